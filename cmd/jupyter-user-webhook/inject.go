@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+type injectOptions struct {
+	file       string
+	config     string
+	namespace  string
+	identity   string
+	restricted bool
+	output     string
+}
+
+func injectCommand() *cobra.Command {
+	o := injectOptions{}
+	cmd := &cobra.Command{
+		Use:   "inject -f pod.yaml",
+		Short: "Show what the webhook makes of Pods, without a cluster",
+		Long: `Show what the webhook makes of Pods, without a cluster.
+
+Reads YAML or JSON, several documents and Lists too. Other kinds, and Pods that
+are no user's, pass through as they are. Where a Pod would be refused, nothing
+is written, the refusal goes to standard error and the exit status is 1.`,
+		Example: `  jupyter-user-webhook inject -f pod.yaml -o diff
+  kubectl run nb --image=x --labels=jupyter-user=alice --dry-run=client -o yaml |
+    jupyter-user-webhook inject -f - --identity 5001:6001`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.file, "filename", "f", "", "file to read, - for standard input")
+	f.StringVar(&o.config, "config", "", "configuration file; the defaults without one")
+	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the request (default: the Pod's own, or default)")
+	f.StringVar(&o.identity, "identity", "", "UID:GID[:gid,gid] of the user, as if known at admission; without it the Pod finds it "+
+		"at start")
+	f.BoolVar(&o.restricted, "restricted", false, "as in a namespace that enforces the Pod Security Standard restricted")
+	f.StringVarP(&o.output, "output", "o", "yaml", "yaml, json, patch (the JSON Patch) or diff")
+	_ = cmd.MarkFlagRequired("filename")
+	return cmd
+}
+
+func (o injectOptions) run(ctx context.Context, in io.Reader, out, errs io.Writer) error {
+	write, ok := writers[o.output]
+	if !ok {
+		return fmt.Errorf("-o %q is none of yaml, json, patch, diff", o.output)
+	}
+	w, err := o.webhook()
+	if err != nil {
+		return err
+	}
+	data, err := o.read(in)
+	if err != nil {
+		return err
+	}
+	documents, err := split(data)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", o.file, err)
+	}
+
+	denied := false
+	for i := range documents {
+		for _, pod := range documents[i].pods() {
+			refusals, err := o.inject(ctx, w, pod, errs)
+			if err != nil {
+				return err
+			}
+			denied = denied || len(refusals) > 0
+		}
+	}
+	if denied {
+		return errDenied
+	}
+	return write(out, documents)
+}
+
+// inject decides about one pod, and tells what a person would be told by kubectl.
+func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, pod *podDocument, errs io.Writer) ([]answer.Answer, error) {
+	d := w.Decide(ctx, webhook.Review{Pod: pod.raw, Namespace: o.namespaceOf(pod), Restricted: o.restricted})
+	for _, warning := range d.Warnings {
+		_, _ = fmt.Fprintf(errs, "Warning: %s\n", warning)
+	}
+	if len(d.Refusals) > 0 {
+		_, _ = fmt.Fprintf(errs, "%s is denied (%s): %s\n", pod.title(), d.Refusals[0].Reason, answer.Join(d.Refusals))
+		return d.Refusals, nil
+	}
+	admitted, err := inject.Apply(pod.raw, d.Operations)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", pod.title(), err)
+	}
+	pod.operations, pod.admitted = d.Operations, admitted
+	return nil, nil
+}
+
+func (o injectOptions) namespaceOf(pod *podDocument) string {
+	for _, namespace := range []string{o.namespace, pod.meta.Namespace} {
+		if namespace != "" {
+			return namespace
+		}
+	}
+	return "default"
+}
+
+func (o injectOptions) webhook() (*webhook.Webhook, error) {
+	c, err := loadConfig(o.config)
+	if err != nil {
+		return nil, err
+	}
+	if o.identity == "" {
+		return webhook.New(c, nil), nil
+	}
+	id, err := identity.Parse(o.identity)
+	if err != nil {
+		return nil, fmt.Errorf("--identity: %w", err)
+	}
+	return webhook.New(c, known{&id}), nil
+}
+
+func (o injectOptions) read(in io.Reader) ([]byte, error) {
+	if o.file == "-" {
+		return io.ReadAll(in)
+	}
+	return os.ReadFile(o.file)
+}
+
+// known is the identity from the command line, whoever is asked for.
+type known struct{ id *identity.Identity }
+
+func (k known) Find(context.Context, user.Name) (*identity.Identity, error) { return k.id, nil }
+
+// podMeta is what names a pod to a person.
+type podMeta struct {
+	Name         string `json:"name"`
+	GenerateName string `json:"generateName"`
+	Namespace    string `json:"namespace"`
+}
+
+func metaOf(raw json.RawMessage) podMeta {
+	var object struct {
+		Metadata podMeta `json:"metadata"`
+	}
+	// A pod that cannot be read is refused by the webhook, in its words.
+	_ = json.Unmarshal(raw, &object)
+	return object.Metadata
+}

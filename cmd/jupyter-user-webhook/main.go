@@ -1,0 +1,48 @@
+// Command jupyter-user-webhook makes a Pod that is labelled jupyter-user=<name> run as that person, on that person's home.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// errDenied ends a command whose refusals are already told.
+var errDenied = errors.New("denied")
+
+// run is main without the process: it answers the exit status.
+func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	root := &cobra.Command{
+		Use:           "jupyter-user-webhook",
+		Short:         "One label makes a Pod run as a person, on that person's home",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(serveCommand(), injectCommand(), versionCommand())
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	switch err := root.ExecuteContext(ctx); {
+	case err == nil:
+		return 0
+	case errors.Is(err, errDenied):
+		return 1
+	default:
+		_, _ = fmt.Fprintln(errs, "Error:", err)
+		return 2
+	}
+}

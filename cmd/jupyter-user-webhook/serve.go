@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"jupyter-user.io/jupyter-user-webhook/certs"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// serveOptions are what belongs to the process; what belongs to the pods is in the configuration.
+type serveOptions struct {
+	config      string
+	listen      string
+	httpListen  string
+	certDir     string
+	drain       time.Duration
+	logLevel    string
+	logTo       io.Writer
+	whenServing func(webhook, http net.Addr)
+}
+
+func serveCommand() *cobra.Command {
+	o := serveOptions{}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the webhook to an API server",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.logTo = cmd.ErrOrStderr()
+			return o.serve(cmd.Context())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration file; the defaults without one")
+	f.StringVar(&o.listen, "listen", ":9443", "address to serve reviews on, over TLS")
+	f.StringVar(&o.httpListen, "http-listen", ":8080", "address to serve /healthz, /readyz and /metrics on, without TLS")
+	f.StringVar(&o.certDir, "cert-dir", "/certs", "directory with tls.crt and tls.key, read anew when they change")
+	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no API server "+
+		"sends reviews here")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func (o serveOptions) serve(ctx context.Context) error {
+	log, err := o.logger()
+	if err != nil {
+		return err
+	}
+	c, err := loadConfig(o.config)
+	if err != nil {
+		return err
+	}
+	files, err := certs.FromDirectory(o.certDir)
+	if err != nil {
+		return err
+	}
+	counted, err := webhook.NewMetrics(metrics.Registry)
+	if err != nil {
+		return err
+	}
+	handler, err := webhook.New(c, nil).Handler(log, counted)
+	if err != nil {
+		return err
+	}
+	reviews, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("listen for reviews: %w", err)
+	}
+	server := webhook.NewServer(reviews, handler, webhook.ServerOptions{
+		GetCertificate: files.GetCertificate, Drain: o.drain, Log: log,
+	})
+	plain, err := net.Listen("tcp", o.httpListen)
+	if err != nil {
+		return fmt.Errorf("listen for health and metrics: %w", err)
+	}
+	o.announce(log, c, reviews, plain)
+	return runTogether(ctx, server.Run, files.Watch, observe(plain, server.Ready))
+}
+
+// announce logs once what this process is and does. Nothing in a configuration is a secret: Validate sees to it.
+func (o serveOptions) announce(log *slog.Logger, c *config.Config, reviews, plain net.Listener) {
+	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
+		"generation", c.Generation(), "configuration", c)
+	if o.whenServing != nil {
+		o.whenServing(reviews.Addr(), plain.Addr())
+	}
+}
+
+func (o serveOptions) logger() (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level %q is none of debug, info, warn, error", o.logLevel)
+	}
+	handler := slog.NewJSONHandler(o.logTo, &slog.HandlerOptions{Level: level})
+	ctrllog.SetLogger(logr.FromSlogHandler(handler))
+	return slog.New(handler), nil
+}
+
+func loadConfig(path string) (*config.Config, error) {
+	if path == "" {
+		return config.Default(), nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	c, err := config.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// observe serves health and metrics. Unlike reviews they need no drain: they end with the process.
+func observe(listener net.Listener, ready func(*http.Request) error) func(context.Context) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := ready(r); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "ok\n")
+	})
+	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+	return func(ctx context.Context) error {
+		context.AfterFunc(ctx, func() { _ = server.Close() })
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve health and metrics: %w", err)
+		}
+		return nil
+	}
+}
+
+// runTogether runs the first until it is done, and the others as long as it does. The first that fails ends all.
+func runTogether(ctx context.Context, first func(context.Context) error, others ...func(context.Context) error) error {
+	stopping, stop := context.WithCancel(ctx)
+	defer stop()
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+
+	failed := make(chan error, len(others))
+	for _, run := range others {
+		go func() {
+			err := run(background)
+			failed <- err
+			if err != nil {
+				stop()
+			}
+		}()
+	}
+	errs := []error{first(stopping)}
+	end()
+	for range others {
+		errs = append(errs, <-failed)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,189 @@
+package answer
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// The review and the pod as a document.
+
+// NotAPodReview answers a review about something else than the creation of a pod.
+func NotAPodReview(kind string) Answer {
+	return malformed("NotAPodReview", "", "this path reviews Pods, not %s: the webhook configuration that sent it "+
+		"should name the resource pods alone", kind)
+}
+
+// PodUnreadable answers a document that is JSON but no Pod, or no JSON.
+func PodUnreadable(err error) Answer {
+	return malformed("PodUnreadable", "", "this is not a Pod that can be read: %v", err)
+}
+
+// TooLarge answers a body over the limit, in bytes.
+func TooLarge(limit int64) Answer {
+	return Answer{Code: http.StatusRequestEntityTooLarge, Reason: "TooLarge",
+		Message: fmt.Sprintf("the review is larger than %d bytes, which no API server sends", limit)}
+}
+
+// Internal answers a fault of ours. What went wrong is in the log, under the uid: it is nobody else's to read.
+func Internal(uid string) Answer {
+	return Answer{Code: http.StatusInternalServerError, Reason: "InternalError",
+		Message: fmt.Sprintf("the webhook failed at this pod, which is its fault and not the pod's: "+
+			"ask the admin to look for review %s in its log", uid)}
+}
+
+// The name.
+
+// NameMissing answers a hub's pod whose annotation does not say who it is for.
+func NameMissing(label, annotation string) Answer {
+	return unprocessable("NameMissing", "metadata.annotations", "the label %s is there, but not the annotation of the "+
+		"same name that holds the user's name as the hub knows it (%s): KubeSpawner sets both", label, annotation)
+}
+
+// NameInvalid answers a name outside of the allow-list.
+func NameInvalid(field, name, rule string) Answer {
+	return unprocessable("NameInvalid", field, "%q cannot be a user here: %s", shorten(name), rule)
+}
+
+// NameReserved answers a name that is never a person's.
+func NameReserved(field, name string) Answer {
+	return forbidden("NameReserved", field, "%q is reserved and nobody's notebook can run as it: use the name of the "+
+		"person's home directory", name)
+}
+
+// NameDomain answers a name with a domain that is not the configured one.
+func NameDomain(field, name, domain string) Answer {
+	if domain == "" {
+		return forbidden("NameDomain", field, "%q has a domain, and this cluster takes none off: use the name alone, or ask "+
+			"the admin to set user.domain", shorten(name))
+	}
+	return forbidden("NameDomain", field, "%q is of another domain than %s, and might be another person than the one of "+
+		"that name here", shorten(name), domain)
+}
+
+// NamesDiffer answers a pod whose label and annotation name two people.
+func NamesDiffer(label, inLabel, annotation, inAnnotation string) Answer {
+	return unprocessable("NamesDiffer", "metadata", "the label %s says %q and the annotation %s says %q, and a pod runs as one "+
+		"person: a hub that sets the label itself (KubeSpawner's extra_labels, with a template such as {username}) need not, "+
+		"the annotation is enough", label, shorten(inLabel), annotation, shorten(inAnnotation))
+}
+
+// The identity.
+
+// IdentityRefused answers an identity under the floor.
+func IdentityRefused(name string, why error) Answer {
+	return forbidden("IdentityRefused", "", "the user %s cannot run a notebook: %v", name, why)
+}
+
+// IdentityUnknown answers where the identity has to be known at admission, and is not.
+func IdentityUnknown(name string) Answer {
+	return Answer{Code: http.StatusServiceUnavailable, Reason: "IdentityUnknown",
+		Message: fmt.Sprintf("the UID and GID of %s are not known to the webhook, and identity.way is AtAdmission: ask the "+
+			"admin whether %s has a home and an account", name, name)}
+}
+
+// IdentitySilent answers where the source of identities cannot tell, now.
+func IdentitySilent(name string) Answer {
+	return Answer{Code: http.StatusServiceUnavailable, Reason: "IdentitySilent",
+		Message: fmt.Sprintf("who %s is on the share cannot be found out at the moment: try again, and if it stays so ask the "+
+			"admin to look at the webhook's log", name)}
+}
+
+// RestrictedNeedsIdentity answers the way at start in a namespace that enforces restricted.
+func RestrictedNeedsIdentity(namespace, name string) Answer {
+	return forbidden("RestrictedNeedsIdentity", "", "namespace %s enforces the Pod Security Standard restricted, and a "+
+		"notebook whose UID is found at start begins as root for an instant: let the webhook know the UID and GID of %s at "+
+		"admission, or use a namespace that enforces baseline", namespace, name)
+}
+
+// GroupForeign answers a supplementary group that is not the person's.
+func GroupForeign(field string, gid int64, name string) Answer {
+	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups that "+
+		"are", gid, name)
+}
+
+// The pod.
+
+// AnnotationInvalid answers a value that an annotation of ours cannot have.
+func AnnotationInvalid(annotation, value string, allowed ...string) Answer {
+	return unprocessable("AnnotationInvalid", annotationField(annotation), "%q is not one of its values: %s", shorten(value),
+		strings.Join(allowed, ", "))
+}
+
+// NoSuchContainer answers an annotation that names a container which is not there.
+func NoSuchContainer(annotation, value string, containers []string) Answer {
+	return unprocessable("NoSuchContainer", annotationField(annotation), "there is no container named %q for the notebook: "+
+		"the pod has %s", shorten(value), list(containers))
+}
+
+// NoContainer answers a pod without containers.
+func NoContainer() Answer {
+	return unprocessable("NoContainer", "spec.containers", "the pod has no container that the notebook could run in")
+}
+
+// NotLinux answers a pod for another operating system.
+func NotLinux(name string) Answer {
+	return unprocessable("NotLinux", "spec.os.name", "a notebook here runs on Linux, not on %s: UIDs and GIDs mean nothing "+
+		"there", shorten(name))
+}
+
+// VolumeTaken answers a volume that has one of our names and is something else.
+func VolumeTaken(field, name, what string) Answer {
+	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is something else: rename the pod's "+
+		"volume", name, what)
+}
+
+// ShareAgain answers the share's claim under another volume name.
+func ShareAgain(field, claim, volume string) Answer {
+	return forbidden("ShareAgain", field, "the claim %s is the share, which comes into a pod as the volume %s alone: remove "+
+		"this volume, the webhook adds the person's home", claim, volume)
+}
+
+// MountForeign answers a mount of the share or of the scratch volume that is not the webhook's own.
+func MountForeign(field, volume, at string) Answer {
+	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: "+
+		"remove this one, the webhook adds what the notebook needs", volume, shorten(at))
+}
+
+// MountTaken answers a mount of the pod's own at a path of ours.
+func MountTaken(field, at, ours string) Answer {
+	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: mount this volume elsewhere", shorten(at), ours)
+}
+
+// DeviceForeign answers a block device made of a volume of ours.
+func DeviceForeign(field, volume string) Answer {
+	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this one", volume)
+}
+
+// ContainerTaken answers a container that has the init container's name elsewhere in the pod.
+func ContainerTaken(field, name string) Answer {
+	return forbidden("ContainerTaken", field, "the name %s belongs to the webhook's init container: rename this container",
+		name)
+}
+
+// Drifted answers an enforced field that is not what the webhook made it.
+func Drifted(field string) Answer {
+	return forbidden("Drifted", field, "this is not what the webhook put there: leave it to the webhook, or ask the admin "+
+		"which other webhook changes it")
+}
+
+// annotationField is how Kubernetes writes the place of an annotation.
+func annotationField(key string) string {
+	return fmt.Sprintf("metadata.annotations[%s]", key)
+}
+
+// shorten keeps what a stranger wrote from filling the answer; quoting is the caller's.
+func shorten(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+func list(names []string) string {
+	if len(names) > 8 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:8], ", "), len(names)-8)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,51 @@
+package answer
+
+import "fmt"
+
+// Warnings are shown to whoever created the pod, by kubectl as "Warning: …". They tell what was left alone or changed
+// against the pod's own wish. A pod that wished for nothing gets none.
+
+// FSGroupTaken warns that volumes will not be given to a group any more.
+func FSGroupTaken(gid int64, volumes []string) string {
+	return fmt.Sprintf("fsGroup %d is taken off, it would re-group the whole share; it also served %s: make sure that the "+
+		"person can write there", gid, list(volumes))
+}
+
+// PrivilegeTaken warns that the notebook container has asked for more than a person has.
+func PrivilegeTaken(fields []string) string {
+	return fmt.Sprintf("%s taken away: the notebook runs as the person, without privileges", are(fields))
+}
+
+// DirectoriesLeftOut warns that configured directories of the share are not mounted.
+func DirectoriesLeftOut(paths []string) string {
+	return fmt.Sprintf("%s not mounted: only a pod whose UID and GID are known at admission sees more of the share than the "+
+		"home", are(paths))
+}
+
+// EveryHomeToRoot warns that the configuration lets this pod reach every home.
+func EveryHomeToRoot() string {
+	return "the whole share is mounted into a container that starts as root (share.exposeEveryHome: EvenToRoot): whoever may " +
+		"kubectl exec into it can read and write every home"
+}
+
+// ProbesLeftOut warns that Jupyter starts but where it listens cannot be told.
+func ProbesLeftOut(why string) string {
+	return "no probes are added: " + why
+}
+
+// AnnotationUnknown warns of an annotation with our prefix that means nothing.
+func AnnotationUnknown(key string, known []string) string {
+	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", shorten(key), list(known))
+}
+
+// EnvTaken warns that variables which say who the person is were changed.
+func EnvTaken(names []string) string {
+	return fmt.Sprintf("%s set to the person's own", are(names))
+}
+
+func are(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return list(names) + " are"
+}

@@ -1,0 +1,64 @@
+package config
+
+import corev1 "k8s.io/api/core/v1"
+
+// Default returns the configuration of an empty file: the names and paths of the example that this project comes from.
+func Default() *Config {
+	return &Config{
+		APIVersion: APIVersion,
+		Kind:       Kind,
+		User:       User{MaxLength: 32},
+		Share: Share{
+			ClaimName:       "hpc-shared-pvc",
+			VolumeName:      "hpc-shared-volume",
+			MountPath:       "/data/hpc",
+			Homes:           "home",
+			ExposeEveryHome: ExposeNever,
+		},
+		Scratch: Scratch{
+			VolumeName: "uid-gid-config",
+			MountPath:  "/config",
+			SizeLimit:  newQuantity("16Mi"),
+		},
+		Identity: Identity{
+			Way:                      WayAuto,
+			MinUID:                   1000,
+			MinGID:                   1000,
+			StrictSupplementalGroups: true,
+		},
+		Init: Init{
+			Image: "jupyter-user-webhook:v0.1.0",
+			Resources: Resources{
+				Requests: resources("10m", "16Mi"),
+				Limits:   resources("100m", "32Mi"),
+			},
+		},
+		Notebook: Notebook{
+			ContainerNames: []string{"notebook", "jupyterlab"},
+			Homes:          "/home",
+			Port:           8888,
+			Env:            []EnvVar{{Name: "JUPYTER_ENABLE_LAB", Value: "yes"}},
+			Resources: Resources{
+				Requests: resources("1", "2Gi"),
+				Limits:   resources("2", "4Gi"),
+			},
+			Probes: Probes{
+				Enabled: true,
+				// Ten minutes: a JupyterLab with many extensions on a cold NFS takes its time, and only after this
+				// probe has passed once do the other two begin.
+				Startup:   Probe{PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 120},
+				Readiness: Probe{PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 3},
+				// Slow to kill: a kernel that starves the server of CPU for a minute is somebody's unsaved work.
+				Liveness: Probe{PeriodSeconds: 10, TimeoutSeconds: 10, FailureThreshold: 12},
+			},
+			AccountFiles: true,
+		},
+	}
+}
+
+func resources(cpu, memory string) corev1.ResourceList {
+	return corev1.ResourceList{
+		corev1.ResourceCPU:    newQuantity(cpu),
+		corev1.ResourceMemory: newQuantity(memory),
+	}
+}

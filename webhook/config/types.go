@@ -1,0 +1,189 @@
+// Package config is the webhook's configuration as an API: one YAML file of a versioned kind, decoded strictly, given
+// its defaults, validated with the path and the line of everything that is wrong, and immutable from then on.
+//
+// What belongs to the process rather than to the pods it admits (addresses, files, log level) is a flag, not a field
+// here.
+package config
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// APIVersion and Kind are what the first two lines of a configuration file say.
+const (
+	APIVersion = "jupyter-user.io/v1alpha1"
+	Kind       = "WebhookConfiguration"
+)
+
+// Config is the whole configuration. Its zero value is not usable: Default and Parse make usable ones.
+type Config struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+
+	User     User     `json:"user"`
+	Share    Share    `json:"share"`
+	Scratch  Scratch  `json:"scratch"`
+	Identity Identity `json:"identity"`
+	Init     Init     `json:"init"`
+	Notebook Notebook `json:"notebook"`
+}
+
+// User says which names are users.
+type User struct {
+	// Domain is the one mail or Kerberos domain that is taken off a name: with corp.example, alice@corp.example is
+	// alice. A name with any other domain is refused, so that two people never meet in one home.
+	Domain string `json:"domain"`
+	// AllowUpperCase admits A to Z in names. Only right where the share tells Alice and alice apart.
+	AllowUpperCase bool `json:"allowUpperCase"`
+	// MaxLength of a name in bytes, at most 32, which is the most that useradd takes.
+	MaxLength int `json:"maxLength"`
+	// Reserved names are refused in addition to the ones that always are (root, nobody, jovyan, users and the like).
+	// They are compared without regard to case, because a share may do so too.
+	Reserved []string `json:"reserved"`
+}
+
+// Share is the volume that everybody's data is on.
+type Share struct {
+	// ClaimName of the PersistentVolumeClaim, which every namespace with notebooks has.
+	ClaimName string `json:"claimName"`
+	// VolumeName under which pods hold it.
+	VolumeName string `json:"volumeName"`
+	// MountPath in the containers, absolute. Homes are mounted below it, where they are on the share.
+	MountPath string `json:"mountPath"`
+	// Homes is the directory of the share that holds the homes, relative: home/<name> is <name>'s.
+	Homes string `json:"homes"`
+	// ReadOnly lists further directories of the share that every notebook sees, read-only. They are mounted only where
+	// the identity is known at admission: with a root start, files that are not the person's would be within its reach.
+	ReadOnly []Directory `json:"readOnly"`
+	// ExposeEveryHome mounts the whole share in place of the one home.
+	ExposeEveryHome Exposure `json:"exposeEveryHome"`
+}
+
+// Directory is one directory of the share and where notebooks see it.
+type Directory struct {
+	// SubPath on the share, relative, without "..".
+	SubPath string `json:"subPath"`
+	// MountPath in the notebook container, absolute.
+	MountPath string `json:"mountPath"`
+}
+
+// Exposure says to whom the whole share is shown.
+type Exposure string
+
+// The exposures, from the safest on.
+const (
+	// ExposeNever mounts nothing of the share but the person's home.
+	ExposeNever Exposure = "Never"
+	// ExposeToThePerson mounts the whole share where no process is ever root: file permissions alone stand between one
+	// person and another's files.
+	ExposeToThePerson Exposure = "ToThePerson"
+	// ExposeEvenToRoot mounts the whole share also where the container starts as root: whoever may kubectl exec into
+	// that pod can become anybody on the share. It is what the hand-written example did. Each admission warns.
+	ExposeEvenToRoot Exposure = "EvenToRoot"
+)
+
+// Scratch is the emptyDir that carries what the init container found to the notebook container.
+type Scratch struct {
+	// VolumeName under which pods hold it.
+	VolumeName string `json:"volumeName"`
+	// MountPath in both containers, absolute. Only the init container can write there.
+	MountPath string `json:"mountPath"`
+	// SizeLimit of the emptyDir: the in-pod binary (under 4 MiB) and a few small files.
+	SizeLimit resource.Quantity `json:"sizeLimit"`
+}
+
+// Way is how the identity is found.
+type Way string
+
+// The ways to the identity.
+const (
+	// WayAuto takes AtAdmission where the identity is known at admission, else AtStart.
+	WayAuto Way = "Auto"
+	// WayAtAdmission writes numbers into the pod, so that no process of it is ever root. A pod whose user is not known
+	// at admission is refused.
+	WayAtAdmission Way = "AtAdmission"
+	// WayAtStart lets the pod find the owner of the home when it starts, and become it.
+	WayAtStart Way = "AtStart"
+)
+
+// Identity says how the UID and the GIDs are found and which are refused.
+type Identity struct {
+	Way Way `json:"way"`
+	// MinUID and MinGID are the lowest numbers that a person can have.
+	MinUID int64 `json:"minUID"`
+	MinGID int64 `json:"minGID"`
+	// RefusedGIDs are refused wherever they turn up: groups whose members have more than their own files.
+	RefusedGIDs []int64 `json:"refusedGIDs"`
+	// StrictSupplementalGroups keeps the image's /etc/group from adding groups (supplementalGroupsPolicy: Strict). A
+	// node whose container runtime cannot do it refuses the pod: containerd 2.0 and CRI-O 1.32 can.
+	StrictSupplementalGroups bool `json:"strictSupplementalGroups"`
+}
+
+// Init is the container that finds the owner of the home, or checks it.
+type Init struct {
+	// Image of this webhook, which holds the in-pod binary too; best by digest.
+	Image string `json:"image"`
+	// AcceptedImages may stand there too: those of the release before, during a rolling update.
+	AcceptedImages []string `json:"acceptedImages"`
+	// ImagePullSecrets are added to the pod, by name. The secrets have to exist in the pod's namespace.
+	ImagePullSecrets []string  `json:"imagePullSecrets"`
+	Resources        Resources `json:"resources"`
+}
+
+// Resources are requests and limits, as in a container.
+type Resources struct {
+	Requests corev1.ResourceList `json:"requests"`
+	Limits   corev1.ResourceList `json:"limits"`
+}
+
+// Notebook is what the notebook container gets.
+type Notebook struct {
+	// ContainerNames by which the notebook container is known, the first that is there. A pod that has none of them has
+	// its notebook in its first container.
+	ContainerNames []string `json:"containerNames"`
+	// Homes is where the home is mounted a second time, as <Homes>/<name>; absolute.
+	Homes string `json:"homes"`
+	// Port that Jupyter listens on where the pod does not say otherwise.
+	Port int32 `json:"port"`
+	// Env are defaults: a variable that the pod sets is the pod's.
+	Env []EnvVar `json:"env"`
+	// Resources for a notebook container that has none at all, and is not a hub's.
+	Resources Resources `json:"resources"`
+	Probes    Probes    `json:"probes"`
+	// AccountFiles mounts a passwd and a group that know the person over /etc/passwd and /etc/group.
+	AccountFiles bool `json:"accountFiles"`
+	// Starts tells how images start that are none of the known families, for the way AtStart: there the image's own
+	// entrypoint is replaced and cannot be seen. The first whose Image matches counts.
+	Starts []Start `json:"starts"`
+}
+
+// EnvVar is a literal environment variable.
+type EnvVar struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Probes of a notebook container in which Jupyter is what starts.
+type Probes struct {
+	Enabled   bool  `json:"enabled"`
+	Startup   Probe `json:"startup"`
+	Readiness Probe `json:"readiness"`
+	Liveness  Probe `json:"liveness"`
+}
+
+// Probe is the timing of one probe; seconds and counts as in a container's.
+type Probe struct {
+	PeriodSeconds    int32 `json:"periodSeconds"`
+	TimeoutSeconds   int32 `json:"timeoutSeconds"`
+	FailureThreshold int32 `json:"failureThreshold"`
+}
+
+// Start is how an image starts: what its ENTRYPOINT and CMD say.
+type Start struct {
+	// Image as pods write it; a * matches any characters, also none.
+	Image string `json:"image"`
+	// Entrypoint runs with the pod's args behind it, or with Command where the pod has none.
+	Entrypoint []string `json:"entrypoint"`
+	Command    []string `json:"command"`
+}

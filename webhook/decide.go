@@ -1,0 +1,98 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// Identities knows people's UIDs and GIDs before their pods exist. It answers fast or not at all: a deadline is on the
+// context.
+type Identities interface {
+	// Find answers nil for a user whom it does not know, and an error where it cannot tell.
+	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
+}
+
+// Webhook decides about pods by one configuration, which never changes in its lifetime. It is safe for concurrent use.
+type Webhook struct {
+	config     *config.Config
+	planner    *inject.Planner
+	identities Identities
+}
+
+// New takes a validated configuration and who knows identities; nil where nobody does, and every pod finds its own.
+func New(c *config.Config, identities Identities) *Webhook {
+	return &Webhook{config: c, planner: inject.NewPlanner(c), identities: identities}
+}
+
+// Review is a pod that somebody wants to create, as JSON, and where.
+type Review struct {
+	Pod       []byte
+	Namespace string
+	// Restricted tells that the namespace enforces the Pod Security Standard restricted.
+	Restricted bool
+}
+
+// Decision about one pod.
+type Decision struct {
+	// Claimed tells whether the pod says that it is a user's notebook. One that does not is left alone.
+	Claimed bool
+	// User and Way as far as they are known; they are for the log.
+	User user.Name
+	Way  config.Way
+	// Fault is what went wrong behind an answer that does not tell; it is for the log.
+	Fault error
+	inject.Outcome
+}
+
+// Decide is the whole way from a pod to its patch: user, identity, plan, patch. The server and the command line run this.
+func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
+	pod, err := inject.Read(review.Pod)
+	if err != nil {
+		return refused(Decision{Claimed: true}, answer.PodUnreadable(err))
+	}
+	if !user.Claimed(pod.Metadata.Labels) {
+		return Decision{}
+	}
+	d := Decision{Claimed: true}
+	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
+	if len(refusals) > 0 {
+		return refused(d, refusals...)
+	}
+	d.User = name
+	id, err := w.find(ctx, name)
+	if err != nil {
+		d.Fault = err
+		return refused(d, answer.IdentitySilent(name.String()))
+	}
+	plan := w.planner.Plan(pod, inject.Facts{
+		Namespace:  review.Namespace,
+		Restricted: review.Restricted,
+		User:       name,
+		Identity:   id,
+	})
+	d.Way = plan.Way
+	d.Outcome = inject.Reconcile(pod, plan)
+	return d
+}
+
+func (w *Webhook) find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	if w.identities == nil {
+		return nil, nil
+	}
+	id, err := w.identities.Find(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("find the identity of %s: %w", name, err)
+	}
+	return id, nil
+}
+
+func refused(d Decision, refusals ...answer.Answer) Decision {
+	d.Refusals = refusals
+	return d
+}

@@ -1,0 +1,126 @@
+package webhook
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+)
+
+// The paths that are served. The namespace's Pod Security level reaches us by the path, because the API server knows the
+// namespace's labels and we make no call to ask for them.
+const (
+	MutatePath           = "/mutate"
+	MutateRestrictedPath = "/mutate/restricted"
+)
+
+// handler answers the reviews of one path.
+type handler struct {
+	webhook    *Webhook
+	restricted bool
+	log        *slog.Logger
+	metrics    *Metrics
+}
+
+// Handle turns a review into a decision and a decision into an answer. A fault of ours is an answer too.
+func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admission.Response) {
+	began := time.Now()
+	d := Decision{}
+	defer func() {
+		if fault := recover(); fault != nil {
+			h.log.ErrorContext(ctx, "panic", "uid", req.UID, "fault", fault, "stack", string(debug.Stack()))
+			d = refused(d, answer.Internal(string(req.UID)))
+			resp = deny(d.Refusals)
+		}
+		h.record(ctx, req, d, time.Since(began))
+	}()
+
+	if kind := req.Kind; kind.Group != "" || kind.Version != "v1" || kind.Kind != "Pod" {
+		d = refused(d, answer.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
+		return deny(d.Refusals)
+	}
+	// Only what is created is ours to change. The shipped webhook configuration asks for nothing else.
+	if req.Operation != admissionv1.Create || req.SubResource != "" {
+		return admission.Allowed("")
+	}
+	d = h.webhook.Decide(ctx, Review{Pod: req.Object.Raw, Namespace: req.Namespace, Restricted: h.restricted})
+	if len(d.Refusals) > 0 {
+		return deny(d.Refusals).WithWarnings(d.Warnings...)
+	}
+	return admission.Response{Patches: d.Operations, AdmissionResponse: admissionv1.AdmissionResponse{Allowed: true}}.
+		WithWarnings(d.Warnings...)
+}
+
+// deny puts every refusal into one status. Code and reason are those of the first, which is the one to mend first.
+func deny(refusals []answer.Answer) admission.Response {
+	status := &metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    refusals[0].Code,
+		Reason:  metav1.StatusReason(refusals[0].Reason),
+		Message: answer.Join(refusals),
+		Details: &metav1.StatusDetails{Kind: "Pod"},
+	}
+	for _, r := range refusals {
+		status.Details.Causes = append(status.Details.Causes, metav1.StatusCause{
+			Type: metav1.CauseType(r.Reason), Field: r.Field, Message: r.Message,
+		})
+	}
+	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: status}}
+}
+
+// record writes the one line that an admission has in the log, and counts it. There is nothing in it of the pod but
+// its name and what stands against it: sentences of ours, in which names and paths of the pod are quoted and cut short.
+func (h *handler) record(ctx context.Context, req admission.Request, d Decision, took time.Duration) {
+	outcome := outcomeOf(d)
+	h.metrics.count(outcome, d)
+	attrs := []slog.Attr{
+		slog.String("outcome", string(outcome)),
+		slog.String("uid", string(req.UID)),
+		slog.String("namespace", req.Namespace),
+		slog.String("pod", req.Name),
+		slog.String("requester", req.UserInfo.Username),
+		slog.String("user", d.User.String()),
+		slog.String("way", string(d.Way)),
+		slog.Bool("dryRun", req.DryRun != nil && *req.DryRun),
+		slog.Int("operations", len(d.Operations)),
+		slog.Float64("ms", float64(took.Microseconds())/1000),
+	}
+	if len(d.Refusals) > 0 {
+		reasons := make([]string, len(d.Refusals))
+		for i, r := range d.Refusals {
+			reasons[i] = string(r.Reason)
+		}
+		attrs = append(attrs, slog.Any("reasons", reasons), slog.String("message", answer.Join(d.Refusals)))
+	}
+	if d.Fault != nil {
+		attrs = append(attrs, slog.String("fault", d.Fault.Error()))
+	}
+	level := slog.LevelInfo
+	if outcome == outcomeFault {
+		level = slog.LevelError
+	}
+	h.log.LogAttrs(ctx, level, "admission", attrs...)
+}
+
+// Handler serves both paths and nothing else.
+func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics) (http.Handler, error) {
+	mux := http.NewServeMux()
+	for path, restricted := range map[string]bool{MutatePath: false, MutateRestrictedPath: true} {
+		h := &handler{webhook: w, restricted: restricted, log: log, metrics: metrics}
+		served, err := admission.StandaloneWebhook(&admission.Webhook{Handler: h},
+			admission.StandaloneOptions{Logger: logr(log), MetricsPath: path})
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("POST "+path, bounded(served))
+	}
+	return mux, nil
+}

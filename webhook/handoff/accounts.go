@@ -1,0 +1,55 @@
+package handoff
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Account is the person as passwd and group are to know them.
+type Account struct {
+	Name string
+	// Home as the notebook container sees it.
+	Home     string
+	UID, GID int64
+	// Groups are the supplementary groups.
+	Groups []int64
+}
+
+// Passwd is the content of /etc/passwd in the notebook container.
+//
+// The person comes before jovyan, so that a person who happens to have jovyan's UID 1000 is found first. jovyan has to
+// be there because docker-stacks' start.sh asks for its UID under set -e, and dies without a word where it is missing.
+func (a Account) Passwd() ([]byte, error) {
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, `root:x:0:0:root:/root:/bin/sh
+%s:x:%d:%d:%s:%s:/bin/bash
+jovyan:x:1000:100:jovyan:/home/jovyan:/bin/bash
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+`, a.Name, a.UID, a.GID, a.Name, a.Home), nil
+}
+
+// Group is the content of /etc/group in the notebook container. The person's own group bears the person's name, as
+// useradd makes it; the names of the others are not known here, and each is called after its number.
+func (a Account) Group() ([]byte, error) {
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "root:x:0:\n%s:x:%d:\n", a.Name, a.GID)
+	for _, gid := range a.Groups {
+		if gid != a.GID {
+			fmt.Fprintf(&b, "gid%d:x:%d:%s\n", gid, gid, a.Name)
+		}
+	}
+	b.WriteString("users:x:100:\nnogroup:x:65534:\n")
+	return []byte(b.String()), nil
+}
+
+func (a Account) check() error {
+	if err := checkField(a.Name); err != nil {
+		return err
+	}
+	return checkField(a.Home)
+}

@@ -1,0 +1,146 @@
+package handoff
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A flag is always one argument, --name=value or --name, and the order is fixed: the same meaning is the same bytes, so
+// that the webhook knows its own command lines again.
+
+type flags struct {
+	args []string
+}
+
+func (f *flags) text(name, value string) {
+	if value != "" {
+		f.args = append(f.args, "--"+name+"="+value)
+	}
+}
+
+func (f *flags) number(name string, value int64) { f.text(name, strconv.FormatInt(value, 10)) }
+
+func (f *flags) numbers(name string, values []int64) {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = strconv.FormatInt(v, 10)
+	}
+	f.text(name, strings.Join(texts, ","))
+}
+
+func (f *flags) list(name string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	// A list of strings always marshals.
+	b, _ := json.Marshal(values)
+	f.text(name, string(b))
+}
+
+func (f *flags) set(name string, on bool) {
+	if on {
+		f.args = append(f.args, "--"+name)
+	}
+}
+
+// A reader takes a command line apart. It goes on after a fault and keeps the first.
+type reader struct {
+	values map[string]string
+	rest   []string
+	// ended tells whether there was a "--".
+	ended bool
+	err   error
+}
+
+func read(args []string, verb string, known ...string) *reader {
+	r := &reader{values: map[string]string{}}
+	if len(args) == 0 || args[0] != verb {
+		r.fail("the command is not %s", verb)
+		return r
+	}
+	for i, arg := range args[1:] {
+		if arg == "--" {
+			r.rest, r.ended = args[i+2:], true
+			break
+		}
+		name, value, _ := strings.Cut(arg, "=")
+		name, isFlag := strings.CutPrefix(name, "--")
+		_, twice := r.values[name]
+		if !isFlag || twice || !slices.Contains(known, name) {
+			r.fail("%s does not take %q", verb, arg)
+		}
+		r.values[name] = value
+	}
+	return r
+}
+
+func (r *reader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (r *reader) text(name string) string { return r.values[name] }
+
+func (r *reader) needed(name string) string {
+	if r.values[name] == "" {
+		r.fail("--%s is missing", name)
+	}
+	return r.values[name]
+}
+
+func (r *reader) set(name string) bool {
+	value, ok := r.values[name]
+	if value != "" {
+		r.fail("--%s takes no value", name)
+	}
+	return ok
+}
+
+func (r *reader) number(name string) int64 {
+	id, err := parseID(r.values[name])
+	if err != nil {
+		r.fail("--%s: %w", name, err)
+	}
+	return id
+}
+
+func (r *reader) numbers(name string) (ids []int64) {
+	if r.values[name] == "" {
+		return nil
+	}
+	for text := range strings.SplitSeq(r.values[name], ",") {
+		id, err := parseID(text)
+		if err != nil {
+			r.fail("--%s: %w", name, err)
+		}
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+func (r *reader) list(name string) (values []string) {
+	text, ok := r.values[name]
+	if !ok {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), &values); err != nil || len(values) == 0 {
+		r.fail("--%s is not a JSON list of strings", name)
+	}
+	return values
+}
+
+// maxID is the highest UID or GID that Kubernetes takes.
+const maxID = 1<<31 - 1
+
+// parseID takes the one decimal spelling of a number from 0 to maxID: no sign, no leading zero, no space.
+func parseID(text string) (int64, error) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || strconv.FormatInt(id, 10) != text || id < 0 || id > maxID {
+		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, maxID)
+	}
+	return id, nil
+}

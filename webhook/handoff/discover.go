@@ -1,0 +1,67 @@
+package handoff
+
+// Discover is the init container's command line: find the owner of the user's home, refuse who cannot be a person, and
+// write the files of the scratch volume.
+type Discover struct {
+	// User whose home it is.
+	User string
+	// Homes is the directory in which the homes are, as the init container sees it.
+	Homes string
+	// Scratch is the directory to write into.
+	Scratch string
+	// Home of the user as the notebook will see it; it goes into passwd.
+	Home string
+	// MinUID, MinGID and RefusedGIDs are the floor.
+	MinUID, MinGID int64
+	RefusedGIDs    []int64
+	// Expect is the identity that the pod was admitted with; nil where the pod is to learn it here.
+	Expect *Expected
+}
+
+// Expected is an identity that is already known: the owner has to be the UID, the rest goes into group.
+type Expected struct {
+	UID, GID int64
+	Groups   []int64
+}
+
+const verbDiscover = "discover"
+
+// Args is the command line, without the binary in front.
+func (d Discover) Args() []string {
+	f := flags{args: []string{verbDiscover}}
+	f.text("user", d.User)
+	f.text("homes", d.Homes)
+	f.text("scratch", d.Scratch)
+	f.text("home", d.Home)
+	f.number("min-uid", d.MinUID)
+	f.number("min-gid", d.MinGID)
+	f.numbers("refused-gids", d.RefusedGIDs)
+	if d.Expect != nil {
+		f.number("uid", d.Expect.UID)
+		f.number("gid", d.Expect.GID)
+		f.numbers("groups", d.Expect.Groups)
+	}
+	return f.args
+}
+
+// ParseDiscover reads what Args wrote.
+func ParseDiscover(args []string) (Discover, error) {
+	r := read(args, verbDiscover,
+		"user", "homes", "scratch", "home", "min-uid", "min-gid", "refused-gids", "uid", "gid", "groups")
+	d := Discover{
+		User:        r.needed("user"),
+		Homes:       r.needed("homes"),
+		Scratch:     r.needed("scratch"),
+		Home:        r.needed("home"),
+		MinUID:      r.number("min-uid"),
+		MinGID:      r.number("min-gid"),
+		RefusedGIDs: r.numbers("refused-gids"),
+	}
+	if r.text("uid")+r.text("gid")+r.text("groups") != "" {
+		d.Expect = &Expected{UID: r.number("uid"), GID: r.number("gid"), Groups: r.numbers("groups")}
+	}
+	if r.ended {
+		r.fail("%s runs nothing", verbDiscover)
+	}
+	return d, r.err
+}

@@ -1,0 +1,81 @@
+package handoff
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Owner is what the init container found, and what uid-gid.env holds:
+//
+//	USER_UID=5003
+//	USER_GID=6003
+//	USER_NAME=qiang.guo03
+//	USER_HOME_INODE=1311768467463790320
+type Owner struct {
+	UID, GID int64
+	Name     string
+	// HomeInode is the inode number of the home, by which a home that was replaced is told from the one that was found.
+	HomeInode uint64
+}
+
+// Env is the content of uid-gid.env.
+func (o Owner) Env() []byte {
+	return fmt.Appendf(nil, "USER_UID=%d\nUSER_GID=%d\nUSER_NAME=%s\nUSER_HOME_INODE=%d\n", o.UID, o.GID, o.Name, o.HomeInode)
+}
+
+// ParseEnv reads uid-gid.env: exactly those four lines, in any order, each once, each in its one spelling. Whoever reads
+// it is root at that moment, so nothing is guessed.
+func ParseEnv(data []byte) (Owner, error) {
+	text, whole := strings.CutSuffix(string(data), "\n")
+	if !whole {
+		return Owner{}, errors.New("the file is empty or cut short")
+	}
+	values := map[string]string{}
+	for i, line := range strings.Split(text, "\n") {
+		name, value, ok := strings.Cut(line, "=")
+		if _, twice := values[name]; !ok || twice {
+			return Owner{}, fmt.Errorf("line %d is not a NAME=value of its own", i+1)
+		}
+		values[name] = value
+	}
+
+	var o Owner
+	var errs []error
+	take := func(name string, set func(string) error) {
+		value, ok := values[name]
+		delete(values, name)
+		if err := set(value); !ok || err != nil {
+			errs = append(errs, fmt.Errorf("%s is missing or wrong", name))
+		}
+	}
+	take("USER_UID", func(v string) (err error) { o.UID, err = parseID(v); return err })
+	take("USER_GID", func(v string) (err error) { o.GID, err = parseID(v); return err })
+	take("USER_NAME", func(v string) error { o.Name = v; return checkField(v) })
+	take("USER_HOME_INODE", func(v string) (err error) {
+		o.HomeInode, err = strconv.ParseUint(v, 10, 64)
+		if strconv.FormatUint(o.HomeInode, 10) != v {
+			return errors.New("not in its one spelling")
+		}
+		return err
+	})
+	for name := range values {
+		errs = append(errs, fmt.Errorf("%q does not belong there", name))
+	}
+	if len(errs) > 0 {
+		return Owner{}, errors.Join(errs...)
+	}
+	return o, nil
+}
+
+// checkField refuses what would break out of a field of passwd, group or uid-gid.env.
+func checkField(s string) error {
+	if s == "" {
+		return errors.New("a field is empty")
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r == ':' || r == ',' || r < ' ' || r == 0x7f || r == '�' }) {
+		return fmt.Errorf("%q has a character that passwd has no place for", s)
+	}
+	return nil
+}

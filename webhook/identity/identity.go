@@ -1,0 +1,118 @@
+// Package identity is who a person is to the kernel and to the share: one UID, one GID, the supplementary groups, and the
+// floor under all of them. It does no I/O.
+package identity
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// MaxID is the highest UID or GID: 2^31-1, which is what Kubernetes accepts (ValidateUserID, ValidateGroupID).
+const MaxID = 1<<31 - 1
+
+// nobody is what NFS shows for an owner that it cannot map, or squashes.
+const nobody = 65534
+
+// Identity of one person. Groups are the supplementary ones: ascending, without the GID, none twice.
+type Identity struct {
+	UID, GID int64
+	Groups   []int64
+}
+
+// Parse reads UID:GID or UID:GID:gid,gid,… in decimal, as in 5003:6003:7001,7002.
+func Parse(text string) (Identity, error) {
+	parts := strings.Split(text, ":")
+	if len(parts) != 2 && len(parts) != 3 {
+		return Identity{}, fmt.Errorf("%q is not UID:GID or UID:GID:gid,gid", text)
+	}
+	uid, err := parseID(parts[0])
+	if err != nil {
+		return Identity{}, fmt.Errorf("UID %w", err)
+	}
+	gid, err := parseID(parts[1])
+	if err != nil {
+		return Identity{}, fmt.Errorf("GID %w", err)
+	}
+	var groups []int64
+	if len(parts) == 3 {
+		for text := range strings.SplitSeq(parts[2], ",") {
+			group, err := parseID(text)
+			if err != nil {
+				return Identity{}, fmt.Errorf("group %w", err)
+			}
+			groups = append(groups, group)
+		}
+	}
+	return New(uid, gid, groups), nil
+}
+
+// New makes an identity, with its groups put in order.
+func New(uid, gid int64, groups []int64) Identity {
+	groups = slices.Clone(groups)
+	slices.Sort(groups)
+	groups = slices.Compact(groups)
+	groups = slices.DeleteFunc(groups, func(g int64) bool { return g == gid })
+	if len(groups) == 0 {
+		groups = nil
+	}
+	return Identity{UID: uid, GID: gid, Groups: groups}
+}
+
+// String is what Parse reads.
+func (id Identity) String() string {
+	s := fmt.Sprintf("%d:%d", id.UID, id.GID)
+	for i, g := range id.Groups {
+		s += []string{":", ","}[min(i, 1)] + strconv.FormatInt(g, 10)
+	}
+	return s
+}
+
+func parseID(text string) (int64, error) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	// ParseInt also takes a sign and leading zeros. One number, one spelling.
+	if err != nil || strconv.FormatInt(id, 10) != text || id < 0 || id > MaxID {
+		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, MaxID)
+	}
+	return id, nil
+}
+
+// Floor is what an identity has to be above.
+type Floor struct {
+	MinUID, MinGID int64
+	RefusedGIDs    []int64
+}
+
+// Check says why nobody may run as this identity: system accounts, root, the owner that NFS shows when it cannot map
+// one, and groups that the site refuses. It is nil where the identity is a person's.
+func (f Floor) Check(id Identity) error {
+	switch {
+	case id.UID == nobody:
+		return fmt.Errorf("UID %d is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes", nobody)
+	case id.UID < f.MinUID || id.UID == 0:
+		return fmt.Errorf("UID %d is under %d, where people's begin (identity.minUID)", id.UID, f.MinUID)
+	case id.UID > MaxID:
+		return fmt.Errorf("UID %d is over %d, the highest that Kubernetes takes", id.UID, MaxID)
+	}
+	for _, gid := range append([]int64{id.GID}, id.Groups...) {
+		if err := f.checkGID(gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f Floor) checkGID(gid int64) error {
+	switch {
+	case gid == nobody:
+		return fmt.Errorf("GID %d is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes", nobody)
+	case gid < f.MinGID || gid == 0:
+		return fmt.Errorf("GID %d is under %d, where people's begin (identity.minGID)", gid, f.MinGID)
+	case gid > MaxID:
+		return fmt.Errorf("GID %d is over %d, the highest that Kubernetes takes", gid, MaxID)
+	case slices.Contains(f.RefusedGIDs, gid):
+		return fmt.Errorf("GID %d is refused here (identity.refusedGIDs)", gid)
+	}
+	return nil
+}

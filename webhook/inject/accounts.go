@@ -1,0 +1,22 @@
+package inject
+
+import "jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+
+// Account files: a passwd and a group that know the person, so that whoami, ssh and Python's getpass work without
+// anybody running useradd as root.
+//
+// Mounts passwd and group from the scratch volume over /etc/passwd and /etc/group, read-only. The mounts are ours
+// (mounts.go). Off by configuration (notebook.accountFiles), on or off for one pod by the annotation
+// jupyter-user.io/account-files.
+
+func (in *planning) planAccounts() []wantedMount {
+	file := func(name string) wantedMount {
+		at := "/etc/" + name
+		return wantedMount{
+			Mount: Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: at, SubPath: name},
+			what: "a " + name + " that knows " + in.User.String() + " (turned off by the annotation " +
+				AccountFilesAnnotation + ": off)",
+		}
+	}
+	return []wantedMount{file(handoff.PasswdFile), file(handoff.GroupFile)}
+}

@@ -1,0 +1,74 @@
+package inject
+
+import "jupyter-user.io/jupyter-user-webhook/webhook/config"
+
+// Annotations: who the pod runs as, said on the pod.
+//
+// Adds jupyter-user.io/user, the name on the share; jupyter-user.io/way, how the identity was found (AtAdmission or
+// AtStart); jupyter-user.io/identity, UID:GID[:gid,…], in the way at admission; and jupyter-user.io/config, the
+// generation of the configuration. All of them are ours: another value is replaced, and an identity on a pod that is
+// to find its own is taken away. Access is decided by the first, so nothing of it is believed from the pod.
+//
+// The annotations with which a pod asks for something are the pod's: jupyter-user.io/container names the notebook
+// container, jupyter-user.io/probes and jupyter-user.io/account-files say on or off.
+
+const annotationPrefix = "jupyter-user.io/"
+
+// The annotations that we write.
+const (
+	UserAnnotation     = annotationPrefix + "user"
+	WayAnnotation      = annotationPrefix + "way"
+	IdentityAnnotation = annotationPrefix + "identity"
+	ConfigAnnotation   = annotationPrefix + "config"
+)
+
+// The annotations that a pod asks with.
+const (
+	ContainerAnnotation    = annotationPrefix + "container"
+	ProbesAnnotation       = annotationPrefix + "probes"
+	AccountFilesAnnotation = annotationPrefix + "account-files"
+)
+
+var (
+	askedAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation}
+	knownAnnotations = append([]string{UserAnnotation, WayAnnotation, IdentityAnnotation, ConfigAnnotation},
+		askedAnnotations...)
+)
+
+type annotationsPiece struct {
+	user, identity, generation string
+	way                        config.Way
+}
+
+func (in *planning) planAnnotations() piece {
+	p := annotationsPiece{user: in.User.String(), way: in.way, generation: in.generation}
+	if in.Identity != nil {
+		p.identity = in.Identity.String()
+	}
+	return p
+}
+
+func (p annotationsPiece) reconcile(pod *Pod, c *changes) {
+	have := pod.Metadata.Annotations
+	p.set(have, c, UserAnnotation, p.user)
+	p.set(have, c, WayAnnotation, string(p.way))
+	if p.identity == "" {
+		_, has := have[IdentityAnnotation]
+		c.drop(annotation(have, IdentityAnnotation), has)
+	} else {
+		p.set(have, c, IdentityAnnotation, p.identity)
+	}
+	p.set(have, c, ConfigAnnotation, p.generation)
+}
+
+func (annotationsPiece) set(have map[string]string, c *changes, key, want string) {
+	var value *string
+	if v, ok := have[key]; ok {
+		value = &v
+	}
+	put(c, ours, annotation(have, key), value, want)
+}
+
+func annotation(have map[string]string, key string) member {
+	return member{annotations, len(have) > 0, key}
+}

@@ -1,0 +1,93 @@
+package inject
+
+import (
+	"slices"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+)
+
+// Environment: the variables by which Jupyter's images know the person.
+//
+// Sets NB_USER and HOME, and, where they are known at admission, NB_UID and NB_GID; at start our binary sets these two
+// and the pod's are taken away. These four are ours: another value is replaced, a second entry of the same name removed,
+// and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them. No token is
+// ever put in: without one Jupyter makes its own.
+
+type envPiece struct {
+	at       pointer
+	have     []EnvVar
+	identity []identityVar
+	defaults []EnvVar
+}
+
+type identityVar struct {
+	name string
+	// value is nil where the pod must not have the variable.
+	value *string
+}
+
+func (in *planning) planEnv() piece {
+	p := envPiece{at: in.container().child("env"), have: in.notebook.Env}
+	p.identity = []identityVar{
+		{"NB_USER", new(in.User.String())}, {"NB_UID", nil}, {"NB_GID", nil}, {"HOME", new(in.home())},
+	}
+	if in.Identity != nil {
+		p.identity[1].value = new(decimal(in.Identity.UID))
+		p.identity[2].value = new(decimal(in.Identity.GID))
+	}
+	for _, v := range in.config.Notebook.Env {
+		p.defaults = append(p.defaults, EnvVar{Name: v.Name, Value: v.Value})
+	}
+	return p
+}
+
+func (p envPiece) reconcile(_ *Pod, c *changes) {
+	var taken []string
+	var gone []int
+	var missing []EnvVar
+	for _, want := range p.identity {
+		changed, second, absent := p.find(want)
+		gone = append(gone, second...)
+		if absent {
+			missing = append(missing, EnvVar{Name: want.name, Value: *want.value})
+		}
+		if changed >= 0 {
+			m := member{p.at, true, decimal(int64(changed))}
+			put(c, ours, m, &p.have[changed], EnvVar{Name: want.name, Value: *want.value})
+		}
+		if changed >= 0 || len(second) > 0 {
+			taken = append(taken, want.name)
+		}
+	}
+	if len(taken) > 0 {
+		c.warn(answer.EnvTaken(taken))
+	}
+	slices.Sort(gone)
+	c.removeAt(p.at, gone)
+	for _, v := range missing {
+		c.appendTo(ours, p.at, len(p.have), v)
+	}
+	for _, v := range p.defaults {
+		if !slices.ContainsFunc(p.have, func(h EnvVar) bool { return h.Name == v.Name }) {
+			c.appendTo(theirs, p.at, len(p.have), v)
+		}
+	}
+}
+
+// find says which entry of a variable has to change (-1 for none), which are too many, and whether there is none.
+func (p envPiece) find(want identityVar) (changed int, second []int, absent bool) {
+	changed, absent = -1, want.value != nil
+	for i, v := range p.have {
+		switch {
+		case v.Name != want.name:
+		case want.value == nil || !absent:
+			second = append(second, i)
+		default:
+			absent = false
+			if v.Value != *want.value || v.ValueFrom != nil {
+				changed = i
+			}
+		}
+	}
+	return changed, second, absent
+}

@@ -1,0 +1,77 @@
+package inject
+
+import (
+	"slices"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+)
+
+// Groups: the supplementary groups, which Kubernetes has for the whole pod alone.
+//
+// Sets supplementalGroups to the person's, where they are known at admission; a group in it that is not known to be the
+// person's is refused, in the way at start that is any. Sets supplementalGroupsPolicy to Strict, so that the image's
+// /etc/group adds none. Takes fsGroup off, because a CSI driver would re-group the whole share by it, and warns of
+// each other volume that it served. All three fields are ours; the rest of the pod's security context is the pod's.
+
+type groupsPiece struct {
+	user      string
+	groups    []int64
+	strict    bool
+	ourVolume func(name string) bool
+}
+
+const policyStrict = "Strict"
+
+func (in *planning) planGroups() piece {
+	p := groupsPiece{
+		user:      in.User.String(),
+		strict:    in.config.Identity.StrictSupplementalGroups,
+		ourVolume: in.ourVolume,
+	}
+	if in.Identity != nil {
+		p.groups = in.Identity.Groups
+	}
+	return p
+}
+
+func (p groupsPiece) reconcile(pod *Pod, c *changes) {
+	at := spec.child("securityContext")
+	have, exists := pod.Spec.SecurityContext, pod.Spec.SecurityContext != nil
+	if !exists {
+		have = &PodSecurityContext{}
+	}
+
+	groups := member{at, exists, "supplementalGroups"}
+	foreign := false
+	for i, gid := range have.SupplementalGroups {
+		if !slices.Contains(p.groups, gid) {
+			c.refuse(answer.GroupForeign(groups.at().index(i).field(), gid, p.user))
+			foreign = true
+		}
+	}
+	if !foreign {
+		putList(c, ours, groups, have.SupplementalGroups, p.groups)
+	}
+	if p.strict {
+		put(c, ours, member{at, exists, "supplementalGroupsPolicy"}, have.SupplementalGroupsPolicy, policyStrict)
+	}
+	if have.FSGroup != nil {
+		c.drop(member{at, exists, "fsGroup"}, true)
+		if served := p.served(pod); len(served) > 0 {
+			c.warn(answer.FSGroupTaken(*have.FSGroup, served))
+		}
+	}
+}
+
+// served are the volumes of the pod's own that an fsGroup has an effect on. Kubernetes leaves hostPath and in-tree nfs
+// alone, and the token that the ServiceAccount plugin mounts is readable to everyone in the container without it.
+func (p groupsPiece) served(pod *Pod) (names []string) {
+	for _, v := range pod.Spec.Volumes {
+		token := v.Projected != nil && strings.HasPrefix(v.Name, "kube-api-access-")
+		if !p.ourVolume(v.Name) && v.HostPath == nil && v.NFS == nil && !token {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,66 @@
+package inject
+
+import (
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// Home mounts: the person's own directory of the share, and nothing else of it.
+//
+// Adds the home twice, by subPath: where it is on the share (/data/hpc/home/<name>, so that paths in people's files stay
+// right) and as /home/<name>, which is HOME. In the way at admission, the configured further directories of the share
+// follow, read-only. A configuration named for what it gives up (share.exposeEveryHome) mounts the whole share in
+// place of the one home; where the container also starts as root, each admission warns.
+//
+// In the way at start nothing of the share but the home is mounted, configured or not, because whoever gets a root shell
+// in that container can become any UID: what is left out is told in a warning.
+//
+// The mounts are ours (mounts.go).
+
+func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
+	name := in.User.String()
+	subPath := in.config.Share.Homes + "/" + name
+	share := func(subPath, mountPath, what string, readOnly bool) {
+		mounts = append(mounts, wantedMount{what: what, Mount: Mount{
+			Name: in.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath, ReadOnly: readOnly,
+		}})
+	}
+
+	if in.wholeShare() {
+		share("", in.config.Share.MountPath, "the share", false)
+	} else {
+		share(subPath, in.config.Share.MountPath+"/"+subPath, "the home of "+name, false)
+	}
+	share(subPath, in.home(), "the home of "+name, false)
+
+	var left []string
+	for _, d := range in.config.Share.ReadOnly {
+		if in.way == config.WayAtAdmission {
+			share(d.SubPath, d.MountPath, "the share's "+d.SubPath, true)
+		} else {
+			left = append(left, d.MountPath)
+		}
+	}
+	switch {
+	case in.way == config.WayAtAdmission:
+	case in.config.Share.ExposeEveryHome == config.ExposeEvenToRoot:
+		warnings = append(warnings, answer.EveryHomeToRoot())
+	case in.config.Share.ExposeEveryHome == config.ExposeToThePerson:
+		left = append(left, in.config.Share.MountPath)
+	}
+	if len(left) > 0 {
+		warnings = append(warnings, answer.DirectoriesLeftOut(left))
+	}
+	return mounts, warnings
+}
+
+// wholeShare tells whether the notebook sees every home.
+func (in *planning) wholeShare() bool {
+	switch in.config.Share.ExposeEveryHome {
+	case config.ExposeEvenToRoot:
+		return true
+	case config.ExposeToThePerson:
+		return in.way == config.WayAtAdmission
+	}
+	return false
+}

@@ -1,0 +1,180 @@
+package inject
+
+import (
+	"slices"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+)
+
+// Init container: finds the owner of the home, or checks that it is still the one that the pod was admitted with, and
+// writes what the notebook container needs.
+//
+// Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
+// runs our image as an ordinary UID with the whole of the restricted security context, sees the homes' directory alone,
+// read-only (lstat of an entry needs no right on the entry), and writes the scratch volume.
+//
+// Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
+// that it is no sidecar; one that is there already is put right. Its environment is empty and stays it. A
+// volume mount of another webhook is tolerated below /var/run/secrets alone: anywhere else it could stand in for a home.
+// The pod's, or whoever's comes after us: resources and pull policy, which LimitRanger and AlwaysPullImages fill in.
+// The name on any other container is refused.
+
+const (
+	// nonroot is the customary UID of images that need none in particular.
+	nonroot = 65532
+	// tokenPath is where the ServiceAccount plugin mounts a token into every container that has nothing mounted there.
+	// Ours has something: it talks to nobody.
+	tokenPath  = "/var/run/secrets/kubernetes.io/serviceaccount"
+	secretsDir = "/var/run/secrets/"
+)
+
+type initPiece struct {
+	want      Container
+	accepted  []string
+	ourVolume func(name string) bool
+}
+
+func (in *planning) planInit() piece {
+	return initPiece{
+		want: Container{
+			Name:            handoff.Container,
+			Image:           &in.config.Init.Image,
+			ImagePullPolicy: new("IfNotPresent"),
+			Command:         []string{"/" + handoff.Binary},
+			Args:            in.discover().Args(),
+			Resources: &Resources{
+				Requests: quantities(in.config.Init.Resources.Requests),
+				Limits:   quantities(in.config.Init.Resources.Limits),
+			},
+			VolumeMounts: []Mount{
+				{Name: in.config.Share.VolumeName, ReadOnly: true, MountPath: in.homes(), SubPath: in.config.Share.Homes},
+				{Name: in.config.Scratch.VolumeName, MountPath: in.config.Scratch.MountPath},
+				{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: tokenPath},
+			},
+			TerminationMessagePath:   new("/dev/termination-log"),
+			TerminationMessagePolicy: new("File"),
+			SecurityContext: &SecurityContext{
+				RunAsUser:                new(int64(nonroot)),
+				RunAsGroup:               new(int64(nonroot)),
+				RunAsNonRoot:             new(true),
+				AllowPrivilegeEscalation: new(false),
+				ReadOnlyRootFilesystem:   new(true),
+				Capabilities:             &Capabilities{Drop: []string{"ALL"}},
+				SeccompProfile:           &Profile{Type: "RuntimeDefault"},
+			},
+		},
+		accepted:  append([]string{in.config.Init.Image}, in.config.Init.AcceptedImages...),
+		ourVolume: in.ourVolume,
+	}
+}
+
+// homes is the homes' directory as the init container sees it: at its path in the notebook, so that a message names
+// the path that people know.
+func (in *planning) homes() string { return in.config.Share.MountPath + "/" + in.config.Share.Homes }
+
+func (in *planning) discover() handoff.Discover {
+	d := handoff.Discover{
+		User:        in.User.String(),
+		Homes:       in.homes(),
+		Scratch:     in.config.Scratch.MountPath,
+		Home:        in.home(),
+		MinUID:      in.config.Identity.MinUID,
+		MinGID:      in.config.Identity.MinGID,
+		RefusedGIDs: in.config.Identity.RefusedGIDs,
+	}
+	if in.Identity != nil {
+		d.Expect = &handoff.Expected{UID: in.Identity.UID, GID: in.Identity.GID, Groups: in.Identity.Groups}
+	}
+	return d
+}
+
+// isInit tells whether a container is ours.
+func isInit(at pointer, c *Container) bool {
+	return c.Name == handoff.Container && strings.HasPrefix(string(at), string(spec.child("initContainers")))
+}
+
+func (p initPiece) reconcile(pod *Pod, c *changes) {
+	list := spec.child("initContainers")
+	found := -1
+	for at, container := range pod.containers {
+		switch {
+		case container.Name != handoff.Container:
+		case isInit(at, container) && found < 0:
+			found = slices.IndexFunc(pod.Spec.InitContainers, func(c Container) bool { return c.Name == handoff.Container })
+		default:
+			c.refuse(answer.ContainerTaken(at.child("name").field(), handoff.Container))
+		}
+	}
+	switch {
+	case found == 0:
+		p.putRight(list.index(0), &pod.Spec.InitContainers[0], c)
+	case len(pod.Spec.InitContainers) == 0:
+		c.appendTo(ours, list, 0, p.want)
+	default:
+		if found > 0 {
+			c.removeAt(list, []int{found})
+		}
+		c.insertFirst(list, p.want)
+	}
+}
+
+func (p initPiece) putRight(at pointer, have *Container, c *changes) {
+	field := func(key string) member { return member{at, true, key} }
+	if have.Image == nil || !slices.Contains(p.accepted, *have.Image) {
+		put(c, ours, field("image"), have.Image, *p.want.Image)
+	}
+	put(c, theirs, field("imagePullPolicy"), have.ImagePullPolicy, *p.want.ImagePullPolicy)
+	putList(c, ours, field("command"), have.Command, p.want.Command)
+	putList(c, ours, field("args"), have.Args, p.want.Args)
+	if have.Resources.empty() {
+		put(c, theirs, field("resources"), nil, p.want.Resources)
+	}
+	put(c, ours, field("terminationMessagePath"), have.TerminationMessagePath, *p.want.TerminationMessagePath)
+	put(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, *p.want.TerminationMessagePolicy)
+	p.putSecurityContext(at.child("securityContext"), have, c)
+	if mounts, ok := p.mounts(have.VolumeMounts); !ok {
+		putList(c, ours, field("volumeMounts"), have.VolumeMounts, mounts)
+	}
+	c.drop(field("workingDir"), have.WorkingDir != nil && *have.WorkingDir != "")
+	c.drop(field("env"), len(have.Env) > 0)
+	c.drop(field("envFrom"), len(have.EnvFrom) > 0)
+	c.drop(field("volumeDevices"), len(have.VolumeDevices) > 0)
+	c.drop(field("restartPolicy"), have.RestartPolicy != nil)
+	c.drop(field("restartPolicyRules"), len(have.RestartPolicyRules) > 0)
+	c.drop(field("lifecycle"), have.Lifecycle != nil)
+	c.drop(field("startupProbe"), have.StartupProbe != nil)
+	c.drop(field("readinessProbe"), have.ReadinessProbe != nil)
+	c.drop(field("livenessProbe"), have.LivenessProbe != nil)
+	c.drop(field("stdin"), have.Stdin)
+	c.drop(field("tty"), have.TTY)
+}
+
+func (p initPiece) putSecurityContext(at pointer, have *Container, c *changes) {
+	want := p.want.SecurityContext
+	now, exists := have.SecurityContext, have.SecurityContext != nil
+	if !exists {
+		now = &SecurityContext{}
+	}
+	putPrivileges(c, member{object: at, exists: exists}, now, want)
+	put(c, ours, member{at, exists, "readOnlyRootFilesystem"}, now.ReadOnlyRootFilesystem, *want.ReadOnlyRootFilesystem)
+}
+
+// mounts says whether the mounts are ours and tolerated ones alone, and if not, which they should be.
+func (p initPiece) mounts(have []Mount) (want []Mount, ok bool) {
+	want = slices.Clone(p.want.VolumeMounts)
+	missing := len(want)
+	ok = true
+	for _, m := range have {
+		switch {
+		case slices.ContainsFunc(p.want.VolumeMounts, func(w Mount) bool { return same(m, w) }):
+			missing--
+		case !p.ourVolume(m.Name) && strings.HasPrefix(clean(m.MountPath), secretsDir) && clean(m.MountPath) != tokenPath:
+			want = append(want, m)
+		default:
+			ok = false
+		}
+	}
+	return want, ok && missing == 0
+}

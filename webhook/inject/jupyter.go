@@ -1,0 +1,184 @@
+package inject
+
+import (
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// server is what can be told of the Jupyter server from the outside, without looking into the image.
+type server struct {
+	// starts tells whether Jupyter is what the notebook container runs.
+	starts bool
+	// port and base URL on which it listens; the port is 0 where that cannot be told, and why says why.
+	port int32
+	base string
+	why  string
+	// tls tells that it serves HTTPS, mutual that it asks for a client certificate besides, so that no HTTP probe passes.
+	tls, mutual bool
+}
+
+// findServer reads the command line and the environment as Jupyter will.
+func (in *planning) findServer(s switches) server {
+	command := unwrapped(in.config.Scratch.MountPath+"/jupyter-user-init", in.notebook.Command)
+	argv := slices.Concat(command, in.notebook.Args)
+	found := server{starts: startsJupyter(argv) || s.probes == "on"}
+	flags := jupyterFlags(argv)
+	env := literalEnv(in.notebook.Env)
+
+	found.port, found.why = in.findPort(flags, env)
+	base, why := findBase(flags, env)
+	if found.base = base; why != "" {
+		found.port, found.why = 0, why
+	}
+	if flags["sock"] != "" {
+		found.port, found.why = 0, "Jupyter is told to listen on a Unix socket (--sock)"
+	}
+	found.mutual = env["JUPYTERHUB_SSL_KEYFILE"].set
+	found.tls = flags["certfile"] != "" || env["GEN_CERT"].set
+	return found
+}
+
+// launchers run what follows them: docker-stacks' and z2jh's entrypoints and their like.
+var launchers = []string{"tini", "dumb-init", "start.sh", "exec", "env"}
+
+// servers are the commands that are a Jupyter server, whatever their arguments.
+var servers = []string{
+	"start-notebook.py", "start-notebook.sh", "start-singleuser.py", "start-singleuser.sh", "jupyterhub-singleuser",
+	"jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter-nbclassic", "jupyter-labhub",
+}
+
+// subcommands of jupyter, and modules of python -m, that are a server.
+var (
+	subcommands = []string{"lab", "notebook", "server", "nbclassic", "labhub"}
+	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}
+)
+
+var python = regexp.MustCompile(`^python[0-9.]*$`)
+
+// startsJupyter tells whether a command line is a known start of Jupyter. None at all is the image's own start, and the
+// image is a notebook image.
+func startsJupyter(argv []string) bool {
+	for len(argv) > 0 && slices.Contains(launchers, path.Base(argv[0])) {
+		argv = argv[1:]
+		for len(argv) > 0 && strings.HasPrefix(argv[0], "-") {
+			argv = argv[1:]
+		}
+	}
+	if len(argv) == 0 {
+		return true
+	}
+	name, rest := path.Base(argv[0]), argv[1:]
+	switch {
+	case slices.Contains(servers, name):
+		return true
+	case name == "jupyter":
+		return len(rest) > 0 && slices.Contains(subcommands, rest[0])
+	case python.MatchString(name):
+		if len(rest) >= 2 && rest[0] == "-m" {
+			return slices.Contains(modules, rest[1]) || rest[1] == "jupyter" && len(rest) > 2 && slices.Contains(subcommands, rest[2])
+		}
+	}
+	return false
+}
+
+// traits are the settings that matter here, by the last part of their name: --port is short for --ServerApp.port, and
+// other applications (NotebookApp, LabApp, JupyterHubSingleUser) inherit them under their own.
+var traits = map[string]string{"port": "port", "base_url": "base", "certfile": "certfile", "sock": "sock"}
+
+// jupyterFlags reads --port 9999, --port=9999 and --ServerApp.port=9999. The last one counts, as in Jupyter.
+func jupyterFlags(argv []string) map[string]string {
+	flags := map[string]string{}
+	for i, arg := range argv {
+		name, ok := strings.CutPrefix(arg, "--")
+		if !ok {
+			continue
+		}
+		name, value, inline := strings.Cut(name, "=")
+		if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
+			name = name[dot+1:]
+		}
+		trait, known := traits[name]
+		switch {
+		case !known:
+		case inline:
+			flags[trait] = value
+		case i+1 < len(argv):
+			flags[trait] = argv[i+1]
+		}
+	}
+	return flags
+}
+
+// literal is a variable as the pod gives it.
+type literal struct {
+	set bool
+	// value is empty and known false where it comes from a Secret, a ConfigMap or a field.
+	value string
+	known bool
+}
+
+func literalEnv(vars []EnvVar) map[string]literal {
+	env := make(map[string]literal, len(vars))
+	for _, v := range vars {
+		env[v.Name] = literal{set: true, value: v.Value, known: v.ValueFrom == nil}
+	}
+	return env
+}
+
+// portNames are what a notebook's port is called: by the example, by KubeSpawner, and by custom.
+var portNames = []string{"http", "notebook-port", "notebook", "jupyter"}
+
+// findPort asks in this order: the command line, the hub's URL, JUPYTER_PORT, a port declared under a notebook's name,
+// the configuration.
+func (in *planning) findPort(flags map[string]string, env map[string]literal) (port int32, why string) {
+	if text, ok := flags["port"]; ok {
+		return parsePort(text, "--port")
+	}
+	if service := env["JUPYTERHUB_SERVICE_URL"]; service.set {
+		u, err := url.Parse(service.value)
+		if err == nil && u.Port() != "" {
+			return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")
+		}
+	}
+	if v := env["JUPYTER_PORT"]; v.set {
+		return parsePort(v.value, "JUPYTER_PORT")
+	}
+	for _, name := range portNames {
+		for _, p := range in.notebook.Ports {
+			if p.Name == name {
+				return p.ContainerPort, ""
+			}
+		}
+	}
+	return in.config.Notebook.Port, ""
+}
+
+func parsePort(text, source string) (int32, string) {
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || port == 0 {
+		return 0, source + " is not a port that can be read from outside"
+	}
+	return int32(port), ""
+}
+
+// findBase asks in this order: the hub, which decides it where there is one, the command line, and else it is /.
+func findBase(flags map[string]string, env map[string]literal) (base, why string) {
+	base = flags["base"]
+	if prefix := env["JUPYTERHUB_SERVICE_PREFIX"]; prefix.set {
+		if !prefix.known {
+			return "", "JUPYTERHUB_SERVICE_PREFIX is not a literal value, so the base URL cannot be read from outside"
+		}
+		base = prefix.value
+	}
+	if strings.Contains(base, "$(") {
+		return "", "the base URL has a variable in it, and cannot be read from outside"
+	}
+	if trimmed := strings.Trim(base, "/"); trimmed != "" {
+		return "/" + trimmed + "/", ""
+	}
+	return "/", ""
+}

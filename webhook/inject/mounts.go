@@ -1,0 +1,134 @@
+package inject
+
+import (
+	"path"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+)
+
+// Mounts: what the containers see of the share and of the scratch volume. What is mounted is said in home.go,
+// accounts.go and here, for the notebook container, and in init.go for the init container; this is the one place that
+// enforces it.
+//
+// Adds the mounts of the notebook container. They are ours: no other mount of the two volumes may be in any container of
+// the pod, by subPath, subPathExpr or as a device, and no other volume at one of our paths, nor inside of the scratch
+// directory. Anything else is refused, because nobody can tell what it was meant to be. Mounts of other volumes are the
+// pod's, also inside of the home.
+
+// wantedMount is a mount of ours and what to call it in an answer.
+type wantedMount struct {
+	Mount
+	what string
+	// closed tells that nothing else may be mounted inside of it.
+	closed bool
+}
+
+type mountsPiece struct {
+	container pointer
+	notebook  *Container
+	want      []wantedMount
+	ourVolume func(name string) bool
+	warnings  []string
+}
+
+func (in *planning) planMounts(s switches) piece {
+	homes, warnings := in.planHome()
+	want := append(homes, wantedMount{
+		Mount:  Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.config.Scratch.MountPath},
+		what:   "what the init container found",
+		closed: true,
+	})
+	if s.accountFiles {
+		want = append(want, in.planAccounts()...)
+	}
+	return mountsPiece{in.container(), in.notebook, want, in.ourVolume, warnings}
+}
+
+// ourVolume tells whether a volume name is one of ours.
+func (in *planning) ourVolume(name string) bool {
+	return name == in.config.Share.VolumeName || name == in.config.Scratch.VolumeName
+}
+
+func (p mountsPiece) reconcile(pod *Pod, c *changes) {
+	c.warnings = append(c.warnings, p.warnings...)
+	for at, container := range pod.containers {
+		switch {
+		case at == p.container:
+			p.reconcileNotebook(c)
+		case isInit(at, container):
+		default:
+			p.refuseForeign(at, container, c)
+		}
+	}
+}
+
+func (p mountsPiece) reconcileNotebook(c *changes) {
+	there := make([]bool, len(p.want))
+	for i, have := range p.notebook.VolumeMounts {
+		at := p.container.child("volumeMounts").index(i)
+		ok := false
+		for j, want := range p.want {
+			if same(have, want.Mount) {
+				ok, there[j] = true, true
+			}
+		}
+		if ok {
+			continue
+		}
+		if p.ourVolume(have.Name) {
+			c.refuse(answer.MountForeign(at.field(), have.Name, have.MountPath))
+		} else if want, taken := p.taken(have.MountPath); taken {
+			c.refuse(answer.MountTaken(at.field(), have.MountPath, want.what))
+		}
+	}
+	p.refuseDevices(p.container, p.notebook, c)
+	for j, want := range p.want {
+		if !there[j] {
+			c.appendTo(ours, p.container.child("volumeMounts"), len(p.notebook.VolumeMounts), want.Mount)
+		}
+	}
+}
+
+// taken finds the mount of ours that a path is in the way of.
+func (p mountsPiece) taken(mountPath string) (wantedMount, bool) {
+	at := clean(mountPath)
+	for _, want := range p.want {
+		if at == want.MountPath || want.closed && strings.HasPrefix(at, want.MountPath+"/") {
+			return want, true
+		}
+	}
+	return wantedMount{}, false
+}
+
+func (p mountsPiece) refuseForeign(at pointer, container *Container, c *changes) {
+	for i, m := range container.VolumeMounts {
+		if p.ourVolume(m.Name) {
+			c.refuse(answer.MountForeign(at.child("volumeMounts").index(i).field(), m.Name, m.MountPath))
+		}
+	}
+	p.refuseDevices(at, container, c)
+}
+
+func (p mountsPiece) refuseDevices(at pointer, container *Container, c *changes) {
+	for i, d := range container.VolumeDevices {
+		if p.ourVolume(d.Name) {
+			c.refuse(answer.DeviceForeign(at.child("volumeDevices").index(i).field(), d.Name))
+		}
+	}
+}
+
+// same compares what two mounts do: None is what no propagation means.
+func same(have, want Mount) bool {
+	have.MountPath = clean(have.MountPath)
+	if have.MountPropagation == "None" {
+		have.MountPropagation = ""
+	}
+	if have.RecursiveReadOnly == "Disabled" {
+		have.RecursiveReadOnly = ""
+	}
+	return have == want
+}
+
+// clean is a mount path as the container runtime understands it.
+func clean(mountPath string) string { return path.Clean("/" + mountPath) }

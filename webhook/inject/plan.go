@@ -1,0 +1,213 @@
+// Package inject decides what becomes of a pod: a narrow view of it, a plan of what it has to hold, and a reconciliation
+// of the two that answers either the JSON Patch operations or every reason why not.
+//
+// It is pure: the same pod, facts and configuration give the same bytes. It does no I/O, reads no clock and logs
+// nothing, so that the webhook, the command line and the tests all run this and nothing else.
+//
+// Each injected piece is one file, headed by what it adds, which fields it owns and what happens where the pod has set
+// them: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, init.go, home.go, accounts.go,
+// privileges.go, start.go, env.go, probes.go, port.go, resources.go.
+package inject
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// Facts are what is known of a pod besides the pod.
+type Facts struct {
+	// Namespace of the request: a pod may not say it.
+	Namespace string
+	// Restricted tells that the namespace enforces the Pod Security Standard restricted.
+	Restricted bool
+	// User whom the pod names.
+	User user.Name
+	// Identity of the user; nil where it is not known at admission.
+	Identity *identity.Identity
+}
+
+// Plan is what one pod has to hold.
+type Plan struct {
+	// Way to the identity: config.WayAtAdmission or config.WayAtStart.
+	Way config.Way
+
+	pieces   []piece
+	refusals []answer.Answer
+	warnings []string
+}
+
+// piece is one thing that is injected.
+type piece interface {
+	reconcile(pod *Pod, c *changes)
+}
+
+// planning is what the pieces are planned from.
+type planning struct {
+	Facts
+	config     *config.Config
+	generation string
+	pod        *Pod
+	way        config.Way
+	// at is the index of the notebook container, and notebook the container.
+	at       int
+	notebook *Container
+	server   server
+}
+
+// Planner plans pods by one configuration, which never changes in its lifetime.
+type Planner struct {
+	config     *config.Config
+	generation string
+}
+
+// NewPlanner takes a validated configuration.
+func NewPlanner(c *config.Config) *Planner {
+	return &Planner{config: c, generation: c.Generation()}
+}
+
+// Plan says what the pod has to hold. A plan can be a refusal already: Reconcile answers it with whatever else it finds.
+func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
+	plan := &Plan{}
+	in := planning{Facts: facts, config: p.config, generation: p.generation, pod: pod}
+	plan.Way, plan.refusals = in.chooseWay()
+	in.way = plan.Way
+
+	at, refusal := in.findNotebook()
+	if refusal != nil {
+		plan.refusals = append(plan.refusals, *refusal)
+		return plan
+	}
+	in.at, in.notebook = at, &pod.Spec.Containers[at]
+	if pod.Spec.OS != nil && pod.Spec.OS.Name == "windows" {
+		plan.refusals = append(plan.refusals, answer.NotLinux(pod.Spec.OS.Name))
+	}
+	switches, refusals := in.readSwitches()
+	plan.refusals = append(plan.refusals, refusals...)
+	plan.warnings = in.warnings(switches)
+	in.server = in.findServer(switches)
+	plan.pieces = in.pieces(switches)
+	return plan
+}
+
+func (in *planning) pieces(s switches) []piece {
+	return []piece{
+		in.planAnnotations(),
+		in.planShare(),
+		in.planScratch(),
+		in.planPullSecrets(),
+		in.planGroups(),
+		in.planInit(),
+		in.planMounts(s),
+		in.planPrivileges(),
+		in.planStart(),
+		in.planEnv(),
+		in.planProbes(),
+		in.planPort(),
+		in.planResources(),
+	}
+}
+
+// chooseWay picks the way to the identity and says what stands against it.
+func (in *planning) chooseWay() (config.Way, []answer.Answer) {
+	name := in.User.String()
+	if in.Identity == nil || in.config.Identity.Way == config.WayAtStart {
+		switch {
+		case in.config.Identity.Way == config.WayAtAdmission:
+			return config.WayAtAdmission, []answer.Answer{answer.IdentityUnknown(name)}
+		case in.Restricted:
+			return config.WayAtStart, []answer.Answer{answer.RestrictedNeedsIdentity(in.Namespace, name)}
+		}
+		in.Identity = nil
+		return config.WayAtStart, nil
+	}
+	if err := in.floor().Check(*in.Identity); err != nil {
+		return config.WayAtAdmission, []answer.Answer{answer.IdentityRefused(name, err)}
+	}
+	return config.WayAtAdmission, nil
+}
+
+func (in *planning) floor() identity.Floor {
+	id := in.config.Identity
+	return identity.Floor{MinUID: id.MinUID, MinGID: id.MinGID, RefusedGIDs: id.RefusedGIDs}
+}
+
+// findNotebook finds the container that gets the home: named by annotation, else by a configured name, else the first.
+func (in *planning) findNotebook() (int, *answer.Answer) {
+	containers := in.pod.Spec.Containers
+	byName := func(name string) int {
+		return slices.IndexFunc(containers, func(c Container) bool { return c.Name == name })
+	}
+	if len(containers) == 0 {
+		a := answer.NoContainer()
+		return 0, &a
+	}
+	if name, ok := in.pod.Metadata.Annotations[ContainerAnnotation]; ok {
+		at := byName(name)
+		if at < 0 {
+			var names []string
+			for _, c := range containers {
+				names = append(names, c.Name)
+			}
+			a := answer.NoSuchContainer(ContainerAnnotation, name, names)
+			return 0, &a
+		}
+		return at, nil
+	}
+	for _, name := range in.config.Notebook.ContainerNames {
+		if at := byName(name); at >= 0 {
+			return at, nil
+		}
+	}
+	return 0, nil
+}
+
+// home is where the notebook container's HOME is.
+func (in *planning) home() string { return in.config.Notebook.Homes + "/" + in.User.String() }
+
+// container is the place of the notebook container.
+func (in *planning) container() pointer { return spec.child("containers").index(in.at) }
+
+// switches are what the pod's own annotations turn on and off.
+type switches struct {
+	// probes is on, off, or empty where the pod does not say.
+	probes       string
+	accountFiles bool
+}
+
+func (in *planning) readSwitches() (s switches, refusals []answer.Answer) {
+	read := func(key string) string {
+		value, ok := in.pod.Metadata.Annotations[key]
+		if ok && value != "on" && value != "off" {
+			refusals = append(refusals, answer.AnnotationInvalid(key, value, "on", "off"))
+		}
+		return value
+	}
+	s.probes = read(ProbesAnnotation)
+	accountFiles := read(AccountFilesAnnotation)
+	s.accountFiles = accountFiles == "on" || in.config.Notebook.AccountFiles && accountFiles != "off"
+	return s, refusals
+}
+
+// warnings are the ones that no single piece has to give.
+func (in *planning) warnings(switches) (warnings []string) {
+	var unknown []string
+	for key := range in.pod.Metadata.Annotations {
+		if strings.HasPrefix(key, annotationPrefix) && !slices.Contains(knownAnnotations, key) {
+			unknown = append(unknown, key)
+		}
+	}
+	slices.Sort(unknown)
+	for _, key := range unknown {
+		warnings = append(warnings, answer.AnnotationUnknown(key, askedAnnotations))
+	}
+	return warnings
+}
+
+// String names the plan for logs: no field of the pod is in it.
+func (p *Plan) String() string { return fmt.Sprintf("%d pieces, %s", len(p.pieces), p.Way) }

@@ -1,0 +1,86 @@
+package inject
+
+import (
+	"slices"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// Privileges: as whom the notebook container runs, and that it can do no more than that person.
+//
+// At admission: runAsUser and runAsGroup are the person's, runAsNonRoot is true and all capabilities are dropped. At
+// start: runAsUser and runAsGroup are 0 and the capabilities are exactly SETUID and SETGID, which our binary needs to
+// become the person, its first and only act as root. In both, allowPrivilegeEscalation is false, the seccomp profile
+// is RuntimeDefault or a localhost one that the pod has chosen, privileged is off, and /proc is masked.
+//
+// All of these fields are ours and put right; a pod that has asked for privileges is warned that it gets none. The
+// others of the container's security context are the pod's: readOnlyRootFilesystem, SELinux, AppArmor.
+
+type privilegesPiece struct {
+	at       pointer
+	notebook *Container
+	want     *SecurityContext
+}
+
+func (in *planning) planPrivileges() piece {
+	want := &SecurityContext{
+		RunAsUser:                new(int64(0)),
+		RunAsGroup:               new(int64(0)),
+		RunAsNonRoot:             new(false),
+		AllowPrivilegeEscalation: new(false),
+		Capabilities:             &Capabilities{Drop: []string{"ALL"}, Add: []string{"SETUID", "SETGID"}},
+		SeccompProfile:           &Profile{Type: "RuntimeDefault"},
+	}
+	if in.way == config.WayAtAdmission && in.Identity != nil {
+		want.RunAsUser, want.RunAsGroup = &in.Identity.UID, &in.Identity.GID
+		want.RunAsNonRoot = new(true)
+		want.Capabilities.Add = nil
+	}
+	return privilegesPiece{in.container().child("securityContext"), in.notebook, want}
+}
+
+func (p privilegesPiece) reconcile(_ *Pod, c *changes) {
+	have, exists := p.notebook.SecurityContext, p.notebook.SecurityContext != nil
+	if !exists {
+		have = &SecurityContext{}
+	}
+	if asked := p.asked(have); len(asked) > 0 {
+		c.warn(answer.PrivilegeTaken(asked))
+	}
+	putPrivileges(c, member{object: p.at, exists: exists}, have, p.want)
+}
+
+// asked are the privileges that the pod wished for and does not get.
+func (p privilegesPiece) asked(have *SecurityContext) (fields []string) {
+	is := func(b *bool) bool { return b != nil && *b }
+	if is(have.Privileged) {
+		fields = append(fields, "privileged")
+	}
+	if is(have.AllowPrivilegeEscalation) {
+		fields = append(fields, "allowPrivilegeEscalation")
+	}
+	if have.Capabilities != nil && len(have.Capabilities.Add) > 0 &&
+		!slices.Equal(have.Capabilities.Add, []string{"SETUID", "SETGID"}) {
+		fields = append(fields, "capabilities.add")
+	}
+	if have.ProcMount != nil && *have.ProcMount == "Unmasked" {
+		fields = append(fields, "procMount")
+	}
+	return fields
+}
+
+// putPrivileges enforces what a security context of ours says, field by field.
+func putPrivileges(c *changes, m member, have, want *SecurityContext) {
+	field := func(key string) member { return member{m.object, m.exists, key} }
+	put(c, ours, field("runAsUser"), have.RunAsUser, *want.RunAsUser)
+	put(c, ours, field("runAsGroup"), have.RunAsGroup, *want.RunAsGroup)
+	put(c, ours, field("runAsNonRoot"), have.RunAsNonRoot, *want.RunAsNonRoot)
+	put(c, ours, field("allowPrivilegeEscalation"), have.AllowPrivilegeEscalation, *want.AllowPrivilegeEscalation)
+	put(c, ours, field("capabilities"), have.Capabilities, *want.Capabilities)
+	if have.SeccompProfile == nil || have.SeccompProfile.Type != "Localhost" {
+		put(c, ours, field("seccompProfile"), have.SeccompProfile, *want.SeccompProfile)
+	}
+	c.drop(field("privileged"), have.Privileged != nil && *have.Privileged)
+	c.drop(field("procMount"), have.ProcMount != nil && *have.ProcMount != "Default")
+}

@@ -1,0 +1,105 @@
+package inject
+
+import (
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// Probes: startup, readiness and liveness, asked of <base URL>api, which Jupyter answers without a login. (/lab answers
+// a redirect where there is a token, and 404 behind a hub.)
+//
+// Adds each of the three that the notebook container does not have, where Jupyter is what starts: by the image's own
+// start or by a known command line (jupyter.go), never for "sleep 1000". The annotation jupyter-user.io/probes says on or
+// off. Base URL and port come from the pod. HTTPS is asked where Jupyter is given a certificate; where the hub has
+// it ask for a client certificate (internal_ssl) no HTTP probe can pass, and a TCP one takes its place. Where the port
+// cannot be told, none is added and the pod is warned. They are the pod's: each one that it has is left as it is.
+
+type probesPiece struct {
+	at       pointer
+	notebook *Container
+	// want is nil where none are to be added.
+	want    *wantedProbes
+	warning string
+}
+
+type wantedProbes struct {
+	startup, readiness, liveness httpProbe
+}
+
+// httpProbe is a probe as the API server would default it, so that what we write is what is stored.
+type httpProbe struct {
+	HTTPGet          *httpGet   `json:"httpGet,omitempty"`
+	TCPSocket        *tcpSocket `json:"tcpSocket,omitempty"`
+	PeriodSeconds    int32      `json:"periodSeconds"`
+	TimeoutSeconds   int32      `json:"timeoutSeconds"`
+	FailureThreshold int32      `json:"failureThreshold"`
+	SuccessThreshold int32      `json:"successThreshold"`
+}
+
+type httpGet struct {
+	Path   string `json:"path"`
+	Port   int32  `json:"port"`
+	Scheme string `json:"scheme"`
+}
+
+type tcpSocket struct {
+	Port int32 `json:"port"`
+}
+
+func (in *planning) planProbes() piece {
+	p := probesPiece{at: in.container(), notebook: in.notebook}
+	asked := in.pod.Metadata.Annotations[ProbesAnnotation]
+	timing := in.config.Notebook.Probes
+	switch {
+	case !in.server.starts || asked == "off" || asked == "" && !timing.Enabled:
+	case in.server.port == 0:
+		p.warning = answer.ProbesLeftOut(in.server.why)
+	default:
+		p.want = &wantedProbes{
+			startup:   in.server.probe(timing.Startup),
+			readiness: in.server.probe(timing.Readiness),
+			liveness:  in.server.probe(timing.Liveness),
+		}
+	}
+	return p
+}
+
+func (s server) probe(timing config.Probe) httpProbe {
+	p := httpProbe{
+		PeriodSeconds:    timing.PeriodSeconds,
+		TimeoutSeconds:   timing.TimeoutSeconds,
+		FailureThreshold: timing.FailureThreshold,
+		SuccessThreshold: 1,
+	}
+	if s.mutual {
+		p.TCPSocket = &tcpSocket{s.port}
+		return p
+	}
+	p.HTTPGet = &httpGet{Path: s.base + "api", Port: s.port, Scheme: "HTTP"}
+	if s.tls {
+		p.HTTPGet.Scheme = "HTTPS"
+	}
+	return p
+}
+
+func (p probesPiece) reconcile(_ *Pod, c *changes) {
+	if p.warning != "" {
+		c.warn(p.warning)
+	}
+	if p.want == nil {
+		return
+	}
+	for _, probe := range []struct {
+		key  string
+		have *Probe
+		want httpProbe
+	}{
+		{"startupProbe", p.notebook.StartupProbe, p.want.startup},
+		{"readinessProbe", p.notebook.ReadinessProbe, p.want.readiness},
+		{"livenessProbe", p.notebook.LivenessProbe, p.want.liveness},
+	} {
+		if probe.have == nil {
+			put(c, theirs, member{p.at, true, probe.key}, nil, probe.want)
+		}
+	}
+}

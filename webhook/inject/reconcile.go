@@ -1,0 +1,169 @@
+package inject
+
+import (
+	"reflect"
+
+	"gomodules.xyz/jsonpatch/v2"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+)
+
+// owner of a field: whose value counts where the pod has one already.
+type owner int
+
+const (
+	// ours is enforced: another value is put right, or refused, and the verifier refuses it.
+	ours owner = iota
+	// theirs is defaulted: another value is kept, and the verifier does not look.
+	theirs
+)
+
+// Outcome of a reconciliation: the operations that lead from the pod to the plan, or everything that stands against it.
+type Outcome struct {
+	// Operations of RFC 6902; empty where the pod is as planned, nil where it is refused.
+	Operations []jsonpatch.Operation
+	// Refusals, in the order of the plan; empty where the pod can be made right.
+	Refusals []answer.Answer
+	// Warnings for whoever created the pod.
+	Warnings []string
+	// Drift are the enforced fields that are not as planned. A verifier refuses a pod that has any; what is only
+	// defaulted never drifts.
+	Drift []string
+}
+
+// Reconcile holds a pod against the plan for it.
+func Reconcile(pod *Pod, plan *Plan) Outcome {
+	c := changes{created: map[pointer]any{}}
+	for _, piece := range plan.pieces {
+		piece.reconcile(pod, &c)
+	}
+	out := Outcome{
+		Refusals: append(plan.refusals, c.refusals...),
+		Warnings: append(plan.warnings, c.warnings...),
+		Drift:    c.drift,
+	}
+	if len(out.Refusals) == 0 {
+		out.Operations = c.operations()
+	}
+	return out
+}
+
+// changes collects what the pieces want changed. A list or an object that the pod does not have is created by one
+// operation with everything in it that any piece wants.
+type changes struct {
+	edits    []edit
+	created  map[pointer]any
+	drift    []string
+	refusals []answer.Answer
+	warnings []string
+}
+
+type edit struct {
+	op    string
+	at    pointer
+	value any
+}
+
+// member is a field of an object that may itself be missing.
+type member struct {
+	object pointer
+	// exists tells whether the pod has the object.
+	exists bool
+	key    string
+}
+
+func (m member) at() pointer { return m.object.child(m.key) }
+
+// put makes a field what is wanted: added where it is missing, and put right where it is another and ours.
+func put[T any](c *changes, o owner, m member, have *T, want T) {
+	switch {
+	case have == nil:
+		c.drifted(o, m.at())
+		c.add(m, want)
+	case o == ours && !reflect.DeepEqual(*have, want):
+		c.drifted(o, m.at())
+		c.edits = append(c.edits, edit{"replace", m.at(), want})
+	}
+}
+
+// putList is put for a list that is one value, such as a command.
+func putList[T any](c *changes, o owner, m member, have, want []T) {
+	switch {
+	case len(want) == 0:
+		c.drop(m, len(have) > 0)
+	case len(have) == 0:
+		put(c, o, m, nil, want)
+	default:
+		put(c, o, m, &have, want)
+	}
+}
+
+// drop takes a field of ours away where the pod has it.
+func (c *changes) drop(m member, has bool) {
+	if has {
+		c.drifted(ours, m.at())
+		c.edits = append(c.edits, edit{"remove", m.at(), nil})
+	}
+}
+
+func (c *changes) add(m member, value any) {
+	if m.exists {
+		c.edits = append(c.edits, edit{"add", m.at(), value})
+		return
+	}
+	object, ok := c.created[m.object].(map[string]any)
+	if !ok {
+		object = map[string]any{}
+		c.created[m.object] = object
+		c.edits = append(c.edits, edit{"add", m.object, object})
+	}
+	object[m.key] = value
+}
+
+// appendTo puts an element behind a list that has so many elements already.
+func (c *changes) appendTo(o owner, list pointer, length int, value any) {
+	c.drifted(o, list)
+	if length > 0 {
+		c.edits = append(c.edits, edit{"add", list + "/-", value})
+		return
+	}
+	elements, ok := c.created[list].(*[]any)
+	if !ok {
+		elements = &[]any{}
+		c.created[list] = elements
+		c.edits = append(c.edits, edit{"add", list, elements})
+	}
+	*elements = append(*elements, value)
+}
+
+// removeAt takes elements out of a list, from behind, so that no index moves before its turn.
+func (c *changes) removeAt(list pointer, indices []int) {
+	for i := len(indices) - 1; i >= 0; i-- {
+		c.drifted(ours, list.index(indices[i]))
+		c.edits = append(c.edits, edit{"remove", list.index(indices[i]), nil})
+	}
+}
+
+func (c *changes) drifted(o owner, at pointer) {
+	if o == ours {
+		c.drift = append(c.drift, at.field())
+	}
+}
+
+func (c *changes) refuse(a answer.Answer) { c.refusals = append(c.refusals, a) }
+
+func (c *changes) warn(text string) { c.warnings = append(c.warnings, text) }
+
+func (c *changes) operations() []jsonpatch.Operation {
+	ops := make([]jsonpatch.Operation, len(c.edits))
+	for i, e := range c.edits {
+		ops[i] = jsonpatch.NewOperation(e.op, string(e.at), e.value)
+	}
+	return ops
+}
+
+// insertFirst puts an element of ours in front of a list that has some already.
+func (c *changes) insertFirst(list pointer, value any) {
+	c.drifted(ours, list.index(0))
+	c.edits = append(c.edits, edit{"add", list.index(0), value})
+}

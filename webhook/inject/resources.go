@@ -1,0 +1,49 @@
+package inject
+
+import (
+	"encoding/json"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// Resources: requests and limits for a notebook that has none.
+//
+// Adds the configured ones where the notebook container has no requests, limits or claims at all, the pod has none as a
+// whole, and no hub has made it: a hub without limits means it. They are the pod's: one that has any is left as it is.
+
+type resourcesPiece struct {
+	at   pointer
+	want *Resources
+}
+
+func (in *planning) planResources() piece {
+	p := resourcesPiece{at: in.container()}
+	wanted := in.notebook.Resources.empty() && in.pod.Spec.Resources.empty() && !user.FromHub(in.pod.Metadata.Labels)
+	if r := in.config.Notebook.Resources; wanted && len(r.Requests)+len(r.Limits) > 0 {
+		p.want = &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
+	}
+	return p
+}
+
+func (p resourcesPiece) reconcile(_ *Pod, c *changes) {
+	if p.want != nil {
+		put(c, theirs, member{p.at, true, "resources"}, nil, p.want)
+	}
+}
+
+// quantities are the configuration's as JSON, in their canonical form.
+func quantities(list corev1.ResourceList) map[string]json.RawMessage {
+	if len(list) == 0 {
+		return nil
+	}
+	raw := make(map[string]json.RawMessage, len(list))
+	for name, q := range list {
+		raw[string(name)] = json.RawMessage(strconv.Quote(q.String()))
+	}
+	return raw
+}
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,52 @@
+package inject
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+)
+
+// Scratch volume: the way from the init container to the notebook container.
+//
+// Adds the emptyDir uid-gid-config with a size limit. An emptyDir of that name is kept, its size limit and medium are
+// ours and put right; any other source under that name is refused. Its mounts are ours (mounts.go): writable in the
+// init container alone, because a person who can write what root reads at the next start is root.
+
+type scratchPiece struct {
+	name, sizeLimit string
+}
+
+func (in *planning) planScratch() piece {
+	return scratchPiece{name: in.config.Scratch.VolumeName, sizeLimit: in.config.Scratch.SizeLimit.String()}
+}
+
+func (p scratchPiece) reconcile(pod *Pod, c *changes) {
+	found := false
+	for i, v := range pod.Spec.Volumes {
+		if v.Name != p.name {
+			continue
+		}
+		at := spec.child("volumes").index(i)
+		if v.EmptyDir == nil || v.PersistentVolumeClaim != nil || v.HostPath != nil || v.NFS != nil {
+			c.refuse(answer.VolumeTaken(at.field(), p.name, "the webhook's own emptyDir"))
+		} else {
+			p.putRight(at.child("emptyDir"), v.EmptyDir, c)
+		}
+		found = true
+	}
+	if !found {
+		c.appendTo(ours, spec.child("volumes"), len(pod.Spec.Volumes),
+			Volume{Name: p.name, EmptyDir: &EmptyDir{SizeLimit: p.limit()}})
+	}
+}
+
+func (p scratchPiece) putRight(at pointer, have *EmptyDir, c *changes) {
+	put(c, ours, member{at, true, "sizeLimit"}, have.SizeLimit, *p.limit())
+	c.drop(member{at, true, "medium"}, have.Medium != nil && *have.Medium != "")
+}
+
+func (p scratchPiece) limit() *json.RawMessage {
+	limit := json.RawMessage(strconv.Quote(p.sizeLimit))
+	return &limit
+}

@@ -1,0 +1,38 @@
+package inject
+
+import "jupyter-user.io/jupyter-user-webhook/webhook/answer"
+
+// Share volume: the share's claim as a volume of the pod.
+//
+// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc. A volume of that name and that claim is kept; one of
+// that name and another source is refused, and so is the claim under another volume name: there is one road from a
+// pod to the share, and the mounts at its end are ours (mounts.go).
+
+type sharePiece struct {
+	name, claim string
+}
+
+func (in *planning) planShare() piece {
+	return sharePiece{name: in.config.Share.VolumeName, claim: in.config.Share.ClaimName}
+}
+
+func (p sharePiece) reconcile(pod *Pod, c *changes) {
+	found := false
+	for i, v := range pod.Spec.Volumes {
+		at := spec.child("volumes").index(i)
+		claimed := v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == p.claim
+		switch {
+		case v.Name != p.name && claimed:
+			c.refuse(answer.ShareAgain(at.field(), p.claim, p.name))
+		case v.Name != p.name:
+		case !claimed || v.PersistentVolumeClaim.ReadOnly || v.EmptyDir != nil || v.HostPath != nil || v.NFS != nil:
+			c.refuse(answer.VolumeTaken(at.field(), p.name, "the share (claim "+p.claim+")"))
+		default:
+			found = true
+		}
+	}
+	if !found {
+		c.appendTo(ours, spec.child("volumes"), len(pod.Spec.Volumes),
+			Volume{Name: p.name, PersistentVolumeClaim: &Claim{ClaimName: p.claim}})
+	}
+}

@@ -1,0 +1,181 @@
+package inject
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+)
+
+// Start: what the notebook container runs, and where.
+//
+// At admission nothing is to be done: the image's own entrypoint stays, and with it the pod's command and args. The
+// working directory is the home where the pod has none.
+//
+// At start the container begins as root, so our binary stands in front of everything that it runs: its command, exec
+// hooks and exec probes become "jupyter-user-init exec … -- " and what was there. Args are never touched, Kubernetes
+// puts them behind the command. A command hides the image's own entrypoint, so a pod without one is marked
+// --image-start, with what the configuration knows of that image (notebook.starts), and our binary finds out on the
+// spot. The working directory is /, which root can enter on every share; our binary goes to the home, or to where the
+// pod wanted to be, once it is the person.
+//
+// The wrapping is ours; what is wrapped is the pod's, and is found again in our own words on the next pass. A pod that
+// was wrapped and is now known at admission is unwrapped.
+
+type startPiece struct {
+	at       pointer
+	notebook *Container
+	home     string
+	atStart  bool
+	binary   string
+	exec     handoff.Exec
+	// image is the configured start of the container's image.
+	image handoff.ImageStart
+}
+
+func (in *planning) planStart() piece {
+	p := startPiece{
+		at:       in.container(),
+		notebook: in.notebook,
+		home:     in.home(),
+		atStart:  in.way == config.WayAtStart,
+		binary:   in.config.Scratch.MountPath + "/" + handoff.Binary,
+		exec:     handoff.Exec{User: in.User.String(), Home: in.home(), Scratch: in.config.Scratch.MountPath},
+	}
+	if i := slices.IndexFunc(in.config.Notebook.Starts, func(s config.Start) bool { return matches(s.Image, in.notebook.Image) }); i >= 0 {
+		p.image = handoff.ImageStart{Entrypoint: in.config.Notebook.Starts[i].Entrypoint, Command: in.config.Notebook.Starts[i].Command}
+	}
+	return p
+}
+
+// matches tells whether an image is of a pattern in which * stands for any characters.
+func matches(pattern string, image *string) bool {
+	if image == nil {
+		return false
+	}
+	parts := strings.Split(pattern, "*")
+	for i, part := range parts {
+		parts[i] = regexp.QuoteMeta(part)
+	}
+	ok, err := regexp.MatchString("^"+strings.Join(parts, ".*")+"$", *image)
+	return ok && err == nil
+}
+
+func (p startPiece) reconcile(_ *Pod, c *changes) {
+	dir := p.reconcileDir(c)
+	p.reconcileCommand(c, dir)
+	for _, hook := range p.hooks() {
+		if hook.exec == nil {
+			continue
+		}
+		m := member{hook.at.child("exec"), true, "command"}
+		putList(c, ours, m, hook.exec.Command, p.wrapped(hook.exec.Command, nil, dir))
+	}
+}
+
+// reconcileDir answers the directory that the pod itself wants to be in; empty where it has no wish.
+func (p startPiece) reconcileDir(c *changes) string {
+	was, wrapped := p.unwrap(p.notebook.Command)
+	dir := ""
+	if p.notebook.WorkingDir != nil {
+		dir = *p.notebook.WorkingDir
+	}
+	if wrapped && (dir == "" || dir == "/") {
+		dir = was.WorkingDir
+	}
+	m := member{p.at, true, "workingDir"}
+	switch {
+	case p.atStart:
+		put(c, ours, m, p.notebook.WorkingDir, "/")
+	case wrapped && dir != "":
+		put(c, ours, m, p.notebook.WorkingDir, dir)
+	case wrapped:
+		put(c, ours, m, p.notebook.WorkingDir, p.home)
+	case dir == "":
+		put(c, theirs, m, nil, p.home)
+	}
+	return dir
+}
+
+func (p startPiece) reconcileCommand(c *changes, dir string) {
+	image := &p.image
+	if len(p.command()) > 0 {
+		image = nil
+	}
+	putList(c, ours, member{p.at, true, "command"}, p.notebook.Command, p.wrapped(p.notebook.Command, image, dir))
+}
+
+// command is what the pod itself asks to run; empty where that is the image's own start.
+func (p startPiece) command() []string { return unwrapped(p.binary, p.notebook.Command) }
+
+// wrapped is a command as this way to the identity wants it. With an image start, an empty one stands for that.
+func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string) []string {
+	own := unwrapped(p.binary, command)
+	if !p.atStart {
+		return own
+	}
+	e := p.exec
+	e.WorkingDir, e.Image = dir, image
+	flags := e.Args()
+	for i := range flags {
+		// Kubernetes expands $(VAR) in commands, and reads $$ as $. Our flags are meant as they are.
+		flags[i] = strings.ReplaceAll(flags[i], "$", "$$")
+	}
+	return slices.Concat([]string{p.binary}, flags, own)
+}
+
+func (p startPiece) unwrap(command []string) (handoff.Exec, bool) { return unwrap(p.binary, command) }
+
+// unwrap reads a command of ours.
+func unwrap(binary string, command []string) (handoff.Exec, bool) {
+	if len(command) == 0 || command[0] != binary {
+		return handoff.Exec{}, false
+	}
+	args := slices.Clone(command[1:])
+	for i := range args {
+		if args[i] == "--" {
+			break
+		}
+		args[i] = strings.ReplaceAll(args[i], "$$", "$")
+	}
+	e, err := handoff.ParseExec(args)
+	return e, err == nil
+}
+
+// unwrapped is the command that the pod gave, whether it is wrapped already or not.
+func unwrapped(binary string, command []string) []string {
+	if e, ok := unwrap(binary, command); ok {
+		return e.Argv
+	}
+	return command
+}
+
+type hook struct {
+	at   pointer
+	exec *Exec
+}
+
+// hooks are the places where the kubelet runs something in the container besides its command.
+func (p startPiece) hooks() []hook {
+	at := func(probe *Probe, keys ...string) hook {
+		if probe == nil {
+			return hook{}
+		}
+		h := hook{p.at, probe.Exec}
+		for _, key := range keys {
+			h.at = h.at.child(key)
+		}
+		return h
+	}
+	hooks := []hook{
+		at(p.notebook.StartupProbe, "startupProbe"),
+		at(p.notebook.ReadinessProbe, "readinessProbe"),
+		at(p.notebook.LivenessProbe, "livenessProbe"),
+	}
+	if l := p.notebook.Lifecycle; l != nil {
+		hooks = append(hooks, at(l.PostStart, "lifecycle", "postStart"), at(l.PreStop, "lifecycle", "preStop"))
+	}
+	return hooks
+}

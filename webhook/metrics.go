@@ -1,0 +1,69 @@
+package webhook
+
+import (
+	"log/slog"
+	"net/http"
+
+	gologr "github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// Metrics of the webhook. No label has a value that somebody outside can make up: users and namespaces are in the log.
+type Metrics struct {
+	admissions *prometheus.CounterVec
+}
+
+// NewMetrics registers jupyter_user_admissions_total.
+func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
+	m := &Metrics{prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "jupyter_user_admissions_total",
+		Help: "Reviews answered, by outcome (injected, unchanged, ignored, denied, fault), way to the identity " +
+			"(AtAdmission, AtStart, or empty) and the reason of the first refusal.",
+	}, []string{"outcome", "way", "reason"})}
+	if err := registry.Register(m.admissions); err != nil {
+		return nil, err
+	}
+	// The series that a dashboard draws are there from the start.
+	for _, way := range []config.Way{config.WayAtAdmission, config.WayAtStart} {
+		m.admissions.WithLabelValues(string(outcomeInjected), string(way), "")
+	}
+	return m, nil
+}
+
+// outcome is how an admission ended.
+type outcome string
+
+const (
+	outcomeInjected  outcome = "injected"
+	outcomeUnchanged outcome = "unchanged"
+	outcomeIgnored   outcome = "ignored"
+	outcomeDenied    outcome = "denied"
+	outcomeFault     outcome = "fault"
+)
+
+func outcomeOf(d Decision) outcome {
+	switch {
+	case len(d.Refusals) > 0 && d.Refusals[0].Code >= http.StatusInternalServerError:
+		return outcomeFault
+	case len(d.Refusals) > 0:
+		return outcomeDenied
+	case !d.Claimed:
+		return outcomeIgnored
+	case len(d.Operations) == 0:
+		return outcomeUnchanged
+	}
+	return outcomeInjected
+}
+
+func (m *Metrics) count(o outcome, d Decision) {
+	reason := ""
+	if len(d.Refusals) > 0 {
+		reason = string(d.Refusals[0].Reason)
+	}
+	m.admissions.WithLabelValues(string(o), string(d.Way), reason).Inc()
+}
+
+// logr is the logger for controller-runtime, which logs what never becomes an admission: reviews that cannot be read.
+func logr(log *slog.Logger) gologr.Logger { return gologr.FromSlogHandler(log.Handler()) }

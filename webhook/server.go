@@ -1,0 +1,146 @@
+package webhook
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+// Server serves reviews over TLS.
+//
+// It is an http.Server of our own around controller-runtime's handler and certificate watcher, because
+// controller-runtime's server has no ReadTimeout, waits 32 s for headers, drops idle connections at the very second at
+// which the API server's client does (90 s, so that a review can be lost between them), and stops the moment it is asked.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+	tls      *tls.Config
+	drain    time.Duration
+	log      *slog.Logger
+
+	serving, draining atomic.Bool
+}
+
+// ServerOptions of a Server.
+type ServerOptions struct {
+	// GetCertificate answers the current serving certificate.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Drain is how long the server goes on serving after it was asked to stop: until every API server has learnt that
+	// it is no endpoint any more. They go on using the connections that they have.
+	Drain time.Duration
+	Log   *slog.Logger
+}
+
+const (
+	// maxConnections is many times what a few API servers open (25 idle ones each) and little enough memory.
+	maxConnections = 1024
+	headerTime     = 10 * time.Second
+	answerTime     = 10 * time.Second
+	// idleTime is over the API server's 90 s, so that the client closes first and no request meets a closed connection.
+	idleTime = 2 * time.Minute
+	// lastRequests is how long requests that are being answered may take once connections are closed.
+	lastRequests = 10 * time.Second
+)
+
+// NewServer takes over the listener.
+func NewServer(listener net.Listener, handler http.Handler, o ServerOptions) *Server {
+	s := &Server{listener: listener, drain: o.Drain, log: o.Log}
+	// The API server speaks HTTP/1.1 to a Service, so HTTP/2 and what can be done with its streams are left out.
+	s.tls = &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: o.GetCertificate,
+	}
+	s.http = &http.Server{
+		Handler:           s.closing(handler),
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       bodyTime,
+		WriteTimeout:      bodyTime + answerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}
+	return s
+}
+
+// Run serves until the context ends, and then until nobody is left who might still send a review.
+func (s *Server) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() {
+		served <- s.http.Serve(tls.NewListener(netutil.LimitListener(s.listener, maxConnections), s.tls))
+	}()
+	s.serving.Store(true)
+	defer s.serving.Store(false)
+
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve reviews: %w", err)
+	case <-ctx.Done():
+	}
+	s.draining.Store(true)
+	s.log.Info("draining", "for", s.drain.String())
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve reviews: %w", err)
+	case <-time.After(s.drain):
+	}
+	last, cancel := context.WithTimeout(context.Background(), lastRequests)
+	defer cancel()
+	if err := s.http.Shutdown(last); err != nil {
+		return fmt.Errorf("finish the last reviews: %w", err)
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve reviews: %w", err)
+	}
+	return nil
+}
+
+// closing asks clients of a draining server, with each answer, to open their next connection elsewhere.
+func (s *Server) closing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Ready says why the server should get no reviews: it does not listen, it is about to stop, or its certificate is not
+// one that an API server would accept now. It asks the way an API server does, by a handshake.
+func (s *Server) Ready(_ *http.Request) error {
+	if !s.serving.Load() {
+		return errors.New("not serving yet")
+	}
+	if s.draining.Load() {
+		return errors.New("draining")
+	}
+	// Who signed the certificate is between the API server and the webhook configuration; here it is about dates.
+	dialer := &net.Dialer{Timeout: time.Second}
+	conn, err := tls.DialWithDialer(dialer, "tcp", s.dialable(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // see above
+	if err != nil {
+		return fmt.Errorf("not reachable: %w", err)
+	}
+	defer conn.Close() //nolint:errcheck // nothing was said on it
+	cert := conn.ConnectionState().PeerCertificates[0]
+	if now := time.Now(); now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		return fmt.Errorf("the serving certificate is valid from %s to %s only", cert.NotBefore, cert.NotAfter)
+	}
+	return nil
+}
+
+// dialable is the address of the listener as seen from the same machine.
+func (s *Server) dialable() string {
+	addr := s.listener.Addr().(*net.TCPAddr)
+	if addr.IP.IsUnspecified() {
+		return fmt.Sprintf("localhost:%d", addr.Port)
+	}
+	return addr.String()
+}

@@ -1,0 +1,67 @@
+// Package user turns the claim in a pod's labels and annotations into a valid name, or into the reason why it is none.
+//
+// A name becomes a directory on the share, a subPath, an argument and a line of passwd. So names are parsed, not
+// validated: whoever holds a Name holds one that is safe in all of these.
+package user
+
+import (
+	"fmt"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// Name is a user's name on the share: [a-z_][a-z0-9._-]*, and upper case where the configuration admits it. The zero
+// value is no name; FromPod and Parse make them.
+type Name struct{ name string }
+
+// String is the name as it is on the share.
+func (n Name) String() string { return n.name }
+
+// Parse reads a name as a person, a hub or a directory service writes it. The field says where it stood, for the answer.
+func Parse(field, text string, rules config.User) (Name, *answer.Answer) {
+	name, domain, hasDomain := strings.Cut(text, "@")
+	if hasDomain && (rules.Domain == "" || domain != rules.Domain) {
+		return Name{}, refuse(answer.NameDomain(field, text, rules.Domain))
+	}
+	if why := invalid(name, rules); why != "" {
+		return Name{}, refuse(answer.NameInvalid(field, text, why))
+	}
+	if isReserved(name, rules.Reserved) {
+		return Name{}, refuse(answer.NameReserved(field, name))
+	}
+	return Name{name}, nil
+}
+
+func refuse(a answer.Answer) *answer.Answer { return &a }
+
+// invalid says why a name is none, in the words of the rule that it breaks; empty where it is one.
+//
+// The rule is useradd's (shadow's default NAME_REGEX) and adduser's without the trailing $, plus the dot that sites use
+// in first.last. It leaves nothing that a path, a shell, a passwd line or Kubernetes' $(VAR) expansion could trip over.
+func invalid(name string, rules config.User) string {
+	switch {
+	case name == "":
+		return "the name is empty"
+	case len(name) > rules.MaxLength:
+		return fmt.Sprintf("it has %d characters and the most is %d", len(name), rules.MaxLength)
+	case name[0] == '.':
+		return "a leading dot is kept for the share's own directories, such as .snapshot"
+	}
+	for i, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z', c == '_':
+		case c >= 'A' && c <= 'Z':
+			if !rules.AllowUpperCase {
+				return "names are lower case here (user.allowUpperCase is off)"
+			}
+		case i > 0 && (c >= '0' && c <= '9' || c == '.' || c == '-'):
+		case i == 0:
+			return "a name begins with a letter or _"
+		default:
+			return "a name is made of a to z, 0 to 9, dot, _ and -"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,25 @@
+package user
+
+import (
+	"slices"
+	"strings"
+)
+
+// reserved are the accounts and groups that Linux images and Jupyter's images bring along (Debian's base-passwd, what
+// Debian's and Red Hat's packages add, docker-stacks' jovyan and users), and that are therefore never a person. Being
+// one of them would mean to be a system account in every image, or to meet docker-stacks' own user.
+var reserved = strings.Fields(`
+	root nobody nogroup jovyan users
+	daemon bin sys adm sync shutdown halt operator games man lp mail news uucp proxy www-data backup list irc gnats ftp
+	_apt tty disk kmem dialout fax voice cdrom floppy tape sudo wheel audio dip src shadow utmp video sasl plugdev staff
+	input render sgx kvm lock mem
+	systemd systemd-network systemd-resolve systemd-timesync systemd-coredump systemd-journal systemd-oom messagebus dbus
+	polkitd sshd ssh chrony ntp rpc rpcuser nfsnobody nfs postfix avahi tss uuidd syslog crontab apache nginx docker
+	lost+found
+`)
+
+// isReserved compares without regard to case, because a share may.
+func isReserved(name string, more []string) bool {
+	same := func(r string) bool { return strings.EqualFold(r, name) }
+	return slices.ContainsFunc(reserved, same) || slices.ContainsFunc(more, same)
+}
