@@ -47,8 +47,8 @@ is written, the refusal goes to standard error and the exit status is 1.`,
 	f.StringVarP(&o.file, "filename", "f", "", "file to read, - for standard input")
 	f.StringVar(&o.config, "config", "", "configuration file; the defaults without one")
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the request (default: the Pod's own, or default)")
-	f.StringVar(&o.identity, "identity", "", "UID:GID[:gid,gid] of the user, as if known at admission; without it the Pod finds it "+
-		"at start")
+	f.StringVar(&o.identity, "identity", "", "UID:GID[:gid,gid] of the user, as if known at admission; without it the Pod "+
+		"finds it at start")
 	f.BoolVar(&o.restricted, "restricted", false, "as in a namespace that enforces the Pod Security Standard restricted")
 	f.StringVarP(&o.output, "output", "o", "yaml", "yaml, json, patch (the JSON Patch) or diff")
 	_ = cmd.MarkFlagRequired("filename")

@@ -32,6 +32,13 @@ func (a Answer) String() string {
 	return a.Field + ": " + a.Message
 }
 
+// Most is how many refusals, and how many warnings, one pod is told of. A person's pod has a handful; one that is made to
+// have thousands would fill logs and make megabytes of answer.
+const Most = 50
+
+// First are the answers that are told.
+func First(answers []Answer) []Answer { return answers[:min(len(answers), Most)] }
+
 // Join makes one text of several answers, in their order: a single one stands alone, more become a list.
 func Join(answers []Answer) string {
 	if len(answers) == 1 {
@@ -39,9 +46,12 @@ func Join(answers []Answer) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d things stand against it:", len(answers))
-	for _, a := range answers {
+	for _, a := range First(answers) {
 		b.WriteString("\n- ")
 		b.WriteString(a.String())
+	}
+	if more := len(answers) - Most; more > 0 {
+		fmt.Fprintf(&b, "\n- and %d more", more)
 	}
 	return b.String()
 }

@@ -3,6 +3,7 @@ package answer
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -10,19 +11,33 @@ import (
 
 // NotAPodReview answers a review about something else than the creation of a pod.
 func NotAPodReview(kind string) Answer {
+	if kind == "" {
+		kind = "a review of nothing"
+	}
 	return malformed("NotAPodReview", "", "this path reviews Pods, not %s: the webhook configuration that sent it "+
-		"should name the resource pods alone", kind)
+		"should name the resource pods alone", shown(kind))
+}
+
+// NotAReview answers a body that can be no review at all.
+func NotAReview(why string) Answer {
+	return malformed("NotAReview", "", "this is not an AdmissionReview as an API server sends it: %s", why)
 }
 
 // PodUnreadable answers a document that is JSON but no Pod, or no JSON.
 func PodUnreadable(err error) Answer {
-	return malformed("PodUnreadable", "", "this is not a Pod that can be read: %v", err)
+	return malformed("PodUnreadable", "", "this is not a Pod that can be read: %s", oneLine(err))
 }
 
 // TooLarge answers a body over the limit, in bytes.
 func TooLarge(limit int64) Answer {
 	return Answer{Code: http.StatusRequestEntityTooLarge, Reason: "TooLarge",
 		Message: fmt.Sprintf("the review is larger than %d bytes, which no API server sends", limit)}
+}
+
+// TooManyChanges answers a pod that would take so many operations to put right, such as thousands of HOME variables.
+func TooManyChanges(operations, most int) Answer {
+	return unprocessable("TooManyChanges", "", "the pod needs %d changes and the most is %d: no pod that a person wrote does; "+
+		"look for one variable or mount many times over", operations, most)
 }
 
 // Internal answers a fault of ours. What went wrong is in the log, under the uid: it is nobody else's to read.
@@ -124,7 +139,7 @@ func NoContainer() Answer {
 // NotLinux answers a pod for another operating system.
 func NotLinux(name string) Answer {
 	return unprocessable("NotLinux", "spec.os.name", "a notebook here runs on Linux, not on %s: UIDs and GIDs mean nothing "+
-		"there", shorten(name))
+		"there", shown(name))
 }
 
 // VolumeTaken answers a volume that has one of our names and is something else.
@@ -142,12 +157,12 @@ func ShareAgain(field, claim, volume string) Answer {
 // MountForeign answers a mount of the share or of the scratch volume that is not the webhook's own.
 func MountForeign(field, volume, at string) Answer {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: "+
-		"remove this one, the webhook adds what the notebook needs", volume, shorten(at))
+		"remove this one, the webhook adds what the notebook needs", volume, shown(at))
 }
 
 // MountTaken answers a mount of the pod's own at a path of ours.
 func MountTaken(field, at, ours string) Answer {
-	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: mount this volume elsewhere", shorten(at), ours)
+	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: mount this volume elsewhere", shown(at), ours)
 }
 
 // DeviceForeign answers a block device made of a volume of ours.
@@ -181,9 +196,33 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-func list(names []string) string {
-	if len(names) > 8 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:8], ", "), len(names)-8)
+// shown is for what a stranger wrote and a sentence does not quote: as it is where that is plain, quoted where it could
+// break the line, hide behind a look-alike or steer a terminal.
+func shown(s string) string {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return strconv.QuoteToASCII(shorten(s))
 	}
-	return strings.Join(names, ", ")
+	return shorten(s)
+}
+
+// oneLine is an error's text where the error speaks of what a stranger wrote.
+func oneLine(err error) string {
+	const most = 300
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}
+
+func list(names []string) string {
+	const most = 8
+	told := make([]string, 0, most)
+	for _, name := range names[:min(len(names), most)] {
+		told = append(told, shown(name))
+	}
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(told, ", "), more)
+	}
+	return strings.Join(told, ", ")
 }

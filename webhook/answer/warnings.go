@@ -1,6 +1,9 @@
 package answer
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Warnings are shown to whoever created the pod, by kubectl as "Warning: …". They tell what was left alone or changed
 // against the pod's own wish. A pod that wished for nothing gets none.
@@ -35,12 +38,20 @@ func ProbesLeftOut(why string) string {
 
 // AnnotationUnknown warns of an annotation with our prefix that means nothing.
 func AnnotationUnknown(key string, known []string) string {
-	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", shorten(key), list(known))
+	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", shown(key), list(known))
 }
 
 // EnvTaken warns that variables which say who the person is were changed.
 func EnvTaken(names []string) string {
 	return fmt.Sprintf("%s set to the person's own", are(names))
+}
+
+// FirstWarnings are the warnings that are told.
+func FirstWarnings(warnings []string) []string {
+	if len(warnings) <= Most {
+		return warnings
+	}
+	return append(slices.Clone(warnings[:Most]), fmt.Sprintf("and %d more", len(warnings)-Most))
 }
 
 func are(names []string) string {

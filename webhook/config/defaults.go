@@ -2,7 +2,8 @@ package config
 
 import corev1 "k8s.io/api/core/v1"
 
-// Default returns the configuration of an empty file: the names and paths of the example that this project comes from.
+// Default returns the configuration of a file that has apiVersion and kind alone: the names and paths of the example
+// that this project comes from.
 func Default() *Config {
 	return &Config{
 		APIVersion: APIVersion,

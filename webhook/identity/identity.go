@@ -90,7 +90,7 @@ func (f Floor) Check(id Identity) error {
 	switch {
 	case id.UID == nobody:
 		return fmt.Errorf("UID %d is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes", nobody)
-	case id.UID < f.MinUID || id.UID == 0:
+	case id.UID < f.MinUID || id.UID <= 0:
 		return fmt.Errorf("UID %d is under %d, where people's begin (identity.minUID)", id.UID, f.MinUID)
 	case id.UID > MaxID:
 		return fmt.Errorf("UID %d is over %d, the highest that Kubernetes takes", id.UID, MaxID)
@@ -107,7 +107,7 @@ func (f Floor) checkGID(gid int64) error {
 	switch {
 	case gid == nobody:
 		return fmt.Errorf("GID %d is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes", nobody)
-	case gid < f.MinGID || gid == 0:
+	case gid < f.MinGID || gid <= 0:
 		return fmt.Errorf("GID %d is under %d, where people's begin (identity.minGID)", gid, f.MinGID)
 	case gid > MaxID:
 		return fmt.Errorf("GID %d is over %d, the highest that Kubernetes takes", gid, MaxID)

@@ -26,8 +26,9 @@ const (
 	nonroot = 65532
 	// tokenPath is where the ServiceAccount plugin mounts a token into every container that has nothing mounted there.
 	// Ours has something: it talks to nobody.
-	tokenPath  = "/var/run/secrets/kubernetes.io/serviceaccount"
-	secretsDir = "/var/run/secrets/"
+	tokenPath = secretsDir + "kubernetes.io/serviceaccount"
+	// secretsDir is where webhooks that give identities to workloads mount what they give.
+	secretsDir = "/var/run/secrets/" //nolint:gosec // a path, no credential
 )
 
 type initPiece struct {
@@ -129,7 +130,7 @@ func (p initPiece) putRight(at pointer, have *Container, c *changes) {
 	putList(c, ours, field("command"), have.Command, p.want.Command)
 	putList(c, ours, field("args"), have.Args, p.want.Args)
 	if have.Resources.empty() {
-		put(c, theirs, field("resources"), nil, p.want.Resources)
+		putResources(c, at.child("resources"), have.Resources != nil, p.want.Resources)
 	}
 	put(c, ours, field("terminationMessagePath"), have.TerminationMessagePath, *p.want.TerminationMessagePath)
 	put(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, *p.want.TerminationMessagePolicy)

@@ -15,12 +15,13 @@ import (
 // whole, and no hub has made it: a hub without limits means it. They are the pod's: one that has any is left as it is.
 
 type resourcesPiece struct {
-	at   pointer
-	want *Resources
+	at     pointer
+	exists bool
+	want   *Resources
 }
 
 func (in *planning) planResources() piece {
-	p := resourcesPiece{at: in.container()}
+	p := resourcesPiece{at: in.container().child("resources"), exists: in.notebook.Resources != nil}
 	wanted := in.notebook.Resources.empty() && in.pod.Spec.Resources.empty() && !user.FromHub(in.pod.Metadata.Labels)
 	if r := in.config.Notebook.Resources; wanted && len(r.Requests)+len(r.Limits) > 0 {
 		p.want = &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
@@ -30,7 +31,18 @@ func (in *planning) planResources() piece {
 
 func (p resourcesPiece) reconcile(_ *Pod, c *changes) {
 	if p.want != nil {
-		put(c, theirs, member{p.at, true, "resources"}, nil, p.want)
+		putResources(c, p.at, p.exists, p.want)
+	}
+}
+
+// putResources fills in what is not there. Whether it is missing or empty is the same to a container, but not to a field
+// in it that we have never heard of.
+func putResources(c *changes, at pointer, exists bool, want *Resources) {
+	if len(want.Requests) > 0 {
+		put(c, theirs, member{at, exists, "requests"}, nil, want.Requests)
+	}
+	if len(want.Limits) > 0 {
+		put(c, theirs, member{at, exists, "limits"}, nil, want.Limits)
 	}
 }
 

@@ -28,7 +28,7 @@ func (p scratchPiece) reconcile(pod *Pod, c *changes) {
 			continue
 		}
 		at := spec.child("volumes").index(i)
-		if v.EmptyDir == nil || v.PersistentVolumeClaim != nil || v.HostPath != nil || v.NFS != nil {
+		if found || v.EmptyDir == nil || v.PersistentVolumeClaim != nil || v.HostPath != nil || v.NFS != nil {
 			c.refuse(answer.VolumeTaken(at.field(), p.name, "the webhook's own emptyDir"))
 		} else {
 			p.putRight(at.child("emptyDir"), v.EmptyDir, c)

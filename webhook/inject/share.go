@@ -4,9 +4,9 @@ import "jupyter-user.io/jupyter-user-webhook/webhook/answer"
 
 // Share volume: the share's claim as a volume of the pod.
 //
-// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc. A volume of that name and that claim is kept; one of
-// that name and another source is refused, and so is the claim under another volume name: there is one road from a
-// pod to the share, and the mounts at its end are ours (mounts.go).
+// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc. A volume of that name and that claim is kept. One of that
+// name and another source is refused, as is a second one, and as is the claim under another volume name: there is one
+// road from a pod to the share, and the mounts at its end are ours (mounts.go).
 
 type sharePiece struct {
 	name, claim string
@@ -25,7 +25,7 @@ func (p sharePiece) reconcile(pod *Pod, c *changes) {
 		case v.Name != p.name && claimed:
 			c.refuse(answer.ShareAgain(at.field(), p.claim, p.name))
 		case v.Name != p.name:
-		case !claimed || v.PersistentVolumeClaim.ReadOnly || v.EmptyDir != nil || v.HostPath != nil || v.NFS != nil:
+		case found || !claimed || v.PersistentVolumeClaim.ReadOnly || v.EmptyDir != nil || v.HostPath != nil || v.NFS != nil:
 			c.refuse(answer.VolumeTaken(at.field(), p.name, "the share (claim "+p.claim+")"))
 		default:
 			found = true

@@ -44,8 +44,10 @@ func (in *planning) planStart() piece {
 		binary:   in.config.Scratch.MountPath + "/" + handoff.Binary,
 		exec:     handoff.Exec{User: in.User.String(), Home: in.home(), Scratch: in.config.Scratch.MountPath},
 	}
-	if i := slices.IndexFunc(in.config.Notebook.Starts, func(s config.Start) bool { return matches(s.Image, in.notebook.Image) }); i >= 0 {
-		p.image = handoff.ImageStart{Entrypoint: in.config.Notebook.Starts[i].Entrypoint, Command: in.config.Notebook.Starts[i].Command}
+	for _, start := range slices.Backward(in.config.Notebook.Starts) {
+		if matches(start.Image, in.notebook.Image) {
+			p.image = handoff.ImageStart{Entrypoint: start.Entrypoint, Command: start.Command}
+		}
 	}
 	return p
 }

@@ -44,8 +44,6 @@ func invalid(name string, rules config.User) string {
 	switch {
 	case name == "":
 		return "the name is empty"
-	case len(name) > rules.MaxLength:
-		return fmt.Sprintf("it has %d characters and the most is %d", len(name), rules.MaxLength)
 	case name[0] == '.':
 		return "a leading dot is kept for the share's own directories, such as .snapshot"
 	}
@@ -62,6 +60,10 @@ func invalid(name string, rules config.User) string {
 		default:
 			return "a name is made of a to z, 0 to 9, dot, _ and -"
 		}
+	}
+	// Last, because only here is a byte a character.
+	if len(name) > rules.MaxLength {
+		return fmt.Sprintf("it has %d characters and the most is %d", len(name), rules.MaxLength)
 	}
 	return ""
 }

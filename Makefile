@@ -1,0 +1,66 @@
+# jupyter-user-webhook: make help lists what there is.
+SHELL       := /bin/sh
+.DEFAULT_GOAL := help
+VERSION     ?= v0.1.0
+KEEP        ?=
+FUZZTIME    ?= 60s
+GOFLAGS     += -trimpath
+export GOFLAGS
+LDFLAGS     := -s -w -X main.version=$(VERSION)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## run a control plane on this machine and see a labelled Pod become a notebook (KEEP=1 leaves it running)
+	@go build -o bin/demo ./test/demo
+	@exec bin/demo -webhook bin/jupyter-user-webhook $(if $(KEEP),-keep)
+
+.PHONY: test
+test: control-plane ## unit, golden, property and integration tests, and each fuzz target for a moment
+	go test ./...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5000x
+
+.PHONY: race
+race: control-plane ## the tests with Go's race detector, which needs a C compiler
+	go test -race ./webhook/... ./cmd/... ./certs/... ./test/...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (60s)
+	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $$2; n = 0}' | \
+	while read -r name package; do \
+		echo "fuzz $$name of $${package#jupyter-user.io/jupyter-user-webhook/} for $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package >.fuzz.log 2>&1 || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \
+	done
+	@rm -f .fuzz.log
+
+.PHONY: bench
+bench: ## how fast the planner is
+	go test -run '^$$' -bench . -benchmem ./test/bench
+
+.PHONY: golden
+golden: ## write all golden files anew; look at the difference before committing it
+	UPDATE_GOLDEN=1 go test ./test/golden ./webhook/config ./test/docs
+
+.PHONY: verify
+verify: ## format, vet, lint, tidy modules, and the links of the documents
+	@linter=$$(go run ./test/tools/build golangci-lint) && echo "golangci-lint fmt --diff" && "$$linter" fmt --diff && \
+		echo "go vet ./..." && go vet ./... && echo "golangci-lint run" && "$$linter" run ./...
+	@for mod in . test/tools/*/; do \
+		if [ -f "$$mod/go.mod" ]; then echo "go mod tidy -diff in $$mod" && (cd "$$mod" && GOFLAGS= go mod tidy -diff) || exit 1; fi; \
+	done
+	go mod verify
+	go test -run 'Test(Links|Current)' ./test/docs
+
+.PHONY: build
+build: ## build the commands into bin/
+	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: control-plane
+control-plane: ## build etcd, kube-apiserver and kubectl once, into a cache (KUBEBUILDER_ASSETS is honoured)
+	@go run ./test/tools/build control-plane >/dev/null
+
+.PHONY: clean
+clean: ## remove what was built here; the cache of tools stays
+	rm -rf bin dist .fuzz.log

@@ -1,0 +1,147 @@
+package controlplane_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+// emptyTemp makes temporary files go to a folder of their own, so that every one that is left is seen.
+func emptyTemp(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	t.Setenv("TMPDIR", folder)
+	return folder
+}
+
+// left lists what is left of control planes whose temporary files went to a folder: files and, where /proc shows them,
+// processes, which all have their folder in their arguments.
+func left(temp string) []string {
+	var found []string
+	files, _ := os.ReadDir(temp)
+	for _, file := range files {
+		found = append(found, file.Name())
+	}
+	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range commands {
+		command, _ := os.ReadFile(path)
+		if strings.Contains(string(command), temp) {
+			found = append(found, strings.ReplaceAll(string(command), "\x00", " "))
+		}
+	}
+	return found
+}
+
+// assertNothingLeft stops a control plane, twice.
+func assertNothingLeft(t *testing.T, c *controlplane.ControlPlane) {
+	t.Helper()
+	started := time.Now()
+	assert.NoError(t, c.Stop())
+	assert.NoError(t, c.Stop())
+	t.Logf("stopped in %s", time.Since(started).Round(time.Millisecond))
+	assert.NoDirExists(t, c.Folder())
+	assert.Empty(t, left(c.Folder()))
+}
+
+// diesVariable makes TestToDie the process that TestNothingOutlivesTheProcess kills.
+const diesVariable = "JUPYTER_USER_TEST_DIES"
+
+func TestToDie(t *testing.T) {
+	if os.Getenv(diesVariable) == "" {
+		t.Skip("only a part of TestNothingOutlivesTheProcess")
+	}
+	_, err := controlplane.Start(context.Background(), controlplane.Options{})
+	fmt.Println("started:", err)
+	select {}
+}
+
+func TestNothingOutlivesTheProcess(t *testing.T) {
+	temp := emptyTemp(t)
+	process := exec.Command(os.Args[0], "-test.run=^TestToDie$")
+	process.Env = append(os.Environ(), diesVariable+"=yes")
+	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	said, err := process.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, process.Start())
+	lines := bufio.NewScanner(said)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "started:") {
+		continue
+	}
+	require.Equal(t, "started: <nil>", lines.Text())
+	require.Greater(t, len(left(temp)), 3, "the folder, etcd, kube-apiserver and the guard")
+
+	// More than Ctrl-C does, which likewise reaches the whole group: nothing in it can act any more.
+	require.NoError(t, syscall.Kill(-process.Process.Pid, syscall.SIGKILL))
+	_ = process.Wait()
+	awaitNothingLeft(t, temp)
+}
+
+func awaitNothingLeft(t *testing.T, temp string) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true,
+		func(context.Context) (bool, error) { return len(left(temp)) == 0, nil })
+	require.NoError(t, err, left(temp))
+}
+
+// assets fills a folder with the real etcd and a kube-apiserver that is a script.
+func assets(t *testing.T, script string) {
+	t.Helper()
+	paths, err := tools.ControlPlane(t.Context(), os.Stderr)
+	require.NoError(t, err)
+	folder := t.TempDir()
+	for _, tool := range []tools.Tool{tools.Etcd, tools.Kubectl} {
+		require.NoError(t, os.Symlink(paths[tool], filepath.Join(folder, string(tool))))
+	}
+	script = "#!/bin/sh\n[ \"$1\" != --help ] || exit 0\n" + script
+	require.NoError(t, os.WriteFile(filepath.Join(folder, string(tools.KubeAPIServer)), []byte(script), 0o755))
+	t.Setenv(tools.AssetsVariable, folder)
+}
+
+func TestFailedStartSaysWhyAndLeavesNothing(t *testing.T) {
+	assets(t, "echo 'there is no weather today' >&2\nexit 1\n")
+	temp := emptyTemp(t)
+	_, err := controlplane.Start(t.Context(), controlplane.Options{})
+	require.ErrorContains(t, err, "start the control plane: ")
+	require.ErrorContains(t, err, "the end of kube-apiserver.log:\nthere is no weather today")
+	assert.Empty(t, left(temp))
+}
+
+func TestCancelledStartEndsAndLeavesNothing(t *testing.T) {
+	mark := filepath.Join(t.TempDir(), "there")
+	assets(t, ": >'"+mark+"'\nsleep 600\n")
+	temp := emptyTemp(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	tired := errors.New("no longer wanted")
+	go func() {
+		_ = wait.PollUntilContextCancel(ctx, 5*time.Millisecond, true, func(context.Context) (bool, error) {
+			_, err := os.Stat(mark)
+			return err == nil, nil
+		})
+		cancel(tired)
+	}()
+	_, err := controlplane.Start(ctx, controlplane.Options{})
+	require.ErrorIs(t, err, tired)
+	assert.Empty(t, left(temp))
+}
+
+func TestWebhooksThatAreNotThereFailTheStart(t *testing.T) {
+	temp := emptyTemp(t)
+	_, err := controlplane.Start(t.Context(), controlplane.Options{Webhooks: []string{"missing.yaml"}})
+	require.ErrorContains(t, err, "missing.yaml")
+	assert.Empty(t, left(temp))
+}

@@ -1,0 +1,73 @@
+package controlplane
+
+import (
+	"context"
+	"fmt"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+)
+
+// Namespace creates a namespace that pods can be created in at once. Its labels may, for example, have Pod Security
+// enforce something.
+//
+// Nothing needs to be waited for: the plugins that look at namespaces and ServiceAccounts ask etcd for what their caches
+// do not have yet.
+func (c *ControlPlane) Namespace(ctx context.Context, name string, labels map[string]string) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+	if _, err := c.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create namespace %s: %w", name, err)
+	}
+	return c.createServiceAccount(ctx, name)
+}
+
+// createServiceAccount does what the controller manager does, which does not run here: without a ServiceAccount of this
+// name, no pod is admitted.
+func (c *ControlPlane) createServiceAccount(ctx context.Context, namespace string) error {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	if _, err := c.client.CoreV1().ServiceAccounts(namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create the default ServiceAccount of namespace %s: %w", namespace, err)
+	}
+	return nil
+}
+
+// grantResource is a resource that does not exist, for which grants are given so that their arrival can be seen.
+const grantResource = "grants"
+
+// Allow gives a user rights in a namespace, by a Role and a RoleBinding of its own, and waits until they are in effect.
+func (c *ControlPlane) Allow(ctx context.Context, namespace string, user *User, rules ...rbacv1.PolicyRule) error {
+	name := "allow-" + rand.String(10)
+	// The API server watches roles like any client, and may be asked before it has seen one. A right that nothing else
+	// can give is there when all of this role is.
+	seen := rbacv1.PolicyRule{APIGroups: []string{markerName}, Resources: []string{grantResource},
+		ResourceNames: []string{name}, Verbs: []string{"get"}}
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: append([]rbacv1.PolicyRule{seen}, rules...)}
+	if _, err := c.client.RbacV1().Roles(namespace).Create(ctx, role, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create a role for %s: %w", user.Name, err)
+	}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user.Name}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+	}
+	if _, err := c.client.RbacV1().RoleBindings(namespace).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("bind %s to its role: %w", user.Name, err)
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: user.Name,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: namespace, Verb: "get", Group: markerName, Resource: grantResource, Name: name,
+		},
+	}}
+	err := await(ctx, func(ctx context.Context) (bool, error) {
+		answer, err := c.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		return err == nil && answer.Status.Allowed, err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for the rights of %s to be in effect: %w", user.Name, err)
+	}
+	return nil
+}

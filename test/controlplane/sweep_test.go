@@ -1,0 +1,97 @@
+package controlplane
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// startSleeper starts something in a control plane's folder, as envtest would, that runs until it is killed.
+func startSleeper(t *testing.T, f *folder) (ended <-chan error) {
+	t.Helper()
+	sleep, err := exec.LookPath("sleep")
+	require.NoError(t, err)
+	path, err := f.wrap("etcd", sleep)
+	require.NoError(t, err)
+	command := exec.Command(path, "600")
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, command.Start())
+	result := make(chan error, 1)
+	go func() { result <- command.Wait() }()
+	t.Cleanup(func() { _ = command.Process.Kill() })
+	require.NoError(t, await(t.Context(), func(context.Context) (bool, error) { return len(f.groups()) == 1, nil }))
+	return result
+}
+
+func TestSweepEndsWhatADeadOwnerLeft(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	f, err := newFolder()
+	require.NoError(t, err)
+	ended := startSleeper(t, f)
+	require.NoError(t, f.lock.Close()) // What the kernel does with a process that dies.
+
+	require.NoError(t, sweep())
+	assert.NoDirExists(t, f.path)
+	require.ErrorContains(t, <-ended, "killed")
+}
+
+func TestSweepSparesWhatIsInUse(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	f, err := newFolder()
+	require.NoError(t, err)
+	ended := startSleeper(t, f)
+
+	require.NoError(t, sweep())
+	assert.DirExists(t, f.path)
+	assert.Len(t, f.groups(), 1)
+
+	f.kill()
+	require.ErrorContains(t, <-ended, "killed")
+	require.NoError(t, f.remove())
+}
+
+func TestSweepRemovesAFolderThatNobodyFinished(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	old, recent := filepath.Join(temp, folderPrefix+"old"), filepath.Join(temp, folderPrefix+"recent")
+	other := filepath.Join(temp, "other")
+	long := time.Now().Add(-2 * unlockedAfter)
+	for _, path := range []string{old, recent, other} {
+		require.NoError(t, os.Mkdir(path, 0o755))
+	}
+	require.NoError(t, os.Chtimes(old, long, long))
+	require.NoError(t, os.Chtimes(other, long, long))
+
+	require.NoError(t, sweep())
+	assert.NoDirExists(t, old)
+	assert.DirExists(t, recent, "its owner may be about to lock it")
+	assert.DirExists(t, other)
+}
+
+func TestKillSparesWhoeverHasTheNumberNow(t *testing.T) {
+	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
+		t.Skip("nothing says what a process is here")
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+	f, err := newFolder()
+	require.NoError(t, err)
+	stranger := exec.Command("sleep", "600")
+	stranger.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, stranger.Start())
+	note := filepath.Join(f.path, binFolder, "etcd"+groupSuffix)
+	require.NoError(t, os.WriteFile(note, []byte(strconv.Itoa(stranger.Process.Pid)), 0o600))
+
+	f.kill()
+	require.NoError(t, stranger.Process.Signal(syscall.Signal(0)), "it still runs")
+	require.NoError(t, stranger.Process.Kill())
+	require.Error(t, stranger.Wait())
+	require.NoError(t, f.remove())
+}

@@ -1,0 +1,130 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// calledHost is the host that the API server is told to call webhooks at. It speaks HTTP/1.1 to a Service, but HTTP/2 to
+// what it takes for its own host, which is the name localhost and loopback addresses. This is neither, and to dial it
+// means the local system, as package net promises: webhooks are called as in a cluster, and no name needs to be resolved.
+const calledHost = "0.0.0.0"
+
+// A WebhookAddress is where the API server looks for whoever serves the webhooks.
+type WebhookAddress struct {
+	// Host and Port are to be listened on.
+	Host string
+	Port int
+	// CertDir has the certificate to serve with, tls.crt and tls.key. The webhook configurations trust it.
+	CertDir string
+}
+
+// installWebhooks installs webhook configurations, and waits until the API server acts on them.
+func (c *ControlPlane) installWebhooks(ctx context.Context, paths []string) error {
+	options := envtest.WebhookInstallOptions{Paths: paths, LocalServingHostExternalName: calledHost}
+	if err := options.PrepWithoutInstalling(); err != nil {
+		return errors.Join(fmt.Errorf("prepare the webhook configurations: %w", err), options.Cleanup())
+	}
+	// envtest puts the certificate where nobody would find it if this process were killed.
+	certificates := c.folder.join("webhook-certificates")
+	if err := os.Rename(options.LocalServingCertDir, certificates); err != nil {
+		return errors.Join(fmt.Errorf("keep the webhook's certificate: %w", err), options.Cleanup())
+	}
+	options.LocalServingCertDir = certificates
+	if len(paths) > 0 && len(options.MutatingWebhooks)+len(options.ValidatingWebhooks) == 0 {
+		return fmt.Errorf("there is no webhook configuration in %v", paths)
+	}
+	if err := options.Install(c.Admin.Config); err != nil {
+		return fmt.Errorf("install the webhook configurations: %w", err)
+	}
+	c.Webhook = WebhookAddress{
+		Host: options.LocalServingHost, Port: options.LocalServingPort, CertDir: options.LocalServingCertDir,
+	}
+	if len(paths) == 0 {
+		return nil
+	}
+	return c.awaitWebhooks(ctx)
+}
+
+// awaitWebhooks waits until the API server acts on the webhook configurations that it stores, which is a little later:
+// it watches them like any client. It gets to know them in the order in which they were stored; so the last one, a
+// marker that refuses a certain object, is in effect only when all before it are.
+func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
+	configurations := c.client.AdmissionregistrationV1()
+	create, remove := metav1.CreateOptions{}, metav1.DeleteOptions{}
+
+	mutating := &admissionv1.MutatingWebhookConfiguration{
+		ObjectMeta: markerMeta("mutating"),
+		Webhooks: []admissionv1.MutatingWebhook{{
+			Name: markerName, ClientConfig: markerClient(), Rules: markerRules(), ObjectSelector: markerSelector("mutating"),
+			SideEffects: new(admissionv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"},
+		}},
+	}
+	validating := &admissionv1.ValidatingWebhookConfiguration{
+		ObjectMeta: markerMeta("validating"),
+		Webhooks: []admissionv1.ValidatingWebhook{{
+			Name: markerName, ClientConfig: markerClient(), Rules: markerRules(), ObjectSelector: markerSelector("validating"),
+			SideEffects: new(admissionv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"},
+		}},
+	}
+	if _, err := configurations.MutatingWebhookConfigurations().Create(ctx, mutating, create); err != nil {
+		return fmt.Errorf("mark the end of the mutating webhooks: %w", err)
+	}
+	if _, err := configurations.ValidatingWebhookConfigurations().Create(ctx, validating, create); err != nil {
+		return fmt.Errorf("mark the end of the validating webhooks: %w", err)
+	}
+	for _, kind := range []string{"mutating", "validating"} {
+		if err := await(ctx, func(ctx context.Context) (bool, error) { return c.refuses(ctx, kind) }); err != nil {
+			return fmt.Errorf("wait for the %s webhooks to be in effect: %w", kind, err)
+		}
+	}
+	if err := configurations.MutatingWebhookConfigurations().Delete(ctx, mutating.Name, remove); err != nil {
+		return fmt.Errorf("remove the mark of the mutating webhooks: %w", err)
+	}
+	if err := configurations.ValidatingWebhookConfigurations().Delete(ctx, validating.Name, remove); err != nil {
+		return fmt.Errorf("remove the mark of the validating webhooks: %w", err)
+	}
+	return nil
+}
+
+// refuses says whether the marker of a kind is in effect.
+func (c *ControlPlane) refuses(ctx context.Context, kind string) (bool, error) {
+	object := &corev1.ConfigMap{ObjectMeta: markerMeta(kind)}
+	_, err := c.client.CoreV1().ConfigMaps("default").Create(ctx, object, metav1.CreateOptions{
+		DryRun: []string{metav1.DryRunAll},
+	})
+	if apierrors.IsInternalError(err) {
+		return true, nil // What a webhook that cannot be called is answered with.
+	}
+	return false, err
+}
+
+const markerName = "marker.controlplane.jupyter-user.io"
+
+func markerMeta(kind string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: kind + "." + markerName, Labels: map[string]string{markerName: kind}}
+}
+
+func markerSelector(kind string) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{markerName: kind}}
+}
+
+// markerClient names a port that nobody listens on: to refuse, a webhook need not be there.
+func markerClient() admissionv1.WebhookClientConfig {
+	return admissionv1.WebhookClientConfig{URL: new("https://127.0.0.1:1/")}
+}
+
+func markerRules() []admissionv1.RuleWithOperations {
+	return []admissionv1.RuleWithOperations{{
+		Operations: []admissionv1.OperationType{admissionv1.Create},
+		Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"configmaps"}},
+	}}
+}

@@ -1,0 +1,274 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// TestAdmission is every way in which a person or a hub brings a pod, on one API server.
+func TestAdmission(t *testing.T) {
+	c := start(t)
+	for name, test := range map[string]func(*testing.T, *cluster){
+		"kubectl run":                               kubectlRun,
+		"kubectl run with args":                     kubectlRunWithArgs,
+		"kubectl run with a command gets no probes": kubectlRunWithCommand,
+		"kubectl run with a token keeps it":         kubectlRunWithToken,
+		"kubectl run with dry-run=server":           kubectlRunDryRun,
+		"generateName without a name":               generateName,
+		"a LimitRange":                              limitRange,
+		"a hub's pod":                               hubPod,
+		"a hub's pod with the label too comes once": hubPodWithLabel,
+		"a namespace that enforces restricted":      restricted,
+		"no label, nothing happens":                 noLabel,
+		"UPDATE, DELETE and subresources":           afterwards,
+		"a refusal and all of its sentences":        refusal,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, c) })
+	}
+	t.Run("a webhook that is down", func(t *testing.T) { down(t, c) })
+}
+
+func kubectlRun(t *testing.T, c *cluster) {
+	c.namespace(t, "run", "baseline")
+	raw, pod := c.run(t, "run", "nb", "--labels=jupyter-user=qiang.guo03")
+	assertSettled(t, raw)
+
+	assert.Equal(t, "qiang.guo03", pod.Annotations["jupyter-user.io/user"])
+	assert.Equal(t, "AtStart", pod.Annotations["jupyter-user.io/way"])
+	assert.Equal(t, "jupyter-user-init", pod.Spec.InitContainers[0].Name)
+	notebook := pod.Spec.Containers[0]
+	assert.Equal(t, "/config/jupyter-user-init exec --user=qiang.guo03 --home=/home/qiang.guo03 --scratch=/config --image-start --",
+		strings.Join(notebook.Command, " "))
+	assert.Equal(t, "/api", notebook.ReadinessProbe.HTTPGet.Path)
+	assert.Equal(t, int32(8888), notebook.Ports[0].ContainerPort)
+	assert.Equal(t, resource.MustParse("2Gi"), notebook.Resources.Requests["memory"])
+	assert.Equal(t, []corev1.Capability{"SETUID", "SETGID"}, notebook.SecurityContext.Capabilities.Add)
+
+	// The default ServiceAccount's token is in the notebook, as ever, and not in the init container.
+	assert.True(t, hasToken(notebook), "the notebook's token is the pod's")
+	assert.False(t, hasToken(pod.Spec.InitContainers[0]), "the init container talks to nobody")
+
+	passes := c.log.of(t, "run")
+	require.NotEmpty(t, passes)
+	assert.Equal(t, "injected", passes[0].Outcome)
+	assert.Equal(t, "carol", passes[0].Requester)
+	for _, again := range passes[1:] {
+		assert.Equal(t, "unchanged", again.Outcome, "a second pass changes nothing")
+		assert.Zero(t, again.Operations)
+	}
+}
+
+func hasToken(c corev1.Container) bool {
+	for _, m := range c.VolumeMounts {
+		if strings.HasPrefix(m.Name, "kube-api-access-") {
+			return true
+		}
+	}
+	return false
+}
+
+func kubectlRunWithArgs(t *testing.T, c *cluster) {
+	c.namespace(t, "args", "baseline")
+	raw, pod := c.run(t, "args", "nb", "--labels=jupyter-user=qiang.guo03", "--", "jupyter", "lab", "--port", "9999")
+	assertSettled(t, raw)
+	notebook := pod.Spec.Containers[0]
+	assert.Equal(t, []string{"jupyter", "lab", "--port", "9999"}, notebook.Args)
+	assert.Contains(t, notebook.Command, "--image-start")
+	assert.Equal(t, 9999, notebook.LivenessProbe.HTTPGet.Port.IntValue())
+	assert.Equal(t, int32(9999), notebook.Ports[0].ContainerPort)
+}
+
+func kubectlRunWithCommand(t *testing.T, c *cluster) {
+	c.namespace(t, "command", "baseline")
+	raw, pod := c.run(t, "command", "nb", "--labels=jupyter-user=qiang.guo03", "--command", "--", "sleep", "1000")
+	assertSettled(t, raw)
+	notebook := pod.Spec.Containers[0]
+	assert.Equal(t, "/config/jupyter-user-init exec --user=qiang.guo03 --home=/home/qiang.guo03 --scratch=/config -- sleep 1000",
+		strings.Join(notebook.Command, " "))
+	assert.Nil(t, notebook.StartupProbe)
+	assert.Nil(t, notebook.ReadinessProbe)
+	assert.Nil(t, notebook.LivenessProbe)
+	assert.Empty(t, notebook.Ports)
+
+	// Known at admission, the command stays as it was given.
+	raw, pod = c.run(t, "command", "alices", "--labels=jupyter-user=alice", "--command", "--", "sleep", "1000")
+	assertSettled(t, raw)
+	assert.Equal(t, []string{"sleep", "1000"}, pod.Spec.Containers[0].Command)
+}
+
+func kubectlRunWithToken(t *testing.T, c *cluster) {
+	c.namespace(t, "token", "baseline")
+	raw, pod := c.run(t, "token", "nb", "--labels=jupyter-user=qiang.guo03", "--env=JUPYTER_TOKEN=marker-1f3a")
+	assertSettled(t, raw)
+	assert.Contains(t, pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "JUPYTER_TOKEN", Value: "marker-1f3a"})
+	assert.NotContains(t, c.log.text.String(), "marker-1f3a")
+}
+
+func kubectlRunDryRun(t *testing.T, c *cluster) {
+	c.namespace(t, "dry", "baseline")
+	made := c.kubectl(t, "run", "nb", "-n", "dry", "--image=x", "--labels=jupyter-user=qiang.guo03", "--dry-run=server", "-o", "json")
+	require.Zero(t, made.ExitCode, made.Stderr)
+	assert.Equal(t, "jupyter-user-init", decode(t, made.Stdout).Spec.InitContainers[0].Name)
+	assert.True(t, c.log.of(t, "dry")[0].DryRun)
+	gone := c.kubectl(t, "get", "pod", "nb", "-n", "dry")
+	assert.Contains(t, gone.Stderr, "not found")
+}
+
+func generateName(t *testing.T, c *cluster) {
+	c.namespace(t, "generate", "baseline")
+	made := c.create(t, "generate", `{apiVersion: v1, kind: Pod, metadata: {generateName: nb-, labels: {jupyter-user: alice}},
+		spec: {containers: [{name: nb, image: x}]}}`)
+	require.Zero(t, made.ExitCode, made.Stderr)
+	assertSettled(t, []byte(made.Stdout))
+	assert.Equal(t, "generate", c.log.of(t, "generate")[0].Namespace, "the namespace is the request's")
+}
+
+func limitRange(t *testing.T, c *cluster) {
+	c.namespace(t, "limits", "baseline")
+	client, err := kubernetes.NewForConfig(c.Admin.Config)
+	require.NoError(t, err)
+	_, err = client.CoreV1().LimitRanges("limits").Create(t.Context(), &corev1.LimitRange{
+		ObjectMeta: metav1.ObjectMeta{Name: "defaults"},
+		Spec: corev1.LimitRangeSpec{Limits: []corev1.LimitRangeItem{{
+			Type:           corev1.LimitTypeContainer,
+			Default:        corev1.ResourceList{"cpu": resource.MustParse("3"), "ephemeral-storage": resource.MustParse("1Gi")},
+			DefaultRequest: corev1.ResourceList{"cpu": resource.MustParse("250m")},
+		}}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	ctx := t.Context()
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		// LimitRanger reads from a cache of its own.
+		made, err := c.carol.Kubectl(ctx, "run", "probe", "-n", "limits", "--image=x", "--dry-run=server", "-o", "json")
+		require.NoError(t, err)
+		assert.Contains(t, made.Stdout, "250m")
+	}, wait, wait/100)
+
+	raw, pod := c.run(t, "limits", "nb", "--labels=jupyter-user=alice")
+	assertSettled(t, raw)
+	assert.Equal(t, resource.MustParse("250m"), pod.Spec.Containers[0].Resources.Requests["cpu"],
+		"a notebook that a LimitRange has given requests is left with them")
+	init := pod.Spec.InitContainers[0]
+	assert.Equal(t, resource.MustParse("100m"), init.Resources.Limits["cpu"], "ours come first")
+	assert.Equal(t, resource.MustParse("1Gi"), init.Resources.Limits["ephemeral-storage"], "and a LimitRange fills in the rest")
+}
+
+const hubPodYAML = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: jupyter-alice
+  labels: {hub.jupyter.org/username: alice-corp---1facc80f, app: jupyterhub%s}
+  annotations: {hub.jupyter.org/username: alice}
+spec:
+  automountServiceAccountToken: false
+  securityContext: {fsGroup: 100}
+  containers:
+  - name: notebook
+    image: x
+    args: [jupyterhub-singleuser]
+    env: [{name: JUPYTERHUB_SERVICE_PREFIX, value: /user/alice/}]
+    ports: [{name: notebook-port, containerPort: 8888}]
+    securityContext: {runAsUser: 1000, allowPrivilegeEscalation: false}
+`
+
+func hubPod(t *testing.T, c *cluster) {
+	c.namespace(t, "hub", "baseline")
+	made := c.create(t, "hub", strings.Replace(hubPodYAML, "%s", "", 1))
+	require.Zero(t, made.ExitCode, made.Stderr)
+	assertSettled(t, []byte(made.Stdout))
+	pod := decode(t, made.Stdout)
+	assert.Equal(t, "alice", pod.Annotations["jupyter-user.io/user"])
+	assert.Equal(t, "/user/alice/api", pod.Spec.Containers[0].ReadinessProbe.HTTPGet.Path)
+	assert.Equal(t, int64(5001), *pod.Spec.Containers[0].SecurityContext.RunAsUser)
+	assert.Empty(t, pod.Spec.Containers[0].Resources, "a hub's resources are the hub's")
+	assert.Nil(t, pod.Spec.SecurityContext.FSGroup)
+}
+
+func hubPodWithLabel(t *testing.T, c *cluster) {
+	c.namespace(t, "both", "baseline")
+	made := c.create(t, "both", strings.Replace(hubPodYAML, "%s", ", jupyter-user: alice", 1))
+	require.Zero(t, made.ExitCode, made.Stderr)
+	injected := 0
+	for _, a := range c.log.of(t, "both") {
+		if a.Outcome == "injected" {
+			injected++
+		}
+	}
+	assert.Equal(t, 1, injected, "the entries of the webhook configuration are disjoint")
+}
+
+func restricted(t *testing.T, c *cluster) {
+	c.namespace(t, "restricted", "restricted")
+	refused := c.kubectl(t, "run", "nb", "-n", "restricted", "--image=x", "--labels=jupyter-user=qiang.guo03")
+	assert.Equal(t, 1, refused.ExitCode)
+	assert.Contains(t, refused.Stderr, "Error from server (RestrictedNeedsIdentity)")
+	assert.Contains(t, refused.Stderr, "namespace restricted enforces the Pod Security Standard restricted")
+
+	raw, pod := c.run(t, "restricted", "nb", "--labels=jupyter-user=alice")
+	assertSettled(t, raw)
+	assert.Equal(t, []int64{7001}, pod.Spec.SecurityContext.SupplementalGroups)
+	assert.Empty(t, pod.Spec.Containers[0].Command, "the image's own entrypoint stays")
+}
+
+func noLabel(t *testing.T, c *cluster) {
+	c.namespace(t, "none", "baseline")
+	_, pod := c.run(t, "none", "nb", "--labels=app=x")
+	assert.Empty(t, pod.Spec.InitContainers)
+	assert.Empty(t, c.log.of(t, "none"), "the API server does not even ask")
+}
+
+func afterwards(t *testing.T, c *cluster) {
+	c.namespace(t, "after", "baseline")
+	c.run(t, "after", "nb", "--labels=jupyter-user=alice")
+	asked := len(c.log.of(t, "after"))
+	for _, do := range [][]string{
+		{"annotate", "pod", "nb", "-n", "after", "example.com/x=y"},
+		{"delete", "pod", "nb", "-n", "after", "--now"},
+	} {
+		done := c.kubectl(t, do...)
+		require.Zero(t, done.ExitCode, done.Stderr)
+	}
+	assert.Len(t, c.log.of(t, "after"), asked, "the API server does not even ask")
+}
+
+func refusal(t *testing.T, c *cluster) {
+	c.namespace(t, "refused", "baseline")
+	made := c.create(t, "refused", `
+apiVersion: v1
+kind: Pod
+metadata: {name: nb, labels: {jupyter-user: alice}}
+spec:
+  volumes:
+  - {name: hpc-shared-volume, hostPath: {path: /srv/nfs}}
+  - {name: again, persistentVolumeClaim: {claimName: hpc-shared-pvc}}
+  containers:
+  - {name: nb, image: x, volumeMounts: [{name: hpc-shared-volume, mountPath: /home}]}
+`)
+	assert.Equal(t, 1, made.ExitCode)
+	assert.Contains(t, made.Stderr, `Error from server (VolumeTaken)`)
+	assert.Contains(t, made.Stderr, `admission webhook "pods.jupyter-user.io" denied the request: 3 things stand against it:`)
+	assert.Contains(t, made.Stderr, "\n- spec.volumes[0]: the volume name hpc-shared-volume belongs to the share")
+	assert.Contains(t, made.Stderr, "\n- spec.volumes[1]: the claim hpc-shared-pvc is the share")
+	assert.Contains(t, made.Stderr, "\n- spec.containers[0].volumeMounts[0]: the volume hpc-shared-volume is mounted at /home")
+	assert.Equal(t, []string{"VolumeTaken", "ShareAgain", "MountForeign"}, c.log.of(t, "refused")[0].Reasons)
+}
+
+func down(t *testing.T, c *cluster) {
+	c.namespace(t, "down", "baseline")
+	c.stop()
+	refused := c.kubectl(t, "run", "nb", "-n", "down", "--image=x", "--labels=jupyter-user=alice")
+	assert.Equal(t, 1, refused.ExitCode, "a labelled pod never starts unserved")
+	assert.Contains(t, refused.Stderr, "failed calling webhook")
+	other := c.kubectl(t, "run", "other", "-n", "down", "--image=x")
+	assert.Zero(t, other.ExitCode, "nobody else notices: %s", other.Stderr)
+	c.serve(t)
+	c.run(t, "down", "nb", "--labels=jupyter-user=alice")
+}

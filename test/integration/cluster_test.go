@@ -1,0 +1,198 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/certs"
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// A cluster is an API server with the webhook that we ship, and somebody who is no admin.
+type cluster struct {
+	*controlplane.ControlPlane
+	carol *controlplane.User
+	log   *lines
+	stop  func()
+}
+
+// directory knows the people whose identity is known at admission; all others find theirs at start.
+type directory map[string]identity.Identity
+
+func (d directory) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
+	if id, ok := d[name.String()]; ok {
+		return &id, nil
+	}
+	return nil, nil
+}
+
+var people = directory{"alice": identity.New(5001, 6001, []int64{7001})}
+
+func start(t *testing.T, plugins ...string) *cluster {
+	t.Helper()
+	plane, err := controlplane.Start(t.Context(), controlplane.Options{
+		Webhooks:         []string{"../../deploy", "testdata/second-webhook.yaml"},
+		AdmissionPlugins: plugins,
+		Progress:         t.Output(),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
+	c := &cluster{ControlPlane: plane, log: &lines{}}
+	c.serve(t)
+	c.carol, err = plane.User("carol")
+	require.NoError(t, err)
+	return c
+}
+
+// serve runs the webhook as the serve command does, with a second webhook beside it.
+func (c *cluster) serve(t *testing.T) {
+	t.Helper()
+	files, err := certs.FromDirectory(c.Webhook.CertDir)
+	require.NoError(t, err)
+	log := slog.New(slog.NewJSONHandler(c.log, nil))
+	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
+	require.NoError(t, err)
+	ours, err := webhook.New(config.Default(), people).Handler(log, metrics)
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/", ours)
+	mux.Handle("/second", secondWebhook())
+
+	listener, err := net.Listen("tcp", net.JoinHostPort(c.Webhook.Host, strconv.Itoa(c.Webhook.Port)))
+	require.NoError(t, err)
+	server := webhook.NewServer(listener, mux, webhook.ServerOptions{GetCertificate: files.GetCertificate, Log: log})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	c.stop = sync.OnceFunc(func() {
+		cancel()
+		assert.NoError(t, <-done)
+	})
+	t.Cleanup(func() { c.stop() })
+}
+
+// namespace makes a namespace in which carol may run pods.
+func (c *cluster) namespace(t *testing.T, name, level string) {
+	t.Helper()
+	labels := map[string]string{}
+	if level != "" {
+		labels["pod-security.kubernetes.io/enforce"] = level
+	}
+	require.NoError(t, c.Namespace(t.Context(), name, labels))
+	require.NoError(t, c.Allow(t.Context(), name, c.carol, rbacv1.PolicyRule{
+		APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "patch", "update", "delete"},
+	}))
+}
+
+// kubectl runs kubectl as carol, who is no admin.
+func (c *cluster) kubectl(t *testing.T, arguments ...string) controlplane.Result {
+	t.Helper()
+	result, err := c.carol.Kubectl(t.Context(), arguments...)
+	require.NoError(t, err)
+	return result
+}
+
+// run creates a pod and answers it as it is stored, raw and typed.
+func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string) ([]byte, *corev1.Pod) {
+	t.Helper()
+	made := c.kubectl(t, append([]string{"run", name, "-n", namespace, "--image=x"}, arguments...)...)
+	require.Zero(t, made.ExitCode, made.Stderr)
+	return c.get(t, namespace, name)
+}
+
+// apply creates a pod from YAML.
+func (c *cluster) create(t *testing.T, namespace, yaml string) controlplane.Result {
+	t.Helper()
+	cmd := c.carol.Command(t.Context(), "create", "-n", namespace, "-o", "json", "-f", "-")
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader([]byte(yaml)), &out, &errs
+	// A refusal is what some are made for: the caller looks at the exit status.
+	_ = cmd.Run()
+	return controlplane.Result{Stdout: out.String(), Stderr: errs.String(), ExitCode: cmd.ProcessState.ExitCode()}
+}
+
+func (c *cluster) get(t *testing.T, namespace, name string) ([]byte, *corev1.Pod) {
+	t.Helper()
+	got := c.kubectl(t, "get", "pod", name, "-n", namespace, "-o", "json")
+	require.Zero(t, got.ExitCode, got.Stderr)
+	return []byte(got.Stdout), decode(t, got.Stdout)
+}
+
+func decode(t *testing.T, text string) *corev1.Pod {
+	t.Helper()
+	pod := &corev1.Pod{}
+	require.NoError(t, json.Unmarshal([]byte(text), pod))
+	return pod
+}
+
+// assertSettled holds a stored pod against a new plan for it: after everything that the API server and other webhooks
+// did to it, there is nothing left to do, and a verifier would find nothing.
+func assertSettled(t *testing.T, stored []byte) {
+	t.Helper()
+	d := webhook.New(config.Default(), people).Decide(t.Context(), webhook.Review{Pod: stored, Namespace: "x"})
+	assert.True(t, d.Claimed)
+	assert.Empty(t, d.Refusals)
+	assert.Empty(t, d.Operations)
+	assert.Empty(t, d.Drift)
+}
+
+// lines keeps what was logged.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+var _ io.Writer = (*lines)(nil)
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// answered is one line that an admission leaves in the log.
+type answered struct {
+	Msg, Outcome, Pod, Namespace, User, Way, Requester string
+	Operations                                         int
+	DryRun                                             bool
+	Reasons                                            []string
+}
+
+// of answers the admissions of a namespace, in their order. An answer is logged before it is sent, so what a client has
+// seen is there.
+func (l *lines) of(t *testing.T, namespace string) (found []answered) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	decoder := json.NewDecoder(bytes.NewReader(l.text.Bytes()))
+	for decoder.More() {
+		var a answered
+		require.NoError(t, decoder.Decode(&a))
+		if a.Msg == "admission" && a.Namespace == namespace {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// wait is long enough for anything on a slow machine.
+const wait = 30 * time.Second

@@ -1,0 +1,66 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// TestAnotherWebhookAfterOurs: whatever it does, what is stored is as planned, and what it added is still there.
+func TestAnotherWebhookAfterOurs(t *testing.T) {
+	c := start(t)
+	c.namespace(t, "second", "")
+	for _, name := range []string{"alice", "qiang.guo03"} {
+		for does, check := range map[string]func(*testing.T, *corev1.Pod){
+			"sidecar": func(t *testing.T, pod *corev1.Pod) {
+				assert.Equal(t, "proxy", pod.Spec.Containers[1].Name)
+			},
+			"native-sidecar-first": func(t *testing.T, pod *corev1.Pod) {
+				assert.Equal(t, "jupyter-user-init", pod.Spec.InitContainers[0].Name)
+				assert.Equal(t, "proxy", pod.Spec.InitContainers[1].Name)
+			},
+			"init-image": func(t *testing.T, pod *corev1.Pod) {
+				assert.Equal(t, "jupyter-user-webhook:v0.1.0", pod.Spec.InitContainers[0].Image)
+			},
+			"init-command": func(t *testing.T, pod *corev1.Pod) {
+				assert.Equal(t, []string{"/jupyter-user-init"}, pod.Spec.InitContainers[0].Command)
+			},
+			"rename": func(t *testing.T, pod *corev1.Pod) {
+				assert.Equal(t, "yes", pod.Annotations["renamed"])
+			},
+			"defaults": func(t *testing.T, pod *corev1.Pod) {
+				assert.Contains(t, pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "PROXY", Value: "x"})
+			},
+			"root": func(t *testing.T, pod *corev1.Pod) {
+				assert.Equal(t, []corev1.Capability{"ALL"}, pod.Spec.Containers[0].SecurityContext.Capabilities.Drop)
+			},
+		} {
+			t.Run(name+"/"+does, func(t *testing.T) {
+				pod := name[:1] + "-" + does
+				raw, stored := c.run(t, "second", pod, "--labels=jupyter-user="+name+",second="+does, "--", "jupyter", "lab", "--port=9999")
+				assertSettled(t, raw)
+				check(t, stored)
+				assert.Equal(t, []string{"jupyter", "lab", "--port=9999"}, stored.Spec.Containers[0].Args)
+				assert.Equal(t, 9999, stored.Spec.Containers[0].ReadinessProbe.HTTPGet.Port.IntValue())
+				last := c.log.of(t, "second")
+				require.NotEmpty(t, last)
+			})
+		}
+	}
+}
+
+// TestAlwaysPullImages has the in-tree plugin on, which sets a policy on our init container after us.
+func TestAlwaysPullImages(t *testing.T) {
+	c := start(t, "AlwaysPullImages")
+	c.namespace(t, "pull", "restricted")
+	raw, pod := c.run(t, "pull", "nb", "--labels=jupyter-user=alice")
+	assert.Equal(t, corev1.PullAlways, pod.Spec.InitContainers[0].ImagePullPolicy)
+	assertSettled(t, raw)
+	passes := c.log.of(t, "pull")
+	assert.Equal(t, "injected", passes[0].Outcome)
+	for _, again := range passes[1:] {
+		assert.Equal(t, "unchanged", again.Outcome)
+	}
+}

@@ -1,0 +1,101 @@
+package property
+
+import (
+	"encoding/json"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+)
+
+// ways are what can be known of a made-up pod besides it.
+func ways() []golden.Case {
+	id := identity.New(5001, 6001, []int64{7001})
+	return []golden.Case{
+		{Name: "at start", Config: config.Default()},
+		{Name: "at admission", Config: config.Default(), Identity: &id},
+	}
+}
+
+func TestGoldenPods(t *testing.T) {
+	cases, err := golden.Cases()
+	require.NoError(t, err)
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) { holds(t, c, c.JSON) })
+	}
+}
+
+func TestMadeUpPods(t *testing.T) {
+	const each = 5000
+	admitted := 0
+	for _, c := range ways() {
+		for seed := range int64(each) {
+			g := newGenerator(seed, 0.7)
+			pod := g.craftedPod()
+			if seed%10 == 0 {
+				pod = g.anyPod()
+			}
+			raw := marshal(t, pod)
+			if holds(t, c, raw) {
+				admitted++
+			}
+			if t.Failed() {
+				t.Fatalf("%s, seed %d:\n%s", c.Name, seed, raw)
+			}
+		}
+	}
+	// Were all of them refused, nothing would be proved.
+	assert.Greater(t, admitted, each/5, "of %d pods", 2*each)
+	t.Logf("%d of %d admitted", admitted, 2*each)
+}
+
+// TestEveryFieldOfThePodType has each field of the Pod type set, down to the last.
+func TestEveryFieldOfThePodType(t *testing.T) {
+	for _, c := range ways() {
+		for seed := range int64(20) {
+			pod := newGenerator(seed, 0).anyPod()
+			pod.Spec.SecurityContext.SupplementalGroups = nil
+			pod.Annotations = map[string]string{"example.com/a": "b"}
+			assert.True(t, holds(t, c, marshal(t, pod)), "%s, seed %d is admitted", c.Name, seed)
+		}
+	}
+}
+
+// holds checks every property on one pod, and tells whether it was admitted.
+func holds(t *testing.T, c golden.Case, raw []byte) bool {
+	t.Helper()
+	first := c.Decide(raw)
+	assert.Equal(t, encode(t, first.Operations), encode(t, c.Decide(raw).Operations), "deterministic")
+	if len(first.Refusals) > 0 {
+		assert.Nil(t, first.Operations, "refused whole: no operation comes with a refusal")
+		return false
+	}
+	admitted, err := inject.Apply(raw, first.Operations)
+	require.NoError(t, err)
+	if !first.Claimed {
+		assert.Empty(t, first.Operations, "a pod that is no user's is left alone")
+		return true
+	}
+	second := c.Decide(admitted)
+	assert.Empty(t, second.Refusals, "idempotent: what was admitted is not refused")
+	assert.Empty(t, second.Operations, "idempotent: nothing is left to do")
+	assert.Empty(t, second.Drift, "whole: every enforced field is as planned")
+	checkWhole(t, c, admitted)
+	checkLossless(t, raw, admitted)
+	return true
+}
+
+func encode(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(b)
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }

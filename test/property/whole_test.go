@@ -1,0 +1,126 @@
+package property
+
+import (
+	"encoding/json"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// checkWhole says in words of its own what an admitted pod is, from the typed pod and without the planner.
+func checkWhole(t *testing.T, c golden.Case, raw []byte) {
+	t.Helper()
+	pod := &corev1.Pod{}
+	require.NoError(t, json.Unmarshal(raw, pod))
+	name := pod.Annotations["jupyter-user.io/user"]
+	assert.NotEmpty(t, name)
+
+	require.NotEmpty(t, pod.Spec.InitContainers)
+	first := pod.Spec.InitContainers[0]
+	assert.Equal(t, "jupyter-user-init", first.Name)
+	assert.Equal(t, "jupyter-user-webhook:v0.1.0", first.Image)
+	assert.Equal(t, []string{"/jupyter-user-init"}, first.Command)
+	assert.Equal(t, []string{"discover", "--user=" + name}, first.Args[:2])
+	assert.Empty(t, first.Env)
+	assert.Nil(t, first.RestartPolicy)
+	assert.True(t, *first.SecurityContext.RunAsNonRoot)
+	assert.False(t, *first.SecurityContext.AllowPrivilegeEscalation)
+	assert.Equal(t, []corev1.Capability{"ALL"}, first.SecurityContext.Capabilities.Drop)
+	assert.Empty(t, first.SecurityContext.Capabilities.Add)
+
+	assert.Equal(t, 1, count(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == "hpc-shared-pvc"
+	}), "the share comes in once")
+	if c.Config.Share.ExposeEveryHome == config.ExposeNever {
+		checkMounts(t, pod, name, c)
+	}
+	checkGroups(t, c, pod)
+	checkNotebook(t, c, pod)
+}
+
+// checkMounts finds nothing of the share and of the scratch volume in any container but what the design says.
+func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
+	t.Helper()
+	var seen []string
+	for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		for _, m := range container.VolumeMounts {
+			mode := map[bool]string{true: " ro", false: " rw"}[m.ReadOnly]
+			if m.Name == "hpc-shared-volume" || m.Name == "uid-gid-config" {
+				assert.Empty(t, m.SubPathExpr)
+				seen = append(seen, strings.Join([]string{m.Name, m.SubPath, path.Clean(m.MountPath)}, " ")+mode)
+			}
+		}
+	}
+	allowed := []string{
+		"hpc-shared-volume home /data/hpc/home ro",
+		"uid-gid-config  /config rw",
+		"uid-gid-config  /var/run/secrets/kubernetes.io/serviceaccount ro",
+		"hpc-shared-volume home/" + name + " /data/hpc/home/" + name + " rw",
+		"hpc-shared-volume home/" + name + " /home/" + name + " rw",
+		"uid-gid-config  /config ro",
+		"uid-gid-config passwd /etc/passwd ro",
+		"uid-gid-config group /etc/group ro",
+	}
+	for _, d := range c.Config.Share.ReadOnly {
+		allowed = append(allowed, "hpc-shared-volume "+d.SubPath+" "+d.MountPath+" ro")
+	}
+	for _, s := range seen {
+		assert.Contains(t, allowed, s)
+	}
+	assert.Subset(t, seen, allowed[:6])
+}
+
+func checkGroups(t *testing.T, c golden.Case, pod *corev1.Pod) {
+	t.Helper()
+	require.NotNil(t, pod.Spec.SecurityContext)
+	assert.Nil(t, pod.Spec.SecurityContext.FSGroup)
+	assert.Equal(t, corev1.SupplementalGroupsPolicyStrict, *pod.Spec.SecurityContext.SupplementalGroupsPolicy)
+	if c.Identity == nil {
+		assert.Empty(t, pod.Spec.SecurityContext.SupplementalGroups)
+	} else {
+		assert.Equal(t, c.Identity.Groups, pod.Spec.SecurityContext.SupplementalGroups)
+	}
+}
+
+func checkNotebook(t *testing.T, c golden.Case, pod *corev1.Pod) {
+	t.Helper()
+	at := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool {
+		return slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == "hpc-shared-volume" })
+	})
+	require.GreaterOrEqual(t, at, 0, "one container has the home")
+	notebook := pod.Spec.Containers[at]
+	security := notebook.SecurityContext
+	require.NotNil(t, security)
+	assert.False(t, *security.AllowPrivilegeEscalation)
+	assert.False(t, security.Privileged != nil && *security.Privileged)
+	assert.Equal(t, []corev1.Capability{"ALL"}, security.Capabilities.Drop)
+	if c.Identity != nil {
+		assert.Equal(t, c.Identity.UID, *security.RunAsUser)
+		assert.Equal(t, c.Identity.GID, *security.RunAsGroup)
+		assert.True(t, *security.RunAsNonRoot)
+		assert.Empty(t, security.Capabilities.Add)
+		return
+	}
+	assert.Equal(t, []corev1.Capability{"SETUID", "SETGID"}, security.Capabilities.Add)
+	assert.Equal(t, []string{"/config/jupyter-user-init", "exec"}, notebook.Command[:2])
+	if l := notebook.Lifecycle; l != nil && l.PreStop != nil && l.PreStop.Exec != nil && len(l.PreStop.Exec.Command) > 0 {
+		assert.Equal(t, []string{"/config/jupyter-user-init", "exec"}, l.PreStop.Exec.Command[:2])
+	}
+}
+
+func count[T any](list []T, is func(T) bool) (n int) {
+	for _, v := range list {
+		if is(v) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,78 @@
+package tools
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// goVariables are the settings of the go command that decide how a program comes out.
+var goVariables = []string{
+	"GOVERSION", "GOOS", "GOARCH", "GO386", "GOAMD64", "GOARM", "GOARM64", "GOMIPS", "GOMIPS64", "GOPPC64", "GORISCV64",
+	"GOWASM", "GOEXPERIMENT", "GOFIPS140", "GOFLAGS",
+}
+
+// ingredients is everything that decides how a tool comes out, one thing a line, so that a person who wonders why
+// something is built again can compare two of them.
+func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
+	arguments, err := r.arguments(b.modules)
+	if err != nil {
+		return "", err
+	}
+	// Asked in the tool's folder, since its go.mod may call for another toolchain than the one that runs this.
+	settings, err := b.goCommand(ctx, r, append([]string{"env", "-json"}, goVariables...)...).Output()
+	if err != nil {
+		return "", goCommandError(ctx, err)
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "recipe %d\npackage %s\n", recipeVersion, r.mainPackage)
+	fmt.Fprintf(&text, "arguments %s\nenvironment %s\n", strings.Join(arguments, " "), strings.Join(environment(), " "))
+	for _, name := range []string{"go.mod", "go.sum"} {
+		data, err := os.ReadFile(filepath.Join(b.modules, r.folder, name))
+		if err != nil {
+			return "", fmt.Errorf("read what pins the tool: %w", err)
+		}
+		fmt.Fprintf(&text, "%s %x\n", name, sha256.Sum256(data))
+	}
+	text.Write(settings)
+	return text.String(), nil
+}
+
+// keyOf shortens ingredients to what fits into a folder's name.
+func keyOf(ingredients string) string {
+	sum := sha256.Sum256([]byte(ingredients))
+	return hex.EncodeToString(sum[:8])
+}
+
+// goCommand prepares a call of the go command in a tool's module.
+func (b *builder) goCommand(ctx context.Context, r recipe, arguments ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, b.command, arguments...)
+	command.Dir = filepath.Join(b.modules, r.folder)
+	command.Env = append(command.Environ(), environment()...)
+	// Asked to end, the go command waits for its compilers and takes its temporary folder away; killed, it would not.
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = endingTime
+	return command
+}
+
+// goCommandError says what can be done about a go command that could not do its work.
+func goCommandError(ctx context.Context, err error) error {
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, exec.ErrNotFound):
+		return fmt.Errorf("the go command is not on PATH: install Go from https://go.dev/dl, or set %s to a folder that "+
+			"has the control plane's programs: %w", AssetsVariable, err)
+	case errors.As(err, &exit) && len(exit.Stderr) > 0:
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+	default:
+		return err
+	}
+}

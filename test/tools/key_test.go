@@ -1,0 +1,102 @@
+package tools
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func fakeKey(t *testing.T, b *builder) string {
+	t.Helper()
+	ingredients, err := b.ingredients(t.Context(), b.recipes[fake])
+	require.NoError(t, err)
+	return keyOf(ingredients)
+}
+
+func TestKeyStaysTheSame(t *testing.T) {
+	b := newFake(t)
+	before := fakeKey(t, b)
+	assert.Equal(t, before, fakeKey(t, b), "asked again")
+	writeFake(t, b, "notes.txt", "decides nothing")
+	assert.Equal(t, before, fakeKey(t, b))
+}
+
+func TestKeyChangesWithWhatDecidesTheProgram(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, b *builder){
+		"go.mod": func(t *testing.T, b *builder) {
+			writeFake(t, b, "go.mod", "module example.test/fake\n\ngo 1.25\n\nrequire example.test/other v1.2.3\n")
+		},
+		"go.sum":              func(t *testing.T, b *builder) { writeFake(t, b, "go.sum", "\n") },
+		"flags of the user":   func(t *testing.T, _ *builder) { t.Setenv("GOFLAGS", "-tags=other") },
+		"flags of the linker": func(_ *testing.T, b *builder) { changeRecipe(b, func(r *recipe) { r.stamp = nil }) },
+		"package": func(_ *testing.T, b *builder) {
+			changeRecipe(b, func(r *recipe) { r.mainPackage += "/other" })
+		},
+		"level of instruction": func(t *testing.T, _ *builder) { t.Setenv("GOAMD64", "v2"); t.Setenv("GOARM64", "v9.0") },
+		"experiments":          func(t *testing.T, _ *builder) { t.Setenv("GOEXPERIMENT", "nogreenteagc") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newFake(t)
+			t.Setenv("GOFLAGS", "")
+			before := fakeKey(t, b)
+			change(t, b)
+			assert.NotEqual(t, before, fakeKey(t, b))
+		})
+	}
+}
+
+func changeRecipe(b *builder, change func(*recipe)) {
+	r := b.recipes[fake]
+	change(&r)
+	b.recipes[fake] = r
+}
+
+func TestIngredientsNameTheToolchain(t *testing.T) {
+	b := newFake(t)
+	ingredients, err := b.ingredients(t.Context(), b.recipes[fake])
+	require.NoError(t, err)
+	assert.Contains(t, ingredients, `"GOVERSION": "go1.`)
+	assert.Contains(t, ingredients, "CGO_ENABLED=0")
+	assert.Contains(t, ingredients, "-X main.version=v1.2.3")
+}
+
+func TestEveryRecipeFindsItsVersion(t *testing.T) {
+	modules, err := modulesFolder()
+	require.NoError(t, err)
+	for tool, r := range recipes() {
+		t.Run(string(tool), func(t *testing.T) {
+			version, err := requiredVersion(filepath.Join(modules, r.folder, "go.mod"), r.module)
+			require.NoError(t, err)
+			assert.Regexp(t, `^v\d+\.\d+\.\d+$`, version)
+			arguments, err := r.arguments(modules)
+			require.NoError(t, err)
+			if r.stamp != nil {
+				assert.Contains(t, strings.Join(arguments, " "), strings.TrimPrefix(version, "v"))
+			}
+		})
+	}
+}
+
+func TestKubernetesVersionIsStampedAsARelease(t *testing.T) {
+	assert.Equal(t, map[string]string{
+		"k8s.io/component-base/version.gitVersion": "v1.36.3",
+		"k8s.io/component-base/version.gitMajor":   "1",
+		"k8s.io/component-base/version.gitMinor":   "36",
+		"k8s.io/component-base/version.gitCommit":  "unknown",
+		"k8s.io/client-go/pkg/version.gitVersion":  "v1.36.3",
+		"k8s.io/client-go/pkg/version.gitMajor":    "1",
+		"k8s.io/client-go/pkg/version.gitMinor":    "36",
+		"k8s.io/client-go/pkg/version.gitCommit":   "unknown",
+	}, kubernetesVersion("v1.36.3"))
+}
+
+func TestModuleWithoutItsToolSaysWhatToDo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "go.mod")
+	require.NoError(t, os.WriteFile(path, []byte("module example.test/empty\n"), 0o644))
+	_, err := requiredVersion(path, "example.test/other")
+	require.ErrorContains(t, err, "requires no version of example.test/other: run `go get -tool`")
+}

@@ -1,0 +1,152 @@
+package tools
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// stalledGo is where stallGo puts its go command, for a builder that works in a folder.
+func stalledGo(b *builder) string { return filepath.Join(filepath.Dir(b.cache), "go") }
+
+// stallGo makes a go command that stops for good at `go build`, and returns the file that appears when it got there.
+func stallGo(t *testing.T, b *builder) (mark string) {
+	t.Helper()
+	mark = stalledGo(b) + ".stalled"
+	// The shell is replaced, so that ending the process ends all of it.
+	script := `#!/bin/sh
+[ "$1" = build ] || exec go "$@"
+echo $$ >"$0.new"
+mv "$0.new" "$0.stalled"
+exec sleep 600
+`
+	require.NoError(t, os.WriteFile(stalledGo(b), []byte(script), 0o755))
+	t.Cleanup(func() {
+		// Where the test did not end it, nobody else does.
+		number, _ := os.ReadFile(mark)
+		if process, err := strconv.Atoi(strings.TrimSpace(string(number))); err == nil {
+			_ = syscall.Kill(process, syscall.SIGKILL)
+		}
+	})
+	return mark
+}
+
+// await waits for a file to appear.
+func await(ctx context.Context, path string) error {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+func TestTwoAtOnceBuildItOnce(t *testing.T) {
+	first := newFake(t)
+	second := *first
+	var told [2]bytes.Buffer
+	first.progress, second.progress = &told[0], &told[1]
+
+	var paths [2]string
+	var errs [2]error
+	var both sync.WaitGroup
+	both.Go(func() { paths[0], errs[0] = first.build(t.Context(), fake) })
+	both.Go(func() { paths[1], errs[1] = second.build(t.Context(), fake) })
+	both.Wait()
+
+	require.NoError(t, errs[0])
+	require.NoError(t, errs[1])
+	assert.Equal(t, paths[0], paths[1])
+	said := told[0].String() + told[1].String()
+	assert.Equal(t, 1, strings.Count(said, "fake  built in "), said)
+}
+
+// impatient leaves when told to wait.
+type impatient struct {
+	bytes.Buffer
+	leave func()
+}
+
+func (i *impatient) Write(data []byte) (int, error) {
+	i.leave()
+	return i.Buffer.Write(data)
+}
+
+func TestWhoeverWaitsForAnotherBuildSaysSo(t *testing.T) {
+	b := newFake(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	progress := &impatient{leave: cancel}
+	b.progress = progress
+	unlock, err := b.lock(t.Context(), fake)
+	require.NoError(t, err)
+	defer unlock()
+
+	_, err = b.build(ctx, fake)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, "fake  waiting for another process that builds it\n", progress.String())
+}
+
+func TestCancelledBuildEndsAndLeavesNothing(t *testing.T) {
+	b := newFake(t)
+	mark := stallGo(t, b)
+	b.command = stalledGo(b)
+	ctx, cancel := context.WithCancel(t.Context())
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		_ = await(ctx, mark)
+		cancel()
+	})
+	_, err := b.build(ctx, fake)
+	watcher.Wait()
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, []string{"fake.lock"}, cached(t, b))
+}
+
+// killedVariable makes TestBuildToBeKilled the process that TestKilledBuildHarmsNobody kills.
+const killedVariable = "JUPYTER_USER_TEST_KILLED_BUILD"
+
+func TestBuildToBeKilled(t *testing.T) {
+	folder := os.Getenv(killedVariable)
+	if folder == "" {
+		t.Skip("only a part of TestKilledBuildHarmsNobody")
+	}
+	b := fakeBuilder(folder)
+	b.command = stalledGo(b)
+	_, err := b.build(t.Context(), fake)
+	t.Fatalf("a build that never ends has ended: %v", err)
+}
+
+func TestKilledBuildHarmsNobody(t *testing.T) {
+	b := newFake(t)
+	mark := stallGo(t, b)
+	// In a process of its own, since the lock must end with a process, not only with a file that is closed.
+	process := exec.Command(os.Args[0], "-test.run=^TestBuildToBeKilled$")
+	process.Env = append(os.Environ(), killedVariable+"="+filepath.Dir(b.cache))
+	require.NoError(t, process.Start())
+	require.NoError(t, await(t.Context(), mark))
+	require.Len(t, cached(t, b), 2, "a partial folder and the lock")
+	require.NoError(t, process.Process.Kill())
+	_ = process.Wait()
+
+	path, err := b.build(t.Context(), fake)
+	require.NoError(t, err)
+	assert.FileExists(t, path)
+	assert.ElementsMatch(t, []string{"fake.lock", filepath.Base(filepath.Dir(path))}, cached(t, b))
+}

@@ -1,0 +1,82 @@
+package tools
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestCacheFolderCanBeMoved(t *testing.T) {
+	t.Setenv(cacheVariable, "elsewhere")
+	folder, err := cacheFolder()
+	require.NoError(t, err)
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(here, "elsewhere"), folder)
+
+	t.Setenv(cacheVariable, "")
+	folder, err = cacheFolder()
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join("jupyter-user-webhook", "tools"), filepath.Join(
+		filepath.Base(filepath.Dir(folder)), filepath.Base(folder)))
+}
+
+func TestModulesAreFoundFromAnywhereInTheProject(t *testing.T) {
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	// The folders of the tools are modules too, though not the project's.
+	for _, start := range []string{".", "build", "etcd", "../.."} {
+		t.Run(start, func(t *testing.T) {
+			t.Chdir(start)
+			folder, err := modulesFolder()
+			require.NoError(t, err)
+			assert.Equal(t, here, folder)
+		})
+	}
+}
+
+func TestOutsideOfTheProjectNothingCanBeBuilt(t *testing.T) {
+	t.Chdir(t.TempDir())
+	_, err := modulesFolder()
+	require.ErrorContains(t, err, "run this inside of them")
+}
+
+// fakeAssets fills a folder with programs that do nothing.
+func fakeAssets(t *testing.T, names ...Tool) string {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range names {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, string(name)), []byte("#!/bin/sh\n"), 0o755))
+	}
+	return folder
+}
+
+func TestAssetsAreUsedAndNothingIsBuilt(t *testing.T) {
+	assets := fakeAssets(t, Etcd, KubeAPIServer, Kubectl)
+	t.Setenv(AssetsVariable, assets)
+	t.Setenv("PATH", "") // No go command, so nothing can be built.
+	paths, err := ControlPlane(t.Context(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, Paths{
+		Etcd:          filepath.Join(assets, "etcd"),
+		KubeAPIServer: filepath.Join(assets, "kube-apiserver"),
+		Kubectl:       filepath.Join(assets, "kubectl"),
+	}, paths)
+}
+
+func TestKubectlThatAssetsLackIsBuilt(t *testing.T) {
+	t.Setenv(AssetsVariable, fakeAssets(t, Etcd, KubeAPIServer))
+	t.Setenv("PATH", "")
+	_, err := ControlPlane(t.Context(), nil)
+	require.ErrorContains(t, err, "build kubectl: the go command is not on PATH")
+}
+
+func TestAssetsThatLackTheServerSayWhatToDo(t *testing.T) {
+	t.Setenv(AssetsVariable, fakeAssets(t, Etcd))
+	_, err := ControlPlane(t.Context(), nil)
+	require.ErrorContains(t, err, "which lacks a program: put it there, or unset the variable")
+	require.ErrorContains(t, err, "kube-apiserver")
+}

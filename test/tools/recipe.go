@@ -1,0 +1,122 @@
+package tools
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
+)
+
+// recipeVersion is raised whenever building changes in a way that nothing else in the key shows.
+const recipeVersion = 1
+
+// A recipe says what one tool is made from.
+type recipe struct {
+	// folder is the tool's module, beside this package.
+	folder string
+	// mainPackage is what is built.
+	mainPackage string
+	// module is the one that mainPackage belongs to. The version that the folder's go.mod requires of it is the tool's.
+	module string
+	// stamp turns that version into the variables which the linker sets, for programs that do not know it otherwise.
+	stamp func(version string) map[string]string
+}
+
+// recipes are those of all tools.
+func recipes() map[Tool]recipe {
+	return map[Tool]recipe{
+		Etcd: {
+			folder:      "etcd",
+			mainPackage: "go.etcd.io/etcd/server/v3",
+			module:      "go.etcd.io/etcd/server/v3",
+		},
+		KubeAPIServer: {
+			folder:      "kubernetes",
+			mainPackage: "k8s.io/kubernetes/cmd/kube-apiserver",
+			module:      "k8s.io/kubernetes",
+			stamp:       kubernetesVersion,
+		},
+		Kubectl: {
+			folder:      "kubernetes",
+			mainPackage: "k8s.io/kubernetes/cmd/kubectl",
+			module:      "k8s.io/kubernetes",
+			stamp:       kubernetesVersion,
+		},
+		GolangciLint: {
+			folder:      "golangci-lint",
+			mainPackage: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint",
+			module:      "github.com/golangci/golangci-lint/v2",
+			stamp:       golangciLintVersion,
+		},
+	}
+}
+
+// kubernetesVersion sets what a release of Kubernetes sets; without it, the server says v0.0.0 and clients that look at
+// its version are led astray. component-base has what /version answers, client-go what the user agent says.
+func kubernetesVersion(version string) map[string]string {
+	major, minor, _ := strings.Cut(strings.TrimPrefix(semver.MajorMinor(version), "v"), ".")
+	variables := map[string]string{}
+	for _, in := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		variables[in+".gitVersion"] = version
+		variables[in+".gitMajor"] = major
+		variables[in+".gitMinor"] = minor
+		// A module does not say which commit it was made from.
+		variables[in+".gitCommit"] = "unknown"
+	}
+	return variables
+}
+
+// golangciLintVersion sets a date too, because without one golangci-lint does not believe its version.
+func golangciLintVersion(version string) map[string]string {
+	return map[string]string{"main.version": strings.TrimPrefix(version, "v"), "main.date": "unknown"}
+}
+
+// arguments are those of `go build`, but for where the program goes and what is built.
+func (r recipe) arguments(modules string) ([]string, error) {
+	linker := []string{"-s", "-w"} // Neither symbols nor debugging data: the programs shrink by a third.
+	if r.stamp != nil {
+		version, err := requiredVersion(filepath.Join(modules, r.folder, "go.mod"), r.module)
+		if err != nil {
+			return nil, err
+		}
+		variables := r.stamp(version)
+		for _, name := range slices.Sorted(maps.Keys(variables)) {
+			linker = append(linker, "-X", name+"="+variables[name])
+		}
+	}
+	return []string{"-trimpath", "-buildvcs=false", "-ldflags=" + strings.Join(linker, " ")}, nil
+}
+
+// environment is what building adds to the environment it is called in.
+func environment() []string {
+	return []string{
+		"CGO_ENABLED=0", // No C compiler is needed, and names are resolved the same way everywhere.
+		"GOWORK=off",    // A workspace around the project would change what is built.
+		"GOOS=" + runtime.GOOS,
+		"GOARCH=" + runtime.GOARCH,
+	}
+}
+
+// requiredVersion reads from a go.mod which version of a module it requires.
+func requiredVersion(path, module string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read which version of %s to build: %w", module, err)
+	}
+	file, err := modfile.ParseLax(path, data, nil)
+	if err != nil {
+		return "", fmt.Errorf("read which version of %s to build: %w", module, err)
+	}
+	for _, required := range file.Require {
+		if required.Mod.Path == module {
+			return required.Mod.Version, nil
+		}
+	}
+	return "", fmt.Errorf("%s requires no version of %s: run `go get -tool` in its folder", path, module)
+}

@@ -1,0 +1,99 @@
+// Package tools builds the heavy programs that tests, demo and Makefile run (etcd, kube-apiserver, kubectl,
+// golangci-lint) from Go modules, once, into a cache of the user's.
+//
+// Each program belongs to a module of its own in a folder beside this package, so that none of its dependencies are the
+// project's, and so that its go.mod and go.sum pin it and everything in it. The cache is keyed by content: whatever
+// decides how the program comes out is in the key, so nothing in the cache ever needs to be refreshed by hand.
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// A Tool is one of the programs that can be built. Its value is the program's file name.
+type Tool string
+
+// The programs that can be built.
+const (
+	Etcd          Tool = "etcd"
+	KubeAPIServer Tool = "kube-apiserver"
+	Kubectl       Tool = "kubectl"
+	GolangciLint  Tool = "golangci-lint"
+)
+
+// AssetsVariable names the environment variable with which the field says where a control plane's programs lie.
+const AssetsVariable = "KUBEBUILDER_ASSETS"
+
+// Paths says where each program that was asked for lies.
+type Paths map[Tool]string
+
+// Build returns where the given tools lie, after building those that the cache does not have. What a person waiting for
+// it would like to see goes to progress, which may be nil; it stays silent if everything is there already.
+func Build(ctx context.Context, progress io.Writer, wanted ...Tool) (Paths, error) {
+	modules, err := modulesFolder()
+	if err != nil {
+		return nil, err
+	}
+	cache, err := cacheFolder()
+	if err != nil {
+		return nil, err
+	}
+	b := builder{modules: modules, cache: cache, recipes: recipes(), command: "go", progress: progress}
+	return b.buildAll(ctx, wanted)
+}
+
+// ControlPlaneTools are the programs that a control plane is made of, in the order in which they are built.
+func ControlPlaneTools() []Tool { return []Tool{Etcd, KubeAPIServer, Kubectl} }
+
+// ControlPlane returns where a control plane's programs lie: in the folder that KUBEBUILDER_ASSETS names, if it is set,
+// or else where Build put them. Such a folder must have etcd and kube-apiserver; kubectl is built if it is missing.
+func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
+	assets := os.Getenv(AssetsVariable)
+	if assets == "" {
+		return Build(ctx, progress, ControlPlaneTools()...)
+	}
+	found, err := lookIn(assets)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := found[Kubectl]; ok {
+		return found, nil
+	}
+	built, err := Build(ctx, progress, Kubectl)
+	if err != nil {
+		return nil, err
+	}
+	found[Kubectl] = built[Kubectl]
+	return found, nil
+}
+
+// lookIn finds a control plane's programs in a folder that somebody else filled.
+func lookIn(assets string) (Paths, error) {
+	// Absolute, because a test runs in its package's folder and a program that it starts may run anywhere.
+	folder, err := filepath.Abs(assets)
+	if err != nil {
+		return nil, fmt.Errorf("find the folder that %s names: %w", AssetsVariable, err)
+	}
+	found := Paths{}
+	var missing []error
+	for _, tool := range ControlPlaneTools() {
+		path, err := exec.LookPath(filepath.Join(folder, string(tool)))
+		switch {
+		case err == nil:
+			found[tool] = path
+		case tool != Kubectl:
+			missing = append(missing, err)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%s is set to %s, which lacks a program: put it there, or unset the variable to have all "+
+			"of them built: %w", AssetsVariable, assets, errors.Join(missing...))
+	}
+	return found, nil
+}

@@ -1,0 +1,182 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// decoder lays a YAML document over a value and collects what does not fit.
+type decoder struct {
+	lines lines
+	errs  Errors
+}
+
+func (d *decoder) fail(path *field.Path, format string, args ...any) {
+	place := ""
+	if path != nil {
+		place = path.String()
+	}
+	d.errs = append(d.errs, Error{d.lines.of(place), place, fmt.Sprintf(format, args...)})
+}
+
+// decode leaves out as it is where the document has nothing, or nothing that fits.
+func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
+	switch {
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		// No anchors, no bombs; and a line that says what it means.
+		d.fail(path, "anchors and aliases (& and *) are not read here; write the value out")
+	case isNull(n):
+	case n.Style&yaml.TaggedStyle != 0:
+		d.fail(path, "tags (%s) are not read here; leave it out", clip(n.Tag, 40))
+	case out.Type() == quantityType:
+		d.quantity(n, path, out)
+	case out.Kind() == reflect.Struct:
+		d.object(n, path, out)
+	case out.Kind() == reflect.Map:
+		d.mapping(n, path, out)
+	case out.Kind() == reflect.Slice:
+		d.list(n, path, out)
+	default:
+		d.scalar(n, path, out)
+	}
+}
+
+// required decodes what has no default: an element of a list or a map.
+func (d *decoder) required(n *yaml.Node, path *field.Path, out reflect.Value) {
+	if isNull(n) {
+		d.fail(path, "has no value; write one, or remove it")
+		return
+	}
+	d.decode(n, path, out)
+}
+
+func (d *decoder) object(n *yaml.Node, path *field.Path, out reflect.Value) {
+	child := func(key string) *field.Path { return path.Child(shownKey(key)) }
+	for _, e := range d.entries(n, path, child) {
+		if member, ok := fieldOf(out, e.key); ok {
+			d.decode(e.value, e.path, member)
+		} else {
+			d.fail(e.path, "unknown key; %s", hint(e.key, out.Type()))
+		}
+	}
+}
+
+// mapping replaces the map: what the file does not name is gone, or nobody could ever take a default away.
+func (d *decoder) mapping(n *yaml.Node, path *field.Path, out reflect.Value) {
+	made := reflect.MakeMap(out.Type())
+	for _, e := range d.entries(n, path, path.Key) {
+		value, before := reflect.New(out.Type().Elem()).Elem(), len(d.errs)
+		if d.required(e.value, e.path, value); len(d.errs) == before {
+			made.SetMapIndex(reflect.ValueOf(e.key).Convert(out.Type().Key()), value)
+		}
+	}
+	out.SetZero()
+	if made.Len() > 0 {
+		out.Set(made)
+	}
+}
+
+// list replaces the list. An element that does not fit keeps its place, so that those behind it keep their numbers.
+func (d *decoder) list(n *yaml.Node, path *field.Path, out reflect.Value) {
+	if fault := shapeFault(n, yaml.SequenceNode); fault != "" {
+		d.fail(path, "%s", fault)
+		return
+	}
+	out.SetZero()
+	if len(n.Content) > 0 {
+		out.Set(reflect.MakeSlice(out.Type(), len(n.Content), len(n.Content)))
+	}
+	for i, element := range n.Content {
+		at := path.Index(i)
+		d.lines[at.String()] = element.Line
+		d.required(element, at, out.Index(i))
+	}
+}
+
+// entry is one key of a mapping and its value.
+type entry struct {
+	key   string
+	path  *field.Path
+	value *yaml.Node
+}
+
+// entries answers what a mapping has, without what cannot be a key or has been there before.
+func (d *decoder) entries(n *yaml.Node, path *field.Path, at func(string) *field.Path) []entry {
+	if fault := shapeFault(n, yaml.MappingNode); fault != "" {
+		d.fail(path, "%s", fault)
+		return nil
+	}
+	var found []entry
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		e := entry{key: key.Value, path: at(key.Value), value: n.Content[i+1]}
+		first, twice := seen[e.key]
+		seen[e.key] = key.Line
+		d.lines[e.path.String()] = key.Line
+		switch fault := keyFault(key); {
+		case fault != "":
+			d.fail(e.path, "%s", fault)
+		case twice:
+			d.fail(e.path, "is here a second time, after line %d; remove one of them", first)
+		default:
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+func keyFault(key *yaml.Node) string {
+	switch {
+	case key.Tag == "!!merge":
+		return "merge keys (<<) are not read here; write the keys out"
+	case key.Kind != yaml.ScalarNode || key.Anchor != "" || key.Style&yaml.TaggedStyle != 0:
+		return "a key is one word, without anchor (&), alias (*) or tag (!); a template that was not rendered looks like this"
+	}
+	return ""
+}
+
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_./-]{1,80}$`)
+
+// shownKey is how messages write a key, which can be anything that YAML has.
+func shownKey(key string) string {
+	if plainKey.MatchString(key) {
+		return key
+	}
+	return strconv.Quote(clip(key, 80))
+}
+
+func isNull(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Style&yaml.TaggedStyle == 0
+}
+
+// shapeFault says what a node should be, if it is something else.
+func shapeFault(n *yaml.Node, want yaml.Kind) string {
+	if n.Kind == want {
+		return ""
+	}
+	return fmt.Sprintf("must be %s, and is %s", shapes[want], is(n))
+}
+
+var shapes = map[yaml.Kind]string{yaml.MappingNode: "a mapping (key: value)", yaml.SequenceNode: "a list (- value)"}
+
+// is describes a node in the words of the messages.
+func is(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return "an alias"
+	case n.Kind != yaml.ScalarNode:
+		return shapes[n.Kind]
+	case strings.HasPrefix(n.Tag, "!!int"), strings.HasPrefix(n.Tag, "!!float"):
+		return "the number " + clip(n.Value, 40)
+	case n.Tag == "!!bool":
+		return n.Value
+	}
+	return "the text " + strconv.Quote(clip(n.Value, 40))
+}

@@ -1,0 +1,81 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// document is the mapping that is the one document of the file.
+func document(data []byte) (*yaml.Node, Errors) {
+	if errs := bytesFault(data); errs != nil {
+		return nil, errs
+	}
+	in := yaml.NewDecoder(bytes.NewReader(data))
+	var first, second yaml.Node
+	err := in.Decode(&first)
+	if err == nil {
+		err = in.Decode(&second)
+	}
+	switch {
+	case err == nil:
+		return nil, Errors{{Line: second.Line, Message: "a second YAML document begins here; write one only"}}
+	case !errors.Is(err, io.EOF):
+		return nil, Errors{syntaxError(err)}
+	case first.IsZero() || isNull(first.Content[0]):
+		return nil, whole("the file is empty; it begins with apiVersion: %s and kind: %s", APIVersion, Kind)
+	}
+	root := first.Content[0]
+	if fault := shapeFault(root, yaml.MappingNode); fault != "" {
+		return nil, Errors{{Line: root.Line, Message: "the file " + fault}}
+	}
+	return root, nil
+}
+
+// bytesFault finds what the YAML reader would refuse without telling where.
+func bytesFault(data []byte) Errors {
+	if len(data) > MaxBytes {
+		return whole("the file has more than %d KiB, the most that is read", MaxBytes>>10)
+	}
+	for line, text := range bytes.Split(data, []byte("\n")) {
+		if !utf8.Valid(text) {
+			return Errors{{Line: line + 1, Message: "this is not UTF-8; save the file as UTF-8"}}
+		}
+		control := func(r rune) bool { return r < ' ' && r != '\t' && r != '\r' || r == 0x7f }
+		if at := bytes.IndexFunc(text, control); at >= 0 {
+			found := fmt.Sprintf("the control character %#02x is here; remove it", text[at])
+			return Errors{{Line: line + 1, Message: found}}
+		}
+	}
+	return nil
+}
+
+func whole(format string, args ...any) Errors {
+	return Errors{{Message: fmt.Sprintf(format, args...)}}
+}
+
+// syntaxError gives the line of a YAML error its place.
+//
+// The library has it in the text alone, from 0 where its parser speaks ("did not find expected") and from 1 where its
+// scanner does, and leaves out a first line. Nothing but the number shown depends on this.
+func syntaxError(err error) Error {
+	line, text := 1, strings.TrimPrefix(err.Error(), "yaml: ")
+	if number, rest, found := strings.Cut(strings.TrimPrefix(text, "line "), ": "); found {
+		if n, err := strconv.Atoi(number); err == nil {
+			line, text = n, rest
+			if strings.HasPrefix(text, "did not find expected") {
+				line++
+			}
+		}
+	}
+	if strings.HasPrefix(text, "unknown anchor") || strings.HasPrefix(text, "control characters") {
+		line = 0
+	}
+	return Error{Line: line, Message: "this is no valid YAML: " + text}
+}

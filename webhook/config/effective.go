@@ -1,0 +1,121 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"math/big"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// Generation names the effective configuration: equal configurations have equal generations, however their files are
+// written. It goes into an annotation of each pod, so that who verifies the pod knows what it was made from.
+func (c *Config) Generation() string {
+	hash := sha256.New()
+	// Lists, maps, text, numbers and switches: there is nothing in it that JSON cannot hold, and a hash takes all.
+	_ = json.NewEncoder(hash).Encode(canonical(reflect.ValueOf(c).Elem()))
+	return hex.EncodeToString(hash.Sum(nil)[:6])
+}
+
+// canonical is the value as JSON has it, with sorted keys and one form for each quantity, empty list and empty map.
+func canonical(v reflect.Value) any {
+	if q, ok := v.Interface().(resource.Quantity); ok {
+		return exact(q)
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		members := map[string]any{}
+		for f, member := range v.Fields() {
+			members[keyOf(f)] = canonical(member)
+		}
+		return members
+	case reflect.Map:
+		members := map[string]any{}
+		for key, value := range v.Seq2() {
+			members[key.String()] = canonical(value)
+		}
+		return members
+	case reflect.Slice:
+		elements := []any{}
+		for _, element := range v.Seq2() {
+			elements = append(elements, canonical(element))
+		}
+		return elements
+	default:
+		return v.Interface()
+	}
+}
+
+// exact has one text for 1, 1000m and 1.0, and one for 1Gi and 1073741824.
+func exact(q resource.Quantity) string {
+	amount := q.DeepCopy()
+	number, _ := new(big.Rat).SetString(amount.AsDec().String())
+	return number.RatString()
+}
+
+// YAML is the effective configuration as a file that Parse reads, with its keys in the order of the types.
+func (c *Config) YAML() ([]byte, error) {
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(written(reflect.ValueOf(c).Elem())); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), encoder.Close()
+}
+
+// written is the value as YAML has it.
+func written(v reflect.Value) *yaml.Node {
+	if q, ok := v.Interface().(resource.Quantity); ok {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: q.String()}
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		for f, member := range v.Fields() {
+			n.Content = append(n.Content, text(keyOf(f)), written(member))
+		}
+		return n
+	case reflect.Map:
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		for _, key := range slices.SortedFunc(slices.Values(v.MapKeys()), byText) {
+			n.Content = append(n.Content, text(key.String()), written(v.MapIndex(key)))
+		}
+		return n
+	case reflect.Slice:
+		n := &yaml.Node{Kind: yaml.SequenceNode}
+		for _, element := range v.Seq2() {
+			n.Content = append(n.Content, written(element))
+		}
+		return n
+	case reflect.String:
+		return text(v.String())
+	default:
+		n := &yaml.Node{}
+		_ = n.Encode(v.Interface())
+		return n
+	}
+}
+
+func byText(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }
+
+// unquoted is text that every version of YAML reads as text. yes and on are not: the older make switches of them.
+var (
+	unquoted = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9._/:@-]*[A-Za-z0-9._/@-])?$`)
+	switches = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null)$`)
+)
+
+func text(value string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
+	if !unquoted.MatchString(value) || switches.MatchString(value) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	return n
+}

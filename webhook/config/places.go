@@ -1,0 +1,166 @@
+package config
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// mountPath validates a directory of a container in which, or below which, something is mounted.
+func mountPath(at *field.Path, dir string) field.ErrorList {
+	if dir == "" {
+		return field.ErrorList{field.Required(at, "write an absolute path, such as /data")}
+	}
+	why := pathFault(dir)
+	if dir[0] != '/' {
+		why = "must be absolute: it begins with /"
+	} else if why == "" {
+		why = systemFault(dir)
+	}
+	if why != "" {
+		return field.ErrorList{field.Invalid(at, dir, why)}
+	}
+	return nil
+}
+
+// subPath validates a directory of the share.
+func subPath(at *field.Path, dir string) field.ErrorList {
+	if dir == "" {
+		return field.ErrorList{field.Required(at, "write a directory of the share, such as home; the whole share "+
+			"cannot stand here")}
+	}
+	why := pathFault(dir)
+	switch {
+	case dir[0] == '/':
+		why = "must be relative to the root of the share: it does not begin with /"
+	case path.Clean(dir) == ".":
+		why = "must be a directory of the share, not the whole share"
+	}
+	if why != "" {
+		return field.ErrorList{field.Invalid(at, dir, why)}
+	}
+	return nil
+}
+
+// pathFault holds for paths on the share and in the container alike: both become parts of mounts, of arguments and of
+// lines of passwd.
+func pathFault(dir string) string {
+	switch {
+	case strings.ContainsFunc(dir, unicode.IsControl):
+		return "must not contain control characters"
+	case slices.Contains(strings.Split(dir, "/"), ".."):
+		return `must not contain ".."`
+	case path.Clean(dir) != dir:
+		return fmt.Sprintf("must be written in its shortest form, %s", path.Clean(dir))
+	case strings.Contains(dir, ":"):
+		return `must not contain ":", which Kubernetes refuses in a mount path and passwd cannot hold`
+	case strings.Contains(dir, "$("):
+		return `must not contain "$(", which Kubernetes takes for a variable`
+	case strings.TrimSpace(dir) != dir:
+		return "must not begin or end with a space"
+	}
+	return ""
+}
+
+// system lists what an image cannot do without, and what the node and Kubernetes put into each container.
+var system = []string{
+	"/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run/secrets", "/sbin", "/sys", "/usr/bin", "/usr/lib",
+	"/usr/lib64", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/var/run/secrets",
+}
+
+// systemFault refuses also what lies around a system directory: a home below /var could be /var/run.
+func systemFault(dir string) string {
+	for _, s := range system {
+		if related(dir, s) {
+			return fmt.Sprintf("must lie apart from %s, which a mount here could hide", s)
+		}
+	}
+	return ""
+}
+
+// related tells that two clean paths are the same or that one lies inside the other.
+func related(a, b string) bool { return inside(a, b) || inside(b, a) }
+
+func inside(dir, around string) bool {
+	return dir == around || around == "/" || strings.HasPrefix(dir, around+"/")
+}
+
+// place is a directory of the containers and the field that says so.
+type place struct {
+	field *field.Path
+	dir   string
+}
+
+func (p place) valid() bool { return len(mountPath(p.field, p.dir)) == 0 }
+
+// apart refuses two places of which one is, or is inside, the other. What is invalid in itself has been refused before.
+func apart(p, other place, why string) *field.Error {
+	if !p.valid() || !other.valid() || !related(p.dir, other.dir) {
+		return nil
+	}
+	return field.Invalid(p.field, p.dir, fmt.Sprintf("must lie apart from %s (%s): %s", other.field, other.dir, why))
+}
+
+const (
+	coversHome   = "a person's name could be that of a directory there, and one mount would hide the other"
+	coversOthers = "of two mounts one inside the other, the inner one needs a directory that nobody can make"
+)
+
+// validatePlaces keeps the mounts of a pod out of each other's way.
+func validatePlaces(c *Config) field.ErrorList {
+	share := place{field.NewPath("share", "mountPath"), c.Share.MountPath}
+	homes := place{field.NewPath("notebook", "homes"), c.Notebook.Homes}
+	scratch := place{field.NewPath("scratch", "mountPath"), c.Scratch.MountPath}
+	var errs field.ErrorList
+	add := func(e *field.Error) {
+		if e != nil {
+			errs = append(errs, e)
+		}
+	}
+	if homes.dir == path.Join(share.dir, c.Share.Homes) && share.valid() {
+		add(field.Invalid(homes.field, homes.dir, "must not be share.mountPath/share.homes: a home is mounted in both, "+
+			"and one path cannot be mounted twice"))
+	} else {
+		add(apart(homes, share, coversHome))
+	}
+	add(apart(scratch, share, coversOthers))
+	add(apart(scratch, homes, coversHome))
+	if c.Share.VolumeName == c.Scratch.VolumeName {
+		add(field.Invalid(field.NewPath("scratch", "volumeName"), c.Scratch.VolumeName,
+			"must not be share.volumeName: a pod has one volume of a name"))
+	}
+	if len(c.Share.ReadOnly) <= maxReadOnly {
+		for i := range c.Share.ReadOnly {
+			add(readOnlyPlace(c, i, scratch, homes))
+		}
+	}
+	return errs
+}
+
+// readOnlyPlace answers the first thing that a read-only directory is in the way of.
+func readOnlyPlace(c *Config, i int, scratch, homes place) *field.Error {
+	list := field.NewPath("share", "readOnly")
+	at := func(i int) place { return place{list.Index(i).Child("mountPath"), c.Share.ReadOnly[i].MountPath} }
+	share := place{field.NewPath("share", "mountPath"), c.Share.MountPath}
+	onShare := place{field.NewPath("share", "homes"), path.Join(share.dir, c.Share.Homes)}
+
+	found := []*field.Error{apart(at(i), scratch, coversOthers), apart(at(i), homes, coversHome)}
+	if c.Share.ExposeEveryHome == ExposeNever {
+		found = append(found, apart(at(i), onShare, coversHome))
+	} else {
+		found = append(found, apart(at(i), share, "with share.exposeEveryHome the whole share is mounted there"))
+	}
+	for j := range i {
+		found = append(found, apart(at(i), at(j), coversOthers))
+	}
+	for _, e := range found {
+		if e != nil {
+			return e
+		}
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package config_test
+
+import (
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+const referenceFile = "testdata/reference.yaml"
+
+func TestReferenceIsTheDefaults(t *testing.T) {
+	parsed, err := config.Parse([]byte(read(t, referenceFile)))
+	require.NoError(t, err)
+	assert.Equal(t, config.Default(), parsed)
+}
+
+// Examples are the lines of the reference that begin with "#-", and those after them that begin with "#  key:".
+var (
+	emptyList = regexp.MustCompile(`(?m)^( *[A-Za-z]+:) \[\]\n( *)#-`)
+	example   = regexp.MustCompile(`(?m)^( *)#(-| {2}[a-z][A-Za-z]*:)`)
+)
+
+func withExamples(t *testing.T) string {
+	reference := read(t, referenceFile)
+	reference = emptyList.ReplaceAllString(reference, "$1\n$2#-")
+	return example.ReplaceAllString(reference, "$1$2")
+}
+
+func TestReferenceExamplesAreValid(t *testing.T) {
+	parsed, err := config.Parse([]byte(withExamples(t)))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"build"}, parsed.User.Reserved)
+	assert.Equal(t, []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets"}}, parsed.Share.ReadOnly)
+	assert.Equal(t, []int64{2000}, parsed.Identity.RefusedGIDs)
+	assert.Equal(t, []string{"jupyter-user-webhook:v0.0.9"}, parsed.Init.AcceptedImages)
+	assert.Equal(t, []string{"registry-credentials"}, parsed.Init.ImagePullSecrets)
+	assert.Equal(t, []config.Start{{
+		Image:      "registry.example/science/*",
+		Entrypoint: []string{"/usr/bin/tini", "--"},
+		Command:    []string{"jupyter", "lab", "--no-browser"},
+	}}, parsed.Notebook.Starts)
+}
+
+func TestReferenceNamesEveryKeyInTheOrderOfTheTypes(t *testing.T) {
+	var document yaml.Node
+	require.NoError(t, yaml.Unmarshal([]byte(withExamples(t)), &document))
+	assert.Equal(t, keysOfType(reflect.TypeFor[config.Config](), ""), keysOfNode(document.Content[0], ""))
+}
+
+func keysOfType(t reflect.Type, path string) []string {
+	switch {
+	case t == reflect.TypeFor[resource.Quantity]() || t == reflect.TypeFor[corev1.ResourceList]():
+		return nil
+	case t.Kind() == reflect.Slice:
+		return keysOfType(t.Elem(), path)
+	case t.Kind() != reflect.Struct:
+		return nil
+	}
+	var keys []string
+	for f := range t.Fields() {
+		key := path + "." + f.Tag.Get("json")
+		keys = append(append(keys, key), keysOfType(f.Type, key)...)
+	}
+	return keys
+}
+
+func keysOfNode(n *yaml.Node, path string) []string {
+	if n.Kind == yaml.SequenceNode {
+		return keysOfNode(n.Content[0], path)
+	}
+	var keys []string
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := path + "." + n.Content[i].Value
+		keys = append(keys, key)
+		// What is in requests and limits are resources, no keys of ours.
+		if !strings.HasSuffix(path, ".resources") {
+			keys = append(keys, keysOfNode(n.Content[i+1], key)...)
+		}
+	}
+	return keys
+}

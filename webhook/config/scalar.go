@@ -1,0 +1,103 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"regexp"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// scalar decodes text, switches and numbers, each from exactly what YAML 1.2 calls so: a number is no text, and yes, on
+// and "1" are no switch and no number. Guessing here is how a person called 1e3 or no gets lost.
+func (d *decoder) scalar(n *yaml.Node, path *field.Path, out reflect.Value) {
+	fault := ""
+	switch out.Kind() {
+	case reflect.String:
+		fault = setText(n, out)
+	case reflect.Bool:
+		fault = setBool(n, out)
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		fault = setInteger(n, out)
+	default:
+		panic("config: a field of a type that no file can hold: " + out.Type().String())
+	}
+	if fault != "" {
+		d.fail(path, "%s", fault)
+	}
+}
+
+func setText(n *yaml.Node, out reflect.Value) string {
+	switch {
+	case n.Kind != yaml.ScalarNode:
+		return "must be text, and is " + is(n)
+	case n.Tag == "!!int" || n.Tag == "!!float" || n.Tag == "!!bool":
+		return fmt.Sprintf("must be text, and is %s; write it in quotes", is(n))
+	}
+	out.SetString(n.Value)
+	return ""
+}
+
+func setBool(n *yaml.Node, out reflect.Value) string {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
+		return "must be true or false, and is " + is(n)
+	}
+	out.SetBool(n.Value[0] == 't' || n.Value[0] == 'T')
+	return ""
+}
+
+// decimal leaves out what YAML's versions read differently: 0644, 0o644, 0x1A4, 1_000.
+var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
+
+func setInteger(n *yaml.Node, out reflect.Value) string {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" && n.Tag != "!!float" {
+		return "must be a whole number, without quotes, and is " + is(n)
+	}
+	if !decimal.MatchString(n.Value) {
+		return "must be a whole number, in decimal digits alone and without a leading zero, and is " + clip(n.Value, 40)
+	}
+	number, err := strconv.ParseInt(n.Value, 10, out.Type().Bits())
+	if err != nil {
+		return fmt.Sprintf("must be a number of %d bits, and is %s", out.Type().Bits(), clip(n.Value, 40))
+	}
+	out.SetInt(number)
+	return ""
+}
+
+var quantityType = reflect.TypeFor[resource.Quantity]()
+
+// quantityText is Kubernetes' grammar with bounds: resource.ParseQuantity takes 42 seconds for 1e-99999999.
+var quantityText = regexp.MustCompile(`^-?[0-9]{1,20}(\.[0-9]{1,20})?([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$`)
+
+func (d *decoder) quantity(n *yaml.Node, path *field.Path, out reflect.Value) {
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!bool" {
+		d.fail(path, "must be a quantity, such as 500m or 2Gi, and is %s", is(n))
+		return
+	}
+	if !quantityText.MatchString(n.Value) {
+		d.fail(path, "must be a quantity, such as 500m or 2Gi, and is %q", clip(n.Value, 40))
+		return
+	}
+	q, err := resource.ParseQuantity(n.Value)
+	switch {
+	case err != nil:
+		d.fail(path, "must be a quantity, such as 500m or 2Gi: %v", err)
+	case q.CmpInt64(math.MaxInt64) >= 0 || q.CmpInt64(-math.MaxInt64) <= 0:
+		// What is more, Kubernetes cuts off without a word.
+		d.fail(path, "must be less than 8Ei, and is %s", n.Value)
+	default:
+		out.Set(reflect.ValueOf(newQuantity(q.String())))
+	}
+}
+
+// newQuantity has its text in it from the start: Quantity.String writes it on first use, which would be a data race in
+// a configuration that every admission reads.
+func newQuantity(text string) resource.Quantity {
+	q := resource.MustParse(text)
+	_ = q.String()
+	return q
+}

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// keys are the keys of a struct's type, in the order of its fields.
+func keys(t reflect.Type) []string {
+	var all []string
+	for f := range t.Fields() {
+		all = append(all, keyOf(f))
+	}
+	return all
+}
+
+func keyOf(f reflect.StructField) string {
+	key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return key
+}
+
+func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
+	for f, member := range v.Fields() {
+		if keyOf(f) == key {
+			return member, true
+		}
+	}
+	return reflect.Value{}, false
+}
+
+// hint says what somebody who wrote an unknown key may have meant: a key of nearly that name, or one that belongs
+// elsewhere, as after a slip of the indentation.
+func hint(key string, t reflect.Type) string {
+	if len(key) <= 40 {
+		if near := nearest(key, keys(t)); near != "" {
+			return fmt.Sprintf("did you mean %s?", near)
+		}
+		if elsewhere := placesOf(key, reflect.TypeFor[Config](), ""); len(elsewhere) > 0 {
+			return fmt.Sprintf("did you mean %s?", strings.Join(elsewhere, " or "))
+		}
+	}
+	return "known here are " + strings.Join(keys(t), ", ")
+}
+
+// placesOf are the paths of all fields of that key, those in lists left out.
+func placesOf(key string, t reflect.Type, path string) []string {
+	var places []string
+	for f := range t.Fields() {
+		if keyOf(f) == key {
+			places = append(places, path+key)
+		}
+		if f.Type.Kind() == reflect.Struct && f.Type != quantityType {
+			places = append(places, placesOf(key, f.Type, path+keyOf(f)+".")...)
+		}
+	}
+	return places
+}
+
+// nearest is the known key that is at most two slips away, and no more than one in three letters.
+func nearest(key string, known []string) string {
+	best, least := "", 3
+	for _, k := range known {
+		if d := distance(folded(key), folded(k)); d < least && 3*d <= len(k) {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+func folded(key string) string {
+	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(key))
+}
+
+// distance is Levenshtein's: how many letters have to be put in, left out or replaced.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		next := slices.Clone(row)
+		next[0] = i + 1
+		for j := range len(b) {
+			next[j+1] = min(row[j+1]+1, next[j]+1, row[j])
+			if a[i] != b[j] {
+				next[j+1] = min(row[j+1], next[j], row[j]) + 1
+			}
+		}
+		row = next
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,139 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Validate answers everything that is wrong with the configuration, by the path of the field.
+//
+// Whoever writes this file is trusted; a slip is not. So a value is refused where it would let one person near
+// another's files, hide a part of the image, or make pods that cannot start.
+func (c *Config) Validate() field.ErrorList {
+	errs := validateHeader(c)
+	errs = append(errs, validateUser(&c.User, field.NewPath("user"))...)
+	errs = append(errs, validateShare(&c.Share, field.NewPath("share"))...)
+	errs = append(errs, validateScratch(&c.Scratch, field.NewPath("scratch"))...)
+	errs = append(errs, validateIdentity(&c.Identity, field.NewPath("identity"))...)
+	errs = append(errs, validateInit(&c.Init, field.NewPath("init"))...)
+	errs = append(errs, validateNotebook(&c.Notebook, field.NewPath("notebook"))...)
+	errs = append(errs, validatePlaces(c)...)
+	return append(errs, validateWay(c)...)
+}
+
+func validateHeader(c *Config) field.ErrorList {
+	var errs field.ErrorList
+	if c.APIVersion != APIVersion {
+		errs = append(errs, field.NotSupported(field.NewPath("apiVersion"), c.APIVersion, []string{APIVersion}))
+	}
+	if c.Kind != Kind {
+		errs = append(errs, field.NotSupported(field.NewPath("kind"), c.Kind, []string{Kind}))
+	}
+	return errs
+}
+
+// possibleName is what any configuration can make of a user's name.
+var possibleName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]*$`)
+
+func validateUser(u *User, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if strings.Contains(u.Domain, "@") {
+		errs = append(errs, field.Invalid(path.Child("domain"), u.Domain, "must be the domain alone, without the @"))
+	} else if u.Domain != "" {
+		errs = append(errs, invalid(path.Child("domain"), u.Domain, validation.IsDNS1123Subdomain(u.Domain))...)
+	}
+	if u.MaxLength < 1 || u.MaxLength > 32 {
+		errs = append(errs, field.Invalid(path.Child("maxLength"), u.MaxLength,
+			"must be between 1 and 32, the most that useradd takes"))
+	}
+	names := map[string]bool{}
+	for i, name := range u.Reserved {
+		at, lower := path.Child("reserved").Index(i), strings.ToLower(name)
+		switch {
+		case name == "":
+			errs = append(errs, field.Required(at, "an empty name reserves nothing; write a name or remove the element"))
+		case len(name) > 32 || !possibleName.MatchString(name):
+			errs = append(errs, field.Invalid(at, name, "no user can have this name (a letter or _, then letters, "+
+				"digits, dot, _ and -, 32 in all), so there is nothing to reserve; write the name alone"))
+		case names[lower]:
+			errs = append(errs, field.Duplicate(at, name))
+		}
+		names[lower] = true
+	}
+	return errs
+}
+
+func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	ways := []Way{WayAuto, WayAtAdmission, WayAtStart}
+	if !sets.New(ways...).Has(i.Way) {
+		errs = append(errs, field.NotSupported(path.Child("way"), i.Way, ways))
+	}
+	const why = "must be between 1 and 2147483647: 0 is root, and Kubernetes takes no more than 31 bits"
+	if !personal(i.MinUID) {
+		errs = append(errs, field.Invalid(path.Child("minUID"), i.MinUID, why))
+	}
+	if !personal(i.MinGID) {
+		errs = append(errs, field.Invalid(path.Child("minGID"), i.MinGID, why))
+	}
+	seen := sets.New[int64]()
+	for n, gid := range i.RefusedGIDs {
+		at := path.Child("refusedGIDs").Index(n)
+		errs = append(errs, invalid(at, gid, validation.IsValidGroupID(gid))...)
+		if seen.Has(gid) {
+			errs = append(errs, field.Duplicate(at, gid))
+		}
+		seen.Insert(gid)
+	}
+	return errs
+}
+
+func personal(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
+
+// validateWay refuses what the way AtStart never does, rather than leave it out in silence.
+func validateWay(c *Config) field.ErrorList {
+	if c.Identity.Way != WayAtStart {
+		return nil
+	}
+	var errs field.ErrorList
+	share := field.NewPath("share")
+	if len(c.Share.ReadOnly) > 0 {
+		errs = append(errs, field.Forbidden(share.Child("readOnly"), "with identity.way AtStart no pod would have them: "+
+			"its start is root's, and files that are not the person's would be within its reach; remove them, or "+
+			"choose Auto or AtAdmission"))
+	}
+	if c.Share.ExposeEveryHome == ExposeToThePerson {
+		errs = append(errs, field.Forbidden(share.Child("exposeEveryHome"), fmt.Sprintf("with identity.way AtStart no "+
+			"pod would have it, because its start is root's; write %s, or choose Auto or AtAdmission", ExposeNever)))
+	}
+	return errs
+}
+
+// invalid makes one error of each message that Kubernetes' own validation has.
+func invalid(path *field.Path, value any, messages []string) field.ErrorList {
+	var errs field.ErrorList
+	for _, message := range messages {
+		errs = append(errs, field.Invalid(path, value, message))
+	}
+	return errs
+}
+
+// names validates a list of names, each of which may be there once.
+func names(list []string, path *field.Path, check func(string) []string) field.ErrorList {
+	var errs field.ErrorList
+	seen := sets.New[string]()
+	for i, name := range list {
+		errs = append(errs, invalid(path.Index(i), name, check(name))...)
+		if seen.Has(name) {
+			errs = append(errs, field.Duplicate(path.Index(i), name))
+		}
+		seen.Insert(name)
+	}
+	return errs
+}

@@ -1,0 +1,76 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// maxReadOnly bounds the mounts of a pod.
+const maxReadOnly = 32
+
+func validateShare(s *Share, path *field.Path) field.ErrorList {
+	errs := invalid(path.Child("claimName"), s.ClaimName, validation.IsDNS1123Subdomain(s.ClaimName))
+	errs = append(errs, invalid(path.Child("volumeName"), s.VolumeName, validation.IsDNS1123Label(s.VolumeName))...)
+	errs = append(errs, mountPath(path.Child("mountPath"), s.MountPath)...)
+	errs = append(errs, subPath(path.Child("homes"), s.Homes)...)
+	errs = append(errs, validateReadOnly(s, path.Child("readOnly"))...)
+	exposures := []Exposure{ExposeNever, ExposeToThePerson, ExposeEvenToRoot}
+	if !slices.Contains(exposures, s.ExposeEveryHome) {
+		errs = append(errs, field.NotSupported(path.Child("exposeEveryHome"), s.ExposeEveryHome, exposures))
+	}
+	return errs
+}
+
+func validateReadOnly(s *Share, path *field.Path) field.ErrorList {
+	if len(s.ReadOnly) > maxReadOnly {
+		return field.ErrorList{field.TooMany(path, len(s.ReadOnly), maxReadOnly)}
+	}
+	var errs field.ErrorList
+	for i, dir := range s.ReadOnly {
+		at := path.Index(i)
+		errs = append(errs, mountPath(at.Child("mountPath"), dir.MountPath)...)
+		if wrong := subPath(at.Child("subPath"), dir.SubPath); len(wrong) > 0 {
+			errs = append(errs, wrong...)
+		} else if why := exposes(dir.SubPath, s.Homes); why != "" {
+			errs = append(errs, field.Invalid(at.Child("subPath"), dir.SubPath, why))
+		}
+	}
+	return errs
+}
+
+// snapshots are the directories in which file servers keep the past of all the others, homes included.
+var snapshots = sets.New(".snapshot", ".snapshots", "~snapshot", "#snapshot", ".zfs")
+
+// exposes says why a directory of the share would show people each other's homes. It compares without regard to case,
+// because a share may.
+func exposes(dir, homes string) string {
+	if related(strings.ToLower(dir), strings.ToLower(homes)) {
+		return fmt.Sprintf("must lie apart from share.homes (%s): everybody would see other people's homes", homes)
+	}
+	for part := range strings.SplitSeq(strings.ToLower(dir), "/") {
+		if snapshots.Has(part) {
+			return fmt.Sprintf("must not lead into %s: everybody would see what other people's homes were", part)
+		}
+	}
+	return ""
+}
+
+// minScratch has room for the in-pod binary (under 4 MiB) and a few small files, and some to spare.
+const minScratch = 8 << 20
+
+func validateScratch(s *Scratch, path *field.Path) field.ErrorList {
+	errs := invalid(path.Child("volumeName"), s.VolumeName, validation.IsDNS1123Label(s.VolumeName))
+	errs = append(errs, mountPath(path.Child("mountPath"), s.MountPath)...)
+	if s.SizeLimit.CmpInt64(minScratch) < 0 {
+		errs = append(errs, field.Invalid(path.Child("sizeLimit"), s.SizeLimit.String(),
+			"must be at least 8Mi: it holds the in-pod binary and a few small files"))
+	} else if !wholeBytes(s.SizeLimit) {
+		errs = append(errs, field.Invalid(path.Child("sizeLimit"), s.SizeLimit.String(), "must be whole bytes"))
+	}
+	return errs
+}

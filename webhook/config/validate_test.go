@@ -1,0 +1,89 @@
+package config_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+func TestDefaultsAreValid(t *testing.T) {
+	assert.Empty(t, config.Default().Validate())
+}
+
+func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
+	var paths []string
+	for _, e := range new(config.Config).Validate() {
+		paths = append(paths, e.Field)
+	}
+	assert.ElementsMatch(t, []string{
+		"apiVersion", "kind", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath", "share.homes",
+		"share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
+		"identity.way", "identity.minUID", "identity.minGID", "init.image", "notebook.homes", "notebook.port",
+		"notebook.probes.startup.periodSeconds", "notebook.probes.startup.timeoutSeconds",
+		"notebook.probes.startup.failureThreshold", "notebook.probes.readiness.periodSeconds",
+		"notebook.probes.readiness.timeoutSeconds", "notebook.probes.readiness.failureThreshold",
+		"notebook.probes.liveness.periodSeconds", "notebook.probes.liveness.timeoutSeconds",
+		"notebook.probes.liveness.failureThreshold",
+	}, paths)
+}
+
+// What is refused has its file in testdata/invalid; here is what a rule must leave alone.
+func TestWhatLooksUnusualAndIsRight(t *testing.T) {
+	digest := "@sha256:" + strings.Repeat("0123456789abcdef", 4)
+	for name, body := range map[string]string{
+		"one-label domain":             "user: {domain: corp}",
+		"the whole share":              "share: {exposeEveryHome: EvenToRoot}",
+		"whole share and read-only":    "share: {exposeEveryHome: ToThePerson, readOnly: [{subPath: a, mountPath: /a}]}",
+		"whole share at start":         "share: {exposeEveryHome: EvenToRoot}\nidentity: {way: AtStart}",
+		"homes further down":           "share: {homes: users/by.name}",
+		"name that begins like homes":  "share: {readOnly: [{subPath: home2, mountPath: /data/hpc/home2}]}",
+		"dots that are no way up":      "share: {homes: a..b, mountPath: /data/..hpc}",
+		"read-only beside the homes":   "share: {readOnly: [{subPath: data/sets, mountPath: /data/hpc/sets}]}",
+		"two read-only ones":           "share: {readOnly: [{subPath: a, mountPath: /a}, {subPath: a, mountPath: /ab}]}",
+		"share below the other homes'": "share: {mountPath: /homes}",
+		"names that begin like system": "notebook: {homes: /etcetera}",
+		"no floor but root":            "identity: {minUID: 1, minGID: 1}",
+		"highest floor":                "identity: {minUID: 2147483647, minGID: 2147483647}",
+		"GID of root refused":          "identity: {refusedGIDs: [0]}",
+		"image by digest":              "init: {image: registry.example/jupyter-user-webhook" + digest + "}",
+		"latest with a digest":         "init: {image: 'registry.example:5000/a/b__c:latest" + digest + "'}",
+		"image of an IPv6 registry":    "init: {image: '[2001:db8::1]:5000/a:v1'}",
+		"no resources":                 "init: {resources: {requests: {}, limits: {}}}",
+		"limits alone":                 "notebook: {resources: {requests: {}, limits: {nvidia.com/gpu: 1}}}",
+		"huge pages":                   "init: {resources: {requests: {hugepages-2Mi: 2Mi}, limits: {hugepages-2Mi: 2Mi}}}",
+		"no container names":           "notebook: {containerNames: []}",
+		"environment of any text":      "notebook: {env: [{name: A.b-C, value: '$(B) ünïcode'}, {name: EMPTY}]}",
+		"probes off":                   "notebook: {probes: {enabled: false}}",
+		"start with a command alone":   "notebook: {starts: [{image: '*', command: [jupyter, lab, '']}]}",
+		"snapshot in a name":           "share: {readOnly: [{subPath: my.snapshots, mountPath: /a}]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Empty(t, parse(t, body+"\n").Validate())
+		})
+	}
+}
+
+func TestEveryPathOfAnErrorIsOneOfTheTypes(t *testing.T) {
+	known := map[string]bool{}
+	for _, key := range keysOfType(reflect.TypeFor[config.Config](), "") {
+		known[strings.TrimPrefix(key, ".")] = true
+	}
+	for _, e := range new(config.Config).Validate() {
+		assert.True(t, known[e.Field], e.Field)
+	}
+}
+
+func TestSecretsAreNotRepeatedInErrors(t *testing.T) {
+	c := config.Default()
+	c.Notebook.Env = []config.EnvVar{{Name: "JUPYTER_TOKEN", Value: "hunter2"}, {Name: "=", Value: "hunter2\x00"}}
+	errs := c.Validate()
+	require.Len(t, errs, 3)
+	assert.NotContains(t, errs.ToAggregate().Error(), "hunter2")
+	assert.Equal(t, field.ErrorTypeForbidden, errs[0].Type)
+}

@@ -1,0 +1,224 @@
+package webhook_test
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+)
+
+// meddling is how the test sets each field of the table in doc.go to another value, in a pod that was admitted, where
+// the notebook is /spec/containers/0, the init container /spec/initContainers/0, and volumes 0 and 1 are the share and
+// the scratch volume.
+var meddling = map[string]string{
+	"metadata.annotations[jupyter-user.io/user]":     `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
+	"metadata.annotations[jupyter-user.io/way]":      `replace /metadata/annotations/jupyter-user.io~1way "x"`,
+	"metadata.annotations[jupyter-user.io/identity]": `add /metadata/annotations/jupyter-user.io~1identity "1:1"`,
+	"metadata.annotations[jupyter-user.io/config]":   `replace /metadata/annotations/jupyter-user.io~1config "x"`,
+	"metadata.annotations[example.com/x]":            `add /metadata/annotations/example.com~1x "y"`,
+
+	"spec.volumes[share].persistentVolumeClaim.claimName": `replace /spec/volumes/0/persistentVolumeClaim/claimName "mine"`,
+	"spec.volumes[share].persistentVolumeClaim.readOnly":  `add /spec/volumes/0/persistentVolumeClaim/readOnly true`,
+	"spec.volumes[scratch].emptyDir.sizeLimit":            `replace /spec/volumes/1/emptyDir/sizeLimit "1Gi"`,
+	"spec.volumes[scratch].emptyDir.medium":               `add /spec/volumes/1/emptyDir/medium "Memory"`,
+	"spec.volumes[another of the share's claim]":          `add /spec/volumes/- {"name":"x","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}`,
+	"spec.volumes[another]":                               `add /spec/volumes/- {"name":"x","emptyDir":{}}`,
+	"spec.securityContext.supplementalGroups":             `add /spec/securityContext/supplementalGroups [27]`,
+	"spec.securityContext.supplementalGroupsPolicy":       `replace /spec/securityContext/supplementalGroupsPolicy "Merge"`,
+	"spec.securityContext.fsGroup":                        `add /spec/securityContext/fsGroup 100`,
+	"spec.securityContext.runAsUser":                      `add /spec/securityContext/runAsUser 7`,
+
+	"spec.initContainers order": `add /spec/initContainers/0 {"name":"earlier","image":"x"}`,
+	"init.image":                `replace /spec/initContainers/0/image "evil"`,
+	"init.imagePullPolicy":      `replace /spec/initContainers/0/imagePullPolicy "Always"`,
+	"init.command":              `replace /spec/initContainers/0/command ["sh"]`,
+	"init.args":                 `replace /spec/initContainers/0/args/1 "--user=bob"`,
+	"init.env":                  `add /spec/initContainers/0/env [{"name":"LD_PRELOAD","value":"x"}]`,
+	"init.envFrom":              `add /spec/initContainers/0/envFrom [{"secretRef":{"name":"x"}}]`,
+	"init.workingDir":           `add /spec/initContainers/0/workingDir "/tmp"`,
+	"init.restartPolicy":        `add /spec/initContainers/0/restartPolicy "Always"`,
+	"init.resources":            `replace /spec/initContainers/0/resources {"limits":{"cpu":"1"}}`,
+	"init.volumeMounts":         `add /spec/initContainers/0/volumeMounts/- {"name":"x","mountPath":"/data/hpc/home/alice"}`,
+	"init.volumeMounts below /var/run/secrets":      `add /spec/initContainers/0/volumeMounts/- {"name":"x","mountPath":"/var/run/secrets/eks/token"}`,
+	"init.volumeDevices":                            `add /spec/initContainers/0/volumeDevices [{"name":"x","devicePath":"/dev/x"}]`,
+	"init.lifecycle":                                `add /spec/initContainers/0/lifecycle {}`,
+	"init.startupProbe":                             `add /spec/initContainers/0/startupProbe {}`,
+	"init.readinessProbe":                           `add /spec/initContainers/0/readinessProbe {}`,
+	"init.livenessProbe":                            `add /spec/initContainers/0/livenessProbe {}`,
+	"init.stdin":                                    `add /spec/initContainers/0/stdin true`,
+	"init.tty":                                      `add /spec/initContainers/0/tty true`,
+	"init.terminationMessagePath":                   `replace /spec/initContainers/0/terminationMessagePath "/config/passwd"`,
+	"init.terminationMessagePolicy":                 `replace /spec/initContainers/0/terminationMessagePolicy "FallbackToLogsOnError"`,
+	"init.securityContext.runAsUser":                `replace /spec/initContainers/0/securityContext/runAsUser 0`,
+	"init.securityContext.runAsGroup":               `replace /spec/initContainers/0/securityContext/runAsGroup 0`,
+	"init.securityContext.runAsNonRoot":             `replace /spec/initContainers/0/securityContext/runAsNonRoot false`,
+	"init.securityContext.readOnlyRootFilesystem":   `replace /spec/initContainers/0/securityContext/readOnlyRootFilesystem false`,
+	"init.securityContext.allowPrivilegeEscalation": `replace /spec/initContainers/0/securityContext/allowPrivilegeEscalation true`,
+	"init.securityContext.capabilities":             `replace /spec/initContainers/0/securityContext/capabilities {"add":["ALL"]}`,
+	"init.securityContext.seccompProfile":           `replace /spec/initContainers/0/securityContext/seccompProfile {"type":"Unconfined"}`,
+	"init.securityContext.privileged":               `add /spec/initContainers/0/securityContext/privileged true`,
+	"init.securityContext.procMount":                `add /spec/initContainers/0/securityContext/procMount "Unmasked"`,
+
+	"notebook.image":                                `replace /spec/containers/0/image "other"`,
+	"notebook.command":                              `add /spec/containers/0/command ["/config/jupyter-user-init","exec","--user=bob","--home=/home/bob","--scratch=/x","--"]`,
+	"notebook.args":                                 `add /spec/containers/0/args ["--debug"]`,
+	"notebook.workingDir":                           `replace /spec/containers/0/workingDir "/srv"`,
+	"notebook.env[NB_USER]":                         `replace /spec/containers/0/env/0/value "bob"`,
+	"notebook.env[NB_UID]":                          `add /spec/containers/0/env/- {"name":"NB_UID","value":"0"}`,
+	"notebook.env[NB_GID]":                          `add /spec/containers/0/env/- {"name":"NB_GID","value":"0"}`,
+	"notebook.env[HOME]":                            `add /spec/containers/0/env/- {"name":"HOME","value":"/root"}`,
+	"notebook.env[JUPYTER_ENABLE_LAB]":              `add /spec/containers/0/env/- {"name":"JUPYTER_ENABLE_LAB","value":"no"}`,
+	"notebook.ports":                                `replace /spec/containers/0/ports [{"containerPort":1}]`,
+	"notebook.resources":                            `replace /spec/containers/0/resources {"limits":{"cpu":"1"}}`,
+	"notebook.volumeMounts of the share":            `add /spec/containers/0/volumeMounts/- {"name":"hpc-shared-volume","mountPath":"/all"}`,
+	"notebook.volumeMounts of the scratch volume":   `add /spec/containers/0/volumeMounts/- {"name":"uid-gid-config","mountPath":"/w"}`,
+	"notebook.volumeMounts at a path of ours":       `add /spec/containers/0/volumeMounts/- {"name":"x","mountPath":"/config/uid-gid.env"}`,
+	"notebook.volumeMounts elsewhere":               `add /spec/containers/0/volumeMounts/- {"name":"x","mountPath":"/scratch"}`,
+	"notebook.volumeDevices of the share":           `add /spec/containers/0/volumeDevices [{"name":"hpc-shared-volume","devicePath":"/dev/x"}]`,
+	"another container's volumeMounts of the share": `add /spec/containers/- {"name":"b","volumeMounts":[{"name":"hpc-shared-volume","mountPath":"/home/alice","subPath":"home/alice"}]}`,
+	"notebook.startupProbe":                         `replace /spec/containers/0/startupProbe {"tcpSocket":{"port":1}}`,
+	"notebook.readinessProbe":                       `replace /spec/containers/0/readinessProbe {"tcpSocket":{"port":1}}`,
+	"notebook.livenessProbe":                        `replace /spec/containers/0/livenessProbe {"tcpSocket":{"port":1}}`,
+	"notebook.livenessProbe.exec.command":           `replace /spec/containers/0/livenessProbe {"exec":{"command":["x"]}}`,
+	"notebook.lifecycle.preStop.exec.command":       `add /spec/containers/0/lifecycle {"preStop":{"exec":{"command":["x"]}}}`,
+
+	"notebook.securityContext.runAsUser":                             `replace /spec/containers/0/securityContext/runAsUser 1`,
+	"notebook.securityContext.runAsGroup":                            `replace /spec/containers/0/securityContext/runAsGroup 1`,
+	"notebook.securityContext.runAsNonRoot":                          `remove /spec/containers/0/securityContext/runAsNonRoot null`,
+	"notebook.securityContext.allowPrivilegeEscalation":              `replace /spec/containers/0/securityContext/allowPrivilegeEscalation true`,
+	"notebook.securityContext.capabilities":                          `replace /spec/containers/0/securityContext/capabilities {"add":["ALL"]}`,
+	"notebook.securityContext.seccompProfile":                        `replace /spec/containers/0/securityContext/seccompProfile {"type":"Unconfined"}`,
+	"notebook.securityContext.seccompProfile of a localhost profile": `replace /spec/containers/0/securityContext/seccompProfile {"type":"Localhost","localhostProfile":"p.json"}`,
+	"notebook.securityContext.privileged":                            `add /spec/containers/0/securityContext/privileged true`,
+	"notebook.securityContext.procMount":                             `add /spec/containers/0/securityContext/procMount "Unmasked"`,
+	"notebook.securityContext.readOnlyRootFilesystem":                `add /spec/containers/0/securityContext/readOnlyRootFilesystem true`,
+}
+
+func TestWhoseFieldIsIt(t *testing.T) {
+	id := identity.New(5001, 6001, nil)
+	ways := []golden.Case{
+		{Name: "at start", Config: config.Default()},
+		{Name: "at admission", Config: config.Default(), Identity: &id},
+	}
+	rows := table(t)
+	for field := range meddling {
+		assert.Contains(t, rows, field, "a field that the table does not have")
+	}
+	for _, way := range ways {
+		for field, row := range rows {
+			t.Run(way.Name+"/"+field, func(t *testing.T) {
+				require.Contains(t, meddling, field, "nothing here proves this row")
+				if row.whose == "ours at start" && way.Identity != nil {
+					row.otherwise = "kept"
+					if field == "notebook.command" {
+						row.otherwise = "replaced" // a wrapping of ours is taken off again
+					}
+				}
+				prove(t, way, row, meddling[field])
+			})
+		}
+	}
+}
+
+type row struct{ whose, otherwise string }
+
+// table reads the rows of doc.go.
+func table(t *testing.T) map[string]row {
+	t.Helper()
+	source, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	rows := map[string]row{}
+	for line := range strings.Lines(string(source)) {
+		text, ok := strings.CutPrefix(line, "//\t")
+		if !ok {
+			continue
+		}
+		cells := strings.Split(text, "|")
+		require.Len(t, cells, 3, line)
+		field := strings.TrimSpace(cells[0])
+		require.NotContains(t, rows, field)
+		rows[field] = row{strings.TrimSpace(cells[1]), strings.TrimSpace(cells[2])}
+	}
+	delete(rows, "field")
+	require.NotEmpty(t, rows)
+	return rows
+}
+
+const labelled = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
+	`"spec":{"containers":[{"name":"nb","image":"x"}]}}`
+
+func prove(t *testing.T, way golden.Case, r row, how string) {
+	t.Helper()
+	admitted := admit(t, way, []byte(labelled))
+	tampered := meddle(t, admitted, how)
+	require.NotEqual(t, string(admitted), string(tampered))
+	d := way.Decide(tampered)
+	switch r.otherwise {
+	case "refused":
+		assert.NotEmpty(t, d.Refusals)
+	case "replaced", "removed":
+		assert.NotEmpty(t, d.Drift, "a verifier refuses it")
+		require.Empty(t, d.Refusals)
+		after, err := inject.Apply(tampered, d.Operations)
+		require.NoError(t, err)
+		assert.Empty(t, way.Decide(after).Drift)
+		assert.False(t, survives(t, after, how), "%s is still there", how)
+	case "kept":
+		assert.Empty(t, d.Drift, "a verifier does not look")
+		assert.Empty(t, d.Refusals)
+		assert.Empty(t, d.Operations)
+	default:
+		t.Fatalf("%q is none of replaced, removed, refused, kept", r.otherwise)
+	}
+}
+
+// survives tells whether doing it again would change nothing.
+func survives(t *testing.T, pod []byte, how string) bool {
+	t.Helper()
+	if strings.HasPrefix(how, "remove") || strings.Contains(how, "/- ") || strings.Contains(how, "/lifecycle ") ||
+		strings.Contains(how, "/livenessProbe {\"exec") || strings.HasPrefix(how, "add /spec/initContainers/0 ") {
+		// What these lead to is seen in the Drift alone.
+		return false
+	}
+	again, err := apply(pod, how)
+	return err == nil && jsonpatch.Equal(pod, again)
+}
+
+func admit(t *testing.T, way golden.Case, pod []byte) []byte {
+	t.Helper()
+	d := way.Decide(pod)
+	require.Empty(t, d.Refusals)
+	admitted, err := inject.Apply(pod, d.Operations)
+	require.NoError(t, err)
+	return admitted
+}
+
+func meddle(t *testing.T, pod []byte, how string) []byte {
+	t.Helper()
+	out, err := apply(pod, how)
+	require.NoError(t, err, how)
+	return out
+}
+
+// apply does one operation, written as: op pointer value.
+func apply(pod []byte, how string) ([]byte, error) {
+	parts := strings.SplitN(how, " ", 3)
+	op, err := json.Marshal([]map[string]any{{"op": parts[0], "path": parts[1], "value": json.RawMessage(parts[2])}})
+	if err != nil {
+		return nil, err
+	}
+	patch, err := jsonpatch.DecodePatch(op)
+	if err != nil {
+		return nil, err
+	}
+	return patch.Apply(pod)
+}
