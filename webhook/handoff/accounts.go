@@ -48,7 +48,7 @@ func (a Account) Group() ([]byte, error) {
 }
 
 func (a Account) check() error {
-	if err := checkField(a.Name); err != nil {
+	if err := checkName(a.Name); err != nil {
 		return err
 	}
 	return checkField(a.Home)

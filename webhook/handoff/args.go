@@ -46,7 +46,8 @@ func (f *flags) set(name string, on bool) {
 	}
 }
 
-// A reader takes a command line apart. It goes on after a fault and keeps the first.
+// A reader takes a command line apart. It takes what flags writes and nothing that only looks like it: whoever reads a
+// command line in the pod is root at that moment. It goes on after a fault and keeps the first.
 type reader struct {
 	values map[string]string
 	rest   []string
@@ -55,6 +56,7 @@ type reader struct {
 	err   error
 }
 
+// read knows flags by how they begin: --name= has a value, --name has none.
 func read(args []string, verb string, known ...string) *reader {
 	r := &reader{values: map[string]string{}}
 	if len(args) == 0 || args[0] != verb {
@@ -66,10 +68,13 @@ func read(args []string, verb string, known ...string) *reader {
 			r.rest, r.ended = args[i+2:], true
 			break
 		}
-		name, value, _ := strings.Cut(arg, "=")
-		name, isFlag := strings.CutPrefix(name, "--")
+		flag, value, valued := strings.Cut(arg, "=")
+		name := strings.TrimPrefix(flag, "--")
+		if valued {
+			flag += "="
+		}
 		_, twice := r.values[name]
-		if !isFlag || twice || !slices.Contains(known, name) {
+		if twice || !slices.Contains(known, flag) || valued && value == "" {
 			r.fail("%s does not take %q", verb, arg)
 		}
 		r.values[name] = value
@@ -85,18 +90,23 @@ func (r *reader) fail(format string, args ...any) {
 
 func (r *reader) text(name string) string { return r.values[name] }
 
-func (r *reader) needed(name string) string {
-	if r.values[name] == "" {
-		r.fail("--%s is missing", name)
+// path is one that has to be there.
+func (r *reader) path(name string) string {
+	if err := checkField(r.values[name]); err != nil {
+		r.fail("--%s: %w", name, err)
 	}
 	return r.values[name]
 }
 
-func (r *reader) set(name string) bool {
-	value, ok := r.values[name]
-	if value != "" {
-		r.fail("--%s takes no value", name)
+func (r *reader) user() string {
+	if err := checkName(r.values["user"]); err != nil {
+		r.fail("--user: %w", err)
 	}
+	return r.values["user"]
+}
+
+func (r *reader) set(name string) bool {
+	_, ok := r.values[name]
 	return ok
 }
 

@@ -47,12 +47,12 @@ func (d Discover) Args() []string {
 // ParseDiscover reads what Args wrote.
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
-		"user", "homes", "scratch", "home", "min-uid", "min-gid", "refused-gids", "uid", "gid", "groups")
+		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--refused-gids=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
-		User:        r.needed("user"),
-		Homes:       r.needed("homes"),
-		Scratch:     r.needed("scratch"),
-		Home:        r.needed("home"),
+		User:        r.user(),
+		Homes:       r.path("homes"),
+		Scratch:     r.path("scratch"),
+		Home:        r.path("home"),
 		MinUID:      r.number("min-uid"),
 		MinGID:      r.number("min-gid"),
 		RefusedGIDs: r.numbers("refused-gids"),

@@ -45,11 +45,12 @@ func (e Exec) Args() []string {
 
 // ParseExec reads what Args wrote. With an Image, what follows the -- are the arguments of the image's start.
 func ParseExec(args []string) (Exec, error) {
-	r := read(args, verbExec, "user", "home", "scratch", "working-dir", "image-start", "entrypoint", "command")
+	r := read(args, verbExec, "--user=", "--home=", "--scratch=", "--working-dir=", "--image-start", "--entrypoint=",
+		"--command=")
 	e := Exec{
-		User:       r.needed("user"),
-		Home:       r.needed("home"),
-		Scratch:    r.needed("scratch"),
+		User:       r.user(),
+		Home:       r.path("home"),
+		Scratch:    r.path("scratch"),
 		WorkingDir: r.text("working-dir"),
 		Argv:       r.rest,
 	}
@@ -59,8 +60,11 @@ func ParseExec(args []string) (Exec, error) {
 	} else if entrypoint != nil || command != nil {
 		r.fail("--entrypoint and --command go with --image-start")
 	}
-	if !r.ended {
+	switch {
+	case !r.ended:
 		r.fail("there is no -- in front of what to run")
+	case e.Image == nil && len(e.Argv) == 0:
+		r.fail("there is nothing to run")
 	}
 	return e, r.err
 }

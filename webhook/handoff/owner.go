@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Owner is what the init container found, and what uid-gid.env holds:
@@ -52,7 +54,7 @@ func ParseEnv(data []byte) (Owner, error) {
 	}
 	take("USER_UID", func(v string) (err error) { o.UID, err = parseID(v); return err })
 	take("USER_GID", func(v string) (err error) { o.GID, err = parseID(v); return err })
-	take("USER_NAME", func(v string) error { o.Name = v; return checkField(v) })
+	take("USER_NAME", func(v string) error { o.Name = v; return checkName(v) })
 	take("USER_HOME_INODE", func(v string) (err error) {
 		o.HomeInode, err = strconv.ParseUint(v, 10, 64)
 		if strconv.FormatUint(o.HomeInode, 10) != v {
@@ -69,12 +71,29 @@ func ParseEnv(data []byte) (Owner, error) {
 	return o, nil
 }
 
-// checkField refuses what would break out of a field of passwd, group or uid-gid.env.
+// checkName refuses what can be no user's name. The webhook has parsed it by stricter rules; this is what the files need:
+// a line that begins with + or - means NIS to some C libraries, one with # a comment.
+func checkName(s string) error {
+	for i, c := range []byte(s) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_':
+		case i > 0 && (c >= '0' && c <= '9' || c == '.' || c == '-'):
+		default:
+			return fmt.Errorf("%q is no user's name", s)
+		}
+	}
+	if s == "" {
+		return errors.New("a name is empty")
+	}
+	return nil
+}
+
+// checkField refuses what would break out of a field of passwd. It takes every path that a configuration can have.
 func checkField(s string) error {
 	if s == "" {
 		return errors.New("a field is empty")
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return r == ':' || r == ',' || r < ' ' || r == 0x7f || r == '�' }) {
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r == ':' || unicode.IsControl(r) }) {
 		return fmt.Errorf("%q has a character that passwd has no place for", s)
 	}
 	return nil
