@@ -4,8 +4,6 @@ SHELL       := /bin/sh
 VERSION     ?= v0.1.0
 KEEP        ?=
 FUZZTIME    ?= 60s
-GOFLAGS     += -trimpath
-export GOFLAGS
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 
 .PHONY: help
@@ -48,14 +46,14 @@ verify: ## format, vet, lint, tidy modules, and the links of the documents
 	@linter=$$(go run ./test/tools/build golangci-lint) && echo "golangci-lint fmt --diff" && "$$linter" fmt --diff && \
 		echo "go vet ./..." && go vet ./... && echo "golangci-lint run" && "$$linter" run ./...
 	@for mod in . test/tools/*/; do \
-		if [ -f "$$mod/go.mod" ]; then echo "go mod tidy -diff in $$mod" && (cd "$$mod" && GOFLAGS= go mod tidy -diff) || exit 1; fi; \
+		if [ -f "$$mod/go.mod" ]; then echo "go mod tidy -diff in $$mod" && (cd "$$mod" && go mod tidy -diff) || exit 1; fi; \
 	done
 	go mod verify
 	go test -run 'Test(Links|Current)' ./test/docs
 
 .PHONY: build
 build: ## build the commands into bin/
-	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: control-plane
 control-plane: ## build etcd, kube-apiserver and kubectl once, into a cache (KUBEBUILDER_ASSETS is honoured)

@@ -3,12 +3,22 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+const (
+	// identityTime is how long an identity may take to be found. KubeSpawner's client gives up after 3 s, and every answer is
+	// to be there within 1 s.
+	identityTime = 700 * time.Millisecond
+	// maxOperations that one pod is given. An injected pod takes about 20, and a few more for each variable and mount that
+	// is there twice. The API server pays for each with a copy of the list: 60,000 of them took it 5.8 s.
+	maxOperations = 1000
 )
 
 // Identities knows people's UIDs and GIDs before their pods exist. It answers fast or not at all: a deadline is on the
@@ -78,6 +88,12 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	})
 	d.Way = plan.Way
 	d.Outcome = inject.Reconcile(pod, plan)
+	d.Warnings = answer.FirstWarnings(d.Warnings)
+	if len(d.Operations) > maxOperations {
+		tooMany := answer.TooManyChanges(len(d.Operations), maxOperations)
+		d.Operations = nil
+		return refused(d, tooMany)
+	}
 	return d
 }
 
@@ -85,6 +101,8 @@ func (w *Webhook) find(ctx context.Context, name user.Name) (*identity.Identity,
 	if w.identities == nil {
 		return nil, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, identityTime)
+	defer cancel()
 	id, err := w.identities.Find(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("find the identity of %s: %w", name, err)

@@ -43,12 +43,16 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 		h.record(ctx, req, d, time.Since(began))
 	}()
 
+	// Only what is created is ours to change. The shipped webhook configuration asks for nothing else; where another one
+	// does, with pods/* say, no binding and no eviction is to fail by us. Those are not of kind Pod.
+	if req.SubResource != "" {
+		return admission.Allowed("")
+	}
 	if kind := req.Kind; kind.Group != "" || kind.Version != "v1" || kind.Kind != "Pod" {
 		d = refused(d, answer.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
 		return deny(d.Refusals)
 	}
-	// Only what is created is ours to change. The shipped webhook configuration asks for nothing else.
-	if req.Operation != admissionv1.Create || req.SubResource != "" {
+	if req.Operation != admissionv1.Create {
 		return admission.Allowed("")
 	}
 	d = h.webhook.Decide(ctx, Review{Pod: req.Object.Raw, Namespace: req.Namespace, Restricted: h.restricted})
@@ -59,7 +63,8 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 		WithWarnings(d.Warnings...)
 }
 
-// deny puts every refusal into one status. Code and reason are those of the first, which is the one to mend first.
+// deny puts every refusal into one status. Code and reason are those of the first, which is the one to mend first; the
+// reason is in the audit log too.
 func deny(refusals []answer.Answer) admission.Response {
 	status := &metav1.Status{
 		Status:  metav1.StatusFailure,
@@ -68,25 +73,29 @@ func deny(refusals []answer.Answer) admission.Response {
 		Message: answer.Join(refusals),
 		Details: &metav1.StatusDetails{Kind: "Pod"},
 	}
-	for _, r := range refusals {
+	for _, r := range answer.First(refusals) {
 		status.Details.Causes = append(status.Details.Causes, metav1.StatusCause{
 			Type: metav1.CauseType(r.Reason), Field: r.Field, Message: r.Message,
 		})
 	}
-	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: status}}
+	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
+		Result:           status,
+		AuditAnnotations: map[string]string{"reason": string(refusals[0].Reason)},
+	}}
 }
 
 // record writes the one line that an admission has in the log, and counts it. There is nothing in it of the pod but
 // its name and what stands against it: sentences of ours, in which names and paths of the pod are quoted and cut short.
+// A mutating webhook comes before validation, so a pod's name can be anything of any length.
 func (h *handler) record(ctx context.Context, req admission.Request, d Decision, took time.Duration) {
 	outcome := outcomeOf(d)
 	h.metrics.count(outcome, d)
 	attrs := []slog.Attr{
 		slog.String("outcome", string(outcome)),
-		slog.String("uid", string(req.UID)),
-		slog.String("namespace", req.Namespace),
-		slog.String("pod", req.Name),
-		slog.String("requester", req.UserInfo.Username),
+		slog.String("uid", short(string(req.UID))),
+		slog.String("namespace", short(req.Namespace)),
+		slog.String("pod", short(req.Name)),
+		slog.String("requester", short(req.UserInfo.Username)),
 		slog.String("user", d.User.String()),
 		slog.String("way", string(d.Way)),
 		slog.Bool("dryRun", req.DryRun != nil && *req.DryRun),
@@ -94,9 +103,9 @@ func (h *handler) record(ctx context.Context, req admission.Request, d Decision,
 		slog.Float64("ms", float64(took.Microseconds())/1000),
 	}
 	if len(d.Refusals) > 0 {
-		reasons := make([]string, len(d.Refusals))
-		for i, r := range d.Refusals {
-			reasons[i] = string(r.Reason)
+		var reasons []string
+		for _, r := range answer.First(d.Refusals) {
+			reasons = append(reasons, string(r.Reason))
 		}
 		attrs = append(attrs, slog.Any("reasons", reasons), slog.String("message", answer.Join(d.Refusals)))
 	}
@@ -110,6 +119,15 @@ func (h *handler) record(ctx context.Context, req admission.Request, d Decision,
 	h.log.LogAttrs(ctx, level, "admission", attrs...)
 }
 
+// short is more than any valid name has.
+func short(name string) string {
+	const most = 256
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most], "") + "…"
+}
+
 // Handler serves both paths and nothing else.
 func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics) (http.Handler, error) {
 	mux := http.NewServeMux()
@@ -120,7 +138,7 @@ func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics) (http.Handler, err
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle("POST "+path, bounded(served))
+		mux.Handle("POST "+path, h.bounded(served))
 	}
 	return mux, nil
 }

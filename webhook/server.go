@@ -46,6 +46,8 @@ const (
 	answerTime     = 10 * time.Second
 	// idleTime is over the API server's 90 s, so that the client closes first and no request meets a closed connection.
 	idleTime = 2 * time.Minute
+	// bodyTime is how long a whole request may take to arrive. An API server on the same network sends it at once.
+	bodyTime = 10 * time.Second
 	// lastRequests is how long requests that are being answered may take once connections are closed.
 	lastRequests = 10 * time.Second
 )

@@ -6,20 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	operations "gomodules.xyz/jsonpatch/v2"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
-	"bufio"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
 // document is one object of the input: a pod, a list with pods in it, or something else that passes through.
 type document struct {
-	// source is the document as it was written.
-	source []byte
-	json   json.RawMessage
-	pod    *podDocument
+	// separator and source are the document as it was written; the separator is --- where it has one. An item of a list
+	// has neither.
+	separator, source []byte
+	// isYAML tells in which of the two languages it was written.
+	isYAML bool
+	// json is the document as JSON; null where there is nothing in it but comments.
+	json json.RawMessage
+	pod  *podDocument
 	// list are the items where the document is a List; each of them is a pod or passes through.
 	list []document
 }
@@ -32,75 +38,118 @@ type podDocument struct {
 	operations []operations.Operation
 }
 
+// title names the pod to a person. Its name can be anything, also what steers a terminal.
 func (p *podDocument) title() string {
-	switch {
-	case p.meta.Name != "":
-		return "pod/" + p.meta.Name
-	case p.meta.GenerateName != "":
-		return "pod/" + p.meta.GenerateName + "*"
+	name := p.meta.Name
+	if name == "" && p.meta.GenerateName != "" {
+		name = p.meta.GenerateName + "*"
 	}
-	return "pod without a name"
+	switch {
+	case name == "":
+		return "pod without a name"
+	case strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) }):
+		return "pod/" + strconv.QuoteToASCII(name)
+	}
+	return "pod/" + name
 }
 
-// split reads every document. JSON is YAML to it, and keeps its numbers.
+// split reads every document.
 func split(data []byte) ([]document, error) {
 	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return splitJSON(data)
 	}
-	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
-	var documents []document
-	for {
-		source, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			return documents, nil
+	return splitYAML(data)
+}
+
+// splitYAML cuts at every line that begins with ---, which ends a document of YAML wherever it stands. Put together again
+// the pieces are the input, to the byte.
+func splitYAML(data []byte) (documents []document, err error) {
+	var parts []document
+	for line := range bytes.Lines(data) {
+		rest, separates := bytes.CutPrefix(line, []byte("---"))
+		separates = separates && (len(rest) == 0 || bytes.ContainsAny(rest[:1], " \t\r\n"))
+		switch {
+		case separates:
+			parts = append(parts, document{separator: []byte("---"), source: rest, isYAML: true})
+		case len(parts) == 0:
+			parts = append(parts, document{source: line, isYAML: true})
+		default:
+			last := &parts[len(parts)-1]
+			last.source = append(last.source, line...)
 		}
-		if err != nil {
-			return nil, err
-		}
-		raw, err := yaml.YAMLToJSONStrict(source)
+	}
+	for _, part := range parts {
+		raw, err := yaml.YAMLToJSONStrict(part.source)
 		if err != nil {
 			return nil, fmt.Errorf("document %d: %w", len(documents)+1, err)
 		}
-		documents = append(documents, newDocument(source, raw))
+		documents = append(documents, part.with(unescaped(raw)))
 	}
+	return documents, nil
 }
 
-func splitJSON(data []byte) ([]document, error) {
+// splitJSON reads one object after the other. They are kept as they are: numbers stay what they were.
+func splitJSON(data []byte) (documents []document, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
-	var documents []document
 	for {
-		var raw json.RawMessage
-		err := decoder.Decode(&raw)
+		part := document{}
+		err := decoder.Decode(&part.json)
 		if errors.Is(err, io.EOF) {
 			return documents, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("document %d: %w", len(documents)+1, err)
 		}
-		documents = append(documents, newDocument(raw, raw))
+		if len(documents) > 0 {
+			part.separator = []byte("---")
+		}
+		documents = append(documents, part.with(part.json))
 	}
 }
 
-func newDocument(source []byte, raw json.RawMessage) document {
-	d := document{source: source, json: raw}
+// with looks what the document is. Keys are taken in their one spelling, as an API server does.
+func (d document) with(raw json.RawMessage) document {
+	d.json = raw
 	var head struct {
-		APIVersion string            `json:"apiVersion"`
-		Kind       string            `json:"kind"`
-		Items      []json.RawMessage `json:"items"`
+		APIVersion string          `json:"apiVersion"`
+		Kind       string          `json:"kind"`
+		Items      json.RawMessage `json:"items"`
 	}
-	// What is no object, or has other types in these fields, is none of the two.
-	if err := json.Unmarshal(raw, &head); err != nil || head.APIVersion != "v1" {
+	// What is no object, or has another type in these fields, is none of the two.
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &head); err != nil || head.APIVersion != "v1" {
 		return d
 	}
 	switch head.Kind {
 	case "Pod":
-		d.pod = &podDocument{raw: raw, meta: metaOf(raw)}
+		d.pod = &podDocument{raw: raw, meta: metaOf(raw), admitted: raw}
 	case "List", "PodList":
-		for _, item := range head.Items {
-			d.list = append(d.list, newDocument(nil, item))
+		var items []json.RawMessage
+		// What is no list has no items.
+		_ = json.Unmarshal(head.Items, &items)
+		for _, item := range items {
+			d.list = append(d.list, document{}.with(withKind(item, strings.TrimSuffix(head.Kind, "List"))))
 		}
 	}
 	return d
+}
+
+// withKind gives an item of a typed list its kind, which such a list need not repeat.
+func withKind(item json.RawMessage, kind string) json.RawMessage {
+	var head struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(item, &head); err != nil || head.APIVersion+head.Kind != "" || kind == "" {
+		return item
+	}
+	typed, err := inject.Apply(item, []operations.Operation{
+		operations.NewOperation("add", "/apiVersion", "v1"),
+		operations.NewOperation("add", "/kind", kind),
+	})
+	if err != nil {
+		return item
+	}
+	return typed
 }
 
 // pods of a document, those in a list too.
@@ -143,5 +192,6 @@ func (d document) admitted() (json.RawMessage, error) {
 		}
 		ops = append(ops, operations.NewOperation("replace", fmt.Sprintf("/items/%d", i), value))
 	}
-	return applyTo(d.json, ops)
+	list, err := inject.Apply(d.json, ops)
+	return unescaped(list), err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	kjson "sigs.k8s.io/json"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
@@ -86,7 +88,21 @@ func (o injectOptions) run(ctx context.Context, in io.Reader, out, errs io.Write
 	if denied {
 		return errDenied
 	}
-	return write(out, documents)
+	return o.write(out, write, documents)
+}
+
+// write writes all or nothing.
+func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document) error, documents []document) error {
+	var text bytes.Buffer
+	if err := write(&text, documents); err != nil {
+		return err
+	}
+	if o.output == "diff" && coloured(out) {
+		_, err := io.WriteString(out, paint(text.String()))
+		return err
+	}
+	_, err := text.WriteTo(out)
+	return err
 }
 
 // inject decides about one pod, and tells what a person would be told by kubectl.
@@ -103,7 +119,7 @@ func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, pod *podD
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", pod.title(), err)
 	}
-	pod.operations, pod.admitted = d.Operations, admitted
+	pod.operations, pod.admitted = d.Operations, unescaped(admitted)
 	return nil, nil
 }
 
@@ -155,6 +171,6 @@ func metaOf(raw json.RawMessage) podMeta {
 		Metadata podMeta `json:"metadata"`
 	}
 	// A pod that cannot be read is refused by the webhook, in its words.
-	_ = json.Unmarshal(raw, &object)
+	_ = kjson.UnmarshalCaseSensitivePreserveInts(raw, &object)
 	return object.Metadata
 }

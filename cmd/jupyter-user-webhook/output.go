@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -11,106 +10,121 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 	"golang.org/x/term"
 	operations "gomodules.xyz/jsonpatch/v2"
-	"sigs.k8s.io/yaml"
-
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
 // writers are the outputs, by the name that -o takes.
-var writers = map[string]func(io.Writer, []document) error{
+var writers = map[string]func(*bytes.Buffer, []document) error{
 	"yaml":  writeYAML,
 	"json":  writeJSON,
 	"patch": writePatch,
 	"diff":  writeDiff,
 }
 
-func applyTo(raw json.RawMessage, ops []operations.Operation) (json.RawMessage, error) {
-	return inject.Apply(raw, ops)
-}
-
-// writeYAML leaves a document that nothing has changed in as it was written.
-func writeYAML(out io.Writer, documents []document) error {
-	for i, d := range documents {
-		text := d.source
-		if d.changed() || bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
-			admitted, err := d.admitted()
-			if err != nil {
-				return err
-			}
-			if text, err = yaml.JSONToYAML(admitted); err != nil {
-				return err
-			}
-		}
-		if i > 0 && !bytes.HasPrefix(text, []byte("---")) {
-			text = append([]byte("---\n"), text...)
-		}
-		if _, err := out.Write(withNewline(text)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func withNewline(text []byte) []byte {
-	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
-		return append(text[:len(text):len(text)], '\n')
-	}
-	return text
-}
-
-func writeJSON(out io.Writer, documents []document) error {
+// writeYAML leaves a document that nothing has changed in as it was written, to the byte.
+func writeYAML(out *bytes.Buffer, documents []document) error {
 	for _, d := range documents {
+		out.Write(d.separator)
+		if d.isYAML && !d.changed() {
+			out.Write(d.source)
+			continue
+		}
+		if len(d.separator) > 0 {
+			out.WriteByte('\n')
+		}
 		admitted, err := d.admitted()
 		if err != nil {
 			return err
 		}
-		var b bytes.Buffer
-		if err := json.Indent(&b, admitted, "", "  "); err != nil {
+		text, err := toYAML(admitted)
+		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(out, b.String()); err != nil {
+		out.Write(text)
+	}
+	return nil
+}
+
+func writeJSON(out *bytes.Buffer, documents []document) error {
+	for _, d := range documents {
+		if string(d.json) == "null" {
+			continue
+		}
+		admitted, err := d.admitted()
+		if err != nil {
 			return err
 		}
+		if err := json.Indent(out, admitted, "", "  "); err != nil {
+			return err
+		}
+		out.WriteByte('\n')
 	}
 	return nil
 }
 
 // writePatch writes one JSON Patch a pod, in the order of the input.
-func writePatch(out io.Writer, documents []document) error {
+func writePatch(out *bytes.Buffer, documents []document) error {
 	for _, d := range documents {
 		for _, p := range d.pods() {
 			ops := p.operations
 			if ops == nil {
 				ops = []operations.Operation{}
 			}
-			encoder := json.NewEncoder(out)
-			encoder.SetEscapeHTML(false)
-			encoder.SetIndent("", "  ")
-			if err := encoder.Encode(ops); err != nil {
+			patch, err := json.Marshal(ops)
+			if err != nil {
 				return err
 			}
+			if err := json.Indent(out, unescaped(patch), "", "  "); err != nil {
+				return err
+			}
+			out.WriteByte('\n')
 		}
 	}
 	return nil
 }
 
+// unescaped turns the escapes that encoding/json makes for the sake of HTML back into <, > and &, which commands are full
+// of. In JSON a backslash is always the first of an escape, so none is mistaken.
+func unescaped(raw []byte) []byte {
+	out := make([]byte, 0, len(raw))
+	for len(raw) > 0 {
+		width := 1
+		if raw[0] == '\\' {
+			width = 2
+		}
+		if len(raw) >= 6 {
+			switch string(raw[:6]) {
+			case `\u003c`, `\u003e`, `\u0026`:
+				out = append(out, map[byte]byte{'c': '<', 'e': '>', '6': '&'}[raw[5]])
+				raw = raw[6:]
+				continue
+			}
+		}
+		width = min(width, len(raw))
+		out = append(out, raw[:width]...)
+		raw = raw[width:]
+	}
+	return out
+}
+
 // writeDiff writes a unified diff a pod, from the pod as submitted to the pod as admitted.
-func writeDiff(out io.Writer, documents []document) error {
-	colours := coloured(out)
+func writeDiff(out *bytes.Buffer, documents []document) error {
 	for _, d := range documents {
 		for _, p := range d.pods() {
-			before, err := yaml.JSONToYAML(p.raw)
+			before, err := toYAML(p.raw)
 			if err != nil {
 				return err
 			}
-			after, err := yaml.JSONToYAML(p.admitted)
+			after, err := toYAML(p.admitted)
 			if err != nil {
 				return err
 			}
-			diff := udiff.Unified(p.title()+" as submitted", p.title()+" as admitted", string(before), string(after))
-			if _, err := io.WriteString(out, paint(diff, colours)); err != nil {
+			// Line by line: the library's own choice splits lines, and marks ones as changed that are not.
+			edits := udiff.Lines(string(before), string(after))
+			diff, err := udiff.ToUnified(p.title()+" as submitted", p.title()+" as admitted", string(before), edits, udiff.DefaultContextLines)
+			if err != nil {
 				return err
 			}
+			out.WriteString(diff)
 		}
 	}
 	return nil
@@ -123,10 +137,7 @@ func coloured(out io.Writer) bool {
 }
 
 // paint colours a unified diff as git does.
-func paint(diff string, colours bool) string {
-	if !colours {
-		return diff
-	}
+func paint(diff string) string {
 	var b strings.Builder
 	for line := range strings.Lines(diff) {
 		colour := ""

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
@@ -24,14 +25,13 @@ import (
 
 // serveOptions are what belongs to the process; what belongs to the pods is in the configuration.
 type serveOptions struct {
-	config      string
-	listen      string
-	httpListen  string
-	certDir     string
-	drain       time.Duration
-	logLevel    string
-	logTo       io.Writer
-	whenServing func(webhook, http net.Addr)
+	config     string
+	listen     string
+	httpListen string
+	certDir    string
+	drain      time.Duration
+	logLevel   string
+	logTo      io.Writer
 }
 
 func serveCommand() *cobra.Command {
@@ -69,7 +69,8 @@ func (o serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	counted, err := webhook.NewMetrics(metrics.Registry)
+	registry := prometheus.NewRegistry()
+	counted, err := webhook.NewMetrics(registry)
 	if err != nil {
 		return err
 	}
@@ -86,24 +87,22 @@ func (o serveOptions) serve(ctx context.Context) error {
 	})
 	plain, err := net.Listen("tcp", o.httpListen)
 	if err != nil {
+		_ = reviews.Close()
 		return fmt.Errorf("listen for health and metrics: %w", err)
 	}
-	o.announce(log, c, reviews, plain)
-	return runTogether(ctx, server.Run, files.Watch, observe(plain, server.Ready))
-}
-
-// announce logs once what this process is and does. Nothing in a configuration is a secret: Validate sees to it.
-func (o serveOptions) announce(log *slog.Logger, c *config.Config, reviews, plain net.Listener) {
+	// Once, what this process is and does. Nothing in a configuration is a secret: Validate sees to it.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
-	if o.whenServing != nil {
-		o.whenServing(reviews.Addr(), plain.Addr())
-	}
+	// Ours, and controller-runtime's own: the Go runtime, the process, the certificate.
+	all := prometheus.Gatherers{registry, metrics.Registry}
+	return runTogether(ctx, server.Run, files.Watch, observe(plain, server.Ready, all, log))
 }
 
 func (o serveOptions) logger() (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+	level, ok := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}[o.logLevel]
+	if !ok {
 		return nil, fmt.Errorf("--log-level %q is none of debug, info, warn, error", o.logLevel)
 	}
 	handler := slog.NewJSONHandler(o.logTo, &slog.HandlerOptions{Level: level})
@@ -115,11 +114,12 @@ func loadConfig(path string) (*config.Config, error) {
 	if path == "" {
 		return config.Default(), nil
 	}
-	data, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	c, err := config.Parse(data)
+	defer file.Close() //nolint:errcheck // it is only read
+	c, err := config.Read(file)
 	if err != nil {
 		return nil, fmt.Errorf("the configuration %s: %w", path, err)
 	}
@@ -127,9 +127,11 @@ func loadConfig(path string) (*config.Config, error) {
 }
 
 // observe serves health and metrics. Unlike reviews they need no drain: they end with the process.
-func observe(listener net.Listener, ready func(*http.Request) error) func(context.Context) error {
+func observe(
+	listener net.Listener, ready func(*http.Request) error, all prometheus.Gatherer, log *slog.Logger,
+) func(context.Context) error {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(all, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := ready(r); err != nil {
@@ -138,7 +140,12 @@ func observe(listener net.Listener, ready func(*http.Request) error) func(contex
 		}
 		_, _ = io.WriteString(w, "ok\n")
 	})
-	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler:      mux,
+		ReadTimeout:  10 * time.Second,
+		WriteTimeout: 10 * time.Second,
+		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 	return func(ctx context.Context) error {
 		context.AfterFunc(ctx, func() { _ = server.Close() })
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

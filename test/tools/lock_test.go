@@ -80,13 +80,13 @@ func TestTwoAtOnceBuildItOnce(t *testing.T) {
 
 // impatient leaves when told to wait.
 type impatient struct {
-	bytes.Buffer
+	told  bytes.Buffer
 	leave func()
 }
 
 func (i *impatient) Write(data []byte) (int, error) {
 	i.leave()
-	return i.Buffer.Write(data)
+	return i.told.Write(data)
 }
 
 func TestWhoeverWaitsForAnotherBuildSaysSo(t *testing.T) {
@@ -100,7 +100,7 @@ func TestWhoeverWaitsForAnotherBuildSaysSo(t *testing.T) {
 
 	_, err = b.build(ctx, fake)
 	require.ErrorIs(t, err, context.Canceled)
-	assert.Equal(t, "fake  waiting for another process that builds it\n", progress.String())
+	assert.Equal(t, "fake  waiting for another process that builds it\n", progress.told.String())
 }
 
 func TestCancelledBuildEndsAndLeavesNothing(t *testing.T) {

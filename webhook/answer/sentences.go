@@ -44,7 +44,7 @@ func TooManyChanges(operations, most int) Answer {
 func Internal(uid string) Answer {
 	return Answer{Code: http.StatusInternalServerError, Reason: "InternalError",
 		Message: fmt.Sprintf("the webhook failed at this pod, which is its fault and not the pod's: "+
-			"ask the admin to look for review %s in its log", uid)}
+			"ask the admin to look for review %s in its log", shown(uid))}
 }
 
 // The name.

@@ -47,7 +47,8 @@ func (d Discover) Args() []string {
 // ParseDiscover reads what Args wrote.
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
-		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--refused-gids=", "--uid=", "--gid=", "--groups=")
+		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--refused-gids=",
+		"--uid=", "--gid=", "--groups=")
 	d := Discover{
 		User:        r.user(),
 		Homes:       r.path("homes"),

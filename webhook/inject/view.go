@@ -1,10 +1,12 @@
 package inject
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	kjson "sigs.k8s.io/json"
 )
@@ -197,8 +199,11 @@ func Read(raw []byte) (*Pod, error) {
 	}
 	var wrongType *json.UnmarshalTypeError
 	switch {
+	case len(raw) == 0:
+		return nil, errors.New("there is none")
 	case errors.As(err, &wrongType):
-		return nil, fmt.Errorf("%s has a %s where it needs a %s", wrongType.Field, wrongType.Value, jsonType(wrongType.Type))
+		return nil, fmt.Errorf("%s has a %s where it needs a %s", cmp.Or(wrongType.Field, "its place"), jsonKind(wrongType.Value),
+			jsonType(wrongType.Type))
 	case err != nil:
 		return nil, err
 	case pod.APIVersion != "v1" || pod.Kind != "Pod":
@@ -223,6 +228,19 @@ func (p *Pod) containers(yield func(at pointer, c *Container) bool) {
 			}
 		}
 	}
+}
+
+// jsonKind is what a value is called. With a number that is out of range the decoder says which, and that is not ours to
+// repeat.
+func jsonKind(value string) string {
+	kind, _, _ := strings.Cut(value, " ")
+	switch kind {
+	case "array":
+		return "list"
+	case "object":
+		return "map"
+	}
+	return kind
 }
 
 // jsonType is what JSON calls a type of Go's.

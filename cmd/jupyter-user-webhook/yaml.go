@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// toYAML writes JSON as YAML: keys in alphabetical order and lists as kubectl writes them, and each number with the very
+// digits that it has.
+//
+// The usual way (sigs.k8s.io/yaml) reads the JSON as if it were YAML, which makes 2.5 of 2.50, 1.2345678901234568e+29 of a
+// long number, and an error of the surrogate pairs that other languages write for an emoji.
+func toYAML(raw json.RawMessage) ([]byte, error) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	encoder.CompactSeqIndent()
+	if err := encoder.Encode(node(value)); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), encoder.Close()
+}
+
+func node(value any) *yaml.Node {
+	switch v := value.(type) {
+	case map[string]any:
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			n.Content = append(n.Content, node(key), node(v[key]))
+		}
+		return n
+	case []any:
+		n := &yaml.Node{Kind: yaml.SequenceNode}
+		for _, element := range v {
+			n.Content = append(n.Content, node(element))
+		}
+		return n
+	case json.Number:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}
+	default:
+		// Text, true, false and null: the library knows which text has to be quoted. It can fail at none of them.
+		n := &yaml.Node{}
+		_ = n.Encode(v)
+		return n
+	}
+}

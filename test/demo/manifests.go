@@ -1,0 +1,46 @@
+package main
+
+// example is the share of the example, with a server that nobody will ask: no kubelet runs here.
+const example = `
+apiVersion: v1
+kind: PersistentVolume
+metadata:
+  name: hpc-pv
+spec:
+  capacity: {storage: 100Ti}
+  accessModes: [ReadWriteMany]
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ""
+  mountOptions: [vers=3, hard, nolock, proto=tcp]
+  nfs: {server: nfs.example.com, path: /hpc}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: hpc-shared-pvc
+spec:
+  resources: {requests: {storage: 100Ti}}
+  accessModes: [ReadWriteMany]
+  storageClassName: ""
+  volumeName: hpc-pv
+`
+
+// greedy mounts the share a second time, whole.
+const greedy = `apiVersion: v1
+kind: Pod
+metadata:
+  name: greedy
+  labels:
+    jupyter-user: qiang.guo03
+spec:
+  containers:
+  - name: nb
+    image: quay.io/jupyter/minimal-notebook
+    volumeMounts:
+    - name: everybody
+      mountPath: /everybody
+  volumes:
+  - name: everybody
+    persistentVolumeClaim:
+      claimName: hpc-shared-pvc
+`
