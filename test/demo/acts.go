@@ -50,7 +50,7 @@ func (d *demo) title(text string) {
 
 // start brings up etcd and kube-apiserver with the webhook configuration that ships.
 func (d *demo) start(ctx context.Context) (err error) {
-	d.say("Starting a Kubernetes control plane on loopback (the first time it is built: a quarter of an hour on a small machine) …")
+	d.say("Starting a Kubernetes control plane on loopback (the first time it is built, which takes seven minutes on two cores) …")
 	began := time.Now()
 	d.plane, err = controlplane.Start(ctx, controlplane.Options{Webhooks: []string{d.deploy}, Progress: os.Stderr})
 	if err != nil {

@@ -1,7 +1,6 @@
 package property
 
 import (
-	"encoding/json"
 	"path"
 	"slices"
 	"strings"
@@ -16,10 +15,8 @@ import (
 )
 
 // checkWhole says in words of its own what an admitted pod is, from the typed pod and without the planner.
-func checkWhole(t *testing.T, c golden.Case, raw []byte) {
+func checkWhole(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	t.Helper()
-	pod := &corev1.Pod{}
-	require.NoError(t, json.Unmarshal(raw, pod))
 	name := pod.Annotations["jupyter-user.io/user"]
 	assert.NotEmpty(t, name)
 

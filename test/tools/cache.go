@@ -106,7 +106,7 @@ func (b *builder) fill(ctx context.Context, r recipe, e entry, ingredients strin
 		return fmt.Errorf("create a folder to build into: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(partial) }()
-	if err := b.compile(ctx, r, e.tool, filepath.Join(partial, string(e.tool))); err != nil {
+	if err := b.compile(ctx, r, e.tool, partial); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(partial, "ingredients"), []byte(ingredients), 0o644); err != nil {

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -18,8 +20,8 @@ const (
 	tailLines = 25
 )
 
-// compile builds a tool's program into the file target.
-func (b *builder) compile(ctx context.Context, r recipe, tool Tool, target string) error {
+// compile builds a tool's program into a folder.
+func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder string) error {
 	m := startMeter(b.progress, tool, "building, once; later runs find it in the cache")
 	defer m.end("")
 	packages, err := b.packages(ctx, r, m)
@@ -30,10 +32,17 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, target strin
 	if err != nil {
 		return err
 	}
-	arguments = append([]string{"build", "-v"}, append(arguments, "-o", target, r.mainPackage)...)
+	arguments = append([]string{"build", "-v"}, append(arguments, "-o", filepath.Join(folder, string(tool)), r.mainPackage)...)
 	m.expect(len(packages))
 	said := &tail{}
 	command := b.goCommand(ctx, r, arguments...)
+	// A go command that is interrupted leaves its temporary files. Here they go wherever the folder goes.
+	temporary, err := os.MkdirTemp(folder, "tmp-")
+	if err != nil {
+		return fmt.Errorf("create a folder for the go command: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(temporary) }()
+	command.Env = append(command.Env, "GOTMPDIR="+temporary)
 	output := &lines{each: func(line string) {
 		if !packages[line] {
 			said.add(line)

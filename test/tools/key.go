@@ -55,7 +55,7 @@ func (b *builder) goCommand(ctx context.Context, r recipe, arguments ...string) 
 	command := exec.CommandContext(ctx, b.command, arguments...)
 	command.Dir = filepath.Join(b.modules, r.folder)
 	command.Env = append(command.Environ(), environment()...)
-	// Asked to end, the go command waits for its compilers and takes its temporary folder away; killed, it would not.
+	// Asked to end, the go command starts nothing more.
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = endingTime
 	return command

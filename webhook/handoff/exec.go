@@ -60,11 +60,8 @@ func ParseExec(args []string) (Exec, error) {
 	} else if entrypoint != nil || command != nil {
 		r.fail("--entrypoint and --command go with --image-start")
 	}
-	switch {
-	case !r.ended:
+	if !r.ended {
 		r.fail("there is no -- in front of what to run")
-	case e.Image == nil && len(e.Argv) == 0:
-		r.fail("there is nothing to run")
 	}
 	return e, r.err
 }

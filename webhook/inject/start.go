@@ -69,7 +69,8 @@ func (p startPiece) reconcile(_ *Pod, c *changes) {
 	dir := p.reconcileDir(c)
 	p.reconcileCommand(c, dir)
 	for _, hook := range p.hooks() {
-		if hook.exec == nil {
+		// One without a command is none, and the API server will say so.
+		if hook.exec == nil || len(hook.exec.Command) == 0 {
 			continue
 		}
 		m := member{hook.at.child("exec"), true, "command"}

@@ -202,7 +202,7 @@ func Read(raw []byte) (*Pod, error) {
 	case len(raw) == 0:
 		return nil, errors.New("there is none")
 	case errors.As(err, &wrongType):
-		return nil, fmt.Errorf("%s has a %s where it needs a %s", cmp.Or(wrongType.Field, "its place"), jsonKind(wrongType.Value),
+		return nil, fmt.Errorf("%s has a %s where it needs a %s", cmp.Or(wrongType.Field, "the document"), jsonKind(wrongType.Value),
 			jsonType(wrongType.Type))
 	case err != nil:
 		return nil, err

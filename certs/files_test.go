@@ -1,0 +1,175 @@
+package certs_test
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/certs"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+func TestMissingFilesAreNamed(t *testing.T) {
+	good := pki.Make(t, time.Hour)
+	for name, c := range map[string]struct {
+		prepare func(dir string)
+		says    string
+	}{
+		"an empty directory": {func(string) {}, "tls.crt"},
+		"no key":             {func(dir string) { write(t, dir, "tls.crt", good.Cert) }, "tls.key"},
+		"no PEM": {func(dir string) {
+			write(t, dir, "tls.crt", []byte("MARK"))
+			write(t, dir, "tls.key", []byte("MARK"))
+		}, "failed to find any PEM data"},
+		"a key of another certificate": {func(dir string) {
+			good.Write(t, dir)
+			write(t, dir, "tls.key", pki.Make(t, time.Hour).Key)
+		}, "private key does not match public key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c.prepare(dir)
+			_, err := certs.FromDirectory(dir)
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), c.says)
+			assert.Contains(t, err.Error(), dir, "where it has looked")
+			assert.NotContains(t, err.Error(), "\n")
+			assert.NotContains(t, err.Error(), "MARK", "a key is not repeated")
+		})
+	}
+}
+
+// TestANewPairIsServed changes the files in the ways that they are changed in, and watches handshakes.
+func TestANewPairIsServed(t *testing.T) {
+	dir := t.TempDir()
+	first := pki.Make(t, time.Hour)
+	first.Write(t, dir)
+	address := serve(t, dir)
+	assertShown(t, address, first)
+
+	second := pki.Make(t, time.Hour)
+	second.Write(t, dir)
+	assertShown(t, address, second)
+
+	// One file is written after the other: in between, the pair does not fit, and the one before stays.
+	third := pki.Make(t, time.Hour)
+	write(t, dir, "tls.crt", third.Cert)
+	assertStays(t, address, second)
+	write(t, dir, "tls.key", third.Key)
+	assertShown(t, address, third)
+
+	write(t, dir, "tls.key", []byte("no key at all"))
+	assertStays(t, address, third)
+	require.NoError(t, os.Remove(filepath.Join(dir, "tls.crt")))
+	assertStays(t, address, third)
+
+	fourth := pki.Make(t, time.Hour)
+	fourth.Write(t, dir)
+	assertShown(t, address, fourth)
+}
+
+// TestASecretIsServed changes the files as the kubelet does: tls.crt and tls.key lead through ..data, a link that is
+// renamed from one directory to the next.
+func TestASecretIsServed(t *testing.T) {
+	dir := t.TempDir()
+	mount := func(version string, pair pki.Pair) {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
+		pair.Write(t, filepath.Join(dir, version))
+		require.NoError(t, os.Symlink(version, filepath.Join(dir, "..data_tmp")))
+		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+	}
+	first, second, third := pki.Make(t, time.Hour), pki.Make(t, time.Hour), pki.Make(t, time.Hour)
+	mount("..1", first)
+	for _, name := range []string{"tls.crt", "tls.key"} {
+		require.NoError(t, os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)))
+	}
+	address := serve(t, dir)
+	assertShown(t, address, first)
+
+	mount("..2", second)
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "..1")))
+	assertShown(t, address, second)
+	mount("..3", third)
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "..2")))
+	assertShown(t, address, third)
+}
+
+func TestWatchEndsWithItsContext(t *testing.T) {
+	dir := t.TempDir()
+	pki.Make(t, time.Hour).Write(t, dir)
+	files, err := certs.FromDirectory(dir)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- files.Watch(ctx) }()
+	cancel()
+	select {
+	case err := <-ended:
+		assert.NoError(t, err, "being asked to stop is no fault")
+	case <-time.After(15 * time.Second):
+		t.Fatal("still watching")
+	}
+}
+
+// serve shows the certificate to everybody who asks.
+func serve(t *testing.T, dir string) (address string) {
+	t.Helper()
+	files, err := certs.FromDirectory(dir)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	watched := make(chan error, 1)
+	go func() { watched <- files.Watch(ctx) }()
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close() //nolint:errcheck // it was for the handshake
+				_ = tls.Server(conn, &tls.Config{GetCertificate: files.GetCertificate}).HandshakeContext(ctx)
+			}()
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		assert.NoError(t, listener.Close())
+		assert.NoError(t, <-watched)
+	})
+	return listener.Addr().String()
+}
+
+func shown(address string, pair pki.Pair) bool {
+	conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: pair.Roots()})
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
+func assertShown(t *testing.T, address string, pair pki.Pair) {
+	t.Helper()
+	// Ten seconds is how often the files are looked at where no notification comes.
+	require.Eventually(t, func() bool { return shown(address, pair) }, 20*time.Second, 10*time.Millisecond)
+}
+
+// assertStays watches for a while, in which a notification arrives many times over.
+func assertStays(t *testing.T, address string, pair pki.Pair) {
+	t.Helper()
+	require.Never(t, func() bool { return !shown(address, pair) }, 300*time.Millisecond, 20*time.Millisecond)
+}
+
+func write(t *testing.T, dir, name string, data []byte) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+}

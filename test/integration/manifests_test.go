@@ -1,0 +1,126 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+const deploy = "../../deploy/"
+
+// manifests are the documents of a file.
+func manifests(t *testing.T, file string) []string {
+	t.Helper()
+	data, err := os.ReadFile(deploy + file)
+	require.NoError(t, err)
+	return strings.Split(string(data), "\n---\n")
+}
+
+// TestManifestsAreWhatAnAPIServerTakes creates what deploy/ has, in a dry run where fields that do not exist are errors.
+func TestManifestsAreWhatAnAPIServerTakes(t *testing.T) {
+	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output()})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
+	files, err := filepath.Glob(deploy + "*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	// A dry run cannot put things into a namespace that a dry run has made.
+	made, err := plane.Admin.Kubectl(t.Context(), "create", "--validate=strict", "-f", deploy+"00-namespace.yaml")
+	require.NoError(t, err)
+	require.Zero(t, made.ExitCode, made.Stderr)
+	for _, file := range files {
+		if name := filepath.Base(file); name == "40-certificate.yaml" || name == "00-namespace.yaml" {
+			continue // cert-manager's types are not in this API server: see TestCertificate
+		}
+		made, err := plane.Admin.Kubectl(t.Context(), "apply", "--dry-run=server", "--validate=strict", "-f", file)
+		require.NoError(t, err)
+		assert.Zero(t, made.ExitCode, made.Stderr)
+		assert.Empty(t, made.Stderr, "no warnings: Pod Security would give one")
+	}
+}
+
+// TestCertificateIsWhatCertManagerTakes reads the certificate's manifests as cert-manager's types, strictly. That
+// cert-manager then issues it is not proved here.
+func TestCertificateIsWhatCertManagerTakes(t *testing.T) {
+	secrets := map[string]string{}
+	for _, document := range manifests(t, "40-certificate.yaml") {
+		var kind struct{ Kind string }
+		require.NoError(t, yaml.Unmarshal([]byte(document), &kind))
+		if kind.Kind == "Issuer" {
+			require.NoError(t, yaml.UnmarshalStrict([]byte(document), &certmanagerv1.Issuer{}))
+			continue
+		}
+		certificate := &certmanagerv1.Certificate{}
+		require.NoError(t, yaml.UnmarshalStrict([]byte(document), certificate))
+		secrets[certificate.Name] = certificate.Spec.SecretName
+	}
+	assert.Equal(t, "jupyter-user-webhook-certs", secrets["jupyter-user-webhook"], "what the Deployment mounts")
+	assert.Contains(t, secrets, "jupyter-user-webhook-ca", "what the webhook configuration takes its CA from")
+}
+
+// TestConfigMapIsAConfiguration: what is installed is read by the code that will read it, and its init container runs the
+// image of the Deployment.
+func TestConfigMapIsAConfiguration(t *testing.T) {
+	configMap := &corev1.ConfigMap{}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "20-configmap.yaml")[0]), configMap))
+	c, err := config.Parse([]byte(configMap.Data["config.yaml"]))
+	require.NoError(t, err)
+	deployment := manifests(t, "30-deployment.yaml")[0]
+	assert.Contains(t, deployment, "image: "+c.Init.Image+"\n")
+}
+
+// TestWebhookEntriesAreDisjoint: the four entries differ in their selectors and paths alone, and no pod matches two.
+func TestWebhookEntriesAreDisjoint(t *testing.T) {
+	shipped := &admissionv1.MutatingWebhookConfiguration{}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "50-mutatingwebhookconfiguration.yaml")[0]), shipped))
+	require.Len(t, shipped.Webhooks, 4)
+	for _, w := range shipped.Webhooks {
+		assert.Equal(t, admissionv1.Fail, *w.FailurePolicy)
+		assert.Equal(t, admissionv1.SideEffectClassNone, *w.SideEffects)
+		assert.Equal(t, admissionv1.IfNeededReinvocationPolicy, *w.ReinvocationPolicy)
+		assert.Equal(t, int32(2), *w.TimeoutSeconds)
+		assert.Equal(t, []admissionv1.OperationType{"CREATE"}, w.Rules[0].Operations)
+		assert.Equal(t, []string{"pods"}, w.Rules[0].Resources)
+	}
+	for _, pod := range []map[string]string{
+		{"jupyter-user": "a"}, {"hub.jupyter.org/username": "a"}, {"jupyter-user": "a", "hub.jupyter.org/username": "a"}, {"app": "a"},
+	} {
+		for level, path := range map[string]string{"": "/mutate", "baseline": "/mutate", "restricted": "/mutate/restricted"} {
+			namespace := map[string]string{"kubernetes.io/metadata.name": "x"}
+			if level != "" {
+				namespace["pod-security.kubernetes.io/enforce"] = level
+			}
+			var paths []string
+			for _, w := range shipped.Webhooks {
+				if selects(t, w.ObjectSelector, pod) && selects(t, w.NamespaceSelector, namespace) {
+					paths = append(paths, *w.ClientConfig.Service.Path)
+				}
+			}
+			if pod["app"] != "" {
+				assert.Empty(t, paths)
+			} else {
+				assert.Equal(t, []string{path}, paths, "%v in a namespace that enforces %q", pod, level)
+			}
+		}
+	}
+}
+
+func selects(t *testing.T, s *metav1.LabelSelector, of map[string]string) bool {
+	t.Helper()
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	require.NoError(t, err)
+	return selector.Matches(labels.Set(of))
+}

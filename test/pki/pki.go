@@ -1,0 +1,74 @@
+// Package pki makes serving certificates for tests.
+package pki
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Pair is a certificate that signed itself, and its key, in PEM.
+type Pair struct{ Cert, Key []byte }
+
+// Make makes a pair for 127.0.0.1 and localhost that is valid from an hour ago on. A negative time makes one that has
+// expired.
+func Make(t testing.TB, valid time.Duration) Pair {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "jupyter-user-webhook"},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(valid),
+		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:     []string{"localhost"},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:         true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return Pair{
+		Cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		Key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+	}
+}
+
+// TLS is the pair for a server.
+func (p Pair) TLS(t testing.TB) *tls.Certificate {
+	t.Helper()
+	cert, err := tls.X509KeyPair(p.Cert, p.Key)
+	require.NoError(t, err)
+	return &cert
+}
+
+// Roots trust the pair.
+func (p Pair) Roots() *x509.CertPool {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(p.Cert)
+	return roots
+}
+
+// Write puts the pair into a directory, under the names that a Secret of type kubernetes.io/tls has.
+func (p Pair) Write(t testing.TB, dir string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "tls.crt"), p.Cert, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "tls.key"), p.Key, 0o600))
+}

@@ -1,0 +1,91 @@
+package handoff_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+)
+
+var qiang = handoff.Account{Name: "qiang.guo03", Home: "/home/qiang.guo03", UID: 5003, GID: 6003, Groups: []int64{7001, 6003, 7002}}
+
+func TestPasswdToTheByte(t *testing.T) {
+	got, err := qiang.Passwd()
+	require.NoError(t, err)
+	assert.Equal(t, `root:x:0:0:root:/root:/bin/sh
+qiang.guo03:x:5003:6003:qiang.guo03:/home/qiang.guo03:/bin/bash
+jovyan:x:1000:100:jovyan:/home/jovyan:/bin/bash
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+`, string(got))
+}
+
+func TestGroupToTheByte(t *testing.T) {
+	got, err := qiang.Group()
+	require.NoError(t, err)
+	assert.Equal(t, `root:x:0:
+qiang.guo03:x:6003:
+gid7001:x:7001:qiang.guo03
+gid7002:x:7002:qiang.guo03
+users:x:100:
+nogroup:x:65534:
+`, string(got))
+
+	alone := handoff.Account{Name: "alice", Home: "/home/alice", UID: 5001, GID: 6001}
+	got, err = alone.Group()
+	require.NoError(t, err)
+	assert.Equal(t, "root:x:0:\nalice:x:6001:\nusers:x:100:\nnogroup:x:65534:\n", string(got))
+}
+
+// TestAPersonWithJovyansUIDIsFoundFirst: getpwuid takes the first line of a UID.
+func TestAPersonWithJovyansUIDIsFoundFirst(t *testing.T) {
+	got, err := handoff.Account{Name: "alice", Home: "/home/alice", UID: 1000, GID: 100}.Passwd()
+	require.NoError(t, err)
+	assert.Less(t, bytes.Index(got, []byte("alice:x:1000:100:")), bytes.Index(got, []byte("jovyan:x:1000:100:")))
+}
+
+func TestNoAccountBreaksOutOfItsLine(t *testing.T) {
+	for why, change := range map[string]func(*handoff.Account){
+		"no name":                         func(a *handoff.Account) { a.Name = "" },
+		"a name with a colon":             func(a *handoff.Account) { a.Name = "alice:x:0:0" },
+		"a name with a line break":        func(a *handoff.Account) { a.Name = "alice\ntoor" },
+		"a name with a carriage return":   func(a *handoff.Account) { a.Name = "alice\r" },
+		"a name with a NUL":               func(a *handoff.Account) { a.Name = "alice\x00" },
+		"a name with a comma":             func(a *handoff.Account) { a.Name = "alice,bob" },
+		"a name with a space":             func(a *handoff.Account) { a.Name = "alice bob" },
+		"a name that is NIS's to look up": func(a *handoff.Account) { a.Name = "+" },
+		"a name that NIS leaves out":      func(a *handoff.Account) { a.Name = "-alice" },
+		"a name that is a comment":        func(a *handoff.Account) { a.Name = "#alice" },
+		"a name that is a number":         func(a *handoff.Account) { a.Name = "0" },
+		"a name that is no UTF-8":         func(a *handoff.Account) { a.Name = "alice\xff" },
+		"no home":                         func(a *handoff.Account) { a.Home = "" },
+		"a home with a colon":             func(a *handoff.Account) { a.Home = "/home/a:/bin/sh" },
+		"a home with a line break":        func(a *handoff.Account) { a.Home = "/home/a\ntoor:x:0:0:::" },
+		"a home with an escape":           func(a *handoff.Account) { a.Home = "/home/\x1b[2J" },
+		"a home with a C1 control":        func(a *handoff.Account) { a.Home = "/home/\u0085" },
+		"a home that is no UTF-8":         func(a *handoff.Account) { a.Home = "/home/\xff" },
+	} {
+		t.Run(why, func(t *testing.T) {
+			account := qiang
+			change(&account)
+			passwd, err := account.Passwd()
+			assert.Error(t, err)
+			assert.Empty(t, passwd)
+			group, err := account.Group()
+			assert.Error(t, err)
+			assert.Empty(t, group)
+		})
+	}
+}
+
+func TestHomesThatAConfigurationCanHave(t *testing.T) {
+	for _, home := range []string{"/home/alice", "/srv/home dirs/alice", "/a,b/alice", "/größe/alice", "/$HOME/alice"} {
+		account := qiang
+		account.Home = home
+		passwd, err := account.Passwd()
+		require.NoError(t, err)
+		assert.Contains(t, string(passwd), ":qiang.guo03:"+home+":/bin/bash\n")
+	}
+}

@@ -1,0 +1,164 @@
+package identity_test
+
+import (
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+)
+
+func TestParseReadsWhatStringWrites(t *testing.T) {
+	for text, want := range map[string]identity.Identity{
+		"5003:6003":              {UID: 5003, GID: 6003},
+		"5003:6003:7001":         {UID: 5003, GID: 6003, Groups: []int64{7001}},
+		"5003:6003:7001,7002":    {UID: 5003, GID: 6003, Groups: []int64{7001, 7002}},
+		"0:0":                    {UID: 0, GID: 0},
+		"0:1:0":                  {UID: 0, GID: 1, Groups: []int64{0}},
+		"2147483647:2147483647":  {UID: 2147483647, GID: 2147483647},
+		"1:2:2147483646":         {UID: 1, GID: 2, Groups: []int64{2147483646}},
+		"65534:65534:1000,65534": {UID: 65534, GID: 65534, Groups: []int64{1000}},
+	} {
+		t.Run(text, func(t *testing.T) {
+			got, err := identity.Parse(text)
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+			again, err := identity.Parse(got.String())
+			require.NoError(t, err)
+			assert.Equal(t, want, again)
+		})
+	}
+}
+
+func TestParsePutsGroupsInOrder(t *testing.T) {
+	got, err := identity.Parse("5003:6003:7002,6003,7001,7002")
+	require.NoError(t, err)
+	assert.Equal(t, []int64{7001, 7002}, got.Groups, "ascending, none twice, and the GID is no supplementary group")
+	assert.Equal(t, "5003:6003:7001,7002", got.String())
+
+	got, err = identity.Parse("5003:6003:6003")
+	require.NoError(t, err)
+	assert.Nil(t, got.Groups)
+	assert.Equal(t, "5003:6003", got.String())
+}
+
+func TestNewLeavesTheGivenListAlone(t *testing.T) {
+	given := []int64{3, 1, 2, 1}
+	identity.New(1, 2, given)
+	assert.Equal(t, []int64{3, 1, 2, 1}, given)
+}
+
+func TestParseRefuses(t *testing.T) {
+	for name, text := range map[string]string{
+		"nothing":                     "",
+		"a UID alone":                 "5003",
+		"no GID":                      "5003:",
+		"no UID":                      ":6003",
+		"no groups behind the colon":  "5003:6003:",
+		"a comma too many":            "5003:6003:7001,",
+		"a comma in front":            "5003:6003:,7001",
+		"four parts":                  "5003:6003:7001:7002",
+		"a leading zero":              "05003:6003",
+		"an octal zero":               "0o17:6003",
+		"hexadecimal":                 "0x10:6003",
+		"an underscore":               "5_003:6003",
+		"an exponent":                 "5e3:6003",
+		"a plus":                      "+5003:6003",
+		"a minus":                     "-1:6003",
+		"minus zero":                  "-0:6003",
+		"a minus at the GID":          "5003:-1",
+		"a minus at a group":          "5003:6003:-1",
+		"a space":                     " 5003:6003",
+		"a line break":                "5003:6003\n",
+		"a name":                      "alice:users",
+		"2^31":                        "2147483648:6003",
+		"2^31 as a GID":               "5003:2147483648",
+		"2^31 as a group":             "5003:6003:2147483648",
+		"2^32, which chown takes off": "4294967296:6003",
+		"2^32-1, which is nobody":     "4294967295:6003",
+		"2^64":                        "18446744073709551616:6003",
+		"digits that are not ASCII":   "５００３:6003",
+		"a NUL":                       "5003\x00:6003",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := identity.Parse(text)
+			require.Error(t, err)
+			assert.NotContains(t, err.Error(), "\n")
+		})
+	}
+}
+
+func TestFloor(t *testing.T) {
+	floor := identity.Floor{MinUID: 1000, MinGID: 1000, RefusedGIDs: []int64{2000}}
+	for name, c := range map[string]struct {
+		id  identity.Identity
+		why string // empty where the identity is a person's
+	}{
+		"a person":                       {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001}}, ""},
+		"the lowest":                     {identity.Identity{UID: 1000, GID: 1000}, ""},
+		"the highest":                    {identity.Identity{UID: 2147483647, GID: 2147483647, Groups: []int64{2147483646}}, ""},
+		"beside nobody":                  {identity.Identity{UID: 65533, GID: 65535}, ""},
+		"root":                           {identity.Identity{UID: 0, GID: 6003}, "UID 0 is under 1000, where people's begin (identity.minUID)"},
+		"one under the floor":            {identity.Identity{UID: 999, GID: 6003}, "UID 999 is under 1000, where people's begin (identity.minUID)"},
+		"less than nothing":              {identity.Identity{UID: -1, GID: 6003}, "UID -1 is under 1000, where people's begin (identity.minUID)"},
+		"nobody":                         {identity.Identity{UID: 65534, GID: 6003}, "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
+		"over the highest":               {identity.Identity{UID: 2147483648, GID: 6003}, "UID 2147483648 is over 2147483647, the highest that Kubernetes takes"},
+		"root's group":                   {identity.Identity{UID: 5003, GID: 0}, "GID 0 is under 1000, where people's begin (identity.minGID)"},
+		"a group under the floor":        {identity.Identity{UID: 5003, GID: 999}, "GID 999 is under 1000, where people's begin (identity.minGID)"},
+		"less than no group":             {identity.Identity{UID: 5003, GID: -1}, "GID -1 is under 1000, where people's begin (identity.minGID)"},
+		"nogroup":                        {identity.Identity{UID: 5003, GID: 65534}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
+		"a group over the highest":       {identity.Identity{UID: 5003, GID: 2147483648}, "GID 2147483648 is over 2147483647, the highest that Kubernetes takes"},
+		"a refused group":                {identity.Identity{UID: 5003, GID: 2000}, "GID 2000 is refused here (identity.refusedGIDs)"},
+		"root's group, supplementary":    {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{0}}, "GID 0 is under 1000, where people's begin (identity.minGID)"},
+		"a low group, supplementary":     {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 999}}, "GID 999 is under 1000, where people's begin (identity.minGID)"},
+		"nogroup, supplementary":         {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 65534}}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
+		"a refused group, supplementary": {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{2000, 7001}}, "GID 2000 is refused here (identity.refusedGIDs)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := floor.Check(c.id)
+			if c.why == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.EqualError(t, err, c.why)
+		})
+	}
+}
+
+// TestRootIsUnderEveryFloor: whatever the configuration says, and also where nobody says anything.
+func TestRootIsUnderEveryFloor(t *testing.T) {
+	for _, floor := range []identity.Floor{{}, {MinUID: -10, MinGID: -10}, {MinUID: 1, MinGID: 1}} {
+		assert.Error(t, floor.Check(identity.Identity{UID: 0, GID: 1000}))
+		assert.Error(t, floor.Check(identity.Identity{UID: -5, GID: 1000}))
+		assert.Error(t, floor.Check(identity.Identity{UID: 1000, GID: 0}))
+		assert.Error(t, floor.Check(identity.Identity{UID: 1000, GID: -5}))
+		assert.Error(t, floor.Check(identity.Identity{UID: 1000, GID: 1000, Groups: []int64{0}}))
+		assert.Error(t, floor.Check(identity.Identity{UID: 65534, GID: 1000}))
+		assert.NoError(t, floor.Check(identity.Identity{UID: 1, GID: 1}), "a site may begin at 1")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"5003:6003", "5003:6003:7001,7002", "0:0", "05:6", "+1:2", "1:2:", "2147483648:1", "1:2:2,2", "١:٢"} {
+		f.Add(seed)
+	}
+	spelling := regexp.MustCompile(`\A(0|[1-9][0-9]{0,9}):(0|[1-9][0-9]{0,9})(:(0|[1-9][0-9]{0,9})(,(0|[1-9][0-9]{0,9}))*)?\z`)
+	f.Fuzz(func(t *testing.T, text string) {
+		id, err := identity.Parse(text)
+		if err != nil {
+			return
+		}
+		require.Regexp(t, spelling, text)
+		for _, n := range append([]int64{id.UID, id.GID}, id.Groups...) {
+			assert.True(t, n >= 0 && n <= 2147483647)
+		}
+		assert.True(t, slices.IsSorted(id.Groups))
+		assert.NotContains(t, id.Groups, id.GID)
+		again, err := identity.Parse(id.String())
+		require.NoError(t, err)
+		assert.Equal(t, id, again)
+	})
+}

@@ -1,0 +1,280 @@
+package user_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+var rules = config.User{MaxLength: 32}
+
+func TestParseTakesNames(t *testing.T) {
+	for name, text := range map[string]string{
+		"one letter":                     "a",
+		"a word":                         "alice",
+		"first and last name":            "qiang.guo03",
+		"an underscore in front":         "_service",
+		"nothing but an underscore":      "_",
+		"an underscore inside":           "alice_s",
+		"a hyphen":                       "user-1",
+		"digits after the first letter":  "u123",
+		"two dots inside":                "a..b",
+		"a dot at the end":               "alice.",
+		"32 characters, the most":        strings.Repeat("a", 32),
+		"a reserved name in the front":   "rooted",
+		"a reserved name with a dot":     "root.smith",
+		"a number like exponent":         "e10",
+		"a word that YAML takes for one": "yes",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, refusal := user.Parse("here", text, rules)
+			require.Nil(t, refusal)
+			assert.Equal(t, text, got.String())
+		})
+	}
+}
+
+func TestParseRefusesWhatIsNoName(t *testing.T) {
+	const begins, made = "a name begins with a letter or _", "a name is made of a to z, 0 to 9, dot, _ and -"
+	for name, c := range map[string]struct{ text, why string }{
+		"nothing":                       {"", "the name is empty"},
+		"33 characters":                 {strings.Repeat("a", 33), "it has 33 characters and the most is 32"},
+		"64 characters":                 {strings.Repeat("a", 64), "it has 64 characters and the most is 32"},
+		"a snapshot directory":          {".snapshot", "a leading dot is kept for the share's own directories, such as .snapshot"},
+		"the directory itself":          {".", "a leading dot is kept for the share's own directories, such as .snapshot"},
+		"the directory above":           {"..", "a leading dot is kept for the share's own directories, such as .snapshot"},
+		"the way out":                   {"../alice", "a leading dot is kept for the share's own directories, such as .snapshot"},
+		"upper case":                    {"Alice", "names are lower case here (user.allowUpperCase is off)"},
+		"upper case inside":             {"aliCe", "names are lower case here (user.allowUpperCase is off)"},
+		"a reserved name in upper case": {"ROOT", "names are lower case here (user.allowUpperCase is off)"},
+		"a digit in front":              {"123abc", begins},
+		"a hyphen in front":             {"-rf", begins},
+		"a flag":                        {"--uid=0", begins},
+		"a space in front":              {" alice", begins},
+		"a line in front":               {"\nalice", begins},
+		"a root directory":              {"/alice", begins},
+		"a look-alike in front":         {"\u0430lice", begins}, // the first letter is Cyrillic
+		"a slash":                       {"alice/bob", made},
+		"a backslash":                   {`corp\alice`, made},
+		"a way out behind":              {"alice/../bob", made},
+		"a colon":                       {"alice:0", made},
+		"a comma":                       {"alice,bob", made},
+		"a space":                       {"alice bob", made},
+		"a space behind":                {"alice ", made},
+		"a tab":                         {"alice\tbob", made},
+		"a line break":                  {"alice\nroot", made},
+		"a line break behind":           {"alice\n", made},
+		"a carriage return behind":      {"alice\r", made},
+		"a NUL":                         {"alice\x00", made},
+		"an escape":                     {"alice\x1b[31m", made},
+		"a DEL":                         {"alice\x7f", made},
+		"a variable":                    {"alice$HOME", made},
+		"a Kubernetes variable":         {"a$(NB_USER)", made},
+		"a command":                     {"a`id`", made},
+		"a machine account":             {"alice$", made},
+		"a quote":                       {"o'neil", made},
+		"a double quote":                {`al"ice`, made},
+		"a tilde":                       {"alice~", made},
+		"a star":                        {"alice*", made},
+		"a percent":                     {"alice%2f", made},
+		"an umlaut":                     {"müller", made},
+		"a look-alike":                  {"al\u0456ce", made}, // Cyrillic i
+		"a full-width letter":           {"al\uff49ce", made},
+		"a right-to-left override":      {"alice\u202egnp", made},
+		"a zero-width space":            {"ali\u200bce", made},
+		"a combining accent":            {"alice\u0301", made},
+		"bytes that are no UTF-8":       {"alice\xff\xfe", made},
+		"one umlaut too many of 32":     {strings.Repeat("ä", 17), begins},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, refusal := user.Parse("metadata.labels[jupyter-user]", c.text, rules)
+			require.NotNil(t, refusal)
+			assert.Equal(t, user.Name{}, got, "a refused name is none")
+			assert.EqualValues(t, "NameInvalid", refusal.Reason)
+			assert.EqualValues(t, 422, refusal.Code)
+			assert.Equal(t, "metadata.labels[jupyter-user]", refusal.Field)
+			assert.True(t, strings.HasSuffix(refusal.Message, " cannot be a user here: "+c.why), refusal.Message)
+			assertPrintable(t, refusal.Message)
+		})
+	}
+}
+
+func assertPrintable(t *testing.T, message string) {
+	t.Helper()
+	assert.NotRegexp(t, `[\x00-\x1f\x7f]`, message, "a refusal is one line, whatever the name was")
+	assert.NotContains(t, message, "\u202e", "and is read from left to right")
+}
+
+func TestParseRefusesALongNameWithoutRepeatingIt(t *testing.T) {
+	_, refusal := user.Parse("here", strings.Repeat("a", 1<<20), rules)
+	require.NotNil(t, refusal)
+	assert.Less(t, len(refusal.Message), 200)
+}
+
+func TestParseRefusesReservedNames(t *testing.T) {
+	for _, name := range []string{
+		"root", "nobody", "jovyan", "users", "nogroup", "daemon", "bin", "sys", "www-data", "sudo", "wheel", "docker", "shadow",
+		"_apt", "sshd", "nfsnobody", "backup", "staff",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, refusal := user.Parse("here", name, rules)
+			require.NotNil(t, refusal)
+			assert.EqualValues(t, "NameReserved", refusal.Reason)
+			assert.EqualValues(t, 403, refusal.Code)
+		})
+	}
+
+	mixed := config.User{MaxLength: 32, AllowUpperCase: true, Domain: "corp.example", Reserved: []string{"Scanner"}}
+	for why, name := range map[string]string{
+		"a share may not tell Root from root":          "Root",
+		"nor ROOT":                                     "ROOT",
+		"nor JoVyan":                                   "JoVyan",
+		"a domain does not make root a person":         "root@corp.example",
+		"nor in another case":                          "RooT@corp.example",
+		"the site reserves names of its own":           "Scanner",
+		"which are compared without regard to case":    "sCaNNer",
+		"and behind the domain":                        "scanner@corp.example",
+		"what is reserved is the name and its _prefix": "_APT",
+	} {
+		t.Run(why, func(t *testing.T) {
+			_, refusal := user.Parse("here", name, mixed)
+			require.NotNil(t, refusal)
+			assert.EqualValues(t, "NameReserved", refusal.Reason)
+		})
+	}
+}
+
+func TestParseTakesUpperCaseOnlyWhereItIsConfigured(t *testing.T) {
+	got, refusal := user.Parse("here", "Alice.Smith", config.User{MaxLength: 32, AllowUpperCase: true})
+	require.Nil(t, refusal)
+	assert.Equal(t, "Alice.Smith", got.String(), "Alice is not alice: nothing is rewritten")
+}
+
+func TestParseTakesOffOneDomain(t *testing.T) {
+	corp := config.User{MaxLength: 8, Domain: "corp.example"}
+	for name, text := range map[string]string{
+		"the configured one":         "alice@corp.example",
+		"none":                       "alice",
+		"which does not count":       "a2345678@corp.example",
+		"and is no part of the name": "a@corp.example",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, refusal := user.Parse("here", text, corp)
+			require.Nil(t, refusal)
+			assert.Equal(t, strings.TrimSuffix(text, "@corp.example"), got.String())
+		})
+	}
+
+	for name, c := range map[string]struct {
+		text, reason string
+		rules        config.User
+	}{
+		"another domain":                         {"alice@evil.example", "NameDomain", corp},
+		"the domain in another case":             {"alice@Corp.Example", "NameDomain", corp},
+		"a domain below it":                      {"alice@x.corp.example", "NameDomain", corp},
+		"a domain that ends in it":               {"alice@notcorp.example", "NameDomain", corp},
+		"the domain with a dot behind":           {"alice@corp.example.", "NameDomain", corp},
+		"an empty domain":                        {"alice@", "NameDomain", corp},
+		"two domains":                            {"alice@corp.example@corp.example", "NameDomain", corp},
+		"the domain in front":                    {"corp.example@alice", "NameDomain", corp},
+		"a line behind the domain":               {"alice@corp.example\n", "NameDomain", corp},
+		"a domain where none is taken off":       {"alice@corp.example", "NameDomain", rules},
+		"an empty domain where none is":          {"alice@", "NameDomain", rules},
+		"nobody of the domain":                   {"@corp.example", "NameInvalid", corp},
+		"a name that is none":                    {"../x@corp.example", "NameInvalid", corp},
+		"a name that is too long without domain": {"a23456789@corp.example", "NameInvalid", corp},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, refusal := user.Parse("here", c.text, c.rules)
+			require.NotNil(t, refusal)
+			assert.EqualValues(t, c.reason, refusal.Reason)
+			assertPrintable(t, refusal.Message)
+		})
+	}
+}
+
+// allowed is the rule of the documentation, written a second time.
+var allowed = regexp.MustCompile(`\A[a-z_][a-z0-9._-]*\z`)
+
+// assertSafe holds an accepted name against everything that it is going to be: a directory, an argument, a line.
+func assertSafe(t *testing.T, text, name string, r config.User) {
+	t.Helper()
+	assert.Regexp(t, allowed, name)
+	assert.LessOrEqual(t, len(name), r.MaxLength)
+	assert.Equal(t, name, path.Base(name), "it is one directory")
+	assert.Equal(t, name, path.Clean(name), "which is not the one above")
+	assert.Equal(t, "home/"+name, path.Join("home", name))
+	for _, reserved := range []string{"root", "nobody", "jovyan", "users", "daemon", "lost+found"} {
+		assert.False(t, strings.EqualFold(reserved, name))
+	}
+	if r.Domain != "" {
+		text = strings.TrimSuffix(text, "@"+r.Domain)
+	}
+	assert.Equal(t, text, name, "nothing is rewritten, so that two people never meet in one home")
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{"alice", "root", "../x", "$(id)", "a:b", "a\nb", "Alice", "alice@corp.example", ".snapshot", "а", ""} {
+		f.Add(seed, "corp.example")
+		f.Add(seed, "")
+	}
+	f.Fuzz(func(t *testing.T, text, domain string) {
+		r := config.User{MaxLength: 32, Domain: domain}
+		name, refusal := user.Parse("here", text, r)
+		if refusal != nil {
+			assert.Equal(t, user.Name{}, name)
+			assert.Less(t, len(refusal.Message), 1000+len(domain))
+			return
+		}
+		assertSafe(t, text, name.String(), r)
+	})
+}
+
+// TestParseHostileNames makes names of what has broken out of paths, shells, files and templates before.
+func TestParseHostileNames(t *testing.T) {
+	pieces := []string{
+		"..", "../", "/", "\\", ".", "~", "$(id)", "`id`", "$HOME", "${IFS}", "$(NB_USER)", "$$", ";", "|", "&", "'", `"`, " ", "\t",
+		"\n", "\r\n", "\x00", "\x1b]0;", "\x7f", ":", ",", "=", "--", "-", "@", "@corp.example", "%s", "%2e%2e%2f", "{{.}}", "<!--", "*",
+		"?", "[", "#", "+", "root", "ROOT", "jovyan", "alice", "bob", "a", "Z", "0", "65534", "_", "\u0430", "\u0456", "\uff0e\uff0e\uff0f",
+		"\u2024", "\u2215", "\u202e", "\u200b", "\ufeff", "\u0130", "\u017f", "\u212a", "ä", "\xff", "\xc0\xae", "😀", strings.Repeat("a", 64),
+	}
+	random := rand.New(rand.NewPCG(1, 2)) // the same names each time
+	accepted := 0
+	for range 20_000 {
+		var b strings.Builder
+		for range 1 + random.IntN(5) {
+			b.WriteString(pieces[random.IntN(len(pieces))])
+		}
+		text := b.String()
+		r := config.User{MaxLength: 32, Domain: []string{"", "corp.example"}[random.IntN(2)]}
+		name, refusal := user.Parse("here", text, r)
+		if refusal != nil {
+			if t.Failed() {
+				return
+			}
+			assertPrintable(t, refusal.Message)
+			continue
+		}
+		accepted++
+		assertSafe(t, text, name.String(), r)
+	}
+	assert.NotZero(t, accepted, "some of the names are harmless, or nothing was tested")
+}
+
+// TestKelvinIsNoK proves that names are compared by bytes: U+212A and U+017F fold to k and s.
+func TestKelvinIsNoK(t *testing.T) {
+	for _, text := range []string{"\u212aate", "u\u017fers", "\u017f"} {
+		_, refusal := user.Parse("here", text, config.User{MaxLength: 32, AllowUpperCase: true})
+		require.NotNil(t, refusal, fmt.Sprintf("%+q", text))
+		assert.EqualValues(t, "NameInvalid", refusal.Reason)
+	}
+}
