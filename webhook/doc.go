@@ -10,82 +10,83 @@
 // removed or refused, and is a refusal at verification. The pod's are defaulted: another value is kept. "notebook" is the
 // notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt takes this table line by line.
 //
-//	field                                                          | whose         | another value is
-//	metadata.annotations[jupyter-user.io/user]                     | ours          | replaced
-//	metadata.annotations[jupyter-user.io/way]                      | ours          | replaced
-//	metadata.annotations[jupyter-user.io/identity]                 | ours          | replaced
-//	metadata.annotations[jupyter-user.io/config]                   | ours          | replaced
-//	metadata.annotations[example.com/x]                            | the pod's     | kept
-//	spec.volumes[share].persistentVolumeClaim.claimName            | ours          | refused
-//	spec.volumes[share].persistentVolumeClaim.readOnly             | ours          | refused
-//	spec.volumes[scratch].emptyDir.sizeLimit                       | ours          | replaced
-//	spec.volumes[scratch].emptyDir.medium                          | ours          | removed
-//	spec.volumes[another of the share's claim]                     | ours          | refused
-//	spec.volumes[another]                                          | the pod's     | kept
-//	spec.securityContext.supplementalGroups                        | ours          | refused
-//	spec.securityContext.supplementalGroupsPolicy                  | ours          | replaced
-//	spec.securityContext.fsGroup                                   | ours          | removed
-//	spec.securityContext.runAsUser                                 | the pod's     | kept
-//	spec.initContainers order                                      | ours          | replaced
-//	init.image                                                     | ours          | replaced
-//	init.imagePullPolicy                                           | the pod's     | kept
-//	init.command                                                   | ours          | replaced
-//	init.args                                                      | ours          | replaced
-//	init.env                                                       | ours          | removed
-//	init.envFrom                                                   | ours          | removed
-//	init.workingDir                                                | ours          | removed
-//	init.restartPolicy                                             | ours          | removed
-//	init.resources                                                 | the pod's     | kept
-//	init.volumeMounts                                              | ours          | replaced
-//	init.volumeMounts below /var/run/secrets                       | the pod's     | kept
-//	init.volumeDevices                                             | ours          | removed
-//	init.lifecycle                                                 | ours          | removed
-//	init.startupProbe                                              | ours          | removed
-//	init.readinessProbe                                            | ours          | removed
-//	init.livenessProbe                                             | ours          | removed
-//	init.stdin                                                     | ours          | removed
-//	init.tty                                                       | ours          | removed
-//	init.terminationMessagePath                                    | ours          | replaced
-//	init.terminationMessagePolicy                                  | ours          | replaced
-//	init.securityContext.runAsUser                                 | ours          | replaced
-//	init.securityContext.runAsGroup                                | ours          | replaced
-//	init.securityContext.runAsNonRoot                              | ours          | replaced
-//	init.securityContext.readOnlyRootFilesystem                    | ours          | replaced
-//	init.securityContext.allowPrivilegeEscalation                  | ours          | replaced
-//	init.securityContext.capabilities                              | ours          | replaced
-//	init.securityContext.seccompProfile                            | ours          | replaced
-//	init.securityContext.privileged                                | ours          | removed
-//	init.securityContext.procMount                                 | ours          | removed
-//	notebook.image                                                 | the pod's     | kept
-//	notebook.command                                               | ours at start | replaced
-//	notebook.args                                                  | the pod's     | kept
-//	notebook.workingDir                                            | ours at start | replaced
-//	notebook.env[NB_USER]                                          | ours          | replaced
-//	notebook.env[NB_UID]                                           | ours          | replaced
-//	notebook.env[NB_GID]                                           | ours          | replaced
-//	notebook.env[HOME]                                             | ours          | replaced
-//	notebook.env[JUPYTER_ENABLE_LAB]                               | the pod's     | kept
-//	notebook.ports                                                 | the pod's     | kept
-//	notebook.resources                                             | the pod's     | kept
-//	notebook.volumeMounts of the share                             | ours          | refused
-//	notebook.volumeMounts of the scratch volume                    | ours          | refused
-//	notebook.volumeMounts at a path of ours                        | ours          | refused
-//	notebook.volumeMounts elsewhere                                | the pod's     | kept
-//	notebook.volumeDevices of the share                            | ours          | refused
-//	another container's volumeMounts of the share                  | ours          | refused
-//	notebook.startupProbe                                          | the pod's     | kept
-//	notebook.readinessProbe                                        | the pod's     | kept
-//	notebook.livenessProbe                                         | the pod's     | kept
-//	notebook.livenessProbe.exec.command                            | ours at start | replaced
-//	notebook.lifecycle.preStop.exec.command                        | ours at start | replaced
-//	notebook.securityContext.runAsUser                             | ours          | replaced
-//	notebook.securityContext.runAsGroup                            | ours          | replaced
-//	notebook.securityContext.runAsNonRoot                          | ours          | replaced
-//	notebook.securityContext.allowPrivilegeEscalation              | ours          | replaced
-//	notebook.securityContext.capabilities                          | ours          | replaced
-//	notebook.securityContext.seccompProfile                        | ours          | replaced
-//	notebook.securityContext.seccompProfile of a localhost profile | the pod's     | kept
-//	notebook.securityContext.privileged                            | ours          | removed
-//	notebook.securityContext.procMount                             | ours          | removed
-//	notebook.securityContext.readOnlyRootFilesystem                | the pod's     | kept
+//	field                                                          | whose              | another value is
+//	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced
+//	metadata.annotations[jupyter-user.io/way]                      | ours               | replaced
+//	metadata.annotations[jupyter-user.io/identity]                 | ours               | replaced
+//	metadata.annotations[jupyter-user.io/config]                   | ours               | replaced
+//	metadata.annotations[jupyter-user.io/container]                | ours once admitted | refused
+//	metadata.annotations[example.com/x]                            | the pod's          | kept
+//	spec.volumes[share].persistentVolumeClaim.claimName            | ours               | refused
+//	spec.volumes[share].persistentVolumeClaim.readOnly             | ours               | refused
+//	spec.volumes[scratch].emptyDir.sizeLimit                       | ours               | replaced
+//	spec.volumes[scratch].emptyDir.medium                          | ours               | removed
+//	spec.volumes[another of the share's claim]                     | ours               | refused
+//	spec.volumes[another]                                          | the pod's          | kept
+//	spec.securityContext.supplementalGroups                        | ours               | refused
+//	spec.securityContext.supplementalGroupsPolicy                  | ours               | replaced
+//	spec.securityContext.fsGroup                                   | ours               | removed
+//	spec.securityContext.runAsUser                                 | the pod's          | kept
+//	spec.initContainers order                                      | ours               | replaced
+//	init.image                                                     | ours               | replaced
+//	init.imagePullPolicy                                           | the pod's          | kept
+//	init.command                                                   | ours               | replaced
+//	init.args                                                      | ours               | replaced
+//	init.env                                                       | ours               | removed
+//	init.envFrom                                                   | ours               | removed
+//	init.workingDir                                                | ours               | removed
+//	init.restartPolicy                                             | ours               | removed
+//	init.resources                                                 | the pod's          | kept
+//	init.volumeMounts                                              | ours               | replaced
+//	init.volumeMounts below /var/run/secrets                       | the pod's          | kept
+//	init.volumeDevices                                             | ours               | removed
+//	init.lifecycle                                                 | ours               | removed
+//	init.startupProbe                                              | ours               | removed
+//	init.readinessProbe                                            | ours               | removed
+//	init.livenessProbe                                             | ours               | removed
+//	init.stdin                                                     | ours               | removed
+//	init.tty                                                       | ours               | removed
+//	init.terminationMessagePath                                    | ours               | replaced
+//	init.terminationMessagePolicy                                  | ours               | replaced
+//	init.securityContext.runAsUser                                 | ours               | replaced
+//	init.securityContext.runAsGroup                                | ours               | replaced
+//	init.securityContext.runAsNonRoot                              | ours               | replaced
+//	init.securityContext.readOnlyRootFilesystem                    | ours               | replaced
+//	init.securityContext.allowPrivilegeEscalation                  | ours               | replaced
+//	init.securityContext.capabilities                              | ours               | replaced
+//	init.securityContext.seccompProfile                            | ours               | replaced
+//	init.securityContext.privileged                                | ours               | removed
+//	init.securityContext.procMount                                 | ours               | removed
+//	notebook.image                                                 | the pod's          | kept
+//	notebook.command                                               | ours at start      | replaced
+//	notebook.args                                                  | the pod's          | kept
+//	notebook.workingDir                                            | ours at start      | replaced
+//	notebook.env[NB_USER]                                          | ours               | replaced
+//	notebook.env[NB_UID]                                           | ours               | replaced
+//	notebook.env[NB_GID]                                           | ours               | replaced
+//	notebook.env[HOME]                                             | ours               | replaced
+//	notebook.env[JUPYTER_ENABLE_LAB]                               | the pod's          | kept
+//	notebook.ports                                                 | the pod's          | kept
+//	notebook.resources                                             | the pod's          | kept
+//	notebook.volumeMounts of the share                             | ours               | refused
+//	notebook.volumeMounts of the scratch volume                    | ours               | refused
+//	notebook.volumeMounts at a path of ours                        | ours               | refused
+//	notebook.volumeMounts elsewhere                                | the pod's          | kept
+//	notebook.volumeDevices of the share                            | ours               | refused
+//	another container's volumeMounts of the share                  | ours               | refused
+//	notebook.startupProbe                                          | the pod's          | kept
+//	notebook.readinessProbe                                        | the pod's          | kept
+//	notebook.livenessProbe                                         | the pod's          | kept
+//	notebook.livenessProbe.exec.command                            | ours at start      | replaced
+//	notebook.lifecycle.preStop.exec.command                        | ours at start      | replaced
+//	notebook.securityContext.runAsUser                             | ours               | replaced
+//	notebook.securityContext.runAsGroup                            | ours               | replaced
+//	notebook.securityContext.runAsNonRoot                          | ours               | replaced
+//	notebook.securityContext.allowPrivilegeEscalation              | ours               | replaced
+//	notebook.securityContext.capabilities                          | ours               | replaced
+//	notebook.securityContext.seccompProfile                        | ours               | replaced
+//	notebook.securityContext.seccompProfile of a localhost profile | the pod's          | kept
+//	notebook.securityContext.privileged                            | ours               | removed
+//	notebook.securityContext.procMount                             | ours               | removed
+//	notebook.securityContext.readOnlyRootFilesystem                | the pod's          | kept
 package webhook

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aymanbagabas/go-udiff"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -29,7 +30,7 @@ func TestCurrentInclusions(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(root, "README.md"), []byte(shown), 0o644))
 		return
 	}
-	assert.Equal(t, shown, readme, "UPDATE_GOLDEN=1 go test ./test/docs writes it anew")
+	assert.Empty(t, udiff.Unified("README.md", "what it includes", readme, shown), "UPDATE_GOLDEN=1 go test ./test/docs writes it anew")
 }
 
 // withoutHead drops the comments that tell the golden test what is known besides the pod.

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,6 +17,11 @@ func TestAnotherWebhookAfterOurs(t *testing.T) {
 		for does, check := range map[string]func(*testing.T, *corev1.Pod){
 			"sidecar": func(t *testing.T, pod *corev1.Pod) {
 				assert.Equal(t, "proxy", pod.Spec.Containers[1].Name)
+			},
+			"sidecar-first": func(t *testing.T, pod *corev1.Pod) {
+				// It even has the name by which a notebook is known: the choice was made before.
+				assert.Equal(t, "notebook", pod.Spec.Containers[0].Name)
+				assert.Empty(t, pod.Spec.Containers[0].Command)
 			},
 			"native-sidecar-first": func(t *testing.T, pod *corev1.Pod) {
 				assert.Equal(t, "jupyter-user-init", pod.Spec.InitContainers[0].Name)
@@ -42,13 +48,19 @@ func TestAnotherWebhookAfterOurs(t *testing.T) {
 				raw, stored := c.run(t, "second", pod, "--labels=jupyter-user="+name+",second="+does, "--", "jupyter", "lab", "--port=9999")
 				assertSettled(t, raw)
 				check(t, stored)
-				assert.Equal(t, []string{"jupyter", "lab", "--port=9999"}, stored.Spec.Containers[0].Args)
-				assert.Equal(t, 9999, stored.Spec.Containers[0].ReadinessProbe.HTTPGet.Port.IntValue())
-				last := c.log.of(t, "second")
-				require.NotEmpty(t, last)
+				notebook := containerNamed(t, stored, pod)
+				assert.Equal(t, []string{"jupyter", "lab", "--port=9999"}, notebook.Args)
+				assert.Equal(t, 9999, notebook.ReadinessProbe.HTTPGet.Port.IntValue())
 			})
 		}
 	}
+}
+
+func containerNamed(t *testing.T, pod *corev1.Pod, name string) corev1.Container {
+	t.Helper()
+	i := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == name })
+	require.GreaterOrEqual(t, i, 0)
+	return pod.Spec.Containers[i]
 }
 
 // TestAlwaysPullImages has the in-tree plugin on, which sets a policy on our init container after us.

@@ -29,6 +29,8 @@ func meddle(pod *corev1.Pod) {
 	switch pod.Labels["second"] {
 	case "sidecar":
 		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: "proxy"})
+	case "sidecar-first":
+		pod.Spec.Containers = append([]corev1.Container{{Name: "notebook", Image: "proxy"}}, pod.Spec.Containers...)
 	case "native-sidecar-first":
 		always := corev1.ContainerRestartPolicyAlways
 		pod.Spec.InitContainers = append([]corev1.Container{{Name: "proxy", Image: "proxy", RestartPolicy: &always}},

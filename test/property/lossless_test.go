@@ -16,7 +16,7 @@ import (
 // taken away. Everywhere else it has to be there afterwards, to the byte.
 var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`metadata/annotations/jupyter-user\.io~1(user|way|identity|config)`,
-	`spec/securityContext/(fsGroup|supplementalGroupsPolicy)`,
+	`spec/securityContext/(fsGroup|supplementalGroupsPolicy|supplementalGroups/\d+)`,
 	`spec/volumes/\d+/emptyDir/(sizeLimit|medium)`,
 	`spec/initContainers/jupyter-user-init/.*`,
 	`spec/containers/\d+/(command/\d+|command|workingDir)`,

@@ -10,7 +10,9 @@ import "jupyter-user.io/jupyter-user-webhook/webhook/config"
 // to find its own is taken away. Access is decided by the first, so nothing of it is believed from the pod.
 //
 // The annotations with which a pod asks for something are the pod's: jupyter-user.io/container names the notebook
-// container, jupyter-user.io/probes and jupyter-user.io/account-files say on or off.
+// container, jupyter-user.io/probes and jupyter-user.io/account-files say on or off. The first of them is added where
+// the pod does not have it: a choice by name or by position has to be the same on the next pass, when another webhook
+// may have put a sidecar in front.
 
 const annotationPrefix = "jupyter-user.io/"
 
@@ -36,12 +38,12 @@ var (
 )
 
 type annotationsPiece struct {
-	user, identity, generation string
-	way                        config.Way
+	user, identity, generation, notebook string
+	way                                  config.Way
 }
 
 func (in *planning) planAnnotations() piece {
-	p := annotationsPiece{user: in.User.String(), way: in.way, generation: in.generation}
+	p := annotationsPiece{user: in.User.String(), way: in.way, generation: in.generation, notebook: in.notebook.Name}
 	if in.Identity != nil {
 		p.identity = in.Identity.String()
 	}
@@ -59,6 +61,9 @@ func (p annotationsPiece) reconcile(pod *Pod, c *changes) {
 		p.set(have, c, IdentityAnnotation, p.identity)
 	}
 	p.set(have, c, ConfigAnnotation, p.generation)
+	if _, says := have[ContainerAnnotation]; !says {
+		put(c, theirs, annotation(have, ContainerAnnotation), nil, p.notebook)
+	}
 }
 
 func (annotationsPiece) set(have map[string]string, c *changes, key, want string) {

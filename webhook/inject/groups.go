@@ -15,7 +15,9 @@ import (
 // each other volume that it served. All three fields are ours; the rest of the pod's security context is the pod's.
 
 type groupsPiece struct {
-	user      string
+	user string
+	// gid is 0 where it is not known, which is a group that nobody may ask for.
+	gid       int64
 	groups    []int64
 	strict    bool
 	ourVolume func(name string) bool
@@ -30,7 +32,7 @@ func (in *planning) planGroups() piece {
 		ourVolume: in.ourVolume,
 	}
 	if in.Identity != nil {
-		p.groups = in.Identity.Groups
+		p.gid, p.groups = in.Identity.GID, in.Identity.Groups
 	}
 	return p
 }
@@ -45,7 +47,8 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 	groups := member{at, exists, "supplementalGroups"}
 	foreign := false
 	for i, gid := range have.SupplementalGroups {
-		if !slices.Contains(p.groups, gid) {
+		// The primary group is nothing foreign, and need not be said again.
+		if (gid != p.gid || gid == 0) && !slices.Contains(p.groups, gid) {
 			c.refuse(answer.GroupForeign(groups.at().index(i).field(), gid, p.user))
 			foreign = true
 		}

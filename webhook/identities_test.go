@@ -1,0 +1,156 @@
+package webhook_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// found is who knows identities, as a function.
+type found func(context.Context, user.Name) (*identity.Identity, error)
+
+func (f found) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return f(ctx, name)
+}
+
+func known(id identity.Identity) found {
+	return func(context.Context, user.Name) (*identity.Identity, error) { return &id, nil }
+}
+
+func TestAKnownIdentityIsWrittenIntoThePod(t *testing.T) {
+	e := newEdge(t, known(identity.Identity{UID: 5003, GID: 6003}))
+	for _, path := range []string{"/mutate", "/mutate/restricted"} {
+		_, r := e.post(t, path, review(notebook))
+		assert.True(t, r.Response.Allowed)
+		assert.Contains(t, r.operations(t), map[string]any{
+			"op": "add", "path": "/metadata/annotations", "value": map[string]any{
+				"jupyter-user.io/user": "qiang.guo03", "jupyter-user.io/way": "AtAdmission", "jupyter-user.io/identity": "5003:6003",
+				"jupyter-user.io/config": r.operations(t)[0]["value"].(map[string]any)["jupyter-user.io/config"],
+			}})
+	}
+	for _, line := range e.log.lines(t, "admission") {
+		assert.Equal(t, "AtAdmission", line["way"])
+	}
+}
+
+func TestTheOneWhoIsAskedForIsTheOneInTheLabel(t *testing.T) {
+	var asked []string
+	e := newEdge(t, found(func(_ context.Context, name user.Name) (*identity.Identity, error) {
+		asked = append(asked, name.String())
+		return nil, nil
+	}))
+	_, r := e.post(t, "/mutate", review(notebook))
+	assert.True(t, r.Response.Allowed, "who is not known finds the identity at start")
+	e.post(t, "/mutate", review(pod("", oneContainer)))
+	e.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"../x"}`, oneContainer)))
+	assert.Equal(t, []string{"qiang.guo03"}, asked, "nobody is asked for a name that is none")
+}
+
+func TestThePathSaysWhetherTheNamespaceIsRestricted(t *testing.T) {
+	e := newEdge(t, nil)
+	_, r := e.post(t, "/mutate", review(notebook))
+	assert.True(t, r.Response.Allowed)
+
+	_, r = e.post(t, "/mutate/restricted", review(notebook))
+	assert.False(t, r.Response.Allowed)
+	assert.Equal(t, 403, r.Response.Status.Code)
+	assert.Equal(t, "RestrictedNeedsIdentity", r.Response.Status.Reason)
+	assert.Contains(t, r.Response.Status.Message, "namespace science enforces the Pod Security Standard restricted")
+}
+
+// TestAnIdentityThatCannotBeFound is 503: it is no fault of the pod's, and trying again may help. Why is in the log alone.
+func TestAnIdentityThatCannotBeFound(t *testing.T) {
+	e := newEdge(t, found(func(context.Context, user.Name) (*identity.Identity, error) {
+		return nil, errors.New("stat /share/home: stale file handle")
+	}))
+	_, r := e.post(t, "/mutate", review(notebook))
+	assert.False(t, r.Response.Allowed)
+	assert.Equal(t, uid, r.Response.UID)
+	assert.Equal(t, 503, r.Response.Status.Code)
+	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
+	assert.NotContains(t, r.Response.Status.Message, "stale")
+
+	lines := e.log.lines(t, "")
+	require.Len(t, lines, 1)
+	assert.Equal(t, "ERROR", lines[0]["level"])
+	assert.Equal(t, "fault", lines[0]["outcome"])
+	assert.Equal(t, []any{"IdentitySilent"}, lines[0]["reasons"])
+	assert.Equal(t, "find the identity of qiang.guo03: stat /share/home: stale file handle", lines[0]["fault"])
+}
+
+// TestASlowSourceIsNotWaitedFor: the deadline is there, and it is short enough for an answer within a second.
+func TestASlowSourceIsNotWaitedFor(t *testing.T) {
+	e := newEdge(t, found(func(ctx context.Context, _ user.Name) (*identity.Identity, error) {
+		deadline, ok := ctx.Deadline()
+		assert.True(t, ok)
+		assert.Less(t, time.Until(deadline), time.Second)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}))
+	began := time.Now()
+	_, r := e.post(t, "/mutate", review(notebook))
+	assert.Less(t, time.Since(began), time.Second)
+	assert.Equal(t, 503, r.Response.Status.Code)
+}
+
+func TestAnIdentityUnderTheFloorIsRefused(t *testing.T) {
+	for name, id := range map[string]identity.Identity{
+		"root":                  {UID: 0, GID: 6003},
+		"a system account":      {UID: 999, GID: 6003},
+		"nobody":                {UID: 65534, GID: 6003},
+		"root's group":          {UID: 5003, GID: 0},
+		"in root's group":       {UID: 5003, GID: 6003, Groups: []int64{0}},
+		"a UID beyond 31 bits":  {UID: 1 << 31, GID: 6003},
+		"a UID less than none":  {UID: -1, GID: 6003},
+		"a group beyond them":   {UID: 5003, GID: 6003, Groups: []int64{1 << 31}},
+		"the wrap-around of it": {UID: 1 << 32, GID: 6003},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEdge(t, known(id))
+			_, r := e.post(t, "/mutate", review(notebook))
+			assert.False(t, r.Response.Allowed)
+			assert.Equal(t, 403, r.Response.Status.Code)
+			assert.Equal(t, "IdentityRefused", r.Response.Status.Reason)
+		})
+	}
+}
+
+// TestAPanicIsAnAnswer: code 500, in the log with where it happened, and the next review is answered.
+func TestAPanicIsAnAnswer(t *testing.T) {
+	broken := true
+	e := newEdge(t, found(func(context.Context, user.Name) (*identity.Identity, error) {
+		if broken {
+			var nothing map[string]int
+			nothing["x"] = 1
+		}
+		return nil, nil
+	}))
+	status, r := e.post(t, "/mutate", review(notebook))
+	assert.Equal(t, 200, status)
+	assert.False(t, r.Response.Allowed)
+	assert.Equal(t, uid, r.Response.UID)
+	assert.Equal(t, 500, r.Response.Status.Code)
+	assert.Equal(t, "InternalError", r.Response.Status.Reason)
+	assert.Contains(t, r.Response.Status.Message, uid, "by which the admin finds it")
+	assert.NotContains(t, r.Response.Status.Message, "nil map")
+
+	require.Len(t, e.log.lines(t, "admission"), 1)
+	assert.Equal(t, "fault", e.log.lines(t, "admission")[0]["outcome"])
+	panics := e.log.lines(t, "panic")
+	require.Len(t, panics, 1)
+	assert.Equal(t, "ERROR", panics[0]["level"])
+	assert.Equal(t, uid, panics[0]["uid"])
+	assert.Contains(t, panics[0]["fault"], "nil map")
+	assert.Contains(t, panics[0]["stack"], "identities_test.go")
+
+	broken = false
+	_, r = e.post(t, "/mutate", review(notebook))
+	assert.True(t, r.Response.Allowed)
+}

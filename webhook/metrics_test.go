@@ -1,0 +1,91 @@
+package webhook_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+func TestAdmissionsAreCounted(t *testing.T) {
+	e := newEdge(t, nil)
+	_, r := e.post(t, "/mutate", review(notebook))
+	require.True(t, r.Response.Allowed)
+	e.post(t, "/mutate", review(notebook))
+	e.post(t, "/mutate", review(pod("", oneContainer)))
+	e.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
+	e.post(t, "/mutate/restricted", review(notebook))
+	e.post(t, "/mutate", "")
+	assert.Equal(t, `# HELP jupyter_user_admissions_total Reviews answered, by outcome (injected, unchanged, ignored, denied, fault), way to the identity (AtAdmission, AtStart, or empty) and the reason of the first refusal.
+# TYPE jupyter_user_admissions_total counter
+jupyter_user_admissions_total{outcome="denied",reason="NameReserved",way=""} 1
+jupyter_user_admissions_total{outcome="denied",reason="NotAReview",way=""} 1
+jupyter_user_admissions_total{outcome="denied",reason="RestrictedNeedsIdentity",way="AtStart"} 1
+jupyter_user_admissions_total{outcome="ignored",reason="",way=""} 1
+jupyter_user_admissions_total{outcome="injected",reason="",way="AtAdmission"} 0
+jupyter_user_admissions_total{outcome="injected",reason="",way="AtStart"} 2
+`, e.metrics(t))
+}
+
+// metrics as Prometheus reads them.
+func (e *edge) metrics(t *testing.T) string {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	promhttp.HandlerFor(e.registry, promhttp.HandlerOpts{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	require.Equal(t, 200, recorder.Code)
+	return recorder.Body.String()
+}
+
+func TestFaultsAreCountedApartFromRefusals(t *testing.T) {
+	e := newEdge(t, found(func(_ context.Context, name user.Name) (*identity.Identity, error) {
+		if name.String() == "panics" {
+			panic("at the disco")
+		}
+		return nil, errors.New("silent")
+	}))
+	e.post(t, "/mutate", review(notebook))
+	e.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"panics"}`, oneContainer)))
+	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{outcome="fault",reason="IdentitySilent",way=""} 1`)
+	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{outcome="fault",reason="InternalError",way=""} 1`)
+	assert.NotContains(t, e.metrics(t), "denied\"")
+}
+
+// TestNobodyCanGrowTheMetrics: no label has a value that a pod, a person or a caller can make up.
+func TestNobodyCanGrowTheMetrics(t *testing.T) {
+	e := newEdge(t, nil)
+	admit := func(from, to int) {
+		for i := from; i < to; i++ {
+			body := review(pod(fmt.Sprintf(`,"labels":{"jupyter-user":"user%d"}`, i), oneContainer))
+			body = strings.ReplaceAll(body, `"science"`, fmt.Sprintf(`"namespace%d"`, i))
+			body = strings.ReplaceAll(body, `"qiang"`, fmt.Sprintf(`"requester%d"`, i))
+			e.post(t, "/mutate", body)
+			e.post(t, "/mutate", review(pod(fmt.Sprintf(`,"labels":{"jupyter-user":"Bad%d"}`, i), oneContainer)))
+			e.post(t, "/mutate", reviewOf("CREATE", "", fmt.Sprintf(`{"group":"g%d","version":"v1","kind":"K%d"}`, i, i), "{}"))
+		}
+	}
+	admit(0, 1)
+	before := e.metrics(t)
+	admit(1, 50)
+	assert.Equal(t, strings.Count(before, "\n"), strings.Count(e.metrics(t), "\n"))
+	assert.NotContains(t, e.metrics(t), "user49")
+}
+
+func TestMetricsAreRegisteredOnce(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	_, err := webhook.NewMetrics(registry)
+	require.NoError(t, err)
+	_, err = webhook.NewMetrics(registry)
+	assert.Error(t, err)
+}
