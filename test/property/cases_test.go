@@ -1,0 +1,139 @@
+package property
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+)
+
+// admit injects a pod, which must be admitted.
+func admit(t *testing.T, way golden.Case, pod []byte) []byte {
+	t.Helper()
+	d := way.Decide(pod)
+	require.Empty(t, d.Refusals)
+	admitted, err := inject.Apply(pod, d.Operations)
+	require.NoError(t, err)
+	return admitted
+}
+
+const bare = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
+	`"spec":{"containers":[{"name":"nb","image":"x"}]}}`
+
+func TestInjectedTwiceAndThreeTimesIsByteIdentical(t *testing.T) {
+	cases, err := golden.Cases()
+	require.NoError(t, err)
+	for _, c := range cases {
+		if len(c.Decide(c.JSON).Refusals) > 0 {
+			continue
+		}
+		once := admit(t, c, c.JSON)
+		twice := admit(t, c, once)
+		assert.Equal(t, string(once), string(twice), c.Name)
+		assert.Equal(t, string(once), string(admit(t, c, twice)), c.Name)
+	}
+}
+
+// TestInjectedAgainAfterAnotherWebhook: what is not ours is left as the other webhook wants it, what is ours is put right.
+func TestInjectedAgainAfterAnotherWebhook(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	proxy := corev1.Container{Name: "proxy", Image: "proxy"}
+	leftAlone := map[string]func(*corev1.Pod){
+		"added a sidecar":        func(p *corev1.Pod) { p.Spec.Containers = append(p.Spec.Containers, proxy) },
+		"put a sidecar in front": func(p *corev1.Pod) { p.Spec.Containers = append([]corev1.Container{proxy}, p.Spec.Containers...) },
+		"renamed the pod":        func(p *corev1.Pod) { p.Name = "other" },
+		"set defaults": func(p *corev1.Pod) {
+			p.Spec.DNSPolicy, p.Spec.SchedulerName = corev1.DNSClusterFirst, "default-scheduler"
+		},
+		"added a native sidecar": func(p *corev1.Pod) {
+			p.Spec.InitContainers = append(p.Spec.InitContainers, corev1.Container{Name: "n", RestartPolicy: &always})
+		},
+		"gave our init container CPU": func(p *corev1.Pod) {
+			p.Spec.InitContainers[0].Resources.Limits = corev1.ResourceList{"cpu": *newQuantity()}
+		},
+	}
+	putRight := map[string]func(*corev1.Pod){
+		"changed our init container's image":   func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil" },
+		"changed our init container's command": func(p *corev1.Pod) { p.Spec.InitContainers[0].Command = []string{"sh"} },
+		"moved our init container": func(p *corev1.Pod) {
+			p.Spec.InitContainers = append([]corev1.Container{{Name: "first"}}, p.Spec.InitContainers...)
+		},
+		"gave the notebook privileges": func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext.Privileged = new(true) },
+	}
+	for _, way := range ways() {
+		once := admit(t, way, []byte(bare))
+		for does, change := range leftAlone {
+			t.Run(way.Name+"/"+does, func(t *testing.T) {
+				changed := changed(t, once, change)
+				assert.Equal(t, string(changed), string(admit(t, way, changed)), "byte-identical")
+			})
+		}
+		for does, change := range putRight {
+			t.Run(way.Name+"/"+does, func(t *testing.T) {
+				again := admit(t, way, changed(t, once, change))
+				pod := &corev1.Pod{}
+				require.NoError(t, json.Unmarshal(again, pod))
+				checkWhole(t, way, pod)
+				assert.Empty(t, way.Decide(again).Operations)
+			})
+		}
+	}
+}
+
+func newQuantity() *resource.Quantity { return resource.NewQuantity(1, resource.DecimalSI) }
+
+// changed is what a webhook does that is written in the usual way: typed, and the whole pod written anew.
+func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
+	t.Helper()
+	pod := &corev1.Pod{}
+	require.NoError(t, json.Unmarshal(raw, pod))
+	change(pod)
+	return marshal(t, pod)
+}
+
+// TestUnknownFieldsAtEveryLevel puts a field that nobody has heard of into each object of a pod with every field set, in
+// front of which our init container then goes.
+func TestUnknownFieldsAtEveryLevel(t *testing.T) {
+	for _, way := range ways() {
+		pod := newGenerator(1, 0).anyPod()
+		pod.Spec.SecurityContext.SupplementalGroups = nil
+		pod.Annotations = nil
+		var document any
+		require.NoError(t, json.Unmarshal(marshal(t, pod), &document))
+		planted := plant(document)
+		require.Greater(t, planted, 200, "objects")
+		raw, err := json.Marshal(document)
+		require.NoError(t, err)
+		require.True(t, holds(t, way, raw), "admitted, and lossless")
+	}
+}
+
+// plant puts a field into each object, except where keys are data (labels, selectors, quantities) or the object is ours.
+func plant(value any) (planted int) {
+	switch v := value.(type) {
+	case []any:
+		for _, element := range v {
+			planted += plant(element)
+		}
+	case map[string]any:
+		for key, member := range v {
+			switch key {
+			case "labels", "annotations", "matchLabels", "nodeSelector", "requests", "limits", "overhead", "options",
+				"volumeAttributes", "allocatedResources", "capacity", "allocatedNodeResources":
+			case "capabilities", "seccompProfile":
+				// Ours as a whole.
+			default:
+				planted += plant(member)
+			}
+		}
+		v["fromTheFuture"] = json.Number("12345678901234567890.10")
+		planted++
+	}
+	return planted
+}
