@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+)
+
+// become turns this process into the person, and then into what the container is to run. The order matters: as root it
+// reads three numbers, and nothing else; everything that the image or the home could have a hand in comes after.
+func become(e handoff.Exec) error {
+	owner, err := whoItIs(e)
+	if err != nil {
+		return err
+	}
+	if err := turnInto(owner); err != nil {
+		return err
+	}
+	if err := enterHome(e, owner); err != nil {
+		return err
+	}
+	env := environment(os.Environ(), e, owner)
+	argv, err := command(e)
+	if err != nil {
+		return err
+	}
+	program, err := exec.LookPath(argv[0])
+	if err != nil {
+		return fmt.Errorf("%s is not in this image: %w", argv[0], errors.Unwrap(err))
+	}
+	err = syscall.Exec(program, argv, env) //nolint:gosec // to run what the pod says is what this is for, as the person
+	return fmt.Errorf("%s does not run: %w", program, err)
+}
+
+// whoItIs reads what the init container found. Only that container can write there.
+func whoItIs(e handoff.Exec) (handoff.Owner, error) {
+	file := filepath.Join(e.Scratch, handoff.EnvFile)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return handoff.Owner{}, fmt.Errorf("who %s is was not written down by the init container: %w", e.User, err)
+	}
+	owner, err := handoff.ParseEnv(data)
+	if err != nil {
+		return handoff.Owner{}, fmt.Errorf("%s is not what the init container writes: %w", file, err)
+	}
+	if owner.Name != e.User {
+		return handoff.Owner{}, fmt.Errorf("%s is about %s, and this container is %s's", file, owner.Name, e.User)
+	}
+	return owner, nil
+}
+
+// turnInto gives up root for good: the kernel clears the capabilities with the last of the UIDs, and no_new_privs, which
+// the container runs with, keeps them from coming back. It needs SETGID and SETUID.
+func turnInto(owner handoff.Owner) error {
+	uid, gid := int(owner.UID), int(owner.GID)
+	if os.Getuid() == uid && os.Geteuid() == uid && os.Getgid() == gid {
+		return nil
+	}
+	if err := errors.Join(
+		syscall.Setgroups([]int{gid}),
+		syscall.Setresgid(gid, gid, gid),
+		syscall.Setresuid(uid, uid, uid),
+	); err != nil {
+		return fmt.Errorf("cannot become %d:%d: %w (the container needs to start as root with the capabilities SETUID and SETGID, "+
+			"and without user namespaces that lack these numbers)", uid, gid, err)
+	}
+	if os.Getuid() != uid || os.Geteuid() != uid || os.Getgid() != gid || os.Getegid() != gid || syscall.Setuid(0) == nil {
+		return fmt.Errorf("this process is still not %d:%d alone, and goes no further", uid, gid)
+	}
+	return nil
+}
+
+// enterHome makes sure, as the person, that what is mounted is the directory that the init container saw.
+func enterHome(e handoff.Exec, owner handoff.Owner) error {
+	info, err := os.Lstat(e.Home)
+	if err != nil {
+		return fmt.Errorf("the home is not mounted at %s: %w", e.Home, err)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !ok || !info.IsDir():
+		return fmt.Errorf("%s is no directory", e.Home)
+	case int64(stat.Uid) != owner.UID:
+		return fmt.Errorf("%s belongs to UID %d now, and was %s's (%d) when the pod started: create the pod anew", e.Home, stat.Uid,
+			e.User, owner.UID)
+	case stat.Ino != owner.HomeInode:
+		return fmt.Errorf("%s is another directory than the one that the init container found: it was replaced meanwhile. "+
+			"Create the pod anew", e.Home)
+	}
+	dir := e.Home
+	if e.WorkingDir != "" {
+		dir = e.WorkingDir
+	}
+	if err := os.Chdir(dir); err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("%s (%d) may not enter %s: ask the admin about its mode", e.User, owner.UID, dir)
+		}
+		return fmt.Errorf("cannot start in %s: %w", dir, err)
+	}
+	return nil
+}
+
+// environment says who the person is, in the place of whatever said it before.
+func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
+	ours := []string{
+		"HOME=" + e.Home,
+		"NB_USER=" + e.User,
+		"NB_UID=" + strconv.FormatInt(owner.UID, 10),
+		"NB_GID=" + strconv.FormatInt(owner.GID, 10),
+	}
+	kept := make([]string, 0, len(env)+len(ours))
+	for _, v := range env {
+		name, _, _ := strings.Cut(v, "=")
+		if name != "HOME" && name != "NB_USER" && name != "NB_UID" && name != "NB_GID" {
+			kept = append(kept, v)
+		}
+	}
+	return append(kept, ours...)
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestMain lets the test binary be the program: exec replaces the process, so it has to be one of its own.
+func TestMain(m *testing.M) {
+	if os.Getenv("BE_THE_PROGRAM") != "" {
+		main()
+		return
+	}
+	m.Run()
+}
+
+// pod is what a notebook container has of ours: the home, and what the init container left.
+type pod struct {
+	home, scratch string
+}
+
+func newPod(t *testing.T) pod {
+	t.Helper()
+	asRoot(t)
+	homes, scratch := open(t), open(t)
+	p := pod{home: home(t, homes, "alice", 5001, 6001), scratch: scratch}
+	require.NoError(t, run(asks(homes, scratch, "alice")))
+	return p
+}
+
+// open is a directory that others can pass through, as /home is in an image.
+func open(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		require.NoError(t, os.Chmod(d, 0o755))
+	}
+	return dir
+}
+
+// exec runs the program as the container would, with an environment of the container's.
+func (p pod) exec(t *testing.T, env []string, flags []string, argv ...string) (string, error) {
+	t.Helper()
+	args := append([]string{"exec", "--user=alice", "--home=" + p.home, "--scratch=" + p.scratch}, flags...)
+	// A copy that the person could run too, as the one in the scratch volume is.
+	cmd := exec.Command("/proc/self/exe", append(append(args, "--"), argv...)...)
+	cmd.Env = append(env, "BE_THE_PROGRAM=1")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 0, Gid: 0, Groups: []uint32{0, 27}}}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+func TestExecBecomesThePersonAndNobodyElse(t *testing.T) {
+	p := newPod(t)
+	out, err := p.exec(t, []string{path, "HOME=/root", "NB_UID=0", "A=b"}, nil, "sh", "-c",
+		`grep -E '^(Uid|Gid|Groups|CapEff|CapPrm)' /proc/self/status; pwd; env`)
+	require.NoError(t, err, out)
+	fields := strings.Fields(out)
+	text := strings.Join(fields, " ")
+	assert.Contains(t, text, "Uid: 5001 5001 5001 5001")
+	assert.Contains(t, text, "Gid: 6001 6001 6001 6001")
+	assert.Contains(t, text, "Groups: 6001 CapPrm: 0000000000000000 CapEff: 0000000000000000")
+	assert.Contains(t, out, "\n"+p.home+"\n", "it starts in the home")
+	for _, v := range []string{"HOME=" + p.home, "NB_USER=alice", "NB_UID=5001", "NB_GID=6001", "A=b"} {
+		assert.Contains(t, "\n"+out, "\n"+v+"\n")
+	}
+}
+
+func TestExecGoesWhereThePodWantsToBe(t *testing.T) {
+	p := newPod(t)
+	out, err := p.exec(t, []string{path}, []string{"--working-dir=/usr"}, "pwd")
+	require.NoError(t, err, out)
+	assert.Equal(t, "/usr\n", out)
+}
+
+func TestExecRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(t *testing.T, p pod)
+		flags  []string
+		want   string
+	}{
+		"a home that has another owner since": {want: "belongs to UID 5002 now",
+			change: func(t *testing.T, p pod) { require.NoError(t, os.Chown(p.home, 5002, 6002)) }},
+		"a home that was replaced": {want: "is another directory than the one that the init container found",
+			change: func(t *testing.T, p pod) {
+				require.NoError(t, os.Rename(p.home, p.home+".old"))
+				home(t, filepath.Dir(p.home), "alice", 5001, 6001)
+			}},
+		"a home that is a symlink now": {want: "is no directory", change: func(t *testing.T, p pod) {
+			require.NoError(t, os.Rename(p.home, p.home+".old"))
+			require.NoError(t, os.Symlink(p.home+".old", p.home))
+		}},
+		"a half-written hand-over": {want: "is not what the init container writes", change: func(t *testing.T, p pod) {
+			require.NoError(t, os.Truncate(filepath.Join(p.scratch, "uid-gid.env"), 20))
+		}},
+		"no hand-over": {want: "was not written down by the init container", change: func(t *testing.T, p pod) {
+			require.NoError(t, os.Remove(filepath.Join(p.scratch, "uid-gid.env")))
+		}},
+		"another's hand-over": {want: "is about bob", change: func(t *testing.T, p pod) {
+			env := strings.Replace(file(t, p.scratch, "uid-gid.env"), "alice", "bob", 1)
+			require.NoError(t, os.WriteFile(filepath.Join(p.scratch, "uid-gid.env"), []byte(env), 0o644))
+		}},
+		"a home that its owner cannot enter": {want: "may not enter", change: func(t *testing.T, p pod) {
+			require.NoError(t, os.Chmod(p.home, 0))
+		}},
+		"a working directory that is not there": {want: "cannot start in /not/there", flags: []string{"--working-dir=/not/there"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t)
+			if c.change != nil {
+				c.change(t, p)
+			}
+			out, err := p.exec(t, []string{path}, c.flags, "echo", "it ran")
+			require.Error(t, err)
+			assert.Contains(t, out, "jupyter-user-init: ")
+			assert.Contains(t, out, c.want)
+			assert.NotContains(t, out, "it ran")
+			assert.Equal(t, 1, strings.Count(out, "\n"), "one line: %s", out)
+		})
+	}
+}
+
+func TestExecOfWhatIsNotThere(t *testing.T) {
+	p := newPod(t)
+	out, err := p.exec(t, []string{path}, nil, "no-such-program")
+	require.Error(t, err)
+	assert.Contains(t, out, "no-such-program is not in this image: executable file not found in $PATH")
+}
+
+// TestImageStart runs the start of each family, made of scripts that say how they were called.
+func TestImageStart(t *testing.T) {
+	stacksNow := []string{"tini", "start.sh", "start-notebook.py", "start-notebook.sh", "jupyter"}
+	stacksBefore := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}
+	hubs := []string{"tini", "jupyter"}
+	for name, c := range map[string]struct {
+		image []string
+		flags []string
+		args  []string
+		want  string
+	}{
+		"docker-stacks":                            {image: stacksNow, want: "tini -g -- start.sh start-notebook.py"},
+		"docker-stacks with arguments":             {image: stacksNow, args: []string{"jupyterhub-singleuser"}, want: "tini -g -- start.sh jupyterhub-singleuser"},
+		"docker-stacks before 2024":                {image: stacksBefore, want: "tini -g -- start-notebook.sh"},
+		"docker-stacks before 2024 with arguments": {image: stacksBefore, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
+		"Zero to JupyterHub":                       {image: hubs, want: "tini -- jupyter lab"},
+		"Zero to JupyterHub with arguments":        {image: hubs, args: []string{"jupyterhub-singleuser"}, want: "tini -- jupyterhub-singleuser"},
+		"configured":                               {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`}, want: "go on"},
+		"configured with arguments": {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`},
+			args: []string{"away"}, want: "go away"},
+		"none of them": {image: []string{"python"}, want: "jupyter-user-init: this image is of no family that is known (docker-stacks, " +
+			"Zero to JupyterHub), so how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to " +
+			"notebook.starts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t)
+			bin := open(t)
+			for _, program := range c.image {
+				script := "#!/bin/sh\necho \"" + program + " $*\"\n"
+				require.NoError(t, os.WriteFile(filepath.Join(bin, program), []byte(script), 0o755))
+			}
+			out, _ := p.exec(t, []string{"PATH=" + bin}, append([]string{"--image-start"}, c.flags...), c.args...)
+			assert.Equal(t, c.want, strings.TrimSpace(out))
+		})
+	}
+}
+
+func TestExecWhereRootIsNotWhatItStartsAs(t *testing.T) {
+	p := newPod(t)
+	cmd := exec.Command("/proc/self/exe", "exec", "--user=alice", "--home="+p.home, "--scratch="+p.scratch, "--", "id")
+	cmd.Env = []string{path, "BE_THE_PROGRAM=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 5009, Gid: 6009}}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(out), "cannot become 5001:6001")
+	assert.Contains(t, string(out), strconv.Quote("SETUID")[1:7])
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+)
+
+// discover finds the owner of the home and writes it down for the notebook container.
+func discover(d handoff.Discover) error {
+	owner, err := find(d)
+	if err != nil {
+		return err
+	}
+	id, err := check(d, owner)
+	if err != nil {
+		return err
+	}
+	if err := writeDown(d, owner, id); err != nil {
+		return fmt.Errorf("cannot write to %s, the pod's scratch volume: %w", d.Scratch, err)
+	}
+	fmt.Printf("%s is %s\n", d.User, id)
+	return nil
+}
+
+// find looks at exactly the one directory. It never lists the homes, follows no link, and needs no right on the home.
+func find(d handoff.Discover) (handoff.Owner, error) {
+	home := filepath.Join(d.Homes, d.User)
+	info, err := os.Lstat(home)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return handoff.Owner{}, fmt.Errorf("%s has no home: %s does not exist on the share. Check the name, or ask the admin to "+
+			"make the directory and give it to its owner", d.User, home)
+	case errors.Is(err, fs.ErrPermission):
+		return handoff.Owner{}, fmt.Errorf("the share does not let others pass through %s (mode without x for others, and "+
+			"root_squash): ask the admin for chmod o+x on it; the homes in it may stay closed", d.Homes)
+	case err != nil:
+		return handoff.Owner{}, fmt.Errorf("the share does not say who owns %s: %w", home, err)
+	case info.Mode()&fs.ModeSymlink != 0:
+		return handoff.Owner{}, fmt.Errorf("%s is a symbolic link, and whose home it leads to is anybody's guess: ask the admin to "+
+			"put the directory itself there", home)
+	case !info.IsDir():
+		return handoff.Owner{}, fmt.Errorf("%s is no directory: ask the admin to put %s's home there", home, d.User)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return handoff.Owner{}, fmt.Errorf("this system does not say who owns %s", home)
+	}
+	return handoff.Owner{UID: int64(stat.Uid), GID: int64(stat.Gid), Name: d.User, HomeInode: stat.Ino}, nil
+}
+
+// check holds the owner against the floor, and against whom the pod was admitted as.
+func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
+	id := identity.New(owner.UID, owner.GID, nil)
+	if e := d.Expect; e != nil {
+		if e.UID != owner.UID {
+			return id, fmt.Errorf("the home of %s belongs to UID %d, and the pod was admitted as UID %d: the owner has changed "+
+				"since, or is another in passwd. Create the pod anew; if it stays so, ask the admin", d.User, owner.UID, e.UID)
+		}
+		id = identity.New(e.UID, e.GID, e.Groups)
+	}
+	floor := identity.Floor{MinUID: d.MinUID, MinGID: d.MinGID, RefusedGIDs: d.RefusedGIDs}
+	if err := floor.Check(id); err != nil {
+		return id, fmt.Errorf("the home of %s belongs to nobody who may run a notebook: %w", d.User, err)
+	}
+	return id, nil
+}
+
+// writeDown leaves the files of the scratch volume. Each appears whole or not at all, and the one that says who it is comes
+// last: where that is, the others are.
+func writeDown(d handoff.Discover, owner handoff.Owner, id identity.Identity) error {
+	account := handoff.Account{Name: d.User, Home: d.Home, UID: id.UID, GID: id.GID, Groups: id.Groups}
+	passwd, err := account.Passwd()
+	if err != nil {
+		return err
+	}
+	group, err := account.Group()
+	if err != nil {
+		return err
+	}
+	owner.GID = id.GID
+	if err := errors.Join(
+		write(d.Scratch, handoff.PasswdFile, 0o644, passwd),
+		write(d.Scratch, handoff.GroupFile, 0o644, group),
+	); err != nil {
+		return err
+	}
+	if d.Expect == nil {
+		// The notebook container starts as root and needs the program that makes it somebody else.
+		if err := copySelf(d.Scratch); err != nil {
+			return err
+		}
+	}
+	return write(d.Scratch, handoff.EnvFile, 0o644, owner.Env())
+}
+
+func copySelf(scratch string) error {
+	self, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer self.Close() //nolint:errcheck // it is read only
+	return replace(scratch, handoff.Binary, 0o755, func(f *os.File) error {
+		_, err := io.Copy(f, self)
+		return err
+	})
+}
+
+func write(dir, name string, mode fs.FileMode, content []byte) error {
+	return replace(dir, name, mode, func(f *os.File) error {
+		_, err := f.Write(content)
+		return err
+	})
+}
+
+// replace puts a file in its place at once: a reader sees the old one or the new one.
+func replace(dir, name string, mode fs.FileMode, fill func(*os.File) error) error {
+	f, err := os.CreateTemp(dir, "."+name+"-")
+	if err != nil {
+		return err
+	}
+	// CreateTemp's file is its creator's alone. The notebook container reads it as somebody else.
+	err = errors.Join(fill(f), f.Chmod(mode), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, name))
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// asRoot is for tests that give directories to other owners.
+func asRoot(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a home to its owner")
+	}
+}
+
+// home makes a home of an owner's, closed to everybody else.
+func home(t *testing.T, homes, name string, uid, gid int) string {
+	t.Helper()
+	dir := filepath.Join(homes, name)
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	require.NoError(t, os.Chown(dir, uid, gid))
+	return dir
+}
+
+// asks is the init container's command line, as the webhook writes it.
+func asks(homes, scratch, user string, more ...string) []string {
+	return append([]string{"discover", "--user=" + user, "--homes=" + homes, "--scratch=" + scratch, "--home=/home/" + user,
+		"--min-uid=1000", "--min-gid=1000"}, more...)
+}
+
+func TestDiscoverWritesWhoItIs(t *testing.T) {
+	asRoot(t)
+	homes, scratch := t.TempDir(), t.TempDir()
+	home(t, homes, "qiang.guo03", 5003, 6003)
+	require.NoError(t, run(asks(homes, scratch, "qiang.guo03")))
+
+	env := file(t, scratch, "uid-gid.env")
+	assert.Contains(t, env, "USER_UID=5003\nUSER_GID=6003\nUSER_NAME=qiang.guo03\nUSER_HOME_INODE=")
+	assert.Contains(t, file(t, scratch, "passwd"), "\nqiang.guo03:x:5003:6003:qiang.guo03:/home/qiang.guo03:/bin/bash\n")
+	assert.Contains(t, file(t, scratch, "passwd"), "\njovyan:x:1000:100:", "docker-stacks dies without it")
+	assert.Contains(t, file(t, scratch, "group"), "\nqiang.guo03:x:6003:\n")
+
+	for name, mode := range map[string]os.FileMode{"uid-gid.env": 0o644, "passwd": 0o644, "group": 0o644, "jupyter-user-init": 0o755} {
+		info, err := os.Stat(filepath.Join(scratch, name))
+		require.NoError(t, err)
+		assert.Equal(t, mode, info.Mode(), "%s is read by somebody else", name)
+	}
+	entries, err := os.ReadDir(scratch)
+	require.NoError(t, err)
+	assert.Len(t, entries, 4, "nothing half-written is left")
+}
+
+func TestDiscoverAgainReplacesWhatIsThere(t *testing.T) {
+	asRoot(t)
+	homes, scratch := t.TempDir(), t.TempDir()
+	dir := home(t, homes, "alice", 5001, 6001)
+	require.NoError(t, run(asks(homes, scratch, "alice")))
+	require.NoError(t, os.Chown(dir, 5009, 6009))
+	require.NoError(t, run(asks(homes, scratch, "alice")))
+	assert.Contains(t, file(t, scratch, "uid-gid.env"), "USER_UID=5009\n")
+}
+
+func TestDiscoverWithAKnownIdentity(t *testing.T) {
+	asRoot(t)
+	homes, scratch := t.TempDir(), t.TempDir()
+	home(t, homes, "alice", 5001, 6001)
+	// The GID is passwd's, which may be another than the directory's.
+	require.NoError(t, run(asks(homes, scratch, "alice", "--uid=5001", "--gid=6100", "--groups=7001,7002")))
+	assert.Contains(t, file(t, scratch, "uid-gid.env"), "USER_GID=6100\n")
+	assert.Contains(t, file(t, scratch, "group"), "gid7001:x:7001:alice\ngid7002:x:7002:alice\n")
+	assert.NoFileExists(t, filepath.Join(scratch, "jupyter-user-init"), "nobody needs to become anybody")
+}
+
+// TestDiscoverRefuses is every home that nobody may run a notebook on. Nothing is written then, here or on the share.
+func TestDiscoverRefuses(t *testing.T) {
+	asRoot(t)
+	for name, c := range map[string]struct {
+		user  string
+		make  func(t *testing.T, homes string)
+		extra []string
+		want  string
+	}{
+		"li without a home beside alice": {user: "li", want: "li has no home",
+			make: func(t *testing.T, homes string) { home(t, homes, "alice", 5001, 6001) }},
+		"qiang.guo0 beside qiang.guo03 and qiang_guo03": {user: "qiang.guo0", want: "qiang.guo0 has no home",
+			make: func(t *testing.T, homes string) {
+				home(t, homes, "qiang.guo03", 5003, 6003)
+				home(t, homes, "qiang_guo03", 5004, 6004)
+			}},
+		"a missing home": {user: "bob", want: "does not exist on the share", make: func(*testing.T, string) {}},
+		"a file": {user: "bob", want: "is no directory", make: func(t *testing.T, homes string) {
+			require.NoError(t, os.WriteFile(filepath.Join(homes, "bob"), nil, 0o600))
+		}},
+		"a symlink to another's home": {user: "bob", want: "is a symbolic link", make: func(t *testing.T, homes string) {
+			require.NoError(t, os.Symlink(home(t, homes, "alice", 5001, 6001), filepath.Join(homes, "bob")))
+		}},
+		"owned by root":   {user: "bob", want: "UID 0 is under 1000", make: owned(0, 6001)},
+		"owned by nobody": {user: "bob", want: "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map", make: owned(65534, 6001)},
+		"owned by 500":    {user: "bob", want: "UID 500 is under 1000", make: owned(500, 6001)},
+		"of root's group": {user: "bob", want: "GID 0 is under 1000", make: owned(5001, 0)},
+		"of a refused group": {user: "bob", want: "GID 6001 is refused here", make: owned(5001, 6001),
+			extra: []string{"--refused-gids=6001"}},
+		"another owner than at admission": {user: "bob", want: "admitted as UID 5002: the owner has changed since", make: owned(5001, 6001),
+			extra: []string{"--uid=5002", "--gid=6001"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			homes, scratch := t.TempDir(), t.TempDir()
+			c.make(t, homes)
+			before := names(t, homes)
+			err := run(append(asks(homes, scratch, c.user), c.extra...))
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), c.want)
+			assert.NotContains(t, err.Error(), "\n", "one sentence")
+			assert.Empty(t, names(t, scratch), "nothing was written")
+			assert.Equal(t, before, names(t, homes), "nothing was made on the share")
+		})
+	}
+}
+
+func owned(uid, gid int) func(*testing.T, string) {
+	return func(t *testing.T, homes string) { home(t, homes, "bob", uid, gid) }
+}
+
+func TestDiscoverSaysWhatAFullOrReadOnlyScratchVolumeMeans(t *testing.T) {
+	asRoot(t)
+	homes := t.TempDir()
+	home(t, homes, "alice", 5001, 6001)
+	err := run(asks(homes, filepath.Join(t.TempDir(), "missing"), "alice"))
+	assert.ErrorContains(t, err, "the pod's scratch volume")
+}
+
+func TestCommandLinesOfOthersAreRefused(t *testing.T) {
+	for _, args := range [][]string{
+		nil, {"help"}, {"discover"}, {"discover", "--user=../alice"}, {"exec"}, {"exec", "--user=a", "--", "sh"},
+		asks("/h", "/s", "a/../b"), asks("/h", "/s", "."), append(asks("/h", "/s", "a"), "--", "sh"),
+	} {
+		assert.Error(t, run(args), strings.Join(args, " "))
+	}
+}
+
+func file(t *testing.T, dir, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	require.NoError(t, err)
+	return string(data)
+}
+
+func names(t *testing.T, dir string) (found []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, e := range entries {
+		found = append(found, e.Name())
+	}
+	return found
+}
