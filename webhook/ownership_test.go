@@ -167,14 +167,14 @@ func prove(t *testing.T, way golden.Case, r row, how string) {
 	case "refused":
 		assert.NotEmpty(t, d.Refusals)
 	case "replaced", "removed":
-		assert.NotEmpty(t, d.Drift, "a verifier refuses it")
+		assert.NotEmpty(t, d.Drift(), "a verifier refuses it")
 		require.Empty(t, d.Refusals)
 		after, err := inject.Apply(tampered, d.Operations)
 		require.NoError(t, err)
-		assert.Empty(t, way.Decide(after).Drift)
+		assert.Empty(t, way.Decide(after).Drift())
 		assert.False(t, survives(t, after, how), "%s is still there", how)
 	case "kept":
-		assert.Empty(t, d.Drift, "a verifier does not look")
+		assert.Empty(t, d.Drift(), "a verifier does not look")
 		assert.Empty(t, d.Refusals)
 		assert.Empty(t, d.Operations)
 	default:

@@ -119,7 +119,7 @@ func (s *Server) closing(next http.Handler) http.Handler {
 // one that an API server would accept now. It asks the way an API server does, by a handshake.
 func (s *Server) Ready(_ *http.Request) error {
 	if !s.serving.Load() {
-		return errors.New("not serving yet")
+		return errors.New("not serving")
 	}
 	if s.draining.Load() {
 		return errors.New("draining")

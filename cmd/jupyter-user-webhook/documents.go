@@ -80,6 +80,9 @@ func splitYAML(data []byte) (documents []document, err error) {
 	}
 	for _, part := range parts {
 		raw, err := yaml.YAMLToJSONStrict(part.source)
+		if err == nil {
+			err = oneDocument(part.source)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("document %d: %w", len(documents)+1, err)
 		}

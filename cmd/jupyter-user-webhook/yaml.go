@@ -3,11 +3,29 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"maps"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
+
+// oneDocument refuses what goes on behind a document without a --- in between, as a slip of the indentation or a ... does:
+// YAMLToJSONStrict reads to the end of the first and drops the rest.
+func oneDocument(source []byte) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(source))
+	for range 2 {
+		var read yaml.Node
+		if err := decoder.Decode(&read); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+	}
+	return errors.New("there is more behind its end")
+}
 
 // toYAML writes JSON as YAML: keys in alphabetical order and lists as kubectl writes them, and each number with the very
 // digits that it has.

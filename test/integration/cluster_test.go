@@ -152,7 +152,7 @@ func assertSettled(t *testing.T, stored []byte) {
 	assert.True(t, d.Claimed)
 	assert.Empty(t, d.Refusals)
 	assert.Empty(t, d.Operations)
-	assert.Empty(t, d.Drift)
+	assert.Empty(t, d.Drift())
 }
 
 // lines keeps what was logged.

@@ -86,7 +86,7 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 	second := c.Decide(admitted)
 	assert.Empty(t, second.Refusals, "idempotent: what was admitted is not refused")
 	assert.Empty(t, second.Operations, "idempotent: nothing is left to do")
-	assert.Empty(t, second.Drift, "whole: every enforced field is as planned")
+	assert.Empty(t, second.Drift(), "whole: every enforced field is as planned")
 	checkLossless(t, raw, admitted)
 	// A document that is no Pod to the API server never gets here from one; from a fuzzer it does.
 	pod := &corev1.Pod{}

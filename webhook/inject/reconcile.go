@@ -26,9 +26,18 @@ type Outcome struct {
 	Refusals []answer.Answer
 	// Warnings for whoever created the pod.
 	Warnings []string
-	// Drift are the enforced fields that are not as planned. A verifier refuses a pod that has any; what is only
-	// defaulted never drifts.
-	Drift []string
+
+	drift []pointer
+}
+
+// Drift are the enforced fields that are not as planned, in Kubernetes' notation. A verifier refuses a pod that has any;
+// what is only defaulted never drifts.
+func (o Outcome) Drift() []string {
+	fields := make([]string, len(o.drift))
+	for i, at := range o.drift {
+		fields[i] = at.field()
+	}
+	return fields
 }
 
 // Reconcile holds a pod against the plan for it.
@@ -40,7 +49,7 @@ func Reconcile(pod *Pod, plan *Plan) Outcome {
 	out := Outcome{
 		Refusals: append(plan.refusals, c.refusals...),
 		Warnings: append(plan.warnings, c.warnings...),
-		Drift:    c.drift,
+		drift:    c.drift,
 	}
 	if len(out.Refusals) == 0 {
 		out.Operations = c.operations()
@@ -53,7 +62,7 @@ func Reconcile(pod *Pod, plan *Plan) Outcome {
 type changes struct {
 	edits    []edit
 	created  map[pointer]any
-	drift    []string
+	drift    []pointer
 	refusals []answer.Answer
 	warnings []string
 }
@@ -146,7 +155,7 @@ func (c *changes) removeAt(list pointer, indices []int) {
 
 func (c *changes) drifted(o owner, at pointer) {
 	if o == ours {
-		c.drift = append(c.drift, at.field())
+		c.drift = append(c.drift, at)
 	}
 }
 

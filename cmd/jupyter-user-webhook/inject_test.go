@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+const alice = `apiVersion: v1
+kind: Pod
+metadata:
+  name: nb
+  labels:
+    jupyter-user: alice
+spec:
+  containers:
+  - name: nb
+    image: quay.io/jupyter/base-notebook
+`
+
+// aliceAsJSON is the same, in the words of another program.
+const aliceAsJSON = `{"kind":"Pod","apiVersion":"v1","spec":{"containers":[{"image":"quay.io/jupyter/base-notebook","name":"nb"}]},` +
+	`"metadata":{"labels":{"jupyter-user":"alice"},"name":"nb"}}`
+
+func file(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+// read reads YAML or JSON as a cluster does.
+func read(t *testing.T, text string) (object map[string]any) {
+	t.Helper()
+	require.NoError(t, yaml.UnmarshalStrict([]byte(text), &object))
+	return object
+}
+
+func annotations(t *testing.T, text string) map[string]any {
+	t.Helper()
+	return read(t, text)["metadata"].(map[string]any)["annotations"].(map[string]any)
+}
+
+func TestInjectFromAFileAndFromStandardInput(t *testing.T) {
+	fromFile := command(t, "", "inject", "-f", file(t, "pod.yaml", alice))
+	assert.Zero(t, fromFile.status)
+	assert.Empty(t, fromFile.errs)
+	assert.Equal(t, "alice", annotations(t, fromFile.out)["jupyter-user.io/user"])
+	assert.Equal(t, "AtStart", annotations(t, fromFile.out)["jupyter-user.io/way"])
+
+	assert.Equal(t, fromFile, command(t, alice, "inject", "-f", "-"))
+	assert.Equal(t, fromFile, command(t, alice, "inject", "--filename=-", "-o", "yaml"))
+	assert.Equal(t, fromFile, command(t, aliceAsJSON, "inject", "-f", "-"), "the language it was written in does not matter")
+	assert.Equal(t, fromFile, command(t, fromFile.out, "inject", "-f", "-"), "injected twice is injected once")
+}
+
+// TestEveryOutputIsTheSamePod: what differs is how it is written.
+func TestEveryOutputIsTheSamePod(t *testing.T) {
+	for name, input := range map[string]string{"YAML": alice, "JSON": aliceAsJSON} {
+		t.Run(name, func(t *testing.T) {
+			asYAML := command(t, input, "inject", "-f", "-", "-o", "yaml")
+			asJSON := command(t, input, "inject", "-f", "-", "-o", "json")
+			asPatch := command(t, input, "inject", "-f", "-", "-o", "patch")
+			assert.Equal(t, [3]int{}, [3]int{asYAML.status, asJSON.status, asPatch.status})
+			assert.True(t, json.Valid([]byte(asJSON.out)))
+			assert.Equal(t, read(t, asYAML.out), read(t, asJSON.out))
+
+			patch, err := jsonpatch.DecodePatch([]byte(asPatch.out))
+			require.NoError(t, err)
+			submitted, err := yaml.YAMLToJSON([]byte(input))
+			require.NoError(t, err)
+			admitted, err := patch.Apply(submitted)
+			require.NoError(t, err)
+			assert.Equal(t, read(t, asYAML.out), read(t, string(admitted)))
+		})
+	}
+}
+
+func TestTheDiffSaysWhatIsNew(t *testing.T) {
+	got := command(t, alice, "inject", "-f", "-", "-o", "diff")
+	assert.Zero(t, got.status)
+	assert.True(t, strings.HasPrefix(got.out, "--- pod/nb as submitted\n+++ pod/nb as admitted\n@@ -1,"), got.out)
+	assert.Contains(t, got.out, "\n+    jupyter-user.io/user: alice\n")
+	assert.Contains(t, got.out, "\n   name: nb\n")
+	for line := range strings.Lines(strings.SplitN(got.out, "\n", 3)[2]) {
+		assert.Contains(t, " +@", line[:1], "nothing of this pod is taken away: %s", line)
+	}
+	assert.NotContains(t, got.out, "\x1b", "this is no terminal")
+
+	unchanged := command(t, strings.Replace(alice, "jupyter-user", "app", 1), "inject", "-f", "-", "-o", "diff")
+	assert.Equal(t, outcome{}, unchanged)
+}
+
+func TestIdentity(t *testing.T) {
+	got := command(t, alice, "inject", "-f", "-", "--identity", "5001:6001:7001,7002")
+	assert.Zero(t, got.status, got.errs)
+	assert.Equal(t, "AtAdmission", annotations(t, got.out)["jupyter-user.io/way"])
+	assert.Equal(t, "5001:6001:7001,7002", annotations(t, got.out)["jupyter-user.io/identity"])
+
+	for _, bad := range []string{"5001", "alice:users", "5001:6001:", "05001:6001", "-1:6001", "2147483648:6001"} {
+		t.Run(bad, func(t *testing.T) {
+			got := command(t, alice, "inject", "-f", "-", "--identity="+bad)
+			assert.Equal(t, 2, got.status)
+			assert.Empty(t, got.out)
+			assert.Regexp(t, `\AError: --identity: .*\n\z`, got.errs)
+		})
+	}
+	root := command(t, alice, "inject", "-f", "-", "--identity", "0:0")
+	assert.Equal(t, 1, root.status, "who writes a number that is one is told by the webhook")
+	assert.Contains(t, root.errs, "pod/nb is denied (IdentityRefused): the user alice cannot run a notebook: UID 0 is under 1000")
+}
+
+func TestRestricted(t *testing.T) {
+	got := command(t, alice, "inject", "-f", "-", "--restricted")
+	assert.Equal(t, 1, got.status)
+	assert.Empty(t, got.out)
+	assert.Contains(t, got.errs, "namespace default enforces the Pod Security Standard restricted")
+
+	got = command(t, alice, "inject", "-f", "-", "--restricted", "-n", "science")
+	assert.Contains(t, got.errs, "namespace science enforces", "as kubectl -n says it")
+
+	inScience := strings.Replace(alice, "  name: nb\n", "  name: nb\n  namespace: physics\n", 1)
+	got = command(t, inScience, "inject", "-f", "-", "--restricted")
+	assert.Contains(t, got.errs, "namespace physics enforces", "as the pod says it")
+
+	got = command(t, alice, "inject", "-f", "-", "--restricted", "--identity", "5001:6001")
+	assert.Zero(t, got.status, got.errs)
+}
+
+func TestConfig(t *testing.T) {
+	const head = "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"
+	good := file(t, "config.yaml", head+"share:\n  claimName: our-share\n")
+	got := command(t, alice, "inject", "-f", "-", "--config", good)
+	assert.Zero(t, got.status, got.errs)
+	assert.Contains(t, got.out, "claimName: our-share\n")
+
+	for name, c := range map[string]struct{ path, says string }{
+		"missing":           {filepath.Join(t.TempDir(), "none.yaml"), "read the configuration: open "},
+		"a directory":       {t.TempDir(), "is a directory"},
+		"an unknown key":    {file(t, "c.yaml", head+"shares: {}\n"), "shares"},
+		"an invalid value":  {file(t, "c.yaml", head+"user:\n  maxLength: 33\n"), "user.maxLength"},
+		"of another kind":   {file(t, "c.yaml", alice), "jupyter-user.io/v1alpha1"},
+		"no YAML":           {file(t, "c.yaml", "{"), "c.yaml"},
+		"empty":             {file(t, "c.yaml", ""), "c.yaml"},
+		"larger than a map": {file(t, "c.yaml", head+strings.Repeat("# x\n", 1<<20)), "c.yaml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := command(t, alice, "inject", "-f", "-", "--config", c.path)
+			assert.Equal(t, 2, got.status)
+			assert.Empty(t, got.out)
+			assert.True(t, strings.HasPrefix(got.errs, "Error: "), got.errs)
+			assert.Contains(t, got.errs, c.says)
+		})
+	}
+}
+
+// TestDenied: nothing on standard output, and the sentence that a cluster would give.
+func TestDenied(t *testing.T) {
+	two := `apiVersion: v1
+kind: Pod
+metadata:
+  generateName: nb-
+  labels: {jupyter-user: root, hub.jupyter.org/username: x}
+  annotations: {hub.jupyter.org/username: eve@evil.example}
+spec: {containers: [{name: nb}]}
+`
+	for name, pod := range map[string]string{
+		"one reason":     strings.Replace(alice, ": alice", ": root", 1),
+		"two reasons":    two,
+		"a broken pod":   strings.Replace(alice, "containers:", "containers: {}\n  volumes:", 1),
+		"a pod of lists": "apiVersion: v1\nkind: Pod\nmetadata: []\n",
+	} {
+		for _, output := range []string{"yaml", "json", "patch", "diff"} {
+			t.Run(name+" as "+output, func(t *testing.T) {
+				raw, err := yaml.YAMLToJSON([]byte(pod))
+				require.NoError(t, err)
+				d := webhook.New(config.Default(), nil).Decide(context.Background(), webhook.Review{Pod: raw, Namespace: "default"})
+				require.NotEmpty(t, d.Refusals)
+
+				got := command(t, pod, "inject", "-f", "-", "-o", output)
+				assert.Equal(t, 1, got.status)
+				assert.Empty(t, got.out)
+				assert.True(t, strings.HasSuffix(got.errs, " is denied ("+string(d.Refusals[0].Reason)+"): "+answer.Join(d.Refusals)+"\n"), got.errs)
+			})
+		}
+	}
+	got := command(t, two, "inject", "-f", "-")
+	assert.True(t, strings.HasPrefix(got.errs, "pod/nb-* is denied (NameReserved): 2 things stand against it:\n- metadata.labels"), got.errs)
+}
+
+// TestOneDeniedOfSeveral: who pipes the output into kubectl gets all pods or none, and hears of each.
+func TestOneDeniedOfSeveral(t *testing.T) {
+	denied := func(name string) string {
+		return strings.NewReplacer("name: nb\n  labels", "name: "+name+"\n  labels", ": alice", ": root").Replace(alice)
+	}
+	got := command(t, alice+"---\n"+denied("first")+"---\n"+alice+"---\n"+denied("second"), "inject", "-f", "-")
+	assert.Equal(t, 1, got.status)
+	assert.Empty(t, got.out)
+	assert.Equal(t, 2, strings.Count(got.errs, "is denied"))
+	assert.Contains(t, got.errs, "pod/first is denied (NameReserved): ")
+	assert.Contains(t, got.errs, "pod/second is denied (NameReserved): ")
+}
+
+func TestWarningsAreOnStandardError(t *testing.T) {
+	got := command(t, alice+"  securityContext: {fsGroup: 100}\n  volumes: [{name: own, emptyDir: {}}]\n", "inject", "-f", "-")
+	assert.Zero(t, got.status)
+	assert.Regexp(t, `\AWarning: fsGroup 100 is taken off.* own: .*\n\z`, got.errs)
+	assert.NotContains(t, got.out, "Warning")
+}
+
+func TestWhatCannotBeRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		in   string
+		args []string
+		says string
+	}{
+		"a missing file":    {"", []string{"-f", filepath.Join(t.TempDir(), "none.yaml")}, "none.yaml: no such file or directory"},
+		"a directory":       {"", []string{"-f", t.TempDir()}, "is a directory"},
+		"an unknown output": {alice, []string{"-f", "-", "-o", "xml"}, `-o "xml" is none of yaml, json, patch, diff`},
+		"an empty output":   {alice, []string{"-f", "-", "-o", ""}, `-o "" is none of yaml, json, patch, diff`},
+		"no YAML":           {alice + "---\n  a: b\n c: d\n", []string{"-f", "-"}, "read -: document 2: "},
+		"a key twice":       {alice + "kind: Pod\n", []string{"-f", "-"}, "read -: document 1: "},
+		"no JSON":           {aliceAsJSON + "{", []string{"-f", "-"}, "read -: document 2: unexpected EOF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := command(t, c.in, append([]string{"inject"}, c.args...)...)
+			assert.Equal(t, 2, got.status)
+			assert.Empty(t, got.out)
+			assert.True(t, strings.HasPrefix(got.errs, "Error: "), got.errs)
+			assert.Contains(t, got.errs, c.says)
+		})
+	}
+}
+
+// TestAPodCannotSteerTheTerminal: somebody looks at what somebody else has sent.
+func TestAPodCannotSteerTheTerminal(t *testing.T) {
+	evil := strings.Replace(alice, "name: nb\n  labels", `name: "nb\e]0;owned\a\n"`+"\n  labels", 1)
+	for _, in := range []string{evil, strings.Replace(evil, ": alice", ": root", 1)} {
+		for _, output := range []string{"yaml", "json", "patch", "diff"} {
+			got := command(t, in, "inject", "-f", "-", "-o", output)
+			assert.NotRegexp(t, `[\x00-\x09\x0b-\x1f\x7f]`, got.out+got.errs)
+		}
+	}
+}
