@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
@@ -70,6 +71,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 		return err
 	}
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	counted, err := webhook.NewMetrics(registry)
 	if err != nil {
 		return err
@@ -93,7 +95,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	// Once, what this process is and does. Nothing in a configuration is a secret: Validate sees to it.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
-	// Ours, and controller-runtime's own: the Go runtime, the process, the certificate.
+	// Ours, and those that controller-runtime keeps for the whole process: of its handler and of the certificate.
 	all := prometheus.Gatherers{registry, metrics.Registry}
 	return runTogether(ctx, server.Run, files.Watch, observe(plain, server.Ready, all, log))
 }

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+// journal is what a process has said so far.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// lines with this message.
+func (j *journal) lines(t *testing.T, message string) (lines []map[string]any) {
+	t.Helper()
+	for text := range strings.Lines(j.String()) {
+		line := map[string]any{}
+		require.NoError(t, json.Unmarshal([]byte(text), &line), "each line is JSON: %s", text)
+		if line["msg"] == message {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// process is a serve that runs, on ports that its log has told.
+type process struct {
+	*journal
+	reviews, http string
+	client        *http.Client
+	pair          pki.Pair
+	certs         string
+}
+
+func (p *process) untilServing(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return strings.Contains(p.String(), `"msg":"serving"`) && strings.HasSuffix(p.String(), "\n")
+	}, 20*time.Second, 5*time.Millisecond, p.String())
+	said := p.lines(t, "serving")[0]
+	p.reviews, p.http = "https://"+said["reviews"].(string), "http://"+said["http"].(string)
+	require.Eventually(t, func() bool {
+		response, err := p.client.Get(p.http + "/readyz")
+		return err == nil && response.Body.Close() == nil && response.StatusCode == 200
+	}, 10*time.Second, 5*time.Millisecond)
+}
+
+func prepare(t *testing.T) *process {
+	t.Helper()
+	p := &process{journal: &journal{}, pair: pki.Make(t, time.Hour), certs: t.TempDir()}
+	p.pair.Write(t, p.certs)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: p.pair.Roots()}}
+	t.Cleanup(transport.CloseIdleConnections)
+	p.client = &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	return p
+}
+
+func (p *process) args(more ...string) []string {
+	return append([]string{"serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--drain=0s", "--cert-dir=" + p.certs}, more...)
+}
+
+// serve runs the command in this process until stop is called, which answers the exit status.
+func serve(t *testing.T, more ...string) (p *process, stop func() int) {
+	t.Helper()
+	p = prepare(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, p.args(more...), nil, io.Discard, p) }()
+	stop = sync.OnceValue(func() int {
+		cancel()
+		return <-ended
+	})
+	t.Cleanup(func() { stop() })
+	p.untilServing(t)
+	return p, stop
+}
+
+func (p *process) get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	response, err := p.client.Get(url)
+	require.NoError(t, err)
+	defer response.Body.Close() //nolint:errcheck // it is read whole
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(text)
+}
+
+const review = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-1","kind":{"version":"v1","kind":"Pod"},` +
+	`"operation":"CREATE","namespace":"science","name":"nb","object":` + aliceAsJSON + `}}`
+
+func (p *process) admit(t *testing.T) string {
+	t.Helper()
+	response, err := p.client.Post(p.reviews+"/mutate", "application/json", strings.NewReader(review))
+	require.NoError(t, err)
+	defer response.Body.Close() //nolint:errcheck // it is read whole
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return string(body)
+}
+
+func TestServe(t *testing.T) {
+	p, stop := serve(t)
+
+	status, body := p.get(t, p.http+"/healthz")
+	assert.Equal(t, 200, status)
+	assert.Equal(t, "ok\n", body)
+	status, body = p.get(t, p.http+"/readyz")
+	assert.Equal(t, 200, status)
+	assert.Equal(t, "ok\n", body)
+
+	assert.Contains(t, p.admit(t), `"uid":"u-1","allowed":true`)
+	assert.Len(t, p.lines(t, "admission"), 1)
+
+	status, body = p.get(t, p.http+"/metrics")
+	assert.Equal(t, 200, status)
+	assert.Contains(t, body, `jupyter_user_admissions_total{outcome="injected",reason="",way="AtStart"} 1`+"\n")
+	assert.Contains(t, body, "controller_runtime_webhook_latency_seconds", "and what controller-runtime counts")
+	assert.Contains(t, body, "go_goroutines")
+
+	for _, url := range []string{p.http + "/mutate", p.http + "/", p.reviews + "/metrics", p.reviews + "/healthz", p.reviews + "/"} {
+		status, _ = p.get(t, url)
+		assert.Equal(t, 404, status, "%s is not served there", url)
+	}
+	assert.Zero(t, stop(), p.String())
+	assert.Len(t, p.lines(t, "draining"), 1)
+}
+
+// TestTheConfigurationIsLoggedOnce: what this process does, in numbers that a person reads.
+func TestTheConfigurationIsLoggedOnce(t *testing.T) {
+	config := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nshare:\n  claimName: our-share\n"+
+		"notebook:\n  resources:\n    limits:\n      memory: 3.5Gi\n")
+	p, stop := serve(t, "--config="+config)
+	p.admit(t)
+	p.admit(t)
+	assert.Zero(t, stop())
+
+	lines := p.lines(t, "serving")
+	require.Len(t, lines, 1)
+	assert.Equal(t, "dev", lines[0]["version"])
+	assert.Regexp(t, `\A[0-9a-f]{12}\z`, lines[0]["generation"])
+	logged := lines[0]["configuration"].(map[string]any)
+	assert.Equal(t, "our-share", logged["share"].(map[string]any)["claimName"], "the configured value")
+	assert.Equal(t, "hpc-shared-volume", logged["share"].(map[string]any)["volumeName"], "beside the default")
+	assert.Equal(t, "16Mi", logged["scratch"].(map[string]any)["sizeLimit"])
+	assert.Equal(t, map[string]any{"memory": "3584Mi"}, logged["notebook"].(map[string]any)["resources"].(map[string]any)["limits"])
+	assert.Equal(t, 1, strings.Count(p.String(), "our-share"), "once, whatever is admitted")
+
+	admitted := annotations(t, command(t, alice, "inject", "-f", "-", "--config", config).out)
+	assert.Equal(t, lines[0]["generation"], admitted["jupyter-user.io/config"], "pods bear the generation that the log tells")
+}
+
+func TestTwoServersInOneProcess(t *testing.T) {
+	first, stopFirst := serve(t)
+	second, stopSecond := serve(t)
+	first.admit(t)
+	_, body := second.get(t, second.http+"/metrics")
+	assert.Contains(t, body, `jupyter_user_admissions_total{outcome="injected",reason="",way="AtStart"} 0`+"\n", "each counts its own")
+	assert.Zero(t, stopFirst())
+	assert.Zero(t, stopSecond())
+}
+
+func TestANewCertificateIsServed(t *testing.T) {
+	p, stop := serve(t)
+	next := pki.Make(t, time.Hour)
+	next.Write(t, p.certs)
+	require.Eventually(t, func() bool {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(p.reviews, "https://"), &tls.Config{RootCAs: next.Roots()})
+		return err == nil && conn.Close() == nil
+	}, 20*time.Second, 10*time.Millisecond)
+	assert.Zero(t, stop())
+}
+
+func TestNotReadyWithAnExpiredCertificate(t *testing.T) {
+	p, stop := serve(t)
+	pki.Make(t, -time.Minute).Write(t, p.certs)
+	require.Eventually(t, func() bool {
+		status, _ := p.get(t, p.http+"/readyz")
+		return status == 503
+	}, 20*time.Second, 10*time.Millisecond)
+	_, body := p.get(t, p.http+"/readyz")
+	assert.Contains(t, body, "the serving certificate is valid from ")
+	status, _ := p.get(t, p.http+"/healthz")
+	assert.Equal(t, 200, status, "a restart would not help")
+	assert.Zero(t, stop())
+}
+
+func TestServeSaysWhatIsWrong(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close() //nolint:errcheck // it is nobody's
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"no certificate":        {[]string{"--cert-dir=" + t.TempDir()}, "Error: read the serving certificate (tls.crt and tls.key in "},
+		"a log level":           {[]string{"--log-level=loud"}, `Error: --log-level "loud" is none of debug, info, warn, error`},
+		"a log level of slog's": {[]string{"--log-level=debug-4"}, `Error: --log-level "debug-4" is none of`},
+		"no configuration":      {[]string{"--config=" + filepath.Join(t.TempDir(), "x")}, "Error: read the configuration: open "},
+		"a bad configuration":   {[]string{"--config=" + file(t, "c.yaml", "kind: x\n")}, "Error: the configuration "},
+		"a port that is taken":  {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
+		"its other port taken":  {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
+		"no address":            {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := command(t, "", prepare(t).args(c.args...)...)
+			assert.Equal(t, 2, got.status)
+			assert.Empty(t, got.out)
+			last := got.errs[strings.LastIndex(strings.TrimSuffix(got.errs, "\n"), "\n")+1:]
+			if !strings.Contains(got.errs, "the configuration") {
+				assert.True(t, strings.HasPrefix(last, c.says), got.errs)
+			}
+			assert.Contains(t, got.errs, c.says)
+			assert.NotContains(t, got.errs, `"msg":"serving"`)
+		})
+	}
+}
+
+// TestAProcessEndsWell runs the program itself: SIGTERM and Ctrl-C make it not ready, then it serves for as long as it is
+// told, and then it ends with status 0.
+func TestAProcessEndsWell(t *testing.T) {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			p := prepare(t)
+			self, err := os.Executable()
+			require.NoError(t, err)
+			program := exec.Command(self, p.args("--drain=1s")...)
+			program.Env = append(os.Environ(), "BE_JUPYTER_USER_WEBHOOK=1")
+			program.Stderr = p
+			require.NoError(t, program.Start())
+			ended := make(chan error, 1)
+			go func() { ended <- program.Wait() }()
+			t.Cleanup(func() { _ = program.Process.Kill() })
+			p.untilServing(t)
+
+			require.NoError(t, program.Process.Signal(signal))
+			require.Eventually(t, func() bool {
+				status, body := p.get(t, p.http+"/readyz")
+				return status == 503 && body == "draining\n"
+			}, 5*time.Second, time.Millisecond)
+			assert.Contains(t, p.admit(t), `"allowed":true`)
+			select {
+			case err := <-ended:
+				assert.NoError(t, err, p.String())
+			case <-time.After(20 * time.Second):
+				t.Error("it has not ended")
+			}
+		})
+	}
+}
