@@ -39,6 +39,12 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
+func (j *journal) forget() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.text.Reset()
+}
+
 // lines are the log's, of one message where one is given.
 func (j *journal) lines(t *testing.T, message string) (lines []map[string]any) {
 	t.Helper()
@@ -59,7 +65,7 @@ type edge struct {
 	registry *prometheus.Registry
 }
 
-func newEdge(t *testing.T, identities webhook.Identities) *edge {
+func newEdge(t testing.TB, identities webhook.Identities) *edge {
 	t.Helper()
 	e := &edge{log: &journal{}, registry: prometheus.NewRegistry()}
 	metrics, err := webhook.NewMetrics(e.registry)

@@ -97,7 +97,7 @@ func TestASlowSourceIsNotWaitedFor(t *testing.T) {
 	}))
 	began := time.Now()
 	_, r := e.post(t, "/mutate", review(notebook))
-	assert.Less(t, time.Since(began), time.Second)
+	assert.Less(t, time.Since(began), 3*time.Second, "when KubeSpawner's client gives up")
 	assert.Equal(t, 503, r.Response.Status.Code)
 }
 
@@ -128,8 +128,7 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	broken := true
 	e := newEdge(t, found(func(context.Context, user.Name) (*identity.Identity, error) {
 		if broken {
-			var nothing map[string]int
-			nothing["x"] = 1
+			panic(errors.New("the share fell off"))
 		}
 		return nil, nil
 	}))
@@ -140,7 +139,7 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	assert.Equal(t, 500, r.Response.Status.Code)
 	assert.Equal(t, "InternalError", r.Response.Status.Reason)
 	assert.Contains(t, r.Response.Status.Message, uid, "by which the admin finds it")
-	assert.NotContains(t, r.Response.Status.Message, "nil map")
+	assert.NotContains(t, r.Response.Status.Message, "the share fell off")
 
 	require.Len(t, e.log.lines(t, "admission"), 1)
 	assert.Equal(t, "fault", e.log.lines(t, "admission")[0]["outcome"])
@@ -148,7 +147,7 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	require.Len(t, panics, 1)
 	assert.Equal(t, "ERROR", panics[0]["level"])
 	assert.Equal(t, uid, panics[0]["uid"])
-	assert.Contains(t, panics[0]["fault"], "nil map")
+	assert.Contains(t, panics[0]["fault"], "the share fell off")
 	assert.Contains(t, panics[0]["stack"], "identities_test.go")
 
 	broken = false

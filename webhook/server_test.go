@@ -83,7 +83,7 @@ func (r *running) client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
 }
 
-func (r *running) url(path string) string { return "https://" + r.address + path }
+func (r *running) mutate() string { return "https://" + r.address + "/mutate" }
 
 func TestReadyIsTrueOnlyWhileItServes(t *testing.T) {
 	r, _ := listening(t, http.NotFoundHandler(), time.Second)
@@ -141,7 +141,7 @@ func TestAReviewOverTLS(t *testing.T) {
 	r := start(t, newEdge(t, nil), 0)
 	client := r.client(t)
 	for range 3 {
-		response, err := client.Post(r.url("/mutate"), "application/json", strings.NewReader(review(notebook)))
+		response, err := client.Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
 		require.NoError(t, err)
 		assert.Equal(t, "HTTP/1.1", response.Proto)
 		assert.False(t, response.Close, "the connection is kept")
@@ -204,14 +204,14 @@ func TestTooLargeOverTheWire(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := r.client(t)
-			response, err := client.Post(r.url("/mutate"), "application/json", body)
+			response, err := client.Post(r.mutate(), "application/json", body)
 			require.NoError(t, err)
 			answer := read(t, response)
 			assert.Equal(t, 413, answer.Response.Status.Code)
 			assert.Equal(t, uid, answer.Response.UID)
 			assert.NoError(t, response.Body.Close())
 
-			response, err = client.Post(r.url("/mutate"), "application/json", strings.NewReader(review(notebook)))
+			response, err = client.Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
 			require.NoError(t, err)
 			assert.True(t, read(t, response).Response.Allowed)
 			assert.NoError(t, response.Body.Close())
@@ -221,7 +221,7 @@ func TestTooLargeOverTheWire(t *testing.T) {
 
 func TestLongHeadersAreRefused(t *testing.T) {
 	r := start(t, newEdge(t, nil), 0)
-	req, err := http.NewRequest(http.MethodPost, r.url("/mutate"), strings.NewReader(review(notebook)))
+	req, err := http.NewRequest(http.MethodPost, r.mutate(), strings.NewReader(review(notebook)))
 	require.NoError(t, err)
 	req.Header.Set("X-Long", strings.Repeat("x", 128<<10))
 	response, err := r.client(t).Do(req)

@@ -38,7 +38,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 			r := start(t, h, 2*time.Second)
 			client := r.client(t)
 			ask := func(hold string) (closes bool, err error) {
-				req, err := http.NewRequest(http.MethodPost, r.url("/mutate"), strings.NewReader(review(notebook)))
+				req, err := http.NewRequest(http.MethodPost, r.mutate(), strings.NewReader(review(notebook)))
 				if err != nil {
 					return false, err
 				}
@@ -107,8 +107,8 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 				return err != nil
 			}, 10*time.Second, 10*time.Millisecond)
 			select {
-			case <-r.ended:
-				t.Error("the server has gone before its last answer")
+			case err := <-r.ended:
+				t.Errorf("the server has gone before its last answer: %v", err)
 			default:
 			}
 			close(h.release)
@@ -134,7 +134,7 @@ func TestAnIdleConnectionIsAnsweredOnceMore(t *testing.T) {
 	r := start(t, newEdge(t, nil), time.Second)
 	client := r.client(t)
 	ask := func() *http.Response {
-		response, err := client.Post(r.url("/mutate"), "application/json", strings.NewReader(review(notebook)))
+		response, err := client.Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
 		require.NoError(t, err)
 		assert.True(t, read(t, response).Response.Allowed)
 		require.NoError(t, response.Body.Close())

@@ -143,7 +143,7 @@ func startImpatient(t *testing.T, patience time.Duration) (address string, clien
 	go func() { ended <- s.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		<-ended
+		assert.NoError(t, <-ended)
 	})
 	return listener.Addr().String(), &tls.Config{RootCAs: pair.Roots()}
 }

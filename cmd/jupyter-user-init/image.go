@@ -38,8 +38,8 @@ var families = []family{
 	},
 }
 
-var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it starts " +
-	"cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts")
+var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it " +
+	"starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts")
 
 // command is what to run: what the pod asks for, or what the image would by itself.
 func command(e handoff.Exec) ([]string, error) {

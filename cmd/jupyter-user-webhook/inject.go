@@ -106,7 +106,8 @@ func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document
 }
 
 // inject decides about one pod, and tells what a person would be told by kubectl.
-func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, pod *podDocument, errs io.Writer) ([]answer.Answer, error) {
+func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, pod *podDocument, errs io.Writer,
+) ([]answer.Answer, error) {
 	d := w.Decide(ctx, webhook.Review{Pod: pod.raw, Namespace: o.namespaceOf(pod), Restricted: o.restricted})
 	for _, warning := range d.Warnings {
 		_, _ = fmt.Fprintf(errs, "Warning: %s\n", warning)

@@ -120,7 +120,8 @@ func writeDiff(out *bytes.Buffer, documents []document) error {
 			}
 			// Line by line: the library's own choice splits lines, and marks ones as changed that are not.
 			edits := udiff.Lines(string(before), string(after))
-			diff, err := udiff.ToUnified(p.title()+" as submitted", p.title()+" as admitted", string(before), edits, udiff.DefaultContextLines)
+			diff, err := udiff.ToUnified(p.title()+" as submitted", p.title()+" as admitted", string(before), edits,
+				udiff.DefaultContextLines)
 			if err != nil {
 				return err
 			}

@@ -51,8 +51,8 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.listen, "listen", ":9443", "address to serve reviews on, over TLS")
 	f.StringVar(&o.httpListen, "http-listen", ":8080", "address to serve /healthz, /readyz and /metrics on, without TLS")
 	f.StringVar(&o.certDir, "cert-dir", "/certs", "directory with tls.crt and tls.key, read anew when they change")
-	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no API server "+
-		"sends reviews here")
+	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no API "+
+		"server sends reviews here")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }

@@ -72,7 +72,7 @@ func (p *process) untilServing(t *testing.T) {
 	p.reviews, p.http = "https://"+said["reviews"].(string), "http://"+said["http"].(string)
 	require.Eventually(t, func() bool {
 		response, err := p.client.Get(p.http + "/readyz")
-		return err == nil && response.Body.Close() == nil && response.StatusCode == 200
+		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
 	}, 10*time.Second, 5*time.Millisecond)
 }
 

@@ -57,7 +57,7 @@ func resourceNameFault(name corev1.ResourceName) string {
 	switch {
 	case overcommitted(name):
 		return ""
-	case len(content.IsQualifiedName(string(name))) > 0, strings.HasPrefix(string(name), "requests."):
+	case len(content.IsLabelKey(string(name))) > 0, strings.HasPrefix(string(name), "requests."):
 	case strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) && !extended:
 		return ""
 	case extended && domain != "kubernetes.io" && !strings.HasSuffix(domain, ".kubernetes.io"):

@@ -1,0 +1,41 @@
+package webhook_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// FuzzReview holds the edge to this, whatever is posted: an answer in protocol, one line in the log, no fault of ours, and
+// no patch for what is refused.
+func FuzzReview(f *testing.F) {
+	for _, seed := range []string{
+		review(notebook), review(pod("", oneContainer)), "null", "[]", "", "{}", "{", notebook, pod("", oneContainer),
+		strings.Replace(review(notebook), "CREATE", "DELETE", 1), reviewOf("CREATE", "binding", `{"kind":"Binding"}`, `{}`),
+		pod(forQiang+`,"annotations":{"hub.jupyter.org/username":"x","jupyter-user.io/probes":"on"}`, oneContainer),
+		pod(forQiang, `"initContainers":[{"name":"jupyter-user-init"}],"containers":[{"name":"nb","env":[{"name":"HOME"}],"volumeMounts":[
+			{"name":"uid-gid-config","mountPath":"/config"}],"command":["/config/jupyter-user-init","exec","--user=a","--"]}]`),
+		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":5}}`, "kind: AdmissionReview", "k8s\x00", "{\"a\":\"\xff\"}",
+	} {
+		f.Add(seed)
+	}
+	e := newEdge(f, nil)
+	f.Fuzz(func(t *testing.T, body string) {
+		for _, body := range []string{body, review(body)} {
+			before := len(e.log.String())
+			status, r := e.post(t, "/mutate", body)
+			assert.Equal(t, 200, status)
+			assert.Equal(t, 1, strings.Count(e.log.String()[before:], "\n"), "one line in the log")
+			if r.Response.Allowed {
+				assert.Equal(t, r.Response.Patch != "", r.Response.PatchType == "JSONPatch")
+				continue
+			}
+			assert.True(t, slices.Contains([]int{400, 403, 413, 422}, r.Response.Status.Code), "code %d", r.Response.Status.Code)
+			assert.NotEmpty(t, r.Response.Status.Message)
+			assert.Empty(t, r.Response.Patch)
+		}
+		e.log.forget()
+	})
+}
