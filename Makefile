@@ -18,7 +18,7 @@ demo: build ## run a control plane on this machine and see a labelled Pod become
 .PHONY: test
 test: control-plane ## unit, golden, property and integration tests, and each fuzz target for a moment
 	go test ./...
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=5000x
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
 
 .PHONY: race
 race: control-plane ## the tests with Go's race detector, which needs a C compiler

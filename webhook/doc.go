@@ -27,6 +27,7 @@
 //	spec.securityContext.supplementalGroupsPolicy                  | ours               | replaced
 //	spec.securityContext.fsGroup                                   | ours               | removed
 //	spec.securityContext.runAsUser                                 | the pod's          | kept
+//	spec.imagePullSecrets                                          | the pod's          | kept
 //	spec.initContainers order                                      | ours               | replaced
 //	init.image                                                     | ours               | replaced
 //	init.imagePullPolicy                                           | the pod's          | kept
@@ -36,6 +37,7 @@
 //	init.envFrom                                                   | ours               | removed
 //	init.workingDir                                                | ours               | removed
 //	init.restartPolicy                                             | ours               | removed
+//	init.restartPolicyRules                                        | ours               | removed
 //	init.resources                                                 | the pod's          | kept
 //	init.volumeMounts                                              | ours               | replaced
 //	init.volumeMounts below /var/run/secrets                       | the pod's          | kept
@@ -78,7 +80,12 @@
 //	notebook.readinessProbe                                        | the pod's          | kept
 //	notebook.livenessProbe                                         | the pod's          | kept
 //	notebook.livenessProbe.exec.command                            | ours at start      | replaced
+//	notebook.startupProbe.exec.command                             | ours at start      | replaced
+//	notebook.readinessProbe.exec.command                           | ours at start      | replaced
+//	notebook.lifecycle.postStart.exec.command                      | ours at start      | replaced
 //	notebook.lifecycle.preStop.exec.command                        | ours at start      | replaced
+//	notebook.terminationMessagePath at a path of ours              | ours               | refused
+//	notebook.terminationMessagePath elsewhere                      | the pod's          | kept
 //	notebook.securityContext.runAsUser                             | ours               | replaced
 //	notebook.securityContext.runAsGroup                            | ours               | replaced
 //	notebook.securityContext.runAsNonRoot                          | ours               | replaced

@@ -134,6 +134,13 @@ func TestExecRefuses(t *testing.T) {
 	}
 }
 
+func TestExecOfNothing(t *testing.T) {
+	p := newPod(t)
+	out, err := p.exec(t, []string{path}, nil)
+	require.Error(t, err)
+	assert.Equal(t, "jupyter-user-init: there is nothing to run behind the --\n", out)
+}
+
 func TestExecOfWhatIsNotThere(t *testing.T) {
 	p := newPod(t)
 	out, err := p.exec(t, []string{path}, nil, "no-such-program")

@@ -44,6 +44,9 @@ var errNothingToRun = errors.New("this image is of no family that is known (dock
 // command is what to run: what the pod asks for, or what the image would by itself.
 func command(e handoff.Exec) ([]string, error) {
 	if e.Image == nil {
+		if len(e.Argv) == 0 {
+			return nil, errors.New("there is nothing to run behind the --")
+		}
 		return e.Argv, nil
 	}
 	entrypoint, cmd := e.Image.Entrypoint, e.Image.Command

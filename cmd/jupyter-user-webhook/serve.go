@@ -66,6 +66,10 @@ func (o serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Identity.Way == config.WayAtAdmission {
+		return errors.New("the configuration says identity.way: AtAdmission, and this version has no source of identities " +
+			"yet, so it would refuse every pod: leave it at Auto")
+	}
 	files, err := certs.FromDirectory(o.certDir)
 	if err != nil {
 		return err
@@ -92,7 +96,8 @@ func (o serveOptions) serve(ctx context.Context) error {
 		_ = reviews.Close()
 		return fmt.Errorf("listen for health and metrics: %w", err)
 	}
-	// Once, what this process is and does. Nothing in a configuration is a secret: Validate sees to it.
+	// Once, what this process is and does. A configuration is no place for a secret: variables that sound like
+	// one are refused.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
 	// Ours, and those that controller-runtime keeps for the whole process: of its handler and of the certificate.

@@ -228,9 +228,11 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"a log level of slog's": {[]string{"--log-level=debug-4"}, `Error: --log-level "debug-4" is none of`},
 		"no configuration":      {[]string{"--config=" + filepath.Join(t.TempDir(), "x")}, "Error: read the configuration: open "},
 		"a bad configuration":   {[]string{"--config=" + file(t, "c.yaml", "kind: x\n")}, "Error: the configuration "},
-		"a port that is taken":  {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
-		"its other port taken":  {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
-		"no address":            {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
+		"a way that nobody can go": {[]string{"--config=" + file(t, "c.yaml", "apiVersion: jupyter-user.io/v1alpha1\n"+
+			"kind: WebhookConfiguration\nidentity:\n  way: AtAdmission\n")}, "Error: the configuration says identity.way: AtAdmission"},
+		"a port that is taken": {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
+		"its other port taken": {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
+		"no address":           {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := command(t, "", prepare(t).args(c.args...)...)

@@ -117,7 +117,8 @@ func (d *demo) furnish(ctx context.Context) (err error) {
 	}
 	d.say("  The namespace %s has the example's PersistentVolume and claim, and carol, no admin, may create pods in it.", namespace)
 	return d.plane.Allow(ctx, namespace, d.carol, rbacv1.PolicyRule{
-		APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "watch", "delete"},
+		APIGroups: []string{""}, Resources: []string{"pods", "secrets"},
+		Verbs: []string{"create", "get", "list", "watch", "delete"},
 	})
 }
 

@@ -1,6 +1,7 @@
 package property
 
 import (
+	"cmp"
 	"encoding/json"
 	"math/rand"
 	"testing"
@@ -41,6 +42,14 @@ func (g *generator) anyPod() *corev1.Pod {
 		pod.Spec.Containers = []corev1.Container{{Name: "c"}}
 	}
 	pod.Spec.OS = nil
+	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range containers {
+			containers[i].Name = cmp.Or(containers[i].Name, "c")
+		}
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		pod.Spec.EphemeralContainers[i].Name = cmp.Or(pod.Spec.EphemeralContainers[i].Name, "c")
+	}
 	if pod.Labels == nil {
 		pod.Labels = map[string]string{}
 	}

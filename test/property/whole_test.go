@@ -23,7 +23,7 @@ func checkWhole(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	require.NotEmpty(t, pod.Spec.InitContainers)
 	first := pod.Spec.InitContainers[0]
 	assert.Equal(t, "jupyter-user-init", first.Name)
-	assert.Equal(t, "jupyter-user-webhook:v0.1.0", first.Image)
+	assert.Contains(t, append([]string{"jupyter-user-webhook:v0.1.0"}, c.Config.Init.AcceptedImages...), first.Image)
 	assert.Equal(t, []string{"/jupyter-user-init"}, first.Command)
 	assert.Equal(t, []string{"discover", "--user=" + name}, first.Args[:2])
 	assert.Empty(t, first.Env)
@@ -80,7 +80,7 @@ func checkGroups(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	require.NotNil(t, pod.Spec.SecurityContext)
 	assert.Nil(t, pod.Spec.SecurityContext.FSGroup)
 	assert.Equal(t, corev1.SupplementalGroupsPolicyStrict, *pod.Spec.SecurityContext.SupplementalGroupsPolicy)
-	if c.Identity == nil {
+	if !known(c) {
 		assert.Empty(t, pod.Spec.SecurityContext.SupplementalGroups)
 	} else {
 		assert.Equal(t, c.Identity.Groups, pod.Spec.SecurityContext.SupplementalGroups)
@@ -99,7 +99,7 @@ func checkNotebook(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	assert.False(t, *security.AllowPrivilegeEscalation)
 	assert.False(t, security.Privileged != nil && *security.Privileged)
 	assert.Equal(t, []corev1.Capability{"ALL"}, security.Capabilities.Drop)
-	if c.Identity != nil {
+	if known(c) {
 		assert.Equal(t, c.Identity.UID, *security.RunAsUser)
 		assert.Equal(t, c.Identity.GID, *security.RunAsGroup)
 		assert.True(t, *security.RunAsNonRoot)
@@ -112,6 +112,9 @@ func checkNotebook(t *testing.T, c golden.Case, pod *corev1.Pod) {
 		assert.Equal(t, []string{"/config/jupyter-user-init", "exec"}, l.PreStop.Exec.Command[:2])
 	}
 }
+
+// known tells whether the pod runs as a known identity from the start.
+func known(c golden.Case) bool { return c.Identity != nil && c.Config.Identity.Way != config.WayAtStart }
 
 func count[T any](list []T, is func(T) bool) (n int) {
 	for _, v := range list {

@@ -29,7 +29,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"NameDomain":              {403, answer.NameDomain("f", "n", "d")},
 		"NamesDiffer":             {422, answer.NamesDiffer("l", "a", "k", "b")},
 		"IdentityRefused":         {403, answer.IdentityRefused("n", errors.New("x"))},
-		"IdentityUnknown":         {503, answer.IdentityUnknown("n")},
+		"IdentityUnknown":         {403, answer.IdentityUnknown("n")},
 		"IdentitySilent":          {503, answer.IdentitySilent("n")},
 		"RestrictedNeedsIdentity": {403, answer.RestrictedNeedsIdentity("ns", "n")},
 		"GroupForeign":            {403, answer.GroupForeign("f", 1, "n")},

@@ -92,9 +92,8 @@ func IdentityRefused(name string, why error) Answer {
 
 // IdentityUnknown answers where the identity has to be known at admission, and is not.
 func IdentityUnknown(name string) Answer {
-	return Answer{Code: http.StatusServiceUnavailable, Reason: "IdentityUnknown",
-		Message: fmt.Sprintf("the UID and GID of %s are not known to the webhook, and identity.way is AtAdmission: ask the "+
-			"admin whether %s has a home and an account", name, name)}
+	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.way is AtAdmission: "+
+		"ask the admin whether %s has a home and an account", name, name)
 }
 
 // IdentitySilent answers where the source of identities cannot tell, now.
@@ -144,8 +143,8 @@ func NotLinux(name string) Answer {
 
 // VolumeTaken answers a volume that has one of our names and is something else.
 func VolumeTaken(field, name, what string) Answer {
-	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is something else: rename the pod's "+
-		"volume", name, what)
+	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another one, or one with other settings: "+
+		"rename or remove it", name, what)
 }
 
 // ShareAgain answers the share's claim under another volume name.
@@ -162,7 +161,7 @@ func MountForeign(field, volume, at string) Answer {
 
 // MountTaken answers a mount of the pod's own at a path of ours.
 func MountTaken(field, at, ours string) Answer {
-	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: mount this volume elsewhere", shown(at), ours)
+	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: put this elsewhere", shown(at), ours)
 }
 
 // DeviceForeign answers a block device made of a volume of ours.

@@ -19,6 +19,12 @@ func PrivilegeTaken(fields []string) string {
 	return fmt.Sprintf("%s taken away: the notebook runs as the person, without privileges", are(fields))
 }
 
+// RootForAnInstant warns that a container which is not to be root begins as root.
+func RootForAnInstant() string {
+	return "runAsNonRoot is turned off: the UID is found when the pod starts, so the notebook container begins as root, with two " +
+		"capabilities, and becomes the person in its first instruction"
+}
+
 // DirectoriesLeftOut warns that configured directories of the share are not mounted.
 func DirectoriesLeftOut(paths []string) string {
 	return fmt.Sprintf("%s not mounted: only a pod whose UID and GID are known at admission sees more of the share than the "+

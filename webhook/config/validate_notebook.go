@@ -34,8 +34,8 @@ func containerFaults(name string) []string {
 var (
 	// identityEnv is set from the identity, and a default for everybody would be somebody else's.
 	identityEnv = sets.New("NB_USER", "NB_UID", "NB_GID", "HOME")
-	// secretEnv opens the notebook to whoever knows it.
-	secretEnv = sets.New("JUPYTER_TOKEN", "JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
+	// secretEnv is what variables with a secret in them are called: JUPYTER_TOKEN, AWS_SECRET_ACCESS_KEY, DB_PASSWORD.
+	secretEnv = regexp.MustCompile(`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)(_|$)`)
 )
 
 func validateEnv(env []EnvVar, path *field.Path) field.ErrorList {
@@ -48,9 +48,9 @@ func validateEnv(env []EnvVar, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Required(name, "write the variable's name"))
 		case identityEnv.Has(v.Name):
 			errs = append(errs, field.Forbidden(name, v.Name+" is set from the person's identity; remove it"))
-		case secretEnv.Has(v.Name):
-			errs = append(errs, field.Forbidden(name, v.Name+" is a secret, the same for everybody who reads this file; "+
-				"let the pod take it from a Secret"))
+		case secretEnv.MatchString(v.Name):
+			errs = append(errs, field.Forbidden(name, v.Name+" sounds like a secret, and would be the same for everybody who reads "+
+				"this file, a pod or the log; let the pod take it from a Secret"))
 		case seen.Has(v.Name):
 			errs = append(errs, field.Duplicate(name, v.Name))
 		default:

@@ -16,10 +16,10 @@ import (
 // read-only (lstat of an entry needs no right on the entry), and writes the scratch volume.
 //
 // Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
-// that it is no sidecar; one that is there already is put right. Its environment is empty and stays it. A
-// volume mount of another webhook is tolerated below /var/run/secrets alone: anywhere else it could stand in for a home.
-// The pod's, or whoever's comes after us: resources and pull policy, which LimitRanger and AlwaysPullImages fill in.
-// The name on any other container is refused.
+// that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and made
+// anew. Its environment is empty and stays it. A volume mount of another webhook is tolerated below /var/run/secrets
+// alone: anywhere else it could stand in for a home. The pod's, or whoever's comes after us: resources and pull policy,
+// which LimitRanger and AlwaysPullImages fill in. The name on any other container is refused.
 
 const (
 	// nonroot is the customary UID of images that need none in particular.

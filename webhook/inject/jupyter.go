@@ -23,19 +23,23 @@ type server struct {
 
 // findServer reads the command line and the environment as Jupyter will.
 func (in *planning) findServer(s switches) server {
-	command := unwrapped(in.config.Scratch.MountPath+"/jupyter-user-init", in.notebook.Command)
+	command := unwrapped(in.binary(), in.notebook.Command, expanded)
 	argv := slices.Concat(command, in.notebook.Args)
 	found := server{starts: startsJupyter(argv) || s.probes == "on"}
-	flags := jupyterFlags(argv)
-	env := literalEnv(in.notebook.Env)
+	env := in.literalEnv()
+	// docker-stacks' start scripts put these in front of the arguments.
+	flags := jupyterFlags(append(strings.Fields(env["NOTEBOOK_ARGS"].value), argv...))
 
 	found.port, found.why = in.findPort(flags, env)
 	base, why := findBase(flags, env)
 	if found.base = base; why != "" {
 		found.port, found.why = 0, why
 	}
-	if flags["sock"] != "" {
+	switch {
+	case flags["sock"] != "":
 		found.port, found.why = 0, "Jupyter is told to listen on a Unix socket (--sock)"
+	case flags["ip"] == "localhost" || strings.HasPrefix(flags["ip"], "127.") || flags["ip"] == "::1":
+		found.port, found.why = 0, "Jupyter is told to listen on "+flags["ip"]+" (--ip), where the kubelet cannot ask it"
 	}
 	found.mutual = env["JUPYTERHUB_SSL_KEYFILE"].set
 	found.tls = flags["certfile"] != "" || env["GEN_CERT"].set
@@ -57,6 +61,13 @@ var (
 	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}
 )
 
+// noServer tells of an argument with which jupyter lab and its like do something and end.
+func noServer(arg string) bool {
+	return slices.Contains([]string{"--version", "--help", "-h", "--help-all", "--generate-config", "--show-config",
+		"--show-config-json", "build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces",
+		"extension"}, arg)
+}
+
 var python = regexp.MustCompile(`^python[0-9.]*$`)
 
 // startsJupyter tells whether a command line is a known start of Jupyter. None at all is the image's own start, and the
@@ -76,7 +87,7 @@ func startsJupyter(argv []string) bool {
 	case slices.Contains(servers, name):
 		return true
 	case name == "jupyter":
-		return len(rest) > 0 && slices.Contains(subcommands, rest[0])
+		return len(rest) > 0 && slices.Contains(subcommands, rest[0]) && !slices.ContainsFunc(rest[1:], noServer)
 	case python.MatchString(name):
 		if len(rest) >= 2 && rest[0] == "-m" {
 			return slices.Contains(modules, rest[1]) || rest[1] == "jupyter" && len(rest) > 2 && slices.Contains(subcommands, rest[2])
@@ -87,7 +98,7 @@ func startsJupyter(argv []string) bool {
 
 // traits are the settings that matter here, by the last part of their name: --port is short for --ServerApp.port, and
 // other applications (NotebookApp, LabApp, JupyterHubSingleUser) inherit them under their own.
-var traits = map[string]string{"port": "port", "base_url": "base", "certfile": "certfile", "sock": "sock"}
+var traits = map[string]string{"port": "port", "base_url": "base", "certfile": "certfile", "sock": "sock", "ip": "ip"}
 
 // jupyterFlags reads --port 9999, --port=9999 and --ServerApp.port=9999. The last one counts, as in Jupyter.
 func jupyterFlags(argv []string) map[string]string {
@@ -121,9 +132,14 @@ type literal struct {
 	known bool
 }
 
-func literalEnv(vars []EnvVar) map[string]literal {
-	env := make(map[string]literal, len(vars))
-	for _, v := range vars {
+// literalEnv is the environment as it will be: the pod's, and the configured defaults where it has none. What envFrom
+// brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
+func (in *planning) literalEnv() map[string]literal {
+	env := make(map[string]literal, len(in.notebook.Env)+len(in.config.Notebook.Env))
+	for _, v := range in.config.Notebook.Env {
+		env[v.Name] = literal{set: true, value: v.Value, known: true}
+	}
+	for _, v := range in.notebook.Env {
 		env[v.Name] = literal{set: true, value: v.Value, known: v.ValueFrom == nil}
 	}
 	return env
@@ -139,6 +155,9 @@ func (in *planning) findPort(flags map[string]string, env map[string]literal) (p
 		return parsePort(text, "--port")
 	}
 	if service := env["JUPYTERHUB_SERVICE_URL"]; service.set {
+		if !service.known {
+			return 0, "JUPYTERHUB_SERVICE_URL is not a literal value, so the port cannot be read from outside"
+		}
 		u, err := url.Parse(service.value)
 		if err == nil && u.Port() != "" {
 			return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")

@@ -13,8 +13,8 @@ import (
 //
 // Adds the mounts of the notebook container. They are ours: no other mount of the two volumes may be in any container of
 // the pod, by subPath, subPathExpr or as a device, and no other volume at one of our paths, nor inside of the scratch
-// directory. Anything else is refused, because nobody can tell what it was meant to be. Mounts of other volumes are the
-// pod's, also inside of the home.
+// directory; and no termination message, which is a mount too. Anything else is refused, because nobody can tell what it
+// was meant to be. Mounts of other volumes are the pod's, also inside of the home.
 
 // wantedMount is a mount of ours and what to call it in an answer.
 type wantedMount struct {
@@ -80,6 +80,12 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 			c.refuse(answer.MountForeign(at.field(), have.Name, have.MountPath))
 		} else if want, taken := p.taken(have.MountPath); taken {
 			c.refuse(answer.MountTaken(at.field(), have.MountPath, want.what))
+		}
+	}
+	if at := p.notebook.TerminationMessagePath; at != nil {
+		// The kubelet mounts a file that the container can write there.
+		if want, taken := p.taken(*at); taken {
+			c.refuse(answer.MountTaken(p.container.child("terminationMessagePath").field(), *at, want.what))
 		}
 	}
 	p.refuseDevices(p.container, p.notebook, c)

@@ -78,9 +78,12 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	plan.Way, plan.refusals = in.chooseWay()
 	in.way = plan.Way
 
+	// Where the notebook cannot be told, the first container stands in for it, to find what else is wrong.
 	at, refusal := in.findNotebook()
 	if refusal != nil {
 		plan.refusals = append(plan.refusals, *refusal)
+	}
+	if len(pod.Spec.Containers) == 0 {
 		return plan
 	}
 	in.at, in.notebook = at, &pod.Spec.Containers[at]

@@ -3,7 +3,9 @@ package inject
 // Port: 8888, named http, for people and Services that look for it.
 //
 // Adds the port on which Jupyter listens where Jupyter is what starts and the notebook container declares none. It is the
-// pod's: one that declares any is left as it is.
+// pod's: one that declares any is left as it is. None is added where another container has a port of that name or number:
+// a Service that means a login proxy's port by its name would go past the proxy, and with hostNetwork the two numbers would
+// collide. Probes do not need it.
 
 type portPiece struct {
 	at   pointer
@@ -12,10 +14,24 @@ type portPiece struct {
 
 func (in *planning) planPort() piece {
 	p := portPiece{at: in.container().child("ports")}
-	if in.server.starts && in.server.port > 0 && len(in.notebook.Ports) == 0 {
-		p.want = &Port{Name: "http", ContainerPort: in.server.port, Protocol: "TCP"}
+	if in.server.starts && in.server.port > 0 && len(in.notebook.Ports) == 0 && !in.portTaken(in.server.port) {
+		p.want = &Port{Name: portName, ContainerPort: in.server.port, Protocol: "TCP"}
 	}
 	return p
+}
+
+const portName = "http"
+
+// portTaken tells whether any container has a port of our name or of that number.
+func (in *planning) portTaken(number int32) bool {
+	for _, c := range in.pod.containers {
+		for _, p := range c.Ports {
+			if p.Name == portName || p.ContainerPort == number {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (p portPiece) reconcile(_ *Pod, c *changes) {

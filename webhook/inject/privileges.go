@@ -14,7 +14,8 @@ import (
 // become the person, its first and only act as root. In both, allowPrivilegeEscalation is false, the seccomp profile
 // is RuntimeDefault or a localhost one that the pod has chosen, privileged is off, and /proc is masked.
 //
-// All of these fields are ours and put right; a pod that has asked for privileges is warned that it gets none. The
+// All of these fields are ours and put right; a pod that has asked for privileges is warned that it gets none, and one that
+// has asked for runAsNonRoot that it cannot be, at start. The
 // others of the container's security context are the pod's: readOnlyRootFilesystem, SELinux, AppArmor.
 
 type privilegesPiece struct {
@@ -48,12 +49,16 @@ func (p privilegesPiece) reconcile(_ *Pod, c *changes) {
 	if asked := p.asked(have); len(asked) > 0 {
 		c.warn(answer.PrivilegeTaken(asked))
 	}
+	if is(have.RunAsNonRoot) && !*p.want.RunAsNonRoot {
+		c.warn(answer.RootForAnInstant())
+	}
 	putPrivileges(c, member{object: p.at, exists: exists}, have, p.want)
 }
 
+func is(b *bool) bool { return b != nil && *b }
+
 // asked are the privileges that the pod wished for and does not get.
 func (p privilegesPiece) asked(have *SecurityContext) (fields []string) {
-	is := func(b *bool) bool { return b != nil && *b }
 	if is(have.Privileged) {
 		fields = append(fields, "privileged")
 	}
@@ -66,6 +71,9 @@ func (p privilegesPiece) asked(have *SecurityContext) (fields []string) {
 	}
 	if have.ProcMount != nil && *have.ProcMount == "Unmasked" {
 		fields = append(fields, "procMount")
+	}
+	if have.SeccompProfile != nil && have.SeccompProfile.Type == "Unconfined" {
+		fields = append(fields, "seccompProfile")
 	}
 	return fields
 }

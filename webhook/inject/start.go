@@ -41,7 +41,7 @@ func (in *planning) planStart() piece {
 		notebook: in.notebook,
 		home:     in.home(),
 		atStart:  in.way == config.WayAtStart,
-		binary:   in.config.Scratch.MountPath + "/" + handoff.Binary,
+		binary:   in.binary(),
 		exec:     handoff.Exec{User: in.User.String(), Home: in.home(), Scratch: in.config.Scratch.MountPath},
 	}
 	for _, start := range slices.Backward(in.config.Notebook.Starts) {
@@ -51,6 +51,9 @@ func (in *planning) planStart() piece {
 	}
 	return p
 }
+
+// binary is our program as the notebook container sees it.
+func (in *planning) binary() string { return in.config.Scratch.MountPath + "/" + handoff.Binary }
 
 // matches tells whether an image is of a pattern in which * stands for any characters.
 func matches(pattern string, image *string) bool {
@@ -74,13 +77,13 @@ func (p startPiece) reconcile(_ *Pod, c *changes) {
 			continue
 		}
 		m := member{hook.at.child("exec"), true, "command"}
-		putList(c, ours, m, hook.exec.Command, p.wrapped(hook.exec.Command, nil, dir))
+		putList(c, ours, m, hook.exec.Command, p.wrapped(hook.exec.Command, nil, dir, hook.text))
 	}
 }
 
 // reconcileDir answers the directory that the pod itself wants to be in; empty where it has no wish.
 func (p startPiece) reconcileDir(c *changes) string {
-	was, wrapped := p.unwrap(p.notebook.Command)
+	was, wrapped := unwrap(p.binary, p.notebook.Command, expanded)
 	dir := ""
 	if p.notebook.WorkingDir != nil {
 		dir = *p.notebook.WorkingDir
@@ -107,15 +110,15 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 	if len(p.command()) > 0 {
 		image = nil
 	}
-	putList(c, ours, member{p.at, true, "command"}, p.notebook.Command, p.wrapped(p.notebook.Command, image, dir))
+	putList(c, ours, member{p.at, true, "command"}, p.notebook.Command, p.wrapped(p.notebook.Command, image, dir, expanded))
 }
 
 // command is what the pod itself asks to run; empty where that is the image's own start.
-func (p startPiece) command() []string { return unwrapped(p.binary, p.notebook.Command) }
+func (p startPiece) command() []string { return unwrapped(p.binary, p.notebook.Command, expanded) }
 
 // wrapped is a command as this way to the identity wants it. With an image start, an empty one stands for that.
-func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string) []string {
-	own := unwrapped(p.binary, command)
+func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string, text spelling) []string {
+	own := unwrapped(p.binary, command, text)
 	if !p.atStart {
 		return own
 	}
@@ -123,16 +126,23 @@ func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir str
 	e.WorkingDir, e.Image = dir, image
 	flags := e.Args()
 	for i := range flags {
-		// Kubernetes expands $(VAR) in commands, and reads $$ as $. Our flags are meant as they are.
-		flags[i] = strings.ReplaceAll(flags[i], "$", "$$")
+		// Our flags are meant as they are.
+		flags[i] = strings.ReplaceAll(flags[i], "$", text.dollar)
 	}
 	return slices.Concat([]string{p.binary}, flags, own)
 }
 
-func (p startPiece) unwrap(command []string) (handoff.Exec, bool) { return unwrap(p.binary, command) }
+// spelling is how a $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of containers and
+// of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
+type spelling struct{ dollar string }
+
+var (
+	expanded = spelling{"$$"}
+	verbatim = spelling{"$"}
+)
 
 // unwrap reads a command of ours.
-func unwrap(binary string, command []string) (handoff.Exec, bool) {
+func unwrap(binary string, command []string, text spelling) (handoff.Exec, bool) {
 	if len(command) == 0 || command[0] != binary {
 		return handoff.Exec{}, false
 	}
@@ -141,15 +151,15 @@ func unwrap(binary string, command []string) (handoff.Exec, bool) {
 		if args[i] == "--" {
 			break
 		}
-		args[i] = strings.ReplaceAll(args[i], "$$", "$")
+		args[i] = strings.ReplaceAll(args[i], text.dollar, "$")
 	}
 	e, err := handoff.ParseExec(args)
 	return e, err == nil
 }
 
 // unwrapped is the command that the pod gave, whether it is wrapped already or not.
-func unwrapped(binary string, command []string) []string {
-	if e, ok := unwrap(binary, command); ok {
+func unwrapped(binary string, command []string, text spelling) []string {
+	if e, ok := unwrap(binary, command, text); ok {
 		return e.Argv
 	}
 	return command
@@ -158,27 +168,28 @@ func unwrapped(binary string, command []string) []string {
 type hook struct {
 	at   pointer
 	exec *Exec
+	text spelling
 }
 
 // hooks are the places where the kubelet runs something in the container besides its command.
 func (p startPiece) hooks() []hook {
-	at := func(probe *Probe, keys ...string) hook {
+	at := func(probe *Probe, text spelling, keys ...string) hook {
 		if probe == nil {
 			return hook{}
 		}
-		h := hook{p.at, probe.Exec}
+		h := hook{p.at, probe.Exec, text}
 		for _, key := range keys {
 			h.at = h.at.child(key)
 		}
 		return h
 	}
 	hooks := []hook{
-		at(p.notebook.StartupProbe, "startupProbe"),
-		at(p.notebook.ReadinessProbe, "readinessProbe"),
-		at(p.notebook.LivenessProbe, "livenessProbe"),
+		at(p.notebook.StartupProbe, expanded, "startupProbe"),
+		at(p.notebook.ReadinessProbe, expanded, "readinessProbe"),
+		at(p.notebook.LivenessProbe, expanded, "livenessProbe"),
 	}
 	if l := p.notebook.Lifecycle; l != nil {
-		hooks = append(hooks, at(l.PostStart, "lifecycle", "postStart"), at(l.PreStop, "lifecycle", "preStop"))
+		hooks = append(hooks, at(l.PostStart, verbatim, "lifecycle", "postStart"), at(l.PreStop, verbatim, "lifecycle", "preStop"))
 	}
 	return hooks
 }

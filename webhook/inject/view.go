@@ -209,6 +209,12 @@ func Read(raw []byte) (*Pod, error) {
 	case pod.APIVersion != "v1" || pod.Kind != "Pod":
 		return nil, fmt.Errorf("it says apiVersion %q and kind %q", pod.APIVersion, pod.Kind)
 	}
+	for at, container := range pod.containers {
+		// Also a null, which nothing can be added to.
+		if container.Name == "" {
+			return nil, fmt.Errorf("%s has no name", at.field())
+		}
+	}
 	return pod, nil
 }
 

@@ -56,7 +56,7 @@ func invalid(name string, rules config.User) string {
 			}
 		case i > 0 && (c >= '0' && c <= '9' || c == '.' || c == '-'):
 		case i == 0:
-			return "a name begins with a letter or _"
+			return "a name begins with a to z or _"
 		default:
 			return "a name is made of a to z, 0 to 9, dot, _ and -"
 		}
