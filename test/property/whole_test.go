@@ -114,7 +114,9 @@ func checkNotebook(t *testing.T, c golden.Case, pod *corev1.Pod) {
 }
 
 // known tells whether the pod runs as a known identity from the start.
-func known(c golden.Case) bool { return c.Identity != nil && c.Config.Identity.Way != config.WayAtStart }
+func known(c golden.Case) bool {
+	return c.Identity != nil && c.Config.Identity.Way != config.WayAtStart
+}
 
 func count[T any](list []T, is func(T) bool) (n int) {
 	for _, v := range list {

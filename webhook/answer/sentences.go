@@ -143,8 +143,8 @@ func NotLinux(name string) Answer {
 
 // VolumeTaken answers a volume that has one of our names and is something else.
 func VolumeTaken(field, name, what string) Answer {
-	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another one, or one with other settings: "+
-		"rename or remove it", name, what)
+	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another one, or one with other "+
+		"settings: rename or remove it", name, what)
 }
 
 // ShareAgain answers the share's claim under another volume name.
