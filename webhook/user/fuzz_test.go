@@ -1,0 +1,45 @@
+package user_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// FuzzFromPod gives a pod any label and any annotation: either it is nobody's, with a reason, or both name the one whom it
+// is.
+func FuzzFromPod(f *testing.F) {
+	f.Add("alice", "alice", true, true, "")
+	f.Add("alice", "alice@corp.example", true, true, "corp.example")
+	f.Add("alice-s---a303d5d1", "alice_s", true, true, "")
+	f.Add("", "Alice", false, true, "")
+	f.Add("root", "", true, false, "")
+	f.Fuzz(func(t *testing.T, label, annotation string, hasLabel, hasAnnotation bool, domain string) {
+		rules := config.Default().User
+		rules.Domain = domain
+		labels, annotations := map[string]string{"hub.jupyter.org/username": "x"}, map[string]string{}
+		if hasLabel {
+			labels["jupyter-user"] = label
+		}
+		if hasAnnotation {
+			annotations["hub.jupyter.org/username"] = annotation
+		}
+		name, refusals := user.FromPod(labels, annotations, rules)
+		if len(refusals) > 0 {
+			assert.Empty(t, name.String(), "nobody")
+			return
+		}
+		for _, said := range []struct {
+			text string
+			is   bool
+		}{{label, hasLabel}, {annotation, hasAnnotation}} {
+			if said.is {
+				assertSafe(t, said.text, name.String(), rules)
+				assert.Contains(t, []string{name.String(), name.String() + "@" + domain}, said.text)
+			}
+		}
+	})
+}
