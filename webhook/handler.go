@@ -120,13 +120,7 @@ func (h *handler) record(ctx context.Context, req admission.Request, d Decision,
 }
 
 // short is more than any valid name has.
-func short(name string) string {
-	const most = 256
-	if len(name) <= most {
-		return name
-	}
-	return strings.ToValidUTF8(name[:most], "") + "…"
-}
+func short(name string) string { return answer.Cut(name, 256) }
 
 // Handler serves both paths and nothing else.
 func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics) (http.Handler, error) {

@@ -187,8 +187,10 @@ func annotationField(key string) string {
 }
 
 // shorten keeps what a stranger wrote from filling the answer; quoting is the caller's.
-func shorten(s string) string {
-	const most = 80
+func shorten(s string) string { return Cut(s, 80) }
+
+// Cut is a text of at most so many bytes, with a … where there was more.
+func Cut(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
@@ -206,12 +208,7 @@ func shown(s string) string {
 
 // oneLine is an error's text where the error speaks of what a stranger wrote.
 func oneLine(err error) string {
-	const most = 300
-	text := strings.ReplaceAll(err.Error(), "\n", "; ")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
+	return Cut(strings.ReplaceAll(err.Error(), "\n", "; "), 300)
 }
 
 func list(names []string) string {

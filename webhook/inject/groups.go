@@ -16,9 +16,9 @@ import (
 
 type groupsPiece struct {
 	user string
-	// gid is 0 where it is not known, which is a group that nobody may ask for.
-	gid       int64
+	// groups are the supplementary ones, and known those with the primary group, which need not be said again.
 	groups    []int64
+	known     []int64
 	strict    bool
 	ourVolume func(name string) bool
 }
@@ -32,7 +32,8 @@ func (in *planning) planGroups() piece {
 		ourVolume: in.ourVolume,
 	}
 	if in.Identity != nil {
-		p.gid, p.groups = in.Identity.GID, in.Identity.Groups
+		p.groups = in.Identity.Groups
+		p.known = append([]int64{in.Identity.GID}, p.groups...)
 	}
 	return p
 }
@@ -47,8 +48,7 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 	groups := member{at, exists, "supplementalGroups"}
 	foreign := false
 	for i, gid := range have.SupplementalGroups {
-		// The primary group is nothing foreign, and need not be said again.
-		if (gid != p.gid || gid == 0) && !slices.Contains(p.groups, gid) {
+		if !slices.Contains(p.known, gid) {
 			c.refuse(answer.GroupForeign(groups.at().index(i).field(), gid, p.user))
 			foreign = true
 		}

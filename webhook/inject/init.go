@@ -98,13 +98,9 @@ func isInit(at pointer, c *Container) bool {
 
 func (p initPiece) reconcile(pod *Pod, c *changes) {
 	list := spec.child("initContainers")
-	found := -1
+	found := slices.IndexFunc(pod.Spec.InitContainers, func(c Container) bool { return c.Name == handoff.Container })
 	for at, container := range pod.containers {
-		switch {
-		case container.Name != handoff.Container:
-		case isInit(at, container) && found < 0:
-			found = slices.IndexFunc(pod.Spec.InitContainers, func(c Container) bool { return c.Name == handoff.Container })
-		default:
+		if container.Name == handoff.Container && at != list.index(found) {
 			c.refuse(answer.ContainerTaken(at.child("name").field(), handoff.Container))
 		}
 	}

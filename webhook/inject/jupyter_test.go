@@ -103,8 +103,8 @@ func TestMatchesImage(t *testing.T) {
 		"a.b":               {"a.b": true, "axb": false, "a.bc": false},
 	} {
 		for image, want := range images {
-			assert.Equal(t, want, matches(pattern, &image), "%s, %s", pattern, image)
+			assert.Equal(t, want, imageStarts([]config.Start{{Image: pattern}})[0].matches(&image), "%s, %s", pattern, image)
 		}
 	}
-	assert.False(t, matches("*", nil), "a pod without an image")
+	assert.False(t, imageStarts([]config.Start{{Image: "*"}})[0].matches(nil), "a pod without an image")
 }

@@ -10,7 +10,6 @@
 package inject
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -52,6 +51,7 @@ type planning struct {
 	Facts
 	config     *config.Config
 	generation string
+	starts     []imageStart
 	pod        *Pod
 	way        config.Way
 	// at is the index of the notebook container, and notebook the container.
@@ -64,17 +64,18 @@ type planning struct {
 type Planner struct {
 	config     *config.Config
 	generation string
+	starts     []imageStart
 }
 
 // NewPlanner takes a validated configuration.
 func NewPlanner(c *config.Config) *Planner {
-	return &Planner{config: c, generation: c.Generation()}
+	return &Planner{config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts)}
 }
 
 // Plan says what the pod has to hold. A plan can be a refusal already: Reconcile answers it with whatever else it finds.
 func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	plan := &Plan{}
-	in := planning{Facts: facts, config: p.config, generation: p.generation, pod: pod}
+	in := planning{Facts: facts, config: p.config, generation: p.generation, starts: p.starts, pod: pod}
 	plan.Way, plan.refusals = in.chooseWay()
 	in.way = plan.Way
 
@@ -92,7 +93,7 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	}
 	switches, refusals := in.readSwitches()
 	plan.refusals = append(plan.refusals, refusals...)
-	plan.warnings = in.warnings(switches)
+	plan.warnings = in.warnings()
 	in.server = in.findServer(switches)
 	plan.pieces = in.pieces(switches)
 	return plan
@@ -110,7 +111,7 @@ func (in *planning) pieces(s switches) []piece {
 		in.planPrivileges(),
 		in.planStart(),
 		in.planEnv(),
-		in.planProbes(),
+		in.planProbes(s),
 		in.planPort(),
 		in.planResources(),
 	}
@@ -198,7 +199,7 @@ func (in *planning) readSwitches() (s switches, refusals []answer.Answer) {
 }
 
 // warnings are the ones that no single piece has to give.
-func (in *planning) warnings(switches) (warnings []string) {
+func (in *planning) warnings() (warnings []string) {
 	var unknown []string
 	for key := range in.pod.Metadata.Annotations {
 		if strings.HasPrefix(key, annotationPrefix) && !slices.Contains(knownAnnotations, key) {
@@ -211,6 +212,3 @@ func (in *planning) warnings(switches) (warnings []string) {
 	}
 	return warnings
 }
-
-// String names the plan for logs: no field of the pod is in it.
-func (p *Plan) String() string { return fmt.Sprintf("%d pieces, %s", len(p.pieces), p.Way) }

@@ -46,12 +46,11 @@ type tcpSocket struct {
 	Port int32 `json:"port"`
 }
 
-func (in *planning) planProbes() piece {
+func (in *planning) planProbes(s switches) piece {
 	p := probesPiece{at: in.container(), notebook: in.notebook}
-	asked := in.pod.Metadata.Annotations[ProbesAnnotation]
 	timing := in.config.Notebook.Probes
 	switch {
-	case !in.server.starts || asked == "off" || asked == "" && !timing.Enabled:
+	case !in.server.starts || s.probes == "off" || s.probes == "" && !timing.Enabled:
 	case in.server.port == 0:
 		p.warning = answer.ProbesLeftOut(in.server.why)
 	default:

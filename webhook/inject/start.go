@@ -33,6 +33,15 @@ type startPiece struct {
 	exec     handoff.Exec
 	// image is the configured start of the container's image.
 	image handoff.ImageStart
+	// was is the wrapping that the command has already, where it has one.
+	was        handoff.Exec
+	wasWrapped bool
+}
+
+// imageStart is a configured start, and of which images.
+type imageStart struct {
+	images *regexp.Regexp
+	start  handoff.ImageStart
 }
 
 func (in *planning) planStart() piece {
@@ -44,10 +53,9 @@ func (in *planning) planStart() piece {
 		binary:   in.binary(),
 		exec:     handoff.Exec{User: in.User.String(), Home: in.home(), Scratch: in.config.Scratch.MountPath},
 	}
-	for _, start := range slices.Backward(in.config.Notebook.Starts) {
-		if matches(start.Image, in.notebook.Image) {
-			p.image = handoff.ImageStart{Entrypoint: start.Entrypoint, Command: start.Command}
-		}
+	p.was, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
+	if i := slices.IndexFunc(in.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
+		p.image = in.starts[i].start
 	}
 	return p
 }
@@ -55,18 +63,19 @@ func (in *planning) planStart() piece {
 // binary is our program as the notebook container sees it.
 func (in *planning) binary() string { return in.config.Scratch.MountPath + "/" + handoff.Binary }
 
-// matches tells whether an image is of a pattern in which * stands for any characters.
-func matches(pattern string, image *string) bool {
-	if image == nil {
-		return false
+// imageStarts reads the configured patterns, in which * stands for any characters.
+func imageStarts(configured []config.Start) (starts []imageStart) {
+	for _, s := range configured {
+		pattern := strings.ReplaceAll(regexp.QuoteMeta(s.Image), `\*`, ".*")
+		starts = append(starts, imageStart{
+			images: regexp.MustCompile("^" + pattern + "$"),
+			start:  handoff.ImageStart{Entrypoint: s.Entrypoint, Command: s.Command},
+		})
 	}
-	parts := strings.Split(pattern, "*")
-	for i, part := range parts {
-		parts[i] = regexp.QuoteMeta(part)
-	}
-	ok, err := regexp.MatchString("^"+strings.Join(parts, ".*")+"$", *image)
-	return ok && err == nil
+	return starts
 }
+
+func (s imageStart) matches(image *string) bool { return image != nil && s.images.MatchString(*image) }
 
 func (p startPiece) reconcile(_ *Pod, c *changes) {
 	dir := p.reconcileDir(c)
@@ -83,21 +92,20 @@ func (p startPiece) reconcile(_ *Pod, c *changes) {
 
 // reconcileDir answers the directory that the pod itself wants to be in; empty where it has no wish.
 func (p startPiece) reconcileDir(c *changes) string {
-	was, wrapped := unwrap(p.binary, p.notebook.Command, expanded)
 	dir := ""
 	if p.notebook.WorkingDir != nil {
 		dir = *p.notebook.WorkingDir
 	}
-	if wrapped && (dir == "" || dir == "/") {
-		dir = was.WorkingDir
+	if p.wasWrapped && (dir == "" || dir == "/") {
+		dir = p.was.WorkingDir
 	}
 	m := member{p.at, true, "workingDir"}
 	switch {
 	case p.atStart:
 		put(c, ours, m, p.notebook.WorkingDir, "/")
-	case wrapped && dir != "":
+	case p.wasWrapped && dir != "":
 		put(c, ours, m, p.notebook.WorkingDir, dir)
-	case wrapped:
+	case p.wasWrapped:
 		put(c, ours, m, p.notebook.WorkingDir, p.home)
 	case dir == "":
 		put(c, theirs, m, nil, p.home)
