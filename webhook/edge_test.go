@@ -1,7 +1,6 @@
 package webhook_test
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -10,64 +9,27 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// journal is a log that a test reads while the server writes it.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-func (j *journal) forget() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.text.Reset()
-}
-
-// lines are the log's, of one message where one is given.
-func (j *journal) lines(t *testing.T, message string) (lines []map[string]any) {
-	t.Helper()
-	for text := range strings.Lines(j.String()) {
-		line := map[string]any{}
-		require.NoError(t, json.Unmarshal([]byte(text), &line), "each line is JSON: %s", text)
-		if message == "" || line["msg"] == message {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
 // edge is the webhook as the API server sees it, but for TLS.
 type edge struct {
 	http.Handler
-	log      *journal
+	log      *journal.Journal
 	registry *prometheus.Registry
 }
 
 func newEdge(t testing.TB, identities webhook.Identities) *edge {
 	t.Helper()
-	e := &edge{log: &journal{}, registry: prometheus.NewRegistry()}
+	e := &edge{log: &journal.Journal{}, registry: prometheus.NewRegistry()}
 	metrics, err := webhook.NewMetrics(e.registry)
 	require.NoError(t, err)
 	e.Handler, err = webhook.New(config.Default(), identities).Handler(slog.New(slog.NewJSONHandler(e.log, nil)), metrics)

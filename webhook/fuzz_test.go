@@ -36,6 +36,6 @@ func FuzzReview(f *testing.F) {
 			assert.NotEmpty(t, r.Response.Status.Message)
 			assert.Empty(t, r.Response.Patch)
 		}
-		e.log.forget()
+		e.log.Forget()
 	})
 }

@@ -36,7 +36,7 @@ func TestAKnownIdentityIsWrittenIntoThePod(t *testing.T) {
 		assert.Contains(t, string(patch), `"jupyter-user.io/way":"AtAdmission"`)
 		assert.Contains(t, string(patch), `"runAsUser":5003`)
 	}
-	for _, line := range e.log.lines(t, "admission") {
+	for _, line := range e.log.Lines(t, "admission") {
 		assert.Equal(t, "AtAdmission", line["way"])
 	}
 }
@@ -78,7 +78,7 @@ func TestAnIdentityThatCannotBeFound(t *testing.T) {
 	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
 	assert.NotContains(t, r.Response.Status.Message, "stale")
 
-	lines := e.log.lines(t, "")
+	lines := e.log.Lines(t, "")
 	require.Len(t, lines, 1)
 	assert.Equal(t, "ERROR", lines[0]["level"])
 	assert.Equal(t, "fault", lines[0]["outcome"])
@@ -141,9 +141,9 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	assert.Contains(t, r.Response.Status.Message, uid, "by which the admin finds it")
 	assert.NotContains(t, r.Response.Status.Message, "the share fell off")
 
-	require.Len(t, e.log.lines(t, "admission"), 1)
-	assert.Equal(t, "fault", e.log.lines(t, "admission")[0]["outcome"])
-	panics := e.log.lines(t, "panic")
+	require.Len(t, e.log.Lines(t, "admission"), 1)
+	assert.Equal(t, "fault", e.log.Lines(t, "admission")[0]["outcome"])
+	panics := e.log.Lines(t, "panic")
 	require.Len(t, panics, 1)
 	assert.Equal(t, "ERROR", panics[0]["level"])
 	assert.Equal(t, uid, panics[0]["uid"])

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
@@ -57,7 +58,7 @@ func TestTheLogHasNothingOfThePod(t *testing.T) {
 			assert.NotContains(t, e.log.String(), mark)
 			assert.NotContains(t, e.log.String(), "815008150815")
 			if c.outcome != "" {
-				lines := e.log.lines(t, "admission")
+				lines := e.log.Lines(t, "admission")
 				require.Len(t, lines, 1)
 				assert.Equal(t, c.outcome, lines[0]["outcome"])
 			}
@@ -67,7 +68,7 @@ func TestTheLogHasNothingOfThePod(t *testing.T) {
 
 func newEdgeAt(t *testing.T, level slog.Level, identities webhook.Identities) *edge {
 	t.Helper()
-	e := &edge{log: &journal{}, registry: prometheus.NewRegistry()}
+	e := &edge{log: &journal.Journal{}, registry: prometheus.NewRegistry()}
 	metrics, err := webhook.NewMetrics(e.registry)
 	require.NoError(t, err)
 	log := slog.New(slog.NewJSONHandler(e.log, &slog.HandlerOptions{Level: level}))
@@ -83,7 +84,7 @@ func TestANameCannotForgeOrFloodTheLog(t *testing.T) {
 	_, r := e.post(t, "/mutate", strings.Replace(review(notebook), `"name":"nb","namespace":"science","operation"`,
 		`"name":"`+forged+`","namespace":"science","operation"`, 1))
 	assert.True(t, r.Response.Allowed)
-	lines := e.log.lines(t, "")
+	lines := e.log.Lines(t, "")
 	require.Len(t, lines, 1)
 	assert.Equal(t, "qiang.guo03", lines[0]["user"])
 	assert.NotContains(t, e.log.String(), "\x1b")
@@ -93,7 +94,7 @@ func TestANameCannotForgeOrFloodTheLog(t *testing.T) {
 	e.post(t, "/mutate", strings.Replace(review(notebook), `"name":"nb","namespace":"science","operation"`,
 		`"name":"`+long+`","namespace":"science","operation"`, 1))
 	assert.Less(t, len(e.log.String()), 1500)
-	assert.Len(t, e.log.lines(t, "admission"), 1)
+	assert.Len(t, e.log.Lines(t, "admission"), 1)
 }
 
 // TestARefusalQuotesWhatItNames: names of the pod may stand in a refusal, but not as lines of it, and not at any length.
@@ -170,7 +171,7 @@ func TestAPodOfThousandsIsAnsweredInBrief(t *testing.T) {
 			assert.LessOrEqual(t, len(r.Response.Status.Details.Causes), 50)
 			assert.LessOrEqual(t, len(r.Response.Warnings), 51)
 			assert.LessOrEqual(t, len(r.operations(t)), 1000)
-			assert.Len(t, e.log.lines(t, "admission"), 1)
+			assert.Len(t, e.log.Lines(t, "admission"), 1)
 			assert.Less(t, len(e.log.String()), 20_000)
 		})
 	}

@@ -23,7 +23,7 @@ func TestAPodIsInjected(t *testing.T) {
 	assert.NotEmpty(t, r.operations(t))
 	assert.Empty(t, r.Response.Warnings)
 
-	lines := e.log.lines(t, "")
+	lines := e.log.Lines(t, "")
 	require.Len(t, lines, 1)
 	assert.Equal(t, "admission", lines[0]["msg"])
 	assert.Equal(t, "INFO", lines[0]["level"])
@@ -65,7 +65,7 @@ func TestNothingToDo(t *testing.T) {
 				assert.Empty(t, r.Response.PatchType)
 				assert.Empty(t, r.Response.Warnings)
 				assert.Equal(t, uid, r.Response.UID)
-				lines := e.log.lines(t, "")
+				lines := e.log.Lines(t, "")
 				require.Len(t, lines, 1)
 				assert.Equal(t, "ignored", lines[0]["outcome"])
 			})
@@ -151,7 +151,7 @@ func TestMalformed(t *testing.T) {
 			assert.Contains(t, r.Response.Status.Message, c.says)
 			assert.NotContains(t, r.Response.Status.Message, "\n")
 
-			lines := e.log.lines(t, "")
+			lines := e.log.Lines(t, "")
 			require.Len(t, lines, 1, "one log line: %v", lines)
 			if c.message == "" {
 				assert.Equal(t, "denied", lines[0]["outcome"])
@@ -178,7 +178,7 @@ func TestContentType(t *testing.T) {
 			assert.False(t, r.Response.Allowed)
 			assert.Equal(t, 400, r.Response.Status.Code)
 			assert.Equal(t, "NotAReview", r.Response.Status.Reason)
-			assert.Len(t, e.log.lines(t, "admission"), 1)
+			assert.Len(t, e.log.Lines(t, "admission"), 1)
 		})
 	}
 }
@@ -242,7 +242,7 @@ func TestTooLarge(t *testing.T) {
 			assert.Equal(t, c.uid, r.Response.UID)
 			assert.NotContains(t, r.Response.Status.Message, "\n")
 
-			lines := e.log.lines(t, "")
+			lines := e.log.Lines(t, "")
 			require.Len(t, lines, 1)
 			assert.Equal(t, []any{"TooLarge"}, lines[0]["reasons"])
 			assert.Less(t, len(e.log.String()), 1000)

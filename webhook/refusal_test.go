@@ -24,7 +24,7 @@ func TestOneRefusal(t *testing.T) {
 	assert.Equal(t, "metadata.labels[jupyter-user]", status.Details.Causes[0].Field)
 	assert.Equal(t, map[string]string{"reason": "NameReserved"}, r.Response.AuditAnnotations)
 
-	lines := e.log.lines(t, "")
+	lines := e.log.Lines(t, "")
 	require.Len(t, lines, 1)
 	assert.Equal(t, "INFO", lines[0]["level"], "a refusal is no fault")
 	assert.Equal(t, []any{"NameReserved"}, lines[0]["reasons"])
@@ -65,7 +65,7 @@ func TestEveryRefusalInOneAnswer(t *testing.T) {
 	assert.Equal(t, "NotLinux", r.Response.Status.Reason)
 	assert.Equal(t, map[string]string{"reason": "NotLinux"}, r.Response.AuditAnnotations)
 	assert.Regexp(t, `\A10 things stand against it:\n- `, r.Response.Status.Message)
-	assert.Len(t, e.log.lines(t, "")[0]["reasons"], 10)
+	assert.Len(t, e.log.Lines(t, "")[0]["reasons"], 10)
 }
 
 // TestWarningsComeWithARefusalToo: both are for the one who made the pod.

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 )
@@ -26,7 +27,7 @@ type running struct {
 	address string
 	pair    pki.Pair
 	cert    atomic.Pointer[tls.Certificate]
-	log     *journal
+	log     *journal.Journal
 	// stop asks the server to stop, ended says how it did.
 	stop  context.CancelFunc
 	ended chan error
@@ -36,7 +37,7 @@ func listening(t *testing.T, handler http.Handler, drain time.Duration) (*runnin
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	r := &running{address: listener.Addr().String(), pair: pki.Make(t, time.Hour), log: &journal{}, ended: make(chan error, 1)}
+	r := &running{address: listener.Addr().String(), pair: pki.Make(t, time.Hour), log: &journal.Journal{}, ended: make(chan error, 1)}
 	r.cert.Store(r.pair.TLS(t))
 	r.Server = webhook.NewServer(listener, handler, webhook.ServerOptions{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -126,7 +126,7 @@ func TestTheDrainIsWaitedOut(t *testing.T) {
 	r.stop()
 	require.NoError(t, <-r.ended)
 	assert.GreaterOrEqual(t, time.Since(began), drain)
-	assert.Len(t, r.log.lines(t, "draining"), 1)
+	assert.Len(t, r.log.Lines(t, "draining"), 1)
 }
 
 // TestAnIdleConnectionIsAnsweredOnceMore: a caller's kept connection is told to close by its next answer, not cut.

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -20,43 +18,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// journal is what a process has said so far.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-// lines with this message.
-func (j *journal) lines(t *testing.T, message string) (lines []map[string]any) {
-	t.Helper()
-	for text := range strings.Lines(j.String()) {
-		line := map[string]any{}
-		require.NoError(t, json.Unmarshal([]byte(text), &line), "each line is JSON: %s", text)
-		if line["msg"] == message {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
 // process is a serve that runs, on ports that its log has told.
 type process struct {
-	*journal
+	*journal.Journal
 	reviews, http string
 	client        *http.Client
 	pair          pki.Pair
@@ -68,7 +36,7 @@ func (p *process) untilServing(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return strings.Contains(p.String(), `"msg":"serving"`) && strings.HasSuffix(p.String(), "\n")
 	}, 20*time.Second, 5*time.Millisecond, p.String())
-	said := p.lines(t, "serving")[0]
+	said := p.Lines(t, "serving")[0]
 	p.reviews, p.http = "https://"+said["reviews"].(string), "http://"+said["http"].(string)
 	require.Eventually(t, func() bool {
 		response, err := p.client.Get(p.http + "/readyz")
@@ -78,7 +46,7 @@ func (p *process) untilServing(t *testing.T) {
 
 func prepare(t *testing.T) *process {
 	t.Helper()
-	p := &process{journal: &journal{}, pair: pki.Make(t, time.Hour), certs: t.TempDir()}
+	p := &process{Journal: &journal.Journal{}, pair: pki.Make(t, time.Hour), certs: t.TempDir()}
 	p.pair.Write(t, p.certs)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: p.pair.Roots()}}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -140,7 +108,7 @@ func TestServe(t *testing.T) {
 	assert.Equal(t, "ok\n", body)
 
 	assert.Contains(t, p.admit(t), `"uid":"u-1","allowed":true`)
-	assert.Len(t, p.lines(t, "admission"), 1)
+	assert.Len(t, p.Lines(t, "admission"), 1)
 
 	status, body = p.get(t, p.http+"/metrics")
 	assert.Equal(t, 200, status)
@@ -153,7 +121,7 @@ func TestServe(t *testing.T) {
 		assert.Equal(t, 404, status, "%s is not served there", url)
 	}
 	assert.Zero(t, stop(), p.String())
-	assert.Len(t, p.lines(t, "draining"), 1)
+	assert.Len(t, p.Lines(t, "draining"), 1)
 }
 
 // TestTheConfigurationIsLoggedOnce: what this process does, in numbers that a person reads.
@@ -165,7 +133,7 @@ func TestTheConfigurationIsLoggedOnce(t *testing.T) {
 	p.admit(t)
 	assert.Zero(t, stop())
 
-	lines := p.lines(t, "serving")
+	lines := p.Lines(t, "serving")
 	require.Len(t, lines, 1)
 	assert.Equal(t, "dev", lines[0]["version"])
 	assert.Regexp(t, `\A[0-9a-f]{12}\z`, lines[0]["generation"])

@@ -55,7 +55,7 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assert.True(t, hasToken(notebook), "the notebook's token is the pod's")
 	assert.False(t, hasToken(pod.Spec.InitContainers[0]), "the init container talks to nobody")
 
-	passes := c.log.of(t, "run")
+	passes := c.answers(t, "run")
 	require.NotEmpty(t, passes)
 	assert.Equal(t, "injected", passes[0].Outcome)
 	assert.Equal(t, "carol", passes[0].Requester)
@@ -108,7 +108,7 @@ func kubectlRunWithToken(t *testing.T, c *cluster) {
 	raw, pod := c.run(t, "token", "nb", "--labels=jupyter-user=qiang.guo03", "--env=JUPYTER_TOKEN=marker-1f3a")
 	assertSettled(t, raw)
 	assert.Contains(t, pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "JUPYTER_TOKEN", Value: "marker-1f3a"})
-	assert.NotContains(t, c.log.text.String(), "marker-1f3a")
+	assert.NotContains(t, c.log.String(), "marker-1f3a")
 }
 
 func kubectlRunDryRun(t *testing.T, c *cluster) {
@@ -116,7 +116,7 @@ func kubectlRunDryRun(t *testing.T, c *cluster) {
 	made := c.kubectl(t, "run", "nb", "-n", "dry", "--image=x", "--labels=jupyter-user=qiang.guo03", "--dry-run=server", "-o", "json")
 	require.Zero(t, made.ExitCode, made.Stderr)
 	assert.Equal(t, "jupyter-user-init", decode(t, made.Stdout).Spec.InitContainers[0].Name)
-	assert.True(t, c.log.of(t, "dry")[0].DryRun)
+	assert.True(t, c.answers(t, "dry")[0].DryRun)
 	gone := c.kubectl(t, "get", "pod", "nb", "-n", "dry")
 	assert.Contains(t, gone.Stderr, "not found")
 }
@@ -127,7 +127,7 @@ func generateName(t *testing.T, c *cluster) {
 		spec: {containers: [{name: nb, image: x}]}}`)
 	require.Zero(t, made.ExitCode, made.Stderr)
 	assertSettled(t, []byte(made.Stdout))
-	assert.Equal(t, "generate", c.log.of(t, "generate")[0].Namespace, "the namespace is the request's")
+	assert.Equal(t, "generate", c.answers(t, "generate")[0].Namespace, "the namespace is the request's")
 }
 
 func limitRange(t *testing.T, c *cluster) {
@@ -197,7 +197,7 @@ func hubPodWithLabel(t *testing.T, c *cluster) {
 	made := c.create(t, "both", strings.Replace(hubPodYAML, "%s", ", jupyter-user: alice", 1))
 	require.Zero(t, made.ExitCode, made.Stderr)
 	injected := 0
-	for _, a := range c.log.of(t, "both") {
+	for _, a := range c.answers(t, "both") {
 		if a.Outcome == "injected" {
 			injected++
 		}
@@ -222,13 +222,13 @@ func noLabel(t *testing.T, c *cluster) {
 	c.namespace(t, "none", "baseline")
 	_, pod := c.run(t, "none", "nb", "--labels=app=x")
 	assert.Empty(t, pod.Spec.InitContainers)
-	assert.Empty(t, c.log.of(t, "none"), "the API server does not even ask")
+	assert.Empty(t, c.answers(t, "none"), "the API server does not even ask")
 }
 
 func afterwards(t *testing.T, c *cluster) {
 	c.namespace(t, "after", "baseline")
 	c.run(t, "after", "nb", "--labels=jupyter-user=alice")
-	asked := len(c.log.of(t, "after"))
+	asked := len(c.answers(t, "after"))
 	for _, do := range [][]string{
 		{"annotate", "pod", "nb", "-n", "after", "example.com/x=y"},
 		{"delete", "pod", "nb", "-n", "after", "--now"},
@@ -236,7 +236,7 @@ func afterwards(t *testing.T, c *cluster) {
 		done := c.kubectl(t, do...)
 		require.Zero(t, done.ExitCode, done.Stderr)
 	}
-	assert.Len(t, c.log.of(t, "after"), asked, "the API server does not even ask")
+	assert.Len(t, c.answers(t, "after"), asked, "the API server does not even ask")
 }
 
 func refusal(t *testing.T, c *cluster) {
@@ -258,7 +258,7 @@ spec:
 	assert.Contains(t, made.Stderr, "\n- spec.volumes[0]: the volume name hpc-shared-volume belongs to the share")
 	assert.Contains(t, made.Stderr, "\n- spec.volumes[1]: the claim hpc-shared-pvc is the share")
 	assert.Contains(t, made.Stderr, "\n- spec.containers[0].volumeMounts[0]: the volume hpc-shared-volume is mounted at /home")
-	assert.Equal(t, []string{"VolumeTaken", "ShareAgain", "MountForeign"}, c.log.of(t, "refused")[0].Reasons)
+	assert.Equal(t, []string{"VolumeTaken", "ShareAgain", "MountForeign"}, c.answers(t, "refused")[0].Reasons)
 }
 
 func down(t *testing.T, c *cluster) {

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +21,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/certs"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
@@ -31,7 +32,7 @@ import (
 type cluster struct {
 	*controlplane.ControlPlane
 	carol *controlplane.User
-	log   *lines
+	log   *journal.Journal
 	stop  func()
 }
 
@@ -56,7 +57,7 @@ func start(t *testing.T, plugins ...string) *cluster {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
-	c := &cluster{ControlPlane: plane, log: &lines{}}
+	c := &cluster{ControlPlane: plane, log: &journal.Journal{}}
 	c.serve(t)
 	c.carol, err = plane.User("carol")
 	require.NoError(t, err)
@@ -155,20 +156,6 @@ func assertSettled(t *testing.T, stored []byte) {
 	assert.Empty(t, d.Drift())
 }
 
-// lines keeps what was logged.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-var _ io.Writer = (*lines)(nil)
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
 // answered is one line that an admission leaves in the log.
 type answered struct {
 	Msg, Outcome, Pod, Namespace, User, Way, Requester string
@@ -177,13 +164,11 @@ type answered struct {
 	Reasons                                            []string
 }
 
-// of answers the admissions of a namespace, in their order. An answer is logged before it is sent, so what a client has
+// answers are the admissions of a namespace, in their order. An answer is logged before it is sent, so what a client has
 // seen is there.
-func (l *lines) of(t *testing.T, namespace string) (found []answered) {
+func (c *cluster) answers(t *testing.T, namespace string) (found []answered) {
 	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	decoder := json.NewDecoder(bytes.NewReader(l.text.Bytes()))
+	decoder := json.NewDecoder(strings.NewReader(c.log.String()))
 	for decoder.More() {
 		var a answered
 		require.NoError(t, decoder.Decode(&a))

@@ -70,7 +70,7 @@ func TestAlwaysPullImages(t *testing.T) {
 	raw, pod := c.run(t, "pull", "nb", "--labels=jupyter-user=alice")
 	assert.Equal(t, corev1.PullAlways, pod.Spec.InitContainers[0].ImagePullPolicy)
 	assertSettled(t, raw)
-	passes := c.log.of(t, "pull")
+	passes := c.answers(t, "pull")
 	assert.Equal(t, "injected", passes[0].Outcome)
 	for _, again := range passes[1:] {
 		assert.Equal(t, "unchanged", again.Outcome)
