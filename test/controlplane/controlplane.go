@@ -47,6 +47,8 @@ type Options struct {
 	Webhooks []string
 	// AdmissionPlugins are enabled beside those that kube-apiserver enables by itself, for example AlwaysPullImages.
 	AdmissionPlugins []string
+	// Flags are given to kube-apiserver in place of its own ones of the same name.
+	Flags map[string][]string
 	// Progress is told what goes on while programs are built. It may be nil.
 	Progress io.Writer
 }
@@ -161,6 +163,9 @@ func (c *ControlPlane) configure(paths tools.Paths, options Options) error {
 	if len(options.AdmissionPlugins) > 0 {
 		flags.Append("enable-admission-plugins", options.AdmissionPlugins...)
 	}
+	for name, values := range options.Flags {
+		flags.Set(name, values...)
+	}
 	return nil
 }
 
@@ -180,6 +185,11 @@ func (c *ControlPlane) awaitReady(ctx context.Context) error {
 // Folder is where everything of this control plane is, until Stop removes it: etcd.log, kube-apiserver.log, and the
 // kubeconfig files of its users in users/.
 func (c *ControlPlane) Folder() string { return c.folder.path }
+
+// ServiceAccountKey is the file with the key that ServiceAccount tokens are signed with, for a controller manager.
+func (c *ControlPlane) ServiceAccountKey() string {
+	return c.folder.join("kube-apiserver/sa-signer.key")
+}
 
 // Stop stops everything and removes what it left. It may be called more than once.
 func (c *ControlPlane) Stop() error { return c.stop() }

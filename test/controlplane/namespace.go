@@ -7,6 +7,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 )
@@ -24,11 +25,12 @@ func (c *ControlPlane) Namespace(ctx context.Context, name string, labels map[st
 	return c.createServiceAccount(ctx, name)
 }
 
-// createServiceAccount does what the controller manager does, which does not run here: without a ServiceAccount of this
-// name, no pod is admitted.
+// createServiceAccount does what a controller manager does, where none runs: without a ServiceAccount of this name, no pod
+// is admitted.
 func (c *ControlPlane) createServiceAccount(ctx context.Context, namespace string) error {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
-	if _, err := c.client.CoreV1().ServiceAccounts(namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil {
+	_, err := c.client.CoreV1().ServiceAccounts(namespace).Create(ctx, account, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create the default ServiceAccount of namespace %s: %w", namespace, err)
 	}
 	return nil

@@ -26,29 +26,44 @@ type Pair struct{ Cert, Key []byte }
 // expired.
 func Make(t testing.TB, valid time.Duration) Pair {
 	t.Helper()
+	pair, err := New(valid, "localhost")
+	require.NoError(t, err)
+	return pair
+}
+
+// New makes a pair for 127.0.0.1 and some names, for a server or for a client of the first name.
+func New(valid time.Duration, names ...string) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	if err != nil {
+		return Pair{}, err
+	}
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	require.NoError(t, err)
+	if err != nil {
+		return Pair{}, err
+	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: "jupyter-user-webhook"},
+		Subject:      pkix.Name{CommonName: names[0]},
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     time.Now().Add(valid),
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:     []string{"localhost"},
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		DNSNames:     names,
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA:         true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
+	if err != nil {
+		return Pair{}, err
+	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
+	if err != nil {
+		return Pair{}, err
+	}
 	return Pair{
 		Cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		Key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-	}
+	}, nil
 }
 
 // TLS is the pair for a server.

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -108,37 +107,4 @@ func TestMissingGoCommandSaysWhatToDo(t *testing.T) {
 	_, err := b.build(t.Context(), fake)
 	require.ErrorIs(t, err, exec.ErrNotFound)
 	require.ErrorContains(t, err, "install Go from https://go.dev/dl, or set KUBEBUILDER_ASSETS")
-}
-
-func TestWhatAKilledBuildLeftIsNotTakenForWholeAndRemoved(t *testing.T) {
-	b := newFake(t)
-	partial := filepath.Join(b.cache, "fake-123"+partialSuffix)
-	require.NoError(t, os.MkdirAll(partial, 0o755))
-	ingredients, err := b.ingredients(t.Context(), b.recipes[fake])
-	require.NoError(t, err)
-	// Not even the right name makes a folder whole.
-	require.NoError(t, os.MkdirAll(filepath.Join(b.cache, "fake-"+keyOf(ingredients), "rest"), 0o755))
-
-	path, err := b.build(t.Context(), fake)
-	require.NoError(t, err)
-	assert.FileExists(t, path)
-	assert.NoDirExists(t, partial)
-}
-
-func TestOnlyWhatNobodyAskedForInALongTimeIsRemoved(t *testing.T) {
-	b := newFake(t)
-	old, recent := filepath.Join(b.cache, "fake-old"), filepath.Join(b.cache, "fake-recent")
-	other := filepath.Join(b.cache, "fakery-old")
-	long := time.Now().Add(-2 * unusedAfter)
-	for _, folder := range []string{old, recent, other} {
-		require.NoError(t, os.MkdirAll(folder, 0o755))
-	}
-	require.NoError(t, os.Chtimes(old, long, long))
-	require.NoError(t, os.Chtimes(other, long, long))
-
-	_, err := b.build(t.Context(), fake)
-	require.NoError(t, err)
-	assert.NoDirExists(t, old)
-	assert.DirExists(t, recent)
-	assert.DirExists(t, other, "another tool's")
 }

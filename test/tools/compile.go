@@ -11,19 +11,17 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-const (
-	// endingTime is how long a go command that was asked to end may take for it.
-	endingTime = 10 * time.Second
-	// tailLines is how much of the go command's output an error shows.
-	tailLines = 25
-)
+// endingTime is how long a go command that was asked to end may take for it.
+const endingTime = 10 * time.Second
 
 // compile builds a tool's program into a folder.
 func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder string) error {
-	m := startMeter(b.progress, tool, "building, once; later runs find it in the cache")
-	defer m.end("")
+	m := progress.Start(b.progress, string(tool), "building, once; later runs find it in the cache")
+	defer m.End("")
 	packages, err := b.packages(ctx, r, m)
 	if err != nil {
 		return err
@@ -33,8 +31,8 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 		return err
 	}
 	arguments = append([]string{"build", "-v"}, append(arguments, "-o", filepath.Join(folder, string(tool)), r.mainPackage)...)
-	m.expect(len(packages))
-	said := &tail{}
+	m.Expect(len(packages))
+	said := &progress.Tail{}
 	command := b.goCommand(ctx, r, arguments...)
 	// A go command that is interrupted leaves its temporary files. Here they go wherever the folder goes.
 	temporary, err := os.MkdirTemp(folder, "tmp-")
@@ -43,36 +41,36 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 	}
 	defer func() { _ = os.RemoveAll(temporary) }()
 	command.Env = append(command.Env, "GOTMPDIR="+temporary)
-	output := &lines{each: func(line string) {
+	output := &progress.Lines{Each: func(line string) {
 		if !packages[line] {
-			said.add(line)
+			said.Add(line)
 			return
 		}
-		m.compiled()
+		m.Compiled()
 		if line == r.mainPackage {
 			// Everything it imports is compiled by now, and linking, which go build -v says nothing about, comes next.
-			m.say("linking")
+			m.Say("linking")
 		}
 	}}
 	if err := run(ctx, r, command, output, said); err != nil {
 		return err
 	}
-	m.end("built")
+	m.End("built")
 	return nil
 }
 
 // packages lists what the tool consists of, downloading its modules if need be.
-func (b *builder) packages(ctx context.Context, r recipe, m *meter) (map[string]bool, error) {
+func (b *builder) packages(ctx context.Context, r recipe, m *progress.Meter) (map[string]bool, error) {
 	var listed bytes.Buffer
-	said := &tail{}
+	said := &progress.Tail{}
 	command := b.goCommand(ctx, r, "list", "-deps", r.mainPackage)
 	command.Stdout = &listed
-	output := &lines{each: func(line string) {
+	output := &progress.Lines{Each: func(line string) {
 		if strings.HasPrefix(line, "go: downloading ") {
-			m.downloaded()
+			m.Downloaded()
 			return
 		}
-		said.add(line)
+		said.Add(line)
 	}}
 	if err := run(ctx, r, command, output, said); err != nil {
 		return nil, err
@@ -85,46 +83,15 @@ func (b *builder) packages(ctx context.Context, r recipe, m *meter) (map[string]
 }
 
 // run runs a go command. If that fails, what it said is in the error.
-func run(ctx context.Context, r recipe, command *exec.Cmd, stderr io.Writer, said *tail) error {
+func run(ctx context.Context, r recipe, command *exec.Cmd, stderr io.Writer, said *progress.Tail) error {
 	command.Stderr = stderr
 	err := command.Run()
 	if err == nil {
 		return nil
 	}
-	if err := goCommandError(ctx, err); len(said.lines) == 0 || ctx.Err() != nil {
+	if err := goCommandError(ctx, err); said.String() == "" || ctx.Err() != nil {
 		return err
 	}
 	return fmt.Errorf("%w from `go %s %s` in %s, which said:\n%s", err, command.Args[1], r.mainPackage,
-		path.Join("test/tools", r.folder), strings.Join(said.lines, "\n"))
-}
-
-// lines hands what is written to it on by the line.
-type lines struct {
-	each    func(line string)
-	pending []byte
-}
-
-// Write never fails.
-func (l *lines) Write(data []byte) (int, error) {
-	l.pending = append(l.pending, data...)
-	for {
-		line, rest, found := bytes.Cut(l.pending, []byte("\n"))
-		if !found {
-			return len(data), nil
-		}
-		l.each(string(line))
-		l.pending = rest
-	}
-}
-
-// A tail is the last lines of an output.
-type tail struct {
-	lines []string
-}
-
-func (t *tail) add(line string) {
-	t.lines = append(t.lines, line)
-	if len(t.lines) > tailLines {
-		t.lines = t.lines[1:]
-	}
+		path.Join("test/tools", r.folder), said)
 }

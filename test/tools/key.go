@@ -3,7 +3,6 @@ package tools
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -42,12 +41,6 @@ func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	}
 	text.Write(settings)
 	return text.String(), nil
-}
-
-// keyOf shortens ingredients to what fits into a folder's name.
-func keyOf(ingredients string) string {
-	sum := sha256.Sum256([]byte(ingredients))
-	return hex.EncodeToString(sum[:8])
 }
 
 // goCommand prepares a call of the go command in a tool's module.

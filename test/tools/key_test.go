@@ -8,13 +8,15 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/cache"
 )
 
 func fakeKey(t *testing.T, b *builder) string {
 	t.Helper()
 	ingredients, err := b.ingredients(t.Context(), b.recipes[fake])
 	require.NoError(t, err)
-	return keyOf(ingredients)
+	return cache.Key(ingredients)
 }
 
 func TestKeyStaysTheSame(t *testing.T) {

@@ -78,31 +78,6 @@ func TestTwoAtOnceBuildItOnce(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(said, "fake  built in "), said)
 }
 
-// impatient leaves when told to wait.
-type impatient struct {
-	told  bytes.Buffer
-	leave func()
-}
-
-func (i *impatient) Write(data []byte) (int, error) {
-	i.leave()
-	return i.told.Write(data)
-}
-
-func TestWhoeverWaitsForAnotherBuildSaysSo(t *testing.T) {
-	b := newFake(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	progress := &impatient{leave: cancel}
-	b.progress = progress
-	unlock, err := b.lock(t.Context(), fake)
-	require.NoError(t, err)
-	defer unlock()
-
-	_, err = b.build(ctx, fake)
-	require.ErrorIs(t, err, context.Canceled)
-	assert.Equal(t, "fake  waiting for another process that builds it\n", progress.told.String())
-}
-
 func TestCancelledBuildEndsAndLeavesNothing(t *testing.T) {
 	b := newFake(t)
 	mark := stallGo(t, b)

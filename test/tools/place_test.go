@@ -9,21 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestCacheFolderCanBeMoved(t *testing.T) {
-	t.Setenv(cacheVariable, "elsewhere")
-	folder, err := cacheFolder()
-	require.NoError(t, err)
-	here, err := os.Getwd()
-	require.NoError(t, err)
-	assert.Equal(t, filepath.Join(here, "elsewhere"), folder)
-
-	t.Setenv(cacheVariable, "")
-	folder, err = cacheFolder()
-	require.NoError(t, err)
-	assert.Equal(t, filepath.Join("jupyter-user-webhook", "tools"), filepath.Join(
-		filepath.Base(filepath.Dir(folder)), filepath.Base(folder)))
-}
-
 func TestModulesAreFoundFromAnywhereInTheProject(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)

@@ -24,6 +24,8 @@ type recipe struct {
 	mainPackage string
 	// module is the one that mainPackage belongs to. The version that the folder's go.mod requires of it is the tool's.
 	module string
+	// tags are build tags, which leave out what nobody here needs.
+	tags string
 	// stamp turns that version into the variables which the linker sets, for programs that do not know it otherwise.
 	stamp func(version string) map[string]string
 }
@@ -36,24 +38,40 @@ func recipes() map[Tool]recipe {
 			mainPackage: "go.etcd.io/etcd/server/v3",
 			module:      "go.etcd.io/etcd/server/v3",
 		},
-		KubeAPIServer: {
-			folder:      "kubernetes",
-			mainPackage: "k8s.io/kubernetes/cmd/kube-apiserver",
-			module:      "k8s.io/kubernetes",
-			stamp:       kubernetesVersion,
-		},
-		Kubectl: {
-			folder:      "kubernetes",
-			mainPackage: "k8s.io/kubernetes/cmd/kubectl",
-			module:      "k8s.io/kubernetes",
-			stamp:       kubernetesVersion,
-		},
+		KubeAPIServer:         kubernetes("kube-apiserver"),
+		KubeControllerManager: kubernetes("kube-controller-manager"),
+		KubeScheduler:         kubernetes("kube-scheduler"),
+		Kubelet:               kubernetes("kubelet"),
+		Kubectl:               kubernetes("kubectl"),
+		Containerd:            containerd("containerd"),
+		ContainerdShim:        containerd("containerd-shim-runc-v2"),
+		Ctr:                   containerd("ctr"),
 		GolangciLint: {
 			folder:      "golangci-lint",
 			mainPackage: "github.com/golangci/golangci-lint/v2/cmd/golangci-lint",
 			module:      "github.com/golangci/golangci-lint/v2",
 			stamp:       golangciLintVersion,
 		},
+	}
+}
+
+func kubernetes(command string) recipe {
+	return recipe{
+		folder:      "kubernetes",
+		mainPackage: "k8s.io/kubernetes/cmd/" + command,
+		module:      "k8s.io/kubernetes",
+		stamp:       kubernetesVersion,
+	}
+}
+
+func containerd(command string) recipe {
+	return recipe{
+		folder:      "containerd",
+		mainPackage: "github.com/containerd/containerd/v2/cmd/" + command,
+		module:      "github.com/containerd/containerd/v2",
+		// Snapshotters that would need C libraries.
+		tags:  "no_btrfs,no_devmapper,no_zfs",
+		stamp: containerdVersion,
 	}
 }
 
@@ -70,6 +88,10 @@ func kubernetesVersion(version string) map[string]string {
 		variables[in+".gitCommit"] = "unknown"
 	}
 	return variables
+}
+
+func containerdVersion(version string) map[string]string {
+	return map[string]string{"github.com/containerd/containerd/v2/version.Version": version}
 }
 
 // golangciLintVersion sets a date too, because without one golangci-lint does not believe its version.
@@ -90,7 +112,11 @@ func (r recipe) arguments(modules string) ([]string, error) {
 			linker = append(linker, "-X", name+"="+variables[name])
 		}
 	}
-	return []string{"-trimpath", "-buildvcs=false", "-ldflags=" + strings.Join(linker, " ")}, nil
+	arguments := []string{"-trimpath", "-buildvcs=false", "-ldflags=" + strings.Join(linker, " ")}
+	if r.tags != "" {
+		arguments = append(arguments, "-tags="+r.tags)
+	}
+	return arguments, nil
 }
 
 // environment is what building adds to the environment it is called in.

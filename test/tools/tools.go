@@ -1,5 +1,4 @@
-// Package tools builds the heavy programs that tests, demo and Makefile run (etcd, kube-apiserver, kubectl,
-// golangci-lint) from Go modules, once, into a cache of the user's.
+// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, and golangci-lint) from Go modules, once, into a cache of the user's.
 //
 // Each program belongs to a module of its own in a folder beside this package, so that none of its dependencies are the
 // project's, and so that its go.mod and go.sum pin it and everything in it. The cache is keyed by content: whatever
@@ -21,10 +20,16 @@ type Tool string
 
 // The programs that can be built.
 const (
-	Etcd          Tool = "etcd"
-	KubeAPIServer Tool = "kube-apiserver"
-	Kubectl       Tool = "kubectl"
-	GolangciLint  Tool = "golangci-lint"
+	Etcd                  Tool = "etcd"
+	KubeAPIServer         Tool = "kube-apiserver"
+	KubeControllerManager Tool = "kube-controller-manager"
+	KubeScheduler         Tool = "kube-scheduler"
+	Kubelet               Tool = "kubelet"
+	Kubectl               Tool = "kubectl"
+	Containerd            Tool = "containerd"
+	ContainerdShim        Tool = "containerd-shim-runc-v2"
+	Ctr                   Tool = "ctr"
+	GolangciLint          Tool = "golangci-lint"
 )
 
 // AssetsVariable names the environment variable with which the field says where a control plane's programs lie.
@@ -50,6 +55,12 @@ func Build(ctx context.Context, progress io.Writer, wanted ...Tool) (Paths, erro
 
 // ControlPlaneTools are the programs that a control plane is made of, in the order in which they are built.
 func ControlPlaneTools() []Tool { return []Tool{Etcd, KubeAPIServer, Kubectl} }
+
+// NodeTools are the programs that a node needs beside a control plane, and that make a cluster of the two, in the order in
+// which they are built.
+func NodeTools() []Tool {
+	return []Tool{KubeControllerManager, KubeScheduler, Kubelet, Containerd, ContainerdShim, Ctr}
+}
 
 // ControlPlane returns where a control plane's programs lie: in the folder that KUBEBUILDER_ASSETS names, if it is set,
 // or else where Build put them. Such a folder must have etcd and kube-apiserver; kubectl is built if it is missing.

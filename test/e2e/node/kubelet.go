@@ -1,0 +1,64 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+// kubeletConfig is for a machine that is shared with whatever else a developer or a CI runs on it.
+const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+containerRuntimeEndpoint: unix://` + runtimeSocket + `
+authentication:
+  anonymous: {enabled: false}
+  webhook: {enabled: false}
+  x509: {clientCAFile: %[1]q}
+# Whoever has the certificate is the API server, which has asked RBAC.
+authorization: {mode: AlwaysAllow}
+cgroupDriver: cgroupfs
+cgroupRoot: %[2]q
+failCgroupV1: false
+failSwapOn: false
+podLogsDir: %[3]q
+resolvConf: %[4]q
+maxPods: 110
+# The disk and the memory are the machine's: what others leave free is enough.
+evictionHard: {memory.available: 50Mi, nodefs.available: 1%%, imagefs.available: 1%%, nodefs.inodesFree: 1%%}
+imageGCHighThresholdPercent: 100
+# Pods come and go by the dozen.
+registryPullQPS: 0
+eventRecordQPS: 0
+kubeAPIQPS: 100
+kubeAPIBurst: 200
+`
+
+// kubeletClient makes the certificate that the API server shows the kubelet, and answers its path without the ending.
+func (c *Cluster) kubeletClient() (string, error) {
+	pair, err := pki.New(24*time.Hour, "kube-apiserver")
+	if err != nil {
+		return "", fmt.Errorf("make the API server's certificate for the kubelet: %w", err)
+	}
+	path := c.path("kubelet-client")
+	return path, errors.Join(os.WriteFile(path+".crt", pair.Cert, 0o644), os.WriteFile(path+".key", pair.Key, 0o600))
+}
+
+func (c *Cluster) startKubelet(_ context.Context, _ Options) error {
+	node, err := c.User("system:node:"+sealed.HostName, "system:nodes")
+	if err != nil {
+		return err
+	}
+	config, resolver := c.path("kubelet.yaml"), c.path("resolv.conf")
+	content := fmt.Sprintf(kubeletConfig, c.path("kubelet-client.crt"), c.Room.Cgroup, c.path("pod-logs"), resolver)
+	if err := errors.Join(os.WriteFile(config, []byte(content), 0o644), os.WriteFile(resolver, nil, 0o644)); err != nil {
+		return err
+	}
+	return c.start(tools.Kubelet, "--config="+config, "--kubeconfig="+node.Kubeconfig, "--root-dir="+c.path("kubelet"),
+		"--hostname-override="+sealed.HostName, "--node-ip="+Address)
+}

@@ -1,0 +1,246 @@
+// Package node makes a cluster of one node out of a control plane: a controller manager and a scheduler, a kubelet,
+// containerd, runc and the CNI plugins, all of them real. It is to be run in a sealed room, which takes everything down.
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+// Addresses are from the ranges that are set aside for documentation, so that nothing real is ever meant.
+const (
+	// Address is the node's.
+	Address       = "192.0.2.1"
+	podRange      = "198.51.100.0/24"
+	serviceRange  = "203.0.113.0/24"
+	runtimeSocket = "/run/containerd/containerd.sock"
+)
+
+const (
+	// stepTimeout is how long anything here may take to start.
+	stepTimeout  = 2 * time.Minute
+	pollInterval = 50 * time.Millisecond
+)
+
+// A Cluster is a control plane with one node.
+type Cluster struct {
+	*controlplane.ControlPlane
+	// Client is the admin's.
+	Client *kubernetes.Clientset
+	// Room is where the node is.
+	Room sealed.Room
+
+	tools    tools.Paths
+	progress io.Writer
+	programs []*program
+}
+
+// Options of a cluster.
+type Options struct {
+	Room sealed.Room
+	// SandboxImage is the image of a pod's sandbox, which is among the Archives.
+	SandboxImage string
+	// Archives are files that ctr imports images from.
+	Archives []string
+	// Progress is told what takes how long.
+	Progress io.Writer
+}
+
+// Start starts a cluster whose node is ready. What it needs must be built: there is no network here. There is no Stop.
+func Start(ctx context.Context, o Options) (*Cluster, error) {
+	paths, err := tools.Build(ctx, o.Progress, append(tools.ControlPlaneTools(), tools.NodeTools()...)...)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Room: o.Room, tools: paths, progress: o.Progress}
+	for _, step := range []struct {
+		name string
+		do   func(context.Context, Options) error
+	}{
+		{"address of the node", c.addAddress},
+		{"control plane", c.startControlPlane},
+		{"containerd", c.startRuntime},
+		{"images", c.importImages},
+		{"controller manager and scheduler", c.startControllers},
+		{"kubelet", c.startKubelet},
+		{"node ready", c.awaitNode},
+	} {
+		if err := c.Stage(step.name, func() error { return step.do(ctx, o) }); err != nil {
+			return nil, fmt.Errorf("%s: %w%s", step.name, err, c.logs())
+		}
+	}
+	return c, nil
+}
+
+// Stage does something and says how long it took.
+func (c *Cluster) Stage(name string, do func() error) error {
+	began := time.Now()
+	err := do()
+	if c.progress != nil {
+		outcome := ""
+		if err != nil {
+			outcome = "  FAILED"
+		}
+		_, _ = fmt.Fprintf(c.progress, "%7.1f s  %s%s\n", time.Since(began).Seconds(), name, outcome)
+	}
+	return err
+}
+
+func (c *Cluster) addAddress(ctx context.Context, _ Options) error {
+	// On loopback, so that it is there without any device of the machine's.
+	return run(ctx, "ip", "address", "add", Address+"/32", "dev", "lo")
+}
+
+func (c *Cluster) startControlPlane(ctx context.Context, o Options) error {
+	certificate, err := c.kubeletClient()
+	if err != nil {
+		return err
+	}
+	c.ControlPlane, err = controlplane.Start(ctx, controlplane.Options{
+		Flags: map[string][]string{
+			"authorization-mode":              {"Node,RBAC"},
+			"allow-privileged":                {"true"},
+			"service-cluster-ip-range":        {serviceRange},
+			"kubelet-client-certificate":      {certificate + ".crt"},
+			"kubelet-client-key":              {certificate + ".key"},
+			"kubelet-preferred-address-types": {"InternalIP"},
+			"enable-aggregator-routing":       {"true"}, // There is no kube-proxy: webhooks are called at their pods.
+		},
+		Progress: o.Progress,
+	})
+	if err != nil {
+		return err
+	}
+	c.Client, err = kubernetes.NewForConfig(c.Admin.Config)
+	return err
+}
+
+func (c *Cluster) startControllers(_ context.Context, _ Options) error {
+	roots := c.path("root-ca.crt")
+	if err := os.WriteFile(roots, c.Admin.Config.CAData, 0o644); err != nil {
+		return err
+	}
+	manager, err := c.User("system:kube-controller-manager", "system:masters")
+	if err != nil {
+		return err
+	}
+	if err := c.start(tools.KubeControllerManager, "--kubeconfig="+manager.Kubeconfig, "--leader-elect=false", "--secure-port=0",
+		"--root-ca-file="+roots, "--service-account-private-key-file="+c.ServiceAccountKey()); err != nil {
+		return err
+	}
+	scheduler, err := c.User("system:kube-scheduler")
+	if err != nil {
+		return err
+	}
+	return c.start(tools.KubeScheduler, "--kubeconfig="+scheduler.Kubeconfig, "--leader-elect=false", "--secure-port=0")
+}
+
+func (c *Cluster) awaitNode(ctx context.Context, _ Options) error {
+	return c.await(ctx, func(ctx context.Context) (bool, error) {
+		node, err := c.Client.CoreV1().Nodes().Get(ctx, sealed.HostName, metav1.GetOptions{})
+		if err != nil {
+			return false, nil //nolint:nilerr // It registers itself in a while.
+		}
+		for _, condition := range node.Status.Conditions {
+			if condition.Type == corev1.NodeReady {
+				return condition.Status == corev1.ConditionTrue, nil
+			}
+		}
+		return false, nil
+	})
+}
+
+// await polls until a condition is met or a program of the node is dead.
+func (c *Cluster) await(ctx context.Context, condition wait.ConditionWithContextFunc) error {
+	return wait.PollUntilContextTimeout(ctx, pollInterval, stepTimeout, true, func(ctx context.Context) (bool, error) {
+		for _, p := range c.programs {
+			if err := p.dead(); err != nil {
+				return false, err
+			}
+		}
+		return condition(ctx)
+	})
+}
+
+// path is where something of the node is.
+func (c *Cluster) path(name string) string { return filepath.Join(c.Room.Folder, name) }
+
+// run runs a command that is short, and shows what it said if it fails.
+func run(ctx context.Context, name string, arguments ...string) error {
+	said, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(arguments, " "), err, bytes.TrimSpace(said))
+	}
+	return nil
+}
+
+// A program is one that runs until the room is gone.
+type program struct {
+	name string
+	log  string
+	done chan struct{}
+	err  error
+}
+
+// start starts one of the node's programs.
+func (c *Cluster) start(tool tools.Tool, arguments ...string) error {
+	log, err := os.Create(c.path(string(tool) + ".log"))
+	if err != nil {
+		return err
+	}
+	command := exec.Command(c.tools[tool], arguments...)
+	command.Stdout, command.Stderr = log, log
+	// containerd looks for its shim, runc and mount in the PATH.
+	command.Env = append(os.Environ(), "PATH="+filepath.Dir(c.tools[tools.ContainerdShim])+":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
+	if err := command.Start(); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	p := &program{name: string(tool), log: log.Name(), done: make(chan struct{})}
+	c.programs = append(c.programs, p)
+	go func() {
+		p.err = errors.Join(command.Wait(), log.Close())
+		close(p.done)
+	}()
+	return nil
+}
+
+// dead is an error if the program is not running any more.
+func (p *program) dead() error {
+	select {
+	case <-p.done:
+		return fmt.Errorf("%s has ended: %w", p.name, errors.Join(p.err, errors.New("it was to go on")))
+	default:
+		return nil
+	}
+}
+
+// tailBytes is how much of a log an error shows.
+const tailBytes = 3000
+
+func (c *Cluster) logs() string {
+	var tails strings.Builder
+	for _, p := range c.programs {
+		data, err := os.ReadFile(p.log)
+		if err == nil {
+			fmt.Fprintf(&tails, "\nthe end of %s:\n%s", filepath.Base(p.log), data[max(0, len(data)-tailBytes):])
+		}
+	}
+	return tails.String()
+}

@@ -1,0 +1,189 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// A Process is one of a pod's, as the kernel of the node sees it: nothing in the pod could have made this up.
+type Process struct {
+	PID int
+	// Exe is the program, as it was called in the container.
+	Exe  string
+	Args []string
+	// UIDs and GIDs are the real, the effective, the saved and the file system's one.
+	UIDs, GIDs []int64
+	// Groups are the supplementary ones.
+	Groups []int64
+	// Inheritable, Permitted, Effective, Bounding and Ambient are its capabilities, as bits.
+	Inheritable, Permitted, Effective, Bounding, Ambient uint64
+	NoNewPrivs                                           bool
+	// Pod whose it is, and Container, by the ID that the runtime gave it. The sandbox is a container too.
+	Pod       types.UID
+	Container string
+}
+
+// Root tells whether any of its four UIDs is root's.
+func (p Process) Root() bool { return slices.Contains(p.UIDs, 0) }
+
+// Runtime tells whether it is the container runtime, which prepares a container from within and then becomes its process.
+func (p Process) Runtime() bool { return strings.Contains(p.Exe, "runc") }
+
+// Environment is what it was started with.
+func (p Process) Environment() map[string]string {
+	data, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "environ"))
+	environment := map[string]string{}
+	for variable := range bytes.SplitSeq(data, []byte{0}) {
+		name, value, _ := strings.Cut(string(variable), "=")
+		environment[name] = value
+	}
+	return environment
+}
+
+// WorkingDir is where it is.
+func (p Process) WorkingDir() string {
+	dir, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(p.PID), "cwd"))
+	return dir
+}
+
+// Processes are those of a pod.
+func Processes(pod types.UID) []Process {
+	return processes(func(p Process) bool { return p.Pod == pod })
+}
+
+// processes are those of all pods that meet a condition. The room's processes are all in sight, because the namespaces of
+// containers are below its own.
+func processes(condition func(Process) bool) []Process {
+	entries, _ := os.ReadDir("/proc")
+	var found []Process
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		pod, container, ok := ownerOf(pid)
+		if !ok {
+			continue
+		}
+		p, err := readProcess(pid)
+		p.Pod, p.Container = pod, container
+		if err == nil && condition(p) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// ownerOf tells from the cgroup, …/pod<UID>/<container>, whose a process is.
+func ownerOf(pid int) (pod types.UID, container string, ok bool) {
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cgroup"))
+	if err != nil {
+		return "", "", false
+	}
+	_, path, ok := strings.Cut(string(data), "/kubepods")
+	if !ok {
+		return "", "", false
+	}
+	path, _, _ = strings.Cut(path, "\n")
+	_, path, _ = strings.Cut(path, "/pod")
+	uid, container, ok := strings.Cut(path, "/")
+	return types.UID(uid), container, ok
+}
+
+// readProcess fails if the process is gone meanwhile, or dead and not yet collected.
+func readProcess(pid int) (Process, error) {
+	folder := filepath.Join("/proc", strconv.Itoa(pid))
+	exe, err := os.Readlink(filepath.Join(folder, "exe"))
+	if err != nil {
+		return Process{}, err
+	}
+	arguments, err := os.ReadFile(filepath.Join(folder, "cmdline"))
+	if err != nil {
+		return Process{}, err
+	}
+	status, err := os.ReadFile(filepath.Join(folder, "status"))
+	if err != nil {
+		return Process{}, err
+	}
+	p := Process{PID: pid, Exe: exe, Args: strings.Split(strings.TrimRight(string(arguments), "\x00"), "\x00")}
+	return p, p.readStatus(string(status))
+}
+
+func (p *Process) readStatus(status string) error {
+	var errs []error
+	for line := range strings.Lines(status) {
+		name, value, _ := strings.Cut(line, ":")
+		var err error
+		switch name {
+		case "Uid":
+			p.UIDs, err = numbers(value)
+		case "Gid":
+			p.GIDs, err = numbers(value)
+		case "Groups":
+			p.Groups, err = numbers(value)
+		case "CapInh":
+			p.Inheritable, err = bits(value)
+		case "CapPrm":
+			p.Permitted, err = bits(value)
+		case "CapEff":
+			p.Effective, err = bits(value)
+		case "CapBnd":
+			p.Bounding, err = bits(value)
+		case "CapAmb":
+			p.Ambient, err = bits(value)
+		case "NoNewPrivs":
+			p.NoNewPrivs = strings.TrimSpace(value) == "1"
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func numbers(text string) ([]int64, error) {
+	var found []int64
+	for field := range strings.FieldsSeq(text) {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, n)
+	}
+	return found, nil
+}
+
+func bits(text string) (uint64, error) { return strconv.ParseUint(strings.TrimSpace(text), 16, 64) }
+
+// watchInterval is how often a watch looks: a few times in the life of the shortest program.
+const watchInterval = 2 * time.Millisecond
+
+// Watch looks at the processes of all pods until the context ends, and answers those that met the condition, each program of
+// a process once. It looks so often that a program which does anything at all is seen.
+func Watch(ctx context.Context, condition func(Process) bool) []Process {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	type key struct {
+		pid int
+		exe string
+	}
+	seen := map[key]Process{}
+	for {
+		for _, p := range processes(condition) {
+			seen[key{p.PID, p.Exe}] = p
+		}
+		select {
+		case <-ctx.Done():
+			return slices.Collect(maps.Values(seen))
+		case <-ticker.C:
+		}
+	}
+}

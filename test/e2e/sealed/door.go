@@ -1,0 +1,78 @@
+package sealed
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Doors let a person outside reach a server inside: a socket in the file system belongs to no network namespace.
+
+func doorPath(folder, name string) string { return filepath.Join(folder, name+".door") }
+
+// Open opens a door to an address inside, until the room is gone.
+func (r Room) Open(door, address string) error {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", doorPath(r.Folder, door))
+	if err != nil {
+		return fmt.Errorf("open the door %s: %w", door, err)
+	}
+	go pass(listener, "tcp", address)
+	return nil
+}
+
+// openDoors listens on loopback outside. Nobody is let through until the door is open inside.
+func (p Program) openDoors(ctx context.Context, folder string) (closeAll func()) {
+	var listeners []net.Listener
+	for _, door := range p.Doors {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			continue // A machine without loopback has nobody who would come in.
+		}
+		listeners = append(listeners, listener)
+		go pass(listener, "unix", doorPath(folder, door))
+		if p.Opened != nil {
+			p.Opened(door, listener.Addr().String())
+		}
+	}
+	return func() {
+		for _, listener := range listeners {
+			_ = listener.Close()
+		}
+	}
+}
+
+// pass hands on what comes, until the listener is closed.
+func pass(listener net.Listener, network, address string) {
+	for {
+		from, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer from.Close() //nolint:errcheck // it is over either way
+			to, err := net.DialTimeout(network, address, 5*time.Second)
+			if err != nil {
+				return
+			}
+			defer to.Close() //nolint:errcheck // likewise
+			both(from, to)
+		}()
+	}
+}
+
+func both(one, other net.Conn) {
+	var group sync.WaitGroup
+	for _, pair := range [][2]net.Conn{{one, other}, {other, one}} {
+		group.Go(func() {
+			_, _ = io.Copy(pair[0], pair[1])
+			if half, ok := pair[0].(interface{ CloseWrite() error }); ok {
+				_ = half.CloseWrite()
+			}
+		})
+	}
+	group.Wait()
+}

@@ -1,0 +1,169 @@
+package sealed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+const (
+	// parent is for large files that need not outlive a reboot. Other than /tmp, it is on a disk everywhere.
+	parent = "/var/tmp"
+	// prefix is what the folders in it begin with, and cgroups too.
+	prefix = "jupyter-user-e2e-"
+	// lockName is the file that is locked for as long as anything runs which uses the folder.
+	lockName = "lock"
+	// youngest is how old a folder without a lock has to be: younger ones may be about to get theirs.
+	youngest = time.Minute
+	// removalTime is how long the kernel may take to let go of a cgroup whose processes are dead.
+	removalTime = 10 * time.Second
+)
+
+// A folder is where everything of a room is, and the lock which says that somebody is in it.
+type folder struct {
+	path string
+	held *os.File
+}
+
+func room(path string) Room { return Room{Folder: path, Cgroup: "/" + filepath.Base(path)} }
+
+func (r Room) join(name string) string { return filepath.Join(r.Folder, name) }
+
+func newFolder() (*folder, error) {
+	path, err := os.MkdirTemp(parent, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("create a folder for the node: %w", err)
+	}
+	f := &folder{path: path}
+	if err := errors.Join(os.Chmod(path, 0o755), os.Mkdir(filepath.Join(path, "tmp"), 0o755|fs.ModeSticky)); err != nil {
+		return nil, errors.Join(fmt.Errorf("create a folder for the node: %w", err), f.remove())
+	}
+	f.held, err = os.Create(filepath.Join(path, lockName))
+	if err == nil {
+		err = syscall.Flock(int(f.held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the folder of the node: %w", err), f.remove())
+	}
+	return f, nil
+}
+
+// remove removes the folder and the cgroups of its name. Nothing is mounted below: mounts are gone with their namespace.
+func (f *folder) remove() error {
+	err := errors.Join(removeCgroups(room(f.path).Cgroup), os.RemoveAll(f.path))
+	if f.held != nil {
+		err = errors.Join(err, f.held.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("remove what the node left: %w", err)
+	}
+	return nil
+}
+
+// sweep removes what runs left that were killed.
+func sweep() error {
+	folders, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
+	if err != nil {
+		return fmt.Errorf("look for what an earlier run left: %w", err)
+	}
+	for _, path := range folders {
+		f, free := abandoned(path)
+		if !free {
+			continue
+		}
+		if err := f.remove(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abandoned takes over a folder that nobody uses any more. The lock goes with the last process that holds it, and all of a
+// room's processes do.
+func abandoned(path string) (*folder, bool) {
+	held, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err := os.Stat(path)
+		return &folder{path: path}, err == nil && time.Since(info.ModTime()) > youngest
+	}
+	if err != nil {
+		return nil, false
+	}
+	if syscall.Flock(int(held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		_ = held.Close()
+		return nil, false
+	}
+	return &folder{path: path, held: held}, true
+}
+
+// cgroupRoot is where cgroup hierarchies are: version 2 has one, at the root itself, version 1 one a folder.
+const cgroupRoot = "/sys/fs/cgroup"
+
+// hierarchies are the cgroup hierarchies that can be written.
+func hierarchies() []string {
+	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err == nil {
+		return []string{cgroupRoot}
+	}
+	found, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs")) // Errs on bad patterns alone.
+	for i := range found {
+		found[i] = filepath.Dir(found[i])
+	}
+	return found
+}
+
+// createCgroups makes a cgroup in every hierarchy.
+func createCgroups(name string) error {
+	for _, hierarchy := range hierarchies() {
+		err := os.Mkdir(filepath.Join(hierarchy, name), 0o755)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("create a cgroup for the node: %w", err)
+		}
+	}
+	return nil
+}
+
+// removeCgroups removes a cgroup and those below it in every hierarchy. Their processes must be dead; it takes the kernel a
+// moment to notice.
+func removeCgroups(name string) error {
+	if !strings.HasPrefix(name, "/"+prefix) {
+		return fmt.Errorf("%s is no cgroup of a node", name)
+	}
+	var last error
+	err := wait.PollUntilContextTimeout(context.Background(), 20*time.Millisecond, removalTime, true,
+		func(context.Context) (bool, error) {
+			last = nil
+			for _, hierarchy := range hierarchies() {
+				last = errors.Join(last, removeCgroup(filepath.Join(hierarchy, name)))
+			}
+			return last == nil, nil
+		})
+	if err != nil {
+		return last
+	}
+	return nil
+}
+
+// removeCgroup removes folders alone, deepest first: the files in them belong to the kernel.
+func removeCgroup(path string) error {
+	entries, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			err = errors.Join(err, removeCgroup(filepath.Join(path, entry.Name())))
+		}
+	}
+	return errors.Join(err, syscall.Rmdir(path))
+}

@@ -1,0 +1,249 @@
+package sealed_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+)
+
+// programVariable has this test binary run as one of the programs below.
+const programVariable = "SEALED_TEST_PROGRAM"
+
+const (
+	// ends leaves everything lying about and ends with status 7.
+	ends = "ends"
+	// stays does the same, and waits.
+	stays = "stays"
+	// serves answers HTTP through a door.
+	serves = "serves"
+)
+
+func TestMain(m *testing.M) {
+	which := os.Getenv(programVariable)
+	if which == "" {
+		os.Exit(m.Run())
+	}
+	os.Exit(sealed.Run(sealed.Program{
+		Inside: func(room sealed.Room) int { return inside(which, room) },
+		Doors:  []string{"http"},
+		Opened: func(_, address string) { fmt.Println("address", address) },
+	}))
+}
+
+func inside(which string, room sealed.Room) int {
+	if which == serves {
+		return serve(room)
+	}
+	if err := litter(room); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println("folder", room.Folder)
+	if which == stays {
+		select {}
+	}
+	return 7
+}
+
+// litter does what a node does, and takes none of it down.
+func litter(room sealed.Room) error {
+	mounted := filepath.Join(room.Folder, "mounted")
+	script := `set -e
+mkdir "$1"
+mount -t tmpfs tmpfs "$1"
+touch "$1/file"
+ip link add litter0 type bridge
+ip netns add litter
+echo 1 >/proc/sys/vm/panic_on_oom
+for cgroup in /sys/fs/cgroup/*/"$2" /sys/fs/cgroup/"$2"; do
+	[ -d "$cgroup" ] || continue
+	mkdir -p "$cgroup/below/deeper"
+done
+setsid sleep 987654 >/dev/null 2>&1 &
+`
+	said, err := exec.Command("sh", "-c", script, "sh", mounted, room.Cgroup).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, said)
+	}
+	return nil
+}
+
+func serve(room sealed.Room) int {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err == nil {
+		err = room.Open("http", listener.Addr().String())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println("folder", room.Folder)
+	name, _ := os.Hostname()
+	_ = http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) }))
+	return 1
+}
+
+// A running program and what it printed: its folder and, if it has doors, where they are.
+type running struct {
+	*exec.Cmd
+	folder, address string
+}
+
+func start(t *testing.T, which string) running {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make namespaces")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	r := running{Cmd: exec.CommandContext(ctx, "/proc/self/exe")}
+	r.Env = append(os.Environ(), programVariable+"="+which)
+	r.Stderr = t.Output()
+	out, err := r.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, r.Start())
+	lines := bufio.NewScanner(out)
+	for r.folder == "" && lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		switch name {
+		case "folder":
+			r.folder = value
+		case "address":
+			r.address = value
+		}
+	}
+	require.NotEmpty(t, r.folder, "the program says where its folder is")
+	return r
+}
+
+// machine is what of a machine must be as it was before.
+func machine(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, path := range []string{"/proc/self/mounts", "/proc/net/dev", "/proc/sys/vm/panic_on_oom", "/etc/hosts"} {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		text := string(data)
+		if path == "/proc/net/dev" {
+			text = ""
+			for line := range strings.Lines(string(data)) { // What was sent and received changes.
+				device, _, _ := strings.Cut(line, ":")
+				text += device + "\n"
+			}
+		}
+		found[path] = text
+	}
+	name, err := os.Hostname()
+	require.NoError(t, err)
+	found["host name"] = name
+	return found
+}
+
+// remains lists processes of the programs, and what is left of a room on disk and among the cgroups.
+func remains(folder string) (found []string) {
+	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range commands {
+		data, _ := os.ReadFile(path)
+		environment, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "environ"))
+		if strings.Contains(string(data), "987654") || strings.Contains(string(environment), folder) {
+			found = append(found, strings.ReplaceAll(string(data), "\x00", " "))
+		}
+	}
+	for _, pattern := range []string{folder, "/sys/fs/cgroup/" + filepath.Base(folder), "/sys/fs/cgroup/*/" + filepath.Base(folder)} {
+		paths, _ := filepath.Glob(pattern)
+		found = append(found, paths...)
+	}
+	return found
+}
+
+func TestNothingIsLeft(t *testing.T) {
+	before := machine(t)
+	r := start(t, ends)
+	var exit *exec.ExitError
+	require.ErrorAs(t, r.Wait(), &exit)
+	assert.Equal(t, 7, exit.ExitCode(), "the status is that of the program inside")
+	assert.Empty(t, remains(r.folder))
+	assert.Equal(t, before, machine(t))
+}
+
+func TestInterruptedItCleansUp(t *testing.T) {
+	before := machine(t)
+	r := start(t, stays)
+	assert.NotEmpty(t, remains(r.folder), "what is looked for can be found")
+	require.NoError(t, r.Process.Signal(os.Interrupt))
+	var exit *exec.ExitError
+	require.ErrorAs(t, r.Wait(), &exit)
+	assert.Equal(t, 130, exit.ExitCode())
+	assert.Empty(t, remains(r.folder))
+	assert.Equal(t, before, machine(t))
+}
+
+// TestKilledItLeavesAFolderToTheNextRun: the kernel kills all processes, and with them go mounts, devices and namespaces.
+func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
+	before := machine(t)
+	r := start(t, stays)
+	require.NoError(t, r.Process.Kill())
+	_ = r.Wait()
+	require.Eventually(t, func() bool {
+		for _, what := range remains(r.folder) {
+			if !strings.HasPrefix(what, "/") {
+				return false
+			}
+		}
+		return true
+	}, 10*time.Second, 10*time.Millisecond, "processes are left")
+	assert.Equal(t, before, machine(t))
+	entries, err := os.ReadDir(filepath.Join(r.folder, "mounted"))
+	require.NoError(t, err)
+	assert.Empty(t, entries, "what was mounted there is gone")
+
+	_ = start(t, ends).Wait()
+	assert.Empty(t, remains(r.folder), "the next run removes it")
+}
+
+func TestTheNextRunLeavesAloneWhatIsInUse(t *testing.T) {
+	r := start(t, stays)
+	_ = start(t, ends).Wait()
+	assert.DirExists(t, r.folder)
+	require.NoError(t, r.Process.Signal(syscall.SIGTERM))
+	_ = r.Wait()
+	assert.Empty(t, remains(r.folder))
+}
+
+func TestADoorLeadsInside(t *testing.T) {
+	r := start(t, serves)
+	response, err := http.Get("http://" + r.address)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	name, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	assert.Equal(t, sealed.HostName, string(name), "it is another machine, as far as it can tell")
+	require.NoError(t, r.Process.Signal(syscall.SIGTERM))
+	_ = r.Wait()
+}
+
+func TestOnlyRootCanMakeARoom(t *testing.T) {
+	command := exec.Command("/proc/self/exe")
+	command.Env = append(os.Environ(), programVariable+"="+ends)
+	if os.Geteuid() == 0 {
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	said, err := command.CombinedOutput()
+	require.Error(t, err)
+	assert.Equal(t, "error: a node needs root (namespaces, mounts, other people's files): run this as root\n", string(said))
+}
