@@ -37,7 +37,10 @@ type Process struct {
 func (p Process) Root() bool { return slices.Contains(p.UIDs, 0) }
 
 // Runtime tells whether it is the container runtime, which prepares a container from within and then becomes its process.
-func (p Process) Runtime() bool { return strings.Contains(p.Exe, "runc") }
+func (p Process) Runtime() bool {
+	// On its way into the container's root, its own program has no path that could be read.
+	return strings.Contains(p.Exe, "runc") || slices.Equal(p.Args, []string{"runc", "init"})
+}
 
 // Environment is what it was started with.
 func (p Process) Environment() map[string]string {

@@ -70,8 +70,18 @@ func nameHost(folder string) error {
 		return fmt.Errorf("set the host name: %w", err)
 	}
 	hosts := "127.0.0.1 localhost " + HostName + "\n::1 localhost\n"
-	return place(filepath.Join(folder, "hosts"), "/etc/hosts", hosts)
+	if err := place(filepath.Join(folder, "hosts"), "/etc/hosts", hosts); err != nil {
+		return err
+	}
+	if _, err := os.Stat(resolver); err != nil {
+		return nil //nolint:nilerr // It was in /run, and is out of sight.
+	}
+	// The machine's name server cannot be reached. Here nobody waits for it.
+	return place(filepath.Join(folder, "nobody.conf"), resolver, "nameserver 127.0.0.1\n")
 }
+
+// resolver is the file that says who is asked for names.
+const resolver = "/etc/resolv.conf"
 
 // place writes a file and puts it over another.
 func place(file, over, content string) error {

@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"context"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// browserLimit is what a browser may take to start and to draw a page that is megabytes of JavaScript.
+const browserLimit = 2 * time.Minute
+
+// screenshot opens JupyterLab in a real browser, waits until its launcher is drawn, and answers what it looks like.
+func screenshot(t *testing.T, address string) []byte {
+	t.Helper()
+	program, err := exec.LookPath("chromium-headless-shell")
+	if err != nil {
+		program, err = exec.LookPath("chromium")
+	}
+	require.NoError(t, err, "install the packages of test/e2e/debian-packages")
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program),
+		chromedp.NoSandbox, // Its own sandbox is for ordinary users; it runs as root here, in namespaces.
+		chromedp.WindowSize(1280, 800),
+		chromedp.UserDataDir(t.TempDir()),
+	)
+	ctx, cancel := context.WithTimeout(t.Context(), browserLimit)
+	defer cancel()
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	defer cancel()
+	ctx, cancel = chromedp.NewContext(ctx)
+	defer cancel()
+	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(address)))
+	drawn, err := chromedp.Run(ctx, chromedp.Poll[bool](labIsDrawn, chromedp.WithPollingTimeout(browserLimit/2)))
+	picture, failed := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	require.NoError(t, failed)
+	if !drawn || err != nil {
+		keepArtifact(t, "not-drawn.png", picture)
+	}
+	require.NoError(t, err)
+	require.True(t, drawn)
+	return picture
+}
+
+// labIsDrawn is asked of the page: the launcher and the files of the home are there, and the splash screen is gone.
+const labIsDrawn = `document.querySelector(".jp-Launcher") !== null && document.querySelector(".jp-DirListing-item") !== null &&
+	document.querySelector("#jupyterlab-splash") === null`

@@ -1,0 +1,69 @@
+package e2e
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+)
+
+// crowdLimit is for fifty pods on two cores, ten of them JupyterLabs.
+const crowdLimit = 8 * time.Minute
+
+// TestCrowd: fifty users at once, each their own, ten of them with JupyterLab, half of them in each way.
+func TestCrowd(t *testing.T) {
+	began := time.Now()
+	pods := make([]pod, crowd)
+	for i := range pods {
+		pods[i] = created(t, ways[i%2].namespace, crowdName(i))
+	}
+	var group sync.WaitGroup
+	for i, p := range pods {
+		arguments := []string{"run", p.name, "-n", p.namespace, "--labels=jupyter-user=" + p.name}
+		if i < 10 {
+			arguments = append(arguments, "--image="+images.DockerStacks)
+		} else {
+			arguments = append(arguments, "--image="+images.Plain, "--annotations=jupyter-user.io/probes=on", "--", "hello")
+		}
+		group.Go(func() {
+			result, err := world.carol.Kubectl(t.Context(), arguments...)
+			assert.NoError(t, err)
+			assert.Zero(t, result.ExitCode, result.Stderr)
+		})
+	}
+	group.Wait()
+	require.False(t, t.Failed())
+	t.Logf("%d pods admitted after %s", crowd, time.Since(began).Round(100*time.Millisecond))
+	for i, p := range pods {
+		got := p.await(t, crowdLimit, "to be Ready", isReady)
+		assert.Zero(t, got.Status.ContainerStatuses[0].RestartCount, p.name)
+		owner := homeOf(crowdName(i))
+		for _, process := range p.processes(t) {
+			assertIs(t, process, owner)
+		}
+	}
+	t.Logf("%d pods Ready after %s", crowd, time.Since(began).Round(100*time.Millisecond))
+	removeAll(t, pods)
+}
+
+func assertIs(t *testing.T, process node.Process, owner home) {
+	t.Helper()
+	want := fmt.Sprint([4]int{owner.uid, owner.uid, owner.uid, owner.uid}, [4]int{owner.gid, owner.gid, owner.gid, owner.gid})
+	assert.Equal(t, want, fmt.Sprint(process.UIDs, process.GIDs), owner.name)
+}
+
+// removeAll removes pods together: one after the other, each would wait for its end alone.
+func removeAll(t *testing.T, pods []pod) {
+	t.Helper()
+	var group sync.WaitGroup
+	for _, p := range pods {
+		group.Go(func() { assert.NoError(t, p.remove(t.Context())) })
+	}
+	group.Wait()
+}

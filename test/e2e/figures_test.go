@@ -1,0 +1,75 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// BenchmarkRunToReady is the time from kubectl run to Ready: of a pod that the webhook does not know of, and of the same pod
+// with the label, in both ways. The server is once a JupyterLab, with the same probes everywhere, and once a small one without
+// probes, where what is added is not lost in what Jupyter itself takes. One iteration is one pod of each, one after the other.
+func BenchmarkRunToReady(b *testing.B) {
+	kinds := []struct {
+		name, namespace, image string
+		arguments              []string
+	}{
+		{"jupyterlab-without", "default", images.DockerStacks, nil},
+		{"jupyterlab-at-start", atStart.namespace, images.DockerStacks, []string{"--labels=jupyter-user=alice"}},
+		{"jupyterlab-at-admission", atAdmission.namespace, images.DockerStacks, []string{"--labels=jupyter-user=alice"}},
+		{"small-without", "default", images.Plain, []string{"--", "hello"}},
+		{"small-at-start", atStart.namespace, images.Plain, []string{"--labels=jupyter-user=alice", "--", "hello"}},
+		{"small-at-admission", atAdmission.namespace, images.Plain, []string{"--labels=jupyter-user=alice", "--", "hello"}},
+	}
+	took := map[string]time.Duration{}
+	for b.Loop() {
+		for _, kind := range kinds {
+			p := pod{kind.namespace, kind.name}
+			began := time.Now()
+			command := []string{"run", kind.name, "-n", kind.namespace, "--image=" + kind.image}
+			if kind.name == "jupyterlab-without" {
+				command = append(command, "--overrides="+sameProbes)
+			}
+			require.NoError(b, world.admin(b.Context(), append(command, kind.arguments...)...))
+			require.NoError(b, p.awaitReady(b.Context()))
+			took[kind.name] += time.Since(began)
+			require.NoError(b, p.remove(b.Context()))
+		}
+	}
+	b.ReportMetric(0, "ns/op") // It is the sum of all, and says nothing.
+	for name, sum := range took {
+		b.ReportMetric(sum.Seconds()/float64(b.N), "s/"+name)
+	}
+}
+
+// sameProbes are those of the configuration that the webhook has here.
+var sameProbes = strings.ReplaceAll(fmt.Sprintf(`{"spec":{"containers":[{"name":"jupyterlab-without","image":%q,
+"startupProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":1,"timeoutSeconds":5,"failureThreshold":180},
+"readinessProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":2,"timeoutSeconds":5,"failureThreshold":3},
+"livenessProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":3,"timeoutSeconds":3,"failureThreshold":4}}]}}`,
+	images.DockerStacks), "\n", "")
+
+// awaitReady watches, so that a figure is not rounded up to when somebody looked.
+func (p pod) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	events, err := world.Client.CoreV1().Pods(p.namespace).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + p.name})
+	if err != nil {
+		return err
+	}
+	defer events.Stop()
+	for event := range events.ResultChan() {
+		if got, ok := event.Object.(*corev1.Pod); ok && isReady(got) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s/%s was not Ready within %s", p.namespace, p.name, readyLimit)
+}

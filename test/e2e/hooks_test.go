@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// hooked has everything that a kubelet runs in a container beside its command.
+const hooked = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: hooked
+  labels: {jupyter-user: alice}
+spec:
+  containers:
+  - name: nb
+    image: ` + images.Plain + `
+    command: [hello]
+    lifecycle:
+      postStart: {exec: {command: [sh, -c, "id > $HOME/post-start; pwd >> $HOME/post-start"]}}
+      preStop: {exec: {command: [sh, -c, "id > $HOME/pre-stop"]}}
+    startupProbe: {exec: {command: [sh, -c, "id > $HOME/startup"]}, periodSeconds: 1}
+    readinessProbe: {exec: {command: [sh, -c, "id > $HOME/readiness"]}, periodSeconds: 1}
+    livenessProbe: {exec: {command: [sh, -c, "id > $HOME/liveness"]}, periodSeconds: 1}
+`
+
+// TestHooksAndExecProbes run as the person too, in the home.
+func TestHooksAndExecProbes(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			names := []string{"post-start", "startup", "readiness", "liveness", "pre-stop"}
+			t.Cleanup(func() {
+				for _, name := range names {
+					assert.NoError(t, os.Remove(world.share.path("alice", name)))
+				}
+			})
+			p := create(t, way, "hooked", hooked)
+			p.ready(t)
+			p.await(t, readyLimit, "to have been asked whether it lives", func(*corev1.Pod) bool {
+				_, err := os.Stat(world.share.path("alice", "liveness"))
+				return err == nil
+			})
+			result := kubectl(t, "delete", "pod", "hooked", "-n", way.namespace, "--timeout=60s")
+			require.Zero(t, result.ExitCode, result.Stderr)
+			for _, name := range names {
+				content, err := os.ReadFile(world.share.path("alice", name))
+				require.NoError(t, err)
+				want := "uid=5001(alice) gid=6001(alice) groups=6001(alice)\n"
+				if name == "post-start" {
+					want += "/home/alice\n"
+				}
+				assert.Equal(t, want, string(content), name)
+			}
+		})
+	}
+}

@@ -1,0 +1,2 @@
+# A hook that can be seen, in the notebook's environment.
+export START_NOTEBOOK_HOOK="ran as $(id -u)"

@@ -1,0 +1,16 @@
+#!/usr/bin/env -S python3 -u
+"""What docker-stacks has run by default since 2024: jupyter lab, with its arguments behind those of NOTEBOOK_ARGS."""
+
+import os
+import shlex
+import sys
+
+command = ["jupyter", os.environ.get("DOCKER_STACKS_JUPYTER_CMD", "lab")]
+if os.environ.get("RESTARTABLE") == "yes":
+    sys.exit("start-notebook.py: RESTARTABLE is left out of this stand-in")
+if os.environ.get("JUPYTERHUB_API_TOKEN"):
+    sys.exit("start-notebook.py: there is no JupyterHub in this stand-in")
+command += shlex.split(os.environ.get("NOTEBOOK_ARGS", ""))
+command += sys.argv[1:]
+print("start-notebook.py:", shlex.join(command), file=sys.stderr)
+os.execvp(command[0], command)

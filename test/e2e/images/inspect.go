@@ -1,0 +1,149 @@
+package images
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// An Image is what an archive says of one image.
+type Image struct {
+	// User, Entrypoint, Command, WorkingDir and Env are what a container starts with.
+	User       string
+	Entrypoint []string
+	Command    []string
+	WorkingDir string
+	Env        []string
+	// layers are its file systems, as they are in the archive.
+	layers [][]byte
+}
+
+// A File is one of an image's.
+type File struct {
+	Mode    fs.FileMode
+	Content []byte
+}
+
+// descriptor points to a part of the archive.
+type descriptor struct {
+	MediaType   string            `json:"mediaType"`
+	Digest      string            `json:"digest"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// refName is the annotation with an image's name.
+const refName = "org.opencontainers.image.ref.name"
+
+// Inspect reads what an archive says of an image.
+func Inspect(archive, name string) (Image, error) {
+	parts, err := readTar(archive)
+	if err != nil {
+		return Image{}, fmt.Errorf("read %s: %w", archive, err)
+	}
+	image, err := parts.image(name)
+	if err != nil {
+		return Image{}, fmt.Errorf("find %s in %s: %w", name, archive, err)
+	}
+	return image, nil
+}
+
+// Files are the image's files and folders, by their paths. Of layers compressed for speed (the notebooks') it knows nothing.
+func (i Image) Files() (map[string]File, error) {
+	files := map[string]File{}
+	for _, layer := range i.layers {
+		unpacked, err := gzip.NewReader(bytes.NewReader(layer))
+		if err != nil {
+			return nil, fmt.Errorf("unpack a layer: %w", err)
+		}
+		archive := tar.NewReader(unpacked)
+		for {
+			header, err := archive.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read a layer: %w", err)
+			}
+			content, err := io.ReadAll(archive)
+			if err != nil {
+				return nil, fmt.Errorf("read a layer: %w", err)
+			}
+			files[strings.TrimSuffix(header.Name, "/")] = File{Mode: header.FileInfo().Mode(), Content: content}
+		}
+	}
+	return files, nil
+}
+
+// parts are the files of an archive.
+type parts map[string][]byte
+
+func readTar(path string) (parts, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	p := parts{}
+	archive := tar.NewReader(file)
+	for {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return p, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if p[header.Name], err = io.ReadAll(archive); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (p parts) image(name string) (Image, error) {
+	var index struct{ Manifests []descriptor }
+	if err := json.Unmarshal(p["index.json"], &index); err != nil {
+		return Image{}, fmt.Errorf("read the index: %w", err)
+	}
+	for _, manifest := range index.Manifests {
+		if manifest.Annotations[refName] == name {
+			return p.manifest(manifest)
+		}
+	}
+	return Image{}, errors.New("there is no image of that name")
+}
+
+func (p parts) manifest(d descriptor) (Image, error) {
+	var manifest struct {
+		Config descriptor
+		Layers []descriptor
+	}
+	if err := json.Unmarshal(p.blob(d), &manifest); err != nil {
+		return Image{}, fmt.Errorf("read the manifest: %w", err)
+	}
+	var config struct {
+		Config struct {
+			User, WorkingDir     string
+			Entrypoint, Cmd, Env []string
+		}
+	}
+	if err := json.Unmarshal(p.blob(manifest.Config), &config); err != nil {
+		return Image{}, fmt.Errorf("read the configuration: %w", err)
+	}
+	c := config.Config
+	image := Image{User: c.User, Entrypoint: c.Entrypoint, Command: c.Cmd, WorkingDir: c.WorkingDir, Env: c.Env}
+	for _, layer := range manifest.Layers {
+		image.layers = append(image.layers, p.blob(layer))
+	}
+	return image, nil
+}
+
+func (p parts) blob(d descriptor) []byte {
+	return p["blobs/"+strings.Replace(d.Digest, ":", "/", 1)]
+}

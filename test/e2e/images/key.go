@@ -1,0 +1,64 @@
+package images
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// listed is what decides how something comes out: the recipe, the architecture, and files of a folder, one a line.
+func listed(name, folder string, files ...string) (string, error) {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s, recipe %d\narchitecture %s\n", name, recipeVersion, runtime.GOARCH)
+	for _, file := range slices.Sorted(slices.Values(files)) {
+		path := filepath.Join(folder, file)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return "", fmt.Errorf("read what the image is made of: %w", err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return "", fmt.Errorf("read what the image is made of: %w", err)
+		}
+		// Of the mode, only what git keeps.
+		fmt.Fprintf(&text, "%s %t %x\n", file, info.Mode()&0o111 != 0, sha256.Sum256(data))
+	}
+	return text.String(), nil
+}
+
+// filesIn lists all files in folders of a folder, by their paths in it.
+func filesIn(folder string, within ...string) ([]string, error) {
+	var files []string
+	for _, name := range within {
+		err := filepath.WalkDir(filepath.Join(folder, name), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return err
+			}
+			file, err := filepath.Rel(folder, path)
+			files = append(files, file)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list what the image is made of: %w", err)
+		}
+	}
+	return files, nil
+}
+
+// goSettings asks the go command, in the project's folder, since its go.mod may call for another toolchain.
+func (b builder) goSettings(ctx context.Context, names ...string) ([]string, error) {
+	command := exec.CommandContext(ctx, "go", append([]string{"env"}, names...)...)
+	command.Dir = b.project
+	answer, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("ask the go command for its settings: %w", err)
+	}
+	return strings.Split(strings.TrimSuffix(string(answer), "\n"), "\n"), nil
+}

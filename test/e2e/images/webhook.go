@@ -1,0 +1,145 @@
+package images
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/test/cache"
+)
+
+// webhook returns the archive of our own image.
+func (b builder) webhook(ctx context.Context) (string, error) {
+	files, err := b.sources()
+	if err != nil {
+		return "", err
+	}
+	settings, err := b.goSettings(ctx, "GOVERSION", "GOROOT", "GOMODCACHE", "GOCACHE")
+	if err != nil {
+		return "", err
+	}
+	deciding := append([]string{"Dockerfile", ".dockerignore", "test/e2e/images/golang/Dockerfile"}, files...)
+	ingredients, err := listed("webhook, "+settings[0], b.project, deciding...)
+	if err != nil {
+		return "", err
+	}
+	entry := cache.Entry{Name: "webhook", Ingredients: ingredients, Result: "webhook.tar"}
+	return b.cache.Get(ctx, entry, func(ctx context.Context, folder string) error {
+		if err := needRoot(); err != nil {
+			return err
+		}
+		return b.buildWebhook(ctx, folder, files, []string{
+			"--volume=" + settings[1] + ":/usr/local/go:ro",
+			"--volume=" + settings[2] + ":/mnt/modules:ro",
+			"--volume=" + settings[3] + ":/mnt/build",
+		})
+	})
+}
+
+// buildWebhook builds the project's Dockerfile on a stand-in for the image with Go, to which the machine's own Go, modules
+// and build cache are mounted: so it takes seconds, and no network.
+func (b builder) buildWebhook(ctx context.Context, folder string, files, mounts []string) error {
+	if err := b.downloadModules(ctx); err != nil {
+		return err
+	}
+	debian, err := b.debian(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := newWorkshop(folder, b.progress)
+	if err != nil {
+		return err
+	}
+	if err := w.build(ctx, golangBase, filepath.Join(b.images(), "golang", "Dockerfile"), debian); err != nil {
+		return err
+	}
+	// From a copy of exactly what is in the key, so that nothing else can get in, and nobody can change it meanwhile.
+	source := filepath.Join(folder, "source")
+	defer func() { _ = os.RemoveAll(source) }()
+	if err := copyFiles(b.project, source, append([]string{"Dockerfile", ".dockerignore"}, files...)); err != nil {
+		return err
+	}
+	arguments := append([]string{"--build-arg=BUILDER=" + golangBase}, mounts...)
+	if err := w.build(ctx, Webhook, filepath.Join(source, "Dockerfile"), source, arguments...); err != nil {
+		return err
+	}
+	if err := w.pack(ctx, filepath.Join(folder, "webhook.tar"), "gzip", Webhook); err != nil {
+		return err
+	}
+	return w.close()
+}
+
+// downloadModules sees to it that the build finds every module it asks for.
+func (b builder) downloadModules(ctx context.Context) error {
+	command := exec.CommandContext(ctx, "go", "mod", "download")
+	command.Dir = b.project
+	return run(command)
+}
+
+// sources lists what .dockerignore lets through. It knows as much of that file's language as ours uses: nothing (*) but
+// some (!path), less names anywhere (**/name); what it does not know is an error rather than a wrong key.
+func (b builder) sources() ([]string, error) {
+	text, err := os.ReadFile(filepath.Join(b.project, ".dockerignore"))
+	if err != nil {
+		return nil, fmt.Errorf("read what belongs to the image: %w", err)
+	}
+	var within, without []string
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		path, some := strings.CutPrefix(line, "!")
+		name, anywhere := strings.CutPrefix(line, "**/")
+		switch {
+		case line == "" || line == "*":
+		case some:
+			within = append(within, path)
+		case anywhere && !strings.Contains(name, "/"):
+			without = append(without, name)
+		default:
+			return nil, fmt.Errorf("teach test/e2e/images/webhook.go the line %q of .dockerignore", line)
+		}
+	}
+	return b.sourcesIn(within, without)
+}
+
+func (b builder) sourcesIn(within, without []string) ([]string, error) {
+	all, err := filesIn(b.project, within...)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, file := range all {
+		kept := true
+		for _, name := range strings.Split(filepath.ToSlash(file), "/") {
+			for _, pattern := range without {
+				if matched, _ := filepath.Match(pattern, name); matched {
+					kept = false
+				}
+			}
+		}
+		if kept {
+			files = append(files, file)
+		}
+	}
+	return files, nil
+}
+
+// copyFiles copies files of one folder into another.
+func copyFiles(from, to string, files []string) error {
+	for _, file := range files {
+		data, err := os.ReadFile(filepath.Join(from, file))
+		if err != nil {
+			return fmt.Errorf("copy the sources: %w", err)
+		}
+		path := filepath.Join(to, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return fmt.Errorf("copy the sources: %w", err)
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			return fmt.Errorf("copy the sources: %w", err)
+		}
+	}
+	return nil
+}

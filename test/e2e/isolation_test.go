@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// reach is what an attacker runs in the notebook or in a shell beside it: every road to bob's secret and to the rest of the
+// share. It prints what it got hold of. With SETUID it tries as bob, too, and as everybody whose process it can see.
+const reach = `
+import ctypes, glob, json, os, sys
+found = []
+places = ["/data/hpc/home/bob", "/data/hpc/home/../home/bob", "/home/bob", "/home/alice/../bob", "/data/hpc/home/alice/../bob",
+          "/home/alice/relative", "/home/alice/absolute", "/home/alice/of-the-node", "bob", "../bob", NODE + "/home/bob", NODE,
+          "/data/hpc", "/data"]
+for process in glob.glob("/proc/[0-9]*") + ["/proc/self", "/proc/thread-self"]:
+    for road in ["root", "cwd"]:
+        places += [f"{process}/{road}{rest}" for rest in
+                   ["/data/hpc/home/bob", "/home/bob", "/data/hpc", "/../bob", "/../../home/bob", NODE, NODE + "/home/bob"]]
+    places += glob.glob(f"{process}/fd/*")
+
+def attempt(who):
+    for place in places:
+        for name in [place + "/secret", place + "/home/bob/secret"]:
+            try:
+                with open(name) as file:
+                    found.append(f"{who} read {name}: {file.read()[:40]}")
+            except OSError:
+                pass
+        for folder in [place, place + "/home"]:
+            try:
+                others = set(os.listdir(folder)) & {"bob", "hoarder", "qiang.guo03", "secret", "user1"}
+                if others:
+                    found.append(f"{who} listed {folder}: {sorted(others)}")
+            except OSError:
+                pass
+        try:
+            if "bob" in place:
+                with open(place + "/planted", "x"):
+                    found.append(f"{who} wrote to {place}")
+        except OSError:
+            pass
+    # A file handle needs no path, and mounting needs no mount point of the webhook's.
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle = (ctypes.c_char * 16)(8, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0)
+    mount = os.open("/", os.O_RDONLY)
+    if libc.open_by_handle_at(mount, handle, os.O_RDONLY) >= 0:
+        found.append(f"{who} opened by handle")
+    if libc.mount(b"none", b"/tmp", b"tmpfs", 0, None) == 0:
+        found.append(f"{who} mounted")
+    if libc.unshare(0x00020000) == 0:
+        found.append(f"{who} has a mount namespace")
+    try:
+        os.mknod("/tmp/disk", 0o060600, os.makedev(254, 0))
+        found.append(f"{who} made a device")
+    except OSError:
+        pass
+
+attempt(f"uid {os.getuid()}")
+for uid, gid in [(5001, 6001), (5002, 6002), (0, 0)]:
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([gid]); os.setresgid(gid, gid, gid); os.setresuid(uid, uid, uid)
+        except OSError:
+            os._exit(0)
+        found.clear()
+        attempt(f"uid {uid} after setuid")
+        os.write(1, "".join(line + "\n" for line in found).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+print("".join(line + "\n" for line in found), end="")
+print("done")
+`
+
+// TestAnotherHomeIsOutOfReach: it cannot be seen, listed, read, written or reached.
+func TestAnotherHomeIsOutOfReach(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			p := run(t, way, "attacker", "alice", images.DockerStacks, withToken)
+			node, err := json.Marshal(world.share.root)
+			require.NoError(t, err)
+			code := strings.ReplaceAll(reach, "NODE", string(node))
+			jupyter := p.jupyter(t)
+
+			t.Run("from the notebook", func(t *testing.T) {
+				assert.Equal(t, "done\n", jupyter.kernel(t).run(t, code))
+			})
+			t.Run("from kubectl exec", func(t *testing.T) {
+				result := p.exec(t, "python3", "-c", code)
+				require.Zero(t, result.ExitCode, result.Stderr)
+				assert.Equal(t, "done\n", result.Stdout)
+			})
+			t.Run("homes beside the own one do not exist", func(t *testing.T) {
+				for _, folder := range []string{"/data/hpc", "/data/hpc/home"} {
+					result := p.exec(t, "ls", "-A", folder)
+					assert.Equal(t, map[string]string{"/data/hpc": "home\n", "/data/hpc/home": "alice\n"}[folder], result.Stdout, folder)
+				}
+			})
+			t.Run("the own home is what it should be", func(t *testing.T) {
+				answer := jupyter.kernel(t).run(t, "import os; print(sorted(n for n in os.listdir('/home/alice') if not n.startswith('.'))[:3])")
+				assert.Equal(t, "['absolute', 'of-the-node', 'relative']\n", answer)
+			})
+			if way == atStart {
+				t.Run("root in the container cannot even list the own home", func(t *testing.T) {
+					result := p.exec(t, "ls", "/home/alice")
+					assert.NotZero(t, result.ExitCode)
+					assert.Contains(t, result.Stderr, "Permission denied")
+				})
+			}
+			assert.NoFileExists(t, world.share.path("bob", "planted"))
+		})
+	}
+}
+
+// TestTheAttackWorks proves that the attack finds what there is to be found: in a pod that mounts the whole share, as the
+// example of the handbook does.
+func TestTheAttackWorks(t *testing.T) {
+	require.NoError(t, world.apply(t.Context(), `
+apiVersion: v1
+kind: Pod
+metadata: {name: exposed, namespace: default}
+spec:
+  containers:
+  - name: nb
+    image: `+images.Plain+`
+    command: ["sleep", "1000"]
+    volumeMounts: [{name: share, mountPath: /data/hpc}]
+  volumes: [{name: share, hostPath: {path: `+world.share.root+`}}]
+`))
+	p := created(t, "default", "exposed")
+	p.ready(t)
+	code := strings.ReplaceAll(reach, "NODE", `"/nowhere"`)
+	result, err := world.Admin.Kubectl(t.Context(), "exec", "exposed", "--", "python3", "-c", code)
+	require.NoError(t, err)
+	assert.Contains(t, result.Stdout, "uid 0 read /data/hpc/home/bob/secret: bob's secret", result.Stderr)
+	assert.Contains(t, result.Stdout, "uid 5002 after setuid read /data/hpc/home/bob/secret")
+	assert.Contains(t, result.Stdout, "listed /data/hpc/home")
+	assert.Contains(t, result.Stdout, "wrote to /data/hpc/home/bob")
+	assert.Contains(t, result.Stdout, "made a device")
+	require.NoError(t, os.Remove(world.share.path("bob", "planted")))
+}

@@ -1,0 +1,178 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+)
+
+const (
+	// readyLimit is what a JupyterLab may take on a busy machine of two cores. Alone it takes five seconds.
+	readyLimit = 3 * time.Minute
+	// goneLimit is what a pod may take to end.
+	goneLimit = time.Minute
+)
+
+// A pod is one that carol runs.
+type pod struct {
+	namespace, name string
+}
+
+// kubectl runs kubectl as carol.
+func kubectl(t *testing.T, arguments ...string) controlplane.Result {
+	t.Helper()
+	result, err := world.carol.Kubectl(t.Context(), arguments...)
+	require.NoError(t, err)
+	return result
+}
+
+// run runs a pod as somebody does who types: kubectl run NAME --image=… --labels=jupyter-user=USER …
+func run(t *testing.T, in way, name, user, image string, more ...string) pod {
+	t.Helper()
+	arguments := []string{"run", name, "-n", in.namespace, "--image=" + image, "--labels=jupyter-user=" + user}
+	result := kubectl(t, append(arguments, more...)...)
+	require.Zero(t, result.ExitCode, result.Stderr)
+	return created(t, in.namespace, name)
+}
+
+// create creates a pod from YAML.
+func create(t *testing.T, in way, name, yaml string) pod {
+	t.Helper()
+	result := tryCreate(t, in, yaml)
+	require.Zero(t, result.ExitCode, result.Stderr)
+	return created(t, in.namespace, name)
+}
+
+// tryCreate may be refused.
+func tryCreate(t *testing.T, in way, yaml string) controlplane.Result {
+	t.Helper()
+	command := world.carol.Command(t.Context(), "create", "-n", in.namespace, "-f", "-")
+	var out, errs bytes.Buffer
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(yaml), &out, &errs
+	_ = command.Run() // A refusal is what some are made for: the caller looks at the exit status.
+	return controlplane.Result{Stdout: out.String(), Stderr: errs.String(), ExitCode: command.ProcessState.ExitCode()}
+}
+
+// created is a pod that goes with its test, after telling about itself if the test failed.
+func created(t *testing.T, namespace, name string) pod {
+	t.Helper()
+	p := pod{namespace, name}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*goneLimit)
+		defer cancel()
+		if t.Failed() {
+			t.Log(p.story(ctx))
+		}
+		assert.NoError(t, p.remove(ctx))
+	})
+	return p
+}
+
+// remove deletes the pod and waits until it is gone.
+func (p pod) remove(ctx context.Context) error {
+	pods := world.Client.CoreV1().Pods(p.namespace)
+	grace := int64(1) // Nothing in it is to be kept.
+	err := pods.Delete(ctx, p.name, metav1.DeleteOptions{GracePeriodSeconds: &grace})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return await(ctx, goneLimit, func(ctx context.Context) (bool, error) {
+		_, err := pods.Get(ctx, p.name, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+}
+
+// story is what somebody would look at who wonders why the pod does not do what it should.
+func (p pod) story(ctx context.Context) string {
+	var told strings.Builder
+	for _, arguments := range [][]string{
+		{"describe", "pod", p.name, "-n", p.namespace},
+		{"logs", p.name, "-n", p.namespace, "--all-containers", "--tail=40", "--prefix"},
+	} {
+		result, err := world.Admin.Kubectl(ctx, arguments...)
+		fmt.Fprintln(&told, result.Stdout, result.Stderr, err)
+	}
+	return told.String()
+}
+
+// get is the pod as it is now.
+func (p pod) get(t *testing.T) *corev1.Pod {
+	t.Helper()
+	got, err := world.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
+	require.NoError(t, err)
+	return got
+}
+
+// await waits until something is true of the pod.
+func (p pod) await(t *testing.T, limit time.Duration, what string, condition func(*corev1.Pod) bool) *corev1.Pod {
+	t.Helper()
+	var got *corev1.Pod
+	err := await(t.Context(), limit, func(ctx context.Context) (bool, error) {
+		var err error
+		got, err = world.Client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+		return err == nil && condition(got), err
+	})
+	require.NoError(t, err, "%s/%s: %s", p.namespace, p.name, what)
+	return got
+}
+
+// ready waits until the pod is Ready.
+func (p pod) ready(t *testing.T) *corev1.Pod {
+	t.Helper()
+	return p.await(t, readyLimit, "to be Ready", isReady)
+}
+
+func isReady(pod *corev1.Pod) bool {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			return condition.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// exec is kubectl exec by carol.
+func (p pod) exec(t *testing.T, command ...string) controlplane.Result {
+	t.Helper()
+	return kubectl(t, append([]string{"exec", p.name, "-n", p.namespace, "--"}, command...)...)
+}
+
+// processes are those of the notebook container, and not of a kubectl exec into it.
+func (p pod) processes(t *testing.T) []node.Process {
+	t.Helper()
+	got := p.get(t)
+	_, id, _ := strings.Cut(got.Status.ContainerStatuses[0].ContainerID, "://")
+	require.NotEmpty(t, id)
+	var found []node.Process
+	for _, process := range node.Processes(got.UID) {
+		if process.Container == id && !process.Runtime() {
+			found = append(found, process)
+		}
+	}
+	require.NotEmpty(t, found)
+	return found
+}
+
+// message is the termination message of the init container.
+func message(pod *corev1.Pod) string {
+	for _, status := range pod.Status.InitContainerStatuses {
+		for _, state := range []corev1.ContainerState{status.State, status.LastTerminationState} {
+			if state.Terminated != nil {
+				return state.Terminated.Message
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,157 @@
+package e2e
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// TestTheInitContainerRefuses: the pod stops there, kubectl describe says why, and nothing is created on the share.
+func TestTheInitContainerRefuses(t *testing.T) {
+	for name, c := range map[string]struct{ user, want string }{
+		"li without a home beside alice": {"li", "li has no home: /data/hpc/home/li does not exist on the share. Check the name, or ask the " +
+			"admin to make the directory and give it to its owner"},
+		"a home that does not exist":                    {"nemo", "nemo has no home: /data/hpc/home/nemo does not exist on the share"},
+		"qiang.guo0 beside qiang.guo03 and qiang_guo03": {"qiang.guo0", "qiang.guo0 has no home"},
+		"owner 0":     {"toor", "UID 0 is under 1000"},
+		"owner 65534": {"squashed", "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map"},
+		"owner 500":   {"daemonic", "UID 500 is under 1000"},
+		"a file":      {"a-file", "is no directory"},
+		"a symlink":   {"a-link", "is a symbolic link"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, err := world.share.listing()
+			require.NoError(t, err)
+			p := run(t, atStart, "refused", c.user, images.DockerStacks)
+			assertStopped(t, p, c.want)
+			after, err := world.share.listing()
+			require.NoError(t, err)
+			assert.Equal(t, before, after, "nothing was created on the share, and nothing changed hands")
+		})
+	}
+}
+
+// assertStopped holds a pod to having got as far as our init container.
+func assertStopped(t *testing.T, p pod, want string) {
+	t.Helper()
+	got := p.await(t, readyLimit, "to be stopped", func(p *corev1.Pod) bool { return message(p) != "" })
+	assert.Contains(t, message(got), want)
+	assert.Nil(t, got.Status.ContainerStatuses[0].State.Running, "the notebook never started")
+	assert.Nil(t, got.Status.ContainerStatuses[0].State.Terminated, "the notebook never started")
+	described := kubectl(t, "describe", "pod", p.name, "-n", p.namespace)
+	assert.Contains(t, described.Stdout, want)
+}
+
+// TestAtAdmissionWhoIsRefused: where the owner is known at admission, nobody has to wait for the node to hear it.
+func TestAtAdmissionWhoIsRefused(t *testing.T) {
+	for user, want := range map[string]string{
+		"toor":     "UID 0 is under 1000",
+		"squashed": "UID 65534 is nobody",
+		"daemonic": "UID 500 is under 1000",
+		"li":       "RestrictedNeedsIdentity",
+	} {
+		t.Run(user, func(t *testing.T) {
+			result := kubectl(t, "run", "refused", "-n", atAdmission.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user="+user)
+			assert.Equal(t, 1, result.ExitCode)
+			assert.Contains(t, result.Stderr, want)
+		})
+	}
+}
+
+// gated waits for its gate after it was admitted, so that something can happen in between.
+const gated = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: gated
+  labels: {jupyter-user: moving}
+spec:
+  schedulingGates: [{name: e2e/wait}]
+  containers:
+  - {name: nb, image: ` + images.DockerStacks + `}
+`
+
+// TestHomeReplacedBetweenAdmissionAndStart: by somebody else's directory, by a link to it, or by none.
+func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
+	path, bob := world.share.path("moving"), world.share.path("bob")
+	for name, c := range map[string]struct {
+		replace func() error
+		want    map[way]string
+	}{
+		"by a directory of another owner": {
+			func() error { return os.Chown(path, 5002, 6002) },
+			map[way]string{atAdmission: "belongs to UID 5002, and the pod was admitted as UID 5006: the owner has changed since"}},
+		"by a symlink to another's home": {
+			func() error { return os.Symlink(bob, path) },
+			map[way]string{atAdmission: "is a symbolic link", atStart: "is a symbolic link"}},
+		"by nothing": {
+			func() error { return nil },
+			map[way]string{atAdmission: "moving has no home", atStart: "moving has no home"}},
+	} {
+		for way, want := range c.want {
+			t.Run(name+"/"+way.name, func(t *testing.T) {
+				p := create(t, way, "gated", gated)
+				t.Cleanup(func() {
+					require.NoError(t, os.RemoveAll(path))
+					require.NoError(t, world.share.makeHome(homeOf("moving")))
+				})
+				if name != "by a directory of another owner" {
+					require.NoError(t, os.RemoveAll(path))
+				}
+				require.NoError(t, c.replace())
+				before, err := world.share.listing()
+				require.NoError(t, err)
+				result := kubectl(t, "patch", "pod", "gated", "-n", way.namespace, "--type=json",
+					`-p=[{"op": "remove", "path": "/spec/schedulingGates"}]`)
+				require.Zero(t, result.ExitCode, result.Stderr)
+				assertStopped(t, p, want)
+				after, err := world.share.listing()
+				require.NoError(t, err)
+				assert.Equal(t, before, after)
+			})
+		}
+	}
+}
+
+// TestKubernetesOwnMessages: what is missing is said by Kubernetes, and not made a riddle by us.
+func TestKubernetesOwnMessages(t *testing.T) {
+	t.Run("a missing claim", func(t *testing.T) {
+		lone := way{"AtStart", "without-claim", "baseline"}
+		require.NoError(t, world.makeNamespace(t.Context(), lone.namespace, lone.level))
+		p := run(t, lone, "nb", "alice", images.DockerStacks)
+		got := p.await(t, readyLimit, "to be unschedulable", func(p *corev1.Pod) bool {
+			return len(p.Status.Conditions) > 0 && p.Status.Conditions[0].Message != ""
+		})
+		assert.Contains(t, got.Status.Conditions[0].Message, `persistentvolumeclaim "hpc-shared-pvc" not found`)
+		assert.Contains(t, kubectl(t, "describe", "pod", "nb", "-n", lone.namespace).Stdout, `persistentvolumeclaim "hpc-shared-pvc" not found`)
+	})
+	t.Run("a missing image", func(t *testing.T) {
+		for _, way := range ways {
+			p := run(t, way, "imageless", "alice", "registry.invalid/no/such:image")
+			got := p.await(t, readyLimit, "to say that the image cannot be had", func(p *corev1.Pod) bool {
+				statuses := p.Status.ContainerStatuses
+				return len(statuses) > 0 && statuses[0].State.Waiting != nil && statuses[0].State.Waiting.Reason == "ErrImagePull"
+			})
+			assert.Contains(t, got.Status.ContainerStatuses[0].State.Waiting.Message, "registry.invalid/no/such:image")
+		}
+	})
+	t.Run("an image that starts nothing we know", func(t *testing.T) {
+		p := run(t, atStart, "unknown", "alice", images.Plain)
+		got := p.await(t, readyLimit, "to say that it does not know how to start", func(p *corev1.Pod) bool {
+			statuses := p.Status.ContainerStatuses
+			return len(statuses) > 0 && (statuses[0].State.Terminated != nil || statuses[0].LastTerminationState.Terminated != nil)
+		})
+		status := got.Status.ContainerStatuses[0]
+		ended := status.State.Terminated
+		if ended == nil {
+			ended = status.LastTerminationState.Terminated
+		}
+		assert.Contains(t, ended.Message, "this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it starts "+
+			"cannot be told: say it in the pod's command")
+	})
+}

@@ -1,0 +1,92 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// vandalise writes to everything that its user can write to, but for what Jupyter itself is started from.
+const vandalise = `
+import os
+wrote = []
+for top in ["/bin", "/config", "/data", "/dev", "/etc", "/home", "/opt", "/run", "/srv", "/tmp", "/usr", "/var"]:
+    for folder, folders, files in os.walk(top):
+        for name in files + ["vandalised", "uid-gid.env", "passwd", "tini", "start.sh"]:
+            path = os.path.join(folder, name)
+            if os.path.islink(path) or os.path.exists(path) and not os.path.isfile(path):
+                continue
+            try:
+                with open(path, "a") as file:
+                    file.write("# vandalised\n")
+                wrote.append(path)
+            except OSError:
+                pass
+print("\n".join(wrote))
+`
+
+// TestRestart: init containers do not run again when a container does, and in the way at start it begins as root once more.
+func TestRestart(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			p := run(t, way, "restarted", "busy", images.DockerStacks, withToken)
+			wrote := strings.Fields(p.jupyter(t).kernel(t).run(t, vandalise))
+			assert.Contains(t, wrote, "/home/busy/vandalised", "the home is the user's")
+			for _, path := range wrote {
+				for _, closed := range []string{"/config/", "/etc/", "/usr/", "/bin/", "/opt/"} {
+					assert.False(t, strings.HasPrefix(path, closed), path)
+				}
+			}
+			killFirst(t, p)
+			p.await(t, readyLimit, "to be restarted and Ready", func(p *corev1.Pod) bool {
+				return isReady(p) && p.Status.ContainerStatuses[0].RestartCount == 1
+			})
+			assertOwned(t, p, homeOf("busy"))
+			answer := p.jupyter(t).kernel(t).run(t, "import os; print(os.getuid(), os.getcwd())")
+			assert.Equal(t, "5008 /home/busy\n", answer)
+			emptyHome(t, "busy")
+		})
+	}
+}
+
+// TestRestartAfterTheHomeChangedHands: at every start our program looks again.
+func TestRestartAfterTheHomeChangedHands(t *testing.T) {
+	path := world.share.path("moving")
+	t.Cleanup(func() {
+		require.NoError(t, os.RemoveAll(path))
+		require.NoError(t, world.share.makeHome(homeOf("moving")))
+	})
+	p := run(t, atStart, "moved", "moving", images.DockerStacks)
+	p.ready(t)
+	require.NoError(t, os.Chown(path, 5002, 6002))
+	killFirst(t, p)
+	got := p.await(t, readyLimit, "to say that the home changed hands", func(p *corev1.Pod) bool {
+		last := p.Status.ContainerStatuses[0].LastTerminationState.Terminated
+		return last != nil && last.Message != ""
+	})
+	assert.Contains(t, got.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message,
+		"/home/moving belongs to UID 5002 now, and was moving's (5006) when the pod started: create the pod anew")
+}
+
+// killFirst kills the first process of the notebook container, and with it all others.
+func killFirst(t *testing.T, p pod) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(initProcess(t, p).PID, syscall.SIGKILL))
+}
+
+// emptyHome makes the home anew.
+func emptyHome(t *testing.T, name string) {
+	t.Helper()
+	entries, err := os.ReadDir(world.share.path(name))
+	require.NoError(t, err)
+	for _, entry := range entries {
+		require.NoError(t, os.RemoveAll(world.share.path(name, entry.Name())))
+	}
+}

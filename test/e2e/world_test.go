@@ -1,0 +1,255 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+// A way is one of the two to the identity. Each has a namespace of its own, of the strictest level in which it works.
+type way struct {
+	name, namespace, level string
+}
+
+var (
+	// atStart is served by the webhook in the cluster, which knows nobody's identity.
+	atStart = way{"AtStart", "at-start", "baseline"}
+	// atAdmission is served by the same handler with a source of identities, in this process: see source_test.go.
+	atAdmission = way{"AtAdmission", "at-admission", "restricted"}
+	ways        = []way{atStart, atAdmission}
+)
+
+// A World is the cluster with the webhook, the share and somebody who is no admin.
+type World struct {
+	*node.Cluster
+	share share
+	carol *controlplane.User
+}
+
+const (
+	deploy        = "../../deploy"
+	systemName    = "jupyter-user-webhook"
+	systemSpace   = "jupyter-user-system"
+	serviceDomain = systemName + "." + systemSpace + ".svc"
+)
+
+func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
+	archives, err := images.Build(ctx, os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := node.Start(ctx, node.Options{
+		Room: room, SandboxImage: images.Pause, Archives: []string{archives.Notebooks, archives.Webhook}, Progress: os.Stderr,
+	})
+	if err != nil {
+		return nil, err
+	}
+	w := &World{Cluster: cluster, share: share{filepath.Join(room.Folder, "share")}}
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"homes", w.makeHomes},
+		{"namespaces", w.makeNamespaces},
+		{"webhook", w.installWebhook},
+		{"source of identities", w.serveSource},
+		{"webhooks in effect", w.awaitWebhooks},
+	} {
+		if err := w.Stage(step.name, func() error { return step.do(ctx) }); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return w, nil
+}
+
+// configuration is what an admin would change for a node as small as this one: no defaults of 2 GiB a notebook, and probes
+// that let a test go on as soon as there is something to see.
+const configuration = `
+    notebook:
+      resources: {requests: {cpu: 5m, memory: 32Mi}, limits: {memory: 1Gi}}
+      probes:
+        startup: {periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 180}
+        readiness: {periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 3}
+        liveness: {periodSeconds: 3, timeoutSeconds: 3, failureThreshold: 4}
+`
+
+// asShipped is a file of deploy/ without any change. Where it is missing, applying nothing fails.
+func asShipped(name string) string {
+	text, _ := manifest(name)
+	return text
+}
+
+// configMap is the shipped one with that at its end.
+func configMap() (string, error) {
+	const last = "image: jupyter-user-webhook:v0.1.0\n"
+	return manifest("20-configmap.yaml", last, last+strings.TrimPrefix(configuration, "\n"))
+}
+
+// manifest is a file of deploy/, with what README.md tells an admin without cert-manager to change in it.
+func manifest(name string, changes ...string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(deploy, name))
+	if err != nil {
+		return "", err
+	}
+	text := string(data)
+	for i := 0; i < len(changes); i += 2 {
+		if !strings.Contains(text, changes[i]) {
+			return "", fmt.Errorf("deploy/%s has no %q to change", name, changes[i])
+		}
+		text = strings.ReplaceAll(text, changes[i], changes[i+1])
+	}
+	return text, nil
+}
+
+// installWebhook follows README.md's steps without cert-manager.
+func (w *World) installWebhook(ctx context.Context) error {
+	pair, err := pki.New(24*time.Hour, serviceDomain)
+	if err != nil {
+		return err
+	}
+	settings, err := configMap()
+	if err != nil {
+		return err
+	}
+	registration, err := registration(pair)
+	if err != nil {
+		return err
+	}
+	certificates, err := yaml.Marshal(&corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: systemName + "-certs", Namespace: systemSpace},
+		Type:       corev1.SecretTypeTLS,
+		Data:       map[string][]byte{corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},
+	})
+	if err != nil {
+		return err
+	}
+	for _, text := range []string{
+		asShipped("00-namespace.yaml"), string(certificates), asShipped("10-serviceaccount.yaml"), settings,
+		asShipped("30-deployment.yaml"), asShipped("31-service.yaml"), registration,
+	} {
+		if err := w.apply(ctx, text); err != nil {
+			return err
+		}
+	}
+	return w.admin(ctx, "rollout", "status", "deployment/"+systemName, "-n", systemSpace, "--timeout=120s")
+}
+
+// registration is the shipped webhook configuration, which trusts a certificate and leaves the namespace of the other way to
+// the identity to the webhook that this has here.
+func registration(trusted pki.Pair) (string, error) {
+	const excluded = "values: [kube-system, jupyter-user-system"
+	return manifest("50-mutatingwebhookconfiguration.yaml",
+		"    cert-manager.io/inject-ca-from: jupyter-user-system/jupyter-user-webhook-ca\n", "    e2e: without-cert-manager\n",
+		"clientConfig:", "clientConfig:\n      caBundle: "+base64.StdEncoding.EncodeToString(trusted.Cert),
+		excluded, excluded+", "+atAdmission.namespace,
+	)
+}
+
+// admin runs kubectl as the admin, and it must succeed.
+func (w *World) admin(ctx context.Context, arguments ...string) error {
+	result, err := w.Admin.Kubectl(ctx, arguments...)
+	if err == nil && result.ExitCode != 0 {
+		err = fmt.Errorf("kubectl %s: %s", strings.Join(arguments, " "), result.Stderr)
+	}
+	return err
+}
+
+// apply applies YAML as the admin.
+func (w *World) apply(ctx context.Context, yaml string) error {
+	command := w.Admin.Command(ctx, "apply", "-f", "-")
+	command.Stdin = strings.NewReader(yaml)
+	if said, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("kubectl apply: %w: %s", err, bytes.TrimSpace(said))
+	}
+	return nil
+}
+
+// storage is the example's, with a directory of the node in the place of the NFS server. A volume belongs to one claim, so each
+// namespace has a volume of its own on the same directory.
+const storage = `
+apiVersion: v1
+kind: PersistentVolume
+metadata:
+  name: hpc-pv-%[1]s
+spec:
+  capacity:
+    storage: 100Ti
+  accessModes:
+    - ReadWriteMany
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ""
+  hostPath:
+    path: %[2]s
+    type: Directory
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: hpc-shared-pvc
+  namespace: %[1]s
+spec:
+  resources:
+    requests:
+      storage: 100Ti
+  accessModes:
+    - ReadWriteMany
+  storageClassName: ""
+  volumeName: hpc-pv-%[1]s
+`
+
+func (w *World) makeNamespaces(ctx context.Context) error {
+	carol, err := w.User("carol")
+	if err != nil {
+		return err
+	}
+	w.carol = carol
+	for _, way := range ways {
+		if err := w.makeNamespace(ctx, way.namespace, way.level); err != nil {
+			return err
+		}
+		if err := w.apply(ctx, fmt.Sprintf(storage, way.namespace, w.share.root)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeNamespace makes one in which carol may run pods, and no more.
+func (w *World) makeNamespace(ctx context.Context, name, level string) error {
+	if err := w.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": level}); err != nil {
+		return err
+	}
+	return w.Allow(ctx, name, w.carol,
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "watch", "delete", "patch", "update"}},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/log", "events"}, Verbs: []string{"get", "list"}},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/exec", "pods/portforward"}, Verbs: []string{"create", "get"}},
+	)
+}
+
+// await polls a condition until it is met, fails, or takes longer than it may.
+func await(ctx context.Context, limit time.Duration, condition func(context.Context) (bool, error)) error {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, limit, true, condition)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("not within %s", limit)
+	}
+	return err
+}

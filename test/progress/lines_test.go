@@ -1,0 +1,28 @@
+package progress
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestLinesAreHandedOnWhole(t *testing.T) {
+	var got []string
+	l := &Lines{Each: func(line string) { got = append(got, line) }}
+	for _, piece := range []string{"a", "b\nc\n\n", "d"} {
+		n, err := l.Write([]byte(piece))
+		require.NoError(t, err)
+		assert.Len(t, piece, n)
+	}
+	assert.Equal(t, []string{"ab", "c", ""}, got)
+}
+
+func TestTailKeepsTheEnd(t *testing.T) {
+	said := &Tail{}
+	for i := range tailLines + 5 {
+		said.Add(string(rune('a' + i)))
+	}
+	assert.Len(t, said.lines, tailLines)
+	assert.Equal(t, "f", said.lines[0])
+}

@@ -1,0 +1,63 @@
+package progress
+
+import (
+	"bytes"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// after lets time pass, which in synctest takes none.
+func after(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func TestLogOfACIGetsALineNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		m := Start(&out, "kube-apiserver", "building")
+		m.Downloaded()
+		m.Downloaded()
+		after(repeatEvery)
+		m.Expect(1630)
+		m.Compiled()
+		after(2*repeatEvery + time.Second)
+		m.Say("linking")
+		after(repeatEvery)
+		m.End("built")
+		m.End("not built")
+		after(time.Minute)
+		assert.Equal(t, `kube-apiserver  building
+kube-apiserver  downloading modules (2)  15s
+kube-apiserver  1/1630 packages  30s
+kube-apiserver  1/1630 packages  45s
+kube-apiserver  linking  1m0s
+kube-apiserver  built in 1m1s
+`, out.String())
+	})
+}
+
+func TestTerminalGetsOneLineDrawnAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		m := newMeter(&out, "etcd", "building")
+		m.terminal = true
+		m.start()
+		m.Expect(2)
+		after(redrawEvery)
+		m.Compiled()
+		after(redrawEvery)
+		m.End("built")
+		const anew = "\r\x1b[K"
+		assert.Equal(t, anew+"etcd  building"+anew+"etcd  0/2 packages  1s"+anew+"etcd  1/2 packages  2s"+
+			anew+"etcd  built in 2s\n", out.String())
+	})
+}
+
+func TestNobodyNeedsToWatch(*testing.T) {
+	m := Start(nil, "etcd", "building")
+	m.End("built")
+}
