@@ -104,7 +104,7 @@ func (k kernel) run(t *testing.T, code string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), apiLimit)
 	defer cancel()
 	address := strings.Replace(k.base, "http:", "ws:", 1) + "api/kernels/" + k.id + "/channels"
-	connection, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{ //nolint:bodyclose // the library does
+	connection, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{
 		HTTPHeader: http.Header{"Authorization": {"token " + token}},
 	})
 	require.NoError(t, err)

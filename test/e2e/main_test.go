@@ -20,13 +20,13 @@ var world *World
 func TestMain(m *testing.M) {
 	if os.Getenv("E2E") == "" {
 		fmt.Println("left out: these tests need root and a few minutes. Run them with make e2e")
-		os.Exit(0)
+		os.Exit(0) //nolint:forbidigo // TestMain is the main of this program
 	}
 	program := sealed.Program{Outside: build, Inside: func(room sealed.Room) int { return inside(m, room) }}
 	if keep() {
 		program.Doors, program.Opened = []string{apiDoor}, noteDoor
 	}
-	os.Exit(sealed.Run(program))
+	os.Exit(sealed.Run(program)) //nolint:forbidigo // likewise
 }
 
 func keep() bool { return os.Getenv("KEEP") != "" }

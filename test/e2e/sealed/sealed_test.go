@@ -36,7 +36,7 @@ const (
 func TestMain(m *testing.M) {
 	which := os.Getenv(programVariable)
 	if which == "" {
-		os.Exit(m.Run())
+		os.Exit(m.Run()) //nolint:forbidigo // TestMain is the main of this program
 	}
 	os.Exit(sealed.Run(sealed.Program{
 		Inside: func(room sealed.Room) int { return inside(which, room) },
