@@ -3,12 +3,14 @@ SHELL       := /bin/sh
 .DEFAULT_GOAL := help
 VERSION     ?= v0.1.0
 KEEP        ?=
+RUN         ?=
+BENCH       ?=
 FUZZTIME    ?= 60s
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## run a control plane on this machine and see a labelled Pod become a notebook (KEEP=1 leaves it running)
@@ -23,6 +25,16 @@ test: control-plane ## unit, golden, property and integration tests, and each fu
 .PHONY: race
 race: control-plane ## the tests with Go's race detector, which needs a C compiler
 	go test -race ./webhook/... ./cmd/... ./certs/... ./test/...
+
+.PHONY: e2e
+e2e: ## notebooks on a real node on this machine, as root (KEEP=1 leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)
+	@E2E=1 KEEP=$(KEEP) go test -count=1 -timeout 60m -parallel 4 -v $(if $(RUN),-run '$(RUN)') \
+		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e
+	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images)
+
+.PHONY: e2e-packages
+e2e-packages: ## install what make e2e needs of Debian's packages, as root
+	@test/e2e/install
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (60s)
@@ -61,5 +73,5 @@ control-plane: ## build etcd, kube-apiserver and kubectl once, into a cache (KUB
 	@go run ./test/tools/build control-plane >/dev/null
 
 .PHONY: clean
-clean: ## remove what was built here; the cache of tools stays
+clean: ## remove what was built here; the cache of tools and images stays
 	rm -rf bin dist .fuzz.log

@@ -89,6 +89,7 @@ func writeDown(d handoff.Discover, owner handoff.Owner, id identity.Identity) er
 	if err := errors.Join(
 		write(d.Scratch, handoff.PasswdFile, 0o644, passwd),
 		write(d.Scratch, handoff.GroupFile, 0o644, group),
+		write(d.Scratch, handoff.JupyterConfigFile, 0o644, []byte(handoff.JupyterConfig)),
 	); err != nil {
 		return err
 	}

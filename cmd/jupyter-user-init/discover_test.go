@@ -44,15 +44,17 @@ func TestDiscoverWritesWhoItIs(t *testing.T) {
 	assert.Contains(t, file(t, scratch, "passwd"), "\nqiang.guo03:x:5003:6003:qiang.guo03:/home/qiang.guo03:/bin/bash\n")
 	assert.Contains(t, file(t, scratch, "passwd"), "\njovyan:x:1000:100:", "docker-stacks dies without it")
 	assert.Contains(t, file(t, scratch, "group"), "\nqiang.guo03:x:6003:\n")
+	assert.JSONEq(t, `{"ServerApp": {"ip": ""}}`, file(t, scratch, "jupyter_server_config.json"), "on all addresses")
 
-	for name, mode := range map[string]os.FileMode{"uid-gid.env": 0o644, "passwd": 0o644, "group": 0o644, "jupyter-user-init": 0o755} {
+	for name, mode := range map[string]os.FileMode{"uid-gid.env": 0o644, "passwd": 0o644, "group": 0o644,
+		"jupyter_server_config.json": 0o644, "jupyter-user-init": 0o755} {
 		info, err := os.Stat(filepath.Join(scratch, name))
 		require.NoError(t, err)
 		assert.Equal(t, mode, info.Mode(), "%s is read by somebody else", name)
 	}
 	entries, err := os.ReadDir(scratch)
 	require.NoError(t, err)
-	assert.Len(t, entries, 4, "nothing half-written is left")
+	assert.Len(t, entries, 5, "nothing half-written is left")
 }
 
 func TestDiscoverAgainReplacesWhatIsThere(t *testing.T) {

@@ -25,9 +25,9 @@ func BenchmarkRunToReady(b *testing.B) {
 		{"jupyterlab-without", "default", images.DockerStacks, nil},
 		{"jupyterlab-at-start", atStart.namespace, images.DockerStacks, []string{"--labels=jupyter-user=alice"}},
 		{"jupyterlab-at-admission", atAdmission.namespace, images.DockerStacks, []string{"--labels=jupyter-user=alice"}},
-		{"small-without", "default", images.Plain, []string{"--", "hello"}},
-		{"small-at-start", atStart.namespace, images.Plain, []string{"--labels=jupyter-user=alice", "--", "hello"}},
-		{"small-at-admission", atAdmission.namespace, images.Plain, []string{"--labels=jupyter-user=alice", "--", "hello"}},
+		{"small-without", "default", images.Plain, []string{"--command", "--", "hello"}},
+		{"small-at-start", atStart.namespace, images.Plain, []string{"--labels=jupyter-user=alice", "--command", "--", "hello"}},
+		{"small-at-admission", atAdmission.namespace, images.Plain, []string{"--labels=jupyter-user=alice", "--command", "--", "hello"}},
 	}
 	took := map[string]time.Duration{}
 	for b.Loop() {

@@ -2,15 +2,18 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
@@ -94,61 +97,86 @@ func theServer(t *testing.T, processes []node.Process) node.Process {
 	return node.Process{}
 }
 
-// A start is how a person starts an image, and what that must end in.
+// A start is how a person starts an image, and what must come of it.
 type start struct {
 	image string
-	// args follow the -- of kubectl run.
-	args []string
-	// in are those of the ways in which it runs; in the others, refused is what the init or notebook container says.
-	serves func(t *testing.T, p pod)
+	// arguments of kubectl run.
+	arguments []string
+	// atStart and atAdmission hold the pod to what it must do.
+	atStart, atAdmission func(t *testing.T, p pod)
 }
 
 func starts() map[string]start {
+	lab, labAtX, hello := serves(askLab("")), serves(askLab("x/")), serves(askHello)
+	base := "--ServerApp.base_url=/x/"
 	return map[string]start{
-		"docker-stacks as it is":      {image: images.DockerStacks, serves: servesLab},
-		"docker-stacks, arguments":    {image: images.DockerStacks, args: []string{"start-notebook.py", "--ServerApp.base_url=/x/"}, serves: servesLabAt("x/")},
-		"docker-stacks 2023 as it is": {image: images.DockerStacks2023, serves: servesLab},
-		"docker-stacks 2023, arguments": {image: images.DockerStacks2023,
-			args: []string{"start-notebook.sh", "--ServerApp.base_url=/x/"}, serves: servesLabAt("x/")},
-		"z2jh as it is":    {image: images.Z2JH, serves: servesLab},
-		"z2jh, arguments":  {image: images.Z2JH, args: []string{"jupyter", "lab", "--ip=0.0.0.0", "--ServerApp.base_url=/x/"}, serves: servesLabAt("x/")},
-		"plain, arguments": {image: images.Plain, args: []string{"hello"}, serves: servesHello},
-		"plain, command":   {image: images.Plain, args: []string{"--command", "hello"}, serves: servesHello},
+		"docker-stacks as it is":        {images.DockerStacks, nil, lab, lab},
+		"docker-stacks, arguments":      {images.DockerStacks, []string{"--", "start-notebook.py", base}, labAtX, labAtX},
+		"docker-stacks, command":        {images.DockerStacks, []string{"--command", "--", "jupyter", "lab", base}, labAtX, labAtX},
+		"docker-stacks 2023 as it is":   {images.DockerStacks2023, nil, lab, lab},
+		"docker-stacks 2023, arguments": {images.DockerStacks2023, []string{"--", "start-notebook.sh", base}, labAtX, labAtX},
+		"z2jh as it is":                 {images.Z2JH, nil, lab, lab},
+		"z2jh, arguments":               {images.Z2JH, []string{"--", "jupyter", "lab", base}, labAtX, labAtX},
+		"z2jh, command":                 {images.Z2JH, []string{"--command", "--", "jupyter", "lab", base}, labAtX, labAtX},
+		"plain as it is":                {images.Plain, []string{"--restart=Never"}, saysNothingToRun, runsItsCommand},
+		"plain, arguments":              {images.Plain, []string{"--restart=Never", "--", "hello"}, saysNothingToRun, hello},
+		"plain, command":                {images.Plain, []string{"--command", "--", "hello"}, hello, hello},
 	}
 }
 
 // TestImages starts every image with and without arguments.
 func TestImages(t *testing.T) {
+	i := 0
 	for name, s := range starts() {
 		for _, way := range ways {
-			t.Run(name+"/"+way.name, func(t *testing.T) {
-				arguments := []string{withToken}
-				if len(s.args) > 0 && s.args[0] == "--command" {
-					arguments, s.args = append(arguments, "--command"), s.args[1:]
+			i++
+			name, podName := name+"/"+way.name, fmt.Sprintf("image-%d", i)
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				p := run(t, way, podName, "alice", s.image, append([]string{withToken}, s.arguments...)...)
+				if way == atStart {
+					s.atStart(t, p)
+				} else {
+					s.atAdmission(t, p)
 				}
-				if len(s.args) > 0 {
-					arguments = append(append(arguments, "--"), s.args...)
-				}
-				p := run(t, way, "image", "alice", s.image, arguments...)
-				s.serves(t, p)
-				assertOwned(t, p, homeOf("alice"))
 			})
 		}
 	}
 }
 
-func servesLab(t *testing.T, p pod) { servesLabAt("")(t, p) }
+// serves holds the pod to serving, as the owner.
+func serves(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
+	return func(t *testing.T, p pod) {
+		ask(t, p)
+		assertOwned(t, p, homeOf("alice"))
+	}
+}
 
-// servesLabAt asks for the lab's page below a base URL.
-func servesLabAt(base string) func(t *testing.T, p pod) {
+// saysNothingToRun: a command hides the image's own start, and ours knows no start of an image of no family.
+func saysNothingToRun(t *testing.T, p pod) {
+	got := p.await(t, readyLimit, "to say that it does not know how to start", func(p *corev1.Pod) bool {
+		return p.Status.Phase == corev1.PodFailed
+	})
+	assert.Contains(t, got.Status.ContainerStatuses[0].State.Terminated.Message, "this image is of no family that is known (docker-stacks, "+
+		"Zero to JupyterHub), so how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to "+
+		"notebook.starts")
+}
+
+// runsItsCommand: nothing hides it, and it is no server.
+func runsItsCommand(t *testing.T, p pod) {
+	p.await(t, readyLimit, "to end well", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
+}
+
+// askLab asks for the lab's page below a base URL.
+func askLab(base string) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
 		page := p.jupyter(t).call(t, http.MethodGet, base+"lab", nil, http.StatusOK)
 		assert.Contains(t, string(page), "JupyterLab")
 	}
 }
 
-// servesHello asks the small server of the image that knows nothing of Jupyter.
-func servesHello(t *testing.T, p pod) {
+// askHello asks the small server of the image that knows nothing of Jupyter.
+func askHello(t *testing.T, p pod) {
 	answer := struct {
 		UID, GID  int64
 		User, Cwd string
@@ -161,7 +189,7 @@ func servesHello(t *testing.T, p pod) {
 		}
 		defer func() { _ = response.Body.Close() }()
 		return json.NewDecoder(response.Body).Decode(&answer) == nil
-	}, readyLimit, 100*1e6)
+	}, readyLimit, 100*time.Millisecond)
 	assert.Equal(t, int64(5001), answer.UID)
 	assert.Equal(t, int64(6001), answer.GID)
 	assert.Equal(t, "alice", answer.User)

@@ -140,18 +140,4 @@ func TestKubernetesOwnMessages(t *testing.T) {
 			assert.Contains(t, got.Status.ContainerStatuses[0].State.Waiting.Message, "registry.invalid/no/such:image")
 		}
 	})
-	t.Run("an image that starts nothing we know", func(t *testing.T) {
-		p := run(t, atStart, "unknown", "alice", images.Plain)
-		got := p.await(t, readyLimit, "to say that it does not know how to start", func(p *corev1.Pod) bool {
-			statuses := p.Status.ContainerStatuses
-			return len(statuses) > 0 && (statuses[0].State.Terminated != nil || statuses[0].LastTerminationState.Terminated != nil)
-		})
-		status := got.Status.ContainerStatuses[0]
-		ended := status.State.Terminated
-		if ended == nil {
-			ended = status.LastTerminationState.Terminated
-		}
-		assert.Contains(t, ended.Message, "this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it starts "+
-			"cannot be told: say it in the pod's command")
-	})
 }

@@ -4,14 +4,17 @@ import (
 	"slices"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
 // Environment: the variables by which Jupyter's images know the person.
 //
 // Sets NB_USER and HOME, and, where they are known at admission, NB_UID and NB_GID; at start our binary sets these two
 // and the pod's are taken away. These four are ours: another value is replaced, a second entry of the same name removed,
-// and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them. No token is
-// ever put in: without one Jupyter makes its own.
+// and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them, and so is
+// JUPYTER_CONFIG_PATH, which leads to the one setting that Jupyter needs in a pod: by itself it listens on loopback, where no
+// probe reaches it (z2jh's image does; docker-stacks' configures the same that we do). A hub says by itself where its servers
+// listen. No token is ever put in: without one Jupyter makes its own.
 
 type envPiece struct {
 	at       pointer
@@ -38,7 +41,14 @@ func (in *planning) planEnv() piece {
 	for _, v := range in.config.Notebook.Env {
 		p.defaults = append(p.defaults, EnvVar{Name: v.Name, Value: v.Value})
 	}
+	if in.server.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
+		p.defaults = append(p.defaults, EnvVar{Name: handoff.JupyterConfigVariable, Value: in.config.Scratch.MountPath})
+	}
 	return p
+}
+
+func contains(variables []EnvVar, name string) bool {
+	return slices.ContainsFunc(variables, func(v EnvVar) bool { return v.Name == name })
 }
 
 func (p envPiece) reconcile(_ *Pod, c *changes) {
@@ -68,7 +78,7 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 		c.appendTo(ours, p.at, len(p.have), v)
 	}
 	for _, v := range p.defaults {
-		if !slices.ContainsFunc(p.have, func(h EnvVar) bool { return h.Name == v.Name }) {
+		if !contains(p.have, v.Name) {
 			c.appendTo(theirs, p.at, len(p.have), v)
 		}
 	}

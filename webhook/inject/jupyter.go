@@ -17,6 +17,8 @@ type server struct {
 	port int32
 	base string
 	why  string
+	// reachable tells that it is to listen where it can be reached, and that nobody else says where that is.
+	reachable bool
 	// tls tells that it serves HTTPS, mutual that it asks for a client certificate besides, so that no HTTP probe passes.
 	tls, mutual bool
 }
@@ -41,6 +43,7 @@ func (in *planning) findServer(s switches) server {
 	case flags["ip"] == "localhost" || strings.HasPrefix(flags["ip"], "127.") || flags["ip"] == "::1":
 		found.port, found.why = 0, "Jupyter is told to listen on "+flags["ip"]+" (--ip), where the kubelet cannot ask it"
 	}
+	found.reachable = found.starts && found.port != 0 && !env["JUPYTERHUB_SERVICE_URL"].set
 	found.mutual = env["JUPYTERHUB_SSL_KEYFILE"].set
 	found.tls = flags["certfile"] != "" || env["GEN_CERT"].set
 	return found

@@ -28,6 +28,9 @@ func newWorkshop(folder string, out io.Writer) (workshop, error) {
 	w := workshop{folder: folder, out: out}
 	storage := fmt.Sprintf("[storage]\ndriver = \"overlay\"\ngraphroot = %q\nrunroot = %q\n",
 		w.storage(), w.running())
+	if err := os.Mkdir(w.temporary(), 0o755); err != nil {
+		return workshop{}, fmt.Errorf("create a folder for buildah: %w", err)
+	}
 	if err := os.WriteFile(w.configuration(), []byte(storage), 0o644); err != nil {
 		return workshop{}, fmt.Errorf("say where buildah keeps images: %w", err)
 	}
@@ -40,12 +43,15 @@ func (w workshop) configuration() string { return filepath.Join(w.folder, "stora
 func (w workshop) storage() string { return filepath.Join(w.folder, "storage") }
 func (w workshop) running() string { return filepath.Join(w.folder, "running") }
 
+// temporary is where buildah leaves things when it is killed.
+func (w workshop) temporary() string { return filepath.Join(w.folder, "tmp") }
+
 // layout is the folder that images are pushed to. There they share layers.
 func (w workshop) layout() string { return filepath.Join(w.folder, "layout") }
 
 // close removes everything but what was packed.
 func (w workshop) close() error {
-	for _, path := range []string{w.configuration(), w.layout(), w.storage(), w.running()} {
+	for _, path := range []string{w.configuration(), w.layout(), w.storage(), w.running(), w.temporary()} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("clear the workshop up: %w", err)
 		}
@@ -55,7 +61,7 @@ func (w workshop) close() error {
 
 func (w workshop) buildah(ctx context.Context, arguments ...string) *exec.Cmd {
 	command := offline(ctx, append([]string{"buildah"}, arguments...)...)
-	command.Env = append(os.Environ(), "CONTAINERS_STORAGE_CONF="+w.configuration())
+	command.Env = append(os.Environ(), "CONTAINERS_STORAGE_CONF="+w.configuration(), "TMPDIR="+w.temporary())
 	return command
 }
 

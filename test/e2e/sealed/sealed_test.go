@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	if which == "" {
 		os.Exit(m.Run()) //nolint:forbidigo // TestMain is the main of this program
 	}
-	os.Exit(sealed.Run(sealed.Program{
+	os.Exit(sealed.Run(sealed.Program{ //nolint:forbidigo // likewise
 		Inside: func(room sealed.Room) int { return inside(which, room) },
 		Doors:  []string{"http"},
 		Opened: func(_, address string) { fmt.Println("address", address) },
