@@ -6,7 +6,8 @@
 //     controller manager, hence Namespace, which also creates the ServiceAccount that the plugin asks for.
 //   - Nothing outlives the process that started it, however that ends (see guard.go), and nothing stays in a temporary
 //     folder.
-//   - A control plane that has started is one that serves: webhooks are in effect, not only stored, and so are roles.
+//   - A control plane that has started is one that serves: webhooks and policies are in effect, not only stored, and so
+//     are roles.
 //   - Webhooks are called over HTTP/1.1, as behind a Service, not over HTTP/2 (see webhooks.go).
 //   - It needs no network but loopback, not even a default route.
 package controlplane
@@ -45,6 +46,9 @@ type Options struct {
 	// Webhooks are files, or folders of files, whose MutatingWebhookConfigurations and ValidatingWebhookConfigurations
 	// are installed. Other objects in them are ignored. What they say of a Service is replaced by ControlPlane.Webhook.
 	Webhooks []string
+	// Policies are files that are applied as they are, in their order: ValidatingAdmissionPolicies, their bindings, and what
+	// these need to be in effect, such as the namespace and the ConfigMap of their parameters.
+	Policies []string
 	// AdmissionPlugins are enabled beside those that kube-apiserver enables by itself, for example AlwaysPullImages.
 	AdmissionPlugins []string
 	// Flags are given to kube-apiserver in place of its own ones of the same name.
@@ -121,6 +125,9 @@ func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Opt
 	}
 	// What comes with every cluster has its ServiceAccount from the controller manager too.
 	if err := c.createServiceAccount(ctx, "default"); err != nil {
+		return err
+	}
+	if err := c.installPolicies(ctx, options.Policies); err != nil {
 		return err
 	}
 	return c.installWebhooks(ctx, options.Webhooks)

@@ -1,0 +1,106 @@
+package controlplane
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/rand"
+)
+
+// installPolicies applies files as they are, in their order, and waits until the API server acts on the policies in them.
+func (c *ControlPlane) installPolicies(ctx context.Context, files []string) error {
+	if len(files) == 0 {
+		return nil
+	}
+	for _, file := range files {
+		result, err := c.Admin.Kubectl(ctx, "apply", "--validate=strict", "-f", file)
+		if err != nil {
+			return err
+		}
+		if result.ExitCode != 0 {
+			return fmt.Errorf("apply %s: %s", file, result.Stderr)
+		}
+	}
+	return c.AwaitPolicies(ctx, nil)
+}
+
+// Apply applies a manifest, with whatever policies are in it, and waits until the API server acts on them.
+func (c *ControlPlane) Apply(ctx context.Context, manifest string) error {
+	command := c.Admin.Command(ctx, "apply", "--validate=strict", "-f", "-")
+	var stderr bytes.Buffer
+	command.Stdin, command.Stderr = strings.NewReader(manifest), &stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("apply a manifest: %w: %s", err, stderr.String())
+	}
+	return c.AwaitPolicies(ctx, nil)
+}
+
+// AwaitPolicies waits until the API server acts on the ValidatingAdmissionPolicies that it stores, and on the parameters,
+// if any are given. It takes in all policies and bindings at once, every second, in the order in which they were stored; so
+// a marker that was made last, a policy that refuses a certain object, is in effect only when all before it are.
+func (c *ControlPlane) AwaitPolicies(ctx context.Context, parameters *corev1.ConfigMap) error {
+	name := "policy-" + rand.String(10)
+	policies := c.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
+	bindings := c.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
+	policy, binding := markerPolicy(name, parameters)
+	if _, err := policies.Create(ctx, policy, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("mark the end of the policies: %w", err)
+	}
+	if _, err := bindings.Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("mark the end of the policies' bindings: %w", err)
+	}
+	err := await(ctx, func(ctx context.Context) (bool, error) {
+		object := &corev1.ConfigMap{ObjectMeta: markerMeta(name)}
+		_, err := c.client.CoreV1().ConfigMaps("default").Create(ctx, object, metav1.CreateOptions{
+			DryRun: []string{metav1.DryRunAll},
+		})
+		if apierrors.IsInvalid(err) && strings.Contains(err.Error(), "marked") {
+			return true, nil
+		}
+		return false, err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for the policies to be in effect: %w", err)
+	}
+	if err := bindings.Delete(ctx, binding.Name, metav1.DeleteOptions{}); err != nil {
+		return fmt.Errorf("remove the mark of the policies' bindings: %w", err)
+	}
+	if err := policies.Delete(ctx, policy.Name, metav1.DeleteOptions{}); err != nil {
+		return fmt.Errorf("remove the mark of the policies: %w", err)
+	}
+	return nil
+}
+
+func markerPolicy(name string, parameters *corev1.ConfigMap) (*admissionv1.ValidatingAdmissionPolicy,
+	*admissionv1.ValidatingAdmissionPolicyBinding) {
+	meta := metav1.ObjectMeta{Name: name + "." + markerName}
+	policy := &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: meta,
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionv1.MatchResources{
+				ResourceRules:  []admissionv1.NamedRuleWithOperations{{RuleWithOperations: markerRules()[0]}},
+				ObjectSelector: markerSelector(name),
+			},
+			Validations: []admissionv1.Validation{{Expression: "false", Message: "marked"}},
+		},
+	}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: meta,
+		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: meta.Name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+		},
+	}
+	if parameters != nil {
+		policy.Spec.ParamKind = &admissionv1.ParamKind{APIVersion: "v1", Kind: "ConfigMap"}
+		policy.Spec.Validations[0].Expression = fmt.Sprintf("params.metadata.resourceVersion != %q", parameters.ResourceVersion)
+		binding.Spec.ParamRef = &admissionv1.ParamRef{Namespace: parameters.Namespace, Name: parameters.Name,
+			ParameterNotFoundAction: new(admissionv1.AllowAction)}
+	}
+	return policy, binding
+}

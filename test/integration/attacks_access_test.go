@@ -1,0 +1,107 @@
+package integration
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// attacks are all of them, by what they try.
+func attacks() map[string]attack {
+	all := map[string]attack{}
+	for _, some := range []map[string]attack{
+		attacksOnAccess(), attacksOnNode(), attacksOnPod(), attacksOnContainers(), attacksOnRoads(), attacksAfterwards(),
+		attacksOnDebug(), attacksOnParameters(),
+	} {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+func mayRunAs(homes ...string) rbacv1.PolicyRule {
+	rule := mayUse(homes...)
+	rule.Verbs = []string{"run-as"}
+	return rule
+}
+
+// furnish gives the rights that attackers have, or want to borrow.
+func (g *guarded) furnish(t *testing.T) {
+	t.Helper()
+	controller := "system:serviceaccount:kube-system:job-controller"
+	g.allow(t, "lab", controller, withPods, mayUse())
+	g.allow(t, "lab", "dave", withPods, mayUse("alic"), mayUse("alice2"), mayUse("Alice"), mayUse("alice."))
+	g.allow(t, "lab", binder, withPods)
+	require.NoError(t, setParameters(t, g, `{"data": {"hostPaths": "/srv/share /mnt/old"}}`))
+	g.awaitParameters(t)
+	g.allow(t, "lab", "erin", withPods, mayRunAs("alice"))
+	g.account(t, "lab", "hub", mayUse())
+	g.account(t, "lab", "batch", mayRunAs("qiang.guo03"))
+	g.allow(t, "kube-system", "system:serviceaccount:hub:hub", withPods, mayUse())
+	_, err := g.admin(t).CoreV1().ServiceAccounts("kube-system").Create(t.Context(),
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = g.admin(t).CoreV1().ServiceAccounts("jupyter-user-system").Create(t.Context(),
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+}
+
+func creates(who, user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		return create(t.Context(), g.as(t, who), "lab", injected(t, user, change))
+	}
+}
+
+func unchanged(*corev1.Pod) {}
+
+func runsBy(account string) func(*corev1.Pod) {
+	return func(pod *corev1.Pod) { pod.Spec.ServiceAccountName = account }
+}
+
+func attacksOnAccess() map[string]attack {
+	const rule = "access/NoAccess"
+	return map[string]attack{
+		"wearing another's label, known at admission": {rule, creates("bob", "alice", unchanged)},
+		"wearing another's label, found at start":     {rule, creates("bob", "qiang.guo03", unchanged)},
+		"a hub's pod by somebody who is not the hub": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
+			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice"}
+			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
+		})},
+		"a name that is another's beginning, differs in case, or has a dot more": {rule, creates("dave", "alice", unchanged)},
+		"the hub's ServiceAccount in a pod of one's own":                         {rule, creates("bob", "alice", runsBy("hub"))},
+		"a ServiceAccount that may run as another":                               {rule, creates("bob", "alice", runsBy("batch"))},
+		"run-as of one's own is not use":                                         {rule, creates("erin", "alice", unchanged)},
+		"a Job by somebody without the right, though the controller has it": {
+			rule, creates("system:serviceaccount:kube-system:job-controller", "alice", unchanged)},
+		"an owner reference does not make a controller's pod": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
+			pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: "j", UID: "1",
+				Controller: new(true)}}
+		})},
+	}
+}
+
+func attacksOnNode() map[string]attack {
+	in := func(namespace string) func(*testing.T, *guarded) error {
+		return func(t *testing.T, g *guarded) error {
+			return create(t.Context(), g.carol, namespace, injected(t, "alice"))
+		}
+	}
+	return map[string]attack{
+		"a namespace without Pod Security":              {"node/NamespaceUnguarded", in("open")},
+		"a namespace that enforces privileged":          {"node/NamespaceUnguarded", in("privileged")},
+		"a sidecar beside the notebook's own processes": {"node/HostShared", carols(shareProcesses)},
+		"likewise where the notebook begins as root":    {"node/HostShared", carolsOf("qiang.guo03", shareProcesses)},
+	}
+}
+
+func shareProcesses(pod *corev1.Pod) { pod.Spec.ShareProcessNamespace = new(true) }
+
+// inUnserved is a notebook by somebody whom nothing else stops, where the webhook is not asked.
+func inUnserved(namespace string) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		return create(t.Context(), g.admin(t), namespace, injected(t, "alice"))
+	}
+}

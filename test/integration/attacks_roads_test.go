@@ -1,0 +1,82 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func attacksOnRoads() map[string]attack {
+	const road, claimed = "roads/ShareRoad", "claims/ShareClaim"
+	template := func(change func(*corev1.PersistentVolumeClaim)) corev1.VolumeSource {
+		return corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{
+			VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: claim(change).Spec},
+		}}
+	}
+	onShare := func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "hpc-shared-lab" }
+	copies := func(c *corev1.PersistentVolumeClaim) {
+		c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
+	}
+	return map[string]attack{
+		"the share's NFS server inline": {road, bobsOpen(corev1.VolumeSource{
+			NFS: &corev1.NFSVolumeSource{Server: "nfs.corp.example", Path: "/export"}})},
+		"likewise beside a notebook": {road, carols(func(pod *corev1.Pod) {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "all", VolumeSource: corev1.VolumeSource{
+				NFS: &corev1.NFSVolumeSource{Server: "192.0.2.1", Path: "/"}}})
+		})},
+		"the share by a CSI ephemeral volume": {road, bobsOpen(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
+			Driver: "nfs.csi.k8s.io", VolumeAttributes: map[string]string{"server": "nfs.corp.example", "share": "/export"}}})},
+		"hostPath where the share lies":        {road, bobsOpen(hostPath("/srv/share"))},
+		"hostPath inside of the share":         {road, bobsOpen(hostPath("/srv/share/home/alice"))},
+		"hostPath above the share":             {road, bobsOpen(hostPath("/srv"))},
+		"hostPath of the whole node":           {road, bobsOpen(hostPath("/"))},
+		"hostPath spelled otherwise":           {road, bobsOpen(hostPath("/srv//./share/"))},
+		"a generic ephemeral volume on the PV": {road, bobs(template(onShare))},
+		"a generic ephemeral copy":             {road, bobs(template(copies))},
+		"a claim of one's own on the PV":       {claimed, claims(onShare)},
+		"likewise under the share's name": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
+			onShare(c)
+			c.Name = "hpc-shared-pvc"
+		})},
+		"a copy of the share": {claimed, claims(copies)},
+		"a copy of the share by reference": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
+		})},
+		"a claim that is led to the PV later": {claimed, func(t *testing.T, g *guarded) error {
+			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "later-" })
+			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
+			require.NoError(t, err)
+			onShare(made)
+			_, err = g.bob.CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made,
+				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+			return err
+		}},
+		"a claim of another name that the binder leads to the PV": {claimed, func(t *testing.T, g *guarded) error {
+			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "taken-" })
+			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
+			require.NoError(t, err)
+			onShare(made)
+			_, err = g.as(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made,
+				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+			return err
+		}},
+	}
+}
+
+// binder is Kubernetes' own controller that binds claims to volumes.
+const binder = "system:serviceaccount:kube-system:persistent-volume-binder"
+
+func hostPath(path string) corev1.VolumeSource {
+	return corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}
+}
+
+// bobsOpen is a pod of bob's where Pod Security has nothing against it.
+func bobsOpen(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		pod := plain()
+		pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: volume}}
+		return create(t.Context(), g.bob, "open", pod)
+	}
+}

@@ -1,0 +1,141 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+)
+
+// An attack is something that one rule alone stands against.
+type attack struct {
+	// rule is the policy, without our group, and the reason that it refuses with.
+	rule string
+	// do tries it and answers what the API server says.
+	do func(*testing.T, *guarded) error
+}
+
+// carols is a pod that carol creates in namespace lab: alice's as the webhook makes it, and then changed.
+func carols(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+	return carolsOf("alice", change)
+}
+
+func carolsOf(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		pod := injected(t, user)
+		change(pod)
+		return create(t.Context(), g.carol, "lab", pod)
+	}
+}
+
+// bobs is a pod that bob creates in namespace lab, which is none of ours.
+func bobs(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		pod := plain()
+		pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: volume}}
+		return create(t.Context(), g.bob, "lab", pod)
+	}
+}
+
+func plain() *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "plain-"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "x"}}},
+	}
+}
+
+// patched is what carol does to a pod of alice's that runs, with whatever subresource.
+func patched(patch string, subresource ...string) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error { return patches(t, g, g.carol, patch, subresource...) }
+}
+
+func patches(t *testing.T, g *guarded, as kubernetes.Interface, patch string, subresource ...string) error {
+	t.Helper()
+	pod := keep(t, g.carol, injected(t, "alice", gated))
+	_, err := as.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.StrategicMergePatchType, []byte(patch),
+		metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, subresource...)
+	return err
+}
+
+// gated holds a pod back from the scheduler.
+func gated(pod *corev1.Pod) {
+	pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}}
+}
+
+// debugs adds an ephemeral container to a pod of alice's.
+func debugs(who func(*guarded) kubernetes.Interface, change func(*corev1.EphemeralContainer)) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		pod := keep(t, g.carol, injected(t, "alice"))
+		added := corev1.EphemeralContainer{
+			TargetContainerName: "nb",
+			EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+				Name: "debugger", Image: "x",
+				SecurityContext: &corev1.SecurityContext{
+					RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false),
+					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+				},
+			},
+		}
+		change(&added)
+		pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{added}
+		_, err := who(g).CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod,
+			metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+}
+
+func carol(g *guarded) kubernetes.Interface { return g.carol }
+func bob(g *guarded) kubernetes.Interface   { return g.bob }
+
+func nothing(*corev1.EphemeralContainer) {}
+
+// claims creates a claim in namespace lab and answers what the API server says.
+func claims(change func(*corev1.PersistentVolumeClaim)) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		_, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), claim(change),
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+}
+
+func claim(change func(*corev1.PersistentVolumeClaim)) *corev1.PersistentVolumeClaim {
+	c := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "mine"},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{"storage": resource.MustParse("1Gi")}},
+		},
+	}
+	change(c)
+	return c
+}
+
+// binds is what the scheduler does, with a binding that says more than where the pod runs.
+func binds(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error {
+	t.Helper()
+	pod := keep(t, g.carol, injected(t, "alice"))
+	meta.Name, meta.Namespace = pod.Name, "lab"
+	binding := &corev1.Binding{ObjectMeta: meta, Target: corev1.ObjectReference{Kind: "Node", Name: "n"}}
+	client := g.bob.CoreV1().RESTClient().Post().Namespace("lab").Param("dryRun", "All").Body(binding)
+	if bare {
+		return client.Resource("bindings").Do(t.Context()).Error()
+	}
+	return client.Resource("pods").Name(pod.Name).SubResource("binding").Do(t.Context()).Error()
+}
+
+// enters asks for a shell in a container.
+func enters(container, how string) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		pod := keep(t, g.carol, injected(t, "alice"))
+		err := g.carol.CoreV1().RESTClient().Post().Namespace("lab").Resource("pods").Name(pod.Name).SubResource(how).
+			Param("container", container).Param("command", "id").Param("stdout", "true").Do(t.Context()).Error()
+		if err != nil && strings.Contains(err.Error(), "does not have a host assigned") {
+			return nil // Admitted: there is only no node to ask.
+		}
+		return err
+	}
+}

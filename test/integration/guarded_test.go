@@ -1,0 +1,145 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+)
+
+// policyFiles are what deploy/ has of policies, and what they need.
+func policyFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(deploy + "6*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	return append([]string{deploy + "00-namespace.yaml"}, files...)
+}
+
+// A guarded cluster has the policies that we ship, and no webhook: pods come as the webhook would have made them, or as
+// somebody wants to have them taken for such. So what refuses here is the policies.
+type guarded struct {
+	*controlplane.ControlPlane
+	// carol may use the homes of alice and qiang.guo03 in namespace lab, bob may create pods there and nothing else, and hub
+	// may use every home in every namespace.
+	carol, bob, hub kubernetes.Interface
+}
+
+// withPods is everything that somebody may do with pods and claims who is no admin.
+var withPods = rbacv1.PolicyRule{
+	APIGroups: []string{""}, Verbs: []string{"create", "get", "list", "patch", "update", "delete"},
+	Resources: []string{"pods", "pods/status", "pods/resize", "pods/ephemeralcontainers", "pods/binding", "bindings", "pods/exec",
+		"pods/attach", "persistentvolumeclaims"},
+}
+
+func mayUse(homes ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{"jupyter-user.io"}, Resources: []string{"homes"}, ResourceNames: homes,
+		Verbs: []string{"use"}}
+}
+
+func startGuarded(t *testing.T) *guarded {
+	t.Helper()
+	plane, err := controlplane.Start(t.Context(), controlplane.Options{Policies: policyFiles(t), Progress: t.Output()})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
+	g := &guarded{ControlPlane: plane}
+	for name, level := range map[string]string{"lab": "baseline", "open": "", "privileged": "privileged", "strict": "restricted"} {
+		labels := map[string]string{}
+		if level != "" {
+			labels["pod-security.kubernetes.io/enforce"] = level
+		}
+		require.NoError(t, plane.Namespace(t.Context(), name, labels))
+		g.allow(t, name, "carol", withPods, mayUse("alice", "qiang.guo03"))
+		g.allow(t, name, "bob", withPods)
+		g.allow(t, name, "system:serviceaccount:hub:hub", withPods, mayUse())
+	}
+	g.carol, g.bob, g.hub = g.as(t, "carol"), g.as(t, "bob"), g.as(t, "system:serviceaccount:hub:hub")
+	return g
+}
+
+// as is a client of somebody, who may be a ServiceAccount too.
+func (g *guarded) as(t *testing.T, name string) kubernetes.Interface {
+	t.Helper()
+	user, err := g.User(name)
+	require.NoError(t, err)
+	client, err := kubernetes.NewForConfig(user.Config)
+	require.NoError(t, err)
+	return client
+}
+
+func (g *guarded) admin(t *testing.T) kubernetes.Interface {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(g.Admin.Config)
+	require.NoError(t, err)
+	return client
+}
+
+func (g *guarded) allow(t *testing.T, namespace, name string, rules ...rbacv1.PolicyRule) {
+	t.Helper()
+	require.NoError(t, g.Allow(t.Context(), namespace, &controlplane.User{Name: name}, rules...))
+}
+
+// account makes a ServiceAccount, with rights of its own.
+func (g *guarded) account(t *testing.T, namespace, name string, rules ...rbacv1.PolicyRule) {
+	t.Helper()
+	_, err := g.admin(t).CoreV1().ServiceAccounts(namespace).Create(t.Context(),
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	g.allow(t, namespace, "system:serviceaccount:"+namespace+":"+name, rules...)
+}
+
+// injected is a pod as the webhook makes it: alice's known at admission, everybody else's at start.
+func injected(t *testing.T, user string, before ...func(*corev1.Pod)) *corev1.Pod {
+	t.Helper()
+	pod := &corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: "nb-", Labels: map[string]string{"jupyter-user": user},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: "x"}}},
+	}
+	for _, change := range before {
+		change(pod)
+	}
+	raw, err := json.Marshal(pod)
+	require.NoError(t, err)
+	d := webhook.New(config.Default(), people).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
+	require.Empty(t, d.Refusals)
+	raw, err = inject.Apply(raw, d.Operations)
+	require.NoError(t, err)
+	return decode(t, string(raw))
+}
+
+// create creates a pod without keeping it: what it is refused for is the same.
+func create(ctx context.Context, as kubernetes.Interface, namespace string, pod *corev1.Pod) error {
+	_, err := as.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	return err
+}
+
+// keep creates a pod in namespace lab.
+func keep(t *testing.T, as kubernetes.Interface, pod *corev1.Pod) *corev1.Pod {
+	t.Helper()
+	kept, err := as.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{})
+	require.NoError(t, err)
+	return kept
+}
+
+// awaitParameters waits until the policies go by the parameters as they are stored.
+func (g *guarded) awaitParameters(t *testing.T) {
+	t.Helper()
+	parameters, err := g.admin(t).CoreV1().ConfigMaps("jupyter-user-system").Get(t.Context(), "jupyter-user-policy", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.NoError(t, g.AwaitPolicies(t.Context(), parameters))
+}

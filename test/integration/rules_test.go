@@ -1,0 +1,176 @@
+package integration
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// rules are the shipped policies by their names.
+func rules(t *testing.T) map[string]*admissionv1.ValidatingAdmissionPolicy {
+	t.Helper()
+	found := map[string]*admissionv1.ValidatingAdmissionPolicy{}
+	for _, file := range policyFiles(t) {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, document := range strings.Split(string(data), "\n---\n") {
+			policy := &admissionv1.ValidatingAdmissionPolicy{}
+			require.NoError(t, yaml.Unmarshal([]byte(document), policy))
+			if policy.Kind == "ValidatingAdmissionPolicy" {
+				require.NoError(t, yaml.UnmarshalStrict([]byte(document), policy))
+				found[strings.TrimSuffix(policy.Name, ".jupyter-user.io")] = policy
+			}
+		}
+	}
+	return found
+}
+
+// reasonOf is the word that a rule refuses with.
+func reasonOf(v admissionv1.Validation) string {
+	reason, _, _ := strings.Cut(v.Message, ":")
+	return reason
+}
+
+// TestPoliciesAreOfOneKind: each fails closed, denies, spares no namespace and says its reason first; and a new pod
+// concerns us in the same words everywhere.
+func TestPoliciesAreOfOneKind(t *testing.T) {
+	predicate := ""
+	for name, policy := range rules(t) {
+		assert.Equal(t, admissionv1.Fail, *policy.Spec.FailurePolicy, name)
+		assert.Nil(t, policy.Spec.MatchConstraints.NamespaceSelector, name)
+		assert.Nil(t, policy.Spec.MatchConstraints.ObjectSelector, name)
+		seen := map[string]bool{}
+		for _, v := range policy.Spec.Validations {
+			reason := reasonOf(v)
+			assert.Regexp(t, `^[A-Z][a-z]+[A-Z][A-Za-z]+$`, reason, name)
+			assert.False(t, seen[reason], "%s says %s twice", name, reason)
+			seen[reason] = true
+			if v.MessageExpression != "" {
+				assert.True(t, strings.HasPrefix(v.MessageExpression, "'"+reason+": "), "%s: both messages have the same reason", name)
+			}
+		}
+		for _, c := range policy.Spec.MatchConditions {
+			if c.Name == "concerns-us" && policy.Spec.ParamKind != nil {
+				if predicate == "" {
+					predicate = c.Expression
+				}
+				assert.Equal(t, predicate, c.Expression, name)
+			}
+		}
+	}
+	require.NotEmpty(t, predicate)
+}
+
+// TestBindingsDeny: a policy without a binding does nothing, and one that only warns refuses nothing.
+func TestBindingsDeny(t *testing.T) {
+	bound := map[string]bool{}
+	for _, file := range policyFiles(t) {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, document := range strings.Split(string(data), "\n---\n") {
+			binding := &admissionv1.ValidatingAdmissionPolicyBinding{}
+			require.NoError(t, yaml.Unmarshal([]byte(document), binding))
+			if binding.Kind != "ValidatingAdmissionPolicyBinding" {
+				continue
+			}
+			name := strings.TrimSuffix(binding.Spec.PolicyName, ".jupyter-user.io")
+			bound[name] = true
+			assert.Equal(t, []admissionv1.ValidationAction{admissionv1.Deny}, binding.Spec.ValidationActions, name)
+			if name != "parameters" {
+				assert.Nil(t, binding.Spec.MatchResources, "%s is for every namespace", name)
+			}
+			if rules(t)[name].Spec.ParamKind != nil {
+				assert.Equal(t, "jupyter-user-policy", binding.Spec.ParamRef.Name)
+				assert.Equal(t, "jupyter-user-system", binding.Spec.ParamRef.Namespace)
+				assert.Equal(t, admissionv1.DenyAction, *binding.Spec.ParamRef.ParameterNotFoundAction)
+			}
+		}
+	}
+	for name := range rules(t) {
+		assert.True(t, bound[name], "%s is bound", name)
+	}
+}
+
+// TestEveryRuleBites tries each attack three times: where all rules stand it is refused by its own rule; where its own rule is
+// taken away, and nothing else, it goes through; so each rule is needed, and each test can fail.
+func TestEveryRuleBites(t *testing.T) {
+	g := startGuarded(t)
+	g.furnish(t)
+	for name, a := range attacks() {
+		t.Run("refused/"+name, func(t *testing.T) { assertRefused(t, a.do(t, g), a.rule) })
+	}
+	for name, policy := range rules(t) {
+		for i, validation := range policy.Spec.Validations {
+			rule := name + "/" + reasonOf(validation)
+			against := attacksOn(rule)
+			if !assert.NotEmpty(t, against, "nothing shows that %s is needed", rule) {
+				continue
+			}
+			weakened := policy.DeepCopy()
+			weakened.Spec.Validations = slices.Delete(weakened.Spec.Validations, i, i+1)
+			if len(weakened.Spec.Validations) == 0 {
+				validation.Expression, validation.MessageExpression = "true", ""
+				weakened.Spec.Validations = []admissionv1.Validation{validation}
+			}
+			g.apply(t, weakened)
+			for attackName, a := range against {
+				t.Run("without/"+rule+"/"+attackName, func(t *testing.T) {
+					assert.NoError(t, a.do(t, g), "without its rule, the attack works")
+				})
+			}
+		}
+		g.apply(t, policy)
+	}
+}
+
+func (g *guarded) apply(t *testing.T, policy *admissionv1.ValidatingAdmissionPolicy) {
+	t.Helper()
+	manifest, err := json.Marshal(policy)
+	require.NoError(t, err)
+	require.NoError(t, g.Apply(t.Context(), string(manifest)))
+}
+
+func attacksOn(rule string) map[string]attack {
+	found := map[string]attack{}
+	for name, a := range attacks() {
+		if a.rule == rule {
+			found[name] = a
+		}
+	}
+	return found
+}
+
+func assertRefused(t *testing.T, err error, rule string) {
+	t.Helper()
+	policy, reason, _ := strings.Cut(rule, "/")
+	require.Error(t, err, "nothing refused it")
+	assert.Contains(t, err.Error(), "ValidatingAdmissionPolicy '"+policy+".jupyter-user.io'")
+	assert.Contains(t, err.Error(), "denied request: "+reason+": ")
+}
+
+// TestNothingElseIsRefused: what the webhook makes passes, in both ways, and what is none of ours does not notice.
+func TestNothingElseIsRefused(t *testing.T) {
+	g := startGuarded(t)
+	for _, user := range []string{"alice", "qiang.guo03"} {
+		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user)))
+		assert.NoError(t, create(t.Context(), g.hub, "open", injected(t, user)), "who may use every home may do so anywhere")
+		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user, func(pod *corev1.Pod) {
+			pod.Annotations = map[string]string{"jupyter-user.io/account-files": "off"}
+			pod.Spec.InitContainers = []corev1.Container{{Name: "mine", Image: "x"}}
+			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "sidecar", Image: "x"})
+			pod.Spec.Volumes = []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+			pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "tmp", MountPath: "/home/" + user + "/tmp"}}
+		})))
+	}
+	assert.NoError(t, create(t.Context(), g.carol, "strict", injected(t, "alice")))
+	assert.NoError(t, create(t.Context(), g.bob, "lab", plain()))
+	assert.NoError(t, create(t.Context(), g.bob, "open", plain()))
+}
