@@ -38,8 +38,8 @@ func (g *guarded) furnish(t *testing.T) {
 	require.NoError(t, setParameters(t, g, `{"data": {"hostPaths": "/srv/share /mnt/old"}}`))
 	g.awaitParameters(t)
 	g.allow(t, "lab", "erin", withPods, mayRunAs("alice"))
-	g.account(t, "lab", "hub", mayUse())
-	g.account(t, "lab", "batch", mayRunAs("qiang.guo03"))
+	g.account(t, "hub", mayUse())
+	g.account(t, "batch", mayRunAs("qiang.guo03"))
 	g.allow(t, "kube-system", "system:serviceaccount:hub:hub", withPods, mayUse())
 	_, err := g.admin(t).CoreV1().ServiceAccounts("kube-system").Create(t.Context(),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{})

@@ -37,6 +37,14 @@ func attacksAfterwards() map[string]attack {
 		"likewise by server-side apply": {image, func(t *testing.T, g *guarded) error {
 			return applies(t, g, g.bob, `{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "nb", "image": "evil"}]}}`)
 		}},
+		"the image of a pod patched that has the share as it is": {"images/ImageAccess", func(t *testing.T, g *guarded) error {
+			pod := plain()
+			pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
+			kept := keep(t, g.admin(t), pod)
+			_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.StrategicMergePatchType,
+				[]byte(`{"spec": {"containers": [{"name": "c", "image": "evil"}]}}`), metav1.PatchOptions{})
+			return err
+		}},
 		"the label changed by server-side apply": {label, func(t *testing.T, g *guarded) error {
 			return applies(t, g, g.carol, `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "bob"}}}`)
 		}},

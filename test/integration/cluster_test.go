@@ -28,7 +28,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// A cluster is an API server with the webhook that we ship, and somebody who is no admin.
+// A cluster is an API server with the webhook and the policies that we ship, and somebody who is no admin.
 type cluster struct {
 	*controlplane.ControlPlane
 	carol *controlplane.User
@@ -52,6 +52,7 @@ func start(t *testing.T, plugins ...string) *cluster {
 	t.Helper()
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{
 		Webhooks:         []string{"../../deploy", "testdata/second-webhook.yaml"},
+		Policies:         policyFiles(t),
 		AdmissionPlugins: plugins,
 		Progress:         t.Output(),
 	})
@@ -91,7 +92,7 @@ func (c *cluster) serve(t *testing.T) {
 	t.Cleanup(func() { c.stop() })
 }
 
-// namespace makes a namespace in which carol may run pods.
+// namespace makes a namespace in which carol may run pods, and use two homes.
 func (c *cluster) namespace(t *testing.T, name, level string) {
 	t.Helper()
 	labels := map[string]string{}
@@ -101,7 +102,7 @@ func (c *cluster) namespace(t *testing.T, name, level string) {
 	require.NoError(t, c.Namespace(t.Context(), name, labels))
 	require.NoError(t, c.Allow(t.Context(), name, c.carol, rbacv1.PolicyRule{
 		APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "patch", "update", "delete"},
-	}))
+	}, mayUse("alice", "qiang.guo03")))
 }
 
 // kubectl runs kubectl as carol, who is no admin.

@@ -91,13 +91,13 @@ func (g *guarded) allow(t *testing.T, namespace, name string, rules ...rbacv1.Po
 	require.NoError(t, g.Allow(t.Context(), namespace, &controlplane.User{Name: name}, rules...))
 }
 
-// account makes a ServiceAccount, with rights of its own.
-func (g *guarded) account(t *testing.T, namespace, name string, rules ...rbacv1.PolicyRule) {
+// account makes a ServiceAccount in namespace lab, with rights of its own.
+func (g *guarded) account(t *testing.T, name string, rules ...rbacv1.PolicyRule) {
 	t.Helper()
-	_, err := g.admin(t).CoreV1().ServiceAccounts(namespace).Create(t.Context(),
+	_, err := g.admin(t).CoreV1().ServiceAccounts("lab").Create(t.Context(),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	g.allow(t, namespace, "system:serviceaccount:"+namespace+":"+name, rules...)
+	g.allow(t, "lab", "system:serviceaccount:lab:"+name, rules...)
 }
 
 // injected is a pod as the webhook makes it: alice's known at admission, everybody else's at start.

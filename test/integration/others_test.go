@@ -12,7 +12,7 @@ import (
 // TestAnotherWebhookAfterOurs: whatever it does, what is stored is as planned, and what it added is still there.
 func TestAnotherWebhookAfterOurs(t *testing.T) {
 	c := start(t)
-	c.namespace(t, "second", "")
+	c.namespace(t, "second", "baseline")
 	for _, name := range []string{"alice", "qiang.guo03"} {
 		for does, check := range map[string]func(*testing.T, *corev1.Pod){
 			"sidecar": func(t *testing.T, pod *corev1.Pod) {

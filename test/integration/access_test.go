@@ -1,0 +1,192 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const noAccess = "access/NoAccess"
+
+// TestAccess is who may be whom, on one API server.
+func TestAccess(t *testing.T) {
+	g := startGuarded(t)
+	for name, test := range map[string]func(*testing.T, *guarded){
+		"a person with the right to one home":                  oneHome,
+		"a hub with the right to every home":                   everyHome,
+		"a Deployment or a Job, by its ServiceAccount":         byAccount,
+		"a right in one namespace is none in another":          otherNamespace,
+		"a right revoked a second ago":                         revoked,
+		"a refusal says what to ask the admin for":             refusalSays,
+		"a backup has the share as it is, and no notebook":     backup,
+		"the binder binds the share's own claim":               binderBinds,
+		"a notebook is updated in what is not ours":            updated,
+		"kubectl debug by somebody with the right":             debugged,
+		"exec into the notebook is the namespace's own affair": execed,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, g) })
+	}
+	// These change the parameters, for everybody.
+	t.Run("everybody may use their own home", func(t *testing.T) { ownHomes(t, g) })
+	t.Run("a powerful program that acts for others", func(t *testing.T) { actsForOthers(t, g) })
+	t.Run("Pod Security is not demanded", func(t *testing.T) { podSecurityOff(t, g) })
+	t.Run("parameters that are not there", func(t *testing.T) { parametersMissing(t, g) })
+}
+
+func oneHome(t *testing.T, g *guarded) {
+	g.allow(t, "lab", "frank", withPods, mayUse("frank"))
+	frank := g.as(t, "frank")
+	assert.NoError(t, create(t.Context(), frank, "lab", injected(t, "frank")))
+	assertRefused(t, create(t.Context(), frank, "lab", injected(t, "alice")), noAccess)
+}
+
+func everyHome(t *testing.T, g *guarded) {
+	hubs := func(pod *corev1.Pod) {
+		pod.Labels = map[string]string{"hub.jupyter.org/username": "gina---1facc80f"}
+		pod.Annotations = map[string]string{"hub.jupyter.org/username": "gina"}
+		pod.Spec.Containers[0].Name = "notebook"
+	}
+	pod := injected(t, "gina", hubs)
+	assert.Equal(t, "gina", pod.Annotations["jupyter-user.io/user"])
+	assert.NoError(t, create(t.Context(), g.hub, "lab", pod))
+	assertRefused(t, create(t.Context(), g.carol, "lab", pod), noAccess)
+}
+
+// byAccount: where no controller manager runs, its controllers are who they say they are.
+func byAccount(t *testing.T, g *guarded) {
+	g.account(t, "nightly", mayRunAs("alice"))
+	for _, controller := range []string{"replicaset-controller", "job-controller", "cronjob-controller", "statefulset-controller"} {
+		name := "system:serviceaccount:kube-system:" + controller
+		g.allow(t, "lab", name, withPods)
+		client := g.as(t, name)
+		assert.NoError(t, create(t.Context(), client, "lab", injected(t, "alice", runsBy("nightly"))), controller)
+		assertRefused(t, create(t.Context(), client, "lab", injected(t, "qiang.guo03", runsBy("nightly"))), noAccess)
+		err := create(t.Context(), client, "lab", injected(t, "alice"))
+		assertRefused(t, err, noAccess)
+		assert.Contains(t, err.Error(), "pods of a Deployment or a Job need the verb run-as, for their ServiceAccount")
+	}
+	assert.NoError(t, create(t.Context(), g.bob, "lab", injected(t, "alice", runsBy("nightly"))),
+		"run-as means everybody who may create pods here, as its role warns")
+}
+
+func otherNamespace(t *testing.T, g *guarded) {
+	require.NoError(t, g.Namespace(t.Context(), "elsewhere", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
+	g.allow(t, "elsewhere", "carol", withPods)
+	assertRefused(t, create(t.Context(), g.carol, "elsewhere", injected(t, "alice")), noAccess)
+}
+
+func revoked(t *testing.T, g *guarded) {
+	g.allow(t, "lab", "heidi", withPods)
+	heidi, rbac := g.as(t, "heidi"), g.admin(t).RbacV1()
+	g.allow(t, "lab", "heidi", mayUse("alice"))
+	require.NoError(t, create(t.Context(), heidi, "lab", injected(t, "alice")))
+	roles, err := rbac.RoleBindings("lab").List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	for _, binding := range roles.Items {
+		role, err := rbac.Roles("lab").Get(t.Context(), binding.RoleRef.Name, metav1.GetOptions{})
+		require.NoError(t, err)
+		if binding.Subjects[0].Name == "heidi" && strings.Contains(role.String(), "homes") {
+			require.NoError(t, rbac.RoleBindings("lab").Delete(t.Context(), binding.Name, metav1.DeleteOptions{}))
+		}
+	}
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: "heidi",
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "lab", Verb: "use", Group: "jupyter-user.io",
+			Resource: "homes", Name: "alice"}}}
+	require.Eventually(t, func() bool {
+		answer, err := g.admin(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+		return err == nil && !answer.Status.Allowed
+	}, wait, wait/1000)
+	assertRefused(t, create(t.Context(), heidi, "lab", injected(t, "alice")), noAccess)
+}
+
+func refusalSays(t *testing.T, g *guarded) {
+	err := create(t.Context(), g.bob, "lab", injected(t, "alice"))
+	assert.ErrorContains(t, err, "NoAccess: metadata.annotations[jupyter-user.io/user]: bob may not use the home of alice in "+
+		"namespace lab, and the ServiceAccount default may not run as alice: ask the admin for a role with the verb use on "+
+		"homes.jupyter-user.io named alice")
+	_, said, _ := strings.Cut(err.Error(), "NoAccess: ")
+	err = create(t.Context(), g.bob, "lab", injected(t, "nobody-has-this-home"))
+	assert.ErrorContains(t, err, strings.ReplaceAll(said, "alice", "nobody-has-this-home"), "which homes there are is not learnt")
+}
+
+func backup(t *testing.T, g *guarded) {
+	raw := func() *corev1.Pod {
+		pod := plain()
+		pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
+		pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "all", MountPath: "/all"}}
+		return pod
+	}
+	shares := mayUse()
+	shares.Resources = []string{"shares"}
+	g.allow(t, "lab", "ivan", withPods, shares)
+	ivan := g.as(t, "ivan")
+	assert.NoError(t, create(t.Context(), ivan, "lab", raw()))
+	labelled := raw()
+	labelled.Labels = map[string]string{"jupyter-user": "alice"}
+	assertRefused(t, create(t.Context(), ivan, "lab", labelled), "injected/NotInjected")
+
+	runs := mayRunAs()
+	runs.Resources = []string{"shares"}
+	g.account(t, "backup", runs)
+	job := raw()
+	job.Spec.ServiceAccountName = "backup"
+	g.allow(t, "lab", "system:serviceaccount:kube-system:job-controller", withPods)
+	controller := g.as(t, "system:serviceaccount:kube-system:job-controller")
+	assert.NoError(t, create(t.Context(), controller, "lab", job))
+	assertRefused(t, create(t.Context(), controller, "lab", raw()), "injected/NotInjected")
+	assertRefused(t, create(t.Context(), ivan, "lab", injected(t, "alice")), noAccess)
+}
+
+func binderBinds(t *testing.T, g *guarded) {
+	g.allow(t, "lab", binder, withPods)
+	claims := g.admin(t).CoreV1().PersistentVolumeClaims("lab")
+	made, err := claims.Create(t.Context(), claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" }),
+		metav1.CreateOptions{})
+	require.NoError(t, err)
+	made.Spec.VolumeName = "hpc-shared-lab"
+	made, err = g.as(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	made.Annotations = map[string]string{"example.com/x": "y"}
+	_, err = g.bob.CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made, metav1.UpdateOptions{})
+	assert.NoError(t, err, "what leaves the volume alone is nobody's business")
+}
+
+func updated(t *testing.T, g *guarded) {
+	pod := keep(t, g.carol, injected(t, "alice", gated, func(pod *corev1.Pod) { pod.Finalizers = []string{"example.com/x"} }))
+	for subresource, patch := range map[string]string{
+		"":       `{"metadata": {"labels": {"app": "x"}, "annotations": {"example.com/x": "y"}}}`,
+		"status": `{"status": {"message": "pulling"}}`,
+		"resize": `{"spec": {"containers": [{"name": "nb", "resources": {"requests": {"memory": "1Gi"}}}]}}`,
+	} {
+		var subresources []string
+		if subresource != "" {
+			subresources = []string{subresource}
+		}
+		_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.StrategicMergePatchType, []byte(patch),
+			metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, subresources...)
+		assert.NoError(t, err, subresource)
+	}
+	for _, patch := range []string{`{"metadata": {"finalizers": null}}`, `{"spec": {"schedulingGates": null}}`} {
+		_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+		assert.NoError(t, err, patch)
+	}
+	_, err := g.carol.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.StrategicMergePatchType,
+		[]byte(`{"spec": {"containers": [{"name": "nb", "image": "newer"}]}}`), metav1.PatchOptions{})
+	assert.NoError(t, err, "who may use the home may have another image")
+}
+
+func debugged(t *testing.T, g *guarded) {
+	assert.NoError(t, debugs(carol, nothing)(t, g))
+	assert.NoError(t, debugs(carol, func(c *corev1.EphemeralContainer) { c.SecurityContext.RunAsUser = new(int64(5001)) })(t, g))
+}
+
+func execed(t *testing.T, g *guarded) {
+	assert.NoError(t, enters("nb", "exec")(t, g))
+	assert.NoError(t, enters("nb", "attach")(t, g))
+}

@@ -1,0 +1,122 @@
+package integration
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// parameters changes them for the rest of a test.
+func (g *guarded) parameters(t *testing.T, patch, back string) {
+	t.Helper()
+	require.NoError(t, setParameters(t, g, patch))
+	g.awaitParameters(t)
+	t.Cleanup(func() {
+		_, err := g.admin(t).CoreV1().ConfigMaps("jupyter-user-system").Patch(context.Background(), "jupyter-user-policy",
+			types.MergePatchType, []byte(back), metav1.PatchOptions{})
+		assert.NoError(t, err)
+	})
+}
+
+func ownHomes(t *testing.T, g *guarded) {
+	const alice = "oidc:alice@corp.example"
+	for _, name := range []string{alice, "oidc:alice@other.example", "alice@corp.example", "oidc:alice", "alice",
+		"oidc:alice2@corp.example", "oidc:Alice@corp.example"} {
+		g.allow(t, "lab", name, withPods)
+		assertRefused(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
+	}
+	g.parameters(t, `{"data": {"ownHomes": "Yes", "ownHomePrefix": "oidc:", "ownHomeSuffix": "@corp.example"}}`,
+		`{"data": {"ownHomes": "No", "ownHomePrefix": "", "ownHomeSuffix": ""}}`)
+	assert.NoError(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alice")))
+	assertRefused(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alic")), noAccess)
+	for _, name := range []string{"oidc:alice@other.example", "alice@corp.example", "oidc:alice", "alice",
+		"oidc:alice2@corp.example", "oidc:Alice@corp.example"} {
+		assertRefused(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
+	}
+	pod := keep(t, g.as(t, alice), injected(t, "alice"))
+	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+		Name: "d", Image: "x", SecurityContext: &corev1.SecurityContext{RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false),
+			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}}}
+	_, err := g.as(t, alice).CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod, metav1.UpdateOptions{})
+	assert.NoError(t, err, "their own home is theirs to debug")
+}
+
+func actsForOthers(t *testing.T, g *guarded) {
+	const argo = "system:serviceaccount:argocd:controller"
+	g.allow(t, "lab", argo, withPods, mayUse())
+	require.NoError(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")))
+	g.parameters(t, `{"data": {"controllers": "`+argo+`"}}`, `{"data": {"controllers": ""}}`)
+	assertRefused(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")), noAccess)
+}
+
+func podSecurityOff(t *testing.T, g *guarded) {
+	assertRefused(t, create(t.Context(), g.carol, "open", injected(t, "alice")), "node/NamespaceUnguarded")
+	g.parameters(t, `{"data": {"podSecurity": "off"}}`, `{"data": {"podSecurity": "baseline"}}`)
+	assert.NoError(t, create(t.Context(), g.carol, "open", injected(t, "alice")))
+	shared := injected(t, "alice")
+	shareProcesses(shared)
+	assertRefused(t, create(t.Context(), g.carol, "open", shared), "node/HostShared")
+}
+
+// parametersMissing: everything is refused that the policies with parameters are asked for, notebook or not; what became of
+// a pod can still be said. So they are kept from being deleted, and who wants to must take that rule away first.
+func parametersMissing(t *testing.T, g *guarded) {
+	pod := keep(t, g.carol, injected(t, "alice"))
+	admin := g.admin(t)
+	parameters := admin.CoreV1().ConfigMaps("jupyter-user-system")
+	require.ErrorContains(t, parameters.Delete(t.Context(), "jupyter-user-policy", metav1.DeleteOptions{}), "ParametersInUse: ")
+	require.NoError(t, admin.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Delete(t.Context(),
+		"parameters.jupyter-user.io", metav1.DeleteOptions{}))
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.NoError(c, parameters.Delete(t.Context(), "jupyter-user-policy", metav1.DeleteOptions{}))
+	}, wait, wait/100)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.ErrorContains(c, create(t.Context(), g.carol, "lab", injected(t, "alice")), "no params found")
+	}, wait, wait/100)
+	assert.ErrorContains(t, create(t.Context(), g.bob, "lab", plain()), "no params found")
+	_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.MergePatchType,
+		[]byte(`{"status": {"message": "pulling"}}`), metav1.PatchOptions{}, "status")
+	assert.NoError(t, err)
+}
+
+// TestParametersAgreeWithTheConfiguration: what the policies take for ours is what the webhook makes.
+func TestParametersAgreeWithTheConfiguration(t *testing.T) {
+	shipped := &corev1.ConfigMap{}
+	data, err := os.ReadFile(deploy + "60-policy-parameters.yaml")
+	require.NoError(t, err)
+	require.NoError(t, yaml.UnmarshalStrict(data, shipped))
+	configured := &corev1.ConfigMap{}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "20-configmap.yaml")[0]), configured))
+	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
+	require.NoError(t, err)
+	var readOnly []string
+	for _, d := range c.Share.ReadOnly {
+		readOnly = append(readOnly, d.SubPath+":"+d.MountPath)
+	}
+	for key, value := range map[string]string{
+		"claims":                   c.Share.ClaimName,
+		"shareVolume":              c.Share.VolumeName,
+		"shareMountPath":           c.Share.MountPath,
+		"homes":                    c.Share.Homes,
+		"readOnly":                 strings.Join(readOnly, " "),
+		"exposeEveryHome":          string(c.Share.ExposeEveryHome),
+		"strictSupplementalGroups": strconv.FormatBool(c.Identity.StrictSupplementalGroups),
+		"scratchVolume":            c.Scratch.VolumeName,
+		"scratchMountPath":         c.Scratch.MountPath,
+		"notebookHomes":            c.Notebook.Homes,
+		"initImages":               strings.Join(append([]string{c.Init.Image}, c.Init.AcceptedImages...), " "),
+	} {
+		assert.Equal(t, value, shipped.Data[key], key)
+	}
+}

@@ -1,0 +1,167 @@
+package integration
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// TestRolesGrantWhatTheySay binds each example, and asks the API server for every right around it.
+func TestRolesGrantWhatTheySay(t *testing.T) {
+	g := startGuarded(t)
+	examples, err := filepath.Glob(deploy + "examples/*.yaml")
+	require.NoError(t, err)
+	for _, namespace := range []string{"jhub", "reports", "backup"} {
+		require.NoError(t, g.Namespace(t.Context(), namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
+	}
+	for _, file := range append([]string{deploy + "70-clusterroles.yaml"}, examples...) {
+		made, err := g.Admin.Kubectl(t.Context(), "apply", "--validate=strict", "-f", file)
+		require.NoError(t, err)
+		require.Zero(t, made.ExitCode, made.Stderr)
+		assert.Empty(t, made.Stderr)
+	}
+	for who, granted := range map[string][]string{
+		"alice@corp.example":                    {"lab use homes alice"},
+		"system:serviceaccount:jhub:hub":        {"jhub use homes alice", "jhub use homes bob", "jhub use homes "},
+		"system:serviceaccount:reports:nightly": {"reports run-as homes alice"},
+		"system:serviceaccount:backup:backup":   {"backup run-as shares hpc-shared-pvc"},
+		"somebody":                              nil,
+	} {
+		require.EventuallyWithT(t, func(c *assert.CollectT) { assert.ElementsMatch(c, granted, g.rights(t, who)) }, wait, wait/100, who)
+	}
+}
+
+// rights are all that somebody has, of the virtual resources.
+func (g *guarded) rights(t *testing.T, who string) (found []string) {
+	t.Helper()
+	reviews := g.admin(t).AuthorizationV1().SubjectAccessReviews()
+	for _, namespace := range []string{"lab", "jhub", "reports", "backup"} {
+		for _, verb := range []string{"use", "run-as", "get", "create"} {
+			for _, of := range []string{"homes alice", "homes bob", "homes ", "shares hpc-shared-pvc"} {
+				resource, name, _ := strings.Cut(of, " ")
+				answer, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{
+					Spec: authorizationv1.SubjectAccessReviewSpec{User: who, ResourceAttributes: &authorizationv1.ResourceAttributes{
+						Namespace: namespace, Verb: verb, Group: "jupyter-user.io", Resource: resource, Name: name}},
+				}, metav1.CreateOptions{})
+				require.NoError(t, err)
+				if answer.Status.Allowed {
+					found = append(found, namespace+" "+verb+" "+of)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// TestClusterRolesAddNothingToOthers: no wildcard, no other group, and no label by which they become part of another role.
+func TestClusterRolesAddNothingToOthers(t *testing.T) {
+	for _, document := range manifests(t, "70-clusterroles.yaml") {
+		role := &rbacv1.ClusterRole{}
+		require.NoError(t, yaml.UnmarshalStrict([]byte(document), role))
+		assert.Equal(t, map[string]string{"app.kubernetes.io/name": "jupyter-user-webhook"}, role.Labels)
+		assert.Nil(t, role.AggregationRule)
+		require.Len(t, role.Rules, 1)
+		assert.Equal(t, []string{"jupyter-user.io"}, role.Rules[0].APIGroups)
+		assert.Len(t, role.Rules[0].Verbs, 1)
+		assert.NotContains(t, role.Rules[0].Verbs, "*")
+		if role.Rules[0].Resources[0] == "homes" {
+			assert.Equal(t, []string{"use"}, role.Rules[0].Verbs, "nobody is given to run as everybody")
+		}
+	}
+}
+
+// TestBuiltInRolesAreNobody: edit and admin, which every team has in its namespace, give no right to a home.
+func TestBuiltInRolesAreNobody(t *testing.T) {
+	g := startGuarded(t)
+	for _, role := range []string{"view", "edit", "admin"} {
+		who := role + "or"
+		_, err := g.admin(t).RbacV1().RoleBindings("lab").Create(t.Context(), &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: who},
+			RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: role},
+			Subjects:   []rbacv1.Subject{{APIGroup: "rbac.authorization.k8s.io", Kind: "User", Name: who}},
+		}, metav1.CreateOptions{})
+		require.NoError(t, err)
+		g.allow(t, "lab", who, withPods)
+		assert.Empty(t, g.rights(t, who))
+		assertRefused(t, create(t.Context(), g.as(t, who), "lab", injected(t, "alice")), noAccess)
+	}
+}
+
+// TestNetworkPolicyLeavesTheServerOut: what an address is answered with. That a network plugin does it is not proved here.
+func TestNetworkPolicyLeavesTheServerOut(t *testing.T) {
+	data, err := os.ReadFile(deploy + "examples/networkpolicy.yaml")
+	require.NoError(t, err)
+	policy := &networkingv1.NetworkPolicy{}
+	require.NoError(t, yaml.UnmarshalStrict(data, policy))
+	assert.Equal(t, metav1.LabelSelector{}, policy.Spec.PodSelector, "every pod of the namespace")
+	assert.Equal(t, []networkingv1.PolicyType{"Egress"}, policy.Spec.PolicyTypes)
+	for address, reachable := range map[string]bool{
+		"192.0.2.10": false, "2001:db8::10": false, "192.0.2.11": true, "198.51.100.1": true, "2001:db8::11": true,
+	} {
+		assert.Equal(t, reachable, reaches(t, policy, netip.MustParseAddr(address)), address)
+	}
+}
+
+func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Addr) bool {
+	t.Helper()
+	for _, rule := range policy.Spec.Egress {
+		for _, peer := range rule.To {
+			if peer.IPBlock == nil || !netip.MustParsePrefix(peer.IPBlock.CIDR).Contains(address) {
+				continue
+			}
+			left := false
+			for _, except := range peer.IPBlock.Except {
+				left = left || netip.MustParsePrefix(except).Contains(address)
+			}
+			if !left {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestExamplesWork: with the examples bound, and nothing else, each does what it is for.
+func TestExamplesWork(t *testing.T) {
+	g := startGuarded(t)
+	for _, namespace := range []string{"jhub", "reports", "backup"} {
+		require.NoError(t, g.Namespace(t.Context(), namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
+	}
+	for _, file := range []string{"70-clusterroles", "examples/one-home", "examples/hub", "examples/run-as", "examples/backup"} {
+		made, err := g.Admin.Kubectl(t.Context(), "apply", "-f", deploy+file+".yaml")
+		require.NoError(t, err)
+		require.Zero(t, made.ExitCode, made.Stderr)
+	}
+	const controller = "system:serviceaccount:kube-system:job-controller"
+	for _, of := range []struct{ who, namespace, account, user string }{
+		{"alice@corp.example", "lab", "default", "alice"},
+		{"system:serviceaccount:jhub:hub", "jhub", "default", "bob"},
+		{controller, "reports", "nightly", "alice"},
+		{controller, "backup", "backup", ""},
+	} {
+		if of.account != "default" {
+			_, err := g.admin(t).CoreV1().ServiceAccounts(of.namespace).Create(t.Context(),
+				&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: of.account}}, metav1.CreateOptions{})
+			require.NoError(t, err)
+		}
+		g.allow(t, of.namespace, of.who, withPods)
+		pod := plain()
+		pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
+		if of.user != "" {
+			pod = injected(t, of.user)
+		}
+		pod.Spec.ServiceAccountName = of.account
+		assert.NoError(t, create(t.Context(), g.as(t, of.who), of.namespace, pod), of.who)
+	}
+}
