@@ -52,9 +52,10 @@ type Review struct {
 type Decision struct {
 	// Claimed tells whether the pod says that it is a user's notebook. One that does not is left alone.
 	Claimed bool
-	// User and Way as far as they are known; they are for the log.
-	User user.Name
-	Way  config.Way
+	// User, Identity and Way as far as they are known; they are for the log.
+	User     user.Name
+	Identity *identity.Identity
+	Way      config.Way
 	// Fault is what went wrong behind an answer that does not tell; it is for the log.
 	Fault error
 	inject.Outcome
@@ -87,6 +88,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		Identity:   id,
 	})
 	d.Way = plan.Way
+	d.Identity = id
 	d.Outcome = inject.Reconcile(pod, plan)
 	d.Warnings = answer.FirstWarnings(d.Warnings)
 	if len(d.Operations) > maxOperations {
@@ -108,6 +110,14 @@ func (w *Webhook) find(ctx context.Context, name user.Name) (*identity.Identity,
 		return nil, fmt.Errorf("find the identity of %s: %w", name, err)
 	}
 	return id, nil
+}
+
+// identity is the one that the pod runs as from its first instruction; empty where it is found at start.
+func (d Decision) identity() string {
+	if d.Identity == nil || d.Way != config.WayAtAdmission {
+		return ""
+	}
+	return d.Identity.String()
 }
 
 func refused(d Decision, refusals ...answer.Answer) Decision {

@@ -40,6 +40,7 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 			d = refused(d, answer.Internal(string(req.UID)))
 			resp = deny(d.Refusals)
 		}
+		resp.AuditAnnotations = audited(req, d)
 		h.record(ctx, req, d, time.Since(began))
 	}()
 
@@ -63,8 +64,7 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 		WithWarnings(d.Warnings...)
 }
 
-// deny puts every refusal into one status. Code and reason are those of the first, which is the one to mend first; the
-// reason is in the audit log too.
+// deny puts every refusal into one status. Code and reason are those of the first, which is the one to mend first.
 func deny(refusals []answer.Answer) admission.Response {
 	status := &metav1.Status{
 		Status:  metav1.StatusFailure,
@@ -79,9 +79,27 @@ func deny(refusals []answer.Answer) admission.Response {
 		})
 	}
 	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
-		Result:           status,
-		AuditAnnotations: map[string]string{"reason": string(refusals[0].Reason)},
+		Result: status,
 	}}
+}
+
+// audited is what the API server's audit log keeps of an admission, each under the name of the entry of the webhook
+// configuration: with it, that log alone answers who ran as whom. The requester is whom access was asked for, which is not who
+// sent the request where that impersonates somebody. A pod that is none of ours leaves nothing.
+func audited(req admission.Request, d Decision) map[string]string {
+	if !d.Claimed && len(d.Refusals) == 0 {
+		return nil
+	}
+	kept := map[string]string{"requester": short(req.UserInfo.Username)}
+	for key, value := range map[string]string{"user": d.User.String(), "way": string(d.Way), "identity": d.identity()} {
+		if value != "" {
+			kept[key] = value
+		}
+	}
+	if len(d.Refusals) > 0 {
+		kept["reason"] = string(d.Refusals[0].Reason)
+	}
+	return kept
 }
 
 // record writes the one line that an admission has in the log, and counts it. There is nothing in it of the pod but

@@ -22,6 +22,7 @@ func TestAPodIsInjected(t *testing.T) {
 	assert.Equal(t, "JSONPatch", r.Response.PatchType)
 	assert.NotEmpty(t, r.operations(t))
 	assert.Empty(t, r.Response.Warnings)
+	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "way": "AtStart"}, r.Response.AuditAnnotations)
 
 	lines := e.log.Lines(t, "")
 	require.Len(t, lines, 1)
@@ -64,6 +65,7 @@ func TestNothingToDo(t *testing.T) {
 				assert.Empty(t, r.Response.Patch)
 				assert.Empty(t, r.Response.PatchType)
 				assert.Empty(t, r.Response.Warnings)
+				assert.Empty(t, r.Response.AuditAnnotations)
 				assert.Equal(t, uid, r.Response.UID)
 				lines := e.log.Lines(t, "")
 				require.Len(t, lines, 1)

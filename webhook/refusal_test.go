@@ -22,7 +22,7 @@ func TestOneRefusal(t *testing.T) {
 	require.Len(t, status.Details.Causes, 1)
 	assert.Equal(t, "NameReserved", status.Details.Causes[0].Reason)
 	assert.Equal(t, "metadata.labels[jupyter-user]", status.Details.Causes[0].Field)
-	assert.Equal(t, map[string]string{"reason": "NameReserved"}, r.Response.AuditAnnotations)
+	assert.Equal(t, map[string]string{"reason": "NameReserved", "requester": "qiang"}, r.Response.AuditAnnotations)
 
 	lines := e.log.Lines(t, "")
 	require.Len(t, lines, 1)
@@ -63,7 +63,8 @@ func TestEveryRefusalInOneAnswer(t *testing.T) {
 	}, reasons)
 	assert.Equal(t, 422, r.Response.Status.Code)
 	assert.Equal(t, "NotLinux", r.Response.Status.Reason)
-	assert.Equal(t, map[string]string{"reason": "NotLinux"}, r.Response.AuditAnnotations)
+	assert.Equal(t, map[string]string{"reason": "NotLinux", "requester": "qiang", "user": "qiang.guo03",
+		"way": "AtStart"}, r.Response.AuditAnnotations)
 	assert.Regexp(t, `\A10 things stand against it:\n- `, r.Response.Status.Message)
 	assert.Len(t, e.log.Lines(t, "")[0]["reasons"], 10)
 }

@@ -50,12 +50,15 @@ var people = directory{"alice": identity.New(5001, 6001, []int64{7001})}
 
 func start(t *testing.T, plugins ...string) *cluster {
 	t.Helper()
-	plane, err := controlplane.Start(t.Context(), controlplane.Options{
-		Webhooks:         []string{"../../deploy", "testdata/second-webhook.yaml"},
-		Policies:         policyFiles(t),
-		AdmissionPlugins: plugins,
-		Progress:         t.Output(),
-	})
+	return startWith(t, controlplane.Options{AdmissionPlugins: plugins})
+}
+
+// startWith starts one with what is shipped, and whatever else is asked for.
+func startWith(t *testing.T, options controlplane.Options) *cluster {
+	t.Helper()
+	options.Webhooks = []string{"../../deploy", "testdata/second-webhook.yaml"}
+	options.Policies, options.Progress = policyFiles(t), t.Output()
+	plane, err := controlplane.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
 	c := &cluster{ControlPlane: plane, log: &journal.Journal{}}

@@ -1,0 +1,97 @@
+package integration
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+)
+
+// auditPolicy is the least that an API server keeps: who did what to which object, and annotations.
+const auditPolicy = `
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: Metadata, resources: [{group: "", resources: [pods]}]}
+`
+
+// TestAuditLogSaysWhoRanAsWhom reads the API server's own audit log, and nothing else.
+func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
+	folder := t.TempDir()
+	policy, log := filepath.Join(folder, "policy.yaml"), filepath.Join(folder, "audit.log")
+	require.NoError(t, os.WriteFile(policy, []byte(auditPolicy), 0o600))
+	c := startWith(t, controlplane.Options{Flags: map[string][]string{
+		"audit-policy-file": {policy}, "audit-log-path": {log},
+	}})
+	c.namespace(t, "audit", "baseline")
+	for name, user := range map[string]string{"known": "alice", "found": "qiang.guo03", "reserved": "root", "another": "bob"} {
+		c.kubectl(t, "run", name, "-n", "audit", "--image=x", "--labels=jupyter-user="+user)
+	}
+	c.kubectl(t, "run", "plain", "-n", "audit", "--image=x")
+
+	said := func(name string) map[string]string { return auditOf(t, log, "audit", name) }
+	const ours, access, injected = "pods.jupyter-user.io/", "access.jupyter-user.io/", "injected.jupyter-user.io/"
+
+	known := said("known")
+	assert.Equal(t, "alice", known[ours+"user"])
+	assert.Equal(t, "5001:6001:7001", known[ours+"identity"])
+	assert.Equal(t, "AtAdmission", known[ours+"way"])
+	assert.Equal(t, "carol", known[ours+"requester"])
+	assert.NotContains(t, known, ours+"reason")
+	assert.Equal(t, "alice", known[access+"user"])
+	assert.Equal(t, "carol", known[access+"requester"])
+	assert.Equal(t, "use or run-as", known[access+"by"])
+	assert.Equal(t, "5001:6001:7001", known[injected+"identity"])
+
+	found := said("found")
+	assert.Equal(t, "qiang.guo03", found[ours+"user"])
+	assert.Equal(t, "AtStart", found[ours+"way"])
+	assert.NotContains(t, found, ours+"identity", "nobody knows it yet")
+
+	reserved := said("reserved")
+	assert.Equal(t, "NameReserved", reserved[ours+"reason"])
+	assert.Equal(t, "carol", reserved[ours+"requester"])
+
+	another := said("another")
+	assert.Equal(t, "bob", another[ours+"user"], "what was asked for is there, although it was refused")
+	assert.Equal(t, "carol", another[access+"requester"])
+	assert.Contains(t, another["answer"], "NoAccess: ")
+
+	for key := range said("plain") {
+		assert.NotContains(t, key, "jupyter-user.io", "what is none of ours leaves nothing")
+	}
+}
+
+// auditOf are the annotations of a pod's creation, and as "answer" what its requester was told. The log is written before the answer is sent.
+func auditOf(t *testing.T, log, namespace, name string) map[string]string {
+	t.Helper()
+	file, err := os.Open(log)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, file.Close()) }()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var event struct {
+			Verb, Stage string
+			ObjectRef   struct{ Namespace, Name string }
+			Annotations map[string]string
+			// ResponseStatus is what the requester was told.
+			ResponseStatus struct{ Message string }
+		}
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &event))
+		if event.Verb == "create" && event.ObjectRef.Namespace == namespace && event.ObjectRef.Name == name {
+			event.Annotations["answer"] = event.ResponseStatus.Message
+			return event.Annotations
+		}
+	}
+	require.NoError(t, lines.Err())
+	require.Fail(t, "the creation is not in the audit log", "%s/%s", namespace, name)
+	return nil
+}
