@@ -4,6 +4,7 @@ import (
 	"maps"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -35,6 +36,13 @@ func (g *guarded) furnish(t *testing.T) {
 	g.allow(t, "lab", controller, withPods, mayUse())
 	g.allow(t, "lab", "dave", withPods, mayUse("alic"), mayUse("alice2"), mayUse("Alice"), mayUse("alice."))
 	g.allow(t, "lab", binder, withPods)
+	require.NoError(t, g.Apply(t.Context(), snapshotType))
+	g.allow(t, "lab", "bob", rbacv1.PolicyRule{APIGroups: []string{"snapshot.storage.k8s.io"},
+		Resources: []string{"volumesnapshots"}, Verbs: []string{"create"}})
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		// A new type is served a moment later.
+		assert.ErrorContains(c, snapshots(t, g), "ShareSnapshot: ")
+	}, wait, wait/100)
 	require.NoError(t, setParameters(t, g, `{"data": {"hostPaths": "/srv/share /mnt/old"}}`))
 	g.awaitParameters(t)
 	g.allow(t, "lab", "erin", withPods, mayRunAs("alice"))

@@ -44,6 +44,7 @@ func attacksOnRoads() map[string]attack {
 		"a copy of the share by reference": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
 		})},
+		"a snapshot of the share": {"snapshots/ShareSnapshot", snapshots},
 		"a claim that is led to the PV later": {claimed, func(t *testing.T, g *guarded) error {
 			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "later-" })
 			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
@@ -79,4 +80,29 @@ func bobsOpen(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 		pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: volume}}
 		return create(t.Context(), g.bob, "open", pod)
 	}
+}
+
+// snapshotType stands in for the real one, of which this is all that matters.
+const snapshotType = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: volumesnapshots.snapshot.storage.k8s.io
+  annotations: {api-approved.kubernetes.io: "https://github.com/kubernetes-csi/external-snapshotter/pull/814"}
+spec:
+  group: snapshot.storage.k8s.io
+  names: {kind: VolumeSnapshot, listKind: VolumeSnapshotList, plural: volumesnapshots, singular: volumesnapshot}
+  scope: Namespaced
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}
+`
+
+func snapshots(t *testing.T, g *guarded) error {
+	body := []byte(`{"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot", "metadata": {"name": "s"},
+		"spec": {"source": {"persistentVolumeClaimName": "hpc-shared-pvc"}}}`)
+	return g.bob.CoreV1().RESTClient().Post().AbsPath("/apis/snapshot.storage.k8s.io/v1/namespaces/lab/volumesnapshots").
+		Param("dryRun", "All").Body(body).SetHeader("Content-Type", "application/json").Do(t.Context()).Error()
 }

@@ -41,6 +41,10 @@ func meddle(pod *corev1.Pod) {
 		pod.Spec.InitContainers[0].Command = []string{"sh", "-c", "true"}
 	case "rename":
 		pod.Labels["renamed"], pod.Annotations["renamed"] = "yes", "yes"
+	case "late-label":
+		pod.Labels["jupyter-user"] = "alice"
+	case "no-label":
+		delete(pod.Labels, "jupyter-user")
 	case "defaults":
 		pod.Spec.Containers[0].Env = append(pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "PROXY", Value: "x"})
 		pod.Spec.Containers[0].TerminationMessagePolicy = corev1.TerminationMessageFallbackToLogsOnError

@@ -1,0 +1,92 @@
+package integration
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+)
+
+// TestWebhookAndPolicies is what people try where both are installed, which is how they ship.
+func TestWebhookAndPolicies(t *testing.T) {
+	c := start(t)
+	c.namespace(t, "whole", "baseline")
+	bob, err := c.User("bob")
+	require.NoError(t, err)
+	require.NoError(t, c.Allow(t.Context(), "whole", bob, withPods, mayUse("bob")))
+	run := func(t *testing.T, user *controlplane.User, arguments ...string) controlplane.Result {
+		result, err := user.Kubectl(t.Context(), append([]string{"run", "-n", "whole", "--image=x"}, arguments...)...)
+		require.NoError(t, err)
+		return result
+	}
+	refused := func(t *testing.T, result controlplane.Result, words ...string) {
+		assert.Equal(t, 1, result.ExitCode, result.Stdout)
+		for _, word := range words {
+			assert.Contains(t, result.Stderr, word)
+		}
+	}
+
+	t.Run("one's own", func(t *testing.T) {
+		assert.Zero(t, run(t, bob, "own", "--labels=jupyter-user=bob").ExitCode)
+		assert.Zero(t, run(t, c.carol, "carols", "--labels=jupyter-user=alice").ExitCode)
+	})
+	t.Run("another's label", func(t *testing.T) {
+		refused(t, run(t, bob, "a", "--labels=jupyter-user=alice"), "NoAccess: ", "bob may not use the home of alice in namespace whole")
+	})
+	t.Run("another's label in a dry run", func(t *testing.T) {
+		refused(t, run(t, bob, "a", "--labels=jupyter-user=alice", "--dry-run=server"), "NoAccess: ")
+	})
+	t.Run("another's label under one's own annotation", func(t *testing.T) {
+		refused(t, run(t, bob, "a", "--labels=jupyter-user=alice", "--annotations=jupyter-user.io/user=bob"),
+			"NoAccess: ", "the home of alice")
+	})
+	t.Run("an annotation and no label", func(t *testing.T) {
+		refused(t, run(t, bob, "a", "--annotations=jupyter-user.io/user=bob"), "NotInjected: ", "lacks the label jupyter-user")
+	})
+	t.Run("another webhook labels the pod after us", func(t *testing.T) {
+		refused(t, run(t, bob, "a", "--labels=second=late-label"), "NotInjected: ", "the init container jupyter-user-init")
+	})
+	t.Run("another webhook takes the label off after us", func(t *testing.T) {
+		refused(t, run(t, bob, "a", "--labels=second=no-label,jupyter-user=bob"), "NotInjected: ", "lacks the label jupyter-user")
+	})
+	t.Run("server-side apply", func(t *testing.T) { applied(t, bob) })
+	t.Run("the webhook is down", func(t *testing.T) { lookAlikeWhileDown(t, c, bob) })
+}
+
+func applied(t *testing.T, bob *controlplane.User) {
+	t.Helper()
+	command := bob.Command(t.Context(), "apply", "--server-side", "-n", "whole", "-f", "-")
+	command.Stdin = strings.NewReader("{apiVersion: v1, kind: Pod, metadata: {name: ssa, labels: {jupyter-user: alice}}, " +
+		"spec: {containers: [{name: nb, image: x}]}}")
+	said, err := command.CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(said), "NoAccess: ")
+}
+
+// lookAlikeWhileDown: without the webhook a labelled pod is refused because it cannot be asked, and one that was made by hand
+// to need no webhook is refused by the policies.
+func lookAlikeWhileDown(t *testing.T, c *cluster, bob *controlplane.User) {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(bob.Config)
+	require.NoError(t, err)
+	c.stop()
+	try := func(change func(*corev1.Pod)) error {
+		pod := injected(t, "bob")
+		change(pod)
+		_, err := client.CoreV1().Pods("whole").Create(context.Background(), pod, metav1.CreateOptions{})
+		return err
+	}
+	assert.ErrorContains(t, try(unchanged), "failed calling webhook")
+	err = try(func(pod *corev1.Pod) {
+		pod.Labels = nil
+		pod.Spec.Containers[0].VolumeMounts[0].SubPath = "home/alice"
+	})
+	assert.ErrorContains(t, err, "NotInjected: ")
+}
