@@ -149,7 +149,7 @@ func binderBinds(t *testing.T, g *guarded) {
 	made, err := claims.Create(t.Context(), claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" }),
 		metav1.CreateOptions{})
 	require.NoError(t, err)
-	made.Spec.VolumeName = "hpc-shared-lab"
+	made.Spec.VolumeName = "hpc-pv-lab"
 	made, err = g.as(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made, metav1.UpdateOptions{})
 	require.NoError(t, err)
 	made.Annotations = map[string]string{"example.com/x": "y"}

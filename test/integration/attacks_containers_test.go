@@ -49,6 +49,9 @@ func attacksOnContainers() map[string]attack {
 		"the share by subPathExpr": {"injected/MountForeign",
 			mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
 		"the scratch volume writable in the notebook": {"injected/MountForeign", mounts(corev1.VolumeMount{Name: scratch, MountPath: "/c"})},
+		"the scratch volume by subPathExpr": {"injected/MountForeign", notebooks("alice", func(c *corev1.Container) {
+			c.VolumeMounts[2].SubPathExpr = "$(NB_USER)"
+		})},
 		"the home, spread to the node": {"injected/MountForeign", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationHostToContainer)
 		})},

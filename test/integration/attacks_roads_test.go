@@ -15,7 +15,7 @@ func attacksOnRoads() map[string]attack {
 			VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: claim(change).Spec},
 		}}
 	}
-	onShare := func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "hpc-shared-lab" }
+	onShare := func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "hpc-pv-lab" }
 	copies := func(c *corev1.PersistentVolumeClaim) {
 		c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
 	}
@@ -36,6 +36,9 @@ func attacksOnRoads() map[string]attack {
 		"a generic ephemeral volume on the PV": {road, bobs(template(onShare))},
 		"a generic ephemeral copy":             {road, bobs(template(copies))},
 		"a claim of one's own on the PV":       {claimed, claims(onShare)},
+		"a claim of one's own on a PV of a listed name": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.VolumeName = "hpc-pv"
+		})},
 		"likewise under the share's name": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
 			onShare(c)
 			c.Name = "hpc-shared-pvc"

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -180,6 +181,25 @@ func TestNothingElseIsRefused(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.carol, "strict", injected(t, "alice")))
 	assert.NoError(t, create(t.Context(), g.bob, "lab", plain()))
 	assert.NoError(t, create(t.Context(), g.bob, "open", plain()))
+}
+
+// TestReasonsAreExplained: README.md has each reason that a policy refuses with, and none that does not exist.
+func TestReasonsAreExplained(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, section, _ := strings.Cut(string(readme), "## When a policy refuses")
+	section, _, _ = strings.Cut(section, "\n## ")
+	explained := map[string]bool{}
+	for _, name := range regexp.MustCompile("`([A-Z][a-z]+[A-Z]\\w+)`").FindAllStringSubmatch(section, -1) {
+		explained[name[1]] = true
+	}
+	spelled := map[string]bool{}
+	for _, policy := range rules(t) {
+		for _, v := range policy.Spec.Validations {
+			spelled[reasonOf(v)] = true
+		}
+	}
+	assert.Equal(t, spelled, explained)
 }
 
 // TestLargePodsAreDecided: an expression may cost no more than a million of CEL's units, and one that costs more is a refusal.
