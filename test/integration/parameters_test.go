@@ -100,11 +100,18 @@ func TestParametersAgreeWithTheConfiguration(t *testing.T) {
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "20-configmap.yaml")[0]), configured))
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
+	for key, value := range repeated(c) {
+		assert.Equal(t, value, shipped.Data[key], key)
+	}
+}
+
+// repeated are the parameters that say what the webhook's configuration says too.
+func repeated(c *config.Config) map[string]string {
 	var readOnly []string
 	for _, d := range c.Share.ReadOnly {
 		readOnly = append(readOnly, d.SubPath+":"+d.MountPath)
 	}
-	for key, value := range map[string]string{
+	return map[string]string{
 		"claims":                   c.Share.ClaimName,
 		"shareVolume":              c.Share.VolumeName,
 		"shareMountPath":           c.Share.MountPath,
@@ -116,7 +123,5 @@ func TestParametersAgreeWithTheConfiguration(t *testing.T) {
 		"scratchMountPath":         c.Scratch.MountPath,
 		"notebookHomes":            c.Notebook.Homes,
 		"initImages":               strings.Join(append([]string{c.Init.Image}, c.Init.AcceptedImages...), " "),
-	} {
-		assert.Equal(t, value, shipped.Data[key], key)
 	}
 }
