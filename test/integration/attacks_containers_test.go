@@ -60,6 +60,11 @@ func attacksOnContainers() map[string]attack {
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/config/jupyter-user-init"})
 		})},
+		"something else over our program by a way round": {"injected/MountForeign", carols(func(pod *corev1.Pod) {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
+			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
+				corev1.VolumeMount{Name: "mine", MountPath: "/x/../config/jupyter-user-init"})
+		})},
 		"the home's place is something else's": {"injected/MountMissing", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts = c.VolumeMounts[1:]
 		})},
