@@ -51,7 +51,14 @@ func mayUse(homes ...string) rbacv1.PolicyRule {
 
 func startGuarded(t *testing.T) *guarded {
 	t.Helper()
-	plane, err := controlplane.Start(t.Context(), controlplane.Options{Policies: policyFiles(t), Progress: t.Output()})
+	return startGuardedWith(t, nil)
+}
+
+func startGuardedWith(t *testing.T, flags map[string][]string) *guarded {
+	t.Helper()
+	plane, err := controlplane.Start(t.Context(), controlplane.Options{
+		Policies: policyFiles(t), Flags: flags, Progress: t.Output(),
+	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
 	g := &guarded{ControlPlane: plane}

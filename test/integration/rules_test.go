@@ -222,3 +222,13 @@ func TestLargePodsAreDecided(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, "alice", large)))
 	assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, "qiang.guo03", large)))
 }
+
+// TestOldestSupportedVersion: an API server takes only what the CEL of its version has. Functions on lists such as slice and
+// flatten came with 1.34, which the policies therefore do without.
+func TestOldestSupportedVersion(t *testing.T) {
+	g := startGuardedWith(t, map[string][]string{"emulated-version": {"1.33"}})
+	for _, user := range []string{"alice", "qiang.guo03"} {
+		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user)))
+		assertRefused(t, create(t.Context(), g.bob, "lab", injected(t, user)), noAccess)
+	}
+}
