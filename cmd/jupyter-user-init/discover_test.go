@@ -2,8 +2,10 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -126,6 +128,23 @@ func TestDiscoverRefuses(t *testing.T) {
 
 func owned(uid, gid int) func(*testing.T, string) {
 	return func(t *testing.T, homes string) { home(t, homes, "bob", uid, gid) }
+}
+
+// TestDiscoverWhereOthersMayNotPass is what root_squash makes of a closed directory: the kernel says no to whoever it is.
+func TestDiscoverWhereOthersMayNotPass(t *testing.T) {
+	asRoot(t)
+	shared, scratch := t.TempDir(), t.TempDir()
+	homes := filepath.Join(shared, "home")
+	require.NoError(t, os.Mkdir(homes, 0o700))
+	home(t, homes, "alice", 5001, 6001)
+	cmd := exec.Command("/proc/self/exe", asks(homes, scratch, "alice")...)
+	cmd.Env = []string{"BE_THE_PROGRAM=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(out), "the share does not let others pass through "+homes+" (mode without x for others, and "+
+		"root_squash): ask the admin for chmod o+x on it; the homes in it may stay closed")
+	assert.Empty(t, names(t, scratch))
 }
 
 func TestDiscoverSaysWhatAFullOrReadOnlyScratchVolumeMeans(t *testing.T) {
