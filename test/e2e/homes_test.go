@@ -16,7 +16,8 @@ func TestHomes(t *testing.T) {
 			t.Run(name+"/"+way.name, func(t *testing.T) {
 				t.Parallel()
 				h := homeOf(name)
-				p := run(t, way, fmt.Sprintf("home-%d", i), name, images.Plain, "--command", "--", "hello")
+				p := run(t, way, fmt.Sprintf("home-%d", i), name, images.Plain,
+					"--annotations=jupyter-user.io/probes=on", "--command", "--", "hello")
 				p.ready(t)
 				assertOwned(t, p, h)
 				// In the way at start, a shell is root, who may look at an open home alone.
