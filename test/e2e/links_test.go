@@ -45,7 +45,7 @@ func TestAMountIsNotLedOverOurProgram(t *testing.T) {
 			if way == atStart {
 				result := tryCreate(t, way, led)
 				assert.Equal(t, 1, result.ExitCode, result.Stdout)
-				assert.Contains(t, result.Stderr, "(MountNested): admission webhook")
+				assert.Contains(t, result.Stderr, "Error from server (MountNested)")
 				assert.Contains(t, result.Stderr, "/home/busy/link and /home/busy lie one inside of the other")
 				return
 			}
