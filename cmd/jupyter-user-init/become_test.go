@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,11 +16,13 @@ import (
 // TestMain lets the test binary be the program: exec replaces the process, so it has to be one of its own.
 func TestMain(m *testing.M) {
 	if os.Getenv("BE_THE_PROGRAM") != "" {
-		main()
-		return
+		os.Exit(program(os.Args[1:], os.Getenv(logVariable))) //nolint:forbidigo // TestMain is the main of this program
 	}
 	m.Run()
 }
+
+// logVariable is the file that takes the place of /dev/termination-log, where a test's program is one of its own.
+const logVariable = "TERMINATION_LOG"
 
 // pod is what a notebook container has of ours: the home, and what the init container left.
 type pod struct {
@@ -117,7 +118,13 @@ func TestExecRefuses(t *testing.T) {
 		"a home that its owner cannot enter": {want: "may not enter", change: func(t *testing.T, p pod) {
 			require.NoError(t, os.Chmod(p.home, 0))
 		}},
-		"a working directory that is not there": {want: "cannot start in /not/there", flags: []string{"--working-dir=/not/there"}},
+		"a working directory that is not there": {want: "cannot start in /not/there: no such file or directory, so correct the pod's " +
+			"workingDir, or leave it out to start in the home\n", flags: []string{"--working-dir=/not/there"}},
+		"a working directory that is a file": {want: "cannot start in /etc/passwd: not a directory, so", flags: []string{
+			"--working-dir=/etc/passwd"}},
+		"a home that is not mounted": {want: "is not there: no such file or directory, so create the pod anew", change: func(t *testing.T, p pod) {
+			require.NoError(t, os.Rename(p.home, p.home+".old"))
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t)
@@ -145,7 +152,8 @@ func TestExecOfWhatIsNotThere(t *testing.T) {
 	p := newPod(t)
 	out, err := p.exec(t, []string{path}, nil, "no-such-program")
 	require.Error(t, err)
-	assert.Contains(t, out, "no-such-program is not in this image: executable file not found in $PATH")
+	assert.Equal(t, "jupyter-user-init: no-such-program is not in this image: no directory of its $PATH has a program of this name, "+
+		"so correct the pod's command\n", out)
 }
 
 // TestImageStart runs the start of each family, made of scripts that say how they were called.
@@ -193,5 +201,58 @@ func TestExecWhereRootIsNotWhatItStartsAs(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	assert.Contains(t, string(out), "cannot become 5001:6001")
-	assert.Contains(t, string(out), strconv.Quote("SETUID")[1:7])
+	assert.Contains(t, string(out), "SETUID")
+	assert.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
+}
+
+// TestExecByThePersonThemselves: who has the UID already has perhaps groups and capabilities of more, and no right to drop them.
+func TestExecByThePersonThemselves(t *testing.T) {
+	p := newPod(t)
+	cmd := exec.Command("/proc/self/exe", "exec", "--user=alice", "--home="+p.home, "--scratch="+p.scratch, "--", "id")
+	cmd.Env = []string{path, "BE_THE_PROGRAM=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 5001, Gid: 6001, Groups: []uint32{27}}}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err, string(out))
+	assert.Contains(t, string(out), "cannot become 5001:6001")
+}
+
+// TestExecLeavesOneOfEachVariable: a program takes the first of two, a shell the last, so it is the raw environment that counts.
+func TestExecLeavesOneOfEachVariable(t *testing.T) {
+	p := newPod(t)
+	out, err := p.exec(t, []string{path, "HOME=/root", "NB_USER=jovyan", "NB_UID=0", "NB_GID=0", "HOMEPAGE=x"}, nil, "cat", "/proc/self/environ")
+	require.NoError(t, err, out)
+	var found []string
+	for _, v := range strings.Split(out, "\x00") {
+		if strings.HasPrefix(v, "HOME") || strings.HasPrefix(v, "NB_") {
+			found = append(found, v)
+		}
+	}
+	assert.ElementsMatch(t, []string{"HOME=" + p.home, "NB_USER=alice", "NB_UID=5001", "NB_GID=6001", "HOMEPAGE=x"}, found)
+}
+
+// TestExecOfWhatCannotBeRun: one true sentence, which says what to do.
+func TestExecOfWhatCannotBeRun(t *testing.T) {
+	bin := open(t)
+	for name, content := range map[string]string{"closed": "", "text": "echo", "orphan": "#!/no/such/shell\n"} {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(content), 0o755))
+	}
+	require.NoError(t, os.Chmod(filepath.Join(bin, "closed"), 0o644))
+	require.NoError(t, os.Mkdir(filepath.Join(bin, "hidden"), 0o700))
+	for name, want := range map[string]string{
+		"":                  `the command is empty: its first word has to be a program, so correct the pod's command`,
+		bin:                 bin + " cannot be run: it is a directory, so correct the pod's command",
+		bin + "/closed":     bin + "/closed cannot be run: alice (5001) may not execute it, so chmod a+x it, or name what is to run it",
+		bin + "/hidden/x":   bin + "/hidden/x cannot be run: alice (5001) may not execute it, so chmod a+x it, or name what is to run it",
+		bin + "/missing":    bin + "/missing is not in this image, so correct the pod's command",
+		bin + "/text/below": bin + "/text/below cannot be run: not a directory, so correct the pod's command",
+		bin + "/text":       bin + "/text cannot be run: exec format error (it is for another kind of machine, or a script without a #! line)",
+		bin + "/orphan":     bin + "/orphan cannot be run: what it needs to run, such as the interpreter in its #! line, is not in this image",
+		"closed": "closed is not in this image: no directory of its $PATH has a program of this name, so correct the pod's command",
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := newPod(t).exec(t, []string{"PATH=" + bin}, nil, name)
+			require.Error(t, err)
+			assert.Equal(t, "jupyter-user-init: "+want+"\n", out)
+		})
+	}
 }

@@ -87,9 +87,9 @@ func writeDown(d handoff.Discover, owner handoff.Owner, id identity.Identity) er
 	}
 	owner.GID = id.GID
 	if err := errors.Join(
-		write(d.Scratch, handoff.PasswdFile, 0o644, passwd),
-		write(d.Scratch, handoff.GroupFile, 0o644, group),
-		write(d.Scratch, handoff.JupyterConfigFile, 0o644, []byte(handoff.JupyterConfig)),
+		write(d.Scratch, handoff.PasswdFile, passwd),
+		write(d.Scratch, handoff.GroupFile, group),
+		write(d.Scratch, handoff.JupyterConfigFile, []byte(handoff.JupyterConfig)),
 	); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func writeDown(d handoff.Discover, owner handoff.Owner, id identity.Identity) er
 			return err
 		}
 	}
-	return write(d.Scratch, handoff.EnvFile, 0o644, owner.Env())
+	return write(d.Scratch, handoff.EnvFile, owner.Env())
 }
 
 func copySelf(scratch string) error {
@@ -114,8 +114,9 @@ func copySelf(scratch string) error {
 	})
 }
 
-func write(dir, name string, mode fs.FileMode, content []byte) error {
-	return replace(dir, name, mode, func(f *os.File) error {
+// write leaves a file for somebody else to read.
+func write(dir, name string, content []byte) error {
+	return replace(dir, name, 0o644, func(f *os.File) error {
 		_, err := f.Write(content)
 		return err
 	})

@@ -2,8 +2,10 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -107,6 +109,10 @@ func TestDiscoverRefuses(t *testing.T) {
 		"of root's group": {user: "bob", want: "GID 0 is under 1000", make: owned(5001, 0)},
 		"of a refused group": {user: "bob", want: "GID 6001 is refused here", make: owned(5001, 6001),
 			extra: []string{"--refused-gids=6001"}},
+		"admitted as 500, which it is": {user: "bob", want: "UID 500 is under 1000", make: owned(500, 6001),
+			extra: []string{"--uid=500", "--gid=6001"}},
+		"admitted with root's group": {user: "bob", want: "GID 0 is under 1000", make: owned(5001, 6001),
+			extra: []string{"--uid=5001", "--gid=0"}},
 		"another owner than at admission": {user: "bob", want: "admitted as UID 5002: the owner has changed since", make: owned(5001, 6001),
 			extra: []string{"--uid=5002", "--gid=6001"}},
 	} {
@@ -128,12 +134,69 @@ func owned(uid, gid int) func(*testing.T, string) {
 	return func(t *testing.T, homes string) { home(t, homes, "bob", uid, gid) }
 }
 
+// TestDiscoverWhereOthersMayNotPass is what root_squash makes of a closed directory: the kernel says no to whoever it is.
+func TestDiscoverWhereOthersMayNotPass(t *testing.T) {
+	asRoot(t)
+	shared, scratch := t.TempDir(), t.TempDir()
+	homes := filepath.Join(shared, "home")
+	require.NoError(t, os.Mkdir(homes, 0o700))
+	home(t, homes, "alice", 5001, 6001)
+	cmd := exec.Command("/proc/self/exe", asks(homes, scratch, "alice")...)
+	cmd.Env = []string{"BE_THE_PROGRAM=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(out), "the share does not let others pass through "+homes+" (mode without x for others, and "+
+		"root_squash): ask the admin for chmod o+x on it; the homes in it may stay closed")
+	assert.Empty(t, names(t, scratch))
+}
+
 func TestDiscoverSaysWhatAFullOrReadOnlyScratchVolumeMeans(t *testing.T) {
 	asRoot(t)
 	homes := t.TempDir()
 	home(t, homes, "alice", 5001, 6001)
 	err := run(asks(homes, filepath.Join(t.TempDir(), "missing"), "alice"))
-	assert.ErrorContains(t, err, "the pod's scratch volume")
+	require.ErrorContains(t, err, "the pod's scratch volume")
+	assert.NotContains(t, err.Error(), "\n", "one sentence")
+}
+
+// TestDiscoverIsDoneWhenItSaysWhoItIs: whatever fails, uid-gid.env is not there, and nothing half-written is.
+func TestDiscoverIsDoneWhenItSaysWhoItIs(t *testing.T) {
+	asRoot(t)
+	for _, name := range []string{"passwd", "group", "jupyter_server_config.json", "jupyter-user-init", "uid-gid.env"} {
+		t.Run(name, func(t *testing.T) {
+			homes, scratch := t.TempDir(), t.TempDir()
+			home(t, homes, "alice", 5001, 6001)
+			// No file takes the place of a directory.
+			require.NoError(t, os.Mkdir(filepath.Join(scratch, name), 0o755))
+			require.Error(t, run(asks(homes, scratch, "alice")))
+			assertWhole(t, scratch)
+		})
+	}
+}
+
+func TestDiscoverOnAFullScratchVolume(t *testing.T) {
+	asRoot(t)
+	homes, scratch := t.TempDir(), t.TempDir()
+	home(t, homes, "alice", 5001, 6001)
+	if err := syscall.Mount("tmpfs", scratch, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip("no full volume without the right to mount one:", err)
+	}
+	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(scratch, 0)) })
+	// The program is the one file that is larger.
+	require.ErrorContains(t, run(asks(homes, scratch, "alice")), "no space left on device")
+	assert.ElementsMatch(t, []string{"passwd", "group", "jupyter_server_config.json"}, names(t, scratch))
+	assertWhole(t, scratch)
+}
+
+func assertWhole(t *testing.T, scratch string) {
+	t.Helper()
+	for _, name := range names(t, scratch) {
+		assert.NotRegexp(t, `^\.`, name, "a temporary file")
+		info, err := os.Lstat(filepath.Join(scratch, name))
+		require.NoError(t, err)
+		assert.False(t, name == "uid-gid.env" && info.Mode().IsRegular(), "it says that all the others are there")
+	}
 }
 
 func TestCommandLinesOfOthersAreRefused(t *testing.T) {

@@ -149,7 +149,7 @@ func (p pod) exec(t *testing.T, command ...string) controlplane.Result {
 	return kubectl(t, append([]string{"exec", p.name, "-n", p.namespace, "--"}, command...)...)
 }
 
-// processes are those of the notebook container, and not of a kubectl exec into it.
+// processes are those of the notebook container, as long as nobody has a kubectl exec in it.
 func (p pod) processes(t *testing.T) []node.Process {
 	t.Helper()
 	got := p.get(t)

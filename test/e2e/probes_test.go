@@ -19,8 +19,12 @@ const slowToCome = "import time\ntime.sleep(40)\n"
 
 // TestProbes are about JupyterLab as it is on a good day and on a bad one.
 func TestProbes(t *testing.T) {
+	slow := homeOf("slow")
+	require.NoError(t, world.share.makeFolder(slow, ".jupyter"))
+	require.NoError(t, world.share.write(slow, ".jupyter/jupyter_server_config.py", slowToCome))
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
 			t.Run("forty seconds to come up", func(t *testing.T) { t.Parallel(); testSlow(t, way) })
 			t.Run("hung", func(t *testing.T) { t.Parallel(); testHung(t, way) })
 			t.Run("base URL", func(t *testing.T) { t.Parallel(); testBaseURL(t, way) })
@@ -31,9 +35,6 @@ func TestProbes(t *testing.T) {
 
 // testSlow: it is not killed.
 func testSlow(t *testing.T, in way) {
-	slow := homeOf("slow")
-	require.NoError(t, world.share.makeFolder(slow, ".jupyter"))
-	require.NoError(t, world.share.write(slow, ".jupyter/jupyter_server_config.py", slowToCome))
 	began := time.Now()
 	p := run(t, in, "slow", "slow", images.DockerStacks, withToken)
 	got := p.ready(t)

@@ -135,7 +135,8 @@ func (g *generator) mount() corev1.VolumeMount {
 	return corev1.VolumeMount{
 		Name: pick(g, "data", "data", "more", "hpc-shared-volume", "uid-gid-config"),
 		MountPath: pick(g, "/data/hpc/home/alice", "/home/alice", "/home//alice/", "/home/alice/x", "/config", "/config/../config/p",
-			"/etc/passwd", "/x", "/data/hpc", "/var/run/secrets/kubernetes.io/serviceaccount", "/var/run/secrets/y"),
+			"/etc/passwd", "/x", "/data/hpc", "/var/run/secrets/kubernetes.io/serviceaccount", "/var/run/secrets/y",
+			"/var/run/secrets/y/z", "/proc/self/root/config", "/x/y"),
 		SubPath:  pick(g, "", "", "home/alice", "home/bob", "home"),
 		ReadOnly: g.Intn(2) == 0,
 	}

@@ -38,6 +38,7 @@ func checkWhole(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	}), "the share comes in once")
 	if c.Config.Share.ExposeEveryHome == config.ExposeNever {
 		checkMounts(t, pod, name, c)
+		checkNesting(t, pod)
 	}
 	checkGroups(t, c, pod)
 	checkNotebook(t, c, pod)
@@ -73,6 +74,28 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 		assert.Contains(t, allowed, s)
 	}
 	assert.Subset(t, seen, allowed[:6])
+}
+
+// checkNesting finds no mount inside of another where a symbolic link could lead one over our program: in the init container,
+// and in a notebook container that starts as root.
+func checkNesting(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	starting := pod.Spec.InitContainers[:1:1]
+	if pod.Annotations["jupyter-user.io/way"] == "AtStart" {
+		notebook := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool {
+			return c.Name == pod.Annotations["jupyter-user.io/container"]
+		})
+		starting = append(starting, pod.Spec.Containers[notebook])
+	}
+	for _, container := range starting {
+		for _, inner := range container.VolumeMounts {
+			assert.NotRegexp(t, "^/(proc|dev/fd)/", path.Clean(inner.MountPath))
+			for _, outer := range container.VolumeMounts {
+				assert.False(t, strings.HasPrefix(path.Clean(inner.MountPath), path.Clean(outer.MountPath)+"/"), "%s in %s of %s",
+					inner.MountPath, outer.MountPath, container.Name)
+			}
+		}
+	}
 }
 
 func checkGroups(t *testing.T, c golden.Case, pod *corev1.Pod) {

@@ -41,6 +41,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"ShareAgain":              {403, answer.ShareAgain("f", "c", "v")},
 		"MountForeign":            {403, answer.MountForeign("f", "v", "/a")},
 		"MountTaken":              {403, answer.MountTaken("f", "/a", "o")},
+		"MountNested":             {403, answer.MountNested("f", "/a/b", "/a")},
 		"DeviceForeign":           {403, answer.DeviceForeign("f", "v")},
 		"ContainerTaken":          {403, answer.ContainerTaken("f", "n")},
 		"Drifted":                 {403, answer.Drifted("f")},
@@ -72,6 +73,7 @@ func TestNoSentenceIsBrokenByWhatAStrangerWrote(t *testing.T) {
 			"NotLinux":          answer.NotLinux(evil).Message,
 			"MountForeign":      answer.MountForeign("f", "v", evil).Message,
 			"MountTaken":        answer.MountTaken("f", evil, "o").Message,
+			"MountNested":       answer.MountNested("f", evil, evil).Message,
 			"FSGroupTaken":      answer.FSGroupTaken(1, []string{evil, evil}),
 			"AnnotationUnknown": answer.AnnotationUnknown(evil, []string{"a"}),
 		}

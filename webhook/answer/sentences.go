@@ -164,6 +164,12 @@ func MountTaken(field, at, ours string) Answer {
 	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: put this elsewhere", shown(at), ours)
 }
 
+// MountNested answers a mount of the pod's own that a symbolic link could lead over what the container starts as root.
+func MountNested(field, at, other string) Answer {
+	return forbidden("MountNested", field, "%s and %s lie one inside of the other, so that a symbolic link could lead a mount over the "+
+		"program that this container starts as root: mount this elsewhere, outside of every other mount", shown(at), shown(other))
+}
+
 // DeviceForeign answers a block device made of a volume of ours.
 func DeviceForeign(field, volume string) Answer {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this one", volume)

@@ -18,7 +18,7 @@ import (
 // Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
 // that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and made
 // anew. Its environment is empty and stays it. A volume mount of another webhook is tolerated below /var/run/secrets
-// alone: anywhere else it could stand in for a home. The pod's, or whoever's comes after us: resources and pull policy,
+// alone, and not inside of another: anywhere else it could stand in for a home, or be led over our program. The pod's, or whoever's comes after us: resources and pull policy,
 // which LimitRanger and AlwaysPullImages fill in. The name on any other container is refused.
 
 const (
@@ -158,6 +158,14 @@ func (p initPiece) putSecurityContext(at pointer, have *Container, c *changes) {
 	put(c, ours, member{at, exists, "readOnlyRootFilesystem"}, now.ReadOnlyRootFilesystem, *want.ReadOnlyRootFilesystem)
 }
 
+// tolerated tells whether a mount that is not ours can stay: below the secrets, and neither inside of another mount nor around
+// ours, because a symbolic link in a volume would lead the inner one over our program.
+func (p initPiece) tolerated(m Mount, all []Mount) bool {
+	at := clean(m.MountPath)
+	nested := slices.ContainsFunc(all, func(other Mount) bool { return within(at, clean(other.MountPath)) })
+	return !p.ourVolume(m.Name) && within(at, secretsDir) && at != tokenPath && !within(at, tokenPath) && !within(tokenPath, at) && !nested
+}
+
 // mounts says whether the mounts are ours and tolerated ones alone, and if not, which they should be.
 func (p initPiece) mounts(have []Mount) (want []Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
@@ -167,7 +175,7 @@ func (p initPiece) mounts(have []Mount) (want []Mount, ok bool) {
 		switch {
 		case slices.ContainsFunc(p.want.VolumeMounts, func(w Mount) bool { return same(m, w) }):
 			missing--
-		case !p.ourVolume(m.Name) && strings.HasPrefix(clean(m.MountPath), secretsDir) && clean(m.MountPath) != tokenPath:
+		case p.tolerated(m, have):
 			want = append(want, m)
 		default:
 			ok = false

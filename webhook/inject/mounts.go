@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 // Mounts: what the containers see of the share and of the scratch volume. What is mounted is said in home.go,
@@ -14,7 +15,12 @@ import (
 // Adds the mounts of the notebook container. They are ours: no other mount of the two volumes may be in any container of
 // the pod, by subPath, subPathExpr or as a device, and no other volume at one of our paths, nor inside of the scratch
 // directory; and no termination message, which is a mount too. Anything else is refused, because nobody can tell what it
-// was meant to be. Mounts of other volumes are the pod's, also inside of the home.
+// was meant to be. Mounts of other volumes are the pod's.
+//
+// A container runtime mounts as root and follows symbolic links inside of the container. A link in a home, or in any volume,
+// to the scratch directory would lead a mount over the program that the container starts as root, whatever the path says. So
+// at start no mount of the pod's own may lie inside of another mount or of /proc, nor may one of ours lie inside of it. What an
+// image has for links cannot be seen from here.
 
 // wantedMount is a mount of ours and what to call it in an answer.
 type wantedMount struct {
@@ -30,6 +36,8 @@ type mountsPiece struct {
 	want      []wantedMount
 	ourVolume func(name string) bool
 	warnings  []string
+	// root tells that the container starts as root.
+	root bool
 }
 
 func (in *planning) planMounts(s switches) piece {
@@ -42,7 +50,7 @@ func (in *planning) planMounts(s switches) piece {
 	if s.accountFiles {
 		want = append(want, in.planAccounts()...)
 	}
-	return mountsPiece{in.container(), in.notebook, want, in.ourVolume, warnings}
+	return mountsPiece{in.container(), in.notebook, want, in.ourVolume, warnings, in.way == config.WayAtStart}
 }
 
 // ourVolume tells whether a volume name is one of ours.
@@ -78,15 +86,13 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 		}
 		if p.ourVolume(have.Name) {
 			c.refuse(answer.MountForeign(at.field(), have.Name, have.MountPath))
-		} else if want, taken := p.taken(have.MountPath); taken {
-			c.refuse(answer.MountTaken(at.field(), have.MountPath, want.what))
+			continue
 		}
+		p.refuseInTheWay(at.field(), have.MountPath, c)
 	}
 	if at := p.notebook.TerminationMessagePath; at != nil {
 		// The kubelet mounts a file that the container can write there.
-		if want, taken := p.taken(*at); taken {
-			c.refuse(answer.MountTaken(p.container.child("terminationMessagePath").field(), *at, want.what))
-		}
+		p.refuseInTheWay(p.container.child("terminationMessagePath").field(), *at, c)
 	}
 	p.refuseDevices(p.container, p.notebook, c)
 	for j, want := range p.want {
@@ -96,11 +102,43 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 	}
 }
 
+// refuseInTheWay refuses a path of the pod's own that something is mounted at, where that gets in the way of a mount of ours.
+func (p mountsPiece) refuseInTheWay(field, mountPath string, c *changes) {
+	if want, taken := p.taken(mountPath); taken {
+		c.refuse(answer.MountTaken(field, mountPath, want.what))
+		return
+	}
+	if other, nested := p.nested(clean(mountPath)); nested && p.root {
+		c.refuse(answer.MountNested(field, mountPath, other))
+	}
+}
+
+// nested finds what a path is inside of, or which mount of ours is inside of it.
+func (p mountsPiece) nested(at string) (other string, nested bool) {
+	if within(at, "/proc") || within(at, "/dev/fd") {
+		return "/proc", true
+	}
+	for _, want := range p.want {
+		if within(at, want.MountPath) || within(want.MountPath, at) {
+			return want.MountPath, true
+		}
+	}
+	for _, have := range p.notebook.VolumeMounts {
+		if outer := clean(have.MountPath); within(at, outer) {
+			return outer, true
+		}
+	}
+	return "", false
+}
+
+// within tells whether a clean path is inside of another.
+func within(inner, outer string) bool { return strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/") }
+
 // taken finds the mount of ours that a path is in the way of.
 func (p mountsPiece) taken(mountPath string) (wantedMount, bool) {
 	at := clean(mountPath)
 	for _, want := range p.want {
-		if at == want.MountPath || want.closed && strings.HasPrefix(at, want.MountPath+"/") {
+		if at == want.MountPath || want.closed && within(at, want.MountPath) {
 			return want, true
 		}
 	}

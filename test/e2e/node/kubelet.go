@@ -34,7 +34,8 @@ evictionHard: {memory.available: 50Mi, nodefs.available: 1%%, imagefs.available:
 imageGCHighThresholdPercent: 100
 # Pods come and go by the dozen.
 registryPullQPS: 0
-eventRecordQPS: 0
+eventRecordQPS: 100
+eventBurst: 200
 kubeAPIQPS: 100
 kubeAPIBurst: 200
 `

@@ -1,0 +1,57 @@
+package e2e
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// led mounts a program of the attacker's where a link in the home leads it over ours: container runtimes follow links, as root.
+const led = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: led
+  labels: {jupyter-user: busy}
+spec:
+  volumes: [{name: fake, configMap: {name: fake, defaultMode: 0755}}]
+  containers:
+  - name: nb
+    image: ` + images.Plain + `
+    command: [sleep, "1000"]
+    volumeMounts: [{name: fake, mountPath: /home/busy/link}]
+`
+
+// TestAMountIsNotLedOverOurProgram: at start it would run as root, so the pod is refused; at admission nothing is root.
+func TestAMountIsNotLedOverOurProgram(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			link := world.share.path("busy", "link")
+			require.NoError(t, os.Symlink("/config", link))
+			t.Cleanup(func() { emptyHome(t, "busy") })
+			fake := &corev1.ConfigMap{
+				ObjectMeta: metav1.ObjectMeta{Name: "fake", Namespace: way.namespace},
+				Data:       map[string]string{"jupyter-user-init": "#!/bin/sh\nexec sleep 1000\n"},
+			}
+			maps := world.Client.CoreV1().ConfigMaps(way.namespace)
+			_, err := maps.Create(t.Context(), fake, metav1.CreateOptions{})
+			require.NoError(t, err)
+			if way == atStart {
+				result := tryCreate(t, way, led)
+				assert.Equal(t, 1, result.ExitCode, result.Stdout)
+				assert.Contains(t, result.Stderr, "Error from server (MountNested)")
+				assert.Contains(t, result.Stderr, "/home/busy/link and /home/busy lie one inside of the other")
+				return
+			}
+			p := create(t, way, "led", led)
+			p.ready(t)
+			assertOwned(t, p, homeOf("busy"))
+		})
+	}
+}
