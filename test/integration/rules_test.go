@@ -175,7 +175,7 @@ func TestNothingElseIsRefused(t *testing.T) {
 			pod.Spec.InitContainers = []corev1.Container{{Name: "mine", Image: "x"}}
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "sidecar", Image: "x"})
 			pod.Spec.Volumes = []corev1.Volume{{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
-			pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "tmp", MountPath: "/home/" + user + "/tmp"}}
+			pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "tmp", MountPath: "/mnt/tmp"}}
 		})))
 	}
 	assert.NoError(t, create(t.Context(), g.carol, "strict", injected(t, "alice")))
