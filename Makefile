@@ -27,8 +27,8 @@ race: control-plane ## the tests with Go's race detector, which needs a C compil
 	go test -race ./webhook/... ./cmd/... ./certs/... ./test/...
 
 .PHONY: e2e
-e2e: ## notebooks on a real node on this machine, as root (KEEP=1 leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)
-	@E2E=1 KEEP=$(KEEP) go test -count=1 -timeout 60m -parallel 8 -v $(if $(RUN),-run '$(RUN)') \
+e2e: ## notebooks on a real node on this machine, as root (KEEP=1 only leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)
+	@E2E=1 KEEP=$(KEEP) go test -count=1 -timeout $(if $(KEEP),0,60m) -parallel 8 -v $(if $(RUN),-run '$(RUN)',$(if $(KEEP),-run '^$$')) \
 		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e
 	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images)
 

@@ -32,12 +32,57 @@ func become(e handoff.Exec) error {
 	if err != nil {
 		return err
 	}
-	program, err := exec.LookPath(argv[0])
+	program, err := lookUp(argv[0], owner)
 	if err != nil {
-		return fmt.Errorf("%s is not in this image: %w", argv[0], errors.Unwrap(err))
+		return err
 	}
 	err = syscall.Exec(program, argv, env) //nolint:gosec // to run what the pod says is what this is for, as the person
-	return fmt.Errorf("%s does not run: %w", program, err)
+	return cannotRun(program, owner, err)
+}
+
+// lookUp finds a program as a shell would.
+func lookUp(name string, owner handoff.Owner) (string, error) {
+	if name == "" {
+		return "", errors.New("the command is empty: its first word has to be a program, so correct the pod's command")
+	}
+	program, err := exec.LookPath(name)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return "", fmt.Errorf("%s is not in this image: no directory of its $PATH has a program of this name, so correct the pod's "+
+			"command", name)
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%s is not in this image, so correct the pod's command", name)
+	case err != nil:
+		return "", cannotRun(name, owner, err)
+	}
+	return program, nil
+}
+
+// cannotRun says why a program that is named does not run. LookPath and execve have the same words for different things.
+func cannotRun(program string, owner handoff.Owner, err error) error {
+	info, statErr := os.Stat(program) //nolint:gosec // the person may look at what they like, and this process is the person
+	switch {
+	case statErr == nil && info.IsDir():
+		return fmt.Errorf("%s cannot be run: it is a directory, so correct the pod's command", program)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s cannot be run: %s (%d) may not execute it, so chmod a+x it, or name what is to run it", program,
+			owner.Name, owner.UID)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s cannot be run: what it needs to run, such as the interpreter in its #! line, is not in this image",
+			program)
+	case errors.Is(err, syscall.ENOEXEC):
+		return fmt.Errorf("%s cannot be run: %w (it is for another kind of machine, or a script without a #! line)", program, err)
+	}
+	return fmt.Errorf("%s cannot be run: %w, so correct the pod's command", program, cause(err))
+}
+
+// cause is an error without the name of what it is about, for a sentence that has it already.
+func cause(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
 }
 
 // whoItIs reads what the init container found. Only that container can write there.
@@ -58,19 +103,19 @@ func whoItIs(e handoff.Exec) (handoff.Owner, error) {
 }
 
 // turnInto gives up root for good: the kernel clears the capabilities with the last of the UIDs, and no_new_privs, which
-// the container runs with, keeps them from coming back. It needs SETGID and SETUID.
+// the container runs with, keeps them from coming back. It needs SETGID and SETUID. Who has the UID already is no exception: only
+// containers that start as root run this, and what else another has, such as groups, would stay.
 func turnInto(owner handoff.Owner) error {
 	uid, gid := int(owner.UID), int(owner.GID)
-	if os.Getuid() == uid && os.Geteuid() == uid && os.Getgid() == gid {
-		return nil
-	}
-	if err := errors.Join(
-		syscall.Setgroups([]int{gid}),
-		syscall.Setresgid(gid, gid, gid),
-		syscall.Setresuid(uid, uid, uid),
-	); err != nil {
-		return fmt.Errorf("cannot become %d:%d: %w (the container needs to start as root with the capabilities SETUID and SETGID, "+
-			"and without user namespaces that lack these numbers)", uid, gid, err)
+	for _, step := range []func() error{
+		func() error { return syscall.Setgroups([]int{gid}) },
+		func() error { return syscall.Setresgid(gid, gid, gid) },
+		func() error { return syscall.Setresuid(uid, uid, uid) },
+	} {
+		if err := step(); err != nil {
+			return fmt.Errorf("cannot become %d:%d: %w (the container needs to start as root with the capabilities SETUID and "+
+				"SETGID, and without user namespaces that lack these numbers)", uid, gid, err)
+		}
 	}
 	if os.Getuid() != uid || os.Geteuid() != uid || os.Getgid() != gid || os.Getegid() != gid || syscall.Setuid(0) == nil {
 		return fmt.Errorf("this process is still not %d:%d alone, and goes no further", uid, gid)
@@ -82,7 +127,7 @@ func turnInto(owner handoff.Owner) error {
 func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	info, err := os.Lstat(e.Home)
 	if err != nil {
-		return fmt.Errorf("the home is not mounted at %s: %w", e.Home, err)
+		return fmt.Errorf("the home %s is not there: %w, so create the pod anew", e.Home, cause(err))
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	switch {
@@ -103,7 +148,8 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 		if errors.Is(err, fs.ErrPermission) {
 			return fmt.Errorf("%s (%d) may not enter %s: ask the admin about its mode", e.User, owner.UID, dir)
 		}
-		return fmt.Errorf("cannot start in %s: %w", dir, err)
+		return fmt.Errorf("cannot start in %s: %w, so correct the pod's workingDir, or leave it out to start in the home", dir,
+			cause(err))
 	}
 	return nil
 }

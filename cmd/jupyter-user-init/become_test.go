@@ -120,11 +120,9 @@ func TestExecRefuses(t *testing.T) {
 		}},
 		"a working directory that is not there": {want: "cannot start in /not/there: no such file or directory, so correct the pod's " +
 			"workingDir, or leave it out to start in the home\n", flags: []string{"--working-dir=/not/there"}},
-		"a working directory that is a file": {want: "cannot start in /etc/passwd: not a directory, so", flags: []string{
-			"--working-dir=/etc/passwd"}},
-		"a home that is not mounted": {want: "is not there: no such file or directory, so create the pod anew", change: func(t *testing.T, p pod) {
-			require.NoError(t, os.Rename(p.home, p.home+".old"))
-		}},
+		"a file to work in": {want: "cannot start in /etc/passwd: not a directory, so", flags: []string{"--working-dir=/etc/passwd"}},
+		"a home that is not mounted": {want: "is not there: no such file or directory, so create the pod anew",
+			change: func(t *testing.T, p pod) { require.NoError(t, os.Rename(p.home, p.home+".old")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t)
@@ -152,8 +150,8 @@ func TestExecOfWhatIsNotThere(t *testing.T) {
 	p := newPod(t)
 	out, err := p.exec(t, []string{path}, nil, "no-such-program")
 	require.Error(t, err)
-	assert.Equal(t, "jupyter-user-init: no-such-program is not in this image: no directory of its $PATH has a program of this name, "+
-		"so correct the pod's command\n", out)
+	assert.Equal(t, "jupyter-user-init: no-such-program is not in this image: no directory of its $PATH has a program of this "+
+		"name, so correct the pod's command\n", out)
 }
 
 // TestImageStart runs the start of each family, made of scripts that say how they were called.
@@ -219,7 +217,8 @@ func TestExecByThePersonThemselves(t *testing.T) {
 // TestExecLeavesOneOfEachVariable: a program takes the first of two, a shell the last, so it is the raw environment that counts.
 func TestExecLeavesOneOfEachVariable(t *testing.T) {
 	p := newPod(t)
-	out, err := p.exec(t, []string{path, "HOME=/root", "NB_USER=jovyan", "NB_UID=0", "NB_GID=0", "HOMEPAGE=x"}, nil, "cat", "/proc/self/environ")
+	env := []string{path, "HOME=/root", "NB_USER=jovyan", "NB_UID=0", "NB_GID=0", "HOMEPAGE=x"}
+	out, err := p.exec(t, env, nil, "cat", "/proc/self/environ")
 	require.NoError(t, err, out)
 	var found []string
 	for _, v := range strings.Split(out, "\x00") {
@@ -238,15 +237,18 @@ func TestExecOfWhatCannotBeRun(t *testing.T) {
 	}
 	require.NoError(t, os.Chmod(filepath.Join(bin, "closed"), 0o644))
 	require.NoError(t, os.Mkdir(filepath.Join(bin, "hidden"), 0o700))
+	const closed = " cannot be run: alice (5001) may not execute it, so chmod a+x it, or name what is to run it"
 	for name, want := range map[string]string{
 		"":                  `the command is empty: its first word has to be a program, so correct the pod's command`,
 		bin:                 bin + " cannot be run: it is a directory, so correct the pod's command",
-		bin + "/closed":     bin + "/closed cannot be run: alice (5001) may not execute it, so chmod a+x it, or name what is to run it",
-		bin + "/hidden/x":   bin + "/hidden/x cannot be run: alice (5001) may not execute it, so chmod a+x it, or name what is to run it",
+		bin + "/closed":     bin + "/closed" + closed,
+		bin + "/hidden/x":   bin + "/hidden/x" + closed,
 		bin + "/missing":    bin + "/missing is not in this image, so correct the pod's command",
 		bin + "/text/below": bin + "/text/below cannot be run: not a directory, so correct the pod's command",
-		bin + "/text":       bin + "/text cannot be run: exec format error (it is for another kind of machine, or a script without a #! line)",
-		bin + "/orphan":     bin + "/orphan cannot be run: what it needs to run, such as the interpreter in its #! line, is not in this image",
+		bin + "/text": bin + "/text cannot be run: exec format error (it is for another kind of machine, or a script without " +
+			"a #! line)",
+		bin + "/orphan": bin + "/orphan cannot be run: what it needs to run, such as the interpreter in its #! line, is not " +
+			"in this image",
 		"closed": "closed is not in this image: no directory of its $PATH has a program of this name, so correct the pod's command",
 	} {
 		t.Run(name, func(t *testing.T) {

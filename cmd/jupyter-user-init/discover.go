@@ -86,12 +86,15 @@ func writeDown(d handoff.Discover, owner handoff.Owner, id identity.Identity) er
 		return err
 	}
 	owner.GID = id.GID
-	if err := errors.Join(
-		write(d.Scratch, handoff.PasswdFile, passwd),
-		write(d.Scratch, handoff.GroupFile, group),
-		write(d.Scratch, handoff.JupyterConfigFile, []byte(handoff.JupyterConfig)),
-	); err != nil {
-		return err
+	for _, file := range []struct {
+		name    string
+		content []byte
+	}{
+		{handoff.PasswdFile, passwd}, {handoff.GroupFile, group}, {handoff.JupyterConfigFile, []byte(handoff.JupyterConfig)},
+	} {
+		if err := write(d.Scratch, file.name, file.content); err != nil {
+			return err
+		}
 	}
 	if d.Expect == nil {
 		// The notebook container starts as root and needs the program that makes it somebody else.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
@@ -17,10 +18,45 @@ import (
 const terminationLog = "/dev/termination-log"
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		lastWords(err)
-		os.Exit(1)
+	os.Exit(program(os.Args[1:], terminationLog))
+}
+
+// program is main with the file for its last words, and answers the exit status.
+func program(args []string, log string) int {
+	err := hide()
+	if err == nil {
+		err = run(args)
 	}
+	if err == nil {
+		return 0
+	}
+	if !theContainersOwn(args, os.Getpid()) {
+		log = ""
+	}
+	lastWords(err, log)
+	return 1
+}
+
+// hide keeps others off this process. kubectl exec into the init container has the UID of discover, and who is in the notebook
+// container may have the one that exec becomes: without this, they could trace it, and have it write what they like. The
+// kernel takes it back with the next execve, so Jupyter is its user's to look at as ever. /proc/self stays readable to oneself.
+func hide() error {
+	const setDumpable = 4 // PR_SET_DUMPABLE
+	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, setDumpable, 0, 0); errno != 0 {
+		return fmt.Errorf("cannot keep others off this process: %w", errno)
+	}
+	return nil
+}
+
+// theContainersOwn tells whether this process is what the container runs, and no hook or probe in it, which leaves the
+// container no last words. The init container has neither, and --image-start is given to a container's command alone. Any
+// other command is known by being process 1, which it is not in a pod with shareProcessNamespace: there, kubectl logs has to do.
+func theContainersOwn(args []string, pid int) bool {
+	if pid == 1 || len(args) > 0 && args[0] == "discover" {
+		return true
+	}
+	e, err := handoff.ParseExec(args)
+	return err == nil && e.Image != nil
 }
 
 func run(args []string) error {
@@ -44,15 +80,12 @@ func run(args []string) error {
 	return fmt.Errorf("%q is neither discover nor exec", args[0])
 }
 
-// lastWords tells a failure where people look: in the log, and in kubectl describe.
-func lastWords(err error) {
+// lastWords tells a failure where people look: in the log, and in kubectl describe, for which the kubelet has made a file.
+func lastWords(err error, log string) {
 	text := "jupyter-user-init: " + err.Error() + "\n"
 	_, _ = os.Stderr.WriteString(text)
-	// A hook or a probe is not the container's last.
-	if os.Getpid() != 1 {
-		return
-	}
-	if f, err := os.OpenFile(terminationLog, os.O_WRONLY|os.O_TRUNC, 0); err == nil {
+	//nolint:gosec // it is the one path above, outside of tests
+	if f, err := os.OpenFile(log, os.O_WRONLY|os.O_TRUNC, 0); err == nil {
 		_, _ = f.WriteString(text)
 		_ = f.Close()
 	}

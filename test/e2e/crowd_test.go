@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
-	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
 // crowdLimit is for fifty pods on two cores, ten of them JupyterLabs.
@@ -43,19 +41,10 @@ func TestCrowd(t *testing.T) {
 	for i, p := range pods {
 		got := p.await(t, crowdLimit, "to be Ready", isReady)
 		assert.Zero(t, got.Status.ContainerStatuses[0].RestartCount, p.name)
-		owner := homeOf(crowdName(i))
-		for _, process := range p.processes(t) {
-			assertIs(t, process, owner)
-		}
+		assertOwned(t, p, homeOf(crowdName(i)))
 	}
 	t.Logf("%d pods Ready after %s", crowd, time.Since(began).Round(100*time.Millisecond))
 	removeAll(t, pods)
-}
-
-func assertIs(t *testing.T, process node.Process, owner home) {
-	t.Helper()
-	want := fmt.Sprint([4]int{owner.uid, owner.uid, owner.uid, owner.uid}, [4]int{owner.gid, owner.gid, owner.gid, owner.gid})
-	assert.Equal(t, want, fmt.Sprint(process.UIDs, process.GIDs), owner.name)
 }
 
 // removeAll removes pods together: one after the other, each would wait for its end alone.

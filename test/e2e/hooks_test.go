@@ -11,7 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// hooked has everything that a kubelet runs in a container beside its command.
+// hooked has everything that a kubelet runs in a container beside its command. Probes write again and again what the test reads,
+// so what they write appears at once.
 const hooked = `
 apiVersion: v1
 kind: Pod
@@ -24,11 +25,11 @@ spec:
     image: ` + images.Plain + `
     command: [hello]
     lifecycle:
-      postStart: {exec: {command: [sh, -c, "id > $HOME/post-start; pwd >> $HOME/post-start"]}}
-      preStop: {exec: {command: [sh, -c, "id > $HOME/pre-stop"]}}
-    startupProbe: {exec: {command: [sh, -c, "id > $HOME/startup"]}, periodSeconds: 1}
-    readinessProbe: {exec: {command: [sh, -c, "id > $HOME/readiness"]}, periodSeconds: 1}
-    livenessProbe: {exec: {command: [sh, -c, "id > $HOME/liveness"]}, periodSeconds: 1}
+      postStart: {exec: {command: [sh, -c, "id > $HOME/.new-p; pwd >> $HOME/.new-p; mv $HOME/.new-p $HOME/post-start"]}}
+      preStop: {exec: {command: [sh, -c, "id > $HOME/.new-e; mv $HOME/.new-e $HOME/pre-stop"]}}
+    startupProbe: {exec: {command: [sh, -c, "id > $HOME/.new-s; mv $HOME/.new-s $HOME/startup"]}, periodSeconds: 1}
+    readinessProbe: {exec: {command: [sh, -c, "id > $HOME/.new-r; mv $HOME/.new-r $HOME/readiness"]}, periodSeconds: 1}
+    livenessProbe: {exec: {command: [sh, -c, "id > $HOME/.new-l; mv $HOME/.new-l $HOME/liveness"]}, periodSeconds: 1}
 `
 
 // TestHooksAndExecProbes run as the person too, in the home.
@@ -39,6 +40,9 @@ func TestHooksAndExecProbes(t *testing.T) {
 			t.Cleanup(func() {
 				for _, name := range names {
 					assert.NoError(t, os.Remove(world.share.path("alice", name)))
+				}
+				for _, letter := range "psrle" { // Of one that was killed on its way.
+					assert.NoError(t, os.RemoveAll(world.share.path("alice", ".new-"+string(letter))))
 				}
 			})
 			p := create(t, way, "hooked", hooked)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"testing"
 
@@ -47,7 +48,9 @@ func assertStopped(t *testing.T, p pod, want string) {
 	assert.Contains(t, described.Stdout, want)
 }
 
-// TestAtAdmissionWhoIsRefused: where the owner is known at admission, nobody has to wait for the node to hear it.
+// TestAtAdmissionWhoIsRefused: where the owner is known at admission, nobody has to wait for the node to hear it. The source here
+// is the share itself, so nobody is known whose home is missing, as li's is. Homes that go or become a file after admission are
+// in TestHomeReplacedBetweenAdmissionAndStart.
 func TestAtAdmissionWhoIsRefused(t *testing.T) {
 	for user, want := range map[string]string{
 		"toor":     "UID 0 is under 1000",
@@ -76,7 +79,9 @@ spec:
   - {name: nb, image: ` + images.DockerStacks + `}
 `
 
-// TestHomeReplacedBetweenAdmissionAndStart: by somebody else's directory, by a link to it, or by none.
+// TestHomeReplacedBetweenAdmissionAndStart: by somebody else's directory, by a link to it, by a file, or by none. Another
+// directory of the same owner is no reason to refuse: nobody has seen the one before. Between two starts it is, see
+// TestRestartAfterTheHomeChanged.
 func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	path, bob := world.share.path("moving"), world.share.path("bob")
 	for name, c := range map[string]struct {
@@ -84,11 +89,14 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 		want    map[way]string
 	}{
 		"by a directory of another owner": {
-			func() error { return os.Chown(path, 5002, 6002) },
+			func() error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 5002, 6002)) },
 			map[way]string{atAdmission: "belongs to UID 5002, and the pod was admitted as UID 5006: the owner has changed since"}},
 		"by a symlink to another's home": {
 			func() error { return os.Symlink(bob, path) },
 			map[way]string{atAdmission: "is a symbolic link", atStart: "is a symbolic link"}},
+		"by a file": {
+			func() error { return os.WriteFile(path, nil, 0o600) },
+			map[way]string{atAdmission: "moving is no directory", atStart: "moving is no directory"}},
 		"by nothing": {
 			func() error { return nil },
 			map[way]string{atAdmission: "moving has no home", atStart: "moving has no home"}},
@@ -100,9 +108,7 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 					require.NoError(t, os.RemoveAll(path))
 					require.NoError(t, world.share.makeHome(homeOf("moving")))
 				})
-				if name != "by a directory of another owner" {
-					require.NoError(t, os.RemoveAll(path))
-				}
+				require.NoError(t, os.RemoveAll(path))
 				require.NoError(t, c.replace())
 				before, err := world.share.listing()
 				require.NoError(t, err)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -13,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// vandalise writes to everything that its user can write to, but for what Jupyter itself is started from.
+// vandalise writes to every file that its user can write to, and makes some where it can. It prints which.
 const vandalise = `
 import os
 wrote = []
@@ -56,23 +57,38 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartAfterTheHomeChangedHands: at every start our program looks again.
-func TestRestartAfterTheHomeChangedHands(t *testing.T) {
+// TestRestartAfterTheHomeChanged: at every start our program looks again. The kubelet mounts the home anew then, if the directory
+// of that path is not the one that is mounted.
+func TestRestartAfterTheHomeChanged(t *testing.T) {
 	path := world.share.path("moving")
-	t.Cleanup(func() {
-		require.NoError(t, os.RemoveAll(path))
-		require.NoError(t, world.share.makeHome(homeOf("moving")))
-	})
-	p := run(t, atStart, "moved", "moving", images.DockerStacks)
-	p.ready(t)
-	require.NoError(t, os.Chown(path, 5002, 6002))
-	killFirst(t, p)
-	got := p.await(t, readyLimit, "to say that the home changed hands", func(p *corev1.Pod) bool {
-		last := p.Status.ContainerStatuses[0].LastTerminationState.Terminated
-		return last != nil && last.Message != ""
-	})
-	assert.Contains(t, got.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message,
-		"/home/moving belongs to UID 5002 now, and was moving's (5006) when the pod started: create the pod anew")
+	for name, c := range map[string]struct {
+		change func() error
+		want   string
+	}{
+		"it changed hands": {
+			func() error { return os.Chown(path, 5002, 6002) },
+			"/home/moving belongs to UID 5002 now, and was moving's (5006) when the pod started: create the pod anew"},
+		"it is another directory of the same owner": {
+			// What is mounted somewhere keeps its inode, so the new one cannot have the same.
+			func() error { return errors.Join(os.RemoveAll(path), world.share.makeHome(homeOf("moving"))) },
+			"/home/moving is another directory than the one that the init container found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Cleanup(func() {
+				require.NoError(t, os.RemoveAll(path))
+				require.NoError(t, world.share.makeHome(homeOf("moving")))
+			})
+			p := run(t, atStart, "moved", "moving", images.DockerStacks)
+			p.ready(t)
+			require.NoError(t, c.change())
+			killFirst(t, p)
+			got := p.await(t, readyLimit, "to say what became of the home", func(p *corev1.Pod) bool {
+				last := p.Status.ContainerStatuses[0].LastTerminationState.Terminated
+				return last != nil && last.Message != ""
+			})
+			assert.Contains(t, got.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message, c.want)
+		})
+	}
 }
 
 // killFirst kills the first process of the notebook container, and with it all others.

@@ -132,7 +132,9 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 }
 
 // within tells whether a clean path is inside of another.
-func within(inner, outer string) bool { return strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/") }
+func within(inner, outer string) bool {
+	return strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/")
+}
 
 // taken finds the mount of ours that a path is in the way of.
 func (p mountsPiece) taken(mountPath string) (wantedMount, bool) {

@@ -39,7 +39,25 @@ func (p Process) Root() bool { return slices.Contains(p.UIDs, 0) }
 // Runtime tells whether it is the container runtime, which prepares a container from within and then becomes its process.
 func (p Process) Runtime() bool {
 	// On its way into the container's root, its own program has no path that could be read.
-	return strings.Contains(p.Exe, "runc") || slices.Equal(p.Args, []string{"runc", "init"})
+	if slices.Equal(p.Args, []string{"runc", "init"}) {
+		return true
+	}
+	// It keeps containers from writing to its file by running from a copy in memory, or from a file that is mounted nowhere.
+	exe := strings.TrimSuffix(p.Exe, " (deleted)")
+	return strings.HasPrefix(exe, "/memfd:runc_cloned:") || filepath.Base(exe) == "runc"
+}
+
+// Mounts are those that it sees, each with its options, such as ro. Where mounts are stacked, the one on top counts.
+func (p Process) Mounts() map[string][]string {
+	data, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "mountinfo"))
+	mounts := map[string][]string{}
+	for line := range strings.Lines(string(data)) {
+		// The fifth is where it is, the sixth are the options of this mount and not of the file system.
+		if fields := strings.Fields(line); len(fields) > 5 {
+			mounts[fields[4]] = strings.Split(fields[5], ",")
+		}
+	}
+	return mounts
 }
 
 // Environment is what it was started with.
@@ -170,18 +188,19 @@ func bits(text string) (uint64, error) { return strconv.ParseUint(strings.TrimSp
 const watchInterval = 2 * time.Millisecond
 
 // Watch looks at the processes of all pods until the context ends, and answers those that met the condition, each program of
-// a process once. It looks so often that a program which does anything at all is seen.
+// a process once as root and once as somebody else. It looks so often that a program which does anything at all is seen.
 func Watch(ctx context.Context, condition func(Process) bool) []Process {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	type key struct {
-		pid int
-		exe string
+		pid  int
+		exe  string
+		root bool
 	}
 	seen := map[key]Process{}
 	for {
 		for _, p := range processes(condition) {
-			seen[key{p.PID, p.Exe}] = p
+			seen[key{p.PID, p.Exe, p.Root()}] = p
 		}
 		select {
 		case <-ctx.Done():

@@ -25,12 +25,18 @@ func (r Room) Open(door, address string) error {
 }
 
 // openDoors listens on loopback outside. Nobody is let through until the door is open inside.
-func (p Program) openDoors(ctx context.Context, folder string) (closeAll func()) {
+func (p Program) openDoors(ctx context.Context, folder string) (closeAll func(), err error) {
 	var listeners []net.Listener
+	closeAll = func() {
+		for _, listener := range listeners {
+			_ = listener.Close()
+		}
+	}
 	for _, door := range p.Doors {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
-			continue // A machine without loopback has nobody who would come in.
+			closeAll()
+			return nil, fmt.Errorf("make the door %s: %w", door, err)
 		}
 		listeners = append(listeners, listener)
 		go pass(listener, "unix", doorPath(folder, door))
@@ -38,11 +44,7 @@ func (p Program) openDoors(ctx context.Context, folder string) (closeAll func())
 			p.Opened(door, listener.Addr().String())
 		}
 	}
-	return func() {
-		for _, listener := range listeners {
-			_ = listener.Close()
-		}
-	}
+	return closeAll, nil
 }
 
 // pass hands on what comes, until the listener is closed.

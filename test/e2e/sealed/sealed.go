@@ -73,6 +73,9 @@ func (p Program) outside() (int, error) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if err := dieWithParent(); err != nil {
+		return 1, err
+	}
 	if p.Outside != nil {
 		if err := p.Outside(ctx); err != nil {
 			return 1, err
@@ -85,10 +88,26 @@ func (p Program) outside() (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	closeDoors := p.openDoors(ctx, f.path)
+	closeDoors, err := p.openDoors(ctx, f.path)
+	if err != nil {
+		return 1, errors.Join(err, f.remove())
+	}
 	status, err := seal(ctx, f)
 	closeDoors()
 	return status, errors.Join(err, f.remove())
+}
+
+// dieWithParent has the kernel interrupt this process, which then cleans up, when the one that started it is killed: nobody
+// waits for a test whose go test is gone. A parent that is gone before this is asked for is not noticed.
+func dieWithParent() error {
+	parent := os.Getppid()
+	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0); errno != 0 {
+		return fmt.Errorf("ask for a signal when the parent dies: %w", errno)
+	}
+	if os.Getppid() != parent {
+		return errors.New("interrupted: the process that started this one is gone")
+	}
+	return nil
 }
 
 // seal runs the first process of new namespaces, and waits until the last is gone: the kernel kills all the others with the
@@ -113,8 +132,10 @@ func seal(ctx context.Context, f *folder) (int, error) {
 	switch {
 	case ctx.Err() != nil:
 		return 130, errors.New("interrupted")
+	case errors.As(err, &exit) && exit.ExitCode() < 0:
+		return 1, fmt.Errorf("the first process of the namespaces, and with it all others, did not end by itself: %w", exit)
 	case errors.As(err, &exit):
-		return max(exit.ExitCode(), 1), nil
+		return exit.ExitCode(), nil
 	case err != nil:
 		return 1, fmt.Errorf("make namespaces: %w", err)
 	}

@@ -2,6 +2,7 @@ package sealed_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,18 +104,26 @@ func serve(room sealed.Room) int {
 type running struct {
 	*exec.Cmd
 	folder, address string
+	// said is what it said on its standard error.
+	said *bytes.Buffer
 }
 
 func start(t *testing.T, which string) running {
+	t.Helper()
+	return startBy(t, which, "/proc/self/exe")
+}
+
+// startBy starts a command that starts the program, or the program itself.
+func startBy(t *testing.T, which, command string, arguments ...string) running {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make namespaces")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	r := running{Cmd: exec.CommandContext(ctx, "/proc/self/exe")}
+	r := running{Cmd: exec.CommandContext(ctx, command, arguments...), said: new(bytes.Buffer)}
 	r.Env = append(os.Environ(), programVariable+"="+which)
-	r.Stderr = t.Output()
+	r.Stderr = io.MultiWriter(t.Output(), r.said)
 	out, err := r.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, r.Start())
@@ -214,6 +224,42 @@ func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
 
 	_ = start(t, ends).Wait()
 	assert.Empty(t, remains(r.folder), "the next run removes it")
+}
+
+// TestItEndsWithTheOneThatStartedIt: with go test gone, nobody waits for it any more.
+func TestItEndsWithTheOneThatStartedIt(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	// A second command keeps the shell from becoming the first.
+	r := startBy(t, stays, "sh", "-c", `"$0"; true`, self)
+	require.NoError(t, r.Process.Kill())
+	// This waits for the shell, and for everybody who could still write to its standard error.
+	_ = r.Wait()
+	assert.Equal(t, "error: interrupted\n", r.said.String())
+	assert.Empty(t, remains(r.folder))
+}
+
+// TestTheFirstProcessIsKilled, as the kernel does when there is no memory left.
+func TestTheFirstProcessIsKilled(t *testing.T) {
+	r := start(t, stays)
+	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.Process.Pid))
+	require.NoError(t, err)
+	var first []string
+	for _, path := range children {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		first = append(first, strings.Fields(string(data))...)
+	}
+	require.Len(t, first, 1)
+	pid, err := strconv.Atoi(first[0])
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	var exit *exec.ExitError
+	require.ErrorAs(t, r.Wait(), &exit)
+	assert.Equal(t, 1, exit.ExitCode())
+	assert.Equal(t, "error: the first process of the namespaces, and with it all others, did not end by itself: signal: killed\n",
+		r.said.String())
+	assert.Empty(t, remains(r.folder))
 }
 
 func TestTheNextRunLeavesAloneWhatIsInUse(t *testing.T) {

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// initContainer is the user of the init container.
+const initContainer = 65532
+
+// TestLastWords: kubectl describe shows what the container ended of, and not what a hook or a probe did.
+func TestLastWords(t *testing.T) {
+	asRoot(t)
+	discovers := asks("/no/homes", "/no/scratch", "alice")
+	execs := []string{"exec", "--user=alice", "--home=/no/home", "--scratch=/no/scratch"}
+	// It is longer than any of our own.
+	before := "the last words of an earlier container" + strings.Repeat(".", 1000)
+	for name, c := range map[string]struct {
+		args   []string
+		first  bool
+		leaves bool
+	}{
+		"discover":                                  {args: discovers, first: true, leaves: true},
+		"discover under shareProcessNamespace":      {args: discovers, leaves: true},
+		"exec":                                      {args: append(execs, "--", "sh"), first: true, leaves: true},
+		"exec as a hook or a probe":                 {args: append(execs, "--", "sh")},
+		"the image under shareProcessNamespace":     {args: append(execs, "--image-start", "--"), leaves: true},
+		"a hook with an argument like one of ours":  {args: append(execs, "--", "echo", "--image-start")},
+		"a command line that nobody understands":    {args: []string{"exec", "--nonsense"}, first: true, leaves: true},
+		"a probe that nobody understands":           {args: []string{"exec", "--nonsense"}},
+		"no command line":                           {first: true, leaves: true},
+		"a discover that nobody understands either": {args: []string{"discover", "--nonsense"}, leaves: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := filepath.Join(t.TempDir(), "termination-log")
+			require.NoError(t, os.WriteFile(log, []byte(before), 0o666))
+			cmd := exec.Command("/proc/self/exe", c.args...)
+			cmd.Env = []string{"BE_THE_PROGRAM=1", logVariable + "=" + log}
+			cmd.SysProcAttr = &syscall.SysProcAttr{}
+			if c.first {
+				cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
+			}
+			said, err := cmd.CombinedOutput()
+			require.Error(t, err)
+			assert.Contains(t, string(said), "jupyter-user-init: ")
+			want := before
+			if c.leaves {
+				want = string(said)
+			}
+			assert.Equal(t, want, file(t, filepath.Dir(log), "termination-log"))
+		})
+	}
+}
+
+func TestLastWordsWithoutALogAreSaidAnyway(t *testing.T) {
+	lastWords(errors.New("a test says this"), filepath.Join(t.TempDir(), "missing"))
+	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "it is the kubelet's to make")
+}
+
+// TestNobodyOfTheSameUserSeesInside: the kernel gives /proc/PID of a process that is not to be dumped to root.
+func TestNobodyOfTheSameUserSeesInside(t *testing.T) {
+	asRoot(t)
+	for name, args := range map[string]func(homes, scratch string) []string{
+		"discover": func(homes, scratch string) []string { return asks(homes, scratch, "alice") },
+		"exec": func(_, scratch string) []string {
+			return []string{"exec", "--user=alice", "--home=/no/home", "--scratch=" + scratch, "--", "sh"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			homes, scratch := open(t), open(t)
+			home(t, homes, "alice", 5001, 6001)
+			require.NoError(t, os.Chown(scratch, initContainer, initContainer))
+			cmd, said := blocked(t, args(homes, scratch))
+			assert.Eventually(t, func() bool {
+				info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "environ"))
+				return err == nil && info.Sys().(*syscall.Stat_t).Uid == 0
+			}, 5*time.Second, time.Millisecond, "its user may look at it, and trace it")
+			_, err := io.CopyN(io.Discard, said, pipeSize)
+			require.NoError(t, err)
+			_ = cmd.Wait()
+		})
+	}
+}
+
+// pipeSize is what Linux lets lie in a pipe.
+const pipeSize = 1 << 16
+
+// blocked runs the program as the init container's user, with an output that takes nothing: what it has to say, it says last.
+func blocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
+	t.Helper()
+	out, in, err := os.Pipe()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = out.Close() })
+	_, err = in.Write(make([]byte, pipeSize))
+	require.NoError(t, err)
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Env = []string{"BE_THE_PROGRAM=1"}
+	cmd.Stdout, cmd.Stderr = in, in
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initContainer, Gid: initContainer}}
+	require.NoError(t, cmd.Start())
+	require.NoError(t, in.Close())
+	return cmd, out
+}
+
+// TestDiscoverAsTheInitContainerDoes: with the user of the init container, who may not see much of what root may.
+func TestDiscoverAsTheInitContainerDoes(t *testing.T) {
+	asRoot(t)
+	homes, scratch := open(t), open(t)
+	home(t, homes, "alice", 5001, 6001)
+	require.NoError(t, os.Chown(scratch, initContainer, initContainer))
+	cmd := exec.Command("/proc/self/exe", asks(homes, scratch, "alice")...)
+	cmd.Env = []string{"BE_THE_PROGRAM=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initContainer, Gid: initContainer}}
+	said, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(said))
+	self, err := os.ReadFile("/proc/self/exe")
+	require.NoError(t, err)
+	copied, err := os.ReadFile(filepath.Join(scratch, "jupyter-user-init"))
+	require.NoError(t, err)
+	assert.True(t, string(self) == string(copied), "the program is copied whole")
+}
