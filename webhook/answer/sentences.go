@@ -166,8 +166,9 @@ func MountTaken(field, at, ours string) Answer {
 
 // MountNested answers a mount of the pod's own that a symbolic link could lead over what the container starts as root.
 func MountNested(field, at, other string) Answer {
-	return forbidden("MountNested", field, "%s and %s lie one inside of the other, so that a symbolic link could lead a mount over the "+
-		"program that this container starts as root: mount this elsewhere, outside of every other mount", shown(at), shown(other))
+	return forbidden("MountNested", field, "%s and %s lie one inside of the other, so that a symbolic link could lead a mount "+
+		"over the program that this container starts as root: mount this elsewhere, outside of every other mount", shown(at),
+		shown(other))
 }
 
 // DeviceForeign answers a block device made of a volume of ours.

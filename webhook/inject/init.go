@@ -18,8 +18,8 @@ import (
 // Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
 // that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and made
 // anew. Its environment is empty and stays it. A volume mount of another webhook is tolerated below /var/run/secrets
-// alone, and not inside of another: anywhere else it could stand in for a home, or be led over our program. The pod's, or whoever's comes after us: resources and pull policy,
-// which LimitRanger and AlwaysPullImages fill in. The name on any other container is refused.
+// alone, and not inside of another: anywhere else it could stand in for a home, or be led over our program. The pod's, or
+// whoever's comes after us: resources and pull policy, which LimitRanger and AlwaysPullImages fill in. The name on any other container is refused.
 
 const (
 	// nonroot is the customary UID of images that need none in particular.
@@ -163,7 +163,8 @@ func (p initPiece) putSecurityContext(at pointer, have *Container, c *changes) {
 func (p initPiece) tolerated(m Mount, all []Mount) bool {
 	at := clean(m.MountPath)
 	nested := slices.ContainsFunc(all, func(other Mount) bool { return within(at, clean(other.MountPath)) })
-	return !p.ourVolume(m.Name) && within(at, secretsDir) && at != tokenPath && !within(at, tokenPath) && !within(tokenPath, at) && !nested
+	free := at != tokenPath && !within(at, tokenPath) && !within(tokenPath, at)
+	return !p.ourVolume(m.Name) && within(at, secretsDir) && free && !nested
 }
 
 // mounts says whether the mounts are ours and tolerated ones alone, and if not, which they should be.
