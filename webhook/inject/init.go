@@ -19,7 +19,8 @@ import (
 // that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and made
 // anew. Its environment is empty and stays it. A volume mount of another webhook is tolerated below /var/run/secrets
 // alone, and not inside of another: anywhere else it could stand in for a home, or be led over our program. The pod's, or
-// whoever's comes after us: resources and pull policy, which LimitRanger and AlwaysPullImages fill in. The name on any other container is refused.
+// whoever's comes after us: resources and pull policy, which LimitRanger and AlwaysPullImages fill in. The name on any other
+// container is refused.
 
 const (
 	// nonroot is the customary UID of images that need none in particular.
