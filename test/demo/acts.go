@@ -157,8 +157,8 @@ func (d *demo) refused(ctx context.Context) error {
 		return errors.New("the greedy pod was admitted")
 	}
 	d.say("%s", answer)
-	d.say("There is no access control yet: whoever may create pods can write anybody's name into the label. Do not use\n" +
-		"this version where people do not trust each other.")
+	d.say("Who may be whom is left out here: the policies of deploy/6*.yaml decide it, and without them whoever may create\n" +
+		"pods can write anybody's name into the label.")
 	return ctx.Err()
 }
 
