@@ -19,12 +19,12 @@ demo: build ## run a control plane on this machine and see a labelled Pod become
 
 .PHONY: test
 test: control-plane ## unit, golden, property and integration tests, and each fuzz target for a moment
-	go test ./...
+	go test -parallel 4 ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
 
 .PHONY: race
 race: control-plane ## the tests with Go's race detector, which needs a C compiler
-	go test -race ./webhook/... ./cmd/... ./certs/... ./test/...
+	go test -race -parallel 4 ./webhook/... ./cmd/... ./certs/... ./test/...
 
 .PHONY: e2e
 e2e: ## notebooks on a real node on this machine, as root (KEEP=1 only leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)

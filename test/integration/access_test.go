@@ -16,6 +16,7 @@ const noAccess = "access/NoAccess"
 
 // TestAccess is who may be whom, on one API server.
 func TestAccess(t *testing.T) {
+	t.Parallel()
 	g := startGuarded(t)
 	for name, test := range map[string]func(*testing.T, *guarded){
 		"a person with the right to one home":                  oneHome,

@@ -14,6 +14,7 @@ import (
 
 // TestAdmission is every way in which a person or a hub brings a pod, on one API server.
 func TestAdmission(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	for name, test := range map[string]func(*testing.T, *cluster){
 		"kubectl run":                               kubectlRun,

@@ -27,6 +27,7 @@ func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 	folder := t.TempDir()
 	policy, log := filepath.Join(folder, "policy.yaml"), filepath.Join(folder, "audit.log")
 	require.NoError(t, os.WriteFile(policy, []byte(auditPolicy), 0o600))
+	t.Parallel()
 	c := startWith(t, controlplane.Options{Flags: map[string][]string{
 		"audit-policy-file": {policy}, "audit-log-path": {log},
 	}})

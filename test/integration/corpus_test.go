@@ -15,6 +15,7 @@ import (
 // TestPoliciesTakeWhatTheWebhookMakes creates the whole corpus of pods as the webhook admits them: with the parameters that
 // go with each configuration, no policy has anything against any of them.
 func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
+	t.Parallel()
 	g := startGuarded(t)
 	cases, err := golden.Cases()
 	require.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 
 // TestAnotherWebhookAfterOurs: whatever it does, what is stored is as planned, and what it added is still there.
 func TestAnotherWebhookAfterOurs(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	c.namespace(t, "second", "baseline")
 	for _, name := range []string{"alice", "qiang.guo03"} {
@@ -65,6 +66,7 @@ func containerNamed(t *testing.T, pod *corev1.Pod, name string) corev1.Container
 
 // TestAlwaysPullImages has the in-tree plugin on, which sets a policy on our init container after us.
 func TestAlwaysPullImages(t *testing.T) {
+	t.Parallel()
 	c := start(t, "AlwaysPullImages")
 	c.namespace(t, "pull", "restricted")
 	raw, pod := c.run(t, "pull", "nb", "--labels=jupyter-user=alice")

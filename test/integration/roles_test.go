@@ -19,6 +19,7 @@ import (
 
 // TestRolesGrantWhatTheySay binds each example, and asks the API server for every right around it.
 func TestRolesGrantWhatTheySay(t *testing.T) {
+	t.Parallel()
 	g := startGuarded(t)
 	examples, err := filepath.Glob(deploy + "examples/*.yaml")
 	require.NoError(t, err)
@@ -83,6 +84,7 @@ func TestClusterRolesAddNothingToOthers(t *testing.T) {
 
 // TestBuiltInRolesAreNobody: edit and admin, which every team has in its namespace, give no right to a home.
 func TestBuiltInRolesAreNobody(t *testing.T) {
+	t.Parallel()
 	g := startGuarded(t)
 	for _, role := range []string{"view", "edit", "admin"} {
 		who := role + "or"
@@ -134,6 +136,7 @@ func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Add
 
 // TestExamplesWork: with the examples bound, and nothing else, each does what it is for.
 func TestExamplesWork(t *testing.T) {
+	t.Parallel()
 	g := startGuarded(t)
 	for _, namespace := range []string{"jhub", "reports", "backup"} {
 		require.NoError(t, g.Namespace(t.Context(), namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))

@@ -103,6 +103,7 @@ func TestBindingsDeny(t *testing.T) {
 
 // TestAttacksAreRefused tries each attack where all rules stand: its own rule refuses it.
 func TestAttacksAreRefused(t *testing.T) {
+	t.Parallel()
 	g := startGuarded(t)
 	g.furnish(t)
 	for name, a := range attacks() {
@@ -113,6 +114,7 @@ func TestAttacksAreRefused(t *testing.T) {
 // TestEveryRuleBites tries each attack where its own rule is taken away, and nothing else: it works. So each rule is needed,
 // and each test of it can fail.
 func TestEveryRuleBites(t *testing.T) {
+	t.Parallel()
 	g := startGuarded(t)
 	g.furnish(t)
 	for name, policy := range rules(t) {
@@ -166,6 +168,7 @@ func assertRefused(t *testing.T, err error, rule string) {
 
 // TestNothingElseIsRefused: what the webhook makes passes, in both ways, and what is none of ours does not notice.
 func TestNothingElseIsRefused(t *testing.T) {
+	t.Parallel()
 	g := startGuarded(t)
 	for _, user := range []string{"alice", "qiang.guo03"} {
 		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user)))
@@ -205,6 +208,7 @@ func TestReasonsAreExplained(t *testing.T) {
 // TestLargePodsAreDecided: an expression may cost no more than a million of CEL's units, and one that costs more is a refusal.
 // A notebook's pod is far from it, also one with many containers, volumes and mounts.
 func TestLargePodsAreDecided(t *testing.T) {
+	t.Parallel()
 	g := startGuarded(t)
 	large := func(pod *corev1.Pod) {
 		for i := range 100 {
@@ -226,6 +230,7 @@ func TestLargePodsAreDecided(t *testing.T) {
 // TestOldestSupportedVersion: an API server takes only what the CEL of its version has. Functions on lists such as slice and
 // flatten came with 1.34, which the policies therefore do without.
 func TestOldestSupportedVersion(t *testing.T) {
+	t.Parallel()
 	g := startGuardedWith(t, map[string][]string{"emulated-version": {"1.33"}})
 	for _, user := range []string{"alice", "qiang.guo03"} {
 		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user)))

@@ -16,6 +16,7 @@ import (
 
 // TestWebhookAndPolicies is what people try where both are installed, which is how they ship.
 func TestWebhookAndPolicies(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	c.namespace(t, "whole", "baseline")
 	bob, err := c.User("bob")
