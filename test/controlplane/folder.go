@@ -1,7 +1,6 @@
 package controlplane
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
 const (
@@ -21,8 +22,6 @@ const (
 	lockName = "owner.lock"
 	// unlockedAfter is when a folder without such a file is one whose owner died while creating it.
 	unlockedAfter = time.Minute
-	// tailBytes is how much of each log an error shows.
-	tailBytes = 3000
 )
 
 // A folder holds everything that a control plane has on disk.
@@ -70,16 +69,11 @@ func (f *folder) createLog(program string) (*os.File, error) {
 
 // logTails is the end of every log, for an error.
 func (f *folder) logTails() string {
-	var tails strings.Builder
+	var names []string
 	for _, log := range f.logs {
-		data, err := os.ReadFile(log.Name())
-		if err != nil || len(data) == 0 {
-			continue
-		}
-		data = data[max(0, len(data)-tailBytes):]
-		fmt.Fprintf(&tails, "the end of %s:\n%s\n", filepath.Base(log.Name()), bytes.TrimSpace(data))
+		names = append(names, log.Name())
 	}
-	return strings.TrimSpace(tails.String())
+	return progress.Ends(names...)
 }
 
 // remove removes the folder and gives its lock up.

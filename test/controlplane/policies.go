@@ -1,7 +1,6 @@
 package controlplane
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -19,12 +18,8 @@ func (c *ControlPlane) installPolicies(ctx context.Context, files []string) erro
 		return nil
 	}
 	for _, file := range files {
-		result, err := c.Admin.Kubectl(ctx, "apply", "--validate=strict", "-f", file)
-		if err != nil {
+		if err := c.Admin.Do(ctx, "", "apply", "--validate=strict", "-f", file); err != nil {
 			return err
-		}
-		if result.ExitCode != 0 {
-			return fmt.Errorf("apply %s: %s", file, result.Stderr)
 		}
 	}
 	return c.AwaitPolicies(ctx, nil)
@@ -32,11 +27,8 @@ func (c *ControlPlane) installPolicies(ctx context.Context, files []string) erro
 
 // Apply applies a manifest, with whatever policies are in it, and waits until the API server acts on them.
 func (c *ControlPlane) Apply(ctx context.Context, manifest string) error {
-	command := c.Admin.Command(ctx, "apply", "--validate=strict", "-f", "-")
-	var stderr bytes.Buffer
-	command.Stdin, command.Stderr = strings.NewReader(manifest), &stderr
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("apply a manifest: %w: %s", err, stderr.String())
+	if err := c.Admin.Do(ctx, manifest, "apply", "--validate=strict", "-f", "-"); err != nil {
+		return err
 	}
 	return c.AwaitPolicies(ctx, nil)
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strings"
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -71,9 +72,14 @@ type Result struct {
 
 // Kubectl runs kubectl as the user. That kubectl fails is no error: see Result.ExitCode.
 func (u *User) Kubectl(ctx context.Context, arguments ...string) (Result, error) {
+	return u.KubectlReading(ctx, "", arguments...)
+}
+
+// KubectlReading is Kubectl with something on its standard input.
+func (u *User) KubectlReading(ctx context.Context, stdin string, arguments ...string) (Result, error) {
 	var stdout, stderr bytes.Buffer
 	command := u.Command(ctx, arguments...)
-	command.Stdout, command.Stderr = &stdout, &stderr
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	err := command.Run()
 	var exit *exec.ExitError
 	if ctx.Err() != nil {
@@ -83,6 +89,15 @@ func (u *User) Kubectl(ctx context.Context, arguments ...string) (Result, error)
 		return Result{}, fmt.Errorf("run kubectl: %w", err)
 	}
 	return Result{Stdout: stdout.String(), Stderr: stderr.String(), ExitCode: command.ProcessState.ExitCode()}, nil
+}
+
+// Do is KubectlReading where it is an error that kubectl fails.
+func (u *User) Do(ctx context.Context, stdin string, arguments ...string) error {
+	result, err := u.KubectlReading(ctx, stdin, arguments...)
+	if err == nil && result.ExitCode != 0 {
+		err = fmt.Errorf("kubectl %s: %s", strings.Join(arguments, " "), result.Stderr)
+	}
+	return err
 }
 
 // Command prepares to run kubectl as the user, for callers who give it something to read or show what it says.

@@ -38,7 +38,7 @@ func BenchmarkRunToReady(b *testing.B) {
 			if kind.name == "jupyterlab-without" {
 				command = append(command, "--overrides="+sameProbes)
 			}
-			require.NoError(b, world.admin(b.Context(), append(command, kind.arguments...)...))
+			require.NoError(b, world.Admin.Do(b.Context(), "", append(command, kind.arguments...)...))
 			require.NoError(b, p.awaitReady(b.Context()))
 			took[kind.name] += time.Since(began)
 			require.NoError(b, p.remove(b.Context()))

@@ -7,11 +7,11 @@ import (
 	"os/signal"
 	"syscall"
 	"testing"
-	"time"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
-	"jupyter-user.io/jupyter-user-webhook/test/tools"
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
 // world is what all tests share.
@@ -33,36 +33,36 @@ func keep() bool { return os.Getenv("KEEP") != "" }
 
 // build builds what the cluster runs, where there is a network.
 func build(ctx context.Context) error {
-	began := time.Now()
-	if _, err := tools.Build(ctx, os.Stderr, append(tools.ControlPlaneTools(), tools.NodeTools()...)...); err != nil {
+	err := progress.Stage(os.Stderr, "programs", func() error {
+		_, err := node.Build(ctx, os.Stderr)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	stage("programs", began)
-	began = time.Now()
-	_, err := images.Build(ctx, os.Stderr)
-	stage("images built", began)
-	return err
+	return progress.Stage(os.Stderr, "images built", func() error {
+		_, err := images.Build(ctx, os.Stderr)
+		return err
+	})
 }
 
-func inside(m *testing.M, room sealed.Room) int {
+func inside(m *testing.M, room sealed.Room) (status int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	began := time.Now()
-	var err error
-	if world, err = newWorld(ctx, room); err != nil {
+	err := progress.Stage(os.Stderr, "cluster, all told", func() (err error) {
+		world, err = newWorld(ctx, room)
+		return err
+	})
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "error: start the cluster:", err)
 		return 1
 	}
-	stage("cluster, all told", began)
-	began = time.Now()
-	status := m.Run()
-	stage("tests", began)
+	_ = progress.Stage(os.Stderr, "tests", func() error {
+		status = m.Run()
+		return nil
+	})
 	if keep() {
 		world.keep(ctx)
 	}
 	return status
-}
-
-func stage(name string, began time.Time) {
-	fmt.Fprintf(os.Stderr, "%7.1f s  %s\n", time.Since(began).Seconds(), name)
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -58,11 +57,9 @@ func create(t *testing.T, in way, name, yaml string) pod {
 // tryCreate may be refused.
 func tryCreate(t *testing.T, in way, yaml string) controlplane.Result {
 	t.Helper()
-	command := world.carol.Command(t.Context(), "create", "-n", in.namespace, "-f", "-")
-	var out, errs bytes.Buffer
-	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(yaml), &out, &errs
-	_ = command.Run() // A refusal is what some are made for: the caller looks at the exit status.
-	return controlplane.Result{Stdout: out.String(), Stderr: errs.String(), ExitCode: command.ProcessState.ExitCode()}
+	result, err := world.carol.KubectlReading(t.Context(), yaml, "create", "-n", in.namespace, "-f", "-")
+	require.NoError(t, err)
+	return result
 }
 
 // created is a pod that goes with its test, after telling about itself if the test failed.

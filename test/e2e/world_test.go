@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -22,6 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
 // A way is one of the two to the identity. Each has a namespace of its own, of the strictest level in which it works.
@@ -73,7 +73,7 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 		{"source of identities", w.serveSource},
 		{"webhooks in effect", w.awaitWebhooks},
 	} {
-		if err := w.Stage(step.name, func() error { return step.do(ctx) }); err != nil {
+		if err := progress.Stage(os.Stderr, step.name, func() error { return step.do(ctx) }); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
@@ -150,7 +150,7 @@ func (w *World) installWebhook(ctx context.Context) error {
 			return err
 		}
 	}
-	return w.admin(ctx, "rollout", "status", "deployment/"+systemName, "-n", systemSpace, "--timeout=120s")
+	return w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", systemSpace, "--timeout=120s")
 }
 
 // registration is the shipped webhook configuration, which trusts a certificate and leaves the namespace of the other way to
@@ -164,23 +164,9 @@ func registration(trusted pki.Pair) (string, error) {
 	)
 }
 
-// admin runs kubectl as the admin, and it must succeed.
-func (w *World) admin(ctx context.Context, arguments ...string) error {
-	result, err := w.Admin.Kubectl(ctx, arguments...)
-	if err == nil && result.ExitCode != 0 {
-		err = fmt.Errorf("kubectl %s: %s", strings.Join(arguments, " "), result.Stderr)
-	}
-	return err
-}
-
 // apply applies YAML as the admin.
 func (w *World) apply(ctx context.Context, yaml string) error {
-	command := w.Admin.Command(ctx, "apply", "-f", "-")
-	command.Stdin = strings.NewReader(yaml)
-	if said, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("kubectl apply: %w: %s", err, bytes.TrimSpace(said))
-	}
-	return nil
+	return w.Admin.Do(ctx, yaml, "apply", "-f", "-")
 }
 
 // storage is the example's, with a directory of the node in the place of the NFS server. A volume belongs to one claim, so each

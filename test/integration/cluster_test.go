@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -127,12 +126,10 @@ func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string)
 // apply creates a pod from YAML.
 func (c *cluster) create(t *testing.T, namespace, yaml string) controlplane.Result {
 	t.Helper()
-	cmd := c.carol.Command(t.Context(), "create", "-n", namespace, "-o", "json", "-f", "-")
-	var out, errs bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader([]byte(yaml)), &out, &errs
 	// A refusal is what some are made for: the caller looks at the exit status.
-	_ = cmd.Run()
-	return controlplane.Result{Stdout: out.String(), Stderr: errs.String(), ExitCode: cmd.ProcessState.ExitCode()}
+	result, err := c.carol.KubectlReading(t.Context(), yaml, "create", "-n", namespace, "-o", "json", "-f", "-")
+	require.NoError(t, err)
+	return result
 }
 
 func (c *cluster) get(t *testing.T, namespace, name string) ([]byte, *corev1.Pod) {

@@ -108,7 +108,10 @@ func (p mountsPiece) refuseInTheWay(field, mountPath string, c *changes) {
 		c.refuse(answer.MountTaken(field, mountPath, want.what))
 		return
 	}
-	if other, nested := p.nested(clean(mountPath)); nested && p.root {
+	if !p.root {
+		return
+	}
+	if other, nested := p.nested(clean(mountPath)); nested {
 		c.refuse(answer.MountNested(field, mountPath, other))
 	}
 }

@@ -21,6 +21,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
@@ -48,7 +49,6 @@ type Cluster struct {
 	Room sealed.Room
 
 	tools    tools.Paths
-	progress io.Writer
 	programs []*program
 }
 
@@ -63,13 +63,18 @@ type Options struct {
 	Progress io.Writer
 }
 
+// Build builds the programs of a cluster that the cache does not have. It needs a network for that, and Start has none.
+func Build(ctx context.Context, out io.Writer) (tools.Paths, error) {
+	return tools.Build(ctx, out, append(tools.ControlPlaneTools(), tools.NodeTools()...)...)
+}
+
 // Start starts a cluster whose node is ready. What it needs must be built: there is no network here. There is no Stop.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
-	paths, err := tools.Build(ctx, o.Progress, append(tools.ControlPlaneTools(), tools.NodeTools()...)...)
+	paths, err := Build(ctx, o.Progress)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Room: o.Room, tools: paths, progress: o.Progress}
+	c := &Cluster{Room: o.Room, tools: paths}
 	for _, step := range []struct {
 		name string
 		do   func(context.Context, Options) error
@@ -82,25 +87,11 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		{"kubelet", c.startKubelet},
 		{"node ready", c.awaitNode},
 	} {
-		if err := c.Stage(step.name, func() error { return step.do(ctx, o) }); err != nil {
-			return nil, fmt.Errorf("%s: %w%s", step.name, err, c.logs())
+		if err := progress.Stage(o.Progress, step.name, func() error { return step.do(ctx, o) }); err != nil {
+			return nil, fmt.Errorf("%s: %w\n%s", step.name, err, c.logs())
 		}
 	}
 	return c, nil
-}
-
-// Stage does something and says how long it took.
-func (c *Cluster) Stage(name string, do func() error) error {
-	began := time.Now()
-	err := do()
-	if c.progress != nil {
-		outcome := ""
-		if err != nil {
-			outcome = "  FAILED"
-		}
-		_, _ = fmt.Fprintf(c.progress, "%7.1f s  %s%s\n", time.Since(began).Seconds(), name, outcome)
-	}
-	return err
 }
 
 func (c *Cluster) addAddress(ctx context.Context, _ Options) error {
@@ -231,16 +222,10 @@ func (p *program) dead() error {
 	}
 }
 
-// tailBytes is how much of a log an error shows.
-const tailBytes = 3000
-
 func (c *Cluster) logs() string {
-	var tails strings.Builder
+	var names []string
 	for _, p := range c.programs {
-		data, err := os.ReadFile(p.log)
-		if err == nil {
-			fmt.Fprintf(&tails, "\nthe end of %s:\n%s", filepath.Base(p.log), data[max(0, len(data)-tailBytes):])
-		}
+		names = append(names, p.log)
 	}
-	return tails.String()
+	return progress.Ends(names...)
 }

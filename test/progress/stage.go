@@ -1,0 +1,43 @@
+package progress
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Stage does something and says how long it took. Out may be nil.
+func Stage(out io.Writer, name string, do func() error) error {
+	began := time.Now()
+	err := do()
+	if out == nil {
+		return err
+	}
+	outcome := ""
+	if err != nil {
+		outcome = "  FAILED"
+	}
+	_, _ = fmt.Fprintf(out, "%7.1f s  %s%s\n", time.Since(began).Seconds(), name, outcome)
+	return err
+}
+
+// endBytes is how much of each log an error shows.
+const endBytes = 3000
+
+// Ends is the end of every log that has something in it, for an error.
+func Ends(logs ...string) string {
+	var ends strings.Builder
+	for _, log := range logs {
+		data, err := os.ReadFile(log)
+		if err != nil || len(data) == 0 {
+			continue
+		}
+		data = data[max(0, len(data)-endBytes):]
+		fmt.Fprintf(&ends, "the end of %s:\n%s\n", filepath.Base(log), bytes.TrimSpace(data))
+	}
+	return strings.TrimSpace(ends.String())
+}
