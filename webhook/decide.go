@@ -58,6 +58,10 @@ type Decision struct {
 	Way      config.Way
 	// Fault is what went wrong behind an answer that does not tell; it is for the log.
 	Fault error
+	// Peer is who has answered in our place; it is for the log.
+	Peer string
+	// otherGeneration tells that the pod was made from a configuration which this replica does not have.
+	otherGeneration bool
 	inject.Outcome
 }
 
@@ -99,8 +103,9 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	return d
 }
 
+// find asks who a user is. It answers nil where that is not known, or is left to the pod.
 func (w *Webhook) find(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	if w.identities == nil {
+	if w.identities == nil || w.config.Identity.Way == config.WayAtStart {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, identityTime)

@@ -20,14 +20,22 @@ import (
 const (
 	MutatePath           = "/mutate"
 	MutateRestrictedPath = "/mutate/restricted"
+	// VerifyPath is for the pod as it is when every mutating webhook is done with it.
+	VerifyPath = "/verify"
+	// PeerPath is VerifyPath for the other replicas: whoever is asked there asks nobody else.
+	PeerPath = "/verify/peer"
 )
 
 // handler answers the reviews of one path.
 type handler struct {
-	webhook    *Webhook
+	// kind of review, mutate or verify, for log and metric.
+	kind       string
+	decide     func(context.Context, Review) Decision
 	restricted bool
-	log        *slog.Logger
-	metrics    *Metrics
+	// peers may know what this replica does not; nil where nobody is to be asked.
+	peers   *Peers
+	log     *slog.Logger
+	metrics *Metrics
 }
 
 // Handle turns a review into a decision and a decision into an answer. A fault of ours is an answer too.
@@ -40,7 +48,9 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 			d = refused(d, answer.Internal(string(req.UID)))
 			resp = deny(d.Refusals)
 		}
-		resp.AuditAnnotations = audited(req, d)
+		if d.Peer == "" {
+			resp.AuditAnnotations = audited(req, d)
+		}
 		h.record(ctx, req, d, time.Since(began))
 	}()
 
@@ -56,7 +66,13 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 	if req.Operation != admissionv1.Create {
 		return admission.Allowed("")
 	}
-	d = h.webhook.Decide(ctx, Review{Pod: req.Object.Raw, Namespace: req.Namespace, Restricted: h.restricted})
+	d = h.decide(ctx, Review{Pod: req.Object.Raw, Namespace: req.Namespace, Restricted: h.restricted})
+	if h.peers != nil && d.otherGeneration {
+		var answered *admissionv1.AdmissionResponse
+		if d, answered = h.peers.Verify(ctx, req.AdmissionRequest, d); answered != nil {
+			return admission.Response{AdmissionResponse: *answered}
+		}
+	}
 	if len(d.Refusals) > 0 {
 		return deny(d.Refusals).WithWarnings(d.Warnings...)
 	}
@@ -106,9 +122,10 @@ func audited(req admission.Request, d Decision) map[string]string {
 // its name and what stands against it: sentences of ours, in which names and paths of the pod are quoted and cut short.
 // A mutating webhook comes before validation, so a pod's name can be anything of any length.
 func (h *handler) record(ctx context.Context, req admission.Request, d Decision, took time.Duration) {
-	outcome := outcomeOf(d)
-	h.metrics.count(outcome, d)
+	outcome := outcomeOf(h.kind, d)
+	h.metrics.count(h.kind, outcome, d)
 	attrs := []slog.Attr{
+		slog.String("review", h.kind),
 		slog.String("outcome", string(outcome)),
 		slog.String("uid", short(string(req.UID))),
 		slog.String("namespace", short(req.Namespace)),
@@ -127,6 +144,9 @@ func (h *handler) record(ctx context.Context, req admission.Request, d Decision,
 		}
 		attrs = append(attrs, slog.Any("reasons", reasons), slog.String("message", answer.Join(d.Refusals)))
 	}
+	if d.Peer != "" {
+		attrs = append(attrs, slog.String("peer", d.Peer))
+	}
 	if d.Fault != nil {
 		attrs = append(attrs, slog.String("fault", d.Fault.Error()))
 	}
@@ -140,11 +160,22 @@ func (h *handler) record(ctx context.Context, req admission.Request, d Decision,
 // short is more than any valid name has.
 func short(name string) string { return answer.Cut(name, 256) }
 
-// Handler serves both paths and nothing else.
-func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics) (http.Handler, error) {
+// The kinds of review.
+const (
+	kindMutate = "mutate"
+	kindVerify = "verify"
+)
+
+// Handler serves the paths and nothing else. The peers are the other replicas; nil where there are none.
+func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) (http.Handler, error) {
 	mux := http.NewServeMux()
-	for path, restricted := range map[string]bool{MutatePath: false, MutateRestrictedPath: true} {
-		h := &handler{webhook: w, restricted: restricted, log: log, metrics: metrics}
+	for path, h := range map[string]*handler{
+		MutatePath:           {kind: kindMutate, decide: w.Decide},
+		MutateRestrictedPath: {kind: kindMutate, decide: w.Decide, restricted: true},
+		VerifyPath:           {kind: kindVerify, decide: w.Verify, peers: peers},
+		PeerPath:             {kind: kindVerify, decide: w.Verify},
+	} {
+		h.log, h.metrics = log, metrics
 		served, err := admission.StandaloneWebhook(&admission.Webhook{Handler: h},
 			admission.StandaloneOptions{Logger: logr(log), MetricsPath: path})
 		if err != nil {

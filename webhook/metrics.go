@@ -19,15 +19,16 @@ type Metrics struct {
 func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "jupyter_user_admissions_total",
-		Help: "Reviews answered, by outcome (injected, unchanged, ignored, denied, fault), way to the identity " +
-			"(AtAdmission, AtStart, or empty) and the reason of the first refusal.",
-	}, []string{"outcome", "way", "reason"})}
+		Help: "Reviews answered, by kind of review (mutate, verify), outcome (injected, unchanged, verified, ignored, denied, fault), " +
+			"way to the identity (AtAdmission, AtStart, or empty) and the reason of the first refusal.",
+	}, []string{"review", "outcome", "way", "reason"})}
 	if err := registry.Register(m.admissions); err != nil {
 		return nil, err
 	}
 	// The series that a dashboard draws are there from the start.
 	for _, way := range []config.Way{config.WayAtAdmission, config.WayAtStart} {
-		m.admissions.WithLabelValues(string(outcomeInjected), string(way), "")
+		m.admissions.WithLabelValues(kindMutate, string(outcomeInjected), string(way), "")
+		m.admissions.WithLabelValues(kindVerify, string(outcomeVerified), string(way), "")
 	}
 	return m, nil
 }
@@ -38,12 +39,13 @@ type outcome string
 const (
 	outcomeInjected  outcome = "injected"
 	outcomeUnchanged outcome = "unchanged"
+	outcomeVerified  outcome = "verified"
 	outcomeIgnored   outcome = "ignored"
 	outcomeDenied    outcome = "denied"
 	outcomeFault     outcome = "fault"
 )
 
-func outcomeOf(d Decision) outcome {
+func outcomeOf(kind string, d Decision) outcome {
 	switch {
 	case len(d.Refusals) > 0 && d.Refusals[0].Code >= http.StatusInternalServerError:
 		return outcomeFault
@@ -51,18 +53,20 @@ func outcomeOf(d Decision) outcome {
 		return outcomeDenied
 	case !d.Claimed:
 		return outcomeIgnored
+	case kind == kindVerify:
+		return outcomeVerified
 	case len(d.Operations) == 0:
 		return outcomeUnchanged
 	}
 	return outcomeInjected
 }
 
-func (m *Metrics) count(o outcome, d Decision) {
+func (m *Metrics) count(kind string, o outcome, d Decision) {
 	reason := ""
 	if len(d.Refusals) > 0 {
 		reason = string(d.Refusals[0].Reason)
 	}
-	m.admissions.WithLabelValues(string(o), string(d.Way), reason).Inc()
+	m.admissions.WithLabelValues(kind, string(o), string(d.Way), reason).Inc()
 }
 
 // logr is the logger for controller-runtime, which logs what never becomes an admission: reviews that cannot be read.

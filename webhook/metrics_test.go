@@ -28,14 +28,16 @@ func TestAdmissionsAreCounted(t *testing.T) {
 	e.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
 	e.post(t, "/mutate/restricted", review(notebook))
 	e.post(t, "/mutate", "")
-	assert.Equal(t, `# HELP jupyter_user_admissions_total Reviews answered, by outcome (injected, unchanged, ignored, denied, fault), way to the identity (AtAdmission, AtStart, or empty) and the reason of the first refusal.
+	assert.Equal(t, `# HELP jupyter_user_admissions_total Reviews answered, by kind of review (mutate, verify), outcome (injected, unchanged, verified, ignored, denied, fault), way to the identity (AtAdmission, AtStart, or empty) and the reason of the first refusal.
 # TYPE jupyter_user_admissions_total counter
-jupyter_user_admissions_total{outcome="denied",reason="NameReserved",way=""} 1
-jupyter_user_admissions_total{outcome="denied",reason="NotAReview",way=""} 1
-jupyter_user_admissions_total{outcome="denied",reason="RestrictedNeedsIdentity",way="AtStart"} 1
-jupyter_user_admissions_total{outcome="ignored",reason="",way=""} 1
-jupyter_user_admissions_total{outcome="injected",reason="",way="AtAdmission"} 0
-jupyter_user_admissions_total{outcome="injected",reason="",way="AtStart"} 2
+jupyter_user_admissions_total{outcome="denied",reason="NameReserved",review="mutate",way=""} 1
+jupyter_user_admissions_total{outcome="denied",reason="NotAReview",review="mutate",way=""} 1
+jupyter_user_admissions_total{outcome="denied",reason="RestrictedNeedsIdentity",review="mutate",way="AtStart"} 1
+jupyter_user_admissions_total{outcome="ignored",reason="",review="mutate",way=""} 1
+jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="AtAdmission"} 0
+jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="AtStart"} 2
+jupyter_user_admissions_total{outcome="verified",reason="",review="verify",way="AtAdmission"} 0
+jupyter_user_admissions_total{outcome="verified",reason="",review="verify",way="AtStart"} 0
 `, e.metrics(t))
 }
 
@@ -57,8 +59,8 @@ func TestFaultsAreCountedApartFromRefusals(t *testing.T) {
 	}))
 	e.post(t, "/mutate", review(notebook))
 	e.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"panics"}`, oneContainer)))
-	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{outcome="fault",reason="IdentitySilent",way=""} 1`)
-	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{outcome="fault",reason="InternalError",way=""} 1`)
+	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{outcome="fault",reason="IdentitySilent",review="mutate",way=""} 1`)
+	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{outcome="fault",reason="InternalError",review="mutate",way=""} 1`)
 	assert.NotContains(t, e.metrics(t), "denied\"")
 }
 
@@ -72,6 +74,7 @@ func TestNobodyCanGrowTheMetrics(t *testing.T) {
 			body = strings.ReplaceAll(body, `"qiang"`, fmt.Sprintf(`"requester%d"`, i))
 			e.post(t, "/mutate", body)
 			e.post(t, "/mutate", review(pod(fmt.Sprintf(`,"labels":{"jupyter-user":"Bad%d"}`, i), oneContainer)))
+			e.post(t, "/verify", review(pod(fmt.Sprintf(`,"annotations":{"jupyter-user.io/config":"%d"}`, i), oneContainer)))
 			e.post(t, "/mutate", reviewOf("CREATE", "", fmt.Sprintf(`{"group":"g%d","version":"v1","kind":"K%d"}`, i, i), "{}"))
 		}
 	}

@@ -56,7 +56,7 @@ func TestNothingToDo(t *testing.T) {
 		"an unlabelled Pod of the future": review(`{"apiVersion":"v1","kind":"Pod","metadata":{},"spec":{"containers":[{"name":"nb","image":"x",
 			"future":{"a":[1,2]}}],"future":true},"future":1e400}`),
 	} {
-		for _, path := range []string{"/mutate", "/mutate/restricted"} {
+		for _, path := range []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"} {
 			t.Run(name+" at "+path, func(t *testing.T) {
 				e := newEdge(t, nil)
 				status, r := e.post(t, path, body)

@@ -30,6 +30,7 @@ type serveOptions struct {
 	listen     string
 	httpListen string
 	certDir    string
+	peers      []string
 	drain      time.Duration
 	logLevel   string
 	logTo      io.Writer
@@ -51,6 +52,8 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.listen, "listen", ":9443", "address to serve reviews on, over TLS")
 	f.StringVar(&o.httpListen, "http-listen", ":8080", "address to serve /healthz, /readyz and /metrics on, without TLS")
 	f.StringVar(&o.certDir, "cert-dir", "/certs", "directory with tls.crt and tls.key, read anew when they change")
+	f.StringSliceVar(&o.peers, "peers", nil, "host:port of the other replicas, or of all: they are asked about a pod that "+
+		"was made by another configuration, as during a rollout")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no API "+
 		"server sends reviews here")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -80,7 +83,11 @@ func (o serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	handler, err := webhook.New(c, nil).Handler(log, counted)
+	peers, err := webhook.NewPeers(o.peers, files.GetCertificate)
+	if err != nil {
+		return fmt.Errorf("--peers: %w", err)
+	}
+	handler, err := webhook.New(c, nil).Handler(log, counted, peers)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (w *World) sourceHandler() (http.Handler, *slog.Logger, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	handler, err := webhook.New(parsed, w.share).Handler(log, metrics)
+	handler, err := webhook.New(parsed, w.share).Handler(log, metrics, nil)
 	return handler, log, err
 }
 

@@ -103,6 +103,14 @@ func (c Case) Find(context.Context, user.Name) (*identity.Identity, error) { ret
 
 // Decide runs the webhook on a pod with what is known in this case.
 func (c Case) Decide(pod []byte) webhook.Decision {
-	return webhook.New(c.Config, c).Decide(context.Background(),
-		webhook.Review{Pod: pod, Namespace: "jupyter-system", Restricted: c.Restricted})
+	return webhook.New(c.Config, c).Decide(context.Background(), c.review(pod))
+}
+
+// Verify runs the verifier on one.
+func (c Case) Verify(pod []byte) webhook.Decision {
+	return webhook.New(c.Config, c).Verify(context.Background(), c.review(pod))
+}
+
+func (c Case) review(pod []byte) webhook.Review {
+	return webhook.Review{Pod: pod, Namespace: "jupyter-system", Restricted: c.Restricted}
 }

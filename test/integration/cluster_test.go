@@ -75,7 +75,7 @@ func (c *cluster) serve(t *testing.T) {
 	log := slog.New(slog.NewJSONHandler(c.log, nil))
 	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
-	ours, err := webhook.New(config.Default(), people).Handler(log, metrics)
+	ours, err := webhook.New(config.Default(), people).Handler(log, metrics, nil)
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/", ours)

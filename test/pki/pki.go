@@ -2,6 +2,7 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -33,15 +34,41 @@ func Make(t testing.TB, valid time.Duration) Pair {
 
 // New makes a pair for 127.0.0.1 and some names, for a server or for a client of the first name.
 func New(valid time.Duration, names ...string) (Pair, error) {
+	template, err := template(valid, names)
+	if err != nil {
+		return Pair{}, err
+	}
+	template.IsCA, template.BasicConstraintsValid = true, true
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return Pair{}, err
 	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	return sign(template, key, template, key)
+}
+
+// Issue makes a pair that this one has signed, for a server that is no authority itself.
+func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
+	authority, err := tls.X509KeyPair(p.Cert, p.Key)
 	if err != nil {
 		return Pair{}, err
 	}
-	template := &x509.Certificate{
+	template, err := template(valid, names)
+	if err != nil {
+		return Pair{}, err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Pair{}, err
+	}
+	return sign(template, key, authority.Leaf, authority.PrivateKey)
+}
+
+func template(valid time.Duration, names []string) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		return nil, err
+	}
+	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: names[0]},
 		NotBefore:    time.Now().Add(-time.Hour),
@@ -50,9 +77,11 @@ func New(valid time.Duration, names ...string) (Pair, error) {
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:     names,
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:         true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	}, nil
+}
+
+func sign(template *x509.Certificate, key *ecdsa.PrivateKey, authority *x509.Certificate, by crypto.PrivateKey) (Pair, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, authority, key.Public(), by)
 	if err != nil {
 		return Pair{}, err
 	}

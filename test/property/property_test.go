@@ -81,12 +81,17 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 	require.NoError(t, err)
 	if !first.Claimed {
 		assert.Empty(t, first.Operations, "a pod that is no user's is left alone")
+		assert.False(t, c.Verify(raw).User.String() != "", "and is nobody's to the verifier")
 		return true
 	}
 	second := c.Decide(admitted)
 	assert.Empty(t, second.Refusals, "idempotent: what was admitted is not refused")
 	assert.Empty(t, second.Operations, "idempotent: nothing is left to do")
 	assert.Empty(t, second.Drift(), "whole: every enforced field is as planned")
+	assert.Empty(t, c.Verify(admitted).Refusals, "whole: the verifier lets it pass")
+	if len(first.Operations) > 0 {
+		assert.NotEmpty(t, c.Verify(raw).Refusals, "and what was not as planned does not")
+	}
 	checkLossless(t, raw, admitted)
 	// A document that is no Pod to the API server never gets here from one; from a fuzzer it does.
 	pod := &corev1.Pod{}

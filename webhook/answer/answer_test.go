@@ -45,6 +45,9 @@ func TestReasonsAreStable(t *testing.T) {
 		"DeviceForeign":           {403, answer.DeviceForeign("f", "v")},
 		"ContainerTaken":          {403, answer.ContainerTaken("f", "n")},
 		"Drifted":                 {403, answer.Drifted("f")},
+		"NotInjected":             {403, answer.NotInjected("l")},
+		"IdentityDiffers":         {403, answer.IdentityDiffers("a", "n")},
+		"GenerationUnknown":       {503, answer.GenerationUnknown("a", "g")},
 	} {
 		t.Run(reason, func(t *testing.T) {
 			assert.EqualValues(t, reason, c.a.Reason)
@@ -71,6 +74,7 @@ func TestNoSentenceIsBrokenByWhatAStrangerWrote(t *testing.T) {
 			"AnnotationInvalid": answer.AnnotationInvalid("a", evil, "on").Message,
 			"NoSuchContainer":   answer.NoSuchContainer("a", evil, []string{evil, evil}).Message,
 			"NotLinux":          answer.NotLinux(evil).Message,
+			"GenerationUnknown": answer.GenerationUnknown("a", evil).Message,
 			"MountForeign":      answer.MountForeign("f", "v", evil).Message,
 			"MountTaken":        answer.MountTaken("f", evil, "o").Message,
 			"MountNested":       answer.MountNested("f", evil, evil).Message,

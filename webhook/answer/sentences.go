@@ -188,6 +188,25 @@ func Drifted(field string) Answer {
 		"which other webhook changes it")
 }
 
+// NotInjected answers a pod that has something of a notebook's and not what the webhook gives it.
+func NotInjected(lacks string) Answer {
+	return forbidden("NotInjected", "", "the pod has something of a notebook and lacks %s: label it jupyter-user and leave the "+
+		"rest to the webhook", lacks)
+}
+
+// IdentityDiffers answers an identity on a pod that is not the one which its user has now.
+func IdentityDiffers(annotation, name string) Answer {
+	return forbidden("IdentityDiffers", annotationField(annotation), "this is not who %s is, or not any more: create the pod again, and if it stays "+
+		"so ask the admin which other webhook writes it", name)
+}
+
+// GenerationUnknown answers a pod that was made from a configuration which nobody who could be asked has.
+func GenerationUnknown(annotation, generation string) Answer {
+	return Answer{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: annotationField(annotation),
+		Message: fmt.Sprintf("no replica of the webhook that could be asked has made a pod by configuration %s: one is probably "+
+			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log", shown(generation))}
+}
+
 // annotationField is how Kubernetes writes the place of an annotation.
 func annotationField(key string) string {
 	return fmt.Sprintf("metadata.annotations[%s]", key)

@@ -1,6 +1,11 @@
 package inject
 
-import "jupyter-user.io/jupyter-user-webhook/webhook/config"
+import (
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+)
 
 // Annotations: who the pod runs as, said on the pod.
 //
@@ -36,6 +41,22 @@ var (
 	knownAnnotations = append([]string{UserAnnotation, WayAnnotation, IdentityAnnotation, ConfigAnnotation},
 		askedAnnotations...)
 )
+
+// Marked tells whether a pod has an annotation of ours or a container by the name of the init container, whoever put it
+// there.
+func Marked(pod *Pod) bool {
+	for key := range pod.Metadata.Annotations {
+		if strings.HasPrefix(key, annotationPrefix) {
+			return true
+		}
+	}
+	for _, container := range pod.containers {
+		if container.Name == handoff.Container {
+			return true
+		}
+	}
+	return false
+}
 
 type annotationsPiece struct {
 	user, identity, generation, notebook string

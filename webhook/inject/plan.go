@@ -72,6 +72,9 @@ func NewPlanner(c *config.Config) *Planner {
 	return &Planner{config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts)}
 }
 
+// Generation of the configuration, as it is written on the pods.
+func (p *Planner) Generation() string { return p.generation }
+
 // Plan says what the pod has to hold. A plan can be a refusal already: Reconcile answers it with whatever else it finds.
 func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	plan := &Plan{}

@@ -1,0 +1,177 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+)
+
+// unknownGeneration is what a replica answers that cannot tell.
+var unknownGeneration = metav1.StatusReason(answer.GenerationUnknown("", "").Reason)
+
+const (
+	// peerTime is how long the other replicas may take to answer, all of them asked at once.
+	peerTime = 500 * time.Millisecond
+	// maxPeers that are asked. There are as many replicas as the Deployment has, and those that end.
+	maxPeers = 16
+)
+
+// Peers are the other replicas of this webhook. While one configuration or release takes over from another, replicas of both
+// serve, and the API server may have a pod made by one and verified by the other. Neither can hold it against a plan that it
+// does not know, the older one least of all; so it asks the others, of which one has made the pod.
+type Peers struct {
+	addresses      []string
+	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+}
+
+// NewPeers takes host:port of the replicas, where a host may be a name that stands for all of them, as that of a headless
+// Service does. They serve with the same certificate as this one, which is how they are known.
+func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*Peers, error) {
+	for _, address := range addresses {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return nil, fmt.Errorf("the peer %q is not host:port: %w", address, err)
+		}
+	}
+	return &Peers{addresses, getCertificate}, nil
+}
+
+// Verify asks every replica at once and answers what the first says that can tell. The response is nil where none can, and the
+// decision is the given one, with what went wrong.
+func (p *Peers) Verify(ctx context.Context, req admissionv1.AdmissionRequest, d Decision) (Decision, *admissionv1.AdmissionResponse) {
+	ctx, cancel := context.WithTimeout(ctx, peerTime)
+	defer cancel()
+	resp, peer, err := p.ask(ctx, req)
+	if err != nil {
+		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
+		return d, nil
+	}
+	d = Decision{Claimed: true, Peer: peer}
+	if !resp.Allowed && resp.Result != nil {
+		d.Refusals = []answer.Answer{{
+			Code: resp.Result.Code, Reason: answer.Reason(resp.Result.Reason), Message: resp.Result.Message,
+		}}
+	}
+	return d, resp
+}
+
+type peerAnswer struct {
+	resp *admissionv1.AdmissionResponse
+	peer string
+	err  error
+}
+
+func (p *Peers) ask(ctx context.Context, req admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
+	review := admissionv1.AdmissionReview{Request: &req}
+	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
+	body, err := json.Marshal(review)
+	if err != nil {
+		return nil, "", err
+	}
+	client, err := p.client()
+	if err != nil {
+		return nil, "", err
+	}
+	addresses, err := p.resolve(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(addresses) == 0 {
+		return nil, "", errors.New("there is none to ask (--peers)")
+	}
+	answers := make(chan peerAnswer, len(addresses))
+	for _, address := range addresses {
+		go func() {
+			resp, err := askOne(ctx, client, address, body)
+			answers <- peerAnswer{resp, address, err}
+		}()
+	}
+	var failures []error
+	for range addresses {
+		a := <-answers
+		if a.err == nil {
+			return a.resp, a.peer, nil
+		}
+		failures = append(failures, a.err)
+	}
+	return nil, "", errors.Join(failures...)
+}
+
+// resolve finds all replicas.
+func (p *Peers) resolve(ctx context.Context) (found []string, err error) {
+	for _, address := range p.addresses {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		hosts, err := net.DefaultResolver.LookupHost(ctx, host)
+		if err != nil {
+			return nil, err
+		}
+		for _, host := range hosts {
+			found = append(found, net.JoinHostPort(host, port))
+		}
+	}
+	return found[:min(len(found), maxPeers)], nil
+}
+
+// client trusts the certificate that this replica serves with, and nothing else. It keeps no connection: the others are asked
+// while they are being replaced.
+func (p *Peers) client() (*http.Client, error) {
+	own, err := p.getCertificate(nil)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(own.Certificate[0])
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	trusted := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	switch {
+	case len(leaf.DNSNames) > 0:
+		trusted.ServerName = leaf.DNSNames[0]
+	case len(leaf.IPAddresses) > 0:
+		trusted.ServerName = leaf.IPAddresses[0].String()
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: trusted, DisableKeepAlives: true}}, nil
+}
+
+// askOne answers an error where this replica cannot tell either.
+func askOne(ctx context.Context, client *http.Client, address string, body []byte) (*admissionv1.AdmissionResponse, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+address+PeerPath, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	got, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer got.Body.Close() //nolint:errcheck // it is only read
+	review := admissionv1.AdmissionReview{}
+	if err := json.NewDecoder(io.LimitReader(got.Body, maxBody)).Decode(&review); err != nil {
+		return nil, fmt.Errorf("%s answered %s: %w", address, got.Status, err)
+	}
+	switch resp := review.Response; {
+	case resp == nil:
+		return nil, fmt.Errorf("%s answered %s without a response", address, got.Status)
+	case !resp.Allowed && resp.Result != nil && resp.Result.Reason == unknownGeneration:
+		return nil, fmt.Errorf("%s does not know the configuration either", address)
+	default:
+		return resp, nil
+	}
+}

@@ -1,0 +1,189 @@
+package webhook_test
+
+import (
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// replicas of one webhook, which serve with one certificate.
+type replicas struct{ certificate *tls.Certificate }
+
+func newReplicas(t *testing.T) replicas {
+	t.Helper()
+	pair, err := pki.Make(t, time.Hour).Issue(time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
+	require.NoError(t, err)
+	return replicas{pair.TLS(t)}
+}
+
+func (r replicas) current(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.certificate, nil }
+
+// configured makes a replica that probes at another rate than others, and so makes pods by a configuration of its own.
+func (r replicas) configured(t *testing.T, periodSeconds string, identities webhook.Identities, peers ...string) *edge {
+	t.Helper()
+	c, err := config.Parse([]byte("apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n" +
+		"notebook: {probes: {startup: {periodSeconds: " + periodSeconds + "}}}\n"))
+	require.NoError(t, err)
+	others, err := webhook.NewPeers(peers, r.current)
+	require.NoError(t, err)
+	e := &edge{log: &journal.Journal{}, registry: prometheus.NewRegistry()}
+	metrics, err := webhook.NewMetrics(e.registry)
+	require.NoError(t, err)
+	e.Handler, err = webhook.New(c, identities).Handler(slog.New(slog.NewJSONHandler(e.log, nil)), metrics, others)
+	require.NoError(t, err)
+	return e
+}
+
+// listen serves a handler as a replica does, and answers its address.
+func (r replicas) listen(t *testing.T, handler http.Handler) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.TLS = &tls.Config{GetCertificate: r.current} //nolint:gosec // for a test
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas: in both directions of a rollout, and what the other says is the answer.
+func TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas(t *testing.T) {
+	all := newReplicas(t)
+	ignorant := all.listen(t, all.configured(t, "1", nil))
+	maker := all.configured(t, "2", nil)
+	e := all.configured(t, "3", nil, ignorant, all.listen(t, maker))
+	made := maker.made(t, notebook)
+
+	_, r := e.post(t, "/verify", review(made))
+	assert.True(t, r.Response.Allowed, r.Response.Status.Message)
+	assert.Equal(t, uid, r.Response.UID)
+	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "way": "AtStart"}, r.Response.AuditAnnotations)
+	lines := e.log.Lines(t, "admission")
+	require.Len(t, lines, 1)
+	assert.Equal(t, "verified", lines[0]["outcome"])
+	assert.Contains(t, lines[0]["peer"], "127.0.0.1:")
+
+	_, r = e.post(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
+	assert.False(t, r.Response.Allowed)
+	assert.Equal(t, 403, r.Response.Status.Code)
+	assert.Equal(t, "Drifted", r.Response.Status.Reason)
+	assert.Equal(t, "spec.initContainers[0].args", r.Response.Status.Details.Causes[0].Field)
+	assert.Contains(t, e.metrics(t), `{outcome="denied",reason="Drifted",review="verify",way=""} 1`)
+}
+
+// TestAFaultOfTheOtherIsItsAnswer: who has made the pod and cannot tell is not taken for one that has not made it.
+func TestAFaultOfTheOtherIsItsAnswer(t *testing.T) {
+	all := newReplicas(t)
+	made := all.configured(t, "2", nil).made(t, notebook)
+	e := all.configured(t, "3", nil, all.listen(t, all.configured(t, "2", found(silent))))
+	_, r := e.post(t, "/verify", review(made))
+	assert.Equal(t, 503, r.Response.Status.Code)
+	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
+}
+
+// TestNobodyCanTell: the pod is refused as something that may be tried again, in time, and the log says why.
+func TestNobodyCanTell(t *testing.T) {
+	all, strangers := newReplicas(t), newReplicas(t)
+	maker := all.configured(t, "2", nil)
+	made := maker.made(t, notebook)
+	for name, c := range map[string]struct {
+		peers []string
+		why   string
+	}{
+		"no others":         {nil, "there is none to ask (--peers)"},
+		"others like this":  {[]string{all.listen(t, all.configured(t, "3", nil))}, "does not know the configuration either"},
+		"one that is gone":  {[]string{"127.0.0.1:1"}, "connection refused"},
+		"one that hangs":    {[]string{all.listen(t, hanging())}, "deadline exceeded"},
+		"another release":   {[]string{all.listen(t, http.NotFoundHandler())}, "404 Not Found"},
+		"an empty answer":   {[]string{all.listen(t, saying("{}"))}, "without a response"},
+		"a stranger":        {[]string{strangers.listen(t, strangers.configured(t, "2", nil))}, "certificate"},
+		"one without a TLS": {[]string{plain(t, maker)}, "HTTP response to HTTPS client"},
+		"no such host":      {[]string{"nobody.invalid:9443"}, "nobody.invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := all.configured(t, "3", nil, c.peers...)
+			_, r := e.post(t, "/verify", review(made))
+			assert.False(t, r.Response.Allowed)
+			assert.Equal(t, 503, r.Response.Status.Code)
+			assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
+			assert.Contains(t, r.Response.Status.Message, "try again")
+			lines := e.log.Lines(t, "admission")
+			require.Len(t, lines, 1)
+			assert.Equal(t, "fault", lines[0]["outcome"])
+			assert.Contains(t, lines[0]["fault"], c.why)
+		})
+	}
+}
+
+// hanging takes a question and never answers. That the client has gone is noticed once the question is read.
+func hanging() http.Handler {
+	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	})
+}
+
+func saying(body string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
+}
+
+func plain(t *testing.T, handler http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// TestPeersDoNotPassAQuestionOn: two replicas that know nothing and each other ask once.
+func TestPeersDoNotPassAQuestionOn(t *testing.T) {
+	all := newReplicas(t)
+	made := all.configured(t, "2", nil).made(t, notebook)
+	var asked atomic.Int32
+	var handlers [2]atomic.Pointer[edge]
+	var addresses []string
+	for i := range handlers {
+		addresses = append(addresses, all.listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			handlers[i].Load().ServeHTTP(w, r)
+		})))
+	}
+	for i := range handlers {
+		handlers[i].Store(all.configured(t, "3", nil, addresses...))
+	}
+	_, r := handlers[0].Load().post(t, "/verify", review(made))
+	assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
+	assert.Equal(t, int32(2), asked.Load())
+}
+
+// TestOthersAreNotAskedForNothing: not about pods of one's own making, nor about what is wrong with any configuration.
+func TestOthersAreNotAskedForNothing(t *testing.T) {
+	all := newReplicas(t)
+	e := all.configured(t, "2", nil, all.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		assert.Fail(t, "asked")
+	})))
+	made := e.made(t, notebook)
+	e.post(t, "/verify", review(made))
+	e.post(t, "/verify", review(notebook))
+	e.post(t, "/verify", review(pod("", oneContainer)))
+	e.post(t, "/verify", review("[]"))
+	e.post(t, "/mutate", review(made))
+}
+
+func TestPeersAreAddresses(t *testing.T) {
+	_, err := webhook.NewPeers([]string{"replicas"}, nil)
+	assert.ErrorContains(t, err, `the peer "replicas" is not host:port`)
+}

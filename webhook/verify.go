@@ -1,0 +1,91 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// Verify holds a pod, as it is after everything that changes pods, against the plan for it. So nothing that ran after us, and
+// nobody who prepared a look-alike, gets through: each field of ours has to be as planned, and whatever else there is passes.
+//
+// The identity is not found anew but taken from the pod and held against its source, so that a user who comes to be known
+// between the two reviews of one pod is told to try again and never gets a pod of half this and half that.
+func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
+	pod, err := inject.Read(review.Pod)
+	if err != nil {
+		return refused(Decision{Claimed: true}, answer.PodUnreadable(err))
+	}
+	claimed := user.Claimed(pod.Metadata.Labels)
+	if !claimed && !inject.Marked(pod) {
+		return Decision{}
+	}
+	d := Decision{Claimed: true}
+	generation, made := pod.Metadata.Annotations[inject.ConfigAnnotation]
+	switch {
+	case !claimed:
+		return refused(d, answer.NotInjected("the label "+user.Label))
+	case !made:
+		return refused(d, answer.NotInjected("annotations of the webhook"))
+	case generation != w.planner.Generation():
+		d.otherGeneration = true
+		return refused(d, answer.GenerationUnknown(inject.ConfigAnnotation, generation))
+	}
+	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
+	if len(refusals) > 0 {
+		return refused(d, refusals...)
+	}
+	d.User = name
+	d.Identity, err = given(pod)
+	if err != nil {
+		return refused(d, answer.Drifted("metadata.annotations["+inject.IdentityAnnotation+"]"))
+	}
+	if refusal, err := w.confirm(ctx, name, d.Identity); refusal != nil {
+		d.Fault = err
+		return refused(d, *refusal)
+	}
+	return w.compare(pod, review, d)
+}
+
+// given is the identity that the pod was made with; nil where it is to find its own.
+func given(pod *inject.Pod) (*identity.Identity, error) {
+	text, ok := pod.Metadata.Annotations[inject.IdentityAnnotation]
+	if !ok {
+		return nil, nil
+	}
+	id, err := identity.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("the pod's annotation: %w", err)
+	}
+	return &id, nil
+}
+
+// confirm refuses an identity that is not the user's. The error is what went wrong behind a refusal that does not tell.
+func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.Identity) (*answer.Answer, error) {
+	now, err := w.find(ctx, name)
+	if err != nil {
+		silent := answer.IdentitySilent(name.String())
+		return &silent, err
+	}
+	if (now == nil) != (given == nil) || now != nil && now.String() != given.String() {
+		differs := answer.IdentityDiffers(inject.IdentityAnnotation, name.String())
+		return &differs, nil
+	}
+	return nil, nil
+}
+
+// compare holds the pod against the plan for whom it says it is.
+func (w *Webhook) compare(pod *inject.Pod, review Review, d Decision) Decision {
+	plan := w.planner.Plan(pod, inject.Facts{Namespace: review.Namespace, User: d.User, Identity: d.Identity})
+	outcome := inject.Reconcile(pod, plan)
+	d.Way = plan.Way
+	d.Refusals = outcome.Refusals
+	for _, field := range outcome.Drift() {
+		d.Refusals = append(d.Refusals, answer.Drifted(field))
+	}
+	return d
+}
