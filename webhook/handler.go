@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -68,10 +69,12 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 	}
 	d = h.decide(ctx, Review{Pod: req.Object.Raw, Namespace: req.Namespace, Restricted: h.restricted})
 	if h.peers != nil && d.otherGeneration {
-		var answered *admissionv1.AdmissionResponse
-		if d, answered = h.peers.Verify(ctx, req.AdmissionRequest, d); answered != nil {
+		answered, peer, err := h.peers.ask(ctx, req.AdmissionRequest)
+		if err == nil {
+			d = elsewhere(answered, peer)
 			return admission.Response{AdmissionResponse: *answered}
 		}
+		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
 	}
 	if len(d.Refusals) > 0 {
 		return deny(d.Refusals).WithWarnings(d.Warnings...)

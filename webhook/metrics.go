@@ -19,8 +19,8 @@ type Metrics struct {
 func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "jupyter_user_admissions_total",
-		Help: "Reviews answered, by kind of review (mutate, verify), outcome (injected, unchanged, verified, ignored, denied, fault), " +
-			"way to the identity (AtAdmission, AtStart, or empty) and the reason of the first refusal.",
+		Help: "Reviews answered, by kind of review (mutate, verify), outcome (injected, unchanged, verified, ignored, denied, " +
+			"fault), way to the identity (AtAdmission, AtStart, or empty) and the reason of the first refusal.",
 	}, []string{"review", "outcome", "way", "reason"})}
 	if err := registry.Register(m.admissions); err != nil {
 		return nil, err

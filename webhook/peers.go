@@ -48,32 +48,16 @@ func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tl
 	return &Peers{addresses, getCertificate}, nil
 }
 
-// Verify asks every replica at once and answers what the first says that can tell. The response is nil where none can, and the
-// decision is the given one, with what went wrong.
-func (p *Peers) Verify(ctx context.Context, req admissionv1.AdmissionRequest, d Decision) (Decision, *admissionv1.AdmissionResponse) {
-	ctx, cancel := context.WithTimeout(ctx, peerTime)
-	defer cancel()
-	resp, peer, err := p.ask(ctx, req)
-	if err != nil {
-		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
-		return d, nil
-	}
-	d = Decision{Claimed: true, Peer: peer}
-	if !resp.Allowed && resp.Result != nil {
-		d.Refusals = []answer.Answer{{
-			Code: resp.Result.Code, Reason: answer.Reason(resp.Result.Reason), Message: resp.Result.Message,
-		}}
-	}
-	return d, resp
-}
-
 type peerAnswer struct {
 	resp *admissionv1.AdmissionResponse
 	peer string
 	err  error
 }
 
+// ask asks every replica at once, and answers what the first one says that can tell, and which that is.
 func (p *Peers) ask(ctx context.Context, req admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, peerTime)
+	defer cancel()
 	review := admissionv1.AdmissionReview{Request: &req}
 	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
 	body, err := json.Marshal(review)
@@ -107,6 +91,17 @@ func (p *Peers) ask(ctx context.Context, req admissionv1.AdmissionRequest) (*adm
 		failures = append(failures, a.err)
 	}
 	return nil, "", errors.Join(failures...)
+}
+
+// elsewhere is what another replica has decided, as far as its response tells.
+func elsewhere(resp *admissionv1.AdmissionResponse, peer string) Decision {
+	d := Decision{Claimed: true, Peer: peer}
+	if !resp.Allowed && resp.Result != nil {
+		d.Refusals = []answer.Answer{{
+			Code: resp.Result.Code, Reason: answer.Reason(resp.Result.Reason), Message: resp.Result.Message,
+		}}
+	}
+	return d
 }
 
 // resolve finds all replicas.

@@ -53,7 +53,7 @@ func (r replicas) configured(t *testing.T, periodSeconds string, identities webh
 func (r replicas) listen(t *testing.T, handler http.Handler) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	server.TLS = &tls.Config{GetCertificate: r.current} //nolint:gosec // for a test
+	server.TLS = &tls.Config{GetCertificate: r.current}
 	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	server.StartTLS()
 	t.Cleanup(server.Close)

@@ -112,7 +112,7 @@ func TestServe(t *testing.T) {
 
 	status, body = p.get(t, p.http+"/metrics")
 	assert.Equal(t, 200, status)
-	assert.Contains(t, body, `jupyter_user_admissions_total{outcome="injected",reason="",way="AtStart"} 1`+"\n")
+	assert.Contains(t, body, `jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="AtStart"} 1`+"\n")
 	assert.Contains(t, body, "controller_runtime_webhook_latency_seconds", "and what controller-runtime counts")
 	assert.Contains(t, body, "go_goroutines")
 
@@ -153,7 +153,7 @@ func TestTwoServersInOneProcess(t *testing.T) {
 	second, stopSecond := serve(t)
 	first.admit(t)
 	_, body := second.get(t, second.http+"/metrics")
-	assert.Contains(t, body, `jupyter_user_admissions_total{outcome="injected",reason="",way="AtStart"} 0`+"\n", "each counts its own")
+	assert.Contains(t, body, `jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="AtStart"} 0`+"\n", "each counts its own")
 	assert.Zero(t, stopFirst())
 	assert.Zero(t, stopSecond())
 }
@@ -198,9 +198,10 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"a bad configuration":   {[]string{"--config=" + file(t, "c.yaml", "kind: x\n")}, "Error: the configuration "},
 		"a way that nobody can go": {[]string{"--config=" + file(t, "c.yaml", "apiVersion: jupyter-user.io/v1alpha1\n"+
 			"kind: WebhookConfiguration\nidentity:\n  way: AtAdmission\n")}, "Error: the configuration says identity.way: AtAdmission"},
-		"a port that is taken": {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
-		"its other port taken": {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
-		"no address":           {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
+		"a port that is taken":  {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
+		"its other port taken":  {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
+		"a peer without a port": {[]string{"--peers=replicas"}, `Error: --peers: the peer "replicas" is not host:port`},
+		"no address":            {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := command(t, "", prepare(t).args(c.args...)...)

@@ -52,11 +52,18 @@ func (d *demo) title(text string) {
 func (d *demo) start(ctx context.Context) (err error) {
 	d.say("Starting a Kubernetes control plane on loopback (the first time it is built, which takes seven minutes on two cores) …")
 	began := time.Now()
-	d.plane, err = controlplane.Start(ctx, controlplane.Options{Webhooks: []string{d.deploy}, Progress: os.Stderr})
+	policies, err := filepath.Glob(filepath.Join(d.deploy, "6*.yaml"))
 	if err != nil {
 		return err
 	}
-	d.say("  etcd and kube-apiserver are up after %.0f s; %s/*.yaml has said which pods the webhook sees.",
+	d.plane, err = controlplane.Start(ctx, controlplane.Options{
+		Webhooks: []string{d.deploy}, Policies: append([]string{filepath.Join(d.deploy, "00-namespace.yaml")}, policies...),
+		Progress: os.Stderr,
+	})
+	if err != nil {
+		return err
+	}
+	d.say("  etcd and kube-apiserver are up after %.0f s; %s/*.yaml has said which pods the webhook sees, and who may be whom.",
 		time.Since(began).Seconds(), d.deploy)
 	return nil
 }
@@ -115,10 +122,14 @@ func (d *demo) furnish(ctx context.Context) (err error) {
 	if d.carol, err = d.plane.User("carol"); err != nil {
 		return err
 	}
-	d.say("  The namespace %s has the example's PersistentVolume and claim, and carol, no admin, may create pods in it.", namespace)
+	d.say("  The namespace %s has the example's PersistentVolume and claim. carol, no admin, may create pods in it, and use\n"+
+		"  the home of qiang.guo03 (a Role as in %s/examples/one-home.yaml).", namespace, d.deploy)
 	return d.plane.Allow(ctx, namespace, d.carol, rbacv1.PolicyRule{
 		APIGroups: []string{""}, Resources: []string{"pods", "secrets"},
 		Verbs: []string{"create", "get", "list", "watch", "delete"},
+	}, rbacv1.PolicyRule{
+		APIGroups: []string{"jupyter-user.io"}, Resources: []string{"homes"}, ResourceNames: []string{"qiang.guo03"},
+		Verbs: []string{"use"},
 	})
 }
 
@@ -146,19 +157,29 @@ func (d *demo) admitted(ctx context.Context) error {
 	return nil
 }
 
-// refused is a pod that reaches for the whole share.
-func (d *demo) refused(ctx context.Context) error {
-	d.title("carol asks for the whole share beside her home:")
+// greedy is a pod that reaches for the whole share.
+func (d *demo) greedy(ctx context.Context) error {
+	d.title("carol asks for the whole share beside the home:")
 	d.say("%s", greedy)
-	cmd := d.carol.Command(ctx, "create", "-n", namespace, "-f", "-")
-	cmd.Stdin = strings.NewReader(greedy)
+	return d.refused(ctx, greedy, "create", "-n", namespace, "-f", "-")
+}
+
+// another is a pod with the name of somebody whom she may not be.
+func (d *demo) another(ctx context.Context) error {
+	typed := []string{"run", "nb2", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice"}
+	d.title("carol types another's name:  kubectl " + strings.Join(typed, " "))
+	return d.refused(ctx, "", typed...)
+}
+
+// refused shows what kubectl says.
+func (d *demo) refused(ctx context.Context, input string, arguments ...string) error {
+	cmd := d.carol.Command(ctx, arguments...)
+	cmd.Stdin = strings.NewReader(input)
 	answer, err := cmd.CombinedOutput()
 	if err == nil {
-		return errors.New("the greedy pod was admitted")
+		return fmt.Errorf("it was admitted: %s", answer)
 	}
 	d.say("%s", answer)
-	d.say("Who may be whom is left out here: the policies of deploy/6*.yaml decide it, and without them whoever may create\n" +
-		"pods can write anybody's name into the label.")
 	return ctx.Err()
 }
 

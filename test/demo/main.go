@@ -35,7 +35,7 @@ func main() {
 func run(ctx context.Context, d *demo) (err error) {
 	defer func() { err = errors.Join(err, d.end()) }()
 	for _, act := range []func(context.Context) error{
-		d.start, d.serve, d.furnish, d.admitted, d.refused, d.linger,
+		d.start, d.serve, d.furnish, d.admitted, d.greedy, d.another, d.linger,
 	} {
 		if err := act(ctx); err != nil {
 			return err

@@ -55,13 +55,20 @@ func start(t *testing.T, plugins ...string) *cluster {
 // startWith starts one with what is shipped, and whatever else is asked for.
 func startWith(t *testing.T, options controlplane.Options) *cluster {
 	t.Helper()
+	c := startUnserved(t, options)
+	c.serve(t)
+	return c
+}
+
+// startUnserved starts one whose webhooks nobody serves yet.
+func startUnserved(t *testing.T, options controlplane.Options) *cluster {
+	t.Helper()
 	options.Webhooks = []string{"../../deploy", "testdata/second-webhook.yaml"}
 	options.Policies, options.Progress = policyFiles(t), t.Output()
 	plane, err := controlplane.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
 	c := &cluster{ControlPlane: plane, log: &journal.Journal{}}
-	c.serve(t)
 	c.carol, err = plane.User("carol")
 	require.NoError(t, err)
 	return c
@@ -70,28 +77,53 @@ func startWith(t *testing.T, options controlplane.Options) *cluster {
 // serve runs the webhook as the serve command does, with a second webhook beside it.
 func (c *cluster) serve(t *testing.T) {
 	t.Helper()
-	files, err := certs.FromDirectory(c.Webhook.CertDir)
+	mux := http.NewServeMux()
+	mux.Handle("/", c.replica(t, config.Default()))
+	mux.Handle("/second", secondWebhook())
+	_, c.stop = c.listen(t, c.called(), mux)
+}
+
+// called is where the API server calls webhooks.
+func (c *cluster) called() string {
+	return net.JoinHostPort(c.Webhook.Host, strconv.Itoa(c.Webhook.Port))
+}
+
+// replica is one of the webhook, with a configuration of its own.
+func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...string) http.Handler {
+	t.Helper()
+	others, err := webhook.NewPeers(peers, c.certificate(t).GetCertificate)
 	require.NoError(t, err)
-	log := slog.New(slog.NewJSONHandler(c.log, nil))
 	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
-	ours, err := webhook.New(config.Default(), people).Handler(log, metrics, nil)
+	handler, err := webhook.New(configured, people).Handler(slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
 	require.NoError(t, err)
-	mux := http.NewServeMux()
-	mux.Handle("/", ours)
-	mux.Handle("/second", secondWebhook())
+	return handler
+}
 
-	listener, err := net.Listen("tcp", net.JoinHostPort(c.Webhook.Host, strconv.Itoa(c.Webhook.Port)))
+func (c *cluster) certificate(t *testing.T) *certs.Files {
+	t.Helper()
+	files, err := certs.FromDirectory(c.Webhook.CertDir)
 	require.NoError(t, err)
-	server := webhook.NewServer(listener, mux, webhook.ServerOptions{GetCertificate: files.GetCertificate, Log: log})
+	return files
+}
+
+// listen serves a handler as the serve command does, until it is stopped, and answers where.
+func (c *cluster) listen(t *testing.T, address string, handler http.Handler) (at string, stop func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	require.NoError(t, err)
+	server := webhook.NewServer(listener, handler, webhook.ServerOptions{
+		GetCertificate: c.certificate(t).GetCertificate, Log: slog.New(slog.NewJSONHandler(c.log, nil)),
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
-	c.stop = sync.OnceFunc(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		assert.NoError(t, <-done)
 	})
-	t.Cleanup(func() { c.stop() })
+	t.Cleanup(stop)
+	return listener.Addr().String(), stop
 }
 
 // namespace makes a namespace in which carol may run pods, and use two homes.
@@ -159,10 +191,10 @@ func assertSettled(t *testing.T, stored []byte) {
 
 // answered is one line that an admission leaves in the log.
 type answered struct {
-	Msg, Outcome, Pod, Namespace, User, Way, Requester string
-	Operations                                         int
-	DryRun                                             bool
-	Reasons                                            []string
+	Msg, Review, Outcome, Pod, Namespace, User, Way, Requester, Peer string
+	Operations                                                       int
+	DryRun                                                           bool
+	Reasons                                                          []string
 }
 
 // answers are the admissions of a namespace, in their order. An answer is logged before it is sent, so what a client has

@@ -196,8 +196,8 @@ func NotInjected(lacks string) Answer {
 
 // IdentityDiffers answers an identity on a pod that is not the one which its user has now.
 func IdentityDiffers(annotation, name string) Answer {
-	return forbidden("IdentityDiffers", annotationField(annotation), "this is not who %s is, or not any more: create the pod again, and if it stays "+
-		"so ask the admin which other webhook writes it", name)
+	return forbidden("IdentityDiffers", annotationField(annotation), "this is not who %s is, or not any more: create the "+
+		"pod again, and if it stays so ask the admin which other webhook writes it", name)
 }
 
 // GenerationUnknown answers a pod that was made from a configuration which nobody who could be asked has.

@@ -1,0 +1,139 @@
+package integration
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// TestAWebhookThatInsists has the last word before validation, on what the policies do not compare. The verifier refuses it
+// and names the field. Without the verifier each gets in, so each is known to be its work.
+func TestAWebhookThatInsists(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	c.namespace(t, "insist", "baseline")
+	insist := func(t *testing.T, does string) controlplane.Result {
+		return c.kubectl(t, "run", "nb", "-n", "insist", "--image=x", "--dry-run=server", "--labels=jupyter-user=qiang.guo03,insisting="+does)
+	}
+	fields := map[string]string{
+		"exec-probe":    "spec.containers[0].readinessProbe.exec.command",
+		"exec-hook":     "spec.containers[0].lifecycle.postStart.exec.command",
+		"floor":         "spec.initContainers[0].args",
+		"home":          "spec.containers[0].env[1]",
+		"working-dir":   "spec.containers[0].workingDir",
+		"writable-root": "spec.initContainers[0].securityContext.readOnlyRootFilesystem",
+		"scratch-size":  "spec.volumes[2].emptyDir.sizeLimit",
+	}
+	for does, field := range fields {
+		t.Run(does, func(t *testing.T) {
+			result := insist(t, does)
+			assert.Equal(t, 1, result.ExitCode, result.Stdout)
+			assert.Contains(t, result.Stderr, "Error from server (Drifted): ")
+			assert.Contains(t, result.Stderr, `admission webhook "verified-pods.jupyter-user.io" denied the request: `+field+
+				": this is not what the webhook put there")
+		})
+	}
+	t.Run("what it may do", func(t *testing.T) {
+		result := insist(t, "defaults-once")
+		assert.Zero(t, result.ExitCode, result.Stderr)
+	})
+	t.Run("without the verifier", func(t *testing.T) {
+		admin, err := kubernetes.NewForConfig(c.Admin.Config)
+		require.NoError(t, err)
+		require.NoError(t, admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(t.Context(), "jupyter-user-webhook",
+			metav1.DeleteOptions{}))
+		for does := range fields {
+			require.EventuallyWithT(t, func(a *assert.CollectT) {
+				assert.Zero(a, insist(t, does).ExitCode, does)
+			}, wait, wait/100)
+		}
+	})
+}
+
+// TestTheVerifierIsAskedOnlyAboutNotebooks: about pods that have nothing of one the API server does not even call.
+func TestTheVerifierIsAskedOnlyAboutNotebooks(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	c.namespace(t, "quiet", "baseline")
+	share := mayUse()
+	share.Resources = []string{"shares"}
+	require.NoError(t, c.Allow(t.Context(), "quiet", c.carol, share))
+	c.run(t, "quiet", "plain")
+	c.run(t, "quiet", "labelled", "--labels=app=x")
+	const backup = "{apiVersion: v1, kind: Pod, metadata: {name: backup}, spec: {containers: [{name: b, image: x}], " +
+		"volumes: [{name: share, persistentVolumeClaim: {claimName: hpc-shared-pvc}}]}}"
+	made := c.create(t, "quiet", backup)
+	require.Zero(t, made.ExitCode, made.Stderr)
+	assert.Empty(t, c.answers(t, "quiet"))
+}
+
+// TestARolloutOfAConfiguration: while replicas of two configurations serve side by side, the API server has pods made by the one
+// and verified by the other, either way round. None is lost.
+func TestARolloutOfAConfiguration(t *testing.T) {
+	t.Parallel()
+	c := startUnserved(t, controlplane.Options{})
+	front := &crossed{}
+	c.listen(t, c.called(), front)
+	c.namespace(t, "rollout", "baseline")
+	before, after := config.Default(), config.Default()
+	after.Notebook.Probes.Startup.PeriodSeconds++
+	run := func(t *testing.T, made int) controlplane.Result {
+		front.made = made
+		return c.kubectl(t, "run", "nb", "-n", "rollout", "--image=x", "--labels=jupyter-user=alice", "--dry-run=server", "-o", "yaml")
+	}
+
+	t.Run("replicas that know of each other", func(t *testing.T) {
+		var addresses []string
+		for i := range front.replicas {
+			address, _ := c.listen(t, "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				front.replicas[i].ServeHTTP(w, r)
+			}))
+			addresses = append(addresses, address)
+		}
+		front.replicas = [2]http.Handler{c.replica(t, before, addresses...), c.replica(t, after, addresses...)}
+		for made, by := range []*config.Config{before, after} {
+			result := run(t, made)
+			require.Zero(t, result.ExitCode, result.Stderr)
+			assert.Contains(t, result.Stdout, "jupyter-user.io/config: "+by.Generation()+"\n")
+		}
+		helped := 0
+		for _, a := range c.answers(t, "rollout") {
+			if a.Peer != "" {
+				helped++
+			}
+		}
+		assert.Equal(t, 2, helped, "either by the other")
+	})
+	t.Run("replicas that do not", func(t *testing.T) {
+		front.replicas = [2]http.Handler{c.replica(t, before), c.replica(t, after)}
+		for made, by := range []*config.Config{before, after} {
+			result := run(t, made)
+			assert.Equal(t, 1, result.ExitCode)
+			assert.Contains(t, result.Stderr, "Error from server (GenerationUnknown): ")
+			assert.Contains(t, result.Stderr, "has made a pod by configuration "+by.Generation())
+			assert.Contains(t, result.Stderr, "try again")
+		}
+	})
+}
+
+// crossed has every pod made by one replica and verified by the other.
+type crossed struct {
+	replicas [2]http.Handler
+	made     int
+}
+
+func (x *crossed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	by := x.made
+	if r.URL.Path == webhook.VerifyPath {
+		by = 1 - by
+	}
+	x.replicas[by].ServeHTTP(w, r)
+}
