@@ -1,0 +1,218 @@
+package share_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/share"
+)
+
+const (
+	// silence is how long the share hangs.
+	silence = 30 * time.Second
+	callers = 32
+)
+
+// TestTheShareHangs is on a real file system of the kernel's that does not answer, under load: every review is answered within a
+// second, no more threads are stuck than may be, and all is well when it comes back.
+//
+// The file system is FUSE, which hangs as NFS does: the system call is in the kernel, and nothing ends it. It is mounted in
+// a mount namespace of the test's own, so that nobody else can touch it and it goes with the last process.
+func TestTheShareHangs(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a file system that hangs")
+	}
+	if file, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
+		t.Skipf("this system cannot mount a file system that hangs: %v", err)
+	} else {
+		require.NoError(t, file.Close())
+	}
+	const inside = "SHARE_HANGS_INSIDE"
+	if os.Getenv(inside) != "" {
+		hang(t)
+		return
+	}
+	t.Parallel()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	program := exec.Command(self, "-test.run=^TestTheShareHangs$", "-test.v")
+	program.Env = append(os.Environ(), inside+"=1")
+	program.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	said, err := program.CombinedOutput()
+	t.Logf("%s", said)
+	require.NoError(t, err)
+}
+
+func hang(t *testing.T) {
+	root := &homes{}
+	root.answers()
+	mounted := t.TempDir()
+	server, err := fs.Mount(mounted, &top{homes: root}, &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "homes"}})
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, server.Unmount()) }()
+	source, err := share.New(t.Context(), share.Options{
+		Homes: filepath.Join(mounted, "home"), Wait: 500 * time.Millisecond, Fresh: time.Second, FreshMissing: time.Second,
+		Stale: time.Minute, Registry: prometheus.NewRegistry(),
+	})
+	require.NoError(t, err)
+	load := &load{webhook: webhook.New(config.Default(), source)}
+	quiet := load.run(t, time.Second)
+	require.Zero(t, quiet.refused)
+	threads, goroutines := threadsOf(t), runtime.NumGoroutine()
+
+	letGo := root.hangs()
+	hung := load.run(t, silence)
+	t.Logf("while it hangs: %+v, threads %d, before %d, goroutines %d, before %d", hung, threadsOf(t), threads, runtime.NumGoroutine(),
+		goroutines)
+	assert.Less(t, hung.slowest, time.Second)
+	assert.Positive(t, hung.admitted, "who was known goes on to be")
+	assert.Positive(t, hung.refused, "who was not is refused")
+	// The file system is served by this process, which has as many goroutines for what it does not answer.
+	const stuck = 32
+	assert.Less(t, threadsOf(t), threads+stuck+callers, "32 system calls are stuck at most")
+	assert.LessOrEqual(t, runtime.NumGoroutine(), goroutines+2*stuck+2)
+
+	letGo()
+	require.Eventually(t, func() bool { return load.run(t, 100*time.Millisecond).refused == 0 }, 20*time.Second, time.Millisecond)
+	t.Logf("before: %+v, after: %+v", quiet, load.run(t, time.Second))
+}
+
+// load reviews pods of people who come again, and of people who come for the first time.
+type load struct {
+	webhook *webhook.Webhook
+	fresh   atomic.Int64
+}
+
+type figures struct {
+	admitted, refused int64
+	slowest           time.Duration
+}
+
+func (l *load) run(t *testing.T, how time.Duration) figures {
+	t.Helper()
+	var admitted, refused, slowest atomic.Int64
+	ctx, cancel := context.WithTimeout(t.Context(), how)
+	defer cancel()
+	var working sync.WaitGroup
+	for i := range callers {
+		working.Go(func() {
+			// A pace, as people have: who is refused at once does not try again at once.
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for n := 0; ctx.Err() == nil; n++ {
+				name := fmt.Sprintf("user%d", i)
+				if n%10 == 9 {
+					name = fmt.Sprintf("new%d", l.fresh.Add(1))
+				}
+				began := time.Now()
+				d := l.webhook.Decide(context.Background(), webhook.Review{Pod: podOf(name), Namespace: "x"})
+				took := int64(time.Since(began))
+				for last := slowest.Load(); took > last && !slowest.CompareAndSwap(last, took); last = slowest.Load() {
+				}
+				if len(d.Refusals) > 0 {
+					refused.Add(1)
+					assert.Equal(t, int32(503), d.Refusals[0].Code)
+				} else {
+					admitted.Add(1)
+					assert.Equal(t, config.WayAtAdmission, d.Way)
+				}
+				<-tick.C
+			}
+		})
+	}
+	working.Wait()
+	return figures{admitted.Load(), refused.Load(), time.Duration(slowest.Load())}
+}
+
+func podOf(name string) []byte {
+	return []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"jupyter-user":"` + name + `"}},"spec":{"containers":[{"name":"nb"}]}}`)
+}
+
+func threadsOf(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(status), "Threads:\t")
+	require.True(t, found)
+	line, _, _ := strings.Cut(rest, "\n")
+	threads, err := strconv.Atoi(line)
+	require.NoError(t, err)
+	return threads
+}
+
+// top is where the share is mounted, homes the directory in it, and home one of these: everybody has one.
+type (
+	top struct {
+		fs.Inode
+		homes *homes
+	}
+	homes struct {
+		fs.Inode
+		gate atomic.Pointer[chan struct{}]
+	}
+	home struct {
+		fs.Inode
+		of *homes
+	}
+)
+
+const owner = 5001
+
+func (h *homes) answers() {
+	open := make(chan struct{})
+	close(open)
+	h.gate.Store(&open)
+}
+
+// hangs makes every question wait from now on, until it is let go.
+func (h *homes) hangs() (letGo func()) {
+	shut := make(chan struct{})
+	h.gate.Store(&shut)
+	return func() { close(shut) }
+}
+
+func (h *homes) wait() { <-*h.gate.Load() }
+
+func (d *top) Lookup(ctx context.Context, name string, _ *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if name != "home" {
+		return nil, syscall.ENOENT
+	}
+	return d.NewInode(ctx, d.homes, fs.StableAttr{Mode: syscall.S_IFDIR, Ino: 2}), 0
+}
+
+func (h *homes) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	h.wait()
+	out.Mode = 0o755
+	return 0
+}
+
+func (h *homes) Lookup(ctx context.Context, _ string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	h.wait()
+	out.Mode, out.Uid, out.Gid = 0o700, owner, owner
+	return h.NewInode(ctx, &home{of: h}, fs.StableAttr{Mode: syscall.S_IFDIR}), 0
+}
+
+func (h *home) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	h.of.wait()
+	out.Mode, out.Uid, out.Gid = 0o700, owner, owner
+	return 0
+}

@@ -1,0 +1,279 @@
+package share
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+func named(t *testing.T, text string) user.Name {
+	t.Helper()
+	name, fault := user.Parse("", text, config.Default().User)
+	require.Nil(t, fault)
+	return name
+}
+
+// folder is a share with the homes of alice and bob, who are whoever runs the test.
+func folder(t *testing.T) string {
+	t.Helper()
+	homes := filepath.Join(t.TempDir(), "home")
+	for _, name := range []string{"alice", "bob"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(homes, name), 0o700))
+	}
+	return homes
+}
+
+// clock is the source's, and moved by the test.
+type clock struct{ offset atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+
+func (c *clock) pass(d time.Duration) { c.offset.Add(int64(d)) }
+
+func open(t *testing.T, homes string) (*Source, *clock) {
+	t.Helper()
+	s, err := New(t.Context(), Options{
+		Homes: homes, Wait: 10 * time.Second, Fresh: 30 * time.Second, FreshMissing: 2 * time.Second, Stale: 10 * time.Minute,
+		Registry: prometheus.NewRegistry(),
+	})
+	require.NoError(t, err)
+	c := &clock{}
+	s.now = c.now
+	return s, c
+}
+
+// results are how often each was counted that was.
+func (s *Source) counted() map[string]int {
+	counted := map[string]int{}
+	for _, r := range []result{found, missing, remembered, stale, silent} {
+		if n := testutil.ToFloat64(s.metrics.results.WithLabelValues(string(r))); n > 0 {
+			counted[string(r)] = int(n)
+		}
+	}
+	return counted
+}
+
+func TestTheOwnerOfTheHome(t *testing.T) {
+	homes := folder(t)
+	require.NoError(t, os.Symlink("alice", filepath.Join(homes, "link")))
+	require.NoError(t, os.WriteFile(filepath.Join(homes, "file"), nil, 0o600))
+	s, _ := open(t, homes)
+	id, err := s.Find(t.Context(), named(t, "alice"))
+	require.NoError(t, err)
+	assert.Equal(t, &identity.Identity{UID: int64(os.Getuid()), GID: int64(os.Getgid())}, id)
+	for _, name := range []string{"nobody-here", "link", "file"} {
+		id, err := s.Find(t.Context(), named(t, name))
+		require.NoError(t, err, name)
+		assert.Nil(t, id, "%s is nobody's home", name)
+	}
+}
+
+// TestAShareThatIsGone is no share without homes: a volume that fell off must not make everybody unknown.
+func TestAShareThatIsGone(t *testing.T) {
+	homes := folder(t)
+	s, clock := open(t, homes)
+	require.NoError(t, os.Rename(homes, homes+"-elsewhere"))
+	_, err := s.Find(t.Context(), named(t, "alice"))
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, os.Rename(homes+"-elsewhere", homes))
+	id, err := s.Find(t.Context(), named(t, "alice"))
+	require.NoError(t, err)
+	require.NotNil(t, id)
+	require.NoError(t, os.Rename(homes, homes+"-elsewhere"))
+	clock.pass(time.Minute)
+	again, err := s.Find(t.Context(), named(t, "alice"))
+	require.NoError(t, err)
+	assert.Equal(t, id, again, "the last good answer")
+}
+
+func TestAWrongPathIsToldAtStart(t *testing.T) {
+	for name, path := range map[string]string{"nothing": "/nowhere/home", "a file": "/proc/self/status"} {
+		_, err := New(t.Context(), Options{Homes: path, Wait: time.Second, Registry: prometheus.NewRegistry()})
+		assert.ErrorContains(t, err, "the directory of the homes: ", name)
+		assert.ErrorContains(t, err, path, name)
+	}
+}
+
+func TestAnAnswerIsRememberedForAWhile(t *testing.T) {
+	homes := folder(t)
+	s, clock := open(t, homes)
+	alice, nobody := named(t, "alice"), named(t, "nobody-yet")
+	find := func(name user.Name) *identity.Identity {
+		id, err := s.Find(t.Context(), name)
+		require.NoError(t, err)
+		return id
+	}
+	require.NotNil(t, find(alice))
+	require.Nil(t, find(nobody))
+	require.NoError(t, os.Remove(filepath.Join(homes, "alice")))
+	require.NoError(t, os.Mkdir(filepath.Join(homes, "nobody-yet"), 0o700))
+	assert.NotNil(t, find(alice), "not looked at again yet")
+	assert.Nil(t, find(nobody))
+
+	clock.pass(3 * time.Second)
+	assert.NotNil(t, find(alice), "an owner is remembered for longer than that there is no home")
+	assert.NotNil(t, find(nobody))
+
+	clock.pass(30 * time.Second)
+	assert.Nil(t, find(alice), "and is not the last good answer: the share has answered")
+	assert.Equal(t, map[string]int{"found": 2, "missing": 2, "remembered": 3}, s.counted())
+}
+
+// TestFindAnew is asked by the verifier, where another replica says otherwise than what is remembered here.
+func TestFindAnew(t *testing.T) {
+	homes := folder(t)
+	s, _ := open(t, homes)
+	bob := named(t, "bob")
+	require.NoError(t, os.Remove(filepath.Join(homes, "bob")))
+	id, err := s.Find(t.Context(), bob)
+	require.NoError(t, err)
+	require.Nil(t, id)
+	require.NoError(t, os.Mkdir(filepath.Join(homes, "bob"), 0o700))
+	id, err = s.FindAnew(t.Context(), bob)
+	require.NoError(t, err)
+	require.NotNil(t, id)
+	again, err := s.Find(t.Context(), bob)
+	require.NoError(t, err)
+	assert.Equal(t, id, again, "and is remembered instead")
+}
+
+// stuck makes each system call wait until it is let go.
+func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
+	calls, gate := &atomic.Int32{}, make(chan struct{})
+	s.lstat = func(path string) (fs.FileInfo, error) {
+		calls.Add(1)
+		<-gate
+		return os.Lstat(path)
+	}
+	return calls, func() { close(gate) }
+}
+
+// TestOnePersonIsLookedUpOnce however many ask.
+func TestOnePersonIsLookedUpOnce(t *testing.T) {
+	s, _ := open(t, folder(t))
+	s.Wait = 20 * time.Second
+	calls, letGo := stuck(s)
+	answers := make(chan *identity.Identity)
+	for range 64 {
+		go func() {
+			id, err := s.Find(t.Context(), named(t, "alice"))
+			assert.NoError(t, err)
+			answers <- id
+		}()
+	}
+	require.Eventually(t, func() bool { return calls.Load() == 1 }, 10*time.Second, time.Millisecond)
+	letGo()
+	for range 64 {
+		assert.NotNil(t, <-answers)
+	}
+	assert.LessOrEqual(t, calls.Load(), int32(2), "those who asked first, and perhaps one who came when that was done")
+}
+
+// TestASilentShare: nobody waits for long, not more than some questions are out, what was known goes on to count, and all is well
+// when the share comes back.
+func TestASilentShare(t *testing.T) {
+	homes := folder(t)
+	s, clock := open(t, homes)
+	alice, bob := named(t, "alice"), named(t, "bob")
+	known, err := s.Find(t.Context(), alice)
+	require.NoError(t, err)
+	calls, letGo := stuck(s)
+	s.Wait = 20 * time.Millisecond
+	clock.pass(time.Minute)
+
+	for i := range 3 {
+		id, err := s.Find(t.Context(), alice)
+		require.NoError(t, err)
+		assert.Equal(t, known, id, "the last good answer")
+		clock.pass(time.Second)
+		assert.Equal(t, int32(1), calls.Load(), "question %d does not ask again what is out", i)
+	}
+	for i := range 2 * maxLookups {
+		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
+		assert.ErrorIs(t, err, errSilent)
+	}
+	assert.Equal(t, int32(maxLookups), calls.Load(), "no more system calls than that are out")
+	_, err = s.Find(t.Context(), bob)
+	assert.EqualError(t, err, "the share does not answer: 32 questions are out, and no more are asked")
+	_, err = s.Find(t.Context(), named(t, "user0"))
+	assert.ErrorContains(t, err, "the share does not answer, for ")
+
+	clock.pass(10 * time.Minute)
+	_, err = s.Find(t.Context(), alice)
+	assert.ErrorIs(t, err, errSilent, "for a while, and no longer")
+	assert.Equal(t, map[string]int{"found": 1, "stale": 3, "silent": 2*maxLookups + 3}, s.counted())
+
+	letGo()
+	require.Eventually(t, func() bool { return s.unanswered() == 0 }, 10*time.Second, time.Millisecond)
+	for _, name := range []user.Name{alice, bob} {
+		id, err := s.Find(t.Context(), name)
+		require.NoError(t, err)
+		assert.NotNil(t, id)
+	}
+}
+
+// TestTheCallersDeadlineCounts where it is shorter.
+func TestTheCallersDeadlineCounts(t *testing.T) {
+	s, _ := open(t, folder(t))
+	s.Wait = time.Hour
+	_, letGo := stuck(s)
+	defer letGo()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Find(ctx, named(t, "alice"))
+	assert.ErrorIs(t, err, errSilent)
+}
+
+// TestAFaultIsNoAnswer: what is wrong with the share is not remembered, and hides nobody's home.
+func TestAFaultIsNoAnswer(t *testing.T) {
+	for _, fault := range []error{syscall.ESTALE, syscall.EACCES, syscall.EIO, syscall.ENOTCONN} {
+		s, _ := open(t, folder(t))
+		lstat := s.lstat
+		s.lstat = func(string) (fs.FileInfo, error) { return nil, fault }
+		_, err := s.Find(t.Context(), named(t, "alice"))
+		assert.ErrorIs(t, err, fault)
+		s.lstat = lstat
+		id, err := s.Find(t.Context(), named(t, "alice"))
+		require.NoError(t, err)
+		assert.NotNil(t, id)
+	}
+}
+
+// TestMadeUpNamesPushNobodyOut: anybody can ask for names that nobody has.
+func TestMadeUpNamesPushNobodyOut(t *testing.T) {
+	s, _ := open(t, folder(t))
+	_, err := s.Find(t.Context(), named(t, "alice"))
+	require.NoError(t, err)
+	for i := range 3 * maxMissing {
+		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
+		require.NoError(t, err)
+	}
+	assert.Equal(t, maxMissing, s.missing.Len())
+	assert.Equal(t, 1, s.remembered.Len())
+}
+
+func TestMetricsAreRegisteredOnce(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	options := Options{Homes: folder(t), Wait: time.Second, Registry: registry}
+	_, err := New(t.Context(), options)
+	require.NoError(t, err)
+	_, err = New(t.Context(), options)
+	var twice prometheus.AlreadyRegisteredError
+	assert.True(t, errors.As(err, &twice))
+}
