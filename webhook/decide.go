@@ -21,13 +21,6 @@ const (
 	maxOperations = 1000
 )
 
-// Identities knows people's UIDs and GIDs before their pods exist. It answers fast or not at all: a deadline is on the
-// context.
-type Identities interface {
-	// Find answers nil for a user whom it does not know, and an error where it cannot tell.
-	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
-}
-
 // Webhook decides about pods by one configuration, which never changes in its lifetime. It is safe for concurrent use.
 type Webhook struct {
 	config     *config.Config
@@ -80,10 +73,10 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		return refused(d, refusals...)
 	}
 	d.User = name
-	id, err := w.find(ctx, name)
+	id, err := w.find(ctx, name, Identities.Find)
 	if err != nil {
 		d.Fault = err
-		return refused(d, answer.IdentitySilent(name.String()))
+		return refused(d, unidentified(name, err))
 	}
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace:  review.Namespace,
@@ -104,18 +97,21 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 }
 
 // find asks who a user is. It answers nil where that is not known, or is left to the pod.
-func (w *Webhook) find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+func (w *Webhook) find(ctx context.Context, name user.Name, how finding) (*identity.Identity, error) {
 	if w.identities == nil || w.config.Identity.Way == config.WayAtStart {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, identityTime)
 	defer cancel()
-	id, err := w.identities.Find(ctx, name)
+	id, err := how(w.identities, ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("find the identity of %s: %w", name, err)
 	}
 	return id, nil
 }
+
+// finding is Identities.Find or Identities.FindAnew.
+type finding func(Identities, context.Context, user.Name) (*identity.Identity, error)
 
 // identity is the one that the pod runs as from its first instruction; empty where it is found at start.
 func (d Decision) identity() string {

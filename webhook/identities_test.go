@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
@@ -19,6 +20,22 @@ type found func(context.Context, user.Name) (*identity.Identity, error)
 
 func (f found) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return f(ctx, name)
+}
+
+// FindAnew is Find: nothing is remembered.
+func (f found) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return f.Find(ctx, name)
+}
+
+// remembering is who answers Find from memory, and FindAnew by looking.
+type remembering struct{ found, anew found }
+
+func (r remembering) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return r.found(ctx, name)
+}
+
+func (r remembering) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return r.anew(ctx, name)
 }
 
 func known(id identity.Identity) found {
@@ -153,4 +170,41 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	broken = false
 	_, r = e.post(t, "/mutate", review(notebook))
 	assert.True(t, r.Response.Allowed)
+}
+
+// TestPasswdAndShareHaveToAgree: passwd for the groups, the share for the truth. The sentence names both.
+func TestPasswdAndShareHaveToAgree(t *testing.T) {
+	account := identity.New(5003, 6003, []int64{7001})
+	for name, c := range map[string]struct {
+		passwd, share found
+		identity      string
+		code          int
+		reason, says  string
+	}{
+		"they agree":               {known(account), known(identity.New(5003, 6003, nil)), "5003:6003:7001", 0, "", ""},
+		"the GID is passwd's":      {known(account), known(identity.New(5003, 5003, nil)), "5003:6003:7001", 0, "", ""},
+		"neither knows the person": {nobodyKnown, nobodyKnown, "", 0, "", ""},
+		"another UID": {known(account), known(identity.New(5004, 6003, nil)), "", 403, "IdentityDisputed",
+			"qiang.guo03 is UID 5003 in passwd, and the home on the share belongs to UID 5004: ask the admin which of the two is right"},
+		"an account without a home": {known(account), nobodyKnown, "", 403, "IdentityDisputed",
+			"qiang.guo03 is UID 5003 in passwd, and has no home on the share: ask the admin for one"},
+		"a home without an account": {nobodyKnown, known(account), "", 403, "IdentityDisputed",
+			"the home of qiang.guo03 belongs to UID 5003, and passwd knows nobody of that name: ask the admin for the account, or whether " +
+				"the home is still somebody's"},
+		"a silent share":  {known(account), silent, "", 503, "IdentitySilent", "cannot be found out at the moment"},
+		"a silent passwd": {silent, known(account), "", 503, "IdentitySilent", "cannot be found out at the moment"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEdge(t, webhook.Both{Passwd: c.passwd, Share: c.share})
+			_, r := e.post(t, "/mutate", review(notebook))
+			assert.Equal(t, c.code == 0, r.Response.Allowed)
+			assert.Equal(t, c.reason, r.Response.Status.Reason)
+			assert.Contains(t, r.Response.Status.Message, c.says)
+			assert.Equal(t, c.identity, r.Response.AuditAnnotations["identity"])
+			if c.code == 0 {
+				_, r = e.post(t, "/verify", review(e.made(t, notebook)))
+				assert.True(t, r.Response.Allowed, r.Response.Status.Message)
+			}
+		})
+	}
 }

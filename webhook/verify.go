@@ -66,16 +66,26 @@ func given(pod *inject.Pod) (*identity.Identity, error) {
 
 // confirm refuses an identity that is not the user's. The error is what went wrong behind a refusal that does not tell.
 func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.Identity) (*answer.Answer, error) {
-	now, err := w.find(ctx, name)
-	if err != nil {
-		silent := answer.IdentitySilent(name.String())
-		return &silent, err
+	ctx, cancel := context.WithTimeout(ctx, identityTime)
+	defer cancel()
+	now, err := w.find(ctx, name, Identities.Find)
+	if err == nil && !same(now, given) {
+		// What is remembered here may be older than what another replica has found.
+		now, err = w.find(ctx, name, Identities.FindAnew)
 	}
-	if (now == nil) != (given == nil) || now != nil && now.String() != given.String() {
+	if err != nil {
+		refusal := unidentified(name, err)
+		return &refusal, err
+	}
+	if !same(now, given) {
 		differs := answer.IdentityDiffers(inject.IdentityAnnotation, name.String())
 		return &differs, nil
 	}
 	return nil, nil
+}
+
+func same(a, b *identity.Identity) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.String() == b.String()
 }
 
 // compare holds the pod against the plan for whom it says it is.

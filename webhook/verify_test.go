@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
@@ -170,4 +171,27 @@ func TestTheIdentityIsHeldAgainstItsSource(t *testing.T) {
 
 func silent(context.Context, user.Name) (*identity.Identity, error) {
 	return nil, errors.New("stat /share/home: stale file handle")
+}
+
+// TestWhatIsRememberedIsNoGround to refuse what another replica has found a moment ago.
+func TestWhatIsRememberedIsNoGround(t *testing.T) {
+	alice := known(identity.Identity{UID: 5003, GID: 6003})
+	made := newEdge(t, alice).made(t, notebook)
+	for name, c := range map[string]struct {
+		source webhook.Identities
+		reason string
+	}{
+		"it came to be since":          {remembering{nobodyKnown, alice}, ""},
+		"it was another's before":      {remembering{known(identity.Identity{UID: 1, GID: 1}), alice}, ""},
+		"it is what is remembered":     {remembering{alice, silent}, ""},
+		"it is neither then nor now":   {remembering{nobodyKnown, nobodyKnown}, "IdentityDiffers"},
+		"nobody can tell what it is":   {remembering{nobodyKnown, silent}, "IdentitySilent"},
+		"what it was before is silent": {remembering{silent, alice}, "IdentitySilent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, r := newEdge(t, c.source).post(t, "/verify", review(made))
+			assert.Equal(t, c.reason == "", r.Response.Allowed)
+			assert.Equal(t, c.reason, r.Response.Status.Reason)
+		})
+	}
 }

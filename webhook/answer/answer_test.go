@@ -46,6 +46,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"ContainerTaken":          {403, answer.ContainerTaken("f", "n")},
 		"Drifted":                 {403, answer.Drifted("f")},
 		"NotInjected":             {403, answer.NotInjected("l")},
+		"IdentityDisputed":        {403, answer.OwnersDiffer("n", 1, 2)},
 		"IdentityDiffers":         {403, answer.IdentityDiffers("a", "n")},
 		"GenerationUnknown":       {503, answer.GenerationUnknown("a", "g")},
 	} {

@@ -103,6 +103,24 @@ func IdentitySilent(name string) Answer {
 			"admin to look at the webhook's log", name)}
 }
 
+// AccountMissing answers a home whose owner passwd does not know by that name.
+func AccountMissing(name string, owner int64) Answer {
+	return forbidden("IdentityDisputed", "", "the home of %s belongs to UID %d, and passwd knows nobody of that name: ask the "+
+		"admin for the account, or whether the home is still somebody's", name, owner)
+}
+
+// HomeMissing answers an account without a home.
+func HomeMissing(name string, account int64) Answer {
+	return forbidden("IdentityDisputed", "", "%s is UID %d in passwd, and has no home on the share: ask the admin for one", name,
+		account)
+}
+
+// OwnersDiffer answers a home that is another's than passwd says.
+func OwnersDiffer(name string, account, owner int64) Answer {
+	return forbidden("IdentityDisputed", "", "%s is UID %d in passwd, and the home on the share belongs to UID %d: ask the admin "+
+		"which of the two is right", name, account, owner)
+}
+
 // RestrictedNeedsIdentity answers the way at start in a namespace that enforces restricted.
 func RestrictedNeedsIdentity(namespace, name string) Answer {
 	return forbidden("RestrictedNeedsIdentity", "", "namespace %s enforces the Pod Security Standard restricted, and a "+
