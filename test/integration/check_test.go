@@ -13,7 +13,7 @@ import (
 	"errors"
 	"math/big"
 	"os"
-	"os/exec"
+	process "os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -251,11 +251,11 @@ func (l *looked) remove(t *testing.T, object client.Object) {
 func (l *looked) command(t *testing.T, binary, kubeconfig string, args ...string) (status int, out, errs string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	command := exec.CommandContext(t.Context(), binary, args...)
+	command := process.CommandContext(t.Context(), binary, args...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
-	var exit *exec.ExitError
+	var exit *process.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		require.NoError(t, err)
 	}
@@ -265,7 +265,7 @@ func (l *looked) command(t *testing.T, binary, kubeconfig string, args ...string
 func program(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "jupyter-user-webhook")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/jupyter-user-webhook")
+	build := process.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/jupyter-user-webhook")
 	said, err := build.CombinedOutput()
 	require.NoError(t, err, string(said))
 	return binary
