@@ -26,7 +26,10 @@ func installedAs(t *testing.T, what string, change func(name string, object map[
 }
 
 func TestWhatIsShippedIsAsShipped(t *testing.T) {
-	for _, what := range []string{mutatingWebhooks, policies, bindings} {
+	for what, kind := range installedKinds {
+		if of, err := shipped(kind); err == nil && len(of) == 0 {
+			continue // Nothing of the kind is shipped.
+		}
 		found := installedAs(t, what, nil).compare(what)
 		require.Len(t, found, 1, what)
 		assert.Equal(t, OK, found[0].Status)
@@ -40,7 +43,7 @@ func TestWhatIsShippedIsAsShipped(t *testing.T) {
 				}
 			}
 			for _, webhook := range objects(object["webhooks"]) {
-				webhook["matchConditions"] = []any{}
+				fill(webhook, "matchConditions", []any{})
 				require.NoError(t, unstructured.SetNestedField(webhook, "eA==", "clientConfig", "caBundle"))
 			}
 		})
