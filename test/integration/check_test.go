@@ -63,8 +63,8 @@ func TestCheck(t *testing.T) {
 	t.Run("who may be whom", func(t *testing.T) { checkAccess(t, l) })
 	t.Run("without the rights", func(t *testing.T) { checkWithoutRights(t, l) })
 	t.Run("with the rights of the example", func(t *testing.T) { checkWithRights(t, l) })
-	t.Run("the webhook called by its Service", func(t *testing.T) { byService(t, l) })
 	t.Run("a webhook that is down", func(t *testing.T) { checkDown(t, l) })
+	t.Run("the webhook called by its Service", func(t *testing.T) { byService(t, l) })
 }
 
 func startLooked(t *testing.T) *looked {
@@ -371,7 +371,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// checkDown: nobody serves, and no policy could tell why. It is the last: the others need the webhook.
+// checkDown: nobody serves. It comes near the end: what goes before needs the webhook.
 func checkDown(t *testing.T, l *looked) {
 	l.stop()
 	l.assertFinding(t, "answers", check.Failed, "the webhook does not answer, so no notebook starts")
