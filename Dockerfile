@@ -12,6 +12,7 @@ RUN go mod download
 COPY cmd cmd
 COPY webhook webhook
 COPY certs certs
+COPY deploy deploy
 ARG VERSION=v0.1.0
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION}" -o /out/ ./cmd/...
 

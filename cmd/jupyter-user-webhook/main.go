@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 )
 
 func main() {
@@ -31,7 +33,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), injectCommand(), versionCommand())
+	root.AddCommand(serveCommand(), injectCommand(), checkCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -39,7 +41,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	switch err := root.ExecuteContext(ctx); {
 	case err == nil:
 		return 0
-	case errors.Is(err, errDenied):
+	case errors.Is(err, errDenied), errors.Is(err, check.ErrFailed):
 		return 1
 	default:
 		_, _ = fmt.Fprintln(errs, "Error:", err)

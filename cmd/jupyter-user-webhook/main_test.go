@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // TestMain lets this test binary be the command, for the tests that need a process.
@@ -50,6 +52,11 @@ func TestSlips(t *testing.T) {
 		"an argument too many":    {[]string{"inject", "-f", "-", "pod.yaml"}, `Error: unknown command "pod.yaml"`},
 		"an argument to serve":    {[]string{"serve", "now"}, `Error: unknown command "now"`},
 		"an argument to version":  {[]string{"version", "-v"}, "Error: unknown shorthand flag"},
+		"an argument to check":    {[]string{"check", "now"}, `Error: unknown command "now"`},
+		"an output that is none":  {[]string{"check", "-o", "yaml"}, `Error: -o "yaml" is none of table, json`},
+		"no kubeconfig":           {[]string{"check", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
+		"access to whom":          {[]string{"check", "access"}, `Error: required flag(s) "user" not set`},
+		"groups of nobody":        {[]string{"check", "access", "--user", "a", "--as-group", "g"}, "Error: --as-group is about somebody"},
 		"a drain that is no time": {[]string{"serve", "--drain", "soon"}, `Error: invalid argument "soon"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -58,5 +65,18 @@ func TestSlips(t *testing.T) {
 			assert.Empty(t, got.out)
 			assert.True(t, strings.HasPrefix(got.errs, c.says), got.errs)
 		})
+	}
+}
+
+// TestNoCluster: what cannot be looked at is neither well nor ill.
+func TestNoCluster(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(kubeconfig, []byte(`{apiVersion: v1, kind: Config, current-context: c,
+  clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}], contexts: [{name: c, context: {cluster: c}}]}`), 0o600))
+	for _, args := range [][]string{{"check"}, {"check", "access", "--user", "alice"}} {
+		got := command(t, "", append(args, "--kubeconfig", kubeconfig)...)
+		assert.Equal(t, 2, got.status)
+		assert.Empty(t, got.out)
+		assert.Contains(t, got.errs, "Error: ask the API server for its version: ")
 	}
 }

@@ -3,8 +3,6 @@ package integration
 import (
 	"context"
 	"os"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -100,28 +98,7 @@ func TestParametersAgreeWithTheConfiguration(t *testing.T) {
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "20-configmap.yaml")[0]), configured))
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
-	for key, value := range repeated(c) {
+	for key, value := range c.PolicyParameters() {
 		assert.Equal(t, value, shipped.Data[key], key)
-	}
-}
-
-// repeated are the parameters that say what the webhook's configuration says too.
-func repeated(c *config.Config) map[string]string {
-	var readOnly []string
-	for _, d := range c.Share.ReadOnly {
-		readOnly = append(readOnly, d.SubPath+":"+d.MountPath)
-	}
-	return map[string]string{
-		"claims":                   c.Share.ClaimName,
-		"shareVolume":              c.Share.VolumeName,
-		"shareMountPath":           c.Share.MountPath,
-		"homes":                    c.Share.Homes,
-		"readOnly":                 strings.Join(readOnly, " "),
-		"exposeEveryHome":          string(c.Share.ExposeEveryHome),
-		"strictSupplementalGroups": strconv.FormatBool(c.Identity.StrictSupplementalGroups),
-		"scratchVolume":            c.Scratch.VolumeName,
-		"scratchMountPath":         c.Scratch.MountPath,
-		"notebookHomes":            c.Notebook.Homes,
-		"initImages":               strings.Join(append([]string{c.Init.Image}, c.Init.AcceptedImages...), " "),
 	}
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
+)
+
+// live are the options of commands that look at a cluster.
+type live struct {
+	kubeconfig string
+	context    string
+	timeout    time.Duration
+	output     string
+}
+
+func (l *live) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&l.kubeconfig, "kubeconfig", "", "kubeconfig file; without it, as kubectl finds one")
+	f.StringVar(&l.context, "context", "", "context of the kubeconfig")
+	f.DurationVar(&l.timeout, "timeout", 30*time.Second, "how long it may take altogether")
+	f.StringVarP(&l.output, "output", "o", "table", "table or json")
+}
+
+// connect gives the cluster for as long as the command may take.
+func (l *live) connect(ctx context.Context) (context.Context, context.CancelFunc, *check.Cluster, error) {
+	// What it has to say is about its caches, and there are none here.
+	ctrllog.SetLogger(logr.Discard())
+	cluster, err := check.Connect(l.kubeconfig, l.context)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, l.timeout, fmt.Errorf("it took longer than %s (--timeout)", l.timeout))
+	return ctx, cancel, cluster, nil
+}
+
+func checkCommand() *cobra.Command {
+	l, o := live{}, check.Options{Version: version}
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Look at a cluster and say whether the promise holds there",
+		Long: `Look at a cluster and say whether the promise holds there.
+
+It reads, and writes nothing: the one Pod that it creates is a dry run. What it
+has no right to see it says it could not tell.
+
+The exit status is 0 where nothing failed (there may be warnings), 1 where
+something failed, and 2 where nothing failed but something could not be told,
+or where there is no cluster to look at.`,
+		Example: `  jupyter-user-webhook check
+  jupyter-user-webhook check -n lab -n jhub -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.check(cmd.Context(), cmd.OutOrStdout(), o) },
+	}
+	l.flags(cmd)
+	f := cmd.Flags()
+	f.StringArrayVarP(&o.Namespaces, "namespace", "n", nil, "a namespace with notebooks, besides those that have the share; "+
+		"repeatable")
+	f.StringVar(&o.User, "user", "jupyter-user-check", "whose notebook to try, in a dry run")
+	cmd.AddCommand(accessCommand())
+	return cmd
+}
+
+func (l *live) check(ctx context.Context, out io.Writer, o check.Options) error {
+	write, is := check.Writers[l.output]
+	if !is {
+		return fmt.Errorf("-o %q is none of table, json", l.output)
+	}
+	ctx, cancel, cluster, err := l.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	findings, err := check.Run(ctx, cluster, o)
+	if err != nil {
+		return err
+	}
+	if err := write(out, findings); err != nil {
+		return err
+	}
+	return check.Judge(findings)
+}
+
+func accessCommand() *cobra.Command {
+	l, q := live{}, check.Question{}
+	cmd := &cobra.Command{
+		Use:   "access --user alice [--as carol]",
+		Short: "Say who may be whom, and through which binding",
+		Long: `Say who may be whom, and through which binding.
+
+The API server itself is asked, as the policies ask it. Without --as, everybody
+is listed who may by RBAC.
+
+The exit status is 0 for may, 1 for may not, and 2 where it could not be told.`,
+		Example: `  jupyter-user-webhook check access --as carol --as-group staff --user alice -n lab
+  jupyter-user-webhook check access --as system:serviceaccount:jhub:hub --user alice -n jhub
+  jupyter-user-webhook check access --user alice -n lab`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return l.access(cmd.Context(), cmd.OutOrStdout(), q) },
+	}
+	l.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&q.As, "as", "", "who creates the Pod, as the API server knows them; without it, everybody who may")
+	f.StringArrayVar(&q.Groups, "as-group", nil, "a group of theirs; repeatable")
+	f.StringVar(&q.User, "user", "", "whose home it is about")
+	f.StringVarP(&q.Namespace, "namespace", "n", "", "namespace of the Pod (default: as kubectl)")
+	_ = cmd.MarkFlagRequired("user")
+	return cmd
+}
+
+func (l *live) access(ctx context.Context, out io.Writer, q check.Question) error {
+	write, is := check.AnswerWriters[l.output]
+	switch {
+	case !is:
+		return fmt.Errorf("-o %q is none of table, json", l.output)
+	case q.As == "" && len(q.Groups) > 0:
+		return errors.New("--as-group is about somebody: say --as too")
+	}
+	ctx, cancel, cluster, err := l.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	if q.Namespace == "" {
+		q.Namespace = cluster.Namespace
+	}
+	answer, err := check.Access(ctx, cluster, q)
+	if err != nil {
+		return err
+	}
+	if err := write(out, answer); err != nil {
+		return err
+	}
+	if !answer.May {
+		return errDenied
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// answers: a labelled Pod is created in a dry run, which changes nothing, and what becomes of it shows whether the webhook
+// is asked, answers, and is left alone by what comes after it. A refusal is as good an answer as any: the webhook's own, and
+// a policy's that speaks of whom the webhook found.
+func answers(ctx context.Context, s *state) []Finding {
+	namespace, there := s.tryIn()
+	if !there {
+		return []Finding{unknown("", "no namespace has the share, so there is nowhere to try a notebook: see the check claims")}
+	}
+	where := "namespace " + namespace
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "create", Resource: "pods"},
+	}}
+	if err := s.cluster.client.Create(ctx, review); err != nil {
+		return []Finding{unknown(where, "whether a Pod may be tried cannot be told: %s", oneLine(err))}
+	}
+	if !review.Status.Allowed {
+		return []Finding{unknown(where, "cannot be told without the right to create Pods there, which is used for a dry run alone")}
+	}
+	pod := notebook(namespace, s.User)
+	err := s.cluster.client.Create(ctx, pod, client.DryRunAll)
+	if err != nil {
+		return []Finding{refusedBy(where, err)}
+	}
+	return []Finding{s.whole(ctx, where, pod)}
+}
+
+// tryIn is a namespace that has the share, best one in which notebooks may run.
+func (s *state) tryIn() (string, bool) {
+	have := s.namespacesWithShare()
+	have = slices.DeleteFunc(have, func(name string) bool { return slices.Contains(s.words("unservedNamespaces"), name) })
+	if len(have) == 0 {
+		return "", false
+	}
+	for _, name := range have {
+		if level := s.level(name); level == baseline || level == restricted {
+			return name, true
+		}
+	}
+	return have[0], true
+}
+
+// notebook is a Pod as a person would write it, and as Pod Security restricted would let it pass.
+func notebook(namespace, name string) *corev1.Pod {
+	return &corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: "jupyter-user-check-", Namespace: namespace, Labels: map[string]string{user.Label: name},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "notebook", Image: "jupyter-user-check"}}},
+	}
+}
+
+// refusedBy judges a refusal. The API server says in words alone whose it is: it has one status for all of them.
+func refusedBy(where string, err error) Finding {
+	said := answer.Cut(oneLine(err), 400)
+	var status apierrors.APIStatus
+	code := int32(0)
+	if errors.As(err, &status) {
+		code = status.Status().Code
+	}
+	_, reason, policy := strings.Cut(said, ".jupyter-user.io' with binding")
+	_, reason, denied := strings.Cut(reason, "denied request: ")
+	switch {
+	case strings.Contains(said, "failed calling webhook") && strings.Contains(said, ".jupyter-user.io"):
+		return failed(where, "the webhook does not answer, so no notebook starts: %s", said)
+	case strings.Contains(said, `.jupyter-user.io" denied the request`):
+		return refusedByOurs(where, said, code)
+	case policy && denied && strings.HasPrefix(reason, "NotInjected:"):
+		return failed(where, "a labelled Pod does not come to the webhook, and is refused by the policies: %s", said)
+	case policy && denied && (strings.HasPrefix(reason, "NoAccess:") || strings.HasPrefix(reason, "NamespaceUnguarded:")):
+		return ok(where, "the webhook answers, and the policies after it: %s", said)
+	case policy:
+		return failed(where, "the policies do not take what comes from the webhook: %s", said)
+	}
+	return unknown(where, "the Pod that was tried was refused by somebody else: %s", said)
+}
+
+// refusedByOurs: an entry that changes Pods has been asked if it refuses. One that looks at the outcome says that this is not
+// as it should be.
+func refusedByOurs(where, said string, code int32) Finding {
+	if code >= 500 {
+		return warning(where, "the webhook answers, but not for now: %s", said)
+	}
+	mutating, err := shipped(installedKinds[mutatingWebhooks])
+	if err != nil {
+		return unknown(where, "%s", oneLine(err))
+	}
+	for _, configuration := range mutating {
+		for i, entry := range objects(configuration.Object["webhooks"]) {
+			if strings.Contains(said, fmt.Sprintf("admission webhook %q denied", element(entry, i))) {
+				return ok(where, "the webhook answers, in this case with a refusal: %s", said)
+			}
+		}
+	}
+	return failed(where, "what becomes of a labelled Pod is not as the webhook makes it: %s", said)
+}
+
+// whole holds an admitted Pod against a plan for it, as a verifier does.
+func (s *state) whole(ctx context.Context, where string, pod *corev1.Pod) Finding {
+	if pod.Annotations[inject.UserAnnotation] != s.User {
+		return failed(where, "a labelled Pod does not come to the webhook and is admitted without it, as whoever its image "+
+			"says: see the checks webhooks and policies")
+	}
+	pod.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
+	raw, err := json.Marshal(pod)
+	if err != nil {
+		return unknown(where, "the Pod that was admitted cannot be read: %s", oneLine(err))
+	}
+	if s.config == nil {
+		return unknown(where, "cannot be told: %s", oneLine(s.missing[configuration]))
+	}
+	var source webhook.Identities
+	if id, err := identity.Parse(pod.Annotations[inject.IdentityAnnotation]); err == nil {
+		source = asFound{id}
+	}
+	d := webhook.New(s.config, source).Decide(ctx, webhook.Review{
+		Pod: raw, Namespace: pod.Namespace, Restricted: s.level(pod.Namespace) == restricted,
+	})
+	drift := d.Drift()
+	for _, refusal := range d.Refusals {
+		drift = append(drift, refusal.String())
+	}
+	generation := fmt.Sprintf("metadata.annotations[%s]", inject.ConfigAnnotation)
+	switch {
+	case len(drift) == 0:
+		return ok(where, "a notebook of %s would be admitted, with all that it needs", s.User)
+	case slices.Contains(drift, generation):
+		return warning(where, "the webhook runs by another configuration than the ConfigMap has now: kubectl -n %s rollout "+
+			"restart deployment %s", systemNamespace, webhookName)
+	}
+	return failed(where, "a notebook is admitted with something else than the webhook puts into it (or this program is of "+
+		"another release): %s: look which other webhook changes it", some(drift))
+}
+
+// asFound is the identity that the webhook has found, whoever is asked for.
+type asFound struct{ id identity.Identity }
+
+func (f asFound) Find(context.Context, user.Name) (*identity.Identity, error) { return &f.id, nil }

@@ -1,0 +1,108 @@
+package check
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+)
+
+// TestRefusals: in the API server's words, as test/integration sees them.
+func TestRefusals(t *testing.T) {
+	says := func(name, reason string) string {
+		return `pods "x" is forbidden: ValidatingAdmissionPolicy '` + name + `' with binding '` + name + `' denied request: ` + reason
+	}
+	for name, of := range map[string]struct {
+		code   int32
+		said   string
+		status Status
+	}{
+		"nobody answers":              {500, `Internal error occurred: failed calling webhook "pods.jupyter-user.io": failed to call webhook: Post "x": no route`, Failed},
+		"another webhook is down":     {500, `Internal error occurred: failed calling webhook "x.example": failed to call webhook`, Unknown},
+		"the webhook refuses":         {403, `admission webhook "pods.jupyter-user.io" denied the request: the UID and GID of x are not known`, OK},
+		"the webhook is at a loss":    {503, `admission webhook "pods.jupyter-user.io" denied the request: who x is cannot be found out`, Warning},
+		"the verifier refuses":        {403, `admission webhook "verified-pods.jupyter-user.io" denied the request: x`, Failed},
+		"another webhook refuses":     {403, `admission webhook "x.example" denied the request: no`, Unknown},
+		"no right to the home":        {403, says("access.jupyter-user.io", "NoAccess: metadata.annotations"), OK},
+		"the webhook was not asked":   {403, says("injected.jupyter-user.io", "NotInjected: the pod has"), Failed},
+		"Pod Security is missing":     {403, says("node.jupyter-user.io", "NamespaceUnguarded: namespace"), OK},
+		"a policy is of other minds":  {403, says("injected.jupyter-user.io", "InitForeign: spec.initContainers[0]"), Failed},
+		"another policy":              {403, says("x.example", "no"), Unknown},
+		"another policy in our words": {403, says("x.example", "NoAccess: metadata.annotations"), Unknown},
+		"a quota":                     {403, `pods "x" is forbidden: exceeded quota: q`, Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: of.code, Message: of.said}}
+			f := refusedBy("namespace lab", err)
+			assert.Equal(t, of.status, f.Status, f.Message)
+			assert.Contains(t, f.Message, of.said)
+		})
+	}
+	assert.Equal(t, Unknown, refusedBy("", errors.New("connection refused")).Status)
+}
+
+// admitted is what the webhook makes of the Pod that is tried.
+func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
+	t.Helper()
+	raw, err := json.Marshal(notebook("lab", "alice"))
+	require.NoError(t, err)
+	d := webhook.New(config.Default(), source).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
+	require.Empty(t, d.Refusals)
+	raw, err = inject.Apply(raw, d.Operations)
+	require.NoError(t, err)
+	pod := &corev1.Pod{}
+	require.NoError(t, json.Unmarshal(raw, pod))
+	return pod
+}
+
+func TestWhole(t *testing.T) {
+	for name, of := range map[string]struct {
+		source webhook.Identities
+		change func(*corev1.Pod)
+		status Status
+		says   string
+	}{
+		"at start":     {nil, func(*corev1.Pod) {}, OK, "a notebook of alice would be admitted"},
+		"at admission": {asFound{identity.New(5001, 6001, []int64{7001})}, func(*corev1.Pod) {}, OK, ""},
+		"as it was":    {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not come to the webhook and is admitted without it"},
+		"another init container": {nil, func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil" }, Failed,
+			"spec.initContainers[0].image: look which other webhook changes it"},
+		"a mount of the whole share": {nil, func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].SubPath = "" }, Failed, "volumeMounts"},
+		"another configuration": {nil, func(p *corev1.Pod) { p.Annotations[inject.ConfigAnnotation] = "x" }, Warning,
+			"the webhook runs by another configuration"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &state{Options: Options{User: "alice"}, config: config.Default()}
+			s.namespaces.Items = []corev1.Namespace{named("lab")}
+			pod := admitted(t, of.source)
+			of.change(pod)
+			f := s.whole(t.Context(), "namespace lab", pod)
+			assert.Equal(t, of.status, f.Status, f.Message)
+			assert.Contains(t, f.Message, of.says)
+		})
+	}
+}
+
+func TestWhereItIsTried(t *testing.T) {
+	s := &state{parameters: map[string]string{"claims": "c", "unservedNamespaces": "kube-system"}}
+	only(t, answers(t.Context(), s), Unknown, "no namespace has the share")
+	for _, namespace := range []string{"a", "kube-system", "b"} {
+		s.claims.Items = append(s.claims.Items, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "c"}})
+		s.namespaces.Items = append(s.namespaces.Items, named(namespace))
+	}
+	in, _ := s.tryIn()
+	assert.Equal(t, "a", in)
+	s.namespaces.Items[2].Labels = map[string]string{levelLabel: baseline}
+	in, _ = s.tryIn()
+	assert.Equal(t, "b", in, "where notebooks may run")
+}

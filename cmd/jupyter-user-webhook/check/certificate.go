@@ -1,0 +1,120 @@
+package check
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// expiresSoon is when an expiry is told beforehand. cert-manager renews a month before.
+const expiresSoon = 7 * 24 * time.Hour
+
+// certificate: the API server calls a webhook only where the CA that its entry names has signed what is served, for the
+// Service's name. An entry without a CA trusts those of the API server's machine, which have not.
+func certificate(_ context.Context, s *state) []Finding {
+	if s.certificate.Name == "" {
+		return []Finding{failed(certificates, "is not there: install cert-manager and deploy/40-certificate.yaml, or kubectl -n "+
+			"%s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace, certificateName)}
+	}
+	chain, err := chainOf(s.certificate.Data[corev1.TLSCertKey])
+	if err != nil {
+		return []Finding{failed(certificates, "has no certificate in tls.crt that can be read: %s", oneLine(err))}
+	}
+	entries := append(s.entries(mutatingWebhooks), s.entries(validatingWebhooks)...)
+	if len(entries) == 0 {
+		return []Finding{failed("", "no webhook configuration trusts the certificate: kubectl apply -f deploy/50-mutatingwebhook"+
+			"configuration.yaml")}
+	}
+	var found []Finding
+	distrust := s.distrust(chain, entries)
+	for _, problem := range slices.Sorted(maps.Keys(distrust)) {
+		found = append(found, failed("webhooks "+strings.Join(distrust[problem], ", "), "%s", problem))
+	}
+	leaf := chain[0]
+	if left := leaf.NotAfter.Sub(s.now); left > 0 && left < expiresSoon {
+		found = append(found, warning(certificates, "expires on %s: renew it, or see why cert-manager has not", day(leaf.NotAfter)))
+	}
+	if len(found) == 0 {
+		found = append(found, ok(certificates, "is for %s until %s, and every webhook entry trusts it (%d)", serviceDNS,
+			day(leaf.NotAfter), len(entries)))
+	}
+	return found
+}
+
+// entries of the installed webhook configurations that are ours.
+func (s *state) entries(what string) (found []map[string]any) {
+	for _, configuration := range s.installed[what].Items {
+		if configuration.GetName() == webhookName {
+			found = append(found, objects(configuration.Object["webhooks"])...)
+		}
+	}
+	return found
+}
+
+// distrust says what stands between the API server and the webhook, and at which entries. It is mostly the same at all.
+func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) map[string][]string {
+	names := map[string][]string{}
+	for i, entry := range entries {
+		text, _, _ := unstructured.NestedString(entry, "clientConfig", "caBundle")
+		if problem := s.untrusted(chain, text); problem != "" {
+			names[problem] = append(names[problem], element(entry, i))
+		}
+	}
+	return names
+}
+
+// untrusted says why who trusts a bundle does not trust a certificate; nothing where it does.
+func (s *state) untrusted(chain []*x509.Certificate, text string) string {
+	if text == "" {
+		return "have an empty caBundle, so the API server trusts nobody who answers: with cert-manager, see that its CA " +
+			"injector runs and the annotation cert-manager.io/inject-ca-from is there; without, write the CA's PEM in base64 into it"
+	}
+	bundle, err := base64.StdEncoding.DecodeString(text)
+	roots := x509.NewCertPool()
+	if err != nil || !roots.AppendCertsFromPEM(bundle) {
+		return "have a caBundle without a certificate: write the CA's PEM in base64 into it"
+	}
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	_, err = chain[0].Verify(x509.VerifyOptions{DNSName: serviceDNS, Roots: roots, Intermediates: between, CurrentTime: s.now})
+	if err != nil {
+		return fmt.Sprintf("do not trust the certificate in %s: %s: the caBundle has to be the CA of this certificate, and the "+
+			"certificate one for %s", certificates, oneLine(err), serviceDNS)
+	}
+	return ""
+}
+
+// chainOf reads the certificates of a PEM file, the first of which is served.
+func chainOf(data []byte) (chain []*x509.Certificate, err error) {
+	for {
+		var block *pem.Block
+		block, data = pem.Decode(data)
+		if block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		chain = append(chain, c)
+	}
+	if len(chain) == 0 {
+		return nil, errors.New("there is none")
+	}
+	return chain, nil
+}

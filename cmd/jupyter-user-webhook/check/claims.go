@@ -1,0 +1,144 @@
+package check
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// The levels of Pod Security that a notebook's namespace may enforce, and the label that says so.
+const (
+	levelLabel = "pod-security.kubernetes.io/enforce"
+	baseline   = "baseline"
+	restricted = "restricted"
+)
+
+// claims: where notebooks would run, the share's claim is there, bound, and for many at once.
+func claims(_ context.Context, s *state) (found []Finding) {
+	served := s.served()
+	if len(served) == 0 {
+		return []Finding{warning("", "no namespace has the share or a binding to homes: nobody can run a notebook yet")}
+	}
+	for _, namespace := range served {
+		where := "namespace " + namespace
+		if _, exists := s.namespace(namespace); !exists {
+			found = append(found, failed(where, "is not there"))
+			continue
+		}
+		have := s.claimsIn(namespace)
+		if len(have) == 0 {
+			found = append(found, failed(where, "has no claim %s, so a notebook there waits for ever: make one, bound to a volume "+
+				"of the share", s.claimName()))
+		}
+		for _, claim := range have {
+			found = append(found, judgeClaim(where, claim)...)
+		}
+	}
+	if len(found) == 0 {
+		found = append(found, ok("", "the share's claim is bound in %s", some(served)))
+	}
+	return found
+}
+
+func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Finding) {
+	if claim.Status.Phase != corev1.ClaimBound {
+		found = append(found, failed(where, "its claim %s is not bound but %q: kubectl -n %s describe pvc %s", claim.Name,
+			claim.Status.Phase, claim.Namespace, claim.Name))
+	}
+	if !slices.Contains(claim.Spec.AccessModes, corev1.ReadWriteMany) {
+		found = append(found, failed(where, "its claim %s is not ReadWriteMany: notebooks on other nodes cannot have "+
+			"it", claim.Name))
+	}
+	return found
+}
+
+// podSecurity: who is root beside a notebook is the person, so the policies refuse notebooks in namespaces that keep nobody
+// from it.
+func podSecurity(_ context.Context, s *state) (found []Finding) {
+	served := s.served()
+	for _, namespace := range served {
+		where, level := "namespace "+namespace, s.level(namespace)
+		switch {
+		case level == baseline || level == restricted:
+		case s.parameters["podSecurity"] == "off":
+			found = append(found, warning(where, "enforces the Pod Security Standard %s, and the parameter podSecurity is off: "+
+				"whoever may create Pods there can be root beside a notebook", level))
+		default:
+			found = append(found, failed(where, "enforces the Pod Security Standard %s, so notebooks are refused there: kubectl "+
+				"label namespace %s %s=%s", level, namespace, levelLabel, baseline))
+		}
+	}
+	if len(found) == 0 {
+		found = append(found, ok("", "%s with notebooks, each of which enforces at least "+
+			"%s", count(len(served), "namespace"), baseline))
+	}
+	return found
+}
+
+// served are the namespaces in which notebooks would run: which have the share, in which a binding gives a right to homes,
+// and those that were asked about.
+func (s *state) served() []string {
+	names := map[string]bool{}
+	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
+		names[name] = true
+	}
+	for _, g := range s.grants() {
+		if g.namespace != "" && g.resource == homes && !g.wildcard {
+			names[g.namespace] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func (s *state) namespacesWithShare() (names []string) {
+	for _, claim := range s.shareClaims() {
+		if !slices.Contains(names, claim.Namespace) {
+			names = append(names, claim.Namespace)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// shareClaims are the claims of the share, in all namespaces.
+func (s *state) shareClaims() (found []corev1.PersistentVolumeClaim) {
+	for _, claim := range s.claims.Items {
+		if slices.Contains(s.words("claims"), claim.Name) {
+			found = append(found, claim)
+		}
+	}
+	return found
+}
+
+// claimsIn are those of a namespace.
+func (s *state) claimsIn(namespace string) []corev1.PersistentVolumeClaim {
+	return slices.DeleteFunc(s.shareClaims(), func(c corev1.PersistentVolumeClaim) bool { return c.Namespace != namespace })
+}
+
+// claimName is the claim that the webhook gives to notebooks.
+func (s *state) claimName() string {
+	if s.config != nil {
+		return s.config.Share.ClaimName
+	}
+	return s.parameters["claims"]
+}
+
+func (s *state) namespace(name string) (corev1.Namespace, bool) {
+	for _, namespace := range s.namespaces.Items {
+		if namespace.Name == name {
+			return namespace, true
+		}
+	}
+	return corev1.Namespace{}, false
+}
+
+// level of Pod Security that a namespace enforces.
+func (s *state) level(name string) string {
+	namespace, _ := s.namespace(name)
+	if level := namespace.Labels[levelLabel]; level != "" {
+		return level
+	}
+	return "privileged"
+}

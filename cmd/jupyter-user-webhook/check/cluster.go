@@ -1,0 +1,83 @@
+package check
+
+import (
+	"fmt"
+	"time"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// callTimeout is what one call may take. A healthy API server takes milliseconds.
+const callTimeout = 10 * time.Second
+
+// Cluster is a live one.
+type Cluster struct {
+	// Namespace that kubectl would use.
+	Namespace string
+
+	client    client.Client
+	discovery discovery.ServerVersionInterface
+}
+
+// Connect prepares to talk to a cluster, found as kubectl finds it. Nothing is asked yet.
+func Connect(kubeconfig, context string) (*Cluster, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	loaded := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: context})
+	c, err := loaded.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the cluster: %w", err)
+	}
+	namespace, _, err := loaded.Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("find the namespace: %w", err)
+	}
+	return connect(c, namespace)
+}
+
+func connect(c *rest.Config, namespace string) (*Cluster, error) {
+	c.Timeout = callTimeout
+	// A handful of calls at once. The API server keeps its own order.
+	c.QPS = -1
+	// What an API server warns of is about objects, and none is written.
+	c.WarningHandler = rest.NoWarnings{}
+	scheme, err := newScheme()
+	if err != nil {
+		return nil, err
+	}
+	api, err := client.New(c, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("make a client of the cluster: %w", err)
+	}
+	versions, err := discovery.NewDiscoveryClientForConfig(c)
+	if err != nil {
+		return nil, fmt.Errorf("make a client of the cluster: %w", err)
+	}
+	return &Cluster{Namespace: namespace, client: api, discovery: versions}, nil
+}
+
+// newScheme has what is read, and nothing else.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		admissionv1.AddToScheme, appsv1.AddToScheme, authorizationv1.AddToScheme, corev1.AddToScheme, discoveryv1.AddToScheme,
+		networkingv1.AddToScheme, rbacv1.AddToScheme, storagev1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("know the API's types: %w", err)
+		}
+	}
+	return scheme, nil
+}

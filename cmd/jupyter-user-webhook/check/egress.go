@@ -1,0 +1,127 @@
+package check
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+)
+
+// egress: NFS believes whoever reaches its port, so no Pod may. What is seen here is what NetworkPolicies say; whether the
+// network plugin does it is not.
+func egress(ctx context.Context, s *state) (found []Finding) {
+	servers, silent := s.servers(ctx)
+	found = append(found, silent...)
+	if len(servers) == 0 {
+		if len(found) > 0 {
+			return found
+		}
+		return []Finding{unknown("", "the share's volumes name no NFS server: see yourself that no Pod reaches whoever serves it")}
+	}
+	notebooks := s.served()
+	for _, namespace := range notebooks {
+		found = append(found, s.wayOut(namespace, servers)...)
+	}
+	var open []string
+	for _, namespace := range s.namespaces.Items {
+		if !clusters(namespace.Name) && !slices.Contains(notebooks, namespace.Name) &&
+			len(s.wayOut(namespace.Name, servers)) > 0 {
+			open = append(open, namespace.Name)
+		}
+	}
+	if len(open) > 0 {
+		found = append(found, warning("", "in %s without notebooks Pods may reach the NFS server too: %s: whoever may create "+
+			"Pods there can be anybody on the share: deploy/examples/networkpolicy.yaml", count(len(open), "namespace"), some(open)))
+	}
+	if len(found) == 0 {
+		found = append(found, ok("", "NetworkPolicies keep Pods from %s; whether the network plugin enforces them cannot be "+
+			"seen from here",
+			some(servers)))
+	}
+	return found
+}
+
+// clusters are namespaces of the cluster's own, where nobody but admins creates Pods.
+func clusters(namespace string) bool {
+	return strings.HasPrefix(namespace, "kube-") || namespace == systemNamespace
+}
+
+// wayOut says what lets the Pods of a namespace reach a server.
+func (s *state) wayOut(namespace string, servers []string) (found []Finding) {
+	const example = "put deploy/examples/networkpolicy.yaml there, with its addresses"
+	where := "namespace " + namespace
+	var restricting []networkingv1.NetworkPolicy
+	for _, policy := range s.networkPolicies.Items {
+		if policy.Namespace == namespace && slices.Contains(policy.Spec.PolicyTypes, networkingv1.PolicyTypeEgress) {
+			restricting = append(restricting, policy)
+		}
+	}
+	selectsAll := slices.ContainsFunc(restricting, func(p networkingv1.NetworkPolicy) bool {
+		return len(p.Spec.PodSelector.MatchLabels)+len(p.Spec.PodSelector.MatchExpressions) == 0
+	})
+	if !selectsAll {
+		return []Finding{failed(where, "no NetworkPolicy of every Pod restricts egress, so they reach the NFS server (%s) and "+
+			"are anybody on it: %s", some(servers), example)}
+	}
+	for _, policy := range restricting {
+		for _, server := range servers {
+			// Addresses that cannot be read are not among servers.
+			if admits(policy, netip.MustParseAddr(server)) {
+				found = append(found, failed(where, "the NetworkPolicy %s lets Pods reach the NFS server %s, whatever others say: %s",
+					policy.Name, server, example))
+			}
+		}
+	}
+	return found
+}
+
+// inCluster tells whether a host is a Service.
+func inCluster(host string) bool {
+	return strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.")
+}
+
+// servers are the addresses of whoever serves the share, and findings about those whose address is not known.
+func (s *state) servers(ctx context.Context) (addresses []string, silent []Finding) {
+	for _, volume := range s.sharePVs() {
+		server := exportOf(volume).server
+		if server == "" {
+			continue
+		}
+		if inCluster(server) {
+			silent = append(silent, unknown("PersistentVolume "+volume.Name, "its server %s is in the cluster: no NetworkPolicy "+
+				"may allow its Pods by their labels either, which is not looked at", server))
+		}
+		of, err := s.addresses(ctx, server)
+		if err != nil {
+			silent = append(silent, unknown("PersistentVolume "+volume.Name, "the addresses of its server %s are not known here: "+
+				"%s", server,
+				oneLine(err)))
+		}
+		addresses = append(addresses, of...)
+	}
+	slices.Sort(addresses)
+	return slices.Compact(addresses), silent
+}
+
+// addresses of a host, which may be one itself.
+func (s *state) addresses(ctx context.Context, host string) ([]string, error) {
+	if address, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return []string{address.Unmap().WithZone("").String()}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	found, err := s.lookUp(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var addresses []string
+	for _, text := range found {
+		if address, err := netip.ParseAddr(text); err == nil {
+			addresses = append(addresses, address.Unmap().WithZone("").String())
+		}
+	}
+	return addresses, nil
+}

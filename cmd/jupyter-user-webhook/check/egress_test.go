@@ -1,0 +1,188 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// policyOf is a NetworkPolicy of every Pod, with the egress rules that are given as YAML.
+func policyOf(t *testing.T, rules string) networkingv1.NetworkPolicy {
+	t.Helper()
+	policy := networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "p"}}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(rules), &policy.Spec.Egress))
+	policy.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeEgress}
+	return policy
+}
+
+func TestAdmits(t *testing.T) {
+	for rules, admitted := range map[string]bool{
+		`[]`:                                     false,
+		`[{}]`:                                   true,
+		`[{to: [{ipBlock: {cidr: 0.0.0.0/0}}]}]`: true,
+		`[{to: [{ipBlock: {cidr: "::/0"}}]}]`:    false,
+		`[{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [192.0.2.10/32]}}]}]`:                     false,
+		`[{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [192.0.2.11/32]}}]}]`:                     true,
+		`[{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [192.0.2.0/24]}}]}]`:                      false,
+		`[{to: [{ipBlock: {cidr: 198.51.100.0/24}}]}]`:                                        false,
+		`[{to: [{ipBlock: {cidr: nonsense}}]}]`:                                               true,
+		`[{to: [{namespaceSelector: {}}]}]`:                                                   false,
+		`[{to: [{podSelector: {}}, {ipBlock: {cidr: 192.0.2.10/32}}]}]`:                       true,
+		`[{ports: [{port: 53, protocol: UDP}]}]`:                                              false,
+		`[{ports: [{port: 2049}]}]`:                                                           true,
+		`[{ports: [{port: 2049, protocol: UDP}]}]`:                                            true,
+		`[{ports: [{port: 2049, protocol: SCTP}]}]`:                                           false,
+		`[{ports: [{protocol: TCP}]}]`:                                                        true,
+		`[{ports: [{port: 2000, endPort: 3000}]}]`:                                            true,
+		`[{ports: [{port: 2000, endPort: 2048}]}]`:                                            false,
+		`[{ports: [{port: 443}, {port: http}]}]`:                                              false,
+		`[{ports: [{port: 443}], to: [{ipBlock: {cidr: 0.0.0.0/0}}]}, {ports: [{port: 53}]}]`: false,
+		`[{ports: [{port: 443}]}, {to: [{ipBlock: {cidr: 192.0.2.0/24}}]}]`:                   true,
+	} {
+		assert.Equal(t, admitted, admits(policyOf(t, rules), netip.MustParseAddr("192.0.2.10")), rules)
+	}
+}
+
+// closed is a cluster with one notebook namespace and the shipped NetworkPolicy in it.
+func closed(t *testing.T) *state {
+	t.Helper()
+	example := networkingv1.NetworkPolicy{}
+	data, err := os.ReadFile("../../../deploy/examples/networkpolicy.yaml")
+	require.NoError(t, err)
+	require.NoError(t, yaml.UnmarshalStrict(data, &example))
+	s := &state{parameters: map[string]string{"claims": "hpc-shared-pvc", "volumes": "hpc-pv hpc-pv-*"}}
+	s.lookUp = func(_ context.Context, host string) ([]string, error) {
+		if host == "nfs.example" {
+			return []string{"192.0.2.10", "2001:db8::10"}, nil
+		}
+		return nil, errors.New("no such host")
+	}
+	s.namespaces.Items = []corev1.Namespace{named("lab"), named("kube-system"), named(systemNamespace)}
+	s.networkPolicies.Items = []networkingv1.NetworkPolicy{example}
+	s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "hpc-shared-pvc"},
+		Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "hpc-pv"}}}
+	s.volumes.Items = []corev1.PersistentVolume{nfs("hpc-pv", "nfs.example", "/export")}
+	return s
+}
+
+func named(name string) corev1.Namespace {
+	return corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+}
+
+func nfs(name, server, path string) corev1.PersistentVolume {
+	return corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PersistentVolumeSpec{
+		ClaimRef:               &corev1.ObjectReference{Namespace: "lab", Name: "hpc-shared-pvc"},
+		PersistentVolumeSource: corev1.PersistentVolumeSource{NFS: &corev1.NFSVolumeSource{Server: server, Path: path}}}}
+}
+
+// only is the one finding that is not ok, or the one that is.
+func only(t *testing.T, found []Finding, status Status, says string) {
+	t.Helper()
+	require.Len(t, found, 1, "%+v", found)
+	assert.Equal(t, status, found[0].Status, found[0].Message)
+	assert.Contains(t, found[0].Where+": "+found[0].Message, says)
+}
+
+func TestEgress(t *testing.T) {
+	for name, of := range map[string]struct {
+		change func(*state)
+		status Status
+		says   string
+	}{
+		"closed":    {func(*state) {}, OK, "NetworkPolicies keep Pods from 192.0.2.10, 2001:db8::10; whether"},
+		"no policy": {func(s *state) { s.networkPolicies.Items = nil }, Failed, "namespace lab: no NetworkPolicy of every Pod restricts egress"},
+		"a policy of some Pods": {func(s *state) {
+			s.networkPolicies.Items[0].Spec.PodSelector.MatchLabels = map[string]string{"a": "b"}
+		}, Failed, "no NetworkPolicy of every Pod"},
+		"a policy of ingress": {func(s *state) {
+			s.networkPolicies.Items[0].Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
+		}, Failed, "no NetworkPolicy of every Pod"},
+		"another address of the server": {func(s *state) {
+			s.networkPolicies.Items[0].Spec.Egress[1].To[1].IPBlock.Except = nil
+		}, Failed, "the NetworkPolicy no-way-to-the-share lets Pods reach the NFS server 2001:db8::10"},
+		"a policy of some Pods that opens": {func(s *state) {
+			open := policyOf(t, `[{}]`)
+			open.Spec.PodSelector.MatchLabels = map[string]string{"a": "b"}
+			s.networkPolicies.Items = append(s.networkPolicies.Items, open)
+			s.volumes.Items[0].Spec.NFS.Server = "192.0.2.10"
+		}, Failed, "the NetworkPolicy p lets Pods reach"},
+		"a server that has no address":  {func(s *state) { s.volumes.Items[0].Spec.NFS.Server = "gone.example" }, Unknown, "its server gone.example are not known here: no such host"},
+		"no server":                     {func(s *state) { s.volumes.Items[0].Spec.NFS = nil }, Unknown, "name no NFS server"},
+		"a namespace without notebooks": {func(s *state) { s.namespaces.Items = append(s.namespaces.Items, named("web")) }, Warning, "in 1 namespace without notebooks Pods may reach the NFS server too: web"},
+		"a server by CSI": {func(s *state) {
+			s.volumes.Items[0].Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{
+				VolumeAttributes: map[string]string{"Server": "192.0.2.99", "share": "/x"}}}
+			s.networkPolicies.Items = nil
+		}, Failed, "192.0.2.99"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := closed(t)
+			of.change(s)
+			only(t, egress(t.Context(), s), of.status, of.says)
+		})
+	}
+	s := closed(t)
+	s.volumes.Items[0].Spec.NFS.Server = "nfs.storage.svc.cluster.local"
+	found := egress(t.Context(), s)
+	require.NotEmpty(t, found)
+	assert.Contains(t, found[0].Message, "is in the cluster")
+	assert.Equal(t, Unknown, found[0].Status)
+}
+
+func TestVolumes(t *testing.T) {
+	for name, of := range map[string]struct {
+		change func(*state)
+		status Status
+		says   string
+	}{
+		"as it should be": {func(*state) {}, OK, "1 volume of the share"},
+		"none":            {func(s *state) { s.volumes.Items = nil }, Failed, "no PersistentVolume is named by the parameter volumes (hpc-pv hpc-pv-*)"},
+		"one that the parameters do not know": {func(s *state) {
+			s.volumes.Items[0].Name, s.claims.Items[0].Spec.VolumeName = "pvc-1", "pvc-1"
+		}, Failed, "PersistentVolume pvc-1: is bound to a claim of the share, and is not in the parameter volumes"},
+		"the server by its address": {func(s *state) {
+			s.volumes.Items = append(s.volumes.Items, nfs("other", "192.0.2.10", "/export/home"))
+		}, Failed, "PersistentVolume other: leads to the same export as hpc-pv"},
+		"the server's root":           {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "NFS.example", "/")) }, Failed, "PersistentVolume other"},
+		"another directory of it":     {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "nfs.example", "/export2")) }, OK, ""},
+		"another server":              {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "198.51.100.1", "/export")) }, OK, ""},
+		"a server that has no name":   {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "gone.example", "/export")) }, Unknown, "PersistentVolume other: whether its server gone.example is the share's cannot be told"},
+		"a name that begins alike":    {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pvx", "nfs.example", "/export")) }, Failed, "hpc-pvx: leads to the same"},
+		"the server among the others": {func(s *state) { s.parameters["otherNFSServers"] = "x.example 192.0.2.10" }, Failed, "otherNFSServers has 192.0.2.10, which is the server of hpc-pv"},
+		"a directory of the nodes": {func(s *state) {
+			s.volumes.Items[0].Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/srv/share/"}}
+		}, Failed, "hostPaths lacks /srv/share/, where hpc-pv lies on the nodes"},
+		"one that the parameters have": {func(s *state) {
+			s.parameters["hostPaths"] = "/srv"
+			s.volumes.Items[0].Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/srv/share/"}}
+		}, OK, ""},
+		"the same directory of the nodes": {func(s *state) {
+			s.parameters["hostPaths"] = "/srv"
+			s.volumes.Items[0].Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/srv/share"}}
+			other := nfs("other", "", "")
+			other.Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{Local: &corev1.LocalVolumeSource{Path: "/srv"}}
+			s.volumes.Items = append(s.volumes.Items, other)
+		}, Failed, "PersistentVolume other: has the same files as hpc-pv"},
+		"the same handle of a CSI driver": {func(s *state) {
+			csi := corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "d", VolumeHandle: "h"}}
+			s.volumes.Items = append(s.volumes.Items, nfs("other", "", ""))
+			s.volumes.Items[0].Spec.PersistentVolumeSource, s.volumes.Items[1].Spec.PersistentVolumeSource = csi, csi
+		}, Failed, "PersistentVolume other: has the same files as hpc-pv"},
+		"a name with another ending": {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pv-x", "nfs.example", "/export")) }, OK, "2 volumes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := closed(t)
+			of.change(s)
+			only(t, shareVolumes(t.Context(), s), of.status, of.says)
+		})
+	}
+}

@@ -1,0 +1,189 @@
+package check
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/version"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+var now = time.Date(2030, 1, 10, 0, 0, 0, 0, time.UTC)
+
+// issuer signs certificates.
+type issuer struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+// issues makes a certificate: a CA where it has no host, of its own where nobody signs it.
+func (by *issuer) issues(t *testing.T, host string, until time.Time) (issuer, []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: until,
+		IsCA: host == "", BasicConstraintsValid: true, Subject: pkix.Name{CommonName: "x" + host}}
+	if host != "" {
+		template.DNSNames = []string{host}
+	}
+	parent, signer := template, key
+	if by != nil {
+		parent, signer = by.certificate, by.key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	require.NoError(t, err)
+	made, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return issuer{made, key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+func TestCertificate(t *testing.T) {
+	later := now.Add(1000 * time.Hour)
+	ca, caPEM := (*issuer)(nil).issues(t, "", later)
+	between, betweenPEM := ca.issues(t, "", later)
+	_, good := ca.issues(t, serviceDNS, now.Add(30*24*time.Hour))
+	_, soon := ca.issues(t, serviceDNS, now.Add(7*24*time.Hour-time.Minute))
+	_, past := ca.issues(t, serviceDNS, now.Add(-time.Minute))
+	_, other := ca.issues(t, "other.svc", later)
+	_, chained := between.issues(t, serviceDNS, later)
+	_, strange := (*issuer)(nil).issues(t, serviceDNS, later)
+	for name, of := range map[string]struct {
+		crt, bundle []byte
+		status      Status
+		says        string
+	}{
+		"good":                    {good, caPEM, OK, "until 2030-02-09, and every webhook entry trusts it (4)"},
+		"about to expire":         {soon, caPEM, Warning, "expires on 2030-01-16"},
+		"expired":                 {past, caPEM, Failed, "has expired"},
+		"for another name":        {other, caPEM, Failed, "valid for other.svc"},
+		"of another CA":           {strange, caPEM, Failed, "unknown authority"},
+		"by one in between":       {append(chained, betweenPEM...), caPEM, OK, ""},
+		"by one that is missing":  {chained, caPEM, Failed, "unknown authority"},
+		"two CAs, as in rotation": {good, append(strange, caPEM...), OK, ""},
+		"no bundle":               {good, nil, Failed, "have an empty caBundle"},
+		"a bundle of nothing":     {good, []byte("x"), Failed, "have a caBundle without a certificate"},
+		"no certificate":          {[]byte("x"), caPEM, Failed, "has no certificate in tls.crt that can be read: there is none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := installedAs(t, mutatingWebhooks, func(_ string, object map[string]any) {
+				for _, webhook := range objects(object["webhooks"]) {
+					require.NoError(t, unstructured.SetNestedField(webhook, base64.StdEncoding.EncodeToString(of.bundle), "clientConfig", "caBundle"))
+				}
+			})
+			s.installed[validatingWebhooks], s.now = &unstructured.UnstructuredList{}, now
+			s.certificate = corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: certificateName}, Data: map[string][]byte{"tls.crt": of.crt}}
+			only(t, certificate(t.Context(), s), of.status, of.says)
+		})
+	}
+	s := &state{}
+	only(t, certificate(t.Context(), s), Failed, "is not there: install cert-manager")
+	s.certificate = corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: certificateName}, Data: map[string][]byte{"tls.crt": good}}
+	s.installed = map[string]*unstructured.UnstructuredList{mutatingWebhooks: {}, validatingWebhooks: {}}
+	only(t, certificate(t.Context(), s), Failed, "no webhook configuration")
+}
+
+func TestReachable(t *testing.T) {
+	s := &state{}
+	assert.Len(t, reachable(t.Context(), s), 2, "neither Service nor Deployment")
+	s.service.Name, s.deployment = webhookName, appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: webhookName}}
+	s.deployment.Status.AvailableReplicas = 2
+	only(t, reachable(t.Context(), s), Failed, "has nobody ready behind it")
+	s.endpoints.Items = []discoveryv1.EndpointSlice{
+		{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kubernetes.io/service-name": "other"}}, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}}},
+		{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kubernetes.io/service-name": webhookName}}, Endpoints: []discoveryv1.Endpoint{
+			{Addresses: []string{"10.0.0.2"}, Conditions: discoveryv1.EndpointConditions{Ready: new(false)}}}},
+	}
+	only(t, reachable(t.Context(), s), Failed, "has nobody ready behind it")
+	s.endpoints.Items[1].Endpoints[0].Conditions.Ready = new(true)
+	only(t, reachable(t.Context(), s), OK, "has 1 ready endpoint")
+}
+
+func TestParameters(t *testing.T) {
+	s := &state{}
+	only(t, parametersAgree(t.Context(), s), Failed, "refuse every Pod of the cluster without it")
+	wanted, err := shippedParameters()
+	require.NoError(t, err)
+	require.Len(t, wanted, 22)
+	s.config, s.parameters = config.Default(), config.Default().PolicyParameters()
+	s.parameters["unservedNamespaces"] = wanted["unservedNamespaces"]
+	only(t, parametersAgree(t.Context(), s), Failed, "ConfigMap jupyter-user-policy: lacks controllers, csiDrivers, hostPaths")
+	for key, value := range wanted {
+		if _, there := s.parameters[key]; !there {
+			s.parameters[key] = value
+		}
+	}
+	s.parameters["unservedNamespaces"] = "jupyter-user-system more"
+	only(t, parametersAgree(t.Context(), s), Failed, "unservedNamespaces lacks kube-system")
+	s.parameters["unservedNamespaces"] = wanted["unservedNamespaces"]
+	s.parameters["claims"] += " another"
+	only(t, parametersAgree(t.Context(), s), OK, "is whole and agrees")
+	s.parameters["claims"] = "another"
+	only(t, parametersAgree(t.Context(), s), Failed, "claims lacks hpc-shared-pvc")
+}
+
+func TestClaims(t *testing.T) {
+	s := closed(t)
+	s.claims.Items[0].Status.Phase = corev1.ClaimBound
+	s.claims.Items[0].Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+	only(t, claims(t.Context(), s), Failed, "its claim hpc-shared-pvc is not ReadWriteMany")
+	s.claims.Items[0].Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
+	only(t, claims(t.Context(), s), OK, "the share's claim is bound in lab")
+	s.Namespaces = []string{"kube-system"}
+	only(t, claims(t.Context(), s), Failed, "namespace kube-system: has no claim hpc-shared-pvc")
+	only(t, claims(t.Context(), &state{}), Warning, "nobody can run a notebook yet")
+}
+
+func TestNodes(t *testing.T) {
+	s := &state{config: config.Default()}
+	only(t, nodesKnowGroups(t.Context(), s), Warning, "no Linux node")
+	windows := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "w", Labels: map[string]string{"kubernetes.io/os": "windows"}}}
+	linux := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "l"}}
+	linux.Status.Features = &corev1.NodeFeatures{SupplementalGroupsPolicy: new(true)}
+	s.nodes.Items = []corev1.Node{windows, linux}
+	only(t, nodesKnowGroups(t.Context(), s), OK, "every node")
+	s.nodes.Items[1].Status.Features.SupplementalGroupsPolicy = new(false)
+	only(t, nodesKnowGroups(t.Context(), s), Failed, "1 of 2 nodes cannot do supplementalGroupsPolicy")
+	s.config.Identity.StrictSupplementalGroups = false
+	only(t, nodesKnowGroups(t.Context(), s), Warning, "identity.strictSupplementalGroups is false")
+}
+
+func TestVersions(t *testing.T) {
+	s := &state{Options: Options{Version: "v0.1.0"}, config: config.Default(), server: &version.Info{GitVersion: "v1.33.0-eks-1"}}
+	s.deployment = appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: webhookName}}
+	s.deployment.Spec.Template.Spec.Containers = []corev1.Container{{Image: s.config.Init.Image}}
+	only(t, versions(t.Context(), s), OK, "the API server is v1.33.0-eks-1")
+	s.server.GitVersion = "v1.32.9"
+	only(t, versions(t.Context(), s), Failed, "is v1.32.9, and what the webhook is built on needs 1.33")
+	s.server.GitVersion = "x"
+	only(t, versions(t.Context(), s), Unknown, "cannot be read")
+	s.server.GitVersion = "v1.37.0"
+	for image, says := range map[string]string{
+		"registry.example:5000/w@sha256:00": "", "registry.example:5000/w": "", "registry.example:5000/w:v0.1.0@sha256:00": "",
+		"w:v0.2.0": "runs w:v0.2.0, and this program is v0.1.0", "registry.example:5000/w:v0.2.0@sha256:00": "and this program is v0.1.0",
+	} {
+		s.deployment.Spec.Template.Spec.Containers[0].Image, s.config.Init.Image = image, image
+		if says == "" {
+			only(t, versions(t.Context(), s), OK, image)
+			continue
+		}
+		only(t, versions(t.Context(), s), Warning, says)
+	}
+	s.Version = "dev"
+	only(t, versions(t.Context(), s), OK, "")
+}

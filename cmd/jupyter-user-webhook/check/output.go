@@ -1,0 +1,95 @@
+package check
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// Writers are the outputs, by the name that -o takes.
+var Writers = map[string]func(io.Writer, []Finding) error{"table": writeTable, "json": writeJSON}
+
+// writeJSON is for a machine: a list, in the order of the checks.
+func writeJSON(out io.Writer, findings []Finding) error {
+	return indented(out).Encode(findings)
+}
+
+// width of the sentences in a table.
+const width = 96
+
+// writeTable is for a person: the worst first, and what it comes to in the last line.
+func writeTable(out io.Writer, findings []Finding) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	how := map[Status]int{}
+	_, _ = fmt.Fprint(table, "STATUS\tCHECK\tFINDING\n")
+	for _, f := range byStatus(findings) {
+		how[f.Status]++
+		said := f.Message
+		if f.Where != "" {
+			said = f.Where + ": " + f.Message
+		}
+		status, check := string(f.Status), f.Check
+		for _, line := range wrap(said, width) {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", status, check, line)
+			status, check = "", ""
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\n%d failed, %d unknown, %s, %d ok\n", how[Failed], how[Unknown], count(how[Warning], "warning"),
+		how[OK])
+	return err
+}
+
+// wrap breaks a sentence between words. A word that is longer than a line has one of its own.
+func wrap(text string, most int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) > most:
+			lines = append(lines, line)
+			line = word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}
+
+// AnswerWriters are the outputs of an answer, by the name that -o takes.
+var AnswerWriters = map[string]func(io.Writer, Answer) error{"table": writeAnswer, "json": writeAnswerJSON}
+
+func writeAnswerJSON(out io.Writer, a Answer) error {
+	if a.Ways == nil {
+		a.Ways = []Way{} // A list to whoever reads it, also where there is none.
+	}
+	return indented(out).Encode(a)
+}
+
+// writeAnswer is one sentence, and a line for each way.
+func writeAnswer(out io.Writer, a Answer) error {
+	for _, line := range wrap(a.Message, width) {
+		_, _ = fmt.Fprintln(out, line)
+	}
+	if len(a.Ways) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprint(table, "\nVERB\tWHO\tTHROUGH\n")
+	for _, way := range a.Ways {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", way.Verb, way.Who, way.Through)
+	}
+	return table.Flush()
+}
+
+func indented(out io.Writer) *json.Encoder {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder
+}

@@ -1,0 +1,136 @@
+package check
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// rbac: who may be anybody. A hub is expected to be here and an admin always is; a whole namespace never.
+func rbac(_ context.Context, s *state) (found []Finding) {
+	grants := s.grants()
+	said := map[string]bool{}
+	for _, g := range grants {
+		f := judgeGrant(g)
+		if f == nil || said[f.Where+f.Message] {
+			continue
+		}
+		said[f.Where+f.Message] = true
+		found = append(found, *f)
+	}
+	found = append(found, hubsThatRun(grants)...)
+	found = append(found, s.aggregated()...)
+	single := map[string]bool{}
+	for _, g := range grants {
+		if len(g.names) > 0 && g.resource == homes && !crowd(g.subject) {
+			single[g.binding] = true
+		}
+	}
+	return append(found, ok("", "single homes are given by name through %s", count(len(single), "binding")))
+}
+
+// judgeGrant says what one grant comes to; nil where it is what it should be.
+func judgeGrant(g grant) *Finding {
+	f := func(f Finding) *Finding { return &f }
+	where := g.binding
+	switch {
+	case crowd(g.subject):
+		return f(failed(where, "gives %s %s in %s to %s, which is everybody there: take it "+
+			"away", g.verb, g.what(), g.where(), who(g.subject)))
+	case g.wildcard && g.subject.Kind == "Group" && g.subject.Name == "system:masters":
+		return f(ok(where, "may be anybody: %s, whom no rule stops in any cluster", who(g.subject)))
+	case g.wildcard:
+		return f(warning(where, "may be anybody: %s in %s, by a rule that gives everything "+
+			"(%s)", who(g.subject), g.where(), g.role))
+	case g.verb == runAs:
+		return judgeRunAs(g)
+	case len(g.names) == 0 || g.resource == shares:
+		return f(warning(where, "may be anybody: %s may use %s in %s; right for a JupyterHub, whose users it has asked who they "+
+			"are, and for an admin", who(g.subject), g.what(), g.where()))
+	}
+	return nil
+}
+
+func judgeRunAs(g grant) *Finding {
+	var f Finding
+	namespace, counts := g.runsIn()
+	switch {
+	case !counts:
+		f = warning(g.binding, "gives run-as to %s in %s, which never counts: it is for a ServiceAccount of the Pod's own "+
+			"namespace",
+			who(g.subject), g.where())
+	case g.resource == shares:
+		f = warning(g.binding, "lets whoever may create Pods in namespace %s read every home, by %s: right for a backup in a "+
+			"namespace where nobody else may", namespace, who(g.subject))
+	case len(g.names) == 0:
+		f = failed(g.binding, "lets whoever may create Pods in namespace %s be anybody, by %s: name the homes in resourceNames",
+			namespace, who(g.subject))
+	default:
+		return nil
+	}
+	return &f
+}
+
+// what the grant is about, in words.
+func (g grant) what() string {
+	switch {
+	case g.resource == shares:
+		return "the whole share"
+	case len(g.names) == 0:
+		return "every home"
+	}
+	return "the homes of " + some(g.names)
+}
+
+// hubsThatRun are ServiceAccounts that may use every home, and by which Pods may run as somebody too: then it is not the
+// hub alone who says whom a Pod is for.
+func hubsThatRun(grants []grant) (found []Finding) {
+	every := map[string]bool{}
+	for _, g := range grants {
+		if _, _, is := account(g.subject); is && g.verb == use && g.resource == homes && len(g.names) == 0 && !g.wildcard {
+			every[who(g.subject)] = true
+		}
+	}
+	runs := map[string]string{}
+	for _, g := range grants {
+		if g.verb == runAs && g.resource == homes && !g.wildcard && every[who(g.subject)] {
+			runs[who(g.subject)] = g.binding
+		}
+	}
+	for _, hub := range slices.Sorted(maps.Keys(runs)) {
+		found = append(found, failed(runs[hub], "gives run-as to %s, which may use every home: a hub needs use alone, and with "+
+			"this whoever may create Pods beside it needs no hub", hub))
+	}
+	return found
+}
+
+// aggregated are roles with our rights that become part of others, such as edit: then everybody who has those has these.
+func (s *state) aggregated() (found []Finding) {
+	for _, role := range s.clusterRoles.Items {
+		ours := slices.ContainsFunc(rights(role.Rules), func(g grant) bool { return !g.wildcard })
+		if !ours {
+			continue
+		}
+		for _, other := range s.clusterRoles.Items {
+			if other.AggregationRule == nil || !selected(other.AggregationRule.ClusterRoleSelectors, role.Labels) {
+				continue
+			}
+			found = append(found, failed("ClusterRole "+role.Name, "has rights to homes and becomes part of the ClusterRole %s, "+
+				"so that everybody with that role has them: take its label away", other.Name))
+		}
+	}
+	return found
+}
+
+func selected(selectors []metav1.LabelSelector, of map[string]string) bool {
+	for _, s := range selectors {
+		selector, err := metav1.LabelSelectorAsSelector(&s)
+		if err == nil && selector.Matches(labels.Set(of)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,135 @@
+package check
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+var everything = rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}
+
+func rule(resource, verb string, names ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: names}
+}
+
+func subject(kind, namespace, name string) rbacv1.Subject {
+	return rbacv1.Subject{Kind: kind, Namespace: namespace, Name: name}
+}
+
+// bound is a cluster with one binding: in a namespace, or in all of them.
+func bound(namespace string, of rbacv1.Subject, rules ...rbacv1.PolicyRule) *state {
+	s := &state{}
+	s.clusterRoles.Items = []rbacv1.ClusterRole{{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: rules}}
+	ref := rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}
+	if namespace == "" {
+		s.clusterRoleBindings.Items = []rbacv1.ClusterRoleBinding{{ObjectMeta: metav1.ObjectMeta{Name: "b"}, RoleRef: ref,
+			Subjects: []rbacv1.Subject{of}}}
+		return s
+	}
+	s.roleBindings.Items = []rbacv1.RoleBinding{{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "b"}, RoleRef: ref,
+		Subjects: []rbacv1.Subject{of}}}
+	return s
+}
+
+func TestRBAC(t *testing.T) {
+	hub := subject("ServiceAccount", "lab", "hub")
+	for name, of := range map[string]struct {
+		namespace string
+		who       rbacv1.Subject
+		rule      rbacv1.PolicyRule
+		status    Status
+		says      string
+	}{
+		"one home":                     {"lab", subject("User", "", "carol"), rule(homes, use, "alice"), OK, "single homes are given by name through 1 binding"},
+		"every home, a hub":            {"lab", hub, rule(homes, use), Warning, "RoleBinding lab/b: may be anybody: ServiceAccount lab/hub may use every home in namespace lab"},
+		"every home everywhere":        {"", subject("User", "", "root"), rule(homes, use), Warning, "User root may use every home in every namespace"},
+		"everything, an admin":         {"", subject("Group", "", "admins"), everything, Warning, "may be anybody: Group admins in every namespace, by a rule that gives everything (ClusterRole r)"},
+		"everything, the masters":      {"", subject("Group", "", "system:masters"), everything, OK, "Group system:masters"},
+		"everything, everybody":        {"", subject("Group", "", "system:authenticated"), everything, Failed, "gives use every home in every namespace to Group system:authenticated"},
+		"a home for everybody":         {"lab", subject("Group", "", "system:authenticated"), rule(homes, use, "alice"), Failed, "gives use the homes of alice in namespace lab"},
+		"a home for nobody known":      {"lab", subject("User", "", "system:anonymous"), rule(homes, use, "alice"), Failed, "User system:anonymous"},
+		"a home for every program":     {"lab", subject("Group", "", "system:serviceaccounts:lab"), rule(homes, use, "alice"), Failed, "Group system:serviceaccounts:lab"},
+		"run-as one home":              {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, runAs, "alice"), OK, "through 1 binding"},
+		"run-as every home":            {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, runAs), Failed, "lets whoever may create Pods in namespace lab be anybody, by ServiceAccount lab/job"},
+		"run-as, by the user's name":   {"lab", subject("User", "", "system:serviceaccount:lab:job"), rule(homes, runAs), Failed, "by ServiceAccount lab/job"},
+		"run-as, without a namespace":  {"lab", subject("ServiceAccount", "", "job"), rule(homes, runAs), Failed, "by ServiceAccount lab/job"},
+		"run-as everywhere":            {"", subject("ServiceAccount", "lab", "job"), rule(homes, runAs), Failed, "in namespace lab be anybody"},
+		"run-as of another namespace":  {"lab", subject("ServiceAccount", "web", "job"), rule(homes, runAs), Warning, "which never counts"},
+		"run-as of a person":           {"lab", subject("User", "", "carol"), rule(homes, runAs), Warning, "gives run-as to User carol in namespace lab, which never counts"},
+		"every verb of homes":          {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, "*"), Failed, "be anybody"},
+		"homes in every group":         {"lab", subject("ServiceAccount", "lab", "job"), rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Failed, "be anybody"},
+		"the share, a backup":          {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets whoever may create Pods in namespace backup read every home"},
+		"the share, a person":          {"lab", subject("User", "", "ivan"), rule(shares, use), Warning, "User ivan may use the whole share"},
+		"homes of another group":       {"lab", subject("Group", "", "system:authenticated"), rbacv1.PolicyRule{APIGroups: []string{"x"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, OK, "0 bindings"},
+		"other verbs than the two":     {"lab", subject("Group", "", "system:authenticated"), rule(homes, "get"), OK, "0 bindings"},
+		"a subresource, which is none": {"lab", subject("Group", "", "system:authenticated"), rule("homes/x", "*"), OK, "0 bindings"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := rbac(t.Context(), bound(of.namespace, of.who, of.rule))
+			assert.Equal(t, of.status, byStatus(found)[0].Status, "%+v", found)
+			said := ""
+			for _, f := range found {
+				if f.Status == of.status {
+					said += f.Where + ": " + f.Message + "\n"
+				}
+			}
+			assert.Contains(t, said, of.says)
+		})
+	}
+}
+
+func TestHubThatRuns(t *testing.T) {
+	found := rbac(t.Context(), bound("lab", subject("ServiceAccount", "lab", "hub"), rule(homes, use), rule(homes, runAs, "alice")))
+	assert.Equal(t, Failed, byStatus(found)[0].Status)
+	assert.Contains(t, byStatus(found)[0].Message, "gives run-as to ServiceAccount lab/hub, which may use every home")
+	found = rbac(t.Context(), bound("lab", subject("ServiceAccount", "lab", "argo"), everything))
+	assert.Equal(t, Warning, byStatus(found)[0].Status, "an admin is told once, as one")
+	assert.Len(t, found, 2)
+}
+
+func TestAggregated(t *testing.T) {
+	s := bound("lab", subject("User", "", "carol"), rule(homes, use, "alice"))
+	s.clusterRoles.Items[0].Labels = map[string]string{"team": "x"}
+	s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "team"},
+		AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "x"}}}}})
+	only(t, s.aggregated(), Failed, "ClusterRole r: has rights to homes and becomes part of the ClusterRole team")
+	s.clusterRoles.Items[0].Labels = nil
+	assert.Empty(t, s.aggregated())
+}
+
+// TestRolesByName: a Role is of its namespace, and a ClusterRole of the same name another one.
+func TestRolesByName(t *testing.T) {
+	s := bound("lab", subject("User", "", "carol"), rule(homes, use))
+	s.roles.Items = []rbacv1.Role{{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "r"}, Rules: []rbacv1.PolicyRule{rule(homes, runAs)}}}
+	s.roleBindings.Items[0].RoleRef.Kind = "Role"
+	assert.Empty(t, s.grants())
+	s.roles.Items[0].Namespace = "lab"
+	require.Len(t, s.grants(), 1)
+	assert.Equal(t, "Role r", s.grants()[0].role)
+}
+
+func TestPersons(t *testing.T) {
+	s := &state{parameters: map[string]string{"controllers": "argo other"}}
+	for name, counts := range map[string]bool{
+		"carol": true, "system:serviceaccount:jhub:hub": true, "system:serviceaccount:kube-system:job-controller": false,
+		"system:node:n1": false, "system:kube-controller-manager": false, "system:kube-scheduler": false, "argo": false, "arg": true,
+	} {
+		assert.Equal(t, counts, s.person(name), name)
+	}
+	assert.Equal(t, []string{"g", "system:serviceaccounts", "system:serviceaccounts:jhub", "system:authenticated"},
+		groupsOf("system:serviceaccount:jhub:hub", []string{"g"}))
+	assert.Equal(t, []string{"system:authenticated"}, groupsOf("carol", nil))
+	assert.Equal(t, []string{"system:unauthenticated"}, groupsOf("system:anonymous", nil))
+}
+
+func TestOwnHomes(t *testing.T) {
+	s := &state{parameters: map[string]string{"ownHomes": "Yes", "ownHomePrefix": "oidc:", "ownHomeSuffix": "@corp.example"}}
+	assert.True(t, s.own(Question{As: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.own(Question{As: "alice", User: "alice"}))
+	assert.False(t, s.own(Question{As: "oidc:@corp.example"}))
+	s.parameters["ownHomes"] = "No"
+	assert.False(t, s.own(Question{As: "oidc:alice@corp.example", User: "alice"}))
+}

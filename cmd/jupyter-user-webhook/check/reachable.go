@@ -1,0 +1,38 @@
+package check
+
+import "context"
+
+// reachable: somebody is there to answer, and somebody else when the first goes away.
+func reachable(_ context.Context, s *state) (found []Finding) {
+	if s.service.Name == "" {
+		found = append(found, failed(services, "is not there: kubectl apply -f deploy/31-service.yaml"))
+	}
+	ready := 0
+	for _, slice := range s.endpoints.Items {
+		if slice.Labels["kubernetes.io/service-name"] != webhookName {
+			continue
+		}
+		for _, endpoint := range slice.Endpoints {
+			if endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready {
+				ready += len(endpoint.Addresses)
+			}
+		}
+	}
+	if s.service.Name != "" && ready == 0 {
+		found = append(found, failed(services, "has nobody ready behind it, so no notebook starts: kubectl -n %s get pods, and "+
+			"their logs", systemNamespace))
+	}
+	available := s.deployment.Status.AvailableReplicas
+	switch {
+	case s.deployment.Name == "":
+		found = append(found, failed(deployments, "is not there: kubectl apply -f deploy/30-deployment.yaml"))
+	case available == 0:
+		found = append(found, failed(deployments, "has no replica that is available: kubectl -n %s describe pods", systemNamespace))
+	case available == 1:
+		found = append(found, warning(deployments, "has one replica that is available: while it is replaced, no notebook starts"))
+	}
+	if len(found) == 0 {
+		found = append(found, ok(services, "has %d ready endpoints, and the Deployment %d available replicas", ready, available))
+	}
+	return found
+}

@@ -1,0 +1,239 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/version"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// Where the shipped manifests put everything.
+const (
+	systemNamespace  = "jupyter-user-system"
+	webhookName      = "jupyter-user-webhook"
+	certificateName  = "jupyter-user-webhook-certs"
+	parametersName   = "jupyter-user-policy"
+	configurationKey = "config.yaml"
+	serviceDNS       = webhookName + "." + systemNamespace + ".svc"
+)
+
+// What is read, by the names that the API has for it.
+const (
+	certificates       = "the Secret " + certificateName
+	deployments        = "the Deployment " + webhookName
+	services           = "the Service " + webhookName
+	endpointSlices     = "endpointslices.discovery.k8s.io"
+	configMaps         = "the ConfigMaps of " + systemNamespace
+	mutatingWebhooks   = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+	validatingWebhooks = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+	policies           = "validatingadmissionpolicies.admissionregistration.k8s.io"
+	bindings           = "validatingadmissionpolicybindings.admissionregistration.k8s.io"
+	namespaces         = "namespaces"
+	claimsOfAll        = "persistentvolumeclaims"
+	volumes            = "persistentvolumes"
+	nodes              = "nodes"
+	storageClasses     = "storageclasses.storage.k8s.io"
+	networkPolicies    = "networkpolicies.networking.k8s.io"
+
+	// These two are made of ConfigMaps that were read.
+	parameters    = "the parameters of the policies"
+	configuration = "the configuration of the webhook"
+)
+
+var rbacObjects = []string{"clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
+	"roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"}
+
+// state is what was read of a cluster.
+type state struct {
+	Options
+	cluster *Cluster
+	now     time.Time
+	server  *version.Info
+	// missing is why something could not be read.
+	missing map[string]error
+	// lookUp finds the addresses of a host.
+	lookUp func(ctx context.Context, host string) ([]string, error)
+
+	certificate corev1.Secret
+	deployment  appsv1.Deployment
+	service     corev1.Service
+	configMaps  corev1.ConfigMapList
+	endpoints   discoveryv1.EndpointSliceList
+
+	// installed are webhook configurations, policies and bindings, by what they are. They are compared as they are, also in
+	// fields that this program does not know.
+	installed map[string]*unstructured.UnstructuredList
+
+	namespaces      corev1.NamespaceList
+	claims          corev1.PersistentVolumeClaimList
+	volumes         corev1.PersistentVolumeList
+	storageClasses  storagev1.StorageClassList
+	networkPolicies networkingv1.NetworkPolicyList
+	nodes           corev1.NodeList
+
+	clusterRoles        rbacv1.ClusterRoleList
+	clusterRoleBindings rbacv1.ClusterRoleBindingList
+	roles               rbacv1.RoleList
+	roleBindings        rbacv1.RoleBindingList
+
+	// parameters and config are what the two ConfigMaps say.
+	parameters map[string]string
+	config     *config.Config
+}
+
+// lists are read whole. What is in the webhook's namespace alone is asked for there.
+func (s *state) lists() map[string]client.ObjectList {
+	lists := map[string]client.ObjectList{
+		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces, claimsOfAll: &s.claims,
+		volumes: &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
+		rbacObjects[0]: &s.clusterRoles, rbacObjects[1]: &s.clusterRoleBindings, rbacObjects[2]: &s.roles,
+		rbacObjects[3]: &s.roleBindings,
+	}
+	s.installed = map[string]*unstructured.UnstructuredList{}
+	for what, kind := range installedKinds {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(schema.GroupVersionKind{Group: "admissionregistration.k8s.io", Version: "v1", Kind: kind + "List"})
+		s.installed[what] = list
+		lists[what] = list
+	}
+	return lists
+}
+
+// installedKinds are what is compared with the shipped manifests.
+var installedKinds = map[string]string{
+	mutatingWebhooks: "MutatingWebhookConfiguration", validatingWebhooks: "ValidatingWebhookConfiguration",
+	policies: "ValidatingAdmissionPolicy", bindings: "ValidatingAdmissionPolicyBinding",
+}
+
+// read reads everything at once. What cannot be read is for the checks that need it to say.
+func read(ctx context.Context, c *Cluster, o Options) (*state, error) {
+	s, err := readSome(ctx, c, nil)
+	if err == nil {
+		s.Options = o
+	}
+	return s, err
+}
+
+// readSome reads what is named, or everything.
+func readSome(ctx context.Context, c *Cluster, only []string) (*state, error) {
+	s := &state{cluster: c, now: time.Now(), missing: map[string]error{}, lookUp: net.DefaultResolver.LookupHost}
+	var err error
+	if s.server, err = c.discovery.ServerVersion(); err != nil {
+		return nil, fmt.Errorf("ask the API server for its version: %w", err)
+	}
+	var wait sync.WaitGroup
+	var lock sync.Mutex
+	for what, read := range s.reads(ctx) {
+		if only != nil && !slices.Contains(only, what) {
+			continue
+		}
+		wait.Go(func() {
+			if err := read(); err != nil {
+				lock.Lock()
+				defer lock.Unlock()
+				s.missing[what] = err
+			}
+		})
+	}
+	wait.Wait()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("read the cluster: %w", context.Cause(ctx))
+	}
+	s.understand()
+	return s, nil
+}
+
+// reads are the calls that read a cluster, by what they read.
+func (s *state) reads(ctx context.Context) map[string]func() error {
+	reads := map[string]func() error{}
+	for what, list := range s.lists() {
+		reads[what] = func() error { return s.cluster.client.List(ctx, list, within(what)...) }
+	}
+	for what, object := range map[string]client.Object{
+		certificates: &s.certificate, deployments: &s.deployment, services: &s.service,
+	} {
+		key := client.ObjectKey{Namespace: systemNamespace, Name: webhookName}
+		if what == certificates {
+			key.Name = certificateName
+		}
+		reads[what] = func() error { return client.IgnoreNotFound(s.cluster.client.Get(ctx, key, object)) }
+	}
+	return reads
+}
+
+// within keeps a list to the webhook's namespace where nothing else is asked for: the fewer rights a check needs, the better.
+func within(what string) []client.ListOption {
+	switch what {
+	case configMaps, endpointSlices:
+		return []client.ListOption{client.InNamespace(systemNamespace)}
+	}
+	return nil
+}
+
+// understand reads the two ConfigMaps. Whether they are right is for the check of the parameters to say.
+func (s *state) understand() {
+	if err := s.missing[configMaps]; err != nil {
+		s.missing[parameters], s.missing[configuration] = err, err
+		return
+	}
+	for _, m := range s.configMaps.Items {
+		switch m.Name {
+		case parametersName:
+			s.parameters = m.Data
+		case webhookName:
+			parsed, err := config.Parse([]byte(m.Data[configurationKey]))
+			if err != nil {
+				s.missing[configuration] = err
+			}
+			s.config = parsed
+		}
+	}
+	if s.parameters == nil {
+		s.missing[parameters] = errors.New("there is no ConfigMap " + parametersName)
+	}
+	if s.config == nil && s.missing[configuration] == nil {
+		s.missing[configuration] = errors.New("there is no ConfigMap " + webhookName)
+	}
+}
+
+// unreadable says what a check needs and does not have.
+func (s *state) unreadable(needs []string) (found []Finding) {
+	var told []error
+	for _, what := range needs {
+		err := s.missing[what]
+		if err == nil || slices.Contains(told, err) {
+			continue
+		}
+		told = append(told, err)
+		if apierrors.IsForbidden(err) {
+			found = append(found, unknown("", "cannot be told without the right to read %s: %s: bind deploy/examples/checker.yaml",
+				what, oneLine(err)))
+			continue
+		}
+		found = append(found, unknown("", "cannot be told, because %s could not be read: %s", what, oneLine(err)))
+	}
+	return found
+}
+
+// words of a parameter.
+func (s *state) words(parameter string) []string { return strings.Fields(s.parameters[parameter]) }
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -1,0 +1,193 @@
+package check
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// shareVolumes: the share's volumes are its claims' and nobody else's, and no other volume leads to it. A volume without a
+// claimRef is bound to whoever's claim comes first; one that the parameters do not know can be claimed by anybody.
+func shareVolumes(ctx context.Context, s *state) (found []Finding) {
+	share := s.sharePVs()
+	if len(share) == 0 {
+		return []Finding{failed("", "no PersistentVolume is named by the parameter volumes (%s) or bound to the share's claims: "+
+			"say in %s which volumes are the share", s.parameters["volumes"], "deploy/60-policy-parameters.yaml")}
+	}
+	for _, volume := range share {
+		found = append(found, s.judgeShareVolume(volume)...)
+	}
+	found = append(found, s.roadsInParameters(ctx, share)...)
+	for _, volume := range s.volumes.Items {
+		if !s.isShare(volume) {
+			found = append(found, s.otherRoad(ctx, "PersistentVolume "+volume.Name, exportOf(volume), share)...)
+			found = append(found, sameFiles(volume, share)...)
+		}
+	}
+	for _, class := range s.storageClasses.Items {
+		found = append(found, s.otherRoad(ctx, "StorageClass "+class.Name, exportIn(class.Parameters), share)...)
+	}
+	if len(found) == 0 {
+		found = append(found, ok("", "%s of the share, each with its claimRef, and no other leads to "+
+			"it", count(len(share), "volume")))
+	}
+	return found
+}
+
+func (s *state) judgeShareVolume(volume corev1.PersistentVolume) (found []Finding) {
+	where := "PersistentVolume " + volume.Name
+	if !s.named(volume.Name) {
+		found = append(found, failed(where, "is bound to a claim of the share, and is not in the parameter volumes: name it there"))
+	}
+	claim := volume.Spec.ClaimRef
+	switch {
+	case claim == nil:
+		found = append(found, failed(where, "has no claimRef, so any claim can be bound to it: write the namespace and the name "+
+			"of its claim there"))
+	case !slices.Contains(s.words("claims"), claim.Name):
+		found = append(found, failed(where, "is for the claim %s/%s, which is not in the parameter claims: Pods that mount that "+
+			"one are not guarded", claim.Namespace, claim.Name))
+	}
+	return found
+}
+
+// sharePVs are named by the parameters, or bound to a claim of the share.
+func (s *state) sharePVs() (found []corev1.PersistentVolume) {
+	for _, volume := range s.volumes.Items {
+		if s.isShare(volume) {
+			found = append(found, volume)
+		}
+	}
+	return found
+}
+
+func (s *state) isShare(volume corev1.PersistentVolume) bool {
+	return s.named(volume.Name) || slices.ContainsFunc(s.shareClaims(), func(c corev1.PersistentVolumeClaim) bool {
+		return c.Spec.VolumeName == volume.Name
+	})
+}
+
+// named tells whether the parameter volumes has a name; a * at the end of a word stands for any ending.
+func (s *state) named(name string) bool {
+	return slices.ContainsFunc(s.words("volumes"), func(word string) bool {
+		start, ending := strings.CutSuffix(word, "*")
+		return word == name || ending && strings.HasPrefix(name, start)
+	})
+}
+
+// export is a directory of an NFS server.
+type export struct{ server, path string }
+
+// exportOf is where a volume lies; empty where that is no NFS server.
+func exportOf(volume corev1.PersistentVolume) export {
+	switch source := volume.Spec.PersistentVolumeSource; {
+	case source.NFS != nil:
+		return export{source.NFS.Server, source.NFS.Path}
+	case source.CSI != nil:
+		return exportIn(source.CSI.VolumeAttributes)
+	}
+	return export{}
+}
+
+// exportIn reads the attributes of the NFS CSI driver, which knows them in any case.
+func exportIn(attributes map[string]string) (e export) {
+	for key, value := range attributes {
+		switch strings.ToLower(key) {
+		case "server":
+			e.server = value
+		case "share":
+			e.path = value
+		}
+	}
+	return e
+}
+
+// otherRoad says whether an export has files of the share: it is the same directory, one in it, or one around it.
+func (s *state) otherRoad(ctx context.Context, where string, e export, share []corev1.PersistentVolume) []Finding {
+	for _, volume := range share {
+		of := exportOf(volume)
+		a, b := directory(e.path), directory(of.path)
+		if e.server == "" || of.server == "" || !strings.HasPrefix(a, b) && !strings.HasPrefix(b, a) {
+			continue
+		}
+		same, err := s.sameHost(ctx, e.server, of.server)
+		switch {
+		case err != nil:
+			return []Finding{unknown(where, "whether its server %s is the share's cannot be told: %s", e.server, oneLine(err))}
+		case same:
+			return []Finding{failed(where, "leads to the same export as %s, and volumes by it are not in the parameter volumes: "+
+				"whoever claims one reaches the share", volume.Name)}
+		}
+	}
+	return nil
+}
+
+// sameFiles says whether a volume is one of the share's by another name, where it is not by NFS.
+func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) []Finding {
+	for _, of := range share {
+		a, b := volume.Spec.CSI, of.Spec.CSI
+		here, there := onNode(volume), onNode(of)
+		if a != nil && b != nil && a.Driver == b.Driver && a.VolumeHandle == b.VolumeHandle ||
+			here != "" && there != "" && (strings.HasPrefix(here, there) || strings.HasPrefix(there, here)) {
+			return []Finding{failed("PersistentVolume "+volume.Name, "has the same files as %s, and is not in the parameter "+
+				"volumes: whoever claims it reaches the share", of.Name)}
+		}
+	}
+	return nil
+}
+
+// onNode is where a volume lies on the nodes, if it does.
+func onNode(volume corev1.PersistentVolume) string {
+	switch {
+	case volume.Spec.HostPath != nil:
+		return directory(volume.Spec.HostPath.Path)
+	case volume.Spec.Local != nil:
+		return directory(volume.Spec.Local.Path)
+	}
+	return ""
+}
+
+// roadsInParameters: what the parameters say of other roads must not be about the share's own.
+func (s *state) roadsInParameters(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
+	const where = "ConfigMap " + parametersName
+	for _, volume := range share {
+		if path := onNode(volume); path != "" && !slices.ContainsFunc(s.words("hostPaths"), func(word string) bool {
+			return strings.HasPrefix(path, directory(word))
+		}) {
+			found = append(found, failed(where, "hostPaths lacks %s, where %s lies on the nodes: Pods may mount it from there", path,
+				volume.Name))
+		}
+		for _, other := range s.words("otherNFSServers") {
+			server := exportOf(volume).server
+			if server == "" {
+				continue
+			}
+			if same, err := s.sameHost(ctx, other, server); err == nil && same {
+				found = append(found, failed(where, "otherNFSServers has %s, which is the server of %s: Pods may mount the share by "+
+					"a volume of their own", other, volume.Name))
+			}
+		}
+	}
+	return found
+}
+
+// directory is a path with one slash at its end, whatever it was written with.
+func directory(path string) string {
+	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+	return strings.ReplaceAll("/"+strings.Join(parts, "/")+"/", "//", "/")
+}
+
+// sameHost compares names, and where they differ the addresses behind them.
+func (s *state) sameHost(ctx context.Context, a, b string) (bool, error) {
+	if strings.EqualFold(a, b) {
+		return true, nil
+	}
+	of, err := s.addresses(ctx, a)
+	if err != nil {
+		return false, err
+	}
+	with, err := s.addresses(ctx, b)
+	return slices.ContainsFunc(of, func(address string) bool { return slices.Contains(with, address) }), err
+}

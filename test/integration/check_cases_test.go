@@ -1,0 +1,267 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
+)
+
+// checked is one thing wrong each, and what is said of it.
+var checked = map[string]struct {
+	change func(*testing.T, *looked)
+	check  string
+	status check.Status
+	says   string
+}{
+	"a certificate that is not there": {func(t *testing.T, l *looked) {
+		change(t, l, "jupyter-user-system", "jupyter-user-webhook-certs", &corev1.Secret{}, func(s *corev1.Secret) {
+			s.Data = map[string][]byte{"tls.crt": nil, "tls.key": nil}
+		})
+	}, "certificate", check.Failed, "has no certificate in tls.crt"},
+	"a webhook that may fail": {func(t *testing.T, l *looked) {
+		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
+			func(c *admissionv1.MutatingWebhookConfiguration) {
+				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
+			})
+	}, "webhooks", check.Failed, "webhooks[pods.jupyter-user.io].failurePolicy is another"},
+	"a webhook with a condition": {func(t *testing.T, l *looked) {
+		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
+			func(c *admissionv1.MutatingWebhookConfiguration) {
+				c.Webhooks[1].MatchConditions = []admissionv1.MatchCondition{{Name: "x", Expression: "false"}}
+			})
+	}, "webhooks", check.Failed, "webhooks[restricted-pods.jupyter-user.io].matchConditions was added"},
+	"one replica": {func(t *testing.T, l *looked) { replicas(t, l, 1) }, "reachable", check.Warning, "has one replica"},
+	"no replica":  {func(t *testing.T, l *looked) { replicas(t, l, 0) }, "reachable", check.Failed, "has no replica"},
+	"a policy with a condition": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+		p.Spec.MatchConditions = append(p.Spec.MatchConditions, admissionv1.MatchCondition{Name: "x", Expression: "request.userInfo.username != 'mallory'"})
+	}), "policies", check.Failed, "ValidatingAdmissionPolicy access.jupyter-user.io: is not as this release ships it: spec.matchConditions has 2 elements, not 1"},
+	"a policy with a rule less": {policyWith("injected.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+		p.Spec.Validations = p.Spec.Validations[1:]
+	}), "policies", check.Failed, "spec.validations has "},
+	"a policy that spares some Pods": {policyWith("node.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+		p.Spec.MatchConstraints.ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}
+	}), "policies", check.Failed, "spec.matchConstraints.objectSelector was added"},
+	"a binding that only warns": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+		b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
+	}), "policies", check.Failed, "ValidatingAdmissionPolicyBinding roads.jupyter-user.io: is not as this release ships it: spec.validationActions[0]"},
+	"a binding of some namespaces": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+		b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}}
+	}), "policies", check.Failed, "spec.matchResources was added"},
+	"a binding that does without parameters": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+		b.Spec.ParamRef.ParameterNotFoundAction = new(admissionv1.AllowAction)
+	}), "policies", check.Failed, "spec.paramRef.parameterNotFoundAction is another"},
+	"a binding of other parameters": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+		b.Spec.ParamRef.Namespace = "lab"
+	}), "policies", check.Failed, "spec.paramRef.namespace is another"},
+	"parameters that differ from the configuration": {parametersWith("homes", "elsewhere"), "parameters", check.Failed,
+		`says homes: "elsewhere", and the webhook's configuration says "home"`},
+	"parameters without the image": {parametersWith("initImages", "other:v1"), "parameters", check.Failed, "initImages lacks"},
+	"parameters with an image more": {parametersWith("initImages", "jupyter-user-webhook:v0.1.0 old:v0"), "parameters", check.Warning,
+		"initImages accepts old:v0"},
+	"everybody's own home, whoever they are": {parametersWith("ownHomes", "Yes"), "parameters", check.Warning, "says ownHomes: Yes without"},
+	"a configuration that cannot be read": {func(t *testing.T, l *looked) {
+		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
+			m.Data["config.yaml"] = "kind: Nonsense"
+		})
+	}, "parameters", check.Failed, "is not a configuration that the webhook can run by"},
+	"an unbound claim in a namespace without Pod Security": {func(t *testing.T, l *looked) {
+		openNamespace(t, l)
+	}, "claims", check.Failed, "namespace open: its claim hpc-shared-pvc is not bound"},
+	"a namespace without Pod Security": {func(t *testing.T, l *looked) {
+		openNamespace(t, l)
+	}, "pod-security", check.Failed, "namespace open: enforces the Pod Security Standard privileged, so notebooks are refused"},
+	"a namespace without Pod Security that is not asked for": {func(t *testing.T, l *looked) {
+		openNamespace(t, l)
+		parametersWith("podSecurity", "off")(t, l)
+	}, "pod-security", check.Warning, "the parameter podSecurity is off"},
+	"a namespace with rights and no claim": {makes(roleBinding("default", "x", "jupyter-user-use-every-home", person("zoe"))), "claims",
+		check.Failed, "namespace default: has no claim hpc-shared-pvc"},
+	"a hub": {makes(roleBinding("lab", "hub", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Warning,
+		"RoleBinding lab/hub: may be anybody: ServiceAccount lab/hub may use every home in namespace lab"},
+	"every home for everybody": {makes(roleBinding("lab", "all", "jupyter-user-use-every-home", groupOf("system:authenticated"))), "rbac",
+		check.Failed, "gives use every home in namespace lab to Group system:authenticated"},
+	"run-as without names": {makes(role("lab", "runner", nil, "run-as"), localBinding("lab", "runner", serviceAccount("lab", "runner"))),
+		"rbac", check.Failed, "RoleBinding lab/runner: lets whoever may create Pods in namespace lab be anybody, by ServiceAccount lab/runner"},
+	"a hub that runs as somebody": {makes(role("lab", "hub", []string{"alice"}, "run-as"), localBinding("lab", "hub", serviceAccount("lab", "hub")),
+		roleBinding("lab", "hub2", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Failed,
+		"gives run-as to ServiceAccount lab/hub, which may use every home"},
+	"a rule that gives everything": {makes(clusterBinding("boss", "cluster-admin", person("boss"))), "rbac", check.Warning,
+		"ClusterRoleBinding boss: may be anybody: User boss in every namespace"},
+	"homes in everybody's role": {makes(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "sneaky",
+		Labels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
+		Rules: []rbacv1.PolicyRule{mayUse()}}), "rbac", check.Failed, "ClusterRole sneaky: has rights to homes and becomes part of the ClusterRole edit"},
+	"a volume without claimRef": {makes(volumeWith("hpc-pv-2", func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })), "volumes",
+		check.Failed, "PersistentVolume hpc-pv-2: has no claimRef"},
+	"a volume for another claim": {makes(volumeWith("hpc-pv-2", func(v *corev1.PersistentVolume) { v.Spec.ClaimRef.Name = "mine" })), "volumes",
+		check.Failed, "is for the claim lab/mine, which is not in the parameter claims"},
+	"another volume of the same export": {makes(volumeWith("other", func(v *corev1.PersistentVolume) { v.Spec.NFS.Path = "/export/home/" })),
+		"volumes", check.Failed, "PersistentVolume other: leads to the same export as hpc-pv-lab"},
+	"a StorageClass of the same export": {makes(&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "nfs"},
+		Provisioner: "nfs.csi.k8s.io", Parameters: map[string]string{"server": "192.0.2.10", "share": "/"}}), "volumes", check.Failed,
+		"StorageClass nfs: leads to the same export"},
+	"a NetworkPolicy that opens the way": {makes(&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "open"},
+		Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
+			Egress: []networkingv1.NetworkPolicyEgressRule{{}}}}), "egress", check.Failed,
+		"namespace lab: the NetworkPolicy open lets Pods reach the NFS server 192.0.2.10"},
+	"a namespace without a NetworkPolicy": {makes(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "bare"}}), "egress", check.Warning,
+		"in 1 namespace without notebooks Pods may reach the NFS server too: bare"},
+	"an old node": {func(t *testing.T, l *looked) { oldNode(t, l) }, "nodes", check.Failed,
+		"1 of 2 nodes cannot do supplementalGroupsPolicy, and notebooks do not start there: n2 (containerd://1.7.0)"},
+	"an old kubelet": {func(t *testing.T, l *looked) { oldNode(t, l) }, "versions", check.Warning, "1 kubelet older than 1.33: n2 (v1.30.0)"},
+	"another image": {func(t *testing.T, l *looked) {
+		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &appsv1.Deployment{}, func(d *appsv1.Deployment) {
+			d.Spec.Template.Spec.Containers[0].Image = "registry.example:5000/jupyter-user-webhook:v0.2.0@sha256:" +
+				"0000000000000000000000000000000000000000000000000000000000000000"
+		})
+	}, "versions", check.Warning, "and the configuration's init.image is jupyter-user-webhook:v0.1.0"},
+	"a name that steers a terminal": {makes(clusterBinding("boss2", "cluster-admin", person("\x1b[2J\u202e"))), "rbac", check.Warning,
+		`may be anybody: User \x1b[2J\u202e in every namespace`},
+}
+
+func replicas(t *testing.T, l *looked, available int32) {
+	t.Helper()
+	set := func(to int32) {
+		deployment := &appsv1.Deployment{}
+		require.NoError(t, l.Get(bg, client.ObjectKey{Namespace: "jupyter-user-system", Name: "jupyter-user-webhook"}, deployment))
+		deployment.Status = appsv1.DeploymentStatus{Replicas: 2, ReadyReplicas: to, AvailableReplicas: to}
+		require.NoError(t, l.Status().Update(bg, deployment))
+	}
+	set(available)
+	t.Cleanup(func() { set(2) })
+}
+
+func policyWith(name string, as func(*admissionv1.ValidatingAdmissionPolicy)) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) { change(t, l, "", name, &admissionv1.ValidatingAdmissionPolicy{}, as) }
+}
+
+func bindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		change(t, l, "", "roads.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
+	}
+}
+
+func parametersWith(key, value string) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		change(t, l, "jupyter-user-system", "jupyter-user-policy", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) { m.Data[key] = value })
+	}
+}
+
+// openNamespace has the share's claim, and nothing of what else it needs.
+func openNamespace(t *testing.T, l *looked) {
+	t.Helper()
+	makes(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "open"}}, shareClaim("open"))(t, l)
+}
+
+func oldNode(t *testing.T, l *looked) {
+	t.Helper()
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n2"}}
+	require.NoError(t, l.Create(t.Context(), node))
+	t.Cleanup(func() { require.NoError(t, l.Delete(bg, node)) })
+	node.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: "v1.30.0", ContainerRuntimeVersion: "containerd://1.7.0"}
+	require.NoError(t, l.Status().Update(t.Context(), node))
+}
+
+func volumeWith(name string, as func(*corev1.PersistentVolume)) *corev1.PersistentVolume {
+	volume := shareVolume(name, "/export", "lab")
+	as(volume)
+	return volume
+}
+
+func person(name string) rbacv1.Subject {
+	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: name}
+}
+
+func groupOf(name string) rbacv1.Subject {
+	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "Group", Name: name}
+}
+
+func serviceAccount(namespace, name string) rbacv1.Subject {
+	return rbacv1.Subject{Kind: "ServiceAccount", Namespace: namespace, Name: name}
+}
+
+func roleBinding(namespace, name, clusterRole string, subject rbacv1.Subject) client.Object {
+	return &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Subjects: []rbacv1.Subject{subject},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: clusterRole}}
+}
+
+func localBinding(namespace, name string, subject rbacv1.Subject) client.Object {
+	return &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Subjects: []rbacv1.Subject{subject},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name}}
+}
+
+func clusterBinding(name, clusterRole string, subject rbacv1.Subject) client.Object {
+	return &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name}, Subjects: []rbacv1.Subject{subject},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: clusterRole}}
+}
+
+func role(namespace, name string, homes []string, verbs ...string) client.Object {
+	rule := mayUse(homes...)
+	rule.Verbs = verbs
+	return &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Rules: []rbacv1.PolicyRule{rule}}
+}
+
+// checkAccess asks what the policies ask, and is told the binding.
+func checkAccess(t *testing.T, l *looked) {
+	makes(role("lab", "night", []string{"alice"}, "run-as"), localBinding("lab", "night", serviceAccount("lab", "night")),
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "night"}},
+		roleBinding("lab", "hub", "jupyter-user-use-every-home", serviceAccount("lab", "hub")),
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "pods"}, Rules: []rbacv1.PolicyRule{withPods}},
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "jobs"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{"batch"}, Resources: []string{"cronjobs"}, Verbs: []string{"create"}}}},
+		roleBinding("lab", "fay", "jobs", person("fay")),
+		roleBinding("lab", "hub-pods", "pods", serviceAccount("lab", "hub")),
+		roleBinding("lab", "staff", "jupyter-user-use-every-home", groupOf("staff")),
+		roleBinding("lab", "staff-pods", "pods", groupOf("staff")),
+		roleBinding("lab", "dave", "pods", person("dave")),
+		roleBinding("lab", "controller", "cluster-admin", serviceAccount("kube-system", "job-controller")))(t, l)
+	for name, of := range map[string]struct {
+		as, user string
+		groups   []string
+		may      bool
+		says     string
+		through  string
+	}{
+		"a person with the right":       {as: "carol", user: "qiang.guo03", may: true, says: "carol may be qiang.guo03", through: "use carol RBAC: allowed by RoleBinding \"allow-"},
+		"a person without it":           {as: "carol", user: "bob", says: "ask the admin for a role with the verb use on homes.jupyter-user.io named bob"},
+		"somebody of a group":           {as: "erin", groups: []string{"staff"}, user: "bob", may: true, through: `use erin RBAC: allowed by RoleBinding "staff/lab"`},
+		"a hub":                         {as: "system:serviceaccount:lab:hub", user: "bob", may: true, through: `RBAC: allowed by RoleBinding "hub/lab"`},
+		"somebody who creates Pods":     {as: "dave", user: "alice", may: true, through: `run-as ServiceAccount lab/night RBAC: allowed by RoleBinding "night/lab"`},
+		"somebody who creates CronJobs": {as: "fay", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"somebody who does not":         {as: "mallory", user: "alice", says: "mallory has the right to the home of alice in namespace lab, but not to create Pods there"},
+		"the right and no Pods":         {as: "alice@corp.example", user: "alice", says: "but not to create Pods there", through: `use alice@corp.example RBAC`},
+		"a controller that may all":     {as: "system:serviceaccount:kube-system:job-controller", user: "bob", says: "never counts"},
+		"everybody who may":             {user: "alice", may: true, says: "these may be alice", through: "run-as ServiceAccount lab/night RoleBinding lab/night"},
+		"everybody, and a hub":          {user: "bob", may: true, through: "use ServiceAccount lab/hub RoleBinding lab/hub"},
+		"everybody, and the powerful":   {user: "bob", may: true, through: "use Group system:masters ClusterRoleBinding cluster-admin"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.EventuallyWithT(t, func(c *assert.CollectT) {
+				a, err := check.Access(t.Context(), l.look, check.Question{As: of.as, Groups: of.groups, User: of.user, Namespace: "lab"})
+				require.NoError(c, err)
+				assert.Equal(c, of.may, a.May, a.Message)
+				assert.Contains(c, a.Message, of.says)
+				ways := ""
+				for _, way := range a.Ways {
+					ways += way.Verb + " " + way.Who + " " + way.Through + "\n"
+				}
+				assert.Contains(c, ways, of.through)
+				assert.NotContains(c, ways, "job-controller")
+			}, wait, wait/100)
+		})
+	}
+	parametersWith("ownHomes", "Yes")(t, l)
+	a, err := check.Access(t.Context(), l.look, check.Question{As: "dave", User: "dave", Namespace: "lab"})
+	require.NoError(t, err)
+	assert.True(t, a.May, "%+v", a)
+}
