@@ -31,6 +31,7 @@ type serveOptions struct {
 	httpListen string
 	certDir    string
 	peers      []string
+	sources    sourceOptions
 	drain      time.Duration
 	logLevel   string
 	logTo      io.Writer
@@ -56,11 +57,12 @@ func serveCommand() *cobra.Command {
 		"was made by another configuration, as during a rollout")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no API "+
 		"server sends reviews here")
+	o.sources.flags(f)
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
 
-func (o serveOptions) serve(ctx context.Context) error {
+func (o *serveOptions) serve(ctx context.Context) error {
 	log, err := o.logger()
 	if err != nil {
 		return err
@@ -69,25 +71,13 @@ func (o serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Identity.Way == config.WayAtAdmission {
-		return errors.New("the configuration says identity.way: AtAdmission, and this version has no source of identities " +
-			"yet, so it would refuse every pod: leave it at Auto")
-	}
 	files, err := certs.FromDirectory(o.certDir)
 	if err != nil {
 		return err
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	counted, err := webhook.NewMetrics(registry)
-	if err != nil {
-		return err
-	}
-	peers, err := webhook.NewPeers(o.peers, files.GetCertificate)
-	if err != nil {
-		return fmt.Errorf("--peers: %w", err)
-	}
-	handler, err := webhook.New(c, nil).Handler(log, counted, peers)
+	handler, err := o.handler(ctx, c, files, registry, log)
 	if err != nil {
 		return err
 	}
@@ -109,10 +99,33 @@ func (o serveOptions) serve(ctx context.Context) error {
 		"generation", c.Generation(), "configuration", c)
 	// Ours, and those that controller-runtime keeps for the whole process: of its handler and of the certificate.
 	all := prometheus.Gatherers{registry, metrics.Registry}
-	return runTogether(ctx, server.Run, files.Watch, observe(plain, server.Ready, all, log))
+	others := append(o.sources.watch, files.Watch, observe(plain, server.Ready, all, log))
+	return runTogether(ctx, server.Run, others...)
 }
 
-func (o serveOptions) logger() (*slog.Logger, error) {
+// handler answers reviews with what the process knows of people, and of its peers.
+func (o *serveOptions) handler(ctx context.Context, c *config.Config, files *certs.Files, registry *prometheus.Registry,
+	log *slog.Logger) (http.Handler, error) {
+	counted, err := webhook.NewMetrics(registry)
+	if err != nil {
+		return nil, err
+	}
+	peers, err := webhook.NewPeers(o.peers, files.GetCertificate)
+	if err != nil {
+		return nil, fmt.Errorf("--peers: %w", err)
+	}
+	identities, err := o.sources.open(ctx, registry, log)
+	if err != nil {
+		return nil, err
+	}
+	if identities == nil && c.Identity.Way == config.WayAtAdmission {
+		return nil, errors.New("the configuration says identity.way: AtAdmission, and nobody's identity is known at admission, so " +
+			"every pod would be refused: give --homes or --passwd, or leave the way at Auto")
+	}
+	return webhook.New(c, identities).Handler(log, counted, peers)
+}
+
+func (o *serveOptions) logger() (*slog.Logger, error) {
 	level, ok := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 	}[o.logLevel]

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/pflag"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/share"
+)
+
+// sourceOptions say where identities are known before a pod exists; where nothing is said, nobody's is.
+type sourceOptions struct {
+	homes                 string
+	wait                  time.Duration
+	fresh, missing, stale time.Duration
+	passwd, group         string
+	watch                 []func(context.Context) error
+}
+
+// mostWait leaves room for everything else within the second in which every review is answered.
+const mostWait = 600 * time.Millisecond
+
+func (o *sourceOptions) flags(f *pflag.FlagSet) {
+	f.StringVar(&o.homes, "homes", "", "directory of the homes, where the share is mounted into this pod: whose a home is says "+
+		"who a person is at admission; without it and --passwd every pod finds that at start")
+	f.DurationVar(&o.wait, "homes-wait", 500*time.Millisecond, "how long a review waits for the share, at most "+mostWait.String())
+	f.DurationVar(&o.fresh, "homes-fresh", 30*time.Second, "how long an owner is taken for true without another look")
+	f.DurationVar(&o.missing, "homes-fresh-missing", 2*time.Second, "how long it is taken for true that there is no home")
+	f.DurationVar(&o.stale, "homes-stale", 10*time.Minute, "how long the last owner that was seen counts while the share does "+
+		"not answer")
+	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, read anew when it changes: who a person is at "+
+		"admission; with --homes the two have to agree")
+	f.StringVar(&o.group, "group", "", "file as getent group prints it, for the supplementary groups")
+}
+
+// open opens what is configured; nil where nothing is.
+func (o *sourceOptions) open(ctx context.Context, registry prometheus.Registerer, log *slog.Logger) (webhook.Identities, error) {
+	if o.group != "" && o.passwd == "" {
+		return nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
+	}
+	owners, err := o.openShare(ctx, registry)
+	if err != nil || o.passwd == "" {
+		return owners, err
+	}
+	accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Log: log, Registry: registry})
+	if err != nil {
+		return nil, fmt.Errorf("--passwd: %w", err)
+	}
+	o.watch = append(o.watch, accounts.Watch)
+	if owners == nil {
+		return accounts, nil
+	}
+	return webhook.Both{Passwd: accounts, Share: owners}, nil
+}
+
+func (o *sourceOptions) openShare(ctx context.Context, registry prometheus.Registerer) (webhook.Identities, error) {
+	switch {
+	case o.homes == "":
+		return nil, nil
+	case o.wait <= 0 || o.wait > mostWait:
+		return nil, fmt.Errorf("--homes-wait %s is not from 1ms to %s", o.wait, mostWait)
+	}
+	owners, err := share.New(ctx, share.Options{
+		Homes: o.homes, Wait: o.wait, Fresh: o.fresh, FreshMissing: o.missing, Stale: o.stale, Registry: registry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--homes: %w", err)
+	}
+	return owners, nil
+}
