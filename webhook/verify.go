@@ -71,6 +71,10 @@ func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.I
 		silent := answer.IdentitySilent(name.String())
 		return &silent, err
 	}
+	if now != nil {
+		limited := inject.LimitGroups(w.config.Identity, name, *now)
+		now = &limited.Identity
+	}
 	if (now == nil) != (given == nil) || now != nil && now.String() != given.String() {
 		differs := answer.IdentityDiffers(inject.IdentityAnnotation, name.String())
 		return &differs, nil
