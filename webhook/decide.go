@@ -85,7 +85,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		Identity:   id,
 	})
 	d.Way = plan.Way
-	d.Identity = id
+	d.Identity = plan.Identity
 	d.Outcome = inject.Reconcile(pod, plan)
 	d.Warnings = answer.FirstWarnings(d.Warnings)
 	if len(d.Operations) > maxOperations {

@@ -68,10 +68,10 @@ func given(pod *inject.Pod) (*identity.Identity, error) {
 func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.Identity) (*answer.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, identityTime)
 	defer cancel()
-	now, err := w.find(ctx, name, Identities.Find)
+	now, err := w.granted(ctx, name, Identities.Find)
 	if err == nil && !same(now, given) {
 		// What is remembered here may be older than what another replica has found.
-		now, err = w.find(ctx, name, Identities.FindAnew)
+		now, err = w.granted(ctx, name, Identities.FindAnew)
 	}
 	if err != nil {
 		refusal := unidentified(name, err)
@@ -82,6 +82,16 @@ func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.I
 		return &differs, nil
 	}
 	return nil, nil
+}
+
+// granted is the identity that a pod of the user is made with now.
+func (w *Webhook) granted(ctx context.Context, name user.Name, how finding) (*identity.Identity, error) {
+	now, err := w.find(ctx, name, how)
+	if err != nil || now == nil {
+		return nil, err
+	}
+	limited := inject.LimitGroups(w.config.Identity, name, *now)
+	return &limited.Identity, nil
 }
 
 func same(a, b *identity.Identity) bool {

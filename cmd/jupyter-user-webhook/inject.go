@@ -15,7 +15,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
-	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 type injectOptions struct {
@@ -145,7 +144,7 @@ func (o injectOptions) webhook() (*webhook.Webhook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--identity: %w", err)
 	}
-	return webhook.New(c, known{&id}), nil
+	return webhook.New(c, webhook.Everybody{Identity: id}), nil
 }
 
 func (o injectOptions) read(in io.Reader) ([]byte, error) {
@@ -153,16 +152,6 @@ func (o injectOptions) read(in io.Reader) ([]byte, error) {
 		return io.ReadAll(in)
 	}
 	return os.ReadFile(o.file)
-}
-
-// known is the identity from the command line, whoever is asked for.
-type known struct{ id *identity.Identity }
-
-func (k known) Find(context.Context, user.Name) (*identity.Identity, error) { return k.id, nil }
-
-// FindAnew is Find: nothing is remembered.
-func (k known) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return k.Find(ctx, name)
 }
 
 // podMeta is what names a pod to a person.

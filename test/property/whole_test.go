@@ -106,7 +106,7 @@ func checkGroups(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	if !known(c) {
 		assert.Empty(t, pod.Spec.SecurityContext.SupplementalGroups)
 	} else {
-		assert.Equal(t, c.Identity.Groups, pod.Spec.SecurityContext.SupplementalGroups)
+		assert.Equal(t, c.Identity.Groups[:min(len(c.Identity.Groups), c.Config.Identity.MaxGroups)], pod.Spec.SecurityContext.SupplementalGroups)
 	}
 }
 

@@ -29,6 +29,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"NameDomain":              {403, answer.NameDomain("f", "n", "d")},
 		"NamesDiffer":             {422, answer.NamesDiffer("l", "a", "k", "b")},
 		"IdentityRefused":         {403, answer.IdentityRefused("n", errors.New("x"))},
+		"TooManyGroups":           {403, answer.TooManyGroups("n", 15)},
 		"IdentityUnknown":         {403, answer.IdentityUnknown("n")},
 		"IdentitySilent":          {503, answer.IdentitySilent("n")},
 		"RestrictedNeedsIdentity": {403, answer.RestrictedNeedsIdentity("ns", "n")},

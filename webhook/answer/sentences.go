@@ -90,6 +90,13 @@ func IdentityRefused(name string, why error) Answer {
 	return forbidden("IdentityRefused", "", "the user %s cannot run a notebook: %v", name, why)
 }
 
+// TooManyGroups answers a person in more groups than a pod may have. In how many is not said to who may not be that person.
+func TooManyGroups(name string, most int) Answer {
+	return forbidden("TooManyGroups", "", "%s is in more supplementary groups than the %d that a pod may have here, and NFS would "+
+		"leave out the rest without a word: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
+		"numbers, or, where the share uses Kerberos, a higher identity.maxGroups", name, most, most)
+}
+
 // IdentityUnknown answers where the identity has to be known at admission, and is not.
 func IdentityUnknown(name string) Answer {
 	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.way is AtAdmission: "+

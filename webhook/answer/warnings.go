@@ -14,6 +14,12 @@ func FSGroupTaken(gid int64, volumes []string) string {
 		"person can write there", gid, list(volumes))
 }
 
+// GroupsCut warns that a person works without some of their groups.
+func GroupsCut(name string, most int) string {
+	return fmt.Sprintf("only the first %d supplementary groups of %s are given, in ascending order of their numbers: files of the "+
+		"others are out of reach (identity.tooManyGroups: Cut)", most, name)
+}
+
 // PrivilegeTaken warns that the notebook container has asked for more than a person has.
 func PrivilegeTaken(fields []string) string {
 	return fmt.Sprintf("%s taken away: the notebook runs as the person, without privileges", are(fields))

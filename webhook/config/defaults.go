@@ -25,6 +25,8 @@ func Default() *Config {
 			Way:                      WayAuto,
 			MinUID:                   1000,
 			MinGID:                   1000,
+			MaxGroups:                15,
+			TooManyGroups:            TooManyGroupsRefuse,
 			StrictSupplementalGroups: true,
 		},
 		Init: Init{

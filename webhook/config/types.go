@@ -107,6 +107,17 @@ const (
 	WayAtStart Way = "AtStart"
 )
 
+// TooManyGroups is what becomes of a person in more supplementary groups than a pod may have.
+type TooManyGroups string
+
+// What there is to do about them.
+const (
+	// TooManyGroupsRefuse refuses the pod, so that nobody works for a day without a group and wonders.
+	TooManyGroupsRefuse TooManyGroups = "Refuse"
+	// TooManyGroupsCut gives the first of them in ascending order of their numbers. Each admission warns.
+	TooManyGroupsCut TooManyGroups = "Cut"
+)
+
 // Identity says how the UID and the GIDs are found and which are refused.
 type Identity struct {
 	Way Way `json:"way"`
@@ -115,6 +126,11 @@ type Identity struct {
 	MinGID int64 `json:"minGID"`
 	// RefusedGIDs are refused wherever they turn up: groups whose members have more than their own files.
 	RefusedGIDs []int64 `json:"refusedGIDs"`
+	// MaxGroups is how many supplementary groups a person's pod has at most. NFS with AUTH_SYS sends 16, and container
+	// runtimes count the primary group among them; what is more the client leaves out without a word.
+	MaxGroups int `json:"maxGroups"`
+	// TooManyGroups says what becomes of a person who has more.
+	TooManyGroups TooManyGroups `json:"tooManyGroups"`
 	// StrictSupplementalGroups keeps the image's /etc/group from adding groups (supplementalGroupsPolicy: Strict). A
 	// node whose container runtime cannot do it refuses the pod: containerd 2.0 and CRI-O 1.32 can.
 	StrictSupplementalGroups bool `json:"strictSupplementalGroups"`

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -91,8 +92,19 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 		}
 		seen.Insert(gid)
 	}
+	if i.MaxGroups < 0 || i.MaxGroups > maxGroups {
+		errs = append(errs, field.Invalid(path.Child("maxGroups"), i.MaxGroups,
+			fmt.Sprintf("must be between 0 and %d, the most that Linux gives a process", maxGroups)))
+	}
+	choices := []TooManyGroups{TooManyGroupsRefuse, TooManyGroupsCut}
+	if !slices.Contains(choices, i.TooManyGroups) {
+		errs = append(errs, field.NotSupported(path.Child("tooManyGroups"), i.TooManyGroups, choices))
+	}
 	return errs
 }
+
+// maxGroups is the kernel's NGROUPS_MAX.
+const maxGroups = 65536
 
 func personal(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
 

@@ -24,7 +24,7 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 	assert.ElementsMatch(t, []string{
 		"apiVersion", "kind", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath", "share.homes",
 		"share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
-		"identity.way", "identity.minUID", "identity.minGID", "init.image", "notebook.homes", "notebook.port",
+		"identity.way", "identity.minUID", "identity.minGID", "identity.tooManyGroups", "init.image", "notebook.homes", "notebook.port",
 		"notebook.probes.startup.periodSeconds", "notebook.probes.startup.timeoutSeconds",
 		"notebook.probes.startup.failureThreshold", "notebook.probes.readiness.periodSeconds",
 		"notebook.probes.readiness.timeoutSeconds", "notebook.probes.readiness.failureThreshold",
@@ -51,6 +51,8 @@ func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 		"no floor but root":            "identity: {minUID: 1, minGID: 1}",
 		"highest floor":                "identity: {minUID: 2147483647, minGID: 2147483647}",
 		"GID of root refused":          "identity: {refusedGIDs: [0]}",
+		"no supplementary groups":      "identity: {maxGroups: 0}",
+		"as many groups as Linux has":  "identity: {maxGroups: 65536, tooManyGroups: Cut}",
 		"image by digest":              "init: {image: registry.example/jupyter-user-webhook" + digest + "}",
 		"latest with a digest":         "init: {image: 'registry.example:5000/a/b__c:latest" + digest + "'}",
 		"image of an IPv6 registry":    "init: {image: '[2001:db8::1]:5000/a:v1'}",

@@ -60,6 +60,11 @@ func New(uid, gid int64, groups []int64) Identity {
 	return Identity{UID: uid, GID: gid, Groups: groups}
 }
 
+// WithGroups is the identity with at most so many of its groups: those with the lowest numbers.
+func (id Identity) WithGroups(most int) Identity {
+	return New(id.UID, id.GID, id.Groups[:min(len(id.Groups), most)])
+}
+
 // String is what Parse reads.
 func (id Identity) String() string {
 	s := fmt.Sprintf("%d:%d", id.UID, id.GID)

@@ -162,3 +162,12 @@ func FuzzParse(f *testing.F) {
 		assert.Equal(t, id, again)
 	})
 }
+
+func TestWithGroups(t *testing.T) {
+	id := identity.New(1, 2, []int64{7003, 7001, 7002})
+	assert.Equal(t, "1:2:7001,7002", id.WithGroups(2).String(), "those with the lowest numbers")
+	assert.Equal(t, id, id.WithGroups(3))
+	assert.Equal(t, id, id.WithGroups(15))
+	assert.Equal(t, "1:2", id.WithGroups(0).String())
+	assert.Equal(t, "1:2:7001,7002,7003", id.String(), "the given one is left alone")
+}

@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // Groups: the supplementary groups, which Kubernetes has for the whole pod alone.
@@ -77,4 +80,28 @@ func (p groupsPiece) served(pod *Pod) (names []string) {
 		}
 	}
 	return names
+}
+
+// Limited is an identity with no more groups than a pod may have, or why no pod can run as it.
+type Limited struct {
+	Identity identity.Identity
+	Warnings []string
+	Refusals []answer.Answer
+}
+
+// LimitGroups holds an identity to identity.maxGroups: it is as it was, or cut to the groups with the lowest numbers and
+// a warning, or refused. The planner and the verifier both ask here, so that they mean the same identity.
+//
+// One that is under the floor stays as it was: a refused group is not to go unseen because it was cut off.
+func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limited {
+	switch {
+	case len(id.Groups) <= c.MaxGroups || floor(c).Check(id) != nil:
+		return Limited{Identity: id}
+	case c.TooManyGroups == config.TooManyGroupsCut:
+		return Limited{
+			Identity: id.WithGroups(c.MaxGroups),
+			Warnings: []string{answer.GroupsCut(name.String(), c.MaxGroups)},
+		}
+	}
+	return Limited{Identity: id, Refusals: []answer.Answer{answer.TooManyGroups(name.String(), c.MaxGroups)}}
 }

@@ -35,6 +35,8 @@ type Facts struct {
 type Plan struct {
 	// Way to the identity: config.WayAtAdmission or config.WayAtStart.
 	Way config.Way
+	// Identity that the pod runs as from its first instruction; nil in the way at start.
+	Identity *identity.Identity
 
 	pieces   []piece
 	refusals []answer.Answer
@@ -54,6 +56,7 @@ type planning struct {
 	starts     []imageStart
 	pod        *Pod
 	way        config.Way
+	limited    Limited
 	// at is the index of the notebook container, and notebook the container.
 	at       int
 	notebook *Container
@@ -81,6 +84,7 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	in := planning{Facts: facts, config: p.config, generation: p.generation, starts: p.starts, pod: pod}
 	plan.Way, plan.refusals = in.chooseWay()
 	in.way = plan.Way
+	plan.Identity, plan.warnings = in.Identity, in.limited.Warnings
 
 	// Where the notebook cannot be told, the first container stands in for it, to find what else is wrong.
 	at, refusal := in.findNotebook()
@@ -96,7 +100,7 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	}
 	switches, refusals := in.readSwitches()
 	plan.refusals = append(plan.refusals, refusals...)
-	plan.warnings = in.warnings()
+	plan.warnings = append(plan.warnings, in.warnings()...)
 	in.server = in.findServer(switches)
 	plan.pieces = in.pieces(switches)
 	return plan
@@ -133,15 +137,16 @@ func (in *planning) chooseWay() (config.Way, []answer.Answer) {
 		in.Identity = nil
 		return config.WayAtStart, nil
 	}
-	if err := in.floor().Check(*in.Identity); err != nil {
+	if err := floor(in.config.Identity).Check(*in.Identity); err != nil {
 		return config.WayAtAdmission, []answer.Answer{answer.IdentityRefused(name, err)}
 	}
-	return config.WayAtAdmission, nil
+	in.limited = LimitGroups(in.config.Identity, in.User, *in.Identity)
+	in.Identity = &in.limited.Identity
+	return config.WayAtAdmission, in.limited.Refusals
 }
 
-func (in *planning) floor() identity.Floor {
-	id := in.config.Identity
-	return identity.Floor{MinUID: id.MinUID, MinGID: id.MinGID, RefusedGIDs: id.RefusedGIDs}
+func floor(c config.Identity) identity.Floor {
+	return identity.Floor{MinUID: c.MinUID, MinGID: c.MinGID, RefusedGIDs: c.RefusedGIDs}
 }
 
 // findNotebook finds the container that gets the home: named by annotation, else by a configured name, else the first.

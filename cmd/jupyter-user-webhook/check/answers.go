@@ -18,7 +18,6 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
-	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // answers: a labelled Pod is created in a dry run, which changes nothing, and what becomes of it shows whether the webhook
@@ -134,7 +133,7 @@ func (s *state) whole(ctx context.Context, where string, pod *corev1.Pod) Findin
 	}
 	var source webhook.Identities
 	if id, err := identity.Parse(pod.Annotations[inject.IdentityAnnotation]); err == nil {
-		source = asFound{id}
+		source = webhook.Everybody{Identity: id}
 	}
 	d := webhook.New(s.config, source).Decide(ctx, webhook.Review{
 		Pod: raw, Namespace: pod.Namespace, Restricted: s.level(pod.Namespace) == restricted,
@@ -154,8 +153,3 @@ func (s *state) whole(ctx context.Context, where string, pod *corev1.Pod) Findin
 	return failed(where, "a notebook is admitted with something else than the webhook puts into it (or this program is of "+
 		"another release): %s: look which other webhook changes it", some(drift))
 }
-
-// asFound is the identity that the webhook has found, whoever is asked for.
-type asFound struct{ id identity.Identity }
-
-func (f asFound) Find(context.Context, user.Name) (*identity.Identity, error) { return &f.id, nil }

@@ -1,0 +1,103 @@
+package passwd_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+const (
+	people = "root:x:0:0:root:/root:/bin/bash\n" +
+		"alice:x:5003:6003:Alice Smith,,,:/home/alice:/bin/bash\n" +
+		"bob:*:5004:6004::/home/bob:/usr/sbin/nologin\n"
+	groups = "root:x:0:\n" +
+		"alice:x:6003:\n" +
+		"physics:*:7002:alice,bob\n" +
+		"astro:x:7001:carol,alice\n"
+)
+
+// place is a pair of files and who reads them.
+type place struct {
+	passwd, group string
+	log           *journal.Journal
+	registry      *prometheus.Registry
+}
+
+func newPlace(t testing.TB, people, groups string) place {
+	t.Helper()
+	dir := t.TempDir()
+	p := place{filepath.Join(dir, "passwd"), filepath.Join(dir, "group"), &journal.Journal{}, prometheus.NewRegistry()}
+	write(t, p.passwd, people)
+	write(t, p.group, groups)
+	return p
+}
+
+// write puts a file beside and renames it, as a sidecar should.
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path+".new", []byte(text), 0o644))
+	require.NoError(t, os.Rename(path+".new", path))
+}
+
+func (p place) open() (*passwd.Source, error) {
+	return passwd.Open(passwd.Options{
+		Passwd: p.passwd, Group: p.group, Every: time.Millisecond,
+		Log: slog.New(slog.NewJSONHandler(p.log, nil)), Registry: p.registry,
+	})
+}
+
+// reopen is open with nothing registered yet.
+func (p place) reopen() (*passwd.Source, error) {
+	p.registry = prometheus.NewRegistry()
+	return p.open()
+}
+
+// watched is a source that looks every millisecond, until the test ends.
+func (p place) watched(t testing.TB) *passwd.Source {
+	t.Helper()
+	s, err := p.open()
+	require.NoError(t, err)
+	ended := make(chan error)
+	go func() { ended <- s.Watch(t.Context()) }()
+	t.Cleanup(func() { require.NoError(t, <-ended) })
+	return s
+}
+
+func named(t testing.TB, name string) user.Name {
+	t.Helper()
+	n, refusal := user.Parse("", name, config.User{AllowUpperCase: true, MaxLength: 32})
+	require.Nil(t, refusal)
+	return n
+}
+
+// who is somebody's identity as text, and empty for nobody.
+func who(t testing.TB, s *passwd.Source, name string) string {
+	t.Helper()
+	id, err := s.Find(t.Context(), named(t, name))
+	require.NoError(t, err)
+	if id == nil {
+		return ""
+	}
+	return id.String()
+}
+
+// becomes waits until somebody is who they are to be.
+func becomes(t testing.TB, s *passwd.Source, name, want string) {
+	t.Helper()
+	eventually(t, func() bool { return who(t, s, name) == want }, "%s becomes %s", name, want)
+}
+
+func eventually(t testing.TB, condition func() bool, message string, args ...any) {
+	t.Helper()
+	require.Eventuallyf(t, condition, 20*time.Second, time.Millisecond, message, args...)
+}

@@ -1,0 +1,64 @@
+package passwd
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics of the files. None has a label by user: who is there is nobody else's to read.
+type metrics struct {
+	reloads  *prometheus.CounterVec
+	users    prometheus.Gauge
+	lastLoad prometheus.Gauge
+	isBroken prometheus.Gauge
+}
+
+func newMetrics(registry prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jupyter_user_passwd_reloads_total",
+			Help: "How often the passwd and group files were read, by result: loaded, or broken, where what was read before stays " +
+				"in use. A broken pair counts once.",
+		}, []string{"result"}),
+		users: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jupyter_user_passwd_users",
+			Help: "Users in the passwd file whom a pod can name.",
+		}),
+		lastLoad: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jupyter_user_passwd_last_load_timestamp_seconds",
+			Help: "When the passwd and group files in use were read.",
+		}),
+		isBroken: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jupyter_user_passwd_broken",
+			Help: "1 while the passwd and group files are broken or gone, and what was read before is in use; else 0.",
+		}),
+	}
+	m.reloads.WithLabelValues(resultLoaded)
+	m.reloads.WithLabelValues(resultBroken)
+	if registry == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.reloads, m.users, m.lastLoad, m.isBroken} {
+		if err := registry.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+const (
+	resultLoaded = "loaded"
+	resultBroken = "broken"
+)
+
+func (m *metrics) loaded(users int) {
+	m.reloads.WithLabelValues(resultLoaded).Inc()
+	m.users.Set(float64(users))
+	m.lastLoad.SetToCurrentTime()
+}
+
+func (m *metrics) broken() {
+	m.reloads.WithLabelValues(resultBroken).Inc()
+	m.isBroken.Set(1)
+}
+
+func (m *metrics) whole() { m.isBroken.Set(0) }

@@ -1,0 +1,173 @@
+package passwd
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+)
+
+// maxSize of a file. 100,000 people take about 10 MB.
+const maxSize = 64 << 20
+
+// fault is what is broken in a file. It never repeats a line: files that came the way of NIS have passwords in them.
+type fault struct {
+	path string
+	// line from 1; 0 where the file as a whole is meant.
+	line int
+	why  string
+}
+
+func (f *fault) Error() string {
+	if f.line == 0 {
+		return fmt.Sprintf("%s: %s", f.path, f.why)
+	}
+	return fmt.Sprintf("%s: line %d: %s", f.path, f.line, f.why)
+}
+
+// readPasswd takes the people of a passwd file over, of which the path is said in a fault.
+func (t *table) readPasswd(path string, file io.Reader) error {
+	err := eachLine(path, file, 7, func(field [][]byte) string {
+		uid, uidOK := number(field[2])
+		gid, gidOK := number(field[3])
+		switch {
+		case !uidOK:
+			return noNumber("UID", field[2])
+		case !gidOK:
+			return noNumber("GID", field[3])
+		case !t.add(string(field[0]), uid, gid):
+			return fmt.Sprintf("%q is there a second time, with another UID or GID", field[0])
+		}
+		return ""
+	})
+	if err != nil {
+		return err
+	}
+	if len(t.people) == 0 {
+		// Also what a file looks like that has just been emptied to be written anew.
+		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts and names with a " +
+			"domain are no users here"}
+	}
+	return nil
+}
+
+// readGroup puts the people of the table into the groups of a group file.
+func (t *table) readGroup(path string, file io.Reader) error {
+	gids := map[string]uint32{}
+	err := eachLine(path, file, 4, func(field [][]byte) string {
+		gid, ok := number(field[2])
+		if !ok {
+			return noNumber("GID", field[2])
+		}
+		other, again := gids[string(field[0])]
+		if again && other != gid {
+			return fmt.Sprintf("the group %q is there a second time, with another GID", answer.Cut(string(field[0]), 40))
+		}
+		if !again {
+			gids[string(field[0])] = gid
+		}
+		for member := range bytes.SplitSeq(field[3], []byte(",")) {
+			t.join(member, gid)
+		}
+		return ""
+	})
+	if err != nil {
+		return err
+	}
+	if len(gids) == 0 {
+		return &fault{path: path, why: "there is no group in it; leave the file out where nobody has supplementary groups"}
+	}
+	return nil
+}
+
+// eachLine reads lines of so many fields. Whoever takes a line says what is wrong with it, or nothing.
+func eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
+	limited := &io.LimitedReader{R: file, N: maxSize + 1}
+	lines := bufio.NewScanner(limited)
+	lines.Buffer(make([]byte, 0, 64<<10), maxSize+2) // a group of everybody is one line
+	lines.Split(wholeLines)
+	number := 0
+	field := make([][]byte, 0, fields)
+	for lines.Scan() {
+		number++
+		line := lines.Bytes()
+		if skipped(line) {
+			continue
+		}
+		why := wrong(line, fields)
+		if why == "" {
+			field = slices.AppendSeq(field[:0], bytes.SplitSeq(line, colon))
+			why = take(field)
+		}
+		if why != "" {
+			return &fault{path, number, why}
+		}
+	}
+	switch err := lines.Err(); {
+	case limited.N == 0:
+		return tooLarge(path)
+	case errors.Is(err, errCutShort):
+		return &fault{path, number + 1, err.Error()}
+	case err != nil:
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+var colon = []byte(":")
+
+func tooLarge(path string) error {
+	return &fault{path: path, why: fmt.Sprintf("it is larger than %d MiB, which no file of users is", maxSize>>20)}
+}
+
+var errCutShort = errors.New("the last line has no end: the file is being written, or was cut short")
+
+// wholeLines splits what ends in a line break, and nothing else.
+func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
+	if end := bytes.IndexByte(data, '\n'); end >= 0 {
+		return end + 1, data[:end], nil
+	}
+	if atEOF && len(data) > 0 {
+		return 0, nil, errCutShort
+	}
+	return 0, nil, nil
+}
+
+// skipped are empty lines, comments, and the lines of NIS (+ and -), which say who else is to be asked.
+func skipped(line []byte) bool { return len(line) == 0 || bytes.IndexByte([]byte("#+-"), line[0]) >= 0 }
+
+// wrong says what makes a line no line of such a file.
+func wrong(line []byte, fields int) string {
+	if !utf8.Valid(line) {
+		return "it is no UTF-8"
+	}
+	if at := bytes.IndexFunc(line, unicode.IsControl); at >= 0 {
+		r, _ := utf8.DecodeRune(line[at:])
+		return fmt.Sprintf("there is a control character in it (%U)", r)
+	}
+	if n := bytes.Count(line, colon) + 1; n != fields {
+		return fmt.Sprintf("it has %d fields with colons between them, and not %d", n, fields)
+	}
+	return ""
+}
+
+// number reads a UID or GID of 32 bits. What of it is no person's is the floor's to say, with its own sentence.
+func number(text []byte) (uint32, bool) {
+	n, err := strconv.ParseUint(string(text), 10, 32)
+	// One number, one spelling. ParseUint takes no sign, but leading zeros.
+	if err != nil || len(text) > 1 && text[0] == '0' {
+		return 0, false
+	}
+	return uint32(n), true
+}
+
+func noNumber(what string, text []byte) string {
+	return fmt.Sprintf("the %s %q is not a number from 0 to 4294967295", what, answer.Cut(string(text), 40))
+}

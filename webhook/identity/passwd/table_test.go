@@ -1,0 +1,222 @@
+package passwd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// crowd writes the files of 100,000 people, each in 5 of 500 groups.
+func crowd(t testing.TB, uids int) (passwd, group string) {
+	t.Helper()
+	const many, kinds, each = 100_000, 500, 5
+	var people, groups strings.Builder
+	members := make([][]string, kinds)
+	for i := range many {
+		name := fmt.Sprintf("person.name%06d", i)
+		fmt.Fprintf(&people, "%s:*:%d:%d:Person Name %d,Institute of Things:/home/%s:/bin/bash\n", name, uids+i, 6000+i%100, i, name)
+		for j := range each {
+			g := (i*7 + j*101) % kinds
+			members[g] = append(members[g], name)
+		}
+	}
+	for g, names := range members {
+		fmt.Fprintf(&groups, "group%d:*:%d:%s\n", g, 7000+g, strings.Join(names, ","))
+	}
+	dir := t.TempDir()
+	passwd, group = filepath.Join(dir, "passwd"), filepath.Join(dir, "group")
+	require.NoError(t, os.WriteFile(passwd, []byte(people.String()), 0o644))
+	require.NoError(t, os.WriteFile(group, []byte(groups.String()), 0o644))
+	return passwd, group
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC() // what finalizers let go
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestAHundredThousandUsers(t *testing.T) {
+	passwd, group := crowd(t, 100_000)
+	before := heap()
+	s, err := Open(Options{Passwd: passwd, Group: group})
+	require.NoError(t, err)
+	one := heap() - before
+
+	old := s.people.Load()
+	other, _ := crowd(t, 300_000)
+	require.NoError(t, os.Rename(other, passwd))
+	name, _ := user.Parse("", "person.name099999", anyName)
+	id, err := s.FindAnew(t.Context(), name)
+	require.NoError(t, err)
+	assert.Equal(t, "399999:6099:7094,7195,7296,7397,7493", id.String())
+	both := heap() - before
+	assert.Equal(t, "199999:6099:7094,7195,7296,7397,7493", old.find("person.name099999").String(), "the one before is still there")
+	runtime.KeepAlive(s)
+
+	t.Logf("one generation %.1f MiB, two %.1f MiB", float64(one)/(1<<20), float64(both)/(1<<20))
+	assert.Less(t, both, uint64(32<<20), "with both alive: the whole process is to have 64 MiB")
+}
+
+func BenchmarkLoad(b *testing.B) {
+	passwd, group := crowd(b, 100_000)
+	f := files{passwd, group}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := f.read(&table{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	passwd, group := crowd(b, 100_000)
+	s, err := Open(Options{Passwd: passwd, Group: group})
+	require.NoError(b, err)
+	var names []user.Name
+	for i := 0; i < 100_000; i += 7 {
+		name, _ := user.Parse("", fmt.Sprintf("person.name%06d", i), anyName)
+		names = append(names, name)
+	}
+	for way, find := range map[string]func(context.Context, user.Name) error{
+		"Find":     func(ctx context.Context, n user.Name) error { _, err := s.Find(ctx, n); return err },
+		"FindAnew": func(ctx context.Context, n user.Name) error { _, err := s.FindAnew(ctx, n); return err },
+	} {
+		b.Run(way, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if err := find(b.Context(), names[i%len(names)]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestNobodyWaitsForWhoHangs: files can be on a share, and a look at a share can last for ever.
+func TestNobodyWaitsForWhoHangs(t *testing.T) {
+	passwd := filepath.Join(t.TempDir(), "passwd")
+	require.NoError(t, os.WriteFile(passwd, []byte("alice:x:5003:6003:::\n"), 0o644))
+	s, err := Open(Options{Passwd: passwd})
+	require.NoError(t, err)
+	alice, _ := user.Parse("", "alice", anyName)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	hanging, answers := make(chan struct{}), make(chan error)
+	go func() {
+		answers <- s.inTurn(ctx, func() {
+			cancel() // the deadline comes when the look has begun
+			<-hanging
+		})
+	}()
+	require.ErrorIs(t, <-answers, context.Canceled)
+	_, err = s.FindAnew(ctx, alice)
+	require.ErrorIs(t, err, context.Canceled, "nor is there a second look beside the one that hangs")
+	assert.Contains(t, err.Error(), passwd)
+	_, err = s.Find(ctx, alice)
+	require.NoError(t, err, "what is remembered is there")
+
+	close(hanging)
+	id, err := s.FindAnew(t.Context(), alice)
+	require.NoError(t, err)
+	assert.Equal(t, "5003:6003", id.String())
+}
+
+// endless is a file that grew after its size was asked for.
+type endless string
+
+func (e endless) Read(p []byte) (n int, _ error) {
+	for n < len(p) {
+		n += copy(p[n:], e)
+	}
+	return n, nil
+}
+
+func TestAFileThatGrowsWhileItIsRead(t *testing.T) {
+	line := "#" + strings.Repeat("x", 998) + "\n"
+	people := newTable(&table{})
+	require.EqualError(t, people.readPasswd("passwd", endless(line)), "passwd: it is larger than 64 MiB, which no file of users is")
+	require.EqualError(t, people.readGroup("group", endless(line[:999])), "group: it is larger than 64 MiB, which no file of users is")
+}
+
+func TestAFileThatCannotBeReadToItsEnd(t *testing.T) {
+	people := newTable(&table{})
+	err := people.readPasswd("passwd", io.MultiReader(strings.NewReader("alice:x:1:1:::\n"), failing{}))
+	require.EqualError(t, err, "read passwd: input/output error")
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, fmt.Errorf("input/output error") }
+
+// FuzzFiles: whatever is accepted is well formed, and written out it is read as the same people.
+func FuzzFiles(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"alice:x:5003:6003:::\nbob:x:5004:6004:::\n", "g:x:7001:alice,bob\nh:x:7002:alice\n"},
+		{"alice:x:4294967295:0:::\n", "g:x:4294967295:alice,alice,\n"},
+		{"#\n\n+::::::\nalice:x:1:2:::\nalice:x:1:2:::\n", "+:::\ng:x:1:alice\ng:x:1:alice\n"},
+		{"alice:x:01:2:::\n", "g:x:1:"}, {"root:x:0:0:::\n", ""}, {"a:b\n", ":::\n"}, {"al\xffice:x:1:2:::\n", "g\r:x:1:\n"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	name := regexp.MustCompile(`\A[A-Za-z_][A-Za-z0-9._-]{0,31}\z`)
+	f.Fuzz(func(t *testing.T, passwd, group string) {
+		first, err := read(passwd, group)
+		if err != nil {
+			assert.NotContains(t, err.Error(), "\n")
+			return
+		}
+		require.NotEmpty(t, first.people)
+		require.True(t, strings.HasSuffix(passwd, "\n") && strings.HasSuffix(group, "\n"))
+		for who := range first.index {
+			assert.Regexp(t, name, who)
+		}
+		again, err := read(first.written())
+		require.NoError(t, err)
+		require.Len(t, again.people, len(first.people))
+		for who := range first.index {
+			assert.Equal(t, first.find(who), again.find(who))
+		}
+	})
+}
+
+func read(passwd, group string) (*table, error) {
+	t := newTable(&table{})
+	if err := t.readPasswd("passwd", strings.NewReader(passwd)); err != nil {
+		return nil, err
+	}
+	return t, t.readGroup("group", strings.NewReader(group))
+}
+
+// written is the table as getent would print it, with groups named by their numbers.
+func (t *table) written() (passwd, group string) {
+	var people, groups strings.Builder
+	members := map[int64][]string{0: nil}
+	for _, who := range slices.Sorted(maps.Keys(t.index)) {
+		id := t.find(who)
+		fmt.Fprintf(&people, "%s:x:%d:%d:::\n", who, id.UID, id.GID)
+		for _, gid := range id.Groups {
+			members[gid] = append(members[gid], who)
+		}
+	}
+	for _, gid := range slices.SortedFunc(maps.Keys(members), cmp.Compare[int64]) {
+		fmt.Fprintf(&groups, "g%d:x:%d:%s\n", gid, gid, strings.Join(members[gid], ","))
+	}
+	return people.String(), groups.String()
+}

@@ -1,0 +1,319 @@
+package passwd_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+)
+
+const moved = "alice:x:9003:6003:::\nbob:x:5004:6004:::\n"
+
+func TestAChangeIsTakenOver(t *testing.T) {
+	p := newPlace(t, people, groups)
+	s := p.watched(t)
+	write(t, p.passwd, moved)
+	becomes(t, s, "alice", "9003:6003:7001,7002")
+	write(t, p.group, "g:x:7009:alice\n")
+	becomes(t, s, "alice", "9003:6003:7009")
+	require.NoError(t, os.WriteFile(p.passwd, []byte(people), 0o644), "written in place")
+	becomes(t, s, "alice", "5003:6003:7009")
+	assert.Empty(t, p.log.Lines(t, broken))
+}
+
+const (
+	broken = "passwd is broken, what was read before stays in use"
+	whole  = "passwd is whole again"
+)
+
+// told waits for so many lines about broken files, and answers the last.
+func (p place) told(t *testing.T, n int) map[string]any {
+	t.Helper()
+	eventually(t, func() bool { return len(p.log.Lines(t, broken)) >= n }, "line %d", n)
+	lines := p.log.Lines(t, broken)
+	require.Len(t, lines, n)
+	assert.Equal(t, "ERROR", lines[n-1]["level"])
+	return lines[n-1]
+}
+
+func TestABrokenFileAfterAGoodOne(t *testing.T) {
+	p := newPlace(t, people, groups)
+	s := p.watched(t)
+
+	write(t, p.group, "g:x:7009:alice,bob\n"+"h:x:7010\n")
+	write(t, p.passwd, moved)
+	line := p.told(t, 1)
+	assert.Equal(t, p.group, line["path"])
+	assert.EqualValues(t, 2, line["line"])
+	assert.Equal(t, "it has 3 fields with colons between them, and not 4", line["fault"])
+	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "both are as they were: no half of one and half of the other")
+	assert.Equal(t, 1.0, p.metric(t, `reloads_total{result="broken"}`))
+	assert.Equal(t, 1.0, p.metric(t, "broken"))
+
+	write(t, p.passwd, "")
+	line = p.told(t, 2)
+	assert.Equal(t, p.passwd, line["path"])
+	assert.NotContains(t, line, "line")
+	write(t, p.passwd, moved)
+	p.told(t, 3)
+	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+
+	write(t, p.group, "g:x:7009:alice\n")
+	becomes(t, s, "alice", "9003:6003:7009")
+	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "the log says that it is well")
+	assert.Equal(t, 0.0, p.metric(t, "broken"))
+	assert.Equal(t, 3.0, p.metric(t, `reloads_total{result="broken"}`))
+}
+
+// looks waits until the files have been looked at so many times more. A look leaves no trace where nothing has changed, so
+// these change something: a file that is touched is read again.
+func (p place) looks(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		before := p.metric(t, `reloads_total{result="loaded"}`)
+		write(t, p.passwd, people)
+		eventually(t, func() bool { return p.metric(t, `reloads_total{result="loaded"}`) > before }, "another look")
+	}
+}
+
+func TestABrokenFileIsToldOnce(t *testing.T) {
+	p := newPlace(t, people, groups)
+	s, err := p.open()
+	require.NoError(t, err)
+	write(t, p.passwd, "oops\n")
+	watching, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.Watch(watching) }()
+	p.told(t, 1)
+	for range 20 { // each asks for a look of its own
+		_, err := s.FindAnew(t.Context(), named(t, "alice"))
+		require.NoError(t, err)
+		write(t, p.passwd, "oops\n")
+	}
+	p.told(t, 1)
+	stop()
+	require.NoError(t, <-ended)
+	p.told(t, 1)
+	assert.Equal(t, 1.0, p.metric(t, `reloads_total{result="broken"}`))
+}
+
+func TestAGoodFileIsReadOnce(t *testing.T) {
+	p := newPlace(t, people, groups)
+	s, err := p.open()
+	require.NoError(t, err)
+	for range 50 {
+		_, err := s.FindAnew(t.Context(), named(t, "alice"))
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 1.0, p.metric(t, `reloads_total{result="loaded"}`))
+	assert.Len(t, p.log.Lines(t, "passwd read"), 1)
+}
+
+// TestHalfAFile is what a sidecar leaves that dies while it writes in place, or has not come to the end yet. In no state
+// between the old and the new does anybody become somebody else, or nobody.
+func TestHalfAFile(t *testing.T) {
+	p := newPlace(t, people, groups)
+	s := p.watched(t)
+	file, err := os.OpenFile(p.passwd, os.O_WRONLY|os.O_TRUNC, 0)
+	require.NoError(t, err)
+	p.told(t, 1)
+	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+	_, err = file.WriteString("bob:x:1234:1234:::\nalice:x:1234:12")
+	require.NoError(t, err)
+	line := p.told(t, 2)
+	assert.EqualValues(t, 2, line["line"])
+	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "with half of a GID nobody runs")
+	assert.Equal(t, "5004:6004:7002", who(t, s, "bob"), "nor is the whole half of the file taken over")
+	_, err = file.WriteString("34:::\n")
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	becomes(t, s, "alice", "1234:1234:7001,7002")
+	becomes(t, s, "bob", "1234:1234:7002")
+}
+
+func TestADeletedFileKeepsTheLastGoodOne(t *testing.T) {
+	p := newPlace(t, people, groups)
+	s := p.watched(t)
+	require.NoError(t, os.Remove(p.passwd))
+	assert.Equal(t, "stat "+p.passwd+": no such file or directory", p.told(t, 1)["fault"])
+	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+	assert.Equal(t, 1.0, p.metric(t, "broken"))
+	write(t, p.passwd, people)
+	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "it is back")
+
+	require.NoError(t, os.Remove(p.group))
+	assert.Equal(t, "stat "+p.group+": no such file or directory", p.told(t, 2)["fault"])
+	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+}
+
+// mounted is a directory as the kubelet mounts a ConfigMap: passwd -> ..data/passwd, ..data -> a directory of this version.
+type mounted struct {
+	dir      string
+	versions int
+}
+
+func mount(t *testing.T, people, groups string) (*mounted, place) {
+	t.Helper()
+	m := &mounted{dir: t.TempDir()}
+	m.swap(t, people, groups)
+	for _, name := range []string{"passwd", "group"} {
+		require.NoError(t, os.Symlink("..data/"+name, filepath.Join(m.dir, name)))
+	}
+	p := newPlace(t, people, groups)
+	p.passwd, p.group = filepath.Join(m.dir, "passwd"), filepath.Join(m.dir, "group")
+	return m, p
+}
+
+func (m *mounted) swap(t *testing.T, people, groups string) {
+	t.Helper()
+	before, _ := os.Readlink(filepath.Join(m.dir, "..data"))
+	m.versions++
+	version := fmt.Sprintf("..2026_%d", m.versions)
+	require.NoError(t, os.Mkdir(filepath.Join(m.dir, version), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(m.dir, version, "passwd"), []byte(people), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(m.dir, version, "group"), []byte(groups), 0o644))
+	require.NoError(t, os.Symlink(version, filepath.Join(m.dir, "..data_tmp")))
+	require.NoError(t, os.Rename(filepath.Join(m.dir, "..data_tmp"), filepath.Join(m.dir, "..data")))
+	if before != "" {
+		require.NoError(t, os.RemoveAll(filepath.Join(m.dir, before)))
+	}
+}
+
+func TestAConfigMapIsSwapped(t *testing.T) {
+	m, p := mount(t, people, groups)
+	s := p.watched(t)
+	m.swap(t, moved, "g:x:7009:alice\n")
+	becomes(t, s, "alice", "9003:6003:7009")
+	m.swap(t, strings.ReplaceAll(moved, "9003", "9004"), "g:x:7010:alice\n")
+	becomes(t, s, "alice", "9004:6003:7010")
+	m.swap(t, "broken\n", "g:x:7010:alice\n")
+	p.told(t, 1)
+	assert.Equal(t, "9004:6003:7010", who(t, s, "alice"))
+}
+
+// TestAReloadUnderConcurrentFinds: everybody finds one version whole, whichever it is. The UID and the group of a version are
+// the same number.
+func TestAReloadUnderConcurrentFinds(t *testing.T) {
+	version := func(n int) (string, string) {
+		return fmt.Sprintf("alice:x:%d:6003:::\n", 5000+n), fmt.Sprintf("g:x:%d:alice\n", 5000+n)
+	}
+	m, p := mount(t, "alice:x:5000:6003:::\n", "g:x:5000:alice\n")
+	s := p.watched(t)
+	finding, stop := context.WithCancel(t.Context())
+	defer stop()
+	alice := named(t, "alice")
+	var finders sync.WaitGroup
+	for i := range 8 {
+		finders.Go(func() {
+			for last := int64(0); finding.Err() == nil; {
+				find := s.Find
+				if i%4 == 0 {
+					find = s.FindAnew
+				}
+				id, err := find(t.Context(), alice)
+				if !assert.NoError(t, err) || !assert.NotNil(t, id) || !assert.Equal(t, []int64{id.UID}, id.Groups) ||
+					!assert.GreaterOrEqual(t, id.UID, last, "nothing goes back to an older version") {
+					return
+				}
+				last = id.UID
+			}
+		})
+	}
+	for n := range 50 {
+		people, groups := version(n)
+		m.swap(t, people, groups)
+		if n%10 == 0 {
+			becomes(t, s, "alice", fmt.Sprintf("%d:6003:%d", 5000+n, 5000+n))
+		}
+	}
+	becomes(t, s, "alice", "5049:6003:5049")
+	stop()
+	finders.Wait()
+}
+
+func TestFindAnewSeesWhatHasJustChanged(t *testing.T) {
+	p := newPlace(t, people, groups)
+	s, err := p.open()
+	require.NoError(t, err)
+	anew := func() *identity.Identity {
+		id, err := s.FindAnew(t.Context(), named(t, "alice"))
+		require.NoError(t, err)
+		return id
+	}
+	write(t, p.passwd, moved)
+	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "nobody watches")
+	assert.Equal(t, "9003:6003:7001,7002", anew().String())
+	write(t, p.passwd, "oops\n")
+	assert.Equal(t, "9003:6003:7001,7002", anew().String())
+	write(t, p.passwd, "bob:x:5004:6004:::\n")
+	assert.Nil(t, anew(), "who is gone is gone")
+	assert.Empty(t, p.log.Lines(t, broken), "it is for Watch to say what lasts")
+}
+
+// TestAFaultThatPasses is not told: a file that is written in place is broken for a moment.
+func TestAFaultThatPasses(t *testing.T) {
+	p := newPlace(t, people, groups)
+	s, err := p.open()
+	require.NoError(t, err)
+	write(t, p.passwd, "oops\n")
+	_, err = s.FindAnew(t.Context(), named(t, "alice"))
+	require.NoError(t, err)
+	write(t, p.passwd, people)
+	ended := make(chan error)
+	go func() { ended <- s.Watch(t.Context()) }()
+	t.Cleanup(func() { require.NoError(t, <-ended) })
+	p.looks(t, 5)
+	assert.Empty(t, p.log.Lines(t, broken))
+	assert.Empty(t, p.log.Lines(t, whole))
+}
+
+func TestMetrics(t *testing.T) {
+	p := newPlace(t, people, groups)
+	_, err := p.open()
+	require.NoError(t, err)
+	text := regexp.MustCompile(`1\.\d+e\+09`).ReplaceAllString(p.metrics(t), "NOW")
+	assert.Equal(t, `# HELP jupyter_user_passwd_broken 1 while the passwd and group files are broken or gone, and what was read before is in use; else 0.
+# TYPE jupyter_user_passwd_broken gauge
+jupyter_user_passwd_broken 0
+# HELP jupyter_user_passwd_last_load_timestamp_seconds When the passwd and group files in use were read.
+# TYPE jupyter_user_passwd_last_load_timestamp_seconds gauge
+jupyter_user_passwd_last_load_timestamp_seconds NOW
+# HELP jupyter_user_passwd_reloads_total How often the passwd and group files were read, by result: loaded, or broken, where what was read before stays in use. A broken pair counts once.
+# TYPE jupyter_user_passwd_reloads_total counter
+jupyter_user_passwd_reloads_total{result="broken"} 0
+jupyter_user_passwd_reloads_total{result="loaded"} 1
+# HELP jupyter_user_passwd_users Users in the passwd file whom a pod can name.
+# TYPE jupyter_user_passwd_users gauge
+jupyter_user_passwd_users 2
+`, text)
+}
+
+func (p place) metrics(t *testing.T) string {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return recorder.Body.String()
+}
+
+// metric is one value of ours.
+func (p place) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	_, rest, found := strings.Cut(p.metrics(t), "\njupyter_user_passwd_"+name+" ")
+	require.True(t, found, name)
+	var value float64
+	_, err := fmt.Sscan(rest, &value)
+	require.NoError(t, err)
+	return value
+}
