@@ -18,6 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // answers: a labelled Pod is created in a dry run, which changes nothing, and what becomes of it shows whether the webhook
