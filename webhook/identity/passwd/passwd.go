@@ -3,7 +3,10 @@
 //
 // Both files are read when the webhook starts, and anew when they change. They are taken over together and whole, or not at
 // all: where one is broken, what was read before stays in use, the log says which line is wrong and a metric says that it
-// is so. A file that is written in place is broken until it is whole; one that is written beside and renamed never is.
+// is so.
+//
+// A sidecar should write beside and rename. A file that is written in place is broken until it is whole, but for the moments in
+// which it happens to end with a line: then whoever comes behind that line is nobody until the next look.
 package passwd
 
 import (

@@ -56,6 +56,7 @@ func (s *Source) tell(ctx context.Context) {
 		}
 		s.told, s.lasting = "", false
 	case s.fault.Error() == s.told:
+		s.lasting = false
 	case !s.lasting:
 		s.lasting = true
 	default:
