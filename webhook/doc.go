@@ -27,6 +27,7 @@
 //	spec.securityContext.supplementalGroupsPolicy                  | ours               | replaced
 //	spec.securityContext.fsGroup                                   | ours               | removed
 //	spec.securityContext.runAsUser                                 | the pod's          | kept
+//	spec.hostUsers                                                 | ours               | refused
 //	spec.imagePullSecrets                                          | the pod's          | kept
 //	spec.initContainers order                                      | ours               | replaced
 //	init.image                                                     | ours               | replaced

@@ -38,6 +38,7 @@ var meddling = map[string]string{
 	"spec.securityContext.fsGroup":                        `add /spec/securityContext/fsGroup 100`,
 	"spec.securityContext.runAsUser":                      `add /spec/securityContext/runAsUser 7`,
 
+	"spec.hostUsers":            `add /spec/hostUsers false`,
 	"spec.initContainers order": `add /spec/initContainers/0 {"name":"earlier","image":"x"}`,
 	"init.image":                `replace /spec/initContainers/0/image "evil"`,
 	"init.imagePullPolicy":      `replace /spec/initContainers/0/imagePullPolicy "Always"`,

@@ -37,6 +37,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"NoSuchContainer":         {422, answer.NoSuchContainer("a", "v", []string{"c"})},
 		"NoContainer":             {422, answer.NoContainer()},
 		"NotLinux":                {422, answer.NotLinux("windows")},
+		"UserNamespace":           {422, answer.UserNamespace("spec.hostUsers")},
 		"VolumeTaken":             {403, answer.VolumeTaken("f", "n", "w")},
 		"ShareAgain":              {403, answer.ShareAgain("f", "c", "v")},
 		"MountForeign":            {403, answer.MountForeign("f", "v", "/a")},

@@ -141,6 +141,13 @@ func NotLinux(name string) Answer {
 		"there", shown(name))
 }
 
+// UserNamespace answers a pod with a user namespace of its own, where the share cannot be mounted into one.
+func UserNamespace(field string) Answer {
+	return unprocessable("UserNamespace", field, "a pod with a user namespace of its own cannot mount the share: that takes a file "+
+		"system with ID-mapped mounts, and NFS is none: remove hostUsers: false, or ask the admin whether this share is one "+
+		"(share.allowUserNamespaces)")
+}
+
 // VolumeTaken answers a volume that has one of our names and is something else.
 func VolumeTaken(field, name, what string) Answer {
 	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another one, or one with other "+

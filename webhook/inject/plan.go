@@ -91,9 +91,7 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 		return plan
 	}
 	in.at, in.notebook = at, &pod.Spec.Containers[at]
-	if pod.Spec.OS != nil && pod.Spec.OS.Name == "windows" {
-		plan.refusals = append(plan.refusals, answer.NotLinux(pod.Spec.OS.Name))
-	}
+	plan.refusals = append(plan.refusals, in.refuseWhole()...)
 	switches, refusals := in.readSwitches()
 	plan.refusals = append(plan.refusals, refusals...)
 	plan.warnings = in.warnings()
@@ -172,6 +170,18 @@ func (in *planning) findNotebook() (int, *answer.Answer) {
 		}
 	}
 	return 0, nil
+}
+
+// refuseWhole refuses pods in which no notebook can run, whatever is injected. Of the host's namespaces the user one alone is
+// looked at here: the others are the policies' to refuse, which know who may share them (deploy/63-policy-node.yaml).
+func (in *planning) refuseWhole() (refusals []answer.Answer) {
+	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
+		refusals = append(refusals, answer.NotLinux(os.Name))
+	}
+	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.config.Share.AllowUserNamespaces {
+		refusals = append(refusals, answer.UserNamespace(spec.child("hostUsers").field()))
+	}
+	return refusals
 }
 
 // home is where the notebook container's HOME is.

@@ -39,6 +39,7 @@ type Spec struct {
 	ImagePullSecrets    []LocalReference    `json:"imagePullSecrets"`
 	Resources           *Resources          `json:"resources"`
 	OS                  *OS                 `json:"os"`
+	HostUsers           *bool               `json:"hostUsers"`
 }
 
 // OS of a pod.
