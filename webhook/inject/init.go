@@ -112,7 +112,7 @@ func (p initPiece) reconcile(pod *Pod, c *changes) {
 		c.appendTo(ours, list, 0, p.want)
 	default:
 		if found > 0 {
-			c.removeAt(list, []int{found})
+			removeAt(c, list, pod.Spec.InitContainers, []int{found})
 		}
 		c.insertFirst(list, p.want)
 	}
