@@ -139,6 +139,60 @@ func TestWhoseFieldIsIt(t *testing.T) {
 	}
 }
 
+// TestAnExplanationSaysWhoseFieldItIs: what each change of each pod of the corpus says, against the table.
+func TestAnExplanationSaysWhoseFieldItIs(t *testing.T) {
+	cases, err := golden.Cases()
+	require.NoError(t, err)
+	rows := table(t)
+	for _, c := range cases {
+		// Elsewhere the volumes have other names.
+		if c.Config.Generation() != config.Default().Generation() {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			d := c.Decide(c.JSON)
+			for _, change := range d.Changes() {
+				field := rowOf(change)
+				require.Contains(t, rows, field, "%s of the pod", change.Field())
+				switch whose := rows[field].whose; {
+				case change.Done == inject.Kept, change.Done == inject.LeftOut, whose == "ours once admitted":
+					assert.False(t, change.Ours, change.Field())
+				case whose == "ours at start" && d.Way == config.WayAtAdmission:
+				default:
+					assert.Equal(t, whose != "the pod's", change.Ours, change.Field())
+				}
+				if change.Done == inject.Kept {
+					assert.NotEqual(t, "ours", rows[field].whose, change.Field())
+				}
+			}
+		})
+	}
+}
+
+// rowOf is the field of the table that a change is of.
+func rowOf(c inject.Change) string {
+	field := c.Field()
+	switch {
+	case field == "spec.volumes[hpc-shared-volume]":
+		return "spec.volumes[share].persistentVolumeClaim.claimName"
+	case strings.HasPrefix(field, "spec.volumes["):
+		_, key, found := strings.Cut(field, "].")
+		if !found {
+			key = "emptyDir.sizeLimit"
+		}
+		return "spec.volumes[scratch]." + key
+	case c.Object == "spec.initContainers":
+		return "spec.initContainers order"
+	case c.Object == "notebook.volumeMounts":
+		return "notebook.volumeMounts of the share"
+	case c.Object == "notebook.ports", c.Object == "notebook.resources", c.Object == "init.resources":
+		return c.Object
+	case c.Done == inject.Kept && c.Key == "seccompProfile":
+		return field + " of a localhost profile"
+	}
+	return field
+}
+
 type row struct{ whose, otherwise string }
 
 // table reads the rows of doc.go.
