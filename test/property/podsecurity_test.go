@@ -101,21 +101,11 @@ func notebookOf(pod *corev1.Pod, notebook string) int {
 	return slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == notebook })
 }
 
-// besidesOurs is the whole pod, but for what is ours in the security contexts of the two containers. What is left there, SELinux
-// options and an AppArmor profile, is the pod's: with values that restricted forbids it keeps itself from it. So does a pod that
-// brings a look-alike of our init container with such ones, because other webhooks may give them to every container.
+// besidesOurs is the pod without our init container, but with the notebook's, of whose security context only the pod's own
+// fields are left: with SELinux options or an AppArmor profile that restricted forbids, the pod keeps itself from it.
 func besidesOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
-	rest := pod.DeepCopy()
-	stripOurs(&rest.Spec.Containers[notebookOf(rest, notebook)])
-	for i := range rest.Spec.InitContainers {
-		if c := &rest.Spec.InitContainers[i]; c.Name == "jupyter-user-init" {
-			stripOurs(c)
-		}
-	}
-	return rest
-}
-
-func stripOurs(c *corev1.Container) {
+	rest := besides(pod, notebook)
+	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()
 	own := c.SecurityContext
 	c.SecurityContext = &corev1.SecurityContext{
 		RunAsNonRoot:             new(true),
@@ -128,6 +118,8 @@ func stripOurs(c *corev1.Container) {
 		c.SecurityContext.WindowsOptions = own.WindowsOptions
 		c.SecurityContext.AppArmorProfile = own.AppArmorProfile
 	}
+	rest.Spec.Containers = append(rest.Spec.Containers, *c)
+	return rest
 }
 
 func newLevels(t *testing.T) *podsecurity.Levels {

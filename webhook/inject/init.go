@@ -157,6 +157,7 @@ func (p initPiece) putSecurityContext(at pointer, have *Container, c *changes) {
 	}
 	putPrivileges(c, member{object: at, exists: exists}, now, want)
 	put(c, ours, member{at, exists, "readOnlyRootFilesystem"}, now.ReadOnlyRootFilesystem, *want.ReadOnlyRootFilesystem)
+	dropUnconfined(c, at, now)
 }
 
 // tolerated tells whether a mount that is not ours can stay: below the secrets, and neither inside of another mount nor around
