@@ -85,6 +85,7 @@ func TestExplainTakesThePlaceOfAnOutput(t *testing.T) {
 
 	help := command(t, "", "inject", "--help")
 	assert.Contains(t, help.out, "With --explain, what is written is for a person and takes the place of -o")
+	assert.Contains(t, help.out, "To give both is an error.")
 }
 
 func TestExplainOfSeveralDocuments(t *testing.T) {

@@ -42,7 +42,7 @@ is written, the refusal goes to standard error and the exit status is 1.
 With --explain, what is written is for a person and takes the place of -o: whose
 notebook each Pod is, which container and which way and why, what is done with
 each field and whose it is, the warnings, and the Pod Security level that the Pod
-meets as submitted and as admitted.`,
+meets as submitted and as admitted. To give both is an error.`,
 		Example: `  jupyter-user-webhook inject -f pod.yaml -o diff
   jupyter-user-webhook inject -f pod.yaml --explain
   kubectl run nb --image=x --labels=jupyter-user=alice --dry-run=client -o yaml |
