@@ -51,7 +51,7 @@ bench: ## how fast the planner is
 
 .PHONY: golden
 golden: ## write all golden files anew; look at the difference before committing it
-	UPDATE_GOLDEN=1 go test ./test/golden ./webhook/config
+	UPDATE_GOLDEN=1 go test ./test/golden ./webhook/config ./cmd/jupyter-user-webhook
 	UPDATE_GOLDEN=1 go test ./test/docs
 
 .PHONY: verify

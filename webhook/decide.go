@@ -49,6 +49,10 @@ type Decision struct {
 	User     user.Name
 	Identity *identity.Identity
 	Way      config.Way
+	// NamedBy is where the pod names the user, and Plan what it was to become: for who explains it. There is no plan for a pod
+	// that did not come to one.
+	NamedBy string
+	Plan    *inject.Plan
 	// Fault is what went wrong behind an answer that does not tell; it is for the log.
 	Fault error
 	// Peer is who has answered in our place; it is for the log.
@@ -67,7 +71,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	if !user.Claimed(pod.Metadata.Labels) {
 		return Decision{}
 	}
-	d := Decision{Claimed: true}
+	d := Decision{Claimed: true, NamedBy: user.NamedBy(pod.Metadata.Labels, pod.Metadata.Annotations)}
 	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
 	if len(refusals) > 0 {
 		return refused(d, refusals...)
@@ -84,7 +88,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		User:       name,
 		Identity:   id,
 	})
-	d.Way = plan.Way
+	d.Plan, d.Way = plan, plan.Way
 	d.Identity = plan.Identity
 	d.Outcome = inject.Reconcile(pod, plan)
 	d.Warnings = answer.FirstWarnings(d.Warnings)

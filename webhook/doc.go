@@ -27,6 +27,7 @@
 //	spec.securityContext.supplementalGroupsPolicy                  | ours               | replaced
 //	spec.securityContext.fsGroup                                   | ours               | removed
 //	spec.securityContext.runAsUser                                 | the pod's          | kept
+//	spec.hostUsers                                                 | ours               | refused
 //	spec.imagePullSecrets                                          | the pod's          | kept
 //	spec.initContainers order                                      | ours               | replaced
 //	init.image                                                     | ours               | replaced
@@ -59,6 +60,12 @@
 //	init.securityContext.seccompProfile                            | ours               | replaced
 //	init.securityContext.privileged                                | ours               | removed
 //	init.securityContext.procMount                                 | ours               | removed
+//	init.securityContext.appArmorProfile                           | the pod's          | kept
+//	init.securityContext.appArmorProfile without confinement       | ours               | removed
+//	init.securityContext.seLinuxOptions                            | the pod's          | kept
+//	init.securityContext.seLinuxOptions of no container            | ours               | removed
+//	init.securityContext.windowsOptions                            | the pod's          | kept
+//	init.securityContext.windowsOptions of a host process          | ours               | removed
 //	notebook.image                                                 | the pod's          | kept
 //	notebook.command                                               | ours at start      | replaced
 //	notebook.args                                                  | the pod's          | kept

@@ -38,6 +38,7 @@ var meddling = map[string]string{
 	"spec.securityContext.fsGroup":                        `add /spec/securityContext/fsGroup 100`,
 	"spec.securityContext.runAsUser":                      `add /spec/securityContext/runAsUser 7`,
 
+	"spec.hostUsers":            `add /spec/hostUsers false`,
 	"spec.initContainers order": `add /spec/initContainers/0 {"name":"earlier","image":"x"}`,
 	"init.image":                `replace /spec/initContainers/0/image "evil"`,
 	"init.imagePullPolicy":      `replace /spec/initContainers/0/imagePullPolicy "Always"`,
@@ -49,25 +50,31 @@ var meddling = map[string]string{
 	"init.restartPolicy":        `add /spec/initContainers/0/restartPolicy "Always"`,
 	"init.resources":            `replace /spec/initContainers/0/resources {"limits":{"cpu":"1"}}`,
 	"init.volumeMounts":         `add /spec/initContainers/0/volumeMounts/- {"name":"x","mountPath":"/data/hpc/home/alice"}`,
-	"init.volumeMounts below /var/run/secrets":      `add /spec/initContainers/0/volumeMounts/- {"name":"x","mountPath":"/var/run/secrets/eks/token"}`,
-	"init.volumeDevices":                            `add /spec/initContainers/0/volumeDevices [{"name":"x","devicePath":"/dev/x"}]`,
-	"init.lifecycle":                                `add /spec/initContainers/0/lifecycle {}`,
-	"init.startupProbe":                             `add /spec/initContainers/0/startupProbe {}`,
-	"init.readinessProbe":                           `add /spec/initContainers/0/readinessProbe {}`,
-	"init.livenessProbe":                            `add /spec/initContainers/0/livenessProbe {}`,
-	"init.stdin":                                    `add /spec/initContainers/0/stdin true`,
-	"init.tty":                                      `add /spec/initContainers/0/tty true`,
-	"init.terminationMessagePath":                   `replace /spec/initContainers/0/terminationMessagePath "/config/passwd"`,
-	"init.terminationMessagePolicy":                 `replace /spec/initContainers/0/terminationMessagePolicy "FallbackToLogsOnError"`,
-	"init.securityContext.runAsUser":                `replace /spec/initContainers/0/securityContext/runAsUser 0`,
-	"init.securityContext.runAsGroup":               `replace /spec/initContainers/0/securityContext/runAsGroup 0`,
-	"init.securityContext.runAsNonRoot":             `replace /spec/initContainers/0/securityContext/runAsNonRoot false`,
-	"init.securityContext.readOnlyRootFilesystem":   `replace /spec/initContainers/0/securityContext/readOnlyRootFilesystem false`,
-	"init.securityContext.allowPrivilegeEscalation": `replace /spec/initContainers/0/securityContext/allowPrivilegeEscalation true`,
-	"init.securityContext.capabilities":             `replace /spec/initContainers/0/securityContext/capabilities {"add":["ALL"]}`,
-	"init.securityContext.seccompProfile":           `replace /spec/initContainers/0/securityContext/seccompProfile {"type":"Unconfined"}`,
-	"init.securityContext.privileged":               `add /spec/initContainers/0/securityContext/privileged true`,
-	"init.securityContext.procMount":                `add /spec/initContainers/0/securityContext/procMount "Unmasked"`,
+	"init.volumeMounts below /var/run/secrets":                 `add /spec/initContainers/0/volumeMounts/- {"name":"x","mountPath":"/var/run/secrets/eks/token"}`,
+	"init.volumeDevices":                                       `add /spec/initContainers/0/volumeDevices [{"name":"x","devicePath":"/dev/x"}]`,
+	"init.lifecycle":                                           `add /spec/initContainers/0/lifecycle {}`,
+	"init.startupProbe":                                        `add /spec/initContainers/0/startupProbe {}`,
+	"init.readinessProbe":                                      `add /spec/initContainers/0/readinessProbe {}`,
+	"init.livenessProbe":                                       `add /spec/initContainers/0/livenessProbe {}`,
+	"init.stdin":                                               `add /spec/initContainers/0/stdin true`,
+	"init.tty":                                                 `add /spec/initContainers/0/tty true`,
+	"init.terminationMessagePath":                              `replace /spec/initContainers/0/terminationMessagePath "/config/passwd"`,
+	"init.terminationMessagePolicy":                            `replace /spec/initContainers/0/terminationMessagePolicy "FallbackToLogsOnError"`,
+	"init.securityContext.runAsUser":                           `replace /spec/initContainers/0/securityContext/runAsUser 0`,
+	"init.securityContext.runAsGroup":                          `replace /spec/initContainers/0/securityContext/runAsGroup 0`,
+	"init.securityContext.runAsNonRoot":                        `replace /spec/initContainers/0/securityContext/runAsNonRoot false`,
+	"init.securityContext.readOnlyRootFilesystem":              `replace /spec/initContainers/0/securityContext/readOnlyRootFilesystem false`,
+	"init.securityContext.allowPrivilegeEscalation":            `replace /spec/initContainers/0/securityContext/allowPrivilegeEscalation true`,
+	"init.securityContext.capabilities":                        `replace /spec/initContainers/0/securityContext/capabilities {"add":["ALL"]}`,
+	"init.securityContext.seccompProfile":                      `replace /spec/initContainers/0/securityContext/seccompProfile {"type":"Unconfined"}`,
+	"init.securityContext.privileged":                          `add /spec/initContainers/0/securityContext/privileged true`,
+	"init.securityContext.procMount":                           `add /spec/initContainers/0/securityContext/procMount "Unmasked"`,
+	"init.securityContext.appArmorProfile":                     `add /spec/initContainers/0/securityContext/appArmorProfile {"type":"Localhost","localhostProfile":"p"}`,
+	"init.securityContext.appArmorProfile without confinement": `add /spec/initContainers/0/securityContext/appArmorProfile {"type":"Unconfined"}`,
+	"init.securityContext.seLinuxOptions":                      `add /spec/initContainers/0/securityContext/seLinuxOptions {"type":"container_t","level":"s0:c1,c2"}`,
+	"init.securityContext.seLinuxOptions of no container":      `add /spec/initContainers/0/securityContext/seLinuxOptions {"type":"spc_t"}`,
+	"init.securityContext.windowsOptions":                      `add /spec/initContainers/0/securityContext/windowsOptions {"runAsUserName":"x"}`,
+	"init.securityContext.windowsOptions of a host process":    `add /spec/initContainers/0/securityContext/windowsOptions {"hostProcess":true}`,
 
 	"notebook.image":                                    `replace /spec/containers/0/image "other"`,
 	"notebook.command":                                  `add /spec/containers/0/command ["/config/jupyter-user-init","exec","--user=bob","--home=/home/bob","--scratch=/x","--"]`,
@@ -136,6 +143,66 @@ func TestWhoseFieldIsIt(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestAnExplanationSaysWhoseFieldItIs: what each change of each pod of the corpus says, against the table.
+func TestAnExplanationSaysWhoseFieldItIs(t *testing.T) {
+	cases, err := golden.Cases()
+	require.NoError(t, err)
+	rows := table(t)
+	for _, c := range cases {
+		// Elsewhere the volumes have other names.
+		if c.Config.Generation() != config.Default().Generation() {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			d := c.Decide(c.JSON)
+			for _, change := range d.Changes() {
+				field := rowOf(change)
+				require.Contains(t, rows, field, "%s of the pod", change.Field())
+				switch whose := rows[field].whose; {
+				case change.Done == inject.Kept, change.Done == inject.LeftOut, whose == "ours once admitted":
+					assert.False(t, change.Ours, change.Field())
+				case whose == "ours at start" && d.Way == config.WayAtAdmission:
+				default:
+					assert.Equal(t, whose != "the pod's", change.Ours, change.Field())
+				}
+				if change.Done == inject.Kept {
+					assert.NotEqual(t, "ours", rows[field].whose, change.Field())
+				}
+			}
+		})
+	}
+}
+
+// rowOf is the field of the table that a change is of.
+func rowOf(c inject.Change) string {
+	field := c.Field()
+	switch {
+	case field == "spec.volumes[hpc-shared-volume]":
+		return "spec.volumes[share].persistentVolumeClaim.claimName"
+	case strings.HasPrefix(field, "spec.volumes["):
+		_, key, found := strings.Cut(field, "].")
+		if !found {
+			key = "emptyDir.sizeLimit"
+		}
+		return "spec.volumes[scratch]." + key
+	case c.Object == "spec.initContainers":
+		return "spec.initContainers order"
+	case c.Object == "notebook.volumeMounts":
+		return "notebook.volumeMounts of the share"
+	case c.Object == "notebook.ports", c.Object == "notebook.resources", c.Object == "init.resources":
+		return c.Object
+	case c.Done == inject.Kept && c.Key == "seccompProfile":
+		return field + " of a localhost profile"
+	case c.Done == inject.Removed && c.Object == "init.securityContext":
+		return field + map[string]string{
+			"appArmorProfile": " without confinement",
+			"seLinuxOptions":  " of no container",
+			"windowsOptions":  " of a host process",
+		}[c.Key]
+	}
+	return field
 }
 
 type row struct{ whose, otherwise string }

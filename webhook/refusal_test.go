@@ -36,6 +36,7 @@ func TestEveryRefusalInOneAnswer(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(pod(forQiang+`,"annotations":{"jupyter-user.io/probes":"maybe"}`, `
 		"os":{"name":"windows"},
+		"hostUsers":false,
 		"securityContext":{"supplementalGroups":[2000]},
 		"volumes":[{"name":"hpc-shared-volume","hostPath":{"path":"/"}},{"name":"x","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}],
 		"initContainers":[{"name":"i","volumeMounts":[{"name":"hpc-shared-volume","mountPath":"/x"}]}],
@@ -50,7 +51,8 @@ func TestEveryRefusalInOneAnswer(t *testing.T) {
 		assert.Contains(t, r.Response.Status.Message, "\n- "+cause.Field+": "+cause.Message)
 	}
 	assert.Equal(t, map[string]string{
-		"spec.os.name": "NotLinux",
+		"spec.os.name":   "NotLinux",
+		"spec.hostUsers": "UserNamespace",
 		"metadata.annotations[jupyter-user.io/probes]": "AnnotationInvalid",
 		"spec.volumes[0]": "VolumeTaken",
 		"spec.volumes[1]": "ShareAgain",
@@ -65,8 +67,8 @@ func TestEveryRefusalInOneAnswer(t *testing.T) {
 	assert.Equal(t, "NotLinux", r.Response.Status.Reason)
 	assert.Equal(t, map[string]string{"reason": "NotLinux", "requester": "qiang", "user": "qiang.guo03",
 		"way": "AtStart"}, r.Response.AuditAnnotations)
-	assert.Regexp(t, `\A10 things stand against it:\n- `, r.Response.Status.Message)
-	assert.Len(t, e.log.Lines(t, "")[0]["reasons"], 10)
+	assert.Regexp(t, `\A11 things stand against it:\n- `, r.Response.Status.Message)
+	assert.Len(t, e.log.Lines(t, "")[0]["reasons"], 11)
 }
 
 // TestWarningsComeWithARefusalToo: both are for the one who made the pod.

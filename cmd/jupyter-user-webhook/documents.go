@@ -13,6 +13,7 @@ import (
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
@@ -33,9 +34,9 @@ type document struct {
 type podDocument struct {
 	raw  json.RawMessage
 	meta podMeta
-	// admitted and operations are the outcome.
-	admitted   json.RawMessage
-	operations []operations.Operation
+	// admitted is the outcome, and decision what led to it.
+	admitted json.RawMessage
+	decision webhook.Decision
 }
 
 // title names the pod to a person. Its name can be anything, also what steers a terminal.
@@ -169,7 +170,7 @@ func (d document) pods() (pods []*podDocument) {
 // changed tells whether anything of a document is other than it was written.
 func (d document) changed() bool {
 	for _, p := range d.pods() {
-		if len(p.operations) > 0 {
+		if len(p.decision.Operations) > 0 {
 			return true
 		}
 	}

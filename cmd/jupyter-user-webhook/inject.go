@@ -24,6 +24,7 @@ type injectOptions struct {
 	identity   string
 	restricted bool
 	output     string
+	explain    bool
 }
 
 func injectCommand() *cobra.Command {
@@ -35,8 +36,14 @@ func injectCommand() *cobra.Command {
 
 Reads YAML or JSON, several documents and Lists too. Other kinds, and Pods that
 are no user's, pass through as they are. Where a Pod would be refused, nothing
-is written, the refusal goes to standard error and the exit status is 1.`,
+is written, the refusal goes to standard error and the exit status is 1.
+
+With --explain, what is written is for a person and takes the place of -o: whose
+notebook each Pod is, which container and which way and why, what is done with
+each field and whose it is, the warnings, and the Pod Security level that the Pod
+meets as submitted and as admitted. To give both is an error.`,
 		Example: `  jupyter-user-webhook inject -f pod.yaml -o diff
+  jupyter-user-webhook inject -f pod.yaml --explain
   kubectl run nb --image=x --labels=jupyter-user=alice --dry-run=client -o yaml |
     jupyter-user-webhook inject -f - --identity 5001:6001`,
 		Args: cobra.NoArgs,
@@ -52,6 +59,8 @@ is written, the refusal goes to standard error and the exit status is 1.`,
 		"finds it at start")
 	f.BoolVar(&o.restricted, "restricted", false, "as in a namespace that enforces the Pod Security Standard restricted")
 	f.StringVarP(&o.output, "output", "o", "yaml", "yaml, json, patch (the JSON Patch) or diff")
+	f.BoolVar(&o.explain, "explain", false, "say in words what becomes of each Pod, why, and whose each field is, in place of -o")
+	cmd.MarkFlagsMutuallyExclusive("explain", "output")
 	_ = cmd.MarkFlagRequired("filename")
 	return cmd
 }
@@ -60,6 +69,9 @@ func (o injectOptions) run(ctx context.Context, in io.Reader, out, errs io.Write
 	write, ok := writers[o.output]
 	if !ok {
 		return fmt.Errorf("-o %q is none of yaml, json, patch, diff", o.output)
+	}
+	if o.explain {
+		write = writeExplanation
 	}
 	w, err := o.webhook()
 	if err != nil {
@@ -108,8 +120,10 @@ func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document
 func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, pod *podDocument, errs io.Writer,
 ) ([]answer.Answer, error) {
 	d := w.Decide(ctx, webhook.Review{Pod: pod.raw, Namespace: o.namespaceOf(pod), Restricted: o.restricted})
-	for _, warning := range d.Warnings {
-		_, _ = fmt.Fprintf(errs, "Warning: %s\n", warning)
+	if !o.explain || len(d.Refusals) > 0 {
+		for _, warning := range d.Warnings {
+			_, _ = fmt.Fprintf(errs, "Warning: %s\n", warning)
+		}
 	}
 	if len(d.Refusals) > 0 {
 		_, _ = fmt.Fprintf(errs, "%s is denied (%s): %s\n", pod.title(), d.Refusals[0].Reason, answer.Join(d.Refusals))
@@ -119,7 +133,7 @@ func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, pod *podD
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", pod.title(), err)
 	}
-	pod.operations, pod.admitted = d.Operations, unescaped(admitted)
+	pod.decision, pod.admitted = d, unescaped(admitted)
 	return nil, nil
 }
 

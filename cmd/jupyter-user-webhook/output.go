@@ -65,7 +65,7 @@ func writeJSON(out *bytes.Buffer, documents []document) error {
 func writePatch(out *bytes.Buffer, documents []document) error {
 	for _, d := range documents {
 		for _, p := range d.pods() {
-			ops := p.operations
+			ops := p.decision.Operations
 			if ops == nil {
 				ops = []operations.Operation{}
 			}

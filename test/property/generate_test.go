@@ -41,7 +41,7 @@ func (g *generator) anyPod() *corev1.Pod {
 	if len(pod.Spec.Containers) == 0 {
 		pod.Spec.Containers = []corev1.Container{{Name: "c"}}
 	}
-	pod.Spec.OS = nil
+	pod.Spec.OS, pod.Spec.HostUsers = nil, nil
 	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range containers {
 			containers[i].Name = cmp.Or(containers[i].Name, "c")

@@ -2,6 +2,7 @@ package property
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -84,6 +85,8 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 		assert.False(t, c.Verify(raw).User.String() != "", "and is nobody's to the verifier")
 		return true
 	}
+	assert.Equal(t, len(first.Operations) > 0, slices.ContainsFunc(first.Changes(), done), "explained: there is a change or none")
+	assert.False(t, slices.ContainsFunc(c.Decide(admitted).Changes(), done), "explained: nothing is done twice")
 	second := c.Decide(admitted)
 	assert.Empty(t, second.Refusals, "idempotent: what was admitted is not refused")
 	assert.Empty(t, second.Operations, "idempotent: nothing is left to do")
@@ -100,6 +103,9 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 	}
 	return true
 }
+
+// done tells whether a change is one, and no value that was left as it is.
+func done(c inject.Change) bool { return c.Done != inject.Kept && c.Done != inject.LeftOut }
 
 // FuzzPods holds the same of whatever is JSON enough to be read.
 func FuzzPods(f *testing.F) {

@@ -38,6 +38,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"NoSuchContainer":         {422, answer.NoSuchContainer("a", "v", []string{"c"})},
 		"NoContainer":             {422, answer.NoContainer()},
 		"NotLinux":                {422, answer.NotLinux("windows")},
+		"UserNamespace":           {422, answer.UserNamespace("spec.hostUsers")},
 		"VolumeTaken":             {403, answer.VolumeTaken("f", "n", "w")},
 		"ShareAgain":              {403, answer.ShareAgain("f", "c", "v")},
 		"MountForeign":            {403, answer.MountForeign("f", "v", "/a")},
@@ -82,6 +83,8 @@ func TestNoSentenceIsBrokenByWhatAStrangerWrote(t *testing.T) {
 			"MountNested":       answer.MountNested("f", evil, evil).Message,
 			"FSGroupTaken":      answer.FSGroupTaken(1, []string{evil, evil}),
 			"AnnotationUnknown": answer.AnnotationUnknown(evil, []string{"a"}),
+			"Shown":             answer.Shown(evil),
+			"Plain":             answer.Plain(answer.Cut(evil, 100)),
 		}
 		for name, sentence := range sentences {
 			assert.NotRegexp(t, `[\x00-\x1f\x7f\x{80}-\x{9f}\x{202e}\x{2028}]`, sentence, "%s of %.10q", name, evil)
@@ -97,6 +100,11 @@ func TestPlainNamesAreNotQuoted(t *testing.T) {
 	assert.Contains(t, answer.NoSuchContainer("a", "x", []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}).Message,
 		"the pod has 1, 2, 3, 4, 5, 6, 7, 8 and 2 more")
 	assert.Contains(t, answer.NoSuchContainer("a", "x", []string{"", "my nb", "nb\n"}).Message, `the pod has "", my nb, "nb\n"`)
+}
+
+func TestPlainLeavesAllElseAsItIs(t *testing.T) {
+	assert.Equal(t, `container "nb": it's \ <here>`, answer.Plain(`container "nb": it's \ <here>`))
+	assert.Equal(t, `"a\nb" '\u0430' \x1b[2J \ufffd`, answer.Plain("\"a\nb\" 'а' \x1b[2J \xff"))
 }
 
 func TestSeveralErrorsAreOneLine(t *testing.T) {

@@ -15,7 +15,7 @@ func NotAPodReview(kind string) Answer {
 		kind = "a review of nothing"
 	}
 	return malformed("NotAPodReview", "", "this path reviews Pods, not %s: the webhook configuration that sent it "+
-		"should name the resource pods alone", shown(kind))
+		"should name the resource pods alone", Shown(kind))
 }
 
 // NotAReview answers a body that can be no review at all.
@@ -44,7 +44,7 @@ func TooManyChanges(operations, most int) Answer {
 func Internal(uid string) Answer {
 	return Answer{Code: http.StatusInternalServerError, Reason: "InternalError",
 		Message: fmt.Sprintf("the webhook failed at this pod, which is its fault and not the pod's: "+
-			"ask the admin to look for review %s in its log", shown(uid))}
+			"ask the admin to look for review %s in its log", Shown(uid))}
 }
 
 // The name.
@@ -163,7 +163,14 @@ func NoContainer() Answer {
 // NotLinux answers a pod for another operating system.
 func NotLinux(name string) Answer {
 	return unprocessable("NotLinux", "spec.os.name", "a notebook here runs on Linux, not on %s: UIDs and GIDs mean nothing "+
-		"there", shown(name))
+		"there", Shown(name))
+}
+
+// UserNamespace answers a pod with a user namespace of its own, where the share cannot be mounted into one.
+func UserNamespace(field string) Answer {
+	return unprocessable("UserNamespace", field, "a pod with a user namespace of its own can mount the share only where its file "+
+		"system knows ID-mapped mounts, and NFS does not: remove hostUsers: false, or ask the admin whether this share does "+
+		"(share.allowUserNamespaces)")
 }
 
 // VolumeTaken answers a volume that has one of our names and is something else.
@@ -181,19 +188,19 @@ func ShareAgain(field, claim, volume string) Answer {
 // MountForeign answers a mount of the share or of the scratch volume that is not the webhook's own.
 func MountForeign(field, volume, at string) Answer {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: "+
-		"remove this one, the webhook adds what the notebook needs", volume, shown(at))
+		"remove this one, the webhook adds what the notebook needs", volume, Shown(at))
 }
 
 // MountTaken answers a mount of the pod's own at a path of ours.
 func MountTaken(field, at, ours string) Answer {
-	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: put this elsewhere", shown(at), ours)
+	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: put this elsewhere", Shown(at), ours)
 }
 
 // MountNested answers a mount of the pod's own that a symbolic link could lead over what the container starts as root.
 func MountNested(field, at, other string) Answer {
 	return forbidden("MountNested", field, "%s and %s lie one inside of the other, so that a symbolic link could lead a mount "+
-		"over the program that this container starts as root: mount this elsewhere, outside of every other mount", shown(at),
-		shown(other))
+		"over the program that this container starts as root: mount this elsewhere, outside of every other mount", Shown(at),
+		Shown(other))
 }
 
 // DeviceForeign answers a block device made of a volume of ours.
@@ -229,7 +236,7 @@ func IdentityDiffers(annotation, name string) Answer {
 func GenerationUnknown(annotation, generation string) Answer {
 	return Answer{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: annotationField(annotation),
 		Message: fmt.Sprintf("no replica of the webhook that could be asked has made a pod by configuration %s: one is probably "+
-			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log", shown(generation))}
+			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log", Shown(generation))}
 }
 
 // annotationField is how Kubernetes writes the place of an annotation.
@@ -248,14 +255,35 @@ func Cut(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// shown is for what a stranger wrote and a sentence does not quote: as it is where that is plain, quoted where it could
+// Shown is for what a stranger wrote and a sentence does not quote: as it is where that is plain, quoted where it could
 // break the line, hide behind a look-alike or steer a terminal.
-func shown(s string) string {
-	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+func Shown(s string) string {
+	if s == "" || strings.ContainsFunc(s, special) {
 		return strconv.QuoteToASCII(shorten(s))
 	}
 	return shorten(s)
 }
+
+// Plain is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes for all
+// that is not.
+func Plain(text string) string {
+	if !strings.ContainsFunc(text, special) {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if !special(r) {
+			b.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRuneToASCII(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return b.String()
+}
+
+// special is what could break a line, hide behind a look-alike or steer a terminal.
+func special(r rune) bool { return r < ' ' || r > '~' }
 
 // oneLine is an error's text where the error speaks of what a stranger wrote.
 func oneLine(err error) string {
@@ -266,7 +294,7 @@ func list(names []string) string {
 	const most = 8
 	told := make([]string, 0, most)
 	for _, name := range names[:min(len(names), most)] {
-		told = append(told, shown(name))
+		told = append(told, Shown(name))
 	}
 	if more := len(names) - most; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(told, ", "), more)

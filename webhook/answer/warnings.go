@@ -50,7 +50,7 @@ func ProbesLeftOut(why string) string {
 
 // AnnotationUnknown warns of an annotation with our prefix that means nothing.
 func AnnotationUnknown(key string, known []string) string {
-	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", shown(key), list(known))
+	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", Shown(key), list(known))
 }
 
 // EnvTaken warns that variables which say who the person is were changed.

@@ -58,6 +58,9 @@ type Share struct {
 	ReadOnly []Directory `json:"readOnly"`
 	// ExposeEveryHome mounts the whole share in place of the one home.
 	ExposeEveryHome Exposure `json:"exposeEveryHome"`
+	// AllowUserNamespaces admits pods with hostUsers: false. Only right where the share's file system takes ID-mapped
+	// mounts: on any other, such a pod never starts.
+	AllowUserNamespaces bool `json:"allowUserNamespaces"`
 }
 
 // Directory is one directory of the share and where notebooks see it.

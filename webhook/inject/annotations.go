@@ -82,7 +82,9 @@ func (p annotationsPiece) reconcile(pod *Pod, c *changes) {
 		p.set(have, c, IdentityAnnotation, p.identity)
 	}
 	p.set(have, c, ConfigAnnotation, p.generation)
-	if _, says := have[ContainerAnnotation]; !says {
+	if _, says := have[ContainerAnnotation]; says {
+		c.keep(annotation(have, ContainerAnnotation))
+	} else {
 		put(c, theirs, annotation(have, ContainerAnnotation), nil, p.notebook)
 	}
 }

@@ -112,7 +112,7 @@ func (p initPiece) reconcile(pod *Pod, c *changes) {
 		c.appendTo(ours, list, 0, p.want)
 	default:
 		if found > 0 {
-			c.removeAt(list, []int{found})
+			removeAt(c, list, pod.Spec.InitContainers, []int{found})
 		}
 		c.insertFirst(list, p.want)
 	}
@@ -157,6 +157,7 @@ func (p initPiece) putSecurityContext(at pointer, have *Container, c *changes) {
 	}
 	putPrivileges(c, member{object: at, exists: exists}, now, want)
 	put(c, ours, member{at, exists, "readOnlyRootFilesystem"}, now.ReadOnlyRootFilesystem, *want.ReadOnlyRootFilesystem)
+	dropUnconfined(c, at, now)
 }
 
 // tolerated tells whether a mount that is not ours can stay: below the secrets, and neither inside of another mount nor around

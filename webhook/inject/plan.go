@@ -5,7 +5,7 @@
 // nothing, so that the webhook, the command line and the tests all run this and nothing else.
 //
 // Each injected piece is one file, headed by what it adds, which fields it owns and what happens where the pod has set
-// them: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, init.go, home.go, accounts.go,
+// them: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, init.go, confinement.go, home.go, accounts.go,
 // privileges.go, start.go, env.go, probes.go, port.go, resources.go.
 package inject
 
@@ -37,15 +37,26 @@ type Plan struct {
 	Way config.Way
 	// Identity that the pod runs as from its first instruction; nil in the way at start.
 	Identity *identity.Identity
+	// WayWhy is why it is this one.
+	WayWhy string
+	// Notebook is the name of the container that gets the home, and NotebookWhy why it is this one.
+	Notebook, NotebookWhy string
 
-	pieces   []piece
+	pieces   []namedPiece
 	refusals []answer.Answer
 	warnings []string
+	notebook pointer
 }
 
 // piece is one thing that is injected.
 type piece interface {
 	reconcile(pod *Pod, c *changes)
+}
+
+// namedPiece is a piece and what it is called.
+type namedPiece struct {
+	name string
+	piece
 }
 
 // planning is what the pieces are planned from.
@@ -82,12 +93,12 @@ func (p *Planner) Generation() string { return p.generation }
 func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	plan := &Plan{}
 	in := planning{Facts: facts, config: p.config, generation: p.generation, starts: p.starts, pod: pod}
-	plan.Way, plan.refusals = in.chooseWay()
+	plan.Way, plan.WayWhy, plan.refusals = in.chooseWay()
 	in.way = plan.Way
 	plan.Identity, plan.warnings = in.Identity, in.limited.Warnings
 
 	// Where the notebook cannot be told, the first container stands in for it, to find what else is wrong.
-	at, refusal := in.findNotebook()
+	at, why, refusal := in.findNotebook()
 	if refusal != nil {
 		plan.refusals = append(plan.refusals, *refusal)
 	}
@@ -95,9 +106,8 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 		return plan
 	}
 	in.at, in.notebook = at, &pod.Spec.Containers[at]
-	if pod.Spec.OS != nil && pod.Spec.OS.Name == "windows" {
-		plan.refusals = append(plan.refusals, answer.NotLinux(pod.Spec.OS.Name))
-	}
+	plan.Notebook, plan.NotebookWhy, plan.notebook = in.notebook.Name, why, in.container()
+	plan.refusals = append(plan.refusals, in.refuseWhole()...)
 	switches, refusals := in.readSwitches()
 	plan.refusals = append(plan.refusals, refusals...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
@@ -106,43 +116,52 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	return plan
 }
 
-func (in *planning) pieces(s switches) []piece {
-	return []piece{
-		in.planAnnotations(),
-		in.planShare(),
-		in.planScratch(),
-		in.planPullSecrets(),
-		in.planGroups(),
-		in.planInit(),
-		in.planMounts(s),
-		in.planPrivileges(),
-		in.planStart(),
-		in.planEnv(),
-		in.planProbes(s),
-		in.planPort(),
-		in.planResources(),
+func (in *planning) pieces(s switches) []namedPiece {
+	return []namedPiece{
+		{"annotations", in.planAnnotations()},
+		{"share volume", in.planShare()},
+		{"scratch volume", in.planScratch()},
+		{"pull secrets", in.planPullSecrets()},
+		{"groups", in.planGroups()},
+		{"init container", in.planInit()},
+		{"mounts", in.planMounts(s)},
+		{"privileges", in.planPrivileges()},
+		{"start", in.planStart()},
+		{"environment", in.planEnv()},
+		{"probes", in.planProbes(s)},
+		{"port", in.planPort()},
+		{"resources", in.planResources()},
 	}
 }
 
-// chooseWay picks the way to the identity and says what stands against it.
-func (in *planning) chooseWay() (config.Way, []answer.Answer) {
+// chooseWay picks the way to the identity, says why, and what stands against it.
+func (in *planning) chooseWay() (way config.Way, why string, refusals []answer.Answer) {
 	name := in.User.String()
-	if in.Identity == nil || in.config.Identity.Way == config.WayAtStart {
+	configured := in.config.Identity.Way
+	if in.Identity == nil || configured == config.WayAtStart {
+		why = answer.WayUnknown
+		if configured == config.WayAtStart {
+			why = answer.WayConfigured
+		}
 		switch {
-		case in.config.Identity.Way == config.WayAtAdmission:
-			return config.WayAtAdmission, []answer.Answer{answer.IdentityUnknown(name)}
+		case configured == config.WayAtAdmission:
+			return config.WayAtAdmission, answer.WayConfigured, []answer.Answer{answer.IdentityUnknown(name)}
 		case in.Restricted:
-			return config.WayAtStart, []answer.Answer{answer.RestrictedNeedsIdentity(in.Namespace, name)}
+			return config.WayAtStart, why, []answer.Answer{answer.RestrictedNeedsIdentity(in.Namespace, name)}
 		}
 		in.Identity = nil
-		return config.WayAtStart, nil
+		return config.WayAtStart, why, nil
+	}
+	why = answer.WayKnown
+	if in.Restricted {
+		why = answer.WayKnownRestricted
 	}
 	if err := floor(in.config.Identity).Check(*in.Identity); err != nil {
-		return config.WayAtAdmission, []answer.Answer{answer.IdentityRefused(name, err)}
+		return config.WayAtAdmission, why, []answer.Answer{answer.IdentityRefused(name, err)}
 	}
 	in.limited = LimitGroups(in.config.Identity, in.User, *in.Identity)
 	in.Identity = &in.limited.Identity
-	return config.WayAtAdmission, in.limited.Refusals
+	return config.WayAtAdmission, why, in.limited.Refusals
 }
 
 func floor(c config.Identity) identity.Floor {
@@ -150,14 +169,14 @@ func floor(c config.Identity) identity.Floor {
 }
 
 // findNotebook finds the container that gets the home: named by annotation, else by a configured name, else the first.
-func (in *planning) findNotebook() (int, *answer.Answer) {
+func (in *planning) findNotebook() (at int, why string, refusal *answer.Answer) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
 		return slices.IndexFunc(containers, func(c Container) bool { return c.Name == name })
 	}
 	if len(containers) == 0 {
 		a := answer.NoContainer()
-		return 0, &a
+		return 0, "", &a
 	}
 	if name, ok := in.pod.Metadata.Annotations[ContainerAnnotation]; ok {
 		at := byName(name)
@@ -167,16 +186,28 @@ func (in *planning) findNotebook() (int, *answer.Answer) {
 				names = append(names, c.Name)
 			}
 			a := answer.NoSuchContainer(ContainerAnnotation, name, names)
-			return 0, &a
+			return 0, "", &a
 		}
-		return at, nil
+		return at, answer.ContainerByAnnotation, nil
 	}
 	for _, name := range in.config.Notebook.ContainerNames {
 		if at := byName(name); at >= 0 {
-			return at, nil
+			return at, answer.ContainerByName, nil
 		}
 	}
-	return 0, nil
+	return 0, answer.ContainerByPosition, nil
+}
+
+// refuseWhole refuses pods in which no notebook can run, whatever is injected. Of the host's namespaces the user one alone is
+// looked at here: the others are the policies' to refuse, which know who may share them (deploy/63-policy-node.yaml).
+func (in *planning) refuseWhole() (refusals []answer.Answer) {
+	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
+		refusals = append(refusals, answer.NotLinux(os.Name))
+	}
+	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.config.Share.AllowUserNamespaces {
+		refusals = append(refusals, answer.UserNamespace(spec.child("hostUsers").field()))
+	}
+	return refusals
 }
 
 // home is where the notebook container's HOME is.

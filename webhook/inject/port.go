@@ -1,5 +1,7 @@
 package inject
 
+import "jupyter-user.io/jupyter-user-webhook/webhook/answer"
+
 // Port: 8888, named http, for people and Services that look for it.
 //
 // Adds the port on which Jupyter listens where Jupyter is what starts and the notebook container declares none. It is the
@@ -9,12 +11,23 @@ package inject
 
 type portPiece struct {
 	at   pointer
+	has  bool
 	want *Port
+	// left is why none is added.
+	left string
 }
 
 func (in *planning) planPort() piece {
-	p := portPiece{at: in.container().child("ports")}
-	if in.server.starts && in.server.port > 0 && len(in.notebook.Ports) == 0 && !in.portTaken(in.server.port) {
+	p := portPiece{at: in.container(), has: len(in.notebook.Ports) > 0}
+	switch {
+	case p.has:
+	case !in.server.starts:
+		p.left = answer.NoJupyter
+	case in.server.port == 0:
+		p.left = answer.NoListening
+	case in.portTaken(in.server.port):
+		p.left = answer.PortTaken
+	default:
 		p.want = &Port{Name: portName, ContainerPort: in.server.port, Protocol: "TCP"}
 	}
 	return p
@@ -35,7 +48,13 @@ func (in *planning) portTaken(number int32) bool {
 }
 
 func (p portPiece) reconcile(_ *Pod, c *changes) {
-	if p.want != nil {
-		c.appendTo(theirs, p.at, 0, p.want)
+	m := member{p.at, true, "ports"}
+	switch {
+	case p.has:
+		c.keep(m)
+	case p.want == nil:
+		c.leave(m, p.left)
+	default:
+		c.appendTo(theirs, m.at(), 0, p.want)
 	}
 }

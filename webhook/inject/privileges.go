@@ -86,7 +86,9 @@ func putPrivileges(c *changes, m member, have, want *SecurityContext) {
 	put(c, ours, field("runAsNonRoot"), have.RunAsNonRoot, *want.RunAsNonRoot)
 	put(c, ours, field("allowPrivilegeEscalation"), have.AllowPrivilegeEscalation, *want.AllowPrivilegeEscalation)
 	put(c, ours, field("capabilities"), have.Capabilities, *want.Capabilities)
-	if have.SeccompProfile == nil || have.SeccompProfile.Type != "Localhost" {
+	if have.SeccompProfile != nil && have.SeccompProfile.Type == "Localhost" {
+		c.keep(field("seccompProfile"))
+	} else {
 		put(c, ours, field("seccompProfile"), have.SeccompProfile, *want.SeccompProfile)
 	}
 	c.drop(field("privileged"), have.Privileged != nil && *have.Privileged)

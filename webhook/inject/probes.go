@@ -18,8 +18,9 @@ type probesPiece struct {
 	at       pointer
 	notebook *Container
 	// want is nil where none are to be added.
-	want    *wantedProbes
-	warning string
+	want *wantedProbes
+	// left is why, and warning where that is not what the pod could have wished for.
+	left, warning string
 }
 
 type wantedProbes struct {
@@ -50,9 +51,14 @@ func (in *planning) planProbes(s switches) piece {
 	p := probesPiece{at: in.container(), notebook: in.notebook}
 	timing := in.config.Notebook.Probes
 	switch {
-	case !in.server.starts || s.probes == "off" || s.probes == "" && !timing.Enabled:
+	case s.probes == "off":
+		p.left = answer.TurnedOffByPod
+	case !in.server.starts:
+		p.left = answer.NoJupyter
+	case s.probes == "" && !timing.Enabled:
+		p.left = answer.TurnedOffByConfig
 	case in.server.port == 0:
-		p.warning = answer.ProbesLeftOut(in.server.why)
+		p.left, p.warning = answer.NoListening, answer.ProbesLeftOut(in.server.why)
 	default:
 		p.want = &wantedProbes{
 			startup:   in.server.probe(timing.Startup),
@@ -85,20 +91,27 @@ func (p probesPiece) reconcile(_ *Pod, c *changes) {
 	if p.warning != "" {
 		c.warn(p.warning)
 	}
-	if p.want == nil {
-		return
+	want := p.want
+	if want == nil {
+		want = &wantedProbes{}
 	}
 	for _, probe := range []struct {
 		key  string
 		have *Probe
 		want httpProbe
 	}{
-		{"startupProbe", p.notebook.StartupProbe, p.want.startup},
-		{"readinessProbe", p.notebook.ReadinessProbe, p.want.readiness},
-		{"livenessProbe", p.notebook.LivenessProbe, p.want.liveness},
+		{"startupProbe", p.notebook.StartupProbe, want.startup},
+		{"readinessProbe", p.notebook.ReadinessProbe, want.readiness},
+		{"livenessProbe", p.notebook.LivenessProbe, want.liveness},
 	} {
-		if probe.have == nil {
-			put(c, theirs, member{p.at, true, probe.key}, nil, probe.want)
+		m := member{p.at, true, probe.key}
+		switch {
+		case probe.have != nil:
+			c.keep(m)
+		case p.want == nil:
+			c.leave(m, p.left)
+		default:
+			put(c, theirs, m, nil, probe.want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"reflect"
+	"slices"
 
 	"gomodules.xyz/jsonpatch/v2"
 
@@ -27,29 +28,34 @@ type Outcome struct {
 	// Warnings for whoever created the pod.
 	Warnings []string
 
-	drift []pointer
+	notes    []note
+	notebook pointer
 }
 
 // Drift are the enforced fields that are not as planned, in Kubernetes' notation. A verifier refuses a pod that has any;
 // what is only defaulted never drifts.
 func (o Outcome) Drift() []string {
-	fields := make([]string, len(o.drift))
-	for i, at := range o.drift {
-		fields[i] = at.field()
+	fields := []string{}
+	for _, n := range o.notes {
+		if n.owner == ours && n.done != Kept {
+			fields = append(fields, n.at().field())
+		}
 	}
 	return fields
 }
 
 // Reconcile holds a pod against the plan for it.
 func Reconcile(pod *Pod, plan *Plan) Outcome {
-	c := changes{created: map[pointer]any{}}
+	c := changes{created: map[pointer]any{}, notes: make([]note, 0, usualNotes)}
 	for _, piece := range plan.pieces {
+		c.piece = piece.name
 		piece.reconcile(pod, &c)
 	}
 	out := Outcome{
 		Refusals: append(plan.refusals, c.refusals...),
 		Warnings: append(plan.warnings, c.warnings...),
-		drift:    c.drift,
+		notes:    c.notes,
+		notebook: plan.notebook,
 	}
 	if len(out.Refusals) == 0 {
 		out.Operations = c.operations()
@@ -60,9 +66,11 @@ func Reconcile(pod *Pod, plan *Plan) Outcome {
 // changes collects what the pieces want changed. A list or an object that the pod does not have is created by one
 // operation with everything in it that any piece wants.
 type changes struct {
-	edits    []edit
-	created  map[pointer]any
-	drift    []pointer
+	edits   []edit
+	created map[pointer]any
+	// piece that is being reconciled, and what the pieces have done so far.
+	piece    string
+	notes    []note
 	refusals []answer.Answer
 	warnings []string
 }
@@ -87,11 +95,16 @@ func (m member) at() pointer { return m.object.child(m.key) }
 func put[T any](c *changes, o owner, m member, have *T, want T) {
 	switch {
 	case have == nil:
-		c.drifted(o, m.at())
-		c.add(m, want)
-	case o == ours && !reflect.DeepEqual(*have, want):
-		c.drifted(o, m.at())
-		c.edits = append(c.edits, edit{"replace", m.at(), want})
+		value := any(want)
+		c.note(Added, o, m, value)
+		c.add(m, value)
+	case reflect.DeepEqual(*have, want):
+	case o == ours:
+		value := any(want)
+		c.note(Replaced, o, m, value)
+		c.edits = append(c.edits, edit{"replace", m.at(), value})
+	default:
+		c.keep(m)
 	}
 }
 
@@ -110,7 +123,7 @@ func putList[T any](c *changes, o owner, m member, have, want []T) {
 // drop takes a field of ours away where the pod has it.
 func (c *changes) drop(m member, has bool) {
 	if has {
-		c.drifted(ours, m.at())
+		c.note(Removed, ours, m, nil)
 		c.edits = append(c.edits, edit{"remove", m.at(), nil})
 	}
 }
@@ -131,7 +144,7 @@ func (c *changes) add(m member, value any) {
 
 // appendTo puts an element behind a list that has so many elements already.
 func (c *changes) appendTo(o owner, list pointer, length int, value any) {
-	c.drifted(o, list)
+	c.note(Added, o, member{object: list}, value)
 	if length > 0 {
 		c.edits = append(c.edits, edit{"add", list + "/-", value})
 		return
@@ -146,16 +159,10 @@ func (c *changes) appendTo(o owner, list pointer, length int, value any) {
 }
 
 // removeAt takes elements out of a list, from behind, so that no index moves before its turn.
-func (c *changes) removeAt(list pointer, indices []int) {
-	for i := len(indices) - 1; i >= 0; i-- {
-		c.drifted(ours, list.index(indices[i]))
-		c.edits = append(c.edits, edit{"remove", list.index(indices[i]), nil})
-	}
-}
-
-func (c *changes) drifted(o owner, at pointer) {
-	if o == ours {
-		c.drift = append(c.drift, at)
+func removeAt[T any](c *changes, list pointer, have []T, indices []int) {
+	for _, i := range slices.Backward(indices) {
+		c.note(Removed, ours, member{object: list, key: decimal(int64(i))}, have[i])
+		c.edits = append(c.edits, edit{"remove", list.index(i), nil})
 	}
 }
 
@@ -173,6 +180,6 @@ func (c *changes) operations() []jsonpatch.Operation {
 
 // insertFirst puts an element of ours in front of a list that has some already.
 func (c *changes) insertFirst(list pointer, value any) {
-	c.drifted(ours, list.index(0))
+	c.note(Added, ours, member{object: list, key: "0"}, value)
 	c.edits = append(c.edits, edit{"add", list.index(0), value})
 }

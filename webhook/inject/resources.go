@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -15,23 +16,44 @@ import (
 // whole, and no hub has made it: a hub without limits means it. They are the pod's: one that has any is left as it is.
 
 type resourcesPiece struct {
-	at     pointer
-	exists bool
-	want   *Resources
+	container pointer
+	exists    bool
+	has       bool
+	want      *Resources
+	// left is why none are added.
+	left string
 }
 
 func (in *planning) planResources() piece {
-	p := resourcesPiece{at: in.container().child("resources"), exists: in.notebook.Resources != nil}
-	wanted := in.notebook.Resources.empty() && in.pod.Spec.Resources.empty() && !user.FromHub(in.pod.Metadata.Labels)
-	if r := in.config.Notebook.Resources; wanted && len(r.Requests)+len(r.Limits) > 0 {
+	p := resourcesPiece{
+		container: in.container(),
+		exists:    in.notebook.Resources != nil,
+		has:       !in.notebook.Resources.empty(),
+	}
+	r := in.config.Notebook.Resources
+	switch {
+	case p.has:
+	case !in.pod.Spec.Resources.empty():
+		p.left = answer.ResourcesOfPod
+	case user.FromHub(in.pod.Metadata.Labels):
+		p.left = answer.ResourcesOfHub
+	case len(r.Requests)+len(r.Limits) == 0:
+		p.left = answer.TurnedOffByConfig
+	default:
 		p.want = &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
 	}
 	return p
 }
 
 func (p resourcesPiece) reconcile(_ *Pod, c *changes) {
-	if p.want != nil {
-		putResources(c, p.at, p.exists, p.want)
+	m := member{p.container, true, "resources"}
+	switch {
+	case p.has:
+		c.keep(m)
+	case p.want == nil:
+		c.leave(m, p.left)
+	default:
+		putResources(c, m.at(), p.exists, p.want)
 	}
 }
 

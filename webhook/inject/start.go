@@ -109,6 +109,8 @@ func (p startPiece) reconcileDir(c *changes) string {
 		put(c, ours, m, p.notebook.WorkingDir, p.home)
 	case dir == "":
 		put(c, theirs, m, nil, p.home)
+	default:
+		c.keep(m)
 	}
 	return dir
 }
@@ -118,7 +120,12 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 	if len(p.command()) > 0 {
 		image = nil
 	}
-	putList(c, ours, member{p.at, true, "command"}, p.notebook.Command, p.wrapped(p.notebook.Command, image, dir, expanded))
+	m := member{p.at, true, "command"}
+	if !p.atStart && !p.wasWrapped && image == nil {
+		c.keep(m)
+		return
+	}
+	putList(c, ours, m, p.notebook.Command, p.wrapped(p.notebook.Command, image, dir, expanded))
 }
 
 // command is what the pod itself asks to run; empty where that is the image's own start.

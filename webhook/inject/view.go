@@ -39,6 +39,7 @@ type Spec struct {
 	ImagePullSecrets    []LocalReference    `json:"imagePullSecrets"`
 	Resources           *Resources          `json:"resources"`
 	OS                  *OS                 `json:"os"`
+	HostUsers           *bool               `json:"hostUsers"`
 }
 
 // OS of a pod.
@@ -166,15 +167,18 @@ type Exec struct {
 
 // SecurityContext of a container.
 type SecurityContext struct {
-	RunAsUser                *int64        `json:"runAsUser,omitempty"`
-	RunAsGroup               *int64        `json:"runAsGroup,omitempty"`
-	RunAsNonRoot             *bool         `json:"runAsNonRoot,omitempty"`
-	Privileged               *bool         `json:"privileged,omitempty"`
-	AllowPrivilegeEscalation *bool         `json:"allowPrivilegeEscalation,omitempty"`
-	ReadOnlyRootFilesystem   *bool         `json:"readOnlyRootFilesystem,omitempty"`
-	Capabilities             *Capabilities `json:"capabilities,omitempty"`
-	SeccompProfile           *Profile      `json:"seccompProfile,omitempty"`
-	ProcMount                *string       `json:"procMount,omitempty"`
+	AppArmorProfile          *Profile        `json:"appArmorProfile,omitempty"`
+	SELinuxOptions           *SELinuxOptions `json:"seLinuxOptions,omitempty"`
+	WindowsOptions           *WindowsOptions `json:"windowsOptions,omitempty"`
+	RunAsUser                *int64          `json:"runAsUser,omitempty"`
+	RunAsGroup               *int64          `json:"runAsGroup,omitempty"`
+	RunAsNonRoot             *bool           `json:"runAsNonRoot,omitempty"`
+	Privileged               *bool           `json:"privileged,omitempty"`
+	AllowPrivilegeEscalation *bool           `json:"allowPrivilegeEscalation,omitempty"`
+	ReadOnlyRootFilesystem   *bool           `json:"readOnlyRootFilesystem,omitempty"`
+	Capabilities             *Capabilities   `json:"capabilities,omitempty"`
+	SeccompProfile           *Profile        `json:"seccompProfile,omitempty"`
+	ProcMount                *string         `json:"procMount,omitempty"`
 }
 
 // Capabilities of a container.
@@ -183,7 +187,7 @@ type Capabilities struct {
 	Drop []string `json:"drop,omitempty"`
 }
 
-// Profile is a seccomp profile.
+// Profile is one of seccomp or AppArmor.
 type Profile struct {
 	Type             string  `json:"type"`
 	LocalhostProfile *string `json:"localhostProfile,omitempty"`

@@ -26,6 +26,19 @@ func FromHub(labels map[string]string) bool {
 	return hub
 }
 
+// NamedBy says what of a claimed pod names the user.
+func NamedBy(labels, annotations map[string]string) string {
+	_, label := labels[Label]
+	_, annotation := annotations[HubAnnotation]
+	switch {
+	case !annotation:
+		return "the label " + Label
+	case !label:
+		return "the annotation " + HubAnnotation + ", which a JupyterHub sets"
+	}
+	return "the label " + Label + " and the annotation " + HubAnnotation + ", which agree"
+}
+
 // FromPod finds whom a claimed pod names: in the label, or in KubeSpawner's annotation. Where both are there they have to
 // agree. It answers every fault that it finds.
 func FromPod(labels, annotations map[string]string, rules config.User) (Name, []answer.Answer) {

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
+)
+
+// writeExplanation says of each pod what becomes of it and why. Whatever it says of the pod's changes is read off the decision
+// that made them.
+func writeExplanation(out *bytes.Buffer, documents []document) error {
+	levels, err := podsecurity.NewLevels()
+	if err != nil {
+		return err
+	}
+	var pods []*podDocument
+	for _, d := range documents {
+		pods = append(pods, d.pods()...)
+	}
+	if len(pods) == 0 {
+		out.WriteString("There is no Pod in it.\n")
+	}
+	for i, p := range pods {
+		if i > 0 {
+			out.WriteByte('\n')
+		}
+		if !p.decision.Claimed {
+			fmt.Fprintf(out, "%s is no user's notebook, and is left as it is: it has no label that says whose.\n", p.title())
+			continue
+		}
+		explain(out, levels, p)
+	}
+	return nil
+}
+
+func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
+	d := p.decision
+	fmt.Fprintf(out, "%s becomes a notebook of %s.\n\n", p.title(), d.User)
+	columns(out, [][]string{
+		{"user", d.User.String() + ": by " + d.NamedBy},
+		{"notebook", "container " + answer.Shown(d.Plan.Notebook) + ": " + d.Plan.NotebookWhy},
+		{"way", way(d) + ": " + d.Plan.WayWhy},
+	})
+	explainChanges(out, d.Changes())
+	if len(d.Warnings) > 0 {
+		out.WriteString("\nWarnings:\n\n")
+		for _, warning := range d.Warnings {
+			out.WriteString("  - " + plain(warning) + "\n")
+		}
+	}
+	out.WriteString("\nPod Security level that it meets:\n\n")
+	columns(out, append(levelOf(levels, "as submitted", p.raw), levelOf(levels, "as admitted", p.admitted)...))
+}
+
+// way is how the identity is found, and who the pod runs as where that is known.
+func way(d webhook.Decision) string {
+	if d.Way == config.WayAtAdmission {
+		return string(d.Way) + ", as " + d.Identity.String()
+	}
+	return string(d.Way)
+}
+
+func explainChanges(out *bytes.Buffer, changes []inject.Change) {
+	if len(changes) == 0 {
+		out.WriteString("\nNothing is changed: it is as the webhook makes it already.\n")
+		return
+	}
+	out.WriteString("\nWhat is done, and whose each field is. What is ours is enforced: another value is put right or refused.\n" +
+		"What is the pod's is a default: a value of its own is kept.\n\n")
+	var rows [][]string
+	piece := ""
+	for _, group := range grouped(changes) {
+		first := group[0]
+		row := []string{"", string(first.Done), map[bool]string{true: "ours", false: "the pod's"}[first.Ours], ""}
+		if first.Piece != piece {
+			piece, row[0] = first.Piece, first.Piece
+		}
+		for i, line := range wrap(fields(group)) {
+			if i > 0 {
+				row = make([]string, len(row))
+			}
+			row[3] = line
+			rows = append(rows, row)
+		}
+	}
+	columns(out, rows)
+}
+
+// grouped puts together what can be said in one line.
+func grouped(changes []inject.Change) (groups [][]inject.Change) {
+	for _, change := range changes {
+		at := slices.IndexFunc(groups, func(g []inject.Change) bool {
+			return g[0].Piece == change.Piece && g[0].Done == change.Done && g[0].Ours == change.Ours &&
+				g[0].Object == change.Object && g[0].Element == change.Element && g[0].Why == change.Why
+		})
+		if at < 0 {
+			groups = append(groups, nil)
+			at = len(groups) - 1
+		}
+		groups[at] = append(groups[at], change)
+	}
+	return groups
+}
+
+// fields of one object: notebook.env[NB_USER, HOME], notebook.{startupProbe, livenessProbe}. The words of the line follow.
+func fields(group []inject.Change) string {
+	first := group[0]
+	var keys []string
+	for _, change := range group {
+		keys = append(keys, change.Key)
+	}
+	text := first.Field()
+	switch joined := strings.Join(keys, ", "); {
+	case first.Element:
+		text = first.Object + "[" + joined + "]"
+	case len(keys) > 1:
+		text = first.Object + ".{" + joined + "}"
+	}
+	if first.Why != "" {
+		text += ": " + first.Why
+	}
+	return plain(text)
+}
+
+// levelOf are the rows that tell of one pod.
+func levelOf(levels *podsecurity.Levels, which string, raw []byte) [][]string {
+	level, err := levels.Of(raw)
+	switch {
+	case err != nil:
+		return [][]string{{which, "none: " + plain(err.Error())}}
+	case level.Next == "":
+		return [][]string{{which, string(level.Meets)}}
+	}
+	rows := [][]string{{which, string(level.Meets) + ", not " + string(level.Next) + ":"}}
+	for _, why := range level.Misses {
+		for i, line := range wrap(plain(why)) {
+			rows = append(rows, []string{"", map[bool]string{true: "- ", false: "  "}[i == 0] + line})
+		}
+	}
+	return rows
+}
+
+// wrapAt is where a line of explanation is broken.
+const wrapAt = 84
+
+// wrap breaks a text between words.
+func wrap(text string) (lines []string) {
+	for word := range strings.FieldsSeq(text) {
+		last := len(lines) - 1
+		if last < 0 || len(lines[last])+1+len(word) > wrapAt {
+			lines = append(lines, word)
+			continue
+		}
+		lines[last] += " " + word
+	}
+	return lines
+}
+
+// columns writes rows one below the other, indented.
+func columns(out io.Writer, rows [][]string) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		_, _ = io.WriteString(table, "  "+strings.Join(row, "\t")+"\n")
+	}
+	_ = table.Flush()
+}
+
+// plain is a text in which a stranger's words may stand, so that it can neither break the line nor steer the terminal.
+func plain(text string) string { return answer.Plain(answer.Cut(text, 1000)) }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+)
+
+const corpus = "../../test/golden/testdata/"
+
+// TestExplain explains pods of the corpus. Each file of testdata/explain names one: an empty file asks for the text, and
+// UPDATE_GOLDEN=1 writes it.
+func TestExplain(t *testing.T) {
+	cases, err := golden.Cases()
+	require.NoError(t, err)
+	files, err := filepath.Glob("testdata/explain/*.txt")
+	require.NoError(t, err)
+	explained := map[string]bool{}
+	for _, c := range cases {
+		file := "testdata/explain/" + c.Name + ".txt"
+		want, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		explained[file] = true
+		t.Run(c.Name, func(t *testing.T) {
+			got := command(t, "", append([]string{"inject", "--explain", "-f", corpus + c.Name + ".yaml"}, knownBeside(c)...)...)
+			assert.Equal(t, outcome{out: got.out}, got)
+			assert.NotRegexp(t, `[^\n -~]| \n`, got.out)
+			if os.Getenv("UPDATE_GOLDEN") != "" {
+				require.NoError(t, os.WriteFile(file, []byte(got.out), 0o644))
+				return
+			}
+			assert.Equal(t, string(want), got.out, "UPDATE_GOLDEN=1 go test ./cmd/jupyter-user-webhook writes it anew")
+		})
+	}
+	for _, file := range files {
+		assert.True(t, explained[file], "%s is of no pod of the corpus", file)
+	}
+	assert.NotEmpty(t, explained)
+}
+
+var configOf = regexp.MustCompile(`(?m)^# config: (\S+)$`)
+
+// knownBeside are the flags that say what is known besides the pod.
+func knownBeside(c golden.Case) (flags []string) {
+	if c.Identity != nil {
+		flags = append(flags, "--identity", c.Identity.String())
+	}
+	if c.Restricted {
+		flags = append(flags, "--restricted")
+	}
+	if match := configOf.FindSubmatch(c.YAML); match != nil {
+		flags = append(flags, "--config", corpus+"config/"+string(match[1]))
+	}
+	return flags
+}
+
+// TestExplainOfWhatIsDenied: as without it, all or nothing.
+func TestExplainOfWhatIsDenied(t *testing.T) {
+	denied := alice + "---\n" + strings.Replace(alice, ": alice", ": root", 1)
+	plain := command(t, denied, "inject", "-f", "-")
+	assert.Equal(t, 1, plain.status)
+	assert.Equal(t, plain, command(t, denied, "inject", "-f", "-", "--explain"))
+
+	groups := strings.Replace(alice, "spec:", "spec:\n  securityContext: {supplementalGroups: [27], fsGroup: 1}\n  volumes: [{name: own, emptyDir: {}}]", 1)
+	plain = command(t, groups, "inject", "-f", "-")
+	assert.Contains(t, plain.errs, "Warning: fsGroup 1 is taken off")
+	assert.Contains(t, plain.errs, "pod/nb is denied (GroupForeign): ")
+	assert.Equal(t, plain, command(t, groups, "inject", "-f", "-", "--explain"))
+}
+
+func TestExplainTakesThePlaceOfAnOutput(t *testing.T) {
+	got := command(t, alice, "inject", "-f", "-", "--explain", "-o", "diff")
+	assert.Equal(t, 2, got.status)
+	assert.Empty(t, got.out)
+	assert.Regexp(t, `\AError: .*\[explain output\].*\n\z`, got.errs)
+
+	help := command(t, "", "inject", "--help")
+	assert.Contains(t, help.out, "With --explain, what is written is for a person and takes the place of -o")
+	assert.Contains(t, help.out, "To give both is an error.")
+}
+
+func TestExplainOfSeveralDocuments(t *testing.T) {
+	nobodys := strings.Replace(alice, "jupyter-user", "app", 1)
+	got := command(t, alice+"---\nkind: Service\n---\n"+nobodys, "inject", "-f", "-", "--explain")
+	assert.Zero(t, got.status, got.errs)
+	first, second, found := strings.Cut(got.out, "\n\npod/nb is no user's notebook, and is left as it is")
+	assert.True(t, found, got.out)
+	assert.True(t, strings.HasPrefix(first, "pod/nb becomes a notebook of alice.\n"), first)
+	assert.Equal(t, ": it has no label that says whose.\n", second)
+
+	list := `{"apiVersion":"v1","kind":"List","items":[` + aliceAsJSON + `,` + aliceAsJSON + `]}`
+	assert.Equal(t, 2, strings.Count(command(t, list, "inject", "-f", "-", "--explain").out, "becomes a notebook of alice"))
+
+	assert.Equal(t, outcome{out: "There is no Pod in it.\n"}, command(t, "kind: Deployment\n", "inject", "-f", "-", "--explain"))
+}
+
+// TestExplainOfWhatWasInjectedAlready: what is the pod's is still kept, and nothing is done.
+func TestExplainOfWhatWasInjectedAlready(t *testing.T) {
+	admitted := command(t, alice, "inject", "-f", "-").out
+	got := command(t, admitted, "inject", "-f", "-", "--explain")
+	assert.Zero(t, got.status, got.errs)
+	assert.NotRegexp(t, " (added|replaced|removed) ", got.out)
+	assert.Regexp(t, "probes +kept +the pod's +notebook.{startupProbe, readinessProbe, livenessProbe}\n", got.out)
+}
+
+// TestExplainOfAPodThatIsNoneToAnAPIServer: the webhook reads the fields that it needs, an API server all of them.
+func TestExplainOfAPodThatIsNoneToAnAPIServer(t *testing.T) {
+	got := command(t, alice+"  priority: high\n", "inject", "-f", "-", "--explain")
+	assert.Zero(t, got.status, got.errs)
+	assert.Regexp(t, "as admitted +none: the pod is none to an API server: .*priority", got.out)
+}
+
+// TestExplainCannotSteerTheTerminal: somebody looks at what somebody else has sent.
+func TestExplainCannotSteerTheTerminal(t *testing.T) {
+	const evil = `"nb\e]0;owned\a\n\u202e\u0430\x85"`
+	pod := strings.NewReplacer("name: nb\n  labels", "name: "+evil+"\n  labels", "- name: nb", "- name: "+evil).Replace(alice) +
+		"  volumes: [{name: " + evil + ", hostPath: {path: /}}, {name: " + evil + ", emptyDir: {}}]\n"
+	pod = strings.Replace(pod, "spec:", "  annotations: {\"jupyter-user.io/x\\e[2J\": z}\nspec:\n  securityContext: {fsGroup: 5}", 1)
+	got := command(t, pod, "inject", "-f", "-", "--explain")
+	assert.Zero(t, got.status, got.errs)
+	assert.Contains(t, got.out, `nb\x1b]0;owned`)
+	assert.NotRegexp(t, `[^\n -~]`, got.out+got.errs)
+}

@@ -1,0 +1,137 @@
+package property
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/pod-security-admission/api"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
+)
+
+// TestGoldenPodsKeepTheirPodSecurityLevel: what the admitted pod may not fail that the submitted one met, by the API server's
+// own checks.
+func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
+	levels := newLevels(t)
+	cases, err := golden.Cases()
+	require.NoError(t, err)
+	admitted := map[api.Level]int{}
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			if keepsItsLevel(t, levels, c, c.JSON, besides) {
+				admitted[levels.OfPod(decoded(t, c.JSON)).Meets]++
+			}
+		})
+	}
+	for _, level := range []api.Level{api.LevelRestricted, api.LevelBaseline, api.LevelPrivileged} {
+		assert.NotZero(t, admitted[level], "no pod came in as %s", level)
+	}
+	t.Logf("%v", admitted)
+}
+
+// TestMadeUpPodsKeepTheirPodSecurityLevel holds the same of pods that nobody has thought of.
+func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
+	const each = 3000
+	levels := newLevels(t)
+	admitted := map[api.Level]int{}
+	for _, c := range ways() {
+		for seed := range int64(each) {
+			pod := newGenerator(seed, 0.7).craftedPod()
+			raw := marshal(t, pod)
+			if keepsItsLevel(t, levels, c, raw, besidesOurs) {
+				admitted[levels.OfPod(pod).Meets]++
+			}
+			if t.Failed() {
+				t.Fatalf("%s, seed %d:\n%s", c.Name, seed, raw)
+			}
+		}
+	}
+	// Had none come in meeting a level, nothing would be proved.
+	assert.Greater(t, admitted[api.LevelBaseline], each/20, "%v", admitted)
+	t.Logf("%v", admitted)
+}
+
+// keepsItsLevel tells whether the pod was admitted. Where the rest of it meets restricted, the whole has to.
+func keepsItsLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []byte,
+	rest func(pod *corev1.Pod, notebook string) *corev1.Pod,
+) bool {
+	t.Helper()
+	d := c.Decide(raw)
+	if len(d.Refusals) > 0 || !d.Claimed {
+		return false
+	}
+	admitted, err := inject.Apply(raw, d.Operations)
+	require.NoError(t, err)
+	before, after := decoded(t, raw), decoded(t, admitted)
+	was, is := levels.OfPod(before), levels.OfPod(after)
+
+	kept := was.Meets
+	if !known(c) && kept == api.LevelRestricted {
+		// At start the container begins as root, which restricted never allows.
+		kept = api.LevelBaseline
+	}
+	assert.GreaterOrEqual(t, api.CompareLevels(is.Meets, kept), 0, "it came in as %s and leaves as %s: %q", was.Meets, is.Meets, is.Misses)
+	if known(c) && levels.OfPod(rest(before, d.Plan.Notebook)).Meets == api.LevelRestricted {
+		assert.Equal(t, api.LevelRestricted, is.Meets, "all else meets restricted: %q", is.Misses)
+	}
+	if !known(c) {
+		assert.NotEqual(t, api.LevelRestricted, is.Meets, "it begins as root")
+	}
+	return true
+}
+
+// besides is the pod without its notebook container and without what was ours in it already.
+func besides(pod *corev1.Pod, notebook string) *corev1.Pod {
+	rest := pod.DeepCopy()
+	at := notebookOf(rest, notebook)
+	rest.Spec.Containers = slices.Delete(rest.Spec.Containers, at, at+1)
+	rest.Spec.InitContainers = slices.DeleteFunc(rest.Spec.InitContainers,
+		func(c corev1.Container) bool { return c.Name == "jupyter-user-init" })
+	return rest
+}
+
+// notebookOf is the first container of that name: a made-up pod can have two.
+func notebookOf(pod *corev1.Pod, notebook string) int {
+	return slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == notebook })
+}
+
+// besidesOurs is the pod without our init container, but with the notebook's, of whose security context only the pod's own
+// fields are left: with SELinux options or an AppArmor profile that restricted forbids, the pod keeps itself from it.
+func besidesOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
+	rest := besides(pod, notebook)
+	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()
+	own := c.SecurityContext
+	c.SecurityContext = &corev1.SecurityContext{
+		RunAsNonRoot:             new(true),
+		AllowPrivilegeEscalation: new(false),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	if own != nil {
+		c.SecurityContext.SELinuxOptions = own.SELinuxOptions
+		c.SecurityContext.WindowsOptions = own.WindowsOptions
+		c.SecurityContext.AppArmorProfile = own.AppArmorProfile
+	}
+	rest.Spec.Containers = append(rest.Spec.Containers, *c)
+	return rest
+}
+
+func newLevels(t *testing.T) *podsecurity.Levels {
+	t.Helper()
+	levels, err := podsecurity.NewLevels()
+	require.NoError(t, err)
+	return levels
+}
+
+func decoded(t *testing.T, raw []byte) *corev1.Pod {
+	t.Helper()
+	pod := &corev1.Pod{}
+	require.NoError(t, json.Unmarshal(raw, pod))
+	return pod
+}

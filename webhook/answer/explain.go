@@ -1,0 +1,24 @@
+package answer
+
+// Why a plan is as it is: for whoever asks the command line to explain a pod.
+const (
+	// ContainerByAnnotation and its like say how the notebook container was found.
+	ContainerByAnnotation = "the annotation jupyter-user.io/container names it"
+	ContainerByName       = "it has a name of notebook.containerNames"
+	ContainerByPosition   = "it is the first, and none has a name of notebook.containerNames"
+
+	// WayKnown and its like say why the identity is found in this way.
+	WayKnown           = "the UID and GID are known at admission"
+	WayKnownRestricted = "the UID and GID are known at admission, as a namespace that enforces restricted needs it"
+	WayUnknown         = "the UID and GID are not known at admission, so the pod finds the owner of the home when it starts"
+	WayConfigured      = "the configuration says so (identity.way)"
+
+	// NoJupyter and its like say why a default was left out.
+	NoJupyter         = "Jupyter is not what starts"
+	NoListening       = "where Jupyter listens cannot be told"
+	TurnedOffByPod    = "turned off by the pod's annotation"
+	TurnedOffByConfig = "turned off by the configuration"
+	PortTaken         = "another container has a port of that name or number"
+	ResourcesOfPod    = "the pod has resources as a whole"
+	ResourcesOfHub    = "the pod is a hub's, and a hub without limits means it"
+)

@@ -1,0 +1,34 @@
+package inject
+
+import "slices"
+
+// Confinement: what a node's security modules hold our init container to.
+//
+// Nothing is added: AppArmor's and SELinux's defaults are right, and policy engines give every container of a namespace a
+// profile or a level, which stays. What Pod Security baseline forbids is ours and taken off, because the container is: an
+// unconfined AppArmor profile, an SELinux user, role or foreign type, a host process. Nobody but who prepared a look-alike of
+// the container has put such a thing there, and the pod would miss its level by a container that is not its own.
+
+// containerTypes are SELinux's for containers.
+var containerTypes = []string{"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
+
+// SELinuxOptions of a container, but for the level, which is anybody's.
+type SELinuxOptions struct {
+	User string `json:"user,omitempty"`
+	Role string `json:"role,omitempty"`
+	Type string `json:"type,omitempty"`
+}
+
+// WindowsOptions of a container.
+type WindowsOptions struct {
+	HostProcess *bool `json:"hostProcess,omitempty"`
+}
+
+func dropUnconfined(c *changes, at pointer, have *SecurityContext) {
+	field := func(key string) member { return member{at, true, key} }
+	armor, linux, windows := have.AppArmorProfile, have.SELinuxOptions, have.WindowsOptions
+	c.drop(field("appArmorProfile"), armor != nil && armor.Type != "RuntimeDefault" && armor.Type != "Localhost")
+	c.drop(field("seLinuxOptions"), linux != nil &&
+		(linux.User != "" || linux.Role != "" || !slices.Contains(containerTypes, linux.Type)))
+	c.drop(field("windowsOptions"), windows != nil && is(windows.HostProcess))
+}

@@ -1,0 +1,80 @@
+// Package podsecurity says which Pod Security level a pod meets, by the very checks that the API server's plugin makes. The
+// webhook itself asks nobody: this is for the command line, which explains a pod, and for the tests, which hold what we promise
+// of the levels against each pod that we have.
+package podsecurity
+
+import (
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+)
+
+// Level of a pod, and what keeps it from the next stricter one.
+type Level struct {
+	// Meets is restricted, baseline or privileged.
+	Meets api.Level
+	// Next is the level that it misses, and Misses why, in the evaluator's words, in which names of the pod's stand as they
+	// are. Both are empty for restricted.
+	Next   api.Level
+	Misses []string
+}
+
+// Levels evaluates pods. It is safe for concurrent use.
+type Levels struct{ checks policy.Evaluator }
+
+// NewLevels takes the newest version of each check that the library has.
+func NewLevels() (*Levels, error) {
+	checks, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("the checks of Pod Security: %w", err)
+	}
+	return &Levels{checks}, nil
+}
+
+// Of a pod as JSON.
+func (l *Levels) Of(raw []byte) (Level, error) {
+	pod := &corev1.Pod{}
+	if err := json.Unmarshal(raw, pod); err != nil {
+		return Level{}, fmt.Errorf("the pod is none to an API server: %w", err)
+	}
+	return l.OfPod(pod), nil
+}
+
+// OfPod is Of for a pod that has been read.
+func (l *Levels) OfPod(pod *corev1.Pod) Level {
+	level := Level{Meets: api.LevelRestricted}
+	for _, next := range []api.Level{api.LevelRestricted, api.LevelBaseline} {
+		misses := l.misses(next, pod)
+		if len(misses) == 0 {
+			return level
+		}
+		level = Level{Meets: looser(next), Next: next, Misses: misses}
+	}
+	return level
+}
+
+// looser is the level below.
+func looser(level api.Level) api.Level {
+	if level == api.LevelRestricted {
+		return api.LevelBaseline
+	}
+	return api.LevelPrivileged
+}
+
+func (l *Levels) misses(level api.Level, pod *corev1.Pod) (why []string) {
+	at := api.LevelVersion{Level: level, Version: api.LatestVersion()}
+	for _, result := range l.checks.EvaluatePod(at, &pod.ObjectMeta, &pod.Spec) {
+		if result.Allowed {
+			continue
+		}
+		reason := result.ForbiddenReason
+		if result.ForbiddenDetail != "" {
+			reason += " (" + result.ForbiddenDetail + ")"
+		}
+		why = append(why, reason)
+	}
+	return why
+}

@@ -1,0 +1,211 @@
+package webhook_test
+
+import (
+	"encoding/json"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+)
+
+// setting is one field that a pod sets, and what the README says becomes of it in each way.
+type setting struct {
+	field       string
+	value       any
+	atAdmission string
+	atStart     string
+	// userNamespaces tells that the row is about a configuration that allows them.
+	userNamespaces bool
+}
+
+// TestSecuritySettings proves the README's table row by row, in both ways.
+func TestSecuritySettings(t *testing.T) {
+	for _, s := range settings(t) {
+		for way, says := range map[string]string{"at admission": s.atAdmission, "at start": s.atStart} {
+			value, err := json.Marshal(s.value)
+			require.NoError(t, err)
+			t.Run(strings.Join([]string{way, s.field, string(value), says}, "/"), func(t *testing.T) {
+				c := golden.Case{Config: config.Default()}
+				if way == "at admission" {
+					id := identity.New(5001, 6001, []int64{7001, 7002})
+					c.Identity = &id
+				}
+				c.Config.Share.AllowUserNamespaces = s.userNamespaces
+				proveSetting(t, c, s, says)
+			})
+		}
+	}
+}
+
+// TestEverySecuritySettingIsInTheTable: also one that a newer Kubernetes brings.
+func TestEverySecuritySettingIsInTheTable(t *testing.T) {
+	told := map[string]bool{}
+	for _, s := range settings(t) {
+		told[s.field] = true
+	}
+	for prefix, of := range map[string]reflect.Type{
+		"spec.securityContext.":     reflect.TypeFor[corev1.PodSecurityContext](),
+		"notebook.securityContext.": reflect.TypeFor[corev1.SecurityContext](),
+	} {
+		for f := range of.Fields() {
+			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			assert.True(t, told[prefix+key], "%s%s is not in the table", prefix, key)
+		}
+	}
+	for _, field := range []string{"spec.hostUsers", "spec.hostNetwork", "spec.hostPID", "spec.hostIPC", "spec.shareProcessNamespace"} {
+		assert.True(t, told[field], "%s is not in the table", field)
+	}
+}
+
+// quoted is a field and its value as the table has them.
+var quoted = regexp.MustCompile("`([^`]+?): ([^`]+)`")
+
+func settings(t *testing.T) (all []setting) {
+	t.Helper()
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(readme), "| what the Pod sets |")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, line := range strings.Split(table, "\n")[2:] {
+		cells := strings.Split(line, "|")
+		require.Len(t, cells, 6, line)
+		s := setting{atAdmission: strings.TrimSpace(cells[2]), atStart: strings.TrimSpace(cells[3])}
+		s.userNamespaces = strings.Contains(cells[1], "`share.allowUserNamespaces: true`")
+		for _, match := range quoted.FindAllStringSubmatch(cells[1], -1) {
+			if strings.HasPrefix(match[1], "share.") {
+				continue
+			}
+			s.field = match[1]
+			require.NoError(t, yaml.Unmarshal([]byte(match[2]), &s.value), match[2])
+			all = append(all, s)
+			s.value = nil
+		}
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+// withSetting is a notebook with another container beside it, a volume of its own, and the field set.
+func withSetting(t *testing.T, s setting) []byte {
+	t.Helper()
+	notebook, other := map[string]any{"name": "nb", "image": "x"}, map[string]any{"name": "other", "image": "y"}
+	pod := map[string]any{
+		"apiVersion": "v1", "kind": "Pod",
+		"metadata": map[string]any{"name": "nb", "labels": map[string]any{"jupyter-user": "alice"}},
+		"spec": map[string]any{
+			"containers": []any{notebook, other},
+			"volumes":    []any{map[string]any{"name": "own", "emptyDir": map[string]any{}}},
+		},
+	}
+	path := strings.Split(s.field, ".")
+	object := map[string]map[string]any{"spec": pod["spec"].(map[string]any), "notebook": notebook, "other": other}[path[0]]
+	require.NotNil(t, object, s.field)
+	for _, key := range path[1 : len(path)-1] {
+		child := map[string]any{}
+		object[key], object = child, child
+	}
+	object[path[len(path)-1]] = s.value
+	raw, err := json.Marshal(pod)
+	require.NoError(t, err)
+	return raw
+}
+
+// valueIn is what has become of the field.
+func valueIn(t *testing.T, raw []byte, field string) (value any, exists bool) {
+	t.Helper()
+	var pod map[string]any
+	require.NoError(t, json.Unmarshal(raw, &pod))
+	spec := pod["spec"].(map[string]any)
+	containers := spec["containers"].([]any)
+	path := strings.Split(field, ".")
+	value = map[string]any{"spec": spec, "notebook": containers[0], "other": containers[1]}[path[0]]
+	for _, key := range path[1:] {
+		object, _ := value.(map[string]any)
+		if value, exists = object[key]; !exists {
+			return nil, false
+		}
+	}
+	return value, true
+}
+
+func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
+	t.Helper()
+	raw := withSetting(t, s)
+	d := c.Decide(raw)
+	if reason, refused := strings.CutPrefix(says, "refused: "); refused {
+		require.NotEmpty(t, d.Refusals)
+		for _, refusal := range d.Refusals {
+			assert.Equal(t, answer.Reason(strings.Trim(reason, "`")), refusal.Reason)
+			assert.True(t, strings.HasPrefix(refusal.Field, s.field), refusal.Field)
+		}
+		return
+	}
+	require.Empty(t, d.Refusals)
+	admitted, err := inject.Apply(raw, d.Operations)
+	require.NoError(t, err)
+	assert.Empty(t, c.Verify(admitted).Refusals, "the verifier lets it pass")
+
+	what, warned := strings.CutSuffix(says, ", warned")
+	assert.Equal(t, warned, len(d.Warnings) > 0, "%v", d.Warnings)
+	value, exists := valueIn(t, admitted, s.field)
+	if reason, policy := strings.CutPrefix(what, "the policy refuses: "); policy {
+		inThePolicy(t, s.field, strings.Trim(reason, "`"))
+		what = "the Pod's: kept"
+	}
+	switch what {
+	case "the Pod's: kept":
+		assert.Equal(t, s.value, value)
+	case "ours: the same":
+		assert.Equal(t, s.value, value)
+		opposite := s
+		opposite.value = !s.value.(bool)
+		assert.Contains(t, whatIsOurs(c.Decide(withSetting(t, opposite)).Changes(), inject.Replaced), s.field)
+	case "ours: removed":
+		assert.False(t, exists)
+		assert.Contains(t, whatIsOurs(d.Changes(), inject.Removed), s.field)
+	case "ours: replaced":
+		assert.True(t, exists)
+		assert.NotEqual(t, s.value, value)
+		assert.Contains(t, whatIsOurs(d.Changes(), inject.Replaced), s.field)
+	default:
+		t.Fatalf("the table says %q", says)
+	}
+}
+
+// whatIsOurs are the fields that this was done with.
+func whatIsOurs(changes []inject.Change, done inject.Done) (fields []string) {
+	for _, change := range changes {
+		if change.Ours && change.Done == done {
+			fields = append(fields, change.Field())
+		}
+	}
+	return fields
+}
+
+// inThePolicy looks that the policy asks for the field, in the rule with that reason. That the rule refuses is proved on a real
+// API server, in test/integration (attacks_access_test.go).
+func inThePolicy(t *testing.T, field, reason string) {
+	t.Helper()
+	policy, err := os.ReadFile("../deploy/63-policy-node.yaml")
+	require.NoError(t, err)
+	for rule := range strings.SplitSeq(string(policy), "- expression:") {
+		if strings.Contains(rule, reason+":") {
+			assert.Contains(t, rule, "object.spec.?"+strings.TrimPrefix(field, "spec.")+".orValue(false)")
+			return
+		}
+	}
+	t.Errorf("no rule of the policy has the reason %s", reason)
+}
