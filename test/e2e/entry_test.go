@@ -14,6 +14,7 @@ const initClosed = "InitClosed: the init container jupyter-user-init is nobody's
 
 // TestTheInitContainerIsClosed while it runs, which is for milliseconds where nobody holds it, to those who may use the home too.
 func TestTheInitContainerIsClosed(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
@@ -72,6 +73,7 @@ os.wait()
 // TestWhoMayExecIsThePerson: exec and attach are the namespace's to give, and bob, who has no right to the home, is alice with
 // them. That is all: attached, he is who the notebook is, and what is root in a shell at start sees this home alone.
 func TestWhoMayExecIsThePerson(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()

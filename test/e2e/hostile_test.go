@@ -82,7 +82,7 @@ func makeConfigMap(t *testing.T, namespace, name string, data map[string]string)
 	})
 }
 
-// marks are what the attacker's programs left in a container, and whose they are: the node sees into it.
+// marks are what the attacker's programs left in a container, and whose they are, root's first: the node sees into it.
 func (p pod) marks(t *testing.T) map[string]uint32 {
 	t.Helper()
 	folder := filepath.Join("/proc", strconv.Itoa(initProcess(t, p).PID), "root", "attack", "ran")
@@ -92,18 +92,12 @@ func (p pod) marks(t *testing.T) map[string]uint32 {
 	for _, entry := range entries {
 		info, err := entry.Info()
 		require.NoError(t, err)
-		name := strings.TrimRight(entry.Name(), ".0123456789")
-		found[name] = min(info.Sys().(*syscall.Stat_t).Uid, orElse(found, name))
+		name, uid := strings.TrimRight(entry.Name(), ".0123456789"), info.Sys().(*syscall.Stat_t).Uid
+		if before, seen := found[name]; !seen || uid < before {
+			found[name] = uid
+		}
 	}
 	return found
-}
-
-// orElse is what is there, or more than anything.
-func orElse(found map[string]uint32, name string) uint32 {
-	if uid, ok := found[name]; ok {
-		return uid
-	}
-	return ^uint32(0)
 }
 
 // all is every mark there can be, by the UID.
@@ -118,6 +112,7 @@ func all(uid uint32, names ...string) map[string]uint32 {
 // TestNothingOfTheAttackersRunsAsRoot: not what the image has in the way of its start, nor what it or the pod sets up to be run
 // before or in the place of programs, nor in a hook.
 func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		makeConfigMap(t, way.namespace, "attack", attackPrograms(t))
 		for name, manifest := range map[string]string{"hostile": hostile, "prepared": prepared} {
@@ -143,6 +138,7 @@ spec:
     image: `+images.Hostile+`
     command: [tini, -g, --, start.sh, start-notebook.py]
     securityContext: {runAsUser: 0}
+    readinessProbe: {httpGet: {path: /, port: 8888}, periodSeconds: 1}
 `))
 		p := created(t, "default", "hostile")
 		p.ready(t)
@@ -152,6 +148,7 @@ spec:
 
 // TestTheImageAddsNoGroups: its /etc/group has alice and root in bob's group, and the runtime would believe it.
 func TestTheImageAddsNoGroups(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
@@ -199,6 +196,7 @@ spec:
 // TestAStrangersImageIsRootInThisHomeAlone: at start, it can have a program of its own run in the place of ours. That is root with
 // two capabilities, and it finds nobody else's files. At admission, it is the person.
 func TestAStrangersImageIsRootInThisHomeAlone(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()

@@ -42,6 +42,7 @@ const revokedLimit = 5 * time.Second
 
 // TestARightTakenBack counts a moment later, and stops no pod that runs.
 func TestARightTakenBack(t *testing.T) {
+	t.Parallel()
 	require.NoError(t, world.makeNamespace(t.Context(), "taken-back", "baseline"))
 	require.NoError(t, world.apply(t.Context(), fmt.Sprintf(storage, "taken-back", world.share.root)))
 	require.NoError(t, world.mayUse(t.Context(), world.bob, "taken-back", "alice"))
@@ -90,6 +91,7 @@ var createsPods = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string
 
 // TestHub: the hub may spawn anybody's pod, and nobody else becomes anybody by that.
 func TestHub(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()

@@ -23,10 +23,9 @@ var swaps = map[string]func(path string) error{
 	},
 }
 
-// swapped runs a test for each swap in each way, all at once: each has somebody of the crowd.
-func swapped(t *testing.T, swapAndLook func(t *testing.T, in way, user string, swap func() error)) {
+// swapped runs a test for each swap in each way, all at once: each has somebody of the crowd, from a number downwards.
+func swapped(t *testing.T, i int, swapAndLook func(t *testing.T, in way, user string, swap func() error)) {
 	t.Helper()
-	i := crowd
 	for name, swap := range swaps {
 		for _, way := range ways {
 			i--
@@ -46,7 +45,8 @@ func swapped(t *testing.T, swapAndLook func(t *testing.T, in way, user string, s
 
 // TestHomeSwappedBehindTheInitContainer: after it has looked, and before the home is mounted.
 func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
-	swapped(t, func(t *testing.T, in way, user string, swap func() error) {
+	t.Parallel()
+	swapped(t, crowd, func(t *testing.T, in way, user string, swap func() error) {
 		p := run(t, in, user, user, images.Plain, "--command", "--", "hello")
 		hold := p.holdInit(t)
 		require.NoError(t, swap())
@@ -57,7 +57,8 @@ func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
 
 // TestHomeSwappedBetweenTwoStarts: the kubelet mounts what the path leads to then.
 func TestHomeSwappedBetweenTwoStarts(t *testing.T) {
-	swapped(t, func(t *testing.T, in way, user string, swap func() error) {
+	t.Parallel()
+	swapped(t, crowd/2, func(t *testing.T, in way, user string, swap func() error) {
 		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
 		p.ready(t)
 		require.NoError(t, swap())

@@ -66,6 +66,7 @@ func podsOf(ctx context.Context, in way, name string) ([]corev1.Pod, error) {
 // TestWorkloads of carol's, in the name of somebody whose home she may not use: no pod comes of them, and whoever looks is told
 // why and what to ask for. By a ServiceAccount that may run as that person they run: then everybody here may.
 func TestWorkloads(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways {
 		require.NoError(t, world.mayRunAs(t.Context(), way.namespace, "nightly", stranger))
 		for kind := range workloads {
