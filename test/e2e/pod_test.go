@@ -170,12 +170,15 @@ func (p pod) processes(t *testing.T) []node.Process {
 	_, id, _ := strings.Cut(got.Status.ContainerStatuses[0].ContainerID, "://")
 	require.NotEmpty(t, id)
 	var found []node.Process
-	for _, process := range node.Processes(got.UID) {
-		if process.Container == id && !process.Runtime() {
-			found = append(found, process)
+	// A container that runs, and serves nothing that was asked for, may still be the runtime's own process.
+	require.NoError(t, await(t.Context(), readyLimit, func(context.Context) (bool, error) {
+		for _, process := range node.Processes(got.UID) {
+			if process.Container == id && !process.Runtime() {
+				found = append(found, process)
+			}
 		}
-	}
-	require.NotEmpty(t, found)
+		return len(found) > 0, nil
+	}), "%s/%s has no processes", p.namespace, p.name)
 	return found
 }
 

@@ -47,7 +47,7 @@ func swapped(t *testing.T, i int, swapAndLook func(t *testing.T, in way, user st
 func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
 	t.Parallel()
 	swapped(t, crowd, func(t *testing.T, in way, user string, swap func() error) {
-		p := run(t, in, user, user, images.Plain, "--command", "--", "hello")
+		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
 		hold := p.holdInit(t)
 		require.NoError(t, swap())
 		letGo(t, hold)
