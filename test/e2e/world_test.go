@@ -37,11 +37,22 @@ var (
 	ways        = []way{atStart, atAdmission}
 )
 
-// A World is the cluster with the webhook, the share and somebody who is no admin.
+// either is what differs between the two.
+func (w way) either(start, admission string) string {
+	if w == atStart {
+		return start
+	}
+	return admission
+}
+
+// A World is the cluster with the webhook, the policies, the share and people who are no admins.
 type World struct {
 	*node.Cluster
 	share share
+	// carol may run pods, and use the homes that these tests are about but for one.
 	carol *controlplane.User
+	// bob may do with pods what carol may, and use no home.
+	bob *controlplane.User
 }
 
 const (
@@ -68,8 +79,9 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 		do   func(context.Context) error
 	}{
 		{"homes", w.makeHomes},
-		{"namespaces", w.makeNamespaces},
 		{"webhook", w.installWebhook},
+		{"policies", w.installPolicies},
+		{"namespaces", w.makeNamespaces},
 		{"source of identities", w.serveSource},
 		{"webhooks in effect", w.awaitWebhooks},
 	} {
@@ -170,7 +182,7 @@ func (w *World) apply(ctx context.Context, yaml string) error {
 }
 
 // storage is the example's, with a directory of the node in the place of the NFS server. A volume belongs to one claim, so each
-// namespace has a volume of its own on the same directory.
+// namespace has a volume of its own on the same directory, which says whose it is.
 const storage = `
 apiVersion: v1
 kind: PersistentVolume
@@ -183,6 +195,9 @@ spec:
     - ReadWriteMany
   persistentVolumeReclaimPolicy: Retain
   storageClassName: ""
+  claimRef:
+    namespace: %[1]s
+    name: hpc-shared-pvc
   hostPath:
     path: %[2]s
     type: Directory
@@ -202,12 +217,13 @@ spec:
   volumeName: hpc-pv-%[1]s
 `
 
-func (w *World) makeNamespaces(ctx context.Context) error {
-	carol, err := w.User("carol")
-	if err != nil {
+func (w *World) makeNamespaces(ctx context.Context) (err error) {
+	if w.carol, err = w.User("carol"); err != nil {
 		return err
 	}
-	w.carol = carol
+	if w.bob, err = w.User("bob"); err != nil {
+		return err
+	}
 	for _, way := range ways {
 		if err := w.makeNamespace(ctx, way.namespace, way.level); err != nil {
 			return err
@@ -219,16 +235,26 @@ func (w *World) makeNamespaces(ctx context.Context) error {
 	return nil
 }
 
-// makeNamespace makes one in which carol may run pods, and no more.
+// makeNamespace makes one in which carol and bob may run pods and what makes pods, and carol use homes.
 func (w *World) makeNamespace(ctx context.Context, name, level string) error {
 	if err := w.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": level}); err != nil {
 		return err
 	}
-	return w.Allow(ctx, name, w.carol,
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "watch", "delete", "patch", "update"}},
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/log", "events"}, Verbs: []string{"get", "list"}},
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/exec", "pods/portforward"}, Verbs: []string{"create", "get"}},
-	)
+	change := []string{"create", "get", "list", "watch", "delete", "patch", "update"}
+	for _, user := range []*controlplane.User{w.carol, w.bob} {
+		err := w.Allow(ctx, name, user,
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "persistentvolumeclaims"}, Verbs: change},
+			rbacv1.PolicyRule{APIGroups: []string{"apps", "batch"}, Resources: []string{"*"}, Verbs: change},
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/log", "events"}, Verbs: []string{"get", "list"}},
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/exec", "pods/attach", "pods/portforward"},
+				Verbs: []string{"create", "get"}},
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/ephemeralcontainers"}, Verbs: []string{"patch", "update"}},
+		)
+		if err != nil {
+			return err
+		}
+	}
+	return w.mayUse(ctx, w.carol, name, carolsHomes()...)
 }
 
 // await polls a condition until it is met, fails, or takes longer than it may.
