@@ -56,10 +56,12 @@ type World struct {
 }
 
 const (
-	deploy        = "../../deploy"
-	systemName    = "jupyter-user-webhook"
-	systemSpace   = "jupyter-user-system"
-	serviceDomain = systemName + "." + systemSpace + ".svc"
+	deploy         = "../../deploy"
+	mutatingFile   = "50-mutatingwebhookconfiguration.yaml"
+	validatingFile = "51-validatingwebhookconfiguration.yaml"
+	systemName     = "jupyter-user-webhook"
+	systemSpace    = "jupyter-user-system"
+	serviceDomain  = systemName + "." + systemSpace + ".svc"
 )
 
 func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
@@ -141,7 +143,7 @@ func (w *World) installWebhook(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	registration, err := registration(pair)
+	mutating, validating, err := registrations(pair)
 	if err != nil {
 		return err
 	}
@@ -156,7 +158,7 @@ func (w *World) installWebhook(ctx context.Context) error {
 	}
 	for _, text := range []string{
 		asShipped("00-namespace.yaml"), string(certificates), asShipped("10-serviceaccount.yaml"), settings,
-		asShipped("30-deployment.yaml"), asShipped("31-service.yaml"), registration,
+		asShipped("30-deployment.yaml"), asShipped("31-service.yaml"), mutating, validating,
 	} {
 		if err := w.apply(ctx, text); err != nil {
 			return err
@@ -165,15 +167,21 @@ func (w *World) installWebhook(ctx context.Context) error {
 	return w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", systemSpace, "--timeout=120s")
 }
 
-// registration is the shipped webhook configuration, which trusts a certificate and leaves the namespace of the other way to
+// registrations are the shipped webhook configurations, which trust a certificate and leave the namespace of the other way to
 // the identity to the webhook that this has here.
-func registration(trusted pki.Pair) (string, error) {
-	const excluded = "values: [kube-system, jupyter-user-system"
-	return manifest("50-mutatingwebhookconfiguration.yaml",
+func registrations(trusted pki.Pair) (mutating, validating string, err error) {
+	trust := []string{
 		"    cert-manager.io/inject-ca-from: jupyter-user-system/jupyter-user-webhook-ca\n", "    e2e: without-cert-manager\n",
-		"clientConfig:", "clientConfig:\n      caBundle: "+base64.StdEncoding.EncodeToString(trusted.Cert),
-		excluded, excluded+", "+atAdmission.namespace,
-	)
+		"clientConfig:", "clientConfig:\n      caBundle: " + base64.StdEncoding.EncodeToString(trusted.Cert),
+	}
+	const excluded = "values: [kube-system, jupyter-user-system"
+	mutating, err = manifest(mutatingFile, append(trust, excluded, excluded+", "+atAdmission.namespace)...)
+	if err != nil {
+		return "", "", err
+	}
+	validating, err = manifest(validatingFile, append(trust, "    rules:\n", "    namespaceSelector: {matchExpressions: [{key: "+
+		"kubernetes.io/metadata.name, operator: NotIn, values: ["+atAdmission.namespace+"]}]}\n    rules:\n")...)
+	return mutating, validating, err
 }
 
 // apply applies YAML as the admin.
