@@ -53,9 +53,10 @@ func (c *ControlPlane) User(name string, groups ...string) (*User, error) {
 	}, nil
 }
 
-// writeKubeconfig writes a file that none but the owner can read. A name may be given twice, with other groups.
+// writeKubeconfig writes a file that none but the owner can read. A name may be given twice, with other groups. In KUBECONFIG a
+// colon would separate two files, and ServiceAccounts have it in their names.
 func (f *folder) writeKubeconfig(name string, data []byte) (string, error) {
-	file, err := os.CreateTemp(f.join(usersFolder), url.PathEscape(name)+"-*.kubeconfig")
+	file, err := os.CreateTemp(f.join(usersFolder), url.QueryEscape(name)+"-*.kubeconfig")
 	if err != nil {
 		return "", err
 	}

@@ -27,7 +27,7 @@ func TestCrowd(t *testing.T) {
 		if i < 10 {
 			arguments = append(arguments, "--image="+images.DockerStacks)
 		} else {
-			arguments = append(arguments, "--image="+images.Plain, "--annotations=jupyter-user.io/probes=on", "--command", "--", "hello")
+			arguments = append(arguments, "--image="+images.Plain, withProbes, "--command", "--", "hello")
 		}
 		group.Go(func() {
 			result, err := world.carol.Kubectl(t.Context(), arguments...)

@@ -1,5 +1,8 @@
 // Package e2e runs notebooks for real: a whole cluster of one node on this machine, the webhook in it, installed from deploy/
 // and reached through its Service, JupyterLab in images that start the way Jupyter's own do, and homes with owners.
 //
+// What mostly waits for a node runs beside one another, after everything else: those tests have pods and homes of their own, or
+// share a home that none of them changes.
+//
 // make e2e runs it, as root. hostPath stands in for NFS; what that does not prove is said in README.md.
 package e2e

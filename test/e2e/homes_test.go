@@ -17,7 +17,7 @@ func TestHomes(t *testing.T) {
 				t.Parallel()
 				h := homeOf(name)
 				p := run(t, way, fmt.Sprintf("home-%d", i), name, images.Plain,
-					"--annotations=jupyter-user.io/probes=on", "--command", "--", "hello")
+					withProbes, "--command", "--", "hello")
 				p.ready(t)
 				assertOwned(t, p, h)
 				// In the way at start, a shell is root, who may look at an open home alone.

@@ -80,15 +80,20 @@ print("".join(line + "\n" for line in found), end="")
 print("done")
 `
 
+// reaching is the attack with the share's place on the node in it, which an attacker may know.
+func reaching(t *testing.T) string {
+	t.Helper()
+	node, err := json.Marshal(world.share.root)
+	require.NoError(t, err)
+	return strings.ReplaceAll(reach, "NODE", string(node))
+}
+
 // TestAnotherHomeIsOutOfReach: it cannot be seen, listed, read, written or reached.
 func TestAnotherHomeIsOutOfReach(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			p := run(t, way, "attacker", "alice", images.DockerStacks, withToken)
-			node, err := json.Marshal(world.share.root)
-			require.NoError(t, err)
-			code := strings.ReplaceAll(reach, "NODE", string(node))
-			jupyter := p.jupyter(t)
+			code, jupyter := reaching(t), p.jupyter(t)
 
 			t.Run("from the notebook", func(t *testing.T) {
 				assert.Equal(t, "done\n", jupyter.kernel(t).run(t, code))

@@ -21,6 +21,9 @@ const token = "e2e-token"
 // withToken is what kubectl run is given so that a notebook has the token.
 const withToken = "--env=JUPYTER_TOKEN=" + token
 
+// withProbes is what it is given so that a pod of the small server is Ready when that serves, and is the person.
+const withProbes = "--annotations=jupyter-user.io/probes=on"
+
 // apiLimit is what a call of Jupyter may take while everything else starts.
 const apiLimit = time.Minute
 

@@ -6,8 +6,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
@@ -35,13 +33,7 @@ func TestAMountIsNotLedOverOurProgram(t *testing.T) {
 			link := world.share.path("busy", "link")
 			require.NoError(t, os.Symlink("/config", link))
 			t.Cleanup(func() { emptyHome(t, "busy") })
-			fake := &corev1.ConfigMap{
-				ObjectMeta: metav1.ObjectMeta{Name: "fake", Namespace: way.namespace},
-				Data:       map[string]string{"jupyter-user-init": "#!/bin/sh\nexec sleep 1000\n"},
-			}
-			maps := world.Client.CoreV1().ConfigMaps(way.namespace)
-			_, err := maps.Create(t.Context(), fake, metav1.CreateOptions{})
-			require.NoError(t, err)
+			makeConfigMap(t, way.namespace, "fake", map[string]string{"jupyter-user-init": "#!/bin/sh\nexec sleep 1000\n"})
 			if way == atStart {
 				result := tryCreate(t, way, led)
 				assert.Equal(t, 1, result.ExitCode, result.Stdout)

@@ -32,7 +32,12 @@ type pod struct {
 // kubectl runs kubectl as carol.
 func kubectl(t *testing.T, arguments ...string) controlplane.Result {
 	t.Helper()
-	result, err := world.carol.Kubectl(t.Context(), arguments...)
+	return kubectlAs(t, world.carol, arguments...)
+}
+
+func kubectlAs(t *testing.T, user *controlplane.User, arguments ...string) controlplane.Result {
+	t.Helper()
+	result, err := user.Kubectl(t.Context(), arguments...)
 	require.NoError(t, err)
 	return result
 }
@@ -57,9 +62,21 @@ func create(t *testing.T, in way, name, yaml string) pod {
 // tryCreate may be refused.
 func tryCreate(t *testing.T, in way, yaml string) controlplane.Result {
 	t.Helper()
-	result, err := world.carol.KubectlReading(t.Context(), yaml, "create", "-n", in.namespace, "-f", "-")
+	return tryCreateAs(t, world.carol, in.namespace, yaml)
+}
+
+func tryCreateAs(t *testing.T, user *controlplane.User, namespace, yaml string) controlplane.Result {
+	t.Helper()
+	result, err := user.KubectlReading(t.Context(), yaml, "create", "-n", namespace, "-f", "-")
 	require.NoError(t, err)
 	return result
+}
+
+// assertRefused holds a command to having been refused for a reason.
+func assertRefused(t *testing.T, result controlplane.Result, want string) {
+	t.Helper()
+	assert.Equal(t, 1, result.ExitCode, result.Stdout)
+	assert.Contains(t, result.Stderr, want)
 }
 
 // created is a pod that goes with its test, after telling about itself if the test failed.
@@ -153,12 +170,15 @@ func (p pod) processes(t *testing.T) []node.Process {
 	_, id, _ := strings.Cut(got.Status.ContainerStatuses[0].ContainerID, "://")
 	require.NotEmpty(t, id)
 	var found []node.Process
-	for _, process := range node.Processes(got.UID) {
-		if process.Container == id && !process.Runtime() {
-			found = append(found, process)
+	// A container that runs, and serves nothing that was asked for, may still be the runtime's own process.
+	require.NoError(t, await(t.Context(), readyLimit, func(context.Context) (bool, error) {
+		for _, process := range node.Processes(got.UID) {
+			if process.Container == id && !process.Runtime() {
+				found = append(found, process)
+			}
 		}
-	}
-	require.NotEmpty(t, found)
+		return len(found) > 0, nil
+	}), "%s/%s has no processes", p.namespace, p.name)
 	return found
 }
 

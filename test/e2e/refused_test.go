@@ -66,6 +66,15 @@ func TestAtAdmissionWhoIsRefused(t *testing.T) {
 	}
 }
 
+// TestAHomeThatIsALinkToAnothers: the link is the person's own, so at admission it passes for a home, and the init container looks.
+func TestAHomeThatIsALinkToAnothers(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			assertStopped(t, run(t, way, "led", "led", images.Plain, "--command", "--", "hello"), "led is a symbolic link")
+		})
+	}
+}
+
 // gated waits for its gate after it was admitted, so that something can happen in between.
 const gated = `
 apiVersion: v1

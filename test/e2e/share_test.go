@@ -28,6 +28,9 @@ type home struct {
 // crowd is how many users run a notebook at once.
 const crowd = 50
 
+// stranger is somebody whose home is not carol's to use.
+const stranger = "dan"
+
 // homes are those of people, and those of nobody who may run a notebook.
 func homes() []home {
 	all := []home{
@@ -40,6 +43,7 @@ func homes() []home {
 		{"moving", 5006, 6006, 0o700},
 		{"slow", 5007, 6007, 0o700},
 		{"busy", 5008, 6008, 0o700},
+		{stranger, 5009, 6009, 0o700},
 		{"toor", 0, 0, 0o700},
 		{"squashed", 65534, 65534, 0o700},
 		{"daemonic", 500, 500, 0o700},
@@ -91,6 +95,9 @@ func (w *World) makeHomes(context.Context) error {
 		// What is no home.
 		os.WriteFile(w.share.path("a-file"), nil, 0o644),
 		os.Symlink("alice", w.share.path("a-link")),
+		// A link of somebody's own to another's home.
+		os.Symlink("hoarder", w.share.path("led")),
+		os.Lchown(w.share.path("led"), 5001, 6001),
 	)
 }
 

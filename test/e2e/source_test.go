@@ -78,24 +78,41 @@ func (w *World) sourceHandler() (http.Handler, *slog.Logger, error) {
 
 // installSource sends the reviews of one namespace to an address.
 func (w *World) installSource(ctx context.Context, address string, trusted pki.Pair) error {
-	text, err := manifest("50-mutatingwebhookconfiguration.yaml")
+	mutating, validating := admissionv1.MutatingWebhookConfiguration{}, admissionv1.ValidatingWebhookConfiguration{}
+	for file, shipped := range map[string]any{mutatingFile: &mutating, validatingFile: &validating} {
+		text, err := manifest(file)
+		if err != nil {
+			return err
+		}
+		if err := yaml.UnmarshalStrict([]byte(text), shipped); err != nil {
+			return err
+		}
+	}
+	client := func(c admissionv1.WebhookClientConfig) admissionv1.WebhookClientConfig {
+		url := "https://" + address + *c.Service.Path
+		return admissionv1.WebhookClientConfig{URL: &url, CABundle: trusted.Cert}
+	}
+	here := metav1.LabelSelectorRequirement{
+		Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: []string{atAdmission.namespace},
+	}
+	mutating.Name, mutating.Annotations = atAdmission.namespace, nil
+	for i := range mutating.Webhooks {
+		entry := &mutating.Webhooks[i]
+		entry.ClientConfig = client(entry.ClientConfig)
+		entry.NamespaceSelector.MatchExpressions = append(entry.NamespaceSelector.MatchExpressions, here)
+	}
+	validating.Name, validating.Annotations = atAdmission.namespace, nil
+	for i := range validating.Webhooks {
+		entry := &validating.Webhooks[i]
+		entry.ClientConfig = client(entry.ClientConfig)
+		entry.NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{here}}
+	}
+	api := w.Client.AdmissionregistrationV1()
+	_, err := api.MutatingWebhookConfigurations().Create(ctx, &mutating, metav1.CreateOptions{})
 	if err != nil {
 		return err
 	}
-	shipped := admissionv1.MutatingWebhookConfiguration{}
-	if err := yaml.UnmarshalStrict([]byte(text), &shipped); err != nil {
-		return err
-	}
-	shipped.Name, shipped.Annotations = atAdmission.namespace, nil
-	for i := range shipped.Webhooks {
-		entry := &shipped.Webhooks[i]
-		url := "https://" + address + *entry.ClientConfig.Service.Path
-		entry.ClientConfig = admissionv1.WebhookClientConfig{URL: &url, CABundle: trusted.Cert}
-		entry.NamespaceSelector.MatchExpressions = append(entry.NamespaceSelector.MatchExpressions, metav1.LabelSelectorRequirement{
-			Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: []string{atAdmission.namespace},
-		})
-	}
-	_, err = w.Client.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(ctx, &shipped, metav1.CreateOptions{})
+	_, err = api.ValidatingWebhookConfigurations().Create(ctx, &validating, metav1.CreateOptions{})
 	return err
 }
 

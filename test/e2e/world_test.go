@@ -37,18 +37,31 @@ var (
 	ways        = []way{atStart, atAdmission}
 )
 
-// A World is the cluster with the webhook, the share and somebody who is no admin.
+// either is what differs between the two.
+func (w way) either(start, admission string) string {
+	if w == atStart {
+		return start
+	}
+	return admission
+}
+
+// A World is the cluster with the webhook, the policies, the share and people who are no admins.
 type World struct {
 	*node.Cluster
 	share share
+	// carol may run pods, and use the homes that these tests are about but for one.
 	carol *controlplane.User
+	// bob may do with pods what carol may, and use no home.
+	bob *controlplane.User
 }
 
 const (
-	deploy        = "../../deploy"
-	systemName    = "jupyter-user-webhook"
-	systemSpace   = "jupyter-user-system"
-	serviceDomain = systemName + "." + systemSpace + ".svc"
+	deploy         = "../../deploy"
+	mutatingFile   = "50-mutatingwebhookconfiguration.yaml"
+	validatingFile = "51-validatingwebhookconfiguration.yaml"
+	systemName     = "jupyter-user-webhook"
+	systemSpace    = "jupyter-user-system"
+	serviceDomain  = systemName + "." + systemSpace + ".svc"
 )
 
 func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
@@ -68,8 +81,9 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 		do   func(context.Context) error
 	}{
 		{"homes", w.makeHomes},
-		{"namespaces", w.makeNamespaces},
 		{"webhook", w.installWebhook},
+		{"policies", w.installPolicies},
+		{"namespaces", w.makeNamespaces},
 		{"source of identities", w.serveSource},
 		{"webhooks in effect", w.awaitWebhooks},
 	} {
@@ -129,7 +143,7 @@ func (w *World) installWebhook(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	registration, err := registration(pair)
+	mutating, validating, err := registrations(pair)
 	if err != nil {
 		return err
 	}
@@ -144,7 +158,7 @@ func (w *World) installWebhook(ctx context.Context) error {
 	}
 	for _, text := range []string{
 		asShipped("00-namespace.yaml"), string(certificates), asShipped("10-serviceaccount.yaml"), settings,
-		asShipped("30-deployment.yaml"), asShipped("31-service.yaml"), registration,
+		asShipped("30-deployment.yaml"), asShipped("31-service.yaml"), mutating, validating,
 	} {
 		if err := w.apply(ctx, text); err != nil {
 			return err
@@ -153,15 +167,21 @@ func (w *World) installWebhook(ctx context.Context) error {
 	return w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", systemSpace, "--timeout=120s")
 }
 
-// registration is the shipped webhook configuration, which trusts a certificate and leaves the namespace of the other way to
+// registrations are the shipped webhook configurations, which trust a certificate and leave the namespace of the other way to
 // the identity to the webhook that this has here.
-func registration(trusted pki.Pair) (string, error) {
-	const excluded = "values: [kube-system, jupyter-user-system"
-	return manifest("50-mutatingwebhookconfiguration.yaml",
+func registrations(trusted pki.Pair) (mutating, validating string, err error) {
+	trust := []string{
 		"    cert-manager.io/inject-ca-from: jupyter-user-system/jupyter-user-webhook-ca\n", "    e2e: without-cert-manager\n",
-		"clientConfig:", "clientConfig:\n      caBundle: "+base64.StdEncoding.EncodeToString(trusted.Cert),
-		excluded, excluded+", "+atAdmission.namespace,
-	)
+		"clientConfig:", "clientConfig:\n      caBundle: " + base64.StdEncoding.EncodeToString(trusted.Cert),
+	}
+	const excluded = "values: [kube-system, jupyter-user-system"
+	mutating, err = manifest(mutatingFile, append(trust, excluded, excluded+", "+atAdmission.namespace)...)
+	if err != nil {
+		return "", "", err
+	}
+	validating, err = manifest(validatingFile, append(trust, "    rules:\n", "    namespaceSelector: {matchExpressions: [{key: "+
+		"kubernetes.io/metadata.name, operator: NotIn, values: ["+atAdmission.namespace+"]}]}\n    rules:\n")...)
+	return mutating, validating, err
 }
 
 // apply applies YAML as the admin.
@@ -170,7 +190,7 @@ func (w *World) apply(ctx context.Context, yaml string) error {
 }
 
 // storage is the example's, with a directory of the node in the place of the NFS server. A volume belongs to one claim, so each
-// namespace has a volume of its own on the same directory.
+// namespace has a volume of its own on the same directory, which says whose it is.
 const storage = `
 apiVersion: v1
 kind: PersistentVolume
@@ -183,6 +203,9 @@ spec:
     - ReadWriteMany
   persistentVolumeReclaimPolicy: Retain
   storageClassName: ""
+  claimRef:
+    namespace: %[1]s
+    name: hpc-shared-pvc
   hostPath:
     path: %[2]s
     type: Directory
@@ -202,12 +225,13 @@ spec:
   volumeName: hpc-pv-%[1]s
 `
 
-func (w *World) makeNamespaces(ctx context.Context) error {
-	carol, err := w.User("carol")
-	if err != nil {
+func (w *World) makeNamespaces(ctx context.Context) (err error) {
+	if w.carol, err = w.User("carol"); err != nil {
 		return err
 	}
-	w.carol = carol
+	if w.bob, err = w.User("bob"); err != nil {
+		return err
+	}
 	for _, way := range ways {
 		if err := w.makeNamespace(ctx, way.namespace, way.level); err != nil {
 			return err
@@ -219,16 +243,26 @@ func (w *World) makeNamespaces(ctx context.Context) error {
 	return nil
 }
 
-// makeNamespace makes one in which carol may run pods, and no more.
+// makeNamespace makes one in which carol and bob may run pods and what makes pods, and carol use homes.
 func (w *World) makeNamespace(ctx context.Context, name, level string) error {
 	if err := w.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": level}); err != nil {
 		return err
 	}
-	return w.Allow(ctx, name, w.carol,
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "watch", "delete", "patch", "update"}},
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/log", "events"}, Verbs: []string{"get", "list"}},
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/exec", "pods/portforward"}, Verbs: []string{"create", "get"}},
-	)
+	change := []string{"create", "get", "list", "watch", "delete", "patch", "update"}
+	for _, user := range []*controlplane.User{w.carol, w.bob} {
+		err := w.Allow(ctx, name, user,
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "persistentvolumeclaims"}, Verbs: change},
+			rbacv1.PolicyRule{APIGroups: []string{"apps", "batch"}, Resources: []string{"*"}, Verbs: change},
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/log", "events"}, Verbs: []string{"get", "list"}},
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/exec", "pods/attach", "pods/portforward"},
+				Verbs: []string{"create", "get"}},
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/ephemeralcontainers"}, Verbs: []string{"patch", "update"}},
+		)
+		if err != nil {
+			return err
+		}
+	}
+	return w.mayUse(ctx, w.carol, name, carolsHomes()...)
 }
 
 // await polls a condition until it is met, fails, or takes longer than it may.

@@ -32,8 +32,8 @@ func certificate(_ context.Context, s *state) []Finding {
 	}
 	entries := append(s.entries(mutatingWebhooks), s.entries(validatingWebhooks)...)
 	if len(entries) == 0 {
-		return []Finding{failed("", "no webhook configuration trusts the certificate: kubectl apply -f deploy/50-mutatingwebhook"+
-			"configuration.yaml")}
+		return []Finding{failed("", "there is no webhook configuration that could trust the certificate: kubectl apply -f "+
+			"deploy/50-mutatingwebhookconfiguration.yaml -f deploy/51-validatingwebhookconfiguration.yaml")}
 	}
 	var found []Finding
 	distrust := s.distrust(chain, entries)

@@ -29,6 +29,8 @@ const (
 	Z2JH = "localhost/z2jh:test"
 	// Plain knows nothing of Jupyter. Its program hello answers HTTP on $PORT with who it runs as.
 	Plain = "localhost/plain:test"
+	// Hostile starts like docker-stacks too, as far as can be seen from outside, and is an attacker's.
+	Hostile = "localhost/hostile:test"
 	// Pause is the sandbox's.
 	Pause = "localhost/pause:test"
 	// Webhook is our own image, by the name that deploy/ has for it.

@@ -110,8 +110,9 @@ func TestNotebooksStartLikeTheOnesTheyStandFor(t *testing.T) {
 		Z2JH: {
 			User: "jovyan", Entrypoint: []string{"tini", "--"}, Command: []string{"jupyter", "lab"}, WorkingDir: "/home/jovyan",
 		},
-		Plain: {Command: []string{"true"}},
-		Pause: {User: "65535:65535", Entrypoint: []string{"/pause"}},
+		Plain:   {Command: []string{"true"}},
+		Hostile: {User: "5001:6001", Command: []string{"hello"}},
+		Pause:   {User: "65535:65535", Entrypoint: []string{"/pause"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			image, err := Inspect(archive, name)

@@ -24,6 +24,7 @@ var layers = []struct{ folder, image string }{
 	{"docker-stacks-2023", DockerStacks2023},
 	{"z2jh", Z2JH},
 	{"plain", Plain},
+	{"hostile", Hostile},
 }
 
 // notebooks returns the archive of all images but our own.
@@ -73,7 +74,7 @@ func (b builder) buildNotebooks(ctx context.Context, folder string) error {
 	if err := b.buildPause(ctx, w); err != nil {
 		return err
 	}
-	err = w.pack(ctx, filepath.Join(folder, "notebooks.tar"), "zstd", DockerStacks, DockerStacks2023, Z2JH, Plain, Pause)
+	err = w.pack(ctx, filepath.Join(folder, "notebooks.tar"), "zstd", DockerStacks, DockerStacks2023, Z2JH, Plain, Hostile, Pause)
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,9 @@ func (c *Cluster) startControllers(_ context.Context, _ Options) error {
 		return err
 	}
 	if err := c.start(tools.KubeControllerManager, "--kubeconfig="+manager.Kubeconfig, "--leader-elect=false", "--secure-port=0",
-		"--root-ca-file="+roots, "--service-account-private-key-file="+c.ServiceAccountKey()); err != nil {
+		// As in most clusters, each controller asks the API server as a ServiceAccount of its own.
+		"--use-service-account-credentials", "--root-ca-file="+roots,
+		"--service-account-private-key-file="+c.ServiceAccountKey()); err != nil {
 		return err
 	}
 	scheduler, err := c.User("system:kube-scheduler")

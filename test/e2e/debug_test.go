@@ -1,0 +1,181 @@
+package e2e
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// beside is what kubectl debug --profile=restricted makes, in the notebook's process namespace.
+func beside(image string, command ...string) corev1.EphemeralContainer {
+	return corev1.EphemeralContainer{
+		TargetContainerName: "debugged",
+		EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+			Name: "debugger", Image: image, Command: command,
+			SecurityContext: &corev1.SecurityContext{
+				RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false),
+				Capabilities:   &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+		},
+	}
+}
+
+// debug adds an ephemeral container as somebody, and answers what the API server says.
+func (p pod) debug(t *testing.T, who *controlplane.User, c corev1.EphemeralContainer) error {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(who.Config)
+	require.NoError(t, err)
+	patch, err := json.Marshal(corev1.Pod{Spec: corev1.PodSpec{EphemeralContainers: []corev1.EphemeralContainer{c}}})
+	require.NoError(t, err)
+	_, err = client.CoreV1().Pods(p.namespace).Patch(t.Context(), p.name, types.StrategicMergePatchType, patch, metav1.PatchOptions{},
+		"ephemeralcontainers")
+	return err
+}
+
+// debugged waits until an ephemeral container has ended, and answers what it said.
+func (p pod) debugged(t *testing.T, name string) string {
+	t.Helper()
+	p.await(t, readyLimit, "to have ended its debug container "+name, func(pod *corev1.Pod) bool {
+		return debugState(pod, name).Terminated != nil
+	})
+	result := kubectl(t, "logs", p.name, "-n", p.namespace, "-c", name)
+	require.Zero(t, result.ExitCode, result.Stderr)
+	return result.Stdout
+}
+
+func debugState(pod *corev1.Pod, name string) corev1.ContainerState {
+	for _, status := range pod.Status.EphemeralContainerStatuses {
+		if status.Name == name {
+			return status.State
+		}
+	}
+	return corev1.ContainerState{}
+}
+
+// TestDebugRefused: whoever may not use the home, and what could do more than the notebook.
+func TestDebugRefused(t *testing.T) {
+	mount := func(name string) func(*corev1.EphemeralContainer) {
+		return func(c *corev1.EphemeralContainer) {
+			c.VolumeMounts = []corev1.VolumeMount{{Name: name, MountPath: "/mnt"}}
+		}
+	}
+	for _, way := range ways {
+		p := run(t, way, "debugged", "alice", images.Plain, "--command", "--", "hello")
+		for name, c := range map[string]struct {
+			who    *controlplane.User
+			change func(*corev1.EphemeralContainer)
+			want   string
+		}{
+			"without the right": {world.bob, func(*corev1.EphemeralContainer) {},
+				"NoAccess: spec.ephemeralContainers: bob may not use the home of alice in namespace " + way.namespace},
+			"another UID": {world.carol, func(c *corev1.EphemeralContainer) { c.SecurityContext.RunAsUser = new(int64(5002)) }, "DebugPrivileged"},
+			"privileged": {world.carol, func(c *corev1.EphemeralContainer) {
+				c.SecurityContext.Privileged, c.SecurityContext.AllowPrivilegeEscalation = new(true), nil
+			}, `violates PodSecurity "` + way.level},
+			"a capability that baseline leaves": {world.carol, func(c *corev1.EphemeralContainer) {
+				c.SecurityContext.Capabilities.Drop = nil
+			}, way.either("DebugPrivileged", `violates PodSecurity "restricted`)},
+			"the share":               {world.carol, mount("hpc-shared-volume"), "MountForeign"},
+			"the scratch volume":      {world.carol, mount("uid-gid-config"), "MountForeign"},
+			"into the init container": {world.carol, func(c *corev1.EphemeralContainer) { c.TargetContainerName = "jupyter-user-init" }, "InitClosed"},
+		} {
+			t.Run(name+"/"+way.name, func(t *testing.T) {
+				added := beside(images.Plain, "true")
+				c.change(&added)
+				assert.ErrorContains(t, p.debug(t, c.who, added), c.want)
+			})
+		}
+		for name, c := range map[string]struct {
+			who       *controlplane.User
+			arguments []string
+			want      string
+		}{
+			"kubectl debug as it is": {world.carol, []string{"--target=debugged"}, `must not include "SYS_PTRACE"`},
+			"kubectl debug with another profile": {world.carol, []string{"--target=debugged", "--profile=baseline"},
+				way.either("use kubectl debug --profile=restricted", `violates PodSecurity "restricted`)},
+			"a copy of the pod": {world.carol, []string{"--copy-to=copy", "--profile=restricted"}, "NotInjected"},
+			"a copy with its labels": {world.bob, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels", "--keep-annotations",
+				"--share-processes=false"}, "NoAccess"},
+			"a copy with a look at its processes": {world.carol, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels",
+				"--keep-annotations"}, "HostShared"},
+		} {
+			t.Run(name+"/"+way.name, func(t *testing.T) {
+				result := kubectlAs(t, c.who, append([]string{"debug", p.name, "-n", p.namespace, "--image=" + images.Plain}, c.arguments...)...)
+				assertRefused(t, result, c.want)
+			})
+		}
+	}
+}
+
+// besideAlice looks from a debug container into the notebook's processes, as whoever it is.
+const besideAlice = `
+import os
+print(os.getuid(), os.getgid(), os.getgroups(), "sees the notebook:", b"hello" in open("/proc/1/cmdline", "rb").read())
+try:
+    print("in the home:", *[name for name in os.listdir("/proc/1/root/home/alice") if name == "relative"])
+except OSError as error:
+    print("the home:", error.strerror)
+`
+
+// TestDebug is what a debug container comes to beside a notebook: with the right, it is the person where it has their numbers,
+// and nobody in particular where it has not.
+func TestDebug(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			p := run(t, way, "debugged", "alice", images.Plain, withProbes, "--command", "--", "hello")
+			p.ready(t)
+			code := besideAlice + reaching(t)
+
+			// At start, the numbers are not known to the policies, so they have to be the image's own.
+			person := beside(images.Hostile, "/usr/bin/python3", "-c", code)
+			person.Name, person.Env = "person", []corev1.EnvVar{{Name: "LD_PRELOAD"}}
+			if way == atAdmission {
+				person.Image = images.Plain
+				person.SecurityContext.RunAsUser, person.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))
+			}
+			require.NoError(t, p.debug(t, world.carol, person))
+
+			other := person
+			other.Name, other.SecurityContext = "group", person.SecurityContext.DeepCopy()
+			other.SecurityContext.RunAsGroup = new(int64(6002))
+			require.NoError(t, p.debug(t, world.carol, other))
+
+			root := beside(images.Plain, "true")
+			root.Name = "root"
+			require.NoError(t, p.debug(t, world.carol, root))
+
+			result := kubectl(t, "debug", p.name, "-n", p.namespace, "--image="+images.DockerStacks, "--profile=restricted",
+				"--target=debugged", "--container=nobody", "--", "python3", "-c", code)
+			require.Zero(t, result.ExitCode, result.Stderr)
+
+			t.Run("as the person it is the person", func(t *testing.T) {
+				assert.Equal(t, "5001 6001 [6001] sees the notebook: True\nin the home: relative\ndone\n", p.debugged(t, "person"))
+			})
+			t.Run("with another group it reaches nothing", func(t *testing.T) {
+				assert.Equal(t, "5001 6002 [6002] sees the notebook: True\nthe home: Permission denied\ndone\n", p.debugged(t, "group"))
+			})
+			t.Run("as the image's user it reaches nothing", func(t *testing.T) {
+				assert.Equal(t, "1000 100 [100] sees the notebook: True\nthe home: Permission denied\ndone\n", p.debugged(t, "nobody"))
+			})
+			t.Run("as root it does not start", func(t *testing.T) {
+				got := p.await(t, readyLimit, "to say why its debug container does not start", func(pod *corev1.Pod) bool {
+					waiting := debugState(pod, "root").Waiting
+					return waiting != nil && waiting.Reason == "CreateContainerConfigError"
+				})
+				assert.True(t, strings.HasPrefix(debugState(got, "root").Waiting.Message, "container has runAsNonRoot and image will run as root"))
+			})
+		})
+	}
+}

@@ -1,0 +1,47 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+)
+
+// holdInit stops the init container of a pod that was just created where it has seen the home, and is about to write down whose
+// it is. The kubelet makes the scratch volume's folder a good while before it starts any container.
+func (p pod) holdInit(t *testing.T) *node.Hold {
+	t.Helper()
+	folder := filepath.Join(world.Room.Folder, "kubelet", "pods", string(p.get(t).UID), "volumes", "kubernetes.io~empty-dir",
+		"uid-gid-config")
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, readyLimit, true, func(context.Context) (bool, error) {
+		_, err := os.Stat(folder)
+		return err == nil, nil
+	})
+	require.NoError(t, err, "the kubelet makes no scratch volume")
+	hold, err := node.NewHold(folder, initProgram)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = hold.Release() })
+	select {
+	case <-hold.Held():
+	case <-time.After(readyLimit):
+		require.Fail(t, "the init container was not held")
+	}
+	p.await(t, readyLimit, "to have its init container running", func(p *corev1.Pod) bool {
+		return len(p.Status.InitContainerStatuses) > 0 && p.Status.InitContainerStatuses[0].State.Running != nil
+	})
+	return hold
+}
+
+// letGo lets the pod go on.
+func letGo(t *testing.T, hold *node.Hold) {
+	t.Helper()
+	assert.NoError(t, hold.Release())
+}

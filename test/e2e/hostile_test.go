@@ -1,0 +1,215 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// hostile runs the attacker's image with what a kubelet runs in it: its start, and a hook.
+const hostile = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: hostile
+  labels: {jupyter-user: alice}
+  annotations: {jupyter-user.io/probes: "on"}
+spec:
+  containers:
+  - name: nb
+    image: ` + images.Hostile + `
+    command: [tini, -g, --, start.sh, start-notebook.py]
+    lifecycle: {postStart: {exec: {command: [sh, -c, "true"]}}}
+`
+
+// prepared does the same to an image that is nobody's fault: the pod brings the programs and says where they are.
+const prepared = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: prepared
+  labels: {jupyter-user: alice}
+  annotations: {jupyter-user.io/probes: "on"}
+spec:
+  volumes: [{name: bin, configMap: {name: attack, defaultMode: 0755}}, {name: ran, emptyDir: {}}]
+  containers:
+  - name: nb
+    image: ` + images.Plain + `
+    command: [tini, -g, --, start.sh, start-notebook.py]
+    env:
+    - {name: PATH, value: "/attack/bin:/usr/local/bin:/usr/bin:/bin"}
+    - {name: BASH_ENV, value: /attack/bin/bash-env}
+    - {name: LD_PRELOAD, value: libmemusage.so}
+    - {name: MEMUSAGE_OUTPUT, value: /attack/ran/preloaded}
+    lifecycle: {postStart: {exec: {command: [sh, -c, "true"]}}}
+    volumeMounts: [{name: bin, mountPath: /attack/bin}, {name: ran, mountPath: /attack/ran}]
+`
+
+// attackPrograms are the image's, for a ConfigMap.
+func attackPrograms(t *testing.T) map[string]string {
+	t.Helper()
+	read := func(name string) string {
+		data, err := os.ReadFile(filepath.Join("images", "hostile", name))
+		require.NoError(t, err)
+		return string(data)
+	}
+	programs := map[string]string{"bash-env": read("bash-env")}
+	for _, name := range []string{"tini", "start.sh", "start-notebook.py", "sh"} {
+		programs[name] = read("tell")
+	}
+	return programs
+}
+
+// makeConfigMap makes one that goes with the test.
+func makeConfigMap(t *testing.T, namespace, name string, data map[string]string) {
+	t.Helper()
+	maps := world.Client.CoreV1().ConfigMaps(namespace)
+	_, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, maps.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}))
+	})
+}
+
+// marks are what the attacker's programs left in a container, and whose they are, root's first: the node sees into it.
+func (p pod) marks(t *testing.T) map[string]uint32 {
+	t.Helper()
+	folder := filepath.Join("/proc", strconv.Itoa(initProcess(t, p).PID), "root", "attack", "ran")
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	found := map[string]uint32{}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		require.NoError(t, err)
+		name, uid := strings.TrimRight(entry.Name(), ".0123456789"), info.Sys().(*syscall.Stat_t).Uid
+		if before, seen := found[name]; !seen || uid < before {
+			found[name] = uid
+		}
+	}
+	return found
+}
+
+// all is every mark there can be, by the UID.
+func all(uid uint32, names ...string) map[string]uint32 {
+	marks := map[string]uint32{}
+	for _, name := range append(names, "tini", "start.sh", "start-notebook.py", "bash-env", "preloaded") {
+		marks[name] = uid
+	}
+	return marks
+}
+
+// TestNothingOfTheAttackersRunsAsRoot: not what the image has in the way of its start, nor what it or the pod sets up to be run
+// before or in the place of programs, nor in a hook.
+func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		makeConfigMap(t, way.namespace, "attack", attackPrograms(t))
+		for name, manifest := range map[string]string{"hostile": hostile, "prepared": prepared} {
+			t.Run(name+"/"+way.name, func(t *testing.T) {
+				t.Parallel()
+				p := create(t, way, name, manifest)
+				p.ready(t)
+				assert.Equal(t, all(5001, "sh"), p.marks(t))
+				assertOwned(t, p, homeOf("alice"))
+			})
+		}
+	}
+	t.Run("the image by itself", func(t *testing.T) {
+		t.Parallel()
+		// Proves that the marks could be root's.
+		require.NoError(t, world.apply(t.Context(), `
+apiVersion: v1
+kind: Pod
+metadata: {name: hostile, namespace: default}
+spec:
+  containers:
+  - name: nb
+    image: `+images.Hostile+`
+    command: [tini, -g, --, start.sh, start-notebook.py]
+    securityContext: {runAsUser: 0}
+    readinessProbe: {httpGet: {path: /, port: 8888}, periodSeconds: 1}
+`))
+		p := created(t, "default", "hostile")
+		p.ready(t)
+		assert.Equal(t, all(0), p.marks(t))
+	})
+}
+
+// TestTheImageAddsNoGroups: its /etc/group has alice and root in bob's group, and the runtime would believe it.
+func TestTheImageAddsNoGroups(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			p := run(t, way, "grouped", "alice", images.Hostile, withProbes, "--env=LD_PRELOAD=", "--command", "--", "hello")
+			p.ready(t)
+			assertOwned(t, p, homeOf("alice"))
+			// A shell at start is root, and root's groups are the image's to say as much.
+			want := way.either("0\n", "6001\n")
+			assert.Equal(t, want, p.exec(t, "/usr/bin/id", "-G").Stdout)
+		})
+	}
+	t.Run("without Strict it does", func(t *testing.T) {
+		t.Parallel()
+		require.NoError(t, world.apply(t.Context(), `
+apiVersion: v1
+kind: Pod
+metadata: {name: grouped, namespace: default}
+spec:
+  containers: [{name: nb, image: `+images.Hostile+`, command: [hello], securityContext: {runAsUser: 5001, runAsGroup: 6001}}]
+`))
+		p := created(t, "default", "grouped")
+		p.ready(t)
+		assert.ElementsMatch(t, []int64{6001, 6002, 7777}, p.processes(t)[0].Groups)
+	})
+}
+
+// around mounts a program of the attacker's where a link in the image leads it over ours.
+const around = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: around
+  labels: {jupyter-user: alice}
+spec:
+  restartPolicy: Never
+  volumes: [{name: fake, configMap: {name: fake, defaultMode: 0755}}]
+  containers:
+  - name: nb
+    image: ` + images.Hostile + `
+    command: [hello]
+    env: [{name: LD_PRELOAD, value: ""}]
+    volumeMounts: [{name: fake, mountPath: /around/config}]
+`
+
+// TestAStrangersImageIsRootInThisHomeAlone: at start, it can have a program of its own run in the place of ours. That is root with
+// two capabilities, and it finds nobody else's files. At admission, it is the person.
+func TestAStrangersImageIsRootInThisHomeAlone(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			program := "#!/usr/bin/python3 -I\nimport os\nprint('as', os.getuid())" + reaching(t)
+			makeConfigMap(t, way.namespace, "fake", map[string]string{"jupyter-user-init": program})
+			manifest := around
+			if way == atAdmission {
+				manifest = strings.Replace(manifest, "[hello]", "[/config/jupyter-user-init]", 1)
+			}
+			p := create(t, way, "around", manifest)
+			p.await(t, readyLimit, "to end", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
+			want := way.either("as 0\ndone\n", "as 5001\ndone\n")
+			assert.Equal(t, want, kubectl(t, "logs", p.name, "-n", p.namespace).Stdout)
+		})
+	}
+}

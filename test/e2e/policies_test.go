@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+)
+
+const parametersFile = "60-policy-parameters.yaml"
+
+// installPolicies applies them as README.md does, and waits until they are in effect. What an admin would say of this share is
+// where it lies on the node; everything else is shipped as it fits.
+func (w *World) installPolicies(ctx context.Context) error {
+	files, err := filepath.Glob(filepath.Join(deploy, "6*.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, file := range append(files, "70-clusterroles.yaml") {
+		name, changes := filepath.Base(file), []string(nil)
+		if name == parametersFile {
+			changes = []string{`hostPaths: ""`, "hostPaths: " + w.share.root}
+		}
+		text, err := manifest(name, changes...)
+		if err != nil {
+			return err
+		}
+		if err := w.apply(ctx, text); err != nil {
+			return fmt.Errorf("deploy/%s: %w", name, err)
+		}
+	}
+	parameters, err := w.Client.CoreV1().ConfigMaps(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	return w.AwaitPolicies(ctx, parameters)
+}
+
+// carolsHomes are those that she may use, and names that have none: the refusals that are looked at are not about rights then.
+func carolsHomes() []string {
+	names := []string{"li", "nemo", "qiang.guo0", "a-file", "a-link", "led"}
+	for _, h := range homes() {
+		if h.name != stranger {
+			names = append(names, h.name)
+		}
+	}
+	return names
+}
+
+// mayUse gives somebody the right to homes, by the example filled in, and waits until it is in effect.
+func (w *World) mayUse(ctx context.Context, user *controlplane.User, namespace string, homes ...string) error {
+	text, err := manifest("examples/one-home.yaml", "use-home-alice", useHomes(user), "alice@corp.example", user.Name,
+		"namespace: lab", "namespace: "+namespace, "resourceNames: [alice]", "resourceNames: ["+strings.Join(homes, ", ")+"]")
+	if err != nil {
+		return err
+	}
+	if err := w.apply(ctx, text); err != nil {
+		return err
+	}
+	return w.awaitRight(ctx, user.Name, namespace, "use", homes[len(homes)-1])
+}
+
+// useHomes is the name of the role and of its binding that mayUse makes.
+func useHomes(user *controlplane.User) string { return "use-homes-of-" + user.Name }
+
+// mayRunAs makes a ServiceAccount whose pods may run as somebody, by the example filled in.
+func (w *World) mayRunAs(ctx context.Context, namespace, account, home string) error {
+	text, err := manifest("examples/run-as.yaml", "run-as-alice", "run-as-"+home, "resourceNames: [alice]", "resourceNames: ["+home+"]",
+		"namespace: reports", "namespace: "+namespace, "name: nightly", "name: "+account)
+	if err != nil {
+		return err
+	}
+	if err := w.apply(ctx, serviceAccount(namespace, account)+"---\n"+text); err != nil {
+		return err
+	}
+	return w.awaitRight(ctx, "system:serviceaccount:"+namespace+":"+account, namespace, "run-as", home)
+}
+
+// mayUseEveryHome makes the ServiceAccount of a hub that spawns into its own namespace, by the example filled in, and answers who
+// that is.
+func (w *World) mayUseEveryHome(ctx context.Context, namespace string) (*controlplane.User, error) {
+	text, err := manifest("examples/hub.yaml", "namespace: jhub", "namespace: "+namespace)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.apply(ctx, serviceAccount(namespace, "hub")+"---\n"+text); err != nil {
+		return nil, err
+	}
+	hub, err := w.User("system:serviceaccount:"+namespace+":hub", "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+	if err != nil {
+		return nil, err
+	}
+	return hub, w.awaitRight(ctx, hub.Name, namespace, "use", stranger)
+}
+
+func serviceAccount(namespace, name string) string {
+	return fmt.Sprintf("{apiVersion: v1, kind: ServiceAccount, metadata: {name: %s, namespace: %s}}\n", name, namespace)
+}
+
+// awaitRight waits until the API server, which watches roles like any client, knows of a right to a home.
+func (w *World) awaitRight(ctx context.Context, user, namespace, verb, home string) error {
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: namespace, Verb: verb, Group: "jupyter-user.io", Resource: "homes", Name: home,
+		},
+	}}
+	return await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		answer, err := w.Client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		return err == nil && answer.Status.Allowed, err
+	})
+}

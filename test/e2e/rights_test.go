@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// noAccess is the sentence that somebody gets who may not use a home.
+func noAccess(who, user, namespace, account string) string {
+	return fmt.Sprintf("denied request: NoAccess: metadata.annotations[jupyter-user.io/user]: %s may not use the home of %s in "+
+		"namespace %s, and the ServiceAccount %s may not run as %[2]s: ask the admin for a role with the verb use on "+
+		"homes.jupyter-user.io named %[2]s", who, user, namespace, account)
+}
+
+// TestNotOnesHome: bob, who may create pods and use no home.
+func TestNotOnesHome(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			result := kubectlAs(t, world.bob, "run", "nb", "-n", way.namespace, "--image="+images.Plain, "--labels=jupyter-user=alice")
+			assertRefused(t, result, `Error from server (Forbidden): pods "nb" is forbidden: ValidatingAdmissionPolicy `+
+				`'access.jupyter-user.io' with binding 'access.jupyter-user.io' `+noAccess("bob", "alice", way.namespace, "default"))
+		})
+	}
+}
+
+// revokedLimit is how long a right may outlive its RoleBinding: the API server watches them.
+const revokedLimit = 5 * time.Second
+
+// TestARightTakenBack counts a moment later, and stops no pod that runs.
+func TestARightTakenBack(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, world.makeNamespace(t.Context(), "taken-back", "baseline"))
+	require.NoError(t, world.apply(t.Context(), fmt.Sprintf(storage, "taken-back", world.share.root)))
+	require.NoError(t, world.mayUse(t.Context(), world.bob, "taken-back", "alice"))
+	try := func(ctx context.Context, more ...string) (controlplane.Result, error) {
+		return world.bob.Kubectl(ctx, append([]string{"run", "nb", "-n", "taken-back", "--image=" + images.Plain,
+			"--labels=jupyter-user=alice"}, more...)...)
+	}
+	result, err := try(t.Context(), withProbes, "--command", "--", "hello")
+	require.NoError(t, err)
+	require.Zero(t, result.ExitCode, result.Stderr)
+	p := created(t, "taken-back", "nb")
+	p.ready(t)
+
+	require.NoError(t, world.Admin.Do(t.Context(), "", "delete", "rolebinding", useHomes(world.bob), "-n", "taken-back"))
+	began := time.Now()
+	require.NoError(t, await(t.Context(), revokedLimit, func(ctx context.Context) (bool, error) {
+		result, err = try(ctx, "--dry-run=server")
+		return result.ExitCode != 0, err
+	}))
+	t.Logf("refused %s after the right was gone", time.Since(began).Round(time.Millisecond))
+	assertRefused(t, result, noAccess("bob", "alice", "taken-back", "default"))
+	assertOwned(t, p, homeOf("alice"))
+}
+
+// spawned is a pod as KubeSpawner makes it.
+const spawned = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: jupyter-dan
+  labels: {app: jupyterhub, component: singleuser-server, hub.jupyter.org/username: ` + stranger + `}
+  annotations: {hub.jupyter.org/username: ` + stranger + `, jupyter-user.io/probes: "on"}
+spec:
+  automountServiceAccountToken: false
+  securityContext: {fsGroup: 100}
+  containers:
+  - name: notebook
+    image: ` + images.Plain + `
+    command: [hello]
+    ports: [{containerPort: 8888, name: notebook-port}]
+    securityContext: {allowPrivilegeEscalation: false, runAsUser: 1000}
+`
+
+// createsPods is what a hub's own chart gives it, as far as it matters.
+var createsPods = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}
+
+// TestHub: the hub may spawn anybody's pod, and nobody else becomes anybody by that.
+func TestHub(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			hub, err := world.mayUseEveryHome(t.Context(), way.namespace)
+			require.NoError(t, err)
+			require.NoError(t, world.Allow(t.Context(), way.namespace, hub, createsPods))
+			t.Run("the same pod by somebody else", func(t *testing.T) {
+				assertRefused(t, tryCreateAs(t, world.carol, way.namespace, spawned), noAccess("carol", stranger, way.namespace, "default"))
+			})
+			t.Run("a pod by the hub's ServiceAccount", func(t *testing.T) {
+				assertRefused(t, runBy(t, world.carol, way, "hub", stranger), noAccess("carol", stranger, way.namespace, "hub"))
+			})
+			result := tryCreateAs(t, hub, way.namespace, spawned)
+			require.Zero(t, result.ExitCode, result.Stderr)
+			p := created(t, way.namespace, "jupyter-dan")
+			p.ready(t)
+			assertOwned(t, p, homeOf(stranger))
+		})
+	}
+}
+
+// asHub is a pod of nobody's, which does nothing but run by the hub's ServiceAccount.
+const asHub = `
+apiVersion: v1
+kind: Pod
+metadata: {name: as-hub}
+spec:
+  serviceAccountName: hub
+  restartPolicy: Never
+  containers:
+  - name: c
+    image: ` + images.Plain + `
+    command: [cat, /var/run/secrets/kubernetes.io/serviceaccount/token]
+    securityContext: {allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 1000, capabilities: {drop: [ALL]}}
+`
+
+// TestWhoRunsPodsBesideAHubIsTheHub: Kubernetes gives a ServiceAccount's token to every pod that says its name, and who has the
+// token is the hub. No policy can tell such a pod from the hub's own; so a hub has a namespace where nobody else runs pods.
+func TestWhoRunsPodsBesideAHubIsTheHub(t *testing.T) {
+	hub, err := world.mayUseEveryHome(t.Context(), atStart.namespace)
+	require.NoError(t, err)
+	require.NoError(t, world.Allow(t.Context(), atStart.namespace, hub, createsPods))
+	p := create(t, atStart, "as-hub", asHub)
+	p.await(t, readyLimit, "to end", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
+	config := rest.AnonymousClientConfig(world.carol.Config)
+	config.BearerToken = kubectl(t, "logs", p.name, "-n", p.namespace).Stdout
+	client, err := kubernetes.NewForConfig(config)
+	require.NoError(t, err)
+	notebook := &corev1.Pod{}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(spawned), notebook))
+	_, err = client.CoreV1().Pods(p.namespace).Create(t.Context(), notebook, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	assert.NoError(t, err, "should this be refused one day, the threat model can say so")
+}

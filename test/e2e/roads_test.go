@@ -1,0 +1,136 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// byHostPath is a pod that has nothing of a notebook's, and a directory of the node.
+const byHostPath = `
+apiVersion: v1
+kind: Pod
+metadata: {name: by-host-path}
+spec:
+  restartPolicy: Never
+  volumes: [{name: v, hostPath: {path: %s}}]
+  containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: v, mountPath: /mnt}]}]
+`
+
+// byLink gives the share another name on the node, beside it, and goes by that.
+const byLink = `
+apiVersion: v1
+kind: Pod
+metadata: {name: by-link}
+spec:
+  restartPolicy: Never
+  volumes: [{name: v, hostPath: {path: %[1]s/other, type: DirectoryOrCreate}}, {name: w, hostPath: {path: %[1]s/other/link}}]
+  initContainers: [{name: i, image: ` + images.Plain + `, command: [ln, -s, %[2]s, /mnt/link], volumeMounts: [{name: v, mountPath: /mnt}]}]
+  containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: w, mountPath: /mnt}]}]
+`
+
+// TestTheShareByHostPath, which baseline forbids: in a namespace that enforces nothing the policies know where the share lies, by
+// name. A way round by another name of the same place they do not see, so such namespaces are the admins'.
+func TestTheShareByHostPath(t *testing.T) {
+	require.NoError(t, world.makeNamespace(t.Context(), "open", "privileged"))
+	root := world.share.root
+	for name, path := range map[string]string{
+		"the share": root, "a home": world.share.path("bob"), "above it": filepath.Dir(root), "the node": "/",
+		"spelled otherwise": root + "/home/..//./home/../.",
+	} {
+		t.Run(name, func(t *testing.T) {
+			result := tryCreateAs(t, world.carol, "open", fmt.Sprintf(byHostPath, path))
+			if name == "spelled otherwise" {
+				assertRefused(t, result, "must not contain '..'")
+				return
+			}
+			assertRefused(t, result, "denied request: ShareRoad: spec.volumes: one of v can reach the share itself, and carol may not use it "+
+				"so in namespace open")
+		})
+	}
+	t.Run("where notebooks run", func(t *testing.T) {
+		assertRefused(t, tryCreate(t, atStart, fmt.Sprintf(byHostPath, root)), `violates PodSecurity "baseline:latest": hostPath volumes`)
+	})
+	t.Run("a way round is open", func(t *testing.T) {
+		result := tryCreateAs(t, world.carol, "open", fmt.Sprintf(byLink, world.Room.Folder, root))
+		require.Zero(t, result.ExitCode, result.Stderr)
+		p := created(t, "open", "by-link")
+		p.await(t, readyLimit, "to end", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
+		assert.Contains(t, kubectl(t, "logs", p.name, "-n", p.namespace).Stdout, "bob\n")
+	})
+}
+
+// claimed is a claim of carol's own.
+const claimed = `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: mine}
+spec: {accessModes: [ReadWriteMany], storageClassName: "", volumeName: "%s", resources: {requests: {storage: 1Gi}}}
+`
+
+// unclaimed is a volume of the share that does not say whose it is, against the README's advice.
+const unclaimed = `
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: hpc-pv-unclaimed}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteMany]
+  persistentVolumeReclaimPolicy: Retain
+  storageClassName: ""
+  hostPath: {path: %s, type: Directory}
+`
+
+const usesClaim = `
+apiVersion: v1
+kind: Pod
+metadata: {name: uses-claim}
+spec:
+  volumes: [{name: v, persistentVolumeClaim: {claimName: mine}}]
+  containers: [{name: c, image: ` + images.Plain + `, command: [sleep, "1000"], volumeMounts: [{name: v, mountPath: /mnt}]}]
+`
+
+// TestTheShareByAnotherClaim, or by a volume of one's own.
+func TestTheShareByAnotherClaim(t *testing.T) {
+	in := atStart.namespace
+	t.Run("a claim on the share's volume", func(t *testing.T) {
+		assertRefused(t, tryCreate(t, atStart, fmt.Sprintf(claimed, "hpc-pv-"+in)),
+			"ShareClaim: spec: the claim mine is of the volume of the share, or a copy of it, and carol may not use that")
+	})
+	t.Run("a volume of one's own", func(t *testing.T) {
+		assertRefused(t, tryCreate(t, atStart, fmt.Sprintf(unclaimed, world.share.root)),
+			`User "carol" cannot create resource "persistentvolumes"`)
+	})
+	t.Run("a claim that Kubernetes would lead to the share", func(t *testing.T) {
+		require.NoError(t, world.apply(t.Context(), fmt.Sprintf(unclaimed, world.share.root)))
+		result := tryCreate(t, atStart, fmt.Sprintf(claimed, ""))
+		require.Zero(t, result.ExitCode, result.Stderr)
+		t.Cleanup(func() {
+			for _, what := range []string{"pvc/mine", "pv/hpc-pv-unclaimed"} {
+				assert.NoError(t, world.Admin.Do(context.WithoutCancel(t.Context()), "", "delete", what, "-n", in, "--wait=false"))
+			}
+		})
+		p := create(t, atStart, "uses-claim", usesClaim)
+		// The binder takes the volume for the claim, and may not write into the claim that it is the volume's.
+		require.NoError(t, await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {
+			volume, err := world.Client.CoreV1().PersistentVolumes().Get(ctx, "hpc-pv-unclaimed", metav1.GetOptions{})
+			return err == nil && volume.Status.Phase == corev1.VolumeBound, err
+		}))
+		got := p.await(t, readyLimit, "to be unschedulable", func(p *corev1.Pod) bool {
+			return len(p.Status.Conditions) > 0 && p.Status.Conditions[0].Reason == corev1.PodReasonUnschedulable
+		})
+		assert.Contains(t, got.Status.Conditions[0].Message, "unbound immediate PersistentVolumeClaims")
+		claim, err := world.Client.CoreV1().PersistentVolumeClaims(in).Get(t.Context(), "mine", metav1.GetOptions{})
+		require.NoError(t, err)
+		assert.Empty(t, claim.Spec.VolumeName)
+		assert.Equal(t, corev1.ClaimPending, claim.Status.Phase)
+	})
+}

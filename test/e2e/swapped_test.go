@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// swaps are what can stand in the place of a home all of a sudden. Only who owns the directory of homes can do this.
+var swaps = map[string]func(path string) error{
+	// Within the share, a relative link is one that the kubelet follows.
+	"a link to another's home": func(path string) error { return errors.Join(os.RemoveAll(path), os.Symlink("hoarder", path)) },
+	"another's directory": func(path string) error {
+		return errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o700), os.Chown(path, 5002, 6002), os.WriteFile(path+"/file-0", nil, 0o600))
+	},
+}
+
+// swapped runs a test for each swap in each way, all at once: each has somebody of the crowd, from a number downwards.
+func swapped(t *testing.T, i int, swapAndLook func(t *testing.T, in way, user string, swap func() error)) {
+	t.Helper()
+	for name, swap := range swaps {
+		for _, way := range ways {
+			i--
+			user := homeOf(crowdName(i))
+			t.Run(name+"/"+way.name, func(t *testing.T) {
+				t.Parallel()
+				path := world.share.path(user.name)
+				t.Cleanup(func() {
+					require.NoError(t, os.RemoveAll(path))
+					require.NoError(t, world.share.makeHome(user))
+				})
+				swapAndLook(t, way, user.name, func() error { return swap(path) })
+			})
+		}
+	}
+}
+
+// TestHomeSwappedBehindTheInitContainer: after it has looked, and before the home is mounted.
+func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
+	t.Parallel()
+	swapped(t, crowd, func(t *testing.T, in way, user string, swap func() error) {
+		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
+		hold := p.holdInit(t)
+		require.NoError(t, swap())
+		letGo(t, hold)
+		assertGuarded(t, p, in, 0)
+	})
+}
+
+// TestHomeSwappedBetweenTwoStarts: the kubelet mounts what the path leads to then.
+func TestHomeSwappedBetweenTwoStarts(t *testing.T) {
+	t.Parallel()
+	swapped(t, crowd/2, func(t *testing.T, in way, user string, swap func() error) {
+		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
+		p.ready(t)
+		require.NoError(t, swap())
+		killFirst(t, p)
+		assertGuarded(t, p, in, 1)
+	})
+}
+
+// assertGuarded: at start our program sees that this is not the home. At admission nothing looks again, and the notebook is in
+// front of a directory that is closed to whom it runs as.
+func assertGuarded(t *testing.T, p pod, in way, restarts int32) {
+	t.Helper()
+	owner, home := homeOf(p.name), "/home/"+p.name
+	if in == atStart {
+		got := p.await(t, readyLimit, "to say what became of the home", func(p *corev1.Pod) bool {
+			last := p.Status.ContainerStatuses[0].LastTerminationState.Terminated
+			return last != nil && last.Message != ""
+		})
+		assert.Regexp(t, fmt.Sprintf(`^jupyter-user-init: %s belongs to UID (5002|5005) now, and was %s's \(%d\) when the pod started`, home, owner.name, owner.uid),
+			got.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message)
+		return
+	}
+	p.await(t, readyLimit, "to run", func(p *corev1.Pod) bool {
+		return isReady(p) && p.Status.ContainerStatuses[0].RestartCount == restarts
+	})
+	assertOwned(t, p, owner)
+	for _, result := range []controlplane.Result{
+		p.exec(t, "ls", home), p.exec(t, "ls", "."), p.exec(t, "cat", home+"/file-0"), p.exec(t, "touch", home+"/planted"),
+	} {
+		assert.NotZero(t, result.ExitCode, result.Stdout)
+		assert.Contains(t, result.Stderr, "Permission denied")
+	}
+}

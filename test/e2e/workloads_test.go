@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// template is what pods of a workload are made from: the name, the ServiceAccount, when to restart it.
+const template = `{metadata: {labels: {app: %s, jupyter-user: ` + stranger + `}, annotations: {jupyter-user.io/probes: "on"}}, spec: {serviceAccountName: %s, restartPolicy: %s,
+  containers: [{name: nb, image: ` + images.Plain + `, command: [hello]}]}}`
+
+// workloads are what makes pods on somebody's behalf, and who among Kubernetes' controllers asks for the pods in the end.
+var workloads = map[string]struct {
+	yaml, restart, creator string
+}{
+	"deployment": {`{apiVersion: apps/v1, kind: Deployment, metadata: {name: %[1]s}, spec: {selector: {matchLabels: {app: %[1]s}},
+  template: %[2]s}}`, "Always", "ReplicaSet"},
+	"statefulset": {`{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: %[1]s}, spec: {selector: {matchLabels: {app: %[1]s}},
+  template: %[2]s}}`, "Always", "StatefulSet"},
+	"job": {`{apiVersion: batch/v1, kind: Job, metadata: {name: %[1]s}, spec: {template: %[2]s}}`, "Never", "Job"},
+	"cronjob": {`{apiVersion: batch/v1, kind: CronJob, metadata: {name: %[1]s}, spec: {schedule: "* * * * *", concurrencyPolicy: Forbid,
+  jobTemplate: {spec: {template: %[2]s}}}}`, "Never", "Job"},
+}
+
+// deployAs makes a workload of dan's as carol, whose home she may not use, and answers its name.
+func deployAs(t *testing.T, in way, kind, account string) string {
+	t.Helper()
+	w, name := workloads[kind], kind+"-by-"+account
+	text := fmt.Sprintf(w.yaml, name, fmt.Sprintf(template, name, account, w.restart))
+	result := tryCreateAs(t, world.carol, in.namespace, text)
+	require.Zero(t, result.ExitCode, result.Stderr)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*goneLimit)
+		defer cancel()
+		assert.NoError(t, world.Admin.Do(ctx, "", "delete", kind, name, "-n", in.namespace, "--cascade=foreground", "--wait"))
+	})
+	if kind == "cronjob" {
+		// As if the minute were up: it was due since it ran last.
+		past := time.Now().Add(-90 * time.Second).UTC().Format(time.RFC3339)
+		require.NoError(t, world.Admin.Do(t.Context(), "", "patch", kind, name, "-n", in.namespace, "--subresource=status",
+			"--type=merge", `-p={"status": {"lastScheduleTime": "`+past+`"}}`))
+	}
+	return name
+}
+
+// podsOf are those of a workload.
+func podsOf(ctx context.Context, in way, name string) ([]corev1.Pod, error) {
+	list, err := world.Client.CoreV1().Pods(in.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
+// TestWorkloads of carol's, in the name of somebody whose home she may not use: no pod comes of them, and whoever looks is told
+// why and what to ask for. By a ServiceAccount that may run as that person they run: then everybody here may.
+func TestWorkloads(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		require.NoError(t, world.mayRunAs(t.Context(), way.namespace, "nightly", stranger))
+		for kind := range workloads {
+			t.Run("refused/"+kind+"/"+way.name, func(t *testing.T) {
+				t.Parallel()
+				name := deployAs(t, way, kind, "default")
+				said := refusal(t, way, workloads[kind].creator, name)
+				assert.Contains(t, said, "NoAccess: metadata.annotations[jupyter-user.io/user]: system:serviceaccount:kube-system:")
+				assert.Contains(t, said, "-controller may not use the home of dan in namespace "+way.namespace+", and the ServiceAccount "+
+					"default may not run as dan: ask the admin for a role with the verb use on homes.jupyter-user.io named dan (pods of a "+
+					"Deployment or a Job need the verb run-as, for their ServiceAccount)")
+				pods, err := podsOf(t.Context(), way, name)
+				require.NoError(t, err)
+				assert.Empty(t, pods)
+			})
+			t.Run("run-as/"+kind+"/"+way.name, func(t *testing.T) {
+				t.Parallel()
+				name := deployAs(t, way, kind, "nightly")
+				var p pod
+				require.NoError(t, await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {
+					pods, err := podsOf(ctx, way, name)
+					if len(pods) == 0 {
+						return false, err
+					}
+					p = pod{way.namespace, pods[0].Name}
+					return isReady(&pods[0]), err
+				}))
+				assertOwned(t, p, homeOf(stranger))
+			})
+		}
+	}
+}
+
+// refusal is what the event on the workload's own object says, as carol sees it.
+func refusal(t *testing.T, in way, creator, name string) string {
+	t.Helper()
+	var said string
+	err := await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {
+		result, err := world.carol.Kubectl(ctx, "get", "events", "-n", in.namespace, "--field-selector=reason=FailedCreate",
+			`-o=jsonpath={range .items[*]}{.involvedObject.kind}/{.involvedObject.name}: {.message}{"\n"}{end}`)
+		for line := range strings.Lines(result.Stdout) {
+			if strings.HasPrefix(line, creator+"/"+name) {
+				said = line
+			}
+		}
+		return said != "", err
+	})
+	require.NoError(t, err, "no event says why there is no pod of %s", name)
+	return said
+}
+
+// TestRunAsIsEverybodys: what the README warns of.
+func TestRunAsIsEverybodys(t *testing.T) {
+	require.NoError(t, world.mayRunAs(t.Context(), atStart.namespace, "nightly", stranger))
+	result := runBy(t, world.bob, atStart, "nightly", stranger)
+	assert.Zero(t, result.ExitCode, result.Stderr)
+}
+
+// runBy is kubectl run by a ServiceAccount, without keeping the pod.
+func runBy(t *testing.T, who *controlplane.User, in way, account, user string) controlplane.Result {
+	t.Helper()
+	return kubectlAs(t, who, "run", "by", "-n", in.namespace, "--image="+images.Plain, "--labels=jupyter-user="+user, "--dry-run=server",
+		`--overrides={"spec": {"serviceAccountName": "`+account+`"}}`)
+}
