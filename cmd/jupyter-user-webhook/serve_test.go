@@ -198,10 +198,16 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"a bad configuration":   {[]string{"--config=" + file(t, "c.yaml", "kind: x\n")}, "Error: the configuration "},
 		"a way that nobody can go": {[]string{"--config=" + file(t, "c.yaml", "apiVersion: jupyter-user.io/v1alpha1\n"+
 			"kind: WebhookConfiguration\nidentity:\n  way: AtAdmission\n")}, "Error: the configuration says identity.way: AtAdmission"},
-		"a port that is taken":  {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
-		"its other port taken":  {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
-		"a peer without a port": {[]string{"--peers=replicas"}, `Error: --peers: the peer "replicas" is not host:port`},
-		"no address":            {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
+		"no homes":                {[]string{"--homes=/nowhere/home"}, "Error: --homes: the directory of the homes: lstat /nowhere/home: no such file"},
+		"no patience":             {[]string{"--homes=/", "--homes-wait=0s"}, "Error: --homes-wait 0s is not from 1ms to 600ms"},
+		"too much patience":       {[]string{"--homes=/", "--homes-wait=2s"}, "Error: --homes-wait 2s is not from 1ms to 600ms"},
+		"no passwd":               {[]string{"--passwd=/nowhere"}, "Error: --passwd: "},
+		"a passwd with a mistake": {[]string{"--passwd=" + file(t, "p", "alice:x:5001\n")}, "Error: --passwd: "},
+		"a group without passwd":  {[]string{"--group=/etc/group"}, "Error: --group says who is in which group, and needs --passwd"},
+		"a port that is taken":    {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
+		"its other port taken":    {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
+		"a peer without a port":   {[]string{"--peers=replicas"}, `Error: --peers: the peer "replicas" is not host:port`},
+		"no address":              {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := command(t, "", prepare(t).args(c.args...)...)
