@@ -22,10 +22,14 @@ type Identities interface {
 type Everybody struct{ identity.Identity }
 
 // Find answers it.
-func (e Everybody) Find(context.Context, user.Name) (*identity.Identity, error) { return &e.Identity, nil }
+func (e Everybody) Find(context.Context, user.Name) (*identity.Identity, error) {
+	return &e.Identity, nil
+}
 
 // FindAnew answers it.
-func (e Everybody) FindAnew(context.Context, user.Name) (*identity.Identity, error) { return &e.Identity, nil }
+func (e Everybody) FindAnew(context.Context, user.Name) (*identity.Identity, error) {
+	return &e.Identity, nil
+}
 
 // Both are two that have to agree: Passwd knows a person's groups, and Share is the truth about whose the home is. Where one of
 // them does not know the person, or they name different UIDs, the error is a *Disagreement. The GID is passwd's.

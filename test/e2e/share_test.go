@@ -10,9 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
-	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // A share is the directory that stands in for the export.
@@ -128,25 +125,6 @@ func (s share) listing() (map[string]string, error) {
 		return nil
 	})
 	return found, err
-}
-
-// Find makes the share a source of identities: the owner of the home, as a webhook that mounts the share will find it.
-func (s share) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
-	info, err := os.Lstat(s.path(name.String()))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	stat := info.Sys().(*syscall.Stat_t)
-	id := identity.New(int64(stat.Uid), int64(stat.Gid), nil)
-	return &id, nil
-}
-
-// FindAnew is Find: nothing is remembered.
-func (s share) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return s.Find(ctx, name)
 }
 
 // makeFolder makes a folder in a home, if it is not there.

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -10,17 +9,13 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
-	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
@@ -30,9 +25,9 @@ type way struct {
 }
 
 var (
-	// atStart is served by the webhook in the cluster, which knows nobody's identity.
+	// atStart is served by a webhook as shipped, which knows nobody's identity.
 	atStart = way{"AtStart", "at-start", "baseline"}
-	// atAdmission is served by the same handler with a source of identities, in this process: see source_test.go.
+	// atAdmission is served by one that has the share to know people by.
 	atAdmission = way{"AtAdmission", "at-admission", "restricted"}
 	ways        = []way{atStart, atAdmission}
 )
@@ -61,7 +56,6 @@ const (
 	validatingFile = "51-validatingwebhookconfiguration.yaml"
 	systemName     = "jupyter-user-webhook"
 	systemSpace    = "jupyter-user-system"
-	serviceDomain  = systemName + "." + systemSpace + ".svc"
 )
 
 func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
@@ -81,10 +75,10 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 		do   func(context.Context) error
 	}{
 		{"homes", w.makeHomes},
-		{"webhook", w.installWebhook},
+		{"webhook", w.installShipped},
 		{"policies", w.installPolicies},
 		{"namespaces", w.makeNamespaces},
-		{"source of identities", w.serveSource},
+		{"webhook that knows people", w.installKnowing},
 		{"webhooks in effect", w.awaitWebhooks},
 	} {
 		if err := progress.Stage(os.Stderr, step.name, func() error { return step.do(ctx) }); err != nil {
@@ -131,57 +125,6 @@ func manifest(name string, changes ...string) (string, error) {
 		text = strings.ReplaceAll(text, changes[i], changes[i+1])
 	}
 	return text, nil
-}
-
-// installWebhook follows README.md's steps without cert-manager.
-func (w *World) installWebhook(ctx context.Context) error {
-	pair, err := pki.New(24*time.Hour, serviceDomain)
-	if err != nil {
-		return err
-	}
-	settings, err := configMap()
-	if err != nil {
-		return err
-	}
-	mutating, validating, err := registrations(pair)
-	if err != nil {
-		return err
-	}
-	certificates, err := yaml.Marshal(&corev1.Secret{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Name: systemName + "-certs", Namespace: systemSpace},
-		Type:       corev1.SecretTypeTLS,
-		Data:       map[string][]byte{corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},
-	})
-	if err != nil {
-		return err
-	}
-	for _, text := range []string{
-		asShipped("00-namespace.yaml"), string(certificates), asShipped("10-serviceaccount.yaml"), settings,
-		asShipped("30-deployment.yaml"), asShipped("31-service.yaml"), mutating, validating,
-	} {
-		if err := w.apply(ctx, text); err != nil {
-			return err
-		}
-	}
-	return w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", systemSpace, "--timeout=120s")
-}
-
-// registrations are the shipped webhook configurations, which trust a certificate and leave the namespace of the other way to
-// the identity to the webhook that this has here.
-func registrations(trusted pki.Pair) (mutating, validating string, err error) {
-	trust := []string{
-		"    cert-manager.io/inject-ca-from: jupyter-user-system/jupyter-user-webhook-ca\n", "    e2e: without-cert-manager\n",
-		"clientConfig:", "clientConfig:\n      caBundle: " + base64.StdEncoding.EncodeToString(trusted.Cert),
-	}
-	const excluded = "values: [kube-system, jupyter-user-system"
-	mutating, err = manifest(mutatingFile, append(trust, excluded, excluded+", "+atAdmission.namespace)...)
-	if err != nil {
-		return "", "", err
-	}
-	validating, err = manifest(validatingFile, append(trust, "    rules:\n", "    namespaceSelector: {matchExpressions: [{key: "+
-		"kubernetes.io/metadata.name, operator: NotIn, values: ["+atAdmission.namespace+"]}]}\n    rules:\n")...)
-	return mutating, validating, err
 }
 
 // apply applies YAML as the admin.

@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+// An installation is one of two that this cluster has, so that both ways to the identity are seen on it. Each serves
+// namespaces of its own.
+type installation struct {
+	// name of its webhook configurations, and space, its namespace.
+	name, space string
+	// serves says for which namespaces it is asked: an operator and values of a requirement.
+	serves string
+}
+
+var (
+	shipped = installation{systemName, systemSpace, "NotIn, values: [kube-system, " + systemSpace + ", " + atAdmission.namespace + "]"}
+	knowing = installation{"jupyter-user-known", "jupyter-user-known", "In, values: [" + atAdmission.namespace + "]"}
+)
+
+func (w *World) installShipped(ctx context.Context) error {
+	if err := w.install(ctx, shipped); err != nil {
+		return err
+	}
+	return w.awaitReplicas(ctx, shipped)
+}
+
+// installKnowing follows what README.md says about the share as the source of identities. Nothing is remembered, because here homes
+// change hands from one moment to the next.
+func (w *World) installKnowing(ctx context.Context) error {
+	if err := w.install(ctx, knowing); err != nil {
+		return err
+	}
+	source, err := manifest("examples/known-at-admission.yaml",
+		"  mountOptions: [ro, soft, timeo=10, retrans=2, vers=3, nolock, proto=tcp]\n", "",
+		"  nfs:\n    server: nfs.example.com\n    path: /hpc\n", "  hostPath: {path: "+w.share.root+", type: Directory}\n",
+		systemSpace, knowing.space)
+	if err != nil {
+		return err
+	}
+	patch, err := manifest("examples/known-at-admission.patch.yaml", systemSpace, knowing.space,
+		"- --homes=/share/home", "- --homes=/share/home\n            - --homes-fresh=1ms\n            - --homes-fresh-missing=1ms")
+	if err != nil {
+		return err
+	}
+	if err := w.apply(ctx, source); err != nil {
+		return err
+	}
+	if err := w.Admin.Do(ctx, "", "patch", "deployment", systemName, "-n", knowing.space, "--patch", patch); err != nil {
+		return err
+	}
+	return w.awaitReplicas(ctx, knowing)
+}
+
+func (w *World) awaitReplicas(ctx context.Context, i installation) error {
+	return w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.space, "--timeout=120s")
+}
+
+// install follows README.md's steps without cert-manager.
+func (w *World) install(ctx context.Context, i installation) error {
+	pair, err := pki.New(24*time.Hour, systemName+"."+i.space+".svc")
+	if err != nil {
+		return err
+	}
+	settings, err := configMap()
+	if err != nil {
+		return err
+	}
+	mutating, validating, err := i.registrations(pair)
+	if err != nil {
+		return err
+	}
+	certificates, err := yaml.Marshal(&corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: systemName + "-certs", Namespace: systemSpace},
+		Type:       corev1.SecretTypeTLS,
+		Data:       map[string][]byte{corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},
+	})
+	if err != nil {
+		return err
+	}
+	for _, text := range []string{
+		asShipped("00-namespace.yaml"), string(certificates), asShipped("10-serviceaccount.yaml"), settings,
+		asShipped("30-deployment.yaml"), asShipped("31-service.yaml"), mutating, validating,
+	} {
+		if err := w.apply(ctx, strings.ReplaceAll(text, systemSpace, i.space)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// registrations are the shipped webhook configurations, which trust a certificate and are for certain namespaces.
+func (i installation) registrations(trusted pki.Pair) (mutating, validating string, err error) {
+	changes := []string{
+		"    cert-manager.io/inject-ca-from: jupyter-user-system/jupyter-user-webhook-ca\n", "    e2e: without-cert-manager\n",
+		"clientConfig:", "clientConfig:\n      caBundle: " + base64.StdEncoding.EncodeToString(trusted.Cert),
+		"metadata:\n  name: " + systemName + "\n", "metadata:\n  name: " + i.name + "\n",
+	}
+	const named = "key: kubernetes.io/metadata.name, operator: "
+	mutating, err = manifest(mutatingFile, append(changes, "        - key: kubernetes.io/metadata.name\n          operator: NotIn\n"+
+		"          values: [kube-system, jupyter-user-system]\n", "        - {"+named+i.serves+"}\n")...)
+	if err != nil {
+		return "", "", err
+	}
+	validating, err = manifest(validatingFile, append(changes, "    rules:\n",
+		"    namespaceSelector: {matchExpressions: [{"+named+i.serves+"}]}\n    rules:\n")...)
+	return mutating, validating, err
+}
+
+// awaitWebhooks waits until the API server, which watches webhook configurations like any client, acts on them.
+func (w *World) awaitWebhooks(ctx context.Context) error {
+	for _, way := range ways {
+		err := await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+			result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", way.namespace, "--image=x", "--labels=jupyter-user=alice",
+				"--dry-run=server", "-o", `jsonpath={.metadata.annotations.jupyter-user\.io/way}`)
+			return result.Stdout == way.name, err
+		})
+		if err != nil {
+			return fmt.Errorf("the webhook for namespace %s: %w", way.namespace, err)
+		}
+	}
+	return nil
+}
