@@ -2,6 +2,7 @@ package integration
 
 import (
 	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -86,7 +87,7 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 	before, after := config.Default(), config.Default()
 	after.Notebook.Probes.Startup.PeriodSeconds++
 	run := func(t *testing.T, made int) controlplane.Result {
-		front.made = made
+		front.set(func() { front.made = made })
 		return c.kubectl(t, "run", "nb", "-n", "rollout", "--image=x", "--labels=jupyter-user=alice", "--dry-run=server", "-o", "yaml")
 	}
 
@@ -94,11 +95,13 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 		var addresses []string
 		for i := range front.replicas {
 			address, _ := c.listen(t, "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				front.replicas[i].ServeHTTP(w, r)
+				front.replica(i).ServeHTTP(w, r)
 			}))
 			addresses = append(addresses, address)
 		}
-		front.replicas = [2]http.Handler{c.replica(t, before, addresses...), c.replica(t, after, addresses...)}
+		front.set(func() {
+			front.replicas = [2]http.Handler{c.replica(t, before, addresses...), c.replica(t, after, addresses...)}
+		})
 		for made, by := range []*config.Config{before, after} {
 			result := run(t, made)
 			require.Zero(t, result.ExitCode, result.Stderr)
@@ -113,7 +116,7 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 		assert.Equal(t, 2, helped, "either by the other")
 	})
 	t.Run("replicas that do not", func(t *testing.T) {
-		front.replicas = [2]http.Handler{c.replica(t, before), c.replica(t, after)}
+		front.set(func() { front.replicas = [2]http.Handler{c.replica(t, before), c.replica(t, after)} })
 		for made, by := range []*config.Config{before, after} {
 			result := run(t, made)
 			assert.Equal(t, 1, result.ExitCode)
@@ -126,14 +129,33 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 
 // crossed has every pod made by one replica and verified by the other.
 type crossed struct {
+	mu       sync.Mutex
 	replicas [2]http.Handler
 	made     int
 }
 
+func (x *crossed) set(change func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	change()
+}
+
+func (x *crossed) replica(i int) http.Handler {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.replicas[i]
+}
+
+func (x *crossed) maker() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.made
+}
+
 func (x *crossed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	by := x.made
+	by := x.maker()
 	if r.URL.Path == webhook.VerifyPath {
 		by = 1 - by
 	}
-	x.replicas[by].ServeHTTP(w, r)
+	x.replica(by).ServeHTTP(w, r)
 }
