@@ -23,6 +23,9 @@ func discover(d handoff.Discover) error {
 	if err != nil {
 		return err
 	}
+	if err := enter(d, id); err != nil {
+		return err
+	}
 	if err := writeDown(d, owner, id); err != nil {
 		return fmt.Errorf("cannot write to %s, the pod's scratch volume: %w", d.Scratch, err)
 	}
@@ -71,6 +74,21 @@ func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 		return id, fmt.Errorf("the home of %s belongs to nobody who may run a notebook: %w", d.User, err)
 	}
 	return id, nil
+}
+
+// enter tries the home as the person, where this program is that person already: what is closed to its owner, or mapped by the
+// server to somebody else, is told here and not by whatever starts in it.
+func enter(d handoff.Discover, id identity.Identity) error {
+	if int64(os.Getuid()) != id.UID {
+		return nil
+	}
+	home := filepath.Join(d.Homes, d.User)
+	const read, search = 4, 1 // R_OK and X_OK of access(2)
+	if err := syscall.Access(home, read|search); err != nil {
+		return fmt.Errorf("%s may not enter the home %s as UID %d: %w. Ask the admin for chmod u+rwx on it, or how the server maps "+
+			"that UID", d.User, home, id.UID, err)
+	}
+	return nil
 }
 
 // writeDown leaves the files of the scratch volume. Each appears whole or not at all, and the one that says who it is comes

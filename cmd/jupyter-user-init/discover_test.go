@@ -151,6 +151,31 @@ func TestDiscoverWhereOthersMayNotPass(t *testing.T) {
 	assert.Empty(t, names(t, scratch))
 }
 
+// TestDiscoverTriesTheHomeAsThePerson: a home that is closed to its owner is told before anything starts in it.
+func TestDiscoverTriesTheHomeAsThePerson(t *testing.T) {
+	asRoot(t)
+	shared := t.TempDir()
+	require.NoError(t, os.Chmod(shared, 0o755))
+	require.NoError(t, os.Chmod(filepath.Dir(shared), 0o755))
+	home(t, shared, "alice", 5001, 6001)
+	discovers := func() (string, error) {
+		scratch := t.TempDir()
+		require.NoError(t, os.Chmod(scratch, 0o777))
+		cmd := exec.Command("/proc/self/exe", append(asks(shared, scratch, "alice"), "--uid=5001", "--gid=6001")...)
+		cmd.Env = []string{"BE_THE_PROGRAM=1"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 5001, Gid: 6001}}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	out, err := discovers()
+	require.NoError(t, err, out)
+	require.NoError(t, os.Chmod(filepath.Join(shared, "alice"), 0o300))
+	out, err = discovers()
+	require.Error(t, err)
+	assert.Contains(t, out, "alice may not enter the home "+filepath.Join(shared, "alice")+" as UID 5001: permission denied. Ask the admin "+
+		"for chmod u+rwx on it, or how the server maps that UID")
+}
+
 func TestDiscoverSaysWhatAFullOrReadOnlyScratchVolumeMeans(t *testing.T) {
 	asRoot(t)
 	homes := t.TempDir()

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +82,7 @@ func watch(t *testing.T, while func(caught func(program string) bool)) sight {
 
 // TestTheInitContainerIsNobodyInParticular, in both ways, and sees the homes read-only. It lives for a few milliseconds, in which
 // the watch may have looked elsewhere: then there is another pod.
+// TestTheInitContainerIsNobodyInParticular, or the person where that is known; never root, and without any capability.
 func TestTheInitContainerIsNobodyInParticular(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
@@ -101,8 +103,9 @@ func TestTheInitContainerIsNobodyInParticular(t *testing.T) {
 func (s sight) assertInits(t *testing.T) {
 	t.Helper()
 	for _, p := range s.inits {
-		assert.Equal(t, []int64{initUser, initUser, initUser, initUser}, p.UIDs)
-		assert.Equal(t, []int64{initUser, initUser, initUser, initUser}, p.GIDs)
+		uid, gid := runsAs(p)
+		assert.Equal(t, []int64{uid, uid, uid, uid}, p.UIDs)
+		assert.Equal(t, []int64{gid, gid, gid, gid}, p.GIDs)
 		for _, set := range []uint64{p.Inheritable, p.Permitted, p.Effective, p.Bounding, p.Ambient} {
 			assert.Zero(t, set)
 		}
@@ -113,6 +116,19 @@ func (s sight) assertInits(t *testing.T) {
 			assert.Contains(t, mounts["/"], "ro")
 		}
 	}
+}
+
+// runsAs is whom an init container is admitted as: its command line says it where that is known.
+func runsAs(p node.Process) (uid, gid int64) {
+	uid, gid = initUser, initUser
+	for _, arg := range p.Args {
+		for flag, number := range map[string]*int64{"--uid=": &uid, "--gid=": &gid} {
+			if text, ok := strings.CutPrefix(arg, flag); ok {
+				*number, _ = strconv.ParseInt(text, 10, 64)
+			}
+		}
+	}
+	return uid, gid
 }
 
 // initUser is nobody in particular: see webhook/inject/init.go.

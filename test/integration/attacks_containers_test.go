@@ -136,6 +136,9 @@ func attacksOnIdentity() map[string]attack {
 		"no way at all": {rule, carols(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/way"] = "None"
 			pod.Spec.SecurityContext.SupplementalGroups = nil
+			// Where no way is known, the init container is nobody in particular.
+			init := pod.Spec.InitContainers[0].SecurityContext
+			init.RunAsUser, init.RunAsGroup = new(int64(65532)), new(int64(65532))
 		})},
 	}
 }

@@ -6,14 +6,16 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 // Init container: finds the owner of the home, or checks that it is still the one that the pod was admitted with, and
 // writes what the notebook container needs.
 //
 // Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
-// runs our image as an ordinary UID with the whole of the restricted security context, sees the homes' directory alone,
-// read-only (lstat of an entry needs no right on the entry), and writes the scratch volume.
+// runs our image with the whole of the restricted security context, as the person, or as nobody in particular where it is to
+// find out who that is. It sees the homes' directory alone, read-only (lstat of an entry needs no right on the entry), and
+// writes the scratch volume.
 //
 // Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
 // that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and made
@@ -23,7 +25,7 @@ import (
 // container is refused.
 
 const (
-	// nonroot is the customary UID of images that need none in particular.
+	// nonroot is the customary UID and GID of images that need none in particular.
 	nonroot = 65532
 	// tokenPath is where the ServiceAccount plugin mounts a token into every container that has nothing mounted there.
 	// Ours has something: it talks to nobody.
@@ -39,6 +41,10 @@ type initPiece struct {
 }
 
 func (in *planning) planInit() piece {
+	runs := identity.New(nonroot, nonroot, nil)
+	if in.Identity != nil {
+		runs = *in.Identity
+	}
 	return initPiece{
 		want: Container{
 			Name:            handoff.Container,
@@ -58,8 +64,8 @@ func (in *planning) planInit() piece {
 			TerminationMessagePath:   new("/dev/termination-log"),
 			TerminationMessagePolicy: new("File"),
 			SecurityContext: &SecurityContext{
-				RunAsUser:                new(int64(nonroot)),
-				RunAsGroup:               new(int64(nonroot)),
+				RunAsUser:                &runs.UID,
+				RunAsGroup:               &runs.GID,
 				RunAsNonRoot:             new(true),
 				AllowPrivilegeEscalation: new(false),
 				ReadOnlyRootFilesystem:   new(true),
