@@ -80,6 +80,11 @@ func mutations() map[string]map[string]podCheck {
 		"rename-pod":  func(t *testing.T, pod *corev1.Pod) { assert.True(t, strings.HasPrefix(pod.Name, "renamed-"), pod.Name) },
 		"mirror":      notebookMirrored,
 	}
+	mesh := func(t *testing.T, pod *corev1.Pod) {
+		assert.Equal(t, "istio-proxy", pod.Spec.Containers[0].Name)
+		assert.Empty(t, pod.Spec.Containers[0].VolumeMounts[1:], "its token, and nothing of a home")
+	}
+	customary["mesh"] = mesh
 	afterwards := maps.Clone(customary)
 	delete(afterwards, "environment")
 	delete(afterwards, "mirror")
@@ -116,7 +121,7 @@ func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 	assert.Equal(t, initImage, first.Image)
 	assert.Empty(t, first.Env)
 	assert.Equal(t, int64(65532), *first.SecurityContext.RunAsUser)
-	assert.Equal(t, "nb", pod.Annotations["jupyter-user.io/container"])
+	require.Equal(t, "nb", pod.Annotations["jupyter-user.io/container"])
 	uid := map[string]int64{"alice": 5001}[user]
 	assert.Equal(t, uid, *nb.SecurityContext.RunAsUser)
 	assert.Equal(t, uid != 0, *nb.SecurityContext.RunAsNonRoot)

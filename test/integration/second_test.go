@@ -45,6 +45,12 @@ func meddle(pod *corev1.Pod) {
 		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: "proxy"})
 	case "sidecar-first":
 		pod.Spec.Containers = append([]corev1.Container{{Name: "notebook", Image: "proxy"}}, pod.Spec.Containers...)
+	case "mesh":
+		// As Istio does that holds the application until its proxy is there.
+		if _, ok := pod.Annotations["kubectl.kubernetes.io/default-container"]; !ok {
+			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "kubectl.kubernetes.io/default-container", pod.Spec.Containers[0].Name)
+			pod.Spec.Containers = append([]corev1.Container{{Name: "istio-proxy", Image: "proxy"}}, pod.Spec.Containers...)
+		}
 	case "native-sidecar-first":
 		always := corev1.ContainerRestartPolicyAlways
 		pod.Spec.InitContainers = append([]corev1.Container{{Name: "proxy", Image: "proxy", RestartPolicy: &always}},

@@ -144,7 +144,8 @@ func (in *planning) floor() identity.Floor {
 	return identity.Floor{MinUID: id.MinUID, MinGID: id.MinGID, RefusedGIDs: id.RefusedGIDs}
 }
 
-// findNotebook finds the container that gets the home: named by annotation, else by a configured name, else the first.
+// findNotebook finds the container that gets the home: named by annotation, else by a configured name, else by the annotation
+// that kubectl goes by, else the first.
 func (in *planning) findNotebook() (int, *answer.Answer) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
@@ -170,6 +171,10 @@ func (in *planning) findNotebook() (int, *answer.Answer) {
 		if at := byName(name); at >= 0 {
 			return at, nil
 		}
+	}
+	// A mesh that puts its proxy in front says by this one which container people mean. It may name one that is not there.
+	if name, ok := in.pod.Metadata.Annotations[DefaultContainerAnnotation]; ok {
+		return max(0, byName(name)), nil
 	}
 	return 0, nil
 }
