@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -108,7 +109,27 @@ func assertRootWarned(t *testing.T, warnings []string) {
 func onlyWarned(t *testing.T, e *enforced) {
 	o := e.try(t, "only-warned", asking("alice"))
 	assertRefused(t, o.err, "node/NamespaceUnguarded")
+	refusedWith(t, o, "namespace only-warned does not say by a label which Pod Security Standard it enforces, and who is root")
 	assert.Empty(t, o.warnings)
+}
+
+// TestPodSecurityOfTheWholeCluster: what the API server's own configuration has namespaces enforce that say nothing, neither the
+// webhook nor a policy can see. The sentences do not say otherwise, and nobody gets more than Pod Security allows.
+func TestPodSecurityOfTheWholeCluster(t *testing.T) {
+	t.Parallel()
+	configured, err := filepath.Abs("testdata/admission-configuration.yaml")
+	require.NoError(t, err)
+	e := startEnforced(t, controlplane.Options{Flags: map[string][]string{"admission-control-config-file": {configured}}})
+	e.enforcing(t, "silent", nil)
+	e.enforcing(t, "labelled", podSecurityLabels("enforce=restricted"))
+	inBothWays(t, func(t *testing.T, user string) {
+		o := e.try(t, "silent", asking(user))
+		require.Error(t, o.err)
+		assert.NotContains(t, o.err.Error(), "privileged")
+	})
+	assertRefused(t, e.try(t, "silent", asking("alice")).err, "node/NamespaceUnguarded")
+	refusedWith(t, e.try(t, "silent", asking("qiang.guo03")), "violates PodSecurity")
+	e.admitted(t, e.try(t, "labelled", asking("alice")))
 }
 
 // podSecurityTurnedOff: by this parameter the cluster's admins say that they see to it by other means.
