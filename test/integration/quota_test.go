@@ -31,6 +31,7 @@ func TestQuotasAndLimits(t *testing.T) {
 		"a LimitRange's greatest ratio":                   limitRangeRatio,
 		"a LimitRange's greatest ratio, met by ours":      limitRangeRatioMet,
 		"a LimitRange that asks for requests like limits": limitRangeRatioOfOne,
+		"a pod of the class Guaranteed stays one":         guaranteedStays,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })
 	}
@@ -235,13 +236,29 @@ func limitRangeRatioMet(t *testing.T, e *enforced) {
 // limitRangeRatioOfOne: a namespace can ask for pods of the class Guaranteed in this way.
 func limitRangeRatioOfOne(t *testing.T, e *enforced) {
 	e.limitRange(t, "ratio-of-one", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=1 memory=1")})
-	e.configure(t, func(c *config.Config) {
-		initResources("cpu=100m memory=32Mi", "cpu=100m memory=32Mi")(c)
-		c.Notebook.Resources.Requests = c.Notebook.Resources.Limits
+	inBothWays(t, func(t *testing.T, user string) {
+		refusedWith(t, e.try(t, "ratio-of-one", asking(user)), "cpu max limit to request ratio per Container is 1")
+		e.admitted(t, e.try(t, "ratio-of-one", asking(user, notebook("", "cpu=1 memory=1Gi"))))
 	})
+	e.configure(t, func(c *config.Config) { c.Notebook.Resources.Requests = c.Notebook.Resources.Limits })
 	inBothWays(t, func(t *testing.T, user string) {
 		pod := e.admitted(t, e.keep(t, "ratio-of-one", asking(user)))
 		assert.Equal(t, corev1.PodQOSGuaranteed, pod.Status.QOSClass)
+	})
+}
+
+// guaranteedStays: a node treats a pod by its class, and an init container of ours that asked for less than it may use would make
+// any pod a Burstable one.
+func guaranteedStays(t *testing.T, e *enforced) {
+	e.enforcing(t, "classes", podSecurityLabels("enforce=baseline"))
+	inBothWays(t, func(t *testing.T, user string) {
+		pod := e.admitted(t, e.keep(t, "classes", asking(user, notebook("cpu=2 memory=1Gi", "cpu=2000m memory=1024Mi"))))
+		assert.Equal(t, corev1.PodQOSGuaranteed, pod.Status.QOSClass)
+		assert.Equal(t, resources("cpu=100m memory=32Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
+
+		pod = e.admitted(t, e.keep(t, "classes", asking(user, notebook("", "cpu=2 memory=1Gi"), withProxy)))
+		assert.Equal(t, corev1.PodQOSBurstable, pod.Status.QOSClass, "as it is without us")
+		assert.Equal(t, resources("cpu=10m memory=16Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
@@ -21,12 +22,49 @@ type resourcesPiece struct {
 }
 
 func (in *planning) planResources() piece {
-	p := resourcesPiece{at: in.container().child("resources"), exists: in.notebook.Resources != nil}
+	return resourcesPiece{at: in.container().child("resources"), exists: in.notebook.Resources != nil, want: in.wantedResources()}
+}
+
+// wantedResources are what the notebook is given, nil where that is nothing.
+func (in *planning) wantedResources() *Resources {
 	wanted := in.notebook.Resources.empty() && in.pod.Spec.Resources.empty() && !user.FromHub(in.pod.Metadata.Labels)
-	if r := in.config.Notebook.Resources; wanted && len(r.Requests)+len(r.Limits) > 0 {
-		p.want = &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
+	r := in.config.Notebook.Resources
+	if !wanted || len(r.Requests)+len(r.Limits) == 0 {
+		return nil
 	}
-	return p
+	return &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
+}
+
+// guaranteed tells whether the pod is of that class but for our init container: each container requests all that it may use.
+func (in *planning) guaranteed() bool {
+	for at, c := range in.pod.containers {
+		r := c.Resources
+		switch {
+		case isInit(at, c):
+			continue
+		case c == in.notebook && r.empty():
+			r = in.wantedResources()
+		}
+		if !r.guaranteed("cpu") || !r.guaranteed("memory") {
+			return false
+		}
+	}
+	return in.pod.Spec.Resources.empty()
+}
+
+// guaranteed tells whether there is a limit, and no request below it.
+func (r *Resources) guaranteed(name string) bool {
+	if r == nil || r.Limits[name] == nil {
+		return false
+	}
+	var request, limit resource.Quantity
+	if limit.UnmarshalJSON(r.Limits[name]) != nil || limit.Sign() <= 0 {
+		return false
+	}
+	if r.Requests[name] == nil {
+		return true // The API server takes the limit.
+	}
+	return request.UnmarshalJSON(r.Requests[name]) == nil && request.Cmp(limit) == 0
 }
 
 func (p resourcesPiece) reconcile(_ *Pod, c *changes) {
