@@ -41,6 +41,7 @@ func TestMutatorsBesideUs(t *testing.T) {
 			})
 		}
 	}
+	t.Run("a pod with a name of its own, renamed", func(t *testing.T) { renamed(t, e) })
 	t.Run("a policy that labels pods", func(t *testing.T) { labelledByAPolicy(t, e) })
 	t.Run("a mirror for our image", func(t *testing.T) { mirror(t, e) })
 	t.Run("a variable for every container, insisted on", func(t *testing.T) { environmentInsisted(t, e) })
@@ -125,6 +126,18 @@ func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 	uid := map[string]int64{"alice": 5001}[user]
 	assert.Equal(t, uid, *nb.SecurityContext.RunAsUser)
 	assert.Equal(t, uid != 0, *nb.SecurityContext.RunAsNonRoot)
+}
+
+// renamed: nothing of ours goes by the name of a pod, which is not final when we see it.
+func renamed(t *testing.T, e *enforced) {
+	for _, label := range []string{"first", "second", "insisting"} {
+		inBothWays(t, func(t *testing.T, user string) {
+			pod := e.admitted(t, e.try(t, "beside", asking(user, mutated(label, "rename-pod"), func(pod *corev1.Pod) {
+				pod.Name, pod.GenerateName = "nb", ""
+			})))
+			assert.Equal(t, "renamed-nb", pod.Name)
+		})
+	}
 }
 
 // labelledByAPolicy: whoever gives the label, it is the requester who has to have the right.

@@ -92,6 +92,15 @@ func warned(t *testing.T, e *enforced) {
 	unknown := e.try(t, "warned", asking("qiang.guo03"))
 	e.admittedAnyhow(t, unknown)
 	assertRootWarned(t, unknown.warnings)
+
+	// The template of a Deployment is no pod yet, and warned of as it is written.
+	const deployment = `{apiVersion: apps/v1, kind: Deployment, metadata: {name: nb}, spec: {
+		selector: {matchLabels: {jupyter-user: alice}},
+		template: {metadata: {labels: {jupyter-user: alice}}, spec: {containers: [{name: nb, image: x}]}}}}`
+	made, err := e.Admin.KubectlReading(t.Context(), deployment, "create", "-n", "warned", "-f", "-")
+	require.NoError(t, err)
+	assert.Zero(t, made.ExitCode, made.Stderr)
+	assert.Contains(t, made.Stderr, "would violate PodSecurity")
 }
 
 // assertRootWarned: of the way at start Pod Security has the notebook to say, and that it begins as root. Our init container is

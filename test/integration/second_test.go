@@ -109,7 +109,11 @@ func meddleOnce(pod *corev1.Pod, does string) {
 		}
 		pod.Spec.NodeSelector = map[string]string{"pool": "gpu"}
 	case "rename-pod":
-		pod.GenerateName = "renamed-" + strings.TrimPrefix(pod.GenerateName, "renamed-")
+		if pod.Name != "" {
+			pod.Name = "renamed-" + strings.TrimPrefix(pod.Name, "renamed-")
+		} else {
+			pod.GenerateName = "renamed-" + strings.TrimPrefix(pod.GenerateName, "renamed-")
+		}
 	case "environment":
 		forEveryContainer(pod, func(c *corev1.Container) {
 			if proxy := (corev1.EnvVar{Name: "PROXY", Value: "x"}); !slices.Contains(c.Env, proxy) {
