@@ -156,11 +156,14 @@ func quotaAsksOthers(t *testing.T, e *enforced) {
 
 // quotaOfWholePods: where a pod has resources as a whole, no container needs any, and ours has its share of them.
 func quotaOfWholePods(t *testing.T, e *enforced) {
+	whole := func(pod *corev1.Pod) { pod.Spec.Resources = new(resources("cpu=2 memory=2Gi", "cpu=2 memory=2Gi")) }
+	e.enforcing(t, "whole-known", podSecurityLabels("enforce=baseline"))
+	known := e.try(t, "whole-known", asking("alice", whole))
+	require.NoError(t, known.err)
+	needs(t, known.pod.Spec.Resources != nil)
 	e.quota(t, "whole-pods", everyCompute)
 	inBothWays(t, func(t *testing.T, user string) {
-		pod := e.admitted(t, e.try(t, "whole-pods", asking(user, func(pod *corev1.Pod) {
-			pod.Spec.Resources = new(resources("cpu=2 memory=2Gi", "cpu=2 memory=2Gi"))
-		})))
+		pod := e.admitted(t, e.try(t, "whole-pods", asking(user, whole)))
 		assert.Empty(t, pod.Spec.Containers[0].Resources)
 	})
 }
