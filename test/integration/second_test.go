@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// secondWebhook does to a pod what its label "second", or "insisting", says, in the way that is usual: typed, whole, by a diff.
+// secondWebhook does to a pod what its label "second", "first" or "insisting" says, in the way that is usual: typed, whole, by a
+// diff.
 func secondWebhook() http.Handler {
 	return &admission.Webhook{Handler: admission.HandlerFunc(func(_ context.Context, req admission.Request) admission.Response {
 		pod := &corev1.Pod{}
@@ -32,11 +35,22 @@ func exec(command ...string) corev1.ProbeHandler {
 }
 
 func meddle(pod *corev1.Pod) {
-	switch cmp.Or(pod.Labels["second"], pod.Labels["insisting"]) {
+	switch does := cmp.Or(pod.Labels["first"], pod.Labels["second"], pod.Labels["insisting"]); does {
+	case "tolerations", "environment", "rename-pod", "mirror", "mirror-elsewhere":
+		meddleOnce(pod, does)
 	case "sidecar":
+		if slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == "proxy" }) {
+			return
+		}
 		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: "proxy"})
 	case "sidecar-first":
 		pod.Spec.Containers = append([]corev1.Container{{Name: "notebook", Image: "proxy"}}, pod.Spec.Containers...)
+	case "mesh":
+		// As Istio does that holds the application until its proxy is there.
+		if _, ok := pod.Annotations["kubectl.kubernetes.io/default-container"]; !ok {
+			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "kubectl.kubernetes.io/default-container", pod.Spec.Containers[0].Name)
+			pod.Spec.Containers = append([]corev1.Container{{Name: "istio-proxy", Image: "proxy"}}, pod.Spec.Containers...)
+		}
 	case "native-sidecar-first":
 		always := corev1.ContainerRestartPolicyAlways
 		pod.Spec.InitContainers = append([]corev1.Container{{Name: "proxy", Image: "proxy", RestartPolicy: &always}},
@@ -46,7 +60,8 @@ func meddle(pod *corev1.Pod) {
 	case "init-command":
 		pod.Spec.InitContainers[0].Command = []string{"sh", "-c", "true"}
 	case "rename":
-		pod.Labels["renamed"], pod.Annotations["renamed"] = "yes", "yes"
+		metav1.SetMetaDataLabel(&pod.ObjectMeta, "renamed", "yes")
+		metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "renamed", "yes")
 	case "late-label":
 		pod.Labels["jupyter-user"] = "alice"
 	case "no-label":
@@ -81,5 +96,41 @@ func meddle(pod *corev1.Pod) {
 	case "root":
 		root := int64(0)
 		pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{RunAsUser: &root}
+	}
+}
+
+// meddleOnce does what changes nothing more when it is done again.
+func meddleOnce(pod *corev1.Pod, does string) {
+	switch does {
+	case "tolerations":
+		gpu := corev1.Toleration{Key: "gpu", Operator: "Exists", Effect: "NoSchedule"}
+		if !slices.Contains(pod.Spec.Tolerations, gpu) {
+			pod.Spec.Tolerations = append(pod.Spec.Tolerations, gpu)
+		}
+		pod.Spec.NodeSelector = map[string]string{"pool": "gpu"}
+	case "rename-pod":
+		if pod.Name != "" {
+			pod.Name = "renamed-" + strings.TrimPrefix(pod.Name, "renamed-")
+		} else {
+			pod.GenerateName = "renamed-" + strings.TrimPrefix(pod.GenerateName, "renamed-")
+		}
+	case "environment":
+		forEveryContainer(pod, func(c *corev1.Container) {
+			if proxy := (corev1.EnvVar{Name: "PROXY", Value: "x"}); !slices.Contains(c.Env, proxy) {
+				c.Env = append(c.Env, proxy)
+			}
+		})
+	case "mirror", "mirror-elsewhere":
+		registry := map[string]string{"mirror": "mirror.example/", "mirror-elsewhere": "elsewhere.example/"}[does]
+		forEveryContainer(pod, func(c *corev1.Container) { c.Image = registry + strings.TrimPrefix(c.Image, registry) })
+	}
+}
+
+func forEveryContainer(pod *corev1.Pod, do func(*corev1.Container)) {
+	for i := range pod.Spec.InitContainers {
+		do(&pod.Spec.InitContainers[i])
+	}
+	for i := range pod.Spec.Containers {
+		do(&pod.Spec.Containers[i])
 	}
 }

@@ -52,6 +52,12 @@ func recipes() map[Tool]recipe {
 			module:      "github.com/golangci/golangci-lint/v2",
 			stamp:       golangciLintVersion,
 		},
+		Kyverno: {
+			folder:      "kyverno",
+			mainPackage: "github.com/kyverno/kyverno/cmd/cli/kubectl-kyverno",
+			module:      "github.com/kyverno/kyverno",
+			stamp:       kyvernoVersion,
+		},
 	}
 }
 
@@ -92,6 +98,10 @@ func kubernetesVersion(version string) map[string]string {
 
 func containerdVersion(version string) map[string]string {
 	return map[string]string{"github.com/containerd/containerd/v2/version.Version": version}
+}
+
+func kyvernoVersion(version string) map[string]string {
+	return map[string]string{"github.com/kyverno/kyverno/pkg/version.BuildVersion": version}
 }
 
 // golangciLintVersion sets a date too, because without one golangci-lint does not believe its version.

@@ -5,6 +5,7 @@ const (
 	// ContainerByAnnotation and its like say how the notebook container was found.
 	ContainerByAnnotation = "the annotation jupyter-user.io/container names it"
 	ContainerByName       = "it has a name of notebook.containerNames"
+	ContainerByDefault    = "kubectl.kubernetes.io/default-container names it, and none has a name of notebook.containerNames"
 	ContainerByPosition   = "it is the first, and none has a name of notebook.containerNames"
 
 	// WayKnown and its like say why the identity is found in this way.

@@ -159,7 +159,7 @@ type Resources struct {
 // Notebook is what the notebook container gets.
 type Notebook struct {
 	// ContainerNames by which the notebook container is known, the first that is there. A pod that has none of them has
-	// its notebook in its first container.
+	// its notebook in the container that the annotation kubectl.kubernetes.io/default-container names, else in its first.
 	ContainerNames []string `json:"containerNames"`
 	// Homes is where the home is mounted a second time, as <Homes>/<name>; absolute.
 	Homes string `json:"homes"`

@@ -36,6 +36,9 @@ const (
 	AccountFilesAnnotation = annotationPrefix + "account-files"
 )
 
+// DefaultContainerAnnotation is Kubernetes' own, and only read: kubectl logs and exec take the container that it names.
+const DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
+
 var (
 	askedAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation}
 	knownAnnotations = append([]string{UserAnnotation, WayAnnotation, IdentityAnnotation, ConfigAnnotation},

@@ -1,6 +1,8 @@
 package inject
 
 import (
+	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -18,11 +20,11 @@ import (
 // writes the scratch volume.
 //
 // Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
-// that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and made
-// anew. Its environment is empty and stays it. A volume mount of another webhook is tolerated below /var/run/secrets
-// alone, and not inside of another: anywhere else it could stand in for a home, or be led over our program. The pod's, or
-// whoever's comes after us: resources and pull policy, which LimitRanger and AlwaysPullImages fill in. The name on any other
-// container is refused.
+// that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and
+// made anew. In a pod of the class Guaranteed its requests are as great as its limits. Its environment is empty and
+// stays it. A volume mount of another webhook is tolerated below /var/run/secrets alone, and not inside of another:
+// anywhere else it could stand in for a home, or be led over our program. The pod's, or whoever's comes after us:
+// resources and pull policy, which LimitRanger and AlwaysPullImages fill in. The name on any other container is refused.
 
 const (
 	// nonroot is the customary UID and GID of images that need none in particular.
@@ -52,10 +54,7 @@ func (in *planning) planInit() piece {
 			ImagePullPolicy: new("IfNotPresent"),
 			Command:         []string{"/" + handoff.Binary},
 			Args:            in.discover().Args(),
-			Resources: &Resources{
-				Requests: quantities(in.config.Init.Resources.Requests),
-				Limits:   quantities(in.config.Init.Resources.Limits),
-			},
+			Resources:       in.initResources(),
 			VolumeMounts: []Mount{
 				{Name: in.config.Share.VolumeName, ReadOnly: true, MountPath: in.homes(), SubPath: in.config.Share.Homes},
 				{Name: in.config.Scratch.VolumeName, MountPath: in.config.Scratch.MountPath},
@@ -76,6 +75,21 @@ func (in *planning) planInit() piece {
 		accepted:  append([]string{in.config.Init.Image}, in.config.Init.AcceptedImages...),
 		ourVolume: in.ourVolume,
 	}
+}
+
+// initResources are the configured ones. In a pod of the class Guaranteed ours requests all that it may use: else the pod would
+// not be of that class, and a node would treat it as another one for as long as it lives.
+func (in *planning) initResources() *Resources {
+	r := in.config.Init.Resources
+	want := &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
+	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
+		return want
+	}
+	requests := map[string]json.RawMessage{}
+	maps.Copy(requests, want.Requests)
+	maps.Copy(requests, want.Limits)
+	want.Requests = requests
+	return want
 }
 
 // homes is the homes' directory as the init container sees it: at its path in the notebook, so that a message names

@@ -168,7 +168,8 @@ func floor(c config.Identity) identity.Floor {
 	return identity.Floor{MinUID: c.MinUID, MinGID: c.MinGID, RefusedGIDs: c.RefusedGIDs}
 }
 
-// findNotebook finds the container that gets the home: named by annotation, else by a configured name, else the first.
+// findNotebook finds the container that gets the home: named by annotation, else by a configured name, else by the annotation
+// that kubectl goes by, else the first.
 func (in *planning) findNotebook() (at int, why string, refusal *answer.Answer) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
@@ -194,6 +195,10 @@ func (in *planning) findNotebook() (at int, why string, refusal *answer.Answer) 
 		if at := byName(name); at >= 0 {
 			return at, answer.ContainerByName, nil
 		}
+	}
+	// A mesh that puts its proxy in front says by this one which container people mean. It may name one that is not there.
+	if at := byName(in.pod.Metadata.Annotations[DefaultContainerAnnotation]); at >= 0 {
+		return at, answer.ContainerByDefault, nil
 	}
 	return 0, answer.ContainerByPosition, nil
 }

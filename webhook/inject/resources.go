@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -30,19 +31,56 @@ func (in *planning) planResources() piece {
 		exists:    in.notebook.Resources != nil,
 		has:       !in.notebook.Resources.empty(),
 	}
+	p.want, p.left = in.wantedResources()
+	return p
+}
+
+// wantedResources are what the notebook is given; nil where that is nothing, and why.
+func (in *planning) wantedResources() (want *Resources, left string) {
 	r := in.config.Notebook.Resources
 	switch {
-	case p.has:
+	case !in.notebook.Resources.empty():
+		return nil, ""
 	case !in.pod.Spec.Resources.empty():
-		p.left = answer.ResourcesOfPod
+		return nil, answer.ResourcesOfPod
 	case user.FromHub(in.pod.Metadata.Labels):
-		p.left = answer.ResourcesOfHub
+		return nil, answer.ResourcesOfHub
 	case len(r.Requests)+len(r.Limits) == 0:
-		p.left = answer.TurnedOffByConfig
-	default:
-		p.want = &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
+		return nil, answer.TurnedOffByConfig
 	}
-	return p
+	return &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}, ""
+}
+
+// guaranteed tells whether the pod is of that class but for our init container: each container requests all that it may use.
+func (in *planning) guaranteed() bool {
+	for at, c := range in.pod.containers {
+		r := c.Resources
+		switch {
+		case isInit(at, c):
+			continue
+		case c == in.notebook && r.empty():
+			r, _ = in.wantedResources()
+		}
+		if !r.guaranteed("cpu") || !r.guaranteed("memory") {
+			return false
+		}
+	}
+	return in.pod.Spec.Resources.empty()
+}
+
+// guaranteed tells whether there is a limit, and no request below it.
+func (r *Resources) guaranteed(name string) bool {
+	if r == nil || r.Limits[name] == nil {
+		return false
+	}
+	var request, limit resource.Quantity
+	if limit.UnmarshalJSON(r.Limits[name]) != nil || limit.Sign() <= 0 {
+		return false
+	}
+	if r.Requests[name] == nil {
+		return true // The API server takes the limit.
+	}
+	return request.UnmarshalJSON(r.Requests[name]) == nil && request.Cmp(limit) == 0
 }
 
 func (p resourcesPiece) reconcile(_ *Pod, c *changes) {

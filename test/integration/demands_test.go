@@ -1,0 +1,105 @@
+package integration
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// A demand is what a policy of other people (testdata/demands.yaml) makes of a notebook for which nobody has taken care of it:
+// what it says where it refuses, or nothing.
+type demand struct{ atAdmission, atStart string }
+
+// demands: what is injected meets them all, but for what the way at start is, and for what is the image's to be able to.
+var demands = map[string]demand{
+	"bounded-scratch":                   {},
+	"dropped-capabilities":              {},
+	"labels":                            {},
+	"limits":                            {},
+	"no-escalation":                     {},
+	"no-host-path":                      {},
+	"no-token":                          {},
+	"one-registry":                      {},
+	"probes":                            {},
+	"tags":                              {},
+	"read-only-root-of-init-containers": {},
+	"non-root":                          {atStart: "every container says that it is not root"},
+	"no-root-group":                     {atStart: "no container has the group root"},
+	"no-capabilities":                   {atStart: "capabilities are dropped and none added"},
+	"read-only-root": {
+		atAdmission: "every container has a read-only root file system",
+		atStart:     "every container has a read-only root file system",
+	},
+}
+
+// TestDemandsOfOthers is what ValidatingAdmissionPolicies of other people make of notebooks, each in a namespace of its own.
+func TestDemandsOfOthers(t *testing.T) {
+	t.Parallel()
+	e := startEnforced(t, controlplane.Options{})
+	policies, err := os.ReadFile("testdata/demands.yaml")
+	require.NoError(t, err)
+	require.NoError(t, e.Apply(t.Context(), string(policies)))
+	for name := range demands {
+		labels := podSecurityLabels("enforce=baseline")
+		labels["demands"] = name
+		e.enforcing(t, name, labels)
+	}
+	const ours = "registry.example/jupyter-user-webhook:v0.1.0"
+	e.parameters(t, map[string]string{"initImages": ours + " jupyter-user-webhook:v0.1.0"})
+
+	t.Run("the init image of another registry", func(t *testing.T) { foreignRegistry(t, e) })
+	e.configure(t, func(c *config.Config) { c.Init.Image = ours })
+	for name, demand := range demands {
+		t.Run(name, func(t *testing.T) {
+			inBothWays(t, func(t *testing.T, user string) {
+				says := demand.atStart
+				if user == "alice" {
+					says = demand.atAdmission
+				}
+				assertDemand(t, e, name, says, asking(user, asDemanded))
+			})
+		})
+	}
+	t.Run("a read-only root that the pod says", func(t *testing.T) { readOnlyRoot(t, e) })
+}
+
+// asDemanded has a pod what its author would have given it, with these policies and no webhook.
+func asDemanded(pod *corev1.Pod) {
+	for key, value := range map[string]string{"team": "a", "example.com/cost-centre": "1", "app.kubernetes.io/name": "notebook"} {
+		pod.Labels[key] = value
+	}
+	pod.Spec.Containers[0].Image = "registry.example/jupyter/minimal-notebook:2026-11-02"
+}
+
+func assertDemand(t *testing.T, e *enforced, name, says string, pod *corev1.Pod) {
+	t.Helper()
+	o := e.try(t, name, pod)
+	if says == "" {
+		e.admitted(t, o)
+		return
+	}
+	refusedWith(t, o, "ValidatingAdmissionPolicy '"+name+".example.com' with binding '"+name+".example.com' denied request: "+says)
+}
+
+// foreignRegistry: where images come from is the admins' to say in both places.
+func foreignRegistry(t *testing.T, e *enforced) {
+	inBothWays(t, func(t *testing.T, user string) {
+		assertDemand(t, e, "one-registry", "images come from registry.example", asking(user, asDemanded))
+	})
+}
+
+// readOnlyRoot: whether an image can do with one is known to whoever writes the pod.
+func readOnlyRoot(t *testing.T, e *enforced) {
+	inBothWays(t, func(t *testing.T, user string) {
+		pod := e.admitted(t, e.try(t, "read-only-root", asking(user, asDemanded, func(pod *corev1.Pod) {
+			pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{ReadOnlyRootFilesystem: new(true)}
+		})))
+		assert.True(t, *pod.Spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem)
+	})
+}

@@ -1,0 +1,200 @@
+package integration
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+const (
+	initImage = "jupyter-user-webhook:v0.1.0"
+	mirrored  = "mirror.example/" + initImage
+)
+
+// TestMutatorsBesideUs: MutatingAdmissionPolicies, which act before every webhook and again when one has changed something,
+// and webhooks before and after ours, do to pods what is customary.
+func TestMutatorsBesideUs(t *testing.T) {
+	t.Parallel()
+	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/first-webhook.yaml"}})
+	e.enforcing(t, "beside", podSecurityLabels("enforce=baseline"))
+	e.parameters(t, map[string]string{"initImages": initImage + " " + mirrored})
+	policies := mutatingPolicies(t, e)
+
+	for label, checks := range mutations() {
+		for does, check := range checks {
+			t.Run(label+"/"+does, func(t *testing.T) {
+				needs(t, policies || label != "policy")
+				inBothWays(t, func(t *testing.T, user string) {
+					pod := e.admittedAnyhow(t, e.try(t, "beside", asking(user, mutated(label, does))))
+					check(t, pod)
+					assertOurs(t, pod, user)
+				})
+			})
+		}
+	}
+	t.Run("a pod with a name of its own, renamed", func(t *testing.T) { renamed(t, e) })
+	t.Run("a policy that labels pods", func(t *testing.T) { needs(t, policies); labelledByAPolicy(t, e) })
+	t.Run("a mirror for our image", func(t *testing.T) { mirror(t, e, policies) })
+	t.Run("a variable for every container, insisted on", func(t *testing.T) { environmentInsisted(t, e) })
+}
+
+// mutatingPolicies installs those of testdata and waits until they are in effect. The API server takes all of them in at once,
+// in the order in which they were stored. Before 1.36 it does not know them.
+func mutatingPolicies(t *testing.T, e *enforced) (known bool) {
+	t.Helper()
+	served, err := e.admin.Discovery().ServerResourcesForGroupVersion("admissionregistration.k8s.io/v1")
+	require.NoError(t, err)
+	if !slices.ContainsFunc(served.APIResources, func(r metav1.APIResource) bool { return r.Kind == "MutatingAdmissionPolicy" }) {
+		return false
+	}
+	policies, err := os.ReadFile("testdata/mutating-policies.yaml")
+	require.NoError(t, err)
+	require.NoError(t, e.Apply(t.Context(), string(policies)))
+	ctx := t.Context()
+	marked := plain()
+	marked.Labels = map[string]string{"policy": "marked"}
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		pod, err := e.admin.CoreV1().Pods("default").Create(ctx, marked, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		require.NoError(c, err)
+		assert.Equal(c, "yes", pod.Annotations["marked"])
+	}, wait, wait/1000)
+	return true
+}
+
+// needs leaves a test out on an API server that does not know what it needs.
+func needs(t *testing.T, known bool) {
+	t.Helper()
+	if !known {
+		t.Skip("this API server does not know it")
+	}
+}
+
+// mutated has somebody do something to a pod: the label says who.
+func mutated(label, does string) func(*corev1.Pod) {
+	return func(pod *corev1.Pod) { pod.Labels[label] = does }
+}
+
+type podCheck = func(*testing.T, *corev1.Pod)
+
+// mutations are who does what, and what has to have become of it.
+func mutations() map[string]map[string]podCheck {
+	customary := map[string]podCheck{
+		"sidecar":     func(t *testing.T, pod *corev1.Pod) { assert.Equal(t, "proxy", pod.Spec.Containers[1].Name) },
+		"tolerations": hasToleration,
+		"environment": notebookHasProxy,
+		"rename":      func(t *testing.T, pod *corev1.Pod) { assert.Equal(t, "yes", pod.Annotations["renamed"]) },
+		"rename-pod":  func(t *testing.T, pod *corev1.Pod) { assert.True(t, strings.HasPrefix(pod.Name, "renamed-"), pod.Name) },
+		"mirror":      notebookMirrored,
+	}
+	mesh := func(t *testing.T, pod *corev1.Pod) {
+		assert.Equal(t, "istio-proxy", pod.Spec.Containers[0].Name)
+		assert.Empty(t, pod.Spec.Containers[0].VolumeMounts[1:], "its token, and nothing of a home")
+	}
+	customary["mesh"] = mesh
+	afterwards := maps.Clone(customary)
+	delete(afterwards, "environment")
+	delete(afterwards, "mirror")
+	return map[string]map[string]podCheck{
+		"first": customary, "second": customary, "insisting": afterwards,
+		"policy": {
+			"sidecar":     func(t *testing.T, pod *corev1.Pod) { assert.Equal(t, "proxy", pod.Spec.Containers[1].Name) },
+			"tolerations": hasToleration,
+			"environment": notebookHasProxy,
+			"mirror":      notebookMirrored,
+			"root":        func(*testing.T, *corev1.Pod) {},
+		},
+	}
+}
+
+func hasToleration(t *testing.T, pod *corev1.Pod) {
+	assert.Equal(t, map[string]string{"pool": "gpu"}, pod.Spec.NodeSelector)
+	assert.Contains(t, pod.Spec.Tolerations, corev1.Toleration{Key: "gpu", Operator: "Exists", Effect: "NoSchedule"})
+}
+
+func notebookHasProxy(t *testing.T, pod *corev1.Pod) {
+	assert.Contains(t, pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "PROXY", Value: "x"})
+}
+
+func notebookMirrored(t *testing.T, pod *corev1.Pod) {
+	assert.Equal(t, "mirror.example/x", pod.Spec.Containers[0].Image)
+}
+
+// assertOurs spells out what nobody beside us may have changed.
+func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
+	t.Helper()
+	first, nb := pod.Spec.InitContainers[0], containerNamed(t, pod, "nb")
+	assert.Equal(t, "jupyter-user-init", first.Name)
+	assert.Equal(t, initImage, first.Image)
+	assert.Empty(t, first.Env)
+	assert.Equal(t, int64(65532), *first.SecurityContext.RunAsUser)
+	require.Equal(t, "nb", pod.Annotations["jupyter-user.io/container"])
+	uid := map[string]int64{"alice": 5001}[user]
+	assert.Equal(t, uid, *nb.SecurityContext.RunAsUser)
+	assert.Equal(t, uid != 0, *nb.SecurityContext.RunAsNonRoot)
+}
+
+// renamed: nothing of ours goes by the name of a pod, which is not final when we see it.
+func renamed(t *testing.T, e *enforced) {
+	for _, label := range []string{"first", "second", "insisting"} {
+		inBothWays(t, func(t *testing.T, user string) {
+			pod := e.admitted(t, e.try(t, "beside", asking(user, mutated(label, "rename-pod"), func(pod *corev1.Pod) {
+				pod.Name, pod.GenerateName = "nb", ""
+			})))
+			assert.Equal(t, "renamed-nb", pod.Name)
+		})
+	}
+}
+
+// labelledByAPolicy: whoever gives the label, it is the requester who has to have the right.
+func labelledByAPolicy(t *testing.T, e *enforced) {
+	owned := func(owner string) *corev1.Pod {
+		return asking("", func(pod *corev1.Pod) { pod.Labels = map[string]string{"policy": "whose", "owner": owner} })
+	}
+	for _, user := range bothWays {
+		pod := e.admitted(t, e.try(t, "beside", owned(user)))
+		assert.Equal(t, user, pod.Annotations["jupyter-user.io/user"])
+	}
+	assertRefused(t, e.try(t, "beside", owned("bob")).err, "access/NoAccess")
+}
+
+// mirror: who insists on another name for our image is refused until both, the policies' parameters and the configuration, know
+// that name. Who does not insist has ours put back, as the loop above has seen.
+func mirror(t *testing.T, e *enforced, policies bool) {
+	inBothWays(t, func(t *testing.T, user string) {
+		o := e.try(t, "beside", asking(user, mutated("insisting", "mirror-elsewhere")))
+		assertRefused(t, o.err, "injected/InitForeign")
+		refusedWith(t, o, "elsewhere.example/"+initImage, "where the image is right, the admin lists it under initImages")
+
+		o = e.try(t, "beside", asking(user, mutated("insisting", "mirror")))
+		refusedWith(t, o, "spec.initContainers[0].image: this is not what the webhook put there")
+		assert.Equal(t, "Drifted", reason(o.err))
+	})
+	e.configure(t, func(c *config.Config) { c.Init.AcceptedImages = []string{mirrored} })
+	for _, label := range []string{"insisting", "second", "policy"} {
+		t.Run("accepted/"+label, func(t *testing.T) {
+			needs(t, policies || label != "policy")
+			inBothWays(t, func(t *testing.T, user string) {
+				pod := e.admitted(t, e.try(t, "beside", asking(user, mutated(label, "mirror"))))
+				assert.Equal(t, mirrored, pod.Spec.InitContainers[0].Image)
+				notebookMirrored(t, pod)
+			})
+		})
+	}
+}
+
+// environmentInsisted: our init container reads no environment of anybody's, and who insists on one is told.
+func environmentInsisted(t *testing.T, e *enforced) {
+	inBothWays(t, func(t *testing.T, user string) {
+		assertRefused(t, e.try(t, "beside", asking(user, mutated("insisting", "environment"))).err, "injected/InitForeign")
+	})
+}

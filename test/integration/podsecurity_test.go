@@ -1,0 +1,155 @@
+package integration
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+)
+
+const podSecurity = "pod-security.kubernetes.io/"
+
+// podSecurityVersions are what a namespace can pin its level to: nothing, the newest, one that is young, and the oldest in which
+// the levels mean what they mean today.
+var podSecurityVersions = []string{"", "latest", "v1.33", "v1.25"}
+
+// TestPodSecurity is what each level of Pod Security admits.
+func TestPodSecurity(t *testing.T) {
+	t.Parallel()
+	e := startEnforced(t, controlplane.Options{})
+	levels := map[string]func(*testing.T, *enforced, string){
+		"restricted": inRestricted, "baseline": inBaseline, "privileged": inPrivileged,
+	}
+	for level, test := range levels {
+		for _, version := range podSecurityVersions {
+			name := strings.Trim(level+"-"+strings.ReplaceAll(version, ".", "-"), "-")
+			said := map[string]string{podSecurity + "enforce": level}
+			if version != "" {
+				said[podSecurity+"enforce-version"] = version
+			}
+			e.enforcing(t, name, said)
+			t.Run(strings.TrimSpace(level+" "+version), func(t *testing.T) { test(t, e, name) })
+		}
+	}
+	e.enforcing(t, "warned", podSecurityLabels("enforce=baseline warn=restricted audit=restricted"))
+	e.enforcing(t, "only-warned", podSecurityLabels("warn=restricted audit=restricted warn-version=latest"))
+	t.Run("baseline that warns of restricted", func(t *testing.T) { warned(t, e) })
+	t.Run("nothing but warnings of restricted", func(t *testing.T) { onlyWarned(t, e) })
+	t.Run("podSecurity off", func(t *testing.T) { podSecurityTurnedOff(t, e) })
+}
+
+func inRestricted(t *testing.T, e *enforced, namespace string) {
+	pod := e.admitted(t, e.try(t, namespace, asking("alice")))
+	assert.Empty(t, pod.Spec.Containers[0].Command)
+	assert.Equal(t, []int64{7001}, pod.Spec.SecurityContext.SupplementalGroups)
+
+	unknown := e.try(t, namespace, asking("qiang.guo03"))
+	refusedWith(t, unknown, `admission webhook "restricted-pods.jupyter-user.io" denied the request: `,
+		"namespace "+namespace+" enforces the Pod Security Standard restricted", "qiang.guo03")
+	assert.Equal(t, "RestrictedNeedsIdentity", reason(unknown.err))
+
+	// What is not ours in the pod is the pod's own affair, and the refusal names that alone.
+	sidecar := e.try(t, namespace, asking("alice", withProxy))
+	refusedWith(t, sidecar, "violates PodSecurity", `container "proxy" must set`)
+	assert.NotContains(t, sidecar.err.Error(), "jupyter-user-init")
+	assert.NotContains(t, sidecar.err.Error(), `"nb"`)
+}
+
+func inBaseline(t *testing.T, e *enforced, namespace string) {
+	inBothWays(t, func(t *testing.T, user string) {
+		e.admitted(t, e.try(t, namespace, asking(user)))
+		e.admitted(t, e.try(t, namespace, asking(user, withProxy)))
+		// Its notebook container gets no privileges that Pod Security could mind.
+		mended := e.try(t, namespace, asking(user, func(pod *corev1.Pod) {
+			pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
+		}))
+		e.admittedAnyhow(t, mended)
+		require.Len(t, mended.warnings, 1)
+		assert.Contains(t, mended.warnings[0], "privileged")
+		refusedWith(t, e.try(t, namespace, asking(user, func(pod *corev1.Pod) {
+			pod.Spec.Volumes = []corev1.Volume{{Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
+		})), "violates PodSecurity", `hostPath volumes (volume "node")`)
+	})
+}
+
+func inPrivileged(t *testing.T, e *enforced, namespace string) {
+	inBothWays(t, func(t *testing.T, user string) {
+		o := e.try(t, namespace, asking(user))
+		assertRefused(t, o.err, "node/NamespaceUnguarded")
+		refusedWith(t, o, "namespace "+namespace+" enforces the Pod Security Standard privileged",
+			"the label pod-security.kubernetes.io/enforce: baseline")
+	})
+}
+
+// warned: a namespace on its way to restricted tells who is not there yet, and only of what that is.
+func warned(t *testing.T, e *enforced) {
+	e.admitted(t, e.try(t, "warned", asking("alice")))
+	unknown := e.try(t, "warned", asking("qiang.guo03"))
+	e.admittedAnyhow(t, unknown)
+	assertRootWarned(t, unknown.warnings)
+
+	// The template of a Deployment is no pod yet, and warned of as it is written.
+	const deployment = `{apiVersion: apps/v1, kind: Deployment, metadata: {name: nb}, spec: {
+		selector: {matchLabels: {jupyter-user: alice}},
+		template: {metadata: {labels: {jupyter-user: alice}}, spec: {containers: [{name: nb, image: x}]}}}}`
+	made, err := e.Admin.KubectlReading(t.Context(), deployment, "create", "-n", "warned", "-f", "-")
+	require.NoError(t, err)
+	assert.Zero(t, made.ExitCode, made.Stderr)
+	assert.Contains(t, made.Stderr, "would violate PodSecurity")
+}
+
+// assertRootWarned: of the way at start Pod Security has the notebook to say, and that it begins as root. Our init container is
+// as restricted wants it.
+func assertRootWarned(t *testing.T, warnings []string) {
+	t.Helper()
+	require.Len(t, warnings, 1)
+	assert.Contains(t, warnings[0], `would violate PodSecurity "restricted:latest"`)
+	for _, word := range []string{`container "nb" must not include "SETGID", "SETUID"`, "runAsNonRoot != true", "runAsUser=0"} {
+		assert.Contains(t, warnings[0], word)
+	}
+	assert.NotContains(t, warnings[0], "jupyter-user-init")
+}
+
+func onlyWarned(t *testing.T, e *enforced) {
+	o := e.try(t, "only-warned", asking("alice"))
+	assertRefused(t, o.err, "node/NamespaceUnguarded")
+	refusedWith(t, o, "namespace only-warned does not say by a label which Pod Security Standard it enforces, and who is root")
+	assert.Empty(t, o.warnings)
+}
+
+// TestPodSecurityOfTheWholeCluster: what the API server's own configuration has namespaces enforce that say nothing, neither the
+// webhook nor a policy can see. The sentences do not say otherwise, and nobody gets more than Pod Security allows.
+func TestPodSecurityOfTheWholeCluster(t *testing.T) {
+	t.Parallel()
+	configured, err := filepath.Abs("testdata/admission-configuration.yaml")
+	require.NoError(t, err)
+	e := startEnforced(t, controlplane.Options{Flags: map[string][]string{"admission-control-config-file": {configured}}})
+	e.enforcing(t, "silent", nil)
+	e.enforcing(t, "labelled", podSecurityLabels("enforce=restricted"))
+	inBothWays(t, func(t *testing.T, user string) {
+		o := e.try(t, "silent", asking(user))
+		require.Error(t, o.err)
+		assert.NotContains(t, o.err.Error(), "privileged")
+	})
+	assertRefused(t, e.try(t, "silent", asking("alice")).err, "node/NamespaceUnguarded")
+	refusedWith(t, e.try(t, "silent", asking("qiang.guo03")), "violates PodSecurity")
+	e.admitted(t, e.try(t, "labelled", asking("alice")))
+}
+
+// podSecurityTurnedOff: by this parameter the cluster's admins say that they see to it by other means.
+func podSecurityTurnedOff(t *testing.T, e *enforced) {
+	e.parameters(t, map[string]string{"podSecurity": "off"})
+	for _, namespace := range []string{"privileged", "privileged-latest", "privileged-v1-33", "only-warned"} {
+		e.admitted(t, e.try(t, namespace, asking("alice")))
+	}
+	e.admitted(t, e.try(t, "privileged", asking("qiang.guo03")))
+	unknown := e.try(t, "only-warned", asking("qiang.guo03"))
+	e.admittedAnyhow(t, unknown)
+	assertRootWarned(t, unknown.warnings)
+	assert.Equal(t, "RestrictedNeedsIdentity", reason(e.try(t, "restricted", asking("qiang.guo03")).err))
+}

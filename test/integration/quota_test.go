@@ -1,0 +1,272 @@
+package integration
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// TestQuotasAndLimits is what ResourceQuotas and LimitRanges admit.
+func TestQuotasAndLimits(t *testing.T) {
+	t.Parallel()
+	e := startEnforced(t, controlplane.Options{})
+	for name, test := range map[string]func(*testing.T, *enforced){
+		"a quota counts what was injected":                quotaCounts,
+		"a quota asks each container, not ours alone":     quotaAsksOthers,
+		"a quota and the resources of a whole pod":        quotaOfWholePods,
+		"a quota and a LimitRange that says less":         quotaAndLimitRange,
+		"a LimitRange's defaults":                         limitRangeDefaults,
+		"a LimitRange's minimum":                          limitRangeMinimum,
+		"a LimitRange's maximum":                          limitRangeMaximum,
+		"a LimitRange's maximum of a whole pod":           limitRangeOfPods,
+		"a LimitRange's greatest ratio":                   limitRangeRatio,
+		"a LimitRange's greatest ratio, met by ours":      limitRangeRatioMet,
+		"a LimitRange that asks for requests like limits": limitRangeRatioOfOne,
+		"a pod of the class Guaranteed stays one":         guaranteedStays,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, e) })
+	}
+}
+
+// everyCompute is all that a quota can say of a pod's own resources.
+var everyCompute = quantities("pods=10 requests.cpu=4 requests.memory=8Gi limits.cpu=8 limits.memory=16Gi " +
+	"requests.ephemeral-storage=10Gi limits.ephemeral-storage=10Gi")
+
+// quota puts one into a namespace and waits until it is in effect. What a quota forbids stands in its status, where the quota
+// controller of the controller manager copies it to: there is none here, so it is written by hand.
+func (e *enforced) quota(t *testing.T, namespace string, hard corev1.ResourceList) {
+	t.Helper()
+	e.enforcing(t, namespace, podSecurityLabels("enforce=baseline"))
+	quotas := e.admin.CoreV1().ResourceQuotas(namespace)
+	quota, err := quotas.Create(t.Context(), &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Name: "quota"}, Spec: corev1.ResourceQuotaSpec{Hard: hard},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	quota.Status = corev1.ResourceQuotaStatus{Hard: hard, Used: corev1.ResourceList{}}
+	for name := range hard {
+		quota.Status.Used[name] = resource.MustParse("0")
+	}
+	_, err = quotas.UpdateStatus(t.Context(), quota, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	ctx := t.Context()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.ErrorContains(c, create(ctx, e.admin, namespace, plain()), "must specify")
+	}, wait, wait/1000)
+}
+
+// limitRange makes a namespace with one.
+func (e *enforced) limitRange(t *testing.T, namespace string, items ...corev1.LimitRangeItem) {
+	t.Helper()
+	e.enforcing(t, namespace, podSecurityLabels("enforce=baseline"))
+	e.limit(t, namespace, items...)
+}
+
+// limit puts a LimitRange into a namespace and waits until it is in effect: LimitRanger reads from a cache of its own.
+func (e *enforced) limit(t *testing.T, namespace string, items ...corev1.LimitRangeItem) {
+	t.Helper()
+	for i := range items {
+		if items[i].Type == "" {
+			items[i].Type = corev1.LimitTypeContainer
+		}
+	}
+	// What it says of claims shows when it is in effect.
+	items = append(items, corev1.LimitRangeItem{Type: corev1.LimitTypePersistentVolumeClaim, Max: quantities("storage=1Mi")})
+	_, err := e.admin.CoreV1().LimitRanges(namespace).Create(t.Context(), &corev1.LimitRange{
+		ObjectMeta: metav1.ObjectMeta{Name: "limits"}, Spec: corev1.LimitRangeSpec{Limits: items},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	claim := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "marker"},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: quantities("storage=1Gi")},
+		},
+	}
+	ctx := t.Context()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		_, err := e.admin.CoreV1().PersistentVolumeClaims(namespace).Create(ctx, claim,
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		assert.ErrorContains(c, err, "maximum storage usage")
+	}, wait, wait/1000)
+}
+
+// used is what a quota has counted, as text.
+func (e *enforced) used(t *testing.T, namespace string) map[string]string {
+	t.Helper()
+	quota, err := e.admin.CoreV1().ResourceQuotas(namespace).Get(t.Context(), "quota", metav1.GetOptions{})
+	require.NoError(t, err)
+	return texts(quota.Status.Used)
+}
+
+// notebook gives the notebook container resources of its own.
+func notebook(requests, limits string) func(*corev1.Pod) {
+	return func(pod *corev1.Pod) { pod.Spec.Containers[0].Resources = resources(requests, limits) }
+}
+
+// quotaCounts: nobody has said anything about resources, and still every container has what the quota asks for. An init
+// container counts only as far as it needs more than all containers together.
+func quotaCounts(t *testing.T, e *enforced) {
+	e.quota(t, "counts", everyCompute)
+	for _, user := range slices.Sorted(maps.Values(bothWays)) {
+		pod := e.admitted(t, e.keep(t, "counts", asking(user)))
+		assert.Equal(t, resources("cpu=10m memory=16Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
+		assert.Equal(t, resources("cpu=1 memory=2Gi", "cpu=2 memory=4Gi"), pod.Spec.Containers[0].Resources)
+	}
+	assert.Equal(t, map[string]string{
+		"pods": "2", "requests.cpu": "2", "requests.memory": "4Gi", "limits.cpu": "4", "limits.memory": "8Gi",
+		"requests.ephemeral-storage": "0", "limits.ephemeral-storage": "0",
+	}, e.used(t, "counts"))
+
+	e.admitted(t, e.keep(t, "counts", asking("alice", notebook("cpu=5m memory=8Mi", "cpu=50m memory=16Mi"))))
+	assert.Equal(t, map[string]string{
+		"pods": "3", "requests.cpu": "2010m", "requests.memory": "4112Mi", "limits.cpu": "4100m", "limits.memory": "8224Mi",
+		"requests.ephemeral-storage": "0", "limits.ephemeral-storage": "0",
+	}, e.used(t, "counts"))
+
+	refusedWith(t, e.try(t, "counts", asking("alice", notebook("cpu=3 memory=1Gi", "cpu=3 memory=1Gi"))),
+		"exceeded quota: quota", "requested: requests.cpu=3, used: requests.cpu=2010m, limited: requests.cpu=4")
+}
+
+// quotaAsksOthers: what says nothing about resources by itself is refused, as it is without us, and by its own name.
+func quotaAsksOthers(t *testing.T, e *enforced) {
+	e.quota(t, "asks", everyCompute)
+	inBothWays(t, func(t *testing.T, user string) {
+		const all = "must specify limits.cpu for: %; limits.memory for: %; requests.cpu for: %; requests.memory for: %"
+		refusedWith(t, e.try(t, "asks", asking(user, withProxy)), forEach(all, "proxy"))
+		refusedWith(t, e.try(t, "asks", asking(user, notebook("cpu=1 memory=1Gi", ""))),
+			"must specify limits.cpu for: nb; limits.memory for: nb")
+		hub := func(pod *corev1.Pod) {
+			pod.Labels = map[string]string{"hub.jupyter.org/username": "user", "component": "singleuser-server"}
+			pod.Annotations = map[string]string{"hub.jupyter.org/username": user}
+		}
+		refusedWith(t, e.try(t, "asks", asking(user, hub)), forEach(all, "nb"))
+		made := e.try(t, "asks", asking(user, hub, notebook("cpu=1 memory=1Gi", "cpu=1 memory=1Gi")))
+		assert.NoError(t, made.err)
+	})
+}
+
+// quotaOfWholePods: where a pod has resources as a whole, no container needs any, and ours has its share of them.
+func quotaOfWholePods(t *testing.T, e *enforced) {
+	whole := func(pod *corev1.Pod) { pod.Spec.Resources = new(resources("cpu=2 memory=2Gi", "cpu=2 memory=2Gi")) }
+	e.enforcing(t, "whole-known", podSecurityLabels("enforce=baseline"))
+	known := e.try(t, "whole-known", asking("alice", whole))
+	require.NoError(t, known.err)
+	needs(t, known.pod.Spec.Resources != nil)
+	e.quota(t, "whole-pods", everyCompute)
+	inBothWays(t, func(t *testing.T, user string) {
+		pod := e.admitted(t, e.try(t, "whole-pods", asking(user, whole)))
+		assert.Empty(t, pod.Spec.Containers[0].Resources)
+	})
+}
+
+// quotaAndLimitRange: a LimitRange speaks before us, and a container for which it has said something is the namespace's: a quota
+// that asks for more than the LimitRange gives refuses it, labelled or not.
+func quotaAndLimitRange(t *testing.T, e *enforced) {
+	e.quota(t, "less", everyCompute)
+	e.limit(t, "less", corev1.LimitRangeItem{Default: quantities("cpu=1"), DefaultRequest: quantities("cpu=1")})
+	inBothWays(t, func(t *testing.T, user string) {
+		refusedWith(t, e.try(t, "less", asking(user)), "must specify limits.memory for: nb; requests.memory for: nb")
+	})
+}
+
+// limitRangeDefaults: what LimitRanger fills in after us, in our init container too, is nothing that we mind.
+func limitRangeDefaults(t *testing.T, e *enforced) {
+	e.limitRange(t, "defaults", corev1.LimitRangeItem{
+		Default: quantities("cpu=3 memory=3Gi ephemeral-storage=1Gi"), DefaultRequest: quantities("cpu=250m memory=1Gi"),
+	})
+	inBothWays(t, func(t *testing.T, user string) {
+		pod := e.admitted(t, e.keep(t, "defaults", asking(user)))
+		assert.Equal(t, resources("cpu=250m memory=1Gi ephemeral-storage=1Gi", "cpu=3 memory=3Gi ephemeral-storage=1Gi"),
+			pod.Spec.Containers[0].Resources, "the notebook's")
+		assert.Equal(t, resources("cpu=10m memory=16Mi ephemeral-storage=1Gi", "cpu=100m memory=32Mi ephemeral-storage=1Gi"),
+			pod.Spec.InitContainers[0].Resources, "ours, where we say something")
+		last := e.answers(t, "defaults")
+		assert.Equal(t, "verified", last[len(last)-1].Outcome)
+	})
+}
+
+// limitRangeMinimum: our init container is small, and a namespace can find it too small: then it is to be configured greater.
+func limitRangeMinimum(t *testing.T, e *enforced) {
+	e.limitRange(t, "minimum", corev1.LimitRangeItem{Min: quantities("cpu=50m memory=64Mi")})
+	inBothWays(t, func(t *testing.T, user string) {
+		refusedWith(t, e.try(t, "minimum", asking(user)), "minimum cpu usage per Container is 50m, but request is 10m",
+			"minimum memory usage per Container is 64Mi, but request is 16Mi")
+	})
+	e.configure(t, initResources("cpu=50m memory=64Mi", "cpu=100m memory=64Mi"))
+	inBothWays(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "minimum", asking(user))) })
+}
+
+// limitRangeMaximum: a LimitRange that says how much is too much says too what containers get that say nothing.
+func limitRangeMaximum(t *testing.T, e *enforced) {
+	e.limitRange(t, "maximum", corev1.LimitRangeItem{Max: quantities("cpu=1 memory=3Gi")})
+	inBothWays(t, func(t *testing.T, user string) {
+		pod := e.admitted(t, e.try(t, "maximum", asking(user)))
+		assert.Equal(t, resources("cpu=1 memory=3Gi", "cpu=1 memory=3Gi"), pod.Spec.Containers[0].Resources)
+		refusedWith(t, e.try(t, "maximum", asking(user, notebook("cpu=1 memory=4Gi", "cpu=1 memory=4Gi"))),
+			"maximum memory usage per Container is 3Gi, but limit is 4Gi")
+	})
+}
+
+// limitRangeOfPods: an init container adds nothing to what a pod uses as long as the notebook needs more.
+func limitRangeOfPods(t *testing.T, e *enforced) {
+	e.limitRange(t, "pods", corev1.LimitRangeItem{Type: corev1.LimitTypePod, Max: quantities("cpu=2 memory=4Gi")})
+	inBothWays(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "pods", asking(user))) })
+}
+
+func limitRangeRatio(t *testing.T, e *enforced) {
+	e.limitRange(t, "ratio", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=4 memory=4")})
+	inBothWays(t, func(t *testing.T, user string) {
+		refusedWith(t, e.try(t, "ratio", asking(user)), "cpu max limit to request ratio per Container is 4, but provided ratio is 10")
+	})
+	e.configure(t, initResources("cpu=25m memory=16Mi", "cpu=100m memory=32Mi"))
+	inBothWays(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "ratio", asking(user))) })
+}
+
+func limitRangeRatioMet(t *testing.T, e *enforced) {
+	e.limitRange(t, "ratio-met", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=10 memory=2")})
+	inBothWays(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "ratio-met", asking(user))) })
+}
+
+// limitRangeRatioOfOne: a namespace can ask for pods of the class Guaranteed in this way.
+func limitRangeRatioOfOne(t *testing.T, e *enforced) {
+	e.limitRange(t, "ratio-of-one", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=1 memory=1")})
+	inBothWays(t, func(t *testing.T, user string) {
+		refusedWith(t, e.try(t, "ratio-of-one", asking(user)), "cpu max limit to request ratio per Container is 1")
+		e.admitted(t, e.try(t, "ratio-of-one", asking(user, notebook("", "cpu=1 memory=1Gi"))))
+	})
+	e.configure(t, func(c *config.Config) { c.Notebook.Resources.Requests = c.Notebook.Resources.Limits })
+	inBothWays(t, func(t *testing.T, user string) {
+		pod := e.admitted(t, e.keep(t, "ratio-of-one", asking(user)))
+		assert.Equal(t, corev1.PodQOSGuaranteed, pod.Status.QOSClass)
+	})
+}
+
+// guaranteedStays: a node treats a pod by its class, and an init container of ours that asked for less than it may use would make
+// any pod a Burstable one.
+func guaranteedStays(t *testing.T, e *enforced) {
+	e.enforcing(t, "classes", podSecurityLabels("enforce=baseline"))
+	inBothWays(t, func(t *testing.T, user string) {
+		pod := e.admitted(t, e.keep(t, "classes", asking(user, notebook("cpu=2 memory=1Gi", "cpu=2000m memory=1024Mi"))))
+		assert.Equal(t, corev1.PodQOSGuaranteed, pod.Status.QOSClass)
+		assert.Equal(t, resources("cpu=100m memory=32Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
+
+		pod = e.admitted(t, e.keep(t, "classes", asking(user, notebook("", "cpu=2 memory=1Gi"), withProxy)))
+		assert.Equal(t, corev1.PodQOSBurstable, pod.Status.QOSClass, "as it is without us")
+		assert.Equal(t, resources("cpu=10m memory=16Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
+	})
+}
+
+func initResources(requests, limits string) func(*config.Config) {
+	return func(c *config.Config) {
+		c.Init.Resources = config.Resources{Requests: quantities(requests), Limits: quantities(limits)}
+	}
+}

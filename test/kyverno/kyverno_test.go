@@ -1,0 +1,134 @@
+package kyverno
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+)
+
+// ways are those that meet a policy.
+type ways struct{ atAdmission, atStart bool }
+
+// policies are those of testdata, and which way can meet them.
+var policies = map[string]ways{
+	"baseline":                {true, true},
+	"restricted":              {true, false},
+	"no-capabilities":         {true, false},
+	"dropped-capabilities":    {true, true},
+	"hardened-init":           {true, true},
+	"limits-of-what-is-added": {true, true},
+}
+
+// TestKyverno has every admitted pod of the corpus judged that brings nothing but a notebook: a sidecar or a
+// node's path is the pod's own, and so is what a policy says of it.
+func TestKyverno(t *testing.T) {
+	if os.Getenv("RELEASE_CHECK") == "" {
+		t.Skip("left out: building Kyverno takes long. Run it with make release-check")
+	}
+	built, err := tools.Build(t.Context(), os.Stderr, tools.Kyverno)
+	require.NoError(t, err)
+	pods := admitted(t)
+	results := apply(t, built[tools.Kyverno], pods)
+	for policy, expected := range policies {
+		t.Run(policy, func(t *testing.T) {
+			for name, pod := range pods {
+				result, ok := results[policy+"/"+name]
+				require.True(t, ok, "Kyverno has judged %s", name)
+				want := expected.atAdmission
+				if pod.Annotations[inject.WayAnnotation] == "AtStart" {
+					want = expected.atStart
+				}
+				assert.Equal(t, map[bool]string{true: "pass", false: "fail"}[want], result.Result, "%s: %s", name, result.Message)
+			}
+		})
+	}
+}
+
+// admitted are the pods of the corpus that are admitted, by the name of their case.
+func admitted(t *testing.T) map[string]*corev1.Pod {
+	t.Helper()
+	cases, err := golden.Cases()
+	require.NoError(t, err)
+	pods, counted := map[string]*corev1.Pod{}, map[string]int{}
+	for _, c := range cases {
+		d := c.Decide(c.JSON)
+		if !d.Claimed || len(d.Refusals) > 0 {
+			continue
+		}
+		if submitted := decode(t, c.JSON); len(submitted.Spec.Containers)+len(submitted.Spec.InitContainers) > 1 || onTheNode(submitted) {
+			continue
+		}
+		raw, err := inject.Apply(c.JSON, d.Operations)
+		require.NoError(t, err)
+		pod := decode(t, raw)
+		pod.Name, pod.GenerateName, pod.Namespace = c.Name, "", "lab"
+		pods[c.Name] = pod
+		counted[pod.Annotations[inject.WayAnnotation]]++
+	}
+	assert.Greater(t, counted["AtAdmission"], 10)
+	assert.Greater(t, counted["AtStart"], 10)
+	return pods
+}
+
+func decode(t *testing.T, raw []byte) *corev1.Pod {
+	t.Helper()
+	pod := &corev1.Pod{}
+	require.NoError(t, json.Unmarshal(raw, pod))
+	return pod
+}
+
+func onTheNode(pod *corev1.Pod) bool {
+	for _, v := range pod.Spec.Volumes {
+		if v.HostPath != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// A judged pod is one result of Kyverno's report.
+type judged struct {
+	Policy, Result, Message string
+	Resources               []struct{ Name string }
+}
+
+// apply runs Kyverno's command line, as a person would.
+func apply(t *testing.T, program string, pods map[string]*corev1.Pod) map[string]judged {
+	t.Helper()
+	resources := filepath.Join(t.TempDir(), "pods.yaml")
+	var documents []string
+	for _, pod := range pods {
+		raw, err := json.Marshal(pod)
+		require.NoError(t, err)
+		documents = append(documents, string(raw))
+	}
+	require.NoError(t, os.WriteFile(resources, []byte(strings.Join(documents, "\n---\n")), 0o600))
+
+	command := exec.CommandContext(t.Context(), program, "apply", "testdata", "--resource", resources, "--policy-report",
+		"--output-format", "json")
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	// Its exit status is 1 where something fails, which some shall; that it has judged at all shows in the report.
+	_ = command.Run()
+	start := bytes.IndexByte(stdout.Bytes(), '{')
+	require.GreaterOrEqual(t, start, 0, "Kyverno says: %s%s", &stdout, &stderr)
+	var report struct{ Results []judged }
+	require.NoError(t, json.NewDecoder(bytes.NewReader(stdout.Bytes()[start:])).Decode(&report))
+	results := map[string]judged{}
+	for _, r := range report.Results {
+		results[r.Policy+"/"+r.Resources[0].Name] = r
+	}
+	return results
+}
