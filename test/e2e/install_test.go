@@ -35,8 +35,8 @@ func (w *World) installShipped(ctx context.Context) error {
 	return w.awaitReplicas(ctx, shipped)
 }
 
-// installKnowing follows what README.md says about the share as the source of identities. Nothing is remembered, because here homes
-// change hands from one moment to the next.
+// installKnowing follows what README.md says about the share, and passwd beside it, as the sources of identities. Nothing is
+// remembered, because here homes change hands from one moment to the next.
 func (w *World) installKnowing(ctx context.Context) error {
 	if err := w.install(ctx, knowing); err != nil {
 		return err
@@ -49,18 +49,65 @@ func (w *World) installKnowing(ctx context.Context) error {
 		return err
 	}
 	patch, err := manifest("examples/known-at-admission.patch.yaml", systemSpace, knowing.space,
-		"- --homes=/share/home", "- --homes=/share/home\n            - --homes-fresh=1ms\n            - --homes-fresh-missing=1ms")
+		"            - --homes=/share/home\n", "            - --homes=/share/home\n            - --homes-fresh=1ms\n"+
+			"            - --homes-fresh-missing=1ms\n            - --passwd=/people/passwd\n            - --group=/people/group\n",
+		"          volumeMounts:\n", "          volumeMounts:\n            - {name: people, mountPath: /people, readOnly: true}\n",
+		"      volumes:\n", "      volumes:\n        - {name: people, configMap: {name: people}}\n")
 	if err != nil {
 		return err
 	}
-	if err := w.apply(ctx, source); err != nil {
+	people, err := peopleOf(knowing.space)
+	if err != nil {
 		return err
+	}
+	for _, text := range []string{source, people} {
+		if err := w.apply(ctx, text); err != nil {
+			return err
+		}
 	}
 	if err := w.Admin.Do(ctx, "", "patch", "deployment", systemName, "-n", knowing.space, "--patch", patch); err != nil {
 		return err
 	}
 	return w.awaitReplicas(ctx, knowing)
 }
+
+// peopleOf is what getent prints where these homes are, but for those about whom it and the share do not agree.
+func peopleOf(space string) (string, error) {
+	var passwd, group strings.Builder
+	account := func(name string, uid, gid int) {
+		fmt.Fprintf(&passwd, "%s:*:%d:%d:%s:/home/%s:/bin/bash\n", name, uid, gid, name, name)
+	}
+	for _, h := range homes() {
+		switch h.name {
+		case "renamed":
+		case "disputed":
+			account(h.name, h.uid-1, h.gid)
+		default:
+			account(h.name, h.uid, h.gid)
+		}
+	}
+	account("homeless", 5010, 6010)
+	account("led", 5001, 6001)
+	for i := range mostGroups + 1 {
+		members := "joiner"
+		if i < mostGroups {
+			members += ",grouped"
+		}
+		fmt.Fprintf(&group, "project%d:*:%d:%s\n", i, firstGroup+i, members)
+	}
+	text, err := yaml.Marshal(&corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: "people", Namespace: space},
+		Data:       map[string]string{"passwd": passwd.String(), "group": group.String()},
+	})
+	return string(text), err
+}
+
+const (
+	// mostGroups that a person may be in, as configured by default.
+	mostGroups = 15
+	firstGroup = 9001
+)
 
 func (w *World) awaitReplicas(ctx context.Context, i installation) error {
 	return w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.space, "--timeout=120s")

@@ -49,7 +49,7 @@ func assertStopped(t *testing.T, p pod, want string) {
 }
 
 // TestAtAdmissionWhoIsRefused: where the owner is known at admission, nobody has to wait for the node to hear it. The source here
-// is the share itself, so nobody is known whose home is missing, as li's is. Homes that go or become a file after admission are
+// is the share and a passwd, which have to agree. Homes that go or become a file after admission are
 // in TestHomeReplacedBetweenAdmissionAndStart.
 func TestAtAdmissionWhoIsRefused(t *testing.T) {
 	for user, want := range map[string]string{
@@ -57,6 +57,10 @@ func TestAtAdmissionWhoIsRefused(t *testing.T) {
 		"squashed": "UID 65534 is nobody",
 		"daemonic": "UID 500 is under 1000",
 		"li":       "RestrictedNeedsIdentity",
+		"homeless": "homeless is UID 5010 in passwd, and has no home on the share",
+		"renamed":  "the home of renamed belongs to UID 5013, and passwd knows nobody of that name",
+		"disputed": "disputed is UID 5011 in passwd, and the home on the share belongs to UID 5012",
+		"joiner":   "TooManyGroups",
 	} {
 		t.Run(user, func(t *testing.T) {
 			result := kubectl(t, "run", "refused", "-n", atAdmission.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user="+user)
@@ -66,13 +70,17 @@ func TestAtAdmissionWhoIsRefused(t *testing.T) {
 	}
 }
 
-// TestAHomeThatIsALinkToAnothers: the link is the person's own, so at admission it passes for a home, and the init container looks.
+// TestAHomeThatIsALinkToAnothers: what is no directory is nobody's home, known beforehand or not.
 func TestAHomeThatIsALinkToAnothers(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			assertStopped(t, run(t, way, "led", "led", images.Plain, "--command", "--", "hello"), "led is a symbolic link")
-		})
-	}
+	t.Run(atStart.name, func(t *testing.T) {
+		assertStopped(t, run(t, atStart, "led", "led", images.Plain, "--command", "--", "hello"), "led is a symbolic link")
+	})
+	t.Run(atAdmission.name, func(t *testing.T) {
+		result := kubectl(t, "run", "led", "-n", atAdmission.namespace, "--image="+images.Plain, "--labels=jupyter-user=led")
+		assert.Equal(t, 1, result.ExitCode)
+		assert.Contains(t, result.Stderr, "IdentityDisputed")
+		assert.Contains(t, result.Stderr, "led is UID 5001 in passwd, and has no home on the share")
+	})
 }
 
 // gated waits for its gate after it was admitted, so that something can happen in between.

@@ -1,0 +1,31 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// TestGroupsOfPasswd: a person is in the groups that getent knows, all fifteen, on the node: id says so, and a directory that is a
+// group's is open.
+func TestGroupsOfPasswd(t *testing.T) {
+	shared := world.share.path("grouped", "project")
+	require.NoError(t, os.Mkdir(shared, 0o770))
+	require.NoError(t, os.Chown(shared, 0, firstGroup+mostGroups-1))
+	require.NoError(t, os.Chmod(shared, 0o770))
+	p := run(t, atAdmission, "grouped", "grouped", images.DockerStacks, "--command", "--", "sleep", "infinity")
+	p.ready(t)
+	want := []string{"6009"}
+	for i := range mostGroups {
+		want = append(want, fmt.Sprint(firstGroup+i))
+	}
+	assert.ElementsMatch(t, want, strings.Fields(p.exec(t, "id", "-G").Stdout))
+	assert.Zero(t, p.exec(t, "touch", "/home/grouped/project/mine").ExitCode)
+	assert.Contains(t, p.exec(t, "id", "-Gn").Stdout, "grouped")
+}
