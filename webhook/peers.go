@@ -27,6 +27,9 @@ const (
 	peerTime = 500 * time.Millisecond
 	// maxPeers that are asked. There are as many replicas as the Deployment has, and those that end.
 	maxPeers = 16
+	// maxQuestions that are out at once. Each holds a review, of up to 4 MiB, and a connection to every replica; a rollout has
+	// one now and then, and whoever sends junk to the port is not to have more.
+	maxQuestions = 8
 )
 
 // Peers are the other replicas of this webhook. While one configuration or release takes over from another, replicas of both
@@ -35,6 +38,7 @@ const (
 type Peers struct {
 	addresses      []string
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	questions      chan struct{}
 }
 
 // NewPeers takes host:port of the replicas, where a host may be a name that stands for all of them, as that of a headless
@@ -45,7 +49,7 @@ func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tl
 			return nil, fmt.Errorf("the peer %q is not host:port: %w", address, err)
 		}
 	}
-	return &Peers{addresses, getCertificate}, nil
+	return &Peers{addresses, getCertificate, make(chan struct{}, maxQuestions)}, nil
 }
 
 type peerAnswer struct {
@@ -58,6 +62,14 @@ type peerAnswer struct {
 func (p *Peers) ask(ctx context.Context, req admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTime)
 	defer cancel()
+	select {
+	case p.questions <- struct{}{}:
+		defer func() { <-p.questions }()
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return nil, "", fmt.Errorf("%d questions were out, and none was answered in time", maxQuestions)
+	}
 	review := admissionv1.AdmissionReview{Request: &req}
 	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
 	body, err := json.Marshal(review)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -186,4 +187,29 @@ func TestOthersAreNotAskedForNothing(t *testing.T) {
 func TestPeersAreAddresses(t *testing.T) {
 	_, err := webhook.NewPeers([]string{"replicas"}, nil)
 	assert.ErrorContains(t, err, `the peer "replicas" is not host:port`)
+}
+
+// TestQuestionsAreBounded: whoever sends pods of made-up configurations has a few asked about at a time, and no more.
+func TestQuestionsAreBounded(t *testing.T) {
+	all := newReplicas(t)
+	var asked, most atomic.Int32
+	slow := all.listen(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		most.Store(max(most.Load(), asked.Add(1)))
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+		asked.Add(-1)
+	}))
+	e := all.configured(t, "3", nil, slow)
+	made := all.configured(t, "2", nil).made(t, notebook)
+	var reviews sync.WaitGroup
+	for range 40 {
+		reviews.Go(func() {
+			_, r := e.post(t, "/verify", review(made))
+			assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
+		})
+	}
+	reviews.Wait()
+	// One that has ended here may not have ended there.
+	assert.LessOrEqual(t, most.Load(), int32(16))
+	assert.True(t, strings.Contains(e.log.String(), "8 questions were out, and none was answered in time"))
 }

@@ -39,11 +39,13 @@ func (g *guarded) furnish(t *testing.T) {
 	require.NoError(t, g.Apply(t.Context(), snapshotType))
 	g.allow(t, "lab", "bob", rbacv1.PolicyRule{APIGroups: []string{"snapshot.storage.k8s.io"},
 		Resources: []string{"volumesnapshots"}, Verbs: []string{"create"}})
+	g.allow(t, "lab", "bob", rbacv1.PolicyRule{APIGroups: []string{"groupsnapshot.storage.k8s.io"},
+		Resources: []string{"volumegroupsnapshots"}, Verbs: []string{"create"}})
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		// A new type is served a moment later.
 		assert.ErrorContains(c, snapshots(t, g), "ShareSnapshot: ")
 	}, wait, wait/100)
-	require.NoError(t, setParameters(t, g, `{"data": {"hostPaths": "/srv/share /mnt/old"}}`))
+	require.NoError(t, setParameters(t, g, `{"data": {"hostPaths": "/srv/share /mnt/old /data/slash/"}}`))
 	g.awaitParameters(t)
 	g.allow(t, "lab", "erin", withPods, mayRunAs("alice"))
 	g.account(t, "hub", mayUse())

@@ -45,6 +45,12 @@ func attacksAfterwards() map[string]attack {
 				[]byte(`{"spec": {"containers": [{"name": "c", "image": "evil"}]}}`), metav1.PatchOptions{})
 			return err
 		}},
+		"the image of a pod patched that has the share by another road": {"images/ImageAccess", func(t *testing.T, g *guarded) error {
+			kept := keep(t, g.admin(t), onAnotherRoad())
+			_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.StrategicMergePatchType,
+				[]byte(`{"spec": {"containers": [{"name": "c", "image": "evil"}]}}`), metav1.PatchOptions{})
+			return err
+		}},
 		"the label changed by server-side apply": {label, func(t *testing.T, g *guarded) error {
 			return applies(t, g, g.carol, `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "bob"}}}`)
 		}},
@@ -79,6 +85,26 @@ func applies(t *testing.T, g *guarded, as kubernetes.Interface, manifest string)
 	return err
 }
 
+// onAnotherRoad is a pod that has the share, and by none of its claims.
+func onAnotherRoad() *corev1.Pod {
+	pod := plain()
+	pod.Spec.Volumes = []corev1.Volume{{Name: "all", VolumeSource: corev1.VolumeSource{
+		NFS: &corev1.NFSVolumeSource{Server: "nfs.corp.example", Path: "/export"}}}}
+	return pod
+}
+
+// debugsAnotherRoad mounts the share in a container that is added to such a pod.
+func debugsAnotherRoad(mounts ...corev1.VolumeMount) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		pod := keep(t, g.admin(t), onAnotherRoad())
+		pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+			Name: "debugger", Image: "x", VolumeMounts: mounts}}}
+		_, err := g.bob.CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod,
+			metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+}
+
 func attacksOnDebug() map[string]attack {
 	const privileged, closed, mounted = "debug/DebugPrivileged", "debug/InitClosed", "debug/MountForeign"
 	context := func(change func(*corev1.SecurityContext)) func(*testing.T, *guarded) error {
@@ -88,11 +114,12 @@ func attacksOnDebug() map[string]attack {
 		return debugs(carol, func(c *corev1.EphemeralContainer) { c.VolumeMounts = []corev1.VolumeMount{m} })
 	}
 	return map[string]attack{
-		"kubectl debug by somebody without the right": {"debug/NoAccess", debugs(bob, nothing)},
-		"kubectl debug with the share":                {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
-		"kubectl debug with the scratch volume":       {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
-		"kubectl debug with another UID":              {privileged, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) })},
-		"kubectl debug that may be root":              {privileged, context(func(s *corev1.SecurityContext) { s.RunAsNonRoot = nil })},
+		"kubectl debug by somebody without the right":               {"debug/NoAccess", debugs(bob, nothing)},
+		"kubectl debug of a pod that has the share by another road": {"debug/NoAccess", debugsAnotherRoad()},
+		"kubectl debug with the share":                              {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
+		"kubectl debug with the scratch volume":                     {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
+		"kubectl debug with another UID":                            {privileged, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) })},
+		"kubectl debug that may be root":                            {privileged, context(func(s *corev1.SecurityContext) { s.RunAsNonRoot = nil })},
 		"kubectl debug with a capability": {privileged, context(func(s *corev1.SecurityContext) {
 			s.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"}
 		})},
@@ -112,6 +139,10 @@ func attacksOnParameters() map[string]attack {
 		"the parameters deleted": {"parameters/ParametersInUse", func(t *testing.T, g *guarded) error {
 			return g.admin(t).CoreV1().ConfigMaps("jupyter-user-system").Delete(t.Context(), "jupyter-user-policy",
 				metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+		}},
+		"the parameters deleted with all others": {"parameters/ParametersInUse", func(t *testing.T, g *guarded) error {
+			return g.admin(t).CoreV1().ConfigMaps("jupyter-user-system").DeleteCollection(t.Context(),
+				metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}, metav1.ListOptions{})
 		}},
 		"a parameter taken away": {"parameters/ParametersIncomplete", func(t *testing.T, g *guarded) error {
 			return setParameters(t, g, `{"data": {"claims": null}}`, metav1.DryRunAll)

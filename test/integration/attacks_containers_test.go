@@ -133,6 +133,14 @@ func attacksOnIdentity() map[string]attack {
 		"our program for somebody else, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
 			c.Command[2] = "--user=alice"
 		})},
+		"a sidecar of another UID beside more of the share than the home": {"injected/SidecarForeign", besideMore(
+			func(pod *corev1.Pod) {
+				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x",
+					SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(5002))}})
+			})},
+		"likewise as the image's own user": {"injected/SidecarForeign", besideMore(func(pod *corev1.Pod) {
+			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x"})
+		})},
 		"no way at all": {rule, carols(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/way"] = "None"
 			pod.Spec.SecurityContext.SupplementalGroups = nil
@@ -153,5 +161,13 @@ func inNobodysName(name string) func(*testing.T, *guarded) error {
 		c.VolumeMounts[1].MountPath, c.VolumeMounts[1].SubPath = "/home/"+name, "home/"+name
 		init.Args[1], init.Args[4] = "--user="+name, "--home=/home/"+name
 		return create(t.Context(), g.hub, "lab", pod)
+	}
+}
+
+// besideMore is a pod where notebooks see further directories of the share.
+func besideMore(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		g.parameters(t, `{"data": {"readOnly": "datasets:/data/hpc/datasets"}}`, `{"data": {"readOnly": ""}}`)
+		return carols(change)(t, g)
 	}
 }

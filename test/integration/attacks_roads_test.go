@@ -47,7 +47,17 @@ func attacksOnRoads() map[string]attack {
 		"a copy of the share by reference": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
 		})},
-		"a snapshot of the share": {"snapshots/ShareSnapshot", snapshots},
+		"a snapshot of the share":                                {"snapshots/ShareSnapshot", snapshots},
+		"a snapshot of a group of claims":                        {"snapshots/ShareSnapshot", groupSnapshots},
+		"hostPath where the share lies, configured with a slash": {road, bobsOpen(hostPath("/data/slash/home"))},
+		"a flexVolume": {road, bobsOpen(corev1.VolumeSource{FlexVolume: &corev1.FlexVolumeSource{Driver: "example.com/nfs",
+			Options: map[string]string{"server": "nfs.corp.example"}}})},
+		"a generic ephemeral volume that will have the name of the share's claim": {road, func(t *testing.T, g *guarded) error {
+			pod := plain()
+			pod.GenerateName, pod.Name = "", "hpc-shared"
+			pod.Spec.Volumes = []corev1.Volume{{Name: "pvc", VolumeSource: template(func(*corev1.PersistentVolumeClaim) {})}}
+			return create(t.Context(), g.bob, "lab", pod)
+		}},
 		"a claim that is led to the PV later": {claimed, func(t *testing.T, g *guarded) error {
 			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "later-" })
 			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
@@ -101,7 +111,31 @@ spec:
     served: true
     storage: true
     schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: volumegroupsnapshots.groupsnapshot.storage.k8s.io
+  annotations: {api-approved.kubernetes.io: "https://github.com/kubernetes-csi/external-snapshotter/pull/995"}
+spec:
+  group: groupsnapshot.storage.k8s.io
+  names: {kind: VolumeGroupSnapshot, listKind: VolumeGroupSnapshotList, plural: volumegroupsnapshots, singular: volumegroupsnapshot}
+  scope: Namespaced
+  versions:
+  - name: v1beta1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}
 `
+
+// groupSnapshots chooses claims by a label that anybody may have put on the share's.
+func groupSnapshots(t *testing.T, g *guarded) error {
+	body := []byte(`{"apiVersion": "groupsnapshot.storage.k8s.io/v1beta1", "kind": "VolumeGroupSnapshot", "metadata": {"name": "s"},
+		"spec": {"source": {"selector": {"matchLabels": {"mine": "yes"}}}}}`)
+	return g.bob.CoreV1().RESTClient().Post().
+		AbsPath("/apis/groupsnapshot.storage.k8s.io/v1beta1/namespaces/lab/volumegroupsnapshots").
+		Param("dryRun", "All").Body(body).SetHeader("Content-Type", "application/json").Do(t.Context()).Error()
+}
 
 func snapshots(t *testing.T, g *guarded) error {
 	body := []byte(`{"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot", "metadata": {"name": "s"},

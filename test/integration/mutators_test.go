@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"slices"
@@ -136,9 +137,9 @@ func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 	assert.Equal(t, "jupyter-user-init", first.Name)
 	assert.Equal(t, initImage, first.Image)
 	assert.Empty(t, first.Env)
-	assert.Equal(t, int64(65532), *first.SecurityContext.RunAsUser)
 	require.Equal(t, "nb", pod.Annotations["jupyter-user.io/container"])
 	uid := map[string]int64{"alice": 5001}[user]
+	assert.Equal(t, cmp.Or(uid, 65532), *first.SecurityContext.RunAsUser)
 	assert.Equal(t, uid, *nb.SecurityContext.RunAsUser)
 	assert.Equal(t, uid != 0, *nb.SecurityContext.RunAsNonRoot)
 }
