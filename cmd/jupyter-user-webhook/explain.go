@@ -35,6 +35,9 @@ func writeExplanation(out *bytes.Buffer, documents []document) error {
 		}
 		if !p.decision.Claimed {
 			fmt.Fprintf(out, "%s is no user's notebook, and is left as it is: it has no label that says whose.\n", p.title())
+			if pod, err := inject.Read(p.raw); err == nil && inject.Marked(pod) {
+				out.WriteString("It has something else of a notebook's, so the verifier refuses it: label it jupyter-user.\n")
+			}
 			continue
 		}
 		explain(out, levels, p)
@@ -59,6 +62,7 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 	}
 	out.WriteString("\nPod Security level that it meets:\n\n")
 	columns(out, append(levelOf(levels, "as submitted", p.raw), levelOf(levels, "as admitted", p.admitted)...))
+	out.WriteString("\nWhether its creator may be that user there, and what policies refuse, only the cluster knows.\n")
 }
 
 // way is how the identity is found, and who the pod runs as where that is known.

@@ -28,8 +28,8 @@ type sourceOptions struct {
 const mostWait = 600 * time.Millisecond
 
 func (o *sourceOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.homes, "homes", "", "directory of the homes, where the share is mounted into this pod: whose a home is says "+
-		"who a person is at admission; without it and --passwd every pod finds that at start")
+	f.StringVar(&o.homes, "homes", "", "directory of the homes, below where the share is mounted into this pod: whose a home is "+
+		"says who a person is at admission; without it and --passwd every pod finds that at start")
 	f.DurationVar(&o.wait, "homes-wait", 500*time.Millisecond, "how long a review waits for the share, at most "+mostWait.String())
 	f.DurationVar(&o.fresh, "homes-fresh", 30*time.Second, "how long an owner is taken for true without another look")
 	f.DurationVar(&o.missing, "homes-fresh-missing", 2*time.Second, "how long it is taken for true that there is no home")

@@ -61,7 +61,7 @@ func TestServeReadsPasswdAnew(t *testing.T) {
 		assert.Contains(c, p.admit(t), `"identity":"5002:6002"`)
 	}, 30*time.Second, 100*time.Millisecond)
 	_, metrics := p.get(t, p.http+"/metrics")
-	assert.Contains(t, metrics, `jupyter_user_passwd_reloads_total{result="loaded"} 2`)
+	assert.Regexp(t, `jupyter_user_passwd_reloads_total\{result="loaded"\} [2-9]`, metrics)
 	assert.Zero(t, stop())
 }
 

@@ -42,7 +42,7 @@ func (w *World) installKnowing(ctx context.Context) error {
 		return err
 	}
 	source, err := manifest("examples/known-at-admission.yaml",
-		"  mountOptions: [ro, soft, timeo=10, retrans=2, vers=3, nolock, proto=tcp]\n", "",
+		"  mountOptions: [ro, soft, timeo=10, retrans=2, actimeo=3, lookupcache=positive, vers=3, nolock, proto=tcp]\n", "",
 		"  nfs:\n    server: nfs.example.com\n    path: /hpc\n", "  hostPath: {path: "+w.share.root+", type: Directory}\n",
 		systemSpace, knowing.space)
 	if err != nil {

@@ -3,17 +3,17 @@ package passwd
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // files are the paths of a pair. The group file may be none.
 type files struct{ passwd, group string }
 
-// stamps tell whether files are still those that were read. Size and time alone would miss a ConfigMap that is swapped for one
-// of the same second and size, a symbolic link away; os.SameFile compares the inodes. What goes unseen is a file that is written
-// in place, to the same size, within the tick of the file system's clock (4 ms) in which it was read.
+// stamps tell whether files are still those that were read: by inode, size, and the times of the last change, of which no tool
+// can set the second (ctime) back. What goes unseen is a file that is written in place, to the same size, within the tick of the
+// file system's clock (4 ms) in which it was read.
 type stamps struct{ passwd, group fs.FileInfo }
 
 func (s *stamps) same(other *stamps) bool {
@@ -24,7 +24,15 @@ func sameFile(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changed(a) == changed(b)
+}
+
+// changed is the time of the last change of anything about the file.
+func changed(info fs.FileInfo) syscall.Timespec {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Ctim
+	}
+	return syscall.Timespec{}
 }
 
 func (f files) stat() (*stamps, error) {
@@ -42,61 +50,101 @@ func (f files) stat() (*stamps, error) {
 	return &stamps{passwd, group}, nil
 }
 
-// stat finds a file that can be read: opening a pipe would wait for somebody who writes into it.
+// stat finds a file that can be read.
 func stat(path string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, &fault{path: path, why: "it is no file"}
-	case info.Size() > maxSize:
-		return nil, tooLarge(path)
 	}
-	return info, nil
+	return info, readable(path, info)
+}
+
+func readable(path string, info fs.FileInfo) error {
+	switch {
+	case !info.Mode().IsRegular():
+		return &fault{path: path, why: "it is no file"}
+	case info.Size() > maxSize:
+		return tooLarge(path)
+	}
+	return nil
+}
+
+// pair is both files, open.
+type pair struct {
+	stamps
+	passwd, group *os.File
+}
+
+func (f files) open() (*pair, error) {
+	p := &pair{}
+	var err error
+	p.passwd, p.stamps.passwd, err = open(f.passwd)
+	if err == nil && f.group != "" {
+		p.group, p.stamps.group, err = open(f.group)
+	}
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// open does not wait for somebody who writes into a pipe.
+func open(path string) (*os.File, fs.FileInfo, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = readable(path, info)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
+}
+
+func (p *pair) close() {
+	for _, file := range []*os.File{p.passwd, p.group} {
+		_ = file.Close() // it is only read, or nil
+	}
 }
 
 // read makes a table of both files as they are now, and says which files these were; nil where they are to be read again, though
-// nothing changes. Paths that lead elsewhere after reading than before it may have led to one old file and one new.
+// nothing changes. What is read is what was opened; paths that lead elsewhere by then may have led to one old file and one new.
 func (f files) read(inUse *table) (*table, *stamps, error) {
 	for range 3 {
-		before, err := f.stat()
+		opened, err := f.open()
 		if err != nil {
 			return nil, nil, err
 		}
-		people, err := f.parse(inUse)
-		after, statErr := f.stat()
-		if statErr != nil || !before.same(after) {
+		people, err := f.parse(opened, inUse)
+		opened.close()
+		now, statErr := f.stat()
+		if statErr != nil || !opened.same(now) {
 			continue
 		}
 		var broken *fault
 		if err != nil && !errors.As(err, &broken) {
 			return nil, nil, err
 		}
-		return people, before, err
+		return people, &opened.stamps, err
 	}
 	return nil, nil, fmt.Errorf("%s or the group file changes while it is read", f.passwd)
 }
 
-func (f files) parse(inUse *table) (*table, error) {
+func (f files) parse(opened *pair, inUse *table) (*table, error) {
 	people := newTable(inUse)
-	if err := parse(f.passwd, people.readPasswd); err != nil {
+	if err := people.readPasswd(f.passwd, opened.passwd); err != nil {
 		return nil, err
 	}
-	if f.group == "" {
+	if opened.group == nil {
 		return people, nil
 	}
-	if err := parse(f.group, people.readGroup); err != nil {
+	if err := people.readGroup(f.group, opened.group); err != nil {
 		return nil, err
 	}
 	return people, nil
-}
-
-func parse(path string, read func(path string, file io.Reader) error) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close() //nolint:errcheck // it is only read
-	return read(path, file)
 }

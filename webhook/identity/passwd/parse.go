@@ -14,8 +14,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 )
 
-// maxSize of a file. 100,000 people take about 10 MB.
-const maxSize = 64 << 20
+// maxSize of a file. 100,000 people take about 10 MB. Both files this large, read anew beside the ones before, stay below the
+// memory that the Deployment has.
+const maxSize = 16 << 20
 
 // fault is what is broken in a file. It never repeats a line: files that came the way of NIS have passwords in them.
 type fault struct {

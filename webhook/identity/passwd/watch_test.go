@@ -147,7 +147,7 @@ func TestADeletedFileKeepsTheLastGoodOne(t *testing.T) {
 	p := newPlace(t, people, groups)
 	s := p.watched(t)
 	require.NoError(t, os.Remove(p.passwd))
-	assert.Equal(t, "stat "+p.passwd+": no such file or directory", p.told(t, 1)["fault"])
+	assert.Equal(t, "open "+p.passwd+": no such file or directory", p.told(t, 1)["fault"])
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
 	assert.Equal(t, 1.0, p.metric(t, "broken"))
 	write(t, p.passwd, people)

@@ -104,6 +104,8 @@ func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, 
 	}
 	last := ok && known.id != nil && s.now().Sub(known.at) < s.Stale
 	if last && s.hangs() {
+		// Somebody waits in vain, which may be about one home. Whether this one is answered, the next question sees.
+		_, _ = s.join(name.String(), func() (*identity.Identity, error) { return s.lookAt(name) })
 		s.metrics.count(stale)
 		return known.id, nil
 	}
@@ -194,8 +196,9 @@ func (s *Source) lookAt(name user.Name) (*identity.Identity, error) {
 	return a.id, nil
 }
 
+// lookAtHomes looks into the directory, for which it has to be open to others.
 func (s *Source) lookAtHomes() (*identity.Identity, error) {
-	info, err := s.lstat(s.Homes)
+	info, err := s.lstat(s.Homes + "/.")
 	if err == nil && !info.IsDir() {
 		err = fmt.Errorf("%s is no directory", s.Homes)
 	}
