@@ -112,8 +112,8 @@ func (s *state) unguarded(namespace string) bool {
 // guardFirst is the sentence about a namespace that is unguarded.
 func (s *state) guardFirst(namespace string) string {
 	return fmt.Sprintf("notebooks are refused in namespace %s, which enforces the Pod Security Standard %s "+
-		"(NamespaceUnguarded): ask the admin for kubectl label --overwrite namespace %s %s=%s", namespace, s.level(namespace), namespace,
-		levelLabel, baseline)
+		"(NamespaceUnguarded): ask the admin for kubectl label --overwrite namespace %s %s=%s", namespace, s.level(namespace),
+		namespace, levelLabel, baseline)
 }
 
 // somebody asks the API server itself, as the policy does.
