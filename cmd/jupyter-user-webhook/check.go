@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
@@ -58,7 +60,12 @@ or where there is no cluster to look at.`,
 		Example: `  jupyter-user-webhook check
   jupyter-user-webhook check -n lab -n jhub -o json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return l.check(cmd.Context(), cmd.OutOrStdout(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := filled(cmd, "user", "namespace"); err != nil {
+				return err
+			}
+			return l.check(cmd.Context(), cmd.OutOrStdout(), o)
+		},
 	}
 	l.flags(cmd)
 	f := cmd.Flags()
@@ -67,6 +74,22 @@ or where there is no cluster to look at.`,
 	f.StringVar(&o.User, "user", "jupyter-user-check", "whose notebook to try, in a dry run")
 	cmd.AddCommand(accessCommand())
 	return cmd
+}
+
+// filled refuses flags that are given and empty, as by a variable of a script that is not set: without them another question
+// would be answered.
+func filled(cmd *cobra.Command, flags ...string) error {
+	for _, name := range flags {
+		flag := cmd.Flags().Lookup(name)
+		values := []string{flag.Value.String()}
+		if list, is := flag.Value.(pflag.SliceValue); is {
+			values = list.GetSlice()
+		}
+		if flag.Changed && slices.Contains(values, "") {
+			return fmt.Errorf("--%s is given and empty: say whom or what it is about, or leave it out", name)
+		}
+	}
+	return nil
 }
 
 func (l *live) check(ctx context.Context, out io.Writer, o check.Options) error {
@@ -104,7 +127,12 @@ The exit status is 0 for may, 1 for may not, and 2 where it could not be told.`,
   jupyter-user-webhook check access --as system:serviceaccount:jhub:hub --user alice -n jhub
   jupyter-user-webhook check access --user alice -n lab`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return l.access(cmd.Context(), cmd.OutOrStdout(), q) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := filled(cmd, "as", "as-group", "user", "namespace"); err != nil {
+				return err
+			}
+			return l.access(cmd.Context(), cmd.OutOrStdout(), q)
+		},
 	}
 	l.flags(cmd)
 	f := cmd.Flags()

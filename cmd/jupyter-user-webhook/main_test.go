@@ -57,6 +57,12 @@ func TestSlips(t *testing.T) {
 		"no kubeconfig":           {[]string{"check", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
 		"access to whom":          {[]string{"check", "access"}, `Error: required flag(s) "user" not set`},
 		"groups of nobody":        {[]string{"check", "access", "--user", "a", "--as-group", "g"}, "Error: --as-group is about somebody"},
+		"access of nobody":        {[]string{"check", "access", "--as", "", "--user", "a"}, "Error: --as is given and empty"},
+		"access to nobody":        {[]string{"check", "access", "--as", "a", "--user="}, "Error: --user is given and empty"},
+		"access by no group":      {[]string{"check", "access", "--as", "a", "--as-group", "", "--user", "a"}, "Error: --as-group is given and empty"},
+		"access nowhere":          {[]string{"check", "access", "--user", "a", "-n", ""}, "Error: --namespace is given and empty"},
+		"a check of nobody":       {[]string{"check", "--user", ""}, "Error: --user is given and empty"},
+		"a check of nowhere":      {[]string{"check", "-n", "lab", "-n", ""}, "Error: --namespace is given and empty"},
 		"a drain that is no time": {[]string{"serve", "--drain", "soon"}, `Error: invalid argument "soon"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -220,6 +220,11 @@ func checkAccess(t *testing.T, l *looked) {
 		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "jobs"}, Rules: []rbacv1.PolicyRule{
 			{APIGroups: []string{"batch"}, Resources: []string{"cronjobs"}, Verbs: []string{"create"}}}},
 		roleBinding("lab", "fay", "jobs", person("fay")),
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "patches"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"patch"}}}},
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "updates"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"update"}}}},
+		roleBinding("lab", "gil", "patches", person("gil")), roleBinding("lab", "hal", "updates", person("hal")),
 		roleBinding("lab", "hub-pods", "pods", serviceAccount("lab", "hub")),
 		roleBinding("lab", "staff", "jupyter-user-use-every-home", groupOf("staff")),
 		roleBinding("lab", "staff-pods", "pods", groupOf("staff")),
@@ -238,6 +243,8 @@ func checkAccess(t *testing.T, l *looked) {
 		"a hub":                         {as: "system:serviceaccount:lab:hub", user: "bob", may: true, through: `RBAC: allowed by RoleBinding "hub/lab"`},
 		"somebody who creates Pods":     {as: "dave", user: "alice", may: true, through: `run-as ServiceAccount lab/night RBAC: allowed by RoleBinding "night/lab"`},
 		"somebody who creates CronJobs": {as: "fay", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"somebody who only patches":     {as: "gil", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"somebody who only updates":     {as: "hal", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
 		"somebody who does not":         {as: "mallory", user: "alice", says: "mallory has the right to the home of alice in namespace lab, but not to create Pods there"},
 		"the right and no Pods":         {as: "alice@corp.example", user: "alice", says: "but not to create Pods there", through: `use alice@corp.example RBAC`},
 		"a controller that may all":     {as: "system:serviceaccount:kube-system:job-controller", user: "bob", says: "never counts"},
@@ -260,8 +267,59 @@ func checkAccess(t *testing.T, l *looked) {
 			}, wait, wait/100)
 		})
 	}
+	t.Run("where notebooks are refused", func(t *testing.T) { accessRefused(t, l) })
 	parametersWith("ownHomes", "Yes")(t, l)
 	a, err := check.Access(t.Context(), l.look, check.Question{As: "dave", User: "dave", Namespace: "lab"})
 	require.NoError(t, err)
 	assert.True(t, a.May, "%+v", a)
+}
+
+// accessRefused: rights are one thing, and what the API server admits another.
+func accessRefused(t *testing.T, l *looked) {
+	openNamespace(t, l)
+	makes(roleBinding("open", "dave", "pods", person("dave")), roleBinding("open", "erin", "pods", person("erin")),
+		role("open", "alice", []string{"alice"}, "use"), localBinding("open", "alice", person("dave")),
+		roleBinding("open", "every", "jupyter-user-use-every-home", person("erin")),
+		roleBinding("kube-system", "every", "jupyter-user-use-every-home", person("erin")),
+		roleBinding("kube-system", "erin", "pods", person("erin")),
+		roleBinding("lab", "erin-all", "jupyter-user-use-every-home", person("erin")),
+		roleBinding("lab", "erin-pods", "pods", person("erin")))(t, l)
+	type asked struct {
+		as, user, namespace string
+		may                 bool
+		says                string
+	}
+	ask := func(t *testing.T, of asked) {
+		t.Helper()
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			a, err := check.Access(t.Context(), l.look, check.Question{As: of.as, User: of.user, Namespace: of.namespace})
+			require.NoError(c, err)
+			assert.Equal(c, of.may, a.May, a.Message)
+			assert.Contains(c, a.Message, of.says)
+		}, wait, wait/100)
+	}
+	const guard = "notebooks are refused in namespace open, which enforces the Pod Security Standard privileged (NamespaceUnguarded)"
+	for name, of := range map[string]asked{
+		"below baseline":                      {"dave", "alice", "open", false, guard},
+		"below baseline, without the right":   {"dave", "bob", "open", false, "; and then " + guard},
+		"below baseline, with every home":     {"erin", "bob", "open", true, "erin may be bob"},
+		"below baseline, everybody":           {"", "bob", "open", true, "these may be bob"},
+		"a namespace that is not asked for":   {"erin", "bob", "kube-system", false, "NamespaceUnserved"},
+		"such a namespace, everybody":         {"", "bob", "kube-system", false, "NamespaceUnserved"},
+		"a reserved name":                     {"erin", "root", "lab", false, "root"},
+		"a name in upper case":                {"erin", "Alice", "lab", false, "lower case"},
+		"a name that is a path, of everybody": {"", "../bob", "lab", false, "leading dot"},
+		"the name as such, with every home":   {"erin", "bob", "lab", true, ""},
+	} {
+		t.Run(name, func(t *testing.T) { ask(t, of) })
+	}
+	a, err := check.Access(t.Context(), l.look, check.Question{User: "alice", Namespace: "open"})
+	require.NoError(t, err)
+	for _, way := range a.Ways {
+		assert.NotEqual(t, "User dave", way.Who, "one home is not enough there")
+	}
+	_, err = check.Access(t.Context(), l.look, check.Question{As: "erin", User: "alice", Namespace: "nosuch"})
+	require.EqualError(t, err, "namespace nosuch is not there")
+	parametersWith("podSecurity", "off")(t, l)
+	ask(t, asked{"dave", "alice", "open", true, ""})
 }

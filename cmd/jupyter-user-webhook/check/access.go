@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // Question is who may be whom.
@@ -45,24 +47,73 @@ type Way struct {
 
 // Access answers a question by the rules of deploy/61-policy-access.yaml.
 func Access(ctx context.Context, c *Cluster, q Question) (Answer, error) {
-	s, err := readSome(ctx, c, append([]string{configMaps}, rbacObjects...))
+	s, err := readSome(ctx, c, append([]string{configMaps, namespaces}, rbacObjects...))
 	if err != nil {
 		return Answer{}, err
 	}
-	if err := s.missing[parameters]; err != nil {
-		return Answer{}, fmt.Errorf("read %s: %w", parameters, err)
+	for _, what := range []string{parameters, configuration, namespaces} {
+		if err := s.missing[what]; err != nil {
+			return Answer{}, fmt.Errorf("read %s: %w", what, err)
+		}
+	}
+	if _, exists := s.namespace(q.Namespace); !exists {
+		return Answer{}, fmt.Errorf("namespace %s is not there", plain(q.Namespace))
 	}
 	a := Answer{As: q.As, User: q.User, Namespace: q.Namespace}
-	if q.As == "" {
-		err = s.everybody(q, &a)
-	} else {
-		err = s.somebody(ctx, q, &a)
+	name, fault := user.Parse("", q.User, s.config.User)
+	switch {
+	case fault != nil:
+		a.Message = fault.String()
+	case slices.Contains(s.words("unservedNamespaces"), q.Namespace):
+		a.Message = fmt.Sprintf("nobody has notebooks in namespace %s, which the webhook is not asked for (NamespaceUnserved): "+
+			"use another one", q.Namespace)
+	default:
+		// The home has the name alone, however the question writes it.
+		q.User, a.User = name.String(), name.String()
+		err = s.answer(ctx, q, &a)
 	}
 	for i := range a.Ways {
 		a.Ways[i].Who, a.Ways[i].Through = plain(a.Ways[i].Who), plain(a.Ways[i].Through)
 	}
 	a.As, a.User, a.Namespace, a.Message = plain(a.As), plain(a.User), plain(a.Namespace), plain(a.Message)
 	return a, err
+}
+
+func (s *state) answer(ctx context.Context, q Question, a *Answer) error {
+	if q.As == "" {
+		return s.everybody(q, a)
+	}
+	if err := s.somebody(ctx, q, a); err != nil || !s.unguarded(q.Namespace) {
+		return err
+	}
+	// Whoever may use every home is believed in any namespace.
+	every := attributes(q, use)
+	every.Name = ""
+	allowed, _, err := s.asks(ctx, q.As, groupsOf(q.As, q.Groups), every)
+	if err != nil || allowed && s.person(q.As) {
+		return err
+	}
+	if !a.May {
+		a.Message += "; and then "
+	} else {
+		a.Message = ""
+	}
+	a.May = false
+	a.Message += s.guardFirst(q.Namespace)
+	return nil
+}
+
+// unguarded tells whether the policies refuse notebooks in a namespace, because anybody may be root beside them there.
+func (s *state) unguarded(namespace string) bool {
+	level := s.level(namespace)
+	return level != baseline && level != restricted && s.parameters["podSecurity"] != "off"
+}
+
+// guardFirst is the sentence about a namespace that is unguarded.
+func (s *state) guardFirst(namespace string) string {
+	return fmt.Sprintf("notebooks are refused in namespace %s, which enforces the Pod Security Standard %s "+
+		"(NamespaceUnguarded): ask the admin for kubectl label --overwrite namespace %s %s=%s", namespace, s.level(namespace),
+		namespace, levelLabel, baseline)
 }
 
 // somebody asks the API server itself, as the policy does.
@@ -77,7 +128,7 @@ func (s *state) somebody(ctx context.Context, q Question, a *Answer) error {
 	if s.own(q) {
 		a.Ways = append(a.Ways, Way{Verb: "own", Who: q.As, Through: "the parameter ownHomes"})
 	}
-	mayCreate, err := s.mayCreate(ctx, q, "pods")
+	mayCreate, err := s.may(ctx, q, "create", "pods")
 	if err != nil {
 		return err
 	}
@@ -88,12 +139,8 @@ func (s *state) somebody(ctx context.Context, q Question, a *Answer) error {
 		return err
 	}
 	lead := mayCreate
-	for _, resource := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps",
-		"replicationcontrollers", "jobs.batch", "cronjobs.batch"} {
-		if len(accounts) == 0 || lead {
-			break
-		}
-		if lead, err = s.mayCreate(ctx, q, resource); err != nil {
+	if len(accounts) > 0 && !lead {
+		if lead, err = s.mayLead(ctx, q); err != nil {
 			return err
 		}
 	}
@@ -154,10 +201,24 @@ func attributes(q Question, verb string) *authorizationv1.ResourceAttributes {
 	return &authorizationv1.ResourceAttributes{Namespace: q.Namespace, Verb: verb, Group: group, Resource: homes, Name: q.User}
 }
 
-func (s *state) mayCreate(ctx context.Context, q Question, resource string) (bool, error) {
+// mayLead tells whether somebody may have Pods created by a controller, by which ServiceAccount they like: who may change
+// what is there may do so too.
+func (s *state) mayLead(ctx context.Context, q Question) (bool, error) {
+	for _, resource := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps",
+		"replicationcontrollers", "jobs.batch", "cronjobs.batch"} {
+		for _, verb := range []string{"create", "update", "patch"} {
+			if may, err := s.may(ctx, q, verb, resource); err != nil || may {
+				return may, err
+			}
+		}
+	}
+	return false, nil
+}
+
+func (s *state) may(ctx context.Context, q Question, verb, resource string) (bool, error) {
 	resource, of, _ := strings.Cut(resource, ".")
 	allowed, _, err := s.asks(ctx, q.As, groupsOf(q.As, q.Groups), &authorizationv1.ResourceAttributes{
-		Namespace: q.Namespace, Verb: "create", Group: of, Resource: resource})
+		Namespace: q.Namespace, Verb: verb, Group: of, Resource: resource})
 	return allowed, err
 }
 
@@ -208,14 +269,7 @@ func (s *state) everybody(q Question, a *Answer) error {
 		}
 	}
 	for _, g := range s.grants() {
-		if g.resource != homes || !g.covers(q.User) || g.namespace != "" && g.namespace != q.Namespace {
-			continue
-		}
-		if g.verb == runAs {
-			if namespace, counts := g.runsIn(); !counts || namespace != "" && namespace != q.Namespace {
-				continue
-			}
-		} else if g.subject.Kind != rbacv1.GroupKind && !s.person(userName(g.subject)) {
+		if !s.counts(g, q) {
 			continue
 		}
 		// A role may give the same by two rules.
@@ -223,11 +277,16 @@ func (s *state) everybody(q Question, a *Answer) error {
 			a.Ways = append(a.Ways, way)
 		}
 	}
-	if s.parameters["ownHomes"] == "Yes" {
+	unguarded := s.unguarded(q.Namespace)
+	if s.parameters["ownHomes"] == "Yes" && !unguarded {
 		a.Ways = append(a.Ways, Way{Verb: "own", Through: "the parameter ownHomes",
 			Who: "User " + s.parameters["ownHomePrefix"] + q.User + s.parameters["ownHomeSuffix"]})
 	}
 	a.May = len(a.Ways) > 0
+	if !a.May && unguarded {
+		a.Message = s.guardFirst(q.Namespace)
+		return nil
+	}
 	a.Message = fmt.Sprintf("nobody may be %s in namespace %s: ask the admin for a role with the verb use on homes.%s named "+
 		"%s", q.User,
 		q.Namespace, group, q.User)
@@ -237,6 +296,21 @@ func (s *state) everybody(q Question, a *Answer) error {
 			q.Namespace)
 	}
 	return nil
+}
+
+// counts tells whether a grant makes somebody the user of a question.
+func (s *state) counts(g grant, q Question) bool {
+	if g.resource != homes || !g.covers(q.User) || g.namespace != "" && g.namespace != q.Namespace {
+		return false
+	}
+	if s.unguarded(q.Namespace) && (g.verb == runAs || len(g.names) > 0) {
+		return false
+	}
+	if g.verb == runAs {
+		namespace, counts := g.runsIn()
+		return counts && (namespace == "" || namespace == q.Namespace)
+	}
+	return g.subject.Kind == rbacv1.GroupKind || s.person(userName(g.subject))
 }
 
 // userName of a subject that is no group.

@@ -30,6 +30,12 @@ func answers(ctx context.Context, s *state) []Finding {
 		return []Finding{unknown("", "no namespace has the share, so there is nowhere to try a notebook: see the check claims")}
 	}
 	where := "namespace " + namespace
+	name, fault := user.Parse("", s.User, s.config.User)
+	if fault != nil {
+		return []Finding{unknown(where, "%s: a refusal of that name would say nothing about others, try another one by "+
+			"--user", fault)}
+	}
+	s.User = name.String()
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "create", Resource: "pods"},
 	}}

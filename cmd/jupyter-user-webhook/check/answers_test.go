@@ -106,3 +106,12 @@ func TestWhereItIsTried(t *testing.T) {
 	in, _ = s.tryIn()
 	assert.Equal(t, "b", in, "where notebooks may run")
 }
+
+// TestNameThatIsNone: that it is refused proves nothing about the rest.
+func TestNameThatIsNone(t *testing.T) {
+	for _, name := range []string{"root", "Alice", "../bob", ""} {
+		s := closed(t)
+		s.config, s.User = config.Default(), name
+		only(t, answers(t.Context(), s), Unknown, "a refusal of that name would say nothing about others")
+	}
+}

@@ -57,7 +57,7 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 // podSecurity: who is root beside a notebook is the person, so the policies refuse notebooks in namespaces that keep nobody
 // from it.
 func podSecurity(_ context.Context, s *state) (found []Finding) {
-	served := s.served()
+	served := s.servedThere()
 	for _, namespace := range served {
 		where, level := "namespace "+namespace, s.level(namespace)
 		switch {
@@ -90,6 +90,14 @@ func (s *state) served() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(names))
+}
+
+// servedThere are those of them that exist: of the others the check of the claims says so, and there is no more to say.
+func (s *state) servedThere() []string {
+	return slices.DeleteFunc(s.served(), func(name string) bool {
+		_, exists := s.namespace(name)
+		return !exists
+	})
 }
 
 func (s *state) namespacesWithShare() (names []string) {

@@ -21,7 +21,7 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 		}
 		return []Finding{unknown("", "the share's volumes name no NFS server: see yourself that no Pod reaches whoever serves it")}
 	}
-	notebooks := s.served()
+	notebooks := s.servedThere()
 	for _, namespace := range notebooks {
 		found = append(found, s.wayOut(namespace, servers)...)
 	}

@@ -161,3 +161,11 @@ func (g grant) runsIn() (namespace string, counts bool) {
 	}
 	return of, g.namespace == "" || g.namespace == of
 }
+
+// runsBeside tells whether a right without names is a ServiceAccount's by which Pods may run where notebooks do: everything
+// has run-as in it, which is theirs who may create Pods there. In the cluster's and the webhook's own only admins do.
+func (g grant) runsBeside(notebooks []string) bool {
+	namespace, counts := g.runsIn()
+	return counts && len(g.names) == 0 && namespace != "kube-system" && namespace != systemNamespace &&
+		slices.Contains(notebooks, namespace)
+}

@@ -187,3 +187,20 @@ func TestVersions(t *testing.T) {
 	s.Version = "dev"
 	only(t, versions(t.Context(), s), OK, "")
 }
+
+// TestNamespaceThatIsNotThere: that it is not is all there is to say of it.
+func TestNamespaceThatIsNotThere(t *testing.T) {
+	s := closed(t)
+	s.Namespaces, s.parameters["podSecurity"] = []string{"nosuch"}, baseline
+	about := func(found []Finding) (n int) {
+		for _, f := range found {
+			if f.Where == "namespace nosuch" {
+				n++
+			}
+		}
+		return n
+	}
+	assert.Equal(t, 1, about(claims(t.Context(), s)))
+	assert.Zero(t, about(podSecurity(t.Context(), s)))
+	assert.Zero(t, about(egress(t.Context(), s)))
+}

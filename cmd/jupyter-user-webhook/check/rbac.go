@@ -11,10 +11,10 @@ import (
 
 // rbac: who may be anybody. A hub is expected to be here and an admin always is; a whole namespace never.
 func rbac(_ context.Context, s *state) (found []Finding) {
-	grants := s.grants()
+	grants, notebooks := s.grants(), s.served()
 	said := map[string]bool{}
 	for _, g := range grants {
-		f := judgeGrant(g)
+		f := judgeGrant(g, notebooks)
 		if f == nil || said[f.Where+f.Message] {
 			continue
 		}
@@ -32,8 +32,8 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 	return append(found, ok("", "single homes are given by name through %s", count(len(single), "binding")))
 }
 
-// judgeGrant says what one grant comes to; nil where it is what it should be.
-func judgeGrant(g grant) *Finding {
+// judgeGrant says what one grant comes to, where notebooks run in these namespaces; nil where it is what it should be.
+func judgeGrant(g grant, notebooks []string) *Finding {
 	f := func(f Finding) *Finding { return &f }
 	where := g.binding
 	switch {
@@ -42,6 +42,10 @@ func judgeGrant(g grant) *Finding {
 			"away", g.verb, g.what(), g.where(), who(g.subject)))
 	case g.wildcard && g.subject.Kind == "Group" && g.subject.Name == "system:masters":
 		return f(ok(where, "may be anybody: %s, whom no rule stops in any cluster", who(g.subject)))
+	case g.wildcard && g.runsBeside(notebooks):
+		return f(failed(where, "lets whoever may create Pods in the namespace of %s be anybody, by a rule that gives everything "+
+			"(%s), and run-as with it: notebooks run there, so give it what it needs alone, or a namespace of its own",
+			who(g.subject), g.role))
 	case g.wildcard:
 		return f(warning(where, "may be anybody: %s in %s, by a rule that gives everything "+
 			"(%s)", who(g.subject), g.where(), g.role))

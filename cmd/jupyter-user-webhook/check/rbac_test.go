@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -88,6 +89,38 @@ func TestHubThatRuns(t *testing.T) {
 	found = rbac(t.Context(), bound("lab", subject("ServiceAccount", "lab", "argo"), everything))
 	assert.Equal(t, Warning, byStatus(found)[0].Status, "an admin is told once, as one")
 	assert.Len(t, found, 2)
+}
+
+// TestEverythingBesideNotebooks: a rule that gives everything gives run-as too, which is theirs who may create Pods there.
+func TestEverythingBesideNotebooks(t *testing.T) {
+	for name, of := range map[string]struct {
+		namespace string
+		who       rbacv1.Subject
+		status    Status
+	}{
+		"of that namespace":             {"lab", subject("ServiceAccount", "lab", "argo"), Failed},
+		"by the user's name":            {"lab", subject("User", "", "system:serviceaccount:lab:argo"), Failed},
+		"in every namespace":            {"", subject("ServiceAccount", "lab", "argo"), Failed},
+		"every program of it":           {"lab", subject("Group", "", "system:serviceaccounts:lab"), Failed},
+		"of a namespace without any":    {"", subject("ServiceAccount", "argo", "argo"), Warning},
+		"in another namespace than its": {"lab", subject("ServiceAccount", "argo", "argo"), Warning},
+		"of the cluster's":              {"", subject("ServiceAccount", "kube-system", "x"), Warning},
+		"of the webhook's":              {"", subject("ServiceAccount", systemNamespace, "x"), Warning},
+		"a person":                      {"lab", subject("User", "", "boss"), Warning},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := bound(of.namespace, of.who, everything)
+			s.parameters, s.Namespaces = map[string]string{"claims": "c"}, []string{"kube-system", systemNamespace}
+			s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "c"}}}
+			found := byStatus(rbac(t.Context(), s))
+			assert.Equal(t, of.status, found[0].Status, "%+v", found)
+		})
+	}
+	s := bound("lab", subject("ServiceAccount", "lab", "argo"), everything)
+	s.Namespaces = []string{"lab"}
+	found := byStatus(rbac(t.Context(), s))
+	assert.Len(t, found, 2, "told once")
+	assert.Contains(t, found[0].Message, "lets whoever may create Pods in the namespace of ServiceAccount lab/argo be anybody")
 }
 
 func TestAggregated(t *testing.T) {
