@@ -138,9 +138,9 @@ func TestWhatIsNoFile(t *testing.T) {
 	_, err = p.reopen()
 	require.ErrorContains(t, err, "group: it is no file")
 
-	require.NoError(t, os.Truncate(p.passwd, 64<<20+1))
+	require.NoError(t, os.Truncate(p.passwd, 16<<20+1))
 	_, err = p.reopen()
-	require.ErrorContains(t, err, "passwd: it is larger than 64 MiB, which no file of users is")
+	require.ErrorContains(t, err, "passwd: it is larger than 16 MiB, which no file of users is")
 
 	_, err = passwd.Open(passwd.Options{})
 	require.EqualError(t, err, "no passwd file is named")

@@ -11,12 +11,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 )
 
 const moved = "alice:x:9003:6003:::\nbob:x:5004:6004:::\n"
@@ -154,7 +156,7 @@ func TestADeletedFileKeepsTheLastGoodOne(t *testing.T) {
 	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "it is back")
 
 	require.NoError(t, os.Remove(p.group))
-	assert.Equal(t, "stat "+p.group+": no such file or directory", p.told(t, 2)["fault"])
+	assert.Equal(t, "open "+p.group+": no such file or directory", p.told(t, 2)["fault"])
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
 }
 
@@ -316,4 +318,51 @@ func (p place) metric(t *testing.T, name string) float64 {
 	_, err := fmt.Sscan(rest, &value)
 	require.NoError(t, err)
 	return value
+}
+
+// TestAFileWithItsTimeSetBack has the size, the inode and the time of the one before, as cp -p and rsync --inplace leave it.
+func TestAFileWithItsTimeSetBack(t *testing.T) {
+	p := newPlace(t, people, groups)
+	long := time.Unix(1, 0)
+	require.NoError(t, os.Chtimes(p.passwd, long, long))
+	s := p.watched(t)
+	require.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+	write(t, p.passwd, strings.Replace(people, ":5003:", ":5005:", 1))
+	require.NoError(t, os.Chtimes(p.passwd, long, long))
+	becomes(t, s, "alice", "5005:6003:7001,7002")
+}
+
+// TestAPairIsNeverOfTwoVersions: while a symbolic link is led from one pair to another and back, nobody has the number of the one
+// and the groups of the other.
+func TestAPairIsNeverOfTwoVersions(t *testing.T) {
+	dir := t.TempDir()
+	for version, uid := range map[string]string{"a": "5001", "b": "5002"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
+		write(t, filepath.Join(dir, version, "passwd"), "alice:x:"+uid+":6000:::\n"+strings.Repeat("bob:x:7:7:::\n", 2000))
+		write(t, filepath.Join(dir, version, "group"), "g:x:"+uid+":alice\n")
+	}
+	lead := func(to string) {
+		require.NoError(t, os.Symlink(to, filepath.Join(dir, "next")))
+		require.NoError(t, os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, "current")))
+	}
+	lead("a")
+	s, err := passwd.Open(passwd.Options{
+		Passwd: filepath.Join(dir, "current", "passwd"), Group: filepath.Join(dir, "current", "group"),
+	})
+	require.NoError(t, err)
+	for i := range 300 {
+		turning := make(chan struct{})
+		go func() {
+			defer close(turning)
+			lead("b")
+			lead("a")
+			if i%2 == 0 {
+				lead("b")
+			}
+		}()
+		_, err := s.FindAnew(t.Context(), named(t, "alice"))
+		<-turning
+		require.NoError(t, err)
+		assert.Contains(t, []string{"5001:6000:5001", "5002:6000:5002"}, who(t, s, "alice"))
+	}
 }

@@ -228,6 +228,33 @@ func TestASilentShare(t *testing.T) {
 	}
 }
 
+// TestOneHomeThatHangs makes nobody else's answer stale for longer than until the next question.
+func TestOneHomeThatHangs(t *testing.T) {
+	homes := folder(t)
+	s, clock := open(t, homes)
+	alice := named(t, "alice")
+	_, err := s.Find(t.Context(), alice)
+	require.NoError(t, err)
+	gate := make(chan struct{})
+	defer close(gate)
+	s.lstat = func(path string) (fs.FileInfo, error) {
+		if filepath.Base(path) == "hung" {
+			<-gate
+		}
+		return os.Lstat(path)
+	}
+	s.Wait = 20 * time.Millisecond
+	_, err = s.Find(t.Context(), named(t, "hung"))
+	require.ErrorIs(t, err, errSilent)
+	s.Wait = 10 * time.Second
+	require.NoError(t, os.Remove(filepath.Join(homes, "alice")))
+	clock.pass(time.Minute)
+	require.Eventually(t, func() bool {
+		id, err := s.Find(t.Context(), alice)
+		return err == nil && id == nil
+	}, 10*time.Second, time.Millisecond, "that the home is gone is noticed")
+}
+
 // TestTheCallersDeadlineCounts where it is shorter.
 func TestTheCallersDeadlineCounts(t *testing.T) {
 	s, _ := open(t, folder(t))
