@@ -152,7 +152,7 @@ func TestAFileThatGrowsWhileItIsRead(t *testing.T) {
 	line := "#" + strings.Repeat("x", 998) + "\n"
 	people := newTable(&table{})
 	require.EqualError(t, people.readPasswd("passwd", endless(line)), "passwd: it is larger than 16 MiB, which no file of users is")
-	require.EqualError(t, people.readGroup("group", endless(line[:999])), "group: it is larger than 64 MiB, which no file of users is")
+	require.EqualError(t, people.readGroup("group", endless(line[:999])), "group: it is larger than 16 MiB, which no file of users is")
 }
 
 func TestAFileThatCannotBeReadToItsEnd(t *testing.T) {
