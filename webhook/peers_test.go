@@ -108,7 +108,7 @@ func TestNobodyCanTell(t *testing.T) {
 		"no others":         {nil, "there is none to ask (--peers)"},
 		"others like this":  {[]string{all.listen(t, all.configured(t, "3", nil))}, "does not know the configuration either"},
 		"one that is gone":  {[]string{"127.0.0.1:1"}, "connection refused"},
-		"one that hangs":    {[]string{all.listen(t, hanging())}, "deadline exceeded"},
+		"one that hangs":    {[]string{all.hanging(t)}, "deadline exceeded"},
 		"another release":   {[]string{all.listen(t, http.NotFoundHandler())}, "404 Not Found"},
 		"an empty answer":   {[]string{all.listen(t, saying("{}"))}, "without a response"},
 		"a stranger":        {[]string{strangers.listen(t, strangers.configured(t, "2", nil))}, "certificate"},
@@ -130,12 +130,13 @@ func TestNobodyCanTell(t *testing.T) {
 	}
 }
 
-// hanging takes a question and never answers. That the client has gone is noticed once the question is read.
-func hanging() http.Handler {
-	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		<-r.Context().Done()
-	})
+// hanging takes questions, and answers none until the test is over.
+func (r replicas) hanging(t *testing.T) (address string) {
+	t.Helper()
+	over := make(chan struct{})
+	address = r.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))
+	t.Cleanup(func() { close(over) }) // before the server is closed, which waits for it
+	return address
 }
 
 func saying(body string) http.Handler {
@@ -193,12 +194,17 @@ func TestPeersAreAddresses(t *testing.T) {
 func TestQuestionsAreBounded(t *testing.T) {
 	all := newReplicas(t)
 	var asked, most atomic.Int32
+	over := make(chan struct{})
 	slow := all.listen(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		most.Store(max(most.Load(), asked.Add(1)))
 		_, _ = io.Copy(io.Discard, r.Body)
-		<-r.Context().Done()
+		select {
+		case <-r.Context().Done():
+		case <-over:
+		}
 		asked.Add(-1)
 	}))
+	t.Cleanup(func() { close(over) })
 	e := all.configured(t, "3", nil, slow)
 	made := all.configured(t, "2", nil).made(t, notebook)
 	var reviews sync.WaitGroup
