@@ -100,7 +100,9 @@ func same(a, b *identity.Identity) bool {
 
 // compare holds the pod against the plan for whom it says it is.
 func (w *Webhook) compare(pod *inject.Pod, review Review, d Decision) Decision {
-	plan := w.planner.Plan(pod, inject.Facts{Namespace: review.Namespace, User: d.User, Identity: d.Identity})
+	plan := w.planner.Plan(pod, inject.Facts{
+		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,
+	})
 	outcome := inject.Reconcile(pod, plan)
 	d.Way = plan.Way
 	d.Refusals = outcome.Refusals

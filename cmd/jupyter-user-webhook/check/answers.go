@@ -124,7 +124,7 @@ func refusedByOurs(where, said string, code int32) Finding {
 	return failed(where, "what becomes of a labelled Pod is not as the webhook makes it: %s", said)
 }
 
-// whole holds an admitted Pod against a plan for it, as a verifier does.
+// whole has the verifier look at an admitted Pod, with the identity that the webhook has found.
 func (s *state) whole(ctx context.Context, where string, pod *corev1.Pod) Finding {
 	if pod.Annotations[inject.UserAnnotation] != s.User {
 		return failed(where, "a labelled Pod does not come to the webhook and is admitted without it, as whoever its image "+
@@ -142,18 +142,22 @@ func (s *state) whole(ctx context.Context, where string, pod *corev1.Pod) Findin
 	if id, err := identity.Parse(pod.Annotations[inject.IdentityAnnotation]); err == nil {
 		source = webhook.Everybody{Identity: id}
 	}
-	d := webhook.New(s.config, source).Decide(ctx, webhook.Review{
+	d := webhook.New(s.config, source).Verify(ctx, webhook.Review{
 		Pod: raw, Namespace: pod.Namespace, Restricted: s.level(pod.Namespace) == restricted,
 	})
-	drift := d.Drift()
+	drifted, otherGeneration := answer.Drifted("").Reason, answer.GenerationUnknown("", "").Reason
+	var drift []string
 	for _, refusal := range d.Refusals {
-		drift = append(drift, refusal.String())
+		if refusal.Reason == drifted {
+			drift = append(drift, refusal.Field)
+		} else {
+			drift = append(drift, refusal.String())
+		}
 	}
-	generation := fmt.Sprintf("metadata.annotations[%s]", inject.ConfigAnnotation)
 	switch {
 	case len(drift) == 0:
 		return ok(where, "a notebook of %s would be admitted, with all that it needs", s.User)
-	case slices.Contains(drift, generation):
+	case d.Refusals[0].Reason == otherGeneration:
 		return warning(where, "the webhook runs by another configuration than the ConfigMap has now: kubectl -n %s rollout "+
 			"restart deployment %s", systemNamespace, webhookName)
 	}
