@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"fmt"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
@@ -42,7 +41,7 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	d.User = name
 	d.Identity, err = given(pod)
 	if err != nil {
-		return refused(d, answer.Drifted("metadata.annotations["+inject.IdentityAnnotation+"]"))
+		return refused(d, answer.Drifted(answer.AnnotationField(inject.IdentityAnnotation)))
 	}
 	if refusal, err := w.confirm(ctx, name, d.Identity); refusal != nil {
 		d.Fault = err
@@ -58,10 +57,7 @@ func given(pod *inject.Pod) (*identity.Identity, error) {
 		return nil, nil
 	}
 	id, err := identity.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("the pod's annotation: %w", err)
-	}
-	return &id, nil
+	return &id, err
 }
 
 // confirm refuses an identity that is not the user's. The error is what went wrong behind a refusal that does not tell.

@@ -88,7 +88,7 @@ func explainChanges(out *bytes.Buffer, changes []inject.Change) {
 		if first.Piece != piece {
 			piece, row[0] = first.Piece, first.Piece
 		}
-		for i, line := range wrap(fields(group)) {
+		for i, line := range answer.Wrap(fields(group), wrapAt) {
 			if i > 0 {
 				row = make([]string, len(row))
 			}
@@ -146,7 +146,7 @@ func levelOf(levels *podsecurity.Levels, which string, raw []byte) [][]string {
 	}
 	rows := [][]string{{which, string(level.Meets) + ", not " + string(level.Next) + ":"}}
 	for _, why := range level.Misses {
-		for i, line := range wrap(plain(why)) {
+		for i, line := range answer.Wrap(plain(why), wrapAt) {
 			rows = append(rows, []string{"", map[bool]string{true: "- ", false: "  "}[i == 0] + line})
 		}
 	}
@@ -155,19 +155,6 @@ func levelOf(levels *podsecurity.Levels, which string, raw []byte) [][]string {
 
 // wrapAt is where a line of explanation is broken.
 const wrapAt = 84
-
-// wrap breaks a text between words.
-func wrap(text string) (lines []string) {
-	for word := range strings.FieldsSeq(text) {
-		last := len(lines) - 1
-		if last < 0 || len(lines[last])+1+len(word) > wrapAt {
-			lines = append(lines, word)
-			continue
-		}
-		lines[last] += " " + word
-	}
-	return lines
-}
 
 // columns writes rows one below the other, indented.
 func columns(out io.Writer, rows [][]string) {

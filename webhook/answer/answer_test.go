@@ -137,3 +137,9 @@ func TestFirstWarnings(t *testing.T) {
 	assert.Equal(t, warnings[:50], answer.FirstWarnings(warnings[:50]))
 	assert.Nil(t, answer.FirstWarnings(nil))
 }
+
+func TestWrap(t *testing.T) {
+	assert.Equal(t, []string{""}, answer.Wrap("", 5))
+	assert.Equal(t, []string{"a b c", "d"}, answer.Wrap("a b  c d", 5))
+	assert.Equal(t, []string{"a", "longword", "b"}, answer.Wrap("a longword b", 5), "a long word stays whole, to be copied")
+}

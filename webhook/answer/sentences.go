@@ -145,13 +145,13 @@ func GroupForeign(field string, gid int64, name string) Answer {
 
 // AnnotationInvalid answers a value that an annotation of ours cannot have.
 func AnnotationInvalid(annotation, value string, allowed ...string) Answer {
-	return unprocessable("AnnotationInvalid", annotationField(annotation), "%q is not one of its values: %s", shorten(value),
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not one of its values: %s", shorten(value),
 		strings.Join(allowed, ", "))
 }
 
 // NoSuchContainer answers an annotation that names a container which is not there.
 func NoSuchContainer(annotation, value string, containers []string) Answer {
-	return unprocessable("NoSuchContainer", annotationField(annotation), "there is no container named %q for the notebook: "+
+	return unprocessable("NoSuchContainer", AnnotationField(annotation), "there is no container named %q for the notebook: "+
 		"the pod has %s", shorten(value), list(containers))
 }
 
@@ -228,19 +228,19 @@ func NotInjected(lacks string) Answer {
 
 // IdentityDiffers answers an identity on a pod that is not the one which its user has now.
 func IdentityDiffers(annotation, name string) Answer {
-	return forbidden("IdentityDiffers", annotationField(annotation), "this is not who %s is, or not any more: create the "+
+	return forbidden("IdentityDiffers", AnnotationField(annotation), "this is not who %s is, or not any more: create the "+
 		"pod again, and if it stays so ask the admin which other webhook writes it", name)
 }
 
 // GenerationUnknown answers a pod that was made from a configuration which nobody who could be asked has.
 func GenerationUnknown(annotation, generation string) Answer {
-	return Answer{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: annotationField(annotation),
+	return Answer{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: AnnotationField(annotation),
 		Message: fmt.Sprintf("no replica of the webhook that could be asked has made a pod by configuration %s: one is probably "+
 			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log", Shown(generation))}
 }
 
-// annotationField is how Kubernetes writes the place of an annotation.
-func annotationField(key string) string {
+// AnnotationField is how Kubernetes writes the place of an annotation.
+func AnnotationField(key string) string {
 	return fmt.Sprintf("metadata.annotations[%s]", key)
 }
 
@@ -280,6 +280,24 @@ func Plain(text string) string {
 		b.WriteString(quoted[1 : len(quoted)-1])
 	}
 	return b.String()
+}
+
+// Wrap breaks a text between words into lines of at most so many bytes, and at least one line. A word that is longer has a line
+// of its own.
+func Wrap(text string, most int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) > most:
+			lines = append(lines, line)
+			line = word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
 }
 
 // special is what could break a line, hide behind a look-alike or steer a terminal.

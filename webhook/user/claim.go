@@ -61,7 +61,7 @@ func FromPod(labels, annotations map[string]string, rules config.User) (Name, []
 		byLabel = parse("metadata.labels["+Label+"]", inLabel)
 	}
 	if hasAnnotation {
-		byAnnotation = parse("metadata.annotations["+HubAnnotation+"]", inAnnotation)
+		byAnnotation = parse(answer.AnnotationField(HubAnnotation), inAnnotation)
 	}
 	switch {
 	case len(faults) > 0:

@@ -158,15 +158,7 @@ func plain(s string) string {
 	if strings.HasSuffix(s, "…") {
 		s = strings.TrimSuffix(s, "…") + "..."
 	}
-	var b strings.Builder
-	for _, r := range s {
-		if r >= ' ' && r <= '~' {
-			b.WriteRune(r)
-			continue
-		}
-		b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-	}
-	return b.String()
+	return answer.Plain(s)
 }
 
 // some names of many: the first few, and how many more there are.

@@ -85,12 +85,6 @@ func TestJSON(t *testing.T) {
 	assert.JSONEq(t, `{"user": "alice", "namespace": "lab", "may": false, "ways": [], "message": "no"}`, out.String())
 }
 
-func TestWrap(t *testing.T) {
-	assert.Equal(t, []string{""}, wrap("", 5))
-	assert.Equal(t, []string{"a b c", "d"}, wrap("a b  c d", 5))
-	assert.Equal(t, []string{"a", "longword", "b"}, wrap("a longword b", 5), "a long word stays whole, to be copied")
-}
-
 // TestNothingSteersATerminal: names in a cluster are written by strangers.
 func TestNothingSteersATerminal(t *testing.T) {
 	for evil, shown := range map[string]string{

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 )
 
 // Writers are the outputs, by the name that -o takes.
@@ -31,7 +32,7 @@ func writeTable(out io.Writer, findings []Finding) error {
 			said = f.Where + ": " + f.Message
 		}
 		status, check := string(f.Status), f.Check
-		for _, line := range wrap(said, width) {
+		for _, line := range answer.Wrap(said, width) {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", status, check, line)
 			status, check = "", ""
 		}
@@ -42,23 +43,6 @@ func writeTable(out io.Writer, findings []Finding) error {
 	_, err := fmt.Fprintf(out, "\n%d failed, %d unknown, %s, %d ok\n", how[Failed], how[Unknown], count(how[Warning], "warning"),
 		how[OK])
 	return err
-}
-
-// wrap breaks a sentence between words. A word that is longer than a line has one of its own.
-func wrap(text string, most int) (lines []string) {
-	line := ""
-	for _, word := range strings.Fields(text) {
-		switch {
-		case line == "":
-			line = word
-		case len(line)+1+len(word) > most:
-			lines = append(lines, line)
-			line = word
-		default:
-			line += " " + word
-		}
-	}
-	return append(lines, line)
 }
 
 // AnswerWriters are the outputs of an answer, by the name that -o takes.
@@ -73,7 +57,7 @@ func writeAnswerJSON(out io.Writer, a Answer) error {
 
 // writeAnswer is one sentence, and a line for each way.
 func writeAnswer(out io.Writer, a Answer) error {
-	for _, line := range wrap(a.Message, width) {
+	for _, line := range answer.Wrap(a.Message, width) {
 		_, _ = fmt.Fprintln(out, line)
 	}
 	if len(a.Ways) == 0 {
