@@ -113,6 +113,18 @@ func (c *changes) leave(m member, why string) {
 	c.notes = append(c.notes, note{piece: c.piece, done: LeftOut, owner: theirs, member: m, why: why})
 }
 
+// offer gives the pod a default: it keeps its own where it has one, and where there is a reason to leave it out, that is noted.
+func (c *changes) offer(m member, has bool, left string, add func()) {
+	switch {
+	case has:
+		c.keep(m)
+	case left != "":
+		c.leave(m, left)
+	default:
+		add()
+	}
+}
+
 // named are the elements of lists that a person knows by a name.
 type named interface{ name() string }
 

@@ -49,12 +49,5 @@ func (in *planning) portTaken(number int32) bool {
 
 func (p portPiece) reconcile(_ *Pod, c *changes) {
 	m := member{p.at, true, "ports"}
-	switch {
-	case p.has:
-		c.keep(m)
-	case p.want == nil:
-		c.leave(m, p.left)
-	default:
-		c.appendTo(theirs, m.at(), 0, p.want)
-	}
+	c.offer(m, p.has, p.left, func() { c.appendTo(theirs, m.at(), 0, p.want) })
 }

@@ -17,9 +17,8 @@ import (
 type probesPiece struct {
 	at       pointer
 	notebook *Container
-	// want is nil where none are to be added.
-	want *wantedProbes
-	// left is why, and warning where that is not what the pod could have wished for.
+	want     wantedProbes
+	// left is why none are to be added, and warning where that is not what the pod could have wished for.
 	left, warning string
 }
 
@@ -60,7 +59,7 @@ func (in *planning) planProbes(s switches) piece {
 	case in.server.port == 0:
 		p.left, p.warning = answer.NoListening, answer.ProbesLeftOut(in.server.why)
 	default:
-		p.want = &wantedProbes{
+		p.want = wantedProbes{
 			startup:   in.server.probe(timing.Startup),
 			readiness: in.server.probe(timing.Readiness),
 			liveness:  in.server.probe(timing.Liveness),
@@ -91,27 +90,16 @@ func (p probesPiece) reconcile(_ *Pod, c *changes) {
 	if p.warning != "" {
 		c.warn(p.warning)
 	}
-	want := p.want
-	if want == nil {
-		want = &wantedProbes{}
-	}
 	for _, probe := range []struct {
 		key  string
 		have *Probe
 		want httpProbe
 	}{
-		{"startupProbe", p.notebook.StartupProbe, want.startup},
-		{"readinessProbe", p.notebook.ReadinessProbe, want.readiness},
-		{"livenessProbe", p.notebook.LivenessProbe, want.liveness},
+		{"startupProbe", p.notebook.StartupProbe, p.want.startup},
+		{"readinessProbe", p.notebook.ReadinessProbe, p.want.readiness},
+		{"livenessProbe", p.notebook.LivenessProbe, p.want.liveness},
 	} {
 		m := member{p.at, true, probe.key}
-		switch {
-		case probe.have != nil:
-			c.keep(m)
-		case p.want == nil:
-			c.leave(m, p.left)
-		default:
-			put(c, theirs, m, nil, probe.want)
-		}
+		c.offer(m, probe.have != nil, p.left, func() { put(c, theirs, m, nil, probe.want) })
 	}
 }

@@ -85,14 +85,7 @@ func (r *Resources) guaranteed(name string) bool {
 
 func (p resourcesPiece) reconcile(_ *Pod, c *changes) {
 	m := member{p.container, true, "resources"}
-	switch {
-	case p.has:
-		c.keep(m)
-	case p.want == nil:
-		c.leave(m, p.left)
-	default:
-		putResources(c, m.at(), p.exists, p.want)
-	}
+	c.offer(m, p.has, p.left, func() { putResources(c, m.at(), p.exists, p.want) })
 }
 
 // putResources fills in what is not there. Whether it is missing or empty is the same to a container, but not to a field
