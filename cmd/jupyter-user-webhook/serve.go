@@ -62,7 +62,7 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-func (o *serveOptions) serve(ctx context.Context) error {
+func (o serveOptions) serve(ctx context.Context) error {
 	log, err := o.logger()
 	if err != nil {
 		return err
@@ -77,7 +77,11 @@ func (o *serveOptions) serve(ctx context.Context) error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	handler, err := o.handler(ctx, c, files, registry, log)
+	identities, watch, err := o.sources.open(ctx, registry, log)
+	if err != nil {
+		return err
+	}
+	handler, err := o.handler(c, identities, files, registry, log)
 	if err != nil {
 		return err
 	}
@@ -99,13 +103,17 @@ func (o *serveOptions) serve(ctx context.Context) error {
 		"generation", c.Generation(), "configuration", c)
 	// Ours, and those that controller-runtime keeps for the whole process: of its handler and of the certificate.
 	all := prometheus.Gatherers{registry, metrics.Registry}
-	others := append(o.sources.watch, files.Watch, observe(plain, server.Ready, all, log))
+	others := append(watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
 }
 
 // handler answers reviews with what the process knows of people, and of its peers.
-func (o *serveOptions) handler(ctx context.Context, c *config.Config, files *certs.Files, registry *prometheus.Registry,
+func (o serveOptions) handler(c *config.Config, identities webhook.Identities, files *certs.Files, registry *prometheus.Registry,
 	log *slog.Logger) (http.Handler, error) {
+	if identities == nil && c.Identity.Way == config.WayAtAdmission {
+		return nil, errors.New("the configuration says identity.way: AtAdmission, and nobody's identity is known at admission, so " +
+			"every pod would be refused: give --homes or --passwd, or leave the way at Auto")
+	}
 	counted, err := webhook.NewMetrics(registry)
 	if err != nil {
 		return nil, err
@@ -114,18 +122,10 @@ func (o *serveOptions) handler(ctx context.Context, c *config.Config, files *cer
 	if err != nil {
 		return nil, fmt.Errorf("--peers: %w", err)
 	}
-	identities, err := o.sources.open(ctx, registry, log)
-	if err != nil {
-		return nil, err
-	}
-	if identities == nil && c.Identity.Way == config.WayAtAdmission {
-		return nil, errors.New("the configuration says identity.way: AtAdmission, and nobody's identity is known at admission, so " +
-			"every pod would be refused: give --homes or --passwd, or leave the way at Auto")
-	}
 	return webhook.New(c, identities).Handler(log, counted, peers)
 }
 
-func (o *serveOptions) logger() (*slog.Logger, error) {
+func (o serveOptions) logger() (*slog.Logger, error) {
 	level, ok := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 	}[o.logLevel]

@@ -21,7 +21,6 @@ type sourceOptions struct {
 	wait                  time.Duration
 	fresh, missing, stale time.Duration
 	passwd, group         string
-	watch                 []func(context.Context) error
 }
 
 // mostWait leaves room for everything else within the second in which every review is answered.
@@ -40,27 +39,28 @@ func (o *sourceOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.group, "group", "", "file as getent group prints it, for the supplementary groups")
 }
 
-// open opens what is configured; nil where nothing is.
-func (o *sourceOptions) open(ctx context.Context, registry prometheus.Registerer, log *slog.Logger) (webhook.Identities, error) {
+// open opens what is configured, and answers what has to run beside the server for it; nil where nothing is.
+func (o sourceOptions) open(ctx context.Context, registry prometheus.Registerer, log *slog.Logger,
+) (known webhook.Identities, watch []func(context.Context) error, err error) {
 	if o.group != "" && o.passwd == "" {
-		return nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
+		return nil, nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
 	}
 	owners, err := o.openShare(ctx, registry)
 	if err != nil || o.passwd == "" {
-		return owners, err
+		return owners, nil, err
 	}
 	accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Log: log, Registry: registry})
 	if err != nil {
-		return nil, fmt.Errorf("--passwd: %w", err)
+		return nil, nil, fmt.Errorf("--passwd: %w", err)
 	}
-	o.watch = append(o.watch, accounts.Watch)
+	watch = append(watch, accounts.Watch)
 	if owners == nil {
-		return accounts, nil
+		return accounts, watch, nil
 	}
-	return webhook.Both{Passwd: accounts, Share: owners}, nil
+	return webhook.Both{Passwd: accounts, Share: owners}, watch, nil
 }
 
-func (o *sourceOptions) openShare(ctx context.Context, registry prometheus.Registerer) (webhook.Identities, error) {
+func (o sourceOptions) openShare(ctx context.Context, registry prometheus.Registerer) (webhook.Identities, error) {
 	switch {
 	case o.homes == "":
 		return nil, nil
