@@ -61,7 +61,7 @@ func (s *state) tryIn() (string, bool) {
 		return "", false
 	}
 	for _, name := range have {
-		if level := s.level(name); level == baseline || level == restricted {
+		if guards(s.level(name)) {
 			return name, true
 		}
 	}

@@ -15,6 +15,9 @@ const (
 	restricted = "restricted"
 )
 
+// guards tells whether a level keeps who creates Pods from being root beside a notebook.
+func guards(level string) bool { return level == baseline || level == restricted }
+
 // claims: where notebooks would run, the share's claim is there, bound, and for many at once.
 func claims(_ context.Context, s *state) (found []Finding) {
 	served := s.served()
@@ -61,7 +64,7 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 	for _, namespace := range served {
 		where, level := "namespace "+namespace, s.level(namespace)
 		switch {
-		case level == baseline || level == restricted:
+		case guards(level):
 		case s.parameters["podSecurity"] == "off":
 			found = append(found, warning(where, "enforces the Pod Security Standard %s, and the parameter podSecurity is off: "+
 				"whoever may create Pods there can be root beside a notebook", level))
