@@ -36,20 +36,26 @@ const (
 // serve, and the API server may have a pod made by one and verified by the other. Neither can hold it against a plan that it
 // does not know, the older one least of all; so it asks the others, of which one has made the pod.
 type Peers struct {
-	addresses      []string
+	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	questions      chan struct{}
 }
 
+// address of one replica, or by a name of all.
+type address struct{ host, port string }
+
 // NewPeers takes host:port of the replicas, where a host may be a name that stands for all of them, as that of a headless
 // Service does. They serve with the same certificate as this one, which is how they are known.
 func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*Peers, error) {
-	for _, address := range addresses {
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			return nil, fmt.Errorf("the peer %q is not host:port: %w", address, err)
+	p := &Peers{getCertificate: getCertificate, questions: make(chan struct{}, maxQuestions)}
+	for _, text := range addresses {
+		host, port, err := net.SplitHostPort(text)
+		if err != nil {
+			return nil, fmt.Errorf("the peer %q is not host:port: %w", text, err)
 		}
+		p.addresses = append(p.addresses, address{host, port})
 	}
-	return &Peers{addresses, getCertificate, make(chan struct{}, maxQuestions)}, nil
+	return p, nil
 }
 
 type peerAnswer struct {
@@ -118,17 +124,13 @@ func elsewhere(resp *admissionv1.AdmissionResponse, peer string) Decision {
 
 // resolve finds all replicas.
 func (p *Peers) resolve(ctx context.Context) (found []string, err error) {
-	for _, address := range p.addresses {
-		host, port, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, err
-		}
-		hosts, err := net.DefaultResolver.LookupHost(ctx, host)
+	for _, a := range p.addresses {
+		hosts, err := net.DefaultResolver.LookupHost(ctx, a.host)
 		if err != nil {
 			return nil, err
 		}
 		for _, host := range hosts {
-			found = append(found, net.JoinHostPort(host, port))
+			found = append(found, net.JoinHostPort(host, a.port))
 		}
 	}
 	return found[:min(len(found), maxPeers)], nil

@@ -105,7 +105,7 @@ func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, 
 	last := ok && known.id != nil && s.now().Sub(known.at) < s.Stale
 	if last && s.hangs() {
 		// Somebody waits in vain, which may be about one home. Whether this one is answered, the next question sees.
-		_, _ = s.join(name.String(), func() (*identity.Identity, error) { return s.lookAt(name) })
+		_, _ = s.join(name.String(), s.looking(name))
 		s.metrics.count(stale)
 		return known.id, nil
 	}
@@ -127,11 +127,18 @@ func (s *Source) FindAnew(ctx context.Context, name user.Name) (*identity.Identi
 
 func (s *Source) askFor(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	defer s.metrics.took(time.Now())
-	return s.ask(ctx, name.String(), func() (*identity.Identity, error) { return s.lookAt(name) })
+	return s.ask(ctx, name.String(), s.looking(name))
+}
+
+// look is what a lookup does.
+type look func() (*identity.Identity, error)
+
+func (s *Source) looking(name user.Name) look {
+	return func() (*identity.Identity, error) { return s.lookAt(name) }
 }
 
 // ask waits for a lookup by that name, its own or one that is out already.
-func (s *Source) ask(ctx context.Context, name string, look func() (*identity.Identity, error)) (*identity.Identity, error) {
+func (s *Source) ask(ctx context.Context, name string, look look) (*identity.Identity, error) {
 	l, err := s.join(name, look)
 	if err != nil {
 		return nil, err
@@ -147,7 +154,7 @@ func (s *Source) ask(ctx context.Context, name string, look func() (*identity.Id
 }
 
 // join finds the lookup by that name, or begins one. One that is out for longer than anybody waits is waited for by nobody.
-func (s *Source) join(name string, look func() (*identity.Identity, error)) (*lookup, error) {
+func (s *Source) join(name string, look look) (*lookup, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l, out := s.lookups[name]; out {
