@@ -36,14 +36,16 @@ func (g *guarded) furnish(t *testing.T) {
 	g.allow(t, "lab", controller, withPods, mayUse())
 	g.allow(t, "lab", "dave", withPods, mayUse("alic"), mayUse("alice2"), mayUse("Alice"), mayUse("alice."))
 	g.allow(t, "lab", binder, withPods)
-	require.NoError(t, g.Apply(t.Context(), snapshotType))
+	require.NoError(t, g.Apply(t.Context(), snapshotType("VolumeSnapshot", "snapshot.storage.k8s.io", "v1")))
+	require.NoError(t, g.Apply(t.Context(), snapshotType("VolumeGroupSnapshot", "groupsnapshot.storage.k8s.io", "v1beta1")))
 	g.allow(t, "lab", "bob", rbacv1.PolicyRule{APIGroups: []string{"snapshot.storage.k8s.io"},
 		Resources: []string{"volumesnapshots"}, Verbs: []string{"create"}})
 	g.allow(t, "lab", "bob", rbacv1.PolicyRule{APIGroups: []string{"groupsnapshot.storage.k8s.io"},
 		Resources: []string{"volumegroupsnapshots"}, Verbs: []string{"create"}})
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		// A new type is served a moment later.
-		assert.ErrorContains(c, snapshots(t, g), "ShareSnapshot: ")
+		assert.ErrorContains(c, snapshotsTheShare(t, g), "ShareSnapshot: ")
+		assert.ErrorContains(c, snapshotsAGroup(t, g), "ShareSnapshot: ")
 	}, wait, wait/100)
 	require.NoError(t, setParameters(t, g, `{"data": {"hostPaths": "/srv/share /mnt/old /data/slash/"}}`))
 	g.awaitParameters(t)

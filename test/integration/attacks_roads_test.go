@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,8 +49,8 @@ func attacksOnRoads() map[string]attack {
 		"a copy of the share by reference": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
 		})},
-		"a snapshot of the share":                                {"snapshots/ShareSnapshot", snapshots},
-		"a snapshot of a group of claims":                        {"snapshots/ShareSnapshot", groupSnapshots},
+		"a snapshot of the share":                                {"snapshots/ShareSnapshot", snapshotsTheShare},
+		"a snapshot of a group of claims":                        {"snapshots/ShareSnapshot", snapshotsAGroup},
 		"hostPath where the share lies, configured with a slash": {road, bobsOpen(hostPath("/data/slash/home"))},
 		"a flexVolume": {road, bobsOpen(corev1.VolumeSource{FlexVolume: &corev1.FlexVolumeSource{Driver: "example.com/nfs",
 			Options: map[string]string{"server": "nfs.corp.example"}}})},
@@ -95,51 +97,42 @@ func bobsOpen(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	}
 }
 
-// snapshotType stands in for the real one, of which this is all that matters.
-const snapshotType = `
+// snapshotType stands in for one of the real ones, of which this is all that matters.
+func snapshotType(kind, group, version string) string {
+	plural := strings.ToLower(kind) + "s"
+	return fmt.Sprintf(`
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata:
-  name: volumesnapshots.snapshot.storage.k8s.io
+  name: %[1]s.%[3]s
   annotations: {api-approved.kubernetes.io: "https://github.com/kubernetes-csi/external-snapshotter/pull/814"}
 spec:
-  group: snapshot.storage.k8s.io
-  names: {kind: VolumeSnapshot, listKind: VolumeSnapshotList, plural: volumesnapshots, singular: volumesnapshot}
+  group: %[3]s
+  names: {kind: %[2]s, listKind: %[2]sList, plural: %[1]s, singular: %[5]s}
   scope: Namespaced
   versions:
-  - name: v1
+  - name: %[4]s
     served: true
     storage: true
     schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata:
-  name: volumegroupsnapshots.groupsnapshot.storage.k8s.io
-  annotations: {api-approved.kubernetes.io: "https://github.com/kubernetes-csi/external-snapshotter/pull/995"}
-spec:
-  group: groupsnapshot.storage.k8s.io
-  names: {kind: VolumeGroupSnapshot, listKind: VolumeGroupSnapshotList, plural: volumegroupsnapshots, singular: volumegroupsnapshot}
-  scope: Namespaced
-  versions:
-  - name: v1beta1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, x-kubernetes-preserve-unknown-fields: true}}}}
-`
-
-// groupSnapshots chooses claims by a label that anybody may have put on the share's.
-func groupSnapshots(t *testing.T, g *guarded) error {
-	body := []byte(`{"apiVersion": "groupsnapshot.storage.k8s.io/v1beta1", "kind": "VolumeGroupSnapshot", "metadata": {"name": "s"},
-		"spec": {"source": {"selector": {"matchLabels": {"mine": "yes"}}}}}`)
-	return g.bob.CoreV1().RESTClient().Post().
-		AbsPath("/apis/groupsnapshot.storage.k8s.io/v1beta1/namespaces/lab/volumegroupsnapshots").
-		Param("dryRun", "All").Body(body).SetHeader("Content-Type", "application/json").Do(t.Context()).Error()
+`, plural, kind, group, version, strings.ToLower(kind))
 }
 
-func snapshots(t *testing.T, g *guarded) error {
-	body := []byte(`{"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshot", "metadata": {"name": "s"},
-		"spec": {"source": {"persistentVolumeClaimName": "hpc-shared-pvc"}}}`)
-	return g.bob.CoreV1().RESTClient().Post().AbsPath("/apis/snapshot.storage.k8s.io/v1/namespaces/lab/volumesnapshots").
-		Param("dryRun", "All").Body(body).SetHeader("Content-Type", "application/json").Do(t.Context()).Error()
+var (
+	snapshotsTheShare = snapshots("VolumeSnapshot", "snapshot.storage.k8s.io", "v1",
+		`{"persistentVolumeClaimName": "hpc-shared-pvc"}`)
+	// snapshotsAGroup chooses claims by a label that anybody may have put on the share's.
+	snapshotsAGroup = snapshots("VolumeGroupSnapshot", "groupsnapshot.storage.k8s.io", "v1beta1",
+		`{"selector": {"matchLabels": {"mine": "yes"}}}`)
+)
+
+// snapshots makes one of a type, by bob.
+func snapshots(kind, group, version, source string) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		body := fmt.Appendf(nil, `{"apiVersion": "%s/%s", "kind": %q, "metadata": {"name": "s"}, "spec": {"source": %s}}`, group, version,
+			kind, source)
+		return g.bob.CoreV1().RESTClient().Post().
+			AbsPath("/apis", group, version, "namespaces/lab", strings.ToLower(kind)+"s").
+			Param("dryRun", "All").Body(body).SetHeader("Content-Type", "application/json").Do(t.Context()).Error()
+	}
 }

@@ -71,6 +71,24 @@ func TestPoliciesAreOfOneKind(t *testing.T) {
 	require.NotEmpty(t, predicate)
 }
 
+// TestTheRoadsAreTheSameEverywhere: a match condition cannot use a variable, so what leads to the share beside its claims is
+// spelled out wherever it is asked. A road that one of them forgets is open there.
+func TestTheRoadsAreTheSameEverywhere(t *testing.T) {
+	road := regexp.MustCompile(`has\(v\.nfs\) && .*? dataSourceRef\.name\.orValue\(''\) in params\.data\.claims\.findAll\(r'\\S\+'\)\)`)
+	spelled := map[string]bool{}
+	places := 0
+	for _, file := range policyFiles(t) {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, text := range road.FindAllString(strings.Join(strings.Fields(strings.ReplaceAll(string(data), ".?data", " data")), " "), -1) {
+			spelled[text] = true
+			places++
+		}
+	}
+	assert.Len(t, spelled, 1)
+	assert.Equal(t, 4, places, "creation, another image, and a debug container: whether, and which volumes")
+}
+
 // TestBindingsDeny: a policy without a binding does nothing, and one that only warns refuses nothing.
 func TestBindingsDeny(t *testing.T) {
 	bound := map[string]bool{}
