@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -214,6 +215,10 @@ func TestQuestionsAreBounded(t *testing.T) {
 			assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
 		})
 	}
+	require.Eventually(t, func() bool { return asked.Load() > 0 }, 10*time.Second, time.Millisecond)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel() // Whoever has no time left does not wait for a turn.
+	e.send(t, request("/verify", review(made)).WithContext(gone))
 	reviews.Wait()
 	// One that has ended here may not have ended there.
 	assert.LessOrEqual(t, most.Load(), int32(16))
