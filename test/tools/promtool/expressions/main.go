@@ -86,4 +86,3 @@ func selected(n *parser.VectorSelector) series {
 	}
 	return s
 }
-
