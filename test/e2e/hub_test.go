@@ -44,4 +44,3 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 		}),
 	}
 }
-

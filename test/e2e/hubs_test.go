@@ -212,5 +212,3 @@ func (s server) assertOwnedBy(t *testing.T, name string) {
 	printed := s.jupyter(t).kernel(t).run(t, "import os; print(os.getuid(), os.getgid(), os.environ['HOME'])")
 	assert.Equal(t, fmt.Sprintf("%d %d /home/%s\n", owner.uid, owner.gid, name), printed)
 }
-
-
