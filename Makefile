@@ -8,6 +8,8 @@ BENCH       ?=
 FUZZTIME    ?= 60s
 # Go's race detector, which needs a C compiler: without one the tests run without it.
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
+# Older releases of Kubernetes whose API server make release-check runs the integration tests with. The newest is everywhere else.
+RELEASES    := 1.34 1.35
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 # How deploy/install.yaml comes out of the chart, by the helm that it is given.
 RENDER       = template jupyter-user-webhook deploy/chart --namespace jupyter-user-system --set createNamespace=true
@@ -37,9 +39,14 @@ e2e-packages: ## install what make e2e needs of Debian's packages, as root
 	@test/e2e/install
 
 .PHONY: release-check
-release-check: ## hold what the webhook makes of Pods against the real Kyverno, which takes long to build, once
+release-check: ## what takes too long for every day: older releases of Kubernetes, the real Kyverno, two minutes of load, as root
+	@for release in $(RELEASES); do \
+		echo "the integration tests with the API server of Kubernetes $$release" && \
+		KUBERNETES=$$release go test -count=1 -timeout 30m -parallel 4 ./test/integration || exit 1; \
+	done
 	RELEASE_CHECK=1 go test -count=1 -timeout 60m -v ./test/kyverno
-	@cd test/tools/kyverno && go mod tidy -diff
+	E2E=1 LONG=1 go test -count=1 -timeout 60m -v -run TestOperationsUnderLoad ./test/e2e
+	@for mod in kyverno $(RELEASES:%=kubernetes-%); do (cd "test/tools/$$mod" && go mod tidy -diff) || exit 1; done
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (60s)
@@ -67,7 +74,7 @@ render: ## write deploy/install.yaml anew, from the chart
 verify: ## format, vet, lint, tidy modules, the chart and what is rendered from it, and the links of the documents
 	@linter=$$(go run ./test/tools/build golangci-lint) && echo "golangci-lint fmt --diff" && "$$linter" fmt --diff && \
 		echo "go vet ./..." && go vet ./... && echo "golangci-lint run" && "$$linter" run ./...
-	@for mod in . $(filter-out test/tools/kyverno/,$(wildcard test/tools/*/)); do \
+	@for mod in . $(filter-out test/tools/kyverno/ $(RELEASES:%=test/tools/kubernetes-%/),$(wildcard test/tools/*/)); do \
 		if [ -f "$$mod/go.mod" ]; then echo "go mod tidy -diff in $$mod" && (cd "$$mod" && go mod tidy -diff) || exit 1; fi; \
 	done
 	go mod verify

@@ -22,7 +22,7 @@ func (b builder) webhook(ctx context.Context) (string, error) {
 		return "", err
 	}
 	deciding := append([]string{"Dockerfile", ".dockerignore", "test/e2e/images/golang/Dockerfile"}, files...)
-	ingredients, err := listed("webhook, "+settings[0], b.project, deciding...)
+	ingredients, err := listed("webhook and the release before, "+settings[0], b.project, deciding...)
 	if err != nil {
 		return "", err
 	}
@@ -62,11 +62,14 @@ func (b builder) buildWebhook(ctx context.Context, folder string, files, mounts 
 	if err := copyFiles(b.project, source, append([]string{"Dockerfile", ".dockerignore"}, files...)); err != nil {
 		return err
 	}
-	arguments := append([]string{"--build-arg=BUILDER=" + golangBase}, mounts...)
-	if err := w.build(ctx, Webhook, filepath.Join(source, "Dockerfile"), source, arguments...); err != nil {
-		return err
+	for _, image := range []string{Webhook, WebhookBefore} {
+		_, version, _ := strings.Cut(image, ":")
+		arguments := append([]string{"--build-arg=BUILDER=" + golangBase, "--build-arg=VERSION=" + version}, mounts...)
+		if err := w.build(ctx, image, filepath.Join(source, "Dockerfile"), source, arguments...); err != nil {
+			return err
+		}
 	}
-	if err := w.pack(ctx, filepath.Join(folder, "webhook.tar"), "gzip", Webhook); err != nil {
+	if err := w.pack(ctx, filepath.Join(folder, "webhook.tar"), "gzip", Webhook, WebhookBefore); err != nil {
 		return err
 	}
 	return w.close()
