@@ -58,6 +58,12 @@ func EnvTaken(names []string) string {
 	return fmt.Sprintf("%s set to the person's own", are(names))
 }
 
+// HomeOfTheImage warns that Jupyter is elsewhere than the pod said: in the person's home.
+func HomeOfTheImage(field, was, home string) string {
+	return fmt.Sprintf("%s is %s in place of %s, which is the home of the image's own user and not the person's", field, home,
+		Shown(was))
+}
+
 // FirstWarnings are the warnings that are told.
 func FirstWarnings(warnings []string) []string {
 	if len(warnings) <= Most {
