@@ -60,7 +60,7 @@ def defaults(version):
 
 
 def users():
-    domain = ["config: domain-x-org.yaml"]
+    domain = ["config: domain.yaml"]
     return [
         Case("user-alice.smith", user="alice.smith"),
         Case("user-Alice", user="Alice"),
