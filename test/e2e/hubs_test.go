@@ -34,18 +34,22 @@ var hubRules = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "watch", "list"}},
 }
 
-// startHub starts one in a namespace that it makes, by what README.md tells a hub's admin. It goes with its test.
-func startHub(t *testing.T, namespace, level string, options hub.Options) jupyterHub {
+// startHub starts one in a namespace that it makes, by what README.md tells a hub's admin. It may use some homes, or every home if
+// none is named. It goes with its test.
+func startHub(t *testing.T, namespace, level string, options hub.Options, homes ...string) jupyterHub {
 	t.Helper()
 	ctx := t.Context()
 	var err error
 	options.Programs, err = hub.Build(ctx, os.Stderr, options.Release)
 	require.NoError(t, err)
 	require.NoError(t, world.makeNamespace(ctx, namespace, level))
-	require.NoError(t, world.apply(ctx, fmt.Sprintf(storage, namespace, world.share.root)))
-	require.NoError(t, world.apply(ctx, claimVolumes(namespace)))
+	require.NoError(t, world.apply(ctx, fmt.Sprintf(storage, namespace, world.share.root)+claimVolumes(namespace)))
 	account, err := world.mayUseEveryHome(ctx, namespace)
 	require.NoError(t, err)
+	if len(homes) > 0 {
+		require.NoError(t, world.Admin.Do(ctx, "", "delete", "rolebinding", "hub-uses-every-home", "-n", namespace))
+		require.NoError(t, world.mayUse(ctx, account, namespace, homes...))
+	}
 	require.NoError(t, world.Allow(ctx, namespace, account, hubRules...))
 
 	options.Folder = filepath.Join(world.Room.Folder, namespace)
@@ -168,6 +172,14 @@ func (s server) follow(ctx context.Context, t *testing.T) (shown string, last hu
 	}
 	require.NoError(t, err, text.String())
 	return text.String(), events[len(events)-1]
+}
+
+// all are the user's servers, and whether each is ready.
+func (s server) all(t *testing.T) map[string]bool {
+	t.Helper()
+	servers, err := s.Servers(t.Context())
+	require.NoError(t, err)
+	return servers
 }
 
 // find finds the pod, by what KubeSpawner says whose it is.
