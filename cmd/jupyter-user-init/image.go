@@ -45,8 +45,8 @@ var families = []family{
 	},
 }
 
-// hubsStart is what a hub has its servers run. It needs nothing that an image's entrypoint would prepare but to be in the PATH, so
-// that an image without any, or with one that is not known, is started by it.
+// hubsStart is what a hub has its servers run. It needs nothing that an image's entrypoint would prepare but to be in the PATH,
+// so that an image without any, or with one that is not known, is started by it.
 const hubsStart = "jupyterhub-singleuser"
 
 var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it " +

@@ -49,7 +49,8 @@ func (in *planning) findServer(s switches) server {
 	return found
 }
 
-// kernelVariable is on the pods that Enterprise Gateway makes for single kernels. Their images are a notebook's with another start.
+// kernelVariable is on the pods that Enterprise Gateway makes for single kernels: their images are a notebook's with another
+// start.
 const kernelVariable = "KERNEL_ID"
 
 // launchers run what follows them: docker-stacks' and z2jh's entrypoints and their like.
