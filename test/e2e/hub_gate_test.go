@@ -1,14 +1,17 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -47,7 +50,8 @@ func newGate(t *testing.T) *gate {
 	pods, err := world.Client.CoreV1().Pods(shipped.space).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	require.NotEmpty(t, pods.Items)
-	webhook := &url.URL{Scheme: "https", Host: net.JoinHostPort(pods.Items[0].Status.PodIP, "8443")}
+	port := strconv.Itoa(int(pods.Items[0].Spec.Containers[0].Ports[0].ContainerPort))
+	webhook := &url.URL{Scheme: "https", Host: net.JoinHostPort(pods.Items[0].Status.PodIP, port)}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: trusted, ServerName: systemName + "." + shipped.space + ".svc"}
 	pass := httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(webhook) }, Transport: transport}
@@ -58,6 +62,10 @@ func newGate(t *testing.T) *gate {
 	certificate, err := tls.X509KeyPair(g.pair.Cert, g.pair.Key)
 	require.NoError(t, err)
 	g.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Only of a request that has been read it is noticed that nobody waits for the answer any more.
+		review, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		r.Body = io.NopCloser(bytes.NewReader(review))
 		select {
 		case <-time.After(time.Duration(g.delay.Load())):
 			pass.ServeHTTP(w, r)

@@ -66,7 +66,7 @@ func startHub(t *testing.T, namespace, level string, options hub.Options, homes 
 		if t.Failed() {
 			t.Log(running.Log())
 		}
-		assert.NoError(t, running.Stop())
+		running.Stop()
 	})
 	return jupyterHub{running, namespace}
 }
@@ -134,21 +134,18 @@ func (h jupyterHub) logIn(t *testing.T, user, name string) server {
 	return s
 }
 
-// start starts it and waits until the hub says that it is ready. The answer is what the page showed meanwhile.
-func (s server) start(t *testing.T, options map[string]any) string {
+// start starts it and waits until the hub says that it is ready.
+func (s server) start(t *testing.T, options map[string]any) {
 	t.Helper()
 	require.NoError(t, s.Spawn(t.Context(), s.name, options))
-	return s.ready(t)
+	s.ready(t)
 }
 
 // ready waits until the hub says so.
-func (s server) ready(t *testing.T) string {
+func (s server) ready(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
-	defer cancel()
-	shown, last := s.follow(ctx, t)
+	shown, last := s.follow(t)
 	require.True(t, last.Ready, shown)
-	return shown
 }
 
 // refused starts it, which must fail, and answers what the page showed.
@@ -156,15 +153,16 @@ func (s server) refused(t *testing.T) string {
 	t.Helper()
 	// A request that fails at once says so in its own answer, and to the page of progress all the same.
 	_ = s.Spawn(t.Context(), s.name, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
-	defer cancel()
-	shown, last := s.follow(ctx, t)
+	shown, last := s.follow(t)
 	require.True(t, last.Failed, shown)
 	return shown
 }
 
-func (s server) follow(ctx context.Context, t *testing.T) (shown string, last hub.Event) {
+// follow answers what the page shows until the server is ready or has failed.
+func (s server) follow(t *testing.T) (shown string, last hub.Event) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
+	defer cancel()
 	events, err := s.Progress(ctx, s.name, nil)
 	var text strings.Builder
 	for _, event := range events {
