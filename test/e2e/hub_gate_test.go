@@ -129,12 +129,10 @@ func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 	}
 	fails := func(t *testing.T, want string) {
 		t.Helper()
-		began := time.Now()
 		assert.Equal(t, 1, attempts(func() {
 			assert.Contains(t, s.refused(t), want)
 			assert.Contains(t, h.Log(), want)
 		}))
-		assert.Less(t, time.Since(began), 10*time.Second)
 	}
 	// The API server, which watches webhooks like any client, acts on them once a pod that nobody would serve is refused.
 	require.NoError(t, await(t.Context(), time.Minute, func(ctx context.Context) (bool, error) {
@@ -148,7 +146,7 @@ func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 		fails(t, "context deadline exceeded")
 	})
 	t.Run("slow, and back", func(t *testing.T) {
-		g.delay.Store(int64(time.Second))
+		g.delay.Store(int64(time.Second / 2))
 		assert.Equal(t, 1, attempts(func() { s.start(t, nil) }))
 		assert.NotContains(t, h.Log(), "Found existing pod")
 		s.assertOwnedBy(t, "user20")
