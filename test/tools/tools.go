@@ -1,5 +1,5 @@
-// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Kyverno) from Go modules,
-// once, into a cache of the user's.
+// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Kyverno, cert-manager) from Go
+// modules, once, into a cache of the user's.
 //
 // Each program belongs to a module of its own in a folder beside this package, so that none of its dependencies are the
 // project's, and so that its go.mod and go.sum pin it and everything in it. The cache is keyed by content: whatever
@@ -32,6 +32,7 @@ const (
 	Ctr                   Tool = "ctr"
 	GolangciLint          Tool = "golangci-lint"
 	Kyverno               Tool = "kubectl-kyverno"
+	CertManager           Tool = "certmanager"
 )
 
 // AssetsVariable names the environment variable with which the field says where a control plane's programs lie.
