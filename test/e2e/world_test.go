@@ -12,6 +12,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
@@ -51,7 +52,6 @@ type World struct {
 }
 
 const (
-	deploy         = "../../deploy"
 	mutatingFile   = "50-mutatingwebhookconfiguration.yaml"
 	validatingFile = "51-validatingwebhookconfiguration.yaml"
 	systemName     = "jupyter-user-webhook"
@@ -99,7 +99,7 @@ const configuration = `
         liveness: {periodSeconds: 3, timeoutSeconds: 3, failureThreshold: 4}
 `
 
-// asShipped is a file of deploy/ without any change. Where it is missing, applying nothing fails.
+// asShipped is a file of what is shipped, without any change. Where it is missing, applying nothing fails.
 func asShipped(name string) string {
 	text, _ := manifest(name)
 	return text
@@ -111,16 +111,28 @@ func configMap() (string, error) {
 	return manifest("20-configmap.yaml", last, last+strings.TrimPrefix(configuration, "\n"))
 }
 
-// manifest is a file of deploy/, with what README.md tells an admin without cert-manager to change in it.
+// manifest is a file of what is shipped, with what README.md tells an admin without cert-manager to change in it.
 func manifest(name string, changes ...string) (string, error) {
-	data, err := os.ReadFile(filepath.Join(deploy, name))
+	text, err := deploy.Read(name)
 	if err != nil {
 		return "", err
 	}
-	text := string(data)
+	return changed(name, text, changes...)
+}
+
+// example is a file of deploy/examples, filled in.
+func example(name string, changes ...string) (string, error) {
+	data, err := os.ReadFile(filepath.Join("../../deploy/examples", name))
+	if err != nil {
+		return "", err
+	}
+	return changed(name, string(data), changes...)
+}
+
+func changed(name, text string, changes ...string) (string, error) {
 	for i := 0; i < len(changes); i += 2 {
 		if !strings.Contains(text, changes[i]) {
-			return "", fmt.Errorf("deploy/%s has no %q to change", name, changes[i])
+			return "", fmt.Errorf("%s has no %q to change", name, changes[i])
 		}
 		text = strings.ReplaceAll(text, changes[i], changes[i+1])
 	}
