@@ -32,9 +32,9 @@ type Issued struct {
 	Certificates []certmanagerv1.Certificate
 }
 
-// ByCertManager is Issued as it is shipped.
-func ByCertManager() Issued {
-	return Issued{
+// ByCertManager is what is asked for in a namespace.
+func ByCertManager(namespace string) Issued {
+	i := Issued{
 		Issuers: []certmanagerv1.Issuer{
 			issuer(RootName, certmanagerv1.IssuerConfig{SelfSigned: &certmanagerv1.SelfSignedIssuer{}}),
 			issuer(WebhookName, certmanagerv1.IssuerConfig{CA: &certmanagerv1.CAIssuer{SecretName: CAName}}),
@@ -47,13 +47,20 @@ func ByCertManager() Issued {
 				IssuerRef:  cmmeta.IssuerReference{Name: RootName, Kind: certmanagerv1.IssuerKind},
 			}),
 			certificate(WebhookName, certmanagerv1.CertificateSpec{
-				SecretName: SecretName, DNSNames: []string{ServiceDNS},
+				SecretName: SecretName, DNSNames: []string{ServiceDNS(namespace)},
 				Duration: &metav1.Duration{Duration: certDuration}, RenewBefore: &metav1.Duration{Duration: renewBefore},
 				PrivateKey: ecdsa(certmanagerv1.RotationPolicyAlways),
 				IssuerRef:  cmmeta.IssuerReference{Name: WebhookName, Kind: certmanagerv1.IssuerKind},
 			}),
 		},
 	}
+	for n := range i.Issuers {
+		i.Issuers[n].Namespace = namespace
+	}
+	for n := range i.Certificates {
+		i.Certificates[n].Namespace = namespace
+	}
+	return i
 }
 
 // ecdsa: one handshake with P-256 costs as much as five reviews; with RSA it is many more.
@@ -64,7 +71,7 @@ func ecdsa(rotation certmanagerv1.PrivateKeyRotationPolicy) *certmanagerv1.Certi
 func issuer(name string, by certmanagerv1.IssuerConfig) certmanagerv1.Issuer {
 	return certmanagerv1.Issuer{
 		TypeMeta:   metav1.TypeMeta{APIVersion: certmanagerv1.SchemeGroupVersion.String(), Kind: certmanagerv1.IssuerKind},
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: Namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       certmanagerv1.IssuerSpec{IssuerConfig: by},
 	}
 }
@@ -72,15 +79,15 @@ func issuer(name string, by certmanagerv1.IssuerConfig) certmanagerv1.Issuer {
 func certificate(name string, spec certmanagerv1.CertificateSpec) certmanagerv1.Certificate {
 	return certmanagerv1.Certificate{
 		TypeMeta:   metav1.TypeMeta{APIVersion: certmanagerv1.SchemeGroupVersion.String(), Kind: certmanagerv1.CertificateKind},
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: Namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       spec,
 	}
 }
 
-// Problems says what is in the way of a certificate, of what a cluster has of ByCertManager: nothing where all of it is ready.
+// Problems says what is in the way of a certificate, of what a namespace has of ByCertManager: nothing where all of it is ready.
 // An authority comes before what it signs, because that waits for it.
 func (i Issued) Problems() (problems []string) {
-	wanted := ByCertManager()
+	wanted := ByCertManager("")
 	for _, w := range wanted.Issuers {
 		at := slices.IndexFunc(i.Issuers, func(has certmanagerv1.Issuer) bool { return has.Name == w.Name })
 		if what := "the Issuer " + w.Name; at < 0 {

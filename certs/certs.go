@@ -5,12 +5,11 @@ package certs
 
 // The names of what is shipped in deploy/.
 const (
-	// Namespace of everything here.
-	Namespace = "jupyter-user-system"
 	// WebhookName is that of the Deployment, of its Service, and of both webhook configurations.
 	WebhookName = "jupyter-user-webhook"
-	// ServiceDNS is the name that an API server asks the certificate for.
-	ServiceDNS = WebhookName + "." + Namespace + ".svc"
 	// SecretName is the Secret that the webhook mounts: tls.crt and tls.key.
 	SecretName = WebhookName + "-certs"
 )
+
+// ServiceDNS is the name for which an API server wants the certificate of a webhook in a namespace.
+func ServiceDNS(namespace string) string { return WebhookName + "." + namespace + ".svc" }

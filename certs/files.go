@@ -31,11 +31,11 @@ const (
 )
 
 // whereFrom says to whoever reads the log of a webhook without a certificate what to look at. Which of the three it is, only
-// they know: the webhook may ask the API server nothing.
-const whereFrom = "the Secret " + SecretName + " in the namespace " + Namespace + " is mounted here, a minute after it is made at " +
-	"most. By cert-manager: kubectl -n " + Namespace + " describe certificate,issuer. By rotate-certificates: kubectl -n " + Namespace +
-	" logs deployment/" + SelfSignedName + ". By hand: kubectl -n " + Namespace + " create secret tls " + SecretName +
-	" --cert=tls.crt --key=tls.key"
+// they know: the webhook may ask the API server nothing, not even for its own namespace.
+const whereFrom = "the Secret " + SecretName + " of the webhook's namespace is mounted here, a minute after it is made at most. " +
+	"By cert-manager: kubectl -n jupyter-user-system describe certificate,issuer. By rotate-certificates: kubectl -n " +
+	"jupyter-user-system logs deployment/" + SelfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
+	SecretName + " --cert=tls.crt --key=tls.key"
 
 // FromDirectory reads the pair, if it is there already. Watch goes on where it is not.
 func FromDirectory(dir string, log *slog.Logger) *Files {

@@ -46,7 +46,7 @@ func TestWithoutAPairItSaysWhatItWaitsForAndGoesOn(t *testing.T) {
 			said := log.Lines(t, "waiting for the serving certificate")[0]
 			assert.Contains(t, said["problem"], c.says)
 			assert.Contains(t, said["problem"], dir, "where it has looked")
-			assert.Contains(t, said["look"], "the Secret jupyter-user-webhook-certs in the namespace jupyter-user-system")
+			assert.Contains(t, said["look"], "the Secret jupyter-user-webhook-certs of the webhook's namespace")
 			assert.Contains(t, said["look"], "kubectl -n jupyter-user-system describe certificate,issuer")
 			assert.NotContains(t, log.String(), "MARK", "a key is not repeated")
 			_, err := files.GetCertificate(&tls.ClientHelloInfo{})

@@ -54,6 +54,8 @@ const (
 //
 // It runs once. Two of it at the same time do no harm, because whoever writes what another has changed is told so.
 type SelfSigned struct {
+	// Namespace of the webhook.
+	Namespace string
 	// Every is how often it looks, and what API servers are given to learn of a change.
 	Every time.Duration
 	// Overlap is how long the old authority stays trusted after the new certificate is there to be mounted.
@@ -77,9 +79,9 @@ func (s *SelfSigned) Connect(config *rest.Config) error {
 	if s.configurations, err = dynamic.NewForConfig(config); err != nil {
 		return fmt.Errorf("make a client of the cluster: %w", err)
 	}
-	s.secrets = clients.CoreV1().Secrets(Namespace)
+	s.secrets = clients.CoreV1().Secrets(s.Namespace)
 	s.maker = rotator.CertRotator{
-		CAName: SelfSignedName, CAOrganization: Namespace, DNSName: ServiceDNS,
+		CAName: SelfSignedName, CAOrganization: s.Namespace, DNSName: ServiceDNS(s.Namespace),
 		CaCertDuration: caDuration, ServerCertDuration: certDuration, LookaheadInterval: renewBefore,
 		ExtKeyUsages: &[]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -131,7 +133,7 @@ func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
 func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secret, error) {
 	own, err := s.secrets.Get(ctx, SelfSignedName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		own, err = s.secrets.Apply(ctx, described(SelfSignedName, corev1.SecretTypeOpaque), apply)
+		own, err = s.secrets.Apply(ctx, s.described(SelfSignedName, corev1.SecretTypeOpaque), apply)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the Secret %s: %w", SelfSignedName, err)
@@ -158,7 +160,7 @@ func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, e
 		own.Data = map[string][]byte{caCertKey: made.CertPEM, caKeyKey: made.KeyPEM}
 		renewed, data = "authority and certificate", own.Data
 	}
-	if good, _ := rotator.ValidCert(data[caCertKey], data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey], ServiceDNS,
+	if good, _ := rotator.ValidCert(data[caCertKey], data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey], s.maker.DNSName,
 		s.maker.ExtKeyUsages, soon); good {
 		return "", nil
 	}
@@ -188,7 +190,7 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 
 // publish puts the certificate where the webhook mounts it.
 func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret, now time.Time) error {
-	with := described(SecretName, corev1.SecretTypeTLS).
+	with := s.described(SecretName, corev1.SecretTypeTLS).
 		WithAnnotations(map[string]string{sinceAnnotation: now.UTC().Format(time.RFC3339)}).
 		WithData(map[string][]byte{
 			corev1.TLSCertKey: own.Data[corev1.TLSCertKey], corev1.TLSPrivateKeyKey: own.Data[corev1.TLSPrivateKeyKey],
@@ -206,6 +208,6 @@ func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret, n
 // apply makes a Secret where there is none. A right to that can name the Secret, as one to create cannot.
 var apply = metav1.ApplyOptions{FieldManager: SelfSignedName, Force: true}
 
-func described(name string, of corev1.SecretType) *corev1ac.SecretApplyConfiguration {
-	return corev1ac.Secret(name, Namespace).WithType(of).WithLabels(map[string]string{"app.kubernetes.io/name": WebhookName})
+func (s *SelfSigned) described(name string, of corev1.SecretType) *corev1ac.SecretApplyConfiguration {
+	return corev1ac.Secret(name, s.Namespace).WithType(of).WithLabels(map[string]string{"app.kubernetes.io/name": WebhookName})
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
 
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
@@ -16,6 +16,7 @@ import (
 // rotateOptions are those of the companion that makes the certificate where there is no cert-manager.
 type rotateOptions struct {
 	kubeconfig     string
+	namespace      string
 	every, overlap time.Duration
 	logLevel       string
 	logTo          io.Writer
@@ -34,6 +35,7 @@ func rotateCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "how to reach the cluster; as a Pod of it without one")
+	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the webhook; the Pod's own without one")
 	f.DurationVar(&o.every, "every", 10*time.Second, "how often to look, and how long API servers may take to learn whom to trust "+
 		"before a certificate is handed out")
 	f.DurationVar(&o.overlap, "overlap", 10*time.Minute, "how long the old authority stays trusted after that: longer than kubelets "+
@@ -50,19 +52,24 @@ func (o rotateOptions) rotate(ctx context.Context) error {
 	if o.every <= 0 || o.overlap < o.every {
 		return fmt.Errorf("--every %s and --overlap %s: the first is over 0s, and the second at least that", o.every, o.overlap)
 	}
-	config, err := rest.InClusterConfig()
-	if o.kubeconfig != "" {
-		config, err = clientcmd.BuildConfigFromFlags("", o.kubeconfig)
-	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.kubeconfig
+	found := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{
+		Context: api.Context{Namespace: o.namespace}, Timeout: "10s",
+	})
+	config, err := found.ClientConfig()
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
-	config.Timeout = 10 * time.Second
-	signer := &certs.SelfSigned{Every: o.every, Overlap: o.overlap, Log: log}
+	namespace, _, err := found.Namespace()
+	if err != nil {
+		return fmt.Errorf("find the namespace: %w", err)
+	}
+	signer := &certs.SelfSigned{Namespace: namespace, Every: o.every, Overlap: o.overlap, Log: log}
 	if err := signer.Connect(config); err != nil {
 		return err
 	}
-	log.Info("rotating certificates", "version", version, "every", o.every.String(), "overlap", o.overlap.String())
+	log.Info("rotating certificates", "version", version, "namespace", namespace, "every", o.every.String(), "overlap", o.overlap.String())
 	signer.Run(ctx)
 	return nil
 }

@@ -75,7 +75,7 @@ func TestCertificateIsWhatTheCodeSays(t *testing.T) {
 			assert.Fail(t, "it is of another kind", kind.Kind)
 		}
 	}
-	assert.Equal(t, certs.ByCertManager(), shipped)
+	assert.Equal(t, certs.ByCertManager("jupyter-user-system"), shipped)
 	assert.Equal(t, "jupyter-user-webhook-certs", shipped.Certificates[1].Spec.SecretName, "what the Deployment mounts")
 	assert.Equal(t, []string{"jupyter-user-webhook.jupyter-user-system.svc"}, shipped.Certificates[1].Spec.DNSNames)
 }
