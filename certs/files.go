@@ -26,6 +26,8 @@ type Files struct {
 const (
 	// lookEvery is how often it is looked whether the first pair is there. A kubelet takes up to a minute to mount it.
 	lookEvery = 250 * time.Millisecond
+	// rereadEvery is how often the files are read where no notification comes, as after a Secret was deleted and made again.
+	rereadEvery = time.Second
 	// tellEvery is how often it is said that it is not.
 	tellEvery = 30 * time.Second
 )
@@ -50,7 +52,7 @@ func (f *Files) read() error {
 	if err != nil {
 		return fmt.Errorf("read the serving certificate (tls.crt and tls.key in %s): %w", f.dir, err)
 	}
-	f.watcher.Store(w)
+	f.watcher.Store(w.WithWatchInterval(rereadEvery))
 	return nil
 }
 

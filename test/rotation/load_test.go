@@ -22,8 +22,8 @@ type load struct {
 }
 
 const (
-	burst      = 30
-	burstEvery = 200 * time.Millisecond
+	burst      = 40
+	burstEvery = 250 * time.Millisecond
 )
 
 func (w *world) startLoad(t *testing.T) *load {
@@ -88,7 +88,7 @@ func (l *load) during(t *testing.T, s *service, what string, do func(t *testing.
 	t.Run(what, func(t *testing.T) {
 		do(t)
 		// Some more, with all as it is now.
-		target := s.opened.Load() + burst
+		target := s.opened.Load() + 4
 		require.Eventually(t, func() bool { return s.opened.Load() > target }, patience, pollEvery, "new connections")
 	})
 	l.lock.Lock()
