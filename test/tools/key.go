@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +33,12 @@ func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "recipe %d\npackage %s\n", recipeVersion, r.mainPackage)
 	fmt.Fprintf(&text, "arguments %s\nenvironment %s\n", strings.Join(arguments, " "), strings.Join(environment(), " "))
-	for _, name := range []string{"go.mod", "go.sum"} {
+	// Most of the folders have no source of their own.
+	sources, err := fs.Glob(os.DirFS(filepath.Join(b.modules, r.folder)), "*/*.go")
+	if err != nil {
+		return "", fmt.Errorf("find what the tool is made from: %w", err)
+	}
+	for _, name := range append([]string{"go.mod", "go.sum"}, sources...) {
 		data, err := os.ReadFile(filepath.Join(b.modules, r.folder, name))
 		if err != nil {
 			return "", fmt.Errorf("read what pins the tool: %w", err)

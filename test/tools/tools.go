@@ -1,4 +1,4 @@
-// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Kyverno) from Go modules,
+// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, promtool, Kyverno) from Go modules,
 // once, into a cache of the user's.
 //
 // Each program belongs to a module of its own in a folder beside this package, so that none of its dependencies are the
@@ -32,6 +32,8 @@ const (
 	Ctr                   Tool = "ctr"
 	GolangciLint          Tool = "golangci-lint"
 	Kyverno               Tool = "kubectl-kyverno"
+	Promtool              Tool = "promtool"
+	Expressions           Tool = "expressions"
 )
 
 // AssetsVariable names the environment variable with which the field says where a control plane's programs lie.
