@@ -64,6 +64,11 @@ func recipes() map[Tool]recipe {
 			mainPackage: "jupyter-user.io/jupyter-user-webhook/test/tools/promtool/expressions",
 			module:      "github.com/prometheus/prometheus",
 		},
+		CycloneDX: {
+			folder:      "cyclonedx-gomod",
+			mainPackage: "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod",
+			module:      "github.com/CycloneDX/cyclonedx-gomod",
+		},
 		Kyverno: {
 			folder:      "kyverno",
 			mainPackage: "github.com/kyverno/kyverno/cmd/cli/kubectl-kyverno",

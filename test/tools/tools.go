@@ -34,6 +34,7 @@ const (
 	Kyverno               Tool = "kubectl-kyverno"
 	Promtool              Tool = "promtool"
 	Expressions           Tool = "expressions"
+	CycloneDX             Tool = "cyclonedx-gomod"
 )
 
 // AssetsVariable names the environment variable with which the field says where a control plane's programs lie.
