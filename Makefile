@@ -11,9 +11,13 @@ KEEP        ?=
 RUN         ?=
 BENCH       ?=
 FUZZTIME    ?= 60s
+# Go's race detector, which needs a C compiler: without one the tests run without it.
+RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 # Whichever of them is there: all read the Dockerfile.
 CONTAINERS  ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
+# How deploy/install.yaml comes out of the chart, by the helm that it is given.
+RENDER       = template jupyter-user-webhook deploy/chart --namespace jupyter-user-system --set createNamespace=true
 
 .PHONY: help
 help: ## list the targets
@@ -26,12 +30,8 @@ demo: build ## run a control plane on this machine and see a labelled Pod become
 
 .PHONY: test
 test: control-plane ## unit, golden, property and integration tests, and each fuzz target for a moment
-	go test -parallel 4 ./...
+	go test $(RACE) -parallel 4 ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
-
-.PHONY: race
-race: control-plane ## the tests with Go's race detector, which needs a C compiler
-	go test -race -parallel 4 ./webhook/... ./cmd/... ./certs/... ./test/...
 
 .PHONY: e2e
 e2e: ## notebooks on a real node on this machine, as root (KEEP=1 only leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)
@@ -66,14 +66,20 @@ golden: ## write all golden files anew; look at the difference before committing
 	UPDATE_GOLDEN=1 go test ./test/golden ./webhook/config ./cmd/jupyter-user-webhook
 	UPDATE_GOLDEN=1 go test ./test/docs
 
+.PHONY: render
+render: ## write deploy/install.yaml anew, from the chart
+	@helm=$$(go run ./test/tools/build helm) && "$$helm" $(RENDER) >deploy/install.yaml
+
 .PHONY: verify
-verify: ## format, vet, lint, tidy modules, and the links of the documents
+verify: ## format, vet, lint, tidy modules, the chart and what is rendered from it, and the links of the documents
 	@linter=$$(go run ./test/tools/build golangci-lint) && echo "golangci-lint fmt --diff" && "$$linter" fmt --diff && \
 		echo "go vet ./..." && go vet ./... && echo "golangci-lint run" && "$$linter" run ./...
 	@for mod in . $(filter-out test/tools/kyverno/,$(wildcard test/tools/*/)); do \
 		if [ -f "$$mod/go.mod" ]; then echo "go mod tidy -diff in $$mod" && (cd "$$mod" && go mod tidy -diff) || exit 1; fi; \
 	done
 	go mod verify
+	@helm=$$(go run ./test/tools/build helm) && echo "helm lint --strict deploy/chart" && "$$helm" lint --strict --quiet deploy/chart && \
+		echo "helm $(RENDER)" && "$$helm" $(RENDER) | diff -u deploy/install.yaml - || { echo "make render writes it anew" >&2; exit 1; }
 	go test -run 'Test(Links|Current)' ./test/docs
 
 .PHONY: build
