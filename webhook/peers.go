@@ -159,8 +159,8 @@ func (p *Peers) resolve(ctx context.Context) (found []string, err error) {
 	return found[:min(len(found), maxPeers)], nil
 }
 
-// client trusts the certificate that this replica serves with, and nothing else. Connections are kept, because a handshake costs as
-// much as several reviews, and given up with the certificate.
+// client trusts the certificate that this replica serves with, and nothing else, and presents it, by which the others know this
+// one. Connections are kept, because a handshake costs as much as several reviews, and given up with the certificate.
 func (p *Peers) client() (*http.Client, error) {
 	own, err := p.getCertificate(nil)
 	if err != nil {
@@ -177,7 +177,7 @@ func (p *Peers) client() (*http.Client, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(leaf)
-	trusted := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	trusted := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, Certificates: []tls.Certificate{*own}}
 	switch {
 	case len(leaf.DNSNames) > 0:
 		trusted.ServerName = leaf.DNSNames[0]
@@ -191,6 +191,12 @@ func (p *Peers) client() (*http.Client, error) {
 		TLSClientConfig: trusted, MaxIdleConnsPerHost: maxQuestions, IdleConnTimeout: keptTime,
 	}}, own.Certificate[0]
 	return p.kept, nil
+}
+
+// isReplica tells whether who has connected has the key of the certificate that is served here: a handshake proves that.
+func isReplica(state tls.ConnectionState, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) bool {
+	own, err := getCertificate(&tls.ClientHelloInfo{})
+	return err == nil && len(state.PeerCertificates) > 0 && bytes.Equal(state.PeerCertificates[0].Raw, own.Certificate[0])
 }
 
 // askOne answers an error where this replica cannot tell either.
