@@ -77,7 +77,7 @@ type peerAnswer struct {
 	err  error
 }
 
-// ask asks the replica that could tell last, or every one at once, and answers what the first one says that can, and which that is.
+// ask asks the replica that could tell last, or each one at once, and answers what the first that can tell says, and which it is.
 func (p *Peers) ask(ctx context.Context, req admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTime)
 	defer cancel()

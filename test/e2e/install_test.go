@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -113,7 +114,16 @@ const (
 )
 
 func (w *World) awaitReplicas(ctx context.Context, i installation) error {
-	return w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.space, "--timeout=120s")
+	err := w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.space, "--timeout=120s")
+	if err == nil {
+		return nil
+	}
+	told := []error{err}
+	for _, question := range []string{"describe pods -n", "logs --prefix --tail=20 -l app.kubernetes.io/name=" + systemName + " -n"} {
+		result, err := w.Admin.Kubectl(ctx, append(strings.Fields(question), i.space)...)
+		told = append(told, errors.New(result.Stdout+result.Stderr), err)
+	}
+	return errors.Join(told...)
 }
 
 // install follows README.md's steps without cert-manager.

@@ -148,8 +148,8 @@ func (l *load) between(from, to time.Time) (found []admission) {
 	return found
 }
 
-// await waits until a number of admissions were answered from now on, so that something is seen of what has become.
-func (l *load) await(t *testing.T, number int) {
+// settle waits until a number of admissions were answered from now on, so that something is seen of what has become.
+func (l *load) settle(t *testing.T, number int) {
 	t.Helper()
 	now := time.Now()
 	require.NoError(t, await(t.Context(), time.Minute, func(context.Context) (bool, error) {

@@ -68,7 +68,7 @@ func (o *operations) roll(t *testing.T, to deployment) {
 	o.deployed = to
 	require.NoError(t, world.awaitReplicas(t.Context(), shipped))
 	o.learn(t, to.name+fmt.Sprintf(", after %s", from.name))
-	o.load.await(t, admissionsPerSecond)
+	o.settle(t, admissionsPerSecond)
 }
 
 // acceptImages has the policies accept init containers of some images, and waits until they do.
@@ -132,7 +132,7 @@ func twoServe(serving, _ []corev1.Pod) bool {
 // drained waits until those that end have ended.
 func (o *operations) drained(t *testing.T) {
 	awaitReplica(t, "the drain is over", func(_, ending []corev1.Pod) bool { return len(ending) == 0 })
-	o.load.await(t, admissionsPerSecond)
+	o.settle(t, admissionsPerSecond)
 }
 
 // evict drains the node, so to speak: the second replica has to stay until there is another.
@@ -166,7 +166,7 @@ func (o *operations) evict(t *testing.T) {
 	assert.NotZero(t, ready, "nobody served when the second was evicted")
 	t.Logf("the second eviction was refused %d times until there was another replica", refused)
 	awaitReplica(t, "two serve again", twoServe)
-	o.load.await(t, admissionsPerSecond)
+	o.settle(t, admissionsPerSecond)
 }
 
 // kill kills one replica's only process: no drain, nobody is told.
@@ -200,7 +200,7 @@ func (o *operations) kill(t *testing.T) {
 		return twoServe(serving, ending)
 	})
 	o.killed = span{killed, time.Now()}
-	o.load.await(t, admissionsPerSecond)
+	o.settle(t, admissionsPerSecond)
 	lost, last := 0, killed
 	for _, a := range o.between(killed.Add(-admissionLimit), time.Now()) {
 		if a.refused != nil && o.killed.meets(a) {
@@ -247,7 +247,7 @@ func (o *operations) rotate(t *testing.T) {
 		}), "%s shows the new certificate", pod.Name)
 	}
 	trust(next.Cert)
-	o.load.await(t, admissionsPerSecond)
+	o.settle(t, admissionsPerSecond)
 	configuration, err := world.Client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), systemName, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, base64.StdEncoding.EncodeToString(next.Cert),
@@ -259,5 +259,5 @@ func (o *operations) restartAPIServer(t *testing.T) {
 	o.away.from = time.Now()
 	require.NoError(t, world.RestartAPIServer(t.Context()))
 	o.away.to = time.Now()
-	o.load.await(t, 2*admissionsPerSecond)
+	o.settle(t, 2*admissionsPerSecond)
 }
