@@ -23,9 +23,12 @@ type installation struct {
 	serves string
 }
 
+// known are the namespaces in which people are known at admission.
+var known = atAdmission.namespace + ", " + atAdmission.hub()
+
 var (
-	shipped = installation{systemName, systemSpace, "NotIn, values: [kube-system, " + systemSpace + ", " + atAdmission.namespace + "]"}
-	knowing = installation{"jupyter-user-known", "jupyter-user-known", "In, values: [" + atAdmission.namespace + "]"}
+	shipped = installation{systemName, systemSpace, "NotIn, values: [kube-system, " + systemSpace + ", " + known + "]"}
+	knowing = installation{"jupyter-user-known", "jupyter-user-known", "In, values: [" + known + "]"}
 )
 
 func (w *World) installShipped(ctx context.Context) error {

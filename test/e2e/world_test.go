@@ -33,6 +33,9 @@ var (
 	ways        = []way{atStart, atAdmission}
 )
 
+// hub is the namespace where a hub has its servers, which come to their identity in that way.
+func (w way) hub() string { return "jhub-" + w.namespace }
+
 // either is what differs between the two.
 func (w way) either(start, admission string) string {
 	if w == atStart {
@@ -89,8 +92,9 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 }
 
 // configuration is what an admin would change for a node as small as this one: no defaults of 2 GiB a notebook, and probes
-// that let a test go on as soon as there is something to see.
+// that let a test go on as soon as there is something to see. A hub here knows people by their mail.
 const configuration = `
+    user: {domain: x.org}
     notebook:
       resources: {requests: {cpu: 5m, memory: 32Mi}, limits: {memory: 1Gi}}
       probes:
