@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -31,25 +30,6 @@ func shipped(t *testing.T, file string) string {
 	text, err := deploy.Read(file)
 	require.NoError(t, err)
 	return text
-}
-
-// TestCertificateIsWhatCertManagerTakes reads the certificate's manifests as cert-manager's types, strictly. That
-// cert-manager then issues it is not proved here.
-func TestCertificateIsWhatCertManagerTakes(t *testing.T) {
-	secrets := map[string]string{}
-	for _, document := range manifests(t, "40-certificate.yaml") {
-		var kind struct{ Kind string }
-		require.NoError(t, yaml.Unmarshal([]byte(document), &kind))
-		if kind.Kind == "Issuer" {
-			require.NoError(t, yaml.UnmarshalStrict([]byte(document), &certmanagerv1.Issuer{}))
-			continue
-		}
-		certificate := &certmanagerv1.Certificate{}
-		require.NoError(t, yaml.UnmarshalStrict([]byte(document), certificate))
-		secrets[certificate.Name] = certificate.Spec.SecretName
-	}
-	assert.Equal(t, "jupyter-user-webhook-certs", secrets["jupyter-user-webhook"], "what the Deployment mounts")
-	assert.Contains(t, secrets, "jupyter-user-webhook-ca", "what the webhook configuration takes its CA from")
 }
 
 // TestConfigMapIsAConfiguration: what is installed is read by the code that will read it, and its init container runs the
