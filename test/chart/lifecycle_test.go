@@ -3,7 +3,6 @@ package chart
 import (
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,9 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
@@ -125,37 +121,11 @@ func (l *life) assertRuns(t *testing.T, image, accepted string) {
 	}
 }
 
-// everything are all objects of the cluster but those that come and go by themselves. What is being deleted, and waits for a
-// controller that is not here, is gone.
-func (l *life) everything(t *testing.T) (found []string) {
+// everything are all objects of the cluster.
+func (l *life) everything(t *testing.T) []string {
 	t.Helper()
-	lists, err := discovery.NewDiscoveryClientForConfigOrDie(l.Admin.Config).ServerPreferredResources()
+	found, err := l.Objects(t.Context(), "")
 	require.NoError(t, err)
-	client, err := dynamic.NewForConfig(l.Admin.Config)
-	require.NoError(t, err)
-	for _, list := range lists {
-		version, err := schema.ParseGroupVersion(list.GroupVersion)
-		require.NoError(t, err)
-		for _, resource := range list.APIResources {
-			if !slices.Contains(resource.Verbs, "list") || slices.Contains([]string{"events", "leases", "componentstatuses"}, resource.Name) {
-				continue
-			}
-			found = append(found, l.all(t, client, version.WithResource(resource.Name))...)
-		}
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
-}
-
-func (l *life) all(t *testing.T, client dynamic.Interface, resource schema.GroupVersionResource) (found []string) {
-	t.Helper()
-	objects, err := client.Resource(resource).List(t.Context(), metav1.ListOptions{})
-	require.NoError(t, err)
-	for _, object := range objects.Items {
-		if object.GetDeletionTimestamp() == nil {
-			found = append(found, resource.Resource+" "+strings.TrimPrefix(object.GetNamespace()+"/"+object.GetName(), "/"))
-		}
-	}
 	return found
 }
 
