@@ -67,6 +67,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	assert.Contains(t, said, "helm test jupyter-user-webhook --namespace jupyter-user-system")
 	assert.Contains(t, said, "pod-security.kubernetes.io/enforce=baseline")
 	l.assertRuns(t, previous, previous)
+	l.assertComesUp(t)
 
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
 	// Replicas of the version before make pods for as long as they are there.
@@ -97,6 +98,25 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 		_, err := l.client.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		assert.NoError(c, err)
 	}, time.Minute, 100*time.Millisecond)
+}
+
+// assertComesUp: our own pods are admitted while the policies are in effect and nobody serves yet, as a controller makes them.
+func (l *life) assertComesUp(t *testing.T) {
+	t.Helper()
+	require.NoError(t, l.AwaitPolicies(t.Context(), nil))
+	controller, err := l.User("system:serviceaccount:kube-system:replicaset-controller", "system:masters")
+	require.NoError(t, err)
+	client, err := kubernetes.NewForConfig(controller.Config)
+	require.NoError(t, err)
+	deployments, err := l.client.AppsV1().Deployments(helm.Namespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, deployments.Items, 2)
+	for _, deployment := range deployments.Items {
+		pod := &corev1.Pod{ObjectMeta: deployment.Spec.Template.ObjectMeta, Spec: deployment.Spec.Template.Spec}
+		pod.Name = deployment.Name
+		_, err := client.CoreV1().Pods(helm.Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		require.NoError(t, err)
+	}
 }
 
 func (l *life) deployment(t *testing.T) *appsv1.Deployment {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 )
 
 // passing is what comes and goes by itself.
@@ -18,11 +19,13 @@ var passing = []string{"events", "leases", "componentstatuses"}
 // Objects are all that the cluster has with some labels, or with any, as "configmaps lab/name"; but for those that come and go by
 // themselves. What is being deleted and waits for a controller is gone.
 func (c *ControlPlane) Objects(ctx context.Context, selector string) (found []string, err error) {
-	discoverer, err := discovery.NewDiscoveryClientForConfig(c.Admin.Config)
+	config := rest.CopyConfig(c.Admin.Config)
+	config.WarningHandler = rest.NoWarnings{} // Of versions that are on their way out.
+	discoverer, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the API server: %w", err)
 	}
-	client, err := dynamic.NewForConfig(c.Admin.Config)
+	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the API server: %w", err)
 	}

@@ -26,6 +26,11 @@ func TestHelmTest(t *testing.T) {
 	assert.Empty(t, left)
 }
 
+// ofTheOther says of an object whether it is of the other installation, which helm knows nothing of.
+func ofTheOther(object string) bool {
+	return strings.Contains(object, knowing.space) || strings.Contains(object, atAdmission.namespace)
+}
+
 // uninstall is what README.md says, at the end of everything: the notebooks that there are do not keep it.
 func (w *World) uninstall(ctx context.Context) error {
 	if _, err := w.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace); err != nil {
@@ -41,7 +46,7 @@ func (w *World) uninstall(ctx context.Context) error {
 			return false, err
 		}
 		secrets, err := w.Objects(ctx, "owner=helm")
-		left = slices.DeleteFunc(append(ours, secrets...), func(object string) bool { return strings.Contains(object, knowing.space) })
+		left = slices.DeleteFunc(append(ours, secrets...), ofTheOther)
 		return len(left) == 0, err
 	})
 	if err != nil {

@@ -197,8 +197,20 @@ const (
 	firstGroup = 9001
 )
 
+// awaitReplicas waits until they serve. Where they do not, it is said why.
 func (w *World) awaitReplicas(ctx context.Context, i installation) error {
-	return w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.space, "--timeout=120s")
+	err := w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.space, "--timeout=60s")
+	if err == nil {
+		return nil
+	}
+	for _, arguments := range [][]string{
+		{"get", "pods", "-o", "wide"}, {"get", "events"}, {"logs", "--tail=5", "deployment/" + systemName + "-self-signed"},
+		{"logs", "--tail=5", "deployment/" + systemName},
+	} {
+		said, _ := w.Admin.Kubectl(ctx, append(arguments, "-n", i.space)...)
+		err = fmt.Errorf("%w\n%s%s", err, said.Stdout, said.Stderr)
+	}
+	return err
 }
 
 // awaitWebhooks waits until the API server, which watches webhook configurations like any client, acts on them.
