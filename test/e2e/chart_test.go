@@ -26,14 +26,15 @@ func TestHelmTest(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-// ofTheOther says of an object whether it is of the other installation, which helm knows nothing of.
-func ofTheOther(object string) bool {
-	return strings.Contains(object, knowing.space) || strings.Contains(object, atAdmission.namespace)
+// ofOthers says of an object whether it is of what these tests have besides, which helm knows nothing of.
+func ofOthers(object string) bool {
+	return strings.Contains(object, knowing.space) || strings.Contains(object, atAdmission.namespace) ||
+		strings.Contains(object, gatedHub)
 }
 
 // uninstall is what README.md says, at the end of everything: the notebooks that there are do not keep it.
 func (w *World) uninstall(ctx context.Context) error {
-	if _, err := w.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace); err != nil {
+	if _, err := w.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace, "--wait"); err != nil {
 		return err
 	}
 	if err := w.Admin.Do(ctx, "", "delete", "namespace", helm.Namespace, "--wait=false"); err != nil {
@@ -46,7 +47,7 @@ func (w *World) uninstall(ctx context.Context) error {
 			return false, err
 		}
 		secrets, err := w.Objects(ctx, "owner=helm")
-		left = slices.DeleteFunc(append(ours, secrets...), ofTheOther)
+		left = slices.DeleteFunc(append(ours, secrets...), ofOthers)
 		return len(left) == 0, err
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
@@ -66,11 +67,11 @@ func readmeInstall(changes ...string) ([]string, error) {
 	return strings.Fields(command), err
 }
 
-// leaveToOther takes the namespaces in which people are known out of what the shipped installation is asked for, which no cluster
-// with one installation has to do.
+// leaveToOther takes namespaces of others out of what the shipped installation is asked for, which no cluster with one installation
+// has to do.
 func (w *World) leaveToOther(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
-		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: known,
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: append([]string{gatedHub}, known...),
 	}
 	configurations := w.Client.AdmissionregistrationV1()
 	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, shipped.name, metav1.GetOptions{})
@@ -129,24 +130,37 @@ func (w *World) installKnowing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	manifests := []string{people, certificates}
+	var manifests []string
 	for _, file := range []string{"00-namespace.yaml", "71-access.yaml", "21-share.yaml", "10-serviceaccount.yaml", "20-configmap.yaml",
-		"30-deployment.yaml", "31-service.yaml", "50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml"} {
+		"30-deployment.yaml", "31-service.yaml"} {
 		text, err := rendered.Read(file)
 		if err != nil {
 			return err
 		}
-		text = strings.ReplaceAll(text, systemSpace, knowing.space)
-		if strings.HasPrefix(file, "5") {
-			text = strings.Replace(text, "  name: "+systemName+"\n", "  name: "+knowing.name+"\n", 1)
-		}
-		manifests = append(manifests, text)
+		manifests = append(manifests, strings.ReplaceAll(text, systemSpace, knowing.space))
 	}
-	manifests[0], manifests[2] = manifests[2], manifests[0]
+	mutating, validating, err := knowing.registrations(rendered)
+	if err != nil {
+		return err
+	}
+	manifests = append(manifests, people, certificates, mutating, validating)
 	if err := w.apply(ctx, strings.Join(manifests, "\n---\n")); err != nil {
 		return err
 	}
 	return w.awaitReplicas(ctx, knowing)
+}
+
+// registrations are the webhook configurations of a rendering, under the installation's name and for its namespace.
+func (i installation) registrations(rendered deploy.Rendered) (mutating, validating string, err error) {
+	for file, text := range map[string]*string{
+		"50-mutatingwebhookconfiguration.yaml": &mutating, "51-validatingwebhookconfiguration.yaml": &validating,
+	} {
+		if *text, err = rendered.Read(file); err != nil {
+			return "", "", err
+		}
+		*text = strings.Replace(strings.ReplaceAll(*text, systemSpace, i.space), "  name: "+systemName+"\n", "  name: "+i.name+"\n", 1)
+	}
+	return mutating, validating, nil
 }
 
 func certificatesOf(pair pki.Pair, space string) (string, error) {

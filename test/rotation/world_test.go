@@ -154,7 +154,13 @@ func run(t *testing.T, name string, arguments ...string) (log *journal.Journal, 
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
-	t.Cleanup(kill)
+	t.Cleanup(func() {
+		kill()
+		if t.Failed() {
+			said := log.String()
+			t.Logf("%s said at last:\n%s", filepath.Base(name), said[max(0, len(said)-8<<10):])
+		}
+	})
 	return log, kill
 }
 
@@ -173,14 +179,18 @@ func (w *world) remove(t *testing.T, secret string) {
 	require.NoError(t, w.client.CoreV1().Secrets(namespace).Delete(t.Context(), secret, metav1.DeleteOptions{}))
 }
 
-// bundles are whom each webhook entry of both configurations trusts.
+// bundles are whom each webhook entry of both configurations trusts; none where they cannot be read.
 func (w *world) bundles(t *testing.T) (found []string) {
 	t.Helper()
 	api := w.client.AdmissionregistrationV1()
 	mutating, err := api.MutatingWebhookConfigurations().Get(t.Context(), "jupyter-user-webhook", metav1.GetOptions{})
-	require.NoError(t, err)
+	if err != nil {
+		return nil
+	}
 	validating, err := api.ValidatingWebhookConfigurations().Get(t.Context(), "jupyter-user-webhook", metav1.GetOptions{})
-	require.NoError(t, err)
+	if err != nil {
+		return nil
+	}
 	clients := []admissionv1.WebhookClientConfig{}
 	for _, entry := range mutating.Webhooks {
 		clients = append(clients, entry.ClientConfig)
@@ -191,14 +201,14 @@ func (w *world) bundles(t *testing.T) (found []string) {
 	for _, c := range clients {
 		found = append(found, string(c.CABundle))
 	}
-	require.Len(t, found, 5)
 	return found
 }
 
 // trusts tells whether every entry trusts what each replica serves, and as many authorities as are given.
 func (w *world) trusts(t *testing.T, authorities int) bool {
 	t.Helper()
-	for _, bundle := range w.bundles(t) {
+	bundles := w.bundles(t)
+	for _, bundle := range bundles {
 		roots := x509.NewCertPool()
 		if !roots.AppendCertsFromPEM([]byte(bundle)) || strings.Count(bundle, "BEGIN CERTIFICATE") != authorities {
 			return false
@@ -213,7 +223,7 @@ func (w *world) trusts(t *testing.T, authorities int) bool {
 			}
 		}
 	}
-	return true
+	return len(bundles) == 5
 }
 
 // served tells whether every replica serves what the Secret has.

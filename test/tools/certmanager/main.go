@@ -29,8 +29,11 @@ import (
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"         // the issuers of kind ca
 	_ "github.com/cert-manager/cert-manager/pkg/issuer/selfsigned" // and selfSigned
 	logf "github.com/cert-manager/cert-manager/pkg/logs"
+	"github.com/cert-manager/cert-manager/pkg/util"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -41,12 +44,12 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	kubeconfig := flag.String("kubeconfig", "", "of a user who may do everything")
-	flag.Parse()
+	flag.Parse() // controller-runtime has the flag already.
+	kubeconfig := flag.Lookup("kubeconfig").Value.String()
 	ctrl.SetLogger(klog.Background())
 	group, ctx := errgroup.WithContext(logf.NewContext(ctx, klog.Background()))
-	group.Go(func() error { return control(ctx, *kubeconfig, group) })
-	group.Go(func() error { return inject(ctx, *kubeconfig) })
+	group.Go(func() error { return control(ctx, kubeconfig, group) })
+	group.Go(func() error { return inject(ctx, kubeconfig) })
 	if err := group.Wait(); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
@@ -99,8 +102,15 @@ func inject(ctx context.Context, kubeconfig string) error {
 	if err != nil {
 		return err
 	}
+	config = util.RestConfigWithUserAgent(config, "cainjector") // Also the name by which it applies.
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientscheme.AddToScheme, api.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return fmt.Errorf("know the API's types: %w", err)
+		}
+	}
 	manager, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:  api.Scheme,
+		Scheme:  scheme,
 		Metrics: server.Options{BindAddress: "0"},
 		// As cert-manager's own: of Secrets it keeps the metadata alone.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
