@@ -6,6 +6,8 @@ KEEP        ?=
 RUN         ?=
 BENCH       ?=
 FUZZTIME    ?= 60s
+# Go's race detector, which needs a C compiler: without one the tests run without it.
+RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 # How deploy/install.yaml comes out of the chart, by the helm that it is given.
 RENDER       = template jupyter-user-webhook deploy/chart --namespace jupyter-user-system --set createNamespace=true
@@ -21,18 +23,14 @@ demo: build ## run a control plane on this machine and see a labelled Pod become
 
 .PHONY: test
 test: control-plane ## unit, golden, property and integration tests, and each fuzz target for a moment
-	go test -parallel 4 ./...
+	go test $(RACE) -parallel 4 ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
-
-.PHONY: race
-race: control-plane ## the tests with Go's race detector, which needs a C compiler
-	go test -race -parallel 4 ./webhook/... ./cmd/... ./certs/... ./test/...
 
 .PHONY: e2e
 e2e: ## notebooks on a real node on this machine, as root (KEEP=1 only leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)
 	@E2E=1 KEEP=$(KEEP) go test -count=1 -timeout $(if $(KEEP),0,60m) -parallel 8 -v $(if $(RUN),-run '$(RUN)',$(if $(KEEP),-run '^$$')) \
 		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e
-	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images)
+	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images ./test/golden/kubespawner)
 
 .PHONY: e2e-packages
 e2e-packages: ## install what make e2e needs of Debian's packages, as root
@@ -64,6 +62,10 @@ golden: ## write all golden files anew; look at the difference before committing
 .PHONY: render
 render: ## write deploy/install.yaml anew, from the chart
 	@helm=$$(go run ./test/tools/build helm) && "$$helm" $(RENDER) >deploy/install.yaml
+
+.PHONY: kubespawner
+kubespawner: ## write the hubs' pods of the golden files anew, with the real KubeSpawner; then make golden
+	UPDATE_GOLDEN=1 E2E=1 go test -count=1 ./test/golden/kubespawner
 
 .PHONY: verify
 verify: ## format, vet, lint, tidy modules, the chart and what is rendered from it, and the links of the documents

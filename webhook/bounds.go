@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -41,6 +42,7 @@ func (h *handler) bounded(next http.Handler) http.Handler {
 		case !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")):
 			h.refuse(w, r, "", answer.NotAReview("the body is no JSON object"))
 		default:
+			defer h.metrics.took(h.kind, time.Now())
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			w.Header().Set("Content-Type", "application/json")
 			next.ServeHTTP(w, r)
@@ -54,7 +56,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, uid types.UID, 
 	d := refused(Decision{}, a)
 	h.record(r.Context(), req, d, 0)
 
-	resp := deny(d.Refusals)
+	resp := h.answer(d)
 	resp.UID = uid
 	review := admissionv1.AdmissionReview{Response: &resp.AdmissionResponse}
 	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 // The paths that are served. The namespace's Pod Security level reaches us by the path, because the API server knows the
@@ -33,6 +34,8 @@ type handler struct {
 	kind       string
 	decide     func(context.Context, Review) Decision
 	restricted bool
+	// foretells tells that decisions are said and not carried out.
+	foretells bool
 	// peers may know what this replica does not; nil where nobody is to be asked.
 	peers   *Peers
 	log     *slog.Logger
@@ -47,10 +50,10 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 		if fault := recover(); fault != nil {
 			h.log.ErrorContext(ctx, "panic", "uid", req.UID, "fault", fault, "stack", string(debug.Stack()))
 			d = refused(d, answer.Internal(string(req.UID)))
-			resp = deny(d.Refusals)
+			resp = h.answer(d)
 		}
-		if d.Peer == "" {
-			resp.AuditAnnotations = audited(req, d)
+		if d.Peer == "" || h.foretells {
+			resp.AuditAnnotations = h.audited(req, d)
 		}
 		h.record(ctx, req, d, time.Since(began))
 	}()
@@ -62,7 +65,7 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 	}
 	if kind := req.Kind; kind.Group != "" || kind.Version != "v1" || kind.Kind != "Pod" {
 		d = refused(d, answer.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
-		return deny(d.Refusals)
+		return h.answer(d)
 	}
 	if req.Operation != admissionv1.Create {
 		return admission.Allowed("")
@@ -70,11 +73,23 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 	d = h.decide(ctx, Review{Pod: req.Object.Raw, Namespace: req.Namespace, Restricted: h.restricted})
 	if h.peers != nil && d.otherGeneration {
 		answered, peer, err := h.peers.ask(ctx, req.AdmissionRequest)
+		h.metrics.asked(err)
 		if err == nil {
 			d = elsewhere(answered, peer)
+			if h.foretells {
+				return foretell(d)
+			}
 			return admission.Response{AdmissionResponse: *answered}
 		}
 		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
+	}
+	return h.answer(d)
+}
+
+// answer carries a decision out, or says what it is.
+func (h *handler) answer(d Decision) admission.Response {
+	if h.foretells {
+		return foretell(d)
 	}
 	if len(d.Refusals) > 0 {
 		return deny(d.Refusals).WithWarnings(d.Warnings...)
@@ -105,7 +120,7 @@ func deny(refusals []answer.Answer) admission.Response {
 // audited is what the API server's audit log keeps of an admission, each under the name of the entry of the webhook
 // configuration: with it, that log alone answers who ran as whom. The requester is whom access was asked for, which is not who
 // sent the request where that impersonates somebody. A pod that is none of ours leaves nothing.
-func audited(req admission.Request, d Decision) map[string]string {
+func (h *handler) audited(req admission.Request, d Decision) map[string]string {
 	if !d.Claimed && len(d.Refusals) == 0 {
 		return nil
 	}
@@ -118,6 +133,9 @@ func audited(req admission.Request, d Decision) map[string]string {
 	if len(d.Refusals) > 0 {
 		kept["reason"] = string(d.Refusals[0].Reason)
 	}
+	if h.foretells {
+		kept["mode"] = string(config.ModeWarn)
+	}
 	return kept
 }
 
@@ -126,6 +144,9 @@ func audited(req admission.Request, d Decision) map[string]string {
 // A mutating webhook comes before validation, so a pod's name can be anything of any length.
 func (h *handler) record(ctx context.Context, req admission.Request, d Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
+	if h.foretells {
+		outcome = outcome.foretold()
+	}
 	h.metrics.count(h.kind, outcome, d)
 	attrs := []slog.Attr{
 		slog.String("review", h.kind),
@@ -172,11 +193,17 @@ const (
 // Handler serves the paths and nothing else. The peers are the other replicas; nil where there are none.
 func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) (http.Handler, error) {
 	mux := http.NewServeMux()
+	foretells, verify := w.config.Mode == config.ModeWarn, w.Verify
+	if foretells {
+		verify = w.VerifyForetold
+	}
 	for path, h := range map[string]*handler{
-		MutatePath:           {kind: kindMutate, decide: w.Decide},
-		MutateRestrictedPath: {kind: kindMutate, decide: w.Decide, restricted: true},
-		VerifyPath:           {kind: kindVerify, decide: w.Verify, peers: peers},
-		PeerPath:             {kind: kindVerify, decide: w.Verify},
+		MutatePath:           {kind: kindMutate, decide: w.Decide, foretells: foretells},
+		MutateRestrictedPath: {kind: kindMutate, decide: w.Decide, foretells: foretells, restricted: true},
+		VerifyPath:           {kind: kindVerify, decide: verify, foretells: foretells, peers: peers},
+		// What another replica is told is carried out there, or not: while one mode takes over from the other, one that carries
+		// out would else admit what one that does not has let pass.
+		PeerPath: {kind: kindVerify, decide: w.Verify},
 	} {
 		h.log, h.metrics = log, metrics
 		served, err := admission.StandaloneWebhook(&admission.Webhook{Handler: h},
