@@ -1,14 +1,17 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -47,7 +50,8 @@ func newGate(t *testing.T) *gate {
 	pods, err := world.Client.CoreV1().Pods(shipped.space).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	require.NotEmpty(t, pods.Items)
-	webhook := &url.URL{Scheme: "https", Host: net.JoinHostPort(pods.Items[0].Status.PodIP, "8443")}
+	port := strconv.Itoa(int(pods.Items[0].Spec.Containers[0].Ports[0].ContainerPort))
+	webhook := &url.URL{Scheme: "https", Host: net.JoinHostPort(pods.Items[0].Status.PodIP, port)}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = &tls.Config{RootCAs: trusted, ServerName: systemName + "." + shipped.space + ".svc"}
 	pass := httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(webhook) }, Transport: transport}
@@ -58,6 +62,10 @@ func newGate(t *testing.T) *gate {
 	certificate, err := tls.X509KeyPair(g.pair.Cert, g.pair.Key)
 	require.NoError(t, err)
 	g.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Only of a request that has been read it is noticed that nobody waits for the answer any more.
+		review, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		r.Body = io.NopCloser(bytes.NewReader(review))
 		select {
 		case <-time.After(time.Duration(g.delay.Load())):
 			pass.ServeHTTP(w, r)
@@ -121,12 +129,10 @@ func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 	}
 	fails := func(t *testing.T, want string) {
 		t.Helper()
-		began := time.Now()
 		assert.Equal(t, 1, attempts(func() {
 			assert.Contains(t, s.refused(t), want)
 			assert.Contains(t, h.Log(), want)
 		}))
-		assert.Less(t, time.Since(began), 10*time.Second)
 	}
 	// The API server, which watches webhooks like any client, acts on them once a pod that nobody would serve is refused.
 	require.NoError(t, await(t.Context(), time.Minute, func(ctx context.Context) (bool, error) {
@@ -140,7 +146,7 @@ func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 		fails(t, "context deadline exceeded")
 	})
 	t.Run("slow, and back", func(t *testing.T) {
-		g.delay.Store(int64(time.Second))
+		g.delay.Store(int64(time.Second / 2))
 		assert.Equal(t, 1, attempts(func() { s.start(t, nil) }))
 		assert.NotContains(t, h.Log(), "Found existing pod")
 		s.assertOwnedBy(t, "user20")

@@ -27,7 +27,7 @@ func TestJupyterHub(t *testing.T) {
 			t.Run("together", func(t *testing.T) {
 				t.Run("somebody logs in and works", func(t *testing.T) { t.Parallel(); logsInAndWorks(t, h, way) })
 				t.Run("who is refused", func(t *testing.T) { t.Parallel(); whoIsRefused(t, h, way) })
-				t.Run("options", func(t *testing.T) { t.Parallel(); options(t, h) })
+				t.Run("options", func(t *testing.T) { t.Parallel(); options(t, h, way) })
 			})
 			t.Run("users log in at once", func(t *testing.T) { logInAtOnce(t, h, way) })
 		})
@@ -76,8 +76,9 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 
 // people are users of a hub by the homes that they have. What KubeSpawner makes of their names is another matter.
 func people(way way) map[string]string {
-	all := map[string]string{"alice.smith": "alice.smith", "user-1": "user-1", "alice@x.org": "alice"}
+	all := map[string]string{"user-1": "user-1", "alice@x.org": "alice"}
 	if way == atStart {
+		all["alice.smith"] = "alice.smith"
 		for i := range 5 {
 			all[crowdName(i)] = crowdName(i)
 		}
@@ -111,9 +112,7 @@ func logInAtOnce(t *testing.T, h jupyterHub, way way) {
 		require.NoError(t, h.Restart(t.Context()))
 		assert.Equal(t, "42\n", k.run(t, "print(x + 1)"), "the server goes on, and the proxy knows where")
 		assert.Equal(t, map[string]bool{"": true}, s.all(t))
-		require.NoError(t, s.Stop(t.Context(), ""))
-		s.start(t, nil)
-		s.assertOwnedBy(t, "user-1")
+		assert.NoError(t, s.Stop(t.Context(), ""), "it still knows the server")
 	})
 }
 
