@@ -37,7 +37,7 @@ test: control-plane ## unit, golden, property and integration tests, and each fu
 e2e: ## notebooks on a real node on this machine, as root (KEEP=1 only leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)
 	@E2E=1 KEEP=$(KEEP) go test -count=1 -timeout $(if $(KEEP),0,60m) -parallel 8 -v $(if $(RUN),-run '$(RUN)',$(if $(KEEP),-run '^$$')) \
 		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e
-	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images)
+	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images ./test/golden/kubespawner)
 
 .PHONY: e2e-packages
 e2e-packages: ## install what make e2e needs of Debian's packages, as root
@@ -71,6 +71,10 @@ golden: ## write all golden files anew; look at the difference before committing
 .PHONY: render
 render: ## write deploy/install.yaml anew, from the chart
 	@helm=$$(go run ./test/tools/build helm) && "$$helm" $(RENDER) >deploy/install.yaml
+
+.PHONY: kubespawner
+kubespawner: ## write the hubs' pods of the golden files anew, with the real KubeSpawner; then make golden
+	UPDATE_GOLDEN=1 E2E=1 go test -count=1 ./test/golden/kubespawner
 
 .PHONY: verify
 verify: ## format, vet, lint, tidy modules, the chart and what is rendered from it, and the links of the documents

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
+	"jupyter-user.io/jupyter-user-webhook/certs"
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -54,23 +55,29 @@ func TestManifestsAreWhatAnAPIServerTakes(t *testing.T) {
 	}
 }
 
-// TestCertificateIsWhatCertManagerTakes reads the certificate's manifests as cert-manager's types, strictly. That
-// cert-manager then issues it is not proved here.
-func TestCertificateIsWhatCertManagerTakes(t *testing.T) {
-	secrets := map[string]string{}
+// TestCertificateIsWhatTheCodeSays reads the certificate's manifests as cert-manager's types, strictly, and holds them against
+// the objects that package certs has of them.
+func TestCertificateIsWhatTheCodeSays(t *testing.T) {
+	shipped := certs.Issued{}
 	for _, document := range manifests(t, "40-certificate.yaml") {
 		var kind struct{ Kind string }
 		require.NoError(t, yaml.Unmarshal([]byte(document), &kind))
-		if kind.Kind == "Issuer" {
-			require.NoError(t, yaml.UnmarshalStrict([]byte(document), &certmanagerv1.Issuer{}))
-			continue
+		switch kind.Kind {
+		case "Issuer":
+			issuer := certmanagerv1.Issuer{}
+			require.NoError(t, yaml.UnmarshalStrict([]byte(document), &issuer))
+			shipped.Issuers = append(shipped.Issuers, issuer)
+		case "Certificate":
+			certificate := certmanagerv1.Certificate{}
+			require.NoError(t, yaml.UnmarshalStrict([]byte(document), &certificate))
+			shipped.Certificates = append(shipped.Certificates, certificate)
+		default:
+			assert.Fail(t, "it is of another kind", kind.Kind)
 		}
-		certificate := &certmanagerv1.Certificate{}
-		require.NoError(t, yaml.UnmarshalStrict([]byte(document), certificate))
-		secrets[certificate.Name] = certificate.Spec.SecretName
 	}
-	assert.Equal(t, "jupyter-user-webhook-certs", secrets["jupyter-user-webhook"], "what the Deployment mounts")
-	assert.Contains(t, secrets, "jupyter-user-webhook-ca", "what the webhook configuration takes its CA from")
+	assert.Equal(t, certs.ByCertManager("jupyter-user-system"), shipped)
+	assert.Equal(t, "jupyter-user-webhook-certs", shipped.Certificates[1].Spec.SecretName, "what the Deployment mounts")
+	assert.Equal(t, []string{"jupyter-user-webhook.jupyter-user-system.svc"}, shipped.Certificates[1].Spec.DNSNames)
 }
 
 // TestConfigMapIsAConfiguration: what is installed is read by the code that will read it, and its init container runs the

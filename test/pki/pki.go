@@ -46,13 +46,27 @@ func New(valid time.Duration, names ...string) (Pair, error) {
 	return sign(template, key, template, key)
 }
 
-// Issue makes a pair that this one has signed, for a server that is no authority itself.
+// Issue makes a pair that this one has signed, for a server or a client that is no authority itself.
 func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
-	authority, err := tls.X509KeyPair(p.Cert, p.Key)
+	template, err := template(valid, names)
 	if err != nil {
 		return Pair{}, err
 	}
+	return p.sign(template)
+}
+
+// IssueServer is Issue of one that is for a server alone.
+func (p Pair) IssueServer(valid time.Duration, names ...string) (Pair, error) {
 	template, err := template(valid, names)
+	if err != nil {
+		return Pair{}, err
+	}
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	return p.sign(template)
+}
+
+func (p Pair) sign(template *x509.Certificate) (Pair, error) {
+	authority, err := tls.X509KeyPair(p.Cert, p.Key)
 	if err != nil {
 		return Pair{}, err
 	}
