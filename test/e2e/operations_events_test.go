@@ -1,9 +1,10 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"strings"
@@ -17,11 +18,9 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
-	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
 // A deployment is a release with a configuration.
@@ -40,64 +39,45 @@ var (
 // rolloutLimit is what two replicas may take to be replaced.
 const rolloutLimit = 2 * time.Minute
 
-// short is the image as deploy/ has it.
+// short is the image as the chart has it.
 func short(image string) string { return strings.TrimPrefix(image, "docker.io/library/") }
 
-// roll goes from what is deployed to something else, as an admin does: the policies and the configuration accept the images of
-// both, and the Deployment comes last.
+// values by which helm upgrade makes it of what there is.
+func (d deployment) values() string {
+	_, tag, _ := strings.Cut(d.image, ":")
+	return fmt.Sprintf("image: {tag: %s}\nconfig: {notebook: {env: [{name: JUPYTER_ENABLE_LAB, value: %q}]}}\n", tag, d.lab)
+}
+
+// roll goes from what is deployed to something else, as an admin does.
 func (o *operations) roll(t *testing.T, to deployment) {
 	from := o.deployed
-	settings, err := configMap()
-	require.NoError(t, err)
-	accepted := ""
-	if from.image != to.image {
-		accepted = "      acceptedImages: [" + short(from.image) + "]\n"
-	}
-	settings = strings.NewReplacer("image: "+short(current.image)+"\n", "image: "+short(to.image)+"\n"+accepted,
-		"    notebook:\n", "    notebook:\n      env: [{name: JUPYTER_ENABLE_LAB, value: \""+to.lab+"\"}]\n").Replace(settings)
-	deployment, err := manifest("30-deployment.yaml", "image: "+short(current.image), "image: "+short(to.image))
-	require.NoError(t, err)
-
-	require.NoError(t, world.acceptImages(t.Context(), to.image, from.image))
-	require.NoError(t, world.apply(t.Context(), settings))
-	require.NoError(t, world.apply(t.Context(), deployment))
-	if to.image == from.image {
-		// A configuration is read at start.
-		require.NoError(t, world.Admin.Do(t.Context(), "", "rollout", "restart", "deployment/"+systemName, "-n", systemSpace))
-	}
+	require.NoError(t, world.upgrade(t.Context(), to))
 	o.deployed = to
-	require.NoError(t, world.awaitReplicas(t.Context(), shipped))
-	o.learn(t, to.name+fmt.Sprintf(", after %s", from.name))
+	o.learn(t, to.name+", after "+from.name)
 	o.settle(t, admissionsPerSecond)
 }
 
-// acceptImages has the policies accept init containers of some images, and waits until they do.
-func (w *World) acceptImages(ctx context.Context, accepted ...string) error {
-	var names []string
-	for _, image := range accepted {
-		names = append(names, short(image))
-	}
-	patch := fmt.Sprintf(`{"data":{"initImages":%q}}`, strings.Join(names, " "))
-	parameters, err := w.Client.CoreV1().ConfigMaps(systemSpace).Patch(ctx, "jupyter-user-policy", types.MergePatchType,
-		[]byte(patch), metav1.PatchOptions{})
+// upgrade is the runbook's, and waits until both replicas are of it. The other installation's namespaces stay the other's.
+func (w *World) upgrade(ctx context.Context, to deployment) error {
+	_, err := w.helm.Run(ctx, to.values(), "upgrade", systemName, "../../deploy/chart", "--namespace", systemSpace,
+		"--reset-then-reuse-values", "--force-conflicts", "--values", "-")
 	if err != nil {
 		return err
 	}
-	return w.AwaitPolicies(ctx, parameters)
+	if err := w.leaveToOther(ctx); err != nil {
+		return err
+	}
+	return w.awaitReplicas(ctx, shipped)
 }
 
 // restore leaves the webhook to other tests as they know it.
 func (o *operations) restore(t *testing.T) {
+	if o.deployed == current {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), rolloutLimit)
 	defer cancel()
-	settings, err := configMap()
-	require.NoError(t, err)
-	for _, text := range []string{settings, asShipped("30-deployment.yaml")} {
-		require.NoError(t, world.apply(ctx, text))
-	}
-	require.NoError(t, world.acceptImages(ctx, images.Webhook))
-	require.NoError(t, world.Admin.Do(ctx, "", "rollout", "restart", "deployment/"+systemName, "-n", systemSpace))
-	require.NoError(t, world.awaitReplicas(ctx, shipped))
+	assert.NoError(t, world.upgrade(ctx, current))
 }
 
 // replicas are those that are not ending, and those that are.
@@ -212,26 +192,34 @@ func (o *operations) kill(t *testing.T) {
 		last.Sub(killed).Round(time.Millisecond), runs.Round(time.Millisecond), o.killed.to.Sub(killed).Round(time.Millisecond))
 }
 
-// rotate replaces the certificate by one of another authority, as README.md says it is done by hand: both are trusted first, and
-// the old one no more when nobody shows it any longer.
-func (o *operations) rotate(t *testing.T) {
+// authority is the Secret in which the companion keeps the authority that it made.
+const authority = systemName + "-self-signed"
+
+// forget takes the authority away. The companion makes another, has both trusted, and only then hands out a certificate of it.
+func (o *operations) forget(t *testing.T) {
+	kept, err := world.Client.CoreV1().Secrets(systemSpace).Get(t.Context(), authority, metav1.GetOptions{})
+	require.NoError(t, err)
+	o.authority = kept.Data["ca.crt"]
+	require.NoError(t, world.Client.CoreV1().Secrets(systemSpace).Delete(t.Context(), authority, metav1.DeleteOptions{}))
+}
+
+// rotated waits until every replica shows a certificate of the new authority.
+func (o *operations) rotated(t *testing.T) {
 	secrets := world.Client.CoreV1().Secrets(systemSpace)
-	secret, err := secrets.Get(t.Context(), systemName+"-certs", metav1.GetOptions{})
-	require.NoError(t, err)
-	next, err := pki.New(24*time.Hour, systemName+"."+systemSpace+".svc")
-	require.NoError(t, err)
-	trust := func(certificates []byte) {
-		mutating, validating, err := shipped.registrations(pki.Pair{Cert: certificates})
-		require.NoError(t, err)
-		require.NoError(t, world.apply(t.Context(), mutating))
-		require.NoError(t, world.apply(t.Context(), validating))
-		require.NoError(t, world.AwaitWebhooks(t.Context()))
-	}
-	trust(append(append([]byte{}, secret.Data[corev1.TLSCertKey]...), next.Cert...))
-	secret.Data = map[string][]byte{corev1.TLSCertKey: next.Cert, corev1.TLSPrivateKeyKey: next.Key}
-	_, err = secrets.Update(t.Context(), secret, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	var kept *corev1.Secret
+	require.NoError(t, await(t.Context(), rolloutLimit, func(ctx context.Context) (bool, error) {
+		var err error
+		kept, err = secrets.Get(ctx, authority, metav1.GetOptions{})
+		if err != nil || len(kept.Data["tls.crt"]) == 0 {
+			return false, nil //nolint:nilerr // It is made in a while.
+		}
+		mounted, err := secrets.Get(ctx, systemName+"-certs", metav1.GetOptions{})
+		return err == nil && bytes.Equal(mounted.Data["tls.crt"], kept.Data["tls.crt"]), err
+	}), "the new certificate is there to be mounted")
+	require.NotEqual(t, o.authority, kept.Data["ca.crt"])
 	serving, _ := replicas(t)
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(kept.Data["ca.crt"]))
 	for _, pod := range serving {
 		// The kubelet looks at a pod's Secrets once a minute, or when the pod changes.
 		require.NoError(t, world.Admin.Do(t.Context(), "", "annotate", "pod", pod.Name, "-n", pod.Namespace, "e2e/looked-at=now"))
@@ -239,19 +227,14 @@ func (o *operations) rotate(t *testing.T) {
 	for _, pod := range serving {
 		require.NoError(t, await(t.Context(), rolloutLimit, func(context.Context) (bool, error) {
 			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Second}, "tcp", net.JoinHostPort(pod.Status.PodIP, "9443"),
-				&tls.Config{RootCAs: next.Roots(), ServerName: systemName + "." + systemSpace + ".svc"})
+				&tls.Config{RootCAs: roots, ServerName: systemName + "." + systemSpace + ".svc"})
 			if err != nil {
 				return false, nil //nolint:nilerr // It shows the old one yet.
 			}
 			return true, conn.Close()
 		}), "%s shows the new certificate", pod.Name)
 	}
-	trust(next.Cert)
 	o.settle(t, admissionsPerSecond)
-	configuration, err := world.Client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), systemName, metav1.GetOptions{})
-	require.NoError(t, err)
-	assert.Equal(t, base64.StdEncoding.EncodeToString(next.Cert),
-		base64.StdEncoding.EncodeToString(configuration.Webhooks[0].ClientConfig.CABundle), "the old authority is gone")
 }
 
 // restartAPIServer: while it is away, creating fails, and afterwards no more.

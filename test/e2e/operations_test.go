@@ -28,7 +28,9 @@ type operations struct {
 	rows  []string
 	// away is when the API server was, and killed from when a replica was killed until it was ready again.
 	away, killed span
-	logs         keptLogs
+	// authority is the one before it was rotated.
+	authority []byte
+	logs      keptLogs
 }
 
 type span struct{ from, to time.Time }
@@ -48,11 +50,11 @@ func TestOperationsUnderLoad(t *testing.T) {
 		do   func(*testing.T)
 	}{
 		{"nothing", func(t *testing.T) { o.settle(t, 2*admissionsPerSecond) }},
-		{"rolling update to the release before", func(t *testing.T) { o.roll(t, before) }},
+		{"rolling update to the release before", func(t *testing.T) { o.roll(t, before); o.forget(t) }},
 		{"eviction against the disruption budget", o.evict},
 		{"one replica killed with SIGKILL", o.kill},
+		{"certificate and CA rotated", o.rotated},
 		{"rolling update back", func(t *testing.T) { o.roll(t, current) }},
-		{"certificate and CA rotated", o.rotate},
 		{"API server restarted", o.restartAPIServer},
 		{"configuration changed", func(t *testing.T) { o.roll(t, changedConfiguration) }},
 		{"configuration changed back, and the last drain", func(t *testing.T) { o.roll(t, current); o.drained(t) }},
