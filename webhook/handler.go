@@ -11,7 +11,6 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 )
@@ -39,9 +38,17 @@ type handler struct {
 	metrics *Metrics
 }
 
-// Handle turns a review into a decision and a decision into an answer. A fault of ours is an answer too.
-func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admission.Response) {
-	began := time.Now()
+// refuse answers what has not become an admission; it is logged and counted as one.
+func (h *handler) refuse(ctx context.Context, req request, a answer.Answer, began time.Time) *admissionv1.AdmissionResponse {
+	d := refused(Decision{}, a)
+	h.record(ctx, req, d, time.Since(began))
+	resp := deny(d.Refusals)
+	resp.AuditAnnotations = audited(req, d)
+	return resp
+}
+
+// answer turns a request into a decision and a decision into a response. A fault of ours is an answer too.
+func (h *handler) answer(ctx context.Context, req request, body []byte, began time.Time) (resp *admissionv1.AdmissionResponse) {
 	d := Decision{}
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -58,33 +65,49 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 	// Only what is created is ours to change. The shipped webhook configuration asks for nothing else; where another one
 	// does, with pods/* say, no binding and no eviction is to fail by us. Those are not of kind Pod.
 	if req.SubResource != "" {
-		return admission.Allowed("")
+		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
 	if kind := req.Kind; kind.Group != "" || kind.Version != "v1" || kind.Kind != "Pod" {
 		d = refused(d, answer.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
 		return deny(d.Refusals)
 	}
 	if req.Operation != admissionv1.Create {
-		return admission.Allowed("")
+		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
-	d = h.decide(ctx, Review{Pod: req.Object.Raw, Namespace: req.Namespace, Restricted: h.restricted})
+	d = h.decide(ctx, Review{Pod: req.Object.in(body), Namespace: req.Namespace, Restricted: h.restricted})
 	if h.peers != nil && d.otherGeneration {
-		answered, peer, err := h.peers.ask(ctx, req.AdmissionRequest)
+		answered, peer, err := h.peers.ask(ctx, body)
 		if err == nil {
 			d = elsewhere(answered, peer)
-			return admission.Response{AdmissionResponse: *answered}
+			return answered
 		}
 		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
 	}
 	if len(d.Refusals) > 0 {
-		return deny(d.Refusals).WithWarnings(d.Warnings...)
+		resp = deny(d.Refusals)
+	} else {
+		resp = allow(d)
 	}
-	return admission.Response{Patches: d.Operations, AdmissionResponse: admissionv1.AdmissionResponse{Allowed: true}}.
-		WithWarnings(d.Warnings...)
+	resp.Warnings = d.Warnings
+	return resp
+}
+
+// allow is with the patch, where there is anything to patch.
+func allow(d Decision) *admissionv1.AdmissionResponse {
+	resp := &admissionv1.AdmissionResponse{Allowed: true}
+	if len(d.Operations) == 0 {
+		return resp
+	}
+	written, err := patch(d.Operations)
+	if err != nil {
+		panic(err) // What the planner plans can be written, whatever the pod.
+	}
+	resp.Patch, resp.PatchType = written, new(admissionv1.PatchTypeJSONPatch)
+	return resp
 }
 
 // deny puts every refusal into one status. Code and reason are those of the first, which is the one to mend first.
-func deny(refusals []answer.Answer) admission.Response {
+func deny(refusals []answer.Answer) *admissionv1.AdmissionResponse {
 	status := &metav1.Status{
 		Status:  metav1.StatusFailure,
 		Code:    refusals[0].Code,
@@ -97,15 +120,13 @@ func deny(refusals []answer.Answer) admission.Response {
 			Type: metav1.CauseType(r.Reason), Field: r.Field, Message: r.Message,
 		})
 	}
-	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
-		Result: status,
-	}}
+	return &admissionv1.AdmissionResponse{Result: status}
 }
 
 // audited is what the API server's audit log keeps of an admission, each under the name of the entry of the webhook
 // configuration: with it, that log alone answers who ran as whom. The requester is whom access was asked for, which is not who
 // sent the request where that impersonates somebody. A pod that is none of ours leaves nothing.
-func audited(req admission.Request, d Decision) map[string]string {
+func audited(req request, d Decision) map[string]string {
 	if !d.Claimed && len(d.Refusals) == 0 {
 		return nil
 	}
@@ -124,7 +145,7 @@ func audited(req admission.Request, d Decision) map[string]string {
 // record writes the one line that an admission has in the log, and counts it. There is nothing in it of the pod but
 // its name and what stands against it: sentences of ours, in which names and paths of the pod are quoted and cut short.
 // A mutating webhook comes before validation, so a pod's name can be anything of any length.
-func (h *handler) record(ctx context.Context, req admission.Request, d Decision, took time.Duration) {
+func (h *handler) record(ctx context.Context, req request, d Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
 	h.metrics.count(h.kind, outcome, d)
 	attrs := []slog.Attr{
@@ -136,7 +157,7 @@ func (h *handler) record(ctx context.Context, req admission.Request, d Decision,
 		slog.String("requester", short(req.UserInfo.Username)),
 		slog.String("user", d.User.String()),
 		slog.String("way", string(d.Way)),
-		slog.Bool("dryRun", req.DryRun != nil && *req.DryRun),
+		slog.Bool("dryRun", req.DryRun),
 		slog.Int("operations", len(d.Operations)),
 		slog.Float64("ms", float64(took.Microseconds())/1000),
 	}
@@ -170,7 +191,7 @@ const (
 )
 
 // Handler serves the paths and nothing else. The peers are the other replicas; nil where there are none.
-func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) (http.Handler, error) {
+func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) http.Handler {
 	mux := http.NewServeMux()
 	for path, h := range map[string]*handler{
 		MutatePath:           {kind: kindMutate, decide: w.Decide},
@@ -179,12 +200,7 @@ func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) (htt
 		PeerPath:             {kind: kindVerify, decide: w.Verify},
 	} {
 		h.log, h.metrics = log, metrics
-		served, err := admission.StandaloneWebhook(&admission.Webhook{Handler: h},
-			admission.StandaloneOptions{Logger: logr(log), MetricsPath: path})
-		if err != nil {
-			return nil, err
-		}
-		mux.Handle("POST "+path, h.bounded(served))
+		mux.Handle("POST "+path, h)
 	}
-	return mux, nil
+	return mux
 }

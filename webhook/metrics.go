@@ -1,10 +1,8 @@
 package webhook
 
 import (
-	"log/slog"
 	"net/http"
 
-	gologr "github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -68,6 +66,3 @@ func (m *Metrics) count(kind string, o outcome, d Decision) {
 	}
 	m.admissions.WithLabelValues(kind, string(o), string(d.Way), reason).Inc()
 }
-
-// logr is the logger for controller-runtime, which logs what never becomes an admission: reviews that cannot be read.
-func logr(log *slog.Logger) gologr.Logger { return gologr.FromSlogHandler(log.Handler()) }

@@ -1,10 +1,11 @@
 package inject
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
@@ -85,7 +86,7 @@ func (in *planning) initResources() *Resources {
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want
 	}
-	requests := map[string]json.RawMessage{}
+	requests := map[string]jsontext.Value{}
 	maps.Copy(requests, want.Requests)
 	maps.Copy(requests, want.Limits)
 	want.Requests = requests

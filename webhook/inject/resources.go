@@ -1,9 +1,9 @@
 package inject
 
 import (
-	"encoding/json"
 	"strconv"
 
+	"github.com/go-json-experiment/json/jsontext"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -100,13 +100,13 @@ func putResources(c *changes, at pointer, exists bool, want *Resources) {
 }
 
 // quantities are the configuration's as JSON, in their canonical form.
-func quantities(list corev1.ResourceList) map[string]json.RawMessage {
+func quantities(list corev1.ResourceList) map[string]jsontext.Value {
 	if len(list) == 0 {
 		return nil
 	}
-	raw := make(map[string]json.RawMessage, len(list))
+	raw := make(map[string]jsontext.Value, len(list))
 	for name, q := range list {
-		raw[string(name)] = json.RawMessage(strconv.Quote(q.String()))
+		raw[string(name)] = jsontext.Value(strconv.Quote(q.String()))
 	}
 	return raw
 }

@@ -1,8 +1,9 @@
 package inject
 
 import (
-	"encoding/json"
 	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 )
@@ -46,7 +47,7 @@ func (p scratchPiece) putRight(at pointer, have *EmptyDir, c *changes) {
 	c.drop(member{at, true, "medium"}, have.Medium != nil && *have.Medium != "")
 }
 
-func (p scratchPiece) limit() *json.RawMessage {
-	limit := json.RawMessage(strconv.Quote(p.sizeLimit))
+func (p scratchPiece) limit() *jsontext.Value {
+	limit := jsontext.Value(strconv.Quote(p.sizeLimit))
 	return &limit
 }
