@@ -7,6 +7,8 @@ RUN         ?=
 BENCH       ?=
 FUZZTIME    ?= 60s
 LDFLAGS     := -s -w -X main.version=$(VERSION)
+# How deploy/install.yaml comes out of the chart, by the helm that it is given.
+RENDER       = template jupyter-user-webhook deploy/chart --namespace jupyter-user-system --set createNamespace=true
 
 .PHONY: help
 help: ## list the targets
@@ -59,14 +61,20 @@ golden: ## write all golden files anew; look at the difference before committing
 	UPDATE_GOLDEN=1 go test ./test/golden ./webhook/config ./cmd/jupyter-user-webhook
 	UPDATE_GOLDEN=1 go test ./test/docs
 
+.PHONY: render
+render: ## write deploy/install.yaml anew, from the chart
+	@helm=$$(go run ./test/tools/build helm) && "$$helm" $(RENDER) >deploy/install.yaml
+
 .PHONY: verify
-verify: ## format, vet, lint, tidy modules, and the links of the documents
+verify: ## format, vet, lint, tidy modules, the chart and what is rendered from it, and the links of the documents
 	@linter=$$(go run ./test/tools/build golangci-lint) && echo "golangci-lint fmt --diff" && "$$linter" fmt --diff && \
 		echo "go vet ./..." && go vet ./... && echo "golangci-lint run" && "$$linter" run ./...
 	@for mod in . $(filter-out test/tools/kyverno/,$(wildcard test/tools/*/)); do \
 		if [ -f "$$mod/go.mod" ]; then echo "go mod tidy -diff in $$mod" && (cd "$$mod" && go mod tidy -diff) || exit 1; fi; \
 	done
 	go mod verify
+	@helm=$$(go run ./test/tools/build helm) && echo "helm lint --strict deploy/chart" && "$$helm" lint --strict --quiet deploy/chart && \
+		echo "helm $(RENDER)" && "$$helm" $(RENDER) | diff -u deploy/install.yaml - || { echo "make render writes it anew" >&2; exit 1; }
 	go test -run 'Test(Links|Current)' ./test/docs
 
 .PHONY: build

@@ -29,10 +29,15 @@ type edge struct {
 
 func newEdge(t testing.TB, identities webhook.Identities) *edge {
 	t.Helper()
+	return newEdgeOf(t, config.Default(), identities, nil)
+}
+
+func newEdgeOf(t testing.TB, c *config.Config, identities webhook.Identities, peers *webhook.Peers) *edge {
+	t.Helper()
 	e := &edge{log: &journal.Journal{}, registry: prometheus.NewRegistry()}
 	metrics, err := webhook.NewMetrics(e.registry)
 	require.NoError(t, err)
-	e.Handler = webhook.New(config.Default(), identities).Handler(slog.New(slog.NewJSONHandler(e.log, nil)), metrics, nil)
+	e.Handler = webhook.New(c, identities).Handler(slog.New(slog.NewJSONHandler(e.log, nil)), metrics, peers)
 	return e
 }
 

@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 // The paths that are served. The namespace's Pod Security level reaches us by the path, because the API server knows the
@@ -32,6 +34,8 @@ type handler struct {
 	kind       string
 	decide     func(context.Context, Review) Decision
 	restricted bool
+	// foretells tells that decisions are said and not carried out.
+	foretells bool
 	// peers may know what this replica does not; nil where nobody is to be asked.
 	peers   *Peers
 	log     *slog.Logger
@@ -42,22 +46,23 @@ type handler struct {
 func (h *handler) refuse(ctx context.Context, req request, a answer.Answer, began time.Time) *admissionv1.AdmissionResponse {
 	d := refused(Decision{}, a)
 	h.record(ctx, req, d, time.Since(began))
-	resp := deny(d.Refusals)
-	resp.AuditAnnotations = audited(req, d)
+	resp := h.answer(d)
+	resp.AuditAnnotations = h.audited(req, d)
 	return resp
 }
 
-// answer turns a request into a decision and a decision into a response. A fault of ours is an answer too.
-func (h *handler) answer(ctx context.Context, req request, body []byte, began time.Time) (resp *admissionv1.AdmissionResponse) {
+// handle turns a request into a decision and a decision into a response. A fault of ours is an answer too. The body is what the
+// request was read from.
+func (h *handler) handle(ctx context.Context, req request, body []byte, began time.Time) (resp *admissionv1.AdmissionResponse) {
 	d := Decision{}
 	defer func() {
 		if fault := recover(); fault != nil {
 			h.log.ErrorContext(ctx, "panic", "uid", req.UID, "fault", fault, "stack", string(debug.Stack()))
 			d = refused(d, answer.Internal(string(req.UID)))
-			resp = deny(d.Refusals)
+			resp = h.answer(d)
 		}
-		if d.Peer == "" {
-			resp.AuditAnnotations = audited(req, d)
+		if d.Peer == "" || h.foretells {
+			resp.AuditAnnotations = h.audited(req, d)
 		}
 		h.record(ctx, req, d, time.Since(began))
 	}()
@@ -69,7 +74,7 @@ func (h *handler) answer(ctx context.Context, req request, body []byte, began ti
 	}
 	if kind := req.Kind; kind.Group != "" || kind.Version != "v1" || kind.Kind != "Pod" {
 		d = refused(d, answer.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
-		return deny(d.Refusals)
+		return h.answer(d)
 	}
 	if req.Operation != admissionv1.Create {
 		return &admissionv1.AdmissionResponse{Allowed: true}
@@ -77,28 +82,40 @@ func (h *handler) answer(ctx context.Context, req request, body []byte, began ti
 	d = h.decide(ctx, Review{Pod: req.Object.in(body), Namespace: req.Namespace, Restricted: h.restricted})
 	if h.peers != nil && d.otherGeneration {
 		answered, peer, err := h.peers.ask(ctx, body)
+		h.metrics.asked(err)
 		if err == nil {
 			d = elsewhere(answered, peer)
+			if h.foretells {
+				return foretell(d)
+			}
 			return answered
 		}
 		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
 	}
-	if len(d.Refusals) > 0 {
+	return h.answer(d)
+}
+
+// answer carries a decision out, or says what it is.
+func (h *handler) answer(d Decision) (resp *admissionv1.AdmissionResponse) {
+	switch {
+	case h.foretells:
+		return foretell(d)
+	case len(d.Refusals) > 0:
 		resp = deny(d.Refusals)
-	} else {
-		resp = allow(d)
+	default:
+		resp = allow(d.Operations)
 	}
 	resp.Warnings = d.Warnings
 	return resp
 }
 
 // allow is with the patch, where there is anything to patch.
-func allow(d Decision) *admissionv1.AdmissionResponse {
+func allow(operations []jsonpatch.Operation) *admissionv1.AdmissionResponse {
 	resp := &admissionv1.AdmissionResponse{Allowed: true}
-	if len(d.Operations) == 0 {
+	if len(operations) == 0 {
 		return resp
 	}
-	written, err := patch(d.Operations)
+	written, err := patch(operations)
 	if err != nil {
 		panic(err) // What the planner plans can be written, whatever the pod.
 	}
@@ -126,7 +143,7 @@ func deny(refusals []answer.Answer) *admissionv1.AdmissionResponse {
 // audited is what the API server's audit log keeps of an admission, each under the name of the entry of the webhook
 // configuration: with it, that log alone answers who ran as whom. The requester is whom access was asked for, which is not who
 // sent the request where that impersonates somebody. A pod that is none of ours leaves nothing.
-func audited(req request, d Decision) map[string]string {
+func (h *handler) audited(req request, d Decision) map[string]string {
 	if !d.Claimed && len(d.Refusals) == 0 {
 		return nil
 	}
@@ -139,6 +156,9 @@ func audited(req request, d Decision) map[string]string {
 	if len(d.Refusals) > 0 {
 		kept["reason"] = string(d.Refusals[0].Reason)
 	}
+	if h.foretells {
+		kept["mode"] = string(config.ModeWarn)
+	}
 	return kept
 }
 
@@ -147,6 +167,9 @@ func audited(req request, d Decision) map[string]string {
 // A mutating webhook comes before validation, so a pod's name can be anything of any length.
 func (h *handler) record(ctx context.Context, req request, d Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
+	if h.foretells {
+		outcome = outcome.foretold()
+	}
 	h.metrics.count(h.kind, outcome, d)
 	attrs := []slog.Attr{
 		slog.String("review", h.kind),
@@ -193,11 +216,17 @@ const (
 // Handler serves the paths and nothing else. The peers are the other replicas; nil where there are none.
 func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) http.Handler {
 	mux := http.NewServeMux()
+	foretells, verify := w.config.Mode == config.ModeWarn, w.Verify
+	if foretells {
+		verify = w.VerifyForetold
+	}
 	for path, h := range map[string]*handler{
-		MutatePath:           {kind: kindMutate, decide: w.Decide},
-		MutateRestrictedPath: {kind: kindMutate, decide: w.Decide, restricted: true},
-		VerifyPath:           {kind: kindVerify, decide: w.Verify, peers: peers},
-		PeerPath:             {kind: kindVerify, decide: w.Verify},
+		MutatePath:           {kind: kindMutate, decide: w.Decide, foretells: foretells},
+		MutateRestrictedPath: {kind: kindMutate, decide: w.Decide, foretells: foretells, restricted: true},
+		VerifyPath:           {kind: kindVerify, decide: verify, foretells: foretells, peers: peers},
+		// What another replica is told is carried out there, or not: while one mode takes over from the other, one that carries
+		// out would else admit what one that does not has let pass.
+		PeerPath: {kind: kindVerify, decide: w.Verify},
 	} {
 		h.log, h.metrics = log, metrics
 		mux.Handle("POST "+path, h)

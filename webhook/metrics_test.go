@@ -28,9 +28,7 @@ func TestAdmissionsAreCounted(t *testing.T) {
 	e.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
 	e.post(t, "/mutate/restricted", review(notebook))
 	e.post(t, "/mutate", "")
-	assert.Equal(t, `# HELP jupyter_user_admissions_total Reviews answered, by kind of review (mutate, verify), outcome (injected, unchanged, verified, ignored, denied, fault), way to the identity (AtAdmission, AtStart, or empty) and the reason of the first refusal.
-# TYPE jupyter_user_admissions_total counter
-jupyter_user_admissions_total{outcome="denied",reason="NameReserved",review="mutate",way=""} 1
+	assert.Equal(t, `jupyter_user_admissions_total{outcome="denied",reason="NameReserved",review="mutate",way=""} 1
 jupyter_user_admissions_total{outcome="denied",reason="NotAReview",review="mutate",way=""} 1
 jupyter_user_admissions_total{outcome="denied",reason="RestrictedNeedsIdentity",review="mutate",way="AtStart"} 1
 jupyter_user_admissions_total{outcome="ignored",reason="",review="mutate",way=""} 1
@@ -38,7 +36,30 @@ jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="
 jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="AtStart"} 2
 jupyter_user_admissions_total{outcome="verified",reason="",review="verify",way="AtAdmission"} 0
 jupyter_user_admissions_total{outcome="verified",reason="",review="verify",way="AtStart"} 0
-`, e.metrics(t))
+`, e.series(t, "jupyter_user_admissions_total"))
+}
+
+// series are the lines of one metric.
+func (e *edge) series(t *testing.T, name string) (found string) {
+	t.Helper()
+	for line := range strings.Lines(e.metrics(t)) {
+		if strings.HasPrefix(line, name+"{") {
+			found += line
+		}
+	}
+	return found
+}
+
+// TestReviewsAreTimed: those that have arrived whole, each at the path that it came to.
+func TestReviewsAreTimed(t *testing.T) {
+	e := newEdge(t, nil)
+	e.post(t, "/mutate", review(notebook))
+	e.post(t, "/mutate/restricted", review(notebook))
+	e.post(t, "/mutate", "")
+	e.post(t, "/verify", review(pod("", oneContainer)))
+	assert.Equal(t, `jupyter_user_review_duration_seconds_count{review="mutate"} 2
+jupyter_user_review_duration_seconds_count{review="verify"} 1
+`, e.series(t, "jupyter_user_review_duration_seconds_count"))
 }
 
 // metrics as Prometheus reads them.

@@ -13,11 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -43,11 +41,7 @@ func (r replicas) configured(t *testing.T, periodSeconds string, identities webh
 	require.NoError(t, err)
 	others, err := webhook.NewPeers(peers, r.current)
 	require.NoError(t, err)
-	e := &edge{log: &journal.Journal{}, registry: prometheus.NewRegistry()}
-	metrics, err := webhook.NewMetrics(e.registry)
-	require.NoError(t, err)
-	e.Handler = webhook.New(c, identities).Handler(slog.New(slog.NewJSONHandler(e.log, nil)), metrics, others)
-	return e
+	return newEdgeOf(t, c, identities, others)
 }
 
 // listen serves a handler as a replica does, and answers its address.
@@ -84,6 +78,9 @@ func TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas(t *testing.T) {
 	assert.Equal(t, "Drifted", r.Response.Status.Reason)
 	assert.Equal(t, "spec.initContainers[0].args", r.Response.Status.Details.Causes[0].Field)
 	assert.Contains(t, e.metrics(t), `{outcome="denied",reason="Drifted",review="verify",way=""} 1`)
+	assert.Equal(t, `jupyter_user_peer_questions_total{result="answered"} 2
+jupyter_user_peer_questions_total{result="unanswered"} 0
+`, e.series(t, "jupyter_user_peer_questions_total"))
 }
 
 // TestAFaultOfTheOtherIsItsAnswer: who has made the pod and cannot tell is not taken for one that has not made it.

@@ -86,7 +86,6 @@ func giveBack(b *bytes.Buffer) {
 
 // ServeHTTP answers one review. Whatever it is that has come, the answer is in protocol, and is logged and counted.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	began := time.Now()
 	body := bodies.Get().(*bytes.Buffer)
 	defer giveBack(body)
 	refusal, err := receive(w, r, body)
@@ -96,6 +95,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the body did not arrive whole", http.StatusRequestTimeout)
 		return
 	}
+	began := time.Now()
 	asked := review{}
 	// Of a review that is refused already, the uid is in what there is: an API server writes it before anything that a person
 	// has written, and takes an answer for one only with it.
@@ -106,10 +106,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refusal != nil {
 		response = h.refuse(r.Context(), asked.Request, *refusal, began)
 	} else {
-		response = h.answer(r.Context(), asked.Request, body.Bytes(), began)
+		response = h.handle(r.Context(), asked.Request, body.Bytes(), began)
 	}
 	response.UID = asked.Request.UID
 	asked.write(w, response)
+	if refusal == nil {
+		h.metrics.took(h.kind, began)
+	}
 }
 
 // unreadable tells a review that is none from a pod with a field twice, which is found on the way to it.

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -199,9 +200,9 @@ func whatIsOurs(changes []inject.Change, done inject.Done) (fields []string) {
 // API server, in test/integration (attacks_access_test.go).
 func inThePolicy(t *testing.T, field, reason string) {
 	t.Helper()
-	policy, err := os.ReadFile("../deploy/63-policy-node.yaml")
+	policy, err := deploy.Read("63-policy-node.yaml")
 	require.NoError(t, err)
-	for rule := range strings.SplitSeq(string(policy), "- expression:") {
+	for rule := range strings.SplitSeq(policy, "- expression:") {
 		if strings.Contains(rule, reason+":") {
 			assert.Contains(t, rule, "object.spec.?"+strings.TrimPrefix(field, "spec.")+".orValue(false)")
 			return

@@ -114,6 +114,12 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 		return nil, errors.New("the configuration says identity.way: AtAdmission, and nobody's identity is known at admission, so " +
 			"every pod would be refused: give --homes or --passwd, or leave the way at Auto")
 	}
+	if err := describe(registry, c, files.GetCertificate); err != nil {
+		return nil, err
+	}
+	if c.Mode == config.ModeWarn {
+		log.Warn("mode Warn: nothing is changed and nothing refused, so whoever labels a Pod is not yet who it says")
+	}
 	counted, err := webhook.NewMetrics(registry)
 	if err != nil {
 		return nil, err

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -115,6 +117,9 @@ func TestServe(t *testing.T) {
 	assert.Contains(t, body, `jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="AtStart"} 1`+"\n")
 	assert.Contains(t, body, "certwatcher_read_certificate_total", "and what controller-runtime counts")
 	assert.Contains(t, body, "go_goroutines")
+	assert.Contains(t, body, `jupyter_user_build_info{goversion="`+runtime.Version()+`",revision="`)
+	assert.Contains(t, body, `,version="dev"} 1`+"\n")
+	assert.Regexp(t, `\njupyter_user_configuration_info{generation="[0-9a-f]{12}",mode="Enforce"} 1\n`, body)
 
 	for _, url := range []string{p.http + "/mutate", p.http + "/", p.reviews + "/metrics", p.reviews + "/healthz", p.reviews + "/"} {
 		status, _ = p.get(t, url)
@@ -122,6 +127,19 @@ func TestServe(t *testing.T) {
 	}
 	assert.Zero(t, stop(), p.String())
 	assert.Len(t, p.Lines(t, "draining"), 1)
+}
+
+// TestWarn is the mode as a process has it: told once at its start and in its metrics, and nothing is changed.
+func TestWarn(t *testing.T) {
+	p, stop := serve(t, "--config="+file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nmode: Warn\n"))
+	said := p.admit(t)
+	assert.Contains(t, said, `"allowed":true`)
+	assert.Contains(t, said, "would become a notebook of alice (AtStart): the webhook is in mode Warn")
+	assert.NotContains(t, said, `"patch"`)
+	_, body := p.get(t, p.http+"/metrics")
+	assert.Regexp(t, `\njupyter_user_configuration_info{generation="[0-9a-f]{12}",mode="Warn"} 1\n`, body)
+	assert.Zero(t, stop())
+	assert.Len(t, p.Lines(t, "mode Warn: nothing is changed and nothing refused, so whoever labels a Pod is not yet who it says"), 1)
 }
 
 // TestTheConfigurationIsLoggedOnce: what this process does, in numbers that a person reads.
@@ -160,13 +178,26 @@ func TestTwoServersInOneProcess(t *testing.T) {
 
 func TestANewCertificateIsServed(t *testing.T) {
 	p, stop := serve(t)
-	next := pki.Make(t, time.Hour)
+	assert.InDelta(t, time.Now().Add(time.Hour).Unix(), p.certificateExpiry(t), 60)
+	next := pki.Make(t, 2*time.Hour)
 	next.Write(t, p.certs)
 	require.Eventually(t, func() bool {
 		conn, err := tls.Dial("tcp", strings.TrimPrefix(p.reviews, "https://"), &tls.Config{RootCAs: next.Roots()})
 		return err == nil && conn.Close() == nil
 	}, 20*time.Second, 10*time.Millisecond)
+	assert.InDelta(t, time.Now().Add(2*time.Hour).Unix(), p.certificateExpiry(t), 60, "of the one in use")
 	assert.Zero(t, stop())
+}
+
+// certificateExpiry as the metrics tell it.
+func (p *process) certificateExpiry(t *testing.T) (seconds float64) {
+	t.Helper()
+	_, body := p.get(t, p.http+"/metrics")
+	_, rest, found := strings.Cut(body, "\njupyter_user_certificate_expiry_timestamp_seconds ")
+	require.True(t, found)
+	_, err := fmt.Sscan(rest, &seconds)
+	require.NoError(t, err)
+	return seconds
 }
 
 func TestNotReadyWithAnExpiredCertificate(t *testing.T) {

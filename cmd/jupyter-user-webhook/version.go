@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -17,8 +18,8 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s/%s%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH,
-				revision())
+			said := fmt.Sprintf("%s %s %s/%s %s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, revision())
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimSpace(said))
 			return err
 		},
 	}
@@ -32,7 +33,7 @@ func revision() string {
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
-			return " " + s.Value
+			return s.Value
 		}
 	}
 	return ""

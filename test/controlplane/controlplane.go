@@ -46,7 +46,7 @@ type Options struct {
 	// Webhooks are files, or folders of files, whose MutatingWebhookConfigurations and ValidatingWebhookConfigurations
 	// are installed. Other objects in them are ignored. What they say of a Service is replaced by ControlPlane.Webhook.
 	Webhooks []string
-	// Policies are files that are applied as they are, in their order: ValidatingAdmissionPolicies, their bindings, and what
+	// Policies are manifests that are applied as they are, in their order: ValidatingAdmissionPolicies, their bindings, and what
 	// these need to be in effect, such as the namespace and the ConfigMap of their parameters.
 	Policies []string
 	// AdmissionPlugins are enabled beside those that kube-apiserver enables by itself, for example AlwaysPullImages.

@@ -12,13 +12,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 )
 
-// installPolicies applies files as they are, in their order, and waits until the API server acts on the policies in them.
-func (c *ControlPlane) installPolicies(ctx context.Context, files []string) error {
-	if len(files) == 0 {
+// installPolicies applies manifests as they are, in their order, and waits until the API server acts on the policies in them.
+func (c *ControlPlane) installPolicies(ctx context.Context, manifests []string) error {
+	if len(manifests) == 0 {
 		return nil
 	}
-	for _, file := range files {
-		if err := c.Admin.Do(ctx, "", "apply", "--validate=strict", "-f", file); err != nil {
+	for _, manifest := range manifests {
+		if err := c.Admin.Do(ctx, manifest, "apply", "--validate=strict", "-f", "-"); err != nil {
 			return err
 		}
 	}

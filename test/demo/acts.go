@@ -18,6 +18,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
@@ -25,9 +26,9 @@ import (
 const namespace = "jupyter-system"
 
 type demo struct {
-	binary, deploy string
-	keep           bool
-	out            io.Writer
+	binary string
+	keep   bool
+	out    io.Writer
 
 	plane *controlplane.ControlPlane
 	carol *controlplane.User
@@ -52,20 +53,34 @@ func (d *demo) title(text string) {
 func (d *demo) start(ctx context.Context) (err error) {
 	d.say("Starting a Kubernetes control plane on loopback (the first time it is built, which takes seven minutes on two cores) …")
 	began := time.Now()
-	policies, err := filepath.Glob(filepath.Join(d.deploy, "6*.yaml"))
+	policies, err := shippedPolicies()
 	if err != nil {
 		return err
 	}
 	d.plane, err = controlplane.Start(ctx, controlplane.Options{
-		Webhooks: []string{d.deploy}, Policies: append([]string{filepath.Join(d.deploy, "00-namespace.yaml")}, policies...),
-		Progress: os.Stderr,
+		Webhooks: []string{"deploy/install.yaml"}, Policies: policies, Progress: os.Stderr,
 	})
 	if err != nil {
 		return err
 	}
-	d.say("  etcd and kube-apiserver are up after %.0f s; %s/*.yaml has said which pods the webhook sees, and who may be whom.",
-		time.Since(began).Seconds(), d.deploy)
+	d.say("  etcd and kube-apiserver are up after %.0f s; deploy/install.yaml has said which pods the webhook sees, and who may be whom.",
+		time.Since(began).Seconds())
 	return nil
+}
+
+// shippedPolicies are the policies, and what they need.
+func shippedPolicies() (manifests []string, err error) {
+	for _, file := range deploy.Files() {
+		if file != "00-namespace.yaml" && !strings.HasPrefix(file, "6") {
+			continue
+		}
+		manifest, err := deploy.Read(file)
+		if err != nil {
+			return nil, err
+		}
+		manifests = append(manifests, manifest)
+	}
+	return manifests, nil
 }
 
 // serve runs the webhook's own program, as the Deployment does.
@@ -123,7 +138,7 @@ func (d *demo) furnish(ctx context.Context) (err error) {
 		return err
 	}
 	d.say("  The namespace %s has the example's PersistentVolume and claim. carol, no admin, may create pods in it, and use\n"+
-		"  the home of qiang.guo03 (a Role as in %s/examples/one-home.yaml).", namespace, d.deploy)
+		"  the home of qiang.guo03 (a Role as in deploy/examples/one-home.yaml).", namespace)
 	return d.plane.Allow(ctx, namespace, d.carol, rbacv1.PolicyRule{
 		APIGroups: []string{""}, Resources: []string{"pods", "secrets"},
 		Verbs: []string{"create", "get", "list", "watch", "delete"},

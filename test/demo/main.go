@@ -14,12 +14,11 @@ import (
 
 func main() {
 	binary := flag.String("webhook", "bin/jupyter-user-webhook", "the webhook's program")
-	deploy := flag.String("deploy", "deploy", "the manifests to install")
 	keep := flag.Bool("keep", false, "leave everything running until Ctrl-C")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, &demo{binary: *binary, deploy: *deploy, keep: *keep, out: os.Stdout})
+	err := run(ctx, &demo{binary: *binary, keep: *keep, out: os.Stdout})
 	interrupted := ctx.Err() != nil
 	stop()
 	switch {

@@ -13,8 +13,9 @@ import (
 // browserLimit is what a browser may take to start and to draw a page that is megabytes of JavaScript.
 const browserLimit = 2 * time.Minute
 
-// screenshot opens JupyterLab in a real browser, waits until its launcher is drawn, and answers what it looks like.
-func screenshot(t *testing.T, address string) []byte {
+// screenshot opens JupyterLab in a real browser, waits until its launcher is drawn, and answers what it looks like. Steps are what
+// a person does on the way there.
+func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.Void]) []byte {
 	t.Helper()
 	program, err := exec.LookPath("chromium-headless-shell")
 	if err != nil {
@@ -27,13 +28,13 @@ func screenshot(t *testing.T, address string) []byte {
 		chromedp.WindowSize(1280, 800),
 		chromedp.UserDataDir(t.TempDir()),
 	)
-	ctx, cancel := context.WithTimeout(t.Context(), browserLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), readyLimit+browserLimit)
 	defer cancel()
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	defer cancel()
 	ctx, cancel = chromedp.NewContext(ctx)
 	defer cancel()
-	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(address)))
+	require.NoError(t, chromedp.Do(ctx, append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(address)}, steps...)...))
 	drawn, err := chromedp.Run(ctx, chromedp.Poll[bool](labIsDrawn, chromedp.WithPollingTimeout(browserLimit/2)))
 	picture, failed := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	require.NoError(t, failed)

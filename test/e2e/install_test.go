@@ -23,9 +23,12 @@ type installation struct {
 	serves string
 }
 
+// known are the namespaces in which people are known at admission.
+var known = atAdmission.namespace + ", " + atAdmission.hub()
+
 var (
-	shipped = installation{systemName, systemSpace, "NotIn, values: [kube-system, " + systemSpace + ", " + atAdmission.namespace + "]"}
-	knowing = installation{"jupyter-user-known", "jupyter-user-known", "In, values: [" + atAdmission.namespace + "]"}
+	shipped = installation{systemName, systemSpace, "NotIn, values: [kube-system, " + systemSpace + ", " + known + "]"}
+	knowing = installation{"jupyter-user-known", "jupyter-user-known", "In, values: [" + known + "]"}
 )
 
 func (w *World) installShipped(ctx context.Context) error {
@@ -41,14 +44,14 @@ func (w *World) installKnowing(ctx context.Context) error {
 	if err := w.install(ctx, knowing); err != nil {
 		return err
 	}
-	source, err := manifest("examples/known-at-admission.yaml",
+	source, err := example("known-at-admission.yaml",
 		"  mountOptions: [ro, soft, timeo=10, retrans=2, actimeo=3, lookupcache=positive, vers=3, nolock, proto=tcp]\n", "",
 		"  nfs:\n    server: nfs.example.com\n    path: /hpc\n", "  hostPath: {path: "+w.share.root+", type: Directory}\n",
 		systemSpace, knowing.space)
 	if err != nil {
 		return err
 	}
-	patch, err := manifest("examples/known-at-admission.patch.yaml", systemSpace, knowing.space,
+	patch, err := example("known-at-admission.patch.yaml", systemSpace, knowing.space,
 		"            - --homes=/share/home\n", "            - --homes=/share/home\n            - --homes-fresh=1ms\n"+
 			"            - --homes-fresh-missing=1ms\n            - --passwd=/people/passwd\n            - --group=/people/group\n",
 		"          volumeMounts:\n", "          volumeMounts:\n            - {name: people, mountPath: /people, readOnly: true}\n",

@@ -27,15 +27,15 @@ const withProbes = "--annotations=jupyter-user.io/probes=on"
 // apiLimit is what a call of Jupyter may take while everything else starts.
 const apiLimit = time.Minute
 
-// A jupyter is the API of a running Jupyter server.
-type jupyter struct{ base string }
+// A jupyter is the API of a running Jupyter server, and a token that it takes.
+type jupyter struct{ base, token string }
 
 // jupyter is the pod's, which must be Ready.
 func (p pod) jupyter(t *testing.T) jupyter {
 	t.Helper()
 	address := p.ready(t).Status.PodIP
 	require.NotEmpty(t, address)
-	return jupyter{"http://" + address + ":8888/"}
+	return jupyter{"http://" + address + ":8888/", token}
 }
 
 // call calls the REST API.
@@ -47,7 +47,7 @@ func (j jupyter) call(t *testing.T, method, path string, body any, want int) []b
 	require.NoError(t, err)
 	request, err := http.NewRequestWithContext(ctx, method, j.base+path, bytes.NewReader(sent))
 	require.NoError(t, err)
-	request.Header.Set("Authorization", "token "+token)
+	request.Header.Set("Authorization", "token "+j.token)
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
@@ -108,7 +108,7 @@ func (k kernel) run(t *testing.T, code string) string {
 	defer cancel()
 	address := strings.Replace(k.base, "http:", "ws:", 1) + "api/kernels/" + k.id + "/channels"
 	connection, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{
-		HTTPHeader: http.Header{"Authorization": {"token " + token}},
+		HTTPHeader: http.Header{"Authorization": {"token " + k.token}},
 	})
 	require.NoError(t, err)
 	defer func() { _ = connection.CloseNow() }()

@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"testing"
 
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
@@ -40,9 +42,17 @@ func build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return progress.Stage(os.Stderr, "images built", func() error {
+	err = progress.Stage(os.Stderr, "images built", func() error {
 		_, err := images.Build(ctx, os.Stderr)
 		return err
+	})
+	if err != nil {
+		return err
+	}
+	return progress.Stage(os.Stderr, "hubs built", func() error {
+		_, six := hub.Build(ctx, os.Stderr, hub.KubeSpawner6)
+		_, seven := hub.Build(ctx, os.Stderr, hub.KubeSpawner7)
+		return errors.Join(six, seven)
 	})
 }
 

@@ -3,13 +3,13 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
@@ -18,12 +18,11 @@ const parametersFile = "60-policy-parameters.yaml"
 // installPolicies applies them as README.md does, and waits until they are in effect. What an admin would say of this share is
 // where it lies on the node; everything else is shipped as it fits.
 func (w *World) installPolicies(ctx context.Context) error {
-	files, err := filepath.Glob(filepath.Join(deploy, "6*.yaml"))
-	if err != nil {
-		return err
-	}
-	for _, file := range append(files, "70-clusterroles.yaml") {
-		name, changes := filepath.Base(file), []string(nil)
+	for _, name := range deploy.Files() {
+		if !strings.HasPrefix(name, "6") && name != "70-clusterroles.yaml" {
+			continue
+		}
+		var changes []string
 		if name == parametersFile {
 			changes = []string{`hostPaths: ""`, "hostPaths: " + w.share.root}
 		}
@@ -32,7 +31,7 @@ func (w *World) installPolicies(ctx context.Context) error {
 			return err
 		}
 		if err := w.apply(ctx, text); err != nil {
-			return fmt.Errorf("deploy/%s: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	parameters, err := w.Client.CoreV1().ConfigMaps(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
@@ -55,7 +54,7 @@ func carolsHomes() []string {
 
 // mayUse gives somebody the right to homes, by the example filled in, and waits until it is in effect.
 func (w *World) mayUse(ctx context.Context, user *controlplane.User, namespace string, homes ...string) error {
-	text, err := manifest("examples/one-home.yaml", "use-home-alice", useHomes(user), "alice@corp.example", user.Name,
+	text, err := example("one-home.yaml", "use-home-alice", useHomes(user), "alice@corp.example", user.Name,
 		"namespace: lab", "namespace: "+namespace, "resourceNames: [alice]", "resourceNames: ["+strings.Join(homes, ", ")+"]")
 	if err != nil {
 		return err
@@ -71,7 +70,7 @@ func useHomes(user *controlplane.User) string { return "use-homes-of-" + user.Na
 
 // mayRunAs makes a ServiceAccount whose pods may run as somebody, by the example filled in.
 func (w *World) mayRunAs(ctx context.Context, namespace, account, home string) error {
-	text, err := manifest("examples/run-as.yaml", "run-as-alice", "run-as-"+home, "resourceNames: [alice]", "resourceNames: ["+home+"]",
+	text, err := example("run-as.yaml", "run-as-alice", "run-as-"+home, "resourceNames: [alice]", "resourceNames: ["+home+"]",
 		"namespace: reports", "namespace: "+namespace, "name: nightly", "name: "+account)
 	if err != nil {
 		return err
@@ -85,7 +84,7 @@ func (w *World) mayRunAs(ctx context.Context, namespace, account, home string) e
 // mayUseEveryHome makes the ServiceAccount of a hub that spawns into its own namespace, by the example filled in, and answers who
 // that is.
 func (w *World) mayUseEveryHome(ctx context.Context, namespace string) (*controlplane.User, error) {
-	text, err := manifest("examples/hub.yaml", "namespace: jhub", "namespace: "+namespace)
+	text, err := example("hub.yaml", "namespace: jhub", "namespace: "+namespace)
 	if err != nil {
 		return nil, err
 	}

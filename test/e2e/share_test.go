@@ -44,6 +44,8 @@ func homes() []home {
 		{"grouped", 5009, 6009, 0o700},
 		{"joiner", 5014, 6014, 0o700},
 		{"disputed", 5012, 6012, 0o700},
+		{"alice.smith", 5015, 6015, 0o700}, // Whom KubeSpawner calls something else in the names of what it makes.
+		{"user-1", 5016, 6016, 0o700},
 		{"renamed", 5013, 6013, 0o700},
 		{"toor", 0, 0, 0o700},
 		{"squashed", 65534, 65534, 0o700},

@@ -12,6 +12,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
@@ -32,6 +33,9 @@ var (
 	ways        = []way{atStart, atAdmission}
 )
 
+// hub is the namespace where a hub has its servers, which come to their identity in that way.
+func (w way) hub() string { return "jhub-" + w.namespace }
+
 // either is what differs between the two.
 func (w way) either(start, admission string) string {
 	if w == atStart {
@@ -51,7 +55,6 @@ type World struct {
 }
 
 const (
-	deploy         = "../../deploy"
 	mutatingFile   = "50-mutatingwebhookconfiguration.yaml"
 	validatingFile = "51-validatingwebhookconfiguration.yaml"
 	systemName     = "jupyter-user-webhook"
@@ -89,8 +92,9 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 }
 
 // configuration is what an admin would change for a node as small as this one: no defaults of 2 GiB a notebook, and probes
-// that let a test go on as soon as there is something to see.
+// that let a test go on as soon as there is something to see. A hub here knows people by their mail.
 const configuration = `
+    user: {domain: x.org}
     notebook:
       resources: {requests: {cpu: 5m, memory: 32Mi}, limits: {memory: 1Gi}}
       probes:
@@ -99,7 +103,7 @@ const configuration = `
         liveness: {periodSeconds: 3, timeoutSeconds: 3, failureThreshold: 4}
 `
 
-// asShipped is a file of deploy/ without any change. Where it is missing, applying nothing fails.
+// asShipped is a file of what is shipped, without any change. Where it is missing, applying nothing fails.
 func asShipped(name string) string {
 	text, _ := manifest(name)
 	return text
@@ -111,16 +115,28 @@ func configMap() (string, error) {
 	return manifest("20-configmap.yaml", last, last+strings.TrimPrefix(configuration, "\n"))
 }
 
-// manifest is a file of deploy/, with what README.md tells an admin without cert-manager to change in it.
+// manifest is a file of what is shipped, with what README.md tells an admin without cert-manager to change in it.
 func manifest(name string, changes ...string) (string, error) {
-	data, err := os.ReadFile(filepath.Join(deploy, name))
+	text, err := deploy.Read(name)
 	if err != nil {
 		return "", err
 	}
-	text := string(data)
+	return changed(name, text, changes...)
+}
+
+// example is a file of deploy/examples, filled in.
+func example(name string, changes ...string) (string, error) {
+	data, err := os.ReadFile(filepath.Join("../../deploy/examples", name))
+	if err != nil {
+		return "", err
+	}
+	return changed(name, string(data), changes...)
+}
+
+func changed(name, text string, changes ...string) (string, error) {
 	for i := 0; i < len(changes); i += 2 {
 		if !strings.Contains(text, changes[i]) {
-			return "", fmt.Errorf("deploy/%s has no %q to change", name, changes[i])
+			return "", fmt.Errorf("%s has no %q to change", name, changes[i])
 		}
 		text = strings.ReplaceAll(text, changes[i], changes[i+1])
 	}

@@ -76,9 +76,11 @@ func startLooked(t *testing.T) *looked {
 	require.NoError(t, err)
 	l := &looked{cluster: c, Client: api, look: look}
 	l.namespace(t, "lab", "baseline")
-	for _, file := range []string{"10-serviceaccount", "20-configmap", "30-deployment", "31-service", "70-clusterroles",
-		"examples/networkpolicy", "examples/one-home"} {
-		require.NoError(t, c.Admin.Do(t.Context(), "", "apply", "-f", deploy+file+".yaml"))
+	for _, file := range []string{"10-serviceaccount", "20-configmap", "30-deployment", "31-service", "70-clusterroles"} {
+		require.NoError(t, c.Admin.Do(t.Context(), shipped(t, file+".yaml"), "apply", "-f", "-"))
+	}
+	for _, file := range []string{"networkpolicy", "one-home"} {
+		require.NoError(t, c.Admin.Do(t.Context(), "", "apply", "-f", examples+file+".yaml"))
 	}
 	l.furnish(t)
 	return l
@@ -337,13 +339,11 @@ func byService(t *testing.T, l *looked) {
 	}, wait, wait/100)
 }
 
-// shipWebhooks installs the webhook configurations as they are in deploy/, with a CA.
+// shipWebhooks installs the webhook configurations as they are shipped, with a CA.
 func (l *looked) shipWebhooks(t *testing.T, ca []byte) {
 	t.Helper()
-	require.NoError(t, l.Admin.Do(t.Context(), "", "replace", "-f", deploy+"50-mutatingwebhookconfiguration.yaml"))
-	if validating := deploy + "51-validatingwebhookconfiguration.yaml"; exists(validating) {
-		require.NoError(t, l.Admin.Do(t.Context(), "", "replace", "-f", validating))
-	}
+	require.NoError(t, l.Admin.Do(t.Context(), shipped(t, "50-mutatingwebhookconfiguration.yaml"), "replace", "-f", "-"))
+	require.NoError(t, l.Admin.Do(t.Context(), shipped(t, "51-validatingwebhookconfiguration.yaml"), "replace", "-f", "-"))
 	var mutating admissionv1.MutatingWebhookConfigurationList
 	require.NoError(t, l.List(t.Context(), &mutating))
 	for _, c := range mutating.Items {
@@ -364,11 +364,6 @@ func (l *looked) shipWebhooks(t *testing.T, ca []byte) {
 		}
 		require.NoError(t, l.Update(t.Context(), &c))
 	}
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // checkDown: nobody serves. It comes near the end: what goes before needs the webhook.
@@ -394,7 +389,7 @@ func checkWithoutRights(t *testing.T, l *looked) {
 
 // checkWithRights: the ClusterRole that is shipped for it is enough, and none of it writes anything.
 func checkWithRights(t *testing.T, l *looked) {
-	require.NoError(t, l.Admin.Do(t.Context(), "", "apply", "-f", deploy+"examples/checker.yaml"))
+	require.NoError(t, l.Admin.Do(t.Context(), "", "apply", "-f", examples+"checker.yaml"))
 	user, err := l.User("oscar@corp.example")
 	require.NoError(t, err)
 	look, err := check.Connect(user.Kubeconfig, "")

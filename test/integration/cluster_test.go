@@ -68,8 +68,8 @@ func startWith(t *testing.T, options controlplane.Options) *cluster {
 // startUnserved starts one whose webhooks nobody serves yet.
 func startUnserved(t *testing.T, options controlplane.Options) *cluster {
 	t.Helper()
-	options.Webhooks = append([]string{"../../deploy", "testdata/second-webhook.yaml"}, options.Webhooks...)
-	options.Policies, options.Progress = policyFiles(t), t.Output()
+	options.Webhooks = append([]string{"../../deploy/install.yaml", "testdata/second-webhook.yaml"}, options.Webhooks...)
+	options.Policies, options.Progress = shippedPolicies(t), t.Output()
 	plane, err := controlplane.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })

@@ -3,7 +3,7 @@ package integration
 import (
 	"context"
 	"encoding/json"
-	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,19 +13,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
-// policyFiles are what deploy/ has of policies, and what they need.
-func policyFiles(t *testing.T) []string {
+// shippedPolicies are what is shipped of policies, and what they need.
+func shippedPolicies(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob(deploy + "6*.yaml")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	return append([]string{deploy + "00-namespace.yaml"}, files...)
+	manifests := []string{shipped(t, "00-namespace.yaml")}
+	for _, file := range deploy.Files() {
+		if strings.HasPrefix(file, "6") {
+			manifests = append(manifests, shipped(t, file))
+		}
+	}
+	return manifests
 }
 
 // A guarded cluster has the policies that we ship, and no webhook: pods come as the webhook would have made them, or as
@@ -57,7 +61,7 @@ func startGuarded(t *testing.T) *guarded {
 func startGuardedWith(t *testing.T, flags map[string][]string) *guarded {
 	t.Helper()
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{
-		Policies: policyFiles(t), Flags: flags, Progress: t.Output(),
+		Policies: shippedPolicies(t), Flags: flags, Progress: t.Output(),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })

@@ -1,8 +1,6 @@
 package integration
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,18 +13,25 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-const deploy = "../../deploy/"
+const examples = "../../deploy/examples/"
 
 // manifests are the documents of a file.
 func manifests(t *testing.T, file string) []string {
 	t.Helper()
-	data, err := os.ReadFile(deploy + file)
+	return strings.Split(shipped(t, file), "\n---\n")
+}
+
+// shipped is what a file of the chart has become in deploy/install.yaml.
+func shipped(t *testing.T, file string) string {
+	t.Helper()
+	text, err := deploy.Read(file)
 	require.NoError(t, err)
-	return strings.Split(string(data), "\n---\n")
+	return text
 }
 
 // TestManifestsAreWhatAnAPIServerTakes creates what deploy/ has, in a dry run where fields that do not exist are errors.
@@ -34,18 +39,15 @@ func TestManifestsAreWhatAnAPIServerTakes(t *testing.T) {
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output()})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
-	files, err := filepath.Glob(deploy + "*.yaml")
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
 	// A dry run cannot put things into a namespace that a dry run has made.
-	made, err := plane.Admin.Kubectl(t.Context(), "create", "--validate=strict", "-f", deploy+"00-namespace.yaml")
+	made, err := plane.Admin.KubectlReading(t.Context(), shipped(t, "00-namespace.yaml"), "create", "--validate=strict", "-f", "-")
 	require.NoError(t, err)
 	require.Zero(t, made.ExitCode, made.Stderr)
-	for _, file := range files {
-		if name := filepath.Base(file); name == "40-certificate.yaml" || name == "00-namespace.yaml" {
+	for _, file := range deploy.Files() {
+		if file == "40-certificate.yaml" || file == "00-namespace.yaml" {
 			continue // cert-manager's types are not in this API server: see TestCertificate
 		}
-		made, err := plane.Admin.Kubectl(t.Context(), "apply", "--dry-run=server", "--validate=strict", "-f", file)
+		made, err := plane.Admin.KubectlReading(t.Context(), shipped(t, file), "apply", "--dry-run=server", "--validate=strict", "-f", "-")
 		require.NoError(t, err)
 		assert.Zero(t, made.ExitCode, made.Stderr)
 		assert.Empty(t, made.Stderr, "no warnings: Pod Security would give one")

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -90,15 +89,13 @@ func parametersMissing(t *testing.T, g *guarded) {
 
 // TestParametersAgreeWithTheConfiguration: what the policies take for ours is what the webhook makes.
 func TestParametersAgreeWithTheConfiguration(t *testing.T) {
-	shipped := &corev1.ConfigMap{}
-	data, err := os.ReadFile(deploy + "60-policy-parameters.yaml")
-	require.NoError(t, err)
-	require.NoError(t, yaml.UnmarshalStrict(data, shipped))
+	parameters := &corev1.ConfigMap{}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "60-policy-parameters.yaml")[0]), parameters))
 	configured := &corev1.ConfigMap{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "20-configmap.yaml")[0]), configured))
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
 	for key, value := range c.PolicyParameters() {
-		assert.Equal(t, value, shipped.Data[key], key)
+		assert.Equal(t, value, parameters.Data[key], key)
 	}
 }

@@ -20,10 +20,8 @@ import (
 func rules(t *testing.T) map[string]*admissionv1.ValidatingAdmissionPolicy {
 	t.Helper()
 	found := map[string]*admissionv1.ValidatingAdmissionPolicy{}
-	for _, file := range policyFiles(t) {
-		data, err := os.ReadFile(file)
-		require.NoError(t, err)
-		for _, document := range strings.Split(string(data), "\n---\n") {
+	for _, manifest := range shippedPolicies(t) {
+		for _, document := range strings.Split(manifest, "\n---\n") {
 			policy := &admissionv1.ValidatingAdmissionPolicy{}
 			require.NoError(t, yaml.Unmarshal([]byte(document), policy))
 			if policy.Kind == "ValidatingAdmissionPolicy" {
@@ -77,10 +75,8 @@ func TestTheRoadsAreTheSameEverywhere(t *testing.T) {
 	road := regexp.MustCompile(`has\(v\.nfs\) && .*? dataSourceRef\.name\.orValue\(''\) in params\.data\.claims\.findAll\(r'\\S\+'\)\)`)
 	spelled := map[string]bool{}
 	places := 0
-	for _, file := range policyFiles(t) {
-		data, err := os.ReadFile(file)
-		require.NoError(t, err)
-		for _, text := range road.FindAllString(strings.Join(strings.Fields(strings.ReplaceAll(string(data), ".?data", " data")), " "), -1) {
+	for _, manifest := range shippedPolicies(t) {
+		for _, text := range road.FindAllString(strings.Join(strings.Fields(strings.ReplaceAll(manifest, ".?data", " data")), " "), -1) {
 			spelled[text] = true
 			places++
 		}
@@ -92,10 +88,8 @@ func TestTheRoadsAreTheSameEverywhere(t *testing.T) {
 // TestBindingsDeny: a policy without a binding does nothing, and one that only warns refuses nothing.
 func TestBindingsDeny(t *testing.T) {
 	bound := map[string]bool{}
-	for _, file := range policyFiles(t) {
-		data, err := os.ReadFile(file)
-		require.NoError(t, err)
-		for _, document := range strings.Split(string(data), "\n---\n") {
+	for _, manifest := range shippedPolicies(t) {
+		for _, document := range strings.Split(manifest, "\n---\n") {
 			binding := &admissionv1.ValidatingAdmissionPolicyBinding{}
 			require.NoError(t, yaml.Unmarshal([]byte(document), binding))
 			if binding.Kind != "ValidatingAdmissionPolicyBinding" {

@@ -52,6 +52,12 @@ func recipes() map[Tool]recipe {
 			module:      "github.com/golangci/golangci-lint/v2",
 			stamp:       golangciLintVersion,
 		},
+		Helm: {
+			folder:      "helm",
+			mainPackage: "helm.sh/helm/v4/cmd/helm",
+			module:      "helm.sh/helm/v4",
+			stamp:       helmVersion,
+		},
 		Kyverno: {
 			folder:      "kyverno",
 			mainPackage: "github.com/kyverno/kyverno/cmd/cli/kubectl-kyverno",
@@ -102,6 +108,10 @@ func containerdVersion(version string) map[string]string {
 
 func kyvernoVersion(version string) map[string]string {
 	return map[string]string{"github.com/kyverno/kyverno/pkg/version.BuildVersion": version}
+}
+
+func helmVersion(version string) map[string]string {
+	return map[string]string{"helm.sh/helm/v4/internal/version.version": version}
 }
 
 // golangciLintVersion sets a date too, because without one golangci-lint does not believe its version.

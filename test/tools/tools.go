@@ -1,4 +1,4 @@
-// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Kyverno) from Go modules,
+// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Helm, Kyverno) from Go modules,
 // once, into a cache of the user's.
 //
 // Each program belongs to a module of its own in a folder beside this package, so that none of its dependencies are the
@@ -31,6 +31,7 @@ const (
 	ContainerdShim        Tool = "containerd-shim-runc-v2"
 	Ctr                   Tool = "ctr"
 	GolangciLint          Tool = "golangci-lint"
+	Helm                  Tool = "helm"
 	Kyverno               Tool = "kubectl-kyverno"
 )
 

@@ -58,6 +58,23 @@ func EnvTaken(names []string) string {
 	return fmt.Sprintf("%s set to the person's own", are(names))
 }
 
+// What follows is said in mode Warn, where nothing is done.
+
+// WouldBeRefused tells of a refusal.
+func WouldBeRefused(a Answer) string { return fmt.Sprintf("would be refused: %s: %s", a.Reason, a) }
+
+// WouldBecome tells of a pod that would be changed.
+func WouldBecome(name, way, identity string) string {
+	as := way
+	if identity != "" {
+		as += ", as " + identity
+	}
+	return fmt.Sprintf("would become a notebook of %s (%s): the webhook is in mode Warn and leaves the pod as it is", name, as)
+}
+
+// WouldWarn tells of what the person would be warned of.
+func WouldWarn(warning string) string { return "would be warned: " + warning }
+
 // FirstWarnings are the warnings that are told.
 func FirstWarnings(warnings []string) []string {
 	if len(warnings) <= Most {

@@ -8,6 +8,7 @@ func Default() *Config {
 	return &Config{
 		APIVersion: APIVersion,
 		Kind:       Kind,
+		Mode:       ModeEnforce,
 		User:       User{MaxLength: 32},
 		Share: Share{
 			ClaimName:       "hpc-shared-pvc",

@@ -16,11 +16,15 @@ import (
 )
 
 // Generation names the effective configuration: equal configurations have equal generations, however their files are
-// written. It goes into an annotation of each pod, so that who verifies the pod knows what it was made from.
+// written. It goes into an annotation of each pod, so that who verifies the pod knows what it was made from. The mode is not
+// in it: what a pod is made into does not depend on it, so while one mode takes over from the other, replicas of both know each
+// other's pods.
 func (c *Config) Generation() string {
 	hash := sha256.New()
+	all := canonical(reflect.ValueOf(c).Elem()).(map[string]any)
+	delete(all, "mode")
 	// Lists, maps, text, numbers and switches: there is nothing in it that JSON cannot hold, and a hash takes all.
-	_ = json.NewEncoder(hash).Encode(canonical(reflect.ValueOf(c).Elem()))
+	_ = json.NewEncoder(hash).Encode(all)
 	return hex.EncodeToString(hash.Sum(nil)[:6])
 }
 

@@ -21,6 +21,9 @@ type Config struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 
+	// Mode says whether decisions are carried out.
+	Mode Mode `json:"mode"`
+
 	User     User     `json:"user"`
 	Share    Share    `json:"share"`
 	Scratch  Scratch  `json:"scratch"`
@@ -28,6 +31,18 @@ type Config struct {
 	Init     Init     `json:"init"`
 	Notebook Notebook `json:"notebook"`
 }
+
+// Mode is what becomes of a decision.
+type Mode string
+
+// The modes.
+const (
+	// ModeEnforce changes and refuses pods.
+	ModeEnforce Mode = "Enforce"
+	// ModeWarn decides, logs, counts and warns, and leaves every pod as it is: for the first days in a cluster that has
+	// notebooks already. Nothing of what the webhook promises holds in it.
+	ModeWarn Mode = "Warn"
+)
 
 // User says which names are users.
 type User struct {

@@ -36,6 +36,9 @@ func validateHeader(c *Config) field.ErrorList {
 	if c.Kind != Kind {
 		errs = append(errs, field.NotSupported(field.NewPath("kind"), c.Kind, []string{Kind}))
 	}
+	if modes := []Mode{ModeEnforce, ModeWarn}; !slices.Contains(modes, c.Mode) {
+		errs = append(errs, field.NotSupported(field.NewPath("mode"), c.Mode, modes))
+	}
 	return errs
 }
 

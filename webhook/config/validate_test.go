@@ -22,8 +22,8 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 		paths = append(paths, e.Field)
 	}
 	assert.ElementsMatch(t, []string{
-		"apiVersion", "kind", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath", "share.homes",
-		"share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
+		"apiVersion", "kind", "mode", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath",
+		"share.homes", "share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
 		"identity.way", "identity.minUID", "identity.minGID", "identity.tooManyGroups", "init.image", "notebook.homes", "notebook.port",
 		"notebook.probes.startup.periodSeconds", "notebook.probes.startup.timeoutSeconds",
 		"notebook.probes.startup.failureThreshold", "notebook.probes.readiness.periodSeconds",

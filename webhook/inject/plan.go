@@ -204,7 +204,7 @@ func (in *planning) findNotebook() (at int, why string, refusal *answer.Answer) 
 }
 
 // refuseWhole refuses pods in which no notebook can run, whatever is injected. Of the host's namespaces the user one alone is
-// looked at here: the others are the policies' to refuse, which know who may share them (deploy/63-policy-node.yaml).
+// looked at here: the others are the policies' to refuse, which know who may share them (63-policy-node.yaml of the chart).
 func (in *planning) refuseWhole() (refusals []answer.Answer) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
 		refusals = append(refusals, answer.NotLinux(os.Name))

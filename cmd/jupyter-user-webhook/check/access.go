@@ -45,7 +45,7 @@ type Way struct {
 	Through string `json:"through"`
 }
 
-// Access answers a question by the rules of deploy/61-policy-access.yaml.
+// Access answers a question by the rules of 61-policy-access.yaml, of the chart.
 func Access(ctx context.Context, c *Cluster, q Question) (Answer, error) {
 	needs := []string{configMaps, namespaces}
 	if q.As == "" {

@@ -23,7 +23,7 @@ const expiresSoon = 7 * 24 * time.Hour
 // Service's name. An entry without a CA trusts those of the API server's machine, which have not.
 func certificate(_ context.Context, s *state) []Finding {
 	if s.certificate.Name == "" {
-		return []Finding{failed(certificates, "is not there: install cert-manager and deploy/40-certificate.yaml, or kubectl -n "+
+		return []Finding{failed(certificates, "is not there: install cert-manager and then "+installAnew+", or kubectl -n "+
 			"%s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace, certificateName)}
 	}
 	chain, err := chainOf(s.certificate.Data[corev1.TLSCertKey])
@@ -32,8 +32,7 @@ func certificate(_ context.Context, s *state) []Finding {
 	}
 	entries := append(s.entries(mutatingWebhooks), s.entries(validatingWebhooks)...)
 	if len(entries) == 0 {
-		return []Finding{failed("", "there is no webhook configuration that could trust the certificate: kubectl apply -f "+
-			"deploy/50-mutatingwebhookconfiguration.yaml -f deploy/51-validatingwebhookconfiguration.yaml")}
+		return []Finding{failed("", "there is no webhook configuration that could trust the certificate: "+installAnew)}
 	}
 	var found []Finding
 	distrust := s.distrust(chain, entries)

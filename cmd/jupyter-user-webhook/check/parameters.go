@@ -14,8 +14,8 @@ import (
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	const where = "ConfigMap " + parametersName
 	if s.parameters == nil {
-		return []Finding{failed(where, "is not there, and the policies refuse every Pod of the cluster without it: kubectl "+
-			"apply -f deploy/60-policy-parameters.yaml")}
+		return []Finding{failed(where, "is not there, and the policies refuse every Pod of the cluster without it: "+
+			installAnew)}
 	}
 	wanted, err := shippedParameters()
 	if err != nil {
@@ -26,7 +26,7 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 		return there
 	})
 	if len(missing) > 0 {
-		found = append(found, failed(where, "lacks %s: compare with deploy/60-policy-parameters.yaml", some(missing)))
+		found = append(found, failed(where, "lacks %s: compare with deploy/install.yaml", some(missing)))
 	}
 	// A Pod of a namespace that the webhook is not asked for could be made by hand to look like one of ours.
 	unserved := without(strings.Fields(wanted["unservedNamespaces"]), s.words("unservedNamespaces"))

@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -14,25 +13,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// shippedObject is an object as deploy/ has it, and in which file.
-type shippedObject struct {
-	unstructured.Unstructured
-	file string
-}
+// installAnew is what brings back what is shipped. Whoever installed by helm has values that the other way does not know.
+const installAnew = "helm upgrade, or kubectl apply -f deploy/install.yaml"
 
 // shipped are the objects of a kind in deploy/.
-func shipped(kind string) (found []shippedObject, err error) {
-	files, err := fs.Glob(deploy.Files, "*.yaml")
-	if err != nil {
-		return nil, err
-	}
-	for _, file := range files {
-		data, err := deploy.Files.ReadFile(file)
+func shipped(kind string) (found []unstructured.Unstructured, err error) {
+	for _, file := range deploy.Files() {
+		text, err := deploy.Read(file)
 		if err != nil {
 			return nil, err
 		}
-		for _, document := range strings.Split(string(data), "\n---\n") {
-			object := shippedObject{file: "deploy/" + file}
+		for _, document := range strings.Split(text, "\n---\n") {
+			var object unstructured.Unstructured
 			raw, err := yaml.YAMLToJSON([]byte(document))
 			if err == nil {
 				err = object.UnmarshalJSON(raw)
@@ -63,12 +55,12 @@ func (s *state) compare(what string) (found []Finding) {
 		where := want.GetKind() + " " + want.GetName()
 		have, there := installed[want.GetName()]
 		if !there {
-			found = append(found, failed(where, "is not there: kubectl apply -f %s", want.file))
+			found = append(found, failed(where, "is not there: %s", installAnew))
 			continue
 		}
 		if changed := differences("", comparable(want.Object), comparable(have.Object)); len(changed) > 0 {
-			found = append(found, failed(where, "is not as this release ships it: %s: kubectl apply -f %s, or use the program of "+
-				"the release that is installed", some(changed), want.file))
+			found = append(found, failed(where, "is not as this release ships it: %s: %s, or use the program of the release "+
+				"that is installed", some(changed), installAnew))
 		}
 		if have.GetDeletionTimestamp() != nil {
 			found = append(found, failed(where, "is being deleted"))

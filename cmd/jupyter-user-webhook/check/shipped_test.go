@@ -58,7 +58,7 @@ func TestWhatIsNotThere(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, found, len(wanted))
 	assert.Equal(t, Failed, found[0].Status)
-	assert.Equal(t, "is not there: kubectl apply -f deploy/61-policy-access.yaml", found[0].Message)
+	assert.Equal(t, "is not there: helm upgrade, or kubectl apply -f deploy/install.yaml", found[0].Message)
 }
 
 // TestNothingWeakensUnseen: what somebody would change who wants to be another, each at one object.

@@ -14,7 +14,7 @@ func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 	share := s.sharePVs()
 	if len(share) == 0 {
 		return []Finding{failed("", "no PersistentVolume is named by the parameter volumes (%s) or bound to the share's claims: "+
-			"say in %s which volumes are the share", s.parameters["volumes"], "deploy/60-policy-parameters.yaml")}
+			"say in ConfigMap %s, or in the chart's values, which volumes are the share", s.parameters["volumes"], parametersName)}
 	}
 	for _, volume := range share {
 		found = append(found, s.judgeShareVolume(volume)...)

@@ -1,19 +1,30 @@
 package passwd
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 )
 
 // metrics of the files. None has a label by user: who is there is nobody else's to read.
 type metrics struct {
+	*lookups.Metrics
 	reloads  *prometheus.CounterVec
 	users    prometheus.Gauge
 	lastLoad prometheus.Gauge
 	isBroken prometheus.Gauge
+	modified *prometheus.GaugeVec
 }
 
 func newMetrics(registry prometheus.Registerer) (*metrics, error) {
+	counted, err := lookups.New(registry, "passwd")
+	if err != nil {
+		return nil, err
+	}
 	m := &metrics{
+		Metrics: counted,
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jupyter_user_passwd_reloads_total",
 			Help: "How often the passwd and group files were read, by result: loaded, or broken, where what was read before stays " +
@@ -31,13 +42,17 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 			Name: "jupyter_user_passwd_broken",
 			Help: "1 while the passwd and group files are broken or gone, and what was read before is in use; else 0.",
 		}),
+		modified: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "jupyter_user_passwd_modified_timestamp_seconds",
+			Help: "When the files in use (passwd, group) were last written, by their own times: what writes them has been at work then.",
+		}, []string{"file"}),
 	}
 	m.reloads.WithLabelValues(resultLoaded)
 	m.reloads.WithLabelValues(resultBroken)
 	if registry == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.reloads, m.users, m.lastLoad, m.isBroken} {
+	for _, c := range []prometheus.Collector{m.reloads, m.users, m.lastLoad, m.isBroken, m.modified} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
 		}
@@ -50,10 +65,14 @@ const (
 	resultBroken = "broken"
 )
 
-func (m *metrics) loaded(users int) {
+func (m *metrics) loaded(users int, read *stamps) {
 	m.reloads.WithLabelValues(resultLoaded).Inc()
 	m.users.Set(float64(users))
 	m.lastLoad.SetToCurrentTime()
+	m.modified.WithLabelValues("passwd").Set(seconds(read.passwd.ModTime()))
+	if read.group != nil {
+		m.modified.WithLabelValues("group").Set(seconds(read.group.ModTime()))
+	}
 }
 
 func (m *metrics) broken() {
@@ -62,3 +81,5 @@ func (m *metrics) broken() {
 }
 
 func (m *metrics) whole() { m.isBroken.Set(0) }
+
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

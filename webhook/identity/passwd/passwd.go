@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -81,15 +82,21 @@ func Open(o Options) (*Source, error) {
 
 // Find answers who somebody is, and nil for who is not in the files. It only looks into memory.
 func (s *Source) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
-	return s.people.Load().find(name.String()), nil
+	id := s.people.Load().find(name.String())
+	s.metrics.Count(lookups.Hit, id, nil)
+	return id, nil
 }
 
 // FindAnew is Find after a look whether the files have changed. Where they are broken now, it is Find.
 func (s *Source) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	defer s.metrics.Took(time.Now())
 	if err := s.inTurn(ctx, s.look); err != nil {
+		s.metrics.Count(lookups.Miss, nil, err)
 		return nil, fmt.Errorf("look whether %s and %s have changed: %w", s.files.passwd, s.files.group, err)
 	}
-	return s.Find(ctx, name)
+	id := s.people.Load().find(name.String())
+	s.metrics.Count(lookups.Miss, id, nil)
+	return id, nil
 }
 
 // inTurn does something with the files that nobody else does at that time. It does not wait for longer than the context

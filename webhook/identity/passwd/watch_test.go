@@ -285,13 +285,18 @@ func TestMetrics(t *testing.T) {
 	p := newPlace(t, people, groups)
 	_, err := p.open()
 	require.NoError(t, err)
-	text := regexp.MustCompile(`1\.\d+e\+09`).ReplaceAllString(p.metrics(t), "NOW")
+	_, text, _ := strings.Cut(p.metrics(t), "source=\"passwd\"} 0\n# HELP jupyter_user_passwd_")
+	text = regexp.MustCompile(`1\.\d+e\+09`).ReplaceAllString("# HELP jupyter_user_passwd_"+text, "NOW")
 	assert.Equal(t, `# HELP jupyter_user_passwd_broken 1 while the passwd and group files are broken or gone, and what was read before is in use; else 0.
 # TYPE jupyter_user_passwd_broken gauge
 jupyter_user_passwd_broken 0
 # HELP jupyter_user_passwd_last_load_timestamp_seconds When the passwd and group files in use were read.
 # TYPE jupyter_user_passwd_last_load_timestamp_seconds gauge
 jupyter_user_passwd_last_load_timestamp_seconds NOW
+# HELP jupyter_user_passwd_modified_timestamp_seconds When the files in use (passwd, group) were last written, by their own times: what writes them has been at work then.
+# TYPE jupyter_user_passwd_modified_timestamp_seconds gauge
+jupyter_user_passwd_modified_timestamp_seconds{file="group"} NOW
+jupyter_user_passwd_modified_timestamp_seconds{file="passwd"} NOW
 # HELP jupyter_user_passwd_reloads_total How often the passwd and group files were read, by result: loaded, or broken, where what was read before stays in use. A broken pair counts once.
 # TYPE jupyter_user_passwd_reloads_total counter
 jupyter_user_passwd_reloads_total{result="broken"} 0
@@ -300,6 +305,27 @@ jupyter_user_passwd_reloads_total{result="loaded"} 1
 # TYPE jupyter_user_passwd_users gauge
 jupyter_user_passwd_users 2
 `, text)
+}
+
+// TestLookupsAreCounted: from memory, and after a look at the files, which takes time.
+func TestLookupsAreCounted(t *testing.T) {
+	p := newPlace(t, people, groups)
+	s, err := p.open()
+	require.NoError(t, err)
+	for _, name := range []string{"alice", "alice", "nobody-here"} {
+		_, err := s.Find(t.Context(), named(t, name))
+		require.NoError(t, err)
+	}
+	_, err = s.FindAnew(t.Context(), named(t, "alice"))
+	require.NoError(t, err)
+	for _, line := range []string{
+		`jupyter_user_identity_lookups_total{cache="hit",result="found",source="passwd"} 2`,
+		`jupyter_user_identity_lookups_total{cache="hit",result="missing",source="passwd"} 1`,
+		`jupyter_user_identity_lookups_total{cache="miss",result="found",source="passwd"} 1`,
+		`jupyter_user_identity_lookup_duration_seconds_count{source="passwd"} 1`,
+	} {
+		assert.Contains(t, p.metrics(t), line+"\n")
+	}
 }
 
 func (p place) metrics(t *testing.T) string {

@@ -6,59 +6,37 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 )
 
-// result of a question.
-type result string
-
-const (
-	found      result = "found"
-	missing    result = "missing"
-	remembered result = "remembered"
-	stale      result = "stale"
-	silent     result = "silent"
-)
-
+// metrics tell how the share is: what was asked, when it last answered, and what it still owes.
 type metrics struct {
-	results *prometheus.CounterVec
-	seconds prometheus.Histogram
+	*lookups.Metrics
+	lastAnswer prometheus.Gauge
 }
 
-func newMetrics(registry prometheus.Registerer, unanswered func() float64) (*metrics, error) {
+func newMetrics(registry prometheus.Registerer, s *Source) (*metrics, error) {
+	counted, err := lookups.New(registry, "share")
+	if err != nil {
+		return nil, err
+	}
 	m := &metrics{
-		results: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "jupyter_user_share_answers_total",
-			Help: "What became of questions for a home's owner: found or missing on the share, remembered from shortly before, " +
-				"stale (the last answer of a share that is silent), or silent (and nothing remembered).",
-		}, []string{"result"}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "jupyter_user_share_wait_seconds",
-			Help:    "How long questions that went to the share have waited for it.",
-			Buckets: []float64{.0001, .0005, .001, .005, .01, .05, .1, .25, .5, 1},
+		Metrics: counted,
+		lastAnswer: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jupyter_user_share_last_answer_timestamp_seconds",
+			Help: "When the share has last answered, also that somebody has no home; 0 where it never has.",
 		}),
 	}
 	out := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "jupyter_user_share_unanswered",
-		Help: "Questions that the share has not answered yet. Where it stays above 0, the share hangs.",
-	}, unanswered)
-	for _, r := range []result{found, missing, remembered, stale, silent} {
-		m.results.WithLabelValues(string(r))
-	}
-	return m, errors.Join(registry.Register(m.results), registry.Register(m.seconds), registry.Register(out))
+		Name: "jupyter_user_share_lookups_in_flight",
+		Help: "System calls that are out to the share. No more than 32 ever are.",
+	}, s.unanswered)
+	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "jupyter_user_share_oldest_lookup_seconds",
+		Help: "For how long the oldest of the system calls that are out to the share has been; 0 where none is. Over a second, the " +
+			"share hangs.",
+	}, s.oldest)
+	return m, errors.Join(registry.Register(m.lastAnswer), registry.Register(out), registry.Register(oldest))
 }
 
-func (m *metrics) count(r result) { m.results.WithLabelValues(string(r)).Inc() }
-
-func (m *metrics) countAnswer(id *identity.Identity, err error) {
-	switch {
-	case err != nil:
-		m.count(silent)
-	case id == nil:
-		m.count(missing)
-	default:
-		m.count(found)
-	}
-}
-
-func (m *metrics) took(since time.Time) { m.seconds.Observe(time.Since(since).Seconds()) }
+func (m *metrics) answered(at time.Time) { m.lastAnswer.Set(float64(at.UnixMilli()) / 1000) }

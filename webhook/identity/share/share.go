@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/lru"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -83,7 +84,7 @@ func New(ctx context.Context, o Options) (*Source, error) {
 		remembered: lru.New(maxRemembered), missing: lru.New(maxMissing),
 	}
 	var err error
-	if s.metrics, err = newMetrics(o.Registry, s.unanswered); err != nil {
+	if s.metrics, err = newMetrics(o.Registry, s); err != nil {
 		return nil, err
 	}
 	if _, err := s.ask(ctx, ".", s.lookAtHomes); err != nil && !errors.Is(err, errSilent) {
@@ -99,34 +100,34 @@ var errSilent = errors.New("the share does not answer")
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	known, ok := s.recall(name)
 	if ok && s.now().Sub(known.at) < s.fresh(known) {
-		s.metrics.count(remembered)
+		s.metrics.Count(lookups.Hit, known.id, nil)
 		return known.id, nil
 	}
 	last := ok && known.id != nil && s.now().Sub(known.at) < s.Stale
 	if last && s.hangs() {
 		// Somebody waits in vain, which may be about one home. Whether this one is answered, the next question sees.
 		_, _ = s.join(name.String(), s.looking(name))
-		s.metrics.count(stale)
+		s.metrics.Count(lookups.Stale, known.id, nil)
 		return known.id, nil
 	}
 	id, err := s.askFor(ctx, name)
 	if err != nil && last {
-		s.metrics.count(stale)
+		s.metrics.Count(lookups.Stale, known.id, nil)
 		return known.id, nil
 	}
-	s.metrics.countAnswer(id, err)
+	s.metrics.Count(lookups.Miss, id, err)
 	return id, err
 }
 
 // FindAnew is Find without what is remembered.
 func (s *Source) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	id, err := s.askFor(ctx, name)
-	s.metrics.countAnswer(id, err)
+	s.metrics.Count(lookups.Miss, id, err)
 	return id, err
 }
 
 func (s *Source) askFor(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	defer s.metrics.took(time.Now())
+	defer s.metrics.Took(time.Now())
 	return s.ask(ctx, name.String(), s.looking(name))
 }
 
@@ -169,7 +170,9 @@ func (s *Source) join(name string, look look) (*lookup, error) {
 	l := &lookup{began: s.now(), done: make(chan struct{})}
 	s.lookups[name] = l
 	go func() {
-		l.id, l.err = look()
+		if l.id, l.err = look(); l.err == nil {
+			s.metrics.answered(s.now())
+		}
 		s.mu.Lock()
 		delete(s.lookups, name)
 		s.mu.Unlock()
@@ -240,16 +243,19 @@ func (s *Source) fresh(a *answer) time.Duration {
 }
 
 // hangs tells whether somebody has waited in vain for something that is still out.
-func (s *Source) hangs() bool {
+func (s *Source) hangs() bool { return s.longest() > s.Wait }
+
+// longest is for how long the oldest lookup that is out has been.
+func (s *Source) longest() (age time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.lookups {
-		if s.now().Sub(l.began) > s.Wait {
-			return true
-		}
+		age = max(age, s.now().Sub(l.began))
 	}
-	return false
+	return age
 }
+
+func (s *Source) oldest() float64 { return s.longest().Seconds() }
 
 func (s *Source) unanswered() float64 {
 	s.mu.Lock()

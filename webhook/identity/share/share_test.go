@@ -58,12 +58,25 @@ func open(t *testing.T, homes string) (*Source, *clock) {
 	return s, c
 }
 
-// results are how often each was counted that was.
-func (s *Source) counted() map[string]int {
+// counted are the questions that were, by what memory had to do with them and what came of them.
+func counted(t *testing.T, s *Source) map[string]int {
+	t.Helper()
+	families, err := s.Registry.(*prometheus.Registry).Gather()
+	require.NoError(t, err)
 	counted := map[string]int{}
-	for _, r := range []result{found, missing, remembered, stale, silent} {
-		if n := testutil.ToFloat64(s.metrics.results.WithLabelValues(string(r))); n > 0 {
-			counted[string(r)] = int(n)
+	for _, family := range families {
+		if family.GetName() != "jupyter_user_identity_lookups_total" {
+			continue
+		}
+		for _, series := range family.GetMetric() {
+			labels := map[string]string{}
+			for _, label := range series.GetLabel() {
+				labels[label.GetName()] = label.GetValue()
+			}
+			require.Equal(t, "share", labels["source"])
+			if n := int(series.GetCounter().GetValue()); n > 0 {
+				counted[labels["cache"]+" "+labels["result"]] = n
+			}
 		}
 	}
 	return counted
@@ -132,7 +145,7 @@ func TestAnAnswerIsRememberedForAWhile(t *testing.T) {
 
 	clock.pass(30 * time.Second)
 	assert.Nil(t, find(alice), "and is not the last good answer: the share has answered")
-	assert.Equal(t, map[string]int{"found": 2, "missing": 2, "remembered": 3}, s.counted())
+	assert.Equal(t, map[string]int{"miss found": 2, "miss missing": 2, "hit found": 2, "hit missing": 1}, counted(t, s))
 }
 
 // TestFindAnew is asked by the verifier, where another replica says otherwise than what is remembered here.
@@ -193,6 +206,9 @@ func TestASilentShare(t *testing.T) {
 	alice, bob := named(t, "alice"), named(t, "bob")
 	known, err := s.Find(t.Context(), alice)
 	require.NoError(t, err)
+	answered := testutil.ToFloat64(s.metrics.lastAnswer)
+	assert.InDelta(t, time.Now().Unix(), answered, 5)
+	assert.Zero(t, s.oldest())
 	calls, letGo := stuck(s)
 	s.Wait = 20 * time.Millisecond
 	clock.pass(time.Minute)
@@ -211,13 +227,16 @@ func TestASilentShare(t *testing.T) {
 	assert.Equal(t, int32(maxLookups), calls.Load(), "no more system calls than that are out")
 	_, err = s.Find(t.Context(), bob)
 	assert.EqualError(t, err, "the share does not answer: 32 questions are out, and no more are asked")
+	assert.InDelta(t, 3, s.oldest(), 1, "the first question, by the clock")
+	assert.InDelta(t, 32, s.unanswered(), 0)
+	assert.InDelta(t, answered, testutil.ToFloat64(s.metrics.lastAnswer), 0)
 	_, err = s.Find(t.Context(), named(t, "user0"))
 	assert.ErrorContains(t, err, "the share does not answer, for ")
 
 	clock.pass(10 * time.Minute)
 	_, err = s.Find(t.Context(), alice)
 	assert.ErrorIs(t, err, errSilent, "for a while, and no longer")
-	assert.Equal(t, map[string]int{"found": 1, "stale": 3, "silent": 2*maxLookups + 3}, s.counted())
+	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*maxLookups + 3}, counted(t, s))
 
 	letGo()
 	require.Eventually(t, func() bool { return s.unanswered() == 0 }, 10*time.Second, time.Millisecond)

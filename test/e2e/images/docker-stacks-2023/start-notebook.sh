@@ -1,5 +1,6 @@
 #!/bin/bash
 # What docker-stacks ran by default before 2024: the one that calls start.sh.
 set -e
+[ -z "${JUPYTERHUB_API_TOKEN:-}" ] || exec /usr/local/bin/start-singleuser.sh "$@"
 read -r -a arguments <<<"${NOTEBOOK_ARGS:-}"
 exec /usr/local/bin/start.sh jupyter "${DOCKER_STACKS_JUPYTER_CMD:-lab}" "${arguments[@]}" "$@"

@@ -9,7 +9,9 @@ command = ["jupyter", os.environ.get("DOCKER_STACKS_JUPYTER_CMD", "lab")]
 if os.environ.get("RESTARTABLE") == "yes":
     sys.exit("start-notebook.py: RESTARTABLE is left out of this stand-in")
 if os.environ.get("JUPYTERHUB_API_TOKEN"):
-    sys.exit("start-notebook.py: there is no JupyterHub in this stand-in")
+    # A hub's pod that says nothing of what to run.
+    print("start-notebook.py: WARNING: running start-singleuser.py", file=sys.stderr)
+    os.execv("/usr/local/bin/start-singleuser.py", ["start-singleuser.py", *sys.argv[1:]])
 command += shlex.split(os.environ.get("NOTEBOOK_ARGS", ""))
 command += sys.argv[1:]
 print("start-notebook.py:", shlex.join(command), file=sys.stderr)

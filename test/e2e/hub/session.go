@@ -1,0 +1,232 @@
+package hub
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// A Session is somebody who is logged in, with the cookies that a browser would have.
+type Session struct {
+	// User is the name as the hub knows it.
+	User string
+
+	hub    *Hub
+	client *http.Client
+}
+
+// LogIn logs somebody in by the hub's form.
+func (h *Hub) LogIn(ctx context.Context, user string) (*Session, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{User: user, hub: h, client: &http.Client{Jar: jar}}
+	const page = "/hub/login?next=%2Fhub%2Fhome"
+	if _, err := s.do(ctx, http.MethodGet, page, nil); err != nil {
+		return nil, fmt.Errorf("open the form to log in: %w", err)
+	}
+	if _, err := s.do(ctx, http.MethodPost, page, url.Values{"username": {user}, "password": {"any"}, "_xsrf": {s.xsrf()}}); err != nil {
+		return nil, fmt.Errorf("log %s in: %w", user, err)
+	}
+	return s, nil
+}
+
+// xsrf is what the hub wants to see in whatever changes something.
+func (s *Session) xsrf() string {
+	hub, _ := url.Parse(s.hub.URL + "/hub/") // It was made from a port.
+	for _, cookie := range s.client.Jar.Cookies(hub) {
+		if cookie.Name == "_xsrf" {
+			return cookie.Value
+		}
+	}
+	return ""
+}
+
+// open sends a request: a form as a browser does, anything else as JSON, as the pages' own scripts do.
+func (s *Session) open(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var sent io.Reader
+	kind := "application/json"
+	switch body := body.(type) {
+	case nil:
+	case url.Values:
+		sent, kind = strings.NewReader(body.Encode()), "application/x-www-form-urlencoded"
+	default:
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		sent = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, s.hub.URL+path, sent)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", kind)
+	request.Header.Set("X-XSRFToken", s.xsrf())
+	request.Header.Set("Referer", s.hub.URL+"/hub/home")
+	response, err := s.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		text, _ := io.ReadAll(response.Body)
+		return nil, &Error{method + " " + path, response.StatusCode, string(text), response.Body.Close()}
+	}
+	return response, nil
+}
+
+// An Error is an answer of the hub that is none of success.
+type Error struct {
+	Asked  string
+	Status int
+	// Body is the page.
+	Body string
+
+	closing error
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s: status %d\n%s", e.Asked, e.Status, e.Body)
+}
+
+func (e *Error) Unwrap() error { return e.closing }
+
+// do is open for whoever wants all of the answer.
+func (s *Session) do(ctx context.Context, method, path string, body any) ([]byte, error) {
+	response, err := s.open(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(response.Body)
+	if closing := response.Body.Close(); err == nil {
+		err = closing
+	}
+	return text, err
+}
+
+// serverPath is where the API has a server. The default one has no name.
+func (s *Session) serverPath(server string) string {
+	return "/hub/api/users/" + url.PathEscape(s.User) + "/servers/" + url.PathEscape(server)
+}
+
+// Page is the one that the hub has for a server which is about to start, or does not.
+func (s *Session) Page(server string) string {
+	page := s.hub.URL + "/hub/spawn-pending/" + url.PathEscape(s.User)
+	if server != "" {
+		page += "/" + url.PathEscape(server)
+	}
+	return page
+}
+
+// Server is where a server's pages are, with a / at the end.
+func (s *Session) Server(server string) string {
+	where := s.hub.URL + "/user/" + url.PathEscape(s.User) + "/"
+	if server != "" {
+		where += url.PathEscape(server) + "/"
+	}
+	return where
+}
+
+// Spawn asks for a server, with the options that the form of a profile list sends, if there is one.
+func (s *Session) Spawn(ctx context.Context, server string, options map[string]any) error {
+	if _, err := s.do(ctx, http.MethodPost, s.serverPath(server), options); err != nil {
+		return fmt.Errorf("spawn %s/%s: %w", s.User, server, err)
+	}
+	return nil
+}
+
+// An Event is one of those that the page shows while a server starts.
+type Event struct {
+	Message string `json:"message"`
+	Ready   bool   `json:"ready"`
+	Failed  bool   `json:"failed"`
+}
+
+// Progress is what the page shows until the server is ready or has failed, which the last event says, or until one meets a
+// condition, which may be nil.
+func (s *Session) Progress(ctx context.Context, server string, enough func(Event) bool) ([]Event, error) {
+	response, err := s.open(ctx, http.MethodGet, s.serverPath(server)+"/progress", nil)
+	if err != nil {
+		return nil, fmt.Errorf("follow the start of %s/%s: %w", s.User, server, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	var events []Event
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data:")
+		if !ok {
+			continue
+		}
+		event := Event{}
+		if err := json.Unmarshal([]byte(data), &event); err != nil {
+			return events, fmt.Errorf("read what the page would show: %w", err)
+		}
+		events = append(events, event)
+		if event.Ready || event.Failed || enough != nil && enough(event) {
+			return events, nil
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return events, fmt.Errorf("read what the page would show: %w", err)
+	}
+	return events, fmt.Errorf("the hub said no more of %s/%s than: %v", s.User, server, events)
+}
+
+// Stop stops a server and waits until the hub says that it is gone.
+func (s *Session) Stop(ctx context.Context, server string) error {
+	if _, err := s.do(ctx, http.MethodDelete, s.serverPath(server), nil); err != nil {
+		return fmt.Errorf("stop %s/%s: %w", s.User, server, err)
+	}
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, startLimit, true, func(ctx context.Context) (bool, error) {
+		ready, err := s.Servers(ctx)
+		_, there := ready[server]
+		return !there, err
+	})
+	if err != nil {
+		return fmt.Errorf("wait until %s/%s is gone: %w", s.User, server, err)
+	}
+	return nil
+}
+
+// Servers says which of the user's servers there are, and whether each is ready.
+func (s *Session) Servers(ctx context.Context) (map[string]bool, error) {
+	text, err := s.do(ctx, http.MethodGet, "/hub/api/users/"+url.PathEscape(s.User), nil)
+	if err != nil {
+		return nil, err
+	}
+	var user struct {
+		Servers map[string]struct{ Ready bool }
+	}
+	if err := json.Unmarshal(text, &user); err != nil {
+		return nil, fmt.Errorf("read what the hub says of %s: %w", s.User, err)
+	}
+	ready := map[string]bool{}
+	for name, server := range user.Servers {
+		ready[name] = server.Ready
+	}
+	return ready, nil
+}
+
+// Token is a token for the API of the user's servers, as the hub's page makes one.
+func (s *Session) Token(ctx context.Context) (string, error) {
+	text, err := s.do(ctx, http.MethodPost, "/hub/api/users/"+url.PathEscape(s.User)+"/tokens", map[string]any{"note": "e2e"})
+	if err != nil {
+		return "", fmt.Errorf("make a token for %s: %w", s.User, err)
+	}
+	var made struct{ Token string }
+	if err := json.Unmarshal(text, &made); err != nil {
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	return made.Token, nil
+}

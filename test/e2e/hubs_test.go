@@ -1,0 +1,214 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+)
+
+// A jupyterHub is a running hub with a namespace of its own, where nobody else runs pods.
+type jupyterHub struct {
+	*hub.Hub
+	namespace string
+}
+
+// hubRules are what the chart gives its hub.
+var hubRules = []rbacv1.PolicyRule{
+	{APIGroups: []string{""}, Resources: []string{"pods", "persistentvolumeclaims", "secrets", "services"},
+		Verbs: []string{"get", "watch", "list", "create", "delete"}},
+	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "watch", "list"}},
+}
+
+// startHub starts one in a namespace that it makes, by what README.md tells a hub's admin. It goes with its test.
+func startHub(t *testing.T, namespace, level string, options hub.Options) jupyterHub {
+	t.Helper()
+	ctx := t.Context()
+	var err error
+	options.Programs, err = hub.Build(ctx, os.Stderr, options.Release)
+	require.NoError(t, err)
+	require.NoError(t, world.makeNamespace(ctx, namespace, level))
+	require.NoError(t, world.apply(ctx, fmt.Sprintf(storage, namespace, world.share.root)))
+	require.NoError(t, world.apply(ctx, claimVolumes(namespace)))
+	account, err := world.mayUseEveryHome(ctx, namespace)
+	require.NoError(t, err)
+	require.NoError(t, world.Allow(ctx, namespace, account, hubRules...))
+
+	options.Folder = filepath.Join(world.Room.Folder, namespace)
+	require.NoError(t, os.MkdirAll(options.Folder, 0o755))
+	options.Kubeconfig, err = world.tokenOf(ctx, namespace, "hub", options.Folder)
+	require.NoError(t, err)
+	options.Namespace, options.Address = namespace, node.Address
+	if options.Image == "" {
+		options.Image = images.Z2JH
+	}
+	running, err := hub.Start(ctx, options)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(running.Log())
+		}
+		assert.NoError(t, running.Stop())
+	})
+	return jupyterHub{running, namespace}
+}
+
+// tokenOf is a kubeconfig with a token of a ServiceAccount, such as a pod that runs as it has.
+func (w *World) tokenOf(ctx context.Context, namespace, account, folder string) (string, error) {
+	made, err := w.Client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{},
+		metav1.CreateOptions{})
+	if err != nil {
+		return "", err
+	}
+	config := api.NewConfig()
+	config.Clusters["e2e"] = &api.Cluster{Server: w.Admin.Config.Host, CertificateAuthorityData: w.Admin.Config.CAData}
+	config.AuthInfos["hub"] = &api.AuthInfo{Token: made.Status.Token}
+	config.Contexts["hub"] = &api.Context{Cluster: "e2e", AuthInfo: "hub"}
+	config.CurrentContext = "hub"
+	path := filepath.Join(folder, "kubeconfig")
+	return path, clientcmd.WriteToFile(*config, path)
+}
+
+// mostClaims is how many servers with a claim of their own a hub of these tests has.
+const mostClaims = 20
+
+// claimVolumes are volumes for the claims that a hub makes for its servers, in the place of a provisioner.
+func claimVolumes(namespace string) string {
+	var text strings.Builder
+	for i := range mostClaims {
+		fmt.Fprintf(&text, `---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: %[1]s-%[2]d}
+spec:
+  capacity: {storage: 10Gi}
+  accessModes: [ReadWriteOnce]
+  hostPath: {path: %[3]s, type: DirectoryOrCreate}
+`, namespace, i, filepath.Join(world.Room.Folder, "claims", namespace, fmt.Sprint(i)))
+	}
+	return text.String()
+}
+
+// A server is one that somebody has of a hub.
+type server struct {
+	*hub.Session
+	hub  jupyterHub
+	name string
+}
+
+// logIn logs somebody in who is about to start a server of that name, or the default one, which has none.
+func (h jupyterHub) logIn(t *testing.T, user, name string) server {
+	t.Helper()
+	session, err := h.LogIn(t.Context(), user)
+	require.NoError(t, err)
+	s := server{session, h, name}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*goneLimit)
+		defer cancel()
+		p, found := s.find(ctx)
+		if found && t.Failed() {
+			t.Log(p.story(ctx))
+		}
+		if found {
+			assert.NoError(t, p.remove(ctx))
+		}
+	})
+	return s
+}
+
+// start starts it and waits until the hub says that it is ready. The answer is what the page showed meanwhile.
+func (s server) start(t *testing.T, options map[string]any) string {
+	t.Helper()
+	require.NoError(t, s.Spawn(t.Context(), s.name, options))
+	return s.ready(t)
+}
+
+// ready waits until the hub says so.
+func (s server) ready(t *testing.T) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
+	defer cancel()
+	shown, last := s.follow(ctx, t)
+	require.True(t, last.Ready, shown)
+	return shown
+}
+
+// refused starts it, which must fail, and answers what the page showed.
+func (s server) refused(t *testing.T) string {
+	t.Helper()
+	// A request that fails at once says so in its own answer, and to the page of progress all the same.
+	_ = s.Spawn(t.Context(), s.name, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
+	defer cancel()
+	shown, last := s.follow(ctx, t)
+	require.True(t, last.Failed, shown)
+	return shown
+}
+
+func (s server) follow(ctx context.Context, t *testing.T) (shown string, last hub.Event) {
+	t.Helper()
+	events, err := s.Progress(ctx, s.name, nil)
+	var text strings.Builder
+	for _, event := range events {
+		fmt.Fprintln(&text, event.Message)
+	}
+	require.NoError(t, err, text.String())
+	return text.String(), events[len(events)-1]
+}
+
+// find finds the pod, by what KubeSpawner says whose it is.
+func (s server) find(ctx context.Context) (pod, bool) {
+	list, err := world.Client.CoreV1().Pods(s.hub.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=jupyterhub"})
+	if err != nil {
+		return pod{}, false
+	}
+	for _, p := range list.Items {
+		environment := map[string]string{}
+		for _, variable := range p.Spec.Containers[0].Env {
+			environment[variable.Name] = variable.Value
+		}
+		if environment["JUPYTERHUB_USER"] == s.User && environment["JUPYTERHUB_SERVER_NAME"] == s.name {
+			return pod{s.hub.namespace, p.Name}, true
+		}
+	}
+	return pod{}, false
+}
+
+// pod is the server's, which there must be.
+func (s server) pod(t *testing.T) pod {
+	t.Helper()
+	p, found := s.find(t.Context())
+	require.True(t, found, "%s/%s has no pod", s.User, s.name)
+	return p
+}
+
+// jupyter is the server's API, through the hub's proxy.
+func (s server) jupyter(t *testing.T) jupyter {
+	t.Helper()
+	token, err := s.Token(t.Context())
+	require.NoError(t, err)
+	return jupyter{s.Server(s.name), token}
+}
+
+// assertOwnedBy holds the server's processes and a kernel of it to being the owner's of a home.
+func (s server) assertOwnedBy(t *testing.T, name string) {
+	t.Helper()
+	owner := homeOf(name)
+	assertOwned(t, s.pod(t), owner)
+	printed := s.jupyter(t).kernel(t).run(t, "import os; print(os.getuid(), os.getgid(), os.environ['HOME'])")
+	assert.Equal(t, fmt.Sprintf("%d %d /home/%s\n", owner.uid, owner.gid, name), printed)
+}

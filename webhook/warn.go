@@ -1,0 +1,49 @@
+package webhook
+
+import (
+	"context"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// foretell admits a pod as it is, and says what would become of it: mode Warn changes nothing and refuses nothing, not even
+// what it cannot read.
+func foretell(d Decision) *admissionv1.AdmissionResponse {
+	var warnings []string
+	for _, refusal := range answer.First(d.Refusals) {
+		warnings = append(warnings, answer.WouldBeRefused(refusal))
+	}
+	if len(d.Refusals) == 0 && len(d.Operations) > 0 {
+		warnings = append(warnings, answer.WouldBecome(d.User.String(), string(d.Way), d.identity()))
+	}
+	for _, warning := range d.Warnings {
+		warnings = append(warnings, answer.WouldWarn(warning))
+	}
+	return &admissionv1.AdmissionResponse{Allowed: true, Warnings: answer.FirstWarnings(warnings)}
+}
+
+// VerifyForetold is Verify where pods are left as they are. One that a user has labelled would have been changed by now, so it is
+// changed here, and that is what is held against the plan; what the verifier says of any other pod is true of it as it is.
+func (w *Webhook) VerifyForetold(ctx context.Context, review Review) Decision {
+	pod, err := inject.Read(review.Pod)
+	if err != nil || !user.Claimed(pod.Metadata.Labels) {
+		return w.Verify(ctx, review)
+	}
+	if _, made := pod.Metadata.Annotations[inject.ConfigAnnotation]; made {
+		return w.Verify(ctx, review)
+	}
+	d := w.Decide(ctx, review)
+	if len(d.Refusals) > 0 {
+		return d
+	}
+	review.Pod, err = inject.Apply(review.Pod, d.Operations)
+	if err != nil {
+		d.Fault = err
+		return refused(d, answer.Internal(""))
+	}
+	return w.Verify(ctx, review)
+}
