@@ -75,13 +75,13 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 	slices.Sort(gone)
 	removeAt(c, p.at, p.have, gone)
 	for _, v := range missing {
-		c.appendTo(ours, p.at, len(p.have), v)
+		c.appendTo(ours, p.at, len(p.have), &v)
 	}
 	for _, v := range p.defaults {
 		if contains(p.have, v.Name) {
 			c.note(Kept, theirs, member{object: p.at}, v)
 		} else {
-			c.appendTo(theirs, p.at, len(p.have), v)
+			c.appendTo(theirs, p.at, len(p.have), &v)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func (in *planning) planGroups() piece {
 }
 
 func (p groupsPiece) reconcile(pod *Pod, c *changes) {
-	at := spec.child("securityContext")
+	at := podSecurity
 	have, exists := pod.Spec.SecurityContext, pod.Spec.SecurityContext != nil
 	if !exists {
 		have = &PodSecurityContext{}

@@ -3,7 +3,6 @@ package inject
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -38,7 +37,7 @@ const (
 )
 
 type initPiece struct {
-	want      Container
+	want      *Container
 	accepted  []string
 	ourVolume func(name string) bool
 }
@@ -49,7 +48,7 @@ func (in *planning) planInit() piece {
 		runs = *in.Identity
 	}
 	return initPiece{
-		want: Container{
+		want: &Container{
 			Name:            handoff.Container,
 			Image:           &in.config.Init.Image,
 			ImagePullPolicy: new("IfNotPresent"),
@@ -114,28 +113,27 @@ func (in *planning) discover() handoff.Discover {
 }
 
 // isInit tells whether a container is ours.
-func isInit(at pointer, c *Container) bool {
-	return c.Name == handoff.Container && strings.HasPrefix(string(at), string(spec.child("initContainers")))
+func isInit(at element, c *Container) bool {
+	return c.Name == handoff.Container && at.list == initContainers
 }
 
 func (p initPiece) reconcile(pod *Pod, c *changes) {
-	list := spec.child("initContainers")
 	found := slices.IndexFunc(pod.Spec.InitContainers, func(c Container) bool { return c.Name == handoff.Container })
 	for at, container := range pod.containers {
-		if container.Name == handoff.Container && at != list.index(found) {
-			c.refuse(answer.ContainerTaken(at.child("name").field(), handoff.Container))
+		if container.Name == handoff.Container && at != (element{initContainers, found}) {
+			c.refuse(answer.ContainerTaken(at.pointer().child("name").field(), handoff.Container))
 		}
 	}
 	switch {
 	case found == 0:
-		p.putRight(list.index(0), &pod.Spec.InitContainers[0], c)
+		p.putRight(initContainers.index(0), &pod.Spec.InitContainers[0], c)
 	case len(pod.Spec.InitContainers) == 0:
-		c.appendTo(ours, list, 0, p.want)
+		c.appendTo(ours, initContainers, 0, p.want)
 	default:
 		if found > 0 {
-			removeAt(c, list, pod.Spec.InitContainers, []int{found})
+			removeAt(c, initContainers, pod.Spec.InitContainers, []int{found})
 		}
-		c.insertFirst(list, p.want)
+		c.insertFirst(initContainers, p.want)
 	}
 }
 

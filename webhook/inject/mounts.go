@@ -62,11 +62,11 @@ func (p mountsPiece) reconcile(pod *Pod, c *changes) {
 	c.warnings = append(c.warnings, p.warnings...)
 	for at, container := range pod.containers {
 		switch {
-		case at == p.container:
+		case container == p.notebook:
 			p.reconcileNotebook(c)
 		case isInit(at, container):
 		default:
-			p.refuseForeign(at, container, c)
+			p.refuseForeign(at.pointer, container, c)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func (p mountsPiece) reconcile(pod *Pod, c *changes) {
 func (p mountsPiece) reconcileNotebook(c *changes) {
 	there := make([]bool, len(p.want))
 	for i, have := range p.notebook.VolumeMounts {
-		at := p.container.child("volumeMounts").index(i)
+		field := func() string { return p.container.child("volumeMounts").index(i).field() }
 		ok := false
 		for j, want := range p.want {
 			if same(have, want.Mount) {
@@ -85,34 +85,34 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 			continue
 		}
 		if p.ourVolume(have.Name) {
-			c.refuse(answer.MountForeign(at.field(), have.Name, have.MountPath))
+			c.refuse(answer.MountForeign(field(), have.Name, have.MountPath))
 			continue
 		}
-		p.refuseInTheWay(at.field(), have.MountPath, c)
+		p.refuseInTheWay(field, have.MountPath, c)
 	}
 	if at := p.notebook.TerminationMessagePath; at != nil {
 		// The kubelet mounts a file that the container can write there.
-		p.refuseInTheWay(p.container.child("terminationMessagePath").field(), *at, c)
+		p.refuseInTheWay(func() string { return p.container.child("terminationMessagePath").field() }, *at, c)
 	}
-	p.refuseDevices(p.container, p.notebook, c)
-	for j, want := range p.want {
+	p.refuseDevices(func() pointer { return p.container }, p.notebook, c)
+	for j := range p.want {
 		if !there[j] {
-			c.appendTo(ours, p.container.child("volumeMounts"), len(p.notebook.VolumeMounts), want.Mount)
+			c.appendTo(ours, p.container.child("volumeMounts"), len(p.notebook.VolumeMounts), &p.want[j].Mount)
 		}
 	}
 }
 
 // refuseInTheWay refuses a path of the pod's own that something is mounted at, where that gets in the way of a mount of ours.
-func (p mountsPiece) refuseInTheWay(field, mountPath string, c *changes) {
+func (p mountsPiece) refuseInTheWay(field func() string, mountPath string, c *changes) {
 	if want, taken := p.taken(mountPath); taken {
-		c.refuse(answer.MountTaken(field, mountPath, want.what))
+		c.refuse(answer.MountTaken(field(), mountPath, want.what))
 		return
 	}
 	if !p.root {
 		return
 	}
 	if other, nested := p.nested(clean(mountPath)); nested {
-		c.refuse(answer.MountNested(field, mountPath, other))
+		c.refuse(answer.MountNested(field(), mountPath, other))
 	}
 }
 
@@ -150,19 +150,19 @@ func (p mountsPiece) taken(mountPath string) (wantedMount, bool) {
 	return wantedMount{}, false
 }
 
-func (p mountsPiece) refuseForeign(at pointer, container *Container, c *changes) {
+func (p mountsPiece) refuseForeign(at func() pointer, container *Container, c *changes) {
 	for i, m := range container.VolumeMounts {
 		if p.ourVolume(m.Name) {
-			c.refuse(answer.MountForeign(at.child("volumeMounts").index(i).field(), m.Name, m.MountPath))
+			c.refuse(answer.MountForeign(at().child("volumeMounts").index(i).field(), m.Name, m.MountPath))
 		}
 	}
 	p.refuseDevices(at, container, c)
 }
 
-func (p mountsPiece) refuseDevices(at pointer, container *Container, c *changes) {
+func (p mountsPiece) refuseDevices(at func() pointer, container *Container, c *changes) {
 	for i, d := range container.VolumeDevices {
 		if p.ourVolume(d.Name) {
-			c.refuse(answer.DeviceForeign(at.child("volumeDevices").index(i).field(), d.Name))
+			c.refuse(answer.DeviceForeign(at().child("volumeDevices").index(i).field(), d.Name))
 		}
 	}
 }
@@ -180,4 +180,9 @@ func same(have, want Mount) bool {
 }
 
 // clean is a mount path as the container runtime understands it.
-func clean(mountPath string) string { return path.Clean("/" + mountPath) }
+func clean(mountPath string) string {
+	if !strings.HasPrefix(mountPath, "/") {
+		mountPath = "/" + mountPath
+	}
+	return path.Clean(mountPath)
+}

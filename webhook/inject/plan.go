@@ -70,6 +70,7 @@ type planning struct {
 	limited    Limited
 	// at is the index of the notebook container, and notebook the container.
 	at       int
+	place    pointer
 	notebook *Container
 	server   server
 }
@@ -105,7 +106,7 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	if len(pod.Spec.Containers) == 0 {
 		return plan
 	}
-	in.at, in.notebook = at, &pod.Spec.Containers[at]
+	in.at, in.place, in.notebook = at, regularContainers.index(at), &pod.Spec.Containers[at]
 	plan.Notebook, plan.NotebookWhy, plan.notebook = in.notebook.Name, why, in.container()
 	plan.refusals = append(plan.refusals, in.refuseWhole()...)
 	switches, refusals := in.readSwitches()
@@ -219,7 +220,7 @@ func (in *planning) refuseWhole() (refusals []answer.Answer) {
 func (in *planning) home() string { return in.config.Notebook.Homes + "/" + in.User.String() }
 
 // container is the place of the notebook container.
-func (in *planning) container() pointer { return spec.child("containers").index(in.at) }
+func (in *planning) container() pointer { return in.place }
 
 // switches are what the pod's own annotations turn on and off.
 type switches struct {

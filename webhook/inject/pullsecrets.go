@@ -14,7 +14,7 @@ func (p pullSecretsPiece) reconcile(pod *Pod, c *changes) {
 	have := pod.Spec.ImagePullSecrets
 	for _, name := range p.names {
 		if !slices.Contains(have, LocalReference{name}) {
-			c.appendTo(theirs, spec.child("imagePullSecrets"), len(have), LocalReference{name})
+			c.appendTo(theirs, spec.child("imagePullSecrets"), len(have), &LocalReference{name})
 		}
 	}
 }

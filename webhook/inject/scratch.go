@@ -28,7 +28,7 @@ func (p scratchPiece) reconcile(pod *Pod, c *changes) {
 		if v.Name != p.name {
 			continue
 		}
-		at := spec.child("volumes").index(i)
+		at := volumes.index(i)
 		if found || v.EmptyDir == nil || v.PersistentVolumeClaim != nil || v.HostPath != nil || v.NFS != nil {
 			c.refuse(answer.VolumeTaken(at.field(), p.name, "the webhook's own emptyDir"))
 		} else {
@@ -37,8 +37,8 @@ func (p scratchPiece) reconcile(pod *Pod, c *changes) {
 		found = true
 	}
 	if !found {
-		c.appendTo(ours, spec.child("volumes"), len(pod.Spec.Volumes),
-			Volume{Name: p.name, EmptyDir: &EmptyDir{SizeLimit: p.limit()}})
+		c.appendTo(ours, volumes, len(pod.Spec.Volumes),
+			&Volume{Name: p.name, EmptyDir: &EmptyDir{SizeLimit: p.limit()}})
 	}
 }
 

@@ -208,24 +208,24 @@ func Read(raw []byte) (*Pod, error) {
 	for at, container := range pod.containers {
 		// Also a null, which nothing can be added to.
 		if container.Name == "" {
-			return nil, fmt.Errorf("%s has no name", at.field())
+			return nil, fmt.Errorf("%s has no name", at.pointer().field())
 		}
 	}
 	return pod, nil
 }
 
 // containers of all kinds, each with its place, in the order of the pod's fields.
-func (p *Pod) containers(yield func(at pointer, c *Container) bool) {
+func (p *Pod) containers(yield func(at element, c *Container) bool) {
 	for _, kind := range []struct {
-		list       string
+		list       pointer
 		containers []Container
 	}{
-		{"initContainers", p.Spec.InitContainers},
-		{"containers", p.Spec.Containers},
-		{"ephemeralContainers", p.Spec.EphemeralContainers},
+		{initContainers, p.Spec.InitContainers},
+		{regularContainers, p.Spec.Containers},
+		{ephemeralContainers, p.Spec.EphemeralContainers},
 	} {
 		for i := range kind.containers {
-			if !yield(spec.child(kind.list).index(i), &kind.containers[i]) {
+			if !yield(element{kind.list, i}, &kind.containers[i]) {
 				return
 			}
 		}
