@@ -2,7 +2,7 @@ package webhook
 
 import (
 	"bytes"
-	stdjson "encoding/json"
+	"cmp"
 	"errors"
 	"net/http"
 	"strings"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -137,21 +138,29 @@ func (r review) write(w http.ResponseWriter, response *admissionv1.AdmissionResp
 	}
 	w.Header().Set("Content-Type", "application/json")
 	// An error here is a client that has gone.
-	_ = stdjson.NewEncoder(w).Encode(answered)
+	_ = json.MarshalWrite(w, answered, json.Deterministic(true), jsonv1.OmitEmptyWithLegacySemantics(true))
 }
 
-// operation of RFC 6902 on the wire.
-type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value,omitzero"`
+// operations of RFC 6902, on the wire.
+type operations []jsonpatch.Operation
+
+// MarshalJSONTo hands each value to the encoder by itself: it would copy those that it finds in an interface.
+func (all operations) MarshalJSONTo(e *jsontext.Encoder) error {
+	err := e.WriteToken(jsontext.BeginArray)
+	for _, o := range all {
+		for _, token := range []jsontext.Token{
+			jsontext.BeginObject, jsontext.String("op"), jsontext.String(o.Operation), jsontext.String("path"), jsontext.String(o.Path),
+		} {
+			err = cmp.Or(err, e.WriteToken(token))
+		}
+		if o.Operation != "remove" {
+			err = cmp.Or(err, e.WriteToken(jsontext.String("value")))
+			err = cmp.Or(err, json.MarshalEncode(e, o.Value))
+		}
+		err = cmp.Or(err, e.WriteToken(jsontext.EndObject))
+	}
+	return cmp.Or(err, e.WriteToken(jsontext.EndArray))
 }
 
 // patch writes operations down: the same operations are the same bytes.
-func patch(operations []jsonpatch.Operation) ([]byte, error) {
-	wire := make([]operation, len(operations))
-	for i, o := range operations {
-		wire[i] = operation{o.Operation, o.Path, o.Value}
-	}
-	return json.Marshal(wire, json.Deterministic(true))
-}
+func patch(all operations) ([]byte, error) { return json.Marshal(all, json.Deterministic(true)) }

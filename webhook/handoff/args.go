@@ -15,6 +15,9 @@ type flags struct {
 	args []string
 }
 
+// usualFlags are as many as a command line has, and a few more.
+const usualFlags = 12
+
 func (f *flags) text(name, value string) {
 	if value != "" {
 		f.args = append(f.args, "--"+name+"="+value)

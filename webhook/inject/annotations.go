@@ -66,7 +66,7 @@ type annotationsPiece struct {
 	way                                  config.Way
 }
 
-func (in *planning) planAnnotations() piece {
+func (in *planning) planAnnotations() annotationsPiece {
 	p := annotationsPiece{user: in.User.String(), way: in.way, generation: in.generation, notebook: in.notebook.Name}
 	if in.Identity != nil {
 		p.identity = in.Identity.String()

@@ -28,9 +28,9 @@ func (in *planning) findServer(s switches) server {
 	command := unwrapped(in.binary(), in.notebook.Command, expanded)
 	argv := slices.Concat(command, in.notebook.Args)
 	found := server{starts: startsJupyter(argv) || s.probes == "on"}
-	env := in.literalEnv()
+	env := in.literal
 	// docker-stacks' start scripts put these in front of the arguments.
-	flags := jupyterFlags(append(strings.Fields(env["NOTEBOOK_ARGS"].value), argv...))
+	flags := jupyterFlags(append(strings.Fields(env("NOTEBOOK_ARGS").value), argv...))
 
 	found.port, found.why = in.findPort(flags, env)
 	base, why := findBase(flags, env)
@@ -43,9 +43,9 @@ func (in *planning) findServer(s switches) server {
 	case flags["ip"] == "localhost" || strings.HasPrefix(flags["ip"], "127.") || flags["ip"] == "::1":
 		found.port, found.why = 0, "Jupyter is told to listen on "+flags["ip"]+" (--ip), where the kubelet cannot ask it"
 	}
-	found.reachable = found.starts && found.port != 0 && !env["JUPYTERHUB_SERVICE_URL"].set
-	found.mutual = env["JUPYTERHUB_SSL_KEYFILE"].set
-	found.tls = flags["certfile"] != "" || env["GEN_CERT"].set
+	found.reachable = found.starts && found.port != 0 && !env("JUPYTERHUB_SERVICE_URL").set
+	found.mutual = env("JUPYTERHUB_SSL_KEYFILE").set
+	found.tls = flags["certfile"] != "" || env("GEN_CERT").set
 	return found
 }
 
@@ -135,17 +135,20 @@ type literal struct {
 	known bool
 }
 
-// literalEnv is the environment as it will be: the pod's, and the configured defaults where it has none. What envFrom
-// brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
-func (in *planning) literalEnv() map[string]literal {
-	env := make(map[string]literal, len(in.notebook.Env)+len(in.config.Notebook.Env))
-	for _, v := range in.config.Notebook.Env {
-		env[v.Name] = literal{set: true, value: v.Value, known: true}
+// literal is a variable as it will be: the pod's, and the configured default where it has none; the last of several, as in a
+// process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
+func (in *planning) literal(name string) literal {
+	for _, v := range slices.Backward(in.notebook.Env) {
+		if v.Name == name {
+			return literal{set: true, value: v.Value, known: v.ValueFrom == nil}
+		}
 	}
-	for _, v := range in.notebook.Env {
-		env[v.Name] = literal{set: true, value: v.Value, known: v.ValueFrom == nil}
+	for _, v := range slices.Backward(in.env) {
+		if v.Name == name {
+			return literal{set: true, value: v.Value, known: true}
+		}
 	}
-	return env
+	return literal{}
 }
 
 // portNames are what a notebook's port is called: by the example, by KubeSpawner, and by custom.
@@ -153,11 +156,11 @@ var portNames = []string{"http", "notebook-port", "notebook", "jupyter"}
 
 // findPort asks in this order: the command line, the hub's URL, JUPYTER_PORT, a port declared under a notebook's name,
 // the configuration.
-func (in *planning) findPort(flags map[string]string, env map[string]literal) (port int32, why string) {
+func (in *planning) findPort(flags map[string]string, env func(name string) literal) (port int32, why string) {
 	if text, ok := flags["port"]; ok {
 		return parsePort(text, "--port")
 	}
-	if service := env["JUPYTERHUB_SERVICE_URL"]; service.set {
+	if service := env("JUPYTERHUB_SERVICE_URL"); service.set {
 		if !service.known {
 			return 0, "JUPYTERHUB_SERVICE_URL is not a literal value, so the port cannot be read from outside"
 		}
@@ -166,7 +169,7 @@ func (in *planning) findPort(flags map[string]string, env map[string]literal) (p
 			return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")
 		}
 	}
-	if v := env["JUPYTER_PORT"]; v.set {
+	if v := env("JUPYTER_PORT"); v.set {
 		return parsePort(v.value, "JUPYTER_PORT")
 	}
 	for _, name := range portNames {
@@ -188,9 +191,9 @@ func parsePort(text, source string) (int32, string) {
 }
 
 // findBase asks in this order: the hub, which decides it where there is one, the command line, and else it is /.
-func findBase(flags map[string]string, env map[string]literal) (base, why string) {
+func findBase(flags map[string]string, env func(name string) literal) (base, why string) {
 	base = flags["base"]
-	if prefix := env["JUPYTERHUB_SERVICE_PREFIX"]; prefix.set {
+	if prefix := env("JUPYTERHUB_SERVICE_PREFIX"); prefix.set {
 		if !prefix.known {
 			return "", "JUPYTERHUB_SERVICE_PREFIX is not a literal value, so the base URL cannot be read from outside"
 		}

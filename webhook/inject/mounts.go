@@ -25,38 +25,48 @@ import (
 // wantedMount is a mount of ours and what to call it in an answer.
 type wantedMount struct {
 	Mount
-	what string
+	what described
 	// closed tells that nothing else may be mounted inside of it.
 	closed bool
 }
+
+// described is what a mount is, around a name. It is put together only for a refusal.
+type described struct{ before, name, after string }
+
+// String is the whole.
+func (d described) String() string { return d.before + d.name + d.after }
 
 type mountsPiece struct {
 	container pointer
 	notebook  *Container
 	want      []wantedMount
-	ourVolume func(name string) bool
+	ours      ourVolumes
 	warnings  []string
 	// root tells that the container starts as root.
 	root bool
 }
 
-func (in *planning) planMounts(s switches) piece {
+func (in *planning) planMounts(s switches) mountsPiece {
 	homes, warnings := in.planHome()
 	want := append(homes, wantedMount{
 		Mount:  Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.config.Scratch.MountPath},
-		what:   "what the init container found",
+		what:   described{"what the init container found", "", ""},
 		closed: true,
 	})
 	if s.accountFiles {
 		want = append(want, in.planAccounts()...)
 	}
-	return mountsPiece{in.container(), in.notebook, want, in.ourVolume, warnings, in.way == config.WayAtStart}
+	return mountsPiece{in.container(), in.notebook, want, in.ourVolumes(), warnings, in.way == config.WayAtStart}
 }
 
-// ourVolume tells whether a volume name is one of ours.
-func (in *planning) ourVolume(name string) bool {
-	return name == in.config.Share.VolumeName || name == in.config.Scratch.VolumeName
+// ourVolumes are the names of the two volumes that are ours.
+type ourVolumes struct{ share, scratch string }
+
+func (in *planning) ourVolumes() ourVolumes {
+	return ourVolumes{in.config.Share.VolumeName, in.config.Scratch.VolumeName}
 }
+
+func (o ourVolumes) has(name string) bool { return name == o.share || name == o.scratch }
 
 func (p mountsPiece) reconcile(pod *Pod, c *changes) {
 	c.warnings = append(c.warnings, p.warnings...)
@@ -72,9 +82,10 @@ func (p mountsPiece) reconcile(pod *Pod, c *changes) {
 }
 
 func (p mountsPiece) reconcileNotebook(c *changes) {
+	mounts := p.container.child("volumeMounts")
 	there := make([]bool, len(p.want))
 	for i, have := range p.notebook.VolumeMounts {
-		field := func() string { return p.container.child("volumeMounts").index(i).field() }
+		field := func() string { return mounts.index(i).field() }
 		ok := false
 		for j, want := range p.want {
 			if same(have, want.Mount) {
@@ -84,7 +95,7 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 		if ok {
 			continue
 		}
-		if p.ourVolume(have.Name) {
+		if p.ours.has(have.Name) {
 			c.refuse(answer.MountForeign(field(), have.Name, have.MountPath))
 			continue
 		}
@@ -97,7 +108,7 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 	p.refuseDevices(func() pointer { return p.container }, p.notebook, c)
 	for j := range p.want {
 		if !there[j] {
-			c.appendTo(ours, p.container.child("volumeMounts"), len(p.notebook.VolumeMounts), &p.want[j].Mount)
+			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
 		}
 	}
 }
@@ -105,7 +116,7 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 // refuseInTheWay refuses a path of the pod's own that something is mounted at, where that gets in the way of a mount of ours.
 func (p mountsPiece) refuseInTheWay(field func() string, mountPath string, c *changes) {
 	if want, taken := p.taken(mountPath); taken {
-		c.refuse(answer.MountTaken(field(), mountPath, want.what))
+		c.refuse(answer.MountTaken(field(), mountPath, want.what.String()))
 		return
 	}
 	if !p.root {
@@ -136,7 +147,8 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 
 // within tells whether a clean path is inside of another.
 func within(inner, outer string) bool {
-	return strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/")
+	below, ok := strings.CutPrefix(inner, strings.TrimSuffix(outer, "/"))
+	return ok && strings.HasPrefix(below, "/")
 }
 
 // taken finds the mount of ours that a path is in the way of.
@@ -152,7 +164,7 @@ func (p mountsPiece) taken(mountPath string) (wantedMount, bool) {
 
 func (p mountsPiece) refuseForeign(at func() pointer, container *Container, c *changes) {
 	for i, m := range container.VolumeMounts {
-		if p.ourVolume(m.Name) {
+		if p.ours.has(m.Name) {
 			c.refuse(answer.MountForeign(at().child("volumeMounts").index(i).field(), m.Name, m.MountPath))
 		}
 	}
@@ -161,7 +173,7 @@ func (p mountsPiece) refuseForeign(at func() pointer, container *Container, c *c
 
 func (p mountsPiece) refuseDevices(at func() pointer, container *Container, c *changes) {
 	for i, d := range container.VolumeDevices {
-		if p.ourVolume(d.Name) {
+		if p.ours.has(d.Name) {
 			c.refuse(answer.DeviceForeign(at().child("volumeDevices").index(i).field(), d.Name))
 		}
 	}

@@ -8,7 +8,9 @@ import "slices"
 
 type pullSecretsPiece struct{ names []string }
 
-func (in *planning) planPullSecrets() piece { return pullSecretsPiece{in.config.Init.ImagePullSecrets} }
+func (in *planning) planPullSecrets() pullSecretsPiece {
+	return pullSecretsPiece{in.config.Init.ImagePullSecrets}
+}
 
 func (p pullSecretsPiece) reconcile(pod *Pod, c *changes) {
 	have := pod.Spec.ImagePullSecrets

@@ -47,8 +47,8 @@ func (o Outcome) Drift() []string {
 // Reconcile holds a pod against the plan for it.
 func Reconcile(pod *Pod, plan *Plan) Outcome {
 	c := changes{created: map[pointer]any{}, notes: make([]note, 0, usualNotes), edits: make([]jsonpatch.Operation, 0, usualEdits)}
-	for _, piece := range plan.pieces {
-		c.piece = piece.name
+	for name, piece := range plan.pieces.inOrder {
+		c.piece = name
 		piece.reconcile(pod, &c)
 	}
 	out := Outcome{
@@ -68,6 +68,8 @@ func Reconcile(pod *Pod, plan *Plan) Outcome {
 type changes struct {
 	edits   []jsonpatch.Operation
 	created map[pointer]any
+	// list that was appended to last, and its end.
+	list, end pointer
 	// piece that is being reconciled, and what the pieces have done so far.
 	piece    string
 	notes    []note
@@ -138,7 +140,7 @@ func (c *changes) add(m member, value any) {
 func (c *changes) appendTo(o owner, list pointer, length int, value any) {
 	c.note(Added, o, member{object: list}, value)
 	if length > 0 {
-		c.edit("add", list+"/-", value)
+		c.edit("add", c.behind(list), value)
 		return
 	}
 	elements, ok := c.created[list].(*[]any)
@@ -156,6 +158,14 @@ func removeAt[T any](c *changes, list pointer, have []T, indices []int) {
 		c.note(Removed, ours, member{object: list, key: decimal(int64(i))}, have[i])
 		c.edit("remove", list.index(i), nil)
 	}
+}
+
+// behind a list is where its next element goes. Elements come list by list.
+func (c *changes) behind(list pointer) pointer {
+	if c.list != list {
+		c.list, c.end = list, list+"/-"
+	}
+	return c.end
 }
 
 func (c *changes) refuse(a answer.Answer) { c.refusals = append(c.refusals, a) }

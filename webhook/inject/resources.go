@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -25,7 +26,7 @@ type resourcesPiece struct {
 	left string
 }
 
-func (in *planning) planResources() piece {
+func (in *planning) planResources() resourcesPiece {
 	p := resourcesPiece{
 		container: in.container(),
 		exists:    in.notebook.Resources != nil,
@@ -37,7 +38,6 @@ func (in *planning) planResources() piece {
 
 // wantedResources are what the notebook is given; nil where that is nothing, and why.
 func (in *planning) wantedResources() (want *Resources, left string) {
-	r := in.config.Notebook.Resources
 	switch {
 	case !in.notebook.Resources.empty():
 		return nil, ""
@@ -45,10 +45,10 @@ func (in *planning) wantedResources() (want *Resources, left string) {
 		return nil, answer.ResourcesOfPod
 	case user.FromHub(in.pod.Metadata.Labels):
 		return nil, answer.ResourcesOfHub
-	case len(r.Requests)+len(r.Limits) == 0:
+	case in.resources.empty():
 		return nil, answer.TurnedOffByConfig
 	}
-	return &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}, ""
+	return &in.resources, ""
 }
 
 // guaranteed tells whether the pod is of that class but for our init container: each container requests all that it may use.
@@ -100,6 +100,11 @@ func putResources(c *changes, at pointer, exists bool, want *Resources) {
 }
 
 // quantities are the configuration's as JSON, in their canonical form.
+// resourcesOf writes configured quantities as they are in a pod.
+func resourcesOf(r config.Resources) Resources {
+	return Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
+}
+
 func quantities(list corev1.ResourceList) map[string]jsontext.Value {
 	if len(list) == 0 {
 		return nil

@@ -18,7 +18,7 @@ type scratchPiece struct {
 	name, sizeLimit string
 }
 
-func (in *planning) planScratch() piece {
+func (in *planning) planScratch() scratchPiece {
 	return scratchPiece{name: in.config.Scratch.VolumeName, sizeLimit: in.config.Scratch.SizeLimit.String()}
 }
 

@@ -12,7 +12,7 @@ type sharePiece struct {
 	name, claim string
 }
 
-func (in *planning) planShare() piece {
+func (in *planning) planShare() sharePiece {
 	return sharePiece{name: in.config.Share.VolumeName, claim: in.config.Share.ClaimName}
 }
 
