@@ -24,7 +24,9 @@ func (f *flags) text(name, value string) {
 	}
 }
 
-func (f *flags) number(name string, value int64) { f.text(name, strconv.FormatInt(value, 10)) }
+func (f *flags) number(name string, value int64) {
+	f.args = append(f.args, string(strconv.AppendInt(append(append([]byte("--"), name...), '='), value, 10)))
+}
 
 func (f *flags) numbers(name string, values []int64) {
 	texts := make([]string, len(values))

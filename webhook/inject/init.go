@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
@@ -98,7 +96,7 @@ func (in *planning) initResources() *Resources {
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want
 	}
-	requests := map[string]jsontext.Value{}
+	requests := Quantities{}
 	maps.Copy(requests, want.Requests)
 	maps.Copy(requests, want.Limits)
 	return &Resources{Requests: requests, Limits: want.Limits}

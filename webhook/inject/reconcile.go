@@ -85,7 +85,14 @@ type member struct {
 	key    string
 }
 
-func (m member) at() pointer { return m.object.child(m.key) }
+func (m member) at() pointer {
+	if m.object == annotations {
+		if at, ok := ourAnnotations[m.key]; ok {
+			return at
+		}
+	}
+	return m.object.child(m.key)
+}
 
 // put makes a field what is wanted: added where it is missing, and put right where it is another and ours.
 func put[T any](c *changes, o owner, m member, have *T, want T) {
@@ -127,13 +134,13 @@ func (c *changes) add(m member, value any) {
 		c.edit("add", m.at(), value)
 		return
 	}
-	object, ok := c.created[m.object].(map[string]any)
+	created, ok := c.created[m.object].(*object)
 	if !ok {
-		object = map[string]any{}
-		c.created[m.object] = object
-		c.edit("add", m.object, object)
+		created = &object{}
+		c.created[m.object] = created
+		c.edit("add", m.object, created)
 	}
-	object[m.key] = value
+	*created = append(*created, field{m.key, value})
 }
 
 // appendTo puts an element behind a list that has so many elements already.

@@ -105,11 +105,11 @@ func resourcesOf(r config.Resources) Resources {
 	return Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
 }
 
-func quantities(list corev1.ResourceList) map[string]jsontext.Value {
+func quantities(list corev1.ResourceList) Quantities {
 	if len(list) == 0 {
 		return nil
 	}
-	raw := make(map[string]jsontext.Value, len(list))
+	raw := make(Quantities, len(list))
 	for name, q := range list {
 		raw[string(name)] = jsontext.Value(strconv.Quote(q.String()))
 	}

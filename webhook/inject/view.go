@@ -121,11 +121,11 @@ type EnvVar struct {
 	ValueFrom *struct{} `json:"valueFrom,omitzero"`
 }
 
-// Resources of a container or of a pod. Quantities are carried, not read.
+// Resources of a container or of a pod.
 type Resources struct {
-	Requests map[string]jsontext.Value `json:"requests,omitempty"`
-	Limits   map[string]jsontext.Value `json:"limits,omitempty"`
-	Claims   []struct{}                `json:"claims,omitempty"`
+	Requests Quantities `json:"requests,omitempty"`
+	Limits   Quantities `json:"limits,omitempty"`
+	Claims   []struct{} `json:"claims,omitempty"`
 }
 
 func (r *Resources) empty() bool {
