@@ -3,6 +3,7 @@ package certs_test
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,10 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/certs"
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-func TestMissingFilesAreNamed(t *testing.T) {
+func TestWithoutAPairItSaysWhatItWaitsForAndGoesOn(t *testing.T) {
 	good := pki.Make(t, time.Hour)
 	for name, c := range map[string]struct {
 		prepare func(dir string)
@@ -36,12 +38,28 @@ func TestMissingFilesAreNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			c.prepare(dir)
-			_, err := certs.FromDirectory(dir)
-			require.Error(t, err)
-			assert.Contains(t, err.Error(), c.says)
-			assert.Contains(t, err.Error(), dir, "where it has looked")
-			assert.NotContains(t, err.Error(), "\n")
-			assert.NotContains(t, err.Error(), "MARK", "a key is not repeated")
+			log := &journal.Journal{}
+			files := certs.FromDirectory(dir, slog.New(slog.NewJSONHandler(log, nil)))
+			watching(t, files)
+			require.Eventually(t, func() bool { return len(log.Lines(t, "waiting for the serving certificate")) > 0 }, 10*time.Second,
+				5*time.Millisecond)
+			said := log.Lines(t, "waiting for the serving certificate")[0]
+			assert.Contains(t, said["problem"], c.says)
+			assert.Contains(t, said["problem"], dir, "where it has looked")
+			assert.Contains(t, said["look"], "the Secret jupyter-user-webhook-certs of the webhook's namespace")
+			assert.Contains(t, said["look"], "kubectl -n jupyter-user-system describe certificate,issuer")
+			assert.NotContains(t, log.String(), "MARK", "a key is not repeated")
+			_, err := files.GetCertificate(&tls.ClientHelloInfo{})
+			assert.ErrorContains(t, err, "waiting for the serving certificate")
+			_, known := files.NotAfter()
+			assert.False(t, known)
+
+			pki.Make(t, time.Hour).Write(t, dir)
+			require.Eventually(t, func() bool { _, known := files.NotAfter(); return known }, 10*time.Second, 5*time.Millisecond)
+			until, _ := files.NotAfter()
+			assert.WithinDuration(t, time.Now().Add(time.Hour), until, time.Minute)
+			assert.Len(t, log.Lines(t, "waiting for the serving certificate"), 1, "not at every look")
+			assert.Len(t, log.Lines(t, "the serving certificate is there"), 1)
 		})
 	}
 }
@@ -104,29 +122,38 @@ func TestASecretIsServed(t *testing.T) {
 func TestWatchEndsWithItsContext(t *testing.T) {
 	dir := t.TempDir()
 	pki.Make(t, time.Hour).Write(t, dir)
-	files, err := certs.FromDirectory(dir)
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- files.Watch(ctx) }()
-	cancel()
-	select {
-	case err := <-ended:
-		assert.NoError(t, err, "being asked to stop is no fault")
-	case <-time.After(15 * time.Second):
-		t.Fatal("still watching")
+	for what, dir := range map[string]string{"a certificate": dir, "none": t.TempDir()} {
+		files := certs.FromDirectory(dir, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- files.Watch(ctx) }()
+		cancel()
+		select {
+		case err := <-ended:
+			assert.NoError(t, err, "being asked to stop is no fault, with %s", what)
+		case <-time.After(15 * time.Second):
+			t.Fatal("still watching")
+		}
 	}
+}
+
+// watching follows the files until the test ends.
+func watching(t *testing.T, files *certs.Files) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	watched := make(chan error, 1)
+	go func() { watched <- files.Watch(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		assert.NoError(t, <-watched)
+	})
 }
 
 // serve shows the certificate to everybody who asks.
 func serve(t *testing.T, dir string) (address string) {
 	t.Helper()
-	files, err := certs.FromDirectory(dir)
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	watched := make(chan error, 1)
-	go func() { watched <- files.Watch(ctx) }()
-
+	files := certs.FromDirectory(dir, slog.New(slog.DiscardHandler))
+	watching(t, files)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	go func() {
@@ -137,15 +164,11 @@ func serve(t *testing.T, dir string) (address string) {
 			}
 			go func() {
 				defer conn.Close() //nolint:errcheck // it was for the handshake
-				_ = tls.Server(conn, &tls.Config{GetCertificate: files.GetCertificate}).HandshakeContext(ctx)
+				_ = tls.Server(conn, &tls.Config{GetCertificate: files.GetCertificate}).HandshakeContext(context.Background())
 			}()
 		}
 	}()
-	t.Cleanup(func() {
-		cancel()
-		assert.NoError(t, listener.Close())
-		assert.NoError(t, <-watched)
-	})
+	t.Cleanup(func() { assert.NoError(t, listener.Close()) })
 	return listener.Addr().String()
 }
 

@@ -132,8 +132,8 @@ func (p *Peers) resolve(ctx context.Context) (found []string, err error) {
 	return found[:min(len(found), maxPeers)], nil
 }
 
-// client trusts the certificate that this replica serves with, and nothing else. It keeps no connection: the others are asked
-// while they are being replaced.
+// client trusts the certificate that this replica serves with, and nothing else, and presents it, by which the others know this
+// one. It keeps no connection: the others are asked while they are being replaced.
 func (p *Peers) client() (*http.Client, error) {
 	own, err := p.getCertificate(nil)
 	if err != nil {
@@ -145,7 +145,7 @@ func (p *Peers) client() (*http.Client, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(leaf)
-	trusted := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	trusted := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, Certificates: []tls.Certificate{*own}}
 	switch {
 	case len(leaf.DNSNames) > 0:
 		trusted.ServerName = leaf.DNSNames[0]
@@ -153,6 +153,12 @@ func (p *Peers) client() (*http.Client, error) {
 		trusted.ServerName = leaf.IPAddresses[0].String()
 	}
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: trusted, DisableKeepAlives: true}}, nil
+}
+
+// isReplica tells whether who has connected has the key of the certificate that is served here: a handshake proves that.
+func isReplica(state tls.ConnectionState, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) bool {
+	own, err := getCertificate(&tls.ClientHelloInfo{})
+	return err == nil && len(state.PeerCertificates) > 0 && bytes.Equal(state.PeerCertificates[0].Raw, own.Certificate[0])
 }
 
 // askOne answers an error where this replica cannot tell either.

@@ -33,6 +33,9 @@ type Server struct {
 type ServerOptions struct {
 	// GetCertificate answers the current serving certificate.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// VerifyClient says why a client is not served. Everybody is without it; with it, so is who has the serving certificate
+	// itself: another replica.
+	VerifyClient func(tls.ConnectionState) error
 	// Drain is how long the server goes on serving after it was asked to stop: until every API server has learnt that
 	// it is no endpoint any more. They go on using the connections that they have.
 	Drain time.Duration
@@ -60,6 +63,15 @@ func NewServer(listener net.Listener, handler http.Handler, o ServerOptions) *Se
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"http/1.1"},
 		GetCertificate: o.GetCertificate,
+	}
+	if o.VerifyClient != nil {
+		s.tls.ClientAuth = tls.RequireAnyClientCert
+		s.tls.VerifyConnection = func(state tls.ConnectionState) error {
+			if isReplica(state, o.GetCertificate) {
+				return nil
+			}
+			return o.VerifyClient(state)
+		}
 	}
 	s.http = &http.Server{
 		Handler:           s.closing(handler),
@@ -124,9 +136,15 @@ func (s *Server) Ready(_ *http.Request) error {
 	if s.draining.Load() {
 		return errors.New("draining")
 	}
+	own, err := s.tls.GetCertificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		return err
+	}
 	// Who signed the certificate is between the API server and the webhook configuration; here it is about dates.
 	dialer := &net.Dialer{Timeout: time.Second}
-	conn, err := tls.DialWithDialer(dialer, "tcp", s.dialable(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // see above
+	conn, err := tls.DialWithDialer(dialer, "tcp", s.dialable(), &tls.Config{
+		InsecureSkipVerify: true, Certificates: []tls.Certificate{*own}, //nolint:gosec // see above
+	})
 	if err != nil {
 		return fmt.Errorf("not reachable: %w", err)
 	}

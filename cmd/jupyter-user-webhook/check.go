@@ -61,7 +61,7 @@ or where there is no cluster to look at.`,
   jupyter-user-webhook check -n lab -n jhub -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := filled(cmd, "user", "namespace"); err != nil {
+			if err := filled(cmd, "user", "namespace", "only"); err != nil {
 				return err
 			}
 			return l.check(cmd.Context(), cmd.OutOrStdout(), o)
@@ -71,6 +71,7 @@ or where there is no cluster to look at.`,
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.Namespaces, "namespace", "n", nil, "a namespace with notebooks, besides those that have the share; "+
 		"repeatable")
+	f.StringSliceVar(&o.Only, "only", nil, "the checks to do, such as answers; all without it")
 	f.StringVar(&o.User, "user", "jupyter-user-check", "whose notebook to try, in a dry run")
 	cmd.AddCommand(accessCommand())
 	return cmd

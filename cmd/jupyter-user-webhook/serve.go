@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,8 @@ type serveOptions struct {
 	listen     string
 	httpListen string
 	certDir    string
+	clientCA   string
+	clients    []string
 	peers      []string
 	sources    sourceOptions
 	drain      time.Duration
@@ -52,7 +55,12 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.config, "config", "", "configuration file; the defaults without one")
 	f.StringVar(&o.listen, "listen", ":9443", "address to serve reviews on, over TLS")
 	f.StringVar(&o.httpListen, "http-listen", ":8080", "address to serve /healthz, /readyz and /metrics on, without TLS")
-	f.StringVar(&o.certDir, "cert-dir", "/certs", "directory with tls.crt and tls.key, read anew when they change")
+	f.StringVar(&o.certDir, "cert-dir", "/certs", "directory with tls.crt and tls.key: waited for until they are there, and read "+
+		"anew when they change")
+	f.StringVar(&o.clientCA, "client-ca-file", "", "file with the authorities of API servers' client certificates, read anew when "+
+		"it changes; with it, nobody else is served but the other replicas")
+	f.StringSliceVar(&o.clients, "client-name", nil, "common name or DNS name that an API server's client certificate has to have; "+
+		"any without one")
 	f.StringSliceVar(&o.peers, "peers", nil, "host:port of the other replicas, or of all: they are asked about a pod that "+
 		"was made by another configuration, as during a rollout")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no API "+
@@ -63,7 +71,7 @@ func serveCommand() *cobra.Command {
 }
 
 func (o serveOptions) serve(ctx context.Context) error {
-	log, err := o.logger()
+	log, err := logger(o.logLevel, o.logTo)
 	if err != nil {
 		return err
 	}
@@ -71,10 +79,11 @@ func (o serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files, err := certs.FromDirectory(o.certDir)
+	verifyClient, err := o.verifyClient()
 	if err != nil {
 		return err
 	}
+	files := certs.FromDirectory(o.certDir, log)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	identities, watch, err := o.sources.open(ctx, registry, log)
@@ -90,7 +99,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 		return fmt.Errorf("listen for reviews: %w", err)
 	}
 	server := webhook.NewServer(reviews, handler, webhook.ServerOptions{
-		GetCertificate: files.GetCertificate, Drain: o.drain, Log: log,
+		GetCertificate: files.GetCertificate, VerifyClient: verifyClient, Drain: o.drain, Log: log,
 	})
 	plain, err := net.Listen("tcp", o.httpListen)
 	if err != nil {
@@ -105,6 +114,21 @@ func (o serveOptions) serve(ctx context.Context) error {
 	all := prometheus.Gatherers{registry, metrics.Registry}
 	others := append(watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
+}
+
+// verifyClient says who may ask for a review: everybody where nothing is said of it.
+func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
+	if o.clientCA == "" {
+		if len(o.clients) > 0 {
+			return nil, errors.New("--client-name says which client certificates are accepted, and needs --client-ca-file")
+		}
+		return nil, nil
+	}
+	clients, err := certs.ClientsOf(o.clientCA, o.clients)
+	if err != nil {
+		return nil, fmt.Errorf("--client-ca-file: %w", err)
+	}
+	return clients.Verify, nil
 }
 
 // handler answers reviews with what the process knows of people, and of its peers.
@@ -131,14 +155,14 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 	return webhook.New(c, identities).Handler(log, counted, peers), nil
 }
 
-func (o serveOptions) logger() (*slog.Logger, error) {
+func logger(named string, to io.Writer) (*slog.Logger, error) {
 	level, ok := map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
-	}[o.logLevel]
+	}[named]
 	if !ok {
-		return nil, fmt.Errorf("--log-level %q is none of debug, info, warn, error", o.logLevel)
+		return nil, fmt.Errorf("--log-level %q is none of debug, info, warn, error", named)
 	}
-	handler := slog.NewJSONHandler(o.logTo, &slog.HandlerOptions{Level: level})
+	handler := slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level})
 	ctrllog.SetLogger(logr.FromSlogHandler(handler))
 	return slog.New(handler), nil
 }

@@ -214,6 +214,46 @@ func TestNotReadyWithAnExpiredCertificate(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
+// TestServeWaitsForItsCertificate: a Secret that is not made yet is no reason to die, and no reason to say that all is well.
+func TestServeWaitsForItsCertificate(t *testing.T) {
+	p := prepare(t)
+	require.NoError(t, os.RemoveAll(p.certs))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, p.args(), nil, io.Discard, p) }()
+	require.Eventually(t, func() bool {
+		return strings.Contains(p.String(), `"msg":"waiting for the serving certificate"`) && strings.Contains(p.String(), `"msg":"serving"`)
+	}, 20*time.Second, 5*time.Millisecond, p.String())
+	at := "http://" + p.Lines(t, "serving")[0]["http"].(string)
+	status, body := p.get(t, at+"/readyz")
+	assert.Equal(t, 503, status)
+	assert.Equal(t, "waiting for the serving certificate: the log says what to look at\n", body)
+	status, _ = p.get(t, at+"/healthz")
+	assert.Equal(t, 200, status, "a restart would not help")
+
+	require.NoError(t, os.Mkdir(p.certs, 0o700))
+	p.pair.Write(t, p.certs)
+	p.untilServing(t)
+	assert.Contains(t, p.admit(t), `"uid":"u-1","allowed":true`)
+	cancel()
+	assert.Zero(t, <-ended, p.String())
+}
+
+// TestServeOnlyAPIServers: who has no certificate of the API server's is answered nothing, and the replica is ready all the same.
+func TestServeOnlyAPIServers(t *testing.T) {
+	authority := pki.Make(t, time.Hour)
+	apiServer, err := authority.Issue(time.Hour, "kube-apiserver")
+	require.NoError(t, err)
+	p, stop := serve(t, "--client-ca-file="+file(t, "ca.crt", string(authority.Cert)), "--client-name=kube-apiserver")
+	_, err = p.client.Post(p.reviews+"/mutate", "application/json", strings.NewReader(review))
+	assert.ErrorContains(t, err, "tls: ")
+	assert.Empty(t, p.Lines(t, "admission"))
+
+	p.client.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{*apiServer.TLS(t)}
+	assert.Contains(t, p.admit(t), `"uid":"u-1","allowed":true`)
+	assert.Zero(t, stop(), p.String())
+}
+
 func TestServeSaysWhatIsWrong(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -222,7 +262,6 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no certificate":        {[]string{"--cert-dir=" + t.TempDir()}, "Error: read the serving certificate (tls.crt and tls.key in "},
 		"a log level":           {[]string{"--log-level=loud"}, `Error: --log-level "loud" is none of debug, info, warn, error`},
 		"a log level of slog's": {[]string{"--log-level=debug-4"}, `Error: --log-level "debug-4" is none of`},
 		"no configuration":      {[]string{"--config=" + filepath.Join(t.TempDir(), "x")}, "Error: read the configuration: open "},
@@ -238,7 +277,14 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"a port that is taken":    {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
 		"its other port taken":    {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
 		"a peer without a port":   {[]string{"--peers=replicas"}, `Error: --peers: the peer "replicas" is not host:port`},
-		"no address":              {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
+		"no authorities":          {[]string{"--client-ca-file=/nowhere"}, "Error: --client-ca-file: read the authorities of clients: stat /nowhere"},
+		"authorities that are none": {[]string{"--client-ca-file=" + file(t, "ca.crt", "MARK")},
+			"Error: --client-ca-file: there is no certificate in the file "},
+		"a client without authorities": {[]string{"--client-name=kube-apiserver"},
+			"Error: --client-name says which client certificates are accepted, and needs --client-ca-file"},
+		"a client without a name": {[]string{"--client-ca-file=/nowhere", "--client-name=kube-apiserver,"},
+			"Error: --client-ca-file: the name of a client is empty, which none has"},
+		"no address": {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := command(t, "", prepare(t).args(c.args...)...)

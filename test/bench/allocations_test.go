@@ -16,7 +16,7 @@ import (
 func TestAllocations(t *testing.T) {
 	for kind, most := range map[string]float64{"injected": 150, "unlabelled": 90, "already": 150, "refused": 110} {
 		t.Run(kind, func(t *testing.T) {
-			c := newCaller(t, handlers.Ours, "/mutate", kinds(t, "6KB")[kind])
+			c := newCaller(t, handlers.Ours, "/mutate", ofKind(t, "6KB", kind))
 			c.call()
 			require.Equal(t, kind != "refused", c.response(t).Allowed)
 			require.Equal(t, kind == "injected", c.response(t).Patch != nil)

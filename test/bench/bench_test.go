@@ -83,22 +83,27 @@ func injected(t testing.TB, pod []byte) []byte {
 	return patched
 }
 
-// kinds are the pods of one size: one that is injected, and those to which nothing is done.
-func kinds(t testing.TB, size string) map[string][][]byte {
+// ofKind are reviews of pods of one size: of such as are injected, and of such as nothing is done to.
+func ofKind(t testing.TB, size, kind string) [][]byte {
 	t.Helper()
 	pod := pods.Sizes()[size]
-	return map[string][][]byte{
-		"injected":   reviews(func(user string) []byte { return pods.JSON(pod(user)) }),
-		"unlabelled": reviews(func(user string) []byte { return pods.JSON(pods.Unlabelled(pod(user))) }),
-		"already":    reviews(func(user string) []byte { return injected(t, pods.JSON(pod(user))) }),
-		"refused":    reviews(func(user string) []byte { return pods.JSON(pods.Refused(pod(user))) }),
-	}
+	return reviews(func(user string) []byte {
+		switch kind {
+		case "unlabelled":
+			return pods.JSON(pods.Unlabelled(pod(user)))
+		case "already":
+			return injected(t, pods.JSON(pod(user)))
+		case "refused":
+			return pods.JSON(pods.Refused(pod(user)))
+		}
+		return pods.JSON(pod(user))
+	})
 }
 
 func BenchmarkReview(b *testing.B) {
 	for _, size := range []string{"6KB", "60KB", "1500env"} {
 		for _, kind := range []string{"injected", "unlabelled", "already", "refused"} {
-			bodies := kinds(b, size)[kind]
+			bodies := ofKind(b, size, kind)
 			for _, name := range handlers.Names() {
 				if name != handlers.Ours && kind != "injected" {
 					continue // They take them all alike, or know no other.

@@ -96,7 +96,7 @@ func (c *cluster) called() string {
 // replica is one of the webhook, with a configuration of its own.
 func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...string) http.Handler {
 	t.Helper()
-	others, err := webhook.NewPeers(peers, c.certificate(t).GetCertificate)
+	others, err := webhook.NewPeers(peers, c.certificate().GetCertificate)
 	require.NoError(t, err)
 	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
@@ -104,11 +104,8 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	return handler
 }
 
-func (c *cluster) certificate(t *testing.T) *certs.Files {
-	t.Helper()
-	files, err := certs.FromDirectory(c.Webhook.CertDir)
-	require.NoError(t, err)
-	return files
+func (c *cluster) certificate() *certs.Files {
+	return certs.FromDirectory(c.Webhook.CertDir, slog.New(slog.NewJSONHandler(c.log, nil)))
 }
 
 // listen serves a handler as the serve command does, until it is stopped, and answers where.
@@ -117,7 +114,7 @@ func (c *cluster) listen(t *testing.T, address string, handler http.Handler) (at
 	listener, err := net.Listen("tcp", address)
 	require.NoError(t, err)
 	server := webhook.NewServer(listener, handler, webhook.ServerOptions{
-		GetCertificate: c.certificate(t).GetCertificate, Log: slog.New(slog.NewJSONHandler(c.log, nil)),
+		GetCertificate: c.certificate().GetCertificate, Log: slog.New(slog.NewJSONHandler(c.log, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

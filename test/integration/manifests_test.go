@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -14,7 +13,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
-	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
@@ -32,45 +30,6 @@ func shipped(t *testing.T, file string) string {
 	text, err := deploy.Read(file)
 	require.NoError(t, err)
 	return text
-}
-
-// TestManifestsAreWhatAnAPIServerTakes creates what deploy/ has, in a dry run where fields that do not exist are errors.
-func TestManifestsAreWhatAnAPIServerTakes(t *testing.T) {
-	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output()})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
-	// A dry run cannot put things into a namespace that a dry run has made.
-	made, err := plane.Admin.KubectlReading(t.Context(), shipped(t, "00-namespace.yaml"), "create", "--validate=strict", "-f", "-")
-	require.NoError(t, err)
-	require.Zero(t, made.ExitCode, made.Stderr)
-	for _, file := range deploy.Files() {
-		if file == "40-certificate.yaml" || file == "00-namespace.yaml" {
-			continue // cert-manager's types are not in this API server: see TestCertificate
-		}
-		made, err := plane.Admin.KubectlReading(t.Context(), shipped(t, file), "apply", "--dry-run=server", "--validate=strict", "-f", "-")
-		require.NoError(t, err)
-		assert.Zero(t, made.ExitCode, made.Stderr)
-		assert.Empty(t, made.Stderr, "no warnings: Pod Security would give one")
-	}
-}
-
-// TestCertificateIsWhatCertManagerTakes reads the certificate's manifests as cert-manager's types, strictly. That
-// cert-manager then issues it is not proved here.
-func TestCertificateIsWhatCertManagerTakes(t *testing.T) {
-	secrets := map[string]string{}
-	for _, document := range manifests(t, "40-certificate.yaml") {
-		var kind struct{ Kind string }
-		require.NoError(t, yaml.Unmarshal([]byte(document), &kind))
-		if kind.Kind == "Issuer" {
-			require.NoError(t, yaml.UnmarshalStrict([]byte(document), &certmanagerv1.Issuer{}))
-			continue
-		}
-		certificate := &certmanagerv1.Certificate{}
-		require.NoError(t, yaml.UnmarshalStrict([]byte(document), certificate))
-		secrets[certificate.Name] = certificate.Spec.SecretName
-	}
-	assert.Equal(t, "jupyter-user-webhook-certs", secrets["jupyter-user-webhook"], "what the Deployment mounts")
-	assert.Contains(t, secrets, "jupyter-user-webhook-ca", "what the webhook configuration takes its CA from")
 }
 
 // TestConfigMapIsAConfiguration: what is installed is read by the code that will read it, and its init container runs the

@@ -32,7 +32,7 @@ func Make(t testing.TB, valid time.Duration) Pair {
 	return pair
 }
 
-// New makes a pair for 127.0.0.1 and some names, for a server or for a client of the first name.
+// New makes a pair for 127.0.0.1 and some names or addresses, for a server or for a client of the first name.
 func New(valid time.Duration, names ...string) (Pair, error) {
 	template, err := template(valid, names)
 	if err != nil {
@@ -46,13 +46,27 @@ func New(valid time.Duration, names ...string) (Pair, error) {
 	return sign(template, key, template, key)
 }
 
-// Issue makes a pair that this one has signed, for a server that is no authority itself.
+// Issue makes a pair that this one has signed, for a server or a client that is no authority itself.
 func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
-	authority, err := tls.X509KeyPair(p.Cert, p.Key)
+	template, err := template(valid, names)
 	if err != nil {
 		return Pair{}, err
 	}
+	return p.sign(template)
+}
+
+// IssueServer is Issue of one that is for a server alone.
+func (p Pair) IssueServer(valid time.Duration, names ...string) (Pair, error) {
 	template, err := template(valid, names)
+	if err != nil {
+		return Pair{}, err
+	}
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	return p.sign(template)
+}
+
+func (p Pair) sign(template *x509.Certificate) (Pair, error) {
+	authority, err := tls.X509KeyPair(p.Cert, p.Key)
 	if err != nil {
 		return Pair{}, err
 	}
@@ -68,6 +82,12 @@ func template(valid time.Duration, names []string) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	addresses := []net.IP{net.IPv4(127, 0, 0, 1)}
+	for _, name := range names {
+		if address := net.ParseIP(name); address != nil {
+			addresses = append(addresses, address)
+		}
+	}
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: names[0]},
@@ -76,7 +96,7 @@ func template(valid time.Duration, names []string) (*x509.Certificate, error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:     names,
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses:  addresses,
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,8 +33,18 @@ func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "recipe %d\npackage %s\n", recipeVersion, r.mainPackage)
 	fmt.Fprintf(&text, "arguments %s\nenvironment %s\n", strings.Join(arguments, " "), strings.Join(environment(), " "))
-	for _, name := range []string{"go.mod", "go.sum"} {
-		data, err := os.ReadFile(filepath.Join(b.modules, r.folder, name))
+	// A program of the folder's own is made of its files too; most folders have none.
+	folder := os.DirFS(filepath.Join(b.modules, r.folder))
+	names := []string{"go.mod", "go.sum"}
+	for _, pattern := range []string{"*.go", "*/*.go"} {
+		sources, err := fs.Glob(folder, pattern)
+		if err != nil {
+			return "", fmt.Errorf("find what the tool is made of: %w", err)
+		}
+		names = append(names, sources...)
+	}
+	for _, name := range names {
+		data, err := fs.ReadFile(folder, name)
 		if err != nil {
 			return "", fmt.Errorf("read what pins the tool: %w", err)
 		}

@@ -22,7 +22,7 @@ type recipe struct {
 	folder string
 	// mainPackage is what is built.
 	mainPackage string
-	// module is the one that mainPackage belongs to. The version that the folder's go.mod requires of it is the tool's.
+	// module is the one that mainPackage belongs to, or that a program of the folder's own is about. The version that the folder's go.mod requires of it is the tool's.
 	module string
 	// tags are build tags, which leave out what nobody here needs.
 	tags string
@@ -52,6 +52,23 @@ func recipes() map[Tool]recipe {
 			module:      "github.com/golangci/golangci-lint/v2",
 			stamp:       golangciLintVersion,
 		},
+		// Without the clients of two dozen clouds that Prometheus finds its targets in.
+		Promtool: {
+			folder:      "promtool",
+			mainPackage: "github.com/prometheus/prometheus/cmd/promtool",
+			module:      "github.com/prometheus/prometheus",
+			tags:        "remove_all_sd",
+		},
+		Expressions: {
+			folder:      "promtool",
+			mainPackage: "jupyter-user.io/jupyter-user-webhook/test/tools/promtool/expressions",
+			module:      "github.com/prometheus/prometheus",
+		},
+		CycloneDX: {
+			folder:      "cyclonedx-gomod",
+			mainPackage: "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod",
+			module:      "github.com/CycloneDX/cyclonedx-gomod",
+		},
 		Helm: {
 			folder:      "helm",
 			mainPackage: "helm.sh/helm/v4/cmd/helm",
@@ -63,6 +80,11 @@ func recipes() map[Tool]recipe {
 			mainPackage: "github.com/kyverno/kyverno/cmd/cli/kubectl-kyverno",
 			module:      "github.com/kyverno/kyverno",
 			stamp:       kyvernoVersion,
+		},
+		CertManager: {
+			folder:      "certmanager",
+			mainPackage: "jupyter-user.io/jupyter-user-webhook/test/tools/certmanager",
+			module:      "github.com/cert-manager/cert-manager",
 		},
 	}
 }

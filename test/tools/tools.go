@@ -1,5 +1,5 @@
-// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Helm, Kyverno) from Go modules,
-// once, into a cache of the user's.
+// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Helm, promtool, Kyverno,
+// cert-manager) from Go modules, once, into a cache of the user's.
 //
 // Each program belongs to a module of its own in a folder beside this package, so that none of its dependencies are the
 // project's, and so that its go.mod and go.sum pin it and everything in it. The cache is keyed by content: whatever
@@ -33,6 +33,10 @@ const (
 	GolangciLint          Tool = "golangci-lint"
 	Helm                  Tool = "helm"
 	Kyverno               Tool = "kubectl-kyverno"
+	CertManager           Tool = "certmanager"
+	Promtool              Tool = "promtool"
+	Expressions           Tool = "expressions"
+	CycloneDX             Tool = "cyclonedx-gomod"
 )
 
 // AssetsVariable names the environment variable with which the field says where a control plane's programs lie.

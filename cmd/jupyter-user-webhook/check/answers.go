@@ -53,9 +53,9 @@ func answers(ctx context.Context, s *state) []Finding {
 	return []Finding{s.whole(ctx, where, pod)}
 }
 
-// tryIn is a namespace that has the share, best one in which notebooks may run.
+// tryIn is a namespace that was asked for or has the share, best one in which notebooks may run.
 func (s *state) tryIn() (string, bool) {
-	have := s.namespacesWithShare()
+	have := append(slices.Clone(s.Namespaces), s.namespacesWithShare()...)
 	have = slices.DeleteFunc(have, func(name string) bool { return slices.Contains(s.words("unservedNamespaces"), name) })
 	if len(have) == 0 {
 		return "", false

@@ -49,6 +49,8 @@ var ErrFailed = errors.New("something failed")
 type Options struct {
 	// Namespaces that are to be looked at beside those that have the share.
 	Namespaces []string
+	// Only these checks are done; all where none is named.
+	Only []string
 	// User whose notebook is tried.
 	User string
 	// Version of this program.
@@ -81,12 +83,16 @@ var all = []one{
 
 // Run does every check. It is an error where there is no cluster to look at.
 func Run(ctx context.Context, c *Cluster, o Options) ([]Finding, error) {
-	s, err := read(ctx, c, o)
+	checks, err := chosen(o.Only)
+	if err != nil {
+		return nil, err
+	}
+	s, err := read(ctx, c, o, checks)
 	if err != nil {
 		return nil, err
 	}
 	var found []Finding
-	for _, check := range all {
+	for _, check := range checks {
 		findings := s.unreadable(check.needs)
 		if len(findings) == 0 {
 			findings = check.judge(ctx, s)
@@ -97,6 +103,23 @@ func Run(ctx context.Context, c *Cluster, o Options) ([]Finding, error) {
 		}
 	}
 	return found, nil
+}
+
+// chosen are the checks of that names, in the order of all.
+func chosen(names []string) (checks []one, err error) {
+	var known []string
+	for _, check := range all {
+		known = append(known, check.id)
+		if len(names) == 0 || slices.Contains(names, check.id) {
+			checks = append(checks, check)
+		}
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("there is no check %q: the checks are %s", name, strings.Join(known, ", "))
+		}
+	}
+	return checks, nil
 }
 
 // Judge is what the findings come to: nil, ErrFailed, or that something could not be told.

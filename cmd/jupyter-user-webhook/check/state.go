@@ -123,16 +123,21 @@ var installedKinds = map[string]string{
 	policies: "ValidatingAdmissionPolicy", bindings: "ValidatingAdmissionPolicyBinding",
 }
 
-// read reads everything at once. What cannot be read is for the checks that need it to say.
-func read(ctx context.Context, c *Cluster, o Options) (*state, error) {
-	s, err := readSome(ctx, c, nil)
+// read reads at once what checks need. What cannot be read is for those that need it to say.
+func read(ctx context.Context, c *Cluster, o Options, checks []one) (*state, error) {
+	// Both ConfigMaps are read as one list.
+	needs := []string{configMaps}
+	for _, check := range checks {
+		needs = append(needs, check.needs...)
+	}
+	s, err := readSome(ctx, c, needs)
 	if err == nil {
 		s.Options = o
 	}
 	return s, err
 }
 
-// readSome reads what is named, or everything.
+// readSome reads what is named.
 func readSome(ctx context.Context, c *Cluster, only []string) (*state, error) {
 	s := &state{cluster: c, now: time.Now(), missing: map[string]error{}, lookUp: net.DefaultResolver.LookupHost}
 	var err error
@@ -142,7 +147,7 @@ func readSome(ctx context.Context, c *Cluster, only []string) (*state, error) {
 	var wait sync.WaitGroup
 	var lock sync.Mutex
 	for what, read := range s.reads(ctx) {
-		if only != nil && !slices.Contains(only, what) {
+		if !slices.Contains(only, what) {
 			continue
 		}
 		wait.Go(func() {

@@ -3,3 +3,129 @@
 {{ .Values.image.repository }}
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
+
+{{/*
+What is accepted beside the image: what the values say; else, while a release replaces another, the image before, by which the
+replicas that are still there make pods. The policies' parameters in the cluster know it. Another upgrade with the same image
+changes nothing.
+*/}}
+{{- define "accepted" -}}
+{{- $image := include "image" . }}
+{{- $accepted := .Values.image.accepted }}
+{{- if not $accepted }}
+  {{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-policy" }}
+  {{- $words := splitList " " (dig "data" "initImages" "" $installed) | compact }}
+  {{- if and $words (ne (first $words) $image) }}
+    {{- $words = list (first $words) }}
+  {{- end }}
+  {{- $accepted = without $words $image }}
+{{- end }}
+{{- toYaml $accepted }}
+{{- end }}
+
+{{/* What the webhook's configuration says, and does not leave to its defaults. */}}
+{{- define "configuration" -}}
+{{- $init := dict "image" (include "image" .) }}
+{{- with include "accepted" . | fromYamlArray }}{{ $_ := set $init "acceptedImages" . }}{{ end }}
+{{- with .Values.image.pullSecrets }}{{ $_ := set $init "imagePullSecrets" . }}{{ end }}
+{{- $configuration := dict "init" $init }}
+{{- if ne .Values.mode "Enforce" }}{{ $_ := set $configuration "mode" .Values.mode }}{{ end }}
+{{- if ne .Values.share.claimName "hpc-shared-pvc" }}
+  {{- $_ := set $configuration "share" (dict "claimName" .Values.share.claimName) }}
+{{- end }}
+{{- mergeOverwrite $configuration (deepCopy .Values.config) | toYaml }}
+{{- end }}
+
+{{/* The same, with the defaults of what the policies have to know too. */}}
+{{- define "effective" -}}
+{{- $defaults := dict
+  "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "homes" "home"
+    "readOnly" list "exposeEveryHome" "Never")
+  "identity" (dict "strictSupplementalGroups" true)
+  "scratch" (dict "volumeName" "uid-gid-config" "mountPath" "/config")
+  "init" (dict "acceptedImages" list)
+  "notebook" (dict "homes" "/home") }}
+{{- mergeOverwrite $defaults (include "configuration" . | fromYaml) | toYaml }}
+{{- end }}
+
+{{/* The claim of the share, in every namespace that has it. */}}
+{{- define "claim" -}}
+{{- (include "effective" . | fromYaml).share.claimName }}
+{{- end }}
+
+{{/* Where the share comes from, where the chart makes its volumes: as in a PersistentVolume's spec. */}}
+{{- define "source" -}}
+{{- if .Values.share.volume }}
+  {{- toYaml .Values.share.volume }}
+{{- else if .Values.share.nfs.server }}
+  {{- dict "nfs" (dict "server" .Values.share.nfs.server "path" .Values.share.nfs.path) | toYaml }}
+{{- end }}
+{{- end }}
+
+{{/* Whose certificate the API server takes for the webhook's. */}}
+{{- define "caBundle" -}}
+{{- if eq .Values.certificates.source "secret" }}
+      caBundle: {{ .Values.certificates.caBundle | b64enc }}
+{{- end }}
+{{- end }}
+
+{{/* What a binding does with a refusal, and where. */}}
+{{- define "binding" -}}
+{{- if eq .Values.mode "Warn" -}}
+validationActions: [Warn, Audit]
+{{- else -}}
+validationActions: [Deny]
+{{- end }}
+{{- with .Values.onlyNamespaces }}
+  matchResources:
+    namespaceSelector:
+      matchExpressions:
+        - key: kubernetes.io/metadata.name
+          operator: In
+          values: {{ toJson . }}
+{{- end }}
+{{- end }}
+
+{{/* The namespaces whose pods come to the webhook. */}}
+{{- define "namespaces" -}}
+{{- if .Values.onlyNamespaces -}}
+- key: kubernetes.io/metadata.name
+  operator: In
+  values: {{ toJson .Values.onlyNamespaces }}
+{{- else -}}
+- key: kubernetes.io/metadata.name
+  operator: NotIn
+  values: [kube-system, {{ .Release.Namespace }}]
+{{- end }}
+{{- end }}
+
+{{/* Where our pods run and as whom. */}}
+{{- define "place" -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* What helm test makes is no part of the installation. */}}
+{{- define "test-metadata" }}
+  labels:
+    app.kubernetes.io/name: jupyter-user-webhook-test
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}

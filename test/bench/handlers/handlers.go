@@ -9,14 +9,18 @@ package handlers
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"gomodules.xyz/jsonpatch/v2"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
@@ -28,6 +32,8 @@ const (
 	Empty = "empty"
 	Usual = "usual"
 	Ours  = "ours"
+	// Constant is a webhook that answers one patch to everything, end to end alone: the least that a webhook costs there.
+	Constant = "constant"
 )
 
 // Names of all of them.
@@ -49,6 +55,8 @@ func New(name string) (http.Handler, error) {
 		return &admission.Webhook{Handler: usual{}}, nil
 	case Ours:
 		return Webhook(Person)
+	case Constant:
+		return constant(), nil
 	}
 	return nil, fmt.Errorf("there is no handler %q", name)
 }
@@ -69,8 +77,37 @@ func floor(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(w, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":%q,"allowed":true}}`, uidOf(body))
+}
+
+// Operations are what ours does to a small pod of a person, as it comes from the ServiceAccount plugin.
+func Operations(user string) []jsonpatch.Operation {
+	d := webhook.New(config.Default(), Person).Decide(context.Background(), webhook.Review{Pod: pods.JSON(pods.Small(user)), Namespace: "jupyter"})
+	return d.Operations
+}
+
+func constant() http.Handler {
+	patch, err := json.Marshal(Operations("alice"))
+	if err != nil {
+		panic(err) // What ours has made.
+	}
+	encoded := base64.StdEncoding.EncodeToString(patch)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":%q,"allowed":true,`+
+			`"patchType":"JSONPatch","patch":%q}}`, uidOf(body), encoded)
+	})
+}
+
+// uidOf is where an API server writes it.
+func uidOf(body []byte) []byte {
 	_, after, _ := bytes.Cut(body, []byte(`"uid":"`))
 	uid, _, _ := bytes.Cut(after, []byte(`"`))
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = fmt.Fprintf(w, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":%q,"allowed":true}}`, uid)
+	return uid
 }

@@ -18,7 +18,6 @@ import (
 	"syscall"
 	"time"
 
-	"jupyter-user.io/jupyter-user-webhook/certs"
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
@@ -44,10 +43,11 @@ func serve(args []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := certs.FromDirectory(*dir)
+	pair, err := tls.LoadX509KeyPair(*dir+"/tls.crt", *dir+"/tls.key")
 	if err != nil {
 		return err
 	}
+	current := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }
 	listener, err := net.Listen("tcp", *address)
 	if err != nil {
 		return err
@@ -63,10 +63,10 @@ func serve(args []string) error {
 	}()
 	if !*http2 {
 		return webhook.NewServer(listener, mux, webhook.ServerOptions{
-			GetCertificate: files.GetCertificate, Log: slog.New(slog.DiscardHandler)}).Run(ctx)
+			GetCertificate: current, Log: slog.New(slog.DiscardHandler)}).Run(ctx)
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute, TLSConfig: &tls.Config{
-		MinVersion: tls.VersionTLS12, GetCertificate: files.GetCertificate}}
+		MinVersion: tls.VersionTLS12, GetCertificate: current}}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -85,6 +85,7 @@ func tellUsage(w http.ResponseWriter, _ *http.Request) {
 
 // server is one as seen from here.
 type server struct {
+	address string
 	url     string
 	client  *http.Client
 	started time.Duration
@@ -118,7 +119,8 @@ func start(ctx context.Context, name, certificate, address string, http2 bool) (
 		return nil, errors.Join(err, s.stop())
 	}
 	// A name and no loopback address: what a client takes for its own machine it speaks to in another way.
-	_, port, err := net.SplitHostPort(strings.TrimSpace(string(said[:n])))
+	s.address = strings.TrimSpace(string(said[:n]))
+	_, port, err := net.SplitHostPort(s.address)
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}

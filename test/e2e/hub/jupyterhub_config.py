@@ -1,8 +1,9 @@
 """What the Zero to JupyterHub chart (4.4.0) makes of its default values.
 
 Different here is what the cluster of a test lacks: there is no second scheduler, no privileged init container to block cloud
-metadata, and a server asks for little memory. The settings are this test's; the servers among them are configured each on its
-own, as if the hub were configured so for everybody.
+metadata, and a server asks for little memory, and for some of the processors, without which whatever else runs on a machine of
+two would come first. The settings are this test's; the servers among them are configured each on its own, as if the hub were
+configured so for everybody.
 """
 
 import json
@@ -51,6 +52,7 @@ c.KubeSpawner.uid = 1000
 c.KubeSpawner.fs_gid = 100
 c.KubeSpawner.allow_privilege_escalation = False
 c.KubeSpawner.mem_guarantee = "64M"
+c.KubeSpawner.cpu_guarantee = 0.05
 c.KubeSpawner.image = settings["image"]
 c.KubeSpawner.node_affinity_preferred = [
     {
@@ -66,12 +68,15 @@ c.KubeSpawner.tolerations = [
 ]
 c.Spawner.cmd = "jupyterhub-singleuser"
 
-# Storage is dynamic: a claim for each server. What it is called changed with KubeSpawner 7.
+# Storage is dynamic: a claim for each server. What things are called changed with KubeSpawner 7.
 c.KubeSpawner.storage_pvc_ensure = True
 c.KubeSpawner.storage_access_modes = ["ReadWriteOnce"]
 c.KubeSpawner.storage_capacity = "10Gi"
-volume = "volume-{username}{servername}" if settings["release"] == "kubespawner-6" else "volume-{user_server}"
-c.KubeSpawner.volumes = [{"name": volume, "persistentVolumeClaim": {"claimName": "{pvc_name}"}}]
+volume, claim = "volume-{user_server}", "{pvc_name}"
+if settings["release"] == "kubespawner-6":
+    volume, claim = "volume-{username}{servername}", "claim-{username}{servername}"
+    c.KubeSpawner.pvc_name_template = claim
+c.KubeSpawner.volumes = [{"name": volume, "persistentVolumeClaim": {"claimName": claim}}]
 c.KubeSpawner.volume_mounts = [{"mountPath": "/home/jovyan", "name": volume}]
 
 

@@ -1,0 +1,150 @@
+package certs
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	cmmeta "github.com/cert-manager/cert-manager/pkg/apis/meta/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Names of what cert-manager is asked for beside the certificate, which has that of the webhook.
+const (
+	// CAName is the Certificate of the authority, and its Secret.
+	CAName = WebhookName + "-ca"
+	// RootName is the Issuer by which the authority signs itself.
+	RootName = WebhookName + "-selfsigned"
+)
+
+const (
+	caDuration   = 10 * 365 * 24 * time.Hour
+	certDuration = 90 * 24 * time.Hour
+	renewBefore  = 30 * 24 * time.Hour
+)
+
+// Issued is what cert-manager is asked for: an authority that lives as long as the installation, and a certificate of it that
+// is renewed every two months. A certificate that signed itself would have the API server and the webhook disagree for as
+// long as a renewal takes to reach both of them; an authority that stays is trusted before and after.
+type Issued struct {
+	Issuers      []certmanagerv1.Issuer
+	Certificates []certmanagerv1.Certificate
+}
+
+// ByCertManager is what is asked for in a namespace.
+func ByCertManager(namespace string) Issued {
+	i := Issued{
+		Issuers: []certmanagerv1.Issuer{
+			issuer(RootName, certmanagerv1.IssuerConfig{SelfSigned: &certmanagerv1.SelfSignedIssuer{}}),
+			issuer(WebhookName, certmanagerv1.IssuerConfig{CA: &certmanagerv1.CAIssuer{SecretName: CAName}}),
+		},
+		Certificates: []certmanagerv1.Certificate{
+			certificate(CAName, certmanagerv1.CertificateSpec{
+				IsCA: true, CommonName: CAName, SecretName: CAName, Duration: &metav1.Duration{Duration: caDuration},
+				// The same key for the authority's next certificate, so that what the old one signed is still trusted.
+				PrivateKey: ecdsa(certmanagerv1.RotationPolicyNever),
+				IssuerRef:  cmmeta.IssuerReference{Name: RootName, Kind: certmanagerv1.IssuerKind},
+			}),
+			certificate(WebhookName, certmanagerv1.CertificateSpec{
+				SecretName: SecretName, DNSNames: []string{ServiceDNS(namespace)},
+				Duration: &metav1.Duration{Duration: certDuration}, RenewBefore: &metav1.Duration{Duration: renewBefore},
+				PrivateKey: ecdsa(certmanagerv1.RotationPolicyAlways),
+				IssuerRef:  cmmeta.IssuerReference{Name: WebhookName, Kind: certmanagerv1.IssuerKind},
+			}),
+		},
+	}
+	for n := range i.Issuers {
+		i.Issuers[n].Namespace = namespace
+	}
+	for n := range i.Certificates {
+		i.Certificates[n].Namespace = namespace
+	}
+	return i
+}
+
+// ecdsa: one handshake with P-256 costs as much as five reviews; with RSA it is many more.
+func ecdsa(rotation certmanagerv1.PrivateKeyRotationPolicy) *certmanagerv1.CertificatePrivateKey {
+	return &certmanagerv1.CertificatePrivateKey{Algorithm: certmanagerv1.ECDSAKeyAlgorithm, Size: 256, RotationPolicy: rotation}
+}
+
+func issuer(name string, by certmanagerv1.IssuerConfig) certmanagerv1.Issuer {
+	return certmanagerv1.Issuer{
+		TypeMeta:   metav1.TypeMeta{APIVersion: certmanagerv1.SchemeGroupVersion.String(), Kind: certmanagerv1.IssuerKind},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       certmanagerv1.IssuerSpec{IssuerConfig: by},
+	}
+}
+
+func certificate(name string, spec certmanagerv1.CertificateSpec) certmanagerv1.Certificate {
+	return certmanagerv1.Certificate{
+		TypeMeta:   metav1.TypeMeta{APIVersion: certmanagerv1.SchemeGroupVersion.String(), Kind: certmanagerv1.CertificateKind},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       spec,
+	}
+}
+
+// Problems says what is in the way of a certificate, of what a namespace has of ByCertManager: nothing where all of it is ready.
+// An authority comes before what it signs, because that waits for it.
+func (i Issued) Problems() (problems []string) {
+	wanted := ByCertManager("")
+	for _, w := range wanted.Issuers {
+		at := slices.IndexFunc(i.Issuers, func(has certmanagerv1.Issuer) bool { return has.Name == w.Name })
+		if what := "the Issuer " + w.Name; at < 0 {
+			problems = append(problems, what+" is not there")
+		} else {
+			problems = append(problems, readyIssuer(i.Issuers[at]).problem(what)...)
+		}
+	}
+	for _, w := range wanted.Certificates {
+		at := slices.IndexFunc(i.Certificates, func(has certmanagerv1.Certificate) bool { return has.Name == w.Name })
+		if what := "the Certificate " + w.Name; at < 0 {
+			problems = append(problems, what+" is not there")
+		} else {
+			problems = append(problems, readyCertificate(i.Certificates[at]).problem(what)...)
+		}
+	}
+	return problems
+}
+
+// condition of an Issuer or of a Certificate, which are of two types.
+type condition struct {
+	status          cmmeta.ConditionStatus
+	reason, message string
+}
+
+func readyIssuer(i certmanagerv1.Issuer) *condition {
+	for _, c := range i.Status.Conditions {
+		if c.Type == certmanagerv1.IssuerConditionReady {
+			return &condition{c.Status, c.Reason, c.Message}
+		}
+	}
+	return nil
+}
+
+// readyCertificate is the condition Ready, or where that is missing something, the one of the issuance that failed: it says why.
+func readyCertificate(of certmanagerv1.Certificate) (ready *condition) {
+	var issuing *condition
+	for _, c := range of.Status.Conditions {
+		switch c.Type {
+		case certmanagerv1.CertificateConditionReady:
+			ready = &condition{c.Status, c.Reason, c.Message}
+		case certmanagerv1.CertificateConditionIssuing:
+			issuing = &condition{c.Status, c.Reason, c.Message}
+		}
+	}
+	if issuing != nil && issuing.status == cmmeta.ConditionFalse && (ready == nil || ready.status != cmmeta.ConditionTrue) {
+		return issuing
+	}
+	return ready
+}
+
+func (c *condition) problem(of string) []string {
+	switch {
+	case c == nil:
+		return []string{of + " has no condition yet: see that cert-manager runs, which gives it one"}
+	case c.status == cmmeta.ConditionTrue:
+		return nil
+	}
+	return []string{fmt.Sprintf("%s is not ready (%s): %s", of, c.reason, c.message)}
+}

@@ -1,0 +1,213 @@
+package certs
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/open-policy-agent/cert-controller/pkg/rotator"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+)
+
+// SelfSignedName is that of the companion, of its ServiceAccount, and of the Secret in which it keeps its authority.
+const SelfSignedName = WebhookName + "-self-signed"
+
+// backdated is for clocks that are not alike.
+const backdated = time.Hour
+
+// sinceAnnotation says since when the certificate in the Secret is there for the webhook.
+const sinceAnnotation = "jupyter-user.io/since"
+
+// The keys of the Secret in which the authority is kept. They are cert-controller's.
+const (
+	caCertKey = "ca.crt"
+	caKeyKey  = "ca.key"
+)
+
+// SelfSigned makes the serving certificate where there is no cert-manager, by an authority of its own, and has the API server
+// trust it.
+//
+// Authority and certificate are made and judged by open-policy-agent/cert-controller. Its controller is not what writes them,
+// because it loses admissions: it puts a new authority in place of the old one, in the Secret that the webhook mounts, and the
+// API server trusts the new one alone from then on, while kubelets take up to a minute to hand the new certificate to each
+// replica. It does not make a Secret that was deleted, and it wants to list all Secrets of the namespace. Here instead each
+// step waits for the one before it:
+//
+//  1. The authority and a certificate of it are kept in a Secret that no Pod mounts.
+//  2. The webhook configurations trust the new authority, and the old one.
+//  3. The certificate is put into the Secret that the webhook mounts, when every API server has learnt of 2.
+//  4. The old authority is trusted no more, when every kubelet has handed out 3.
+//
+// It runs once. Two of it at the same time do no harm, because whoever writes what another has changed is told so.
+type SelfSigned struct {
+	// Namespace of the webhook.
+	Namespace string
+	// Every is how often it looks, and what API servers are given to learn of a change.
+	Every time.Duration
+	// Overlap is how long the old authority stays trusted after the new certificate is there to be mounted.
+	Overlap time.Duration
+	Log     *slog.Logger
+
+	secrets        corev1client.SecretInterface
+	configurations dynamic.Interface
+	maker          rotator.CertRotator
+	// trusted is since when which authority is trusted, as far as this process has seen.
+	trusted      []byte
+	trustedSince time.Time
+}
+
+// Connect prepares to talk to the API server.
+func (s *SelfSigned) Connect(config *rest.Config) error {
+	clients, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a client of the cluster: %w", err)
+	}
+	if s.configurations, err = dynamic.NewForConfig(config); err != nil {
+		return fmt.Errorf("make a client of the cluster: %w", err)
+	}
+	s.secrets = clients.CoreV1().Secrets(s.Namespace)
+	s.maker = rotator.CertRotator{
+		CAName: SelfSignedName, CAOrganization: s.Namespace, DNSName: ServiceDNS(s.Namespace),
+		CaCertDuration: caDuration, ServerCertDuration: certDuration, LookaheadInterval: renewBefore,
+		ExtKeyUsages: &[]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	return nil
+}
+
+// Run looks until the context ends. What fails is told, and tried again at the next look.
+func (s *SelfSigned) Run(ctx context.Context) {
+	look := time.NewTicker(s.Every)
+	defer look.Stop()
+	for {
+		if err := s.look(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			s.Log.Error("rotating the certificate", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
+}
+
+// look does what is due.
+func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
+	own, err := s.authority(ctx, now)
+	if err != nil {
+		return err
+	}
+	mounted, err := s.secrets.Get(ctx, SecretName, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("read the Secret %s: %w", SecretName, err)
+	}
+	there := bytes.Equal(mounted.Data[corev1.TLSCertKey], own.Data[corev1.TLSCertKey]) &&
+		bytes.Equal(mounted.Data[corev1.TLSPrivateKeyKey], own.Data[corev1.TLSPrivateKeyKey])
+	since, err := time.Parse(time.RFC3339, mounted.Annotations[sinceAnnotation])
+	alone := there && err == nil && now.Sub(since) > s.Overlap
+	if err := s.trust(ctx, own.Data[caCertKey], alone, now); err != nil {
+		return err
+	}
+	// Nobody is served by a Secret that is empty, so nobody has to be waited for.
+	first := len(mounted.Data[corev1.TLSCertKey]) == 0
+	if there || !first && now.Sub(s.trustedSince) < s.Every {
+		return nil
+	}
+	return s.publish(ctx, own, mounted, now)
+}
+
+// authority answers the Secret with the authority and a certificate of it, after making what is missing or about to expire.
+func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secret, error) {
+	own, err := s.secrets.Get(ctx, SelfSignedName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		own, err = s.secrets.Apply(ctx, s.described(SelfSignedName, corev1.SecretTypeOpaque), apply)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the Secret %s: %w", SelfSignedName, err)
+	}
+	renewed, err := s.renew(own, now)
+	if err != nil || renewed == "" {
+		return own, err
+	}
+	if own, err = s.secrets.Update(ctx, own, metav1.UpdateOptions{}); err != nil {
+		return nil, fmt.Errorf("keep the certificate in the Secret %s: %w", SelfSignedName, err)
+	}
+	s.Log.Info("made a certificate", "new", renewed, "secret", SelfSignedName)
+	return own, nil
+}
+
+// renew makes in the Secret what is not good for another while, and answers what that was.
+func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, err error) {
+	soon, data := now.Add(renewBefore), own.Data
+	if good, _ := rotator.ValidCert(data[caCertKey], data[caCertKey], data[caKeyKey], s.maker.CAName, nil, soon); !good {
+		made, err := s.maker.CreateCACert(now.Add(-backdated), now.Add(caDuration))
+		if err != nil {
+			return "", fmt.Errorf("make an authority: %w", err)
+		}
+		own.Data = map[string][]byte{caCertKey: made.CertPEM, caKeyKey: made.KeyPEM}
+		renewed, data = "authority and certificate", own.Data
+	}
+	if good, _ := rotator.ValidCert(data[caCertKey], data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey], s.maker.DNSName,
+		s.maker.ExtKeyUsages, soon); good {
+		return "", nil
+	}
+	authority, err := artifacts(data[caCertKey], data[caKeyKey])
+	if err != nil {
+		return "", fmt.Errorf("read the authority in the Secret %s: %w", SelfSignedName, err)
+	}
+	data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey], err = s.maker.CreateCertPEM(authority, now.Add(-backdated), now.Add(certDuration))
+	if err != nil {
+		return "", fmt.Errorf("make a certificate: %w", err)
+	}
+	return cmp.Or(renewed, "certificate"), nil
+}
+
+// artifacts is an authority as cert-controller takes it.
+func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, err
+	}
+	private, ok := pair.PrivateKey.(*rsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("its key is not one of RSA, which cert-controller makes")
+	}
+	return &rotator.KeyPairArtifacts{Cert: pair.Leaf, Key: private, CertPEM: cert, KeyPEM: key}, nil
+}
+
+// publish puts the certificate where the webhook mounts it.
+func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret, now time.Time) error {
+	with := s.described(SecretName, corev1.SecretTypeTLS).
+		WithAnnotations(map[string]string{sinceAnnotation: now.UTC().Format(time.RFC3339)}).
+		WithData(map[string][]byte{
+			corev1.TLSCertKey: own.Data[corev1.TLSCertKey], corev1.TLSPrivateKeyKey: own.Data[corev1.TLSPrivateKeyKey],
+		})
+	if mounted.ResourceVersion != "" {
+		with = with.WithResourceVersion(mounted.ResourceVersion)
+	}
+	if _, err := s.secrets.Apply(ctx, with, apply); err != nil {
+		return fmt.Errorf("put the certificate into the Secret %s: %w", SecretName, err)
+	}
+	s.Log.Info("the webhook is given the certificate", "secret", SecretName)
+	return nil
+}
+
+// apply makes a Secret where there is none. A right to that can name the Secret, as one to create cannot.
+var apply = metav1.ApplyOptions{FieldManager: SelfSignedName, Force: true}
+
+func (s *SelfSigned) described(name string, of corev1.SecretType) *corev1ac.SecretApplyConfiguration {
+	return corev1ac.Secret(name, s.Namespace).WithType(of).WithLabels(map[string]string{"app.kubernetes.io/name": WebhookName})
+}

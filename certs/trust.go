@@ -1,0 +1,103 @@
+package certs
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"time"
+
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// configurations are what says whom the API server trusts.
+var configurations = []schema.GroupVersionResource{
+	{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingwebhookconfigurations"},
+	{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"},
+}
+
+// trust has the API server trust an authority: alone, or beside those that it trusts already.
+func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, now time.Time) error {
+	for _, of := range configurations {
+		api := s.configurations.Resource(of)
+		configuration, err := api.Get(ctx, WebhookName, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue // So no API server asks anybody.
+		}
+		if err != nil {
+			return fmt.Errorf("read whom the API server trusts: %w", err)
+		}
+		if other := configuration.GetAnnotations()[certmanagerv1.WantInjectAnnotation]; other != "" {
+			return fmt.Errorf("%s %s has the annotation %s: %s, so cert-manager writes the same caBundle: take the annotation off, "+
+				"or this Deployment down", of.Resource, WebhookName, certmanagerv1.WantInjectAnnotation, other)
+		}
+		changed, err := trustIn(configuration, authority, alone, now)
+		if err != nil {
+			return fmt.Errorf("read whom the API server trusts, in %s %s: %w", of.Resource, WebhookName, err)
+		}
+		if !changed {
+			continue
+		}
+		if _, err := api.Update(ctx, configuration, metav1.UpdateOptions{}); err != nil {
+			return fmt.Errorf("have the API server trust the authority, in %s %s: %w", of.Resource, WebhookName, err)
+		}
+		s.trusted = nil
+		s.Log.Info("the API server is told whom to trust", "in", of.Resource, "alone", alone)
+	}
+	if !bytes.Equal(s.trusted, authority) {
+		s.trusted, s.trustedSince = authority, time.Now()
+	}
+	return nil
+}
+
+// trustIn does it in one configuration, which may have fields that nobody here knows. It answers whether anything changed.
+func trustIn(configuration *unstructured.Unstructured, authority []byte, alone bool, now time.Time) (changed bool, err error) {
+	entries, _, err := unstructured.NestedSlice(configuration.Object, "webhooks")
+	if err != nil {
+		return false, err
+	}
+	for _, entry := range entries {
+		fields, ok := entry.(map[string]any)
+		if !ok {
+			return false, fmt.Errorf("webhooks has a %T", entry)
+		}
+		text, _, err := unstructured.NestedString(fields, "clientConfig", "caBundle")
+		if err != nil {
+			return false, err
+		}
+		has, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return false, err
+		}
+		wanted := trusting(authority, has, alone, now)
+		if bytes.Equal(has, wanted) {
+			continue
+		}
+		changed = true
+		if err := unstructured.SetNestedField(fields, base64.StdEncoding.EncodeToString(wanted), "clientConfig", "caBundle"); err != nil {
+			return false, err
+		}
+	}
+	return changed, unstructured.SetNestedSlice(configuration.Object, entries, "webhooks")
+}
+
+// trusting is a bundle of an authority, and of those of another bundle that have not expired, unless it is to be trusted alone.
+func trusting(authority, others []byte, alone bool, now time.Time) []byte {
+	bundle := bytes.Clone(authority)
+	for block, rest := pem.Decode(others); block != nil && !alone; block, rest = pem.Decode(rest) {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil || now.After(cert.NotAfter) {
+			continue
+		}
+		if text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}); !bytes.Contains(bundle, text) {
+			bundle = append(bundle, text...)
+		}
+	}
+	return bundle
+}

@@ -1,0 +1,144 @@
+package rotation
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
+)
+
+// pollEvery is how often what changes is looked at.
+const pollEvery = 50 * time.Millisecond
+
+// replica is a serve of its own, whose files come from the Secret a while after that has changed.
+type replica struct {
+	log           *journal.Journal
+	reviews, http string
+	mount         string
+	ready         atomic.Bool
+}
+
+// kubeletDelays are how long the kubelets of two nodes take to bring a new Secret. Real ones take up to a minute and some.
+var kubeletDelays = []time.Duration{100 * time.Millisecond, 1500 * time.Millisecond}
+
+// replicas starts two. They are not ready as long as there is no Secret.
+func (w *world) startReplicas(t *testing.T, more ...string) {
+	t.Helper()
+	path, err := program()
+	require.NoError(t, err)
+	var started []*replica
+	for _, delay := range kubeletDelays {
+		r := &replica{mount: t.TempDir()}
+		arguments := append([]string{"serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--drain=0s", "--cert-dir=" + r.mount}, more...)
+		go w.kubelet(t, t.Context(), r.mount, delay)
+		r.log, _ = run(t, path, arguments...)
+		require.Eventually(t, func() bool { return len(r.log.Lines(t, "serving")) > 0 }, 30*time.Second, pollEvery, r.log.String())
+		said := r.log.Lines(t, "serving")[0]
+		r.reviews, r.http = said["reviews"].(string), said["http"].(string)
+		go r.probe(t.Context())
+		started = append(started, r)
+	}
+	w.service.has(started...)
+}
+
+// probe does what a readiness probe does.
+func (r *replica) probe(ctx context.Context) {
+	client := &http.Client{Timeout: time.Second}
+	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(context.Context) (bool, error) {
+		response, err := client.Get("http://" + r.http + "/readyz")
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		r.ready.Store(err == nil && response.StatusCode == http.StatusOK)
+		return false, nil
+	})
+	client.CloseIdleConnections()
+}
+
+// shows is the certificate that the replica serves; nil where it serves none.
+func (r *replica) shows() *x509.Certificate {
+	conn, err := tls.Dial("tcp", r.reviews, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it is looked at afterwards
+	if err != nil {
+		return nil
+	}
+	defer conn.Close() //nolint:errcheck // nothing is said on it
+	return conn.ConnectionState().PeerCertificates[0]
+}
+
+// kubelet mounts the Secret as an optional one: what it has, a while after it has changed, and nothing where there is none.
+func (w *world) kubelet(t *testing.T, ctx context.Context, dir string, delay time.Duration) {
+	mounted, wanted, since, generation := map[string][]byte{}, map[string][]byte{}, time.Now(), 0
+	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(ctx context.Context) (bool, error) {
+		data := map[string][]byte{}
+		if secret, err := w.client.CoreV1().Secrets(namespace).Get(ctx, mountedName, metav1.GetOptions{}); err == nil {
+			data = secret.Data
+		}
+		same := func(a, b map[string][]byte) bool {
+			return maps.EqualFunc(a, b, func(x, y []byte) bool { return string(x) == string(y) })
+		}
+		if !same(data, wanted) {
+			wanted, since = data, time.Now()
+		}
+		if same(wanted, mounted) || time.Since(since) < delay {
+			return false, nil
+		}
+		generation++
+		assert.NoError(t, mountSecret(dir, fmt.Sprintf("..%d", generation), wanted))
+		mounted = wanted
+		return false, nil
+	})
+}
+
+// mountSecret does what a kubelet's atomic writer does: files in a directory of their own, to which a link is moved.
+func mountSecret(dir, version string, data map[string][]byte) error {
+	if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+		return err
+	}
+	for name, content := range data {
+		if err := os.WriteFile(filepath.Join(dir, version, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	before, _ := os.Readlink(filepath.Join(dir, "..data"))
+	if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
+		return err
+	}
+	for name := range data {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			if err := os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if _, is := data[entry.Name()]; !is && !strings.HasPrefix(entry.Name(), "..") {
+			_ = os.Remove(filepath.Join(dir, entry.Name()))
+		}
+	}
+	if before != "" {
+		return os.RemoveAll(filepath.Join(dir, before))
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package rotation
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
+)
+
+// authorityName is the Secret in which rotate-certificates keeps its authority.
+const authorityName = "jupyter-user-webhook-self-signed"
+
+// companion is rotate-certificates as the ServiceAccount that the chart gives it.
+func (w *world) companion(t *testing.T) (kubernetes.Interface, func() (*journal.Journal, func())) {
+	t.Helper()
+	account, err := w.User("system:serviceaccount:"+namespace+":"+authorityName, "system:serviceaccounts", "system:authenticated")
+	require.NoError(t, err)
+	client, err := kubernetes.NewForConfig(account.Config)
+	require.NoError(t, err)
+	path, err := program()
+	require.NoError(t, err)
+	return client, func() (*journal.Journal, func()) {
+		// The old authority is trusted for longer than the slower kubelet takes, and the webhook that looks every second.
+		return run(t, path, "rotate-certificates", "--kubeconfig="+account.Kubeconfig, "--namespace="+namespace, "--every=250ms", "--overlap=4s")
+	}
+}
+
+// settled waits until every replica serves what the Secret has, and one authority is trusted.
+func (w *world) settled(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, 1) }, patience, pollEvery, "all agree again")
+}
+
+func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "", "certificates.source=selfSigned")
+	w.startReplicas(t)
+	for _, r := range w.service.replicas {
+		require.Eventually(t, func() bool { return len(r.log.Lines(t, "waiting for the serving certificate")) > 0 }, patience, pollEvery)
+		assert.False(t, r.ready.Load(), "it waits for its certificate")
+	}
+	account, start := w.companion(t)
+	began := time.Now()
+	log, kill := start()
+	w.settled(t)
+	t.Logf("from nothing to a certificate in both replicas: %.1f s", time.Since(began).Seconds())
+	require.Eventually(t, func() bool { _, err := w.admit(); return err == nil }, patience, pollEvery)
+
+	l := w.startLoad(t)
+	during := func(what string, do func(t *testing.T)) { t.Helper(); l.during(t, w.service, what, do) }
+	during("the certificate is renewed", func(t *testing.T) {
+		before, authority := w.secret(t, mountedName), w.bundles(t)
+		own := w.secret(t, authorityName)
+		delete(own.Data, "tls.crt")
+		_, err := w.client.CoreV1().Secrets(namespace).Update(t.Context(), own, metav1.UpdateOptions{})
+		require.NoError(t, err)
+		w.replaced(t, before)
+		assert.Equal(t, authority, w.bundles(t), "of the same authority")
+	})
+	rotate := func(t *testing.T, remove ...string) {
+		before, authority := w.secret(t, mountedName), w.bundles(t)
+		for _, name := range remove {
+			w.remove(t, name)
+		}
+		require.Eventually(t, func() bool { return w.changed(t, authority) }, patience, pollEvery)
+		w.replaced(t, before)
+		for i, bundle := range w.bundles(t) {
+			assert.NotContains(t, bundle, authority[i], "the old authority is trusted no more")
+		}
+	}
+	during("the authority is rotated", func(t *testing.T) { rotate(t, authorityName) })
+	during("the Secret of the webhook is deleted", func(t *testing.T) {
+		before := w.secret(t, mountedName)
+		w.remove(t, mountedName)
+		require.Eventually(t, func() bool { return w.secret(t, mountedName).UID != before.UID && w.served(t) }, patience, pollEvery)
+	})
+	during("both Secrets are deleted", func(t *testing.T) { rotate(t, authorityName, mountedName) })
+	during("killed in the middle of a rotation", func(t *testing.T) {
+		before, authority := w.secret(t, mountedName), w.bundles(t)
+		w.remove(t, authorityName)
+		require.Eventually(t, func() bool { return w.changed(t, authority) }, patience, pollEvery)
+		kill()
+		assert.Equal(t, before.Data, w.secret(t, mountedName).Data, "nothing is served before it is trusted")
+		log, _ = start()
+		w.replaced(t, before)
+	})
+	t.Run("its rights are those that it needs", func(t *testing.T) { testRights(t, w, account) })
+	assert.NotContains(t, log.String(), `"level":"ERROR"`)
+}
+
+// changed tells whether somebody else than before is trusted.
+func (w *world) changed(t *testing.T, before []string) bool {
+	t.Helper()
+	now := w.bundles(t)
+	return len(now) == len(before) && now[0] != before[0]
+}
+
+// replaced waits until another certificate than the one before is served, and all agree.
+func (w *world) replaced(t *testing.T, before *corev1.Secret) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		now := w.secret(t, mountedName)
+		return len(now.Data["tls.crt"]) > 0 && string(now.Data["tls.crt"]) != string(before.Data["tls.crt"])
+	}, patience, pollEvery, "another certificate")
+	w.settled(t)
+}
+
+// testRights tries what somebody would who has taken the companion over.
+func testRights(t *testing.T, w *world, account kubernetes.Interface) {
+	ctx := t.Context()
+	secrets := account.CoreV1().Secrets(namespace)
+	_, err := secrets.Get(ctx, mountedName, metav1.GetOptions{})
+	require.NoError(t, err)
+	for what, err := range map[string]error{
+		"reads another Secret": second(secrets.Get(ctx, "other", metav1.GetOptions{})),
+		"lists Secrets":        second(secrets.List(ctx, metav1.ListOptions{})),
+		"makes a Secret of another name": second(secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other"}},
+			metav1.CreateOptions{})),
+		"deletes its own":         secrets.Delete(ctx, authorityName, metav1.DeleteOptions{}),
+		"reads Secrets of others": second(account.CoreV1().Secrets("lab").Get(ctx, mountedName, metav1.GetOptions{})),
+		"reads another webhook": second(account.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "other",
+			metav1.GetOptions{})),
+		"deletes ours": account.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(ctx, "jupyter-user-webhook",
+			metav1.DeleteOptions{}),
+		"creates Pods": second(account.CoreV1().Pods("lab").Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "x"}},
+			metav1.CreateOptions{})),
+	} {
+		assert.True(t, apierrors.IsForbidden(err), "%s: %v", what, err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

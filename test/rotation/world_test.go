@@ -1,0 +1,242 @@
+package rotation
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+// Where the shipped manifests put everything.
+const (
+	namespace   = "jupyter-user-system"
+	serviceDNS  = "jupyter-user-webhook.jupyter-user-system.svc"
+	mountedName = "jupyter-user-webhook-certs"
+)
+
+// patience is long enough for anything on a slow machine.
+const patience = time.Minute
+
+// world is an API server with what the chart renders, which calls a Service of two replicas.
+type world struct {
+	*controlplane.ControlPlane
+	client  kubernetes.Interface
+	service *service
+	// apiServer is what the API server presents to webhooks, and authority who signed that.
+	apiServer, authority pki.Pair
+}
+
+// program is the webhook, built once.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "jupyter-user-webhook-rotation-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "jupyter-user-webhook")
+	said, err := exec.Command("go", "build", "-o", path, "../../cmd/jupyter-user-webhook").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, said)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if path, err := program(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(status)
+}
+
+// newWorld starts one and installs the chart with some values, but for what is of a kind that this API server does not know.
+func newWorld(t *testing.T, kinds string, values ...string) *world {
+	t.Helper()
+	w := &world{service: newService(t), authority: pki.Make(t, time.Hour)}
+	var err error
+	w.apiServer, err = w.authority.Issue(time.Hour, "kube-apiserver")
+	require.NoError(t, err)
+	w.ControlPlane, err = controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output(), Flags: map[string][]string{
+		"egress-selector-config-file":   {w.service.egressSelector(t)},
+		"admission-control-config-file": {admissionConfiguration(t, w.apiServer)},
+		"service-cluster-ip-range":      {"203.0.113.0/24"},
+	}})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, w.Stop()) })
+	w.client, err = kubernetes.NewForConfig(w.Admin.Config)
+	require.NoError(t, err)
+	require.NoError(t, w.Namespace(t.Context(), "lab", nil))
+	if kinds != "" {
+		require.NoError(t, w.Admin.Do(t.Context(), "", "apply", "-f", kinds))
+		require.NoError(t, w.Admin.Do(t.Context(), "", "wait", "--for=condition=Established", "crd", "--all"))
+	}
+	require.NoError(t, w.Admin.Do(t.Context(), rendered(t, values...), "apply", "-f", "-"))
+	return w
+}
+
+// rendered is the chart with some values, but for the policies: every admin's Pod is admitted here.
+func rendered(t *testing.T, values ...string) string {
+	t.Helper()
+	built, err := tools.Build(t.Context(), t.Output(), tools.Helm)
+	require.NoError(t, err)
+	arguments := []string{"template", "jupyter-user-webhook", "../../deploy/chart", "--namespace", namespace, "--set", "createNamespace=true"}
+	for _, value := range values {
+		arguments = append(arguments, "--set", value)
+	}
+	command := exec.CommandContext(t.Context(), built[tools.Helm], arguments...)
+	command.Stderr = t.Output()
+	text, err := command.Output()
+	require.NoError(t, err)
+	var kept []string
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		if !strings.Contains(document, "kind: ValidatingAdmissionPolicy") && !strings.Contains(document, "helm.sh/hook") {
+			kept = append(kept, document)
+		}
+	}
+	return strings.Join(kept, "\n---\n")
+}
+
+// admissionConfiguration has the API server present a certificate to the webhook, as README.md says.
+func admissionConfiguration(t *testing.T, present pki.Pair) (file string) {
+	t.Helper()
+	dir := t.TempDir()
+	present.Write(t, dir)
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		return path
+	}
+	kubeconfig := write("webhooks.kubeconfig", `apiVersion: v1
+kind: Config
+users:
+  - name: `+serviceDNS+`
+    user:
+      client-certificate: `+dir+`/tls.crt
+      client-key: `+dir+`/tls.key
+`)
+	plugin := `    configuration:
+      apiVersion: apiserver.config.k8s.io/v1
+      kind: WebhookAdmissionConfiguration
+      kubeConfigFile: ` + kubeconfig + "\n"
+	return write("admission.yaml", `apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+  - name: MutatingAdmissionWebhook
+`+plugin+`  - name: ValidatingAdmissionWebhook
+`+plugin)
+}
+
+// run runs a program until the test ends, or kill is called.
+func run(t *testing.T, name string, arguments ...string) (log *journal.Journal, kill func()) {
+	t.Helper()
+	log = &journal.Journal{}
+	command := exec.Command(name, arguments...)
+	command.Stderr = log
+	require.NoError(t, command.Start())
+	kill = sync.OnceFunc(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	t.Cleanup(func() {
+		kill()
+		if t.Failed() {
+			said := log.String()
+			t.Logf("%s said at last:\n%s", filepath.Base(name), said[max(0, len(said)-8<<10):])
+		}
+	})
+	return log, kill
+}
+
+// secret is a Secret of the webhook's namespace; empty where there is none.
+func (w *world) secret(t *testing.T, name string) *corev1.Secret {
+	t.Helper()
+	found, err := w.client.CoreV1().Secrets(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		return &corev1.Secret{}
+	}
+	return found
+}
+
+func (w *world) remove(t *testing.T, secret string) {
+	t.Helper()
+	require.NoError(t, w.client.CoreV1().Secrets(namespace).Delete(t.Context(), secret, metav1.DeleteOptions{}))
+}
+
+// bundles are whom each webhook entry of both configurations trusts; none where they cannot be read.
+func (w *world) bundles(t *testing.T) (found []string) {
+	t.Helper()
+	api := w.client.AdmissionregistrationV1()
+	mutating, err := api.MutatingWebhookConfigurations().Get(t.Context(), "jupyter-user-webhook", metav1.GetOptions{})
+	if err != nil {
+		return nil
+	}
+	validating, err := api.ValidatingWebhookConfigurations().Get(t.Context(), "jupyter-user-webhook", metav1.GetOptions{})
+	if err != nil {
+		return nil
+	}
+	clients := []admissionv1.WebhookClientConfig{}
+	for _, entry := range mutating.Webhooks {
+		clients = append(clients, entry.ClientConfig)
+	}
+	for _, entry := range validating.Webhooks {
+		clients = append(clients, entry.ClientConfig)
+	}
+	for _, c := range clients {
+		found = append(found, string(c.CABundle))
+	}
+	return found
+}
+
+// trusts tells whether every entry trusts what each replica serves, and as many authorities as are given.
+func (w *world) trusts(t *testing.T, authorities int) bool {
+	t.Helper()
+	bundles := w.bundles(t)
+	for _, bundle := range bundles {
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM([]byte(bundle)) || strings.Count(bundle, "BEGIN CERTIFICATE") != authorities {
+			return false
+		}
+		for _, replica := range w.service.replicas {
+			leaf := replica.shows()
+			if leaf == nil {
+				return false
+			}
+			if _, err := leaf.Verify(x509.VerifyOptions{DNSName: serviceDNS, Roots: roots}); err != nil {
+				return false
+			}
+		}
+	}
+	return len(bundles) == 5
+}
+
+// served tells whether every replica serves what the Secret has.
+func (w *world) served(t *testing.T) bool {
+	t.Helper()
+	block, _ := pem.Decode(w.secret(t, mountedName).Data["tls.crt"])
+	if block == nil {
+		return false
+	}
+	for _, replica := range w.service.replicas {
+		if leaf := replica.shows(); leaf == nil || string(leaf.Raw) != string(block.Bytes) {
+			return false
+		}
+	}
+	return true
+}
