@@ -110,7 +110,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	// one are refused.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
-	// Ours, and those that controller-runtime keeps for the whole process: of its handler and of the certificate.
+	// Ours, and those that controller-runtime keeps for the whole process: of the certificate.
 	all := prometheus.Gatherers{registry, metrics.Registry}
 	others := append(watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
@@ -152,7 +152,7 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 	if err != nil {
 		return nil, fmt.Errorf("--peers: %w", err)
 	}
-	return webhook.New(c, identities).Handler(log, counted, peers)
+	return webhook.New(c, identities).Handler(log, counted, peers), nil
 }
 
 func logger(named string, to io.Writer) (*slog.Logger, error) {
