@@ -121,9 +121,7 @@ func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
 	if err := s.trust(ctx, own.Data[caCertKey], alone, now); err != nil {
 		return err
 	}
-	// Nobody is served by a Secret that is empty, so nobody has to be waited for.
-	first := len(mounted.Data[corev1.TLSCertKey]) == 0
-	if there || !first && now.Sub(s.trustedSince) < s.Every {
+	if there || now.Sub(s.trustedSince) < s.Every {
 		return nil
 	}
 	return s.publish(ctx, own, mounted, now)

@@ -27,7 +27,7 @@ type installation struct {
 var known = atAdmission.namespace + ", " + atAdmission.hub()
 
 var (
-	shipped = installation{systemName, systemSpace, "NotIn, values: [kube-system, " + systemSpace + ", " + known + "]"}
+	shipped = installation{systemName, systemSpace, "NotIn, values: [kube-system, " + systemSpace + ", " + known + ", " + gatedHub + "]"}
 	knowing = installation{"jupyter-user-known", "jupyter-user-known", "In, values: [" + known + "]"}
 )
 
