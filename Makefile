@@ -1,7 +1,12 @@
 # jupyter-user-webhook: make help lists what there is.
 SHELL       := /bin/sh
 .DEFAULT_GOAL := help
-VERSION     ?= v0.1.0
+VERSION     ?= $(shell awk -F'"' '/^const Version/ {print $$2}' webhook/handoff/version.go)
+REVISION    ?= $(shell git rev-parse HEAD 2>/dev/null)
+IMAGE       ?= jupyter-user-webhook:$(VERSION)
+PLATFORM    ?= linux/amd64
+DIST        ?= dist/$(subst /,-,$(PLATFORM))
+BUILDER     ?= $(shell awk -F= '/^ARG BUILDER=/ {print $$2}' Dockerfile)
 KEEP        ?=
 RUN         ?=
 BENCH       ?=
@@ -9,6 +14,8 @@ FUZZTIME    ?= 60s
 # Go's race detector, which needs a C compiler: without one the tests run without it.
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 LDFLAGS     := -s -w -X main.version=$(VERSION)
+# Whichever of them is there: all read the Dockerfile.
+CONTAINERS  ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
 # How deploy/install.yaml comes out of the chart, by the helm that it is given.
 RENDER       = template jupyter-user-webhook deploy/chart --namespace jupyter-user-system --set createNamespace=true
 
@@ -30,7 +37,7 @@ test: control-plane ## unit, golden, property and integration tests, and each fu
 e2e: ## notebooks on a real node on this machine, as root (KEEP=1 only leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)
 	@E2E=1 KEEP=$(KEEP) go test -count=1 -timeout $(if $(KEEP),0,60m) -parallel 8 -v $(if $(RUN),-run '$(RUN)',$(if $(KEEP),-run '^$$')) \
 		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e
-	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images)
+	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images ./test/golden/kubespawner)
 
 .PHONY: e2e-packages
 e2e-packages: ## install what make e2e needs of Debian's packages, as root
@@ -63,6 +70,10 @@ golden: ## write all golden files anew; look at the difference before committing
 render: ## write deploy/install.yaml anew, from the chart
 	@helm=$$(go run ./test/tools/build helm) && "$$helm" $(RENDER) >deploy/install.yaml
 
+.PHONY: kubespawner
+kubespawner: ## write the hubs' pods of the golden files anew, with the real KubeSpawner; then make golden
+	UPDATE_GOLDEN=1 E2E=1 go test -count=1 ./test/golden/kubespawner
+
 .PHONY: verify
 verify: ## format, vet, lint, tidy modules, the chart and what is rendered from it, and the links of the documents
 	@linter=$$(go run ./test/tools/build golangci-lint) && echo "golangci-lint fmt --diff" && "$$linter" fmt --diff && \
@@ -78,6 +89,21 @@ verify: ## format, vet, lint, tidy modules, the chart and what is rendered from 
 .PHONY: build
 build: ## build the commands into bin/
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: image
+image: ## build the image for PLATFORM (linux/amd64, linux/arm64) and list what is in it (BUILDER=golang:…@sha256:… pins the base)
+	SOURCE_DATE_EPOCH=0 $(CONTAINERS) build --platform $(PLATFORM) $(if $(filter docker,$(CONTAINERS)),,--timestamp 0) -t $(IMAGE) \
+		--build-arg BUILDER=$(BUILDER) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+	@$(MAKE) --no-print-directory sbom
+
+.PHONY: sbom
+sbom: ## build the programs for PLATFORM as the image has them, and write which modules they are made of (CycloneDX), into DIST
+	@mkdir -p $(DIST) && CGO_ENABLED=0 GOOS=$(word 1,$(subst /, ,$(PLATFORM))) GOARCH=$(word 2,$(subst /, ,$(PLATFORM))) \
+		go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(REVISION)' -o $(DIST)/ ./cmd/...
+	@lister=$$(go run ./test/tools/build cyclonedx-gomod) && for program in jupyter-user-webhook jupyter-user-init; do \
+		"$$lister" bin -json -std -noserial -notimestamp -version $(VERSION) -output $(DIST)/$$program.cdx.json $(DIST)/$$program && \
+			echo $(DIST)/$$program.cdx.json || exit 1; \
+	done
 
 .PHONY: control-plane
 control-plane: ## build etcd, kube-apiserver and kubectl once, into a cache (KUBEBUILDER_ASSETS is honoured)

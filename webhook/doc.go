@@ -76,6 +76,7 @@
 //	notebook.env[HOME]                                             | ours               | replaced
 //	notebook.env[JUPYTER_ENABLE_LAB]                               | the pod's          | kept
 //	notebook.env[JUPYTER_CONFIG_PATH]                              | the pod's          | kept
+//	notebook.env[JUPYTERHUB_ROOT_DIR]                              | the pod's          | kept
 //	notebook.ports                                                 | the pod's          | kept
 //	notebook.resources                                             | the pod's          | kept
 //	notebook.volumeMounts of the share                             | ours               | refused

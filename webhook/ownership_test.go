@@ -86,6 +86,7 @@ var meddling = map[string]string{
 	"notebook.env[HOME]":                                `add /spec/containers/0/env/- {"name":"HOME","value":"/root"}`,
 	"notebook.env[JUPYTER_ENABLE_LAB]":                  `add /spec/containers/0/env/- {"name":"JUPYTER_ENABLE_LAB","value":"no"}`,
 	"notebook.env[JUPYTER_CONFIG_PATH]":                 `add /spec/containers/0/env/- {"name":"JUPYTER_CONFIG_PATH","value":"/mine"}`,
+	"notebook.env[JUPYTERHUB_ROOT_DIR]":                 `add /spec/containers/0/env/- {"name":"JUPYTERHUB_ROOT_DIR","value":"/srv/courses"}`,
 	"notebook.ports":                                    `replace /spec/containers/0/ports [{"containerPort":1}]`,
 	"notebook.resources":                                `replace /spec/containers/0/resources {"limits":{"cpu":"1"}}`,
 	"notebook.volumeMounts of the share":                `add /spec/containers/0/volumeMounts/- {"name":"hpc-shared-volume","mountPath":"/all"}`,

@@ -154,6 +154,9 @@ func TestExecOfWhatIsNotThere(t *testing.T) {
 		"name, so correct the pod's command\n", out)
 }
 
+const nothingToRun = "jupyter-user-init: this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it " +
+	"starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts"
+
 // TestImageStart runs the start of each family, made of scripts that say how they were called.
 func TestImageStart(t *testing.T) {
 	stacksNow := []string{"tini", "start.sh", "start-notebook.py", "start-notebook.sh", "jupyter"}
@@ -171,12 +174,13 @@ func TestImageStart(t *testing.T) {
 		"docker-stacks before 2024 with arguments": {image: stacksBefore, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
 		"Zero to JupyterHub":                       {image: hubs, want: "tini -- jupyter lab"},
 		"Zero to JupyterHub with arguments":        {image: hubs, args: []string{"jupyterhub-singleuser"}, want: "tini -- jupyterhub-singleuser"},
+		"Enterprise Gateway's kernel":              {image: append([]string{"bootstrap-kernel.sh"}, stacksNow...), want: "tini -g -- start.sh bootstrap-kernel.sh"},
+		"no family with a hub's own start":         {image: []string{"jupyterhub-singleuser"}, args: []string{"jupyterhub-singleuser", "--debug"}, want: "jupyterhub-singleuser --debug"},
 		"configured":                               {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`}, want: "go on"},
 		"configured with arguments": {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`},
 			args: []string{"away"}, want: "go away"},
-		"none of them": {image: []string{"python"}, want: "jupyter-user-init: this image is of no family that is known (docker-stacks, " +
-			"Zero to JupyterHub), so how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to " +
-			"notebook.starts"},
+		"none of them with arguments": {image: []string{"python"}, args: []string{"python"}, want: nothingToRun},
+		"none of them":                {image: []string{"python"}, want: nothingToRun},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t)

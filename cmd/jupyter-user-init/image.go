@@ -16,8 +16,15 @@ type family struct {
 	entrypoint, command []string
 }
 
-// families, the first that fits. What they are was read in jupyter/docker-stacks and in the Zero to JupyterHub chart.
+// families, the first that fits. What they are was read in jupyter/docker-stacks, in the Zero to JupyterHub chart and in
+// jupyter-server/enterprise_gateway.
 var families = []family{
+	// Enterprise Gateway's kernels: docker-stacks with another command.
+	{
+		has:        []string{"tini", "start.sh", "bootstrap-kernel.sh"},
+		entrypoint: []string{"tini", "-g", "--", "start.sh"},
+		command:    []string{"bootstrap-kernel.sh"},
+	},
 	// docker-stacks since January 2024: start.sh is the entrypoint, and prepares what follows it.
 	{
 		has:        []string{"tini", "start.sh", "start-notebook.py"},
@@ -38,6 +45,10 @@ var families = []family{
 	},
 }
 
+// hubsStart is what a hub has its servers run. It needs nothing that an image's entrypoint would prepare but to be in the PATH,
+// so that an image without any, or with one that is not known, is started by it.
+const hubsStart = "jupyterhub-singleuser"
+
 var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it " +
 	"starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts")
 
@@ -52,10 +63,14 @@ func command(e handoff.Exec) ([]string, error) {
 	entrypoint, cmd := e.Image.Entrypoint, e.Image.Command
 	if len(entrypoint)+len(cmd) == 0 {
 		i := slices.IndexFunc(families, family.here)
-		if i < 0 {
+		switch {
+		case i >= 0:
+			entrypoint, cmd = families[i].entrypoint, families[i].command
+		case len(e.Argv) > 0 && e.Argv[0] == hubsStart:
+			// Of any image in which a hub's own start is there to be found.
+		default:
 			return nil, errNothingToRun
 		}
-		entrypoint, cmd = families[i].entrypoint, families[i].command
 	}
 	// As with ENTRYPOINT and CMD: arguments take the command's place.
 	if len(e.Argv) > 0 {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
@@ -16,6 +17,9 @@ import (
 
 // terminationLog is where Kubernetes takes the last words of a container from, for kubectl describe.
 const terminationLog = "/dev/termination-log"
+
+// version and commit are set by the linker, to the same as the webhook's.
+var version, commit = "dev", ""
 
 func main() {
 	os.Exit(program(os.Args[1:], terminationLog))
@@ -61,23 +65,33 @@ func theContainersOwn(args []string, pid int) bool {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to do: discover or exec (the webhook writes the command line into the pod)")
+		return errors.New("say what to do: discover, exec or version (the webhook writes the command line into the pod)")
 	}
 	switch args[0] {
 	case "discover":
 		d, err := handoff.ParseDiscover(args)
 		if err != nil {
-			return fmt.Errorf("the command line is not one of the webhook's: %w", err)
+			return notOurs(err)
 		}
 		return discover(d)
 	case "exec":
 		e, err := handoff.ParseExec(args)
 		if err != nil {
-			return fmt.Errorf("the command line is not one of the webhook's: %w", err)
+			return notOurs(err)
 		}
 		return become(e)
+	case "version":
+		_, err := fmt.Println(strings.TrimSpace(version + " " + commit))
+		return err
 	}
-	return fmt.Errorf("%q is neither discover nor exec", args[0])
+	return notOurs(fmt.Errorf("%q is neither discover nor exec", args[0]))
+}
+
+// notOurs is said before anything is done. A webhook of a later release may ask for what this program has never heard of, and what
+// it asks for may be what keeps the pod safe: half of it is not done.
+func notOurs(err error) error {
+	return fmt.Errorf("jupyter-user-init %s does not know this command line: %w. The webhook that wrote it is of another release than "+
+		"this image, or it was written by hand: ask the admin to make init.image the image of the webhook itself", version, err)
 }
 
 // lastWords tells a failure where people look: in the log, and in kubectl describe, for which the kubelet has made a file.

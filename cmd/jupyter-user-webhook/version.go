@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker: -X main.version=v0.1.0.
-var version = "dev"
+// version and commit are set by the linker: -X main.version=v0.1.0.
+var version, commit = "dev", ""
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
@@ -25,8 +25,11 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// revision is the commit that the binary was built from, where the go command has stamped it.
+// revision is the commit that the binary was built from, where who built it or the go command has stamped it.
 func revision() string {
+	if commit != "" {
+		return commit
+	}
 	info, _ := debug.ReadBuildInfo()
 	if info == nil {
 		return ""

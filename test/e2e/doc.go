@@ -4,5 +4,7 @@
 // What mostly waits for a node runs beside one another, after everything else: those tests have pods and homes of their own, or
 // share a home that none of them changes.
 //
+// A JupyterHub (see the package hub) spawns there too, which knows nothing of the webhook.
+//
 // make e2e runs it, as root. hostPath stands in for NFS; what that does not prove is said in README.md.
 package e2e

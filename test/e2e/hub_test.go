@@ -3,31 +3,60 @@ package e2e
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
 )
 
 // TestJupyterHub: a hub that works without the webhook works with it, in either way, and its users' servers are the owners of their
-// homes.
+// homes. In the way at admission that is so in a namespace which enforces restricted.
 func TestJupyterHub(t *testing.T) {
 	t.Parallel()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
-			h := startHub(t, way.hub(), way.level, hub.Options{Release: hub.KubeSpawner7})
-			t.Run("somebody logs in and works", func(t *testing.T) { logsInAndWorks(t, h, way) })
+			h := startHub(t, way.hub(), way.level, hub.Options{Release: hub.KubeSpawner7, Servers: configured(way)})
+			t.Run("together", func(t *testing.T) {
+				t.Run("somebody logs in and works", func(t *testing.T) { t.Parallel(); logsInAndWorks(t, h, way) })
+				t.Run("who is refused", func(t *testing.T) { t.Parallel(); whoIsRefused(t, h, way) })
+				t.Run("options", func(t *testing.T) { t.Parallel(); options(t, h, way) })
+			})
+			t.Run("users log in at once", func(t *testing.T) { logInAtOnce(t, h, way) })
 		})
 	}
 }
 
+// logsInAndWorks is alice's day.
 func logsInAndWorks(t *testing.T, h jupyterHub, way way) {
-	s := h.logIn(t, "alice", "")
-	picture := screenshot(t, h.URL, logInAs("alice", s.Server("")+"lab")...)
-	keepArtifact(t, "jupyterhub-"+way.namespace+".png", picture)
-	s.assertOwnedBy(t, "alice")
+	s, second := h.logIn(t, "alice", ""), h.logIn(t, "alice", "second")
+	t.Run("the browser sees JupyterLab", func(t *testing.T) {
+		picture := screenshot(t, h.URL, logInAs("alice", s.Server("")+"lab")...)
+		keepArtifact(t, "jupyterhub-"+way.namespace+".png", picture)
+	})
+	t.Run("a kernel runs as the owner", func(t *testing.T) { s.assertOwnedBy(t, "alice") })
+	t.Run("a named server", func(t *testing.T) {
+		second.start(t, nil)
+		second.assertOwnedBy(t, "alice")
+	})
+	t.Run("stop", func(t *testing.T) {
+		p := s.pod(t)
+		require.NoError(t, s.Stop(t.Context(), ""))
+		_, err := world.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
+		assert.True(t, apierrors.IsNotFound(err), err)
+		assert.Equal(t, map[string]bool{"second": true}, second.all(t))
+	})
+	t.Run("spawn again", func(t *testing.T) {
+		s.start(t, nil)
+		s.assertOwnedBy(t, "alice")
+	})
 }
 
 // logInAs logs somebody in, who has no server, and waits for the page to become the server's.
@@ -43,4 +72,81 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 			})
 		}),
 	}
+}
+
+// people are users of a hub by the homes that they have. What KubeSpawner makes of their names is another matter.
+func people(way way) map[string]string {
+	all := map[string]string{"user-1": "user-1", "alice@x.org": "alice"}
+	if way == atStart {
+		all["alice.smith"] = "alice.smith"
+		for i := range 5 {
+			all[crowdName(i)] = crowdName(i)
+		}
+	}
+	return all
+}
+
+// logInAtOnce: eight in the way at start, and every server is ready. Then the hub is restarted, and they work on.
+func logInAtOnce(t *testing.T, h jupyterHub, way way) {
+	began := time.Now()
+	servers := map[string]server{}
+	var group sync.WaitGroup
+	for user := range people(way) {
+		s := h.logIn(t, user, "")
+		servers[user] = s
+		group.Go(func() { assert.NoError(t, s.Spawn(t.Context(), "", nil)) })
+	}
+	group.Wait()
+	for _, s := range servers {
+		s.ready(t)
+	}
+	t.Logf("%d servers ready after %s", len(servers), time.Since(began).Round(100*time.Millisecond))
+	for user, home := range people(way) {
+		t.Run(user, func(t *testing.T) { servers[user].assertOwnedBy(t, home) })
+	}
+	assert.NotContains(t, h.Log(), "Found existing pod", "KubeSpawner had to ask again")
+	t.Run("the hub restarts", func(t *testing.T) {
+		s := servers["user-1"]
+		k := s.jupyter(t).kernel(t)
+		k.run(t, "x = 41")
+		require.NoError(t, h.Restart(t.Context()))
+		assert.Equal(t, "42\n", k.run(t, "print(x + 1)"), "the server goes on, and the proxy knows where")
+		assert.Equal(t, map[string]bool{"": true}, s.all(t))
+		assert.NoError(t, s.Stop(t.Context(), ""), "it still knows the server")
+	})
+}
+
+// whoIsRefused: the page says our sentence.
+func whoIsRefused(t *testing.T, h jupyterHub, way way) {
+	for user, want := range map[string]string{
+		"Alice":     "cannot be a user here: names are lower case here (user.allowUpperCase is off)",
+		"123abc":    "cannot be a user here: a name begins with a to z or _",
+		"bob@y.org": "is of another domain than x.org, and might be another person than the one of that name here",
+	} {
+		t.Run(user, func(t *testing.T) {
+			assert.Contains(t, h.logIn(t, user, "").refused(t), want)
+			assert.Contains(t, h.Log(), want)
+		})
+	}
+	if way == atAdmission {
+		t.Run("homeless", func(t *testing.T) {
+			assert.Contains(t, h.logIn(t, "homeless", "").refused(t), "homeless is UID 5010 in passwd, and has no home on the share: ask the "+
+				"admin for one")
+		})
+		return
+	}
+	t.Run("homeless", func(t *testing.T) { hasNoHomeAtStart(t, h) })
+}
+
+// hasNoHomeAtStart: the page shows events, and those of the kubelet name the container that says why, not what it says.
+func hasNoHomeAtStart(t *testing.T, h jupyterHub) {
+	s := h.logIn(t, "homeless", "")
+	require.NoError(t, s.Spawn(t.Context(), "", nil))
+	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
+	defer cancel()
+	const want = "Back-off restarting failed container jupyter-user-init in pod jupyter-homeless"
+	_, err := s.Progress(ctx, "", func(event hub.Event) bool { return strings.Contains(event.Message, want) })
+	require.NoError(t, err)
+	assertStopped(t, s.pod(t), "homeless has no home: /data/hpc/home/homeless does not exist on the share")
+	assert.NoError(t, s.Stop(t.Context(), ""))
 }

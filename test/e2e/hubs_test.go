@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
@@ -27,6 +31,9 @@ type jupyterHub struct {
 	namespace string
 }
 
+// spawnLimit is how long a hub as the chart sets it up waits for a server.
+const spawnLimit = 5 * time.Minute
+
 // hubRules are what the chart gives its hub.
 var hubRules = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"pods", "persistentvolumeclaims", "secrets", "services"},
@@ -34,8 +41,9 @@ var hubRules = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "watch", "list"}},
 }
 
-// startHub starts one in a namespace that it makes, by what README.md tells a hub's admin. It goes with its test.
-func startHub(t *testing.T, namespace, level string, options hub.Options) jupyterHub {
+// startHub starts one in a namespace that it makes, by what README.md tells a hub's admin. It may use some homes, or every home if
+// none is named. It goes with its test.
+func startHub(t *testing.T, namespace, level string, options hub.Options, homes ...string) jupyterHub {
 	t.Helper()
 	ctx := t.Context()
 	var err error
@@ -43,9 +51,13 @@ func startHub(t *testing.T, namespace, level string, options hub.Options) jupyte
 	require.NoError(t, err)
 	require.NoError(t, world.makeNamespace(ctx, namespace, level))
 	require.NoError(t, world.apply(ctx, fmt.Sprintf(storage, namespace, world.share.root)))
-	require.NoError(t, world.apply(ctx, claimVolumes(namespace)))
+	makeClaimVolumes(t, namespace)
 	account, err := world.mayUseEveryHome(ctx, namespace)
 	require.NoError(t, err)
+	if len(homes) > 0 {
+		require.NoError(t, world.Admin.Do(ctx, "", "delete", "rolebinding", "hub-uses-every-home", "-n", namespace))
+		require.NoError(t, world.mayUse(ctx, account, namespace, homes...))
+	}
 	require.NoError(t, world.Allow(ctx, namespace, account, hubRules...))
 
 	options.Folder = filepath.Join(world.Room.Folder, namespace)
@@ -62,7 +74,7 @@ func startHub(t *testing.T, namespace, level string, options hub.Options) jupyte
 		if t.Failed() {
 			t.Log(running.Log())
 		}
-		assert.NoError(t, running.Stop())
+		running.Stop()
 	})
 	return jupyterHub{running, namespace}
 }
@@ -86,21 +98,21 @@ func (w *World) tokenOf(ctx context.Context, namespace, account, folder string) 
 // mostClaims is how many servers with a claim of their own a hub of these tests has.
 const mostClaims = 20
 
-// claimVolumes are volumes for the claims that a hub makes for its servers, in the place of a provisioner.
-func claimVolumes(namespace string) string {
-	var text strings.Builder
+// makeClaimVolumes makes volumes for the claims that a hub makes for its servers, in the place of a provisioner.
+func makeClaimVolumes(t *testing.T, namespace string) {
+	t.Helper()
 	for i := range mostClaims {
-		fmt.Fprintf(&text, `---
-apiVersion: v1
-kind: PersistentVolume
-metadata: {name: %[1]s-%[2]d}
-spec:
-  capacity: {storage: 10Gi}
-  accessModes: [ReadWriteOnce]
-  hostPath: {path: %[3]s, type: DirectoryOrCreate}
-`, namespace, i, filepath.Join(world.Room.Folder, "claims", namespace, fmt.Sprint(i)))
+		name := namespace + "-" + strconv.Itoa(i)
+		volume := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PersistentVolumeSpec{
+			Capacity:    corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")},
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{
+				Path: filepath.Join(world.Room.Folder, "claims", name), Type: new(corev1.HostPathDirectoryOrCreate),
+			}},
+		}}
+		_, err := world.Client.CoreV1().PersistentVolumes().Create(t.Context(), volume, metav1.CreateOptions{})
+		require.NoError(t, err)
 	}
-	return text.String()
 }
 
 // A server is one that somebody has of a hub.
@@ -130,21 +142,18 @@ func (h jupyterHub) logIn(t *testing.T, user, name string) server {
 	return s
 }
 
-// start starts it and waits until the hub says that it is ready. The answer is what the page showed meanwhile.
-func (s server) start(t *testing.T, options map[string]any) string {
+// start starts it and waits until the hub says that it is ready.
+func (s server) start(t *testing.T, options map[string]any) {
 	t.Helper()
 	require.NoError(t, s.Spawn(t.Context(), s.name, options))
-	return s.ready(t)
+	s.ready(t)
 }
 
 // ready waits until the hub says so.
-func (s server) ready(t *testing.T) string {
+func (s server) ready(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
-	defer cancel()
-	shown, last := s.follow(ctx, t)
+	shown, last := s.follow(t)
 	require.True(t, last.Ready, shown)
-	return shown
 }
 
 // refused starts it, which must fail, and answers what the page showed.
@@ -152,15 +161,16 @@ func (s server) refused(t *testing.T) string {
 	t.Helper()
 	// A request that fails at once says so in its own answer, and to the page of progress all the same.
 	_ = s.Spawn(t.Context(), s.name, nil)
-	ctx, cancel := context.WithTimeout(t.Context(), readyLimit)
-	defer cancel()
-	shown, last := s.follow(ctx, t)
+	shown, last := s.follow(t)
 	require.True(t, last.Failed, shown)
 	return shown
 }
 
-func (s server) follow(ctx context.Context, t *testing.T) (shown string, last hub.Event) {
+// follow answers what the page shows until the server is ready or has failed.
+func (s server) follow(t *testing.T) (shown string, last hub.Event) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), spawnLimit)
+	defer cancel()
 	events, err := s.Progress(ctx, s.name, nil)
 	var text strings.Builder
 	for _, event := range events {
@@ -168,6 +178,14 @@ func (s server) follow(ctx context.Context, t *testing.T) (shown string, last hu
 	}
 	require.NoError(t, err, text.String())
 	return text.String(), events[len(events)-1]
+}
+
+// all are the user's servers, and whether each is ready.
+func (s server) all(t *testing.T) map[string]bool {
+	t.Helper()
+	servers, err := s.Servers(t.Context())
+	require.NoError(t, err)
+	return servers
 }
 
 // find finds the pod, by what KubeSpawner says whose it is.

@@ -25,7 +25,7 @@ const withToken = "--env=JUPYTER_TOKEN=" + token
 const withProbes = "--annotations=jupyter-user.io/probes=on"
 
 // apiLimit is what a call of Jupyter may take while everything else starts.
-const apiLimit = time.Minute
+const apiLimit = 3 * time.Minute
 
 // A jupyter is the API of a running Jupyter server, and a token that it takes.
 type jupyter struct{ base, token string }

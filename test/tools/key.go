@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,18 +33,22 @@ func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "recipe %d\npackage %s\n", recipeVersion, r.mainPackage)
 	fmt.Fprintf(&text, "arguments %s\nenvironment %s\n", strings.Join(arguments, " "), strings.Join(environment(), " "))
-	folder := filepath.Join(b.modules, r.folder)
 	// A program of the folder's own is made of its files too; most folders have none.
-	own, err := filepath.Glob(filepath.Join(folder, "*.go"))
-	if err != nil {
-		return "", fmt.Errorf("find what the tool is made of: %w", err)
+	folder := os.DirFS(filepath.Join(b.modules, r.folder))
+	names := []string{"go.mod", "go.sum"}
+	for _, pattern := range []string{"*.go", "*/*.go"} {
+		sources, err := fs.Glob(folder, pattern)
+		if err != nil {
+			return "", fmt.Errorf("find what the tool is made of: %w", err)
+		}
+		names = append(names, sources...)
 	}
-	for _, path := range append([]string{filepath.Join(folder, "go.mod"), filepath.Join(folder, "go.sum")}, own...) {
-		data, err := os.ReadFile(path)
+	for _, name := range names {
+		data, err := fs.ReadFile(folder, name)
 		if err != nil {
 			return "", fmt.Errorf("read what pins the tool: %w", err)
 		}
-		fmt.Fprintf(&text, "%s %x\n", filepath.Base(path), sha256.Sum256(data))
+		fmt.Fprintf(&text, "%s %x\n", name, sha256.Sum256(data))
 	}
 	text.Write(settings)
 	return text.String(), nil

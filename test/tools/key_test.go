@@ -32,10 +32,14 @@ func TestKeyChangesWithWhatDecidesTheProgram(t *testing.T) {
 		"go.mod": func(t *testing.T, b *builder) {
 			writeFake(t, b, "go.mod", "module example.test/fake\n\ngo 1.25\n\nrequire example.test/other v1.2.3\n")
 		},
+		"go.sum": func(t *testing.T, b *builder) { writeFake(t, b, "go.sum", "\n") },
 		"the program itself": func(t *testing.T, b *builder) {
 			writeFake(t, b, "main.go", "package main\n\nfunc main() {}\n")
 		},
-		"go.sum":              func(t *testing.T, b *builder) { writeFake(t, b, "go.sum", "\n") },
+		"a source below": func(t *testing.T, b *builder) {
+			require.NoError(t, os.Mkdir(filepath.Join(b.modules, "fake", "more"), 0o755))
+			writeFake(t, b, "more/main.go", "package main\n")
+		},
 		"flags of the user":   func(t *testing.T, _ *builder) { t.Setenv("GOFLAGS", "-tags=other") },
 		"flags of the linker": func(_ *testing.T, b *builder) { changeRecipe(b, func(r *recipe) { r.stamp = nil }) },
 		"package": func(_ *testing.T, b *builder) {

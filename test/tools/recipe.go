@@ -52,6 +52,23 @@ func recipes() map[Tool]recipe {
 			module:      "github.com/golangci/golangci-lint/v2",
 			stamp:       golangciLintVersion,
 		},
+		// Without the clients of two dozen clouds that Prometheus finds its targets in.
+		Promtool: {
+			folder:      "promtool",
+			mainPackage: "github.com/prometheus/prometheus/cmd/promtool",
+			module:      "github.com/prometheus/prometheus",
+			tags:        "remove_all_sd",
+		},
+		Expressions: {
+			folder:      "promtool",
+			mainPackage: "jupyter-user.io/jupyter-user-webhook/test/tools/promtool/expressions",
+			module:      "github.com/prometheus/prometheus",
+		},
+		CycloneDX: {
+			folder:      "cyclonedx-gomod",
+			mainPackage: "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod",
+			module:      "github.com/CycloneDX/cyclonedx-gomod",
+		},
 		Helm: {
 			folder:      "helm",
 			mainPackage: "helm.sh/helm/v4/cmd/helm",

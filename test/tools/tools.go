@@ -1,4 +1,4 @@
-// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Helm, Kyverno,
+// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Helm, promtool, Kyverno,
 // cert-manager) from Go modules, once, into a cache of the user's.
 //
 // Each program belongs to a module of its own in a folder beside this package, so that none of its dependencies are the
@@ -34,6 +34,9 @@ const (
 	Helm                  Tool = "helm"
 	Kyverno               Tool = "kubectl-kyverno"
 	CertManager           Tool = "certmanager"
+	Promtool              Tool = "promtool"
+	Expressions           Tool = "expressions"
+	CycloneDX             Tool = "cyclonedx-gomod"
 )
 
 // AssetsVariable names the environment variable with which the field says where a control plane's programs lie.

@@ -58,6 +58,12 @@ func EnvTaken(names []string) string {
 	return fmt.Sprintf("%s set to the person's own", are(names))
 }
 
+// HomeOfTheImage warns that Jupyter is elsewhere than the pod said: in the person's home.
+func HomeOfTheImage(field, was, home string) string {
+	return fmt.Sprintf("%s is %s in place of %s, which is the home of the image's own user and not the person's", field, home,
+		Shown(was))
+}
+
 // What follows is said in mode Warn, where nothing is done.
 
 // WouldBeRefused tells of a refusal.

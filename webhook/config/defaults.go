@@ -1,6 +1,10 @@
 package config
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+)
 
 // Default returns the configuration of a file that has apiVersion and kind alone: the names and paths of the example
 // that this project comes from.
@@ -31,7 +35,7 @@ func Default() *Config {
 			StrictSupplementalGroups: true,
 		},
 		Init: Init{
-			Image: "jupyter-user-webhook:v0.1.0",
+			Image: "jupyter-user-webhook:" + handoff.Version,
 			Resources: Resources{
 				Requests: resources("10m", "16Mi"),
 				Limits:   resources("100m", "32Mi"),

@@ -19,6 +19,7 @@ import (
 type envPiece struct {
 	at       pointer
 	have     []EnvVar
+	home     string
 	identity []identityVar
 	defaults []EnvVar
 }
@@ -30,7 +31,7 @@ type identityVar struct {
 }
 
 func (in *planning) planEnv() piece {
-	p := envPiece{at: in.container().child("env"), have: in.notebook.Env}
+	p := envPiece{at: in.container().child("env"), have: in.notebook.Env, home: in.home()}
 	p.identity = []identityVar{
 		{"NB_USER", new(in.User.String())}, {"NB_UID", nil}, {"NB_GID", nil}, {"HOME", new(in.home())},
 	}
@@ -72,6 +73,7 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 	if len(taken) > 0 {
 		c.warn(answer.EnvTaken(taken))
 	}
+	p.sendHome(c)
 	slices.Sort(gone)
 	removeAt(c, p.at, p.have, gone)
 	for _, v := range missing {
@@ -82,6 +84,17 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 			c.note(Kept, theirs, member{object: p.at}, v)
 		} else {
 			c.appendTo(theirs, p.at, len(p.have), v)
+		}
+	}
+}
+
+// sendHome has Jupyter open in the person's home where a hub would have it open in the image's own.
+func (p envPiece) sendHome(c *changes) {
+	for i, v := range p.have {
+		if v.Name == rootDirVariable && inImagesHome(v.Value, p.home) {
+			c.warn(answer.HomeOfTheImage(v.Name, v.Value, p.home))
+			m := member{p.at, true, decimal(int64(i))}
+			c.send(m, m.at().child("value"), p.home, EnvVar{Name: v.Name, Value: p.home})
 		}
 	}
 }

@@ -27,8 +27,8 @@ type server struct {
 func (in *planning) findServer(s switches) server {
 	command := unwrapped(in.binary(), in.notebook.Command, expanded)
 	argv := slices.Concat(command, in.notebook.Args)
-	found := server{starts: startsJupyter(argv) || s.probes == "on"}
 	env := in.literalEnv()
+	found := server{starts: startsJupyter(argv) && !env[kernelVariable].set || s.probes == "on"}
 	// docker-stacks' start scripts put these in front of the arguments.
 	flags := jupyterFlags(append(strings.Fields(env["NOTEBOOK_ARGS"].value), argv...))
 
@@ -48,6 +48,10 @@ func (in *planning) findServer(s switches) server {
 	found.tls = flags["certfile"] != "" || env["GEN_CERT"].set
 	return found
 }
+
+// kernelVariable is on the pods that Enterprise Gateway makes for single kernels: their images are a notebook's with another
+// start.
+const kernelVariable = "KERNEL_ID"
 
 // launchers run what follows them: docker-stacks' and z2jh's entrypoints and their like.
 var launchers = []string{"tini", "dumb-init", "start.sh", "exec", "env"}
@@ -187,14 +191,23 @@ func parsePort(text, source string) (int32, string) {
 	return int32(port), ""
 }
 
-// findBase asks in this order: the hub, which decides it where there is one, the command line, and else it is /.
+// findBase asks in this order: the hub, which decides it where there is one, the command line, Kubeflow, whose images are started
+// below NB_PREFIX, and else it is /.
 func findBase(flags map[string]string, env map[string]literal) (base, why string) {
-	base = flags["base"]
-	if prefix := env["JUPYTERHUB_SERVICE_PREFIX"]; prefix.set {
-		if !prefix.known {
-			return "", "JUPYTERHUB_SERVICE_PREFIX is not a literal value, so the base URL cannot be read from outside"
+	base, said := flags["base"]
+	base = expandLiterals(base, env)
+	decides := ""
+	switch {
+	case env["JUPYTERHUB_SERVICE_PREFIX"].set:
+		decides = "JUPYTERHUB_SERVICE_PREFIX"
+	case env["NB_PREFIX"].set && !said:
+		decides = "NB_PREFIX"
+	}
+	if decides != "" {
+		if !env[decides].known {
+			return "", decides + " is not a literal value, so the base URL cannot be read from outside"
 		}
-		base = prefix.value
+		base = env[decides].value
 	}
 	if strings.Contains(base, "$(") {
 		return "", "the base URL has a variable in it, and cannot be read from outside"
@@ -203,4 +216,18 @@ func findBase(flags map[string]string, env map[string]literal) (base, why string
 		return "/" + trimmed + "/", ""
 	}
 	return "/", ""
+}
+
+var reference = regexp.MustCompile(`\$+\([A-Za-z_][A-Za-z0-9_]*\)`)
+
+// expandLiterals puts the pod's own values in the place of $(NAME), as Kubernetes does it in a command line. What it would not
+// replace, or by what cannot be seen from outside, stays.
+func expandLiterals(text string, env map[string]literal) string {
+	return reference.ReplaceAllStringFunc(text, func(found string) string {
+		v := env[strings.Trim(found, "$()")]
+		if strings.HasPrefix(found, "$$") || !v.known {
+			return found
+		}
+		return v.value
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
@@ -12,7 +13,7 @@ import (
 // Start: what the notebook container runs, and where.
 //
 // At admission nothing is to be done: the image's own entrypoint stays, and with it the pod's command and args. The
-// working directory is the home where the pod has none.
+// working directory is the home where the pod has none, or has one in the image's own home (jovyan.go).
 //
 // At start the container begins as root, so our binary stands in front of everything that it runs: its command, exec
 // hooks and exec probes become "jupyter-user-init exec … -- " and what was there. Args are never touched, Kubernetes
@@ -90,7 +91,7 @@ func (p startPiece) reconcile(_ *Pod, c *changes) {
 	}
 }
 
-// reconcileDir answers the directory that the pod itself wants to be in; empty where it has no wish.
+// reconcileDir answers the directory that the pod itself wants to be in; empty where it has no wish, or that is to be at home.
 func (p startPiece) reconcileDir(c *changes) string {
 	dir := ""
 	if p.notebook.WorkingDir != nil {
@@ -100,6 +101,11 @@ func (p startPiece) reconcileDir(c *changes) string {
 		dir = p.was.WorkingDir
 	}
 	m := member{p.at, true, "workingDir"}
+	elsewhere := inImagesHome(dir, p.home)
+	if elsewhere {
+		c.warn(answer.HomeOfTheImage("workingDir", dir, p.home))
+		dir = ""
+	}
 	switch {
 	case p.atStart:
 		put(c, ours, m, p.notebook.WorkingDir, "/")
@@ -107,6 +113,8 @@ func (p startPiece) reconcileDir(c *changes) string {
 		put(c, ours, m, p.notebook.WorkingDir, dir)
 	case p.wasWrapped:
 		put(c, ours, m, p.notebook.WorkingDir, p.home)
+	case elsewhere:
+		c.send(m, m.at(), p.home, p.home)
 	case dir == "":
 		put(c, theirs, m, nil, p.home)
 	default:

@@ -76,7 +76,8 @@ func Start(ctx context.Context, options Options) (*Hub, error) {
 		return nil, fmt.Errorf("start the proxy: %w", err)
 	}
 	if err := h.startHub(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("start the hub: %w\n%s", err, h.Log()), h.Stop())
+		h.Stop()
+		return nil, fmt.Errorf("start the hub: %w\n%s", err, h.Log())
 	}
 	return h, nil
 }
@@ -151,9 +152,7 @@ func (h *Hub) healthy(ctx context.Context) bool {
 
 // Restart ends the hub and starts it anew, as an upgrade of the chart does. The proxy and the servers go on meanwhile.
 func (h *Hub) Restart(ctx context.Context) error {
-	if err := h.hub.stop(); err != nil {
-		return fmt.Errorf("stop the hub: %w", err)
-	}
+	h.hub.stop()
 	if err := h.startHub(ctx); err != nil {
 		return fmt.Errorf("start the hub again: %w\n%s", err, h.Log())
 	}
@@ -161,14 +160,12 @@ func (h *Hub) Restart(ctx context.Context) error {
 }
 
 // Stop ends hub and proxy. Servers go on.
-func (h *Hub) Stop() error {
-	var errs []error
+func (h *Hub) Stop() {
 	for _, p := range []*process{h.hub, h.proxy} {
 		if p != nil {
-			errs = append(errs, p.stop())
+			p.stop()
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // Log is what the hub has said since its first start.
@@ -230,15 +227,12 @@ func (p *process) dead() error {
 }
 
 // stop asks it to end, and sees to it.
-func (p *process) stop() error {
-	if err := p.command.Process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
+func (p *process) stop() {
+	_ = p.command.Process.Signal(syscall.SIGTERM) // It may have ended by itself.
 	select {
 	case <-p.done:
 	case <-time.After(stopLimit):
 		_ = p.command.Process.Kill()
 		<-p.done
 	}
-	return nil
 }

@@ -66,12 +66,15 @@ c.KubeSpawner.tolerations = [
 ]
 c.Spawner.cmd = "jupyterhub-singleuser"
 
-# Storage is dynamic: a claim for each server. What it is called changed with KubeSpawner 7.
+# Storage is dynamic: a claim for each server. What things are called changed with KubeSpawner 7.
 c.KubeSpawner.storage_pvc_ensure = True
 c.KubeSpawner.storage_access_modes = ["ReadWriteOnce"]
 c.KubeSpawner.storage_capacity = "10Gi"
-volume = "volume-{username}{servername}" if settings["release"] == "kubespawner-6" else "volume-{user_server}"
-c.KubeSpawner.volumes = [{"name": volume, "persistentVolumeClaim": {"claimName": "{pvc_name}"}}]
+volume, claim = "volume-{user_server}", "{pvc_name}"
+if settings["release"] == "kubespawner-6":
+    volume, claim = "volume-{username}{servername}", "claim-{username}{servername}"
+    c.KubeSpawner.pvc_name_template = claim
+c.KubeSpawner.volumes = [{"name": volume, "persistentVolumeClaim": {"claimName": claim}}]
 c.KubeSpawner.volume_mounts = [{"mountPath": "/home/jovyan", "name": volume}]
 
 

@@ -31,29 +31,83 @@ func built(t *testing.T) Archives {
 func TestOurImageIsTwoStaticProgramsAndNothingElse(t *testing.T) {
 	image, err := Inspect(built(t).Webhook, Webhook)
 	require.NoError(t, err)
+	assertOurs(t, image, elf.EM_X86_64)
+	assert.Equal(t, "amd64", image.Architecture)
+}
+
+// assertOurs holds for either architecture.
+func assertOurs(t *testing.T, image Image, machine elf.Machine) {
+	t.Helper()
 	assert.Equal(t, "65532:65532", image.User)
 	assert.Equal(t, []string{"/jupyter-user-webhook"}, image.Entrypoint)
 	assert.Equal(t, []string{"serve"}, image.Command)
+	labels := maps.Clone(image.Labels)
+	// The builder's own.
+	delete(labels, "io.buildah.version")
+	assert.Equal(t, map[string]string{
+		"org.opencontainers.image.title":       "jupyter-user-webhook",
+		"org.opencontainers.image.description": "One label makes a Pod run as a person, on that person's home",
+		"org.opencontainers.image.version":     "v0.1.0",
+		"org.opencontainers.image.revision":    "",
+		"org.opencontainers.image.source":      "https://jupyter-user.io/jupyter-user-webhook",
+		"org.opencontainers.image.licenses":    "Apache-2.0",
+	}, labels)
 
 	files, err := image.Files()
 	require.NoError(t, err)
 	assert.Equal(t, []string{"jupyter-user-init", "jupyter-user-webhook"}, slices.Sorted(maps.Keys(files)))
+	size := 0
 	for name, file := range files {
 		assert.Equal(t, fs.FileMode(0o755), file.Mode, name)
-		assertStatic(t, name, file.Content)
+		assertStatic(t, name, file.Content, machine)
 		t.Logf("%s: %d bytes", name, len(file.Content))
+		size += len(file.Content)
 	}
+	assert.Less(t, size, 40<<20, "unpacked, as it lies on each node")
 	assert.Less(t, len(files["jupyter-user-init"].Content), 4<<20, "it is copied into every notebook's pod")
 }
 
 // assertStatic sees that a program asks for no interpreter and no library, since there is none in the image.
-func assertStatic(t *testing.T, name string, program []byte) {
+func assertStatic(t *testing.T, name string, program []byte, machine elf.Machine) {
 	t.Helper()
 	file, err := elf.NewFile(bytes.NewReader(program))
 	require.NoError(t, err, name)
+	assert.Equal(t, machine, file.Machine, name)
 	for _, segment := range file.Progs {
 		assert.NotContains(t, []elf.ProgType{elf.PT_INTERP, elf.PT_DYNAMIC}, segment.Type, name)
 	}
+}
+
+// again builds our image once more, in a place of its own.
+func again(t *testing.T, arguments ...string) Image {
+	t.Helper()
+	b, err := newBuilder(os.Stderr)
+	require.NoError(t, err)
+	files, err := b.sources()
+	require.NoError(t, err)
+	folder := t.TempDir()
+	require.NoError(t, b.buildWebhook(t.Context(), folder, files, arguments...))
+	image, err := Inspect(filepath.Join(folder, "webhook.tar"), Webhook)
+	require.NoError(t, err)
+	return image
+}
+
+// TestOurImageForARM cannot be run here, so it is looked at: built on this machine's own architecture, it is the other's.
+func TestOurImageForARM(t *testing.T) {
+	built(t)
+	t.Parallel()
+	image := again(t, "--platform=linux/arm64")
+	assert.Equal(t, "arm64", image.Architecture)
+	assertOurs(t, image, elf.EM_AARCH64)
+}
+
+// TestOurImageHasOneDigest: built twice, it is the same image, as a registry sees it.
+func TestOurImageHasOneDigest(t *testing.T) {
+	image, err := Inspect(built(t).Webhook, Webhook)
+	require.NoError(t, err)
+	t.Parallel()
+	assert.Regexp(t, `^sha256:[0-9a-f]{64}$`, image.Digest)
+	assert.Equal(t, image.Digest, again(t).Digest)
 }
 
 func TestOurImageIsReproducible(t *testing.T) {
@@ -69,7 +123,7 @@ func TestOurImageIsReproducible(t *testing.T) {
 	}
 }
 
-var goBuild = regexp.MustCompile(`(?m)^RUN (CGO_ENABLED=0 go build .* -o )/out/( .*)$`)
+var goBuild = regexp.MustCompile(`(?m)^RUN (CGO_ENABLED=0 GOOS=.* go build .* -o )/out/( .*)$`)
 
 // buildAsTheDockerfileSays builds from a copy of the sources, in a place where the image's build never was.
 func buildAsTheDockerfileSays(t *testing.T) (out string) {
@@ -90,7 +144,7 @@ func buildAsTheDockerfileSays(t *testing.T) (out string) {
 
 	build := exec.CommandContext(t.Context(), "sh", "-c", line[1]+out+"/"+line[2])
 	build.Dir = source
-	build.Env = append(os.Environ(), "VERSION="+version[1])
+	build.Env = append(os.Environ(), "VERSION="+version[1], "REVISION=", "TARGETOS=linux", "TARGETARCH=amd64")
 	said, err := build.CombinedOutput()
 	require.NoError(t, err, string(said))
 	return out
@@ -117,7 +171,8 @@ func TestNotebooksStartLikeTheOnesTheyStandFor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			image, err := Inspect(archive, name)
 			require.NoError(t, err)
-			image.Env, image.layers = nil, nil
+			image.Env, image.Labels, image.layers = nil, nil, nil
+			image.Architecture, image.Digest = "", ""
 			assert.Equal(t, want, image)
 		})
 	}

@@ -21,6 +21,11 @@ type Image struct {
 	Command    []string
 	WorkingDir string
 	Env        []string
+	// Labels say what it is, and Architecture where it runs.
+	Labels       map[string]string
+	Architecture string
+	// Digest is the one by which a registry knows it.
+	Digest string
 	// layers are its file systems, as they are in the archive.
 	layers [][]byte
 }
@@ -128,16 +133,19 @@ func (p parts) manifest(d descriptor) (Image, error) {
 		return Image{}, fmt.Errorf("read the manifest: %w", err)
 	}
 	var config struct {
-		Config struct {
+		Architecture string
+		Config       struct {
 			User, WorkingDir     string
 			Entrypoint, Cmd, Env []string
+			Labels               map[string]string
 		}
 	}
 	if err := json.Unmarshal(p.blob(manifest.Config), &config); err != nil {
 		return Image{}, fmt.Errorf("read the configuration: %w", err)
 	}
 	c := config.Config
-	image := Image{User: c.User, Entrypoint: c.Entrypoint, Command: c.Cmd, WorkingDir: c.WorkingDir, Env: c.Env}
+	image := Image{User: c.User, Entrypoint: c.Entrypoint, Command: c.Cmd, WorkingDir: c.WorkingDir, Env: c.Env,
+		Labels: c.Labels, Architecture: config.Architecture, Digest: d.Digest}
 	for _, layer := range manifest.Layers {
 		image.layers = append(image.layers, p.blob(layer))
 	}

@@ -17,7 +17,7 @@ func (b builder) webhook(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	settings, err := b.goSettings(ctx, "GOVERSION", "GOROOT", "GOMODCACHE", "GOCACHE")
+	settings, err := b.goSettings(ctx, "GOVERSION")
 	if err != nil {
 		return "", err
 	}
@@ -31,17 +31,17 @@ func (b builder) webhook(ctx context.Context) (string, error) {
 		if err := needRoot(); err != nil {
 			return err
 		}
-		return b.buildWebhook(ctx, folder, files, []string{
-			"--volume=" + settings[1] + ":/usr/local/go:ro",
-			"--volume=" + settings[2] + ":/mnt/modules:ro",
-			"--volume=" + settings[3] + ":/mnt/build",
-		})
+		return b.buildWebhook(ctx, folder, files)
 	})
 }
 
 // buildWebhook builds the project's Dockerfile on a stand-in for the image with Go, to which the machine's own Go, modules
 // and build cache are mounted: so it takes seconds, and no network.
-func (b builder) buildWebhook(ctx context.Context, folder string, files, mounts []string) error {
+func (b builder) buildWebhook(ctx context.Context, folder string, files []string, more ...string) error {
+	settings, err := b.goSettings(ctx, "GOROOT", "GOMODCACHE", "GOCACHE")
+	if err != nil {
+		return err
+	}
 	if err := b.downloadModules(ctx); err != nil {
 		return err
 	}
@@ -53,7 +53,9 @@ func (b builder) buildWebhook(ctx context.Context, folder string, files, mounts 
 	if err != nil {
 		return err
 	}
-	if err := w.build(ctx, golangBase, filepath.Join(b.images(), "golang", "Dockerfile"), debian); err != nil {
+	// Debian's buildah does not know FROM --platform, and looks for the stand-in among images of the platform that is built for. So
+	// it is made to say that it is of that one; its shell is this machine's, as it has to be.
+	if err := w.build(ctx, golangBase, filepath.Join(b.images(), "golang", "Dockerfile"), debian, more...); err != nil {
 		return err
 	}
 	// From a copy of exactly what is in the key, so that nothing else can get in, and nobody can change it meanwhile.
@@ -62,7 +64,12 @@ func (b builder) buildWebhook(ctx context.Context, folder string, files, mounts 
 	if err := copyFiles(b.project, source, append([]string{"Dockerfile", ".dockerignore"}, files...)); err != nil {
 		return err
 	}
-	arguments := append([]string{"--build-arg=BUILDER=" + golangBase}, mounts...)
+	arguments := append([]string{
+		"--build-arg=BUILDER=" + golangBase,
+		"--volume=" + settings[0] + ":/usr/local/go:ro",
+		"--volume=" + settings[1] + ":/mnt/modules:ro",
+		"--volume=" + settings[2] + ":/mnt/build",
+	}, more...)
 	if err := w.build(ctx, Webhook, filepath.Join(source, "Dockerfile"), source, arguments...); err != nil {
 		return err
 	}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestAWebhookOfALaterRelease asks for what this program does not know: it says so in one sentence, and has done nothing. What is
+// asked for may be what keeps the pod safe.
+func TestAWebhookOfALaterRelease(t *testing.T) {
+	const whatToDo = ". The webhook that wrote it is of another release than this image, or it was written by hand: ask the admin to " +
+		"make init.image the image of the webhook itself"
+	t.Run("to find who it is", func(t *testing.T) {
+		asRoot(t)
+		homes, scratch := t.TempDir(), t.TempDir()
+		home(t, homes, "alice", 5001, 6001)
+		for _, later := range []string{"--later=1", "--later", "--min-uids=1000"} {
+			err := run(asks(homes, scratch, "alice", later))
+			assert.EqualError(t, err, `jupyter-user-init dev does not know this command line: discover does not take "`+later+`"`+whatToDo)
+			left, err := os.ReadDir(scratch)
+			require.NoError(t, err)
+			assert.Empty(t, left, "nothing is begun")
+		}
+	})
+	t.Run("to become that person", func(t *testing.T) {
+		p := newPod(t)
+		mark := filepath.Join(t.TempDir(), "started")
+		said, err := p.exec(t, []string{path}, []string{"--later=1"}, "touch", mark)
+		assert.Error(t, err)
+		assert.Equal(t, `jupyter-user-init: jupyter-user-init dev does not know this command line: exec does not take "--later=1"`+whatToDo+
+			"\n", said)
+		assert.NoFileExists(t, mark, "neither as root nor as anybody")
+	})
+	t.Run("for something else", func(t *testing.T) {
+		assert.EqualError(t, run([]string{"prepare", "--user=alice"}),
+			`jupyter-user-init dev does not know this command line: "prepare" is neither discover nor exec`+whatToDo)
+	})
+}
+
+func TestVersion(t *testing.T) {
+	program := exec.Command("/proc/self/exe", "version")
+	program.Env = []string{"BE_THE_PROGRAM=1"}
+	said, err := program.CombinedOutput()
+	require.NoError(t, err)
+	assert.Equal(t, "dev\n", string(said))
+}

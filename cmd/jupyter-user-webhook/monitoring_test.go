@@ -1,0 +1,173 @@
+package main
+
+import (
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
+)
+
+// exposed are the metrics that a process tells: by name the values of each label, and the labels that Prometheus itself adds.
+type exposed map[string]map[string][]string
+
+func (e exposed) scrape(t *testing.T, p *process) {
+	t.Helper()
+	response, err := p.client.Get(p.http + "/metrics")
+	require.NoError(t, err)
+	defer response.Body.Close() //nolint:errcheck // it is read whole
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	require.NoError(t, err)
+	for name, family := range families {
+		for _, series := range family.GetMetric() {
+			e.add(name, family.GetType(), series.GetLabel())
+		}
+	}
+}
+
+func (e exposed) add(name string, kind dto.MetricType, labels []*dto.LabelPair) {
+	names := []string{name}
+	if kind == dto.MetricType_HISTOGRAM {
+		names = []string{name + "_bucket", name + "_sum", name + "_count"}
+	}
+	for _, name := range names {
+		if e[name] == nil {
+			e[name] = map[string][]string{"instance": nil, "job": nil}
+		}
+		if strings.HasSuffix(name, "_bucket") {
+			e[name]["le"] = nil
+		}
+		for _, label := range labels {
+			e[name][label.GetName()] = append(e[name][label.GetName()], label.GetValue())
+		}
+	}
+}
+
+// send posts a review, of which nothing is expected but an answer.
+func (p *process) send(t *testing.T, path, body string) {
+	t.Helper()
+	response, err := p.client.Post(p.reviews+path, "application/json", strings.NewReader(body))
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode)
+}
+
+// afterReviews is what processes in both modes tell that have admitted, left, refused and failed: the share falls off in the end.
+func afterReviews(t *testing.T) exposed {
+	t.Helper()
+	found := exposed{}
+	for _, mode := range []string{"Enforce", "Warn"} {
+		homes := filepath.Join(t.TempDir(), "home")
+		require.NoError(t, os.MkdirAll(filepath.Join(homes, "alice"), 0o755))
+		passwd, group := file(t, "passwd", "alice:x:5001:6001::/:\n"), file(t, "group", "people:x:6001:\n")
+		configuration := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nmode: "+mode+
+			"\nidentity:\n  minUID: 1\n  minGID: 1\n")
+		for _, sources := range [][]string{{"--homes=" + homes, "--homes-fresh=1ns", "--homes-stale=1ns"}, {"--passwd=" + passwd, "--group=" + group}} {
+			p, stop := serve(t, append(sources, "--config="+configuration)...)
+			p.send(t, "/mutate", strings.ReplaceAll(review, `"alice"`, `"root"`))
+			p.send(t, "/mutate", review)
+			p.send(t, "/verify", review)
+			made := command(t, aliceAsJSON, "inject", "-f", "-", "-o", "json", "--config="+configuration, "--identity=5001:6001").out
+			p.send(t, "/mutate", strings.Replace(review, aliceAsJSON, made, 1))
+			if strings.HasPrefix(sources[0], "--homes") {
+				require.NoError(t, os.Rename(homes, homes+"-elsewhere"))
+				p.send(t, "/mutate", review)
+			}
+			found.scrape(t, p)
+			assert.Zero(t, stop())
+		}
+	}
+	return found
+}
+
+// TestWhatProcessesTellAboutThemselves is held against whoever reads it.
+func TestWhatProcessesTellAboutThemselves(t *testing.T) {
+	found := afterReviews(t)
+	t.Run("the dashboard and the alerts ask for nothing else", func(t *testing.T) { assertAskedFor(t, found) })
+	t.Run("the README has each with its labels", func(t *testing.T) { assertInREADME(t, found) })
+	t.Run("no label names a person, a namespace, a pod or who asks", func(t *testing.T) { assertNamesNobody(t, found) })
+}
+
+// assertAskedFor: each name, each label and each value that the dashboard and the alerts of deploy/monitoring ask for is one that a
+// process really tells.
+func assertAskedFor(t *testing.T, found exposed) {
+	t.Helper()
+	queries, err := monitoring.Queries(t.Context())
+	require.NoError(t, err)
+	for _, query := range queries {
+		labels := map[string]bool{}
+		for _, series := range query.Series {
+			if strings.HasPrefix(series.Name, "apiserver_") {
+				// Held against a real API server in test/integration.
+				continue
+			}
+			has, ok := found[series.Name]
+			assert.True(t, ok, "%s asks for %s, which nothing tells: %s", query.Where, series.Name, query.Expr)
+			for _, matcher := range series.Matchers {
+				assert.Contains(t, has, matcher[0], "%s: %s has no such label: %s", query.Where, series.Name, query.Expr)
+			}
+			for label, values := range series.Values() {
+				for _, value := range values {
+					assert.Contains(t, has[label], value, "%s: %s has no such %s: %s", query.Where, series.Name, label, query.Expr)
+				}
+			}
+			for label := range has {
+				labels[label] = true
+			}
+		}
+		for _, label := range query.Labels {
+			assert.True(t, len(labels) == 0 || labels[label], "%s goes by the label %s, which is not there: %s", query.Where, label, query.Expr)
+		}
+	}
+}
+
+// assertInREADME: each of ours, with its labels, and none that is not told.
+func assertInREADME(t *testing.T, found exposed) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, section, there := strings.Cut(string(readme), "\n## Metrics\n")
+	require.True(t, there)
+	section, _, _ = strings.Cut(section, "\n## ")
+	told := map[string]string{}
+	for name, labels := range found {
+		name = strings.TrimSuffix(name, "_bucket")
+		if !strings.HasPrefix(name, "jupyter_user_") || strings.HasSuffix(name, "_sum") || strings.HasSuffix(name, "_count") {
+			continue
+		}
+		own := slices.DeleteFunc(slices.Sorted(maps.Keys(labels)), func(label string) bool {
+			return label == "instance" || label == "job" || label == "le"
+		})
+		told[name] = strings.Join(own, ", ")
+	}
+	written := map[string]string{}
+	for line := range strings.Lines(section) {
+		if cells := strings.Split(line, "|"); len(cells) > 3 && strings.Contains(cells[1], "`jupyter_user_") {
+			written[strings.Trim(cells[1], " `")] = strings.ReplaceAll(strings.TrimSpace(cells[2]), "`", "")
+		}
+	}
+	assert.Equal(t, told, written)
+}
+
+func assertNamesNobody(t *testing.T, found exposed) {
+	t.Helper()
+	for name, labels := range found {
+		for label, values := range labels {
+			for _, value := range values {
+				assert.NotContains(t, []string{"alice", "root", "science", "nb", "qiang"}, value, "%s{%s}", name, label)
+			}
+		}
+	}
+}

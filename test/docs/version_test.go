@@ -1,0 +1,66 @@
+package docs
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+)
+
+// TestCurrentVersion: both programs, the image, the chart, what is rendered from it, the image that pods are given by default and the
+// newest release of the CHANGELOG are of one version, which is said in webhook/handoff/version.go.
+func TestCurrentVersion(t *testing.T) {
+	version := handoff.Version
+	require.Regexp(t, `^v\d+\.\d+\.\d+$`, version)
+	assert.Equal(t, "jupyter-user-webhook:"+version, config.Default().Init.Image)
+
+	said, err := exec.Command("make", "-C", root, "--no-print-directory", "-n", "build").CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	assert.Contains(t, string(said), "-X main.version="+version+"'", "both programs")
+
+	arguments := regexp.MustCompile(`(?m)^ARG VERSION=(.*)$`).FindAllStringSubmatch(read(t, "Dockerfile"), -1)
+	require.Len(t, arguments, 2)
+	for _, argument := range arguments {
+		assert.Equal(t, version, argument[1], "the Dockerfile's default")
+	}
+	newest := regexp.MustCompile(`(?m)^## \[(\d\S*)\]`).FindStringSubmatch(read(t, "CHANGELOG.md"))
+	require.NotNil(t, newest)
+	assert.Equal(t, version, "v"+newest[1], "the CHANGELOG")
+	deployed := 0
+	for file, text := range deployments(t) {
+		for _, found := range regexp.MustCompile(`jupyter-user-webhook:(v\d\S*)`).FindAllStringSubmatch(text, -1) {
+			assert.Equal(t, version, found[1], file)
+			deployed++
+		}
+		if filepath.Base(file) == "Chart.yaml" {
+			assert.Regexp(t, `(?m)^appVersion: "?`+regexp.QuoteMeta(version)+`"?$`, text, file)
+			assert.Regexp(t, `(?m)^version: "?`+regexp.QuoteMeta(strings.TrimPrefix(version, "v"))+`"?$`, text, file)
+		}
+	}
+	assert.Positive(t, deployed)
+}
+
+// deployments are the files of deploy/, by their paths.
+func deployments(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	folder := filepath.Join(root, "deploy")
+	require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".yaml" {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		found[path] = string(data)
+		return err
+	}))
+	return found
+}

@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+// gatedHub is the namespace for which the webhook is asked through a gate, so that it can be away there alone.
+const gatedHub = "jhub-gated"
+
+// A gate stands between the API server and the webhook. Until it is opened, nobody listens there.
+type gate struct {
+	server  *httptest.Server
+	address string
+	pair    pki.Pair
+	// delay is how long an answer waits.
+	delay atomic.Int64
+}
+
+// newGate makes one on loopback, to one of the webhook's pods.
+func newGate(t *testing.T) *gate {
+	t.Helper()
+	secret, err := world.Client.CoreV1().Secrets(shipped.space).Get(t.Context(), systemName+"-certs", metav1.GetOptions{})
+	require.NoError(t, err)
+	trusted := x509.NewCertPool()
+	require.True(t, trusted.AppendCertsFromPEM(secret.Data[corev1.TLSCertKey]))
+	pods, err := world.Client.CoreV1().Pods(shipped.space).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.NotEmpty(t, pods.Items)
+	port := strconv.Itoa(int(pods.Items[0].Spec.Containers[0].Ports[0].ContainerPort))
+	webhook := &url.URL{Scheme: "https", Host: net.JoinHostPort(pods.Items[0].Status.PodIP, port)}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{RootCAs: trusted, ServerName: systemName + "." + shipped.space + ".svc"}
+	pass := httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(webhook) }, Transport: transport}
+
+	g := &gate{}
+	g.pair, err = pki.New(time.Hour, "gate")
+	require.NoError(t, err)
+	certificate, err := tls.X509KeyPair(g.pair.Cert, g.pair.Key)
+	require.NoError(t, err)
+	g.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Only of a request that has been read it is noticed that nobody waits for the answer any more.
+		review, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		r.Body = io.NopCloser(bytes.NewReader(review))
+		select {
+		case <-time.After(time.Duration(g.delay.Load())):
+			pass.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	}))
+	g.server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	g.address = g.server.Listener.Addr().String()
+	require.NoError(t, g.server.Listener.Close())
+	return g
+}
+
+// open has somebody listen.
+func (g *gate) open(t *testing.T) {
+	t.Helper()
+	var err error
+	g.server.Listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", g.address)
+	require.NoError(t, err)
+	g.server.StartTLS()
+	t.Cleanup(g.server.Close)
+}
+
+// register registers the webhook as it is shipped, for that namespace, at the gate.
+func (g *gate) register(t *testing.T) {
+	t.Helper()
+	through := installation{gatedHub, shipped.space, "In, values: [" + gatedHub + "]"}
+	first, second, err := through.registrations(g.pair)
+	require.NoError(t, err)
+	mutating, validating := &admissionv1.MutatingWebhookConfiguration{}, &admissionv1.ValidatingWebhookConfiguration{}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(first), mutating))
+	require.NoError(t, yaml.UnmarshalStrict([]byte(second), validating))
+	at := func(config *admissionv1.WebhookClientConfig) {
+		where := "https://" + g.address + *config.Service.Path
+		config.Service, config.URL = nil, &where
+	}
+	for i := range mutating.Webhooks {
+		at(&mutating.Webhooks[i].ClientConfig)
+	}
+	for i := range validating.Webhooks {
+		at(&validating.Webhooks[i].ClientConfig)
+	}
+	client := world.Client.AdmissionregistrationV1()
+	_, err = client.MutatingWebhookConfigurations().Create(t.Context(), mutating, metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = client.ValidatingWebhookConfigurations().Create(t.Context(), validating, metav1.CreateOptions{})
+	require.NoError(t, err)
+}
+
+// TestJupyterHubWithoutTheWebhook: nothing is spawned, the hub says why, and once the webhook is back, so is everything. One that is
+// slow never makes KubeSpawner give up on a request, after which it would delete the pod that it finds.
+func TestJupyterHubWithoutTheWebhook(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	g.register(t)
+	h := startHub(t, gatedHub, "baseline", hub.Options{Release: hub.KubeSpawner7})
+	s := h.logIn(t, "user20", "")
+	attempts := func(spawn func()) int {
+		before := strings.Count(h.Log(), "Attempting to create pod")
+		spawn()
+		return strings.Count(h.Log(), "Attempting to create pod") - before
+	}
+	fails := func(t *testing.T, want string) {
+		t.Helper()
+		assert.Equal(t, 1, attempts(func() {
+			assert.Contains(t, s.refused(t), want)
+			assert.Contains(t, h.Log(), want)
+		}))
+	}
+	// The API server, which watches webhooks like any client, acts on them once a pod that nobody would serve is refused.
+	require.NoError(t, await(t.Context(), time.Minute, func(ctx context.Context) (bool, error) {
+		result, err := world.carol.Kubectl(ctx, "run", "probe", "-n", gatedHub, "--image=x", "--labels=jupyter-user=alice", "--dry-run=server")
+		return strings.Contains(result.Stderr, "failed calling webhook"), err
+	}))
+	t.Run("gone", func(t *testing.T) { fails(t, "connect: connection refused") })
+	g.open(t)
+	t.Run("stuck", func(t *testing.T) {
+		g.delay.Store(int64(time.Hour))
+		fails(t, "context deadline exceeded")
+	})
+	t.Run("slow, and back", func(t *testing.T) {
+		g.delay.Store(int64(time.Second / 2))
+		assert.Equal(t, 1, attempts(func() { s.start(t, nil) }))
+		assert.NotContains(t, h.Log(), "Found existing pod")
+		s.assertOwnedBy(t, "user20")
+		assert.NoError(t, s.Stop(t.Context(), ""))
+	})
+}

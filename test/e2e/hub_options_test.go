@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// optionsUser has the servers that are configured differently.
+const optionsUser = "qiang.guo03"
+
+// configured is what the hub of a way says of single servers, by the traits of KubeSpawner. What an option makes of a pod is held
+// against the planner in test/golden; here are those of which a server has to show that it runs with them.
+func configured(way way) map[string]map[string]any {
+	servers := map[string]map[string]any{
+		"alice.smith/labelled": {"extra_labels": map[string]any{"jupyter-user": "{username}"}},
+		"bob/namespaced":       {"extra_pod_config": map[string]any{"hostUsers": false}},
+		optionsUser + "/list": {
+			"cmd": []string{"jupyterhub-singleuser"}, "args": []string{"--ServerApp.terminado_settings={}"},
+			"notebook_dir": "/home/" + optionsUser + "/work", "default_url": "/lab/tree/in-work.txt",
+			"storage_pvc_ensure": false, "volumes": []any{}, "volume_mounts": []any{},
+		},
+		optionsUser + "/unset": {
+			"image": images.DockerStacks, "cmd": nil,
+			"lifecycle_hooks": map[string]any{"postStart": map[string]any{"exec": map[string]any{
+				"command": []string{"sh", "-c", "touch $HOME/post-start-" + way.namespace},
+			}}},
+			"profile_list": []any{map[string]any{"display_name": "small"}, map[string]any{"display_name": "big", "kubespawner_override": map[string]any{
+				"environment": map[string]string{"PROFILE": "big"},
+			}}},
+		},
+		optionsUser + "/script": {
+			"image": images.DockerStacks2023, "cmd": []string{"start-singleuser.sh"}, "args": []string{"--ServerApp.terminado_settings={}"},
+			"storage_pvc_ensure": false,
+			"volumes":            []any{map[string]any{"name": "home", "persistentVolumeClaim": map[string]any{"claimName": "of-everybody"}}},
+			"volume_mounts":      []any{map[string]any{"name": "home", "mountPath": "/home/jovyan", "subPath": "{username}"}},
+		},
+	}
+	return servers
+}
+
+// ofEverybody is the claim of a hub whose storage is static.
+const ofEverybody = `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: of-everybody, namespace: %s}
+spec:
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: 10Gi}}
+`
+
+// options are spawned each in a server of its own.
+func options(t *testing.T, h jupyterHub, way way) {
+	t.Run("extra_labels with the user's slug", func(t *testing.T) {
+		t.Parallel()
+		shown := h.logIn(t, "alice.smith", "labelled").refused(t)
+		assert.Contains(t, shown, "a pod runs as one person: a hub that sets the label itself (KubeSpawner's extra_labels, with a "+
+			"template such as {username}) need not, the annotation is enough")
+	})
+	t.Run("extra_pod_config with a user namespace", func(t *testing.T) {
+		t.Parallel()
+		shown := h.logIn(t, "bob", "namespaced").refused(t)
+		assert.Contains(t, shown, "remove hostUsers: false, or ask the admin whether this share does (share.allowUserNamespaces)")
+	})
+	t.Run("cmd as a list, args, notebook_dir, default_url, no storage", func(t *testing.T) {
+		t.Parallel()
+		asList(t, h)
+	})
+	if way == atAdmission {
+		return // How images start there is seen by TestImages: nothing of it is ours.
+	}
+	t.Run("cmd unset, lifecycle_hooks, profile_list", func(t *testing.T) {
+		t.Parallel()
+		unset(t, h)
+	})
+	t.Run("start-singleuser.sh, static storage", func(t *testing.T) {
+		t.Parallel()
+		script(t, h)
+	})
+}
+
+func asList(t *testing.T, h jupyterHub) {
+	owner := homeOf(optionsUser)
+	require.NoError(t, world.share.makeFolder(owner, "work"))
+	require.NoError(t, world.share.write(owner, "work/in-work.txt", "found"))
+	s := h.logIn(t, optionsUser, "list")
+	s.start(t, nil)
+	s.assertOwnedBy(t, optionsUser)
+	assert.Contains(t, theServer(t, s.pod(t).processes(t)).Args, "--ServerApp.terminado_settings={}")
+	found := s.jupyter(t).call(t, http.MethodGet, "api/contents/in-work.txt", nil, http.StatusOK)
+	assert.Contains(t, string(found), "found", "notebook_dir is where Jupyter looks")
+	assert.Equal(t, "/lab/tree/in-work.txt", theServer(t, s.pod(t).processes(t)).Environment()["JUPYTERHUB_DEFAULT_URL"])
+	_, mounted := theServer(t, s.pod(t).processes(t)).Mounts()["/home/jovyan"]
+	assert.False(t, mounted)
+}
+
+func unset(t *testing.T, h jupyterHub) {
+	s := h.logIn(t, optionsUser, "unset")
+	s.start(t, map[string]any{"profile": "big"})
+	s.assertOwnedBy(t, optionsUser)
+	process := theServer(t, s.pod(t).processes(t))
+	assert.Contains(t, strings.Join(process.Args, " "), "jupyterhub-singleuser", "the image's own start knows that there is a hub")
+	assert.Equal(t, "big", process.Environment()["PROFILE"])
+	assert.Contains(t, process.Environment(), "BEFORE_NOTEBOOK_HOOK", "start.sh ran")
+	info, err := os.Stat(world.share.path(optionsUser, "post-start-"+strings.TrimPrefix(h.namespace, "jhub-")))
+	require.NoError(t, err)
+	assert.Equal(t, uint32(homeOf(optionsUser).uid), info.Sys().(*syscall.Stat_t).Uid, "the hook ran as the user")
+}
+
+func script(t *testing.T, h jupyterHub) {
+	require.NoError(t, world.apply(t.Context(), strings.ReplaceAll(ofEverybody, "%s", h.namespace)))
+	s := h.logIn(t, optionsUser, "script")
+	s.start(t, nil)
+	s.assertOwnedBy(t, optionsUser)
+	process := theServer(t, s.pod(t).processes(t))
+	assert.Contains(t, strings.Join(process.Args, " "), "jupyterhub-singleuser --ServerApp.terminado_settings={}")
+	assert.Contains(t, process.Environment(), "BEFORE_NOTEBOOK_HOOK", "start.sh ran")
+	assert.Contains(t, process.Mounts(), "/home/jovyan")
+}

@@ -1,0 +1,136 @@
+"""Renders pods as a JupyterHub's KubeSpawner writes them, for the corpus of golden pods.
+
+It runs the real hub up to where KubeSpawner would send a pod to the API server: a user and a server in the hub's database,
+User.spawn(), the profile that was chosen, get_pod_manifest(). It contacts nobody. What differs from one run to the next, the
+token, has a fixed value, so that the files are the same each time.
+
+    python render.py 7 DIRECTORY    writes kubespawner-7-*.yaml there, with the KubeSpawner 7 that is installed
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import chart
+import matrix
+import yaml
+
+# KubeSpawner wants to know a cluster before it does anything.
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: nowhere
+contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+clusters: [{name: nowhere, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: nobody, user: {}}]
+"""
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+async def new_hub(settings):
+    """A hub that is initialised and not started, configured as the chart does it."""
+    from jupyterhub.app import JupyterHub
+    from traitlets.config import Config
+
+    config = Config()
+    config.JupyterHub.db_url = "sqlite://"
+    config.JupyterHub.cookie_secret = bytes(32)
+    config.JupyterHub.log_level = "ERROR"
+    config.JupyterHub.authenticator_class = "dummy"
+    config.JupyterHub.hub_bind_url = "http://:8081"
+    config.JupyterHub.hub_connect_url = "http://hub:8081"
+    config.JupyterHub.allow_named_servers = True
+    config.ConfigurableHTTPProxy.should_start = False
+    config.ConfigurableHTTPProxy.auth_token = TOKEN
+    config.JupyterHub.update(settings)
+    hub = JupyterHub(config=config)
+    await hub.initialize([])
+    return hub
+
+
+def recorder():
+    """KubeSpawner, but that it keeps the pod that it would have created."""
+    from kubespawner import KubeSpawner as Real
+
+    # It goes by the same name, because that is where its configuration is.
+    class KubeSpawner(Real):
+        async def start(self):
+            self.api_token = TOKEN
+            await self.load_user_options()
+            pod = await self.get_pod_manifest()
+            self.recorded = self.api.api_client.sanitize_for_serialization(pod)
+            return f"http://127.0.0.1:{self.port}"
+
+        async def stop(self, now=False):
+            pass
+
+        async def poll(self):
+            return None
+
+    return KubeSpawner
+
+
+async def render(hub, spawner, version, case):
+    """The pod of one case of the matrix."""
+    from jupyterhub import orm, roles
+    from jupyterhub.user import User
+    from traitlets.config import Config
+
+    class Started(User):
+        """A user whose server is up once it is started: nobody asks whether it is."""
+
+        async def _wait_up(self, spawner):
+            pass
+
+    config = Config()
+    chart.configure(config, version)
+    config.KubeSpawner.update(case.config)
+    record = orm.User(name=case.user)
+    hub.db.add(record)
+    hub.db.commit()
+    roles.assign_default_roles(hub.db, entity=record)
+    user = Started(record, hub.tornado_settings | {"config": config, "spawner_class": spawner})
+    await user.spawn(case.server, options=dict(case.options))
+    pod = user.spawners[case.server].recorded
+    hub.db.delete(record)
+    hub.db.commit()
+    return pod
+
+
+def write(directory, version, case, pod):
+    """One file for each way in which the case matters."""
+    for way in case.ways:
+        suffix = f"-{way.name}" if len(case.ways) > 1 else ""
+        said = [*way.comments, *case.comments, "Rendered by test/golden/kubespawner: make kubespawner writes it anew."]
+        text = "".join(f"# {line}\n" for line in said) + yaml.safe_dump(pod, width=1000)
+        (directory / f"kubespawner-{version}-{case.name}{suffix}.yaml").write_text(text)
+
+
+async def render_all(version, directory):
+    import kubespawner
+
+    if kubespawner.__version__.split(".")[0] != version:
+        sys.exit(f"this is KubeSpawner {kubespawner.__version__}, and not {version}")
+    spawner, hubs = recorder(), {}
+    for case in matrix.cases(version):
+        key = str(case.hub)
+        if key not in hubs:
+            hubs[key] = await new_hub(case.hub)
+        write(directory, version, case, await render(hubs[key], spawner, version, case))
+
+
+def main():
+    version, directory = sys.argv[1], Path(sys.argv[2]).resolve()
+    with tempfile.TemporaryDirectory() as work:
+        # The hub writes files where it runs, and which cluster there is, is read when KubeSpawner is imported.
+        os.chdir(work)
+        Path("kubeconfig").write_text(KUBECONFIG)
+        os.environ["KUBECONFIG"] = str(Path("kubeconfig").resolve())
+        asyncio.run(render_all(version, directory))
+
+
+if __name__ == "__main__":
+    main()

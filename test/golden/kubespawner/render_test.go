@@ -1,0 +1,82 @@
+package kubespawner
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
+)
+
+const corpus = "../testdata"
+
+// TestTheCorpusIsWhatKubeSpawnerRenders renders the pods anew. It needs the hubs of make e2e, and is part of it. With
+// UPDATE_GOLDEN=1 it writes them, as make kubespawner does.
+func TestTheCorpusIsWhatKubeSpawnerRenders(t *testing.T) {
+	if os.Getenv("E2E") == "" {
+		t.Skip("make e2e and make kubespawner run this, because the hub has to be installed")
+	}
+	for version, release := range map[string]hub.Release{"6": hub.KubeSpawner6, "7": hub.KubeSpawner7} {
+		t.Run(string(release), func(t *testing.T) {
+			t.Parallel()
+			rendered := render(t, version, release)
+			committed := read(t, corpus, version)
+			if os.Getenv("UPDATE_GOLDEN") != "" {
+				write(t, committed, rendered)
+				return
+			}
+			for name := range committed {
+				assert.Contains(t, rendered, name, "this is rendered no more")
+			}
+			for name, text := range rendered {
+				assert.Equal(t, text, committed[name], "%s: make kubespawner writes it anew", name)
+			}
+		})
+	}
+}
+
+// render answers the pods of one version by the names of their files.
+func render(t *testing.T, version string, release hub.Release) map[string]string {
+	t.Helper()
+	programs, err := hub.Build(t.Context(), os.Stderr, release)
+	require.NoError(t, err)
+	folder := t.TempDir()
+	said, err := exec.CommandContext(t.Context(), programs.Python, "-B", "render.py", version, folder).CombinedOutput()
+	require.NoError(t, err, string(said))
+	return read(t, folder, version)
+}
+
+// read answers what was rendered, in the corpus too, where the outcomes lie beside it.
+func read(t *testing.T, folder, version string) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "kubespawner-"+version+"-*.yaml"))
+	require.NoError(t, err)
+	texts := map[string]string{}
+	for _, file := range files {
+		if strings.HasSuffix(file, ".admitted.yaml") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		texts[filepath.Base(file)] = string(text)
+	}
+	require.NotEmpty(t, texts)
+	return texts
+}
+
+func write(t *testing.T, committed, rendered map[string]string) {
+	t.Helper()
+	for name := range committed {
+		if _, ok := rendered[name]; !ok {
+			require.NoError(t, os.Remove(filepath.Join(corpus, name)))
+		}
+	}
+	for name, text := range rendered {
+		require.NoError(t, os.WriteFile(filepath.Join(corpus, name), []byte(text), 0o644))
+	}
+}

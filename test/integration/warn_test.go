@@ -1,0 +1,201 @@
+package integration
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// TestAFirstDayThatBreaksNothing: in mode Warn, webhook and policies alike, whatever was created before is created as it was, by
+// somebody who has no right to anything of ours and in a namespace that nobody has prepared, and hears what would become of it.
+// With the mode Enforce, what was created on that day goes on, and what comes after is held to the rules.
+func TestAFirstDayThatBreaksNothing(t *testing.T) {
+	t.Parallel()
+	c := startUnserved(t, controlplane.Options{})
+	c.serveInMode(t, config.ModeWarn)
+	require.NoError(t, c.Namespace(t.Context(), "before", nil))
+	require.NoError(t, c.Allow(t.Context(), "before", c.carol, rbacv1.PolicyRule{
+		APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "patch", "update", "delete"},
+	}))
+
+	for name, day := range firstDay {
+		t.Run(name, func(t *testing.T) {
+			// The API server's own defaults are what the pod would have had without us.
+			made := c.create(t, "before", day.pod)
+			require.Zero(t, made.ExitCode, made.Stderr)
+			stored := decode(t, made.Stdout)
+			assert.Empty(t, stored.Spec.InitContainers)
+			assert.Len(t, stored.Spec.Volumes, day.volumes+1, "its own, and the ServiceAccount's token")
+			assert.Empty(t, stored.Spec.Containers[0].Env)
+			for key := range stored.Annotations {
+				assert.False(t, strings.HasPrefix(key, "jupyter-user.io/"), key)
+			}
+			for _, said := range day.says {
+				assert.Contains(t, made.Stderr, "Warning: "+said)
+			}
+			if len(day.says) == 0 {
+				assert.Empty(t, made.Stderr, "nobody hears of us who has nothing to do with us")
+			}
+		})
+	}
+	t.Run("the webhook is dead", c.isMissedByNobody)
+	t.Run("what the dashboard asks API servers for", c.tellsWhatIsAskedFor)
+
+	c.stop()
+	c.serveInMode(t, config.ModeEnforce)
+	for name := range firstDay {
+		changed := c.kubectl(t, "annotate", "pod", "-n", "before", name, "note=goes on")
+		assert.Zero(t, changed.ExitCode, changed.Stderr)
+		gone := c.kubectl(t, "delete", "pod", "-n", "before", name, "--wait=false")
+		assert.Zero(t, gone.ExitCode, gone.Stderr)
+	}
+	refused := c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: next-day", 1))
+	assert.NotZero(t, refused.ExitCode)
+	assert.Contains(t, refused.Stderr, "denied request: ")
+	assert.Contains(t, refused.Stderr, "may not use the home of qiang.guo03")
+}
+
+// firstDay are pods as there are before anybody has heard of the webhook, by their names, and what is said of them.
+var firstDay = map[string]struct {
+	pod     string
+	volumes int
+	says    []string
+}{
+	"labelled": {"{apiVersion: v1, kind: Pod, metadata: {name: labelled, labels: {jupyter-user: qiang.guo03}}, " +
+		"spec: {containers: [{name: nb, image: x}]}}", 0,
+		[]string{"would become a notebook of qiang.guo03 (AtStart): the webhook is in mode Warn and leaves the pod as it is"}},
+	"of-nobody": {"{apiVersion: v1, kind: Pod, metadata: {name: of-nobody, labels: {jupyter-user: root}}, " +
+		"spec: {containers: [{name: nb, image: x}]}}", 0, []string{"would be refused: NameReserved: "}},
+	"by-hand": {"{apiVersion: v1, kind: Pod, metadata: {name: by-hand, labels: {jupyter-user: alice}}, spec: {containers: [{name: nb, " +
+		"image: x, volumeMounts: [{name: data, mountPath: /data}]}], volumes: [{name: data, persistentVolumeClaim: {claimName: " +
+		"hpc-shared-pvc}}]}}", 1, []string{"would be refused: ShareAgain: "}},
+	"of-others": {"{apiVersion: v1, kind: Pod, metadata: {name: of-others}, spec: {containers: [{name: app, image: x}]}}", 0, nil},
+	"with-the-share": {"{apiVersion: v1, kind: Pod, metadata: {name: with-the-share}, spec: {containers: [{name: app, image: x}], " +
+		"volumes: [{name: data, persistentVolumeClaim: {claimName: hpc-shared-pvc}}]}}", 1,
+		[]string{"Validation failed for ValidatingAdmissionPolicy "}},
+}
+
+// serveInMode has the webhook and the policies in one mode, as the chart's value has them.
+func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
+	t.Helper()
+	configured := config.Default()
+	configured.Mode = mode
+	mux := http.NewServeMux()
+	mux.Handle("/", c.replica(t, configured))
+	mux.Handle("/second", secondWebhook())
+	_, c.stop = c.listen(t, c.called(), mux)
+	actions := `["Deny"]`
+	if mode == config.ModeWarn {
+		actions = `["Warn","Audit"]`
+	}
+	bindings, err := c.Admin.Kubectl(t.Context(), "get", "validatingadmissionpolicybindings", "-o", "name",
+		"-l", "app.kubernetes.io/name=jupyter-user-webhook")
+	require.NoError(t, err)
+	names := strings.Fields(bindings.Stdout)
+	require.NotEmpty(t, names, bindings.Stderr)
+	require.NoError(t, c.Admin.Do(t.Context(), "", append([]string{"patch", "--type=merge",
+		`--patch={"spec":{"validationActions":` + actions + `}}`}, names...)...))
+	require.NoError(t, c.AwaitPolicies(t.Context(), nil))
+}
+
+// isMissedByNobody: with failurePolicy Ignore, as the chart has it in mode Warn, a webhook that is not there is no reason to refuse
+// a pod. With Fail it would be.
+func (c *cluster) isMissedByNobody(t *testing.T) {
+	c.stop()
+	labelled := func(name string) controlplane.Result {
+		return c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: "+name, 1))
+	}
+	refused := labelled("while-it-fails")
+	assert.NotZero(t, refused.ExitCode)
+	assert.Contains(t, refused.Stderr, "failed calling webhook")
+	for _, kind := range []string{"mutatingwebhookconfiguration", "validatingwebhookconfiguration"} {
+		c.setFailurePolicy(t, kind, "Ignore")
+	}
+	require.Eventually(t, func() bool { return labelled("while-it-is-ignored").ExitCode == 0 }, wait, 100*time.Millisecond)
+}
+
+// setFailurePolicy of each entry of ours.
+func (c *cluster) setFailurePolicy(t *testing.T, kind, policy string) {
+	t.Helper()
+	entries, err := c.Admin.Kubectl(t.Context(), "get", kind, "jupyter-user-webhook", "-o", "jsonpath={.webhooks[*].name}")
+	require.NoError(t, err)
+	var patch []string
+	for i := range strings.Fields(entries.Stdout) {
+		patch = append(patch, `{"op":"replace","path":"/webhooks/`+string(rune('0'+i))+`/failurePolicy","value":"`+policy+`"}`)
+	}
+	require.NotEmpty(t, patch, entries.Stderr)
+	require.NoError(t, c.Admin.Do(t.Context(), "", "patch", kind, "jupyter-user-webhook", "--type=json",
+		"--patch=["+strings.Join(patch, ",")+"]"))
+}
+
+// tellsWhatIsAskedFor: the API server that has just gone through all of that has each series that the dashboard and the alerts ask
+// API servers for, by those names and labels.
+func (c *cluster) tellsWhatIsAskedFor(t *testing.T) {
+	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
+	require.NoError(t, err)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	told, err := parser.TextToMetricFamilies(strings.NewReader(raw.Stdout))
+	require.NoError(t, err)
+	queries, err := monitoring.Queries(t.Context())
+	require.NoError(t, err)
+	asked := 0
+	for _, query := range queries {
+		for _, series := range query.Series {
+			if !strings.HasPrefix(series.Name, "apiserver_") {
+				continue
+			}
+			asked++
+			assert.True(t, seriesThere(t, series, told[series.Name]), "%s asks for what no API server tells: %s", query.Where, query.Expr)
+			for _, label := range query.Labels {
+				assert.Contains(t, labelsOf(told[series.Name]), label, "%s: %s", query.Where, query.Expr)
+			}
+		}
+	}
+	assert.Positive(t, asked)
+}
+
+// seriesThere tells whether one of the family's series is as a selector wants it.
+func seriesThere(t *testing.T, wanted monitoring.Series, family *dto.MetricFamily) bool {
+	t.Helper()
+	for _, series := range family.GetMetric() {
+		values := map[string]string{}
+		for _, label := range series.GetLabel() {
+			values[label.GetName()] = label.GetValue()
+		}
+		all := true
+		for _, matcher := range wanted.Matchers {
+			value, operator := values[matcher[0]], matcher[1]
+			matched := value == matcher[2]
+			if strings.HasSuffix(operator, "~") {
+				matched = regexp.MustCompile("^(?:" + matcher[2] + ")$").MatchString(value)
+			}
+			all = all && matched != strings.HasPrefix(operator, "!") && value != ""
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+func labelsOf(family *dto.MetricFamily) (names []string) {
+	for _, series := range family.GetMetric() {
+		for _, label := range series.GetLabel() {
+			names = append(names, label.GetName())
+		}
+	}
+	return names
+}

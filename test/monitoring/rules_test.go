@@ -1,0 +1,148 @@
+package monitoring_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+func alerts(t *testing.T) []monitoring.Alert {
+	t.Helper()
+	rules, err := monitoring.ReadRules()
+	require.NoError(t, err)
+	require.NotEmpty(t, rules.Alerts())
+	return rules.Alerts()
+}
+
+// TestEachAlertFiresAndDoesNot: promtool runs the file that each alert has, in which it fires at least once and at least once does
+// not.
+func TestEachAlertFiresAndDoesNot(t *testing.T) {
+	t.Parallel()
+	built, err := tools.Build(t.Context(), os.Stderr, tools.Promtool)
+	require.NoError(t, err)
+	said, err := exec.Command(built[tools.Promtool], "check", "rules", "--lint=all", "--lint-fatal", "../../deploy/monitoring/rules.yaml").
+		CombinedOutput()
+	require.NoError(t, err, "%s", said)
+	files, err := filepath.Glob("testdata/*.yaml")
+	require.NoError(t, err)
+	var expected []string
+	for _, alert := range alerts(t) {
+		expected = append(expected, "testdata/"+alert.Alert+".yaml")
+	}
+	require.ElementsMatch(t, expected, files, "one file an alert, and no other")
+	for _, file := range files {
+		fires, silent := cases(t, file)
+		assert.Positive(t, fires, "%s never fires", file)
+		assert.Positive(t, silent, "%s always fires", file)
+	}
+	said, err = exec.Command(built[tools.Promtool], append([]string{"test", "rules"}, files...)...).CombinedOutput()
+	assert.NoError(t, err, "%s", said)
+	assert.Equal(t, len(files), strings.Count(string(said), "SUCCESS"))
+}
+
+// cases are how often a file has its alert fire, and how often not.
+func cases(t *testing.T, file string) (fires, silent int) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var parsed struct {
+		RuleFiles []string `yaml:"rule_files"`
+		Tests     []struct {
+			Rules []struct {
+				Alert  string           `yaml:"alertname"`
+				Alerts []map[string]any `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		} `yaml:"tests"`
+	}
+	require.NoError(t, yaml.Unmarshal(data, &parsed))
+	require.Equal(t, []string{"../../../deploy/monitoring/rules.yaml"}, parsed.RuleFiles)
+	for _, test := range parsed.Tests {
+		for _, rule := range test.Rules {
+			require.Equal(t, strings.TrimSuffix(filepath.Base(file), ".yaml"), rule.Alert)
+			if len(rule.Alerts) > 0 {
+				fires++
+			} else {
+				silent++
+			}
+		}
+	}
+	return fires, silent
+}
+
+const runbook = "https://jupyter-user.io/jupyter-user-webhook/deploy/README.md#"
+
+// TestEachAlertHasItsSectionInTheRunbook, how bad it is, and something to read.
+func TestEachAlertHasItsSectionInTheRunbook(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../deploy/README.md")
+	require.NoError(t, err)
+	for _, alert := range alerts(t) {
+		anchor, ours := strings.CutPrefix(alert.Annotations["runbook_url"], runbook)
+		assert.True(t, ours, "%s: %s", alert.Alert, alert.Annotations["runbook_url"])
+		section := sectionOf(string(text), anchor)
+		assert.NotEmpty(t, section, "%s leads to #%s, which is not there", alert.Alert, anchor)
+		assert.Contains(t, section, "`"+alert.Alert+"`", "the section #%s does not name the alert that leads there", anchor)
+		assert.Contains(t, []string{"critical", "warning", "info"}, alert.Labels["severity"], alert.Alert)
+		assert.NotEmpty(t, alert.Annotations["summary"], alert.Alert)
+		assert.NotEmpty(t, alert.Annotations["description"], alert.Alert)
+		assert.NotEmpty(t, alert.For, "%s wakes somebody up for a moment", alert.Alert)
+	}
+}
+
+// sectionOf is what stands under the heading of an anchor.
+func sectionOf(text, anchor string) string {
+	for _, section := range strings.Split(text, "\n## ")[1:] {
+		title, body, _ := strings.Cut(section, "\n")
+		slug := strings.NewReplacer(" ", "-", "\"", "", "?", "", ":", "", ",", "", "`", "").Replace(strings.ToLower(title))
+		if slug == anchor {
+			return body
+		}
+	}
+	return ""
+}
+
+const operatorHead = `# The same as rules.yaml, for the Prometheus operator. Its labels may have to be those that your Prometheus selects rules by.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: jupyter-user-webhook
+  namespace: jupyter-user-system
+  labels:
+    app.kubernetes.io/name: jupyter-user-webhook
+spec:
+`
+
+// TestBothFilesOfRulesSayTheSame. UPDATE_GOLDEN=1 writes the operator's anew.
+func TestBothFilesOfRulesSayTheSame(t *testing.T) {
+	t.Parallel()
+	rules, err := monitoring.File("rules.yaml")
+	require.NoError(t, err)
+	_, groups, found := strings.Cut(string(rules), "\ngroups:\n")
+	require.True(t, found)
+	want := operatorHead
+	for line := range strings.Lines("groups:\n" + groups) {
+		want += "  " + line
+	}
+	if os.Getenv("UPDATE_GOLDEN") == "1" {
+		require.NoError(t, os.WriteFile("../../deploy/monitoring/prometheusrule.yaml", []byte(want), 0o644))
+	}
+	got, err := monitoring.File("prometheusrule.yaml")
+	require.NoError(t, err)
+	assert.Equal(t, want, string(got), "UPDATE_GOLDEN=1 go test ./test/monitoring writes it anew")
+	var object struct {
+		Spec monitoring.Rules `yaml:"spec"`
+	}
+	require.NoError(t, yaml.Unmarshal(got, &object))
+	plain, err := monitoring.ReadRules()
+	require.NoError(t, err)
+	assert.Equal(t, plain, object.Spec)
+}

@@ -1,0 +1,2 @@
+// Package sbom holds the bill of materials of make sbom against the programs.
+package sbom

@@ -1,0 +1,66 @@
+package handoff_test
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+)
+
+// TestAWebhookOfAnEarlierRelease: each release leaves the command lines that it writes in testdata/releases, and every later program
+// understands them and means the same. UPDATE_GOLDEN=1 writes those of this release; the others are never changed.
+func TestAWebhookOfAnEarlierRelease(t *testing.T) {
+	own := "testdata/releases/" + handoff.Version + ".json"
+	if os.Getenv("UPDATE_GOLDEN") == "1" {
+		writeRelease(t, own)
+	}
+	releases, err := filepath.Glob("testdata/releases/v*.json")
+	require.NoError(t, err)
+	require.Contains(t, releases, own, "write it with UPDATE_GOLDEN=1")
+	for _, release := range releases {
+		data, err := os.ReadFile(release)
+		require.NoError(t, err)
+		var lines [][]string
+		require.NoError(t, json.Unmarshal(data, &lines))
+		require.NotEmpty(t, lines)
+		for _, args := range lines {
+			assert.Equal(t, args, reread(t, args), "%s wrote it", strings.TrimSuffix(filepath.Base(release), ".json"))
+		}
+	}
+}
+
+// reread takes a command line apart and writes it anew.
+func reread(t *testing.T, args []string) []string {
+	t.Helper()
+	if args[0] == "discover" {
+		d, err := handoff.ParseDiscover(args)
+		require.NoError(t, err)
+		return d.Args()
+	}
+	e, err := handoff.ParseExec(args)
+	require.NoError(t, err)
+	return e.Args()
+}
+
+func writeRelease(t *testing.T, file string) {
+	t.Helper()
+	var lines [][]string
+	for _, name := range slices.Sorted(maps.Keys(discovers)) {
+		lines = append(lines, discovers[name].args)
+	}
+	for _, name := range slices.Sorted(maps.Keys(execs)) {
+		lines = append(lines, execs[name].args)
+	}
+	data, err := json.MarshalIndent(lines, "", "  ")
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(file, append(data, '\n'), 0o644))
+}
