@@ -153,7 +153,7 @@ func (w *World) install(ctx context.Context, i installation) error {
 // registrations are the shipped webhook configurations, which trust a certificate and are for certain namespaces.
 func (i installation) registrations(trusted pki.Pair) (mutating, validating string, err error) {
 	changes := []string{
-		"    cert-manager.io/inject-ca-from: jupyter-user-system/jupyter-user-webhook\n", "    e2e: without-cert-manager\n",
+		"    cert-manager.io/inject-ca-from: jupyter-user-system/jupyter-user-webhook-ca\n", "    e2e: without-cert-manager\n",
 		"clientConfig:", "clientConfig:\n      caBundle: " + base64.StdEncoding.EncodeToString(trusted.Cert),
 		"metadata:\n  name: " + systemName + "\n", "metadata:\n  name: " + i.name + "\n",
 	}

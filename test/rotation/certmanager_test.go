@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
@@ -44,8 +45,26 @@ func newCertManager(t *testing.T) *certManager {
 	for _, r := range c.service.replicas {
 		require.Eventually(t, func() bool { return len(r.log.Lines(t, "waiting for the serving certificate")) > 0 }, patience, pollEvery)
 	}
+	assert.Contains(t, c.check(t), "failed: is not there, because the Issuer jupyter-user-webhook-selfsigned has no condition yet: see "+
+		"that cert-manager runs")
 	run(t, built[tools.CertManager], "-kubeconfig="+c.Admin.Kubeconfig)
 	return c
+}
+
+// check is what the command says of the certificate.
+func (c *certManager) check(t *testing.T) string {
+	t.Helper()
+	look, err := check.Connect(c.Admin.Kubeconfig, "")
+	require.NoError(t, err)
+	findings, err := check.Run(t.Context(), look, check.Options{Only: []string{"certificate"}})
+	require.NoError(t, err)
+	said := ""
+	for _, f := range findings {
+		if f.Check == "certificate" {
+			said += string(f.Status) + ": " + f.Message + "\n"
+		}
+	}
+	return said
 }
 
 // renew does what cmctl renew does.
@@ -92,6 +111,8 @@ func TestCertManagersCertificatesRotateWithoutALostAdmission(t *testing.T) {
 	t.Logf("cert-manager started, and from nothing to a certificate in both replicas: %.1f s of %.1f s", time.Since(issuing).Seconds(),
 		time.Since(began).Seconds())
 	require.Eventually(t, func() bool { _, err := c.admit(); return err == nil }, patience, pollEvery)
+
+	assert.Contains(t, c.check(t), "ok: is for jupyter-user-webhook.jupyter-user-system.svc until ")
 
 	l := c.startLoad(t)
 	during := func(what string, do func(t *testing.T)) { t.Helper(); l.during(t, c.service, what, do) }
