@@ -101,12 +101,3 @@ func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	}
 	return w.GetCertificate(hello)
 }
-
-// NotAfter is when the current certificate expires; false while there is none.
-func (f *Files) NotAfter() (time.Time, bool) {
-	current, err := f.GetCertificate(nil)
-	if err != nil || current.Leaf == nil {
-		return time.Time{}, false
-	}
-	return current.Leaf.NotAfter, true
-}

@@ -117,7 +117,7 @@ func rendered(t *testing.T, values ...string) string {
 	return strings.ReplaceAll(strings.Join(kept, "\n---\n"), "timeoutSeconds: 2\n", "timeoutSeconds: 20\n")
 }
 
-// admissionConfiguration has the API server present a certificate to the webhook, as README.md says.
+// admissionConfiguration has the API server present a certificate to the webhook, as deploy/README.md says.
 func admissionConfiguration(t *testing.T, present pki.Pair) (file string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -135,16 +135,17 @@ users:
       client-certificate: `+dir+`/tls.crt
       client-key: `+dir+`/tls.key
 `)
-	plugin := `    configuration:
-      apiVersion: apiserver.config.k8s.io/v1
-      kind: WebhookAdmissionConfiguration
-      kubeConfigFile: ` + kubeconfig + "\n"
 	return write("admission.yaml", `apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins:
   - name: MutatingAdmissionWebhook
-`+plugin+`  - name: ValidatingAdmissionWebhook
-`+plugin)
+    configuration: &webhooks
+      apiVersion: apiserver.config.k8s.io/v1
+      kind: WebhookAdmissionConfiguration
+      kubeConfigFile: `+kubeconfig+`
+  - name: ValidatingAdmissionWebhook
+    configuration: *webhooks
+`)
 }
 
 // run runs a program until the test ends, or kill is called.
