@@ -10,16 +10,26 @@ import (
 	"strings"
 )
 
-// install is the chart in this folder, rendered. Helm writes above each document which of the chart's files it comes from, and
-// sorts the documents by kind.
-//
 //go:embed install.yaml
 var install string
 
+// Rendered is what Helm makes of the chart in this folder. It writes above each document which of the chart's files it comes from,
+// and sorts the documents by kind.
+type Rendered string
+
+// Install is the chart as it is shipped for kubectl: rendered with the values that it has by itself.
+func Install() Rendered { return Rendered(install) }
+
+// Files are the names of the files of what is shipped for kubectl.
+func Files() []string { return Install().Files() }
+
+// Read is a file of what is shipped for kubectl.
+func Read(name string) (string, error) { return Install().Read(name) }
+
 // Files are the names of the chart's files, each with a number by which they have an order.
-func Files() (names []string) {
-	for document := range documents() {
-		if name, _ := source(document); !slices.Contains(names, name) {
+func (r Rendered) Files() (names []string) {
+	for name := range r.documents() {
+		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -28,27 +38,30 @@ func Files() (names []string) {
 }
 
 // Read is what a file of the chart has become: its documents, in their order.
-func Read(name string) (string, error) {
+func (r Rendered) Read(name string) (string, error) {
 	var found []string
-	for document := range documents() {
-		if from, text := source(document); from == name {
+	for from, text := range r.documents() {
+		if from == name {
 			found = append(found, text)
 		}
 	}
 	if len(found) == 0 {
-		return "", fmt.Errorf("deploy/install.yaml has nothing of %q", name)
+		return "", fmt.Errorf("nothing of %q has been rendered", name)
 	}
 	return strings.Join(found, separator) + "\n", nil
 }
 
 const separator = "\n---\n"
 
-func documents() iter.Seq[string] {
-	return strings.SplitSeq(strings.Trim(strings.TrimPrefix(install, "---"), "\n"), separator)
-}
-
-// source takes off a document's first line, and answers the file that it names.
-func source(document string) (name, text string) {
-	head, text, _ := strings.Cut(document, "\n")
-	return path.Base(strings.TrimPrefix(head, "# Source: ")), strings.TrimRight(text, "\n")
+// documents are all of them, by the files that they come from.
+func (r Rendered) documents() iter.Seq2[string, string] {
+	return func(yield func(name, text string) bool) {
+		for document := range strings.SplitSeq("\n"+string(r), separator) {
+			head, text, _ := strings.Cut(document, "\n")
+			name, is := strings.CutPrefix(head, "# Source: ")
+			if is && !yield(path.Base(name), strings.TrimRight(text, "\n")) {
+				return
+			}
+		}
+	}
 }

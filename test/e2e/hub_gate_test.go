@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -47,7 +48,9 @@ func newGate(t *testing.T) *gate {
 	require.NoError(t, err)
 	trusted := x509.NewCertPool()
 	require.True(t, trusted.AppendCertsFromPEM(secret.Data[corev1.TLSCertKey]))
-	pods, err := world.Client.CoreV1().Pods(shipped.space).List(t.Context(), metav1.ListOptions{})
+	pods, err := world.Client.CoreV1().Pods(shipped.space).List(t.Context(), metav1.ListOptions{
+		LabelSelector: "app.kubernetes.io/name=" + systemName,
+	})
 	require.NoError(t, err)
 	require.NotEmpty(t, pods.Items)
 	port := strconv.Itoa(int(pods.Items[0].Spec.Containers[0].Ports[0].ContainerPort))
@@ -91,8 +94,10 @@ func (g *gate) open(t *testing.T) {
 // register registers the webhook as it is shipped, for that namespace, at the gate.
 func (g *gate) register(t *testing.T) {
 	t.Helper()
-	through := installation{gatedHub, shipped.space, "In, values: [" + gatedHub + "]"}
-	first, second, err := through.registrations(g.pair)
+	rendered, err := world.helm.Template(t.Context(), fmt.Sprintf("{onlyNamespaces: [%s], certificates: {source: secret, caBundle: %q}}",
+		gatedHub, g.pair.Cert))
+	require.NoError(t, err)
+	first, second, err := installation{gatedHub, shipped.space}.registrations(rendered)
 	require.NoError(t, err)
 	mutating, validating := &admissionv1.MutatingWebhookConfiguration{}, &admissionv1.ValidatingWebhookConfiguration{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(first), mutating))

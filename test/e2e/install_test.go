@@ -2,8 +2,8 @@ package e2e
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
@@ -19,43 +20,105 @@ import (
 type installation struct {
 	// name of its webhook configurations, and space, its namespace.
 	name, space string
-	// serves says for which namespaces it is asked: an operator and values of a requirement.
-	serves string
 }
-
-// known are the namespaces in which people are known at admission.
-var known = atAdmission.namespace + ", " + atAdmission.hub()
 
 var (
-	shipped = installation{systemName, systemSpace, "NotIn, values: [kube-system, " + systemSpace + ", " + known + ", " + gatedHub + "]"}
-	knowing = installation{"jupyter-user-known", "jupyter-user-known", "In, values: [" + known + "]"}
+	shipped = installation{systemName, systemSpace}
+	knowing = installation{"jupyter-user-known", "jupyter-user-known"}
 )
 
-func (w *World) installShipped(ctx context.Context) error {
-	if err := w.install(ctx, shipped); err != nil {
-		return err
-	}
-	return w.awaitReplicas(ctx, shipped)
-}
+// known are the namespaces in which people are known at admission.
+var known = []string{atAdmission.namespace, atAdmission.hub()}
 
-// installKnowing follows what README.md says about the share, and passwd beside it, as the sources of identities. Nothing is
-// remembered, because here homes change hands from one moment to the next.
-func (w *World) installKnowing(ctx context.Context) error {
-	if err := w.install(ctx, knowing); err != nil {
-		return err
-	}
-	source, err := example("known-at-admission.yaml",
-		"  mountOptions: [ro, soft, timeo=10, retrans=2, actimeo=3, lookupcache=positive, vers=3, nolock, proto=tcp]\n", "",
-		"  nfs:\n    server: nfs.example.com\n    path: /hpc\n", "  hostPath: {path: "+w.share.root+", type: Directory}\n",
-		systemSpace, knowing.space)
+// installShipped is README.md's one command, with two values: where the share is, and the namespace with notebooks. The third is
+// what an admin would say of a node as small as this one. The certificate is made by the companion, and the volume and the claim
+// of the namespace by the chart.
+func (w *World) installShipped(ctx context.Context) error {
+	arguments, err := readmeInstall("nfs.server=nfs.example.com", "volume.hostPath.path="+w.share.root, "jupyter-system", atStart.namespace,
+		"deploy/chart", "../../deploy/chart")
 	if err != nil {
 		return err
 	}
-	patch, err := example("known-at-admission.patch.yaml", systemSpace, knowing.space,
-		"            - --homes=/share/home\n", "            - --homes=/share/home\n            - --homes-fresh=1ms\n"+
-			"            - --homes-fresh-missing=1ms\n            - --passwd=/people/passwd\n            - --group=/people/group\n",
-		"          volumeMounts:\n", "          volumeMounts:\n            - {name: people, mountPath: /people, readOnly: true}\n",
-		"      volumes:\n", "      volumes:\n        - {name: people, configMap: {name: people}}\n")
+	if _, err := w.helm.Run(ctx, configuration, append(arguments, "--values", "-")...); err != nil {
+		return err
+	}
+	if err := w.awaitReplicas(ctx, shipped); err != nil {
+		return err
+	}
+	parameters, err := w.Client.CoreV1().ConfigMaps(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if err := w.AwaitPolicies(ctx, parameters); err != nil {
+		return err
+	}
+	return w.leaveToOther(ctx)
+}
+
+// readmeInstall are the arguments of the helm install that README.md tells an admin to type first, with changes.
+func readmeInstall(changes ...string) ([]string, error) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		return nil, err
+	}
+	_, command, _ := strings.Cut(string(readme), "```sh\n   helm install ")
+	command, _, _ = strings.Cut(command, "\n   ```")
+	command, err = changed("README.md", "install "+strings.NewReplacer("\\\n", " ", "'", "").Replace(command), changes...)
+	return strings.Fields(command), err
+}
+
+// leaveToOther takes namespaces of others out of what the shipped installation is asked for, which no cluster with one installation
+// has to do.
+func (w *World) leaveToOther(ctx context.Context) error {
+	requirement := metav1.LabelSelectorRequirement{
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: append([]string{gatedHub}, known...),
+	}
+	configurations := w.Client.AdmissionregistrationV1()
+	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, shipped.name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	for i := range mutating.Webhooks {
+		selector := mutating.Webhooks[i].NamespaceSelector
+		selector.MatchExpressions = append(selector.MatchExpressions, requirement)
+	}
+	if _, err := configurations.MutatingWebhookConfigurations().Update(ctx, mutating, metav1.UpdateOptions{}); err != nil {
+		return err
+	}
+	validating, err := configurations.ValidatingWebhookConfigurations().Get(ctx, shipped.name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	for i := range validating.Webhooks {
+		validating.Webhooks[i].NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{requirement}}
+	}
+	_, err = configurations.ValidatingWebhookConfigurations().Update(ctx, validating, metav1.UpdateOptions{})
+	return err
+}
+
+// knowingValues have the share, and passwd beside it, as the sources of identities. Nothing is remembered, because here homes
+// change hands from one moment to the next.
+const knowingValues = `
+createNamespace: true
+share: {volume: {hostPath: {path: %q}}}
+namespaces: [%s]
+onlyNamespaces: [%s]
+identity:
+  share: true
+  passwdConfigMap: people
+  flags: [--homes-fresh=1ms, --homes-fresh-missing=1ms]
+certificates: {source: secret, caBundle: %q}
+`
+
+// installKnowing applies what the chart gives for that, in a namespace and under names of its own: the policies are those of the
+// other installation.
+func (w *World) installKnowing(ctx context.Context) error {
+	pair, err := pki.New(24*time.Hour, systemName+"."+knowing.space+".svc")
+	if err != nil {
+		return err
+	}
+	rendered, err := w.helm.Template(ctx, configuration+fmt.Sprintf(knowingValues, w.share.root, atAdmission.namespace,
+		strings.Join(known, ", "), pair.Cert))
 	if err != nil {
 		return err
 	}
@@ -63,15 +126,51 @@ func (w *World) installKnowing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, text := range []string{source, people} {
-		if err := w.apply(ctx, text); err != nil {
+	certificates, err := certificatesOf(pair, knowing.space)
+	if err != nil {
+		return err
+	}
+	var manifests []string
+	for _, file := range []string{"00-namespace.yaml", "71-access.yaml", "21-share.yaml", "10-serviceaccount.yaml", "20-configmap.yaml",
+		"30-deployment.yaml", "31-service.yaml"} {
+		text, err := rendered.Read(file)
+		if err != nil {
 			return err
 		}
+		manifests = append(manifests, strings.ReplaceAll(text, systemSpace, knowing.space))
 	}
-	if err := w.Admin.Do(ctx, "", "patch", "deployment", systemName, "-n", knowing.space, "--patch", patch); err != nil {
+	mutating, validating, err := knowing.registrations(rendered)
+	if err != nil {
+		return err
+	}
+	manifests = append(manifests, people, certificates, mutating, validating)
+	if err := w.apply(ctx, strings.Join(manifests, "\n---\n")); err != nil {
 		return err
 	}
 	return w.awaitReplicas(ctx, knowing)
+}
+
+// registrations are the webhook configurations of a rendering, under the installation's name and for its namespace.
+func (i installation) registrations(rendered deploy.Rendered) (mutating, validating string, err error) {
+	for file, text := range map[string]*string{
+		"50-mutatingwebhookconfiguration.yaml": &mutating, "51-validatingwebhookconfiguration.yaml": &validating,
+	} {
+		if *text, err = rendered.Read(file); err != nil {
+			return "", "", err
+		}
+		*text = strings.Replace(strings.ReplaceAll(*text, systemSpace, i.space), "  name: "+systemName+"\n", "  name: "+i.name+"\n", 1)
+	}
+	return mutating, validating, nil
+}
+
+func certificatesOf(pair pki.Pair, space string) (string, error) {
+	text, err := yaml.Marshal(&corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: systemName + "-certs", Namespace: space},
+		Type:       corev1.SecretTypeTLS,
+		Data:       map[string][]byte{corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},
+	})
+	return string(text), err
 }
 
 // peopleOf is what getent prints where these homes are, but for those about whom it and the share do not agree.
@@ -112,60 +211,20 @@ const (
 	firstGroup = 9001
 )
 
+// awaitReplicas waits until they serve. Where they do not, it is said why.
 func (w *World) awaitReplicas(ctx context.Context, i installation) error {
-	return w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.space, "--timeout=120s")
-}
-
-// install follows README.md's steps without cert-manager.
-func (w *World) install(ctx context.Context, i installation) error {
-	pair, err := pki.New(24*time.Hour, systemName+"."+i.space+".svc")
-	if err != nil {
-		return err
+	err := w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.space, "--timeout=60s")
+	if err == nil {
+		return nil
 	}
-	settings, err := configMap()
-	if err != nil {
-		return err
-	}
-	mutating, validating, err := i.registrations(pair)
-	if err != nil {
-		return err
-	}
-	certificates, err := yaml.Marshal(&corev1.Secret{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Name: systemName + "-certs", Namespace: systemSpace},
-		Type:       corev1.SecretTypeTLS,
-		Data:       map[string][]byte{corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},
-	})
-	if err != nil {
-		return err
-	}
-	for _, text := range []string{
-		asShipped("00-namespace.yaml"), string(certificates), asShipped("10-serviceaccount.yaml"), settings,
-		asShipped("30-deployment.yaml"), asShipped("31-service.yaml"), mutating, validating,
+	for _, arguments := range [][]string{
+		{"get", "pods", "-o", "wide"}, {"get", "events"}, {"logs", "--tail=5", "deployment/" + systemName + "-self-signed"},
+		{"logs", "--tail=5", "deployment/" + systemName},
 	} {
-		if err := w.apply(ctx, strings.ReplaceAll(text, systemSpace, i.space)); err != nil {
-			return err
-		}
+		said, _ := w.Admin.Kubectl(ctx, append(arguments, "-n", i.space)...)
+		err = fmt.Errorf("%w\n%s%s", err, said.Stdout, said.Stderr)
 	}
-	return nil
-}
-
-// registrations are the shipped webhook configurations, which trust a certificate and are for certain namespaces.
-func (i installation) registrations(trusted pki.Pair) (mutating, validating string, err error) {
-	changes := []string{
-		"    cert-manager.io/inject-ca-from: jupyter-user-system/jupyter-user-webhook-ca\n", "    e2e: without-cert-manager\n",
-		"clientConfig:", "clientConfig:\n      caBundle: " + base64.StdEncoding.EncodeToString(trusted.Cert),
-		"metadata:\n  name: " + systemName + "\n", "metadata:\n  name: " + i.name + "\n",
-	}
-	const named = "key: kubernetes.io/metadata.name, operator: "
-	mutating, err = manifest(mutatingFile, append(changes, "        - key: kubernetes.io/metadata.name\n          operator: NotIn\n"+
-		"          values: [kube-system, jupyter-user-system]\n", "        - {"+named+i.serves+"}\n")...)
-	if err != nil {
-		return "", "", err
-	}
-	validating, err = manifest(validatingFile, append(changes, "    rules:\n",
-		"    namespaceSelector: {matchExpressions: [{"+named+i.serves+"}]}\n    rules:\n")...)
-	return mutating, validating, err
+	return err
 }
 
 // awaitWebhooks waits until the API server, which watches webhook configurations like any client, acts on them.

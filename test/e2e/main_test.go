@@ -14,6 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
 // world is what all tests share.
@@ -36,8 +37,9 @@ func keep() bool { return os.Getenv("KEEP") != "" }
 // build builds what the cluster runs, where there is a network.
 func build(ctx context.Context) error {
 	err := progress.Stage(os.Stderr, "programs", func() error {
-		_, err := node.Build(ctx, os.Stderr)
-		return err
+		_, cluster := node.Build(ctx, os.Stderr)
+		_, packager := tools.Build(ctx, os.Stderr, tools.Helm)
+		return errors.Join(cluster, packager)
 	})
 	if err != nil {
 		return err
@@ -73,6 +75,11 @@ func inside(m *testing.M, room sealed.Room) (status int) {
 	})
 	if keep() {
 		world.keep(ctx)
+		return status
+	}
+	if err := progress.Stage(os.Stderr, "nothing of ours is left", func() error { return world.uninstall(ctx) }); err != nil {
+		fmt.Fprintln(os.Stderr, "error: uninstall:", err)
+		return max(status, 1)
 	}
 	return status
 }

@@ -9,37 +9,8 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
-
-const parametersFile = "60-policy-parameters.yaml"
-
-// installPolicies applies them as README.md does, and waits until they are in effect. What an admin would say of this share is
-// where it lies on the node; everything else is shipped as it fits.
-func (w *World) installPolicies(ctx context.Context) error {
-	for _, name := range deploy.Files() {
-		if !strings.HasPrefix(name, "6") && name != "70-clusterroles.yaml" {
-			continue
-		}
-		var changes []string
-		if name == parametersFile {
-			changes = []string{`hostPaths: ""`, "hostPaths: " + w.share.root}
-		}
-		text, err := manifest(name, changes...)
-		if err != nil {
-			return err
-		}
-		if err := w.apply(ctx, text); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	parameters, err := w.Client.CoreV1().ConfigMaps(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	return w.AwaitPolicies(ctx, parameters)
-}
 
 // carolsHomes are those that she may use, and names that have none: the refusals that are looked at are not about rights then.
 func carolsHomes() []string {

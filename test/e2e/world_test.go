@@ -12,11 +12,11 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
@@ -47,6 +47,7 @@ func (w way) either(start, admission string) string {
 // A World is the cluster with the webhook, the policies, the share and people who are no admins.
 type World struct {
 	*node.Cluster
+	helm  *helm.Helm
 	share share
 	// carol may run pods, and use the homes that these tests are about but for one.
 	carol *controlplane.User
@@ -55,10 +56,8 @@ type World struct {
 }
 
 const (
-	mutatingFile   = "50-mutatingwebhookconfiguration.yaml"
-	validatingFile = "51-validatingwebhookconfiguration.yaml"
-	systemName     = "jupyter-user-webhook"
-	systemSpace    = "jupyter-user-system"
+	systemName  = helm.Release
+	systemSpace = helm.Namespace
 )
 
 func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
@@ -73,14 +72,17 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 		return nil, err
 	}
 	w := &World{Cluster: cluster, share: share{filepath.Join(room.Folder, "share")}}
+	if w.helm, err = helm.New(ctx, os.Stderr, room.Folder); err != nil {
+		return nil, err
+	}
+	w.helm.Kubeconfig = w.Admin.Kubeconfig
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) error
 	}{
 		{"homes", w.makeHomes},
-		{"webhook", w.installShipped},
-		{"policies", w.installPolicies},
 		{"namespaces", w.makeNamespaces},
+		{"webhook and policies, by helm", w.installShipped},
 		{"webhook that knows people", w.installKnowing},
 		{"webhooks in effect", w.awaitWebhooks},
 	} {
@@ -94,35 +96,15 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 // configuration is what an admin would change for a node as small as this one: no defaults of 2 GiB a notebook, and probes
 // that let a test go on as soon as there is something to see. A hub here knows people by their mail.
 const configuration = `
-    user: {domain: x.org}
-    notebook:
-      resources: {requests: {cpu: 5m, memory: 32Mi}, limits: {memory: 1Gi}}
-      probes:
-        startup: {periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 180}
-        readiness: {periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 3}
-        liveness: {periodSeconds: 3, timeoutSeconds: 3, failureThreshold: 4}
+config:
+  user: {domain: x.org}
+  notebook:
+    resources: {requests: {cpu: 5m, memory: 32Mi}, limits: {memory: 1Gi}}
+    probes:
+      startup: {periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 180}
+      readiness: {periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 3}
+      liveness: {periodSeconds: 3, timeoutSeconds: 3, failureThreshold: 4}
 `
-
-// asShipped is a file of what is shipped, without any change. Where it is missing, applying nothing fails.
-func asShipped(name string) string {
-	text, _ := manifest(name)
-	return text
-}
-
-// configMap is the shipped one with that at its end.
-func configMap() (string, error) {
-	const last = "image: jupyter-user-webhook:v0.1.0\n"
-	return manifest("20-configmap.yaml", last, last+strings.TrimPrefix(configuration, "\n"))
-}
-
-// manifest is a file of what is shipped, with what README.md tells an admin without cert-manager to change in it.
-func manifest(name string, changes ...string) (string, error) {
-	text, err := deploy.Read(name)
-	if err != nil {
-		return "", err
-	}
-	return changed(name, text, changes...)
-}
 
 // example is a file of deploy/examples, filled in.
 func example(name string, changes ...string) (string, error) {
@@ -193,9 +175,6 @@ func (w *World) makeNamespaces(ctx context.Context) (err error) {
 	}
 	for _, way := range ways {
 		if err := w.makeNamespace(ctx, way.namespace, way.level); err != nil {
-			return err
-		}
-		if err := w.apply(ctx, fmt.Sprintf(storage, way.namespace, w.share.root)); err != nil {
 			return err
 		}
 	}

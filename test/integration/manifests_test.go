@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -13,9 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
-	"jupyter-user.io/jupyter-user-webhook/certs"
 	"jupyter-user.io/jupyter-user-webhook/deploy"
-	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
@@ -33,51 +30,6 @@ func shipped(t *testing.T, file string) string {
 	text, err := deploy.Read(file)
 	require.NoError(t, err)
 	return text
-}
-
-// TestManifestsAreWhatAnAPIServerTakes creates what deploy/ has, in a dry run where fields that do not exist are errors.
-func TestManifestsAreWhatAnAPIServerTakes(t *testing.T) {
-	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output()})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
-	// A dry run cannot put things into a namespace that a dry run has made.
-	made, err := plane.Admin.KubectlReading(t.Context(), shipped(t, "00-namespace.yaml"), "create", "--validate=strict", "-f", "-")
-	require.NoError(t, err)
-	require.Zero(t, made.ExitCode, made.Stderr)
-	for _, file := range deploy.Files() {
-		if file == "40-certificate.yaml" || file == "00-namespace.yaml" {
-			continue // cert-manager's types are not in this API server: see TestCertificate
-		}
-		made, err := plane.Admin.KubectlReading(t.Context(), shipped(t, file), "apply", "--dry-run=server", "--validate=strict", "-f", "-")
-		require.NoError(t, err)
-		assert.Zero(t, made.ExitCode, made.Stderr)
-		assert.Empty(t, made.Stderr, "no warnings: Pod Security would give one")
-	}
-}
-
-// TestCertificateIsWhatTheCodeSays reads the certificate's manifests as cert-manager's types, strictly, and holds them against
-// the objects that package certs has of them.
-func TestCertificateIsWhatTheCodeSays(t *testing.T) {
-	shipped := certs.Issued{}
-	for _, document := range manifests(t, "40-certificate.yaml") {
-		var kind struct{ Kind string }
-		require.NoError(t, yaml.Unmarshal([]byte(document), &kind))
-		switch kind.Kind {
-		case "Issuer":
-			issuer := certmanagerv1.Issuer{}
-			require.NoError(t, yaml.UnmarshalStrict([]byte(document), &issuer))
-			shipped.Issuers = append(shipped.Issuers, issuer)
-		case "Certificate":
-			certificate := certmanagerv1.Certificate{}
-			require.NoError(t, yaml.UnmarshalStrict([]byte(document), &certificate))
-			shipped.Certificates = append(shipped.Certificates, certificate)
-		default:
-			assert.Fail(t, "it is of another kind", kind.Kind)
-		}
-	}
-	assert.Equal(t, certs.ByCertManager("jupyter-user-system"), shipped)
-	assert.Equal(t, "jupyter-user-webhook-certs", shipped.Certificates[1].Spec.SecretName, "what the Deployment mounts")
-	assert.Equal(t, []string{"jupyter-user-webhook.jupyter-user-system.svc"}, shipped.Certificates[1].Spec.DNSNames)
 }
 
 // TestConfigMapIsAConfiguration: what is installed is read by the code that will read it, and its init container runs the

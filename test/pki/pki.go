@@ -32,7 +32,7 @@ func Make(t testing.TB, valid time.Duration) Pair {
 	return pair
 }
 
-// New makes a pair for 127.0.0.1 and some names, for a server or for a client of the first name.
+// New makes a pair for 127.0.0.1 and some names or addresses, for a server or for a client of the first name.
 func New(valid time.Duration, names ...string) (Pair, error) {
 	template, err := template(valid, names)
 	if err != nil {
@@ -82,6 +82,12 @@ func template(valid time.Duration, names []string) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	addresses := []net.IP{net.IPv4(127, 0, 0, 1)}
+	for _, name := range names {
+		if address := net.ParseIP(name); address != nil {
+			addresses = append(addresses, address)
+		}
+	}
 	return &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: names[0]},
@@ -90,7 +96,7 @@ func template(valid time.Duration, names []string) (*x509.Certificate, error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		DNSNames:     names,
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses:  addresses,
 	}, nil
 }
 

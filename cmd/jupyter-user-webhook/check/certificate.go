@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// expiresSoon is when an expiry is told beforehand. cert-manager renews a month before.
+// expiresSoon is when an expiry is told beforehand. It is renewed a month before.
 const expiresSoon = 7 * 24 * time.Hour
 
 // certificate: the API server calls a webhook only where the CA that its entry names has signed what is served, for the
@@ -30,8 +30,8 @@ func certificate(_ context.Context, s *state) []Finding {
 			systemNamespace)}
 	}
 	if s.certificate.Name == "" {
-		return []Finding{failed(certificates, "is not there: install cert-manager and then "+installAnew+", or kubectl -n "+
-			"%s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace, certificateName)}
+		return []Finding{failed(certificates, "is not there: see why the Deployment jupyter-user-webhook-self-signed has not made it, "+
+			"or cert-manager; or kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace, certificateName)}
 	}
 	chain, err := chainOf(s.certificate.Data[corev1.TLSCertKey])
 	if err != nil {
@@ -52,7 +52,7 @@ func certificate(_ context.Context, s *state) []Finding {
 		found = append(found, warning(certificates, "is served until %s, and will not be renewed, because %s: kubectl -n %s describe "+
 			"certificate,issuer says more", day(leaf.NotAfter), problems, systemNamespace))
 	case left > 0 && left < expiresSoon:
-		found = append(found, warning(certificates, "expires on %s: renew it, or see why cert-manager has not", day(leaf.NotAfter)))
+		found = append(found, warning(certificates, "expires on %s: renew it, or see why nobody has", day(leaf.NotAfter)))
 	}
 	if len(found) == 0 {
 		found = append(found, ok(certificates, "is for %s until %s, and every webhook entry trusts it (%d)", serviceDNS,
@@ -94,8 +94,9 @@ func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) ma
 // untrusted says why who trusts a bundle does not trust a certificate; nothing where it does.
 func (s *state) untrusted(chain []*x509.Certificate, text string) string {
 	if text == "" {
-		return "have an empty caBundle, so the API server trusts nobody who answers: with cert-manager, see that its CA " +
-			"injector runs and the annotation cert-manager.io/inject-ca-from is there; without, write the CA's PEM in base64 into it"
+		return "have an empty caBundle, so the API server trusts nobody who answers: see the log of the " +
+			"Deployment jupyter-user-webhook-self-signed; with cert-manager, that its CA injector runs and the annotation " +
+			"cert-manager.io/inject-ca-from is there; else write the CA's PEM in base64 into it"
 	}
 	bundle, err := base64.StdEncoding.DecodeString(text)
 	roots := x509.NewCertPool()

@@ -92,7 +92,7 @@ func TestCertificate(t *testing.T) {
 		})
 	}
 	s := &state{}
-	only(t, certificate(t.Context(), s), Failed, "is not there: install cert-manager")
+	only(t, certificate(t.Context(), s), Failed, "is not there: see why the Deployment jupyter-user-webhook-self-signed has not made it")
 	s.certificate = corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: certificateName}, Data: map[string][]byte{"tls.crt": good}}
 	s.installed = map[string]*unstructured.UnstructuredList{mutatingWebhooks: {}, validatingWebhooks: {}}
 	only(t, certificate(t.Context(), s), Failed, "no webhook configuration")

@@ -81,6 +81,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	}{
 		{"address of the node", c.addAddress},
 		{"control plane", c.startControlPlane},
+		{"service of the API server", c.startService},
 		{"containerd", c.startRuntime},
 		{"images", c.importImages},
 		{"controller manager and scheduler", c.startControllers},
@@ -124,17 +125,13 @@ func (c *Cluster) startControlPlane(ctx context.Context, o Options) error {
 }
 
 func (c *Cluster) startControllers(_ context.Context, _ Options) error {
-	roots := c.path("root-ca.crt")
-	if err := os.WriteFile(roots, c.Admin.Config.CAData, 0o644); err != nil {
-		return err
-	}
 	manager, err := c.User("system:kube-controller-manager", "system:masters")
 	if err != nil {
 		return err
 	}
 	if err := c.start(tools.KubeControllerManager, "--kubeconfig="+manager.Kubeconfig, "--leader-elect=false", "--secure-port=0",
 		// As in most clusters, each controller asks the API server as a ServiceAccount of its own.
-		"--use-service-account-credentials", "--root-ca-file="+roots,
+		"--use-service-account-credentials", "--root-ca-file="+c.path(rootsFile),
 		"--service-account-private-key-file="+c.ServiceAccountKey()); err != nil {
 		return err
 	}

@@ -1,0 +1,200 @@
+package chart
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+)
+
+const (
+	previous = "jupyter-user-webhook:v0.0.9"
+	current  = "jupyter-user-webhook:v0.1.0"
+)
+
+// A life is an installation on a cluster of its own.
+type life struct {
+	*controlplane.ControlPlane
+	helm   *helm.Helm
+	client kubernetes.Interface
+	// before is the chart of an earlier version, and chart this one.
+	before, chart string
+}
+
+const lifeValues = `{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], identity: {share: true}, certificates: {source: selfSigned},
+	spawners: [{namespace: jhub, serviceAccount: hub}], access: {rights: [{namespace: lab, user: alice, homes: [alice]}]}}`
+
+func begin(t *testing.T) *life {
+	t.Helper()
+	l := &life{ControlPlane: start(t), helm: newHelm(t)}
+	l.helm.Kubeconfig = l.Admin.Kubeconfig
+	var err error
+	l.client, err = kubernetes.NewForConfig(l.Admin.Config)
+	require.NoError(t, err)
+	l.chart, err = helm.Chart()
+	require.NoError(t, err)
+	folder := t.TempDir()
+	l.run(t, "", "package", l.chart, "--version", "0.0.9", "--app-version", "v0.0.9", "--destination", folder)
+	l.before = filepath.Join(folder, "jupyter-user-webhook-0.0.9.tgz")
+	return l
+}
+
+func (l *life) run(t *testing.T, values string, arguments ...string) string {
+	t.Helper()
+	said, err := l.helm.Run(t.Context(), values, arguments...)
+	require.NoError(t, err)
+	return said
+}
+
+// TestInstallUpgradeRollbackUninstall goes through a life: the version before, this one, the one before again, this one, nothing.
+func TestInstallUpgradeRollbackUninstall(t *testing.T) {
+	t.Parallel()
+	l := begin(t)
+	empty := l.everything(t)
+	in := []string{"--namespace", helm.Namespace, "--values", "-"}
+
+	said := l.run(t, lifeValues, append([]string{"install", helm.Release, l.before}, in...)...)
+	assert.Contains(t, said, "helm test jupyter-user-webhook --namespace jupyter-user-system")
+	assert.Contains(t, said, "pod-security.kubernetes.io/enforce=baseline")
+	l.assertRuns(t, previous, previous)
+	l.assertComesUp(t)
+
+	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
+	// Replicas of the version before make pods for as long as they are there.
+	l.assertRuns(t, current, current+" "+previous)
+	generation := l.deployment(t).Generation
+	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
+	assert.Equal(t, generation, l.deployment(t).Generation, "nothing is replaced where nothing has changed")
+	l.assertRuns(t, current, current+" "+previous)
+
+	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
+	l.assertRuns(t, previous, previous)
+	// By the chart of the version before, the way back is one without a refusal too.
+	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
+	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.before}, in...)...)
+	l.assertRuns(t, previous, previous+" "+current)
+
+	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
+	left := slices.DeleteFunc(l.everything(t), func(object string) bool { return slices.Contains(empty, object) })
+	// What the parameters are for is gone, and they go with the namespace, as everything does that a controller would delete.
+	assert.Equal(t, []string{"configmaps jupyter-user-system/jupyter-user-policy"}, left)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		err := l.client.CoreV1().ConfigMaps(helm.Namespace).Delete(t.Context(), "jupyter-user-policy", metav1.DeleteOptions{})
+		assert.NoError(c, err)
+	}, time.Minute, 100*time.Millisecond)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "anything", Labels: map[string]string{"jupyter-user": "alice"}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}}}
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		_, err := l.client.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		assert.NoError(c, err)
+	}, time.Minute, 100*time.Millisecond)
+}
+
+// assertComesUp: our own pods are admitted while the policies are in effect and nobody serves yet, as a controller makes them.
+func (l *life) assertComesUp(t *testing.T) {
+	t.Helper()
+	require.NoError(t, l.AwaitPolicies(t.Context(), nil))
+	controller, err := l.User("system:serviceaccount:kube-system:replicaset-controller", "system:masters")
+	require.NoError(t, err)
+	client, err := kubernetes.NewForConfig(controller.Config)
+	require.NoError(t, err)
+	deployments, err := l.client.AppsV1().Deployments(helm.Namespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, deployments.Items, 2)
+	for _, deployment := range deployments.Items {
+		pod := &corev1.Pod{ObjectMeta: deployment.Spec.Template.ObjectMeta, Spec: deployment.Spec.Template.Spec}
+		pod.Name = deployment.Name
+		_, err := client.CoreV1().Pods(helm.Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		require.NoError(t, err)
+	}
+}
+
+func (l *life) deployment(t *testing.T) *appsv1.Deployment {
+	t.Helper()
+	found, err := l.client.AppsV1().Deployments(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
+	require.NoError(t, err)
+	return found
+}
+
+// assertRuns looks whether the image is the one that runs, and the policies know which may make pods.
+func (l *life) assertRuns(t *testing.T, image, accepted string) {
+	t.Helper()
+	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
+	parameters, err := l.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), "jupyter-user-policy", metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, accepted, parameters.Data["initImages"])
+	for _, name := range []string{"hpc-pv-lab", "hpc-pv-jupyter-user-system"} {
+		volume, err := l.client.CoreV1().PersistentVolumes().Get(t.Context(), name, metav1.GetOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, "nfs.example.com", volume.Spec.NFS.Server)
+		assert.Equal(t, "hpc-shared-pvc", volume.Spec.ClaimRef.Name)
+	}
+}
+
+// everything are all objects of the cluster.
+func (l *life) everything(t *testing.T) []string {
+	t.Helper()
+	found, err := l.Objects(t.Context(), "")
+	require.NoError(t, err)
+	return found
+}
+
+// TestWhatHelmLeavesAlone: a cluster that lacks something, and what others write.
+func TestWhatHelmLeavesAlone(t *testing.T) {
+	t.Parallel()
+	l := begin(t)
+	t.Run("a namespace that is missing is named before anything is made", func(t *testing.T) { l.namesTheMissing(t) })
+	t.Run("kubectl kustomize takes what is shipped", func(t *testing.T) { l.kustomize(t) })
+	t.Run("whom the API server trusts stays through an upgrade", func(t *testing.T) { l.leavesTrustAlone(t) })
+}
+
+func (l *life) namesTheMissing(t *testing.T) {
+	t.Helper()
+	before := l.everything(t)
+	for _, values := range []string{"{namespaces: [lab, nowhere]}", "{spawners: [{namespace: nowhere, serviceAccount: hub}]}",
+		"{access: {rights: [{namespace: nowhere, user: alice, homes: [alice]}]}}"} {
+		_, err := l.helm.Run(t.Context(), values, "install", helm.Release, l.chart, "--namespace", helm.Namespace, "--values", "-")
+		require.ErrorContains(t, err, "there is no namespace nowhere, which the values name: make it, with kubectl create namespace nowhere")
+	}
+	assert.Equal(t, before, l.everything(t))
+}
+
+// leavesTrustAlone: whom the API server trusts is written by others, into what helm has made, and an upgrade leaves it there.
+func (l *life) leavesTrustAlone(t *testing.T) {
+	t.Helper()
+	values := "{certificates: {source: selfSigned}}"
+	in := []string{"--namespace", helm.Namespace, "--values", "-"}
+	l.run(t, values, append([]string{"install", helm.Release, l.before}, in...)...)
+	configurations := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations()
+	installed, err := configurations.Get(t.Context(), helm.Release, metav1.GetOptions{})
+	require.NoError(t, err)
+	for i := range installed.Webhooks {
+		installed.Webhooks[i].ClientConfig.CABundle = []byte(certificate)
+	}
+	_, err = configurations.Update(t.Context(), installed, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	l.run(t, values, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
+	l.assertTrusted(t)
+	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
+	l.assertTrusted(t)
+}
+
+func (l *life) assertTrusted(t *testing.T) {
+	t.Helper()
+	installed, err := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), helm.Release, metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Len(t, installed.Webhooks, 4)
+	for _, entry := range installed.Webhooks {
+		assert.Equal(t, certificate, string(entry.ClientConfig.CABundle), entry.Name)
+	}
+}

@@ -1,0 +1,181 @@
+package chart
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/deploy"
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+// matrix are values as admins have them, one thing each, and then all at once.
+var matrix = map[string]string{
+	"nothing":                       "",
+	"a namespace of its own":        "{createNamespace: true}",
+	"an NFS server and a namespace": "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab]}",
+	"claims that are there":         "{share: {claimName: our-share}, namespaces: [lab, jhub]}",
+	"a share by CSI":                "{share: {volume: {csi: {driver: csi.example.com, volumeHandle: share}}}, namespaces: [lab]}",
+	"a share that the nodes mount":  "{share: {volume: {hostPath: {path: /mnt/hpc}}}, namespaces: [lab]}",
+	"people known by the share":     "{share: {nfs: {server: nfs.example.com}}, identity: {share: true, flags: [--homes-fresh=10s]}}",
+	"people known by passwd":        "{identity: {passwdConfigMap: people}}",
+	"rights":                        "{access: {rights: [{namespace: lab, user: alice@corp.example, homes: [alice]}, {namespace: lab, group: staff, homes: [bob, carol]}]}}",
+	"own homes":                     "{access: {ownHomes: {enabled: true, prefix: 'oidc:', suffix: '@corp.example'}, controllers: [system:serviceaccount:argocd:argocd]}}",
+	"spawners":                      "{spawners: [{namespace: jhub, serviceAccount: hub}, {namespace: lab, serviceAccount: spawner}]}",
+	"certificates by cert-manager":  "{certificates: {source: certManager}}",
+	"certificates by itself":        "{certificates: {source: selfSigned}}",
+	"a certificate that is there":   "{certificates: {source: secret, caBundle: \"" + strings.ReplaceAll(certificate, "\n", `\n`) + "\"}}",
+	"the API server as only client": "{certificates: {clientCA: \"" + strings.ReplaceAll(certificate, "\n", `\n`) + "\", clientNames: [front]}}",
+	"warnings only":                 "{mode: Warn}",
+	"one namespace at a time":       "{onlyNamespaces: [lab], namespaces: [lab]}",
+	"a mirror without the network":  "{image: {repository: 'registry.example.com:5000/mirror/jupyter-user-webhook', digest: 'sha256:" + digest + "', pullSecrets: [registry]}, namespaces: [lab]}",
+	"an image before this one":      "{image: {tag: v9, accepted: ['jupyter-user-webhook:v8']}}",
+	"one replica and no NetworkPolicy": "{replicas: 1, networkPolicy: {enabled: false}, priorityClassName: '', nodeSelector: {disk: ssd}, " +
+		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
+	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64']}}",
+	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, homes: people, readOnly: [{subPath: data, mountPath: /data}],
+		exposeEveryHome: ToThePerson, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
+		identity: {strictSupplementalGroups: false}}}`,
+	"all at once": `{share: {nfs: {server: nfs.example.com, path: /export}, capacity: 5Pi, otherNFSServers: [a, b], csiDrivers: [], hostPaths: [/mnt]},
+		namespaces: [lab, jhub], identity: {share: true, passwdConfigMap: people}, spawners: [{namespace: jhub, serviceAccount: hub}],
+		certificates: {source: selfSigned}, mode: Warn, onlyNamespaces: [lab, jhub], config: {share: {homes: users}}}`,
+}
+
+const digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+func newHelm(t *testing.T) *helm.Helm {
+	t.Helper()
+	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
+	require.NoError(t, err)
+	return h
+}
+
+func start(t *testing.T) *controlplane.ControlPlane {
+	t.Helper()
+	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output()})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
+	for name, level := range map[string]string{helm.Namespace: "restricted", "lab": "baseline", "jhub": "baseline"} {
+		require.NoError(t, plane.Namespace(t.Context(), name, map[string]string{"pod-security.kubernetes.io/enforce": level}))
+	}
+	return plane
+}
+
+// TestEveryRenderingIsWhatAnAPIServerTakes renders the chart with each of the values, and has the API server take it in a dry run
+// where fields that do not exist are errors, in a namespace that enforces what our pods keep by themselves.
+func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
+	t.Parallel()
+	plane, h := start(t), newHelm(t)
+	// The pod of helm test runs by it, and a dry run leaves none.
+	require.NoError(t, plane.Admin.Do(t.Context(), "", "create", "serviceaccount", "jupyter-user-webhook-test", "-n", helm.Namespace))
+	for name, values := range matrix {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rendered, err := h.Template(t.Context(), values)
+			require.NoError(t, err)
+			agrees(t, rendered)
+			taken, err := plane.Admin.KubectlReading(t.Context(), withoutCertManager(t, rendered), "apply", "--server-side",
+				"--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
+			require.NoError(t, err)
+			assert.Zero(t, taken.ExitCode, taken.Stderr)
+			assert.Empty(t, taken.Stderr, "no warnings: Pod Security would give one")
+		})
+	}
+}
+
+// TestLint: helm finds nothing to complain of, with no values and with all.
+func TestLint(t *testing.T) {
+	t.Parallel()
+	h := newHelm(t)
+	chart, err := helm.Chart()
+	require.NoError(t, err)
+	for _, name := range []string{"nothing", "all at once"} {
+		_, err = h.Run(t.Context(), matrix[name], "lint", "--strict", chart, "--values", "-", "--namespace", helm.Namespace)
+		require.NoError(t, err)
+	}
+}
+
+// withoutCertManager leaves out what this API server does not know. It is held against cert-manager's own types elsewhere.
+func withoutCertManager(t *testing.T, rendered deploy.Rendered) string {
+	t.Helper()
+	var files []string
+	for _, name := range rendered.Files() {
+		if name != "40-certificate.yaml" {
+			files = append(files, read(t, rendered, name))
+		}
+	}
+	return strings.Join(files, "\n---\n")
+}
+
+func read(t *testing.T, rendered deploy.Rendered, name string) string {
+	t.Helper()
+	text, err := rendered.Read(name)
+	require.NoError(t, err)
+	return text
+}
+
+// agrees: one value is what the webhook is configured by and what the policies go by; and the image is one.
+func agrees(t *testing.T, rendered deploy.Rendered) {
+	t.Helper()
+	var parameters, configured corev1.ConfigMap
+	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, rendered, "60-policy-parameters.yaml")), &parameters))
+	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, rendered, "20-configmap.yaml")), &configured))
+	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
+	require.NoError(t, err)
+	for key, value := range c.PolicyParameters() {
+		assert.Equal(t, value, parameters.Data[key], key)
+	}
+	for _, image := range regexp.MustCompile(`(?m)^ +image: (.*)$`).FindAllStringSubmatch(read(t, rendered, "30-deployment.yaml"), -1) {
+		assert.Equal(t, c.Init.Image, image[1])
+	}
+}
+
+// TestWarnRefusesNothing: every binding but the one that keeps the cluster from being locked.
+func TestWarnRefusesNothing(t *testing.T) {
+	t.Parallel()
+	h := newHelm(t)
+	for mode, wanted := range map[string][]admissionv1.ValidationAction{"Warn": {"Warn", "Audit"}, "Enforce": {"Deny"}} {
+		rendered, err := h.Template(t.Context(), "{mode: "+mode+"}")
+		require.NoError(t, err)
+		found := 0
+		for document := range strings.SplitSeq(string(rendered), "\n---\n") {
+			binding := admissionv1.ValidatingAdmissionPolicyBinding{}
+			require.NoError(t, yaml.Unmarshal([]byte(document), &binding))
+			switch {
+			case binding.Kind != "ValidatingAdmissionPolicyBinding":
+			case binding.Name == "parameters.jupyter-user.io":
+				assert.Equal(t, []admissionv1.ValidationAction{"Deny"}, binding.Spec.ValidationActions)
+			default:
+				found++
+				assert.Equal(t, wanted, binding.Spec.ValidationActions, binding.Name)
+			}
+		}
+		assert.Equal(t, 11, found)
+	}
+}
+
+// TestOnlyNamespaces: what is not listed is left as it was, by the webhooks and by the policies.
+func TestOnlyNamespaces(t *testing.T) {
+	t.Parallel()
+	rendered, err := newHelm(t).Template(t.Context(), "{onlyNamespaces: [lab]}")
+	require.NoError(t, err)
+	for _, file := range []string{"50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml", "61-policy-access.yaml",
+		"62-policy-injected.yaml", "63-policy-node.yaml", "64-policy-roads.yaml", "65-policy-afterwards.yaml"} {
+		text := read(t, rendered, file)
+		selectors := strings.Count(text, "        - key: kubernetes.io/metadata.name\n") +
+			strings.Count(text, "          - key: kubernetes.io/metadata.name\n")
+		only := strings.Count(text, "operator: In\n          values: [\"lab\"]") + strings.Count(text, "operator: In\n            values: [\"lab\"]")
+		assert.NotZero(t, only, file)
+		assert.Equal(t, selectors, only, file)
+	}
+}

@@ -1,0 +1,50 @@
+package chart
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+)
+
+// TestWrongValuesAreRefusedInASentence: nothing is rendered, and who reads it knows what to change.
+func TestWrongValuesAreRefusedInASentence(t *testing.T) {
+	t.Parallel()
+	h := newHelm(t)
+	for values, says := range map[string]string{
+		"{mode: warn}":                            "at '/mode': value must be one of 'Enforce', 'Warn'",
+		"{nmespaces: [lab]}":                      "additional properties 'nmespaces' not allowed",
+		"{replicas: 0}":                           "at '/replicas': minimum: got 0, want 1",
+		"{replicas: two}":                         "at '/replicas': got string, want integer",
+		"{image: {digest: 'sha256:12'}}":          "at '/image/digest': 'sha256:12' does not match pattern",
+		"{image: {repository: 'a b'}}":            "at '/image/repository': 'a b' does not match pattern",
+		"{namespaces: lab}":                       "at '/namespaces': got string, want array",
+		"{namespaces: [lab, lab]}":                "at '/namespaces': items at 0 and 1 are equal",
+		"{namespaces: [kube-system]}":             "the namespace kube-system cannot have notebooks",
+		"{onlyNamespaces: [jupyter-user-system]}": "the namespace jupyter-user-system cannot have notebooks",
+		"{share: {nfs: {path: hpc}}}":             "at '/share/nfs/path': 'hpc' does not match pattern",
+		"{share: {nfs: {server: 'a b'}}}":         "at '/share/nfs/server': 'a b' does not match pattern",
+		"{share: {nfs: {server: a}, volume: {hostPath: {path: /x}}}}":                   "share.nfs.server and share.volume are both given",
+		"{share: {volume: {hostPath: {path: /x}, nfs: {server: a}}}}":                   "share.volume names hostPath and nfs: a PersistentVolume has one source",
+		"{access: {rights: [{namespace: lab, user: a}]}}":                               "at '/access/rights/0': missing property 'homes'",
+		"{access: {rights: [{namespace: lab, homes: [a]}]}}":                            "access.rights[0] says what may be used in namespace lab, and not by whom",
+		"{access: {rights: [{namespace: lab, homes: [a], user: a, group: b}]}}":         "access.rights[0] names the user a and the group b",
+		"{access: {ownHomes: {prefix: 'oidc:'}}}":                                       "access.ownHomes has a prefix or a suffix and is not enabled",
+		"{spawners: [{serviceAccount: hub}]}":                                           "at '/spawners/0': missing property 'namespace'",
+		"{podSecurity: restricted}":                                                     "at '/podSecurity': value must be one of 'baseline', 'off'",
+		"{certificates: {source: letsencrypt}}":                                         "at '/certificates/source': value must be one of 'selfSigned', 'certManager', 'secret'",
+		"{certificates: {source: secret}}":                                              "certificates.source is secret, and certificates.caBundle does not say whose certificate it is",
+		"{certificates: {source: selfSigned, caBundle: '-----BEGIN CERTIFICATE-----'}}": "certificates.caBundle is for certificates.source: secret, and that is selfSigned",
+		"{certificates: {clientNames: [front]}}":                                        "needs certificates.clientCA to say whose",
+		"{networkPolicy: {apiServers: [192.0.2.1]}}":                                    "at '/networkPolicy/apiServers/0': '192.0.2.1' does not match pattern",
+		"{config: {init: {image: x}}}":                                                  "config.init.image is what image says",
+		"{config: {mode: Warn}}":                                                        "config.mode is what mode says",
+	} {
+		_, err := h.Template(t.Context(), values)
+		require.ErrorContains(t, err, says, values)
+	}
+	_, err := h.Template(t.Context(), "", "--namespace", "default")
+	require.ErrorContains(t, err, "the namespace default cannot be")
+	require.ErrorContains(t, err, "say --namespace "+helm.Namespace)
+}

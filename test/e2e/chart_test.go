@@ -1,0 +1,57 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+)
+
+// TestHelmTest runs what NOTES.txt tells an admin to run: a pod of ours creates a notebook in a dry run, and looks at it. It leaves
+// nothing.
+func TestHelmTest(t *testing.T) {
+	t.Parallel()
+	said, err := world.helm.Run(t.Context(), "", "test", helm.Release, "--namespace", helm.Namespace, "--timeout", "2m")
+	require.NoError(t, err)
+	assert.Contains(t, said, "Phase:          Succeeded")
+	left, err := world.Objects(t.Context(), "app.kubernetes.io/name=jupyter-user-webhook-test")
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
+// ofOthers says of an object whether it is of what these tests have besides, which helm knows nothing of.
+func ofOthers(object string) bool {
+	return strings.Contains(object, knowing.space) || strings.Contains(object, atAdmission.namespace) ||
+		strings.Contains(object, gatedHub)
+}
+
+// uninstall is what README.md says, at the end of everything: the notebooks that there are do not keep it.
+func (w *World) uninstall(ctx context.Context) error {
+	if _, err := w.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace, "--wait"); err != nil {
+		return err
+	}
+	if err := w.Admin.Do(ctx, "", "delete", "namespace", helm.Namespace, "--wait=false"); err != nil {
+		return err
+	}
+	var left []string
+	err := await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		ours, err := w.Objects(ctx, "app.kubernetes.io/name=jupyter-user-webhook")
+		if err != nil {
+			return false, err
+		}
+		secrets, err := w.Objects(ctx, "owner=helm")
+		left = slices.DeleteFunc(append(ours, secrets...), ofOthers)
+		return len(left) == 0, err
+	})
+	if err != nil {
+		return fmt.Errorf("%s is left: %w", strings.Join(left, ", "), err)
+	}
+	return nil
+}

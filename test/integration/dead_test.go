@@ -1,0 +1,83 @@
+package integration
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// TestDeadWebhookStopsNobody kills all of the webhook, and lets everything else in the cluster come up: pods of every namespace,
+// its own and the cluster's among them, are created, bound to a node, run and are deleted. A notebook is refused, in time.
+func TestDeadWebhookStopsNobody(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	admin, err := kubernetes.NewForConfig(c.Admin.Config)
+	require.NoError(t, err)
+	for name, level := range map[string]string{"lab": "baseline", "strict": "restricted", "open": ""} {
+		c.namespace(t, name, level)
+	}
+	for _, name := range []string{"kube-system", "jupyter-user-system"} {
+		_, err := admin.CoreV1().ServiceAccounts(name).Create(t.Context(),
+			&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+	}
+	c.run(t, "lab", "before", "--labels=jupyter-user=alice")
+	c.stop()
+
+	namespaces, err := admin.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(namespaces.Items), 6)
+	for _, namespace := range namespaces.Items {
+		if namespace.Name == "kube-public" || namespace.Name == "kube-node-lease" {
+			continue // They have no ServiceAccount here, which only a controller makes.
+		}
+		schedules(t, admin, namespace.Name)
+	}
+	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice"} {
+		began := time.Now()
+		refused := c.kubectl(t, "run", "nb", "-n", "lab", "--image=x", "--labels="+label)
+		assert.NotZero(t, refused.ExitCode)
+		assert.Contains(t, refused.Stderr, `failed calling webhook`)
+		assert.Less(t, time.Since(began), 3*time.Second, "KubeSpawner's client gives up after 3 s")
+	}
+	// The notebooks that there are go on: what becomes of them is not the webhook's to say.
+	runs(t, admin, "lab", "before")
+}
+
+// schedules creates a pod as people, Deployments and the cluster itself do, and sees it through.
+func schedules(t *testing.T, admin kubernetes.Interface, namespace string) {
+	t.Helper()
+	_, err := admin.CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "anything", Labels: map[string]string{"app": "anything"}},
+		Spec: corev1.PodSpec{
+			SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(1000)),
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+			Containers: []corev1.Container{{Name: "a", Image: "x", SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}},
+		},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err, namespace)
+	runs(t, admin, namespace, "anything")
+}
+
+// runs does to a pod what scheduler, kubelet and its owner do.
+func runs(t *testing.T, admin kubernetes.Interface, namespace, name string) {
+	t.Helper()
+	pods := admin.CoreV1().Pods(namespace)
+	require.NoError(t, pods.Bind(t.Context(), &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: name},
+		Target: corev1.ObjectReference{Kind: "Node", Name: "node"}}, metav1.CreateOptions{}), namespace)
+	pod, err := pods.Get(t.Context(), name, metav1.GetOptions{})
+	require.NoError(t, err)
+	pod.Status.Phase = corev1.PodRunning
+	pod, err = pods.UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
+	require.NoError(t, err, namespace)
+	pod.Labels["seen"] = "yes"
+	_, err = pods.Update(t.Context(), pod, metav1.UpdateOptions{})
+	require.NoError(t, err, namespace)
+	require.NoError(t, pods.Delete(t.Context(), name, metav1.DeleteOptions{}), namespace)
+}
