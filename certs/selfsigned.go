@@ -166,10 +166,11 @@ func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, e
 	if err != nil {
 		return "", fmt.Errorf("read the authority in the Secret %s: %w", SelfSignedName, err)
 	}
-	data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey], err = s.maker.CreateCertPEM(authority, now.Add(-backdated), now.Add(certDuration))
+	cert, key, err := s.maker.CreateCertPEM(authority, now.Add(-backdated), now.Add(certDuration))
 	if err != nil {
 		return "", fmt.Errorf("make a certificate: %w", err)
 	}
+	data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey] = cert, key
 	return cmp.Or(renewed, "certificate"), nil
 }
 

@@ -59,8 +59,8 @@ func serveCommand() *cobra.Command {
 		"anew when they change")
 	f.StringVar(&o.clientCA, "client-ca-file", "", "file with the authorities of API servers' client certificates, read anew when "+
 		"it changes; with it, nobody else is served but the other replicas")
-	f.StringSliceVar(&o.clients, "client-name", nil, "common name or DNS name that an API server's client certificate has to have; "+
-		"any without one")
+	f.StringSliceVar(&o.clients, "client-name", nil, "common name or DNS name that an API server's client certificate has to "+
+		"have; any without one")
 	f.StringSliceVar(&o.peers, "peers", nil, "host:port of the other replicas, or of all: they are asked about a pod that "+
 		"was made by another configuration, as during a rollout")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no API "+

@@ -107,7 +107,7 @@ func TestCertManagersCertificatesRotateWithoutALostAdmission(t *testing.T) {
 	began := time.Now()
 	c := newCertManager(t)
 	issuing := time.Now()
-	c.settled(t, exactly(1))
+	c.settled(t, one)
 	t.Logf("cert-manager started, and from nothing to a certificate in both replicas: %.1f s of %.1f s", time.Since(issuing).Seconds(),
 		time.Since(began).Seconds())
 	require.Eventually(t, func() bool { _, err := c.admit(); return err == nil }, patience, pollEvery)
@@ -150,7 +150,7 @@ func TestCertManagersCertificatesRotateWithoutALostAdmission(t *testing.T) {
 	})
 	during("the old authority is trusted no more", func(t *testing.T) {
 		c.trustAlone(t, c.secret(t, caName).Data["tls.crt"])
-		c.settled(t, exactly(1))
+		c.settled(t, one)
 	})
 }
 

@@ -62,11 +62,10 @@ var program = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	log.SetLogger(logr.Discard())
-	status := m.Run()
+	m.Run()
 	if path, err := program(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path))
 	}
-	os.Exit(status)
 }
 
 // newWorld starts one and installs the chart with some values, but for what is of a kind that this API server does not know.
@@ -209,7 +208,7 @@ func (w *world) bundles(t *testing.T) (found []string) {
 	return found
 }
 
-func exactly(wanted int) func(int) bool { return func(n int) bool { return n == wanted } }
+func one(n int) bool { return n == 1 }
 
 func atLeast(wanted int) func(int) bool { return func(n int) bool { return n >= wanted } }
 

@@ -26,12 +26,12 @@ const expiresSoon = 7 * 24 * time.Hour
 func certificate(_ context.Context, s *state) []Finding {
 	problems := s.whyNotIssued()
 	if s.certificate.Name == "" && problems != "" {
-		return []Finding{failed(certificates, "is not there, because %s: kubectl -n %s describe certificate,issuer says more", problems,
-			systemNamespace)}
+		return []Finding{failed(certificates, "is not there, because %s: kubectl -n %s describe certificate,issuer says more",
+			problems, systemNamespace)}
 	}
 	if s.certificate.Name == "" {
-		return []Finding{failed(certificates, "is not there: see why the Deployment jupyter-user-webhook-self-signed has not made it, "+
-			"or cert-manager; or kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace, certificateName)}
+		return []Finding{failed(certificates, "is not there: see why the Deployment jupyter-user-webhook-self-signed has not made "+
+			"it, or cert-manager; or kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace, certificateName)}
 	}
 	chain, err := chainOf(s.certificate.Data[corev1.TLSCertKey])
 	if err != nil {
@@ -49,8 +49,8 @@ func certificate(_ context.Context, s *state) []Finding {
 	leaf := chain[0]
 	switch left := leaf.NotAfter.Sub(s.now); {
 	case problems != "":
-		found = append(found, warning(certificates, "is served until %s, and will not be renewed, because %s: kubectl -n %s describe "+
-			"certificate,issuer says more", day(leaf.NotAfter), problems, systemNamespace))
+		found = append(found, warning(certificates, "is served until %s, and will not be renewed, because %s: kubectl -n %s "+
+			"describe certificate,issuer says more", day(leaf.NotAfter), problems, systemNamespace))
 	case left > 0 && left < expiresSoon:
 		found = append(found, warning(certificates, "expires on %s: renew it, or see why nobody has", day(leaf.NotAfter)))
 	}
