@@ -10,6 +10,8 @@ BUILDER     ?= $(shell awk -F= '/^ARG BUILDER=/ {print $$2}' Dockerfile)
 KEEP        ?=
 RUN         ?=
 BENCH       ?=
+LONG        ?=
+FUZZ        ?= ^Fuzz
 FUZZTIME    ?= 60s
 # Go's race detector, which needs a C compiler: without one the tests run without it.
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
@@ -43,14 +45,23 @@ e2e: ## notebooks on a real node on this machine, as root (KEEP=1 only leaves it
 e2e-packages: ## install what make e2e needs of Debian's packages, as root
 	@test/e2e/install
 
+.PHONY: chaos
+chaos: build control-plane ## what goes wrong around the webhook, with its figures in a table (LONG=1 takes an hour, RUN=TestBurst runs one test)
+	@CHAOS=$(if $(LONG),long,short) go test -count=1 -timeout $(if $(LONG),3h,15m) -parallel 8 -v $(if $(RUN),-run '$(RUN)') ./test/chaos
+	@$(if $(RUN),,CHAOS=short go test -count=1 -v -run '^TestMadeUpPodsBesideASecondWebhook$$' ./test/property)
+
 .PHONY: release-check
-release-check: ## hold what the webhook makes of Pods against the real Kyverno, which takes long to build, once
+release-check: ## what takes hours: the real Kyverno judges the Pods, the image for arm64 (as root), the long form of make chaos, and much fuzzing
 	RELEASE_CHECK=1 go test -count=1 -timeout 60m -v ./test/kyverno
+	@if [ "$$(id -u)" = 0 ]; then E2E=1 RELEASE_CHECK=1 go test -count=1 -timeout 60m -v -run TestOurImageForARM ./test/e2e/images; \
+		else echo "the image for arm64: left out, only root can build images"; fi
 	@cd test/tools/kyverno && go mod tidy -diff
+	@$(MAKE) --no-print-directory chaos LONG=1
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=30m FUZZ='^Fuzz(Review|Pods|FromPod)'
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (60s)
-	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $$2; n = 0}' | \
+	@go test -list '$(FUZZ)' ./... | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $$2; n = 0}' | \
 	while read -r name package; do \
 		echo "fuzz $$name of $${package#jupyter-user.io/jupyter-user-webhook/} for $(FUZZTIME)"; \
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package >.fuzz.log 2>&1 || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \

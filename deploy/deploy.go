@@ -51,6 +51,21 @@ func (r Rendered) Read(name string) (string, error) {
 	return strings.Join(found, separator) + "\n", nil
 }
 
+// Policies are the policies that are shipped, and what they need to be in effect, in their order.
+func Policies() (manifests []string, err error) {
+	for _, file := range Files() {
+		if file != "00-namespace.yaml" && !strings.HasPrefix(file, "6") {
+			continue
+		}
+		manifest, err := Read(file)
+		if err != nil {
+			return nil, err
+		}
+		manifests = append(manifests, manifest)
+	}
+	return manifests, nil
+}
+
 const separator = "\n---\n"
 
 // documents are all of them, by the files that they come from.

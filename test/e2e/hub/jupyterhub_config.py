@@ -1,8 +1,9 @@
 """What the Zero to JupyterHub chart (4.4.0) makes of its default values.
 
 Different here is what the cluster of a test lacks: there is no second scheduler, no privileged init container to block cloud
-metadata, and a server asks for little memory. The settings are this test's; the servers among them are configured each on its
-own, as if the hub were configured so for everybody.
+metadata, and a server asks for little memory, and for some of the processors, without which whatever else runs on a machine of
+two would come first. The settings are this test's; the servers among them are configured each on its own, as if the hub were
+configured so for everybody.
 """
 
 import json
@@ -51,6 +52,7 @@ c.KubeSpawner.uid = 1000
 c.KubeSpawner.fs_gid = 100
 c.KubeSpawner.allow_privilege_escalation = False
 c.KubeSpawner.mem_guarantee = "64M"
+c.KubeSpawner.cpu_guarantee = 0.05
 c.KubeSpawner.image = settings["image"]
 c.KubeSpawner.node_affinity_preferred = [
     {

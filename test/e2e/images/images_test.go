@@ -94,8 +94,10 @@ func again(t *testing.T, arguments ...string) Image {
 
 // TestOurImageForARM cannot be run here, so it is looked at: built on this machine's own architecture, it is the other's.
 func TestOurImageForARM(t *testing.T) {
+	if os.Getenv("RELEASE_CHECK") == "" {
+		t.Skip("left out: everything is compiled for another architecture, which takes minutes once. Run it with make release-check")
+	}
 	built(t)
-	t.Parallel()
 	image := again(t, "--platform=linux/arm64")
 	assert.Equal(t, "arm64", image.Architecture)
 	assertOurs(t, image, elf.EM_AARCH64)
@@ -105,7 +107,6 @@ func TestOurImageForARM(t *testing.T) {
 func TestOurImageHasOneDigest(t *testing.T) {
 	image, err := Inspect(built(t).Webhook, Webhook)
 	require.NoError(t, err)
-	t.Parallel()
 	assert.Regexp(t, `^sha256:[0-9a-f]{64}$`, image.Digest)
 	assert.Equal(t, image.Digest, again(t).Digest)
 }

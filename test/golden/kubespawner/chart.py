@@ -55,10 +55,10 @@ def block_cloud_metadata(version):
     }
 
 
-def volumes(version, name, claim, sub_path):
+def volumes(version, name, claim, sub_path, home="/home/jovyan"):
     """One volume at the home of the image's own user. Version 7 takes maps of them, version 6 lists alone."""
     volume = {"name": name, "persistentVolumeClaim": {"claimName": claim}}
-    mount = {"mountPath": "/home/jovyan", "name": name}
+    mount = {"mountPath": home, "name": name}
     if sub_path is not None or version == "7":
         mount["subPath"] = sub_path
     if version == "6":
@@ -66,11 +66,12 @@ def volumes(version, name, claim, sub_path):
     return {"volumes": {name: volume}, "volume_mounts": {name: mount}}
 
 
-def storage_dynamic(version):
-    """singleuser.storage.type: dynamic, the default: a claim of the user's own."""
+def storage_dynamic(version, home="/home/jovyan"):
+    """singleuser.storage.type: dynamic, the default: a claim of the user's own. home is storage.homeMountPath."""
+    names = ("volume-{user_server}", "{pvc_name}")
     if version == "6":
-        return {"storage_pvc_ensure": True, **volumes(version, "volume-{username}{servername}", "claim-{username}{servername}", None)}
-    return {"storage_pvc_ensure": True, **volumes(version, "volume-{user_server}", "{pvc_name}", None)}
+        names = ("volume-{username}{servername}", "claim-{username}{servername}")
+    return {"storage_pvc_ensure": True, **volumes(version, *names, None, home)}
 
 
 def storage_static(version, claim):

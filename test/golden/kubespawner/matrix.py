@@ -151,6 +151,7 @@ def storage():
     return [
         Case("storage-none", chart.storage_none(), ways=BOTH),
         Case("storage-static-of-the-share", chart.storage_static("7", "hpc-shared-pvc")),
+        Case("storage-at-the-persons-home", chart.storage_dynamic("7", "/home/{username}")),
         Case("storage-extra-volume", beside(shared, {"mountPath": "/srv/courses", "readOnly": True})),
         Case("storage-extra-volume-in-jovyan", beside(shared, {"mountPath": "/home/jovyan/courses"}), ways=BOTH),
         Case("storage-shm", beside(memory, {"mountPath": "/dev/shm"})),
