@@ -33,8 +33,8 @@ func describe(registry prometheus.Registerer, c *config.Config,
 }
 
 // ofControllerRuntime are the metrics that controller-runtime keeps of its handler and of the certificate, for the whole process.
-// It keeps others as soon as its controllers are linked in, which rotate-certificates does: they are of nothing that serve has, and
-// some of them are here already.
+// It keeps others as soon as its controllers are linked in, which rotate-certificates does: they are of nothing that serve has,
+// and some of them are here already.
 func ofControllerRuntime() ([]*dto.MetricFamily, error) {
 	families, err := metrics.Registry.Gather()
 	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
