@@ -8,7 +8,9 @@
 //
 // What can be shown without a process and an API server is tested where it belongs, and not here once more:
 //
-//	hostile reviews                           TestHostileReviews, TestHugeReviews; each by name: TestMalformed, TestTooLarge of webhook
+//	hostile reviews                           TestHostileReviews; each by name: TestMalformed of webhook
+//	what is large                             TestHugeReviews, TestManyLargeReviews; each by name: TestTooLarge, TestTheLargestReview,
+//	                                          TestLargeBodiesTakeTurns of webhook
 //	fuzzing                                   make fuzz: FuzzReview of webhook from the wire, FuzzPods of test/property to the patch;
 //	                                          half an hour each in make release-check
 //	Pod Security Admission's own pods         TestPodSecurityAdmissionsOwnPods of test/property
