@@ -77,8 +77,9 @@ type peerAnswer struct {
 	err  error
 }
 
-// ask asks the replica that could tell last, or each one at once, and answers what the first that can tell says, and which it is.
-func (p *Peers) ask(ctx context.Context, req admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
+// ask passes a review on to the replica that could tell last, or to each one at once, and answers what the first that can tell
+// says, and which it is.
+func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTime)
 	defer cancel()
 	select {
@@ -89,25 +90,21 @@ func (p *Peers) ask(ctx context.Context, req admissionv1.AdmissionRequest) (*adm
 	if ctx.Err() != nil {
 		return nil, "", fmt.Errorf("%d questions were out, and none was answered in time", maxQuestions)
 	}
-	review := admissionv1.AdmissionReview{Request: &req}
-	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
-	body, err := json.Marshal(review)
-	if err != nil {
-		return nil, "", err
-	}
+	// Those who answer late still read it when the buffer that it came in has the next one.
+	review = bytes.Clone(review)
 	client, err := p.client()
 	if err != nil {
 		return nil, "", err
 	}
 	if last := p.last.Load(); last != nil {
-		if resp, err := askOne(ctx, client, *last, body, lastTime); err == nil {
+		if resp, err := askOne(ctx, client, *last, review, lastTime); err == nil {
 			return resp, *last, nil
 		}
 	}
-	return p.askAll(ctx, client, body)
+	return p.askAll(ctx, client, review)
 }
 
-func (p *Peers) askAll(ctx context.Context, client *http.Client, body []byte) (*admissionv1.AdmissionResponse, string, error) {
+func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) (*admissionv1.AdmissionResponse, string, error) {
 	addresses, err := p.resolve(ctx)
 	if err != nil {
 		return nil, "", err
@@ -118,7 +115,7 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, body []byte) (*
 	answers := make(chan peerAnswer, len(addresses))
 	for _, address := range addresses {
 		go func() {
-			resp, err := askOne(ctx, client, address, body, peerTime)
+			resp, err := askOne(ctx, client, address, review, peerTime)
 			answers <- peerAnswer{resp, address, err}
 		}()
 	}
