@@ -15,6 +15,8 @@ FUZZ        ?= ^Fuzz
 FUZZTIME    ?= 60s
 # Go's race detector, which needs a C compiler: without one the tests run without it.
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
+# Older releases of Kubernetes whose API server make release-check runs the integration tests with. The newest is everywhere else.
+RELEASES    := 1.34 1.35
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 # Whichever of them is there: all read the Dockerfile.
 CONTAINERS  ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
@@ -52,11 +54,17 @@ chaos: build control-plane ## what goes wrong around the webhook, with its figur
 	@$(if $(RUN),,CHAOS=short go test -count=1 -v -run '^TestMadeUpPodsBesideASecondWebhook$$' ./test/property)
 
 .PHONY: release-check
-release-check: ## what takes hours: the real Kyverno judges the Pods, the image for arm64 (as root), the long form of make chaos, and much fuzzing
+release-check: ## what takes hours: older releases of Kubernetes, the real Kyverno, the image for arm64 and two minutes of load on a node (as root), the long form of make chaos, and much fuzzing
+	@for release in $(RELEASES); do \
+		echo "the integration tests with the API server of Kubernetes $$release" && \
+		KUBERNETES=$$release go test -count=1 -timeout 30m -parallel 4 ./test/integration || exit 1; \
+	done
 	RELEASE_CHECK=1 go test -count=1 -timeout 60m -v ./test/kyverno
-	@if [ "$$(id -u)" = 0 ]; then E2E=1 RELEASE_CHECK=1 go test -count=1 -timeout 60m -v -run TestOurImageForARM ./test/e2e/images; \
-		else echo "the image for arm64: left out, only root can build images"; fi
-	@cd test/tools/kyverno && go mod tidy -diff
+	@if [ "$$(id -u)" = 0 ]; then \
+		E2E=1 RELEASE_CHECK=1 go test -count=1 -timeout 60m -v -run TestOurImageForARM ./test/e2e/images && \
+		E2E=1 LONG=1 go test -count=1 -timeout 60m -v -run TestOperationsUnderLoad ./test/e2e; \
+		else echo "the image for arm64, and a node under load: left out, only root can build images and run a node"; fi
+	@for mod in kyverno $(RELEASES:%=kubernetes-%); do (cd "test/tools/$$mod" && go mod tidy -diff) || exit 1; done
 	@$(MAKE) --no-print-directory chaos LONG=1
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30m FUZZ='^Fuzz(Review|Pods|FromPod)'
 
@@ -90,7 +98,7 @@ kubespawner: ## write the hubs' pods of the golden files anew, with the real Kub
 verify: ## format, vet, lint, tidy modules, the chart and what is rendered from it, and the links of the documents
 	@linter=$$(go run ./test/tools/build golangci-lint) && echo "golangci-lint fmt --diff" && "$$linter" fmt --diff && \
 		echo "go vet ./..." && go vet ./... && echo "golangci-lint run" && "$$linter" run ./...
-	@for mod in . $(filter-out test/tools/kyverno/,$(wildcard test/tools/*/)); do \
+	@for mod in . $(filter-out test/tools/kyverno/ $(RELEASES:%=test/tools/kubernetes-%/),$(wildcard test/tools/*/)); do \
 		if [ -f "$$mod/go.mod" ]; then echo "go mod tidy -diff in $$mod" && (cd "$$mod" && go mod tidy -diff) || exit 1; fi; \
 	done
 	go mod verify
