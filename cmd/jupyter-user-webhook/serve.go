@@ -109,8 +109,8 @@ func (o serveOptions) serve(ctx context.Context) error {
 	// one are refused.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
-	// Ours, and those that controller-runtime keeps for the whole process: of its handler and of the certificate.
-	all := prometheus.Gatherers{registry, prometheus.GathererFunc(ofControllerRuntime)}
+	// Ours, and those that controller-runtime keeps for the whole process: of the certificate.
+	all := prometheus.Gatherers{registry, prometheus.GathererFunc(ofTheCertificate)}
 	others := append(watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
 }
@@ -151,7 +151,7 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 	if err != nil {
 		return nil, fmt.Errorf("--peers: %w", err)
 	}
-	return webhook.New(c, identities).Handler(log, counted, peers)
+	return webhook.New(c, identities).Handler(log, counted, peers), nil
 }
 
 func logger(named string, to io.Writer) (*slog.Logger, error) {
