@@ -32,12 +32,14 @@ func describe(registry prometheus.Registerer, c *config.Config,
 	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry))
 }
 
-// ofTheCertificate are the metrics that controller-runtime keeps of it, for the whole process. It keeps others as soon as its
-// controllers are linked in, which rotate-certificates does: they are of nothing that serve has, and some are here already.
-func ofTheCertificate() ([]*dto.MetricFamily, error) {
+// ofControllerRuntime are the metrics that controller-runtime keeps of the certificate, for the whole process.
+// It keeps others as soon as its controllers are linked in, which rotate-certificates does: they are of nothing that serve has,
+// and some of them are here already.
+func ofControllerRuntime() ([]*dto.MetricFamily, error) {
 	families, err := metrics.Registry.Gather()
-	others := func(f *dto.MetricFamily) bool { return !strings.HasPrefix(f.GetName(), "certwatcher_") }
-	return slices.DeleteFunc(families, others), err
+	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
+		return !strings.HasPrefix(f.GetName(), "certwatcher_")
+	}), err
 }
 
 func info(name, help string, labels prometheus.Labels) prometheus.Collector {

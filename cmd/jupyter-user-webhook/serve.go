@@ -110,7 +110,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
 	// Ours, and those that controller-runtime keeps for the whole process: of the certificate.
-	all := prometheus.Gatherers{registry, prometheus.GathererFunc(ofTheCertificate)}
+	all := prometheus.Gatherers{registry, prometheus.GathererFunc(ofControllerRuntime)}
 	others := append(watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
 }
