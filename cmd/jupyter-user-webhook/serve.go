@@ -108,8 +108,8 @@ func (o serveOptions) serve(ctx context.Context) error {
 	// one are refused.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
-	// Ours, and those that controller-runtime keeps for the whole process: of its handler, of the certificate, of Go and of the
-	// process. It registers the last two itself, and what is registered twice is not shown at all.
+	// Ours, and those that controller-runtime keeps for the whole process: of the certificate, of Go and of the process. It registers
+	// the last two itself, and what is registered twice is not shown at all.
 	all := prometheus.Gatherers{registry, metrics.Registry}
 	others := append(watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
@@ -151,7 +151,7 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 	if err != nil {
 		return nil, fmt.Errorf("--peers: %w", err)
 	}
-	return webhook.New(c, identities).Handler(log, counted, peers)
+	return webhook.New(c, identities).Handler(log, counted, peers), nil
 }
 
 func logger(named string, to io.Writer) (*slog.Logger, error) {
