@@ -13,8 +13,8 @@ import (
 //go:embed install.yaml
 var install string
 
-// Rendered is what Helm makes of the chart in this folder. It writes above each document which of the chart's files it comes from,
-// and sorts the documents by kind.
+// Rendered is what Helm makes of the chart in this folder. It writes above each document which of the chart's files it comes
+// from, and sorts the documents by kind.
 type Rendered string
 
 // Install is the chart as it is shipped for kubectl: rendered with the values that it has by itself.

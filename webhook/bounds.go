@@ -19,11 +19,11 @@ const maxBody = 4 << 20
 func receive(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (refusal *answer.Answer, err error) {
 	refuse := func(a answer.Answer) (*answer.Answer, error) { return &a, nil }
 	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
-	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooLarge):
-		return refuse(answer.TooLarge(maxBody))
 	case err != nil:
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			return refuse(answer.TooLarge(maxBody))
+		}
 		return nil, err
 	case body.Len() == 0:
 		return refuse(answer.NotAReview("the body is empty"))

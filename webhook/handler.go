@@ -148,11 +148,14 @@ func (h *handler) audited(req request, d Decision) map[string]string {
 		return nil
 	}
 	kept := map[string]string{"requester": short(req.UserInfo.Username)}
-	for key, value := range map[string]string{"user": d.User.String(), "way": string(d.Way), "identity": d.identity()} {
+	keep := func(key, value string) {
 		if value != "" {
 			kept[key] = value
 		}
 	}
+	keep("user", d.User.String())
+	keep("way", string(d.Way))
+	keep("identity", d.identity())
 	if len(d.Refusals) > 0 {
 		kept["reason"] = string(d.Refusals[0].Reason)
 	}

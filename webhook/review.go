@@ -131,15 +131,22 @@ func unreadable(err error) *answer.Answer {
 
 // write answers in the version that the review came in: an API server takes no other.
 func (r review) write(w http.ResponseWriter, response *admissionv1.AdmissionResponse) {
-	answered := admissionv1.AdmissionReview{Response: response}
+	answered := &admissionv1.AdmissionReview{Response: response}
 	answered.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
 	if r.Kind == answered.Kind && schema.FromAPIVersionAndKind(r.APIVersion, r.Kind).Group == admissionv1.GroupName {
 		answered.APIVersion = r.APIVersion
 	}
 	w.Header().Set("Content-Type", "application/json")
 	// An error here is a client that has gone.
-	_ = json.MarshalWrite(w, answered, json.Deterministic(true), jsonv1.OmitEmptyWithLegacySemantics(true))
+	_ = json.MarshalWrite(w, answered, asTheAPIServer)
 }
+
+// inOneOrder is for maps: the same answer is the same bytes. The types of k8s.io/api leave out of an answer what encoding/json takes
+// for empty.
+var (
+	inOneOrder     = json.Deterministic(true)
+	asTheAPIServer = json.JoinOptions(inOneOrder, jsonv1.OmitEmptyWithLegacySemantics(true))
+)
 
 // operations of RFC 6902, on the wire.
 type operations []jsonpatch.Operation
@@ -163,4 +170,4 @@ func (all operations) MarshalJSONTo(e *jsontext.Encoder) error {
 }
 
 // patch writes operations down: the same operations are the same bytes.
-func patch(all operations) ([]byte, error) { return json.Marshal(all, json.Deterministic(true)) }
+func patch(all operations) ([]byte, error) { return json.Marshal(&all, inOneOrder) }

@@ -25,7 +25,9 @@ func (f *flags) text(name, value string) {
 }
 
 func (f *flags) number(name string, value int64) {
-	f.args = append(f.args, string(strconv.AppendInt(append(append([]byte("--"), name...), '='), value, 10)))
+	var room [64]byte
+	text := append(append(append(room[:0], "--"...), name...), '=')
+	f.args = append(f.args, string(strconv.AppendInt(text, value, 10)))
 }
 
 func (f *flags) numbers(name string, values []int64) {

@@ -67,11 +67,12 @@ func (id Identity) WithGroups(most int) Identity {
 
 // String is what Parse reads.
 func (id Identity) String() string {
-	s := strconv.FormatInt(id.UID, 10) + ":" + strconv.FormatInt(id.GID, 10)
+	var room [64]byte
+	text := strconv.AppendInt(append(strconv.AppendInt(room[:0], id.UID, 10), ':'), id.GID, 10)
 	for i, g := range id.Groups {
-		s += []string{":", ","}[min(i, 1)] + strconv.FormatInt(g, 10)
+		text = strconv.AppendInt(append(text, ":,"[min(i, 1)]), g, 10)
 	}
-	return s
+	return string(text)
 }
 
 func parseID(text string) (int64, error) {
@@ -100,12 +101,13 @@ func (f Floor) Check(id Identity) error {
 	case id.UID > MaxID:
 		return fmt.Errorf("UID %d is over %d, the highest that Kubernetes takes", id.UID, MaxID)
 	}
-	for _, gid := range append([]int64{id.GID}, id.Groups...) {
-		if err := f.checkGID(gid); err != nil {
-			return err
+	err := f.checkGID(id.GID)
+	for _, gid := range id.Groups {
+		if err == nil {
+			err = f.checkGID(gid)
 		}
 	}
-	return nil
+	return err
 }
 
 func (f Floor) checkGID(gid int64) error {

@@ -9,14 +9,14 @@ import "jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 // (mounts.go). Off by configuration (notebook.accountFiles), on or off for one pod by the annotation
 // jupyter-user.io/account-files.
 
-func (in *planning) planAccounts() []wantedMount {
+func (in *planning) planAccounts() [2]wantedMount {
 	file := func(name, at, what string) wantedMount {
 		return wantedMount{
 			Mount: Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: at, SubPath: name},
 			what:  described{what, in.User.String(), " (turned off by the annotation " + AccountFilesAnnotation + ": off)"},
 		}
 	}
-	return []wantedMount{
+	return [...]wantedMount{
 		file(handoff.PasswdFile, "/etc/"+handoff.PasswdFile, "a "+handoff.PasswdFile+" that knows "),
 		file(handoff.GroupFile, "/etc/"+handoff.GroupFile, "a "+handoff.GroupFile+" that knows "),
 	}

@@ -21,24 +21,25 @@ type envPiece struct {
 	at       pointer
 	have     []EnvVar
 	home     string
-	identity []identityVar
+	identity [4]identityVar
 	defaults []EnvVar
 }
 
 type identityVar struct {
-	name string
-	// value is nil where the pod must not have the variable.
-	value *string
+	name  string
+	value string
+	// unknown tells that there is no value, and that the pod must not have the variable.
+	unknown bool
 }
 
 func (in *planning) planEnv() envPiece {
 	p := envPiece{at: in.container().child("env"), have: in.notebook.Env, defaults: slices.Clip(in.env), home: in.home}
-	p.identity = []identityVar{
-		{"NB_USER", new(in.User.String())}, {"NB_UID", nil}, {"NB_GID", nil}, {"HOME", new(in.home)},
+	p.identity = [...]identityVar{
+		{"NB_USER", in.User.String(), false}, {"NB_UID", "", true}, {"NB_GID", "", true}, {"HOME", in.home, false},
 	}
 	if in.Identity != nil {
-		p.identity[1].value = new(decimal(in.Identity.UID))
-		p.identity[2].value = new(decimal(in.Identity.GID))
+		p.identity[1] = identityVar{name: "NB_UID", value: decimal(in.Identity.UID)}
+		p.identity[2] = identityVar{name: "NB_GID", value: decimal(in.Identity.GID)}
 	}
 	if in.server.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
 		p.defaults = append(p.defaults, EnvVar{Name: handoff.JupyterConfigVariable, Value: in.config.Scratch.MountPath})
@@ -66,11 +67,11 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 		changed, second, absent := p.find(want)
 		gone = append(gone, second...)
 		if absent {
-			missing = append(missing, EnvVar{Name: want.name, Value: *want.value})
+			missing = append(missing, EnvVar{Name: want.name, Value: want.value})
 		}
 		if changed >= 0 {
 			m := member{p.at, true, decimal(int64(changed))}
-			put(c, ours, m, &p.have[changed], EnvVar{Name: want.name, Value: *want.value})
+			put(c, ours, m, &p.have[changed], EnvVar{Name: want.name, Value: want.value})
 		}
 		if changed >= 0 || len(second) > 0 {
 			taken = append(taken, want.name)
@@ -107,15 +108,15 @@ func (p envPiece) sendHome(c *changes) {
 
 // find says which entry of a variable has to change (-1 for none), which are too many, and whether there is none.
 func (p envPiece) find(want identityVar) (changed int, second []int, absent bool) {
-	changed, absent = -1, want.value != nil
+	changed, absent = -1, !want.unknown
 	for i, v := range p.have {
 		switch {
 		case v.Name != want.name:
-		case want.value == nil || !absent:
+		case want.unknown || !absent:
 			second = append(second, i)
 		default:
 			absent = false
-			if v.Value != *want.value || v.ValueFrom != nil {
+			if v.Value != want.value || v.ValueFrom != nil {
 				changed = i
 			}
 		}

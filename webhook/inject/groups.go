@@ -19,11 +19,11 @@ import (
 
 type groupsPiece struct {
 	user string
-	// groups are the supplementary ones, and known those with the primary group, which need not be said again.
-	groups []int64
-	known  []int64
-	strict bool
-	ours   ourVolumes
+	// groups are the supplementary ones; the primary one need not be said again, where there is one.
+	groups  []int64
+	primary int64
+	strict  bool
+	ours    ourVolumes
 }
 
 const policyStrict = "Strict"
@@ -36,7 +36,7 @@ func (in *planning) planGroups() groupsPiece {
 	}
 	if in.Identity != nil {
 		p.groups = in.Identity.Groups
-		p.known = append([]int64{in.Identity.GID}, p.groups...)
+		p.primary = in.Identity.GID
 	}
 	return p
 }
@@ -51,7 +51,7 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 	groups := member{at, exists, "supplementalGroups"}
 	foreign := false
 	for i, gid := range have.SupplementalGroups {
-		if !slices.Contains(p.known, gid) {
+		if known := p.primary != 0 && gid == p.primary || slices.Contains(p.groups, gid); !known {
 			c.refuse(answer.GroupForeign(groups.at().index(i).field(), gid, p.user))
 			foreign = true
 		}

@@ -26,11 +26,17 @@ type server struct {
 // findServer reads the command line and the environment as Jupyter will.
 func (in *planning) findServer(s switches) server {
 	command := unwrapped(in.binary(), in.notebook.Command, expanded)
-	argv := slices.Concat(command, in.notebook.Args)
+	argv := in.notebook.Args
+	if len(command) > 0 {
+		argv = slices.Concat(command, argv)
+	}
 	env := in.literal
 	found := server{starts: startsJupyter(argv) && !env(kernelVariable).set || s.probes == "on"}
 	// docker-stacks' start scripts put these in front of the arguments.
-	flags := jupyterFlags(append(strings.Fields(env("NOTEBOOK_ARGS").value), argv...))
+	if before := strings.Fields(env("NOTEBOOK_ARGS").value); len(before) > 0 {
+		argv = append(before, argv...)
+	}
+	flags := jupyterFlags(argv)
 
 	found.port, found.why = in.findPort(flags, env)
 	base, why := in.findBase(flags, env)

@@ -54,7 +54,8 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		closed: true,
 	})
 	if s.accountFiles {
-		want = append(want, in.planAccounts()...)
+		accounts := in.planAccounts()
+		want = append(want, accounts[:]...)
 	}
 	return mountsPiece{in.container(), in.notebook, want, in.ourVolumes(), warnings, in.way == config.WayAtStart}
 }

@@ -35,8 +35,10 @@ type Quantities map[string]jsontext.Value
 
 // MarshalJSONTo writes them in the order of their names.
 func (q Quantities) MarshalJSONTo(e *jsontext.Encoder) error {
+	names := slices.AppendSeq(make([]string, 0, len(q)), maps.Keys(q))
+	slices.Sort(names)
 	err := e.WriteToken(jsontext.BeginObject)
-	for _, name := range slices.Sorted(maps.Keys(q)) {
+	for _, name := range names {
 		err = cmp.Or(err, e.WriteToken(jsontext.String(name)))
 		err = cmp.Or(err, e.WriteValue(q[name]))
 	}

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
@@ -121,17 +123,18 @@ type Planner struct {
 	config     *config.Config
 	generation string
 	// What follows is the same in every pod, and nobody writes to it again.
-	starts    []imageStart
-	init      initTemplate
-	env       []EnvVar
-	resources Resources
+	starts       []imageStart
+	init         initTemplate
+	env          []EnvVar
+	resources    Resources
+	scratchLimit jsontext.Value
 }
 
 // NewPlanner takes a validated configuration.
 func NewPlanner(c *config.Config) *Planner {
 	return &Planner{
 		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
-		resources: resourcesOf(c.Notebook.Resources),
+		resources: resourcesOf(c.Notebook.Resources), scratchLimit: quantity(c.Scratch.SizeLimit),
 	}
 }
 

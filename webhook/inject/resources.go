@@ -100,6 +100,8 @@ func putResources(c *changes, at pointer, exists bool, want *Resources) {
 }
 
 // quantities are the configuration's as JSON, in their canonical form.
+func quantity(q resource.Quantity) jsontext.Value { return jsontext.Value(strconv.Quote(q.String())) }
+
 // resourcesOf writes configured quantities as they are in a pod.
 func resourcesOf(r config.Resources) Resources {
 	return Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
@@ -111,7 +113,7 @@ func quantities(list corev1.ResourceList) Quantities {
 	}
 	raw := make(Quantities, len(list))
 	for name, q := range list {
-		raw[string(name)] = jsontext.Value(strconv.Quote(q.String()))
+		raw[string(name)] = quantity(q)
 	}
 	return raw
 }

@@ -1,8 +1,6 @@
 package inject
 
 import (
-	"strconv"
-
 	"github.com/go-json-experiment/json/jsontext"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
@@ -15,11 +13,12 @@ import (
 // init container alone, because a person who can write what root reads at the next start is root.
 
 type scratchPiece struct {
-	name, sizeLimit string
+	name  string
+	limit jsontext.Value
 }
 
 func (in *planning) planScratch() scratchPiece {
-	return scratchPiece{name: in.config.Scratch.VolumeName, sizeLimit: in.config.Scratch.SizeLimit.String()}
+	return scratchPiece{name: in.config.Scratch.VolumeName, limit: in.scratchLimit}
 }
 
 func (p scratchPiece) reconcile(pod *Pod, c *changes) {
@@ -38,16 +37,11 @@ func (p scratchPiece) reconcile(pod *Pod, c *changes) {
 	}
 	if !found {
 		c.appendTo(ours, volumes, len(pod.Spec.Volumes),
-			&Volume{Name: p.name, EmptyDir: &EmptyDir{SizeLimit: p.limit()}})
+			&Volume{Name: p.name, EmptyDir: &EmptyDir{SizeLimit: &p.limit}})
 	}
 }
 
 func (p scratchPiece) putRight(at pointer, have *EmptyDir, c *changes) {
-	put(c, ours, member{at, true, "sizeLimit"}, have.SizeLimit, *p.limit())
+	put(c, ours, member{at, true, "sizeLimit"}, have.SizeLimit, p.limit)
 	c.drop(member{at, true, "medium"}, have.Medium != nil && *have.Medium != "")
-}
-
-func (p scratchPiece) limit() *jsontext.Value {
-	limit := jsontext.Value(strconv.Quote(p.sizeLimit))
-	return &limit
 }

@@ -196,7 +196,7 @@ type Profile struct {
 // would take SPEC for spec and the last of two, and whoever reads the pod after us might not.
 func Read(raw []byte) (*Pod, error) {
 	pod := &Pod{}
-	err := json.Unmarshal(raw, pod)
+	err := decode(raw, pod)
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
 		return nil, errors.New("there is none")

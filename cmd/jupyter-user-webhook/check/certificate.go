@@ -31,7 +31,8 @@ func certificate(_ context.Context, s *state) []Finding {
 	}
 	if s.certificate.Name == "" {
 		return []Finding{failed(certificates, "is not there: see why the Deployment jupyter-user-webhook-self-signed has not made "+
-			"it, or cert-manager; or kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace, certificateName)}
+			"it, or cert-manager; or kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace,
+			certificateName)}
 	}
 	chain, err := chainOf(s.certificate.Data[corev1.TLSCertKey])
 	if err != nil {
