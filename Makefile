@@ -11,9 +11,13 @@ KEEP        ?=
 RUN         ?=
 BENCH       ?=
 QUICK       ?=
+LONG        ?=
+FUZZ        ?= ^Fuzz
 FUZZTIME    ?= 60s
 # Go's race detector, which needs a C compiler: without one the tests run without it.
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
+# Older releases of Kubernetes whose API server make release-check runs the integration tests with. The newest is everywhere else.
+RELEASES    := 1.34 1.35
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 # Whichever of them is there: all read the Dockerfile.
 CONTAINERS  ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
@@ -39,21 +43,35 @@ e2e: ## notebooks on a real node on this machine, as root (KEEP=1 only leaves it
 	@E2E=1 KEEP=$(KEEP) go test -count=1 -timeout $(if $(KEEP),0,60m) -parallel 8 -v $(if $(RUN),-run '$(RUN)',$(if $(KEEP),-run '^$$')) \
 		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e
 	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images ./test/golden/kubespawner)
+	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 -v -run TestAHundredUsersOfAHubWithinAMinute ./test/integration)
 
 .PHONY: e2e-packages
 e2e-packages: ## install what make e2e needs of Debian's packages, as root
 	@test/e2e/install
 
+.PHONY: chaos
+chaos: build control-plane ## what goes wrong around the webhook, with its figures in a table (LONG=1 takes an hour, RUN=TestBurst runs one test)
+	@CHAOS=$(if $(LONG),long,short) go test -count=1 -timeout $(if $(LONG),3h,15m) -parallel 8 -v $(if $(RUN),-run '$(RUN)') ./test/chaos
+	@$(if $(RUN),,CHAOS=short go test -count=1 -v -run '^TestMadeUpPodsBesideASecondWebhook$$' ./test/property)
+
 .PHONY: release-check
-release-check: ## what takes long to build, once: the real Kyverno's word on what the webhook makes of Pods; as root, the image for arm64
+release-check: ## what takes hours: older releases of Kubernetes, the real Kyverno, the image for arm64 and two minutes of load on a node (as root), the long form of make chaos, and much fuzzing
+	@for release in $(RELEASES); do \
+		echo "the integration tests with the API server of Kubernetes $$release" && \
+		KUBERNETES=$$release go test -count=1 -timeout 30m -parallel 4 ./test/integration || exit 1; \
+	done
 	RELEASE_CHECK=1 go test -count=1 -timeout 60m -v ./test/kyverno
-	@if [ "$$(id -u)" = 0 ]; then E2E=1 RELEASE_CHECK=1 go test -count=1 -timeout 60m -v -run TestOurImageForARM ./test/e2e/images; \
-		else echo "the image for arm64: left out, only root can build images"; fi
-	@cd test/tools/kyverno && go mod tidy -diff
+	@if [ "$$(id -u)" = 0 ]; then \
+		E2E=1 RELEASE_CHECK=1 go test -count=1 -timeout 60m -v -run TestOurImageForARM ./test/e2e/images && \
+		E2E=1 LONG=1 go test -count=1 -timeout 60m -v -run TestOperationsUnderLoad ./test/e2e; \
+		else echo "the image for arm64, and a node under load: left out, only root can build images and run a node"; fi
+	@for mod in kyverno $(RELEASES:%=kubernetes-%); do (cd "test/tools/$$mod" && go mod tidy -diff) || exit 1; done
+	@$(MAKE) --no-print-directory chaos LONG=1
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=30m FUZZ='^Fuzz(Review|Pods|FromPod)'
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (60s)
-	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $$2; n = 0}' | \
+	@go test -list '$(FUZZ)' ./... | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $$2; n = 0}' | \
 	while read -r name package; do \
 		echo "fuzz $$name of $${package#jupyter-user.io/jupyter-user-webhook/} for $(FUZZTIME)"; \
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package >.fuzz.log 2>&1 || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \
@@ -84,7 +102,7 @@ kubespawner: ## write the hubs' pods of the golden files anew, with the real Kub
 verify: ## format, vet, lint, tidy modules, the chart and what is rendered from it, and the links of the documents
 	@linter=$$(go run ./test/tools/build golangci-lint) && echo "golangci-lint fmt --diff" && "$$linter" fmt --diff && \
 		echo "go vet ./..." && go vet ./... && echo "golangci-lint run" && "$$linter" run ./...
-	@for mod in . $(filter-out test/tools/kyverno/,$(wildcard test/tools/*/) test/bench/plot/); do \
+	@for mod in . $(filter-out test/tools/kyverno/ $(RELEASES:%=test/tools/kubernetes-%/),$(wildcard test/tools/*/) test/bench/plot/); do \
 		if [ -f "$$mod/go.mod" ]; then echo "go mod tidy -diff in $$mod" && (cd "$$mod" && go mod tidy -diff) || exit 1; fi; \
 	done
 	go mod verify

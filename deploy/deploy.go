@@ -13,8 +13,8 @@ import (
 //go:embed install.yaml
 var install string
 
-// Rendered is what Helm makes of the chart in this folder. It writes above each document which of the chart's files it comes from,
-// and sorts the documents by kind.
+// Rendered is what Helm makes of the chart in this folder. It writes above each document which of the chart's files it comes
+// from, and sorts the documents by kind.
 type Rendered string
 
 // Install is the chart as it is shipped for kubectl: rendered with the values that it has by itself.
@@ -49,6 +49,21 @@ func (r Rendered) Read(name string) (string, error) {
 		return "", fmt.Errorf("nothing of %q has been rendered", name)
 	}
 	return strings.Join(found, separator) + "\n", nil
+}
+
+// Policies are the policies that are shipped, and what they need to be in effect, in their order.
+func Policies() (manifests []string, err error) {
+	for _, file := range Files() {
+		if file != "00-namespace.yaml" && !strings.HasPrefix(file, "6") {
+			continue
+		}
+		manifest, err := Read(file)
+		if err != nil {
+			return nil, err
+		}
+		manifests = append(manifests, manifest)
+	}
+	return manifests, nil
 }
 
 const separator = "\n---\n"

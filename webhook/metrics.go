@@ -2,12 +2,10 @@ package webhook
 
 import (
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
@@ -17,18 +15,6 @@ type Metrics struct {
 	seconds    map[string]prometheus.Observer
 	answered   prometheus.Counter
 	unanswered prometheus.Counter
-
-	// known are the counters that have been needed: to find one by its labels costs more than to count.
-	mu    sync.RWMutex
-	known map[series]prometheus.Counter
-}
-
-// series is one counter of admissions.
-type series struct {
-	review  string
-	outcome outcome
-	way     config.Way
-	reason  answer.Reason
 }
 
 // NewMetrics registers what is counted of reviews.
@@ -56,7 +42,6 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		},
 		answered:   peers.WithLabelValues("answered"),
 		unanswered: peers.WithLabelValues("unanswered"),
-		known:      map[series]prometheus.Counter{},
 	}
 	for _, c := range []prometheus.Collector{m.admissions, seconds, peers} {
 		if err := registry.Register(c); err != nil {
@@ -65,8 +50,8 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	}
 	// The series that a dashboard draws are there from the start.
 	for _, way := range []config.Way{config.WayAtAdmission, config.WayAtStart} {
-		m.counter(series{review: kindMutate, outcome: outcomeInjected, way: way})
-		m.counter(series{review: kindVerify, outcome: outcomeVerified, way: way})
+		m.admissions.WithLabelValues(kindMutate, string(outcomeInjected), string(way), "")
+		m.admissions.WithLabelValues(kindVerify, string(outcomeVerified), string(way), "")
 	}
 	return m, nil
 }
@@ -114,26 +99,11 @@ func outcomeOf(kind string, d Decision) outcome {
 }
 
 func (m *Metrics) count(kind string, o outcome, d Decision) {
-	of := series{review: kind, outcome: o, way: d.Way}
+	reason := ""
 	if len(d.Refusals) > 0 {
-		of.reason = d.Refusals[0].Reason
+		reason = string(d.Refusals[0].Reason)
 	}
-	m.counter(of).Inc()
-}
-
-// counter answers the one of a series. There are as many as there are reasons, a few dozen.
-func (m *Metrics) counter(of series) prometheus.Counter {
-	m.mu.RLock()
-	found, ok := m.known[of]
-	m.mu.RUnlock()
-	if ok {
-		return found
-	}
-	made := m.admissions.WithLabelValues(of.review, string(of.outcome), string(of.way), string(of.reason))
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.known[of] = made
-	return made
+	m.admissions.WithLabelValues(kind, string(o), string(d.Way), reason).Inc()
 }
 
 // took is for reviews that have arrived whole.

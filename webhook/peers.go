@@ -11,6 +11,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -23,8 +25,12 @@ import (
 var unknownGeneration = metav1.StatusReason(answer.GenerationUnknown("", "").Reason)
 
 const (
-	// peerTime is how long the other replicas may take to answer, all of them asked at once.
-	peerTime = 500 * time.Millisecond
+	// peerTime is how long the other replicas may take to answer. With it an answer takes less than a second yet.
+	peerTime = 800 * time.Millisecond
+	// lastTime is how long the one that could tell last has for itself, before all are asked.
+	lastTime = 200 * time.Millisecond
+	// keptTime is how long a connection to another replica is kept, which is less than that one keeps it.
+	keptTime = 30 * time.Second
 	// maxPeers that are asked. There are as many replicas as the Deployment has, and those that end.
 	maxPeers = 16
 	// maxQuestions that are out at once. Each holds a review, of up to 4 MiB, and a connection to every replica; a rollout has
@@ -39,6 +45,13 @@ type Peers struct {
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	questions      chan struct{}
+	// last could tell the last time. During a rollout that is every second review, and one question is cheaper than one to each.
+	last atomic.Pointer[string]
+
+	lock sync.Mutex
+	// kept is the client, with its connections, of the certificate keptFor.
+	kept    *http.Client
+	keptFor []byte
 }
 
 // address of one replica, or by a name of all.
@@ -64,7 +77,8 @@ type peerAnswer struct {
 	err  error
 }
 
-// ask passes a review on to every replica at once, and answers what the first one says that can tell, and which that is.
+// ask passes a review on to the replica that could tell last, or to each one at once, and answers what the first that can tell
+// says, and which it is.
 func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTime)
 	defer cancel()
@@ -82,6 +96,15 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 	if err != nil {
 		return nil, "", err
 	}
+	if last := p.last.Load(); last != nil {
+		if resp, err := askOne(ctx, client, *last, review, lastTime); err == nil {
+			return resp, *last, nil
+		}
+	}
+	return p.askAll(ctx, client, review)
+}
+
+func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) (*admissionv1.AdmissionResponse, string, error) {
 	addresses, err := p.resolve(ctx)
 	if err != nil {
 		return nil, "", err
@@ -92,7 +115,7 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 	answers := make(chan peerAnswer, len(addresses))
 	for _, address := range addresses {
 		go func() {
-			resp, err := askOne(ctx, client, address, review)
+			resp, err := askOne(ctx, client, address, review, peerTime)
 			answers <- peerAnswer{resp, address, err}
 		}()
 	}
@@ -100,6 +123,7 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 	for range addresses {
 		a := <-answers
 		if a.err == nil {
+			p.last.Store(&a.peer)
 			return a.resp, a.peer, nil
 		}
 		failures = append(failures, a.err)
@@ -133,11 +157,16 @@ func (p *Peers) resolve(ctx context.Context) (found []string, err error) {
 }
 
 // client trusts the certificate that this replica serves with, and nothing else, and presents it, by which the others know this
-// one. It keeps no connection: the others are asked while they are being replaced.
+// one. Connections are kept, because a handshake costs as much as several reviews, and given up with the certificate.
 func (p *Peers) client() (*http.Client, error) {
 	own, err := p.getCertificate(nil)
 	if err != nil {
 		return nil, err
+	}
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if bytes.Equal(p.keptFor, own.Certificate[0]) {
+		return p.kept, nil
 	}
 	leaf, err := x509.ParseCertificate(own.Certificate[0])
 	if err != nil {
@@ -152,7 +181,13 @@ func (p *Peers) client() (*http.Client, error) {
 	case len(leaf.IPAddresses) > 0:
 		trusted.ServerName = leaf.IPAddresses[0].String()
 	}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: trusted, DisableKeepAlives: true}}, nil
+	if p.kept != nil {
+		p.kept.CloseIdleConnections()
+	}
+	p.kept, p.keptFor = &http.Client{Transport: &http.Transport{
+		TLSClientConfig: trusted, MaxIdleConnsPerHost: maxQuestions, IdleConnTimeout: keptTime,
+	}}, own.Certificate[0]
+	return p.kept, nil
 }
 
 // isReplica tells whether who has connected has the key of the certificate that is served here: a handshake proves that.
@@ -162,12 +197,17 @@ func isReplica(state tls.ConnectionState, getCertificate func(*tls.ClientHelloIn
 }
 
 // askOne answers an error where this replica cannot tell either.
-func askOne(ctx context.Context, client *http.Client, address string, body []byte) (*admissionv1.AdmissionResponse, error) {
+func askOne(ctx context.Context, client *http.Client, address string, body []byte, limit time.Duration) (
+	*admissionv1.AdmissionResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+address+PeerPath, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	// Not sent: it lets the client ask again where the other has closed a kept connection meanwhile.
+	req.Header["Idempotency-Key"] = nil
 	got, err := client.Do(req)
 	if err != nil {
 		return nil, err

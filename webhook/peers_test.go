@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -219,4 +220,54 @@ func TestQuestionsAreBounded(t *testing.T) {
 	// One that has ended here may not have ended there.
 	assert.LessOrEqual(t, most.Load(), int32(16))
 	assert.True(t, strings.Contains(e.log.String(), "8 questions were out, and none was answered in time"))
+}
+
+// TestWhoCouldTellIsAskedFirst: during a rollout there is a question for every second review. It goes to one replica, over the
+// connection that there is, until that one cannot tell any more.
+func TestWhoCouldTellIsAskedFirst(t *testing.T) {
+	all := newReplicas(t)
+	var ignorantAsked, secondAsked atomic.Int32
+	counted := func(counter *atomic.Int32, next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			counter.Add(1)
+			next.ServeHTTP(w, r)
+		})
+	}
+	maker := all.configured(t, "2", nil)
+	var connections atomic.Int32
+	first := httptest.NewUnstartedServer(maker)
+	first.TLS = &tls.Config{GetCertificate: all.current}
+	first.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	first.StartTLS()
+	t.Cleanup(first.Close)
+	ignorant := all.listen(t, counted(&ignorantAsked, all.configured(t, "1", nil)))
+	e := all.configured(t, "3", nil, ignorant, first.Listener.Addr().String())
+	made := maker.made(t, notebook)
+	verified := func(e *edge) {
+		t.Helper()
+		_, r := e.post(t, "/verify", review(made))
+		assert.True(t, r.Response.Allowed, r.Response.Status.Message)
+	}
+	for range 10 {
+		verified(e)
+	}
+	assert.LessOrEqual(t, ignorantAsked.Load(), int32(1), "who cannot tell is asked with the first question at most")
+	assert.Equal(t, int32(1), connections.Load())
+
+	second := all.listen(t, counted(&secondAsked, maker))
+	e = all.configured(t, "3", nil, first.Listener.Addr().String())
+	verified(e)
+	first.CloseClientConnections() // A connection that is kept, and gone, is no reason to refuse.
+	verified(e)
+
+	e = all.configured(t, "3", nil, first.Listener.Addr().String(), second)
+	verified(e)
+	first.Close()
+	secondAsked.Store(0)
+	verified(e)
+	assert.NotZero(t, secondAsked.Load(), "the one that could tell has gone, and another can")
 }

@@ -87,11 +87,11 @@ func run(args []string) error {
 	return notOurs(fmt.Errorf("%q is neither discover nor exec", args[0]))
 }
 
-// notOurs is said before anything is done. A webhook of a later release may ask for what this program has never heard of, and what
-// it asks for may be what keeps the pod safe: half of it is not done.
+// notOurs is said before anything is done. A webhook of a later release may ask for what this program has never heard of, and
+// what it asks for may be what keeps the pod safe: half of it is not done.
 func notOurs(err error) error {
-	return fmt.Errorf("jupyter-user-init %s does not know this command line: %w. The webhook that wrote it is of another release than "+
-		"this image, or it was written by hand: ask the admin to make init.image the image of the webhook itself", version, err)
+	return fmt.Errorf("jupyter-user-init %s does not know this command line: %w. The webhook that wrote it is of another release "+
+		"than this image, or it was written by hand: ask the admin to make init.image the image of the webhook itself", version, err)
 }
 
 // lastWords tells a failure where people look: in the log, and in kubectl describe, for which the kubelet has made a file.

@@ -5,8 +5,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
@@ -26,6 +30,16 @@ func describe(registry prometheus.Registerer, c *config.Config,
 		Help: "When the serving certificate that is in use ends; 0 while there is none.",
 	}, func() float64 { return expiresAt(getCertificate) })
 	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry))
+}
+
+// ofControllerRuntime are the metrics that controller-runtime keeps of the certificate, for the whole process.
+// It keeps others as soon as its controllers are linked in, which rotate-certificates does: they are of nothing that serve has,
+// and some of them are here already.
+func ofControllerRuntime() ([]*dto.MetricFamily, error) {
+	families, err := metrics.Registry.Gather()
+	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
+		return !strings.HasPrefix(f.GetName(), "certwatcher_")
+	}), err
 }
 
 func info(name, help string, labels prometheus.Labels) prometheus.Collector {

@@ -246,7 +246,7 @@ func TestServeOnlyAPIServers(t *testing.T) {
 	require.NoError(t, err)
 	p, stop := serve(t, "--client-ca-file="+file(t, "ca.crt", string(authority.Cert)), "--client-name=kube-apiserver")
 	_, err = p.client.Post(p.reviews+"/mutate", "application/json", strings.NewReader(review))
-	assert.ErrorContains(t, err, "tls: ")
+	assert.Error(t, err)
 	assert.Empty(t, p.Lines(t, "admission"))
 
 	p.client.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{*apiServer.TLS(t)}

@@ -53,7 +53,7 @@ func (d *demo) title(text string) {
 func (d *demo) start(ctx context.Context) (err error) {
 	d.say("Starting a Kubernetes control plane on loopback (the first time it is built, which takes seven minutes on two cores) …")
 	began := time.Now()
-	policies, err := shippedPolicies()
+	policies, err := deploy.Policies()
 	if err != nil {
 		return err
 	}
@@ -66,21 +66,6 @@ func (d *demo) start(ctx context.Context) (err error) {
 	d.say("  etcd and kube-apiserver are up after %.0f s; deploy/install.yaml has said which pods the webhook sees, and who may be whom.",
 		time.Since(began).Seconds())
 	return nil
-}
-
-// shippedPolicies are the policies, and what they need.
-func shippedPolicies() (manifests []string, err error) {
-	for _, file := range deploy.Files() {
-		if file != "00-namespace.yaml" && !strings.HasPrefix(file, "6") {
-			continue
-		}
-		manifest, err := deploy.Read(file)
-		if err != nil {
-			return nil, err
-		}
-		manifests = append(manifests, manifest)
-	}
-	return manifests, nil
 }
 
 // serve runs the webhook's own program, as the Deployment does.

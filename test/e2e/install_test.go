@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,7 +81,11 @@ func (w *World) leaveToOther(ctx context.Context) error {
 	}
 	for i := range mutating.Webhooks {
 		selector := mutating.Webhooks[i].NamespaceSelector
-		selector.MatchExpressions = append(selector.MatchExpressions, requirement)
+		if !slices.ContainsFunc(selector.MatchExpressions, func(has metav1.LabelSelectorRequirement) bool {
+			return slices.Equal(has.Values, requirement.Values)
+		}) {
+			selector.MatchExpressions = append(selector.MatchExpressions, requirement)
+		}
 	}
 	if _, err := configurations.MutatingWebhookConfigurations().Update(ctx, mutating, metav1.UpdateOptions{}); err != nil {
 		return err

@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -23,12 +22,8 @@ import (
 // shippedPolicies are what is shipped of policies, and what they need.
 func shippedPolicies(t *testing.T) []string {
 	t.Helper()
-	manifests := []string{shipped(t, "00-namespace.yaml")}
-	for _, file := range deploy.Files() {
-		if strings.HasPrefix(file, "6") {
-			manifests = append(manifests, shipped(t, file))
-		}
-	}
+	manifests, err := deploy.Policies()
+	require.NoError(t, err)
 	return manifests
 }
 

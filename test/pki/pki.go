@@ -34,7 +34,12 @@ func Make(t testing.TB, valid time.Duration) Pair {
 
 // New makes a pair for 127.0.0.1 and some names or addresses, for a server or for a client of the first name.
 func New(valid time.Duration, names ...string) (Pair, error) {
-	template, err := template(valid, names)
+	return Between(time.Now().Add(-time.Hour), time.Now().Add(valid), names...)
+}
+
+// Between is New for a pair that is valid from a moment on, until another.
+func Between(from, until time.Time, names ...string) (Pair, error) {
+	template, err := template(from, until, names)
 	if err != nil {
 		return Pair{}, err
 	}
@@ -48,7 +53,7 @@ func New(valid time.Duration, names ...string) (Pair, error) {
 
 // Issue makes a pair that this one has signed, for a server or a client that is no authority itself.
 func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
-	template, err := template(valid, names)
+	template, err := template(time.Now().Add(-time.Hour), time.Now().Add(valid), names)
 	if err != nil {
 		return Pair{}, err
 	}
@@ -57,7 +62,7 @@ func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
 
 // IssueServer is Issue of one that is for a server alone.
 func (p Pair) IssueServer(valid time.Duration, names ...string) (Pair, error) {
-	template, err := template(valid, names)
+	template, err := template(time.Now().Add(-time.Hour), time.Now().Add(valid), names)
 	if err != nil {
 		return Pair{}, err
 	}
@@ -77,27 +82,28 @@ func (p Pair) sign(template *x509.Certificate) (Pair, error) {
 	return sign(template, key, authority.Leaf, authority.PrivateKey)
 }
 
-func template(valid time.Duration, names []string) (*x509.Certificate, error) {
+func template(from, until time.Time, names []string) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
 		return nil, err
 	}
-	addresses := []net.IP{net.IPv4(127, 0, 0, 1)}
-	for _, name := range names {
-		if address := net.ParseIP(name); address != nil {
-			addresses = append(addresses, address)
-		}
-	}
-	return &x509.Certificate{
+	certificate := &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: names[0]},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(valid),
+		NotBefore:    from,
+		NotAfter:     until,
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		DNSNames:     names,
-		IPAddresses:  addresses,
-	}, nil
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			certificate.IPAddresses = append(certificate.IPAddresses, ip)
+		} else {
+			certificate.DNSNames = append(certificate.DNSNames, name)
+		}
+	}
+	return certificate, nil
 }
 
 func sign(template *x509.Certificate, key *ecdsa.PrivateKey, authority *x509.Certificate, by crypto.PrivateKey) (Pair, error) {

@@ -38,7 +38,7 @@ func recipes() map[Tool]recipe {
 			mainPackage: "go.etcd.io/etcd/server/v3",
 			module:      "go.etcd.io/etcd/server/v3",
 		},
-		KubeAPIServer:         kubernetes("kube-apiserver"),
+		KubeAPIServer:         ofRelease(os.Getenv(ReleaseVariable), kubernetes("kube-apiserver")),
 		KubeControllerManager: kubernetes("kube-controller-manager"),
 		KubeScheduler:         kubernetes("kube-scheduler"),
 		Kubelet:               kubernetes("kubelet"),
@@ -81,6 +81,11 @@ func recipes() map[Tool]recipe {
 			module:      "github.com/kyverno/kyverno",
 			stamp:       kyvernoVersion,
 		},
+		Kwok: {
+			folder:      "kwok",
+			mainPackage: "sigs.k8s.io/kwok/cmd/kwok",
+			module:      "sigs.k8s.io/kwok",
+		},
 		CertManager: {
 			folder:      "certmanager",
 			mainPackage: "jupyter-user.io/jupyter-user-webhook/test/tools/certmanager",
@@ -96,6 +101,14 @@ func kubernetes(command string) recipe {
 		module:      "k8s.io/kubernetes",
 		stamp:       kubernetesVersion,
 	}
+}
+
+// ofRelease is the recipe of an older release of Kubernetes, which has a module of its own. Without one it is the newest.
+func ofRelease(release string, r recipe) recipe {
+	if release != "" {
+		r.folder += "-" + release
+	}
+	return r
 }
 
 func containerd(command string) recipe {

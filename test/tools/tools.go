@@ -33,6 +33,7 @@ const (
 	GolangciLint          Tool = "golangci-lint"
 	Helm                  Tool = "helm"
 	Kyverno               Tool = "kubectl-kyverno"
+	Kwok                  Tool = "kwok"
 	CertManager           Tool = "certmanager"
 	Promtool              Tool = "promtool"
 	Expressions           Tool = "expressions"
@@ -41,6 +42,10 @@ const (
 
 // AssetsVariable names the environment variable with which the field says where a control plane's programs lie.
 const AssetsVariable = "KUBEBUILDER_ASSETS"
+
+// ReleaseVariable names the environment variable that says of which older release of Kubernetes the API server is to be, such as
+// 1.34. All other programs stay those of the newest.
+const ReleaseVariable = "KUBERNETES"
 
 // Paths says where each program that was asked for lies.
 type Paths map[Tool]string

@@ -35,6 +35,8 @@ const (
 	Pause = "localhost/pause:test"
 	// Webhook is our own image, by the name that deploy/ has for it.
 	Webhook = "docker.io/library/jupyter-user-webhook:v0.1.0"
+	// WebhookBefore is the same by the Dockerfile of today, but that it says it were the release before.
+	WebhookBefore = "docker.io/library/jupyter-user-webhook:v0.0.9"
 )
 
 // recipeVersion is raised whenever building changes in a way that nothing else in the keys shows.
@@ -42,9 +44,9 @@ const recipeVersion = 1
 
 // Archives are files that `ctr images import` takes.
 type Archives struct {
-	// Notebooks has all images but Webhook.
+	// Notebooks has all images but those of the webhook.
 	Notebooks string
-	// Webhook has Webhook alone, which changes with every change of the sources.
+	// Webhook has Webhook and WebhookBefore, which change with every change of the sources.
 	Webhook string
 }
 

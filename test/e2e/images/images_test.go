@@ -86,7 +86,7 @@ func again(t *testing.T, arguments ...string) Image {
 	files, err := b.sources()
 	require.NoError(t, err)
 	folder := t.TempDir()
-	require.NoError(t, b.buildWebhook(t.Context(), folder, files, arguments...))
+	require.NoError(t, b.buildWebhook(t.Context(), folder, []string{Webhook}, files, arguments...))
 	image, err := Inspect(filepath.Join(folder, "webhook.tar"), Webhook)
 	require.NoError(t, err)
 	return image

@@ -22,7 +22,7 @@ func (b builder) webhook(ctx context.Context) (string, error) {
 		return "", err
 	}
 	deciding := append([]string{"Dockerfile", ".dockerignore", "test/e2e/images/golang/Dockerfile"}, files...)
-	ingredients, err := listed("webhook, "+settings[0], b.project, deciding...)
+	ingredients, err := listed("webhook and the release before, "+settings[0], b.project, deciding...)
 	if err != nil {
 		return "", err
 	}
@@ -31,13 +31,13 @@ func (b builder) webhook(ctx context.Context) (string, error) {
 		if err := needRoot(); err != nil {
 			return err
 		}
-		return b.buildWebhook(ctx, folder, files)
+		return b.buildWebhook(ctx, folder, []string{Webhook, WebhookBefore}, files)
 	})
 }
 
 // buildWebhook builds the project's Dockerfile on a stand-in for the image with Go, to which the machine's own Go, modules
-// and build cache are mounted: so it takes seconds, and no network.
-func (b builder) buildWebhook(ctx context.Context, folder string, files []string, more ...string) error {
+// and build cache are mounted: so it takes seconds, and no network. The tag of an image is its version.
+func (b builder) buildWebhook(ctx context.Context, folder string, images, files []string, more ...string) error {
 	settings, err := b.goSettings(ctx, "GOROOT", "GOMODCACHE", "GOCACHE")
 	if err != nil {
 		return err
@@ -70,10 +70,14 @@ func (b builder) buildWebhook(ctx context.Context, folder string, files []string
 		"--volume=" + settings[1] + ":/mnt/modules:ro",
 		"--volume=" + settings[2] + ":/mnt/build",
 	}, more...)
-	if err := w.build(ctx, Webhook, filepath.Join(source, "Dockerfile"), source, arguments...); err != nil {
-		return err
+	for _, image := range images {
+		_, version, _ := strings.Cut(image, ":")
+		err := w.build(ctx, image, filepath.Join(source, "Dockerfile"), source, append(arguments, "--build-arg=VERSION="+version)...)
+		if err != nil {
+			return err
+		}
 	}
-	if err := w.pack(ctx, filepath.Join(folder, "webhook.tar"), "gzip", Webhook); err != nil {
+	if err := w.pack(ctx, filepath.Join(folder, "webhook.tar"), "gzip", images...); err != nil {
 		return err
 	}
 	return w.close()

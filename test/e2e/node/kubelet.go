@@ -28,6 +28,8 @@ failCgroupV1: false
 failSwapOn: false
 podLogsDir: %[3]q
 resolvConf: %[4]q
+clusterDNS: [` + Address + `]
+clusterDomain: ` + clusterDomain + `
 maxPods: 110
 # The disk and the memory are the machine's: what others leave free is enough.
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%%, imagefs.available: 1%%, nodefs.inodesFree: 1%%}

@@ -85,6 +85,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		{"containerd", c.startRuntime},
 		{"images", c.importImages},
 		{"controller manager and scheduler", c.startControllers},
+		{"names", c.startNames},
 		{"kubelet", c.startKubelet},
 		{"node ready", c.awaitNode},
 	} {

@@ -44,7 +44,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 		}),
 		modified: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "jupyter_user_passwd_modified_timestamp_seconds",
-			Help: "When the files in use (passwd, group) were last written, by their own times: what writes them has been at work then.",
+			Help: "When the files in use (passwd, group) were last written, by their own times: what writes them was at work then.",
 		}, []string{"file"}),
 	}
 	m.reloads.WithLabelValues(resultLoaded)

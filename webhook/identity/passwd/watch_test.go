@@ -293,7 +293,7 @@ jupyter_user_passwd_broken 0
 # HELP jupyter_user_passwd_last_load_timestamp_seconds When the passwd and group files in use were read.
 # TYPE jupyter_user_passwd_last_load_timestamp_seconds gauge
 jupyter_user_passwd_last_load_timestamp_seconds NOW
-# HELP jupyter_user_passwd_modified_timestamp_seconds When the files in use (passwd, group) were last written, by their own times: what writes them has been at work then.
+# HELP jupyter_user_passwd_modified_timestamp_seconds When the files in use (passwd, group) were last written, by their own times: what writes them was at work then.
 # TYPE jupyter_user_passwd_modified_timestamp_seconds gauge
 jupyter_user_passwd_modified_timestamp_seconds{file="group"} NOW
 jupyter_user_passwd_modified_timestamp_seconds{file="passwd"} NOW

@@ -1,0 +1,97 @@
+package chaos
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+// reload is how long a replica may take to serve with what its files say.
+const reload = 10 * time.Second
+
+// TestCertificateIsRotated renews the certificate under load, for one replica after the other as kubelets do, by the same authority.
+// The API server keeps its connections; so beside it somebody asks who opens a new one each time and looks at who answers.
+func TestCertificateIsRotated(t *testing.T) {
+	c := newCluster(t)
+	certs := []*secret{newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour))}
+	replicas := c.twoWith(t, certs...)
+	front := &replica{place: place{reviews: c.listener.Addr().String()}}
+	client := &http.Client{Timeout: giveUp, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+		RootCAs: c.authority.Roots(), ServerName: "jupyter-user-webhook.jupyter-user-system.svc",
+	}}}
+
+	l, anew := paced(50, c.creating()), paced(20, front.reviewing(client))
+	var slowest time.Duration
+	for range played.rotations {
+		next := c.pair(t, time.Hour)
+		for i, r := range replicas {
+			began := time.Now()
+			certs[i].set(t, next)
+			r.untilShown(t, next)
+			slowest = max(slowest, time.Since(began))
+			l.untilDone(t, 25, time.Now())
+			anew.untilDone(t, 25, time.Now())
+		}
+	}
+	o, n := l.stop(), anew.stop()
+	o.assertWhole(t)
+	n.assertWhole(t)
+	report(t, "0 failed, reload ≤ 10 s", "%d rotations on each of two replicas: served after %s at most; %s; %d new connections, %d failed",
+		played.rotations, milliseconds(slowest), o, len(n.tries), len(n.failed()))
+}
+
+// untilShown waits until a new connection is shown this certificate.
+func (r *replica) untilShown(t *testing.T, pair pki.Pair) {
+	t.Helper()
+	leaf := pair.TLS(t).Leaf
+	require.Eventually(t, func() bool {
+		conn, err := tls.Dial("tcp", r.reviews, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return false
+		}
+		defer conn.Close() //nolint:errcheck // nothing was said on it
+		return conn.ConnectionState().PeerCertificates[0].Equal(leaf)
+	}, reload, 5*time.Millisecond, "the new certificate is served")
+}
+
+// TestCertificateIsWrong: nobody is admitted by somebody who cannot say who they are, and with a right certificate it goes on by
+// itself.
+func TestCertificateIsWrong(t *testing.T) {
+	c := newCluster(t)
+	certs := newSecret(t, c.pair(t, time.Hour))
+	replicas := c.twoWith(t, certs, certs)
+	stranger, err := pki.New(time.Hour, "somebody else")
+	require.NoError(t, err)
+	forged, err := stranger.Issue(time.Hour, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
+	require.NoError(t, err)
+	var back time.Duration
+	for name, wrong := range map[string]struct {
+		pair pki.Pair
+		says string
+	}{
+		"expired":              {c.pair(t, -time.Minute), "failed calling webhook"},
+		"of another authority": {forged, x509.UnknownAuthorityError{}.Error()},
+	} {
+		certs.set(t, wrong.pair)
+		for _, r := range replicas {
+			r.untilShown(t, wrong.pair)
+		}
+		c.cut()
+		_, err := c.create(t.Context(), notebook("alice"))
+		assert.ErrorContains(t, err, wrong.says, name)
+		_, err = c.create(t.Context(), plain())
+		assert.NoError(t, err, "what is no notebook is nobody's business")
+
+		certs.set(t, c.pair(t, time.Hour))
+		back = max(back, c.untilBack(t))
+	}
+	assert.Less(t, back, reload)
+	report(t, "refused; reload ≤ 10 s", "expired and of another authority: refused, others untouched, back %s after a right one", milliseconds(back))
+}

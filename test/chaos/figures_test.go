@@ -1,0 +1,89 @@
+package chaos
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode"
+)
+
+// figures are what this run has measured, one line a scenario.
+var figures table
+
+type table struct {
+	mu    sync.Mutex
+	lines []*line
+	// excuses by test are why something in it was not judged.
+	excuses map[string]string
+}
+
+type line struct {
+	scenario, wanted, figure, verdict string
+}
+
+// report writes a figure down, beside what it has to be. Whether it is that is the test's to say.
+func report(t *testing.T, wanted, figure string, values ...any) {
+	t.Helper()
+	l := &line{scenario: scenario(t.Name()), wanted: wanted, figure: fmt.Sprintf(figure, values...)}
+	t.Logf("%s: %s", l.scenario, l.figure)
+	figures.mu.Lock()
+	defer figures.mu.Unlock()
+	figures.lines = append(figures.lines, l)
+	t.Cleanup(func() {
+		figures.mu.Lock()
+		defer figures.mu.Unlock()
+		l.verdict = cmp.Or(figures.excuses[t.Name()], "held")
+		if t.Failed() {
+			l.verdict = "**missed**"
+		}
+	})
+}
+
+// excuse notes why something of a test was not judged.
+func (f *table) excuse(test, why string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.excuses == nil {
+		f.excuses = map[string]string{}
+	}
+	f.excuses[test] = why
+}
+
+// scenario is a test's name in words.
+func scenario(test string) string {
+	name, part, _ := strings.Cut(strings.TrimPrefix(test, "Test"), "/")
+	var words strings.Builder
+	for i, letter := range name {
+		if i > 0 && unicode.IsUpper(letter) {
+			words.WriteByte(' ')
+			letter = unicode.ToLower(letter)
+		}
+		words.WriteRune(letter)
+	}
+	if part != "" {
+		words.WriteString(": " + strings.ReplaceAll(part, "_", " "))
+	}
+	return words.String()
+}
+
+// print writes the table, for a note that is to hold it.
+func (f *table) print(out io.Writer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.lines) == 0 {
+		return
+	}
+	load, _ := os.ReadFile("/proc/loadavg")
+	_, _ = fmt.Fprintf(out, "\n%s form, %s, %d cores, load at the end %s\n\n", map[bool]string{true: "Short", false: "Long"}[played == short],
+		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), strings.Join(strings.Fields(string(load) + " ? ? ?")[:3], " "))
+	_, _ = fmt.Fprintln(out, "| scenario | to hit | measured | |\n|---|---|---|---|")
+	for _, l := range f.lines {
+		_, _ = fmt.Fprintf(out, "| %s | %s | %s | %s |\n", l.scenario, l.wanted, l.figure, l.verdict)
+	}
+}

@@ -1,0 +1,214 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+)
+
+// most is what a replica may ever have, in MiB, whatever it is sent.
+const most = 100
+
+// TestHostileReviews takes a good review of a pod that has been through the webhook, and makes every value in it, one after the
+// other, something else; and cuts it off everywhere. Each is answered as an API server is.
+func TestHostileReviews(t *testing.T) {
+	r, client := alone(t)
+	paths := []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"}
+	var slowest time.Duration
+	sent, refused := 0, 0
+	for name, body := range hostileReviews(t) {
+		path := paths[sent%len(paths)]
+		sent++
+		answer, took, err := r.ask(client, path, body)
+		if took > time.Second { // The machine may have been busy with something else.
+			answer, took, err = r.ask(client, path, body)
+		}
+		if !assert.NoError(t, err, "%s is answered in protocol at %s", name, path) {
+			continue
+		}
+		slowest = max(slowest, took)
+		if !answer.Response.Allowed {
+			refused++
+			assert.Contains(t, []int{400, 403, 422, 503}, answer.Response.Status.Code, name)
+			assert.NotEmpty(t, answer.Response.Status.Message, name)
+			assert.Empty(t, answer.Response.Patch, name)
+		}
+	}
+	assert.GreaterOrEqual(t, sent, 200)
+	assert.Greater(t, refused, 200, "most of it cannot be admitted")
+	assert.Less(t, slowest, time.Second)
+	peak := r.stillRight(t, client)
+	report(t, "≥ 200 answered in protocol, 0 dropped, 0 panics, each < 1 s, < 100 MiB, the next good one right",
+		"%d sent, %d refused, %d panics, slowest %s, %.0f MiB the most", sent, refused, r.panics(), milliseconds(slowest), peak)
+}
+
+// TestHugeReviews: what no API server sends is refused by its first part, and what one might is answered in time.
+func TestHugeReviews(t *testing.T) {
+	r, client := alone(t)
+	named := func(count int, element string) string {
+		var list strings.Builder
+		for i := range count {
+			_, _ = fmt.Fprintf(&list, ","+element, i)
+		}
+		return list.String()[1:]
+	}
+	const start, end = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
+		`[{"name":"nb","image":"x",`, `}]}}`
+	var figures []string
+	for _, c := range []struct {
+		name    string
+		body    func() io.Reader
+		code    int
+		allowed bool
+	}{
+		{"200 MiB", func() io.Reader {
+			return io.MultiReader(strings.NewReader(reviewOf(start)[:200]), io.LimitReader(blanks{}, 200<<20))
+		}, 413, false},
+		{"a million levels", func() io.Reader {
+			return strings.NewReader(reviewOf(strings.Repeat("[", 1e6) + strings.Repeat("]", 1e6)))
+		}, 400, false},
+		{"20,000 variables", func() io.Reader {
+			return strings.NewReader(reviewOf(start + `"env":[` + named(20_000, `{"name":"V%d","value":"some value"}`) + `]` + end))
+		}, 200, true},
+		{"100,000 arguments", func() io.Reader {
+			return strings.NewReader(reviewOf(start + `"args":[` + named(100_000, `"--argument=%d"`) + `]` + end))
+		}, 200, true},
+	} {
+		var took time.Duration
+		for range 3 { // The machine may be busy with something else: the best of three counts.
+			answer, took1, err := r.askReader(client, "/mutate", c.body())
+			require.NoError(t, err, c.name)
+			assert.Equal(t, c.allowed, answer.Response.Allowed, c.name)
+			assert.Equal(t, c.code, answer.Response.Status.Code, c.name)
+			if took = took1; took < time.Second {
+				break
+			}
+		}
+		assert.Less(t, took, time.Second, c.name)
+		figures = append(figures, c.name+" "+milliseconds(took))
+	}
+	peak := r.stillRight(t, client)
+	report(t, "refused or answered < 1 s, < 100 MiB", "%s; %.0f MiB the most", strings.Join(figures, ", "), peak)
+}
+
+// TestManyLargeReviews: whoever may create pods may create many at once, each as large as an API server takes. They are answered one
+// after the other, or told that there are too many; those of everybody else are answered as ever.
+func TestManyLargeReviews(t *testing.T) {
+	r, client := alone(t)
+	large := reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":[` +
+		`{"name":"nb","image":"x","args":["` + strings.Repeat("x", 3<<20) + `"]}]}}`)
+	var turnedAway atomic.Int32
+	beside := paced(20, r.reviewing(client))
+	asked := burst(200, func(context.Context) try {
+		answer, _, err := r.ask(client, "/mutate", large)
+		if err != nil && strings.Contains(err.Error(), "503 Service Unavailable") {
+			turnedAway.Add(1)
+			return try{}
+		}
+		if err == nil && !answer.Response.Allowed {
+			err = fmt.Errorf("it is not right: %+v", answer)
+		}
+		return try{err: err}
+	})
+	small := beside.stop()
+	asked.assertWhole(t)
+	small.assertWhole(t)
+	assert.Less(t, int(turnedAway.Load()), len(asked.tries), "some are answered")
+	peak := r.stillRight(t, client)
+	report(t, "answered or told to come again, < 100 MiB", "%d of 3 MiB by %d callers, %d told to come again, slowest %s; beside them %d small ones, "+
+		"%d failed, p99 %s; %.0f MiB the most", len(asked.tries), many, turnedAway.Load(), milliseconds(asked.share(100)), len(small.tries),
+		len(small.failed()), milliseconds(small.share(99)), peak)
+}
+
+type blanks struct{}
+
+func (blanks) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+// stillRight: the next good review is answered as ever, by a process that has not panicked and has not grown.
+func (r *replica) stillRight(t *testing.T, client *http.Client) (peak float64) {
+	t.Helper()
+	answer, _, err := r.ask(client, "/mutate", goodReview)
+	require.NoError(t, err)
+	assert.True(t, answer.Response.Allowed)
+	assert.NotEmpty(t, answer.Response.Patch)
+	assert.Zero(t, r.panics(), r)
+	peak = r.memory(t, "VmHWM")
+	assert.Less(t, peak, float64(most), "MiB")
+	return peak
+}
+
+// hostileReviews by what is wrong with them.
+func hostileReviews(t *testing.T) map[string]string {
+	t.Helper()
+	pod := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
+		`"spec":{"containers":[{"name":"nb","image":"x"}]}}`
+	way := golden.Case{Config: config.Default()}
+	admitted, err := inject.Apply([]byte(pod), way.Decide([]byte(pod)).Operations)
+	require.NoError(t, err)
+	good := reviewOf(string(admitted))
+	hostile := map[string]string{}
+	for at := 1; at < len(good); at += len(good)/150 + 1 {
+		hostile[fmt.Sprintf("%d bytes of it", at)] = good[:at]
+	}
+	var document any
+	require.NoError(t, json.Unmarshal([]byte(good), &document))
+	replaceEach(document, "", func(place string, with any) {
+		raw, err := json.Marshal(document)
+		require.NoError(t, err)
+		hostile[fmt.Sprintf("%s is %v", place, with)] = string(raw)
+	})
+	for name, value := range map[string]string{
+		"a byte of zero": "\x00", "no UTF-8": "\xff\xfe", "half a surrogate": `\ud800`, "a terminal's command": `\u001b]0;x\u0007`,
+		"a number of no end": strings.Repeat("9", 1e5), "a text of no end": strings.Repeat("x", 1e6), "another user": `alice","x":"y`,
+	} {
+		hostile[name] = strings.Replace(good, "alice", value, 1)
+		hostile[name+", everywhere"] = strings.ReplaceAll(good, "alice", value[:min(len(value), 1e4)])
+	}
+	return hostile
+}
+
+// replaceEach puts values of every other kind in the place of each value of a document, and calls do for each.
+func replaceEach(value any, place string, do func(place string, with any)) {
+	others := []any{nil, true, -1.5, 1e300, "\u202e", []any{}, []any{map[string]any{}}, map[string]any{"": nil}}
+	switch v := value.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			kept := v[key]
+			for _, other := range others {
+				v[key] = other
+				do(place+"/"+key, other)
+			}
+			v[key] = kept
+			replaceEach(kept, place+"/"+key, do)
+		}
+	case []any:
+		for i, kept := range v {
+			for _, other := range others {
+				v[i] = other
+				do(fmt.Sprintf("%s/%d", place, i), other)
+			}
+			v[i] = kept
+			replaceEach(kept, fmt.Sprintf("%s/%d", place, i), do)
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package chaos
+
+import (
+	"bufio"
+	"cmp"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
+)
+
+// wait is long enough for anything on a slow machine.
+const wait = 30 * time.Second
+
+// A replica is a serve that runs as a process of its own.
+type replica struct {
+	*journal.Journal
+	place
+	command *exec.Cmd
+	// done is closed when the process has ended, of which ended tells.
+	done  chan struct{}
+	ended error
+}
+
+// options of a replica, and of what it runs in.
+type options struct {
+	// certs is the directory of its certificate.
+	certs string
+	// at is where it listens; anywhere by itself.
+	at    place
+	flags []string
+	env   []string
+	// around is a command that becomes the program: the program and its flags come behind it.
+	around []string
+	// log is where it logs to, where that is not to be read.
+	log *os.File
+}
+
+// launch starts a process and does not wait until it serves.
+func launch(t *testing.T, o options) *replica {
+	t.Helper()
+	r := &replica{Journal: &journal.Journal{}, place: o.at, done: make(chan struct{})}
+	line := append([]string{}, o.around...)
+	line = append(line, binary, "serve", "--listen="+cmp.Or(o.at.reviews, anywhere), "--http-listen="+cmp.Or(o.at.http, anywhere),
+		"--cert-dir="+o.certs)
+	line = append(line, o.flags...)
+	r.command = exec.Command(line[0], line[1:]...)
+	r.command.Env = append(os.Environ(), o.env...)
+	r.command.Stderr = r
+	if o.log != nil {
+		r.command.Stderr = o.log
+	}
+	r.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(t, begin(r.command))
+	go func() {
+		r.ended = r.command.Wait()
+		close(r.done)
+	}()
+	t.Cleanup(func() { r.kill(t) })
+	return r
+}
+
+const anywhere = "127.0.0.1:0"
+
+// starts are commands that one goroutine starts, which keeps its thread: a process is killed when the thread ends that has
+// started it, so that none outlives this one.
+var starts = func() chan func() {
+	work := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for do := range work {
+			do()
+		}
+	}()
+	return work
+}()
+
+func begin(command *exec.Cmd) error {
+	started := make(chan error)
+	starts <- func() { started <- command.Start() }
+	return <-started
+}
+
+// serve starts a replica and waits until it is ready.
+func serve(t *testing.T, o options) *replica {
+	t.Helper()
+	r := launch(t, o)
+	if o.log == nil {
+		r.untilServing(t)
+	}
+	r.untilReady(t)
+	return r
+}
+
+// untilServing waits for the line of the log that tells where it listens.
+func (r *replica) untilServing(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		select {
+		case <-r.done:
+			return true
+		default:
+			text := r.String()
+			return strings.Contains(text, `"msg":"serving"`) && strings.HasSuffix(text, "\n")
+		}
+	}, wait, 2*time.Millisecond, "it does not serve")
+	for text := range strings.Lines(r.String()) {
+		if strings.Contains(text, `"msg":"serving"`) {
+			r.place = place{field(text, "reviews"), field(text, "http")}
+			return
+		}
+	}
+	require.Fail(t, "it has ended", "%v: %s", r.ended, r.String())
+}
+
+// field is a text of one line of the log.
+func field(line, name string) string {
+	_, value, _ := strings.Cut(line, strconv.Quote(name)+`:"`)
+	value, _, _ = strings.Cut(value, `"`)
+	return value
+}
+
+func (r *replica) untilReady(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool { return ready(r.http) == nil }, wait, 2*time.Millisecond, "it is not ready: %s", r)
+}
+
+// probe is a client as the kubelet's: a connection for each question.
+var probe = &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// ready says why it is not, as its readiness probe is told.
+func ready(at string) error {
+	response, err := probe.Get("http://" + at + "/readyz")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // it is only read
+	if response.StatusCode == http.StatusOK {
+		return nil
+	}
+	why, _ := bufio.NewReader(response.Body).ReadString('\n')
+	return fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(why))
+}
+
+func (r *replica) signal(t *testing.T, signal os.Signal) {
+	t.Helper()
+	require.NoError(t, r.command.Process.Signal(signal))
+}
+
+// pause stops it in the middle of everything, until it is told to go on.
+func (r *replica) pause(t *testing.T) {
+	t.Helper()
+	r.signal(t, syscall.SIGSTOP)
+	require.Eventually(t, func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.command.Process.Pid))
+		return err == nil && strings.Contains(string(status), "\nState:\tT")
+	}, wait, time.Millisecond, "it has stopped")
+}
+
+// kill ends it at once; that it has ended already is nobody's fault.
+func (r *replica) kill(t *testing.T) {
+	t.Helper()
+	_ = r.command.Process.Kill()
+	r.untilEnded(t)
+}
+
+func (r *replica) untilEnded(t *testing.T) {
+	t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(wait):
+		assert.Fail(t, "the process has not ended", r.String())
+	}
+}
+
+// memory is what the kernel says of a process, in MiB: VmRSS is what it has, VmHWM the most that it ever had.
+func (r *replica) memory(t *testing.T, key string) float64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.command.Process.Pid))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(status)) {
+		if words := strings.Fields(line); words[0] == key+":" {
+			size, err := strconv.ParseFloat(words[1], 64)
+			require.NoError(t, err)
+			return size / 1024
+		}
+	}
+	require.Fail(t, "the kernel does not know", key)
+	return 0
+}
+
+// metric is the value of a metric that has no labels.
+func (r *replica) metric(t *testing.T, name string) float64 {
+	t.Helper()
+	response, err := probe.Get("http://" + r.http + "/metrics")
+	require.NoError(t, err)
+	defer response.Body.Close() //nolint:errcheck // it is only read
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			value, err := strconv.ParseFloat(text, 64)
+			require.NoError(t, err)
+			return value
+		}
+	}
+	require.Fail(t, "there is no such metric", name)
+	return 0
+}
+
+// panics counts what the server's log says of them.
+func (r *replica) panics() int { return strings.Count(r.String(), "panic") }
+
+// dial opens a connection, for who wants to send what no client sends.
+func (r *replica) dial(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := tls.Dial("tcp", r.reviews, &tls.Config{InsecureSkipVerify: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}

@@ -1,0 +1,83 @@
+package chaos
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+// reviewOf asks for the creation of a pod, as an API server writes it.
+func reviewOf(pod string) string {
+	return `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"` + uid + `","kind":{"group":"","version":"v1",` +
+		`"kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},"name":"nb","namespace":"lab","operation":"CREATE",` +
+		`"userInfo":{"username":"carol","groups":["g"]},"object":` + pod + `,"oldObject":null,"dryRun":false,"options":null}}`
+}
+
+const uid = "0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"
+
+var goodReview = reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
+	`"spec":{"containers":[{"name":"nb","image":"x"}]}}`)
+
+// reply is an AdmissionReview as it is on the wire, spelled without the types that wrote it. What cannot be read at all is answered
+// without a kind, because it is of none.
+type reply struct {
+	Response *struct {
+		UID     string `json:"uid"`
+		Allowed bool   `json:"allowed"`
+		Patch   string `json:"patch"`
+		Status  struct {
+			Code    int    `json:"code"`
+			Message string `json:"message"`
+		} `json:"status"`
+	} `json:"response"`
+}
+
+// alone is a replica that is asked without an API server, and who asks it.
+func alone(t *testing.T, flags ...string) (*replica, *http.Client) {
+	t.Helper()
+	return aloneIn(t, options{flags: flags})
+}
+
+func aloneIn(t *testing.T, o options) (*replica, *http.Client) {
+	t.Helper()
+	pair := pki.Make(t, time.Hour)
+	o.certs = newSecret(t, pair).dir
+	r := serve(t, o)
+	// It keeps its connections, as an API server does.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pair.Roots()}, MaxIdleConnsPerHost: 25}
+	t.Cleanup(transport.CloseIdleConnections)
+	return r, &http.Client{Transport: transport, Timeout: giveUp}
+}
+
+// ask sends a review. What is no answer in protocol is an error.
+func (r *replica) ask(client *http.Client, path, body string) (reply, time.Duration, error) {
+	return r.askReader(client, path, strings.NewReader(body))
+}
+
+func (r *replica) askReader(client *http.Client, path string, body io.Reader) (a reply, took time.Duration, err error) {
+	began := time.Now()
+	response, err := client.Post("https://"+r.reviews+path, "application/json", body)
+	if err != nil {
+		return a, time.Since(began), err
+	}
+	defer response.Body.Close() //nolint:errcheck // it is only read
+	text, err := io.ReadAll(response.Body)
+	took = time.Since(began)
+	if err != nil {
+		return a, took, err
+	}
+	if err := json.Unmarshal(text, &a); err != nil {
+		return a, took, fmt.Errorf("%s: %w: %.200s", response.Status, err, text)
+	}
+	if response.StatusCode != http.StatusOK || a.Response == nil {
+		return a, took, fmt.Errorf("%s: %.200s", response.Status, text)
+	}
+	return a, took, nil
+}

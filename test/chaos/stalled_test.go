@@ -1,0 +1,71 @@
+package chaos
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// beforeEnd is the head of a request, but for the line that ends it.
+const beforeEnd = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+// TestStalledConnections opens 300 connections that send half a body, and 300 that send half a head, and nothing more. They are
+// closed in time, and those who ask beside them wait no longer than ever.
+func TestStalledConnections(t *testing.T) {
+	const each = 300
+	r, client := alone(t)
+	beginLoad(few, 50, 50, r.reviewing(client)).end().assertWhole(t)
+	normal := beginLoad(few, 50, 200, r.reviewing(client)).end()
+	normal.assertWhole(t)
+
+	stalled := make([]net.Conn, 0, 2*each)
+	for n := range 2 * each {
+		conn := r.dial(t)
+		sent := beforeEnd + "Content-Length: 1000\r\n\r\n{\"kind\":"
+		if n%2 == 0 {
+			sent = beforeEnd
+		}
+		_, err := io.WriteString(conn, sent)
+		require.NoError(t, err)
+		stalled = append(stalled, conn)
+	}
+	began := time.Now() // The last of them has stalled for no time yet.
+	good := paced(50, r.reviewing(client))
+	var closing sync.WaitGroup
+	for n, conn := range stalled {
+		closing.Go(func() { assert.NoError(t, untilClosed(conn, began.Add(15*time.Second)), "connection %d", n) })
+	}
+	closing.Wait()
+	closed := time.Since(began)
+	beside := good.stop()
+	beside.assertWhole(t)
+
+	peak := r.memory(t, "VmHWM")
+	assert.Less(t, peak, float64(most), "MiB")
+	// Where normal is next to nothing, three times that is noise.
+	if limit := max(3*normal.share(99), 100*time.Millisecond); beside.share(99) >= limit && !busy(t, beside.others) {
+		assert.Less(t, beside.share(99), limit)
+	}
+	report(t, "closed within 15 s, good p99 < 3 × normal, < 100 MiB", "all closed after %.1f s, p99 %s beside them and %s without, %.0f MiB "+
+		"the most", closed.Seconds(), milliseconds(beside.share(99)), milliseconds(normal.share(99)), peak)
+}
+
+// untilClosed waits for the other side to close, which is the end of what can be read.
+func untilClosed(conn net.Conn, limit time.Time) error {
+	if err := conn.SetReadDeadline(limit); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, conn)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("it is still open: %w", err)
+	}
+	return nil // Cut is closed too.
+}

@@ -1,0 +1,161 @@
+package chaos
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+const doesNotApply = "a-patch-that-does-not-apply"
+
+// behaviours are what the stand-in does to a pod that asks for it by its label stand-in.
+var behaviours = map[string]func(w http.ResponseWriter, r *http.Request, uid string){
+	"hangs": func(_ http.ResponseWriter, r *http.Request, _ string) { <-r.Context().Done() },
+	"slow": func(w http.ResponseWriter, r *http.Request, uid string) {
+		select {
+		case <-time.After(4 * time.Second): // Twice what it has.
+			says(w, allowing(uid))
+		case <-r.Context().Done():
+		}
+	},
+	"garbage":   func(w http.ResponseWriter, _ *http.Request, _ string) { says(w, "\x00\xff<html>no</html>") },
+	"nothing":   func(http.ResponseWriter, *http.Request, string) {},
+	"an-error":  func(w http.ResponseWriter, _ *http.Request, _ string) { http.Error(w, "no", http.StatusBadGateway) },
+	"wrong-uid": func(w http.ResponseWriter, _ *http.Request, _ string) { says(w, allowing("somebody-elses")) },
+	"half-a-body": func(w http.ResponseWriter, _ *http.Request, uid string) {
+		answer := allowing(uid)
+		w.Header().Set("Content-Length", fmt.Sprint(len(answer)))
+		says(w, answer[:len(answer)/2])
+		panic(http.ErrAbortHandler)
+	},
+	"cut":           func(http.ResponseWriter, *http.Request, string) { panic(http.ErrAbortHandler) },
+	"half-a-review": func(w http.ResponseWriter, _ *http.Request, uid string) { says(w, allowing(uid)[:60]) },
+	"another-version": func(w http.ResponseWriter, _ *http.Request, uid string) {
+		says(w, strings.Replace(allowing(uid), "k8s.io/v1", "k8s.io/v1beta1", 1))
+	},
+	"a-patch-that-is-none": func(w http.ResponseWriter, _ *http.Request, uid string) { says(w, patching(uid, "{")) },
+	doesNotApply: func(w http.ResponseWriter, _ *http.Request, uid string) {
+		says(w, patching(uid, `[{"op":"remove","path":"/spec/nothing"}]`))
+	},
+}
+
+func says(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, text)
+}
+
+func allowing(uid string) string {
+	return `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"` + uid + `","allowed":true}}`
+}
+
+func patching(uid, patch string) string {
+	return strings.Replace(allowing(uid), "}}", `,"patchType":"JSONPatch","patch":"`+base64.StdEncoding.EncodeToString([]byte(patch))+`"}}`, 1)
+}
+
+// TestStandIns has somebody else answer in the webhook's place, in every wrong way. With failurePolicy: Fail, as shipped, the pod is
+// refused. Where somebody has made that Ignore, the API server goes on without the webhook, and our policies refuse a pod that
+// says it is a notebook and is none. It is never admitted.
+func TestStandIns(t *testing.T) {
+	c := newCluster(t)
+	c.standIn(t)
+	failing := c.tryAll(t, func(t *testing.T, behaviour string, err error) {
+		assert.Contains(t, err.Error(), `pods.jupyter-user.io"`, "%s: the webhook is named", behaviour)
+		assert.NotContains(t, err.Error(), "ValidatingAdmissionPolicy", behaviour)
+	})
+
+	setPolicy := func(wanted admissionv1.FailurePolicyType) {
+		err := c.eachWebhook(context.Background(), func(_ *admissionv1.WebhookClientConfig, policy *admissionv1.FailurePolicyType) {
+			*policy = wanted
+		})
+		require.NoError(t, err)
+	}
+	t.Cleanup(func() { setPolicy(admissionv1.Fail) })
+	setPolicy(admissionv1.Ignore)
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
+		_, err := c.create(t.Context(), behaving("cut"))
+		require.ErrorContains(collect, err, "NotInjected")
+	}, wait, 20*time.Millisecond, "the API server has seen it")
+	ignoring := c.tryAll(t, func(t *testing.T, behaviour string, err error) {
+		assert.Contains(t, err.Error(), "NotInjected", behaviour)
+	})
+	report(t, "the API server does what failurePolicy says", "%d ways to answer wrongly: with Fail all refused within %s, with Ignore all "+
+		"refused by the policies within %s, 0 admitted", len(behaviours), milliseconds(failing), milliseconds(ignoring))
+}
+
+// tryAll creates a pod for each behaviour, all at once, and answers how long the last one took.
+func (c *cluster) tryAll(t *testing.T, refusedBy func(t *testing.T, behaviour string, err error)) time.Duration {
+	t.Helper()
+	began := time.Now()
+	t.Run("each", func(t *testing.T) {
+		for behaviour := range behaviours {
+			t.Run(behaviour, func(t *testing.T) {
+				t.Parallel()
+				_, err := c.create(t.Context(), behaving(behaviour))
+				require.Error(t, err, "it is admitted")
+				if behaviour == doesNotApply {
+					assert.Contains(t, err.Error(), "error in remove", "no policy makes an answer of that")
+					return
+				}
+				refusedBy(t, behaviour, err)
+			})
+		}
+	})
+	took := time.Since(began)
+	// Mutation and verification may each take timeoutSeconds, 2; the rest is a slow machine's.
+	assert.Less(t, took, 4*time.Second+wait/10)
+	_, err := c.create(t.Context(), plain())
+	assert.NoError(t, err, "what is no notebook is nobody's business")
+	return took
+}
+
+// behaving is a notebook whose review is answered in that way.
+func behaving(behaviour string) *corev1.Pod {
+	pod := notebook("alice")
+	pod.Labels["stand-in"] = behaviour
+	return pod
+}
+
+// standIn serves in the webhook's place, with its certificate.
+func (c *cluster) standIn(t *testing.T) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := &http.Server{Handler: http.HandlerFunc(standIn)}
+	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*c.pair(t, time.Hour).TLS(t)}}
+	served := make(chan error, 1)
+	go func() { served <- server.ServeTLS(listener, "", "") }()
+	t.Cleanup(func() {
+		assert.NoError(t, server.Close())
+		assert.ErrorIs(t, <-served, http.ErrServerClosed)
+	})
+	c.add(place{reviews: listener.Addr().String()})
+}
+
+func standIn(w http.ResponseWriter, r *http.Request) {
+	var review struct {
+		Request struct {
+			UID    string
+			Object struct {
+				Metadata struct{ Labels map[string]string }
+			}
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	behaviours[review.Request.Object.Metadata.Labels["stand-in"]](w, r, review.Request.UID)
+}

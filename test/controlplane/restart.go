@@ -1,0 +1,71 @@
+package controlplane
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+// stopGrace is how long an API server that is to be started again has for its last requests.
+const stopGrace = 3 * time.Second
+
+// RestartAPIServer stops the API server, in order, and starts it again as it was. It returns when the API server is ready: sooner,
+// nobody who looks at /readyz sends it anything. Linux only.
+//
+// envtest would make an API server anew, which knows none of the users that there are. So it is told nothing, and takes the
+// program that it started for ended, which is all that it has to know to stop.
+func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
+	name := string(tools.KubeAPIServer)
+	program := filepath.Join(c.folder.path, binFolder, name)
+	note, err := os.ReadFile(program + groupSuffix)
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	group, err := strconv.Atoi(strings.TrimSpace(string(note)))
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	started, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(group), "cmdline"))
+	if err != nil || len(started) == 0 {
+		return errors.Join(errors.New("find the API server: it does not run"), err)
+	}
+	if err := syscall.Kill(group, syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stop the API server: %w", err)
+	}
+	// It waits a minute for those who watch something, and they do not go. As a static pod it would be killed then.
+	grace, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	if await(grace, func(context.Context) (bool, error) { return !c.folder.runs(group), nil }) != nil {
+		_ = syscall.Kill(group, syscall.SIGKILL)
+	}
+	if err := await(ctx, func(context.Context) (bool, error) { return !c.folder.runs(group), nil }); err != nil {
+		return fmt.Errorf("wait for the API server to stop: %w", err)
+	}
+	log, err := os.OpenFile(c.folder.join(name+".log"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("open the API server's log again: %w", err)
+	}
+	defer log.Close() //nolint:errcheck // The program has it too.
+	var arguments []string
+	for argument := range bytes.SplitSeq(bytes.TrimSuffix(started, []byte{0}), []byte{0}) {
+		arguments = append(arguments, string(argument))
+	}
+	command := exec.Command(program, arguments[1:]...)
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("start the API server again: %w", err)
+	}
+	go func() { _ = command.Wait() }() // How it ends is seen by who asks it something.
+	return c.awaitReady(ctx)
+}

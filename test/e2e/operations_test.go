@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// long is for a release: the whole two minutes.
+func long() bool { return os.Getenv("LONG") != "" }
+
+// operations are what an admin and a cluster do to the shipped webhook, while notebooks are created.
+type operations struct {
+	*load
+	deployed deployment
+	// known is what an admission may come to: taken while nothing happened, once for each release and configuration.
+	known map[string]string
+	rows  []string
+	// away is when the API server was, and killed from when a replica was killed until it was ready again.
+	away, killed span
+	// authority is the one before it was rotated.
+	authority []byte
+	logs      keptLogs
+}
+
+type span struct{ from, to time.Time }
+
+// TestOperationsUnderLoad: whatever is done to the webhook of two replicas, no admission is lost by it, and none is anything but
+// whole. It disturbs everything, so it runs alone.
+func TestOperationsUnderLoad(t *testing.T) {
+	o := &operations{load: newLoad(t, atStart.namespace), known: map[string]string{}}
+	o.deployed = current
+	o.logs.keep(t)
+	t.Cleanup(func() { o.restore(t) })
+	o.learn(t, "as shipped")
+	o.start(t.Context())
+	t.Cleanup(o.end)
+	for _, event := range []struct {
+		name string
+		do   func(*testing.T)
+	}{
+		{"nothing", func(t *testing.T) { o.settle(t, 2*admissionsPerSecond) }},
+		{"rolling update to the release before", func(t *testing.T) { o.roll(t, before); o.forget(t) }},
+		{"eviction against the disruption budget", o.evict},
+		{"one replica killed with SIGKILL", o.kill},
+		{"certificate and CA rotated", o.rotated},
+		{"rolling update back", func(t *testing.T) { o.roll(t, current) }},
+		{"API server restarted", o.restartAPIServer},
+		{"configuration changed", func(t *testing.T) { o.roll(t, changedConfiguration) }},
+		{"configuration changed back, and the last drain", func(t *testing.T) { o.roll(t, current); o.drained(t) }},
+	} {
+		began := time.Now()
+		if !t.Run(event.name, event.do) {
+			break
+		}
+		now := time.Now()
+		o.rows = append(o.rows, figures(event.name, now.Sub(began), o.between(began, now)))
+	}
+	if long() {
+		rest := time.Now()
+		o.settle(t, max(0, int(time.Until(o.began.Add(2*time.Minute)).Seconds()*admissionsPerSecond)))
+		o.rows = append(o.rows, figures("nothing", time.Since(rest), o.between(rest, time.Now())))
+	}
+	o.end()
+	all := time.Since(o.began)
+	o.rows = append(o.rows, figures("all told", all, o.admissions))
+	t.Logf("\n%s\n%s", figuresHead, strings.Join(o.rows, "\n"))
+	o.assertNoneIsLost(t)
+	o.assertWhole(t)
+	rate := float64(answered(o.admissions)) / (all - o.away.to.Sub(o.away.from)).Seconds()
+	t.Logf("%.0f admissions a second while there was an API server", rate)
+	// A machine that does other things too makes them fewer; the two minutes are for one that does not.
+	least := 0.1 * admissionsPerSecond
+	if long() {
+		least = 0.98 * admissionsPerSecond
+	}
+	assert.Greater(t, rate, least, "admissions a second: nothing is said by less")
+}
+
+// assertNoneIsLost: while the API server was away nobody answered, and an API server that stops, or has just started, says so
+// itself; that is no loss of the webhook's, whose name is in every answer about it. A replica that is killed takes with it what it
+// was answering, and until it listens again, or is known to be away, the API server may choose it: that is lost, by an error.
+func (o *operations) assertNoneIsLost(t *testing.T) {
+	t.Helper()
+	lost := map[string]int{}
+	for _, a := range o.admissions {
+		away := o.away.meets(a)
+		killed := o.killed.meets(a) && a.refused != nil && strings.Contains(a.refused.Error(), "failed calling webhook")
+		stops := away && a.refused != nil && !strings.Contains(a.refused.Error(), "webhook")
+		switch {
+		case a.refused != nil && !stops && !killed:
+			lost[fmt.Sprintf("at %.0f s: %v", a.began.Sub(o.began).Seconds(), a.refused)]++
+		case a.away != nil && !away:
+			lost[fmt.Sprintf("nobody answered at %.0f s: %v", a.began.Sub(o.began).Seconds(), a.away)]++
+		}
+	}
+	for what, number := range lost {
+		t.Errorf("%d lost: %s", number, what)
+	}
+	if len(lost) > 0 {
+		t.Log(o.logs.faults())
+	}
+}
+
+// meets tells whether an admission was out at any moment of the time.
+func (s span) meets(a admission) bool {
+	return !a.began.Add(a.took).Before(s.from) && !a.began.After(s.to)
+}
+
+// assertWhole holds everything that was admitted against what is known.
+func (o *operations) assertWhole(t *testing.T) {
+	t.Helper()
+	others := map[string]int{}
+	seen := map[string]int{}
+	for _, a := range o.admissions {
+		switch name, ok := o.known[a.made]; {
+		case a.made == "":
+		case ok:
+			seen[name]++
+		default:
+			others[a.made]++
+		}
+	}
+	for what, number := range others {
+		t.Errorf("%d were admitted as something else: %s", number, what)
+	}
+	for _, name := range slices.Sorted(maps.Values(o.known)) {
+		assert.NotZero(t, seen[name], name)
+	}
+	t.Log("admitted as it is made by:", seen)
+}
+
+// learn makes one pod by hand, looks at it as somebody would, and keeps it as what the others are to be. A replica that is
+// about to go may yet be asked.
+func (o *operations) learn(t *testing.T, name string) {
+	t.Helper()
+	var pod *corev1.Pod
+	require.NoError(t, await(t.Context(), time.Minute, func(ctx context.Context) (bool, error) {
+		var err error
+		pod, err = o.client.CoreV1().Pods(o.namespace).Create(ctx, loaded(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err == nil && pod.Spec.InitContainers[0].Image == short(o.deployed.image) &&
+			slices.Contains(pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "JUPYTER_ENABLE_LAB", Value: o.deployed.lab}), err
+	}))
+	require.Equal(t, "alice", pod.Annotations["jupyter-user.io/user"])
+	require.Equal(t, "jupyter-user-init", pod.Spec.InitContainers[0].Name)
+	homes := map[string]string{}
+	for _, mount := range pod.Spec.Containers[0].VolumeMounts {
+		homes[mount.MountPath] = mount.SubPath
+	}
+	require.Equal(t, "home/alice", homes["/home/alice"])
+	require.Equal(t, "home/alice", homes["/data/hpc/home/alice"])
+	o.known[made(pod)] = name
+}

@@ -1,0 +1,64 @@
+package property
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/pod-security-admission/api"
+	"sigs.k8s.io/yaml"
+)
+
+// TestPodSecurityAdmissionsOwnPods labels each pod with which Kubernetes tests its own levels, those that pass and those that fail,
+// of every version there was. Whatever level such a pod had, it has as a notebook; the same pod of another version is looked at once.
+func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
+	listed, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/pod-security-admission").Output()
+	require.NoError(t, err)
+	levels := newLevels(t)
+	seen := map[string]bool{}
+	admitted := map[api.Level]int{}
+	fixtures := 0
+	root := filepath.Join(strings.TrimSpace(string(listed)), "test", "testdata")
+	require.NoError(t, filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(file) != ".yaml" {
+			return err
+		}
+		fixtures++
+		text, err := os.ReadFile(file)
+		if err != nil || seen[string(text)] {
+			return err
+		}
+		seen[string(text)] = true
+		var pod map[string]any
+		if err := yaml.Unmarshal(text, &pod); err != nil {
+			return err
+		}
+		metadata, _ := pod["metadata"].(map[string]any)
+		labels, _ := metadata["labels"].(map[string]any)
+		if labels == nil {
+			labels = map[string]any{}
+		}
+		labels["jupyter-user"] = "alice"
+		metadata["labels"] = labels
+		raw := []byte(encode(t, pod))
+		for _, way := range ways() {
+			t.Run(way.Name+"/"+strings.TrimSuffix(filepath.ToSlash(file[len(root)+1:]), ".yaml"), func(t *testing.T) {
+				if keepsItsLevel(t, levels, way, raw, besidesOurs) {
+					holds(t, way, raw)
+					admitted[levels.OfPod(decoded(t, raw)).Meets]++
+				}
+			})
+		}
+		return nil
+	}))
+	assert.Greater(t, fixtures, 4000)
+	for _, level := range []api.Level{api.LevelRestricted, api.LevelBaseline, api.LevelPrivileged} {
+		assert.Greater(t, admitted[level], 20, "%s", level)
+	}
+	t.Logf("%d fixtures, %d different ones, admitted by the level that they had: %v", fixtures, len(seen), admitted)
+}

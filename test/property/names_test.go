@@ -1,0 +1,91 @@
+package property
+
+import (
+	"encoding/json"
+	"math/rand"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+)
+
+// brokeOut is what has broken out of paths, shells, files and templates before, in pieces of names.
+var brokeOut = []string{
+	"..", "../", "/", `\`, ".", "~", "$(id)", "`id`", "$HOME", "$(NB_USER)", "$$", ";", "|", "&", "'", `"`, " ", "\t", "\n", "\r\n", "\x00",
+	"\x1b]0;", ":", ",", "=", "--", "-", "@", "@corp.example", "%s", "%2e%2e%2f", "{{.}}", "<!--", "*", "?", "#", "root", "ROOT", "jovyan",
+	"alice", "bob", "a", "Z", "0", "65534", "_", "\u0430", "\uff0e\uff0e\uff0f", "\u202e", "\u200b", "ä", "😀", strings.Repeat("a", 64),
+}
+
+// harmless is the rule of the documentation, written once more.
+var harmless = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
+
+// TestHostileNamesStayNames gives pods ten thousand users by label and by KubeSpawner's annotation. Who is admitted has a name that is
+// one directory, and it is what stands in every path, command and value; of all others nothing is put into the pod.
+func TestHostileNamesStayNames(t *testing.T) {
+	const each = 5000
+	random := rand.New(rand.NewSource(1)) // the same names each time
+	admitted := 0
+	for _, byLabel := range []bool{true, false} {
+		for range each {
+			var text strings.Builder
+			for range 1 + random.Intn(4) {
+				text.WriteString(brokeOut[random.Intn(len(brokeOut))])
+			}
+			for _, way := range ways() {
+				if staysAName(t, way, text.String(), byLabel) {
+					admitted++
+				}
+			}
+		}
+	}
+	assert.Greater(t, admitted, 50, "some of the names are harmless, or nothing was tested")
+	t.Logf("%d of %d admitted", admitted, 4*each)
+}
+
+// staysAName tells whether somebody of that name was admitted.
+func staysAName(t *testing.T, way golden.Case, name string, byLabel bool) bool {
+	t.Helper()
+	raw := podOf(t, name, byLabel)
+	d := way.Decide(raw)
+	if len(d.Refusals) > 0 {
+		assert.Empty(t, d.Operations, "%q", name)
+		return false
+	}
+	require.Regexp(t, harmless, name)
+	after, err := inject.Apply(raw, d.Operations)
+	require.NoError(t, err)
+	pod := &corev1.Pod{}
+	require.NoError(t, json.Unmarshal(after, pod))
+	checkWhole(t, way, pod)
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		for _, m := range c.VolumeMounts {
+			assert.Equal(t, path.Clean(m.MountPath), m.MountPath)
+			assert.Equal(t, path.Clean("/"+m.SubPath), "/"+m.SubPath)
+		}
+	}
+	// But for the name, it is word for word what somebody gets whose name is nowhere else.
+	const somebody = "zzyzx"
+	theirs := encode(t, way.Decide(podOf(t, somebody, byLabel)).Operations)
+	assert.Equal(t, strings.ReplaceAll(theirs, somebody, name), encode(t, d.Operations))
+	return true
+}
+
+func podOf(t *testing.T, name string, byLabel bool) []byte {
+	t.Helper()
+	metadata := map[string]any{"name": "nb", "labels": map[string]any{"jupyter-user": name}}
+	if !byLabel {
+		metadata["labels"] = map[string]any{"hub.jupyter.org/username": "slug"}
+		metadata["annotations"] = map[string]any{"hub.jupyter.org/username": name}
+	}
+	return []byte(encode(t, map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": map[string]any{
+		"containers": []any{map[string]any{"name": "nb", "image": "x"}},
+	}}))
+}

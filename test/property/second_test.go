@@ -1,0 +1,83 @@
+package property
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// seconds are other people's webhooks, which do once what they do, however often they are asked.
+var seconds = []func(*corev1.Pod){
+	func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"pool": "gpu"} },
+	func(p *corev1.Pod) {
+		metav1.SetMetaDataLabel(&p.ObjectMeta, "second", "yes")
+		metav1.SetMetaDataAnnotation(&p.ObjectMeta, "example.com/second", "yes")
+	},
+	func(p *corev1.Pod) {
+		sidecar := corev1.Container{Name: "sidecar", Image: "sidecar"}
+		if !slices.ContainsFunc(p.Spec.Containers, func(c corev1.Container) bool { return c.Name == sidecar.Name }) {
+			p.Spec.Containers = append(p.Spec.Containers, sidecar)
+		}
+	},
+	func(p *corev1.Pod) {
+		variable := corev1.EnvVar{Name: "PROXY", Value: "x"}
+		for i := range p.Spec.Containers {
+			if c := &p.Spec.Containers[i]; !slices.Contains(c.Env, variable) {
+				c.Env = append(c.Env, variable)
+			}
+		}
+	},
+	func(p *corev1.Pod) {
+		mount := corev1.VolumeMount{Name: "certificates", MountPath: "/etc/second"}
+		if !slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name }) {
+			p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: mount.Name, VolumeSource: corev1.VolumeSource{
+				EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+			for i := range p.Spec.Containers {
+				p.Spec.Containers[i].VolumeMounts = append(p.Spec.Containers[i].VolumeMounts, mount)
+			}
+		}
+	},
+}
+
+// TestMadeUpPodsBesideASecondWebhook: whichever of the two comes first, when both have been asked twice the pod is settled, and what
+// the other wants is still in it.
+func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
+	each := 500
+	if os.Getenv("CHAOS") != "" { // make chaos: ten thousand take half a minute under the race detector
+		each = 5000
+	}
+	settled := 0
+	for _, way := range ways() {
+		for seed := range int64(each) {
+			raw := marshal(t, newGenerator(seed, 0.7).craftedPod())
+			if len(way.Decide(raw).Refusals) > 0 {
+				continue
+			}
+			second := seconds[seed%int64(len(seconds))]
+			before := changed(t, raw, second)
+			if len(way.Decide(before).Refusals) > 0 {
+				continue // Not even one that the other has made on its own would be admitted.
+			}
+			for order, pod := range map[string][]byte{
+				"ours first":  changed(t, admit(t, way, raw), second),
+				"ours second": admit(t, way, before),
+			} {
+				again := admit(t, way, pod)
+				assert.Equal(t, string(again), string(admit(t, way, again)), "%s: the second patch is empty", order)
+				theirs := changed(t, again, second)
+				assert.Empty(t, way.Decide(theirs).Operations, "%s: nor does the other change anything of ours", order)
+				assert.Equal(t, string(theirs), string(changed(t, theirs, func(*corev1.Pod) {})), "%s: what it wants is in it", order)
+				settled++
+			}
+			if t.Failed() {
+				t.Fatalf("%s, seed %d:\n%s", way.Name, seed, raw)
+			}
+		}
+	}
+	assert.Greater(t, settled, each/10, "or nothing was tested")
+	t.Logf("%d pods made up, settled in both orders: %d", 2*each, settled/2)
+}
