@@ -10,6 +10,7 @@ BUILDER     ?= $(shell awk -F= '/^ARG BUILDER=/ {print $$2}' Dockerfile)
 KEEP        ?=
 RUN         ?=
 BENCH       ?=
+QUICK       ?=
 LONG        ?=
 FUZZ        ?= ^Fuzz
 FUZZTIME    ?= 60s
@@ -78,8 +79,11 @@ fuzz: ## each fuzz target for FUZZTIME (60s)
 	@rm -f .fuzz.log
 
 .PHONY: bench
-bench: ## how fast the planner is
-	go test -run '^$$' -bench . -benchmem ./test/bench
+bench: ## how fast it is beside others: in process, over the wire, end to end, and as everything grows (QUICK=1 in two minutes)
+	@mkdir -p test/bench/results
+	go test -run '^$$' -bench . -benchmem $(if $(QUICK),-benchtime 20x,-benchtime 200x) ./test/bench | tee test/bench/results/in-process.txt
+	go run ./test/bench/run $(if $(QUICK),-quick)
+	@cd test/bench/plot && go run . ../results
 
 .PHONY: golden
 golden: ## write all golden files anew; look at the difference before committing it
@@ -98,7 +102,7 @@ kubespawner: ## write the hubs' pods of the golden files anew, with the real Kub
 verify: ## format, vet, lint, tidy modules, the chart and what is rendered from it, and the links of the documents
 	@linter=$$(go run ./test/tools/build golangci-lint) && echo "golangci-lint fmt --diff" && "$$linter" fmt --diff && \
 		echo "go vet ./..." && go vet ./... && echo "golangci-lint run" && "$$linter" run ./...
-	@for mod in . $(filter-out test/tools/kyverno/ $(RELEASES:%=test/tools/kubernetes-%/),$(wildcard test/tools/*/)); do \
+	@for mod in . $(filter-out test/tools/kyverno/ $(RELEASES:%=test/tools/kubernetes-%/),$(wildcard test/tools/*/) test/bench/plot/); do \
 		if [ -f "$$mod/go.mod" ]; then echo "go mod tidy -diff in $$mod" && (cd "$$mod" && go mod tidy -diff) || exit 1; fi; \
 	done
 	go mod verify

@@ -141,8 +141,8 @@ func (r review) write(w http.ResponseWriter, response *admissionv1.AdmissionResp
 	_ = json.MarshalWrite(w, answered, asTheAPIServer)
 }
 
-// inOneOrder is for maps: the same answer is the same bytes. The types of k8s.io/api leave out of an answer what encoding/json takes
-// for empty.
+// inOneOrder is for maps: the same answer is the same bytes. The types of k8s.io/api leave out what encoding/json takes for
+// empty.
 var (
 	inOneOrder     = json.Deterministic(true)
 	asTheAPIServer = json.JoinOptions(inOneOrder, jsonv1.OmitEmptyWithLegacySemantics(true))

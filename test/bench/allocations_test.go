@@ -27,7 +27,7 @@ func TestAllocations(t *testing.T) {
 		"refused":                {"refused", 1, 80},
 	} {
 		t.Run(name, func(t *testing.T) {
-			caller := newCaller(t, handlers.Ours, "/mutate", ofKind(t, "6KB", c.kind)[:c.people])
+			caller := newCaller(t, handlers.Ours, ofKind(t, "6KB", c.kind)[:c.people])
 			caller.call()
 			require.Equal(t, c.kind != "refused", caller.response(t).Allowed)
 			require.Equal(t, c.kind == "injected", caller.response(t).Patch != nil)

@@ -41,11 +41,11 @@ type caller struct {
 	status  int
 }
 
-func newCaller(t testing.TB, name, path string, bodies [][]byte) *caller {
+func newCaller(t testing.TB, name string, bodies [][]byte) *caller {
 	t.Helper()
 	handler, err := handlers.New(name)
 	require.NoError(t, err)
-	c := &caller{handler: handler, bodies: bodies, header: http.Header{}, request: httptest.NewRequest(http.MethodPost, path, nil)}
+	c := &caller{handler: handler, bodies: bodies, header: http.Header{}, request: httptest.NewRequest(http.MethodPost, "/mutate", nil)}
 	c.request.Header.Set("Content-Type", "application/json")
 	c.request.Body = io.NopCloser(&c.body)
 	return c
@@ -74,7 +74,7 @@ func (c *caller) response(t testing.TB) *admissionv1.AdmissionResponse {
 // injected is a pod as it is when it has been here already.
 func injected(t testing.TB, pod []byte) []byte {
 	t.Helper()
-	c := newCaller(t, handlers.Ours, "/mutate", [][]byte{pods.Review(pod, pods.User(0))})
+	c := newCaller(t, handlers.Ours, [][]byte{pods.Review(pod, pods.User(0))})
 	c.call()
 	patch, err := jsonpatch.DecodePatch(c.response(t).Patch)
 	require.NoError(t, err)
@@ -109,7 +109,7 @@ func BenchmarkReview(b *testing.B) {
 					continue // They take them all alike, or know no other.
 				}
 				b.Run("pod="+size+"/kind="+kind+"/handler="+name, func(b *testing.B) {
-					c := newCaller(b, name, "/mutate", bodies)
+					c := newCaller(b, name, bodies)
 					b.ReportAllocs()
 					for b.Loop() {
 						c.call()
@@ -127,7 +127,7 @@ func TestTheUsualHandlerMakesTheSamePod(t *testing.T) {
 			raw := pods.JSON(pod("alice"))
 			made := map[string]string{}
 			for _, name := range []string{handlers.Usual, handlers.Ours} {
-				c := newCaller(t, name, "/mutate", [][]byte{pods.Review(raw, "alice")})
+				c := newCaller(t, name, [][]byte{pods.Review(raw, "alice")})
 				c.call()
 				response := c.response(t)
 				require.True(t, response.Allowed)

@@ -26,6 +26,8 @@ import (
 type wantedMount struct {
 	Mount
 	what described
+	// there tells that the pod has it already.
+	there bool
 	// closed tells that nothing else may be mounted inside of it.
 	closed bool
 }
@@ -84,13 +86,12 @@ func (p mountsPiece) reconcile(pod *Pod, c *changes) {
 
 func (p mountsPiece) reconcileNotebook(c *changes) {
 	mounts := p.container.child("volumeMounts")
-	there := make([]bool, len(p.want))
 	for i, have := range p.notebook.VolumeMounts {
 		field := func() string { return mounts.index(i).field() }
 		ok := false
 		for j, want := range p.want {
 			if same(have, want.Mount) {
-				ok, there[j] = true, true
+				ok, p.want[j].there = true, true
 			}
 		}
 		if ok {
@@ -108,7 +109,7 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 	}
 	p.refuseDevices(func() pointer { return p.container }, p.notebook, c)
 	for j := range p.want {
-		if !there[j] {
+		if !p.want[j].there {
 			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
 		}
 	}

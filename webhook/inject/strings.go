@@ -9,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// reading decodes documents whose strings become parts of one copy of the document, and no copies of their own: a pod has hundreds.
-// So whoever keeps a string of a pod for longer than the pod keeps a clone of it.
+// reading decodes documents whose strings become parts of one copy of the document, and no copies of their own: a pod has
+// hundreds. So whoever keeps a string of a pod for longer than the pod keeps a clone of it.
 type reading struct {
 	text    string
 	options json.Options

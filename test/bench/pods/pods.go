@@ -135,7 +135,7 @@ func managed(c corev1.Container) []metav1.ManagedFieldsEntry {
 		variables.String() + `},"f:image":{},"f:imagePullPolicy":{},"f:name":{},"f:resources":{".":{},"f:limits":{".":{},"f:memory":{}}},` +
 		`"f:terminationMessagePath":{},"f:terminationMessagePolicy":{}}},"f:dnsPolicy":{},"f:restartPolicy":{},"f:schedulerName":{}}}`
 	return []metav1.ManagedFieldsEntry{{Manager: "kubespawner", Operation: "Update", APIVersion: "v1", FieldsType: "FieldsV1",
-		FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}}
+		FieldsV1: metav1.NewFieldsV1(fields)}}
 }
 
 // Large is a notebook among sidecars, applied by kubectl, about 60 KB: an eighth of it is a copy of the pod as text.
