@@ -7,11 +7,14 @@ import (
 	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// describe registers what this process is, by what configuration it goes, and how long its certificate lasts.
+// describe registers what this process is, by what configuration it goes, and how long its certificate lasts. What
+// controller-runtime counts for the whole process is left out: which packages of it are linked in decides what that is, and some
+// of it has the names of what Go tells here.
 func describe(registry prometheus.Registerer, c *config.Config,
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
 	build := info("jupyter_user_build_info", "Always 1: which version of the program this is.", prometheus.Labels{
@@ -25,7 +28,9 @@ func describe(registry prometheus.Registerer, c *config.Config,
 		Name: "jupyter_user_certificate_expiry_timestamp_seconds",
 		Help: "When the serving certificate that is in use ends; 0 while there is none.",
 	}, func() float64 { return expiresAt(getCertificate) })
-	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry))
+	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry),
+		registry.Register(collectors.NewGoCollector()),
+		registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})))
 }
 
 func info(name, help string, labels prometheus.Labels) prometheus.Collector {

@@ -14,11 +14,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"jupyter-user.io/jupyter-user-webhook/certs"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
@@ -85,7 +83,6 @@ func (o serveOptions) serve(ctx context.Context) error {
 	}
 	files := certs.FromDirectory(o.certDir, log)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	identities, watch, err := o.sources.open(ctx, registry, log)
 	if err != nil {
 		return err
@@ -110,9 +107,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	// one are refused.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
-	// Ours, and those that controller-runtime keeps for the whole process: of its handler and of the certificate.
-	all := prometheus.Gatherers{registry, metrics.Registry}
-	others := append(watch, files.Watch, observe(plain, server.Ready, all, log))
+	others := append(watch, files.Watch, observe(plain, server.Ready, registry, log))
 	return runTogether(ctx, server.Run, others...)
 }
 
