@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -42,9 +42,18 @@ type handler struct {
 	metrics *Metrics
 }
 
-// Handle turns a review into a decision and a decision into an answer. A fault of ours is an answer too.
-func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admission.Response) {
-	began := time.Now()
+// refuse answers what has not become an admission; it is logged and counted as one.
+func (h *handler) refuse(ctx context.Context, req request, a answer.Answer, began time.Time) *admissionv1.AdmissionResponse {
+	d := refused(Decision{}, a)
+	h.record(ctx, req, d, time.Since(began))
+	resp := h.answer(d)
+	resp.AuditAnnotations = h.audited(req, d)
+	return resp
+}
+
+// handle turns a request into a decision and a decision into a response. A fault of ours is an answer too. The body is what the
+// request was read from.
+func (h *handler) handle(ctx context.Context, req request, body []byte, began time.Time) (resp *admissionv1.AdmissionResponse) {
 	d := Decision{}
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -61,25 +70,25 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 	// Only what is created is ours to change. The shipped webhook configuration asks for nothing else; where another one
 	// does, with pods/* say, no binding and no eviction is to fail by us. Those are not of kind Pod.
 	if req.SubResource != "" {
-		return admission.Allowed("")
+		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
 	if kind := req.Kind; kind.Group != "" || kind.Version != "v1" || kind.Kind != "Pod" {
 		d = refused(d, answer.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
 		return h.answer(d)
 	}
 	if req.Operation != admissionv1.Create {
-		return admission.Allowed("")
+		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
-	d = h.decide(ctx, Review{Pod: req.Object.Raw, Namespace: req.Namespace, Restricted: h.restricted})
+	d = h.decide(ctx, Review{Pod: req.Object.in(body), Namespace: req.Namespace, Restricted: h.restricted})
 	if h.peers != nil && d.otherGeneration {
-		answered, peer, err := h.peers.ask(ctx, req.AdmissionRequest)
+		answered, peer, err := h.peers.ask(ctx, body)
 		h.metrics.asked(err)
 		if err == nil {
 			d = elsewhere(answered, peer)
 			if h.foretells {
 				return foretell(d)
 			}
-			return admission.Response{AdmissionResponse: *answered}
+			return answered
 		}
 		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
 	}
@@ -87,19 +96,35 @@ func (h *handler) Handle(ctx context.Context, req admission.Request) (resp admis
 }
 
 // answer carries a decision out, or says what it is.
-func (h *handler) answer(d Decision) admission.Response {
-	if h.foretells {
+func (h *handler) answer(d Decision) (resp *admissionv1.AdmissionResponse) {
+	switch {
+	case h.foretells:
 		return foretell(d)
+	case len(d.Refusals) > 0:
+		resp = deny(d.Refusals)
+	default:
+		resp = allow(d.Operations)
 	}
-	if len(d.Refusals) > 0 {
-		return deny(d.Refusals).WithWarnings(d.Warnings...)
+	resp.Warnings = d.Warnings
+	return resp
+}
+
+// allow is with the patch, where there is anything to patch.
+func allow(operations []jsonpatch.Operation) *admissionv1.AdmissionResponse {
+	resp := &admissionv1.AdmissionResponse{Allowed: true}
+	if len(operations) == 0 {
+		return resp
 	}
-	return admission.Response{Patches: d.Operations, AdmissionResponse: admissionv1.AdmissionResponse{Allowed: true}}.
-		WithWarnings(d.Warnings...)
+	written, err := patch(operations)
+	if err != nil {
+		panic(err) // What the planner plans can be written, whatever the pod.
+	}
+	resp.Patch, resp.PatchType = written, new(admissionv1.PatchTypeJSONPatch)
+	return resp
 }
 
 // deny puts every refusal into one status. Code and reason are those of the first, which is the one to mend first.
-func deny(refusals []answer.Answer) admission.Response {
+func deny(refusals []answer.Answer) *admissionv1.AdmissionResponse {
 	status := &metav1.Status{
 		Status:  metav1.StatusFailure,
 		Code:    refusals[0].Code,
@@ -112,15 +137,13 @@ func deny(refusals []answer.Answer) admission.Response {
 			Type: metav1.CauseType(r.Reason), Field: r.Field, Message: r.Message,
 		})
 	}
-	return admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{
-		Result: status,
-	}}
+	return &admissionv1.AdmissionResponse{Result: status}
 }
 
 // audited is what the API server's audit log keeps of an admission, each under the name of the entry of the webhook
 // configuration: with it, that log alone answers who ran as whom. The requester is whom access was asked for, which is not who
 // sent the request where that impersonates somebody. A pod that is none of ours leaves nothing.
-func (h *handler) audited(req admission.Request, d Decision) map[string]string {
+func (h *handler) audited(req request, d Decision) map[string]string {
 	if !d.Claimed && len(d.Refusals) == 0 {
 		return nil
 	}
@@ -142,7 +165,7 @@ func (h *handler) audited(req admission.Request, d Decision) map[string]string {
 // record writes the one line that an admission has in the log, and counts it. There is nothing in it of the pod but
 // its name and what stands against it: sentences of ours, in which names and paths of the pod are quoted and cut short.
 // A mutating webhook comes before validation, so a pod's name can be anything of any length.
-func (h *handler) record(ctx context.Context, req admission.Request, d Decision, took time.Duration) {
+func (h *handler) record(ctx context.Context, req request, d Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
 	if h.foretells {
 		outcome = outcome.foretold()
@@ -157,7 +180,7 @@ func (h *handler) record(ctx context.Context, req admission.Request, d Decision,
 		slog.String("requester", short(req.UserInfo.Username)),
 		slog.String("user", d.User.String()),
 		slog.String("way", string(d.Way)),
-		slog.Bool("dryRun", req.DryRun != nil && *req.DryRun),
+		slog.Bool("dryRun", req.DryRun),
 		slog.Int("operations", len(d.Operations)),
 		slog.Float64("ms", float64(took.Microseconds())/1000),
 	}
@@ -191,7 +214,7 @@ const (
 )
 
 // Handler serves the paths and nothing else. The peers are the other replicas; nil where there are none.
-func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) (http.Handler, error) {
+func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) http.Handler {
 	mux := http.NewServeMux()
 	foretells, verify := w.config.Mode == config.ModeWarn, w.Verify
 	if foretells {
@@ -206,12 +229,7 @@ func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) (htt
 		PeerPath: {kind: kindVerify, decide: w.Verify},
 	} {
 		h.log, h.metrics = log, metrics
-		served, err := admission.StandaloneWebhook(&admission.Webhook{Handler: h},
-			admission.StandaloneOptions{Logger: logr(log), MetricsPath: path})
-		if err != nil {
-			return nil, err
-		}
-		mux.Handle("POST "+path, h.bounded(served))
+		mux.Handle("POST "+path, h)
 	}
-	return mux, nil
+	return mux
 }

@@ -1,11 +1,9 @@
 package webhook
 
 import (
-	"log/slog"
 	"net/http"
 	"time"
 
-	gologr "github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -121,6 +119,3 @@ func (m *Metrics) asked(err error) {
 	}
 	m.answered.Inc()
 }
-
-// logr is the logger for controller-runtime, which logs what never becomes an admission: reviews that cannot be read.
-func logr(log *slog.Logger) gologr.Logger { return gologr.FromSlogHandler(log.Handler()) }

@@ -64,8 +64,8 @@ type peerAnswer struct {
 	err  error
 }
 
-// ask asks every replica at once, and answers what the first one says that can tell, and which that is.
-func (p *Peers) ask(ctx context.Context, req admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, string, error) {
+// ask passes a review on to every replica at once, and answers what the first one says that can tell, and which that is.
+func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTime)
 	defer cancel()
 	select {
@@ -76,12 +76,8 @@ func (p *Peers) ask(ctx context.Context, req admissionv1.AdmissionRequest) (*adm
 	if ctx.Err() != nil {
 		return nil, "", fmt.Errorf("%d questions were out, and none was answered in time", maxQuestions)
 	}
-	review := admissionv1.AdmissionReview{Request: &req}
-	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
-	body, err := json.Marshal(review)
-	if err != nil {
-		return nil, "", err
-	}
+	// Those who answer late still read it when the buffer that it came in has the next one.
+	review = bytes.Clone(review)
 	client, err := p.client()
 	if err != nil {
 		return nil, "", err
@@ -96,7 +92,7 @@ func (p *Peers) ask(ctx context.Context, req admissionv1.AdmissionRequest) (*adm
 	answers := make(chan peerAnswer, len(addresses))
 	for _, address := range addresses {
 		go func() {
-			resp, err := askOne(ctx, client, address, body)
+			resp, err := askOne(ctx, client, address, review)
 			answers <- peerAnswer{resp, address, err}
 		}()
 	}

@@ -16,7 +16,7 @@ import (
 
 // Server serves reviews over TLS.
 //
-// It is an http.Server of our own around controller-runtime's handler and certificate watcher, because
+// It is an http.Server of our own around controller-runtime's certificate watcher, because
 // controller-runtime's server has no ReadTimeout, waits 32 s for headers, drops idle connections at the very second at
 // which the API server's client does (90 s, so that a review can be lost between them), and stops the moment it is asked.
 type Server struct {

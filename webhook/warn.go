@@ -4,7 +4,6 @@ import (
 	"context"
 
 	admissionv1 "k8s.io/api/admission/v1"
-	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
@@ -13,8 +12,7 @@ import (
 
 // foretell admits a pod as it is, and says what would become of it: mode Warn changes nothing and refuses nothing, not even
 // what it cannot read.
-func foretell(d Decision) admission.Response {
-	resp := admission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Allowed: true}}
+func foretell(d Decision) *admissionv1.AdmissionResponse {
 	var warnings []string
 	for _, refusal := range answer.First(d.Refusals) {
 		warnings = append(warnings, answer.WouldBeRefused(refusal))
@@ -25,7 +23,7 @@ func foretell(d Decision) admission.Response {
 	for _, warning := range d.Warnings {
 		warnings = append(warnings, answer.WouldWarn(warning))
 	}
-	return resp.WithWarnings(answer.FirstWarnings(warnings)...)
+	return &admissionv1.AdmissionResponse{Allowed: true, Warnings: answer.FirstWarnings(warnings)}
 }
 
 // VerifyForetold is Verify where pods are left as they are. One that a user has labelled would have been changed by now, so it is

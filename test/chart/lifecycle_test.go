@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 )
@@ -92,6 +93,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 		err := l.client.CoreV1().ConfigMaps(helm.Namespace).Delete(t.Context(), "jupyter-user-policy", metav1.DeleteOptions{})
 		assert.NoError(c, err)
 	}, time.Minute, 100*time.Millisecond)
+	l.withKubectl(t)
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "anything", Labels: map[string]string{"jupyter-user": "alice"}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}}}
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -117,6 +119,23 @@ func (l *life) assertComesUp(t *testing.T) {
 		_, err := client.CoreV1().Pods(helm.Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		require.NoError(t, err)
 	}
+}
+
+// withKubectl does the same with what is shipped for kubectl, in the order that README.md gives for taking it away.
+func (l *life) withKubectl(t *testing.T) {
+	t.Helper()
+	before := l.everything(t)
+	install := string(deploy.Install())
+	require.NoError(t, l.Admin.Do(t.Context(), install, "apply", "--server-side", "-f", "-"))
+	assert.Equal(t, current, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
+	l.assertComesUp(t)
+	require.NoError(t, l.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybindings", "-l",
+		"app.kubernetes.io/name=jupyter-user-webhook"))
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.NoError(c, l.Admin.Do(t.Context(), install, "delete", "--ignore-not-found", "--wait=false", "-f", "-"))
+	}, time.Minute, 100*time.Millisecond)
+	left := slices.DeleteFunc(l.everything(t), func(object string) bool { return slices.Contains(before, object) })
+	assert.Empty(t, left)
 }
 
 func (l *life) deployment(t *testing.T) *appsv1.Deployment {

@@ -14,6 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
@@ -43,6 +44,7 @@ var matrix = map[string]string{
 	"one replica and no NetworkPolicy": "{replicas: 1, networkPolicy: {enabled: false}, priorityClassName: '', nodeSelector: {disk: ssd}, " +
 		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
 	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64']}}",
+	"watched":                        "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
 	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, homes: people, readOnly: [{subPath: data, mountPath: /data}],
 		exposeEveryHome: ToThePerson, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
 		identity: {strictSupplementalGroups: false}}}`,
@@ -84,7 +86,7 @@ func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
 			rendered, err := h.Template(t.Context(), values)
 			require.NoError(t, err)
 			agrees(t, rendered)
-			taken, err := plane.Admin.KubectlReading(t.Context(), withoutCertManager(t, rendered), "apply", "--server-side",
+			taken, err := plane.Admin.KubectlReading(t.Context(), known(rendered), "apply", "--server-side",
 				"--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
 			require.NoError(t, err)
 			assert.Zero(t, taken.ExitCode, taken.Stderr)
@@ -105,16 +107,37 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// withoutCertManager leaves out what this API server does not know. It is held against cert-manager's own types elsewhere.
-func withoutCertManager(t *testing.T, rendered deploy.Rendered) string {
-	t.Helper()
-	var files []string
-	for _, name := range rendered.Files() {
-		if name != "40-certificate.yaml" {
-			files = append(files, read(t, rendered, name))
+// known leaves out what this API server does not know. cert-manager's types are held against its own code elsewhere.
+func known(rendered deploy.Rendered) string {
+	var documents []string
+	for document := range strings.SplitSeq(string(rendered), "\n---\n") {
+		if !strings.Contains(document, "\napiVersion: cert-manager.io/") && !strings.Contains(document, "\napiVersion: monitoring.coreos.com/") {
+			documents = append(documents, document)
 		}
 	}
-	return strings.Join(files, "\n---\n")
+	return strings.Join(documents, "\n---\n")
+}
+
+// TestMonitoringIsTheFiles: what the operator gets is what is tested.
+func TestMonitoringIsTheFiles(t *testing.T) {
+	t.Parallel()
+	rendered, err := newHelm(t).Template(t.Context(), matrix["watched"])
+	require.NoError(t, err)
+	kinds := map[string]map[string]any{}
+	for document := range strings.SplitSeq(read(t, rendered, "80-monitoring.yaml"), "\n---\n") {
+		object := map[string]any{}
+		require.NoError(t, yaml.Unmarshal([]byte(document), &object))
+		kinds[object["kind"].(string)] = object
+	}
+	assert.Len(t, kinds, 3)
+	rules := map[string]any{}
+	text, err := monitoring.File("rules.yaml")
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(text, &rules))
+	assert.Equal(t, rules, kinds["PrometheusRule"]["spec"])
+	dashboard, err := monitoring.File("dashboard.json")
+	require.NoError(t, err)
+	assert.JSONEq(t, string(dashboard), kinds["ConfigMap"]["data"].(map[string]any)["jupyter-user-webhook.json"].(string))
 }
 
 func read(t *testing.T, rendered deploy.Rendered, name string) string {

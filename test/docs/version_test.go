@@ -37,7 +37,7 @@ func TestCurrentVersion(t *testing.T) {
 	assert.Equal(t, version, "v"+newest[1], "the CHANGELOG")
 	deployed := 0
 	for file, text := range deployments(t) {
-		for _, found := range regexp.MustCompile(`jupyter-user-webhook:(v\d+\.\d+\.\d+)`).FindAllStringSubmatch(text, -1) {
+		for _, found := range regexp.MustCompile(`jupyter-user-webhook:(v\d[^\s"]*)`).FindAllStringSubmatch(text, -1) {
 			assert.Equal(t, version, found[1], file)
 			deployed++
 		}

@@ -34,7 +34,7 @@ func ofOthers(object string) bool {
 
 // uninstall is what README.md says, at the end of everything: the notebooks that there are do not keep it.
 func (w *World) uninstall(ctx context.Context) error {
-	if _, err := w.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace, "--wait"); err != nil {
+	if _, err := w.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace, "--cascade", "foreground", "--wait"); err != nil {
 		return err
 	}
 	if err := w.Admin.Do(ctx, "", "delete", "namespace", helm.Namespace, "--wait=false"); err != nil {

@@ -102,7 +102,12 @@ func logInAtOnce(t *testing.T, h jupyterHub, way way) {
 	}
 	t.Logf("%d servers ready after %s", len(servers), time.Since(began).Round(100*time.Millisecond))
 	for user, home := range people(way) {
-		t.Run(user, func(t *testing.T) { servers[user].assertOwnedBy(t, home) })
+		assertOwned(t, servers[user].pod(t), homeOf(home))
+	}
+	for _, user := range []string{"alice.smith", "user-1", "alice@x.org"} {
+		if s, here := servers[user]; here {
+			t.Run(user, func(t *testing.T) { s.assertOwnedBy(t, people(way)[user]) })
+		}
 	}
 	assert.NotContains(t, h.Log(), "Found existing pod", "KubeSpawner had to ask again")
 	t.Run("the hub restarts", func(t *testing.T) {

@@ -81,6 +81,11 @@ func recipes() map[Tool]recipe {
 			module:      "github.com/kyverno/kyverno",
 			stamp:       kyvernoVersion,
 		},
+		Kwok: {
+			folder:      "kwok",
+			mainPackage: "sigs.k8s.io/kwok/cmd/kwok",
+			module:      "sigs.k8s.io/kwok",
+		},
 		CertManager: {
 			folder:      "certmanager",
 			mainPackage: "jupyter-user.io/jupyter-user-webhook/test/tools/certmanager",

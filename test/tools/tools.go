@@ -33,6 +33,7 @@ const (
 	GolangciLint          Tool = "golangci-lint"
 	Helm                  Tool = "helm"
 	Kyverno               Tool = "kubectl-kyverno"
+	Kwok                  Tool = "kwok"
 	CertManager           Tool = "certmanager"
 	Promtool              Tool = "promtool"
 	Expressions           Tool = "expressions"

@@ -15,13 +15,18 @@ type flags struct {
 	args []string
 }
 
+// usualFlags are as many as a command line has, and a few more.
+const usualFlags = 12
+
 func (f *flags) text(name, value string) {
 	if value != "" {
 		f.args = append(f.args, "--"+name+"="+value)
 	}
 }
 
-func (f *flags) number(name string, value int64) { f.text(name, strconv.FormatInt(value, 10)) }
+func (f *flags) number(name string, value int64) {
+	f.args = append(f.args, string(strconv.AppendInt(append(append([]byte("--"), name...), '='), value, 10)))
+}
 
 func (f *flags) numbers(name string, values []int64) {
 	texts := make([]string, len(values))

@@ -28,7 +28,7 @@ const verbDiscover = "discover"
 
 // Args is the command line, without the binary in front.
 func (d Discover) Args() []string {
-	f := flags{args: []string{verbDiscover}}
+	f := flags{args: append(make([]string, 0, usualFlags), verbDiscover)}
 	f.text("user", d.User)
 	f.text("homes", d.Homes)
 	f.text("scratch", d.Scratch)

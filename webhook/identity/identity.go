@@ -67,7 +67,7 @@ func (id Identity) WithGroups(most int) Identity {
 
 // String is what Parse reads.
 func (id Identity) String() string {
-	s := fmt.Sprintf("%d:%d", id.UID, id.GID)
+	s := strconv.FormatInt(id.UID, 10) + ":" + strconv.FormatInt(id.GID, 10)
 	for i, g := range id.Groups {
 		s += []string{":", ","}[min(i, 1)] + strconv.FormatInt(g, 10)
 	}

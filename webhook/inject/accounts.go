@@ -10,13 +10,14 @@ import "jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 // jupyter-user.io/account-files.
 
 func (in *planning) planAccounts() []wantedMount {
-	file := func(name string) wantedMount {
-		at := "/etc/" + name
+	file := func(name, at, what string) wantedMount {
 		return wantedMount{
 			Mount: Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: at, SubPath: name},
-			what: "a " + name + " that knows " + in.User.String() + " (turned off by the annotation " +
-				AccountFilesAnnotation + ": off)",
+			what:  described{what, in.User.String(), " (turned off by the annotation " + AccountFilesAnnotation + ": off)"},
 		}
 	}
-	return []wantedMount{file(handoff.PasswdFile), file(handoff.GroupFile)}
+	return []wantedMount{
+		file(handoff.PasswdFile, "/etc/"+handoff.PasswdFile, "a "+handoff.PasswdFile+" that knows "),
+		file(handoff.GroupFile, "/etc/"+handoff.GroupFile, "a "+handoff.GroupFile+" that knows "),
+	}
 }

@@ -45,6 +45,15 @@ var (
 		askedAnnotations...)
 )
 
+// ourAnnotations are where those are that are written, as a patch spells it.
+var ourAnnotations = map[string]pointer{
+	UserAnnotation:      annotations.child(UserAnnotation),
+	WayAnnotation:       annotations.child(WayAnnotation),
+	IdentityAnnotation:  annotations.child(IdentityAnnotation),
+	ConfigAnnotation:    annotations.child(ConfigAnnotation),
+	ContainerAnnotation: annotations.child(ContainerAnnotation),
+}
+
 // Marked tells whether a pod has an annotation of ours or a container by the name of the init container, whoever put it
 // there.
 func Marked(pod *Pod) bool {
@@ -66,7 +75,7 @@ type annotationsPiece struct {
 	way                                  config.Way
 }
 
-func (in *planning) planAnnotations() piece {
+func (in *planning) planAnnotations() annotationsPiece {
 	p := annotationsPiece{user: in.User.String(), way: in.way, generation: in.generation, notebook: in.notebook.Name}
 	if in.Identity != nil {
 		p.identity = in.Identity.String()

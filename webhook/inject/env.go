@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
@@ -30,22 +31,27 @@ type identityVar struct {
 	value *string
 }
 
-func (in *planning) planEnv() piece {
-	p := envPiece{at: in.container().child("env"), have: in.notebook.Env, home: in.home()}
+func (in *planning) planEnv() envPiece {
+	p := envPiece{at: in.container().child("env"), have: in.notebook.Env, defaults: slices.Clip(in.env), home: in.home}
 	p.identity = []identityVar{
-		{"NB_USER", new(in.User.String())}, {"NB_UID", nil}, {"NB_GID", nil}, {"HOME", new(in.home())},
+		{"NB_USER", new(in.User.String())}, {"NB_UID", nil}, {"NB_GID", nil}, {"HOME", new(in.home)},
 	}
 	if in.Identity != nil {
 		p.identity[1].value = new(decimal(in.Identity.UID))
 		p.identity[2].value = new(decimal(in.Identity.GID))
 	}
-	for _, v := range in.config.Notebook.Env {
-		p.defaults = append(p.defaults, EnvVar{Name: v.Name, Value: v.Value})
-	}
 	if in.server.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
 		p.defaults = append(p.defaults, EnvVar{Name: handoff.JupyterConfigVariable, Value: in.config.Scratch.MountPath})
 	}
 	return p
+}
+
+// envDefaults are the configured ones.
+func envDefaults(c *config.Config) (defaults []EnvVar) {
+	for _, v := range c.Notebook.Env {
+		defaults = append(defaults, EnvVar{Name: v.Name, Value: v.Value})
+	}
+	return defaults
 }
 
 func contains(variables []EnvVar, name string) bool {
@@ -55,7 +61,7 @@ func contains(variables []EnvVar, name string) bool {
 func (p envPiece) reconcile(_ *Pod, c *changes) {
 	var taken []string
 	var gone []int
-	var missing []EnvVar
+	missing := make([]EnvVar, 0, len(p.identity))
 	for _, want := range p.identity {
 		changed, second, absent := p.find(want)
 		gone = append(gone, second...)
@@ -77,13 +83,13 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 	slices.Sort(gone)
 	removeAt(c, p.at, p.have, gone)
 	for _, v := range missing {
-		c.appendTo(ours, p.at, len(p.have), v)
+		c.appendTo(ours, p.at, len(p.have), &v)
 	}
 	for _, v := range p.defaults {
 		if contains(p.have, v.Name) {
 			c.note(Kept, theirs, member{object: p.at}, v)
 		} else {
-			c.appendTo(theirs, p.at, len(p.have), v)
+			c.appendTo(theirs, p.at, len(p.have), &v)
 		}
 	}
 }

@@ -20,19 +20,19 @@ import (
 type groupsPiece struct {
 	user string
 	// groups are the supplementary ones, and known those with the primary group, which need not be said again.
-	groups    []int64
-	known     []int64
-	strict    bool
-	ourVolume func(name string) bool
+	groups []int64
+	known  []int64
+	strict bool
+	ours   ourVolumes
 }
 
 const policyStrict = "Strict"
 
-func (in *planning) planGroups() piece {
+func (in *planning) planGroups() groupsPiece {
 	p := groupsPiece{
-		user:      in.User.String(),
-		strict:    in.config.Identity.StrictSupplementalGroups,
-		ourVolume: in.ourVolume,
+		user:   in.User.String(),
+		strict: in.config.Identity.StrictSupplementalGroups,
+		ours:   in.ourVolumes(),
 	}
 	if in.Identity != nil {
 		p.groups = in.Identity.Groups
@@ -42,7 +42,7 @@ func (in *planning) planGroups() piece {
 }
 
 func (p groupsPiece) reconcile(pod *Pod, c *changes) {
-	at := spec.child("securityContext")
+	at := podSecurity
 	have, exists := pod.Spec.SecurityContext, pod.Spec.SecurityContext != nil
 	if !exists {
 		have = &PodSecurityContext{}
@@ -75,7 +75,7 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 func (p groupsPiece) served(pod *Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
 		token := v.Projected != nil && strings.HasPrefix(v.Name, "kube-api-access-")
-		if !p.ourVolume(v.Name) && v.HostPath == nil && v.NFS == nil && !token {
+		if !p.ours.has(v.Name) && v.HostPath == nil && v.NFS == nil && !token {
 			names = append(names, v.Name)
 		}
 	}

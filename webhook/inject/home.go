@@ -17,26 +17,30 @@ import (
 //
 // The mounts are ours (mounts.go).
 
+// usualMounts are as many as a notebook usually has of ours.
+const usualMounts = 6
+
 func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	name := in.User.String()
 	subPath := in.config.Share.Homes + "/" + name
-	share := func(subPath, mountPath, what string, readOnly bool) {
+	mounts = make([]wantedMount, 0, usualMounts)
+	share := func(subPath, mountPath string, what described, readOnly bool) {
 		mounts = append(mounts, wantedMount{what: what, Mount: Mount{
 			Name: in.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath, ReadOnly: readOnly,
 		}})
 	}
 
 	if in.wholeShare() {
-		share("", in.config.Share.MountPath, "the share", false)
+		share("", in.config.Share.MountPath, described{"the share", "", ""}, false)
 	} else {
-		share(subPath, in.config.Share.MountPath+"/"+subPath, "the home of "+name, false)
+		share(subPath, in.config.Share.MountPath+"/"+subPath, described{"the home of ", name, ""}, false)
 	}
-	share(subPath, in.home(), "the home of "+name, false)
+	share(subPath, in.home, described{"the home of ", name, ""}, false)
 
 	var left []string
 	for _, d := range in.config.Share.ReadOnly {
 		if in.way == config.WayAtAdmission {
-			share(d.SubPath, d.MountPath, "the share's "+d.SubPath, true)
+			share(d.SubPath, d.MountPath, described{"the share's ", d.SubPath, ""}, true)
 		} else {
 			left = append(left, d.MountPath)
 		}

@@ -1,12 +1,11 @@
 package inject
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
@@ -37,71 +36,82 @@ const (
 )
 
 type initPiece struct {
-	want      Container
-	accepted  []string
-	ourVolume func(name string) bool
+	want     *Container
+	accepted []string
+	ours     ourVolumes
 }
 
-func (in *planning) planInit() piece {
+// initTemplate is the init container as it is in every pod, but for whom it runs as, its arguments and its requests.
+type initTemplate struct {
+	container Container
+	security  SecurityContext
+	accepted  []string
+}
+
+func newInitTemplate(c *config.Config) initTemplate {
+	resources := resourcesOf(c.Init.Resources)
+	return initTemplate{
+		container: Container{
+			Name:            handoff.Container,
+			Image:           &c.Init.Image,
+			ImagePullPolicy: new("IfNotPresent"),
+			Command:         []string{"/" + handoff.Binary},
+			Resources:       &resources,
+			VolumeMounts: []Mount{
+				{Name: c.Share.VolumeName, ReadOnly: true, MountPath: homes(c), SubPath: c.Share.Homes},
+				{Name: c.Scratch.VolumeName, MountPath: c.Scratch.MountPath},
+				{Name: c.Scratch.VolumeName, ReadOnly: true, MountPath: tokenPath},
+			},
+			TerminationMessagePath:   new("/dev/termination-log"),
+			TerminationMessagePolicy: new("File"),
+		},
+		security: SecurityContext{
+			RunAsNonRoot:             new(true),
+			AllowPrivilegeEscalation: new(false),
+			ReadOnlyRootFilesystem:   new(true),
+			Capabilities:             &Capabilities{Drop: []string{"ALL"}},
+			SeccompProfile:           &Profile{Type: "RuntimeDefault"},
+		},
+		accepted: append([]string{c.Init.Image}, c.Init.AcceptedImages...),
+	}
+}
+
+func (in *planning) planInit() initPiece {
 	runs := identity.New(nonroot, nonroot, nil)
 	if in.Identity != nil {
 		runs = *in.Identity
 	}
-	return initPiece{
-		want: Container{
-			Name:            handoff.Container,
-			Image:           &in.config.Init.Image,
-			ImagePullPolicy: new("IfNotPresent"),
-			Command:         []string{"/" + handoff.Binary},
-			Args:            in.discover().Args(),
-			Resources:       in.initResources(),
-			VolumeMounts: []Mount{
-				{Name: in.config.Share.VolumeName, ReadOnly: true, MountPath: in.homes(), SubPath: in.config.Share.Homes},
-				{Name: in.config.Scratch.VolumeName, MountPath: in.config.Scratch.MountPath},
-				{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: tokenPath},
-			},
-			TerminationMessagePath:   new("/dev/termination-log"),
-			TerminationMessagePolicy: new("File"),
-			SecurityContext: &SecurityContext{
-				RunAsUser:                &runs.UID,
-				RunAsGroup:               &runs.GID,
-				RunAsNonRoot:             new(true),
-				AllowPrivilegeEscalation: new(false),
-				ReadOnlyRootFilesystem:   new(true),
-				Capabilities:             &Capabilities{Drop: []string{"ALL"}},
-				SeccompProfile:           &Profile{Type: "RuntimeDefault"},
-			},
-		},
-		accepted:  append([]string{in.config.Init.Image}, in.config.Init.AcceptedImages...),
-		ourVolume: in.ourVolume,
-	}
+	want, security := in.init.container, in.init.security
+	security.RunAsUser, security.RunAsGroup = &runs.UID, &runs.GID
+	want.SecurityContext = &security
+	want.Args = in.discover().Args()
+	want.Resources = in.initResources()
+	return initPiece{want: &want, accepted: in.init.accepted, ours: in.ourVolumes()}
 }
 
 // initResources are the configured ones. In a pod of the class Guaranteed ours requests all that it may use: else the pod would
 // not be of that class, and a node would treat it as another one for as long as it lives.
 func (in *planning) initResources() *Resources {
-	r := in.config.Init.Resources
-	want := &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
+	want := in.init.container.Resources
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want
 	}
-	requests := map[string]json.RawMessage{}
+	requests := Quantities{}
 	maps.Copy(requests, want.Requests)
 	maps.Copy(requests, want.Limits)
-	want.Requests = requests
-	return want
+	return &Resources{Requests: requests, Limits: want.Limits}
 }
 
 // homes is the homes' directory as the init container sees it: at its path in the notebook, so that a message names
 // the path that people know.
-func (in *planning) homes() string { return in.config.Share.MountPath + "/" + in.config.Share.Homes }
+func homes(c *config.Config) string { return c.Share.MountPath + "/" + c.Share.Homes }
 
 func (in *planning) discover() handoff.Discover {
 	d := handoff.Discover{
 		User:        in.User.String(),
-		Homes:       in.homes(),
+		Homes:       homes(in.config),
 		Scratch:     in.config.Scratch.MountPath,
-		Home:        in.home(),
+		Home:        in.home,
 		MinUID:      in.config.Identity.MinUID,
 		MinGID:      in.config.Identity.MinGID,
 		RefusedGIDs: in.config.Identity.RefusedGIDs,
@@ -113,28 +123,27 @@ func (in *planning) discover() handoff.Discover {
 }
 
 // isInit tells whether a container is ours.
-func isInit(at pointer, c *Container) bool {
-	return c.Name == handoff.Container && strings.HasPrefix(string(at), string(spec.child("initContainers")))
+func isInit(at element, c *Container) bool {
+	return c.Name == handoff.Container && at.list == initContainers
 }
 
 func (p initPiece) reconcile(pod *Pod, c *changes) {
-	list := spec.child("initContainers")
 	found := slices.IndexFunc(pod.Spec.InitContainers, func(c Container) bool { return c.Name == handoff.Container })
 	for at, container := range pod.containers {
-		if container.Name == handoff.Container && at != list.index(found) {
-			c.refuse(answer.ContainerTaken(at.child("name").field(), handoff.Container))
+		if container.Name == handoff.Container && at != (element{initContainers, found}) {
+			c.refuse(answer.ContainerTaken(at.pointer().child("name").field(), handoff.Container))
 		}
 	}
 	switch {
 	case found == 0:
-		p.putRight(list.index(0), &pod.Spec.InitContainers[0], c)
+		p.putRight(initContainers.index(0), &pod.Spec.InitContainers[0], c)
 	case len(pod.Spec.InitContainers) == 0:
-		c.appendTo(ours, list, 0, p.want)
+		c.appendTo(ours, initContainers, 0, p.want)
 	default:
 		if found > 0 {
-			removeAt(c, list, pod.Spec.InitContainers, []int{found})
+			removeAt(c, initContainers, pod.Spec.InitContainers, []int{found})
 		}
-		c.insertFirst(list, p.want)
+		c.insertFirst(initContainers, p.want)
 	}
 }
 
@@ -186,7 +195,7 @@ func (p initPiece) tolerated(m Mount, all []Mount) bool {
 	at := clean(m.MountPath)
 	nested := slices.ContainsFunc(all, func(other Mount) bool { return within(at, clean(other.MountPath)) })
 	free := at != tokenPath && !within(at, tokenPath) && !within(tokenPath, at)
-	return !p.ourVolume(m.Name) && within(at, secretsDir) && free && !nested
+	return !p.ours.has(m.Name) && within(at, secretsDir) && free && !nested
 }
 
 // mounts says whether the mounts are ours and tolerated ones alone, and if not, which they should be.

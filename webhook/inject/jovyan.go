@@ -22,5 +22,5 @@ func inImagesHome(dir, home string) bool {
 // verifier does not look: it is the pod's all the same.
 func (c *changes) send(m member, at pointer, home string, value any) {
 	c.note(Replaced, theirs, m, value)
-	c.edits = append(c.edits, edit{"replace", at, home})
+	c.edit("replace", at, home)
 }

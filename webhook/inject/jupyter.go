@@ -27,13 +27,13 @@ type server struct {
 func (in *planning) findServer(s switches) server {
 	command := unwrapped(in.binary(), in.notebook.Command, expanded)
 	argv := slices.Concat(command, in.notebook.Args)
-	env := in.literalEnv()
-	found := server{starts: startsJupyter(argv) && !env[kernelVariable].set || s.probes == "on"}
+	env := in.literal
+	found := server{starts: startsJupyter(argv) && !env(kernelVariable).set || s.probes == "on"}
 	// docker-stacks' start scripts put these in front of the arguments.
-	flags := jupyterFlags(append(strings.Fields(env["NOTEBOOK_ARGS"].value), argv...))
+	flags := jupyterFlags(append(strings.Fields(env("NOTEBOOK_ARGS").value), argv...))
 
 	found.port, found.why = in.findPort(flags, env)
-	base, why := findBase(flags, env)
+	base, why := in.findBase(flags, env)
 	if found.base = base; why != "" {
 		found.port, found.why = 0, why
 	}
@@ -43,9 +43,9 @@ func (in *planning) findServer(s switches) server {
 	case flags["ip"] == "localhost" || strings.HasPrefix(flags["ip"], "127.") || flags["ip"] == "::1":
 		found.port, found.why = 0, "Jupyter is told to listen on "+flags["ip"]+" (--ip), where the kubelet cannot ask it"
 	}
-	found.reachable = found.starts && found.port != 0 && !env["JUPYTERHUB_SERVICE_URL"].set
-	found.mutual = env["JUPYTERHUB_SSL_KEYFILE"].set
-	found.tls = flags["certfile"] != "" || env["GEN_CERT"].set
+	found.reachable = found.starts && found.port != 0 && !env("JUPYTERHUB_SERVICE_URL").set
+	found.mutual = env("JUPYTERHUB_SSL_KEYFILE").set
+	found.tls = flags["certfile"] != "" || env("GEN_CERT").set
 	return found
 }
 
@@ -139,17 +139,20 @@ type literal struct {
 	known bool
 }
 
-// literalEnv is the environment as it will be: the pod's, and the configured defaults where it has none. What envFrom
-// brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
-func (in *planning) literalEnv() map[string]literal {
-	env := make(map[string]literal, len(in.notebook.Env)+len(in.config.Notebook.Env))
-	for _, v := range in.config.Notebook.Env {
-		env[v.Name] = literal{set: true, value: v.Value, known: true}
+// literal is a variable as it will be: the pod's, and the configured default where it has none; the last of several, as in a
+// process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
+func (in *planning) literal(name string) literal {
+	for _, v := range slices.Backward(in.notebook.Env) {
+		if v.Name == name {
+			return literal{set: true, value: v.Value, known: v.ValueFrom == nil}
+		}
 	}
-	for _, v := range in.notebook.Env {
-		env[v.Name] = literal{set: true, value: v.Value, known: v.ValueFrom == nil}
+	for _, v := range slices.Backward(in.env) {
+		if v.Name == name {
+			return literal{set: true, value: v.Value, known: true}
+		}
 	}
-	return env
+	return literal{}
 }
 
 // portNames are what a notebook's port is called: by the example, by KubeSpawner, and by custom.
@@ -157,11 +160,11 @@ var portNames = []string{"http", "notebook-port", "notebook", "jupyter"}
 
 // findPort asks in this order: the command line, the hub's URL, JUPYTER_PORT, a port declared under a notebook's name,
 // the configuration.
-func (in *planning) findPort(flags map[string]string, env map[string]literal) (port int32, why string) {
+func (in *planning) findPort(flags map[string]string, env func(name string) literal) (port int32, why string) {
 	if text, ok := flags["port"]; ok {
 		return parsePort(text, "--port")
 	}
-	if service := env["JUPYTERHUB_SERVICE_URL"]; service.set {
+	if service := env("JUPYTERHUB_SERVICE_URL"); service.set {
 		if !service.known {
 			return 0, "JUPYTERHUB_SERVICE_URL is not a literal value, so the port cannot be read from outside"
 		}
@@ -170,7 +173,7 @@ func (in *planning) findPort(flags map[string]string, env map[string]literal) (p
 			return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")
 		}
 	}
-	if v := env["JUPYTER_PORT"]; v.set {
+	if v := env("JUPYTER_PORT"); v.set {
 		return parsePort(v.value, "JUPYTER_PORT")
 	}
 	for _, name := range portNames {
@@ -193,21 +196,21 @@ func parsePort(text, source string) (int32, string) {
 
 // findBase asks in this order: the hub, which decides it where there is one, the command line, Kubeflow, whose images are started
 // below NB_PREFIX, and else it is /.
-func findBase(flags map[string]string, env map[string]literal) (base, why string) {
+func (in *planning) findBase(flags map[string]string, env func(name string) literal) (base, why string) {
 	base, said := flags["base"]
-	base = expandLiterals(base, env)
+	base = in.expandLiterals(base)
 	decides := ""
 	switch {
-	case env["JUPYTERHUB_SERVICE_PREFIX"].set:
+	case env("JUPYTERHUB_SERVICE_PREFIX").set:
 		decides = "JUPYTERHUB_SERVICE_PREFIX"
-	case env["NB_PREFIX"].set && !said:
+	case env("NB_PREFIX").set && !said:
 		decides = "NB_PREFIX"
 	}
 	if decides != "" {
-		if !env[decides].known {
+		if !env(decides).known {
 			return "", decides + " is not a literal value, so the base URL cannot be read from outside"
 		}
-		base = env[decides].value
+		base = env(decides).value
 	}
 	if strings.Contains(base, "$(") {
 		return "", "the base URL has a variable in it, and cannot be read from outside"
@@ -222,9 +225,17 @@ var reference = regexp.MustCompile(`\$+\([A-Za-z_][A-Za-z0-9_]*\)`)
 
 // expandLiterals puts the pod's own values in the place of $(NAME), as Kubernetes does it in a command line. What it would not
 // replace, or by what cannot be seen from outside, stays.
-func expandLiterals(text string, env map[string]literal) string {
+func (in *planning) expandLiterals(text string) string {
+	if !strings.Contains(text, "$(") {
+		return text
+	}
+	// Whoever refers to a hundred thousand variables is not to have each looked for among as many.
+	all := make(map[string]literal, len(in.notebook.Env)+len(in.env))
+	for _, v := range slices.Concat(in.env, in.notebook.Env) {
+		all[v.Name] = literal{set: true, value: v.Value, known: v.ValueFrom == nil}
+	}
 	return reference.ReplaceAllStringFunc(text, func(found string) string {
-		v := env[strings.Trim(found, "$()")]
+		v := all[strings.Trim(found, "$()")]
 		if strings.HasPrefix(found, "$$") || !v.known {
 			return found
 		}

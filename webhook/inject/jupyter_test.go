@@ -73,7 +73,7 @@ func TestWhereJupyterListens(t *testing.T) {
 		"a port without a name":           {ports: []Port{{ContainerPort: 5}}, port: 8888, base: "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := planning{config: config.Default(), pod: &Pod{},
+			in := planning{Planner: NewPlanner(config.Default()), pod: &Pod{},
 				notebook: &Container{Args: strings.Fields(c.args), Env: c.env, Ports: c.ports}}
 			found := in.findServer(switches{})
 			assert.Equal(t, c.port, found.port, found.why)

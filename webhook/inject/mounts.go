@@ -25,56 +25,67 @@ import (
 // wantedMount is a mount of ours and what to call it in an answer.
 type wantedMount struct {
 	Mount
-	what string
+	what described
 	// closed tells that nothing else may be mounted inside of it.
 	closed bool
 }
+
+// described is what a mount is, around a name. It is put together only for a refusal.
+type described struct{ before, name, after string }
+
+// String is the whole.
+func (d described) String() string { return d.before + d.name + d.after }
 
 type mountsPiece struct {
 	container pointer
 	notebook  *Container
 	want      []wantedMount
-	ourVolume func(name string) bool
+	ours      ourVolumes
 	warnings  []string
 	// root tells that the container starts as root.
 	root bool
 }
 
-func (in *planning) planMounts(s switches) piece {
+func (in *planning) planMounts(s switches) mountsPiece {
 	homes, warnings := in.planHome()
 	want := append(homes, wantedMount{
 		Mount:  Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.config.Scratch.MountPath},
-		what:   "what the init container found",
+		what:   described{"what the init container found", "", ""},
 		closed: true,
 	})
 	if s.accountFiles {
 		want = append(want, in.planAccounts()...)
 	}
-	return mountsPiece{in.container(), in.notebook, want, in.ourVolume, warnings, in.way == config.WayAtStart}
+	return mountsPiece{in.container(), in.notebook, want, in.ourVolumes(), warnings, in.way == config.WayAtStart}
 }
 
-// ourVolume tells whether a volume name is one of ours.
-func (in *planning) ourVolume(name string) bool {
-	return name == in.config.Share.VolumeName || name == in.config.Scratch.VolumeName
+// ourVolumes are the names of the two volumes that are ours.
+type ourVolumes struct{ share, scratch string }
+
+func (in *planning) ourVolumes() ourVolumes {
+	return ourVolumes{in.config.Share.VolumeName, in.config.Scratch.VolumeName}
 }
+
+func (o ourVolumes) has(name string) bool { return name == o.share || name == o.scratch }
 
 func (p mountsPiece) reconcile(pod *Pod, c *changes) {
 	c.warnings = append(c.warnings, p.warnings...)
 	for at, container := range pod.containers {
 		switch {
-		case at == p.container:
+		case container == p.notebook:
 			p.reconcileNotebook(c)
 		case isInit(at, container):
 		default:
-			p.refuseForeign(at, container, c)
+			p.refuseForeign(at.pointer, container, c)
 		}
 	}
 }
 
 func (p mountsPiece) reconcileNotebook(c *changes) {
+	mounts := p.container.child("volumeMounts")
 	there := make([]bool, len(p.want))
 	for i, have := range p.notebook.VolumeMounts {
-		at := p.container.child("volumeMounts").index(i)
+		field := func() string { return mounts.index(i).field() }
 		ok := false
 		for j, want := range p.want {
 			if same(have, want.Mount) {
@@ -84,35 +95,35 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 		if ok {
 			continue
 		}
-		if p.ourVolume(have.Name) {
-			c.refuse(answer.MountForeign(at.field(), have.Name, have.MountPath))
+		if p.ours.has(have.Name) {
+			c.refuse(answer.MountForeign(field(), have.Name, have.MountPath))
 			continue
 		}
-		p.refuseInTheWay(at.field(), have.MountPath, c)
+		p.refuseInTheWay(field, have.MountPath, c)
 	}
 	if at := p.notebook.TerminationMessagePath; at != nil {
 		// The kubelet mounts a file that the container can write there.
-		p.refuseInTheWay(p.container.child("terminationMessagePath").field(), *at, c)
+		p.refuseInTheWay(func() string { return p.container.child("terminationMessagePath").field() }, *at, c)
 	}
-	p.refuseDevices(p.container, p.notebook, c)
-	for j, want := range p.want {
+	p.refuseDevices(func() pointer { return p.container }, p.notebook, c)
+	for j := range p.want {
 		if !there[j] {
-			c.appendTo(ours, p.container.child("volumeMounts"), len(p.notebook.VolumeMounts), want.Mount)
+			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
 		}
 	}
 }
 
 // refuseInTheWay refuses a path of the pod's own that something is mounted at, where that gets in the way of a mount of ours.
-func (p mountsPiece) refuseInTheWay(field, mountPath string, c *changes) {
+func (p mountsPiece) refuseInTheWay(field func() string, mountPath string, c *changes) {
 	if want, taken := p.taken(mountPath); taken {
-		c.refuse(answer.MountTaken(field, mountPath, want.what))
+		c.refuse(answer.MountTaken(field(), mountPath, want.what.String()))
 		return
 	}
 	if !p.root {
 		return
 	}
 	if other, nested := p.nested(clean(mountPath)); nested {
-		c.refuse(answer.MountNested(field, mountPath, other))
+		c.refuse(answer.MountNested(field(), mountPath, other))
 	}
 }
 
@@ -136,7 +147,8 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 
 // within tells whether a clean path is inside of another.
 func within(inner, outer string) bool {
-	return strings.HasPrefix(inner, strings.TrimSuffix(outer, "/")+"/")
+	below, ok := strings.CutPrefix(inner, strings.TrimSuffix(outer, "/"))
+	return ok && strings.HasPrefix(below, "/")
 }
 
 // taken finds the mount of ours that a path is in the way of.
@@ -150,19 +162,19 @@ func (p mountsPiece) taken(mountPath string) (wantedMount, bool) {
 	return wantedMount{}, false
 }
 
-func (p mountsPiece) refuseForeign(at pointer, container *Container, c *changes) {
+func (p mountsPiece) refuseForeign(at func() pointer, container *Container, c *changes) {
 	for i, m := range container.VolumeMounts {
-		if p.ourVolume(m.Name) {
-			c.refuse(answer.MountForeign(at.child("volumeMounts").index(i).field(), m.Name, m.MountPath))
+		if p.ours.has(m.Name) {
+			c.refuse(answer.MountForeign(at().child("volumeMounts").index(i).field(), m.Name, m.MountPath))
 		}
 	}
 	p.refuseDevices(at, container, c)
 }
 
-func (p mountsPiece) refuseDevices(at pointer, container *Container, c *changes) {
+func (p mountsPiece) refuseDevices(at func() pointer, container *Container, c *changes) {
 	for i, d := range container.VolumeDevices {
-		if p.ourVolume(d.Name) {
-			c.refuse(answer.DeviceForeign(at.child("volumeDevices").index(i).field(), d.Name))
+		if p.ours.has(d.Name) {
+			c.refuse(answer.DeviceForeign(at().child("volumeDevices").index(i).field(), d.Name))
 		}
 	}
 }
@@ -180,4 +192,9 @@ func same(have, want Mount) bool {
 }
 
 // clean is a mount path as the container runtime understands it.
-func clean(mountPath string) string { return path.Clean("/" + mountPath) }
+func clean(mountPath string) string {
+	if !strings.HasPrefix(mountPath, "/") {
+		mountPath = "/" + mountPath
+	}
+	return path.Clean(mountPath)
+}

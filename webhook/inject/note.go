@@ -83,6 +83,9 @@ func (o Outcome) place(at pointer) string {
 // usualNotes are about as many as a pod is given.
 const usualNotes = 40
 
+// usualEdits are as many operations as a notebook usually takes.
+const usualEdits = 32
+
 // note is what a piece has done with one field.
 type note struct {
 	piece string

@@ -42,7 +42,7 @@ type Plan struct {
 	// Notebook is the name of the container that gets the home, and NotebookWhy why it is this one.
 	Notebook, NotebookWhy string
 
-	pieces   []namedPiece
+	pieces   pieces
 	refusals []answer.Answer
 	warnings []string
 	notebook pointer
@@ -53,37 +53,86 @@ type piece interface {
 	reconcile(pod *Pod, c *changes)
 }
 
-// namedPiece is a piece and what it is called.
-type namedPiece struct {
-	name string
-	piece
+// pieces are all that is injected. Where nothing can be, because there is no container, they are not planned.
+type pieces struct {
+	planned     bool
+	annotations annotationsPiece
+	share       sharePiece
+	scratch     scratchPiece
+	pullSecrets pullSecretsPiece
+	groups      groupsPiece
+	init        initPiece
+	mounts      mountsPiece
+	privileges  privilegesPiece
+	start       startPiece
+	env         envPiece
+	probes      probesPiece
+	port        portPiece
+	resources   resourcesPiece
+}
+
+// inOrder calls the pieces by their names, one after the other.
+func (p *pieces) inOrder(yield func(name string, p piece) bool) {
+	if !p.planned {
+		return
+	}
+	for _, one := range [...]struct {
+		name string
+		piece
+	}{
+		{"annotations", &p.annotations},
+		{"share volume", &p.share},
+		{"scratch volume", &p.scratch},
+		{"pull secrets", &p.pullSecrets},
+		{"groups", &p.groups},
+		{"init container", &p.init},
+		{"mounts", &p.mounts},
+		{"privileges", &p.privileges},
+		{"start", &p.start},
+		{"environment", &p.env},
+		{"probes", &p.probes},
+		{"port", &p.port},
+		{"resources", &p.resources},
+	} {
+		if !yield(one.name, one.piece) {
+			return
+		}
+	}
 }
 
 // planning is what the pieces are planned from.
 type planning struct {
 	Facts
-	config     *config.Config
-	generation string
-	starts     []imageStart
-	pod        *Pod
-	way        config.Way
-	limited    Limited
+	*Planner
+	pod     *Pod
+	way     config.Way
+	limited Limited
 	// at is the index of the notebook container, and notebook the container.
 	at       int
+	place    pointer
 	notebook *Container
-	server   server
+	// home is where the notebook container's HOME is.
+	home   string
+	server server
 }
 
 // Planner plans pods by one configuration, which never changes in its lifetime.
 type Planner struct {
 	config     *config.Config
 	generation string
-	starts     []imageStart
+	// What follows is the same in every pod, and nobody writes to it again.
+	starts    []imageStart
+	init      initTemplate
+	env       []EnvVar
+	resources Resources
 }
 
 // NewPlanner takes a validated configuration.
 func NewPlanner(c *config.Config) *Planner {
-	return &Planner{config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts)}
+	return &Planner{
+		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
+		resources: resourcesOf(c.Notebook.Resources),
+	}
 }
 
 // Generation of the configuration, as it is written on the pods.
@@ -92,7 +141,8 @@ func (p *Planner) Generation() string { return p.generation }
 // Plan says what the pod has to hold. A plan can be a refusal already: Reconcile answers it with whatever else it finds.
 func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	plan := &Plan{}
-	in := planning{Facts: facts, config: p.config, generation: p.generation, starts: p.starts, pod: pod}
+	in := planning{Facts: facts, Planner: p, pod: pod}
+	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
 	plan.Way, plan.WayWhy, plan.refusals = in.chooseWay()
 	in.way = plan.Way
 	plan.Identity, plan.warnings = in.Identity, in.limited.Warnings
@@ -105,7 +155,7 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	if len(pod.Spec.Containers) == 0 {
 		return plan
 	}
-	in.at, in.notebook = at, &pod.Spec.Containers[at]
+	in.at, in.place, in.notebook = at, regularContainers.index(at), &pod.Spec.Containers[at]
 	plan.Notebook, plan.NotebookWhy, plan.notebook = in.notebook.Name, why, in.container()
 	plan.refusals = append(plan.refusals, in.refuseWhole()...)
 	switches, refusals := in.readSwitches()
@@ -116,21 +166,22 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	return plan
 }
 
-func (in *planning) pieces(s switches) []namedPiece {
-	return []namedPiece{
-		{"annotations", in.planAnnotations()},
-		{"share volume", in.planShare()},
-		{"scratch volume", in.planScratch()},
-		{"pull secrets", in.planPullSecrets()},
-		{"groups", in.planGroups()},
-		{"init container", in.planInit()},
-		{"mounts", in.planMounts(s)},
-		{"privileges", in.planPrivileges()},
-		{"start", in.planStart()},
-		{"environment", in.planEnv()},
-		{"probes", in.planProbes(s)},
-		{"port", in.planPort()},
-		{"resources", in.planResources()},
+func (in *planning) pieces(s switches) pieces {
+	return pieces{
+		planned:     true,
+		annotations: in.planAnnotations(),
+		share:       in.planShare(),
+		scratch:     in.planScratch(),
+		pullSecrets: in.planPullSecrets(),
+		groups:      in.planGroups(),
+		init:        in.planInit(),
+		mounts:      in.planMounts(s),
+		privileges:  in.planPrivileges(),
+		start:       in.planStart(),
+		env:         in.planEnv(),
+		probes:      in.planProbes(s),
+		port:        in.planPort(),
+		resources:   in.planResources(),
 	}
 }
 
@@ -215,11 +266,8 @@ func (in *planning) refuseWhole() (refusals []answer.Answer) {
 	return refusals
 }
 
-// home is where the notebook container's HOME is.
-func (in *planning) home() string { return in.config.Notebook.Homes + "/" + in.User.String() }
-
 // container is the place of the notebook container.
-func (in *planning) container() pointer { return spec.child("containers").index(in.at) }
+func (in *planning) container() pointer { return in.place }
 
 // switches are what the pod's own annotations turn on and off.
 type switches struct {

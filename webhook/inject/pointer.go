@@ -11,6 +11,12 @@ type pointer string
 const (
 	spec        pointer = "/spec"
 	annotations pointer = "/metadata/annotations"
+
+	volumes             = spec + "/volumes"
+	initContainers      = spec + "/initContainers"
+	regularContainers   = spec + "/containers"
+	ephemeralContainers = spec + "/ephemeralContainers"
+	podSecurity         = spec + "/securityContext"
 )
 
 var escape = strings.NewReplacer("~", "~0", "/", "~1")
@@ -43,3 +49,11 @@ func (p pointer) field() string {
 	}
 	return b.String()
 }
+
+// element of a list: a pointer that is written down only where somebody asks for it.
+type element struct {
+	list pointer
+	at   int
+}
+
+func (e element) pointer() pointer { return e.list.index(e.at) }

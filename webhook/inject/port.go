@@ -17,7 +17,7 @@ type portPiece struct {
 	left string
 }
 
-func (in *planning) planPort() piece {
+func (in *planning) planPort() portPiece {
 	p := portPiece{at: in.container(), has: len(in.notebook.Ports) > 0}
 	switch {
 	case p.has:

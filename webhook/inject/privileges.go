@@ -24,8 +24,9 @@ type privilegesPiece struct {
 	want     *SecurityContext
 }
 
-func (in *planning) planPrivileges() piece {
-	want := &SecurityContext{
+// What a container gets that starts as root, and one that is the person's from its first instruction. Nobody writes to them.
+var (
+	asRoot = SecurityContext{
 		RunAsUser:                new(int64(0)),
 		RunAsGroup:               new(int64(0)),
 		RunAsNonRoot:             new(false),
@@ -33,12 +34,21 @@ func (in *planning) planPrivileges() piece {
 		Capabilities:             &Capabilities{Drop: []string{"ALL"}, Add: []string{"SETUID", "SETGID"}},
 		SeccompProfile:           &Profile{Type: "RuntimeDefault"},
 	}
-	if in.way == config.WayAtAdmission && in.Identity != nil {
-		want.RunAsUser, want.RunAsGroup = &in.Identity.UID, &in.Identity.GID
-		want.RunAsNonRoot = new(true)
-		want.Capabilities.Add = nil
+	asPerson = SecurityContext{
+		RunAsNonRoot:             new(true),
+		AllowPrivilegeEscalation: new(false),
+		Capabilities:             &Capabilities{Drop: []string{"ALL"}},
+		SeccompProfile:           &Profile{Type: "RuntimeDefault"},
 	}
-	return privilegesPiece{in.container().child("securityContext"), in.notebook, want}
+)
+
+func (in *planning) planPrivileges() privilegesPiece {
+	want := asRoot
+	if in.way == config.WayAtAdmission && in.Identity != nil {
+		want = asPerson
+		want.RunAsUser, want.RunAsGroup = &in.Identity.UID, &in.Identity.GID
+	}
+	return privilegesPiece{in.container().child("securityContext"), in.notebook, &want}
 }
 
 func (p privilegesPiece) reconcile(_ *Pod, c *changes) {

@@ -46,7 +46,7 @@ type tcpSocket struct {
 	Port int32 `json:"port"`
 }
 
-func (in *planning) planProbes(s switches) piece {
+func (in *planning) planProbes(s switches) probesPiece {
 	p := probesPiece{at: in.container(), notebook: in.notebook}
 	timing := in.config.Notebook.Probes
 	switch {
@@ -59,22 +59,14 @@ func (in *planning) planProbes(s switches) piece {
 	case in.server.port == 0:
 		p.left, p.warning = answer.NoListening, answer.ProbesLeftOut(in.server.why)
 	default:
-		p.want = wantedProbes{
-			startup:   in.server.probe(timing.Startup),
-			readiness: in.server.probe(timing.Readiness),
-			liveness:  in.server.probe(timing.Liveness),
-		}
+		asked := in.server.probe()
+		p.want = wantedProbes{asked.every(timing.Startup), asked.every(timing.Readiness), asked.every(timing.Liveness)}
 	}
 	return p
 }
 
-func (s server) probe(timing config.Probe) httpProbe {
-	p := httpProbe{
-		PeriodSeconds:    timing.PeriodSeconds,
-		TimeoutSeconds:   timing.TimeoutSeconds,
-		FailureThreshold: timing.FailureThreshold,
-		SuccessThreshold: 1,
-	}
+// probe is what all three ask.
+func (s server) probe() (p httpProbe) {
 	if s.mutual {
 		p.TCPSocket = &tcpSocket{s.port}
 		return p
@@ -83,6 +75,15 @@ func (s server) probe(timing config.Probe) httpProbe {
 	if s.tls {
 		p.HTTPGet.Scheme = "HTTPS"
 	}
+	return p
+}
+
+// every is when they ask.
+func (p httpProbe) every(timing config.Probe) httpProbe {
+	p.PeriodSeconds = timing.PeriodSeconds
+	p.TimeoutSeconds = timing.TimeoutSeconds
+	p.FailureThreshold = timing.FailureThreshold
+	p.SuccessThreshold = 1
 	return p
 }
 

@@ -8,13 +8,15 @@ import "slices"
 
 type pullSecretsPiece struct{ names []string }
 
-func (in *planning) planPullSecrets() piece { return pullSecretsPiece{in.config.Init.ImagePullSecrets} }
+func (in *planning) planPullSecrets() pullSecretsPiece {
+	return pullSecretsPiece{in.config.Init.ImagePullSecrets}
+}
 
 func (p pullSecretsPiece) reconcile(pod *Pod, c *changes) {
 	have := pod.Spec.ImagePullSecrets
 	for _, name := range p.names {
 		if !slices.Contains(have, LocalReference{name}) {
-			c.appendTo(theirs, spec.child("imagePullSecrets"), len(have), LocalReference{name})
+			c.appendTo(theirs, spec.child("imagePullSecrets"), len(have), &LocalReference{name})
 		}
 	}
 }

@@ -46,9 +46,9 @@ func (o Outcome) Drift() []string {
 
 // Reconcile holds a pod against the plan for it.
 func Reconcile(pod *Pod, plan *Plan) Outcome {
-	c := changes{created: map[pointer]any{}, notes: make([]note, 0, usualNotes)}
-	for _, piece := range plan.pieces {
-		c.piece = piece.name
+	c := changes{created: map[pointer]any{}, notes: make([]note, 0, usualNotes), edits: make([]jsonpatch.Operation, 0, usualEdits)}
+	for name, piece := range plan.pieces.inOrder {
+		c.piece = name
 		piece.reconcile(pod, &c)
 	}
 	out := Outcome{
@@ -58,7 +58,7 @@ func Reconcile(pod *Pod, plan *Plan) Outcome {
 		notebook: plan.notebook,
 	}
 	if len(out.Refusals) == 0 {
-		out.Operations = c.operations()
+		out.Operations = c.edits
 	}
 	return out
 }
@@ -66,19 +66,15 @@ func Reconcile(pod *Pod, plan *Plan) Outcome {
 // changes collects what the pieces want changed. A list or an object that the pod does not have is created by one
 // operation with everything in it that any piece wants.
 type changes struct {
-	edits   []edit
+	edits   []jsonpatch.Operation
 	created map[pointer]any
+	// list that was appended to last, and its end.
+	list, end pointer
 	// piece that is being reconciled, and what the pieces have done so far.
 	piece    string
 	notes    []note
 	refusals []answer.Answer
 	warnings []string
-}
-
-type edit struct {
-	op    string
-	at    pointer
-	value any
 }
 
 // member is a field of an object that may itself be missing.
@@ -89,20 +85,25 @@ type member struct {
 	key    string
 }
 
-func (m member) at() pointer { return m.object.child(m.key) }
+func (m member) at() pointer {
+	if m.object == annotations {
+		if at, ok := ourAnnotations[m.key]; ok {
+			return at
+		}
+	}
+	return m.object.child(m.key)
+}
 
 // put makes a field what is wanted: added where it is missing, and put right where it is another and ours.
 func put[T any](c *changes, o owner, m member, have *T, want T) {
 	switch {
 	case have == nil:
-		value := any(want)
-		c.note(Added, o, m, value)
-		c.add(m, value)
+		c.note(Added, o, m, &want)
+		c.add(m, &want)
 	case reflect.DeepEqual(*have, want):
 	case o == ours:
-		value := any(want)
-		c.note(Replaced, o, m, value)
-		c.edits = append(c.edits, edit{"replace", m.at(), value})
+		c.note(Replaced, o, m, &want)
+		c.edit("replace", m.at(), &want)
 	default:
 		c.keep(m)
 	}
@@ -124,36 +125,36 @@ func putList[T any](c *changes, o owner, m member, have, want []T) {
 func (c *changes) drop(m member, has bool) {
 	if has {
 		c.note(Removed, ours, m, nil)
-		c.edits = append(c.edits, edit{"remove", m.at(), nil})
+		c.edit("remove", m.at(), nil)
 	}
 }
 
 func (c *changes) add(m member, value any) {
 	if m.exists {
-		c.edits = append(c.edits, edit{"add", m.at(), value})
+		c.edit("add", m.at(), value)
 		return
 	}
-	object, ok := c.created[m.object].(map[string]any)
+	created, ok := c.created[m.object].(*object)
 	if !ok {
-		object = map[string]any{}
-		c.created[m.object] = object
-		c.edits = append(c.edits, edit{"add", m.object, object})
+		created = &object{}
+		c.created[m.object] = created
+		c.edit("add", m.object, created)
 	}
-	object[m.key] = value
+	*created = append(*created, field{m.key, value})
 }
 
 // appendTo puts an element behind a list that has so many elements already.
 func (c *changes) appendTo(o owner, list pointer, length int, value any) {
 	c.note(Added, o, member{object: list}, value)
 	if length > 0 {
-		c.edits = append(c.edits, edit{"add", list + "/-", value})
+		c.edit("add", c.behind(list), value)
 		return
 	}
 	elements, ok := c.created[list].(*[]any)
 	if !ok {
 		elements = &[]any{}
 		c.created[list] = elements
-		c.edits = append(c.edits, edit{"add", list, elements})
+		c.edit("add", list, elements)
 	}
 	*elements = append(*elements, value)
 }
@@ -162,24 +163,28 @@ func (c *changes) appendTo(o owner, list pointer, length int, value any) {
 func removeAt[T any](c *changes, list pointer, have []T, indices []int) {
 	for _, i := range slices.Backward(indices) {
 		c.note(Removed, ours, member{object: list, key: decimal(int64(i))}, have[i])
-		c.edits = append(c.edits, edit{"remove", list.index(i), nil})
+		c.edit("remove", list.index(i), nil)
 	}
+}
+
+// behind a list is where its next element goes. Elements come list by list.
+func (c *changes) behind(list pointer) pointer {
+	if c.list != list {
+		c.list, c.end = list, list+"/-"
+	}
+	return c.end
 }
 
 func (c *changes) refuse(a answer.Answer) { c.refusals = append(c.refusals, a) }
 
 func (c *changes) warn(text string) { c.warnings = append(c.warnings, text) }
 
-func (c *changes) operations() []jsonpatch.Operation {
-	ops := make([]jsonpatch.Operation, len(c.edits))
-	for i, e := range c.edits {
-		ops[i] = jsonpatch.NewOperation(e.op, string(e.at), e.value)
-	}
-	return ops
+func (c *changes) edit(op string, at pointer, value any) {
+	c.edits = append(c.edits, jsonpatch.NewOperation(op, string(at), value))
 }
 
 // insertFirst puts an element of ours in front of a list that has some already.
 func (c *changes) insertFirst(list pointer, value any) {
 	c.note(Added, ours, member{object: list, key: "0"}, value)
-	c.edits = append(c.edits, edit{"add", list.index(0), value})
+	c.edit("add", list.index(0), value)
 }

@@ -1,13 +1,14 @@
 package inject
 
 import (
-	"encoding/json"
 	"strconv"
 
+	"github.com/go-json-experiment/json/jsontext"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -25,7 +26,7 @@ type resourcesPiece struct {
 	left string
 }
 
-func (in *planning) planResources() piece {
+func (in *planning) planResources() resourcesPiece {
 	p := resourcesPiece{
 		container: in.container(),
 		exists:    in.notebook.Resources != nil,
@@ -37,7 +38,6 @@ func (in *planning) planResources() piece {
 
 // wantedResources are what the notebook is given; nil where that is nothing, and why.
 func (in *planning) wantedResources() (want *Resources, left string) {
-	r := in.config.Notebook.Resources
 	switch {
 	case !in.notebook.Resources.empty():
 		return nil, ""
@@ -45,10 +45,10 @@ func (in *planning) wantedResources() (want *Resources, left string) {
 		return nil, answer.ResourcesOfPod
 	case user.FromHub(in.pod.Metadata.Labels):
 		return nil, answer.ResourcesOfHub
-	case len(r.Requests)+len(r.Limits) == 0:
+	case in.resources.empty():
 		return nil, answer.TurnedOffByConfig
 	}
-	return &Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}, ""
+	return &in.resources, ""
 }
 
 // guaranteed tells whether the pod is of that class but for our init container: each container requests all that it may use.
@@ -100,13 +100,18 @@ func putResources(c *changes, at pointer, exists bool, want *Resources) {
 }
 
 // quantities are the configuration's as JSON, in their canonical form.
-func quantities(list corev1.ResourceList) map[string]json.RawMessage {
+// resourcesOf writes configured quantities as they are in a pod.
+func resourcesOf(r config.Resources) Resources {
+	return Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
+}
+
+func quantities(list corev1.ResourceList) Quantities {
 	if len(list) == 0 {
 		return nil
 	}
-	raw := make(map[string]json.RawMessage, len(list))
+	raw := make(Quantities, len(list))
 	for name, q := range list {
-		raw[string(name)] = json.RawMessage(strconv.Quote(q.String()))
+		raw[string(name)] = jsontext.Value(strconv.Quote(q.String()))
 	}
 	return raw
 }

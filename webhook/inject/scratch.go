@@ -1,8 +1,9 @@
 package inject
 
 import (
-	"encoding/json"
 	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 )
@@ -17,7 +18,7 @@ type scratchPiece struct {
 	name, sizeLimit string
 }
 
-func (in *planning) planScratch() piece {
+func (in *planning) planScratch() scratchPiece {
 	return scratchPiece{name: in.config.Scratch.VolumeName, sizeLimit: in.config.Scratch.SizeLimit.String()}
 }
 
@@ -27,7 +28,7 @@ func (p scratchPiece) reconcile(pod *Pod, c *changes) {
 		if v.Name != p.name {
 			continue
 		}
-		at := spec.child("volumes").index(i)
+		at := volumes.index(i)
 		if found || v.EmptyDir == nil || v.PersistentVolumeClaim != nil || v.HostPath != nil || v.NFS != nil {
 			c.refuse(answer.VolumeTaken(at.field(), p.name, "the webhook's own emptyDir"))
 		} else {
@@ -36,8 +37,8 @@ func (p scratchPiece) reconcile(pod *Pod, c *changes) {
 		found = true
 	}
 	if !found {
-		c.appendTo(ours, spec.child("volumes"), len(pod.Spec.Volumes),
-			Volume{Name: p.name, EmptyDir: &EmptyDir{SizeLimit: p.limit()}})
+		c.appendTo(ours, volumes, len(pod.Spec.Volumes),
+			&Volume{Name: p.name, EmptyDir: &EmptyDir{SizeLimit: p.limit()}})
 	}
 }
 
@@ -46,7 +47,7 @@ func (p scratchPiece) putRight(at pointer, have *EmptyDir, c *changes) {
 	c.drop(member{at, true, "medium"}, have.Medium != nil && *have.Medium != "")
 }
 
-func (p scratchPiece) limit() *json.RawMessage {
-	limit := json.RawMessage(strconv.Quote(p.sizeLimit))
+func (p scratchPiece) limit() *jsontext.Value {
+	limit := jsontext.Value(strconv.Quote(p.sizeLimit))
 	return &limit
 }

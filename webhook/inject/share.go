@@ -12,27 +12,26 @@ type sharePiece struct {
 	name, claim string
 }
 
-func (in *planning) planShare() piece {
+func (in *planning) planShare() sharePiece {
 	return sharePiece{name: in.config.Share.VolumeName, claim: in.config.Share.ClaimName}
 }
 
 func (p sharePiece) reconcile(pod *Pod, c *changes) {
 	found := false
 	for i, v := range pod.Spec.Volumes {
-		at := spec.child("volumes").index(i)
 		claimed := v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == p.claim
 		switch {
 		case v.Name != p.name && claimed:
-			c.refuse(answer.ShareAgain(at.field(), p.claim, p.name))
+			c.refuse(answer.ShareAgain(volumes.index(i).field(), p.claim, p.name))
 		case v.Name != p.name:
 		case found || !claimed || v.PersistentVolumeClaim.ReadOnly || v.EmptyDir != nil || v.HostPath != nil || v.NFS != nil:
-			c.refuse(answer.VolumeTaken(at.field(), p.name, "the share (claim "+p.claim+")"))
+			c.refuse(answer.VolumeTaken(volumes.index(i).field(), p.name, "the share (claim "+p.claim+")"))
 		default:
 			found = true
 		}
 	}
 	if !found {
-		c.appendTo(ours, spec.child("volumes"), len(pod.Spec.Volumes),
-			Volume{Name: p.name, PersistentVolumeClaim: &Claim{ClaimName: p.claim}})
+		c.appendTo(ours, volumes, len(pod.Spec.Volumes),
+			&Volume{Name: p.name, PersistentVolumeClaim: &Claim{ClaimName: p.claim}})
 	}
 }

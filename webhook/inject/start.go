@@ -45,14 +45,14 @@ type imageStart struct {
 	start  handoff.ImageStart
 }
 
-func (in *planning) planStart() piece {
+func (in *planning) planStart() startPiece {
 	p := startPiece{
 		at:       in.container(),
 		notebook: in.notebook,
-		home:     in.home(),
+		home:     in.home,
 		atStart:  in.way == config.WayAtStart,
 		binary:   in.binary(),
-		exec:     handoff.Exec{User: in.User.String(), Home: in.home(), Scratch: in.config.Scratch.MountPath},
+		exec:     handoff.Exec{User: in.User.String(), Home: in.home, Scratch: in.config.Scratch.MountPath},
 	}
 	p.was, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
 	if i := slices.IndexFunc(in.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {

@@ -2,13 +2,12 @@ package inject
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
-	kjson "sigs.k8s.io/json"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Pod is the view that the planner has of a pod: the fields that it reads, and nothing else. Whatever a pod has beyond
@@ -62,71 +61,71 @@ type PodSecurityContext struct {
 // Volume and the sources that matter here.
 type Volume struct {
 	Name                  string    `json:"name"`
-	PersistentVolumeClaim *Claim    `json:"persistentVolumeClaim,omitempty"`
-	EmptyDir              *EmptyDir `json:"emptyDir,omitempty"`
-	Projected             *struct{} `json:"projected,omitempty"`
-	HostPath              *struct{} `json:"hostPath,omitempty"`
-	NFS                   *struct{} `json:"nfs,omitempty"`
+	PersistentVolumeClaim *Claim    `json:"persistentVolumeClaim,omitzero"`
+	EmptyDir              *EmptyDir `json:"emptyDir,omitzero"`
+	Projected             *struct{} `json:"projected,omitzero"`
+	HostPath              *struct{} `json:"hostPath,omitzero"`
+	NFS                   *struct{} `json:"nfs,omitzero"`
 }
 
 // Claim is a PersistentVolumeClaim as a volume.
 type Claim struct {
 	ClaimName string `json:"claimName"`
-	ReadOnly  bool   `json:"readOnly,omitempty"`
+	ReadOnly  bool   `json:"readOnly,omitzero"`
 }
 
 // EmptyDir as a volume.
 type EmptyDir struct {
-	Medium    *string          `json:"medium,omitempty"`
-	SizeLimit *json.RawMessage `json:"sizeLimit,omitempty"`
+	Medium    *string         `json:"medium,omitzero"`
+	SizeLimit *jsontext.Value `json:"sizeLimit,omitzero"`
 }
 
 // Container of any of the three kinds.
 type Container struct {
 	Name                     string           `json:"name"`
-	Image                    *string          `json:"image,omitempty"`
-	ImagePullPolicy          *string          `json:"imagePullPolicy,omitempty"`
+	Image                    *string          `json:"image,omitzero"`
+	ImagePullPolicy          *string          `json:"imagePullPolicy,omitzero"`
 	Command                  []string         `json:"command,omitempty"`
 	Args                     []string         `json:"args,omitempty"`
-	WorkingDir               *string          `json:"workingDir,omitempty"`
+	WorkingDir               *string          `json:"workingDir,omitzero"`
 	Ports                    []Port           `json:"ports,omitempty"`
 	EnvFrom                  []struct{}       `json:"envFrom,omitempty"`
 	Env                      []EnvVar         `json:"env,omitempty"`
-	Resources                *Resources       `json:"resources,omitempty"`
-	RestartPolicy            *string          `json:"restartPolicy,omitempty"`
+	Resources                *Resources       `json:"resources,omitzero"`
+	RestartPolicy            *string          `json:"restartPolicy,omitzero"`
 	RestartPolicyRules       []struct{}       `json:"restartPolicyRules,omitempty"`
 	VolumeMounts             []Mount          `json:"volumeMounts,omitempty"`
 	VolumeDevices            []Device         `json:"volumeDevices,omitempty"`
-	StartupProbe             *Probe           `json:"startupProbe,omitempty"`
-	ReadinessProbe           *Probe           `json:"readinessProbe,omitempty"`
-	LivenessProbe            *Probe           `json:"livenessProbe,omitempty"`
-	Lifecycle                *Lifecycle       `json:"lifecycle,omitempty"`
-	TerminationMessagePath   *string          `json:"terminationMessagePath,omitempty"`
-	TerminationMessagePolicy *string          `json:"terminationMessagePolicy,omitempty"`
-	SecurityContext          *SecurityContext `json:"securityContext,omitempty"`
-	Stdin                    bool             `json:"stdin,omitempty"`
-	TTY                      bool             `json:"tty,omitempty"`
+	StartupProbe             *Probe           `json:"startupProbe,omitzero"`
+	ReadinessProbe           *Probe           `json:"readinessProbe,omitzero"`
+	LivenessProbe            *Probe           `json:"livenessProbe,omitzero"`
+	Lifecycle                *Lifecycle       `json:"lifecycle,omitzero"`
+	TerminationMessagePath   *string          `json:"terminationMessagePath,omitzero"`
+	TerminationMessagePolicy *string          `json:"terminationMessagePolicy,omitzero"`
+	SecurityContext          *SecurityContext `json:"securityContext,omitzero"`
+	Stdin                    bool             `json:"stdin,omitzero"`
+	TTY                      bool             `json:"tty,omitzero"`
 }
 
 // Port that a container declares.
 type Port struct {
-	Name          string `json:"name,omitempty"`
+	Name          string `json:"name,omitzero"`
 	ContainerPort int32  `json:"containerPort"`
-	Protocol      string `json:"protocol,omitempty"`
+	Protocol      string `json:"protocol,omitzero"`
 }
 
 // EnvVar of a container.
 type EnvVar struct {
 	Name      string    `json:"name"`
-	Value     string    `json:"value,omitempty"`
-	ValueFrom *struct{} `json:"valueFrom,omitempty"`
+	Value     string    `json:"value,omitzero"`
+	ValueFrom *struct{} `json:"valueFrom,omitzero"`
 }
 
-// Resources of a container or of a pod. Quantities are carried, not read.
+// Resources of a container or of a pod.
 type Resources struct {
-	Requests map[string]json.RawMessage `json:"requests,omitempty"`
-	Limits   map[string]json.RawMessage `json:"limits,omitempty"`
-	Claims   []struct{}                 `json:"claims,omitempty"`
+	Requests Quantities `json:"requests,omitempty"`
+	Limits   Quantities `json:"limits,omitempty"`
+	Claims   []struct{} `json:"claims,omitempty"`
 }
 
 func (r *Resources) empty() bool {
@@ -136,12 +135,12 @@ func (r *Resources) empty() bool {
 // Mount of a volume in a container.
 type Mount struct {
 	Name              string `json:"name"`
-	ReadOnly          bool   `json:"readOnly,omitempty"`
-	RecursiveReadOnly string `json:"recursiveReadOnly,omitempty"`
+	ReadOnly          bool   `json:"readOnly,omitzero"`
+	RecursiveReadOnly string `json:"recursiveReadOnly,omitzero"`
 	MountPath         string `json:"mountPath"`
-	SubPath           string `json:"subPath,omitempty"`
-	SubPathExpr       string `json:"subPathExpr,omitempty"`
-	MountPropagation  string `json:"mountPropagation,omitempty"`
+	SubPath           string `json:"subPath,omitzero"`
+	SubPathExpr       string `json:"subPathExpr,omitzero"`
+	MountPropagation  string `json:"mountPropagation,omitzero"`
 }
 
 // Device is a volume as a block device.
@@ -156,8 +155,8 @@ type Probe struct {
 
 // Lifecycle hooks of a container.
 type Lifecycle struct {
-	PostStart *Probe `json:"postStart,omitempty"`
-	PreStop   *Probe `json:"preStop,omitempty"`
+	PostStart *Probe `json:"postStart,omitzero"`
+	PreStop   *Probe `json:"preStop,omitzero"`
 }
 
 // Exec is a command that a hook or a probe runs in the container.
@@ -167,18 +166,18 @@ type Exec struct {
 
 // SecurityContext of a container.
 type SecurityContext struct {
-	AppArmorProfile          *Profile        `json:"appArmorProfile,omitempty"`
-	SELinuxOptions           *SELinuxOptions `json:"seLinuxOptions,omitempty"`
-	WindowsOptions           *WindowsOptions `json:"windowsOptions,omitempty"`
-	RunAsUser                *int64          `json:"runAsUser,omitempty"`
-	RunAsGroup               *int64          `json:"runAsGroup,omitempty"`
-	RunAsNonRoot             *bool           `json:"runAsNonRoot,omitempty"`
-	Privileged               *bool           `json:"privileged,omitempty"`
-	AllowPrivilegeEscalation *bool           `json:"allowPrivilegeEscalation,omitempty"`
-	ReadOnlyRootFilesystem   *bool           `json:"readOnlyRootFilesystem,omitempty"`
-	Capabilities             *Capabilities   `json:"capabilities,omitempty"`
-	SeccompProfile           *Profile        `json:"seccompProfile,omitempty"`
-	ProcMount                *string         `json:"procMount,omitempty"`
+	AppArmorProfile          *Profile        `json:"appArmorProfile,omitzero"`
+	SELinuxOptions           *SELinuxOptions `json:"seLinuxOptions,omitzero"`
+	WindowsOptions           *WindowsOptions `json:"windowsOptions,omitzero"`
+	RunAsUser                *int64          `json:"runAsUser,omitzero"`
+	RunAsGroup               *int64          `json:"runAsGroup,omitzero"`
+	RunAsNonRoot             *bool           `json:"runAsNonRoot,omitzero"`
+	Privileged               *bool           `json:"privileged,omitzero"`
+	AllowPrivilegeEscalation *bool           `json:"allowPrivilegeEscalation,omitzero"`
+	ReadOnlyRootFilesystem   *bool           `json:"readOnlyRootFilesystem,omitzero"`
+	Capabilities             *Capabilities   `json:"capabilities,omitzero"`
+	SeccompProfile           *Profile        `json:"seccompProfile,omitzero"`
+	ProcMount                *string         `json:"procMount,omitzero"`
 }
 
 // Capabilities of a container.
@@ -190,67 +189,76 @@ type Capabilities struct {
 // Profile is one of seccomp or AppArmor.
 type Profile struct {
 	Type             string  `json:"type"`
-	LocalhostProfile *string `json:"localhostProfile,omitempty"`
+	LocalhostProfile *string `json:"localhostProfile,omitzero"`
 }
 
 // Read decodes the view. Keys are taken in their one spelling, and a key that is there twice is an error: encoding/json
 // would take SPEC for spec and the last of two, and whoever reads the pod after us might not.
 func Read(raw []byte) (*Pod, error) {
 	pod := &Pod{}
-	strict, err := kjson.UnmarshalStrict(raw, pod, kjson.DisallowDuplicateFields)
-	if err == nil {
-		err = errors.Join(strict...)
-	}
-	var wrongType *json.UnmarshalTypeError
+	err := json.Unmarshal(raw, pod)
 	switch {
-	case len(raw) == 0:
+	case len(raw) == 0 || string(raw) == "null":
 		return nil, errors.New("there is none")
-	case errors.As(err, &wrongType):
-		return nil, fmt.Errorf("%s has a %s where it needs a %s", cmp.Or(wrongType.Field, "the document"), jsonKind(wrongType.Value),
-			jsonType(wrongType.Type))
 	case err != nil:
-		return nil, err
+		return nil, Unreadable(err)
 	case pod.APIVersion != "v1" || pod.Kind != "Pod":
 		return nil, fmt.Errorf("it says apiVersion %q and kind %q", pod.APIVersion, pod.Kind)
 	}
 	for at, container := range pod.containers {
 		// Also a null, which nothing can be added to.
 		if container.Name == "" {
-			return nil, fmt.Errorf("%s has no name", at.field())
+			return nil, fmt.Errorf("%s has no name", at.pointer().field())
 		}
 	}
 	return pod, nil
 }
 
 // containers of all kinds, each with its place, in the order of the pod's fields.
-func (p *Pod) containers(yield func(at pointer, c *Container) bool) {
+func (p *Pod) containers(yield func(at element, c *Container) bool) {
 	for _, kind := range []struct {
-		list       string
+		list       pointer
 		containers []Container
 	}{
-		{"initContainers", p.Spec.InitContainers},
-		{"containers", p.Spec.Containers},
-		{"ephemeralContainers", p.Spec.EphemeralContainers},
+		{initContainers, p.Spec.InitContainers},
+		{regularContainers, p.Spec.Containers},
+		{ephemeralContainers, p.Spec.EphemeralContainers},
 	} {
 		for i := range kind.containers {
-			if !yield(spec.child(kind.list).index(i), &kind.containers[i]) {
+			if !yield(element{kind.list, i}, &kind.containers[i]) {
 				return
 			}
 		}
 	}
 }
 
-// jsonKind is what a value is called. With a number that is out of range the decoder says which, and that is not ours to
-// repeat.
-func jsonKind(value string) string {
-	kind, _, _ := strings.Cut(value, " ")
-	switch kind {
-	case "array":
-		return "list"
-	case "object":
-		return "map"
+// Unreadable says what the decoder says, without a word that is not ours to repeat: of a value it only names the kind.
+func Unreadable(err error) error {
+	var syntactic *jsontext.SyntacticError
+	var semantic *json.SemanticError
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic):
+		return fmt.Errorf("duplicate field %q", pointer(syntactic.JSONPointer).field())
+	case errors.As(err, &syntactic):
+		return syntactic.Err
+	case errors.As(err, &semantic):
+		at := cmp.Or(pointer(semantic.JSONPointer).field(), "the document")
+		return fmt.Errorf("%s has a %s where it needs a %s", at, jsonKind(semantic.JSONKind), jsonType(semantic.GoType))
 	}
-	return kind
+	return err
+}
+
+// jsonKind is what a value is called.
+func jsonKind(kind jsontext.Kind) string {
+	switch kind {
+	case jsontext.KindBeginArray:
+		return "list"
+	case jsontext.KindBeginObject:
+		return "map"
+	case jsontext.KindTrue, jsontext.KindFalse:
+		return "bool"
+	}
+	return kind.String()
 }
 
 // jsonType is what JSON calls a type of Go's.

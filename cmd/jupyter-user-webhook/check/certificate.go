@@ -23,8 +23,8 @@ const expiresSoon = 7 * 24 * time.Hour
 // Service's name. An entry without a CA trusts those of the API server's machine, which have not.
 func certificate(_ context.Context, s *state) []Finding {
 	if s.certificate.Name == "" {
-		return []Finding{failed(certificates, "is not there: see why the Deployment jupyter-user-webhook-self-signed has not made it, "+
-			"or cert-manager; or kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace, certificateName)}
+		return []Finding{failed(certificates, "is not there: see why the Deployment jupyter-user-webhook-self-signed has not made "+
+			"it, or cert-manager; or kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace, certificateName)}
 	}
 	chain, err := chainOf(s.certificate.Data[corev1.TLSCertKey])
 	if err != nil {

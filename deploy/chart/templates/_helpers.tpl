@@ -129,3 +129,12 @@ tolerations: {{- toYaml . | nindent 2 }}
     helm.sh/hook: test
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
+
+{{/* What the Prometheus operator takes. */}}
+{{- define "monitoring-metadata" }}
+  name: jupyter-user-webhook
+  namespace: {{ .Release.Namespace }}
+  labels:
+    app.kubernetes.io/name: jupyter-user-webhook
+    {{- with .Values.monitoring.labels }}{{ toYaml . | nindent 4 }}{{ end }}
+{{- end }}

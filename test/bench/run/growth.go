@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
+	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
+)
+
+// measureGrowth is in process: what grows is what the webhook does, and not the wire.
+func measureGrowth(_ context.Context, how effort, r *report) error {
+	if err := growUsers(how, r); err != nil {
+		return err
+	}
+	ours, err := handlers.Webhook(handlers.Person)
+	if err != nil {
+		return err
+	}
+	for _, n := range []int{1, 2, 5, 10, 20, 50, 100, 200} {
+		for line, pod := range map[string][]byte{
+			"containers": pods.JSON(pods.Grown("alice", n, 2)), "volumes": pods.JSON(pods.Grown("alice", 1, max(n, 2))),
+		} {
+			took, err := inProcess(ours, how, pods.Review(pod, "alice"))
+			if err != nil {
+				return err
+			}
+			r.plot("pod", line, float64(n), took)
+			if n == 200 {
+				r.add(row{Part: "growth", Measure: "200 " + line + " ÷ 1", Value: took / r.Points["pod"][line][0].Y})
+			}
+		}
+	}
+	return nil
+}
+
+func growUsers(how effort, r *report) error {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is the system's to clear too
+	for _, n := range []int{1, 10, 100, 1_000, 10_000, 100_000} {
+		var lines strings.Builder
+		for i := range n {
+			fmt.Fprintf(&lines, "%s:x:%d:%d::/home/x:/bin/sh\n", pods.User(i), 2000+i, 2000+i)
+		}
+		file := filepath.Join(dir, "passwd")
+		if err := os.WriteFile(file, []byte(lines.String()), 0o644); err != nil {
+			return err
+		}
+		known, err := passwd.Open(passwd.Options{Passwd: file})
+		if err != nil {
+			return err
+		}
+		ours, err := handlers.Webhook(known)
+		if err != nil {
+			return err
+		}
+		user := pods.User(n - 1)
+		took, err := inProcess(ours, how, pods.Review(pods.JSON(pods.Small(user)), user))
+		if err != nil {
+			return err
+		}
+		r.plot("users", "known users", float64(n), took)
+	}
+	points := r.Points["users"]["known users"]
+	r.add(row{Part: "growth", Measure: "100,000 known users ÷ 1", Value: points[len(points)-1].Y / points[0].Y})
+	return nil
+}
+
+// inProcess is the median time of one review, in microseconds.
+func inProcess(handler http.Handler, how effort, body []byte) (float64, error) {
+	took := make([]float64, how.requests)
+	for i := range took {
+		req := httptest.NewRequest(http.MethodPost, "/mutate", bytes.NewReader(body))
+		req.Header.Set("Content-Type", "application/json")
+		recorder := httptest.NewRecorder()
+		began := time.Now()
+		handler.ServeHTTP(recorder, req)
+		took[i] = float64(time.Since(began).Nanoseconds()) / 1000
+		if !strings.Contains(recorder.Body.String(), `"patch"`) {
+			return 0, fmt.Errorf("not injected: %s", recorder.Body)
+		}
+	}
+	return median(took), nil
+}

@@ -1,0 +1,76 @@
+// Command run measures the webhook beside others over the wire, end to end and as everything grows, and writes one Markdown table, a
+// JSON file and the points of the plots. make bench runs it, after the benchmarks in process.
+//
+// Every server is a process of its own, of this binary. What is compared takes turns, in another order in each round, and what is
+// reported is the median over the rounds of the ratio within one: a machine that becomes slow for a while becomes slow for all.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		if err := serve(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	out := flag.String("out", "test/bench/results", "folder for results.md, results.json and the points of the plots")
+	quick := flag.Bool("quick", false, "a tenth of the requests, which takes about a minute and tells little")
+	only := flag.String("only", "", "loopback, endtoend or growth alone")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *out, *only, *quick); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// effort is how much is measured.
+type effort struct {
+	rounds, requests, creates int
+}
+
+func run(ctx context.Context, out, only string, quick bool) error {
+	how := effort{rounds: 15, requests: 300, creates: 25}
+	if quick {
+		how = effort{rounds: 3, requests: 60, creates: 5}
+	}
+	r := newReport(quick)
+	for _, part := range []struct {
+		name    string
+		measure func(context.Context, effort, *report) error
+	}{
+		{"loopback", measureLoopback}, {"endtoend", measureEndToEnd}, {"growth", measureGrowth},
+	} {
+		if only != "" && only != part.name {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "measuring", part.name)
+		if err := part.measure(ctx, how, r); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	r.end()
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	written, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(out, "results.json"), append(written, '\n'), 0o644); err != nil {
+		return err
+	}
+	fmt.Print(r.markdown())
+	return os.WriteFile(filepath.Join(out, "results.md"), []byte(r.markdown()), 0o644)
+}

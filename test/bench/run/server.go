@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+)
+
+// usage of a process, as the kernel accounts for it.
+type usage struct {
+	CPU      time.Duration `json:"cpu"`
+	Resident int64         `json:"resident"`
+}
+
+// serve is a server process: one handler behind TLS, on a port that it says, until its input ends.
+func serve(args []string) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	name := flags.String("handler", "", "which")
+	address := flags.String("address", "127.0.0.1:0", "where")
+	dir := flags.String("certificate", "", "folder of tls.crt and tls.key")
+	http2 := flags.Bool("http2", false, "offer HTTP/2, which the webhook does not")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	handler, err := handlers.New(*name)
+	if err != nil {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(*dir+"/tls.crt", *dir+"/tls.key")
+	if err != nil {
+		return err
+	}
+	current := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }
+	listener, err := net.Listen("tcp", *address)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.HandleFunc("GET /usage", tellUsage)
+	fmt.Println(listener.Addr())
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	if !*http2 {
+		return webhook.NewServer(listener, mux, webhook.ServerOptions{
+			GetCertificate: current, Log: slog.New(slog.DiscardHandler)}).Run(ctx)
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute, TLSConfig: &tls.Config{
+		MinVersion: tls.VersionTLS12, GetCertificate: current}}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func tellUsage(w http.ResponseWriter, _ *http.Request) {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Resident: r.Maxrss << 10})
+}
+
+// server is one as seen from here.
+type server struct {
+	address string
+	url     string
+	client  *http.Client
+	started time.Duration
+	stop    func() error
+}
+
+// start starts a server process, and waits until it has answered once.
+func start(ctx context.Context, name, certificate, address string, http2 bool) (*server, error) {
+	own, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	process := exec.CommandContext(ctx, own, "serve", "-handler", name, "-certificate", certificate, "-address", address, fmt.Sprintf("-http2=%t", http2))
+	process.Stderr = os.Stderr
+	input, err := process.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	output, err := process.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := process.Start(); err != nil {
+		return nil, err
+	}
+	s := &server{stop: func() error { return errors.Join(input.Close(), process.Wait()) }}
+	said := make([]byte, 64)
+	n, err := output.Read(said)
+	if err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	// A name and no loopback address: what a client takes for its own machine it speaks to in another way.
+	s.address = strings.TrimSpace(string(said[:n]))
+	_, port, err := net.SplitHostPort(s.address)
+	if err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	s.url = "https://localhost:" + port
+	s.client, err = client(certificate, http2)
+	if err == nil {
+		_, err = s.usage(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	s.started = time.Since(began)
+	return s, nil
+}
+
+// client keeps as many connections as an API server does.
+func client(certificate string, http2 bool) (*http.Client, error) {
+	trusted, err := os.ReadFile(certificate + "/tls.crt")
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(trusted)
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, MaxIdleConnsPerHost: 25, ForceAttemptHTTP2: http2}}, nil
+}
+
+// post sends a review, and says how long that took.
+func (s *server) post(ctx context.Context, path string, body io.Reader) (time.Duration, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, body)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	began := time.Now()
+	response, err := s.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close() //nolint:errcheck // it is read whole
+	answer, err := io.ReadAll(response.Body)
+	took := time.Since(began)
+	if err == nil && (response.StatusCode != http.StatusOK || !strings.Contains(string(answer), `"allowed":true`)) {
+		err = fmt.Errorf("%s answered %s: %s", s.url, response.Status, answer)
+	}
+	return took, err
+}
+
+func (s *server) usage(ctx context.Context) (u usage, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/usage", nil)
+	if err != nil {
+		return u, err
+	}
+	response, err := s.client.Do(req)
+	if err != nil {
+		return u, err
+	}
+	defer response.Body.Close() //nolint:errcheck // it is read whole
+	return u, json.NewDecoder(response.Body).Decode(&u)
+}
+
+// certificate writes one into a folder.
+func certificate(dir string) error {
+	pair, err := pki.New(24*time.Hour, "localhost")
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(dir+"/tls.crt", pair.Cert, 0o600), os.WriteFile(dir+"/tls.key", pair.Key, 0o600))
+}

@@ -1,0 +1,195 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+const (
+	hubUsers = 100
+	// logInsAtOnce is how many of them are about to start their server at any moment: a hub asks more than 64 to come again.
+	logInsAtOnce = 16
+	hubLimit     = time.Minute
+	// kwokNode is where the pods are, and kwokNetwork where they have their addresses, which are of this machine's loopback.
+	kwokNode    = "kwok"
+	kwokNetwork = "127.88.0."
+)
+
+// hubTrouble are lines of the hub's log that tell of a retry, of a pod that is there already (409), or of anything else that went
+// wrong.
+var hubTrouble = regexp.MustCompile(`(?m)^.*(?:Found existing pod|\b409\b (?:GET|POST|PUT)|\(409\)|Traceback|[Tt]imed out).*$|^\[E .*$`)
+
+// TestAHundredUsersOfAHubWithinAMinute: the real hub and KubeSpawner against a real API server with the webhook and the policies.
+// KWOK has their pods Ready in the kubelet's place, and a stand-in answers for each as a single-user server would. The hub creates
+// each pod once: an answer that is late would have it try again, and find what it has made already (409).
+func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
+	if os.Getenv("E2E") == "" {
+		t.Skip("make e2e runs this, because the hub has to be installed")
+	}
+	c := start(t)
+	servers := startServers(t)
+	c.startKwok(t)
+	h := c.startHub(t, servers)
+
+	took := make([]time.Duration, hubUsers)
+	began := time.Now()
+	c.comeToWork(t, h, took)
+	all := time.Since(began)
+	slices.Sort(took)
+	t.Logf("%d servers in %s, %.1f a second; half of them within %s, the slowest %s", hubUsers, all.Round(time.Millisecond),
+		hubUsers/all.Seconds(), took[hubUsers/2].Round(time.Millisecond), took[hubUsers-1].Round(time.Millisecond))
+
+	assert.Less(t, all, hubLimit)
+	assert.Equal(t, hubUsers, strings.Count(h.Log(), "Attempting to create pod "), "each is created once")
+	assert.Empty(t, hubTrouble.FindAllString(h.Log(), -1))
+	c.assertHubPods(t, servers)
+}
+
+// comeToWork logs everybody in and waits until the hub says that they have their server.
+func (c *cluster) comeToWork(t *testing.T, h *hub.Hub, took []time.Duration) {
+	t.Helper()
+	var group sync.WaitGroup
+	places := make(chan struct{}, logInsAtOnce)
+	for i := range took {
+		group.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			session, err := h.LogIn(t.Context(), hubUser(i))
+			if !assert.NoError(t, err) {
+				return
+			}
+			began := time.Now()
+			assert.NoError(t, session.Spawn(t.Context(), "", nil))
+			events, err := session.Progress(t.Context(), "", nil)
+			if assert.NoError(t, err) {
+				assert.True(t, events[len(events)-1].Ready, "%v", events)
+			}
+			took[i] = time.Since(began)
+		})
+	}
+	group.Wait()
+	require.False(t, t.Failed(), h.Log())
+}
+
+func hubUser(i int) string { return fmt.Sprintf("user-%03d", i) }
+
+// assertHubPods: there is one pod for each, it is the user's, and it was the one that was asked for them.
+func (c *cluster) assertHubPods(t *testing.T, servers *servers) {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(c.Admin.Config)
+	require.NoError(t, err)
+	list, err := client.CoreV1().Pods("jhub").List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, list.Items, hubUsers)
+	for _, pod := range list.Items {
+		user := pod.Annotations["hub.jupyter.org/username"]
+		assert.Equal(t, user, pod.Annotations["jupyter-user.io/user"])
+		assert.Equal(t, "jupyter-user-init", pod.Spec.InitContainers[0].Name)
+		assert.Contains(t, servers.asked(pod.Status.PodIP), "/user/"+user+"/")
+	}
+}
+
+// startHub starts one as a hub's admin would, by README.md.
+func (c *cluster) startHub(t *testing.T, servers *servers) *hub.Hub {
+	t.Helper()
+	programs, err := hub.Build(t.Context(), os.Stderr, hub.KubeSpawner7)
+	require.NoError(t, err)
+	require.NoError(t, c.Namespace(t.Context(), "jhub", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
+	account, err := c.User("system:serviceaccount:jhub:hub")
+	require.NoError(t, err)
+	require.NoError(t, c.Allow(t.Context(), "jhub", account, mayUse(),
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "persistentvolumeclaims", "secrets", "services"},
+			Verbs: []string{"get", "watch", "list", "create", "delete"}},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "watch", "list"}}))
+	h, err := hub.Start(t.Context(), hub.Options{
+		Programs: programs, Release: hub.KubeSpawner7, Folder: filepath.Join(t.TempDir(), "hub"), Kubeconfig: account.Kubeconfig,
+		Namespace: "jhub", Address: "127.0.0.1", Image: "quay.io/jupyterhub/k8s-singleuser-sample:4.4.0",
+		Config: fmt.Sprintf("c.KubeSpawner.port = %d\nc.KubeSpawner.extra_pod_config = {'nodeName': '%s'}\n", servers.port, kwokNode),
+	})
+	require.NoError(t, err)
+	t.Cleanup(h.Stop)
+	return h
+}
+
+// startKwok makes a node and has KWOK stand in for its kubelet.
+func (c *cluster) startKwok(t *testing.T) {
+	t.Helper()
+	built, err := tools.Build(t.Context(), os.Stderr, tools.Kwok)
+	require.NoError(t, err)
+	client, err := kubernetes.NewForConfig(c.Admin.Config)
+	require.NoError(t, err)
+	_, err = client.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: kwokNode}},
+		metav1.CreateOptions{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	kwok := osexec.CommandContext(ctx, built[tools.Kwok], "--kubeconfig="+c.Admin.Kubeconfig, "--config=testdata/kwok.yaml",
+		"--manage-all-nodes", "--cidr="+kwokNetwork+"0/24", "--node-lease-duration-seconds=0", "--v=ERROR")
+	kwok.Env = append(os.Environ(), "HOME="+t.TempDir())
+	kwok.Stdout, kwok.Stderr = t.Output(), t.Output()
+	require.NoError(t, kwok.Start())
+	t.Cleanup(func() {
+		cancel()
+		_ = kwok.Wait() // It was killed.
+	})
+}
+
+// servers stand in for what would run in the pods: one behind each address that a pod can have.
+type servers struct {
+	port  int
+	mutex sync.Mutex
+	// paths are what was asked for, by the address.
+	paths map[string][]string
+}
+
+func startServers(t *testing.T) *servers {
+	t.Helper()
+	s := &servers{paths: map[string][]string{}}
+	for i := 1; i < 255; i++ {
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", fmt.Sprintf("%s%d:%d", kwokNetwork, i, s.port))
+		require.NoError(t, err)
+		s.port = listener.Addr().(*net.TCPAddr).Port
+		server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+		go func() { _ = server.Serve(listener) }()
+		t.Cleanup(func() { _ = server.Close() })
+	}
+	return s
+}
+
+// ServeHTTP answers as JupyterHub's single-user server of that version does.
+func (s *servers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	host, _, _ := net.SplitHostPort(r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
+	s.paths[host] = append(s.paths[host], r.URL.Path)
+	w.Header().Set("X-JupyterHub-Version", "6.1.1")
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintln(w, `{"version": "2.17.0"}`)
+}
+
+// asked is what the one at an address was asked for.
+func (s *servers) asked(address string) string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return strings.Join(s.paths[address], " ")
+}

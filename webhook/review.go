@@ -1,0 +1,166 @@
+package webhook
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+	"gomodules.xyz/jsonpatch/v2"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+)
+
+// This is in place of controller-runtime's admission.Webhook, which reads a review five times over, into types of which the
+// webhook looks at a tenth: an empty one takes longer than all of this. It stays in the tests, where a fuzz test holds each
+// answer here against its.
+//
+// Reviews are decoded by the mirror of Go 1.27's encoding/json/v2, for what it refuses before it is for its speed. Two who read
+// one document must not read two things in it, and here the other is the API server, which goes on with the pod:
+//
+//   - encoding/json takes "Spec" for spec, whichever comes last, and the last of two of one name. Not for a boundary.
+//   - sigs.k8s.io/json, the API server's own, takes the one spelling alone and can refuse names that are there twice, but not in
+//     fields that nobody asked for, and it makes U+FFFD of what is no UTF-8. It also reads everything twice.
+//   - This one takes the one spelling, and refuses both, everywhere. No API server is refused by that: what it sends it has
+//     read and written anew.
+
+// review is as much of an AdmissionReview as anybody here looks at.
+type review struct {
+	APIVersion string  `json:"apiVersion"`
+	Kind       string  `json:"kind"`
+	Request    request `json:"request"`
+}
+
+type request struct {
+	UID         types.UID               `json:"uid"`
+	Kind        metav1.GroupVersionKind `json:"kind"`
+	SubResource string                  `json:"subResource"`
+	Name        string                  `json:"name"`
+	Namespace   string                  `json:"namespace"`
+	Operation   admissionv1.Operation   `json:"operation"`
+	UserInfo    userInfo                `json:"userInfo"`
+	Object      place                   `json:"object"`
+	DryRun      bool                    `json:"dryRun"`
+}
+
+type userInfo struct {
+	Username string `json:"username"`
+}
+
+// place of a value in what is decoded. The pod is not copied out of its review.
+type place struct{ from, to int64 }
+
+// UnmarshalJSONFrom passes over the value, which has to be right JSON.
+func (p *place) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	value, err := d.ReadValue()
+	p.to = d.InputOffset()
+	p.from = p.to - int64(len(value))
+	return err
+}
+
+func (p place) in(body []byte) []byte { return body[p.from:p.to] }
+
+// bodies are buffers to read reviews into and to write answers into. Everything that outlives one, the strings of a review
+// among them, is a copy.
+var bodies = sync.Pool{New: func() any { return &bytes.Buffer{} }}
+
+// maxKept is the largest buffer that is kept for another review: of many times a usual one.
+const maxKept = 256 << 10
+
+func giveBack(b *bytes.Buffer) {
+	if b.Cap() <= maxKept {
+		b.Reset()
+		bodies.Put(b)
+	}
+}
+
+// ServeHTTP answers one review. Whatever it is that has come, the answer is in protocol, and is logged and counted.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body := bodies.Get().(*bytes.Buffer)
+	defer giveBack(body)
+	refusal, err := receive(w, r, body)
+	if err != nil {
+		// The client has gone, or stalled: nobody reads an answer.
+		h.log.WarnContext(r.Context(), "the body did not arrive whole", "from", r.RemoteAddr, "err", err.Error())
+		http.Error(w, "the body did not arrive whole", http.StatusRequestTimeout)
+		return
+	}
+	began := time.Now()
+	asked := review{}
+	// Of a review that is refused already, the uid is in what there is: an API server writes it before anything that a person
+	// has written, and takes an answer for one only with it.
+	if unread := json.Unmarshal(body.Bytes(), &asked); unread != nil && refusal == nil {
+		refusal = unreadable(unread)
+	}
+	var response *admissionv1.AdmissionResponse
+	if refusal != nil {
+		response = h.refuse(r.Context(), asked.Request, *refusal, began)
+	} else {
+		response = h.handle(r.Context(), asked.Request, body.Bytes(), began)
+	}
+	response.UID = asked.Request.UID
+	asked.write(w, response)
+	if refusal == nil {
+		h.metrics.took(h.kind, began)
+	}
+}
+
+// unreadable tells a review that is none from a pod with a field twice, which is found on the way to it.
+func unreadable(err error) *answer.Answer {
+	refusal := answer.NotAReview(inject.Unreadable(err).Error())
+	var syntactic *jsontext.SyntacticError
+	if errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic) {
+		if inPod, ok := strings.CutPrefix(string(syntactic.JSONPointer), "/request/object/"); ok {
+			syntactic.JSONPointer = jsontext.Pointer("/" + inPod)
+			refusal = answer.PodUnreadable(inject.Unreadable(syntactic))
+		}
+	}
+	return &refusal
+}
+
+// write answers in the version that the review came in: an API server takes no other.
+func (r review) write(w http.ResponseWriter, response *admissionv1.AdmissionResponse) {
+	answered := admissionv1.AdmissionReview{Response: response}
+	answered.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
+	if r.Kind == answered.Kind && schema.FromAPIVersionAndKind(r.APIVersion, r.Kind).Group == admissionv1.GroupName {
+		answered.APIVersion = r.APIVersion
+	}
+	w.Header().Set("Content-Type", "application/json")
+	// An error here is a client that has gone.
+	_ = json.MarshalWrite(w, answered, json.Deterministic(true), jsonv1.OmitEmptyWithLegacySemantics(true))
+}
+
+// operations of RFC 6902, on the wire.
+type operations []jsonpatch.Operation
+
+// MarshalJSONTo hands each value to the encoder by itself: it would copy those that it finds in an interface.
+func (all operations) MarshalJSONTo(e *jsontext.Encoder) error {
+	err := e.WriteToken(jsontext.BeginArray)
+	for _, o := range all {
+		for _, token := range []jsontext.Token{
+			jsontext.BeginObject, jsontext.String("op"), jsontext.String(o.Operation), jsontext.String("path"), jsontext.String(o.Path),
+		} {
+			err = cmp.Or(err, e.WriteToken(token))
+		}
+		if o.Operation != "remove" {
+			err = cmp.Or(err, e.WriteToken(jsontext.String("value")))
+			err = cmp.Or(err, json.MarshalEncode(e, o.Value))
+		}
+		err = cmp.Or(err, e.WriteToken(jsontext.EndObject))
+	}
+	return cmp.Or(err, e.WriteToken(jsontext.EndArray))
+}
+
+// patch writes operations down: the same operations are the same bytes.
+func patch(all operations) ([]byte, error) { return json.Marshal(all, json.Deterministic(true)) }
