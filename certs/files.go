@@ -34,8 +34,8 @@ const (
 
 // whereFrom says to whoever reads the log of a webhook without a certificate what to look at. Which of the three it is, only
 // they know: the webhook may ask the API server nothing, not even for its own namespace.
-const whereFrom = "the Secret " + SecretName + " of the webhook's namespace is mounted here, a minute after it is made at most. " +
-	"By cert-manager: kubectl -n jupyter-user-system describe certificate,issuer. By rotate-certificates: kubectl -n " +
+const whereFrom = "the Secret " + SecretName + " of the webhook's namespace is mounted here, a minute after it is made at " +
+	"most. By cert-manager: kubectl -n jupyter-user-system describe certificate,issuer. By rotate-certificates: kubectl -n " +
 	"jupyter-user-system logs deployment/" + SelfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
 	SecretName + " --cert=tls.crt --key=tls.key"
 
@@ -100,13 +100,4 @@ func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 		return nil, errNoCertificate
 	}
 	return w.GetCertificate(hello)
-}
-
-// NotAfter is when the current certificate expires; false while there is none.
-func (f *Files) NotAfter() (time.Time, bool) {
-	current, err := f.GetCertificate(nil)
-	if err != nil || current.Leaf == nil {
-		return time.Time{}, false
-	}
-	return current.Leaf.NotAfter, true
 }

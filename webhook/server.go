@@ -74,7 +74,7 @@ func NewServer(listener net.Listener, handler http.Handler, o ServerOptions) *Se
 		}
 	}
 	s.http = &http.Server{
-		Handler:           s.closing(handler),
+		Handler:           s.closing(withRoom(handler, o.Log)),
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       bodyTime,
 		WriteTimeout:      bodyTime + answerTime,

@@ -5,16 +5,17 @@ import (
 	"crypto/x509"
 	"errors"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
+	dto "github.com/prometheus/client_model/go"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// describe registers what this process is, by what configuration it goes, and how long its certificate lasts. What
-// controller-runtime counts for the whole process is left out: which packages of it are linked in decides what that is, and some
-// of it has the names of what Go tells here.
+// describe registers what this process is, by what configuration it goes, and how long its certificate lasts.
 func describe(registry prometheus.Registerer, c *config.Config,
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
 	build := info("jupyter_user_build_info", "Always 1: which version of the program this is.", prometheus.Labels{
@@ -28,9 +29,17 @@ func describe(registry prometheus.Registerer, c *config.Config,
 		Name: "jupyter_user_certificate_expiry_timestamp_seconds",
 		Help: "When the serving certificate that is in use ends; 0 while there is none.",
 	}, func() float64 { return expiresAt(getCertificate) })
-	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry),
-		registry.Register(collectors.NewGoCollector()),
-		registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})))
+	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry))
+}
+
+// ofControllerRuntime are the metrics that controller-runtime keeps of the certificate, for the whole process.
+// It keeps others as soon as its controllers are linked in, which rotate-certificates does: they are of nothing that serve has,
+// and some of them are here already.
+func ofControllerRuntime() ([]*dto.MetricFamily, error) {
+	families, err := metrics.Registry.Gather()
+	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {
+		return !strings.HasPrefix(f.GetName(), "certwatcher_")
+	}), err
 }
 
 func info(name, help string, labels prometheus.Labels) prometheus.Collector {

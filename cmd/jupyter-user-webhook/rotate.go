@@ -38,8 +38,8 @@ func rotateCommand() *cobra.Command {
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the webhook; the Pod's own without one")
 	f.DurationVar(&o.every, "every", 10*time.Second, "how often to look, and how long API servers may take to learn whom to trust "+
 		"before a certificate is handed out")
-	f.DurationVar(&o.overlap, "overlap", 10*time.Minute, "how long the old authority stays trusted after that: longer than kubelets "+
-		"take to hand a new certificate to every replica")
+	f.DurationVar(&o.overlap, "overlap", 10*time.Minute, "how long the old authority stays trusted after that: longer than "+
+		"kubelets take to hand a new certificate to every replica")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -69,7 +69,8 @@ func (o rotateOptions) rotate(ctx context.Context) error {
 	if err := signer.Connect(config); err != nil {
 		return err
 	}
-	log.Info("rotating certificates", "version", version, "namespace", namespace, "every", o.every.String(), "overlap", o.overlap.String())
+	log.Info("rotating certificates", "version", version, "namespace", namespace, "every", o.every.String(),
+		"overlap", o.overlap.String())
 	signer.Run(ctx)
 	return nil
 }

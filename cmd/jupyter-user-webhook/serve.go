@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
@@ -57,8 +58,8 @@ func serveCommand() *cobra.Command {
 		"anew when they change")
 	f.StringVar(&o.clientCA, "client-ca-file", "", "file with the authorities of API servers' client certificates, read anew when "+
 		"it changes; with it, nobody else is served but the other replicas")
-	f.StringSliceVar(&o.clients, "client-name", nil, "common name or DNS name that an API server's client certificate has to have; "+
-		"any without one")
+	f.StringSliceVar(&o.clients, "client-name", nil, "common name or DNS name that an API server's client certificate has to "+
+		"have; any without one")
 	f.StringSliceVar(&o.peers, "peers", nil, "host:port of the other replicas, or of all: they are asked about a pod that "+
 		"was made by another configuration, as during a rollout")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no API "+
@@ -83,6 +84,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	}
 	files := certs.FromDirectory(o.certDir, log)
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	identities, watch, err := o.sources.open(ctx, registry, log)
 	if err != nil {
 		return err
@@ -107,7 +109,9 @@ func (o serveOptions) serve(ctx context.Context) error {
 	// one are refused.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
-	others := append(watch, files.Watch, observe(plain, server.Ready, registry, log))
+	// Ours, and those that controller-runtime keeps for the whole process: of the certificate.
+	all := prometheus.Gatherers{registry, prometheus.GathererFunc(ofControllerRuntime)}
+	others := append(watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
 }
 

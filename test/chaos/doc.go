@@ -8,7 +8,9 @@
 //
 // What can be shown without a process and an API server is tested where it belongs, and not here once more:
 //
-//	hostile reviews                           TestHostileReviews, TestHugeReviews; each by name: TestMalformed, TestTooLarge of webhook
+//	hostile reviews                           TestHostileReviews; each by name: TestMalformed of webhook
+//	what is large                             TestHugeReviews, TestManyLargeReviews; each by name: TestTooLarge, TestTheLargestReview,
+//	                                          TestLargeBodiesTakeTurns of webhook
 //	fuzzing                                   make fuzz: FuzzReview of webhook from the wire, FuzzPods of test/property to the patch;
 //	                                          half an hour each in make release-check
 //	Pod Security Admission's own pods         TestPodSecurityAdmissionsOwnPods of test/property
@@ -19,10 +21,11 @@
 //	rolling restarts                          TestRollingRestarts
 //	one of two is killed                      TestOneOfTwoIsKilled
 //	both are down                             TestBothAreDown
-//	a stand-in                                TestStandIns; a share that hangs behind us: TestHang… of webhook/identity/share
+//	a stand-in                                TestStandIns; a share that hangs behind us: TestTheShareHangs of webhook/identity/share
 //	certificates                              TestCertificateIsRotated, TestCertificateIsWrong
 //	stalled connections                       TestStalledConnections; each way to stall: TestStalledConnectionsAreClosed of webhook
-//	unknown path, GET, HTTP/2                 TestOtherPathsAndMethods, TestOnlyHTTP11IsNegotiated of webhook
+//	no client certificate, wrong path         TestNobodyElseIsServed; more of them: TestOnlyAnAPIServerIsAClient of certs,
+//	or method, HTTP/2                         TestOtherPathsAndMethods, TestOnlyHTTP11IsNegotiated of webhook
 //	names that nobody should have             TestHostileNamesStayNames of test/property, TestParseHostileNames of webhook/user
 //	no egress, no credentials                 TestNoEgressAndNoCredentials
 //	stopped while answering                   TestStoppedWhileAnswering; in one process: TestNothingIsLostAtTheEnd of webhook

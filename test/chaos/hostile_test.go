@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +104,35 @@ func TestHugeReviews(t *testing.T) {
 	}
 	peak := r.stillRight(t, client)
 	report(t, "refused or answered < 1 s, < 100 MiB", "%s; %.0f MiB the most", strings.Join(figures, ", "), peak)
+}
+
+// TestManyLargeReviews: whoever may create pods may create many at once, each as large as an API server takes. They are answered one
+// after the other, or told that there are too many; those of everybody else are answered as ever.
+func TestManyLargeReviews(t *testing.T) {
+	r, client := alone(t)
+	large := reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":[` +
+		`{"name":"nb","image":"x","args":["` + strings.Repeat("x", 3<<20) + `"]}]}}`)
+	var turnedAway atomic.Int32
+	beside := paced(20, r.reviewing(client))
+	asked := burst(200, func(context.Context) try {
+		answer, _, err := r.ask(client, "/mutate", large)
+		if err != nil && strings.Contains(err.Error(), "503 Service Unavailable") {
+			turnedAway.Add(1)
+			return try{}
+		}
+		if err == nil && !answer.Response.Allowed {
+			err = fmt.Errorf("it is not right: %+v", answer)
+		}
+		return try{err: err}
+	})
+	small := beside.stop()
+	asked.assertWhole(t)
+	small.assertWhole(t)
+	assert.Less(t, int(turnedAway.Load()), len(asked.tries), "some are answered")
+	peak := r.stillRight(t, client)
+	report(t, "answered or told to come again, < 100 MiB", "%d of 3 MiB by %d callers, %d told to come again, slowest %s; beside them %d small ones, "+
+		"%d failed, p99 %s; %.0f MiB the most", len(asked.tries), many, turnedAway.Load(), milliseconds(asked.share(100)), len(small.tries),
+		len(small.failed()), milliseconds(small.share(99)), peak)
 }
 
 type blanks struct{}

@@ -48,7 +48,7 @@ func TestBothAreDown(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.two(t)
 	for _, r := range replicas {
-		r.signal(t, syscall.SIGSTOP)
+		r.pause(t)
 	}
 	hung := c.downFor(t, "hang")
 	for _, r := range replicas {

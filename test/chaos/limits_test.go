@@ -119,7 +119,7 @@ func suspended(t *testing.T) {
 	said, err := bufio.NewReader(half).ReadString('\n')
 	require.NoError(t, err)
 	require.Contains(t, said, "100 Continue")
-	r.signal(t, syscall.SIGSTOP)
+	r.pause(t)
 	<-time.After(11 * time.Second) // The limits are ten; nothing can be seen of who does nothing.
 	r.signal(t, syscall.SIGCONT)
 	began := time.Now()

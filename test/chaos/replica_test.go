@@ -160,6 +160,16 @@ func (r *replica) signal(t *testing.T, signal os.Signal) {
 	require.NoError(t, r.command.Process.Signal(signal))
 }
 
+// pause stops it in the middle of everything, until it is told to go on.
+func (r *replica) pause(t *testing.T) {
+	t.Helper()
+	r.signal(t, syscall.SIGSTOP)
+	require.Eventually(t, func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.command.Process.Pid))
+		return err == nil && strings.Contains(string(status), "\nState:\tT")
+	}, wait, time.Millisecond, "it has stopped")
+}
+
 // kill ends it at once; that it has ended already is nobody's fault.
 func (r *replica) kill(t *testing.T) {
 	t.Helper()

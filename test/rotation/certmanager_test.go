@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
@@ -44,8 +45,26 @@ func newCertManager(t *testing.T) *certManager {
 	for _, r := range c.service.replicas {
 		require.Eventually(t, func() bool { return len(r.log.Lines(t, "waiting for the serving certificate")) > 0 }, patience, pollEvery)
 	}
+	assert.Contains(t, c.check(t), "failed: is not there, because the Issuer jupyter-user-webhook-selfsigned has no condition yet: see "+
+		"that cert-manager runs")
 	run(t, built[tools.CertManager], "-kubeconfig="+c.Admin.Kubeconfig)
 	return c
+}
+
+// check is what the command says of the certificate.
+func (c *certManager) check(t *testing.T) string {
+	t.Helper()
+	look, err := check.Connect(c.Admin.Kubeconfig, "")
+	require.NoError(t, err)
+	findings, err := check.Run(t.Context(), look, check.Options{Only: []string{"certificate"}})
+	require.NoError(t, err)
+	said := ""
+	for _, f := range findings {
+		if f.Check == "certificate" {
+			said += string(f.Status) + ": " + f.Message + "\n"
+		}
+	}
+	return said
 }
 
 // renew does what cmctl renew does.
@@ -83,83 +102,83 @@ func (c *certManager) key(t *testing.T, name string) string {
 	return string(block.Bytes)
 }
 
-// everywhere tells whether every webhook entry has a bundle.
-func (c *certManager) everywhere(t *testing.T, bundle string) bool {
-	t.Helper()
-	bundles := c.bundles(t)
-	return len(bundles) == 5 && !slices.ContainsFunc(bundles, func(has string) bool { return has != bundle })
-}
-
-func (c *certManager) kubectl(t *testing.T, arguments ...string) {
-	t.Helper()
-	require.NoError(t, c.Admin.Do(t.Context(), "", arguments...))
-}
-
 func TestCertManagersCertificatesRotateWithoutALostAdmission(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	c := newCertManager(t)
 	issuing := time.Now()
-	c.settled(t)
+	c.settled(t, one)
 	t.Logf("cert-manager started, and from nothing to a certificate in both replicas: %.1f s of %.1f s", time.Since(issuing).Seconds(),
 		time.Since(began).Seconds())
 	require.Eventually(t, func() bool { _, err := c.admit(); return err == nil }, patience, pollEvery)
+
+	assert.Contains(t, c.check(t), "ok: is for jupyter-user-webhook.jupyter-user-system.svc until ")
 
 	l := c.startLoad(t)
 	during := func(what string, do func(t *testing.T)) { t.Helper(); l.during(t, c.service, what, do) }
 	during("the certificate is renewed", func(t *testing.T) {
 		before, key := c.secret(t, mountedName), c.key(t, mountedName)
 		c.renew(t, "jupyter-user-webhook")
-		c.replaced(t, before)
+		c.replaced(t, before, atLeast(1))
 		assert.NotEqual(t, key, c.key(t, mountedName), "with another key")
 	})
 	during("the authority is renewed, and then the certificate", func(t *testing.T) {
 		before, authority, key := c.secret(t, mountedName), c.secret(t, caName).Data["tls.crt"], c.key(t, caName)
 		c.renew(t, caName)
-		renewed := c.reissued(t, caName, authority)
+		c.trusted(t, c.reissued(t, caName, authority))
 		assert.Equal(t, key, c.key(t, caName), "with the same key")
 		c.renew(t, "jupyter-user-webhook")
-		c.replaced(t, before)
-		require.Eventually(t, func() bool { return c.everywhere(t, string(renewed)) }, patience, pollEvery)
+		c.replaced(t, before, atLeast(1))
 	})
 	during("the Secret of the webhook is deleted", func(t *testing.T) {
 		before := c.secret(t, mountedName)
 		c.remove(t, mountedName)
-		c.replaced(t, before)
+		c.replaced(t, before, atLeast(1))
 	})
 	during("the Secret of the authority is deleted", func(t *testing.T) {
-		before, key, trusted := c.secret(t, caName), c.key(t, caName), c.bundles(t)
+		before, key := c.secret(t, caName), c.key(t, caName)
 		c.remove(t, caName)
-		c.reissued(t, caName, before.Data["tls.crt"])
+		c.trusted(t, c.reissued(t, caName, before.Data["tls.crt"]))
 		assert.NotEqual(t, key, c.key(t, caName), "with another key, since the old one is gone")
-		assert.Equal(t, trusted, c.bundles(t), "and the API server trusts what the webhook serves")
+		c.settled(t, atLeast(2))
 	})
-	during("the certificate is reissued by the new authority", func(t *testing.T) { c.changeAuthority(t) })
+	during("the new authority issues the certificate", func(t *testing.T) {
+		before := c.secret(t, mountedName)
+		c.remove(t, mountedName)
+		c.replaced(t, before, atLeast(1))
+		assert.Equal(t, c.secret(t, caName).Data["tls.crt"], c.secret(t, mountedName).Data["ca.crt"])
+	})
+	during("the old authority is trusted no more", func(t *testing.T) {
+		c.trustAlone(t, c.secret(t, caName).Data["tls.crt"])
+		c.settled(t, one)
+	})
 }
 
-// changeAuthority does what deploy/README.md says of an authority with a new key: both are trusted until every replica serves a
-// certificate of the new one.
-func (c *certManager) changeAuthority(t *testing.T) {
+// trusted waits until every webhook entry trusts an authority, beside others.
+func (c *certManager) trusted(t *testing.T, authority []byte) {
 	t.Helper()
-	before := c.secret(t, mountedName)
-	old, young := string(before.Data["ca.crt"]), string(c.secret(t, caName).Data["tls.crt"])
-	require.NotEqual(t, old, young)
-	c.kubectl(t, "-n", namespace, "create", "secret", "generic", "jupyter-user-webhook-trust", "--from-literal=ca.crt="+old+young)
-	c.kubectl(t, "-n", namespace, "annotate", "secret", "jupyter-user-webhook-trust", "cert-manager.io/allow-direct-injection=true")
-	configurations := "mutatingwebhookconfiguration/jupyter-user-webhook,validatingwebhookconfiguration/jupyter-user-webhook"
-	for _, configuration := range strings.Split(configurations, ",") {
-		c.kubectl(t, "annotate", configuration, "cert-manager.io/inject-ca-from-",
-			"cert-manager.io/inject-ca-from-secret="+namespace+"/jupyter-user-webhook-trust")
-	}
-	require.Eventually(t, func() bool { return c.everywhere(t, old+young) }, patience, pollEvery)
+	require.Eventually(t, func() bool {
+		bundles := c.bundles(t)
+		return len(bundles) == 5 && !slices.ContainsFunc(bundles, func(has string) bool { return !strings.Contains(has, string(authority)) })
+	}, patience, pollEvery, "the authority is trusted")
+}
 
-	c.remove(t, mountedName)
-	require.Eventually(t, func() bool { return c.served(t) && c.trusts(t, 2) }, patience, pollEvery, "every replica has the new one")
-	for _, configuration := range strings.Split(configurations, ",") {
-		c.kubectl(t, "annotate", configuration, "cert-manager.io/inject-ca-from-secret-",
-			"cert-manager.io/inject-ca-from="+namespace+"/jupyter-user-webhook")
-	}
-	require.Eventually(t, func() bool { return c.everywhere(t, young) }, patience, pollEvery, "the old one is trusted no more")
-	c.remove(t, "jupyter-user-webhook-trust")
-	c.replaced(t, before)
+// trustAlone does by hand what the CA injector never does: take out an authority that has not expired.
+func (c *certManager) trustAlone(t *testing.T, authority []byte) {
+	t.Helper()
+	api := c.client.AdmissionregistrationV1()
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
+		mutating, err := api.MutatingWebhookConfigurations().Get(t.Context(), "jupyter-user-webhook", metav1.GetOptions{})
+		require.NoError(collect, err)
+		for i := range mutating.Webhooks {
+			mutating.Webhooks[i].ClientConfig.CABundle = authority
+		}
+		_, err = api.MutatingWebhookConfigurations().Update(t.Context(), mutating, metav1.UpdateOptions{})
+		require.NoError(collect, err)
+		validating, err := api.ValidatingWebhookConfigurations().Get(t.Context(), "jupyter-user-webhook", metav1.GetOptions{})
+		require.NoError(collect, err)
+		validating.Webhooks[0].ClientConfig.CABundle = authority
+		_, err = api.ValidatingWebhookConfigurations().Update(t.Context(), validating, metav1.UpdateOptions{})
+		require.NoError(collect, err)
+	}, patience, pollEvery)
 }

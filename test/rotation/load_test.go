@@ -22,8 +22,8 @@ type load struct {
 }
 
 const (
-	burst      = 40
-	burstEvery = 250 * time.Millisecond
+	burst      = 35
+	burstEvery = 400 * time.Millisecond
 )
 
 func (w *world) startLoad(t *testing.T) *load {

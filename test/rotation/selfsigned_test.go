@@ -32,10 +32,10 @@ func (w *world) companion(t *testing.T) (kubernetes.Interface, func() (*journal.
 	}
 }
 
-// settled waits until every replica serves what the Secret has, and one authority is trusted.
-func (w *world) settled(t *testing.T) {
+// settled waits until every replica serves what the Secret has, and so many authorities are trusted.
+func (w *world) settled(t *testing.T, authorities func(int) bool) {
 	t.Helper()
-	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, 1) }, patience, pollEvery, "all agree again")
+	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, authorities) }, patience, pollEvery, "all agree again")
 }
 
 func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
@@ -49,7 +49,7 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 	account, start := w.companion(t)
 	began := time.Now()
 	log, kill := start()
-	w.settled(t)
+	w.settled(t, one)
 	t.Logf("from nothing to a certificate in both replicas: %.1f s", time.Since(began).Seconds())
 	require.Eventually(t, func() bool { _, err := w.admit(); return err == nil }, patience, pollEvery)
 
@@ -61,7 +61,7 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 		delete(own.Data, "tls.crt")
 		_, err := w.client.CoreV1().Secrets(namespace).Update(t.Context(), own, metav1.UpdateOptions{})
 		require.NoError(t, err)
-		w.replaced(t, before)
+		w.replaced(t, before, one)
 		assert.Equal(t, authority, w.bundles(t), "of the same authority")
 	})
 	rotate := func(t *testing.T, remove ...string) {
@@ -70,7 +70,7 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 			w.remove(t, name)
 		}
 		require.Eventually(t, func() bool { return w.changed(t, authority) }, patience, pollEvery)
-		w.replaced(t, before)
+		w.replaced(t, before, one)
 		for i, bundle := range w.bundles(t) {
 			assert.NotContains(t, bundle, authority[i], "the old authority is trusted no more")
 		}
@@ -89,9 +89,9 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 		kill()
 		assert.Equal(t, before.Data, w.secret(t, mountedName).Data, "nothing is served before it is trusted")
 		log, _ = start()
-		w.replaced(t, before)
+		w.replaced(t, before, one)
 	})
-	t.Run("its rights are those that it needs", func(t *testing.T) { testRights(t, w, account) })
+	t.Run("its rights are those that it needs", func(t *testing.T) { testRights(t, account) })
 	assert.NotContains(t, log.String(), `"level":"ERROR"`)
 }
 
@@ -103,17 +103,17 @@ func (w *world) changed(t *testing.T, before []string) bool {
 }
 
 // replaced waits until another certificate than the one before is served, and all agree.
-func (w *world) replaced(t *testing.T, before *corev1.Secret) {
+func (w *world) replaced(t *testing.T, before *corev1.Secret, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		now := w.secret(t, mountedName)
 		return len(now.Data["tls.crt"]) > 0 && string(now.Data["tls.crt"]) != string(before.Data["tls.crt"])
 	}, patience, pollEvery, "another certificate")
-	w.settled(t)
+	w.settled(t, authorities)
 }
 
 // testRights tries what somebody would who has taken the companion over.
-func testRights(t *testing.T, w *world, account kubernetes.Interface) {
+func testRights(t *testing.T, account kubernetes.Interface) {
 	ctx := t.Context()
 	secrets := account.CoreV1().Secrets(namespace)
 	_, err := secrets.Get(ctx, mountedName, metav1.GetOptions{})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -70,6 +71,12 @@ func (s *service) choose() (address string) {
 		}
 	}
 	return ""
+}
+
+func (s *service) allReady() bool {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return !slices.ContainsFunc(s.replicas, func(r *replica) bool { return !r.ready.Load() })
 }
 
 func (s *service) has(replicas ...*replica) {

@@ -14,6 +14,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
 // expiresSoon is when an expiry is told beforehand. It is renewed a month before.
@@ -22,6 +24,11 @@ const expiresSoon = 7 * 24 * time.Hour
 // certificate: the API server calls a webhook only where the CA that its entry names has signed what is served, for the
 // Service's name. An entry without a CA trusts those of the API server's machine, which have not.
 func certificate(_ context.Context, s *state) []Finding {
+	problems := s.whyNotIssued()
+	if s.certificate.Name == "" && problems != "" {
+		return []Finding{failed(certificates, "is not there, because %s: kubectl -n %s describe certificate,issuer says more",
+			problems, systemNamespace)}
+	}
 	if s.certificate.Name == "" {
 		return []Finding{failed(certificates, "is not there: see why the Deployment jupyter-user-webhook-self-signed has not made "+
 			"it, or cert-manager; or kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace, certificateName)}
@@ -40,7 +47,11 @@ func certificate(_ context.Context, s *state) []Finding {
 		found = append(found, failed("webhooks "+strings.Join(distrust[problem], ", "), "%s", problem))
 	}
 	leaf := chain[0]
-	if left := leaf.NotAfter.Sub(s.now); left > 0 && left < expiresSoon {
+	switch left := leaf.NotAfter.Sub(s.now); {
+	case problems != "":
+		found = append(found, warning(certificates, "is served until %s, and will not be renewed, because %s: kubectl -n %s "+
+			"describe certificate,issuer says more", day(leaf.NotAfter), problems, systemNamespace))
+	case left > 0 && left < expiresSoon:
 		found = append(found, warning(certificates, "expires on %s: renew it, or see why nobody has", day(leaf.NotAfter)))
 	}
 	if len(found) == 0 {
@@ -48,6 +59,14 @@ func certificate(_ context.Context, s *state) []Finding {
 			day(leaf.NotAfter), len(entries)))
 	}
 	return found
+}
+
+// whyNotIssued says why cert-manager does not issue what it is asked for; nothing where it does, or is asked for nothing.
+func (s *state) whyNotIssued() string {
+	if len(s.issued.Items) == 0 {
+		return ""
+	}
+	return strings.Join(certs.Issued{Issuers: s.issuers.Items, Certificates: s.issued.Items}.Problems(), "; ")
 }
 
 // entries of the installed webhook configurations that are ours.

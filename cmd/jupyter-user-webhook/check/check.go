@@ -66,7 +66,7 @@ type one struct {
 
 // all are the checks, in the order in which they are told.
 var all = []one{
-	{"certificate", []string{certificates, mutatingWebhooks, validatingWebhooks}, certificate},
+	{"certificate", []string{certificates, mutatingWebhooks, validatingWebhooks, issuers, issued}, certificate},
 	{"webhooks", []string{mutatingWebhooks, validatingWebhooks}, webhooksAsShipped},
 	{"reachable", []string{deployments, services, endpointSlices}, reachable},
 	{"answers", []string{parameters, configuration, claimsOfAll, namespaces}, answers},

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -17,6 +18,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
@@ -52,6 +54,8 @@ const (
 	nodes              = "nodes"
 	storageClasses     = "storageclasses.storage.k8s.io"
 	networkPolicies    = "networkpolicies.networking.k8s.io"
+	issuers            = "issuers.cert-manager.io"
+	issued             = "certificates.cert-manager.io"
 
 	// These two are made of ConfigMaps that were read.
 	parameters    = "the parameters of the policies"
@@ -73,6 +77,8 @@ type state struct {
 	lookUp func(ctx context.Context, host string) ([]string, error)
 
 	certificate corev1.Secret
+	issuers     certmanagerv1.IssuerList
+	issued      certmanagerv1.CertificateList
 	deployment  appsv1.Deployment
 	service     corev1.Service
 	configMaps  corev1.ConfigMapList
@@ -105,7 +111,7 @@ func (s *state) lists() map[string]client.ObjectList {
 		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces, claimsOfAll: &s.claims,
 		volumes: &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
 		rbacObjects[0]: &s.clusterRoles, rbacObjects[1]: &s.clusterRoleBindings, rbacObjects[2]: &s.roles,
-		rbacObjects[3]: &s.roleBindings,
+		rbacObjects[3]: &s.roleBindings, issuers: &s.issuers, issued: &s.issued,
 	}
 	s.installed = map[string]*unstructured.UnstructuredList{}
 	for what, kind := range installedKinds {
@@ -170,7 +176,13 @@ func readSome(ctx context.Context, c *Cluster, only []string) (*state, error) {
 func (s *state) reads(ctx context.Context) map[string]func() error {
 	reads := map[string]func() error{}
 	for what, list := range s.lists() {
-		reads[what] = func() error { return s.cluster.client.List(ctx, list, within(what)...) }
+		reads[what] = func() error {
+			err := s.cluster.client.List(ctx, list, within(what)...)
+			if meta.IsNoMatchError(err) && (what == issuers || what == issued) {
+				return nil // There is no cert-manager, and so nothing of it.
+			}
+			return err
+		}
 	}
 	for what, object := range map[string]client.Object{
 		certificates: &s.certificate, deployments: &s.deployment, services: &s.service,
@@ -187,7 +199,7 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 // within keeps a list to the webhook's namespace where nothing else is asked for: the fewer rights a check needs, the better.
 func within(what string) []client.ListOption {
 	switch what {
-	case configMaps, endpointSlices:
+	case configMaps, endpointSlices, issuers, issued:
 		return []client.ListOption{client.InNamespace(systemNamespace)}
 	}
 	return nil

@@ -1,0 +1,87 @@
+package chaos
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+// TestNobodyElseIsServed: where API servers have to present a certificate, whoever presents none, or another, gets no answer to the
+// best of reviews; and who does present it gets none to what is no review.
+func TestNobodyElseIsServed(t *testing.T) {
+	const name = "kube-apiserver"
+	authority, err := pki.New(time.Hour, "authority")
+	require.NoError(t, err)
+	stranger, err := pki.New(time.Hour, "somebody else")
+	require.NoError(t, err)
+	issue := func(pair pki.Pair, err error) []tls.Certificate {
+		require.NoError(t, err)
+		return []tls.Certificate{*pair.TLS(t)}
+	}
+	file := filepath.Join(t.TempDir(), "clients.crt")
+	require.NoError(t, os.WriteFile(file, authority.Cert, 0o600))
+	r, _ := alone(t, "--client-ca-file="+file, "--client-name="+name)
+	known := issue(authority.Issue(time.Hour, name))
+
+	review := fmt.Sprintf("%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", beforeEnd, len(goodReview), goodReview)
+	require.Contains(t, r.says(t, &tls.Config{Certificates: known}, review), `"allowed":true`, "an API server is served")
+
+	served, tried := 0, 0
+	for who, c := range map[string]struct {
+		tls  *tls.Config
+		sent string
+		gets string
+	}{
+		"no certificate":             {&tls.Config{}, review, ""},
+		"another authority's":        {&tls.Config{Certificates: issue(stranger.Issue(time.Hour, name))}, review, ""},
+		"one that signed itself":     {&tls.Config{Certificates: issue(pki.New(time.Hour, name))}, review, ""},
+		"one that has expired":       {&tls.Config{Certificates: issue(authority.Issue(-time.Minute, name))}, review, ""},
+		"somebody else's name":       {&tls.Config{Certificates: issue(authority.Issue(time.Hour, "carol"))}, review, ""},
+		"a server's":                 {&tls.Config{Certificates: issue(authority.IssueServer(time.Hour, name))}, review, ""},
+		"HTTP/2 alone":               {&tls.Config{Certificates: known, NextProtos: []string{"h2"}}, review, ""},
+		"HTTP/2, unasked":            {&tls.Config{Certificates: known}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 "},
+		"an unknown path":            {&tls.Config{Certificates: known}, strings.Replace(review, "/mutate", "/validate", 1), "HTTP/1.1 404 "},
+		"GET":                        {&tls.Config{Certificates: known}, strings.Replace(review, "POST", "GET", 1), "HTTP/1.1 405 "},
+		"no certificate at a peer's": {&tls.Config{}, strings.Replace(review, "/mutate", "/verify/peer", 1), ""},
+	} {
+		tried++
+		said := r.says(t, c.tls, c.sent)
+		if c.gets == "" {
+			assert.Empty(t, said, who)
+		} else {
+			assert.True(t, strings.HasPrefix(said, c.gets), "%s: %s", who, said)
+		}
+		if strings.Contains(said, "HTTP/1.1 2") || strings.Contains(said, "allowed") {
+			served++
+		}
+	}
+	assert.Zero(t, served)
+	assert.Contains(t, r.says(t, &tls.Config{Certificates: known}, review), `"allowed":true`, "and goes on being served")
+	report(t, "nothing served", "%d strangers and wrong requests, %d served", tried, served)
+}
+
+// says is all that the server sends to who sends this; nothing where there is no connection to send it on.
+func (r *replica) says(t *testing.T, config *tls.Config, sent string) string {
+	t.Helper()
+	config.InsecureSkipVerify = true
+	conn, err := tls.Dial("tcp", r.reviews, config)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close() //nolint:errcheck // it is read to its end
+	require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
+	_, _ = io.WriteString(conn, sent) // Who is refused may be told so before everything is sent.
+	said, err := io.ReadAll(conn)
+	assert.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+	return string(said)
+}

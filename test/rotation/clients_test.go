@@ -1,0 +1,90 @@
+package rotation
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+// TestTheAPIServerIsTheOnlyClient has the real API server present the certificate that its admission configuration names, to
+// webhooks that want it, that want another, and that want one of another authority.
+func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
+	t.Parallel()
+	authority := pki.Make(t, time.Hour)
+	w := newWorld(t, "", "certificates.source=secret", "certificates.caBundle="+string(authority.Cert))
+	serving, err := authority.Issue(time.Hour, serviceDNS)
+	require.NoError(t, err)
+	_, err = w.client.CoreV1().Secrets(namespace).Create(t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: mountedName}, Type: corev1.SecretTypeTLS,
+		Data: map[string][]byte{"tls.crt": serving.Cert, "tls.key": serving.Key},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	accepts := func(t *testing.T, of pki.Pair, names ...string) {
+		file := filepath.Join(t.TempDir(), "ca.crt")
+		require.NoError(t, os.WriteFile(file, of.Cert, 0o600))
+		w.startReplicas(t, "--client-ca-file="+file, "--client-name="+strings.Join(names, ","))
+		require.Eventually(t, func() bool { return w.service.allReady() }, patience, pollEvery, "each is ready, by a probe of itself")
+	}
+	refused := func(t *testing.T, why string) {
+		before := w.service.opened.Load()
+		_, err := w.admit()
+		assert.ErrorContains(t, err, `failed calling webhook "pods.jupyter-user.io"`)
+		assert.Greater(t, w.service.opened.Load(), before, "it was called")
+		for _, r := range w.service.replicas {
+			assert.Empty(t, r.log.Lines(t, "admission"), "and nothing was served")
+		}
+		assert.Eventually(t, func() bool {
+			return slices.ContainsFunc(w.service.replicas, func(r *replica) bool { return strings.Contains(r.log.String(), why) })
+		}, patience, pollEvery, "the log says why")
+	}
+	t.Run("by its authority and its name", func(t *testing.T) {
+		accepts(t, w.authority, "other", "kube-apiserver")
+		_, err := w.admit()
+		require.NoError(t, err)
+		strangersAreRefused(t, w, authority)
+	})
+	t.Run("by another name", func(t *testing.T) {
+		accepts(t, w.authority, "other")
+		refused(t, `the client's certificate is for [\"kube-apiserver\" \"kube-apiserver\"], and accepted are other`)
+	})
+	t.Run("by another authority", func(t *testing.T) {
+		accepts(t, pki.Make(t, time.Hour), "kube-apiserver")
+		refused(t, "the client's certificate is not one of an API server: x509: certificate signed by unknown authority")
+	})
+}
+
+// strangersAreRefused tries what a Pod could.
+func strangersAreRefused(t *testing.T, w *world, trusted pki.Pair) {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(trusted.Cert)
+	lookAlike := pki.Make(t, time.Hour)
+	named, err := lookAlike.Issue(time.Hour, "kube-apiserver")
+	require.NoError(t, err)
+	ofOurs, err := w.authority.Issue(time.Hour, "kubelet")
+	require.NoError(t, err)
+	for what, presents := range map[string][]tls.Certificate{
+		"nothing": nil, "the name, by an authority of its own": {*named.TLS(t)}, "another name": {*ofOurs.TLS(t)},
+	} {
+		client := &http.Client{Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: serviceDNS, Certificates: presents},
+		}}
+		for _, path := range []string{"/mutate", "/verify", "/"} {
+			_, err := client.Post("https://"+w.service.replicas[0].reviews+path, "application/json", strings.NewReader("{}"))
+			assert.Error(t, err, "%s to %s", what, path)
+		}
+	}
+}
