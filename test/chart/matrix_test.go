@@ -170,6 +170,10 @@ func TestWarnRefusesNothing(t *testing.T) {
 	for mode, wanted := range map[string][]admissionv1.ValidationAction{"Warn": {"Warn", "Audit"}, "Enforce": {"Deny"}} {
 		rendered, err := h.Template(t.Context(), "{mode: "+mode+"}")
 		require.NoError(t, err)
+		policy := map[string]string{"Warn": "Ignore", "Enforce": "Fail"}[mode]
+		for file, entries := range map[string]int{"50-mutatingwebhookconfiguration.yaml": 4, "51-validatingwebhookconfiguration.yaml": 1} {
+			assert.Equal(t, entries, strings.Count(read(t, rendered, file), "    failurePolicy: "+policy+"\n"), "%s in mode %s", file, mode)
+		}
 		found := 0
 		for document := range strings.SplitSeq(string(rendered), "\n---\n") {
 			binding := admissionv1.ValidatingAdmissionPolicyBinding{}

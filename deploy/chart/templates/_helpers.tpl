@@ -86,6 +86,11 @@ validationActions: [Deny]
 {{- end }}
 {{- end }}
 
+{{/* What becomes of a pod while the webhook does not answer: mode Warn refuses nothing, for want of an answer neither. */}}
+{{- define "failurePolicy" -}}
+{{ ternary "Ignore" "Fail" (eq .Values.mode "Warn") }}
+{{- end }}
+
 {{/* The namespaces whose pods come to the webhook. */}}
 {{- define "namespaces" -}}
 {{- if .Values.onlyNamespaces -}}
