@@ -186,6 +186,7 @@ func (o outcome) assertWhole(t *testing.T) {
 // late tells whether somebody gave up waiting: whoever sent it, the API server, or a replica that asked the others.
 func late(t try) bool {
 	return t.err != nil && (errors.Is(t.err, context.DeadlineExceeded) || strings.Contains(t.err.Error(), "deadline exceeded") ||
+		strings.Contains(t.err.Error(), "status code 408") || // a body that did not arrive in time
 		apierrors.ReasonForError(t.err) == "GenerationUnknown")
 }
 

@@ -74,7 +74,7 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*goneLimit)
 		defer cancel()
-		assert.NoError(t, world.Admin.Do(ctx, "", "delete", "deployment", "waiting", "-n", atStart.namespace, "--cascade=foreground"))
+		assert.NoError(t, world.Admin.Do(ctx, "", "delete", "deployment", "waiting", "-n", atStart.namespace, "--wait=false"))
 	})
 
 	startWebhooks(t)

@@ -92,10 +92,14 @@ func TestOperationsUnderLoad(t *testing.T) {
 // was answering, and until it listens again, or is known to be away, the API server may choose it: that is lost, by an error.
 func (o *operations) assertNoneIsLost(t *testing.T) {
 	t.Helper()
-	lost := map[string]int{}
+	lost, heldUp := map[string]int{}, 0
 	for _, a := range o.admissions {
 		away := o.away.meets(a)
 		killed := o.killed.meets(a) && a.refused != nil && strings.Contains(a.refused.Error(), "failed calling webhook")
+		if !long() && a.refused != nil && strings.Contains(a.refused.Error(), "context deadline exceeded") {
+			heldUp++
+			continue
+		}
 		stops := away && a.refused != nil && !strings.Contains(a.refused.Error(), "webhook")
 		switch {
 		case a.refused != nil && !stops && !killed:
@@ -107,7 +111,10 @@ func (o *operations) assertNoneIsLost(t *testing.T) {
 	for what, number := range lost {
 		t.Errorf("%d lost: %s", number, what)
 	}
-	if len(lost) > 0 {
+	// A machine that does other things too may hold everything up for the 2 s that the API server waits. The two minutes are for
+	// one that does not.
+	assert.LessOrEqual(t, heldUp, len(o.admissions)/1000, "were not answered in time")
+	if t.Failed() {
 		t.Log(o.logs.faults())
 	}
 }

@@ -109,3 +109,27 @@ func TestModuleWithoutItsToolSaysWhatToDo(t *testing.T) {
 	_, err := requiredVersion(path, "example.test/other")
 	require.ErrorContains(t, err, "requires no version of example.test/other: run `go get -tool`")
 }
+
+// TestOlderReleasesOfKubernetes that make release-check runs the integration tests with: the API server is of theirs, and nothing
+// else.
+func TestOlderReleasesOfKubernetes(t *testing.T) {
+	modules, err := modulesFolder()
+	require.NoError(t, err)
+	makefile, err := os.ReadFile(filepath.Join(modules, "../../Makefile"))
+	require.NoError(t, err)
+	_, list, _ := strings.Cut(string(makefile), "\nRELEASES    := ")
+	list, _, _ = strings.Cut(list, "\n")
+	releases := strings.Fields(list)
+	require.NotEmpty(t, releases)
+	for _, release := range releases {
+		t.Setenv("KUBERNETES", release)
+		r := recipes()[KubeAPIServer]
+		version, err := requiredVersion(filepath.Join(modules, r.folder, "go.mod"), r.module)
+		require.NoError(t, err)
+		assert.Contains(t, version, "v"+release+".")
+		assert.Equal(t, "kubernetes", recipes()[Kubectl].folder)
+	}
+	folders, err := filepath.Glob(filepath.Join(modules, "kubernetes-*"))
+	require.NoError(t, err)
+	assert.Len(t, folders, len(releases), "each is in the Makefile")
+}
