@@ -67,14 +67,14 @@ release-check: ## what takes hours: older releases of Kubernetes, the real Kyver
 		else echo "the image for arm64, and a node under load: left out, only root can build images and run a node"; fi
 	@for mod in kyverno $(RELEASES:%=kubernetes-%); do (cd "test/tools/$$mod" && go mod tidy -diff) || exit 1; done
 	@$(MAKE) --no-print-directory chaos LONG=1
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=30m FUZZ='^Fuzz(Review|Pods|FromPod)'
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=30m FUZZ='^Fuzz(Review|AgainstAdmissionWebhook|Pods|FromPod)'
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (60s)
 	@go test -list '$(FUZZ)' ./... | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $$2; n = 0}' | \
 	while read -r name package; do \
 		echo "fuzz $$name of $${package#jupyter-user.io/jupyter-user-webhook/} for $(FUZZTIME)"; \
-		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package >.fuzz.log 2>&1 || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x $$package >.fuzz.log 2>&1 || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \
 	done
 	@rm -f .fuzz.log
 
