@@ -84,10 +84,10 @@ func TestHugeReviews(t *testing.T) {
 		}, 400, false},
 		{"20,000 variables", func() io.Reader {
 			return strings.NewReader(reviewOf(start + `"env":[` + named(20_000, `{"name":"V%d","value":"some value"}`) + `]` + end))
-		}, 200, true},
+		}, 0, true},
 		{"100,000 arguments", func() io.Reader {
 			return strings.NewReader(reviewOf(start + `"args":[` + named(100_000, `"--argument=%d"`) + `]` + end))
-		}, 200, true},
+		}, 0, true},
 	} {
 		var took time.Duration
 		for range 3 { // The machine may be busy with something else: the best of three counts.
