@@ -40,7 +40,10 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{certificates: {clientNames: [front]}}":                                        "needs certificates.clientCA to say whose",
 		"{networkPolicy: {apiServers: [192.0.2.1]}}":                                    "at '/networkPolicy/apiServers/0': '192.0.2.1' does not match pattern",
 		"{config: {init: {image: x}}}":                                                  "config.init.image is what image says",
-		"{config: {mode: Warn}}":                                                        "config.mode is what mode says",
+		"{config: {mode: Warn}}":                                                        "at '/config': additional properties 'mode' not allowed",
+		"{config: {notebok: {port: 1}}}":                                                "at '/config': additional properties 'notebok' not allowed",
+		"{config: {identity: {way: atStart}}}":                                          "at '/config/identity/way': value must be one of 'Auto', 'AtAdmission', 'AtStart'",
+		"{config: {identity: {way: AtAdmission}}}":                                      "config.identity.way is AtAdmission, and nobody is known at admission",
 	} {
 		_, err := h.Template(t.Context(), values)
 		require.ErrorContains(t, err, says, values)
