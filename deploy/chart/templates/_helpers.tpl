@@ -126,13 +126,13 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* What helm test makes is no part of the installation. */}}
+{{/* What helm test makes is no part of the installation, and is deleted when the argument says. */}}
 {{- define "test-metadata" }}
   labels:
     app.kubernetes.io/name: jupyter-user-webhook-test
   annotations:
     helm.sh/hook: test
-    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+    helm.sh/hook-delete-policy: {{ . }}
 {{- end }}
 
 {{/* What the Prometheus operator takes. */}}
