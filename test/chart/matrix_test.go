@@ -40,7 +40,7 @@ var matrix = map[string]string{
 	"warnings only":                 "{mode: Warn}",
 	"one namespace at a time":       "{onlyNamespaces: [lab], namespaces: [lab]}",
 	"a mirror without the network":  "{image: {repository: 'registry.example.com:5000/mirror/jupyter-user-webhook', digest: 'sha256:" + digest + "', pullSecrets: [registry]}, namespaces: [lab]}",
-	"an image before this one":      "{image: {tag: v9, accepted: ['jupyter-user-webhook:v8']}}",
+	"an image before this one":      "{image: {tag: v9, accepted: ['jupyter-user-webhook:v8']}, config: {init: {acceptedImages: ['mirror:v8', 'jupyter-user-webhook:v8']}}}",
 	"one replica and no NetworkPolicy": "{replicas: 1, networkPolicy: {enabled: false}, priorityClassName: '', nodeSelector: {disk: ssd}, " +
 		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
 	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64']}}",
