@@ -28,6 +28,9 @@ var matrix = map[string]string{
 	"claims that are there":         "{share: {claimName: our-share}, namespaces: [lab, jhub]}",
 	"a share by CSI":                "{share: {volume: {csi: {driver: csi.example.com, volumeHandle: share}}}, namespaces: [lab]}",
 	"a share that the nodes mount":  "{share: {volume: {hostPath: {path: /mnt/hpc}}}, namespaces: [lab]}",
+	"names that YAML has other ideas of": "{share: {nfs: {server: nfs.example.com}, claimName: 'null'}, namespaces: ['2024', 'on'], " +
+		"onlyNamespaces: ['2024', 'on', '1e3'], image: {pullSecrets: ['7']}, identity: {share: true, passwdConfigMap: 'true'}, priorityClassName: '', test: {user: 'on'}, " +
+		"access: {rights: [{namespace: '2024', user: '1', homes: ['2']}]}, spawners: [{namespace: 'on', serviceAccount: 'off'}]}",
 	"people known by the share":     "{share: {nfs: {server: nfs.example.com}}, identity: {share: true, flags: [--homes-fresh=10s]}}",
 	"people known by passwd":        "{identity: {passwdConfigMap: people}}",
 	"rights":                        "{access: {rights: [{namespace: lab, user: alice@corp.example, homes: [alice]}, {namespace: lab, group: staff, homes: [bob, carol]}]}}",
@@ -67,7 +70,8 @@ func start(t *testing.T) *controlplane.ControlPlane {
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output()})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
-	for name, level := range map[string]string{helm.Namespace: "restricted", "lab": "baseline", "jhub": "baseline"} {
+	for name, level := range map[string]string{helm.Namespace: "restricted", "lab": "baseline", "jhub": "baseline", "2024": "baseline",
+		"on": "baseline"} {
 		require.NoError(t, plane.Namespace(t.Context(), name, map[string]string{"pod-security.kubernetes.io/enforce": level}))
 	}
 	return plane
