@@ -29,7 +29,7 @@ var matrix = map[string]string{
 	"a share by CSI":                "{share: {volume: {csi: {driver: csi.example.com, volumeHandle: share}}}, namespaces: [lab]}",
 	"a share that the nodes mount":  "{share: {volume: {hostPath: {path: /mnt/hpc}}}, namespaces: [lab]}",
 	"names that YAML has other ideas of": "{share: {nfs: {server: nfs.example.com}, claimName: 'null'}, namespaces: ['2024', 'on'], " +
-		"onlyNamespaces: ['2024', 'on', '1e3'], image: {pullSecrets: ['7']}, identity: {share: true, passwdConfigMap: 'true'}, priorityClassName: '', test: {user: 'on'}, " +
+		"onlyNamespaces: ['2024', 'on', '1e3'], image: {pullSecrets: ['7']}, identity: {share: true, passwdConfigMap: 'true'}, test: {user: 'on'}, " +
 		"access: {rights: [{namespace: '2024', user: '1', homes: ['2']}]}, spawners: [{namespace: 'on', serviceAccount: 'off'}]}",
 	"people known by the share":     "{share: {nfs: {server: nfs.example.com}}, identity: {share: true, flags: [--homes-fresh=10s]}}",
 	"people known by passwd":        "{identity: {passwdConfigMap: people}}",
@@ -46,7 +46,7 @@ var matrix = map[string]string{
 	"an image before this one":      "{image: {tag: v9, accepted: ['jupyter-user-webhook:v8']}, config: {init: {acceptedImages: ['mirror:v8', 'jupyter-user-webhook:v8']}}}",
 	"one replica and no NetworkPolicy": "{replicas: 1, networkPolicy: {enabled: false}, priorityClassName: '', nodeSelector: {disk: ssd}, " +
 		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
-	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64']}}",
+	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64'], metricsFrom: [{namespaceSelector: {}, podSelector: {}}]}}",
 	"watched":                        "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
 	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, homes: people, readOnly: [{subPath: data, mountPath: /data}],
 		exposeEveryHome: ToThePerson, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
