@@ -41,6 +41,7 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{networkPolicy: {apiServers: [192.0.2.1]}}":                                    "at '/networkPolicy/apiServers/0': '192.0.2.1' does not match pattern",
 		"{config: {init: {image: x}}}":                                                  "config.init.image is what image says",
 		"{networkPolicy: {metricsFrom: [monitoring]}}":                                  "at '/networkPolicy/metricsFrom/0': got string, want object",
+		"{monitoring: {runbookURL: 'wiki'}}":                                            "at '/monitoring/runbookURL': 'wiki' does not match pattern",
 		"{test: {user: 'a b'}}":                                                         "at '/test/user': 'a b' does not match pattern",
 		"{podLabels: {app.kubernetes.io/name: x}}":                                      "podLabels cannot have app.kubernetes.io/name",
 		"{config: {mode: Warn}}":                                                        "at '/config': additional properties 'mode' not allowed",
