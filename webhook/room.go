@@ -19,6 +19,9 @@ const (
 	smallBody = 64 << 10
 	// roomTime is how long a large body waits for room, of the second in which every review is answered.
 	roomTime = 500 * time.Millisecond
+	// arrivalTime is how long a large body may take to arrive while it keeps others from having the room. An API server sends it at
+	// once.
+	arrivalTime = 2 * time.Second
 )
 
 // withRoom reviews large bodies by turns. Who does not get a turn in time is told to come again.
@@ -41,6 +44,8 @@ func withRoom(next http.Handler, log *slog.Logger) http.Handler {
 				return
 			}
 			defer room.Release(size)
+			// Only a connection has a deadline; the stand-ins of tests have none.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(arrivalTime))
 		}
 		next.ServeHTTP(w, r)
 	})

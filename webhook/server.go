@@ -1,13 +1,16 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +30,14 @@ type Server struct {
 	log      *slog.Logger
 
 	serving, draining atomic.Bool
+	shaken            handshake
+}
+
+// handshake is the server's last one with itself that went well.
+type handshake struct {
+	sync.Mutex
+	at   time.Time
+	with *x509.Certificate
 }
 
 // ServerOptions of a Server.
@@ -53,6 +64,8 @@ const (
 	bodyTime = 10 * time.Second
 	// lastRequests is how long requests that are being answered may take once connections are closed.
 	lastRequests = 10 * time.Second
+	// shakenTime is how long a handshake with itself says that the server is reachable; a kubelet asks every two seconds.
+	shakenTime = time.Second
 )
 
 // NewServer takes over the listener.
@@ -140,20 +153,35 @@ func (s *Server) Ready(_ *http.Request) error {
 	if err != nil {
 		return err
 	}
+	cert, err := s.shakeHands(own)
+	if err != nil {
+		return fmt.Errorf("not reachable: %w", err)
+	}
+	if now := time.Now(); now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		return fmt.Errorf("the serving certificate is valid from %s to %s only", cert.NotBefore, cert.NotAfter)
+	}
+	return nil
+}
+
+// shakeHands answers the certificate that is served. One handshake is for everybody who asks within a moment: nobody who reaches
+// the port for health is to have them made one after the other.
+func (s *Server) shakeHands(own *tls.Certificate) (*x509.Certificate, error) {
+	s.shaken.Lock()
+	defer s.shaken.Unlock()
+	if last := s.shaken.with; last != nil && bytes.Equal(last.Raw, own.Certificate[0]) && time.Since(s.shaken.at) < shakenTime {
+		return last, nil
+	}
 	// Who signed the certificate is between the API server and the webhook configuration; here it is about dates.
 	dialer := &net.Dialer{Timeout: time.Second}
 	conn, err := tls.DialWithDialer(dialer, "tcp", s.dialable(), &tls.Config{
 		InsecureSkipVerify: true, Certificates: []tls.Certificate{*own}, //nolint:gosec // see above
 	})
 	if err != nil {
-		return fmt.Errorf("not reachable: %w", err)
+		return nil, err
 	}
 	defer conn.Close() //nolint:errcheck // nothing was said on it
-	cert := conn.ConnectionState().PeerCertificates[0]
-	if now := time.Now(); now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
-		return fmt.Errorf("the serving certificate is valid from %s to %s only", cert.NotBefore, cert.NotAfter)
-	}
-	return nil
+	s.shaken.with, s.shaken.at = conn.ConnectionState().PeerCertificates[0], time.Now()
+	return s.shaken.with, nil
 }
 
 // dialable is the address of the listener as seen from the same machine.

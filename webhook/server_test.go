@@ -128,6 +128,33 @@ func TestReadyOnEveryAddress(t *testing.T) {
 	assert.NoError(t, <-ended)
 }
 
+// TestAskingForReadinessCostsNoHandshakeEach, because nobody is asked who they are on the port for health.
+func TestAskingForReadinessCostsNoHandshakeEach(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	pair, handshakes := pki.Make(t, time.Hour).TLS(t), atomic.Int64{}
+	s := webhook.NewServer(listener, http.NotFoundHandler(), webhook.ServerOptions{
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if hello.Conn != nil {
+				handshakes.Add(1)
+			}
+			return pair, nil
+		},
+		Log: slog.New(slog.DiscardHandler),
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	require.Eventually(t, func() bool { return s.Ready(nil) == nil }, 10*time.Second, 5*time.Millisecond)
+	began := time.Now()
+	for range 1000 {
+		assert.NoError(t, s.Ready(nil))
+	}
+	assert.LessOrEqual(t, handshakes.Load(), 2+int64(time.Since(began)/time.Second))
+	stop()
+	assert.NoError(t, <-ended)
+}
+
 func TestRunTellsWhenItCannotServe(t *testing.T) {
 	r, listener := listening(t, http.NotFoundHandler(), 0)
 	require.NoError(t, listener.Close())

@@ -40,6 +40,16 @@ func TooManyChanges(operations, most int) Answer {
 		"look for one variable or mount many times over", operations, most)
 }
 
+// TooMany answers a list that is longer than the webhook looks through.
+func TooMany(field string, have, most int) Answer {
+	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, most)
+}
+
+// PathTooLong answers a path that no Linux takes.
+func PathTooLong(field string, have, most int) Answer {
+	return unprocessable("PathTooLong", field, "it has %d bytes, and a path has at most %d: shorten it", have, most)
+}
+
 // Internal answers a fault of ours. What went wrong is in the log, under the uid: it is nobody else's to read.
 func Internal(uid string) Answer {
 	return Answer{Code: http.StatusInternalServerError, Reason: "InternalError",

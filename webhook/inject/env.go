@@ -32,14 +32,21 @@ type identityVar struct {
 	unknown bool
 }
 
-func (in *planning) planEnv() envPiece {
-	p := envPiece{at: in.container().child("env"), have: in.notebook.Env, defaults: slices.Clip(in.env), home: in.home}
-	p.identity = [...]identityVar{
+// identityVars are the variables that are ours, as they will be.
+func (in *planning) identityVars() [4]identityVar {
+	vars := [...]identityVar{
 		{"NB_USER", in.User.String(), false}, {"NB_UID", "", true}, {"NB_GID", "", true}, {"HOME", in.home, false},
 	}
 	if in.Identity != nil {
-		p.identity[1] = identityVar{name: "NB_UID", value: decimal(in.Identity.UID)}
-		p.identity[2] = identityVar{name: "NB_GID", value: decimal(in.Identity.GID)}
+		vars[1] = identityVar{name: "NB_UID", value: decimal(in.Identity.UID)}
+		vars[2] = identityVar{name: "NB_GID", value: decimal(in.Identity.GID)}
+	}
+	return vars
+}
+
+func (in *planning) planEnv() envPiece {
+	p := envPiece{
+		at: in.container().child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
 	}
 	if in.server.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
 		p.defaults = append(p.defaults, EnvVar{Name: handoff.JupyterConfigVariable, Value: in.config.Scratch.MountPath})

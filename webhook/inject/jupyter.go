@@ -74,11 +74,13 @@ var (
 	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}
 )
 
-// noServer tells of an argument with which jupyter lab and its like do something and end.
-func noServer(arg string) bool {
-	return slices.Contains([]string{"--version", "--help", "-h", "--help-all", "--generate-config", "--show-config",
-		"--show-config-json", "build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces",
-		"extension"}, arg)
+// noServer tells of arguments with which jupyter lab and its like do something and end: a flag anywhere, or a word of theirs right
+// behind. Further on, a word may be a flag's value.
+func noServer(args []string) bool {
+	words := []string{"build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces", "extension"}
+	flags := []string{"--version", "--help", "-h", "--help-all", "--generate-config", "--show-config", "--show-config-json"}
+	return len(args) > 0 && slices.Contains(words, args[0]) ||
+		slices.ContainsFunc(args, func(arg string) bool { return slices.Contains(flags, arg) })
 }
 
 var python = regexp.MustCompile(`^python[0-9.]*$`)
@@ -100,7 +102,7 @@ func startsJupyter(argv []string) bool {
 	case slices.Contains(servers, name):
 		return true
 	case name == "jupyter":
-		return len(rest) > 0 && slices.Contains(subcommands, rest[0]) && !slices.ContainsFunc(rest[1:], noServer)
+		return len(rest) > 0 && slices.Contains(subcommands, rest[0]) && !noServer(rest[1:])
 	case python.MatchString(name):
 		if len(rest) >= 2 && rest[0] == "-m" {
 			return slices.Contains(modules, rest[1]) || rest[1] == "jupyter" && len(rest) > 2 && slices.Contains(subcommands, rest[2])
@@ -148,6 +150,11 @@ type literal struct {
 // literal is a variable as it will be: the pod's, and the configured default where it has none; the last of several, as in a
 // process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
 func (in *planning) literal(name string) literal {
+	for _, v := range in.identity {
+		if v.name == name {
+			return literal{set: !v.unknown, value: v.value, known: !v.unknown}
+		}
+	}
 	for _, v := range slices.Backward(in.notebook.Env) {
 		if v.Name == name {
 			return literal{set: true, value: v.Value, known: v.ValueFrom == nil}
@@ -175,7 +182,10 @@ func (in *planning) findPort(flags map[string]string, env func(name string) lite
 			return 0, "JUPYTERHUB_SERVICE_URL is not a literal value, so the port cannot be read from outside"
 		}
 		u, err := url.Parse(service.value)
-		if err == nil && u.Port() != "" {
+		if err != nil || strings.Contains(u.Host, "$(") {
+			return 0, "JUPYTERHUB_SERVICE_URL is not a URL whose port can be read from outside"
+		}
+		if u.Port() != "" {
 			return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")
 		}
 	}
@@ -184,7 +194,7 @@ func (in *planning) findPort(flags map[string]string, env func(name string) lite
 	}
 	for _, name := range portNames {
 		for _, p := range in.notebook.Ports {
-			if p.Name == name {
+			if p.Name == name && p.ContainerPort > 0 {
 				return p.ContainerPort, ""
 			}
 		}
@@ -204,7 +214,6 @@ func parsePort(text, source string) (int32, string) {
 // below NB_PREFIX, and else it is /.
 func (in *planning) findBase(flags map[string]string, env func(name string) literal) (base, why string) {
 	base, said := flags["base"]
-	base = in.expandLiterals(base)
 	decides := ""
 	switch {
 	case env("JUPYTERHUB_SERVICE_PREFIX").set:
@@ -217,8 +226,13 @@ func (in *planning) findBase(flags map[string]string, env func(name string) lite
 			return "", decides + " is not a literal value, so the base URL cannot be read from outside"
 		}
 		base = env(decides).value
+	} else {
+		base = in.expandLiterals(base)
 	}
-	if strings.Contains(base, "$(") {
+	switch {
+	case len(base) > longestBase:
+		return "", "the base URL is longer than " + decimal(longestBase) + " bytes"
+	case strings.Contains(base, "$("):
 		return "", "the base URL has a variable in it, and cannot be read from outside"
 	}
 	if trimmed := strings.Trim(base, "/"); trimmed != "" {
@@ -229,22 +243,29 @@ func (in *planning) findBase(flags map[string]string, env func(name string) lite
 
 var reference = regexp.MustCompile(`\$+\([A-Za-z_][A-Za-z0-9_]*\)`)
 
-// expandLiterals puts the pod's own values in the place of $(NAME), as Kubernetes does it in a command line. What it would not
-// replace, or by what cannot be seen from outside, stays.
+// expandLiterals puts values in the place of $(NAME), as Kubernetes does it in a command line: the pod's own, and those that it
+// will have of the webhook. What it would not replace, or by what cannot be seen from outside, stays; so does what would make a
+// base URL longer than one is looked at, because a short text can refer to a long value many times.
 func (in *planning) expandLiterals(text string) string {
-	if !strings.Contains(text, "$(") {
+	if len(text) > longestBase || !strings.Contains(text, "$(") {
 		return text
 	}
 	// Whoever refers to a hundred thousand variables is not to have each looked for among as many.
 	all := make(map[string]literal, len(in.notebook.Env)+len(in.env))
 	for _, v := range slices.Concat(in.env, in.notebook.Env) {
-		all[v.Name] = literal{set: true, value: v.Value, known: v.ValueFrom == nil}
+		// A value is expanded itself, by what stands before it.
+		all[v.Name] = literal{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
 	}
+	for _, v := range in.identity {
+		all[v.name] = literal{set: !v.unknown, value: v.value, known: !v.unknown}
+	}
+	size := len(text)
 	return reference.ReplaceAllStringFunc(text, func(found string) string {
 		v := all[strings.Trim(found, "$()")]
-		if strings.HasPrefix(found, "$$") || !v.known {
+		if strings.HasPrefix(found, "$$") || !v.known || size+len(v.value) > longestBase {
 			return found
 		}
+		size += len(v.value)
 		return v.value
 	})
 }

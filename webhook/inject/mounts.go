@@ -103,7 +103,7 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 		}
 		p.refuseInTheWay(field, have.MountPath, c)
 	}
-	if at := p.notebook.TerminationMessagePath; at != nil {
+	if at := p.notebook.TerminationMessagePath; at != nil && *at != "" {
 		// The kubelet mounts a file that the container can write there.
 		p.refuseInTheWay(func() string { return p.container.child("terminationMessagePath").field() }, *at, c)
 	}

@@ -114,8 +114,10 @@ type planning struct {
 	place    pointer
 	notebook *Container
 	// home is where the notebook container's HOME is.
-	home   string
-	server server
+	home string
+	// identity are the variables that are ours.
+	identity [4]identityVar
+	server   server
 }
 
 // Planner plans pods by one configuration, which never changes in its lifetime.
@@ -160,6 +162,11 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	}
 	in.at, in.place, in.notebook = at, regularContainers.index(at), &pod.Spec.Containers[at]
 	plan.Notebook, plan.NotebookWhy, plan.notebook = in.notebook.Name, why, in.container()
+	if refusals := in.refuseShape(); len(refusals) > 0 {
+		plan.refusals = append(plan.refusals, refusals...)
+		return plan
+	}
+	in.identity = in.identityVars()
 	plan.refusals = append(plan.refusals, in.refuseWhole()...)
 	switches, refusals := in.readSwitches()
 	plan.refusals = append(plan.refusals, refusals...)

@@ -175,7 +175,11 @@ func (c *changes) behind(list pointer) pointer {
 	return c.end
 }
 
-func (c *changes) refuse(a answer.Answer) { c.refusals = append(c.refusals, a) }
+func (c *changes) refuse(a answer.Answer) {
+	if len(c.refusals) < mostRefusals {
+		c.refusals = append(c.refusals, a)
+	}
+}
 
 func (c *changes) warn(text string) { c.warnings = append(c.warnings, text) }
 

@@ -99,7 +99,7 @@ func putResources(c *changes, at pointer, exists bool, want *Resources) {
 	}
 }
 
-// quantities are the configuration's as JSON, in their canonical form.
+// quantity is a configured one as JSON, in its canonical form.
 func quantity(q resource.Quantity) jsontext.Value { return jsontext.Value(strconv.Quote(q.String())) }
 
 // resourcesOf writes configured quantities as they are in a pod.

@@ -180,10 +180,17 @@ func unwrap(binary string, command []string, text spelling) (handoff.Exec, bool)
 	return e, err == nil
 }
 
+// mostWrapped is how often a command can be wrapped and be found all the same. Ours is, once; more is somebody's own doing.
+const mostWrapped = 8
+
 // unwrapped is the command that the pod gave, whether it is wrapped already or not.
 func unwrapped(binary string, command []string, text spelling) []string {
-	if e, ok := unwrap(binary, command, text); ok {
-		return e.Argv
+	for range mostWrapped {
+		e, ok := unwrap(binary, command, text)
+		if !ok {
+			break
+		}
+		command = e.Argv
 	}
 	return command
 }
