@@ -28,6 +28,9 @@ var matrix = map[string]string{
 	"claims that are there":         "{share: {claimName: our-share}, namespaces: [lab, jhub]}",
 	"a share by CSI":                "{share: {volume: {csi: {driver: csi.example.com, volumeHandle: share}}}, namespaces: [lab]}",
 	"a share that the nodes mount":  "{share: {volume: {hostPath: {path: /mnt/hpc}}}, namespaces: [lab]}",
+	"names that YAML has other ideas of": "{share: {nfs: {server: nfs.example.com}, claimName: 'null'}, namespaces: ['2024', 'on'], " +
+		"onlyNamespaces: ['2024', 'on', '1e3'], image: {pullSecrets: ['7']}, identity: {share: true, passwdConfigMap: 'true'}, test: {user: 'on'}, " +
+		"access: {rights: [{namespace: '2024', user: '1', homes: ['2']}]}, spawners: [{namespace: 'on', serviceAccount: 'off'}]}",
 	"people known by the share":     "{share: {nfs: {server: nfs.example.com}}, identity: {share: true, flags: [--homes-fresh=10s]}}",
 	"people known by passwd":        "{identity: {passwdConfigMap: people}}",
 	"rights":                        "{access: {rights: [{namespace: lab, user: alice@corp.example, homes: [alice]}, {namespace: lab, group: staff, homes: [bob, carol]}]}}",
@@ -40,10 +43,10 @@ var matrix = map[string]string{
 	"warnings only":                 "{mode: Warn}",
 	"one namespace at a time":       "{onlyNamespaces: [lab], namespaces: [lab]}",
 	"a mirror without the network":  "{image: {repository: 'registry.example.com:5000/mirror/jupyter-user-webhook', digest: 'sha256:" + digest + "', pullSecrets: [registry]}, namespaces: [lab]}",
-	"an image before this one":      "{image: {tag: v9, accepted: ['jupyter-user-webhook:v8']}}",
+	"an image before this one":      "{image: {tag: v9, accepted: ['jupyter-user-webhook:v8']}, config: {init: {acceptedImages: ['mirror:v8', 'jupyter-user-webhook:v8']}}}",
 	"one replica and no NetworkPolicy": "{replicas: 1, networkPolicy: {enabled: false}, priorityClassName: '', nodeSelector: {disk: ssd}, " +
 		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
-	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64']}}",
+	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64'], metricsFrom: [{namespaceSelector: {}, podSelector: {}}]}}",
 	"watched":                        "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
 	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, homes: people, readOnly: [{subPath: data, mountPath: /data}],
 		exposeEveryHome: ToThePerson, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
@@ -67,7 +70,8 @@ func start(t *testing.T) *controlplane.ControlPlane {
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output()})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
-	for name, level := range map[string]string{helm.Namespace: "restricted", "lab": "baseline", "jhub": "baseline"} {
+	for name, level := range map[string]string{helm.Namespace: "restricted", "lab": "baseline", "jhub": "baseline", "2024": "baseline",
+		"on": "baseline"} {
 		require.NoError(t, plane.Namespace(t.Context(), name, map[string]string{"pod-security.kubernetes.io/enforce": level}))
 	}
 	return plane
@@ -135,6 +139,9 @@ func TestMonitoringIsTheFiles(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, yaml.Unmarshal(text, &rules))
 	assert.Equal(t, rules, kinds["PrometheusRule"]["spec"])
+	elsewhere, err := newHelm(t).Template(t.Context(), "{monitoring: {prometheusRule: true, runbookURL: 'https://wiki.example/hpc'}}")
+	require.NoError(t, err)
+	assert.Equal(t, strings.Count(string(text), "runbook_url: "), strings.Count(string(elsewhere), "runbook_url: https://wiki.example/hpc#"))
 	dashboard, err := monitoring.File("dashboard.json")
 	require.NoError(t, err)
 	assert.JSONEq(t, string(dashboard), kinds["ConfigMap"]["data"].(map[string]any)["jupyter-user-webhook.json"].(string))

@@ -31,12 +31,12 @@ var (
 // known are the namespaces in which people are known at admission.
 var known = []string{atAdmission.namespace, atAdmission.hub()}
 
-// installShipped is README.md's one command, with two values: where the share is, and the namespace with notebooks. The third is
-// what an admin would say of a node as small as this one. The certificate is made by the companion, and the volume and the claim
-// of the namespace by the chart.
+// installShipped is README.md's one command, with the image, which is on the node already, and two values: where the share is, and
+// the namespace with notebooks. The rest is what an admin would say of a node as small as this one. The certificate is made by the
+// companion, and the volume and the claim of the namespace by the chart.
 func (w *World) installShipped(ctx context.Context) error {
-	arguments, err := readmeInstall("nfs.server=nfs.example.com", "volume.hostPath.path="+w.share.root, "jupyter-system", atStart.namespace,
-		"deploy/chart", "../../deploy/chart")
+	arguments, err := readmeInstall("registry.example.com/", "", "nfs.server=nfs.example.com", "volume.hostPath.path="+w.share.root,
+		"jupyter-system", atStart.namespace, "deploy/chart", "../../deploy/chart")
 	if err != nil {
 		return err
 	}

@@ -5,35 +5,37 @@
 {{- end }}
 
 {{/*
-What is accepted beside the image: what the values say; else, while a release replaces another, the image before, by which the
-replicas that are still there make pods. The policies' parameters in the cluster know it. Another upgrade with the same image
-changes nothing.
+The image before, by which the replicas that a release replaces make pods: the policies' parameters in the cluster know it. Another
+upgrade with the same image changes nothing.
 */}}
-{{- define "accepted" -}}
-{{- $image := include "image" . }}
-{{- $accepted := .Values.image.accepted }}
-{{- if not $accepted }}
-  {{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-policy" }}
-  {{- $words := splitList " " (dig "data" "initImages" "" $installed) | compact }}
-  {{- if and $words (ne (first $words) $image) }}
-    {{- $words = list (first $words) }}
-  {{- end }}
-  {{- $accepted = without $words $image }}
+{{- define "image-before" -}}
+{{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-policy" }}
+{{- $installedImage := dig "data" "initImages" "" $installed | splitList " " | first }}
+{{- if eq $installedImage (include "image" .) }}
+  {{- $installedImage = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed }}
 {{- end }}
-{{- toYaml $accepted }}
+{{- $installedImage }}
+{{- end }}
+
+{{/* What is accepted beside the image: the image before, and what the values say. */}}
+{{- define "accepted" -}}
+{{- $said := concat .Values.image.accepted (dig "init" "acceptedImages" list .Values.config) }}
+{{- without (prepend $said (include "image-before" .) | compact | uniq) (include "image" .) | toYaml }}
 {{- end }}
 
 {{/* What the webhook's configuration says, and does not leave to its defaults. */}}
 {{- define "configuration" -}}
 {{- $init := dict "image" (include "image" .) }}
-{{- with include "accepted" . | fromYamlArray }}{{ $_ := set $init "acceptedImages" . }}{{ end }}
 {{- with .Values.image.pullSecrets }}{{ $_ := set $init "imagePullSecrets" . }}{{ end }}
 {{- $configuration := dict "init" $init }}
 {{- if ne .Values.mode "Enforce" }}{{ $_ := set $configuration "mode" .Values.mode }}{{ end }}
 {{- if ne .Values.share.claimName "hpc-shared-pvc" }}
   {{- $_ := set $configuration "share" (dict "claimName" .Values.share.claimName) }}
 {{- end }}
-{{- mergeOverwrite $configuration (deepCopy .Values.config) | toYaml }}
+{{- $configuration = mergeOverwrite $configuration (deepCopy .Values.config) }}
+{{- $_ := unset $configuration.init "acceptedImages" }}
+{{- with include "accepted" . | fromYamlArray }}{{ $_ := set $configuration.init "acceptedImages" . }}{{ end }}
+{{- toYaml $configuration }}
 {{- end }}
 
 {{/* The same, with the defaults of what the policies have to know too. */}}
@@ -115,7 +117,7 @@ securityContext:
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ quote . }}
   {{- end }}
 {{- end }}
 {{- with .Values.nodeSelector }}
@@ -126,13 +128,13 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* What helm test makes is no part of the installation. */}}
+{{/* What helm test makes is no part of the installation, and is deleted when the argument says. */}}
 {{- define "test-metadata" }}
   labels:
     app.kubernetes.io/name: jupyter-user-webhook-test
   annotations:
     helm.sh/hook: test
-    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+    helm.sh/hook-delete-policy: {{ . }}
 {{- end }}
 
 {{/* What the Prometheus operator takes. */}}
