@@ -45,7 +45,7 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{test: {user: 'a b'}}":                                                         "at '/test/user': 'a b' does not match pattern",
 		"{podLabels: {app.kubernetes.io/name: x}}":                                      "podLabels cannot have app.kubernetes.io/name",
 		"{config: {mode: Warn}}":                                                        "at '/config': additional properties 'mode' not allowed",
-		"{config: {notebok: {port: 1}}}":                                                "at '/config': additional properties 'notebok' not allowed",
+		"{config: {notebooks: {port: 1}}}":                                              "at '/config': additional properties 'notebooks' not allowed",
 		"{config: {identity: {way: atStart}}}":                                          "at '/config/identity/way': value must be one of 'Auto', 'AtAdmission', 'AtStart'",
 		"{config: {identity: {way: AtAdmission}}}":                                      "config.identity.way is AtAdmission, and nobody is known at admission",
 	} {

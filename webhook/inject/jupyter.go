@@ -74,10 +74,11 @@ var (
 	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}
 )
 
-// noServer tells of arguments with which jupyter lab and its like do something and end: a flag anywhere, or a word of theirs right
-// behind. Further on, a word may be a flag's value.
+// noServer tells of arguments with which jupyter lab and its like do something and end: a flag anywhere, or a word of theirs
+// right behind. Further on, a word may be a flag's value.
 func noServer(args []string) bool {
-	words := []string{"build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces", "extension"}
+	words := []string{"build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces",
+		"extension"}
 	flags := []string{"--version", "--help", "-h", "--help-all", "--generate-config", "--show-config", "--show-config-json"}
 	return len(args) > 0 && slices.Contains(words, args[0]) ||
 		slices.ContainsFunc(args, func(arg string) bool { return slices.Contains(flags, arg) })
