@@ -34,7 +34,7 @@ demo: build ## run a control plane on this machine and see a labelled Pod become
 	@exec bin/demo -webhook bin/jupyter-user-webhook $(if $(KEEP),-keep)
 
 .PHONY: test
-test: control-plane ## unit, golden, property and integration tests, and each fuzz target for a moment
+test: control-plane test-tools ## unit, golden, property and integration tests, and each fuzz target for a moment
 	go test $(RACE) -parallel 4 ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
 
@@ -55,7 +55,7 @@ chaos: build control-plane ## what goes wrong around the webhook, with its figur
 	@$(if $(RUN),,CHAOS=short go test -count=1 -v -run '^TestMadeUpPodsBesideASecondWebhook$$' ./test/property)
 
 .PHONY: release-check
-release-check: ## what takes hours: older releases of Kubernetes, the real Kyverno, the image for arm64 and two minutes of load on a node (as root), the long form of make chaos, and much fuzzing
+release-check: ## what takes hours: older Kubernetes, Kyverno, arm64, two minutes of load on a node (as root), chaos LONG=1, much fuzzing
 	@for release in $(RELEASES); do \
 		echo "the integration tests with the API server of Kubernetes $$release" && \
 		KUBERNETES=$$release go test -count=1 -timeout 30m -parallel 4 ./test/integration || exit 1; \
@@ -132,6 +132,10 @@ sbom: ## build the programs for PLATFORM as the image has them, and write which 
 .PHONY: control-plane
 control-plane: ## build etcd, kube-apiserver and kubectl once, into a cache (KUBEBUILDER_ASSETS is honoured)
 	@go run ./test/tools/build control-plane >/dev/null
+
+.PHONY: test-tools
+test-tools: ## build what else the tests run (helm, cert-manager, promtool), once, where no test's time is up meanwhile
+	@go run ./test/tools/build helm certmanager promtool expressions cyclonedx-gomod >/dev/null
 
 .PHONY: clean
 clean: ## remove what was built here; the cache of tools and images stays
