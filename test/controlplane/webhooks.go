@@ -51,13 +51,13 @@ func (c *ControlPlane) installWebhooks(ctx context.Context, paths []string) erro
 	if len(paths) == 0 {
 		return nil
 	}
-	return c.AwaitWebhooks(ctx)
+	return c.awaitWebhooks(ctx)
 }
 
-// AwaitWebhooks waits until the API server acts on the webhook configurations that it stores, which is a little later:
+// awaitWebhooks waits until the API server acts on the webhook configurations that it stores, which is a little later:
 // it watches them like any client. It gets to know them in the order in which they were stored; so the last one, a
 // marker that refuses a certain object, is in effect only when all before it are.
-func (c *ControlPlane) AwaitWebhooks(ctx context.Context) error {
+func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 	configurations := c.client.AdmissionregistrationV1()
 	create, remove := metav1.CreateOptions{}, metav1.DeleteOptions{}
 

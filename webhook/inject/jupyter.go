@@ -148,8 +148,8 @@ type literal struct {
 	known bool
 }
 
-// literal is a variable as it will be: the pod's, and the configured default where it has none; the last of several, as in a
-// process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
+// literal is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as in
+// a process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
 func (in *planning) literal(name string) literal {
 	for _, v := range in.identity {
 		if v.name == name {
@@ -251,7 +251,8 @@ func (in *planning) expandLiterals(text string) string {
 	if len(text) > longestBase || !strings.Contains(text, "$(") {
 		return text
 	}
-	// Whoever refers to a hundred thousand variables is not to have each looked for among as many.
+	// A base URL can refer to some 250 variables: none of them is to be looked for among a hundred thousand by turns, as literal
+	// does it.
 	all := make(map[string]literal, len(in.notebook.Env)+len(in.env))
 	for _, v := range slices.Concat(in.env, in.notebook.Env) {
 		// A value is expanded itself, by what stands before it.
