@@ -4,12 +4,12 @@
 package podsecurity
 
 import (
-	"encoding/json"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
+	kjson "sigs.k8s.io/json"
 )
 
 // Level of a pod, and what keeps it from the next stricter one.
@@ -37,7 +37,7 @@ func NewLevels() (*Levels, error) {
 // Of a pod as JSON.
 func (l *Levels) Of(raw []byte) (Level, error) {
 	pod := &corev1.Pod{}
-	if err := json.Unmarshal(raw, pod); err != nil {
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, pod); err != nil {
 		return Level{}, fmt.Errorf("the pod is none to an API server: %w", err)
 	}
 	return l.OfPod(pod), nil
