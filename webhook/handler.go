@@ -119,9 +119,12 @@ func allow(operations []jsonpatch.Operation) *admissionv1.AdmissionResponse {
 	if err != nil {
 		panic(err) // What the planner plans can be written, whatever the pod.
 	}
-	resp.Patch, resp.PatchType = written, new(admissionv1.PatchTypeJSONPatch)
+	resp.Patch, resp.PatchType = written, &patchType
 	return resp
 }
+
+// patchType of every patch: that of RFC 6902.
+var patchType = admissionv1.PatchTypeJSONPatch
 
 // deny puts every refusal into one status. Code and reason are those of the first, which is the one to mend first.
 func deny(refusals []answer.Answer) *admissionv1.AdmissionResponse {

@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -267,4 +268,16 @@ func TestV1beta1IsAnsweredInKind(t *testing.T) {
 	_, r := e.post(t, "/mutate", strings.Replace(review(notebook), "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1))
 	assert.Equal(t, "admission.k8s.io/v1beta1", r.APIVersion)
 	assert.True(t, r.Response.Allowed)
+}
+
+// TestAnAnswerSaysItsLength, so that half of one is never taken for it.
+func TestAnAnswerSaysItsLength(t *testing.T) {
+	for name, body := range map[string]string{"a patch": review(notebook), "a refusal": "{"} {
+		t.Run(name, func(t *testing.T) {
+			recorder := httptest.NewRecorder()
+			newEdge(t, nil).ServeHTTP(recorder, request("/mutate", body))
+			assert.Equal(t, "application/json", recorder.Header().Get("Content-Type"))
+			assert.Equal(t, strconv.Itoa(recorder.Body.Len()), recorder.Header().Get("Content-Length"))
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -136,10 +137,20 @@ func (r review) write(w http.ResponseWriter, response *admissionv1.AdmissionResp
 	if r.Kind == answered.Kind && schema.FromAPIVersionAndKind(r.APIVersion, r.Kind).Group == admissionv1.GroupName {
 		answered.APIVersion = r.APIVersion
 	}
-	w.Header().Set("Content-Type", "application/json")
+	written := bodies.Get().(*bytes.Buffer)
+	defer giveBack(written)
+	if err := json.MarshalWrite(written, answered, asTheAPIServer); err != nil {
+		panic(err) // What has been decided can be written, whatever the pod.
+	}
+	// With its length, an answer is whole or none, and goes out as it is.
+	w.Header()["Content-Type"] = answersJSON
+	w.Header().Set("Content-Length", strconv.Itoa(written.Len()))
 	// An error here is a client that has gone.
-	_ = json.MarshalWrite(w, answered, asTheAPIServer)
+	_, _ = w.Write(written.Bytes())
 }
+
+// answersJSON is one slice for all answers.
+var answersJSON = []string{"application/json"}
 
 // inOneOrder is for maps: the same answer is the same bytes. The types of k8s.io/api leave out what encoding/json takes for
 // empty.

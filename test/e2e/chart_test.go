@@ -40,6 +40,11 @@ func (w *World) uninstall(ctx context.Context) error {
 	if err := w.Admin.Do(ctx, "", "delete", "namespace", helm.Namespace, "--wait=false"); err != nil {
 		return err
 	}
+	return w.awaitNothingLeft(ctx)
+}
+
+// awaitNothingLeft waits until no object of the cluster is ours.
+func (w *World) awaitNothingLeft(ctx context.Context) error {
 	var left []string
 	err := await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
 		ours, err := w.Objects(ctx, "app.kubernetes.io/name=jupyter-user-webhook")

@@ -38,7 +38,7 @@ func keep() bool { return os.Getenv("KEEP") != "" }
 func build(ctx context.Context) error {
 	err := progress.Stage(os.Stderr, "programs", func() error {
 		_, cluster := node.Build(ctx, os.Stderr)
-		_, packager := tools.Build(ctx, os.Stderr, tools.Helm)
+		_, packager := tools.Build(ctx, os.Stderr, tools.Helm, tools.CertManager)
 		return errors.Join(cluster, packager)
 	})
 	if err != nil {
@@ -80,6 +80,12 @@ func inside(m *testing.M, room sealed.Room) (status int) {
 	if err := progress.Stage(os.Stderr, "nothing of ours is left", func() error { return world.uninstall(ctx) }); err != nil {
 		fmt.Fprintln(os.Stderr, "error: uninstall:", err)
 		return max(status, 1)
+	}
+	if again() {
+		if err := world.installAgain(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "error: install again:", err)
+			return max(status, 1)
+		}
 	}
 	return status
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,19 +168,22 @@ func (p pod) exec(t *testing.T, command ...string) controlplane.Result {
 func (p pod) processes(t *testing.T) []node.Process {
 	t.Helper()
 	got := p.get(t)
-	_, id, _ := strings.Cut(got.Status.ContainerStatuses[0].ContainerID, "://")
-	require.NotEmpty(t, id)
+	require.NotEmpty(t, got.Status.ContainerStatuses[0].ContainerID)
 	var found []node.Process
 	// A container that runs, and serves nothing that was asked for, may still be the runtime's own process.
 	require.NoError(t, await(t.Context(), readyLimit, func(context.Context) (bool, error) {
-		for _, process := range node.Processes(got.UID) {
-			if process.Container == id && !process.Runtime() {
-				found = append(found, process)
-			}
-		}
+		found = processesOf(got)
 		return len(found) > 0, nil
 	}), "%s/%s has no processes", p.namespace, p.name)
 	return found
+}
+
+// processesOf are those of the first container of a pod, but for the runtime's.
+func processesOf(pod *corev1.Pod) []node.Process {
+	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
+	return slices.DeleteFunc(node.Processes(pod.UID), func(process node.Process) bool {
+		return process.Container != id || process.Runtime()
+	})
 }
 
 // message is the termination message of the init container.
