@@ -84,6 +84,7 @@ bench: ## how fast it is beside others: in process, over the wire, end to end, a
 	go test -run '^$$' -bench . -benchmem $(if $(QUICK),-benchtime 20x,-benchtime 200x) ./test/bench | tee test/bench/results/in-process.txt
 	go run ./test/bench/run $(if $(QUICK),-quick)
 	@cd test/bench/plot && go run . ../results
+	@UPDATE_GOLDEN=1 go test ./test/docs
 
 .PHONY: golden
 golden: ## write all golden files anew; look at the difference before committing it

@@ -15,8 +15,9 @@ import (
 
 const root = "../.."
 
-// included is a file shown in a document: <!-- file: path --> and the fence behind it.
-var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n```[a-z]*\n)(.*?)(```\n)")
+// included is a file shown in a document: <!-- file: path --> and the fence behind it, or a Markdown file as it is, up to a comment
+// that ends it.
+var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n(?:```[a-z]*\n)?)(.*?)(```\n|<!-- end of file -->\n)")
 
 // TestCurrent: what the README shows is what the tests prove. UPDATE_GOLDEN=1 writes it anew.
 func TestCurrentInclusions(t *testing.T) {

@@ -1,0 +1,189 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+// Once the installation that all tests share is gone, and nothing of it is left, the same cluster is the empty one from which
+// README.md's other ways to install lead to a notebook.
+
+// again tells whether somebody who named what to run named these: they come after the tests, and are none to go test.
+func again() bool {
+	named := flag.Lookup("test.run").Value.String()
+	return named == "" || named == "Again"
+}
+
+// installAgain goes each of the other ways, and back.
+func (w *World) installAgain(ctx context.Context) error {
+	if err := w.removeKnowing(ctx); err != nil {
+		return err
+	}
+	for _, way := range []struct {
+		name            string
+		install, remove func(context.Context) error
+	}{
+		{"install.yaml", w.installByKubectl, w.removeByKubectl},
+		{"cert-manager", w.installWithCertManager, w.uninstall},
+	} {
+		err := progress.Stage(os.Stderr, "from nothing to a notebook with "+way.name, func() error {
+			if err := w.Admin.Do(ctx, "", "wait", "--for=delete", "namespace/"+systemSpace, "--timeout=2m"); err != nil {
+				return err
+			}
+			return errors.Join(way.install(ctx), w.aliceRuns(ctx), way.remove(ctx))
+		})
+		if err != nil {
+			return fmt.Errorf("with %s: %w", way.name, err)
+		}
+	}
+	return nil
+}
+
+// removeKnowing takes away the second installation, which no cluster has but this one.
+func (w *World) removeKnowing(ctx context.Context) error {
+	err := w.Admin.Do(ctx, "", "delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", knowing.name)
+	return errors.Join(err, w.Admin.Do(ctx, "", "delete", "namespace", knowing.space))
+}
+
+// installByKubectl is README.md's way without Helm, where the claim is there before. The image is on the node under the name that
+// the file has.
+func (w *World) installByKubectl(ctx context.Context) error {
+	if err := w.apply(ctx, fmt.Sprintf(storage, atStart.namespace, w.share.root)); err != nil {
+		return err
+	}
+	if err := w.typed(ctx, "kubectl apply --server-side -f deploy/install.yaml"); err != nil {
+		return err
+	}
+	return w.awaitInstalled(ctx)
+}
+
+func (w *World) removeByKubectl(ctx context.Context) error {
+	err := errors.Join(
+		w.typed(ctx, "kubectl delete validatingadmissionpolicybindings -l app.kubernetes.io/name=jupyter-user-webhook"),
+		w.typed(ctx, "kubectl delete -f deploy/install.yaml"),
+		w.Admin.Do(ctx, "", "delete", "pvc/hpc-shared-pvc", "-n", atStart.namespace),
+		w.Admin.Do(ctx, "", "delete", "pv/hpc-pv-"+atStart.namespace))
+	return errors.Join(err, w.awaitNothingLeft(ctx))
+}
+
+// typed runs a command of README.md's as the admin.
+func (w *World) typed(ctx context.Context, command string) error {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(readme), "`"+command+"`") {
+		return fmt.Errorf("README.md does not tell anybody to type %q", command)
+	}
+	return w.Admin.Do(ctx, "", strings.Fields(strings.ReplaceAll(command, "deploy/", "../../deploy/"))[1:]...)
+}
+
+// installWithCertManager is README.md's helm install with one value more, where cert-manager is: no Deployment of ours makes the
+// certificate.
+func (w *World) installWithCertManager(ctx context.Context) error {
+	if err := w.startCertManager(ctx); err != nil {
+		return err
+	}
+	arguments, err := readmeInstall("registry.example.com/", "", "nfs.server=nfs.example.com",
+		"volume.hostPath.path="+w.share.root+" --set certificates.source=certManager", "jupyter-system", atStart.namespace,
+		"deploy/chart", "../../deploy/chart")
+	if err != nil {
+		return err
+	}
+	if _, err := w.helm.Run(ctx, "", arguments...); err != nil {
+		return err
+	}
+	deployments, err := w.Client.AppsV1().Deployments(systemSpace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	if len(deployments.Items) != 1 {
+		return fmt.Errorf("there are %d Deployments, and cert-manager needs none of ours but the webhook", len(deployments.Items))
+	}
+	return w.awaitInstalled(ctx)
+}
+
+// startCertManager has cert-manager's definitions, its controllers and its CA injector in the cluster, until it ends.
+func (w *World) startCertManager(ctx context.Context) error {
+	program, err := tools.Build(ctx, os.Stderr, tools.CertManager)
+	if err != nil {
+		return err
+	}
+	module, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
+	if err != nil {
+		return fmt.Errorf("where cert-manager's definitions are: %w", err)
+	}
+	definitions := filepath.Join(strings.TrimSpace(string(module)), "deploy", "crds")
+	if err := w.Admin.Do(ctx, "", "apply", "--server-side", "-f", definitions); err != nil {
+		return err
+	}
+	if err := w.Admin.Do(ctx, "", "wait", "--for=condition=Established", "crd", "--all"); err != nil {
+		return err
+	}
+	return exec.Command(program[tools.CertManager], "-kubeconfig="+w.Admin.Kubeconfig).Start()
+}
+
+// awaitInstalled waits until the replicas serve, and the API server knows of everything.
+func (w *World) awaitInstalled(ctx context.Context) error {
+	if err := w.awaitReplicas(ctx, shipped); err != nil {
+		return err
+	}
+	parameters, err := w.Client.CoreV1().ConfigMaps(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	return w.AwaitPolicies(ctx, parameters)
+}
+
+// aliceRuns has carol run the notebook of alice, as a person does, and looks whose processes are in it.
+func (w *World) aliceRuns(ctx context.Context) error {
+	p := pod{atStart.namespace, "again"}
+	err := await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		result, err := w.carol.Kubectl(ctx, "run", p.name, "-n", p.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user=alice")
+		return result.ExitCode == 0, err
+	})
+	if err != nil {
+		return fmt.Errorf("carol's notebook is not admitted: %w", err)
+	}
+	err = await(ctx, readyLimit, func(ctx context.Context) (bool, error) {
+		got, err := w.Client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+		if err != nil || !isReady(got) {
+			return false, err
+		}
+		return true, ownedByAlice(processesOf(got))
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, p.story(ctx))
+	}
+	return p.remove(ctx)
+}
+
+// ownedByAlice holds every process of a notebook to her UID and GID.
+func ownedByAlice(processes []node.Process) error {
+	alice := homeOf("alice")
+	for _, process := range processes {
+		for i := range process.UIDs {
+			if process.UIDs[i] != int64(alice.uid) || process.GIDs[i] != int64(alice.gid) {
+				return fmt.Errorf("%s runs as %v:%v", strings.Join(process.Args, " "), process.UIDs, process.GIDs)
+			}
+		}
+	}
+	if len(processes) == 0 {
+		return errors.New("the notebook is Ready, and has no process")
+	}
+	return nil
+}
