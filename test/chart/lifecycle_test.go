@@ -37,16 +37,22 @@ const lifeValues = `{share: {nfs: {server: nfs.example.com}}, namespaces: [lab],
 
 func begin(t *testing.T) *life {
 	t.Helper()
-	l := &life{ControlPlane: start(t), helm: newHelm(t)}
+	l := beginOn(t, start(t, nil))
+	folder := t.TempDir()
+	l.run(t, "", "package", l.chart, "--version", "0.0.9", "--app-version", "v0.0.9", "--destination", folder)
+	l.before = filepath.Join(folder, "jupyter-user-webhook-0.0.9.tgz")
+	return l
+}
+
+func beginOn(t *testing.T, plane *controlplane.ControlPlane) *life {
+	t.Helper()
+	l := &life{ControlPlane: plane, helm: newHelm(t)}
 	l.helm.Kubeconfig = l.Admin.Kubeconfig
 	var err error
 	l.client, err = kubernetes.NewForConfig(l.Admin.Config)
 	require.NoError(t, err)
 	l.chart, err = helm.Chart()
 	require.NoError(t, err)
-	folder := t.TempDir()
-	l.run(t, "", "package", l.chart, "--version", "0.0.9", "--app-version", "v0.0.9", "--destination", folder)
-	l.before = filepath.Join(folder, "jupyter-user-webhook-0.0.9.tgz")
 	return l
 }
 

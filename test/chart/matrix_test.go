@@ -65,9 +65,9 @@ func newHelm(t *testing.T) *helm.Helm {
 	return h
 }
 
-func start(t *testing.T) *controlplane.ControlPlane {
+func start(t *testing.T, flags map[string][]string) *controlplane.ControlPlane {
 	t.Helper()
-	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output()})
+	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output(), Flags: flags})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
 	for name, level := range map[string]string{helm.Namespace: "restricted", "lab": "baseline", "jhub": "baseline", "2024": "baseline",
@@ -81,7 +81,7 @@ func start(t *testing.T) *controlplane.ControlPlane {
 // where fields that do not exist are errors, in a namespace that enforces what our pods keep by themselves.
 func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
 	t.Parallel()
-	plane, h := start(t), newHelm(t)
+	plane, h := start(t, nil), newHelm(t)
 	// The pod of helm test runs by it, and a dry run leaves none.
 	require.NoError(t, plane.Admin.Do(t.Context(), "", "create", "serviceaccount", "jupyter-user-webhook-test", "-n", helm.Namespace))
 	for name, values := range matrix {

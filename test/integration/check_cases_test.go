@@ -34,7 +34,8 @@ var checked = map[string]struct {
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
 			})
-	}, "webhooks", check.Failed, "webhooks[pods.jupyter-user.io].failurePolicy is another"},
+	}, "webhooks", check.Failed, "MutatingWebhookConfiguration pods.jupyter-user.io: Pods that nobody answers for are let through unserved, and the " +
+		"webhook's configuration says mode: Enforce"},
 	"a webhook with a condition": {func(t *testing.T, l *looked) {
 		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
@@ -54,10 +55,11 @@ var checked = map[string]struct {
 	}), "policies", check.Failed, "spec.matchConstraints.objectSelector was added"},
 	"a binding that only warns": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
-	}), "policies", check.Failed, "ValidatingAdmissionPolicyBinding roads.jupyter-user.io: is not as this release ships it: spec.validationActions[0]"},
+	}), "policies", check.Failed, "ValidatingAdmissionPolicyBinding roads.jupyter-user.io: what is to be refused is only warned of, and the " +
+		"webhook's configuration says mode: Enforce"},
 	"a binding of some namespaces": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}}
-	}), "policies", check.Failed, "spec.matchResources was added"},
+	}), "policies", check.Failed, `spec.matchResources was added: {"matchPolicy":"Equivalent","namespaceSelector":{"matchLabels":{"x":"y"}}}`},
 	"a binding that does without parameters": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.ParamRef.ParameterNotFoundAction = new(admissionv1.AllowAction)
 	}), "policies", check.Failed, "spec.paramRef.parameterNotFoundAction is another"},

@@ -76,7 +76,7 @@ func newWorld(t *testing.T, kinds string, values ...string) *world {
 	w.apiServer, err = w.authority.Issue(time.Hour, "kube-apiserver")
 	require.NoError(t, err)
 	w.ControlPlane, err = controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output(), Flags: map[string][]string{
-		"egress-selector-config-file":   {w.service.egressSelector(t)},
+		"egress-selector-config-file":   {w.service.egress.File},
 		"admission-control-config-file": {admissionConfiguration(t, w.apiServer)},
 		"service-cluster-ip-range":      {"203.0.113.0/24"},
 	}})

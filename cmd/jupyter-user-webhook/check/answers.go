@@ -16,6 +16,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -27,7 +28,8 @@ import (
 func answers(ctx context.Context, s *state) []Finding {
 	namespace, there := s.tryIn()
 	if !there {
-		return []Finding{unknown("", "no namespace has the share, so there is nowhere to try a notebook: see the check claims")}
+		return []Finding{unknown("", "no namespace that is served has the share, so there is nowhere to try a notebook: see "+
+			"the check claims")}
 	}
 	where := "namespace " + namespace
 	name, fault := user.Parse("", s.User, s.config.User)
@@ -46,17 +48,27 @@ func answers(ctx context.Context, s *state) []Finding {
 		return []Finding{unknown(where, "cannot be told without the right to create Pods there, which is used for a dry run alone")}
 	}
 	pod := notebook(namespace, s.User)
-	err := s.cluster.client.Create(ctx, pod, client.DryRunAll)
+	listens, heard := listen(ctx)
+	err := s.cluster.client.Create(listens, pod, client.DryRunAll)
+	if said := ofMode(heard.warnings); s.mode() == config.ModeWarn || len(said) > 0 && !made(pod) {
+		return []Finding{s.foretold(where, pod, said, err)}
+	}
 	if err != nil {
 		return []Finding{refusedBy(where, err)}
 	}
 	return []Finding{s.whole(ctx, where, pod)}
 }
 
-// tryIn is a namespace that was asked for or has the share, best one in which notebooks may run.
+// tryIn is a namespace that was asked for, or else has the share, best one in which notebooks may run.
 func (s *state) tryIn() (string, bool) {
-	have := append(slices.Clone(s.Namespaces), s.namespacesWithShare()...)
-	have = slices.DeleteFunc(have, func(name string) bool { return slices.Contains(s.words("unservedNamespaces"), name) })
+	unserved := func(name string) bool {
+		_, exists := s.namespace(name)
+		return !exists || s.leftOut(name) || slices.Contains(s.words("unservedNamespaces"), name)
+	}
+	have := slices.DeleteFunc(slices.Clone(s.Namespaces), unserved)
+	if len(have) == 0 {
+		have = slices.DeleteFunc(s.namespacesWithShare(), unserved)
+	}
 	if len(have) == 0 {
 		return "", false
 	}

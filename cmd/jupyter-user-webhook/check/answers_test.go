@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
@@ -95,7 +96,7 @@ func TestWhole(t *testing.T) {
 
 func TestWhereItIsTried(t *testing.T) {
 	s := &state{parameters: map[string]string{"claims": "c", "unservedNamespaces": "kube-system"}}
-	only(t, answers(t.Context(), s), Unknown, "no namespace has the share")
+	only(t, answers(t.Context(), s), Unknown, "no namespace that is served has the share")
 	for _, namespace := range []string{"a", "kube-system", "b"} {
 		s.claims.Items = append(s.claims.Items, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "c"}})
 		s.namespaces.Items = append(s.namespaces.Items, named(namespace))
@@ -105,6 +106,9 @@ func TestWhereItIsTried(t *testing.T) {
 	s.namespaces.Items[2].Labels = map[string]string{levelLabel: baseline}
 	in, _ = s.tryIn()
 	assert.Equal(t, "b", in, "where notebooks may run")
+	s.Namespaces = []string{"a", "nosuch"}
+	in, _ = s.tryIn()
+	assert.Equal(t, "a", in, "what is asked about, whoever has no rights elsewhere")
 }
 
 // TestNameThatIsNone: that it is refused proves nothing about the rest.
@@ -114,4 +118,51 @@ func TestNameThatIsNone(t *testing.T) {
 		s.config, s.User = config.Default(), name
 		only(t, answers(t.Context(), s), Unknown, "a refusal of that name would say nothing about others")
 	}
+}
+
+// TestForetold: in mode Warn the Pod comes back as it was, and the warnings are the answer.
+func TestForetold(t *testing.T) {
+	const become = "would become a notebook of alice (AtStart): the webhook is in mode Warn and leaves the pod as it is"
+	refuses := func(said string) error {
+		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: 403, Message: said}}
+	}
+	for name, of := range map[string]struct {
+		mode     config.Mode
+		made     bool
+		warnings []string
+		err      error
+		status   Status
+		says     string
+	}{
+		"as it is": {config.ModeWarn, false, []string{become, "would be warned: x"}, nil, OK, "leaves the Pod as it is (mode Warn): " + become},
+		"the policies miss what was not made": {config.ModeWarn, false, []string{become,
+			"Validation failed for ValidatingAdmissionPolicy 'injected.jupyter-user.io' with binding 'injected.jupyter-user.io': NotInjected: x"}, nil, OK, become},
+		"it would refuse":                 {config.ModeWarn, false, []string{"would be refused: IdentityUnknown: x"}, nil, OK, "would be refused: IdentityUnknown: x"},
+		"the verifier would refuse":       {config.ModeWarn, false, []string{become, "would be refused: Drifted: x"}, nil, Warning, "which mode Enforce refuses"},
+		"nobody answers":                  {config.ModeWarn, false, nil, nil, Failed, "which in mode Warn nobody notices"},
+		"others warn":                     {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "which in mode Warn nobody notices"},
+		"it makes notebooks":              {config.ModeWarn, true, nil, nil, Failed, "the webhook still makes notebooks, and the ConfigMap says mode: Warn: kubectl -n"},
+		"a policy refuses":                {config.ModeWarn, false, []string{become}, refuses(`pods "x" is forbidden: ValidatingAdmissionPolicy 'injected.jupyter-user.io' with binding 'injected.jupyter-user.io' denied request: NotInjected: x`), Failed, "is refused, and the webhook's configuration says mode: Warn"},
+		"a quota refuses":                 {config.ModeWarn, false, []string{become}, refuses("exceeded quota: q"), Unknown, "exceeded quota"},
+		"the configuration is the newer":  {config.ModeEnforce, false, []string{become}, nil, Failed, "is in mode Warn yet, and the ConfigMap says Enforce: kubectl -n"},
+		"so it is, and the policies hold": {config.ModeEnforce, false, []string{become}, refuses(`denied request: NotInjected: x`), Failed, "is in mode Warn yet"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &state{Options: Options{User: "alice"}, config: config.Default()}
+			s.config.Mode = of.mode
+			pod := notebook("lab", "alice")
+			if of.made {
+				pod = admitted(t, nil)
+			}
+			f := s.foretold("namespace lab", pod, ofMode(of.warnings), of.err)
+			assert.Equal(t, of.status, f.Status, f.Message)
+			assert.Contains(t, f.Message, of.says)
+		})
+	}
+}
+
+// TestWarningsAreThoseOfTheWebhook: what is looked for is what it says.
+func TestWarningsAreThoseOfTheWebhook(t *testing.T) {
+	said := []string{answer.WouldBecome("alice", "AtStart", ""), answer.WouldBeRefused(answer.Internal("x"))}
+	assert.Equal(t, said, ofMode(append(said, answer.WouldWarn("x"))))
 }

@@ -40,7 +40,7 @@ func certificate(_ context.Context, s *state) []Finding {
 	}
 	entries := append(s.entries(mutatingWebhooks), s.entries(validatingWebhooks)...)
 	if len(entries) == 0 {
-		return []Finding{failed("", "there is no webhook configuration that could trust the certificate: "+installAnew)}
+		return []Finding{failed("", "there is no webhook configuration that could trust the certificate: %s", s.installAnew())}
 	}
 	var found []Finding
 	distrust := s.distrust(chain, entries)

@@ -67,10 +67,11 @@ type one struct {
 // all are the checks, in the order in which they are told.
 var all = []one{
 	{"certificate", []string{certificates, mutatingWebhooks, validatingWebhooks, issuers, issued}, certificate},
-	{"webhooks", []string{mutatingWebhooks, validatingWebhooks}, webhooksAsShipped},
+	{"mode", append([]string{configuration, parameters, claimsOfAll}, placed...), modeAndNamespaces},
+	{"webhooks", placed, webhooksAsShipped},
 	{"reachable", []string{deployments, services, endpointSlices}, reachable},
 	{"answers", []string{parameters, configuration, claimsOfAll, namespaces}, answers},
-	{"policies", []string{policies, bindings}, policiesAsShipped},
+	{"policies", append([]string{policies}, placed...), policiesAsShipped},
 	{"parameters", []string{configMaps}, parametersAgree},
 	{"claims", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), claims},
 	{"pod-security", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), podSecurity},

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 // The levels of Pod Security that a notebook's namespace may enforce, and the label that says so.
@@ -69,8 +71,9 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 			found = append(found, warning(where, "enforces the Pod Security Standard %s, and the parameter podSecurity is off: "+
 				"whoever may create Pods there can be root beside a notebook", level))
 		default:
-			found = append(found, failed(where, "enforces the Pod Security Standard %s, so notebooks are refused there: kubectl "+
-				"label namespace %s %s=%s", level, namespace, levelLabel, baseline))
+			are := map[config.Mode]string{config.ModeEnforce: "are", config.ModeWarn: "would be"}[s.mode()]
+			found = append(found, failed(where, "enforces the Pod Security Standard %s, so notebooks %s refused there: kubectl "+
+				"label namespace %s %s=%s", level, are, namespace, levelLabel, baseline))
 		}
 	}
 	if len(found) == 0 {
@@ -81,7 +84,7 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 }
 
 // served are the namespaces in which notebooks would run: which have the share, in which a binding gives a right to homes,
-// and those that were asked about.
+// and those that were asked about; but for those that are left out, of which the check of the mode speaks.
 func (s *state) served() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
@@ -92,6 +95,7 @@ func (s *state) served() []string {
 			names[g.namespace] = true
 		}
 	}
+	maps.DeleteFunc(names, func(name string, _ bool) bool { return s.leftOut(name) })
 	return slices.Sorted(maps.Keys(names))
 }
 

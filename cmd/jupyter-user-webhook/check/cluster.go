@@ -1,7 +1,9 @@
 package check
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -52,8 +54,7 @@ func connect(c *rest.Config, namespace string) (*Cluster, error) {
 	c.Timeout = callTimeout
 	// A handful of calls at once. The API server keeps its own order.
 	c.QPS = -1
-	// What an API server warns of is about objects, and none is written.
-	c.WarningHandler = rest.NoWarnings{}
+	c.WarningHandler, c.WarningHandlerWithContext = nil, toWhoListens{}
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
@@ -81,4 +82,29 @@ func newScheme() (*runtime.Scheme, error) {
 		}
 	}
 	return scheme, nil
+}
+
+// heard is what an API server has warned of while somebody listened.
+type heard struct {
+	lock     sync.Mutex
+	warnings []string
+}
+
+// listen has what is warned of in answer to a call told.
+func listen(ctx context.Context) (context.Context, *heard) {
+	h := &heard{}
+	return context.WithValue(ctx, listening{}, h), h
+}
+
+type listening struct{}
+
+// toWhoListens: warnings are about objects that are written, and none is; only of the Pod that is tried they are the answer.
+type toWhoListens struct{}
+
+func (toWhoListens) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {
+	if h, listens := ctx.Value(listening{}).(*heard); listens {
+		h.lock.Lock()
+		defer h.lock.Unlock()
+		h.warnings = append(h.warnings, text)
+	}
 }

@@ -14,8 +14,8 @@ import (
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	const where = "ConfigMap " + parametersName
 	if s.parameters == nil {
-		return []Finding{failed(where, "is not there, and the policies refuse every Pod of the cluster without it: "+
-			installAnew)}
+		return []Finding{failed(where, "is not there, and the policies refuse every Pod of the cluster without it: %s",
+			s.installAnew())}
 	}
 	wanted, err := shippedParameters()
 	if err != nil {

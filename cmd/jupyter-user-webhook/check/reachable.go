@@ -5,7 +5,7 @@ import "context"
 // reachable: somebody is there to answer, and somebody else when the first goes away.
 func reachable(_ context.Context, s *state) (found []Finding) {
 	if s.service.Name == "" {
-		found = append(found, failed(services, "is not there: "+installAnew))
+		found = append(found, failed(services, "is not there: %s", s.installAnew()))
 	}
 	ready := 0
 	for _, slice := range s.endpoints.Items {
@@ -25,7 +25,7 @@ func reachable(_ context.Context, s *state) (found []Finding) {
 	available := s.deployment.Status.AvailableReplicas
 	switch {
 	case s.deployment.Name == "":
-		found = append(found, failed(deployments, "is not there: "+installAnew))
+		found = append(found, failed(deployments, "is not there: %s", s.installAnew()))
 	case available == 0:
 		found = append(found, failed(deployments, "has no replica that is available: kubectl -n %s describe pods", systemNamespace))
 	case available == 1:

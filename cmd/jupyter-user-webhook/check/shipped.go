@@ -1,6 +1,7 @@
 package check
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,10 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 )
-
-// installAnew is what brings back what is shipped. Whoever installed by helm has values that the other way does not know.
-const installAnew = "helm upgrade, or kubectl apply -f deploy/install.yaml"
 
 // shipped are the objects of a kind in deploy/.
 func shipped(kind string) (found []unstructured.Unstructured, err error) {
@@ -41,7 +40,7 @@ func shipped(kind string) (found []unstructured.Unstructured, err error) {
 }
 
 // compare holds what is installed of a kind against what is shipped: everything has to be there, and the same, with
-// nothing added. An attacker takes nothing out, but adds a condition.
+// nothing added. An attacker takes nothing out, but adds a condition. Mode and namespaces may be others, in all places alike.
 func (s *state) compare(what string) (found []Finding) {
 	wanted, err := shipped(installedKinds[what])
 	if err != nil {
@@ -55,19 +54,25 @@ func (s *state) compare(what string) (found []Finding) {
 		where := want.GetKind() + " " + want.GetName()
 		have, there := installed[want.GetName()]
 		if !there {
-			found = append(found, failed(where, "is not there: %s", installAnew))
+			found = append(found, failed(where, "is not there: %s", s.installAnew()))
 			continue
 		}
-		if changed := differences("", comparable(want.Object), comparable(have.Object)); len(changed) > 0 {
+		placed, err := s.asPlaced(want, have)
+		if err != nil {
+			found = append(found, unknown(where, "cannot be compared with what is shipped: %s", oneLine(err)))
+			continue
+		}
+		if changed := differences("", comparable(placed), comparable(have.Object)); len(changed) > 0 {
 			found = append(found, failed(where, "is not as this release ships it: %s: %s, or use the program of the release "+
-				"that is installed", some(changed), installAnew))
+				"that is installed", some(changed), s.mend(what, []string{want.GetName()})))
 		}
 		if have.GetDeletionTimestamp() != nil {
 			found = append(found, failed(where, "is being deleted"))
 		}
 	}
+	found = append(found, s.misplaced(what)...)
 	if len(found) == 0 && len(wanted) > 0 {
-		found = append(found, ok("", "as shipped: %s", count(len(wanted), installedKinds[what])))
+		found = append(found, ok("", "as shipped%s: %s", s.by(what), count(len(wanted), installedKinds[what])))
 	}
 	return found
 }
@@ -171,6 +176,9 @@ func differences(at string, want, have any) (found []string) {
 		return nil
 	}
 	w, h, objects := both[map[string]any](want, have)
+	if objects && strings.HasSuffix(at, "Selector") {
+		return []string{at + " is another: " + written(h)}
+	}
 	if objects {
 		keys := maps.Clone(w)
 		maps.Copy(keys, h)
@@ -210,10 +218,26 @@ func described(at string, want, have any) string {
 	switch {
 	case have == nil:
 		return at + " is missing"
+	case want == nil && selects(at):
+		return at + " was added: " + written(have)
 	case want == nil:
 		return at + " was added"
 	case lists:
 		return fmt.Sprintf("%s has %d elements, not %d", at, len(hl), len(wl))
 	}
 	return at + " is another"
+}
+
+// selects tells whether a place in a document says by labels what is left out.
+func selects(at string) bool {
+	return strings.HasSuffix(at, "Selector") || strings.HasSuffix(at, ".matchResources")
+}
+
+// written is what a selector says. One that is not of the chart is not taken for good, and not kept from whoever looks.
+func written(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return oneLine(err)
+	}
+	return answer.Cut(string(text), 300)
 }

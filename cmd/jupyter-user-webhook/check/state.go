@@ -131,8 +131,8 @@ var installedKinds = map[string]string{
 
 // read reads at once what checks need. What cannot be read is for those that need it to say.
 func read(ctx context.Context, c *Cluster, o Options, checks []one) (*state, error) {
-	// Both ConfigMaps are read as one list.
-	needs := []string{configMaps}
+	// Both ConfigMaps are read as one list. By the webhooks it is known, where they may be read, which namespaces are left out.
+	needs := []string{configMaps, mutatingWebhooks}
 	for _, check := range checks {
 		needs = append(needs, check.needs...)
 	}

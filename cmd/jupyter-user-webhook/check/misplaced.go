@@ -1,0 +1,77 @@
+package check
+
+import (
+	"maps"
+	"slices"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// misplaced are the places of a kind that have another mode than the configuration, or other namespaces than most places.
+func (s *state) misplaced(what string) (found []Finding) {
+	most, _ := s.inEffect()
+	var otherMode []place
+	elsewhere := map[string][]place{}
+	for _, p := range s.placesOf(what) {
+		if p.mode() != s.mode() {
+			otherMode = append(otherMode, p)
+		}
+		if is := p.scope(); !slices.Equal(is, most) {
+			elsewhere[is.short()] = append(elsewhere[is.short()], p)
+		}
+	}
+	if len(otherMode) > 0 {
+		found = append(found, s.inOtherMode(what, otherMode))
+	}
+	for _, is := range slices.Sorted(maps.Keys(elsewhere)) {
+		where, objects := called(what, elsewhere[is])
+		found = append(found, failed(where, "in effect in %s, where others are in %s: say for all of them which: %s", is,
+			most.short(), s.mend(what, objects, "onlyNamespaces={...}")))
+	}
+	return found
+}
+
+// inOtherMode: where the mode is not known, that what is installed refuses nothing may be as it was meant.
+func (s *state) inOtherMode(what string, places []place) Finding {
+	where, objects := called(what, places)
+	does := "Pods that nobody answers for are let through unserved"
+	switch warns := s.mode() == config.ModeWarn; {
+	case warns && what == bindings:
+		does = "what is to be warned of is refused"
+	case warns:
+		does = "Pods that nobody answers for are refused"
+	case what == bindings:
+		does = "what is to be refused is only warned of"
+	}
+	if s.config == nil {
+		return unknown(where, "%s, and whether that is meant cannot be told: %s", does, oneLine(s.missing[configuration]))
+	}
+	return failed(where, "%s, and the webhook's configuration says mode: %s: %s", does, s.mode(),
+		s.mend(what, objects, "mode="+string(s.mode())))
+}
+
+// called is what places are called together, and the objects that they are in.
+func called(what string, places []place) (where string, objects []string) {
+	var names []string
+	for _, p := range places {
+		names = append(names, p.name)
+		if !slices.Contains(objects, p.object) {
+			objects = append(objects, p.object)
+		}
+	}
+	return installedKinds[what] + " " + some(names), objects
+}
+
+// by says with which values what is installed of a kind is as shipped, where they are not those it is shipped with.
+func (s *state) by(what string) (said string) {
+	if len(s.placesOf(what)) == 0 {
+		return ""
+	}
+	if s.mode() == config.ModeWarn {
+		said = ", in mode Warn"
+	}
+	if only, _ := s.inEffect(); len(only) > 0 {
+		said += ", for " + only.short()
+	}
+	return said
+}

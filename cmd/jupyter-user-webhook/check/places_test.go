@@ -1,0 +1,251 @@
+package check
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// values are what an installation may have of its own, written into each place as the chart does.
+type values struct {
+	warn bool
+	only []any
+}
+
+// installedBy is a cluster on which everything is as the chart has it by values, and by others at places that are named.
+func installedBy(t *testing.T, of values, others map[string]values) *state {
+	t.Helper()
+	s := &state{config: config.Default(), installed: map[string]*unstructured.UnstructuredList{}, parameters: map[string]string{
+		"claims": "hpc-shared-pvc", "unservedNamespaces": "kube-system jupyter-user-system"}}
+	if of.warn {
+		s.config.Mode = config.ModeWarn
+	}
+	writes := func(name string, into map[string]any, binding bool) {
+		v := of
+		if other, is := others[name]; is {
+			v = other
+		}
+		writeValues(t, into, v, binding)
+	}
+	for what := range installedKinds {
+		s.installed[what] = installedAs(t, what, func(name string, object map[string]any) {
+			for _, entry := range objects(object["webhooks"]) {
+				writes(entry["name"].(string), entry, false)
+			}
+			if what == bindings && name != "parameters.jupyter-user.io" {
+				writes(name, object["spec"].(map[string]any), true)
+			}
+		}).installed[what]
+	}
+	return s
+}
+
+func writeValues(t *testing.T, into map[string]any, v values, binding bool) {
+	t.Helper()
+	selector := []string{"namespaceSelector", "matchExpressions"}
+	if binding {
+		selector = append([]string{"matchResources"}, selector...)
+	}
+	if v.warn && binding {
+		into["validationActions"] = []any{"Warn", "Audit"}
+	} else if v.warn {
+		into["failurePolicy"] = "Ignore"
+	}
+	if v.only == nil {
+		return
+	}
+	listed := map[string]any{"key": "kubernetes.io/metadata.name", "operator": "In", "values": v.only}
+	expressions, _, err := unstructured.NestedSlice(into, selector...)
+	require.NoError(t, err)
+	if len(expressions) > 0 {
+		expressions[0] = listed
+	} else {
+		expressions = []any{listed}
+	}
+	require.NoError(t, unstructured.SetNestedSlice(into, expressions, selector...))
+}
+
+// judged is what the checks of all that is placed say, but for what is well.
+func judged(t *testing.T, s *state) (bad []Finding, well []string) {
+	t.Helper()
+	for _, judge := range []func(*state) []Finding{
+		func(s *state) []Finding { return modeAndNamespaces(t.Context(), s) },
+		func(s *state) []Finding { return webhooksAsShipped(t.Context(), s) },
+		func(s *state) []Finding { return policiesAsShipped(t.Context(), s) },
+	} {
+		for _, f := range judge(s) {
+			if f.Status == OK {
+				well = append(well, f.Message)
+			} else {
+				bad = append(bad, f)
+			}
+		}
+	}
+	return bad, well
+}
+
+func TestEnforceEverywhereIsFine(t *testing.T) {
+	bad, well := judged(t, installedBy(t, values{}, nil))
+	assert.Empty(t, bad)
+	assert.Contains(t, well, "Enforce: Pods are made into notebooks, or refused")
+	assert.Contains(t, well, "as shipped: 12 ValidatingAdmissionPolicyBindings")
+}
+
+// TestModeWarnIsOneWarning: that nothing is enforced is to be known, and that is all there is to say of it.
+func TestModeWarnIsOneWarning(t *testing.T) {
+	bad, well := judged(t, installedBy(t, values{warn: true}, nil))
+	require.Len(t, bad, 1)
+	assert.Equal(t, Warning, bad[0].Status)
+	assert.Equal(t, "Warn: nothing is changed and nothing refused, so nothing of what is promised holds: when the warnings are what you "+
+		"want: apply what the chart gives with your values and mode=Enforce", bad[0].Message)
+	assert.Contains(t, well, "as shipped, in mode Warn: 12 ValidatingAdmissionPolicyBindings")
+	assert.Contains(t, well, "as shipped, in mode Warn: 1 MutatingWebhookConfiguration")
+}
+
+func TestOnlyNamespacesAreNamed(t *testing.T) {
+	s := installedBy(t, values{only: []any{"lab", "jhub"}}, nil)
+	bad, well := judged(t, s)
+	assert.Empty(t, bad)
+	assert.Contains(t, well, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere all is as if it were not there")
+	assert.Contains(t, well, "as shipped, for the namespaces jhub, lab alone: 12 ValidatingAdmissionPolicyBindings")
+	assert.Contains(t, well, "as shipped, for the namespaces jhub, lab alone: 1 ValidatingWebhookConfiguration")
+}
+
+// TestNamespaceLeftOutWithTheShare: whoever creates Pods there has all homes.
+func TestNamespaceLeftOutWithTheShare(t *testing.T) {
+	s := installedBy(t, values{only: []any{"lab"}}, nil)
+	for _, namespace := range []string{"lab", "jhub", "jupyter-user-system"} {
+		s.claims.Items = append(s.claims.Items, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hpc-shared-pvc"}})
+		s.namespaces.Items = append(s.namespaces.Items, named(namespace))
+	}
+	bad, _ := judged(t, s)
+	require.Len(t, bad, 1)
+	assert.Equal(t, Warning, bad[0].Status)
+	assert.Equal(t, "namespace jhub", bad[0].Where)
+	assert.Contains(t, bad[0].Message, "nothing is in effect there: whoever may create Pods there can mount the share as it is")
+	assert.Equal(t, []string{"jupyter-user-system", "lab"}, s.served(), "no notebooks are made where nothing is in effect")
+	s.Namespaces = []string{"jhub"}
+	in, there := s.tryIn()
+	assert.True(t, there)
+	assert.Equal(t, "lab", in)
+}
+
+// TestWhatDoesNotAgree: one sentence for each thing that is not as the rest.
+func TestWhatDoesNotAgree(t *testing.T) {
+	warns, lab := values{warn: true}, values{only: []any{"lab"}}
+	for name, of := range map[string]struct {
+		all    values
+		others map[string]values
+		where  string
+		says   string
+		more   Status
+	}{
+		"a binding that warns": {values{}, map[string]values{"roads.jupyter-user.io": warns}, "ValidatingAdmissionPolicyBinding roads.jupyter-user.io",
+			"what is to be refused is only warned of, and the webhook's configuration says mode: Enforce", ""},
+		"a binding that refuses": {warns, map[string]values{"roads.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding roads.jupyter-user.io",
+			"what is to be warned of is refused, and the webhook's configuration says mode: Warn", Warning},
+		"an entry that may fail": {values{}, map[string]values{"pods.jupyter-user.io": warns}, "MutatingWebhookConfiguration pods.jupyter-user.io",
+			"Pods that nobody answers for are let through unserved, and the webhook's configuration says mode: Enforce", ""},
+		"a verifier that may not fail": {warns, map[string]values{"verified-pods.jupyter-user.io": {}}, "ValidatingWebhookConfiguration verified-pods.jupyter-user.io",
+			"Pods that nobody answers for are refused, and the webhook's configuration says mode: Warn", Warning},
+		"a binding of one namespace": {values{}, map[string]values{"claims.jupyter-user.io": lab}, "ValidatingAdmissionPolicyBinding claims.jupyter-user.io",
+			"in effect in namespace lab alone, where others are in every namespace", Unknown},
+		"a binding of every namespace": {lab, map[string]values{"claims.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding claims.jupyter-user.io",
+			"in effect in every namespace, where others are in namespace lab alone", Unknown},
+		"an entry of another namespace": {lab, map[string]values{"hub-pods.jupyter-user.io": {only: []any{"jhub"}}}, "MutatingWebhookConfiguration hub-pods.jupyter-user.io",
+			"in effect in namespace jhub alone, where others are in namespace lab alone", Unknown},
+		"a verifier of every namespace": {lab, map[string]values{"verified-pods.jupyter-user.io": {}}, "ValidatingWebhookConfiguration verified-pods.jupyter-user.io",
+			"in effect in every namespace, where others are in namespace lab alone", Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad, _ := judged(t, installedBy(t, of.all, of.others))
+			statuses := map[Status]int{}
+			for _, f := range bad {
+				statuses[f.Status]++
+				if f.Status == Failed {
+					assert.Equal(t, of.where, f.Where)
+					assert.Contains(t, f.Message, of.says)
+				}
+			}
+			want := map[Status]int{Failed: 1}
+			if of.more != "" {
+				want[of.more] = 1
+			}
+			assert.Equal(t, want, statuses, "%+v", bad)
+		})
+	}
+}
+
+// TestConfigurationSaysOtherwise: all of it is one sentence for each kind, however many warn.
+func TestConfigurationSaysOtherwise(t *testing.T) {
+	s := installedBy(t, values{warn: true}, nil)
+	s.config.Mode = config.ModeEnforce
+	bad, _ := judged(t, s)
+	require.Len(t, bad, 3)
+	assert.Contains(t, bad[2].Where, "ValidatingAdmissionPolicyBinding access.jupyter-user.io, ")
+	assert.Contains(t, bad[2].Where, " and 6 more")
+	s.config, s.missing = nil, map[string]error{configuration: errors.New("it may not be read")}
+	for _, f := range s.compare(bindings) {
+		assert.Equal(t, Unknown, f.Status)
+		assert.Contains(t, f.Message, "whether that is meant cannot be told: it may not be read")
+	}
+}
+
+// TestWarnIsNotALicence: a binding that neither refuses nor is as the chart has it in mode Warn leaves no trace.
+func TestWarnIsNotALicence(t *testing.T) {
+	s := installedBy(t, values{warn: true}, nil)
+	for _, binding := range s.installed[bindings].Items {
+		require.NoError(t, unstructured.SetNestedStringSlice(binding.Object, []string{"Audit"}, "spec", "validationActions"))
+	}
+	found := s.compare(bindings)
+	assert.Contains(t, found[0].Message, "spec.validationActions has 1 elements, not 2")
+	guard := s.installed[bindings].Items[slices.IndexFunc(s.installed[bindings].Items, func(o unstructured.Unstructured) bool {
+		return o.GetName() == "parameters.jupyter-user.io"
+	})]
+	require.NoError(t, unstructured.SetNestedStringSlice(guard.Object, []string{"Warn", "Audit"}, "spec", "validationActions"))
+	only(t, slices.DeleteFunc(s.compare(bindings), func(f Finding) bool {
+		return f.Where != "ValidatingAdmissionPolicyBinding parameters.jupyter-user.io"
+	}), Failed, "spec.validationActions")
+}
+
+// TestAdviceIsOfWhoInstalled: what would bring back the defaults is not told whom they would take their values.
+func TestAdviceIsOfWhoInstalled(t *testing.T) {
+	helms := map[string]string{"meta.helm.sh/release-name": "jupyter-user-webhook", "meta.helm.sh/release-namespace": "jupyter-user-system"}
+	evil := maps.Clone(helms)
+	evil["meta.helm.sh/release-name"] = "x; rm -rf /"
+	for name, of := range map[string]struct {
+		values      values
+		annotations map[string]string
+		says, then  string
+	}{
+		"nobody says":       {values{}, nil, "helm upgrade, or kubectl apply -f deploy/install.yaml", "apply what the chart gives with your values and mode=Warn"},
+		"helm":              {values{}, helms, "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values", "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set 'mode=Warn'"},
+		"helm, in words":    {values{}, evil, "helm upgrade, or kubectl apply -f deploy/install.yaml", "apply what the chart gives with your values and mode=Warn"},
+		"in mode Warn":      {values{warn: true}, nil, "apply what the chart gives with your values: deploy/install.yaml has others, and would enforce in every namespace", "apply what the chart gives with your values and mode=Warn"},
+		"in one namespace":  {values{only: []any{"lab"}}, nil, "apply what the chart gives with your values: deploy/install.yaml has others, and would enforce in every namespace", "apply what the chart gives with your values and mode=Warn"},
+		"helm in mode Warn": {values{warn: true}, helms, "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values", "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set 'mode=Warn'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := installedBy(t, of.values, nil)
+			if of.annotations != nil {
+				s.configMaps.Items = []corev1.ConfigMap{{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook", Annotations: of.annotations,
+					Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"}}}}
+			}
+			assert.Equal(t, of.says, s.installAnew())
+			assert.Equal(t, of.then, s.installAnew("mode=Warn"))
+		})
+	}
+	s := &state{}
+	s.configMaps.Items = []corev1.ConfigMap{{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-policy", Annotations: helms,
+		Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"}}}}
+	assert.Equal(t, "helm upgrade, or kubectl apply -f deploy/install.yaml", s.installAnew(), "helm has left them behind")
+}

@@ -1,0 +1,295 @@
+package chart
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"jupyter-user.io/jupyter-user-webhook/certs"
+	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// A looked is an installation that is looked at by check and by helm test.
+type looked struct {
+	*life
+	look    *check.Cluster
+	program string
+	// served is where the webhook is that the Service leads to, and stop ends it.
+	served atomic.Value
+	stop   func()
+	pair   pki.Pair
+}
+
+// TestCheckKnowsModeAndNamespaces goes through the first days as deploy/README.md has them: mode Warn in one namespace, mode
+// Enforce there, and then everywhere. At each step check and helm test say what is so and nothing else, and where the pieces do
+// not agree, what check says to do mends it.
+func TestCheckKnowsModeAndNamespaces(t *testing.T) {
+	t.Parallel()
+	l := beginLooked(t)
+	l.run(t, fmt.Sprintf("{mode: Warn, onlyNamespaces: [lab], namespaces: [lab], share: {nfs: {server: 192.0.2.10}}, "+
+		"certificates: {source: secret, caBundle: %q}}", l.pair.Cert), "install", helm.Release, l.chart,
+		"--namespace", helm.Namespace, "--values", "-")
+	l.furnish(t)
+	const (
+		warns    = "mode: Warn: nothing is changed and nothing refused, so nothing of what is promised holds: when the warnings are "
+		enforces = "mode: Enforce: Pods are made into notebooks, or refused"
+		inLab    = "mode: in effect in namespace lab alone (onlyNamespaces)"
+		admits   = "a notebook of jupyter-user-check would be admitted"
+		leaves   = "the webhook answers, and leaves the Pod as it is (mode Warn): would become a notebook of jupyter-user-check"
+		tried    = "answers: namespace lab: "
+	)
+	l.serve(t)
+	t.Run("mode Warn in one namespace", func(t *testing.T) {
+		l.says(t, map[string]check.Status{warns + "what you want: " + command + "mode=Enforce'": check.Warning}, inLab, tried+leaves,
+			"webhooks: as shipped, in mode Warn, for namespace lab alone: 1 ValidatingWebhookConfiguration",
+			"policies: as shipped, in mode Warn, for namespace lab alone: 12 ValidatingAdmissionPolicyBindings")
+		l.helmTest(t, leaves)
+	})
+	l.upgrade(t, "mode=Enforce")
+	t.Run("a webhook that has not read it yet", func(t *testing.T) {
+		l.says(t, map[string]check.Status{tried + "the webhook is in mode Warn yet, and the ConfigMap says Enforce": check.Failed})
+	})
+	l.serve(t)
+	t.Run("mode Enforce in one namespace", func(t *testing.T) {
+		l.says(t, nil, enforces, inLab, tried+admits)
+		l.helmTest(t, admits)
+	})
+	t.Run("a binding that only warns, in every namespace", func(t *testing.T) { l.mends(t) })
+	l.upgrade(t, "onlyNamespaces=null")
+	t.Run("mode Enforce everywhere", func(t *testing.T) {
+		l.says(t, nil, enforces, "policies: as shipped: 12 ValidatingAdmissionPolicyBindings", tried+admits)
+	})
+	l.upgrade(t, "mode=Warn")
+	l.serve(t)
+	t.Run("mode Warn everywhere", func(t *testing.T) {
+		l.says(t, map[string]check.Status{warns: check.Warning}, tried+leaves,
+			"policies: as shipped, in mode Warn: 12 ValidatingAdmissionPolicyBindings")
+		l.helmTest(t, leaves)
+	})
+	l.stop()
+	t.Run("mode Warn where nobody answers", func(t *testing.T) {
+		l.says(t, map[string]check.Status{warns: check.Warning,
+			tried + "a labelled Pod does not come to the webhook, or nobody answers": check.Failed})
+	})
+}
+
+// command is what check says where helm has installed.
+const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
+
+// mends does what check says, of a binding by which less is refused than the rest says. Helm leaves alone what others have
+// written.
+func (l *looked) mends(t *testing.T) {
+	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
+	_, err := bindings.Patch(t.Context(), "roads.jupyter-user.io", types.MergePatchType,
+		[]byte(`{"spec": {"validationActions": ["Warn", "Audit"], "matchResources": null}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	const (
+		where  = "policies: ValidatingAdmissionPolicyBinding roads.jupyter-user.io: "
+		before = "'; where it stays so, others have written it: before that, kubectl delete validatingadmissionpolicybinding " +
+			"roads.jupyter-user.io, which does not hold until it is back"
+	)
+	l.says(t, map[string]check.Status{
+		where + "what is to be refused is only warned of, and the webhook's configuration says mode: Enforce: " + command +
+			"mode=Enforce" + before: check.Failed,
+		where + "in effect in every namespace, where others are in namespace lab alone: say for all of them which: " + command +
+			"onlyNamespaces={...}" + before: check.Failed,
+		"mode: webhooks and policies are not in effect in the same namespaces": check.Unknown,
+	})
+	require.NoError(t, l.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "roads.jupyter-user.io"))
+	l.upgrade(t, "mode=Enforce")
+	l.says(t, nil)
+}
+
+func beginLooked(t *testing.T) *looked {
+	t.Helper()
+	l := &looked{stop: func() {}}
+	l.served.Store("")
+	egress, err := controlplane.StartEgress(func() string { return l.served.Load().(string) })
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, egress.Stop()) })
+	l.life = beginOn(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
+	l.pair, err = pki.New(90*24*time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
+	require.NoError(t, err)
+	l.look, err = check.Connect(l.Admin.Kubeconfig, "")
+	require.NoError(t, err)
+	l.program = filepath.Join(t.TempDir(), "jupyter-user-webhook")
+	said, err := exec.CommandContext(t.Context(), "go", "build", "-o", l.program, "../../cmd/jupyter-user-webhook").CombinedOutput()
+	require.NoError(t, err, string(said))
+	return l
+}
+
+// furnish makes what controllers and kubelets would, and closes each namespace to NFS.
+func (l *looked) furnish(t *testing.T) {
+	t.Helper()
+	ctx, core, made := t.Context(), l.client.CoreV1(), metav1.CreateOptions{}
+	deployment := l.deployment(t)
+	deployment.Status = appsv1.DeploymentStatus{Replicas: 2, ReadyReplicas: 2, AvailableReplicas: 2}
+	_, err := l.client.AppsV1().Deployments(helm.Namespace).UpdateStatus(ctx, deployment, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	_, err = core.Secrets(helm.Namespace).Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook-certs"}, Type: corev1.SecretTypeTLS,
+		Data: map[string][]byte{"tls.crt": l.pair.Cert, "tls.key": l.pair.Key}}, made)
+	require.NoError(t, err)
+	_, err = l.client.DiscoveryV1().EndpointSlices(helm.Namespace).Create(ctx, &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook-x", Labels: map[string]string{
+			"kubernetes.io/service-name": "jupyter-user-webhook"}}, AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.1.0.1"}}, {Addresses: []string{"10.1.0.2"}}}}, made)
+	require.NoError(t, err)
+	claim, err := core.PersistentVolumeClaims("lab").Get(ctx, "hpc-shared-pvc", metav1.GetOptions{})
+	require.NoError(t, err)
+	claim.Status.Phase = corev1.ClaimBound
+	_, err = core.PersistentVolumeClaims("lab").UpdateStatus(ctx, claim, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	node, err := core.Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}, made)
+	require.NoError(t, err)
+	node.Status.Features = &corev1.NodeFeatures{SupplementalGroupsPolicy: new(true)}
+	node.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: "v1.36.3", ContainerRuntimeVersion: "containerd://2.4.0"}
+	_, err = core.Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	namespaces, err := core.Namespaces().List(ctx, metav1.ListOptions{})
+	require.NoError(t, err)
+	for _, namespace := range namespaces.Items {
+		_, err = l.client.NetworkingV1().NetworkPolicies(namespace.Name).Create(ctx, &networkingv1.NetworkPolicy{
+			ObjectMeta: metav1.ObjectMeta{Name: "closed"},
+			Spec:       networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{"Egress"}}}, made)
+		require.NoError(t, err)
+	}
+}
+
+// serve replaces the webhook by one that has read the ConfigMap, as a rollout does.
+func (l *looked) serve(t *testing.T) {
+	t.Helper()
+	l.stop()
+	installed, err := l.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
+	require.NoError(t, err)
+	configured, err := config.Parse([]byte(installed.Data["config.yaml"]))
+	require.NoError(t, err)
+	log := slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))
+	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
+	require.NoError(t, err)
+	dir := t.TempDir()
+	l.pair.Write(t, dir)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := webhook.NewServer(listener, webhook.New(configured, nil).Handler(log, metrics, nil),
+		webhook.ServerOptions{GetCertificate: certs.FromDirectory(dir, log).GetCertificate, Log: log})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	l.served.Store(listener.Addr().String())
+	l.stop = func() {
+		cancel()
+		assert.NoError(t, <-done)
+		l.stop = func() {}
+	}
+	t.Cleanup(func() { l.stop() })
+}
+
+// upgrade is the command that check says.
+func (l *looked) upgrade(t *testing.T, value string) {
+	t.Helper()
+	l.run(t, "", "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--reset-then-reuse-values", "--set", value)
+}
+
+// says waits until check finds nothing else that is not well, and all that is.
+func (l *looked) says(t *testing.T, wanted map[string]check.Status, well ...string) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.1.0"})
+		require.NoError(c, err)
+		said := map[string]check.Status{}
+		for _, f := range found {
+			text := f.Check + ": " + f.Message
+			if f.Where != "" {
+				text = f.Check + ": " + f.Where + ": " + f.Message
+			}
+			said[text] = f.Status
+		}
+		matching := func(begins string, status check.Status) (n int) {
+			for text, is := range said {
+				if is == status && strings.HasPrefix(text, begins) {
+					n++
+				}
+			}
+			return n
+		}
+		for begins, status := range wanted {
+			assert.Equal(c, 1, matching(begins, status), "%s: %s\n%v", status, begins, said)
+		}
+		for _, begins := range well {
+			assert.Equal(c, 1, matching(begins, check.OK), "%s\n%v", begins, said)
+		}
+		assert.Equal(c, len(wanted), len(said)-matching("", check.OK), "%v", said)
+	}, time.Minute, 200*time.Millisecond)
+}
+
+// helmTest runs helm test, and does with its pod what a kubelet would.
+func (l *looked) helmTest(t *testing.T, says string) {
+	t.Helper()
+	ran := make(chan string, 1)
+	go func() {
+		said, err := l.runs(t)
+		if err != nil {
+			said += err.Error()
+		}
+		ran <- said
+	}()
+	said := l.run(t, "", "test", helm.Release, "--namespace", helm.Namespace, "--timeout", "1m")
+	assert.Contains(t, said, "Phase:          Succeeded")
+	assert.Contains(t, strings.Join(strings.Fields(<-ran), " "), says)
+}
+
+// runs the pod of helm test: its arguments, by its ServiceAccount's rights.
+func (l *looked) runs(t *testing.T) (said string, err error) {
+	const name = "jupyter-user-webhook-test"
+	pods := l.client.CoreV1().Pods(helm.Namespace)
+	account, err := l.User("system:serviceaccount:jupyter-user-system:"+name, "system:serviceaccounts",
+		"system:serviceaccounts:jupyter-user-system", "system:authenticated")
+	if err != nil {
+		return "", err
+	}
+	var pod *corev1.Pod
+	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		pod, err = pods.Get(ctx, name, metav1.GetOptions{})
+		return err == nil && pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodPending, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	command := exec.CommandContext(t.Context(), l.program, pod.Spec.Containers[0].Args...)
+	command.Env = append(slices.DeleteFunc(command.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "KUBECONFIG=")
+	}), "KUBECONFIG="+account.Kubeconfig)
+	out, failed := command.CombinedOutput()
+	pod.Status.Phase = corev1.PodSucceeded
+	if failed != nil {
+		pod.Status.Phase = corev1.PodFailed
+	}
+	_, err = pods.UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
+	return string(out), err
+}
