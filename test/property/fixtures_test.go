@@ -18,6 +18,7 @@ import (
 // TestPodSecurityAdmissionsOwnPods labels each pod with which Kubernetes tests its own levels, those that pass and those that fail,
 // of every version there was. Whatever level such a pod had, it has as a notebook; the same pod of another version is looked at once.
 func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
+	t.Parallel()
 	module, err := project.Module(t.Context(), ".", "k8s.io/pod-security-admission")
 	require.NoError(t, err)
 	levels := newLevels(t)
