@@ -78,10 +78,12 @@ func start(t *testing.T, flags map[string][]string) *controlplane.ControlPlane {
 }
 
 // TestEveryRenderingIsWhatAnAPIServerTakes renders the chart with each of the values, and has the API server take it in a dry run
-// where fields that do not exist are errors, in a namespace that enforces what our pods keep by themselves.
+// where fields that do not exist are errors, in a namespace that enforces what our pods keep by themselves. It knows the kinds of
+// cert-manager and of the Prometheus operator too.
 func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
 	t.Parallel()
 	plane, h := start(t, nil), newHelm(t)
+	defineOthers(t, plane)
 	// The pod of helm test runs by it, and a dry run leaves none.
 	require.NoError(t, plane.Admin.Do(t.Context(), "", "create", "serviceaccount", "jupyter-user-webhook-test", "-n", helm.Namespace))
 	for name, values := range matrix {
@@ -90,36 +92,35 @@ func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
 			rendered, err := h.Template(t.Context(), values)
 			require.NoError(t, err)
 			agrees(t, rendered)
-			taken, err := plane.Admin.KubectlReading(t.Context(), known(rendered), "apply", "--server-side",
-				"--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
-			require.NoError(t, err)
+			taken := dryRun(t, plane, string(rendered))
 			assert.Zero(t, taken.ExitCode, taken.Stderr)
 			assert.Empty(t, taken.Stderr, "no warnings: Pod Security would give one")
 		})
 	}
+	refuseUnknown(t, plane, h)
 }
 
-// TestLint: helm finds nothing to complain of, with no values and with all.
+func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) controlplane.Result {
+	t.Helper()
+	taken, err := plane.Admin.KubectlReading(t.Context(), documents, "apply", "--server-side", "--force-conflicts", "--dry-run=server",
+		"--validate=strict", "-f", "-")
+	require.NoError(t, err)
+	return taken
+}
+
+// TestLint: helm finds nothing to complain of, whatever the values.
 func TestLint(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
 	chart, err := helm.Chart()
 	require.NoError(t, err)
-	for _, name := range []string{"nothing", "all at once"} {
-		_, err = h.Run(t.Context(), matrix[name], "lint", "--strict", chart, "--values", "-", "--namespace", helm.Namespace)
-		require.NoError(t, err)
+	for name, values := range matrix {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := h.Run(t.Context(), values, "lint", "--strict", chart, "--values", "-", "--namespace", helm.Namespace)
+			require.NoError(t, err)
+		})
 	}
-}
-
-// known leaves out what this API server does not know. cert-manager's types are held against its own code elsewhere.
-func known(rendered deploy.Rendered) string {
-	var documents []string
-	for document := range strings.SplitSeq(string(rendered), "\n---\n") {
-		if !strings.Contains(document, "\napiVersion: cert-manager.io/") && !strings.Contains(document, "\napiVersion: monitoring.coreos.com/") {
-			documents = append(documents, document)
-		}
-	}
-	return strings.Join(documents, "\n---\n")
 }
 
 // TestMonitoringIsTheFiles: what the operator gets is what is tested.

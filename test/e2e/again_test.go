@@ -16,6 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
+	"jupyter-user.io/jupyter-user-webhook/test/project"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
@@ -123,12 +124,11 @@ func (w *World) startCertManager(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	module, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
+	module, err := project.Module(ctx, ".", "github.com/cert-manager/cert-manager")
 	if err != nil {
-		return fmt.Errorf("where cert-manager's definitions are: %w", err)
+		return err
 	}
-	definitions := filepath.Join(strings.TrimSpace(string(module)), "deploy", "crds")
-	if err := w.Admin.Do(ctx, "", "apply", "--server-side", "-f", definitions); err != nil {
+	if err := w.Admin.Do(ctx, "", "apply", "--server-side", "-f", filepath.Join(module, "deploy", "crds")); err != nil {
 		return err
 	}
 	if err := w.Admin.Do(ctx, "", "wait", "--for=condition=Established", "crd", "--all"); err != nil {

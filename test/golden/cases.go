@@ -38,6 +38,9 @@ type Case struct {
 	Identity   *identity.Identity
 	Restricted bool
 	Config     *config.Config
+
+	// fixed is the webhook of a case that is Fixed.
+	fixed *webhook.Webhook
 }
 
 // Cases reads the corpus, in the order of names.
@@ -76,7 +79,7 @@ func read(name, file string) (c Case, err error) {
 			return c, err
 		}
 	}
-	return c, lines.Err()
+	return c.Fixed(), lines.Err()
 }
 
 func (c *Case) say(key, value string) error {
@@ -98,6 +101,19 @@ func (c *Case) say(key, value string) error {
 	return nil
 }
 
+// Fixed is the case with the configuration that it has now: to read that takes longer than to decide about a pod.
+func (c Case) Fixed() Case {
+	c.fixed = c.webhook()
+	return c
+}
+
+func (c Case) webhook() *webhook.Webhook {
+	if c.fixed != nil {
+		return c.fixed
+	}
+	return webhook.New(c.Config, c)
+}
+
 // Find is the identity that the case says is known; so that a Case is a webhook.Identities.
 func (c Case) Find(context.Context, user.Name) (*identity.Identity, error) { return c.Identity, nil }
 
@@ -108,12 +124,12 @@ func (c Case) FindAnew(ctx context.Context, name user.Name) (*identity.Identity,
 
 // Decide runs the webhook on a pod with what is known in this case.
 func (c Case) Decide(pod []byte) webhook.Decision {
-	return webhook.New(c.Config, c).Decide(context.Background(), c.review(pod))
+	return c.webhook().Decide(context.Background(), c.review(pod))
 }
 
 // Verify runs the verifier on one.
 func (c Case) Verify(pod []byte) webhook.Decision {
-	return webhook.New(c.Config, c).Verify(context.Background(), c.review(pod))
+	return c.webhook().Verify(context.Background(), c.review(pod))
 }
 
 func (c Case) review(pod []byte) webhook.Review {

@@ -27,6 +27,7 @@ const bare = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{
 	`"spec":{"containers":[{"name":"nb","image":"x"}]}}`
 
 func TestInjectedTwiceAndThreeTimesIsByteIdentical(t *testing.T) {
+	t.Parallel()
 	cases, err := golden.Cases()
 	require.NoError(t, err)
 	for _, c := range cases {
@@ -42,6 +43,7 @@ func TestInjectedTwiceAndThreeTimesIsByteIdentical(t *testing.T) {
 
 // TestInjectedAgainAfterAnotherWebhook: what is not ours is left as the other webhook wants it, what is ours is put right.
 func TestInjectedAgainAfterAnotherWebhook(t *testing.T) {
+	t.Parallel()
 	always := corev1.ContainerRestartPolicyAlways
 	proxy := corev1.Container{Name: "proxy", Image: "proxy"}
 	leftAlone := map[string]func(*corev1.Pod){
@@ -100,6 +102,7 @@ func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 // TestUnknownFieldsAtEveryLevel puts a field that nobody has heard of into each object of a pod with every field set, in
 // front of which our init container then goes.
 func TestUnknownFieldsAtEveryLevel(t *testing.T) {
+	t.Parallel()
 	for _, way := range ways() {
 		pod := newGenerator(1, 0).anyPod()
 		pod.Spec.SecurityContext.SupplementalGroups = nil

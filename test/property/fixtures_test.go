@@ -3,7 +3,6 @@ package property
 import (
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,18 +11,21 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/pod-security-admission/api"
 	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
 // TestPodSecurityAdmissionsOwnPods labels each pod with which Kubernetes tests its own levels, those that pass and those that fail,
 // of every version there was. Whatever level such a pod had, it has as a notebook; the same pod of another version is looked at once.
 func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
-	listed, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/pod-security-admission").Output()
+	t.Parallel()
+	module, err := project.Module(t.Context(), ".", "k8s.io/pod-security-admission")
 	require.NoError(t, err)
 	levels := newLevels(t)
 	seen := map[string]bool{}
 	admitted := map[api.Level]int{}
 	fixtures := 0
-	root := filepath.Join(strings.TrimSpace(string(listed)), "test", "testdata")
+	root := filepath.Join(module, "test", "testdata")
 	require.NoError(t, filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(file) != ".yaml" {
 			return err

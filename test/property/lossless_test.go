@@ -2,14 +2,15 @@ package property
 
 import (
 	"bytes"
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	kjson "sigs.k8s.io/json"
 )
 
 // ours are the places, by regular expression and without the planner's help, where a value of the pod's may be replaced or
@@ -34,7 +35,7 @@ func checkLossless(t *testing.T, before, after []byte) {
 	t.Helper()
 	then, now := leaves(t, before), leaves(t, after)
 	for place, value := range then {
-		if !ours.MatchString(place) && now[place] != value {
+		if now[place] != value && !ours.MatchString(place) {
 			// Empty lists and maps may be filled.
 			if (value == "{}" || value == "[]" || value == "null") && now[place] == "" {
 				continue
@@ -52,50 +53,78 @@ func checkLossless(t *testing.T, before, after []byte) {
 // name, because ours comes before them; an environment by name and turn, because a second HOME goes.
 func leaves(t *testing.T, raw []byte) map[string]string {
 	t.Helper()
-	found := map[string]string{}
-	var walk func(place string, raw json.RawMessage)
-	walk = func(place string, raw json.RawMessage) {
-		raw = bytes.TrimSpace(raw)
-		switch {
-		case len(raw) > 2 && raw[0] == '{':
-			var members map[string]json.RawMessage
-			require.NoError(t, json.Unmarshal(raw, &members))
-			for key, value := range members {
-				walk(place+"/"+strings.ReplaceAll(key, "/", "~1"), value)
-			}
-		case len(raw) > 2 && raw[0] == '[':
-			var elements []json.RawMessage
-			require.NoError(t, json.Unmarshal(raw, &elements))
-			for i, key := range keys(t, place, elements) {
-				walk(place+"/"+key, elements[i])
-			}
-		default:
-			found[place] = string(raw)
-		}
-	}
-	walk("", raw)
-	return found
+	w := walker{jsontext.NewDecoder(bytes.NewReader(raw)), map[string]string{}}
+	require.NoError(t, w.walk(""))
+	return w.found
 }
 
-func keys(t *testing.T, place string, elements []json.RawMessage) []string {
-	t.Helper()
-	named := place == "/spec/initContainers"
-	env := strings.HasPrefix(place, "/spec/containers/") && strings.HasSuffix(place, "/env")
-	keys := make([]string, len(elements))
-	var seen []string
-	for i, element := range elements {
-		keys[i] = itoa(i)
-		if !named && !env {
-			continue
+// A walker goes through a document once: to decode each value and then what it holds reads the innermost a dozen times.
+type walker struct {
+	*jsontext.Decoder
+
+	found map[string]string
+}
+
+// walk finds the leaves of the next value.
+func (w walker) walk(place string) error {
+	switch w.PeekKind() {
+	case jsontext.KindBeginObject:
+		return w.each(place, "{}", func(int) error {
+			key, err := w.ReadToken()
+			if err != nil {
+				return err
+			}
+			return w.walk(place + "/" + strings.ReplaceAll(key.String(), "/", "~1"))
+		})
+	case jsontext.KindBeginArray:
+		if place == "/spec/initContainers" || strings.HasPrefix(place, "/spec/containers/") && strings.HasSuffix(place, "/env") {
+			return w.named(place)
 		}
-		var e struct{ Name string }
-		require.NoError(t, json.Unmarshal(element, &e))
-		keys[i] = e.Name
+		return w.each(place, "[]", func(i int) error { return w.walk(place + "/" + itoa(i)) })
+	default:
+		value, err := w.ReadValue()
+		w.found[place] = string(value)
+		return err
+	}
+}
+
+// each goes through the members of the next value. One that has none is a leaf.
+func (w walker) each(place, empty string, member func(i int) error) error {
+	if _, err := w.ReadToken(); err != nil {
+		return err
+	}
+	count := 0
+	for ; w.PeekKind() != jsontext.KindEndObject && w.PeekKind() != jsontext.KindEndArray; count++ {
+		if err := member(count); err != nil {
+			return err
+		}
+	}
+	if count == 0 {
+		w.found[place] = empty
+	}
+	_, err := w.ReadToken()
+	return err
+}
+
+func (w walker) named(place string) error {
+	var seen []string
+	return w.each(place, "[]", func(int) error {
+		element, err := w.ReadValue()
+		if err != nil {
+			return err
+		}
+		var e struct {
+			Name string `json:"name"`
+		}
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(element, &e); err != nil {
+			return err
+		}
+		key := e.Name
 		identity := slices.Contains([]string{"HOME", "NB_USER", "NB_UID", "NB_GID"}, e.Name)
 		if turn := count(seen, func(s string) bool { return s == e.Name }); turn > 0 && !identity {
-			keys[i] += "#" + itoa(turn)
+			key += "#" + itoa(turn)
 		}
 		seen = append(seen, e.Name)
-	}
-	return keys
+		return walker{jsontext.NewDecoder(bytes.NewReader(element)), w.found}.walk(place + "/" + key)
+	})
 }

@@ -30,6 +30,7 @@ var harmless = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
 // TestHostileNamesStayNames gives pods ten thousand users by label and by KubeSpawner's annotation. Who is admitted has a name that is
 // one directory, and it is what stands in every path, command and value; of all others nothing is put into the pod.
 func TestHostileNamesStayNames(t *testing.T) {
+	t.Parallel()
 	const each = 5000
 	random := rand.New(rand.NewSource(1)) // the same names each time
 	admitted := 0

@@ -18,6 +18,7 @@ import (
 // TestGoldenPodsKeepTheirPodSecurityLevel: what the admitted pod may not fail that the submitted one met, by the API server's
 // own checks.
 func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
+	t.Parallel()
 	levels := newLevels(t)
 	cases, err := golden.Cases()
 	require.NoError(t, err)
@@ -37,6 +38,7 @@ func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 
 // TestMadeUpPodsKeepTheirPodSecurityLevel holds the same of pods that nobody has thought of.
 func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
+	t.Parallel()
 	const each = 3000
 	levels := newLevels(t)
 	admitted := map[api.Level]int{}

@@ -46,6 +46,7 @@ var seconds = []func(*corev1.Pod){
 // TestMadeUpPodsBesideASecondWebhook: whichever of the two comes first, when both have been asked twice the pod is settled, and what
 // the other wants is still in it.
 func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
+	t.Parallel()
 	each := 500
 	if os.Getenv("CHAOS") != "" { // make chaos: ten thousand take half a minute under the race detector
 		each = 5000

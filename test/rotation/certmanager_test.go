@@ -2,7 +2,6 @@ package rotation
 
 import (
 	"encoding/pem"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
+	"jupyter-user.io/jupyter-user-webhook/test/project"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
@@ -34,9 +34,9 @@ func newCertManager(t *testing.T) *certManager {
 	t.Helper()
 	built, err := tools.Build(t.Context(), t.Output(), tools.CertManager)
 	require.NoError(t, err)
-	module, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/cert-manager/cert-manager").Output()
+	module, err := project.Module(t.Context(), ".", "github.com/cert-manager/cert-manager")
 	require.NoError(t, err)
-	c := &certManager{world: newWorld(t, filepath.Join(strings.TrimSpace(string(module)), "deploy", "crds"), "certificates.source=certManager")}
+	c := &certManager{world: newWorld(t, filepath.Join(module, "deploy", "crds"), "certificates.source=certManager")}
 	scheme := runtime.NewScheme()
 	require.NoError(t, certmanagerv1.AddToScheme(scheme))
 	c.api, err = client.New(c.Admin.Config, client.Options{Scheme: scheme})

@@ -1,0 +1,59 @@
+package chart
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/project"
+)
+
+// ofOthers are the kinds that the chart has and others define, and the values that make it have them.
+var ofOthers = map[string]string{
+	"Issuer.v1.cert-manager.io":               "certificates by cert-manager",
+	"Certificate.v1.cert-manager.io":          "certificates by cert-manager",
+	"PodMonitor.v1.monitoring.coreos.com":     "watched",
+	"PrometheusRule.v1.monitoring.coreos.com": "watched",
+}
+
+// defineOthers has the API server know them, by the files of cert-manager and of the Prometheus operator.
+func defineOthers(t *testing.T, plane *controlplane.ControlPlane) {
+	t.Helper()
+	issuers, err := project.Module(t.Context(), ".", "github.com/cert-manager/cert-manager")
+	require.NoError(t, err)
+	monitors, err := project.Module(t.Context(), "test/tools/prometheus-operator", "github.com/prometheus-operator/prometheus-operator")
+	require.NoError(t, err)
+	monitors = filepath.Join(monitors, "example", "prometheus-operator-crd", "monitoring.coreos.com_")
+	require.NoError(t, plane.Admin.Do(t.Context(), "", "create", "-f", filepath.Join(issuers, "deploy", "crds"),
+		"-f", monitors+"podmonitors.yaml", "-f", monitors+"prometheusrules.yaml"))
+	for kind := range ofOthers {
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			assert.NoError(c, plane.Admin.Do(t.Context(), "", "get", kind, "--all-namespaces"))
+		}, time.Minute, 100*time.Millisecond)
+	}
+}
+
+// refuseUnknown: of a kind of theirs, too, the dry run refuses a field that it does not have.
+func refuseUnknown(t *testing.T, plane *controlplane.ControlPlane, h *helm.Helm) {
+	t.Helper()
+	for resource, values := range ofOthers {
+		kind, _, _ := strings.Cut(resource, ".")
+		t.Run("a field that no "+kind+" has", func(t *testing.T) {
+			t.Parallel()
+			rendered, err := h.Template(t.Context(), matrix[values])
+			require.NoError(t, err)
+			documents := strings.Split(string(rendered), "\n---\n")
+			at := slices.IndexFunc(documents, func(d string) bool { return strings.Contains(d, "\nkind: "+kind+"\n") })
+			require.GreaterOrEqual(t, at, 0)
+			taken := dryRun(t, plane, strings.Replace(documents[at], "\nspec:\n", "\nspec:\n  nonsense: true\n", 1))
+			assert.Contains(t, taken.Stderr, "Kind="+kind+"): .spec.nonsense: field not declared in schema")
+		})
+	}
+}
