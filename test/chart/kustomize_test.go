@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
@@ -44,16 +45,17 @@ func (l *life) kustomize(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "install.yaml"), []byte(deploy.Install()), 0o600))
 	overlay := l.kustomized(t, folder)
 	assert.Len(t, overlay, strings.Count("\n"+string(deploy.Install()), "\n---\n"), "nothing is lost")
-	var configured, parameters corev1.ConfigMap
+	var configured corev1.ConfigMap
+	var parameters rbacv1.Role
 	var deployment appsv1.Deployment
 	require.NoError(t, yaml.UnmarshalStrict([]byte(overlay["ConfigMap jupyter-user-webhook"]), &configured))
-	require.NoError(t, yaml.UnmarshalStrict([]byte(overlay["ConfigMap jupyter-user-policy"]), &parameters))
+	require.NoError(t, yaml.UnmarshalStrict([]byte(overlay["Role jupyter-user-policy"]), &parameters))
 	require.NoError(t, yaml.UnmarshalStrict([]byte(overlay["Deployment jupyter-user-webhook"]), &deployment))
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
 	assert.Contains(t, c.Init.Image, "registry.example.com/mirror/jupyter-user-webhook@sha256:")
 	assert.Equal(t, c.Init.Image, deployment.Spec.Template.Spec.Containers[0].Image)
 	for key, value := range c.PolicyParameters() {
-		assert.Equal(t, value, parameters.Data[key], key)
+		assert.Equal(t, value, parameters.Annotations[key], key)
 	}
 }

@@ -94,9 +94,9 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
 	left := slices.DeleteFunc(l.everything(t), func(object string) bool { return slices.Contains(empty, object) })
 	// What the parameters are for is gone, and they go with the namespace, as everything does that a controller would delete.
-	assert.Equal(t, []string{"configmaps jupyter-user-system/jupyter-user-policy"}, left)
+	assert.Equal(t, []string{"roles jupyter-user-system/jupyter-user-policy"}, left)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		err := l.client.CoreV1().ConfigMaps(helm.Namespace).Delete(t.Context(), "jupyter-user-policy", metav1.DeleteOptions{})
+		err := l.client.RbacV1().Roles(helm.Namespace).Delete(t.Context(), "jupyter-user-policy", metav1.DeleteOptions{})
 		assert.NoError(c, err)
 	}, time.Minute, 100*time.Millisecond)
 	l.withKubectl(t)
@@ -111,7 +111,9 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 // assertComesUp: our own pods are admitted while the policies are in effect and nobody serves yet, as a controller makes them.
 func (l *life) assertComesUp(t *testing.T) {
 	t.Helper()
-	require.NoError(t, l.AwaitPolicies(t.Context(), nil))
+	parameters, err := l.client.RbacV1().Roles(helm.Namespace).Get(t.Context(), "jupyter-user-policy", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.NoError(t, l.AwaitPolicies(t.Context(), parameters), "the API server goes by these parameters, and not by others that are gone")
 	controller, err := l.User("system:serviceaccount:kube-system:replicaset-controller", "system:masters")
 	require.NoError(t, err)
 	client, err := kubernetes.NewForConfig(controller.Config)
@@ -155,9 +157,9 @@ func (l *life) deployment(t *testing.T) *appsv1.Deployment {
 func (l *life) assertRuns(t *testing.T, image, accepted string) {
 	t.Helper()
 	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
-	parameters, err := l.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), "jupyter-user-policy", metav1.GetOptions{})
+	parameters, err := l.client.RbacV1().Roles(helm.Namespace).Get(t.Context(), "jupyter-user-policy", metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, accepted, parameters.Data["initImages"])
+	assert.Equal(t, accepted, parameters.Annotations["initImages"])
 	for _, name := range []string{"hpc-pv-lab", "hpc-pv-jupyter-user-system"} {
 		volume, err := l.client.CoreV1().PersistentVolumes().Get(t.Context(), name, metav1.GetOptions{})
 		require.NoError(t, err)

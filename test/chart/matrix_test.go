@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
@@ -158,13 +159,14 @@ func read(t *testing.T, rendered deploy.Rendered, name string) string {
 // agrees: one value is what the webhook is configured by and what the policies go by; and the image is one.
 func agrees(t *testing.T, rendered deploy.Rendered) {
 	t.Helper()
-	var parameters, configured corev1.ConfigMap
+	var parameters rbacv1.Role
+	var configured corev1.ConfigMap
 	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, rendered, "60-policy-parameters.yaml")), &parameters))
 	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, rendered, "20-configmap.yaml")), &configured))
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
 	for key, value := range c.PolicyParameters() {
-		assert.Equal(t, value, parameters.Data[key], key)
+		assert.Equal(t, value, parameters.Annotations[key], key)
 	}
 	for _, image := range regexp.MustCompile(`(?m)^ +image: (.*)$`).FindAllStringSubmatch(read(t, rendered, "30-deployment.yaml"), -1) {
 		assert.Equal(t, c.Init.Image, image[1])

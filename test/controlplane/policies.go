@@ -7,6 +7,7 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -36,7 +37,7 @@ func (c *ControlPlane) Apply(ctx context.Context, manifest string) error {
 // AwaitPolicies waits until the API server acts on the ValidatingAdmissionPolicies that it stores, and on the parameters,
 // if any are given. It takes in all policies and bindings at once, every second, in the order in which they were stored; so
 // a marker that was made last, a policy that refuses a certain object, is in effect only when all before it are.
-func (c *ControlPlane) AwaitPolicies(ctx context.Context, parameters *corev1.ConfigMap) error {
+func (c *ControlPlane) AwaitPolicies(ctx context.Context, parameters *rbacv1.Role) error {
 	name := "policy-" + rand.String(10)
 	policies := c.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
 	bindings := c.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
@@ -69,7 +70,7 @@ func (c *ControlPlane) AwaitPolicies(ctx context.Context, parameters *corev1.Con
 	return nil
 }
 
-func markerPolicy(name string, parameters *corev1.ConfigMap) (*admissionv1.ValidatingAdmissionPolicy,
+func markerPolicy(name string, parameters *rbacv1.Role) (*admissionv1.ValidatingAdmissionPolicy,
 	*admissionv1.ValidatingAdmissionPolicyBinding) {
 	meta := metav1.ObjectMeta{Name: name + "." + markerName}
 	policy := &admissionv1.ValidatingAdmissionPolicy{
@@ -89,7 +90,7 @@ func markerPolicy(name string, parameters *corev1.ConfigMap) (*admissionv1.Valid
 		},
 	}
 	if parameters != nil {
-		policy.Spec.ParamKind = &admissionv1.ParamKind{APIVersion: "v1", Kind: "ConfigMap"}
+		policy.Spec.ParamKind = &admissionv1.ParamKind{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"}
 		policy.Spec.Validations[0].Expression = fmt.Sprintf("params.metadata.resourceVersion != %q", parameters.ResourceVersion)
 		binding.Spec.ParamRef = &admissionv1.ParamRef{Namespace: parameters.Namespace, Name: parameters.Name,
 			ParameterNotFoundAction: new(admissionv1.AllowAction)}

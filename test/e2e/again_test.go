@@ -73,12 +73,20 @@ func (w *World) installByKubectl(ctx context.Context) error {
 }
 
 func (w *World) removeByKubectl(ctx context.Context) error {
-	err := errors.Join(
-		w.typed(ctx, "kubectl delete validatingadmissionpolicybindings -l app.kubernetes.io/name=jupyter-user-webhook"),
-		w.typed(ctx, "kubectl delete -f deploy/install.yaml"),
+	if err := w.typed(ctx, "kubectl delete validatingadmissionpolicybindings -l app.kubernetes.io/name=jupyter-user-webhook"); err != nil {
+		return err
+	}
+	err := await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		err := w.typed(ctx, "kubectl delete --ignore-not-found -f deploy/install.yaml")
+		if err != nil && strings.Contains(err.Error(), "ParametersInUse") {
+			return false, nil
+		}
+		return true, err
+	})
+	return errors.Join(err,
 		w.Admin.Do(ctx, "", "delete", "pvc/hpc-shared-pvc", "-n", atStart.namespace),
-		w.Admin.Do(ctx, "", "delete", "pv/hpc-pv-"+atStart.namespace))
-	return errors.Join(err, w.awaitNothingLeft(ctx))
+		w.Admin.Do(ctx, "", "delete", "pv/hpc-pv-"+atStart.namespace),
+		w.awaitNothingLeft(ctx))
 }
 
 // typed runs a command of README.md's as the admin.
@@ -142,7 +150,7 @@ func (w *World) awaitInstalled(ctx context.Context) error {
 	if err := w.awaitReplicas(ctx, shipped); err != nil {
 		return err
 	}
-	parameters, err := w.Client.CoreV1().ConfigMaps(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
+	parameters, err := w.Client.RbacV1().Roles(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (w *World) installShipped(ctx context.Context) error {
 	if err := w.awaitReplicas(ctx, shipped); err != nil {
 		return err
 	}
-	parameters, err := w.Client.CoreV1().ConfigMaps(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
+	parameters, err := w.Client.RbacV1().Roles(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (g *guarded) furnish(t *testing.T) {
 		assert.ErrorContains(c, snapshotsTheShare(t, g), "ShareSnapshot: ")
 		assert.ErrorContains(c, snapshotsAGroup(t, g), "ShareSnapshot: ")
 	}, wait, wait/100)
-	require.NoError(t, setParameters(t, g, `{"data": {"hostPaths": "/srv/share /mnt/old /data/slash/"}}`))
+	require.NoError(t, setParameters(t, g, `{"metadata": {"annotations": {"hostPaths": "/srv/share /mnt/old /data/slash/"}}}`))
 	g.awaitParameters(t)
 	g.allow(t, "lab", "erin", withPods, mayRunAs("alice"))
 	g.account(t, "hub", mayUse())

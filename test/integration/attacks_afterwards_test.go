@@ -137,25 +137,25 @@ func attacksOnDebug() map[string]attack {
 func attacksOnParameters() map[string]attack {
 	return map[string]attack{
 		"the parameters deleted": {"parameters/ParametersInUse", func(t *testing.T, g *guarded) error {
-			return g.admin(t).CoreV1().ConfigMaps("jupyter-user-system").Delete(t.Context(), "jupyter-user-policy",
+			return g.admin(t).RbacV1().Roles("jupyter-user-system").Delete(t.Context(), "jupyter-user-policy",
 				metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
 		}},
 		"the parameters deleted with all others": {"parameters/ParametersInUse", func(t *testing.T, g *guarded) error {
-			return g.admin(t).CoreV1().ConfigMaps("jupyter-user-system").DeleteCollection(t.Context(),
+			return g.admin(t).RbacV1().Roles("jupyter-user-system").DeleteCollection(t.Context(),
 				metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}, metav1.ListOptions{})
 		}},
 		"a parameter taken away": {"parameters/ParametersIncomplete", func(t *testing.T, g *guarded) error {
-			return setParameters(t, g, `{"data": {"claims": null}}`, metav1.DryRunAll)
+			return setParameters(t, g, `{"metadata": {"annotations": {"claims": null}}}`, metav1.DryRunAll)
 		}},
 		"a parameter that cannot be": {"parameters/ParametersIncomplete", func(t *testing.T, g *guarded) error {
-			return setParameters(t, g, `{"data": {"ownHomes": "yes"}}`, metav1.DryRunAll)
+			return setParameters(t, g, `{"metadata": {"annotations": {"ownHomes": "yes"}}}`, metav1.DryRunAll)
 		}},
 	}
 }
 
 func setParameters(t *testing.T, g *guarded, patch string, dryRun ...string) error {
 	t.Helper()
-	_, err := g.admin(t).CoreV1().ConfigMaps("jupyter-user-system").Patch(t.Context(), "jupyter-user-policy",
+	_, err := g.admin(t).RbacV1().Roles("jupyter-user-system").Patch(t.Context(), "jupyter-user-policy",
 		types.MergePatchType, []byte(patch), metav1.PatchOptions{DryRun: dryRun})
 	return err
 }

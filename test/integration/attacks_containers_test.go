@@ -167,7 +167,7 @@ func inNobodysName(name string) func(*testing.T, *guarded) error {
 // besideMore is a pod where notebooks see further directories of the share.
 func besideMore(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
-		g.parameters(t, `{"data": {"readOnly": "datasets:/data/hpc/datasets"}}`, `{"data": {"readOnly": ""}}`)
+		g.parameters(t, `{"metadata": {"annotations": {"readOnly": "datasets:/data/hpc/datasets"}}}`, `{"metadata": {"annotations": {"readOnly": ""}}}`)
 		return carols(change)(t, g)
 	}
 }

@@ -155,7 +155,7 @@ func bindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*t
 
 func parametersWith(key, value string) func(*testing.T, *looked) {
 	return func(t *testing.T, l *looked) {
-		change(t, l, "jupyter-user-system", "jupyter-user-policy", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) { m.Data[key] = value })
+		change(t, l, "jupyter-user-system", "jupyter-user-policy", &rbacv1.Role{}, func(r *rbacv1.Role) { r.Annotations[key] = value })
 	}
 }
 

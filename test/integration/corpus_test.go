@@ -21,7 +21,7 @@ func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 	require.NoError(t, err)
 	byParameters := map[string][]golden.Case{}
 	for _, c := range cases {
-		parameters, err := json.Marshal(map[string]any{"data": c.Config.PolicyParameters()})
+		parameters, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": c.Config.PolicyParameters()}})
 		require.NoError(t, err)
 		byParameters[string(parameters)] = append(byParameters[string(parameters)], c)
 	}

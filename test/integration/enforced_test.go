@@ -65,9 +65,9 @@ func (e *enforced) configure(t *testing.T, change func(*config.Config)) {
 // parameters changes the policies' parameters for good.
 func (e *enforced) parameters(t *testing.T, data map[string]string) {
 	t.Helper()
-	patch, err := json.Marshal(map[string]any{"data": data})
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": data}})
 	require.NoError(t, err)
-	parameters, err := e.admin.CoreV1().ConfigMaps("jupyter-user-system").Patch(t.Context(), "jupyter-user-policy",
+	parameters, err := e.admin.RbacV1().Roles("jupyter-user-system").Patch(t.Context(), "jupyter-user-policy",
 		types.MergePatchType, patch, metav1.PatchOptions{})
 	require.NoError(t, err)
 	require.NoError(t, e.AwaitPolicies(t.Context(), parameters))

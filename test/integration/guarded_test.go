@@ -145,7 +145,7 @@ func keep(t *testing.T, as kubernetes.Interface, pod *corev1.Pod) *corev1.Pod {
 // awaitParameters waits until the policies go by the parameters as they are stored.
 func (g *guarded) awaitParameters(t *testing.T) {
 	t.Helper()
-	parameters, err := g.admin(t).CoreV1().ConfigMaps("jupyter-user-system").Get(t.Context(), "jupyter-user-policy", metav1.GetOptions{})
+	parameters, err := g.admin(t).RbacV1().Roles("jupyter-user-system").Get(t.Context(), "jupyter-user-policy", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.NoError(t, g.AwaitPolicies(t.Context(), parameters))
 }

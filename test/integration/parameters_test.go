@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
@@ -20,7 +21,7 @@ func (g *guarded) parameters(t *testing.T, patch, back string) {
 	require.NoError(t, setParameters(t, g, patch))
 	g.awaitParameters(t)
 	t.Cleanup(func() {
-		_, err := g.admin(t).CoreV1().ConfigMaps("jupyter-user-system").Patch(context.Background(), "jupyter-user-policy",
+		_, err := g.admin(t).RbacV1().Roles("jupyter-user-system").Patch(context.Background(), "jupyter-user-policy",
 			types.MergePatchType, []byte(back), metav1.PatchOptions{})
 		assert.NoError(t, err)
 	})
@@ -33,8 +34,8 @@ func ownHomes(t *testing.T, g *guarded) {
 		g.allow(t, "lab", name, withPods)
 		assertRefused(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
 	}
-	g.parameters(t, `{"data": {"ownHomes": "Yes", "ownHomePrefix": "oidc:", "ownHomeSuffix": "@corp.example"}}`,
-		`{"data": {"ownHomes": "No", "ownHomePrefix": "", "ownHomeSuffix": ""}}`)
+	g.parameters(t, `{"metadata": {"annotations": {"ownHomes": "Yes", "ownHomePrefix": "oidc:", "ownHomeSuffix": "@corp.example"}}}`,
+		`{"metadata": {"annotations": {"ownHomes": "No", "ownHomePrefix": "", "ownHomeSuffix": ""}}}`)
 	assert.NoError(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alice")))
 	assertRefused(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alic")), noAccess)
 	for _, name := range []string{"oidc:alice@other.example", "alice@corp.example", "oidc:alice", "alice",
@@ -53,13 +54,13 @@ func actsForOthers(t *testing.T, g *guarded) {
 	const argo = "system:serviceaccount:argocd:controller"
 	g.allow(t, "lab", argo, withPods, mayUse())
 	require.NoError(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")))
-	g.parameters(t, `{"data": {"controllers": "`+argo+`"}}`, `{"data": {"controllers": ""}}`)
+	g.parameters(t, `{"metadata": {"annotations": {"controllers": "`+argo+`"}}}`, `{"metadata": {"annotations": {"controllers": ""}}}`)
 	assertRefused(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")), noAccess)
 }
 
 func podSecurityOff(t *testing.T, g *guarded) {
 	assertRefused(t, create(t.Context(), g.carol, "open", injected(t, "alice")), "node/NamespaceUnguarded")
-	g.parameters(t, `{"data": {"podSecurity": "off"}}`, `{"data": {"podSecurity": "baseline"}}`)
+	g.parameters(t, `{"metadata": {"annotations": {"podSecurity": "off"}}}`, `{"metadata": {"annotations": {"podSecurity": "baseline"}}}`)
 	assert.NoError(t, create(t.Context(), g.carol, "open", injected(t, "alice")))
 	shared := injected(t, "alice")
 	shareProcesses(shared)
@@ -71,7 +72,7 @@ func podSecurityOff(t *testing.T, g *guarded) {
 func parametersMissing(t *testing.T, g *guarded) {
 	pod := keep(t, g.carol, injected(t, "alice"))
 	admin := g.admin(t)
-	parameters := admin.CoreV1().ConfigMaps("jupyter-user-system")
+	parameters := admin.RbacV1().Roles("jupyter-user-system")
 	require.ErrorContains(t, parameters.Delete(t.Context(), "jupyter-user-policy", metav1.DeleteOptions{}), "ParametersInUse: ")
 	require.NoError(t, admin.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Delete(t.Context(),
 		"parameters.jupyter-user.io", metav1.DeleteOptions{}))
@@ -89,13 +90,13 @@ func parametersMissing(t *testing.T, g *guarded) {
 
 // TestParametersAgreeWithTheConfiguration: what the policies take for ours is what the webhook makes.
 func TestParametersAgreeWithTheConfiguration(t *testing.T) {
-	parameters := &corev1.ConfigMap{}
+	parameters := &rbacv1.Role{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "60-policy-parameters.yaml")[0]), parameters))
 	configured := &corev1.ConfigMap{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "20-configmap.yaml")[0]), configured))
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
 	for key, value := range c.PolicyParameters() {
-		assert.Equal(t, value, parameters.Data[key], key)
+		assert.Equal(t, value, parameters.Annotations[key], key)
 	}
 }

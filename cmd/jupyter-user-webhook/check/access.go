@@ -47,7 +47,7 @@ type Way struct {
 
 // Access answers a question by the rules of 61-policy-access.yaml, of the chart.
 func Access(ctx context.Context, c *Cluster, q Question) (Answer, error) {
-	needs := []string{configMaps, namespaces}
+	needs := []string{configMaps, ownRoles, namespaces}
 	if q.As == "" {
 		needs = append(needs, rbacObjects...) // of somebody the API server itself is asked
 	}

@@ -122,7 +122,7 @@ func TestParameters(t *testing.T) {
 	require.Len(t, wanted, 22)
 	s.config, s.parameters = config.Default(), config.Default().PolicyParameters()
 	s.parameters["unservedNamespaces"] = wanted["unservedNamespaces"]
-	only(t, parametersAgree(t.Context(), s), Failed, "ConfigMap jupyter-user-policy: lacks controllers, csiDrivers, hostPaths")
+	only(t, parametersAgree(t.Context(), s), Failed, "Role jupyter-user-policy: lacks controllers, csiDrivers, hostPaths")
 	for key, value := range wanted {
 		if _, there := s.parameters[key]; !there {
 			s.parameters[key] = value

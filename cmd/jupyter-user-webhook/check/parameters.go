@@ -5,14 +5,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // parametersAgree: what the policies take for ours is what the webhook makes. Without the parameters no Pod of the cluster
 // can be created; with others than the configuration's, no notebook.
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
-	const where = "ConfigMap " + parametersName
+	const where = "Role " + parametersName
 	if s.parameters == nil {
 		return []Finding{failed(where, "is not there, and the policies refuse every Pod of the cluster without it: %s",
 			s.installAnew())}
@@ -82,14 +80,15 @@ func without(words, others []string) []string {
 
 // shippedParameters are all parameters, as they are shipped.
 func shippedParameters() (map[string]string, error) {
-	found, err := shipped("ConfigMap")
+	found, err := shipped("Role")
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range found {
 		if m.GetName() == parametersName {
-			data, _, err := unstructured.NestedStringMap(m.Object, "data")
-			return data, err
+			annotations := m.GetAnnotations()
+			maps.DeleteFunc(annotations, func(key, _ string) bool { return strings.Contains(key, "/") }) // They are Helm's, and ours.
+			return annotations, nil
 		}
 	}
 	return nil, nil

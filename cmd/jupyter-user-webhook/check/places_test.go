@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -245,7 +246,7 @@ func TestAdviceIsOfWhoInstalled(t *testing.T) {
 		})
 	}
 	s := &state{}
-	s.configMaps.Items = []corev1.ConfigMap{{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-policy", Annotations: helms,
+	s.ownRoles.Items = []rbacv1.Role{{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-policy", Annotations: helms,
 		Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"}}}}
 	assert.Equal(t, "helm upgrade, or kubectl apply -f deploy/install.yaml", s.installAnew(), "helm has left them behind")
 }

@@ -57,7 +57,9 @@ const (
 	issuers            = "issuers.cert-manager.io"
 	issued             = "certificates.cert-manager.io"
 
-	// These two are made of ConfigMaps that were read.
+	ownRoles = "the Roles of " + systemNamespace
+
+	// The one is made of a Role that was read, and the other of a ConfigMap.
 	parameters    = "the parameters of the policies"
 	configuration = "the configuration of the webhook"
 )
@@ -82,6 +84,7 @@ type state struct {
 	deployment  appsv1.Deployment
 	service     corev1.Service
 	configMaps  corev1.ConfigMapList
+	ownRoles    rbacv1.RoleList
 	endpoints   discoveryv1.EndpointSliceList
 
 	// installed are webhook configurations, policies and bindings, by what they are. They are compared as they are, also in
@@ -100,7 +103,7 @@ type state struct {
 	roles               rbacv1.RoleList
 	roleBindings        rbacv1.RoleBindingList
 
-	// parameters and config are what the two ConfigMaps say.
+	// parameters and config are what that Role and that ConfigMap say.
 	parameters map[string]string
 	config     *config.Config
 }
@@ -108,7 +111,7 @@ type state struct {
 // lists are read whole. What is in the webhook's namespace alone is asked for there.
 func (s *state) lists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
-		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces, claimsOfAll: &s.claims,
+		configMaps: &s.configMaps, ownRoles: &s.ownRoles, endpointSlices: &s.endpoints, namespaces: &s.namespaces, claimsOfAll: &s.claims,
 		volumes: &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
 		rbacObjects[0]: &s.clusterRoles, rbacObjects[1]: &s.clusterRoleBindings, rbacObjects[2]: &s.roles,
 		rbacObjects[3]: &s.roleBindings, issuers: &s.issuers, issued: &s.issued,
@@ -131,8 +134,8 @@ var installedKinds = map[string]string{
 
 // read reads at once what checks need. What cannot be read is for those that need it to say.
 func read(ctx context.Context, c *Cluster, o Options, checks []one) (*state, error) {
-	// Both ConfigMaps are read as one list. By the webhooks it is known, where they may be read, which namespaces are left out.
-	needs := []string{configMaps, mutatingWebhooks}
+	// By the webhooks it is known, where they may be read, which namespaces are left out.
+	needs := []string{configMaps, ownRoles, mutatingWebhooks}
 	for _, check := range checks {
 		needs = append(needs, check.needs...)
 	}
@@ -199,32 +202,27 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 // within keeps a list to the webhook's namespace where nothing else is asked for: the fewer rights a check needs, the better.
 func within(what string) []client.ListOption {
 	switch what {
-	case configMaps, endpointSlices, issuers, issued:
+	case configMaps, ownRoles, endpointSlices, issuers, issued:
 		return []client.ListOption{client.InNamespace(systemNamespace)}
 	}
 	return nil
 }
 
-// understand reads the two ConfigMaps. Whether they are right is for the check of the parameters to say.
+// understand reads the parameters and the configuration. Whether they are right is for the check of the parameters to say.
 func (s *state) understand() {
-	if err := s.missing[configMaps]; err != nil {
-		s.missing[parameters], s.missing[configuration] = err, err
-		return
-	}
-	for _, m := range s.configMaps.Items {
-		switch m.Name {
-		case parametersName:
-			s.parameters = m.Data
-		case webhookName:
-			parsed, err := config.Parse([]byte(m.Data[configurationKey]))
-			if err != nil {
-				s.missing[configuration] = err
-			}
-			s.config = parsed
+	s.missing[parameters], s.missing[configuration] = s.missing[ownRoles], s.missing[configMaps]
+	for _, role := range s.ownRoles.Items {
+		if role.Name == parametersName {
+			s.parameters = role.Annotations
 		}
 	}
-	if s.parameters == nil {
-		s.missing[parameters] = errors.New("there is no ConfigMap " + parametersName)
+	for _, m := range s.configMaps.Items {
+		if m.Name == webhookName {
+			s.config, s.missing[configuration] = config.Parse([]byte(m.Data[configurationKey]))
+		}
+	}
+	if s.parameters == nil && s.missing[parameters] == nil {
+		s.missing[parameters] = errors.New("there is no Role " + parametersName)
 	}
 	if s.config == nil && s.missing[configuration] == nil {
 		s.missing[configuration] = errors.New("there is no ConfigMap " + webhookName)

@@ -9,8 +9,8 @@ The image before, by which the replicas that a release replaces make pods: the p
 upgrade with the same image changes nothing.
 */}}
 {{- define "image-before" -}}
-{{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-policy" }}
-{{- $installedImage := dig "data" "initImages" "" $installed | splitList " " | first }}
+{{- $installed := lookup "rbac.authorization.k8s.io/v1" "Role" .Release.Namespace "jupyter-user-policy" }}
+{{- $installedImage := dig "metadata" "annotations" "initImages" "" $installed | splitList " " | first }}
 {{- if eq $installedImage (include "image" .) }}
   {{- $installedImage = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed }}
 {{- end }}
