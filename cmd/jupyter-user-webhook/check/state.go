@@ -111,8 +111,9 @@ type state struct {
 // lists are read whole. What is in the webhook's namespace alone is asked for there.
 func (s *state) lists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
-		configMaps: &s.configMaps, ownRoles: &s.ownRoles, endpointSlices: &s.endpoints, namespaces: &s.namespaces, claimsOfAll: &s.claims,
-		volumes: &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
+		configMaps: &s.configMaps, ownRoles: &s.ownRoles, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
+		claimsOfAll: &s.claims,
+		volumes:     &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
 		rbacObjects[0]: &s.clusterRoles, rbacObjects[1]: &s.clusterRoleBindings, rbacObjects[2]: &s.roles,
 		rbacObjects[3]: &s.roleBindings, issuers: &s.issuers, issued: &s.issued,
 	}
