@@ -39,6 +39,16 @@ type Review struct {
 	Namespace string
 	// Restricted tells that the namespace enforces the Pod Security Standard restricted.
 	Restricted bool
+
+	// decoded is Pod, where that was done with the review that it came in; or nil.
+	decoded *inject.Pod
+}
+
+func (r Review) read() (*inject.Pod, error) {
+	if r.decoded == nil {
+		return inject.Read(r.Pod)
+	}
+	return r.decoded, r.decoded.Check()
 }
 
 // Decision about one pod.
@@ -64,7 +74,7 @@ type Decision struct {
 
 // Decide is the whole way from a pod to its patch: user, identity, plan, patch. The server and the command line run this.
 func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
-	pod, err := inject.Read(review.Pod)
+	pod, err := review.read()
 	if err != nil {
 		return refused(Decision{Claimed: true}, answer.PodUnreadable(err))
 	}

@@ -79,7 +79,8 @@ func (h *handler) handle(ctx context.Context, req request, body []byte, began ti
 	if req.Operation != admissionv1.Create {
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
-	d = h.decide(ctx, Review{Pod: req.Object.in(body), Namespace: req.Namespace, Restricted: h.restricted})
+	d = h.decide(ctx, Review{
+		Pod: req.Object.in(body), Namespace: req.Namespace, Restricted: h.restricted, decoded: req.Object.pod})
 	if h.peers != nil && d.otherGeneration {
 		answered, peer, err := h.peers.ask(ctx, body)
 		h.metrics.asked(err)

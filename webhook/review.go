@@ -3,6 +3,7 @@ package webhook
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -51,7 +52,7 @@ type request struct {
 	Namespace   string                  `json:"namespace"`
 	Operation   admissionv1.Operation   `json:"operation"`
 	UserInfo    userInfo                `json:"userInfo"`
-	Object      place                   `json:"object"`
+	Object      object                  `json:"object"`
 	DryRun      bool                    `json:"dryRun"`
 }
 
@@ -59,18 +60,43 @@ type userInfo struct {
 	Username string `json:"username"`
 }
 
-// place of a value in what is decoded. The pod is not copied out of its review.
-type place struct{ from, to int64 }
+// object is what a review is about: where it is in the review, out of which it is not copied, and the pod that it is.
+type object struct {
+	from, to int64
+	// pod is nil where that is passed over, which is for what cannot be read as one.
+	pod        *inject.Pod
+	passedOver bool
+}
 
-// UnmarshalJSONFrom passes over the value, which has to be right JSON.
-func (p *place) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	value, err := d.ReadValue()
-	p.to = d.InputOffset()
-	p.from = p.to - int64(len(value))
+// UnmarshalJSONFrom reads the pod on the way to the end of the review, or passes over the value, which has to be right JSON.
+func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if o.passedOver || d.PeekKind() != jsontext.KindBeginObject {
+		value, err := d.ReadValue()
+		o.to = d.InputOffset()
+		o.from = o.to - int64(len(value))
+		return err
+	}
+	o.pod, o.from = &inject.Pod{}, d.InputOffset()
+	err := json.UnmarshalDecode(d, o.pod)
+	o.to = d.InputOffset()
 	return err
 }
 
-func (p place) in(body []byte) []byte { return body[p.from:p.to] }
+// in is the object. What was before it when it was come to is a colon.
+func (o object) in(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to], ": \t\r\n") }
+
+// decode decodes a review, and the pod in it at once. What cannot be read as a pod is for whoever decides to speak of, by what it
+// says in its place: the review around it can be right.
+func decode(body []byte) (review, error) {
+	r := review{}
+	if inject.Decode(body, &r) == nil {
+		return r, nil
+	}
+	r = review{}
+	r.Request.Object.passedOver = true
+	err := json.Unmarshal(body, &r)
+	return r, err
+}
 
 // bodies are buffers to read reviews into and to write answers into. Everything that outlives one, the strings of a review
 // among them, is a copy.
@@ -98,10 +124,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	began := time.Now()
-	asked := review{}
 	// Of a review that is refused already, the uid is in what there is: an API server writes it before anything that a person
 	// has written, and takes an answer for one only with it.
-	if unread := json.Unmarshal(body.Bytes(), &asked); unread != nil && refusal == nil {
+	asked, unread := decode(body.Bytes())
+	if unread != nil && refusal == nil {
 		refusal = unreadable(unread)
 	}
 	var response *admissionv1.AdmissionResponse
@@ -111,7 +137,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		response = h.handle(r.Context(), asked.Request, body.Bytes(), began)
 	}
 	response.UID = asked.Request.UID
-	asked.write(w, response)
+	asked.write(r.Context(), w, response)
 	if refusal == nil {
 		h.metrics.took(h.kind, began)
 	}
@@ -131,7 +157,7 @@ func unreadable(err error) *answer.Answer {
 }
 
 // write answers in the version that the review came in: an API server takes no other.
-func (r review) write(w http.ResponseWriter, response *admissionv1.AdmissionResponse) {
+func (r review) write(ctx context.Context, w http.ResponseWriter, response *admissionv1.AdmissionResponse) {
 	answered := &admissionv1.AdmissionReview{Response: response}
 	answered.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
 	if r.Kind == answered.Kind && schema.FromAPIVersionAndKind(r.APIVersion, r.Kind).Group == admissionv1.GroupName {
@@ -146,16 +172,16 @@ func (r review) write(w http.ResponseWriter, response *admissionv1.AdmissionResp
 	w.Header()["Content-Type"] = answersJSON
 	w.Header().Set("Content-Length", strconv.Itoa(written.Len()))
 	// An error here is a client that has gone.
-	_, _ = w.Write(written.Bytes())
+	_ = atOnce(ctx, w, written.Bytes())
 }
 
 // answersJSON is one slice for all answers.
 var answersJSON = []string{"application/json"}
 
-// inOneOrder is for maps: the same answer is the same bytes. The types of k8s.io/api leave out what encoding/json takes for
-// empty.
+// inOneOrder is for maps: the same answer is the same bytes. No name is there twice in what is written here, and to look for one
+// takes time. The types of k8s.io/api leave out what encoding/json takes for empty.
 var (
-	inOneOrder     = json.Deterministic(true)
+	inOneOrder     = json.JoinOptions(json.Deterministic(true), jsontext.AllowDuplicateNames(true))
 	asTheAPIServer = json.JoinOptions(inOneOrder, jsonv1.OmitEmptyWithLegacySemantics(true))
 )
 

@@ -141,7 +141,7 @@ func oracle(t testing.TB, h *handler) http.Handler {
 		asked := request{
 			UID: req.UID, Kind: req.Kind, SubResource: req.SubResource, Name: req.Name, Namespace: req.Namespace, Operation: req.Operation,
 			UserInfo: userInfo{req.UserInfo.Username}, DryRun: req.DryRun != nil && *req.DryRun,
-			Object: place{0, int64(len(req.Object.Raw))},
+			Object: object{to: int64(len(req.Object.Raw))},
 		}
 		response := admission.Response{AdmissionResponse: *h.handle(ctx, asked, req.Object.Raw, time.Now())}
 		// What admission.Webhook does itself where an answer has operations and no patch yet.

@@ -88,6 +88,7 @@ func NewServer(listener net.Listener, handler http.Handler, o ServerOptions) *Se
 	}
 	s.http = &http.Server{
 		Handler:           s.closing(withRoom(handler, o.Log)),
+		ConnContext:       withConnection,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       bodyTime,
 		WriteTimeout:      bodyTime + answerTime,
@@ -102,7 +103,7 @@ func NewServer(listener net.Listener, handler http.Handler, o ServerOptions) *Se
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() {
-		served <- s.http.Serve(tls.NewListener(netutil.LimitListener(s.listener, maxConnections), s.tls))
+		served <- s.http.Serve(tls.NewListener(listener{netutil.LimitListener(s.listener, maxConnections)}, s.tls))
 	}()
 	s.serving.Store(true)
 	defer s.serving.Store(false)

@@ -15,7 +15,7 @@ import (
 // The identity is not found anew but taken from the pod and held against its source, so that a user who comes to be known
 // between the two reviews of one pod is told to try again and never gets a pod of half this and half that.
 func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
-	pod, err := inject.Read(review.Pod)
+	pod, err := review.read()
 	if err != nil {
 		return refused(Decision{Claimed: true}, answer.PodUnreadable(err))
 	}

@@ -29,7 +29,7 @@ func foretell(d Decision) *admissionv1.AdmissionResponse {
 // VerifyForetold is Verify where pods are left as they are. One that a user has labelled would have been changed by now, so it is
 // changed here, and that is what is held against the plan; what the verifier says of any other pod is true of it as it is.
 func (w *Webhook) VerifyForetold(ctx context.Context, review Review) Decision {
-	pod, err := inject.Read(review.Pod)
+	pod, err := review.read()
 	if err != nil || !user.Claimed(pod.Metadata.Labels) {
 		return w.Verify(ctx, review)
 	}
@@ -40,6 +40,7 @@ func (w *Webhook) VerifyForetold(ctx context.Context, review Review) Decision {
 	if len(d.Refusals) > 0 {
 		return d
 	}
+	review.decoded = nil
 	review.Pod, err = inject.Apply(review.Pod, d.Operations)
 	if err != nil {
 		d.Fault = err

@@ -22,7 +22,9 @@ var readings = sync.Pool{New: func() any {
 	return r
 }}
 
-func decode(raw []byte, into any) error {
+// Decode decodes a document that is a pod, or has one in it. Keys are taken in their one spelling, and a key that is there twice
+// is an error: encoding/json would take SPEC for spec and the last of two, and whoever reads the pod after us might not.
+func Decode(raw []byte, into any) error {
 	r := readings.Get().(*reading)
 	r.text = string(raw)
 	err := json.Unmarshal(raw, into, r.options)

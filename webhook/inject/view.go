@@ -192,26 +192,30 @@ type Profile struct {
 	LocalhostProfile *string `json:"localhostProfile,omitzero"`
 }
 
-// Read decodes the view. Keys are taken in their one spelling, and a key that is there twice is an error: encoding/json
-// would take SPEC for spec and the last of two, and whoever reads the pod after us might not.
+// Read decodes the view.
 func Read(raw []byte) (*Pod, error) {
-	pod := &Pod{}
-	err := decode(raw, pod)
-	switch {
-	case len(raw) == 0 || string(raw) == "null":
+	if len(raw) == 0 || string(raw) == "null" {
 		return nil, errors.New("there is none")
-	case err != nil:
-		return nil, Unreadable(err)
-	case pod.APIVersion != "v1" || pod.Kind != "Pod":
-		return nil, fmt.Errorf("it says apiVersion %q and kind %q", pod.APIVersion, pod.Kind)
 	}
-	for at, container := range pod.containers {
+	pod := &Pod{}
+	if err := Decode(raw, pod); err != nil {
+		return nil, Unreadable(err)
+	}
+	return pod, pod.Check()
+}
+
+// Check says why what was decoded is no pod that anything could be done to.
+func (p *Pod) Check() error {
+	if p.APIVersion != "v1" || p.Kind != "Pod" {
+		return fmt.Errorf("it says apiVersion %q and kind %q", p.APIVersion, p.Kind)
+	}
+	for at, container := range p.containers {
 		// Also a null, which nothing can be added to.
 		if container.Name == "" {
-			return nil, fmt.Errorf("%s has no name", at.pointer().field())
+			return fmt.Errorf("%s has no name", at.pointer().field())
 		}
 	}
-	return pod, nil
+	return nil
 }
 
 // containers of all kinds, each with its place, in the order of the pod's fields.

@@ -16,8 +16,10 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"gomodules.xyz/jsonpatch/v2"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
@@ -41,6 +43,12 @@ func Names() []string { return []string{Floor, Empty, Usual, Ours} }
 
 // Person is whom every pod is of, with the UID and GID that are known.
 var Person = webhook.Everybody{Identity: identity.New(5001, 6001, nil)}
+
+// nowhere is where all of them log to, in JSON as ours does.
+var nowhere = slog.NewJSONHandler(io.Discard, nil)
+
+// controller-runtime asks every program for a logger, and without one leaves out the work of logging too.
+func init() { log.SetLogger(logr.FromSlogHandler(nowhere)) }
 
 // New makes a handler by its name.
 func New(name string) (http.Handler, error) {
@@ -67,7 +75,7 @@ func Webhook(who webhook.Identities) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return webhook.New(config.Default(), who).Handler(slog.New(slog.NewJSONHandler(io.Discard, nil)), metrics, nil), nil
+	return webhook.New(config.Default(), who).Handler(slog.New(nowhere), metrics, nil), nil
 }
 
 // floor reads the body and no more of it than the uid, which is where an API server writes it.
