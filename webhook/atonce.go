@@ -50,16 +50,20 @@ func (c *connection) keep() {
 	c.keeps = true
 }
 
-// send sends what was kept back.
+// send sends what was kept back. TLS does not learn that this has failed, and would go on in the middle of a record: so the
+// connection is closed then.
 func (c *connection) send() error {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	c.keeps = false
 	_, err := c.kept.WriteTo(c.Conn)
-	if c.kept.Cap() > usualAnswer {
+	if c.kept.Reset(); c.kept.Cap() > usualAnswer {
 		c.kept = bytes.Buffer{}
 	}
-	return err
+	if err != nil {
+		return errors.Join(err, c.Conn.Close())
+	}
+	return nil
 }
 
 // usualAnswer is what a connection has room for between two answers: there can be a thousand connections.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -85,4 +86,25 @@ func TestAnAnswerGoesOutAtOnce(t *testing.T) {
 	client.CloseIdleConnections()
 	stop()
 	require.NoError(t, <-served)
+}
+
+// stuck is a connection whose client takes nothing.
+type stuck struct {
+	net.Conn
+	closed bool
+}
+
+func (s *stuck) Write([]byte) (int, error) { return 3, os.ErrDeadlineExceeded }
+func (s *stuck) Close() error              { s.closed = true; return nil }
+
+// TestAnAnswerThatDoesNotGoOutEndsItsConnection: what came next on it would come in the middle of a record.
+func TestAnAnswerThatDoesNotGoOutEndsItsConnection(t *testing.T) {
+	s := &stuck{}
+	c := &connection{Conn: s}
+	c.keep()
+	_, err := c.Write([]byte("an answer"))
+	require.NoError(t, err)
+	require.ErrorIs(t, c.send(), os.ErrDeadlineExceeded)
+	assert.True(t, s.closed)
+	assert.Zero(t, c.kept.Len())
 }

@@ -92,7 +92,11 @@ func decode(body []byte) (review, error) {
 	if inject.Decode(body, &r) == nil {
 		return r, nil
 	}
-	r = review{}
+	return decodeWithoutPod(body)
+}
+
+func decodeWithoutPod(body []byte) (review, error) {
+	r := review{}
 	r.Request.Object.passedOver = true
 	err := json.Unmarshal(body, &r)
 	return r, err
@@ -126,7 +130,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	// Of a review that is refused already, the uid is in what there is: an API server writes it before anything that a person
 	// has written, and takes an answer for one only with it.
-	asked, unread := decode(body.Bytes())
+	read := decode
+	if refusal != nil {
+		read = decodeWithoutPod
+	}
+	asked, unread := read(body.Bytes())
 	if unread != nil && refusal == nil {
 		refusal = unreadable(unread)
 	}

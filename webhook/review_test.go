@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
 const ofANotebook = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},
@@ -237,4 +238,38 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	assert.Equal(t, "u-1", string(a.Response.UID))
 	assert.NotContains(t, a.Response.Result.Message, "disco")
 	assert.True(t, answerOf(t, h, reviewOf("v1", "u-2", ofANotebook)).Response.Allowed)
+}
+
+// TestThePodThatIsReadIsTheOneThatIsThere, wherever it is in its review and whatever is around it.
+func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
+	const pod = `{ "apiVersion":"v1","kind":"Pod","metadata":{"name":"{\": nb"} }`
+	for name, body := range map[string]string{
+		"as an API server writes it": `{"request":{"uid":"u","object":` + pod + `,"oldObject":null}}`,
+		"white space":                "{\"request\" : {\"uid\":\"u\",\"object\" \t\r\n: \n\t " + pod + " \n, \"dryRun\":true} }\n",
+		"first and alone":            `{"request":{"object":` + pod + `,"uid":"u"}}`,
+		"beside others":              `{"x":{"object":{"kind":"Node"}},"request":{"oldObject":{"kind":"Pod"},"uid":"u","object":` + pod + `}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := decode([]byte(body))
+			require.NoError(t, err)
+			assert.Equal(t, pod, string(r.Request.Object.in([]byte(body))))
+			require.NotNil(t, r.Request.Object.pod)
+			again, err := inject.Read([]byte(pod))
+			require.NoError(t, err)
+			assert.Equal(t, again, r.Request.Object.pod)
+			assert.EqualValues(t, "u", r.Request.UID)
+		})
+	}
+	for name, object := range map[string]string{
+		"no map": `["x"]`, "null": `null`, "a string": `"{}"`, "not as a pod has it": `{"metadata":7}`, "empty": `{"spec":{"containers":{}}}`,
+	} {
+		t.Run(name+" is passed over", func(t *testing.T) {
+			body := []byte(`{"request":{"object": ` + object + `,"uid":"u"}}`)
+			r, err := decode(body)
+			require.NoError(t, err)
+			assert.Equal(t, object, string(r.Request.Object.in(body)))
+			assert.Nil(t, r.Request.Object.pod)
+			assert.EqualValues(t, "u", r.Request.UID)
+		})
+	}
 }

@@ -58,25 +58,25 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	const (
 		warns    = "mode: Warn: nothing is changed and nothing refused, so nothing of what is promised holds: when the warnings are "
 		enforces = "mode: Enforce: Pods are made into notebooks, or refused"
-		inLab    = "mode: in effect in namespace lab alone (onlyNamespaces)"
 		admits   = "a notebook of jupyter-user-check would be admitted"
 		leaves   = "the webhook answers, and leaves the Pod as it is (mode Warn): would become a notebook of jupyter-user-check"
 		tried    = "answers: namespace lab: "
 	)
 	l.serve(t)
 	t.Run("mode Warn in one namespace", func(t *testing.T) {
-		l.says(t, map[string]check.Status{warns + "what you want: " + command + "mode=Enforce'": check.Warning}, inLab, tried+leaves,
+		l.says(t, map[string]check.Status{warns + "what you want: " + command + "mode=Enforce'": check.Warning, inLab: check.Warning}, tried+leaves,
 			"webhooks: as shipped, in mode Warn, for namespace lab alone: 1 ValidatingWebhookConfiguration",
 			"policies: as shipped, in mode Warn, for namespace lab alone: 12 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
 	})
 	l.upgrade(t, "mode=Enforce")
 	t.Run("a webhook that has not read it yet", func(t *testing.T) {
-		l.says(t, map[string]check.Status{tried + "the webhook is in mode Warn yet, and the ConfigMap says Enforce": check.Failed})
+		l.says(t, map[string]check.Status{tried + "the webhook is in mode Warn yet, and the ConfigMap says Enforce": check.Failed,
+			inLab: check.Warning})
 	})
 	l.serve(t)
 	t.Run("mode Enforce in one namespace", func(t *testing.T) {
-		l.says(t, nil, enforces, inLab, tried+admits)
+		l.says(t, map[string]check.Status{inLab: check.Warning}, enforces, tried+admits)
 		l.helmTest(t, admits)
 	})
 	t.Run("a binding that only warns, in every namespace", func(t *testing.T) { l.mends(t) })
@@ -98,6 +98,9 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	})
 }
 
+// inLab is what check warns of where onlyNamespaces says so: all other namespaces lead to the share.
+const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
+
 // command is what check says where helm has installed.
 const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
 
@@ -116,13 +119,14 @@ func (l *looked) mends(t *testing.T) {
 	l.says(t, map[string]check.Status{
 		where + "what is to be refused is only warned of, and the webhook's configuration says mode: Enforce: " + command +
 			"mode=Enforce" + before: check.Failed,
-		where + "in effect in every namespace, where others are in namespace lab alone: say for all of them which: " + command +
+		where + "in effect in every namespace, and the installation is for namespace lab alone: say anew for which: " + command +
 			"onlyNamespaces={...}" + before: check.Failed,
-		"mode: webhooks and policies are not in effect in the same namespaces": check.Unknown,
+		"mode: Enforce by the webhook's configuration, and not by all that is installed": check.Unknown,
+		inLab: check.Warning,
 	})
 	require.NoError(t, l.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "roads.jupyter-user.io"))
 	l.upgrade(t, "mode=Enforce")
-	l.says(t, nil)
+	l.says(t, map[string]check.Status{inLab: check.Warning})
 }
 
 func beginLooked(t *testing.T) *looked {

@@ -7,16 +7,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// misplaced are the places of a kind that have another mode than the configuration, or other namespaces than most places.
+// misplaced are the places of a kind that have another mode than the configuration, or other namespaces than the installation.
 func (s *state) misplaced(what string) (found []Finding) {
-	most, _ := s.inEffect()
+	only := s.only()
 	var otherMode []place
 	elsewhere := map[string][]place{}
 	for _, p := range s.placesOf(what) {
 		if p.mode() != s.mode() {
 			otherMode = append(otherMode, p)
 		}
-		if is := p.scope(); !slices.Equal(is, most) {
+		if is := p.scope(); !slices.Equal(is, only) {
 			elsewhere[is.short()] = append(elsewhere[is.short()], p)
 		}
 	}
@@ -25,8 +25,12 @@ func (s *state) misplaced(what string) (found []Finding) {
 	}
 	for _, is := range slices.Sorted(maps.Keys(elsewhere)) {
 		where, objects := called(what, elsewhere[is])
-		found = append(found, failed(where, "in effect in %s, where others are in %s: say for all of them which: %s", is,
-			most.short(), s.mend(what, objects, "onlyNamespaces={...}")))
+		if err := s.missing[parameters]; err != nil {
+			found = append(found, unknown(where, "in effect in %s, and whether that is meant cannot be told: %s", is, oneLine(err)))
+			continue
+		}
+		found = append(found, failed(where, "in effect in %s, and the installation is for %s: say anew for which: %s", is,
+			only.short(), s.mend(what, objects, "onlyNamespaces={...}")))
 	}
 	return found
 }
@@ -70,7 +74,7 @@ func (s *state) by(what string) (said string) {
 	if s.mode() == config.ModeWarn {
 		said = ", in mode Warn"
 	}
-	if only, _ := s.inEffect(); len(only) > 0 {
+	if only := s.only(); len(only) > 0 {
 		said += ", for " + only.short()
 	}
 	return said

@@ -177,19 +177,12 @@ func ours(object unstructured.Unstructured) bool {
 	return object.GetName() == webhookName || strings.HasSuffix(object.GetName(), ".jupyter-user.io")
 }
 
-// inEffect is the scope that most places have, and whether all of them have it.
-func (s *state) inEffect() (most scope, agreed bool) {
-	scopes, counts := []scope{}, map[string]int{}
-	for _, what := range placed {
-		for _, p := range s.placesOf(what) {
-			scopes = append(scopes, p.scope())
-			counts[strings.Join(p.scope(), " ")]++
-		}
-	}
-	for _, of := range scopes {
-		if counts[strings.Join(of, " ")] > counts[strings.Join(most, " ")] {
-			most = of
-		}
-	}
-	return most, len(counts) <= 1
+// onlyAnnotation is where the chart writes its value onlyNamespaces, beside the parameters of the policies.
+const onlyAnnotation = "jupyter-user.io/only-namespaces"
+
+// only is the scope that everything installed is to have.
+func (s *state) only() scope {
+	names := scope(s.words(onlyAnnotation))
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -30,6 +31,11 @@ func installedBy(t *testing.T, of values, others map[string]values) *state {
 	if of.warn {
 		s.config.Mode = config.ModeWarn
 	}
+	var only []string
+	for _, name := range of.only {
+		only = append(only, name.(string))
+	}
+	s.parameters["jupyter-user.io/only-namespaces"] = strings.Join(only, " ")
 	writes := func(name string, into map[string]any, binding bool) {
 		v := of
 		if other, is := others[name]; is {
@@ -115,8 +121,9 @@ func TestModeWarnIsOneWarning(t *testing.T) {
 func TestOnlyNamespacesAreNamed(t *testing.T) {
 	s := installedBy(t, values{only: []any{"lab", "jhub"}}, nil)
 	bad, well := judged(t, s)
-	assert.Empty(t, bad)
-	assert.Contains(t, well, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere all is as if it were not there")
+	require.Len(t, bad, 1)
+	assert.Equal(t, Warning, bad[0].Status, "the share can be reached from everywhere else")
+	assert.Contains(t, bad[0].Message, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere all is as if it were not there")
 	assert.Contains(t, well, "as shipped, for the namespaces jhub, lab alone: 12 ValidatingAdmissionPolicyBindings")
 	assert.Contains(t, well, "as shipped, for the namespaces jhub, lab alone: 1 ValidatingWebhookConfiguration")
 }
@@ -129,10 +136,10 @@ func TestNamespaceLeftOutWithTheShare(t *testing.T) {
 		s.namespaces.Items = append(s.namespaces.Items, named(namespace))
 	}
 	bad, _ := judged(t, s)
-	require.Len(t, bad, 1)
-	assert.Equal(t, Warning, bad[0].Status)
-	assert.Equal(t, "namespace jhub", bad[0].Where)
-	assert.Contains(t, bad[0].Message, "nothing is in effect there: whoever may create Pods there can mount the share as it is")
+	require.Len(t, bad, 2)
+	assert.Equal(t, Warning, bad[1].Status)
+	assert.Equal(t, "namespace jhub", bad[1].Where)
+	assert.Contains(t, bad[1].Message, "nothing is in effect there: whoever may create Pods there can mount the share as it is")
 	assert.Equal(t, []string{"jupyter-user-system", "lab"}, s.served(), "no notebooks are made where nothing is in effect")
 	s.Namespaces = []string{"jhub"}
 	in, there := s.tryIn()
@@ -151,21 +158,21 @@ func TestWhatDoesNotAgree(t *testing.T) {
 		more   Status
 	}{
 		"a binding that warns": {values{}, map[string]values{"roads.jupyter-user.io": warns}, "ValidatingAdmissionPolicyBinding roads.jupyter-user.io",
-			"what is to be refused is only warned of, and the webhook's configuration says mode: Enforce", ""},
+			"what is to be refused is only warned of, and the webhook's configuration says mode: Enforce", Unknown},
 		"a binding that refuses": {warns, map[string]values{"roads.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding roads.jupyter-user.io",
 			"what is to be warned of is refused, and the webhook's configuration says mode: Warn", Warning},
 		"an entry that may fail": {values{}, map[string]values{"pods.jupyter-user.io": warns}, "MutatingWebhookConfiguration pods.jupyter-user.io",
-			"Pods that nobody answers for are let through unserved, and the webhook's configuration says mode: Enforce", ""},
+			"Pods that nobody answers for are let through unserved, and the webhook's configuration says mode: Enforce", Unknown},
 		"a verifier that may not fail": {warns, map[string]values{"verified-pods.jupyter-user.io": {}}, "ValidatingWebhookConfiguration verified-pods.jupyter-user.io",
 			"Pods that nobody answers for are refused, and the webhook's configuration says mode: Warn", Warning},
 		"a binding of one namespace": {values{}, map[string]values{"claims.jupyter-user.io": lab}, "ValidatingAdmissionPolicyBinding claims.jupyter-user.io",
-			"in effect in namespace lab alone, where others are in every namespace", Unknown},
+			"in effect in namespace lab alone, and the installation is for every namespace", ""},
 		"a binding of every namespace": {lab, map[string]values{"claims.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding claims.jupyter-user.io",
-			"in effect in every namespace, where others are in namespace lab alone", Unknown},
+			"in effect in every namespace, and the installation is for namespace lab alone", Warning},
 		"an entry of another namespace": {lab, map[string]values{"hub-pods.jupyter-user.io": {only: []any{"jhub"}}}, "MutatingWebhookConfiguration hub-pods.jupyter-user.io",
-			"in effect in namespace jhub alone, where others are in namespace lab alone", Unknown},
+			"in effect in namespace jhub alone, and the installation is for namespace lab alone", Warning},
 		"a verifier of every namespace": {lab, map[string]values{"verified-pods.jupyter-user.io": {}}, "ValidatingWebhookConfiguration verified-pods.jupyter-user.io",
-			"in effect in every namespace, where others are in namespace lab alone", Unknown},
+			"in effect in every namespace, and the installation is for namespace lab alone", Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bad, _ := judged(t, installedBy(t, of.all, of.others))
@@ -186,14 +193,34 @@ func TestWhatDoesNotAgree(t *testing.T) {
 	}
 }
 
+// TestNarrowedAlike: that all of it agrees is no proof that it is meant.
+func TestNarrowedAlike(t *testing.T) {
+	s := installedBy(t, values{only: []any{"decoy"}}, nil)
+	delete(s.parameters, "jupyter-user.io/only-namespaces")
+	bad, _ := judged(t, s)
+	require.Len(t, bad, 3, "one for each kind")
+	for _, f := range bad {
+		assert.Equal(t, Failed, f.Status)
+		assert.Contains(t, f.Message, "in effect in namespace decoy alone, and the installation is for every namespace")
+	}
+	s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "hpc-shared-pvc"}}}
+	assert.Equal(t, []string{"lab"}, s.served(), "and what else is checked is checked there")
+}
+
+// TestNothingIsInstalled says not that it enforces.
+func TestNothingIsInstalled(t *testing.T) {
+	only(t, modeAndNamespaces(t.Context(), &state{config: config.Default()}), Unknown, "and not by all that is installed")
+}
+
 // TestConfigurationSaysOtherwise: all of it is one sentence for each kind, however many warn.
 func TestConfigurationSaysOtherwise(t *testing.T) {
 	s := installedBy(t, values{warn: true}, nil)
 	s.config.Mode = config.ModeEnforce
 	bad, _ := judged(t, s)
-	require.Len(t, bad, 3)
-	assert.Contains(t, bad[2].Where, "ValidatingAdmissionPolicyBinding access.jupyter-user.io, ")
-	assert.Contains(t, bad[2].Where, " and 6 more")
+	require.Len(t, bad, 4)
+	assert.Equal(t, Unknown, bad[0].Status, "whether it enforces")
+	assert.Contains(t, bad[3].Where, "ValidatingAdmissionPolicyBinding access.jupyter-user.io, ")
+	assert.Contains(t, bad[3].Where, " and 6 more")
 	s.config, s.missing = nil, map[string]error{configuration: errors.New("it may not be read")}
 	for _, f := range s.compare(bindings) {
 		assert.Equal(t, Unknown, f.Status)

@@ -20,11 +20,10 @@ func (s *state) installAnew(values ...string) string {
 		}
 		return command
 	}
-	only, agreed := s.inEffect()
 	switch {
 	case len(values) > 0:
 		return "apply what the chart gives with your values and " + strings.Join(values, ", ")
-	case s.mode() == config.ModeWarn || len(only) > 0 || !agreed:
+	case s.mode() == config.ModeWarn || len(s.only()) > 0:
 		return "apply what the chart gives with your values: deploy/install.yaml has others, and would enforce in every namespace"
 	}
 	return "helm upgrade, or kubectl apply -f deploy/install.yaml"

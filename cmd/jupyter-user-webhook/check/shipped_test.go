@@ -84,7 +84,7 @@ func TestNothingWeakensUnseen(t *testing.T) {
 			`spec.matchResources.namespaceSelector is another: {"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"In","values":["lab"]},{"key":"a","operator":"Exists"}]}`},
 		"a binding of one namespace": {bindings, "access.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "kubernetes.io/metadata.name", "operator": "In", "values": []any{"lab"}}}}},
-			"in effect in namespace lab alone, where others are in every namespace"},
+			"in effect in namespace lab alone, and the installation is for every namespace"},
 		"one version only":         {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "matchPolicy"}, "Exact", "matchPolicy is another"},
 		"other parameters":         {policies, "access.jupyter-user.io", []string{"spec", "paramKind", "kind"}, "Secret", "spec.paramKind.kind is another"},
 		"a binding of another":     {bindings, "access.jupyter-user.io", []string{"spec", "policyName"}, "other", "spec.policyName is another"},
