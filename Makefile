@@ -50,7 +50,7 @@ e2e-packages: ## install what make e2e needs of Debian's packages, as root
 	@test/e2e/install
 
 .PHONY: chaos
-chaos: build control-plane ## what goes wrong around the webhook, with its figures in a table (LONG=1 takes an hour, RUN=TestBurst runs one test)
+chaos: build control-plane ## what goes wrong around the webhook, with its figures in a table (LONG=1 takes twenty minutes, RUN=TestBurst runs one test)
 	@CHAOS=$(if $(LONG),long,short) go test -count=1 -timeout $(if $(LONG),3h,15m) -parallel 8 -v $(if $(RUN),-run '$(RUN)') ./test/chaos
 	@$(if $(RUN),,CHAOS=short go test -count=1 -v -run '^TestMadeUpPodsBesideASecondWebhook$$' ./test/property)
 
