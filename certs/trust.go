@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"time"
 
 	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
@@ -24,6 +25,7 @@ var configurations = []schema.GroupVersionResource{
 
 // trust has the API server trust an authority: alone, or beside those that it trusts already.
 func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, now time.Time) error {
+	first := true
 	for _, of := range configurations {
 		api := s.configurations.Resource(of)
 		configuration, err := api.Get(ctx, WebhookName, metav1.GetOptions{})
@@ -37,6 +39,7 @@ func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, no
 			return fmt.Errorf("%s %s has the annotation %s: %s, so cert-manager writes the same caBundle: take the annotation off, "+
 				"or this Deployment down", of.Resource, WebhookName, certmanagerv1.WantInjectAnnotation, other)
 		}
+		first = first && !trustsAnybody(configuration)
 		changed, err := trustIn(configuration, authority, alone, now)
 		if err != nil {
 			return fmt.Errorf("read whom the API server trusts, in %s %s: %w", of.Resource, WebhookName, err)
@@ -50,10 +53,25 @@ func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, no
 		s.trusted = nil
 		s.Log.Info("the API server is told whom to trust", "in", of.Resource, "alone", alone)
 	}
-	if !bytes.Equal(s.trusted, authority) {
+	switch {
+	case bytes.Equal(s.trusted, authority):
+	case first:
+		// No API server trusted anybody, so none has been served: there is nobody to be kept waiting for.
+		s.trusted, s.trustedSince = authority, time.Time{}
+	default:
 		s.trusted, s.trustedSince = authority, time.Now()
 	}
 	return nil
+}
+
+// trustsAnybody tells whether an entry of a configuration has a caBundle.
+func trustsAnybody(configuration *unstructured.Unstructured) bool {
+	entries, _, _ := unstructured.NestedSlice(configuration.Object, "webhooks")
+	return slices.ContainsFunc(entries, func(entry any) bool {
+		fields, _ := entry.(map[string]any)
+		text, _, _ := unstructured.NestedString(fields, "clientConfig", "caBundle")
+		return text != ""
+	})
 }
 
 // trustIn does it in one configuration, which may have fields that nobody here knows. It answers whether anything changed.

@@ -137,3 +137,18 @@ func testRights(t *testing.T, account kubernetes.Interface) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// TestTheFirstCertificateIsThereAtOnce: while nobody is trusted there is nothing to lose, and a kubelet that does not find the
+// Secret asks less and less often.
+func TestTheFirstCertificateIsThereAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "", "certificates.source=selfSigned")
+	path, err := program()
+	require.NoError(t, err)
+	run(t, path, "rotate-certificates", "--kubeconfig="+w.Admin.Kubeconfig, "--namespace="+namespace, "--every=1h", "--overlap=1h")
+	require.Eventually(t, func() bool {
+		_, err := w.client.CoreV1().Secrets(namespace).Get(t.Context(), mountedName, metav1.GetOptions{})
+		return err == nil
+	}, patience, pollEvery)
+	assert.True(t, w.trusts(t, one))
+}
