@@ -201,6 +201,27 @@ func TestWarnRefusesNothing(t *testing.T) {
 	}
 }
 
+// TestNotesInModeWarnBreakNothing: what can stop pods whatever the mode is not told to do on the first day, and tried before.
+func TestNotesInModeWarnBreakNothing(t *testing.T) {
+	t.Parallel()
+	h := newHelm(t)
+	chart, err := helm.Chart()
+	require.NoError(t, err)
+	const level = " namespace lab pod-security.kubernetes.io/enforce=baseline\n"
+	notes := map[string]string{}
+	for _, mode := range []string{"Warn", "Enforce"} {
+		said, err := h.Run(t.Context(), "{mode: "+mode+", namespaces: [lab]}", "install", helm.Release, chart, "--dry-run=client",
+			"--namespace", helm.Namespace, "--values", "-")
+		require.NoError(t, err)
+		_, notes[mode], _ = strings.Cut(said, "\nNOTES:\n")
+	}
+	assert.Contains(t, notes["Enforce"], "kubectl label"+level)
+	assert.Contains(t, notes["Enforce"], "3. Keep pods from the NFS server")
+	assert.NotContains(t, notes["Warn"], "kubectl label"+level)
+	assert.Contains(t, notes["Warn"], "kubectl label --dry-run=server --overwrite"+level)
+	assert.Contains(t, notes["Warn"], "3. Before mode Enforce, not today either: keep pods from the NFS server")
+}
+
 // TestOnlyNamespaces: what is not listed is left as it was, by the webhooks and by the policies.
 func TestOnlyNamespaces(t *testing.T) {
 	t.Parallel()
