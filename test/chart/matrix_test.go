@@ -32,6 +32,8 @@ var matrix = map[string]string{
 	"names that YAML has other ideas of": "{share: {nfs: {server: nfs.example.com}, claimName: 'null'}, namespaces: ['2024', 'on'], " +
 		"onlyNamespaces: ['2024', 'on', '1e3'], image: {pullSecrets: ['7']}, identity: {share: true, passwdConfigMap: 'true'}, test: {user: 'on'}, " +
 		"access: {rights: [{namespace: '2024', user: '1', homes: ['2']}]}, spawners: [{namespace: 'on', serviceAccount: 'off'}]}",
+	"a share by NFS version 4": "{share: {nfs: {server: nfs.example.com}, mountOptions: [vers=4.2, hard]}, namespaces: [lab], " +
+		"identity: {share: true, mountOptions: [vers=4.2, ro, soft]}}",
 	"people known by the share":     "{share: {nfs: {server: nfs.example.com}}, identity: {share: true, flags: [--homes-fresh=10s]}}",
 	"people known by passwd":        "{identity: {passwdConfigMap: people}}",
 	"rights":                        "{access: {rights: [{namespace: lab, user: alice@corp.example, homes: [alice]}, {namespace: lab, group: staff, homes: [bob, carol]}]}}",
