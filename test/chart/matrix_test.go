@@ -32,6 +32,8 @@ var matrix = map[string]string{
 	"names that YAML has other ideas of": "{share: {nfs: {server: nfs.example.com}, claimName: 'null'}, namespaces: ['2024', 'on'], " +
 		"onlyNamespaces: ['2024', 'on', '1e3'], image: {pullSecrets: ['7']}, identity: {share: true, passwdConfigMap: 'true'}, test: {user: 'on'}, " +
 		"access: {rights: [{namespace: '2024', user: '1', homes: ['2']}]}, spawners: [{namespace: 'on', serviceAccount: 'off'}]}",
+	"a share by NFS version 4": "{share: {nfs: {server: nfs.example.com}, mountOptions: [vers=4.2, hard]}, namespaces: [lab], " +
+		"identity: {share: true, mountOptions: [vers=4.2, ro, soft]}}",
 	"people known by the share":     "{share: {nfs: {server: nfs.example.com}}, identity: {share: true, flags: [--homes-fresh=10s]}}",
 	"people known by passwd":        "{identity: {passwdConfigMap: people}}",
 	"rights":                        "{access: {rights: [{namespace: lab, user: alice@corp.example, homes: [alice]}, {namespace: lab, group: staff, homes: [bob, carol]}]}}",
@@ -199,6 +201,27 @@ func TestWarnRefusesNothing(t *testing.T) {
 		}
 		assert.Equal(t, 11, found)
 	}
+}
+
+// TestNotesInModeWarnBreakNothing: what can stop pods whatever the mode is not told to do on the first day, and tried before.
+func TestNotesInModeWarnBreakNothing(t *testing.T) {
+	t.Parallel()
+	h := newHelm(t)
+	chart, err := helm.Chart()
+	require.NoError(t, err)
+	const level = " namespace lab pod-security.kubernetes.io/enforce=baseline\n"
+	notes := map[string]string{}
+	for _, mode := range []string{"Warn", "Enforce"} {
+		said, err := h.Run(t.Context(), "{mode: "+mode+", namespaces: [lab]}", "install", helm.Release, chart, "--dry-run=client",
+			"--namespace", helm.Namespace, "--values", "-")
+		require.NoError(t, err)
+		_, notes[mode], _ = strings.Cut(said, "\nNOTES:\n")
+	}
+	assert.Contains(t, notes["Enforce"], "kubectl label"+level)
+	assert.Contains(t, notes["Enforce"], "3. Keep pods from the NFS server")
+	assert.NotContains(t, notes["Warn"], "kubectl label"+level)
+	assert.Contains(t, notes["Warn"], "kubectl label --dry-run=server --overwrite"+level)
+	assert.Contains(t, notes["Warn"], "3. Before mode Enforce, not today either, keep pods from the NFS server")
 }
 
 // TestOnlyNamespaces: what is not listed is left as it was, by the webhooks and by the policies.
