@@ -61,7 +61,7 @@ func (c *connection) send() error {
 		c.kept = bytes.Buffer{}
 	}
 	if err != nil {
-		return errors.Join(err, c.Conn.Close())
+		return errors.Join(err, c.Close())
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
 // long is for a release: the whole two minutes.
@@ -57,6 +59,7 @@ func TestOperationsUnderLoad(t *testing.T) {
 		{"rolling update back", func(t *testing.T) { o.roll(t, current) }},
 		{"API server restarted", o.restartAPIServer},
 		{"configuration changed", func(t *testing.T) { o.roll(t, changedConfiguration) }},
+		{"nothing, until names are asked for anew", o.forgotten},
 		{"configuration changed back, and the last drain", func(t *testing.T) { o.roll(t, current); o.drained(t) }},
 	} {
 		began := time.Now()
@@ -85,6 +88,13 @@ func TestOperationsUnderLoad(t *testing.T) {
 		least = 0.98 * admissionsPerSecond
 	}
 	assert.Greater(t, rate, least, "admissions a second: nothing is said by less")
+}
+
+// forgotten waits until replicas can find others that were not there before. A rollout that began sooner after another, as nobody's
+// should, would have replicas of two configurations that do not find each other.
+func (o *operations) forgotten(t *testing.T) {
+	t.Helper()
+	o.settle(t, int(node.NamesKept().Seconds())*admissionsPerSecond)
 }
 
 // readingTime is how long an API server that has just started may take to read which Services there are.

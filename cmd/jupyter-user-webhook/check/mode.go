@@ -21,8 +21,8 @@ func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 		found = append(found, ok("", "Enforce: Pods are made into notebooks, or refused"))
 	}
 	if only := s.only(); len(only) > 0 {
-		found = append(found, warning("", "in effect in %s (onlyNamespaces): elsewhere all is as if it were not there, and whoever may "+
-			"create Pods there can mount what leads to the share", only))
+		found = append(found, warning("", "in effect in %s (onlyNamespaces): elsewhere all is as if it were not there, and whoever "+
+			"may create Pods there can mount what leads to the share", only))
 	}
 	for _, name := range s.left() {
 		found = append(found, warning("namespace "+name, "has the share, or was asked about, and nothing is in effect there: "+

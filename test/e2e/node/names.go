@@ -21,9 +21,9 @@ import (
 // clusterDomain is what kubelets have by default.
 const clusterDomain = "cluster.local"
 
-// namesKept is how long an answer is repeated, whatever has become of it: half a minute with what kubeadm configures (cache 30),
+// NamesKept is how long an answer is repeated, whatever has become of it: half a minute with what kubeadm configures (cache 30),
 // 5 s with CoreDNS' own default. By it a replica learns late of others.
-func namesKept() time.Duration {
+func NamesKept() time.Duration {
 	if os.Getenv("LONG") != "" {
 		return 30 * time.Second
 	}
@@ -128,7 +128,7 @@ func (n *names) find(name string) []netip.Addr {
 		}
 	}
 	if len(found) > 0 {
-		n.kept[name] = kept{found, time.Now().Add(namesKept())}
+		n.kept[name] = kept{found, time.Now().Add(NamesKept())}
 	}
 	return found
 }
