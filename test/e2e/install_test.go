@@ -43,14 +43,7 @@ func (w *World) installShipped(ctx context.Context) error {
 	if _, err := w.helm.Run(ctx, configuration, append(arguments, "--values", "-")...); err != nil {
 		return err
 	}
-	if err := w.awaitReplicas(ctx, shipped); err != nil {
-		return err
-	}
-	parameters, err := w.Client.RbacV1().Roles(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	if err := w.AwaitPolicies(ctx, parameters); err != nil {
+	if err := w.awaitInstalled(ctx); err != nil {
 		return err
 	}
 	return w.leaveToOther(ctx)
