@@ -42,7 +42,12 @@ func (w *World) installAgain(ctx context.Context) error {
 		{"cert-manager", w.installWithCertManager, w.uninstall},
 	} {
 		err := progress.Stage(os.Stderr, "from nothing to a notebook with "+way.name, func() error {
-			return errors.Join(w.awaitGone(ctx), way.install(ctx), w.aliceRuns(ctx), way.remove(ctx), w.awaitGone(ctx))
+			for _, step := range []func(context.Context) error{w.awaitGone, way.install, w.aliceRuns, way.remove, w.awaitGone} {
+				if err := step(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("with %s: %w", way.name, err)
@@ -109,13 +114,7 @@ func (w *World) installWithCertManager(ctx context.Context) error {
 	if err := w.startCertManager(ctx); err != nil {
 		return err
 	}
-	arguments, err := readmeInstall("registry.example.com/", "", "nfs.server=nfs.example.com",
-		"volume.hostPath.path="+w.share.root+" --set certificates.source=certManager", "jupyter-system", atStart.namespace,
-		"deploy/chart", "../../deploy/chart")
-	if err != nil {
-		return err
-	}
-	if _, err := w.helm.Run(ctx, "", arguments...); err != nil {
+	if err := w.installByHelm(ctx, "", "--set", "certificates.source=certManager"); err != nil {
 		return err
 	}
 	deployments, err := w.Client.AppsV1().Deployments(systemSpace).List(ctx, metav1.ListOptions{})
@@ -125,7 +124,7 @@ func (w *World) installWithCertManager(ctx context.Context) error {
 	if len(deployments.Items) != 1 {
 		return fmt.Errorf("there are %d Deployments, and cert-manager needs none of ours but the webhook", len(deployments.Items))
 	}
-	return w.awaitInstalled(ctx)
+	return nil
 }
 
 // startCertManager has cert-manager's definitions, its controllers and its CA injector in the cluster, until it ends.

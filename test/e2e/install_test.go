@@ -35,30 +35,31 @@ var known = []string{atAdmission.namespace, atAdmission.hub()}
 // the namespace with notebooks. The rest is what an admin would say of a node as small as this one. The certificate is made by the
 // companion, and the volume and the claim of the namespace by the chart.
 func (w *World) installShipped(ctx context.Context) error {
-	arguments, err := readmeInstall("registry.example.com/", "", "nfs.server=nfs.example.com", "volume.hostPath.path="+w.share.root,
-		"jupyter-system", atStart.namespace, "deploy/chart", "../../deploy/chart")
-	if err != nil {
-		return err
-	}
-	if _, err := w.helm.Run(ctx, configuration, append(arguments, "--values", "-")...); err != nil {
-		return err
-	}
-	if err := w.awaitInstalled(ctx); err != nil {
+	if err := w.installByHelm(ctx, configuration, "--values", "-"); err != nil {
 		return err
 	}
 	return w.leaveToOther(ctx)
 }
 
-// readmeInstall are the arguments of the helm install that README.md tells an admin to type first, with changes.
-func readmeInstall(changes ...string) ([]string, error) {
+// installByHelm is the helm install that README.md tells an admin to type first, with what this node has in the place of a registry
+// and of the share, and with more arguments and what these read. It waits until everything is in effect.
+func (w *World) installByHelm(ctx context.Context, stdin string, more ...string) error {
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, command, _ := strings.Cut(string(readme), "```sh\n   helm install ")
 	command, _, _ = strings.Cut(command, "\n   ```")
-	command, err = changed("README.md", "install "+strings.NewReplacer("\\\n", " ", "'", "").Replace(command), changes...)
-	return strings.Fields(command), err
+	command, err = changed("README.md", "install "+strings.NewReplacer("\\\n", " ", "'", "").Replace(command),
+		"registry.example.com/", "", "nfs.server=nfs.example.com", "volume.hostPath.path="+w.share.root,
+		"jupyter-system", atStart.namespace, "deploy/chart", "../../deploy/chart")
+	if err != nil {
+		return err
+	}
+	if _, err := w.helm.Run(ctx, stdin, append(strings.Fields(command), more...)...); err != nil {
+		return err
+	}
+	return w.awaitInstalled(ctx)
 }
 
 // leaveToOther takes namespaces of others out of what the shipped installation is asked for, which no cluster with one installation

@@ -14,7 +14,8 @@ import (
 var placed = []string{mutatingWebhooks, validatingWebhooks, bindings}
 
 // A place is where the chart's values mode and onlyNamespaces come to: an entry of a webhook configuration, or a binding. What is
-// installed is as it should be where all places have the same namespaces, and the mode that the webhook's configuration has.
+// installed is as it should be where all places have the namespaces that the chart was told, and the mode that the webhook's
+// configuration has.
 type place struct {
 	// object is the one that it is in, or is: its name, and the place's own.
 	object, name string
@@ -100,10 +101,14 @@ func (p place) list(names []any) error {
 type scope []string
 
 func (p place) scope() scope {
-	var names scope
+	var names []string
 	for _, name := range p.listed() {
 		names = append(names, fmt.Sprint(name))
 	}
+	return scopeOf(names)
+}
+
+func scopeOf(names []string) scope {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
@@ -181,8 +186,4 @@ func ours(object unstructured.Unstructured) bool {
 const onlyAnnotation = "jupyter-user.io/only-namespaces"
 
 // only is the scope that everything installed is to have.
-func (s *state) only() scope {
-	names := scope(s.words(onlyAnnotation))
-	slices.Sort(names)
-	return slices.Compact(names)
-}
+func (s *state) only() scope { return scopeOf(s.words(onlyAnnotation)) }
