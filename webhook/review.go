@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	jsonv1 "github.com/go-json-experiment/json/v1"
-	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -89,7 +87,7 @@ func (o object) in(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to]
 // says in its place: the review around it can be right.
 func decode(body []byte) (review, error) {
 	r := review{}
-	if inject.Decode(body, &r) == nil {
+	if json.Unmarshal(body, &r) == nil {
 		return r, nil
 	}
 	return decodeWithoutPod(body)
@@ -167,7 +165,7 @@ func unreadable(err error) *answer.Answer {
 // write answers in the version that the review came in: an API server takes no other.
 func (r review) write(ctx context.Context, w http.ResponseWriter, response *admissionv1.AdmissionResponse) {
 	answered := &admissionv1.AdmissionReview{Response: response}
-	answered.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
+	answered.APIVersion, answered.Kind = apiVersion, "AdmissionReview"
 	if r.Kind == answered.Kind && schema.FromAPIVersionAndKind(r.APIVersion, r.Kind).Group == admissionv1.GroupName {
 		answered.APIVersion = r.APIVersion
 	}
@@ -183,36 +181,13 @@ func (r review) write(ctx context.Context, w http.ResponseWriter, response *admi
 	_ = atOnce(ctx, w, written.Bytes())
 }
 
+// apiVersion of an answer where the review has none that could be answered in.
+var apiVersion = admissionv1.SchemeGroupVersion.String()
+
 // answersJSON is one slice for all answers.
 var answersJSON = []string{"application/json"}
 
-// inOneOrder is for maps: the same answer is the same bytes. No name is there twice in what is written here, and to look for one
-// takes time. The types of k8s.io/api leave out what encoding/json takes for empty.
-var (
-	inOneOrder     = json.JoinOptions(json.Deterministic(true), jsontext.AllowDuplicateNames(true))
-	asTheAPIServer = json.JoinOptions(inOneOrder, jsonv1.OmitEmptyWithLegacySemantics(true))
-)
-
-// operations of RFC 6902, on the wire.
-type operations []jsonpatch.Operation
-
-// MarshalJSONTo hands each value to the encoder by itself: it would copy those that it finds in an interface.
-func (all operations) MarshalJSONTo(e *jsontext.Encoder) error {
-	err := e.WriteToken(jsontext.BeginArray)
-	for _, o := range all {
-		for _, token := range []jsontext.Token{
-			jsontext.BeginObject, jsontext.String("op"), jsontext.String(o.Operation), jsontext.String("path"), jsontext.String(o.Path),
-		} {
-			err = cmp.Or(err, e.WriteToken(token))
-		}
-		if o.Operation != "remove" {
-			err = cmp.Or(err, e.WriteToken(jsontext.String("value")))
-			err = cmp.Or(err, json.MarshalEncode(e, o.Value))
-		}
-		err = cmp.Or(err, e.WriteToken(jsontext.EndObject))
-	}
-	return cmp.Or(err, e.WriteToken(jsontext.EndArray))
-}
-
-// patch writes operations down: the same operations are the same bytes.
-func patch(all operations) ([]byte, error) { return json.Marshal(&all, inOneOrder) }
+// asTheAPIServer writes an answer: the same one is the same bytes, also where there is a map in it. No name is there twice in
+// what is written here, and to look for one takes time. The types of k8s.io/api leave out what encoding/json takes for empty.
+var asTheAPIServer = json.JoinOptions(
+	json.Deterministic(true), jsontext.AllowDuplicateNames(true), jsonv1.OmitEmptyWithLegacySemantics(true))

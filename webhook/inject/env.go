@@ -90,14 +90,14 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 	p.sendHome(c)
 	slices.Sort(gone)
 	removeAt(c, p.at, p.have, gone)
-	for _, v := range missing {
-		c.appendTo(ours, p.at, len(p.have), &v)
+	for i := range missing {
+		c.appendTo(ours, p.at, len(p.have), &missing[i])
 	}
-	for _, v := range p.defaults {
-		if contains(p.have, v.Name) {
+	for i := range p.defaults {
+		if v := &p.defaults[i]; contains(p.have, v.Name) {
 			c.note(Kept, theirs, member{object: p.at}, v)
 		} else {
-			c.appendTo(theirs, p.at, len(p.have), &v)
+			c.appendTo(theirs, p.at, len(p.have), v)
 		}
 	}
 }

@@ -35,15 +35,29 @@ const (
 	secretsDir = "/var/run/secrets/" //nolint:gosec // a path, no credential
 )
 
+// initContainer is all that it has.
+type initContainer struct {
+	Name                     string           `json:"name"`
+	Image                    string           `json:"image"`
+	ImagePullPolicy          string           `json:"imagePullPolicy"`
+	Command                  []string         `json:"command"`
+	Args                     []string         `json:"args"`
+	Resources                *Resources       `json:"resources,omitzero"`
+	VolumeMounts             []Mount          `json:"volumeMounts"`
+	TerminationMessagePath   string           `json:"terminationMessagePath"`
+	TerminationMessagePolicy string           `json:"terminationMessagePolicy"`
+	SecurityContext          *SecurityContext `json:"securityContext,omitzero"`
+}
+
 type initPiece struct {
-	want     *Container
+	want     *initContainer
 	accepted []string
 	ours     ourVolumes
 }
 
 // initTemplate is the init container as it is in every pod, but for whom it runs as, its arguments and its requests.
 type initTemplate struct {
-	container Container
+	container initContainer
 	security  SecurityContext
 	accepted  []string
 }
@@ -51,10 +65,10 @@ type initTemplate struct {
 func newInitTemplate(c *config.Config) initTemplate {
 	resources := resourcesOf(c.Init.Resources)
 	return initTemplate{
-		container: Container{
+		container: initContainer{
 			Name:            handoff.Container,
-			Image:           &c.Init.Image,
-			ImagePullPolicy: new("IfNotPresent"),
+			Image:           c.Init.Image,
+			ImagePullPolicy: "IfNotPresent",
 			Command:         []string{"/" + handoff.Binary},
 			Resources:       &resources,
 			VolumeMounts: []Mount{
@@ -62,8 +76,8 @@ func newInitTemplate(c *config.Config) initTemplate {
 				{Name: c.Scratch.VolumeName, MountPath: c.Scratch.MountPath},
 				{Name: c.Scratch.VolumeName, ReadOnly: true, MountPath: tokenPath},
 			},
-			TerminationMessagePath:   new("/dev/termination-log"),
-			TerminationMessagePolicy: new("File"),
+			TerminationMessagePath:   "/dev/termination-log",
+			TerminationMessagePolicy: "File",
 		},
 		security: SecurityContext{
 			RunAsNonRoot:             new(true),
@@ -109,7 +123,7 @@ func homes(c *config.Config) string { return c.Share.MountPath + "/" + c.Share.H
 func (in *planning) discover() handoff.Discover {
 	d := handoff.Discover{
 		User:        in.User.String(),
-		Homes:       homes(in.config),
+		Homes:       in.homes,
 		Scratch:     in.config.Scratch.MountPath,
 		Home:        in.home,
 		MinUID:      in.config.Identity.MinUID,
@@ -150,16 +164,16 @@ func (p initPiece) reconcile(pod *Pod, c *changes) {
 func (p initPiece) putRight(at pointer, have *Container, c *changes) {
 	field := func(key string) member { return member{at, true, key} }
 	if have.Image == nil || !slices.Contains(p.accepted, *have.Image) {
-		put(c, ours, field("image"), have.Image, *p.want.Image)
+		put(c, ours, field("image"), have.Image, p.want.Image)
 	}
-	put(c, theirs, field("imagePullPolicy"), have.ImagePullPolicy, *p.want.ImagePullPolicy)
+	put(c, theirs, field("imagePullPolicy"), have.ImagePullPolicy, p.want.ImagePullPolicy)
 	putList(c, ours, field("command"), have.Command, p.want.Command)
 	putList(c, ours, field("args"), have.Args, p.want.Args)
 	if have.Resources.empty() {
 		putResources(c, at.child("resources"), have.Resources != nil, p.want.Resources)
 	}
-	put(c, ours, field("terminationMessagePath"), have.TerminationMessagePath, *p.want.TerminationMessagePath)
-	put(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, *p.want.TerminationMessagePolicy)
+	put(c, ours, field("terminationMessagePath"), have.TerminationMessagePath, p.want.TerminationMessagePath)
+	put(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, p.want.TerminationMessagePolicy)
 	p.putSecurityContext(at.child("securityContext"), have, c)
 	if mounts, ok := p.mounts(have.VolumeMounts); !ok {
 		putList(c, ours, field("volumeMounts"), have.VolumeMounts, mounts)

@@ -25,7 +25,7 @@ type server struct {
 
 // findServer reads the command line and the environment as Jupyter will.
 func (in *planning) findServer(s switches) server {
-	command := unwrapped(in.binary(), in.notebook.Command, expanded)
+	command := unwrapped(in.binary, in.notebook.Command, expanded)
 	argv := in.notebook.Args
 	if len(command) > 0 {
 		argv = slices.Concat(command, argv)

@@ -86,6 +86,9 @@ const usualNotes = 40
 // usualEdits are as many operations as a notebook usually takes.
 const usualEdits = 32
 
+// usualFields are about as many as an object is given that the pod does not have.
+const usualFields = 8
+
 // note is what a piece has done with one field.
 type note struct {
 	piece string
@@ -138,3 +141,5 @@ func (p *Port) name() string          { return p.Name }
 func (r LocalReference) name() string { return r.Name }
 
 func (c Container) name() string { return c.Name }
+
+func (c *initContainer) name() string { return c.Name }

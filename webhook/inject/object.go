@@ -1,13 +1,6 @@
 package inject
 
-import (
-	"cmp"
-	"maps"
-	"slices"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "github.com/go-json-experiment/json/jsontext"
 
 // object is one that the pod does not have yet, with its fields in the order in which the pieces want them.
 type object []field
@@ -17,30 +10,8 @@ type field struct {
 	value any
 }
 
-// MarshalJSONTo writes it.
-func (o object) MarshalJSONTo(e *jsontext.Encoder) error {
-	err := e.WriteToken(jsontext.BeginObject)
-	for _, f := range o {
-		err = cmp.Or(err, e.WriteToken(jsontext.String(f.key)))
-		err = cmp.Or(err, json.MarshalEncode(e, f.value))
-	}
-	return cmp.Or(err, e.WriteToken(jsontext.EndObject))
-}
-
 // MarshalJSON is for encoding/json.
-func (o object) MarshalJSON() ([]byte, error) { return json.Marshal(o, json.Deterministic(true)) }
+func (o object) MarshalJSON() ([]byte, error) { return o.appendTo(nil), nil }
 
 // Quantities of resources, by name. They are carried, not read.
 type Quantities map[string]jsontext.Value
-
-// MarshalJSONTo writes them in the order of their names.
-func (q Quantities) MarshalJSONTo(e *jsontext.Encoder) error {
-	names := slices.AppendSeq(make([]string, 0, len(q)), maps.Keys(q))
-	slices.Sort(names)
-	err := e.WriteToken(jsontext.BeginObject)
-	for _, name := range names {
-		err = cmp.Or(err, e.WriteToken(jsontext.String(name)))
-		err = cmp.Or(err, e.WriteValue(q[name]))
-	}
-	return cmp.Or(err, e.WriteToken(jsontext.EndObject))
-}

@@ -13,10 +13,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
@@ -125,18 +124,21 @@ type Planner struct {
 	config     *config.Config
 	generation string
 	// What follows is the same in every pod, and nobody writes to it again.
-	starts       []imageStart
-	init         initTemplate
-	env          []EnvVar
-	resources    Resources
-	scratchLimit jsontext.Value
+	starts         []imageStart
+	init           initTemplate
+	env            []EnvVar
+	resources      Resources
+	share, scratch Volume
+	// homes is the directory of the homes as the init container sees it, and binary our program as the notebook container does.
+	homes, binary string
 }
 
 // NewPlanner takes a validated configuration.
 func NewPlanner(c *config.Config) *Planner {
 	return &Planner{
 		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
-		resources: resourcesOf(c.Notebook.Resources), scratchLimit: quantity(c.Scratch.SizeLimit),
+		resources: resourcesOf(c.Notebook.Resources), share: shareVolume(c), scratch: scratchVolume(c),
+		homes: homes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
 	}
 }
 

@@ -46,7 +46,7 @@ func (o Outcome) Drift() []string {
 
 // Reconcile holds a pod against the plan for it.
 func Reconcile(pod *Pod, plan *Plan) Outcome {
-	c := changes{created: map[pointer]any{}, notes: make([]note, 0, usualNotes), edits: make([]jsonpatch.Operation, 0, usualEdits)}
+	c := changes{notes: make([]note, 0, usualNotes), edits: make([]jsonpatch.Operation, 0, usualEdits)}
 	for name, piece := range plan.pieces.inOrder {
 		c.piece = name
 		piece.reconcile(pod, &c)
@@ -67,7 +67,7 @@ func Reconcile(pod *Pod, plan *Plan) Outcome {
 // operation with everything in it that any piece wants.
 type changes struct {
 	edits   []jsonpatch.Operation
-	created map[pointer]any
+	created []created
 	// list that was appended to last, and its end.
 	list, end pointer
 	// piece that is being reconciled, and what the pieces have done so far.
@@ -75,6 +75,27 @@ type changes struct {
 	notes    []note
 	refusals []answer.Answer
 	warnings []string
+}
+
+// created is a list or an object that the pod does not have.
+type created struct {
+	at   pointer
+	what any
+}
+
+// creating finds what is created at a place; nil where nothing is.
+func (c *changes) creating(at pointer) any {
+	for _, one := range c.created {
+		if one.at == at {
+			return one.what
+		}
+	}
+	return nil
+}
+
+func (c *changes) create(at pointer, what any) {
+	c.created = append(c.created, created{at, what})
+	c.edit("add", at, what)
 }
 
 // member is a field of an object that may itself be missing.
@@ -100,7 +121,7 @@ func put[T any](c *changes, o owner, m member, have *T, want T) {
 	case have == nil:
 		c.note(Added, o, m, &want)
 		c.add(m, &want)
-	case reflect.DeepEqual(*have, want):
+	case reflect.DeepEqual(have, &want): // As pointers, neither is copied for it.
 	case o == ours:
 		c.note(Replaced, o, m, &want)
 		c.edit("replace", m.at(), &want)
@@ -134,13 +155,12 @@ func (c *changes) add(m member, value any) {
 		c.edit("add", m.at(), value)
 		return
 	}
-	created, ok := c.created[m.object].(*object)
+	fields, ok := c.creating(m.object).(*object)
 	if !ok {
-		created = &object{}
-		c.created[m.object] = created
-		c.edit("add", m.object, created)
+		fields = new(make(object, 0, usualFields))
+		c.create(m.object, fields)
 	}
-	*created = append(*created, field{m.key, value})
+	*fields = append(*fields, field{m.key, value})
 }
 
 // appendTo puts an element behind a list that has so many elements already.
@@ -150,11 +170,10 @@ func (c *changes) appendTo(o owner, list pointer, length int, value any) {
 		c.edit("add", c.behind(list), value)
 		return
 	}
-	elements, ok := c.created[list].(*[]any)
+	elements, ok := c.creating(list).(*[]any)
 	if !ok {
 		elements = &[]any{}
-		c.created[list] = elements
-		c.edit("add", list, elements)
+		c.create(list, elements)
 	}
 	*elements = append(*elements, value)
 }

@@ -1,9 +1,8 @@
 package inject
 
 import (
-	"github.com/go-json-experiment/json/jsontext"
-
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 // Scratch volume: the way from the init container to the notebook container.
@@ -12,36 +11,34 @@ import (
 // ours and put right; any other source under that name is refused. Its mounts are ours (mounts.go): writable in the
 // init container alone, because a person who can write what root reads at the next start is root.
 
-type scratchPiece struct {
-	name  string
-	limit jsontext.Value
+type scratchPiece struct{ want *Volume }
+
+func scratchVolume(c *config.Config) Volume {
+	return Volume{Name: c.Scratch.VolumeName, EmptyDir: &EmptyDir{SizeLimit: new(quantity(c.Scratch.SizeLimit))}}
 }
 
-func (in *planning) planScratch() scratchPiece {
-	return scratchPiece{name: in.config.Scratch.VolumeName, limit: in.scratchLimit}
-}
+func (in *planning) planScratch() scratchPiece { return scratchPiece{&in.scratch} }
 
 func (p scratchPiece) reconcile(pod *Pod, c *changes) {
 	found := false
 	for i, v := range pod.Spec.Volumes {
-		if v.Name != p.name {
+		if v.Name != p.want.Name {
 			continue
 		}
 		at := volumes.index(i)
 		if found || v.EmptyDir == nil || v.PersistentVolumeClaim != nil || v.HostPath != nil || v.NFS != nil {
-			c.refuse(answer.VolumeTaken(at.field(), p.name, "the webhook's own emptyDir"))
+			c.refuse(answer.VolumeTaken(at.field(), p.want.Name, "the webhook's own emptyDir"))
 		} else {
 			p.putRight(at.child("emptyDir"), v.EmptyDir, c)
 		}
 		found = true
 	}
 	if !found {
-		c.appendTo(ours, volumes, len(pod.Spec.Volumes),
-			&Volume{Name: p.name, EmptyDir: &EmptyDir{SizeLimit: &p.limit}})
+		c.appendTo(ours, volumes, len(pod.Spec.Volumes), p.want)
 	}
 }
 
 func (p scratchPiece) putRight(at pointer, have *EmptyDir, c *changes) {
-	put(c, ours, member{at, true, "sizeLimit"}, have.SizeLimit, p.limit)
+	put(c, ours, member{at, true, "sizeLimit"}, have.SizeLimit, *p.want.EmptyDir.SizeLimit)
 	c.drop(member{at, true, "medium"}, have.Medium != nil && *have.Medium != "")
 }

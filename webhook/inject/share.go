@@ -1,6 +1,9 @@
 package inject
 
-import "jupyter-user.io/jupyter-user-webhook/webhook/answer"
+import (
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
 
 // Share volume: the share's claim as a volume of the pod.
 //
@@ -8,30 +11,29 @@ import "jupyter-user.io/jupyter-user-webhook/webhook/answer"
 // name and another source is refused, as is a second one, and as is the claim under another volume name: there is one
 // road from a pod to the share, and the mounts at its end are ours (mounts.go).
 
-type sharePiece struct {
-	name, claim string
+type sharePiece struct{ want *Volume }
+
+func shareVolume(c *config.Config) Volume {
+	return Volume{Name: c.Share.VolumeName, PersistentVolumeClaim: &Claim{ClaimName: c.Share.ClaimName}}
 }
 
-func (in *planning) planShare() sharePiece {
-	return sharePiece{name: in.config.Share.VolumeName, claim: in.config.Share.ClaimName}
-}
+func (in *planning) planShare() sharePiece { return sharePiece{&in.share} }
 
 func (p sharePiece) reconcile(pod *Pod, c *changes) {
-	found := false
+	found, name, claim := false, p.want.Name, p.want.PersistentVolumeClaim.ClaimName
 	for i, v := range pod.Spec.Volumes {
-		claimed := v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == p.claim
+		claimed := v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
 		switch {
-		case v.Name != p.name && claimed:
-			c.refuse(answer.ShareAgain(volumes.index(i).field(), p.claim, p.name))
-		case v.Name != p.name:
+		case v.Name != name && claimed:
+			c.refuse(answer.ShareAgain(volumes.index(i).field(), claim, name))
+		case v.Name != name:
 		case found || !claimed || v.PersistentVolumeClaim.ReadOnly || v.EmptyDir != nil || v.HostPath != nil || v.NFS != nil:
-			c.refuse(answer.VolumeTaken(volumes.index(i).field(), p.name, "the share (claim "+p.claim+")"))
+			c.refuse(answer.VolumeTaken(volumes.index(i).field(), name, "the share (claim "+claim+")"))
 		default:
 			found = true
 		}
 	}
 	if !found {
-		c.appendTo(ours, volumes, len(pod.Spec.Volumes),
-			&Volume{Name: p.name, PersistentVolumeClaim: &Claim{ClaimName: p.claim}})
+		c.appendTo(ours, volumes, len(pod.Spec.Volumes), p.want)
 	}
 }

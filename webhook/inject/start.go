@@ -51,7 +51,7 @@ func (in *planning) planStart() startPiece {
 		notebook: in.notebook,
 		home:     in.home,
 		atStart:  in.way == config.WayAtStart,
-		binary:   in.binary(),
+		binary:   in.binary,
 		exec:     handoff.Exec{User: in.User.String(), Home: in.home, Scratch: in.config.Scratch.MountPath},
 	}
 	p.was, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
@@ -60,9 +60,6 @@ func (in *planning) planStart() startPiece {
 	}
 	return p
 }
-
-// binary is our program as the notebook container sees it.
-func (in *planning) binary() string { return in.config.Scratch.MountPath + "/" + handoff.Binary }
 
 // imageStarts reads the configured patterns, in which * stands for any characters.
 func imageStarts(configured []config.Start) (starts []imageStart) {

@@ -192,13 +192,14 @@ type Profile struct {
 	LocalhostProfile *string `json:"localhostProfile,omitzero"`
 }
 
-// Read decodes the view.
+// Read decodes the view. Keys are taken in their one spelling, and a key that is there twice is an error: encoding/json would
+// take SPEC for spec and the last of two, and whoever reads the pod after us might not.
 func Read(raw []byte) (*Pod, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, errors.New("there is none")
 	}
 	pod := &Pod{}
-	if err := Decode(raw, pod); err != nil {
+	if err := json.Unmarshal(raw, pod); err != nil {
 		return nil, Unreadable(err)
 	}
 	return pod, pod.Check()

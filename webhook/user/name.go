@@ -31,8 +31,7 @@ func Parse(field, text string, rules config.User) (Name, *answer.Answer) {
 	if isReserved(name, rules.Reserved) {
 		return Name{}, refuse(answer.NameReserved(field, name))
 	}
-	// A name is remembered for longer than the pod that it is part of.
-	return Name{strings.Clone(name)}, nil
+	return Name{name}, nil
 }
 
 func refuse(a answer.Answer) *answer.Answer { return &a }
