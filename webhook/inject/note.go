@@ -48,8 +48,9 @@ func (c Change) Field() string {
 
 // Changes in the order of the pieces.
 func (o Outcome) Changes() []Change {
-	changes := make([]Change, len(o.notes))
-	for i, n := range o.notes {
+	notes := o.notes()
+	changes := make([]Change, len(notes))
+	for i, n := range notes {
 		changes[i] = o.change(n)
 	}
 	return changes
@@ -72,7 +73,7 @@ func (o Outcome) change(n note) Change {
 // place calls the two containers by what they are.
 func (o Outcome) place(at pointer) string {
 	const firstInit = spec + "/initContainers/0"
-	for container, called := range map[pointer]pointer{o.notebook: "/notebook", firstInit: "/init"} {
+	for container, called := range map[pointer]pointer{o.plan.notebook: "/notebook", firstInit: "/init"} {
 		if at == container || strings.HasPrefix(string(at), string(container)+"/") {
 			at = called + at[len(container):]
 		}
@@ -108,7 +109,14 @@ func (n note) at() pointer {
 }
 
 func (c *changes) note(done Done, o owner, m member, value any) {
-	c.notes = append(c.notes, note{piece: c.piece, done: done, owner: o, member: m, value: value})
+	c.write(note{done: done, owner: o, member: m, value: value})
+}
+
+func (c *changes) write(n note) {
+	if c.notes != nil {
+		n.piece = c.piece
+		c.notes = append(c.notes, n)
+	}
 }
 
 // keep notes a value of the pod's that stays.
@@ -116,7 +124,7 @@ func (c *changes) keep(m member) { c.note(Kept, theirs, m, nil) }
 
 // leave notes why the pod is not given a default that others are given.
 func (c *changes) leave(m member, why string) {
-	c.notes = append(c.notes, note{piece: c.piece, done: LeftOut, owner: theirs, member: m, why: why})
+	c.write(note{done: LeftOut, owner: theirs, member: m, why: why})
 }
 
 // offer gives the pod a default: it keeps its own where it has one, and where there is a reason to leave it out, that is noted.

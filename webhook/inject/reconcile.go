@@ -28,15 +28,20 @@ type Outcome struct {
 	// Warnings for whoever created the pod.
 	Warnings []string
 
-	notes    []note
-	notebook pointer
+	// pod and plan are for whoever asks what was done with which field, and changed tells that there was anything to do.
+	pod     *Pod
+	plan    *Plan
+	changed bool
 }
 
 // Drift are the enforced fields that are not as planned, in Kubernetes' notation. A verifier refuses a pod that has any;
 // what is only defaulted never drifts.
 func (o Outcome) Drift() []string {
 	fields := []string{}
-	for _, n := range o.notes {
+	if !o.changed {
+		return fields
+	}
+	for _, n := range o.notes() {
 		if n.owner == ours && n.done != Kept {
 			fields = append(fields, n.at().field())
 		}
@@ -46,21 +51,35 @@ func (o Outcome) Drift() []string {
 
 // Reconcile holds a pod against the plan for it.
 func Reconcile(pod *Pod, plan *Plan) Outcome {
-	c := changes{notes: make([]note, 0, usualNotes), edits: make([]jsonpatch.Operation, 0, usualEdits)}
-	for name, piece := range plan.pieces.inOrder {
-		c.piece = name
-		piece.reconcile(pod, &c)
-	}
+	c := changes{edits: make([]jsonpatch.Operation, 0, usualEdits)}
+	c.collect(pod, plan)
 	out := Outcome{
 		Refusals: append(plan.refusals, c.refusals...),
 		Warnings: append(plan.warnings, c.warnings...),
-		notes:    c.notes,
-		notebook: plan.notebook,
+		pod:      pod, plan: plan, changed: len(c.edits) > 0,
 	}
 	if len(out.Refusals) == 0 {
 		out.Operations = c.edits
 	}
 	return out
+}
+
+// notes reconciles once more, with a note of everything. Few ask for them, and to write them down is a fifth of all that a review
+// allocates.
+func (o Outcome) notes() []note {
+	if o.plan == nil {
+		return nil
+	}
+	c := changes{notes: make([]note, 0, usualNotes)}
+	c.collect(o.pod, o.plan)
+	return c.notes
+}
+
+func (c *changes) collect(pod *Pod, plan *Plan) {
+	for name, piece := range plan.pieces.inOrder {
+		c.piece = name
+		piece.reconcile(pod, c)
+	}
 }
 
 // changes collects what the pieces want changed. A list or an object that the pod does not have is created by one
@@ -70,7 +89,7 @@ type changes struct {
 	created []created
 	// list that was appended to last, and its end.
 	list, end pointer
-	// piece that is being reconciled, and what the pieces have done so far.
+	// piece that is being reconciled, and what the pieces have done so far, where that is asked for: nil where not.
 	piece    string
 	notes    []note
 	refusals []answer.Answer
