@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -47,20 +48,22 @@ type handler struct {
 func (h *handler) refuse(ctx context.Context, req request, a answer.Answer, began time.Time) *admissionv1.AdmissionResponse {
 	d := refused(Decision{}, a)
 	h.record(ctx, req, d, time.Since(began))
-	resp := h.answer(d)
+	resp := h.answer(d, nil)
 	resp.AuditAnnotations = h.audited(req, d)
 	return resp
 }
 
 // handle turns a request into a decision and a decision into a response. A fault of ours is an answer too. The body is what the
-// request was read from.
-func (h *handler) handle(ctx context.Context, req request, body []byte, began time.Time) (resp *admissionv1.AdmissionResponse) {
+// request was read from, and has the patch in the room behind it.
+func (h *handler) handle(
+	ctx context.Context, req request, body *bytes.Buffer, began time.Time,
+) (resp *admissionv1.AdmissionResponse) {
 	d := Decision{}
 	defer func() {
 		if fault := recover(); fault != nil {
 			h.log.ErrorContext(ctx, "panic", "uid", req.UID, "fault", fault, "stack", string(debug.Stack()))
 			d = refused(d, answer.Internal(string(req.UID)))
-			resp = h.answer(d)
+			resp = h.answer(d, nil)
 		}
 		if d.Peer == "" || h.foretells {
 			resp.AuditAnnotations = h.audited(req, d)
@@ -75,15 +78,15 @@ func (h *handler) handle(ctx context.Context, req request, body []byte, began ti
 	}
 	if kind := req.Kind; kind.Group != "" || kind.Version != "v1" || kind.Kind != "Pod" {
 		d = refused(d, answer.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
-		return h.answer(d)
+		return h.answer(d, nil)
 	}
 	if req.Operation != admissionv1.Create {
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
 	d = h.decide(ctx, Review{
-		Pod: req.Object.in(body), Namespace: req.Namespace, Restricted: h.restricted, decoded: req.Object.pod})
+		Pod: req.Object.in(body.Bytes()), Namespace: req.Namespace, Restricted: h.restricted, decoded: req.Object.pod})
 	if h.peers != nil && d.otherGeneration {
-		answered, peer, err := h.peers.ask(ctx, body)
+		answered, peer, err := h.peers.ask(ctx, body.Bytes())
 		h.metrics.asked(err)
 		if err == nil {
 			d = elsewhere(answered, peer)
@@ -94,31 +97,31 @@ func (h *handler) handle(ctx context.Context, req request, body []byte, began ti
 		}
 		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
 	}
-	return h.answer(d)
+	body.Grow(len(d.Operations) * usualOperation)
+	return h.answer(d, body.AvailableBuffer())
 }
 
-// answer carries a decision out, or says what it is.
-func (h *handler) answer(d Decision) (resp *admissionv1.AdmissionResponse) {
+// answer carries a decision out, or says what it is. The room is for the patch.
+func (h *handler) answer(d Decision, room []byte) (resp *admissionv1.AdmissionResponse) {
 	switch {
 	case h.foretells:
 		return foretell(d)
 	case len(d.Refusals) > 0:
 		resp = deny(d.Refusals)
 	default:
-		resp = allow(d.Operations)
+		resp = allow(d.Operations, room)
 	}
 	resp.Warnings = d.Warnings
 	return resp
 }
 
 // allow is with the patch, where there is anything to patch.
-func allow(operations []jsonpatch.Operation) *admissionv1.AdmissionResponse {
+func allow(operations []jsonpatch.Operation, room []byte) *admissionv1.AdmissionResponse {
 	resp := &admissionv1.AdmissionResponse{Allowed: true}
 	if len(operations) == 0 {
 		return resp
 	}
-	resp.Patch = inject.AppendPatch(make([]byte, 0, len(operations)*usualOperation), operations)
-	resp.PatchType = &patchType
+	resp.Patch, resp.PatchType = inject.AppendPatch(room, operations), &patchType
 	return resp
 }
 

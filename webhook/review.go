@@ -140,7 +140,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if refusal != nil {
 		response = h.refuse(r.Context(), asked.Request, *refusal, began)
 	} else {
-		response = h.handle(r.Context(), asked.Request, body.Bytes(), began)
+		response = h.handle(r.Context(), asked.Request, body, began)
 	}
 	response.UID = asked.Request.UID
 	asked.write(r.Context(), w, response)

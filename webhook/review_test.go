@@ -144,7 +144,7 @@ func oracle(t testing.TB, h *handler) http.Handler {
 			UserInfo: userInfo{req.UserInfo.Username}, DryRun: req.DryRun != nil && *req.DryRun,
 			Object: object{to: int64(len(req.Object.Raw))},
 		}
-		response := admission.Response{AdmissionResponse: *h.handle(ctx, asked, req.Object.Raw, time.Now())}
+		response := admission.Response{AdmissionResponse: *h.handle(ctx, asked, bytes.NewBuffer(req.Object.Raw), time.Now())}
 		// What admission.Webhook does itself where an answer has operations and no patch yet.
 		if d := h.decide(ctx, Review{Pod: req.Object.Raw, Namespace: req.Namespace}); response.Patch != nil {
 			response.Patch, response.PatchType, response.Patches = nil, nil, d.Operations
