@@ -9,7 +9,8 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 	"golang.org/x/term"
-	operations "gomodules.xyz/jsonpatch/v2"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
 // writers are the outputs, by the name that -o takes.
@@ -65,15 +66,7 @@ func writeJSON(out *bytes.Buffer, documents []document) error {
 func writePatch(out *bytes.Buffer, documents []document) error {
 	for _, d := range documents {
 		for _, p := range d.pods() {
-			ops := p.decision.Operations
-			if ops == nil {
-				ops = []operations.Operation{}
-			}
-			patch, err := json.Marshal(ops)
-			if err != nil {
-				return err
-			}
-			if err := json.Indent(out, unescaped(patch), "", "  "); err != nil {
+			if err := json.Indent(out, inject.AppendPatch(nil, p.decision.Operations), "", "  "); err != nil {
 				return err
 			}
 			out.WriteByte('\n')

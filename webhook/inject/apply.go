@@ -1,7 +1,6 @@
 package inject
 
 import (
-	"encoding/json"
 	"fmt"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -13,11 +12,7 @@ func Apply(document []byte, ops []operations.Operation) ([]byte, error) {
 	if len(ops) == 0 {
 		return document, nil
 	}
-	encoded, err := json.Marshal(ops)
-	if err != nil {
-		return nil, fmt.Errorf("encode the patch: %w", err)
-	}
-	patch, err := jsonpatch.DecodePatch(encoded)
+	patch, err := jsonpatch.DecodePatch(AppendPatch(nil, ops))
 	if err != nil {
 		return nil, fmt.Errorf("decode the patch: %w", err)
 	}

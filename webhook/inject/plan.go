@@ -197,75 +197,6 @@ func (in *planning) pieces(s switches) pieces {
 	}
 }
 
-// chooseWay picks the way to the identity, says why, and what stands against it.
-func (in *planning) chooseWay() (way config.Way, why string, refusals []answer.Answer) {
-	name := in.User.String()
-	configured := in.config.Identity.Way
-	if in.Identity == nil || configured == config.WayAtStart {
-		why = answer.WayUnknown
-		if configured == config.WayAtStart {
-			why = answer.WayConfigured
-		}
-		switch {
-		case configured == config.WayAtAdmission:
-			return config.WayAtAdmission, answer.WayConfigured, []answer.Answer{answer.IdentityUnknown(name)}
-		case in.Restricted:
-			return config.WayAtStart, why, []answer.Answer{answer.RestrictedNeedsIdentity(in.Namespace, name)}
-		}
-		in.Identity = nil
-		return config.WayAtStart, why, nil
-	}
-	why = answer.WayKnown
-	if in.Restricted {
-		why = answer.WayKnownRestricted
-	}
-	if err := floor(in.config.Identity).Check(*in.Identity); err != nil {
-		return config.WayAtAdmission, why, []answer.Answer{answer.IdentityRefused(name, err)}
-	}
-	in.limited = LimitGroups(in.config.Identity, in.User, *in.Identity)
-	in.Identity = &in.limited.Identity
-	return config.WayAtAdmission, why, in.limited.Refusals
-}
-
-func floor(c config.Identity) identity.Floor {
-	return identity.Floor{MinUID: c.MinUID, MinGID: c.MinGID, RefusedGIDs: c.RefusedGIDs}
-}
-
-// findNotebook finds the container that gets the home: named by annotation, else by a configured name, else by the annotation
-// that kubectl goes by, else the first.
-func (in *planning) findNotebook() (at int, why string, refusal *answer.Answer) {
-	containers := in.pod.Spec.Containers
-	byName := func(name string) int {
-		return slices.IndexFunc(containers, func(c Container) bool { return c.Name == name })
-	}
-	if len(containers) == 0 {
-		a := answer.NoContainer()
-		return 0, "", &a
-	}
-	if name, ok := in.pod.Metadata.Annotations[ContainerAnnotation]; ok {
-		at := byName(name)
-		if at < 0 {
-			var names []string
-			for _, c := range containers {
-				names = append(names, c.Name)
-			}
-			a := answer.NoSuchContainer(ContainerAnnotation, name, names)
-			return 0, "", &a
-		}
-		return at, answer.ContainerByAnnotation, nil
-	}
-	for _, name := range in.config.Notebook.ContainerNames {
-		if at := byName(name); at >= 0 {
-			return at, answer.ContainerByName, nil
-		}
-	}
-	// A mesh that puts its proxy in front says by this one which container people mean. It may name one that is not there.
-	if at := byName(in.pod.Metadata.Annotations[DefaultContainerAnnotation]); at >= 0 {
-		return at, answer.ContainerByDefault, nil
-	}
-	return 0, answer.ContainerByPosition, nil
-}
-
 // refuseWhole refuses pods in which no notebook can run, whatever is injected. Of the host's namespaces the user one alone is
 // looked at here: the others are the policies' to refuse, which know who may share them (63-policy-node.yaml of the chart).
 func (in *planning) refuseWhole() (refusals []answer.Answer) {
@@ -277,9 +208,6 @@ func (in *planning) refuseWhole() (refusals []answer.Answer) {
 	}
 	return refusals
 }
-
-// container is the place of the notebook container.
-func (in *planning) container() pointer { return in.place }
 
 // switches are what the pod's own annotations turn on and off.
 type switches struct {

@@ -16,11 +16,11 @@ import (
 func AppendPatch(to []byte, operations []jsonpatch.Operation) []byte {
 	t := append(text(to), '[')
 	for _, o := range operations {
-		t = append(t.next(), '{').str("op", o.Operation).str("path", o.Path)
+		t = t.next().open().str("op", o.Operation).str("path", o.Path)
 		if o.Operation != "remove" {
 			t = t.field("value").value(o.Value)
 		}
-		t = append(t, '}')
+		t = t.close()
 	}
 	return append(t, ']')
 }
@@ -70,10 +70,16 @@ func (t text) next() text {
 	return append(t, ',')
 }
 
-// field begins one. Its name is ours or was read from JSON that is a Kubernetes name, and has nothing in it to escape.
+func (t text) open() text  { return append(t, '{') }
+func (t text) close() text { return append(t, '}') }
+
+// field begins one whose name is written in this file, and has nothing in it to escape.
 func (t text) field(name string) text {
 	return append(append(append(t.next(), '"'), name...), '"', ':')
 }
+
+// key begins a field of any name.
+func (t text) key(name string) text { return append(t.next().quoted(name), ':') }
 
 func (t text) quoted(value string) text {
 	t, err := jsontext.AppendQuote(t, value)
@@ -86,6 +92,10 @@ func (t text) quoted(value string) text {
 func (t text) strings(values []string) text { return list(t, values, text.quoted) }
 
 func (t text) str(name, value string) text { return t.field(name).quoted(value) }
+
+func (t text) number(name string, value int32) text {
+	return strconv.AppendInt(t.field(name), int64(value), 10)
+}
 
 // Those that follow leave a field out that is empty.
 
@@ -127,50 +137,59 @@ func list[T any](t text, values []T, one func(text, T) text) text {
 }
 
 func (o object) appendTo(t text) text {
-	t = append(t, '{')
+	t = t.open()
 	for _, f := range o {
-		t = t.field(f.key).value(f.value)
+		t = t.key(f.key).value(f.value)
 	}
-	return append(t, '}')
+	return t.close()
 }
 
 func (v Volume) appendTo(t text) text {
-	t = given(append(t, '{').str("name", v.Name), "persistentVolumeClaim", v.PersistentVolumeClaim)
-	t = given(given(t, "emptyDir", v.EmptyDir), "projected", v.Projected)
-	return append(given(given(t, "hostPath", v.HostPath), "nfs", v.NFS), '}')
+	t = t.open().str("name", v.Name)
+	t = given(t, "persistentVolumeClaim", v.PersistentVolumeClaim)
+	t = given(t, "emptyDir", v.EmptyDir)
+	t = given(t, "projected", v.Projected)
+	t = given(t, "hostPath", v.HostPath)
+	t = given(t, "nfs", v.NFS)
+	return t.close()
 }
 
 func (c Claim) appendTo(t text) text {
-	return append(append(t, '{').str("claimName", c.ClaimName).flag("readOnly", c.ReadOnly), '}')
+	return t.open().str("claimName", c.ClaimName).flag("readOnly", c.ReadOnly).close()
 }
 
 func (e EmptyDir) appendTo(t text) text {
-	return append(given(given(append(t, '{'), "medium", e.Medium), "sizeLimit", e.SizeLimit), '}')
+	t = given(t.open(), "medium", e.Medium)
+	t = given(t, "sizeLimit", e.SizeLimit)
+	return t.close()
 }
 
 func (v EnvVar) appendTo(t text) text {
-	return append(given(append(t, '{').str("name", v.Name).some("value", v.Value), "valueFrom", v.ValueFrom), '}')
+	t = t.open().str("name", v.Name).some("value", v.Value)
+	t = given(t, "valueFrom", v.ValueFrom)
+	return t.close()
 }
 
 func (m Mount) appendTo(t text) text {
-	t = append(t, '{').str("name", m.Name).flag("readOnly", m.ReadOnly).some("recursiveReadOnly", m.RecursiveReadOnly)
-	t = t.str("mountPath", m.MountPath).some("subPath", m.SubPath).some("subPathExpr", m.SubPathExpr)
-	return append(t.some("mountPropagation", m.MountPropagation), '}')
+	return t.open().str("name", m.Name).flag("readOnly", m.ReadOnly).some("recursiveReadOnly", m.RecursiveReadOnly).
+		str("mountPath", m.MountPath).some("subPath", m.SubPath).some("subPathExpr", m.SubPathExpr).
+		some("mountPropagation", m.MountPropagation).close()
 }
 
 func writeMount(t text, m Mount) text { return m.appendTo(t) }
 
 func (c initContainer) appendTo(t text) text {
-	t = append(t, '{').str("name", c.Name).str("image", c.Image).str("imagePullPolicy", c.ImagePullPolicy)
+	t = t.open().str("name", c.Name).str("image", c.Image).str("imagePullPolicy", c.ImagePullPolicy)
 	t = t.field("command").strings(c.Command).field("args").strings(c.Args)
 	t = given(t, "resources", c.Resources)
 	t = list(t.field("volumeMounts"), c.VolumeMounts, writeMount)
 	t = t.str("terminationMessagePath", c.TerminationMessagePath).str("terminationMessagePolicy", c.TerminationMessagePolicy)
-	return append(given(t, "securityContext", c.SecurityContext), '}')
+	t = given(t, "securityContext", c.SecurityContext)
+	return t.close()
 }
 
 func (s SecurityContext) appendTo(t text) text {
-	t = given(append(t, '{'), "appArmorProfile", s.AppArmorProfile)
+	t = given(t.open(), "appArmorProfile", s.AppArmorProfile)
 	t = given(t, "seLinuxOptions", s.SELinuxOptions)
 	t = given(t, "windowsOptions", s.WindowsOptions)
 	t = given(t, "runAsUser", s.RunAsUser)
@@ -181,19 +200,22 @@ func (s SecurityContext) appendTo(t text) text {
 	t = given(t, "readOnlyRootFilesystem", s.ReadOnlyRootFilesystem)
 	t = given(t, "capabilities", s.Capabilities)
 	t = given(t, "seccompProfile", s.SeccompProfile)
-	return append(given(t, "procMount", s.ProcMount), '}')
+	t = given(t, "procMount", s.ProcMount)
+	return t.close()
 }
 
 func (c Capabilities) appendTo(t text) text {
-	return append(append(t, '{').someOf("add", c.Add).someOf("drop", c.Drop), '}')
+	return t.open().someOf("add", c.Add).someOf("drop", c.Drop).close()
 }
 
 func (p Profile) appendTo(t text) text {
-	return append(given(append(t, '{').str("type", p.Type), "localhostProfile", p.LocalhostProfile), '}')
+	t = t.open().str("type", p.Type)
+	t = given(t, "localhostProfile", p.LocalhostProfile)
+	return t.close()
 }
 
 func (r Resources) appendTo(t text) text {
-	t = append(t, '{')
+	t = t.open()
 	if len(r.Requests) > 0 {
 		t = r.Requests.appendTo(t.field("requests"))
 	}
@@ -203,35 +225,30 @@ func (r Resources) appendTo(t text) text {
 	if len(r.Claims) > 0 {
 		t = t.field("claims").value(r.Claims)
 	}
-	return append(t, '}')
+	return t.close()
 }
 
 // appendTo writes them in the order of their names.
 func (q Quantities) appendTo(t text) text {
-	names := make([]string, 0, 4)
+	names := make([]string, 0, 4) // on the stack, as what maps.Keys goes through is not
 	for name := range q {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	t = append(t, '{')
+	t = t.open()
 	for _, name := range names {
-		t = append(t.next().quoted(name), ':')
-		t = append(t, q[name]...)
+		t = append(t.key(name), q[name]...)
 	}
-	return append(t, '}')
+	return t.close()
 }
 
 func (p httpProbe) appendTo(t text) text {
-	t = given(given(append(t, '{'), "httpGet", p.HTTPGet), "tcpSocket", p.TCPSocket)
-	number := func(name string, n int32) { t = strconv.AppendInt(t.field(name), int64(n), 10) }
-	number("periodSeconds", p.PeriodSeconds)
-	number("timeoutSeconds", p.TimeoutSeconds)
-	number("failureThreshold", p.FailureThreshold)
-	number("successThreshold", p.SuccessThreshold)
-	return append(t, '}')
+	t = given(t.open(), "httpGet", p.HTTPGet)
+	t = given(t, "tcpSocket", p.TCPSocket)
+	return t.number("periodSeconds", p.PeriodSeconds).number("timeoutSeconds", p.TimeoutSeconds).
+		number("failureThreshold", p.FailureThreshold).number("successThreshold", p.SuccessThreshold).close()
 }
 
 func (g httpGet) appendTo(t text) text {
-	t = strconv.AppendInt(append(t, '{').str("path", g.Path).field("port"), int64(g.Port), 10)
-	return append(t.str("scheme", g.Scheme), '}')
+	return t.open().str("path", g.Path).number("port", g.Port).str("scheme", g.Scheme).close()
 }

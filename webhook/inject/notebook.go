@@ -1,0 +1,45 @@
+package inject
+
+import (
+	"slices"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+)
+
+// findNotebook finds the container that gets the home: named by annotation, else by a configured name, else by the annotation
+// that kubectl goes by, else the first.
+func (in *planning) findNotebook() (at int, why string, refusal *answer.Answer) {
+	containers := in.pod.Spec.Containers
+	byName := func(name string) int {
+		return slices.IndexFunc(containers, func(c Container) bool { return c.Name == name })
+	}
+	if len(containers) == 0 {
+		a := answer.NoContainer()
+		return 0, "", &a
+	}
+	if name, ok := in.pod.Metadata.Annotations[ContainerAnnotation]; ok {
+		at := byName(name)
+		if at < 0 {
+			var names []string
+			for _, c := range containers {
+				names = append(names, c.Name)
+			}
+			a := answer.NoSuchContainer(ContainerAnnotation, name, names)
+			return 0, "", &a
+		}
+		return at, answer.ContainerByAnnotation, nil
+	}
+	for _, name := range in.config.Notebook.ContainerNames {
+		if at := byName(name); at >= 0 {
+			return at, answer.ContainerByName, nil
+		}
+	}
+	// A mesh that puts its proxy in front says by this one which container people mean. It may name one that is not there.
+	if at := byName(in.pod.Metadata.Annotations[DefaultContainerAnnotation]); at >= 0 {
+		return at, answer.ContainerByDefault, nil
+	}
+	return 0, answer.ContainerByPosition, nil
+}
+
+// container is the place of the notebook container.
+func (in *planning) container() pointer { return in.place }
