@@ -1,0 +1,63 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+func attributes(q Question, verb string) *authorizationv1.ResourceAttributes {
+	return &authorizationv1.ResourceAttributes{Namespace: q.Namespace, Verb: verb, Group: group, Resource: homes, Name: q.User}
+}
+
+// mayLead tells whether somebody may have Pods created by a controller, by which ServiceAccount they like: who may change
+// what is there may do so too.
+func (s *state) mayLead(ctx context.Context, q Question) (bool, error) {
+	for _, resource := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps",
+		"replicationcontrollers", "jobs.batch", "cronjobs.batch"} {
+		for _, verb := range []string{"create", "update", "patch"} {
+			if may, err := s.may(ctx, q, verb, resource); err != nil || may {
+				return may, err
+			}
+		}
+	}
+	return false, nil
+}
+
+func (s *state) may(ctx context.Context, q Question, verb, resource string) (bool, error) {
+	resource, of, _ := strings.Cut(resource, ".")
+	allowed, _, err := s.asks(ctx, q.As, groupsOf(q.As, q.Groups), &authorizationv1.ResourceAttributes{
+		Namespace: q.Namespace, Verb: verb, Group: of, Resource: resource})
+	return allowed, err
+}
+
+// asks is the API server's own answer, with its reason.
+func (s *state) asks(ctx context.Context, as string, groups []string, of *authorizationv1.ResourceAttributes,
+) (allowed bool, reason string, err error) {
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: as, Groups: groups, ResourceAttributes: of,
+	}}
+	if err := s.cluster.client.Create(ctx, review); err != nil {
+		return false, "", fmt.Errorf("ask the API server what %s may: %w", as, err)
+	}
+	if reason = review.Status.Reason; reason == "" {
+		reason = "the API server, which does not say why"
+	}
+	return review.Status.Allowed, reason, nil
+}
+
+// groupsOf are the given groups and those that the API server adds: everybody's, and a ServiceAccount's.
+func groupsOf(as string, given []string) []string {
+	groups := slices.Clone(given)
+	if namespace, _, is := account(rbacv1.Subject{Kind: rbacv1.UserKind, Name: as}); is {
+		groups = append(groups, "system:serviceaccounts", "system:serviceaccounts:"+namespace)
+	}
+	if as == "system:anonymous" {
+		return append(groups, "system:unauthenticated")
+	}
+	return append(groups, "system:authenticated")
+}
