@@ -45,7 +45,7 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 	good := reviewOf("v1", "u-1", ofANotebook)
 	for _, seed := range []string{
 		good, reviewOf("v1beta1", "u-1", ofANotebook), reviewOf("v2", "u-1", ofANotebook), reviewOf("v1", `é"\`, `{}`), reviewOf("v1", "", "null"),
-		"{}", `{"request":null}`, `{"request":{"uid":null}}`, `{"request":[]}`, `{"request":{"object":[{}]}}`, `{"kind":5}`, "{", good[:200], good + "x",
+		"{}", `{"request":null}`, `{"request":{"uid":null}}`, `{"request":[]}`, `{"request":{"object":[{}]}}`, `{"kind":5}`, `{"Kind":5}`, "{", good[:200], good + "x",
 		good + " \n", good + good, strings.Replace(good, "CREATE", "UPDATE", 1), strings.Replace(good, `"dryRun":true`, `"dryRun":"true"`, 1),
 		strings.Replace(good, `"dryRun":true`, `"dryRun":null`, 1), strings.Replace(good, `"request"`, `"Request"`, 1),
 		strings.Replace(good, `"uid"`, `"UID":"u-2","uid"`, 1), strings.Replace(good, `"uid"`, `"uid":"u-2","uid"`, 1),
@@ -81,13 +81,24 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 
 // looked at is what review has, as controller-runtime's decoder would take it.
 type looked struct {
-	APIVersion, Kind string
-	Request          struct {
-		UID, SubResource, Name, Namespace, Operation string
-		Kind                                         struct{ Group, Version, Kind string }
-		UserInfo                                     struct{ Username string }
-		DryRun                                       bool
-	}
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Request    struct {
+		UID         string `json:"uid"`
+		SubResource string `json:"subResource"`
+		Name        string `json:"name"`
+		Namespace   string `json:"namespace"`
+		Operation   string `json:"operation"`
+		Kind        struct {
+			Group   string `json:"group"`
+			Version string `json:"version"`
+			Kind    string `json:"kind"`
+		} `json:"kind"`
+		UserInfo struct {
+			Username string `json:"username"`
+		} `json:"userInfo"`
+		DryRun bool `json:"dryRun"`
+	} `json:"request"`
 }
 
 // stricter are bodies that controller-runtime takes: with a name twice, with what is no UTF-8, with half a surrogate pair.
