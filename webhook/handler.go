@@ -97,8 +97,16 @@ func (h *handler) handle(
 		}
 		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
 	}
-	body.Grow(len(d.Operations) * usualOperation)
-	return h.answer(d, body.AvailableBuffer())
+	return h.answer(d, roomBehind(body, len(d.Operations)))
+}
+
+// roomBehind a body is for a patch of so many operations. A buffer that would be too large to be kept is left as it is: where
+// there is no room, the patch finds its own.
+func roomBehind(body *bytes.Buffer, operations int) []byte {
+	if size := operations * usualOperation; body.Len()+size <= maxKept {
+		body.Grow(size)
+	}
+	return body.AvailableBuffer()
 }
 
 // answer carries a decision out, or says what it is. The room is for the patch.

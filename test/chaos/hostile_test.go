@@ -69,6 +69,7 @@ func TestHugeReviews(t *testing.T) {
 	}
 	const start, end = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
 		`[{"name":"nb","image":"x",`, `}]}}`
+	deep := strings.Repeat("/x", 1300) + "/"
 	var figures []string
 	for _, c := range []struct {
 		name    string
@@ -87,6 +88,13 @@ func TestHugeReviews(t *testing.T) {
 		}, 0, true},
 		{"100,000 arguments", func() io.Reader {
 			return strings.NewReader(reviewOf(start + `"args":[` + named(100_000, `"--argument=%d"`) + `]` + end))
+		}, 0, true},
+		{"1,000 mounts of 2.6 KB", func() io.Reader {
+			return strings.NewReader(reviewOf(start + `"volumeMounts":[` + named(1000, `{"name":"v","mountPath":"`+deep+`%d"}`) + `]` + end))
+		}, 0, true},
+		{"as many in our init container", func() io.Reader {
+			ours := `{"name":"jupyter-user-init","volumeMounts":[` + named(1000, `{"name":"v","mountPath":"/var/run/secrets/x`+deep+`%d"}`) + `]}`
+			return strings.NewReader(reviewOf(start + `"x":0}],"initContainers":[` + ours + end[1:]))
 		}, 0, true},
 	} {
 		var took time.Duration

@@ -205,9 +205,9 @@ func (p initPiece) putSecurityContext(at pointer, have *Container, c *changes) {
 
 // tolerated tells whether a mount that is not ours can stay: below the secrets, and neither inside of another mount nor around
 // ours, because a symbolic link in a volume would lead the inner one over our program.
-func (p initPiece) tolerated(m Mount, all []Mount) bool {
+func (p initPiece) tolerated(m Mount, inside map[string]string) bool {
 	at := clean(m.MountPath)
-	nested := slices.ContainsFunc(all, func(other Mount) bool { return within(at, clean(other.MountPath)) })
+	_, nested := inside[at]
 	free := at != tokenPath && !within(at, tokenPath) && !within(tokenPath, at)
 	return !p.ours.has(m.Name) && within(at, secretsDir) && free && !nested
 }
@@ -217,11 +217,12 @@ func (p initPiece) mounts(have []Mount) (want []Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
 	missing := len(want)
 	ok = true
+	inside := nestings(have, nil)
 	for _, m := range have {
 		switch {
-		case slices.ContainsFunc(p.want.VolumeMounts, func(w Mount) bool { return same(m, w) }):
+		case slices.Contains(p.want.VolumeMounts, m.does()):
 			missing--
-		case p.tolerated(m, have):
+		case p.tolerated(m, inside):
 			want = append(want, m)
 		default:
 			ok = false

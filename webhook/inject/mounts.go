@@ -2,6 +2,7 @@ package inject
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
@@ -46,6 +47,8 @@ type mountsPiece struct {
 	warnings  []string
 	// root tells that the container starts as root.
 	root bool
+	// inside are the paths that are inside of another one at which something is mounted, with that one.
+	inside map[string]string
 }
 
 func (in *planning) planMounts(s switches) mountsPiece {
@@ -59,7 +62,14 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		accounts := in.planAccounts()
 		want = append(want, accounts[:]...)
 	}
-	return mountsPiece{in.container(), in.notebook, want, in.ourVolumes(), warnings, in.way == config.WayAtStart}
+	p := mountsPiece{
+		container: in.container(), notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
+		root: in.way == config.WayAtStart,
+	}
+	if p.root {
+		p.inside = nestings(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)
+	}
+	return p
 }
 
 // ourVolumes are the names of the two volumes that are ours.
@@ -88,9 +98,9 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 	mounts := p.container.child("volumeMounts")
 	for i, have := range p.notebook.VolumeMounts {
 		field := func() string { return mounts.index(i).field() }
-		ok := false
+		ok, does := false, have.does()
 		for j, want := range p.want {
-			if same(have, want.Mount) {
+			if does == want.Mount {
 				ok, p.want[j].there = true, true
 			}
 		}
@@ -117,14 +127,15 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 
 // refuseInTheWay refuses a path of the pod's own that something is mounted at, where that gets in the way of a mount of ours.
 func (p mountsPiece) refuseInTheWay(field func() string, mountPath string, c *changes) {
-	if want, taken := p.taken(mountPath); taken {
+	at := clean(mountPath)
+	if want, taken := p.taken(at); taken {
 		c.refuse(answer.MountTaken(field(), mountPath, want.what.String()))
 		return
 	}
 	if !p.root {
 		return
 	}
-	if other, nested := p.nested(clean(mountPath)); nested {
+	if other, nested := p.nested(at); nested {
 		c.refuse(answer.MountNested(field(), mountPath, other))
 	}
 }
@@ -139,13 +150,38 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 			return want.MountPath, true
 		}
 	}
-	for _, have := range p.notebook.VolumeMounts {
-		if outer := clean(have.MountPath); within(at, outer) {
-			return outer, true
-		}
-	}
-	return "", false
+	other, nested = p.inside[at]
+	return other, nested
 }
+
+// nestings finds the clean paths of mounts, and of a termination message, that are inside of another of them, with the nearest.
+// They are gone through in the order of a tree, in which what is inside of a directory follows it: each held against each, a
+// thousand paths of two KiB took six seconds.
+func nestings(mounts []Mount, message *string) map[string]string {
+	paths := make([]string, 0, len(mounts)+1)
+	for _, m := range mounts {
+		paths = append(paths, directory(clean(m.MountPath)))
+	}
+	if message != nil && *message != "" {
+		paths = append(paths, directory(clean(*message)))
+	}
+	slices.Sort(paths)
+	inside := map[string]string{}
+	var around []string
+	for _, p := range slices.Compact(paths) {
+		for len(around) > 0 && !strings.HasPrefix(p, around[len(around)-1]) {
+			around = around[:len(around)-1]
+		}
+		if len(around) > 0 {
+			inside[path.Clean(p)] = path.Clean(around[len(around)-1])
+		}
+		around = append(around, p)
+	}
+	return inside
+}
+
+// directory ends a clean path with a slash, so that it is the beginning of those that are inside of it and of no others.
+func directory(at string) string { return strings.TrimSuffix(at, "/") + "/" }
 
 // within tells whether a clean path is inside of another.
 func within(inner, outer string) bool {
@@ -153,9 +189,8 @@ func within(inner, outer string) bool {
 	return ok && strings.HasPrefix(below, "/")
 }
 
-// taken finds the mount of ours that a path is in the way of.
-func (p mountsPiece) taken(mountPath string) (wantedMount, bool) {
-	at := clean(mountPath)
+// taken finds the mount of ours that a clean path is in the way of.
+func (p mountsPiece) taken(at string) (wantedMount, bool) {
 	for _, want := range p.want {
 		if at == want.MountPath || want.closed && within(at, want.MountPath) {
 			return want, true
@@ -181,16 +216,16 @@ func (p mountsPiece) refuseDevices(at func() pointer, container *Container, c *c
 	}
 }
 
-// same compares what two mounts do: None is what no propagation means.
-func same(have, want Mount) bool {
-	have.MountPath = clean(have.MountPath)
-	if have.MountPropagation == "None" {
-		have.MountPropagation = ""
+// does is what a mount does, however it says so: None is what no propagation means.
+func (m Mount) does() Mount {
+	m.MountPath = clean(m.MountPath)
+	if m.MountPropagation == "None" {
+		m.MountPropagation = ""
 	}
-	if have.RecursiveReadOnly == "Disabled" {
-		have.RecursiveReadOnly = ""
+	if m.RecursiveReadOnly == "Disabled" {
+		m.RecursiveReadOnly = ""
 	}
-	return have == want
+	return m
 }
 
 // clean is a mount path as the container runtime understands it.

@@ -109,10 +109,10 @@ func (n note) at() pointer {
 }
 
 func (c *changes) note(done Done, o owner, m member, value any) {
-	c.write(note{done: done, owner: o, member: m, value: value})
+	c.record(note{done: done, owner: o, member: m, value: value})
 }
 
-func (c *changes) write(n note) {
+func (c *changes) record(n note) {
 	if c.notes != nil {
 		n.piece = c.piece
 		c.notes = append(c.notes, n)
@@ -124,7 +124,7 @@ func (c *changes) keep(m member) { c.note(Kept, theirs, m, nil) }
 
 // leave notes why the pod is not given a default that others are given.
 func (c *changes) leave(m member, why string) {
-	c.write(note{done: LeftOut, owner: theirs, member: m, why: why})
+	c.record(note{done: LeftOut, owner: theirs, member: m, why: why})
 }
 
 // offer gives the pod a default: it keeps its own where it has one, and where there is a reason to leave it out, that is noted.

@@ -3,9 +3,8 @@ package inject
 import "jupyter-user.io/jupyter-user-webhook/webhook/answer"
 
 // The shape of a pod: how much of it there can be of what is compared with each other, or written more than once. Whoever may
-// create pods sends up to 3 MiB, of whatever they like; without these bounds a pod of 8,000 mounts takes a second, and a
-// directory of 3 MB becomes a patch of 36. No pod that a person wrote comes near, and what is over is refused before it is
-// planned.
+// create pods sends up to 3 MiB, of whatever they like; without these bounds a directory of 3 MB becomes a patch of 36. No pod
+// that a person wrote comes near, and what is over is refused before it is planned.
 
 const (
 	// mostMounts of one container, and mostGroups of a pod.

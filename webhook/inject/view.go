@@ -83,28 +83,28 @@ type EmptyDir struct {
 // Container of any of the three kinds.
 type Container struct {
 	Name                     string           `json:"name"`
-	Image                    *string          `json:"image,omitzero"`
-	ImagePullPolicy          *string          `json:"imagePullPolicy,omitzero"`
-	Command                  []string         `json:"command,omitempty"`
-	Args                     []string         `json:"args,omitempty"`
-	WorkingDir               *string          `json:"workingDir,omitzero"`
-	Ports                    []Port           `json:"ports,omitempty"`
-	EnvFrom                  []struct{}       `json:"envFrom,omitempty"`
-	Env                      []EnvVar         `json:"env,omitempty"`
-	Resources                *Resources       `json:"resources,omitzero"`
-	RestartPolicy            *string          `json:"restartPolicy,omitzero"`
-	RestartPolicyRules       []struct{}       `json:"restartPolicyRules,omitempty"`
-	VolumeMounts             []Mount          `json:"volumeMounts,omitempty"`
-	VolumeDevices            []Device         `json:"volumeDevices,omitempty"`
-	StartupProbe             *Probe           `json:"startupProbe,omitzero"`
-	ReadinessProbe           *Probe           `json:"readinessProbe,omitzero"`
-	LivenessProbe            *Probe           `json:"livenessProbe,omitzero"`
-	Lifecycle                *Lifecycle       `json:"lifecycle,omitzero"`
-	TerminationMessagePath   *string          `json:"terminationMessagePath,omitzero"`
-	TerminationMessagePolicy *string          `json:"terminationMessagePolicy,omitzero"`
-	SecurityContext          *SecurityContext `json:"securityContext,omitzero"`
-	Stdin                    bool             `json:"stdin,omitzero"`
-	TTY                      bool             `json:"tty,omitzero"`
+	Image                    *string          `json:"image"`
+	ImagePullPolicy          *string          `json:"imagePullPolicy"`
+	Command                  []string         `json:"command"`
+	Args                     []string         `json:"args"`
+	WorkingDir               *string          `json:"workingDir"`
+	Ports                    []Port           `json:"ports"`
+	EnvFrom                  []struct{}       `json:"envFrom"`
+	Env                      []EnvVar         `json:"env"`
+	Resources                *Resources       `json:"resources"`
+	RestartPolicy            *string          `json:"restartPolicy"`
+	RestartPolicyRules       []struct{}       `json:"restartPolicyRules"`
+	VolumeMounts             []Mount          `json:"volumeMounts"`
+	VolumeDevices            []Device         `json:"volumeDevices"`
+	StartupProbe             *Probe           `json:"startupProbe"`
+	ReadinessProbe           *Probe           `json:"readinessProbe"`
+	LivenessProbe            *Probe           `json:"livenessProbe"`
+	Lifecycle                *Lifecycle       `json:"lifecycle"`
+	TerminationMessagePath   *string          `json:"terminationMessagePath"`
+	TerminationMessagePolicy *string          `json:"terminationMessagePolicy"`
+	SecurityContext          *SecurityContext `json:"securityContext"`
+	Stdin                    bool             `json:"stdin"`
+	TTY                      bool             `json:"tty"`
 }
 
 // Port that a container declares.
@@ -155,8 +155,8 @@ type Probe struct {
 
 // Lifecycle hooks of a container.
 type Lifecycle struct {
-	PostStart *Probe `json:"postStart,omitzero"`
-	PreStop   *Probe `json:"preStop,omitzero"`
+	PostStart *Probe `json:"postStart"`
+	PreStop   *Probe `json:"preStop"`
 }
 
 // Exec is a command that a hook or a probe runs in the container.

@@ -9,8 +9,8 @@ import (
 	"gomodules.xyz/jsonpatch/v2"
 )
 
-// A patch is written by hand, in one go: by reflection, that took a fifth of the time of a whole review. A test holds every value
-// here against what the library makes of it, which is also what whoever is not in a hurry writes it with.
+// A patch is written by hand, in one go: by reflection, that took a fifth of the time of a whole review. A test holds every
+// value here that has tags against what the library makes of them.
 
 // AppendPatch appends operations of RFC 6902 as JSON. The same operations are the same bytes.
 func AppendPatch(to []byte, operations []jsonpatch.Operation) []byte {

@@ -1,0 +1,47 @@
+package inject
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestNestings holds what is found in one go against each path held against each, on 5,000 made-up containers.
+func TestNestings(t *testing.T) {
+	seeded := rand.New(rand.NewPCG(1, 2))
+	for range 5_000 {
+		var mounts []Mount
+		for range seeded.IntN(8) {
+			mounts = append(mounts, Mount{MountPath: madeUpPath(seeded)})
+		}
+		var message *string
+		if seeded.IntN(2) == 0 {
+			message = new(madeUpPath(seeded))
+		}
+		want := map[string]string{}
+		all := mounts
+		if message != nil && *message != "" {
+			all = append(all, Mount{MountPath: *message})
+		}
+		for _, inner := range all {
+			for _, outer := range all {
+				at, around := clean(inner.MountPath), clean(outer.MountPath)
+				if at != around && within(at, around) && len(around) > len(want[at]) {
+					want[at] = around
+				}
+			}
+		}
+		require.Equal(t, want, nestings(mounts, message), "%v", all)
+	}
+}
+
+// madeUpPath has names that are the beginnings of others, with what comes before and after a slash in between.
+func madeUpPath(seeded *rand.Rand) string {
+	var b strings.Builder
+	for range seeded.IntN(5) {
+		b.WriteString([]string{"/", "/a", "/a-b", "/a.b", "/aa", "a", "/b", "//b/", "/..", "/.", "/a/b"}[seeded.IntN(11)])
+	}
+	return b.String()
+}
