@@ -36,6 +36,7 @@ demo: build ## run a control plane on this machine and see a labelled Pod become
 .PHONY: test
 test: control-plane test-tools ## unit, golden, property and integration tests, and each fuzz target for a moment
 	go test $(RACE) -parallel 4 ./...
+	go test -count=1 -run TestAllocations ./test/bench
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
 
 .PHONY: e2e
@@ -79,12 +80,13 @@ fuzz: ## each fuzz target for FUZZTIME (60s)
 	@rm -f .fuzz.log
 
 .PHONY: bench
-bench: ## how fast it is beside others: in process, over the wire, end to end, and as everything grows (QUICK=1 in two minutes)
-	@mkdir -p test/bench/results
-	go test -run '^$$' -bench . -benchmem $(if $(QUICK),-benchtime 20x,-benchtime 200x) ./test/bench | tee test/bench/results/in-process.txt
-	go run ./test/bench/run $(if $(QUICK),-quick)
-	@cd test/bench/plot && go run . ../results
-	@UPDATE_GOLDEN=1 go test ./test/docs
+bench: RESULTS := $(if $(QUICK),dist/bench,test/bench/results)
+bench: ## how fast it is beside others: in process, over the wire, end to end, and as everything grows (QUICK=1 tells little, in dist)
+	@mkdir -p $(RESULTS)
+	go test -run '^$$' -bench . -benchmem $(if $(QUICK),-benchtime 20x,-benchtime 200x -count 10) ./test/bench >$(RESULTS)/in-process.txt
+	go run ./test/bench/run $(if $(QUICK),-quick) -out $(RESULTS) -revision "$$(git describe --always --dirty --exclude '*')"
+	@cd test/bench/plot && go run . ../../../$(RESULTS)
+	@$(if $(QUICK),,UPDATE_GOLDEN=1 go test ./test/docs)
 
 .PHONY: golden
 golden: ## write all golden files anew; look at the difference before committing it

@@ -103,7 +103,7 @@ func (h *handler) handle(
 // roomBehind a body is for a patch of so many operations. A buffer that would be too large to be kept is left as it is: where
 // there is no room, the patch finds its own.
 func roomBehind(body *bytes.Buffer, operations int) []byte {
-	if size := operations * usualOperation; body.Len()+size <= maxKept {
+	if size := operations * usualOperation; body.Len()+size <= maxKept/2 { // It may grow to twice of that.
 		body.Grow(size)
 	}
 	return body.AvailableBuffer()

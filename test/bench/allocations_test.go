@@ -30,10 +30,10 @@ func TestAllocations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			caller := newCaller(t, handlers.Ours, ofKind(t, c.size, c.kind)[:c.people])
-			caller.call()
-			require.Equal(t, c.kind != "refused", caller.response(t).Allowed)
-			require.Equal(t, c.kind == "injected", caller.response(t).Patch != nil)
-			found := testing.AllocsPerRun(200, caller.call)
+			caller.Call()
+			require.Equal(t, c.kind != "refused", response(t, caller).Allowed)
+			require.Equal(t, c.kind == "injected", response(t, caller).Patch != nil)
+			found := testing.AllocsPerRun(200, caller.Call)
 			t.Logf("%.0f allocations", found)
 			assert.LessOrEqual(t, found, c.most)
 		})

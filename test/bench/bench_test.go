@@ -5,11 +5,8 @@
 package bench
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -29,45 +26,18 @@ func reviews(pod func(user string) []byte) (bodies [][]byte) {
 	return bodies
 }
 
-// caller posts reviews to a handler, and allocates nothing itself.
-type caller struct {
-	handler http.Handler
-	bodies  [][]byte
-	turn    int
-	request *http.Request
-	body    bytes.Reader
-	answer  bytes.Buffer
-	header  http.Header
-	status  int
-}
-
-func newCaller(t testing.TB, name string, bodies [][]byte) *caller {
+func newCaller(t testing.TB, name string, bodies [][]byte) *handlers.Caller {
 	t.Helper()
-	handler, err := handlers.New(name)
+	c, err := handlers.NewCaller(name, bodies)
 	require.NoError(t, err)
-	c := &caller{handler: handler, bodies: bodies, header: http.Header{}, request: httptest.NewRequest(http.MethodPost, "/mutate", nil)}
-	c.request.Header.Set("Content-Type", "application/json")
-	c.request.Body = io.NopCloser(&c.body)
 	return c
 }
 
-func (c *caller) call() {
-	c.body.Reset(c.bodies[c.turn%len(c.bodies)])
-	c.turn++
-	c.answer.Reset()
-	c.status = http.StatusOK
-	c.handler.ServeHTTP(c, c.request)
-}
-
-func (c *caller) Header() http.Header            { return c.header }
-func (c *caller) Write(part []byte) (int, error) { return c.answer.Write(part) }
-func (c *caller) WriteHeader(status int)         { c.status = status }
-
-func (c *caller) response(t testing.TB) *admissionv1.AdmissionResponse {
+func response(t testing.TB, c *handlers.Caller) *admissionv1.AdmissionResponse {
 	t.Helper()
-	require.Equal(t, http.StatusOK, c.status)
+	require.Equal(t, http.StatusOK, c.Status)
 	review := admissionv1.AdmissionReview{}
-	require.NoError(t, json.Unmarshal(c.answer.Bytes(), &review))
+	require.NoError(t, json.Unmarshal(c.Answer.Bytes(), &review))
 	return review.Response
 }
 
@@ -75,8 +45,8 @@ func (c *caller) response(t testing.TB) *admissionv1.AdmissionResponse {
 func injected(t testing.TB, pod []byte) []byte {
 	t.Helper()
 	c := newCaller(t, handlers.Ours, [][]byte{pods.Review(pod, pods.User(0))})
-	c.call()
-	patch, err := jsonpatch.DecodePatch(c.response(t).Patch)
+	c.Call()
+	patch, err := jsonpatch.DecodePatch(response(t, c).Patch)
 	require.NoError(t, err)
 	patched, err := patch.Apply(pod)
 	require.NoError(t, err)
@@ -112,7 +82,7 @@ func BenchmarkReview(b *testing.B) {
 					c := newCaller(b, name, bodies)
 					b.ReportAllocs()
 					for b.Loop() {
-						c.call()
+						c.Call()
 					}
 				})
 			}
@@ -128,10 +98,10 @@ func TestTheUsualHandlerMakesTheSamePod(t *testing.T) {
 			made := map[string]string{}
 			for _, name := range []string{handlers.Usual, handlers.Ours} {
 				c := newCaller(t, name, [][]byte{pods.Review(raw, "alice")})
-				c.call()
-				response := c.response(t)
-				require.True(t, response.Allowed)
-				patch, err := jsonpatch.DecodePatch(response.Patch)
+				c.Call()
+				answer := response(t, c)
+				require.True(t, answer.Allowed)
+				patch, err := jsonpatch.DecodePatch(answer.Patch)
 				require.NoError(t, err)
 				patched, err := patch.Apply(raw)
 				require.NoError(t, err)

@@ -39,6 +39,7 @@ func TestOneOfTwoIsKilled(t *testing.T) {
 	if refused >= time.Second && !busy(t, o.others) {
 		assert.Less(t, refused, time.Second, "the last one that was refused, after a kill")
 	}
+	assert.True(t, back < time.Second || busy(t, o.others), "ready again after %s", back)
 	report(t, "back within 1 s, never an uninjected pod", "%d kills: ready again after %s at most, the last refused create began %s "+
 		"after a kill; %s", played.kills, milliseconds(back), milliseconds(refused), o)
 }

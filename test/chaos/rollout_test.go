@@ -39,6 +39,9 @@ func TestRollingRestarts(t *testing.T) {
 	}
 	o := l.stop()
 	o.assertWhole(t)
+	if played == long {
+		assert.GreaterOrEqual(t, len(o.tries), 5_000)
+	}
 	report(t, "0 failed of ≥ 5,000 in 20 restarts", "%d restarts of both: %s", played.rollouts, o)
 }
 

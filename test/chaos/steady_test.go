@@ -22,6 +22,7 @@ func TestSteadyLoad(t *testing.T) {
 	memory := watch(t, replicas)
 	o := l.stop()
 	o.assertWhole(t)
+	assert.True(t, o.rate() > 95 || busy(t, o.others), "%.0f a second", o.rate())
 	assert.LessOrEqual(t, memory.grown(), played.grown, "%v", memory)
 	goroutines := before
 	require.Eventually(t, func() bool {

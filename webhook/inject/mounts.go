@@ -142,8 +142,10 @@ func (p mountsPiece) refuseInTheWay(field func() string, mountPath string, c *ch
 
 // nested finds what a path is inside of, or which mount of ours is inside of it.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
-	if within(at, "/proc") || within(at, "/dev/fd") {
-		return "/proc", true
+	for _, kernels := range []string{"/proc", "/dev/fd"} {
+		if within(at, kernels) {
+			return kernels, true
+		}
 	}
 	for _, want := range p.want {
 		if within(at, want.MountPath) || within(want.MountPath, at) {

@@ -21,9 +21,9 @@ import (
 type point struct{ X, Y float64 }
 
 var plots = map[string]struct{ title, x, y string }{
-	"users":   {"A review, by how many people are known", "known users", "µs"},
-	"pod":     {"A review, by what is in the pod", "containers, or volumes", "µs"},
-	"callers": {"Reviews a second over HTTPS, by callers at once", "callers", "reviews/s"},
+	"users":   {"The time of a review in process, by how many people are known", "known users", "median, µs"},
+	"pod":     {"The time of a review in process, by what is in the pod", "containers, or volumes, in the pod", "median, µs"},
+	"callers": {"Reviews a second over HTTPS, by callers at once", "callers at once", "reviews a second"},
 }
 
 var (
@@ -60,10 +60,10 @@ func run(folder string) error {
 
 func draw(file, name string, lines map[string][]point) error {
 	p := plot.New()
-	p.BackgroundColor = color.Transparent
+	p.BackgroundColor = nil
 	said := plots[name]
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = said.title, said.x, said.y
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, measuredAt(lines)
 	p.Y.Min = 0
 	p.Title.TextStyle.Color, p.Legend.TextStyle.Color = grey, grey
 	p.Legend.Top, p.Legend.Left = true, true
@@ -86,4 +86,18 @@ func draw(file, name string, lines map[string][]point) error {
 		p.Legend.Add(called, line, dots)
 	}
 	return p.Save(16*vg.Centimeter, 8*vg.Centimeter, file)
+}
+
+// measuredAt marks each place at which something was measured.
+func measuredAt(lines map[string][]point) (ticks plot.ConstantTicks) {
+	places := map[float64]bool{}
+	for _, line := range lines {
+		for _, at := range line {
+			places[at.X] = true
+		}
+	}
+	for _, x := range slices.Sorted(maps.Keys(places)) {
+		ticks = append(ticks, plot.Tick{Value: x, Label: fmt.Sprintf("%.0f", x)})
+	}
+	return ticks
 }

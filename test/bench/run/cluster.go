@@ -68,7 +68,6 @@ func (c *cluster) serverVersion() (string, error) {
 	return v.GitVersion, nil
 }
 
-// measure has every namespace take turns, in another order in each round.
 // install makes the namespaces, starts a server process for each kind of webhook, and has the API server call it.
 func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 	var servers []*server

@@ -91,6 +91,7 @@ func (c *cluster) compare(ctx context.Context, how effort, r *report, part strin
 	return nil
 }
 
+// rounds has every namespace take turns, in another order in each round.
 func (c *cluster) rounds(ctx context.Context, how effort, dryRun bool, namespaces []string) (created, error) {
 	found := created{}
 	turn := append([]string(nil), namespaces...)

@@ -24,12 +24,13 @@ func main() {
 		return
 	}
 	out := flag.String("out", "test/bench/results", "folder for results.md, results.json and the points of the plots")
-	quick := flag.Bool("quick", false, "a tenth of the requests, which takes about a minute and tells little")
-	only := flag.String("only", "", "loopback, endtoend or growth alone")
+	quick := flag.Bool("quick", false, "a few of the requests, which tells little")
+	only := flag.String("only", "", "inprocess, loopback, endtoend or growth alone")
+	revision := flag.String("revision", "unknown", "of the webhook, to be noted")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *out, *only, *quick); err != nil {
+	if err := run(ctx, *out, *only, *revision, *quick); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -40,17 +41,18 @@ type effort struct {
 	rounds, requests, creates int
 }
 
-func run(ctx context.Context, out, only string, quick bool) error {
+func run(ctx context.Context, out, only, revision string, quick bool) error {
 	how := effort{rounds: 15, requests: 300, creates: 25}
 	if quick {
 		how = effort{rounds: 3, requests: 60, creates: 5}
 	}
 	r := newReport(quick)
+	r.Versions["jupyter-user-webhook"] = revision
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, effort, *report) error
 	}{
-		{"loopback", measureLoopback}, {"endtoend", measureEndToEnd}, {"growth", measureGrowth},
+		{"inprocess", measureInProcess}, {"loopback", measureLoopback}, {"endtoend", measureEndToEnd}, {"growth", measureGrowth},
 	} {
 		if only != "" && only != part.name {
 			continue

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -82,7 +83,18 @@ func tellUsage(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Resident: r.Maxrss << 10})
+	_ = json.NewEncoder(w).Encode(usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Resident: mostResident()})
+}
+
+// mostResident is what this process has had in bytes. What getrusage says of it has what its parent had when it began.
+func mostResident() int64 {
+	for line := range strings.Lines(read("/proc/self/status")) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "VmHWM:" {
+			size, _ := strconv.ParseInt(words[1], 10, 64)
+			return size << 10
+		}
+	}
+	return 0
 }
 
 // server is one as seen from here.
@@ -120,7 +132,7 @@ func start(ctx context.Context, name, certificate, address string, http2 bool) (
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	// A name and no loopback address: what a client takes for its own machine it speaks to in another way.
+	// By a name, as a Service has one.
 	s.address = strings.TrimSpace(string(said[:n]))
 	_, port, err := net.SplitHostPort(s.address)
 	if err != nil {

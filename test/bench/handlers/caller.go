@@ -1,0 +1,52 @@
+package handlers
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+)
+
+// Caller posts reviews to a handler, and allocates nothing itself.
+type Caller struct {
+	handler http.Handler
+	bodies  [][]byte
+	turn    int
+	request *http.Request
+	body    bytes.Reader
+	header  http.Header
+
+	// Answer and Status of the last call.
+	Answer bytes.Buffer
+	Status int
+}
+
+// NewCaller calls the handler of that name with one body after the other.
+func NewCaller(name string, bodies [][]byte) (*Caller, error) {
+	handler, err := New(name)
+	if err != nil {
+		return nil, err
+	}
+	c := &Caller{handler: handler, bodies: bodies, header: http.Header{}, request: httptest.NewRequest(http.MethodPost, "/mutate", nil)}
+	c.request.Header.Set("Content-Type", "application/json")
+	c.request.Body = io.NopCloser(&c.body)
+	return c, nil
+}
+
+// Call posts the next one.
+func (c *Caller) Call() {
+	c.body.Reset(c.bodies[c.turn%len(c.bodies)])
+	c.turn++
+	c.Answer.Reset()
+	c.Status = http.StatusOK
+	c.handler.ServeHTTP(c, c.request)
+}
+
+// Header is a http.ResponseWriter's.
+func (c *Caller) Header() http.Header { return c.header }
+
+// Write is a http.ResponseWriter's.
+func (c *Caller) Write(part []byte) (int, error) { return c.Answer.Write(part) }
+
+// WriteHeader is a http.ResponseWriter's.
+func (c *Caller) WriteHeader(status int) { c.Status = status }

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
+)
+
+// measureInProcess calls the handlers without a wire, in rounds. It also counts what a review of ours allocates.
+func measureInProcess(_ context.Context, how effort, r *report) error {
+	const part = "in process"
+	for _, called := range []string{"6 KB", "60 KB"} {
+		size := strings.ReplaceAll(called, " ", "")
+		all := turns{}
+		callers := map[string]*handlers.Caller{}
+		names := handlers.Names()
+		for _, name := range names {
+			c, err := handlers.NewCaller(name, bodiesOf(size))
+			if err != nil {
+				return err
+			}
+			if c.Call(); c.Status != 200 {
+				return fmt.Errorf("%s answered %d", name, c.Status)
+			}
+			callers[name] = c
+		}
+		for range how.rounds {
+			rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+			for _, name := range names {
+				took := make([]float64, how.requests)
+				for i := range took {
+					began := time.Now()
+					callers[name].Call()
+					took[i] = float64(time.Since(began))
+				}
+				all[name] = append(all[name], measured{p50: time.Duration(median(took))})
+			}
+		}
+		r.add(
+			row{Part: part, Measure: "p50 ÷ empty, " + called, Value: all.ratio(handlers.Ours, handlers.Empty, p50)},
+			row{Part: part, Measure: usualWay + "p50 ÷ ours, " + called, Value: all.ratio(handlers.Usual, handlers.Ours, p50)},
+			row{Part: part, Measure: "p50 of ours, " + called, Value: 1000 * all.median(handlers.Ours, p50), Unit: "µs"},
+		)
+	}
+	return countAllocations(r)
+}
+
+// countAllocations is of one person's Pod again and again, as TestAllocations has it.
+func countAllocations(r *report) error {
+	for _, name := range []string{handlers.Ours, handlers.Empty, handlers.Usual} {
+		c, err := handlers.NewCaller(name, bodiesOf("6KB")[:1])
+		if err != nil {
+			return err
+		}
+		w := row{Part: "in process", Measure: "allocations of " + name + ", 6 KB", Value: testing.AllocsPerRun(200, c.Call)}
+		if name == handlers.Ours {
+			w.Gate, w.Stretch = 150, 60
+		}
+		r.add(w)
+	}
+	return nil
+}
