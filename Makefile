@@ -81,10 +81,11 @@ fuzz: ## each fuzz target for FUZZTIME (60s)
 
 .PHONY: bench
 bench: RESULTS := $(if $(QUICK),dist/bench,test/bench/results)
+bench: REVISION := $(shell git describe --always --dirty --exclude '*' 2>/dev/null)
 bench: ## how fast it is beside others: in process, over the wire, end to end, and as everything grows (QUICK=1 tells little, in dist)
 	@mkdir -p $(RESULTS)
 	go test -run '^$$' -bench . -benchmem $(if $(QUICK),-benchtime 20x,-benchtime 200x -count 10) ./test/bench >$(RESULTS)/in-process.txt
-	go run ./test/bench/run $(if $(QUICK),-quick) -out $(RESULTS) -revision "$$(git describe --always --dirty --exclude '*')"
+	go run ./test/bench/run $(if $(QUICK),-quick) -out $(RESULTS) -revision "$(REVISION)"
 	@cd test/bench/plot && go run . ../../../$(RESULTS)
 	@$(if $(QUICK),,UPDATE_GOLDEN=1 go test ./test/docs)
 
