@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"image/color"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,8 +22,8 @@ import (
 type point struct{ X, Y float64 }
 
 var plots = map[string]struct{ title, x, y string }{
-	"users":   {"The time of a review in process, by how many people are known", "known users", "median, µs"},
-	"pod":     {"The time of a review in process, by what is in the pod", "containers, or volumes, in the pod", "median, µs"},
+	"users":   {"A review in process, by how many people are known", "known users", "median, µs"},
+	"pod":     {"A review in process, by what is in the pod", "containers, or volumes, in the pod", "median, µs"},
 	"callers": {"Reviews a second over HTTPS, by callers at once", "callers at once", "reviews a second"},
 }
 
@@ -71,11 +72,13 @@ func draw(file, name string, lines map[string][]point) error {
 		axis.LineStyle.Color, axis.Tick.LineStyle.Color = grey, grey
 		axis.Label.TextStyle.Color, axis.Tick.Label.Color = grey, grey
 	}
+	right := 0.
 	for i, called := range slices.Sorted(maps.Keys(lines)) {
 		points := make(plotter.XYs, len(lines[called]))
 		for j, at := range lines[called] {
 			points[j].X, points[j].Y = at.X, at.Y
 			p.Y.Max = max(p.Y.Max, at.Y*1.3)
+			right = max(right, math.Pow(at.X, 1.07)) // where the last label has room
 		}
 		line, dots, err := plotter.NewLinePoints(points)
 		if err != nil {
@@ -85,6 +88,7 @@ func draw(file, name string, lines map[string][]point) error {
 		p.Add(line, dots)
 		p.Legend.Add(called, line, dots)
 	}
+	p.X.Max = right
 	return p.Save(16*vg.Centimeter, 8*vg.Centimeter, file)
 }
 
