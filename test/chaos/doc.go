@@ -11,8 +11,9 @@
 //	hostile reviews                           TestHostileReviews; each by name: TestMalformed of webhook
 //	what is large                             TestHugeReviews, TestManyLargeReviews; each by name: TestTooLarge, TestTheLargestReview,
 //	                                          TestLargeBodiesTakeTurns of webhook
-//	fuzzing                                   make fuzz: FuzzReview of webhook from the wire, FuzzPods of test/property to the patch;
-//	                                          half an hour each in make release-check
+//	fuzzing                                   make fuzz: FuzzReview of webhook from the wire, FuzzPods of test/property to the patch,
+//	                                          FuzzAgainstAdmissionWebhook against controller-runtime's; half an hour each in
+//	                                          make release-check
 //	Pod Security Admission's own pods         TestPodSecurityAdmissionsOwnPods of test/property
 //	injected twice, beside a second webhook   TestMadeUpPods, TestMadeUpPodsBesideASecondWebhook of test/property
 //	fields of the future                      TestUnknownFieldsAtEveryLevel of test/property
