@@ -28,9 +28,9 @@ func reviews(pod func(user string) []byte) (bodies [][]byte) {
 
 func newCaller(t testing.TB, name string, bodies [][]byte) *handlers.Caller {
 	t.Helper()
-	c, err := handlers.NewCaller(name, bodies)
+	handler, err := handlers.New(name)
 	require.NoError(t, err)
-	return c
+	return handlers.NewCaller(handler, bodies)
 }
 
 func response(t testing.TB, c *handlers.Caller) *admissionv1.AdmissionResponse {

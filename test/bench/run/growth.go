@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
@@ -82,17 +79,6 @@ func growUsers(how effort, r *report) error {
 
 // inProcess is the median time of one review, in microseconds.
 func inProcess(handler http.Handler, how effort, body []byte) (float64, error) {
-	took := make([]float64, how.requests)
-	for i := range took {
-		req := httptest.NewRequest(http.MethodPost, "/mutate", bytes.NewReader(body))
-		req.Header.Set("Content-Type", "application/json")
-		recorder := httptest.NewRecorder()
-		began := time.Now()
-		handler.ServeHTTP(recorder, req)
-		took[i] = float64(time.Since(began).Nanoseconds()) / 1000
-		if !strings.Contains(recorder.Body.String(), `"patch"`) {
-			return 0, fmt.Errorf("not injected: %s", recorder.Body)
-		}
-	}
-	return median(took), nil
+	took, err := timed(handlers.NewCaller(handler, [][]byte{body}), how.requests, `"patch"`)
+	return float64(took.Nanoseconds()) / 1000, err
 }

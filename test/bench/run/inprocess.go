@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -20,25 +21,20 @@ func measureInProcess(_ context.Context, how effort, r *report) error {
 		callers := map[string]*handlers.Caller{}
 		names := handlers.Names()
 		for _, name := range names {
-			c, err := handlers.NewCaller(name, bodiesOf(size))
+			handler, err := handlers.New(name)
 			if err != nil {
 				return err
 			}
-			if c.Call(); c.Status != 200 {
-				return fmt.Errorf("%s answered %d", name, c.Status)
-			}
-			callers[name] = c
+			callers[name] = handlers.NewCaller(handler, bodiesOf(size))
 		}
 		for range how.rounds {
 			rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 			for _, name := range names {
-				took := make([]float64, how.requests)
-				for i := range took {
-					began := time.Now()
-					callers[name].Call()
-					took[i] = float64(time.Since(began))
+				took, err := timed(callers[name], how.requests, `"allowed":true`)
+				if err != nil {
+					return fmt.Errorf("%s: %w", name, err)
 				}
-				all[name] = append(all[name], measured{p50: time.Duration(median(took))})
+				all[name] = append(all[name], measured{p50: took})
 			}
 		}
 		r.add(
@@ -50,13 +46,28 @@ func measureInProcess(_ context.Context, how effort, r *report) error {
 	return countAllocations(r)
 }
 
+// timed is the median of so many calls, each of which has to be answered with what is expected.
+func timed(c *handlers.Caller, calls int, expected string) (time.Duration, error) {
+	took := make([]float64, calls)
+	for i := range took {
+		began := time.Now()
+		c.Call()
+		took[i] = float64(time.Since(began))
+		if !bytes.Contains(c.Answer.Bytes(), []byte(expected)) {
+			return 0, fmt.Errorf("answered without %s: %s", expected, &c.Answer)
+		}
+	}
+	return time.Duration(median(took)), nil
+}
+
 // countAllocations is of one person's Pod again and again, as TestAllocations has it.
 func countAllocations(r *report) error {
 	for _, name := range []string{handlers.Ours, handlers.Empty, handlers.Usual} {
-		c, err := handlers.NewCaller(name, bodiesOf("6KB")[:1])
+		handler, err := handlers.New(name)
 		if err != nil {
 			return err
 		}
+		c := handlers.NewCaller(handler, bodiesOf("6KB")[:1])
 		w := row{Part: "in process", Measure: "allocations of " + name + ", 6 KB", Value: testing.AllocsPerRun(200, c.Call)}
 		if name == handlers.Ours {
 			w.Gate, w.Stretch = 150, 60
