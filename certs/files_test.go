@@ -15,6 +15,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/certs"
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
@@ -41,7 +42,7 @@ func TestWithoutAPairItSaysWhatItWaitsForAndGoesOn(t *testing.T) {
 			log := &journal.Journal{}
 			files := certs.FromDirectory(dir, slog.New(slog.NewJSONHandler(log, nil)))
 			watching(t, files)
-			require.Eventually(t, func() bool { return len(log.Lines(t, "waiting for the serving certificate")) > 0 }, 10*time.Second,
+			require.Eventually(t, func() bool { return len(log.Lines(t, "waiting for the serving certificate")) > 0 }, machine.Patience,
 				5*time.Millisecond)
 			said := log.Lines(t, "waiting for the serving certificate")[0]
 			assert.Contains(t, said["problem"], c.says)
@@ -56,9 +57,9 @@ func TestWithoutAPairItSaysWhatItWaitsForAndGoesOn(t *testing.T) {
 			require.Eventually(t, func() bool {
 				_, err := files.GetCertificate(&tls.ClientHelloInfo{})
 				return err == nil
-			}, 10*time.Second, 5*time.Millisecond)
+			}, machine.Patience, 5*time.Millisecond)
 			assert.Len(t, log.Lines(t, "waiting for the serving certificate"), 1, "not at every look")
-			require.Eventually(t, func() bool { return len(log.Lines(t, "the serving certificate is there")) == 1 }, 10*time.Second,
+			require.Eventually(t, func() bool { return len(log.Lines(t, "the serving certificate is there")) == 1 }, machine.Patience,
 				5*time.Millisecond)
 		})
 	}
@@ -131,7 +132,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 		select {
 		case err := <-ended:
 			assert.NoError(t, err, "being asked to stop is no fault, with %s", what)
-		case <-time.After(15 * time.Second):
+		case <-time.After(machine.Patience):
 			t.Fatal("still watching")
 		}
 	}
@@ -183,7 +184,7 @@ func shown(address string, pair pki.Pair) bool {
 func assertShown(t *testing.T, address string, pair pki.Pair) {
 	t.Helper()
 	// Ten seconds is how often the files are looked at where no notification comes.
-	require.Eventually(t, func() bool { return shown(address, pair) }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return shown(address, pair) }, machine.Patience, 10*time.Millisecond)
 }
 
 // assertStays watches for a while, in which a notification arrives many times over.

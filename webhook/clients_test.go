@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 )
@@ -68,7 +69,7 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 				transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.pair.Roots(), Certificates: c.presents, MaxVersion: most}}
 				defer transport.CloseIdleConnections()
 				for _, path := range []string{"/mutate", "/", webhook.PeerPath} {
-					client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+					client := &http.Client{Transport: transport, Timeout: machine.Patience}
 					response, err := client.Post("https://"+r.address+path, "application/json", strings.NewReader(review(notebook)))
 					if !c.served {
 						// What is read first is the alert, or that the connection is closed.

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -212,7 +213,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 			assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
 		})
 	}
-	require.Eventually(t, func() bool { return asked.Load() > 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return asked.Load() > 0 }, machine.Patience, time.Millisecond)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel() // Whoever has no time left does not wait for a turn.
 	e.send(t, request("/verify", review(made)).WithContext(gone))

@@ -27,7 +27,9 @@ type Server struct {
 	http     *http.Server
 	tls      *tls.Config
 	drain    time.Duration
-	log      *slog.Logger
+	// drained is time.After, for all but tests.
+	drained func(time.Duration) <-chan time.Time
+	log     *slog.Logger
 
 	serving, draining atomic.Bool
 	shaken            handshake
@@ -70,7 +72,7 @@ const (
 
 // NewServer takes over the listener.
 func NewServer(listener net.Listener, handler http.Handler, o ServerOptions) *Server {
-	s := &Server{listener: listener, drain: o.Drain, log: o.Log}
+	s := &Server{listener: listener, drain: o.Drain, drained: time.After, log: o.Log}
 	// The API server speaks HTTP/1.1 to a Service, so HTTP/2 and what can be done with its streams are left out.
 	s.tls = &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -118,7 +120,7 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve reviews: %w", err)
-	case <-time.After(s.drain):
+	case <-s.drained(s.drain):
 	}
 	last, cancel := context.WithTimeout(context.Background(), lastRequests)
 	defer cancel()

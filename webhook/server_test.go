@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 )
@@ -61,6 +62,19 @@ func (r *running) run() {
 func start(t *testing.T, handler http.Handler, drain time.Duration) *running {
 	t.Helper()
 	r, _ := listening(t, handler, drain)
+	return r.started(t)
+}
+
+// startDraining starts a server whose drain is over when the channel is closed.
+func startDraining(t *testing.T, handler http.Handler, over <-chan time.Time) *running {
+	t.Helper()
+	r, _ := listening(t, handler, 0)
+	r.DrainUntil(over)
+	return r.started(t)
+}
+
+func (r *running) started(t *testing.T) *running {
+	t.Helper()
 	r.run()
 	t.Cleanup(r.stop)
 	r.untilReady(t)
@@ -69,7 +83,7 @@ func start(t *testing.T, handler http.Handler, drain time.Duration) *running {
 
 func (r *running) untilReady(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool { return r.Ready(nil) == nil }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return r.Ready(nil) == nil }, machine.Patience, 5*time.Millisecond)
 }
 
 // client is one that keeps its connections, as an API server's is.
@@ -81,7 +95,7 @@ func (r *running) client(t *testing.T) *http.Client {
 		ForceAttemptHTTP2:   true,
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
+	return &http.Client{Transport: transport, Timeout: machine.Patience}
 }
 
 func (r *running) mutate() string { return "https://" + r.address + "/mutate" }
@@ -92,7 +106,7 @@ func TestReadyIsTrueOnlyWhileItServes(t *testing.T) {
 	r.run()
 	r.untilReady(t)
 	r.stop()
-	require.Eventually(t, func() bool { return r.Ready(nil) != nil }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Ready(nil) != nil }, machine.Patience, time.Millisecond)
 	assert.EqualError(t, r.Ready(nil), "draining")
 	assert.NoError(t, <-r.ended)
 	assert.EqualError(t, r.Ready(nil), "not serving")
@@ -123,7 +137,7 @@ func TestReadyOnEveryAddress(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	assert.Eventually(t, func() bool { return s.Ready(nil) == nil }, 10*time.Second, 5*time.Millisecond)
+	assert.Eventually(t, func() bool { return s.Ready(nil) == nil }, machine.Patience, 5*time.Millisecond)
 	stop()
 	assert.NoError(t, <-ended)
 }
@@ -145,7 +159,7 @@ func TestAskingForReadinessCostsNoHandshakeEach(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	require.Eventually(t, func() bool { return s.Ready(nil) == nil }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return s.Ready(nil) == nil }, machine.Patience, 5*time.Millisecond)
 	began := time.Now()
 	for range 1000 {
 		assert.NoError(t, s.Ready(nil))

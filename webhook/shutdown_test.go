@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // held is a webhook that keeps some of its callers waiting.
@@ -35,7 +37,8 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Parallel()
 			h := held{newEdge(t, nil), make(chan struct{}), make(chan struct{})}
-			r := start(t, h, 2*time.Second)
+			over := make(chan time.Time)
+			r := startDraining(t, h, over)
 			client := r.client(t)
 			ask := func(hold string) (closes bool, err error) {
 				req, err := http.NewRequest(http.MethodPost, r.mutate(), strings.NewReader(review(notebook)))
@@ -88,7 +91,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 				})
 			}
 			r.stop()
-			require.Eventually(t, func() bool { return r.Ready(nil) != nil }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return r.Ready(nil) != nil }, machine.Patience, time.Millisecond)
 			assert.EqualError(t, r.Ready(nil), "draining", "not ready first, and still serving")
 			close(draining)
 			calling.Wait() // each was answered while draining, and asked to go elsewhere
@@ -98,6 +101,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 				assert.NoError(t, err, "one who comes anew is lost")
 				assert.True(t, closes)
 			}
+			close(over)
 			// The drain is over when nobody gets in any more. Those who are inside still do not know.
 			require.Eventually(t, func() bool {
 				conn, err := net.Dial("tcp", r.address)
@@ -105,7 +109,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 					_ = conn.Close()
 				}
 				return err != nil
-			}, 10*time.Second, 10*time.Millisecond)
+			}, machine.Patience, 10*time.Millisecond)
 			select {
 			case err := <-r.ended:
 				t.Errorf("the server has gone before its last answer: %v", err)
@@ -131,7 +135,8 @@ func TestTheDrainIsWaitedOut(t *testing.T) {
 
 // TestAnIdleConnectionIsAnsweredOnceMore: a caller's kept connection is told to close by its next answer, not cut.
 func TestAnIdleConnectionIsAnsweredOnceMore(t *testing.T) {
-	r := start(t, newEdge(t, nil), time.Second)
+	over := make(chan time.Time)
+	r := startDraining(t, newEdge(t, nil), over)
 	client := r.client(t)
 	ask := func() *http.Response {
 		response, err := client.Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
@@ -142,7 +147,8 @@ func TestAnIdleConnectionIsAnsweredOnceMore(t *testing.T) {
 	}
 	assert.False(t, ask().Close)
 	r.stop()
-	require.Eventually(t, func() bool { return r.Ready(nil) != nil }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.Ready(nil) != nil }, machine.Patience, time.Millisecond)
 	assert.True(t, ask().Close)
+	close(over)
 	assert.NoError(t, <-r.ended)
 }

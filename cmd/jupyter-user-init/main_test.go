@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // initContainer is the user of the init container.
@@ -85,7 +87,7 @@ func TestNobodyOfTheSameUserSeesInside(t *testing.T) {
 			assert.Eventually(t, func() bool {
 				info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "environ"))
 				return err == nil && info.Sys().(*syscall.Stat_t).Uid == 0
-			}, 5*time.Second, time.Millisecond, "its user may look at it, and trace it")
+			}, machine.Patience, time.Millisecond, "its user may look at it, and trace it")
 			_, err := io.CopyN(io.Discard, said, pipeSize)
 			require.NoError(t, err)
 			_ = cmd.Wait()

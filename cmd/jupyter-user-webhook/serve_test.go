@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
@@ -37,13 +38,13 @@ func (p *process) untilServing(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		return strings.Contains(p.String(), `"msg":"serving"`) && strings.HasSuffix(p.String(), "\n")
-	}, 20*time.Second, 5*time.Millisecond, p.String())
+	}, machine.Patience, 5*time.Millisecond, p.String())
 	said := p.Lines(t, "serving")[0]
 	p.reviews, p.http = "https://"+said["reviews"].(string), "http://"+said["http"].(string)
 	require.Eventually(t, func() bool {
 		response, err := p.client.Get(p.http + "/readyz")
 		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
-	}, 10*time.Second, 5*time.Millisecond)
+	}, machine.Patience, 5*time.Millisecond)
 }
 
 func prepare(t *testing.T) *process {
@@ -52,7 +53,7 @@ func prepare(t *testing.T) *process {
 	p.pair.Write(t, p.certs)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: p.pair.Roots()}}
 	t.Cleanup(transport.CloseIdleConnections)
-	p.client = &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	p.client = &http.Client{Transport: transport, Timeout: machine.Patience}
 	return p
 }
 
@@ -184,7 +185,7 @@ func TestANewCertificateIsServed(t *testing.T) {
 	require.Eventually(t, func() bool {
 		conn, err := tls.Dial("tcp", strings.TrimPrefix(p.reviews, "https://"), &tls.Config{RootCAs: next.Roots()})
 		return err == nil && conn.Close() == nil
-	}, 20*time.Second, 10*time.Millisecond)
+	}, machine.Patience, 10*time.Millisecond)
 	assert.InDelta(t, time.Now().Add(2*time.Hour).Unix(), p.certificateExpiry(t), 60, "of the one in use")
 	assert.Zero(t, stop())
 }
@@ -206,7 +207,7 @@ func TestNotReadyWithAnExpiredCertificate(t *testing.T) {
 	require.Eventually(t, func() bool {
 		status, _ := p.get(t, p.http+"/readyz")
 		return status == 503
-	}, 20*time.Second, 10*time.Millisecond)
+	}, machine.Patience, 10*time.Millisecond)
 	_, body := p.get(t, p.http+"/readyz")
 	assert.Contains(t, body, "the serving certificate is valid from ")
 	status, _ := p.get(t, p.http+"/healthz")
@@ -223,7 +224,7 @@ func TestServeWaitsForItsCertificate(t *testing.T) {
 	go func() { ended <- run(ctx, p.args(), nil, io.Discard, p) }()
 	require.Eventually(t, func() bool {
 		return strings.Contains(p.String(), `"msg":"waiting for the serving certificate"`) && strings.Contains(p.String(), `"msg":"serving"`)
-	}, 20*time.Second, 5*time.Millisecond, p.String())
+	}, machine.Patience, 5*time.Millisecond, p.String())
 	at := "http://" + p.Lines(t, "serving")[0]["http"].(string)
 	status, body := p.get(t, at+"/readyz")
 	assert.Equal(t, 503, status)
@@ -322,12 +323,12 @@ func TestAProcessEndsWell(t *testing.T) {
 			require.Eventually(t, func() bool {
 				status, body := p.get(t, p.http+"/readyz")
 				return status == 503 && body == "draining\n"
-			}, 5*time.Second, time.Millisecond)
+			}, machine.Patience, time.Millisecond)
 			assert.Contains(t, p.admit(t), `"allowed":true`)
 			select {
 			case err := <-ended:
 				assert.NoError(t, err, p.String())
-			case <-time.After(20 * time.Second):
+			case <-time.After(machine.Patience):
 				t.Error("it has not ended")
 			}
 		})

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // TestServeKnowsPeople: by the owner of the home, by passwd and group, and by both. The reviews' pod is alice's.
@@ -60,12 +62,12 @@ func TestServeReadsPasswdAnew(t *testing.T) {
 	require.NoError(t, os.Rename(next, passwd))
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		assert.Contains(c, p.admit(t), `"identity":"5002:6002"`)
-	}, 30*time.Second, 100*time.Millisecond)
+	}, machine.Patience, 100*time.Millisecond)
 	// What is taken over is counted a moment later.
 	require.Eventually(t, func() bool {
 		_, metrics := p.get(t, p.http+"/metrics")
 		return strings.Contains(metrics, `jupyter_user_passwd_reloads_total{result="loaded"} 2`)
-	}, 30*time.Second, 10*time.Millisecond)
+	}, machine.Patience, 10*time.Millisecond)
 	assert.Zero(t, stop())
 }
 

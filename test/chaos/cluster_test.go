@@ -22,6 +22,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
@@ -130,6 +131,8 @@ type cluster struct {
 	*world
 	*service
 	passwd string
+	// drain is serve's: longer on a machine that is slow now, because the Service and the API server notice later there.
+	drain time.Duration
 	// places are where replicas can be, which is what each of them is told: as in a cluster, one that is started again is where
 	// it was.
 	places []place
@@ -140,7 +143,8 @@ func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	w, err := theWorld()
 	require.NoError(t, err)
-	c := &cluster{world: w, places: places(t, 8), passwd: filepath.Join(t.TempDir(), "passwd")}
+	drain := time.Duration(float64(played.drain) * machine.Now())
+	c := &cluster{world: w, places: places(t, 8), passwd: filepath.Join(t.TempDir(), "passwd"), drain: drain}
 	require.NoError(t, os.WriteFile(c.passwd, []byte("alice:x:5001:6001::/home/alice:/bin/bash\n"), 0o600))
 	c.service = startService(t, net.JoinHostPort(w.Webhook.Host, strconv.Itoa(w.Webhook.Port)))
 	t.Cleanup(w.tidying(t))
@@ -206,7 +210,7 @@ func (c *cluster) replica(t *testing.T, certs *secret, at place, flags ...string
 		peers = append(peers, p.reviews)
 	}
 	return serve(t, options{certs: certs.dir, at: at, flags: append([]string{
-		"--drain=" + played.drain.String(), "--passwd=" + c.passwd, "--peers=" + strings.Join(peers, ","),
+		"--drain=" + c.drain.String(), "--passwd=" + c.passwd, "--peers=" + strings.Join(peers, ","),
 	}, flags...)})
 }
 

@@ -123,7 +123,7 @@ func suspended(t *testing.T) {
 	<-time.After(11 * time.Second) // The limits are ten; nothing can be seen of who does nothing.
 	r.signal(t, syscall.SIGCONT)
 	began := time.Now()
-	require.NoError(t, untilClosed(half, time.Now().Add(5*time.Second)))
+	require.NoError(t, untilClosed(half, time.Now().Add(wait)))
 	r.untilReady(t)
 	r.stillRight(t, client)
 	report(t, "serves, never hangs", "stopped for 11 s, serves %s later", milliseconds(time.Since(began)))

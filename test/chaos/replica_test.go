@@ -20,10 +20,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // wait is long enough for anything on a slow machine.
-const wait = 30 * time.Second
+const wait = machine.Patience
 
 // A replica is a serve that runs as a process of its own.
 type replica struct {
@@ -139,7 +140,7 @@ func (r *replica) untilReady(t *testing.T) {
 }
 
 // probe is a client as the kubelet's: a connection for each question.
-var probe = &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+var probe = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 // ready says why it is not, as its readiness probe is told.
 func ready(at string) error {

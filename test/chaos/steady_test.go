@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,21 +9,33 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSteadyLoad creates 100 pods a second, five times what SIG Scalability holds a cluster to, and looks whether anything
-// grows.
+const (
+	// pace is how many Pods a second are created, five times what SIG Scalability holds a cluster to.
+	pace = 100
+	// keeps is what is left of an API server's own rate when each Pod that it creates is a notebook, on a machine that does not keep
+	// the pace. It was 0.45 where that was measured.
+	keeps = 0.2
+)
+
+// TestSteadyLoad creates Pods at a steady pace, and looks whether anything grows.
 func TestSteadyLoad(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.two(t)
 	creating := c.creating()
 	// What is only there once it has been needed is there before anything is measured.
 	burst(200, creating).assertWhole(t)
+	alone := beginLoad(few, unpaced, 300, c.creatingPlain()).end()
+	alone.assertWhole(t)
 	before := c.atRest(t, replicas)
 
-	l := paced(100, creating)
+	l := paced(pace, creating)
 	memory := watch(t, replicas)
 	o := l.stop()
 	o.assertWhole(t)
-	assert.True(t, o.rate() > 95 || busy(t, o.others), "%.0f a second", o.rate())
+	if o.rate() < 0.95*pace {
+		assert.Greater(t, o.rate(), keeps*alone.rate(), "creates a second, of an API server that alone does %.0f", alone.rate())
+		figures.excuse(t.Name(), fmt.Sprintf("the machine does not keep the pace: an API server alone creates %.0f/s", alone.rate()))
+	}
 	assert.LessOrEqual(t, memory.grown(), played.grown, "%v", memory)
 	goroutines := before
 	require.Eventually(t, func() bool {

@@ -29,6 +29,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -249,7 +250,7 @@ func (l *looked) says(t *testing.T, wanted map[string]check.Status, well ...stri
 			assert.Equal(c, 1, matching(begins, check.OK), "%s\n%v", begins, said)
 		}
 		assert.Equal(c, len(wanted), len(said)-matching("", check.OK), "%v", said)
-	}, time.Minute, 200*time.Millisecond)
+	}, machine.Patience, 200*time.Millisecond)
 }
 
 // helmTest runs helm test, and does with its pod what a kubelet would.
@@ -278,7 +279,7 @@ func (l *looked) runs(t *testing.T) (said string, err error) {
 		return "", err
 	}
 	var pod *corev1.Pod
-	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, machine.Patience, true, func(ctx context.Context) (bool, error) {
 		pod, err = pods.Get(ctx, name, metav1.GetOptions{})
 		return err == nil && pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodPending, nil
 	})

@@ -16,6 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 const (
@@ -98,14 +99,14 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		err := l.client.RbacV1().Roles(helm.Namespace).Delete(t.Context(), "jupyter-user-policy", metav1.DeleteOptions{})
 		assert.NoError(c, err)
-	}, time.Minute, 100*time.Millisecond)
+	}, machine.Patience, 100*time.Millisecond)
 	l.withKubectl(t)
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "anything", Labels: map[string]string{"jupyter-user": "alice"}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}}}
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		_, err := l.client.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		assert.NoError(c, err)
-	}, time.Minute, 100*time.Millisecond)
+	}, machine.Patience, 100*time.Millisecond)
 }
 
 // assertComesUp: our own pods are admitted while the policies are in effect and nobody serves yet, as a controller makes them.
@@ -141,7 +142,7 @@ func (l *life) withKubectl(t *testing.T) {
 		"app.kubernetes.io/name=jupyter-user-webhook"))
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		assert.NoError(c, l.Admin.Do(t.Context(), install, "delete", "--ignore-not-found", "--wait=false", "-f", "-"))
-	}, time.Minute, 100*time.Millisecond)
+	}, machine.Patience, 100*time.Millisecond)
 	left := slices.DeleteFunc(l.everything(t), func(object string) bool { return slices.Contains(before, object) })
 	assert.Empty(t, left)
 }

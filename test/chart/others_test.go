@@ -12,6 +12,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
@@ -36,7 +37,7 @@ func defineOthers(t *testing.T, plane *controlplane.ControlPlane) {
 	for kind := range ofOthers {
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			assert.NoError(c, plane.Admin.Do(t.Context(), "", "get", kind, "--all-namespaces"))
-		}, time.Minute, 100*time.Millisecond)
+		}, machine.Patience, 100*time.Millisecond)
 	}
 }
 

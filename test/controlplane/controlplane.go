@@ -21,24 +21,27 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
 const (
 	// startTimeout is what etcd and kube-apiserver each may take to start. They take seconds; a machine with two cores
 	// that compiles tests at the same time takes longer.
-	startTimeout = 2 * time.Minute
+	startTimeout = machine.Patience
 	// stopTimeout is what each may take to stop before it is killed. There is nothing in it to be lost.
 	stopTimeout = 20 * time.Second
 	// pollInterval is how often a condition is looked at that cannot be watched.
 	pollInterval = 20 * time.Millisecond
 	// conditionTimeout is how long such a condition may take: long enough for any machine, short of a test's own limit.
-	conditionTimeout = time.Minute
+	conditionTimeout = machine.Patience
 )
 
 // Options say what a control plane is started with. The zero value is a plain one.
@@ -46,6 +49,9 @@ type Options struct {
 	// Webhooks are files, or folders of files, whose MutatingWebhookConfigurations and ValidatingWebhookConfigurations
 	// are installed. Other objects in them are ignored. What they say of a Service is replaced by ControlPlane.Webhook.
 	Webhooks []string
+	// WebhookTimeout is how many seconds the API server waits for each of them, 30 at most, in place of what they say. A test that is
+	// not about time sets it, because a machine that is only slow takes longer than the two seconds of the shipped configurations.
+	WebhookTimeout int32
 	// Policies are manifests that are applied as they are, in their order: ValidatingAdmissionPolicies, their bindings, and what
 	// these need to be in effect, such as the namespace and the Role of their parameters.
 	Policies []string
@@ -76,6 +82,9 @@ type ControlPlane struct {
 // Start starts a control plane, after building its programs if need be. Cancelling ctx ends the start, but does not stop
 // a control plane that has started: whoever started it must call Stop.
 func Start(ctx context.Context, options Options) (*ControlPlane, error) {
+	// controller-runtime prints a stack trace where nobody has said what becomes of envtest's log. There is nothing in it that the logs
+	// of etcd and kube-apiserver do not have, and errors are returned.
+	log.SetLogger(logr.Discard())
 	paths, err := tools.ControlPlane(ctx, options.Progress)
 	if err != nil {
 		return nil, err
@@ -130,7 +139,7 @@ func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Opt
 	if err := c.installPolicies(ctx, options.Policies); err != nil {
 		return err
 	}
-	return c.installWebhooks(ctx, options.Webhooks)
+	return c.installWebhooks(ctx, options.Webhooks, options.WebhookTimeout)
 }
 
 // configure says how etcd and kube-apiserver are to run.

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
@@ -93,7 +94,7 @@ func TestNothingOutlivesTheProcess(t *testing.T) {
 
 func awaitNothingLeft(t *testing.T, temp string) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true,
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, machine.Patience, true,
 		func(context.Context) (bool, error) { return len(left(temp)) == 0, nil })
 	require.NoError(t, err, left(temp))
 }

@@ -27,8 +27,8 @@ type WebhookAddress struct {
 	CertDir string
 }
 
-// installWebhooks installs webhook configurations, and waits until the API server acts on them.
-func (c *ControlPlane) installWebhooks(ctx context.Context, paths []string) error {
+// installWebhooks installs webhook configurations, and waits until the API server acts on them. A timeout of 0 keeps what they say.
+func (c *ControlPlane) installWebhooks(ctx context.Context, paths []string, timeout int32) error {
 	options := envtest.WebhookInstallOptions{Paths: paths, LocalServingHostExternalName: calledHost}
 	if err := options.PrepWithoutInstalling(); err != nil {
 		return errors.Join(fmt.Errorf("prepare the webhook configurations: %w", err), options.Cleanup())
@@ -42,6 +42,9 @@ func (c *ControlPlane) installWebhooks(ctx context.Context, paths []string) erro
 	if len(paths) > 0 && len(options.MutatingWebhooks)+len(options.ValidatingWebhooks) == 0 {
 		return fmt.Errorf("there is no webhook configuration in %v", paths)
 	}
+	if timeout > 0 {
+		setTimeout(&options, timeout)
+	}
 	if err := options.Install(c.Admin.Config); err != nil {
 		return fmt.Errorf("install the webhook configurations: %w", err)
 	}
@@ -52,6 +55,20 @@ func (c *ControlPlane) installWebhooks(ctx context.Context, paths []string) erro
 		return nil
 	}
 	return c.awaitWebhooks(ctx)
+}
+
+// setTimeout sets how many seconds each webhook may take for an answer.
+func setTimeout(options *envtest.WebhookInstallOptions, seconds int32) {
+	for _, configuration := range options.MutatingWebhooks {
+		for i := range configuration.Webhooks {
+			configuration.Webhooks[i].TimeoutSeconds = &seconds
+		}
+	}
+	for _, configuration := range options.ValidatingWebhooks {
+		for i := range configuration.Webhooks {
+			configuration.Webhooks[i].TimeoutSeconds = &seconds
+		}
+	}
 }
 
 // awaitWebhooks waits until the API server acts on the webhook configurations that it stores, which is a little later:

@@ -9,12 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
@@ -83,7 +83,7 @@ func (w *World) removeByKubectl(ctx context.Context) error {
 	if err := w.typed(ctx, "kubectl delete validatingadmissionpolicybindings -l app.kubernetes.io/name=jupyter-user-webhook"); err != nil {
 		return err
 	}
-	err := await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
 		err := w.typed(ctx, "kubectl delete --ignore-not-found -f deploy/install.yaml")
 		if err != nil && strings.Contains(err.Error(), "ParametersInUse") {
 			return false, nil
@@ -161,7 +161,7 @@ func (w *World) awaitInstalled(ctx context.Context) error {
 // aliceRuns has carol run the notebook of alice, as a person does, and looks whose processes are in it.
 func (w *World) aliceRuns(ctx context.Context) error {
 	p := pod{atStart.namespace, "again"}
-	err := await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err := w.carol.Kubectl(ctx, "run", p.name, "-n", p.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user=alice")
 		// An API server learns a moment late that somebody answers, and whom it is to trust.
 		if err == nil && result.ExitCode != 0 && !strings.Contains(result.Stderr, "failed calling webhook") {

@@ -4,14 +4,15 @@ import (
 	"context"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // browserLimit is what a browser may take to start and to draw a page that is megabytes of JavaScript.
-const browserLimit = 2 * time.Minute
+const browserLimit = 2 * machine.Patience
 
 // screenshot opens JupyterLab in a real browser, waits until its launcher is drawn, and answers what it looks like. Steps are what
 // a person does on the way there.

@@ -6,12 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // TestHelmTest runs what NOTES.txt tells an admin to run: a pod of ours creates a notebook in a dry run, and looks at it. It leaves
@@ -47,7 +47,7 @@ func (w *World) uninstall(ctx context.Context) error {
 // awaitNothingLeft waits until no object of the cluster is ours.
 func (w *World) awaitNothingLeft(ctx context.Context) error {
 	var left []string
-	err := await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
 		ours, err := w.Objects(ctx, "app.kubernetes.io/name=jupyter-user-webhook")
 		if err != nil {
 			return false, err

@@ -12,7 +12,7 @@ import (
 )
 
 // crowdLimit is for fifty pods on two cores, ten of them JupyterLabs.
-const crowdLimit = 8 * time.Minute
+const crowdLimit = 20 * time.Minute
 
 // TestCrowd: fifty users at once, each their own, ten of them with JupyterLab, half of them in each way.
 func TestCrowd(t *testing.T) {

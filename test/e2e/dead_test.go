@@ -15,6 +15,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // others are pods of every kind that makes some, none of them a notebook's: a template of their name and their namespace.
@@ -61,9 +62,10 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 	t.Logf("everything else ran after %s", time.Since(began).Round(time.Millisecond))
 	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice"} {
 		for _, way := range ways {
+			watch := machine.For(t)
 			began := time.Now()
 			result := kubectl(t, "run", "nb", "-n", way.namespace, "--image="+images.Plain, "--labels="+label)
-			assert.Less(t, time.Since(began), refusedWithin)
+			watch.Within(t, time.Since(began), refusedWithin, "a refusal")
 			assertRefused(t, result, "failed calling webhook")
 			assert.Contains(t, result.Stderr, `no endpoints available for service "jupyter-user-webhook"`)
 		}

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
@@ -140,7 +141,7 @@ func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 		}))
 	}
 	// The API server, which watches webhooks like any client, acts on them once a pod that nobody would serve is refused.
-	require.NoError(t, await(t.Context(), time.Minute, func(ctx context.Context) (bool, error) {
+	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err := world.carol.Kubectl(ctx, "run", "probe", "-n", gatedHub, "--image=x", "--labels=jupyter-user=alice", "--dry-run=server")
 		return strings.Contains(result.Stderr, "failed calling webhook"), err
 	}))

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
@@ -229,7 +230,7 @@ func (w *World) awaitReplicas(ctx context.Context, i installation) error {
 // awaitWebhooks waits until the API server, which watches webhook configurations like any client, acts on them.
 func (w *World) awaitWebhooks(ctx context.Context) error {
 	for _, way := range ways {
-		err := await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+		err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
 			result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", way.namespace, "--image=x", "--labels=jupyter-user=alice",
 				"--dry-run=server", "-o", `jsonpath={.metadata.annotations.jupyter-user\.io/way}`)
 			return result.Stdout == way.name, err

@@ -13,6 +13,8 @@ import (
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // token is what the notebooks of these tests ask for: the README's way to choose one, but for the Secret.
@@ -25,7 +27,7 @@ const withToken = "--env=JUPYTER_TOKEN=" + token
 const withProbes = "--annotations=jupyter-user.io/probes=on"
 
 // apiLimit is what a call of Jupyter may take while everything else starts.
-const apiLimit = 3 * time.Minute
+const apiLimit = machine.Patience
 
 // A jupyter is the API of a running Jupyter server, and a token that it takes.
 type jupyter struct{ base, token string }

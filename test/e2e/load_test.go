@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 const (
@@ -152,7 +153,7 @@ func (l *load) between(from, to time.Time) (found []admission) {
 func (l *load) settle(t *testing.T, number int) {
 	t.Helper()
 	now := time.Now()
-	require.NoError(t, await(t.Context(), time.Minute, func(context.Context) (bool, error) {
+	require.NoError(t, await(t.Context(), machine.Patience, func(context.Context) (bool, error) {
 		return len(l.between(now, time.Now())) >= number, nil
 	}))
 }

@@ -21,6 +21,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // A deployment is a release with a configuration.
@@ -37,7 +38,7 @@ var (
 )
 
 // rolloutLimit is what two replicas may take to be replaced.
-const rolloutLimit = 2 * time.Minute
+const rolloutLimit = 2 * machine.Patience
 
 // short is the image as the chart has it.
 func short(image string) string { return strings.TrimPrefix(image, "docker.io/library/") }

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // long is for a release: the whole two minutes.
@@ -33,6 +34,7 @@ type operations struct {
 	// authority is the one before it was rotated.
 	authority []byte
 	logs      keptLogs
+	machine   *machine.Watch
 }
 
 type span struct{ from, to time.Time }
@@ -40,7 +42,7 @@ type span struct{ from, to time.Time }
 // TestOperationsUnderLoad: whatever is done to the webhook of two replicas, no admission is lost by it, and none is anything but
 // whole. It disturbs everything, so it runs alone.
 func TestOperationsUnderLoad(t *testing.T) {
-	o := &operations{load: newLoad(t, atStart.namespace), known: map[string]string{}}
+	o := &operations{load: newLoad(t, atStart.namespace), known: map[string]string{}, machine: machine.For(t)}
 	o.deployed = current
 	o.logs.keep(t)
 	t.Cleanup(func() { o.restore(t) })
@@ -83,7 +85,7 @@ func TestOperationsUnderLoad(t *testing.T) {
 	rate := float64(answered(o.admissions)) / (all - o.away.to.Sub(o.away.from)).Seconds()
 	t.Logf("%.0f admissions a second while there was an API server", rate)
 	// A machine that does other things too makes them fewer; the two minutes are for one that does not.
-	least := 0.1 * admissionsPerSecond
+	least := 0.1 * admissionsPerSecond / o.machine.Mean()
 	if long() {
 		least = 0.98 * admissionsPerSecond
 	}
@@ -132,7 +134,12 @@ func (o *operations) assertNoneIsLost(t *testing.T) {
 	}
 	// A machine that does other things too may hold everything up for the 2 s that the API server waits. The two minutes are for
 	// one that does not.
-	assert.LessOrEqual(t, heldUp, len(o.admissions)/1000, "were not answered in time")
+	if most := len(o.admissions) / 1000; heldUp > most && o.machine.Slowest() > 2 {
+		t.Logf("not judged: %d of %d were not answered in time, on a machine up to %.1f times slower than usual", heldUp, len(o.admissions),
+			o.machine.Slowest())
+	} else {
+		assert.LessOrEqual(t, heldUp, most, "were not answered in time")
+	}
 	if t.Failed() {
 		t.Log(o.logs.faults())
 	}
@@ -171,7 +178,7 @@ func (o *operations) assertWhole(t *testing.T) {
 func (o *operations) learn(t *testing.T, name string) {
 	t.Helper()
 	var pod *corev1.Pod
-	require.NoError(t, await(t.Context(), time.Minute, func(ctx context.Context) (bool, error) {
+	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
 		var err error
 		pod, err = o.client.CoreV1().Pods(o.namespace).Create(ctx, loaded(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err == nil && pod.Spec.InitContainers[0].Image == short(o.deployed.image) &&

@@ -16,13 +16,14 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 const (
 	// readyLimit is what a JupyterLab may take on a busy machine of two cores. Alone it takes five seconds.
-	readyLimit = 3 * time.Minute
+	readyLimit = 10 * time.Minute
 	// goneLimit is what a pod may take to end.
-	goneLimit = time.Minute
+	goneLimit = machine.Patience
 )
 
 // A pod is one that carol runs.

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // carolsHomes are those that she may use, and names that have none: the refusals that are looked at are not about rights then.
@@ -80,7 +80,7 @@ func (w *World) awaitRight(ctx context.Context, user, namespace, verb, home stri
 			Namespace: namespace, Verb: verb, Group: "jupyter-user.io", Resource: "homes", Name: home,
 		},
 	}}
-	return await(ctx, time.Minute, func(ctx context.Context) (bool, error) {
+	return await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
 		answer, err := w.Client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		return err == nil && answer.Status.Allowed, err
 	})

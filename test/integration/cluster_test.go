@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
@@ -21,6 +20,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
@@ -69,7 +69,7 @@ func startWith(t *testing.T, options controlplane.Options) *cluster {
 func startUnserved(t *testing.T, options controlplane.Options) *cluster {
 	t.Helper()
 	options.Webhooks = append([]string{"../../deploy/install.yaml", "testdata/second-webhook.yaml"}, options.Webhooks...)
-	options.Policies, options.Progress = shippedPolicies(t), t.Output()
+	options.Policies, options.Progress, options.WebhookTimeout = shippedPolicies(t), t.Output(), 30
 	plane, err := controlplane.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
@@ -214,4 +214,4 @@ func (c *cluster) answers(t *testing.T, namespace string) (found []answered) {
 }
 
 // wait is long enough for anything on a slow machine.
-const wait = 30 * time.Second
+const wait = machine.Patience

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // pollEvery is how often what changes is looked at.
@@ -47,7 +48,7 @@ func (w *world) startReplicas(t *testing.T, more ...string) {
 		arguments := append([]string{"serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--drain=0s", "--cert-dir=" + r.mount}, more...)
 		go w.kubelet(t, t.Context(), r.mount, delay)
 		r.log, _ = run(t, path, arguments...)
-		require.Eventually(t, func() bool { return len(r.log.Lines(t, "serving")) > 0 }, 30*time.Second, pollEvery, r.log.String())
+		require.Eventually(t, func() bool { return len(r.log.Lines(t, "serving")) > 0 }, machine.Patience, pollEvery, r.log.String())
 		said := r.log.Lines(t, "serving")[0]
 		r.reviews, r.http = said["reviews"].(string), said["http"].(string)
 		go r.probe(t.Context())
@@ -58,7 +59,7 @@ func (w *world) startReplicas(t *testing.T, more ...string) {
 
 // probe does what a readiness probe does.
 func (r *replica) probe(ctx context.Context) {
-	client := &http.Client{Timeout: 5 * time.Second}
+	client := &http.Client{Timeout: machine.Patience}
 	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(context.Context) (bool, error) {
 		response, err := client.Get("http://" + r.http + "/readyz")
 		if err == nil {

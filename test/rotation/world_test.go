@@ -23,6 +23,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
@@ -35,7 +36,7 @@ const (
 )
 
 // patience is long enough for anything on a slow machine.
-const patience = time.Minute
+const patience = machine.Patience
 
 // world is an API server with what the chart renders, which calls a Service of two replicas.
 type world struct {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // configuration is what JupyterHub reads.
@@ -25,7 +27,7 @@ var configuration []byte
 
 const (
 	// startLimit is what a hub may take to start on a busy machine. Alone it takes three seconds.
-	startLimit = 2 * time.Minute
+	startLimit = machine.Patience
 	// stopLimit is what it may take to end, before it is killed.
 	stopLimit    = 20 * time.Second
 	pollInterval = 50 * time.Millisecond

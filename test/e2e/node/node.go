@@ -21,6 +21,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
@@ -36,7 +37,7 @@ const (
 
 const (
 	// stepTimeout is how long anything here may take to start.
-	stepTimeout  = 2 * time.Minute
+	stepTimeout  = machine.Patience
 	pollInterval = 50 * time.Millisecond
 )
 

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
 // programVariable has this test binary run as one of the programs below.
@@ -141,8 +142,8 @@ func startBy(t *testing.T, which, command string, arguments ...string) running {
 	return r
 }
 
-// machine is what of a machine must be as it was before.
-func machine(t *testing.T) map[string]string {
+// whole is what of a machine must be as it was before.
+func whole(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for _, path := range []string{"/proc/self/mounts", "/proc/net/dev", "/proc/sys/vm/panic_on_oom", "/etc/hosts"} {
@@ -182,17 +183,17 @@ func remains(folder string) (found []string) {
 }
 
 func TestNothingIsLeft(t *testing.T) {
-	before := machine(t)
+	before := whole(t)
 	r := start(t, ends)
 	var exit *exec.ExitError
 	require.ErrorAs(t, r.Wait(), &exit)
 	assert.Equal(t, 7, exit.ExitCode(), "the status is that of the program inside")
 	assert.Empty(t, remains(r.folder))
-	assert.Equal(t, before, machine(t))
+	assert.Equal(t, before, whole(t))
 }
 
 func TestInterruptedItCleansUp(t *testing.T) {
-	before := machine(t)
+	before := whole(t)
 	r := start(t, stays)
 	assert.NotEmpty(t, remains(r.folder), "what is looked for can be found")
 	require.NoError(t, r.Process.Signal(os.Interrupt))
@@ -200,12 +201,12 @@ func TestInterruptedItCleansUp(t *testing.T) {
 	require.ErrorAs(t, r.Wait(), &exit)
 	assert.Equal(t, 130, exit.ExitCode())
 	assert.Empty(t, remains(r.folder))
-	assert.Equal(t, before, machine(t))
+	assert.Equal(t, before, whole(t))
 }
 
 // TestKilledItLeavesAFolderToTheNextRun: the kernel kills all processes, and with them go mounts, devices and namespaces.
 func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
-	before := machine(t)
+	before := whole(t)
 	r := start(t, stays)
 	require.NoError(t, r.Process.Kill())
 	_ = r.Wait()
@@ -216,8 +217,8 @@ func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
 			}
 		}
 		return true
-	}, 10*time.Second, 10*time.Millisecond, "processes are left")
-	assert.Equal(t, before, machine(t))
+	}, machine.Patience, 10*time.Millisecond, "processes are left")
+	assert.Equal(t, before, whole(t))
 	entries, err := os.ReadDir(filepath.Join(r.folder, "mounted"))
 	require.NoError(t, err)
 	assert.Empty(t, entries, "what was mounted there is gone")

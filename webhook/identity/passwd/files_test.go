@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -99,5 +100,5 @@ func becomes(t testing.TB, s *passwd.Source, name, want string) {
 
 func eventually(t testing.TB, condition func() bool, message string, args ...any) {
 	t.Helper()
-	require.Eventuallyf(t, condition, 20*time.Second, time.Millisecond, message, args...)
+	require.Eventuallyf(t, condition, machine.Patience, time.Millisecond, message, args...)
 }

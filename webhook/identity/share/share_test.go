@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -190,7 +191,7 @@ func TestOnePersonIsLookedUpOnce(t *testing.T) {
 			answers <- id
 		}()
 	}
-	require.Eventually(t, func() bool { return calls.Load() == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return calls.Load() == 1 }, machine.Patience, time.Millisecond)
 	letGo()
 	for range 64 {
 		assert.NotNil(t, <-answers)
@@ -239,7 +240,7 @@ func TestASilentShare(t *testing.T) {
 	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*maxLookups + 3}, counted(t, s))
 
 	letGo()
-	require.Eventually(t, func() bool { return s.unanswered() == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.unanswered() == 0 }, machine.Patience, time.Millisecond)
 	for _, name := range []user.Name{alice, bob} {
 		id, err := s.Find(t.Context(), name)
 		require.NoError(t, err)
@@ -271,7 +272,7 @@ func TestOneHomeThatHangs(t *testing.T) {
 	require.Eventually(t, func() bool {
 		id, err := s.Find(t.Context(), alice)
 		return err == nil && id == nil
-	}, 10*time.Second, time.Millisecond, "that the home is gone is noticed")
+	}, machine.Patience, time.Millisecond, "that the home is gone is noticed")
 }
 
 // TestTheCallersDeadlineCounts where it is shorter.

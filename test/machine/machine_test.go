@@ -1,0 +1,52 @@
+package machine
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// recorded is a test that only remembers what it was told.
+type recorded struct {
+	testing.TB
+	logged, failed int
+}
+
+func (*recorded) Helper()                 {}
+func (r *recorded) Logf(string, ...any)   { r.logged++ }
+func (r *recorded) Errorf(string, ...any) { r.failed++ }
+
+func TestALimitIsStretchedByTheSlowestMoment(t *testing.T) {
+	w := &Watch{}
+	w.add(100 * usual)
+	for took, want := range map[time.Duration]struct{ held, reported, failed bool }{
+		time.Second:      {held: true},
+		50 * time.Second: {reported: true},
+		time.Hour:        {failed: true},
+	} {
+		r := &recorded{}
+		assert.Equal(t, want.held, w.Within(r, took, time.Second, "it"), took)
+		assert.Equal(t, want.reported, r.logged == 1, took)
+		assert.Equal(t, want.failed, r.failed == 1, took)
+	}
+	assert.InDelta(t, 100, (&Watch{slowest: 100 * usual}).Slowest(), 0)
+}
+
+func TestAFastMachineHasNoStricterLimits(t *testing.T) {
+	w := &Watch{}
+	assert.InDelta(t, 1, w.Mean(), 0)
+	w.add(usual / 10)
+	assert.InDelta(t, 1, w.Slowest(), 0)
+	assert.InDelta(t, 1, w.Mean(), 0)
+	w.add(usual * 39 / 10)
+	assert.InDelta(t, 2, w.Mean(), 0.001)
+}
+
+func TestItMeasuresUntilItIsStopped(t *testing.T) {
+	w := Start()
+	w.Stop()
+	assert.Positive(t, w.count)
+	assert.Positive(t, w.slowest)
+	t.Logf("%.2f times slower than usual", w.Slowest())
+}
