@@ -2,13 +2,16 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -183,13 +186,19 @@ func (w *world) tidying(t *testing.T) (end func()) {
 // A place is host:port for reviews, and for health.
 type place struct{ reviews, http string }
 
-// places are such as were free a moment ago.
+// places are such as were free a moment ago. Their ports are none that the kernel gives to connections and to who asks for any port,
+// so that they are free when a replica comes to listen there.
 func places(t *testing.T, count int) (free []place) {
 	t.Helper()
 	address := func() (net.Listener, string) {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		return listener, listener.Addr().String()
+		for {
+			listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+			if errors.Is(err, syscall.EADDRINUSE) {
+				continue
+			}
+			require.NoError(t, err)
+			return listener, listener.Addr().String()
+		}
 	}
 	for range count {
 		// Both are held until all are found, so that none is found twice.

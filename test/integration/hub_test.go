@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -167,15 +169,31 @@ type servers struct {
 func startServers(t *testing.T) *servers {
 	t.Helper()
 	s := &servers{paths: map[string][]string{}}
-	for i := 1; i < 255; i++ {
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", fmt.Sprintf("%s%d:%d", kwokNetwork, i, s.port))
-		require.NoError(t, err)
-		s.port = listener.Addr().(*net.TCPAddr).Port
+	for _, listener := range s.listeners(t) {
 		server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
 		go func() { _ = server.Serve(listener) }()
 		t.Cleanup(func() { _ = server.Close() })
 	}
 	return s
+}
+
+// listeners has one port on each address. Where that is taken on one of them, by a second run on this machine, it is another.
+func (s *servers) listeners(t *testing.T) (all []net.Listener) {
+	t.Helper()
+	for i := 1; i < 255; i++ {
+		listener, err := net.Listen("tcp", fmt.Sprintf("%s%d:%d", kwokNetwork, i, s.port))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			for _, taken := range all {
+				require.NoError(t, taken.Close())
+			}
+			s.port = 0
+			return s.listeners(t)
+		}
+		require.NoError(t, err)
+		s.port = listener.Addr().(*net.TCPAddr).Port
+		all = append(all, listener)
+	}
+	return all
 }
 
 // ServeHTTP answers as JupyterHub's single-user server of that version does.

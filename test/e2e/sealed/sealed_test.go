@@ -77,9 +77,11 @@ for cgroup in /sys/fs/cgroup/*/"$2" /sys/fs/cgroup/"$2"; do
 	[ -d "$cgroup" ] || continue
 	mkdir -p "$cgroup/below/deeper"
 done
-setsid sleep 987654 >/dev/null 2>&1 &
+setsid sleep infinity >/dev/null 2>&1 &
 `
-	said, err := exec.Command("sh", "-c", script, "sh", mounted, room.Cgroup).CombinedOutput()
+	command := exec.Command("sh", "-c", script, "sh", mounted, room.Cgroup)
+	command.Env = append(os.Environ(), "LITTER_OF="+room.Folder) // Which remains finds it by, and no other room's.
+	said, err := command.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, said)
 	}
@@ -120,7 +122,7 @@ func startBy(t *testing.T, which, command string, arguments ...string) running {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make namespaces")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*machine.Patience)
 	t.Cleanup(cancel)
 	r := running{Cmd: exec.CommandContext(ctx, command, arguments...), said: new(bytes.Buffer)}
 	r.Env = append(os.Environ(), programVariable+"="+which)
@@ -171,7 +173,7 @@ func remains(folder string) (found []string) {
 	for _, path := range commands {
 		data, _ := os.ReadFile(path)
 		environment, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "environ"))
-		if strings.Contains(string(data), "987654") || strings.Contains(string(environment), folder) {
+		if strings.Contains(string(environment), folder) {
 			found = append(found, strings.ReplaceAll(string(data), "\x00", " "))
 		}
 	}
