@@ -14,10 +14,12 @@ QUICK       ?=
 LONG        ?=
 FUZZ        ?= ^Fuzz
 FUZZTIME    ?= 60s
+# Where fuzz targets are.
+FUZZED      := ./webhook/... ./certs/... ./cmd/... ./test/property
 # Go's race detector, which needs a C compiler: without one the tests run without it.
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 # Older releases of Kubernetes whose API server make release-check runs the integration tests with. The newest is everywhere else.
-RELEASES    := 1.34 1.35
+RELEASES    := 1.33 1.34 1.35 1.36
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 # Whichever of them is there: all read the Dockerfile.
 CONTAINERS  ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
@@ -72,12 +74,12 @@ release-check: ## what takes hours: older Kubernetes, Kyverno, arm64, two minute
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (60s)
-	@go test -list '$(FUZZ)' ./... | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $$2; n = 0}' | \
-	while read -r name package; do \
-		echo "fuzz $$name of $${package#jupyter-user.io/jupyter-user-webhook/} for $(FUZZTIME)"; \
-		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x $$package >.fuzz.log 2>&1 || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \
-	done
-	@rm -f .fuzz.log
+	@rm -rf .fuzz && mkdir .fuzz
+	@go test -list '$(FUZZ)' $(FUZZED) | awk '/^Fuzz/ {name[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print name[i], $$2; n = 0}' | \
+	xargs -P "$$(getconf _NPROCESSORS_ONLN)" -n 2 sh -c 'echo "fuzz $$0 of $${1#jupyter-user.io/jupyter-user-webhook/} for $(FUZZTIME)"; \
+		go test -run "^\$$" -fuzz "^$$0\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x -parallel 1 -timeout 0 "$$1" >".fuzz/$$$$" 2>&1 || \
+			{ cat ".fuzz/$$$$"; exit 255; }'
+	@rm -rf .fuzz
 
 .PHONY: bench
 bench: RESULTS := $(if $(QUICK),dist/bench,test/bench/results)
@@ -143,4 +145,4 @@ test-tools: ## build what else the tests run (helm, cert-manager, promtool), onc
 
 .PHONY: clean
 clean: ## remove what was built here; the cache of tools and images stays
-	rm -rf bin dist .fuzz.log
+	rm -rf bin dist .fuzz

@@ -14,6 +14,8 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
 // rules are the shipped policies by their names.
@@ -241,11 +243,15 @@ func TestLargePodsAreDecided(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, "qiang.guo03", large)))
 }
 
-// TestOldestSupportedVersion: an API server takes only what the CEL of its version has. Functions on lists such as slice and
-// flatten came with 1.34, which the policies therefore do without.
-func TestOldestSupportedVersion(t *testing.T) {
+// TestOldestEmulatedVersion: an API server takes only what the CEL of its version has. 1.34 is the oldest that the newest emulates; 1.33
+// has an API server of its own in make release-check. Functions on lists such as slice and flatten came with 1.34, so the policies do
+// without them.
+func TestOldestEmulatedVersion(t *testing.T) {
 	t.Parallel()
-	g := startGuardedWith(t, map[string][]string{"emulated-version": {"1.33"}})
+	if release := os.Getenv(tools.ReleaseVariable); release != "" {
+		t.Skip("left out: the API server is of release " + release + " itself")
+	}
+	g := startGuardedWith(t, map[string][]string{"emulated-version": {"1.34"}})
 	for _, user := range []string{"alice", "qiang.guo03"} {
 		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user)))
 		assertRefused(t, create(t.Context(), g.bob, "lab", injected(t, user)), noAccess)

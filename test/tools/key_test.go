@@ -92,15 +92,15 @@ func TestEveryRecipeFindsItsVersion(t *testing.T) {
 
 func TestKubernetesVersionIsStampedAsARelease(t *testing.T) {
 	assert.Equal(t, map[string]string{
-		"k8s.io/component-base/version.gitVersion": "v1.36.3",
+		"k8s.io/component-base/version.gitVersion": "v1.37.2",
 		"k8s.io/component-base/version.gitMajor":   "1",
-		"k8s.io/component-base/version.gitMinor":   "36",
+		"k8s.io/component-base/version.gitMinor":   "37",
 		"k8s.io/component-base/version.gitCommit":  "unknown",
-		"k8s.io/client-go/pkg/version.gitVersion":  "v1.36.3",
+		"k8s.io/client-go/pkg/version.gitVersion":  "v1.37.2",
 		"k8s.io/client-go/pkg/version.gitMajor":    "1",
-		"k8s.io/client-go/pkg/version.gitMinor":    "36",
+		"k8s.io/client-go/pkg/version.gitMinor":    "37",
 		"k8s.io/client-go/pkg/version.gitCommit":   "unknown",
-	}, kubernetesVersion("v1.36.3"))
+	}, kubernetesVersion("v1.37.2"))
 }
 
 func TestModuleWithoutItsToolSaysWhatToDo(t *testing.T) {

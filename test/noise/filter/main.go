@@ -1,0 +1,26 @@
+// Command filter passes its input on, and fails at the end if there was noise in it:
+//
+//	make test 2>&1 | filter
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"jupyter-user.io/jupyter-user-webhook/test/noise"
+)
+
+func main() {
+	found, err := (&noise.Finder{Now: time.Now}).Copy(os.Stdout, os.Stdin)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error: read the output:", err)
+		os.Exit(1)
+	}
+	for _, line := range found {
+		fmt.Fprintln(os.Stderr, "noise:", line)
+	}
+	if len(found) > 0 {
+		os.Exit(1)
+	}
+}
