@@ -82,9 +82,7 @@ type ControlPlane struct {
 // Start starts a control plane, after building its programs if need be. Cancelling ctx ends the start, but does not stop
 // a control plane that has started: whoever started it must call Stop.
 func Start(ctx context.Context, options Options) (*ControlPlane, error) {
-	// controller-runtime prints a stack trace where nobody has said what becomes of envtest's log. There is nothing in it that the logs
-	// of etcd and kube-apiserver do not have, and errors are returned.
-	log.SetLogger(logr.Discard())
+	silenced()
 	paths, err := tools.ControlPlane(ctx, options.Progress)
 	if err != nil {
 		return nil, err
@@ -111,6 +109,10 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	}
 	return c, nil
 }
+
+// silenced discards envtest's log, of which controller-runtime else prints that nobody has set a logger, with a stack trace. There is
+// nothing in it that the logs of etcd and kube-apiserver do not have, and errors are returned.
+var silenced = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
 
 func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Options) error {
 	var err error

@@ -34,6 +34,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
 // bg is for what cleans up: a test's own context has ended by then.
@@ -69,7 +70,7 @@ func TestCheck(t *testing.T) {
 
 func startLooked(t *testing.T) *looked {
 	t.Helper()
-	c := start(t)
+	c := startWith(t, controlplane.Options{WebhookTimeout: 2}) // As shipped, which is what check compares with.
 	api, err := client.New(c.Admin.Config, client.Options{Scheme: scheme.Scheme})
 	require.NoError(t, err)
 	look, err := check.Connect(c.Admin.Kubeconfig, "")

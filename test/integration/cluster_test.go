@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -69,7 +70,7 @@ func startWith(t *testing.T, options controlplane.Options) *cluster {
 func startUnserved(t *testing.T, options controlplane.Options) *cluster {
 	t.Helper()
 	options.Webhooks = append([]string{"../../deploy/install.yaml", "testdata/second-webhook.yaml"}, options.Webhooks...)
-	options.Policies, options.Progress, options.WebhookTimeout = shippedPolicies(t), t.Output(), 30
+	options.Policies, options.Progress, options.WebhookTimeout = shippedPolicies(t), t.Output(), cmp.Or(options.WebhookTimeout, 30)
 	plane, err := controlplane.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
