@@ -23,7 +23,6 @@ func TestReasonsAreStable(t *testing.T) {
 		"TooLarge":                {413, answer.TooLarge(1)},
 		"TooManyChanges":          {422, answer.TooManyChanges(2, 1)},
 		"InternalError":           {500, answer.Internal("u")},
-		"NameMissing":             {422, answer.NameMissing("l", "a")},
 		"NameInvalid":             {422, answer.NameInvalid("f", "n", "r")},
 		"NameReserved":            {403, answer.NameReserved("f", "n")},
 		"NameDomain":              {403, answer.NameDomain("f", "n", "d")},

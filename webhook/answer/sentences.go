@@ -59,12 +59,6 @@ func Internal(uid string) Answer {
 
 // The name.
 
-// NameMissing answers a hub's pod whose annotation does not say who it is for.
-func NameMissing(label, annotation string) Answer {
-	return unprocessable("NameMissing", "metadata.annotations", "the label %s is there, but not the annotation of the "+
-		"same name that holds the user's name as the hub knows it (%s): KubeSpawner sets both", label, annotation)
-}
-
 // NameInvalid answers a name outside of the allow-list.
 func NameInvalid(field, name, rule string) Answer {
 	return unprocessable("NameInvalid", field, "%q cannot be a user here: %s", shorten(name), rule)
@@ -159,6 +153,12 @@ func AnnotationInvalid(annotation, value string, allowed ...string) Answer {
 		strings.Join(allowed, ", "))
 }
 
+// InjectInvalid denies a Pod that tries to opt out in a word that does not.
+func InjectInvalid(annotation, value, optOut string) Answer {
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not %q, the one value that leaves a Pod as it is: "+
+		"write that, or remove the annotation and get the user's home", shorten(value), optOut)
+}
+
 // NoSuchContainer answers an annotation that names a container which is not there.
 func NoSuchContainer(annotation, value string, containers []string) Answer {
 	return unprocessable("NoSuchContainer", AnnotationField(annotation), "there is no container named %q for the notebook: "+
@@ -234,6 +234,12 @@ func Drifted(field string) Answer {
 func NotInjected(lacks string) Answer {
 	return forbidden("NotInjected", "", "the pod has something of a notebook and lacks %s: label it jupyter-user and leave the "+
 		"rest to the webhook", lacks)
+}
+
+// Unclaimed denies a Pod that is no user's notebook and has something that only a notebook can have.
+func Unclaimed(mark, why string) Answer {
+	return forbidden("NotInjected", "", "the pod has %s, and is no user's notebook: %s; remove the one, or label the pod "+
+		"jupyter-user and leave the rest to the webhook", Shown(mark), why)
 }
 
 // IdentityDiffers answers an identity on a pod that is not the one which its user has now.
