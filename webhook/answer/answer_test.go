@@ -43,6 +43,8 @@ func TestReasonsAreStable(t *testing.T) {
 		"MountForeign":            {403, answer.MountForeign("f", "v", "/a")},
 		"MountTaken":              {403, answer.MountTaken("f", "/a", "o")},
 		"MountNested":             {403, answer.MountNested("f", "/a/b", "/a")},
+		"EnvForeign":              {403, answer.EnvForeign("f", "v")},
+		"SidecarForeign":          {403, answer.SidecarForeign("f", 1, 2)},
 		"DeviceForeign":           {403, answer.DeviceForeign("f", "v")},
 		"ContainerTaken":          {403, answer.ContainerTaken("f", "n")},
 		"Drifted":                 {403, answer.Drifted("f")},

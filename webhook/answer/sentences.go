@@ -213,6 +213,26 @@ func MountNested(field, at, other string) Answer {
 		Shown(other))
 }
 
+// MountInShare denies a path that the container runtime makes as root, where a symbolic link could lead to another user's home.
+func MountInShare(field, at, other string) Answer {
+	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see the whole share: what is "+
+		"missing at that path is made as root, also where a symbolic link leads to another user's home; put this outside of every "+
+		"mount", Shown(at), Shown(other))
+}
+
+// EnvForeign denies a variable that the kubelet reads out of a volume of ours.
+func EnvForeign(field, volume string) Answer {
+	return forbidden("EnvForeign", field, "a variable cannot be read out of the volume %s, which is the webhook's: remove this one",
+		volume)
+}
+
+// SidecarForeign denies a container that could be somebody else beside a notebook that sees more of the share than the home.
+func SidecarForeign(field string, uid, gid int64) Answer {
+	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and a container beside one can be "+
+		"handed an open directory of it: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: false, and "+
+		"neither privileged nor added capabilities; or leave it out", uid, gid)
+}
+
 // DeviceForeign answers a block device made of a volume of ours.
 func DeviceForeign(field, volume string) Answer {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this one", volume)
