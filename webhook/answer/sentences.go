@@ -31,7 +31,8 @@ func PodUnreadable(err error) Answer {
 // TooLarge answers a body over the limit, in bytes.
 func TooLarge(limit int64) Answer {
 	return Answer{Code: http.StatusRequestEntityTooLarge, Reason: "TooLarge",
-		Message: fmt.Sprintf("the review is larger than %d bytes, which no API server sends", limit)}
+		Message: fmt.Sprintf("the review is larger than %d bytes: of a pod so large, with the defaults that an API server adds to each "+
+			"of its containers, no notebook is made; leave out containers, variables or other long lists", limit)}
 }
 
 // TooManyChanges answers a pod that would take so many operations to put right, such as thousands of HOME variables.
@@ -43,6 +44,18 @@ func TooManyChanges(operations, most int) Answer {
 // TooMany answers a list that is longer than the webhook looks through.
 func TooMany(field string, have, most int) Answer {
 	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, most)
+}
+
+// TooManyNames denies a pod with a map that is longer than the webhook reads, wherever it is.
+func TooManyNames(have, most int) Answer {
+	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a notebook has at most "+
+		"%d in one: leave some out", have, most)
+}
+
+// TooManyInAll denies containers whose lists are too long together.
+func TooManyInAll(field string, most int) Answer {
+	return unprocessable("TooMany", field, "the mounts, variables, arguments and other lists of these containers have more than %d "+
+		"elements in all: leave some out", most)
 }
 
 // PathTooLong answers a path that no Linux takes.
