@@ -12,9 +12,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Whoever may create Pods chooses how long their lists are, and an element of a few bytes becomes a value of several hundred here:
-// 210,000 containers of 3.9 MB took 300 MB. So a list is counted while it is read, before anything of it is kept beyond the most
-// that it can have, and a Pod over it is denied. Each number is above what an API server stores in etcd (1.5 MB) and a kubelet runs.
+// Whoever may create Pods chooses how long their lists are, and an element of a few bytes becomes a value of several hundred
+// here: 210,000 containers of 3.9 MB took 300 MB. So a list is counted while it is read, before anything of it is kept beyond
+// the most that it can have, and a Pod over it is denied. Each number is above what an API server stores in etcd (1.5 MB) and a
+// kubelet runs.
 
 const (
 	// mostContainers of one kind. The policies of the chart count the same.
@@ -105,9 +106,9 @@ func mostOf[T any]() int {
 	return mostElements
 }
 
-// small reports whether what is left of the document is so short that a list of it can be read at once and counted afterwards, which
-// is quicker: whatever is in it, that takes less than 1 MB. The usual Pod has 6 KB. Containers, which take most, are always read one
-// by one.
+// small reports whether what is left of the document is so short that a list of it can be read at once and counted afterwards,
+// which is quicker: whatever is in it, that takes less than 1 MB. The usual Pod has 6 KB. Containers, which take most, are
+// always read one by one.
 func small(d *jsontext.Decoder) bool { return len(d.UnreadBuffer()) <= smallRest }
 
 const smallRest = 16 << 10
@@ -183,8 +184,8 @@ func checkNames(raw []byte) error {
 	}
 }
 
-// ReadClaim decodes the labels and annotations that say whether a Pod is claimed, of a Pod of which the rest is too much. Names that
-// are there twice are not looked for, which takes memory: no API server sends them.
+// ReadClaim decodes the labels and annotations that say whether a Pod is claimed, of a Pod of which the rest is too much. Names
+// that are there twice are not looked for, which takes memory: no API server sends them.
 func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	var pod struct {
 		Metadata struct {

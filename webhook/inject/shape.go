@@ -2,9 +2,9 @@ package inject
 
 import "jupyter-user.io/jupyter-user-webhook/webhook/answer"
 
-// The shape of a pod: how long a path of it can be, which is compared with others and written more than once. Whoever may create pods
-// sends up to 3 MiB, of whatever they like; without these bounds a directory of 3 MB becomes a patch of 36. No pod that a person
-// wrote comes near, and what is over is refused before it is planned. How long its lists can be is in list.go.
+// The shape of a pod: how long a path of it can be, which is compared with others and written more than once. Whoever may
+// create pods sends up to 3 MiB, of whatever they like; without these bounds a directory of 3 MB becomes a patch of 36. No pod
+// that a person wrote comes near, and what is over is refused before it is planned. How long its lists can be is in list.go.
 
 const (
 	// longestPath is Linux' PATH_MAX, with the byte that ends it.
