@@ -229,8 +229,8 @@ func MountNested(field, at, other string) Answer {
 // MountInShare denies a path that the container runtime makes as root, where a symbolic link could lead to another user's home.
 func MountInShare(field, at, other string) Answer {
 	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see the whole share: what "+
-		"is missing at that path is made as root, also where a symbolic link leads to another user's home; put this outside of every "+
-		"mount", Shown(at), Shown(other))
+		"is missing at that path is made as root, also where a symbolic link leads to another user's home; put this outside of "+
+		"every mount", Shown(at), Shown(other))
 }
 
 // EnvForeign denies a variable that the kubelet reads out of a volume of ours.
