@@ -11,6 +11,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 )
 
+// TestTooMuchIsSaid: to the author of a pod that an API server did send, what is too much and what to leave out.
+func TestTooMuchIsSaid(t *testing.T) {
+	for _, a := range []answer.Answer{
+		answer.TooLarge(1), answer.TooMany("f", 2, 1), answer.TooManyNames(2, 1), answer.TooManyInAll("f", 1),
+	} {
+		assert.Contains(t, a.Message, "leave ")
+		assert.NotContains(t, a.Message, "no API server")
+	}
+	assert.Equal(t, "the review is larger than 4194304 bytes: of a pod so large, with the defaults that an API server adds to each of "+
+		"its containers, no notebook is made; leave out containers, variables or other long lists", answer.TooLarge(4<<20).Message)
+}
+
 // TestReasonsAreStable: dashboards, alerts and people's scripts know these words and codes.
 func TestReasonsAreStable(t *testing.T) {
 	for reason, c := range map[string]struct {
@@ -21,9 +33,9 @@ func TestReasonsAreStable(t *testing.T) {
 		"NotAReview":              {400, answer.NotAReview("the body is empty")},
 		"PodUnreadable":           {400, answer.PodUnreadable(errors.New("x"))},
 		"TooLarge":                {413, answer.TooLarge(1)},
+		"TooMany":                 {422, answer.TooMany("f", 2, 1)},
 		"TooManyChanges":          {422, answer.TooManyChanges(2, 1)},
 		"InternalError":           {500, answer.Internal("u")},
-		"NameMissing":             {422, answer.NameMissing("l", "a")},
 		"NameInvalid":             {422, answer.NameInvalid("f", "n", "r")},
 		"NameReserved":            {403, answer.NameReserved("f", "n")},
 		"NameDomain":              {403, answer.NameDomain("f", "n", "d")},
@@ -44,6 +56,8 @@ func TestReasonsAreStable(t *testing.T) {
 		"MountForeign":            {403, answer.MountForeign("f", "v", "/a")},
 		"MountTaken":              {403, answer.MountTaken("f", "/a", "o")},
 		"MountNested":             {403, answer.MountNested("f", "/a/b", "/a")},
+		"EnvForeign":              {403, answer.EnvForeign("f", "v")},
+		"SidecarForeign":          {403, answer.SidecarForeign("f", 1, 2)},
 		"DeviceForeign":           {403, answer.DeviceForeign("f", "v")},
 		"ContainerTaken":          {403, answer.ContainerTaken("f", "n")},
 		"Drifted":                 {403, answer.Drifted("f")},
