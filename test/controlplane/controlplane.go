@@ -47,7 +47,7 @@ type Options struct {
 	// are installed. Other objects in them are ignored. What they say of a Service is replaced by ControlPlane.Webhook.
 	Webhooks []string
 	// Policies are manifests that are applied as they are, in their order: ValidatingAdmissionPolicies, their bindings, and what
-	// these need to be in effect, such as the namespace and the Role of their parameters.
+	// these need to be in effect, such as a namespace.
 	Policies []string
 	// AdmissionPlugins are enabled beside those that kube-apiserver enables by itself, for example AlwaysPullImages.
 	AdmissionPlugins []string

@@ -5,16 +5,16 @@
 {{- end }}
 
 {{/*
-The image before, by which the replicas that a release replaces make pods: the policies' parameters in the cluster know it. Another
-upgrade with the same image changes nothing.
+The image before, by which the replicas that a release replaces make pods: the configuration in the cluster knows it. Another upgrade
+with the same image changes nothing.
 */}}
 {{- define "image-before" -}}
-{{- $installed := lookup "rbac.authorization.k8s.io/v1" "Role" .Release.Namespace "jupyter-user-policy" }}
-{{- $installedImage := dig "metadata" "annotations" "initImages" "" $installed | splitList " " | first }}
-{{- if eq $installedImage (include "image" .) }}
-  {{- $installedImage = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed }}
+{{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-webhook" }}
+{{- $image := dig "init" "image" "" (dig "data" "config.yaml" "" $installed | fromYaml) }}
+{{- if eq $image (include "image" .) }}
+  {{- $image = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed }}
 {{- end }}
-{{- $installedImage }}
+{{- $image }}
 {{- end }}
 
 {{/* What is accepted beside the image: the image before, and what the values say. */}}
@@ -43,10 +43,9 @@ upgrade with the same image changes nothing.
 {{- $defaults := dict
   "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "homes" "home"
     "readOnly" list "exposeEveryHome" "Never")
-  "identity" (dict "strictSupplementalGroups" true)
+  "user" (dict "hubComponents" (list "singleuser-server"))
   "scratch" (dict "volumeName" "uid-gid-config" "mountPath" "/config")
-  "init" (dict "acceptedImages" list)
-  "notebook" (dict "homes" "/home") }}
+  "init" (dict "acceptedImages" list) }}
 {{- mergeOverwrite $defaults (include "configuration" . | fromYaml) | toYaml }}
 {{- end }}
 
@@ -71,20 +70,12 @@ upgrade with the same image changes nothing.
 {{- end }}
 {{- end }}
 
-{{/* What a binding does with a refusal, and where. */}}
+{{/* What a binding does with a refusal. */}}
 {{- define "binding" -}}
 {{- if eq .Values.mode "Warn" -}}
 validationActions: [Warn, Audit]
 {{- else -}}
 validationActions: [Deny]
-{{- end }}
-{{- with .Values.onlyNamespaces }}
-  matchResources:
-    namespaceSelector:
-      matchExpressions:
-        - key: kubernetes.io/metadata.name
-          operator: In
-          values: {{ toJson . }}
 {{- end }}
 {{- end }}
 
