@@ -108,13 +108,13 @@ const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupy
 // written.
 func (l *looked) mends(t *testing.T) {
 	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
-	_, err := bindings.Patch(t.Context(), "roads.jupyter-user.io", types.MergePatchType,
+	_, err := bindings.Patch(t.Context(), "share.jupyter-user.io", types.MergePatchType,
 		[]byte(`{"spec": {"validationActions": ["Warn", "Audit"], "matchResources": null}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	const (
-		where  = "policies: ValidatingAdmissionPolicyBinding roads.jupyter-user.io: "
+		where  = "policies: ValidatingAdmissionPolicyBinding share.jupyter-user.io: "
 		before = "'; where it stays so, others have written it: before that, kubectl delete validatingadmissionpolicybinding " +
-			"roads.jupyter-user.io, which does not hold until it is back"
+			"share.jupyter-user.io, which does not hold until it is back"
 	)
 	l.says(t, map[string]check.Status{
 		where + "what is to be refused is only warned of, and the webhook's configuration says mode: Enforce: " + command +
@@ -124,7 +124,7 @@ func (l *looked) mends(t *testing.T) {
 		"mode: Enforce by the webhook's configuration, and not by all that is installed": check.Unknown,
 		inLab: check.Warning,
 	})
-	require.NoError(t, l.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "roads.jupyter-user.io"))
+	require.NoError(t, l.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "share.jupyter-user.io"))
 	l.upgrade(t, "mode=Enforce")
 	l.says(t, map[string]check.Status{inLab: check.Warning})
 }

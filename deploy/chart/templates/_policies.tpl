@@ -42,7 +42,7 @@ in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML r
   "above" (uniq $above) "kinds" $kinds "homes" $c.share.homes "directories" $directories
   "homesPath" (printf "%s/%s" $c.share.mountPath $c.share.homes) "scratchVolume" $c.scratch.volumeName
   "scratchPath" $c.scratch.mountPath "images" (prepend $c.init.acceptedImages $c.init.image) "hubComponents" $c.user.hubComponents
-  "controllers" .Values.access.controllers "unserved" (list "kube-system" .Release.Namespace) "podSecurity" .Values.podSecurity
+  "controllers" .Values.access.controllers "unservedNamespaces" (list "kube-system" .Release.Namespace) "podSecurity" .Values.podSecurity
   "ownHomes" .Values.access.ownHomes "onlyNamespaces" .Values.onlyNamespaces | toJson }}
 {{- end }}
 
