@@ -66,7 +66,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	t.Run("mode Warn in one namespace", func(t *testing.T) {
 		l.says(t, map[string]check.Status{warns + "what you want: " + command + "mode=Enforce'": check.Warning, inLab: check.Warning}, tried+leaves,
 			"webhooks: as shipped, in mode Warn, for namespace lab alone: 1 ValidatingWebhookConfiguration",
-			"policies: as shipped, in mode Warn, for namespace lab alone: 12 ValidatingAdmissionPolicyBindings")
+			"policies: as shipped, in mode Warn, for namespace lab alone: 15 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
 	})
 	l.upgrade(t, "mode=Enforce")
@@ -82,13 +82,13 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	t.Run("a binding that only warns, in every namespace", func(t *testing.T) { l.mends(t) })
 	l.upgrade(t, "onlyNamespaces=null")
 	t.Run("mode Enforce everywhere", func(t *testing.T) {
-		l.says(t, nil, enforces, "policies: as shipped: 12 ValidatingAdmissionPolicyBindings", tried+admits)
+		l.says(t, nil, enforces, "policies: as shipped: 15 ValidatingAdmissionPolicyBindings", tried+admits)
 	})
 	l.upgrade(t, "mode=Warn")
 	l.serve(t)
 	t.Run("mode Warn everywhere", func(t *testing.T) {
 		l.says(t, map[string]check.Status{warns: check.Warning}, tried+leaves,
-			"policies: as shipped, in mode Warn: 12 ValidatingAdmissionPolicyBindings")
+			"policies: as shipped, in mode Warn: 15 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
 	})
 	l.stop()
