@@ -55,6 +55,8 @@ func (r Review) read() (*inject.Pod, error) {
 type Decision struct {
 	// Claimed tells whether the pod says that it is a user's notebook. One that does not is left alone.
 	Claimed bool
+	// Unclaimed is why a Pod is left alone, as the end of a sentence.
+	Unclaimed string
 	// User, Identity and Way as far as they are known; they are for the log.
 	User     user.Name
 	Identity *identity.Identity
@@ -78,10 +80,13 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	if err != nil {
 		return refused(Decision{Claimed: true}, answer.PodUnreadable(err))
 	}
-	if !user.Claimed(pod.Metadata.Labels) {
-		return Decision{}
+	if labels, annotations := pod.Metadata.Labels, pod.Metadata.Annotations; !user.Claimed(labels, annotations, w.config.User) {
+		return Decision{Unclaimed: user.NotClaimedBecause(labels, annotations, w.config.User)}
 	}
 	d := Decision{Claimed: true, NamedBy: user.NamedBy(pod.Metadata.Labels, pod.Metadata.Annotations)}
+	if denial := user.CheckInject(pod.Metadata.Annotations); denial != nil {
+		return refused(d, *denial)
+	}
 	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
 	if len(refusals) > 0 {
 		return refused(d, refusals...)

@@ -8,7 +8,9 @@
 //
 // Each field that the webhook writes is either its own or the pod's. Its own are enforced: another value is replaced,
 // removed or refused, and is a refusal at verification. The pod's are defaulted: another value is kept. "notebook" is the
-// notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt takes this table line by line.
+// notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt takes this table line by line. It is of the
+// default configuration: where notebooks see more of the share than the home, another container's security context is ours too
+// (package inject, sidecars.go).
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced
@@ -16,6 +18,7 @@
 //	metadata.annotations[jupyter-user.io/identity]                 | ours               | replaced
 //	metadata.annotations[jupyter-user.io/config]                   | ours               | replaced
 //	metadata.annotations[jupyter-user.io/container]                | ours once admitted | refused
+//	metadata.annotations[jupyter-user.io/inject] but false         | ours               | refused
 //	metadata.annotations[example.com/x]                            | the pod's          | kept
 //	spec.volumes[share].persistentVolumeClaim.claimName            | ours               | refused
 //	spec.volumes[share].persistentVolumeClaim.readOnly             | ours               | refused
@@ -84,7 +87,10 @@
 //	notebook.volumeMounts at a path of ours                        | ours               | refused
 //	notebook.volumeMounts elsewhere                                | the pod's          | kept
 //	notebook.volumeDevices of the share                            | ours               | refused
+//	notebook.env out of the scratch volume                         | ours               | refused
 //	another container's volumeMounts of the share                  | ours               | refused
+//	another container's env out of the scratch volume              | ours               | refused
+//	another container's securityContext                            | the pod's          | kept
 //	notebook.startupProbe                                          | the pod's          | kept
 //	notebook.readinessProbe                                        | the pod's          | kept
 //	notebook.livenessProbe                                         | the pod's          | kept

@@ -101,7 +101,7 @@ func TestARefusalQuotesWhatItNames(t *testing.T) {
 	evil := `x\n- all is well\u001b[2J\u202e` + strings.Repeat("y", 500)
 	for name, body := range map[string]string{
 		"a label":       pod(`,"labels":{"jupyter-user":"`+evil+`"}`, oneContainer),
-		"an annotation": pod(`,"labels":{"hub.jupyter.org/username":"x"},"annotations":{"hub.jupyter.org/username":"`+evil+`"}`, oneContainer),
+		"an annotation": pod(`,"labels":{"hub.jupyter.org/username":"x","component":"singleuser-server"},"annotations":{"hub.jupyter.org/username":"`+evil+`"}`, oneContainer),
 		"a container": pod(forQiang+`,"annotations":{"jupyter-user.io/container":"none"}`,
 			`"containers":[{"name":"`+evil+`"}]`),
 		"the container that is asked for": pod(forQiang+`,"annotations":{"jupyter-user.io/container":"`+evil+`"}`, oneContainer),

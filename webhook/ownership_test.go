@@ -20,12 +20,13 @@ import (
 // the notebook is /spec/containers/0, the init container /spec/initContainers/0, and volumes 0 and 1 are the share and
 // the scratch volume.
 var meddling = map[string]string{
-	"metadata.annotations[jupyter-user.io/user]":      `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
-	"metadata.annotations[jupyter-user.io/way]":       `replace /metadata/annotations/jupyter-user.io~1way "x"`,
-	"metadata.annotations[jupyter-user.io/identity]":  `add /metadata/annotations/jupyter-user.io~1identity "1:1"`,
-	"metadata.annotations[jupyter-user.io/config]":    `replace /metadata/annotations/jupyter-user.io~1config "x"`,
-	"metadata.annotations[jupyter-user.io/container]": `replace /metadata/annotations/jupyter-user.io~1container "x"`,
-	"metadata.annotations[example.com/x]":             `add /metadata/annotations/example.com~1x "y"`,
+	"metadata.annotations[jupyter-user.io/user]":             `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
+	"metadata.annotations[jupyter-user.io/way]":              `replace /metadata/annotations/jupyter-user.io~1way "x"`,
+	"metadata.annotations[jupyter-user.io/identity]":         `add /metadata/annotations/jupyter-user.io~1identity "1:1"`,
+	"metadata.annotations[jupyter-user.io/config]":           `replace /metadata/annotations/jupyter-user.io~1config "x"`,
+	"metadata.annotations[jupyter-user.io/container]":        `replace /metadata/annotations/jupyter-user.io~1container "x"`,
+	"metadata.annotations[jupyter-user.io/inject] but false": `add /metadata/annotations/jupyter-user.io~1inject "off"`,
+	"metadata.annotations[example.com/x]":                    `add /metadata/annotations/example.com~1x "y"`,
 
 	"spec.volumes[share].persistentVolumeClaim.claimName": `replace /spec/volumes/0/persistentVolumeClaim/claimName "mine"`,
 	"spec.volumes[share].persistentVolumeClaim.readOnly":  `add /spec/volumes/0/persistentVolumeClaim/readOnly true`,
@@ -94,6 +95,9 @@ var meddling = map[string]string{
 	"notebook.volumeMounts at a path of ours":           `add /spec/containers/0/volumeMounts/- {"name":"x","mountPath":"/config/uid-gid.env"}`,
 	"notebook.volumeMounts elsewhere":                   `add /spec/containers/0/volumeMounts/- {"name":"x","mountPath":"/scratch"}`,
 	"notebook.volumeDevices of the share":               `add /spec/containers/0/volumeDevices [{"name":"hpc-shared-volume","devicePath":"/dev/x"}]`,
+	"notebook.env out of the scratch volume":            `add /spec/containers/0/env/- {"name":"A","valueFrom":{"fileKeyRef":{"volumeName":"uid-gid-config","path":"passwd","key":"a"}}}`,
+	"another container's env out of the scratch volume": `add /spec/containers/- {"name":"b","env":[{"name":"A","valueFrom":{"fileKeyRef":{"volumeName":"uid-gid-config","path":"passwd","key":"a"}}}]}`,
+	"another container's securityContext":               `add /spec/containers/- {"name":"b","securityContext":{"runAsUser":7,"privileged":true}}`,
 	"another container's volumeMounts of the share":     `add /spec/containers/- {"name":"b","volumeMounts":[{"name":"hpc-shared-volume","mountPath":"/home/alice","subPath":"home/alice"}]}`,
 	"notebook.startupProbe":                             `replace /spec/containers/0/startupProbe {"tcpSocket":{"port":1}}`,
 	"notebook.readinessProbe":                           `replace /spec/containers/0/readinessProbe {"tcpSocket":{"port":1}}`,

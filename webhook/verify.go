@@ -9,8 +9,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Verify holds a pod, as it is after everything that changes pods, against the plan for it. So nothing that ran after us, and
-// nobody who prepared a look-alike, gets through: each field of ours has to be as planned, and whatever else there is passes.
+// Verify compares a Pod, as it is after everything that changes Pods, with the plan for it. So nothing that ran after us, and
+// nobody who prepared a look-alike, gets through: each field of ours must be as planned, and whatever else there is passes. No
+// other place says what a notebook is: the policies of the chart decide who may have one.
 //
 // The identity is not found anew but taken from the pod and held against its source, so that a user who comes to be known
 // between the two reviews of one pod is told to try again and never gets a pod of half this and half that.
@@ -19,15 +20,15 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	if err != nil {
 		return refused(Decision{Claimed: true}, answer.PodUnreadable(err))
 	}
-	claimed := user.Claimed(pod.Metadata.Labels)
-	if !claimed && !inject.Marked(pod) {
-		return Decision{}
+	if !user.Claimed(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User) {
+		return w.verifyUnclaimed(pod)
 	}
 	d := Decision{Claimed: true}
+	if denial := user.CheckInject(pod.Metadata.Annotations); denial != nil {
+		return refused(d, *denial)
+	}
 	generation, made := pod.Metadata.Annotations[inject.ConfigAnnotation]
 	switch {
-	case !claimed:
-		return refused(d, answer.NotInjected("the label "+user.Label))
 	case !made:
 		return refused(d, answer.NotInjected("annotations of the webhook"))
 	case generation != w.planner.Generation():
@@ -48,6 +49,17 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 		return refused(d, *refusal)
 	}
 	return w.compare(pod, review, d)
+}
+
+// verifyUnclaimed denies a Pod that is not claimed and has something that only a notebook can have: nobody has compared it with a
+// plan, and who reads the Pod later would take it for a notebook.
+func (w *Webhook) verifyUnclaimed(pod *inject.Pod) Decision {
+	mark := inject.Mark(pod)
+	if mark == "" {
+		return Decision{}
+	}
+	why := user.NotClaimedBecause(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
+	return refused(Decision{Claimed: true}, answer.Unclaimed(mark, why))
 }
 
 // given is the identity that the pod was made with; nil where it is to find its own.

@@ -99,7 +99,12 @@ func TestWhatTheVerifierRefuses(t *testing.T) {
 			"Drifted", "metadata.annotations[jupyter-user.io/identity]", drifted},
 		"no label": {
 			[]string{`"jupyter-user":"qiang.guo03"`, `"app":"x"`}, "NotInjected", "",
-			"the pod has something of a notebook and lacks the label jupyter-user: label it jupyter-user and leave the rest to the webhook"},
+			"the pod has the annotation jupyter-user.io/config, and is no user's notebook: it has no label that says whose; remove the one, " +
+				"or label the pod jupyter-user and leave the rest to the webhook"},
+		"opting out afterwards": {
+			[]string{`"jupyter-user.io/config":`, `"jupyter-user.io/inject":"false","jupyter-user.io/config":`}, "NotInjected", "",
+			"the pod has the annotation jupyter-user.io/config, and is no user's notebook: its annotation jupyter-user.io/inject says so; " +
+				"remove the one, or label the pod jupyter-user and leave the rest to the webhook"},
 		"no generation": {
 			[]string{`"jupyter-user.io/config":`, `"x":`}, "NotInjected", "",
 			"the pod has something of a notebook and lacks annotations of the webhook: label it jupyter-user and leave the rest to the webhook"},
@@ -123,21 +128,67 @@ func TestWhatTheVerifierRefuses(t *testing.T) {
 	}
 }
 
-// TestNeverMade are pods that no webhook has made anything of, with one thing of a notebook's each.
+// TestNeverMade are Pods of which no webhook has made anything, with one thing of a notebook's each.
 func TestNeverMade(t *testing.T) {
+	const hubs = `,"annotations":{"hub.jupyter.org/username":"alice"}`
 	for name, body := range map[string]string{
-		"a label":                  notebook,
-		"a hub's label":            pod(`,"labels":{"hub.jupyter.org/username":"alice"}`, oneContainer),
-		"an annotation":            pod(`,"annotations":{"jupyter-user.io/user":"alice"}`, oneContainer),
-		"an annotation of no name": pod(`,"annotations":{"jupyter-user.io/":""}`, oneContainer),
-		"the init container":       pod("", oneContainer+`,"initContainers":[{"name":"jupyter-user-init"}]`),
-		"its name on another":      pod("", `"containers":[{"name":"jupyter-user-init"}]`),
+		"a label":                       notebook,
+		"a hub's server":                pod(`,"labels":{"hub.jupyter.org/username":"alice","component":"singleuser-server"}`+hubs, oneContainer),
+		"an annotation":                 pod(`,"annotations":{"jupyter-user.io/user":"alice"}`, oneContainer),
+		"an annotation that is asked":   pod(`,"annotations":{"jupyter-user.io/probes":"on"}`, oneContainer),
+		"an annotation of no name":      pod(`,"annotations":{"jupyter-user.io/":""}`, oneContainer),
+		"an annotation on a hub's Pod":  pod(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice","jupyter-user.io/user":"alice"}`, oneContainer),
+		"an annotation of an opted out": pod(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false","jupyter-user.io/way":"x"}`, oneContainer),
+		"the init container":            pod("", oneContainer+`,"initContainers":[{"name":"jupyter-user-init"}]`),
+		"its name on another":           pod("", `"containers":[{"name":"jupyter-user-init"}]`),
+		"its name on the second":        pod("", oneContainer+`,"initContainers":[{"name":"a"},{"name":"jupyter-user-init"}]`),
+		"its name on a debug container": pod("", oneContainer+`,"ephemeralContainers":[{"name":"jupyter-user-init"}]`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, r := newEdge(t, nil).post(t, "/verify", review(body))
 			assert.False(t, r.Response.Allowed)
 			assert.Equal(t, "NotInjected", r.Response.Status.Reason)
 		})
+	}
+}
+
+// TestNoneOfOurs are Pods that the verifier has nothing to say about, whatever the policies say of them.
+func TestNoneOfOurs(t *testing.T) {
+	const share = `,"volumes":[{"name":"all","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`
+	for name, body := range map[string]string{
+		"nothing of ours":      pod("", oneContainer),
+		"a hub's other Pod":    pod(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice"}`, oneContainer),
+		"opted out":            pod(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`, oneContainer),
+		"opted out of nothing": pod(`,"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer),
+		"opted out, with the share's claim": pod(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`,
+			oneContainer+share),
+		"the share's claim": pod("", oneContainer+share),
+		"our volume names": pod("", oneContainer+
+			`,"volumes":[{"name":"hpc-shared-volume","emptyDir":{}},{"name":"uid-gid-config","configMap":{"name":"x"}}]`),
+		"the share's claim by our volume name": pod("", oneContainer+
+			`,"volumes":[{"name":"hpc-shared-volume","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEdge(t, nil)
+			for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
+				_, r := e.post(t, path, review(body))
+				assert.True(t, r.Response.Allowed, path)
+				assert.Empty(t, r.Response.Patch, path)
+				assert.Empty(t, r.Response.AuditAnnotations, path)
+			}
+		})
+	}
+}
+
+// TestOptingOutInAnotherWord is denied by both reviews, with the same sentence.
+func TestOptingOutInAnotherWord(t *testing.T) {
+	body := pod(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer)
+	for _, path := range []string{"/mutate", "/verify"} {
+		_, r := newEdge(t, nil).post(t, path, review(body))
+		assert.False(t, r.Response.Allowed)
+		assert.Equal(t, 422, r.Response.Status.Code)
+		assert.Equal(t, "AnnotationInvalid", r.Response.Status.Reason)
+		assert.Contains(t, r.Response.Status.Message, `"off" is not "false", the one value that leaves a Pod as it is`)
 	}
 }
 

@@ -30,7 +30,7 @@ func foretell(d Decision) *admissionv1.AdmissionResponse {
 // changed here, and that is what is held against the plan; what the verifier says of any other pod is true of it as it is.
 func (w *Webhook) VerifyForetold(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
-	if err != nil || !user.Claimed(pod.Metadata.Labels) {
+	if err != nil || !user.Claimed(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User) {
 		return w.Verify(ctx, review)
 	}
 	if _, made := pod.Metadata.Annotations[inject.ConfigAnnotation]; made {

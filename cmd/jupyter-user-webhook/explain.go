@@ -34,15 +34,23 @@ func writeExplanation(out *bytes.Buffer, documents []document) error {
 			out.WriteByte('\n')
 		}
 		if !p.decision.Claimed {
-			fmt.Fprintf(out, "%s is no user's notebook, and is left as it is: it has no label that says whose.\n", p.title())
-			if pod, err := inject.Read(p.raw); err == nil && inject.Marked(pod) {
-				out.WriteString("It has something else of a notebook's, so the verifier refuses it: label it jupyter-user.\n")
-			}
+			explainUnclaimed(out, p)
 			continue
 		}
 		explain(out, levels, p)
 	}
 	return nil
+}
+
+func explainUnclaimed(out *bytes.Buffer, p *podDocument) {
+	fmt.Fprintf(out, "%s is no user's notebook, and is left as it is: %s.\n", p.title(), p.decision.Unclaimed)
+	pod, err := inject.Read(p.raw)
+	if err != nil {
+		return // The decision about it has read it before.
+	}
+	if mark := inject.Mark(pod); mark != "" {
+		fmt.Fprintf(out, "It has %s, so the verifier refuses it: remove that, or label it jupyter-user.\n", plain(mark))
+	}
 }
 
 func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {

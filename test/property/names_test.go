@@ -83,7 +83,7 @@ func podOf(t *testing.T, name string, byLabel bool) []byte {
 	t.Helper()
 	metadata := map[string]any{"name": "nb", "labels": map[string]any{"jupyter-user": name}}
 	if !byLabel {
-		metadata["labels"] = map[string]any{"hub.jupyter.org/username": "slug"}
+		metadata["labels"] = map[string]any{"hub.jupyter.org/username": "slug", "component": "singleuser-server"}
 		metadata["annotations"] = map[string]any{"hub.jupyter.org/username": name}
 	}
 	return []byte(encode(t, map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": map[string]any{

@@ -1,5 +1,7 @@
 package answer
 
+import "strings"
+
 // Why a plan is as it is: for whoever asks the command line to explain a pod.
 const (
 	// ContainerByAnnotation and its like say how the notebook container was found.
@@ -22,4 +24,14 @@ const (
 	PortTaken         = "another container has a port of that name or number"
 	ResourcesOfPod    = "the pod has resources as a whole"
 	ResourcesOfHub    = "the pod is a hub's, and a hub without limits means it"
+
+	// NoLabel and its like say why a Pod is no user's notebook.
+	NoLabel  = "it has no label that says whose"
+	OptedOut = "its annotation jupyter-user.io/inject says so"
 )
+
+// NoServerOfAHub says why a hub's Pod is no user's notebook.
+func NoServerOfAHub(components []string) string {
+	return "it is a hub's and not a user's server, which has the label and the annotation hub.jupyter.org/username, and a label " +
+		"component or app.kubernetes.io/component with a value of user.hubComponents (" + strings.Join(components, ", ") + ")"
+}

@@ -59,12 +59,6 @@ func Internal(uid string) Answer {
 
 // The name.
 
-// NameMissing answers a hub's pod whose annotation does not say who it is for.
-func NameMissing(label, annotation string) Answer {
-	return unprocessable("NameMissing", "metadata.annotations", "the label %s is there, but not the annotation of the "+
-		"same name that holds the user's name as the hub knows it (%s): KubeSpawner sets both", label, annotation)
-}
-
 // NameInvalid answers a name outside of the allow-list.
 func NameInvalid(field, name, rule string) Answer {
 	return unprocessable("NameInvalid", field, "%q cannot be a user here: %s", shorten(name), rule)
@@ -159,6 +153,12 @@ func AnnotationInvalid(annotation, value string, allowed ...string) Answer {
 		strings.Join(allowed, ", "))
 }
 
+// InjectInvalid denies a Pod that tries to opt out in a word that does not.
+func InjectInvalid(annotation, value, optOut string) Answer {
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not %q, the one value that leaves a Pod as it is: "+
+		"write that, or remove the annotation and get the user's home", shorten(value), optOut)
+}
+
 // NoSuchContainer answers an annotation that names a container which is not there.
 func NoSuchContainer(annotation, value string, containers []string) Answer {
 	return unprocessable("NoSuchContainer", AnnotationField(annotation), "there is no container named %q for the notebook: "+
@@ -213,6 +213,26 @@ func MountNested(field, at, other string) Answer {
 		Shown(other))
 }
 
+// MountInShare denies a path that the container runtime makes as root, where a symbolic link could lead to another user's home.
+func MountInShare(field, at, other string) Answer {
+	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see the whole share: what is "+
+		"missing at that path is made as root, also where a symbolic link leads to another user's home; put this outside of every "+
+		"mount", Shown(at), Shown(other))
+}
+
+// EnvForeign denies a variable that the kubelet reads out of a volume of ours.
+func EnvForeign(field, volume string) Answer {
+	return forbidden("EnvForeign", field, "a variable cannot be read out of the volume %s, which is the webhook's: remove this one",
+		volume)
+}
+
+// SidecarForeign denies a container that could be somebody else beside a notebook that sees more of the share than the home.
+func SidecarForeign(field string, uid, gid int64) Answer {
+	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and a container beside one can be "+
+		"handed an open directory of it: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: false, and "+
+		"neither privileged nor added capabilities; or leave it out", uid, gid)
+}
+
 // DeviceForeign answers a block device made of a volume of ours.
 func DeviceForeign(field, volume string) Answer {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this one", volume)
@@ -234,6 +254,12 @@ func Drifted(field string) Answer {
 func NotInjected(lacks string) Answer {
 	return forbidden("NotInjected", "", "the pod has something of a notebook and lacks %s: label it jupyter-user and leave the "+
 		"rest to the webhook", lacks)
+}
+
+// Unclaimed denies a Pod that is no user's notebook and has something that only a notebook can have.
+func Unclaimed(mark, why string) Answer {
+	return forbidden("NotInjected", "", "the pod has %s, and is no user's notebook: %s; remove the one, or label the pod "+
+		"jupyter-user and leave the rest to the webhook", Shown(mark), why)
 }
 
 // IdentityDiffers answers an identity on a pod that is not the one which its user has now.

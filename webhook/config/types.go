@@ -56,6 +56,9 @@ type User struct {
 	// Reserved names are refused in addition to the ones that always are (root, nobody, jovyan, users and the like).
 	// They are compared without regard to case, because a share may do so too.
 	Reserved []string `json:"reserved"`
+	// HubComponents are the values of KubeSpawner's label component, or app.kubernetes.io/component, that users' servers
+	// have (KubeSpawner.component_label). A Pod of a hub's with another one is no notebook.
+	HubComponents []string `json:"hubComponents"`
 }
 
 // Share is the volume that everybody's data is on.

@@ -56,7 +56,7 @@ func validateUser(u *User, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("maxLength"), u.MaxLength,
 			"must be between 1 and 32, the most that useradd takes"))
 	}
-	names := map[string]bool{}
+	seen := map[string]bool{}
 	for i, name := range u.Reserved {
 		at, lower := path.Child("reserved").Index(i), strings.ToLower(name)
 		switch {
@@ -65,12 +65,21 @@ func validateUser(u *User, path *field.Path) field.ErrorList {
 		case len(name) > 32 || !possibleName.MatchString(name):
 			errs = append(errs, field.Invalid(at, name, "no user can have this name (a letter or _, then letters, "+
 				"digits, dot, _ and -, 32 in all), so there is nothing to reserve; write the name alone"))
-		case names[lower]:
+		case seen[lower]:
 			errs = append(errs, field.Duplicate(at, name))
 		}
-		names[lower] = true
+		seen[lower] = true
 	}
-	return errs
+	return append(errs, names(u.HubComponents, path.Child("hubComponents"), componentFaults)...)
+}
+
+// componentFaults returns why no Pod can have this value of a component label. An empty value is what a Pod without the
+// label has.
+func componentFaults(component string) []string {
+	if component == "" {
+		return []string{"must not be empty; write the value of the label component that users' servers have"}
+	}
+	return validation.IsValidLabelValue(component)
 }
 
 func validateIdentity(i *Identity, path *field.Path) field.ErrorList {

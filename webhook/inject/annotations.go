@@ -5,6 +5,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // Annotations: who the pod runs as, said on the pod.
@@ -41,7 +42,7 @@ const DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
 var (
 	askedAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation}
-	knownAnnotations = append([]string{UserAnnotation, WayAnnotation, IdentityAnnotation, ConfigAnnotation},
+	knownAnnotations = append([]string{UserAnnotation, WayAnnotation, IdentityAnnotation, ConfigAnnotation, user.InjectAnnotation},
 		askedAnnotations...)
 )
 
@@ -54,20 +55,25 @@ var ourAnnotations = map[string]pointer{
 	ContainerAnnotation: annotations.child(ContainerAnnotation),
 }
 
-// Marked tells whether a pod has an annotation of ours or a container by the name of the init container, whoever put it
-// there.
-func Marked(pod *Pod) bool {
+// Mark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one that opts out,
+// or a container of any kind with the init container's name. It is empty for a Pod that has neither. Volume names are no marks: who
+// mounts the share is decided by the policies, by the volume's claim.
+func Mark(pod *Pod) string {
+	first := ""
 	for key := range pod.Metadata.Annotations {
-		if strings.HasPrefix(key, annotationPrefix) {
-			return true
+		if strings.HasPrefix(key, annotationPrefix) && key != user.InjectAnnotation && (first == "" || key < first) {
+			first = key
 		}
 	}
-	for _, container := range pod.containers {
+	if first != "" {
+		return "the annotation " + first
+	}
+	for at, container := range pod.containers {
 		if container.Name == handoff.Container {
-			return true
+			return at.pointer().field() + ", which is named " + handoff.Container
 		}
 	}
-	return false
+	return ""
 }
 
 type annotationsPiece struct {

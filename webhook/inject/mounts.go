@@ -20,8 +20,12 @@ import (
 //
 // A container runtime mounts as root and follows symbolic links inside of the container. A link in a home, or in any volume,
 // to the scratch directory would lead a mount over the program that the container starts as root, whatever the path says. So
-// at start no mount of the pod's own may lie inside of another mount or of /proc, nor may one of ours lie inside of it. What an
-// image has for links cannot be seen from here.
+// at start no mount of the pod's own may lie inside of another mount, nor may one of ours lie inside of it, and none may be at or in
+// /proc, or at a path of /dev that leads there.
+//
+// The runtime also makes, as root, what is missing at a path. In the home alone that is a directory in the user's own home. Where
+// notebooks see the whole share, a link in the home leads to another user's: there the same holds as at start, and the working
+// directory is the home or outside of every mount. What an image has for links cannot be seen from here.
 
 // wantedMount is a mount of ours and what to call it in an answer.
 type wantedMount struct {
@@ -45,8 +49,10 @@ type mountsPiece struct {
 	want      []wantedMount
 	ours      ourVolumes
 	warnings  []string
-	// root tells that the container starts as root.
-	root bool
+	// root tells that the container starts as root, and whole that it sees every home.
+	root, whole bool
+	// home and homeOnShare are the two places of the home.
+	home, homeOnShare string
 	// inside are the paths that are inside of another one at which something is mounted, with that one.
 	inside map[string]string
 }
@@ -64,9 +70,9 @@ func (in *planning) planMounts(s switches) mountsPiece {
 	}
 	p := mountsPiece{
 		container: in.container(), notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
-		root: in.way == config.WayAtStart,
+		root: in.way == config.WayAtStart, whole: in.way == config.WayAtAdmission && in.wholeShare(), home: in.home, homeOnShare: in.homes + "/" + in.User.String(),
 	}
-	if p.root {
+	if p.root || p.whole {
 		p.inside = nestings(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)
 	}
 	return p
@@ -117,7 +123,10 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 		// The kubelet mounts a file that the container can write there.
 		p.refuseInTheWay(func() string { return p.container.child("terminationMessagePath").field() }, *at, c)
 	}
-	p.refuseDevices(func() pointer { return p.container }, p.notebook, c)
+	if p.whole {
+		p.refuseWorkingDir(c)
+	}
+	p.refuseVolumes(func() pointer { return p.container }, p.notebook, c)
 	for j := range p.want {
 		if !p.want[j].there {
 			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
@@ -132,18 +141,57 @@ func (p mountsPiece) refuseInTheWay(field func() string, mountPath string, c *ch
 		c.refuse(answer.MountTaken(field(), mountPath, want.what.String()))
 		return
 	}
-	if !p.root {
+	if !p.root && !p.whole {
 		return
 	}
-	if other, nested := p.nested(at); nested {
+	other, nested := p.nested(at)
+	switch {
+	case !nested:
+	case p.root:
 		c.refuse(answer.MountNested(field(), mountPath, other))
+	default:
+		c.refuse(answer.MountInShare(field(), mountPath, other))
 	}
 }
 
+// refuseWorkingDir denies a working directory inside of a mount, unless it is the home. One in the image's own home is replaced
+// (start.go).
+func (p mountsPiece) refuseWorkingDir(c *changes) {
+	dir := p.notebook.WorkingDir
+	if dir == nil || *dir == "" || inImagesHome(*dir, p.home) {
+		return
+	}
+	at := clean(*dir)
+	if at == p.home || at == p.homeOnShare {
+		return
+	}
+	deny := func(around string) {
+		c.refuse(answer.MountInShare(p.container.child("workingDir").field(), *dir, around))
+	}
+	for _, want := range p.want {
+		if within(at, want.MountPath) {
+			deny(want.MountPath)
+			return
+		}
+	}
+	for _, m := range p.notebook.VolumeMounts {
+		if within(at, clean(m.MountPath)) {
+			deny(m.MountPath)
+			return
+		}
+	}
+}
+
+// kernels are paths whose content is the kernel's, or leads to the kernel's: /dev has links to /proc/self/fd.
+var kernels = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
+
 // nested finds what a path is inside of, or which mount of ours is inside of it.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
-	for _, kernels := range []string{"/proc", "/dev/fd"} {
-		if within(at, kernels) {
+	if at == "/dev" {
+		return at, true
+	}
+	for _, kernels := range kernels {
+		if at == kernels || within(at, kernels) {
 			return kernels, true
 		}
 	}
@@ -205,6 +253,16 @@ func (p mountsPiece) refuseForeign(at func() pointer, container *Container, c *c
 	for i, m := range container.VolumeMounts {
 		if p.ours.has(m.Name) {
 			c.refuse(answer.MountForeign(at().child("volumeMounts").index(i).field(), m.Name, m.MountPath))
+		}
+	}
+	p.refuseVolumes(at, container, c)
+}
+
+// refuseVolumes refuses what else than a mount gives a container something of our two volumes.
+func (p mountsPiece) refuseVolumes(at func() pointer, container *Container, c *changes) {
+	for i, v := range container.Env {
+		if v.ValueFrom != nil && p.ours.has(v.ValueFrom.FileKeyRef.VolumeName) {
+			c.refuse(answer.EnvForeign(at().child("env").index(i).field(), v.ValueFrom.FileKeyRef.VolumeName))
 		}
 	}
 	p.refuseDevices(at, container, c)

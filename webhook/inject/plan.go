@@ -170,6 +170,7 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	}
 	in.identity = in.identityVars()
 	plan.refusals = append(plan.refusals, in.refuseWhole()...)
+	plan.refusals = append(plan.refusals, in.refuseSidecars()...)
 	switches, refusals := in.readSwitches()
 	plan.refusals = append(plan.refusals, refusals...)
 	plan.warnings = append(plan.warnings, in.warnings()...)

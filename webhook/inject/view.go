@@ -51,8 +51,10 @@ type LocalReference struct {
 	Name string `json:"name"`
 }
 
-// PodSecurityContext is what the groups are in.
+// PodSecurityContext is what the groups are in. The UID and GID hold for containers that have none of their own.
 type PodSecurityContext struct {
+	RunAsUser                *int64  `json:"runAsUser"`
+	RunAsGroup               *int64  `json:"runAsGroup"`
 	SupplementalGroups       []int64 `json:"supplementalGroups"`
 	SupplementalGroupsPolicy *string `json:"supplementalGroupsPolicy"`
 	FSGroup                  *int64  `json:"fsGroup"`
@@ -116,9 +118,19 @@ type Port struct {
 
 // EnvVar of a container.
 type EnvVar struct {
-	Name      string    `json:"name"`
-	Value     string    `json:"value,omitzero"`
-	ValueFrom *struct{} `json:"valueFrom,omitzero"`
+	Name      string     `json:"name"`
+	Value     string     `json:"value,omitzero"`
+	ValueFrom *ValueFrom `json:"valueFrom,omitzero"`
+}
+
+// ValueFrom is where a variable's value comes from, as far as that is a volume.
+type ValueFrom struct {
+	FileKeyRef FileKeyRef `json:"fileKeyRef,omitzero"`
+}
+
+// FileKeyRef is a line of a file that the kubelet reads out of a volume.
+type FileKeyRef struct {
+	VolumeName string `json:"volumeName"`
 }
 
 // Resources of a container or of a pod.

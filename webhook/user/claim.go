@@ -1,29 +1,84 @@
 package user
 
 import (
+	"slices"
+
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 const (
-	// Label says whose notebook a pod is: the one thing that a person has to write.
+	// Label names the user of a Pod: the one thing that a user has to write.
 	Label = "jupyter-user"
-	// HubLabel is on every pod of KubeSpawner's. Its value is a slug, which cannot be turned back into the name.
+	// HubLabel is on every Pod of KubeSpawner's. Its value is a slug, which cannot be turned back into the name.
 	HubLabel = "hub.jupyter.org/username"
 	// HubAnnotation holds the name as the hub knows it.
 	HubAnnotation = "hub.jupyter.org/username"
+	// InjectAnnotation opts a Pod out, with the value OptOut and with no other.
+	InjectAnnotation = "jupyter-user.io/inject"
+	// OptOut is the only value that InjectAnnotation can have.
+	OptOut = "false"
 )
 
-// Claimed tells whether a pod with these labels says that it is a user's notebook.
-func Claimed(labels map[string]string) bool {
-	_, person := labels[Label]
-	return person || FromHub(labels)
+// componentLabels are where KubeSpawner writes what a Pod is of the hub's: releases before 7 write the first alone.
+var componentLabels = [...]string{"component", "app.kubernetes.io/component"}
+
+// Claimed reports whether a Pod says that it is a user's notebook. The policies say the same in CEL, and
+// testdata/claimed.yaml is a table of Pods that runs through both:
+//
+//	labels       annotations                       claimed
+//	Label                                          yes
+//	HubLabel,    HubAnnotation                     yes, if a component label is one of user.hubComponents
+//	             InjectAnnotation: "false"         no, whatever else there is
+//
+// The hub's label alone is not enough: Dask Gateway copies label and annotation to schedulers and workers, which are no
+// notebooks and ask for no home.
+func Claimed(labels, annotations map[string]string, rules config.User) bool {
+	if annotations[InjectAnnotation] == OptOut {
+		return false
+	}
+	_, labelled := labels[Label]
+	return labelled || isHubServer(labels, annotations, rules)
 }
 
-// FromHub tells whether a pod with these labels is a JupyterHub's.
+// CheckInject returns a denial if a claimed Pod tries to opt out in another word than the one that does.
+func CheckInject(annotations map[string]string) *answer.Answer {
+	value, ok := annotations[InjectAnnotation]
+	if !ok || value == OptOut {
+		return nil
+	}
+	denial := answer.InjectInvalid(InjectAnnotation, value, OptOut)
+	return &denial
+}
+
+// isHubServer reports whether KubeSpawner made a Pod as a user's server.
+func isHubServer(labels, annotations map[string]string, rules config.User) bool {
+	if _, ok := annotations[HubAnnotation]; !ok || !FromHub(labels) {
+		return false
+	}
+	for _, label := range componentLabels {
+		if component, ok := labels[label]; ok && slices.Contains(rules.HubComponents, component) {
+			return true
+		}
+	}
+	return false
+}
+
+// FromHub reports whether a Pod with these labels belongs to a JupyterHub: a user's server, or what the server started.
 func FromHub(labels map[string]string) bool {
 	_, hub := labels[HubLabel]
 	return hub
+}
+
+// NotClaimedBecause returns why a Pod is not claimed, as the end of a sentence.
+func NotClaimedBecause(labels, annotations map[string]string, rules config.User) string {
+	switch {
+	case annotations[InjectAnnotation] == OptOut:
+		return answer.OptedOut
+	case FromHub(labels) || annotations[HubAnnotation] != "":
+		return answer.NoServerOfAHub(rules.HubComponents)
+	}
+	return answer.NoLabel
 }
 
 // NamedBy says what of a claimed pod names the user.
@@ -39,14 +94,11 @@ func NamedBy(labels, annotations map[string]string) string {
 	return "the label " + Label + " and the annotation " + HubAnnotation + ", which agree"
 }
 
-// FromPod finds whom a claimed pod names: in the label, or in KubeSpawner's annotation. Where both are there they have to
+// FromPod finds whom a claimed Pod names: in the label, or in KubeSpawner's annotation. Where both are there they have to
 // agree. It answers every fault that it finds.
 func FromPod(labels, annotations map[string]string, rules config.User) (Name, []answer.Answer) {
 	inLabel, hasLabel := labels[Label]
 	inAnnotation, hasAnnotation := annotations[HubAnnotation]
-	if !hasLabel && !hasAnnotation {
-		return Name{}, []answer.Answer{answer.NameMissing(HubLabel, HubAnnotation)}
-	}
 
 	var faults []answer.Answer
 	parse := func(field, text string) (name Name) {
@@ -60,7 +112,7 @@ func FromPod(labels, annotations map[string]string, rules config.User) (Name, []
 	if hasLabel {
 		byLabel = parse("metadata.labels["+Label+"]", inLabel)
 	}
-	if hasAnnotation {
+	if hasAnnotation || !hasLabel {
 		byAnnotation = parse(answer.AnnotationField(HubAnnotation), inAnnotation)
 	}
 	switch {

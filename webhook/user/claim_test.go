@@ -1,37 +1,78 @@
 package user_test
 
 import (
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-func TestClaimedByEitherLabelAndNothingElse(t *testing.T) {
-	for name, c := range map[string]struct {
-		labels       map[string]string
-		claimed, hub bool
-	}{
-		"no labels at all":            {nil, false, false},
-		"other labels":                {map[string]string{"app": "jupyterhub", "component": "singleuser-server"}, false, false},
-		"the label":                   {map[string]string{"jupyter-user": "alice"}, true, false},
-		"the label without a value":   {map[string]string{"jupyter-user": ""}, true, false},
-		"the hub's label":             {map[string]string{"hub.jupyter.org/username": "alice"}, true, true},
-		"the hub's without a value":   {map[string]string{"hub.jupyter.org/username": ""}, true, true},
-		"both":                        {map[string]string{"jupyter-user": "a", "hub.jupyter.org/username": "a"}, true, true},
-		"the label in another case":   {map[string]string{"Jupyter-User": "alice"}, false, false},
-		"the hub's other label":       {map[string]string{"hub.jupyter.org/servername": "x"}, false, false},
-		"our prefix is no label":      {map[string]string{"jupyter-user.io/user": "alice"}, false, false},
-		"a label with a prefix of it": {map[string]string{"jupyter-username": "alice"}, false, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, c.claimed, user.Claimed(c.labels))
-			assert.Equal(t, c.hub, user.FromHub(c.labels))
+// TestClaimed runs the table of Pods that the policies' predicate in CEL runs through, too.
+func TestClaimed(t *testing.T) {
+	text, err := os.ReadFile("testdata/claimed.yaml")
+	require.NoError(t, err)
+	var pods []struct {
+		Name        string            `json:"name"`
+		Labels      map[string]string `json:"labels"`
+		Annotations map[string]string `json:"annotations"`
+		Claimed     *bool             `json:"claimed"`
+	}
+	require.NoError(t, yaml.UnmarshalStrict(text, &pods))
+	require.Greater(t, len(pods), 50)
+	names := map[string]bool{}
+	for _, pod := range pods {
+		t.Run(pod.Name, func(t *testing.T) {
+			require.NotNil(t, pod.Claimed)
+			require.False(t, names[pod.Name], "there are two of this name")
+			names[pod.Name] = true
+			assert.Equal(t, *pod.Claimed, user.Claimed(pod.Labels, pod.Annotations, config.Default().User))
 		})
 	}
+}
+
+func TestClaimedByTheConfiguredComponents(t *testing.T) {
+	labels := map[string]string{"hub.jupyter.org/username": "alice", "component": "user-server"}
+	annotations := map[string]string{"hub.jupyter.org/username": "alice"}
+	for name, c := range map[string]struct {
+		components []string
+		claimed    bool
+	}{
+		"the default":       {[]string{"singleuser-server"}, false},
+		"a site's own":      {[]string{"user-server"}, true},
+		"the second of two": {[]string{"singleuser-server", "user-server"}, true},
+		"none":              {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, c.claimed, user.Claimed(labels, annotations, config.User{HubComponents: c.components}))
+			assert.True(t, user.Claimed(map[string]string{"jupyter-user": "alice"}, nil, config.User{HubComponents: c.components}))
+		})
+	}
+}
+
+// TestOneWordOptsOut: any other is a misunderstanding, which the one who wrote it should hear of.
+func TestOneWordOptsOut(t *testing.T) {
+	assert.Nil(t, user.CheckInject(nil))
+	assert.Nil(t, user.CheckInject(map[string]string{"jupyter-user.io/inject": "false"}))
+	for _, value := range []string{"off", "no", "False", "true", ""} {
+		denial := user.CheckInject(map[string]string{"jupyter-user.io/inject": value})
+		require.NotNil(t, denial, value)
+		assert.Equal(t, int32(422), denial.Code)
+		assert.EqualValues(t, "AnnotationInvalid", denial.Reason)
+		assert.Equal(t, "metadata.annotations[jupyter-user.io/inject]", denial.Field)
+		assert.Equal(t, strconv.Quote(value)+` is not "false", the one value that leaves a Pod as it is: write that, or remove the `+
+			`annotation and get the user's home`, denial.Message)
+	}
+}
+
+func TestFromHub(t *testing.T) {
+	assert.True(t, user.FromHub(map[string]string{"hub.jupyter.org/username": ""}))
+	assert.False(t, user.FromHub(map[string]string{"hub.jupyter.org/servername": "x"}))
 }
 
 // TestKubeSpawnersNames takes KubeSpawner's own table of raw names and slugs, of 7.x and of 6.x. The slug is never read.
@@ -93,10 +134,11 @@ func TestFromPod(t *testing.T) {
 			labels: pairs{label: "alice-smith---63425827"}, annotations: pairs{hub: "alice.smith"},
 			reasons: []string{"NamesDiffer"}, fields: []string{"metadata"}},
 		"the annotation is missing": {
-			labels: pairs{hub: "alice"}, reasons: []string{"NameMissing"}, fields: []string{"metadata.annotations"}},
+			labels: pairs{hub: "alice"}, reasons: []string{"NameInvalid"},
+			fields: []string{"metadata.annotations[hub.jupyter.org/username]"}},
 		"an annotation of ours is no claim": {
 			labels: pairs{hub: "alice"}, annotations: pairs{"jupyter-user.io/user": "bob"},
-			reasons: []string{"NameMissing"}, fields: []string{"metadata.annotations"}},
+			reasons: []string{"NameInvalid"}, fields: []string{"metadata.annotations[hub.jupyter.org/username]"}},
 		"an annotation of ours does not count": {
 			labels: pairs{label: "alice"}, annotations: pairs{"jupyter-user.io/user": "bob"}, want: "alice"},
 		"an empty label": {

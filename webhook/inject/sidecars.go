@@ -1,0 +1,69 @@
+package inject
+
+import (
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// Sidecars: who runs beside a notebook that sees more of the share than the home.
+//
+// The notebook can hand an open directory over a socket to any process that shares its network namespace, and there the other
+// process's UID and GID count: no mount of the share is needed for it. With the home alone that gives nothing away, because a
+// directory of the home leads to the home. Where the notebook has the whole share (share.exposeEveryHome) or further directories
+// (share.readOnly), every other container of the Pod must be the user and must stay the user:
+//
+//	field, effective for the container          value
+//	runAsUser (the container's, else the Pod's) the user's UID
+//	runAsGroup (likewise)                       the user's GID
+//	allowPrivilegeEscalation                    false, so that no setuid program of the image makes another user of it
+//	privileged                                  not true
+//	capabilities.add                            empty
+//
+// Nothing is put right: a sidecar that needs another UID would not work as the user, and only its author knows. A second Pod that
+// shares a volume with the notebook can be handed a directory too, and cannot be seen from here.
+
+// refuseSidecars returns a denial for each container beside the notebook that could be somebody else.
+func (in *planning) refuseSidecars() (refusals []answer.Answer) {
+	if !in.seesMore() {
+		return nil
+	}
+	for at, c := range in.pod.containers {
+		if c == in.notebook || isInit(at, c) || in.isUser(c) {
+			continue
+		}
+		if len(refusals) >= mostRefusals {
+			break
+		}
+		refusals = append(refusals, answer.SidecarForeign(at.pointer().child("securityContext").field(), in.Identity.UID, in.Identity.GID))
+	}
+	return refusals
+}
+
+// seesMore reports whether the notebook has more of the share than the home. Where the identity is found at start, it has the home
+// alone, or the configuration has given up every home (EvenToRoot).
+func (in *planning) seesMore() bool {
+	return in.way == config.WayAtAdmission && in.Identity != nil && (in.wholeShare() || len(in.config.Share.ReadOnly) > 0)
+}
+
+// isUser reports whether a container runs as the user, and can become nobody else.
+func (in *planning) isUser(c *Container) bool {
+	s, pod := c.SecurityContext, in.pod.Spec.SecurityContext
+	if s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || is(s.Privileged) {
+		return false
+	}
+	if s.Capabilities != nil && len(s.Capabilities.Add) > 0 {
+		return false
+	}
+	if pod == nil {
+		pod = &PodSecurityContext{}
+	}
+	return effective(s.RunAsUser, pod.RunAsUser, in.Identity.UID) && effective(s.RunAsGroup, pod.RunAsGroup, in.Identity.GID)
+}
+
+// effective reports whether a number of the container's, or else of the Pod's, is the wanted one.
+func effective(container, pod *int64, want int64) bool {
+	if container != nil {
+		return *container == want
+	}
+	return pod != nil && *pod == want
+}
