@@ -104,9 +104,7 @@ func onHubs(t *testing.T, g *guarded, component, patch string) error {
 		pod = injected(t, "alice")
 		delete(pod.Labels, "jupyter-user")
 	}
-	metav1.SetMetaDataLabel(&pod.ObjectMeta, "hub.jupyter.org/username", "alice")
-	metav1.SetMetaDataLabel(&pod.ObjectMeta, "component", component)
-	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "hub.jupyter.org/username", "alice")
+	ourKeys(pod, component)
 	kept := keep(t, g.hub, pod)
 	_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err

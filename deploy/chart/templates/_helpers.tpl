@@ -17,13 +17,16 @@ with the same image changes nothing.
 {{- $image }}
 {{- end }}
 
-{{/* What is accepted beside the image: the image before, and what the values say. */}}
+{{/* What is accepted beside the image: the image before, and what the values say; as JSON. */}}
 {{- define "accepted" -}}
 {{- $said := concat .Values.image.accepted (dig "init" "acceptedImages" list .Values.config) }}
-{{- without (prepend $said (include "image-before" .) | compact | uniq) (include "image" .) | toYaml }}
+{{- without (prepend $said (include "image-before" .) | compact | uniq) (include "image" .) | toJson }}
 {{- end }}
 
-{{/* What the webhook's configuration says, and does not leave to its defaults. */}}
+{{/*
+What the webhook's configuration says, and does not leave to its defaults; as JSON, because YAML does not bring every character back,
+and toYaml is silent where it cannot write one.
+*/}}
 {{- define "configuration" -}}
 {{- $init := dict "image" (include "image" .) }}
 {{- with .Values.image.pullSecrets }}{{ $_ := set $init "imagePullSecrets" . }}{{ end }}
@@ -34,8 +37,8 @@ with the same image changes nothing.
 {{- end }}
 {{- $configuration = mergeOverwrite $configuration (deepCopy .Values.config) }}
 {{- $_ := unset $configuration.init "acceptedImages" }}
-{{- with include "accepted" . | fromYamlArray }}{{ $_ := set $configuration.init "acceptedImages" . }}{{ end }}
-{{- toYaml $configuration }}
+{{- with include "accepted" . | fromJsonArray }}{{ $_ := set $configuration.init "acceptedImages" . }}{{ end }}
+{{- toJson $configuration }}
 {{- end }}
 
 {{/* The same, with the defaults of what the policies have to know too. */}}
@@ -46,12 +49,12 @@ with the same image changes nothing.
   "user" (dict "hubComponents" (list "singleuser-server"))
   "scratch" (dict "volumeName" "uid-gid-config" "mountPath" "/config")
   "init" (dict "acceptedImages" list) }}
-{{- mergeOverwrite $defaults (include "configuration" . | fromYaml) | toYaml }}
+{{- mergeOverwrite $defaults (include "configuration" . | fromJson) | toJson }}
 {{- end }}
 
 {{/* The claim of the share, in every namespace that has it. */}}
 {{- define "claim" -}}
-{{- (include "effective" . | fromYaml).share.claimName }}
+{{- (include "effective" . | fromJson).share.claimName }}
 {{- end }}
 
 {{/* Where the share comes from, where the chart makes its volumes: as in a PersistentVolume's spec. */}}

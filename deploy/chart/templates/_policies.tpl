@@ -17,7 +17,7 @@ in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML r
 
 {{/* The site's values that the policies are rendered from, as JSON. Paths are cleaned here, because CEL cannot. */}}
 {{- define "site" -}}
-{{- $c := include "effective" . | fromYaml }}
+{{- $c := include "effective" . | fromJson }}
 {{- $source := include "source" . | fromYaml }}
 {{- $volumes := append .Values.share.volumeNames (ternary "hpc-pv-*" "" (not (empty $source))) | compact | uniq }}
 {{- $names := list }}{{ $beginnings := list }}
