@@ -88,7 +88,7 @@ func attacksOnContainers() map[string]attack {
 			pod.Spec.Containers = append(pod.Spec.Containers, first)
 		})},
 		"mounts behind more than are looked through": {"net/NotebookTooLarge", notebooks("alice", func(c *corev1.Container) {
-			for i := range 1000 {
+			for i := range 2000 {
 				c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: scratch, MountPath: fmt.Sprintf("/m/%d", i), ReadOnly: true})
 			}
 		})},

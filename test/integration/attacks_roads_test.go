@@ -30,6 +30,8 @@ func attacksOnRoads() map[string]attack {
 		"hostPath inside of the share":                           {road, bobsOpen(hostPath("/srv/share/home/alice"))},
 		"hostPath above the share":                               {road, bobsOpen(hostPath("/srv"))},
 		"hostPath of the whole node":                             {road, bobsOpen(hostPath("/"))},
+		"hostPath longer than what is read":                      {road, bobsOpen(hostPath("/srv/share/" + strings.Repeat("./", 500)))},
+		"hostPath below a hidden directory":                      {road, bobsOpen(hostPath("/mnt/old/.hidden/..x"))},
 		"hostPath spelled otherwise":                             {road, bobsOpen(hostPath("/srv//./share/"))},
 		"a generic ephemeral volume on the PV":                   {road, bobs(template(onShare))},
 		"a generic ephemeral copy":                               {road, bobs(template(copies))},

@@ -157,7 +157,7 @@ v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
 
 {{/*
 Whether a volume v is another road to the share. Inline NFS is refused but for servers that are listed as other ones: a server has
-too many names to list those of the share. A path of a node is the share's if it is in it, or above it.
+too many names to list those of the share. A path of a node is the share's if it is in it, or above it, or longer than what is read.
 */}}
 {{- define "by-road" -}}
 {{- $claims := include "cel" .claims -}}
@@ -165,8 +165,9 @@ too many names to list those of the share. A path of a node is the share's if it
 has(v.nfs) && !(v.nfs.server in {{ include "cel" .otherNFSServers }}) ||
 has(v.csi) && v.csi.driver.lowerAscii() in {{ include "cel" .csiDrivers }} ||
 {{- if .hostPaths }}
-has(v.hostPath) && [('/' + v.hostPath.path.split('/').filter(s, s != '' && s != '.').join('/') + '/').replace('//', '/')].exists(p,
-  p in {{ include "cel" .above }} || {{ include "cel" .hostPaths }}.exists(q, p.startsWith(q))) ||
+has(v.hostPath) && (v.hostPath.path.size() > 512 ||
+  [('/' + v.hostPath.path.findAll('[^/.][^/]*|[.][^/]+').join('/') + '/').replace('//', '/')].exists(p,
+    p in {{ include "cel" .above }} || {{ include "cel" .hostPaths }}.exists(q, p.startsWith(q)))) ||
 {{- end }}
 has(v.ephemeral) && (object.metadata.name + '-' + v.name in {{ $claims }} ||
   [v.ephemeral.volumeClaimTemplate.spec.?volumeName.orValue('')].exists(n, {{ include "is-volume" (dict "site" . "name" "n") }}) ||
