@@ -67,7 +67,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	t.Run("mode Warn in one namespace", func(t *testing.T) {
 		l.says(t, map[string]check.Status{warns + "what you want: " + command + "mode=Enforce'": check.Warning, inLab: check.Warning}, tried+leaves,
 			"webhooks: as shipped, in mode Warn, for namespace lab alone: 1 ValidatingWebhookConfiguration",
-			"policies: as shipped, in mode Warn, for namespace lab alone: 12 ValidatingAdmissionPolicyBindings")
+			"policies: as shipped, in mode Warn, for namespace lab alone: 15 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
 	})
 	l.upgrade(t, "mode=Enforce")
@@ -83,13 +83,13 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	t.Run("a binding that only warns, in every namespace", func(t *testing.T) { l.mends(t) })
 	l.upgrade(t, "onlyNamespaces=null")
 	t.Run("mode Enforce everywhere", func(t *testing.T) {
-		l.says(t, nil, enforces, "policies: as shipped: 12 ValidatingAdmissionPolicyBindings", tried+admits)
+		l.says(t, nil, enforces, "policies: as shipped: 15 ValidatingAdmissionPolicyBindings", tried+admits)
 	})
 	l.upgrade(t, "mode=Warn")
 	l.serve(t)
 	t.Run("mode Warn everywhere", func(t *testing.T) {
 		l.says(t, map[string]check.Status{warns: check.Warning}, tried+leaves,
-			"policies: as shipped, in mode Warn: 12 ValidatingAdmissionPolicyBindings")
+			"policies: as shipped, in mode Warn: 15 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
 	})
 	l.stop()
@@ -109,13 +109,13 @@ const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupy
 // written.
 func (l *looked) mends(t *testing.T) {
 	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
-	_, err := bindings.Patch(t.Context(), "roads.jupyter-user.io", types.MergePatchType,
+	_, err := bindings.Patch(t.Context(), "share.jupyter-user.io", types.MergePatchType,
 		[]byte(`{"spec": {"validationActions": ["Warn", "Audit"], "matchResources": null}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	const (
-		where  = "policies: ValidatingAdmissionPolicyBinding roads.jupyter-user.io: "
+		where  = "policies: ValidatingAdmissionPolicyBinding share.jupyter-user.io: "
 		before = "'; where it stays so, others have written it: before that, kubectl delete validatingadmissionpolicybinding " +
-			"roads.jupyter-user.io, which does not hold until it is back"
+			"share.jupyter-user.io, which does not hold until it is back"
 	)
 	l.says(t, map[string]check.Status{
 		where + "what is to be refused is only warned of, and the webhook's configuration says mode: Enforce: " + command +
@@ -125,7 +125,7 @@ func (l *looked) mends(t *testing.T) {
 		"mode: Enforce by the webhook's configuration, and not by all that is installed": check.Unknown,
 		inLab: check.Warning,
 	})
-	require.NoError(t, l.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "roads.jupyter-user.io"))
+	require.NoError(t, l.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "share.jupyter-user.io"))
 	l.upgrade(t, "mode=Enforce")
 	l.says(t, map[string]check.Status{inLab: check.Warning})
 }

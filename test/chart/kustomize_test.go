@@ -10,10 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
-	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
@@ -35,27 +33,28 @@ func (l *life) kustomized(t *testing.T, folder string) map[string]string {
 	return found
 }
 
-// kustomize: what is shipped is a resource as it is, and the example changes the image wherever it has to.
+// kustomize: what the chart gives is a resource as it is, and the example adds what the chart has no value for.
 func (l *life) kustomize(t *testing.T) {
 	t.Helper()
 	example, err := os.ReadFile("../../deploy/examples/kustomization.yaml")
 	require.NoError(t, err)
+	const mirror = "registry.example.com/mirror/jupyter-user-webhook"
+	rendered, err := l.helm.Template(t.Context(), "{createNamespace: true, image: {repository: "+mirror+", digest: 'sha256:"+digest+"'}}")
+	require.NoError(t, err)
 	folder := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "kustomization.yaml"), example, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "install.yaml"), []byte(deploy.Install()), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "install.yaml"), []byte(rendered), 0o600))
 	overlay := l.kustomized(t, folder)
-	assert.Len(t, overlay, strings.Count("\n"+string(deploy.Install()), "\n---\n"), "nothing is lost")
+	assert.Len(t, overlay, strings.Count("\n"+string(rendered), "\n---\n"), "nothing is lost")
 	var configured corev1.ConfigMap
-	var parameters rbacv1.Role
 	var deployment appsv1.Deployment
 	require.NoError(t, yaml.UnmarshalStrict([]byte(overlay["ConfigMap jupyter-user-webhook"]), &configured))
-	require.NoError(t, yaml.UnmarshalStrict([]byte(overlay["Role jupyter-user-policy"]), &parameters))
 	require.NoError(t, yaml.UnmarshalStrict([]byte(overlay["Deployment jupyter-user-webhook"]), &deployment))
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
-	assert.Contains(t, c.Init.Image, "registry.example.com/mirror/jupyter-user-webhook@sha256:")
+	assert.Equal(t, mirror+"@sha256:"+digest, c.Init.Image)
 	assert.Equal(t, c.Init.Image, deployment.Spec.Template.Spec.Containers[0].Image)
-	for key, value := range c.PolicyParameters() {
-		assert.Equal(t, value, parameters.Annotations[key], key)
-	}
+	assert.Contains(t, overlay["ValidatingAdmissionPolicy net.jupyter-user.io"], `"`+c.Init.Image+`"`)
+	assert.Equal(t, "hardened", *deployment.Spec.Template.Spec.RuntimeClassName)
+	assert.Equal(t, "hpc", deployment.Labels["example.com/team"])
 }

@@ -3,6 +3,7 @@ package chart
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,12 +12,15 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 const (
@@ -94,12 +98,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 
 	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
 	left := slices.DeleteFunc(l.everything(t), func(object string) bool { return slices.Contains(empty, object) })
-	// What the parameters are for is gone, and they go with the namespace, as everything does that a controller would delete.
-	assert.Equal(t, []string{"roles jupyter-user-system/jupyter-user-policy"}, left)
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		err := l.client.RbacV1().Roles(helm.Namespace).Delete(t.Context(), "jupyter-user-policy", metav1.DeleteOptions{})
-		assert.NoError(c, err)
-	}, machine.Patience, 100*time.Millisecond)
+	assert.Empty(t, left)
 	l.withKubectl(t)
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "anything", Labels: map[string]string{"jupyter-user": "alice"}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}}}
@@ -112,9 +111,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 // assertComesUp: our own pods are admitted while the policies are in effect and nobody serves yet, as a controller makes them.
 func (l *life) assertComesUp(t *testing.T) {
 	t.Helper()
-	parameters, err := l.client.RbacV1().Roles(helm.Namespace).Get(t.Context(), "jupyter-user-policy", metav1.GetOptions{})
-	require.NoError(t, err)
-	require.NoError(t, l.AwaitPolicies(t.Context(), parameters), "the API server goes by these parameters, and not by others that are gone")
+	require.NoError(t, l.AwaitPolicies(t.Context()))
 	controller, err := l.User("system:serviceaccount:kube-system:replicaset-controller", "system:masters")
 	require.NoError(t, err)
 	client, err := kubernetes.NewForConfig(controller.Config)
@@ -130,7 +127,7 @@ func (l *life) assertComesUp(t *testing.T) {
 	}
 }
 
-// withKubectl does the same with what is shipped for kubectl, in the order that README.md gives for taking it away.
+// withKubectl does the same with what is shipped for kubectl.
 func (l *life) withKubectl(t *testing.T) {
 	t.Helper()
 	before := l.everything(t)
@@ -138,11 +135,7 @@ func (l *life) withKubectl(t *testing.T) {
 	require.NoError(t, l.Admin.Do(t.Context(), install, "apply", "--server-side", "-f", "-"))
 	assert.Equal(t, current, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
 	l.assertComesUp(t)
-	require.NoError(t, l.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybindings", "-l",
-		"app.kubernetes.io/name=jupyter-user-webhook"))
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		assert.NoError(c, l.Admin.Do(t.Context(), install, "delete", "--ignore-not-found", "--wait=false", "-f", "-"))
-	}, machine.Patience, 100*time.Millisecond)
+	require.NoError(t, l.Admin.Do(t.Context(), install, "delete", "--ignore-not-found", "--wait=false", "-f", "-"))
 	left := slices.DeleteFunc(l.everything(t), func(object string) bool { return slices.Contains(before, object) })
 	assert.Empty(t, left)
 }
@@ -158,9 +151,14 @@ func (l *life) deployment(t *testing.T) *appsv1.Deployment {
 func (l *life) assertRuns(t *testing.T, image, accepted string) {
 	t.Helper()
 	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
-	parameters, err := l.client.RbacV1().Roles(helm.Namespace).Get(t.Context(), "jupyter-user-policy", metav1.GetOptions{})
+	installed, err := l.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
 	require.NoError(t, err)
-	assert.Equal(t, accepted, parameters.Annotations["initImages"])
+	c, err := config.Parse([]byte(installed.Data["config.yaml"]))
+	require.NoError(t, err)
+	assert.Equal(t, strings.Fields(accepted), append([]string{c.Init.Image}, c.Init.AcceptedImages...))
+	net, err := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicies().Get(t.Context(), "net.jupyter-user.io", metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.Contains(t, net.Spec.Validations[3].Expression, `in ["`+strings.Join(strings.Fields(accepted), `", "`)+`"]`)
 	for _, name := range []string{"hpc-pv-lab", "hpc-pv-jupyter-user-system"} {
 		volume, err := l.client.CoreV1().PersistentVolumes().Get(t.Context(), name, metav1.GetOptions{})
 		require.NoError(t, err)
@@ -175,6 +173,75 @@ func (l *life) everything(t *testing.T) []string {
 	found, err := l.Objects(t.Context(), "")
 	require.NoError(t, err)
 	return found
+}
+
+// TestNoDeletionStopsAPodOfOthers deletes each object of an installation, alone, and creates a pod that is none of ours after each.
+// Nobody serves, so whatever would have to be asked about it would refuse it.
+func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
+	t.Parallel()
+	l := begin(t)
+	empty := l.everything(t)
+	in := []string{"--namespace", helm.Namespace, "--values", "-"}
+	l.run(t, lifeValues, append([]string{"install", helm.Release, l.chart}, in...)...)
+	require.NoError(t, l.AwaitPolicies(t.Context()))
+	require.NoError(t, l.Admin.Do(t.Context(), "", "create", "namespace", "anywhere"))
+	require.NoError(t, l.Admin.Do(t.Context(), "", "create", "serviceaccount", "default", "-n", "anywhere"))
+	ordinary := func(name string) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": "x"}, Annotations: map[string]string{"a": "b"}},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}, Volumes: []corev1.Volume{{Name: "v"}}}}
+	}
+	_, err := l.client.CoreV1().Pods("anywhere").Create(t.Context(), ordinary("there"), metav1.CreateOptions{})
+	require.NoError(t, err)
+	deleted := 0
+	for _, object := range l.everything(t) {
+		if slices.Contains(empty, object) || strings.Contains(object, "anywhere") {
+			continue
+		}
+		t.Run(object, func(t *testing.T) {
+			restore := l.deletes(t, object)
+			defer restore()
+			if strings.Contains(object, "polic") || strings.Contains(object, "webhookconfigurations") {
+				require.NoError(t, l.AwaitPolicies(t.Context()))
+			}
+			pods := l.client.CoreV1().Pods("anywhere")
+			_, err := pods.Create(t.Context(), ordinary("new"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			require.NoError(t, err)
+			_, err = pods.Patch(t.Context(), "there", types.MergePatchType, []byte(`{"status": {"message": "x"}}`),
+				metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "status")
+			require.NoError(t, err)
+		})
+		deleted++
+	}
+	assert.Greater(t, deleted, 40)
+	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
+}
+
+// deletes an object as everything names it, and returns what brings it back.
+func (l *life) deletes(t *testing.T, object string) (restore func()) {
+	t.Helper()
+	resource, name, _ := strings.Cut(object, " ")
+	arguments := []string{resource}
+	if namespace, in, is := strings.Cut(name, "/"); is {
+		arguments, name = append(arguments, "-n", namespace), in
+	}
+	arguments = append(arguments, name)
+	got, err := l.Admin.Kubectl(t.Context(), append([]string{"get", "-o", "json"}, arguments...)...)
+	require.NoError(t, err)
+	require.Zero(t, got.ExitCode, got.Stderr)
+	var saved unstructured.Unstructured
+	require.NoError(t, saved.UnmarshalJSON([]byte(got.Stdout)))
+	for _, field := range []string{"resourceVersion", "uid", "creationTimestamp", "generation"} {
+		unstructured.RemoveNestedField(saved.Object, "metadata", field)
+	}
+	text, err := saved.MarshalJSON()
+	require.NoError(t, err)
+	require.NoError(t, l.Admin.Do(t.Context(), "", append([]string{"delete", "--wait=false"}, arguments...)...))
+	return func() {
+		// A volume or a claim waits for a controller that is not there, and is gone as far as everybody else is concerned.
+		if saved.GetFinalizers() == nil {
+			require.NoError(t, l.Admin.Do(t.Context(), string(text), "create", "-f", "-"))
+		}
+	}
 }
 
 // TestWhatHelmLeavesAlone: a cluster that lacks something, and what others write.

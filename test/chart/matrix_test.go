@@ -1,7 +1,10 @@
 package chart
 
 import (
+	"encoding/json"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -9,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
@@ -161,21 +163,35 @@ func read(t *testing.T, rendered deploy.Rendered, name string) string {
 // agrees: one value is what the webhook is configured by and what the policies go by; and the image is one.
 func agrees(t *testing.T, rendered deploy.Rendered) {
 	t.Helper()
-	var parameters rbacv1.Role
 	var configured corev1.ConfigMap
-	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, rendered, "60-policy-parameters.yaml")), &parameters))
 	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, rendered, "20-configmap.yaml")), &configured))
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
-	for key, value := range c.PolicyParameters() {
-		assert.Equal(t, value, parameters.Annotations[key], key)
+	var values struct {
+		Claims, Directories, Images, HostPaths       []string
+		Homes, HomesPath, ScratchVolume, ScratchPath string
+	}
+	require.NoError(t, json.Unmarshal([]byte(configured.Data["policies.json"]), &values))
+	assert.Equal(t, []string{c.Share.ClaimName}, values.Claims)
+	assert.Equal(t, c.Share.Homes, values.Homes)
+	assert.Equal(t, c.Share.MountPath+"/"+c.Share.Homes, values.HomesPath)
+	assert.Equal(t, c.Scratch.VolumeName, values.ScratchVolume)
+	assert.Equal(t, c.Scratch.MountPath, values.ScratchPath)
+	assert.Equal(t, append([]string{c.Init.Image}, c.Init.AcceptedImages...), values.Images)
+	for _, directory := range c.Share.ReadOnly {
+		assert.Contains(t, values.Directories, directory.SubPath)
+	}
+	assert.Equal(t, c.Share.ExposeEveryHome != config.ExposeNever, slices.Contains(values.Directories, ""))
+	net := read(t, rendered, "62-policy-net.yaml")
+	for _, image := range values.Images {
+		assert.Contains(t, net, strconv.Quote(image))
 	}
 	for _, image := range regexp.MustCompile(`(?m)^ +image: (.*)$`).FindAllStringSubmatch(read(t, rendered, "30-deployment.yaml"), -1) {
 		assert.Equal(t, c.Init.Image, image[1])
 	}
 }
 
-// TestWarnRefusesNothing: every binding but the one that keeps the cluster from being locked.
+// TestWarnRefusesNothing: every binding warns.
 func TestWarnRefusesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -190,16 +206,12 @@ func TestWarnRefusesNothing(t *testing.T) {
 		for document := range strings.SplitSeq(string(rendered), "\n---\n") {
 			binding := admissionv1.ValidatingAdmissionPolicyBinding{}
 			require.NoError(t, yaml.Unmarshal([]byte(document), &binding))
-			switch {
-			case binding.Kind != "ValidatingAdmissionPolicyBinding":
-			case binding.Name == "parameters.jupyter-user.io":
-				assert.Equal(t, []admissionv1.ValidationAction{"Deny"}, binding.Spec.ValidationActions)
-			default:
+			if binding.Kind == "ValidatingAdmissionPolicyBinding" {
 				found++
 				assert.Equal(t, wanted, binding.Spec.ValidationActions, binding.Name)
 			}
 		}
-		assert.Equal(t, 11, found)
+		assert.Equal(t, 15, found)
 	}
 }
 
@@ -230,7 +242,7 @@ func TestOnlyNamespaces(t *testing.T) {
 	rendered, err := newHelm(t).Template(t.Context(), "{onlyNamespaces: [lab]}")
 	require.NoError(t, err)
 	for _, file := range []string{"50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml", "61-policy-access.yaml",
-		"62-policy-injected.yaml", "63-policy-node.yaml", "64-policy-roads.yaml", "65-policy-afterwards.yaml"} {
+		"62-policy-net.yaml", "63-policy-node.yaml", "64-policy-share.yaml", "65-policy-afterwards.yaml"} {
 		text := read(t, rendered, file)
 		selectors := strings.Count(text, "        - key: kubernetes.io/metadata.name\n") +
 			strings.Count(text, "          - key: kubernetes.io/metadata.name\n")

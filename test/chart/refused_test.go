@@ -1,12 +1,23 @@
 package chart
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 )
+
+// many are so many words that differ, as YAML has them in a list.
+func many(word string, count int) string {
+	words := make([]string, count)
+	for i := range words {
+		words[i] = word + strconv.Itoa(i)
+	}
+	return strings.Join(words, ", ")
+}
 
 // TestWrongValuesAreRefusedInASentence: nothing is rendered, and who reads it knows what to change.
 func TestWrongValuesAreRefusedInASentence(t *testing.T) {
@@ -33,6 +44,14 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{access: {rights: [{namespace: lab, homes: [a], user: a, group: b}]}}":         "access.rights[0] names the user a and the group b",
 		"{access: {ownHomes: {prefix: 'oidc:'}}}":                                       "access.ownHomes has a prefix or a suffix and is not enabled",
 		"{spawners: [{serviceAccount: hub}]}":                                           "at '/spawners/0': missing property 'namespace'",
+		"{share: {hostPaths: [" + many("/p", 33) + "]}}":                                "at '/share/hostPaths': maxItems: got 33, want 32",
+		"{share: {csiDrivers: [" + many("d", 33) + "]}}":                                "at '/share/csiDrivers': maxItems: got 33, want 32",
+		"{share: {otherNFSServers: [" + many("s", 33) + "]}}":                           "at '/share/otherNFSServers': maxItems: got 33, want 32",
+		"{share: {volumeNames: [" + many("v", 33) + "]}}":                               "at '/share/volumeNames': maxItems: got 33, want 32",
+		"{access: {controllers: [" + many("c", 33) + "]}}":                              "at '/access/controllers': maxItems: got 33, want 32",
+		"{image: {accepted: [" + many("i", 17) + "]}}":                                  "at '/image/accepted': maxItems: got 17, want 16",
+		"{config: {share: {readOnly: [" + many("d", 17) + "]}}}":                        "at '/config/share/readOnly': maxItems: got 17, want 16",
+		"{config: {user: {hubComponents: [" + many("c", 17) + "]}}}":                    "at '/config/user/hubComponents': maxItems: got 17, want 16",
 		"{podSecurity: restricted}":                                                     "at '/podSecurity': value must be one of 'baseline', 'off'",
 		"{certificates: {source: letsencrypt}}":                                         "at '/certificates/source': value must be one of 'selfSigned', 'certManager', 'secret'",
 		"{certificates: {source: secret}}":                                              "certificates.source is secret, and certificates.caBundle does not say whose certificate it is",

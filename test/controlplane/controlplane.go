@@ -53,7 +53,7 @@ type Options struct {
 	// not about time sets it, because a machine that is only slow takes longer than the two seconds of the shipped configurations.
 	WebhookTimeout int32
 	// Policies are manifests that are applied as they are, in their order: ValidatingAdmissionPolicies, their bindings, and what
-	// these need to be in effect, such as the namespace and the Role of their parameters.
+	// these need to be in effect, such as a namespace.
 	Policies []string
 	// AdmissionPlugins are enabled beside those that kube-apiserver enables by itself, for example AlwaysPullImages.
 	AdmissionPlugins []string

@@ -7,7 +7,6 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -23,7 +22,7 @@ func (c *ControlPlane) installPolicies(ctx context.Context, manifests []string) 
 			return err
 		}
 	}
-	return c.AwaitPolicies(ctx, nil)
+	return c.AwaitPolicies(ctx)
 }
 
 // Apply applies a manifest, with whatever policies are in it, and waits until the API server acts on them.
@@ -31,17 +30,16 @@ func (c *ControlPlane) Apply(ctx context.Context, manifest string) error {
 	if err := c.Admin.Do(ctx, manifest, "apply", "--validate=strict", "-f", "-"); err != nil {
 		return err
 	}
-	return c.AwaitPolicies(ctx, nil)
+	return c.AwaitPolicies(ctx)
 }
 
-// AwaitPolicies waits until the API server acts on the ValidatingAdmissionPolicies that it stores, and on the parameters,
-// if any are given. It takes in all policies and bindings at once, every second, in the order in which they were stored; so
+// AwaitPolicies waits until the API server acts on the ValidatingAdmissionPolicies that it stores. It takes in all policies and bindings at once, every second, in the order in which they were stored; so
 // a marker that was made last, a policy that refuses a certain object, is in effect only when all before it are.
-func (c *ControlPlane) AwaitPolicies(ctx context.Context, parameters *rbacv1.Role) error {
+func (c *ControlPlane) AwaitPolicies(ctx context.Context) error {
 	name := "policy-" + rand.String(10)
 	policies := c.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
 	bindings := c.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
-	policy, binding := markerPolicy(name, parameters)
+	policy, binding := markerPolicy(name)
 	if _, err := policies.Create(ctx, policy, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("mark the end of the policies: %w", err)
 	}
@@ -70,7 +68,7 @@ func (c *ControlPlane) AwaitPolicies(ctx context.Context, parameters *rbacv1.Rol
 	return nil
 }
 
-func markerPolicy(name string, parameters *rbacv1.Role) (*admissionv1.ValidatingAdmissionPolicy,
+func markerPolicy(name string) (*admissionv1.ValidatingAdmissionPolicy,
 	*admissionv1.ValidatingAdmissionPolicyBinding) {
 	meta := metav1.ObjectMeta{Name: name + "." + markerName}
 	policy := &admissionv1.ValidatingAdmissionPolicy{
@@ -88,12 +86,6 @@ func markerPolicy(name string, parameters *rbacv1.Role) (*admissionv1.Validating
 		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
 			PolicyName: meta.Name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
 		},
-	}
-	if parameters != nil {
-		policy.Spec.ParamKind = &admissionv1.ParamKind{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"}
-		policy.Spec.Validations[0].Expression = fmt.Sprintf("params.metadata.resourceVersion != %q", parameters.ResourceVersion)
-		binding.Spec.ParamRef = &admissionv1.ParamRef{Namespace: parameters.Namespace, Name: parameters.Name,
-			ParameterNotFoundAction: new(admissionv1.AllowAction)}
 	}
 	return policy, binding
 }

@@ -80,17 +80,8 @@ func (w *World) installByKubectl(ctx context.Context) error {
 }
 
 func (w *World) removeByKubectl(ctx context.Context) error {
-	if err := w.typed(ctx, "kubectl delete validatingadmissionpolicybindings -l app.kubernetes.io/name=jupyter-user-webhook"); err != nil {
-		return err
-	}
-	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
-		err := w.typed(ctx, "kubectl delete --ignore-not-found -f deploy/install.yaml")
-		if err != nil && strings.Contains(err.Error(), "ParametersInUse") {
-			return false, nil
-		}
-		return true, err
-	})
-	return errors.Join(err,
+	return errors.Join(
+		w.typed(ctx, "kubectl delete --ignore-not-found -f deploy/install.yaml"),
 		w.Admin.Do(ctx, "", "delete", "pvc/hpc-shared-pvc", "-n", atStart.namespace),
 		w.Admin.Do(ctx, "", "delete", "pv/hpc-pv-"+atStart.namespace),
 		w.awaitNothingLeft(ctx))
@@ -151,11 +142,7 @@ func (w *World) awaitInstalled(ctx context.Context) error {
 	if err := w.awaitReplicas(ctx, shipped); err != nil {
 		return err
 	}
-	parameters, err := w.Client.RbacV1().Roles(systemSpace).Get(ctx, "jupyter-user-policy", metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	return w.AwaitPolicies(ctx, parameters)
+	return w.AwaitPolicies(ctx)
 }
 
 // aliceRuns has carol run the notebook of alice, as a person does, and looks whose processes are in it.

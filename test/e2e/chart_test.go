@@ -35,7 +35,7 @@ func ofOthers(object string) bool {
 // uninstall is what README.md says, at the end of everything, when each test has removed its Pods: a claim that one still used would
 // keep --wait waiting.
 func (w *World) uninstall(ctx context.Context) error {
-	if _, err := w.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace, "--cascade", "foreground", "--wait"); err != nil {
+	if _, err := w.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace, "--wait"); err != nil {
 		return err
 	}
 	if err := w.Admin.Do(ctx, "", "delete", "namespace", helm.Namespace, "--wait=false"); err != nil {

@@ -60,7 +60,7 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 	began := time.Now()
 	everythingElse(t)
 	t.Logf("everything else ran after %s", time.Since(began).Round(time.Millisecond))
-	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice"} {
+	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice,component=singleuser-server"} {
 		for _, way := range ways {
 			watch := machine.For(t)
 			began := time.Now()

@@ -177,7 +177,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: jupyter-alice
-  labels: {hub.jupyter.org/username: alice-corp---1facc80f, app: jupyterhub%s}
+  labels: {hub.jupyter.org/username: alice-corp---1facc80f, app: jupyterhub, component: singleuser-server%s}
   annotations: {hub.jupyter.org/username: alice}
 spec:
   automountServiceAccountToken: false

@@ -15,8 +15,8 @@ import (
 func attacks() map[string]attack {
 	all := map[string]attack{}
 	for _, some := range []map[string]attack{
-		attacksOnAccess(), attacksOnNode(), attacksOnPod(), attacksOnContainers(), attacksOnRoads(), attacksAfterwards(),
-		attacksOnDebug(), attacksOnParameters(),
+		attacksOnAccess(), attacksOnNode(), attacksOnPod(), attacksOnContainers(), attacksOnShare(), attacksOnRoads(),
+		attacksOnClaims(), attacksAfterwards(), attacksOnBindings(), attacksOnDebug(),
 	} {
 		maps.Copy(all, some)
 	}
@@ -36,6 +36,8 @@ func (g *guarded) furnish(t *testing.T) {
 	g.allow(t, "lab", controller, withPods, mayUse())
 	g.allow(t, "lab", "dave", withPods, mayUse("alic"), mayUse("alice2"), mayUse("Alice"), mayUse("alice."))
 	g.allow(t, "lab", binder, withPods)
+	g.allow(t, "lab", statefulSets, withPods)
+	g.allow(t, "open", statefulSets, withPods)
 	require.NoError(t, g.Apply(t.Context(), snapshotType("VolumeSnapshot", "snapshot.storage.k8s.io", "v1")))
 	require.NoError(t, g.Apply(t.Context(), snapshotType("VolumeGroupSnapshot", "groupsnapshot.storage.k8s.io", "v1beta1")))
 	g.allow(t, "lab", "bob", rbacv1.PolicyRule{APIGroups: []string{"snapshot.storage.k8s.io"},
@@ -47,8 +49,6 @@ func (g *guarded) furnish(t *testing.T) {
 		assert.ErrorContains(c, snapshotsTheShare(t, g), "ShareSnapshot: ")
 		assert.ErrorContains(c, snapshotsAGroup(t, g), "ShareSnapshot: ")
 	}, wait, wait/100)
-	require.NoError(t, setParameters(t, g, `{"metadata": {"annotations": {"hostPaths": "/srv/share /mnt/old /data/slash/"}}}`))
-	g.awaitParameters(t)
 	g.allow(t, "lab", "erin", withPods, mayRunAs("alice"))
 	g.account(t, "hub", mayUse())
 	g.account(t, "batch", mayRunAs("qiang.guo03"))
@@ -69,17 +69,57 @@ func creates(who, user string, change func(*corev1.Pod)) func(*testing.T, *guard
 
 func unchanged(*corev1.Pod) {}
 
+// hubs is a pod that the hub creates, who may use every home: nothing but what the pod is stands against it.
+func hubs(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		pod := injected(t, "alice")
+		change(pod)
+		return create(t.Context(), g.hub, "lab", pod)
+	}
+}
+
+// bare takes every mount off, and the init container: nothing of the share is left to be refused for.
+func bare(pod *corev1.Pod) {
+	pod.Spec.InitContainers = nil
+	for i := range pod.Spec.Containers {
+		pod.Spec.Containers[i].VolumeMounts = nil
+	}
+}
+
 func runsBy(account string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Spec.ServiceAccountName = account }
 }
 
 func attacksOnAccess() map[string]attack {
-	const rule = "access/NoAccess"
+	const rule, unserved, lacks = "access/NoAccess", "access/NamespaceUnserved", "access/NotInjected"
 	return map[string]attack{
+		"kube-system":                 {unserved, inUnserved("kube-system")},
+		"the webhook's own namespace": {unserved, inUnserved("jupyter-user-system")},
+		"the label without the annotation": {lacks, hubs(func(pod *corev1.Pod) {
+			pod.Annotations = nil
+			bare(pod)
+		})},
+		"the label without anything": {lacks, hubs(func(pod *corev1.Pod) {
+			*pod = *plain()
+			pod.Labels = map[string]string{"jupyter-user": "alice"}
+		})},
+		"a hub's server without anything": {lacks, hubs(func(pod *corev1.Pod) {
+			*pod = *plain()
+			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice", "component": "singleuser-server"}
+			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
+		})},
+		"a user of no name": {lacks, hubs(func(pod *corev1.Pod) {
+			pod.Annotations["jupyter-user.io/user"] = ""
+			bare(pod)
+		})},
+		"a name that leads out of the homes": {lacks, hubs(func(pod *corev1.Pod) {
+			pod.Annotations["jupyter-user.io/user"] = "../alice"
+			bare(pod)
+		})},
 		"wearing another's label, known at admission": {rule, creates("bob", "alice", unchanged)},
 		"wearing another's label, found at start":     {rule, creates("bob", "qiang.guo03", unchanged)},
 		"a hub's pod by somebody who is not the hub": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
-			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice"}
+			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice", "app.kubernetes.io/component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
 		})},
 		"a name that is another's beginning, differs in case, or has a dot more": {rule, creates("dave", "alice", unchanged)},

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,12 +12,7 @@ import (
 
 func attacksAfterwards() map[string]attack {
 	const label, annotation, initImage = "afterwards/LabelChanged", "afterwards/AnnotationChanged", "afterwards/InitChanged"
-	const image, binding, closed = "afterwards/ImageAccess", "bindings/BindingForeign", "exec/InitClosed"
-	bound := func(meta metav1.ObjectMeta, bare bool) func(*testing.T, *guarded) error {
-		return func(t *testing.T, g *guarded) error { return binds(t, g, meta, bare) }
-	}
-	labels := metav1.ObjectMeta{Labels: map[string]string{"jupyter-user": "bob"}}
-	annotations := metav1.ObjectMeta{Annotations: map[string]string{"jupyter-user.io/user": "bob"}}
+	const image, closed = "afterwards/ImageAccess", "exec/InitClosed"
 	return map[string]attack{
 		"the label changed":                {label, patched(`{"metadata": {"labels": {"jupyter-user": "bob"}}}`)},
 		"the label taken off":              {label, patched(`{"metadata": {"labels": {"jupyter-user": null}}}`)},
@@ -51,6 +47,16 @@ func attacksAfterwards() map[string]attack {
 				[]byte(`{"spec": {"containers": [{"name": "c", "image": "evil"}]}}`), metav1.PatchOptions{})
 			return err
 		}},
+		"the component of a hub's server changed": {label, func(t *testing.T, g *guarded) error {
+			return onHubs(t, g, "singleuser-server", `{"metadata": {"labels": {"component": "mine"}}}`)
+		}},
+		"a hub's pod that becomes a server": {label, func(t *testing.T, g *guarded) error {
+			return onHubs(t, g, "dask-worker", `{"metadata": {"labels": {"component": "singleuser-server"}}}`)
+		}},
+		"a hub's pod that gets a user later": {annotation, func(t *testing.T, g *guarded) error {
+			return onHubs(t, g, "dask-worker", `{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`)
+		}},
+		"a notebook that opts out later": {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/inject": "false"}}}`)},
 		"the label changed by server-side apply": {label, func(t *testing.T, g *guarded) error {
 			return applies(t, g, g.carol, `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "bob"}}}`)
 		}},
@@ -60,11 +66,24 @@ func attacksAfterwards() map[string]attack {
 			_, err := g.carol.CoreV1().Pods("lab").Update(t.Context(), pod, metav1.UpdateOptions{})
 			return err
 		}},
+		"exec into the init container while it runs": {closed, enters("jupyter-user-init", "exec")},
+		"attach to the init container while it runs": {closed, enters("jupyter-user-init", "attach")},
+	}
+}
+
+func attacksOnBindings() map[string]attack {
+	const binding = "bindings/BindingForeign"
+	bound := func(meta metav1.ObjectMeta, bare bool) func(*testing.T, *guarded) error {
+		return func(t *testing.T, g *guarded) error { return binds(t, g, meta, bare) }
+	}
+	labels := metav1.ObjectMeta{Labels: map[string]string{"jupyter-user": "bob"}}
+	annotations := metav1.ObjectMeta{Annotations: map[string]string{"jupyter-user.io/user": "bob"}}
+	component := metav1.ObjectMeta{Labels: map[string]string{"component": "singleuser-server"}}
+	return map[string]attack{
 		"a Binding that sets labels":                     {binding, bound(labels, false)},
 		"a Binding that sets annotations":                {binding, bound(annotations, false)},
 		"a Binding of the old resource that sets labels": {binding, bound(labels, true)},
-		"exec into the init container while it runs":     {closed, enters("jupyter-user-init", "exec")},
-		"attach to the init container while it runs":     {closed, enters("jupyter-user-init", "attach")},
+		"a Binding that makes a hub's pod a server":      {binding, bound(component, false)},
 	}
 }
 
@@ -74,6 +93,20 @@ func labelled(t *testing.T, g *guarded) error {
 	pod := keep(t, g.bob, plain())
 	_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.MergePatchType,
 		[]byte(`{"metadata": {"labels": {"jupyter-user": "alice"}}}`), metav1.PatchOptions{})
+	return err
+}
+
+// onHubs patches a pod that a hub has made, of some component.
+func onHubs(t *testing.T, g *guarded, component, patch string) error {
+	t.Helper()
+	pod := plain()
+	if component == "singleuser-server" {
+		pod = injected(t, "alice")
+		delete(pod.Labels, "jupyter-user")
+	}
+	ourKeys(pod, component)
+	kept := keep(t, g.hub, pod)
+	_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err
 }
 
@@ -106,7 +139,7 @@ func debugsAnotherRoad(mounts ...corev1.VolumeMount) func(*testing.T, *guarded) 
 }
 
 func attacksOnDebug() map[string]attack {
-	const privileged, closed, mounted = "debug/DebugPrivileged", "debug/InitClosed", "debug/MountForeign"
+	const privileged, identity, closed, mounted = "debug/DebugPrivileged", "debug/DebugIdentity", "debug/InitClosed", "debug/MountForeign"
 	context := func(change func(*corev1.SecurityContext)) func(*testing.T, *guarded) error {
 		return debugs(carol, func(c *corev1.EphemeralContainer) { change(c.SecurityContext) })
 	}
@@ -114,12 +147,18 @@ func attacksOnDebug() map[string]attack {
 		return debugs(carol, func(c *corev1.EphemeralContainer) { c.VolumeMounts = []corev1.VolumeMount{m} })
 	}
 	return map[string]attack{
-		"kubectl debug by somebody without the right":               {"debug/NoAccess", debugs(bob, nothing)},
-		"kubectl debug of a pod that has the share by another road": {"debug/NoAccess", debugsAnotherRoad()},
-		"kubectl debug with the share":                              {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
-		"kubectl debug with the scratch volume":                     {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
-		"kubectl debug with another UID":                            {privileged, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) })},
-		"kubectl debug that may be root":                            {privileged, context(func(s *corev1.SecurityContext) { s.RunAsNonRoot = nil })},
+		"kubectl debug by somebody without the right":                   {"debug/NoAccess", debugs(bob, nothing)},
+		"kubectl debug of a pod that has the share by another road":     {"debug/NoAccess", debugsAnotherRoad()},
+		"kubectl debug with the share":                                  {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
+		"kubectl debug with the scratch volume":                         {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
+		"kubectl debug with another UID":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) })},
+		"kubectl debug with another GID":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) })},
+		"kubectl debug that may be root":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) })},
+		"kubectl debug with the image's UID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = nil })},
+		"kubectl debug with the image's GID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = nil })},
+		"kubectl debug with the pod's UID and GID, which are another's": {identity, debugsOf("alice", another)},
+		"kubectl debug where the person is found at start":              {identity, debugsOf("qiang.guo03", unchanged)},
+		"kubectl debug with the hundredth container":                    {"debug/NotebookTooLarge", debugsMany},
 		"kubectl debug with a capability": {privileged, context(func(s *corev1.SecurityContext) {
 			s.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"}
 		})},
@@ -127,35 +166,46 @@ func attacksOnDebug() map[string]attack {
 		"kubectl debug that gains privileges": {privileged, context(func(s *corev1.SecurityContext) {
 			s.AllowPrivilegeEscalation = nil
 		})},
-		"kubectl debug without a security context": {privileged, debugs(carol, func(c *corev1.EphemeralContainer) { c.SecurityContext = nil })},
+		"kubectl debug without a security context": {privileged, withoutContext},
 		"kubectl debug in the init container's processes": {closed, debugs(carol, func(c *corev1.EphemeralContainer) {
 			c.TargetContainerName = "jupyter-user-init"
 		})},
 	}
 }
 
-func attacksOnParameters() map[string]attack {
-	return map[string]attack{
-		"the parameters deleted": {"parameters/ParametersInUse", func(t *testing.T, g *guarded) error {
-			return g.admin(t).RbacV1().Roles("jupyter-user-system").Delete(t.Context(), "jupyter-user-policy",
-				metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
-		}},
-		"the parameters deleted with all others": {"parameters/ParametersInUse", func(t *testing.T, g *guarded) error {
-			return g.admin(t).RbacV1().Roles("jupyter-user-system").DeleteCollection(t.Context(),
-				metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}, metav1.ListOptions{})
-		}},
-		"a parameter taken away": {"parameters/ParametersIncomplete", func(t *testing.T, g *guarded) error {
-			return setParameters(t, g, `{"metadata": {"annotations": {"claims": null}}}`, metav1.DryRunAll)
-		}},
-		"a parameter that cannot be": {"parameters/ParametersIncomplete", func(t *testing.T, g *guarded) error {
-			return setParameters(t, g, `{"metadata": {"annotations": {"ownHomes": "yes"}}}`, metav1.DryRunAll)
-		}},
+// another has a pod say that it runs as somebody else, where its containers do not.
+func another(pod *corev1.Pod) {
+	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6002))
+}
+
+// debugsOf adds a container that says nothing of UID and GID to a pod of a user's.
+func debugsOf(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		pod := injected(t, user)
+		change(pod)
+		pod = keep(t, g.carol, pod)
+		added := debugger()
+		added.SecurityContext.RunAsUser, added.SecurityContext.RunAsGroup = nil, nil
+		return adds(t, g.carol, pod, added)
 	}
 }
 
-func setParameters(t *testing.T, g *guarded, patch string, dryRun ...string) error {
-	t.Helper()
-	_, err := g.admin(t).RbacV1().Roles("jupyter-user-system").Patch(t.Context(), "jupyter-user-policy",
-		types.MergePatchType, []byte(patch), metav1.PatchOptions{DryRun: dryRun})
-	return err
+// withoutContext has UID and GID from the pod, and privileges as the image has them.
+func withoutContext(t *testing.T, g *guarded) error {
+	pod := injected(t, "alice")
+	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))
+	pod = keep(t, g.carol, pod)
+	added := debugger()
+	added.SecurityContext = nil
+	return adds(t, g.carol, pod, added)
+}
+
+func debugsMany(t *testing.T, g *guarded) error {
+	var added []corev1.EphemeralContainer
+	for i := range 200 {
+		c := debugger()
+		c.Name = fmt.Sprintf("d%d", i)
+		added = append(added, c)
+	}
+	return adds(t, g.carol, keep(t, g.carol, injected(t, "alice")), added...)
 }

@@ -1,9 +1,12 @@
 package integration
 
 import (
+	"fmt"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 const share, scratch = "hpc-shared-volume", "uid-gid-config"
@@ -41,40 +44,55 @@ func mountOf(m corev1.VolumeMount) corev1.Container {
 
 func attacksOnContainers() map[string]attack {
 	all := map[string]attack{
-		"the share whole":      {"injected/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/all"})},
-		"another's home":       {"injected/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
-		"the homes' directory": {"injected/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
-		"another's home by a way round": {"injected/MountForeign",
+		"the share whole":      {"net/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/all"})},
+		"another's home":       {"net/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
+		"the homes' directory": {"net/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
+		"another's home by a way round": {"net/MountForeign",
 			mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/./bob"})},
-		"the share by subPathExpr": {"injected/MountForeign",
+		"the share by subPathExpr": {"net/MountForeign",
 			mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
-		"the scratch volume writable in the notebook": {"injected/MountForeign", mounts(corev1.VolumeMount{Name: scratch, MountPath: "/c"})},
-		"the scratch volume by subPathExpr": {"injected/MountForeign", notebooks("alice", func(c *corev1.Container) {
+		"the scratch volume writable in the notebook": {"verifier/MountForeign", mounts(corev1.VolumeMount{Name: scratch, MountPath: "/c"})},
+		"the scratch volume by subPathExpr": {"verifier/MountForeign", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts[2].SubPathExpr = "$(NB_USER)"
 		})},
-		"the home, spread to the node": {"injected/MountForeign", notebooks("alice", func(c *corev1.Container) {
+		"the home, spread to the node": {"verifier/MountForeign", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationHostToContainer)
 		})},
-		"something else over our program": {"injected/MountForeign", carols(func(pod *corev1.Pod) {
+		"something else over our program": {"verifier/MountForeign", carols(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/config/jupyter-user-init"})
 		})},
-		"something else over our program by a way round": {"injected/MountForeign", carols(func(pod *corev1.Pod) {
+		"something else over our program by a way round": {"verifier/MountForeign", carols(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/x/../config/jupyter-user-init"})
 		})},
-		"the home's place is something else's": {"injected/MountMissing", notebooks("alice", func(c *corev1.Container) {
+		"the home's place is something else's": {"verifier/MountMissing", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts = c.VolumeMounts[1:]
 		})},
-		"a sidecar mounts the share":          {"injected/MountBeside", beside(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
-		"a sidecar mounts the very home":      {"injected/MountBeside", beside(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s", SubPath: "home/alice"}))},
-		"a sidecar mounts the scratch volume": {"injected/MountBeside", beside(false, mountOf(corev1.VolumeMount{Name: scratch, MountPath: "/c"}))},
-		"an init container mounts the share":  {"injected/MountBeside", beside(true, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
-		"the share as a block device": {"injected/MountBeside", beside(false, corev1.Container{
+		"a sidecar mounts the share":          {"net/MountForeign", beside(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
+		"a sidecar mounts the very home":      {"verifier/MountBeside", beside(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s", SubPath: "home/alice"}))},
+		"a sidecar mounts the scratch volume": {"verifier/MountBeside", beside(false, mountOf(corev1.VolumeMount{Name: scratch, MountPath: "/c"}))},
+		"an init container mounts the share":  {"net/MountForeign", beside(true, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
+		"the share as a block device": {"net/DeviceForeign", beside(false, corev1.Container{
 			VolumeDevices: []corev1.VolumeDevice{{Name: share, DevicePath: "/dev/x"}}})},
-		"an init container before ours": {"injected/ContainerTaken", carols(func(pod *corev1.Pod) {
+		"a user's home with a way behind it": {"net/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home//alice"})},
+		"a second volume of the claim": {"net/MountForeign", carols(func(pod *corev1.Pod) {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, claimVolume("again"))
+			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "again", MountPath: "/all"})
+		})},
+		"a container called as the init container": {"net/MountForeign", carols(func(pod *corev1.Pod) {
+			first := pod.Spec.InitContainers[0]
+			pod.Spec.InitContainers = nil
+			pod.Spec.Containers = append(pod.Spec.Containers, first)
+		})},
+		"mounts behind more than are looked through": {"net/NotebookTooLarge", notebooks("alice", func(c *corev1.Container) {
+			for i := range 2000 {
+				c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: scratch, MountPath: fmt.Sprintf("/m/%d", i), ReadOnly: true})
+			}
+		})},
+		"an init container before ours": {"net/InitForeign", carols(func(pod *corev1.Pod) {
 			pod.Spec.InitContainers = append([]corev1.Container{{Name: "first", Image: "x"}}, pod.Spec.InitContainers...)
 		})},
 	}
@@ -88,35 +106,53 @@ func attacksOnContainers() map[string]attack {
 }
 
 func attacksOnInit() map[string]attack {
-	const foreign, mounted, privileged = "injected/InitForeign", "injected/InitMounts", "injected/InitPrivileges"
+	const net, foreign, privileged = "net/InitForeign", "verifier/InitForeign", "verifier/InitPrivileges"
 	return map[string]attack{
-		"the init container with another image":   {foreign, inits(func(c *corev1.Container) { c.Image = "evil" })},
-		"the init container with another command": {foreign, inits(func(c *corev1.Container) { c.Command = []string{"sh"} })},
+		"the init container with another image":   {net, inits(func(c *corev1.Container) { c.Image = "evil" })},
+		"the init container with another command": {net, inits(func(c *corev1.Container) { c.Command = []string{"sh"} })},
 		"the init container for another user":     {foreign, inits(func(c *corev1.Container) { c.Args[1] = "--user=bob" })},
 		"the init container with another number":  {foreign, inits(func(c *corev1.Container) { c.Args[7] = "--uid=5002" })},
 		"the init container told twice":           {foreign, inits(func(c *corev1.Container) { c.Args = append(c.Args, "--user=bob") })},
-		"the init container with a variable": {foreign, inits(func(c *corev1.Container) {
+		"the init container with a variable": {net, inits(func(c *corev1.Container) {
 			c.Env = []corev1.EnvVar{{Name: "LD_PRELOAD", Value: "x"}}
 		})},
-		"the init container as a sidecar": {foreign, inits(func(c *corev1.Container) {
+		"the init container as a sidecar": {net, inits(func(c *corev1.Container) {
 			c.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
 		})},
-		"the init container sees the whole share": {mounted, inits(func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "" })},
-		"the init container writes to the share":  {mounted, inits(func(c *corev1.Container) { c.VolumeMounts[0].ReadOnly = false })},
-		"the init container sees homes of one's own making": {mounted, carols(func(pod *corev1.Pod) {
+		"the init container runs something of the share": {net, inits(func(c *corev1.Container) {
+			c.Args = []string{"exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "/data/hpc/home/alice/mine"}
+		})},
+		"the init container with another program over ours": {net, carols(func(pod *corev1.Pod) {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
+			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
+				corev1.VolumeMount{Name: "mine", MountPath: "/jupyter-user-init"})
+		})},
+		"the init container with a capability": {net, inits(func(c *corev1.Container) {
+			c.SecurityContext.Capabilities.Add = []corev1.Capability{"CHOWN"}
+		})},
+		"the init container with variables of a ConfigMap": {net, inits(func(c *corev1.Container) {
+			c.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
+				LocalObjectReference: corev1.LocalObjectReference{Name: "mine"}}}}
+		})},
+		"the init container by subPathExpr": {net, inits(func(c *corev1.Container) {
+			c.VolumeMounts[0].SubPath, c.VolumeMounts[0].SubPathExpr = "", "home"
+		})},
+		"the init container sees the whole share": {net, inits(func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "" })},
+		"the init container writes to the share":  {net, inits(func(c *corev1.Container) { c.VolumeMounts[0].ReadOnly = false })},
+		"the init container sees homes of one's own making": {net, carols(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/data/hpc/home/alice"})
 		})},
 		"the init container runs as somebody": {privileged, inits(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
-		"the init container runs as root": {privileged, inits(func(c *corev1.Container) {
+		"the init container runs as root": {net, inits(func(c *corev1.Container) {
 			c.SecurityContext.RunAsUser, c.SecurityContext.RunAsNonRoot = new(int64(0)), new(false)
 		})},
 	}
 }
 
 func attacksOnIdentity() map[string]attack {
-	const rule = "injected/IdentityForeign"
+	const rule = "verifier/IdentityForeign"
 	return map[string]attack{
 		"another UID": {rule, notebooks("alice", func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
 		"another GID": {rule, notebooks("alice", func(c *corev1.Container) { c.SecurityContext.RunAsGroup = new(int64(6002)) })},
@@ -133,12 +169,12 @@ func attacksOnIdentity() map[string]attack {
 		"our program for somebody else, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
 			c.Command[2] = "--user=alice"
 		})},
-		"a sidecar of another UID beside more of the share than the home": {"injected/SidecarForeign", besideMore(
+		"a sidecar of another UID beside more of the share than the home": {"verifier/SidecarForeign", besideMore(
 			func(pod *corev1.Pod) {
 				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x",
 					SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(5002))}})
 			})},
-		"likewise as the image's own user": {"injected/SidecarForeign", besideMore(func(pod *corev1.Pod) {
+		"likewise as the image's own user": {"verifier/SidecarForeign", besideMore(func(pod *corev1.Pod) {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x"})
 		})},
 		"no way at all": {rule, carols(func(pod *corev1.Pod) {
@@ -167,7 +203,11 @@ func inNobodysName(name string) func(*testing.T, *guarded) error {
 // besideMore is a pod where notebooks see further directories of the share.
 func besideMore(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
-		g.parameters(t, `{"metadata": {"annotations": {"readOnly": "datasets:/data/hpc/datasets"}}}`, `{"metadata": {"annotations": {"readOnly": ""}}}`)
-		return carols(change)(t, g)
+		g.serving(t, func(c *config.Config) {
+			c.Share.ReadOnly = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets"}}
+		})
+		pod := injectedBy(t, g.serves, "alice", unchanged)
+		change(pod)
+		return create(t.Context(), g.carol, "lab", pod)
 	}
 }

@@ -1,44 +1,31 @@
 package integration
 
 import (
+	"fmt"
+	"testing"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
+// attacksOnPod are on what a whole pod has: with all of it, the pod would be a notebook.
 func attacksOnPod() map[string]attack {
-	const lacks, volume = "injected/NotInjected", "injected/VolumeForeign"
+	const lacks, volume, group = "verifier/NotInjected", "verifier/VolumeForeign", "verifier/GroupForeign"
 	return map[string]attack{
 		"the annotation without the label": {lacks, carols(func(pod *corev1.Pod) { delete(pod.Labels, "jupyter-user") })},
-		"the label without the annotation": {lacks, carols(func(pod *corev1.Pod) { pod.Annotations = nil })},
-		"the label without anything": {lacks, carols(func(pod *corev1.Pod) {
-			*pod = *plain()
-			pod.Labels = map[string]string{"jupyter-user": "alice"}
-		})},
-		"a hub's label without anything": {lacks, carols(func(pod *corev1.Pod) {
-			*pod = *plain()
-			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice"}
-		})},
 		"an annotation of ours without anything": {lacks, carols(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Annotations = map[string]string{"jupyter-user.io/probes": "on"}
-		})},
-		"the claim without anything": {lacks, carols(func(pod *corev1.Pod) {
-			*pod = *plain()
-			pod.Spec.Volumes = []corev1.Volume{claimVolume("mine")}
-		})},
-		"the scratch volume's name without anything": {lacks, carols(func(pod *corev1.Pod) {
-			*pod = *plain()
-			pod.Spec.Volumes = []corev1.Volume{{Name: "uid-gid-config"}}
 		})},
 		"the init container's name without anything": {lacks, carols(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Spec.Containers[0].Name = "jupyter-user-init"
 		})},
-		"a namespace that joins the selector later": {lacks, carols(func(pod *corev1.Pod) {
-			pod.Spec.InitContainers = nil
+		"an annotation of ours beside the one that opts out": {lacks, carols(func(pod *corev1.Pod) {
+			pod.Annotations["jupyter-user.io/inject"] = "false"
+			bare(pod)
+			pod.Spec.Volumes = nil
 		})},
-		"our volume under another name": {volume, carols(func(pod *corev1.Pod) {
-			pod.Spec.Volumes = append(pod.Spec.Volumes, claimVolume("again"))
-		})},
+		"a namespace that joins the selector later": {lacks, carols(func(pod *corev1.Pod) { pod.Spec.InitContainers = nil })},
 		"the share's volume is another claim": {volume, carols(func(pod *corev1.Pod) {
 			pod.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "look-alike"
 		})},
@@ -47,24 +34,75 @@ func attacksOnPod() map[string]attack {
 				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "prepared"},
 			}
 		})},
-		"a name that leads out of the homes": {"injected/NameInvalid", inNobodysName("alice bob")},
-		"kube-system":                        {"injected/NamespaceUnserved", inUnserved("kube-system")},
-		"the webhook's own namespace":        {"injected/NamespaceUnserved", inUnserved("jupyter-user-system")},
-		"groups smuggled in by supplementalGroups": {"injected/GroupForeign", carols(func(pod *corev1.Pod) {
+		"our volume under another name": {volume, carols(func(pod *corev1.Pod) {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, claimVolume("again"))
+		})},
+		"a name that nobody has": {"verifier/NameInvalid", inNobodysName("alice bob")},
+		"groups smuggled in by supplementalGroups": {group, carols(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.SupplementalGroups = []int64{7001, 6002}
 		})},
-		"groups smuggled in where the person is found at start": {"injected/GroupForeign",
+		"groups smuggled in where the person is found at start": {group,
 			carolsOf("qiang.guo03", func(pod *corev1.Pod) { pod.Spec.SecurityContext.SupplementalGroups = []int64{7001} })},
-		"a group smuggled in by fsGroup": {"injected/GroupForeign", carols(func(pod *corev1.Pod) {
+		"a group smuggled in by fsGroup": {group, carols(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.FSGroup = new(int64(6002))
 		})},
-		"the root group smuggled in by fsGroup": {"injected/GroupForeign", carols(func(pod *corev1.Pod) {
+		"the root group smuggled in by fsGroup": {group, carols(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.FSGroup = new(int64(0))
 		})},
-		"the image's /etc/group adds groups": {"injected/GroupForeign", carols(func(pod *corev1.Pod) {
+		"the image's /etc/group adds groups": {group, carols(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.SupplementalGroupsPolicy = new(corev1.SupplementalGroupsPolicyMerge)
 		})},
 	}
+}
+
+// attacksOnShare are pods that have the share by its claim and are no notebooks.
+func attacksOnShare() map[string]attack {
+	const mounted, large = "share/ShareMounted", "share/PodTooLarge"
+	raw := func(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+		return carols(func(pod *corev1.Pod) {
+			*pod = *plain()
+			pod.Spec.Volumes = []corev1.Volume{claimVolume("mine")}
+			pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "mine", MountPath: "/all"}}
+			change(pod)
+		})
+	}
+	hub := func(labels map[string]string) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) {
+			pod.Labels, pod.Annotations = labels, map[string]string{"hub.jupyter.org/username": "alice"}
+			pod.Labels["hub.jupyter.org/username"] = "alice"
+		}
+	}
+	return map[string]attack{
+		"the claim without anything":                    {mounted, raw(unchanged)},
+		"the claim in a hub's pod that is no server":    {mounted, raw(hub(map[string]string{}))},
+		"the claim in a hub's pod of another component": {mounted, raw(hub(map[string]string{"component": "dask-worker"}))},
+		"the claim in a pod with a hub's label alone": {mounted, raw(func(pod *corev1.Pod) {
+			hub(map[string]string{"component": "singleuser-server"})(pod)
+			pod.Annotations = nil
+		})},
+		"the claim under the name of the share's volume": {mounted, raw(func(pod *corev1.Pod) { rename(pod, share) })},
+		"the claim under the name of the scratch volume": {mounted, raw(func(pod *corev1.Pod) { rename(pod, scratch) })},
+		"the claim with a volume called as any other":    {mounted, raw(func(pod *corev1.Pod) { rename(pod, "share") })},
+		"the claim behind the annotation that opts out": {mounted, raw(func(pod *corev1.Pod) {
+			pod.Labels = map[string]string{"jupyter-user": "alice"}
+			pod.Annotations = map[string]string{"jupyter-user.io/inject": "false"}
+		})},
+		"the claim behind 500 volumes": {large, raw(func(pod *corev1.Pod) {
+			for i := range 500 {
+				pod.Spec.Volumes = append([]corev1.Volume{{Name: fmt.Sprintf("v%d", i)}}, pod.Spec.Volumes...)
+			}
+		})},
+		"the claim in more containers than are looked through": {large, carols(func(pod *corev1.Pod) {
+			*pod = *plain()
+			for i := range 200 {
+				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "x"})
+			}
+		})},
+	}
+}
+
+func rename(pod *corev1.Pod, volume string) {
+	pod.Spec.Volumes[0].Name, pod.Spec.Containers[0].VolumeMounts[0].Name = volume, volume
 }
 
 func claimVolume(name string) corev1.Volume {

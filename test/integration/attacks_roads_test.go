@@ -5,23 +5,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func attacksOnRoads() map[string]attack {
-	const road, claimed = "roads/ShareRoad", "claims/ShareClaim"
+	const road = "share/ShareRoad"
 	template := func(change func(*corev1.PersistentVolumeClaim)) corev1.VolumeSource {
 		return corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{
 			VolumeClaimTemplate: &corev1.PersistentVolumeClaimTemplate{Spec: claim(change).Spec},
 		}}
 	}
-	onShare := func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "hpc-pv-lab" }
-	copies := func(c *corev1.PersistentVolumeClaim) {
-		c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
-	}
-	return map[string]attack{
+	all := map[string]attack{
 		"the share's NFS server inline": {road, bobsOpen(corev1.VolumeSource{
 			NFS: &corev1.NFSVolumeSource{Server: "nfs.corp.example", Path: "/export"}})},
 		"likewise beside a notebook": {road, carols(func(pod *corev1.Pod) {
@@ -30,55 +24,52 @@ func attacksOnRoads() map[string]attack {
 		})},
 		"the share by a CSI ephemeral volume": {road, bobsOpen(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
 			Driver: "nfs.csi.k8s.io", VolumeAttributes: map[string]string{"server": "nfs.corp.example", "share": "/export"}}})},
-		"hostPath where the share lies":        {road, bobsOpen(hostPath("/srv/share"))},
-		"hostPath inside of the share":         {road, bobsOpen(hostPath("/srv/share/home/alice"))},
-		"hostPath above the share":             {road, bobsOpen(hostPath("/srv"))},
-		"hostPath of the whole node":           {road, bobsOpen(hostPath("/"))},
-		"hostPath spelled otherwise":           {road, bobsOpen(hostPath("/srv//./share/"))},
-		"a generic ephemeral volume on the PV": {road, bobs(template(onShare))},
-		"a generic ephemeral copy":             {road, bobs(template(copies))},
-		"a claim of one's own on the PV":       {claimed, claims(onShare)},
-		"a claim of one's own on a PV of a listed name": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
-			c.Spec.VolumeName = "hpc-pv"
-		})},
-		"likewise under the share's name": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
-			onShare(c)
-			c.Name = "hpc-shared-pvc"
-		})},
-		"a copy of the share": {claimed, claims(copies)},
-		"a copy of the share by reference": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
-			c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
-		})},
-		"a snapshot of the share":                                {"snapshots/ShareSnapshot", snapshotsTheShare},
-		"a snapshot of a group of claims":                        {"snapshots/ShareSnapshot", snapshotsAGroup},
+		"likewise with the driver's name in capitals": {road, bobsOpen(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
+			Driver: "NFS.csi.K8s.io", VolumeAttributes: map[string]string{"server": "nfs.corp.example", "share": "/export"}}})},
+		"hostPath where the share lies":                          {road, bobsOpen(hostPath("/srv/share"))},
+		"hostPath inside of the share":                           {road, bobsOpen(hostPath("/srv/share/home/alice"))},
+		"hostPath above the share":                               {road, bobsOpen(hostPath("/srv"))},
+		"hostPath of the whole node":                             {road, bobsOpen(hostPath("/"))},
+		"hostPath longer than what is read":                      {road, bobsOpen(hostPath("/srv/share/" + strings.Repeat("./", 500)))},
+		"hostPath below a hidden directory":                      {road, bobsOpen(hostPath("/mnt/old/.hidden/..x"))},
+		"hostPath spelled otherwise":                             {road, bobsOpen(hostPath("/srv//./share/"))},
+		"a generic ephemeral volume on the PV":                   {road, bobs(template(onShare))},
+		"a generic ephemeral copy":                               {road, bobs(template(copies))},
 		"hostPath where the share lies, configured with a slash": {road, bobsOpen(hostPath("/data/slash/home"))},
-		"a flexVolume": {road, bobsOpen(corev1.VolumeSource{FlexVolume: &corev1.FlexVolumeSource{Driver: "example.com/nfs",
-			Options: map[string]string{"server": "nfs.corp.example"}}})},
 		"a generic ephemeral volume that will have the name of the share's claim": {road, func(t *testing.T, g *guarded) error {
 			pod := plain()
 			pod.GenerateName, pod.Name = "", "hpc-shared"
 			pod.Spec.Volumes = []corev1.Volume{{Name: "pvc", VolumeSource: template(func(*corev1.PersistentVolumeClaim) {})}}
 			return create(t.Context(), g.bob, "lab", pod)
 		}},
-		"a claim that is led to the PV later": {claimed, func(t *testing.T, g *guarded) error {
-			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "later-" })
-			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
-			require.NoError(t, err)
-			onShare(made)
-			_, err = g.bob.CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made,
-				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
-			return err
-		}},
-		"a claim of another name that the binder leads to the PV": {claimed, func(t *testing.T, g *guarded) error {
-			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "taken-" })
-			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
-			require.NoError(t, err)
-			onShare(made)
-			_, err = g.as(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made,
-				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
-			return err
-		}},
 	}
+	for kind, source := range networkVolumes() {
+		all["an inline volume of kind "+kind] = attack{road, bobsOpen(source)}
+	}
+	return all
+}
+
+// networkVolumes are of kinds that reach servers which the policies cannot know.
+func networkVolumes() map[string]corev1.VolumeSource {
+	return map[string]corev1.VolumeSource{
+		"azureFile":      {AzureFile: &corev1.AzureFileVolumeSource{SecretName: "s", ShareName: "s"}},
+		"cephfs":         {CephFS: &corev1.CephFSVolumeSource{Monitors: []string{"192.0.2.1"}}},
+		"fc":             {FC: &corev1.FCVolumeSource{TargetWWNs: []string{"50060e801049cfd1"}, Lun: new(int32(0))}},
+		"flexVolume":     {FlexVolume: &corev1.FlexVolumeSource{Driver: "example.com/nfs"}},
+		"glusterfs":      {Glusterfs: &corev1.GlusterfsVolumeSource{EndpointsName: "e", Path: "p"}},
+		"iscsi":          {ISCSI: &corev1.ISCSIVolumeSource{TargetPortal: "192.0.2.1", IQN: "iqn.2026-01.com.example:x"}},
+		"portworxVolume": {PortworxVolume: &corev1.PortworxVolumeSource{VolumeID: "v"}},
+		"quobyte":        {Quobyte: &corev1.QuobyteVolumeSource{Registry: "r.example:7861", Volume: "v"}},
+		"rbd":            {RBD: &corev1.RBDVolumeSource{CephMonitors: []string{"192.0.2.1"}, RBDImage: "i"}},
+		"scaleIO":        {ScaleIO: &corev1.ScaleIOVolumeSource{Gateway: "g", System: "s", VolumeName: "v", SecretRef: &corev1.LocalObjectReference{Name: "s"}}},
+		"storageos":      {StorageOS: &corev1.StorageOSVolumeSource{VolumeName: "v"}},
+	}
+}
+
+func onShare(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "hpc-pv-lab" }
+
+func copies(c *corev1.PersistentVolumeClaim) {
+	c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
 }
 
 // binder is Kubernetes' own controller that binds claims to volumes.

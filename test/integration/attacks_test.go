@@ -13,7 +13,7 @@ import (
 
 // An attack is something that one rule alone stands against.
 type attack struct {
-	// rule is the policy, without our group, and the reason that it refuses with.
+	// rule is the policy, without our group, and the reason that it refuses with. The verifier's are in attacks_verifier_test.go.
 	rule string
 	// do tries it and answers what the API server says.
 	do func(*testing.T, *guarded) error
@@ -66,26 +66,36 @@ func gated(pod *corev1.Pod) {
 	pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}}
 }
 
+// debugger is a container beside alice's notebook that may be there.
+func debugger() corev1.EphemeralContainer {
+	return corev1.EphemeralContainer{
+		TargetContainerName: "nb",
+		EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+			Name: "debugger", Image: "x",
+			SecurityContext: &corev1.SecurityContext{
+				RunAsUser: new(int64(5001)), RunAsGroup: new(int64(6001)),
+				RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false),
+				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			},
+		},
+	}
+}
+
 // debugs adds an ephemeral container to a pod of alice's.
 func debugs(who func(*guarded) kubernetes.Interface, change func(*corev1.EphemeralContainer)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
-		pod := keep(t, g.carol, injected(t, "alice"))
-		added := corev1.EphemeralContainer{
-			TargetContainerName: "nb",
-			EphemeralContainerCommon: corev1.EphemeralContainerCommon{
-				Name: "debugger", Image: "x",
-				SecurityContext: &corev1.SecurityContext{
-					RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false),
-					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-				},
-			},
-		}
+		added := debugger()
 		change(&added)
-		pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{added}
-		_, err := who(g).CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod,
-			metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
-		return err
+		return adds(t, who(g), keep(t, g.carol, injected(t, "alice")), added)
 	}
+}
+
+func adds(t *testing.T, as kubernetes.Interface, pod *corev1.Pod, added ...corev1.EphemeralContainer) error {
+	t.Helper()
+	pod.Spec.EphemeralContainers = added
+	_, err := as.CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod,
+		metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+	return err
 }
 
 func carol(g *guarded) kubernetes.Interface { return g.carol }

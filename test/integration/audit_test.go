@@ -38,7 +38,7 @@ func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 	c.kubectl(t, "run", "plain", "-n", "audit", "--image=x")
 
 	said := func(name string) map[string]string { return auditOf(t, log, "audit", name) }
-	const ours, access, injected = "pods.jupyter-user.io/", "access.jupyter-user.io/", "injected.jupyter-user.io/"
+	const ours, access = "pods.jupyter-user.io/", "access.jupyter-user.io/"
 	const verified = "verified-pods.jupyter-user.io/"
 
 	known := said("known")
@@ -50,7 +50,6 @@ func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 	assert.Equal(t, "alice", known[access+"user"])
 	assert.Equal(t, "carol", known[access+"requester"])
 	assert.Equal(t, "use or run-as", known[access+"by"])
-	assert.Equal(t, "5001:6001:7001", known[injected+"identity"])
 	assert.Equal(t, "5001:6001:7001", known[verified+"identity"])
 	assert.Equal(t, "alice", known[verified+"user"])
 

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,15 +40,15 @@ var checked = map[string]struct {
 	"a webhook with a condition": {func(t *testing.T, l *looked) {
 		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
-				c.Webhooks[1].MatchConditions = []admissionv1.MatchCondition{{Name: "x", Expression: "false"}}
+				c.Webhooks[1].MatchConditions = append(c.Webhooks[1].MatchConditions, admissionv1.MatchCondition{Name: "x", Expression: "false"})
 			})
-	}, "webhooks", check.Failed, "webhooks[restricted-pods.jupyter-user.io].matchConditions was added"},
+	}, "webhooks", check.Failed, "webhooks[restricted-pods.jupyter-user.io].matchConditions has 2 elements, not 1"},
 	"one replica": {func(t *testing.T, l *looked) { replicas(t, l, 1) }, "reachable", check.Warning, "has one replica"},
 	"no replica":  {func(t *testing.T, l *looked) { replicas(t, l, 0) }, "reachable", check.Failed, "has no replica"},
 	"a policy with a condition": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.MatchConditions = append(p.Spec.MatchConditions, admissionv1.MatchCondition{Name: "x", Expression: "request.userInfo.username != 'mallory'"})
 	}), "policies", check.Failed, "ValidatingAdmissionPolicy access.jupyter-user.io: is not as this release ships it: spec.matchConditions has 2 elements, not 1"},
-	"a policy with a rule less": {policyWith("injected.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+	"a policy with a rule less": {policyWith("net.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.Validations = p.Spec.Validations[1:]
 	}), "policies", check.Failed, "spec.validations has "},
 	"a policy that spares some Pods": {policyWith("node.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
@@ -55,23 +56,24 @@ var checked = map[string]struct {
 	}), "policies", check.Failed, "spec.matchConstraints.objectSelector was added"},
 	"a binding that only warns": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
-	}), "policies", check.Failed, "ValidatingAdmissionPolicyBinding roads.jupyter-user.io: what is to be refused is only warned of, and the " +
+	}), "policies", check.Failed, "ValidatingAdmissionPolicyBinding share.jupyter-user.io: what is to be refused is only warned of, and the " +
 		"webhook's configuration says mode: Enforce"},
 	"a binding of some namespaces": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}}
 	}), "policies", check.Failed, `spec.matchResources was added: {"matchPolicy":"Equivalent","namespaceSelector":{"matchLabels":{"x":"y"}}}`},
-	"a binding that does without parameters": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
-		b.Spec.ParamRef.ParameterNotFoundAction = new(admissionv1.AllowAction)
-	}), "policies", check.Failed, "spec.paramRef.parameterNotFoundAction is another"},
-	"a binding of other parameters": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
-		b.Spec.ParamRef.Namespace = "lab"
-	}), "policies", check.Failed, "spec.paramRef.namespace is another"},
-	"parameters that differ from the configuration": {parametersWith("homes", "elsewhere"), "parameters", check.Failed,
-		`says homes: "elsewhere", and the webhook's configuration says "home"`},
-	"parameters without the image": {parametersWith("initImages", "other:v1"), "parameters", check.Failed, "initImages lacks"},
-	"parameters with an image more": {parametersWith("initImages", "jupyter-user-webhook:v0.1.0 old:v0"), "parameters", check.Warning,
-		"initImages accepts old:v0"},
-	"everybody's own home, whoever they are": {parametersWith("ownHomes", "Yes"), "parameters", check.Warning, "says ownHomes: Yes without"},
+	"a binding of fewer pods": {hubBindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+		b.Spec.MatchResources.ObjectSelector.MatchLabels = map[string]string{"x": "y"}
+	}), "policies", check.Failed, "spec.matchResources.objectSelector is another"},
+	"policies of another directory of homes": {renderedFrom("homes", "elsewhere"), "parameters", check.Failed,
+		`the policies are rendered with homes: "elsewhere", and the webhook's configuration says "home"`},
+	"policies without the image": {renderedFrom("images", []string{"other:v1"}), "parameters", check.Failed,
+		"images of the policies lacks jupyter-user-webhook:v0.1.0"},
+	"policies with an image more": {renderedFrom("images", []string{"jupyter-user-webhook:v0.1.0", "old:v0"}), "parameters", check.Warning,
+		"the policies accept old:v0"},
+	"policies of other values": {renderedFrom("csiDrivers", []string{"csi.example.com"}), "policies", check.Unknown,
+		"is rendered from other values than this program ships"},
+	"everybody's own home, whoever they are": {renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""}), "parameters", check.Warning,
+		"says ownHomes: Yes without"},
 	"a configuration that cannot be read": {func(t *testing.T, l *looked) {
 		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
 			m.Data["config.yaml"] = "kind: Nonsense"
@@ -85,7 +87,7 @@ var checked = map[string]struct {
 	}, "pod-security", check.Failed, "namespace open: enforces the Pod Security Standard privileged, so notebooks are refused"},
 	"a namespace without Pod Security that is not asked for": {func(t *testing.T, l *looked) {
 		openNamespace(t, l)
-		parametersWith("podSecurity", "off")(t, l)
+		renderedFrom("podSecurity", "off")(t, l)
 	}, "pod-security", check.Warning, "the parameter podSecurity is off"},
 	"a namespace with rights and no claim": {makes(roleBinding("default", "x", "jupyter-user-use-every-home", person("zoe"))), "claims",
 		check.Failed, "namespace default: has no claim hpc-shared-pvc"},
@@ -149,13 +151,27 @@ func policyWith(name string, as func(*admissionv1.ValidatingAdmissionPolicy)) fu
 
 func bindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *looked) {
 	return func(t *testing.T, l *looked) {
-		change(t, l, "", "roads.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
+		change(t, l, "", "share.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
 	}
 }
 
-func parametersWith(key, value string) func(*testing.T, *looked) {
+func hubBindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *looked) {
 	return func(t *testing.T, l *looked) {
-		change(t, l, "jupyter-user-system", "jupyter-user-policy", &rbacv1.Role{}, func(r *rbacv1.Role) { r.Annotations[key] = value })
+		change(t, l, "", "hub-access.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
+	}
+}
+
+// renderedFrom has the ConfigMap say that the policies are rendered from another value.
+func renderedFrom(key string, value any) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
+			values := map[string]any{}
+			require.NoError(t, json.Unmarshal([]byte(m.Data["policies.json"]), &values))
+			values[key] = value
+			text, err := json.Marshal(values)
+			require.NoError(t, err)
+			m.Data["policies.json"] = string(text)
+		})
 	}
 }
 
@@ -270,7 +286,7 @@ func checkAccess(t *testing.T, l *looked) {
 		})
 	}
 	t.Run("where notebooks are refused", func(t *testing.T) { accessRefused(t, l) })
-	parametersWith("ownHomes", "Yes")(t, l)
+	renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""})(t, l)
 	a, err := check.Access(t.Context(), l.look, check.Question{As: "dave", User: "dave", Namespace: "lab"})
 	require.NoError(t, err)
 	assert.True(t, a.May, "%+v", a)
@@ -322,6 +338,6 @@ func accessRefused(t *testing.T, l *looked) {
 	}
 	_, err = check.Access(t.Context(), l.look, check.Question{As: "erin", User: "alice", Namespace: "nosuch"})
 	require.EqualError(t, err, "namespace nosuch is not there")
-	parametersWith("podSecurity", "off")(t, l)
+	renderedFrom("podSecurity", "off")(t, l)
 	ask(t, asked{"dave", "alice", "open", true, ""})
 }

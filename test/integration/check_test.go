@@ -205,7 +205,7 @@ func asItShouldBe(t *testing.T, l *looked) {
 	assertFound(t, findings, "webhooks", check.Failed, "webhooks[pods.jupyter-user.io].clientConfig.url was added")
 	assertFound(t, findings, "certificate", check.Failed, "do not trust the certificate")
 	assertFound(t, findings, "answers", check.OK, "a notebook of jupyter-user-check would be admitted")
-	assertFound(t, findings, "policies", check.OK, "as shipped: 12 ValidatingAdmissionPolicyBindings")
+	assertFound(t, findings, "policies", check.OK, "as shipped: 15 ValidatingAdmissionPolicyBindings")
 	assertFound(t, findings, "egress", check.OK, "keep Pods from 192.0.2.10; whether the network plugin enforces them cannot be seen")
 	assertFound(t, findings, "nodes", check.OK, "containerd://2.4.0")
 	assertFound(t, findings, "rbac", check.OK, "Group system:masters")

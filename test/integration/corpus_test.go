@@ -9,26 +9,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
-// TestPoliciesTakeWhatTheWebhookMakes creates the whole corpus of pods as the webhook admits them: with the parameters that
+// TestPoliciesTakeWhatTheWebhookMakes creates the whole corpus of pods as the webhook admits them: with the policies that
 // go with each configuration, no policy has anything against any of them.
 func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	cases, err := golden.Cases()
 	require.NoError(t, err)
-	byParameters := map[string][]golden.Case{}
+	byValues := map[string][]golden.Case{}
 	for _, c := range cases {
-		parameters, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": c.Config.PolicyParameters()}})
-		require.NoError(t, err)
-		byParameters[string(parameters)] = append(byParameters[string(parameters)], c)
+		values := valuesOf(t, c.Config)
+		byValues[values] = append(byValues[values], c)
 	}
 	created := 0
-	for parameters, cases := range byParameters {
-		require.NoError(t, setParameters(t, g, parameters))
-		g.awaitParameters(t)
+	for values, cases := range byValues {
+		installed(t.Context(), t, g.ControlPlane, values)
 		for _, c := range cases {
 			t.Run(c.Name, func(t *testing.T) {
 				d := c.Decide(c.JSON)
@@ -51,4 +50,17 @@ func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 		}
 	}
 	assert.Greater(t, created, 50, "most of the corpus are pods")
+}
+
+// valuesOf are the chart's values for a configuration, as far as the policies go by it.
+func valuesOf(t *testing.T, c *config.Config) string {
+	t.Helper()
+	share := map[string]any{"claimName": c.Share.ClaimName, "volumeName": c.Share.VolumeName, "mountPath": c.Share.MountPath,
+		"homes": c.Share.Homes, "exposeEveryHome": c.Share.ExposeEveryHome, "readOnly": append([]config.Directory{}, c.Share.ReadOnly...)}
+	values, err := json.Marshal(map[string]any{
+		"image":  map[string]any{"accepted": append([]string{c.Init.Image}, c.Init.AcceptedImages...)},
+		"config": map[string]any{"share": share, "scratch": map[string]any{"volumeName": c.Scratch.VolumeName, "mountPath": c.Scratch.MountPath}},
+	})
+	require.NoError(t, err)
+	return string(values)
 }

@@ -51,7 +51,7 @@ func TestDemandsOfOthers(t *testing.T) {
 		e.enforcing(t, name, labels)
 	}
 	const ours = "registry.example/jupyter-user-webhook:v0.1.0"
-	e.parameters(t, map[string]string{"initImages": ours + " jupyter-user-webhook:v0.1.0"})
+	e.accepting(t, ours)
 
 	t.Run("the init image of another registry", func(t *testing.T) { foreignRegistry(t, e) })
 	e.configure(t, func(c *config.Config) { c.Init.Image = ours })

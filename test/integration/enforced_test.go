@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
@@ -62,15 +61,12 @@ func (e *enforced) configure(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { e.serveBy(t, config.Default()) })
 }
 
-// parameters changes the policies' parameters for good.
-func (e *enforced) parameters(t *testing.T, data map[string]string) {
+// accepting has the policies accept further images in the init container, for good.
+func (e *enforced) accepting(t *testing.T, images ...string) {
 	t.Helper()
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": data}})
+	values, err := json.Marshal(map[string]any{"image": map[string]any{"accepted": images}})
 	require.NoError(t, err)
-	parameters, err := e.admin.RbacV1().Roles("jupyter-user-system").Patch(t.Context(), "jupyter-user-policy",
-		types.MergePatchType, patch, metav1.PatchOptions{})
-	require.NoError(t, err)
-	require.NoError(t, e.AwaitPolicies(t.Context(), parameters))
+	installed(t.Context(), t, e.ControlPlane, string(values))
 }
 
 // enforcing makes a namespace with labels in which carol may run pods, and use two homes.

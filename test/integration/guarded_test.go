@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,6 +15,8 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
@@ -34,11 +37,15 @@ type guarded struct {
 	// carol may use the homes of alice and qiang.guo03 in namespace lab, bob may create pods there and nothing else, and hub
 	// may use every home in every namespace.
 	carol, bob, hub kubernetes.Interface
+	// verifier is there in startVerified alone, with what it serves by.
+	verifier *verifier
+	serves   *config.Config
+	log      *journal.Journal
 }
 
 // withPods is everything that somebody may do with pods and claims who is no admin.
 var withPods = rbacv1.PolicyRule{
-	APIGroups: []string{""}, Verbs: []string{"create", "get", "list", "patch", "update", "delete"},
+	APIGroups: []string{""}, Verbs: []string{"create", "get", "list", "patch", "update", "delete", "deletecollection"},
 	Resources: []string{"pods", "pods/status", "pods/resize", "pods/ephemeralcontainers", "pods/binding", "bindings", "pods/exec",
 		"pods/attach", "persistentvolumeclaims"},
 }
@@ -48,19 +55,41 @@ func mayUse(homes ...string) rbacv1.PolicyRule {
 		Verbs: []string{"use"}}
 }
 
-func startGuarded(t *testing.T) *guarded {
+// renderedPolicies are the policies as the chart has them with values.
+func renderedPolicies(ctx context.Context, t *testing.T, values string) (manifests []string) {
 	t.Helper()
-	return startGuardedWith(t, nil)
+	packager, err := helm.New(ctx, t.Output(), t.TempDir())
+	require.NoError(t, err)
+	rendered, err := packager.Template(ctx, values, "--set=createNamespace=true")
+	require.NoError(t, err)
+	for _, file := range rendered.Files() {
+		if file == "00-namespace.yaml" || strings.HasPrefix(file, "6") {
+			manifest, err := rendered.Read(file)
+			require.NoError(t, err)
+			manifests = append(manifests, manifest)
+		}
+	}
+	return manifests
 }
 
-func startGuardedWith(t *testing.T, flags map[string][]string) *guarded {
+// installed has the policies of some values in a cluster, in place of what it had.
+func installed(ctx context.Context, t *testing.T, plane *controlplane.ControlPlane, values string) {
 	t.Helper()
-	plane, err := controlplane.Start(t.Context(), controlplane.Options{
-		Policies: shippedPolicies(t), Flags: flags, Progress: t.Output(),
-	})
+	require.NoError(t, plane.Apply(ctx, strings.Join(renderedPolicies(ctx, t, values), "\n---\n")))
+}
+
+func startGuarded(t *testing.T) *guarded {
+	t.Helper()
+	return startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t)})
+}
+
+func startGuardedBy(t *testing.T, options controlplane.Options) *guarded {
+	t.Helper()
+	options.Progress = t.Output()
+	plane, err := controlplane.Start(t.Context(), options)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
-	g := &guarded{ControlPlane: plane}
+	g := &guarded{ControlPlane: plane, log: &journal.Journal{}}
 	for name, level := range map[string]string{"lab": "baseline", "open": "", "privileged": "privileged", "strict": "restricted"} {
 		labels := map[string]string{}
 		if level != "" {
@@ -109,6 +138,11 @@ func (g *guarded) account(t *testing.T, name string, rules ...rbacv1.PolicyRule)
 // injected is a pod as the webhook makes it: alice's known at admission, everybody else's at start.
 func injected(t *testing.T, user string, before ...func(*corev1.Pod)) *corev1.Pod {
 	t.Helper()
+	return injectedBy(t, config.Default(), user, before...)
+}
+
+func injectedBy(t *testing.T, configured *config.Config, user string, before ...func(*corev1.Pod)) *corev1.Pod {
+	t.Helper()
 	pod := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -121,7 +155,7 @@ func injected(t *testing.T, user string, before ...func(*corev1.Pod)) *corev1.Po
 	}
 	raw, err := json.Marshal(pod)
 	require.NoError(t, err)
-	d := webhook.New(config.Default(), people).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
+	d := webhook.New(configured, people).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
 	require.Empty(t, d.Refusals)
 	raw, err = inject.Apply(raw, d.Operations)
 	require.NoError(t, err)
@@ -140,12 +174,4 @@ func keep(t *testing.T, as kubernetes.Interface, pod *corev1.Pod) *corev1.Pod {
 	kept, err := as.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{})
 	require.NoError(t, err)
 	return kept
-}
-
-// awaitParameters waits until the policies go by the parameters as they are stored.
-func (g *guarded) awaitParameters(t *testing.T) {
-	t.Helper()
-	parameters, err := g.admin(t).RbacV1().Roles("jupyter-user-system").Get(t.Context(), "jupyter-user-policy", metav1.GetOptions{})
-	require.NoError(t, err)
-	require.NoError(t, g.AwaitPolicies(t.Context(), parameters))
 }

@@ -28,7 +28,7 @@ func TestMutatorsBesideUs(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/first-webhook.yaml"}})
 	e.enforcing(t, "beside", podSecurityLabels("enforce=baseline"))
-	e.parameters(t, map[string]string{"initImages": initImage + " " + mirrored})
+	e.accepting(t, mirrored)
 	policies := mutatingPolicies(t, e)
 
 	for label, checks := range mutations() {
@@ -168,13 +168,13 @@ func labelledByAPolicy(t *testing.T, e *enforced) {
 	assertRefused(t, e.try(t, "beside", owned("bob")).err, "access/NoAccess")
 }
 
-// mirror: who insists on another name for our image is refused until both, the policies' parameters and the configuration, know
+// mirror: who insists on another name for our image is refused until both, the policies and the configuration, know
 // that name. Who does not insist has ours put back, as the loop above has seen.
 func mirror(t *testing.T, e *enforced, policies bool) {
 	inBothWays(t, func(t *testing.T, user string) {
 		o := e.try(t, "beside", asking(user, mutated("insisting", "mirror-elsewhere")))
-		assertRefused(t, o.err, "injected/InitForeign")
-		refusedWith(t, o, "elsewhere.example/"+initImage, "where the image is right, the admin lists it under initImages")
+		assertRefused(t, o.err, "net/InitForeign")
+		refusedWith(t, o, "elsewhere.example/"+initImage, "where the image is right, the admin lists it in the value image.accepted")
 
 		o = e.try(t, "beside", asking(user, mutated("insisting", "mirror")))
 		refusedWith(t, o, "spec.initContainers[0].image: this is not what the webhook put there")
@@ -196,6 +196,6 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 // environmentInsisted: our init container reads no environment of anybody's, and who insists on one is told.
 func environmentInsisted(t *testing.T, e *enforced) {
 	inBothWays(t, func(t *testing.T, user string) {
-		assertRefused(t, e.try(t, "beside", asking(user, mutated("insisting", "environment"))).err, "injected/InitForeign")
+		assertRefused(t, e.try(t, "beside", asking(user, mutated("insisting", "environment"))).err, "net/InitForeign")
 	})
 }

@@ -141,9 +141,9 @@ func TestPodSecurityOfTheWholeCluster(t *testing.T) {
 	e.admitted(t, e.try(t, "labelled", asking("alice")))
 }
 
-// podSecurityTurnedOff: by this parameter the cluster's admins say that they see to it by other means.
+// podSecurityTurnedOff: by this value the cluster's admins say that they see to it by other means.
 func podSecurityTurnedOff(t *testing.T, e *enforced) {
-	e.parameters(t, map[string]string{"podSecurity": "off"})
+	installed(t.Context(), t, e.ControlPlane, "{podSecurity: 'off'}")
 	for _, namespace := range []string{"privileged", "privileged-latest", "privileged-v1-33", "only-warned"} {
 		e.admitted(t, e.try(t, namespace, asking("alice")))
 	}

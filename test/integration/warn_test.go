@@ -109,7 +109,7 @@ func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 	require.NotEmpty(t, names, bindings.Stderr)
 	require.NoError(t, c.Admin.Do(t.Context(), "", append([]string{"patch", "--type=merge",
 		`--patch={"spec":{"validationActions":` + actions + `}}`}, names...)...))
-	require.NoError(t, c.AwaitPolicies(t.Context(), nil))
+	require.NoError(t, c.AwaitPolicies(t.Context()))
 }
 
 // isMissedByNobody: with failurePolicy Ignore, as the chart has it in mode Warn, a webhook that is not there is no reason to refuse

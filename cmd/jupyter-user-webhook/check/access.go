@@ -46,7 +46,7 @@ type Way struct {
 
 // Access answers a question by the rules of 61-policy-access.yaml, of the chart.
 func Access(ctx context.Context, c *Cluster, q Question) (Answer, error) {
-	needs := []string{configMaps, ownRoles, namespaces}
+	needs := []string{configMaps, namespaces}
 	if q.As == "" {
 		needs = append(needs, rbacObjects...) // of somebody the API server itself is asked
 	}

@@ -72,7 +72,7 @@ var all = []one{
 	{"reachable", []string{deployments, services, endpointSlices}, reachable},
 	{"answers", []string{parameters, configuration, claimsOfAll, namespaces}, answers},
 	{"policies", append([]string{policies}, placed...), policiesAsShipped},
-	{"parameters", []string{configMaps, ownRoles}, parametersAgree},
+	{"parameters", []string{configMaps}, parametersAgree},
 	{"claims", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), claims},
 	{"pod-security", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), podSecurity},
 	{"rbac", append([]string{parameters, claimsOfAll}, rbacObjects...), rbac},

@@ -116,25 +116,20 @@ func TestReachable(t *testing.T) {
 
 func TestParameters(t *testing.T) {
 	s := &state{}
-	only(t, parametersAgree(t.Context(), s), Failed, "refuse every Pod of the cluster without it")
-	wanted, err := shippedParameters()
+	only(t, parametersAgree(t.Context(), s), Failed, "does not say what the policies are rendered from (policies.json)")
+	var err error
+	s.parameters, err = shippedValues()
 	require.NoError(t, err)
-	require.Len(t, wanted, 22)
-	s.config, s.parameters = config.Default(), config.Default().PolicyParameters()
-	s.parameters["unservedNamespaces"] = wanted["unservedNamespaces"]
-	only(t, parametersAgree(t.Context(), s), Failed, "Role jupyter-user-policy: lacks controllers, csiDrivers, hostPaths")
-	for key, value := range wanted {
-		if _, there := s.parameters[key]; !there {
-			s.parameters[key] = value
-		}
-	}
-	s.parameters["unservedNamespaces"] = "jupyter-user-system more"
-	only(t, parametersAgree(t.Context(), s), Failed, "unservedNamespaces lacks kube-system")
-	s.parameters["unservedNamespaces"] = wanted["unservedNamespaces"]
+	assert.Equal(t, "kube-system jupyter-user-system", s.parameters["unservedNamespaces"])
+	assert.Equal(t, "hpc-pv hpc-pv-*", s.parameters["volumes"])
+	s.config = config.Default()
+	only(t, parametersAgree(t.Context(), s), OK, "are rendered from the webhook's configuration")
+	assert.False(t, s.otherValues())
 	s.parameters["claims"] += " another"
-	only(t, parametersAgree(t.Context(), s), OK, "is whole and agrees")
+	only(t, parametersAgree(t.Context(), s), OK, "are rendered from the webhook's configuration")
+	assert.True(t, s.otherValues())
 	s.parameters["claims"] = "another"
-	only(t, parametersAgree(t.Context(), s), Failed, "claims lacks hpc-shared-pvc")
+	only(t, parametersAgree(t.Context(), s), Failed, "claims of the policies lacks hpc-shared-pvc")
 }
 
 func TestClaims(t *testing.T) {

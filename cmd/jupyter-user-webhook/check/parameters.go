@@ -2,73 +2,49 @@ package check
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// parametersAgree: what the policies take for ours is what the webhook makes. Without the parameters no Pod of the cluster
-// can be created; with others than the configuration's, no notebook.
+// valuesKey is where the ConfigMap of the webhook has what the chart rendered the policies from.
+const valuesKey = "policies.json"
+
+// parametersAgree: the values that the policies are rendered from are the chart's, and so the configuration's too, unless somebody
+// has written one of them by hand.
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
-	const where = "Role " + parametersName
+	const where = "ConfigMap " + webhookName
 	if s.parameters == nil {
-		return []Finding{failed(where, "is not there, and the policies refuse every Pod of the cluster without it: %s",
-			s.installAnew())}
-	}
-	wanted, err := shippedParameters()
-	if err != nil {
-		return []Finding{unknown(where, "%s", oneLine(err))}
-	}
-	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(wanted)), func(key string) bool {
-		_, there := s.parameters[key]
-		return there
-	})
-	if len(missing) > 0 {
-		found = append(found, failed(where, "lacks %s: compare with deploy/install.yaml", some(missing)))
-	}
-	// A Pod of a namespace that the webhook is not asked for could be made by hand to look like one of ours.
-	unserved := without(strings.Fields(wanted["unservedNamespaces"]), s.words("unservedNamespaces"))
-	if len(unserved) > 0 {
-		found = append(found, failed(where, "unservedNamespaces lacks %s, which the webhook is not asked for: who creates Pods "+
-			"there can be anybody", some(unserved)))
+		return []Finding{failed(where, "does not say what the policies are rendered from (%s): %s", valuesKey, s.installAnew())}
 	}
 	if s.parameters["ownHomes"] == "Yes" && s.parameters["ownHomePrefix"]+s.parameters["ownHomeSuffix"] == "" {
 		found = append(found, warning(where, "says ownHomes: Yes without a prefix or a suffix: whoever the API server knows by "+
 			"the name of a home may use it, also by a client certificate"))
 	}
 	if s.config == nil {
-		return append(found, failed("ConfigMap "+webhookName, "is not a configuration that the webhook can run by: %s",
-			oneLine(s.missing[configuration])))
+		return append(found, failed(where, "is not a configuration that the webhook can run by: %s", oneLine(s.missing[configuration])))
 	}
-	found = append(found, s.disagreements(where)...)
+	for key, wanted := range map[string]string{"homes": s.config.Share.Homes, "scratchVolume": s.config.Scratch.VolumeName} {
+		if have := s.parameters[key]; have != wanted {
+			found = append(found, failed(where, "the policies are rendered with %s: %q, and the webhook's configuration says %q: "+
+				"notebooks are refused until they agree: %s", key, have, wanted, s.installAnew()))
+		}
+	}
+	for key, wanted := range map[string]string{"claims": s.config.Share.ClaimName, "images": s.config.Init.Image} {
+		if !slices.Contains(s.words(key), wanted) {
+			found = append(found, failed(where, "%s of the policies lacks %s, which the webhook's configuration has: %s", key, wanted,
+				s.installAnew()))
+		}
+	}
+	more := without(s.words("images"), append(s.config.Init.AcceptedImages, s.config.Init.Image))
+	if len(more) > 0 {
+		found = append(found, warning(where, "the policies accept %s, which the webhook's configuration does not have: take it out "+
+			"when no webhook of that release runs", some(more)))
+	}
 	if len(found) == 0 {
-		found = append(found, ok(where, "is whole and agrees with the webhook's configuration"))
-	}
-	return found
-}
-
-// disagreements of the parameters with the configuration. Lists may name more: further claims are guarded too, and an image
-// more is one that is accepted besides.
-func (s *state) disagreements(where string) (found []Finding) {
-	want := s.config.PolicyParameters()
-	for _, key := range slices.Sorted(maps.Keys(want)) {
-		have := s.parameters[key]
-		if key != "claims" && key != "initImages" {
-			if have != want[key] {
-				found = append(found, failed(where, "says %s: %q, and the webhook's configuration says %q: notebooks are refused "+
-					"until they agree", key, have, want[key]))
-			}
-			continue
-		}
-		wanted, has := strings.Fields(want[key]), strings.Fields(have)
-		if lacks := without(wanted, has); len(lacks) > 0 {
-			found = append(found, failed(where, "%s lacks %s, which the webhook's configuration has", key, some(lacks)))
-		}
-		more := without(has, wanted)
-		if key == "initImages" && len(more) > 0 {
-			found = append(found, warning(where, "initImages accepts %s, which the webhook's configuration does not have: such an "+
-				"image decides who a notebook runs as, take it out when no webhook of that release runs", some(more)))
-		}
+		found = append(found, ok(where, "the policies are rendered from the webhook's configuration"))
 	}
 	return found
 }
@@ -78,18 +54,55 @@ func without(words, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(words), func(word string) bool { return slices.Contains(others, word) })
 }
 
-// shippedParameters are all parameters, as they are shipped.
-func shippedParameters() (map[string]string, error) {
-	found, err := shipped("Role")
+// valuesOf reads what the chart rendered the policies from: texts, and lists as words with space between them.
+func valuesOf(text string) (map[string]string, error) {
+	var values map[string]any
+	if err := json.Unmarshal([]byte(text), &values); err != nil {
+		return nil, fmt.Errorf("read %s: %w", valuesKey, err)
+	}
+	found := map[string]string{}
+	for key, value := range values {
+		switch v := value.(type) {
+		case string:
+			found[key] = v
+		case []any:
+			words := make([]string, 0, len(v))
+			for _, word := range v {
+				words = append(words, fmt.Sprint(word))
+			}
+			found[key] = strings.Join(words, " ")
+		case map[string]any:
+			found["ownHomes"] = map[bool]string{true: "Yes", false: "No"}[v["enabled"] == true]
+			found["ownHomePrefix"], found["ownHomeSuffix"] = fmt.Sprint(v["prefix"]), fmt.Sprint(v["suffix"])
+		}
+	}
+	return found, nil
+}
+
+// shippedValues are those of what is shipped for kubectl.
+func shippedValues() (map[string]string, error) {
+	found, err := shipped("ConfigMap")
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range found {
-		if m.GetName() == parametersName {
-			annotations := m.GetAnnotations()
-			maps.DeleteFunc(annotations, func(key, _ string) bool { return strings.Contains(key, "/") }) // They are Helm's, and ours.
-			return annotations, nil
+		if data, is := m.Object["data"].(map[string]any); is && m.GetName() == webhookName {
+			return valuesOf(fmt.Sprint(data[valuesKey]))
 		}
 	}
 	return nil, nil
+}
+
+// otherValues reports whether the policies are rendered from other values than those of what is shipped, so that their texts
+// cannot be the same.
+func (s *state) otherValues() bool {
+	shipped, err := shippedValues()
+	if err != nil || len(s.parameters) == 0 {
+		return false
+	}
+	have := maps.Clone(s.parameters)
+	for _, values := range []map[string]string{shipped, have} {
+		delete(values, onlyKey)
+	}
+	return !maps.Equal(shipped, have)
 }

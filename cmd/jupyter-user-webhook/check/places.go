@@ -23,9 +23,6 @@ type place struct {
 	fields map[string]any
 }
 
-// keepsParameters is the binding that is the same whatever the values: without the parameters no Pod could be created at all.
-const keepsParameters = "parameters.jupyter-user.io"
-
 // nameLabel is what every namespace has, by the API server.
 const nameLabel = "kubernetes.io/metadata.name"
 
@@ -33,7 +30,7 @@ func places(object unstructured.Unstructured) (found []place) {
 	for i, entry := range objects(object.Object["webhooks"]) {
 		found = append(found, place{object.GetName(), element(entry, i), entry})
 	}
-	if spec, is := object.Object["spec"].(map[string]any); is && spec["policyName"] != nil && object.GetName() != keepsParameters {
+	if spec, is := object.Object["spec"].(map[string]any); is && spec["policyName"] != nil {
 		found = append(found, place{object.GetName(), object.GetName(), spec})
 	}
 	return found
@@ -182,8 +179,8 @@ func ours(object unstructured.Unstructured) bool {
 	return object.GetName() == webhookName || strings.HasSuffix(object.GetName(), ".jupyter-user.io")
 }
 
-// onlyAnnotation is where the chart writes its value onlyNamespaces, beside the parameters of the policies.
-const onlyAnnotation = "jupyter-user.io/only-namespaces"
+// onlyKey is where the chart writes its value onlyNamespaces, beside the other values of the policies.
+const onlyKey = "onlyNamespaces"
 
 // only is the scope that everything installed is to have.
-func (s *state) only() scope { return scopeOf(s.words(onlyAnnotation)) }
+func (s *state) only() scope { return scopeOf(s.words(onlyKey)) }

@@ -3,14 +3,12 @@ package check
 import (
 	"errors"
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -26,8 +24,10 @@ type values struct {
 // installedBy is a cluster on which everything is as the chart has it by values, and by others at places that are named.
 func installedBy(t *testing.T, of values, others map[string]values) *state {
 	t.Helper()
-	s := &state{config: config.Default(), installed: map[string]*unstructured.UnstructuredList{}, parameters: map[string]string{
-		"claims": "hpc-shared-pvc", "unservedNamespaces": "kube-system jupyter-user-system"}}
+	s := &state{config: config.Default(), installed: map[string]*unstructured.UnstructuredList{}}
+	var err error
+	s.parameters, err = shippedValues()
+	require.NoError(t, err)
 	if of.warn {
 		s.config.Mode = config.ModeWarn
 	}
@@ -35,7 +35,7 @@ func installedBy(t *testing.T, of values, others map[string]values) *state {
 	for _, name := range of.only {
 		only = append(only, name.(string))
 	}
-	s.parameters["jupyter-user.io/only-namespaces"] = strings.Join(only, " ")
+	s.parameters["onlyNamespaces"] = strings.Join(only, " ")
 	writes := func(name string, into map[string]any, binding bool) {
 		v := of
 		if other, is := others[name]; is {
@@ -48,7 +48,7 @@ func installedBy(t *testing.T, of values, others map[string]values) *state {
 			for _, entry := range objects(object["webhooks"]) {
 				writes(entry["name"].(string), entry, false)
 			}
-			if what == bindings && name != "parameters.jupyter-user.io" {
+			if what == bindings {
 				writes(name, object["spec"].(map[string]any), true)
 			}
 		}).installed[what]
@@ -104,7 +104,7 @@ func TestEnforceEverywhereIsFine(t *testing.T) {
 	bad, well := judged(t, installedBy(t, values{}, nil))
 	assert.Empty(t, bad)
 	assert.Contains(t, well, "Enforce: Pods are made into notebooks, or refused")
-	assert.Contains(t, well, "as shipped: 12 ValidatingAdmissionPolicyBindings")
+	assert.Contains(t, well, "as shipped: 15 ValidatingAdmissionPolicyBindings")
 }
 
 // TestModeWarnIsOneWarning: that nothing is enforced is to be known, and that is all there is to say of it.
@@ -114,7 +114,7 @@ func TestModeWarnIsOneWarning(t *testing.T) {
 	assert.Equal(t, Warning, bad[0].Status)
 	assert.Equal(t, "Warn: nothing is changed and nothing refused, so nothing of what is promised holds: when the warnings are what you "+
 		"want: apply what the chart gives with your values and mode=Enforce", bad[0].Message)
-	assert.Contains(t, well, "as shipped, in mode Warn: 12 ValidatingAdmissionPolicyBindings")
+	assert.Contains(t, well, "as shipped, in mode Warn: 15 ValidatingAdmissionPolicyBindings")
 	assert.Contains(t, well, "as shipped, in mode Warn: 1 MutatingWebhookConfiguration")
 }
 
@@ -124,7 +124,7 @@ func TestOnlyNamespacesAreNamed(t *testing.T) {
 	require.Len(t, bad, 1)
 	assert.Equal(t, Warning, bad[0].Status, "the share can be reached from everywhere else")
 	assert.Contains(t, bad[0].Message, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere all is as if it were not there")
-	assert.Contains(t, well, "as shipped, for the namespaces jhub, lab alone: 12 ValidatingAdmissionPolicyBindings")
+	assert.Contains(t, well, "as shipped, for the namespaces jhub, lab alone: 15 ValidatingAdmissionPolicyBindings")
 	assert.Contains(t, well, "as shipped, for the namespaces jhub, lab alone: 1 ValidatingWebhookConfiguration")
 }
 
@@ -157,9 +157,9 @@ func TestWhatDoesNotAgree(t *testing.T) {
 		says   string
 		more   Status
 	}{
-		"a binding that warns": {values{}, map[string]values{"roads.jupyter-user.io": warns}, "ValidatingAdmissionPolicyBinding roads.jupyter-user.io",
+		"a binding that warns": {values{}, map[string]values{"share.jupyter-user.io": warns}, "ValidatingAdmissionPolicyBinding share.jupyter-user.io",
 			"what is to be refused is only warned of, and the webhook's configuration says mode: Enforce", Unknown},
-		"a binding that refuses": {warns, map[string]values{"roads.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding roads.jupyter-user.io",
+		"a binding that refuses": {warns, map[string]values{"share.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding share.jupyter-user.io",
 			"what is to be warned of is refused, and the webhook's configuration says mode: Warn", Warning},
 		"an entry that may fail": {values{}, map[string]values{"pods.jupyter-user.io": warns}, "MutatingWebhookConfiguration pods.jupyter-user.io",
 			"Pods that nobody answers for are let through unserved, and the webhook's configuration says mode: Enforce", Unknown},
@@ -196,7 +196,7 @@ func TestWhatDoesNotAgree(t *testing.T) {
 // TestNarrowedAlike: that all of it agrees is no proof that it is meant.
 func TestNarrowedAlike(t *testing.T) {
 	s := installedBy(t, values{only: []any{"decoy"}}, nil)
-	delete(s.parameters, "jupyter-user.io/only-namespaces")
+	delete(s.parameters, "onlyNamespaces")
 	bad, _ := judged(t, s)
 	require.Len(t, bad, 3, "one for each kind")
 	for _, f := range bad {
@@ -220,7 +220,7 @@ func TestConfigurationSaysOtherwise(t *testing.T) {
 	require.Len(t, bad, 4)
 	assert.Equal(t, Unknown, bad[0].Status, "whether it enforces")
 	assert.Contains(t, bad[3].Where, "ValidatingAdmissionPolicyBinding access.jupyter-user.io, ")
-	assert.Contains(t, bad[3].Where, " and 6 more")
+	assert.Contains(t, bad[3].Where, " and 10 more")
 	s.config, s.missing = nil, map[string]error{configuration: errors.New("it may not be read")}
 	for _, f := range s.compare(bindings) {
 		assert.Equal(t, Unknown, f.Status)
@@ -236,13 +236,6 @@ func TestWarnIsNotALicence(t *testing.T) {
 	}
 	found := s.compare(bindings)
 	assert.Contains(t, found[0].Message, "spec.validationActions has 1 elements, not 2")
-	guard := s.installed[bindings].Items[slices.IndexFunc(s.installed[bindings].Items, func(o unstructured.Unstructured) bool {
-		return o.GetName() == "parameters.jupyter-user.io"
-	})]
-	require.NoError(t, unstructured.SetNestedStringSlice(guard.Object, []string{"Warn", "Audit"}, "spec", "validationActions"))
-	only(t, slices.DeleteFunc(s.compare(bindings), func(f Finding) bool {
-		return f.Where != "ValidatingAdmissionPolicyBinding parameters.jupyter-user.io"
-	}), Failed, "spec.validationActions")
 }
 
 // TestAdviceIsOfWhoInstalled: what would bring back the defaults is not told whom they would take their values.
@@ -272,8 +265,4 @@ func TestAdviceIsOfWhoInstalled(t *testing.T) {
 			assert.Equal(t, of.then, s.installAnew("mode=Warn"))
 		})
 	}
-	s := &state{}
-	s.ownRoles.Items = []rbacv1.Role{{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-policy", Annotations: helms,
-		Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"}}}}
-	assert.Equal(t, "helm upgrade, or kubectl apply -f deploy/install.yaml", s.installAnew(), "helm has left them behind")
 }

@@ -36,8 +36,7 @@ func (s *state) mend(what string, names []string, values ...string) string {
 		"until it is back", s.installAnew(values...), strings.ToLower(installedKinds[what]), strings.Join(names, " "))
 }
 
-// release is what helm knows the installation as, by what it writes on each object. The parameters of the policies do not count:
-// helm leaves them behind.
+// release is what helm knows the installation as, by what it writes on each object.
 func (s *state) release() (name, namespace string, is bool) {
 	for _, object := range s.installedObjects() {
 		annotations := object.GetAnnotations()

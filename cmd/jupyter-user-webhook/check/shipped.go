@@ -57,6 +57,11 @@ func (s *state) compare(what string) (found []Finding) {
 			found = append(found, failed(where, "is not there: %s", s.installAnew()))
 			continue
 		}
+		if what == policies && s.otherValues() {
+			found = append(found, unknown(where, "is rendered from other values than this program ships: whether it is as the chart "+
+				"has it is seen by comparing it with helm get manifest"))
+			continue
+		}
 		placed, err := s.asPlaced(want, have)
 		if err != nil {
 			found = append(found, unknown(where, "cannot be compared with what is shipped: %s", oneLine(err)))

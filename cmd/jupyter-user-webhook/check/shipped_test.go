@@ -76,25 +76,25 @@ func TestNothingWeakensUnseen(t *testing.T) {
 		"a field of the future":   {policies, "access.jupyter-user.io", []string{"spec", "sparesAdmins"}, true, "spec.sparesAdmins was added"},
 		"a namespace left out":    {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "namespaceSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, `namespaceSelector was added: {"matchLabels":{"a":"b"}}`},
 		"a rule that is excluded": {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "excludeResourceRules"}, []any{map[string]any{"resources": []any{"pods"}}}, "excludeResourceRules was added"},
-		"a binding by labels": {bindings, "access.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
+		"a binding by labels": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": []any{"lab"}}}}},
 			`spec.matchResources was added: {"matchPolicy":"Equivalent","namespaceSelector":{"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"NotIn","values":["lab"]}]}}`},
-		"a binding listed and narrowed": {bindings, "access.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
+		"a binding listed and narrowed": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "kubernetes.io/metadata.name", "operator": "In", "values": []any{"lab"}}, map[string]any{"key": "a", "operator": "Exists"}}}},
 			`spec.matchResources.namespaceSelector is another: {"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"In","values":["lab"]},{"key":"a","operator":"Exists"}]}`},
-		"a binding of one namespace": {bindings, "access.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
+		"a binding of one namespace": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchExpressions": []any{
 			map[string]any{"key": "kubernetes.io/metadata.name", "operator": "In", "values": []any{"lab"}}}}},
 			"in effect in namespace lab alone, and the installation is for every namespace"},
 		"one version only":         {policies, "access.jupyter-user.io", []string{"spec", "matchConstraints", "matchPolicy"}, "Exact", "matchPolicy is another"},
-		"other parameters":         {policies, "access.jupyter-user.io", []string{"spec", "paramKind", "kind"}, "Secret", "spec.paramKind.kind is another"},
 		"a binding of another":     {bindings, "access.jupyter-user.io", []string{"spec", "policyName"}, "other", "spec.policyName is another"},
 		"a binding that audits":    {bindings, "access.jupyter-user.io", []string{"spec", "validationActions"}, []any{"Audit"}, "what is to be refused is only warned of, and the webhook's configuration says mode: Enforce"},
-		"a binding by selector":    {bindings, "access.jupyter-user.io", []string{"spec", "paramRef", "selector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, "spec.paramRef.selector was added"},
-		"a binding narrowed":       {bindings, "access.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
-		"a narrowed one unnarrow":  {bindings, "parameters.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{}, "spec.matchResources.namespaceSelector is missing"},
+		"a binding narrowed":       {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"namespaceSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
+		"parameters":               {policies, "access.jupyter-user.io", []string{"spec", "paramKind"}, map[string]any{"apiVersion": "v1", "kind": "Secret"}, "spec.paramKind was added"},
+		"a binding of parameters":  {bindings, "access.jupyter-user.io", []string{"spec", "paramRef"}, map[string]any{"name": "a"}, "spec.paramRef was added"},
+		"a binding of other pods":  {bindings, "access.jupyter-user.io", []string{"spec", "matchResources", "objectSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, "spec.matchResources.objectSelector is another"},
 		"no webhook":               {mutatingWebhooks, "jupyter-user-webhook", []string{"webhooks"}, []any{}, "webhooks is missing"},
 		"nothing of an object":     {policies, "access.jupyter-user.io", []string{"spec"}, map[string]any{}, "spec.matchConstraints is missing"},
-		"a condition in a binding": {bindings, "afterwards.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"objectSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
+		"a condition in a binding": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"objectSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := installedAs(t, of.what, func(name string, object map[string]any) {

@@ -32,7 +32,6 @@ const (
 	systemNamespace  = "jupyter-user-system"
 	webhookName      = "jupyter-user-webhook"
 	certificateName  = "jupyter-user-webhook-certs"
-	parametersName   = "jupyter-user-policy"
 	configurationKey = "config.yaml"
 	serviceDNS       = webhookName + "." + systemNamespace + ".svc"
 )
@@ -57,10 +56,8 @@ const (
 	issuers            = "issuers.cert-manager.io"
 	issued             = "certificates.cert-manager.io"
 
-	ownRoles = "the Roles of " + systemNamespace
-
-	// The one is made of a Role that was read, and the other of a ConfigMap.
-	parameters    = "the parameters of the policies"
+	// Both are made of a ConfigMap that was read.
+	parameters    = "the values of the policies"
 	configuration = "the configuration of the webhook"
 )
 
@@ -84,7 +81,6 @@ type state struct {
 	deployment  appsv1.Deployment
 	service     corev1.Service
 	configMaps  corev1.ConfigMapList
-	ownRoles    rbacv1.RoleList
 	endpoints   discoveryv1.EndpointSliceList
 
 	// installed are webhook configurations, policies and bindings, by what they are. They are compared as they are, also in
@@ -103,7 +99,7 @@ type state struct {
 	roles               rbacv1.RoleList
 	roleBindings        rbacv1.RoleBindingList
 
-	// parameters and config are what that Role and that ConfigMap say.
+	// parameters and config are what the ConfigMap says.
 	parameters map[string]string
 	config     *config.Config
 }
@@ -111,7 +107,7 @@ type state struct {
 // lists are read whole. What is in the webhook's namespace alone is asked for there.
 func (s *state) lists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
-		configMaps: &s.configMaps, ownRoles: &s.ownRoles, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
+		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
 		claimsOfAll: &s.claims,
 		volumes:     &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
 		rbacObjects[0]: &s.clusterRoles, rbacObjects[1]: &s.clusterRoleBindings, rbacObjects[2]: &s.roles,
@@ -136,7 +132,7 @@ var installedKinds = map[string]string{
 // read reads at once what checks need. What cannot be read is for those that need it to say.
 func read(ctx context.Context, c *Cluster, o Options, checks []one) (*state, error) {
 	// By the webhooks it is known, where they may be read, which namespaces are left out.
-	needs := []string{configMaps, ownRoles, mutatingWebhooks}
+	needs := []string{configMaps, mutatingWebhooks}
 	for _, check := range checks {
 		needs = append(needs, check.needs...)
 	}
@@ -203,7 +199,7 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 // within keeps a list to the webhook's namespace where nothing else is asked for: the fewer rights a check needs, the better.
 func within(what string) []client.ListOption {
 	switch what {
-	case configMaps, ownRoles, endpointSlices, issuers, issued:
+	case configMaps, endpointSlices, issuers, issued:
 		return []client.ListOption{client.InNamespace(systemNamespace)}
 	}
 	return nil
@@ -211,19 +207,17 @@ func within(what string) []client.ListOption {
 
 // understand reads the parameters and the configuration. Whether they are right is for the check of the parameters to say.
 func (s *state) understand() {
-	s.missing[parameters], s.missing[configuration] = s.missing[ownRoles], s.missing[configMaps]
-	for _, role := range s.ownRoles.Items {
-		if role.Name == parametersName {
-			s.parameters = role.Annotations
-		}
-	}
+	s.missing[parameters], s.missing[configuration] = s.missing[configMaps], s.missing[configMaps]
 	for _, m := range s.configMaps.Items {
 		if m.Name == webhookName {
 			s.config, s.missing[configuration] = config.Parse([]byte(m.Data[configurationKey]))
+			if text, says := m.Data[valuesKey]; says {
+				s.parameters, s.missing[parameters] = valuesOf(text)
+			}
 		}
 	}
 	if s.parameters == nil && s.missing[parameters] == nil {
-		s.missing[parameters] = errors.New("there is no Role " + parametersName)
+		s.missing[parameters] = errors.New("the ConfigMap " + webhookName + " does not have them")
 	}
 	if s.config == nil && s.missing[configuration] == nil {
 		s.missing[configuration] = errors.New("there is no ConfigMap " + webhookName)

@@ -14,7 +14,7 @@ func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 	share := s.sharePVs()
 	if len(share) == 0 {
 		return []Finding{failed("", "no PersistentVolume is named by the parameter volumes (%s) or bound to the share's claims: "+
-			"say in Role %s, or in the chart's values, which volumes are the share", s.parameters["volumes"], parametersName)}
+			"say in the chart's values (share.volumeNames) which volumes are the share", s.parameters["volumes"])}
 	}
 	for _, volume := range share {
 		found = append(found, s.judgeShareVolume(volume)...)
@@ -151,7 +151,7 @@ func onNode(volume corev1.PersistentVolume) string {
 
 // roadsInParameters: what the parameters say of other roads must not be about the share's own.
 func (s *state) roadsInParameters(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
-	const where = "Role " + parametersName
+	const where = "ConfigMap " + webhookName
 	for _, volume := range share {
 		if path := onNode(volume); path != "" && !slices.ContainsFunc(s.words("hostPaths"), func(word string) bool {
 			return strings.HasPrefix(path, directory(word))

@@ -5,25 +5,28 @@
 {{- end }}
 
 {{/*
-The image before, by which the replicas that a release replaces make pods: the policies' parameters in the cluster know it. Another
-upgrade with the same image changes nothing.
+The image before, by which the replicas that a release replaces make pods: the configuration in the cluster knows it. Another upgrade
+with the same image changes nothing.
 */}}
 {{- define "image-before" -}}
-{{- $installed := lookup "rbac.authorization.k8s.io/v1" "Role" .Release.Namespace "jupyter-user-policy" }}
-{{- $installedImage := dig "metadata" "annotations" "initImages" "" $installed | splitList " " | first }}
-{{- if eq $installedImage (include "image" .) }}
-  {{- $installedImage = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed }}
+{{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-webhook" }}
+{{- $image := dig "init" "image" "" (dig "data" "config.yaml" "" $installed | fromYaml) }}
+{{- if eq $image (include "image" .) }}
+  {{- $image = dig "metadata" "annotations" "jupyter-user.io/image-before" "" $installed }}
 {{- end }}
-{{- $installedImage }}
+{{- $image }}
 {{- end }}
 
-{{/* What is accepted beside the image: the image before, and what the values say. */}}
+{{/* What is accepted beside the image: the image before, and what the values say; as JSON. */}}
 {{- define "accepted" -}}
 {{- $said := concat .Values.image.accepted (dig "init" "acceptedImages" list .Values.config) }}
-{{- without (prepend $said (include "image-before" .) | compact | uniq) (include "image" .) | toYaml }}
+{{- without (prepend $said (include "image-before" .) | compact | uniq) (include "image" .) | toJson }}
 {{- end }}
 
-{{/* What the webhook's configuration says, and does not leave to its defaults. */}}
+{{/*
+What the webhook's configuration says, and does not leave to its defaults; as JSON, because YAML does not bring every character back,
+and toYaml is silent where it cannot write one.
+*/}}
 {{- define "configuration" -}}
 {{- $init := dict "image" (include "image" .) }}
 {{- with .Values.image.pullSecrets }}{{ $_ := set $init "imagePullSecrets" . }}{{ end }}
@@ -34,8 +37,8 @@ upgrade with the same image changes nothing.
 {{- end }}
 {{- $configuration = mergeOverwrite $configuration (deepCopy .Values.config) }}
 {{- $_ := unset $configuration.init "acceptedImages" }}
-{{- with include "accepted" . | fromYamlArray }}{{ $_ := set $configuration.init "acceptedImages" . }}{{ end }}
-{{- toYaml $configuration }}
+{{- with include "accepted" . | fromJsonArray }}{{ $_ := set $configuration.init "acceptedImages" . }}{{ end }}
+{{- toJson $configuration }}
 {{- end }}
 
 {{/* The same, with the defaults of what the policies have to know too. */}}
@@ -43,16 +46,15 @@ upgrade with the same image changes nothing.
 {{- $defaults := dict
   "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "homes" "home"
     "readOnly" list "exposeEveryHome" "Never")
-  "identity" (dict "strictSupplementalGroups" true)
+  "user" (dict "hubComponents" (list "singleuser-server"))
   "scratch" (dict "volumeName" "uid-gid-config" "mountPath" "/config")
-  "init" (dict "acceptedImages" list)
-  "notebook" (dict "homes" "/home") }}
-{{- mergeOverwrite $defaults (include "configuration" . | fromYaml) | toYaml }}
+  "init" (dict "acceptedImages" list) }}
+{{- mergeOverwrite $defaults (include "configuration" . | fromJson) | toJson }}
 {{- end }}
 
 {{/* The claim of the share, in every namespace that has it. */}}
 {{- define "claim" -}}
-{{- (include "effective" . | fromYaml).share.claimName }}
+{{- (include "effective" . | fromJson).share.claimName }}
 {{- end }}
 
 {{/* Where the share comes from, where the chart makes its volumes: as in a PersistentVolume's spec. */}}
@@ -71,20 +73,12 @@ upgrade with the same image changes nothing.
 {{- end }}
 {{- end }}
 
-{{/* What a binding does with a refusal, and where. */}}
+{{/* What a binding does with a refusal. */}}
 {{- define "binding" -}}
 {{- if eq .Values.mode "Warn" -}}
 validationActions: [Warn, Audit]
 {{- else -}}
 validationActions: [Deny]
-{{- end }}
-{{- with .Values.onlyNamespaces }}
-  matchResources:
-    namespaceSelector:
-      matchExpressions:
-        - key: kubernetes.io/metadata.name
-          operator: In
-          values: {{ toJson . }}
 {{- end }}
 {{- end }}
 

@@ -1,0 +1,255 @@
+{{/*
+Texts that several policies share, and the site's values as CEL literals. The policies have no parameters: what differs from cluster
+to cluster is in their text, so there is no object whose deletion could stop pods.
+*/}}
+
+{{/*
+A value, or a list of values, as a CEL literal in ASCII. Go's quoting with escapes is CEL's too, and nothing of it is special to YAML
+in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML reads as a line break and not at all.
+*/}}
+{{- define "cel" -}}
+{{- if kindIs "slice" . -}}
+[{{ range $i, $value := . }}{{ if $i }}, {{ end }}{{ printf "%+q" (toString $value) }}{{ end }}]
+{{- else -}}
+{{ printf "%+q" (toString .) }}
+{{- end -}}
+{{- end }}
+
+{{/* The site's values that the policies are rendered from, as JSON. Paths are cleaned here, because CEL cannot. */}}
+{{- define "site" -}}
+{{- $c := include "effective" . | fromJson }}
+{{- $source := include "source" . | fromYaml }}
+{{- $volumes := append .Values.share.volumeNames (ternary "hpc-pv-*" "" (not (empty $source))) | compact | uniq }}
+{{- $names := list }}{{ $beginnings := list }}
+{{- range $volumes }}
+  {{- if hasSuffix "*" . }}{{ $beginnings = append $beginnings (trimSuffix "*" .) }}{{ else }}{{ $names = append $names . }}{{ end }}
+{{- end }}
+{{- $drivers := list }}
+{{- range append .Values.share.csiDrivers (dig "csi" "driver" "" $source) | compact }}{{ $drivers = append $drivers (lower .) }}{{ end }}
+{{- $paths := list }}{{ $above := list }}
+{{- range concat .Values.share.hostPaths (list (dig "hostPath" "path" "" $source) (dig "local" "path" "" $source)) | compact }}
+  {{- $at := "/" }}
+  {{- range clean . | splitList "/" | compact }}{{ $above = append $above $at }}{{ $at = printf "%s%s/" $at . }}{{ end }}
+  {{- $paths = append $paths $at }}
+{{- end }}
+{{- $kinds := list "azureFile" "cephfs" "fc" "flexVolume" "glusterfs" "iscsi" "portworxVolume" "quobyte" "rbd" "scaleIO" "storageos" }}
+{{- $kinds = without (concat $kinds (keys $source)) "nfs" "csi" "hostPath" "local" | uniq | sortAlpha }}
+{{- $directories := list }}
+{{- range $c.share.readOnly }}{{ $directories = append $directories .subPath }}{{ end }}
+{{- if ne $c.share.exposeEveryHome "Never" }}{{ $directories = append $directories "" }}{{ end }}
+{{- dict "claims" (list $c.share.claimName) "share" $c.share.claimName "volumes" $volumes "volumeNames" $names
+  "volumeBeginnings" $beginnings "otherNFSServers" .Values.share.otherNFSServers "csiDrivers" (uniq $drivers) "hostPaths" (uniq $paths)
+  "above" (uniq $above) "kinds" $kinds "homes" $c.share.homes "directories" $directories
+  "homesPath" (printf "%s/%s" $c.share.mountPath $c.share.homes) "scratchVolume" $c.scratch.volumeName
+  "scratchPath" $c.scratch.mountPath "images" (prepend $c.init.acceptedImages $c.init.image) "hubComponents" $c.user.hubComponents
+  "controllers" .Values.access.controllers "unservedNamespaces" (list "kube-system" .Release.Namespace) "podSecurity" .Values.podSecurity
+  "ownHomes" .Values.access.ownHomes "onlyNamespaces" .Values.onlyNamespaces | toJson }}
+{{- end }}
+
+{{/* The annotations of ours but the one that opts out. They are looked up: CEL's cost of going through a map is quadratic. */}}
+{{- define "annotations" -}}
+user way discovery identity home config container probes account-files
+{{- end }}
+
+{{/* Whether a pod is claimed, as package webhook/user has it. One table of pods is held against both. */}}
+{{- define "claimed" -}}
+{{- $components := include "cel" .site.hubComponents -}}
+has({{ .pod }}.metadata.labels) && ('jupyter-user' in {{ .pod }}.metadata.labels ||
+  'hub.jupyter.org/username' in {{ .pod }}.metadata.labels &&
+  'hub.jupyter.org/username' in {{ .pod }}.metadata.?annotations.orValue({}) &&
+  ({{ .pod }}.metadata.labels[?'component'].orValue('') in {{ $components }} ||
+  {{ .pod }}.metadata.labels[?'app.kubernetes.io/component'].orValue('') in {{ $components }})) &&
+{{ .pod }}.metadata.?annotations[?'jupyter-user.io/inject'].orValue('') != 'false'
+{{- end }}
+
+{{/* The match condition of what is about claimed pods, of policies and webhooks. */}}
+{{- define "claimed-pods" -}}
+matchConditions:
+  - name: claimed
+    expression: >-
+      {{- include "claimed" (dict "site" . "pod" "object") | nindent 6 }}
+{{- end }}
+
+{{/* Whose pod it is, by what the webhook has written over whatever was there: the rules for finding a name live there. */}}
+{{- define "policy.user" -}}
+- name: user
+  expression: >-
+    object.metadata.?annotations[?'jupyter-user.io/user'].orValue('')
+{{- end }}
+
+{{/* Whether the request is a person's, or of a program that counts as one. */}}
+{{- define "policy.person" -}}
+# Controllers create pods on behalf of whoever wrote a Deployment or a Job. They never count.
+- name: person
+  expression: >-
+    !(request.userInfo.username.startsWith('system:serviceaccount:kube-system:') ||
+      request.userInfo.username.startsWith('system:node:') ||
+      request.userInfo.username in ['system:kube-controller-manager', 'system:kube-scheduler'] ||
+      request.userInfo.username in {{ include "cel" .controllers }})
+{{- end }}
+
+{{/* The ServiceAccount of the pod. */}}
+{{- define "policy.account" -}}
+- name: account
+  expression: >-
+    object.spec.?serviceAccountName.orValue('') == '' ? 'default' : object.spec.serviceAccountName
+{{- end }}
+
+{{/* Whether the home is the requester's own, and whether the requester may use it. */}}
+{{- define "policy.own" -}}
+- name: own
+  expression: >-
+    {{- if .ownHomes.enabled }}
+    variables.user != '' && request.userInfo.username ==
+      {{ include "cel" .ownHomes.prefix }} + variables.user + {{ include "cel" .ownHomes.suffix }}
+    {{- else }}
+    false
+    {{- end }}
+- name: mayUse
+  expression: >-
+    variables.person &&
+    authorizer.group('jupyter-user.io').resource('homes').namespace(request.namespace).name(variables.user).check('use')
+    .allowed()
+{{- end }}
+
+{{/* Whether the requester may use the share as it is. */}}
+{{- define "policy.may-use-share" -}}
+- name: mayUseShare
+  expression: >-
+    variables.person && authorizer.group('jupyter-user.io').resource('shares').namespace(request.namespace)
+      .name({{ include "cel" .share }}).check('use').allowed()
+{{- end }}
+
+{{/* What the verifier is asked about: claimed pods, and those that have something of the webhook's and may not have it. */}}
+{{- define "verified-pods" -}}
+matchConditions:
+  - name: claimed-or-marked
+    expression: >-
+      {{- include "claimed" (dict "site" .site "pod" "object") | nindent 6 }} ||
+      has(object.metadata.annotations) && (
+      {{- range $i, $key := splitList " " .annotations }}{{ if $i }} ||{{ end }}
+        'jupyter-user.io/{{ $key }}' in object.metadata.annotations
+      {{- end }}) ||
+      object.spec.containers.size() + object.spec.?initContainers.orValue([]).size() > 200 ||
+      object.spec.?initContainers.orValue([]).exists(c, c.name == 'jupyter-user-init') ||
+      object.spec.containers.exists(c, c.name == 'jupyter-user-init')
+{{- end }}
+
+{{/* How many volumes and containers of a pod are looked through. A pod with more counts as one that has the share. */}}
+{{- define "too-much" -}}
+object.spec.?volumes.orValue([]).size() > 500 ||
+object.spec.containers.size() + object.spec.?initContainers.orValue([]).size() +
+  object.spec.?ephemeralContainers.orValue([]).size() > 200
+{{- end }}
+
+{{/* Whether a volume v is the share by one of its claims. */}}
+{{- define "by-claim" -}}
+v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
+{{- end }}
+
+{{/* Whether a PersistentVolume, by its name, is the share. */}}
+{{- define "is-volume" -}}
+({{ .name }} in {{ include "cel" .site.volumeNames }}
+  {{- range .site.volumeBeginnings }} ||
+  {{ $.name }}.startsWith({{ include "cel" . }})
+  {{- end }})
+{{- end }}
+
+{{/*
+Whether a volume v is another road to the share. Inline NFS is refused but for servers that are listed as other ones: a server has
+too many names to list those of the share. A path of a node is the share's if it is in it, or above it, or longer than what is read.
+*/}}
+{{- define "by-road" -}}
+{{- $claims := include "cel" .claims -}}
+{{- range .kinds }}has(v.{{ . }}) || {{ end }}
+has(v.nfs) && !(v.nfs.server in {{ include "cel" .otherNFSServers }}) ||
+has(v.csi) && v.csi.driver.lowerAscii() in {{ include "cel" .csiDrivers }} ||
+{{- if .hostPaths }}
+has(v.hostPath) && (v.hostPath.path.size() > 512 ||
+  [('/' + v.hostPath.path.findAll('[^/.][^/]*|[.][^/]+').join('/') + '/').replace('//', '/')].exists(p,
+    p in {{ include "cel" .above }} || {{ include "cel" .hostPaths }}.exists(q, p.startsWith(q)))) ||
+{{- end }}
+has(v.ephemeral) && (object.metadata.name + '-' + v.name in {{ $claims }} ||
+  [v.ephemeral.volumeClaimTemplate.spec.?volumeName.orValue('')].exists(n, {{ include "is-volume" (dict "site" . "name" "n") }}) ||
+  v.ephemeral.volumeClaimTemplate.spec.?dataSource.name.orValue('') in {{ $claims }} ||
+  v.ephemeral.volumeClaimTemplate.spec.?dataSourceRef.name.orValue('') in {{ $claims }})
+{{- end }}
+
+{{/* What begins a policy: its name and what it is asked about. */}}
+{{- define "policy.head" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata:
+  name: {{ .name }}.jupyter-user.io
+  labels:
+    app.kubernetes.io/name: jupyter-user-webhook
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    matchPolicy: Equivalent
+    resourceRules:
+      - apiGroups: [""]
+        apiVersions: [v1]
+        operations: [{{ .operations }}]
+        resources: [{{ .resources }}]
+{{- end }}
+
+{{/* The binding of a policy that is about every object. */}}
+{{- define "policy.binding" }}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ .name }}.jupyter-user.io
+  labels:
+    app.kubernetes.io/name: jupyter-user-webhook
+spec:
+  policyName: {{ .name }}.jupyter-user.io
+  {{ include "binding" .root }}
+  {{- with .root.Values.onlyNamespaces }}
+  matchResources:
+    {{- include "only-namespaces" . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/*
+The bindings of a policy that is about claimed pods. The API server looks at labels before any CEL. A selector cannot say "or", so
+there are two.
+*/}}
+{{- define "policy.bindings" -}}
+{{- range $of := list "" "hub-" }}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ $of }}{{ $.name }}.jupyter-user.io
+  labels:
+    app.kubernetes.io/name: jupyter-user-webhook
+spec:
+  policyName: {{ $.name }}.jupyter-user.io
+  {{ include "binding" $.root }}
+  matchResources:
+    objectSelector:
+      matchExpressions:
+        {{- if $of }}
+        - key: hub.jupyter.org/username
+          operator: Exists
+        - key: jupyter-user
+          operator: DoesNotExist
+        {{- else }}
+        - key: jupyter-user
+          operator: Exists
+        {{- end }}
+    {{- with $.root.Values.onlyNamespaces }}
+    {{- include "only-namespaces" . | nindent 4 }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "only-namespaces" -}}
+namespaceSelector:
+  matchExpressions:
+    - key: kubernetes.io/metadata.name
+      operator: In
+      values: {{ toJson . }}
+{{- end }}

@@ -1,0 +1,93 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// attacksOnClaims are on the share by claims and snapshots of one's own, and on the share's own claim.
+func attacksOnClaims() map[string]attack {
+	const claimed = "claims/ShareClaim"
+	return map[string]attack{
+		"a claim of one's own on the PV": {claimed, claims(onShare)},
+		"a claim of one's own on a PV of a listed name": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.VolumeName = "hpc-pv"
+		})},
+		"likewise under the share's name": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
+			onShare(c)
+			c.Name = "hpc-shared-pvc"
+		})},
+		"a copy of the share": {claimed, claims(copies)},
+		"a copy of the share by reference": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
+		})},
+		"a snapshot of the share":         {"snapshots/ShareSnapshot", snapshotsTheShare},
+		"a snapshot of a group of claims": {"snapshots/ShareSnapshot", snapshotsAGroup},
+		"a claim that is led to the PV later": {claimed, func(t *testing.T, g *guarded) error {
+			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "later-" })
+			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
+			require.NoError(t, err)
+			onShare(made)
+			_, err = g.bob.CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made,
+				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+			return err
+		}},
+		"a claim of another name that the binder leads to the PV": {claimed, func(t *testing.T, g *guarded) error {
+			c := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.GenerateName = "", "taken-" })
+			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
+			require.NoError(t, err)
+			onShare(made)
+			_, err = g.as(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made,
+				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+			return err
+		}},
+		"the share's claim made by somebody": {claimed, claims(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" })},
+		"the share's claim deleted": {claimed, onShares(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+			return g.bob.CoreV1().PersistentVolumeClaims("open").Delete(t.Context(), c.Name, metav1.DeleteOptions{
+				DryRun: []string{metav1.DryRunAll}})
+		})},
+		"the share's claim deleted with all others": {claimed, onShares(func(t *testing.T, g *guarded, _ *corev1.PersistentVolumeClaim) error {
+			return g.bob.CoreV1().PersistentVolumeClaims("open").DeleteCollection(t.Context(), metav1.DeleteOptions{
+				DryRun: []string{metav1.DryRunAll}}, metav1.ListOptions{})
+		})},
+		"the share's claim given an owner with whom it is deleted": {claimed, onShares(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+			return owned(t, g.bob, c)
+		})},
+		"likewise by a StatefulSet's controller": {claimed, onShares(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+			return owned(t, g.as(t, statefulSets), c)
+		})},
+		"the share's claim made by a StatefulSet's controller": {claimed, func(t *testing.T, g *guarded) error {
+			_, err := g.as(t, statefulSets).CoreV1().PersistentVolumeClaims("lab").Create(t.Context(),
+				claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" }), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			return err
+		}},
+	}
+}
+
+const statefulSets = "system:serviceaccount:kube-system:statefulset-controller"
+
+// onShares does something to the share's claim, which is there in namespace open.
+func onShares(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
+	return func(t *testing.T, g *guarded) error {
+		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")
+		_, err := claims.Create(t.Context(), claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" }), metav1.CreateOptions{})
+		if !apierrors.IsAlreadyExists(err) {
+			require.NoError(t, err)
+		}
+		there, err := claims.Get(t.Context(), "hpc-shared-pvc", metav1.GetOptions{})
+		require.NoError(t, err)
+		return do(t, g, there)
+	}
+}
+
+func owned(t *testing.T, as kubernetes.Interface, c *corev1.PersistentVolumeClaim) error {
+	t.Helper()
+	c.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "mine", UID: "1"}}
+	_, err := as.CoreV1().PersistentVolumeClaims("open").Update(t.Context(), c, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+	return err
+}

@@ -1,0 +1,80 @@
+package integration
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// A verifier is what decides what a notebook is, as it is shipped, and its configuration can be exchanged.
+type verifier struct {
+	handler atomic.Pointer[http.Handler]
+}
+
+// ofVerifier reports whether an attack is on what a notebook is, which the verifier alone says.
+func (a attack) ofVerifier() bool { return strings.HasPrefix(a.rule, "verifier/") }
+
+// onShape reports whether the verifier refuses an attack, alone or beside the net.
+func (a attack) onShape() bool { return a.ofVerifier() || strings.HasPrefix(a.rule, "net/") }
+
+// startVerified starts a cluster with the verifier, and nothing else of ours.
+func startVerified(t *testing.T) *guarded {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "verifier.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(shipped(t, "51-validatingwebhookconfiguration.yaml")), 0o600))
+	g := startGuardedBy(t, controlplane.Options{Webhooks: []string{file}})
+	g.verifier = &verifier{}
+	c := &cluster{ControlPlane: g.ControlPlane, log: g.log}
+	g.serve(t, config.Default())
+	c.listen(t, c.called(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*g.verifier.handler.Load()).ServeHTTP(w, r) }))
+	return g
+}
+
+func (g *guarded) serve(t *testing.T, configured *config.Config) {
+	t.Helper()
+	handler := (&cluster{ControlPlane: g.ControlPlane, log: g.log}).replica(t, configured)
+	g.serves = configured
+	g.verifier.handler.Store(&handler)
+}
+
+// serving has the verifier, where there is one, go by another configuration for the rest of a test.
+func (g *guarded) serving(t *testing.T, change func(*config.Config)) {
+	t.Helper()
+	configured := config.Default()
+	change(configured)
+	g.serve(t, configured)
+	t.Cleanup(func() { g.serve(t, config.Default()) })
+}
+
+// TestTheVerifierSaysWhatANotebookIs tries all attacks on it where there is no policy: the verifier refuses each. Without its
+// registration each works, so each is known to be its work.
+func TestTheVerifierSaysWhatANotebookIs(t *testing.T) {
+	t.Parallel()
+	g := startVerified(t)
+	all := attacks()
+	for name, a := range all {
+		if a.onShape() {
+			t.Run(name, func(t *testing.T) {
+				assert.ErrorContains(t, a.do(t, g), `admission webhook "verified-pods.jupyter-user.io" denied the request: `)
+			})
+		}
+	}
+	require.NoError(t, g.admin(t).AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(t.Context(), "jupyter-user-webhook",
+		metav1.DeleteOptions{}))
+	require.EventuallyWithT(t, func(c *assert.CollectT) { assert.NoError(c, all["another UID"].do(t, g)) }, wait, wait/100)
+	for name, a := range all {
+		if a.onShape() {
+			t.Run("without the verifier/"+name, func(t *testing.T) { assert.NoError(t, a.do(t, g)) })
+		}
+	}
+}

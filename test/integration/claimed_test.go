@@ -1,0 +1,75 @@
+package integration
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// TestClaimedInCEL runs the table of package webhook/user through the policies: a claimed pod is one that the access policy has a
+// say about. Nobody here may use a home, so it refuses each.
+func TestClaimedInCEL(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../webhook/user/testdata/claimed.yaml")
+	require.NoError(t, err)
+	var table []struct {
+		Name                string
+		Labels, Annotations map[string]string
+		Claimed             bool
+	}
+	require.NoError(t, yaml.UnmarshalStrict(text, &table))
+	require.Greater(t, len(table), 30)
+	g := startGuarded(t)
+	for _, of := range table {
+		t.Run(of.Name, func(t *testing.T) {
+			pod := plain()
+			pod.Labels, pod.Annotations = of.Labels, of.Annotations
+			err := create(t.Context(), g.bob, "lab", pod)
+			if of.Claimed {
+				require.ErrorContains(t, err, "ValidatingAdmissionPolicy 'access.jupyter-user.io'")
+				return
+			}
+			require.NoError(t, err)
+			// Then it is one that may not have the share.
+			pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
+			assertRefused(t, create(t.Context(), g.bob, "lab", pod), "share/ShareMounted")
+		})
+	}
+}
+
+// TestTheWebhooksAskForTheSamePods: their match conditions have the words of the access policy.
+func TestTheWebhooksAskForTheSamePods(t *testing.T) {
+	predicate := strings.Join(strings.Fields(rules(t, shippedPolicies(t))["access"].Spec.MatchConditions[0].Expression), " ")
+	mutating := strings.Join(strings.Fields(shipped(t, "50-mutatingwebhookconfiguration.yaml")), " ")
+	assert.Equal(t, 4, strings.Count(mutating, "expression: >- "+predicate+" namespaceSelector:"))
+	verifying := strings.Join(strings.Fields(shipped(t, "51-validatingwebhookconfiguration.yaml")), " ")
+	assert.Contains(t, verifying, "expression: >- "+predicate+" || has(object.metadata.annotations)")
+	for _, annotation := range []string{"user", "way", "identity", "config", "container", "probes", "account-files"} {
+		assert.Contains(t, verifying, "'jupyter-user.io/"+annotation+"' in object.metadata.annotations")
+	}
+	assert.NotContains(t, verifying, "'jupyter-user.io/inject' in")
+}
+
+// TestNothingGoesThroughAMap: CEL's cost of that is quadratic, and anybody's pod has as many labels and annotations as they like.
+func TestNothingGoesThroughAMap(t *testing.T) {
+	macro := `(labels|annotations)(\.orValue\(\{\}\))?\.(exists|all|filter|map|exists_one)\(`
+	for _, file := range []string{"50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml"} {
+		assert.NotRegexp(t, macro, shipped(t, file))
+	}
+	for _, manifest := range shippedPolicies(t) {
+		assert.NotRegexp(t, macro, manifest)
+	}
+}
+
+// ourKeys are labels and annotations of a pod that is a hub's, of some component.
+func ourKeys(pod *corev1.Pod, component string) {
+	metav1.SetMetaDataLabel(&pod.ObjectMeta, "hub.jupyter.org/username", "alice")
+	metav1.SetMetaDataLabel(&pod.ObjectMeta, "component", component)
+	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "hub.jupyter.org/username", "alice")
+}

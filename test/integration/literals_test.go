@@ -1,0 +1,119 @@
+package integration
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+)
+
+// odd is what a value may hold that YAML, CEL and templates each have an idea of. odder has what not every value may: line breaks
+// of all kinds, and spaces.
+const (
+	odd   = `'"\$x\n%{{.}}#:é☃🪐`
+	odder = odd + " \n  \r\n\t\u0085\u2028 - ''' >-\n---\n"
+)
+
+// TestValuesAreLiterals renders the policies from values that hold all of it, and looks at one decision by each that a request can
+// reach: what is between the quotes is the value, and nothing else.
+func TestValuesAreLiterals(t *testing.T) {
+	t.Parallel()
+	values := map[string]any{
+		"access": map[string]any{"controllers": []string{odd},
+			"ownHomes": map[string]any{"enabled": true, "prefix": odd, "suffix": odd}},
+		"share": map[string]any{"otherNFSServers": []string{odd}, "csiDrivers": []string{odd}, "hostPaths": []string{"/" + odd},
+			"volumeNames": []string{"odd-*"}},
+		"image": map[string]any{"accepted": []string{odd}},
+		"config": map[string]any{
+			"user": map[string]any{"hubComponents": []string{odder, "singleuser-server"}},
+			"share": map[string]any{"claimName": odder, "volumeName": odder, "mountPath": "/" + odder, "homes": odder,
+				"readOnly": []any{map[string]any{"subPath": odder, "mountPath": "/" + odder}}},
+			"scratch": map[string]any{"volumeName": odder, "mountPath": "/s" + odder},
+			"init":    map[string]any{"acceptedImages": []string{"i" + odd}},
+		},
+	}
+	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, jsonOf(t, values))})
+
+	assert.NoError(t, create(t.Context(), g.bob, "open", nfs(odd)), "a listed server is another one")
+	assertRefused(t, create(t.Context(), g.bob, "open", nfs(odd+"x")), "share/ShareRoad")
+	assertRefused(t, bobsOpen(hostPath("/"+odd+"/home"))(t, g), "share/ShareRoad")
+	assert.NoError(t, bobsOpen(hostPath("/other"))(t, g))
+	g.allow(t, "lab", odd, withPods, mayUse())
+	assertRefused(t, create(t.Context(), g.impersonates(t, odd), "lab", notebookAt(t, "alice", "")), noAccess)
+	g.allow(t, "lab", odd+"alice"+odd, withPods)
+	assert.NoError(t, create(t.Context(), g.impersonates(t, odd+"alice"+odd), "lab", notebookAt(t, "alice", "")))
+	assertRefused(t, create(t.Context(), g.impersonates(t, odd+"alice"+odd), "lab", notebookAt(t, "bob", "")), noAccess)
+	for image, taken := range map[string]bool{odd: true, "i" + odd: true, odd + "x": false} {
+		err := create(t.Context(), g.carol, "lab", notebookAt(t, "alice", image))
+		if taken {
+			assert.NoError(t, err)
+		} else {
+			assertRefused(t, err, "net/InitForeign")
+		}
+	}
+}
+
+// jsonOf are values as YAML takes them too: to it, U+0085 is a line break.
+func jsonOf(t *testing.T, values map[string]any) string {
+	t.Helper()
+	text, err := json.Marshal(values)
+	require.NoError(t, err)
+	return strings.ReplaceAll(string(text), "\u0085", `\u0085`)
+}
+
+func nfs(server string) *corev1.Pod {
+	pod := plain()
+	pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: server, Path: "/"}}}}
+	return pod
+}
+
+// notebookAt is a pod of a user's whose init container has an image, where one is named, and no mount.
+func notebookAt(t *testing.T, user, image string) *corev1.Pod {
+	t.Helper()
+	pod := injected(t, user)
+	first := pod.Spec.InitContainers[0]
+	bare(pod)
+	if image != "" {
+		first.Image, first.VolumeMounts = image, nil
+		pod.Spec.InitContainers = []corev1.Container{first}
+	}
+	pod.Spec.Volumes = nil
+	return pod
+}
+
+// impersonates is a client of somebody whose name no certificate has to hold.
+func (g *guarded) impersonates(t *testing.T, name string) kubernetes.Interface {
+	t.Helper()
+	as := rest.CopyConfig(g.Admin.Config)
+	as.Impersonate = rest.ImpersonationConfig{UserName: name}
+	client, err := kubernetes.NewForConfig(as)
+	require.NoError(t, err)
+	return client
+}
+
+// TestTheHomesAreALiteral: which mounts are the home's is the configuration's to say, in whatever letters.
+func TestTheHomesAreALiteral(t *testing.T) {
+	t.Parallel()
+	values := map[string]any{"config": map[string]any{"share": map[string]any{"homes": odder,
+		"readOnly": []any{map[string]any{"subPath": "a" + odder, "mountPath": "/a"}}}}}
+	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, jsonOf(t, values))})
+	for subPath, taken := range map[string]bool{odder + "/alice": true, "a" + odder: true, odder: false, "home/alice": false, odd + "/alice": false} {
+		pod := notebookAt(t, "alice", "")
+		pod.Spec.Volumes = []corev1.Volume{claimVolume("v")}
+		pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "v", MountPath: "/v", SubPath: subPath}}
+		_, err := g.carol.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if taken {
+			assert.NoError(t, err, subPath)
+		} else {
+			assertRefused(t, err, "net/MountForeign")
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package integration
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+)
+
+// admitsEverything is a webhook of somebody who can write where the registrations lead.
+func admitsEverything(w http.ResponseWriter, r *http.Request) {
+	var review admissionv1.AdmissionReview
+	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	review.Response = &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true}
+	if err := json.NewEncoder(w).Encode(review); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// TestTheNetHoldsWithoutTheWebhook: the registrations lead to somebody who admits everything, and no other home is mounted.
+func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
+	t.Parallel()
+	c := startUnserved(t, controlplane.Options{})
+	c.listen(t, c.called(), http.HandlerFunc(admitsEverything))
+	g := &guarded{ControlPlane: c.ControlPlane}
+	require.NoError(t, c.Namespace(t.Context(), "lab", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
+	g.allow(t, "lab", "carol", withPods, mayUse("alice"))
+	g.allow(t, "lab", "hub", withPods, mayUse())
+	g.carol, g.hub = g.as(t, "carol"), g.as(t, "hub")
+
+	require.NoError(t, create(t.Context(), g.carol, "lab", injected(t, "alice")), "what the webhook makes is admitted")
+	tried := 0
+	for name, a := range attacks() {
+		if strings.HasPrefix(a.rule, "net/") {
+			t.Run(name, func(t *testing.T) { assertRefused(t, a.do(t, g), a.rule) })
+			tried++
+		}
+	}
+	assert.Greater(t, tried, 20)
+	for name, user := range map[string]string{"nobody": "", "the directory of the homes": ".", "above it": "..", "another's": "x/../bob",
+		"a line more": "alice\n", "a slash": "/alice", "a slash behind": "alice/", "another's in the name": "bob/alice"} {
+		t.Run("the name of "+name, func(t *testing.T) {
+			err := create(t.Context(), g.hub, "lab", asWritten(t, user))
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), "ValidatingAdmissionPolicy '")
+		})
+	}
+	for name, subPath := range map[string]string{"home/": "home/", "home//alice": "home//alice", "./home/alice": "./home/alice",
+		"home/alice/": "home/alice/", "another's": "home/bob", "in other letters": "home/Alice", "below it": "home/alice/x"} {
+		t.Run("subPath "+name, func(t *testing.T) {
+			pod := injected(t, "alice")
+			pod.Spec.Containers[0].VolumeMounts[0].SubPath = subPath
+			assertRefused(t, create(t.Context(), g.hub, "lab", pod), "net/MountForeign")
+		})
+	}
+}
+
+// TestTheNetKnowsNoNameButAUsers: without the policy access, which refuses such a name by itself, the net takes none for a home.
+func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
+	t.Parallel()
+	g := startGuarded(t)
+	require.NoError(t, g.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "access.jupyter-user.io"))
+	require.NoError(t, g.AwaitPolicies(t.Context()))
+	require.NoError(t, create(t.Context(), g.bob, "lab", asWritten(t, "bob")))
+	for _, user := range []string{"", ".", "..", "../x", "alice\n", "alice/", "bob/alice", strings.Repeat("a", 33), "ä"} {
+		assertRefused(t, create(t.Context(), g.bob, "lab", asWritten(t, user)), "net/MountForeign")
+	}
+}
+
+// asWritten is a pod whose annotation has some name, and whose mounts are what that name leads to, as far as an API server takes it.
+func asWritten(t *testing.T, user string) *corev1.Pod {
+	t.Helper()
+	pod := injected(t, "alice")
+	pod.Annotations["jupyter-user.io/user"] = user
+	for i := range pod.Spec.Containers[0].VolumeMounts {
+		if m := &pod.Spec.Containers[0].VolumeMounts[i]; m.SubPath == "home/alice" {
+			m.SubPath = "home/" + strings.ReplaceAll(strings.TrimPrefix(user, "/"), "..", "")
+		}
+	}
+	return pod
+}

@@ -1,0 +1,58 @@
+package integration
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// by has the policies of other values for the rest of a test.
+func (g *guarded) by(t *testing.T, values string) {
+	t.Helper()
+	installed(t.Context(), t, g.ControlPlane, values)
+	t.Cleanup(func() { installed(context.Background(), t, g.ControlPlane, "") })
+}
+
+func ownHomes(t *testing.T, g *guarded) {
+	const alice = "oidc:alice@corp.example"
+	for _, name := range []string{alice, "oidc:alice@other.example", "alice@corp.example", "oidc:alice", "alice",
+		"oidc:alice2@corp.example", "oidc:Alice@corp.example"} {
+		g.allow(t, "lab", name, withPods)
+		assertRefused(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
+	}
+	g.by(t, "{access: {ownHomes: {enabled: true, prefix: 'oidc:', suffix: '@corp.example'}}}")
+	assert.NoError(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alice")))
+	assertRefused(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alic")), noAccess)
+	for _, name := range []string{"oidc:alice@other.example", "alice@corp.example", "oidc:alice", "alice",
+		"oidc:alice2@corp.example", "oidc:Alice@corp.example"} {
+		assertRefused(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
+	}
+	pod := keep(t, g.as(t, alice), injected(t, "alice"))
+	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
+		Name: "d", Image: "x", SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(5001)), RunAsGroup: new(int64(6001)),
+			RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false),
+			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}}}
+	_, err := g.as(t, alice).CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod, metav1.UpdateOptions{})
+	assert.NoError(t, err, "their own home is theirs to debug")
+}
+
+func actsForOthers(t *testing.T, g *guarded) {
+	const argo = "system:serviceaccount:argocd:controller"
+	g.allow(t, "lab", argo, withPods, mayUse())
+	require.NoError(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")))
+	g.by(t, "{access: {controllers: ['"+argo+"']}}")
+	assertRefused(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")), noAccess)
+}
+
+func podSecurityOff(t *testing.T, g *guarded) {
+	assertRefused(t, create(t.Context(), g.carol, "open", injected(t, "alice")), "node/NamespaceUnguarded")
+	g.by(t, "{podSecurity: 'off'}")
+	assert.NoError(t, create(t.Context(), g.carol, "open", injected(t, "alice")))
+	shared := injected(t, "alice")
+	shareProcesses(shared)
+	assertRefused(t, create(t.Context(), g.carol, "open", shared), "node/HostShared")
+}
