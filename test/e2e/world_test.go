@@ -101,9 +101,9 @@ config:
   notebook:
     resources: {requests: {cpu: 5m, memory: 32Mi}, limits: {memory: 1Gi}}
     probes:
-      startup: {periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 180}
+      startup: {periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 600}
       readiness: {periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 3}
-      liveness: {periodSeconds: 3, timeoutSeconds: 3, failureThreshold: 4}
+      liveness: {periodSeconds: 3, timeoutSeconds: 10, failureThreshold: 5}
 `
 
 // example is a file of deploy/examples, filled in.
