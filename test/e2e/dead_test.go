@@ -64,7 +64,8 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 		for _, way := range ways {
 			watch := machine.For(t)
 			began := time.Now()
-			result := kubectl(t, "run", "nb", "-n", way.namespace, "--image="+images.Plain, "--labels="+label)
+			result := kubectl(t, "run", "nb", "-n", way.namespace, "--image="+images.Plain, "--labels="+label,
+				"--annotations=hub.jupyter.org/username=alice")
 			watch.Within(t, time.Since(began), refusedWithin, "a refusal")
 			assertRefused(t, result, "failed calling webhook")
 			assert.Contains(t, result.Stderr, `no endpoints available for service "jupyter-user-webhook"`)
