@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"sync"
@@ -33,11 +34,12 @@ import (
 type rollout struct {
 	*life
 	pair pki.Pair
-	// listeners are where the replicas are that there will be. Reviews go to those that serve, one after the other.
+	// listeners are where the replicas are that there will be. Reviews go to any of those that serve.
 	listeners []net.Listener
 	mu        sync.Mutex
 	serving   []http.Handler
-	asked     int
+	// images are how many notebooks were made by which.
+	images map[string]int
 }
 
 // TestRolloutUnderLoad replaces an installation by itself with other values and another image, while notebooks are created and
@@ -61,26 +63,22 @@ func TestRolloutUnderLoad(t *testing.T) {
 			by(t, r, "{image: {tag: before}, "+values+"}")
 			require.NoError(t, r.AwaitPolicies(t.Context()))
 			r.serve(t, 0)
-			stop := r.load(t)
-			time.Sleep(time.Second)
+			defer r.load(t)()
+			r.awaits(t, map[string]int{"before": 20})
 			by(t, r, "{image: {tag: after}, podSecurity: 'off', access: {controllers: [system:serviceaccount:argocd:argocd]}, "+
 				"config: {notebook: {port: 9000, env: [{name: A, value: b}]}}, "+values+"}")
-			time.Sleep(2 * time.Second) // As its readiness probe has a replica wait.
+			require.NoError(t, r.AwaitPolicies(t.Context()), "so long a replica is not ready, by its probe")
 			r.serve(t, 1)
-			time.Sleep(2 * time.Second)
+			r.awaits(t, map[string]int{"before": r.made("before") + 20, "after": 20})
 			r.retire()
-			time.Sleep(time.Second)
-			images := stop()
-			assert.Greater(t, images["jupyter-user-webhook:before"], 10)
-			assert.Greater(t, images["jupyter-user-webhook:after"], 10)
-			assert.Len(t, images, 2)
+			r.awaits(t, map[string]int{"after": r.made("after") + 20})
 		})
 	}
 }
 
 func beginRollout(t *testing.T) *rollout {
 	t.Helper()
-	r := &rollout{}
+	r := &rollout{images: map[string]int{}}
 	front, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	egress, err := controlplane.StartEgress(func() string { return front.Addr().String() })
@@ -98,11 +96,10 @@ func beginRollout(t *testing.T) *rollout {
 	return r
 }
 
-// ServeHTTP has each review answered by another replica than the one before.
+// ServeHTTP has each review answered by any of the replicas.
 func (r *rollout) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
-	r.asked++
-	handler := r.serving[r.asked%len(r.serving)]
+	handler := r.serving[rand.IntN(len(r.serving))]
 	r.mu.Unlock()
 	handler.ServeHTTP(w, request)
 }
@@ -155,8 +152,25 @@ func (r *rollout) certificate(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Cer
 	return certs.FromDirectory(folder, slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))).GetCertificate
 }
 
-// load has carol create notebooks, until it is stopped: none is refused. It returns by which images they were made.
-func (r *rollout) load(t *testing.T) (stop func() map[string]int) {
+// made is how many notebooks were made by an image of a tag.
+func (r *rollout) made(tag string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.images["jupyter-user-webhook:"+tag]
+}
+
+// awaits that so many notebooks are made, by images of these tags.
+func (r *rollout) awaits(t *testing.T, wanted map[string]int) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		for tag, count := range wanted {
+			assert.Greater(c, r.made(tag), count)
+		}
+	}, time.Minute, 10*time.Millisecond)
+}
+
+// load has carol create notebooks until it is stopped: none is refused.
+func (r *rollout) load(t *testing.T) (stop func()) {
 	t.Helper()
 	carol, err := r.User("carol")
 	require.NoError(t, err)
@@ -165,23 +179,23 @@ func (r *rollout) load(t *testing.T) (stop func() map[string]int) {
 	client, err := kubernetes.NewForConfig(carol.Config)
 	require.NoError(t, err)
 	var stopped atomic.Bool
-	images := make(chan map[string]int)
+	ended := make(chan struct{})
 	go func() {
-		made := map[string]int{}
+		defer close(ended)
 		for !stopped.Load() {
 			pod, err := client.CoreV1().Pods("lab").Create(context.Background(), &corev1.Pod{
 				ObjectMeta: metav1.ObjectMeta{GenerateName: "nb-", Labels: map[string]string{"jupyter-user": "alice"}},
 				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: "x"}}},
 			}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			if assert.NoError(t, err) {
-				made[pod.Spec.InitContainers[0].Image]++
+				r.mu.Lock()
+				r.images[pod.Spec.InitContainers[0].Image]++
+				r.mu.Unlock()
 			}
-			time.Sleep(10 * time.Millisecond)
 		}
-		images <- made
 	}()
-	return func() map[string]int {
+	return func() {
 		stopped.Store(true)
-		return <-images
+		<-ended
 	}
 }
