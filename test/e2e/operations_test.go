@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
@@ -117,7 +118,7 @@ func (o *operations) assertNoneIsLost(t *testing.T) {
 	for _, a := range o.admissions {
 		away := o.away.meets(a)
 		killed := o.killed.meets(a) && a.refused != nil && strings.Contains(a.refused.Error(), "failed calling webhook")
-		if !long() && a.refused != nil && strings.Contains(a.refused.Error(), "context deadline exceeded") {
+		if !long() && a.late() {
 			heldUp++
 			continue
 		}
@@ -143,6 +144,12 @@ func (o *operations) assertNoneIsLost(t *testing.T) {
 	if t.Failed() {
 		t.Log(o.logs.faults())
 	}
+}
+
+// late reports whether somebody gave up waiting: the API server, or a replica that asked the others.
+func (a admission) late() bool {
+	return a.refused != nil && (strings.Contains(a.refused.Error(), "context deadline exceeded") ||
+		apierrors.ReasonForError(a.refused) == "GenerationUnknown")
 }
 
 // meets tells whether an admission was out at any moment of the time.
