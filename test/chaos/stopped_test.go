@@ -126,7 +126,7 @@ func finish(conn net.Conn) error {
 		return err
 	}
 	text, err := io.ReadAll(bufio.NewReader(conn)) // The server closes the connection: it is draining.
-	if err == nil && !(strings.HasPrefix(string(text), "HTTP/1.1 200 OK") && strings.Contains(string(text), `"allowed":true`)) {
+	if err == nil && (!strings.HasPrefix(string(text), "HTTP/1.1 200 OK") || !strings.Contains(string(text), `"allowed":true`)) {
 		err = fmt.Errorf("it is not right: %s", text)
 	}
 	return err
