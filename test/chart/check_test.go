@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -98,6 +100,9 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 		l.says(t, map[string]check.Status{warns: check.Warning,
 			tried + "a labelled Pod does not come to the webhook, or nobody answers": check.Failed})
 	})
+	l.upgrade(t, "mode=Enforce")
+	l.serve(t)
+	t.Run("what the README shows", func(t *testing.T) { l.shown(t) })
 }
 
 // inLab is what check warns of where onlyNamespaces says so: all other namespaces lead to the share.
@@ -149,6 +154,41 @@ func (l *looked) manifests(t *testing.T) {
 		}
 		assert.Contains(t, strings.Join(said, "\n"), says)
 	}
+}
+
+// shown is the table in the README: a namespace that somebody has opened, a hub, and a policy that was changed by hand. Versions, dates
+// and whatever else is this run's own are written as in the README.
+func (l *looked) shown(t *testing.T) {
+	ctx, made := t.Context(), metav1.CreateOptions{}
+	require.NoError(t, l.Admin.Do(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: open}}", "create", "-f", "-"))
+	claim, err := l.client.CoreV1().PersistentVolumeClaims("lab").Get(ctx, "hpc-shared-pvc", metav1.GetOptions{})
+	require.NoError(t, err)
+	_, err = l.client.CoreV1().PersistentVolumeClaims("open").Create(ctx, &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: claim.Name}, Spec: claim.Spec}, made)
+	require.NoError(t, err)
+	require.NoError(t, l.Admin.Do(ctx, "", "-n", "lab", "create", "rolebinding", "hub", "--clusterrole=jupyter-user-use-every-home",
+		"--serviceaccount=lab:hub"))
+	policies := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
+	access, err := policies.Get(ctx, "access.jupyter-user.io", metav1.GetOptions{})
+	require.NoError(t, err)
+	access.Spec.Validations[2].Expression += " || request.userInfo.username == 'mallory'"
+	_, err = policies.Update(ctx, access, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	found, err := check.Run(ctx, l.look, check.Options{User: "jupyter-user-check", Version: "v0.1.0"})
+	require.NoError(t, err)
+	var out strings.Builder
+	for i := range found {
+		found[i].Message = regexp.MustCompile(`until \d{4}-\d\d-\d\d`).ReplaceAllString(found[i].Message, "until 2027-02-21")
+		found[i].Message = regexp.MustCompile(`server is v1\.\d+\.\d+`).ReplaceAllString(found[i].Message, "server is v1.37.2")
+	}
+	require.NoError(t, check.Writers["table"](&out, found))
+	text, golden := "$ jupyter-user-webhook check\n"+out.String(), filepath.Join("testdata", "check.txt")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.WriteFile(golden, []byte(text), 0o600))
+	}
+	wanted, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(wanted), text, "UPDATE_GOLDEN=1 writes it anew")
 }
 
 func beginLooked(t *testing.T) *looked {
