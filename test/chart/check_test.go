@@ -102,6 +102,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	})
 	l.upgrade(t, "mode=Enforce")
 	l.serve(t)
+	l.says(t, nil, enforces, tried+admits)
 	t.Run("what the README shows", func(t *testing.T) { l.shown(t) })
 }
 
