@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,10 +43,15 @@ type Review struct {
 
 	// decoded is Pod, where that was done with the review that it came in; or nil.
 	decoded *inject.Pod
+	// tooLong is why it was not; or nil.
+	tooLong *inject.TooLongError
 }
 
 func (r Review) read() (*inject.Pod, error) {
-	if r.decoded == nil {
+	switch {
+	case r.tooLong != nil:
+		return nil, r.tooLong
+	case r.decoded == nil:
 		return inject.Read(r.Pod)
 	}
 	return r.decoded, r.decoded.Check()
@@ -78,7 +84,7 @@ type Decision struct {
 func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
-		return refused(Decision{Claimed: true}, answer.PodUnreadable(err))
+		return w.unread(review, err)
 	}
 	if labels, annotations := pod.Metadata.Labels, pod.Metadata.Annotations; !user.Claimed(labels, annotations, w.config.User) {
 		return Decision{Unclaimed: user.NotClaimedBecause(labels, annotations, w.config.User)}
@@ -113,6 +119,31 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		return refused(d, tooMany)
 	}
 	return d
+}
+
+// unread denies a Pod that cannot be read. One with too long a list is left alone if it is not claimed, which its metadata say.
+func (w *Webhook) unread(review Review, err error) Decision {
+	if _, tooLong := errors.AsType[*inject.TooLongError](err); tooLong {
+		labels, annotations, fault := inject.ReadClaim(review.Pod)
+		if fault == nil && !user.Claimed(labels, annotations, w.config.User) {
+			return Decision{}
+		}
+	}
+	return refused(Decision{Claimed: true}, unreadablePod(err))
+}
+
+// unreadablePod returns the denial of a Pod that cannot be read, or not to the end.
+func unreadablePod(err error) answer.Answer {
+	tooLong, ok := errors.AsType[*inject.TooLongError](err)
+	switch {
+	case !ok:
+		return answer.PodUnreadable(err)
+	case tooLong.Field == "":
+		return answer.TooManyNames(tooLong.Have, tooLong.Most)
+	case tooLong.Have == 0:
+		return answer.TooManyInAll(tooLong.Field, tooLong.Most)
+	}
+	return answer.TooMany(tooLong.Field, tooLong.Have, tooLong.Most)
 }
 
 // find asks who a user is. It answers nil where that is not known, or is left to the pod.

@@ -8,9 +8,9 @@
 //
 // Each field that the webhook writes is either its own or the pod's. Its own are enforced: another value is replaced,
 // removed or refused, and is a refusal at verification. The pod's are defaulted: another value is kept. "notebook" is the
-// notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt takes this table line by line. It is of the
-// default configuration: where notebooks see more of the share than the home, another container's security context is ours too
-// (package inject, sidecars.go).
+// notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt takes this table line by line. It is of
+// the default configuration: where notebooks see more of the share than the home, another container's security context is ours
+// too (package inject, sidecars.go).
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced

@@ -84,7 +84,8 @@ func (h *handler) handle(
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
 	d = h.decide(ctx, Review{
-		Pod: req.Object.in(body.Bytes()), Namespace: req.Namespace, Restricted: h.restricted, decoded: req.Object.pod})
+		Pod: req.Object.in(body.Bytes()), Namespace: req.Namespace, Restricted: h.restricted,
+		decoded: req.Object.pod, tooLong: req.Object.tooLong})
 	if h.peers != nil && d.otherGeneration {
 		answered, peer, err := h.peers.ask(ctx, body.Bytes())
 		h.metrics.asked(err)

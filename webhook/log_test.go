@@ -156,12 +156,12 @@ func TestAPodOfThousandsIsAnsweredInBrief(t *testing.T) {
 			many(900, `{"name":"uid-gid-config","mountPath":"/%d"}`)+`]}]`), false, "900 things stand against it:"},
 		"more mounts than are looked at": {pod(forQiang, `"containers":[{"name":"nb","volumeMounts":[`+
 			many(30_000, `{"name":"uid-gid-config","mountPath":"/%d"}`)+`]}]`), false, "there are 30000, and a notebook has at most 1000"},
-		"homes":                         {pod(forQiang, `"containers":[{"name":"nb","env":[`+many(50_000, `{"name":"HOME","value":"%d"}`)+`]}]`), false, "changes"},
-		"annotations that mean nothing": {pod(forQiang+`,"annotations":{`+many(50_000, `"jupyter-user.io/x%d":""`)+`}`, oneContainer), true, ""},
-		"containers": {pod(forQiang+`,"annotations":{"jupyter-user.io/container":"none"}`, `"containers":[`+many(50_000, `{"name":"c%d"}`)+`]`),
-			false, "c7 and 49992 more"},
-		"arguments": {pod(forQiang, `"containers":[{"name":"nb","args":[`+many(100_000, `"%d"`)+`]}]`), true, ""},
-		"variables": {pod(forQiang, `"containers":[{"name":"nb","env":[`+many(20_000, `{"name":"X%d","value":"y"}`)+`]}]`), true, ""},
+		"homes":                         {pod(forQiang, `"containers":[{"name":"nb","env":[`+many(5_000, `{"name":"HOME","value":"%d"}`)+`]}]`), false, "changes"},
+		"annotations that mean nothing": {pod(forQiang+`,"annotations":{`+many(15_000, `"jupyter-user.io/x%d":""`)+`}`, oneContainer), true, ""},
+		"containers": {pod(forQiang+`,"annotations":{"jupyter-user.io/container":"none"}`, `"containers":[`+many(200, `{"name":"c%d"}`)+`]`),
+			false, "c7 and 192 more"},
+		"arguments": {pod(forQiang, `"containers":[{"name":"nb","args":[`+many(10_000, `"%d"`)+`]}]`), true, ""},
+		"variables": {pod(forQiang, `"containers":[{"name":"nb","env":[`+many(10_000, `{"name":"X%d","value":"y"}`)+`]}]`), true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, nil)

@@ -64,6 +64,8 @@ type object struct {
 	// pod is nil where that is passed over, which is for what cannot be read as one.
 	pod        *inject.Pod
 	passedOver bool
+	// tooLong is why the pod was passed over; nil if it was not for that.
+	tooLong *inject.TooLongError
 }
 
 // UnmarshalJSONFrom reads the pod on the way to the end of the review, or passes over the value, which has to be right JSON.
@@ -87,16 +89,23 @@ func (o object) in(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to]
 // says in its place: the review around it can be right.
 func decode(body []byte) (review, error) {
 	r := review{}
-	if json.Unmarshal(body, &r) == nil {
+	err := inject.Unmarshal(body, &r)
+	if err == nil {
 		return r, nil
+	}
+	if tooLong, ok := errors.AsType[*inject.TooLongError](err); ok {
+		// To look for names that are there twice is what takes the memory.
+		r, err = decodeWithoutPod(body, jsontext.AllowDuplicateNames(true))
+		r.Request.Object.tooLong = tooLong
+		return r, err
 	}
 	return decodeWithoutPod(body)
 }
 
-func decodeWithoutPod(body []byte) (review, error) {
+func decodeWithoutPod(body []byte, options ...json.Options) (review, error) {
 	r := review{}
 	r.Request.Object.passedOver = true
-	err := json.Unmarshal(body, &r)
+	err := json.Unmarshal(body, &r, options...)
 	return r, err
 }
 
@@ -128,11 +137,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	// Of a review that is refused already, the uid is in what there is: an API server writes it before anything that a person
 	// has written, and takes an answer for one only with it.
-	read := decode
-	if refusal != nil {
-		read = decodeWithoutPod
+	var asked review
+	var unread error
+	if refusal == nil {
+		asked, unread = decode(body.Bytes())
+	} else {
+		asked, unread = decodeWithoutPod(body.Bytes(), jsontext.AllowDuplicateNames(true))
 	}
-	asked, unread := read(body.Bytes())
 	if unread != nil && refusal == nil {
 		refusal = unreadable(unread)
 	}

@@ -49,7 +49,10 @@ func TestASmallPodStaysSmall(t *testing.T) {
 		"many groups":         {reason: "TooMany", pod: shaped(`"securityContext":{"supplementalGroups":`+repeated(100000, func(int) string { return "0" })+`},`, "")},
 		"many mounts":         {reason: "TooMany", pod: shaped("", `,"volumeMounts":`+repeated(20000, mount))},
 		"many mounts of ours": {reason: "TooMany", pod: shaped(`"initContainers":[{"name":"jupyter-user-init","volumeMounts":`+repeated(20000, mount)+`}],`, "")},
-		"many foreign devices": {reason: "DeviceForeign", pod: shaped("", `,"volumeDevices":`+repeated(50000, func(i int) string {
+		"many foreign devices": {reason: "DeviceForeign", pod: shaped(`"initContainers":`+repeated(199, func(i int) string {
+			return fmt.Sprintf(`{"name":"i%d","volumeDevices":%s}`, i, repeated(100, func(int) string { return `{"name":"hpc-shared-volume"}` }))
+		})+`,`, "")},
+		"more devices": {reason: "TooMany", pod: shaped("", `,"volumeDevices":`+repeated(50000, func(i int) string {
 			return fmt.Sprintf(`{"name":"hpc-shared-volume","devicePath":"/d%d"}`, i)
 		}))},
 	} {

@@ -18,7 +18,7 @@ import (
 func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
-		return refused(Decision{Claimed: true}, answer.PodUnreadable(err))
+		return refused(Decision{Claimed: true}, unreadablePod(err))
 	}
 	if !user.Claimed(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User) {
 		return w.verifyUnclaimed(pod)

@@ -74,6 +74,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	limitMemory(log)
 	c, err := loadConfig(o.config)
 	if err != nil {
 		return err

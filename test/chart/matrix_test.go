@@ -25,12 +25,13 @@ const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE----
 
 // matrix are values as admins have them, one thing each, and then all at once.
 var matrix = map[string]string{
-	"nothing":                       "",
-	"a namespace of its own":        "{createNamespace: true}",
-	"an NFS server and a namespace": "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab]}",
-	"claims that are there":         "{share: {claimName: our-share}, namespaces: [lab, jhub]}",
-	"a share by CSI":                "{share: {volume: {csi: {driver: csi.example.com, volumeHandle: share}}}, namespaces: [lab]}",
-	"a share that the nodes mount":  "{share: {volume: {hostPath: {path: /mnt/hpc}}}, namespaces: [lab]}",
+	"nothing":                           "",
+	"a namespace of its own":            "{createNamespace: true}",
+	"an NFS server and a namespace":     "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab]}",
+	"claims that are there":             "{share: {claimName: our-share}, namespaces: [lab, jhub]}",
+	"a share by CSI":                    "{share: {volume: {csi: {driver: csi.example.com, volumeHandle: share}}}, namespaces: [lab]}",
+	"a share that the nodes mount":      "{share: {volume: {hostPath: {path: /mnt/hpc}}}, namespaces: [lab]}",
+	"a share by another kind of volume": "{share: {volume: {cinder: {volumeID: v}}}, namespaces: [lab]}",
 	"names that YAML has other ideas of": "{share: {nfs: {server: nfs.example.com}, claimName: 'null'}, namespaces: ['2024', 'on'], " +
 		"onlyNamespaces: ['2024', 'on', '1e3'], image: {pullSecrets: ['7']}, identity: {share: true, passwdConfigMap: 'true'}, test: {user: 'on'}, " +
 		"access: {rights: [{namespace: '2024', user: '1', homes: ['2']}]}, spawners: [{namespace: 'on', serviceAccount: 'off'}]}",
@@ -212,6 +213,29 @@ func TestWarnRefusesNothing(t *testing.T) {
 			}
 		}
 		assert.Equal(t, 15, found)
+	}
+}
+
+// TestTheSharesOwnRoadIsGuarded: whatever its PersistentVolume is made from, a pod's inline volume of that kind is another road.
+func TestTheSharesOwnRoadIsGuarded(t *testing.T) {
+	t.Parallel()
+	h := newHelm(t)
+	for source, guard := range map[string]string{
+		"local: {path: /mnt/../srv//hpc/}":                 `["/srv/hpc/"].exists(q, p.startsWith(q))`,
+		"hostPath: {path: /}":                              `["/"].exists(q, p.startsWith(q))`,
+		"csi: {driver: Files.CSI.example.com}":             `in ["nfs.csi.k8s.io", "files.csi.example.com"]`,
+		"cinder: {volumeID: v}":                            "has(v.cinder) || ",
+		"cephfs: {monitors: [192.0.2.1]}":                  "has(v.cephfs) || ",
+		"glusterfs: {endpoints: e, path: p}":               "has(v.glusterfs) || ",
+		"azureFile: {secretName: s, shareName: s}":         "has(v.azureFile) || ",
+		"portworxVolume: {volumeID: v}":                    "has(v.portworxVolume) || ",
+		"nfs: {server: nfs.example.com, path: /}":          "has(v.nfs) && !(v.nfs.server in [])",
+		"flexVolume: {driver: example.com/d}":              "has(v.flexVolume) || ",
+		"awsElasticBlockStore: {volumeID: v, fsType: xfs}": "has(v.awsElasticBlockStore) || ",
+	} {
+		rendered, err := h.Template(t.Context(), "{share: {volume: {"+source+"}}}")
+		require.NoError(t, err)
+		assert.Contains(t, read(t, rendered, "64-policy-share.yaml"), guard, source)
 	}
 }
 

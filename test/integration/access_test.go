@@ -129,6 +129,8 @@ func backup(t *testing.T, g *guarded) {
 	assert.NoError(t, create(t.Context(), ivan, "lab", raw()))
 	labelled := raw()
 	labelled.Labels = map[string]string{"jupyter-user": "alice"}
+	assert.ErrorContains(t, create(t.Context(), ivan, "lab", labelled), "denied request: ", "by the net too")
+	labelled.Spec.Containers[0].VolumeMounts = nil
 	assertRefused(t, create(t.Context(), ivan, "lab", labelled), "access/NotInjected")
 
 	runs := mayRunAs()

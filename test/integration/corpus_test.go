@@ -59,7 +59,7 @@ func valuesOf(t *testing.T, c *config.Config) string {
 		"homes": c.Share.Homes, "exposeEveryHome": c.Share.ExposeEveryHome, "readOnly": append([]config.Directory{}, c.Share.ReadOnly...)}
 	values, err := json.Marshal(map[string]any{
 		"image":  map[string]any{"accepted": append([]string{c.Init.Image}, c.Init.AcceptedImages...)},
-		"config": map[string]any{"share": share, "scratch": map[string]any{"volumeName": c.Scratch.VolumeName, "mountPath": c.Scratch.MountPath}},
+		"config": map[string]any{"share": share, "user": map[string]any{"hubComponents": c.User.HubComponents}, "scratch": map[string]any{"volumeName": c.Scratch.VolumeName, "mountPath": c.Scratch.MountPath}},
 	})
 	require.NoError(t, err)
 	return string(values)

@@ -228,6 +228,22 @@ func TestNothingElseIsRefused(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.carol, "strict", injected(t, "alice")))
 	assert.NoError(t, create(t.Context(), g.bob, "lab", plain()))
 	assert.NoError(t, create(t.Context(), g.bob, "open", plain()))
+	named := plain()
+	for _, name := range []string{share, scratch, "share"} {
+		named.Spec.Volumes = append(named.Spec.Volumes, corev1.Volume{Name: name})
+	}
+	assert.NoError(t, create(t.Context(), g.bob, "lab", named), "names of volumes decide nothing")
+	worker := plain()
+	ourKeys(worker, "dask-worker")
+	kept := keep(t, g.bob, worker)
+	kept.Labels["component"], kept.Labels["app"], kept.Annotations["a"] = "dask-scheduler", "x", "b"
+	kept.Spec.Containers[0].Image = "newer"
+	_, err := g.bob.CoreV1().Pods("lab").Update(t.Context(), kept, metav1.UpdateOptions{})
+	assert.NoError(t, err, "a hub's pod that is no server is nobody's")
+	opted := plain()
+	opted.Labels = map[string]string{"jupyter-user": "alice"}
+	opted.Annotations = map[string]string{"jupyter-user.io/inject": "false"}
+	assert.NoError(t, create(t.Context(), g.bob, "open", opted), "opted out")
 }
 
 // TestReasonsAreExplained: README.md has each reason that a policy refuses with, and none that does not exist.

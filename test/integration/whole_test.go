@@ -49,13 +49,13 @@ func TestWebhookAndPolicies(t *testing.T) {
 			"NoAccess: ", "the home of alice")
 	})
 	t.Run("an annotation and no label", func(t *testing.T) {
-		refused(t, run(t, bob, "a", "--annotations=jupyter-user.io/user=bob"), "NotInjected: ", "lacks the label jupyter-user")
+		refused(t, run(t, bob, "a", "--annotations=jupyter-user.io/user=bob"), "(NotInjected)", "is no user's notebook")
 	})
 	t.Run("another webhook labels the pod after us", func(t *testing.T) {
-		refused(t, run(t, bob, "a", "--labels=second=late-label"), "NotInjected: ", "the init container jupyter-user-init")
+		refused(t, run(t, bob, "a", "--labels=second=late-label"), "NotInjected: ", "the webhook has not written whose")
 	})
 	t.Run("another webhook takes the label off after us", func(t *testing.T) {
-		refused(t, run(t, bob, "a", "--labels=second=no-label,jupyter-user=bob"), "NotInjected: ", "lacks the label jupyter-user")
+		refused(t, run(t, bob, "a", "--labels=second=no-label,jupyter-user=bob"), "ShareMounted: ", "is no notebook")
 	})
 	t.Run("server-side apply", func(t *testing.T) { applied(t, bob) })
 	t.Run("the webhook is down", func(t *testing.T) { lookAlikeWhileDown(t, c, bob) })
@@ -89,5 +89,5 @@ func lookAlikeWhileDown(t *testing.T, c *cluster, bob *controlplane.User) {
 		pod.Labels = nil
 		pod.Spec.Containers[0].VolumeMounts[0].SubPath = "home/alice"
 	})
-	assert.ErrorContains(t, err, "NotInjected: ")
+	assert.ErrorContains(t, err, "ShareMounted: ")
 }

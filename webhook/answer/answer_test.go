@@ -11,6 +11,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 )
 
+// TestTooMuchIsSaid: to the author of a pod that an API server did send, what is too much and what to leave out.
+func TestTooMuchIsSaid(t *testing.T) {
+	for _, a := range []answer.Answer{
+		answer.TooLarge(1), answer.TooMany("f", 2, 1), answer.TooManyNames(2, 1), answer.TooManyInAll("f", 1),
+	} {
+		assert.Contains(t, a.Message, "leave ")
+		assert.NotContains(t, a.Message, "no API server")
+	}
+	assert.Equal(t, "the review is larger than 4194304 bytes: of a pod so large, with the defaults that an API server adds to each of "+
+		"its containers, no notebook is made; leave out containers, variables or other long lists", answer.TooLarge(4<<20).Message)
+}
+
 // TestReasonsAreStable: dashboards, alerts and people's scripts know these words and codes.
 func TestReasonsAreStable(t *testing.T) {
 	for reason, c := range map[string]struct {
@@ -21,6 +33,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"NotAReview":              {400, answer.NotAReview("the body is empty")},
 		"PodUnreadable":           {400, answer.PodUnreadable(errors.New("x"))},
 		"TooLarge":                {413, answer.TooLarge(1)},
+		"TooMany":                 {422, answer.TooMany("f", 2, 1)},
 		"TooManyChanges":          {422, answer.TooManyChanges(2, 1)},
 		"InternalError":           {500, answer.Internal("u")},
 		"NameInvalid":             {422, answer.NameInvalid("f", "n", "r")},

@@ -31,7 +31,8 @@ func PodUnreadable(err error) Answer {
 // TooLarge answers a body over the limit, in bytes.
 func TooLarge(limit int64) Answer {
 	return Answer{Code: http.StatusRequestEntityTooLarge, Reason: "TooLarge",
-		Message: fmt.Sprintf("the review is larger than %d bytes, which no API server sends", limit)}
+		Message: fmt.Sprintf("the review is larger than %d bytes: of a pod so large, with the defaults that an API server adds to "+
+			"each of its containers, no notebook is made; leave out containers, variables or other long lists", limit)}
 }
 
 // TooManyChanges answers a pod that would take so many operations to put right, such as thousands of HOME variables.
@@ -43,6 +44,18 @@ func TooManyChanges(operations, most int) Answer {
 // TooMany answers a list that is longer than the webhook looks through.
 func TooMany(field string, have, most int) Answer {
 	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, most)
+}
+
+// TooManyNames denies a pod with a map that is longer than the webhook reads, wherever it is.
+func TooManyNames(have, most int) Answer {
+	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a notebook has at "+
+		"most %d in one: leave some out", have, most)
+}
+
+// TooManyInAll denies containers whose lists are too long together.
+func TooManyInAll(field string, most int) Answer {
+	return unprocessable("TooMany", field, "the mounts, variables, arguments and other lists of these containers have more than "+
+		"%d elements in all: leave some out", most)
 }
 
 // PathTooLong answers a path that no Linux takes.
@@ -155,8 +168,8 @@ func AnnotationInvalid(annotation, value string, allowed ...string) Answer {
 
 // InjectInvalid denies a Pod that tries to opt out in a word that does not.
 func InjectInvalid(annotation, value, optOut string) Answer {
-	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not %q, the one value that leaves a Pod as it is: "+
-		"write that, or remove the annotation and get the user's home", shorten(value), optOut)
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not %q, the one value that leaves a Pod as it "+
+		"is: write that, or remove the annotation and get the user's home", shorten(value), optOut)
 }
 
 // NoSuchContainer answers an annotation that names a container which is not there.
@@ -215,9 +228,9 @@ func MountNested(field, at, other string) Answer {
 
 // MountInShare denies a path that the container runtime makes as root, where a symbolic link could lead to another user's home.
 func MountInShare(field, at, other string) Answer {
-	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see the whole share: what is "+
-		"missing at that path is made as root, also where a symbolic link leads to another user's home; put this outside of every "+
-		"mount", Shown(at), Shown(other))
+	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see the whole share: what "+
+		"is missing at that path is made as root, also where a symbolic link leads to another user's home; put this outside of "+
+		"every mount", Shown(at), Shown(other))
 }
 
 // EnvForeign denies a variable that the kubelet reads out of a volume of ours.
@@ -228,9 +241,9 @@ func EnvForeign(field, volume string) Answer {
 
 // SidecarForeign denies a container that could be somebody else beside a notebook that sees more of the share than the home.
 func SidecarForeign(field string, uid, gid int64) Answer {
-	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and a container beside one can be "+
-		"handed an open directory of it: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: false, and "+
-		"neither privileged nor added capabilities; or leave it out", uid, gid)
+	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and a container beside one can "+
+		"be handed an open directory of it: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: false, "+
+		"and neither privileged nor added capabilities; or leave it out", uid, gid)
 }
 
 // DeviceForeign answers a block device made of a volume of ours.

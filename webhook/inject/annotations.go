@@ -56,8 +56,8 @@ var ourAnnotations = map[string]pointer{
 }
 
 // Mark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one that opts out,
-// or a container of any kind with the init container's name. It is empty for a Pod that has neither. Volume names are no marks: who
-// mounts the share is decided by the policies, by the volume's claim.
+// or a container of any kind with the init container's name. It is empty for a Pod that has neither. Volume names are no marks:
+// who mounts the share is decided by the policies, by the volume's claim.
 func Mark(pod *Pod) string {
 	first := ""
 	for key := range pod.Metadata.Annotations {

@@ -18,10 +18,10 @@ import (
 // directory; and no termination message, which is a mount too. Anything else is refused, because nobody can tell what it
 // was meant to be. Mounts of other volumes are the pod's.
 //
-// A container runtime mounts as root and follows symbolic links inside of the container. A link in a home, or in any volume,
-// to the scratch directory would lead a mount over the program that the container starts as root, whatever the path says. So
-// at start no mount of the pod's own may lie inside of another mount, nor may one of ours lie inside of it, and none may be at or in
-// /proc, or at a path of /dev that leads there.
+// A container runtime mounts as root and follows symbolic links inside of the container. A link in a home, or in any volume, to
+// the scratch directory would lead a mount over the program that the container starts as root, whatever the path says. So at
+// start no mount of the pod's own may lie inside of another mount, nor may one of ours lie inside of it, and none may be at or
+// in /proc, or at a path of /dev that leads there.
 //
 // The runtime also makes, as root, what is missing at a path. In the home alone that is a directory in the user's own home. Where
 // notebooks see the whole share, a link in the home leads to another user's: there the same holds as at start, and the working
@@ -70,7 +70,8 @@ func (in *planning) planMounts(s switches) mountsPiece {
 	}
 	p := mountsPiece{
 		container: in.container(), notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
-		root: in.way == config.WayAtStart, whole: in.way == config.WayAtAdmission && in.wholeShare(), home: in.home, homeOnShare: in.homes + "/" + in.User.String(),
+		root: in.way == config.WayAtStart, whole: in.way == config.WayAtAdmission && in.wholeShare(),
+		home: in.home, homeOnShare: in.homes + "/" + in.User.String(),
 	}
 	if p.root || p.whole {
 		p.inside = nestings(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)

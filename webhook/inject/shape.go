@@ -2,13 +2,11 @@ package inject
 
 import "jupyter-user.io/jupyter-user-webhook/webhook/answer"
 
-// The shape of a pod: how much of it there can be of what is compared with each other, or written more than once. Whoever may
+// The shape of a pod: how long a path of it can be, which is compared with others and written more than once. Whoever may
 // create pods sends up to 3 MiB, of whatever they like; without these bounds a directory of 3 MB becomes a patch of 36. No pod
-// that a person wrote comes near, and what is over is refused before it is planned.
+// that a person wrote comes near, and what is over is refused before it is planned. How long its lists can be is in list.go.
 
 const (
-	// mostMounts of one container, and mostGroups of a pod.
-	mostMounts, mostGroups = 1000, 1000
 	// longestPath is Linux' PATH_MAX, with the byte that ends it.
 	longestPath = 4096
 	// longestBase is how long the base URL of a server can be for probes to ask for it.
@@ -17,11 +15,8 @@ const (
 	mostRefusals = 1000
 )
 
-// refuseShape refuses pods that are too much of something.
+// refuseShape refuses pods with a path that is too long.
 func (in *planning) refuseShape() (refusals []answer.Answer) {
-	if s := in.pod.Spec.SecurityContext; s != nil && len(s.SupplementalGroups) > mostGroups {
-		refusals = append(refusals, answer.TooMany("spec.securityContext.supplementalGroups", len(s.SupplementalGroups), mostGroups))
-	}
 	for at, c := range in.pod.containers {
 		if len(refusals) >= mostRefusals {
 			break
@@ -40,9 +35,6 @@ func (c *Container) refuseShape(at element) (refusals []answer.Answer) {
 	tooLong(c.WorkingDir, func() pointer { return at.pointer().child("workingDir") })
 	tooLong(c.TerminationMessagePath, func() pointer { return at.pointer().child("terminationMessagePath") })
 	mounts := func() pointer { return at.pointer().child("volumeMounts") }
-	if n := len(c.VolumeMounts); n > mostMounts {
-		return append(refusals, answer.TooMany(mounts().field(), n, mostMounts))
-	}
 	for i := range c.VolumeMounts {
 		tooLong(&c.VolumeMounts[i].MountPath, func() pointer { return mounts().index(i).child("mountPath") })
 	}

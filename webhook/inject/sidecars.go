@@ -34,13 +34,14 @@ func (in *planning) refuseSidecars() (refusals []answer.Answer) {
 		if len(refusals) >= mostRefusals {
 			break
 		}
-		refusals = append(refusals, answer.SidecarForeign(at.pointer().child("securityContext").field(), in.Identity.UID, in.Identity.GID))
+		field := at.pointer().child("securityContext").field()
+		refusals = append(refusals, answer.SidecarForeign(field, in.Identity.UID, in.Identity.GID))
 	}
 	return refusals
 }
 
-// seesMore reports whether the notebook has more of the share than the home. Where the identity is found at start, it has the home
-// alone, or the configuration has given up every home (EvenToRoot).
+// seesMore reports whether the notebook has more of the share than the home. Where the identity is found at start, it has the
+// home alone, or the configuration has given up every home (EvenToRoot).
 func (in *planning) seesMore() bool {
 	return in.way == config.WayAtAdmission && in.Identity != nil && (in.wholeShare() || len(in.config.Share.ReadOnly) > 0)
 }

@@ -30,15 +30,15 @@ type Metadata struct {
 
 // Spec of a pod.
 type Spec struct {
-	Volumes             []Volume            `json:"volumes"`
-	InitContainers      []Container         `json:"initContainers"`
-	Containers          []Container         `json:"containers"`
-	EphemeralContainers []Container         `json:"ephemeralContainers"`
-	SecurityContext     *PodSecurityContext `json:"securityContext"`
-	ImagePullSecrets    []LocalReference    `json:"imagePullSecrets"`
-	Resources           *Resources          `json:"resources"`
-	OS                  *OS                 `json:"os"`
-	HostUsers           *bool               `json:"hostUsers"`
+	Volumes             List[Volume]         `json:"volumes"`
+	InitContainers      List[Container]      `json:"initContainers"`
+	Containers          List[Container]      `json:"containers"`
+	EphemeralContainers List[Container]      `json:"ephemeralContainers"`
+	SecurityContext     *PodSecurityContext  `json:"securityContext"`
+	ImagePullSecrets    List[LocalReference] `json:"imagePullSecrets"`
+	Resources           *Resources           `json:"resources"`
+	OS                  *OS                  `json:"os"`
+	HostUsers           *bool                `json:"hostUsers"`
 }
 
 // OS of a pod.
@@ -53,11 +53,11 @@ type LocalReference struct {
 
 // PodSecurityContext is what the groups are in. The UID and GID hold for containers that have none of their own.
 type PodSecurityContext struct {
-	RunAsUser                *int64  `json:"runAsUser"`
-	RunAsGroup               *int64  `json:"runAsGroup"`
-	SupplementalGroups       []int64 `json:"supplementalGroups"`
-	SupplementalGroupsPolicy *string `json:"supplementalGroupsPolicy"`
-	FSGroup                  *int64  `json:"fsGroup"`
+	RunAsUser                *int64      `json:"runAsUser"`
+	RunAsGroup               *int64      `json:"runAsGroup"`
+	SupplementalGroups       List[int64] `json:"supplementalGroups"`
+	SupplementalGroupsPolicy *string     `json:"supplementalGroupsPolicy"`
+	FSGroup                  *int64      `json:"fsGroup"`
 }
 
 // Volume and the sources that matter here.
@@ -87,17 +87,17 @@ type Container struct {
 	Name                     string           `json:"name"`
 	Image                    *string          `json:"image"`
 	ImagePullPolicy          *string          `json:"imagePullPolicy"`
-	Command                  []string         `json:"command"`
-	Args                     []string         `json:"args"`
+	Command                  List[string]     `json:"command"`
+	Args                     List[string]     `json:"args"`
 	WorkingDir               *string          `json:"workingDir"`
-	Ports                    []Port           `json:"ports"`
-	EnvFrom                  []struct{}       `json:"envFrom"`
-	Env                      []EnvVar         `json:"env"`
+	Ports                    List[Port]       `json:"ports"`
+	EnvFrom                  List[struct{}]   `json:"envFrom"`
+	Env                      List[EnvVar]     `json:"env"`
 	Resources                *Resources       `json:"resources"`
 	RestartPolicy            *string          `json:"restartPolicy"`
-	RestartPolicyRules       []struct{}       `json:"restartPolicyRules"`
-	VolumeMounts             []Mount          `json:"volumeMounts"`
-	VolumeDevices            []Device         `json:"volumeDevices"`
+	RestartPolicyRules       List[struct{}]   `json:"restartPolicyRules"`
+	VolumeMounts             List[Mount]      `json:"volumeMounts"`
+	VolumeDevices            List[Device]     `json:"volumeDevices"`
 	StartupProbe             *Probe           `json:"startupProbe"`
 	ReadinessProbe           *Probe           `json:"readinessProbe"`
 	LivenessProbe            *Probe           `json:"livenessProbe"`
@@ -135,9 +135,9 @@ type FileKeyRef struct {
 
 // Resources of a container or of a pod.
 type Resources struct {
-	Requests Quantities `json:"requests,omitempty"`
-	Limits   Quantities `json:"limits,omitempty"`
-	Claims   []struct{} `json:"claims,omitempty"`
+	Requests Quantities     `json:"requests,omitempty"`
+	Limits   Quantities     `json:"limits,omitempty"`
+	Claims   List[struct{}] `json:"claims,omitempty"`
 }
 
 func (r *Resources) empty() bool {
@@ -173,7 +173,7 @@ type Lifecycle struct {
 
 // Exec is a command that a hook or a probe runs in the container.
 type Exec struct {
-	Command []string `json:"command"`
+	Command List[string] `json:"command"`
 }
 
 // SecurityContext of a container.
@@ -194,8 +194,8 @@ type SecurityContext struct {
 
 // Capabilities of a container.
 type Capabilities struct {
-	Add  []string `json:"add,omitempty"`
-	Drop []string `json:"drop,omitempty"`
+	Add  List[string] `json:"add,omitempty"`
+	Drop List[string] `json:"drop,omitempty"`
 }
 
 // Profile is one of seccomp or AppArmor.
@@ -211,10 +211,18 @@ func Read(raw []byte) (*Pod, error) {
 		return nil, errors.New("there is none")
 	}
 	pod := &Pod{}
-	if err := json.Unmarshal(raw, pod); err != nil {
+	if err := Unmarshal(raw, pod); err != nil {
 		return nil, Unreadable(err)
 	}
 	return pod, pod.Check()
+}
+
+// Unmarshal decodes a document with a Pod in it. It reads no more of a list or a map than a Pod can have.
+func Unmarshal(raw []byte, into any) error {
+	if err := checkNames(raw); err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, into)
 }
 
 // Check says why what was decoded is no pod that anything could be done to.
@@ -253,6 +261,9 @@ func (p *Pod) containers(yield func(at element, c *Container) bool) {
 func Unreadable(err error) error {
 	var syntactic *jsontext.SyntacticError
 	var semantic *json.SemanticError
+	if tooLong := tooLong(err); tooLong != nil {
+		return tooLong
+	}
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic):
 		return fmt.Errorf("duplicate field %q", pointer(syntactic.JSONPointer).field())

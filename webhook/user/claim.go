@@ -41,6 +41,12 @@ func Claimed(labels, annotations map[string]string, rules config.User) bool {
 	return labelled || isHubServer(labels, annotations, rules)
 }
 
+// Selects reports whether Claimed looks at a label or an annotation of this name.
+func Selects(name string) bool {
+	return name == Label || name == HubLabel || name == HubAnnotation || name == InjectAnnotation ||
+		slices.Contains(componentLabels[:], name)
+}
+
 // CheckInject returns a denial if a claimed Pod tries to opt out in another word than the one that does.
 func CheckInject(annotations map[string]string) *answer.Answer {
 	value, ok := annotations[InjectAnnotation]

@@ -11,8 +11,8 @@ import (
 // valuesKey is where the ConfigMap of the webhook has what the chart rendered the policies from.
 const valuesKey = "policies.json"
 
-// parametersAgree: the values that the policies are rendered from are the chart's, and so the configuration's too, unless somebody
-// has written one of them by hand.
+// parametersAgree: the values that the policies are rendered from are the configuration's too, unless somebody has written one of
+// them by hand.
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	if s.parameters == nil {
@@ -23,7 +23,8 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 			"the name of a home may use it, also by a client certificate"))
 	}
 	if s.config == nil {
-		return append(found, failed(where, "is not a configuration that the webhook can run by: %s", oneLine(s.missing[configuration])))
+		return append(found, failed(where, "is not a configuration that the webhook can run by: %s",
+			oneLine(s.missing[configuration])))
 	}
 	for key, wanted := range map[string]string{"homes": s.config.Share.Homes, "scratchVolume": s.config.Scratch.VolumeName} {
 		if have := s.parameters[key]; have != wanted {

@@ -1,0 +1,142 @@
+package chaos
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/project"
+)
+
+// TestHostileReviewsInTheChartsMemory sends the reviews that take most memory for their size, in a control group with the memory limit
+// of the chart. One of them, of 210,000 tiny containers, ended a replica. Each is denied in words, or told to come again, and nobody
+// else's notebook waits.
+func TestHostileReviewsInTheChartsMemory(t *testing.T) {
+	group := memoryGroup(t, chartsMemory(t))
+	r, client := aloneIn(t, options{around: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
+	hostile := greedyReviews()
+	for name, body := range hostile {
+		require.Less(t, len(body), 4<<20, name)
+		answer, _, err := r.ask(client, "/mutate", body)
+		require.NoError(t, err, name)
+		require.False(t, answer.Response.Allowed, name)
+		assert.Equal(t, 422, answer.Response.Status.Code, name)
+		assert.Contains(t, answer.Response.Status.Message, "leave some out", name)
+	}
+	denied, later := r.besieged(t, client, hostile)
+	select {
+	case <-r.done:
+		require.Fail(t, "the replica has ended", "%v", r.ended)
+	default:
+	}
+	r.stillRight(t, client)
+	report(t, "denies or puts off, never ends", "%d MiB of limit, %s MiB the most; %d reviews of up to 4 MB by 16 callers: %d denied, %d "+
+		"told to try again", chartsMemory(t), peak(t, group), denied+later, denied, later)
+}
+
+// besieged has many send all of them at once, for a while.
+func (r *replica) besieged(t *testing.T, client *http.Client, hostile map[string]string) (denied, later int64) {
+	t.Helper()
+	var refused, put atomic.Int64
+	var callers sync.WaitGroup
+	until := time.Now().Add(10 * time.Second)
+	for range 16 {
+		callers.Go(func() {
+			for time.Now().Before(until) {
+				for name, body := range hostile {
+					answer, _, err := r.ask(client, "/verify", body)
+					switch {
+					case err == nil:
+						assert.False(t, answer.Response.Allowed, name)
+						refused.Add(1)
+					case strings.Contains(err.Error(), "too many large Pods are being created at once"):
+						put.Add(1)
+					case os.IsTimeout(err):
+					default:
+						assert.NoError(t, err, name)
+						return
+					}
+				}
+			}
+		})
+	}
+	callers.Wait()
+	assert.Positive(t, refused.Load())
+	return refused.Load(), put.Load()
+}
+
+// greedyReviews are large in what they become, within the size that is taken. The last two are small enough to wait for nobody.
+func greedyReviews() map[string]string {
+	pod := func(size int, before, element, after string) string {
+		var b strings.Builder
+		b.WriteString(before)
+		for i := 0; b.Len() < size; i++ {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(strings.ReplaceAll(element, "#", strconv.FormatInt(int64(i), 16)))
+		}
+		b.WriteString(after)
+		return reviewOf(b.String())
+	}
+	const head = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{`
+	const large, small = 3_900_000, 60_000
+	return map[string]string{
+		"containers of 3.9 MB":          pod(large, head+`"containers":[`, `{"name":"#"}`, `]}}`),
+		"containers of 2 MB":            pod(2_000_000, head+`"containers":[`, `{"name":"#"}`, `]}}`),
+		"containers that are nothing":   pod(large, head+`"containers":[`, `{}`, `]}}`),
+		"mounts":                        pod(large, head+`"containers":[{"name":"nb","volumeMounts":[`, `{}`, `]}]}}`),
+		"groups":                        pod(large, head+`"securityContext":{"supplementalGroups":[`, `0`, `]},"containers":[{"name":"nb"}]}}`),
+		"annotations":                   pod(large, head[:len(head)-len(`},"spec":{`)]+`,"annotations":{`, `"#":""`, `}},"spec":{"containers":[]}}`),
+		"names that nobody asks for":    pod(large, head+`"containers":[{"name":"nb"}],"nodeSelector":{`, `"#":""`, `}}}`),
+		"small, of containers":          pod(small, head+`"containers":[`, `{}`, `]}}`),
+		"small, of mounts of no volume": pod(small, head+`"containers":[{"name":"nb","volumeMounts":[`, `{}`, `]}]}}`),
+	}
+}
+
+// chartsMemory is what the chart limits a replica to, in MiB.
+func chartsMemory(t *testing.T) int {
+	t.Helper()
+	folder, err := project.Folder()
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(folder, "deploy", "chart", "values.yaml"))
+	require.NoError(t, err)
+	var values struct {
+		Resources struct {
+			Limits struct {
+				Memory resource.Quantity `json:"memory"`
+			} `json:"limits"`
+		} `json:"resources"`
+	}
+	require.NoError(t, yaml.Unmarshal(text, &values))
+	limit := int(values.Resources.Limits.Memory.Value() >> 20)
+	require.Positive(t, limit)
+	return limit
+}
+
+// peak is how much memory a control group has had at most, in MiB.
+func peak(t *testing.T, group string) string {
+	t.Helper()
+	for _, file := range []string{"memory.max_usage_in_bytes", "memory.peak"} {
+		text, err := os.ReadFile(filepath.Join(group, file))
+		if err != nil {
+			continue // That of the other version.
+		}
+		bytes, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		require.NoError(t, err)
+		return fmt.Sprint(bytes >> 20)
+	}
+	return "unknown"
+}

@@ -1,0 +1,201 @@
+package chart
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/certs"
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/journal"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// A rollout is an installation whose replicas are replaced while notebooks are created.
+type rollout struct {
+	*life
+	pair pki.Pair
+	// listeners are where the replicas are that there will be. Reviews go to any of those that serve.
+	listeners []net.Listener
+	mu        sync.Mutex
+	serving   []http.Handler
+	// images are how many notebooks were made by which.
+	images map[string]int
+}
+
+// TestRolloutUnderLoad replaces an installation by itself with other values and another image, while notebooks are created and
+// replicas of both serve. By helm, which looks the image before up, and by kubectl apply of what helm template writes, which is told.
+func TestRolloutUnderLoad(t *testing.T) {
+	t.Parallel()
+	for name, by := range map[string]func(*testing.T, *rollout, string){
+		"by helm upgrade": func(t *testing.T, r *rollout, values string) {
+			r.run(t, values, "upgrade", helm.Release, r.chart, "--install", "--namespace", helm.Namespace, "--values", "-")
+		},
+		"by kubectl apply": func(t *testing.T, r *rollout, values string) {
+			rendered, err := r.helm.Template(t.Context(), values, "--set=image.accepted={jupyter-user-webhook:before}")
+			require.NoError(t, err)
+			require.NoError(t, r.Admin.Do(t.Context(), string(rendered), "apply", "--server-side", "--force-conflicts", "-f", "-"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := beginRollout(t)
+			values := "share: {nfs: {server: nfs.example.com}}, namespaces: [lab], " + fmt.Sprintf("certificates: {source: secret, caBundle: %q}", r.pair.Cert)
+			by(t, r, "{image: {tag: before}, "+values+"}")
+			require.NoError(t, r.AwaitPolicies(t.Context()))
+			r.serve(t, 0)
+			defer r.load(t)()
+			r.awaits(t, map[string]int{"before": 20})
+			by(t, r, "{image: {tag: after}, podSecurity: 'off', access: {controllers: [system:serviceaccount:argocd:argocd]}, "+
+				"config: {notebook: {port: 9000, env: [{name: A, value: b}]}}, "+values+"}")
+			require.NoError(t, r.AwaitPolicies(t.Context()), "so long a replica is not ready, by its probe")
+			r.serve(t, 1)
+			r.awaits(t, map[string]int{"before": r.made("before") + 20, "after": 20})
+			r.retire()
+			r.awaits(t, map[string]int{"after": r.made("after") + 20})
+		})
+	}
+}
+
+func beginRollout(t *testing.T) *rollout {
+	t.Helper()
+	r := &rollout{images: map[string]int{}}
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	egress, err := controlplane.StartEgress(func() string { return front.Addr().String() })
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, egress.Stop()) })
+	r.life = beginOn(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
+	r.pair, err = pki.New(90*24*time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
+	require.NoError(t, err)
+	for range 2 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		r.listeners = append(r.listeners, listener)
+	}
+	r.listen(t, front, r)
+	return r
+}
+
+// ServeHTTP has each review answered by any of the replicas.
+func (r *rollout) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	r.mu.Lock()
+	handler := r.serving[rand.IntN(len(r.serving))]
+	r.mu.Unlock()
+	handler.ServeHTTP(w, request)
+}
+
+func (r *rollout) retire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.serving = r.serving[1:]
+}
+
+// serve adds a replica that has read the ConfigMap as it is now.
+func (r *rollout) serve(t *testing.T, i int) {
+	t.Helper()
+	installed, err := r.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
+	require.NoError(t, err)
+	configured, err := config.Parse([]byte(installed.Data["config.yaml"]))
+	require.NoError(t, err)
+	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
+	require.NoError(t, err)
+	var addresses []string
+	for _, listener := range r.listeners {
+		addresses = append(addresses, listener.Addr().String())
+	}
+	peers, err := webhook.NewPeers(addresses, r.certificate(t))
+	require.NoError(t, err)
+	handler := webhook.New(configured, nil).Handler(slog.New(slog.NewJSONHandler(&journal.Journal{}, nil)), metrics, peers)
+	r.listen(t, r.listeners[i], handler)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.serving = append(r.serving, handler)
+}
+
+func (r *rollout) listen(t *testing.T, listener net.Listener, handler http.Handler) {
+	t.Helper()
+	server := webhook.NewServer(listener, handler, webhook.ServerOptions{GetCertificate: r.certificate(t),
+		Log: slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		assert.NoError(t, <-done)
+	})
+}
+
+func (r *rollout) certificate(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	t.Helper()
+	folder := t.TempDir()
+	r.pair.Write(t, folder)
+	return certs.FromDirectory(folder, slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))).GetCertificate
+}
+
+// made is how many notebooks were made by an image of a tag.
+func (r *rollout) made(tag string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.images["jupyter-user-webhook:"+tag]
+}
+
+// awaits that so many notebooks are made, by images of these tags.
+func (r *rollout) awaits(t *testing.T, wanted map[string]int) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		for tag, count := range wanted {
+			assert.Greater(c, r.made(tag), count)
+		}
+	}, time.Minute, 10*time.Millisecond)
+}
+
+// load has carol create notebooks until it is stopped: none is refused.
+func (r *rollout) load(t *testing.T) (stop func()) {
+	t.Helper()
+	carol, err := r.User("carol")
+	require.NoError(t, err)
+	require.NoError(t, r.Allow(t.Context(), "lab", carol, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"},
+		Verbs: []string{"create"}}, rbacv1.PolicyRule{APIGroups: []string{"jupyter-user.io"}, Resources: []string{"homes"}, Verbs: []string{"use"}}))
+	client, err := kubernetes.NewForConfig(carol.Config)
+	require.NoError(t, err)
+	var stopped atomic.Bool
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for !stopped.Load() {
+			pod, err := client.CoreV1().Pods("lab").Create(context.Background(), &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{GenerateName: "nb-", Labels: map[string]string{"jupyter-user": "alice"}},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: "x"}}},
+			}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			if assert.NoError(t, err) {
+				r.mu.Lock()
+				r.images[pod.Spec.InitContainers[0].Image]++
+				r.mu.Unlock()
+			}
+		}
+	}()
+	return func() {
+		stopped.Store(true)
+		<-ended
+	}
+}
