@@ -64,6 +64,7 @@ func TestCheck(t *testing.T) {
 			l.assertFinding(t, of.check, of.status, of.says)
 		})
 	}
+	t.Run("what the API server fills in", func(t *testing.T) { checkFilledIn(t, l) })
 	t.Run("the command and its exit status", func(t *testing.T) { checkCommand(t, l) })
 	t.Run("who may be whom", func(t *testing.T) { checkAccess(t, l) })
 	t.Run("without the rights", func(t *testing.T) { checkWithoutRights(t, l) })
@@ -403,6 +404,28 @@ func (l *looked) shipWebhooks(t *testing.T, ca []byte) {
 func checkDown(t *testing.T, l *looked) {
 	l.stop()
 	l.assertFinding(t, "answers", check.Failed, "the webhook does not answer, so no notebook starts")
+}
+
+// checkFilledIn: a manifest that leaves out what an API server fills in is asked about, and so is what somebody has added there.
+func checkFilledIn(t *testing.T, l *looked) {
+	before := l.manifest
+	defer func() { l.manifest = before }()
+	filled := regexp.MustCompile(`\n +(namespaceSelector: \{\}|objectSelector: \{\}|scope: "\*"|matchPolicy: Equivalent|failurePolicy: Fail)\n`)
+	text := l.calledByAddress(string(deploy.Install()))
+	for filled.MatchString(text) {
+		text = filled.ReplaceAllString(text, "\n")
+	}
+	require.NotContains(t, text, "matchPolicy")
+	l.manifest = manifestOf(t, text)
+	for _, f := range l.findings(t) {
+		if f.Check == "policies" || f.Check == "webhooks" {
+			assert.Equal(t, check.OK, f.Status, "%+v", f)
+		}
+	}
+	policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+		p.Spec.MatchConstraints.MatchPolicy = new(admissionv1.Exact)
+	})(t, l)
+	l.assertFinding(t, "policies", check.Failed, `spec.matchConstraints.matchPolicy is "Exact", not "Equivalent": `)
 }
 
 func checkWithoutRights(t *testing.T, l *looked) {

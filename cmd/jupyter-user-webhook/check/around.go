@@ -14,12 +14,12 @@ var around = []struct {
 	means           string
 }{
 	{"networking.k8s.io", "networkpolicies", []string{"create", "update", "patch", "delete", "deletecollection"},
-		"may write NetworkPolicies in namespaces with notebooks: they add up, so each of these may open the way to the share's server, " +
-			"where a Pod is anybody: close that way by what they cannot write, an export to the nodes alone or a policy of the network " +
-			"plugin's that is the cluster's"},
+		"may write NetworkPolicies in namespaces with notebooks: they add up, so each of these may open the way to the share's " +
+			"server, where a Pod is anybody: close that way by what they cannot write, an export to the nodes alone or a policy of " +
+			"the network plugin's that is the cluster's"},
 	{"", "pods/log", []string{"get"},
-		"may read logs of Pods in namespaces with notebooks: a Jupyter that makes its own token prints it there, and who has it is the " +
-			"user in that Jupyter: give pods/log to whom you trust with every notebook"},
+		"may read logs of Pods in namespaces with notebooks: a Jupyter that makes its own token prints it there, and who has it is " +
+			"the user in that Jupyter: give pods/log to whom you trust with every notebook"},
 }
 
 // aroundPolicies warns once of each such right, with all who have it. Who has every right is an admin, and told of as one; so are

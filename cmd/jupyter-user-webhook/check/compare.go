@@ -62,8 +62,9 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	return found
 }
 
-// compareOne compares an object with the one that is wanted. Only where the two differ is the API server asked what it would make of
-// the wanted one: it knows better than any program what it fills in, and not every caller may ask.
+// compareOne compares an object with the one that is wanted. Only where the two differ is the API server asked, in a dry run, what
+// it would make of the wanted one: it alone knows what it fills in, and not every caller may ask. The dry run is an update with the
+// whole object, because an apply would keep what others have added to a list.
 func (s *state) compareOne(ctx context.Context, what string, want, have unstructured.Unstructured) []Finding {
 	where := want.GetKind() + " " + want.GetName()
 	if len(drift(want, have)) == 0 {
@@ -74,8 +75,8 @@ func (s *state) compareOne(ctx context.Context, what string, want, have unstruct
 	hint := ""
 	switch err := s.dryRun(ctx, stored); {
 	case apierrors.IsForbidden(err):
-		stored, hint = &want, " (without the right to update it in a dry run, a field that this API server has added itself is not known "+
-			"as such)"
+		stored, hint = &want, " (without the right to update it in a dry run, a field that this API server has added itself is not "+
+			"known as such)"
 	case err != nil:
 		return []Finding{unknown(where, "the API server does not say what it would make of what is wanted: %s", oneLine(err))}
 	}
@@ -91,8 +92,8 @@ func (s *state) compareOne(ctx context.Context, what string, want, have unstruct
 		s.mend(what, []string{have.GetName()}))}
 }
 
-// drift returns the places where an object is not as wanted: in what it does, and in what was rendered of its labels and annotations.
-// The CA of a webhook is each cluster's own, and another check looks at it.
+// drift returns the places where an object is not as wanted: in what it does, and in what was rendered of its labels and
+// annotations. The CA of a webhook is each cluster's own, and another check looks at it.
 func drift(want, have unstructured.Unstructured) (found []string) {
 	w, h := want.DeepCopy().Object, have.DeepCopy().Object
 	for _, entry := range append(objects(w["webhooks"]), objects(h["webhooks"])...) {

@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// modeAndNamespaces: what the chart's values mode and onlyNamespaces say may well be meant, and then somebody should know. All that
-// is installed has to say the same: a binding that only warns, or an entry of fewer namespaces, is a gap.
+// modeAndNamespaces: what the chart's values mode and onlyNamespaces say may well be meant, and then somebody should know. All
+// that is installed has to say the same: a binding that only warns, or an entry of fewer namespaces, is a gap.
 func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 	for _, what := range placed {
 		found = append(found, s.misplaced(what)...)
