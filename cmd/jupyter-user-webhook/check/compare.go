@@ -62,9 +62,9 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	return found
 }
 
-// compareOne compares an object with the one that is wanted. Only where the two differ is the API server asked, in a dry run, what
-// it would make of the wanted one: it alone knows what it fills in, and not every caller may ask. The dry run is an update with the
-// whole object, because an apply would keep what others have added to a list.
+// compareOne compares an object with the one that is wanted. Only where the two differ is the API server asked, in a dry run,
+// what it would make of the wanted one: it alone knows what it fills in, and not every caller may ask. The dry run is an update
+// with the whole object, because an apply would keep what others have added to a list.
 func (s *state) compareOne(ctx context.Context, what string, want, have unstructured.Unstructured) []Finding {
 	where := want.GetKind() + " " + want.GetName()
 	if len(drift(want, have)) == 0 {

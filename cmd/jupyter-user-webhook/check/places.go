@@ -59,8 +59,9 @@ func (p place) scope() scope {
 	}
 	found, _, _ := unstructured.NestedSlice(fields, "namespaceSelector", "matchExpressions")
 	var names []string
-	if expressions := objects(found); len(expressions) > 0 && expressions[0]["key"] == nameLabel && expressions[0]["operator"] == "In" {
-		values, _ := expressions[0]["values"].([]any)
+	first := append(objects(found), map[string]any{})[0]
+	if first["key"] == nameLabel && first["operator"] == "In" {
+		values, _ := first["values"].([]any)
 		for _, name := range values {
 			names = append(names, fmt.Sprint(name))
 		}
