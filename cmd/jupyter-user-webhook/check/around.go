@@ -22,7 +22,7 @@ var around = []struct {
 			"the user in that Jupyter: give pods/log to whom you trust with every notebook"},
 }
 
-// aroundPolicies warns once of each such right, with all who have it. Who has every right is an admin, and told of as one; so are
+// aroundPolicies warns once of each such right, with all who have it. Who has every right is reported as an admin already; left out are also
 // the cluster's own controllers.
 func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	if len(notebooks) == 0 {

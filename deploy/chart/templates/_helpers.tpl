@@ -75,7 +75,7 @@ and toYaml is silent where it cannot write one.
 
 {{/*
 What a policy, a binding or a webhook configuration was rendered from: the release, and a hash of all values. By this, check
-tells another release or other values from a change by hand. It is no proof: who may write the object may write this too.
+distinguishes another release or other values from a change by hand. It is no proof: who may write the object may write this too.
 */}}
 {{- define "rendered" -}}
 jupyter-user.io/rendered: {{ printf "%s-%s" .Chart.AppVersion (toJson .Values | sha256sum | trunc 12) }}
