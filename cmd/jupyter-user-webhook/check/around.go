@@ -22,8 +22,8 @@ var around = []struct {
 			"the user in that Jupyter: give pods/log to whom you trust with every notebook"},
 }
 
-// aroundPolicies warns once of each such right, with all who have it. Who has every right is reported as an admin already; left out are also
-// the cluster's own controllers.
+// aroundPolicies warns once of each such right, with all who have it. It leaves out who has every right, whom another finding
+// reports as an admin, and the cluster's own controllers.
 func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	if len(notebooks) == 0 {
 		return nil
