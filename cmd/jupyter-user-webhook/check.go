@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,24 +46,38 @@ func (l *live) connect(ctx context.Context) (context.Context, context.CancelFunc
 }
 
 func checkCommand() *cobra.Command {
-	l, o := live{}, check.Options{Version: version}
+	l, o, file := live{}, check.Options{Version: version}, ""
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Look at a cluster and say whether the promise holds there",
 		Long: `Look at a cluster and say whether the promise holds there.
 
-It reads, and writes nothing: the one Pod that it creates is a dry run. What it
-has no right to see it says it could not tell.
+It writes nothing: the one Pod that it creates is a dry run, and so is each
+update by which it asks what the API server would make of a policy that is not
+as it was rendered. What it has no right to see it says it could not tell.
+
+What is to be installed comes from Helm's record of the release, a Secret, or
+from the manifest that -f names.
 
 The exit status is 0 where nothing failed (there may be warnings), 1 where
 something failed, and 2 where nothing failed but something could not be told,
 or where there is no cluster to look at.`,
 		Example: `  jupyter-user-webhook check
-  jupyter-user-webhook check -n lab -n jhub -o json`,
+  jupyter-user-webhook check -n lab -n jhub -o json
+  helm get manifest jupyter-user-webhook -n jupyter-user-system | jupyter-user-webhook check -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := filled(cmd, "user", "namespace", "only"); err != nil {
+			if err := filled(cmd, "user", "namespace", "only", "filename"); err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("filename") {
+				text, err := injectOptions{file: file}.read(cmd.InOrStdin())
+				if err != nil {
+					return err
+				}
+				if o.Manifest, err = check.ReadManifest(bytes.NewReader(text)); err != nil {
+					return err
+				}
 			}
 			return l.check(cmd.Context(), cmd.OutOrStdout(), o)
 		},
@@ -72,6 +87,7 @@ or where there is no cluster to look at.`,
 	f.StringArrayVarP(&o.Namespaces, "namespace", "n", nil, "a namespace with notebooks, besides those that have the share; "+
 		"repeatable")
 	f.StringSliceVar(&o.Only, "only", nil, "the checks to do, such as answers; all without it")
+	f.StringVarP(&file, "filename", "f", "", "manifest of what is to be installed, - for standard input; without it, Helm's record")
 	f.StringVar(&o.User, "user", "jupyter-user-check", "whose notebook to try, in a dry run")
 	cmd.AddCommand(accessCommand())
 	return cmd

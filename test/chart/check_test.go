@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -66,8 +68,8 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	l.serve(t)
 	t.Run("mode Warn in one namespace", func(t *testing.T) {
 		l.says(t, map[string]check.Status{warns + "what you want: " + command + "mode=Enforce'": check.Warning, inLab: check.Warning}, tried+leaves,
-			"webhooks: as shipped, in mode Warn, for namespace lab alone: 1 ValidatingWebhookConfiguration",
-			"policies: as shipped, in mode Warn, for namespace lab alone: 15 ValidatingAdmissionPolicyBindings")
+			"webhooks: as in revision 1 of the Helm release jupyter-user-webhook: 1 ValidatingWebhookConfiguration",
+			"policies: as in revision 1 of the Helm release jupyter-user-webhook: 15 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
 	})
 	l.upgrade(t, "mode=Enforce")
@@ -83,13 +85,15 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	t.Run("a binding that only warns, in every namespace", func(t *testing.T) { l.mends(t) })
 	l.upgrade(t, "onlyNamespaces=null")
 	t.Run("mode Enforce everywhere", func(t *testing.T) {
-		l.says(t, nil, enforces, "policies: as shipped: 15 ValidatingAdmissionPolicyBindings", tried+admits)
+		l.says(t, nil, enforces, "policies: as in revision 4 of the Helm release jupyter-user-webhook: 15 ValidatingAdmissionPolicyBindings",
+			tried+admits)
 	})
+	t.Run("a manifest that is given", func(t *testing.T) { l.manifests(t) })
 	l.upgrade(t, "mode=Warn")
 	l.serve(t)
 	t.Run("mode Warn everywhere", func(t *testing.T) {
 		l.says(t, map[string]check.Status{warns: check.Warning}, tried+leaves,
-			"policies: as shipped, in mode Warn: 15 ValidatingAdmissionPolicyBindings")
+			"policies: as in revision 5 of the Helm release jupyter-user-webhook: 15 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
 	})
 	l.stop()
@@ -97,6 +101,10 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 		l.says(t, map[string]check.Status{warns: check.Warning,
 			tried + "a labelled Pod does not come to the webhook, or nobody answers": check.Failed})
 	})
+	l.upgrade(t, "mode=Enforce")
+	l.serve(t)
+	l.says(t, nil, enforces, tried+admits)
+	t.Run("what the README shows", func(t *testing.T) { l.shown(t) })
 }
 
 // inLab is what check warns of where onlyNamespaces says so: all other namespaces lead to the share.
@@ -113,21 +121,76 @@ func (l *looked) mends(t *testing.T) {
 		[]byte(`{"spec": {"validationActions": ["Warn", "Audit"], "matchResources": null}}`), metav1.PatchOptions{})
 	require.NoError(t, err)
 	const (
-		where  = "policies: ValidatingAdmissionPolicyBinding share.jupyter-user.io: "
+		where  = "ValidatingAdmissionPolicyBinding share.jupyter-user.io: "
 		before = "'; where it stays so, others have written it: before that, kubectl delete validatingadmissionpolicybinding " +
 			"share.jupyter-user.io, which does not hold until it is back"
 	)
 	l.says(t, map[string]check.Status{
-		where + "what is to be refused is only warned of, and the webhook's configuration says mode: Enforce: " + command +
+		"mode: " + where + "what is to be refused is only warned of, and the webhook's configuration says mode: Enforce: " + command +
 			"mode=Enforce" + before: check.Failed,
-		where + "in effect in every namespace, and the installation is for namespace lab alone: say anew for which: " + command +
+		"mode: " + where + "in effect in every namespace, and the installation is for namespace lab alone: say anew for which: " + command +
 			"onlyNamespaces={...}" + before: check.Failed,
-		"mode: Enforce by the webhook's configuration, and not by all that is installed": check.Unknown,
+		"policies: " + where + "was changed by hand, not as in revision 2 of the Helm release jupyter-user-webhook: " +
+			"spec.matchResources is missing, spec.validationActions has 2 elements, not 1: helm upgrade ": check.Failed,
 		inLab: check.Warning,
 	})
 	require.NoError(t, l.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "share.jupyter-user.io"))
 	l.upgrade(t, "mode=Enforce")
 	l.says(t, map[string]check.Status{inLab: check.Warning})
+}
+
+// manifests takes what Helm prints for what is wanted: of the release, and of other values.
+func (l *looked) manifests(t *testing.T) {
+	for text, says := range map[string]string{
+		l.run(t, "", "get", "manifest", helm.Release, "--namespace", helm.Namespace): "ok: as in the manifest given with -f: 11 ValidatingAdmissionPolicies",
+		l.run(t, "", "template", helm.Release, l.chart, "--namespace", helm.Namespace, "--set", "share.csiDrivers={csi.example.com}",
+			"--set", "share.nfs.server=192.0.2.10"): "failed: is of another release or other values (\"v0.1.0-",
+	} {
+		manifest, err := check.ReadManifest(strings.NewReader(text))
+		require.NoError(t, err)
+		found, err := check.Run(t.Context(), l.look, check.Options{Only: []string{"webhooks", "policies"}, Manifest: manifest})
+		require.NoError(t, err)
+		var said []string
+		for _, f := range found {
+			said = append(said, string(f.Status)+": "+f.Message)
+		}
+		assert.Contains(t, strings.Join(said, "\n"), says)
+	}
+}
+
+// shown is the table in the README: a namespace that somebody has opened, a hub, and a policy that was changed by hand. Versions, dates
+// and whatever else is this run's own are written as in the README.
+func (l *looked) shown(t *testing.T) {
+	ctx, made := t.Context(), metav1.CreateOptions{}
+	require.NoError(t, l.Admin.Do(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: open}}", "create", "-f", "-"))
+	claim, err := l.client.CoreV1().PersistentVolumeClaims("lab").Get(ctx, "hpc-shared-pvc", metav1.GetOptions{})
+	require.NoError(t, err)
+	_, err = l.client.CoreV1().PersistentVolumeClaims("open").Create(ctx, &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: claim.Name}, Spec: claim.Spec}, made)
+	require.NoError(t, err)
+	require.NoError(t, l.Admin.Do(ctx, "", "-n", "lab", "create", "rolebinding", "hub", "--clusterrole=jupyter-user-use-every-home",
+		"--serviceaccount=lab:hub"))
+	policies := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
+	access, err := policies.Get(ctx, "access.jupyter-user.io", metav1.GetOptions{})
+	require.NoError(t, err)
+	access.Spec.Validations[2].Expression += " || request.userInfo.username == 'mallory'"
+	_, err = policies.Update(ctx, access, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	found, err := check.Run(ctx, l.look, check.Options{User: "jupyter-user-check", Version: "v0.1.0"})
+	require.NoError(t, err)
+	var out strings.Builder
+	for i := range found {
+		found[i].Message = regexp.MustCompile(`until \d{4}-\d\d-\d\d`).ReplaceAllString(found[i].Message, "until 2027-02-21")
+		found[i].Message = regexp.MustCompile(`server is v1\.\d+\.\d+`).ReplaceAllString(found[i].Message, "server is v1.37.2")
+	}
+	require.NoError(t, check.Writers["table"](&out, found))
+	text, golden := "$ jupyter-user-webhook check\n"+out.String(), filepath.Join("testdata", "check.txt")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.WriteFile(golden, []byte(text), 0o600))
+	}
+	wanted, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(wanted), text, "UPDATE_GOLDEN=1 writes it anew")
 }
 
 func beginLooked(t *testing.T) *looked {

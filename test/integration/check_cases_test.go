@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
 // checked is one thing wrong each, and what is said of it.
@@ -35,8 +37,67 @@ var checked = map[string]struct {
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
 			})
-	}, "webhooks", check.Failed, "MutatingWebhookConfiguration pods.jupyter-user.io: Pods that nobody answers for are let through unserved, and the " +
+	}, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].failurePolicy is "Ignore", not "Fail"`},
+	"a webhook that may fail, by the mode": {func(t *testing.T, l *looked) {
+		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
+			func(c *admissionv1.MutatingWebhookConfiguration) {
+				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
+			})
+	}, "mode", check.Failed, "MutatingWebhookConfiguration pods.jupyter-user.io: Pods that nobody answers for are let through unserved, and the " +
 		"webhook's configuration says mode: Enforce"},
+	"a webhook more": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) {
+		more := c.Webhooks[0].DeepCopy()
+		more.Name = "more.jupyter-user.io"
+		c.Webhooks = append(c.Webhooks, *more)
+	}), "webhooks", check.Failed, "webhooks has 5 elements, not 4"},
+	"a webhook less": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) { c.Webhooks = c.Webhooks[:3] }), "webhooks",
+		check.Failed, "webhooks has 3 elements, not 4"},
+	"a webhook of some namespaces": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) {
+		c.Webhooks[0].NamespaceSelector.MatchLabels = map[string]string{"x": "y"}
+	}), "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].namespaceSelector.matchLabels was added: {"x":"y"}`},
+	"a webhook with a long timeout": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) {
+		c.Webhooks[3].TimeoutSeconds = new(int32(30))
+	}), "webhooks", check.Failed, "webhooks[restricted-hub-pods.jupyter-user.io].timeoutSeconds is 30, not 2"},
+	"a verifier of some namespaces": {verifierWith(func(w *admissionv1.ValidatingWebhook) {
+		w.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}
+	}), "webhooks", check.Failed, `webhooks[verified-pods.jupyter-user.io].namespaceSelector.matchLabels was added: {"x":"y"}`},
+	"a verifier that may fail": {verifierWith(func(w *admissionv1.ValidatingWebhook) { w.FailurePolicy = new(admissionv1.Ignore) }), "webhooks",
+		check.Failed, `webhooks[verified-pods.jupyter-user.io].failurePolicy is "Ignore", not "Fail"`},
+	"a verifier that is missing": {deleted(&admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook"}}),
+		"webhooks", check.Failed, "ValidatingWebhookConfiguration jupyter-user-webhook: is missing"},
+	"a policy that is missing": {deleted(&admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "net.jupyter-user.io"}}),
+		"policies", check.Failed, "ValidatingAdmissionPolicy net.jupyter-user.io: is missing: helm upgrade"},
+	"a binding that is missing": {deleted(&admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "hub-net.jupyter-user.io"}}),
+		"policies", check.Failed, "ValidatingAdmissionPolicyBinding hub-net.jupyter-user.io: is missing: helm upgrade"},
+	"a policy that fails open": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+		p.Spec.FailurePolicy = new(admissionv1.Ignore)
+	}), "policies", check.Failed, `ValidatingAdmissionPolicy access.jupyter-user.io: was changed by hand, not as in the manifest given with -f: ` +
+		`spec.failurePolicy is "Ignore", not "Fail": `},
+	"a policy with another expression": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+		p.Spec.Validations[2].Expression += " || request.userInfo.username == 'mallory'"
+	}), "policies", check.Failed, `spec.validations[2].expression differs: " || request.userInfo.username == 'mallory'" in place of ""`},
+	"a policy with a rule that is excluded": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+		p.Spec.MatchConstraints.ExcludeResourceRules = []admissionv1.NamedRuleWithOperations{{ResourceNames: []string{"x"},
+			RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{"CREATE"},
+				Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}}}}}
+	}), "policies", check.Failed, "spec.matchConstraints.excludeResourceRules was added: "},
+	"a policy of some namespaces": {policyWith("share.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+		p.Spec.MatchConstraints.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}
+	}), "policies", check.Failed, `spec.matchConstraints.namespaceSelector.matchLabels was added: {"x":"y"}`},
+	"a policy of another release": {policyWith("net.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+		p.Annotations["jupyter-user.io/rendered"] = "v0.0.9-0123456789ab"
+		p.Spec.Validations[1].Message = "as it was"
+	}), "policies", check.Failed, `is of another release or other values ("v0.0.9-0123456789ab", not "v0.1.0-`},
+	"a policy that was left behind": {makes(&admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "injected.jupyter-user.io"},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{Validations: []admissionv1.Validation{{Expression: "true"}},
+			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+				RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{"CREATE"},
+					Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}}}}}}}}), "policies",
+		check.Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f"},
+	"who writes NetworkPolicies": {makes(roleBinding("lab", "editor", "system:aggregate-to-edit", person("eve"))), "rbac", check.Warning,
+		"User eve (RoleBinding lab/editor): may write NetworkPolicies in namespaces with notebooks"},
+	"who reads logs": {makes(roleBinding("lab", "viewer", "system:aggregate-to-view", person("eve"))), "rbac", check.Warning,
+		"User eve (RoleBinding lab/viewer): may read logs of Pods in namespaces with notebooks"},
 	"a webhook with a condition": {func(t *testing.T, l *looked) {
 		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
@@ -47,31 +108,39 @@ var checked = map[string]struct {
 	"no replica":  {func(t *testing.T, l *looked) { replicas(t, l, 0) }, "reachable", check.Failed, "has no replica"},
 	"a policy with a condition": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.MatchConditions = append(p.Spec.MatchConditions, admissionv1.MatchCondition{Name: "x", Expression: "request.userInfo.username != 'mallory'"})
-	}), "policies", check.Failed, "ValidatingAdmissionPolicy access.jupyter-user.io: is not as this release ships it: spec.matchConditions has 2 elements, not 1"},
+	}), "policies", check.Failed, "ValidatingAdmissionPolicy access.jupyter-user.io: was changed by hand, not as in the manifest given with -f: spec.matchConditions has 2 elements, not 1"},
 	"a policy with a rule less": {policyWith("net.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.Validations = p.Spec.Validations[1:]
 	}), "policies", check.Failed, "spec.validations has "},
 	"a policy that spares some Pods": {policyWith("node.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.MatchConstraints.ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}
-	}), "policies", check.Failed, "spec.matchConstraints.objectSelector was added"},
+	}), "policies", check.Failed, `spec.matchConstraints.objectSelector.matchLabels was added: {"x":"y"}`},
 	"a binding that only warns": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
-	}), "policies", check.Failed, "ValidatingAdmissionPolicyBinding share.jupyter-user.io: what is to be refused is only warned of, and the " +
+	}), "policies", check.Failed, `ValidatingAdmissionPolicyBinding share.jupyter-user.io: was changed by hand, not as in the manifest given with -f: ` +
+		`spec.validationActions[0] is "Warn", not "Deny"`},
+	"a binding that only warns, by the mode": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
+		b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
+	}), "mode", check.Failed, "ValidatingAdmissionPolicyBinding share.jupyter-user.io: what is to be refused is only warned of, and the " +
 		"webhook's configuration says mode: Enforce"},
 	"a binding of some namespaces": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}}
-	}), "policies", check.Failed, `spec.matchResources was added: {"matchPolicy":"Equivalent","namespaceSelector":{"matchLabels":{"x":"y"}}}`},
+	}), "policies", check.Failed, `spec.matchResources was added: {"matchPolicy":"Equivalent","namespaceSelector":{"matchLabels":{"x":"y"}}`},
 	"a binding of fewer pods": {hubBindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.MatchResources.ObjectSelector.MatchLabels = map[string]string{"x": "y"}
-	}), "policies", check.Failed, "spec.matchResources.objectSelector is another"},
+	}), "policies", check.Failed, `spec.matchResources.objectSelector.matchLabels was added: {"x":"y"}`},
 	"policies of another directory of homes": {renderedFrom("homes", "elsewhere"), "parameters", check.Failed,
 		`the policies are rendered with homes: "elsewhere", and the webhook's configuration says "home"`},
 	"policies without the image": {renderedFrom("images", []string{"other:v1"}), "parameters", check.Failed,
 		"images of the policies lacks jupyter-user-webhook:v0.1.0"},
 	"policies with an image more": {renderedFrom("images", []string{"jupyter-user-webhook:v0.1.0", "old:v0"}), "parameters", check.Warning,
 		"the policies accept old:v0"},
-	"policies of other values": {renderedFrom("csiDrivers", []string{"csi.example.com"}), "policies", check.Unknown,
-		"is rendered from other values than this program ships"},
+	"policies of other values": {func(t *testing.T, l *looked) {
+		before := l.manifest
+		l.manifest = manifestOf(t, strings.ReplaceAll(strings.ReplaceAll(l.calledByAddress(string(deploy.Install())), `["hpc-shared-pvc"]`, `["other"]`),
+			"jupyter-user.io/rendered: v0.1.0-", "jupyter-user.io/rendered: v0.1.0-x"))
+		t.Cleanup(func() { l.manifest = before })
+	}, "policies", check.Failed, "ValidatingAdmissionPolicy share.jupyter-user.io: is of another release or other values (\"v0.1.0-"},
 	"everybody's own home, whoever they are": {renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""}), "parameters", check.Warning,
 		"says ownHomes: Yes without"},
 	"a configuration that cannot be read": {func(t *testing.T, l *looked) {
@@ -147,6 +216,33 @@ func replicas(t *testing.T, l *looked, available int32) {
 
 func policyWith(name string, as func(*admissionv1.ValidatingAdmissionPolicy)) func(*testing.T, *looked) {
 	return func(t *testing.T, l *looked) { change(t, l, "", name, &admissionv1.ValidatingAdmissionPolicy{}, as) }
+}
+
+func mutatingWith(as func(*admissionv1.MutatingWebhookConfiguration)) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{}, as)
+	}
+}
+
+func verifierWith(as func(*admissionv1.ValidatingWebhook)) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		change(t, l, "", "jupyter-user-webhook", &admissionv1.ValidatingWebhookConfiguration{},
+			func(c *admissionv1.ValidatingWebhookConfiguration) { as(&c.Webhooks[0]) })
+	}
+}
+
+// deleted takes an object away for one test.
+func deleted(object client.Object) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		of := object.DeepCopyObject().(client.Object)
+		require.NoError(t, l.Get(t.Context(), client.ObjectKeyFromObject(of), of))
+		require.NoError(t, l.Delete(t.Context(), of))
+		t.Cleanup(func() {
+			of.SetResourceVersion("")
+			of.SetUID("")
+			require.NoError(t, l.Create(bg, of))
+		})
+	}
 }
 
 func bindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *looked) {

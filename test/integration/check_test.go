@@ -11,10 +11,12 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	process "os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +36,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
@@ -45,7 +48,9 @@ type looked struct {
 	*cluster
 	client.Client
 	look *check.Cluster
-	ca   []byte
+	// manifest is what is installed, with the webhook configurations as a test's API server has to have them.
+	manifest *check.Manifest
+	ca       []byte
 }
 
 // TestCheck is what the check command says of one API server: first as it should be, then with one thing wrong after the
@@ -60,6 +65,7 @@ func TestCheck(t *testing.T) {
 			l.assertFinding(t, of.check, of.status, of.says)
 		})
 	}
+	t.Run("what the API server fills in", func(t *testing.T) { checkFilledIn(t, l) })
 	t.Run("the command and its exit status", func(t *testing.T) { checkCommand(t, l) })
 	t.Run("who may be whom", func(t *testing.T) { checkAccess(t, l) })
 	t.Run("without the rights", func(t *testing.T) { checkWithoutRights(t, l) })
@@ -76,6 +82,7 @@ func startLooked(t *testing.T) *looked {
 	look, err := check.Connect(c.Admin.Kubeconfig, "")
 	require.NoError(t, err)
 	l := &looked{cluster: c, Client: api, look: look}
+	l.manifest = manifestOf(t, l.calledByAddress(string(deploy.Install())))
 	l.namespace(t, "lab", "baseline")
 	for _, file := range []string{"10-serviceaccount", "20-configmap", "30-deployment", "31-service", "70-clusterroles"} {
 		require.NoError(t, c.Admin.Do(t.Context(), shipped(t, file+".yaml"), "apply", "-f", "-"))
@@ -85,6 +92,19 @@ func startLooked(t *testing.T) *looked {
 	}
 	l.furnish(t)
 	return l
+}
+
+// calledByAddress is a manifest with the webhook where this API server calls it.
+func (l *looked) calledByAddress(manifest string) string {
+	service := regexp.MustCompile(`service:\s+name: jupyter-user-webhook\s+namespace: jupyter-user-system\s+path: (\S+)\s+port: 443`)
+	return service.ReplaceAllString(manifest, fmt.Sprintf("url: https://0.0.0.0:%d/$1", l.Webhook.Port))
+}
+
+func manifestOf(t *testing.T, text string) *check.Manifest {
+	t.Helper()
+	manifest, err := check.ReadManifest(strings.NewReader(text))
+	require.NoError(t, err)
+	return manifest
 }
 
 // furnish makes what controllers and kubelets would.
@@ -168,7 +188,7 @@ func issue(t *testing.T, host string, valid time.Duration) (ca, crt, key []byte)
 // findings of a look, as admin.
 func (l *looked) findings(t *testing.T) []check.Finding {
 	t.Helper()
-	found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.1.0"})
+	found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.1.0", Manifest: l.manifest})
 	require.NoError(t, err)
 	return found
 }
@@ -193,19 +213,19 @@ func assertFound(t *testing.T, findings []check.Finding, of string, status check
 	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(said, "\n"))
 }
 
-// asItShouldBe: every check is content. The two that look at how the API server calls the webhook cannot be, where it calls
+// asItShouldBe: every check is content. The one that looks at how the API server trusts the webhook cannot be, where it calls
 // it by an address: see byService.
 func asItShouldBe(t *testing.T, l *looked) {
 	findings := l.findings(t)
 	for _, f := range findings {
-		if f.Check != "certificate" && f.Check != "webhooks" {
+		if f.Check != "certificate" {
 			assert.Equal(t, check.OK, f.Status, "%+v", f)
 		}
 	}
-	assertFound(t, findings, "webhooks", check.Failed, "webhooks[pods.jupyter-user.io].clientConfig.url was added")
+	assertFound(t, findings, "webhooks", check.OK, "as in the manifest given with -f: 1 ValidatingWebhookConfiguration")
 	assertFound(t, findings, "certificate", check.Failed, "do not trust the certificate")
 	assertFound(t, findings, "answers", check.OK, "a notebook of jupyter-user-check would be admitted")
-	assertFound(t, findings, "policies", check.OK, "as shipped: 15 ValidatingAdmissionPolicyBindings")
+	assertFound(t, findings, "policies", check.OK, "as in the manifest given with -f: 15 ValidatingAdmissionPolicyBindings")
 	assertFound(t, findings, "egress", check.OK, "keep Pods from 192.0.2.10; whether the network plugin enforces them cannot be seen")
 	assertFound(t, findings, "nodes", check.OK, "containerd://2.4.0")
 	assertFound(t, findings, "rbac", check.OK, "Group system:masters")
@@ -276,11 +296,21 @@ func program(t *testing.T) string {
 
 func checkCommand(t *testing.T, l *looked) {
 	binary := program(t)
-	status, out, errs := l.command(t, binary, l.Admin.Kubeconfig, "check")
+	manifest := filepath.Join(t.TempDir(), "install.yaml")
+	require.NoError(t, os.WriteFile(manifest, []byte(l.calledByAddress(string(deploy.Install()))), 0o600))
+	began := time.Now()
+	status, out, errs := l.command(t, binary, l.Admin.Kubeconfig, "check", "-f", manifest)
+	t.Logf("check took %s", time.Since(began))
 	assert.Equal(t, 1, status, errs)
 	assert.Empty(t, errs)
 	assert.Regexp(t, `\ASTATUS +CHECK +FINDING\nfailed  certificate +`, out)
 	assert.Regexp(t, `\n\d+ failed, 0 unknown, 0 warnings, \d+ ok\n\z`, out)
+
+	status, out, errs = l.command(t, binary, l.Admin.Kubeconfig, "check", "--only=policies")
+	assert.Equal(t, 2, status, "Helm has not installed this")
+	assert.Contains(t, strings.Join(strings.Fields(out), " "), "helm get manifest jupyter-user-webhook -n jupyter-user-system | "+
+		"jupyter-user-webhook check -f -; without Helm, give what was applied: jupyter-user-webhook check -f deploy/install.yaml")
+	assert.Contains(t, errs, "nothing failed, but 1 could not be told")
 
 	status, out, _ = l.command(t, binary, l.Admin.Kubeconfig, "check", "-o", "json", "-n", "nowhere")
 	assert.Equal(t, 1, status)
@@ -289,12 +319,14 @@ func checkCommand(t *testing.T, l *looked) {
 	assertFound(t, findings, "claims", check.Failed, "namespace nowhere: is not there")
 
 	for says, args := range map[string][]string{
-		`-o "yaml" is none of table, json`: {"check", "-o", "yaml"},
-		"no such file":                     {"check", "--kubeconfig", "/nowhere"},
-		`context "other" does not exist`:   {"check", "--context", "other"},
-		`required flag(s) "user" not set`:  {"check", "access"},
-		"--as-group is about somebody":     {"check", "access", "--user", "alice", "--as-group", "x"},
-		"it took longer":                   {"check", "--timeout", "1ns"},
+		`-o "yaml" is none of table, json`:                    {"check", "-o", "yaml"},
+		"no such file":                                        {"check", "--kubeconfig", "/nowhere"},
+		`context "other" does not exist`:                      {"check", "--context", "other"},
+		`required flag(s) "user" not set`:                     {"check", "access"},
+		"--as-group is about somebody":                        {"check", "access", "--user", "alice", "--as-group", "x"},
+		"it took longer":                                      {"check", "--timeout", "1ns"},
+		"has no MutatingWebhookConfiguration: give all of it": {"check", "-f", "../../deploy/examples/checker.yaml"},
+		"--filename is given and empty":                       {"check", "-f", ""},
 	} {
 		status, out, errs := l.command(t, binary, l.Admin.Kubeconfig, args...)
 		assert.Equal(t, 2, status, says)
@@ -312,13 +344,15 @@ func checkCommand(t *testing.T, l *looked) {
 // byService has the webhook configuration as it is shipped, with the CA of the certificate. Nobody answers by that Service
 // here, so the check that tries says so.
 func byService(t *testing.T, l *looked) {
+	l.manifest = manifestOf(t, string(deploy.Install()))
+	l.assertFinding(t, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].clientConfig.url was added: "https://0.0.0.0:`)
 	l.shipWebhooks(t, l.ca)
 	findings := l.findings(t)
-	assertFound(t, findings, "webhooks", check.OK, "as shipped: 1 MutatingWebhookConfiguration")
+	assertFound(t, findings, "webhooks", check.OK, "as in the manifest given with -f: 1 MutatingWebhookConfiguration")
 	assertFound(t, findings, "certificate", check.OK, "is for jupyter-user-webhook.jupyter-user-system.svc until")
 	l.shipWebhooks(t, nil)
 	findings = l.findings(t)
-	assertFound(t, findings, "webhooks", check.OK, "as shipped: 1 MutatingWebhookConfiguration")
+	assertFound(t, findings, "webhooks", check.OK, "as in the manifest given with -f: 1 MutatingWebhookConfiguration")
 	assertFound(t, findings, "certificate", check.Failed, "have an empty caBundle")
 	other, soon, key := issue(t, "jupyter-user-webhook.jupyter-user-system.svc", 6*24*time.Hour)
 	change(t, l, "jupyter-user-system", "jupyter-user-webhook-certs", &corev1.Secret{}, func(s *corev1.Secret) {
@@ -329,7 +363,7 @@ func byService(t *testing.T, l *looked) {
 	l.shipWebhooks(t, other)
 	l.assertFinding(t, "certificate", check.Warning, "expires on ")
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		found, err := check.Run(t.Context(), l.look, check.Options{User: "alice"})
+		found, err := check.Run(t.Context(), l.look, check.Options{User: "alice", Manifest: l.manifest})
 		require.NoError(c, err)
 		for _, f := range found {
 			if f.Check == "answers" {
@@ -373,10 +407,32 @@ func checkDown(t *testing.T, l *looked) {
 	l.assertFinding(t, "answers", check.Failed, "the webhook does not answer, so no notebook starts")
 }
 
+// checkFilledIn: a manifest that leaves out what an API server fills in is asked about, and so is what somebody has added there.
+func checkFilledIn(t *testing.T, l *looked) {
+	before := l.manifest
+	defer func() { l.manifest = before }()
+	filled := regexp.MustCompile(`\n +(namespaceSelector: \{\}|objectSelector: \{\}|scope: "\*"|matchPolicy: Equivalent|failurePolicy: Fail)\n`)
+	text := l.calledByAddress(string(deploy.Install()))
+	for filled.MatchString(text) {
+		text = filled.ReplaceAllString(text, "\n")
+	}
+	require.NotContains(t, text, "matchPolicy")
+	l.manifest = manifestOf(t, text)
+	for _, f := range l.findings(t) {
+		if f.Check == "policies" || f.Check == "webhooks" {
+			assert.Equal(t, check.OK, f.Status, "%+v", f)
+		}
+	}
+	policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
+		p.Spec.MatchConstraints.MatchPolicy = new(admissionv1.Exact)
+	})(t, l)
+	l.assertFinding(t, "policies", check.Failed, `spec.matchConstraints.matchPolicy is "Exact", not "Equivalent": `)
+}
+
 func checkWithoutRights(t *testing.T, l *looked) {
 	look, err := check.Connect(l.carol.Kubeconfig, "")
 	require.NoError(t, err)
-	findings, err := check.Run(t.Context(), look, check.Options{User: "alice"})
+	findings, err := check.Run(t.Context(), look, check.Options{User: "alice", Manifest: l.manifest})
 	require.NoError(t, err)
 	for _, f := range findings {
 		assert.Equal(t, check.Unknown, f.Status, "%+v", f)
@@ -396,7 +452,7 @@ func checkWithRights(t *testing.T, l *looked) {
 	look, err := check.Connect(user.Kubeconfig, "")
 	require.NoError(t, err)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		findings, err := check.Run(t.Context(), look, check.Options{User: "alice"})
+		findings, err := check.Run(t.Context(), look, check.Options{User: "alice", Manifest: l.manifest})
 		require.NoError(c, err)
 		for _, f := range findings {
 			assert.NotContains(c, f.Message, "cannot be told without the right to read", "%+v", f)
@@ -404,6 +460,19 @@ func checkWithRights(t *testing.T, l *looked) {
 		_, err = check.Access(t.Context(), look, check.Question{As: "carol", User: "alice", Namespace: "lab"})
 		assert.NoError(c, err)
 	}, wait, wait/100)
+	findings, err := check.Run(t.Context(), look, check.Options{Only: []string{"webhooks", "policies"}})
+	require.NoError(t, err)
+	require.Len(t, findings, 2)
+	for _, f := range findings {
+		assert.Equal(t, check.Unknown, f.Status)
+		assert.Contains(t, f.Message, "jupyter-user-webhook check -f -, or have it read Helm's record of the release: ")
+		assert.Contains(t, f.Message, `User "oscar@corp.example" cannot list resource "secrets"`)
+	}
+	policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) { p.Spec.FailurePolicy = new(admissionv1.Ignore) })(t, l)
+	findings, err = check.Run(t.Context(), look, check.Options{Only: []string{"policies"}, Manifest: l.manifest})
+	require.NoError(t, err)
+	assertFound(t, findings, "policies", check.Failed, `spec.failurePolicy is "Ignore", not "Fail" (without the right to update it`)
+	assertFound(t, findings, "policies", check.OK, "15 ValidatingAdmissionPolicyBindings")
 	var role rbacv1.ClusterRole
 	require.NoError(t, l.Get(t.Context(), client.ObjectKey{Name: "jupyter-user-checker"}, &role))
 	for _, rule := range role.Rules {

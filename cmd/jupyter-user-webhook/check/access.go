@@ -50,7 +50,7 @@ func Access(ctx context.Context, c *Cluster, q Question) (Answer, error) {
 	if q.As == "" {
 		needs = append(needs, rbacObjects...) // of somebody the API server itself is asked
 	}
-	s, err := readSome(ctx, c, needs)
+	s, err := readSome(ctx, c, Options{}, needs)
 	if err != nil {
 		return Answer{}, err
 	}

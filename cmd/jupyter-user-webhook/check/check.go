@@ -55,6 +55,8 @@ type Options struct {
 	User string
 	// Version of this program.
 	Version string
+	// Manifest is what is to be installed; nil for what Helm has a record of.
+	Manifest *Manifest
 }
 
 // one check: what it needs to be read, and how it judges that.
@@ -68,10 +70,10 @@ type one struct {
 var all = []one{
 	{"certificate", []string{certificates, mutatingWebhooks, validatingWebhooks, issuers, issued}, certificate},
 	{"mode", append([]string{configuration, parameters, claimsOfAll}, placed...), modeAndNamespaces},
-	{"webhooks", placed, webhooksAsShipped},
+	{"webhooks", []string{mutatingWebhooks, validatingWebhooks, wanted}, webhooksAsWanted},
 	{"reachable", []string{deployments, services, endpointSlices}, reachable},
 	{"answers", []string{parameters, configuration, claimsOfAll, namespaces}, answers},
-	{"policies", append([]string{policies}, placed...), policiesAsShipped},
+	{"policies", []string{policies, bindings, wanted}, policiesAsWanted},
 	{"parameters", []string{configMaps}, parametersAgree},
 	{"claims", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), claims},
 	{"pod-security", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), podSecurity},

@@ -42,7 +42,10 @@ func (g grant) where() string {
 func (g grant) covers(home string) bool { return len(g.names) == 0 || slices.Contains(g.names, home) }
 
 // grants are all rights to homes and shares that RBAC gives. Other authorizers are not seen here.
-func (s *state) grants() (found []grant) {
+func (s *state) grants() []grant { return s.given(rights) }
+
+// given returns what RBAC gives to whom, of the rights that a function finds in rules.
+func (s *state) given(rights func([]rbacv1.PolicyRule) []grant) (found []grant) {
 	cluster, namespaced := map[string][]rbacv1.PolicyRule{}, map[string][]rbacv1.PolicyRule{}
 	for _, role := range s.clusterRoles.Items {
 		cluster[role.Name] = role.Rules
@@ -52,7 +55,7 @@ func (s *state) grants() (found []grant) {
 	}
 	for _, b := range s.clusterRoleBindings.Items {
 		given := grant{binding: "ClusterRoleBinding " + b.Name, role: "ClusterRole " + b.RoleRef.Name}
-		found = append(found, given.spread(b.Subjects, cluster[b.RoleRef.Name])...)
+		found = append(found, given.spread(b.Subjects, rights(cluster[b.RoleRef.Name]))...)
 	}
 	for _, b := range s.roleBindings.Items {
 		given := grant{binding: "RoleBinding " + b.Namespace + "/" + b.Name, role: b.RoleRef.Kind + " " + b.RoleRef.Name,
@@ -67,14 +70,14 @@ func (s *state) grants() (found []grant) {
 				b.Subjects[i].Namespace = b.Namespace
 			}
 		}
-		found = append(found, given.spread(b.Subjects, rules)...)
+		found = append(found, given.spread(b.Subjects, rights(rules))...)
 	}
 	return found
 }
 
-// spread makes one grant for each subject, rule and right of a binding.
-func (g grant) spread(subjects []rbacv1.Subject, rules []rbacv1.PolicyRule) (found []grant) {
-	for _, right := range rights(rules) {
+// spread makes one grant for each subject and right of a binding.
+func (g grant) spread(subjects []rbacv1.Subject, rights []grant) (found []grant) {
+	for _, right := range rights {
 		for _, subject := range subjects {
 			right.binding, right.role, right.namespace, right.subject = g.binding, g.role, g.namespace, subject
 			found = append(found, right)
@@ -86,11 +89,10 @@ func (g grant) spread(subjects []rbacv1.Subject, rules []rbacv1.PolicyRule) (fou
 // rights of ours that rules give, to nobody yet.
 func rights(rules []rbacv1.PolicyRule) (found []grant) {
 	for _, rule := range rules {
-		everything := slices.Contains(rule.APIGroups, "*") && slices.Contains(rule.Resources, "*") && slices.Contains(rule.Verbs, "*")
 		for _, resource := range []string{homes, shares} {
 			for _, verb := range []string{use, runAs} {
-				if gives(rule, resource, verb) {
-					found = append(found, grant{resource: resource, verb: verb, names: rule.ResourceNames, wildcard: everything})
+				if gives(rule, group, resource, verb) {
+					found = append(found, grant{resource: resource, verb: verb, names: rule.ResourceNames, wildcard: everything(rule)})
 				}
 			}
 		}
@@ -98,11 +100,18 @@ func rights(rules []rbacv1.PolicyRule) (found []grant) {
 	return found
 }
 
-func gives(rule rbacv1.PolicyRule, resource, verb string) bool {
+// everything reports whether a rule gives every verb on every resource.
+func everything(rule rbacv1.PolicyRule) bool {
+	return slices.Contains(rule.APIGroups, "*") && slices.Contains(rule.Resources, "*") && slices.Contains(rule.Verbs, "*")
+}
+
+func gives(rule rbacv1.PolicyRule, group, resource, verb string) bool {
 	has := func(list []string, value string) bool {
 		return slices.Contains(list, "*") || slices.Contains(list, value)
 	}
-	return has(rule.APIGroups, group) && has(rule.Resources, resource) && has(rule.Verbs, verb)
+	_, subresource, is := strings.Cut(resource, "/")
+	return has(rule.APIGroups, group) && has(rule.Verbs, verb) &&
+		(has(rule.Resources, resource) || is && slices.Contains(rule.Resources, "*/"+subresource))
 }
 
 const accountPrefix = "system:serviceaccount:"

@@ -65,17 +65,3 @@ func called(what string, places []place) (where string, objects []string) {
 	}
 	return installedKinds[what] + " " + some(names), objects
 }
-
-// by says with which values what is installed of a kind is as shipped, where they are not those it is shipped with.
-func (s *state) by(what string) (said string) {
-	if len(s.placesOf(what)) == 0 {
-		return ""
-	}
-	if s.mode() == config.ModeWarn {
-		said = ", in mode Warn"
-	}
-	if only := s.only(); len(only) > 0 {
-		said += ", for " + only.short()
-	}
-	return said
-}

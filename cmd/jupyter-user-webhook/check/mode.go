@@ -7,17 +7,21 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// modeAndNamespaces: what the chart's values mode and onlyNamespaces say may well be meant, and then somebody should know. Where
-// not all of what is installed says the same, the checks of the webhooks and the policies say what does not.
+// modeAndNamespaces: what the chart's values mode and onlyNamespaces say may well be meant, and then somebody should know. All
+// that is installed has to say the same: a binding that only warns, or an entry of fewer namespaces, is a gap.
 func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
+	for _, what := range placed {
+		found = append(found, s.misplaced(what)...)
+	}
+	nothing := slices.ContainsFunc(placed, func(what string) bool { return len(s.placesOf(what)) == 0 })
 	switch {
 	case s.mode() == config.ModeWarn:
 		found = append(found, warning("", "Warn: nothing is changed and nothing refused, so nothing of what is promised holds: when "+
 			"the warnings are what you want: %s", s.installAnew("mode=Enforce")))
-	case !s.enforces():
-		found = append(found, unknown("", "Enforce by the webhook's configuration, and not by all that is installed: see the checks "+
-			"webhooks and policies"))
-	default:
+	case nothing:
+		found = append(found, failed("", "Enforce by the webhook's configuration, and webhooks or policies are missing: see the "+
+			"checks webhooks and policies: %s", s.installAnew()))
+	case len(found) == 0:
 		found = append(found, ok("", "Enforce: Pods are made into notebooks, or refused"))
 	}
 	if only := s.only(); len(only) > 0 {
@@ -30,17 +34,6 @@ func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 			s.installAnew("onlyNamespaces={...}")))
 	}
 	return found
-}
-
-// enforces tells whether all that the installation has is there, and refuses.
-func (s *state) enforces() bool {
-	for _, what := range placed {
-		all := s.placesOf(what)
-		if len(all) == 0 || slices.ContainsFunc(all, func(p place) bool { return p.mode() != config.ModeEnforce }) {
-			return false
-		}
-	}
-	return true
 }
 
 // leftOut tells whether nothing is in effect in a namespace that could have notebooks.

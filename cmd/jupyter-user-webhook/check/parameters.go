@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -78,32 +77,4 @@ func valuesOf(text string) (map[string]string, error) {
 		}
 	}
 	return found, nil
-}
-
-// shippedValues are those of what is shipped for kubectl.
-func shippedValues() (map[string]string, error) {
-	found, err := shipped("ConfigMap")
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range found {
-		if data, is := m.Object["data"].(map[string]any); is && m.GetName() == webhookName {
-			return valuesOf(fmt.Sprint(data[valuesKey]))
-		}
-	}
-	return nil, nil
-}
-
-// otherValues reports whether the policies are rendered from other values than those of what is shipped, so that their texts
-// cannot be the same.
-func (s *state) otherValues() bool {
-	shipped, err := shippedValues()
-	if err != nil || len(s.parameters) == 0 {
-		return false
-	}
-	have := maps.Clone(s.parameters)
-	for _, values := range []map[string]string{shipped, have} {
-		delete(values, onlyKey)
-	}
-	return !maps.Equal(shipped, have)
 }

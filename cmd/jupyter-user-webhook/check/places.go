@@ -36,8 +36,6 @@ func places(object unstructured.Unstructured) (found []place) {
 	return found
 }
 
-func (p place) isBinding() bool { return p.fields["policyName"] != nil }
-
 // mode in which it is: by whether it refuses.
 func (p place) mode() config.Mode {
 	refuses := p.fields["failurePolicy"] != "Ignore"
@@ -50,57 +48,23 @@ func (p place) mode() config.Mode {
 	return config.ModeWarn
 }
 
-// does is what makes out the mode: the field's name, and its value as the chart has it in a mode.
-func (p place) does(mode config.Mode) (field string, value any) {
-	switch {
-	case p.isBinding() && mode == config.ModeWarn:
-		return "validationActions", []any{"Warn", "Audit"}
-	case p.isBinding():
-		return "validationActions", []any{"Deny"}
-	case mode == config.ModeWarn:
-		return "failurePolicy", "Ignore"
-	}
-	return "failurePolicy", "Fail"
-}
-
-func (p place) expressionsPath() []string {
-	if p.isBinding() {
-		return []string{"matchResources", "namespaceSelector", "matchExpressions"}
-	}
-	return []string{"namespaceSelector", "matchExpressions"}
-}
-
-func (p place) expressions() []any {
-	found, _, _ := unstructured.NestedSlice(p.fields, p.expressionsPath()...)
-	return found
-}
-
-// listed are the namespaces that it is in effect in, as the chart writes onlyNamespaces: first of its expressions.
-func (p place) listed() (names []any) {
-	if expressions := objects(p.expressions()); len(expressions) > 0 && expressions[0]["key"] == nameLabel &&
-		expressions[0]["operator"] == "In" {
-		names, _ = expressions[0]["values"].([]any)
-	}
-	return names
-}
-
-// list writes them, as the chart does: in place of what leaves namespaces out, where there is that.
-func (p place) list(names []any) error {
-	expressions := p.expressions()
-	if has := objects(expressions); len(has) > 0 && has[0]["key"] == nameLabel {
-		expressions = expressions[1:]
-	}
-	only := map[string]any{"key": nameLabel, "operator": "In", "values": names}
-	return unstructured.SetNestedSlice(p.fields, append([]any{only}, expressions...), p.expressionsPath()...)
-}
-
 // scope is the namespaces in which something is in effect, in their order; none where it is in all.
 type scope []string
 
+// scope is read as the chart writes onlyNamespaces: first of the expressions of the namespaceSelector.
 func (p place) scope() scope {
+	fields := p.fields
+	if match, is := fields["matchResources"].(map[string]any); is {
+		fields = match
+	}
+	found, _, _ := unstructured.NestedSlice(fields, "namespaceSelector", "matchExpressions")
 	var names []string
-	for _, name := range p.listed() {
-		names = append(names, fmt.Sprint(name))
+	first := append(objects(found), map[string]any{})[0]
+	if first["key"] == nameLabel && first["operator"] == "In" {
+		values, _ := first["values"].([]any)
+		for _, name := range values {
+			names = append(names, fmt.Sprint(name))
+		}
 	}
 	return scopeOf(names)
 }
@@ -123,33 +87,6 @@ func (s scope) as(names string) string {
 		return "namespace " + names + " alone"
 	}
 	return "the namespaces " + names + " alone"
-}
-
-// asPlaced is what is shipped as the chart has it by other values: where what is installed says in which namespaces it is in
-// effect, and in the webhook's mode. A place of another mode is told of by itself, and taken as it is here.
-func (s *state) asPlaced(want, have unstructured.Unstructured) (map[string]any, error) {
-	made := want.DeepCopy()
-	installed := map[string]place{}
-	for _, p := range places(have) {
-		installed[p.name] = p
-	}
-	for _, p := range places(*made) {
-		is, there := installed[p.name]
-		if !there {
-			continue
-		}
-		field, value := p.does(s.mode())
-		if is.mode() != s.mode() {
-			value = is.fields[field]
-		}
-		p.fields[field] = value
-		if names := is.listed(); names != nil {
-			if err := p.list(names); err != nil {
-				return nil, fmt.Errorf("%s: %w", p.name, err)
-			}
-		}
-	}
-	return made.Object, nil
 }
 
 // mode is the one that the webhook's configuration has, and the strict one where it cannot be read.

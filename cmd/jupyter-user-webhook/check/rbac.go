@@ -23,6 +23,7 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 	}
 	found = append(found, hubsThatRun(grants)...)
 	found = append(found, s.aggregated()...)
+	found = append(found, s.aroundPolicies(notebooks)...)
 	single := map[string]bool{}
 	for _, g := range grants {
 		if len(g.names) > 0 && g.resource == homes && !crowd(g.subject) {

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-var everything = rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}
+var everyRight = rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}
 
 func rule(resource, verb string, names ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: names}
@@ -47,9 +47,9 @@ func TestRBAC(t *testing.T) {
 		"one home":                     {"lab", subject("User", "", "carol"), rule(homes, use, "alice"), OK, "single homes are given by name through 1 binding"},
 		"every home, a hub":            {"lab", hub, rule(homes, use), Warning, "RoleBinding lab/b: may be anybody: ServiceAccount lab/hub may use every home in namespace lab"},
 		"every home everywhere":        {"", subject("User", "", "root"), rule(homes, use), Warning, "User root may use every home in every namespace"},
-		"everything, an admin":         {"", subject("Group", "", "admins"), everything, Warning, "may be anybody: Group admins in every namespace, by a rule that gives everything (ClusterRole r)"},
-		"everything, the masters":      {"", subject("Group", "", "system:masters"), everything, OK, "Group system:masters"},
-		"everything, everybody":        {"", subject("Group", "", "system:authenticated"), everything, Failed, "gives use every home in every namespace to Group system:authenticated"},
+		"everything, an admin":         {"", subject("Group", "", "admins"), everyRight, Warning, "may be anybody: Group admins in every namespace, by a rule that gives everything (ClusterRole r)"},
+		"everything, the masters":      {"", subject("Group", "", "system:masters"), everyRight, OK, "Group system:masters"},
+		"everything, everybody":        {"", subject("Group", "", "system:authenticated"), everyRight, Failed, "gives use every home in every namespace to Group system:authenticated"},
 		"a home for everybody":         {"lab", subject("Group", "", "system:authenticated"), rule(homes, use, "alice"), Failed, "gives use the homes of alice in namespace lab"},
 		"a home for nobody known":      {"lab", subject("User", "", "system:anonymous"), rule(homes, use, "alice"), Failed, "User system:anonymous"},
 		"a home for every program":     {"lab", subject("Group", "", "system:serviceaccounts:lab"), rule(homes, use, "alice"), Failed, "Group system:serviceaccounts:lab"},
@@ -86,7 +86,7 @@ func TestHubThatRuns(t *testing.T) {
 	found := rbac(t.Context(), bound("lab", subject("ServiceAccount", "lab", "hub"), rule(homes, use), rule(homes, runAs, "alice")))
 	assert.Equal(t, Failed, byStatus(found)[0].Status)
 	assert.Contains(t, byStatus(found)[0].Message, "gives run-as to ServiceAccount lab/hub, which may use every home")
-	found = rbac(t.Context(), bound("lab", subject("ServiceAccount", "lab", "argo"), everything))
+	found = rbac(t.Context(), bound("lab", subject("ServiceAccount", "lab", "argo"), everyRight))
 	assert.Equal(t, Warning, byStatus(found)[0].Status, "an admin is told once, as one")
 	assert.Len(t, found, 2)
 }
@@ -109,14 +109,14 @@ func TestEverythingBesideNotebooks(t *testing.T) {
 		"a person":                      {"lab", subject("User", "", "boss"), Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := bound(of.namespace, of.who, everything)
+			s := bound(of.namespace, of.who, everyRight)
 			s.parameters, s.Namespaces = map[string]string{"claims": "c"}, []string{"kube-system", systemNamespace}
 			s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "c"}}}
 			found := byStatus(rbac(t.Context(), s))
 			assert.Equal(t, of.status, found[0].Status, "%+v", found)
 		})
 	}
-	s := bound("lab", subject("ServiceAccount", "lab", "argo"), everything)
+	s := bound("lab", subject("ServiceAccount", "lab", "argo"), everyRight)
 	s.Namespaces = []string{"lab"}
 	found := byStatus(rbac(t.Context(), s))
 	assert.Len(t, found, 2, "told once")
@@ -131,6 +131,55 @@ func TestAggregated(t *testing.T) {
 	only(t, s.aggregated(), Failed, "ClusterRole r: has rights to homes and becomes part of the ClusterRole team")
 	s.clusterRoles.Items[0].Labels = nil
 	assert.Empty(t, s.aggregated())
+}
+
+// TestAroundPolicies: rights of Kubernetes' own that lead around ours, told once each and with all who have them.
+func TestAroundPolicies(t *testing.T) {
+	writes := rbacv1.PolicyRule{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}, Verbs: []string{"create"}}
+	reads := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "pods/log"}, Verbs: []string{"get", "list"}}
+	with := func(rule rbacv1.PolicyRule, verbs ...string) rbacv1.PolicyRule {
+		rule.Verbs = verbs
+		return rule
+	}
+	of := func(rule rbacv1.PolicyRule, groups, resources string) rbacv1.PolicyRule {
+		rule.APIGroups, rule.Resources = []string{groups}, []string{resources}
+		return rule
+	}
+	const wire, logs = "may write NetworkPolicies in namespaces with notebooks", "may read logs of Pods in namespaces with notebooks"
+	for name, is := range map[string]struct {
+		namespace string
+		who       rbacv1.Subject
+		rule      rbacv1.PolicyRule
+		says      string
+	}{
+		"creates NetworkPolicies":             {"lab", subject("User", "", "eve"), writes, wire},
+		"deletes the one that closes":         {"lab", subject("User", "", "eve"), with(writes, "deletecollection"), wire},
+		"everywhere":                          {"", subject("Group", "", "staff"), with(writes, "patch"), wire},
+		"every resource of every group":       {"lab", subject("User", "", "eve"), of(with(writes, "update"), "*", "*"), wire},
+		"reads NetworkPolicies":               {"lab", subject("User", "", "eve"), with(writes, "get", "list", "watch"), ""},
+		"in a namespace without notebooks":    {"web", subject("User", "", "eve"), writes, ""},
+		"the cluster's own":                   {"", subject("ServiceAccount", "kube-system", "namespace-controller"), with(writes, "delete"), ""},
+		"an admin, told of as one":            {"", subject("User", "", "boss"), everyRight, ""},
+		"reads logs":                          {"lab", subject("User", "", "eve"), reads, logs},
+		"reads the log of everything":         {"lab", subject("User", "", "eve"), of(reads, "", "*/log"), logs},
+		"reads Pods and no logs":              {"lab", subject("User", "", "eve"), of(reads, "", "pods"), ""},
+		"lists logs, which is no verb of it":  {"lab", subject("User", "", "eve"), with(reads, "list"), ""},
+		"reads logs of another group's pods":  {"lab", subject("User", "", "eve"), of(reads, "metrics.k8s.io", "pods/log"), ""},
+		"reads logs, a ServiceAccount of lab": {"lab", subject("ServiceAccount", "", "shipper"), reads, logs},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := bound(is.namespace, is.who, is.rule).aroundPolicies([]string{"lab"})
+			if is.says == "" {
+				assert.Empty(t, found)
+				return
+			}
+			require.Len(t, found, 1)
+			assert.Equal(t, Warning, found[0].Status)
+			assert.Contains(t, found[0].Where, is.who.Name)
+			assert.Contains(t, found[0].Message, is.says)
+		})
+	}
+	assert.Empty(t, bound("lab", subject("User", "", "eve"), writes).aroundPolicies(nil), "nobody has notebooks")
 }
 
 // TestRolesByName: a Role is of its namespace, and a ClusterRole of the same name another one.

@@ -72,6 +72,8 @@ type state struct {
 	server  *version.Info
 	// missing is why something could not be read.
 	missing map[string]error
+	// dryRun asks the API server what it would make of an object.
+	dryRun func(ctx context.Context, object *unstructured.Unstructured) error
 	// lookUp finds the addresses of a host.
 	lookUp func(ctx context.Context, host string) ([]string, error)
 
@@ -123,7 +125,7 @@ func (s *state) lists() map[string]client.ObjectList {
 	return lists
 }
 
-// installedKinds are what is compared with the shipped manifests.
+// installedKinds are what is compared with the objects as they were rendered.
 var installedKinds = map[string]string{
 	mutatingWebhooks: "MutatingWebhookConfiguration", validatingWebhooks: "ValidatingWebhookConfiguration",
 	policies: "ValidatingAdmissionPolicy", bindings: "ValidatingAdmissionPolicyBinding",
@@ -136,16 +138,15 @@ func read(ctx context.Context, c *Cluster, o Options, checks []one) (*state, err
 	for _, check := range checks {
 		needs = append(needs, check.needs...)
 	}
-	s, err := readSome(ctx, c, needs)
-	if err == nil {
-		s.Options = o
-	}
-	return s, err
+	return readSome(ctx, c, o, needs)
 }
 
 // readSome reads what is named.
-func readSome(ctx context.Context, c *Cluster, only []string) (*state, error) {
-	s := &state{cluster: c, now: time.Now(), missing: map[string]error{}, lookUp: net.DefaultResolver.LookupHost}
+func readSome(ctx context.Context, c *Cluster, o Options, only []string) (*state, error) {
+	s := &state{Options: o, cluster: c, now: time.Now(), missing: map[string]error{}, lookUp: net.DefaultResolver.LookupHost}
+	s.dryRun = func(ctx context.Context, object *unstructured.Unstructured) error {
+		return c.client.Update(ctx, object, client.DryRunAll)
+	}
 	var err error
 	if s.server, err = c.discovery.ServerVersion(); err != nil {
 		return nil, fmt.Errorf("ask the API server for its version: %w", err)
@@ -174,7 +175,7 @@ func readSome(ctx context.Context, c *Cluster, only []string) (*state, error) {
 
 // reads are the calls that read a cluster, by what they read.
 func (s *state) reads(ctx context.Context) map[string]func() error {
-	reads := map[string]func() error{}
+	reads := map[string]func() error{wanted: func() error { return s.readWanted(ctx) }}
 	for what, list := range s.lists() {
 		reads[what] = func() error {
 			err := s.cluster.client.List(ctx, list, within(what)...)

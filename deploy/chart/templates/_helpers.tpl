@@ -73,6 +73,14 @@ and toYaml is silent where it cannot write one.
 {{- end }}
 {{- end }}
 
+{{/*
+What a policy, a binding or a webhook configuration was rendered from: the release, and a hash of all values. By this, check
+distinguishes another release or other values from a change by hand. It is no proof: who may write the object may write this too.
+*/}}
+{{- define "rendered" -}}
+jupyter-user.io/rendered: {{ printf "%s-%s" .Chart.AppVersion (toJson .Values | sha256sum | trunc 12) }}
+{{- end }}
+
 {{/* What a binding does with a refusal. */}}
 {{- define "binding" -}}
 {{- if eq .Values.mode "Warn" -}}

@@ -175,23 +175,41 @@ has(v.ephemeral) && (object.metadata.name + '-' + v.name in {{ $claims }} ||
   v.ephemeral.volumeClaimTemplate.spec.?dataSourceRef.name.orValue('') in {{ $claims }})
 {{- end }}
 
+{{/* The metadata of a policy or a binding. */}}
+{{- define "policy.metadata" -}}
+name: {{ .name }}.jupyter-user.io
+labels:
+  app.kubernetes.io/name: jupyter-user-webhook
+annotations:
+  {{- include "rendered" .root | nindent 2 }}
+{{- end }}
+
+{{/*
+What leaves nothing out. An API server fills these fields in where they are missing: all such fields are written in policies, bindings
+and webhook configurations, so that what is installed can be compared with what was rendered, field by field.
+*/}}
+{{- define "policy.everywhere" -}}
+matchPolicy: Equivalent
+namespaceSelector: {}
+objectSelector: {}
+{{- end }}
+
 {{/* What begins a policy: its name and what it is asked about. */}}
 {{- define "policy.head" -}}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:
-  name: {{ .name }}.jupyter-user.io
-  labels:
-    app.kubernetes.io/name: jupyter-user-webhook
+  {{- include "policy.metadata" . | nindent 2 }}
 spec:
   failurePolicy: Fail
   matchConstraints:
-    matchPolicy: Equivalent
+    {{- include "policy.everywhere" . | nindent 4 }}
     resourceRules:
       - apiGroups: [""]
         apiVersions: [v1]
         operations: [{{ .operations }}]
         resources: [{{ .resources }}]
+        scope: "*"
 {{- end }}
 
 {{/* The binding of a policy that is about every object. */}}
@@ -200,15 +218,15 @@ spec:
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
-  name: {{ .name }}.jupyter-user.io
-  labels:
-    app.kubernetes.io/name: jupyter-user-webhook
+  {{- include "policy.metadata" . | nindent 2 }}
 spec:
   policyName: {{ .name }}.jupyter-user.io
   {{ include "binding" .root }}
-  {{- with .root.Values.onlyNamespaces }}
+  {{- if .root.Values.onlyNamespaces }}
   matchResources:
-    {{- include "only-namespaces" . | nindent 4 }}
+    matchPolicy: Equivalent
+    objectSelector: {}
+    {{- include "only-namespaces" .root.Values.onlyNamespaces | nindent 4 }}
   {{- end }}
 {{- end }}
 
@@ -222,13 +240,12 @@ there are two.
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
-  name: {{ $of }}{{ $.name }}.jupyter-user.io
-  labels:
-    app.kubernetes.io/name: jupyter-user-webhook
+  {{- include "policy.metadata" (dict "root" $.root "name" (print $of $.name)) | nindent 2 }}
 spec:
   policyName: {{ $.name }}.jupyter-user.io
   {{ include "binding" $.root }}
   matchResources:
+    matchPolicy: Equivalent
     objectSelector:
       matchExpressions:
         {{- if $of }}
@@ -240,16 +257,18 @@ spec:
         - key: jupyter-user
           operator: Exists
         {{- end }}
-    {{- with $.root.Values.onlyNamespaces }}
-    {{- include "only-namespaces" . | nindent 4 }}
-    {{- end }}
+    {{- include "only-namespaces" $.root.Values.onlyNamespaces | nindent 4 }}
 {{- end }}
 {{- end }}
 
 {{- define "only-namespaces" -}}
+{{- if . -}}
 namespaceSelector:
   matchExpressions:
     - key: kubernetes.io/metadata.name
       operator: In
       values: {{ toJson . }}
+{{- else -}}
+namespaceSelector: {}
+{{- end }}
 {{- end }}

@@ -1,0 +1,52 @@
+package check
+
+import (
+	"maps"
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// around are rights of Kubernetes' own that lead around the policies, where notebooks run.
+var around = []struct {
+	group, resource string
+	verbs           []string
+	means           string
+}{
+	{"networking.k8s.io", "networkpolicies", []string{"create", "update", "patch", "delete", "deletecollection"},
+		"may write NetworkPolicies in namespaces with notebooks: they add up, so each of these may open the way to the share's " +
+			"server, where a Pod is anybody: close that way by what they cannot write, an export to the nodes alone or a policy of " +
+			"the network plugin's that is the cluster's"},
+	{"", "pods/log", []string{"get"},
+		"may read logs of Pods in namespaces with notebooks: a Jupyter that makes its own token prints it there, and who has it is " +
+			"the user in that Jupyter: give pods/log to whom you trust with every notebook"},
+}
+
+// aroundPolicies warns once of each such right, with all who have it. It leaves out who has every right, whom another finding
+// reports as an admin, and the cluster's own controllers.
+func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
+	if len(notebooks) == 0 {
+		return nil
+	}
+	for _, right := range around {
+		having := map[string]bool{}
+		for _, g := range s.given(func(rules []rbacv1.PolicyRule) (given []grant) {
+			for _, rule := range rules {
+				may := slices.ContainsFunc(right.verbs, func(verb string) bool { return gives(rule, right.group, right.resource, verb) })
+				if may && !everything(rule) {
+					given = append(given, grant{})
+				}
+			}
+			return given
+		}) {
+			namespace, _, _ := account(g.subject)
+			if namespace != "kube-system" && (g.namespace == "" || slices.Contains(notebooks, g.namespace)) {
+				having[who(g.subject)+" ("+g.binding+")"] = true
+			}
+		}
+		if len(having) > 0 {
+			found = append(found, warning(some(slices.Sorted(maps.Keys(having))), "%s", right.means))
+		}
+	}
+	return found
+}

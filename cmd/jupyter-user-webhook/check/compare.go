@@ -1,0 +1,192 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+)
+
+// renderedAnnotation has the release and a hash of the values that an object was rendered from. The chart writes it.
+const renderedAnnotation = "jupyter-user.io/rendered"
+
+// policiesAsWanted: the policies decide who may be whom, and hold while the webhook is down. A policy without its binding
+// does nothing; a binding that only warns, or is narrower, refuses less.
+func policiesAsWanted(ctx context.Context, s *state) []Finding {
+	return append(s.compare(ctx, policies), s.compare(ctx, bindings)...)
+}
+
+// webhooksAsWanted: which pods come to the webhook, and that none starts unserved.
+func webhooksAsWanted(ctx context.Context, s *state) []Finding {
+	return append(s.compare(ctx, mutatingWebhooks), s.compare(ctx, validatingWebhooks)...)
+}
+
+// compare returns what is installed of a kind and is not as wanted: everything has to be there, and the same, with nothing added.
+// An attacker takes nothing out, but adds a condition.
+func (s *state) compare(ctx context.Context, what string) (found []Finding) {
+	installed := map[string]unstructured.Unstructured{}
+	for _, object := range s.installed[what].Items {
+		installed[object.GetName()] = object
+	}
+	all := s.Manifest.of(installedKinds[what])
+	for _, want := range all {
+		where := want.GetKind() + " " + want.GetName()
+		have, there := installed[want.GetName()]
+		delete(installed, want.GetName())
+		if !there {
+			found = append(found, failed(where, "is missing: %s", s.installAnew()))
+			continue
+		}
+		found = append(found, s.compareOne(ctx, what, want, have)...)
+		if have.GetDeletionTimestamp() != nil {
+			found = append(found, failed(where, "is being deleted"))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(installed)) {
+		if ours(installed[name]) {
+			found = append(found, warning(installedKinds[what]+" "+name, "is not part of %s: another release or somebody has left it "+
+				"there: kubectl delete %s %s", s.Manifest.from, strings.ToLower(installedKinds[what]), name))
+		}
+	}
+	if len(found) == 0 {
+		found = append(found, ok("", "as in %s: %s", s.Manifest.from, count(len(all), installedKinds[what])))
+	}
+	return found
+}
+
+// compareOne compares an object with the one that is wanted. Only where the two differ is the API server asked, in a dry run,
+// what it would make of the wanted one: it alone knows what it fills in, and not every caller may ask. The dry run is an update
+// with the whole object, because an apply would keep what others have added to a list.
+func (s *state) compareOne(ctx context.Context, what string, want, have unstructured.Unstructured) []Finding {
+	where := want.GetKind() + " " + want.GetName()
+	if len(drift(want, have)) == 0 {
+		return nil
+	}
+	stored := want.DeepCopy()
+	stored.SetResourceVersion(have.GetResourceVersion())
+	hint := ""
+	switch err := s.dryRun(ctx, stored); {
+	case apierrors.IsForbidden(err):
+		stored, hint = &want, " (without the right to update it in a dry run, a field that this API server has added itself is not "+
+			"known as such)"
+	case err != nil:
+		return []Finding{unknown(where, "the API server does not say what it would make of what is wanted: %s", oneLine(err))}
+	}
+	changed := drift(*stored, have)
+	if len(changed) == 0 {
+		return nil
+	}
+	why := "was changed by hand"
+	if is, wants := have.GetAnnotations()[renderedAnnotation], want.GetAnnotations()[renderedAnnotation]; is != wants {
+		why = fmt.Sprintf("is of another release or other values (%q, not %q)", is, wants)
+	}
+	return []Finding{failed(where, "%s, not as in %s: %s%s: %s", why, s.Manifest.from, some(changed), hint,
+		s.mend(what, []string{have.GetName()}))}
+}
+
+// drift returns the places where an object is not as wanted: in what it does, and in what was rendered of its labels and
+// annotations. The CA of a webhook is each cluster's own, and another check looks at it.
+func drift(want, have unstructured.Unstructured) (found []string) {
+	w, h := want.DeepCopy().Object, have.DeepCopy().Object
+	for _, entry := range append(objects(w["webhooks"]), objects(h["webhooks"])...) {
+		unstructured.RemoveNestedField(entry, "clientConfig", "caBundle")
+	}
+	for _, field := range []string{"spec", "webhooks"} {
+		found = append(found, differences(field, w[field], h[field])...)
+	}
+	labels, annotations := have.GetLabels(), have.GetAnnotations()
+	for key, value := range want.GetLabels() {
+		found = append(found, differences("metadata.labels["+key+"]", value, labels[key])...)
+	}
+	for key, value := range want.GetAnnotations() {
+		if key != renderedAnnotation {
+			found = append(found, differences("metadata.annotations["+key+"]", value, annotations[key])...)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+// differences returns the places where two documents are not the same.
+func differences(at string, want, have any) (found []string) {
+	if equality.Semantic.DeepEqual(want, have) {
+		return nil
+	}
+	if w, h, are := both[map[string]any](want, have); are {
+		keys := maps.Clone(w)
+		maps.Copy(keys, h)
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			found = append(found, differences(at+"."+key, w[key], h[key])...)
+		}
+		return found
+	}
+	if w, h, are := both[string](want, have); are && len(w)+len(h) > 100 {
+		// Of an expression, what begins where the two part.
+		same := 0
+		for same < min(len(w), len(h)) && w[same] == h[same] {
+			same++
+		}
+		return []string{at + " differs: " + written(h[same:]) + " in place of " + written(w[same:])}
+	}
+	w, h, lists := both[[]any](want, have)
+	switch {
+	case have == nil:
+		return []string{at + " is missing"}
+	case want == nil:
+		return []string{at + " was added: " + written(have)}
+	case !lists:
+		return []string{at + " is " + written(have) + ", not " + written(want)}
+	case len(w) != len(h):
+		return []string{fmt.Sprintf("%s has %d elements, not %d", at, len(h), len(w))}
+	}
+	for i := range w {
+		found = append(found, differences(fmt.Sprintf("%s[%s]", at, element(w[i], i)), w[i], h[i])...)
+	}
+	return found
+}
+
+func both[T any](want, have any) (w, h T, are bool) {
+	w, isW := want.(T)
+	h, isH := have.(T)
+	return w, h, isW && isH
+}
+
+// objects returns the elements of a list that are objects.
+func objects(value any) (found []map[string]any) {
+	list, _ := value.([]any)
+	for _, element := range list {
+		if object, is := element.(map[string]any); is {
+			found = append(found, object)
+		}
+	}
+	return found
+}
+
+// element is how one of a list is called: by its name where it has one.
+func element(value any, i int) string {
+	if object, is := value.(map[string]any); is {
+		if name, is := object["name"].(string); is {
+			return name
+		}
+	}
+	return fmt.Sprint(i)
+}
+
+// written is a value as a sentence shows it.
+func written(value any) string {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return oneLine(err)
+	}
+	return answer.Cut(strings.TrimSpace(text.String()), 120)
+}

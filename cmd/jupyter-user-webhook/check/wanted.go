@@ -1,0 +1,121 @@
+package check
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// wanted are the objects that are to be installed. They come from a manifest that the caller gives, or from Helm's record of the
+// release that is deployed: what is wanted is nowhere in the objects themselves, where who changes one would change that too.
+const wanted = "the objects as they were rendered"
+
+// Manifest is what an installation is to be, of the kinds that check compares.
+type Manifest struct {
+	// from is where the manifest comes from, in words.
+	from    string
+	objects []unstructured.Unstructured
+}
+
+// ReadManifest reads what helm get manifest or helm template prints, or deploy/install.yaml.
+func ReadManifest(r io.Reader) (*Manifest, error) {
+	m := &Manifest{from: "the manifest given with -f"}
+	for decoder := yaml.NewYAMLOrJSONDecoder(r, 4096); ; {
+		var document runtime.RawExtension
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if raw := bytes.TrimSpace(document.Raw); err == nil && len(raw) > 0 && string(raw) != "null" {
+			var object unstructured.Unstructured
+			if err = object.UnmarshalJSON(raw); err == nil {
+				m.objects = append(m.objects, object)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the manifest: %w", err)
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Values(installedKinds)) {
+		if len(m.of(kind)) == 0 {
+			return nil, fmt.Errorf("the manifest has no %s: give all of it, as helm get manifest prints it", kind)
+		}
+	}
+	return m, nil
+}
+
+// of returns the objects of a kind.
+func (m *Manifest) of(kind string) (found []unstructured.Unstructured) {
+	for _, object := range m.objects {
+		if object.GetKind() == kind && strings.HasPrefix(object.GetAPIVersion(), "admissionregistration.k8s.io/") {
+			found = append(found, object)
+		}
+	}
+	return found
+}
+
+// release is what Helm records of a release, as far as it is read here.
+type release struct {
+	Name, Manifest string
+	Version        int
+	Chart          struct{ Metadata struct{ Name string } }
+}
+
+// readWanted reads Helm's record, unless the caller gave a manifest.
+func (s *state) readWanted(ctx context.Context) error {
+	if s.Manifest != nil {
+		return nil
+	}
+	const give = "give check the manifest: helm get manifest " + webhookName + " -n " + systemNamespace + " | " + webhookName +
+		" check -f -"
+	var records corev1.SecretList
+	err := s.cluster.client.List(ctx, &records, client.InNamespace(systemNamespace),
+		client.MatchingLabels{"owner": "helm", "status": "deployed"})
+	if err != nil {
+		// Not wrapped: the right to read Secrets is none that a checker is to be given.
+		return fmt.Errorf("%s, or have it read Helm's record of the release: %s", give, oneLine(err))
+	}
+	last := release{}
+	for _, record := range records.Items {
+		r, err := readRelease(record.Data["release"])
+		if err != nil {
+			return fmt.Errorf("%s: the Secret %s, which is Helm's record: %s", give, record.Name, oneLine(err))
+		}
+		if r.Chart.Metadata.Name == webhookName && r.Version > last.Version {
+			last = r
+		}
+	}
+	if last.Version == 0 {
+		return fmt.Errorf("namespace %s has no record by Helm of a release of this chart: %s; without Helm, give what was "+
+			"applied: %s check -f deploy/install.yaml", systemNamespace, give, webhookName)
+	}
+	if s.Manifest, err = ReadManifest(strings.NewReader(last.Manifest)); err == nil {
+		s.Manifest.from = fmt.Sprintf("revision %d of the Helm release %s", last.Version, last.Name)
+	}
+	return err
+}
+
+// readRelease decodes a record of Helm 3 or 4: JSON, compressed, in base64.
+func readRelease(data []byte) (r release, err error) {
+	compressed, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, bytes.NewReader(data)))
+	if err != nil {
+		return r, err
+	}
+	const most = 32 << 20
+	err = json.NewDecoder(io.LimitReader(compressed, most)).Decode(&r)
+	return r, err
+}
