@@ -15,7 +15,6 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 
-	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
@@ -172,21 +171,4 @@ func specOf(pod *corev1.Pod) string {
 		return err.Error()
 	}
 	return string(written)
-}
-
-// installPolicies adds the shipped policies, which look at every pod: also at those of the namespaces in which nobody verifies.
-func (c *cluster) installPolicies(ctx context.Context) error {
-	for _, name := range deploy.Files() {
-		if !isPolicy(name) {
-			continue
-		}
-		text, err := deploy.Read(name)
-		if err != nil {
-			return err
-		}
-		if err := c.Apply(ctx, text); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
 }

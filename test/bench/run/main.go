@@ -38,13 +38,13 @@ func main() {
 
 // effort is how much is measured.
 type effort struct {
-	rounds, requests, creates int
+	rounds, requests, creates, pairs int
 }
 
 func run(ctx context.Context, out, only, revision string, quick bool) error {
-	how := effort{rounds: 15, requests: 300, creates: 25}
+	how := effort{rounds: 15, requests: 300, creates: 25, pairs: 2000}
 	if quick {
-		how = effort{rounds: 3, requests: 60, creates: 5}
+		how = effort{rounds: 3, requests: 60, creates: 5, pairs: 100}
 	}
 	r := newReport(quick)
 	r.Versions["jupyter-user-webhook"] = revision

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/deploy"
+)
+
+const (
+	// installed is the part of the table that is about the whole product: the webhook, the verifier and the policies.
+	installed = "as installed"
+	// ordinary is a namespace in which everything is installed, and nobody has a notebook.
+	ordinary = "ordinary"
+	// onePolicy is a namespace with one policy that has nothing to say, which is the least that any policy costs.
+	onePolicy = "one-empty-policy"
+)
+
+// emptyPolicy allows everything.
+const emptyPolicy = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: empty.bench.example}
+spec:
+  matchConstraints:
+    resourceRules: [{operations: [CREATE, UPDATE], apiGroups: [""], apiVersions: [v1], resources: [pods, pods/status]}]
+  validations: [{expression: "true"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: empty.bench.example}
+spec:
+  policyName: empty.bench.example
+  validationActions: [Deny]
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ` + onePolicy + `}}}
+`
+
+// measureInstalled measures the whole product against a constant patch and against nothing, in one run: the policies are bound in some
+// namespaces alone.
+func (c *cluster) measureInstalled(ctx context.Context, how effort, r *report) error {
+	for _, name := range []string{ordinary, onePolicy} {
+		if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
+			return err
+		}
+	}
+	if err := c.Apply(ctx, emptyPolicy); err != nil {
+		return err
+	}
+	if err := c.installPolicies(ctx, verified, ordinary); err != nil {
+		return err
+	}
+	if err := c.compareInstalled(ctx, how, r); err != nil {
+		return err
+	}
+	return c.compareOrdinary(ctx, how, r)
+}
+
+func (c *cluster) compareInstalled(ctx context.Context, how effort, r *report) error {
+	took, err := c.rounds(ctx, how, false, []string{nothing, constant, verified})
+	if err != nil {
+		return err
+	}
+	ratios, added := make([]float64, how.rounds), make([]float64, how.rounds)
+	for i := range ratios {
+		added[i] = took[verified][i] - took[nothing][i]
+		ratios[i] = added[i] / (took[constant][i] - took[nothing][i])
+	}
+	r.add(row{Part: installed, Measure: "added ÷ by a constant patch, persisted", Value: median(ratios), Gate: 2, Stretch: 1.6},
+		row{Part: installed, Measure: "added, persisted", Value: median(added), Unit: "ms"})
+	return nil
+}
+
+// compareOrdinary measures what the API server computes for a Pod that is none of ours, in pairs.
+func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) error {
+	server, err := c.serverProcess()
+	if err != nil {
+		return err
+	}
+	for _, request := range []struct {
+		name string
+		do   func(context.Context, string) error
+	}{{"an ordinary Pod's creation", c.createOrdinary}, {"its kubelet's status update", c.updateStatus()}} {
+		for _, with := range []struct {
+			namespace, name string
+			gate, stretch   float64
+		}{{onePolicy, "with one empty policy", 0, 0}, {ordinary, "with everything installed", 1.05, 1.02}} {
+			ratio, err := c.paired(ctx, how, server, request.do, with.namespace)
+			if err != nil {
+				return fmt.Errorf("%s %s: %w", request.name, with.name, err)
+			}
+			r.add(row{Part: installed, Measure: request.name + " " + with.name + " ÷ without, CPU of the API server", Value: ratio, Gate: with.gate,
+				Stretch: with.stretch})
+		}
+	}
+	return nil
+}
+
+// paired returns the median of what the API server computes for a batch of requests in one namespace, as a ratio to the same in the
+// namespace without anything.
+func (c *cluster) paired(ctx context.Context, how effort, server int, do func(context.Context, string) error, namespace string) (float64, error) {
+	const batch = 50
+	var ratios []float64
+	for round := range how.pairs/batch + 1 {
+		spent := map[string]time.Duration{}
+		pair := []string{nothing, namespace}
+		rand.Shuffle(len(pair), func(i, j int) { pair[i], pair[j] = pair[j], pair[i] })
+		for _, in := range pair {
+			before := computed(server)
+			for range batch {
+				if err := do(ctx, in); err != nil {
+					return 0, err
+				}
+			}
+			spent[in] = computed(server) - before
+		}
+		if round > 0 { // The first compiles expressions.
+			ratios = append(ratios, spent[namespace].Seconds()/spent[nothing].Seconds())
+		}
+	}
+	return median(ratios), nil
+}
+
+func (c *cluster) createOrdinary(ctx context.Context, namespace string) error {
+	_, err := c.create(ctx, namespace, false)
+	return err
+}
+
+// updateStatus returns a function that writes the status of one Pod of a namespace, as its kubelet does.
+func (c *cluster) updateStatus() func(context.Context, string) error {
+	pods := map[string]*corev1.Pod{}
+	return func(ctx context.Context, namespace string) (err error) {
+		pod := pods[namespace]
+		if pod == nil {
+			if pod, err = c.create(ctx, namespace, false); err != nil {
+				return err
+			}
+		}
+		c.made++
+		pod.Status.Message = strconv.Itoa(c.made)
+		pods[namespace], err = c.client.CoreV1().Pods(namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+		return err
+	}
+}
+
+// installPolicies adds the shipped policies, bound in some namespaces alone.
+func (c *cluster) installPolicies(ctx context.Context, namespaces ...string) error {
+	for _, name := range deploy.Files() {
+		if !isPolicy(name) {
+			continue
+		}
+		text, err := deploy.Read(name)
+		if err != nil {
+			return err
+		}
+		for document := range strings.SplitSeq(text, "\n---\n") {
+			bound, err := boundIn(document, namespaces)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			if err := c.Apply(ctx, bound); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// boundIn has a binding be for some namespaces alone; every other object stays as it is.
+func boundIn(document string, namespaces []string) (string, error) {
+	var object map[string]any
+	if err := yaml.Unmarshal([]byte(document), &object); err != nil {
+		return "", err
+	}
+	if object["kind"] != "ValidatingAdmissionPolicyBinding" {
+		return document, nil
+	}
+	spec := object["spec"].(map[string]any)
+	match, _ := spec["matchResources"].(map[string]any)
+	if match == nil {
+		match = map[string]any{}
+	}
+	match["namespaceSelector"] = metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+		{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: namespaces},
+	}}
+	spec["matchResources"] = match
+	written, err := yaml.Marshal(object)
+	return string(written), err
+}
+
+// serverProcess returns the process ID of the API server.
+func (c *cluster) serverProcess() (int, error) {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err == nil && strings.HasPrefix(string(line), filepath.Join(c.Folder(), "bin", "kube-apiserver")) {
+			return strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		}
+	}
+	return 0, errors.New("the API server's process is not found")
+}
+
+// computed returns the processor time that a process has had, to the nanosecond, which the kernel counts by thread.
+func computed(process int) (sum time.Duration) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", process))
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		if fields := strings.Fields(string(text)); len(fields) > 0 {
+			n, _ := strconv.ParseInt(fields[0], 10, 64)
+			sum += time.Duration(n)
+		}
+	}
+	return sum
+}
