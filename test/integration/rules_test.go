@@ -46,8 +46,9 @@ func reasonOf(v admissionv1.Validation) string {
 func TestPoliciesAreOfOneKind(t *testing.T) {
 	for name, policy := range rules(t, shippedPolicies(t)) {
 		assert.Equal(t, admissionv1.Fail, *policy.Spec.FailurePolicy, name)
-		assert.Nil(t, policy.Spec.MatchConstraints.NamespaceSelector, name)
-		assert.Nil(t, policy.Spec.MatchConstraints.ObjectSelector, name)
+		everything := &metav1.LabelSelector{}
+		assert.Equal(t, everything, policy.Spec.MatchConstraints.NamespaceSelector, name)
+		assert.Equal(t, everything, policy.Spec.MatchConstraints.ObjectSelector, name)
 		assert.Nil(t, policy.Spec.ParamKind, name)
 		seen := map[string]bool{}
 		for _, v := range policy.Spec.Validations {
@@ -131,7 +132,7 @@ func TestBindingsDeny(t *testing.T) {
 		assert.Equal(t, []admissionv1.ValidationAction{admissionv1.Deny}, binding.Spec.ValidationActions, name)
 		assert.Nil(t, binding.Spec.ParamRef, name)
 		if binding.Spec.MatchResources != nil {
-			assert.Nil(t, binding.Spec.MatchResources.NamespaceSelector, "%s is for every namespace", name)
+			assert.Equal(t, &metav1.LabelSelector{}, binding.Spec.MatchResources.NamespaceSelector, "%s is for every namespace", name)
 			assert.Empty(t, binding.Spec.MatchResources.ExcludeResourceRules, name)
 		}
 	}
