@@ -88,9 +88,15 @@ func TestHugeReviews(t *testing.T) {
 		}, 400, false},
 		{"20,000 variables", func() io.Reader {
 			return strings.NewReader(reviewOf(start + `"env":[` + named(20_000, `{"name":"V%d","value":"some value"}`) + `]` + end))
+		}, 422, false},
+		{"10,000 variables", func() io.Reader {
+			return strings.NewReader(reviewOf(start + `"env":[` + named(10_000, `{"name":"V%d","value":"some value"}`) + `]` + end))
 		}, 0, true},
 		{"100,000 arguments", func() io.Reader {
 			return strings.NewReader(reviewOf(start + `"args":[` + named(100_000, `"--argument=%d"`) + `]` + end))
+		}, 422, false},
+		{"10,000 arguments", func() io.Reader {
+			return strings.NewReader(reviewOf(start + `"args":[` + named(10_000, `"--argument=%d"`) + `]` + end))
 		}, 0, true},
 		{"1,000 mounts of 2.6 KB", func() io.Reader {
 			return strings.NewReader(reviewOf(start + `"volumeMounts":[` + named(1000, `{"name":"v","mountPath":"`+deep+`%d"}`) + `]` + end))
