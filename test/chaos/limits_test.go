@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
@@ -119,11 +120,14 @@ func suspended(t *testing.T) {
 	said, err := bufio.NewReader(half).ReadString('\n')
 	require.NoError(t, err)
 	require.Contains(t, said, "100 Continue")
+	watch := machine.For(t)
 	r.pause(t)
 	<-time.After(11 * time.Second) // The limits are ten; nothing can be seen of who does nothing.
 	r.signal(t, syscall.SIGCONT)
 	began := time.Now()
 	require.NoError(t, untilClosed(half, time.Now().Add(wait)))
+	// Its time runs anew where the server was stopped between its word that it reads the body and the reading.
+	within(t, watch, time.Since(began), bodyTime+5*time.Second, "a request that is half there to be given up")
 	r.untilReady(t)
 	r.stillRight(t, client)
 	report(t, "serves, never hangs", "stopped for 11 s, serves %s later", milliseconds(time.Since(began)))
