@@ -159,7 +159,7 @@ func of(p *corev1.Pod, processes []node.Process) (its []node.Process) {
 
 func programs(processes []node.Process) (found []string) {
 	for _, p := range processes {
-		found = append(found, fmt.Sprintf("%s %s", p.Exe, strings.Join(p.Args, " ")))
+		found = append(found, fmt.Sprintf("%s %q with the UIDs %v", p.Exe, p.Args, p.UIDs))
 	}
 	return found
 }

@@ -121,8 +121,20 @@ func ownerOf(pid int) (pod types.UID, container string, ok bool) {
 	return types.UID(uid), container, ok
 }
 
-// readProcess fails if the process is gone meanwhile, or dead and not yet collected.
+// errChanged says that a process became another program while it was read.
+var errChanged = errors.New("another program by now")
+
+// readProcess fails if the process is gone meanwhile, or dead and not yet collected. A process that ends or becomes another
+// program between two reads would be a mixture, such as one with the old program's path and no arguments: it is read again.
 func readProcess(pid int) (Process, error) {
+	for {
+		if p, err := readOnce(pid); !errors.Is(err, errChanged) {
+			return p, err
+		}
+	}
+}
+
+func readOnce(pid int) (Process, error) {
 	folder := filepath.Join("/proc", strconv.Itoa(pid))
 	exe, err := os.Readlink(filepath.Join(folder, "exe"))
 	if err != nil {
@@ -135,6 +147,13 @@ func readProcess(pid int) (Process, error) {
 	status, err := os.ReadFile(filepath.Join(folder, "status"))
 	if err != nil {
 		return Process{}, err
+	}
+	after, err := os.Readlink(filepath.Join(folder, "exe"))
+	if err != nil {
+		return Process{}, err
+	}
+	if after != exe {
+		return Process{}, errChanged
 	}
 	p := Process{PID: pid, Exe: exe, Args: strings.Split(strings.TrimRight(string(arguments), "\x00"), "\x00")}
 	return p, p.readStatus(string(status))

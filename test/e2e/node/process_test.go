@@ -1,23 +1,23 @@
-package node_test
+package node
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-
-	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"github.com/stretchr/testify/require"
 )
 
 // TestTheRuntimeAndNothingElse: a watch leaves out what this says is the runtime, so it must be no program of a pod.
 func TestTheRuntimeAndNothingElse(t *testing.T) {
-	for _, p := range []node.Process{
+	for _, p := range []Process{
 		{Exe: "/usr/sbin/runc"}, {Exe: "/runc"}, {Exe: "/usr/sbin/runc (deleted)"}, {Exe: "/memfd:runc_cloned:runc-dmz (deleted)"},
 		{Exe: "/memfd:runc_cloned:/proc/self/exe (deleted)"}, {Exe: "/", Args: []string{"runc", "init"}},
 	} {
 		assert.True(t, p.Runtime(), "%v", p)
 	}
-	for _, p := range []node.Process{
+	for _, p := range []Process{
 		{Exe: "/usr/bin/truncate"}, {Exe: "/home/alice/runc/sh"}, {Exe: "/usr/bin/runc-like"}, {Exe: "/memfd:other (deleted)"},
 		{Exe: "/bin/sh", Args: []string{"runc", "init", "more"}}, {Exe: "/bin/sh", Args: []string{"sh", "-c", "runc init"}}, {},
 	} {
@@ -26,7 +26,24 @@ func TestTheRuntimeAndNothingElse(t *testing.T) {
 }
 
 func TestMounts(t *testing.T) {
-	mounts := node.Process{PID: os.Getpid()}.Mounts()
+	mounts := Process{PID: os.Getpid()}.Mounts()
 	assert.Contains(t, mounts, "/")
 	assert.Subset(t, []string{"ro", "rw"}, mounts["/"][:1])
+}
+
+// TestAProcessIsReadWhole: a process that ends, or becomes another program, while it is looked at is not taken for one without
+// arguments.
+func TestAProcessIsReadWhole(t *testing.T) {
+	for range 100 {
+		short := exec.Command("/bin/true", "argument")
+		require.NoError(t, short.Start())
+		for {
+			p, err := readProcess(short.Process.Pid)
+			if err != nil {
+				break
+			}
+			require.NotEqual(t, []string{""}, p.Args, p.Exe)
+		}
+		require.NoError(t, short.Wait())
+	}
 }
