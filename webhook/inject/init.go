@@ -4,8 +4,8 @@ import (
 	"maps"
 	"slices"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
@@ -145,7 +145,7 @@ func (p initPiece) reconcile(pod *Pod, c *changes) {
 	found := slices.IndexFunc(pod.Spec.InitContainers, func(c Container) bool { return c.Name == handoff.Container })
 	for at, container := range pod.containers {
 		if container.Name == handoff.Container && at != (element{initContainers, found}) {
-			c.refuse(answer.ContainerTaken(at.pointer().child("name").field(), handoff.Container))
+			c.deny(denial.ContainerTaken(at.pointer().child("name").field(), handoff.Container))
 		}
 	}
 	switch {

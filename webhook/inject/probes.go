@@ -1,8 +1,8 @@
 package inject
 
 import (
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Probes: startup, readiness and liveness, asked of <base URL>api, which Jupyter answers without a login. (/lab answers
@@ -51,13 +51,13 @@ func (in *planning) planProbes(s switches) probesPiece {
 	timing := in.config.Notebook.Probes
 	switch {
 	case s.probes == "off":
-		p.left = answer.TurnedOffByPod
+		p.left = denial.TurnedOffByPod
 	case !in.server.starts:
-		p.left = answer.NoJupyter
+		p.left = denial.NoJupyter
 	case s.probes == "" && !timing.Enabled:
-		p.left = answer.TurnedOffByConfig
+		p.left = denial.TurnedOffByConfig
 	case in.server.port == 0:
-		p.left, p.warning = answer.NoListening, answer.ProbesLeftOut(in.server.why)
+		p.left, p.warning = denial.NoListening, denial.ProbesLeftOut(in.server.why)
 	default:
 		asked := in.server.probe()
 		p.want = wantedProbes{asked.every(timing.Startup), asked.every(timing.Readiness), asked.every(timing.Liveness)}
