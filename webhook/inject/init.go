@@ -35,20 +35,6 @@ const (
 	secretsDir = "/var/run/secrets/" //nolint:gosec // a path, no credential
 )
 
-// initContainer is all that it has.
-type initContainer struct {
-	Name                     string           `json:"name"`
-	Image                    string           `json:"image"`
-	ImagePullPolicy          string           `json:"imagePullPolicy"`
-	Command                  []string         `json:"command"`
-	Args                     []string         `json:"args"`
-	Resources                *Resources       `json:"resources,omitzero"`
-	VolumeMounts             []Mount          `json:"volumeMounts"`
-	TerminationMessagePath   string           `json:"terminationMessagePath"`
-	TerminationMessagePolicy string           `json:"terminationMessagePolicy"`
-	SecurityContext          *SecurityContext `json:"securityContext,omitzero"`
-}
-
 type initPiece struct {
 	want     *initContainer
 	accepted []string

@@ -231,15 +231,6 @@ func nestings(mounts []Mount, message *string) map[string]string {
 	return inside
 }
 
-// directory ends a clean path with a slash, so that it is the beginning of those that are inside of it and of no others.
-func directory(at string) string { return strings.TrimSuffix(at, "/") + "/" }
-
-// within tells whether a clean path is inside of another.
-func within(inner, outer string) bool {
-	below, ok := strings.CutPrefix(inner, strings.TrimSuffix(outer, "/"))
-	return ok && strings.HasPrefix(below, "/")
-}
-
 // taken finds the mount of ours that a clean path is in the way of.
 func (p mountsPiece) taken(at string) (wantedMount, bool) {
 	for _, want := range p.want {
@@ -275,24 +266,4 @@ func (p mountsPiece) denyDevices(at func() pointer, container *Container, c *cha
 			c.deny(denial.DeviceForeign(at().child("volumeDevices").index(i).field(), d.Name))
 		}
 	}
-}
-
-// does is what a mount does, however it says so: None is what no propagation means.
-func (m Mount) does() Mount {
-	m.MountPath = clean(m.MountPath)
-	if m.MountPropagation == "None" {
-		m.MountPropagation = ""
-	}
-	if m.RecursiveReadOnly == "Disabled" {
-		m.RecursiveReadOnly = ""
-	}
-	return m
-}
-
-// clean is a mount path as the container runtime understands it.
-func clean(mountPath string) string {
-	if !strings.HasPrefix(mountPath, "/") {
-		mountPath = "/" + mountPath
-	}
-	return path.Clean(mountPath)
 }

@@ -21,12 +21,12 @@ func (in *planning) denyLongPaths() (refusals []denial.Denial) {
 		if len(refusals) >= mostDenials {
 			break
 		}
-		refusals = append(refusals, c.denyLongPaths(at)...)
+		refusals = append(refusals, longPaths(at, c)...)
 	}
 	return refusals
 }
 
-func (c *Container) denyLongPaths(at element) (refusals []denial.Denial) {
+func longPaths(at element, c *Container) (refusals []denial.Denial) {
 	tooLong := func(value *string, field func() pointer) {
 		if value != nil && len(*value) >= longestPath {
 			refusals = append(refusals, denial.PathTooLong(field().field(), len(*value), longestPath-1))
