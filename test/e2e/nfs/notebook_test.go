@@ -58,6 +58,7 @@ func TestNotebooks(t *testing.T) {
 			n.judge(t, running[name], homeOf(n.user))
 		})
 	}
+	removeAll(t, running)
 }
 
 // homeOf is the one of a name.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +71,16 @@ func (p pod) remove(ctx context.Context) error {
 		_, err := pods.Get(ctx, p.name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
+}
+
+// removeAll removes pods together: one after the other, each would wait for its end alone.
+func removeAll(t *testing.T, pods map[string]pod) {
+	t.Helper()
+	var group sync.WaitGroup
+	for _, p := range pods {
+		group.Go(func() { assert.NoError(t, p.remove(t.Context())) })
+	}
+	group.Wait()
 }
 
 // story is what a person would look at who wonders why the pod does not do what it should.

@@ -94,6 +94,20 @@ func (s *Second) StartRuntime(ctx context.Context, o Options) error {
 	return nil
 }
 
+// MountImage mounts the root of an image, read-only. It may be mounted already.
+func (s *Second) MountImage(ctx context.Context, image, at string) error {
+	if _, err := s.Must(ctx, "mountpoint", "--quiet", at); err == nil {
+		return nil
+	}
+	_, err := s.Must(ctx, "mkdir", "-p", at)
+	if err != nil {
+		return err
+	}
+	_, err = s.Must(ctx, s.tool(tools.Ctr), "--address", runtimeSocket, "--namespace", "k8s.io", "images", "mount", "--snapshotter",
+		"overlayfs", image, at)
+	return err
+}
+
 // Join makes a second machine a node of the cluster, and waits until the node is ready.
 func (c *Cluster) Join(ctx context.Context, s *Second) error {
 	server, err := c.serveSeconds()
