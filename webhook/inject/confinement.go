@@ -12,18 +12,6 @@ import "slices"
 // containerTypes are SELinux's for containers.
 var containerTypes = []string{"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 
-// SELinuxOptions of a container, but for the level, which is anybody's.
-type SELinuxOptions struct {
-	User string `json:"user,omitempty"`
-	Role string `json:"role,omitempty"`
-	Type string `json:"type,omitempty"`
-}
-
-// WindowsOptions of a container.
-type WindowsOptions struct {
-	HostProcess *bool `json:"hostProcess,omitempty"`
-}
-
 func dropUnconfined(c *changes, at pointer, have *SecurityContext) {
 	field := func(key string) member { return member{at, true, key} }
 	armor, linux, windows := have.AppArmorProfile, have.SELinuxOptions, have.WindowsOptions

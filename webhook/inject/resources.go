@@ -61,15 +61,15 @@ func (in *planning) guaranteed() bool {
 		case c == in.notebook && r.empty():
 			r, _ = in.wantedResources()
 		}
-		if !r.guaranteed("cpu") || !r.guaranteed("memory") {
+		if !isGuaranteed(r, "cpu") || !isGuaranteed(r, "memory") {
 			return false
 		}
 	}
 	return in.pod.Spec.Resources.empty()
 }
 
-// guaranteed tells whether there is a limit, and no request below it.
-func (r *Resources) guaranteed(name string) bool {
+// isGuaranteed reports whether there is a limit, and no request below it.
+func isGuaranteed(r *Resources, name string) bool {
 	if r == nil || r.Limits[name] == nil {
 		return false
 	}

@@ -25,7 +25,7 @@ func TestWhatIsGuaranteed(t *testing.T) {
 		t.Run(resources, func(t *testing.T) {
 			var r *Resources
 			require.NoError(t, json.Unmarshal([]byte(resources), &r))
-			assert.Equal(t, want, r.guaranteed("cpu"))
+			assert.Equal(t, want, isGuaranteed(r, "cpu"))
 		})
 	}
 }

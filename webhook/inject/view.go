@@ -192,6 +192,18 @@ type SecurityContext struct {
 	ProcMount                *string         `json:"procMount,omitzero"`
 }
 
+// SELinuxOptions of a container, but for the level, which is anybody's.
+type SELinuxOptions struct {
+	User string `json:"user,omitempty"`
+	Role string `json:"role,omitempty"`
+	Type string `json:"type,omitempty"`
+}
+
+// WindowsOptions of a container.
+type WindowsOptions struct {
+	HostProcess *bool `json:"hostProcess,omitempty"`
+}
+
 // Capabilities of a container.
 type Capabilities struct {
 	Add  List[string] `json:"add,omitempty"`
