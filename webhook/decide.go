@@ -10,6 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -42,17 +43,17 @@ type Review struct {
 	Restricted bool
 
 	// decoded is Pod, where that was done with the review that it came in; or nil.
-	decoded *inject.Pod
+	decoded *pod.Pod
 	// tooLong is why it was not; or nil.
-	tooLong *inject.TooLongError
+	tooLong *pod.TooLongError
 }
 
-func (r Review) read() (*inject.Pod, error) {
+func (r Review) read() (*pod.Pod, error) {
 	switch {
 	case r.tooLong != nil:
 		return nil, r.tooLong
 	case r.decoded == nil:
-		return inject.Read(r.Pod)
+		return pod.Read(r.Pod)
 	}
 	return r.decoded, r.decoded.Check()
 }
@@ -123,7 +124,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 
 // unread denies a Pod that cannot be read. One with too long a list is left alone if it is not claimed, which its metadata say.
 func (w *Webhook) unread(review Review, err error) Decision {
-	if _, tooLong := errors.AsType[*inject.TooLongError](err); tooLong {
+	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)
 		if fault == nil && !user.Claimed(labels, annotations, w.config.User) {
 			return Decision{}
@@ -134,7 +135,7 @@ func (w *Webhook) unread(review Review, err error) Decision {
 
 // unreadablePod returns the denial of a Pod that cannot be read, or not to the end.
 func unreadablePod(err error) denial.Denial {
-	tooLong, ok := errors.AsType[*inject.TooLongError](err)
+	tooLong, ok := errors.AsType[*pod.TooLongError](err)
 	switch {
 	case !ok:
 		return denial.PodUnreadable(err)

@@ -125,7 +125,7 @@ func reviewOf(operation, subresource, kind, object string) string {
 const uid = "0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"
 
 // pod is a notebook's, with more in its metadata and in its spec.
-func pod(metadata, spec string) string {
+func document(metadata, spec string) string {
 	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","namespace":"science"%s},"spec":{%s}}`, metadata, spec)
 }
 
@@ -134,4 +134,4 @@ const (
 	oneContainer = `"containers":[{"name":"nb","image":"x"}]`
 )
 
-var notebook = pod(forQiang, oneContainer)
+var notebook = document(forQiang, oneContainer)

@@ -12,11 +12,11 @@ import (
 // no patch for what is refused.
 func FuzzReview(f *testing.F) {
 	for _, seed := range []string{
-		review(notebook), review(pod("", oneContainer)), "null", "[]", "", "{}", "{", notebook, pod("", oneContainer),
+		review(notebook), review(document("", oneContainer)), "null", "[]", "", "{}", "{", notebook, document("", oneContainer),
 		strings.Replace(review(notebook), "CREATE", "DELETE", 1), reviewOf("CREATE", "binding", `{"kind":"Binding"}`, `{}`),
-		pod(forQiang+`,"annotations":{"hub.jupyter.org/username":"x","jupyter-user.io/probes":"on"}`, oneContainer),
-		pod(`,"labels":{"hub.jupyter.org/username":"x","component":"singleuser-server"},"annotations":{"hub.jupyter.org/username":"x"}`, oneContainer),
-		pod(forQiang, `"initContainers":[{"name":"jupyter-user-init"}],"containers":[{"name":"nb","env":[{"name":"HOME"}],"volumeMounts":[
+		document(forQiang+`,"annotations":{"hub.jupyter.org/username":"x","jupyter-user.io/probes":"on"}`, oneContainer),
+		document(`,"labels":{"hub.jupyter.org/username":"x","component":"singleuser-server"},"annotations":{"hub.jupyter.org/username":"x"}`, oneContainer),
+		document(forQiang, `"initContainers":[{"name":"jupyter-user-init"}],"containers":[{"name":"nb","env":[{"name":"HOME"}],"volumeMounts":[
 			{"name":"uid-gid-config","mountPath":"/config"}],"command":["/config/jupyter-user-init","exec","--user=a","--"]}]`),
 		`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":5}}`, "kind: AdmissionReview", "k8s\x00", "{\"a\":\"\xff\"}",
 	} {

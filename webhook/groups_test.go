@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // inGroups is a person in so many groups: 7001, 7002, …
@@ -55,7 +55,7 @@ func TestSoManyGroups(t *testing.T) {
 			} else {
 				assert.Empty(t, d.Warnings)
 			}
-			made, err := inject.Apply(submitted.Pod, d.Operations)
+			made, err := pod.Apply(submitted.Pod, d.Operations)
 			require.NoError(t, err)
 			assert.Contains(t, string(made), `"jupyter-user.io/identity":"`+inGroups(c.given).String()+`"`)
 			submitted.Pod = made
@@ -72,7 +72,7 @@ func TestACutIsNoWayAround(t *testing.T) {
 	made := func(w *webhook.Webhook) webhook.Review {
 		d := w.Decide(t.Context(), webhook.Review{Pod: []byte(notebook), Namespace: "science"})
 		require.Empty(t, d.Denials)
-		pod, err := inject.Apply([]byte(notebook), d.Operations)
+		pod, err := pod.Apply([]byte(notebook), d.Operations)
 		require.NoError(t, err)
 		return webhook.Review{Pod: pod, Namespace: "science"}
 	}

@@ -16,7 +16,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // The paths that are served. The namespace's Pod Security level reaches us by the path, because the API server knows the
@@ -130,7 +130,7 @@ func allow(operations []jsonpatch.Operation, room []byte) *admissionv1.Admission
 	if len(operations) == 0 {
 		return resp
 	}
-	resp.Patch, resp.PatchType = inject.AppendPatch(room, operations), &patchType
+	resp.Patch, resp.PatchType = pod.AppendPatch(room, operations), &patchType
 	return resp
 }
 

@@ -67,8 +67,8 @@ func TestTheOneWhoIsAskedForIsTheOneInTheLabel(t *testing.T) {
 	}))
 	_, r := e.post(t, "/mutate", review(notebook))
 	assert.True(t, r.Response.Allowed, "who is not known finds the identity at start")
-	e.post(t, "/mutate", review(pod("", oneContainer)))
-	e.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"../x"}`, oneContainer)))
+	e.post(t, "/mutate", review(document("", oneContainer)))
+	e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"../x"}`, oneContainer)))
 	assert.Equal(t, []string{"qiang.guo03"}, asked, "nobody is asked for a name that is none")
 }
 

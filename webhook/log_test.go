@@ -37,17 +37,17 @@ func TestTheLogHasNothingOfThePod(t *testing.T) {
 	kind := `{"group":"","version":"v1","kind":"Pod"}`
 
 	for name, c := range map[string]struct{ body, outcome string }{
-		"injected":        {review(pod(metadata, secretive)), "injected"},
-		"not ours":        {review(pod(`,"labels":{"team":"MARK"}`, secretive)), "ignored"},
-		"being changed":   {reviewOf("UPDATE", "", kind, pod(metadata, secretive)), "ignored"},
+		"injected":        {review(document(metadata, secretive)), "injected"},
+		"not ours":        {review(document(`,"labels":{"team":"MARK"}`, secretive)), "ignored"},
+		"being changed":   {reviewOf("UPDATE", "", kind, document(metadata, secretive)), "ignored"},
 		"of another kind": {reviewOf("CREATE", "", `{"group":"","version":"v1","kind":"Secret"}`, `{"kind":"Secret","data":{"x":"MARK"}}`), "denied"},
-		"refused": {review(pod(metadata, secretive[:len(secretive)-2]+`,"volumeDevices":[{"name":"hpc-shared-volume","devicePath":"/MARK"}]}],
+		"refused": {review(document(metadata, secretive[:len(secretive)-2]+`,"volumeDevices":[{"name":"hpc-shared-volume","devicePath":"/MARK"}]}],
 			"securityContext":{"supplementalGroups":[5]}`)), "denied"},
-		"with a value that is a number":     {review(pod(metadata, `"containers":[{"name":"nb","env":[{"name":"a","value":815008150815}]}]`)), "denied"},
-		"with a number that is out of room": {review(pod(metadata, `"containers":[{"name":"nb","ports":[{"containerPort":815008150815}]}]`)), "denied"},
-		"with a value that is a list":       {review(pod(metadata, `"containers":[{"name":"nb","env":["MARK"]}]`)), "denied"},
+		"with a value that is a number":     {review(document(metadata, `"containers":[{"name":"nb","env":[{"name":"a","value":815008150815}]}]`)), "denied"},
+		"with a number that is out of room": {review(document(metadata, `"containers":[{"name":"nb","ports":[{"containerPort":815008150815}]}]`)), "denied"},
+		"with a value that is a list":       {review(document(metadata, `"containers":[{"name":"nb","env":["MARK"]}]`)), "denied"},
 		"that is text":                      {review(`"MARK"`), "denied"},
-		"half of it":                        {strings.SplitAfter(review(pod(metadata, secretive)), `"--token=MARK"`)[0], ""},
+		"half of it":                        {strings.SplitAfter(review(document(metadata, secretive)), `"--token=MARK"`)[0], ""},
 		"that is no JSON":                   {review(`{"a":MARK}`), ""},
 		"in a review of another type":       {`{"kind":"MARK","apiVersion":"MARK","request":["MARK"]}`, ""},
 	} {
@@ -100,16 +100,16 @@ func TestANameCannotForgeOrFloodTheLog(t *testing.T) {
 func TestARefusalQuotesWhatItNames(t *testing.T) {
 	evil := `x\n- all is well\u001b[2J\u202e` + strings.Repeat("y", 500)
 	for name, body := range map[string]string{
-		"a label":       pod(`,"labels":{"jupyter-user":"`+evil+`"}`, oneContainer),
-		"an annotation": pod(`,"labels":{"hub.jupyter.org/username":"x","component":"singleuser-server"},"annotations":{"hub.jupyter.org/username":"`+evil+`"}`, oneContainer),
-		"a container": pod(forQiang+`,"annotations":{"jupyter-user.io/container":"none"}`,
+		"a label":       document(`,"labels":{"jupyter-user":"`+evil+`"}`, oneContainer),
+		"an annotation": document(`,"labels":{"hub.jupyter.org/username":"x","component":"singleuser-server"},"annotations":{"hub.jupyter.org/username":"`+evil+`"}`, oneContainer),
+		"a container": document(forQiang+`,"annotations":{"jupyter-user.io/container":"none"}`,
 			`"containers":[{"name":"`+evil+`"}]`),
-		"the container that is asked for": pod(forQiang+`,"annotations":{"jupyter-user.io/container":"`+evil+`"}`, oneContainer),
-		"a switch":                        pod(forQiang+`,"annotations":{"jupyter-user.io/probes":"`+evil+`"}`, oneContainer),
-		"a mount path": pod(forQiang, `"containers":[{"name":"nb","volumeMounts":[{"name":"hpc-shared-volume","mountPath":"/`+
+		"the container that is asked for": document(forQiang+`,"annotations":{"jupyter-user.io/container":"`+evil+`"}`, oneContainer),
+		"a switch":                        document(forQiang+`,"annotations":{"jupyter-user.io/probes":"`+evil+`"}`, oneContainer),
+		"a mount path": document(forQiang, `"containers":[{"name":"nb","volumeMounts":[{"name":"hpc-shared-volume","mountPath":"/`+
 			evil+`"}]}]`),
 		"an apiVersion": `{"apiVersion":"` + evil + `","kind":"Pod"}`,
-		"a key twice":   pod(forQiang+`,"annotations":{"`+evil+`":"1","`+evil+`":"2"}`, oneContainer),
+		"a key twice":   document(forQiang+`,"annotations":{"`+evil+`":"1","`+evil+`":"2"}`, oneContainer),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, nil)
@@ -126,7 +126,7 @@ func TestARefusalQuotesWhatItNames(t *testing.T) {
 func TestAWarningQuotesWhatItNames(t *testing.T) {
 	evil := `x\ny\u001b[2J\u202e` + strings.Repeat("z", 500)
 	e := newEdge(t, nil)
-	_, r := e.post(t, "/mutate", review(pod(forQiang+`,"annotations":{"jupyter-user.io/`+evil+`":""}`, oneContainer+
+	_, r := e.post(t, "/mutate", review(document(forQiang+`,"annotations":{"jupyter-user.io/`+evil+`":""}`, oneContainer+
 		`,"securityContext":{"fsGroup":100},"volumes":[{"name":"`+evil+`","emptyDir":{}}]`)))
 	assert.True(t, r.Response.Allowed)
 	require.Len(t, r.Response.Warnings, 2)
@@ -152,16 +152,16 @@ func TestAPodOfThousandsIsAnsweredInBrief(t *testing.T) {
 		allowed bool
 		says    string
 	}{
-		"foreign mounts": {pod(forQiang, `"containers":[{"name":"nb","volumeMounts":[`+
+		"foreign mounts": {document(forQiang, `"containers":[{"name":"nb","volumeMounts":[`+
 			many(900, `{"name":"uid-gid-config","mountPath":"/%d"}`)+`]}]`), false, "900 things stand against it:"},
-		"more mounts than are looked at": {pod(forQiang, `"containers":[{"name":"nb","volumeMounts":[`+
+		"more mounts than are looked at": {document(forQiang, `"containers":[{"name":"nb","volumeMounts":[`+
 			many(30_000, `{"name":"uid-gid-config","mountPath":"/%d"}`)+`]}]`), false, "there are 30000, and a notebook has at most 1000"},
-		"homes":                         {pod(forQiang, `"containers":[{"name":"nb","env":[`+many(5_000, `{"name":"HOME","value":"%d"}`)+`]}]`), false, "changes"},
-		"annotations that mean nothing": {pod(forQiang+`,"annotations":{`+many(15_000, `"jupyter-user.io/x%d":""`)+`}`, oneContainer), true, ""},
-		"containers": {pod(forQiang+`,"annotations":{"jupyter-user.io/container":"none"}`, `"containers":[`+many(200, `{"name":"c%d"}`)+`]`),
+		"homes":                         {document(forQiang, `"containers":[{"name":"nb","env":[`+many(5_000, `{"name":"HOME","value":"%d"}`)+`]}]`), false, "changes"},
+		"annotations that mean nothing": {document(forQiang+`,"annotations":{`+many(15_000, `"jupyter-user.io/x%d":""`)+`}`, oneContainer), true, ""},
+		"containers": {document(forQiang+`,"annotations":{"jupyter-user.io/container":"none"}`, `"containers":[`+many(200, `{"name":"c%d"}`)+`]`),
 			false, "c7 and 192 more"},
-		"arguments": {pod(forQiang, `"containers":[{"name":"nb","args":[`+many(10_000, `"%d"`)+`]}]`), true, ""},
-		"variables": {pod(forQiang, `"containers":[{"name":"nb","env":[`+many(10_000, `{"name":"X%d","value":"y"}`)+`]}]`), true, ""},
+		"arguments": {document(forQiang, `"containers":[{"name":"nb","args":[`+many(10_000, `"%d"`)+`]}]`), true, ""},
+		"variables": {document(forQiang, `"containers":[{"name":"nb","env":[`+many(10_000, `{"name":"X%d","value":"y"}`)+`]}]`), true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, nil)

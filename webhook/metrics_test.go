@@ -24,8 +24,8 @@ func TestAdmissionsAreCounted(t *testing.T) {
 	_, r := e.post(t, "/mutate", review(notebook))
 	require.True(t, r.Response.Allowed)
 	e.post(t, "/mutate", review(notebook))
-	e.post(t, "/mutate", review(pod("", oneContainer)))
-	e.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
+	e.post(t, "/mutate", review(document("", oneContainer)))
+	e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
 	e.post(t, "/mutate/restricted", review(notebook))
 	e.post(t, "/mutate", "")
 	assert.Equal(t, `jupyter_user_admissions_total{outcome="denied",reason="NameReserved",review="mutate",way=""} 1
@@ -56,7 +56,7 @@ func TestReviewsAreTimed(t *testing.T) {
 	e.post(t, "/mutate", review(notebook))
 	e.post(t, "/mutate/restricted", review(notebook))
 	e.post(t, "/mutate", "")
-	e.post(t, "/verify", review(pod("", oneContainer)))
+	e.post(t, "/verify", review(document("", oneContainer)))
 	assert.Equal(t, `jupyter_user_review_duration_seconds_count{review="mutate"} 2
 jupyter_user_review_duration_seconds_count{review="verify"} 1
 `, e.series(t, "jupyter_user_review_duration_seconds_count"))
@@ -79,7 +79,7 @@ func TestFaultsAreCountedApartFromRefusals(t *testing.T) {
 		return nil, errors.New("silent")
 	}))
 	e.post(t, "/mutate", review(notebook))
-	e.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"panics"}`, oneContainer)))
+	e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"panics"}`, oneContainer)))
 	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{outcome="fault",reason="IdentitySilent",review="mutate",way=""} 1`)
 	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{outcome="fault",reason="InternalError",review="mutate",way=""} 1`)
 	assert.NotContains(t, e.metrics(t), "denied\"")
@@ -90,12 +90,12 @@ func TestNobodyCanGrowTheMetrics(t *testing.T) {
 	e := newEdge(t, nil)
 	admit := func(from, to int) {
 		for i := from; i < to; i++ {
-			body := review(pod(fmt.Sprintf(`,"labels":{"jupyter-user":"user%d"}`, i), oneContainer))
+			body := review(document(fmt.Sprintf(`,"labels":{"jupyter-user":"user%d"}`, i), oneContainer))
 			body = strings.ReplaceAll(body, `"science"`, fmt.Sprintf(`"namespace%d"`, i))
 			body = strings.ReplaceAll(body, `"qiang"`, fmt.Sprintf(`"requester%d"`, i))
 			e.post(t, "/mutate", body)
-			e.post(t, "/mutate", review(pod(fmt.Sprintf(`,"labels":{"jupyter-user":"Bad%d"}`, i), oneContainer)))
-			e.post(t, "/verify", review(pod(fmt.Sprintf(`,"annotations":{"jupyter-user.io/config":"%d"}`, i), oneContainer)))
+			e.post(t, "/mutate", review(document(fmt.Sprintf(`,"labels":{"jupyter-user":"Bad%d"}`, i), oneContainer)))
+			e.post(t, "/verify", review(document(fmt.Sprintf(`,"annotations":{"jupyter-user.io/config":"%d"}`, i), oneContainer)))
 			e.post(t, "/mutate", reviewOf("CREATE", "", fmt.Sprintf(`{"group":"g%d","version":"v1","kind":"K%d"}`, i, i), "{}"))
 		}
 	}

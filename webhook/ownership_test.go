@@ -14,6 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // meddling is how the test sets each field of the table in doc.go to another value, in a pod that was admitted, where
@@ -250,7 +251,7 @@ func prove(t *testing.T, way golden.Case, r row, how string) {
 	case "replaced", "removed":
 		assert.NotEmpty(t, verified.Denials, "the verifier refuses it")
 		require.Empty(t, d.Denials)
-		after, err := inject.Apply(tampered, d.Operations)
+		after, err := pod.Apply(tampered, d.Operations)
 		require.NoError(t, err)
 		assert.Empty(t, way.Verify(after).Denials)
 		assert.False(t, survives(t, after, how), "%s is still there", how)
@@ -275,11 +276,11 @@ func survives(t *testing.T, pod []byte, how string) bool {
 	return err == nil && jsonpatch.Equal(pod, again)
 }
 
-func admit(t *testing.T, way golden.Case, pod []byte) []byte {
+func admit(t *testing.T, way golden.Case, document []byte) []byte {
 	t.Helper()
-	d := way.Decide(pod)
+	d := way.Decide(document)
 	require.Empty(t, d.Denials)
-	admitted, err := inject.Apply(pod, d.Operations)
+	admitted, err := pod.Apply(document, d.Operations)
 	require.NoError(t, err)
 	return admitted
 }

@@ -179,7 +179,7 @@ func TestOthersAreNotAskedForNothing(t *testing.T) {
 	made := e.made(t, notebook)
 	e.post(t, "/verify", review(made))
 	e.post(t, "/verify", review(notebook))
-	e.post(t, "/verify", review(pod("", oneContainer)))
+	e.post(t, "/verify", review(document("", oneContainer)))
 	e.post(t, "/verify", review("[]"))
 	e.post(t, "/mutate", review(made))
 }

@@ -45,9 +45,9 @@ func TestAPodIsInjected(t *testing.T) {
 func TestNothingToDo(t *testing.T) {
 	podKind := `{"group":"","version":"v1","kind":"Pod"}`
 	for name, body := range map[string]string{
-		"no label":                  review(pod("", oneContainer)),
-		"other labels":              review(pod(`,"labels":{"app":"x"}`, oneContainer)),
-		"a share without the label": review(pod("", oneContainer+`,"volumes":[{"name":"hpc-shared-volume","nfs":{"server":"x","path":"/"}}]`)),
+		"no label":                  review(document("", oneContainer)),
+		"other labels":              review(document(`,"labels":{"app":"x"}`, oneContainer)),
+		"a share without the label": review(document("", oneContainer+`,"volumes":[{"name":"hpc-shared-volume","nfs":{"server":"x","path":"/"}}]`)),
 		"UPDATE":                    reviewOf("UPDATE", "", podKind, notebook),
 		"DELETE":                    reviewOf("DELETE", "", podKind, "null"),
 		"CONNECT":                   reviewOf("CONNECT", "exec", `{"group":"","version":"v1","kind":"PodExecOptions"}`, `{}`),
@@ -119,31 +119,31 @@ func TestMalformed(t *testing.T) {
 		"an empty pod":  {review("{}"), "PodUnreadable", `it says apiVersion "" and kind ""`, 400, uid},
 		"a ConfigMap as pod": {review(`{"apiVersion":"v1","kind":"ConfigMap"}`), "PodUnreadable",
 			`it says apiVersion "v1" and kind "ConfigMap"`, 400, uid},
-		"labels of numbers": {review(pod(`,"labels":{"jupyter-user":1}`, oneContainer)), "PodUnreadable",
+		"labels of numbers": {review(document(`,"labels":{"jupyter-user":1}`, oneContainer)), "PodUnreadable",
 			"metadata.labels.jupyter-user has a number where it needs a string", 400, uid},
-		"labels in a list": {review(pod(`,"labels":["jupyter-user"]`, oneContainer)), "PodUnreadable",
+		"labels in a list": {review(document(`,"labels":["jupyter-user"]`, oneContainer)), "PodUnreadable",
 			"metadata.labels has a list where it needs a map", 400, uid},
-		"containers in a map": {review(pod(forQiang, `"containers":{}`)), "PodUnreadable",
+		"containers in a map": {review(document(forQiang, `"containers":{}`)), "PodUnreadable",
 			"spec.containers has a map where it needs a list", 400, uid},
-		"a UID that is text": {review(pod(forQiang, `"containers":[{"name":"nb","securityContext":{"runAsUser":"0"}}]`)), "PodUnreadable",
+		"a UID that is text": {review(document(forQiang, `"containers":[{"name":"nb","securityContext":{"runAsUser":"0"}}]`)), "PodUnreadable",
 			"spec.containers[0].securityContext.runAsUser has a string where it needs a whole number", 400, uid},
-		"a UID with a fraction": {review(pod(forQiang, `"containers":[{"name":"nb","securityContext":{"runAsUser":0.5}}]`)), "PodUnreadable",
+		"a UID with a fraction": {review(document(forQiang, `"containers":[{"name":"nb","securityContext":{"runAsUser":0.5}}]`)), "PodUnreadable",
 			"runAsUser has a number where it needs a whole number", 400, uid},
-		"a UID of 80 bits": {review(pod(forQiang, `"containers":[{"name":"nb","securityContext":{"runAsUser":1208925819614629174706176}}]`)),
+		"a UID of 80 bits": {review(document(forQiang, `"containers":[{"name":"nb","securityContext":{"runAsUser":1208925819614629174706176}}]`)),
 			"PodUnreadable", "runAsUser has a number where it needs a whole number", 400, uid},
-		"a label twice": {review(pod(`,"labels":{"jupyter-user":"alice","jupyter-user":"bob"}`, oneContainer)), "PodUnreadable",
+		"a label twice": {review(document(`,"labels":{"jupyter-user":"alice","jupyter-user":"bob"}`, oneContainer)), "PodUnreadable",
 			`duplicate field "metadata.labels.jupyter-user"`, 400, uid},
-		"two fields twice": {review(pod(forQiang+forQiang, oneContainer+","+oneContainer)), "PodUnreadable",
+		"two fields twice": {review(document(forQiang+forQiang, oneContainer+","+oneContainer)), "PodUnreadable",
 			`duplicate field "metadata.labels"`, 400, uid},
-		"an unknown field twice": {review(pod(forQiang, oneContainer+`,"future":{"a":1,"a":2}`)), "PodUnreadable",
+		"an unknown field twice": {review(document(forQiang, oneContainer+`,"future":{"a":1,"a":2}`)), "PodUnreadable",
 			`duplicate field "spec.future.a"`, 400, uid},
 		"a field of the review twice": {strings.Replace(review(notebook), `"dryRun":false`, `"dryRun":false,"dryRun":true`, 1), "NotAReview",
 			`duplicate field "request.dryRun"`, 400, uid},
 		"two requests": {strings.Replace(review(notebook), `"request":`, `"request":{"uid":"0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"},"request":`, 1),
 			"NotAReview", `duplicate field "request"`, 400, uid},
-		"what is no UTF-8":      {review(pod(forQiang, oneContainer+",\"future\":\"\xff\"")), "NotAReview", "invalid UTF-8", 400, uid},
-		"half a surrogate pair": {review(pod(forQiang, oneContainer+`,"future":"\ud800"`)), "NotAReview", "invalid surrogate pair", 400, uid},
-		"a container's field twice": {review(pod(forQiang, `"containers":[{"name":"nb","name":"x"}]`)), "PodUnreadable",
+		"what is no UTF-8":      {review(document(forQiang, oneContainer+",\"future\":\"\xff\"")), "NotAReview", "invalid UTF-8", 400, uid},
+		"half a surrogate pair": {review(document(forQiang, oneContainer+`,"future":"\ud800"`)), "NotAReview", "invalid surrogate pair", 400, uid},
+		"a container's field twice": {review(document(forQiang, `"containers":[{"name":"nb","name":"x"}]`)), "PodUnreadable",
 			`duplicate field "spec.containers[0].name"`, 400, uid},
 		"SPEC instead of spec": {review(`{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"jupyter-user":"alice"}},
 			"SPEC":{"containers":[{"name":"nb"}]}}`), "NoContainer", "the pod has no container", 422, uid},
@@ -225,7 +225,7 @@ func TestOtherPathsAndMethods(t *testing.T) {
 // TestTooLarge: what is larger than any review is refused by the first 4 MiB of it. The uid is in these, and without it an
 // API server would not take the answer for one.
 func TestTooLarge(t *testing.T) {
-	large := review(pod(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("MARK", 2<<20)+`"]}]`))
+	large := review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("MARK", 2<<20)+`"]}]`))
 	for name, c := range map[string]struct {
 		body   string
 		length int64
@@ -261,7 +261,7 @@ func TestTooLarge(t *testing.T) {
 // TestTheLargestReview is the other side: 3 MiB of pod, the most that an API server takes, are a review.
 func TestTheLargestReview(t *testing.T) {
 	e := newEdge(t, nil)
-	_, r := e.post(t, "/mutate", review(pod(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("x", 3<<20)+`"]}]`)))
+	_, r := e.post(t, "/mutate", review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("x", 3<<20)+`"]}]`)))
 	assert.True(t, r.Response.Allowed)
 }
 

@@ -10,7 +10,7 @@ import (
 // TestOneRefusal stands alone in the message, with its field in front.
 func TestOneRefusal(t *testing.T) {
 	e := newEdge(t, nil)
-	_, r := e.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
+	_, r := e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
 	assert.False(t, r.Response.Allowed)
 	status := r.Response.Status
 	assert.Equal(t, "Failure", status.Status)
@@ -34,7 +34,7 @@ func TestOneRefusal(t *testing.T) {
 // TestEveryRefusalInOneAnswer: code and reason are the first one's, the causes are all of them.
 func TestEveryRefusalInOneAnswer(t *testing.T) {
 	e := newEdge(t, nil)
-	_, r := e.post(t, "/mutate", review(pod(forQiang+`,"annotations":{"jupyter-user.io/probes":"maybe"}`, `
+	_, r := e.post(t, "/mutate", review(document(forQiang+`,"annotations":{"jupyter-user.io/probes":"maybe"}`, `
 		"os":{"name":"windows"},
 		"hostUsers":false,
 		"securityContext":{"supplementalGroups":[2000]},
@@ -74,7 +74,7 @@ func TestEveryRefusalInOneAnswer(t *testing.T) {
 // TestWarningsComeWithARefusalToo: both are for the one who made the pod.
 func TestWarningsComeWithARefusalToo(t *testing.T) {
 	e := newEdge(t, nil)
-	_, r := e.post(t, "/mutate", review(pod(forQiang+`,"annotations":{"jupyter-user.io/probe":"on"}`, oneContainer+
+	_, r := e.post(t, "/mutate", review(document(forQiang+`,"annotations":{"jupyter-user.io/probe":"on"}`, oneContainer+
 		`,"securityContext":{"supplementalGroups":[2000]}`)))
 	assert.False(t, r.Response.Allowed)
 	require.Len(t, r.Response.Warnings, 1)

@@ -19,7 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // This is in place of controller-runtime's admission.Webhook, which reads a review five times over, into types of which the
@@ -62,10 +62,10 @@ type userInfo struct {
 type object struct {
 	from, to int64
 	// pod is nil where that is passed over, which is for what cannot be read as one.
-	pod        *inject.Pod
+	pod        *pod.Pod
 	passedOver bool
 	// tooLong is why the pod was passed over; nil if it was not for that.
-	tooLong *inject.TooLongError
+	tooLong *pod.TooLongError
 }
 
 // UnmarshalJSONFrom reads the pod on the way to the end of the review, or passes over the value, which has to be right JSON.
@@ -76,7 +76,7 @@ func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		o.from = o.to - int64(len(value))
 		return err
 	}
-	o.pod, o.from = &inject.Pod{}, d.InputOffset()
+	o.pod, o.from = &pod.Pod{}, d.InputOffset()
 	err := json.UnmarshalDecode(d, o.pod)
 	o.to = d.InputOffset()
 	return err
@@ -89,11 +89,11 @@ func (o object) in(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to]
 // says in its place: the review around it can be right.
 func decode(body []byte) (review, error) {
 	r := review{}
-	err := inject.Unmarshal(body, &r)
+	err := pod.Unmarshal(body, &r)
 	if err == nil {
 		return r, nil
 	}
-	if tooLong, ok := errors.AsType[*inject.TooLongError](err); ok {
+	if tooLong, ok := errors.AsType[*pod.TooLongError](err); ok {
 		// To look for names that are there twice is what takes the memory.
 		r, err = decodeWithoutPod(body, jsontext.AllowDuplicateNames(true))
 		r.Request.Object.tooLong = tooLong
@@ -162,12 +162,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // unreadable tells a review that is none from a pod with a field twice, which is found on the way to it.
 func unreadable(err error) *denial.Denial {
-	refusal := denial.NotAReview(inject.Unreadable(err).Error())
+	refusal := denial.NotAReview(pod.Unreadable(err).Error())
 	var syntactic *jsontext.SyntacticError
 	if errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic) {
 		if inPod, ok := strings.CutPrefix(string(syntactic.JSONPointer), "/request/object/"); ok {
 			syntactic.JSONPointer = jsontext.Pointer("/" + inPod)
-			refusal = denial.PodUnreadable(inject.Unreadable(syntactic))
+			refusal = denial.PodUnreadable(pod.Unreadable(syntactic))
 		}
 	}
 	return &refusal

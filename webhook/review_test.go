@@ -25,7 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 const ofANotebook = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},
@@ -253,19 +253,19 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 
 // TestThePodThatIsReadIsTheOneThatIsThere, wherever it is in its review and whatever is around it.
 func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
-	const pod = `{ "apiVersion":"v1","kind":"Pod","metadata":{"name":"{\": nb"} }`
+	const document = `{ "apiVersion":"v1","kind":"Pod","metadata":{"name":"{\": nb"} }`
 	for name, body := range map[string]string{
-		"as an API server writes it": `{"request":{"uid":"u","object":` + pod + `,"oldObject":null}}`,
-		"white space":                "{\"request\" : {\"uid\":\"u\",\"object\" \t\r\n: \n\t " + pod + " \n, \"dryRun\":true} }\n",
-		"first and alone":            `{"request":{"object":` + pod + `,"uid":"u"}}`,
-		"beside others":              `{"x":{"object":{"kind":"Node"}},"request":{"oldObject":{"kind":"Pod"},"uid":"u","object":` + pod + `}}`,
+		"as an API server writes it": `{"request":{"uid":"u","object":` + document + `,"oldObject":null}}`,
+		"white space":                "{\"request\" : {\"uid\":\"u\",\"object\" \t\r\n: \n\t " + document + " \n, \"dryRun\":true} }\n",
+		"first and alone":            `{"request":{"object":` + document + `,"uid":"u"}}`,
+		"beside others":              `{"x":{"object":{"kind":"Node"}},"request":{"oldObject":{"kind":"Pod"},"uid":"u","object":` + document + `}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := decode([]byte(body))
 			require.NoError(t, err)
-			assert.Equal(t, pod, string(r.Request.Object.in([]byte(body))))
+			assert.Equal(t, document, string(r.Request.Object.in([]byte(body))))
 			require.NotNil(t, r.Request.Object.pod)
-			again, err := inject.Read([]byte(pod))
+			again, err := pod.Read([]byte(document))
 			require.NoError(t, err)
 			assert.Equal(t, again, r.Request.Object.pod)
 			assert.EqualValues(t, "u", r.Request.UID)

@@ -19,6 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // setting is one field that a pod sets, and what the README says becomes of it in each way.
@@ -155,7 +156,7 @@ func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
 		return
 	}
 	require.Empty(t, d.Denials)
-	admitted, err := inject.Apply(raw, d.Operations)
+	admitted, err := pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	assert.Empty(t, c.Verify(admitted).Denials, "the verifier lets it pass")
 

@@ -239,7 +239,7 @@ func TestNothingIsServedWithoutModernTLS(t *testing.T) {
 // TestTooLargeOverTheWire: the answer arrives although the body is still being sent, and the server goes on.
 func TestTooLargeOverTheWire(t *testing.T) {
 	r := start(t, newEdge(t, nil), 0)
-	large := review(pod(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("x", 8<<20)+`"]}]`))
+	large := review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("x", 8<<20)+`"]}]`))
 	for name, body := range map[string]io.Reader{
 		"with its length": strings.NewReader(large),
 		"in chunks":       io.MultiReader(strings.NewReader(large)),

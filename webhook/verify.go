@@ -6,6 +6,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -53,7 +54,7 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 
 // verifyUnclaimed denies a Pod that is not claimed and has something that only a notebook can have: nobody has compared it with a
 // plan, and who reads the Pod later would take it for a notebook.
-func (w *Webhook) verifyUnclaimed(pod *inject.Pod) Decision {
+func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	mark := inject.Mark(pod)
 	if mark == "" {
 		return Decision{}
@@ -63,7 +64,7 @@ func (w *Webhook) verifyUnclaimed(pod *inject.Pod) Decision {
 }
 
 // given is the identity that the pod was made with; nil where it is to find its own.
-func given(pod *inject.Pod) (*identity.Identity, error) {
+func given(pod *pod.Pod) (*identity.Identity, error) {
 	text, ok := pod.Metadata.Annotations[inject.IdentityAnnotation]
 	if !ok {
 		return nil, nil
@@ -107,7 +108,7 @@ func same(a, b *identity.Identity) bool {
 }
 
 // compare holds the pod against the plan for whom it says it is.
-func (w *Webhook) compare(pod *inject.Pod, review Review, d Decision) Decision {
+func (w *Webhook) compare(pod *pod.Pod, review Review, d Decision) Decision {
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,
 	})

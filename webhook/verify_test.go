@@ -133,16 +133,16 @@ func TestNeverMade(t *testing.T) {
 	const hubs = `,"annotations":{"hub.jupyter.org/username":"alice"}`
 	for name, body := range map[string]string{
 		"a label":                       notebook,
-		"a hub's server":                pod(`,"labels":{"hub.jupyter.org/username":"alice","component":"singleuser-server"}`+hubs, oneContainer),
-		"an annotation":                 pod(`,"annotations":{"jupyter-user.io/user":"alice"}`, oneContainer),
-		"an annotation that is asked":   pod(`,"annotations":{"jupyter-user.io/probes":"on"}`, oneContainer),
-		"an annotation of no name":      pod(`,"annotations":{"jupyter-user.io/":""}`, oneContainer),
-		"an annotation on a hub's Pod":  pod(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice","jupyter-user.io/user":"alice"}`, oneContainer),
-		"an annotation of an opted out": pod(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false","jupyter-user.io/way":"x"}`, oneContainer),
-		"the init container":            pod("", oneContainer+`,"initContainers":[{"name":"jupyter-user-init"}]`),
-		"its name on another":           pod("", `"containers":[{"name":"jupyter-user-init"}]`),
-		"its name on the second":        pod("", oneContainer+`,"initContainers":[{"name":"a"},{"name":"jupyter-user-init"}]`),
-		"its name on a debug container": pod("", oneContainer+`,"ephemeralContainers":[{"name":"jupyter-user-init"}]`),
+		"a hub's server":                document(`,"labels":{"hub.jupyter.org/username":"alice","component":"singleuser-server"}`+hubs, oneContainer),
+		"an annotation":                 document(`,"annotations":{"jupyter-user.io/user":"alice"}`, oneContainer),
+		"an annotation that is asked":   document(`,"annotations":{"jupyter-user.io/probes":"on"}`, oneContainer),
+		"an annotation of no name":      document(`,"annotations":{"jupyter-user.io/":""}`, oneContainer),
+		"an annotation on a hub's Pod":  document(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice","jupyter-user.io/user":"alice"}`, oneContainer),
+		"an annotation of an opted out": document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false","jupyter-user.io/way":"x"}`, oneContainer),
+		"the init container":            document("", oneContainer+`,"initContainers":[{"name":"jupyter-user-init"}]`),
+		"its name on another":           document("", `"containers":[{"name":"jupyter-user-init"}]`),
+		"its name on the second":        document("", oneContainer+`,"initContainers":[{"name":"a"},{"name":"jupyter-user-init"}]`),
+		"its name on a debug container": document("", oneContainer+`,"ephemeralContainers":[{"name":"jupyter-user-init"}]`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, r := newEdge(t, nil).post(t, "/verify", review(body))
@@ -156,16 +156,16 @@ func TestNeverMade(t *testing.T) {
 func TestNoneOfOurs(t *testing.T) {
 	const share = `,"volumes":[{"name":"all","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`
 	for name, body := range map[string]string{
-		"nothing of ours":      pod("", oneContainer),
-		"a hub's other Pod":    pod(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice"}`, oneContainer),
-		"opted out":            pod(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`, oneContainer),
-		"opted out of nothing": pod(`,"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer),
-		"opted out, with the share's claim": pod(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`,
+		"nothing of ours":      document("", oneContainer),
+		"a hub's other Pod":    document(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice"}`, oneContainer),
+		"opted out":            document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`, oneContainer),
+		"opted out of nothing": document(`,"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer),
+		"opted out, with the share's claim": document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`,
 			oneContainer+share),
-		"the share's claim": pod("", oneContainer+share),
-		"our volume names": pod("", oneContainer+
+		"the share's claim": document("", oneContainer+share),
+		"our volume names": document("", oneContainer+
 			`,"volumes":[{"name":"hpc-shared-volume","emptyDir":{}},{"name":"uid-gid-config","configMap":{"name":"x"}}]`),
-		"the share's claim by our volume name": pod("", oneContainer+
+		"the share's claim by our volume name": document("", oneContainer+
 			`,"volumes":[{"name":"hpc-shared-volume","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -182,7 +182,7 @@ func TestNoneOfOurs(t *testing.T) {
 
 // TestOptingOutInAnotherWord is denied by both reviews, with the same sentence.
 func TestOptingOutInAnotherWord(t *testing.T) {
-	body := pod(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer)
+	body := document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer)
 	for _, path := range []string{"/mutate", "/verify"} {
 		_, r := newEdge(t, nil).post(t, path, review(body))
 		assert.False(t, r.Response.Allowed)

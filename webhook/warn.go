@@ -7,6 +7,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -29,11 +30,11 @@ func warn(d Decision) *admissionv1.AdmissionResponse {
 // VerifyInWarnMode is Verify where pods are left as they are. One that a user has labelled would have been changed by now, so it is
 // changed here, and that is what is held against the plan; what the verifier says of any other pod is true of it as it is.
 func (w *Webhook) VerifyInWarnMode(ctx context.Context, review Review) Decision {
-	pod, err := review.read()
-	if err != nil || !user.Claimed(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User) {
+	document, err := review.read()
+	if err != nil || !user.Claimed(document.Metadata.Labels, document.Metadata.Annotations, w.config.User) {
 		return w.Verify(ctx, review)
 	}
-	if _, made := pod.Metadata.Annotations[inject.ConfigAnnotation]; made {
+	if _, made := document.Metadata.Annotations[inject.ConfigAnnotation]; made {
 		return w.Verify(ctx, review)
 	}
 	d := w.Decide(ctx, review)
@@ -41,7 +42,7 @@ func (w *Webhook) VerifyInWarnMode(ctx context.Context, review Review) Decision 
 		return d
 	}
 	review.decoded = nil
-	review.Pod, err = inject.Apply(review.Pod, d.Operations)
+	review.Pod, err = pod.Apply(review.Pod, d.Operations)
 	if err != nil {
 		d.Fault = err
 		return denied(d, denial.Internal(""))

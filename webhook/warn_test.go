@@ -52,7 +52,7 @@ func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 	assert.Contains(t, e.metrics(t), `{outcome="injected",reason="",review="mutate",way="AtStart"} 0`)
 
 	e = warning(t, known(identity.Identity{UID: 5003, GID: 6003}), nil)
-	r = e.leavesAlone(t, "/mutate", review(pod(forQiang, `"securityContext":{"fsGroup":100},"volumes":[{"name":"d",
+	r = e.leavesAlone(t, "/mutate", review(document(forQiang, `"securityContext":{"fsGroup":100},"volumes":[{"name":"d",
 		"persistentVolumeClaim":{"claimName":"d"}}],"containers":[{"name":"nb","image":"x","volumeMounts":[{"name":"d","mountPath":"/d"}]}]`)))
 	require.Len(t, r.Response.Warnings, 2)
 	assert.Contains(t, r.Response.Warnings[0], "would become a notebook of qiang.guo03 (AtAdmission, as 5003:6003): ")
@@ -63,10 +63,10 @@ func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 // shows each once.
 func TestWarnSaysWhatWouldBeRefused(t *testing.T) {
 	for name, c := range map[string]struct{ pod, warning string }{
-		"a name that nobody has": {pod(`,"labels":{"jupyter-user":"root"}`, oneContainer), "would be refused: NameReserved: "},
-		"the share by another hand": {pod(forQiang, oneContainer+`,"volumes":[{"name":"mine",
+		"a name that nobody has": {document(`,"labels":{"jupyter-user":"root"}`, oneContainer), "would be refused: NameReserved: "},
+		"the share by another hand": {document(forQiang, oneContainer+`,"volumes":[{"name":"mine",
 			"persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`), "would be refused: ShareAgain: "},
-		"a foreign group": {pod(forQiang, `"securityContext":{"supplementalGroups":[27]},`+oneContainer), "would be refused: GroupForeign: "},
+		"a foreign group": {document(forQiang, `"securityContext":{"supplementalGroups":[27]},`+oneContainer), "would be refused: GroupForeign: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := warning(t, nil, nil)
@@ -97,7 +97,7 @@ func TestWarnAtVerificationKnowsThatNothingWasDone(t *testing.T) {
 	r = e.leavesAlone(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
 	require.Len(t, r.Response.Warnings, 1)
 	assert.Contains(t, r.Response.Warnings[0], "would be refused: Drifted: spec.initContainers[0].args: ")
-	r = e.leavesAlone(t, "/verify", review(pod(`,"annotations":{"jupyter-user.io/user":"qiang.guo03"}`, oneContainer)))
+	r = e.leavesAlone(t, "/verify", review(document(`,"annotations":{"jupyter-user.io/user":"qiang.guo03"}`, oneContainer)))
 	require.Len(t, r.Response.Warnings, 1)
 	assert.Contains(t, r.Response.Warnings[0], "would be refused: NotInjected: ", "what was made by hand is found")
 }
@@ -112,7 +112,7 @@ func TestWarnRefusesNothingElse(t *testing.T) {
 	})
 	for name, c := range map[string]struct{ body, warning, outcome string }{
 		"a silent share": {review(notebook), "would be refused: IdentitySilent: ", "fault"},
-		"a panic":        {review(pod(`,"labels":{"jupyter-user":"panics"}`, oneContainer)), "would be refused: InternalError: ", "fault"},
+		"a panic":        {review(document(`,"labels":{"jupyter-user":"panics"}`, oneContainer)), "would be refused: InternalError: ", "fault"},
 		"no pod":         {review("[]"), "would be refused: PodUnreadable: ", "would_deny"},
 		"another kind": {reviewOf("CREATE", "", `{"group":"","version":"v1","kind":"ConfigMap"}`, `{}`),
 			"would be refused: NotAPodReview: ", "would_deny"},
@@ -136,7 +136,7 @@ func TestWarnRefusesNothingElse(t *testing.T) {
 func TestWarnIsSilentAboutOthersPods(t *testing.T) {
 	for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
 		e := warning(t, nil, nil)
-		r := e.leavesAlone(t, path, review(pod(`,"labels":{"app":"x"}`, oneContainer)))
+		r := e.leavesAlone(t, path, review(document(`,"labels":{"app":"x"}`, oneContainer)))
 		assert.Empty(t, r.Response.Warnings)
 		assert.Empty(t, r.Response.AuditAnnotations)
 		assert.Equal(t, "ignored", e.log.Lines(t, "admission")[0]["outcome"])
@@ -163,7 +163,7 @@ func TestWarnIsNoWayAroundEnforce(t *testing.T) {
 	assert.Equal(t, "denied", warns.log.Lines(t, "admission")[0]["outcome"])
 
 	// Nothing that a pod says of itself turns the mode.
-	_, r = enforces.post(t, "/mutate", review(pod(`,"labels":{"jupyter-user":"root"},"annotations":{"jupyter-user.io/mode":"Warn"}`,
+	_, r = enforces.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"},"annotations":{"jupyter-user.io/mode":"Warn"}`,
 		oneContainer)))
 	assert.Equal(t, "NameReserved", r.Response.Status.Reason)
 }

@@ -12,6 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
@@ -44,7 +45,7 @@ func writeExplanation(out *bytes.Buffer, documents []document) error {
 
 func explainUnclaimed(out *bytes.Buffer, p *podDocument) {
 	fmt.Fprintf(out, "%s is no user's notebook, and is left as it is: %s.\n", p.title(), p.decision.Unclaimed)
-	pod, err := inject.Read(p.raw)
+	pod, err := pod.Read(p.raw)
 	if err != nil {
 		return // The decision about it has read it before.
 	}

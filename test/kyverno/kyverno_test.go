@@ -16,6 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // ways are those that meet a policy.
@@ -70,7 +71,7 @@ func admitted(t *testing.T) map[string]*corev1.Pod {
 		if submitted := decode(t, c.JSON); len(submitted.Spec.Containers)+len(submitted.Spec.InitContainers) > 1 || onTheNode(submitted) {
 			continue
 		}
-		raw, err := inject.Apply(c.JSON, d.Operations)
+		raw, err := pod.Apply(c.JSON, d.Operations)
 		require.NoError(t, err)
 		pod := decode(t, raw)
 		pod.Name, pod.GenerateName, pod.Namespace = c.Name, "", "lab"

@@ -10,15 +10,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // admit injects a pod, which must be admitted.
-func admit(t *testing.T, way golden.Case, pod []byte) []byte {
+func admit(t *testing.T, way golden.Case, document []byte) []byte {
 	t.Helper()
-	d := way.Decide(pod)
+	d := way.Decide(document)
 	require.Empty(t, d.Denials)
-	admitted, err := inject.Apply(pod, d.Operations)
+	admitted, err := pod.Apply(document, d.Operations)
 	require.NoError(t, err)
 	return admitted
 }

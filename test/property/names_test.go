@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // brokeOut is what has broken out of paths, shells, files and templates before, in pieces of names.
@@ -61,7 +61,7 @@ func staysAName(t *testing.T, way golden.Case, name string, byLabel bool) bool {
 		return false
 	}
 	require.Regexp(t, harmless, name)
-	after, err := inject.Apply(raw, d.Operations)
+	after, err := pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	pod := &corev1.Pod{}
 	require.NoError(t, json.Unmarshal(after, pod))

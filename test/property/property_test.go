@@ -16,6 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // ways are what can be known of a made-up pod besides it.
@@ -83,7 +84,7 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 		assert.Nil(t, first.Operations, "refused whole: no operation comes with a refusal")
 		return false
 	}
-	admitted, err := inject.Apply(raw, first.Operations)
+	admitted, err := pod.Apply(raw, first.Operations)
 	require.NoError(t, err)
 	if !first.Claimed {
 		assert.Empty(t, first.Operations, "a pod that is no user's is left alone")

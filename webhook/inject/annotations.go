@@ -5,6 +5,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -47,18 +48,18 @@ var (
 )
 
 // ourAnnotations are where those are that are written, as a patch spells it.
-var ourAnnotations = map[string]pointer{
-	UserAnnotation:      annotations.child(UserAnnotation),
-	WayAnnotation:       annotations.child(WayAnnotation),
-	IdentityAnnotation:  annotations.child(IdentityAnnotation),
-	ConfigAnnotation:    annotations.child(ConfigAnnotation),
-	ContainerAnnotation: annotations.child(ContainerAnnotation),
+var ourAnnotations = map[string]pod.Pointer{
+	UserAnnotation:      pod.AnnotationsPath.Child(UserAnnotation),
+	WayAnnotation:       pod.AnnotationsPath.Child(WayAnnotation),
+	IdentityAnnotation:  pod.AnnotationsPath.Child(IdentityAnnotation),
+	ConfigAnnotation:    pod.AnnotationsPath.Child(ConfigAnnotation),
+	ContainerAnnotation: pod.AnnotationsPath.Child(ContainerAnnotation),
 }
 
 // Mark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one that opts out,
 // or a container of any kind with the init container's name. It is empty for a Pod that has neither. Volume names are no marks:
 // who mounts the share is decided by the policies, by the volume's claim.
-func Mark(pod *Pod) string {
+func Mark(pod *pod.Pod) string {
 	first := ""
 	for key := range pod.Metadata.Annotations {
 		if strings.HasPrefix(key, annotationPrefix) && key != user.InjectAnnotation && (first == "" || key < first) {
@@ -68,9 +69,9 @@ func Mark(pod *Pod) string {
 	if first != "" {
 		return "the annotation " + first
 	}
-	for at, container := range pod.containers {
+	for at, container := range pod.AllContainers {
 		if container.Name == handoff.Container {
-			return at.pointer().field() + ", which is named " + handoff.Container
+			return at.Pointer().Field() + ", which is named " + handoff.Container
 		}
 	}
 	return ""
@@ -89,7 +90,7 @@ func (in *planning) planAnnotations() annotationsPiece {
 	return p
 }
 
-func (p annotationsPiece) reconcile(pod *Pod, c *changes) {
+func (p annotationsPiece) reconcile(pod *pod.Pod, c *changes) {
 	have := pod.Metadata.Annotations
 	p.set(have, c, UserAnnotation, p.user)
 	p.set(have, c, WayAnnotation, string(p.way))
@@ -116,5 +117,5 @@ func (annotationsPiece) set(have map[string]string, c *changes, key, want string
 }
 
 func annotation(have map[string]string, key string) member {
-	return member{annotations, len(have) > 0, key}
+	return member{pod.AnnotationsPath, len(have) > 0, key}
 }

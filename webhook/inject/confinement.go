@@ -1,6 +1,10 @@
 package inject
 
-import "slices"
+import (
+	"slices"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+)
 
 // Confinement: what a node's security modules hold our init container to.
 //
@@ -12,7 +16,7 @@ import "slices"
 // containerTypes are SELinux's for containers.
 var containerTypes = []string{"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 
-func dropUnconfined(c *changes, at pointer, have *SecurityContext) {
+func dropUnconfined(c *changes, at pod.Pointer, have *pod.SecurityContext) {
 	field := func(key string) member { return member{at, true, key} }
 	armor, linux, windows := have.AppArmorProfile, have.SELinuxOptions, have.WindowsOptions
 	c.drop(field("appArmorProfile"), armor != nil && armor.Type != "RuntimeDefault" && armor.Type != "Localhost")

@@ -7,6 +7,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -41,18 +42,18 @@ func (in *planning) planGroups() groupsPiece {
 	return p
 }
 
-func (p groupsPiece) reconcile(pod *Pod, c *changes) {
-	at := podSecurity
-	have, exists := pod.Spec.SecurityContext, pod.Spec.SecurityContext != nil
+func (p groupsPiece) reconcile(document *pod.Pod, c *changes) {
+	at := pod.SecurityContextPath
+	have, exists := document.Spec.SecurityContext, document.Spec.SecurityContext != nil
 	if !exists {
-		have = &PodSecurityContext{}
+		have = &pod.SpecSecurityContext{}
 	}
 
 	groups := member{at, exists, "supplementalGroups"}
 	foreign := false
 	for i, gid := range have.SupplementalGroups {
 		if known := p.primary != 0 && gid == p.primary || slices.Contains(p.groups, gid); !known {
-			c.deny(denial.GroupForeign(groups.at().index(i).field(), gid, p.user))
+			c.deny(denial.GroupForeign(groups.at().Index(i).Field(), gid, p.user))
 			foreign = true
 		}
 	}
@@ -64,7 +65,7 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 	}
 	if have.FSGroup != nil {
 		c.drop(member{at, exists, "fsGroup"}, true)
-		if served := p.served(pod); len(served) > 0 {
+		if served := p.served(document); len(served) > 0 {
 			c.warn(denial.FSGroupTaken(*have.FSGroup, served))
 		}
 	}
@@ -72,7 +73,7 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 
 // served are the volumes of the pod's own that an fsGroup has an effect on. Kubernetes leaves hostPath and in-tree nfs
 // alone, and the token that the ServiceAccount plugin mounts is readable to everyone in the container without it.
-func (p groupsPiece) served(pod *Pod) (names []string) {
+func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
 		token := v.Projected != nil && strings.HasPrefix(v.Name, "kube-api-access-")
 		if !p.ours.has(v.Name) && v.HostPath == nil && v.NFS == nil && !token {

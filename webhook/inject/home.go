@@ -3,6 +3,7 @@ package inject
 import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Home mounts: the person's own directory of the share, and nothing else of it.
@@ -25,7 +26,7 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	subPath := in.config.Share.Homes + "/" + name
 	mounts = make([]wantedMount, 0, usualMounts)
 	share := func(subPath, mountPath string, what described, readOnly bool) {
-		mounts = append(mounts, wantedMount{what: what, Mount: Mount{
+		mounts = append(mounts, wantedMount{what: what, Mount: pod.Mount{
 			Name: in.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath, ReadOnly: readOnly,
 		}})
 	}

@@ -1,6 +1,10 @@
 package inject
 
-import "strings"
+import (
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+)
 
 // Done is what a reconciliation did with a field.
 type Done string
@@ -62,7 +66,7 @@ func (o Outcome) change(n note) Change {
 		c.Key, c.Element = element.ElementName(), true
 		return c
 	}
-	c.Element = n.object == annotations
+	c.Element = n.object == pod.AnnotationsPath
 	if n.key == "" { // a list as a whole
 		at := strings.LastIndexByte(c.Object, '.')
 		c.Object, c.Key = c.Object[:max(at, 0)], c.Object[at+1:]
@@ -71,14 +75,14 @@ func (o Outcome) change(n note) Change {
 }
 
 // place calls the two containers by what they are.
-func (o Outcome) place(at pointer) string {
-	const firstInit = spec + "/initContainers/0"
-	for container, called := range map[pointer]pointer{o.plan.notebook: "/notebook", firstInit: "/init"} {
+func (o Outcome) place(at pod.Pointer) string {
+	const firstInit = pod.SpecPath + "/initContainers/0"
+	for container, called := range map[pod.Pointer]pod.Pointer{o.plan.notebook: "/notebook", firstInit: "/init"} {
 		if at == container || strings.HasPrefix(string(at), string(container)+"/") {
 			at = called + at[len(container):]
 		}
 	}
-	return at.field()
+	return at.Field()
 }
 
 // usualNotes are about as many as a pod is given.
@@ -101,7 +105,7 @@ type note struct {
 	why   string
 }
 
-func (n note) at() pointer {
+func (n note) at() pod.Pointer {
 	if n.key == "" {
 		return n.object
 	}

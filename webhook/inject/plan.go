@@ -17,6 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -46,12 +47,12 @@ type Plan struct {
 	pieces   pieces
 	denials  []denial.Denial
 	warnings []string
-	notebook pointer
+	notebook pod.Pointer
 }
 
 // piece is one thing that is injected.
 type piece interface {
-	reconcile(pod *Pod, c *changes)
+	reconcile(pod *pod.Pod, c *changes)
 }
 
 // pieces are all that is injected. Where nothing can be, because there is no container, they are not planned.
@@ -105,13 +106,13 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 type planning struct {
 	Facts
 	*Planner
-	pod     *Pod
+	pod     *pod.Pod
 	way     config.Way
 	limited Limited
 	// at is the index of the notebook container, and notebook the container.
 	at       int
-	place    pointer
-	notebook *Container
+	place    pod.Pointer
+	notebook *pod.Container
 	// home is where the notebook container's HOME is.
 	home string
 	// identity are the variables that are ours.
@@ -126,9 +127,9 @@ type Planner struct {
 	// What follows is the same in every pod, and nobody writes to it again.
 	starts         []imageStart
 	init           initTemplate
-	env            []EnvVar
-	resources      Resources
-	share, scratch Volume
+	env            []pod.EnvVar
+	resources      pod.Resources
+	share, scratch pod.Volume
 	// homes is the directory of the homes as the init container sees it, and binary our program as the notebook container does.
 	homes, binary string
 }
@@ -146,9 +147,9 @@ func NewPlanner(c *config.Config) *Planner {
 func (p *Planner) Generation() string { return p.generation }
 
 // Plan says what the pod has to hold. A plan can be a refusal already: Reconcile answers it with whatever else it finds.
-func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
+func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	plan := &Plan{}
-	in := planning{Facts: facts, Planner: p, pod: pod}
+	in := planning{Facts: facts, Planner: p, pod: document}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
 	plan.Way, plan.WayWhy, plan.denials = in.chooseWay()
 	in.way = plan.Way
@@ -159,10 +160,10 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	if refusal != nil {
 		plan.denials = append(plan.denials, *refusal)
 	}
-	if len(pod.Spec.Containers) == 0 {
+	if len(document.Spec.Containers) == 0 {
 		return plan
 	}
-	in.at, in.place, in.notebook = at, regularContainers.index(at), &pod.Spec.Containers[at]
+	in.at, in.place, in.notebook = at, pod.ContainersPath.Index(at), &document.Spec.Containers[at]
 	plan.Notebook, plan.NotebookWhy, plan.notebook = in.notebook.Name, why, in.container()
 	if refusals := in.denyLongPaths(); len(refusals) > 0 {
 		plan.denials = append(plan.denials, refusals...)
@@ -205,7 +206,7 @@ func (in *planning) denyWholePod() (refusals []denial.Denial) {
 		refusals = append(refusals, denial.NotLinux(os.Name))
 	}
 	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.config.Share.AllowUserNamespaces {
-		refusals = append(refusals, denial.UserNamespace(spec.child("hostUsers").field()))
+		refusals = append(refusals, denial.UserNamespace(pod.SpecPath.Child("hostUsers").Field()))
 	}
 	return refusals
 }

@@ -5,6 +5,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Privileges: as whom the notebook container runs, and that it can do no more than that person.
@@ -19,26 +20,26 @@ import (
 // others of the container's security context are the pod's: readOnlyRootFilesystem, SELinux, AppArmor.
 
 type privilegesPiece struct {
-	at       pointer
-	notebook *Container
-	want     *SecurityContext
+	at       pod.Pointer
+	notebook *pod.Container
+	want     *pod.SecurityContext
 }
 
 // What a container gets that starts as root, and one that is the person's from its first instruction. Nobody writes to them.
 var (
-	asRoot = SecurityContext{
+	asRoot = pod.SecurityContext{
 		RunAsUser:                new(int64(0)),
 		RunAsGroup:               new(int64(0)),
 		RunAsNonRoot:             new(false),
 		AllowPrivilegeEscalation: new(false),
-		Capabilities:             &Capabilities{Drop: []string{"ALL"}, Add: []string{"SETUID", "SETGID"}},
-		SeccompProfile:           &Profile{Type: "RuntimeDefault"},
+		Capabilities:             &pod.Capabilities{Drop: []string{"ALL"}, Add: []string{"SETUID", "SETGID"}},
+		SeccompProfile:           &pod.Profile{Type: "RuntimeDefault"},
 	}
-	asPerson = SecurityContext{
+	asPerson = pod.SecurityContext{
 		RunAsNonRoot:             new(true),
 		AllowPrivilegeEscalation: new(false),
-		Capabilities:             &Capabilities{Drop: []string{"ALL"}},
-		SeccompProfile:           &Profile{Type: "RuntimeDefault"},
+		Capabilities:             &pod.Capabilities{Drop: []string{"ALL"}},
+		SeccompProfile:           &pod.Profile{Type: "RuntimeDefault"},
 	}
 )
 
@@ -48,13 +49,13 @@ func (in *planning) planPrivileges() privilegesPiece {
 		want = asPerson
 		want.RunAsUser, want.RunAsGroup = &in.Identity.UID, &in.Identity.GID
 	}
-	return privilegesPiece{in.container().child("securityContext"), in.notebook, &want}
+	return privilegesPiece{in.container().Child("securityContext"), in.notebook, &want}
 }
 
-func (p privilegesPiece) reconcile(_ *Pod, c *changes) {
+func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {
 	have, exists := p.notebook.SecurityContext, p.notebook.SecurityContext != nil
 	if !exists {
-		have = &SecurityContext{}
+		have = &pod.SecurityContext{}
 	}
 	if asked := p.asked(have); len(asked) > 0 {
 		c.warn(denial.PrivilegeTaken(asked))
@@ -68,7 +69,7 @@ func (p privilegesPiece) reconcile(_ *Pod, c *changes) {
 func is(b *bool) bool { return b != nil && *b }
 
 // asked are the privileges that the pod wished for and does not get.
-func (p privilegesPiece) asked(have *SecurityContext) (fields []string) {
+func (p privilegesPiece) asked(have *pod.SecurityContext) (fields []string) {
 	if is(have.Privileged) {
 		fields = append(fields, "privileged")
 	}
@@ -89,7 +90,7 @@ func (p privilegesPiece) asked(have *SecurityContext) (fields []string) {
 }
 
 // putPrivileges enforces what a security context of ours says, field by field.
-func putPrivileges(c *changes, m member, have, want *SecurityContext) {
+func putPrivileges(c *changes, m member, have, want *pod.SecurityContext) {
 	field := func(key string) member { return member{m.object, m.exists, key} }
 	put(c, ours, field("runAsUser"), have.RunAsUser, *want.RunAsUser)
 	put(c, ours, field("runAsGroup"), have.RunAsGroup, *want.RunAsGroup)

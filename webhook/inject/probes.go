@@ -3,6 +3,7 @@ package inject
 import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Probes: startup, readiness and liveness, asked of <base URL>api, which Jupyter answers without a login. (/lab answers
@@ -15,15 +16,15 @@ import (
 // cannot be told, none is added and the pod is warned. They are the pod's: each one that it has is left as it is.
 
 type probesPiece struct {
-	at       pointer
-	notebook *Container
+	at       pod.Pointer
+	notebook *pod.Container
 	want     wantedProbes
 	// left is why none are to be added, and warning where that is not what the pod could have wished for.
 	left, warning string
 }
 
 type wantedProbes struct {
-	startup, readiness, liveness httpProbe
+	startup, readiness, liveness pod.HTTPProbe
 }
 
 func (in *planning) planProbes(s switches) probesPiece {
@@ -46,12 +47,12 @@ func (in *planning) planProbes(s switches) probesPiece {
 }
 
 // probe is what all three ask.
-func (s server) probe() (p httpProbe) {
+func (s server) probe() (p pod.HTTPProbe) {
 	if s.mutual {
-		p.TCPSocket = &tcpSocket{s.port}
+		p.TCPSocket = &pod.TCPSocket{Port: s.port}
 		return p
 	}
-	p.HTTPGet = &httpGet{Path: s.base + "api", Port: s.port, Scheme: "HTTP"}
+	p.HTTPGet = &pod.HTTPGet{Path: s.base + "api", Port: s.port, Scheme: "HTTP"}
 	if s.tls {
 		p.HTTPGet.Scheme = "HTTPS"
 	}
@@ -59,7 +60,7 @@ func (s server) probe() (p httpProbe) {
 }
 
 // every is when they ask.
-func every(p httpProbe, timing config.Probe) httpProbe {
+func every(p pod.HTTPProbe, timing config.Probe) pod.HTTPProbe {
 	p.PeriodSeconds = timing.PeriodSeconds
 	p.TimeoutSeconds = timing.TimeoutSeconds
 	p.FailureThreshold = timing.FailureThreshold
@@ -67,14 +68,14 @@ func every(p httpProbe, timing config.Probe) httpProbe {
 	return p
 }
 
-func (p probesPiece) reconcile(_ *Pod, c *changes) {
+func (p probesPiece) reconcile(_ *pod.Pod, c *changes) {
 	if p.warning != "" {
 		c.warn(p.warning)
 	}
 	for _, probe := range []struct {
 		key  string
-		have *Probe
-		want httpProbe
+		have *pod.Probe
+		want pod.HTTPProbe
 	}{
 		{"startupProbe", p.notebook.StartupProbe, p.want.startup},
 		{"readinessProbe", p.notebook.ReadinessProbe, p.want.readiness},

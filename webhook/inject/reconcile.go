@@ -7,6 +7,7 @@ import (
 	"gomodules.xyz/jsonpatch/v2"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // owner of a field: whose value counts where the pod has one already.
@@ -29,7 +30,7 @@ type Outcome struct {
 	Warnings []string
 
 	// pod and plan are for whoever asks what was done with which field, and changed tells that there was anything to do.
-	pod     *Pod
+	pod     *pod.Pod
 	plan    *Plan
 	changed bool
 }
@@ -43,14 +44,14 @@ func (o Outcome) Drift() []string {
 	}
 	for _, n := range o.notes() {
 		if n.owner == ours && n.done != Kept {
-			fields = append(fields, n.at().field())
+			fields = append(fields, n.at().Field())
 		}
 	}
 	return fields
 }
 
 // Reconcile holds a pod against the plan for it.
-func Reconcile(pod *Pod, plan *Plan) Outcome {
+func Reconcile(pod *pod.Pod, plan *Plan) Outcome {
 	c := changes{edits: make([]jsonpatch.Operation, 0, usualEdits)}
 	c.collect(pod, plan)
 	out := Outcome{
@@ -75,7 +76,7 @@ func (o Outcome) notes() []note {
 	return c.notes
 }
 
-func (c *changes) collect(pod *Pod, plan *Plan) {
+func (c *changes) collect(pod *pod.Pod, plan *Plan) {
 	for name, piece := range plan.pieces.inOrder {
 		c.piece = name
 		piece.reconcile(pod, c)
@@ -88,7 +89,7 @@ type changes struct {
 	edits   []jsonpatch.Operation
 	created []created
 	// list that was appended to last, and its end.
-	list, end pointer
+	list, end pod.Pointer
 	// piece that is being reconciled, and what the pieces have done so far, where that is asked for: nil where not.
 	piece    string
 	notes    []note
@@ -98,12 +99,12 @@ type changes struct {
 
 // created is a list or an object that the pod does not have.
 type created struct {
-	at   pointer
+	at   pod.Pointer
 	what any
 }
 
 // creating finds what is created at a place; nil where nothing is.
-func (c *changes) creating(at pointer) any {
+func (c *changes) creating(at pod.Pointer) any {
 	for _, one := range c.created {
 		if one.at == at {
 			return one.what
@@ -112,26 +113,26 @@ func (c *changes) creating(at pointer) any {
 	return nil
 }
 
-func (c *changes) create(at pointer, what any) {
+func (c *changes) create(at pod.Pointer, what any) {
 	c.created = append(c.created, created{at, what})
 	c.edit("add", at, what)
 }
 
 // member is a field of an object that may itself be missing.
 type member struct {
-	object pointer
+	object pod.Pointer
 	// exists tells whether the pod has the object.
 	exists bool
 	key    string
 }
 
-func (m member) at() pointer {
-	if m.object == annotations {
+func (m member) at() pod.Pointer {
+	if m.object == pod.AnnotationsPath {
 		if at, ok := ourAnnotations[m.key]; ok {
 			return at
 		}
 	}
-	return m.object.child(m.key)
+	return m.object.Child(m.key)
 }
 
 // put makes a field what is wanted: added where it is missing, and put right where it is another and ours.
@@ -174,16 +175,16 @@ func (c *changes) add(m member, value any) {
 		c.edit("add", m.at(), value)
 		return
 	}
-	fields, ok := c.creating(m.object).(*object)
+	fields, ok := c.creating(m.object).(*pod.Object)
 	if !ok {
-		fields = new(make(object, 0, usualFields))
+		fields = new(make(pod.Object, 0, usualFields))
 		c.create(m.object, fields)
 	}
-	*fields = append(*fields, field{m.key, value})
+	*fields = append(*fields, pod.Field{Key: m.key, Value: value})
 }
 
 // appendTo puts an element behind a list that has so many elements already.
-func (c *changes) appendTo(o owner, list pointer, length int, value any) {
+func (c *changes) appendTo(o owner, list pod.Pointer, length int, value any) {
 	c.note(Added, o, member{object: list}, value)
 	if length > 0 {
 		c.edit("add", c.behind(list), value)
@@ -198,15 +199,15 @@ func (c *changes) appendTo(o owner, list pointer, length int, value any) {
 }
 
 // removeAt takes elements out of a list, from behind, so that no index moves before its turn.
-func removeAt[T any](c *changes, list pointer, have []T, indices []int) {
+func removeAt[T any](c *changes, list pod.Pointer, have []T, indices []int) {
 	for _, i := range slices.Backward(indices) {
 		c.note(Removed, ours, member{object: list, key: decimal(int64(i))}, have[i])
-		c.edit("remove", list.index(i), nil)
+		c.edit("remove", list.Index(i), nil)
 	}
 }
 
 // behind a list is where its next element goes. Elements come list by list.
-func (c *changes) behind(list pointer) pointer {
+func (c *changes) behind(list pod.Pointer) pod.Pointer {
 	if c.list != list {
 		c.list, c.end = list, list+"/-"
 	}
@@ -221,12 +222,12 @@ func (c *changes) deny(a denial.Denial) {
 
 func (c *changes) warn(text string) { c.warnings = append(c.warnings, text) }
 
-func (c *changes) edit(op string, at pointer, value any) {
+func (c *changes) edit(op string, at pod.Pointer, value any) {
 	c.edits = append(c.edits, jsonpatch.NewOperation(op, string(at), value))
 }
 
 // insertFirst puts an element of ours in front of a list that has some already.
-func (c *changes) insertFirst(list pointer, value any) {
+func (c *changes) insertFirst(list pod.Pointer, value any) {
 	c.note(Added, ours, member{object: list, key: "0"}, value)
-	c.edit("add", list.index(0), value)
+	c.edit("add", list.Index(0), value)
 }

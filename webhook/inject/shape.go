@@ -1,6 +1,9 @@
 package inject
 
-import "jupyter-user.io/jupyter-user-webhook/webhook/denial"
+import (
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+)
 
 // The shape of a pod: how long a path of it can be, which is compared with others and written more than once. Whoever may
 // create pods sends up to 3 MiB, of whatever they like; without these bounds a directory of 3 MB becomes a patch of 36. No pod
@@ -17,7 +20,7 @@ const (
 
 // denyLongPaths refuses pods with a path that is too long.
 func (in *planning) denyLongPaths() (refusals []denial.Denial) {
-	for at, c := range in.pod.containers {
+	for at, c := range in.pod.AllContainers {
 		if len(refusals) >= mostDenials {
 			break
 		}
@@ -26,17 +29,17 @@ func (in *planning) denyLongPaths() (refusals []denial.Denial) {
 	return refusals
 }
 
-func longPaths(at element, c *Container) (refusals []denial.Denial) {
-	tooLong := func(value *string, field func() pointer) {
+func longPaths(at pod.Element, c *pod.Container) (refusals []denial.Denial) {
+	tooLong := func(value *string, field func() pod.Pointer) {
 		if value != nil && len(*value) >= longestPath {
-			refusals = append(refusals, denial.PathTooLong(field().field(), len(*value), longestPath-1))
+			refusals = append(refusals, denial.PathTooLong(field().Field(), len(*value), longestPath-1))
 		}
 	}
-	tooLong(c.WorkingDir, func() pointer { return at.pointer().child("workingDir") })
-	tooLong(c.TerminationMessagePath, func() pointer { return at.pointer().child("terminationMessagePath") })
-	mounts := func() pointer { return at.pointer().child("volumeMounts") }
+	tooLong(c.WorkingDir, func() pod.Pointer { return at.Pointer().Child("workingDir") })
+	tooLong(c.TerminationMessagePath, func() pod.Pointer { return at.Pointer().Child("terminationMessagePath") })
+	mounts := func() pod.Pointer { return at.Pointer().Child("volumeMounts") }
 	for i := range c.VolumeMounts {
-		tooLong(&c.VolumeMounts[i].MountPath, func() pointer { return mounts().index(i).child("mountPath") })
+		tooLong(&c.VolumeMounts[i].MountPath, func() pod.Pointer { return mounts().Index(i).Child("mountPath") })
 	}
 	return refusals
 }

@@ -3,6 +3,7 @@ package inject
 import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Sidecars: who runs beside a notebook that sees more of the share than the home.
@@ -27,14 +28,14 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 	if !in.seesMore() {
 		return nil
 	}
-	for at, c := range in.pod.containers {
+	for at, c := range in.pod.AllContainers {
 		if c == in.notebook || isInit(at, c) || in.isUser(c) {
 			continue
 		}
 		if len(refusals) >= mostDenials {
 			break
 		}
-		field := at.pointer().child("securityContext").field()
+		field := at.Pointer().Child("securityContext").Field()
 		refusals = append(refusals, denial.SidecarForeign(field, in.Identity.UID, in.Identity.GID))
 	}
 	return refusals
@@ -47,18 +48,18 @@ func (in *planning) seesMore() bool {
 }
 
 // isUser reports whether a container runs as the user, and can become nobody else.
-func (in *planning) isUser(c *Container) bool {
-	s, pod := c.SecurityContext, in.pod.Spec.SecurityContext
+func (in *planning) isUser(c *pod.Container) bool {
+	s, whole := c.SecurityContext, in.pod.Spec.SecurityContext
 	if s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || is(s.Privileged) {
 		return false
 	}
 	if s.Capabilities != nil && len(s.Capabilities.Add) > 0 {
 		return false
 	}
-	if pod == nil {
-		pod = &PodSecurityContext{}
+	if whole == nil {
+		whole = &pod.SpecSecurityContext{}
 	}
-	return effective(s.RunAsUser, pod.RunAsUser, in.Identity.UID) && effective(s.RunAsGroup, pod.RunAsGroup, in.Identity.GID)
+	return effective(s.RunAsUser, whole.RunAsUser, in.Identity.UID) && effective(s.RunAsGroup, whole.RunAsGroup, in.Identity.GID)
 }
 
 // effective reports whether a number of the container's, or else of the Pod's, is the wanted one.

@@ -8,6 +8,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Start: what the notebook container runs, and where.
@@ -26,8 +27,8 @@ import (
 // was wrapped and is now known at admission is unwrapped.
 
 type startPiece struct {
-	at       pointer
-	notebook *Container
+	at       pod.Pointer
+	notebook *pod.Container
 	home     string
 	atStart  bool
 	binary   string
@@ -75,7 +76,7 @@ func imageStarts(configured []config.Start) (starts []imageStart) {
 
 func (s imageStart) matches(image *string) bool { return image != nil && s.images.MatchString(*image) }
 
-func (p startPiece) reconcile(_ *Pod, c *changes) {
+func (p startPiece) reconcile(_ *pod.Pod, c *changes) {
 	dir := p.reconcileDir(c)
 	p.reconcileCommand(c, dir)
 	for _, hook := range p.hooks() {
@@ -83,7 +84,7 @@ func (p startPiece) reconcile(_ *Pod, c *changes) {
 		if hook.exec == nil || len(hook.exec.Command) == 0 {
 			continue
 		}
-		m := member{hook.at.child("exec"), true, "command"}
+		m := member{hook.at.Child("exec"), true, "command"}
 		putList(c, ours, m, hook.exec.Command, p.wrapped(hook.exec.Command, nil, dir, hook.text))
 	}
 }
@@ -193,20 +194,20 @@ func unwrapped(binary string, command []string, text spelling) []string {
 }
 
 type hook struct {
-	at   pointer
-	exec *Exec
+	at   pod.Pointer
+	exec *pod.Exec
 	text spelling
 }
 
 // hooks are the places where the kubelet runs something in the container besides its command.
 func (p startPiece) hooks() []hook {
-	at := func(probe *Probe, text spelling, keys ...string) hook {
+	at := func(probe *pod.Probe, text spelling, keys ...string) hook {
 		if probe == nil {
 			return hook{}
 		}
 		h := hook{p.at, probe.Exec, text}
 		for _, key := range keys {
-			h.at = h.at.child(key)
+			h.at = h.at.Child(key)
 		}
 		return h
 	}

@@ -16,6 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // TestRefusals: in the API server's words, as test/integration sees them.
@@ -59,7 +60,7 @@ func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
 	require.NoError(t, err)
 	d := webhook.New(config.Default(), source).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
 	require.Empty(t, d.Denials)
-	raw, err = inject.Apply(raw, d.Operations)
+	raw, err = pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	pod := &corev1.Pod{}
 	require.NoError(t, json.Unmarshal(raw, pod))

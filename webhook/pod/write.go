@@ -1,4 +1,4 @@
-package inject
+package pod
 
 import (
 	"slices"
@@ -136,10 +136,10 @@ func list[T any](t text, values []T, one func(text, T) text) text {
 	return append(t, ']')
 }
 
-func (o object) appendTo(t text) text {
+func (o Object) appendTo(t text) text {
 	t = t.open()
 	for _, f := range o {
-		t = t.key(f.key).value(f.value)
+		t = t.key(f.Key).value(f.Value)
 	}
 	return t.close()
 }
@@ -178,7 +178,7 @@ func (m Mount) appendTo(t text) text {
 
 func writeMount(t text, m Mount) text { return m.appendTo(t) }
 
-func (c initContainer) appendTo(t text) text {
+func (c InitContainer) appendTo(t text) text {
 	t = t.open().str("name", c.Name).str("image", c.Image).str("imagePullPolicy", c.ImagePullPolicy)
 	t = t.field("command").strings(c.Command).field("args").strings(c.Args)
 	t = given(t, "resources", c.Resources)
@@ -242,13 +242,13 @@ func (q Quantities) appendTo(t text) text {
 	return t.close()
 }
 
-func (p httpProbe) appendTo(t text) text {
+func (p HTTPProbe) appendTo(t text) text {
 	t = given(t.open(), "httpGet", p.HTTPGet)
 	t = given(t, "tcpSocket", p.TCPSocket)
 	return t.number("periodSeconds", p.PeriodSeconds).number("timeoutSeconds", p.TimeoutSeconds).
 		number("failureThreshold", p.FailureThreshold).number("successThreshold", p.SuccessThreshold).close()
 }
 
-func (g httpGet) appendTo(t text) text {
+func (g HTTPGet) appendTo(t text) text {
 	return t.open().str("path", g.Path).number("port", g.Port).str("scheme", g.Scheme).close()
 }

@@ -1,4 +1,4 @@
-package inject
+package pod
 
 import (
 	"fmt"
@@ -17,8 +17,8 @@ import (
 func TestValuesAreWrittenAsTheLibraryWritesThem(t *testing.T) {
 	for _, empty := range []any{
 		new(string), new(bool), new(int64), new([]string), new([]int64), new([]Mount), new([]any), new(jsontext.Value),
-		&Volume{}, &Claim{}, &EmptyDir{}, &EnvVar{}, &Mount{}, &initContainer{}, &SecurityContext{}, &Capabilities{}, &Profile{}, &Resources{},
-		&Quantities{}, &httpProbe{}, &httpGet{}, &tcpSocket{}, &Port{}, &LocalReference{},
+		&Volume{}, &Claim{}, &EmptyDir{}, &EnvVar{}, &Mount{}, &InitContainer{}, &SecurityContext{}, &Capabilities{}, &Profile{}, &Resources{},
+		&Quantities{}, &HTTPProbe{}, &HTTPGet{}, &TCPSocket{}, &Port{}, &LocalReference{},
 	} {
 		full := reflect.New(reflect.TypeOf(empty).Elem())
 		fill(full.Elem())
@@ -82,7 +82,7 @@ func TestAPatchIsWritten(t *testing.T) {
 			jsonpatch.NewOperation("add", "/metadata/annotations/jupyter-user.io~1user", new("alice")),
 			jsonpatch.NewOperation("replace", "/x", home)},
 		`[{"op":"add","path":"/spec/securityContext","value":{"supplementalGroups":[7001,7002],"supplementalGroupsPolicy":"Strict"}}]`: {
-			jsonpatch.NewOperation("add", "/spec/securityContext", &object{
+			jsonpatch.NewOperation("add", "/spec/securityContext", &Object{
 				{"supplementalGroups", new([]int64{7001, 7002})}, {"supplementalGroupsPolicy", new("Strict")}})},
 		`[{"op":"add","path":"/spec/volumes","value":[{"name":"a"},{"name":"b","emptyDir":{}}]}]`: {
 			jsonpatch.NewOperation("add", "/spec/volumes", &[]any{&Volume{Name: "a"}, &Volume{Name: "b", EmptyDir: &EmptyDir{}}})},

@@ -1,9 +1,9 @@
-package inject
+package pod
 
 // The values of a Pod that a patch writes as the API server would default them, so that what is written is what is stored.
 
-// initContainer is all that it has.
-type initContainer struct {
+// InitContainer is all that it has.
+type InitContainer struct {
 	Name                     string           `json:"name"`
 	Image                    string           `json:"image"`
 	ImagePullPolicy          string           `json:"imagePullPolicy"`
@@ -16,22 +16,22 @@ type initContainer struct {
 	SecurityContext          *SecurityContext `json:"securityContext,omitzero"`
 }
 
-// httpProbe is a probe as the API server would default it, so that what we write is what is stored.
-type httpProbe struct {
-	HTTPGet          *httpGet   `json:"httpGet,omitempty"`
-	TCPSocket        *tcpSocket `json:"tcpSocket,omitempty"`
+// HTTPProbe is a probe as the API server would default it, so that what we write is what is stored.
+type HTTPProbe struct {
+	HTTPGet          *HTTPGet   `json:"httpGet,omitempty"`
+	TCPSocket        *TCPSocket `json:"tcpSocket,omitempty"`
 	PeriodSeconds    int32      `json:"periodSeconds"`
 	TimeoutSeconds   int32      `json:"timeoutSeconds"`
 	FailureThreshold int32      `json:"failureThreshold"`
 	SuccessThreshold int32      `json:"successThreshold"`
 }
 
-type httpGet struct {
+type HTTPGet struct {
 	Path   string `json:"path"`
 	Port   int32  `json:"port"`
 	Scheme string `json:"scheme"`
 }
 
-type tcpSocket struct {
+type TCPSocket struct {
 	Port int32 `json:"port"`
 }

@@ -1,4 +1,6 @@
-package inject
+// Package pod is the Pod document: the view of a Pod that the planner reads, JSON pointers into it, and the operations that
+// change it, applied and written. It reads and writes JSON and knows no rule about notebooks.
+package pod
 
 import (
 	"cmp"
@@ -34,7 +36,7 @@ type Spec struct {
 	InitContainers      List[Container]      `json:"initContainers"`
 	Containers          List[Container]      `json:"containers"`
 	EphemeralContainers List[Container]      `json:"ephemeralContainers"`
-	SecurityContext     *PodSecurityContext  `json:"securityContext"`
+	SecurityContext     *SpecSecurityContext `json:"securityContext"`
 	ImagePullSecrets    List[LocalReference] `json:"imagePullSecrets"`
 	Resources           *Resources           `json:"resources"`
 	OS                  *OS                  `json:"os"`
@@ -51,8 +53,8 @@ type LocalReference struct {
 	Name string `json:"name"`
 }
 
-// PodSecurityContext is what the groups are in. The UID and GID hold for containers that have none of their own.
-type PodSecurityContext struct {
+// SpecSecurityContext is what the groups are in. The UID and GID hold for containers that have none of their own.
+type SpecSecurityContext struct {
 	RunAsUser                *int64      `json:"runAsUser"`
 	RunAsGroup               *int64      `json:"runAsGroup"`
 	SupplementalGroups       List[int64] `json:"supplementalGroups"`
@@ -140,7 +142,7 @@ type Resources struct {
 	Claims   List[struct{}] `json:"claims,omitempty"`
 }
 
-func (r *Resources) empty() bool {
+func (r *Resources) Empty() bool {
 	return r == nil || len(r.Requests)+len(r.Limits)+len(r.Claims) == 0
 }
 
@@ -242,27 +244,27 @@ func (p *Pod) Check() error {
 	if p.APIVersion != "v1" || p.Kind != "Pod" {
 		return fmt.Errorf("it says apiVersion %q and kind %q", p.APIVersion, p.Kind)
 	}
-	for at, container := range p.containers {
+	for at, container := range p.AllContainers {
 		// Also a null, which nothing can be added to.
 		if container.Name == "" {
-			return fmt.Errorf("%s has no name", at.pointer().field())
+			return fmt.Errorf("%s has no name", at.Pointer().Field())
 		}
 	}
 	return nil
 }
 
-// containers of all kinds, each with its place, in the order of the pod's fields.
-func (p *Pod) containers(yield func(at element, c *Container) bool) {
+// AllContainers of all kinds, each with its place, in the order of the pod's fields.
+func (p *Pod) AllContainers(yield func(at Element, c *Container) bool) {
 	for _, kind := range []struct {
-		list       pointer
+		list       Pointer
 		containers []Container
 	}{
-		{initContainers, p.Spec.InitContainers},
-		{regularContainers, p.Spec.Containers},
-		{ephemeralContainers, p.Spec.EphemeralContainers},
+		{InitContainersPath, p.Spec.InitContainers},
+		{ContainersPath, p.Spec.Containers},
+		{EphemeralContainersPath, p.Spec.EphemeralContainers},
 	} {
 		for i := range kind.containers {
-			if !yield(element{kind.list, i}, &kind.containers[i]) {
+			if !yield(Element{kind.list, i}, &kind.containers[i]) {
 				return
 			}
 		}
@@ -278,11 +280,11 @@ func Unreadable(err error) error {
 	}
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic):
-		return fmt.Errorf("duplicate field %q", pointer(syntactic.JSONPointer).field())
+		return fmt.Errorf("duplicate field %q", Pointer(syntactic.JSONPointer).Field())
 	case errors.As(err, &syntactic):
 		return syntactic.Err
 	case errors.As(err, &semantic):
-		at := cmp.Or(pointer(semantic.JSONPointer).field(), "the document")
+		at := cmp.Or(Pointer(semantic.JSONPointer).Field(), "the document")
 		return fmt.Errorf("%s has a %s where it needs a %s", at, jsonKind(semantic.JSONKind), jsonType(semantic.GoType))
 	}
 	return err

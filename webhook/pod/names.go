@@ -1,4 +1,4 @@
-package inject
+package pod
 
 func (v Volume) ElementName() string         { return v.Name }
 func (v EnvVar) ElementName() string         { return v.Name }
@@ -8,4 +8,4 @@ func (r LocalReference) ElementName() string { return r.Name }
 
 func (c Container) ElementName() string { return c.Name }
 
-func (c *initContainer) ElementName() string { return c.Name }
+func (c *InitContainer) ElementName() string { return c.Name }

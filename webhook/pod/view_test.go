@@ -1,4 +1,4 @@
-package inject
+package pod
 
 import (
 	"reflect"
@@ -14,7 +14,7 @@ import (
 // TestViewIsOfAPod holds each field of the view against k8s.io/api: it is there, under that name, and of that kind.
 func TestViewIsOfAPod(t *testing.T) {
 	compare(t, "", reflect.TypeFor[Pod](), reflect.TypeFor[corev1.Pod]())
-	compare(t, "", reflect.TypeFor[initContainer](), reflect.TypeFor[corev1.Container]())
+	compare(t, "", reflect.TypeFor[InitContainer](), reflect.TypeFor[corev1.Container]())
 }
 
 func compare(t *testing.T, path string, view, api reflect.Type) {

@@ -1,4 +1,4 @@
-package inject
+package pod
 
 import (
 	"bytes"
@@ -128,7 +128,7 @@ func fieldOf(at jsontext.Pointer) string {
 	if len(at) > len(inReview) && at[:len(inReview)] == inReview {
 		at = at[len(inReview):]
 	}
-	return pointer(at).field()
+	return Pointer(at).Field()
 }
 
 // elements counts what is in the lists of a container.
