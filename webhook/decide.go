@@ -35,6 +35,9 @@ func New(c *config.Config, identities Identities) *Webhook {
 	return &Webhook{config: c, planner: inject.NewPlanner(c), identities: identities}
 }
 
+// Mode returns the configured mode.
+func (w *Webhook) Mode() config.Mode { return w.config.Mode }
+
 // Review is a pod that somebody wants to create, as JSON, and where.
 type Review struct {
 	Pod       []byte

@@ -37,7 +37,7 @@ func newEdgeOf(t testing.TB, c *config.Config, identities webhook.Identities, pe
 	e := &edge{log: &journal.Journal{}, registry: prometheus.NewRegistry()}
 	metrics, err := webhook.NewMetrics(e.registry)
 	require.NoError(t, err)
-	e.Handler = webhook.New(c, identities).Handler(slog.New(slog.NewJSONHandler(e.log, nil)), metrics, peers)
+	e.Handler = webhook.NewHandler(webhook.New(c, identities), slog.New(slog.NewJSONHandler(e.log, nil)), metrics, peers)
 	return e
 }
 

@@ -233,10 +233,10 @@ const (
 	kindVerify = "verify"
 )
 
-// Handler serves the paths and nothing else. The peers are the other replicas; nil where there are none.
-func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) http.Handler {
+// NewHandler serves the paths and nothing else. The peers are the other replicas; nil where there are none.
+func NewHandler(w *Webhook, log *slog.Logger, metrics *Metrics, peers *Peers) http.Handler {
 	mux := http.NewServeMux()
-	foretells, verify := w.config.Mode == config.ModeWarn, w.Verify
+	foretells, verify := w.Mode() == config.ModeWarn, w.Verify
 	if foretells {
 		verify = w.VerifyInWarnMode
 	}

@@ -72,7 +72,7 @@ func newEdgeAt(t *testing.T, level slog.Level, identities webhook.Identities) *e
 	metrics, err := webhook.NewMetrics(e.registry)
 	require.NoError(t, err)
 	log := slog.New(slog.NewJSONHandler(e.log, &slog.HandlerOptions{Level: level}))
-	e.Handler = webhook.New(config.Default(), identities).Handler(log, metrics, nil)
+	e.Handler = webhook.NewHandler(webhook.New(config.Default(), identities), log, metrics, nil)
 	return e
 }
 

@@ -127,7 +127,7 @@ func startImpatient(t *testing.T, patience time.Duration) (address string, clien
 	metrics, err := NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
 	log := slog.New(slog.DiscardHandler)
-	handler := New(config.Default(), nil).Handler(log, metrics, nil)
+	handler := NewHandler(New(config.Default(), nil), log, metrics, nil)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	pair := pki.Make(t, time.Hour)

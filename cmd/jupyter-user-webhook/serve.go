@@ -152,7 +152,7 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 	if err != nil {
 		return nil, fmt.Errorf("--peers: %w", err)
 	}
-	return webhook.New(c, identities).Handler(log, counted, peers), nil
+	return webhook.NewHandler(webhook.New(c, identities), log, counted, peers), nil
 }
 
 func logger(named string, to io.Writer) (*slog.Logger, error) {

@@ -264,7 +264,7 @@ func (l *looked) serve(t *testing.T) {
 	l.pair.Write(t, dir)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := webhook.NewServer(listener, webhook.New(configured, nil).Handler(log, metrics, nil),
+	server := webhook.NewServer(listener, webhook.NewHandler(webhook.New(configured, nil), log, metrics, nil),
 		webhook.ServerOptions{GetCertificate: certs.FromDirectory(dir, log).GetCertificate, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

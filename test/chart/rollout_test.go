@@ -125,7 +125,7 @@ func (r *rollout) serve(t *testing.T, i int) {
 	}
 	peers, err := webhook.NewPeers(addresses, r.certificate(t))
 	require.NoError(t, err)
-	handler := webhook.New(configured, nil).Handler(slog.New(slog.NewJSONHandler(&journal.Journal{}, nil)), metrics, peers)
+	handler := webhook.NewHandler(webhook.New(configured, nil), slog.New(slog.NewJSONHandler(&journal.Journal{}, nil)), metrics, peers)
 	r.listen(t, r.listeners[i], handler)
 	r.mu.Lock()
 	defer r.mu.Unlock()

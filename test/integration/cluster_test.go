@@ -101,7 +101,7 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	require.NoError(t, err)
 	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
-	handler := webhook.New(configured, people).Handler(slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
+	handler := webhook.NewHandler(webhook.New(configured, people), slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
 	return handler
 }
 

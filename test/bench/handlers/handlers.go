@@ -75,7 +75,7 @@ func Webhook(who webhook.Identities) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return webhook.New(config.Default(), who).Handler(slog.New(nowhere), metrics, nil), nil
+	return webhook.NewHandler(webhook.New(config.Default(), who), slog.New(nowhere), metrics, nil), nil
 }
 
 // floor reads the body and no more of it than the uid, which is where an API server writes it.
