@@ -45,20 +45,20 @@ type Review struct {
 	// Restricted tells that the namespace enforces the Pod Security Standard restricted.
 	Restricted bool
 
-	// decoded is Pod, where that was done with the review that it came in; or nil.
-	decoded *pod.Pod
-	// tooLong is why it was not; or nil.
-	tooLong *pod.TooLongError
+	// Decoded is Pod, where that was done with the review that it came in; or nil.
+	Decoded *pod.Pod
+	// TooLong is why it was not; or nil.
+	TooLong *pod.TooLongError
 }
 
 func (r Review) read() (*pod.Pod, error) {
 	switch {
-	case r.tooLong != nil:
-		return nil, r.tooLong
-	case r.decoded == nil:
+	case r.TooLong != nil:
+		return nil, r.TooLong
+	case r.Decoded == nil:
 		return pod.Read(r.Pod)
 	}
-	return r.decoded, r.decoded.Check()
+	return r.Decoded, r.Decoded.Check()
 }
 
 // Decision about one pod.
@@ -79,8 +79,8 @@ type Decision struct {
 	Fault error
 	// Peer is who has answered in our place; it is for the log.
 	Peer string
-	// otherGeneration tells that the pod was made from a configuration which this replica does not have.
-	otherGeneration bool
+	// OtherGeneration tells that the pod was made from a configuration which this replica does not have.
+	OtherGeneration bool
 	inject.Outcome
 }
 
@@ -95,17 +95,17 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	}
 	d := Decision{Claimed: true, NamedBy: user.NamedBy(pod.Metadata.Labels, pod.Metadata.Annotations)}
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
-		return denied(d, *invalid)
+		return Denied(d, *invalid)
 	}
 	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
 	if len(refusals) > 0 {
-		return denied(d, refusals...)
+		return Denied(d, refusals...)
 	}
 	d.User = name
 	id, err := w.find(ctx, name, Identities.Find)
 	if err != nil {
 		d.Fault = err
-		return denied(d, unidentified(name, err))
+		return Denied(d, unidentified(name, err))
 	}
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace:  review.Namespace,
@@ -120,7 +120,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	if len(d.Operations) > maxOperations {
 		tooMany := denial.TooManyChanges(len(d.Operations), maxOperations)
 		d.Operations = nil
-		return denied(d, tooMany)
+		return Denied(d, tooMany)
 	}
 	return d
 }
@@ -133,7 +133,7 @@ func (w *Webhook) unread(review Review, err error) Decision {
 			return Decision{}
 		}
 	}
-	return denied(Decision{Claimed: true}, unreadablePod(err))
+	return Denied(Decision{Claimed: true}, unreadablePod(err))
 }
 
 // unreadablePod returns the denial of a Pod that cannot be read, or not to the end.
@@ -167,15 +167,15 @@ func (w *Webhook) find(ctx context.Context, name user.Name, how finding) (*ident
 // finding is Identities.Find or Identities.FindAnew.
 type finding func(Identities, context.Context, user.Name) (*identity.Identity, error)
 
-// identity is the one that the pod runs as from its first instruction; empty where it is found at start.
-func (d Decision) identity() string {
+// IdentityText is the one that the pod runs as from its first instruction; empty where it is found at start.
+func (d Decision) IdentityText() string {
 	if d.Identity == nil || d.Way != config.WayAtAdmission {
 		return ""
 	}
 	return d.Identity.String()
 }
 
-func denied(d Decision, refusals ...denial.Denial) Decision {
+func Denied(d Decision, refusals ...denial.Denial) Decision {
 	d.Denials = refusals
 	return d
 }

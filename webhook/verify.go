@@ -19,35 +19,35 @@ import (
 func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
-		return denied(Decision{Claimed: true}, unreadablePod(err))
+		return Denied(Decision{Claimed: true}, unreadablePod(err))
 	}
 	if !user.Claimed(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User) {
 		return w.verifyUnclaimed(pod)
 	}
 	d := Decision{Claimed: true}
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
-		return denied(d, *invalid)
+		return Denied(d, *invalid)
 	}
 	generation, made := pod.Metadata.Annotations[inject.ConfigAnnotation]
 	switch {
 	case !made:
-		return denied(d, denial.NotInjected("annotations of the webhook"))
+		return Denied(d, denial.NotInjected("annotations of the webhook"))
 	case generation != w.planner.Generation():
-		d.otherGeneration = true
-		return denied(d, denial.GenerationUnknown(inject.ConfigAnnotation, generation))
+		d.OtherGeneration = true
+		return Denied(d, denial.GenerationUnknown(inject.ConfigAnnotation, generation))
 	}
 	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
 	if len(refusals) > 0 {
-		return denied(d, refusals...)
+		return Denied(d, refusals...)
 	}
 	d.User = name
 	d.Identity, err = given(pod)
 	if err != nil {
-		return denied(d, denial.Drifted(denial.AnnotationField(inject.IdentityAnnotation)))
+		return Denied(d, denial.Drifted(denial.AnnotationField(inject.IdentityAnnotation)))
 	}
 	if refusal, err := w.confirm(ctx, name, d.Identity); refusal != nil {
 		d.Fault = err
-		return denied(d, *refusal)
+		return Denied(d, *refusal)
 	}
 	return w.compare(pod, review, d)
 }
@@ -60,7 +60,7 @@ func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 		return Decision{}
 	}
 	why := user.NotClaimedBecause(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
-	return denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
+	return Denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
 // given is the identity that the pod was made with; nil where it is to find its own.

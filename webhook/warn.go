@@ -23,11 +23,11 @@ func (w *Webhook) VerifyInWarnMode(ctx context.Context, review Review) Decision 
 	if len(d.Denials) > 0 {
 		return d
 	}
-	review.decoded = nil
+	review.Decoded = nil
 	review.Pod, err = pod.Apply(review.Pod, d.Operations)
 	if err != nil {
 		d.Fault = err
-		return denied(d, denial.Internal(""))
+		return Denied(d, denial.Internal(""))
 	}
 	return w.Verify(ctx, review)
 }

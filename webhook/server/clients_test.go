@@ -1,4 +1,4 @@
-package webhook_test
+package server_test
 
 import (
 	"crypto/tls"
@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
-	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // guardedServer serves whoever has a certificate for "kube-apiserver".
@@ -26,7 +26,7 @@ func guardedServer(t *testing.T, handler http.Handler) *running {
 	require.NoError(t, err)
 	r := &running{address: listener.Addr().String(), pair: pki.Make(t, time.Hour), log: &journal.Journal{}, ended: make(chan error, 1)}
 	r.cert.Store(r.pair.TLS(t))
-	r.Server = webhook.NewServer(listener, handler, webhook.ServerOptions{
+	r.Server = server.New(listener, handler, server.Options{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.cert.Load(), nil },
 		VerifyClient: func(state tls.ConnectionState) error {
 			if state.PeerCertificates[0].Subject.CommonName != "kube-apiserver" {
@@ -68,7 +68,7 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 			t.Run(name+" with "+tls.VersionName(most), func(t *testing.T) {
 				transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.pair.Roots(), Certificates: c.presents, MaxVersion: most}}
 				defer transport.CloseIdleConnections()
-				for _, path := range []string{"/mutate", "/", webhook.PeerPath} {
+				for _, path := range []string{"/mutate", "/", server.PeerPath} {
 					client := &http.Client{Transport: transport, Timeout: machine.Patience}
 					response, err := client.Post("https://"+r.address+path, "application/json", strings.NewReader(review(notebook)))
 					if !c.served {

@@ -2,7 +2,7 @@
 
 // Reviews of 3.9 MB, of which the memory is measured: the race detector takes memory of its own, and twenty times as long.
 
-package webhook_test
+package server_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package webhook_test
+package server_test
 
 import (
 	"context"
@@ -21,6 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // replicas of one webhook, which serve with one certificate.
@@ -41,7 +42,7 @@ func (r replicas) configured(t *testing.T, periodSeconds string, identities webh
 	c, err := config.Parse([]byte("apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n" +
 		"notebook: {probes: {startup: {periodSeconds: " + periodSeconds + "}}}\n"))
 	require.NoError(t, err)
-	others, err := webhook.NewPeers(peers, r.current)
+	others, err := server.NewPeers(peers, r.current)
 	require.NoError(t, err)
 	return newEdgeOf(t, c, identities, others)
 }
@@ -185,7 +186,7 @@ func TestOthersAreNotAskedForNothing(t *testing.T) {
 }
 
 func TestPeersAreAddresses(t *testing.T) {
-	_, err := webhook.NewPeers([]string{"replicas"}, nil)
+	_, err := server.NewPeers([]string{"replicas"}, nil)
 	assert.ErrorContains(t, err, `the peer "replicas" is not host:port`)
 }
 

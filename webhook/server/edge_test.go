@@ -1,4 +1,4 @@
-package webhook_test
+package server_test
 
 import (
 	"encoding/base64"
@@ -18,6 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // edge is the webhook as the API server sees it, but for TLS.
@@ -32,12 +33,12 @@ func newEdge(t testing.TB, identities webhook.Identities) *edge {
 	return newEdgeOf(t, config.Default(), identities, nil)
 }
 
-func newEdgeOf(t testing.TB, c *config.Config, identities webhook.Identities, peers *webhook.Peers) *edge {
+func newEdgeOf(t testing.TB, c *config.Config, identities webhook.Identities, peers *server.Peers) *edge {
 	t.Helper()
 	e := &edge{log: &journal.Journal{}, registry: prometheus.NewRegistry()}
-	metrics, err := webhook.NewMetrics(e.registry)
+	metrics, err := server.NewMetrics(e.registry)
 	require.NoError(t, err)
-	e.Handler = webhook.NewHandler(webhook.New(c, identities), slog.New(slog.NewJSONHandler(e.log, nil)), metrics, peers)
+	e.Handler = server.NewHandler(webhook.New(c, identities), slog.New(slog.NewJSONHandler(e.log, nil)), metrics, peers)
 	return e
 }
 

@@ -1,4 +1,4 @@
-package webhook_test
+package server_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // mark stands where people put what is nobody else's to read.
@@ -69,10 +70,10 @@ func TestTheLogHasNothingOfThePod(t *testing.T) {
 func newEdgeAt(t *testing.T, level slog.Level, identities webhook.Identities) *edge {
 	t.Helper()
 	e := &edge{log: &journal.Journal{}, registry: prometheus.NewRegistry()}
-	metrics, err := webhook.NewMetrics(e.registry)
+	metrics, err := server.NewMetrics(e.registry)
 	require.NoError(t, err)
 	log := slog.New(slog.NewJSONHandler(e.log, &slog.HandlerOptions{Level: level}))
-	e.Handler = webhook.NewHandler(webhook.New(config.Default(), identities), log, metrics, nil)
+	e.Handler = server.NewHandler(webhook.New(config.Default(), identities), log, metrics, nil)
 	return e
 }
 

@@ -1,4 +1,4 @@
-package webhook
+package server
 
 import (
 	"bytes"
@@ -42,8 +42,8 @@ type handshake struct {
 	with *x509.Certificate
 }
 
-// ServerOptions of a Server.
-type ServerOptions struct {
+// Options of a Server.
+type Options struct {
 	// GetCertificate answers the current serving certificate.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// VerifyClient says why a client is not served. Everybody is without it; with it, so is who has the serving certificate
@@ -70,8 +70,8 @@ const (
 	shakenTime = time.Second
 )
 
-// NewServer takes over the listener.
-func NewServer(listener net.Listener, handler http.Handler, o ServerOptions) *Server {
+// New takes over the listener.
+func New(listener net.Listener, handler http.Handler, o Options) *Server {
 	s := &Server{listener: listener, drain: o.Drain, drained: time.After, log: o.Log}
 	// The API server speaks HTTP/1.1 to a Service, so HTTP/2 and what can be done with its streams are left out.
 	s.tls = &tls.Config{

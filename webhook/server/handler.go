@@ -1,4 +1,6 @@
-package webhook
+// Package server is everything of the webhook that knows HTTP: the handler of a review, the codec of an AdmissionReview, TLS, limits,
+// the other replicas and the metrics. What becomes of a Pod is decided in package webhook.
+package server
 
 import (
 	"bytes"
@@ -14,6 +16,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
@@ -34,7 +37,7 @@ const (
 type handler struct {
 	// kind of review, mutate or verify, for log and metric.
 	kind       string
-	decide     func(context.Context, Review) Decision
+	decide     func(context.Context, webhook.Review) webhook.Decision
 	restricted bool
 	// warnOnly tells that decisions are said and not carried out.
 	warnOnly bool
@@ -46,7 +49,7 @@ type handler struct {
 
 // refuse answers what has not become an admission; it is logged and counted as one.
 func (h *handler) refuse(ctx context.Context, req request, a denial.Denial, began time.Time) *admissionv1.AdmissionResponse {
-	d := denied(Decision{}, a)
+	d := webhook.Denied(webhook.Decision{}, a)
 	h.record(ctx, req, d, time.Since(began))
 	resp := h.answer(d, nil)
 	resp.AuditAnnotations = h.audited(req, d)
@@ -58,11 +61,11 @@ func (h *handler) refuse(ctx context.Context, req request, a denial.Denial, bega
 func (h *handler) handle(
 	ctx context.Context, req request, body *bytes.Buffer, began time.Time,
 ) (resp *admissionv1.AdmissionResponse) {
-	d := Decision{}
+	d := webhook.Decision{}
 	defer func() {
 		if fault := recover(); fault != nil {
 			h.log.ErrorContext(ctx, "panic", "uid", req.UID, "fault", fault, "stack", string(debug.Stack()))
-			d = denied(d, denial.Internal(string(req.UID)))
+			d = webhook.Denied(d, denial.Internal(string(req.UID)))
 			resp = h.answer(d, nil)
 		}
 		if d.Peer == "" || h.warnOnly {
@@ -77,16 +80,16 @@ func (h *handler) handle(
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
 	if kind := req.Kind; kind.Group != "" || kind.Version != "v1" || kind.Kind != "Pod" {
-		d = denied(d, denial.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
+		d = webhook.Denied(d, denial.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
 		return h.answer(d, nil)
 	}
 	if req.Operation != admissionv1.Create {
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
-	d = h.decide(ctx, Review{
+	d = h.decide(ctx, webhook.Review{
 		Pod: req.Object.in(body.Bytes()), Namespace: req.Namespace, Restricted: h.restricted,
-		decoded: req.Object.pod, tooLong: req.Object.tooLong})
-	if h.peers != nil && d.otherGeneration {
+		Decoded: req.Object.pod, TooLong: req.Object.tooLong})
+	if h.peers != nil && d.OtherGeneration {
 		answered, peer, err := h.peers.ask(ctx, body.Bytes())
 		h.metrics.asked(err)
 		if err == nil {
@@ -111,7 +114,7 @@ func roomBehind(body *bytes.Buffer, operations int) []byte {
 }
 
 // answer carries a decision out, or says what it is. The room is for the patch.
-func (h *handler) answer(d Decision, room []byte) (resp *admissionv1.AdmissionResponse) {
+func (h *handler) answer(d webhook.Decision, room []byte) (resp *admissionv1.AdmissionResponse) {
 	switch {
 	case h.warnOnly:
 		return warn(d)
@@ -160,7 +163,7 @@ func deny(refusals []denial.Denial) *admissionv1.AdmissionResponse {
 // audited is what the API server's audit log keeps of an admission, each under the name of the entry of the webhook
 // configuration: with it, that log alone answers who ran as whom. The requester is whom access was asked for, which is not who
 // sent the request where that impersonates somebody. A pod that is none of ours leaves nothing.
-func (h *handler) audited(req request, d Decision) map[string]string {
+func (h *handler) audited(req request, d webhook.Decision) map[string]string {
 	if !d.Claimed && len(d.Denials) == 0 {
 		return nil
 	}
@@ -172,7 +175,7 @@ func (h *handler) audited(req request, d Decision) map[string]string {
 	}
 	keep("user", d.User.String())
 	keep("way", string(d.Way))
-	keep("identity", d.identity())
+	keep("identity", d.IdentityText())
 	if len(d.Denials) > 0 {
 		kept["reason"] = string(d.Denials[0].Reason)
 	}
@@ -185,7 +188,7 @@ func (h *handler) audited(req request, d Decision) map[string]string {
 // record writes the one line that an admission has in the log, and counts it. There is nothing in it of the pod but
 // its name and what stands against it: sentences of ours, in which names and paths of the pod are quoted and cut short.
 // A mutating webhook comes before validation, so a pod's name can be anything of any length.
-func (h *handler) record(ctx context.Context, req request, d Decision, took time.Duration) {
+func (h *handler) record(ctx context.Context, req request, d webhook.Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
 	if h.warnOnly {
 		outcome = outcome.inWarnMode()
@@ -234,7 +237,7 @@ const (
 )
 
 // NewHandler serves the paths and nothing else. The peers are the other replicas; nil where there are none.
-func NewHandler(w *Webhook, log *slog.Logger, metrics *Metrics, peers *Peers) http.Handler {
+func NewHandler(w *webhook.Webhook, log *slog.Logger, metrics *Metrics, peers *Peers) http.Handler {
 	mux := http.NewServeMux()
 	foretells, verify := w.Mode() == config.ModeWarn, w.Verify
 	if foretells {

@@ -1,4 +1,4 @@
-package webhook
+package server
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
@@ -82,7 +83,7 @@ func (o outcome) inWarnMode() outcome {
 	return o
 }
 
-func outcomeOf(kind string, d Decision) outcome {
+func outcomeOf(kind string, d webhook.Decision) outcome {
 	switch {
 	case len(d.Denials) > 0 && d.Denials[0].Code >= http.StatusInternalServerError:
 		return outcomeFault
@@ -98,7 +99,7 @@ func outcomeOf(kind string, d Decision) outcome {
 	return outcomeInjected
 }
 
-func (m *Metrics) count(kind string, o outcome, d Decision) {
+func (m *Metrics) count(kind string, o outcome, d webhook.Decision) {
 	reason := ""
 	if len(d.Denials) > 0 {
 		reason = string(d.Denials[0].Reason)

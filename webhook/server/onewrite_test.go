@@ -1,4 +1,4 @@
-package webhook
+package server
 
 import (
 	"context"
@@ -58,7 +58,7 @@ func TestAnAnswerGoesOutAtOnce(t *testing.T) {
 		w.Header().Set("Content-Length", strconv.Itoa(size))
 		assert.NoError(t, atOnce(r.Context(), w, []byte(body)))
 	})
-	server := NewServer(listener, answers, ServerOptions{
+	server := New(listener, answers, Options{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil }, Log: slog.New(slog.DiscardHandler)})
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)

@@ -1,4 +1,4 @@
-package webhook_test
+package server_test
 
 import (
 	"context"
@@ -11,11 +11,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // warning is an edge in mode Warn.
-func warning(t *testing.T, identities webhook.Identities, peers *webhook.Peers) *edge {
+func warning(t *testing.T, identities webhook.Identities, peers *server.Peers) *edge {
 	t.Helper()
 	c := config.Default()
 	c.Mode = config.ModeWarn
@@ -172,7 +173,7 @@ func TestWarnIsNoWayAroundEnforce(t *testing.T) {
 func TestWarnAsksTheOthersAndRefusesNothing(t *testing.T) {
 	all := newReplicas(t)
 	maker := all.configured(t, "2", nil)
-	peers, err := webhook.NewPeers([]string{all.listen(t, maker)}, all.current)
+	peers, err := server.NewPeers([]string{all.listen(t, maker)}, all.current)
 	require.NoError(t, err)
 	e := warning(t, nil, peers)
 	made := maker.made(t, notebook)
@@ -182,7 +183,7 @@ func TestWarnAsksTheOthersAndRefusesNothing(t *testing.T) {
 	assert.Contains(t, r.Response.Warnings[0], "would be refused: Drifted: ")
 	assert.Equal(t, "Warn", r.Response.AuditAnnotations["mode"])
 
-	alone, err := webhook.NewPeers(nil, all.current)
+	alone, err := server.NewPeers(nil, all.current)
 	require.NoError(t, err)
 	r = warning(t, nil, alone).leavesAlone(t, "/verify", review(made))
 	require.Len(t, r.Response.Warnings, 1)

@@ -1,4 +1,4 @@
-package webhook
+package server
 
 import (
 	"context"
@@ -17,12 +17,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 // TestTimes holds the times that the stalled-connection test makes shorter.
 func TestTimes(t *testing.T) {
-	s := NewServer(nil, http.NotFoundHandler(), ServerOptions{Log: slog.New(slog.DiscardHandler)})
+	s := New(nil, http.NotFoundHandler(), Options{Log: slog.New(slog.DiscardHandler)})
 	assert.Equal(t, 10*time.Second, s.http.ReadHeaderTimeout)
 	assert.Equal(t, 10*time.Second, s.http.ReadTimeout)
 	assert.Equal(t, 20*time.Second, s.http.WriteTimeout)
@@ -127,13 +128,13 @@ func startImpatient(t *testing.T, patience time.Duration) (address string, clien
 	metrics, err := NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
 	log := slog.New(slog.DiscardHandler)
-	handler := NewHandler(New(config.Default(), nil), log, metrics, nil)
+	handler := NewHandler(webhook.New(config.Default(), nil), log, metrics, nil)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	pair := pki.Make(t, time.Hour)
 	cert := pair.TLS(t)
 
-	s := NewServer(listener, handler, ServerOptions{
+	s := New(listener, handler, Options{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert, nil }, Log: log,
 	})
 	s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = patience, patience, 2*patience, patience

@@ -1,4 +1,4 @@
-package webhook_test
+package server_test
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -108,8 +108,8 @@ func TestNobodyCanGrowTheMetrics(t *testing.T) {
 
 func TestMetricsAreRegisteredOnce(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	_, err := webhook.NewMetrics(registry)
+	_, err := server.NewMetrics(registry)
 	require.NoError(t, err)
-	_, err = webhook.NewMetrics(registry)
+	_, err = server.NewMetrics(registry)
 	assert.Error(t, err)
 }

@@ -1,4 +1,4 @@
-package webhook_test
+package server_test
 
 import (
 	"context"
@@ -19,12 +19,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
-	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // running is a Server on a port of its own.
 type running struct {
-	*webhook.Server
+	*server.Server
 	address string
 	pair    pki.Pair
 	cert    atomic.Pointer[tls.Certificate]
@@ -40,7 +40,7 @@ func listening(t *testing.T, handler http.Handler, drain time.Duration) (*runnin
 	require.NoError(t, err)
 	r := &running{address: listener.Addr().String(), pair: pki.Make(t, time.Hour), log: &journal.Journal{}, ended: make(chan error, 1)}
 	r.cert.Store(r.pair.TLS(t))
-	r.Server = webhook.NewServer(listener, handler, webhook.ServerOptions{
+	r.Server = server.New(listener, handler, server.Options{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if cert := r.cert.Load(); cert != nil {
 				return cert, nil
@@ -130,7 +130,7 @@ func TestReadyOnEveryAddress(t *testing.T) {
 	listener, err := net.Listen("tcp", ":0")
 	require.NoError(t, err)
 	pair := pki.Make(t, time.Hour)
-	s := webhook.NewServer(listener, http.NotFoundHandler(), webhook.ServerOptions{
+	s := server.New(listener, http.NotFoundHandler(), server.Options{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.TLS(t), nil },
 		Log:            slog.New(slog.DiscardHandler),
 	})
@@ -147,7 +147,7 @@ func TestAskingForReadinessCostsNoHandshakeEach(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	pair, handshakes := pki.Make(t, time.Hour).TLS(t), atomic.Int64{}
-	s := webhook.NewServer(listener, http.NotFoundHandler(), webhook.ServerOptions{
+	s := server.New(listener, http.NotFoundHandler(), server.Options{
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if hello.Conn != nil {
 				handshakes.Add(1)

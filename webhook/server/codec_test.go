@@ -1,4 +1,4 @@
-package webhook
+package server
 
 import (
 	"bytes"
@@ -24,6 +24,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
@@ -143,7 +144,7 @@ func newHandler(t testing.TB) *handler {
 	t.Helper()
 	metrics, err := NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
-	return &handler{kind: kindMutate, decide: New(config.Default(), nil).Decide, log: slog.New(slog.DiscardHandler), metrics: metrics}
+	return &handler{kind: kindMutate, decide: webhook.New(config.Default(), nil).Decide, log: slog.New(slog.DiscardHandler), metrics: metrics}
 }
 
 // oracle is controller-runtime's webhook around the same decisions.
@@ -157,7 +158,7 @@ func oracle(t testing.TB, h *handler) http.Handler {
 		}
 		response := admission.Response{AdmissionResponse: *h.handle(ctx, asked, bytes.NewBuffer(req.Object.Raw), time.Now())}
 		// What admission.Webhook does itself where an answer has operations and no patch yet.
-		if d := h.decide(ctx, Review{Pod: req.Object.Raw, Namespace: req.Namespace}); response.Patch != nil {
+		if d := h.decide(ctx, webhook.Review{Pod: req.Object.Raw, Namespace: req.Namespace}); response.Patch != nil {
 			response.Patch, response.PatchType, response.Patches = nil, nil, d.Operations
 		}
 		return response
@@ -237,7 +238,7 @@ func TestNothingLeaksFromOneReviewIntoAnother(t *testing.T) {
 func TestAPanicIsAnAnswer(t *testing.T) {
 	h := newHandler(t)
 	decide := h.decide
-	h.decide = func(ctx context.Context, r Review) Decision {
+	h.decide = func(ctx context.Context, r webhook.Review) webhook.Decision {
 		if bytes.Contains(r.Pod, []byte("disco")) {
 			panic("at the disco")
 		}

@@ -1,4 +1,4 @@
-package webhook_test
+package server_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package webhook
+package server
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
@@ -132,8 +133,8 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 }
 
 // elsewhere is what another replica has decided, as far as its response tells.
-func elsewhere(resp *admissionv1.AdmissionResponse, peer string) Decision {
-	d := Decision{Claimed: true, Peer: peer}
+func elsewhere(resp *admissionv1.AdmissionResponse, peer string) webhook.Decision {
+	d := webhook.Decision{Claimed: true, Peer: peer}
 	if !resp.Allowed && resp.Result != nil {
 		d.Denials = []denial.Denial{{
 			Code: resp.Result.Code, Reason: denial.Reason(resp.Result.Reason), Message: resp.Result.Message,
