@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// identityTime is how long an identity may take to be found. KubeSpawner's client gives up after 3 s, and every answer is
+	// identityTimeout is how long an identity may take to be found. KubeSpawner's client gives up after 3 s, and every answer is
 	// to be there within 1 s.
-	identityTime = 700 * time.Millisecond
+	identityTimeout = 700 * time.Millisecond
 	// maxOperations that one pod is given. An injected pod takes about 20, and a few more for each variable and mount that
 	// is there twice. The API server pays for each with a copy of the list: 60,000 of them took it 5.8 s.
 	maxOperations = 1000
@@ -68,9 +68,9 @@ type Decision struct {
 	// Unclaimed is why a Pod is left alone, as the end of a sentence.
 	Unclaimed string
 	// User, Identity and Way as far as they are known; they are for the log.
-	User     user.Name
-	Identity *identity.Identity
-	Way      config.Way
+	User      user.Name
+	Identity  *identity.Identity
+	Discovery config.Discovery
 	// NamedBy is where the pod names the user, and Plan what it was to become: for who explains it. There is no plan for a pod
 	// that did not come to one.
 	NamedBy string
@@ -105,7 +105,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	id, err := w.find(ctx, name, Identities.Find)
 	if err != nil {
 		d.Fault = err
-		return Denied(d, unidentified(name, err))
+		return Denied(d, identityDenial(name, err))
 	}
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace:  review.Namespace,
@@ -113,7 +113,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		User:       name,
 		Identity:   id,
 	})
-	d.Plan, d.Way = plan, plan.Way
+	d.Plan, d.Discovery = plan, plan.Discovery
 	d.Identity = plan.Identity
 	d.Outcome = inject.Reconcile(pod, plan)
 	d.Warnings = denial.FirstWarnings(d.Warnings)
@@ -143,19 +143,19 @@ func unreadablePod(err error) denial.Denial {
 	case !ok:
 		return denial.PodUnreadable(err)
 	case tooLong.Field == "":
-		return denial.TooManyNames(tooLong.Have, tooLong.Most)
+		return denial.TooManyNames(tooLong.Have, tooLong.Max)
 	case tooLong.Have == 0:
-		return denial.TooManyInAll(tooLong.Field, tooLong.Most)
+		return denial.TooManyInAll(tooLong.Field, tooLong.Max)
 	}
-	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Most)
+	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
 }
 
 // find asks who a user is. It answers nil where that is not known, or is left to the pod.
-func (w *Webhook) find(ctx context.Context, name user.Name, how finding) (*identity.Identity, error) {
-	if w.identities == nil || w.config.Identity.Way == config.WayAtStart {
+func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
+	if w.identities == nil || w.config.Identity.Discovery == config.DiscoveryAtStart {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, identityTime)
+	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()
 	id, err := how(w.identities, ctx, name)
 	if err != nil {
@@ -164,12 +164,12 @@ func (w *Webhook) find(ctx context.Context, name user.Name, how finding) (*ident
 	return id, nil
 }
 
-// finding is Identities.Find or Identities.FindAnew.
-type finding func(Identities, context.Context, user.Name) (*identity.Identity, error)
+// finder is Identities.Find or Identities.FindUncached.
+type finder func(Identities, context.Context, user.Name) (*identity.Identity, error)
 
 // IdentityText is the one that the pod runs as from its first instruction; empty where it is found at start.
 func (d Decision) IdentityText() string {
-	if d.Identity == nil || d.Way != config.WayAtAdmission {
+	if d.Identity == nil || d.Discovery != config.DiscoveryAtAdmission {
 		return ""
 	}
 	return d.Identity.String()

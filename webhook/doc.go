@@ -16,7 +16,7 @@
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced
-//	metadata.annotations[jupyter-user.io/way]                      | ours               | replaced
+//	metadata.annotations[jupyter-user.io/discovery]                      | ours               | replaced
 //	metadata.annotations[jupyter-user.io/identity]                 | ours               | replaced
 //	metadata.annotations[jupyter-user.io/config]                   | ours               | replaced
 //	metadata.annotations[jupyter-user.io/container]                | ours once admitted | refused

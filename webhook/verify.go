@@ -41,7 +41,7 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 		return Denied(d, refusals...)
 	}
 	d.User = name
-	d.Identity, err = given(pod)
+	d.Identity, err = identityOnPod(pod)
 	if err != nil {
 		return Denied(d, denial.Drifted(denial.AnnotationField(inject.IdentityAnnotation)))
 	}
@@ -55,7 +55,7 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 // verifyUnclaimed denies a Pod that is not claimed and has something that only a notebook can have: nobody has compared it with a
 // plan, and who reads the Pod later would take it for a notebook.
 func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
-	mark := inject.Mark(pod)
+	mark := inject.NotebookMark(pod)
 	if mark == "" {
 		return Decision{}
 	}
@@ -63,8 +63,8 @@ func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	return Denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
-// given is the identity that the pod was made with; nil where it is to find its own.
-func given(pod *pod.Pod) (*identity.Identity, error) {
+// identityOnPod is the identity that the pod was made with; nil where it is to find its own.
+func identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 	text, ok := pod.Metadata.Annotations[inject.IdentityAnnotation]
 	if !ok {
 		return nil, nil
@@ -75,26 +75,26 @@ func given(pod *pod.Pod) (*identity.Identity, error) {
 
 // confirm refuses an identity that is not the user's. The error is what went wrong behind a refusal that does not tell.
 func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.Identity) (*denial.Denial, error) {
-	ctx, cancel := context.WithTimeout(ctx, identityTime)
+	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()
-	now, err := w.granted(ctx, name, Identities.Find)
-	if err == nil && !same(now, given) {
+	now, err := w.expectedIdentity(ctx, name, Identities.Find)
+	if err == nil && !sameIdentity(now, given) {
 		// What is remembered here may be older than what another replica has found.
-		now, err = w.granted(ctx, name, Identities.FindAnew)
+		now, err = w.expectedIdentity(ctx, name, Identities.FindUncached)
 	}
 	if err != nil {
-		refusal := unidentified(name, err)
+		refusal := identityDenial(name, err)
 		return &refusal, err
 	}
-	if !same(now, given) {
+	if !sameIdentity(now, given) {
 		differs := denial.IdentityDiffers(inject.IdentityAnnotation, name.String())
 		return &differs, nil
 	}
 	return nil, nil
 }
 
-// granted is the identity that a pod of the user is made with now.
-func (w *Webhook) granted(ctx context.Context, name user.Name, how finding) (*identity.Identity, error) {
+// expectedIdentity is the identity that a pod of the user is made with now.
+func (w *Webhook) expectedIdentity(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
 	now, err := w.find(ctx, name, how)
 	if err != nil || now == nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (w *Webhook) granted(ctx context.Context, name user.Name, how finding) (*id
 	return &limited.Identity, nil
 }
 
-func same(a, b *identity.Identity) bool {
+func sameIdentity(a, b *identity.Identity) bool {
 	return a == nil && b == nil || a != nil && b != nil && a.String() == b.String()
 }
 
@@ -113,7 +113,7 @@ func (w *Webhook) compare(pod *pod.Pod, review Review, d Decision) Decision {
 		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,
 	})
 	outcome := inject.Reconcile(pod, plan)
-	d.Way = plan.Way
+	d.Discovery = plan.Discovery
 	d.Denials = outcome.Denials
 	for _, field := range outcome.Drift() {
 		d.Denials = append(d.Denials, denial.Drifted(field))

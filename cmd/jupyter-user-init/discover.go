@@ -69,7 +69,7 @@ func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 		}
 		id = identity.New(e.UID, e.GID, e.Groups)
 	}
-	floor := identity.Floor{MinUID: d.MinUID, MinGID: d.MinGID, RefusedGIDs: d.RefusedGIDs}
+	floor := identity.Floor{MinUID: d.MinUID, MinGID: d.MinGID, DeniedGIDs: d.DeniedGIDs}
 	if err := floor.Check(id); err != nil {
 		return id, fmt.Errorf("the home of %s belongs to nobody who may run a notebook: %w", d.User, err)
 	}

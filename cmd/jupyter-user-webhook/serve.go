@@ -135,8 +135,8 @@ func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 // handler answers reviews with what the process knows of people, and of its peers.
 func (o serveOptions) handler(c *config.Config, identities webhook.Identities, files *certs.Files, registry *prometheus.Registry,
 	log *slog.Logger) (http.Handler, error) {
-	if identities == nil && c.Identity.Way == config.WayAtAdmission {
-		return nil, errors.New("the configuration says identity.way: AtAdmission, and nobody's identity is known at admission, so " +
+	if identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {
+		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and nobody's identity is known at admission, so " +
 			"every pod would be refused: give --homes or --passwd, or leave the way at Auto")
 	}
 	if err := describe(registry, c, files.GetCertificate); err != nil {

@@ -47,8 +47,8 @@ func (d directory) Find(_ context.Context, name user.Name) (*identity.Identity, 
 	return nil, nil
 }
 
-// FindAnew is Find: nothing is remembered.
-func (d directory) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
+// FindUncached is Find: nothing is remembered.
+func (d directory) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return d.Find(ctx, name)
 }
 

@@ -48,7 +48,7 @@ func TestKyverno(t *testing.T) {
 				result, ok := results[policy+"/"+name]
 				require.True(t, ok, "Kyverno has judged %s", name)
 				want := expected.atAdmission
-				if pod.Annotations[inject.WayAnnotation] == "AtStart" {
+				if pod.Annotations[inject.DiscoveryAnnotation] == "AtStart" {
 					want = expected.atStart
 				}
 				assert.Equal(t, map[bool]string{true: "pass", false: "fail"}[want], result.Result, "%s: %s", name, result.Message)
@@ -76,7 +76,7 @@ func admitted(t *testing.T) map[string]*corev1.Pod {
 		pod := decode(t, raw)
 		pod.Name, pod.GenerateName, pod.Namespace = c.Name, "", "lab"
 		pods[c.Name] = pod
-		counted[pod.Annotations[inject.WayAnnotation]]++
+		counted[pod.Annotations[inject.DiscoveryAnnotation]]++
 	}
 	assert.Greater(t, counted["AtAdmission"], 10)
 	assert.Greater(t, counted["AtStart"], 10)

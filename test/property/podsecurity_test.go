@@ -42,7 +42,7 @@ func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	const each = 3000
 	levels := newLevels(t)
 	admitted := map[api.Level]int{}
-	for _, c := range ways() {
+	for _, c := range discoveries() {
 		for seed := range int64(each) {
 			pod := newGenerator(seed, 0.7).craftedPod()
 			raw := marshal(t, pod)

@@ -16,7 +16,7 @@ func (in *planning) planAccounts() [2]wantedMount {
 	file := func(name, at, what string) wantedMount {
 		return wantedMount{
 			Mount: pod.Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: at, SubPath: name},
-			what:  described{what, in.User.String(), " (turned off by the annotation " + AccountFilesAnnotation + ": off)"},
+			what:  description{what, in.User.String(), " (turned off by the annotation " + AccountFilesAnnotation + ": off)"},
 		}
 	}
 	return [...]wantedMount{

@@ -6,26 +6,26 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Done is what a reconciliation did with a field.
-type Done string
+// Action is what a reconciliation did with a field.
+type Action string
 
 // What can be done with a field.
 const (
-	Added    Done = "added"
-	Replaced Done = "replaced"
-	Removed  Done = "removed"
+	Added    Action = "added"
+	Replaced Action = "replaced"
+	Removed  Action = "removed"
 	// Kept is a value of the pod's where there would have been one of the webhook's.
-	Kept Done = "kept"
+	Kept Action = "kept"
 	// LeftOut is a field that the webhook has for others, and not for this pod.
-	LeftOut Done = "left out"
+	LeftOut Action = "left out"
 )
 
 // Change is what was done with one field, and whose it is: for whoever asks what happened to a pod. The verifier's drift is
 // read off the same notes, so that neither can say what the other does not.
 type Change struct {
 	// Piece that the field belongs to.
-	Piece string
-	Done  Done
+	Piece  string
+	Action Action
 	// Ours tells that another value is put right or refused, and not kept.
 	Ours bool
 	// Object has the field, in Kubernetes' notation, with notebook and init for the two containers, as in the table of
@@ -52,7 +52,7 @@ func (c Change) Field() string {
 
 // Changes in the order of the pieces.
 func (o Outcome) Changes() []Change {
-	notes := o.notes()
+	notes := o.fieldChanges()
 	changes := make([]Change, len(notes))
 	for i, n := range notes {
 		changes[i] = o.change(n)
@@ -60,8 +60,8 @@ func (o Outcome) Changes() []Change {
 	return changes
 }
 
-func (o Outcome) change(n note) Change {
-	c := Change{Piece: n.piece, Done: n.done, Ours: n.owner == ours, Object: o.place(n.object), Key: n.key, Why: n.why}
+func (o Outcome) change(n fieldChange) Change {
+	c := Change{Piece: n.piece, Action: n.action, Ours: n.owner == ours, Object: o.place(n.object), Key: n.key, Why: n.why}
 	if element, ok := n.value.(named); ok {
 		c.Key, c.Element = element.ElementName(), true
 		return c
@@ -77,7 +77,7 @@ func (o Outcome) change(n note) Change {
 // place calls the two containers by what they are.
 func (o Outcome) place(at pod.Pointer) string {
 	const firstInit = pod.SpecPath + "/initContainers/0"
-	for container, called := range map[pod.Pointer]pod.Pointer{o.plan.notebook: "/notebook", firstInit: "/init"} {
+	for container, called := range map[pod.Pointer]pod.Pointer{o.plan.notebookPath: "/notebook", firstInit: "/init"} {
 		if at == container || strings.HasPrefix(string(at), string(container)+"/") {
 			at = called + at[len(container):]
 		}
@@ -85,59 +85,59 @@ func (o Outcome) place(at pod.Pointer) string {
 	return at.Field()
 }
 
-// usualNotes are about as many as a pod is given.
-const usualNotes = 40
+// typicalChanges are about as many as a pod is given.
+const typicalChanges = 40
 
-// usualEdits are as many operations as a notebook usually takes.
-const usualEdits = 32
+// typicalOperations are as many operations as a notebook usually takes.
+const typicalOperations = 32
 
-// usualFields are about as many as an object is given that the pod does not have.
-const usualFields = 8
+// typicalFields are about as many as an object is given that the pod does not have.
+const typicalFields = 8
 
-// note is what a piece has done with one field.
-type note struct {
-	piece string
-	done  Done
-	owner owner
+// fieldChange is what a piece has done with one field.
+type fieldChange struct {
+	piece  string
+	action Action
+	owner  owner
 	member
 	// value is the new one, and for an element that is removed the old.
 	value any
 	why   string
 }
 
-func (n note) at() pod.Pointer {
+func (n fieldChange) at() pod.Pointer {
 	if n.key == "" {
 		return n.object
 	}
 	return n.member.at()
 }
 
-func (c *changes) note(done Done, o owner, m member, value any) {
-	c.record(note{done: done, owner: o, member: m, value: value})
+func (c *changes) record(done Action, o owner, m member, value any) {
+	c.recordChange(fieldChange{action: done, owner: o, member: m, value: value})
 }
 
-func (c *changes) record(n note) {
-	if c.notes != nil {
+func (c *changes) recordChange(n fieldChange) {
+	if c.recorded != nil {
 		n.piece = c.piece
-		c.notes = append(c.notes, n)
+		c.recorded = append(c.recorded, n)
 	}
 }
 
-// keep notes a value of the pod's that stays.
-func (c *changes) keep(m member) { c.note(Kept, theirs, m, nil) }
+// recordKept notes a value of the pod's that stays.
+func (c *changes) recordKept(m member) { c.record(Kept, thePods, m, nil) }
 
-// leave notes why the pod is not given a default that others are given.
-func (c *changes) leave(m member, why string) {
-	c.record(note{done: LeftOut, owner: theirs, member: m, why: why})
+// recordLeftOut notes why the pod is not given a default that others are given.
+func (c *changes) recordLeftOut(m member, why string) {
+	c.recordChange(fieldChange{action: LeftOut, owner: thePods, member: m, why: why})
 }
 
-// offer gives the pod a default: it keeps its own where it has one, and where there is a reason to leave it out, that is noted.
-func (c *changes) offer(m member, has bool, left string, add func()) {
+// offerDefault gives the pod a default: it keeps its own where it has one, and where there is a reason to leave it out, that is noted.
+func (c *changes) offerDefault(m member, has bool, left string, add func()) {
 	switch {
 	case has:
-		c.keep(m)
+		c.recordKept(m)
 	case left != "":
-		c.leave(m, left)
+		c.recordLeftOut(m, left)
 	default:
 		add()
 	}

@@ -19,8 +19,8 @@ var containerTypes = []string{"", "container_t", "container_init_t", "container_
 func dropUnconfined(c *changes, at pod.Pointer, have *pod.SecurityContext) {
 	field := func(key string) member { return member{at, true, key} }
 	armor, linux, windows := have.AppArmorProfile, have.SELinuxOptions, have.WindowsOptions
-	c.drop(field("appArmorProfile"), armor != nil && armor.Type != "RuntimeDefault" && armor.Type != "Localhost")
-	c.drop(field("seLinuxOptions"), linux != nil &&
+	c.removeField(field("appArmorProfile"), armor != nil && armor.Type != "RuntimeDefault" && armor.Type != "Localhost")
+	c.removeField(field("seLinuxOptions"), linux != nil &&
 		(linux.User != "" || linux.Role != "" || !slices.Contains(containerTypes, linux.Type)))
-	c.drop(field("windowsOptions"), windows != nil && is(windows.HostProcess))
+	c.removeField(field("windowsOptions"), windows != nil && isTrue(windows.HostProcess))
 }

@@ -6,36 +6,36 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// chooseWay picks the way to the identity, says why, and what stands against it.
-func (in *planning) chooseWay() (way config.Way, why string, refusals []denial.Denial) {
+// chooseDiscovery picks the way to the identity, says why, and what stands against it.
+func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, refusals []denial.Denial) {
 	name := in.User.String()
-	configured := in.config.Identity.Way
-	if in.Identity == nil || configured == config.WayAtStart {
-		why = denial.WayUnknown
-		if configured == config.WayAtStart {
-			why = denial.WayConfigured
+	configured := in.config.Identity.Discovery
+	if in.Identity == nil || configured == config.DiscoveryAtStart {
+		why = denial.DiscoveryUnknown
+		if configured == config.DiscoveryAtStart {
+			why = denial.DiscoveryConfigured
 		}
 		switch {
-		case configured == config.WayAtAdmission:
-			return config.WayAtAdmission, denial.WayConfigured, []denial.Denial{denial.IdentityUnknown(name)}
+		case configured == config.DiscoveryAtAdmission:
+			return config.DiscoveryAtAdmission, denial.DiscoveryConfigured, []denial.Denial{denial.IdentityUnknown(name)}
 		case in.Restricted:
-			return config.WayAtStart, why, []denial.Denial{denial.RestrictedNeedsIdentity(in.Namespace, name)}
+			return config.DiscoveryAtStart, why, []denial.Denial{denial.RestrictedNeedsIdentity(in.Namespace, name)}
 		}
 		in.Identity = nil
-		return config.WayAtStart, why, nil
+		return config.DiscoveryAtStart, why, nil
 	}
-	why = denial.WayKnown
+	why = denial.DiscoveryKnown
 	if in.Restricted {
-		why = denial.WayKnownRestricted
+		why = denial.DiscoveryKnownRestricted
 	}
 	if err := floor(in.config.Identity).Check(*in.Identity); err != nil {
-		return config.WayAtAdmission, why, []denial.Denial{denial.IdentityRefused(name, err)}
+		return config.DiscoveryAtAdmission, why, []denial.Denial{denial.IdentityDenied(name, err)}
 	}
 	in.limited = LimitGroups(in.config.Identity, in.User, *in.Identity)
 	in.Identity = &in.limited.Identity
-	return config.WayAtAdmission, why, in.limited.Refusals
+	return config.DiscoveryAtAdmission, why, in.limited.Refusals
 }
 
 func floor(c config.Identity) identity.Floor {
-	return identity.Floor{MinUID: c.MinUID, MinGID: c.MinGID, RefusedGIDs: c.RefusedGIDs}
+	return identity.Floor{MinUID: c.MinUID, MinGID: c.MinGID, DeniedGIDs: c.DeniedGIDs}
 }

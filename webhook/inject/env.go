@@ -47,9 +47,9 @@ func (in *planning) identityVars() [4]identityVar {
 
 func (in *planning) planEnv() envPiece {
 	p := envPiece{
-		at: in.container().Child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
+		at: in.notebookPath().Child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
 	}
-	if in.server.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
+	if in.jupyter.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
 		p.defaults = append(p.defaults, pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: in.config.Scratch.MountPath})
 	}
 	return p
@@ -79,7 +79,7 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 		}
 		if changed >= 0 {
 			m := member{p.at, true, decimal(int64(changed))}
-			put(c, ours, m, &p.have[changed], pod.EnvVar{Name: want.name, Value: want.value})
+			putField(c, ours, m, &p.have[changed], pod.EnvVar{Name: want.name, Value: want.value})
 		}
 		if changed >= 0 || len(second) > 0 {
 			taken = append(taken, want.name)
@@ -88,7 +88,7 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 	if len(taken) > 0 {
 		c.warn(denial.EnvTaken(taken))
 	}
-	p.sendHome(c)
+	p.replaceImagesHome(c)
 	slices.Sort(gone)
 	removeAt(c, p.at, p.have, gone)
 	for i := range missing {
@@ -96,20 +96,20 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 	}
 	for i := range p.defaults {
 		if v := &p.defaults[i]; contains(p.have, v.Name) {
-			c.note(Kept, theirs, member{object: p.at}, v)
+			c.record(Kept, thePods, member{object: p.at}, v)
 		} else {
-			c.appendTo(theirs, p.at, len(p.have), v)
+			c.appendTo(thePods, p.at, len(p.have), v)
 		}
 	}
 }
 
-// sendHome has Jupyter open in the person's home where a hub would have it open in the image's own.
-func (p envPiece) sendHome(c *changes) {
+// replaceImagesHome has Jupyter open in the person's home where a hub would have it open in the image's own.
+func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
 		if v.Name == rootDirVariable && inImagesHome(v.Value, p.home) {
 			c.warn(denial.HomeOfTheImage(v.Name, v.Value, p.home))
 			m := member{p.at, true, decimal(int64(i))}
-			c.send(m, m.at().Child("value"), p.home, pod.EnvVar{Name: v.Name, Value: p.home})
+			c.replaceWithHome(m, m.at().Child("value"), p.home, pod.EnvVar{Name: v.Name, Value: p.home})
 		}
 	}
 }

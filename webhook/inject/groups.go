@@ -61,10 +61,10 @@ func (p groupsPiece) reconcile(document *pod.Pod, c *changes) {
 		putList(c, ours, groups, have.SupplementalGroups, p.groups)
 	}
 	if p.strict {
-		put(c, ours, member{at, exists, "supplementalGroupsPolicy"}, have.SupplementalGroupsPolicy, policyStrict)
+		putField(c, ours, member{at, exists, "supplementalGroupsPolicy"}, have.SupplementalGroupsPolicy, policyStrict)
 	}
 	if have.FSGroup != nil {
-		c.drop(member{at, exists, "fsGroup"}, true)
+		c.removeField(member{at, exists, "fsGroup"}, true)
 		if served := p.served(document); len(served) > 0 {
 			c.warn(denial.FSGroupTaken(*have.FSGroup, served))
 		}

@@ -109,13 +109,13 @@ func homes(c *config.Config) string { return c.Share.MountPath + "/" + c.Share.H
 
 func (in *planning) discover() handoff.Discover {
 	d := handoff.Discover{
-		User:        in.User.String(),
-		Homes:       in.homes,
-		Scratch:     in.config.Scratch.MountPath,
-		Home:        in.home,
-		MinUID:      in.config.Identity.MinUID,
-		MinGID:      in.config.Identity.MinGID,
-		RefusedGIDs: in.config.Identity.RefusedGIDs,
+		User:       in.User.String(),
+		Homes:      in.homes,
+		Scratch:    in.config.Scratch.MountPath,
+		Home:       in.home,
+		MinUID:     in.config.Identity.MinUID,
+		MinGID:     in.config.Identity.MinGID,
+		DeniedGIDs: in.config.Identity.DeniedGIDs,
 	}
 	if in.Identity != nil {
 		d.Expect = &handoff.Expected{UID: in.Identity.UID, GID: in.Identity.GID, Groups: in.Identity.Groups}
@@ -151,32 +151,32 @@ func (p initPiece) reconcile(document *pod.Pod, c *changes) {
 func (p initPiece) putRight(at pod.Pointer, have *pod.Container, c *changes) {
 	field := func(key string) member { return member{at, true, key} }
 	if have.Image == nil || !slices.Contains(p.accepted, *have.Image) {
-		put(c, ours, field("image"), have.Image, p.want.Image)
+		putField(c, ours, field("image"), have.Image, p.want.Image)
 	}
-	put(c, theirs, field("imagePullPolicy"), have.ImagePullPolicy, p.want.ImagePullPolicy)
+	putField(c, thePods, field("imagePullPolicy"), have.ImagePullPolicy, p.want.ImagePullPolicy)
 	putList(c, ours, field("command"), have.Command, p.want.Command)
 	putList(c, ours, field("args"), have.Args, p.want.Args)
 	if have.Resources.Empty() {
 		putResources(c, at.Child("resources"), have.Resources != nil, p.want.Resources)
 	}
-	put(c, ours, field("terminationMessagePath"), have.TerminationMessagePath, p.want.TerminationMessagePath)
-	put(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, p.want.TerminationMessagePolicy)
+	putField(c, ours, field("terminationMessagePath"), have.TerminationMessagePath, p.want.TerminationMessagePath)
+	putField(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, p.want.TerminationMessagePolicy)
 	p.putSecurityContext(at.Child("securityContext"), have, c)
 	if mounts, ok := p.mounts(have.VolumeMounts); !ok {
 		putList(c, ours, field("volumeMounts"), have.VolumeMounts, mounts)
 	}
-	c.drop(field("workingDir"), have.WorkingDir != nil && *have.WorkingDir != "")
-	c.drop(field("env"), len(have.Env) > 0)
-	c.drop(field("envFrom"), len(have.EnvFrom) > 0)
-	c.drop(field("volumeDevices"), len(have.VolumeDevices) > 0)
-	c.drop(field("restartPolicy"), have.RestartPolicy != nil)
-	c.drop(field("restartPolicyRules"), len(have.RestartPolicyRules) > 0)
-	c.drop(field("lifecycle"), have.Lifecycle != nil)
-	c.drop(field("startupProbe"), have.StartupProbe != nil)
-	c.drop(field("readinessProbe"), have.ReadinessProbe != nil)
-	c.drop(field("livenessProbe"), have.LivenessProbe != nil)
-	c.drop(field("stdin"), have.Stdin)
-	c.drop(field("tty"), have.TTY)
+	c.removeField(field("workingDir"), have.WorkingDir != nil && *have.WorkingDir != "")
+	c.removeField(field("env"), len(have.Env) > 0)
+	c.removeField(field("envFrom"), len(have.EnvFrom) > 0)
+	c.removeField(field("volumeDevices"), len(have.VolumeDevices) > 0)
+	c.removeField(field("restartPolicy"), have.RestartPolicy != nil)
+	c.removeField(field("restartPolicyRules"), len(have.RestartPolicyRules) > 0)
+	c.removeField(field("lifecycle"), have.Lifecycle != nil)
+	c.removeField(field("startupProbe"), have.StartupProbe != nil)
+	c.removeField(field("readinessProbe"), have.ReadinessProbe != nil)
+	c.removeField(field("livenessProbe"), have.LivenessProbe != nil)
+	c.removeField(field("stdin"), have.Stdin)
+	c.removeField(field("tty"), have.TTY)
 }
 
 func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *changes) {
@@ -186,7 +186,7 @@ func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *ch
 		now = &pod.SecurityContext{}
 	}
 	putPrivileges(c, member{object: at, exists: exists}, now, want)
-	put(c, ours, member{at, exists, "readOnlyRootFilesystem"}, now.ReadOnlyRootFilesystem, *want.ReadOnlyRootFilesystem)
+	putField(c, ours, member{at, exists, "readOnlyRootFilesystem"}, now.ReadOnlyRootFilesystem, *want.ReadOnlyRootFilesystem)
 	dropUnconfined(c, at, now)
 }
 
@@ -204,7 +204,7 @@ func (p initPiece) mounts(have []pod.Mount) (want []pod.Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
 	missing := len(want)
 	ok = true
-	inside := nestings(have, nil)
+	inside := nestedPaths(have, nil)
 	for _, m := range have {
 		switch {
 		case slices.Contains(p.want.VolumeMounts, m.Normalized()):

@@ -20,9 +20,9 @@ func inImagesHome(dir, home string) bool {
 	return in(imagesHome) && !in(home)
 }
 
-// send writes the person's home in the place of a wish for the image's own, at the field or inside of the element m. The
+// replaceWithHome writes the person's home in the place of a wish for the image's own, at the field or inside of the element m. The
 // verifier does not look: it is the pod's all the same.
-func (c *changes) send(m member, at pod.Pointer, home string, value any) {
-	c.note(Replaced, theirs, m, value)
-	c.edit("replace", at, home)
+func (c *changes) replaceWithHome(m member, at pod.Pointer, home string, value any) {
+	c.record(Replaced, thePods, m, value)
+	c.operation("replace", at, home)
 }

@@ -10,18 +10,18 @@ import (
 // that a person wrote comes near, and what is over is refused before it is planned. How long its lists can be is in list.go.
 
 const (
-	// longestPath is Linux' PATH_MAX, with the byte that ends it.
-	longestPath = 4096
-	// longestBase is how long the base URL of a server can be for probes to ask for it.
-	longestBase = 1024
-	// mostDenials are counted of one pod. Fifty are told.
-	mostDenials = 1000
+	// maxPathLength is Linux' PATH_MAX, with the byte that ends it.
+	maxPathLength = 4096
+	// maxBaseURLLength is how long the base URL of a server can be for probes to ask for it.
+	maxBaseURLLength = 1024
+	// maxDenials are counted of one pod. Fifty are told.
+	maxDenials = 1000
 )
 
 // denyLongPaths refuses pods with a path that is too long.
 func (in *planning) denyLongPaths() (refusals []denial.Denial) {
 	for at, c := range in.pod.AllContainers {
-		if len(refusals) >= mostDenials {
+		if len(refusals) >= maxDenials {
 			break
 		}
 		refusals = append(refusals, longPaths(at, c)...)
@@ -31,8 +31,8 @@ func (in *planning) denyLongPaths() (refusals []denial.Denial) {
 
 func longPaths(at pod.Element, c *pod.Container) (refusals []denial.Denial) {
 	tooLong := func(value *string, field func() pod.Pointer) {
-		if value != nil && len(*value) >= longestPath {
-			refusals = append(refusals, denial.PathTooLong(field().Field(), len(*value), longestPath-1))
+		if value != nil && len(*value) >= maxPathLength {
+			refusals = append(refusals, denial.PathTooLong(field().Field(), len(*value), maxPathLength-1))
 		}
 	}
 	tooLong(c.WorkingDir, func() pod.Pointer { return at.Pointer().Child("workingDir") })

@@ -31,18 +31,18 @@ import (
 // wantedMount is a mount of ours and what to call it in an answer.
 type wantedMount struct {
 	pod.Mount
-	what described
-	// there tells that the pod has it already.
-	there bool
+	what description
+	// present tells that the pod has it already.
+	present bool
 	// closed tells that nothing else may be mounted inside of it.
 	closed bool
 }
 
-// described is what a mount is, around a name. It is put together only for a refusal.
-type described struct{ before, name, after string }
+// description is what a mount is, around a name. It is put together only for a refusal.
+type description struct{ before, name, after string }
 
 // String is the whole.
-func (d described) String() string { return d.before + d.name + d.after }
+func (d description) String() string { return d.before + d.name + d.after }
 
 type mountsPiece struct {
 	container pod.Pointer
@@ -50,19 +50,19 @@ type mountsPiece struct {
 	want      []wantedMount
 	ours      ourVolumes
 	warnings  []string
-	// root tells that the container starts as root, and whole that it sees every home.
-	root, whole bool
+	// startsAsRoot tells that the container starts as root, and whole that it sees every home.
+	startsAsRoot, seesEveryHome bool
 	// home and homeOnShare are the two places of the home.
 	home, homeOnShare string
-	// inside are the paths that are inside of another one at which something is mounted, with that one.
-	inside map[string]string
+	// nestedIn are the paths that are inside of another one at which something is mounted, with that one.
+	nestedIn map[string]string
 }
 
 func (in *planning) planMounts(s switches) mountsPiece {
 	homes, warnings := in.planHome()
 	want := append(homes, wantedMount{
 		Mount:  pod.Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.config.Scratch.MountPath},
-		what:   described{"what the init container found", "", ""},
+		what:   description{"what the init container found", "", ""},
 		closed: true,
 	})
 	if s.accountFiles {
@@ -70,12 +70,12 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		want = append(want, accounts[:]...)
 	}
 	p := mountsPiece{
-		container: in.container(), notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
-		root: in.way == config.WayAtStart, whole: in.way == config.WayAtAdmission && in.wholeShare(),
+		container: in.notebookPath(), notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
+		startsAsRoot: in.discovery == config.DiscoveryAtStart, seesEveryHome: in.discovery == config.DiscoveryAtAdmission && in.seesEveryHome(),
 		home: in.home, homeOnShare: in.homes + "/" + in.User.String(),
 	}
-	if p.root || p.whole {
-		p.inside = nestings(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)
+	if p.startsAsRoot || p.seesEveryHome {
+		p.nestedIn = nestedPaths(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)
 	}
 	return p
 }
@@ -109,7 +109,7 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 		ok, does := false, have.Normalized()
 		for j, want := range p.want {
 			if does == want.Mount {
-				ok, p.want[j].there = true, true
+				ok, p.want[j].present = true, true
 			}
 		}
 		if ok {
@@ -125,12 +125,12 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 		// The kubelet mounts a file that the container can write there.
 		p.denyMountInTheWay(func() string { return p.container.Child("terminationMessagePath").Field() }, *at, c)
 	}
-	if p.whole {
+	if p.seesEveryHome {
 		p.denyWorkingDir(c)
 	}
 	p.denyVolumes(func() pod.Pointer { return p.container }, p.notebook, c)
 	for j := range p.want {
-		if !p.want[j].there {
+		if !p.want[j].present {
 			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
 		}
 	}
@@ -143,13 +143,13 @@ func (p mountsPiece) denyMountInTheWay(field func() string, mountPath string, c 
 		c.deny(denial.MountTaken(field(), mountPath, want.what.String()))
 		return
 	}
-	if !p.root && !p.whole {
+	if !p.startsAsRoot && !p.seesEveryHome {
 		return
 	}
 	other, nested := p.nested(at)
 	switch {
 	case !nested:
-	case p.root:
+	case p.startsAsRoot:
 		c.deny(denial.MountNested(field(), mountPath, other))
 	default:
 		c.deny(denial.MountInShare(field(), mountPath, other))
@@ -184,15 +184,15 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 	}
 }
 
-// kernels are paths whose content is the kernel's, or leads to the kernel's: /dev has links to /proc/self/fd.
-var kernels = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
+// kernelPaths are paths whose content is the kernel's, or leads to the kernel's: /dev has links to /proc/self/fd.
+var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
 // nested finds what a path is inside of, or which mount of ours is inside of it.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true
 	}
-	for _, kernels := range kernels {
+	for _, kernels := range kernelPaths {
 		if at == kernels || pod.Inside(at, kernels) {
 			return kernels, true
 		}
@@ -202,14 +202,14 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 			return want.MountPath, true
 		}
 	}
-	other, nested = p.inside[at]
+	other, nested = p.nestedIn[at]
 	return other, nested
 }
 
-// nestings finds the clean paths of mounts, and of a termination message, that are inside of another of them, with the nearest.
+// nestedPaths finds the clean paths of mounts, and of a termination message, that are inside of another of them, with the nearest.
 // They are gone through in the order of a tree, in which what is inside of a directory follows it: each held against each, a
 // thousand paths of two KiB took six seconds.
-func nestings(mounts []pod.Mount, message *string) map[string]string {
+func nestedPaths(mounts []pod.Mount, message *string) map[string]string {
 	paths := make([]string, 0, len(mounts)+1)
 	for _, m := range mounts {
 		paths = append(paths, pod.WithSlash(pod.CleanPath(m.MountPath)))

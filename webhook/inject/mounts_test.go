@@ -35,7 +35,7 @@ func TestNestings(t *testing.T) {
 				}
 			}
 		}
-		require.Equal(t, want, nestings(mounts, message), "%v", all)
+		require.Equal(t, want, nestedPaths(mounts, message), "%v", all)
 	}
 }
 

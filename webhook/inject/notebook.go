@@ -42,5 +42,5 @@ func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) 
 	return 0, denial.ContainerByPosition, nil
 }
 
-// container is the place of the notebook container.
-func (in *planning) container() pod.Pointer { return in.place }
+// notebookPath is the place of the notebook container.
+func (in *planning) notebookPath() pod.Pointer { return in.notebookAt }

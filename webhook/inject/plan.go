@@ -35,19 +35,19 @@ type Facts struct {
 
 // Plan is what one pod has to hold.
 type Plan struct {
-	// Way to the identity: config.WayAtAdmission or config.WayAtStart.
-	Way config.Way
+	// Discovery to the identity: config.WayAtAdmission or config.WayAtStart.
+	Discovery config.Discovery
 	// Identity that the pod runs as from its first instruction; nil in the way at start.
 	Identity *identity.Identity
-	// WayWhy is why it is this one.
-	WayWhy string
+	// DiscoveryReason is why it is this one.
+	DiscoveryReason string
 	// Notebook is the name of the container that gets the home, and NotebookWhy why it is this one.
-	Notebook, NotebookWhy string
+	Notebook, NotebookReason string
 
-	pieces   pieces
-	denials  []denial.Denial
-	warnings []string
-	notebook pod.Pointer
+	pieces       pieces
+	denials      []denial.Denial
+	warnings     []string
+	notebookPath pod.Pointer
 }
 
 // piece is one thing that is injected.
@@ -106,18 +106,18 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 type planning struct {
 	Facts
 	*Planner
-	pod     *pod.Pod
-	way     config.Way
-	limited Limited
-	// at is the index of the notebook container, and notebook the container.
-	at       int
-	place    pod.Pointer
-	notebook *pod.Container
+	pod       *pod.Pod
+	discovery config.Discovery
+	limited   Limited
+	// notebookIndex is the index of the notebook container, and notebook the container.
+	notebookIndex int
+	notebookAt    pod.Pointer
+	notebook      *pod.Container
 	// home is where the notebook container's HOME is.
 	home string
 	// identity are the variables that are ours.
 	identity [4]identityVar
-	server   server
+	jupyter  jupyterServer
 }
 
 // Planner plans pods by one configuration, which never changes in its lifetime.
@@ -151,8 +151,8 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	plan := &Plan{}
 	in := planning{Facts: facts, Planner: p, pod: document}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
-	plan.Way, plan.WayWhy, plan.denials = in.chooseWay()
-	in.way = plan.Way
+	plan.Discovery, plan.DiscoveryReason, plan.denials = in.chooseDiscovery()
+	in.discovery = plan.Discovery
 	plan.Identity, plan.warnings = in.Identity, in.limited.Warnings
 
 	// Where the notebook cannot be told, the first container stands in for it, to find what else is wrong.
@@ -163,8 +163,8 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	if len(document.Spec.Containers) == 0 {
 		return plan
 	}
-	in.at, in.place, in.notebook = at, pod.ContainersPath.Index(at), &document.Spec.Containers[at]
-	plan.Notebook, plan.NotebookWhy, plan.notebook = in.notebook.Name, why, in.container()
+	in.notebookIndex, in.notebookAt, in.notebook = at, pod.ContainersPath.Index(at), &document.Spec.Containers[at]
+	plan.Notebook, plan.NotebookReason, plan.notebookPath = in.notebook.Name, why, in.notebookPath()
 	if refusals := in.denyLongPaths(); len(refusals) > 0 {
 		plan.denials = append(plan.denials, refusals...)
 		return plan
@@ -175,7 +175,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	switches, refusals := in.readSwitches()
 	plan.denials = append(plan.denials, refusals...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
-	in.server = in.findServer(switches)
+	in.jupyter = in.findServer(switches)
 	plan.pieces = in.pieces(switches)
 	return plan
 }
@@ -242,7 +242,7 @@ func (in *planning) warnings() (warnings []string) {
 	}
 	slices.Sort(unknown)
 	for _, key := range unknown {
-		warnings = append(warnings, denial.AnnotationUnknown(key, askedAnnotations))
+		warnings = append(warnings, denial.AnnotationUnknown(key, requestAnnotations))
 	}
 	return warnings
 }

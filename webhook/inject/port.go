@@ -21,17 +21,17 @@ type portPiece struct {
 }
 
 func (in *planning) planPort() portPiece {
-	p := portPiece{at: in.container(), has: len(in.notebook.Ports) > 0}
+	p := portPiece{at: in.notebookPath(), has: len(in.notebook.Ports) > 0}
 	switch {
 	case p.has:
-	case !in.server.starts:
+	case !in.jupyter.starts:
 		p.left = denial.NoJupyter
-	case in.server.port == 0:
+	case in.jupyter.port == 0:
 		p.left = denial.NoListening
-	case in.portTaken(in.server.port):
+	case in.portTaken(in.jupyter.port):
 		p.left = denial.PortTaken
 	default:
-		p.want = &pod.Port{Name: portName, ContainerPort: in.server.port, Protocol: "TCP"}
+		p.want = &pod.Port{Name: portName, ContainerPort: in.jupyter.port, Protocol: "TCP"}
 	}
 	return p
 }
@@ -52,5 +52,5 @@ func (in *planning) portTaken(number int32) bool {
 
 func (p portPiece) reconcile(_ *pod.Pod, c *changes) {
 	m := member{p.at, true, "ports"}
-	c.offer(m, p.has, p.left, func() { c.appendTo(theirs, m.at(), 0, p.want) })
+	c.offerDefault(m, p.has, p.left, func() { c.appendTo(thePods, m.at(), 0, p.want) })
 }

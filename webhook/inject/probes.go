@@ -28,26 +28,26 @@ type wantedProbes struct {
 }
 
 func (in *planning) planProbes(s switches) probesPiece {
-	p := probesPiece{at: in.container(), notebook: in.notebook}
+	p := probesPiece{at: in.notebookPath(), notebook: in.notebook}
 	timing := in.config.Notebook.Probes
 	switch {
 	case s.probes == "off":
 		p.left = denial.TurnedOffByPod
-	case !in.server.starts:
+	case !in.jupyter.starts:
 		p.left = denial.NoJupyter
 	case s.probes == "" && !timing.Enabled:
 		p.left = denial.TurnedOffByConfig
-	case in.server.port == 0:
-		p.left, p.warning = denial.NoListening, denial.ProbesLeftOut(in.server.why)
+	case in.jupyter.port == 0:
+		p.left, p.warning = denial.NoListening, denial.ProbesLeftOut(in.jupyter.why)
 	default:
-		asked := in.server.probe()
-		p.want = wantedProbes{every(asked, timing.Startup), every(asked, timing.Readiness), every(asked, timing.Liveness)}
+		asked := in.jupyter.probe()
+		p.want = wantedProbes{withTiming(asked, timing.Startup), withTiming(asked, timing.Readiness), withTiming(asked, timing.Liveness)}
 	}
 	return p
 }
 
 // probe is what all three ask.
-func (s server) probe() (p pod.HTTPProbe) {
+func (s jupyterServer) probe() (p pod.HTTPProbe) {
 	if s.mutual {
 		p.TCPSocket = &pod.TCPSocket{Port: s.port}
 		return p
@@ -59,8 +59,8 @@ func (s server) probe() (p pod.HTTPProbe) {
 	return p
 }
 
-// every is when they ask.
-func every(p pod.HTTPProbe, timing config.Probe) pod.HTTPProbe {
+// withTiming is when they ask.
+func withTiming(p pod.HTTPProbe, timing config.Probe) pod.HTTPProbe {
 	p.PeriodSeconds = timing.PeriodSeconds
 	p.TimeoutSeconds = timing.TimeoutSeconds
 	p.FailureThreshold = timing.FailureThreshold
@@ -82,6 +82,6 @@ func (p probesPiece) reconcile(_ *pod.Pod, c *changes) {
 		{"livenessProbe", p.notebook.LivenessProbe, p.want.liveness},
 	} {
 		m := member{p.at, true, probe.key}
-		c.offer(m, probe.have != nil, p.left, func() { put(c, theirs, m, nil, probe.want) })
+		c.offerDefault(m, probe.have != nil, p.left, func() { putField(c, thePods, m, nil, probe.want) })
 	}
 }

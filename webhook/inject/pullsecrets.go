@@ -20,7 +20,7 @@ func (p pullSecretsPiece) reconcile(document *pod.Pod, c *changes) {
 	have := document.Spec.ImagePullSecrets
 	for _, name := range p.names {
 		if !slices.Contains(have, pod.LocalReference{Name: name}) {
-			c.appendTo(theirs, pod.SpecPath.Child("imagePullSecrets"), len(have), &pod.LocalReference{Name: name})
+			c.appendTo(thePods, pod.SpecPath.Child("imagePullSecrets"), len(have), &pod.LocalReference{Name: name})
 		}
 	}
 }

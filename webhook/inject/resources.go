@@ -29,7 +29,7 @@ type resourcesPiece struct {
 
 func (in *planning) planResources() resourcesPiece {
 	p := resourcesPiece{
-		container: in.container(),
+		container: in.notebookPath(),
 		exists:    in.notebook.Resources != nil,
 		has:       !in.notebook.Resources.Empty(),
 	}
@@ -86,17 +86,17 @@ func isGuaranteed(r *pod.Resources, name string) bool {
 
 func (p resourcesPiece) reconcile(_ *pod.Pod, c *changes) {
 	m := member{p.container, true, "resources"}
-	c.offer(m, p.has, p.left, func() { putResources(c, m.at(), p.exists, p.want) })
+	c.offerDefault(m, p.has, p.left, func() { putResources(c, m.at(), p.exists, p.want) })
 }
 
 // putResources fills in what is not there. Whether it is missing or empty is the same to a container, but not to a field
 // in it that we have never heard of.
 func putResources(c *changes, at pod.Pointer, exists bool, want *pod.Resources) {
 	if len(want.Requests) > 0 {
-		put(c, theirs, member{at, exists, "requests"}, nil, want.Requests)
+		putField(c, thePods, member{at, exists, "requests"}, nil, want.Requests)
 	}
 	if len(want.Limits) > 0 {
-		put(c, theirs, member{at, exists, "limits"}, nil, want.Limits)
+		putField(c, thePods, member{at, exists, "limits"}, nil, want.Limits)
 	}
 }
 

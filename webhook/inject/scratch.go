@@ -40,6 +40,6 @@ func (p scratchPiece) reconcile(document *pod.Pod, c *changes) {
 }
 
 func (p scratchPiece) putRight(at pod.Pointer, have *pod.EmptyDir, c *changes) {
-	put(c, ours, member{at, true, "sizeLimit"}, have.SizeLimit, *p.want.EmptyDir.SizeLimit)
-	c.drop(member{at, true, "medium"}, have.Medium != nil && *have.Medium != "")
+	putField(c, ours, member{at, true, "sizeLimit"}, have.SizeLimit, *p.want.EmptyDir.SizeLimit)
+	c.removeField(member{at, true, "medium"}, have.Medium != nil && *have.Medium != "")
 }

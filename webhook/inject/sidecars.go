@@ -25,14 +25,14 @@ import (
 
 // denySidecars returns a denial for each container beside the notebook that could be somebody else.
 func (in *planning) denySidecars() (refusals []denial.Denial) {
-	if !in.seesMore() {
+	if !in.seesMoreThanHome() {
 		return nil
 	}
 	for at, c := range in.pod.AllContainers {
 		if c == in.notebook || isInit(at, c) || in.isUser(c) {
 			continue
 		}
-		if len(refusals) >= mostDenials {
+		if len(refusals) >= maxDenials {
 			break
 		}
 		field := at.Pointer().Child("securityContext").Field()
@@ -41,16 +41,16 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 	return refusals
 }
 
-// seesMore reports whether the notebook has more of the share than the home. Where the identity is found at start, it has the
+// seesMoreThanHome reports whether the notebook has more of the share than the home. Where the identity is found at start, it has the
 // home alone, or the configuration has given up every home (EvenToRoot).
-func (in *planning) seesMore() bool {
-	return in.way == config.WayAtAdmission && in.Identity != nil && (in.wholeShare() || len(in.config.Share.ReadOnly) > 0)
+func (in *planning) seesMoreThanHome() bool {
+	return in.discovery == config.DiscoveryAtAdmission && in.Identity != nil && (in.seesEveryHome() || len(in.config.Share.ReadOnly) > 0)
 }
 
 // isUser reports whether a container runs as the user, and can become nobody else.
 func (in *planning) isUser(c *pod.Container) bool {
 	s, whole := c.SecurityContext, in.pod.Spec.SecurityContext
-	if s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || is(s.Privileged) {
+	if s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || isTrue(s.Privileged) {
 		return false
 	}
 	if s.Capabilities != nil && len(s.Capabilities.Add) > 0 {

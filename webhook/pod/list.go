@@ -16,18 +16,18 @@ import (
 // kubelet runs.
 
 const (
-	// mostContainers of one kind. The policies of the chart count the same.
-	mostContainers = 200
-	// mostVolumes of a Pod.
-	mostVolumes = 500
-	// mostVariables of one container, and mostArguments of one command.
-	mostVariables, mostArguments = 10_000, 10_000
-	// mostElements of all other lists.
-	mostElements = 1000
-	// mostInAll are the elements of the lists of all containers of one kind, together.
-	mostInAll = 30_000
-	// mostNames of one object, such as the annotations, which may have 256 KiB in all.
-	mostNames = 20_000
+	// maxContainers of one kind. The policies of the chart count the same.
+	maxContainers = 200
+	// maxVolumes of a Pod.
+	maxVolumes = 500
+	// maxVariables of one container, and mostArguments of one command.
+	maxVariables, maxArguments = 10_000, 10_000
+	// maxElements of all other lists.
+	maxElements = 1000
+	// maxElementsInAll are the elements of the lists of all containers of one kind, together.
+	maxElementsInAll = 30_000
+	// maxNames of one object, such as the annotations, which may have 256 KiB in all.
+	maxNames = 20_000
 )
 
 // TooLongError reports that a list or a map of a Pod has more elements than are read.
@@ -35,16 +35,16 @@ type TooLongError struct {
 	// Field in Kubernetes' notation; empty for a map, whichever it is.
 	Field string
 	// Have is how many there are; 0 if the elements of all containers together are too many, which are not counted to the end.
-	Have, Most int
+	Have, Max int
 }
 
 // Error is the error's text.
 func (e *TooLongError) Error() string {
-	return fmt.Sprintf("%s has %d elements of at most %d", e.Field, e.Have, e.Most)
+	return fmt.Sprintf("%s has %d elements of at most %d", e.Field, e.Have, e.Max)
 }
 
-// tooLong returns a TooLongError without what the decoder put around it; nil if err is about something else.
-func tooLong(err error) error {
+// asTooLong returns a TooLongError without what the decoder put around it; nil if err is about something else.
+func asTooLong(err error) error {
 	if found, ok := errors.AsType[*TooLongError](err); ok {
 		return found
 	}
@@ -56,12 +56,12 @@ type List[T any] []T
 
 // UnmarshalJSONFrom reads a list of at most so many elements as the kind of element allows.
 func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	most := mostOf[T]()
-	if d.PeekKind() != jsontext.KindBeginArray || most != mostContainers && small(d) {
+	most := maxOf[T]()
+	if d.PeekKind() != jsontext.KindBeginArray || most != maxContainers && isShort(d) {
 		// Also a null, and what is no list.
 		err := json.UnmarshalDecode(d, (*[]T)(l))
 		if err == nil && len(*l) > most {
-			return &TooLongError{Field: fieldOf(d.StackPointer()), Have: len(*l), Most: most}
+			return &TooLongError{Field: fieldOf(d.StackPointer()), Have: len(*l), Max: most}
 		}
 		return err
 	}
@@ -72,7 +72,7 @@ func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	inAll := 0
 	for d.PeekKind() != jsontext.KindEndArray {
 		if len(*l) == most {
-			return countOn(d, most)
+			return countRest(d, most)
 		}
 		*l = append(*l, *new(T))
 		last := &(*l)[len(*l)-1]
@@ -80,8 +80,8 @@ func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 			return err
 		}
 		if c, ok := any(last).(*Container); ok {
-			if inAll += c.elements(); inAll > mostInAll {
-				return &TooLongError{Field: fieldOf(d.StackPointer().Parent()), Most: mostInAll}
+			if inAll += c.elements(); inAll > maxElementsInAll {
+				return &TooLongError{Field: fieldOf(d.StackPointer().Parent()), Max: maxElementsInAll}
 			}
 		}
 	}
@@ -89,37 +89,37 @@ func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// mostOf returns how many elements of a type one list has at most.
-func mostOf[T any]() int {
+// maxOf returns how many elements of a type one list has at most.
+func maxOf[T any]() int {
 	switch any((*T)(nil)).(type) {
 	case *Container:
-		return mostContainers
+		return maxContainers
 	case *Volume:
-		return mostVolumes
+		return maxVolumes
 	case *EnvVar:
-		return mostVariables
+		return maxVariables
 	case *string:
-		return mostArguments
+		return maxArguments
 	}
-	return mostElements
+	return maxElements
 }
 
-// small reports whether what is left of the document is so short that a list of it can be read at once and counted afterwards,
+// isShort reports whether what is left of the document is so short that a list of it can be read at once and counted afterwards,
 // which is quicker: whatever is in it, that takes less than 1 MB. The usual Pod has 6 KB. Containers, which take most, are
 // always read one by one.
-func small(d *jsontext.Decoder) bool { return len(d.UnreadBuffer()) <= smallRest }
+func isShort(d *jsontext.Decoder) bool { return len(d.UnreadBuffer()) <= shortRest }
 
-const smallRest = 16 << 10
+const shortRest = 16 << 10
 
-// countOn goes on counting elements without keeping them. An element that cannot be read comes first.
-func countOn(d *jsontext.Decoder, most int) error {
+// countRest goes on counting elements without keeping them. An element that cannot be read comes first.
+func countRest(d *jsontext.Decoder, most int) error {
 	at, have := d.StackPointer().Parent(), most
 	for ; d.PeekKind() != jsontext.KindEndArray; have++ {
 		if err := d.SkipValue(); err != nil {
 			return err
 		}
 	}
-	return &TooLongError{Field: fieldOf(at), Have: have, Most: most}
+	return &TooLongError{Field: fieldOf(at), Have: have, Max: most}
 }
 
 // fieldOf returns a place of the document as a field of the Pod, which may be in a review.
@@ -157,11 +157,11 @@ func (p *Probe) elements() int {
 	return len(p.Exec.Command)
 }
 
-// checkNames returns an error if an object of the document has more names than the decoder should remember. The decoder compares
+// checkNameCount returns an error if an object of the document has more names than the decoder should remember. The decoder compares
 // each with all others of its object, whether anybody asks for the field or not, and 400,000 names of 3.9 MB take it 100 MB. Here
 // nothing is remembered.
-func checkNames(raw []byte) error {
-	if len(raw) <= 6*mostNames {
+func checkNameCount(raw []byte) error {
+	if len(raw) <= 6*maxNames {
 		return nil // Each has at least a quoted letter, a colon, a value and a comma.
 	}
 	d := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
@@ -169,8 +169,8 @@ func checkNames(raw []byte) error {
 	for {
 		token, err := d.ReadToken()
 		switch {
-		case errors.Is(err, io.EOF) && most > mostNames:
-			return &TooLongError{Have: most, Most: mostNames}
+		case errors.Is(err, io.EOF) && most > maxNames:
+			return &TooLongError{Have: most, Max: maxNames}
 		case err != nil:
 			return nil //nolint:nilerr // Whoever decodes the document says what is wrong with it.
 		case token.Kind() == jsontext.KindEndArray:

@@ -233,7 +233,7 @@ func Read(raw []byte) (*Pod, error) {
 
 // Unmarshal decodes a document with a Pod in it. It reads no more of a list or a map than a Pod can have.
 func Unmarshal(raw []byte, into any) error {
-	if err := checkNames(raw); err != nil {
+	if err := checkNameCount(raw); err != nil {
 		return err
 	}
 	return json.Unmarshal(raw, into)
@@ -275,7 +275,7 @@ func (p *Pod) AllContainers(yield func(at Element, c *Container) bool) {
 func Unreadable(err error) error {
 	var syntactic *jsontext.SyntacticError
 	var semantic *json.SemanticError
-	if tooLong := tooLong(err); tooLong != nil {
+	if tooLong := asTooLong(err); tooLong != nil {
 		return tooLong
 	}
 	switch {

@@ -14,9 +14,9 @@ import (
 
 // AppendPatch appends operations of RFC 6902 as JSON. The same operations are the same bytes.
 func AppendPatch(to []byte, operations []jsonpatch.Operation) []byte {
-	t := append(text(to), '[')
+	t := append(jsonText(to), '[')
 	for _, o := range operations {
-		t = t.next().open().str("op", o.Operation).str("path", o.Path)
+		t = t.next().open().stringField("op", o.Operation).stringField("path", o.Path)
 		if o.Operation != "remove" {
 			t = t.field("value").value(o.Value)
 		}
@@ -25,14 +25,14 @@ func AppendPatch(to []byte, operations []jsonpatch.Operation) []byte {
 	return append(t, ']')
 }
 
-// text is JSON as it grows.
-type text []byte
+// jsonText is JSON as it grows.
+type jsonText []byte
 
 // writable are the values of this package that are in patches.
-type writable interface{ appendTo(t text) text }
+type writable interface{ appendTo(t jsonText) jsonText }
 
 // value appends what an operation can have.
-func (t text) value(v any) text {
+func (t jsonText) value(v any) jsonText {
 	switch v := v.(type) {
 	case writable:
 		return v.appendTo(t)
@@ -49,11 +49,11 @@ func (t text) value(v any) text {
 	case *[]string:
 		return t.strings(*v)
 	case *[]int64:
-		return list(t, *v, func(t text, n int64) text { return strconv.AppendInt(t, n, 10) })
+		return list(t, *v, func(t jsonText, n int64) jsonText { return strconv.AppendInt(t, n, 10) })
 	case *[]Mount:
 		return list(t, *v, writeMount)
 	case *[]any:
-		return list(t, *v, text.value)
+		return list(t, *v, jsonText.value)
 	}
 	written, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
@@ -63,25 +63,25 @@ func (t text) value(v any) text {
 }
 
 // next is in front of a field or an element: a comma, where another one was before it.
-func (t text) next() text {
+func (t jsonText) next() jsonText {
 	if last := t[len(t)-1]; last == '{' || last == '[' {
 		return t
 	}
 	return append(t, ',')
 }
 
-func (t text) open() text  { return append(t, '{') }
-func (t text) close() text { return append(t, '}') }
+func (t jsonText) open() jsonText  { return append(t, '{') }
+func (t jsonText) close() jsonText { return append(t, '}') }
 
 // field begins one whose name is written in this file, and has nothing in it to escape.
-func (t text) field(name string) text {
+func (t jsonText) field(name string) jsonText {
 	return append(append(append(t.next(), '"'), name...), '"', ':')
 }
 
 // key begins a field of any name.
-func (t text) key(name string) text { return append(t.next().quoted(name), ':') }
+func (t jsonText) key(name string) jsonText { return append(t.next().quoted(name), ':') }
 
-func (t text) quoted(value string) text {
+func (t jsonText) quoted(value string) jsonText {
 	t, err := jsontext.AppendQuote(t, value)
 	if err != nil {
 		panic(err) // It was read from JSON, which is UTF-8.
@@ -89,46 +89,46 @@ func (t text) quoted(value string) text {
 	return t
 }
 
-func (t text) strings(values []string) text { return list(t, values, text.quoted) }
+func (t jsonText) strings(values []string) jsonText { return list(t, values, jsonText.quoted) }
 
-func (t text) str(name, value string) text { return t.field(name).quoted(value) }
+func (t jsonText) stringField(name, value string) jsonText { return t.field(name).quoted(value) }
 
-func (t text) number(name string, value int32) text {
+func (t jsonText) number(name string, value int32) jsonText {
 	return strconv.AppendInt(t.field(name), int64(value), 10)
 }
 
 // Those that follow leave a field out that is empty.
 
-func (t text) some(name, value string) text {
+func (t jsonText) nonEmpty(name, value string) jsonText {
 	if value == "" {
 		return t
 	}
-	return t.str(name, value)
+	return t.stringField(name, value)
 }
 
-func (t text) someOf(name string, values []string) text {
+func (t jsonText) nonEmptyList(name string, values []string) jsonText {
 	if len(values) == 0 {
 		return t
 	}
 	return t.field(name).strings(values)
 }
 
-func (t text) flag(name string, value bool) text {
+func (t jsonText) trueField(name string, value bool) jsonText {
 	if !value {
 		return t
 	}
 	return append(t.field(name), "true"...)
 }
 
-// given leaves a field out that is nil.
-func given[T any](t text, name string, value *T) text {
+// optional leaves a field out that is nil.
+func optional[T any](t jsonText, name string, value *T) jsonText {
 	if value == nil {
 		return t
 	}
 	return t.field(name).value(value)
 }
 
-func list[T any](t text, values []T, one func(text, T) text) text {
+func list[T any](t jsonText, values []T, one func(jsonText, T) jsonText) jsonText {
 	t = append(t, '[')
 	for _, v := range values {
 		t = one(t.next(), v)
@@ -136,7 +136,7 @@ func list[T any](t text, values []T, one func(text, T) text) text {
 	return append(t, ']')
 }
 
-func (o Object) appendTo(t text) text {
+func (o Object) appendTo(t jsonText) jsonText {
 	t = t.open()
 	for _, f := range o {
 		t = t.key(f.Key).value(f.Value)
@@ -144,77 +144,77 @@ func (o Object) appendTo(t text) text {
 	return t.close()
 }
 
-func (v Volume) appendTo(t text) text {
-	t = t.open().str("name", v.Name)
-	t = given(t, "persistentVolumeClaim", v.PersistentVolumeClaim)
-	t = given(t, "emptyDir", v.EmptyDir)
-	t = given(t, "projected", v.Projected)
-	t = given(t, "hostPath", v.HostPath)
-	t = given(t, "nfs", v.NFS)
+func (v Volume) appendTo(t jsonText) jsonText {
+	t = t.open().stringField("name", v.Name)
+	t = optional(t, "persistentVolumeClaim", v.PersistentVolumeClaim)
+	t = optional(t, "emptyDir", v.EmptyDir)
+	t = optional(t, "projected", v.Projected)
+	t = optional(t, "hostPath", v.HostPath)
+	t = optional(t, "nfs", v.NFS)
 	return t.close()
 }
 
-func (c Claim) appendTo(t text) text {
-	return t.open().str("claimName", c.ClaimName).flag("readOnly", c.ReadOnly).close()
+func (c Claim) appendTo(t jsonText) jsonText {
+	return t.open().stringField("claimName", c.ClaimName).trueField("readOnly", c.ReadOnly).close()
 }
 
-func (e EmptyDir) appendTo(t text) text {
-	t = given(t.open(), "medium", e.Medium)
-	t = given(t, "sizeLimit", e.SizeLimit)
+func (e EmptyDir) appendTo(t jsonText) jsonText {
+	t = optional(t.open(), "medium", e.Medium)
+	t = optional(t, "sizeLimit", e.SizeLimit)
 	return t.close()
 }
 
-func (v EnvVar) appendTo(t text) text {
-	t = t.open().str("name", v.Name).some("value", v.Value)
-	t = given(t, "valueFrom", v.ValueFrom)
+func (v EnvVar) appendTo(t jsonText) jsonText {
+	t = t.open().stringField("name", v.Name).nonEmpty("value", v.Value)
+	t = optional(t, "valueFrom", v.ValueFrom)
 	return t.close()
 }
 
-func (m Mount) appendTo(t text) text {
-	return t.open().str("name", m.Name).flag("readOnly", m.ReadOnly).some("recursiveReadOnly", m.RecursiveReadOnly).
-		str("mountPath", m.MountPath).some("subPath", m.SubPath).some("subPathExpr", m.SubPathExpr).
-		some("mountPropagation", m.MountPropagation).close()
+func (m Mount) appendTo(t jsonText) jsonText {
+	return t.open().stringField("name", m.Name).trueField("readOnly", m.ReadOnly).nonEmpty("recursiveReadOnly", m.RecursiveReadOnly).
+		stringField("mountPath", m.MountPath).nonEmpty("subPath", m.SubPath).nonEmpty("subPathExpr", m.SubPathExpr).
+		nonEmpty("mountPropagation", m.MountPropagation).close()
 }
 
-func writeMount(t text, m Mount) text { return m.appendTo(t) }
+func writeMount(t jsonText, m Mount) jsonText { return m.appendTo(t) }
 
-func (c InitContainer) appendTo(t text) text {
-	t = t.open().str("name", c.Name).str("image", c.Image).str("imagePullPolicy", c.ImagePullPolicy)
+func (c InitContainer) appendTo(t jsonText) jsonText {
+	t = t.open().stringField("name", c.Name).stringField("image", c.Image).stringField("imagePullPolicy", c.ImagePullPolicy)
 	t = t.field("command").strings(c.Command).field("args").strings(c.Args)
-	t = given(t, "resources", c.Resources)
+	t = optional(t, "resources", c.Resources)
 	t = list(t.field("volumeMounts"), c.VolumeMounts, writeMount)
-	t = t.str("terminationMessagePath", c.TerminationMessagePath).str("terminationMessagePolicy", c.TerminationMessagePolicy)
-	t = given(t, "securityContext", c.SecurityContext)
+	t = t.stringField("terminationMessagePath", c.TerminationMessagePath).stringField("terminationMessagePolicy", c.TerminationMessagePolicy)
+	t = optional(t, "securityContext", c.SecurityContext)
 	return t.close()
 }
 
-func (s SecurityContext) appendTo(t text) text {
-	t = given(t.open(), "appArmorProfile", s.AppArmorProfile)
-	t = given(t, "seLinuxOptions", s.SELinuxOptions)
-	t = given(t, "windowsOptions", s.WindowsOptions)
-	t = given(t, "runAsUser", s.RunAsUser)
-	t = given(t, "runAsGroup", s.RunAsGroup)
-	t = given(t, "runAsNonRoot", s.RunAsNonRoot)
-	t = given(t, "privileged", s.Privileged)
-	t = given(t, "allowPrivilegeEscalation", s.AllowPrivilegeEscalation)
-	t = given(t, "readOnlyRootFilesystem", s.ReadOnlyRootFilesystem)
-	t = given(t, "capabilities", s.Capabilities)
-	t = given(t, "seccompProfile", s.SeccompProfile)
-	t = given(t, "procMount", s.ProcMount)
+func (s SecurityContext) appendTo(t jsonText) jsonText {
+	t = optional(t.open(), "appArmorProfile", s.AppArmorProfile)
+	t = optional(t, "seLinuxOptions", s.SELinuxOptions)
+	t = optional(t, "windowsOptions", s.WindowsOptions)
+	t = optional(t, "runAsUser", s.RunAsUser)
+	t = optional(t, "runAsGroup", s.RunAsGroup)
+	t = optional(t, "runAsNonRoot", s.RunAsNonRoot)
+	t = optional(t, "privileged", s.Privileged)
+	t = optional(t, "allowPrivilegeEscalation", s.AllowPrivilegeEscalation)
+	t = optional(t, "readOnlyRootFilesystem", s.ReadOnlyRootFilesystem)
+	t = optional(t, "capabilities", s.Capabilities)
+	t = optional(t, "seccompProfile", s.SeccompProfile)
+	t = optional(t, "procMount", s.ProcMount)
 	return t.close()
 }
 
-func (c Capabilities) appendTo(t text) text {
-	return t.open().someOf("add", c.Add).someOf("drop", c.Drop).close()
+func (c Capabilities) appendTo(t jsonText) jsonText {
+	return t.open().nonEmptyList("add", c.Add).nonEmptyList("drop", c.Drop).close()
 }
 
-func (p Profile) appendTo(t text) text {
-	t = t.open().str("type", p.Type)
-	t = given(t, "localhostProfile", p.LocalhostProfile)
+func (p Profile) appendTo(t jsonText) jsonText {
+	t = t.open().stringField("type", p.Type)
+	t = optional(t, "localhostProfile", p.LocalhostProfile)
 	return t.close()
 }
 
-func (r Resources) appendTo(t text) text {
+func (r Resources) appendTo(t jsonText) jsonText {
 	t = t.open()
 	if len(r.Requests) > 0 {
 		t = r.Requests.appendTo(t.field("requests"))
@@ -229,7 +229,7 @@ func (r Resources) appendTo(t text) text {
 }
 
 // appendTo writes them in the order of their names.
-func (q Quantities) appendTo(t text) text {
+func (q Quantities) appendTo(t jsonText) jsonText {
 	names := make([]string, 0, 4) // on the stack, as what maps.Keys goes through is not
 	for name := range q {
 		names = append(names, name)
@@ -242,13 +242,13 @@ func (q Quantities) appendTo(t text) text {
 	return t.close()
 }
 
-func (p HTTPProbe) appendTo(t text) text {
-	t = given(t.open(), "httpGet", p.HTTPGet)
-	t = given(t, "tcpSocket", p.TCPSocket)
+func (p HTTPProbe) appendTo(t jsonText) jsonText {
+	t = optional(t.open(), "httpGet", p.HTTPGet)
+	t = optional(t, "tcpSocket", p.TCPSocket)
 	return t.number("periodSeconds", p.PeriodSeconds).number("timeoutSeconds", p.TimeoutSeconds).
 		number("failureThreshold", p.FailureThreshold).number("successThreshold", p.SuccessThreshold).close()
 }
 
-func (g HTTPGet) appendTo(t text) text {
-	return t.open().str("path", g.Path).number("port", g.Port).str("scheme", g.Scheme).close()
+func (g HTTPGet) appendTo(t jsonText) jsonText {
+	return t.open().stringField("path", g.Path).number("port", g.Port).stringField("scheme", g.Scheme).close()
 }

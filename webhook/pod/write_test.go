@@ -30,7 +30,7 @@ func TestValuesAreWrittenAsTheLibraryWritesThem(t *testing.T) {
 			t.Run(fmt.Sprintf("%T/%d", v, i), func(t *testing.T) {
 				want, err := json.Marshal(v, json.Deterministic(true))
 				require.NoError(t, err)
-				assert.Equal(t, string(want), string(text(nil).value(v)))
+				assert.Equal(t, string(want), string(jsonText(nil).value(v)))
 			})
 		}
 	}

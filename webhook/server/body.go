@@ -12,11 +12,11 @@ import (
 // wraps it in less than 1 MiB.
 const maxBody = 4 << 20
 
-// receive reads the whole body before anything else is done, and refuses what can be no review; an error is a body that did not
+// readBody reads the whole body before anything else is done, and refuses what can be no review; an error is a body that did not
 // arrive. How long it may take is the server's to say.
 //
 // An API server could send YAML and protobuf too, and never does.
-func receive(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (refusal *denial.Denial, err error) {
+func readBody(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (refusal *denial.Denial, err error) {
 	refuse := func(a denial.Denial) (*denial.Denial, error) { return &a, nil }
 	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	switch {

@@ -62,15 +62,15 @@ type userInfo struct {
 type object struct {
 	from, to int64
 	// pod is nil where that is passed over, which is for what cannot be read as one.
-	pod        *pod.Pod
-	passedOver bool
+	pod     *pod.Pod
+	skipped bool
 	// tooLong is why the pod was passed over; nil if it was not for that.
 	tooLong *pod.TooLongError
 }
 
 // UnmarshalJSONFrom reads the pod on the way to the end of the review, or passes over the value, which has to be right JSON.
 func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
-	if o.passedOver || d.PeekKind() != jsontext.KindBeginObject {
+	if o.skipped || d.PeekKind() != jsontext.KindBeginObject {
 		value, err := d.ReadValue()
 		o.to = d.InputOffset()
 		o.from = o.to - int64(len(value))
@@ -82,8 +82,8 @@ func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// in is the object. What was before it when it was come to is a colon.
-func (o object) in(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to], ": \t\r\n") }
+// raw is the object. What was before it when it was come to is a colon.
+func (o object) raw(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to], ": \t\r\n") }
 
 // decode decodes a review, and the pod in it at once. What cannot be read as a pod is for whoever decides to speak of, by what it
 // says in its place: the review around it can be right.
@@ -104,30 +104,30 @@ func decode(body []byte) (review, error) {
 
 func decodeWithoutPod(body []byte, options ...json.Options) (review, error) {
 	r := review{}
-	r.Request.Object.passedOver = true
+	r.Request.Object.skipped = true
 	err := json.Unmarshal(body, &r, options...)
 	return r, err
 }
 
-// bodies are buffers to read reviews into and to write answers into. Everything that outlives one, the strings of a review
+// buffers are buffers to read reviews into and to write answers into. Everything that outlives one, the strings of a review
 // among them, is a copy.
-var bodies = sync.Pool{New: func() any { return &bytes.Buffer{} }}
+var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
-// maxKept is the largest buffer that is kept for another review: of many times a usual one.
-const maxKept = 256 << 10
+// maxPooledBuffer is the largest buffer that is kept for another review: of many times a usual one.
+const maxPooledBuffer = 256 << 10
 
-func giveBack(b *bytes.Buffer) {
-	if b.Cap() <= maxKept {
+func putBuffer(b *bytes.Buffer) {
+	if b.Cap() <= maxPooledBuffer {
 		b.Reset()
-		bodies.Put(b)
+		buffers.Put(b)
 	}
 }
 
 // ServeHTTP answers one review. Whatever it is that has come, the answer is in protocol, and is logged and counted.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body := bodies.Get().(*bytes.Buffer)
-	defer giveBack(body)
-	refusal, err := receive(w, r, body)
+	body := buffers.Get().(*bytes.Buffer)
+	defer putBuffer(body)
+	refusal, err := readBody(w, r, body)
 	if err != nil {
 		// The client has gone, or stalled: nobody reads an answer.
 		h.log.WarnContext(r.Context(), "the body did not arrive whole", "from", r.RemoteAddr, "err", err.Error())
@@ -145,23 +145,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		asked, unread = decodeWithoutPod(body.Bytes(), jsontext.AllowDuplicateNames(true))
 	}
 	if unread != nil && refusal == nil {
-		refusal = unreadable(unread)
+		refusal = unreadableDenial(unread)
 	}
 	var response *admissionv1.AdmissionResponse
 	if refusal != nil {
-		response = h.refuse(r.Context(), asked.Request, *refusal, began)
+		response = h.respondDenied(r.Context(), asked.Request, *refusal, began)
 	} else {
 		response = h.handle(r.Context(), asked.Request, body, began)
 	}
 	response.UID = asked.Request.UID
 	asked.write(r.Context(), w, response)
 	if refusal == nil {
-		h.metrics.took(h.kind, began)
+		h.metrics.observeDuration(h.kind, began)
 	}
 }
 
-// unreadable tells a review that is none from a pod with a field twice, which is found on the way to it.
-func unreadable(err error) *denial.Denial {
+// unreadableDenial tells a review that is none from a pod with a field twice, which is found on the way to it.
+func unreadableDenial(err error) *denial.Denial {
 	refusal := denial.NotAReview(pod.Unreadable(err).Error())
 	var syntactic *jsontext.SyntacticError
 	if errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic) {
@@ -176,29 +176,29 @@ func unreadable(err error) *denial.Denial {
 // write answers in the version that the review came in: an API server takes no other.
 func (r review) write(ctx context.Context, w http.ResponseWriter, response *admissionv1.AdmissionResponse) {
 	answered := &admissionv1.AdmissionReview{Response: response}
-	answered.APIVersion, answered.Kind = apiVersion, "AdmissionReview"
+	answered.APIVersion, answered.Kind = fallbackVersion, "AdmissionReview"
 	if r.Kind == answered.Kind && schema.FromAPIVersionAndKind(r.APIVersion, r.Kind).Group == admissionv1.GroupName {
 		answered.APIVersion = r.APIVersion
 	}
-	written := bodies.Get().(*bytes.Buffer)
-	defer giveBack(written)
-	if err := json.MarshalWrite(written, answered, asTheAPIServer); err != nil {
+	written := buffers.Get().(*bytes.Buffer)
+	defer putBuffer(written)
+	if err := json.MarshalWrite(written, answered, marshalOptions); err != nil {
 		panic(err) // What has been decided can be written, whatever the pod.
 	}
 	// With its length, an answer is whole or none, and goes out as it is.
-	w.Header()["Content-Type"] = answersJSON
+	w.Header()["Content-Type"] = jsonContentType
 	w.Header().Set("Content-Length", strconv.Itoa(written.Len()))
 	// An error here is a client that has gone.
-	_ = atOnce(ctx, w, written.Bytes())
+	_ = writeWhole(ctx, w, written.Bytes())
 }
 
-// apiVersion of an answer where the review has none that could be answered in.
-var apiVersion = admissionv1.SchemeGroupVersion.String()
+// fallbackVersion of an answer where the review has none that could be answered in.
+var fallbackVersion = admissionv1.SchemeGroupVersion.String()
 
-// answersJSON is one slice for all answers.
-var answersJSON = []string{"application/json"}
+// jsonContentType is one slice for all answers.
+var jsonContentType = []string{"application/json"}
 
-// asTheAPIServer writes an answer: the same one is the same bytes, also where there is a map in it. No name is there twice in
+// marshalOptions writes an answer: the same one is the same bytes, also where there is a map in it. No name is there twice in
 // what is written here, and to look for one takes time. The types of k8s.io/api leave out what encoding/json takes for empty.
-var asTheAPIServer = json.JoinOptions(
+var marshalOptions = json.JoinOptions(
 	json.Deterministic(true), jsontext.AllowDuplicateNames(true), jsonv1.OmitEmptyWithLegacySemantics(true))

@@ -264,7 +264,7 @@ func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, err := decode([]byte(body))
 			require.NoError(t, err)
-			assert.Equal(t, document, string(r.Request.Object.in([]byte(body))))
+			assert.Equal(t, document, string(r.Request.Object.raw([]byte(body))))
 			require.NotNil(t, r.Request.Object.pod)
 			again, err := pod.Read([]byte(document))
 			require.NoError(t, err)
@@ -279,7 +279,7 @@ func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
 			body := []byte(`{"request":{"object": ` + object + `,"uid":"u"}}`)
 			r, err := decode(body)
 			require.NoError(t, err)
-			assert.Equal(t, object, string(r.Request.Object.in(body)))
+			assert.Equal(t, object, string(r.Request.Object.raw(body)))
 			assert.Nil(t, r.Request.Object.pod)
 			assert.EqualValues(t, "u", r.Request.UID)
 		})

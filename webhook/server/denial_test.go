@@ -66,7 +66,7 @@ func TestEveryRefusalInOneAnswer(t *testing.T) {
 	assert.Equal(t, 422, r.Response.Status.Code)
 	assert.Equal(t, "NotLinux", r.Response.Status.Reason)
 	assert.Equal(t, map[string]string{"reason": "NotLinux", "requester": "qiang", "user": "qiang.guo03",
-		"way": "AtStart"}, r.Response.AuditAnnotations)
+		"discovery": "AtStart"}, r.Response.AuditAnnotations)
 	assert.Regexp(t, `\A11 things stand against it:\n- `, r.Response.Status.Message)
 	assert.Len(t, e.log.Lines(t, "")[0]["reasons"], 11)
 }

@@ -32,7 +32,7 @@ func TestSoManyGroups(t *testing.T) {
 		given   int // of them; -1 where the pod is refused
 		warning string
 	}{
-		{0, "Refuse", 0, ""}, {1, "Refuse", 1, ""}, {15, "Refuse", 15, ""}, {16, "Refuse", -1, ""}, {40, "Refuse", -1, ""},
+		{0, "Deny", 0, ""}, {1, "Deny", 1, ""}, {15, "Deny", 15, ""}, {16, "Deny", -1, ""}, {40, "Deny", -1, ""},
 		{0, "Cut", 0, ""}, {1, "Cut", 1, ""}, {15, "Cut", 15, ""}, {16, "Cut", 15, cut}, {40, "Cut", 15, cut},
 	} {
 		t.Run(fmt.Sprintf("%d %s", c.groups, c.setting), func(t *testing.T) {
@@ -81,10 +81,10 @@ func TestACutIsNoWayAround(t *testing.T) {
 	require.Len(t, refusals, 1)
 	assert.EqualValues(t, "GenerationUnknown", refusals[0].Reason, "made by a configuration that allows it")
 
-	configured.Identity.RefusedGIDs = []int64{7003}
+	configured.Identity.DeniedGIDs = []int64{7003}
 	d := webhook.New(configured, known(inGroups(3))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
 	require.Len(t, d.Denials, 1)
-	assert.EqualValues(t, "IdentityRefused", d.Denials[0].Reason, "a refused group is seen although it would be cut off")
+	assert.EqualValues(t, "IdentityDenied", d.Denials[0].Reason, "a refused group is seen although it would be cut off")
 
 	before := webhook.New(configured, known(inGroups(2)))
 	pod := made(before)

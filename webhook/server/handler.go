@@ -47,12 +47,12 @@ type handler struct {
 	metrics *Metrics
 }
 
-// refuse answers what has not become an admission; it is logged and counted as one.
-func (h *handler) refuse(ctx context.Context, req request, a denial.Denial, began time.Time) *admissionv1.AdmissionResponse {
+// respondDenied answers what has not become an admission; it is logged and counted as one.
+func (h *handler) respondDenied(ctx context.Context, req request, a denial.Denial, began time.Time) *admissionv1.AdmissionResponse {
 	d := webhook.Denied(webhook.Decision{}, a)
 	h.record(ctx, req, d, time.Since(began))
-	resp := h.answer(d, nil)
-	resp.AuditAnnotations = h.audited(req, d)
+	resp := h.respond(d, nil)
+	resp.AuditAnnotations = h.auditAnnotations(req, d)
 	return resp
 }
 
@@ -66,10 +66,10 @@ func (h *handler) handle(
 		if fault := recover(); fault != nil {
 			h.log.ErrorContext(ctx, "panic", "uid", req.UID, "fault", fault, "stack", string(debug.Stack()))
 			d = webhook.Denied(d, denial.Internal(string(req.UID)))
-			resp = h.answer(d, nil)
+			resp = h.respond(d, nil)
 		}
 		if d.Peer == "" || h.warnOnly {
-			resp.AuditAnnotations = h.audited(req, d)
+			resp.AuditAnnotations = h.auditAnnotations(req, d)
 		}
 		h.record(ctx, req, d, time.Since(began))
 	}()
@@ -81,54 +81,54 @@ func (h *handler) handle(
 	}
 	if kind := req.Kind; kind.Group != "" || kind.Version != "v1" || kind.Kind != "Pod" {
 		d = webhook.Denied(d, denial.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
-		return h.answer(d, nil)
+		return h.respond(d, nil)
 	}
 	if req.Operation != admissionv1.Create {
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
 	d = h.decide(ctx, webhook.Review{
-		Pod: req.Object.in(body.Bytes()), Namespace: req.Namespace, Restricted: h.restricted,
+		Pod: req.Object.raw(body.Bytes()), Namespace: req.Namespace, Restricted: h.restricted,
 		Decoded: req.Object.pod, TooLong: req.Object.tooLong})
 	if h.peers != nil && d.OtherGeneration {
 		answered, peer, err := h.peers.ask(ctx, body.Bytes())
-		h.metrics.asked(err)
+		h.metrics.countPeerRequest(err)
 		if err == nil {
-			d = elsewhere(answered, peer)
+			d = decisionOfReplica(answered, peer)
 			if h.warnOnly {
-				return warn(d)
+				return warnResponse(d)
 			}
 			return answered
 		}
 		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
 	}
-	return h.answer(d, roomBehind(body, len(d.Operations)))
+	return h.respond(d, spareCapacity(body, len(d.Operations)))
 }
 
-// roomBehind a body is for a patch of so many operations. A buffer that would be too large to be kept is left as it is: where
+// spareCapacity a body is for a patch of so many operations. A buffer that would be too large to be kept is left as it is: where
 // there is no room, the patch finds its own.
-func roomBehind(body *bytes.Buffer, operations int) []byte {
-	if size := operations * usualOperation; body.Len()+size <= maxKept/2 { // It may grow to twice of that.
+func spareCapacity(body *bytes.Buffer, operations int) []byte {
+	if size := operations * typicalOperationSize; body.Len()+size <= maxPooledBuffer/2 { // It may grow to twice of that.
 		body.Grow(size)
 	}
 	return body.AvailableBuffer()
 }
 
-// answer carries a decision out, or says what it is. The room is for the patch.
-func (h *handler) answer(d webhook.Decision, room []byte) (resp *admissionv1.AdmissionResponse) {
+// respond carries a decision out, or says what it is. The room is for the patch.
+func (h *handler) respond(d webhook.Decision, room []byte) (resp *admissionv1.AdmissionResponse) {
 	switch {
 	case h.warnOnly:
-		return warn(d)
+		return warnResponse(d)
 	case len(d.Denials) > 0:
-		resp = deny(d.Denials)
+		resp = denyResponse(d.Denials)
 	default:
-		resp = allow(d.Operations, room)
+		resp = allowResponse(d.Operations, room)
 	}
 	resp.Warnings = d.Warnings
 	return resp
 }
 
-// allow is with the patch, where there is anything to patch.
-func allow(operations []jsonpatch.Operation, room []byte) *admissionv1.AdmissionResponse {
+// allowResponse is with the patch, where there is anything to patch.
+func allowResponse(operations []jsonpatch.Operation, room []byte) *admissionv1.AdmissionResponse {
 	resp := &admissionv1.AdmissionResponse{Allowed: true}
 	if len(operations) == 0 {
 		return resp
@@ -137,14 +137,14 @@ func allow(operations []jsonpatch.Operation, room []byte) *admissionv1.Admission
 	return resp
 }
 
-// usualOperation is how long one is as JSON, in bytes, about.
-const usualOperation = 192
+// typicalOperationSize is how long one is as JSON, in bytes, about.
+const typicalOperationSize = 192
 
 // patchType of every patch: that of RFC 6902.
 var patchType = admissionv1.PatchTypeJSONPatch
 
-// deny puts every refusal into one status. Code and reason are those of the first, which is the one to mend first.
-func deny(refusals []denial.Denial) *admissionv1.AdmissionResponse {
+// denyResponse puts every refusal into one status. Code and reason are those of the first, which is the one to mend first.
+func denyResponse(refusals []denial.Denial) *admissionv1.AdmissionResponse {
 	status := &metav1.Status{
 		Status:  metav1.StatusFailure,
 		Code:    refusals[0].Code,
@@ -160,21 +160,21 @@ func deny(refusals []denial.Denial) *admissionv1.AdmissionResponse {
 	return &admissionv1.AdmissionResponse{Result: status}
 }
 
-// audited is what the API server's audit log keeps of an admission, each under the name of the entry of the webhook
+// auditAnnotations is what the API server's audit log keeps of an admission, each under the name of the entry of the webhook
 // configuration: with it, that log alone answers who ran as whom. The requester is whom access was asked for, which is not who
 // sent the request where that impersonates somebody. A pod that is none of ours leaves nothing.
-func (h *handler) audited(req request, d webhook.Decision) map[string]string {
+func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]string {
 	if !d.Claimed && len(d.Denials) == 0 {
 		return nil
 	}
-	kept := map[string]string{"requester": short(req.UserInfo.Username)}
+	kept := map[string]string{"requester": shortened(req.UserInfo.Username)}
 	keep := func(key, value string) {
 		if value != "" {
 			kept[key] = value
 		}
 	}
 	keep("user", d.User.String())
-	keep("way", string(d.Way))
+	keep("discovery", string(d.Discovery))
 	keep("identity", d.IdentityText())
 	if len(d.Denials) > 0 {
 		kept["reason"] = string(d.Denials[0].Reason)
@@ -197,12 +197,12 @@ func (h *handler) record(ctx context.Context, req request, d webhook.Decision, t
 	attrs := []slog.Attr{
 		slog.String("review", h.kind),
 		slog.String("outcome", string(outcome)),
-		slog.String("uid", short(string(req.UID))),
-		slog.String("namespace", short(req.Namespace)),
-		slog.String("pod", short(req.Name)),
-		slog.String("requester", short(req.UserInfo.Username)),
+		slog.String("uid", shortened(string(req.UID))),
+		slog.String("namespace", shortened(req.Namespace)),
+		slog.String("pod", shortened(req.Name)),
+		slog.String("requester", shortened(req.UserInfo.Username)),
 		slog.String("user", d.User.String()),
-		slog.String("way", string(d.Way)),
+		slog.String("discovery", string(d.Discovery)),
 		slog.Bool("dryRun", req.DryRun),
 		slog.Int("operations", len(d.Operations)),
 		slog.Float64("ms", float64(took.Microseconds())/1000),
@@ -227,8 +227,8 @@ func (h *handler) record(ctx context.Context, req request, d webhook.Decision, t
 	h.log.LogAttrs(ctx, level, "admission", attrs...)
 }
 
-// short is more than any valid name has.
-func short(name string) string { return denial.Cut(name, 256) }
+// shortened is more than any valid name has.
+func shortened(name string) string { return denial.Cut(name, 256) }
 
 // The kinds of review.
 const (

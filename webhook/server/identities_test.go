@@ -23,19 +23,19 @@ func (f found) Find(ctx context.Context, name user.Name) (*identity.Identity, er
 	return f(ctx, name)
 }
 
-// FindAnew is Find: nothing is remembered.
-func (f found) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
+// FindUncached is Find: nothing is remembered.
+func (f found) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return f.Find(ctx, name)
 }
 
-// remembering is who answers Find from memory, and FindAnew by looking.
+// remembering is who answers Find from memory, and FindUncached by looking.
 type remembering struct{ found, anew found }
 
 func (r remembering) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return r.found(ctx, name)
 }
 
-func (r remembering) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
+func (r remembering) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return r.anew(ctx, name)
 }
 
@@ -51,11 +51,11 @@ func TestAKnownIdentityIsWrittenIntoThePod(t *testing.T) {
 		patch, err := base64.StdEncoding.DecodeString(r.Response.Patch)
 		require.NoError(t, err)
 		assert.Contains(t, string(patch), `"jupyter-user.io/identity":"5003:6003"`)
-		assert.Contains(t, string(patch), `"jupyter-user.io/way":"AtAdmission"`)
+		assert.Contains(t, string(patch), `"jupyter-user.io/discovery":"AtAdmission"`)
 		assert.Contains(t, string(patch), `"runAsUser":5003`)
 	}
 	for _, line := range e.log.Lines(t, "admission") {
-		assert.Equal(t, "AtAdmission", line["way"])
+		assert.Equal(t, "AtAdmission", line["discovery"])
 	}
 }
 
@@ -137,7 +137,7 @@ func TestAnIdentityUnderTheFloorIsRefused(t *testing.T) {
 			_, r := e.post(t, "/mutate", review(notebook))
 			assert.False(t, r.Response.Allowed)
 			assert.Equal(t, 403, r.Response.Status.Code)
-			assert.Equal(t, "IdentityRefused", r.Response.Status.Reason)
+			assert.Equal(t, "IdentityDenied", r.Response.Status.Reason)
 		})
 	}
 }

@@ -34,9 +34,9 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jupyter_user_admissions_total",
 			Help: "Reviews answered, by kind of review (mutate, verify), outcome (injected, unchanged, verified, ignored, denied, " +
-				"fault; in mode Warn would_inject and would_deny), way to the identity (AtAdmission, AtStart, or empty) and the " +
+				"fault; in mode Warn would_inject and would_deny), discovery to the identity (AtAdmission, AtStart, or empty) and the " +
 				"reason of the first refusal.",
-		}, []string{"review", "outcome", "way", "reason"}),
+		}, []string{"review", "outcome", "discovery", "reason"}),
 		seconds: map[string]prometheus.Observer{
 			kindMutate: seconds.WithLabelValues(kindMutate),
 			kindVerify: seconds.WithLabelValues(kindVerify),
@@ -50,9 +50,9 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		}
 	}
 	// The series that a dashboard draws are there from the start.
-	for _, way := range []config.Way{config.WayAtAdmission, config.WayAtStart} {
-		m.admissions.WithLabelValues(kindMutate, string(outcomeInjected), string(way), "")
-		m.admissions.WithLabelValues(kindVerify, string(outcomeVerified), string(way), "")
+	for _, discovery := range []config.Discovery{config.DiscoveryAtAdmission, config.DiscoveryAtStart} {
+		m.admissions.WithLabelValues(kindMutate, string(outcomeInjected), string(discovery), "")
+		m.admissions.WithLabelValues(kindVerify, string(outcomeVerified), string(discovery), "")
 	}
 	return m, nil
 }
@@ -104,16 +104,16 @@ func (m *Metrics) count(kind string, o outcome, d webhook.Decision) {
 	if len(d.Denials) > 0 {
 		reason = string(d.Denials[0].Reason)
 	}
-	m.admissions.WithLabelValues(kind, string(o), string(d.Way), reason).Inc()
+	m.admissions.WithLabelValues(kind, string(o), string(d.Discovery), reason).Inc()
 }
 
-// took is for reviews that have arrived whole.
-func (m *Metrics) took(kind string, since time.Time) {
+// observeDuration is for reviews that have arrived whole.
+func (m *Metrics) observeDuration(kind string, since time.Time) {
 	m.seconds[kind].Observe(time.Since(since).Seconds())
 }
 
-// asked is for questions to the other replicas.
-func (m *Metrics) asked(err error) {
+// countPeerRequest is for questions to the other replicas.
+func (m *Metrics) countPeerRequest(err error) {
 	if err != nil {
 		m.unanswered.Inc()
 		return

@@ -28,14 +28,14 @@ func TestAdmissionsAreCounted(t *testing.T) {
 	e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
 	e.post(t, "/mutate/restricted", review(notebook))
 	e.post(t, "/mutate", "")
-	assert.Equal(t, `jupyter_user_admissions_total{outcome="denied",reason="NameReserved",review="mutate",way=""} 1
-jupyter_user_admissions_total{outcome="denied",reason="NotAReview",review="mutate",way=""} 1
-jupyter_user_admissions_total{outcome="denied",reason="RestrictedNeedsIdentity",review="mutate",way="AtStart"} 1
-jupyter_user_admissions_total{outcome="ignored",reason="",review="mutate",way=""} 1
-jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="AtAdmission"} 0
-jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="AtStart"} 2
-jupyter_user_admissions_total{outcome="verified",reason="",review="verify",way="AtAdmission"} 0
-jupyter_user_admissions_total{outcome="verified",reason="",review="verify",way="AtStart"} 0
+	assert.Equal(t, `jupyter_user_admissions_total{discovery="",outcome="denied",reason="NameReserved",review="mutate"} 1
+jupyter_user_admissions_total{discovery="",outcome="denied",reason="NotAReview",review="mutate"} 1
+jupyter_user_admissions_total{discovery="AtStart",outcome="denied",reason="RestrictedNeedsIdentity",review="mutate"} 1
+jupyter_user_admissions_total{discovery="",outcome="ignored",reason="",review="mutate"} 1
+jupyter_user_admissions_total{discovery="AtAdmission",outcome="injected",reason="",review="mutate"} 0
+jupyter_user_admissions_total{discovery="AtStart",outcome="injected",reason="",review="mutate"} 2
+jupyter_user_admissions_total{discovery="AtAdmission",outcome="verified",reason="",review="verify"} 0
+jupyter_user_admissions_total{discovery="AtStart",outcome="verified",reason="",review="verify"} 0
 `, e.series(t, "jupyter_user_admissions_total"))
 }
 
@@ -80,8 +80,8 @@ func TestFaultsAreCountedApartFromRefusals(t *testing.T) {
 	}))
 	e.post(t, "/mutate", review(notebook))
 	e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"panics"}`, oneContainer)))
-	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{outcome="fault",reason="IdentitySilent",review="mutate",way=""} 1`)
-	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{outcome="fault",reason="InternalError",review="mutate",way=""} 1`)
+	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{discovery="",outcome="fault",reason="IdentitySilent",review="mutate"} 1`)
+	assert.Contains(t, e.metrics(t), `jupyter_user_admissions_total{discovery="",outcome="fault",reason="InternalError",review="mutate"} 1`)
 	assert.NotContains(t, e.metrics(t), "denied\"")
 }
 

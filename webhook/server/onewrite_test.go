@@ -56,7 +56,7 @@ func TestAnAnswerGoesOutAtOnce(t *testing.T) {
 		assert.NoError(t, err)
 		body := strings.Repeat("x", size)
 		w.Header().Set("Content-Length", strconv.Itoa(size))
-		assert.NoError(t, atOnce(r.Context(), w, []byte(body)))
+		assert.NoError(t, writeWhole(r.Context(), w, []byte(body)))
 	})
 	server := New(listener, answers, Options{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil }, Log: slog.New(slog.DiscardHandler)})
@@ -100,11 +100,11 @@ func (s *stuck) Close() error              { s.closed = true; return nil }
 // TestAnAnswerThatDoesNotGoOutEndsItsConnection: what came next on it would come in the middle of a record.
 func TestAnAnswerThatDoesNotGoOutEndsItsConnection(t *testing.T) {
 	s := &stuck{}
-	c := &connection{Conn: s}
-	c.keep()
+	c := &bufferingConnection{Conn: s}
+	c.startBuffering()
 	_, err := c.Write([]byte("an answer"))
 	require.NoError(t, err)
-	require.ErrorIs(t, c.send(), os.ErrDeadlineExceeded)
+	require.ErrorIs(t, c.sendBuffered(), os.ErrDeadlineExceeded)
 	assert.True(t, s.closed)
-	assert.Zero(t, c.kept.Len())
+	assert.Zero(t, c.buffer.Len())
 }

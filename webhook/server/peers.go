@@ -26,17 +26,17 @@ import (
 var unknownGeneration = metav1.StatusReason(denial.GenerationUnknown("", "").Reason)
 
 const (
-	// peerTime is how long the other replicas may take to answer. With it an answer takes less than a second yet.
-	peerTime = 800 * time.Millisecond
-	// lastTime is how long the one that could tell last has for itself, before all are asked.
-	lastTime = 200 * time.Millisecond
-	// keptTime is how long a connection to another replica is kept, which is less than that one keeps it.
-	keptTime = 30 * time.Second
+	// peerTimeout is how long the other replicas may take to answer. With it an answer takes less than a second yet.
+	peerTimeout = 800 * time.Millisecond
+	// lastReplicaTimeout is how long the one that could tell last has for itself, before all are asked.
+	lastReplicaTimeout = 200 * time.Millisecond
+	// peerIdleTimeout is how long a connection to another replica is kept, which is less than that one keeps it.
+	peerIdleTimeout = 30 * time.Second
 	// maxPeers that are asked. There are as many replicas as the Deployment has, and those that end.
 	maxPeers = 16
-	// maxQuestions that are out at once. Each holds a review, of up to 4 MiB, and a connection to every replica; a rollout has
+	// maxPeerRequests that are out at once. Each holds a review, of up to 4 MiB, and a connection to every replica; a rollout has
 	// one now and then, and whoever sends junk to the port is not to have more.
-	maxQuestions = 8
+	maxPeerRequests = 8
 )
 
 // Peers are the other replicas of this webhook. While one configuration or release takes over from another, replicas of both
@@ -45,14 +45,14 @@ const (
 type Peers struct {
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	questions      chan struct{}
-	// last could tell the last time. During a rollout that is every second review, and one question is cheaper than one to each.
-	last atomic.Pointer[string]
+	slots          chan struct{}
+	// lastAnswered could tell the last time. During a rollout that is every second review, and one question is cheaper than one to each.
+	lastAnswered atomic.Pointer[string]
 
 	lock sync.Mutex
-	// kept is the client, with its connections, of the certificate keptFor.
-	kept    *http.Client
-	keptFor []byte
+	// httpClient is the client, with its connections, of the certificate keptFor.
+	httpClient    *http.Client
+	httpClientFor []byte
 }
 
 // address of one replica, or by a name of all.
@@ -61,7 +61,7 @@ type address struct{ host, port string }
 // NewPeers takes host:port of the replicas, where a host may be a name that stands for all of them, as that of a headless
 // Service does. They serve with the same certificate as this one, which is how they are known.
 func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*Peers, error) {
-	p := &Peers{getCertificate: getCertificate, questions: make(chan struct{}, maxQuestions)}
+	p := &Peers{getCertificate: getCertificate, slots: make(chan struct{}, maxPeerRequests)}
 	for _, text := range addresses {
 		host, port, err := net.SplitHostPort(text)
 		if err != nil {
@@ -72,7 +72,7 @@ func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tl
 	return p, nil
 }
 
-type peerAnswer struct {
+type peerResponse struct {
 	resp *admissionv1.AdmissionResponse
 	peer string
 	err  error
@@ -81,15 +81,15 @@ type peerAnswer struct {
 // ask passes a review on to the replica that could tell last, or to each one at once, and answers what the first that can tell
 // says, and which it is.
 func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
-	ctx, cancel := context.WithTimeout(ctx, peerTime)
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
 	select {
-	case p.questions <- struct{}{}:
-		defer func() { <-p.questions }()
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
-		return nil, "", fmt.Errorf("%d questions were out, and none was answered in time", maxQuestions)
+		return nil, "", fmt.Errorf("%d questions were out, and none was answered in time", maxPeerRequests)
 	}
 	// Those who answer late still read it when the buffer that it came in has the next one.
 	review = bytes.Clone(review)
@@ -97,8 +97,8 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 	if err != nil {
 		return nil, "", err
 	}
-	if last := p.last.Load(); last != nil {
-		if resp, err := askOne(ctx, client, *last, review, lastTime); err == nil {
+	if last := p.lastAnswered.Load(); last != nil {
+		if resp, err := askReplica(ctx, client, *last, review, lastReplicaTimeout); err == nil {
 			return resp, *last, nil
 		}
 	}
@@ -113,18 +113,18 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 	if len(addresses) == 0 {
 		return nil, "", errors.New("there is none to ask (--peers)")
 	}
-	answers := make(chan peerAnswer, len(addresses))
+	answers := make(chan peerResponse, len(addresses))
 	for _, address := range addresses {
 		go func() {
-			resp, err := askOne(ctx, client, address, review, peerTime)
-			answers <- peerAnswer{resp, address, err}
+			resp, err := askReplica(ctx, client, address, review, peerTimeout)
+			answers <- peerResponse{resp, address, err}
 		}()
 	}
 	var failures []error
 	for range addresses {
 		a := <-answers
 		if a.err == nil {
-			p.last.Store(&a.peer)
+			p.lastAnswered.Store(&a.peer)
 			return a.resp, a.peer, nil
 		}
 		failures = append(failures, a.err)
@@ -132,8 +132,8 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 	return nil, "", errors.Join(failures...)
 }
 
-// elsewhere is what another replica has decided, as far as its response tells.
-func elsewhere(resp *admissionv1.AdmissionResponse, peer string) webhook.Decision {
+// decisionOfReplica is what another replica has decided, as far as its response tells.
+func decisionOfReplica(resp *admissionv1.AdmissionResponse, peer string) webhook.Decision {
 	d := webhook.Decision{Claimed: true, Peer: peer}
 	if !resp.Allowed && resp.Result != nil {
 		d.Denials = []denial.Denial{{
@@ -166,8 +166,8 @@ func (p *Peers) client() (*http.Client, error) {
 	}
 	p.lock.Lock()
 	defer p.lock.Unlock()
-	if bytes.Equal(p.keptFor, own.Certificate[0]) {
-		return p.kept, nil
+	if bytes.Equal(p.httpClientFor, own.Certificate[0]) {
+		return p.httpClient, nil
 	}
 	leaf, err := x509.ParseCertificate(own.Certificate[0])
 	if err != nil {
@@ -182,13 +182,13 @@ func (p *Peers) client() (*http.Client, error) {
 	case len(leaf.IPAddresses) > 0:
 		trusted.ServerName = leaf.IPAddresses[0].String()
 	}
-	if p.kept != nil {
-		p.kept.CloseIdleConnections()
+	if p.httpClient != nil {
+		p.httpClient.CloseIdleConnections()
 	}
-	p.kept, p.keptFor = &http.Client{Transport: &http.Transport{
-		TLSClientConfig: trusted, MaxIdleConnsPerHost: maxQuestions, IdleConnTimeout: keptTime,
+	p.httpClient, p.httpClientFor = &http.Client{Transport: &http.Transport{
+		TLSClientConfig: trusted, MaxIdleConnsPerHost: maxPeerRequests, IdleConnTimeout: peerIdleTimeout,
 	}}, own.Certificate[0]
-	return p.kept, nil
+	return p.httpClient, nil
 }
 
 // isReplica tells whether who has connected has the key of the certificate that is served here: a handshake proves that.
@@ -197,8 +197,8 @@ func isReplica(state tls.ConnectionState, getCertificate func(*tls.ClientHelloIn
 	return err == nil && len(state.PeerCertificates) > 0 && bytes.Equal(state.PeerCertificates[0].Raw, own.Certificate[0])
 }
 
-// askOne answers an error where this replica cannot tell either.
-func askOne(ctx context.Context, client *http.Client, address string, body []byte, limit time.Duration) (
+// askReplica answers an error where this replica cannot tell either.
+func askReplica(ctx context.Context, client *http.Client, address string, body []byte, limit time.Duration) (
 	*admissionv1.AdmissionResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

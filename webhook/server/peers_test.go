@@ -69,7 +69,7 @@ func TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas(t *testing.T) {
 	_, r := e.post(t, "/verify", review(made))
 	assert.True(t, r.Response.Allowed, r.Response.Status.Message)
 	assert.Equal(t, uid, r.Response.UID)
-	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "way": "AtStart"}, r.Response.AuditAnnotations)
+	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart"}, r.Response.AuditAnnotations)
 	lines := e.log.Lines(t, "admission")
 	require.Len(t, lines, 1)
 	assert.Equal(t, "verified", lines[0]["outcome"])
@@ -80,7 +80,7 @@ func TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas(t *testing.T) {
 	assert.Equal(t, 403, r.Response.Status.Code)
 	assert.Equal(t, "Drifted", r.Response.Status.Reason)
 	assert.Equal(t, "spec.initContainers[0].args", r.Response.Status.Details.Causes[0].Field)
-	assert.Contains(t, e.metrics(t), `{outcome="denied",reason="Drifted",review="verify",way=""} 1`)
+	assert.Contains(t, e.metrics(t), `{discovery="",outcome="denied",reason="Drifted",review="verify"} 1`)
 	assert.Equal(t, `jupyter_user_peer_questions_total{result="answered"} 2
 jupyter_user_peer_questions_total{result="unanswered"} 0
 `, e.series(t, "jupyter_user_peer_questions_total"))

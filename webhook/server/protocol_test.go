@@ -25,7 +25,7 @@ func TestAPodIsInjected(t *testing.T) {
 	assert.Equal(t, "JSONPatch", r.Response.PatchType)
 	assert.NotEmpty(t, r.operations(t))
 	assert.Empty(t, r.Response.Warnings)
-	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "way": "AtStart"}, r.Response.AuditAnnotations)
+	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart"}, r.Response.AuditAnnotations)
 
 	lines := e.log.Lines(t, "")
 	require.Len(t, lines, 1)
@@ -37,7 +37,7 @@ func TestAPodIsInjected(t *testing.T) {
 	assert.Equal(t, "nb", lines[0]["pod"])
 	assert.Equal(t, "qiang", lines[0]["requester"])
 	assert.Equal(t, "qiang.guo03", lines[0]["user"])
-	assert.Equal(t, "AtStart", lines[0]["way"])
+	assert.Equal(t, "AtStart", lines[0]["discovery"])
 	assert.Equal(t, false, lines[0]["dryRun"])
 }
 

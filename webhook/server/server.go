@@ -32,14 +32,14 @@ type Server struct {
 	log     *slog.Logger
 
 	serving, draining atomic.Bool
-	shaken            handshake
+	lastHandshake     handshake
 }
 
 // handshake is the server's last one with itself that went well.
 type handshake struct {
 	sync.Mutex
-	at   time.Time
-	with *x509.Certificate
+	at          time.Time
+	certificate *x509.Certificate
 }
 
 // Options of a Server.
@@ -57,17 +57,17 @@ type Options struct {
 
 const (
 	// maxConnections is many times what a few API servers open (25 idle ones each) and little enough memory.
-	maxConnections = 1024
-	headerTime     = 10 * time.Second
-	answerTime     = 10 * time.Second
-	// idleTime is over the API server's 90 s, so that the client closes first and no request meets a closed connection.
-	idleTime = 2 * time.Minute
-	// bodyTime is how long a whole request may take to arrive. An API server on the same network sends it at once.
-	bodyTime = 10 * time.Second
-	// lastRequests is how long requests that are being answered may take once connections are closed.
-	lastRequests = 10 * time.Second
-	// shakenTime is how long a handshake with itself says that the server is reachable; a kubelet asks every two seconds.
-	shakenTime = time.Second
+	maxConnections  = 1024
+	headerTimeout   = 10 * time.Second
+	responseTimeout = 10 * time.Second
+	// idleTimeout is over the API server's 90 s, so that the client closes first and no request meets a closed connection.
+	idleTimeout = 2 * time.Minute
+	// bodyTimeout is how long a whole request may take to arrive. An API server on the same network sends it at once.
+	bodyTimeout = 10 * time.Second
+	// shutdownTimeout is how long requests that are being answered may take once connections are closed.
+	shutdownTimeout = 10 * time.Second
+	// handshakeLifetime is how long a handshake with itself says that the server is reachable; a kubelet asks every two seconds.
+	handshakeLifetime = time.Second
 )
 
 // New takes over the listener.
@@ -89,12 +89,12 @@ func New(listener net.Listener, handler http.Handler, o Options) *Server {
 		}
 	}
 	s.http = &http.Server{
-		Handler:           s.closing(withRoom(handler, o.Log)),
+		Handler:           s.closeWhileDraining(limitLargeBodies(handler, o.Log)),
 		ConnContext:       withConnection,
-		ReadHeaderTimeout: headerTime,
-		ReadTimeout:       bodyTime,
-		WriteTimeout:      bodyTime + answerTime,
-		IdleTimeout:       idleTime,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      bodyTimeout + responseTimeout,
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
@@ -105,7 +105,7 @@ func New(listener net.Listener, handler http.Handler, o Options) *Server {
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() {
-		served <- s.http.Serve(tls.NewListener(listener{netutil.LimitListener(s.listener, maxConnections)}, s.tls))
+		served <- s.http.Serve(tls.NewListener(bufferingListener{netutil.LimitListener(s.listener, maxConnections)}, s.tls))
 	}()
 	s.serving.Store(true)
 	defer s.serving.Store(false)
@@ -122,7 +122,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serve reviews: %w", err)
 	case <-s.drained(s.drain):
 	}
-	last, cancel := context.WithTimeout(context.Background(), lastRequests)
+	last, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(last); err != nil {
 		return fmt.Errorf("finish the last reviews: %w", err)
@@ -133,8 +133,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// closing asks clients of a draining server, with each answer, to open their next connection elsewhere.
-func (s *Server) closing(next http.Handler) http.Handler {
+// closeWhileDraining asks clients of a draining server, with each answer, to open their next connection elsewhere.
+func (s *Server) closeWhileDraining(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {
 			w.Header().Set("Connection", "close")
@@ -156,7 +156,7 @@ func (s *Server) Ready(_ *http.Request) error {
 	if err != nil {
 		return err
 	}
-	cert, err := s.shakeHands(own)
+	cert, err := s.servedCertificate(own)
 	if err != nil {
 		return fmt.Errorf("not reachable: %w", err)
 	}
@@ -166,29 +166,29 @@ func (s *Server) Ready(_ *http.Request) error {
 	return nil
 }
 
-// shakeHands answers the certificate that is served. One handshake is for everybody who asks within a moment: nobody who reaches
+// servedCertificate answers the certificate that is served. One handshake is for everybody who asks within a moment: nobody who reaches
 // the port for health is to have them made one after the other.
-func (s *Server) shakeHands(own *tls.Certificate) (*x509.Certificate, error) {
-	s.shaken.Lock()
-	defer s.shaken.Unlock()
-	if last := s.shaken.with; last != nil && bytes.Equal(last.Raw, own.Certificate[0]) && time.Since(s.shaken.at) < shakenTime {
+func (s *Server) servedCertificate(own *tls.Certificate) (*x509.Certificate, error) {
+	s.lastHandshake.Lock()
+	defer s.lastHandshake.Unlock()
+	if last := s.lastHandshake.certificate; last != nil && bytes.Equal(last.Raw, own.Certificate[0]) && time.Since(s.lastHandshake.at) < handshakeLifetime {
 		return last, nil
 	}
 	// Who signed the certificate is between the API server and the webhook configuration; here it is about dates.
 	dialer := &net.Dialer{Timeout: time.Second}
-	conn, err := tls.DialWithDialer(dialer, "tcp", s.dialable(), &tls.Config{
+	conn, err := tls.DialWithDialer(dialer, "tcp", s.dialAddress(), &tls.Config{
 		InsecureSkipVerify: true, Certificates: []tls.Certificate{*own}, //nolint:gosec // see above
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close() //nolint:errcheck // nothing was said on it
-	s.shaken.with, s.shaken.at = conn.ConnectionState().PeerCertificates[0], time.Now()
-	return s.shaken.with, nil
+	s.lastHandshake.certificate, s.lastHandshake.at = conn.ConnectionState().PeerCertificates[0], time.Now()
+	return s.lastHandshake.certificate, nil
 }
 
-// dialable is the address of the listener as seen from the same machine.
-func (s *Server) dialable() string {
+// dialAddress is the address of the listener as seen from the same machine.
+func (s *Server) dialAddress() string {
 	addr := s.listener.Addr().(*net.TCPAddr)
 	if addr.IP.IsUnspecified() {
 		return fmt.Sprintf("localhost:%d", addr.Port)

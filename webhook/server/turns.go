@@ -11,29 +11,29 @@ import (
 )
 
 const (
-	// roomForBodies is how many bytes of large bodies are reviewed at once. A review takes many times its body while it is read and
+	// largeBodyBudget is how many bytes of large bodies are reviewed at once. A review takes many times its body while it is read and
 	// decided, so without a limit whoever may create pods could have every replica killed for its memory: 64 pods of 3 MiB at once
 	// took 1.4 GiB.
-	roomForBodies = maxBody
-	// smallBody needs no room, so that nobody's notebook waits for another's megabytes. Pods have a few KiB.
-	smallBody = 64 << 10
-	// roomTime is how long a large body waits for room, of the second in which every review is answered.
-	roomTime = 500 * time.Millisecond
-	// arrivalTime is how long a large body may take to arrive while it keeps others from having the room. An API server sends it at
+	largeBodyBudget = maxBody
+	// smallBodySize needs no room, so that nobody's notebook waits for another's megabytes. Pods have a few KiB.
+	smallBodySize = 64 << 10
+	// turnTimeout is how long a large body waits for room, of the second in which every review is answered.
+	turnTimeout = 500 * time.Millisecond
+	// largeBodyTimeout is how long a large body may take to arrive while it keeps others from having the room. An API server sends it at
 	// once.
-	arrivalTime = 2 * time.Second
+	largeBodyTimeout = 2 * time.Second
 )
 
-// withRoom reviews large bodies by turns. Who does not get a turn in time is told to come again.
-func withRoom(next http.Handler, log *slog.Logger) http.Handler {
-	room := semaphore.NewWeighted(roomForBodies)
+// limitLargeBodies reviews large bodies by turns. Who does not get a turn in time is told to come again.
+func limitLargeBodies(next http.Handler, log *slog.Logger) http.Handler {
+	room := semaphore.NewWeighted(largeBodyBudget)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		size := r.ContentLength
-		if size < 0 || size > roomForBodies { // In chunks, or refused after its first part.
-			size = roomForBodies
+		if size < 0 || size > largeBodyBudget { // In chunks, or refused after its first part.
+			size = largeBodyBudget
 		}
-		if size > smallBody {
-			ctx, cancel := context.WithTimeout(r.Context(), roomTime)
+		if size > smallBodySize {
+			ctx, cancel := context.WithTimeout(r.Context(), turnTimeout)
 			err := room.Acquire(ctx, size)
 			cancel()
 			if err != nil {
@@ -45,7 +45,7 @@ func withRoom(next http.Handler, log *slog.Logger) http.Handler {
 			}
 			defer room.Release(size)
 			// Only a connection has a deadline; the stand-ins of tests have none.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(arrivalTime))
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(largeBodyTimeout))
 		}
 		next.ServeHTTP(w, r)
 	})

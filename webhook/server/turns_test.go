@@ -20,7 +20,7 @@ import (
 func TestLargeBodiesTakeTurns(t *testing.T) {
 	arrived, release := make(chan struct{}, 3), make(chan struct{})
 	log := &journal.Journal{}
-	handler := withRoom(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	handler := limitLargeBodies(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Held") != "" {
 			arrived <- struct{}{}
 			<-release

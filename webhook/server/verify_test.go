@@ -34,13 +34,13 @@ func (e *edge) made(t *testing.T, pod string) string {
 func TestWhatWasMadeIsVerified(t *testing.T) {
 	for name, who := range map[string]struct {
 		identities found
-		way        string
+		discovery        string
 		kept       map[string]string
 	}{
 		"at admission": {known(identity.Identity{UID: 5003, GID: 6003}), "AtAdmission",
-			map[string]string{"requester": "qiang", "user": "qiang.guo03", "way": "AtAdmission", "identity": "5003:6003"}},
+			map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtAdmission", "identity": "5003:6003"}},
 		"at start": {found(nobodyKnown), "AtStart",
-			map[string]string{"requester": "qiang", "user": "qiang.guo03", "way": "AtStart"}},
+			map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, who.identities)
@@ -53,9 +53,9 @@ func TestWhatWasMadeIsVerified(t *testing.T) {
 			require.Len(t, lines, 1)
 			assert.Equal(t, "verify", lines[0]["review"])
 			assert.Equal(t, "verified", lines[0]["outcome"])
-			assert.Equal(t, who.way, lines[0]["way"])
+			assert.Equal(t, who.discovery, lines[0]["discovery"])
 			assert.Contains(t, e.metrics(t),
-				`jupyter_user_admissions_total{outcome="verified",reason="",review="verify",way="`+who.way+`"} 1`)
+				`jupyter_user_admissions_total{discovery="`+who.discovery+`",outcome="verified",reason="",review="verify"} 1`)
 		})
 	}
 }
@@ -81,8 +81,8 @@ func TestWhatTheVerifierRefuses(t *testing.T) {
 			[]string{`"command":["/jupyter-user-init"]`, `"env":[{"name":"LD_PRELOAD","value":"/x"}],"command":["/jupyter-user-init"]`},
 			"Drifted", "spec.initContainers[0].env", drifted},
 		"another way": {
-			[]string{`"jupyter-user.io/way":"AtStart"`, `"jupyter-user.io/way":"AtAdmission"`},
-			"Drifted", "metadata.annotations[jupyter-user.io/way]", drifted},
+			[]string{`"jupyter-user.io/discovery":"AtStart"`, `"jupyter-user.io/discovery":"AtAdmission"`},
+			"Drifted", "metadata.annotations[jupyter-user.io/discovery]", drifted},
 		"another user in the annotation": {
 			[]string{`"jupyter-user.io/user":"qiang.guo03"`, `"jupyter-user.io/user":"bob"`},
 			"Drifted", "metadata.annotations[jupyter-user.io/user]", drifted},
@@ -91,11 +91,11 @@ func TestWhatTheVerifierRefuses(t *testing.T) {
 			"MountForeign", "spec.containers[0].volumeMounts[0]", "the volume hpc-shared-volume is mounted at /data/hpc/home/qiang.guo03, " +
 				"which is none of the webhook's mounts of it: remove this one, the webhook adds what the notebook needs"},
 		"an identity that nobody knows": {
-			[]string{`"jupyter-user.io/way":`, `"jupyter-user.io/identity":"5003:6003","jupyter-user.io/way":`},
+			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"5003:6003","jupyter-user.io/discovery":`},
 			"IdentityDiffers", "metadata.annotations[jupyter-user.io/identity]",
 			"this is not who qiang.guo03 is, or not any more: create the pod again, and if it stays so ask the admin which other webhook writes it"},
 		"an identity that is none": {
-			[]string{`"jupyter-user.io/way":`, `"jupyter-user.io/identity":"root","jupyter-user.io/way":`},
+			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"root","jupyter-user.io/discovery":`},
 			"Drifted", "metadata.annotations[jupyter-user.io/identity]", drifted},
 		"no label": {
 			[]string{`"jupyter-user":"qiang.guo03"`, `"app":"x"`}, "NotInjected", "",
@@ -138,7 +138,7 @@ func TestNeverMade(t *testing.T) {
 		"an annotation that is asked":   document(`,"annotations":{"jupyter-user.io/probes":"on"}`, oneContainer),
 		"an annotation of no name":      document(`,"annotations":{"jupyter-user.io/":""}`, oneContainer),
 		"an annotation on a hub's Pod":  document(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice","jupyter-user.io/user":"alice"}`, oneContainer),
-		"an annotation of an opted out": document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false","jupyter-user.io/way":"x"}`, oneContainer),
+		"an annotation of an opted out": document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false","jupyter-user.io/discovery":"x"}`, oneContainer),
 		"the init container":            document("", oneContainer+`,"initContainers":[{"name":"jupyter-user-init"}]`),
 		"its name on another":           document("", `"containers":[{"name":"jupyter-user-init"}]`),
 		"its name on the second":        document("", oneContainer+`,"initContainers":[{"name":"a"},{"name":"jupyter-user-init"}]`),

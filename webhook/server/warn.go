@@ -7,15 +7,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// warn admits a pod as it is, and says what would become of it: mode Warn changes nothing and refuses nothing, not even
+// warnResponse admits a pod as it is, and says what would become of it: mode Warn changes nothing and refuses nothing, not even
 // what it cannot read.
-func warn(d webhook.Decision) *admissionv1.AdmissionResponse {
+func warnResponse(d webhook.Decision) *admissionv1.AdmissionResponse {
 	var warnings []string
 	for _, refusal := range denial.FirstDenials(d.Denials) {
 		warnings = append(warnings, denial.WouldBeDenied(refusal))
 	}
 	if len(d.Denials) == 0 && len(d.Operations) > 0 {
-		warnings = append(warnings, denial.WouldBecome(d.User.String(), string(d.Way), d.IdentityText()))
+		warnings = append(warnings, denial.WouldBecome(d.User.String(), string(d.Discovery), d.IdentityText()))
 	}
 	for _, warning := range d.Warnings {
 		warnings = append(warnings, denial.WouldWarn(warning))

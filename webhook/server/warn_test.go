@@ -42,15 +42,15 @@ func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 	e := warning(t, nil, nil)
 	r := e.leavesAlone(t, "/mutate", review(notebook))
 	assert.Equal(t, []string{becomes}, r.Response.Warnings)
-	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "way": "AtStart", "mode": "Warn"},
+	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart", "mode": "Warn"},
 		r.Response.AuditAnnotations)
 	lines := e.log.Lines(t, "admission")
 	require.Len(t, lines, 1)
 	assert.Equal(t, "would_inject", lines[0]["outcome"])
 	assert.Equal(t, "qiang.guo03", lines[0]["user"])
 	assert.NotZero(t, lines[0]["operations"])
-	assert.Contains(t, e.metrics(t), `{outcome="would_inject",reason="",review="mutate",way="AtStart"} 1`)
-	assert.Contains(t, e.metrics(t), `{outcome="injected",reason="",review="mutate",way="AtStart"} 0`)
+	assert.Contains(t, e.metrics(t), `{discovery="AtStart",outcome="would_inject",reason="",review="mutate"} 1`)
+	assert.Contains(t, e.metrics(t), `{discovery="AtStart",outcome="injected",reason="",review="mutate"} 0`)
 
 	e = warning(t, known(identity.Identity{UID: 5003, GID: 6003}), nil)
 	r = e.leavesAlone(t, "/mutate", review(document(forQiang, `"securityContext":{"fsGroup":100},"volumes":[{"name":"d",

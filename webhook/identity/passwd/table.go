@@ -13,11 +13,11 @@ import (
 // slice for each person would take 24 bytes before there is a group in it, and the garbage collector through all of them.
 type table struct {
 	index       map[string]uint32
-	people      []person
+	people      []account
 	memberships []membership
 }
 
-type person struct {
+type account struct {
 	uid, gid uint32
 	// last is the membership that was read last, plus one; 0 where there is none.
 	last uint32
@@ -38,7 +38,7 @@ func newTable(before *table) *table {
 	people := room(len(before.people))
 	return &table{
 		index:       make(map[string]uint32, people),
-		people:      make([]person, 0, people),
+		people:      make([]account, 0, people),
 		memberships: make([]membership, 0, room(len(before.memberships))),
 	}
 }
@@ -56,7 +56,7 @@ func (t *table) add(name string, uid, gid uint32) bool {
 		return t.people[at].uid == uid && t.people[at].gid == gid
 	}
 	t.index[name] = uint32(len(t.people))
-	t.people = append(t.people, person{uid: uid, gid: gid})
+	t.people = append(t.people, account{uid: uid, gid: gid})
 	return true
 }
 
