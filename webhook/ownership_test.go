@@ -22,7 +22,7 @@ import (
 // the scratch volume.
 var meddling = map[string]string{
 	"metadata.annotations[jupyter-user.io/user]":             `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
-	"metadata.annotations[jupyter-user.io/discovery]":              `replace /metadata/annotations/jupyter-user.io~1discovery "x"`,
+	"metadata.annotations[jupyter-user.io/discovery]":        `replace /metadata/annotations/jupyter-user.io~1discovery "x"`,
 	"metadata.annotations[jupyter-user.io/identity]":         `add /metadata/annotations/jupyter-user.io~1identity "1:1"`,
 	"metadata.annotations[jupyter-user.io/config]":           `replace /metadata/annotations/jupyter-user.io~1config "x"`,
 	"metadata.annotations[jupyter-user.io/container]":        `replace /metadata/annotations/jupyter-user.io~1container "x"`,

@@ -30,7 +30,7 @@ var (
 	atStart = discovery{"AtStart", "at-start", "baseline"}
 	// atAdmission is served by one that has the share to know people by.
 	atAdmission = discovery{"AtAdmission", "at-admission", "restricted"}
-	discoveries        = []discovery{atStart, atAdmission}
+	discoveries = []discovery{atStart, atAdmission}
 )
 
 // hub is the namespace where a hub has its servers, which come to their identity in that way.

@@ -36,8 +36,8 @@ func TestTheVerifierAloneRefusesEveryLookAlike(t *testing.T) {
 	whole := config.Default()
 	whole.Share.ExposeEveryHome = config.ExposeToTheUser
 	for name, c := range map[string]struct {
-		discovery     golden.Case
-		attacks map[string]attack
+		discovery golden.Case
+		attacks   map[string]attack
 	}{
 		"at admission":        {atAdmission, attacksOnPieces()},
 		"at start":            {atStart, attacksAtStart()},
@@ -299,10 +299,10 @@ func attacksOnInit() map[string]attack {
 
 func attacksOnIdentity() map[string]attack {
 	all := map[string]attack{
-		"no discovery at all":    {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "None" }},
-		"another way":      {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "AtStart" }},
-		"another identity": {"IdentityDiffers", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/identity"] = "5002:6002" }},
-		"no identity":      {"IdentityDiffers", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/identity") }},
+		"no discovery at all": {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "None" }},
+		"another way":         {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "AtStart" }},
+		"another identity":    {"IdentityDiffers", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/identity"] = "5002:6002" }},
+		"no identity":         {"IdentityDiffers", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/identity") }},
 	}
 	for name, change := range map[string]func(*corev1.SecurityContext){
 		"another UID":          func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) },

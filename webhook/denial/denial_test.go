@@ -40,7 +40,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"NameReserved":            {403, denial.NameReserved("f", "n")},
 		"NameDomain":              {403, denial.NameDomain("f", "n", "d")},
 		"NamesDiffer":             {422, denial.NamesDiffer("l", "a", "k", "b")},
-		"IdentityDenied":         {403, denial.IdentityDenied("n", errors.New("x"))},
+		"IdentityDenied":          {403, denial.IdentityDenied("n", errors.New("x"))},
 		"TooManyGroups":           {403, denial.TooManyGroups("n", 15)},
 		"IdentityUnknown":         {403, denial.IdentityUnknown("n")},
 		"IdentitySilent":          {503, denial.IdentitySilent("n")},

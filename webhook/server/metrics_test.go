@@ -30,11 +30,11 @@ func TestAdmissionsAreCounted(t *testing.T) {
 	e.post(t, "/mutate", "")
 	assert.Equal(t, `jupyter_user_admissions_total{discovery="",outcome="denied",reason="NameReserved",review="mutate"} 1
 jupyter_user_admissions_total{discovery="",outcome="denied",reason="NotAReview",review="mutate"} 1
-jupyter_user_admissions_total{discovery="AtStart",outcome="denied",reason="RestrictedNeedsIdentity",review="mutate"} 1
 jupyter_user_admissions_total{discovery="",outcome="ignored",reason="",review="mutate"} 1
 jupyter_user_admissions_total{discovery="AtAdmission",outcome="injected",reason="",review="mutate"} 0
-jupyter_user_admissions_total{discovery="AtStart",outcome="injected",reason="",review="mutate"} 2
 jupyter_user_admissions_total{discovery="AtAdmission",outcome="verified",reason="",review="verify"} 0
+jupyter_user_admissions_total{discovery="AtStart",outcome="denied",reason="RestrictedNeedsIdentity",review="mutate"} 1
+jupyter_user_admissions_total{discovery="AtStart",outcome="injected",reason="",review="mutate"} 2
 jupyter_user_admissions_total{discovery="AtStart",outcome="verified",reason="",review="verify"} 0
 `, e.series(t, "jupyter_user_admissions_total"))
 }

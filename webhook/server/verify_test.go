@@ -34,7 +34,7 @@ func (e *edge) made(t *testing.T, pod string) string {
 func TestWhatWasMadeIsVerified(t *testing.T) {
 	for name, who := range map[string]struct {
 		identities found
-		discovery        string
+		discovery  string
 		kept       map[string]string
 	}{
 		"at admission": {known(identity.Identity{UID: 5003, GID: 6003}), "AtAdmission",

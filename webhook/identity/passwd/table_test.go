@@ -95,7 +95,7 @@ func BenchmarkFind(b *testing.B) {
 		names = append(names, name)
 	}
 	for way, find := range map[string]func(context.Context, user.Name) error{
-		"Find":     func(ctx context.Context, n user.Name) error { _, err := s.Find(ctx, n); return err },
+		"Find":         func(ctx context.Context, n user.Name) error { _, err := s.Find(ctx, n); return err },
 		"FindUncached": func(ctx context.Context, n user.Name) error { _, err := s.FindUncached(ctx, n); return err },
 	} {
 		b.Run(way, func(b *testing.B) {
