@@ -117,7 +117,7 @@ func TestIdentity(t *testing.T) {
 	}
 	root := command(t, alice, "inject", "-f", "-", "--identity", "0:0")
 	assert.Equal(t, 1, root.status, "who writes a number that is one is told by the webhook")
-	assert.Contains(t, root.errs, "pod/nb is denied (IdentityDenied): the user alice cannot run a notebook: UID 0 is under 1000")
+	assert.Contains(t, root.errs, "pod/nb is denied (IdentityDenied): the user alice cannot run a notebook: UID 0 is root")
 }
 
 func TestRestricted(t *testing.T) {

@@ -11,7 +11,7 @@ type Discover struct {
 	Scratch string
 	// Home of the user as the notebook will see it; it goes into passwd.
 	Home string
-	// MinUID, MinGID and RefusedGIDs are the floor.
+	// MinUID, MinGID and DeniedGIDs are the floor.
 	MinUID, MinGID int64
 	DeniedGIDs     []int64
 	// Expect is the identity that the pod was admitted with; nil where the pod is to learn it here.

@@ -33,7 +33,7 @@ func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, r
 	}
 	in.limited = LimitGroups(in.config.Identity, in.User, *in.Identity)
 	in.Identity = &in.limited.Identity
-	return config.DiscoveryAtAdmission, why, in.limited.Refusals
+	return config.DiscoveryAtAdmission, why, in.limited.Denials
 }
 
 func floor(c config.Identity) identity.Floor {

@@ -87,7 +87,7 @@ func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string
-	Refusals []denial.Denial
+	Denials []denial.Denial
 }
 
 // LimitGroups holds an identity to identity.maxGroups: it is as it was, or cut to the groups with the lowest numbers and
@@ -104,5 +104,5 @@ func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limite
 			Warnings: []string{denial.GroupsCut(name.String(), c.MaxGroups)},
 		}
 	}
-	return Limited{Identity: id, Refusals: []denial.Denial{denial.TooManyGroups(name.String(), c.MaxGroups)}}
+	return Limited{Identity: id, Denials: []denial.Denial{denial.TooManyGroups(name.String(), c.MaxGroups)}}
 }
