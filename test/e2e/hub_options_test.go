@@ -94,7 +94,7 @@ func asList(t *testing.T, h jupyterHub) {
 	s.start(t, nil)
 	s.assertOwnedBy(t, optionsUser)
 	assert.Contains(t, theServer(t, s.pod(t).processes(t)).Args, "--ServerApp.terminado_settings={}")
-	found := s.jupyter(t).call(t, http.MethodGet, "api/contents/in-work.txt", nil, http.StatusOK)
+	found := s.jupyter(t).Call(t, http.MethodGet, "api/contents/in-work.txt", nil, http.StatusOK)
 	assert.Contains(t, string(found), "found", "notebook_dir is where Jupyter looks")
 	assert.Equal(t, "/lab/tree/in-work.txt", theServer(t, s.pod(t).processes(t)).Environment()["JUPYTERHUB_DEFAULT_URL"])
 	_, mounted := theServer(t, s.pod(t).processes(t)).Mounts()["/home/jovyan"]

@@ -112,10 +112,10 @@ func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	assert.NotContains(t, h.Log(), "Found existing pod", "KubeSpawner had to ask again")
 	t.Run("the hub restarts", func(t *testing.T) {
 		s := servers["user-1"]
-		k := s.jupyter(t).kernel(t)
-		k.run(t, "x = 41")
+		k := s.jupyter(t).Kernel(t)
+		k.Run(t, "x = 41")
 		require.NoError(t, h.Restart(t.Context()))
-		assert.Equal(t, "42\n", k.run(t, "print(x + 1)"), "the server goes on, and the proxy knows where")
+		assert.Equal(t, "42\n", k.Run(t, "print(x + 1)"), "the server goes on, and the proxy knows where")
 		assert.Equal(t, map[string]bool{"": true}, s.all(t))
 		assert.NoError(t, s.Stop(t.Context(), ""), "it still knows the server")
 	})

@@ -96,7 +96,7 @@ func TestAnotherHomeIsOutOfReach(t *testing.T) {
 			code, jupyter := reaching(t), p.jupyter(t)
 
 			t.Run("from the notebook", func(t *testing.T) {
-				assert.Equal(t, "done\n", jupyter.kernel(t).run(t, code))
+				assert.Equal(t, "done\n", jupyter.Kernel(t).Run(t, code))
 			})
 			t.Run("from kubectl exec", func(t *testing.T) {
 				result := p.exec(t, "python3", "-c", code)
@@ -110,7 +110,7 @@ func TestAnotherHomeIsOutOfReach(t *testing.T) {
 				}
 			})
 			t.Run("the own home is what it should be", func(t *testing.T) {
-				answer := jupyter.kernel(t).run(t, "import os; print(sorted(n for n in os.listdir('/home/alice') if not n.startswith('.'))[:3])")
+				answer := jupyter.Kernel(t).Run(t, "import os; print(sorted(n for n in os.listdir('/home/alice') if not n.startswith('.'))[:3])")
 				assert.Equal(t, "['absolute', 'of-the-node', 'relative']\n", answer)
 			})
 			if discovery == atStart {

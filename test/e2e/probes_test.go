@@ -60,7 +60,7 @@ func testBaseURL(t *testing.T, in discovery) {
 	p := run(t, in, "based", "alice", images.DockerStacks, withToken, "--", "start-notebook.py", "--ServerApp.base_url=/user/alice/")
 	got := p.ready(t)
 	assert.Equal(t, "/user/alice/api", got.Spec.Containers[0].ReadinessProbe.HTTPGet.Path)
-	p.jupyter(t).call(t, http.MethodGet, "user/alice/api/status", nil, http.StatusOK)
+	p.jupyter(t).Call(t, http.MethodGet, "user/alice/api/status", nil, http.StatusOK)
 }
 
 func testPort(t *testing.T, in discovery) {
@@ -68,6 +68,6 @@ func testPort(t *testing.T, in discovery) {
 	got := p.ready(t)
 	assert.Equal(t, 9999, got.Spec.Containers[0].ReadinessProbe.HTTPGet.Port.IntValue())
 	server := p.jupyter(t)
-	server.base = strings.Replace(server.base, ":8888", ":9999", 1)
-	server.call(t, http.MethodGet, "api/status", nil, http.StatusOK)
+	server.Base = strings.Replace(server.Base, ":8888", ":9999", 1)
+	server.Call(t, http.MethodGet, "api/status", nil, http.StatusOK)
 }
