@@ -20,7 +20,7 @@ FUZZED      := ./webhook/... ./certs/... ./cmd/... ./test/property
 # Packages whose tests run nothing of ours at once: the race detector finds nothing in them, and takes five times as long.
 SEQUENTIAL  := /test/(property|golden|chart|docs|bench)$$
 # Tests that measure memory, which the detector changes, are left out where it is on: the packages that have some run without it too.
-MEASURED    := ./webhook
+MEASURED    := ./webhook/server
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 # Older releases of Kubernetes whose API server make release-check runs the integration tests with. The newest is everywhere else.
 RELEASES    := 1.33 1.34 1.35 1.36

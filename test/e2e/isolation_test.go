@@ -90,9 +90,9 @@ func reaching(t *testing.T) string {
 
 // TestAnotherHomeIsOutOfReach: it cannot be seen, listed, read, written or reached.
 func TestAnotherHomeIsOutOfReach(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			p := run(t, way, "attacker", "alice", images.DockerStacks, withToken)
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
+			p := run(t, discovery, "attacker", "alice", images.DockerStacks, withToken)
 			code, jupyter := reaching(t), p.jupyter(t)
 
 			t.Run("from the notebook", func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestAnotherHomeIsOutOfReach(t *testing.T) {
 				answer := jupyter.Kernel(t).Run(t, "import os; print(sorted(n for n in os.listdir('/home/alice') if not n.startswith('.'))[:3])")
 				assert.Equal(t, "['absolute', 'of-the-node', 'relative']\n", answer)
 			})
-			if way == atStart {
+			if discovery == atStart {
 				t.Run("root in the container cannot even list the own home", func(t *testing.T) {
 					result := p.exec(t, "ls", "/home/alice")
 					assert.NotZero(t, result.ExitCode)

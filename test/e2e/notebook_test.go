@@ -21,9 +21,9 @@ import (
 
 // TestNotebook is the promise: an ordinary user types kubectl run with the label, and JupyterLab runs as the owner of the home.
 func TestNotebook(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			p := run(t, way, "promise", "qiang.guo03", images.DockerStacks, withToken)
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
+			p := run(t, discovery, "promise", "qiang.guo03", images.DockerStacks, withToken)
 			owner := homeOf("qiang.guo03")
 			jupyter := p.jupyter(t)
 
@@ -43,7 +43,7 @@ func TestNotebook(t *testing.T) {
 					"expanded": "/home/qiang.guo03", "cwd": "/home/qiang.guo03"}`, answer)
 			})
 			t.Run("a notebook saved through the REST API lands in the home as the owner's", func(t *testing.T) {
-				name := way.namespace + ".ipynb"
+				name := discovery.namespace + ".ipynb"
 				jupyter.Save(t, name)
 				info, err := os.Stat(world.share.path("qiang.guo03", name))
 				require.NoError(t, err)
@@ -52,7 +52,7 @@ func TestNotebook(t *testing.T) {
 			})
 			t.Run("a browser opens the lab", func(t *testing.T) {
 				picture := screenshot(t, jupyter.Base+"lab?token="+token)
-				keepArtifact(t, "jupyterlab-"+way.namespace+".png", picture)
+				keepArtifact(t, "jupyterlab-"+discovery.namespace+".png", picture)
 			})
 		})
 	}
@@ -128,13 +128,13 @@ func starts() map[string]start {
 func TestImages(t *testing.T) {
 	i := 0
 	for name, s := range starts() {
-		for _, way := range ways {
+		for _, discovery := range discoveries {
 			i++
-			name, podName := name+"/"+way.name, fmt.Sprintf("image-%d", i)
+			name, podName := name+"/"+discovery.name, fmt.Sprintf("image-%d", i)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				p := run(t, way, podName, "alice", s.image, append([]string{withToken}, s.arguments...)...)
-				if way == atStart {
+				p := run(t, discovery, podName, "alice", s.image, append([]string{withToken}, s.arguments...)...)
+				if discovery == atStart {
 					s.atStart(t, p)
 				} else {
 					s.atAdmission(t, p)

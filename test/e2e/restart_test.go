@@ -35,9 +35,9 @@ print("\n".join(wrote))
 
 // TestRestart: init containers do not run again when a container does, and in the way at start it begins as root once more.
 func TestRestart(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			p := run(t, way, "restarted", "busy", images.DockerStacks, withToken)
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
+			p := run(t, discovery, "restarted", "busy", images.DockerStacks, withToken)
 			wrote := strings.Fields(p.jupyter(t).Kernel(t).Run(t, vandalise))
 			assert.Contains(t, wrote, "/home/busy/vandalised", "the home is the user's")
 			for _, path := range wrote {

@@ -84,11 +84,11 @@ func watch(t *testing.T, while func(caught func(program string) bool)) sight {
 // the watch may have looked elsewhere: then there is another pod.
 // TestTheInitContainerIsNobodyInParticular, or the person where that is known; never root, and without any capability.
 func TestTheInitContainerIsNobodyInParticular(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			saw := watch(t, func(caught func(string) bool) {
 				for i := 0; i < 20 && !caught(initProgram); i++ {
-					p := run(t, way, fmt.Sprintf("init-%d", i), "alice", images.Plain, "--command", "--", "hello")
+					p := run(t, discovery, fmt.Sprintf("init-%d", i), "alice", images.Plain, "--command", "--", "hello")
 					p.await(t, readyLimit, "to have come past the init container", func(p *corev1.Pod) bool {
 						return len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].State.Running != nil
 					})
