@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -57,9 +58,11 @@ func TestTheServerGoesAway(t *testing.T) {
 	comer := run(t, start3, "comer", "ivan", images.Plain, writes...)
 	require.NoError(t, world.Client.CoreV1().Pods(leaver.namespace).Delete(t.Context(), leaver.name, metav1.DeleteOptions{}))
 	for time.Since(gone) < outage() {
-		assert.NoError(t, ask.try(t.Context(), "heidi"), "known, and admitted by what is remembered")
+		require.NoError(t, ask.try(t.Context(), "heidi"), "known, and admitted by what is remembered")
 		err := ask.try(t.Context(), "judy")
-		assert.ErrorContains(t, err, "IdentitySilent", "nobody has been asked about this user before")
+		require.Error(t, err, "nobody has asked about this user before")
+		require.Equal(t, metav1.StatusReason("IdentitySilent"), apierrors.ReasonForError(err))
+		require.ErrorContains(t, err, "who judy is on the share cannot be found out at the moment")
 		let(t, pause)
 	}
 	assertServes(t)

@@ -13,6 +13,9 @@ ip link set client up
 ip -n srv address add 198.18.0.2/24 dev server
 ip -n srv link set server up
 ip -n srv link set lo up
+# Other nodes reach the server through this one.
+ip -n srv route add default via 198.18.0.1
+echo 1 >/proc/sys/net/ipv4/ip_forward
 
 cat >/etc/exports <<'EXPORTS'
 /srv *(ro,sync,no_subtree_check,root_squash,fsid=0,crossmnt)

@@ -9,7 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/uml"
 )
 
@@ -38,32 +40,30 @@ func mount(t *testing.T, name string) string {
 type found struct {
 	// home is a line of bash that makes the directory in $1, whose last element is the user.
 	home string
-	// command runs in the home.
-	command string
-	code    int
-	want    string
+	code int
+	want string
 }
 
 // whose prints who the command is, and whose a file is that it makes. The group is the owner's.
 const whose = `touch made && stat --format=%u:%g made && id -u && id -g && id -G`
 
-// starts are every kind of home.
+// starts are every kind of home, by the name of the user.
 func starts() map[string]found {
 	return map[string]found{
-		"for its owner alone":     {`mkdir $1; chown 5101:6101 $1; chmod 0700 $1`, whose, 0, "5101:6101\n5101\n6101\n6101\n"},
-		"for its group too":       {`mkdir $1; chown 5102:6102 $1; chmod 0750 $1`, whose, 0, "5102:6102\n5102\n6102\n6102\n"},
-		"for everybody to read":   {`mkdir $1; chown 5103:6103 $1; chmod 0755 $1`, whose, 0, "5103:6103\n5103\n6103\n6103\n"},
-		"not to be listed":        {`mkdir $1; chown 5104:6104 $1; chmod 0300 $1`, whose, 0, "5104:6104\n5104\n6104\n6104\n"},
-		"with a setgid bit":       {`mkdir $1; chown 5105:6105 $1; chmod 2770 $1`, whose, 0, "5105:6105\n5105\n6105\n6105\n"},
-		"missing":                 {`true`, whose, 1, "has no home"},
-		"root's":                  {`mkdir $1; chmod 0700 $1`, whose, 1, "UID 0 is root"},
-		"nobody's":                {`mkdir $1; chown 65534:65534 $1; chmod 0700 $1`, whose, 1, "UID 65534 is nobody"},
-		"an old system's nobody":  {`mkdir $1; chown 4294967294:6106 $1`, whose, 1, "is nobody"},
-		"a system account's":      {`mkdir $1; chown 500:6107 $1; chmod 0700 $1`, whose, 1, "UID 500 is under 1000"},
-		"of a system group":       {`mkdir $1; chown 5108:50 $1; chmod 0700 $1`, whose, 1, "GID 50 is under 1000"},
-		"a symbolic link":         {`mkdir $1.d; chown 5109:6109 $1.d; ln -s $1.d $1`, whose, 1, "is a symbolic link"},
-		"a file":                  {`touch $1; chown 5110:6110 $1`, whose, 1, "is no directory"},
-		"not to be entered by it": {`mkdir $1; chown 5111:6111 $1; chmod 0000 $1`, whose, 1, ""},
+		"mode0700":     {`mkdir $1; chown 5101:6101 $1; chmod 0700 $1`, 0, "5101:6101\n5101\n6101\n6101\n"},
+		"mode0750":     {`mkdir $1; chown 5102:6102 $1; chmod 0750 $1`, 0, "5102:6102\n5102\n6102\n6102\n"},
+		"mode0755":     {`mkdir $1; chown 5103:6103 $1; chmod 0755 $1`, 0, "5103:6103\n5103\n6103\n6103\n"},
+		"mode0300":     {`mkdir $1; chown 5104:6104 $1; chmod 0300 $1`, 0, "5104:6104\n5104\n6104\n6104\n"},
+		"setgid":       {`mkdir $1; chown 5105:6105 $1; chmod 2770 $1`, 0, "5105:6105\n5105\n6105\n6105\n"},
+		"missing":      {`true`, 1, "has no home"},
+		"roots":        {`mkdir $1; chmod 0700 $1`, 1, "UID 0 is root"},
+		"nobodys":      {`mkdir $1; chown 65534:65534 $1; chmod 0700 $1`, 1, "UID 65534 is nobody"},
+		"old-nobodys":  {`mkdir $1; chown 4294967294:6106 $1`, 1, "is nobody"},
+		"daemons":      {`mkdir $1; chown 500:6107 $1; chmod 0700 $1`, 1, "UID 500 is under 1000"},
+		"system-group": {`mkdir $1; chown 5108:50 $1; chmod 0700 $1`, 1, "GID 50 is under 1000"},
+		"led-by-link":  {`mkdir $1.d; chown 5109:6109 $1.d; ln -s $1.d $1`, 1, "is a symbolic link"},
+		"a-file":       {`touch $1; chown 5110:6110 $1`, 1, "is no directory"},
+		"mode0000":     {`mkdir $1; chown 5111:6111 $1; chmod 0000 $1`, 1, "may not enter /home/mode0000"},
 	}
 }
 
@@ -71,32 +71,19 @@ func starts() map[string]found {
 func TestStartInEveryKindOfHome(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
-	for _, name := range []string{"v3", "v4", "v3-trusted"} {
+	for name, server := range map[string]string{"v3": "hpc", "v4": "hpc", "v3-trusted": "open"} {
 		t.Run(name, func(t *testing.T) {
 			homes := mount(t, name) + "/home"
-			for kind, c := range starts() {
-				t.Run(kind, func(t *testing.T) {
-					user := fmt.Sprintf("s%x", len(kind)) + strings.Map(letters, kind)[:5]
-					server := "/srv/hpc/home/"
-					if name == "v3-trusted" {
-						server = "/srv/open/home/"
-					}
-					makeHome(t, c.home, server+user)
-					result := start(t, homes, user, c.command)
+			for user, c := range starts() {
+				t.Run(user, func(t *testing.T) {
+					makeHome(t, c.home, "/srv/"+server+"/home/"+user)
+					result := start(t, homes, user, whose)
 					assert.Equal(t, c.code, min(result.Code, 1), result.Output)
 					assert.Contains(t, result.Output, c.want)
 				})
 			}
 		})
 	}
-}
-
-// letters are what a user's name of these tests is made of.
-func letters(r rune) rune {
-	if r < 'a' || r > 'z' {
-		return -1
-	}
-	return r
 }
 
 // start starts a command in a home.
@@ -175,12 +162,21 @@ func opened(t *testing.T, share string, groups int) int {
 	return len(strings.Fields(said))
 }
 
+// end is a function of bash that ends a daemon by its name, and waits until it is gone.
+const end = `
+		end() {
+			for process in /proc/[0-9]*; do
+				[ "$(cat $process/comm 2>/dev/null)" = "$1" ] || continue
+				kill "${process#/proc/}"
+				while [ -e "$process" ]; do sleep 0.1; done
+			done
+		}`
+
 // manageGIDs has the server look groups up by itself, as Debian's own configuration has it, until the test ends.
 func manageGIDs(t *testing.T) {
 	t.Helper()
-	const restart = `
-		pkill -x rpc.mountd
-		while pgrep -x rpc.mountd >/dev/null; do sleep 0.1; done
+	const restart = end + `
+		end rpc.mountd
 		ip netns exec srv sh -c 'rpc.mountd -p 20048 $1; date +%s >/proc/net/rpc/auth.unix.gid/flush; exportfs -f' - $1`
 	_, err := world.nfs.Script(t.Context(), restart, "--manage-gids")
 	require.NoError(t, err)
@@ -203,12 +199,16 @@ func TestOwnersThatCannotBeMapped(t *testing.T) {
 			rpc.idmapd -S -c /tmp/idmapd.conf -p /run/rpc_pipefs'`)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := world.nfs.Script(contextOf(t), "pkill -x rpc.idmapd; echo Y >/sys/module/nfsd/parameters/nfs4_disable_idmapping")
+		_, err := world.nfs.Script(contextOf(t), end+"\nend rpc.idmapd; echo Y >/sys/module/nfsd/parameters/nfs4_disable_idmapping")
 		assert.NoError(t, err)
 	})
+	const sentence = "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"
+	p := run(t, start4, "unmapped", "unmapped", images.Plain, writes...)
 	result := start(t, mount(t, "v4")+"/home", "unmapped", "true")
 	assert.NotZero(t, result.Code)
-	assert.Contains(t, result.Output, "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes")
+	assert.Contains(t, result.Output, sentence)
+	got := p.await(t, readyLimit, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
+	assert.Contains(t, failure(got), sentence)
 	result = start(t, mount(t, "v3")+"/home", "unmapped", "id -u")
 	assert.Zero(t, result.Code, result.Output)
 	assert.Contains(t, result.Output, "5130\n", "version 3 sends numbers")
@@ -233,7 +233,7 @@ func TestTheShareTakesNothing(t *testing.T) {
 		}
 	})
 	t.Run("read-only", func(t *testing.T) {
-		makeHome(t, "mkdir -p $1/home/reader; chown 5131:6131 $1/home/reader; chmod 0700 $1/home/reader", "/srv/read/")
+		makeHome(t, "mkdir $1; chown 5131:6131 $1; chmod 0700 $1", "/srv/read/home/reader")
 		result := start(t, mount(t, "v4-read-only")+"/home", "reader", "id -u; touch made")
 		assert.NotZero(t, result.Code)
 		assert.Contains(t, result.Output, "5131\n")

@@ -45,7 +45,9 @@ func Boot(ctx context.Context, parts uml.Parts, place Place, o Options) (*Second
 		return nil, err
 	}
 	shared := filepath.Join(o.Room.Folder, place.Name+"-shared")
-	if err := errors.Join(os.MkdirAll(shared, 0o755), addAddress(ctx)); err != nil {
+	// Machines reach one another through this one.
+	forwarding := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644)
+	if err := errors.Join(os.MkdirAll(shared, 0o755), addAddress(ctx), forwarding); err != nil {
 		return nil, err
 	}
 	folders := map[string]string{shared: sharedThere}
