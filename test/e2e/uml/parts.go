@@ -54,8 +54,12 @@ func Build(ctx context.Context, out io.Writer) (Parts, error) {
 	}
 	kernel, err := cache.Cache{Folder: folder, Progress: out}.Get(ctx, entry, func(ctx context.Context, folder string) error {
 		m := progress.Start(out, "uml", "bootstrapping")
-		defer m.End("bootstrapped")
-		return fill(ctx, folder)
+		defer m.End("")
+		if err := fill(ctx, folder); err != nil {
+			return err
+		}
+		m.End("bootstrapped")
+		return nil
 	})
 	return Parts{Kernel: kernel, Root: filepath.Join(filepath.Dir(kernel), "root")}, err
 }
@@ -79,7 +83,7 @@ func fill(ctx context.Context, folder string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("make the root of a second machine from Debian's archive: %w; the script said:\n%s", err, said)
+		return fmt.Errorf("make the root of a second machine from Debian's archive: %w\nthe script said:\n%s", err, said)
 	}
 	return nil
 }
