@@ -27,10 +27,12 @@ EXPORTS
 # Debian's own configuration has the server look up groups, and so no group of a client counts.
 sed -i 's/^manage-gids/# &/' /etc/nfs.conf
 
-ip netns exec srv bash -euo pipefail <<'SERVER'
+# ip netns exec has a mount namespace of its own each time: what daemons share is mounted before.
 mount -t tmpfs tmpfs /var/lib/nfs
 mkdir -p /var/lib/nfs/{rpc_pipefs,sm,v4recovery,nfsdcltrack}
 touch /var/lib/nfs/{etab,rmtab}
+
+ip netns exec srv bash -euo pipefail <<'SERVER'
 mount -t nfsd nfsd /proc/fs/nfsd
 rpcbind -w || rpcbind
 exportfs -ra

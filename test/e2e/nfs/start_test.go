@@ -114,7 +114,7 @@ func makeHome(t *testing.T, line, path string) {
 // mountProgram mounts the image of the webhook, of which the init container runs the program.
 func mountProgram(t *testing.T) {
 	t.Helper()
-	require.NoError(t, world.nfs.MountImage(t.Context(), "docker.io/library/jupyter-user-webhook:v0.1.0", "/mnt/webhook"))
+	require.NoError(t, world.nfs.MountImage(t.Context(), images.Webhook, "/mnt/webhook"))
 }
 
 // TestTheDirectoryOfHomesIsClosed to others, and the server takes root for nobody.
@@ -177,7 +177,8 @@ func manageGIDs(t *testing.T) {
 	t.Helper()
 	const restart = end + `
 		end rpc.mountd
-		ip netns exec srv sh -c 'rpc.mountd -p 20048 $1; date +%s >/proc/net/rpc/auth.unix.gid/flush; exportfs -f' - $1`
+		ip netns exec srv sh -euc 'mount -t nfsd nfsd /proc/fs/nfsd; rpc.mountd -p 20048 $1
+			date +%s >/proc/net/rpc/auth.unix.gid/flush; exportfs -f' - $1`
 	_, err := world.nfs.Script(t.Context(), restart, "--manage-gids")
 	require.NoError(t, err)
 	t.Cleanup(func() {
