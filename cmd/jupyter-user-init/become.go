@@ -162,12 +162,21 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 		"NB_UID=" + strconv.FormatInt(owner.UID, 10),
 		"NB_GID=" + strconv.FormatInt(owner.GID, 10),
 	}
-	kept := make([]string, 0, len(env)+len(ours))
+	directories := ""
+	kept := make([]string, 0, len(env)+len(ours)+1)
 	for _, v := range env {
-		name, _, _ := strings.Cut(v, "=")
+		name, value, _ := strings.Cut(v, "=")
+		if e.JupyterConfig && name == handoff.JupyterConfigVariable {
+			directories = value
+			continue
+		}
 		if name != "HOME" && name != "NB_USER" && name != "NB_UID" && name != "NB_GID" {
 			kept = append(kept, v)
 		}
+	}
+	if e.JupyterConfig {
+		// What the image or the Pod has for directories is read as well, after ours.
+		ours = append(ours, handoff.JupyterConfigVariable+"="+strings.TrimSuffix(e.Scratch+":"+directories, ":"))
 	}
 	return append(kept, ours...)
 }

@@ -234,6 +234,28 @@ func TestExecLeavesOneOfEachVariable(t *testing.T) {
 }
 
 // TestExecOfWhatCannotBeRun: one true sentence, which says what to do.
+// TestExecJoinsTheDirectoriesOfJupytersSettings: ours come first, and those of the image or the Pod are read as well.
+func TestExecJoinsTheDirectoriesOfJupytersSettings(t *testing.T) {
+	p := newPod(t)
+	for had, want := range map[string]string{
+		"":                              p.scratch,
+		"JUPYTER_CONFIG_PATH=":          p.scratch,
+		"JUPYTER_CONFIG_PATH=/jupyter":  p.scratch + ":/jupyter",
+		"JUPYTER_CONFIG_PATH=/a:/b c/d": p.scratch + ":/a:/b c/d",
+	} {
+		env := []string{path}
+		if had != "" {
+			env = append(env, had)
+		}
+		said, err := p.exec(t, env, []string{"--jupyter-config"}, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
+		require.NoError(t, err, said)
+		assert.Equal(t, want+"\n", said, had)
+	}
+	said, err := p.exec(t, []string{path, "JUPYTER_CONFIG_PATH=/jupyter"}, nil, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
+	require.NoError(t, err, said)
+	assert.Equal(t, "/jupyter\n", said, "where nothing is to be settled")
+}
+
 func TestExecOfWhatCannotBeRun(t *testing.T) {
 	bin := open(t)
 	for name, content := range map[string]string{"closed": "", "text": "echo", "orphan": "#!/no/such/shell\n"} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -103,14 +104,14 @@ func writeDown(d handoff.Discover, owner handoff.Owner, id identity.Identity) er
 	if err != nil {
 		return err
 	}
+	files, err := handoff.JupyterFiles(cmp.Or(d.JupyterConfig, handoff.JupyterConfig))
+	if err != nil {
+		return err
+	}
+	files[handoff.PasswdFile], files[handoff.GroupFile] = passwd, group
 	owner.GID = id.GID
-	for _, file := range []struct {
-		name    string
-		content []byte
-	}{
-		{handoff.PasswdFile, passwd}, {handoff.GroupFile, group}, {handoff.JupyterConfigFile, []byte(handoff.JupyterConfig)},
-	} {
-		if err := write(d.Scratch, file.name, file.content); err != nil {
+	for name, content := range files {
+		if err := write(d.Scratch, name, content); err != nil {
 			return err
 		}
 	}

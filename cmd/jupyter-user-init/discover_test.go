@@ -47,16 +47,36 @@ func TestDiscoverWritesWhoItIs(t *testing.T) {
 	assert.Contains(t, file(t, scratch, "passwd"), "\njovyan:x:1000:100:", "docker-stacks dies without it")
 	assert.Contains(t, file(t, scratch, "group"), "\nqiang.guo03:x:6003:\n")
 	assert.JSONEq(t, `{"ServerApp": {"ip": ""}}`, file(t, scratch, "jupyter_server_config.json"), "on all addresses")
+	assert.JSONEq(t, `{"NotebookApp": {"ip": ""}}`, file(t, scratch, "jupyter_notebook_config.json"), "notebook 6 reads this one")
 
 	for name, mode := range map[string]os.FileMode{"uid-gid.env": 0o644, "passwd": 0o644, "group": 0o644,
-		"jupyter_server_config.json": 0o644, "jupyter-user-init": 0o755} {
+		"jupyter_server_config.json": 0o644, "jupyter_notebook_config.json": 0o644, "jupyter-user-init": 0o755} {
 		info, err := os.Stat(filepath.Join(scratch, name))
 		require.NoError(t, err)
 		assert.Equal(t, mode, info.Mode(), "%s is read by somebody else", name)
 	}
 	entries, err := os.ReadDir(scratch)
 	require.NoError(t, err)
-	assert.Len(t, entries, 5, "nothing half-written is left")
+	assert.Len(t, entries, 6, "nothing half-written is left")
+}
+
+// TestDiscoverWritesJupytersSettings: each of Jupyter's generations reads a file of its own, and has its own name for the server.
+func TestDiscoverWritesJupytersSettings(t *testing.T) {
+	asRoot(t)
+	homes, scratch := t.TempDir(), t.TempDir()
+	home(t, homes, "alice", 5001, 6001)
+	require.NoError(t, run(asks(homes, scratch, "alice",
+		`--jupyter-config={"NotebookNotary":{"db_file":":memory:"},"ServerApp":{"port":8888,"root_dir":"/home/alice"}}`)))
+	assert.JSONEq(t, `{"NotebookNotary": {"db_file": ":memory:"}, "ServerApp": {"port": 8888, "root_dir": "/home/alice"}}`,
+		file(t, scratch, "jupyter_server_config.json"))
+	assert.JSONEq(t, `{"NotebookNotary": {"db_file": ":memory:"}, "NotebookApp": {"port": 8888, "notebook_dir": "/home/alice"}}`,
+		file(t, scratch, "jupyter_notebook_config.json"))
+
+	require.NoError(t, run(asks(homes, scratch, "alice", `--jupyter-config={}`)), "a hub says where its servers listen")
+	assert.JSONEq(t, `{}`, file(t, scratch, "jupyter_server_config.json"))
+
+	err := run(asks(homes, scratch, "alice", `--jupyter-config=[]`))
+	assert.ErrorContains(t, err, "the settings of Jupyter are not a JSON object of objects")
 }
 
 func TestDiscoverAgainReplacesWhatIsThere(t *testing.T) {
@@ -188,7 +208,7 @@ func TestDiscoverSaysWhatAFullOrReadOnlyScratchVolumeMeans(t *testing.T) {
 // TestDiscoverIsDoneWhenItSaysWhoItIs: whatever fails, uid-gid.env is not there, and nothing half-written is.
 func TestDiscoverIsDoneWhenItSaysWhoItIs(t *testing.T) {
 	asRoot(t)
-	for _, name := range []string{"passwd", "group", "jupyter_server_config.json", "jupyter-user-init", "uid-gid.env"} {
+	for _, name := range []string{"passwd", "group", "jupyter_server_config.json", "jupyter_notebook_config.json", "jupyter-user-init", "uid-gid.env"} {
 		t.Run(name, func(t *testing.T) {
 			homes, scratch := t.TempDir(), t.TempDir()
 			home(t, homes, "alice", 5001, 6001)
@@ -210,7 +230,7 @@ func TestDiscoverOnAFullScratchVolume(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(scratch, 0)) })
 	// The program is the one file that is larger.
 	require.ErrorContains(t, run(asks(homes, scratch, "alice")), "no space left on device")
-	assert.ElementsMatch(t, []string{"passwd", "group", "jupyter_server_config.json"}, names(t, scratch))
+	assert.ElementsMatch(t, []string{"passwd", "group", "jupyter_server_config.json", "jupyter_notebook_config.json"}, names(t, scratch))
 	assertWhole(t, scratch)
 }
 

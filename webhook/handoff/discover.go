@@ -14,6 +14,8 @@ type Discover struct {
 	// MinUID, MinGID and RefusedGIDs are the floor.
 	MinUID, MinGID int64
 	RefusedGIDs    []int64
+	// JupyterConfig are settings of Jupyter, as JSON (JupyterFiles); empty for those of the constant.
+	JupyterConfig string
 	// Expect is the identity that the pod was admitted with; nil where the pod is to learn it here.
 	Expect *Expected
 }
@@ -36,6 +38,7 @@ func (d Discover) Args() []string {
 	f.number("min-uid", d.MinUID)
 	f.number("min-gid", d.MinGID)
 	f.numbers("refused-gids", d.RefusedGIDs)
+	f.text("jupyter-config", d.JupyterConfig)
 	if d.Expect != nil {
 		f.number("uid", d.Expect.UID)
 		f.number("gid", d.Expect.GID)
@@ -48,7 +51,7 @@ func (d Discover) Args() []string {
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
 		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--refused-gids=",
-		"--uid=", "--gid=", "--groups=")
+		"--jupyter-config=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
 		User:        r.user(),
 		Homes:       r.path("homes"),
@@ -57,6 +60,8 @@ func ParseDiscover(args []string) (Discover, error) {
 		MinUID:      r.number("min-uid"),
 		MinGID:      r.number("min-gid"),
 		RefusedGIDs: r.numbers("refused-gids"),
+
+		JupyterConfig: r.text("jupyter-config"),
 	}
 	if r.text("uid")+r.text("gid")+r.text("groups") != "" {
 		d.Expect = &Expected{UID: r.number("uid"), GID: r.number("gid"), Groups: r.numbers("groups")}

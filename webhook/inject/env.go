@@ -12,10 +12,9 @@ import (
 //
 // Sets NB_USER and HOME, and, where they are known at admission, NB_UID and NB_GID; at start our binary sets these two
 // and the pod's are taken away. These four are ours: another value is replaced, a second entry of the same name removed,
-// and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them, and so is
-// JUPYTER_CONFIG_PATH, which leads to the one setting that Jupyter needs in a pod: by itself it listens on loopback, where no
-// probe reaches it (z2jh's image does; docker-stacks' configures the same that we do). A hub says by itself where its servers
-// listen. No token is ever put in: without one Jupyter makes its own.
+// and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them. JUPYTER_CONFIG_PATH leads to
+// the settings of settings.go first, and then to the directories that the pod has in it. No token is ever put in: without one
+// Jupyter makes its own.
 
 type envPiece struct {
 	at       pointer
@@ -23,6 +22,8 @@ type envPiece struct {
 	home     string
 	identity [4]identityVar
 	defaults []EnvVar
+	// configPath is JUPYTER_CONFIG_PATH as it has to be; empty if it stays as it is.
+	configPath string
 }
 
 type identityVar struct {
@@ -48,9 +49,7 @@ func (in *planning) planEnv() envPiece {
 	p := envPiece{
 		at: in.container().child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
 	}
-	if in.server.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
-		p.defaults = append(p.defaults, EnvVar{Name: handoff.JupyterConfigVariable, Value: in.config.Scratch.MountPath})
-	}
+	p.configPath = in.configPath()
 	return p
 }
 
@@ -94,10 +93,37 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 		c.appendTo(ours, p.at, len(p.have), &missing[i])
 	}
 	for i := range p.defaults {
+		if p.configPath != "" && p.defaults[i].Name == handoff.JupyterConfigVariable {
+			continue
+		}
 		if v := &p.defaults[i]; contains(p.have, v.Name) {
 			c.note(Kept, theirs, member{object: p.at}, v)
 		} else {
 			c.appendTo(theirs, p.at, len(p.have), v)
+		}
+	}
+	p.join(c)
+}
+
+// join has Jupyter read the settings in the scratch volume, before what the Pod has for directories.
+func (p envPiece) join(c *changes) {
+	if p.configPath == "" {
+		return
+	}
+	want := EnvVar{Name: handoff.JupyterConfigVariable, Value: p.configPath}
+	if !contains(p.have, want.Name) {
+		c.appendTo(theirs, p.at, len(p.have), &want)
+		return
+	}
+	for i, v := range p.have {
+		m := member{p.at, true, decimal(int64(i))}
+		switch {
+		case v.Name != want.Name:
+		case v == want:
+			c.note(Kept, theirs, member{object: p.at}, &want)
+		default:
+			c.note(Replaced, theirs, m, want)
+			c.edit("replace", m.at(), want)
 		}
 	}
 }

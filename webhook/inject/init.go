@@ -3,6 +3,7 @@ package inject
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -99,6 +100,9 @@ func (in *planning) planInit() initPiece {
 	security.RunAsUser, security.RunAsGroup = &runs.UID, &runs.GID
 	want.SecurityContext = &security
 	want.Args = in.discover().Args()
+	for i := range want.Args {
+		want.Args[i] = strings.ReplaceAll(want.Args[i], "$", expanded.dollar)
+	}
 	want.Resources = in.initResources()
 	return initPiece{want: &want, accepted: in.init.accepted, ours: in.ourVolumes()}
 }
@@ -129,6 +133,8 @@ func (in *planning) discover() handoff.Discover {
 		MinUID:      in.config.Identity.MinUID,
 		MinGID:      in.config.Identity.MinGID,
 		RefusedGIDs: in.config.Identity.RefusedGIDs,
+
+		JupyterConfig: in.jupyterSettings(),
 	}
 	if in.Identity != nil {
 		d.Expect = &handoff.Expected{UID: in.Identity.UID, GID: in.Identity.GID, Groups: in.Identity.Groups}

@@ -52,7 +52,9 @@ func (in *planning) planStart() startPiece {
 		home:     in.home,
 		atStart:  in.way == config.WayAtStart,
 		binary:   in.binary,
-		exec:     handoff.Exec{User: in.User.String(), Home: in.home, Scratch: in.config.Scratch.MountPath},
+		exec: handoff.Exec{
+			User: in.User.String(), Home: in.home, Scratch: in.config.Scratch.MountPath, JupyterConfig: in.readsSettings(),
+		},
 	}
 	p.was, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
 	if i := slices.IndexFunc(in.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
