@@ -57,7 +57,7 @@ func (o sourceOptions) open(ctx context.Context, registry prometheus.Registerer,
 	if owners == nil {
 		return accounts, watch, nil
 	}
-	return webhook.Both{Passwd: accounts, Share: owners}, watch, nil
+	return webhook.Agreeing{Passwd: accounts, Share: owners}, watch, nil
 }
 
 func (o sourceOptions) openShare(ctx context.Context, registry prometheus.Registerer) (webhook.Identities, error) {
