@@ -209,8 +209,10 @@ type Probes struct {
 	Liveness  Probe `json:"liveness"`
 }
 
-// Probe is the timing of one probe; seconds and counts as in a container's.
+// Probe is the timing of one probe; seconds and counts as in a container's. A file that has null in its place has it off.
 type Probe struct {
+	// Enabled is the switch of this probe alone.
+	Enabled          bool  `json:"enabled"`
 	PeriodSeconds    int32 `json:"periodSeconds"`
 	TimeoutSeconds   int32 `json:"timeoutSeconds"`
 	FailureThreshold int32 `json:"failureThreshold"`

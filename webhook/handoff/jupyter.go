@@ -24,12 +24,12 @@ const (
 // JupyterFiles returns the files with Jupyter's settings, by their names. The settings are a JSON object: for each class of
 // Jupyter's, such as ServerApp, its traits. What notebook 6 is to have goes by its name for the server, NotebookApp.
 func JupyterFiles(settings string) (map[string][]byte, error) {
-	classes := map[string]map[string]json.RawMessage{}
-	if err := json.Unmarshal([]byte(settings), &classes); err != nil {
+	settled := classes{}
+	if err := json.Unmarshal([]byte(settings), &settled); err != nil {
 		return nil, fmt.Errorf("the settings of Jupyter are not a JSON object of objects: %w", err)
 	}
 	files := map[string][]byte{}
-	for name, content := range map[string]any{JupyterConfigFile: classes, NotebookConfigFile: forNotebook(classes)} {
+	for name, content := range map[string]any{JupyterConfigFile: forServer(settled), NotebookConfigFile: forNotebook(settled)} {
 		text, err := json.Marshal(content)
 		if err != nil {
 			return nil, err
@@ -39,19 +39,45 @@ func JupyterFiles(settings string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// forNotebook returns settings as notebook 6 has them: its NotebookApp is today's ServerApp, whose root_dir was notebook_dir.
-func forNotebook(classes map[string]map[string]json.RawMessage) map[string]map[string]json.RawMessage {
-	old := maps.Clone(classes)
-	delete(old, "ServerApp")
-	server := maps.Clone(classes["ServerApp"])
-	if server == nil {
-		server = map[string]json.RawMessage{}
+// classes are settings by the class of Jupyter's that has them.
+type classes = map[string]traits
+
+type traits = map[string]json.RawMessage
+
+// listening are the traits that say where a server listens.
+var listening = []string{"ip", "port", "base_url", "sock", "certfile", "keyfile", "client_ca", "ssl_options"}
+
+// forServer returns settings as jupyter_server has them. Where it listens is said to NotebookApp too: notebook_shim takes what a
+// user's file says there for the server's, and lets that win.
+func forServer(all classes) classes {
+	all = maps.Clone(all)
+	old := traits{}
+	for _, name := range listening {
+		if value, ok := all["ServerApp"][name]; ok {
+			old[name] = value
+		}
 	}
+	if maps.Copy(old, all["NotebookApp"]); len(old) > 0 {
+		all["NotebookApp"] = old
+	}
+	return all
+}
+
+// forNotebook returns settings as notebook 6 has them: its NotebookApp is today's ServerApp, whose root_dir was notebook_dir. The
+// LabApp of JupyterLab 2 is one too, and what a user's file says to it would win.
+func forNotebook(all classes) classes {
+	all = maps.Clone(all)
+	server := traits{}
+	maps.Copy(server, all["ServerApp"])
+	delete(all, "ServerApp")
 	if dir, ok := server["root_dir"]; ok {
 		delete(server, "root_dir")
 		server["notebook_dir"] = dir
 	}
-	maps.Copy(server, classes["NotebookApp"])
-	old["NotebookApp"] = server
-	return old
+	for _, class := range []string{"NotebookApp", "LabApp"} {
+		own := maps.Clone(server)
+		maps.Copy(own, all[class])
+		all[class] = own
+	}
+	return all
 }

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"slices"
+	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
@@ -10,17 +11,21 @@ import (
 
 // Environment: the variables by which Jupyter's images know the person.
 //
-// Sets NB_USER and HOME, and, where they are known at admission, NB_UID and NB_GID; at start our binary sets these two
-// and the pod's are taken away. These four are ours: another value is replaced, a second entry of the same name removed,
+// Sets NB_USER, HOME, USER and LOGNAME, and, where they are known at admission, NB_UID and NB_GID; at start our binary sets these two
+// and the pod's are taken away. These six are ours: another value is replaced, a second entry of the same name removed,
 // and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them. JUPYTER_CONFIG_PATH leads to
 // the settings of settings.go first, and then to the directories that the pod has in it. No token is ever put in: without one
 // Jupyter makes its own.
+//
+// XDG_CACHE_HOME and its like are the pod's, but never a place in the image's own home (jovyan.go). At admission the image's variables
+// cannot be seen, so XDG_CACHE_HOME gets what it means by itself, the home's .cache; at start our program replaces the image's where
+// it leads to the image's own home.
 
 type envPiece struct {
 	at       pointer
 	have     []EnvVar
 	home     string
-	identity [4]identityVar
+	identity [6]identityVar
 	defaults []EnvVar
 	// configPath is JUPYTER_CONFIG_PATH as it has to be; empty if it stays as it is.
 	configPath string
@@ -34,9 +39,10 @@ type identityVar struct {
 }
 
 // identityVars are the variables that are ours, as they will be.
-func (in *planning) identityVars() [4]identityVar {
+func (in *planning) identityVars() [6]identityVar {
 	vars := [...]identityVar{
 		{"NB_USER", in.User.String(), false}, {"NB_UID", "", true}, {"NB_GID", "", true}, {"HOME", in.home, false},
+		{"USER", in.User.String(), false}, {"LOGNAME", in.User.String(), false},
 	}
 	if in.Identity != nil {
 		vars[1] = identityVar{name: "NB_UID", value: decimal(in.Identity.UID)}
@@ -50,6 +56,9 @@ func (in *planning) planEnv() envPiece {
 		at: in.container().child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
 	}
 	p.configPath = in.configPath()
+	if in.way == config.WayAtAdmission && !contains(p.defaults, cacheVariable) {
+		p.defaults = append(p.defaults, EnvVar{Name: cacheVariable, Value: in.home + "/.cache"})
+	}
 	return p
 }
 
@@ -128,14 +137,25 @@ func (p envPiece) join(c *changes) {
 	}
 }
 
-// sendHome has Jupyter open in the person's home where a hub would have it open in the image's own.
+// cacheVariable is in many images, and leads to the home of the image's own user there.
+const cacheVariable = "XDG_CACHE_HOME"
+
+// sendHome replaces the image's own home by the user's: where a hub would have Jupyter open in it, and where programs are to keep their
+// caches and settings.
 func (p envPiece) sendHome(c *changes) {
 	for i, v := range p.have {
-		if v.Name == rootDirVariable && inImagesHome(v.Value, p.home) {
-			c.warn(denial.HomeOfTheImage(v.Name, v.Value, p.home))
-			m := member{p.at, true, decimal(int64(i))}
-			c.send(m, m.at().child("value"), p.home, EnvVar{Name: v.Name, Value: p.home})
+		if !inImagesHome(v.Value, p.home) || v.ValueFrom != nil {
+			continue
 		}
+		home := p.home
+		if strings.HasPrefix(v.Name, "XDG_") {
+			home += strings.TrimPrefix(clean(v.Value), imagesHome)
+		} else if v.Name != rootDirVariable {
+			continue
+		}
+		c.warn(denial.HomeOfTheImage(v.Name, v.Value, home))
+		m := member{p.at, true, decimal(int64(i))}
+		c.send(m, m.at().child("value"), home, EnvVar{Name: v.Name, Value: home})
 	}
 }
 

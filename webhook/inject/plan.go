@@ -112,10 +112,12 @@ type planning struct {
 	at       int
 	place    pointer
 	notebook *Container
+	// guessed are the names of containers that could have been meant as well.
+	guessed []string
 	// home is where the notebook container's HOME is.
 	home string
 	// identity are the variables that are ours.
-	identity [4]identityVar
+	identity [6]identityVar
 	server   server
 }
 
@@ -233,6 +235,9 @@ func (in *planning) readSwitches() (s switches, refusals []denial.Denial) {
 
 // warnings are the ones that no single piece has to give.
 func (in *planning) warnings() (warnings []string) {
+	if len(in.guessed) > 0 {
+		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.guessed, ContainerAnnotation))
+	}
 	var unknown []string
 	for key := range in.pod.Metadata.Annotations {
 		if strings.HasPrefix(key, annotationPrefix) && !slices.Contains(knownAnnotations, key) {

@@ -21,7 +21,7 @@ func (in *planning) planPort() portPiece {
 	p := portPiece{at: in.container(), has: len(in.notebook.Ports) > 0}
 	switch {
 	case p.has:
-	case !in.server.starts:
+	case !in.server.mayStart():
 		p.left = denial.NoJupyter
 	case in.server.port == 0:
 		p.left = denial.NoListening

@@ -17,7 +17,7 @@ import (
 //	setting                               value
 //	ip                                    all addresses: by itself Jupyter listens on loopback, where no probe reaches it
 //	port, base_url                        those that the probes ask for
-//	certfile, keyfile, client_ca          none, unless the Pod asks for HTTPS
+//	certfile, keyfile, client_ca, ssl_…   none, unless the Pod asks for HTTPS
 //	sock                                  none
 //
 // A hub says by itself where its servers listen: their file says nothing of it.
@@ -43,6 +43,7 @@ func (s server) settings() map[string]any {
 		for _, name := range []string{"certfile", "keyfile", "client_ca"} {
 			settings[name] = ""
 		}
+		settings["ssl_options"] = map[string]any{}
 	}
 	return settings
 }

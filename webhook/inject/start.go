@@ -79,6 +79,7 @@ func (s imageStart) matches(image *string) bool { return image != nil && s.image
 
 func (p startPiece) reconcile(_ *Pod, c *changes) {
 	dir := p.reconcileDir(c)
+	p.reconcileArgs(c)
 	p.reconcileCommand(c, dir)
 	for _, hook := range p.hooks() {
 		// One without a command is none, and the API server will say so.
@@ -122,17 +123,36 @@ func (p startPiece) reconcileDir(c *changes) string {
 	return dir
 }
 
+// reconcileArgs sends Jupyter to the user's home where the args have it open in the image's own.
+func (p startPiece) reconcileArgs(c *changes) {
+	args := member{p.at, true, "args"}
+	sent, at := sentHome(p.notebook.Args, p.home)
+	for _, i := range at {
+		c.warn(denial.HomeOfTheImage(args.at().index(i).field(), p.notebook.Args[i], p.home))
+		c.send(member{args.at(), true, decimal(int64(i))}, args.at().index(i), sent[i], sent[i])
+	}
+}
+
 func (p startPiece) reconcileCommand(c *changes, dir string) {
+	command, at := sentHome(p.notebook.Command, p.home)
+	for _, i := range at {
+		c.warn(denial.HomeOfTheImage(p.at.child("command").index(i).field(), p.notebook.Command[i], p.home))
+	}
 	image := &p.image
 	if len(p.command()) > 0 {
 		image = nil
 	}
 	m := member{p.at, true, "command"}
 	if !p.atStart && !p.wasWrapped && image == nil {
-		c.keep(m)
+		for _, i := range at {
+			c.send(member{m.at(), true, decimal(int64(i))}, m.at().index(i), command[i], command[i])
+		}
+		if len(at) == 0 {
+			c.keep(m)
+		}
 		return
 	}
-	putList(c, ours, m, p.notebook.Command, p.wrapped(p.notebook.Command, image, dir, expanded))
+	putList(c, ours, m, p.notebook.Command, p.wrapped(command, image, dir, expanded))
 }
 
 // command is what the pod itself asks to run; empty where that is the image's own start.
