@@ -86,7 +86,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	files := certs.FromDirectory(o.certDir, log)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	identities, watch, err := o.sources.open(ctx, registry, log)
+	identities, watch, err := o.sources.open(ctx, c.User, registry, log)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/share"
 )
@@ -40,7 +41,7 @@ func (o *sourceOptions) flags(f *pflag.FlagSet) {
 }
 
 // open opens what is configured, and answers what has to run beside the server for it; nil where nothing is.
-func (o sourceOptions) open(ctx context.Context, registry prometheus.Registerer, log *slog.Logger,
+func (o sourceOptions) open(ctx context.Context, rules config.User, registry prometheus.Registerer, log *slog.Logger,
 ) (known webhook.Identities, watch []func(context.Context) error, err error) {
 	if o.group != "" && o.passwd == "" {
 		return nil, nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
@@ -49,7 +50,7 @@ func (o sourceOptions) open(ctx context.Context, registry prometheus.Registerer,
 	if err != nil || o.passwd == "" {
 		return owners, nil, err
 	}
-	accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Log: log, Registry: registry})
+	accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Rules: rules, Log: log, Registry: registry})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--passwd: %w", err)
 	}
