@@ -77,7 +77,10 @@
 //	notebook.env[NB_UID]                                           | ours               | replaced
 //	notebook.env[NB_GID]                                           | ours               | replaced
 //	notebook.env[HOME]                                             | ours               | replaced
+//	notebook.env[USER]                                             | ours               | replaced
+//	notebook.env[LOGNAME]                                          | ours               | replaced
 //	notebook.env[JUPYTER_ENABLE_LAB]                               | the pod's          | kept
+//	notebook.env[XDG_CACHE_HOME]                                   | the pod's          | kept
 //	notebook.env[JUPYTER_CONFIG_PATH]                              | the pod's          | kept
 //	notebook.env[JUPYTERHUB_ROOT_DIR]                              | the pod's          | kept
 //	notebook.ports                                                 | the pod's          | kept

@@ -131,7 +131,7 @@ func pod(metadata, spec string) string {
 
 const (
 	forQiang     = `,"labels":{"jupyter-user":"qiang.guo03"}`
-	oneContainer = `"containers":[{"name":"nb","image":"x"}]`
+	oneContainer = `"containers":[{"name":"nb","image":"notebook"}]`
 )
 
 var notebook = pod(forQiang, oneContainer)

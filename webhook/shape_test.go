@@ -18,7 +18,7 @@ import (
 // shaped is a notebook of alice's with more in its spec and in its container.
 func shaped(spec, container string) []byte {
 	return fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{%s
-		"containers":[{"name":"nb","image":"x"%s}]}}`, spec, container)
+		"containers":[{"name":"nb","image":"notebook"%s}]}}`, spec, container)
 }
 
 func repeated(n int, element func(i int) string) string {

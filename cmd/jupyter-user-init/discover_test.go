@@ -46,8 +46,8 @@ func TestDiscoverWritesWhoItIs(t *testing.T) {
 	assert.Contains(t, file(t, scratch, "passwd"), "\nqiang.guo03:x:5003:6003:qiang.guo03:/home/qiang.guo03:/bin/bash\n")
 	assert.Contains(t, file(t, scratch, "passwd"), "\njovyan:x:1000:100:", "docker-stacks dies without it")
 	assert.Contains(t, file(t, scratch, "group"), "\nqiang.guo03:x:6003:\n")
-	assert.JSONEq(t, `{"ServerApp": {"ip": ""}}`, file(t, scratch, "jupyter_server_config.json"), "on all addresses")
-	assert.JSONEq(t, `{"NotebookApp": {"ip": ""}}`, file(t, scratch, "jupyter_notebook_config.json"), "notebook 6 reads this one")
+	assert.JSONEq(t, `{"ServerApp": {"ip": ""}, "NotebookApp": {"ip": ""}}`, file(t, scratch, "jupyter_server_config.json"), "on all addresses")
+	assert.JSONEq(t, `{"NotebookApp": {"ip": ""}, "LabApp": {"ip": ""}}`, file(t, scratch, "jupyter_notebook_config.json"), "notebook 6 reads this one")
 
 	for name, mode := range map[string]os.FileMode{"uid-gid.env": 0o644, "passwd": 0o644, "group": 0o644,
 		"jupyter_server_config.json": 0o644, "jupyter_notebook_config.json": 0o644, "jupyter-user-init": 0o755} {
@@ -67,9 +67,11 @@ func TestDiscoverWritesJupytersSettings(t *testing.T) {
 	home(t, homes, "alice", 5001, 6001)
 	require.NoError(t, run(asks(homes, scratch, "alice",
 		`--jupyter-config={"NotebookNotary":{"db_file":":memory:"},"ServerApp":{"port":8888,"root_dir":"/home/alice"}}`)))
-	assert.JSONEq(t, `{"NotebookNotary": {"db_file": ":memory:"}, "ServerApp": {"port": 8888, "root_dir": "/home/alice"}}`,
+	assert.JSONEq(t, `{"NotebookNotary": {"db_file": ":memory:"}, "NotebookApp": {"port": 8888},
+		"ServerApp": {"port": 8888, "root_dir": "/home/alice"}}`,
 		file(t, scratch, "jupyter_server_config.json"))
-	assert.JSONEq(t, `{"NotebookNotary": {"db_file": ":memory:"}, "NotebookApp": {"port": 8888, "notebook_dir": "/home/alice"}}`,
+	assert.JSONEq(t, `{"NotebookNotary": {"db_file": ":memory:"}, "LabApp": {"port": 8888, "notebook_dir": "/home/alice"},
+		"NotebookApp": {"port": 8888, "notebook_dir": "/home/alice"}}`,
 		file(t, scratch, "jupyter_notebook_config.json"))
 
 	require.NoError(t, run(asks(homes, scratch, "alice", `--jupyter-config={}`)), "a hub says where its servers listen")

@@ -28,6 +28,9 @@ type Expected struct {
 
 const verbDiscover = "discover"
 
+// JupyterConfigFlag is the name of the flag with Jupyter's settings.
+const JupyterConfigFlag = "jupyter-config"
+
 // Args is the command line, without the binary in front.
 func (d Discover) Args() []string {
 	f := flags{args: append(make([]string, 0, usualFlags), verbDiscover)}
@@ -38,7 +41,7 @@ func (d Discover) Args() []string {
 	f.number("min-uid", d.MinUID)
 	f.number("min-gid", d.MinGID)
 	f.numbers("refused-gids", d.RefusedGIDs)
-	f.text("jupyter-config", d.JupyterConfig)
+	f.text(JupyterConfigFlag, d.JupyterConfig)
 	if d.Expect != nil {
 		f.number("uid", d.Expect.UID)
 		f.number("gid", d.Expect.GID)
@@ -61,7 +64,7 @@ func ParseDiscover(args []string) (Discover, error) {
 		MinGID:      r.number("min-gid"),
 		RefusedGIDs: r.numbers("refused-gids"),
 
-		JupyterConfig: r.text("jupyter-config"),
+		JupyterConfig: r.text(JupyterConfigFlag),
 	}
 	if r.text("uid")+r.text("gid")+r.text("groups") != "" {
 		d.Expect = &Expected{UID: r.number("uid"), GID: r.number("gid"), Groups: r.numbers("groups")}

@@ -124,16 +124,19 @@ func (p envPiece) join(c *changes) {
 		c.appendTo(theirs, p.at, len(p.have), &want)
 		return
 	}
-	for i, v := range p.have {
+	// The last of several counts.
+	for i, v := range slices.Backward(p.have) {
+		if v.Name != want.Name {
+			continue
+		}
 		m := member{p.at, true, decimal(int64(i))}
-		switch {
-		case v.Name != want.Name:
-		case v == want:
+		if v == want {
 			c.note(Kept, theirs, member{object: p.at}, &want)
-		default:
+		} else {
 			c.note(Replaced, theirs, m, want)
 			c.edit("replace", m.at(), want)
 		}
+		return
 	}
 }
 

@@ -9,10 +9,10 @@ import (
 
 var (
 	// jupyterImages are words in the names of images that start Jupyter.
-	jupyterImages = []string{"jupyter", "notebook", "singleuser"}
+	jupyterImages = []string{"jupyter", "notebook", "singleuser", "docker-stacks", "z2jh"}
 	// otherImages are words in the names of images that are known to start something else.
 	otherImages = []string{"code-server", "codeserver", "vscode", "rstudio", "shiny", "openrefine", "theia", "zeppelin", "polynote",
-		"streamlit", "pluto", "docker-stacks-foundation", "k8s-hub", "configurable-http-proxy"}
+		"streamlit", "pluto", "k8s-hub", "configurable-http-proxy"}
 	// proxyImages and proxyNames are words in the images and names of containers that stand in front of a server: of a service
 	// mesh, or to authenticate.
 	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",
@@ -20,6 +20,9 @@ var (
 	proxyNames = []string{"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar", "oauth2-proxy", "oauth-proxy", "kube-rbac-proxy",
 		"consul-dataplane", "kuma-sidecar", "kube-rbac-proxy", "vault-agent", "dapr", "daprd"}
 )
+
+// foundation is docker-stacks' image for others to build on: by itself it starts a shell.
+const foundation = "docker-stacks-foundation"
 
 // imageRuns returns what an image without a command runs.
 func imageRuns(image *string) runs {
@@ -33,6 +36,8 @@ func imageRuns(image *string) runs {
 		return slices.ContainsFunc(known, func(word string) bool { return strings.Contains(text, word) })
 	}
 	switch {
+	case repository == foundation:
+		return runsOther
 	case in(repository, otherImages) && !in(repository, jupyterImages):
 		return runsOther
 	case in(name, jupyterImages):

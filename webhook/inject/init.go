@@ -160,9 +160,9 @@ func (p initPiece) putRight(at pointer, have *Container, c *changes) {
 	}
 	put(c, theirs, field("imagePullPolicy"), have.ImagePullPolicy, p.want.ImagePullPolicy)
 	putList(c, ours, field("command"), have.Command, p.want.Command)
-	putList(c, ours, field("args"), have.Args, p.want.Args)
+	p.putArgs(field("args"), have.Args, c)
 	if have.Resources.empty() {
-		putResources(c, at.child("resources"), have.Resources != nil, p.want.Resources)
+		putResources(c, at.child("resources"), have.Resources, p.want.Resources)
 	}
 	put(c, ours, field("terminationMessagePath"), have.TerminationMessagePath, p.want.TerminationMessagePath)
 	put(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, p.want.TerminationMessagePolicy)
@@ -182,6 +182,27 @@ func (p initPiece) putRight(at pointer, have *Container, c *changes) {
 	c.drop(field("livenessProbe"), have.LivenessProbe != nil)
 	c.drop(field("stdin"), have.Stdin)
 	c.drop(field("tty"), have.TTY)
+}
+
+// putArgs puts the arguments right. The settings of Jupyter among them follow the notebook's command line and variables, which are the
+// Pod's: whoever changes these afterwards does not have to change ours, so the verifier does not look at that argument.
+func (p initPiece) putArgs(m member, have []string, c *changes) {
+	settingsAlone := slices.Equal(withoutSettings(have), withoutSettings(p.want.Args))
+	if settingsAlone && !slices.Equal(have, p.want.Args) {
+		c.note(Replaced, theirs, m, p.want.Args)
+		c.edit("replace", m.at(), p.want.Args)
+		return
+	}
+	putList(c, ours, m, have, p.want.Args)
+}
+
+// withoutSettings returns arguments without Jupyter's settings, of which there is one.
+func withoutSettings(args []string) []string {
+	i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--"+handoff.JupyterConfigFlag+"=") })
+	if i < 0 {
+		return args
+	}
+	return slices.Delete(slices.Clone(args), i, i+1)
 }
 
 func (p initPiece) putSecurityContext(at pointer, have *Container, c *changes) {

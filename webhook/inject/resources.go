@@ -1,6 +1,8 @@
 package inject
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,41 +16,62 @@ import (
 
 // Resources: requests and limits for a notebook that has none.
 //
-// Adds the configured ones where the notebook container has no requests, limits or claims at all, the pod has none as a
-// whole, and no hub has made it: a hub without limits means it. They are the pod's: one that has any is left as it is.
+// Adds the configured CPU and memory, each where the notebook container has neither a request nor a limit of it: a GPU alone leaves
+// both out. None is added where the Pod has resources as a whole, or where a hub has made it: a hub without limits means it. They are
+// the Pod's: what it has is left as it is.
 
 type resourcesPiece struct {
 	container pointer
-	exists    bool
-	has       bool
-	want      *Resources
+	have      *Resources
+	want      Resources
 	// left is why none are added.
 	left string
 }
 
 func (in *planning) planResources() resourcesPiece {
-	p := resourcesPiece{
-		container: in.container(),
-		exists:    in.notebook.Resources != nil,
-		has:       !in.notebook.Resources.empty(),
-	}
+	p := resourcesPiece{container: in.container(), have: in.notebook.Resources}
 	p.want, p.left = in.wantedResources()
 	return p
 }
 
-// wantedResources are what the notebook is given; nil where that is nothing, and why.
-func (in *planning) wantedResources() (want *Resources, left string) {
+// wantedResources returns what the notebook is given, and why that is nothing.
+func (in *planning) wantedResources() (want Resources, left string) {
 	switch {
-	case !in.notebook.Resources.empty():
-		return nil, ""
 	case !in.pod.Spec.Resources.empty():
-		return nil, denial.ResourcesOfPod
+		return Resources{}, denial.ResourcesOfPod
 	case user.FromHub(in.pod.Metadata.Labels):
-		return nil, denial.ResourcesOfHub
+		return Resources{}, denial.ResourcesOfHub
 	case in.resources.empty():
-		return nil, denial.TurnedOffByConfig
+		return Resources{}, denial.TurnedOffByConfig
 	}
-	return &in.resources, ""
+	have := in.notebook.Resources
+	return Resources{Requests: have.missing(in.resources.Requests), Limits: have.missing(in.resources.Limits)}, ""
+}
+
+// missing returns those quantities of which there is neither a request nor a limit.
+func (r *Resources) missing(configured Quantities) Quantities {
+	if r == nil || len(r.Requests)+len(r.Limits) == 0 {
+		return configured
+	}
+	missing := Quantities{}
+	for name, quantity := range configured {
+		if r.Requests[name] == nil && r.Limits[name] == nil {
+			missing[name] = quantity
+		}
+	}
+	return missing
+}
+
+// with returns resources and what is added to them.
+func (r *Resources) with(added Resources) *Resources {
+	all := Resources{Requests: Quantities{}, Limits: Quantities{}}
+	for _, part := range []*Resources{r, &added} {
+		if part != nil {
+			maps.Copy(all.Requests, part.Requests)
+			maps.Copy(all.Limits, part.Limits)
+		}
+	}
+	return &all
 }
 
 // guaranteed tells whether the pod is of that class but for our init container: each container requests all that it may use.
@@ -58,8 +81,9 @@ func (in *planning) guaranteed() bool {
 		switch {
 		case isInit(at, c):
 			continue
-		case c == in.notebook && r.empty():
-			r, _ = in.wantedResources()
+		case c == in.notebook:
+			added, _ := in.wantedResources()
+			r = r.with(added)
 		}
 		if !r.guaranteed("cpu") || !r.guaranteed("memory") {
 			return false
@@ -85,17 +109,31 @@ func (r *Resources) guaranteed(name string) bool {
 
 func (p resourcesPiece) reconcile(_ *Pod, c *changes) {
 	m := member{p.container, true, "resources"}
-	c.offer(m, p.has, p.left, func() { putResources(c, m.at(), p.exists, p.want) })
+	has := p.left == "" && p.want.empty() || p.left != "" && !p.have.empty()
+	c.offer(m, has, p.left, func() { putResources(c, m.at(), p.have, &p.want) })
 }
 
 // putResources fills in what is not there. Whether it is missing or empty is the same to a container, but not to a field
 // in it that we have never heard of.
-func putResources(c *changes, at pointer, exists bool, want *Resources) {
-	if len(want.Requests) > 0 {
-		put(c, theirs, member{at, exists, "requests"}, nil, want.Requests)
+func putResources(c *changes, at pointer, have, want *Resources) {
+	exists := have != nil
+	if !exists {
+		have = &Resources{}
 	}
-	if len(want.Limits) > 0 {
-		put(c, theirs, member{at, exists, "limits"}, nil, want.Limits)
+	putQuantities(c, member{at, exists, "requests"}, have.Requests, want.Requests)
+	putQuantities(c, member{at, exists, "limits"}, have.Limits, want.Limits)
+}
+
+func putQuantities(c *changes, m member, have, want Quantities) {
+	switch {
+	case len(want) == 0:
+	case len(have) == 0:
+		put(c, theirs, m, nil, want)
+	default:
+		c.note(Added, theirs, m, want)
+		for _, name := range slices.Sorted(maps.Keys(want)) {
+			c.edit("add", m.at().child(name), want[name])
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func (in *planning) planStart() startPiece {
 		atStart:  in.way == config.WayAtStart,
 		binary:   in.binary,
 		exec: handoff.Exec{
-			User: in.User.String(), Home: in.home, Scratch: in.config.Scratch.MountPath, JupyterConfig: in.readsSettings(),
+			User: in.User.String(), Home: in.home, Scratch: in.config.Scratch.MountPath, JupyterConfig: true,
 		},
 	}
 	p.was, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
@@ -129,7 +129,7 @@ func (p startPiece) reconcileArgs(c *changes) {
 	sent, at := sentHome(p.notebook.Args, p.home)
 	for _, i := range at {
 		c.warn(denial.HomeOfTheImage(args.at().index(i).field(), p.notebook.Args[i], p.home))
-		c.send(member{args.at(), true, decimal(int64(i))}, args.at().index(i), sent[i], sent[i])
+		c.send(args, args.at().index(i), sent[i], sent)
 	}
 }
 
@@ -145,7 +145,7 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 	m := member{p.at, true, "command"}
 	if !p.atStart && !p.wasWrapped && image == nil {
 		for _, i := range at {
-			c.send(member{m.at(), true, decimal(int64(i))}, m.at().index(i), command[i], command[i])
+			c.send(m, m.at().index(i), command[i], command)
 		}
 		if len(at) == 0 {
 			c.keep(m)
