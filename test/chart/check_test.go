@@ -35,6 +35,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // A looked is an installation that is looked at by check and by helm test.
@@ -48,7 +49,7 @@ type looked struct {
 	pair   pki.Pair
 }
 
-// TestCheckKnowsModeAndNamespaces goes through the first days as deploy/README.md has them: mode Warn in one namespace, mode
+// TestCheckKnowsModeAndNamespaces goes through the first days as deploy/docs/runbook.md has them: mode Warn in one namespace, mode
 // Enforce there, and then everywhere. At each step check and helm test say what is so and nothing else, and where the pieces do
 // not agree, what check says to do mends it.
 func TestCheckKnowsModeAndNamespaces(t *testing.T) {
@@ -104,7 +105,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	l.upgrade(t, "mode=Enforce")
 	l.serve(t)
 	l.says(t, nil, enforces, tried+admits)
-	t.Run("what the README shows", func(t *testing.T) { l.shown(t) })
+	t.Run("what the page shows", func(t *testing.T) { l.shown(t) })
 }
 
 // inLab is what check warns of where onlyNamespaces says so: all other namespaces lead to the share.
@@ -158,8 +159,8 @@ func (l *looked) manifests(t *testing.T) {
 	}
 }
 
-// shown is the table in the README: a namespace that somebody has opened, a hub, and a policy that was changed by hand. Versions, dates
-// and whatever else is this run's own are written as in the README.
+// shown is the table in deploy/docs/check.md: a namespace that somebody has opened, a hub, and a policy that was changed by hand. Versions, dates
+// and whatever else is this run's own are written as there.
 func (l *looked) shown(t *testing.T) {
 	ctx, made := t.Context(), metav1.CreateOptions{}
 	require.NoError(t, l.Admin.Do(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: open}}", "create", "-f", "-"))
@@ -258,14 +259,14 @@ func (l *looked) serve(t *testing.T) {
 	configured, err := config.Parse([]byte(installed.Data["config.yaml"]))
 	require.NoError(t, err)
 	log := slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))
-	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
+	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
 	dir := t.TempDir()
 	l.pair.Write(t, dir)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := webhook.NewServer(listener, webhook.New(configured, nil).Handler(log, metrics, nil),
-		webhook.ServerOptions{GetCertificate: certs.FromDirectory(dir, log).GetCertificate, Log: log})
+	server := server.New(listener, server.NewHandler(webhook.New(configured, nil), log, metrics, nil),
+		server.Options{GetCertificate: certs.FromDirectory(dir, log).GetCertificate, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()

@@ -51,13 +51,13 @@ func ProbesLeftOut(why string) string {
 // ReadinessAlone warns that nothing watches over a container whose image is not known.
 func ReadinessAlone(container, annotation string) string {
 	return fmt.Sprintf("whether Jupyter is what the image of the container %s starts cannot be told, so it gets a readiness probe and "+
-		"none that restarts it: set the annotation %s to on if Jupyter starts, or to off if it does not", Shown(container), annotation)
+		"none that restarts it: set the annotation %s to on if Jupyter starts, or to off if it does not", Printable(container), annotation)
 }
 
 // StartUnclear warns that a command line is not understood.
 func StartUnclear(container, annotation string) string {
 	return fmt.Sprintf("whether Jupyter is what the container %s starts cannot be told from its command, so no probes are added: set "+
-		"the annotation %s to on if Jupyter starts, or to off if it does not", Shown(container), annotation)
+		"the annotation %s to on if Jupyter starts, or to off if it does not", Printable(container), annotation)
 }
 
 // SettingsElsewhere warns that a directory of settings does not say where Jupyter listens.
@@ -68,18 +68,18 @@ func SettingsElsewhere(variable, annotation string) string {
 
 // OpensInImagesHome warns that Jupyter is told to open in a directory that the user may not enter, where it cannot be replaced.
 func OpensInImagesHome(dir, home string) string {
-	return fmt.Sprintf("Jupyter is told to open in %s, which is the home of the image's own user: write %s, or leave it out", Shown(dir), home)
+	return fmt.Sprintf("Jupyter is told to open in %s, which is the home of the image's own user: write %s, or leave it out", Printable(dir), home)
 }
 
 // ContainerByGuess warns that one container of several was taken for the notebook.
 func ContainerByGuess(container string, others []string, annotation string) string {
 	return fmt.Sprintf("the container %s is taken for the notebook, and %s not: if it is another one, name it by the annotation %s",
-		Shown(container), are(others), annotation)
+		Printable(container), are(others), annotation)
 }
 
 // AnnotationUnknown warns of an annotation with our prefix that means nothing.
 func AnnotationUnknown(key string, known []string) string {
-	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", Shown(key), list(known))
+	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", Printable(key), list(known))
 }
 
 // EnvTaken warns that variables which say who the person is were changed.
@@ -90,7 +90,7 @@ func EnvTaken(names []string) string {
 // HomeOfTheImage warns that Jupyter is elsewhere than the pod said: in the person's home.
 func HomeOfTheImage(field, was, home string) string {
 	return fmt.Sprintf("%s is %s in place of %s, which is the home of the image's own user and not the person's", field, home,
-		Shown(was))
+		Printable(was))
 }
 
 // What follows is said in mode Warn, where nothing is done.
@@ -99,8 +99,8 @@ func HomeOfTheImage(field, was, home string) string {
 func WouldBeDenied(a Denial) string { return fmt.Sprintf("would be refused: %s: %s", a.Reason, a) }
 
 // WouldBecome tells of a pod that would be changed.
-func WouldBecome(name, way, identity string) string {
-	as := way
+func WouldBecome(name, discovery, identity string) string {
+	as := discovery
 	if identity != "" {
 		as += ", as " + identity
 	}

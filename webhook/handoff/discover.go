@@ -11,9 +11,9 @@ type Discover struct {
 	Scratch string
 	// Home of the user as the notebook will see it; it goes into passwd.
 	Home string
-	// MinUID, MinGID and RefusedGIDs are the floor.
+	// MinUID, MinGID and DeniedGIDs are the floor.
 	MinUID, MinGID int64
-	RefusedGIDs    []int64
+	DeniedGIDs    []int64
 	// JupyterConfig are settings of Jupyter, as JSON (JupyterFiles); empty for those of the constant.
 	JupyterConfig string
 	// Expect is the identity that the pod was admitted with; nil where the pod is to learn it here.
@@ -40,7 +40,7 @@ func (d Discover) Args() []string {
 	f.text("home", d.Home)
 	f.number("min-uid", d.MinUID)
 	f.number("min-gid", d.MinGID)
-	f.numbers("refused-gids", d.RefusedGIDs)
+	f.numbers("denied-gids", d.DeniedGIDs)
 	f.text(JupyterConfigFlag, d.JupyterConfig)
 	if d.Expect != nil {
 		f.number("uid", d.Expect.UID)
@@ -53,7 +53,7 @@ func (d Discover) Args() []string {
 // ParseDiscover reads what Args wrote.
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
-		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--refused-gids=",
+		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--denied-gids=",
 		"--jupyter-config=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
 		User:        r.user(),
@@ -62,7 +62,7 @@ func ParseDiscover(args []string) (Discover, error) {
 		Home:        r.path("home"),
 		MinUID:      r.number("min-uid"),
 		MinGID:      r.number("min-gid"),
-		RefusedGIDs: r.numbers("refused-gids"),
+		DeniedGIDs: r.numbers("denied-gids"),
 
 		JupyterConfig: r.text(JupyterConfigFlag),
 	}

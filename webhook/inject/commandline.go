@@ -78,7 +78,7 @@ var (
 	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}
 )
 
-// noServer reports whether jupyter lab and its like do something with these arguments and end: a flag anywhere, or a word of theirs
+// noServer reports whether jupyter lab and its like do something with these arguments and end: a flag anywhere, or a word of thePods
 // right behind. Further on, a word may be a flag's value.
 func noServer(args []string) bool {
 	words := []string{"build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces",

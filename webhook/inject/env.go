@@ -7,6 +7,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Environment: the variables by which Jupyter's images know the person.
@@ -22,11 +23,11 @@ import (
 // it leads to the image's own home.
 
 type envPiece struct {
-	at       pointer
-	have     []EnvVar
+	at       pod.Pointer
+	have     []pod.EnvVar
 	home     string
 	identity [6]identityVar
-	defaults []EnvVar
+	defaults []pod.EnvVar
 	// configPath is JUPYTER_CONFIG_PATH as it has to be; empty if it stays as it is.
 	configPath string
 }
@@ -53,40 +54,40 @@ func (in *planning) identityVars() [6]identityVar {
 
 func (in *planning) planEnv() envPiece {
 	p := envPiece{
-		at: in.container().child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
+		at: in.notebookPath().Child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
 	}
 	p.configPath = in.configPath()
-	if in.way == config.WayAtAdmission && !contains(p.defaults, cacheVariable) {
-		p.defaults = append(p.defaults, EnvVar{Name: cacheVariable, Value: in.home + "/.cache"})
+	if in.discovery == config.DiscoveryAtAdmission && !contains(p.defaults, cacheVariable) {
+		p.defaults = append(p.defaults, pod.EnvVar{Name: cacheVariable, Value: in.home + "/.cache"})
 	}
 	return p
 }
 
 // envDefaults are the configured ones.
-func envDefaults(c *config.Config) (defaults []EnvVar) {
+func envDefaults(c *config.Config) (defaults []pod.EnvVar) {
 	for _, v := range c.Notebook.Env {
-		defaults = append(defaults, EnvVar{Name: v.Name, Value: v.Value})
+		defaults = append(defaults, pod.EnvVar{Name: v.Name, Value: v.Value})
 	}
 	return defaults
 }
 
-func contains(variables []EnvVar, name string) bool {
-	return slices.ContainsFunc(variables, func(v EnvVar) bool { return v.Name == name })
+func contains(variables []pod.EnvVar, name string) bool {
+	return slices.ContainsFunc(variables, func(v pod.EnvVar) bool { return v.Name == name })
 }
 
-func (p envPiece) reconcile(_ *Pod, c *changes) {
+func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 	var taken []string
 	var gone []int
-	missing := make([]EnvVar, 0, len(p.identity))
+	missing := make([]pod.EnvVar, 0, len(p.identity))
 	for _, want := range p.identity {
 		changed, second, absent := p.find(want)
 		gone = append(gone, second...)
 		if absent {
-			missing = append(missing, EnvVar{Name: want.name, Value: want.value})
+			missing = append(missing, pod.EnvVar{Name: want.name, Value: want.value})
 		}
 		if changed >= 0 {
 			m := member{p.at, true, decimal(int64(changed))}
-			put(c, ours, m, &p.have[changed], EnvVar{Name: want.name, Value: want.value})
+			putField(c, ours, m, &p.have[changed], pod.EnvVar{Name: want.name, Value: want.value})
 		}
 		if changed >= 0 || len(second) > 0 {
 			taken = append(taken, want.name)
@@ -95,7 +96,7 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 	if len(taken) > 0 {
 		c.warn(denial.EnvTaken(taken))
 	}
-	p.sendHome(c)
+	p.replaceImagesHome(c)
 	slices.Sort(gone)
 	removeAt(c, p.at, p.have, gone)
 	for i := range missing {
@@ -106,9 +107,9 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 			continue
 		}
 		if v := &p.defaults[i]; contains(p.have, v.Name) {
-			c.note(Kept, theirs, member{object: p.at}, v)
+			c.record(Kept, thePods, member{object: p.at}, v)
 		} else {
-			c.appendTo(theirs, p.at, len(p.have), v)
+			c.appendTo(thePods, p.at, len(p.have), v)
 		}
 	}
 	p.join(c)
@@ -119,9 +120,9 @@ func (p envPiece) join(c *changes) {
 	if p.configPath == "" {
 		return
 	}
-	want := EnvVar{Name: handoff.JupyterConfigVariable, Value: p.configPath}
+	want := pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: p.configPath}
 	if !contains(p.have, want.Name) {
-		c.appendTo(theirs, p.at, len(p.have), &want)
+		c.appendTo(thePods, p.at, len(p.have), &want)
 		return
 	}
 	// The last of several counts.
@@ -131,10 +132,10 @@ func (p envPiece) join(c *changes) {
 		}
 		m := member{p.at, true, decimal(int64(i))}
 		if v == want {
-			c.note(Kept, theirs, member{object: p.at}, &want)
+			c.record(Kept, thePods, member{object: p.at}, &want)
 		} else {
-			c.note(Replaced, theirs, m, want)
-			c.edit("replace", m.at(), want)
+			c.record(Replaced, thePods, m, want)
+			c.operation("replace", m.at(), want)
 		}
 		return
 	}
@@ -143,22 +144,22 @@ func (p envPiece) join(c *changes) {
 // cacheVariable is in many images, and leads to the home of the image's own user there.
 const cacheVariable = "XDG_CACHE_HOME"
 
-// sendHome replaces the image's own home by the user's: where a hub would have Jupyter open in it, and where programs are to keep their
+// replaceImagesHome replaces the image's own home by the user's: where a hub would have Jupyter open in it, and where programs are to keep their
 // caches and settings.
-func (p envPiece) sendHome(c *changes) {
+func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
 		if !inImagesHome(v.Value, p.home) || v.ValueFrom != nil {
 			continue
 		}
 		home := p.home
 		if strings.HasPrefix(v.Name, "XDG_") {
-			home += strings.TrimPrefix(clean(v.Value), imagesHome)
+			home += strings.TrimPrefix(pod.CleanPath(v.Value), imagesHome)
 		} else if v.Name != rootDirVariable {
 			continue
 		}
 		c.warn(denial.HomeOfTheImage(v.Name, v.Value, home))
 		m := member{p.at, true, decimal(int64(i))}
-		c.send(m, m.at().child("value"), home, EnvVar{Name: v.Name, Value: home})
+		c.replaceWithHome(m, m.at().Child("value"), home, pod.EnvVar{Name: v.Name, Value: home})
 	}
 }
 

@@ -3,6 +3,8 @@ package inject
 import (
 	"slices"
 	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // What an image runs by itself, as far as its name tells.
@@ -48,7 +50,7 @@ func imageRuns(image *string) runs {
 }
 
 // isProxy reports whether a container is known to stand in front of a server.
-func isProxy(c *Container) bool {
+func isProxy(c *pod.Container) bool {
 	if slices.Contains(proxyNames, c.Name) {
 		return true
 	}

@@ -3,6 +3,8 @@ package inject
 import (
 	"slices"
 	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // The image's own home: /home/jovyan, which docker-stacks' images, Zero to JupyterHub's and Kubeflow's have for whosever
@@ -19,7 +21,7 @@ const rootDirVariable = "JUPYTERHUB_ROOT_DIR"
 
 // inImagesHome tells whether a directory is the image's own home or inside of it, and not in the person's.
 func inImagesHome(dir, home string) bool {
-	in := func(outer string) bool { return clean(dir) == outer || within(clean(dir), outer) }
+	in := func(outer string) bool { return pod.CleanPath(dir) == outer || pod.Inside(pod.CleanPath(dir), outer) }
 	return in(imagesHome) && !in(home)
 }
 
@@ -60,7 +62,7 @@ func sentHome(argv []string, home string) (sent []string, at []int) {
 
 // send writes the person's home in the place of a wish for the image's own, at the field or inside of the element m. The
 // verifier does not look: it is the pod's all the same.
-func (c *changes) send(m member, at pointer, home string, value any) {
-	c.note(Replaced, theirs, m, value)
-	c.edit("replace", at, home)
+func (c *changes) replaceWithHome(m member, at pod.Pointer, home string, value any) {
+	c.record(Replaced, thePods, m, value)
+	c.operation("replace", at, home)
 }

@@ -10,11 +10,12 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// server is what can be told of the Jupyter server from the outside, without looking into the image.
-type server struct {
+// jupyterServer is what can be told of the Jupyter server from the outside, without looking into the image.
+type jupyterServer struct {
 	// what the notebook container is known to run; runsUnknown where its image decides, and the image is not known.
 	what runs
 	// port and base URL on which it listens; the port is 0 where that cannot be told, and why says why.
@@ -30,18 +31,18 @@ type server struct {
 }
 
 // mayStart reports whether Jupyter starts, or may start by the image.
-func (s server) mayStart() bool { return s.what == runsJupyter || s.what == runsUnknown }
+func (s jupyterServer) mayStart() bool { return s.what == runsJupyter || s.what == runsUnknown }
 
 // findServer reads the command line and the environment as Jupyter will.
-func (in *planning) findServer(s switches) server {
+func (in *planning) findServer(s switches) jupyterServer {
 	start := in.readStart(in.notebook)
-	env := func(name string) literal {
+	env := func(name string) envValue {
 		if value, ok := start.env[name]; ok {
-			return literal{set: true, value: value, known: true}
+			return envValue{set: true, value: value, known: true}
 		}
-		return in.literal(name)
+		return in.envValue(name)
 	}
-	found := server{what: in.whatStarts(s, start, env)}
+	found := jupyterServer{what: in.whatStarts(s, start, env)}
 	argv := start.argv
 	// docker-stacks' start scripts put these in front of the arguments, and read them as a shell does.
 	before, readable := words(env("NOTEBOOK_ARGS").value)
@@ -74,7 +75,7 @@ func (in *planning) findServer(s switches) server {
 }
 
 // unreachable returns why no probe can ask where Jupyter is told to listen; empty if one can.
-func unreachable(flags map[string]string, env func(name string) literal) string {
+func unreachable(flags map[string]string, env func(name string) envValue) string {
 	ip := flags["ip"]
 	switch {
 	case flags["sock"] != "":
@@ -94,16 +95,16 @@ func unreachable(flags map[string]string, env func(name string) literal) string 
 }
 
 // readStart reads the command line of a container, or that of a configured start if it has none of its own.
-func (in *planning) readStart(c *Container) started {
+func (in *planning) readStart(c *pod.Container) started {
 	argv := slices.Concat(unwrapped(in.binary, c.Command, expanded), c.Args)
 	return readCommand(argv, func(name string) (string, bool) {
-		v := in.literal(name)
+		v := in.envValue(name)
 		return v.value, v.known && !strings.Contains(v.value, "$")
 	})
 }
 
 // whatStarts returns what the notebook container runs: by the annotation, the command line, the configuration, a hub, the image.
-func (in *planning) whatStarts(s switches, start started, env func(name string) literal) runs {
+func (in *planning) whatStarts(s switches, start started, env func(name string) envValue) runs {
 	ownStart := start.what == runsUnknown
 	if subcommand := env("DOCKER_STACKS_JUPYTER_CMD"); subcommand.set && !slices.Contains(subcommands, subcommand.value) {
 		if ownStart || len(start.argv) > 0 && strings.HasPrefix(path.Base(start.argv[0]), "start-notebook.") {
@@ -176,32 +177,32 @@ func jupyterFlag(arg string) (trait, value string, inline bool) {
 }
 
 // literal is a variable as the pod gives it.
-type literal struct {
+type envValue struct {
 	set bool
 	// value is empty and known false where it comes from a Secret, a ConfigMap or a field.
 	value string
 	known bool
 }
 
-// literal is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as in
+// envValue is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as in
 // a process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
-func (in *planning) literal(name string) literal {
+func (in *planning) envValue(name string) envValue {
 	for _, v := range in.identity {
 		if v.name == name {
-			return literal{set: !v.unknown, value: v.value, known: !v.unknown}
+			return envValue{set: !v.unknown, value: v.value, known: !v.unknown}
 		}
 	}
 	for _, v := range slices.Backward(in.notebook.Env) {
 		if v.Name == name {
-			return literal{set: true, value: v.Value, known: v.ValueFrom == nil}
+			return envValue{set: true, value: v.Value, known: v.ValueFrom == nil}
 		}
 	}
 	for _, v := range slices.Backward(in.env) {
 		if v.Name == name {
-			return literal{set: true, value: v.Value, known: true}
+			return envValue{set: true, value: v.Value, known: true}
 		}
 	}
-	return literal{}
+	return envValue{}
 }
 
 // portNames are what a notebook's port is called, by KubeSpawner and by custom. A port named http may be anything's.
@@ -209,7 +210,7 @@ var portNames = []string{"notebook-port", "notebook", "jupyter"}
 
 // findPort asks in this order: the command line, the hub's URL, JUPYTER_PORT, a port declared under a notebook's name,
 // the configuration.
-func (in *planning) findPort(flags map[string]string, env func(name string) literal) (port int32, why string) {
+func (in *planning) findPort(flags map[string]string, env func(name string) envValue) (port int32, why string) {
 	if text, ok := flags["port"]; ok {
 		return parsePort(text, "--port")
 	}
@@ -248,7 +249,7 @@ func parsePort(text, source string) (int32, string) {
 
 // findBase asks in this order: the hub, which decides it where there is one, the command line, Kubeflow, whose images are started
 // below NB_PREFIX, and else it is /.
-func (in *planning) findBase(flags map[string]string, env func(name string) literal) (base, why string) {
+func (in *planning) findBase(flags map[string]string, env func(name string) envValue) (base, why string) {
 	base, said := flags["base_url"]
 	decides := ""
 	switch {
@@ -266,8 +267,8 @@ func (in *planning) findBase(flags map[string]string, env func(name string) lite
 		base = in.expandLiterals(base)
 	}
 	switch {
-	case len(base) > longestBase:
-		return "", "the base URL is longer than " + decimal(longestBase) + " bytes"
+	case len(base) > maxBaseURLLength:
+		return "", "the base URL is longer than " + decimal(maxBaseURLLength) + " bytes"
 	case strings.Contains(base, "$("):
 		return "", "the base URL has a variable in it, and cannot be read from outside"
 	}
@@ -283,23 +284,23 @@ var reference = regexp.MustCompile(`\$+\([A-Za-z_][A-Za-z0-9_]*\)`)
 // will have of the webhook. What it would not replace, or by what cannot be seen from outside, stays; so does what would make a
 // base URL longer than one is looked at, because a short text can refer to a long value many times.
 func (in *planning) expandLiterals(text string) string {
-	if len(text) > longestBase || !strings.Contains(text, "$(") {
+	if len(text) > maxBaseURLLength || !strings.Contains(text, "$(") {
 		return text
 	}
 	// A base URL can refer to some 250 variables: none of them is to be looked for among a hundred thousand by turns, as literal
 	// does it.
-	all := make(map[string]literal, len(in.notebook.Env)+len(in.env))
+	all := make(map[string]envValue, len(in.notebook.Env)+len(in.env))
 	for _, v := range slices.Concat(in.env, in.notebook.Env) {
 		// A value is expanded itself, by what stands before it.
-		all[v.Name] = literal{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
+		all[v.Name] = envValue{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
 	}
 	for _, v := range in.identity {
-		all[v.name] = literal{set: !v.unknown, value: v.value, known: !v.unknown}
+		all[v.name] = envValue{set: !v.unknown, value: v.value, known: !v.unknown}
 	}
 	size := len(text)
 	return reference.ReplaceAllStringFunc(text, func(found string) string {
 		v := all[strings.Trim(found, "$()")]
-		if strings.HasPrefix(found, "$$") || !v.known || size+len(v.value) > longestBase {
+		if strings.HasPrefix(found, "$$") || !v.known || size+len(v.value) > maxBaseURLLength {
 			return found
 		}
 		size += len(v.value)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // TestWhatACommandLineRuns reads command lines as a shell would split them.
@@ -116,8 +117,8 @@ func TestWhatAnImageRuns(t *testing.T) {
 func TestWhereJupyterListens(t *testing.T) {
 	for name, c := range map[string]struct {
 		args  string
-		env   []EnvVar
-		ports []Port
+		env   []pod.EnvVar
+		ports []pod.Port
 		port  int32
 		base  string
 	}{
@@ -127,29 +128,29 @@ func TestWhereJupyterListens(t *testing.T) {
 		"--ServerApp.port=9999":           {args: "lab --ServerApp.port=9999", port: 9999, base: "/"},
 		"the last one counts":             {args: "lab --port=1 --NotebookApp.port 2", port: 2, base: "/"},
 		"a flag without a value":          {args: "lab --port", port: 8888, base: "/"},
-		"a port by a variable":            {args: "lab --port=$(P)", env: []EnvVar{{Name: "P", Value: "9090"}}, port: 9090, base: "/"},
+		"a port by a variable":            {args: "lab --port=$(P)", env: []pod.EnvVar{{Name: "P", Value: "9090"}}, port: 9090, base: "/"},
 		"a variable that is not known":    {args: "lab --port=$(PORT)", port: 0, base: "/"},
 		"a port of env":                   {args: "env JUPYTER_PORT=7 jupyter lab", port: 7, base: "/"},
-		"NOTEBOOK_ARGS in quotes":         {env: []EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--ServerApp.base_url='/x y/'"}}, port: 8888, base: "/x y/"},
-		"NOTEBOOK_ARGS with half a quote": {env: []EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port='1"}}, port: 0, base: "/"},
+		"NOTEBOOK_ARGS in quotes":         {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--ServerApp.base_url='/x y/'"}}, port: 8888, base: "/x y/"},
+		"NOTEBOOK_ARGS with half a quote": {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port='1"}}, port: 0, base: "/"},
 		"--config":                        {args: "lab --config=/etc/x.py", port: 0, base: "/"},
 		"--config with all that is asked": {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y", port: 1, base: "/y/"},
-		"http is another's":               {ports: []Port{{Name: "http", ContainerPort: 8080}}, port: 8888, base: "/"},
-		"notebook-port before http":       {ports: []Port{{Name: "http", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
+		"http is another's":               {ports: []pod.Port{{Name: "http", ContainerPort: 8080}}, port: 8888, base: "/"},
+		"notebook-port before http":       {ports: []pod.Port{{Name: "http", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
 		"too high":                        {args: "lab --port=65536", port: 0, base: "/"},
 		"zero":                            {args: "lab --port=0", port: 0, base: "/"},
 		"a base URL":                      {args: "lab --ServerApp.base_url=x/y", port: 8888, base: "/x/y/"},
 		"a base URL with a variable":      {args: "lab --ServerApp.base_url=/$(X)", port: 0, base: ""},
 		"--ServerApp.sock":                {args: "lab --ServerApp.sock=/x", port: 0, base: "/"},
-		"JUPYTER_PORT":                    {env: []EnvVar{{Name: "JUPYTER_PORT", Value: "7777"}}, port: 7777, base: "/"},
-		"the hub's URL":                   {env: []EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8889/user/a/"}}, port: 8889, base: "/"},
-		"the hub's prefix beats the args": {args: "--ServerApp.base_url=/x", env: []EnvVar{{Name: "JUPYTERHUB_SERVICE_PREFIX", Value: "/user/a%40b/"}}, port: 8888, base: "/user/a%40b/"},
-		"a port by name":                  {ports: []Port{{Name: "metrics", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
-		"a port without a name":           {ports: []Port{{ContainerPort: 5}}, port: 8888, base: "/"},
+		"JUPYTER_PORT":                    {env: []pod.EnvVar{{Name: "JUPYTER_PORT", Value: "7777"}}, port: 7777, base: "/"},
+		"the hub's URL":                   {env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8889/user/a/"}}, port: 8889, base: "/"},
+		"the hub's prefix beats the args": {args: "--ServerApp.base_url=/x", env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_PREFIX", Value: "/user/a%40b/"}}, port: 8888, base: "/user/a%40b/"},
+		"a port by name":                  {ports: []pod.Port{{Name: "metrics", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
+		"a port without a name":           {ports: []pod.Port{{ContainerPort: 5}}, port: 8888, base: "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := planning{Planner: NewPlanner(config.Default()), pod: &Pod{},
-				notebook: &Container{Args: strings.Fields(c.args), Env: c.env, Ports: c.ports}}
+			in := planning{Planner: NewPlanner(config.Default()), pod: &pod.Pod{},
+				notebook: &pod.Container{Args: strings.Fields(c.args), Env: c.env, Ports: c.ports}}
 			found := in.findServer(switches{})
 			assert.Equal(t, c.port, found.port, found.why)
 			assert.Equal(t, c.base, found.base)
@@ -159,16 +160,16 @@ func TestWhereJupyterListens(t *testing.T) {
 }
 
 func TestFieldIsWrittenAsKubernetesWritesIt(t *testing.T) {
-	for at, want := range map[pointer]string{
-		spec.child("containers").index(0).child("image"):    "spec.containers[0].image",
-		annotations.child("jupyter-user.io/user"):           "metadata.annotations[jupyter-user.io/user]",
-		annotations.child("a~b"):                            "metadata.annotations[a~b]",
-		spec.child("securityContext"):                       "spec.securityContext",
-		spec.child("containers").index(1) + "/volumeMounts": "spec.containers[1].volumeMounts",
+	for at, want := range map[pod.Pointer]string{
+		pod.SpecPath.Child("containers").Index(0).Child("image"):    "spec.containers[0].image",
+		pod.AnnotationsPath.Child("jupyter-user.io/user"):           "metadata.annotations[jupyter-user.io/user]",
+		pod.AnnotationsPath.Child("a~b"):                            "metadata.annotations[a~b]",
+		pod.SpecPath.Child("securityContext"):                       "spec.securityContext",
+		pod.SpecPath.Child("containers").Index(1) + "/volumeMounts": "spec.containers[1].volumeMounts",
 	} {
-		assert.Equal(t, want, at.field())
+		assert.Equal(t, want, at.Field())
 	}
-	assert.Equal(t, pointer("/metadata/annotations/jupyter-user.io~1user"), annotations.child("jupyter-user.io/user"))
+	assert.Equal(t, pod.Pointer("/metadata/annotations/jupyter-user.io~1user"), pod.AnnotationsPath.Child("jupyter-user.io/user"))
 }
 
 func TestMatchesImage(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // findNotebook finds the container that gets the home: named by annotation, else by a configured name, else by the annotation
@@ -11,7 +12,7 @@ import (
 func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
-		return slices.IndexFunc(containers, func(c Container) bool { return c.Name == name })
+		return slices.IndexFunc(containers, func(c pod.Container) bool { return c.Name == name })
 	}
 	if len(containers) == 0 {
 		a := denial.NoContainer()
@@ -48,7 +49,8 @@ func (in *planning) guessNotebook() (at int, why string, others []string) {
 	var starts, candidates []int
 	for i := range in.pod.Spec.Containers {
 		c := &in.pod.Spec.Containers[i]
-		if isProxy(c) {
+		if isProxy(c) || slices.ContainsFunc(in.pod.Spec.Containers[:i], func(before pod.Container) bool { return before.Name == c.Name }) {
+			// A name that is there twice is the first one's, as it is for the annotation that is written.
 			continue
 		}
 		candidates = append(candidates, i)
@@ -70,11 +72,11 @@ func (in *planning) guessNotebook() (at int, why string, others []string) {
 }
 
 // startsJupyter reports whether a container is known to start Jupyter, by its command or its image.
-func (in *planning) startsJupyter(c *Container) bool {
+func (in *planning) startsJupyter(c *pod.Container) bool {
 	argv := slices.Concat(unwrapped(in.binary, c.Command, expanded), c.Args)
 	start := readCommand(argv, func(string) (string, bool) { return "", false })
 	return start.what == runsJupyter || start.what == runsUnknown && imageRuns(c.Image) == runsJupyter
 }
 
-// container is the place of the notebook container.
-func (in *planning) container() pointer { return in.place }
+// notebookPath is the place of the notebook container.
+func (in *planning) notebookPath() pod.Pointer { return in.notebookAt }

@@ -3,6 +3,7 @@ package inject
 import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Probes: startup, readiness and liveness, asked of <base URL>api, which Jupyter answers without a login. (/lab answers
@@ -22,23 +23,23 @@ import (
 // cannot be told, none is added and the Pod is warned. They are the Pod's: each one that it has is left as it is.
 
 type probesPiece struct {
-	at                           pointer
-	notebook                     *Container
+	at                           pod.Pointer
+	notebook                     *pod.Container
 	startup, readiness, liveness wantedProbe
 	warnings                     []string
 }
 
 // wantedProbe is one of the three, and why it is not to be added; empty if it is.
 type wantedProbe struct {
-	want httpProbe
+	want pod.HTTPProbe
 	left string
 }
 
 func (in *planning) planProbes(s switches) probesPiece {
-	p := probesPiece{at: in.container(), notebook: in.notebook}
+	p := probesPiece{at: in.notebookPath(), notebook: in.notebook}
 	timing := in.config.Notebook.Probes
-	p.warnings = in.server.warnings
-	switch what := in.server.what; {
+	p.warnings = in.jupyter.warnings
+	switch what := in.jupyter.what; {
 	case s.probes == "off":
 		p.leaveAll(denial.TurnedOffByPod)
 	case what == runsOther:
@@ -48,11 +49,11 @@ func (in *planning) planProbes(s switches) probesPiece {
 	case what == runsUnclear:
 		p.leaveAll(denial.NoJupyter)
 		p.warn(in.notebook, denial.StartUnclear(in.notebook.Name, ProbesAnnotation))
-	case in.server.port == 0:
+	case in.jupyter.port == 0:
 		p.leaveAll(denial.NoListening)
-		p.warn(in.notebook, denial.ProbesLeftOut(in.server.why))
+		p.warn(in.notebook, denial.ProbesLeftOut(in.jupyter.why))
 	default:
-		p.add(in.server, timing)
+		p.add(in.jupyter, timing)
 		if what == runsUnknown {
 			p.startup.left, p.liveness.left = denial.StartUnknown, denial.StartUnknown
 			p.warn(in.notebook, denial.ReadinessAlone(in.notebook.Name, ProbesAnnotation))
@@ -62,7 +63,7 @@ func (in *planning) planProbes(s switches) probesPiece {
 }
 
 // warn warns of probes that are left out, unless the Pod has its own in their place.
-func (p *probesPiece) warn(c *Container, warning string) {
+func (p *probesPiece) warn(c *pod.Container, warning string) {
 	if c.StartupProbe == nil || c.ReadinessProbe == nil || c.LivenessProbe == nil {
 		p.warnings = append(p.warnings, warning)
 	}
@@ -73,13 +74,13 @@ func (p *probesPiece) leaveAll(why string) {
 }
 
 // add plans those of the three that the configuration has.
-func (p *probesPiece) add(s server, timing config.Probes) {
+func (p *probesPiece) add(s jupyterServer, timing config.Probes) {
 	asked := s.probe()
 	for _, one := range []struct {
 		probe  *wantedProbe
 		timing config.Probe
 	}{{&p.startup, timing.Startup}, {&p.readiness, timing.Readiness}, {&p.liveness, timing.Liveness}} {
-		one.probe.want = every(asked, one.timing)
+		one.probe.want = withTiming(asked, one.timing)
 		if !one.timing.Enabled {
 			one.probe.left = denial.TurnedOffByConfig
 		}
@@ -87,20 +88,20 @@ func (p *probesPiece) add(s server, timing config.Probes) {
 }
 
 // probe is what all three ask.
-func (s server) probe() (p httpProbe) {
+func (s jupyterServer) probe() (p pod.HTTPProbe) {
 	if s.mutual {
-		p.TCPSocket = &tcpSocket{s.port}
+		p.TCPSocket = &pod.TCPSocket{Port: s.port}
 		return p
 	}
-	p.HTTPGet = &httpGet{Path: s.base + "api", Port: s.port, Scheme: "HTTP"}
+	p.HTTPGet = &pod.HTTPGet{Path: s.base + "api", Port: s.port, Scheme: "HTTP"}
 	if s.tls {
 		p.HTTPGet.Scheme = "HTTPS"
 	}
 	return p
 }
 
-// every is when they ask.
-func every(p httpProbe, timing config.Probe) httpProbe {
+// withTiming is when they ask.
+func withTiming(p pod.HTTPProbe, timing config.Probe) pod.HTTPProbe {
 	p.PeriodSeconds = timing.PeriodSeconds
 	p.TimeoutSeconds = timing.TimeoutSeconds
 	p.FailureThreshold = timing.FailureThreshold
@@ -108,11 +109,11 @@ func every(p httpProbe, timing config.Probe) httpProbe {
 	return p
 }
 
-func (p probesPiece) reconcile(_ *Pod, c *changes) {
+func (p probesPiece) reconcile(_ *pod.Pod, c *changes) {
 	c.warnings = append(c.warnings, p.warnings...)
 	for _, probe := range []struct {
 		key  string
-		have *Probe
+		have *pod.Probe
 		wantedProbe
 	}{
 		{"startupProbe", p.notebook.StartupProbe, p.startup},
@@ -120,6 +121,6 @@ func (p probesPiece) reconcile(_ *Pod, c *changes) {
 		{"livenessProbe", p.notebook.LivenessProbe, p.liveness},
 	} {
 		m := member{p.at, true, probe.key}
-		c.offer(m, probe.have != nil, probe.left, func() { put(c, theirs, m, nil, probe.want) })
+		c.offerDefault(m, probe.have != nil, probe.left, func() { putField(c, thePods, m, nil, probe.want) })
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -21,39 +22,39 @@ import (
 // the Pod's: what it has is left as it is.
 
 type resourcesPiece struct {
-	container pointer
-	have      *Resources
-	want      Resources
+	container pod.Pointer
+	have      *pod.Resources
+	want      pod.Resources
 	// left is why none are added.
 	left string
 }
 
 func (in *planning) planResources() resourcesPiece {
-	p := resourcesPiece{container: in.container(), have: in.notebook.Resources}
+	p := resourcesPiece{container: in.notebookPath(), have: in.notebook.Resources}
 	p.want, p.left = in.wantedResources()
 	return p
 }
 
 // wantedResources returns what the notebook is given, and why that is nothing.
-func (in *planning) wantedResources() (want Resources, left string) {
+func (in *planning) wantedResources() (want pod.Resources, left string) {
 	switch {
-	case !in.pod.Spec.Resources.empty():
-		return Resources{}, denial.ResourcesOfPod
+	case !in.pod.Spec.Resources.Empty():
+		return pod.Resources{}, denial.ResourcesOfPod
 	case user.FromHub(in.pod.Metadata.Labels):
-		return Resources{}, denial.ResourcesOfHub
-	case in.resources.empty():
-		return Resources{}, denial.TurnedOffByConfig
+		return pod.Resources{}, denial.ResourcesOfHub
+	case in.resources.Empty():
+		return pod.Resources{}, denial.TurnedOffByConfig
 	}
 	have := in.notebook.Resources
-	return Resources{Requests: have.missing(in.resources.Requests), Limits: have.missing(in.resources.Limits)}, ""
+	return pod.Resources{Requests: missing(have, in.resources.Requests), Limits: missing(have, in.resources.Limits)}, ""
 }
 
 // missing returns those quantities of which there is neither a request nor a limit.
-func (r *Resources) missing(configured Quantities) Quantities {
+func missing(r *pod.Resources, configured pod.Quantities) pod.Quantities {
 	if r == nil || len(r.Requests)+len(r.Limits) == 0 {
 		return configured
 	}
-	missing := Quantities{}
+	missing := pod.Quantities{}
 	for name, quantity := range configured {
 		if r.Requests[name] == nil && r.Limits[name] == nil {
 			missing[name] = quantity
@@ -62,10 +63,10 @@ func (r *Resources) missing(configured Quantities) Quantities {
 	return missing
 }
 
-// with returns resources and what is added to them.
-func (r *Resources) with(added Resources) *Resources {
-	all := Resources{Requests: Quantities{}, Limits: Quantities{}}
-	for _, part := range []*Resources{r, &added} {
+// withAdded returns resources and what is added to them.
+func withAdded(r *pod.Resources, added pod.Resources) *pod.Resources {
+	all := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
+	for _, part := range []*pod.Resources{r, &added} {
 		if part != nil {
 			maps.Copy(all.Requests, part.Requests)
 			maps.Copy(all.Limits, part.Limits)
@@ -76,24 +77,24 @@ func (r *Resources) with(added Resources) *Resources {
 
 // guaranteed tells whether the pod is of that class but for our init container: each container requests all that it may use.
 func (in *planning) guaranteed() bool {
-	for at, c := range in.pod.containers {
+	for at, c := range in.pod.AllContainers {
 		r := c.Resources
 		switch {
 		case isInit(at, c):
 			continue
 		case c == in.notebook:
 			added, _ := in.wantedResources()
-			r = r.with(added)
+			r = withAdded(r, added)
 		}
-		if !r.guaranteed("cpu") || !r.guaranteed("memory") {
+		if !isGuaranteed(r, "cpu") || !isGuaranteed(r, "memory") {
 			return false
 		}
 	}
-	return in.pod.Spec.Resources.empty()
+	return in.pod.Spec.Resources.Empty()
 }
 
-// guaranteed tells whether there is a limit, and no request below it.
-func (r *Resources) guaranteed(name string) bool {
+// isGuaranteed reports whether there is a limit, and no request below it.
+func isGuaranteed(r *pod.Resources, name string) bool {
 	if r == nil || r.Limits[name] == nil {
 		return false
 	}
@@ -107,32 +108,32 @@ func (r *Resources) guaranteed(name string) bool {
 	return request.UnmarshalJSON(r.Requests[name]) == nil && request.Cmp(limit) == 0
 }
 
-func (p resourcesPiece) reconcile(_ *Pod, c *changes) {
+func (p resourcesPiece) reconcile(_ *pod.Pod, c *changes) {
 	m := member{p.container, true, "resources"}
-	has := p.left == "" && p.want.empty() || p.left != "" && !p.have.empty()
-	c.offer(m, has, p.left, func() { putResources(c, m.at(), p.have, &p.want) })
+	has := p.left == "" && p.want.Empty() || p.left != "" && !p.have.Empty()
+	c.offerDefault(m, has, p.left, func() { putResources(c, m.at(), p.have, &p.want) })
 }
 
 // putResources fills in what is not there. Whether it is missing or empty is the same to a container, but not to a field
 // in it that we have never heard of.
-func putResources(c *changes, at pointer, have, want *Resources) {
+func putResources(c *changes, at pod.Pointer, have, want *pod.Resources) {
 	exists := have != nil
 	if !exists {
-		have = &Resources{}
+		have = &pod.Resources{}
 	}
 	putQuantities(c, member{at, exists, "requests"}, have.Requests, want.Requests)
 	putQuantities(c, member{at, exists, "limits"}, have.Limits, want.Limits)
 }
 
-func putQuantities(c *changes, m member, have, want Quantities) {
+func putQuantities(c *changes, m member, have, want pod.Quantities) {
 	switch {
 	case len(want) == 0:
 	case len(have) == 0:
-		put(c, theirs, m, nil, want)
+		putField(c, thePods, m, nil, want)
 	default:
-		c.note(Added, theirs, m, want)
+		c.record(Added, thePods, m, want)
 		for _, name := range slices.Sorted(maps.Keys(want)) {
-			c.edit("add", m.at().child(name), want[name])
+			c.operation("add", m.at().Child(name), want[name])
 		}
 	}
 }
@@ -141,15 +142,15 @@ func putQuantities(c *changes, m member, have, want Quantities) {
 func quantity(q resource.Quantity) jsontext.Value { return jsontext.Value(strconv.Quote(q.String())) }
 
 // resourcesOf writes configured quantities as they are in a pod.
-func resourcesOf(r config.Resources) Resources {
-	return Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
+func resourcesOf(r config.Resources) pod.Resources {
+	return pod.Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
 }
 
-func quantities(list corev1.ResourceList) Quantities {
+func quantities(list corev1.ResourceList) pod.Quantities {
 	if len(list) == 0 {
 		return nil
 	}
-	raw := make(Quantities, len(list))
+	raw := make(pod.Quantities, len(list))
 	for name, q := range list {
 		raw[string(name)] = quantity(q)
 	}

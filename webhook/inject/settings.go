@@ -28,8 +28,8 @@ import (
 // jupyterSettings returns the settings as JSON, by Jupyter's classes.
 func (in *planning) jupyterSettings() string {
 	settings := map[string]map[string]any{}
-	if in.server.reachable {
-		settings["ServerApp"] = in.server.settings()
+	if in.jupyter.reachable {
+		settings["ServerApp"] = in.jupyter.settings()
 	}
 	// What is in it always marshals; keys come in their order.
 	text, _ := json.Marshal(settings)
@@ -37,7 +37,7 @@ func (in *planning) jupyterSettings() string {
 }
 
 // settings returns what the probes rely on.
-func (s server) settings() map[string]any {
+func (s jupyterServer) settings() map[string]any {
 	settings := map[string]any{"ip": "", "port": s.port, "base_url": s.base, "sock": ""}
 	if !s.tls {
 		for _, name := range []string{"certfile", "keyfile", "client_ca"} {
@@ -49,14 +49,14 @@ func (s server) settings() map[string]any {
 }
 
 // readsSettings reports whether Jupyter is to read the file.
-func (in *planning) readsSettings() bool { return in.server.reachable }
+func (in *planning) readsSettings() bool { return in.jupyter.reachable }
 
 // configPath returns what JUPYTER_CONFIG_PATH has to be in the container; empty if it is not for the webhook to say.
 func (in *planning) configPath() string {
-	if in.way == config.WayAtStart || !in.readsSettings() {
+	if in.discovery == config.DiscoveryAtStart || !in.readsSettings() {
 		return ""
 	}
-	own, ours := in.literal(handoff.JupyterConfigVariable), in.config.Scratch.MountPath
+	own, ours := in.envValue(handoff.JupyterConfigVariable), in.config.Scratch.MountPath
 	switch {
 	case !own.set || own.known && own.value == "":
 		return ours
