@@ -6,6 +6,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/share"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -87,9 +88,13 @@ func (d *Disagreement) answer() answer.Answer {
 
 // unidentified is the answer where nobody could say who a user is.
 func unidentified(name user.Name, err error) answer.Answer {
-	var disagreement *Disagreement
-	if errors.As(err, &disagreement) {
+	if disagreement, ok := errors.AsType[*Disagreement](err); ok {
 		return disagreement.answer()
+	}
+	if misplaced, ok := errors.AsType[*share.MisplacedError](err); ok && misplaced.Link {
+		return answer.HomeBehindLink(name.String(), misplaced.Dir)
+	} else if ok {
+		return answer.HomeInUsers(name.String(), misplaced.Dir, misplaced.Owner)
 	}
 	return answer.IdentitySilent(name.String())
 }

@@ -52,11 +52,31 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	case !info.IsDir():
 		return handoff.Owner{}, fmt.Errorf("%s is no directory: ask the admin to put %s's home there", home, d.User)
 	}
+	if err := checkParent(d); err != nil {
+		return handoff.Owner{}, err
+	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return handoff.Owner{}, fmt.Errorf("this system does not say who owns %s", home)
 	}
 	return handoff.Owner{UID: int64(stat.Uid), GID: int64(stat.Gid), Name: d.User, HomeInode: stat.Ino}, nil
+}
+
+// checkParent denies a home in a directory that a user owns: the user could put another directory in the place of the home.
+func checkParent(d handoff.Discover) error {
+	info, err := os.Lstat(filepath.Clean(d.Homes))
+	if err != nil {
+		return fmt.Errorf("the share does not say who owns %s: %w", d.Homes, err)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("this system does not say who owns %s", d.Homes)
+	}
+	if owner := int64(stat.Uid); owner >= d.MinUID {
+		return fmt.Errorf("%s, in which the home of %s is, belongs to UID %d: who owns that directory could put another one in the "+
+			"place of a home. Ask the admin for chown root on it", d.Homes, d.User, owner)
+	}
+	return nil
 }
 
 // check holds the owner against the floor, and against whom the pod was admitted as.

@@ -86,7 +86,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	files := certs.FromDirectory(o.certDir, log)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	identities, watch, err := o.sources.open(ctx, registry, log)
+	identities, watch, err := o.sources.open(ctx, c, registry, log)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 	log *slog.Logger) (http.Handler, error) {
 	if identities == nil && c.Identity.Way == config.WayAtAdmission {
 		return nil, errors.New("the configuration says identity.way: AtAdmission, and nobody's identity is known at admission, so " +
-			"every pod would be refused: give --homes or --passwd, or leave the way at Auto")
+			"every pod would be refused: give --share or --passwd, or leave the way at Auto")
 	}
 	if err := describe(registry, c, files.GetCertificate); err != nil {
 		return nil, err

@@ -114,6 +114,8 @@ type planning struct {
 	notebook *Container
 	// home is where the notebook container's HOME is.
 	home string
+	// subPath is the home on the share. homes is the directory above it, as the init container sees it.
+	subPath, homes string
 	// identity are the variables that are ours.
 	identity [4]identityVar
 	server   server
@@ -129,8 +131,10 @@ type Planner struct {
 	env            []EnvVar
 	resources      Resources
 	share, scratch Volume
-	// homes is the directory of the homes as the init container sees it, and binary our program as the notebook container does.
-	homes, binary string
+	// binary is our program as the notebook container sees it.
+	binary string
+	// fixedHomes is the directory above the homes as the init container sees it, if it is the same for every user.
+	fixedHomes string
 }
 
 // NewPlanner takes a validated configuration.
@@ -138,7 +142,7 @@ func NewPlanner(c *config.Config) *Planner {
 	return &Planner{
 		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
 		resources: resourcesOf(c.Notebook.Resources), share: shareVolume(c), scratch: scratchVolume(c),
-		homes: homes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
+		fixedHomes: fixedHomes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
 	}
 }
 
@@ -150,6 +154,7 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	plan := &Plan{}
 	in := planning{Facts: facts, Planner: p, pod: pod}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
+	in.subPath, in.homes = p.place(facts.User.String())
 	plan.Way, plan.WayWhy, plan.refusals = in.chooseWay()
 	in.way = plan.Way
 	plan.Identity, plan.warnings = in.Identity, in.limited.Warnings

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/utils/lru"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -36,9 +37,13 @@ const (
 
 // Options of a Source.
 type Options struct {
-	// Homes is the directory of the homes as this process sees it. It is best not itself where the share is mounted: then a
-	// share that is not mounted is told from one on which somebody has no home.
-	Homes string
+	// Share is the root of the share as this process sees it.
+	Share string
+	// Home is where the home of a user is on the share. If it begins with a directory that is the same for every user, a share
+	// that is not mounted is distinguished from one on which a user has no home.
+	Home config.HomePattern
+	// MinUID is the lowest UID of a user: the directories above a home must not belong to a user.
+	MinUID int64
 	// Wait is how long one question waits for the share.
 	Wait time.Duration
 	// Fresh and FreshMissing are how long an owner, and that there is no home, are taken for true without another look.
@@ -59,7 +64,7 @@ type Source struct {
 	mu      sync.Mutex
 	lookups map[string]*lookup
 
-	// remembered and missing hold answers by name.
+	// remembered and missing hold answers by the home.
 	remembered, missing *lru.Cache
 }
 
@@ -87,7 +92,7 @@ func New(ctx context.Context, o Options) (*Source, error) {
 	if s.metrics, err = newMetrics(o.Registry, s); err != nil {
 		return nil, err
 	}
-	if _, err := s.ask(ctx, ".", s.lookAtHomes); err != nil && !errors.Is(err, errSilent) {
+	if _, err := s.ask(ctx, ".", s.lookAtBeginning); err != nil && !errors.Is(err, errSilent) {
 		return nil, fmt.Errorf("the directory of the homes: %w", err)
 	}
 	return s, nil
@@ -96,9 +101,11 @@ func New(ctx context.Context, o Options) (*Source, error) {
 // errSilent is a share that does not answer in time.
 var errSilent = errors.New("the share does not answer")
 
-// Find answers nil for a name that has no home, and an error where the share does not say and nothing is remembered.
+// Find answers nil for a name that has no home, and an error where the share does not say and nothing is remembered. The error
+// is a *MisplacedError if no home can be there.
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	known, ok := s.recall(name)
+	home := s.Home.Of(name.String())
+	known, ok := s.recall(home)
 	if ok && s.now().Sub(known.at) < s.fresh(known) {
 		s.metrics.Count(lookups.Hit, known.id, nil)
 		return known.id, nil
@@ -106,12 +113,12 @@ func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, 
 	last := ok && known.id != nil && s.now().Sub(known.at) < s.Stale
 	if last && s.hangs() {
 		// Somebody waits in vain, which may be about one home. Whether this one is answered, the next question sees.
-		_, _ = s.join(name.String(), s.looking(name))
+		_, _ = s.join(home, s.looking(home))
 		s.metrics.Count(lookups.Stale, known.id, nil)
 		return known.id, nil
 	}
-	id, err := s.askFor(ctx, name)
-	if err != nil && last {
+	id, err := s.askFor(ctx, home)
+	if err != nil && last && !misplaced(err) {
 		s.metrics.Count(lookups.Stale, known.id, nil)
 		return known.id, nil
 	}
@@ -121,21 +128,21 @@ func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, 
 
 // FindAnew is Find without what is remembered.
 func (s *Source) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	id, err := s.askFor(ctx, name)
+	id, err := s.askFor(ctx, s.Home.Of(name.String()))
 	s.metrics.Count(lookups.Miss, id, err)
 	return id, err
 }
 
-func (s *Source) askFor(ctx context.Context, name user.Name) (*identity.Identity, error) {
+func (s *Source) askFor(ctx context.Context, home string) (*identity.Identity, error) {
 	defer s.metrics.Took(time.Now())
-	return s.ask(ctx, name.String(), s.looking(name))
+	return s.ask(ctx, home, s.looking(home))
 }
 
 // look is what a lookup does.
 type look func() (*identity.Identity, error)
 
-func (s *Source) looking(name user.Name) look {
-	return func() (*identity.Identity, error) { return s.lookAt(name) }
+func (s *Source) looking(home string) look {
+	return func() (*identity.Identity, error) { return s.lookAt(home) }
 }
 
 // ask waits for a lookup by that name, its own or one that is out already.
@@ -182,12 +189,19 @@ func (s *Source) join(name string, look look) (*lookup, error) {
 }
 
 // lookAt is the system call, in a goroutine of its own: nobody knows when it comes back.
-func (s *Source) lookAt(name user.Name) (*identity.Identity, error) {
-	info, err := s.lstat(filepath.Join(s.Homes, name.String()))
+func (s *Source) lookAt(home string) (*identity.Identity, error) {
+	var info fs.FileInfo
+	err := s.lookAbove(home)
+	if err == nil {
+		info, err = s.lstat(filepath.Join(s.Share, home))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// Where the homes are not there either, it is the share that is missing, and nobody is to be told to have no home.
-		_, err = s.lookAtHomes()
+		_, err = s.lookAtBeginning()
 		info = nil
+	}
+	if misplaced(err) {
+		s.forget(home)
 	}
 	if err != nil {
 		return nil, err
@@ -202,33 +216,39 @@ func (s *Source) lookAt(name user.Name) (*identity.Identity, error) {
 		id := identity.New(int64(stat.Uid), int64(stat.Gid), nil)
 		a.id = &id
 	}
-	s.remember(name, a)
+	s.remember(home, a)
 	return a.id, nil
 }
 
-// lookAtHomes looks into the directory, for which it has to be open to others.
-func (s *Source) lookAtHomes() (*identity.Identity, error) {
-	info, err := s.lstat(s.Homes + "/.")
+// lookAtBeginning looks into the directory with which all homes begin, for which it has to be open to others.
+func (s *Source) lookAtBeginning() (*identity.Identity, error) {
+	beginning := filepath.Join(s.Share, s.Home.Beginning())
+	info, err := s.lstat(beginning + "/.")
 	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is no directory", s.Homes)
+		err = fmt.Errorf("%s is no directory", beginning)
 	}
 	return nil, err
 }
 
 // remember keeps an answer until a newer one comes. That a home is gone is newer than whose it was.
-func (s *Source) remember(name user.Name, a *answer) {
+func (s *Source) remember(home string, a *answer) {
 	if a.id == nil {
-		s.remembered.Remove(name)
-		s.missing.Add(name, a)
+		s.remembered.Remove(home)
+		s.missing.Add(home, a)
 		return
 	}
-	s.missing.Remove(name)
-	s.remembered.Add(name, a)
+	s.missing.Remove(home)
+	s.remembered.Add(home, a)
 }
 
-func (s *Source) recall(name user.Name) (*answer, bool) {
+func (s *Source) forget(home string) {
+	s.remembered.Remove(home)
+	s.missing.Remove(home)
+}
+
+func (s *Source) recall(home string) (*answer, bool) {
 	for _, cache := range []*lru.Cache{s.remembered, s.missing} {
-		if a, ok := cache.Get(name); ok {
+		if a, ok := cache.Get(home); ok {
 			return a.(*answer), true
 		}
 	}
