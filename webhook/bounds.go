@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/http"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // maxBody in bytes. An API server takes requests of up to 3 MiB and sends the one object that is created; a review
@@ -16,21 +16,21 @@ const maxBody = 4 << 20
 // arrive. How long it may take is the server's to say.
 //
 // An API server could send YAML and protobuf too, and never does.
-func receive(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (refusal *answer.Answer, err error) {
-	refuse := func(a answer.Answer) (*answer.Answer, error) { return &a, nil }
+func receive(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (refusal *denial.Denial, err error) {
+	refuse := func(a denial.Denial) (*denial.Denial, error) { return &a, nil }
 	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	switch {
 	case err != nil:
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return refuse(answer.TooLarge(maxBody))
+			return refuse(denial.TooLarge(maxBody))
 		}
 		return nil, err
 	case body.Len() == 0:
-		return refuse(answer.NotAReview("the body is empty"))
+		return refuse(denial.NotAReview("the body is empty"))
 	case r.Header.Get("Content-Type") != "application/json":
-		return refuse(answer.NotAReview("its content type is not application/json"))
+		return refuse(denial.NotAReview("its content type is not application/json"))
 	case !bytes.HasPrefix(bytes.TrimLeft(body.Bytes(), " \t\r\n"), []byte("{")):
-		return refuse(answer.NotAReview("the body is no JSON object"))
+		return refuse(denial.NotAReview("the body is no JSON object"))
 	}
 	return nil, nil
 }

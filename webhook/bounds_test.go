@@ -120,7 +120,7 @@ func TestHowMuchMemoryAReviewTakes(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			d := w.Decide(context.Background(), webhook.Review{Pod: raw, Namespace: "lab"})
 			runtime.ReadMemStats(&after)
-			require.NotEmpty(t, d.Refusals)
+			require.NotEmpty(t, d.Denials)
 			took := (after.TotalAlloc - before.TotalAlloc) >> 20
 			t.Logf("%d MiB", took)
 			assert.LessOrEqual(t, took, uint64(32), "MiB")
@@ -143,7 +143,7 @@ func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			d := w.Decide(context.Background(), webhook.Review{Pod: pod, Namespace: "lab"})
 			runtime.ReadMemStats(&after)
-			require.NotEmpty(t, d.Refusals)
+			require.NotEmpty(t, d.Denials)
 			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
 		})
 	}
@@ -189,7 +189,7 @@ func TestTheLongestListsThatAreRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := w.Decide(context.Background(), webhook.Review{Pod: pod, Namespace: "lab"})
-			assert.Empty(t, d.Refusals)
+			assert.Empty(t, d.Denials)
 			assert.NotEmpty(t, d.Operations)
 		})
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -90,18 +90,18 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		return Decision{Unclaimed: user.NotClaimedBecause(labels, annotations, w.config.User)}
 	}
 	d := Decision{Claimed: true, NamedBy: user.NamedBy(pod.Metadata.Labels, pod.Metadata.Annotations)}
-	if denial := user.CheckInject(pod.Metadata.Annotations); denial != nil {
-		return refused(d, *denial)
+	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
+		return denied(d, *invalid)
 	}
 	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
 	if len(refusals) > 0 {
-		return refused(d, refusals...)
+		return denied(d, refusals...)
 	}
 	d.User = name
 	id, err := w.find(ctx, name, Identities.Find)
 	if err != nil {
 		d.Fault = err
-		return refused(d, unidentified(name, err))
+		return denied(d, unidentified(name, err))
 	}
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace:  review.Namespace,
@@ -112,11 +112,11 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	d.Plan, d.Way = plan, plan.Way
 	d.Identity = plan.Identity
 	d.Outcome = inject.Reconcile(pod, plan)
-	d.Warnings = answer.FirstWarnings(d.Warnings)
+	d.Warnings = denial.FirstWarnings(d.Warnings)
 	if len(d.Operations) > maxOperations {
-		tooMany := answer.TooManyChanges(len(d.Operations), maxOperations)
+		tooMany := denial.TooManyChanges(len(d.Operations), maxOperations)
 		d.Operations = nil
-		return refused(d, tooMany)
+		return denied(d, tooMany)
 	}
 	return d
 }
@@ -129,21 +129,21 @@ func (w *Webhook) unread(review Review, err error) Decision {
 			return Decision{}
 		}
 	}
-	return refused(Decision{Claimed: true}, unreadablePod(err))
+	return denied(Decision{Claimed: true}, unreadablePod(err))
 }
 
 // unreadablePod returns the denial of a Pod that cannot be read, or not to the end.
-func unreadablePod(err error) answer.Answer {
+func unreadablePod(err error) denial.Denial {
 	tooLong, ok := errors.AsType[*inject.TooLongError](err)
 	switch {
 	case !ok:
-		return answer.PodUnreadable(err)
+		return denial.PodUnreadable(err)
 	case tooLong.Field == "":
-		return answer.TooManyNames(tooLong.Have, tooLong.Most)
+		return denial.TooManyNames(tooLong.Have, tooLong.Most)
 	case tooLong.Have == 0:
-		return answer.TooManyInAll(tooLong.Field, tooLong.Most)
+		return denial.TooManyInAll(tooLong.Field, tooLong.Most)
 	}
-	return answer.TooMany(tooLong.Field, tooLong.Have, tooLong.Most)
+	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Most)
 }
 
 // find asks who a user is. It answers nil where that is not known, or is left to the pod.
@@ -171,7 +171,7 @@ func (d Decision) identity() string {
 	return d.Identity.String()
 }
 
-func refused(d Decision, refusals ...answer.Answer) Decision {
-	d.Refusals = refusals
+func denied(d Decision, refusals ...denial.Denial) Decision {
+	d.Denials = refusals
 	return d
 }

@@ -43,12 +43,12 @@ func TestSoManyGroups(t *testing.T) {
 
 			d := w.Decide(t.Context(), submitted)
 			if c.given < 0 {
-				require.Len(t, d.Refusals, 1)
-				assert.EqualValues(t, "TooManyGroups", d.Refusals[0].Reason)
+				require.Len(t, d.Denials, 1)
+				assert.EqualValues(t, "TooManyGroups", d.Denials[0].Reason)
 				assert.Empty(t, d.Operations)
 				return
 			}
-			require.Empty(t, d.Refusals)
+			require.Empty(t, d.Denials)
 			assert.Equal(t, inGroups(c.given).String(), d.Identity.String(), "which goes into log and audit")
 			if c.warning != "" {
 				assert.Equal(t, []string{c.warning}, d.Warnings)
@@ -59,7 +59,7 @@ func TestSoManyGroups(t *testing.T) {
 			require.NoError(t, err)
 			assert.Contains(t, string(made), `"jupyter-user.io/identity":"`+inGroups(c.given).String()+`"`)
 			submitted.Pod = made
-			assert.Empty(t, w.Verify(t.Context(), submitted).Refusals)
+			assert.Empty(t, w.Verify(t.Context(), submitted).Denials)
 			assert.Empty(t, w.Decide(t.Context(), submitted).Operations, "a second pass changes nothing")
 		})
 	}
@@ -71,24 +71,24 @@ func TestACutIsNoWayAround(t *testing.T) {
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 2, config.TooManyGroupsCut
 	made := func(w *webhook.Webhook) webhook.Review {
 		d := w.Decide(t.Context(), webhook.Review{Pod: []byte(notebook), Namespace: "science"})
-		require.Empty(t, d.Refusals)
+		require.Empty(t, d.Denials)
 		pod, err := inject.Apply([]byte(notebook), d.Operations)
 		require.NoError(t, err)
 		return webhook.Review{Pod: pod, Namespace: "science"}
 	}
 	unlimited := webhook.New(config.Default(), known(inGroups(3)))
-	refusals := webhook.New(configured, known(inGroups(3))).Verify(t.Context(), made(unlimited)).Refusals
+	refusals := webhook.New(configured, known(inGroups(3))).Verify(t.Context(), made(unlimited)).Denials
 	require.Len(t, refusals, 1)
 	assert.EqualValues(t, "GenerationUnknown", refusals[0].Reason, "made by a configuration that allows it")
 
 	configured.Identity.RefusedGIDs = []int64{7003}
 	d := webhook.New(configured, known(inGroups(3))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
-	require.Len(t, d.Refusals, 1)
-	assert.EqualValues(t, "IdentityRefused", d.Refusals[0].Reason, "a refused group is seen although it would be cut off")
+	require.Len(t, d.Denials, 1)
+	assert.EqualValues(t, "IdentityRefused", d.Denials[0].Reason, "a refused group is seen although it would be cut off")
 
 	before := webhook.New(configured, known(inGroups(2)))
 	pod := made(before)
-	refusals = webhook.New(configured, known(inGroups(3))).Verify(t.Context(), pod).Refusals
+	refusals = webhook.New(configured, known(inGroups(3))).Verify(t.Context(), pod).Denials
 	require.Len(t, refusals, 1)
 	assert.EqualValues(t, "IdentityDiffers", refusals[0].Reason, "nor is the group forgotten at verification")
 }
@@ -98,6 +98,6 @@ func TestNoGroups(t *testing.T) {
 	configured := config.Default()
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 0, config.TooManyGroupsCut
 	d := webhook.New(configured, known(inGroups(1))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
-	require.Empty(t, d.Refusals)
+	require.Empty(t, d.Denials)
 	assert.Equal(t, "5003:6003", d.Identity.String())
 }

@@ -14,8 +14,8 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
@@ -36,8 +36,8 @@ type handler struct {
 	kind       string
 	decide     func(context.Context, Review) Decision
 	restricted bool
-	// foretells tells that decisions are said and not carried out.
-	foretells bool
+	// warnOnly tells that decisions are said and not carried out.
+	warnOnly bool
 	// peers may know what this replica does not; nil where nobody is to be asked.
 	peers   *Peers
 	log     *slog.Logger
@@ -45,8 +45,8 @@ type handler struct {
 }
 
 // refuse answers what has not become an admission; it is logged and counted as one.
-func (h *handler) refuse(ctx context.Context, req request, a answer.Answer, began time.Time) *admissionv1.AdmissionResponse {
-	d := refused(Decision{}, a)
+func (h *handler) refuse(ctx context.Context, req request, a denial.Denial, began time.Time) *admissionv1.AdmissionResponse {
+	d := denied(Decision{}, a)
 	h.record(ctx, req, d, time.Since(began))
 	resp := h.answer(d, nil)
 	resp.AuditAnnotations = h.audited(req, d)
@@ -62,10 +62,10 @@ func (h *handler) handle(
 	defer func() {
 		if fault := recover(); fault != nil {
 			h.log.ErrorContext(ctx, "panic", "uid", req.UID, "fault", fault, "stack", string(debug.Stack()))
-			d = refused(d, answer.Internal(string(req.UID)))
+			d = denied(d, denial.Internal(string(req.UID)))
 			resp = h.answer(d, nil)
 		}
-		if d.Peer == "" || h.foretells {
+		if d.Peer == "" || h.warnOnly {
 			resp.AuditAnnotations = h.audited(req, d)
 		}
 		h.record(ctx, req, d, time.Since(began))
@@ -77,7 +77,7 @@ func (h *handler) handle(
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
 	if kind := req.Kind; kind.Group != "" || kind.Version != "v1" || kind.Kind != "Pod" {
-		d = refused(d, answer.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
+		d = denied(d, denial.NotAPodReview(strings.Trim(kind.Group+"/"+kind.Version+" "+kind.Kind, "/ ")))
 		return h.answer(d, nil)
 	}
 	if req.Operation != admissionv1.Create {
@@ -91,8 +91,8 @@ func (h *handler) handle(
 		h.metrics.asked(err)
 		if err == nil {
 			d = elsewhere(answered, peer)
-			if h.foretells {
-				return foretell(d)
+			if h.warnOnly {
+				return warn(d)
 			}
 			return answered
 		}
@@ -113,10 +113,10 @@ func roomBehind(body *bytes.Buffer, operations int) []byte {
 // answer carries a decision out, or says what it is. The room is for the patch.
 func (h *handler) answer(d Decision, room []byte) (resp *admissionv1.AdmissionResponse) {
 	switch {
-	case h.foretells:
-		return foretell(d)
-	case len(d.Refusals) > 0:
-		resp = deny(d.Refusals)
+	case h.warnOnly:
+		return warn(d)
+	case len(d.Denials) > 0:
+		resp = deny(d.Denials)
 	default:
 		resp = allow(d.Operations, room)
 	}
@@ -141,15 +141,15 @@ const usualOperation = 192
 var patchType = admissionv1.PatchTypeJSONPatch
 
 // deny puts every refusal into one status. Code and reason are those of the first, which is the one to mend first.
-func deny(refusals []answer.Answer) *admissionv1.AdmissionResponse {
+func deny(refusals []denial.Denial) *admissionv1.AdmissionResponse {
 	status := &metav1.Status{
 		Status:  metav1.StatusFailure,
 		Code:    refusals[0].Code,
 		Reason:  metav1.StatusReason(refusals[0].Reason),
-		Message: answer.Join(refusals),
+		Message: denial.Join(refusals),
 		Details: &metav1.StatusDetails{Kind: "Pod"},
 	}
-	for _, r := range answer.First(refusals) {
+	for _, r := range denial.FirstDenials(refusals) {
 		status.Details.Causes = append(status.Details.Causes, metav1.StatusCause{
 			Type: metav1.CauseType(r.Reason), Field: r.Field, Message: r.Message,
 		})
@@ -161,7 +161,7 @@ func deny(refusals []answer.Answer) *admissionv1.AdmissionResponse {
 // configuration: with it, that log alone answers who ran as whom. The requester is whom access was asked for, which is not who
 // sent the request where that impersonates somebody. A pod that is none of ours leaves nothing.
 func (h *handler) audited(req request, d Decision) map[string]string {
-	if !d.Claimed && len(d.Refusals) == 0 {
+	if !d.Claimed && len(d.Denials) == 0 {
 		return nil
 	}
 	kept := map[string]string{"requester": short(req.UserInfo.Username)}
@@ -173,10 +173,10 @@ func (h *handler) audited(req request, d Decision) map[string]string {
 	keep("user", d.User.String())
 	keep("way", string(d.Way))
 	keep("identity", d.identity())
-	if len(d.Refusals) > 0 {
-		kept["reason"] = string(d.Refusals[0].Reason)
+	if len(d.Denials) > 0 {
+		kept["reason"] = string(d.Denials[0].Reason)
 	}
-	if h.foretells {
+	if h.warnOnly {
 		kept["mode"] = string(config.ModeWarn)
 	}
 	return kept
@@ -187,8 +187,8 @@ func (h *handler) audited(req request, d Decision) map[string]string {
 // A mutating webhook comes before validation, so a pod's name can be anything of any length.
 func (h *handler) record(ctx context.Context, req request, d Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
-	if h.foretells {
-		outcome = outcome.foretold()
+	if h.warnOnly {
+		outcome = outcome.inWarnMode()
 	}
 	h.metrics.count(h.kind, outcome, d)
 	attrs := []slog.Attr{
@@ -204,12 +204,12 @@ func (h *handler) record(ctx context.Context, req request, d Decision, took time
 		slog.Int("operations", len(d.Operations)),
 		slog.Float64("ms", float64(took.Microseconds())/1000),
 	}
-	if len(d.Refusals) > 0 {
+	if len(d.Denials) > 0 {
 		var reasons []string
-		for _, r := range answer.First(d.Refusals) {
+		for _, r := range denial.FirstDenials(d.Denials) {
 			reasons = append(reasons, string(r.Reason))
 		}
-		attrs = append(attrs, slog.Any("reasons", reasons), slog.String("message", answer.Join(d.Refusals)))
+		attrs = append(attrs, slog.Any("reasons", reasons), slog.String("message", denial.Join(d.Denials)))
 	}
 	if d.Peer != "" {
 		attrs = append(attrs, slog.String("peer", d.Peer))
@@ -225,7 +225,7 @@ func (h *handler) record(ctx context.Context, req request, d Decision, took time
 }
 
 // short is more than any valid name has.
-func short(name string) string { return answer.Cut(name, 256) }
+func short(name string) string { return denial.Cut(name, 256) }
 
 // The kinds of review.
 const (
@@ -238,12 +238,12 @@ func (w *Webhook) Handler(log *slog.Logger, metrics *Metrics, peers *Peers) http
 	mux := http.NewServeMux()
 	foretells, verify := w.config.Mode == config.ModeWarn, w.Verify
 	if foretells {
-		verify = w.VerifyForetold
+		verify = w.VerifyInWarnMode
 	}
 	for path, h := range map[string]*handler{
-		MutatePath:           {kind: kindMutate, decide: w.Decide, foretells: foretells},
-		MutateRestrictedPath: {kind: kindMutate, decide: w.Decide, foretells: foretells, restricted: true},
-		VerifyPath:           {kind: kindVerify, decide: verify, foretells: foretells, peers: peers},
+		MutatePath:           {kind: kindMutate, decide: w.Decide, warnOnly: foretells},
+		MutateRestrictedPath: {kind: kindMutate, decide: w.Decide, warnOnly: foretells, restricted: true},
+		VerifyPath:           {kind: kindVerify, decide: verify, warnOnly: foretells, peers: peers},
 		// What another replica is told is carried out there, or not: while one mode takes over from the other, one that carries
 		// out would else admit what one that does not has let pass.
 		PeerPath: {kind: kindVerify, decide: w.Verify},

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/share"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -19,30 +19,30 @@ type Identities interface {
 	FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error)
 }
 
-// Everybody is one identity for whoever is asked for: where it is known already who that is.
-type Everybody struct{ identity.Identity }
+// Fixed is one identity for whoever is asked for: where it is known already who that is.
+type Fixed struct{ identity.Identity }
 
 // Find answers it.
-func (e Everybody) Find(context.Context, user.Name) (*identity.Identity, error) {
+func (e Fixed) Find(context.Context, user.Name) (*identity.Identity, error) {
 	return &e.Identity, nil
 }
 
 // FindAnew answers it.
-func (e Everybody) FindAnew(context.Context, user.Name) (*identity.Identity, error) {
+func (e Fixed) FindAnew(context.Context, user.Name) (*identity.Identity, error) {
 	return &e.Identity, nil
 }
 
-// Both are two that have to agree: Passwd knows a person's groups, and Share is the truth about whose the home is. Where one of
+// Agreeing are two that have to agree: Passwd knows a person's groups, and Share is the truth about whose the home is. Where one of
 // them does not know the person, or they name different UIDs, the error is a *Disagreement. The GID is passwd's.
-type Both struct{ Passwd, Share Identities }
+type Agreeing struct{ Passwd, Share Identities }
 
 // Find asks both.
-func (b Both) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+func (b Agreeing) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return agree(ctx, name, b.Passwd.Find, b.Share.Find)
 }
 
 // FindAnew asks both, and they do not go by what they remember.
-func (b Both) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
+func (b Agreeing) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return agree(ctx, name, b.Passwd.FindAnew, b.Share.FindAnew)
 }
 
@@ -73,28 +73,28 @@ type Disagreement struct {
 }
 
 // Error is the sentence for the person.
-func (d *Disagreement) Error() string { return d.answer().Message }
+func (d *Disagreement) Error() string { return d.denial().Message }
 
-func (d *Disagreement) answer() answer.Answer {
+func (d *Disagreement) denial() denial.Denial {
 	switch name := d.name.String(); {
 	case d.account == nil:
-		return answer.AccountMissing(name, d.owner.UID)
+		return denial.AccountMissing(name, d.owner.UID)
 	case d.owner == nil:
-		return answer.HomeMissing(name, d.account.UID)
+		return denial.HomeMissing(name, d.account.UID)
 	default:
-		return answer.OwnersDiffer(name, d.account.UID, d.owner.UID)
+		return denial.OwnersDiffer(name, d.account.UID, d.owner.UID)
 	}
 }
 
 // unidentified is the answer where nobody could say who a user is.
-func unidentified(name user.Name, err error) answer.Answer {
+func unidentified(name user.Name, err error) denial.Denial {
 	if disagreement, ok := errors.AsType[*Disagreement](err); ok {
-		return disagreement.answer()
+		return disagreement.denial()
 	}
 	if misplaced, ok := errors.AsType[*share.MisplacedError](err); ok && misplaced.Link {
-		return answer.HomeBehindLink(name.String(), misplaced.Dir)
+		return denial.HomeBehindLink(name.String(), misplaced.Dir)
 	} else if ok {
-		return answer.HomeInUsers(name.String(), misplaced.Dir, misplaced.Owner)
+		return denial.HomeInUsers(name.String(), misplaced.Dir, misplaced.Owner)
 	}
-	return answer.IdentitySilent(name.String())
+	return denial.IdentitySilent(name.String())
 }

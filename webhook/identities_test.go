@@ -197,7 +197,7 @@ func TestPasswdAndShareHaveToAgree(t *testing.T) {
 		"a silent passwd": {silent, known(account), "", 503, "IdentitySilent", "cannot be found out at the moment"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newEdge(t, webhook.Both{Passwd: c.passwd, Share: c.share})
+			e := newEdge(t, webhook.Agreeing{Passwd: c.passwd, Share: c.share})
 			_, r := e.post(t, "/mutate", review(notebook))
 			assert.Equal(t, c.code == 0, r.Response.Allowed)
 			assert.Equal(t, c.reason, r.Response.Status.Reason)

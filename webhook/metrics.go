@@ -71,8 +71,8 @@ const (
 	outcomeWouldDeny   outcome = "would_deny"
 )
 
-// foretold is the outcome of a decision that is not carried out.
-func (o outcome) foretold() outcome {
+// inWarnMode is the outcome of a decision that is not carried out.
+func (o outcome) inWarnMode() outcome {
 	switch o {
 	case outcomeInjected:
 		return outcomeWouldInject
@@ -84,9 +84,9 @@ func (o outcome) foretold() outcome {
 
 func outcomeOf(kind string, d Decision) outcome {
 	switch {
-	case len(d.Refusals) > 0 && d.Refusals[0].Code >= http.StatusInternalServerError:
+	case len(d.Denials) > 0 && d.Denials[0].Code >= http.StatusInternalServerError:
 		return outcomeFault
-	case len(d.Refusals) > 0:
+	case len(d.Denials) > 0:
 		return outcomeDenied
 	case !d.Claimed:
 		return outcomeIgnored
@@ -100,8 +100,8 @@ func outcomeOf(kind string, d Decision) outcome {
 
 func (m *Metrics) count(kind string, o outcome, d Decision) {
 	reason := ""
-	if len(d.Refusals) > 0 {
-		reason = string(d.Refusals[0].Reason)
+	if len(d.Denials) > 0 {
+		reason = string(d.Denials[0].Reason)
 	}
 	m.admissions.WithLabelValues(kind, string(o), string(d.Way), reason).Inc()
 }

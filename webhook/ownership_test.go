@@ -245,18 +245,18 @@ func prove(t *testing.T, way golden.Case, r row, how string) {
 	d, verified := way.Decide(tampered), way.Verify(tampered)
 	switch r.otherwise {
 	case "refused":
-		assert.NotEmpty(t, d.Refusals)
-		assert.NotEmpty(t, verified.Refusals)
+		assert.NotEmpty(t, d.Denials)
+		assert.NotEmpty(t, verified.Denials)
 	case "replaced", "removed":
-		assert.NotEmpty(t, verified.Refusals, "the verifier refuses it")
-		require.Empty(t, d.Refusals)
+		assert.NotEmpty(t, verified.Denials, "the verifier refuses it")
+		require.Empty(t, d.Denials)
 		after, err := inject.Apply(tampered, d.Operations)
 		require.NoError(t, err)
-		assert.Empty(t, way.Verify(after).Refusals)
+		assert.Empty(t, way.Verify(after).Denials)
 		assert.False(t, survives(t, after, how), "%s is still there", how)
 	case "kept":
-		assert.Empty(t, verified.Refusals, "the verifier does not look")
-		assert.Empty(t, d.Refusals)
+		assert.Empty(t, verified.Denials, "the verifier does not look")
+		assert.Empty(t, d.Denials)
 		assert.Empty(t, d.Operations)
 	default:
 		t.Fatalf("%q is none of replaced, removed, refused, kept", r.otherwise)
@@ -278,7 +278,7 @@ func survives(t *testing.T, pod []byte, how string) bool {
 func admit(t *testing.T, way golden.Case, pod []byte) []byte {
 	t.Helper()
 	d := way.Decide(pod)
-	require.Empty(t, d.Refusals)
+	require.Empty(t, d.Denials)
 	admitted, err := inject.Apply(pod, d.Operations)
 	require.NoError(t, err)
 	return admitted

@@ -18,11 +18,11 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // unknownGeneration is what a replica answers that cannot tell.
-var unknownGeneration = metav1.StatusReason(answer.GenerationUnknown("", "").Reason)
+var unknownGeneration = metav1.StatusReason(denial.GenerationUnknown("", "").Reason)
 
 const (
 	// peerTime is how long the other replicas may take to answer. With it an answer takes less than a second yet.
@@ -135,8 +135,8 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 func elsewhere(resp *admissionv1.AdmissionResponse, peer string) Decision {
 	d := Decision{Claimed: true, Peer: peer}
 	if !resp.Allowed && resp.Result != nil {
-		d.Refusals = []answer.Answer{{
-			Code: resp.Result.Code, Reason: answer.Reason(resp.Result.Reason), Message: resp.Result.Message,
+		d.Denials = []denial.Denial{{
+			Code: resp.Result.Code, Reason: denial.Reason(resp.Result.Reason), Message: resp.Result.Message,
 		}}
 	}
 	return d

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
@@ -161,13 +161,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // unreadable tells a review that is none from a pod with a field twice, which is found on the way to it.
-func unreadable(err error) *answer.Answer {
-	refusal := answer.NotAReview(inject.Unreadable(err).Error())
+func unreadable(err error) *denial.Denial {
+	refusal := denial.NotAReview(inject.Unreadable(err).Error())
 	var syntactic *jsontext.SyntacticError
 	if errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic) {
 		if inPod, ok := strings.CutPrefix(string(syntactic.JSONPointer), "/request/object/"); ok {
 			syntactic.JSONPointer = jsontext.Pointer("/" + inPod)
-			refusal = answer.PodUnreadable(inject.Unreadable(syntactic))
+			refusal = denial.PodUnreadable(inject.Unreadable(syntactic))
 		}
 	}
 	return &refusal

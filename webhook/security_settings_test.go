@@ -15,8 +15,8 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
@@ -147,17 +147,17 @@ func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
 	raw := withSetting(t, s)
 	d := c.Decide(raw)
 	if reason, refused := strings.CutPrefix(says, "refused: "); refused {
-		require.NotEmpty(t, d.Refusals)
-		for _, refusal := range d.Refusals {
-			assert.Equal(t, answer.Reason(strings.Trim(reason, "`")), refusal.Reason)
+		require.NotEmpty(t, d.Denials)
+		for _, refusal := range d.Denials {
+			assert.Equal(t, denial.Reason(strings.Trim(reason, "`")), refusal.Reason)
 			assert.True(t, strings.HasPrefix(refusal.Field, s.field), refusal.Field)
 		}
 		return
 	}
-	require.Empty(t, d.Refusals)
+	require.Empty(t, d.Denials)
 	admitted, err := inject.Apply(raw, d.Operations)
 	require.NoError(t, err)
-	assert.Empty(t, c.Verify(admitted).Refusals, "the verifier lets it pass")
+	assert.Empty(t, c.Verify(admitted).Denials, "the verifier lets it pass")
 
 	what, warned := strings.CutSuffix(says, ", warned")
 	assert.Equal(t, warned, len(d.Warnings) > 0, "%v", d.Warnings)

@@ -64,15 +64,15 @@ func TestASmallPodStaysSmall(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			require.NoError(t, err)
 			assert.Less(t, len(patch), 16<<10)
-			assert.LessOrEqual(t, len(d.Refusals), 1000)
+			assert.LessOrEqual(t, len(d.Denials), 1000)
 			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100*len(c.pod)+(4<<20)), "bytes of memory, also those given back")
 			if c.reason == "" {
-				require.Empty(t, d.Refusals)
+				require.Empty(t, d.Denials)
 				assert.NotContains(t, string(patch), "readinessProbe")
 				return
 			}
-			require.NotEmpty(t, d.Refusals)
-			assert.Equal(t, c.reason, string(d.Refusals[0].Reason))
+			require.NotEmpty(t, d.Denials)
+			assert.Equal(t, c.reason, string(d.Denials[0].Reason))
 		})
 	}
 }

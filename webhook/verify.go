@@ -3,7 +3,7 @@ package webhook
 import (
 	"context"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -18,35 +18,35 @@ import (
 func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
-		return refused(Decision{Claimed: true}, unreadablePod(err))
+		return denied(Decision{Claimed: true}, unreadablePod(err))
 	}
 	if !user.Claimed(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User) {
 		return w.verifyUnclaimed(pod)
 	}
 	d := Decision{Claimed: true}
-	if denial := user.CheckInject(pod.Metadata.Annotations); denial != nil {
-		return refused(d, *denial)
+	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
+		return denied(d, *invalid)
 	}
 	generation, made := pod.Metadata.Annotations[inject.ConfigAnnotation]
 	switch {
 	case !made:
-		return refused(d, answer.NotInjected("annotations of the webhook"))
+		return denied(d, denial.NotInjected("annotations of the webhook"))
 	case generation != w.planner.Generation():
 		d.otherGeneration = true
-		return refused(d, answer.GenerationUnknown(inject.ConfigAnnotation, generation))
+		return denied(d, denial.GenerationUnknown(inject.ConfigAnnotation, generation))
 	}
 	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
 	if len(refusals) > 0 {
-		return refused(d, refusals...)
+		return denied(d, refusals...)
 	}
 	d.User = name
 	d.Identity, err = given(pod)
 	if err != nil {
-		return refused(d, answer.Drifted(answer.AnnotationField(inject.IdentityAnnotation)))
+		return denied(d, denial.Drifted(denial.AnnotationField(inject.IdentityAnnotation)))
 	}
 	if refusal, err := w.confirm(ctx, name, d.Identity); refusal != nil {
 		d.Fault = err
-		return refused(d, *refusal)
+		return denied(d, *refusal)
 	}
 	return w.compare(pod, review, d)
 }
@@ -59,7 +59,7 @@ func (w *Webhook) verifyUnclaimed(pod *inject.Pod) Decision {
 		return Decision{}
 	}
 	why := user.NotClaimedBecause(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
-	return refused(Decision{Claimed: true}, answer.Unclaimed(mark, why))
+	return denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
 // given is the identity that the pod was made with; nil where it is to find its own.
@@ -73,7 +73,7 @@ func given(pod *inject.Pod) (*identity.Identity, error) {
 }
 
 // confirm refuses an identity that is not the user's. The error is what went wrong behind a refusal that does not tell.
-func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.Identity) (*answer.Answer, error) {
+func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.Identity) (*denial.Denial, error) {
 	ctx, cancel := context.WithTimeout(ctx, identityTime)
 	defer cancel()
 	now, err := w.granted(ctx, name, Identities.Find)
@@ -86,7 +86,7 @@ func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.I
 		return &refusal, err
 	}
 	if !same(now, given) {
-		differs := answer.IdentityDiffers(inject.IdentityAnnotation, name.String())
+		differs := denial.IdentityDiffers(inject.IdentityAnnotation, name.String())
 		return &differs, nil
 	}
 	return nil, nil
@@ -113,9 +113,9 @@ func (w *Webhook) compare(pod *inject.Pod, review Review, d Decision) Decision {
 	})
 	outcome := inject.Reconcile(pod, plan)
 	d.Way = plan.Way
-	d.Refusals = outcome.Refusals
+	d.Denials = outcome.Denials
 	for _, field := range outcome.Drift() {
-		d.Refusals = append(d.Refusals, answer.Drifted(field))
+		d.Denials = append(d.Denials, denial.Drifted(field))
 	}
 	return d
 }

@@ -5,30 +5,30 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// foretell admits a pod as it is, and says what would become of it: mode Warn changes nothing and refuses nothing, not even
+// warn admits a pod as it is, and says what would become of it: mode Warn changes nothing and refuses nothing, not even
 // what it cannot read.
-func foretell(d Decision) *admissionv1.AdmissionResponse {
+func warn(d Decision) *admissionv1.AdmissionResponse {
 	var warnings []string
-	for _, refusal := range answer.First(d.Refusals) {
-		warnings = append(warnings, answer.WouldBeRefused(refusal))
+	for _, refusal := range denial.FirstDenials(d.Denials) {
+		warnings = append(warnings, denial.WouldBeDenied(refusal))
 	}
-	if len(d.Refusals) == 0 && len(d.Operations) > 0 {
-		warnings = append(warnings, answer.WouldBecome(d.User.String(), string(d.Way), d.identity()))
+	if len(d.Denials) == 0 && len(d.Operations) > 0 {
+		warnings = append(warnings, denial.WouldBecome(d.User.String(), string(d.Way), d.identity()))
 	}
 	for _, warning := range d.Warnings {
-		warnings = append(warnings, answer.WouldWarn(warning))
+		warnings = append(warnings, denial.WouldWarn(warning))
 	}
-	return &admissionv1.AdmissionResponse{Allowed: true, Warnings: answer.FirstWarnings(warnings)}
+	return &admissionv1.AdmissionResponse{Allowed: true, Warnings: denial.FirstWarnings(warnings)}
 }
 
-// VerifyForetold is Verify where pods are left as they are. One that a user has labelled would have been changed by now, so it is
+// VerifyInWarnMode is Verify where pods are left as they are. One that a user has labelled would have been changed by now, so it is
 // changed here, and that is what is held against the plan; what the verifier says of any other pod is true of it as it is.
-func (w *Webhook) VerifyForetold(ctx context.Context, review Review) Decision {
+func (w *Webhook) VerifyInWarnMode(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil || !user.Claimed(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User) {
 		return w.Verify(ctx, review)
@@ -37,14 +37,14 @@ func (w *Webhook) VerifyForetold(ctx context.Context, review Review) Decision {
 		return w.Verify(ctx, review)
 	}
 	d := w.Decide(ctx, review)
-	if len(d.Refusals) > 0 {
+	if len(d.Denials) > 0 {
 		return d
 	}
 	review.decoded = nil
 	review.Pod, err = inject.Apply(review.Pod, d.Operations)
 	if err != nil {
 		d.Fault = err
-		return refused(d, answer.Internal(""))
+		return denied(d, denial.Internal(""))
 	}
 	return w.Verify(ctx, review)
 }

@@ -101,6 +101,11 @@ func TestExecRefuses(t *testing.T) {
 				require.NoError(t, os.Rename(p.home, p.home+".old"))
 				home(t, filepath.Dir(p.home), "alice", 5001, 6001)
 			}},
+		"a home on which a file system was mounted meanwhile": {want: "is on another file system than the one that the init container found: " +
+			"the home was mounted meanwhile, or its mount has gone (autofs). Create the pod anew; if it stays so, ask the admin to have the " +
+			"file system of the home mounted on the node before Pods start", change: func(t *testing.T, p pod) {
+			mountTmpfs(t, p.home, "uid=5001,gid=6001,mode=0700")
+		}},
 		"a home that is a symlink now": {want: "is no directory", change: func(t *testing.T, p pod) {
 			require.NoError(t, os.Rename(p.home, p.home+".old"))
 			require.NoError(t, os.Symlink(p.home+".old", p.home))

@@ -36,7 +36,7 @@ func discover(d handoff.Discover) error {
 // find looks at exactly the one directory. It never lists the homes, follows no link, and needs no right on the home.
 func find(d handoff.Discover) (handoff.Owner, error) {
 	home := filepath.Join(d.Homes, d.User)
-	info, err := os.Lstat(home)
+	stat, err := directory(home)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return handoff.Owner{}, fmt.Errorf("%s has no home: %s does not exist on the share. Check the name, or ask the admin to "+
@@ -44,33 +44,30 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return handoff.Owner{}, fmt.Errorf("the share does not let others pass through %s (mode without x for others, and "+
 			"root_squash): ask the admin for chmod o+x on it; the homes in it may stay closed", d.Homes)
-	case err != nil:
-		return handoff.Owner{}, fmt.Errorf("the share does not say who owns %s: %w", home, err)
-	case info.Mode()&fs.ModeSymlink != 0:
+	case errors.Is(err, syscall.ELOOP):
+		return handoff.Owner{}, fmt.Errorf("%s is mounted on demand (autofs), and the node cannot do that from inside of a Pod: ask "+
+			"the admin to have the file system of the home mounted on the node before Pods start", home)
+	case errors.Is(err, errSymlink):
 		return handoff.Owner{}, fmt.Errorf("%s is a symbolic link, and whose home it leads to is anybody's guess: ask the admin to "+
 			"put the directory itself there", home)
-	case !info.IsDir():
+	case errors.Is(err, errNoDirectory):
 		return handoff.Owner{}, fmt.Errorf("%s is no directory: ask the admin to put %s's home there", home, d.User)
+	case err != nil:
+		return handoff.Owner{}, fmt.Errorf("the share does not say who owns %s: %w", home, err)
 	}
 	if err := checkParent(d); err != nil {
 		return handoff.Owner{}, err
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return handoff.Owner{}, fmt.Errorf("this system does not say who owns %s", home)
-	}
-	return handoff.Owner{UID: int64(stat.Uid), GID: int64(stat.Gid), Name: d.User, HomeInode: stat.Ino}, nil
+	return handoff.Owner{
+		UID: int64(stat.Uid), GID: int64(stat.Gid), Name: d.User, HomeInode: stat.Ino, HomeDevice: stat.Dev,
+	}, nil
 }
 
 // checkParent denies a home in a directory that a user owns: the user could put another directory in the place of the home.
 func checkParent(d handoff.Discover) error {
-	info, err := os.Lstat(filepath.Clean(d.Homes))
+	stat, err := directory(d.Homes)
 	if err != nil {
 		return fmt.Errorf("the share does not say who owns %s: %w", d.Homes, err)
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return fmt.Errorf("this system does not say who owns %s", d.Homes)
 	}
 	if owner := int64(stat.Uid); owner >= d.MinUID {
 		return fmt.Errorf("%s, in which the home of %s is, belongs to UID %d: who owns that directory could put another one in the "+
@@ -79,9 +76,13 @@ func checkParent(d handoff.Discover) error {
 	return nil
 }
 
-// check holds the owner against the floor, and against whom the pod was admitted as.
+// check compares the owner with the floor, and with the identity that the Pod was admitted with. That the owner is root or nobody
+// is said first: then the share is the matter, and no change of owners.
 func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 	id := identity.New(owner.UID, owner.GID, nil)
+	if err := identity.CheckOwner(owner.UID); err != nil {
+		return id, notAUsers(d, err)
+	}
 	if e := d.Expect; e != nil {
 		if e.UID != owner.UID {
 			return id, fmt.Errorf("the home of %s belongs to UID %d, and the pod was admitted as UID %d: the owner has changed "+
@@ -91,9 +92,13 @@ func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 	}
 	floor := identity.Floor{MinUID: d.MinUID, MinGID: d.MinGID, RefusedGIDs: d.RefusedGIDs}
 	if err := floor.Check(id); err != nil {
-		return id, fmt.Errorf("the home of %s belongs to nobody who may run a notebook: %w", d.User, err)
+		return id, notAUsers(d, err)
 	}
 	return id, nil
+}
+
+func notAUsers(d handoff.Discover, why error) error {
+	return fmt.Errorf("the home of %s has an owner who cannot run a notebook: %w", d.User, why)
 }
 
 // enter tries the home as the person, where this program is that person already: what is closed to its owner, or mapped by the

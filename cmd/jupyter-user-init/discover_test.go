@@ -42,7 +42,7 @@ func TestDiscoverWritesWhoItIs(t *testing.T) {
 	require.NoError(t, run(asks(homes, scratch, "qiang.guo03")))
 
 	env := file(t, scratch, "uid-gid.env")
-	assert.Contains(t, env, "USER_UID=5003\nUSER_GID=6003\nUSER_NAME=qiang.guo03\nUSER_HOME_INODE=")
+	assert.Regexp(t, `\AUSER_UID=5003\nUSER_GID=6003\nUSER_NAME=qiang\.guo03\nUSER_HOME_INODE=[0-9]+\nUSER_HOME_DEVICE=[0-9]+\n\z`, env)
 	assert.Contains(t, file(t, scratch, "passwd"), "\nqiang.guo03:x:5003:6003:qiang.guo03:/home/qiang.guo03:/bin/bash\n")
 	assert.Contains(t, file(t, scratch, "passwd"), "\njovyan:x:1000:100:", "docker-stacks dies without it")
 	assert.Contains(t, file(t, scratch, "group"), "\nqiang.guo03:x:6003:\n")
@@ -119,7 +119,14 @@ func TestDiscoverRefuses(t *testing.T) {
 				home(t, homes, "bob", 5001, 6001)
 				require.NoError(t, os.Chown(homes, 65534, 65534))
 			}},
-		"owned by root":   {user: "bob", want: "UID 0 is under 1000", make: owned(0, 6001)},
+		"owned by root": {user: "bob", want: "the home of bob has an owner who cannot run a notebook: UID 0 is root, to whom a home belongs where the " +
+			"file system that holds it is not mounted, or where the directory was made and not given to its user: mount it, or chown the home",
+			make: owned(0, 6001)},
+		"owned by nobody of 32 bits": {user: "bob", want: "UID 4294967294 is nobody", make: owned(4294967294, 6001)},
+		"owned by nobody, admitted as 5001": {user: "bob", want: "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map",
+			make: owned(65534, 6001), extra: []string{"--uid=5001", "--gid=6001"}},
+		"owned by root, admitted as 5001": {user: "bob", want: "UID 0 is root", make: owned(0, 6001),
+			extra: []string{"--uid=5001", "--gid=6001"}},
 		"owned by nobody": {user: "bob", want: "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map", make: owned(65534, 6001)},
 		"owned by 500":    {user: "bob", want: "UID 500 is under 1000", make: owned(500, 6001)},
 		"of root's group": {user: "bob", want: "GID 0 is under 1000", make: owned(5001, 0)},

@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
@@ -58,7 +58,7 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 	fmt.Fprintf(out, "%s becomes a notebook of %s.\n\n", p.title(), d.User)
 	columns(out, [][]string{
 		{"user", d.User.String() + ": by " + d.NamedBy},
-		{"notebook", "container " + answer.Shown(d.Plan.Notebook) + ": " + d.Plan.NotebookWhy},
+		{"notebook", "container " + denial.Shown(d.Plan.Notebook) + ": " + d.Plan.NotebookWhy},
 		{"way", way(d) + ": " + d.Plan.WayWhy},
 	})
 	explainChanges(out, d.Changes())
@@ -96,7 +96,7 @@ func explainChanges(out *bytes.Buffer, changes []inject.Change) {
 		if first.Piece != piece {
 			piece, row[0] = first.Piece, first.Piece
 		}
-		for i, line := range answer.Wrap(fields(group), wrapAt) {
+		for i, line := range denial.Wrap(fields(group), wrapAt) {
 			if i > 0 {
 				row = make([]string, len(row))
 			}
@@ -154,7 +154,7 @@ func levelOf(levels *podsecurity.Levels, which string, raw []byte) [][]string {
 	}
 	rows := [][]string{{which, string(level.Meets) + ", not " + string(level.Next) + ":"}}
 	for _, why := range level.Misses {
-		for i, line := range answer.Wrap(plain(why), wrapAt) {
+		for i, line := range denial.Wrap(plain(why), wrapAt) {
 			rows = append(rows, []string{"", map[bool]string{true: "- ", false: "  "}[i == 0] + line})
 		}
 	}
@@ -174,4 +174,4 @@ func columns(out io.Writer, rows [][]string) {
 }
 
 // plain is a text in which a stranger's words may stand, so that it can neither break the line nor steer the terminal.
-func plain(text string) string { return answer.Plain(answer.Cut(text, 1000)) }
+func plain(text string) string { return denial.Plain(denial.Cut(text, 1000)) }

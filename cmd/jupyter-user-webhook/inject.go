@@ -12,7 +12,7 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
@@ -118,16 +118,16 @@ func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document
 
 // inject decides about one pod, and tells what a person would be told by kubectl.
 func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, pod *podDocument, errs io.Writer,
-) ([]answer.Answer, error) {
+) ([]denial.Denial, error) {
 	d := w.Decide(ctx, webhook.Review{Pod: pod.raw, Namespace: o.namespaceOf(pod), Restricted: o.restricted})
-	if !o.explain || len(d.Refusals) > 0 {
+	if !o.explain || len(d.Denials) > 0 {
 		for _, warning := range d.Warnings {
 			_, _ = fmt.Fprintf(errs, "Warning: %s\n", warning)
 		}
 	}
-	if len(d.Refusals) > 0 {
-		_, _ = fmt.Fprintf(errs, "%s is denied (%s): %s\n", pod.title(), d.Refusals[0].Reason, answer.Join(d.Refusals))
-		return d.Refusals, nil
+	if len(d.Denials) > 0 {
+		_, _ = fmt.Fprintf(errs, "%s is denied (%s): %s\n", pod.title(), d.Denials[0].Reason, denial.Join(d.Denials))
+		return d.Denials, nil
 	}
 	admitted, err := inject.Apply(pod.raw, d.Operations)
 	if err != nil {
@@ -158,7 +158,7 @@ func (o injectOptions) webhook() (*webhook.Webhook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--identity: %w", err)
 	}
-	return webhook.New(c, webhook.Everybody{Identity: id}), nil
+	return webhook.New(c, webhook.Fixed{Identity: id}), nil
 }
 
 func (o injectOptions) read(in io.Reader) ([]byte, error) {

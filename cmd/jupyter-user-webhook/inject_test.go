@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 const alice = `apiVersion: v1
@@ -117,7 +117,7 @@ func TestIdentity(t *testing.T) {
 	}
 	root := command(t, alice, "inject", "-f", "-", "--identity", "0:0")
 	assert.Equal(t, 1, root.status, "who writes a number that is one is told by the webhook")
-	assert.Contains(t, root.errs, "pod/nb is denied (IdentityRefused): the user alice cannot run a notebook: UID 0 is under 1000")
+	assert.Contains(t, root.errs, "pod/nb is denied (IdentityRefused): the user alice cannot run a notebook: UID 0 is root")
 }
 
 func TestRestricted(t *testing.T) {
@@ -185,12 +185,12 @@ spec: {containers: [{name: nb}]}
 				raw, err := yaml.YAMLToJSON([]byte(pod))
 				require.NoError(t, err)
 				d := webhook.New(config.Default(), nil).Decide(context.Background(), webhook.Review{Pod: raw, Namespace: "default"})
-				require.NotEmpty(t, d.Refusals)
+				require.NotEmpty(t, d.Denials)
 
 				got := command(t, pod, "inject", "-f", "-", "-o", output)
 				assert.Equal(t, 1, got.status)
 				assert.Empty(t, got.out)
-				assert.True(t, strings.HasSuffix(got.errs, " is denied ("+string(d.Refusals[0].Reason)+"): "+answer.Join(d.Refusals)+"\n"), got.errs)
+				assert.True(t, strings.HasSuffix(got.errs, " is denied ("+string(d.Denials[0].Reason)+"): "+denial.Join(d.Denials)+"\n"), got.errs)
 			})
 		}
 	}

@@ -269,7 +269,7 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"a bad configuration":   {[]string{"--config=" + file(t, "c.yaml", "kind: x\n")}, "Error: the configuration "},
 		"a way that nobody can go": {[]string{"--config=" + file(t, "c.yaml", "apiVersion: jupyter-user.io/v1alpha1\n"+
 			"kind: WebhookConfiguration\nidentity:\n  way: AtAdmission\n")}, "Error: the configuration says identity.way: AtAdmission"},
-		"no homes":                {[]string{"--share=/nowhere"}, "Error: --share: the directory of the homes: lstat /nowhere/home/.: no such file"},
+		"no homes":                {[]string{"--share=/nowhere"}, "Error: --share: the directory of the homes: open /nowhere/home/.: no such file"},
 		"no patience":             {[]string{"--share=/", "--homes-wait=0s"}, "Error: --homes-wait 0s is not from 1ms to 600ms"},
 		"too much patience":       {[]string{"--share=/", "--homes-wait=2s"}, "Error: --homes-wait 2s is not from 1ms to 600ms"},
 		"no passwd":               {[]string{"--passwd=/nowhere"}, "Error: --passwd: "},

@@ -58,7 +58,7 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 	if owners == nil {
 		return accounts, watch, nil
 	}
-	return webhook.Both{Passwd: accounts, Share: owners}, watch, nil
+	return webhook.Agreeing{Passwd: accounts, Share: owners}, watch, nil
 }
 
 func (o sourceOptions) openShare(ctx context.Context, c *config.Config, registry prometheus.Registerer) (webhook.Identities, error) {

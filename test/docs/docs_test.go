@@ -56,7 +56,7 @@ func TestCurrentReasons(t *testing.T) {
 	}
 	delete(explained, "AtAdmission")
 	spelled := map[string]bool{}
-	for _, match := range reason.FindAllStringSubmatch(read(t, "webhook/answer/sentences.go"), -1) {
+	for _, match := range reason.FindAllStringSubmatch(read(t, "webhook/denial/sentences.go"), -1) {
 		spelled[match[1]+match[2]] = true
 	}
 	for name := range explained {

@@ -19,7 +19,7 @@ func TestTheInitContainerRefuses(t *testing.T) {
 			"admin to make the directory and give it to its owner"},
 		"a home that does not exist":                    {"nemo", "nemo has no home: /data/hpc/home/nemo does not exist on the share"},
 		"qiang.guo0 beside qiang.guo03 and qiang_guo03": {"qiang.guo0", "qiang.guo0 has no home"},
-		"owner 0":     {"toor", "UID 0 is under 1000"},
+		"owner 0":     {"toor", "UID 0 is root"},
 		"owner 65534": {"squashed", "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map"},
 		"owner 500":   {"daemonic", "UID 500 is under 1000"},
 		"a file":      {"a-file", "is no directory"},
@@ -53,7 +53,7 @@ func assertStopped(t *testing.T, p pod, want string) {
 // in TestHomeReplacedBetweenAdmissionAndStart.
 func TestAtAdmissionWhoIsRefused(t *testing.T) {
 	for user, want := range map[string]string{
-		"toor":     "UID 0 is under 1000",
+		"toor":     "UID 0 is root",
 		"squashed": "UID 65534 is nobody",
 		"daemonic": "UID 500 is under 1000",
 		"li":       "RestrictedNeedsIdentity",

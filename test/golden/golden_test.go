@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
@@ -39,8 +39,8 @@ func outcome(t *testing.T, c Case) (file, content string) {
 	t.Helper()
 	d := c.Decide(c.JSON)
 	var b strings.Builder
-	if len(d.Refusals) > 0 {
-		b.WriteString(answer.Join(d.Refusals) + "\n")
+	if len(d.Denials) > 0 {
+		b.WriteString(denial.Join(d.Denials) + "\n")
 		for _, w := range d.Warnings {
 			b.WriteString("Warning: " + w + "\n")
 		}

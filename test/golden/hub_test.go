@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
@@ -34,7 +34,7 @@ func hubPods(t *testing.T, version string) (pods []hubPod) {
 			continue
 		}
 		p := hubPod{Case: c, decision: c.Decide(c.JSON), submitted: decode(t, c.JSON)}
-		if len(p.decision.Refusals) == 0 {
+		if len(p.decision.Denials) == 0 {
 			raw, err := inject.Apply(c.JSON, p.decision.Operations)
 			require.NoError(t, err)
 			p.admitted = decode(t, raw)
@@ -167,13 +167,13 @@ func TestAHubsPodRunsAsThePersonWhateverItsOptionsSay(t *testing.T) {
 
 // TestWhatAHubsPodIsRefusedFor: the reasons, each with its case.
 func TestWhatAHubsPodIsRefusedFor(t *testing.T) {
-	reasons := map[string]answer.Reason{}
+	reasons := map[string]denial.Reason{}
 	for _, p := range hubPods(t, "7") {
-		for _, r := range p.decision.Refusals {
+		for _, r := range p.decision.Denials {
 			reasons[strings.TrimPrefix(p.Name, "kubespawner-7-")] = r.Reason
 		}
 	}
-	assert.Equal(t, map[string]answer.Reason{
+	assert.Equal(t, map[string]denial.Reason{
 		"user-Alice":                              "NameInvalid",
 		"user-123abc":                             "NameInvalid",
 		"user-alice@x.org":                        "NameDomain",
@@ -198,9 +198,9 @@ func TestBothVersionsOfKubeSpawnerAreTreatedAlike(t *testing.T) {
 	for _, p := range hubPods(t, "6") {
 		other, ok := seven[strings.TrimPrefix(p.Name, "kubespawner-6-")]
 		require.True(t, ok, p.Name)
-		require.Len(t, p.decision.Refusals, len(other.decision.Refusals), p.Name)
-		for i, r := range p.decision.Refusals {
-			assert.Equal(t, other.decision.Refusals[i].Reason, r.Reason, p.Name)
+		require.Len(t, p.decision.Denials, len(other.decision.Denials), p.Name)
+		for i, r := range p.decision.Denials {
+			assert.Equal(t, other.decision.Denials[i].Reason, r.Reason, p.Name)
 		}
 	}
 }

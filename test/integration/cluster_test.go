@@ -186,7 +186,7 @@ func assertSettled(t *testing.T, stored []byte) {
 	t.Helper()
 	d := webhook.New(config.Default(), people).Decide(t.Context(), webhook.Review{Pod: stored, Namespace: "x"})
 	assert.True(t, d.Claimed)
-	assert.Empty(t, d.Refusals)
+	assert.Empty(t, d.Denials)
 	assert.Empty(t, d.Operations)
 	assert.Empty(t, d.Drift())
 }

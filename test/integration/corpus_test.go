@@ -31,7 +31,7 @@ func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 		for _, c := range cases {
 			t.Run(c.Name, func(t *testing.T) {
 				d := c.Decide(c.JSON)
-				if len(d.Refusals) > 0 || !d.Claimed {
+				if len(d.Denials) > 0 || !d.Claimed {
 					return // Refused, or none of ours.
 				}
 				raw, err := inject.Apply(c.JSON, d.Operations)

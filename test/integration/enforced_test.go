@@ -130,7 +130,7 @@ func (e *enforced) admittedAnyhow(t *testing.T, o outcome) *corev1.Pod {
 	require.NoError(t, o.err)
 	d := webhook.New(e.configured, people).Decide(t.Context(), webhook.Review{Pod: o.raw, Namespace: "x"})
 	assert.True(t, d.Claimed)
-	assert.Empty(t, d.Refusals)
+	assert.Empty(t, d.Denials)
 	assert.Empty(t, d.Operations)
 	assert.Empty(t, d.Drift())
 	way := "AtStart"

@@ -156,7 +156,7 @@ func injectedBy(t *testing.T, configured *config.Config, user string, before ...
 	raw, err := json.Marshal(pod)
 	require.NoError(t, err)
 	d := webhook.New(configured, people).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
-	require.Empty(t, d.Refusals)
+	require.Empty(t, d.Denials)
 	raw, err = inject.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	return decode(t, string(raw))

@@ -64,7 +64,7 @@ func admitted(t *testing.T) map[string]*corev1.Pod {
 	pods, counted := map[string]*corev1.Pod{}, map[string]int{}
 	for _, c := range cases {
 		d := c.Decide(c.JSON)
-		if !d.Claimed || len(d.Refusals) > 0 {
+		if !d.Claimed || len(d.Denials) > 0 {
 			continue
 		}
 		if submitted := decode(t, c.JSON); len(submitted.Spec.Containers)+len(submitted.Spec.InitContainers) > 1 || onTheNode(submitted) {

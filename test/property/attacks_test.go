@@ -46,13 +46,13 @@ func TestTheVerifierAloneRefusesEveryLookAlike(t *testing.T) {
 		"inside another home": {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksInAnotherHome()},
 	} {
 		made := admit(t, c.way, []byte(bare))
-		require.Empty(t, c.way.Verify(made).Refusals)
+		require.Empty(t, c.way.Verify(made).Denials)
 		for does, a := range c.attacks {
 			t.Run(name+"/"+does, func(t *testing.T) {
 				d := c.way.Verify(changed(t, made, a.change))
-				require.NotEmpty(t, d.Refusals)
+				require.NotEmpty(t, d.Denials)
 				var reasons []string
-				for _, r := range d.Refusals {
+				for _, r := range d.Denials {
 					reasons = append(reasons, string(r.Reason))
 				}
 				assert.Contains(t, reasons, a.reason)
@@ -464,8 +464,8 @@ func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw := changed(t, made, change)
-			assert.Empty(t, way.Verify(raw).Refusals)
-			assert.Empty(t, way.Decide(raw).Refusals)
+			assert.Empty(t, way.Verify(raw).Denials)
+			assert.Empty(t, way.Decide(raw).Denials)
 		})
 	}
 }
@@ -480,13 +480,13 @@ func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
 	side := beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) }))
 	early := way.Decide(changed(t, []byte(bare), side))
 	late := way.Verify(changed(t, admit(t, way, []byte(bare)), side))
-	require.Len(t, early.Refusals, 1)
-	assert.Equal(t, early.Refusals, late.Refusals)
-	assert.Equal(t, "spec.containers[1].securityContext", early.Refusals[0].Field)
+	require.Len(t, early.Denials, 1)
+	assert.Equal(t, early.Denials, late.Denials)
+	assert.Equal(t, "spec.containers[1].securityContext", early.Denials[0].Field)
 	assert.Equal(t, "notebooks here see more of the share than the home, and a container beside one can be handed an open directory of it: "+
 		"this container needs runAsUser: 5003, runAsGroup: 6003 and allowPrivilegeEscalation: false, and neither privileged nor added "+
-		"capabilities; or leave it out", early.Refusals[0].Message)
-	require.Empty(t, golden.Case{Config: config.Default(), Identity: &id}.Decide(changed(t, []byte(bare), side)).Refusals,
+		"capabilities; or leave it out", early.Denials[0].Message)
+	require.Empty(t, golden.Case{Config: config.Default(), Identity: &id}.Decide(changed(t, []byte(bare), side)).Denials,
 		"with the home alone, other containers are whoever they are")
 }
 
@@ -499,16 +499,16 @@ func TestTheShareByTheNameShare(t *testing.T) {
 	for _, way := range []golden.Case{{Config: named, Identity: &id}, {Config: named}} {
 		way = way.Fixed()
 		made := admit(t, way, []byte(bare))
-		require.Empty(t, way.Verify(made).Refusals)
+		require.Empty(t, way.Verify(made).Denials)
 		pod := &corev1.Pod{}
 		require.NoError(t, json.Unmarshal(made, pod))
 		assert.Equal(t, "share", pod.Spec.Volumes[0].Name)
-		assert.NotEmpty(t, way.Verify(changed(t, made, mounts(corev1.VolumeMount{Name: "share", MountPath: "/all"}))).Refusals)
+		assert.NotEmpty(t, way.Verify(changed(t, made, mounts(corev1.VolumeMount{Name: "share", MountPath: "/all"}))).Denials)
 		other := plainWith(metav1.ObjectMeta{})
 		assert.Empty(t, way.Verify(changed(t, made, func(pod *corev1.Pod) {
 			volumes := pod.Spec.Volumes
 			other(pod)
 			pod.Spec.Volumes = volumes
-		})).Refusals, "a Pod that is none of ours may have our volume names; its claim is the policies' business")
+		})).Denials, "a Pod that is none of ours may have our volume names; its claim is the policies' business")
 	}
 }

@@ -17,7 +17,7 @@ import (
 func admit(t *testing.T, way golden.Case, pod []byte) []byte {
 	t.Helper()
 	d := way.Decide(pod)
-	require.Empty(t, d.Refusals)
+	require.Empty(t, d.Denials)
 	admitted, err := inject.Apply(pod, d.Operations)
 	require.NoError(t, err)
 	return admitted
@@ -31,7 +31,7 @@ func TestInjectedTwiceAndThreeTimesIsByteIdentical(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)
 	for _, c := range cases {
-		if len(c.Decide(c.JSON).Refusals) > 0 {
+		if len(c.Decide(c.JSON).Denials) > 0 {
 			continue
 		}
 		once := admit(t, c, c.JSON)

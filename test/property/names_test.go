@@ -56,7 +56,7 @@ func staysAName(t *testing.T, way golden.Case, name string, byLabel bool) bool {
 	t.Helper()
 	raw := podOf(t, name, byLabel)
 	d := way.Decide(raw)
-	if len(d.Refusals) > 0 {
+	if len(d.Denials) > 0 {
 		assert.Empty(t, d.Operations, "%q", name)
 		return false
 	}

@@ -65,7 +65,7 @@ func keepsItsLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw 
 ) bool {
 	t.Helper()
 	d := c.Decide(raw)
-	if len(d.Refusals) > 0 || !d.Claimed {
+	if len(d.Denials) > 0 || !d.Claimed {
 		return false
 	}
 	admitted, err := inject.Apply(raw, d.Operations)

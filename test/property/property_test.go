@@ -79,7 +79,7 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 	t.Helper()
 	first := c.Decide(raw)
 	assert.Equal(t, first.Operations, c.Decide(raw).Operations, "deterministic")
-	if len(first.Refusals) > 0 {
+	if len(first.Denials) > 0 {
 		assert.Nil(t, first.Operations, "refused whole: no operation comes with a refusal")
 		return false
 	}
@@ -93,12 +93,12 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 	assert.Equal(t, len(first.Operations) > 0, slices.ContainsFunc(first.Changes(), done), "explained: there is a change or none")
 	second := c.Decide(admitted)
 	assert.False(t, slices.ContainsFunc(second.Changes(), done), "explained: nothing is done twice")
-	assert.Empty(t, second.Refusals, "idempotent: what was admitted is not refused")
+	assert.Empty(t, second.Denials, "idempotent: what was admitted is not refused")
 	assert.Empty(t, second.Operations, "idempotent: nothing is left to do")
 	assert.Empty(t, second.Drift(), "whole: every enforced field is as planned")
-	assert.Empty(t, c.Verify(admitted).Refusals, "whole: the verifier lets it pass")
+	assert.Empty(t, c.Verify(admitted).Denials, "whole: the verifier lets it pass")
 	if len(first.Operations) > 0 {
-		assert.NotEmpty(t, c.Verify(raw).Refusals, "and what was not as planned does not")
+		assert.NotEmpty(t, c.Verify(raw).Denials, "and what was not as planned does not")
 	}
 	checkLossless(t, raw, admitted)
 	// A document that is no Pod to the API server never gets here from one; from a fuzzer it does. It is read as the API server
@@ -138,7 +138,7 @@ func FuzzPods(f *testing.F) {
 		if json.Valid(raw) {
 			holds(t, way, raw)
 		} else {
-			assert.NotEmpty(t, way.Decide(raw).Refusals)
+			assert.NotEmpty(t, way.Decide(raw).Denials)
 		}
 	})
 }

@@ -55,12 +55,12 @@ func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
 	for _, way := range ways() {
 		for seed := range int64(each) {
 			raw := marshal(t, newGenerator(seed, 0.7).craftedPod())
-			if len(way.Decide(raw).Refusals) > 0 {
+			if len(way.Decide(raw).Denials) > 0 {
 				continue
 			}
 			second := seconds[seed%int64(len(seconds))]
 			before := changed(t, raw, second)
-			if len(way.Decide(before).Refusals) > 0 {
+			if len(way.Decide(before).Denials) > 0 {
 				continue // Not even one that the other has made on its own would be admitted.
 			}
 			for order, pod := range map[string][]byte{

@@ -39,6 +39,9 @@ func subPath(at *field.Path, dir string) field.ErrorList {
 		why = "must be relative to the root of the share: it does not begin with /"
 	case path.Clean(dir) == ".":
 		why = "must be a directory of the share, not the whole share"
+	case strings.ContainsAny(dir, "{}"):
+		// A site means a pattern by it, and taken as it is each Pod would look for a directory of that name.
+		why = "must be a directory as it is: there are no patterns here, so write it without braces"
 	}
 	if why != "" {
 		return field.ErrorList{field.Invalid(at, dir, why)}

@@ -15,19 +15,24 @@ import (
 //	USER_GID=6003
 //	USER_NAME=qiang.guo03
 //	USER_HOME_INODE=1311768467463790320
+//	USER_HOME_DEVICE=64769
 type Owner struct {
 	UID, GID int64
 	Name     string
 	// HomeInode is the inode number of the home, by which a home that was replaced is told from the one that was found.
 	HomeInode uint64
+	// HomeDevice is the device of the file system on which the home was. It may change while a Pod runs, where a network file
+	// system is mounted again, so no start depends on it: where the inode differs, it says what has become of the home.
+	HomeDevice uint64
 }
 
 // Env is the content of uid-gid.env.
 func (o Owner) Env() []byte {
-	return fmt.Appendf(nil, "USER_UID=%d\nUSER_GID=%d\nUSER_NAME=%s\nUSER_HOME_INODE=%d\n", o.UID, o.GID, o.Name, o.HomeInode)
+	return fmt.Appendf(nil, "USER_UID=%d\nUSER_GID=%d\nUSER_NAME=%s\nUSER_HOME_INODE=%d\nUSER_HOME_DEVICE=%d\n",
+		o.UID, o.GID, o.Name, o.HomeInode, o.HomeDevice)
 }
 
-// ParseEnv reads uid-gid.env: exactly those four lines, in any order, each once, each in its one spelling. Whoever reads
+// ParseEnv reads uid-gid.env: exactly those five lines, in any order, each once, each in its one spelling. Whoever reads
 // it is root at that moment, so nothing is guessed.
 func ParseEnv(data []byte) (Owner, error) {
 	text, whole := strings.CutSuffix(string(data), "\n")
@@ -55,13 +60,8 @@ func ParseEnv(data []byte) (Owner, error) {
 	take("USER_UID", func(v string) (err error) { o.UID, err = parseID(v); return err })
 	take("USER_GID", func(v string) (err error) { o.GID, err = parseID(v); return err })
 	take("USER_NAME", func(v string) error { o.Name = v; return checkName(v) })
-	take("USER_HOME_INODE", func(v string) (err error) {
-		o.HomeInode, err = strconv.ParseUint(v, 10, 64)
-		if strconv.FormatUint(o.HomeInode, 10) != v {
-			return errors.New("not in its one spelling")
-		}
-		return err
-	})
+	take("USER_HOME_INODE", func(v string) (err error) { o.HomeInode, err = parseWide(v); return err })
+	take("USER_HOME_DEVICE", func(v string) (err error) { o.HomeDevice, err = parseWide(v); return err })
 	for name := range values {
 		errs = append(errs, fmt.Errorf("%q does not belong there", name))
 	}
@@ -69,6 +69,15 @@ func ParseEnv(data []byte) (Owner, error) {
 		return Owner{}, errors.Join(errs...)
 	}
 	return o, nil
+}
+
+// parseWide returns a number of 64 bits from its one decimal spelling.
+func parseWide(text string) (uint64, error) {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err == nil && strconv.FormatUint(n, 10) != text {
+		err = errors.New("not in its one spelling")
+	}
+	return n, err
 }
 
 // checkName refuses what can be no user's name. The webhook has parsed it by stricter rules; this is what the files need:

@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-const uidGidEnv = "USER_UID=5003\nUSER_GID=6003\nUSER_NAME=qiang.guo03\nUSER_HOME_INODE=1311768467463790320\n"
+const uidGidEnv = "USER_UID=5003\nUSER_GID=6003\nUSER_NAME=qiang.guo03\nUSER_HOME_INODE=1311768467463790320\nUSER_HOME_DEVICE=64769\n"
 
 func TestNamesThatBothContainersKnow(t *testing.T) {
 	assert.Equal(t, "uid-gid.env", handoff.EnvFile)
@@ -22,7 +22,7 @@ func TestNamesThatBothContainersKnow(t *testing.T) {
 }
 
 func TestEnvToTheByte(t *testing.T) {
-	owner := handoff.Owner{UID: 5003, GID: 6003, Name: "qiang.guo03", HomeInode: 1311768467463790320}
+	owner := handoff.Owner{UID: 5003, GID: 6003, Name: "qiang.guo03", HomeInode: 1311768467463790320, HomeDevice: 64769}
 	assert.Equal(t, uidGidEnv, string(owner.Env()))
 
 	got, err := handoff.ParseEnv([]byte(uidGidEnv))
@@ -32,7 +32,7 @@ func TestEnvToTheByte(t *testing.T) {
 
 func TestEnvHoldsTheHighestNumbers(t *testing.T) {
 	for _, owner := range []handoff.Owner{
-		{UID: 2147483647, GID: 2147483647, Name: "a", HomeInode: math.MaxUint64},
+		{UID: 2147483647, GID: 2147483647, Name: "a", HomeInode: math.MaxUint64, HomeDevice: math.MaxUint64},
 		{Name: "_", HomeInode: 0},
 	} {
 		got, err := handoff.ParseEnv(owner.Env())
@@ -42,9 +42,9 @@ func TestEnvHoldsTheHighestNumbers(t *testing.T) {
 }
 
 func TestParseEnvTakesAnyOrder(t *testing.T) {
-	got, err := handoff.ParseEnv([]byte("USER_NAME=a\nUSER_HOME_INODE=1\nUSER_GID=3\nUSER_UID=2\n"))
+	got, err := handoff.ParseEnv([]byte("USER_HOME_DEVICE=4\nUSER_NAME=a\nUSER_HOME_INODE=1\nUSER_GID=3\nUSER_UID=2\n"))
 	require.NoError(t, err)
-	assert.Equal(t, handoff.Owner{UID: 2, GID: 3, Name: "a", HomeInode: 1}, got)
+	assert.Equal(t, handoff.Owner{UID: 2, GID: 3, Name: "a", HomeInode: 1, HomeDevice: 4}, got)
 }
 
 // TestParseEnvRefusesHalfAFile: the init container may have been killed at any byte, on a disk that is full.
@@ -62,7 +62,8 @@ func TestParseEnvRefusesHalfAFile(t *testing.T) {
 }
 
 func TestParseEnvRefuses(t *testing.T) {
-	const uid, gid, name, inode = "USER_UID=5003\n", "USER_GID=6003\n", "USER_NAME=alice\n", "USER_HOME_INODE=1\n"
+	const uid, gid, name, device = "USER_UID=5003\n", "USER_GID=6003\n", "USER_NAME=alice\n", "USER_HOME_DEVICE=1\n"
+	const inode = "USER_HOME_INODE=1\n" + device
 	for why, text := range map[string]string{
 		"a line twice":                    uid + uid + gid + name + inode,
 		"a second UID":                    uid + gid + name + inode + "USER_UID=0\n",
@@ -74,7 +75,7 @@ func TestParseEnvRefuses(t *testing.T) {
 		"a comment":                       "# found\n" + uid + gid + name + inode,
 		"an empty line":                   uid + "\n" + gid + name + inode,
 		"an empty line behind":            uid + gid + name + inode + "\n",
-		"no end of line":                  uid + gid + name + "USER_HOME_INODE=1",
+		"no end of line":                  uid + gid + name + "USER_HOME_INODE=1\nUSER_HOME_DEVICE=1",
 		"CRLF":                            strings.ReplaceAll(uid+gid+name+inode, "\n", "\r\n"),
 		"one CR":                          uid + gid + "USER_NAME=alice\r\n" + inode,
 		"CR alone":                        strings.ReplaceAll(uid+gid+name+inode, "\n", "\r"),
@@ -105,12 +106,15 @@ func TestParseEnvRefuses(t *testing.T) {
 		"a user in another directory":     uid + gid + "USER_NAME=../bob\n" + inode,
 		"a user with a space":             uid + gid + "USER_NAME=alice bob\n" + inode,
 		"a user of another script":        uid + gid + "USER_NAME=\u0430lice\n" + inode,
-		"an inode that is none":           uid + gid + name + "USER_HOME_INODE=x\n",
-		"an inode with a zero in front":   uid + gid + name + "USER_HOME_INODE=01\n",
-		"an inode under 0":                uid + gid + name + "USER_HOME_INODE=-1\n",
-		"an inode with a plus":            uid + gid + name + "USER_HOME_INODE=+1\n",
-		"an inode of 2^64":                uid + gid + name + "USER_HOME_INODE=18446744073709551616\n",
-		"no inode":                        uid + gid + name,
+		"an inode that is none":           uid + gid + name + "USER_HOME_INODE=x\n" + device,
+		"an inode with a zero in front":   uid + gid + name + "USER_HOME_INODE=01\n" + device,
+		"an inode under 0":                uid + gid + name + "USER_HOME_INODE=-1\n" + device,
+		"an inode with a plus":            uid + gid + name + "USER_HOME_INODE=+1\n" + device,
+		"an inode of 2^64":                uid + gid + name + "USER_HOME_INODE=18446744073709551616\n" + device,
+		"no inode":                        uid + gid + name + device,
+		"no device":                       uid + gid + name + "USER_HOME_INODE=1\n",
+		"a device with a zero in front":   uid + gid + name + "USER_HOME_INODE=1\nUSER_HOME_DEVICE=01\n",
+		"a device that is none":           uid + gid + name + "USER_HOME_INODE=1\nUSER_HOME_DEVICE=x\n",
 		"nothing but ends of line":        "\n\n\n\n",
 		"something else":                  "\x7fELF\x02\x01\x01\n",
 	} {
@@ -135,14 +139,14 @@ func TestEnvOfAHostileName(t *testing.T) {
 func FuzzParseEnv(f *testing.F) {
 	for _, seed := range []string{
 		uidGidEnv, uidGidEnv[:40], "", "\n", strings.ReplaceAll(uidGidEnv, "\n", "\r\n"), uidGidEnv + "USER_UID=0\n",
-		"USER_NAME=a\nUSER_HOME_INODE=1\nUSER_GID=3\nUSER_UID=2\n", strings.Replace(uidGidEnv, "=5", "=05", 1),
+		"USER_HOME_DEVICE=4\nUSER_NAME=a\nUSER_HOME_INODE=1\nUSER_GID=3\nUSER_UID=2\n", strings.Replace(uidGidEnv, "=5", "=05", 1),
 	} {
 		f.Add([]byte(seed), "alice", int64(5003), uint64(1))
 	}
 	f.Fuzz(func(t *testing.T, file []byte, name string, id int64, inode uint64) {
 		if got, err := handoff.ParseEnv(file); err == nil {
-			assert.Equal(t, 4, strings.Count(string(file), "\n"))
-			assert.Len(t, got.Env(), len(file), "the same four lines, in whatever order they were")
+			assert.Equal(t, 5, strings.Count(string(file), "\n"))
+			assert.Len(t, got.Env(), len(file), "the same five lines, in whatever order they were")
 			again, err := handoff.ParseEnv(got.Env())
 			require.NoError(t, err)
 			assert.Equal(t, got, again)

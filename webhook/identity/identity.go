@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,8 +13,12 @@ import (
 // MaxID is the highest UID or GID: 2^31-1, which is what Kubernetes accepts (ValidateUserID, ValidateGroupID).
 const MaxID = 1<<31 - 1
 
-// nobody is what NFS shows for an owner that it cannot map, or squashes.
-const nobody = 65534
+// nobody is the owner that NFS shows where it cannot map or squashes the true one: -2 in 16 bits, and in 32 bits where an old
+// server sends that.
+const (
+	nobody     = 65534
+	wideNobody = 1<<32 - 2
+)
 
 // Identity of one person. Groups are the supplementary ones: ascending, without the GID, none twice.
 type Identity struct {
@@ -93,9 +98,10 @@ type Floor struct {
 // Check says why nobody may run as this identity: system accounts, root, the owner that NFS shows when it cannot map
 // one, and groups that the site refuses. It is nil where the identity is a person's.
 func (f Floor) Check(id Identity) error {
+	if err := CheckOwner(id.UID); err != nil {
+		return err
+	}
 	switch {
-	case id.UID == nobody:
-		return fmt.Errorf("UID %d is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes", nobody)
 	case id.UID < f.MinUID || id.UID <= 0:
 		return fmt.Errorf("UID %d is under %d, where people's begin (identity.minUID)", id.UID, f.MinUID)
 	case id.UID > MaxID:
@@ -110,10 +116,23 @@ func (f Floor) Check(id Identity) error {
 	return err
 }
 
+// CheckOwner returns why a UID is no user's by any configuration: root, and the owner that NFS shows when it cannot map one. It
+// is nil for all others.
+func CheckOwner(uid int64) error {
+	switch uid {
+	case 0:
+		return errors.New("UID 0 is root, to whom a home belongs where the file system that holds it is not mounted, or where the " +
+			"directory was made and not given to its user: mount it, or chown the home")
+	case nobody, wideNobody:
+		return fmt.Errorf("UID %d is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes", uid)
+	}
+	return nil
+}
+
 func (f Floor) checkGID(gid int64) error {
 	switch {
-	case gid == nobody:
-		return fmt.Errorf("GID %d is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes", nobody)
+	case gid == nobody || gid == wideNobody:
+		return fmt.Errorf("GID %d is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes", gid)
 	case gid < f.MinGID || gid <= 0:
 		return fmt.Errorf("GID %d is under %d, where people's begin (identity.minGID)", gid, f.MinGID)
 	case gid > MaxID:

@@ -101,10 +101,12 @@ func TestFloor(t *testing.T) {
 		"the lowest":                     {identity.Identity{UID: 1000, GID: 1000}, ""},
 		"the highest":                    {identity.Identity{UID: 2147483647, GID: 2147483647, Groups: []int64{2147483646}}, ""},
 		"beside nobody":                  {identity.Identity{UID: 65533, GID: 65535}, ""},
-		"root":                           {identity.Identity{UID: 0, GID: 6003}, "UID 0 is under 1000, where people's begin (identity.minUID)"},
+		"root":                           {identity.Identity{UID: 0, GID: 6003}, "UID 0 is root, to whom a home belongs where the file system that holds it is not mounted, or where the directory was made and not given to its user: mount it, or chown the home"},
 		"one under the floor":            {identity.Identity{UID: 999, GID: 6003}, "UID 999 is under 1000, where people's begin (identity.minUID)"},
 		"less than nothing":              {identity.Identity{UID: -1, GID: 6003}, "UID -1 is under 1000, where people's begin (identity.minUID)"},
 		"nobody":                         {identity.Identity{UID: 65534, GID: 6003}, "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
+		"nobody of an old server":        {identity.Identity{UID: 4294967294, GID: 6003}, "UID 4294967294 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
+		"nogroup of an old server":       {identity.Identity{UID: 5003, GID: 4294967294}, "GID 4294967294 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
 		"over the highest":               {identity.Identity{UID: 2147483648, GID: 6003}, "UID 2147483648 is over 2147483647, the highest that Kubernetes takes"},
 		"root's group":                   {identity.Identity{UID: 5003, GID: 0}, "GID 0 is under 1000, where people's begin (identity.minGID)"},
 		"a group under the floor":        {identity.Identity{UID: 5003, GID: 999}, "GID 999 is under 1000, where people's begin (identity.minGID)"},
@@ -138,6 +140,16 @@ func TestRootIsUnderEveryFloor(t *testing.T) {
 		assert.Error(t, floor.Check(identity.Identity{UID: 1000, GID: 1000, Groups: []int64{0}}))
 		assert.Error(t, floor.Check(identity.Identity{UID: 65534, GID: 1000}))
 		assert.NoError(t, floor.Check(identity.Identity{UID: 1, GID: 1}), "a site may begin at 1")
+	}
+}
+
+// TestCheckOwner is about a home alone, whatever the floor is.
+func TestCheckOwner(t *testing.T) {
+	assert.ErrorContains(t, identity.CheckOwner(0), "UID 0 is root")
+	assert.ErrorContains(t, identity.CheckOwner(65534), "UID 65534 is nobody")
+	assert.ErrorContains(t, identity.CheckOwner(4294967294), "UID 4294967294 is nobody")
+	for _, uid := range []int64{1, 999, 1000, 65533, 65535, 2147483647, 4294967293} {
+		assert.NoError(t, identity.CheckOwner(uid))
 	}
 }
 

@@ -3,8 +3,8 @@ package inject
 import (
 	"slices"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
@@ -85,7 +85,7 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 		}
 	}
 	if len(taken) > 0 {
-		c.warn(answer.EnvTaken(taken))
+		c.warn(denial.EnvTaken(taken))
 	}
 	p.sendHome(c)
 	slices.Sort(gone)
@@ -106,7 +106,7 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 func (p envPiece) sendHome(c *changes) {
 	for i, v := range p.have {
 		if v.Name == rootDirVariable && inImagesHome(v.Value, p.home) {
-			c.warn(answer.HomeOfTheImage(v.Name, v.Value, p.home))
+			c.warn(denial.HomeOfTheImage(v.Name, v.Value, p.home))
 			m := member{p.at, true, decimal(int64(i))}
 			c.send(m, m.at().child("value"), p.home, EnvVar{Name: v.Name, Value: p.home})
 		}

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
@@ -52,7 +52,7 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 	foreign := false
 	for i, gid := range have.SupplementalGroups {
 		if known := p.primary != 0 && gid == p.primary || slices.Contains(p.groups, gid); !known {
-			c.refuse(answer.GroupForeign(groups.at().index(i).field(), gid, p.user))
+			c.deny(denial.GroupForeign(groups.at().index(i).field(), gid, p.user))
 			foreign = true
 		}
 	}
@@ -65,7 +65,7 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 	if have.FSGroup != nil {
 		c.drop(member{at, exists, "fsGroup"}, true)
 		if served := p.served(pod); len(served) > 0 {
-			c.warn(answer.FSGroupTaken(*have.FSGroup, served))
+			c.warn(denial.FSGroupTaken(*have.FSGroup, served))
 		}
 	}
 }
@@ -86,7 +86,7 @@ func (p groupsPiece) served(pod *Pod) (names []string) {
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string
-	Refusals []answer.Answer
+	Refusals []denial.Denial
 }
 
 // LimitGroups holds an identity to identity.maxGroups: it is as it was, or cut to the groups with the lowest numbers and
@@ -100,8 +100,8 @@ func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limite
 	case c.TooManyGroups == config.TooManyGroupsCut:
 		return Limited{
 			Identity: id.WithGroups(c.MaxGroups),
-			Warnings: []string{answer.GroupsCut(name.String(), c.MaxGroups)},
+			Warnings: []string{denial.GroupsCut(name.String(), c.MaxGroups)},
 		}
 	}
-	return Limited{Identity: id, Refusals: []answer.Answer{answer.TooManyGroups(name.String(), c.MaxGroups)}}
+	return Limited{Identity: id, Refusals: []denial.Denial{denial.TooManyGroups(name.String(), c.MaxGroups)}}
 }

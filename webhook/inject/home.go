@@ -1,8 +1,8 @@
 package inject
 
 import (
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Home mounts: the person's own directory of the share, and nothing else of it.
@@ -48,12 +48,12 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	switch {
 	case in.way == config.WayAtAdmission:
 	case in.config.Share.ExposeEveryHome == config.ExposeEvenToRoot:
-		warnings = append(warnings, answer.EveryHomeToRoot())
+		warnings = append(warnings, denial.EveryHomeToRoot())
 	case in.config.Share.ExposeEveryHome == config.ExposeToThePerson:
 		left = append(left, in.config.Share.MountPath)
 	}
 	if len(left) > 0 {
-		warnings = append(warnings, answer.DirectoriesLeftOut(left))
+		warnings = append(warnings, denial.DirectoriesLeftOut(left))
 	}
 	return mounts, warnings
 }

@@ -4,8 +4,8 @@ import (
 	"maps"
 	"slices"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
@@ -34,20 +34,6 @@ const (
 	// secretsDir is where webhooks that give identities to workloads mount what they give.
 	secretsDir = "/var/run/secrets/" //nolint:gosec // a path, no credential
 )
-
-// initContainer is all that it has.
-type initContainer struct {
-	Name                     string           `json:"name"`
-	Image                    string           `json:"image"`
-	ImagePullPolicy          string           `json:"imagePullPolicy"`
-	Command                  []string         `json:"command"`
-	Args                     []string         `json:"args"`
-	Resources                *Resources       `json:"resources,omitzero"`
-	VolumeMounts             []Mount          `json:"volumeMounts"`
-	TerminationMessagePath   string           `json:"terminationMessagePath"`
-	TerminationMessagePolicy string           `json:"terminationMessagePolicy"`
-	SecurityContext          *SecurityContext `json:"securityContext,omitzero"`
-}
 
 type initPiece struct {
 	want     *initContainer
@@ -150,7 +136,7 @@ func (p initPiece) reconcile(pod *Pod, c *changes) {
 	found := slices.IndexFunc(pod.Spec.InitContainers, func(c Container) bool { return c.Name == handoff.Container })
 	for at, container := range pod.containers {
 		if container.Name == handoff.Container && at != (element{initContainers, found}) {
-			c.refuse(answer.ContainerTaken(at.pointer().child("name").field(), handoff.Container))
+			c.deny(denial.ContainerTaken(at.pointer().child("name").field(), handoff.Container))
 		}
 	}
 	switch {

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Mounts: what the containers see of the share and of the scratch volume. What is mounted is said in home.go,
@@ -96,7 +96,7 @@ func (p mountsPiece) reconcile(pod *Pod, c *changes) {
 			p.reconcileNotebook(c)
 		case isInit(at, container):
 		default:
-			p.refuseForeign(at.pointer, container, c)
+			p.denyForeign(at.pointer, container, c)
 		}
 	}
 }
@@ -115,19 +115,19 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 			continue
 		}
 		if p.ours.has(have.Name) {
-			c.refuse(answer.MountForeign(field(), have.Name, have.MountPath))
+			c.deny(denial.MountForeign(field(), have.Name, have.MountPath))
 			continue
 		}
-		p.refuseInTheWay(field, have.MountPath, c)
+		p.denyMountInTheWay(field, have.MountPath, c)
 	}
 	if at := p.notebook.TerminationMessagePath; at != nil && *at != "" {
 		// The kubelet mounts a file that the container can write there.
-		p.refuseInTheWay(func() string { return p.container.child("terminationMessagePath").field() }, *at, c)
+		p.denyMountInTheWay(func() string { return p.container.child("terminationMessagePath").field() }, *at, c)
 	}
 	if p.whole {
-		p.refuseWorkingDir(c)
+		p.denyWorkingDir(c)
 	}
-	p.refuseVolumes(func() pointer { return p.container }, p.notebook, c)
+	p.denyVolumes(func() pointer { return p.container }, p.notebook, c)
 	for j := range p.want {
 		if !p.want[j].there {
 			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
@@ -135,11 +135,11 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 	}
 }
 
-// refuseInTheWay refuses a path of the pod's own that something is mounted at, where that gets in the way of a mount of ours.
-func (p mountsPiece) refuseInTheWay(field func() string, mountPath string, c *changes) {
+// denyMountInTheWay refuses a path of the pod's own that something is mounted at, where that gets in the way of a mount of ours.
+func (p mountsPiece) denyMountInTheWay(field func() string, mountPath string, c *changes) {
 	at := clean(mountPath)
 	if want, taken := p.taken(at); taken {
-		c.refuse(answer.MountTaken(field(), mountPath, want.what.String()))
+		c.deny(denial.MountTaken(field(), mountPath, want.what.String()))
 		return
 	}
 	if !p.root && !p.whole {
@@ -149,15 +149,15 @@ func (p mountsPiece) refuseInTheWay(field func() string, mountPath string, c *ch
 	switch {
 	case !nested:
 	case p.root:
-		c.refuse(answer.MountNested(field(), mountPath, other))
+		c.deny(denial.MountNested(field(), mountPath, other))
 	default:
-		c.refuse(answer.MountInShare(field(), mountPath, other))
+		c.deny(denial.MountInShare(field(), mountPath, other))
 	}
 }
 
-// refuseWorkingDir denies a working directory inside of a mount, unless it is the home. One in the image's own home is replaced
+// denyWorkingDir denies a working directory inside of a mount, unless it is the home. One in the image's own home is replaced
 // (start.go).
-func (p mountsPiece) refuseWorkingDir(c *changes) {
+func (p mountsPiece) denyWorkingDir(c *changes) {
 	dir := p.notebook.WorkingDir
 	if dir == nil || *dir == "" || inImagesHome(*dir, p.home) {
 		return
@@ -167,7 +167,7 @@ func (p mountsPiece) refuseWorkingDir(c *changes) {
 		return
 	}
 	deny := func(around string) {
-		c.refuse(answer.MountInShare(p.container.child("workingDir").field(), *dir, around))
+		c.deny(denial.MountInShare(p.container.child("workingDir").field(), *dir, around))
 	}
 	for _, want := range p.want {
 		if within(at, want.MountPath) {
@@ -231,15 +231,6 @@ func nestings(mounts []Mount, message *string) map[string]string {
 	return inside
 }
 
-// directory ends a clean path with a slash, so that it is the beginning of those that are inside of it and of no others.
-func directory(at string) string { return strings.TrimSuffix(at, "/") + "/" }
-
-// within tells whether a clean path is inside of another.
-func within(inner, outer string) bool {
-	below, ok := strings.CutPrefix(inner, strings.TrimSuffix(outer, "/"))
-	return ok && strings.HasPrefix(below, "/")
-}
-
 // taken finds the mount of ours that a clean path is in the way of.
 func (p mountsPiece) taken(at string) (wantedMount, bool) {
 	for _, want := range p.want {
@@ -250,49 +241,29 @@ func (p mountsPiece) taken(at string) (wantedMount, bool) {
 	return wantedMount{}, false
 }
 
-func (p mountsPiece) refuseForeign(at func() pointer, container *Container, c *changes) {
+func (p mountsPiece) denyForeign(at func() pointer, container *Container, c *changes) {
 	for i, m := range container.VolumeMounts {
 		if p.ours.has(m.Name) {
-			c.refuse(answer.MountForeign(at().child("volumeMounts").index(i).field(), m.Name, m.MountPath))
+			c.deny(denial.MountForeign(at().child("volumeMounts").index(i).field(), m.Name, m.MountPath))
 		}
 	}
-	p.refuseVolumes(at, container, c)
+	p.denyVolumes(at, container, c)
 }
 
-// refuseVolumes refuses what else than a mount gives a container something of our two volumes.
-func (p mountsPiece) refuseVolumes(at func() pointer, container *Container, c *changes) {
+// denyVolumes refuses what else than a mount gives a container something of our two volumes.
+func (p mountsPiece) denyVolumes(at func() pointer, container *Container, c *changes) {
 	for i, v := range container.Env {
 		if v.ValueFrom != nil && p.ours.has(v.ValueFrom.FileKeyRef.VolumeName) {
-			c.refuse(answer.EnvForeign(at().child("env").index(i).field(), v.ValueFrom.FileKeyRef.VolumeName))
+			c.deny(denial.EnvForeign(at().child("env").index(i).field(), v.ValueFrom.FileKeyRef.VolumeName))
 		}
 	}
-	p.refuseDevices(at, container, c)
+	p.denyDevices(at, container, c)
 }
 
-func (p mountsPiece) refuseDevices(at func() pointer, container *Container, c *changes) {
+func (p mountsPiece) denyDevices(at func() pointer, container *Container, c *changes) {
 	for i, d := range container.VolumeDevices {
 		if p.ours.has(d.Name) {
-			c.refuse(answer.DeviceForeign(at().child("volumeDevices").index(i).field(), d.Name))
+			c.deny(denial.DeviceForeign(at().child("volumeDevices").index(i).field(), d.Name))
 		}
 	}
-}
-
-// does is what a mount does, however it says so: None is what no propagation means.
-func (m Mount) does() Mount {
-	m.MountPath = clean(m.MountPath)
-	if m.MountPropagation == "None" {
-		m.MountPropagation = ""
-	}
-	if m.RecursiveReadOnly == "Disabled" {
-		m.RecursiveReadOnly = ""
-	}
-	return m
-}
-
-// clean is a mount path as the container runtime understands it.
-func clean(mountPath string) string {
-	if !strings.HasPrefix(mountPath, "/") {
-		mountPath = "/" + mountPath
-	}
-	return path.Clean(mountPath)
 }

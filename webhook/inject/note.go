@@ -59,7 +59,7 @@ func (o Outcome) Changes() []Change {
 func (o Outcome) change(n note) Change {
 	c := Change{Piece: n.piece, Done: n.done, Ours: n.owner == ours, Object: o.place(n.object), Key: n.key, Why: n.why}
 	if element, ok := n.value.(named); ok {
-		c.Key, c.Element = element.name(), true
+		c.Key, c.Element = element.ElementName(), true
 		return c
 	}
 	c.Element = n.object == annotations
@@ -140,14 +140,4 @@ func (c *changes) offer(m member, has bool, left string, add func()) {
 }
 
 // named are the elements of lists that a person knows by a name.
-type named interface{ name() string }
-
-func (v Volume) name() string         { return v.Name }
-func (v EnvVar) name() string         { return v.Name }
-func (m Mount) name() string          { return m.MountPath }
-func (p *Port) name() string          { return p.Name }
-func (r LocalReference) name() string { return r.Name }
-
-func (c Container) name() string { return c.Name }
-
-func (c *initContainer) name() string { return c.Name }
+type named interface{ ElementName() string }

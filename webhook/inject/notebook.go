@@ -3,18 +3,18 @@ package inject
 import (
 	"slices"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // findNotebook finds the container that gets the home: named by annotation, else by a configured name, else by the annotation
 // that kubectl goes by, else the first.
-func (in *planning) findNotebook() (at int, why string, refusal *answer.Answer) {
+func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
 		return slices.IndexFunc(containers, func(c Container) bool { return c.Name == name })
 	}
 	if len(containers) == 0 {
-		a := answer.NoContainer()
+		a := denial.NoContainer()
 		return 0, "", &a
 	}
 	if name, ok := in.pod.Metadata.Annotations[ContainerAnnotation]; ok {
@@ -24,21 +24,21 @@ func (in *planning) findNotebook() (at int, why string, refusal *answer.Answer) 
 			for _, c := range containers {
 				names = append(names, c.Name)
 			}
-			a := answer.NoSuchContainer(ContainerAnnotation, name, names)
+			a := denial.NoSuchContainer(ContainerAnnotation, name, names)
 			return 0, "", &a
 		}
-		return at, answer.ContainerByAnnotation, nil
+		return at, denial.ContainerByAnnotation, nil
 	}
 	for _, name := range in.config.Notebook.ContainerNames {
 		if at := byName(name); at >= 0 {
-			return at, answer.ContainerByName, nil
+			return at, denial.ContainerByName, nil
 		}
 	}
 	// A mesh that puts its proxy in front says by this one which container people mean. It may name one that is not there.
 	if at := byName(in.pod.Metadata.Annotations[DefaultContainerAnnotation]); at >= 0 {
-		return at, answer.ContainerByDefault, nil
+		return at, denial.ContainerByDefault, nil
 	}
-	return 0, answer.ContainerByPosition, nil
+	return 0, denial.ContainerByPosition, nil
 }
 
 // container is the place of the notebook container.

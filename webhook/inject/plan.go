@@ -13,8 +13,8 @@ import (
 	"slices"
 	"strings"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -44,7 +44,7 @@ type Plan struct {
 	Notebook, NotebookWhy string
 
 	pieces   pieces
-	refusals []answer.Answer
+	denials  []denial.Denial
 	warnings []string
 	notebook pointer
 }
@@ -155,29 +155,29 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	in := planning{Facts: facts, Planner: p, pod: pod}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
 	in.subPath, in.homes = p.place(facts.User.String())
-	plan.Way, plan.WayWhy, plan.refusals = in.chooseWay()
+	plan.Way, plan.WayWhy, plan.denials = in.chooseWay()
 	in.way = plan.Way
 	plan.Identity, plan.warnings = in.Identity, in.limited.Warnings
 
 	// Where the notebook cannot be told, the first container stands in for it, to find what else is wrong.
 	at, why, refusal := in.findNotebook()
 	if refusal != nil {
-		plan.refusals = append(plan.refusals, *refusal)
+		plan.denials = append(plan.denials, *refusal)
 	}
 	if len(pod.Spec.Containers) == 0 {
 		return plan
 	}
 	in.at, in.place, in.notebook = at, regularContainers.index(at), &pod.Spec.Containers[at]
 	plan.Notebook, plan.NotebookWhy, plan.notebook = in.notebook.Name, why, in.container()
-	if refusals := in.refuseShape(); len(refusals) > 0 {
-		plan.refusals = append(plan.refusals, refusals...)
+	if refusals := in.denyLongPaths(); len(refusals) > 0 {
+		plan.denials = append(plan.denials, refusals...)
 		return plan
 	}
 	in.identity = in.identityVars()
-	plan.refusals = append(plan.refusals, in.refuseWhole()...)
-	plan.refusals = append(plan.refusals, in.refuseSidecars()...)
+	plan.denials = append(plan.denials, in.denyWholePod()...)
+	plan.denials = append(plan.denials, in.denySidecars()...)
 	switches, refusals := in.readSwitches()
-	plan.refusals = append(plan.refusals, refusals...)
+	plan.denials = append(plan.denials, refusals...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
 	in.server = in.findServer(switches)
 	plan.pieces = in.pieces(switches)
@@ -203,14 +203,14 @@ func (in *planning) pieces(s switches) pieces {
 	}
 }
 
-// refuseWhole refuses pods in which no notebook can run, whatever is injected. Of the host's namespaces the user one alone is
+// denyWholePod refuses pods in which no notebook can run, whatever is injected. Of the host's namespaces the user one alone is
 // looked at here: the others are the policies' to refuse, which know who may share them (63-policy-node.yaml of the chart).
-func (in *planning) refuseWhole() (refusals []answer.Answer) {
+func (in *planning) denyWholePod() (refusals []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
-		refusals = append(refusals, answer.NotLinux(os.Name))
+		refusals = append(refusals, denial.NotLinux(os.Name))
 	}
 	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.config.Share.AllowUserNamespaces {
-		refusals = append(refusals, answer.UserNamespace(spec.child("hostUsers").field()))
+		refusals = append(refusals, denial.UserNamespace(spec.child("hostUsers").field()))
 	}
 	return refusals
 }
@@ -222,11 +222,11 @@ type switches struct {
 	accountFiles bool
 }
 
-func (in *planning) readSwitches() (s switches, refusals []answer.Answer) {
+func (in *planning) readSwitches() (s switches, refusals []denial.Denial) {
 	read := func(key string) string {
 		value, ok := in.pod.Metadata.Annotations[key]
 		if ok && value != "on" && value != "off" {
-			refusals = append(refusals, answer.AnnotationInvalid(key, value, "on", "off"))
+			refusals = append(refusals, denial.AnnotationInvalid(key, value, "on", "off"))
 		}
 		return value
 	}
@@ -246,7 +246,7 @@ func (in *planning) warnings() (warnings []string) {
 	}
 	slices.Sort(unknown)
 	for _, key := range unknown {
-		warnings = append(warnings, answer.AnnotationUnknown(key, askedAnnotations))
+		warnings = append(warnings, denial.AnnotationUnknown(key, askedAnnotations))
 	}
 	return warnings
 }

@@ -1,6 +1,6 @@
 package inject
 
-import "jupyter-user.io/jupyter-user-webhook/webhook/answer"
+import "jupyter-user.io/jupyter-user-webhook/webhook/denial"
 
 // Port: 8888, named http, for people and Services that look for it.
 //
@@ -22,11 +22,11 @@ func (in *planning) planPort() portPiece {
 	switch {
 	case p.has:
 	case !in.server.starts:
-		p.left = answer.NoJupyter
+		p.left = denial.NoJupyter
 	case in.server.port == 0:
-		p.left = answer.NoListening
+		p.left = denial.NoListening
 	case in.portTaken(in.server.port):
-		p.left = answer.PortTaken
+		p.left = denial.PortTaken
 	default:
 		p.want = &Port{Name: portName, ContainerPort: in.server.port, Protocol: "TCP"}
 	}

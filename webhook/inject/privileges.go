@@ -3,8 +3,8 @@ package inject
 import (
 	"slices"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Privileges: as whom the notebook container runs, and that it can do no more than that person.
@@ -57,10 +57,10 @@ func (p privilegesPiece) reconcile(_ *Pod, c *changes) {
 		have = &SecurityContext{}
 	}
 	if asked := p.asked(have); len(asked) > 0 {
-		c.warn(answer.PrivilegeTaken(asked))
+		c.warn(denial.PrivilegeTaken(asked))
 	}
 	if is(have.RunAsNonRoot) && !*p.want.RunAsNonRoot {
-		c.warn(answer.RootForAnInstant())
+		c.warn(denial.RootForAnInstant())
 	}
 	putPrivileges(c, member{object: p.at, exists: exists}, have, p.want)
 }

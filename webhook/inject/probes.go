@@ -1,8 +1,8 @@
 package inject
 
 import (
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Probes: startup, readiness and liveness, asked of <base URL>api, which Jupyter answers without a login. (/lab answers
@@ -26,41 +26,21 @@ type wantedProbes struct {
 	startup, readiness, liveness httpProbe
 }
 
-// httpProbe is a probe as the API server would default it, so that what we write is what is stored.
-type httpProbe struct {
-	HTTPGet          *httpGet   `json:"httpGet,omitempty"`
-	TCPSocket        *tcpSocket `json:"tcpSocket,omitempty"`
-	PeriodSeconds    int32      `json:"periodSeconds"`
-	TimeoutSeconds   int32      `json:"timeoutSeconds"`
-	FailureThreshold int32      `json:"failureThreshold"`
-	SuccessThreshold int32      `json:"successThreshold"`
-}
-
-type httpGet struct {
-	Path   string `json:"path"`
-	Port   int32  `json:"port"`
-	Scheme string `json:"scheme"`
-}
-
-type tcpSocket struct {
-	Port int32 `json:"port"`
-}
-
 func (in *planning) planProbes(s switches) probesPiece {
 	p := probesPiece{at: in.container(), notebook: in.notebook}
 	timing := in.config.Notebook.Probes
 	switch {
 	case s.probes == "off":
-		p.left = answer.TurnedOffByPod
+		p.left = denial.TurnedOffByPod
 	case !in.server.starts:
-		p.left = answer.NoJupyter
+		p.left = denial.NoJupyter
 	case s.probes == "" && !timing.Enabled:
-		p.left = answer.TurnedOffByConfig
+		p.left = denial.TurnedOffByConfig
 	case in.server.port == 0:
-		p.left, p.warning = answer.NoListening, answer.ProbesLeftOut(in.server.why)
+		p.left, p.warning = denial.NoListening, denial.ProbesLeftOut(in.server.why)
 	default:
 		asked := in.server.probe()
-		p.want = wantedProbes{asked.every(timing.Startup), asked.every(timing.Readiness), asked.every(timing.Liveness)}
+		p.want = wantedProbes{every(asked, timing.Startup), every(asked, timing.Readiness), every(asked, timing.Liveness)}
 	}
 	return p
 }
@@ -79,7 +59,7 @@ func (s server) probe() (p httpProbe) {
 }
 
 // every is when they ask.
-func (p httpProbe) every(timing config.Probe) httpProbe {
+func every(p httpProbe, timing config.Probe) httpProbe {
 	p.PeriodSeconds = timing.PeriodSeconds
 	p.TimeoutSeconds = timing.TimeoutSeconds
 	p.FailureThreshold = timing.FailureThreshold

@@ -6,7 +6,7 @@ import (
 
 	"gomodules.xyz/jsonpatch/v2"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // owner of a field: whose value counts where the pod has one already.
@@ -23,8 +23,8 @@ const (
 type Outcome struct {
 	// Operations of RFC 6902; empty where the pod is as planned, nil where it is refused.
 	Operations []jsonpatch.Operation
-	// Refusals, in the order of the plan; empty where the pod can be made right.
-	Refusals []answer.Answer
+	// Denials, in the order of the plan; empty where the pod can be made right.
+	Denials []denial.Denial
 	// Warnings for whoever created the pod.
 	Warnings []string
 
@@ -54,11 +54,11 @@ func Reconcile(pod *Pod, plan *Plan) Outcome {
 	c := changes{edits: make([]jsonpatch.Operation, 0, usualEdits)}
 	c.collect(pod, plan)
 	out := Outcome{
-		Refusals: append(plan.refusals, c.refusals...),
+		Denials:  append(plan.denials, c.denials...),
 		Warnings: append(plan.warnings, c.warnings...),
 		pod:      pod, plan: plan, changed: len(c.edits) > 0,
 	}
-	if len(out.Refusals) == 0 {
+	if len(out.Denials) == 0 {
 		out.Operations = c.edits
 	}
 	return out
@@ -92,7 +92,7 @@ type changes struct {
 	// piece that is being reconciled, and what the pieces have done so far, where that is asked for: nil where not.
 	piece    string
 	notes    []note
-	refusals []answer.Answer
+	denials  []denial.Denial
 	warnings []string
 }
 
@@ -213,9 +213,9 @@ func (c *changes) behind(list pointer) pointer {
 	return c.end
 }
 
-func (c *changes) refuse(a answer.Answer) {
-	if len(c.refusals) < mostRefusals {
-		c.refusals = append(c.refusals, a)
+func (c *changes) deny(a denial.Denial) {
+	if len(c.denials) < mostDenials {
+		c.denials = append(c.denials, a)
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -42,11 +42,11 @@ func (in *planning) wantedResources() (want *Resources, left string) {
 	case !in.notebook.Resources.empty():
 		return nil, ""
 	case !in.pod.Spec.Resources.empty():
-		return nil, answer.ResourcesOfPod
+		return nil, denial.ResourcesOfPod
 	case user.FromHub(in.pod.Metadata.Labels):
-		return nil, answer.ResourcesOfHub
+		return nil, denial.ResourcesOfHub
 	case in.resources.empty():
-		return nil, answer.TurnedOffByConfig
+		return nil, denial.TurnedOffByConfig
 	}
 	return &in.resources, ""
 }

@@ -1,8 +1,8 @@
 package inject
 
 import (
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Scratch volume: the way from the init container to the notebook container.
@@ -27,7 +27,7 @@ func (p scratchPiece) reconcile(pod *Pod, c *changes) {
 		}
 		at := volumes.index(i)
 		if found || v.EmptyDir == nil || v.PersistentVolumeClaim != nil || v.HostPath != nil || v.NFS != nil {
-			c.refuse(answer.VolumeTaken(at.field(), p.want.Name, "the webhook's own emptyDir"))
+			c.deny(denial.VolumeTaken(at.field(), p.want.Name, "the webhook's own emptyDir"))
 		} else {
 			p.putRight(at.child("emptyDir"), v.EmptyDir, c)
 		}

@@ -1,6 +1,6 @@
 package inject
 
-import "jupyter-user.io/jupyter-user-webhook/webhook/answer"
+import "jupyter-user.io/jupyter-user-webhook/webhook/denial"
 
 // The shape of a pod: how long a path of it can be, which is compared with others and written more than once. Whoever may
 // create pods sends up to 3 MiB, of whatever they like; without these bounds a directory of 3 MB becomes a patch of 36. No pod
@@ -11,25 +11,25 @@ const (
 	longestPath = 4096
 	// longestBase is how long the base URL of a server can be for probes to ask for it.
 	longestBase = 1024
-	// mostRefusals are counted of one pod. Fifty are told.
-	mostRefusals = 1000
+	// mostDenials are counted of one pod. Fifty are told.
+	mostDenials = 1000
 )
 
-// refuseShape refuses pods with a path that is too long.
-func (in *planning) refuseShape() (refusals []answer.Answer) {
+// denyLongPaths refuses pods with a path that is too long.
+func (in *planning) denyLongPaths() (refusals []denial.Denial) {
 	for at, c := range in.pod.containers {
-		if len(refusals) >= mostRefusals {
+		if len(refusals) >= mostDenials {
 			break
 		}
-		refusals = append(refusals, c.refuseShape(at)...)
+		refusals = append(refusals, longPaths(at, c)...)
 	}
 	return refusals
 }
 
-func (c *Container) refuseShape(at element) (refusals []answer.Answer) {
+func longPaths(at element, c *Container) (refusals []denial.Denial) {
 	tooLong := func(value *string, field func() pointer) {
 		if value != nil && len(*value) >= longestPath {
-			refusals = append(refusals, answer.PathTooLong(field().field(), len(*value), longestPath-1))
+			refusals = append(refusals, denial.PathTooLong(field().field(), len(*value), longestPath-1))
 		}
 	}
 	tooLong(c.WorkingDir, func() pointer { return at.pointer().child("workingDir") })

@@ -1,8 +1,8 @@
 package inject
 
 import (
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Share volume: the share's claim as a volume of the pod.
@@ -25,10 +25,10 @@ func (p sharePiece) reconcile(pod *Pod, c *changes) {
 		claimed := v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
 		switch {
 		case v.Name != name && claimed:
-			c.refuse(answer.ShareAgain(volumes.index(i).field(), claim, name))
+			c.deny(denial.ShareAgain(volumes.index(i).field(), claim, name))
 		case v.Name != name:
 		case found || !claimed || v.PersistentVolumeClaim.ReadOnly || v.EmptyDir != nil || v.HostPath != nil || v.NFS != nil:
-			c.refuse(answer.VolumeTaken(volumes.index(i).field(), name, "the share (claim "+claim+")"))
+			c.deny(denial.VolumeTaken(volumes.index(i).field(), name, "the share (claim "+claim+")"))
 		default:
 			found = true
 		}

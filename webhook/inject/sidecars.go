@@ -1,8 +1,8 @@
 package inject
 
 import (
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Sidecars: who runs beside a notebook that sees more of the share than the home.
@@ -22,8 +22,8 @@ import (
 // Nothing is put right: a sidecar that needs another UID would not work as the user, and only its author knows. A second Pod that
 // shares a volume with the notebook can be handed a directory too, and cannot be seen from here.
 
-// refuseSidecars returns a denial for each container beside the notebook that could be somebody else.
-func (in *planning) refuseSidecars() (refusals []answer.Answer) {
+// denySidecars returns a denial for each container beside the notebook that could be somebody else.
+func (in *planning) denySidecars() (refusals []denial.Denial) {
 	if !in.seesMore() {
 		return nil
 	}
@@ -31,11 +31,11 @@ func (in *planning) refuseSidecars() (refusals []answer.Answer) {
 		if c == in.notebook || isInit(at, c) || in.isUser(c) {
 			continue
 		}
-		if len(refusals) >= mostRefusals {
+		if len(refusals) >= mostDenials {
 			break
 		}
 		field := at.pointer().child("securityContext").field()
-		refusals = append(refusals, answer.SidecarForeign(field, in.Identity.UID, in.Identity.GID))
+		refusals = append(refusals, denial.SidecarForeign(field, in.Identity.UID, in.Identity.GID))
 	}
 	return refusals
 }

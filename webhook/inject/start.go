@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
@@ -100,7 +100,7 @@ func (p startPiece) reconcileDir(c *changes) string {
 	m := member{p.at, true, "workingDir"}
 	elsewhere := inImagesHome(dir, p.home)
 	if elsewhere {
-		c.warn(answer.HomeOfTheImage("workingDir", dir, p.home))
+		c.warn(denial.HomeOfTheImage("workingDir", dir, p.home))
 		dir = ""
 	}
 	switch {

@@ -1,35 +1,35 @@
 package inject
 
 import (
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 // chooseWay picks the way to the identity, says why, and what stands against it.
-func (in *planning) chooseWay() (way config.Way, why string, refusals []answer.Answer) {
+func (in *planning) chooseWay() (way config.Way, why string, refusals []denial.Denial) {
 	name := in.User.String()
 	configured := in.config.Identity.Way
 	if in.Identity == nil || configured == config.WayAtStart {
-		why = answer.WayUnknown
+		why = denial.WayUnknown
 		if configured == config.WayAtStart {
-			why = answer.WayConfigured
+			why = denial.WayConfigured
 		}
 		switch {
 		case configured == config.WayAtAdmission:
-			return config.WayAtAdmission, answer.WayConfigured, []answer.Answer{answer.IdentityUnknown(name)}
+			return config.WayAtAdmission, denial.WayConfigured, []denial.Denial{denial.IdentityUnknown(name)}
 		case in.Restricted:
-			return config.WayAtStart, why, []answer.Answer{answer.RestrictedNeedsIdentity(in.Namespace, name)}
+			return config.WayAtStart, why, []denial.Denial{denial.RestrictedNeedsIdentity(in.Namespace, name)}
 		}
 		in.Identity = nil
 		return config.WayAtStart, why, nil
 	}
-	why = answer.WayKnown
+	why = denial.WayKnown
 	if in.Restricted {
-		why = answer.WayKnownRestricted
+		why = denial.WayKnownRestricted
 	}
 	if err := floor(in.config.Identity).Check(*in.Identity); err != nil {
-		return config.WayAtAdmission, why, []answer.Answer{answer.IdentityRefused(name, err)}
+		return config.WayAtAdmission, why, []denial.Denial{denial.IdentityRefused(name, err)}
 	}
 	in.limited = LimitGroups(in.config.Identity, in.User, *in.Identity)
 	in.Identity = &in.limited.Identity

@@ -3,8 +3,8 @@ package user
 import (
 	"slices"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 const (
@@ -48,13 +48,13 @@ func Selects(name string) bool {
 }
 
 // CheckInject returns a denial if a claimed Pod tries to opt out in another word than the one that does.
-func CheckInject(annotations map[string]string) *answer.Answer {
+func CheckInject(annotations map[string]string) *denial.Denial {
 	value, ok := annotations[InjectAnnotation]
 	if !ok || value == OptOut {
 		return nil
 	}
-	denial := answer.InjectInvalid(InjectAnnotation, value, OptOut)
-	return &denial
+	invalid := denial.InjectInvalid(InjectAnnotation, value, OptOut)
+	return &invalid
 }
 
 // isHubServer reports whether KubeSpawner made a Pod as a user's server.
@@ -80,11 +80,11 @@ func FromHub(labels map[string]string) bool {
 func NotClaimedBecause(labels, annotations map[string]string, rules config.User) string {
 	switch {
 	case annotations[InjectAnnotation] == OptOut:
-		return answer.OptedOut
+		return denial.OptedOut
 	case FromHub(labels) || annotations[HubAnnotation] != "":
-		return answer.NoServerOfAHub(rules.HubComponents)
+		return denial.NoServerOfAHub(rules.HubComponents)
 	}
-	return answer.NoLabel
+	return denial.NoLabel
 }
 
 // NamedBy says what of a claimed pod names the user.
@@ -102,11 +102,11 @@ func NamedBy(labels, annotations map[string]string) string {
 
 // FromPod finds whom a claimed Pod names: in the label, or in KubeSpawner's annotation. Where both are there they have to
 // agree. It answers every fault that it finds.
-func FromPod(labels, annotations map[string]string, rules config.User) (Name, []answer.Answer) {
+func FromPod(labels, annotations map[string]string, rules config.User) (Name, []denial.Denial) {
 	inLabel, hasLabel := labels[Label]
 	inAnnotation, hasAnnotation := annotations[HubAnnotation]
 
-	var faults []answer.Answer
+	var faults []denial.Denial
 	parse := func(field, text string) (name Name) {
 		name, fault := Parse(field, text, rules)
 		if fault != nil {
@@ -119,7 +119,7 @@ func FromPod(labels, annotations map[string]string, rules config.User) (Name, []
 		byLabel = parse("metadata.labels["+Label+"]", inLabel)
 	}
 	if hasAnnotation || !hasLabel {
-		byAnnotation = parse(answer.AnnotationField(HubAnnotation), inAnnotation)
+		byAnnotation = parse(denial.AnnotationField(HubAnnotation), inAnnotation)
 	}
 	switch {
 	case len(faults) > 0:
@@ -127,7 +127,7 @@ func FromPod(labels, annotations map[string]string, rules config.User) (Name, []
 	case !hasAnnotation:
 		return byLabel, nil
 	case hasLabel && byLabel != byAnnotation:
-		return Name{}, []answer.Answer{answer.NamesDiffer(Label, inLabel, HubAnnotation, inAnnotation)}
+		return Name{}, []denial.Denial{denial.NamesDiffer(Label, inLabel, HubAnnotation, inAnnotation)}
 	}
 	return byAnnotation, nil
 }

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"strings"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Name is a user's name on the share: [a-z_][a-z0-9._-]*, and upper case where the configuration admits it. The zero
@@ -20,21 +20,21 @@ type Name struct{ name string }
 func (n Name) String() string { return n.name }
 
 // Parse reads a name as a person, a hub or a directory service writes it. The field says where it stood, for the answer.
-func Parse(field, text string, rules config.User) (Name, *answer.Answer) {
+func Parse(field, text string, rules config.User) (Name, *denial.Denial) {
 	name, domain, hasDomain := strings.Cut(text, "@")
 	if hasDomain && (rules.Domain == "" || domain != rules.Domain) {
-		return Name{}, refuse(answer.NameDomain(field, text, rules.Domain))
+		return Name{}, deny(denial.NameDomain(field, text, rules.Domain))
 	}
 	if why := invalid(name, rules); why != "" {
-		return Name{}, refuse(answer.NameInvalid(field, text, why))
+		return Name{}, deny(denial.NameInvalid(field, text, why))
 	}
 	if isReserved(name, rules.Reserved) {
-		return Name{}, refuse(answer.NameReserved(field, name))
+		return Name{}, deny(denial.NameReserved(field, name))
 	}
 	return Name{name}, nil
 }
 
-func refuse(a answer.Answer) *answer.Answer { return &a }
+func deny(a denial.Denial) *denial.Denial { return &a }
 
 // invalid says why a name is none, in the words of the rule that it breaks; empty where it is one.
 //

@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -92,7 +92,7 @@ func notebook(namespace, name string) *corev1.Pod {
 
 // refusedBy judges a refusal. The API server says in words alone whose it is: it has one status for all of them.
 func refusedBy(where string, err error) Finding {
-	said := answer.Cut(oneLine(err), 400)
+	said := denial.Cut(oneLine(err), 400)
 	var status apierrors.APIStatus
 	code := int32(0)
 	if errors.As(err, &status) {
@@ -146,14 +146,14 @@ func (s *state) whole(ctx context.Context, where string, pod *corev1.Pod) Findin
 	}
 	var source webhook.Identities
 	if id, err := identity.Parse(pod.Annotations[inject.IdentityAnnotation]); err == nil {
-		source = webhook.Everybody{Identity: id}
+		source = webhook.Fixed{Identity: id}
 	}
 	d := webhook.New(s.config, source).Verify(ctx, webhook.Review{
 		Pod: raw, Namespace: pod.Namespace, Restricted: s.level(pod.Namespace) == restricted,
 	})
-	drifted, otherGeneration := answer.Drifted("").Reason, answer.GenerationUnknown("", "").Reason
+	drifted, otherGeneration := denial.Drifted("").Reason, denial.GenerationUnknown("", "").Reason
 	var drift []string
-	for _, refusal := range d.Refusals {
+	for _, refusal := range d.Denials {
 		if refusal.Reason == drifted {
 			drift = append(drift, refusal.Field)
 		} else {
@@ -163,7 +163,7 @@ func (s *state) whole(ctx context.Context, where string, pod *corev1.Pod) Findin
 	switch {
 	case len(drift) == 0:
 		return ok(where, "a notebook of %s would be admitted, with all that it needs", s.User)
-	case d.Refusals[0].Reason == otherGeneration:
+	case d.Denials[0].Reason == otherGeneration:
 		return warning(where, "the webhook runs by another configuration than the ConfigMap has now: kubectl -n %s rollout "+
 			"restart deployment %s", systemNamespace, webhookName)
 	}

@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
@@ -58,7 +58,7 @@ func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
 	raw, err := json.Marshal(notebook("lab", "alice"))
 	require.NoError(t, err)
 	d := webhook.New(config.Default(), source).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
-	require.Empty(t, d.Refusals)
+	require.Empty(t, d.Denials)
 	raw, err = inject.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	pod := &corev1.Pod{}
@@ -74,7 +74,7 @@ func TestWhole(t *testing.T) {
 		says   string
 	}{
 		"at start":     {nil, func(*corev1.Pod) {}, OK, "a notebook of alice would be admitted"},
-		"at admission": {webhook.Everybody{Identity: identity.New(5001, 6001, []int64{7001})}, func(*corev1.Pod) {}, OK, ""},
+		"at admission": {webhook.Fixed{Identity: identity.New(5001, 6001, []int64{7001})}, func(*corev1.Pod) {}, OK, ""},
 		"as it was":    {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not come to the webhook and is admitted without it"},
 		"another init container": {nil, func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil" }, Failed,
 			"spec.initContainers[0].image: look which other webhook changes it"},
@@ -163,6 +163,6 @@ func TestForetold(t *testing.T) {
 
 // TestWarningsAreThoseOfTheWebhook: what is looked for is what it says.
 func TestWarningsAreThoseOfTheWebhook(t *testing.T) {
-	said := []string{answer.WouldBecome("alice", "AtStart", ""), answer.WouldBeRefused(answer.Internal("x"))}
-	assert.Equal(t, said, ofMode(append(said, answer.WouldWarn("x"))))
+	said := []string{denial.WouldBecome("alice", "AtStart", ""), denial.WouldBeDenied(denial.Internal("x"))}
+	assert.Equal(t, said, ofMode(append(said, denial.WouldWarn("x"))))
 }

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Status of a finding.
@@ -180,11 +180,11 @@ const longest = 1200
 // plain writes everything but printable ASCII as an escape: what could steer a terminal, break a line or hide behind a
 // look-alike.
 func plain(s string) string {
-	s = answer.Cut(s, longest)
+	s = denial.Cut(s, longest)
 	if strings.HasSuffix(s, "…") {
 		s = strings.TrimSuffix(s, "…") + "..."
 	}
-	return answer.Plain(s)
+	return denial.Plain(s)
 }
 
 // some names of many: the first few, and how many more there are.

@@ -12,7 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // renderedAnnotation has the release and a hash of the values that an object was rendered from. The chart writes it.
@@ -188,5 +188,5 @@ func written(value any) string {
 	if err := encoder.Encode(value); err != nil {
 		return oneLine(err)
 	}
-	return answer.Cut(strings.TrimSpace(text.String()), 120)
+	return denial.Cut(strings.TrimSpace(text.String()), 120)
 }

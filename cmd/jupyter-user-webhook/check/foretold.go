@@ -6,8 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
@@ -30,7 +30,7 @@ func ofMode(warnings []string) []string {
 // and its creator hears what would become of it.
 func (s *state) foretold(where string, pod *corev1.Pod, said []string, err error) Finding {
 	restart := "kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
-	switch told := answer.Cut(strings.Join(said, "; "), 400); {
+	switch told := denial.Cut(strings.Join(said, "; "), 400); {
 	case s.mode() != config.ModeWarn:
 		return failed(where, "the webhook is in mode Warn yet, and the ConfigMap says Enforce: %s", restart)
 	case err != nil:
@@ -58,7 +58,7 @@ func (s *state) refusedInWarn(where string, err error) Finding {
 	f := refusedBy(where, err)
 	if f.Status != Unknown {
 		return failed(where, "a labelled Pod is refused, and the webhook's configuration says mode: Warn: see the checks webhooks "+
-			"and policies: %s", answer.Cut(oneLine(err), 400))
+			"and policies: %s", denial.Cut(oneLine(err), 400))
 	}
 	return f
 }

@@ -6,7 +6,7 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // Writers are the outputs, by the name that -o takes.
@@ -32,7 +32,7 @@ func writeTable(out io.Writer, findings []Finding) error {
 			said = f.Where + ": " + f.Message
 		}
 		status, check := string(f.Status), f.Check
-		for _, line := range answer.Wrap(said, width) {
+		for _, line := range denial.Wrap(said, width) {
 			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", status, check, line)
 			status, check = "", ""
 		}
@@ -57,7 +57,7 @@ func writeAnswerJSON(out io.Writer, a Answer) error {
 
 // writeAnswer is one sentence, and a line for each way.
 func writeAnswer(out io.Writer, a Answer) error {
-	for _, line := range answer.Wrap(a.Message, width) {
+	for _, line := range denial.Wrap(a.Message, width) {
 		_, _ = fmt.Fprintln(out, line)
 	}
 	if len(a.Ways) == 0 {

@@ -42,7 +42,7 @@ const (
 func Names() []string { return []string{Floor, Empty, Usual, Ours} }
 
 // Person is whom every pod is of, with the UID and GID that are known.
-var Person = webhook.Everybody{Identity: identity.New(5001, 6001, nil)}
+var Person = webhook.Fixed{Identity: identity.New(5001, 6001, nil)}
 
 // nowhere is where all of them log to, in JSON as ours does.
 var nowhere = slog.NewJSONHandler(io.Discard, nil)

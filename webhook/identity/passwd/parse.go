@@ -11,7 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/answer"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
 // maxSize of a file. 100,000 people take about 10 MB. Both files this large, read anew beside the ones before, stay below the
@@ -69,7 +69,7 @@ func (t *table) readGroup(path string, file io.Reader) error {
 		}
 		other, again := gids[string(field[0])]
 		if again && other != gid {
-			return fmt.Sprintf("the group %q is there a second time, with another GID", answer.Cut(string(field[0]), 40))
+			return fmt.Sprintf("the group %q is there a second time, with another GID", denial.Cut(string(field[0]), 40))
 		}
 		if !again {
 			gids[string(field[0])] = gid
@@ -170,5 +170,5 @@ func number(text []byte) (uint32, bool) {
 }
 
 func noNumber(what string, text []byte) string {
-	return fmt.Sprintf("the %s %q is not a number from 0 to 4294967295", what, answer.Cut(string(text), 40))
+	return fmt.Sprintf("the %s %q is not a number from 0 to 4294967295", what, denial.Cut(string(text), 40))
 }

@@ -54,14 +54,14 @@ func TestOneUIDUnderTwoNames(t *testing.T) {
 // TestNumbersBeyondKubernetes are kept: the floor has a sentence for them, and nobody would be one for "no such user".
 func TestNumbersBeyondKubernetes(t *testing.T) {
 	s, err := newPlace(t, "highest:x:2147483647:2147483647:::\nuid:x:2147483648:6003:::\ngid:x:5003:4294967295:::\ngroup:x:5003:6003:::\n",
-		"g:x:4294967294:group\n").open()
+		"g:x:4294967293:group\n").open()
 	require.NoError(t, err)
 	floor := identity.Floor{MinUID: 1000, MinGID: 1000}
 	for name, why := range map[string]string{
 		"highest": "",
 		"uid":     "UID 2147483648 is over 2147483647, the highest that Kubernetes takes",
 		"gid":     "GID 4294967295 is over 2147483647, the highest that Kubernetes takes",
-		"group":   "GID 4294967294 is over 2147483647, the highest that Kubernetes takes",
+		"group":   "GID 4294967293 is over 2147483647, the highest that Kubernetes takes",
 	} {
 		id, err := s.Find(t.Context(), named(t, name))
 		require.NoError(t, err)

@@ -129,9 +129,9 @@ func (l *load) run(t *testing.T, how time.Duration) figures {
 				took := int64(time.Since(began))
 				for last := slowest.Load(); took > last && !slowest.CompareAndSwap(last, took); last = slowest.Load() {
 				}
-				if len(d.Refusals) > 0 {
+				if len(d.Denials) > 0 {
 					refused.Add(1)
-					assert.Equal(t, int32(503), d.Refusals[0].Code)
+					assert.Equal(t, int32(503), d.Denials[0].Code)
 				} else {
 					admitted.Add(1)
 					assert.Equal(t, config.WayAtAdmission, d.Way)

@@ -85,7 +85,7 @@ type lookup struct {
 // New looks once, so that a wrong path is told at start. A share that does not answer by then is no reason not to start.
 func New(ctx context.Context, o Options) (*Source, error) {
 	s := &Source{
-		Options: o, lstat: os.Lstat, now: time.Now, lookups: map[string]*lookup{},
+		Options: o, lstat: stat, now: time.Now, lookups: map[string]*lookup{},
 		remembered: lru.New(maxRemembered), missing: lru.New(maxMissing),
 	}
 	var err error
@@ -218,6 +218,23 @@ func (s *Source) lookAt(home string) (*identity.Identity, error) {
 	}
 	s.remember(home, a)
 	return a.id, nil
+}
+
+// oPath is O_PATH of open(2), which package syscall does not name.
+const oPath = 0x200000
+
+// stat returns what is at a path, and follows no link. A directory is opened: a home that is a file system of its own, as NFS v4
+// and autofs have them, is mounted by opening it, and until then lstat returns the directory below. It takes no right on the home.
+func stat(path string) (fs.FileInfo, error) {
+	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return os.Lstat(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // nothing is written to it
+	return f.Stat()
 }
 
 // lookAtBeginning looks into the directory with which all homes begin, for which it has to be open to others.

@@ -168,6 +168,30 @@ func TestFindAnew(t *testing.T) {
 	assert.Equal(t, id, again, "and is remembered instead")
 }
 
+// TestAHomeThatIsMountedWhenItIsOpened: the owner is that of the home, and not of the directory below it. Debugfs has the kernel
+// mount a file system at the directory tracing when that is opened, as NFS v4 does with a home that is a file system of its own.
+func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
+	homes := t.TempDir()
+	if err := syscall.Mount("debugfs", homes, "debugfs", 0, ""); err != nil {
+		t.Skip("no automount without the right to mount debugfs:", err)
+	}
+	home := filepath.Join(homes, "tracing")
+	t.Cleanup(func() {
+		_ = syscall.Unmount(home, syscall.MNT_DETACH) // the kernel may have not mounted it
+		assert.NoError(t, syscall.Unmount(homes, syscall.MNT_DETACH))
+	})
+	below, err := os.Lstat(home)
+	if err != nil {
+		t.Skip("this kernel's debugfs has no automount:", err)
+	}
+	found, err := stat(home)
+	require.NoError(t, err)
+	mounted, err := os.Stat(home + "/.")
+	require.NoError(t, err)
+	require.False(t, os.SameFile(below, mounted), "the test is of an automount")
+	assert.True(t, os.SameFile(found, mounted))
+}
+
 // stuck makes each system call wait until it is let go.
 func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
 	calls, gate := &atomic.Int32{}, make(chan struct{})

@@ -1,4 +1,4 @@
-package answer
+package denial
 
 import (
 	"fmt"
@@ -66,8 +66,8 @@ func HomeOfTheImage(field, was, home string) string {
 
 // What follows is said in mode Warn, where nothing is done.
 
-// WouldBeRefused tells of a refusal.
-func WouldBeRefused(a Answer) string { return fmt.Sprintf("would be refused: %s: %s", a.Reason, a) }
+// WouldBeDenied tells of a refusal.
+func WouldBeDenied(a Denial) string { return fmt.Sprintf("would be refused: %s: %s", a.Reason, a) }
 
 // WouldBecome tells of a pod that would be changed.
 func WouldBecome(name, way, identity string) string {
@@ -83,10 +83,10 @@ func WouldWarn(warning string) string { return "would be warned: " + warning }
 
 // FirstWarnings are the warnings that are told.
 func FirstWarnings(warnings []string) []string {
-	if len(warnings) <= Most {
+	if len(warnings) <= MostShown {
 		return warnings
 	}
-	return append(slices.Clone(warnings[:Most]), fmt.Sprintf("and %d more", len(warnings)-Most))
+	return append(slices.Clone(warnings[:MostShown]), fmt.Sprintf("and %d more", len(warnings)-MostShown))
 }
 
 func are(names []string) string {

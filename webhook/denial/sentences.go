@@ -1,4 +1,4 @@
-package answer
+package denial
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 // The review and the pod as a document.
 
 // NotAPodReview answers a review about something else than the creation of a pod.
-func NotAPodReview(kind string) Answer {
+func NotAPodReview(kind string) Denial {
 	if kind == "" {
 		kind = "a review of nothing"
 	}
@@ -19,53 +19,53 @@ func NotAPodReview(kind string) Answer {
 }
 
 // NotAReview answers a body that can be no review at all.
-func NotAReview(why string) Answer {
+func NotAReview(why string) Denial {
 	return malformed("NotAReview", "", "this is not an AdmissionReview as an API server sends it: %s", why)
 }
 
 // PodUnreadable answers a document that is JSON but no Pod, or no JSON.
-func PodUnreadable(err error) Answer {
+func PodUnreadable(err error) Denial {
 	return malformed("PodUnreadable", "", "this is not a Pod that can be read: %s", oneLine(err))
 }
 
 // TooLarge answers a body over the limit, in bytes.
-func TooLarge(limit int64) Answer {
-	return Answer{Code: http.StatusRequestEntityTooLarge, Reason: "TooLarge",
+func TooLarge(limit int64) Denial {
+	return Denial{Code: http.StatusRequestEntityTooLarge, Reason: "TooLarge",
 		Message: fmt.Sprintf("the review is larger than %d bytes: of a pod so large, with the defaults that an API server adds to "+
 			"each of its containers, no notebook is made; leave out containers, variables or other long lists", limit)}
 }
 
 // TooManyChanges answers a pod that would take so many operations to put right, such as thousands of HOME variables.
-func TooManyChanges(operations, most int) Answer {
+func TooManyChanges(operations, most int) Denial {
 	return unprocessable("TooManyChanges", "", "the pod needs %d changes and the most is %d: no pod that a person wrote does; "+
 		"look for one variable or mount many times over", operations, most)
 }
 
 // TooMany answers a list that is longer than the webhook looks through.
-func TooMany(field string, have, most int) Answer {
+func TooMany(field string, have, most int) Denial {
 	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, most)
 }
 
 // TooManyNames denies a pod with a map that is longer than the webhook reads, wherever it is.
-func TooManyNames(have, most int) Answer {
+func TooManyNames(have, most int) Denial {
 	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a notebook has at "+
 		"most %d in one: leave some out", have, most)
 }
 
 // TooManyInAll denies containers whose lists are too long together.
-func TooManyInAll(field string, most int) Answer {
+func TooManyInAll(field string, most int) Denial {
 	return unprocessable("TooMany", field, "the mounts, variables, arguments and other lists of these containers have more than "+
 		"%d elements in all: leave some out", most)
 }
 
 // PathTooLong answers a path that no Linux takes.
-func PathTooLong(field string, have, most int) Answer {
+func PathTooLong(field string, have, most int) Denial {
 	return unprocessable("PathTooLong", field, "it has %d bytes, and a path has at most %d: shorten it", have, most)
 }
 
 // Internal answers a fault of ours. What went wrong is in the log, under the uid: it is nobody else's to read.
-func Internal(uid string) Answer {
-	return Answer{Code: http.StatusInternalServerError, Reason: "InternalError",
+func Internal(uid string) Denial {
+	return Denial{Code: http.StatusInternalServerError, Reason: "InternalError",
 		Message: fmt.Sprintf("the webhook failed at this pod, which is its fault and not the pod's: "+
 			"ask the admin to look for review %s in its log", Shown(uid))}
 }
@@ -73,18 +73,18 @@ func Internal(uid string) Answer {
 // The name.
 
 // NameInvalid answers a name outside of the allow-list.
-func NameInvalid(field, name, rule string) Answer {
+func NameInvalid(field, name, rule string) Denial {
 	return unprocessable("NameInvalid", field, "%q cannot be a user here: %s", shorten(name), rule)
 }
 
 // NameReserved answers a name that is never a person's.
-func NameReserved(field, name string) Answer {
+func NameReserved(field, name string) Denial {
 	return forbidden("NameReserved", field, "%q is reserved and nobody's notebook can run as it: use the name of the "+
 		"person's home directory", name)
 }
 
 // NameDomain answers a name with a domain that is not the configured one.
-func NameDomain(field, name, domain string) Answer {
+func NameDomain(field, name, domain string) Denial {
 	if domain == "" {
 		return forbidden("NameDomain", field, "%q has a domain, and this cluster takes none off: use the name alone, or ask "+
 			"the admin to set user.domain", shorten(name))
@@ -94,7 +94,7 @@ func NameDomain(field, name, domain string) Answer {
 }
 
 // NamesDiffer answers a pod whose label and annotation name two people.
-func NamesDiffer(label, inLabel, annotation, inAnnotation string) Answer {
+func NamesDiffer(label, inLabel, annotation, inAnnotation string) Denial {
 	return unprocessable("NamesDiffer", "metadata", "the label %s says %q and the annotation %s says %q, and a pod runs as one "+
 		"person: a hub that sets the label itself (KubeSpawner's extra_labels, with a template such as {username}) need not, "+
 		"the annotation is enough", label, shorten(inLabel), annotation, shorten(inAnnotation))
@@ -103,69 +103,69 @@ func NamesDiffer(label, inLabel, annotation, inAnnotation string) Answer {
 // The identity.
 
 // IdentityRefused answers an identity under the floor.
-func IdentityRefused(name string, why error) Answer {
+func IdentityRefused(name string, why error) Denial {
 	return forbidden("IdentityRefused", "", "the user %s cannot run a notebook: %v", name, why)
 }
 
 // TooManyGroups answers a person in more groups than a pod may have. In how many is not said to who may not be that person.
-func TooManyGroups(name string, most int) Answer {
+func TooManyGroups(name string, most int) Denial {
 	return forbidden("TooManyGroups", "", "%s is in more supplementary groups than the %d that a pod may have here, and NFS would "+
 		"leave out the rest without a word: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
 		"numbers, or, where the share uses Kerberos, a higher identity.maxGroups", name, most, most)
 }
 
 // IdentityUnknown answers where the identity has to be known at admission, and is not.
-func IdentityUnknown(name string) Answer {
+func IdentityUnknown(name string) Denial {
 	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.way is AtAdmission: "+
 		"ask the admin whether %s has a home and an account", name, name)
 }
 
 // IdentitySilent answers where the source of identities cannot tell, now.
-func IdentitySilent(name string) Answer {
-	return Answer{Code: http.StatusServiceUnavailable, Reason: "IdentitySilent",
+func IdentitySilent(name string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "IdentitySilent",
 		Message: fmt.Sprintf("who %s is on the share cannot be found out at the moment: try again, and if it stays so ask the "+
 			"admin to look at the webhook's log", name)}
 }
 
 // AccountMissing answers a home whose owner passwd does not know by that name.
-func AccountMissing(name string, owner int64) Answer {
+func AccountMissing(name string, owner int64) Denial {
 	return forbidden("IdentityDisputed", "", "the home of %s belongs to UID %d, and passwd knows nobody of that name: ask the "+
 		"admin for the account, or whether the home is still somebody's", name, owner)
 }
 
 // HomeMissing answers an account without a home.
-func HomeMissing(name string, account int64) Answer {
+func HomeMissing(name string, account int64) Denial {
 	return forbidden("IdentityDisputed", "", "%s is UID %d in passwd, and has no home on the share: ask the admin for one", name,
 		account)
 }
 
 // OwnersDiffer answers a home that is another's than passwd says.
-func OwnersDiffer(name string, account, owner int64) Answer {
+func OwnersDiffer(name string, account, owner int64) Denial {
 	return forbidden("IdentityDisputed", "", "%s is UID %d in passwd, and the home on the share belongs to UID %d: ask the admin "+
 		"which of the two is right", name, account, owner)
 }
 
 // HomeInUsers denies a home below a directory of the share that a user owns.
-func HomeInUsers(name, dir string, owner int64) Answer {
+func HomeInUsers(name, dir string, owner int64) Denial {
 	return forbidden("HomeMisplaced", "", "the home of %s is in %s, which belongs to UID %d on the share: who owns that directory "+
 		"could put another one in the place of a home; ask the admin for chown root on it", name, dir, owner)
 }
 
 // HomeBehindLink denies a home below a symbolic link of the share.
-func HomeBehindLink(name, link string) Answer {
+func HomeBehindLink(name, link string) Denial {
 	return forbidden("HomeMisplaced", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to put "+
 		"the directory itself there, or to write where it is in share.home", name, link)
 }
 
 // RestrictedNeedsIdentity answers the way at start in a namespace that enforces restricted.
-func RestrictedNeedsIdentity(namespace, name string) Answer {
+func RestrictedNeedsIdentity(namespace, name string) Denial {
 	return forbidden("RestrictedNeedsIdentity", "", "namespace %s enforces the Pod Security Standard restricted, and a "+
 		"notebook whose UID is found at start begins as root for an instant: let the webhook know the UID and GID of %s at "+
 		"admission, or use a namespace that enforces baseline", namespace, name)
 }
 
 // GroupForeign answers a supplementary group that is not the person's.
-func GroupForeign(field string, gid int64, name string) Answer {
+func GroupForeign(field string, gid int64, name string) Denial {
 	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups that "+
 		"are", gid, name)
 }
@@ -173,129 +173,129 @@ func GroupForeign(field string, gid int64, name string) Answer {
 // The pod.
 
 // AnnotationInvalid answers a value that an annotation of ours cannot have.
-func AnnotationInvalid(annotation, value string, allowed ...string) Answer {
+func AnnotationInvalid(annotation, value string, allowed ...string) Denial {
 	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not one of its values: %s", shorten(value),
 		strings.Join(allowed, ", "))
 }
 
 // InjectInvalid denies a Pod that tries to opt out in a word that does not.
-func InjectInvalid(annotation, value, optOut string) Answer {
+func InjectInvalid(annotation, value, optOut string) Denial {
 	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not %q, the one value that leaves a Pod as it "+
 		"is: write that, or remove the annotation and get the user's home", shorten(value), optOut)
 }
 
 // NoSuchContainer answers an annotation that names a container which is not there.
-func NoSuchContainer(annotation, value string, containers []string) Answer {
+func NoSuchContainer(annotation, value string, containers []string) Denial {
 	return unprocessable("NoSuchContainer", AnnotationField(annotation), "there is no container named %q for the notebook: "+
 		"the pod has %s", shorten(value), list(containers))
 }
 
 // NoContainer answers a pod without containers.
-func NoContainer() Answer {
+func NoContainer() Denial {
 	return unprocessable("NoContainer", "spec.containers", "the pod has no container that the notebook could run in")
 }
 
 // NotLinux answers a pod for another operating system.
-func NotLinux(name string) Answer {
+func NotLinux(name string) Denial {
 	return unprocessable("NotLinux", "spec.os.name", "a notebook here runs on Linux, not on %s: UIDs and GIDs mean nothing "+
 		"there", Shown(name))
 }
 
 // UserNamespace answers a pod with a user namespace of its own, where the share cannot be mounted into one.
-func UserNamespace(field string) Answer {
+func UserNamespace(field string) Denial {
 	return unprocessable("UserNamespace", field, "a pod with a user namespace of its own can mount the share only where its file "+
 		"system knows ID-mapped mounts, and NFS does not: remove hostUsers: false, or ask the admin whether this share does "+
 		"(share.allowUserNamespaces)")
 }
 
 // VolumeTaken answers a volume that has one of our names and is something else.
-func VolumeTaken(field, name, what string) Answer {
+func VolumeTaken(field, name, what string) Denial {
 	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another one, or one with other "+
 		"settings: rename or remove it", name, what)
 }
 
 // ShareAgain answers the share's claim under another volume name.
-func ShareAgain(field, claim, volume string) Answer {
+func ShareAgain(field, claim, volume string) Denial {
 	return forbidden("ShareAgain", field, "the claim %s is the share, which comes into a pod as the volume %s alone: remove "+
 		"this volume, the webhook adds the person's home", claim, volume)
 }
 
 // MountForeign answers a mount of the share or of the scratch volume that is not the webhook's own.
-func MountForeign(field, volume, at string) Answer {
+func MountForeign(field, volume, at string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: "+
 		"remove this one, the webhook adds what the notebook needs", volume, Shown(at))
 }
 
 // MountTaken answers a mount of the pod's own at a path of ours.
-func MountTaken(field, at, ours string) Answer {
+func MountTaken(field, at, ours string) Denial {
 	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: put this elsewhere", Shown(at), ours)
 }
 
 // MountNested answers a mount of the pod's own that a symbolic link could lead over what the container starts as root.
-func MountNested(field, at, other string) Answer {
+func MountNested(field, at, other string) Denial {
 	return forbidden("MountNested", field, "%s and %s lie one inside of the other, so that a symbolic link could lead a mount "+
 		"over the program that this container starts as root: mount this elsewhere, outside of every other mount", Shown(at),
 		Shown(other))
 }
 
 // MountInShare denies a path that the container runtime makes as root, where a symbolic link could lead to another user's home.
-func MountInShare(field, at, other string) Answer {
+func MountInShare(field, at, other string) Denial {
 	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see the whole share: what "+
 		"is missing at that path is made as root, also where a symbolic link leads to another user's home; put this outside of "+
 		"every mount", Shown(at), Shown(other))
 }
 
 // EnvForeign denies a variable that the kubelet reads out of a volume of ours.
-func EnvForeign(field, volume string) Answer {
+func EnvForeign(field, volume string) Denial {
 	return forbidden("EnvForeign", field, "a variable cannot be read out of the volume %s, which is the webhook's: remove this one",
 		volume)
 }
 
 // SidecarForeign denies a container that could be somebody else beside a notebook that sees more of the share than the home.
-func SidecarForeign(field string, uid, gid int64) Answer {
+func SidecarForeign(field string, uid, gid int64) Denial {
 	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and a container beside one can "+
 		"be handed an open directory of it: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: false, "+
 		"and neither privileged nor added capabilities; or leave it out", uid, gid)
 }
 
 // DeviceForeign answers a block device made of a volume of ours.
-func DeviceForeign(field, volume string) Answer {
+func DeviceForeign(field, volume string) Denial {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this one", volume)
 }
 
 // ContainerTaken answers a container that has the init container's name elsewhere in the pod.
-func ContainerTaken(field, name string) Answer {
+func ContainerTaken(field, name string) Denial {
 	return forbidden("ContainerTaken", field, "the name %s belongs to the webhook's init container: rename this container",
 		name)
 }
 
 // Drifted answers an enforced field that is not what the webhook made it.
-func Drifted(field string) Answer {
+func Drifted(field string) Denial {
 	return forbidden("Drifted", field, "this is not what the webhook put there: leave it to the webhook, or ask the admin "+
 		"which other webhook changes it")
 }
 
 // NotInjected answers a pod that has something of a notebook's and not what the webhook gives it.
-func NotInjected(lacks string) Answer {
+func NotInjected(lacks string) Denial {
 	return forbidden("NotInjected", "", "the pod has something of a notebook and lacks %s: label it jupyter-user and leave the "+
 		"rest to the webhook", lacks)
 }
 
 // Unclaimed denies a Pod that is no user's notebook and has something that only a notebook can have.
-func Unclaimed(mark, why string) Answer {
+func Unclaimed(mark, why string) Denial {
 	return forbidden("NotInjected", "", "the pod has %s, and is no user's notebook: %s; remove the one, or label the pod "+
 		"jupyter-user and leave the rest to the webhook", Shown(mark), why)
 }
 
 // IdentityDiffers answers an identity on a pod that is not the one which its user has now.
-func IdentityDiffers(annotation, name string) Answer {
+func IdentityDiffers(annotation, name string) Denial {
 	return forbidden("IdentityDiffers", AnnotationField(annotation), "this is not who %s is, or not any more: create the "+
 		"pod again, and if it stays so ask the admin which other webhook writes it", name)
 }
 
 // GenerationUnknown answers a pod that was made from a configuration which nobody who could be asked has.
-func GenerationUnknown(annotation, generation string) Answer {
-	return Answer{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: AnnotationField(annotation),
+func GenerationUnknown(annotation, generation string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: AnnotationField(annotation),
 		Message: fmt.Sprintf("no replica of the webhook that could be asked has made a pod by configuration %s: one is probably "+
 			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log", Shown(generation))}
 }

@@ -1,0 +1,37 @@
+package inject
+
+// The values of a Pod that a patch writes as the API server would default them, so that what is written is what is stored.
+
+// initContainer is all that it has.
+type initContainer struct {
+	Name                     string           `json:"name"`
+	Image                    string           `json:"image"`
+	ImagePullPolicy          string           `json:"imagePullPolicy"`
+	Command                  []string         `json:"command"`
+	Args                     []string         `json:"args"`
+	Resources                *Resources       `json:"resources,omitzero"`
+	VolumeMounts             []Mount          `json:"volumeMounts"`
+	TerminationMessagePath   string           `json:"terminationMessagePath"`
+	TerminationMessagePolicy string           `json:"terminationMessagePolicy"`
+	SecurityContext          *SecurityContext `json:"securityContext,omitzero"`
+}
+
+// httpProbe is a probe as the API server would default it, so that what we write is what is stored.
+type httpProbe struct {
+	HTTPGet          *httpGet   `json:"httpGet,omitempty"`
+	TCPSocket        *tcpSocket `json:"tcpSocket,omitempty"`
+	PeriodSeconds    int32      `json:"periodSeconds"`
+	TimeoutSeconds   int32      `json:"timeoutSeconds"`
+	FailureThreshold int32      `json:"failureThreshold"`
+	SuccessThreshold int32      `json:"successThreshold"`
+}
+
+type httpGet struct {
+	Path   string `json:"path"`
+	Port   int32  `json:"port"`
+	Scheme string `json:"scheme"`
+}
+
+type tcpSocket struct {
+	Port int32 `json:"port"`
+}
