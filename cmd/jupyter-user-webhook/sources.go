@@ -50,7 +50,7 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 	if err != nil || o.passwd == "" {
 		return owners, nil, err
 	}
-	accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Log: log, Registry: registry})
+	accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Rules: c.User, Log: log, Registry: registry})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--passwd: %w", err)
 	}

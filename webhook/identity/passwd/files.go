@@ -6,10 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// files are the paths of a pair. The group file may be none.
-type files struct{ passwd, group string }
+// files are the paths of a pair, and the rules of the names in it. The group file may be none.
+type files struct {
+	passwd, group string
+	rules         config.User
+}
 
 // stamps tell whether files are still those that were read: by inode, size, and the times of the last change, of which no tool
 // can set the second (ctime) back. What goes unseen is a file that is written in place, to the same size, within the tick of the
@@ -136,7 +141,7 @@ func (f files) read(inUse *table) (*table, *stamps, error) {
 }
 
 func (f files) parse(opened *pair, inUse *table) (*table, error) {
-	people := newTable(inUse)
+	people := newTable(inUse, f.rules)
 	if err := people.readPasswd(f.passwd, opened.passwd); err != nil {
 		return nil, err
 	}

@@ -32,12 +32,15 @@ type place struct {
 	passwd, group string
 	log           *journal.Journal
 	registry      *prometheus.Registry
+	rules         config.User
 }
 
 func newPlace(t testing.TB, people, groups string) place {
 	t.Helper()
 	dir := t.TempDir()
-	p := place{filepath.Join(dir, "passwd"), filepath.Join(dir, "group"), &journal.Journal{}, prometheus.NewRegistry()}
+	p := place{
+		passwd: filepath.Join(dir, "passwd"), group: filepath.Join(dir, "group"), log: &journal.Journal{}, registry: prometheus.NewRegistry(),
+	}
 	write(t, p.passwd, people)
 	write(t, p.group, groups)
 	return p
@@ -52,7 +55,7 @@ func write(t testing.TB, path, text string) {
 
 func (p place) open() (*passwd.Source, error) {
 	return passwd.Open(passwd.Options{
-		Passwd: p.passwd, Group: p.group, Every: time.Millisecond,
+		Passwd: p.passwd, Group: p.group, Rules: p.rules, Every: time.Millisecond,
 		Log: slog.New(slog.NewJSONHandler(p.log, nil)), Registry: p.registry,
 	})
 }

@@ -16,6 +16,7 @@ type metrics struct {
 	lastLoad prometheus.Gauge
 	isBroken prometheus.Gauge
 	modified *prometheus.GaugeVec
+	badLines *prometheus.GaugeVec
 }
 
 func newMetrics(registry prometheus.Registerer) (*metrics, error) {
@@ -46,13 +47,17 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 			Name: "jupyter_user_passwd_modified_timestamp_seconds",
 			Help: "When the files in use (passwd, group) were last written, by their own times: what writes them was at work then.",
 		}, []string{"file"}),
+		badLines: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "jupyter_user_passwd_bad_lines",
+			Help: "Lines of the files in use (passwd, group) that cannot be read and are left out. The log has the first of them.",
+		}, []string{"file"}),
 	}
 	m.reloads.WithLabelValues(resultLoaded)
 	m.reloads.WithLabelValues(resultBroken)
 	if registry == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.reloads, m.users, m.lastLoad, m.isBroken, m.modified} {
+	for _, c := range []prometheus.Collector{m.reloads, m.users, m.lastLoad, m.isBroken, m.modified, m.badLines} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
 		}
@@ -65,9 +70,12 @@ const (
 	resultBroken = "broken"
 )
 
-func (m *metrics) loaded(users int, read *stamps) {
+func (m *metrics) loaded(people *table, read *stamps) {
 	m.reloads.WithLabelValues(resultLoaded).Inc()
-	m.users.Set(float64(users))
+	m.users.Set(float64(len(people.people)))
+	for i, bad := range people.bad {
+		m.badLines.WithLabelValues([]string{"passwd", "group"}[i]).Set(float64(bad.count))
+	}
 	m.lastLoad.SetToCurrentTime()
 	m.modified.WithLabelValues("passwd").Set(seconds(read.passwd.ModTime()))
 	if read.group != nil {

@@ -8,8 +8,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"unicode"
-	"unicode/utf8"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
@@ -33,9 +31,13 @@ func (f *fault) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", f.path, f.line, f.why)
 }
 
-// readPasswd takes the people of a passwd file over, of which the path is said in a fault.
+// readPasswd reads the users of a passwd file as NSS does: the first line of a name counts. The path is for faults alone.
+//
+//	field    1     2         3    4    5      6     7
+//	         name  password  UID  GID  GECOS  home  shell
+//	read     yes   no        yes  yes  no     no    no
 func (t *table) readPasswd(path string, file io.Reader) error {
-	err := eachLine(path, file, 7, func(field [][]byte) string {
+	err := t.eachLine(path, file, 7, func(field [][]byte) string {
 		uid, uidOK := number(field[2])
 		gid, gidOK := number(field[3])
 		switch {
@@ -43,9 +45,8 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 			return noNumber("UID", field[2])
 		case !gidOK:
 			return noNumber("GID", field[3])
-		case !t.add(string(field[0]), uid, gid):
-			return fmt.Sprintf("%q is there a second time, with another UID or GID", field[0])
 		}
+		t.add(string(field[0]), uid, gid)
 		return ""
 	})
 	if err != nil {
@@ -53,27 +54,32 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 	}
 	if len(t.people) == 0 {
 		// Also what a file looks like that has just been emptied to be written anew.
-		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts and names with a " +
-			"domain are no users here"}
+		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts, names that begin with a digit " +
+			"and names with another domain than user.domain are no users here" + t.ofWhichBad()}
 	}
 	return nil
 }
 
-// readGroup puts the people of the table into the groups of a group file.
+// readGroup reads the groups of the table's users from a group file. The first line of a name says its GID. A group may take
+// several lines, and several names of one GID: site tools break long groups up like that.
+//
+//	field    1     2         3    4
+//	         name  password  GID  members
+//	read     yes   no        yes  yes
 func (t *table) readGroup(path string, file io.Reader) error {
 	gids := map[string]uint32{}
-	err := eachLine(path, file, 4, func(field [][]byte) string {
+	err := t.eachLine(path, file, 4, func(field [][]byte) string {
 		gid, ok := number(field[2])
-		if !ok {
+		switch {
+		case !ok:
 			return noNumber("GID", field[2])
+		case bytes.HasSuffix(field[3], []byte("\r")):
+			return "it ends with a line break of Windows, which would be a part of the last member's name"
 		}
-		other, again := gids[string(field[0])]
-		if again && other != gid {
-			return fmt.Sprintf("the group %q is there a second time, with another GID", denial.Cut(string(field[0]), 40))
+		if first, again := gids[string(field[0])]; again && first != gid {
+			return fmt.Sprintf("the group %q is there before, with another GID", denial.Cut(string(field[0]), 40))
 		}
-		if !again {
-			gids[string(field[0])] = gid
-		}
+		gids[string(field[0])] = gid
 		for member := range bytes.SplitSeq(field[3], []byte(",")) {
 			t.join(member, gid)
 		}
@@ -83,32 +89,38 @@ func (t *table) readGroup(path string, file io.Reader) error {
 		return err
 	}
 	if len(gids) == 0 {
-		return &fault{path: path, why: "there is no group in it; leave the file out where nobody has supplementary groups"}
+		return &fault{path: path, why: "there is no group in it; leave the file out where nobody has supplementary groups" +
+			t.ofWhichBad()}
 	}
 	return nil
 }
 
-// eachLine reads lines of so many fields. Whoever takes a line says what is wrong with it, or nothing.
-func eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
+// eachLine reads lines of so many fields. take says what is wrong with a line, or nothing. A bad line costs that line: it is kept
+// for the log.
+func (t *table) eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
 	limited := &io.LimitedReader{R: file, N: maxSize + 1}
 	lines := bufio.NewScanner(limited)
 	lines.Buffer(make([]byte, 0, 64<<10), maxSize+2) // a group of everybody is one line
 	lines.Split(wholeLines)
 	number := 0
 	field := make([][]byte, 0, fields)
+	t.bad = append(t.bad, badLines{path: path})
+	bad := &t.bad[len(t.bad)-1]
 	for lines.Scan() {
 		number++
 		line := lines.Bytes()
 		if skipped(line) {
 			continue
 		}
-		why := wrong(line, fields)
-		if why == "" {
-			field = slices.AppendSeq(field[:0], bytes.SplitSeq(line, colon))
+		field = slices.AppendSeq(field[:0], bytes.SplitSeq(line, colon))
+		why := ""
+		if len(field) != fields {
+			why = fmt.Sprintf("it has %d fields with colons between them, and not %d", len(field), fields)
+		} else {
 			why = take(field)
 		}
 		if why != "" {
-			return &fault{path, number, why}
+			bad.add(&fault{path, number, why})
 		}
 	}
 	switch err := lines.Err(); {
@@ -143,21 +155,6 @@ func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 
 // skipped are empty lines, comments, and the lines of NIS (+ and -), which say who else is to be asked.
 func skipped(line []byte) bool { return len(line) == 0 || bytes.IndexByte([]byte("#+-"), line[0]) >= 0 }
-
-// wrong says what makes a line no line of such a file.
-func wrong(line []byte, fields int) string {
-	if !utf8.Valid(line) {
-		return "it is no UTF-8"
-	}
-	if at := bytes.IndexFunc(line, unicode.IsControl); at >= 0 {
-		r, _ := utf8.DecodeRune(line[at:])
-		return fmt.Sprintf("there is a control character in it (%U)", r)
-	}
-	if n := bytes.Count(line, colon) + 1; n != fields {
-		return fmt.Sprintf("it has %d fields with colons between them, and not %d", n, fields)
-	}
-	return ""
-}
 
 // number reads a UID or GID of 32 bits. What of it is no person's is the floor's to say, with its own sentence.
 func number(text []byte) (uint32, bool) {

@@ -1,9 +1,11 @@
 // Package passwd knows people's UIDs, GIDs and supplementary groups from a passwd and a group file, as getent prints them: a
 // mounted ConfigMap, or files that a sidecar writes out of SSSD, LDAP or NIS.
 //
-// Both files are read when the webhook starts, and anew when they change. They are taken over together and whole, or not at
-// all: where one is broken, what was read before stays in use, the log says which line is wrong and a metric says that it
-// is so.
+// Both files are read when the webhook starts, and again when they change. They are taken over together, or not at all: where one
+// is broken (cut short, without a user, too large, gone), what was read before stays in use, and log and metric say so.
+//
+// The files are read as NSS reads them: fields that are not used are not looked at, the first line of a name counts, and a bad line
+// costs that line, with a warning in the log and a metric.
 //
 // A sidecar should write beside and rename. A file that is written in place is broken until it is whole, but for the moments in
 // which it happens to end with a line: then whoever comes behind that line is nobody until the next look.
@@ -19,6 +21,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -28,6 +31,8 @@ import (
 type Options struct {
 	// Passwd and Group are the paths of the files. Without the second nobody has supplementary groups.
 	Passwd, Group string
+	// Rules of the names: a domain that they take off a Pod's name is taken off those in the files too.
+	Rules config.User
 	// Every is how often Watch looks whether the files have changed; 2 s where it is 0.
 	Every time.Duration
 	// Log and Registry may be nil.
@@ -55,6 +60,8 @@ type Source struct {
 	lasting bool
 	// told is what the log says is broken; empty where it says that all is well.
 	told string
+	// toldLines are the bad lines that the log has last.
+	toldLines string
 }
 
 // Open reads the files for the first time. Here a broken one is an error: there is nothing to go on with.
@@ -72,7 +79,7 @@ func Open(o Options) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register the metrics of passwd: %w", err)
 	}
-	s := &Source{files: files{o.Passwd, o.Group}, every: o.Every, log: o.Log, metrics: m, turn: make(chan struct{}, 1)}
+	s := &Source{files: files{o.Passwd, o.Group, o.Rules}, every: o.Every, log: o.Log, metrics: m, turn: make(chan struct{}, 1)}
 	s.people.Store(&table{})
 	if s.look(); s.fault != nil {
 		return nil, fmt.Errorf("read who the users are: %w", s.fault)

@@ -78,47 +78,148 @@ func TestWhatIsSkipped(t *testing.T) {
 	s, err := newPlace(t, "\n# by hand,\twith a tab: and J\xf6rg\n+@people::::::\n-mallory::::::\n+\n+::::::\n"+people+
 		"nobody:x:65534:65534:::\nnobody:x:99:99:::\npc-7$:x:5005:6005:::\nalice@corp.example:x:1:1:::\nwith space:x:1:1:::\n:x:1:1:::\n"+
 		strings.Repeat("x", 33)+":x:1:1:::\n"+people, "# groups\n\n+:::\n"+groups).open()
-	require.NoError(t, err, "nor does a line matter that is there twice with the same numbers, or an account that is no user's")
+	require.NoError(t, err, "nor does an account matter that is no user's")
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
 	assert.Empty(t, who(t, s, "mallory"))
 }
 
 func TestWhatIsBroken(t *testing.T) {
-	const fields = "fields with colons between them, and not"
+	const nobody = "passwd: there is nobody in it whom a pod could name"
 	for name, c := range map[string]struct{ people, groups, why string }{
-		"a field too few":        {people + "eve:x:5005:6005::/home/eve\n", groups, "passwd: line 4: it has 6 " + fields + " 7"},
-		"a shadow file":          {"alice:$6$SECRET:19000:0:99999:7:::\n", groups, "passwd: line 1: it has 9 " + fields + " 7"},
-		"no fields":              {people + "oops\n", groups, "passwd: line 4: it has 1 " + fields + " 7"},
-		"a group's field":        {people, groups + "g:x:7003\n", "group: line 5: it has 3 " + fields + " 4"},
-		"a UID missing":          {"alice:x::6003:::\n", groups, `passwd: line 1: the UID "" is not a number from 0 to 4294967295`},
-		"a name for a GID":       {"alice:x:5003:users:::\n", groups, `passwd: line 1: the GID "users" is not a number from 0 to 4294967295`},
-		"a leading zero":         {"alice:x:05003:6003:::\n", groups, `passwd: line 1: the UID "05003" is not a number from 0 to 4294967295`},
-		"two zeros":              {"alice:x:00:6003:::\n", groups, `passwd: line 1: the UID "00" is not a number from 0 to 4294967295`},
-		"a sign":                 {"alice:x:+5003:6003:::\n", groups, `passwd: line 1: the UID "+5003" is not a number from 0 to 4294967295`},
-		"less than nothing":      {"alice:x:-2:6003:::\n", groups, `passwd: line 1: the UID "-2" is not a number from 0 to 4294967295`},
-		"a space":                {"alice:x: 5003:6003:::\n", groups, `passwd: line 1: the UID " 5003" is not a number from 0 to 4294967295`},
-		"2^32":                   {"alice:x:4294967296:6003:::\n", groups, `passwd: line 1: the UID "4294967296" is not a number from 0 to 4294967295`},
-		"a GID of a group":       {people, "g:x:7e3:alice\n", `group: line 1: the GID "7e3" is not a number from 0 to 4294967295`},
-		"a very long number":     {"alice:x:" + strings.Repeat("1", 99) + ":6003:::\n", groups, `the UID "` + strings.Repeat("1", 40) + `…" is not`},
-		"a user with two UIDs":   {people + "alice:x:5005:6003:::\n", groups, `passwd: line 4: "alice" is there a second time, with another UID or GID`},
-		"a user with two GIDs":   {people + "alice:x:5003:6004:::\n", groups, `passwd: line 4: "alice" is there a second time, with another UID or GID`},
-		"a group with two GIDs":  {people, groups + "astro:x:7009:\n", `group: line 5: the group "astro" is there a second time, with another GID`},
-		"a name in Latin-1":      {"alice:x:5003:6003:J\xf6rg::\n", groups, "passwd: line 1: it is no UTF-8"},
-		"line breaks of Windows": {"alice:x:5003:6003:::\r\n", groups, "passwd: line 1: there is a control character in it (U+000D)"},
-		"a NUL":                  {people, "g:x:7001:ali\x00ce\n", "group: line 1: there is a control character in it (U+0000)"},
-		"a control of Unicode":   {"alice:x:5003:6003:\u0085::\n", groups, "passwd: line 1: there is a control character in it (U+0085)"},
+		"a shadow file": {"alice:$6$SECRET:19000:0:99999:7:::\n", groups, nobody + ": system accounts, names that begin with a digit and " +
+			"names with another domain than user.domain are no users here; 1 bad lines are left out, the first is line 1: it has 9 fields"},
 		"half a line":            {people + "eve:x:5005:60", groups, "passwd: line 4: the last line has no end: the file is being written, or was cut short"},
 		"all but the line break": {people, strings.TrimSuffix(groups, "\n"), "group: line 4: the last line has no end"},
-		"nothing":                {"", groups, "passwd: there is nobody in it whom a pod could name"},
-		"system accounts alone":  {"root:x:0:0:::\nnobody:x:65534:65534:::\n", groups, "passwd: there is nobody in it whom a pod could name"},
-		"comments alone":         {"# empty\n", groups, "passwd: there is nobody in it whom a pod could name"},
+		"nothing":                {"", groups, nobody},
+		"system accounts alone":  {"root:x:0:0:::\nnobody:x:65534:65534:::\n", groups, nobody},
+		"comments alone":         {"# empty\n", groups, nobody},
+		"another domain alone":   {"alice@corp.example:x:5003:6003:::\n", groups, nobody},
 		"no group at all":        {people, "", "group: there is no group in it; leave the file out where nobody has supplementary groups"},
+		"line breaks of Windows": {people, strings.ReplaceAll(groups, "\n", "\r\n"), "group: there is no group in it; leave the file out where " +
+			"nobody has supplementary groups; 4 bad lines are left out, the first is line 1: it ends with a line break of Windows"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := newPlace(t, c.people, c.groups).open()
 			require.ErrorContains(t, err, c.why)
 			assert.NotContains(t, err.Error(), "SECRET")
-			assert.Less(t, len(err.Error()), 300)
+			assert.Less(t, len(err.Error()), 400)
+		})
+	}
+}
+
+// TestABadLineCostsThatLine: the lines beside it count, and log and metric say which it is.
+func TestABadLineCostsThatLine(t *testing.T) {
+	const fields, range32 = "fields with colons between them, and not", "is not a number from 0 to 4294967295"
+	for name, c := range map[string]struct {
+		inPasswd, inGroup string
+		why               string
+	}{
+		"a field too few":       {"eve:x:5005:6005::/home/eve", "", "it has 6 " + fields + " 7"},
+		"a colon in GECOS":      {"eve:x:5005:6005:Eve: of old:/home/eve:/bin/sh", "", "it has 8 " + fields + " 7"},
+		"a shadow line":         {"eve:$6$SECRET:19000:0:99999:7:::", "", "it has 9 " + fields + " 7"},
+		"no fields":             {"oops", "", "it has 1 " + fields + " 7"},
+		"a UID missing":         {"eve:x::6003:::", "", `the UID "" ` + range32},
+		"a name for a GID":      {"eve:x:5003:users:::", "", `the GID "users" ` + range32},
+		"a leading zero":        {"eve:x:05003:6003:::", "", `the UID "05003" ` + range32},
+		"two zeros":             {"eve:x:00:6003:::", "", `the UID "00" ` + range32},
+		"a sign":                {"eve:x:+5003:6003:::", "", `the UID "+5003" ` + range32},
+		"less than nothing":     {"eve:x:-2:6003:::", "", `the UID "-2" ` + range32},
+		"a space":               {"eve:x: 5003:6003:::", "", `the UID " 5003" ` + range32},
+		"2^32":                  {"eve:x:4294967296:6003:::", "", `the UID "4294967296" ` + range32},
+		"a very long number":    {"eve:x:" + strings.Repeat("1", 99) + ":6003:::", "", `the UID "` + strings.Repeat("1", 40) + `…" ` + range32},
+		"a group's field":       {"", "g:x:7003", "it has 3 " + fields + " 4"},
+		"a GID of a group":      {"", "g:x:7e3:alice", `the GID "7e3" ` + range32},
+		"a group with two GIDs": {"", "astro:x:7009:alice", `the group "astro" is there before, with another GID`},
+		"a line of Windows":     {"", "g:x:7009:bob,alice\r", "it ends with a line break of Windows, which would be a part of the last member's name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t, people+c.inPasswd+"\nzoe:x:5009:6009:::\n", groups+c.inGroup+"\nlast:x:7010:zoe\n")
+			s, err := p.open()
+			require.NoError(t, err)
+			assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
+			assert.Empty(t, who(t, s, "eve"))
+			assert.Equal(t, "5009:6009:7010", who(t, s, "zoe"), "the lines behind it count")
+
+			file, path, line, bad := "passwd", p.passwd, 4, map[string]float64{"passwd": 1, "group": 0}
+			if c.inGroup != "" {
+				file, path, line, bad = "group", p.group, 5, map[string]float64{"passwd": 0, "group": 1}
+			}
+			told := p.log.Lines(t, "a line of the file is left out")
+			require.Len(t, told, 1, file)
+			assert.Equal(t, "WARN", told[0]["level"])
+			assert.Equal(t, path, told[0]["path"])
+			assert.EqualValues(t, line, told[0]["line"])
+			assert.Equal(t, c.why, told[0]["fault"])
+			assert.NotContains(t, fmt.Sprint(told[0]), "SECRET")
+			for file, n := range bad {
+				assert.Equal(t, n, p.metric(t, `bad_lines{file="`+file+`"}`), file)
+			}
+		})
+	}
+}
+
+// TestManyBadLines have one cause, and do not fill the log.
+func TestManyBadLines(t *testing.T) {
+	p := newPlace(t, people+strings.Repeat("oops\n", 5000), groups)
+	s := p.watched(t)
+	assert.Len(t, p.log.Lines(t, "a line of the file is left out"), 10)
+	more := p.log.Lines(t, "more lines of the file are left out")
+	require.Len(t, more, 1)
+	assert.EqualValues(t, 4990, more[0]["lines"])
+	assert.Equal(t, 5000.0, p.metric(t, `bad_lines{file="passwd"}`))
+
+	write(t, p.passwd, people+strings.Repeat("oops\n", 5000)+"zoe:x:5009:6009:::\n")
+	becomes(t, s, "zoe", "5009:6009")
+	assert.Len(t, p.log.Lines(t, "a line of the file is left out"), 10, "the same lines are told once")
+	write(t, p.passwd, people)
+	eventually(t, func() bool { return p.metric(t, `bad_lines{file="passwd"}`) == 0 }, "all lines are good")
+}
+
+// TestFilesOfRealSites: what getent prints where directory services are, each a public report.
+func TestFilesOfRealSites(t *testing.T) {
+	const root = "root:x:0:0:root:/root:/bin/bash\n"
+	for name, c := range map[string]struct {
+		passwd, group string
+		domain        string
+		want          map[string]string
+	}{
+		"Latin-1 in GECOS, which is not read": {
+			passwd: root + "alice:x:5001:6001:Alice A:/home/alice:/bin/bash\nbob:x:5002:6002:Jos\xe9 B:/home/bob:/bin/bash\n",
+			want:   map[string]string{"alice": "5001:6001", "bob": "5002:6002"}},
+		"control characters and line breaks of Windows where nothing is read": {
+			passwd: "alice:x:5001:6001:A\tA:/home/alice:/bin/bash\r\nbob:x:5002:6002:\u0085\x00::\r\n",
+			want:   map[string]string{"alice": "5001:6001", "bob": "5002:6002"}},
+		"a name that is local and in LDAP: the first wins": {
+			passwd: root + "alice:x:5001:6001:Alice A:/home/alice:/bin/bash\ntomcat:x:91:91:T:/:/sbin/nologin\ntomcat:x:53053:53053:T:/home/tomcat:/bin/bash\n",
+			want:   map[string]string{"alice": "5001:6001", "tomcat": "91:91"}},
+		"names with the domain that is taken off": {
+			passwd: "alice@corp.example:*:1712401234:1712400513:A:/home/corp.example/alice:/bin/bash\neve@other.example:*:5:5:::\n",
+			group:  "staff@corp.example:*:1712400999:bob@corp.example,alice@corp.example\nothers@corp.example:*:1712400998:alice@other.example\n",
+			domain: "corp.example",
+			want:   map[string]string{"alice": "1712401234:1712400513:1712400999", "eve": ""}},
+		"the same name with the domain and without: the first wins": {
+			passwd: "alice:x:5001:6001:::\nalice@corp.example:x:5009:6009:::\n", domain: "corp.example",
+			want: map[string]string{"alice": "5001:6001"}},
+		"one group in several lines, and under two names": {
+			passwd: "alice:x:5001:6001:::\nbob:x:5002:6002:::\n",
+			group:  "g:x:7001:alice\ng:x:7001:bob\nh:x:7002:alice\nh2:x:7002:bob\n",
+			want:   map[string]string{"alice": "5001:6001:7001,7002", "bob": "5002:6002:7001,7002"}},
+		"members in Latin-1 beside ours": {
+			passwd: "alice:x:5001:6001:::\n", group: "g:x:7001:j\xf6rg,alice,\u0085\n",
+			want: map[string]string{"alice": "5001:6001:7001"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPlace(t, c.passwd, c.group)
+			if c.group == "" {
+				p.group = ""
+			}
+			p.rules.Domain = c.domain
+			s, err := p.open()
+			require.NoError(t, err)
+			for user, want := range c.want {
+				assert.Equal(t, want, who(t, s, user), user)
+			}
+			assert.Empty(t, p.log.Lines(t, "a line of the file is left out"))
 		})
 	}
 }

@@ -1,6 +1,8 @@
 package passwd
 
 import (
+	"bytes"
+
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -15,6 +17,10 @@ type table struct {
 	index       map[string]uint32
 	people      []person
 	memberships []membership
+	// rules are those of the names: which can a Pod have, and which domain is taken off.
+	rules config.User
+	// bad are the lines that were left out, of each file that was read.
+	bad []badLines
 }
 
 type person struct {
@@ -33,36 +39,48 @@ type membership struct {
 
 // newTable is an empty one with room for what the one before it holds and a little more. Slices and maps that grow by themselves
 // leave several times their size behind, while two tables are alive.
-func newTable(before *table) *table {
+func newTable(before *table, rules config.User) *table {
 	room := func(n int) int { return n + n/16 }
 	people := room(len(before.people))
 	return &table{
 		index:       make(map[string]uint32, people),
 		people:      make([]person, 0, people),
 		memberships: make([]membership, 0, room(len(before.memberships))),
+		rules:       widest(rules),
 	}
 }
 
-// anyName are the widest rules that a configuration can have. Whom they refuse no pod can name: system accounts, machines
-// (host$), names with spaces. Leaving those out saves room, and keeps an account that is there twice from counting as a fault.
-var anyName = config.User{AllowUpperCase: true, MaxLength: 32}
+// widest returns the rules for names in files: those of the configuration, but that upper case, length and reserved names are for
+// the Pod's name to meet. Whom they refuse no Pod can name: system accounts, machines (host$), names with spaces, users of another
+// domain. Leaving those out saves room.
+func widest(rules config.User) config.User {
+	rules.AllowUpperCase, rules.MaxLength, rules.Reserved = true, 32, nil
+	return rules
+}
 
-// add takes a person over, and tells whether these are the person's only numbers.
-func (t *table) add(name string, uid, gid uint32) bool {
-	if _, refusal := user.Parse("", name, anyName); refusal != nil {
-		return true
+// add takes a user over. The first line of a name counts, as in NSS: getent prints local accounts before those of a directory
+// service, and a name may be in both.
+func (t *table) add(text string, uid, gid uint32) {
+	name, refusal := user.Parse("", text, t.rules)
+	if refusal != nil {
+		return
 	}
-	if at, again := t.index[name]; again {
-		return t.people[at].uid == uid && t.people[at].gid == gid
+	if _, again := t.index[name.String()]; again {
+		return
 	}
-	t.index[name] = uint32(len(t.people))
+	t.index[name.String()] = uint32(len(t.people))
 	t.people = append(t.people, person{uid: uid, gid: gid})
-	return true
 }
 
-// join puts a person into a group. Members who are no people of ours are left out.
+// join puts a user into a group. Members who are no users of ours are left out.
 func (t *table) join(member []byte, gid uint32) {
 	at, ok := t.index[string(member)]
+	if !ok && bytes.IndexByte(member, '@') > 0 {
+		// With the domain that is taken off, as SSSD writes members where it uses fully qualified names.
+		if name, refusal := user.Parse("", string(member), t.rules); refusal == nil {
+			at, ok = t.index[name.String()]
+		}
+	}
 	if !ok {
 		return
 	}

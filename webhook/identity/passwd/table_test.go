@@ -17,8 +17,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
+
+// anyName are the widest rules that files are read by.
+var anyName = widest(config.User{})
 
 // crowd writes the files of 100,000 people, each in 5 of 500 groups.
 func crowd(t testing.TB, uids int) (passwd, group string) {
@@ -76,7 +80,7 @@ func TestAHundredThousandUsers(t *testing.T) {
 
 func BenchmarkLoad(b *testing.B) {
 	passwd, group := crowd(b, 100_000)
-	f := files{passwd, group}
+	f := files{passwd: passwd, group: group}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := f.read(&table{}); err != nil {
@@ -150,13 +154,13 @@ func (e endless) Read(p []byte) (n int, _ error) {
 
 func TestAFileThatGrowsWhileItIsRead(t *testing.T) {
 	line := "#" + strings.Repeat("x", 998) + "\n"
-	people := newTable(&table{})
+	people := newTable(&table{}, config.User{})
 	require.EqualError(t, people.readPasswd("passwd", endless(line)), "passwd: it is larger than 16 MiB, which no file of users is")
 	require.EqualError(t, people.readGroup("group", endless(line[:999])), "group: it is larger than 16 MiB, which no file of users is")
 }
 
 func TestAFileThatCannotBeReadToItsEnd(t *testing.T) {
-	people := newTable(&table{})
+	people := newTable(&table{}, config.User{})
 	err := people.readPasswd("passwd", io.MultiReader(strings.NewReader("alice:x:1:1:::\n"), failing{}))
 	require.EqualError(t, err, "read passwd: input/output error")
 }
@@ -197,7 +201,7 @@ func FuzzFiles(f *testing.F) {
 }
 
 func read(passwd, group string) (*table, error) {
-	t := newTable(&table{})
+	t := newTable(&table{}, config.User{})
 	if err := t.readPasswd("passwd", strings.NewReader(passwd)); err != nil {
 		return nil, err
 	}

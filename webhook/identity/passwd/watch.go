@@ -41,7 +41,8 @@ func (s *Source) look() {
 	// The table before this one is as large, and an idle process would keep it for minutes: twice what the limit of its
 	// container has to be made for. A reload is rare, and nobody waits for this but who asked for it.
 	debug.FreeOSMemory()
-	s.metrics.loaded(len(people.people), read)
+	s.metrics.loaded(people, read)
+	s.tellBadLines(people)
 	s.log.Info("passwd read", "path", s.files.passwd, "users", len(people.people), "memberships", len(people.memberships))
 }
 

@@ -54,12 +54,12 @@ func TestABrokenFileAfterAGoodOne(t *testing.T) {
 	p := newPlace(t, people, groups)
 	s := p.watched(t)
 
-	write(t, p.group, "g:x:7009:alice,bob\n"+"h:x:7010\n")
+	write(t, p.group, "g:x:7009:alice,bob\n"+"h:x:7010:al")
 	write(t, p.passwd, moved)
 	line := p.told(t, 1)
 	assert.Equal(t, p.group, line["path"])
 	assert.EqualValues(t, 2, line["line"])
-	assert.Equal(t, "it has 3 fields with colons between them, and not 4", line["fault"])
+	assert.Equal(t, "the last line has no end: the file is being written, or was cut short", line["fault"])
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "both are as they were: no half of one and half of the other")
 	assert.Equal(t, 1.0, p.metric(t, `reloads_total{result="broken"}`))
 	assert.Equal(t, 1.0, p.metric(t, "broken"))
@@ -287,7 +287,11 @@ func TestMetrics(t *testing.T) {
 	require.NoError(t, err)
 	_, text, _ := strings.Cut(p.metrics(t), "source=\"passwd\"} 0\n# HELP jupyter_user_passwd_")
 	text = regexp.MustCompile(`1\.\d+e\+09`).ReplaceAllString("# HELP jupyter_user_passwd_"+text, "NOW")
-	assert.Equal(t, `# HELP jupyter_user_passwd_broken 1 while the passwd and group files are broken or gone, and what was read before is in use; else 0.
+	assert.Equal(t, `# HELP jupyter_user_passwd_bad_lines Lines of the files in use (passwd, group) that cannot be read and are left out. The log has the first of them.
+# TYPE jupyter_user_passwd_bad_lines gauge
+jupyter_user_passwd_bad_lines{file="group"} 0
+jupyter_user_passwd_bad_lines{file="passwd"} 0
+# HELP jupyter_user_passwd_broken 1 while the passwd and group files are broken or gone, and what was read before is in use; else 0.
 # TYPE jupyter_user_passwd_broken gauge
 jupyter_user_passwd_broken 0
 # HELP jupyter_user_passwd_last_load_timestamp_seconds When the passwd and group files in use were read.

@@ -1,0 +1,54 @@
+package passwd
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// maxTold bad lines of a file are told one by one. More of them have one cause, and would fill the log.
+const maxTold = 10
+
+// badLines are the lines of one file that could not be read, and were left out.
+type badLines struct {
+	path  string
+	count int
+	// first are the faults that are told.
+	first []*fault
+}
+
+func (b *badLines) add(f *fault) {
+	b.count++
+	if len(b.first) < maxTold {
+		b.first = append(b.first, f)
+	}
+}
+
+// ofWhichBad returns the end of a sentence about the file that was read last: the first of its bad lines, if there is one.
+func (t *table) ofWhichBad() string {
+	bad := t.bad[len(t.bad)-1]
+	if bad.count == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d bad lines are left out, the first is line %d: %s", bad.count, bad.first[0].line, bad.first[0].why)
+}
+
+// tellBadLines writes the bad lines of the files in use to the log, if they are not those that were told last.
+func (s *Source) tellBadLines(people *table) {
+	var text strings.Builder
+	for _, bad := range people.bad {
+		fmt.Fprintln(&text, bad.count, bad.first)
+	}
+	if text.String() == s.toldLines {
+		return
+	}
+	s.toldLines = text.String()
+	for _, bad := range people.bad {
+		for _, f := range bad.first {
+			s.log.Warn("a line of the file is left out", "path", f.path, "line", f.line, "fault", f.why)
+		}
+		if more := bad.count - len(bad.first); more > 0 {
+			s.log.Warn("more lines of the file are left out", slog.String("path", bad.path), slog.Int("lines", more))
+		}
+	}
+}
