@@ -177,6 +177,9 @@ func (f Finding) plain() Finding {
 // longest is more than any sentence here has, whatever names are in it.
 const longest = 1200
 
+// Plain returns a text as a finding may show it.
+func Plain(s string) string { return plain(s) }
+
 // plain writes everything but printable ASCII as an escape: what could steer a terminal, break a line or hide behind a
 // look-alike.
 func plain(s string) string {
