@@ -77,6 +77,7 @@ var all = []one{
 	{"parameters", []string{configMaps}, parametersAgree},
 	{"claims", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), claims},
 	{"pod-security", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), podSecurity},
+	{"hub-pods", []string{configuration, podsOfAll}, hubPods},
 	{"rbac", append([]string{parameters, claimsOfAll}, rbacObjects...), rbac},
 	{"volumes", []string{parameters, volumes, claimsOfAll, storageClasses}, shareVolumes},
 	{"egress", append([]string{parameters, volumes, claimsOfAll, namespaces, networkPolicies}, rbacObjects...), egress},
