@@ -18,7 +18,7 @@ func Default() *Config {
 			ClaimName:       "hpc-shared-pvc",
 			VolumeName:      "hpc-shared-volume",
 			MountPath:       "/data/hpc",
-			Homes:           "home",
+			Home:            "home/{user}",
 			ExposeEveryHome: ExposeNever,
 		},
 		Scratch: Scratch{
@@ -33,6 +33,11 @@ func Default() *Config {
 			MaxGroups:                15,
 			TooManyGroups:            TooManyGroupsDeny,
 			StrictSupplementalGroups: true,
+			LDAP: LDAP{
+				Bind:             LDAPBind{Method: BindAnonymous},
+				Preset:           PresetRFC2307,
+				WaitMilliseconds: 500, FreshSeconds: 30, FreshMissingSeconds: 2, StaleSeconds: 600,
+			},
 		},
 		Init: Init{
 			Image: "jupyter-user-webhook:" + handoff.Version,

@@ -69,8 +69,8 @@ type Share struct {
 	VolumeName string `json:"volumeName"`
 	// MountPath in the containers, absolute. Homes are mounted below it, where they are on the share.
 	MountPath string `json:"mountPath"`
-	// Homes is the directory of the share that holds the homes, relative: home/<name> is <name>'s.
-	Homes string `json:"homes"`
+	// Home is where the home of a user is, relative to the root of the share.
+	Home HomePattern `json:"home"`
 	// ReadOnly lists further directories of the share that every notebook sees, read-only. They are mounted only where
 	// the identity is known at admission: with a root start, files that are not the person's would be within its reach.
 	ReadOnly []Directory `json:"readOnly"`
@@ -156,6 +156,8 @@ type Identity struct {
 	// StrictSupplementalGroups keeps the image's /etc/group from adding groups (supplementalGroupsPolicy: Strict). A
 	// node whose container runtime cannot do it refuses the pod: containerd 2.0 and CRI-O 1.32 can.
 	StrictSupplementalGroups bool `json:"strictSupplementalGroups"`
+	// LDAP is a directory service that says who users are.
+	LDAP LDAP `json:"ldap"`
 }
 
 // Init is the container that finds the owner of the home, or checks it.

@@ -112,11 +112,13 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 	if !slices.Contains(choices, i.TooManyGroups) {
 		errs = append(errs, field.NotSupported(path.Child("tooManyGroups"), i.TooManyGroups, choices))
 	}
-	return errs
+	return append(errs, validateLDAP(&i.LDAP, path.Child("ldap"))...)
 }
 
 // maxGroups is the kernel's NGROUPS_MAX.
 const maxGroups = 65536
+
+func between(least, most int) string { return fmt.Sprintf("must be between %d and %d", least, most) }
 
 func personal(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
 

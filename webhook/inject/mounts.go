@@ -69,8 +69,9 @@ func (in *planning) planMounts(s switches) mountsPiece {
 	}
 	p := mountsPiece{
 		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
-		startsAsRoot: in.discovery == config.DiscoveryAtStart, seesEveryHome: in.discovery == config.DiscoveryAtAdmission && in.seesEveryHome(),
-		home: in.home, homeOnShare: in.planner.homes + "/" + in.facts.User.String(),
+		startsAsRoot:  in.discovery == config.DiscoveryAtStart,
+		seesEveryHome: in.discovery == config.DiscoveryAtAdmission && in.seesEveryHome(),
+		home:          in.home, homeOnShare: in.homes + "/" + in.facts.User.String(),
 	}
 	if p.startsAsRoot || p.seesEveryHome {
 		p.nestedIn = nestedPaths(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)
