@@ -117,7 +117,8 @@ func TooManyGroups(name string, most int) Denial {
 
 // IdentityUnknown answers where the identity has to be known at admission, and is not.
 func IdentityUnknown(name string) Denial {
-	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.discovery is AtAdmission: "+
+	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.discovery is "+
+		"AtAdmission: "+
 		"ask the admin whether %s has a home and an account", name, name)
 }
 
@@ -352,8 +353,8 @@ func Printable(s string) string {
 	return shorten(s)
 }
 
-// PrintableText is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes for all
-// that is not.
+// PrintableText is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes for
+// all that is not.
 func PrintableText(text string) string {
 	if !strings.ContainsFunc(text, special) {
 		return text

@@ -47,7 +47,8 @@ func (in *planning) identityVars() [4]identityVar {
 
 func (in *planning) planEnv() envPiece {
 	p := envPiece{
-		at: in.notebookAt.Child("env"), have: in.notebook.Env, home: in.home, identity: in.identityEnv, defaults: slices.Clip(in.planner.env),
+		at: in.notebookAt.Child("env"), have: in.notebook.Env, home: in.home, identity: in.identityEnv,
+		defaults: slices.Clip(in.planner.env),
 	}
 	if in.jupyter.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
 		p.defaults = append(p.defaults, pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: in.planner.config.Scratch.MountPath})

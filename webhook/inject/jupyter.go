@@ -148,8 +148,8 @@ type envValue struct {
 	known bool
 }
 
-// envValue is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as in
-// a process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
+// envValue is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as
+// in a process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
 func (in *planning) envValue(name string) envValue {
 	for _, v := range in.identityEnv {
 		if v.name == name {

@@ -206,9 +206,9 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 	return other, nested
 }
 
-// nestedPaths finds the clean paths of mounts, and of a termination message, that are inside of another of them, with the nearest.
-// They are gone through in the order of a tree, in which what is inside of a directory follows it: each held against each, a
-// thousand paths of two KiB took six seconds.
+// nestedPaths finds the clean paths of mounts, and of a termination message, that are inside of another of them, with the
+// nearest. They are gone through in the order of a tree, in which what is inside of a directory follows it: each held against
+// each, a thousand paths of two KiB took six seconds.
 func nestedPaths(mounts []pod.Mount, message *string) map[string]string {
 	paths := make([]string, 0, len(mounts)+1)
 	for _, m := range mounts {

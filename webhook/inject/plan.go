@@ -102,7 +102,8 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 	}
 }
 
-// planning is what the pieces of one Pod are planned from. The pieces read it; nothing of it is written to after Plan has filled it.
+// planning is what the pieces of one Pod are planned from. The pieces read it; nothing of it is written to after Plan has filled
+// it.
 type planning struct {
 	planner *Planner
 	facts   Facts

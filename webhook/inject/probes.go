@@ -41,7 +41,9 @@ func (in *planning) planProbes(s switches) probesPiece {
 		p.left, p.warning = denial.NoListening, denial.ProbesLeftOut(in.jupyter.why)
 	default:
 		asked := in.jupyter.probe()
-		p.want = wantedProbes{withTiming(asked, timing.Startup), withTiming(asked, timing.Readiness), withTiming(asked, timing.Liveness)}
+		p.want = wantedProbes{
+			withTiming(asked, timing.Startup), withTiming(asked, timing.Readiness), withTiming(asked, timing.Liveness),
+		}
 	}
 	return p
 }

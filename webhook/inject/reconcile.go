@@ -65,8 +65,8 @@ func Reconcile(pod *pod.Pod, plan *Plan) Outcome {
 	return out
 }
 
-// fieldChanges reconciles once more, with a note of everything. Few ask for them, and to write them down is a fifth of all that a review
-// allocates.
+// fieldChanges reconciles once more, with a note of everything. Few ask for them, and to write them down is a fifth of all that a
+// review allocates.
 func (o Outcome) fieldChanges() []fieldChange {
 	if o.plan == nil {
 		return nil

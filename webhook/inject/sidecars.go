@@ -41,10 +41,11 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 	return refusals
 }
 
-// seesMoreThanHome reports whether the notebook has more of the share than the home. Where the identity is found at start, it has the
-// home alone, or the configuration has given up every home (EvenToRoot).
+// seesMoreThanHome reports whether the notebook has more of the share than the home. Where the identity is found at start, it has
+// the home alone, or the configuration has given up every home (EvenToRoot).
 func (in *planning) seesMoreThanHome() bool {
-	return in.discovery == config.DiscoveryAtAdmission && in.identity != nil && (in.seesEveryHome() || len(in.planner.config.Share.ReadOnly) > 0)
+	return in.discovery == config.DiscoveryAtAdmission && in.identity != nil &&
+		(in.seesEveryHome() || len(in.planner.config.Share.ReadOnly) > 0)
 }
 
 // isUser reports whether a container runs as the user, and can become nobody else.

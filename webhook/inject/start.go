@@ -153,8 +153,8 @@ func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir str
 	return slices.Concat([]string{p.binary}, flags, own)
 }
 
-// dollarSpelling is how a $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of containers and
-// of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
+// dollarSpelling is how a $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of containers
+// and of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
 type dollarSpelling struct{ dollar string }
 
 var (
