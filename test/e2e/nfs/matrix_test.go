@@ -1,0 +1,59 @@
+package nfs
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// TestPodsInEveryKindOfHome has a kubelet run what TestStartInEveryKindOfHome runs without one, over both versions of NFS.
+func TestPodsInEveryKindOfHome(t *testing.T) {
+	needNFS(t)
+	if os.Getenv("RELEASE_CHECK") == "" {
+		t.Skip("left out: a pod for each kind of home takes a quarter of an hour. Run it with make release-check")
+	}
+	for user, c := range starts() {
+		makeHome(t, c.home, "/srv/hpc/home/"+user)
+	}
+	for user, c := range starts() {
+		for _, in := range []space{start3, start4} {
+			t.Run(in.name+" "+user, func(t *testing.T) {
+				t.Parallel()
+				p := run(t, in, user, user, images.Plain, "--command", "--", "sh", "-c", whose+" && exec hello")
+				if c.code == 0 {
+					p.ready(t)
+					assert.Contains(t, p.logs(t), c.want)
+					return
+				}
+				got := p.await(t, readyLimit, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
+				assert.Contains(t, failure(got), c.want)
+			})
+		}
+	}
+}
+
+// failure is what the container that failed last said, ours or the notebook's; nothing as long as none failed.
+func failure(pod *corev1.Pod) string {
+	for _, status := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
+		for _, state := range []corev1.ContainerState{status.State, status.LastTerminationState} {
+			if state.Terminated != nil && state.Terminated.ExitCode != 0 {
+				return state.Terminated.Message
+			}
+		}
+	}
+	return ""
+}
+
+// logs is what the notebook container printed.
+func (p pod) logs(t *testing.T) string {
+	t.Helper()
+	result, err := world.carol.Kubectl(t.Context(), "logs", p.name, "-n", p.namespace)
+	require.NoError(t, err)
+	require.Zero(t, result.ExitCode, result.Stderr)
+	return result.Stdout
+}
