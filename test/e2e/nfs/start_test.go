@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	corev1 "k8s.io/api/core/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/uml"
@@ -20,10 +19,9 @@ var startScript string
 
 // mounts are the ways in which these tests mount the server's exports, without a kubelet.
 var mounts = map[string]struct{ export, options string }{
-	"v3":           {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
-	"v4":           {"/hpc", "vers=4.2,hard,retry=0"},
-	"v3-trusted":   {"/srv/open", "vers=3,nolock,proto=tcp,hard,retry=0"},
-	"v4-read-only": {"/read", "vers=4.2,hard,retry=0"},
+	"v3":         {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
+	"v4":         {"/hpc", "vers=4.2,hard,retry=0"},
+	"v3-trusted": {"/srv/open", "vers=3,nolock,proto=tcp,hard,retry=0"},
 }
 
 // mount mounts an export for as long as the test lasts.
@@ -144,12 +142,6 @@ func TestFifteenGroups(t *testing.T) {
 			assert.Equal(t, 16, opened(t, mount(t, name), 20), name)
 		}
 	})
-	t.Run("with manage-gids, none where the server does not know the user", func(t *testing.T) {
-		manageGIDs(t)
-		for _, name := range []string{"v3", "v4"} {
-			assert.Zero(t, opened(t, mount(t, name), 15), name)
-		}
-	})
 }
 
 // opened returns how many directories of groups a user opens who is in so many groups.
@@ -160,83 +152,4 @@ func opened(t *testing.T, share string, groups int) int {
 			for g in $(seq 9001 9020); do cat $1/projects/$g/file 2>/dev/null; done; true' - $1`, share, fmt.Sprint(groups))
 	require.NoError(t, err)
 	return len(strings.Fields(said))
-}
-
-// end is a function of bash that ends a daemon by its name, and waits until it is gone.
-const end = `
-		end() {
-			for process in /proc/[0-9]*; do
-				[ "$(cat $process/comm 2>/dev/null)" = "$1" ] || continue
-				kill "${process#/proc/}"
-				while [ -e "$process" ]; do sleep 0.1; done
-			done
-		}`
-
-// manageGIDs has the server look groups up by itself, as Debian's own configuration has it, until the test ends.
-func manageGIDs(t *testing.T) {
-	t.Helper()
-	const restart = end + `
-		end rpc.mountd
-		ip netns exec srv sh -c 'rpc.mountd -p 20048 $1; date +%s >/proc/net/rpc/auth.unix.gid/flush; exportfs -f' - $1`
-	_, err := world.nfs.Script(t.Context(), restart, "--manage-gids")
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := world.nfs.Script(contextOf(t), restart, "")
-		assert.NoError(t, err)
-	})
-}
-
-// TestOwnersThatCannotBeMapped: an ID mapper on the server that knows nobody has NFS 4 show nobody as the owner.
-func TestOwnersThatCannotBeMapped(t *testing.T) {
-	needNFS(t)
-	mountProgram(t)
-	makeHome(t, "mkdir $1; chown 5130:6130 $1; chmod 0700 $1", "/srv/hpc/home/unmapped")
-	_, err := world.nfs.Script(t.Context(), `
-		echo N >/sys/module/nfsd/parameters/nfs4_disable_idmapping
-		printf '[General]\nDomain = lab.test\n[Mapping]\nNobody-User = nobody\nNobody-Group = nogroup\n[Translation]\nMethod = nsswitch\n' \
-			>/tmp/idmapd.conf
-		ip netns exec srv sh -c 'mkdir -p /run/rpc_pipefs; mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs
-			rpc.idmapd -S -c /tmp/idmapd.conf -p /run/rpc_pipefs'`)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := world.nfs.Script(contextOf(t), end+"\nend rpc.idmapd; echo Y >/sys/module/nfsd/parameters/nfs4_disable_idmapping")
-		assert.NoError(t, err)
-	})
-	const sentence = "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"
-	p := run(t, start4, "unmapped", "unmapped", images.Plain, writes...)
-	result := start(t, mount(t, "v4")+"/home", "unmapped", "true")
-	assert.NotZero(t, result.Code)
-	assert.Contains(t, result.Output, sentence)
-	got := p.await(t, readyLimit, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
-	assert.Contains(t, failure(got), sentence)
-	result = start(t, mount(t, "v3")+"/home", "unmapped", "id -u")
-	assert.Zero(t, result.Code, result.Output)
-	assert.Contains(t, result.Output, "5130\n", "version 3 sends numbers")
-}
-
-// TestTheShareTakesNothing: a full export and a read-only one let the notebook start, and the command gets the kernel's own error.
-func TestTheShareTakesNothing(t *testing.T) {
-	needNFS(t)
-	mountProgram(t)
-	t.Run("full", func(t *testing.T) {
-		_, err := world.nfs.Script(t.Context(), "dd if=/dev/zero of=/srv/hpc/home/own-fs/filler bs=1M status=none || true; sync")
-		require.NoError(t, err)
-		t.Cleanup(func() {
-			_, err := world.nfs.Must(contextOf(t), "rm", "-f", "/srv/hpc/home/own-fs/filler")
-			assert.NoError(t, err)
-		})
-		for _, name := range []string{"v3", "v4"} {
-			result := start(t, mount(t, name)+"/home", "own-fs", "id -u; head -c 1M /dev/zero >more")
-			assert.NotZero(t, result.Code)
-			assert.Contains(t, result.Output, "5007\n")
-			assert.Contains(t, result.Output, "No space left on device")
-		}
-	})
-	t.Run("read-only", func(t *testing.T) {
-		makeHome(t, "mkdir $1; chown 5131:6131 $1; chmod 0700 $1", "/srv/read/home/reader")
-		result := start(t, mount(t, "v4-read-only")+"/home", "reader", "id -u; touch made")
-		assert.NotZero(t, result.Code)
-		assert.Contains(t, result.Output, "5131\n")
-		assert.Contains(t, result.Output, "Read-only file system")
-	})
 }
