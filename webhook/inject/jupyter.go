@@ -96,7 +96,7 @@ func unreachable(flags map[string]string, env func(name string) envValue) string
 
 // readStart reads the command line of a container, or that of a configured start if it has none of its own.
 func (in *planning) readStart(c *pod.Container) started {
-	argv := slices.Concat(unwrapped(in.binary, c.Command, expanded), c.Args)
+	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
 	return readCommand(argv, func(name string) (string, bool) {
 		v := in.envValue(name)
 		return v.value, v.known && !strings.Contains(v.value, "$")
@@ -123,8 +123,8 @@ func (in *planning) whatStarts(s switches, start started, env func(name string) 
 	if byImage == runsOther {
 		return runsOther
 	}
-	if i := slices.IndexFunc(in.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
-		configured := in.starts[i].start
+	if i := slices.IndexFunc(in.planner.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
+		configured := in.planner.starts[i].start
 		if readCommand(slices.Concat(configured.Entrypoint, configured.Command), nil).what == runsOther {
 			return runsOther
 		}
@@ -184,10 +184,10 @@ type envValue struct {
 	known bool
 }
 
-// envValue is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as in
-// a process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
+// envValue is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as
+// in a process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
 func (in *planning) envValue(name string) envValue {
-	for _, v := range in.identity {
+	for _, v := range in.identityEnv {
 		if v.name == name {
 			return envValue{set: !v.unknown, value: v.value, known: !v.unknown}
 		}
@@ -197,7 +197,7 @@ func (in *planning) envValue(name string) envValue {
 			return envValue{set: true, value: v.Value, known: v.ValueFrom == nil}
 		}
 	}
-	for _, v := range slices.Backward(in.env) {
+	for _, v := range slices.Backward(in.planner.env) {
 		if v.Name == name {
 			return envValue{set: true, value: v.Value, known: true}
 		}
@@ -236,7 +236,7 @@ func (in *planning) findPort(flags map[string]string, env func(name string) envV
 			}
 		}
 	}
-	return in.config.Notebook.Port, ""
+	return in.planner.config.Notebook.Port, ""
 }
 
 func parsePort(text, source string) (int32, string) {
@@ -289,12 +289,12 @@ func (in *planning) expandLiterals(text string) string {
 	}
 	// A base URL can refer to some 250 variables: none of them is to be looked for among a hundred thousand by turns, as literal
 	// does it.
-	all := make(map[string]envValue, len(in.notebook.Env)+len(in.env))
-	for _, v := range slices.Concat(in.env, in.notebook.Env) {
+	all := make(map[string]envValue, len(in.notebook.Env)+len(in.planner.env))
+	for _, v := range slices.Concat(in.planner.env, in.notebook.Env) {
 		// A value is expanded itself, by what stands before it.
 		all[v.Name] = envValue{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
 	}
-	for _, v := range in.identity {
+	for _, v := range in.identityEnv {
 		all[v.name] = envValue{set: !v.unknown, value: v.value, known: !v.unknown}
 	}
 	size := len(text)

@@ -30,7 +30,7 @@ func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) 
 		}
 		return at, denial.ContainerByAnnotation, nil
 	}
-	for _, name := range in.config.Notebook.ContainerNames {
+	for _, name := range in.planner.config.Notebook.ContainerNames {
 		if at := byName(name); at >= 0 {
 			return at, denial.ContainerByName, nil
 		}
@@ -73,10 +73,7 @@ func (in *planning) guessNotebook() (at int, why string, others []string) {
 
 // startsJupyter reports whether a container is known to start Jupyter, by its command or its image.
 func (in *planning) startsJupyter(c *pod.Container) bool {
-	argv := slices.Concat(unwrapped(in.binary, c.Command, expanded), c.Args)
+	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
 	start := readCommand(argv, func(string) (string, bool) { return "", false })
 	return start.what == runsJupyter || start.what == runsUnknown && imageRuns(c.Image) == runsJupyter
 }
-
-// notebookPath is the place of the notebook container.
-func (in *planning) notebookPath() pod.Pointer { return in.notebookAt }

@@ -36,8 +36,8 @@ type wantedProbe struct {
 }
 
 func (in *planning) planProbes(s switches) probesPiece {
-	p := probesPiece{at: in.notebookPath(), notebook: in.notebook}
-	timing := in.config.Notebook.Probes
+	p := probesPiece{at: in.notebookAt, notebook: in.notebook}
+	timing := in.planner.config.Notebook.Probes
 	p.warnings = in.jupyter.warnings
 	switch what := in.jupyter.what; {
 	case s.probes == "off":

@@ -30,7 +30,7 @@ type resourcesPiece struct {
 }
 
 func (in *planning) planResources() resourcesPiece {
-	p := resourcesPiece{container: in.notebookPath(), have: in.notebook.Resources}
+	p := resourcesPiece{container: in.notebookAt, have: in.notebook.Resources}
 	p.want, p.left = in.wantedResources()
 	return p
 }
@@ -42,11 +42,11 @@ func (in *planning) wantedResources() (want pod.Resources, left string) {
 		return pod.Resources{}, denial.ResourcesOfPod
 	case user.FromHub(in.pod.Metadata.Labels):
 		return pod.Resources{}, denial.ResourcesOfHub
-	case in.resources.Empty():
+	case in.planner.resources.Empty():
 		return pod.Resources{}, denial.TurnedOffByConfig
 	}
-	have := in.notebook.Resources
-	return pod.Resources{Requests: missing(have, in.resources.Requests), Limits: missing(have, in.resources.Limits)}, ""
+	have, configured := in.notebook.Resources, in.planner.resources
+	return pod.Resources{Requests: missing(have, configured.Requests), Limits: missing(have, configured.Limits)}, ""
 }
 
 // missing returns those quantities of which there is neither a request nor a limit.

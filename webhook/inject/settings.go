@@ -56,7 +56,7 @@ func (in *planning) configPath() string {
 	if in.discovery == config.DiscoveryAtStart || !in.readsSettings() {
 		return ""
 	}
-	own, ours := in.envValue(handoff.JupyterConfigVariable), in.config.Scratch.MountPath
+	own, ours := in.envValue(handoff.JupyterConfigVariable), in.planner.config.Scratch.MountPath
 	switch {
 	case !own.set || own.known && own.value == "":
 		return ours
