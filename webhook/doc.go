@@ -92,6 +92,8 @@
 //	notebook.volumeMounts at a path of ours                        | ours               | refused
 //	notebook.volumeMounts elsewhere                                | the pod's          | kept
 //	notebook.volumeDevices of the share                            | ours               | refused
+//	notebook.volumeDevices at a path of ours                       | ours               | refused
+//	notebook.volumeDevices elsewhere                               | the pod's          | kept
 //	notebook.env out of the scratch volume                         | ours               | refused
 //	another container's volumeMounts of the share                  | ours               | refused
 //	another container's env out of the scratch volume              | ours               | refused

@@ -96,6 +96,8 @@ var meddling = map[string]string{
 	"notebook.resources":                                `replace /spec/containers/0/resources {"limits":{"cpu":"1","memory":"1Gi"}}`,
 	"notebook.volumeMounts of the share":                `add /spec/containers/0/volumeMounts/- {"name":"hpc-shared-volume","mountPath":"/all"}`,
 	"notebook.volumeMounts of the scratch volume":       `add /spec/containers/0/volumeMounts/- {"name":"uid-gid-config","mountPath":"/w"}`,
+	"notebook.volumeDevices at a path of ours":          `add /spec/containers/0/volumeDevices [{"name":"d","devicePath":"/home/alice/disk"}]`,
+	"notebook.volumeDevices elsewhere":                  `add /spec/containers/0/volumeDevices [{"name":"d","devicePath":"/dev/xvda"}]`,
 	"notebook.volumeMounts at a path of ours":           `add /spec/containers/0/volumeMounts/- {"name":"x","mountPath":"/config/uid-gid.env"}`,
 	"notebook.volumeMounts elsewhere":                   `add /spec/containers/0/volumeMounts/- {"name":"x","mountPath":"/scratch"}`,
 	"notebook.volumeDevices of the share":               `add /spec/containers/0/volumeDevices [{"name":"hpc-shared-volume","devicePath":"/dev/x"}]`,

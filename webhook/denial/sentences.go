@@ -321,6 +321,12 @@ func DeviceForeign(field, volume string) Denial {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this one", volume)
 }
 
+// DeviceNested denies a block device inside of a mount of ours.
+func DeviceNested(field, at, ours string) Denial {
+	return forbidden("DeviceNested", field, "%s is inside of what the webhook mounts, %s: the container runtime would make the device "+
+		"there as root, and leave it there; put it elsewhere, such as below /dev", Printable(at), ours)
+}
+
 // ContainerTaken answers a container that has the init container's name elsewhere in the pod.
 func ContainerTaken(field, name string) Denial {
 	return forbidden("ContainerTaken", field, "the name %s belongs to the webhook's init container: rename this container",

@@ -13,7 +13,7 @@ type Discover struct {
 	Home string
 	// MinUID, MinGID and DeniedGIDs are the floor.
 	MinUID, MinGID int64
-	DeniedGIDs    []int64
+	DeniedGIDs     []int64
 	// JupyterConfig are settings of Jupyter, as JSON (JupyterFiles); empty for those of the constant.
 	JupyterConfig string
 	// Expect is the identity that the pod was admitted with; nil where the pod is to learn it here.
@@ -56,12 +56,12 @@ func ParseDiscover(args []string) (Discover, error) {
 		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--denied-gids=",
 		"--jupyter-config=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
-		User:        r.user(),
-		Homes:       r.path("homes"),
-		Scratch:     r.path("scratch"),
-		Home:        r.path("home"),
-		MinUID:      r.number("min-uid"),
-		MinGID:      r.number("min-gid"),
+		User:       r.user(),
+		Homes:      r.path("homes"),
+		Scratch:    r.path("scratch"),
+		Home:       r.path("home"),
+		MinUID:     r.number("min-uid"),
+		MinGID:     r.number("min-gid"),
 		DeniedGIDs: r.numbers("denied-gids"),
 
 		JupyterConfig: r.text(JupyterConfigFlag),

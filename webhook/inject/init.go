@@ -104,9 +104,13 @@ func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
 }
 
 // initResources are the configured ones. In a pod of the class Guaranteed ours requests all that it may use: else the pod would
-// not be of that class, and a node would treat it as another one for as long as it lives.
+// not be of that class, and a node would treat it as another one for as long as it lives. In a Pod that has resources as a whole,
+// ours has no more than the Pod.
 func (in *planning) initResources() *pod.Resources {
 	want := in.planner.init.container.Resources
+	if whole := in.pod.Spec.Resources; !whole.Empty() {
+		return fitting(want, whole)
+	}
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want
 	}
@@ -236,7 +240,7 @@ func (p initPiece) mounts(have []pod.Mount) (want []pod.Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
 	missing := len(want)
 	ok = true
-	inside := nestedPaths(have, nil)
+	inside := nestedPaths(&pod.Container{VolumeMounts: have})
 	for _, m := range have {
 		switch {
 		case slices.Contains(p.want.VolumeMounts, m.Normalized()):

@@ -74,7 +74,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		home:          in.home, homeOnShare: in.homes + "/" + in.facts.User.String(),
 	}
 	if p.startsAsRoot || p.seesEveryHome {
-		p.nestedIn = nestedPaths(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)
+		p.nestedIn = nestedPaths(in.notebook)
 	}
 	return p
 }
@@ -206,15 +206,18 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 	return other, nested
 }
 
-// nestedPaths finds the clean paths of mounts, and of a termination message, that are inside of another of them, with the
-// nearest. They are gone through in the order of a tree, in which what is inside of a directory follows it: each held against
+// nestedPaths finds the clean paths of a container's mounts, devices and termination message that are inside of another of them,
+// with the nearest. They are gone through in the order of a tree, in which what is inside of a directory follows it: each held against
 // each, a thousand paths of two KiB took six seconds.
-func nestedPaths(mounts []pod.Mount, message *string) map[string]string {
-	paths := make([]string, 0, len(mounts)+1)
-	for _, m := range mounts {
+func nestedPaths(c *pod.Container) map[string]string {
+	paths := make([]string, 0, len(c.VolumeMounts)+len(c.VolumeDevices)+1)
+	for _, m := range c.VolumeMounts {
 		paths = append(paths, pod.WithSlash(pod.CleanPath(m.MountPath)))
 	}
-	if message != nil && *message != "" {
+	for _, d := range c.VolumeDevices {
+		paths = append(paths, pod.WithSlash(pod.CleanPath(d.DevicePath)))
+	}
+	if message := c.TerminationMessagePath; message != nil && *message != "" {
 		paths = append(paths, pod.WithSlash(pod.CleanPath(*message)))
 	}
 	slices.Sort(paths)
@@ -259,12 +262,4 @@ func (p mountsPiece) denyVolumes(at func() pod.Pointer, container *pod.Container
 		}
 	}
 	p.denyDevices(at, container, c)
-}
-
-func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container, c *changes) {
-	for i, d := range container.VolumeDevices {
-		if p.ours.has(d.Name) {
-			c.deny(denial.DeviceForeign(at().Child("volumeDevices").Index(i).Field(), d.Name))
-		}
-	}
 }

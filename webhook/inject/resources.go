@@ -93,6 +93,31 @@ func (in *planning) guaranteed() bool {
 	return in.pod.Spec.Resources.Empty()
 }
 
+// fitting returns resources of a container that are nowhere over those of its Pod as a whole: the API server denies such a Pod.
+// A limit without a request is a request too.
+func fitting(container, whole *pod.Resources) *pod.Resources {
+	fits := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
+	maps.Copy(fits.Requests, container.Limits)
+	maps.Copy(fits.Requests, container.Requests)
+	for name, limit := range container.Limits {
+		fits.Limits[name] = smaller(limit, whole.Limits[name])
+	}
+	for name, request := range fits.Requests {
+		fits.Requests[name] = smaller(smaller(request, whole.Limits[name]), whole.Requests[name])
+	}
+	return &fits
+}
+
+// smaller returns the smaller one of a quantity and another, which may be missing. One that is no quantity is the API server's to
+// deny.
+func smaller(of, other jsontext.Value) jsontext.Value {
+	var a, b resource.Quantity
+	if other == nil || a.UnmarshalJSON(of) != nil || b.UnmarshalJSON(other) != nil || a.Cmp(b) <= 0 {
+		return of
+	}
+	return other
+}
+
 // isGuaranteed reports whether there is a limit, and no request below it.
 func isGuaranteed(r *pod.Resources, name string) bool {
 	if r == nil || r.Limits[name] == nil {

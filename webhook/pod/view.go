@@ -159,7 +159,8 @@ type Mount struct {
 
 // Device is a volume as a block device.
 type Device struct {
-	Name string `json:"name"`
+	Name       string `json:"name"`
+	DevicePath string `json:"devicePath"`
 }
 
 // Probe of a container.
