@@ -87,7 +87,7 @@ func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string
-	Denials []denial.Denial
+	Denials  []denial.Denial
 }
 
 // LimitGroups holds an identity to identity.maxGroups: it is as it was, or cut to the groups with the lowest numbers and
