@@ -1,10 +1,10 @@
-// Package webhook decides what becomes of a Pod. Decide returns what a created Pod is to be changed into, Verify whether a final Pod
-// is as planned. Neither knows HTTP or an AdmissionReview: package webhook/server calls them for the API server, and the command
-// line calls Decide for a file.
+// Package webhook decides what becomes of a Pod. Decide returns what a created Pod is to be changed into, Verify whether a final
+// Pod is as planned. Neither knows HTTP or an AdmissionReview: package webhook/server calls them for the API server, and the
+// command line calls Decide for a file.
 //
-// Decide and Verify take the same steps: read the view of the Pod, find the user that it names, find the identity of the user, plan
-// what the Pod has to hold, reconcile the Pod with the plan. Decide returns the operations of the reconciliation or every denial,
-// Verify denies each field of ours that differs.
+// Decide and Verify take the same steps: read the view of the Pod, find the user that it names, find the identity of the user,
+// plan what the Pod has to hold, reconcile the Pod with the plan. Decide returns the operations of the reconciliation or every
+// denial, Verify denies each field of ours that differs.
 //
 // # Whose field is it
 //

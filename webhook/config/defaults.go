@@ -13,12 +13,12 @@ func Default() *Config {
 		APIVersion: APIVersion,
 		Kind:       Kind,
 		Mode:       ModeEnforce,
-		User:       User{MaxLength: 32, HubComponents: []string{"singleuser-server"}},
+		User:       User{MaxLength: 32, HubComponents: []string{"singleuser-server"}, Unmapped: UnmappedDeny},
 		Share: Share{
 			ClaimName:       "hpc-shared-pvc",
 			VolumeName:      "hpc-shared-volume",
 			MountPath:       "/data/hpc",
-			Homes:           "home",
+			Home:            "home/{user}",
 			ExposeEveryHome: ExposeNever,
 		},
 		Scratch: Scratch{

@@ -22,8 +22,8 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 		paths = append(paths, e.Field)
 	}
 	assert.ElementsMatch(t, []string{
-		"apiVersion", "kind", "mode", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath",
-		"share.homes", "share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
+		"apiVersion", "kind", "mode", "user.unmapped", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath",
+		"share.home", "share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
 		"identity.discovery", "identity.minUID", "identity.minGID", "identity.tooManyGroups",
 		"identity.ldap.preset", "identity.ldap.bind.method", "identity.ldap.waitMilliseconds", "identity.ldap.freshSeconds",
 		"identity.ldap.freshMissingSeconds", "identity.ldap.staleSeconds", "init.image", "notebook.homes", "notebook.port",
@@ -39,13 +39,18 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 	digest := "@sha256:" + strings.Repeat("0123456789abcdef", 4)
 	for name, body := range map[string]string{
-		"one-label domain":             "user: {domain: corp}",
+		"one-label domain":             "user: {domains: [corp]}",
 		"the whole share":              "share: {exposeEveryHome: EvenToRoot}",
 		"whole share and read-only":    "share: {exposeEveryHome: ToTheUser, readOnly: [{subPath: a, mountPath: /a}]}",
 		"whole share at start":         "share: {exposeEveryHome: EvenToRoot}\nidentity: {discovery: AtStart}",
-		"homes further down":           "share: {homes: users/by.name}",
+		"homes further down":           "share: {home: 'users/by.name/{user}'}",
+		"homes by their initials":      "share: {home: 'home/{initial}/{user}'}",
+		"initials in the root":         "share: {home: '{initial}/{user}'}",
+		"initials above a directory":   "share: {home: '{initial}/home/{user}'}",
+		"a directory beside initials":  "share: {home: 'home/{initial}/{user}', readOnly: [{subPath: home/shared, mountPath: /data/hpc/home/shared}]}",
+		"beside initials in the root":  "share: {home: '{initial}/{user}', readOnly: [{subPath: data, mountPath: /data/hpc/data}]}",
 		"name that begins like homes":  "share: {readOnly: [{subPath: home2, mountPath: /data/hpc/home2}]}",
-		"dots that are no way up":      "share: {homes: a..b, mountPath: /data/..hpc}",
+		"dots that are no way up":      "share: {home: 'a..b/{user}', mountPath: /data/..hpc}",
 		"read-only beside the homes":   "share: {readOnly: [{subPath: data/sets, mountPath: /data/hpc/sets}]}",
 		"two read-only ones":           "share: {readOnly: [{subPath: a, mountPath: /a}, {subPath: a, mountPath: /ab}]}",
 		"share below the other homes'": "share: {mountPath: /homes}",

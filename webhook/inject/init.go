@@ -16,8 +16,8 @@ import (
 //
 // Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
 // runs our image with the whole of the restricted security context, as the person, or as nobody in particular where it is to
-// find out who that is. It sees the homes' directory alone, read-only (lstat of an entry needs no right on the entry), and
-// writes the scratch volume.
+// find out who that is. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry),
+// and writes the scratch volume.
 //
 // Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
 // that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and
@@ -59,7 +59,7 @@ func newInitTemplate(c *config.Config) initTemplate {
 			Command:         []string{"/" + handoff.Binary},
 			Resources:       &resources,
 			VolumeMounts: []pod.Mount{
-				{Name: c.Share.VolumeName, ReadOnly: true, MountPath: homes(c), SubPath: c.Share.Homes},
+				homesMount(c, fixedHomes(c), c.Share.Home.Parent("")),
 				{Name: c.Scratch.VolumeName, MountPath: c.Scratch.MountPath},
 				{Name: c.Scratch.VolumeName, ReadOnly: true, MountPath: tokenPath},
 			},
@@ -79,21 +79,30 @@ func newInitTemplate(c *config.Config) initTemplate {
 
 func (in *planning) planInit() initPiece {
 	runs := identity.New(nonroot, nonroot, nil)
-	if in.Identity != nil {
-		runs = *in.Identity
+	if in.identity != nil {
+		runs = *in.identity
 	}
-	want, security := in.init.container, in.init.security
+	want, security := in.planner.init.container, in.planner.init.security
 	security.RunAsUser, security.RunAsGroup = &runs.UID, &runs.GID
 	want.SecurityContext = &security
 	want.Args = in.discover().Args()
 	want.Resources = in.initResources()
-	return initPiece{want: &want, accepted: in.init.accepted, ours: in.ourVolumes()}
+	if in.planner.fixedHomes == "" {
+		want.VolumeMounts = slices.Clone(want.VolumeMounts)
+		want.VolumeMounts[0] = homesMount(in.planner.config, in.homes, in.planner.config.Share.Home.Parent(in.facts.User.String()))
+	}
+	return initPiece{want: &want, accepted: in.planner.init.accepted, ours: in.ourVolumes()}
+}
+
+// homesMount is the directory above the home.
+func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
+	return pod.Mount{Name: c.Share.VolumeName, ReadOnly: true, MountPath: mountPath, SubPath: subPath}
 }
 
 // initResources are the configured ones. In a pod of the class Guaranteed ours requests all that it may use: else the pod would
 // not be of that class, and a node would treat it as another one for as long as it lives.
 func (in *planning) initResources() *pod.Resources {
-	want := in.init.container.Resources
+	want := in.planner.init.container.Resources
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want
 	}
@@ -103,22 +112,18 @@ func (in *planning) initResources() *pod.Resources {
 	return &pod.Resources{Requests: requests, Limits: want.Limits}
 }
 
-// homes is the homes' directory as the init container sees it: at its path in the notebook, so that a message names
-// the path that people know.
-func homes(c *config.Config) string { return c.Share.MountPath + "/" + c.Share.Homes }
-
 func (in *planning) discover() handoff.Discover {
 	d := handoff.Discover{
-		User:       in.User.String(),
+		User:       in.facts.User.String(),
 		Homes:      in.homes,
-		Scratch:    in.config.Scratch.MountPath,
+		Scratch:    in.planner.config.Scratch.MountPath,
 		Home:       in.home,
-		MinUID:     in.config.Identity.MinUID,
-		MinGID:     in.config.Identity.MinGID,
-		DeniedGIDs: in.config.Identity.DeniedGIDs,
+		MinUID:     in.planner.config.Identity.MinUID,
+		MinGID:     in.planner.config.Identity.MinGID,
+		DeniedGIDs: in.planner.config.Identity.DeniedGIDs,
 	}
-	if in.Identity != nil {
-		d.Expect = &handoff.Expected{UID: in.Identity.UID, GID: in.Identity.GID, Groups: in.Identity.Groups}
+	if in.identity != nil {
+		d.Expect = &handoff.Expected{UID: in.identity.UID, GID: in.identity.GID, Groups: in.identity.Groups}
 	}
 	return d
 }

@@ -20,8 +20,8 @@ func inImagesHome(dir, home string) bool {
 	return in(imagesHome) && !in(home)
 }
 
-// replaceWithHome writes the person's home in the place of a wish for the image's own, at the field or inside of the element m. The
-// verifier does not look: it is the pod's all the same.
+// replaceWithHome writes the person's home in the place of a wish for the image's own, at the field or inside of the element m.
+// The verifier does not look: it is the pod's all the same.
 func (c *changes) replaceWithHome(m member, at pod.Pointer, home string, value any) {
 	c.record(Replaced, thePods, m, value)
 	c.operation("replace", at, home)

@@ -28,8 +28,8 @@ type wantedProbes struct {
 }
 
 func (in *planning) planProbes(s switches) probesPiece {
-	p := probesPiece{at: in.notebookPath(), notebook: in.notebook}
-	timing := in.config.Notebook.Probes
+	p := probesPiece{at: in.notebookAt, notebook: in.notebook}
+	timing := in.planner.config.Notebook.Probes
 	switch {
 	case s.probes == "off":
 		p.left = denial.TurnedOffByPod
@@ -41,7 +41,9 @@ func (in *planning) planProbes(s switches) probesPiece {
 		p.left, p.warning = denial.NoListening, denial.ProbesLeftOut(in.jupyter.why)
 	default:
 		asked := in.jupyter.probe()
-		p.want = wantedProbes{withTiming(asked, timing.Startup), withTiming(asked, timing.Readiness), withTiming(asked, timing.Liveness)}
+		p.want = wantedProbes{
+			withTiming(asked, timing.Startup), withTiming(asked, timing.Readiness), withTiming(asked, timing.Liveness),
+		}
 	}
 	return p
 }

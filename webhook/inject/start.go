@@ -48,16 +48,16 @@ type imageStart struct {
 
 func (in *planning) planStart() startPiece {
 	p := startPiece{
-		at:       in.notebookPath(),
+		at:       in.notebookAt,
 		notebook: in.notebook,
 		home:     in.home,
 		atStart:  in.discovery == config.DiscoveryAtStart,
-		binary:   in.binary,
-		exec:     handoff.Exec{User: in.User.String(), Home: in.home, Scratch: in.config.Scratch.MountPath},
+		binary:   in.planner.binary,
+		exec:     handoff.Exec{User: in.facts.User.String(), Home: in.home, Scratch: in.planner.config.Scratch.MountPath},
 	}
 	p.was, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
-	if i := slices.IndexFunc(in.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
-		p.image = in.starts[i].start
+	if i := slices.IndexFunc(in.planner.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
+		p.image = in.planner.starts[i].start
 	}
 	return p
 }
@@ -153,8 +153,8 @@ func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir str
 	return slices.Concat([]string{p.binary}, flags, own)
 }
 
-// dollarSpelling is how a $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of containers and
-// of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
+// dollarSpelling is how a $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of containers
+// and of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
 type dollarSpelling struct{ dollar string }
 
 var (
