@@ -38,9 +38,9 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	share(subPath, in.home, described{"the home of ", name, ""}, false)
 
 	var left []string
-	for _, d := range in.config.Share.ReadOnly {
+	for _, d := range in.config.Share.Directories {
 		if in.way == config.WayAtAdmission {
-			share(d.SubPath, d.MountPath, described{"the share's ", d.SubPath, ""}, true)
+			share(d.SubPath, d.MountPath, described{"the share's ", d.SubPath, ""}, d.Access != config.AccessReadWrite)
 		} else {
 			left = append(left, d.MountPath)
 		}
