@@ -3,10 +3,10 @@ package webhook
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
-	"jupyter-user.io/jupyter-user-webhook/webhook/identity/share"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -15,8 +15,8 @@ import (
 type Identities interface {
 	// Find answers nil for a user whom it does not know, and an error where it cannot tell.
 	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
-	// FindAnew is Find without what is remembered.
-	FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error)
+	// FindUncached is Find without what is remembered.
+	FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error)
 }
 
 // Fixed is one identity for whoever is asked for: where it is known already who that is.
@@ -27,74 +27,118 @@ func (e Fixed) Find(context.Context, user.Name) (*identity.Identity, error) {
 	return &e.Identity, nil
 }
 
-// FindAnew answers it.
-func (e Fixed) FindAnew(context.Context, user.Name) (*identity.Identity, error) {
+// FindUncached answers it.
+func (e Fixed) FindUncached(context.Context, user.Name) (*identity.Identity, error) {
 	return &e.Identity, nil
 }
 
-// Agreeing are two that have to agree: Passwd knows a person's groups, and Share is the truth about whose the home is. Where one of
-// them does not know the person, or they name different UIDs, the error is a *Disagreement. The GID is passwd's.
-type Agreeing struct{ Passwd, Share Identities }
-
-// Find asks both.
-func (b Agreeing) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return agree(ctx, name, b.Passwd.Find, b.Share.Find)
+// Source is one that knows identities, and what sentences call it.
+type Source struct {
+	Name denial.Source
+	Identities
 }
 
-// FindAnew asks both, and they do not go by what they remember.
-func (b Agreeing) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return agree(ctx, name, b.Passwd.FindAnew, b.Share.FindAnew)
+// Agreeing are sources that are asked all at once: each must know the user, with one UID. GID and groups are those of the first. An
+// error is a *Disagreement, an *identity.Unusable of one of them, or that one did not answer.
+type Agreeing []Source
+
+// Find asks all.
+func (s Agreeing) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return s.agree(ctx, name, Identities.Find)
 }
 
-type find func(context.Context, user.Name) (*identity.Identity, error)
+// FindUncached asks all, and they do not go by what they remember.
+func (s Agreeing) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return s.agree(ctx, name, Identities.FindUncached)
+}
 
-func agree(ctx context.Context, name user.Name, inPasswd, onShare find) (*identity.Identity, error) {
-	account, err := inPasswd(ctx, name)
-	if err != nil {
+// agree returns what the sources say. Before all have answered none of it counts: a user who is unknown to one source, or is two
+// accounts in another, may have a third UID in the one that is silent.
+//
+//	one did not answer                 that error: try again
+//	one has an account that is none    that error
+//	none knows the user                nil
+//	some do not, or UIDs differ        a *Disagreement
+//	all agree on the UID               the identity of the first
+func (s Agreeing) agree(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
+	known, errs := make([]*identity.Identity, len(s)), make([]error, len(s))
+	var others sync.WaitGroup
+	for i, source := range s[1:] {
+		others.Go(func() { known[i+1], errs[i+1] = how(source, ctx, name) })
+	}
+	known[0], errs[0] = how(s[0], ctx, name)
+	others.Wait()
+	for _, err := range errs {
+		if err != nil && !isUnusable(err) {
+			return nil, err
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	owner, err := onShare(ctx, name)
-	if err != nil {
-		return nil, err
+	unknown, agreed := 0, true
+	for _, id := range known {
+		switch {
+		case id == nil:
+			unknown++
+		case known[0] != nil && id.UID != known[0].UID:
+			agreed = false
+		}
 	}
 	switch {
-	case account == nil && owner == nil:
+	case unknown == len(s):
 		return nil, nil
-	case account == nil || owner == nil || account.UID != owner.UID:
-		return nil, &Disagreement{name: name, account: account, owner: owner}
+	case unknown > 0 || !agreed:
+		return nil, s.disagreement(name, known)
 	}
-	return account, nil
+	return known[0], nil
 }
 
-// Disagreement of passwd and share about one person, whom at least one of them knows.
+func (s Agreeing) disagreement(name user.Name, known []*identity.Identity) *Disagreement {
+	d := &Disagreement{name: name}
+	for i, source := range s {
+		account := denial.Account{Source: source.Name, UID: -1}
+		if known[i] != nil {
+			account.UID = known[i].UID
+		}
+		d.accounts = append(d.accounts, account)
+	}
+	return d
+}
+
+// Disagreement of sources about one user, whom at least one of them knows.
 type Disagreement struct {
-	name           user.Name
-	account, owner *identity.Identity
+	name     user.Name
+	accounts []denial.Account
 }
 
-// Error is the sentence for the person.
-func (d *Disagreement) Error() string { return d.denial().Message }
-
-func (d *Disagreement) denial() denial.Denial {
-	switch name := d.name.String(); {
-	case d.account == nil:
-		return denial.AccountMissing(name, d.owner.UID)
-	case d.owner == nil:
-		return denial.HomeMissing(name, d.account.UID)
-	default:
-		return denial.OwnersDiffer(name, d.account.UID, d.owner.UID)
-	}
+// Error is the sentence for the user.
+func (d *Disagreement) Error() string {
+	return denial.IdentityDisputed(d.name.String(), d.accounts).Message
 }
 
-// unidentified is the answer where nobody could say who a user is.
-func unidentified(name user.Name, err error) denial.Denial {
-	if disagreement, ok := errors.AsType[*Disagreement](err); ok {
-		return disagreement.denial()
+func isUnusable(err error) bool {
+	_, is := errors.AsType[*identity.Unusable](err)
+	return is
+}
+
+// identityDenial returns the denial where no source could say who a user is.
+func identityDenial(name user.Name, err error) denial.Denial {
+	if d, is := errors.AsType[*Disagreement](err); is {
+		return denial.IdentityDisputed(name.String(), d.accounts)
 	}
-	if misplaced, ok := errors.AsType[*share.MisplacedError](err); ok && misplaced.Link {
-		return denial.HomeBehindLink(name.String(), misplaced.Dir)
-	} else if ok {
-		return denial.HomeInUsers(name.String(), misplaced.Dir, misplaced.Owner)
+	if unusable, is := errors.AsType[*identity.Unusable](err); is {
+		return unusableDenial(name.String(), unusable)
 	}
 	return denial.IdentitySilent(name.String())
+}
+
+func unusableDenial(name string, u *identity.Unusable) denial.Denial {
+	switch {
+	case u.Misplaced == nil:
+		return denial.IdentityUnusable(name, u.Why)
+	case u.Misplaced.Link:
+		return denial.HomeBehindLink(name, u.Misplaced.Dir)
+	}
+	return denial.HomeInUsers(name, u.Misplaced.Dir, u.Misplaced.Owner)
 }

@@ -89,7 +89,7 @@ or where there is no cluster to look at.`,
 	f.StringSliceVar(&o.Only, "only", nil, "the checks to do, such as answers; all without it")
 	f.StringVarP(&file, "filename", "f", "", "manifest of what is to be installed, - for standard input; without it, Helm's record")
 	f.StringVar(&o.User, "user", "jupyter-user-check", "whose notebook to try, in a dry run")
-	cmd.AddCommand(accessCommand())
+	cmd.AddCommand(accessCommand(), ldapCommand())
 	return cmd
 }
 
@@ -130,7 +130,7 @@ func (l *live) check(ctx context.Context, out io.Writer, o check.Options) error 
 }
 
 func accessCommand() *cobra.Command {
-	l, q := live{}, check.Question{}
+	l, q := live{}, check.AccessQuery{}
 	cmd := &cobra.Command{
 		Use:   "access --user alice [--as carol]",
 		Short: "Say who may be whom, and through which binding",
@@ -161,8 +161,8 @@ The exit status is 0 for may, 1 for may not, and 2 where it could not be told.`,
 	return cmd
 }
 
-func (l *live) access(ctx context.Context, out io.Writer, q check.Question) error {
-	write, is := check.AnswerWriters[l.output]
+func (l *live) access(ctx context.Context, out io.Writer, q check.AccessQuery) error {
+	write, is := check.AccessWriters[l.output]
 	switch {
 	case !is:
 		return fmt.Errorf("-o %q is none of table, json", l.output)

@@ -81,7 +81,7 @@ func TestServeRefusesAHomeInUsersDirectories(t *testing.T) {
 	require.NoError(t, os.Chown(alice, 5001, 6001))
 	config := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"+
 		"share: {home: 'home/{initial}/{user}'}\n")
-	p, stop := serve(t, "--config="+config, "--share="+share, "--homes-fresh=1ns")
+	p, stop := serve(t, "--config="+config, "--share="+share, "--homes-fresh=1ns", "--homes-fresh-missing=1ns")
 	require.Contains(t, p.admit(t), `"identity":"5001:6001"`)
 	require.NoError(t, os.Chown(filepath.Join(share, "home", "a"), 5002, 0))
 	assert.Contains(t, p.admit(t), "the home of alice is in home/a, which belongs to UID 5002 on the share: who owns that "+

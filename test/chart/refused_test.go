@@ -56,6 +56,14 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{image: {accepted: [" + many("i", 17) + "]}}":                                  "at '/image/accepted': maxItems: got 17, want 16",
 		"{config: {share: {readOnly: [" + many("d", 17) + "]}}}":                        "at '/config/share/readOnly': maxItems: got 17, want 16",
 		"{config: {user: {hubComponents: [" + many("c", 17) + "]}}}":                    "at '/config/user/hubComponents': maxItems: got 17, want 16",
+		"{identity: {ldap: {urls: ['http://a']}}}":                                      "at '/identity/ldap/urls/0': 'http://a' does not match pattern",
+		"{identity: {ldap: {preset: openldap}}}":                                        "at '/identity/ldap/preset': value must be one of 'rfc2307', 'rfc2307bis', 'ad'",
+		"{identity: {ldap: {urls: ['ldaps://a']}}}":                                     "identity.ldap.users.baseDN does not say below which DN the accounts are",
+		"{identity: {ldap: {urls: ['ldaps://a'], users: {baseDN: b}}}}":                 "identity.ldap.ca does not say whose certificates the servers have",
+		"{identity: {ldap: {urls: ['ldap://a'], users: {baseDN: b}, ca: c}}}":           "identity.ldap.urls has ldap://a, which is not encrypted",
+		"{identity: {ldap: {passwordSecret: a}}}":                                       "identity.ldap.bindDN does not say whose",
+		"{identity: {ldap: {bindDN: a}}}":                                               "needs identity.ldap.passwordSecret",
+		"{identity: {ldap: {bindDN: a, passwordSecret: a, certificateSecret: b}}}":      "are both given: the webhook binds by one of them",
 		"{podSecurity: restricted}":                                                     "at '/podSecurity': value must be one of 'baseline', 'off'",
 		"{certificates: {source: letsencrypt}}":                                         "at '/certificates/source': value must be one of 'selfSigned', 'certManager', 'secret'",
 		"{certificates: {source: secret}}":                                              "certificates.source is secret, and certificates.caBundle does not say whose certificate it is",
@@ -69,8 +77,8 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{podLabels: {app.kubernetes.io/name: x}}":                                      "podLabels cannot have app.kubernetes.io/name",
 		"{config: {mode: Warn}}":                                                        "at '/config': additional properties 'mode' not allowed",
 		"{config: {notebooks: {port: 1}}}":                                              "at '/config': additional properties 'notebooks' not allowed",
-		"{config: {identity: {way: atStart}}}":                                          "at '/config/identity/way': value must be one of 'Auto', 'AtAdmission', 'AtStart'",
-		"{config: {identity: {way: AtAdmission}}}":                                      "config.identity.way is AtAdmission, and nobody is known at admission",
+		"{config: {identity: {discovery: atStart}}}":                                    "at '/config/identity/discovery': value must be one of 'Auto', 'AtAdmission', 'AtStart'",
+		"{config: {identity: {discovery: AtAdmission}}}":                                "config.identity.discovery is AtAdmission, and nobody is known at admission",
 	} {
 		_, err := h.Template(t.Context(), values)
 		require.ErrorContains(t, err, says, values)

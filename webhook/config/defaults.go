@@ -27,12 +27,17 @@ func Default() *Config {
 			SizeLimit:  newQuantity("16Mi"),
 		},
 		Identity: Identity{
-			Way:                      WayAuto,
+			Discovery:                DiscoveryAuto,
 			MinUID:                   1000,
 			MinGID:                   1000,
 			MaxGroups:                15,
-			TooManyGroups:            TooManyGroupsRefuse,
+			TooManyGroups:            TooManyGroupsDeny,
 			StrictSupplementalGroups: true,
+			LDAP: LDAP{
+				Bind:             LDAPBind{Method: BindAnonymous},
+				Preset:           PresetRFC2307,
+				WaitMilliseconds: 500, FreshSeconds: 30, FreshMissingSeconds: 2, StaleSeconds: 600,
+			},
 		},
 		Init: Init{
 			Image: "jupyter-user-webhook:" + handoff.Version,

@@ -19,7 +19,7 @@ func validateShare(s *Share, path *field.Path) field.ErrorList {
 	errs = append(errs, mountPath(path.Child("mountPath"), s.MountPath)...)
 	errs = append(errs, homePattern(path.Child("home"), s.Home)...)
 	errs = append(errs, validateDirectories(s, path.Child("directories"))...)
-	exposures := []Exposure{ExposeNever, ExposeToThePerson, ExposeEvenToRoot}
+	exposures := []Exposure{ExposeNever, ExposeToTheUser, ExposeEvenToRoot}
 	if !slices.Contains(exposures, s.ExposeEveryHome) {
 		errs = append(errs, field.NotSupported(path.Child("exposeEveryHome"), s.ExposeEveryHome, exposures))
 	}
@@ -39,9 +39,23 @@ func validateDirectories(s *Share, path *field.Path) field.ErrorList {
 		} else if why := exposes(dir.SubPath, s.Home); why != "" {
 			errs = append(errs, field.Invalid(at.Child("subPath"), dir.SubPath, why))
 		}
+		errs = append(errs, apartOnShare(s.Directories, i, path)...)
 		errs = append(errs, validateAccess(at.Child("access"), dir.Access)...)
 	}
 	return errs
+}
+
+// apartOnShare denies a directory of the share that is, contains or lies in one before it in the list. It compares without regard
+// to case, because a share may.
+func apartOnShare(list []Directory, i int, path *field.Path) field.ErrorList {
+	for j := range i {
+		dir, other := list[i].SubPath, list[j].SubPath
+		if dir != "" && other != "" && related(strings.ToLower(dir), strings.ToLower(other)) {
+			return field.ErrorList{field.Invalid(path.Index(i).Child("subPath"), dir, fmt.Sprintf("must lie apart from %s (%s): one "+
+				"directory would be seen with the access of the other", path.Index(j).Child("subPath"), other))}
+		}
+	}
+	return nil
 }
 
 func validateAccess(at *field.Path, access Access) field.ErrorList {

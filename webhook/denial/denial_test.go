@@ -40,7 +40,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"NameReserved":            {403, denial.NameReserved("f", "n")},
 		"NameDomain":              {403, denial.NameDomain("f", "n", "d")},
 		"NamesDiffer":             {422, denial.NamesDiffer("l", "a", "k", "b")},
-		"IdentityRefused":         {403, denial.IdentityRefused("n", errors.New("x"))},
+		"IdentityDenied":          {403, denial.IdentityDenied("n", errors.New("x"))},
 		"TooManyGroups":           {403, denial.TooManyGroups("n", 15)},
 		"IdentityUnknown":         {403, denial.IdentityUnknown("n")},
 		"IdentitySilent":          {503, denial.IdentitySilent("n")},
@@ -62,8 +62,9 @@ func TestReasonsAreStable(t *testing.T) {
 		"ContainerTaken":          {403, denial.ContainerTaken("f", "n")},
 		"Drifted":                 {403, denial.Drifted("f")},
 		"NotInjected":             {403, denial.NotInjected("l")},
-		"IdentityDisputed":        {403, denial.OwnersDiffer("n", 1, 2)},
-		"IdentityDiffers":         {403, denial.IdentityDiffers("a", "n")},
+		"IdentityDisputed":        {403, denial.IdentityDisputed("n", []denial.Account{{Source: denial.Passwd, UID: 1}, {Source: denial.Share, UID: 2}})},
+		"IdentityDiffers":         {503, denial.IdentityDiffers("a", "n")},
+		"IdentityUnusable":        {403, denial.IdentityUnusable("n", "has no uidNumber")},
 		"GenerationUnknown":       {503, denial.GenerationUnknown("a", "g")},
 	} {
 		t.Run(reason, func(t *testing.T) {
@@ -97,8 +98,8 @@ func TestNoSentenceIsBrokenByWhatAStrangerWrote(t *testing.T) {
 			"MountNested":       denial.MountNested("f", evil, evil).Message,
 			"FSGroupTaken":      denial.FSGroupTaken(1, []string{evil, evil}),
 			"AnnotationUnknown": denial.AnnotationUnknown(evil, []string{"a"}),
-			"Shown":             denial.Shown(evil),
-			"Plain":             denial.Plain(denial.Cut(evil, 100)),
+			"Shown":             denial.Printable(evil),
+			"Plain":             denial.PrintableText(denial.Cut(evil, 100)),
 		}
 		for name, sentence := range sentences {
 			assert.NotRegexp(t, `[\x00-\x1f\x7f\x{80}-\x{9f}\x{202e}\x{2028}]`, sentence, "%s of %.10q", name, evil)
@@ -117,8 +118,8 @@ func TestPlainNamesAreNotQuoted(t *testing.T) {
 }
 
 func TestPlainLeavesAllElseAsItIs(t *testing.T) {
-	assert.Equal(t, `container "nb": it's \ <here>`, denial.Plain(`container "nb": it's \ <here>`))
-	assert.Equal(t, `"a\nb" '\u0430' \x1b[2J \ufffd`, denial.Plain("\"a\nb\" 'а' \x1b[2J \xff"))
+	assert.Equal(t, `container "nb": it's \ <here>`, denial.PrintableText(`container "nb": it's \ <here>`))
+	assert.Equal(t, `"a\nb" '\u0430' \x1b[2J \ufffd`, denial.PrintableText("\"a\nb\" 'а' \x1b[2J \xff"))
 }
 
 func TestSeveralErrorsAreOneLine(t *testing.T) {

@@ -92,7 +92,7 @@ func parseID(text string) (int64, error) {
 // Floor is what an identity has to be above.
 type Floor struct {
 	MinUID, MinGID int64
-	RefusedGIDs    []int64
+	DeniedGIDs     []int64
 }
 
 // Check says why nobody may run as this identity: system accounts, root, the owner that NFS shows when it cannot map
@@ -137,8 +137,8 @@ func (f Floor) checkGID(gid int64) error {
 		return fmt.Errorf("GID %d is under %d, where people's begin (identity.minGID)", gid, f.MinGID)
 	case gid > MaxID:
 		return fmt.Errorf("GID %d is over %d, the highest that Kubernetes takes", gid, MaxID)
-	case slices.Contains(f.RefusedGIDs, gid):
-		return fmt.Errorf("GID %d is refused here (identity.refusedGIDs)", gid)
+	case slices.Contains(f.DeniedGIDs, gid):
+		return fmt.Errorf("GID %d is refused here (identity.deniedGIDs)", gid)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -41,18 +42,18 @@ func (in *planning) planGroups() groupsPiece {
 	return p
 }
 
-func (p groupsPiece) reconcile(pod *Pod, c *changes) {
-	at := podSecurity
-	have, exists := pod.Spec.SecurityContext, pod.Spec.SecurityContext != nil
+func (p groupsPiece) reconcile(document *pod.Pod, c *changes) {
+	at := pod.SecurityContextPath
+	have, exists := document.Spec.SecurityContext, document.Spec.SecurityContext != nil
 	if !exists {
-		have = &PodSecurityContext{}
+		have = &pod.SpecSecurityContext{}
 	}
 
 	groups := member{at, exists, "supplementalGroups"}
 	foreign := false
 	for i, gid := range have.SupplementalGroups {
 		if known := p.primary != 0 && gid == p.primary || slices.Contains(p.groups, gid); !known {
-			c.deny(denial.GroupForeign(groups.at().index(i).field(), gid, p.user))
+			c.deny(denial.GroupForeign(groups.at().Index(i).Field(), gid, p.user))
 			foreign = true
 		}
 	}
@@ -60,11 +61,11 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 		putList(c, ours, groups, have.SupplementalGroups, p.groups)
 	}
 	if p.strict {
-		put(c, ours, member{at, exists, "supplementalGroupsPolicy"}, have.SupplementalGroupsPolicy, policyStrict)
+		putField(c, ours, member{at, exists, "supplementalGroupsPolicy"}, have.SupplementalGroupsPolicy, policyStrict)
 	}
 	if have.FSGroup != nil {
-		c.drop(member{at, exists, "fsGroup"}, true)
-		if served := p.served(pod); len(served) > 0 {
+		c.removeField(member{at, exists, "fsGroup"}, true)
+		if served := p.served(document); len(served) > 0 {
 			c.warn(denial.FSGroupTaken(*have.FSGroup, served))
 		}
 	}
@@ -72,7 +73,7 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 
 // served are the volumes of the pod's own that an fsGroup has an effect on. Kubernetes leaves hostPath and in-tree nfs
 // alone, and the token that the ServiceAccount plugin mounts is readable to everyone in the container without it.
-func (p groupsPiece) served(pod *Pod) (names []string) {
+func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
 		token := v.Projected != nil && strings.HasPrefix(v.Name, "kube-api-access-")
 		if !p.ours.has(v.Name) && v.HostPath == nil && v.NFS == nil && !token {
@@ -86,7 +87,7 @@ func (p groupsPiece) served(pod *Pod) (names []string) {
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string
-	Refusals []denial.Denial
+	Denials []denial.Denial
 }
 
 // LimitGroups holds an identity to identity.maxGroups: it is as it was, or cut to the groups with the lowest numbers and
@@ -103,5 +104,5 @@ func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limite
 			Warnings: []string{denial.GroupsCut(name.String(), c.MaxGroups)},
 		}
 	}
-	return Limited{Identity: id, Refusals: []denial.Denial{denial.TooManyGroups(name.String(), c.MaxGroups)}}
+	return Limited{Identity: id, Denials: []denial.Denial{denial.TooManyGroups(name.String(), c.MaxGroups)}}
 }

@@ -72,11 +72,12 @@ var all = []one{
 	{"mode", append([]string{configuration, parameters, claimsOfAll}, placed...), modeAndNamespaces},
 	{"webhooks", []string{mutatingWebhooks, validatingWebhooks, wanted}, webhooksAsWanted},
 	{"reachable", []string{deployments, services, endpointSlices}, reachable},
-	{"answers", []string{parameters, configuration, claimsOfAll, namespaces}, answers},
+	{"answers", []string{parameters, configuration, claimsOfAll, namespaces}, dryRun},
 	{"policies", []string{policies, bindings, wanted}, policiesAsWanted},
 	{"parameters", []string{configMaps}, parametersAgree},
 	{"claims", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), claims},
 	{"pod-security", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), podSecurity},
+	{"hub-pods", []string{configuration, podsOfAll}, hubPods},
 	{"rbac", append([]string{parameters, claimsOfAll}, rbacObjects...), rbac},
 	{"volumes", []string{parameters, volumes, claimsOfAll, storageClasses}, shareVolumes},
 	{"egress", append([]string{parameters, volumes, claimsOfAll, namespaces, networkPolicies}, rbacObjects...), egress},
@@ -177,6 +178,9 @@ func (f Finding) plain() Finding {
 // longest is more than any sentence here has, whatever names are in it.
 const longest = 1200
 
+// Plain returns a text as a finding may show it.
+func Plain(s string) string { return plain(s) }
+
 // plain writes everything but printable ASCII as an escape: what could steer a terminal, break a line or hide behind a
 // look-alike.
 func plain(s string) string {
@@ -184,7 +188,7 @@ func plain(s string) string {
 	if strings.HasSuffix(s, "…") {
 		s = strings.TrimSuffix(s, "…") + "..."
 	}
-	return denial.Plain(s)
+	return denial.PrintableText(s)
 }
 
 // some names of many: the first few, and how many more there are.

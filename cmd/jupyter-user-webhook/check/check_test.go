@@ -19,7 +19,7 @@ func TestNamesAreStable(t *testing.T) {
 		names = append(names, c.id)
 	}
 	assert.Equal(t, []string{"certificate", "mode", "webhooks", "reachable", "answers", "policies", "parameters", "claims", "pod-security",
-		"rbac", "volumes", "egress", "nodes", "versions"}, names)
+		"hub-pods", "rbac", "volumes", "egress", "nodes", "versions"}, names)
 	assert.Equal(t, []Status{"failed", "unknown", "warning", "ok"}, []Status{Failed, Unknown, Warning, OK})
 }
 
@@ -81,7 +81,7 @@ func TestJSON(t *testing.T) {
 	assert.JSONEq(t, `[{"check": "nodes", "status": "ok", "message": "a < b"}]`, out.String())
 	assert.Contains(t, out.String(), "a < b")
 	out.Reset()
-	require.NoError(t, writeAnswerJSON(&out, Answer{User: "alice", Namespace: "lab", Message: "no"}))
+	require.NoError(t, writeAccessJSON(&out, AccessReport{User: "alice", Namespace: "lab", Message: "no"}))
 	assert.JSONEq(t, `{"user": "alice", "namespace": "lab", "may": false, "ways": [], "message": "no"}`, out.String())
 }
 

@@ -5,42 +5,20 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"strings"
 	"syscall"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// MisplacedError reports a directory below which no home can be: a user owns it, so the user could put another directory in the
-// place of a home; or it is a symbolic link, so nobody knows whose directories are above the home.
-type MisplacedError struct {
-	// Dir is the directory, relative to the root of the share.
-	Dir string
-	// Owner is the UID that owns Dir.
-	Owner int64
-	// Link reports that Dir is a symbolic link.
-	Link bool
-}
-
-// Error returns a text for the log. The sentence for the user is a denial's.
-func (e *MisplacedError) Error() string {
-	if e.Link {
-		return fmt.Sprintf("%s, above a home, is a symbolic link", e.Dir)
-	}
-	return fmt.Sprintf("%s, above a home, belongs to UID %d", e.Dir, e.Owner)
-}
-
-func misplaced(err error) bool {
-	_, ok := errors.AsType[*MisplacedError](err)
-	return ok
-}
-
 // lookAbove looks at each directory between the root of the share and a home. Whoever owns one of them can replace what is in it.
+// The error is an *identity.Unusable if no home can be there.
 func (s *Source) lookAbove(home string) error {
 	for end, letter := range home {
 		if letter != '/' {
 			continue
 		}
 		dir := home[:end]
-		info, err := s.lstat(filepath.Join(s.Share, dir))
+		info, err := s.lstat(filepath.Join(s.share, dir))
 		if err != nil {
 			return err
 		}
@@ -48,9 +26,12 @@ func (s *Source) lookAbove(home string) error {
 		if !ok {
 			return errors.New("this system does not say who owns a directory")
 		}
-		link := info.Mode()&fs.ModeSymlink != 0
-		if link || int64(stat.Uid) >= s.MinUID {
-			return &MisplacedError{Dir: strings.Clone(dir), Owner: int64(stat.Uid), Link: link}
+		at := identity.Misplaced{Dir: dir, Owner: int64(stat.Uid), Link: info.Mode()&fs.ModeSymlink != 0}
+		switch {
+		case at.Link:
+			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, is a symbolic link", dir), Misplaced: &at}
+		case at.Owner >= s.minUID:
+			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, belongs to UID %d", dir, at.Owner), Misplaced: &at}
 		}
 	}
 	return nil

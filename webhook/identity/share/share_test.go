@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -51,19 +51,34 @@ func (c *clock) pass(d time.Duration) { c.offset.Add(int64(d)) }
 func open(t *testing.T, homes string) (*Source, *clock) {
 	t.Helper()
 	s, err := New(t.Context(), Options{
-		Share: filepath.Dir(homes), Home: "home/{user}", MinUID: math.MaxInt32, Wait: 10 * time.Second, Fresh: 30 * time.Second, FreshMissing: 2 * time.Second, Stale: 10 * time.Minute,
+		Share: filepath.Dir(homes), Home: "home/{user}", MinUID: math.MaxInt32,
+		Wait: 10 * time.Second, Fresh: 30 * time.Second, FreshMissing: 2 * time.Second, Stale: 10 * time.Minute,
 		Registry: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)
 	c := &clock{}
-	s.now = c.now
+	s.finder.Now = c.now
 	return s, c
+}
+
+// lastAnswer is when the share has last answered, by the metric.
+func lastAnswer(t *testing.T, s *Source) float64 {
+	t.Helper()
+	families, err := s.finder.Registry.(*prometheus.Registry).Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetName() == "jupyter_user_share_last_answer_timestamp_seconds" {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("there is no such metric")
+	return 0
 }
 
 // counted are the questions that were, by what memory had to do with them and what came of them.
 func counted(t *testing.T, s *Source) map[string]int {
 	t.Helper()
-	families, err := s.Registry.(*prometheus.Registry).Gather()
+	families, err := s.finder.Registry.(*prometheus.Registry).Gather()
 	require.NoError(t, err)
 	counted := map[string]int{}
 	for _, family := range families {
@@ -150,8 +165,8 @@ func TestAnAnswerIsRememberedForAWhile(t *testing.T) {
 	assert.Equal(t, map[string]int{"miss found": 2, "miss missing": 2, "hit found": 2, "hit missing": 1}, counted(t, s))
 }
 
-// TestFindAnew is asked by the verifier, where another replica says otherwise than what is remembered here.
-func TestFindAnew(t *testing.T) {
+// TestFindUncached is asked by the verifier, where another replica says otherwise than what is remembered here.
+func TestFindUncached(t *testing.T) {
 	homes := folder(t)
 	s, _ := open(t, homes)
 	bob := named(t, "bob")
@@ -160,7 +175,7 @@ func TestFindAnew(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, id)
 	require.NoError(t, os.Mkdir(filepath.Join(homes, "bob"), 0o700))
-	id, err = s.FindAnew(t.Context(), bob)
+	id, err = s.FindUncached(t.Context(), bob)
 	require.NoError(t, err)
 	require.NotNil(t, id)
 	again, err := s.Find(t.Context(), bob)
@@ -206,7 +221,7 @@ func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
 // TestOnePersonIsLookedUpOnce however many ask.
 func TestOnePersonIsLookedUpOnce(t *testing.T) {
 	s, _ := open(t, folder(t))
-	s.Wait = 20 * time.Second
+	s.finder.Wait = 20 * time.Second
 	calls, letGo := stuck(s)
 	answers := make(chan *identity.Identity)
 	for range 64 {
@@ -232,11 +247,11 @@ func TestASilentShare(t *testing.T) {
 	alice, bob := named(t, "alice"), named(t, "bob")
 	known, err := s.Find(t.Context(), alice)
 	require.NoError(t, err)
-	answered := testutil.ToFloat64(s.metrics.lastAnswer)
+	answered := lastAnswer(t, s)
 	assert.InDelta(t, time.Now().Unix(), answered, 5)
-	assert.Zero(t, s.oldest())
+	assert.Zero(t, s.finder.Oldest().Seconds())
 	calls, letGo := stuck(s)
-	s.Wait = 20 * time.Millisecond
+	s.finder.Wait = 20 * time.Millisecond
 	clock.pass(time.Minute)
 
 	for i := range 3 {
@@ -246,26 +261,26 @@ func TestASilentShare(t *testing.T) {
 		clock.pass(time.Second)
 		assert.Equal(t, int32(1), calls.Load(), "question %d does not ask again what is out", i)
 	}
-	for i := range 2 * maxLookups {
+	for i := range 2 * lookups.MaxLookups {
 		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
-		assert.ErrorIs(t, err, errSilent)
+		assert.ErrorIs(t, err, lookups.ErrSilent)
 	}
-	assert.Equal(t, int32(maxLookups), calls.Load(), "no more system calls than that are out")
+	assert.Equal(t, int32(lookups.MaxLookups), calls.Load(), "no more system calls than that are out")
 	_, err = s.Find(t.Context(), bob)
 	assert.EqualError(t, err, "the share does not answer: 32 questions are out, and no more are asked")
-	assert.InDelta(t, 3, s.oldest(), 1, "the first question, by the clock")
-	assert.InDelta(t, 32, s.unanswered(), 0)
-	assert.InDelta(t, answered, testutil.ToFloat64(s.metrics.lastAnswer), 0)
+	assert.InDelta(t, 3, s.finder.Oldest().Seconds(), 1, "the first question, by the clock")
+	assert.Equal(t, 32, s.finder.Out())
+	assert.InDelta(t, answered, lastAnswer(t, s), 0)
 	_, err = s.Find(t.Context(), named(t, "user0"))
 	assert.ErrorContains(t, err, "the share does not answer, for ")
 
 	clock.pass(10 * time.Minute)
 	_, err = s.Find(t.Context(), alice)
-	assert.ErrorIs(t, err, errSilent, "for a while, and no longer")
-	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*maxLookups + 3}, counted(t, s))
+	assert.ErrorIs(t, err, lookups.ErrSilent, "for a while, and no longer")
+	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*lookups.MaxLookups + 3}, counted(t, s))
 
 	letGo()
-	require.Eventually(t, func() bool { return s.unanswered() == 0 }, machine.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return s.finder.Out() == 0 }, machine.Patience, time.Millisecond)
 	for _, name := range []user.Name{alice, bob} {
 		id, err := s.Find(t.Context(), name)
 		require.NoError(t, err)
@@ -288,10 +303,10 @@ func TestOneHomeThatHangs(t *testing.T) {
 		}
 		return os.Lstat(path)
 	}
-	s.Wait = 20 * time.Millisecond
+	s.finder.Wait = 20 * time.Millisecond
 	_, err = s.Find(t.Context(), named(t, "hung"))
-	require.ErrorIs(t, err, errSilent)
-	s.Wait = 10 * time.Second
+	require.ErrorIs(t, err, lookups.ErrSilent)
+	s.finder.Wait = 10 * time.Second
 	require.NoError(t, os.Remove(filepath.Join(homes, "alice")))
 	clock.pass(time.Minute)
 	require.Eventually(t, func() bool {
@@ -303,13 +318,13 @@ func TestOneHomeThatHangs(t *testing.T) {
 // TestTheCallersDeadlineCounts where it is shorter.
 func TestTheCallersDeadlineCounts(t *testing.T) {
 	s, _ := open(t, folder(t))
-	s.Wait = time.Hour
+	s.finder.Wait = time.Hour
 	_, letGo := stuck(s)
 	defer letGo()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := s.Find(ctx, named(t, "alice"))
-	assert.ErrorIs(t, err, errSilent)
+	assert.ErrorIs(t, err, lookups.ErrSilent)
 }
 
 // TestAFaultIsNoAnswer: what is wrong with the share is not remembered, and hides nobody's home.
@@ -332,12 +347,13 @@ func TestMadeUpNamesPushNobodyOut(t *testing.T) {
 	s, _ := open(t, folder(t))
 	_, err := s.Find(t.Context(), named(t, "alice"))
 	require.NoError(t, err)
-	for i := range 3 * maxMissing {
+	for i := range 3 * lookups.MaxMissing {
 		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
 		require.NoError(t, err)
 	}
-	assert.Equal(t, maxMissing, s.missing.Len())
-	assert.Equal(t, 1, s.remembered.Len())
+	values, missing := s.finder.Remembered()
+	assert.Equal(t, lookups.MaxMissing, missing)
+	assert.Equal(t, 1, values)
 }
 
 func TestMetricsAreRegisteredOnce(t *testing.T) {
@@ -380,9 +396,9 @@ func TestWhoOwnsADirectoryAboveAHome(t *testing.T) {
 				assert.NoError(t, err, "%s of %d", dir, owner)
 				continue
 			}
-			var misplaced *MisplacedError
-			require.ErrorAs(t, err, &misplaced)
-			assert.Equal(t, &MisplacedError{Dir: dir, Owner: int64(owner)}, misplaced)
+			var unusable *identity.Unusable
+			require.ErrorAs(t, err, &unusable)
+			assert.Equal(t, &identity.Misplaced{Dir: dir, Owner: int64(owner)}, unusable.Misplaced)
 		}
 		require.NoError(t, os.Chown(filepath.Join(share, dir), 0, 0))
 	}

@@ -1,0 +1,284 @@
+package server_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// found is who knows identities, as a function.
+type found func(context.Context, user.Name) (*identity.Identity, error)
+
+func (f found) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return f(ctx, name)
+}
+
+// FindUncached is Find: nothing is remembered.
+func (f found) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return f.Find(ctx, name)
+}
+
+// remembering is who answers Find from memory, and FindUncached by looking.
+type remembering struct{ found, anew found }
+
+func (r remembering) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return r.found(ctx, name)
+}
+
+func (r remembering) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return r.anew(ctx, name)
+}
+
+func known(id identity.Identity) found {
+	return func(context.Context, user.Name) (*identity.Identity, error) { return &id, nil }
+}
+
+func TestAKnownIdentityIsWrittenIntoThePod(t *testing.T) {
+	e := newEdge(t, known(identity.Identity{UID: 5003, GID: 6003}))
+	for _, path := range []string{"/mutate", "/mutate/restricted"} {
+		_, r := e.post(t, path, review(notebook))
+		assert.True(t, r.Response.Allowed)
+		patch, err := base64.StdEncoding.DecodeString(r.Response.Patch)
+		require.NoError(t, err)
+		assert.Contains(t, string(patch), `"jupyter-user.io/identity":"5003:6003"`)
+		assert.Contains(t, string(patch), `"jupyter-user.io/discovery":"AtAdmission"`)
+		assert.Contains(t, string(patch), `"runAsUser":5003`)
+	}
+	for _, line := range e.log.Lines(t, "admission") {
+		assert.Equal(t, "AtAdmission", line["discovery"])
+	}
+}
+
+func TestTheOneWhoIsAskedForIsTheOneInTheLabel(t *testing.T) {
+	var asked []string
+	e := newEdge(t, found(func(_ context.Context, name user.Name) (*identity.Identity, error) {
+		asked = append(asked, name.String())
+		return nil, nil
+	}))
+	_, r := e.post(t, "/mutate", review(notebook))
+	assert.True(t, r.Response.Allowed, "who is not known finds the identity at start")
+	e.post(t, "/mutate", review(document("", oneContainer)))
+	e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"../x"}`, oneContainer)))
+	assert.Equal(t, []string{"qiang.guo03"}, asked, "nobody is asked for a name that is none")
+}
+
+func TestThePathSaysWhetherTheNamespaceIsRestricted(t *testing.T) {
+	e := newEdge(t, nil)
+	_, r := e.post(t, "/mutate", review(notebook))
+	assert.True(t, r.Response.Allowed)
+
+	_, r = e.post(t, "/mutate/restricted", review(notebook))
+	assert.False(t, r.Response.Allowed)
+	assert.Equal(t, 403, r.Response.Status.Code)
+	assert.Equal(t, "RestrictedNeedsIdentity", r.Response.Status.Reason)
+	assert.Contains(t, r.Response.Status.Message, "namespace science enforces the Pod Security Standard restricted")
+}
+
+// TestAnIdentityThatCannotBeFound is 503: it is no fault of the pod's, and trying again may help. Why is in the log alone.
+func TestAnIdentityThatCannotBeFound(t *testing.T) {
+	e := newEdge(t, found(func(context.Context, user.Name) (*identity.Identity, error) {
+		return nil, errors.New("stat /share/home: stale file handle")
+	}))
+	_, r := e.post(t, "/mutate", review(notebook))
+	assert.False(t, r.Response.Allowed)
+	assert.Equal(t, uid, r.Response.UID)
+	assert.Equal(t, 503, r.Response.Status.Code)
+	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
+	assert.NotContains(t, r.Response.Status.Message, "stale")
+
+	lines := e.log.Lines(t, "")
+	require.Len(t, lines, 1)
+	assert.Equal(t, "ERROR", lines[0]["level"])
+	assert.Equal(t, "fault", lines[0]["outcome"])
+	assert.Equal(t, []any{"IdentitySilent"}, lines[0]["reasons"])
+	assert.Equal(t, "find the identity of qiang.guo03: stat /share/home: stale file handle", lines[0]["fault"])
+}
+
+// TestASlowSourceIsNotWaitedFor: the deadline is there, and it is short enough for an answer within a second.
+func TestASlowSourceIsNotWaitedFor(t *testing.T) {
+	e := newEdge(t, found(func(ctx context.Context, _ user.Name) (*identity.Identity, error) {
+		deadline, ok := ctx.Deadline()
+		assert.True(t, ok)
+		assert.Less(t, time.Until(deadline), time.Second)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}))
+	watch := machine.For(t)
+	began := time.Now()
+	_, r := e.post(t, "/mutate", review(notebook))
+	watch.Within(t, time.Since(began), 3*time.Second, "an answer, when KubeSpawner's client gives up")
+	assert.Equal(t, 503, r.Response.Status.Code)
+}
+
+func TestAnIdentityUnderTheFloorIsRefused(t *testing.T) {
+	for name, id := range map[string]identity.Identity{
+		"root":                  {UID: 0, GID: 6003},
+		"a system account":      {UID: 999, GID: 6003},
+		"nobody":                {UID: 65534, GID: 6003},
+		"root's group":          {UID: 5003, GID: 0},
+		"in root's group":       {UID: 5003, GID: 6003, Groups: []int64{0}},
+		"a UID beyond 31 bits":  {UID: 1 << 31, GID: 6003},
+		"a UID less than none":  {UID: -1, GID: 6003},
+		"a group beyond them":   {UID: 5003, GID: 6003, Groups: []int64{1 << 31}},
+		"the wrap-around of it": {UID: 1 << 32, GID: 6003},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEdge(t, known(id))
+			_, r := e.post(t, "/mutate", review(notebook))
+			assert.False(t, r.Response.Allowed)
+			assert.Equal(t, 403, r.Response.Status.Code)
+			assert.Equal(t, "IdentityDenied", r.Response.Status.Reason)
+		})
+	}
+}
+
+// TestAPanicIsAnAnswer: code 500, in the log with where it happened, and the next review is answered.
+func TestAPanicIsAnAnswer(t *testing.T) {
+	broken := true
+	e := newEdge(t, found(func(context.Context, user.Name) (*identity.Identity, error) {
+		if broken {
+			panic(errors.New("the share fell off"))
+		}
+		return nil, nil
+	}))
+	status, r := e.post(t, "/mutate", review(notebook))
+	assert.Equal(t, 200, status)
+	assert.False(t, r.Response.Allowed)
+	assert.Equal(t, uid, r.Response.UID)
+	assert.Equal(t, 500, r.Response.Status.Code)
+	assert.Equal(t, "InternalError", r.Response.Status.Reason)
+	assert.Contains(t, r.Response.Status.Message, uid, "by which the admin finds it")
+	assert.NotContains(t, r.Response.Status.Message, "the share fell off")
+
+	require.Len(t, e.log.Lines(t, "admission"), 1)
+	assert.Equal(t, "fault", e.log.Lines(t, "admission")[0]["outcome"])
+	panics := e.log.Lines(t, "panic")
+	require.Len(t, panics, 1)
+	assert.Equal(t, "ERROR", panics[0]["level"])
+	assert.Equal(t, uid, panics[0]["uid"])
+	assert.Contains(t, panics[0]["fault"], "the share fell off")
+	assert.Contains(t, panics[0]["stack"], "identities_test.go")
+
+	broken = false
+	_, r = e.post(t, "/mutate", review(notebook))
+	assert.True(t, r.Response.Allowed)
+}
+
+// TestSourcesMustAgree is the table of two and of three sources, by each of what a source can say. What it expects is written here
+// once more, in the order in which it counts.
+func TestSourcesMustAgree(t *testing.T) {
+	const (
+		knows, otherUID, otherGID, doesNotKnow, cannotUse, isSilent = "5003:6003:7001", "5004:6003:7001", "5003:6004", "unknown", "unusable", "silent"
+	)
+	says := map[string]found{
+		knows: known(identity.New(5003, 6003, []int64{7001})), otherUID: known(identity.New(5004, 6003, []int64{7001})),
+		otherGID: known(identity.New(5003, 6004, nil)), doesNotKnow: nobodyKnown, isSilent: silent,
+		cannotUse: func(context.Context, user.Name) (*identity.Identity, error) {
+			return nil, &identity.Unusable{Why: "has no uidNumber"}
+		},
+	}
+	for _, sources := range append(rows(slices.Sorted(maps.Keys(says)), 2), rows(slices.Sorted(maps.Keys(says)), 3)...) {
+		t.Run(strings.Join(sources, " "), func(t *testing.T) {
+			var all []found
+			for _, said := range sources {
+				all = append(all, says[said])
+			}
+			any := func(said string) bool { return slices.Contains(sources, said) }
+			uid5003 := any(knows) || any(otherGID)
+			reason, id := "", sources[0]
+			switch {
+			case any(isSilent):
+				reason, id = "IdentitySilent", ""
+			case any(cannotUse):
+				reason, id = "IdentityUnusable", ""
+			case !uid5003 && !any(otherUID):
+				id = "" // Unknown to all: the Pod finds the owner at start.
+			case any(doesNotKnow), uid5003 && any(otherUID):
+				reason, id = "IdentityDisputed", ""
+			}
+			e := newEdge(t, agreeing(all...))
+			_, r := e.post(t, "/mutate", review(notebook))
+			assert.Equal(t, reason, r.Response.Status.Reason)
+			assert.Equal(t, reason == "", r.Response.Allowed)
+			assert.Equal(t, id, r.Response.AuditAnnotations["identity"], "GID and groups are those of the first")
+			if reason == "" {
+				_, r = e.post(t, "/verify", review(e.made(t, notebook)))
+				assert.True(t, r.Response.Allowed, r.Response.Status.Message)
+			}
+		})
+	}
+}
+
+// agreeing are two or three sources, in the order of whose GID counts.
+func agreeing(sources ...found) (all webhook.Agreeing) {
+	names := []denial.Source{denial.DirectoryService, denial.Passwd, denial.Share}
+	for i, source := range sources {
+		all = append(all, webhook.Source{Name: names[i], Identities: source})
+	}
+	return all
+}
+
+// rows returns every row of n values.
+func rows(values []string, n int) [][]string {
+	if n == 0 {
+		return [][]string{nil}
+	}
+	var all [][]string
+	for _, row := range rows(values, n-1) {
+		for _, value := range values {
+			all = append(all, append(slices.Clone(row), value))
+		}
+	}
+	return all
+}
+
+// TestWhatTheSourcesKnowIsNamed in the sentence of a denial, and who can correct it.
+func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
+	at := func(uid int64) found { return known(identity.New(uid, 6003, nil)) }
+	for _, c := range []struct {
+		directory, passwd, share found
+		says                     string
+	}{
+		{at(5003), at(5003), at(5004), "who qiang.guo03 is, the sources do not agree about: the directory service has UID 5003, passwd has " +
+			"UID 5003, and the home on the share belongs to UID 5004; all of them must know the user and the same UID, so ask the admin which is right"},
+		{nobodyKnown, at(5003), nobodyKnown, "who qiang.guo03 is, the sources do not agree about: the directory service has no such user, passwd " +
+			"has UID 5003, and there is no home on the share; all of them must know the user and the same UID, so ask the admin which is right"},
+		{func(context.Context, user.Name) (*identity.Identity, error) {
+			return nil, &identity.Unusable{Why: "has no uidNumber"}
+		}, at(5003), at(5003), "qiang.guo03 has no uidNumber: ask the admin of the directory service to correct the account"},
+	} {
+		e := newEdge(t, agreeing(c.directory, c.passwd, c.share))
+		_, r := e.post(t, "/mutate", review(notebook))
+		assert.Equal(t, 403, r.Response.Status.Code)
+		assert.Equal(t, c.says, r.Response.Status.Message)
+	}
+}
+
+// TestAllSourcesAreAskedAtOnce: each waits until the others have been asked.
+func TestAllSourcesAreAskedAtOnce(t *testing.T) {
+	var asked sync.WaitGroup
+	asked.Add(3)
+	waits := found(func(context.Context, user.Name) (*identity.Identity, error) {
+		asked.Done()
+		asked.Wait()
+		return &identity.Identity{UID: 5003, GID: 6003}, nil
+	})
+	e := newEdge(t, agreeing(waits, waits, waits))
+	_, r := e.post(t, "/mutate", review(notebook))
+	assert.True(t, r.Response.Allowed)
+}
