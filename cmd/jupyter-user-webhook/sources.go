@@ -16,6 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/share"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user/hubnames"
 )
 
 // sourceOptions say where identities are known before a pod exists; where nothing is said, nobody's is.
@@ -46,13 +47,16 @@ func (o *sourceOptions) flags(f *pflag.FlagSet) {
 type sources struct {
 	// identities is nil if nothing is configured.
 	identities webhook.Identities
+	// hubNames is nil if nothing maps hubs' names.
+	hubNames webhook.HubNames
 	// watch is what has to run beside the server.
 	watch []func(context.Context) error
 }
 
 // open opens what is configured: by flags what belongs to this process's volumes, and by the configuration the directory service.
 // The order says whose GID and groups count.
-func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prometheus.Registerer, log *slog.Logger) (*sources, error) {
+func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prometheus.Registerer, log *slog.Logger,
+) (*sources, error) {
 	if o.group != "" && o.passwd == "" {
 		return nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
 	}
@@ -64,6 +68,9 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 			return nil, fmt.Errorf("identity.ldap: %w", err)
 		}
 		all = append(all, webhook.Source{Name: denial.DirectoryService, Identities: directory})
+		if c.Identity.LDAP.Users.HubName != "" {
+			opened.hubNames = directory
+		}
 	}
 	if o.passwd != "" {
 		accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Rules: c.User, Log: log, Registry: registry})
@@ -79,6 +86,13 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 			return nil, err
 		}
 		all = append(all, webhook.Source{Name: denial.Share, Identities: owners})
+	}
+	if c.User.MapFile != "" {
+		names, err := hubnames.Open(c.User.MapFile, c.User, registry, log)
+		if err != nil {
+			return nil, fmt.Errorf("user.mapFile: %w", err)
+		}
+		opened.watch, opened.hubNames = append(opened.watch, names.Watch), names
 	}
 	switch len(all) {
 	case 0:

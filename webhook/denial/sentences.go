@@ -87,7 +87,7 @@ func NameReserved(field, name string) Denial {
 func NameDomain(field, name, domain string) Denial {
 	if domain == "" {
 		return forbidden("NameDomain", field, "%q has a domain, and this cluster takes none off: use the name alone, or ask "+
-			"the admin to set user.domain", shorten(name))
+			"the admin to set user.domains", shorten(name))
 	}
 	return forbidden("NameDomain", field, "%q is of another domain than %s, and might be another person than the one of "+
 		"that name here", shorten(name), domain)
@@ -98,6 +98,35 @@ func NamesDiffer(label, inLabel, annotation, inAnnotation string) Denial {
 	return unprocessable("NamesDiffer", "metadata", "the label %s says %q and the annotation %s says %q, and a pod runs as one "+
 		"person: a hub that sets the label itself (KubeSpawner's extra_labels, with a template such as {username}) need not, "+
 		"the annotation is enough", label, shorten(inLabel), annotation, shorten(inAnnotation))
+}
+
+// HubNameUnmapped denies a hub's name that the map does not have.
+func HubNameUnmapped(annotation, hubName string) Denial {
+	return forbidden("HubNameUnmapped", AnnotationField(annotation), "no user here is known to the hub as %q: ask the admin to "+
+		"add the "+
+		"name to the map of hubs' names, or to the directory service", shorten(hubName))
+}
+
+// HubNameUnusable denies a hub's name that the directory service has in a way that names no one user. Why begins behind the name.
+func HubNameUnusable(annotation, hubName, why string) Denial {
+	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service to correct the "+
+		"account", shorten(hubName), why)
+}
+
+// HubNameSilent answers where the user of a hub's name cannot be found out, now.
+func HubNameSilent(annotation, hubName string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameSilent", Field: AnnotationField(annotation),
+		Message: fmt.Sprintf("which user the hub's name %q is cannot be found out at the moment: try again, and if it stays so ask "+
+			"the "+
+			"admin to look at the webhook's log", shorten(hubName))}
+}
+
+// HubNameDiffers answers a Pod that was made for another user than the hub's name is now.
+func HubNameDiffers(annotation string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameDiffers", Field: AnnotationField(annotation),
+		Message: "which user the hub's name is has changed between two looks at this pod: try again, and if it stays so ask the " +
+			"admin " +
+			"which other webhook writes this annotation"}
 }
 
 // The identity.
@@ -117,7 +146,8 @@ func TooManyGroups(name string, most int) Denial {
 
 // IdentityUnknown answers where the identity has to be known at admission, and is not.
 func IdentityUnknown(name string) Denial {
-	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.discovery is AtAdmission: "+
+	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.discovery is "+
+		"AtAdmission: "+
 		"ask the admin whether %s has a home and an account", name, name)
 }
 
@@ -162,7 +192,8 @@ func IdentityDisputed(name string, accounts []Account) Denial {
 		}
 	}
 	last := len(known) - 1
-	return forbidden("IdentityDisputed", "", "who %s is, the sources do not agree about: %s, and %s; all of them must know the user "+
+	return forbidden("IdentityDisputed", "", "who %s is, the sources do not agree about: %s, and %s; all of them must know the "+
+		"user "+
 		"and the same UID, so ask the admin which is right", name, strings.Join(known[:last], ", "), known[last])
 }
 
@@ -179,7 +210,8 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 
 // HomeBehindLink denies a home below a symbolic link of the share.
 func HomeBehindLink(name, link string) Denial {
-	return forbidden("HomeMisplaced", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to put "+
+	return forbidden("HomeMisplaced", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to "+
+		"put "+
 		"the directory itself there, or to write where it is in share.home", name, link)
 }
 
@@ -352,8 +384,8 @@ func Printable(s string) string {
 	return shorten(s)
 }
 
-// PrintableText is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes for all
-// that is not.
+// PrintableText is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes
+// for all that is not.
 func PrintableText(text string) string {
 	if !strings.ContainsFunc(text, special) {
 		return text

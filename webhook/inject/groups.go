@@ -31,13 +31,13 @@ const policyStrict = "Strict"
 
 func (in *planning) planGroups() groupsPiece {
 	p := groupsPiece{
-		user:   in.User.String(),
-		strict: in.config.Identity.StrictSupplementalGroups,
+		user:   in.facts.User.String(),
+		strict: in.planner.config.Identity.StrictSupplementalGroups,
 		ours:   in.ourVolumes(),
 	}
-	if in.Identity != nil {
-		p.groups = in.Identity.Groups
-		p.primary = in.Identity.GID
+	if in.identity != nil {
+		p.groups = in.identity.Groups
+		p.primary = in.identity.GID
 	}
 	return p
 }
@@ -87,7 +87,7 @@ func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string
-	Denials []denial.Denial
+	Denials  []denial.Denial
 }
 
 // LimitGroups holds an identity to identity.maxGroups: it is as it was, or cut to the groups with the lowest numbers and
