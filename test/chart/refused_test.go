@@ -43,6 +43,7 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{access: {rights: [{namespace: lab, homes: [a]}]}}":                            "access.rights[0] says what may be used in namespace lab, and not by whom",
 		"{access: {rights: [{namespace: lab, homes: [a], user: a, group: b}]}}":         "access.rights[0] names the user a and the group b",
 		"{config: {share: {homes: home}}}":                                              "config.share.homes is config.share.home now, a pattern: where homes was home, write home: home/{user}",
+		"{config: {share: {readOnly: []}}}":                                             "config.share.readOnly is config.share.directories now: the same list, each element with access: ReadOnly",
 		"{config: {share: {home: home}}}":                                               "config.share.home is home, and must be a directory of the share that ends with the user's name",
 		"{config: {share: {home: '{user}'}}}":                                           "config.share.home is {user}, and must be a directory of the share that ends with the user's name",
 		"{access: {ownHomes: {prefix: 'oidc:'}}}":                                       "access.ownHomes has a prefix or a suffix and is not enabled",

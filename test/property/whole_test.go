@@ -67,8 +67,8 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 		"uid-gid-config passwd /etc/passwd ro",
 		"uid-gid-config group /etc/group ro",
 	}
-	for _, d := range c.Config.Share.ReadOnly {
-		allowed = append(allowed, "hpc-shared-volume "+d.SubPath+" "+d.MountPath+" ro")
+	for _, d := range c.Config.Share.Directories {
+		allowed = append(allowed, "hpc-shared-volume "+d.SubPath+" "+d.MountPath+map[config.Access]string{config.AccessReadOnly: " ro", config.AccessReadWrite: " rw"}[d.Access])
 	}
 	for _, s := range seen {
 		assert.Contains(t, allowed, s)

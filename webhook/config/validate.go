@@ -151,8 +151,8 @@ func validateDiscovery(c *Config) field.ErrorList {
 	}
 	var errs field.ErrorList
 	share := field.NewPath("share")
-	if len(c.Share.ReadOnly) > 0 {
-		errs = append(errs, field.Forbidden(share.Child("readOnly"), "with identity.discovery AtStart no pod would have them: "+
+	if len(c.Share.Directories) > 0 {
+		errs = append(errs, field.Forbidden(share.Child("directories"), "with identity.discovery AtStart no pod would have them: "+
 			"its start is root's, and files that are not the person's would be within its reach; remove them, or "+
 			"choose Auto or AtAdmission"))
 	}
