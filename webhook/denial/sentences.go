@@ -111,7 +111,8 @@ func IdentityRefused(name string, why error) Denial {
 func TooManyGroups(name string, most int) Denial {
 	return forbidden("TooManyGroups", "", "%s is in more supplementary groups than the %d that a pod may have here, and NFS would "+
 		"leave out the rest without a word: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
-		"numbers, or, where the share uses Kerberos, a higher identity.maxGroups", name, most, most)
+		"numbers, or a higher identity.maxGroups, where the share uses Kerberos or its server looks groups up by itself (manage-gids)",
+		name, most, most)
 }
 
 // IdentityUnknown answers where the identity has to be known at admission, and is not.
@@ -156,6 +157,19 @@ func RestrictedNeedsIdentity(namespace, name string) Denial {
 func GroupForeign(field string, gid int64, name string) Denial {
 	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups that "+
 		"are", gid, name)
+}
+
+// ImageGroupForeign denies a group of the image's that the configuration allows, and not to this Pod.
+func ImageGroupForeign(field string, gid int64, why string) Denial {
+	return forbidden("GroupForeign", field, "%d is a group of the image (identity.imageGroups), and %s: remove it", gid, why)
+}
+
+// NotBesideTheShare is why a Pod that sees more of the share than the home has no group of the image.
+const NotBesideTheShare = "notebooks here see more of the share than the home, where files of that number are somebody else's"
+
+// NoRoomForAGroup is why a user with as many groups as a Pod may have gets none of the image.
+func NoRoomForAGroup(name string, most int) string {
+	return fmt.Sprintf("%s has the %d groups that a pod may have already, of which NFS would leave one out without a word", name, most)
 }
 
 // The pod.

@@ -28,10 +28,11 @@ func (in *planning) chooseWay() (way config.Way, why string, refusals []denial.D
 	if in.Restricted {
 		why = denial.WayKnownRestricted
 	}
-	if err := floor(in.config.Identity).Check(*in.Identity); err != nil {
+	limited := LimitGroups(in.config.Identity, in.User, *in.Identity)
+	if err := floor(in.config.Identity).Check(limited.Identity); err != nil {
 		return config.WayAtAdmission, why, []denial.Denial{denial.IdentityRefused(name, err)}
 	}
-	in.limited = LimitGroups(in.config.Identity, in.User, *in.Identity)
+	in.limited = limited
 	in.Identity = &in.limited.Identity
 	return config.WayAtAdmission, why, in.limited.Refusals
 }
