@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
-// setting is one field that a pod sets, and what the README says becomes of it in each way.
+// setting is one field that a pod sets, and what deploy/docs/pods.md says becomes of it in each way.
 type setting struct {
 	field       string
 	value       any
@@ -31,7 +31,7 @@ type setting struct {
 	userNamespaces bool
 }
 
-// TestSecuritySettings proves the README's table row by row, in both ways.
+// TestSecuritySettings proves the table of deploy/docs/pods.md row by row, in both ways.
 func TestSecuritySettings(t *testing.T) {
 	for _, s := range settings(t) {
 		for way, says := range map[string]string{"at admission": s.atAdmission, "at start": s.atStart} {
@@ -75,9 +75,9 @@ var quoted = regexp.MustCompile("`([^`]+?): ([^`]+)`")
 
 func settings(t *testing.T) (all []setting) {
 	t.Helper()
-	readme, err := os.ReadFile("../README.md")
+	page, err := os.ReadFile("../deploy/docs/pods.md")
 	require.NoError(t, err)
-	_, table, found := strings.Cut(string(readme), "| what the Pod sets |")
+	_, table, found := strings.Cut(string(page), "| what the Pod sets |")
 	require.True(t, found)
 	table, _, _ = strings.Cut(table, "\n\n")
 	for _, line := range strings.Split(table, "\n")[2:] {

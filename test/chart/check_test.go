@@ -48,7 +48,7 @@ type looked struct {
 	pair   pki.Pair
 }
 
-// TestCheckKnowsModeAndNamespaces goes through the first days as deploy/README.md has them: mode Warn in one namespace, mode
+// TestCheckKnowsModeAndNamespaces goes through the first days as deploy/docs/runbook.md has them: mode Warn in one namespace, mode
 // Enforce there, and then everywhere. At each step check and helm test say what is so and nothing else, and where the pieces do
 // not agree, what check says to do mends it.
 func TestCheckKnowsModeAndNamespaces(t *testing.T) {
@@ -104,7 +104,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	l.upgrade(t, "mode=Enforce")
 	l.serve(t)
 	l.says(t, nil, enforces, tried+admits)
-	t.Run("what the README shows", func(t *testing.T) { l.shown(t) })
+	t.Run("what the page shows", func(t *testing.T) { l.shown(t) })
 }
 
 // inLab is what check warns of where onlyNamespaces says so: all other namespaces lead to the share.
@@ -158,8 +158,8 @@ func (l *looked) manifests(t *testing.T) {
 	}
 }
 
-// shown is the table in the README: a namespace that somebody has opened, a hub, and a policy that was changed by hand. Versions, dates
-// and whatever else is this run's own are written as in the README.
+// shown is the table in deploy/docs/check.md: a namespace that somebody has opened, a hub, and a policy that was changed by hand. Versions, dates
+// and whatever else is this run's own are written as there.
 func (l *looked) shown(t *testing.T) {
 	ctx, made := t.Context(), metav1.CreateOptions{}
 	require.NoError(t, l.Admin.Do(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: open}}", "create", "-f", "-"))

@@ -19,19 +19,78 @@ const root = "../.."
 // that ends it.
 var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n(?:```[a-z]*\n)?)(.*?)(```\n|<!-- end of file -->\n)")
 
-// TestCurrent: what the README shows is what the tests prove. UPDATE_GOLDEN=1 writes it anew.
+// TestCurrentInclusions: what a document shows is what the tests prove. UPDATE_GOLDEN=1 writes it again.
 func TestCurrentInclusions(t *testing.T) {
-	readme := read(t, "README.md")
-	shown := included.ReplaceAllStringFunc(readme, func(block string) string {
-		parts := included.FindStringSubmatch(block)
-		return parts[1] + withoutHead(read(t, parts[2])) + parts[4]
-	})
-	require.Contains(t, readme, "<!-- file: ")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.WriteFile(filepath.Join(root, "README.md"), []byte(shown), 0o644))
-		return
+	for _, document := range documents(t) {
+		text := read(t, document)
+		shown := included.ReplaceAllStringFunc(text, func(block string) string {
+			parts := included.FindStringSubmatch(block)
+			return parts[1] + withoutHead(read(t, parts[2])) + parts[4]
+		})
+		if os.Getenv("UPDATE_GOLDEN") != "" {
+			require.NoError(t, os.WriteFile(filepath.Join(root, document), []byte(shown), 0o644))
+			continue
+		}
+		assert.Empty(t, udiff.Unified(document, "what it includes", text, shown), "UPDATE_GOLDEN=1 go test ./test/docs writes it again")
 	}
-	assert.Empty(t, udiff.Unified("README.md", "what it includes", readme, shown), "UPDATE_GOLDEN=1 go test ./test/docs writes it anew")
+}
+
+// excerpt is a part of a file shown in a document, where a line … stands for those left out.
+var excerpt = regexp.MustCompile("(?s)<!-- excerpt: (\\S+) -->\n```[a-z]*\n(.*?)```\n")
+
+// TestExcerpts: each line of an excerpt is in its file, in the same order.
+func TestExcerpts(t *testing.T) {
+	found := 0
+	for _, document := range documents(t) {
+		for _, match := range excerpt.FindAllStringSubmatch(read(t, document), -1) {
+			found++
+			rest := "\n" + read(t, match[1])
+			for line := range strings.Lines(match[2]) {
+				if strings.TrimSpace(line) == "…" {
+					continue
+				}
+				_, after, ok := strings.Cut(rest, "\n"+line)
+				require.True(t, ok, "%s shows a line that %s does not have there: %s", document, match[1], line)
+				rest = "\n" + after
+			}
+		}
+	}
+	assert.NotZero(t, found)
+}
+
+// frontPageLines is what two screens show.
+const frontPageLines = 150
+
+// code is a fenced block or a table.
+var code = regexp.MustCompile("(?sm)^```[a-z]*\n.*?^```$|^\\| *`.*?`")
+
+// TestFrontPages: the first page is short, and the Chinese one has the same commands and the same table.
+func TestFrontPages(t *testing.T) {
+	english, chinese := read(t, "README.md"), read(t, "README.zh-CN.md")
+	assert.LessOrEqual(t, strings.Count(english, "\n"), frontPageLines)
+	assert.NotEmpty(t, code.FindAllString(english, -1))
+	assert.Equal(t, uncommented(code.FindAllString(english, -1)), uncommented(code.FindAllString(chinese, -1)))
+}
+
+// comment is the end of a line that says what a command does.
+var comment = regexp.MustCompile(` +# .*`)
+
+func uncommented(blocks []string) (plain []string) {
+	for _, block := range blocks {
+		plain = append(plain, comment.ReplaceAllString(block, ""))
+	}
+	return plain
+}
+
+// TestInstallIsOneCommand: the front page and the page on installing have the same command.
+func TestInstallIsOneCommand(t *testing.T) {
+	command := func(document string) string {
+		_, rest, found := strings.Cut(read(t, document), "helm install ")
+		require.True(t, found, document)
+		rest, _, _ = strings.Cut(rest, "```")
+		return strings.Join(strings.Fields(rest), " ")
+	}
+	assert.Equal(t, command("deploy/docs/install.md"), command("README.md"))
 }
 
 // withoutHead drops the comments that tell the golden test what is known besides the pod.
@@ -47,8 +106,7 @@ var reason = regexp.MustCompile(`(?:malformed|forbidden|unprocessable)\("(\w+)"|
 
 // TestCurrentReasons: each reason that a person can meet is explained, with its status, and none that does not exist.
 func TestCurrentReasons(t *testing.T) {
-	readme := read(t, "README.md")
-	_, section, _ := strings.Cut(readme, "## When a Pod is refused")
+	_, section, _ := strings.Cut(read(t, "deploy/docs/denials.md"), "## When a Pod is refused")
 	section, _, _ = strings.Cut(section, "\n## ")
 	explained := map[string]bool{}
 	for _, name := range regexp.MustCompile("`([A-Z][a-z]+[A-Z]\\w+)`").FindAllStringSubmatch(section, -1) {

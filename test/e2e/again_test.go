@@ -21,7 +21,7 @@ import (
 )
 
 // Once the installation that all tests share is gone, and nothing of it is left, the same cluster is the empty one from which
-// README.md's other ways to install lead to a notebook.
+// deploy/docs/install.md's other ways to install lead to a notebook.
 
 // again tells whether somebody who named what to run named these: they come after the tests, and are none to go test.
 func again() bool {
@@ -67,7 +67,7 @@ func (w *World) removeKnowing(ctx context.Context) error {
 	return errors.Join(err, w.Admin.Do(ctx, "", "delete", "namespace", knowing.space))
 }
 
-// installByKubectl is README.md's way without Helm, where the claim is there before. The image is on the node under the name that
+// installByKubectl is the way without Helm of deploy/docs/install.md, where the claim is there before. The image is on the node under the name that
 // the file has.
 func (w *World) installByKubectl(ctx context.Context) error {
 	if err := w.apply(ctx, fmt.Sprintf(storage, atStart.namespace, w.share.root)); err != nil {
@@ -87,19 +87,19 @@ func (w *World) removeByKubectl(ctx context.Context) error {
 		w.awaitNothingLeft(ctx))
 }
 
-// typed runs a command of README.md's as the admin.
+// typed runs a command of deploy/docs/install.md as the admin.
 func (w *World) typed(ctx context.Context, command string) error {
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../deploy/docs/install.md")
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(string(readme), "`"+command+"`") {
-		return fmt.Errorf("README.md does not tell anybody to type %q", command)
+	if !strings.Contains(string(page), "`"+command+"`") {
+		return fmt.Errorf("deploy/docs/install.md does not tell anybody to type %q", command)
 	}
 	return w.Admin.Do(ctx, "", strings.Fields(strings.ReplaceAll(command, "deploy/", "../../deploy/"))[1:]...)
 }
 
-// installWithCertManager is README.md's helm install with one value more, where cert-manager is: no Deployment of ours makes the
+// installWithCertManager is the helm install of deploy/docs/install.md with one value more, where cert-manager is: no Deployment of ours makes the
 // certificate.
 func (w *World) installWithCertManager(ctx context.Context) error {
 	if err := w.startCertManager(ctx); err != nil {

@@ -32,7 +32,7 @@ func ofOthers(object string) bool {
 		strings.Contains(object, gatedHub)
 }
 
-// uninstall is what README.md says, at the end of everything, when each test has removed its Pods: a claim that one still used would
+// uninstall is what deploy/docs/install.md says, at the end of everything, when each test has removed its Pods: a claim that one still used would
 // keep --wait waiting.
 func (w *World) uninstall(ctx context.Context) error {
 	if _, err := w.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace, "--wait"); err != nil {

@@ -41,7 +41,7 @@ var hubRules = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "watch", "list"}},
 }
 
-// startHub starts one in a namespace that it makes, by what README.md tells a hub's admin. It may use some homes, or every home if
+// startHub starts one in a namespace that it makes, by what deploy/docs/jupyterhub.md tells a hub's admin. It may use some homes, or every home if
 // none is named. It goes with its test.
 func startHub(t *testing.T, namespace, level string, options hub.Options, homes ...string) jupyterHub {
 	t.Helper()

@@ -32,7 +32,7 @@ var (
 // known are the namespaces in which people are known at admission.
 var known = []string{atAdmission.namespace, atAdmission.hub()}
 
-// installShipped is README.md's one command, with the image, which is on the node already, and two values: where the share is, and
+// installShipped is the one command of deploy/docs/install.md, with the image, which is on the node already, and two values: where the share is, and
 // the namespace with notebooks. The rest is what an admin would say of a node as small as this one. The certificate is made by the
 // companion, and the volume and the claim of the namespace by the chart.
 func (w *World) installShipped(ctx context.Context) error {
@@ -42,16 +42,16 @@ func (w *World) installShipped(ctx context.Context) error {
 	return w.leaveToOther(ctx)
 }
 
-// installByHelm is the helm install that README.md tells an admin to type first, with what this node has in the place of a registry
+// installByHelm is the helm install that deploy/docs/install.md tells an admin to type first, with what this node has in the place of a registry
 // and of the share, and with more arguments and what these read. It waits until everything is in effect.
 func (w *World) installByHelm(ctx context.Context, stdin string, more ...string) error {
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../deploy/docs/install.md")
 	if err != nil {
 		return err
 	}
-	_, command, _ := strings.Cut(string(readme), "```sh\n   helm install ")
+	_, command, _ := strings.Cut(string(page), "```sh\n   helm install ")
 	command, _, _ = strings.Cut(command, "\n   ```")
-	command, err = changed("README.md", "install "+strings.NewReplacer("\\\n", " ", "'", "").Replace(command),
+	command, err = changed("deploy/docs/install.md", "install "+strings.NewReplacer("\\\n", " ", "'", "").Replace(command),
 		"registry.example.com/", "", "nfs.server=nfs.example.com", "volume.hostPath.path="+w.share.root,
 		"jupyter-system", atStart.namespace, "deploy/chart", "../../deploy/chart")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// token is what the notebooks of these tests ask for: the README's way to choose one, but for the Secret.
+// token is what the notebooks of these tests ask for: the way of deploy/docs/pods.md to choose one, but for the Secret.
 const token = "e2e-token"
 
 // withToken is what kubectl run is given so that a notebook has the token.

@@ -76,7 +76,7 @@ metadata: {name: mine}
 spec: {accessModes: [ReadWriteMany], storageClassName: "", volumeName: "%s", resources: {requests: {storage: 1Gi}}}
 `
 
-// unclaimed is a volume of the share that does not say whose it is, against the README's advice.
+// unclaimed is a volume of the share that does not say whose it is, against the advice of deploy/docs/threat-model.md.
 const unclaimed = `
 apiVersion: v1
 kind: PersistentVolume

@@ -118,7 +118,7 @@ func refusal(t *testing.T, in way, creator, name string) string {
 	return said
 }
 
-// TestRunAsIsEverybodys: what the README warns of.
+// TestRunAsIsEverybodys: what deploy/docs/access.md warns of.
 func TestRunAsIsEverybodys(t *testing.T) {
 	require.NoError(t, world.mayRunAs(t.Context(), atStart.namespace, "nightly", stranger))
 	result := runBy(t, world.bob, atStart, "nightly", stranger)

@@ -114,7 +114,7 @@ func (c *cluster) assertHubPods(t *testing.T, servers *servers) {
 	}
 }
 
-// startHub starts one as a hub's admin would, by README.md.
+// startHub starts one as a hub's admin would, by deploy/docs/jupyterhub.md.
 func (c *cluster) startHub(t *testing.T, servers *servers) *hub.Hub {
 	t.Helper()
 	programs, err := hub.Build(t.Context(), os.Stderr, hub.KubeSpawner7)

@@ -248,11 +248,11 @@ func TestNothingElseIsRefused(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.bob, "open", opted), "opted out")
 }
 
-// TestReasonsAreExplained: README.md has each reason that a policy refuses with, and none that does not exist.
+// TestReasonsAreExplained: deploy/docs/denials.md has each reason that a policy refuses with, and none that does not exist.
 func TestReasonsAreExplained(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../deploy/docs/denials.md")
 	require.NoError(t, err)
-	_, section, _ := strings.Cut(string(readme), "## When a policy refuses")
+	_, section, _ := strings.Cut(string(page), "## When a policy refuses")
 	section, _, _ = strings.Cut(section, "\n## ")
 	explained := map[string]bool{}
 	for _, name := range regexp.MustCompile("`([A-Z][a-z]+[A-Z]\\w+)`").FindAllStringSubmatch(section, -1) {

@@ -78,12 +78,12 @@ func cases(t *testing.T, file string) (fires, silent int) {
 	return fires, silent
 }
 
-const runbook = "https://jupyter-user.io/jupyter-user-webhook/deploy/README.md#"
+const runbook = "https://jupyter-user.io/jupyter-user-webhook/deploy/docs/runbook.md#"
 
 // TestEachAlertHasItsSectionInTheRunbook, how bad it is, and something to read.
 func TestEachAlertHasItsSectionInTheRunbook(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../deploy/README.md")
+	text, err := os.ReadFile("../../deploy/docs/runbook.md")
 	require.NoError(t, err)
 	for _, alert := range alerts(t) {
 		anchor, ours := strings.CutPrefix(alert.Annotations["runbook_url"], runbook)

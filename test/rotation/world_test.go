@@ -117,7 +117,7 @@ func rendered(t *testing.T, values ...string) string {
 	return strings.ReplaceAll(strings.Join(kept, "\n---\n"), "timeoutSeconds: 2\n", "timeoutSeconds: 20\n")
 }
 
-// admissionConfiguration has the API server present a certificate to the webhook, as deploy/README.md says.
+// admissionConfiguration has the API server present a certificate to the webhook, as deploy/docs/runbook.md says.
 func admissionConfiguration(t *testing.T, present pki.Pair) (file string) {
 	t.Helper()
 	dir := t.TempDir()

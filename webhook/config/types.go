@@ -151,7 +151,8 @@ type Identity struct {
 	// known at admission and its notebook sees nothing of the share but the home. They are under MinGID, so that none is a user's.
 	ImageGroups []int64 `json:"imageGroups"`
 	// MaxGroups is how many supplementary groups a person's pod has at most. NFS with AUTH_SYS sends 16, and container
-	// runtimes count the primary group among them; what is more the client leaves out without a word.
+	// runtimes count the primary group among them; the client leaves out the rest without a word. A server with manage-gids
+	// ignores the groups that the client sends, and looks up those of the UID by itself: no limit, if the server knows the user.
 	MaxGroups int `json:"maxGroups"`
 	// TooManyGroups says what becomes of a person who has more.
 	TooManyGroups TooManyGroups `json:"tooManyGroups"`

@@ -111,8 +111,8 @@ func IdentityRefused(name string, why error) Denial {
 func TooManyGroups(name string, most int) Denial {
 	return forbidden("TooManyGroups", "", "%s is in more supplementary groups than the %d that a pod may have here, and NFS would "+
 		"leave out the rest without a word: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
-		"numbers, or a higher identity.maxGroups, where the share uses Kerberos or its server looks groups up by itself (manage-gids)",
-		name, most, most)
+		"numbers, or, where the share uses Kerberos or its server looks groups up by itself (manage-gids), a higher "+
+		"identity.maxGroups", name, most, most)
 }
 
 // IdentityUnknown answers where the identity has to be known at admission, and is not.
