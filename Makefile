@@ -20,7 +20,7 @@ FUZZED      := ./webhook/... ./certs/... ./cmd/... ./test/property
 # Packages whose tests run nothing of ours at once: the race detector finds nothing in them, and takes five times as long.
 SEQUENTIAL  := /test/(property|golden|chart|docs|bench)$$
 # Tests that measure memory, which the detector changes, are left out where it is on: the packages that have some run without it too.
-MEASURED    := ./webhook
+MEASURED    := ./webhook/server
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)
 # Older releases of Kubernetes whose API server make release-check runs the integration tests with. The newest is everywhere else.
 RELEASES    := 1.33 1.34 1.35 1.36
@@ -49,8 +49,13 @@ test: control-plane test-tools ## unit, golden, property and integration tests, 
 e2e: ## notebooks on a real node on this machine, as root (KEEP=1 only leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)
 	@E2E=1 KEEP=$(KEEP) go test -count=1 -timeout $(if $(KEEP),0,60m) -parallel 8 -v $(if $(RUN),-run '$(RUN)',$(if $(KEEP),-run '^$$')) \
 		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e
+	@$(if $(KEEP)$(RUN)$(BENCH),,$(MAKE) --no-print-directory e2e-nfs)
 	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images ./test/golden/kubespawner)
 	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 -v -run TestAHundredUsersOfAHubWithinAMinute ./test/integration)
+
+.PHONY: e2e-nfs
+e2e-nfs: ## the part of make e2e on a real NFS server, as root: a second node in User Mode Linux (RUN=TestNotebooks runs one test)
+	@E2E=1 go test -count=1 -timeout 30m -parallel 8 -v $(if $(RUN),-run '$(RUN)') ./test/e2e/nfs
 
 .PHONY: e2e-packages
 e2e-packages: ## install what make e2e needs of Debian's packages, as root

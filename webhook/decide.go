@@ -10,13 +10,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 const (
-	// identityTime is how long an identity may take to be found. KubeSpawner's client gives up after 3 s, and every answer is
+	// identityTimeout is how long an identity may take to be found. KubeSpawner's client gives up after 3 s, and every answer is
 	// to be there within 1 s.
-	identityTime = 700 * time.Millisecond
+	identityTimeout = 700 * time.Millisecond
 	// maxOperations that one pod is given. An injected pod takes about 20, and a few more for each variable and mount that
 	// is there twice. The API server pays for each with a copy of the list: 60,000 of them took it 5.8 s.
 	maxOperations = 1000
@@ -34,6 +35,9 @@ func New(c *config.Config, identities Identities) *Webhook {
 	return &Webhook{config: c, planner: inject.NewPlanner(c), identities: identities}
 }
 
+// Mode returns the configured mode.
+func (w *Webhook) Mode() config.Mode { return w.config.Mode }
+
 // Review is a pod that somebody wants to create, as JSON, and where.
 type Review struct {
 	Pod       []byte
@@ -41,20 +45,20 @@ type Review struct {
 	// Restricted tells that the namespace enforces the Pod Security Standard restricted.
 	Restricted bool
 
-	// decoded is Pod, where that was done with the review that it came in; or nil.
-	decoded *inject.Pod
-	// tooLong is why it was not; or nil.
-	tooLong *inject.TooLongError
+	// Decoded is Pod, where that was done with the review that it came in; or nil.
+	Decoded *pod.Pod
+	// TooLong is why it was not; or nil.
+	TooLong *pod.TooLongError
 }
 
-func (r Review) read() (*inject.Pod, error) {
+func (r Review) read() (*pod.Pod, error) {
 	switch {
-	case r.tooLong != nil:
-		return nil, r.tooLong
-	case r.decoded == nil:
-		return inject.Read(r.Pod)
+	case r.TooLong != nil:
+		return nil, r.TooLong
+	case r.Decoded == nil:
+		return pod.Read(r.Pod)
 	}
-	return r.decoded, r.decoded.Check()
+	return r.Decoded, r.Decoded.Check()
 }
 
 // Decision about one pod.
@@ -64,9 +68,9 @@ type Decision struct {
 	// Unclaimed is why a Pod is left alone, as the end of a sentence.
 	Unclaimed string
 	// User, Identity and Way as far as they are known; they are for the log.
-	User     user.Name
-	Identity *identity.Identity
-	Way      config.Way
+	User      user.Name
+	Identity  *identity.Identity
+	Discovery config.Discovery
 	// NamedBy is where the pod names the user, and Plan what it was to become: for who explains it. There is no plan for a pod
 	// that did not come to one.
 	NamedBy string
@@ -75,8 +79,8 @@ type Decision struct {
 	Fault error
 	// Peer is who has answered in our place; it is for the log.
 	Peer string
-	// otherGeneration tells that the pod was made from a configuration which this replica does not have.
-	otherGeneration bool
+	// OtherGeneration tells that the pod was made from a configuration which this replica does not have.
+	OtherGeneration bool
 	inject.Outcome
 }
 
@@ -91,17 +95,17 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	}
 	d := Decision{Claimed: true, NamedBy: user.NamedBy(pod.Metadata.Labels, pod.Metadata.Annotations)}
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
-		return denied(d, *invalid)
+		return Denied(d, *invalid)
 	}
 	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
 	if len(refusals) > 0 {
-		return denied(d, refusals...)
+		return Denied(d, refusals...)
 	}
 	d.User = name
 	id, err := w.find(ctx, name, Identities.Find)
 	if err != nil {
 		d.Fault = err
-		return denied(d, unidentified(name, err))
+		return Denied(d, identityDenial(name, err))
 	}
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace:  review.Namespace,
@@ -109,49 +113,49 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		User:       name,
 		Identity:   id,
 	})
-	d.Plan, d.Way = plan, plan.Way
+	d.Plan, d.Discovery = plan, plan.Discovery
 	d.Identity = plan.Identity
 	d.Outcome = inject.Reconcile(pod, plan)
 	d.Warnings = denial.FirstWarnings(d.Warnings)
 	if len(d.Operations) > maxOperations {
 		tooMany := denial.TooManyChanges(len(d.Operations), maxOperations)
 		d.Operations = nil
-		return denied(d, tooMany)
+		return Denied(d, tooMany)
 	}
 	return d
 }
 
 // unread denies a Pod that cannot be read. One with too long a list is left alone if it is not claimed, which its metadata say.
 func (w *Webhook) unread(review Review, err error) Decision {
-	if _, tooLong := errors.AsType[*inject.TooLongError](err); tooLong {
+	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)
 		if fault == nil && !user.Claimed(labels, annotations, w.config.User) {
 			return Decision{}
 		}
 	}
-	return denied(Decision{Claimed: true}, unreadablePod(err))
+	return Denied(Decision{Claimed: true}, unreadablePod(err))
 }
 
 // unreadablePod returns the denial of a Pod that cannot be read, or not to the end.
 func unreadablePod(err error) denial.Denial {
-	tooLong, ok := errors.AsType[*inject.TooLongError](err)
+	tooLong, ok := errors.AsType[*pod.TooLongError](err)
 	switch {
 	case !ok:
 		return denial.PodUnreadable(err)
 	case tooLong.Field == "":
-		return denial.TooManyNames(tooLong.Have, tooLong.Most)
+		return denial.TooManyNames(tooLong.Have, tooLong.Max)
 	case tooLong.Have == 0:
-		return denial.TooManyInAll(tooLong.Field, tooLong.Most)
+		return denial.TooManyInAll(tooLong.Field, tooLong.Max)
 	}
-	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Most)
+	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
 }
 
 // find asks who a user is. It answers nil where that is not known, or is left to the pod.
-func (w *Webhook) find(ctx context.Context, name user.Name, how finding) (*identity.Identity, error) {
-	if w.identities == nil || w.config.Identity.Way == config.WayAtStart {
+func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
+	if w.identities == nil || w.config.Identity.Discovery == config.DiscoveryAtStart {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, identityTime)
+	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()
 	id, err := how(w.identities, ctx, name)
 	if err != nil {
@@ -160,18 +164,18 @@ func (w *Webhook) find(ctx context.Context, name user.Name, how finding) (*ident
 	return id, nil
 }
 
-// finding is Identities.Find or Identities.FindAnew.
-type finding func(Identities, context.Context, user.Name) (*identity.Identity, error)
+// finder is Identities.Find or Identities.FindUncached.
+type finder func(Identities, context.Context, user.Name) (*identity.Identity, error)
 
-// identity is the one that the pod runs as from its first instruction; empty where it is found at start.
-func (d Decision) identity() string {
-	if d.Identity == nil || d.Way != config.WayAtAdmission {
+// IdentityText is the one that the pod runs as from its first instruction; empty where it is found at start.
+func (d Decision) IdentityText() string {
+	if d.Identity == nil || d.Discovery != config.DiscoveryAtAdmission {
 		return ""
 	}
 	return d.Identity.String()
 }
 
-func denied(d Decision, refusals ...denial.Denial) Decision {
+func Denied(d Decision, refusals ...denial.Denial) Decision {
 	d.Denials = refusals
 	return d
 }

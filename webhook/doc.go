@@ -1,8 +1,10 @@
-// Package webhook is the edge: the only place that knows an AdmissionReview exists.
+// Package webhook decides what becomes of a Pod. Decide returns what a created Pod is to be changed into, Verify whether a final Pod
+// is as planned. Neither knows HTTP or an AdmissionReview: package webhook/server calls them for the API server, and the command
+// line calls Decide for a file.
 //
-// A review becomes a view of the pod, the name in it a user, the user perhaps an identity; these make a plan, the plan
-// and the pod a patch, and the patch an answer. Decide is that way, for the server and for the command line; Handler is
-// what surrounds it in the cluster.
+// Decide and Verify take the same steps: read the view of the Pod, find the user that it names, find the identity of the user, plan
+// what the Pod has to hold, reconcile the Pod with the plan. Decide returns the operations of the reconciliation or every denial,
+// Verify denies each field of ours that differs.
 //
 // # Whose field is it
 //
@@ -14,7 +16,7 @@
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced
-//	metadata.annotations[jupyter-user.io/way]                      | ours               | replaced
+//	metadata.annotations[jupyter-user.io/discovery]                      | ours               | replaced
 //	metadata.annotations[jupyter-user.io/identity]                 | ours               | replaced
 //	metadata.annotations[jupyter-user.io/config]                   | ours               | replaced
 //	metadata.annotations[jupyter-user.io/container]                | ours once admitted | refused

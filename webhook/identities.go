@@ -14,8 +14,8 @@ import (
 type Identities interface {
 	// Find answers nil for a user whom it does not know, and an error where it cannot tell.
 	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
-	// FindAnew is Find without what is remembered.
-	FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error)
+	// FindUncached is Find without what is remembered.
+	FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error)
 }
 
 // Fixed is one identity for whoever is asked for: where it is known already who that is.
@@ -26,8 +26,8 @@ func (e Fixed) Find(context.Context, user.Name) (*identity.Identity, error) {
 	return &e.Identity, nil
 }
 
-// FindAnew answers it.
-func (e Fixed) FindAnew(context.Context, user.Name) (*identity.Identity, error) {
+// FindUncached answers it.
+func (e Fixed) FindUncached(context.Context, user.Name) (*identity.Identity, error) {
 	return &e.Identity, nil
 }
 
@@ -40,14 +40,14 @@ func (b Agreeing) Find(ctx context.Context, name user.Name) (*identity.Identity,
 	return agree(ctx, name, b.Passwd.Find, b.Share.Find)
 }
 
-// FindAnew asks both, and they do not go by what they remember.
-func (b Agreeing) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return agree(ctx, name, b.Passwd.FindAnew, b.Share.FindAnew)
+// FindUncached asks both, and they do not go by what they remember.
+func (b Agreeing) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return agree(ctx, name, b.Passwd.FindUncached, b.Share.FindUncached)
 }
 
-type find func(context.Context, user.Name) (*identity.Identity, error)
+type findFunc func(context.Context, user.Name) (*identity.Identity, error)
 
-func agree(ctx context.Context, name user.Name, inPasswd, onShare find) (*identity.Identity, error) {
+func agree(ctx context.Context, name user.Name, inPasswd, onShare findFunc) (*identity.Identity, error) {
 	account, err := inPasswd(ctx, name)
 	if err != nil {
 		return nil, err
@@ -85,8 +85,8 @@ func (d *Disagreement) denial() denial.Denial {
 	}
 }
 
-// unidentified is the answer where nobody could say who a user is.
-func unidentified(name user.Name, err error) denial.Denial {
+// identityDenial is the answer where nobody could say who a user is.
+func identityDenial(name user.Name, err error) denial.Denial {
 	var disagreement *Disagreement
 	if errors.As(err, &disagreement) {
 		return disagreement.denial()

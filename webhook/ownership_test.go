@@ -14,6 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // meddling is how the test sets each field of the table in doc.go to another value, in a pod that was admitted, where
@@ -21,7 +22,7 @@ import (
 // the scratch volume.
 var meddling = map[string]string{
 	"metadata.annotations[jupyter-user.io/user]":             `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
-	"metadata.annotations[jupyter-user.io/way]":              `replace /metadata/annotations/jupyter-user.io~1way "x"`,
+	"metadata.annotations[jupyter-user.io/discovery]":        `replace /metadata/annotations/jupyter-user.io~1discovery "x"`,
 	"metadata.annotations[jupyter-user.io/identity]":         `add /metadata/annotations/jupyter-user.io~1identity "1:1"`,
 	"metadata.annotations[jupyter-user.io/config]":           `replace /metadata/annotations/jupyter-user.io~1config "x"`,
 	"metadata.annotations[jupyter-user.io/container]":        `replace /metadata/annotations/jupyter-user.io~1container "x"`,
@@ -126,7 +127,7 @@ var meddling = map[string]string{
 
 func TestWhoseFieldIsIt(t *testing.T) {
 	id := identity.New(5001, 6001, nil)
-	ways := []golden.Case{
+	discoveries := []golden.Case{
 		{Name: "at start", Config: config.Default()},
 		{Name: "at admission", Config: config.Default(), Identity: &id},
 	}
@@ -134,17 +135,17 @@ func TestWhoseFieldIsIt(t *testing.T) {
 	for field := range meddling {
 		assert.Contains(t, rows, field, "a field that the table does not have")
 	}
-	for _, way := range ways {
+	for _, discovery := range discoveries {
 		for field, row := range rows {
-			t.Run(way.Name+"/"+field, func(t *testing.T) {
+			t.Run(discovery.Name+"/"+field, func(t *testing.T) {
 				require.Contains(t, meddling, field, "nothing here proves this row")
-				if row.whose == "ours at start" && way.Identity != nil {
+				if row.whose == "ours at start" && discovery.Identity != nil {
 					row.otherwise = "kept"
 					if field == "notebook.command" {
 						row.otherwise = "replaced" // a wrapping of ours is taken off again
 					}
 				}
-				prove(t, way, row, meddling[field])
+				prove(t, discovery, row, meddling[field])
 			})
 		}
 	}
@@ -166,13 +167,13 @@ func TestAnExplanationSaysWhoseFieldItIs(t *testing.T) {
 				field := rowOf(change)
 				require.Contains(t, rows, field, "%s of the pod", change.Field())
 				switch whose := rows[field].whose; {
-				case change.Done == inject.Kept, change.Done == inject.LeftOut, whose == "ours once admitted":
+				case change.Action == inject.Kept, change.Action == inject.LeftOut, whose == "ours once admitted":
 					assert.False(t, change.Ours, change.Field())
-				case whose == "ours at start" && d.Way == config.WayAtAdmission:
+				case whose == "ours at start" && d.Discovery == config.DiscoveryAtAdmission:
 				default:
 					assert.Equal(t, whose != "the pod's", change.Ours, change.Field())
 				}
-				if change.Done == inject.Kept {
+				if change.Action == inject.Kept {
 					assert.NotEqual(t, "ours", rows[field].whose, change.Field())
 				}
 			}
@@ -198,9 +199,9 @@ func rowOf(c inject.Change) string {
 		return "notebook.volumeMounts of the share"
 	case c.Object == "notebook.ports", c.Object == "notebook.resources", c.Object == "init.resources":
 		return c.Object
-	case c.Done == inject.Kept && c.Key == "seccompProfile":
+	case c.Action == inject.Kept && c.Key == "seccompProfile":
 		return field + " of a localhost profile"
-	case c.Done == inject.Removed && c.Object == "init.securityContext":
+	case c.Action == inject.Removed && c.Object == "init.securityContext":
 		return field + map[string]string{
 			"appArmorProfile": " without confinement",
 			"seLinuxOptions":  " of no container",
@@ -237,12 +238,12 @@ func table(t *testing.T) map[string]row {
 const labelled = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
 	`"spec":{"containers":[{"name":"nb","image":"x"}]}}`
 
-func prove(t *testing.T, way golden.Case, r row, how string) {
+func prove(t *testing.T, discovery golden.Case, r row, how string) {
 	t.Helper()
-	admitted := admit(t, way, []byte(labelled))
+	admitted := admit(t, discovery, []byte(labelled))
 	tampered := meddle(t, admitted, how)
 	require.NotEqual(t, string(admitted), string(tampered))
-	d, verified := way.Decide(tampered), way.Verify(tampered)
+	d, verified := discovery.Decide(tampered), discovery.Verify(tampered)
 	switch r.otherwise {
 	case "refused":
 		assert.NotEmpty(t, d.Denials)
@@ -250,9 +251,9 @@ func prove(t *testing.T, way golden.Case, r row, how string) {
 	case "replaced", "removed":
 		assert.NotEmpty(t, verified.Denials, "the verifier refuses it")
 		require.Empty(t, d.Denials)
-		after, err := inject.Apply(tampered, d.Operations)
+		after, err := pod.Apply(tampered, d.Operations)
 		require.NoError(t, err)
-		assert.Empty(t, way.Verify(after).Denials)
+		assert.Empty(t, discovery.Verify(after).Denials)
 		assert.False(t, survives(t, after, how), "%s is still there", how)
 	case "kept":
 		assert.Empty(t, verified.Denials, "the verifier does not look")
@@ -275,11 +276,11 @@ func survives(t *testing.T, pod []byte, how string) bool {
 	return err == nil && jsonpatch.Equal(pod, again)
 }
 
-func admit(t *testing.T, way golden.Case, pod []byte) []byte {
+func admit(t *testing.T, discovery golden.Case, document []byte) []byte {
 	t.Helper()
-	d := way.Decide(pod)
+	d := discovery.Decide(document)
 	require.Empty(t, d.Denials)
-	admitted, err := inject.Apply(pod, d.Operations)
+	admitted, err := pod.Apply(document, d.Operations)
 	require.NoError(t, err)
 	return admitted
 }

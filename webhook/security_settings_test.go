@@ -19,6 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // setting is one field that a pod sets, and what deploy/docs/pods.md says becomes of it in each way.
@@ -34,12 +35,12 @@ type setting struct {
 // TestSecuritySettings proves the table of deploy/docs/pods.md row by row, in both ways.
 func TestSecuritySettings(t *testing.T) {
 	for _, s := range settings(t) {
-		for way, says := range map[string]string{"at admission": s.atAdmission, "at start": s.atStart} {
+		for discovery, says := range map[string]string{"at admission": s.atAdmission, "at start": s.atStart} {
 			value, err := json.Marshal(s.value)
 			require.NoError(t, err)
-			t.Run(strings.Join([]string{way, s.field, string(value), says}, "/"), func(t *testing.T) {
+			t.Run(strings.Join([]string{discovery, s.field, string(value), says}, "/"), func(t *testing.T) {
 				c := golden.Case{Config: config.Default()}
-				if way == "at admission" {
+				if discovery == "at admission" {
 					id := identity.New(5001, 6001, []int64{7001, 7002})
 					c.Identity = &id
 				}
@@ -155,7 +156,7 @@ func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
 		return
 	}
 	require.Empty(t, d.Denials)
-	admitted, err := inject.Apply(raw, d.Operations)
+	admitted, err := pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	assert.Empty(t, c.Verify(admitted).Denials, "the verifier lets it pass")
 
@@ -187,9 +188,9 @@ func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
 }
 
 // whatIsOurs are the fields that this was done with.
-func whatIsOurs(changes []inject.Change, done inject.Done) (fields []string) {
+func whatIsOurs(changes []inject.Change, done inject.Action) (fields []string) {
 	for _, change := range changes {
-		if change.Ours && change.Done == done {
+		if change.Ours && change.Action == done {
 			fields = append(fields, change.Field())
 		}
 	}

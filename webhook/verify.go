@@ -6,6 +6,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -18,52 +19,52 @@ import (
 func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
-		return denied(Decision{Claimed: true}, unreadablePod(err))
+		return Denied(Decision{Claimed: true}, unreadablePod(err))
 	}
 	if !user.Claimed(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User) {
 		return w.verifyUnclaimed(pod)
 	}
 	d := Decision{Claimed: true}
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
-		return denied(d, *invalid)
+		return Denied(d, *invalid)
 	}
 	generation, made := pod.Metadata.Annotations[inject.ConfigAnnotation]
 	switch {
 	case !made:
-		return denied(d, denial.NotInjected("annotations of the webhook"))
+		return Denied(d, denial.NotInjected("annotations of the webhook"))
 	case generation != w.planner.Generation():
-		d.otherGeneration = true
-		return denied(d, denial.GenerationUnknown(inject.ConfigAnnotation, generation))
+		d.OtherGeneration = true
+		return Denied(d, denial.GenerationUnknown(inject.ConfigAnnotation, generation))
 	}
 	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
 	if len(refusals) > 0 {
-		return denied(d, refusals...)
+		return Denied(d, refusals...)
 	}
 	d.User = name
-	d.Identity, err = given(pod)
+	d.Identity, err = identityOnPod(pod)
 	if err != nil {
-		return denied(d, denial.Drifted(denial.AnnotationField(inject.IdentityAnnotation)))
+		return Denied(d, denial.Drifted(denial.AnnotationField(inject.IdentityAnnotation)))
 	}
 	if refusal, err := w.confirm(ctx, name, d.Identity); refusal != nil {
 		d.Fault = err
-		return denied(d, *refusal)
+		return Denied(d, *refusal)
 	}
 	return w.compare(pod, review, d)
 }
 
 // verifyUnclaimed denies a Pod that is not claimed and has something that only a notebook can have: nobody has compared it with a
 // plan, and who reads the Pod later would take it for a notebook.
-func (w *Webhook) verifyUnclaimed(pod *inject.Pod) Decision {
-	mark := inject.Mark(pod)
+func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
+	mark := inject.NotebookMark(pod)
 	if mark == "" {
 		return Decision{}
 	}
 	why := user.NotClaimedBecause(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
-	return denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
+	return Denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
-// given is the identity that the pod was made with; nil where it is to find its own.
-func given(pod *inject.Pod) (*identity.Identity, error) {
+// identityOnPod is the identity that the pod was made with; nil where it is to find its own.
+func identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 	text, ok := pod.Metadata.Annotations[inject.IdentityAnnotation]
 	if !ok {
 		return nil, nil
@@ -74,26 +75,26 @@ func given(pod *inject.Pod) (*identity.Identity, error) {
 
 // confirm refuses an identity that is not the user's. The error is what went wrong behind a refusal that does not tell.
 func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.Identity) (*denial.Denial, error) {
-	ctx, cancel := context.WithTimeout(ctx, identityTime)
+	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()
-	now, err := w.granted(ctx, name, Identities.Find)
-	if err == nil && !same(now, given) {
+	now, err := w.expectedIdentity(ctx, name, Identities.Find)
+	if err == nil && !sameIdentity(now, given) {
 		// What is remembered here may be older than what another replica has found.
-		now, err = w.granted(ctx, name, Identities.FindAnew)
+		now, err = w.expectedIdentity(ctx, name, Identities.FindUncached)
 	}
 	if err != nil {
-		refusal := unidentified(name, err)
+		refusal := identityDenial(name, err)
 		return &refusal, err
 	}
-	if !same(now, given) {
+	if !sameIdentity(now, given) {
 		differs := denial.IdentityDiffers(inject.IdentityAnnotation, name.String())
 		return &differs, nil
 	}
 	return nil, nil
 }
 
-// granted is the identity that a pod of the user is made with now.
-func (w *Webhook) granted(ctx context.Context, name user.Name, how finding) (*identity.Identity, error) {
+// expectedIdentity is the identity that a pod of the user is made with now.
+func (w *Webhook) expectedIdentity(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
 	now, err := w.find(ctx, name, how)
 	if err != nil || now == nil {
 		return nil, err
@@ -102,17 +103,17 @@ func (w *Webhook) granted(ctx context.Context, name user.Name, how finding) (*id
 	return &limited.Identity, nil
 }
 
-func same(a, b *identity.Identity) bool {
+func sameIdentity(a, b *identity.Identity) bool {
 	return a == nil && b == nil || a != nil && b != nil && a.String() == b.String()
 }
 
 // compare holds the pod against the plan for whom it says it is.
-func (w *Webhook) compare(pod *inject.Pod, review Review, d Decision) Decision {
+func (w *Webhook) compare(pod *pod.Pod, review Review, d Decision) Decision {
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,
 	})
 	outcome := inject.Reconcile(pod, plan)
-	d.Way = plan.Way
+	d.Discovery = plan.Discovery
 	d.Denials = outcome.Denials
 	for _, field := range outcome.Drift() {
 		d.Denials = append(d.Denials, denial.Drifted(field))

@@ -74,7 +74,7 @@ func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 		}
 		id = identity.New(e.UID, e.GID, e.Groups)
 	}
-	floor := identity.Floor{MinUID: d.MinUID, MinGID: d.MinGID, RefusedGIDs: d.RefusedGIDs}
+	floor := identity.Floor{MinUID: d.MinUID, MinGID: d.MinGID, DeniedGIDs: d.DeniedGIDs}
 	if err := floor.Check(id); err != nil {
 		return id, notAUsers(d, err)
 	}

@@ -115,7 +115,7 @@ func TestDiscoverRefuses(t *testing.T) {
 		"owned by 500":    {user: "bob", want: "UID 500 is under 1000", make: owned(500, 6001)},
 		"of root's group": {user: "bob", want: "GID 0 is under 1000", make: owned(5001, 0)},
 		"of a refused group": {user: "bob", want: "GID 6001 is refused here", make: owned(5001, 6001),
-			extra: []string{"--refused-gids=6001"}},
+			extra: []string{"--denied-gids=6001"}},
 		"admitted as 500, which it is": {user: "bob", want: "UID 500 is under 1000", make: owned(500, 6001),
 			extra: []string{"--uid=500", "--gid=6001"}},
 		"admitted with root's group": {user: "bob", want: "GID 0 is under 1000", make: owned(5001, 6001),

@@ -130,7 +130,7 @@ func (l *live) check(ctx context.Context, out io.Writer, o check.Options) error 
 }
 
 func accessCommand() *cobra.Command {
-	l, q := live{}, check.Question{}
+	l, q := live{}, check.AccessQuery{}
 	cmd := &cobra.Command{
 		Use:   "access --user alice [--as carol]",
 		Short: "Say who may be whom, and through which binding",
@@ -161,8 +161,8 @@ The exit status is 0 for may, 1 for may not, and 2 where it could not be told.`,
 	return cmd
 }
 
-func (l *live) access(ctx context.Context, out io.Writer, q check.Question) error {
-	write, is := check.AnswerWriters[l.output]
+func (l *live) access(ctx context.Context, out io.Writer, q check.AccessQuery) error {
+	write, is := check.AccessWriters[l.output]
 	switch {
 	case !is:
 		return fmt.Errorf("-o %q is none of table, json", l.output)

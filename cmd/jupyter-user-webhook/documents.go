@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // document is one object of the input: a pod, a list with pods in it, or something else that passes through.
@@ -146,7 +146,7 @@ func withKind(item json.RawMessage, kind string) json.RawMessage {
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(item, &head); err != nil || head.APIVersion+head.Kind != "" || kind == "" {
 		return item
 	}
-	typed, err := inject.Apply(item, []operations.Operation{
+	typed, err := pod.Apply(item, []operations.Operation{
 		operations.NewOperation("add", "/apiVersion", "v1"),
 		operations.NewOperation("add", "/kind", kind),
 	})
@@ -196,6 +196,6 @@ func (d document) admitted() (json.RawMessage, error) {
 		}
 		ops = append(ops, operations.NewOperation("replace", fmt.Sprintf("/items/%d", i), value))
 	}
-	list, err := inject.Apply(d.json, ops)
+	list, err := pod.Apply(d.json, ops)
 	return unescaped(list), err
 }

@@ -12,6 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
@@ -44,11 +45,11 @@ func writeExplanation(out *bytes.Buffer, documents []document) error {
 
 func explainUnclaimed(out *bytes.Buffer, p *podDocument) {
 	fmt.Fprintf(out, "%s is no user's notebook, and is left as it is: %s.\n", p.title(), p.decision.Unclaimed)
-	pod, err := inject.Read(p.raw)
+	pod, err := pod.Read(p.raw)
 	if err != nil {
 		return // The decision about it has read it before.
 	}
-	if mark := inject.Mark(pod); mark != "" {
+	if mark := inject.NotebookMark(pod); mark != "" {
 		fmt.Fprintf(out, "It has %s, so the verifier refuses it: remove that, or label it jupyter-user.\n", plain(mark))
 	}
 }
@@ -58,8 +59,8 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 	fmt.Fprintf(out, "%s becomes a notebook of %s.\n\n", p.title(), d.User)
 	columns(out, [][]string{
 		{"user", d.User.String() + ": by " + d.NamedBy},
-		{"notebook", "container " + denial.Shown(d.Plan.Notebook) + ": " + d.Plan.NotebookWhy},
-		{"way", way(d) + ": " + d.Plan.WayWhy},
+		{"notebook", "container " + denial.Printable(d.Plan.Notebook) + ": " + d.Plan.NotebookReason},
+		{"discovery", discovery(d) + ": " + d.Plan.DiscoveryReason},
 	})
 	explainChanges(out, d.Changes())
 	if len(d.Warnings) > 0 {
@@ -73,12 +74,12 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 	out.WriteString("\nWhether its creator may be that user there, and what policies refuse, only the cluster knows.\n")
 }
 
-// way is how the identity is found, and who the pod runs as where that is known.
-func way(d webhook.Decision) string {
-	if d.Way == config.WayAtAdmission {
-		return string(d.Way) + ", as " + d.Identity.String()
+// discovery is how the identity is found, and who the pod runs as where that is known.
+func discovery(d webhook.Decision) string {
+	if d.Discovery == config.DiscoveryAtAdmission {
+		return string(d.Discovery) + ", as " + d.Identity.String()
 	}
-	return string(d.Way)
+	return string(d.Discovery)
 }
 
 func explainChanges(out *bytes.Buffer, changes []inject.Change) {
@@ -92,7 +93,7 @@ func explainChanges(out *bytes.Buffer, changes []inject.Change) {
 	piece := ""
 	for _, group := range grouped(changes) {
 		first := group[0]
-		row := []string{"", string(first.Done), map[bool]string{true: "ours", false: "the pod's"}[first.Ours], ""}
+		row := []string{"", string(first.Action), map[bool]string{true: "ours", false: "the pod's"}[first.Ours], ""}
 		if first.Piece != piece {
 			piece, row[0] = first.Piece, first.Piece
 		}
@@ -111,7 +112,7 @@ func explainChanges(out *bytes.Buffer, changes []inject.Change) {
 func grouped(changes []inject.Change) (groups [][]inject.Change) {
 	for _, change := range changes {
 		at := slices.IndexFunc(groups, func(g []inject.Change) bool {
-			return g[0].Piece == change.Piece && g[0].Done == change.Done && g[0].Ours == change.Ours &&
+			return g[0].Piece == change.Piece && g[0].Action == change.Action && g[0].Ours == change.Ours &&
 				g[0].Object == change.Object && g[0].Element == change.Element && g[0].Why == change.Why
 		})
 		if at < 0 {
@@ -174,4 +175,4 @@ func columns(out io.Writer, rows [][]string) {
 }
 
 // plain is a text in which a stranger's words may stand, so that it can neither break the line nor steer the terminal.
-func plain(text string) string { return denial.Plain(denial.Cut(text, 1000)) }
+func plain(text string) string { return denial.PrintableText(denial.Cut(text, 1000)) }

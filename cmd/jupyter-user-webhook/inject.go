@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 type injectOptions struct {
@@ -117,23 +117,23 @@ func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document
 }
 
 // inject decides about one pod, and tells what a person would be told by kubectl.
-func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, pod *podDocument, errs io.Writer,
+func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, document *podDocument, errs io.Writer,
 ) ([]denial.Denial, error) {
-	d := w.Decide(ctx, webhook.Review{Pod: pod.raw, Namespace: o.namespaceOf(pod), Restricted: o.restricted})
+	d := w.Decide(ctx, webhook.Review{Pod: document.raw, Namespace: o.namespaceOf(document), Restricted: o.restricted})
 	if !o.explain || len(d.Denials) > 0 {
 		for _, warning := range d.Warnings {
 			_, _ = fmt.Fprintf(errs, "Warning: %s\n", warning)
 		}
 	}
 	if len(d.Denials) > 0 {
-		_, _ = fmt.Fprintf(errs, "%s is denied (%s): %s\n", pod.title(), d.Denials[0].Reason, denial.Join(d.Denials))
+		_, _ = fmt.Fprintf(errs, "%s is denied (%s): %s\n", document.title(), d.Denials[0].Reason, denial.Join(d.Denials))
 		return d.Denials, nil
 	}
-	admitted, err := inject.Apply(pod.raw, d.Operations)
+	admitted, err := pod.Apply(document.raw, d.Operations)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", pod.title(), err)
+		return nil, fmt.Errorf("%s: %w", document.title(), err)
 	}
-	pod.decision, pod.admitted = d, unescaped(admitted)
+	document.decision, document.admitted = d, unescaped(admitted)
 	return nil, nil
 }
 

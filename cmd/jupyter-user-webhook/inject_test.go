@@ -58,7 +58,7 @@ func TestInjectFromAFileAndFromStandardInput(t *testing.T) {
 	assert.Zero(t, fromFile.status)
 	assert.Empty(t, fromFile.errs)
 	assert.Equal(t, "alice", annotations(t, fromFile.out)["jupyter-user.io/user"])
-	assert.Equal(t, "AtStart", annotations(t, fromFile.out)["jupyter-user.io/way"])
+	assert.Equal(t, "AtStart", annotations(t, fromFile.out)["jupyter-user.io/discovery"])
 
 	assert.Equal(t, fromFile, command(t, alice, "inject", "-f", "-"))
 	assert.Equal(t, fromFile, command(t, alice, "inject", "--filename=-", "-o", "yaml"))
@@ -104,7 +104,7 @@ func TestTheDiffSaysWhatIsNew(t *testing.T) {
 func TestIdentity(t *testing.T) {
 	got := command(t, alice, "inject", "-f", "-", "--identity", "5001:6001:7001,7002")
 	assert.Zero(t, got.status, got.errs)
-	assert.Equal(t, "AtAdmission", annotations(t, got.out)["jupyter-user.io/way"])
+	assert.Equal(t, "AtAdmission", annotations(t, got.out)["jupyter-user.io/discovery"])
 	assert.Equal(t, "5001:6001:7001,7002", annotations(t, got.out)["jupyter-user.io/identity"])
 
 	for _, bad := range []string{"5001", "alice:users", "5001:6001:", "05001:6001", "-1:6001", "2147483648:6001"} {
@@ -117,7 +117,7 @@ func TestIdentity(t *testing.T) {
 	}
 	root := command(t, alice, "inject", "-f", "-", "--identity", "0:0")
 	assert.Equal(t, 1, root.status, "who writes a number that is one is told by the webhook")
-	assert.Contains(t, root.errs, "pod/nb is denied (IdentityRefused): the user alice cannot run a notebook: UID 0 is root")
+	assert.Contains(t, root.errs, "pod/nb is denied (IdentityDenied): the user alice cannot run a notebook: UID 0 is root")
 }
 
 func TestRestricted(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 	"golang.org/x/term"
 
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // writers are the outputs, by the name that -o takes.
@@ -66,7 +66,7 @@ func writeJSON(out *bytes.Buffer, documents []document) error {
 func writePatch(out *bytes.Buffer, documents []document) error {
 	for _, d := range documents {
 		for _, p := range d.pods() {
-			if err := json.Indent(out, inject.AppendPatch(nil, p.decision.Operations), "", "  "); err != nil {
+			if err := json.Indent(out, pod.AppendPatch(nil, p.decision.Operations), "", "  "); err != nil {
 				return err
 			}
 			out.WriteByte('\n')

@@ -22,6 +22,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // serveOptions are what belongs to the process; what belongs to the pods is in the configuration.
@@ -98,7 +99,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for reviews: %w", err)
 	}
-	server := webhook.NewServer(reviews, handler, webhook.ServerOptions{
+	server := server.New(reviews, handler, server.Options{
 		GetCertificate: files.GetCertificate, VerifyClient: verifyClient, Drain: o.drain, Log: log,
 	})
 	plain, err := net.Listen("tcp", o.httpListen)
@@ -134,8 +135,8 @@ func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 // handler answers reviews with what the process knows of people, and of its peers.
 func (o serveOptions) handler(c *config.Config, identities webhook.Identities, files *certs.Files, registry *prometheus.Registry,
 	log *slog.Logger) (http.Handler, error) {
-	if identities == nil && c.Identity.Way == config.WayAtAdmission {
-		return nil, errors.New("the configuration says identity.way: AtAdmission, and nobody's identity is known at admission, so " +
+	if identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {
+		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and nobody's identity is known at admission, so " +
 			"every pod would be refused: give --homes or --passwd, or leave the way at Auto")
 	}
 	if err := describe(registry, c, files.GetCertificate); err != nil {
@@ -144,15 +145,15 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 	if c.Mode == config.ModeWarn {
 		log.Warn("mode Warn: nothing is changed and nothing refused, so whoever labels a Pod is not yet who it says")
 	}
-	counted, err := webhook.NewMetrics(registry)
+	counted, err := server.NewMetrics(registry)
 	if err != nil {
 		return nil, err
 	}
-	peers, err := webhook.NewPeers(o.peers, files.GetCertificate)
+	peers, err := server.NewPeers(o.peers, files.GetCertificate)
 	if err != nil {
 		return nil, fmt.Errorf("--peers: %w", err)
 	}
-	return webhook.New(c, identities).Handler(log, counted, peers), nil
+	return server.NewHandler(webhook.New(c, identities), log, counted, peers), nil
 }
 
 func logger(named string, to io.Writer) (*slog.Logger, error) {

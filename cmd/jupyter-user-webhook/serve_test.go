@@ -115,7 +115,7 @@ func TestServe(t *testing.T) {
 
 	status, body = p.get(t, p.http+"/metrics")
 	assert.Equal(t, 200, status)
-	assert.Contains(t, body, `jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="AtStart"} 1`+"\n")
+	assert.Contains(t, body, `jupyter_user_admissions_total{discovery="AtStart",outcome="injected",reason="",review="mutate"} 1`+"\n")
 	assert.Contains(t, body, "certwatcher_read_certificate_total", "and what controller-runtime counts")
 	assert.Contains(t, body, "go_goroutines")
 	assert.Contains(t, body, `jupyter_user_build_info{goversion="`+runtime.Version()+`",revision="`)
@@ -172,7 +172,7 @@ func TestTwoServersInOneProcess(t *testing.T) {
 	second, stopSecond := serve(t)
 	first.admit(t)
 	_, body := second.get(t, second.http+"/metrics")
-	assert.Contains(t, body, `jupyter_user_admissions_total{outcome="injected",reason="",review="mutate",way="AtStart"} 0`+"\n", "each counts its own")
+	assert.Contains(t, body, `jupyter_user_admissions_total{discovery="AtStart",outcome="injected",reason="",review="mutate"} 0`+"\n", "each counts its own")
 	assert.Zero(t, stopFirst())
 	assert.Zero(t, stopSecond())
 }
@@ -268,7 +268,7 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"no configuration":      {[]string{"--config=" + filepath.Join(t.TempDir(), "x")}, "Error: read the configuration: open "},
 		"a bad configuration":   {[]string{"--config=" + file(t, "c.yaml", "kind: x\n")}, "Error: the configuration "},
 		"a way that nobody can go": {[]string{"--config=" + file(t, "c.yaml", "apiVersion: jupyter-user.io/v1alpha1\n"+
-			"kind: WebhookConfiguration\nidentity:\n  way: AtAdmission\n")}, "Error: the configuration says identity.way: AtAdmission"},
+			"kind: WebhookConfiguration\nidentity:\n  discovery: AtAdmission\n")}, "Error: the configuration says identity.discovery: AtAdmission"},
 		"no homes":                {[]string{"--homes=/nowhere/home"}, "Error: --homes: the directory of the homes: open /nowhere/home/.: no such file"},
 		"no patience":             {[]string{"--homes=/", "--homes-wait=0s"}, "Error: --homes-wait 0s is not from 1ms to 600ms"},
 		"too much patience":       {[]string{"--homes=/", "--homes-wait=2s"}, "Error: --homes-wait 2s is not from 1ms to 600ms"},

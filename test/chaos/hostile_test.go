@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // most is what a replica may ever have, in MiB, whatever it is sent.
@@ -177,10 +177,10 @@ func (r *replica) stillRight(t *testing.T, client *http.Client) (peak float64) {
 // hostileReviews by what is wrong with them.
 func hostileReviews(t *testing.T) map[string]string {
 	t.Helper()
-	pod := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
+	body := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
 		`"spec":{"containers":[{"name":"nb","image":"x"}]}}`
 	way := golden.Case{Config: config.Default()}
-	admitted, err := inject.Apply([]byte(pod), way.Decide([]byte(pod)).Operations)
+	admitted, err := pod.Apply([]byte(body), way.Decide([]byte(body)).Operations)
 	require.NoError(t, err)
 	good := reviewOf(string(admitted))
 	hostile := map[string]string{}

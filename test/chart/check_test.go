@@ -35,6 +35,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // A looked is an installation that is looked at by check and by helm test.
@@ -258,14 +259,14 @@ func (l *looked) serve(t *testing.T) {
 	configured, err := config.Parse([]byte(installed.Data["config.yaml"]))
 	require.NoError(t, err)
 	log := slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))
-	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
+	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
 	dir := t.TempDir()
 	l.pair.Write(t, dir)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := webhook.NewServer(listener, webhook.New(configured, nil).Handler(log, metrics, nil),
-		webhook.ServerOptions{GetCertificate: certs.FromDirectory(dir, log).GetCertificate, Log: log})
+	server := server.New(listener, server.NewHandler(webhook.New(configured, nil), log, metrics, nil),
+		server.Options{GetCertificate: certs.FromDirectory(dir, log).GetCertificate, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()

@@ -55,7 +55,7 @@ var matrix = map[string]string{
 	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64'], metricsFrom: [{namespaceSelector: {}, podSelector: {}}]}}",
 	"watched":                        "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
 	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, homes: people, readOnly: [{subPath: data, mountPath: /data}],
-		exposeEveryHome: ToThePerson, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
+		exposeEveryHome: ToTheUser, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
 		identity: {strictSupplementalGroups: false}}}`,
 	"all at once": `{share: {nfs: {server: nfs.example.com, path: /export}, capacity: 5Pi, otherNFSServers: [a, b], csiDrivers: [], hostPaths: [/mnt]},
 		namespaces: [lab, jhub], identity: {share: true, passwdConfigMap: people}, spawners: [{namespace: jhub, serviceAccount: hub}],

@@ -65,8 +65,8 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{podLabels: {app.kubernetes.io/name: x}}":                                      "podLabels cannot have app.kubernetes.io/name",
 		"{config: {mode: Warn}}":                                                        "at '/config': additional properties 'mode' not allowed",
 		"{config: {notebooks: {port: 1}}}":                                              "at '/config': additional properties 'notebooks' not allowed",
-		"{config: {identity: {way: atStart}}}":                                          "at '/config/identity/way': value must be one of 'Auto', 'AtAdmission', 'AtStart'",
-		"{config: {identity: {way: AtAdmission}}}":                                      "config.identity.way is AtAdmission, and nobody is known at admission",
+		"{config: {identity: {discovery: atStart}}}":                                    "at '/config/identity/discovery': value must be one of 'Auto', 'AtAdmission', 'AtStart'",
+		"{config: {identity: {discovery: AtAdmission}}}":                                "config.identity.discovery is AtAdmission, and nobody is known at admission",
 	} {
 		_, err := h.Template(t.Context(), values)
 		require.ErrorContains(t, err, says, values)

@@ -28,6 +28,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // A rollout is an installation whose replicas are replaced while notebooks are created.
@@ -117,15 +118,15 @@ func (r *rollout) serve(t *testing.T, i int) {
 	require.NoError(t, err)
 	configured, err := config.Parse([]byte(installed.Data["config.yaml"]))
 	require.NoError(t, err)
-	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
+	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
 	var addresses []string
 	for _, listener := range r.listeners {
 		addresses = append(addresses, listener.Addr().String())
 	}
-	peers, err := webhook.NewPeers(addresses, r.certificate(t))
+	peers, err := server.NewPeers(addresses, r.certificate(t))
 	require.NoError(t, err)
-	handler := webhook.New(configured, nil).Handler(slog.New(slog.NewJSONHandler(&journal.Journal{}, nil)), metrics, peers)
+	handler := server.NewHandler(webhook.New(configured, nil), slog.New(slog.NewJSONHandler(&journal.Journal{}, nil)), metrics, peers)
 	r.listen(t, r.listeners[i], handler)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,7 +135,7 @@ func (r *rollout) serve(t *testing.T, i int) {
 
 func (r *rollout) listen(t *testing.T, listener net.Listener, handler http.Handler) {
 	t.Helper()
-	server := webhook.NewServer(listener, handler, webhook.ServerOptions{GetCertificate: r.certificate(t),
+	server := server.New(listener, handler, server.Options{GetCertificate: r.certificate(t),
 		Log: slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

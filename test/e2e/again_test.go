@@ -34,15 +34,15 @@ func (w *World) installAgain(ctx context.Context) error {
 	if err := w.removeKnowing(ctx); err != nil {
 		return err
 	}
-	for _, way := range []struct {
+	for _, discovery := range []struct {
 		name            string
 		install, remove func(context.Context) error
 	}{
 		{"install.yaml", w.installByKubectl, w.removeByKubectl},
 		{"cert-manager", w.installWithCertManager, w.uninstall},
 	} {
-		err := progress.Stage(os.Stderr, "from nothing to a notebook with "+way.name, func() error {
-			for _, step := range []func(context.Context) error{w.awaitGone, way.install, w.aliceRuns, way.remove, w.awaitGone} {
+		err := progress.Stage(os.Stderr, "from nothing to a notebook with "+discovery.name, func() error {
+			for _, step := range []func(context.Context) error{w.awaitGone, discovery.install, w.aliceRuns, discovery.remove, w.awaitGone} {
 				if err := step(ctx); err != nil {
 					return err
 				}
@@ -50,7 +50,7 @@ func (w *World) installAgain(ctx context.Context) error {
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("with %s: %w", way.name, err)
+			return fmt.Errorf("with %s: %w", discovery.name, err)
 		}
 	}
 	return nil

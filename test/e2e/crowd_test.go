@@ -24,7 +24,7 @@ func TestCrowd(t *testing.T) {
 	began := time.Now()
 	pods := make([]pod, crowd)
 	for i := range pods {
-		pods[i] = created(t, ways[i%2].namespace, crowdName(i))
+		pods[i] = created(t, discoveries[i%2].namespace, crowdName(i))
 	}
 	var group sync.WaitGroup
 	for i, p := range pods {

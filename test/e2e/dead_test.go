@@ -61,10 +61,10 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 	everythingElse(t)
 	t.Logf("everything else ran after %s", time.Since(began).Round(time.Millisecond))
 	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice,component=singleuser-server"} {
-		for _, way := range ways {
+		for _, discovery := range discoveries {
 			watch := machine.For(t)
 			began := time.Now()
-			result := kubectl(t, "run", "nb", "-n", way.namespace, "--image="+images.Plain, "--labels="+label,
+			result := kubectl(t, "run", "nb", "-n", discovery.namespace, "--image="+images.Plain, "--labels="+label,
 				"--annotations=hub.jupyter.org/username=alice")
 			watch.Within(t, time.Since(began), refusedWithin, "a refusal")
 			assertRefused(t, result, "failed calling webhook")

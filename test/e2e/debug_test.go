@@ -69,27 +69,27 @@ func TestDebugRefused(t *testing.T) {
 			c.VolumeMounts = []corev1.VolumeMount{{Name: name, MountPath: "/mnt"}}
 		}
 	}
-	for _, way := range ways {
-		p := run(t, way, "debugged", "alice", images.Plain, "--command", "--", "hello")
+	for _, discovery := range discoveries {
+		p := run(t, discovery, "debugged", "alice", images.Plain, "--command", "--", "hello")
 		for name, c := range map[string]struct {
 			who    *controlplane.User
 			change func(*corev1.EphemeralContainer)
 			want   string
 		}{
 			"without the right": {world.bob, func(*corev1.EphemeralContainer) {},
-				"NoAccess: spec.ephemeralContainers: bob may not use the home of alice in namespace " + way.namespace},
+				"NoAccess: spec.ephemeralContainers: bob may not use the home of alice in namespace " + discovery.namespace},
 			"another UID": {world.carol, func(c *corev1.EphemeralContainer) { c.SecurityContext.RunAsUser = new(int64(5002)) }, "DebugIdentity"},
 			"privileged": {world.carol, func(c *corev1.EphemeralContainer) {
 				c.SecurityContext.Privileged, c.SecurityContext.AllowPrivilegeEscalation = new(true), nil
-			}, `violates PodSecurity "` + way.level},
+			}, `violates PodSecurity "` + discovery.level},
 			"a capability that baseline leaves": {world.carol, func(c *corev1.EphemeralContainer) {
 				c.SecurityContext.Capabilities.Drop = nil
-			}, way.either("DebugPrivileged", `violates PodSecurity "restricted`)},
+			}, discovery.either("DebugPrivileged", `violates PodSecurity "restricted`)},
 			"the share":               {world.carol, mount("hpc-shared-volume"), "MountForeign"},
 			"the scratch volume":      {world.carol, mount("uid-gid-config"), "MountForeign"},
 			"into the init container": {world.carol, func(c *corev1.EphemeralContainer) { c.TargetContainerName = "jupyter-user-init" }, "InitClosed"},
 		} {
-			t.Run(name+"/"+way.name, func(t *testing.T) {
+			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				added := beside(images.Plain, "true")
 				c.change(&added)
 				assert.ErrorContains(t, p.debug(t, c.who, added), c.want)
@@ -102,14 +102,14 @@ func TestDebugRefused(t *testing.T) {
 		}{
 			"kubectl debug as it is": {world.carol, []string{"--target=debugged"}, `must not include "SYS_PTRACE"`},
 			"kubectl debug with another profile": {world.carol, []string{"--target=debugged", "--profile=baseline"},
-				way.either("use kubectl debug --profile=restricted", `violates PodSecurity "restricted`)},
+				discovery.either("use kubectl debug --profile=restricted", `violates PodSecurity "restricted`)},
 			"a copy of the pod": {world.carol, []string{"--copy-to=copy", "--profile=restricted"}, "ShareMounted"},
 			"a copy with its labels": {world.bob, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels", "--keep-annotations",
 				"--share-processes=false"}, "NoAccess"},
 			"a copy with a look at its processes": {world.carol, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels",
 				"--keep-annotations"}, "HostShared"},
 		} {
-			t.Run(name+"/"+way.name, func(t *testing.T) {
+			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				result := kubectlAs(t, c.who, append([]string{"debug", p.name, "-n", p.namespace, "--image=" + images.Plain}, c.arguments...)...)
 				assertRefused(t, result, c.want)
 			})
@@ -130,15 +130,15 @@ except OSError as error:
 // TestDebug is what a debug container comes to beside a notebook: with the right, and with the notebook's UID and GID, it is the
 // person. Nobody else is admitted, and where the numbers are found at start, nobody at all.
 func TestDebug(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			p := run(t, way, "debugged", "alice", images.Plain, withProbes, "--command", "--", "hello")
+			p := run(t, discovery, "debugged", "alice", images.Plain, withProbes, "--command", "--", "hello")
 			p.ready(t)
 			person := beside(images.Plain, "/usr/bin/python3", "-c", besideAlice+reaching(t))
 			person.Name, person.Env = "person", []corev1.EnvVar{{Name: "LD_PRELOAD"}}
 			person.SecurityContext.RunAsUser, person.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))
-			if way != atAdmission {
+			if discovery != atAdmission {
 				require.ErrorContains(t, p.debug(t, world.carol, person), "DebugIdentity: ")
 				return
 			}

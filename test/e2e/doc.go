@@ -6,5 +6,5 @@
 //
 // A JupyterHub (see the package hub) spawns there too, which knows nothing of the webhook.
 //
-// make e2e runs it, as root. hostPath stands in for NFS; what that does not prove is said in test/README.md.
+// make e2e runs it, as root. hostPath stands in for NFS, which the package nfs has; what is not proven is said in test/README.md.
 package e2e

@@ -15,21 +15,21 @@ const initClosed = "InitClosed: the init container jupyter-user-init is nobody's
 // TestTheInitContainerIsClosed while it runs, which is for milliseconds where nobody holds it, to those who may use the home too.
 func TestTheInitContainerIsClosed(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			p := run(t, way, "closed", "alice", images.Plain, withProbes, "--command", "--", "hello")
+			p := run(t, discovery, "closed", "alice", images.Plain, withProbes, "--command", "--", "hello")
 			hold := p.holdInit(t)
 			for name, arguments := range map[string][]string{
-				"exec":   {"exec", "closed", "-c", "jupyter-user-init", "-n", way.namespace, "--", initProgram},
-				"attach": {"attach", "closed", "-c", "jupyter-user-init", "-n", way.namespace},
+				"exec":   {"exec", "closed", "-c", "jupyter-user-init", "-n", discovery.namespace, "--", initProgram},
+				"attach": {"attach", "closed", "-c", "jupyter-user-init", "-n", discovery.namespace},
 			} {
 				t.Run(name, func(t *testing.T) {
 					assertRefused(t, kubectl(t, arguments...), initClosed)
 				})
 			}
 			t.Run("debug", func(t *testing.T) {
-				result := kubectl(t, "debug", "closed", "-n", way.namespace, "--image="+images.DockerStacks, "--profile=restricted",
+				result := kubectl(t, "debug", "closed", "-n", discovery.namespace, "--image="+images.DockerStacks, "--profile=restricted",
 					"--target=jupyter-user-init", "--", "true")
 				assertRefused(t, result, "InitClosed: spec.ephemeralContainers: the init container is nobody's to look into")
 			})
@@ -74,17 +74,17 @@ os.wait()
 // them. That is all: attached, he is who the notebook is, and what is root in a shell at start sees this home alone.
 func TestWhoMayExecIsThePerson(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			p := create(t, way, "listening", listening)
+			p := create(t, discovery, "listening", listening)
 			p.ready(t)
 			exec := func(command ...string) controlplane.Result {
 				return kubectlAs(t, world.bob, append([]string{"exec", p.name, "-n", p.namespace, "--"}, command...)...)
 			}
 			t.Run("exec", func(t *testing.T) {
 				result := exec("sh", "-c", "id -u; grep CapBnd /proc/self/status")
-				want := way.either("0\nCapBnd:\t00000000000000c0\n", "5001\nCapBnd:\t0000000000000000\n")
+				want := discovery.either("0\nCapBnd:\t00000000000000c0\n", "5001\nCapBnd:\t0000000000000000\n")
 				assert.Equal(t, want, result.Stdout, result.Stderr)
 			})
 			t.Run("this home is open to exec, others are out of reach", func(t *testing.T) {

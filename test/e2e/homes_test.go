@@ -12,16 +12,16 @@ import (
 // TestHomes of all modes and sizes are what they were, and their owners' alone.
 func TestHomes(t *testing.T) {
 	for i, name := range []string{"bob", "qiang.guo03", "qiang_guo03", "hoarder", "far-away"} {
-		for _, way := range ways {
-			t.Run(name+"/"+way.name, func(t *testing.T) {
+		for _, discovery := range discoveries {
+			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
 				h := homeOf(name)
-				p := run(t, way, fmt.Sprintf("home-%d", i), name, images.Plain,
+				p := run(t, discovery, fmt.Sprintf("home-%d", i), name, images.Plain,
 					withProbes, "--command", "--", "hello")
 				p.ready(t)
 				assertOwned(t, p, h)
 				// In the way at start, a shell is root, who may look at an open home alone.
-				if way == atAdmission || h.mode&0o005 != 0 {
+				if discovery == atAdmission || h.mode&0o005 != 0 {
 					want := map[string]string{"hoarder": "1000\n", "bob": "1\n"}[name]
 					if want != "" {
 						assert.Equal(t, want, p.exec(t, "sh", "-c", "ls $HOME | wc -l").Stdout)

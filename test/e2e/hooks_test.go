@@ -34,8 +34,8 @@ spec:
 
 // TestHooksAndExecProbes run as the person too, in the home.
 func TestHooksAndExecProbes(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			names := []string{"post-start", "startup", "readiness", "liveness", "pre-stop"}
 			t.Cleanup(func() {
 				for _, name := range names {
@@ -45,13 +45,13 @@ func TestHooksAndExecProbes(t *testing.T) {
 					assert.NoError(t, os.RemoveAll(world.share.path("alice", ".new-"+string(letter))))
 				}
 			})
-			p := create(t, way, "hooked", hooked)
+			p := create(t, discovery, "hooked", hooked)
 			p.ready(t)
 			p.await(t, readyLimit, "to have been asked whether it lives", func(*corev1.Pod) bool {
 				_, err := os.Stat(world.share.path("alice", "liveness"))
 				return err == nil
 			})
-			result := kubectl(t, "delete", "pod", "hooked", "-n", way.namespace, "--timeout=60s")
+			result := kubectl(t, "delete", "pod", "hooked", "-n", discovery.namespace, "--timeout=60s")
 			require.Zero(t, result.ExitCode, result.Stderr)
 			for _, name := range names {
 				content, err := os.ReadFile(world.share.path("alice", name))

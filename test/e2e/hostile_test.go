@@ -113,12 +113,12 @@ func all(uid uint32, names ...string) map[string]uint32 {
 // before or in the place of programs, nor in a hook.
 func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
-		makeConfigMap(t, way.namespace, "attack", attackPrograms(t))
+	for _, discovery := range discoveries {
+		makeConfigMap(t, discovery.namespace, "attack", attackPrograms(t))
 		for name, manifest := range map[string]string{"hostile": hostile, "prepared": prepared} {
-			t.Run(name+"/"+way.name, func(t *testing.T) {
+			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
-				p := create(t, way, name, manifest)
+				p := create(t, discovery, name, manifest)
 				p.ready(t)
 				assert.Equal(t, all(5001, "sh"), p.marks(t))
 				assertOwned(t, p, homeOf("alice"))
@@ -149,14 +149,14 @@ spec:
 // TestTheImageAddsNoGroups: its /etc/group has alice and root in bob's group, and the runtime would believe it.
 func TestTheImageAddsNoGroups(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			p := run(t, way, "grouped", "alice", images.Hostile, withProbes, "--env=LD_PRELOAD=", "--command", "--", "hello")
+			p := run(t, discovery, "grouped", "alice", images.Hostile, withProbes, "--env=LD_PRELOAD=", "--command", "--", "hello")
 			p.ready(t)
 			assertOwned(t, p, homeOf("alice"))
 			// A shell at start is root, and root's groups are the image's to say as much.
-			want := way.either("0\n", "6001\n")
+			want := discovery.either("0\n", "6001\n")
 			assert.Equal(t, want, p.exec(t, "/usr/bin/id", "-G").Stdout)
 		})
 	}
@@ -197,18 +197,18 @@ spec:
 // two capabilities, and it finds nobody else's files. At admission, it is the person.
 func TestAStrangersImageIsRootInThisHomeAlone(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
 			program := "#!/usr/bin/python3 -I\nimport os\nprint('as', os.getuid())" + reaching(t)
-			makeConfigMap(t, way.namespace, "fake", map[string]string{"jupyter-user-init": program})
+			makeConfigMap(t, discovery.namespace, "fake", map[string]string{"jupyter-user-init": program})
 			manifest := around
-			if way == atAdmission {
+			if discovery == atAdmission {
 				manifest = strings.Replace(manifest, "[hello]", "[/config/jupyter-user-init]", 1)
 			}
-			p := create(t, way, "around", manifest)
+			p := create(t, discovery, "around", manifest)
 			p.await(t, readyLimit, "to end", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
-			want := way.either("as 0\ndone\n", "as 5001\ndone\n")
+			want := discovery.either("as 0\ndone\n", "as 5001\ndone\n")
 			assert.Equal(t, want, kubectl(t, "logs", p.name, "-n", p.namespace).Stdout)
 		})
 	}

@@ -18,7 +18,7 @@ const optionsUser = "qiang.guo03"
 
 // configured is what the hub of a way says of single servers, by the traits of KubeSpawner. What an option makes of a pod is held
 // against the planner in test/golden; here are those of which a server has to show that it runs with them.
-func configured(way way) map[string]map[string]any {
+func configured(discovery discovery) map[string]map[string]any {
 	servers := map[string]map[string]any{
 		"alice.smith/labelled": {"extra_labels": map[string]any{"jupyter-user": "{username}"}},
 		"bob/namespaced":       {"extra_pod_config": map[string]any{"hostUsers": false}},
@@ -30,7 +30,7 @@ func configured(way way) map[string]map[string]any {
 		optionsUser + "/unset": {
 			"image": images.DockerStacks, "cmd": nil,
 			"lifecycle_hooks": map[string]any{"postStart": map[string]any{"exec": map[string]any{
-				"command": []string{"sh", "-c", "touch $HOME/post-start-" + way.namespace},
+				"command": []string{"sh", "-c", "touch $HOME/post-start-" + discovery.namespace},
 			}}},
 			"profile_list": []any{map[string]any{"display_name": "small"}, map[string]any{"display_name": "big", "kubespawner_override": map[string]any{
 				"environment": map[string]string{"PROFILE": "big"},
@@ -57,7 +57,7 @@ spec:
 `
 
 // options are spawned each in a server of its own.
-func options(t *testing.T, h jupyterHub, way way) {
+func options(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("extra_labels with the user's slug", func(t *testing.T) {
 		t.Parallel()
 		shown := h.logIn(t, "alice.smith", "labelled").refused(t)
@@ -73,7 +73,7 @@ func options(t *testing.T, h jupyterHub, way way) {
 		t.Parallel()
 		asList(t, h)
 	})
-	if way == atAdmission {
+	if discovery == atAdmission {
 		return // How images start there is seen by TestImages: nothing of it is ours.
 	}
 	t.Run("cmd unset, lifecycle_hooks, profile_list", func(t *testing.T) {
@@ -94,7 +94,7 @@ func asList(t *testing.T, h jupyterHub) {
 	s.start(t, nil)
 	s.assertOwnedBy(t, optionsUser)
 	assert.Contains(t, theServer(t, s.pod(t).processes(t)).Args, "--ServerApp.terminado_settings={}")
-	found := s.jupyter(t).call(t, http.MethodGet, "api/contents/in-work.txt", nil, http.StatusOK)
+	found := s.jupyter(t).Call(t, http.MethodGet, "api/contents/in-work.txt", nil, http.StatusOK)
 	assert.Contains(t, string(found), "found", "notebook_dir is where Jupyter looks")
 	assert.Equal(t, "/lab/tree/in-work.txt", theServer(t, s.pod(t).processes(t)).Environment()["JUPYTERHUB_DEFAULT_URL"])
 	_, mounted := theServer(t, s.pod(t).processes(t)).Mounts()["/home/jovyan"]

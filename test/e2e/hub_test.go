@@ -20,26 +20,26 @@ import (
 // homes. In the way at admission that is so in a namespace which enforces restricted.
 func TestJupyterHub(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			h := startHub(t, way.hub(), way.level, hub.Options{Release: hub.KubeSpawner7, Servers: configured(way)})
+			h := startHub(t, discovery.hub(), discovery.level, hub.Options{Release: hub.KubeSpawner7, Servers: configured(discovery)})
 			t.Run("together", func(t *testing.T) {
-				t.Run("somebody logs in and works", func(t *testing.T) { t.Parallel(); logsInAndWorks(t, h, way) })
-				t.Run("who is refused", func(t *testing.T) { t.Parallel(); whoIsRefused(t, h, way) })
-				t.Run("options", func(t *testing.T) { t.Parallel(); options(t, h, way) })
+				t.Run("somebody logs in and works", func(t *testing.T) { t.Parallel(); logsInAndWorks(t, h, discovery) })
+				t.Run("who is refused", func(t *testing.T) { t.Parallel(); whoIsRefused(t, h, discovery) })
+				t.Run("options", func(t *testing.T) { t.Parallel(); options(t, h, discovery) })
 			})
-			t.Run("users log in at once", func(t *testing.T) { logInAtOnce(t, h, way) })
+			t.Run("users log in at once", func(t *testing.T) { logInAtOnce(t, h, discovery) })
 		})
 	}
 }
 
 // logsInAndWorks is alice's day.
-func logsInAndWorks(t *testing.T, h jupyterHub, way way) {
+func logsInAndWorks(t *testing.T, h jupyterHub, discovery discovery) {
 	s, second := h.logIn(t, "alice", ""), h.logIn(t, "alice", "second")
 	t.Run("the browser sees JupyterLab", func(t *testing.T) {
 		picture := screenshot(t, h.URL, logInAs("alice", s.Server("")+"lab")...)
-		keepArtifact(t, "jupyterhub-"+way.namespace+".png", picture)
+		keepArtifact(t, "jupyterhub-"+discovery.namespace+".png", picture)
 	})
 	t.Run("a kernel runs as the owner", func(t *testing.T) { s.assertOwnedBy(t, "alice") })
 	t.Run("a named server", func(t *testing.T) {
@@ -75,9 +75,9 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 }
 
 // people are users of a hub by the homes that they have. What KubeSpawner makes of their names is another matter.
-func people(way way) map[string]string {
+func people(discovery discovery) map[string]string {
 	all := map[string]string{"user-1": "user-1", "alice@x.org": "alice"}
-	if way == atStart {
+	if discovery == atStart {
 		all["alice.smith"] = "alice.smith"
 		for i := range 5 {
 			all[crowdName(i)] = crowdName(i)
@@ -87,11 +87,11 @@ func people(way way) map[string]string {
 }
 
 // logInAtOnce: eight in the way at start, and every server is ready. Then the hub is restarted, and they work on.
-func logInAtOnce(t *testing.T, h jupyterHub, way way) {
+func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	began := time.Now()
 	servers := map[string]server{}
 	var group sync.WaitGroup
-	for user := range people(way) {
+	for user := range people(discovery) {
 		s := h.logIn(t, user, "")
 		servers[user] = s
 		group.Go(func() { assert.NoError(t, s.Spawn(t.Context(), "", nil)) })
@@ -101,28 +101,28 @@ func logInAtOnce(t *testing.T, h jupyterHub, way way) {
 		s.ready(t)
 	}
 	t.Logf("%d servers ready after %s", len(servers), time.Since(began).Round(100*time.Millisecond))
-	for user, home := range people(way) {
+	for user, home := range people(discovery) {
 		assertOwned(t, servers[user].pod(t), homeOf(home))
 	}
 	for _, user := range []string{"alice.smith", "user-1", "alice@x.org"} {
 		if s, here := servers[user]; here {
-			t.Run(user, func(t *testing.T) { s.assertOwnedBy(t, people(way)[user]) })
+			t.Run(user, func(t *testing.T) { s.assertOwnedBy(t, people(discovery)[user]) })
 		}
 	}
 	assert.NotContains(t, h.Log(), "Found existing pod", "KubeSpawner had to ask again")
 	t.Run("the hub restarts", func(t *testing.T) {
 		s := servers["user-1"]
-		k := s.jupyter(t).kernel(t)
-		k.run(t, "x = 41")
+		k := s.jupyter(t).Kernel(t)
+		k.Run(t, "x = 41")
 		require.NoError(t, h.Restart(t.Context()))
-		assert.Equal(t, "42\n", k.run(t, "print(x + 1)"), "the server goes on, and the proxy knows where")
+		assert.Equal(t, "42\n", k.Run(t, "print(x + 1)"), "the server goes on, and the proxy knows where")
 		assert.Equal(t, map[string]bool{"": true}, s.all(t))
 		assert.NoError(t, s.Stop(t.Context(), ""), "it still knows the server")
 	})
 }
 
 // whoIsRefused: the page says our sentence.
-func whoIsRefused(t *testing.T, h jupyterHub, way way) {
+func whoIsRefused(t *testing.T, h jupyterHub, discovery discovery) {
 	for user, want := range map[string]string{
 		"Alice":     "cannot be a user here: names are lower case here (user.allowUpperCase is off)",
 		"123abc":    "cannot be a user here: a name begins with a to z or _",
@@ -133,7 +133,7 @@ func whoIsRefused(t *testing.T, h jupyterHub, way way) {
 			assert.Contains(t, h.Log(), want)
 		})
 	}
-	if way == atAdmission {
+	if discovery == atAdmission {
 		t.Run("homeless", func(t *testing.T) {
 			assert.Contains(t, h.logIn(t, "homeless", "").refused(t), "homeless is UID 5010 in passwd, and has no home on the share: ask the "+
 				"admin for one")

@@ -219,7 +219,7 @@ func (s server) jupyter(t *testing.T) jupyter {
 	t.Helper()
 	token, err := s.Token(t.Context())
 	require.NoError(t, err)
-	return jupyter{s.Server(s.name), token}
+	return jupyter{Base: s.Server(s.name), Token: token}
 }
 
 // assertOwnedBy holds the server's processes and a kernel of it to being the owner's of a home.
@@ -227,6 +227,6 @@ func (s server) assertOwnedBy(t *testing.T, name string) {
 	t.Helper()
 	owner := homeOf(name)
 	assertOwned(t, s.pod(t), owner)
-	printed := s.jupyter(t).kernel(t).run(t, "import os; print(os.getuid(), os.getgid(), os.environ['HOME'])")
+	printed := s.jupyter(t).Kernel(t).Run(t, "import os; print(os.getuid(), os.getgid(), os.environ['HOME'])")
 	assert.Equal(t, fmt.Sprintf("%d %d /home/%s\n", owner.uid, owner.gid, name), printed)
 }

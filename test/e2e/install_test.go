@@ -229,14 +229,14 @@ func (w *World) awaitReplicas(ctx context.Context, i installation) error {
 
 // awaitWebhooks waits until the API server, which watches webhook configurations like any client, acts on them.
 func (w *World) awaitWebhooks(ctx context.Context) error {
-	for _, way := range ways {
+	for _, discovery := range discoveries {
 		err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
-			result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", way.namespace, "--image=x", "--labels=jupyter-user=alice",
-				"--dry-run=server", "-o", `jsonpath={.metadata.annotations.jupyter-user\.io/way}`)
-			return result.Stdout == way.name, err
+			result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", discovery.namespace, "--image=x", "--labels=jupyter-user=alice",
+				"--dry-run=server", "-o", `jsonpath={.metadata.annotations.jupyter-user\.io/discovery}`)
+			return result.Stdout == discovery.name, err
 		})
 		if err != nil {
-			return fmt.Errorf("the webhook for namespace %s: %w", way.namespace, err)
+			return fmt.Errorf("the webhook for namespace %s: %w", discovery.namespace, err)
 		}
 	}
 	return nil

@@ -90,13 +90,13 @@ func reaching(t *testing.T) string {
 
 // TestAnotherHomeIsOutOfReach: it cannot be seen, listed, read, written or reached.
 func TestAnotherHomeIsOutOfReach(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			p := run(t, way, "attacker", "alice", images.DockerStacks, withToken)
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
+			p := run(t, discovery, "attacker", "alice", images.DockerStacks, withToken)
 			code, jupyter := reaching(t), p.jupyter(t)
 
 			t.Run("from the notebook", func(t *testing.T) {
-				assert.Equal(t, "done\n", jupyter.kernel(t).run(t, code))
+				assert.Equal(t, "done\n", jupyter.Kernel(t).Run(t, code))
 			})
 			t.Run("from kubectl exec", func(t *testing.T) {
 				result := p.exec(t, "python3", "-c", code)
@@ -110,10 +110,10 @@ func TestAnotherHomeIsOutOfReach(t *testing.T) {
 				}
 			})
 			t.Run("the own home is what it should be", func(t *testing.T) {
-				answer := jupyter.kernel(t).run(t, "import os; print(sorted(n for n in os.listdir('/home/alice') if not n.startswith('.'))[:3])")
+				answer := jupyter.Kernel(t).Run(t, "import os; print(sorted(n for n in os.listdir('/home/alice') if not n.startswith('.'))[:3])")
 				assert.Equal(t, "['absolute', 'of-the-node', 'relative']\n", answer)
 			})
-			if way == atStart {
+			if discovery == atStart {
 				t.Run("root in the container cannot even list the own home", func(t *testing.T) {
 					result := p.exec(t, "ls", "/home/alice")
 					assert.NotZero(t, result.ExitCode)

@@ -28,20 +28,20 @@ spec:
 
 // TestAMountIsNotLedOverOurProgram: at start it would run as root, so the pod is refused; at admission nothing is root.
 func TestAMountIsNotLedOverOurProgram(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			link := world.share.path("busy", "link")
 			require.NoError(t, os.Symlink("/config", link))
 			t.Cleanup(func() { emptyHome(t, "busy") })
-			makeConfigMap(t, way.namespace, "fake", map[string]string{"jupyter-user-init": "#!/bin/sh\nexec sleep 1000\n"})
-			if way == atStart {
-				result := tryCreate(t, way, led)
+			makeConfigMap(t, discovery.namespace, "fake", map[string]string{"jupyter-user-init": "#!/bin/sh\nexec sleep 1000\n"})
+			if discovery == atStart {
+				result := tryCreate(t, discovery, led)
 				assert.Equal(t, 1, result.ExitCode, result.Stdout)
 				assert.Contains(t, result.Stderr, "Error from server (MountNested)")
 				assert.Contains(t, result.Stderr, "/home/busy/link and /home/busy lie one inside of the other")
 				return
 			}
-			p := create(t, way, "led", led)
+			p := create(t, discovery, "led", led)
 			p.ready(t)
 			assertOwned(t, p, homeOf("busy"))
 		})

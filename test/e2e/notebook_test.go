@@ -21,9 +21,9 @@ import (
 
 // TestNotebook is the promise: an ordinary user types kubectl run with the label, and JupyterLab runs as the owner of the home.
 func TestNotebook(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			p := run(t, way, "promise", "qiang.guo03", images.DockerStacks, withToken)
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
+			p := run(t, discovery, "promise", "qiang.guo03", images.DockerStacks, withToken)
 			owner := homeOf("qiang.guo03")
 			jupyter := p.jupyter(t)
 
@@ -38,21 +38,21 @@ func TestNotebook(t *testing.T) {
 				assert.Equal(t, "/home/qiang.guo03", server.WorkingDir())
 			})
 			t.Run("a kernel runs as the owner", func(t *testing.T) {
-				answer := jupyter.kernel(t).run(t, whoAmI)
+				answer := jupyter.Kernel(t).Run(t, whoAmI)
 				assert.JSONEq(t, `{"uid": 5003, "gid": 6003, "groups": [6003], "whoami": "qiang.guo03", "home": "/home/qiang.guo03",
 					"expanded": "/home/qiang.guo03", "cwd": "/home/qiang.guo03"}`, answer)
 			})
 			t.Run("a notebook saved through the REST API lands in the home as the owner's", func(t *testing.T) {
-				name := way.namespace + ".ipynb"
-				jupyter.save(t, name)
+				name := discovery.namespace + ".ipynb"
+				jupyter.Save(t, name)
 				info, err := os.Stat(world.share.path("qiang.guo03", name))
 				require.NoError(t, err)
 				stat := info.Sys().(*syscall.Stat_t)
 				assert.Equal(t, [2]uint32{5003, 6003}, [2]uint32{stat.Uid, stat.Gid})
 			})
 			t.Run("a browser opens the lab", func(t *testing.T) {
-				picture := screenshot(t, jupyter.base+"lab?token="+token)
-				keepArtifact(t, "jupyterlab-"+way.namespace+".png", picture)
+				picture := screenshot(t, jupyter.Base+"lab?token="+token)
+				keepArtifact(t, "jupyterlab-"+discovery.namespace+".png", picture)
 			})
 		})
 	}
@@ -128,13 +128,13 @@ func starts() map[string]start {
 func TestImages(t *testing.T) {
 	i := 0
 	for name, s := range starts() {
-		for _, way := range ways {
+		for _, discovery := range discoveries {
 			i++
-			name, podName := name+"/"+way.name, fmt.Sprintf("image-%d", i)
+			name, podName := name+"/"+discovery.name, fmt.Sprintf("image-%d", i)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				p := run(t, way, podName, "alice", s.image, append([]string{withToken}, s.arguments...)...)
-				if way == atStart {
+				p := run(t, discovery, podName, "alice", s.image, append([]string{withToken}, s.arguments...)...)
+				if discovery == atStart {
 					s.atStart(t, p)
 				} else {
 					s.atAdmission(t, p)
@@ -170,7 +170,7 @@ func runsItsCommand(t *testing.T, p pod) {
 // askLab asks for the lab's page below a base URL.
 func askLab(base string) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
-		page := p.jupyter(t).call(t, http.MethodGet, base+"lab", nil, http.StatusOK)
+		page := p.jupyter(t).Call(t, http.MethodGet, base+"lab", nil, http.StatusOK)
 		assert.Contains(t, string(page), "JupyterLab")
 	}
 }
@@ -183,7 +183,7 @@ func askHello(t *testing.T, p pod) {
 	}{}
 	// It has no probes: Ready is not yet serving.
 	require.Eventually(t, func() bool {
-		response, err := http.Get(p.jupyter(t).base)
+		response, err := http.Get(p.jupyter(t).Base)
 		if err != nil {
 			return false
 		}

@@ -45,7 +45,7 @@ func kubectlAs(t *testing.T, user *controlplane.User, arguments ...string) contr
 }
 
 // run runs a pod as somebody does who types: kubectl run NAME --image=… --labels=jupyter-user=USER …
-func run(t *testing.T, in way, name, user, image string, more ...string) pod {
+func run(t *testing.T, in discovery, name, user, image string, more ...string) pod {
 	t.Helper()
 	arguments := []string{"run", name, "-n", in.namespace, "--image=" + image, "--labels=jupyter-user=" + user}
 	result := kubectl(t, append(arguments, more...)...)
@@ -54,7 +54,7 @@ func run(t *testing.T, in way, name, user, image string, more ...string) pod {
 }
 
 // create creates a pod from YAML.
-func create(t *testing.T, in way, name, yaml string) pod {
+func create(t *testing.T, in discovery, name, yaml string) pod {
 	t.Helper()
 	result := tryCreate(t, in, yaml)
 	require.Zero(t, result.ExitCode, result.Stderr)
@@ -62,7 +62,7 @@ func create(t *testing.T, in way, name, yaml string) pod {
 }
 
 // tryCreate may be refused.
-func tryCreate(t *testing.T, in way, yaml string) controlplane.Result {
+func tryCreate(t *testing.T, in discovery, yaml string) controlplane.Result {
 	t.Helper()
 	return tryCreateAs(t, world.carol, in.namespace, yaml)
 }

@@ -22,19 +22,19 @@ func TestProbes(t *testing.T) {
 	slow := homeOf("slow")
 	require.NoError(t, world.share.makeFolder(slow, ".jupyter"))
 	require.NoError(t, world.share.write(slow, ".jupyter/jupyter_server_config.py", slowToCome))
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			t.Run("forty seconds to come up", func(t *testing.T) { t.Parallel(); testSlow(t, way) })
-			t.Run("hung", func(t *testing.T) { t.Parallel(); testHung(t, way) })
-			t.Run("base URL", func(t *testing.T) { t.Parallel(); testBaseURL(t, way) })
-			t.Run("another port", func(t *testing.T) { t.Parallel(); testPort(t, way) })
+			t.Run("forty seconds to come up", func(t *testing.T) { t.Parallel(); testSlow(t, discovery) })
+			t.Run("hung", func(t *testing.T) { t.Parallel(); testHung(t, discovery) })
+			t.Run("base URL", func(t *testing.T) { t.Parallel(); testBaseURL(t, discovery) })
+			t.Run("another port", func(t *testing.T) { t.Parallel(); testPort(t, discovery) })
 		})
 	}
 }
 
 // testSlow: it is not killed.
-func testSlow(t *testing.T, in way) {
+func testSlow(t *testing.T, in discovery) {
 	began := time.Now()
 	p := run(t, in, "slow", "slow", images.DockerStacks, withToken)
 	got := p.ready(t)
@@ -43,7 +43,7 @@ func testSlow(t *testing.T, in way) {
 }
 
 // testHung: it is restarted, and comes back.
-func testHung(t *testing.T, in way) {
+func testHung(t *testing.T, in discovery) {
 	p := run(t, in, "hung", "bob", images.DockerStacks, withToken)
 	p.ready(t)
 	server := theServer(t, p.processes(t))
@@ -56,18 +56,18 @@ func testHung(t *testing.T, in way) {
 }
 
 // testBaseURL: the way a hub gives it.
-func testBaseURL(t *testing.T, in way) {
+func testBaseURL(t *testing.T, in discovery) {
 	p := run(t, in, "based", "alice", images.DockerStacks, withToken, "--", "start-notebook.py", "--ServerApp.base_url=/user/alice/")
 	got := p.ready(t)
 	assert.Equal(t, "/user/alice/api", got.Spec.Containers[0].ReadinessProbe.HTTPGet.Path)
-	p.jupyter(t).call(t, http.MethodGet, "user/alice/api/status", nil, http.StatusOK)
+	p.jupyter(t).Call(t, http.MethodGet, "user/alice/api/status", nil, http.StatusOK)
 }
 
-func testPort(t *testing.T, in way) {
+func testPort(t *testing.T, in discovery) {
 	p := run(t, in, "ported", "alice", images.DockerStacks, withToken, "--", "start-notebook.py", "--ServerApp.port=9999")
 	got := p.ready(t)
 	assert.Equal(t, 9999, got.Spec.Containers[0].ReadinessProbe.HTTPGet.Port.IntValue())
 	server := p.jupyter(t)
-	server.base = strings.Replace(server.base, ":8888", ":9999", 1)
-	server.call(t, http.MethodGet, "api/status", nil, http.StatusOK)
+	server.Base = strings.Replace(server.Base, ":8888", ":9999", 1)
+	server.Call(t, http.MethodGet, "api/status", nil, http.StatusOK)
 }

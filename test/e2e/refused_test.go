@@ -103,24 +103,24 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	path, bob := world.share.path("moving"), world.share.path("bob")
 	for name, c := range map[string]struct {
 		replace func() error
-		want    map[way]string
+		want    map[discovery]string
 	}{
 		"by a directory of another owner": {
 			func() error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 5002, 6002)) },
-			map[way]string{atAdmission: "belongs to UID 5002, and the pod was admitted as UID 5006: the owner has changed since"}},
+			map[discovery]string{atAdmission: "belongs to UID 5002, and the pod was admitted as UID 5006: the owner has changed since"}},
 		"by a symlink to another's home": {
 			func() error { return os.Symlink(bob, path) },
-			map[way]string{atAdmission: "is a symbolic link", atStart: "is a symbolic link"}},
+			map[discovery]string{atAdmission: "is a symbolic link", atStart: "is a symbolic link"}},
 		"by a file": {
 			func() error { return os.WriteFile(path, nil, 0o600) },
-			map[way]string{atAdmission: "moving is no directory", atStart: "moving is no directory"}},
+			map[discovery]string{atAdmission: "moving is no directory", atStart: "moving is no directory"}},
 		"by nothing": {
 			func() error { return nil },
-			map[way]string{atAdmission: "moving has no home", atStart: "moving has no home"}},
+			map[discovery]string{atAdmission: "moving has no home", atStart: "moving has no home"}},
 	} {
-		for way, want := range c.want {
-			t.Run(name+"/"+way.name, func(t *testing.T) {
-				p := create(t, way, "gated", gated)
+		for discovery, want := range c.want {
+			t.Run(name+"/"+discovery.name, func(t *testing.T) {
+				p := create(t, discovery, "gated", gated)
 				t.Cleanup(func() {
 					require.NoError(t, os.RemoveAll(path))
 					require.NoError(t, world.share.makeHome(homeOf("moving")))
@@ -129,7 +129,7 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 				require.NoError(t, c.replace())
 				before, err := world.share.listing()
 				require.NoError(t, err)
-				result := kubectl(t, "patch", "pod", "gated", "-n", way.namespace, "--type=json",
+				result := kubectl(t, "patch", "pod", "gated", "-n", discovery.namespace, "--type=json",
 					`-p=[{"op": "remove", "path": "/spec/schedulingGates"}]`)
 				require.Zero(t, result.ExitCode, result.Stderr)
 				assertStopped(t, p, want)
@@ -144,7 +144,7 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 // TestKubernetesOwnMessages: what is missing is said by Kubernetes, and not made a riddle by us.
 func TestKubernetesOwnMessages(t *testing.T) {
 	t.Run("a missing claim", func(t *testing.T) {
-		lone := way{"AtStart", "without-claim", "baseline"}
+		lone := discovery{"AtStart", "without-claim", "baseline"}
 		require.NoError(t, world.makeNamespace(t.Context(), lone.namespace, lone.level))
 		p := run(t, lone, "nb", "alice", images.DockerStacks)
 		got := p.await(t, readyLimit, "to be unschedulable", func(p *corev1.Pod) bool {
@@ -154,10 +154,10 @@ func TestKubernetesOwnMessages(t *testing.T) {
 		assert.Contains(t, kubectl(t, "describe", "pod", "nb", "-n", lone.namespace).Stdout, `persistentvolumeclaim "hpc-shared-pvc" not found`)
 	})
 	// containerd tries for a quarter of a minute.
-	for _, way := range ways {
-		t.Run("a missing image/"+way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run("a missing image/"+discovery.name, func(t *testing.T) {
 			t.Parallel()
-			p := run(t, way, "imageless", "alice", "registry.invalid/no/such:image")
+			p := run(t, discovery, "imageless", "alice", "registry.invalid/no/such:image")
 			got := p.await(t, readyLimit, "to say that the image cannot be had", func(p *corev1.Pod) bool {
 				statuses := p.Status.ContainerStatuses
 				return len(statuses) > 0 && statuses[0].State.Waiting != nil && statuses[0].State.Waiting.Reason == "ErrImagePull"

@@ -35,10 +35,10 @@ print("\n".join(wrote))
 
 // TestRestart: init containers do not run again when a container does, and in the way at start it begins as root once more.
 func TestRestart(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			p := run(t, way, "restarted", "busy", images.DockerStacks, withToken)
-			wrote := strings.Fields(p.jupyter(t).kernel(t).run(t, vandalise))
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
+			p := run(t, discovery, "restarted", "busy", images.DockerStacks, withToken)
+			wrote := strings.Fields(p.jupyter(t).Kernel(t).Run(t, vandalise))
 			assert.Contains(t, wrote, "/home/busy/vandalised", "the home is the user's")
 			for _, path := range wrote {
 				for _, closed := range []string{"/config/", "/etc/", "/usr/", "/bin/", "/opt/"} {
@@ -50,7 +50,7 @@ func TestRestart(t *testing.T) {
 				return isReady(p) && p.Status.ContainerStatuses[0].RestartCount == 1
 			})
 			assertOwned(t, p, homeOf("busy"))
-			answer := p.jupyter(t).kernel(t).run(t, "import os; print(os.getuid(), os.getcwd())")
+			answer := p.jupyter(t).Kernel(t).Run(t, "import os; print(os.getuid(), os.getcwd())")
 			assert.Equal(t, "5008 /home/busy\n", answer)
 			emptyHome(t, "busy")
 		})

@@ -29,11 +29,11 @@ func noAccess(who, user, namespace, account string) string {
 
 // TestNotOnesHome: bob, who may create pods and use no home.
 func TestNotOnesHome(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
-			result := kubectlAs(t, world.bob, "run", "nb", "-n", way.namespace, "--image="+images.Plain, "--labels=jupyter-user=alice")
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
+			result := kubectlAs(t, world.bob, "run", "nb", "-n", discovery.namespace, "--image="+images.Plain, "--labels=jupyter-user=alice")
 			assertRefused(t, result, `Error from server (Forbidden): pods "nb" is forbidden: ValidatingAdmissionPolicy `+
-				`'access.jupyter-user.io' with binding 'access.jupyter-user.io' `+noAccess("bob", "alice", way.namespace, "default"))
+				`'access.jupyter-user.io' with binding 'access.jupyter-user.io' `+noAccess("bob", "alice", discovery.namespace, "default"))
 		})
 	}
 }
@@ -96,21 +96,21 @@ var createsPods = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string
 // TestHub: the hub may spawn anybody's pod, and nobody else becomes anybody by that.
 func TestHub(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			hub, err := world.mayUseEveryHome(t.Context(), way.namespace)
+			hub, err := world.mayUseEveryHome(t.Context(), discovery.namespace)
 			require.NoError(t, err)
-			require.NoError(t, world.Allow(t.Context(), way.namespace, hub, createsPods))
+			require.NoError(t, world.Allow(t.Context(), discovery.namespace, hub, createsPods))
 			t.Run("the same pod by somebody else", func(t *testing.T) {
-				assertRefused(t, tryCreateAs(t, world.carol, way.namespace, spawned), noAccess("carol", stranger, way.namespace, "default"))
+				assertRefused(t, tryCreateAs(t, world.carol, discovery.namespace, spawned), noAccess("carol", stranger, discovery.namespace, "default"))
 			})
 			t.Run("a pod by the hub's ServiceAccount", func(t *testing.T) {
-				assertRefused(t, runBy(t, world.carol, way, "hub", stranger), noAccess("carol", stranger, way.namespace, "hub"))
+				assertRefused(t, runBy(t, world.carol, discovery, "hub", stranger), noAccess("carol", stranger, discovery.namespace, "hub"))
 			})
-			result := tryCreateAs(t, hub, way.namespace, spawned)
+			result := tryCreateAs(t, hub, discovery.namespace, spawned)
 			require.Zero(t, result.ExitCode, result.Stderr)
-			p := created(t, way.namespace, "jupyter-dan")
+			p := created(t, discovery.namespace, "jupyter-dan")
 			p.ready(t)
 			assertOwned(t, p, homeOf(stranger))
 		})

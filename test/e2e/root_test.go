@@ -84,11 +84,11 @@ func watch(t *testing.T, while func(caught func(program string) bool)) sight {
 // the watch may have looked elsewhere: then there is another pod.
 // TestTheInitContainerIsNobodyInParticular, or the person where that is known; never root, and without any capability.
 func TestTheInitContainerIsNobodyInParticular(t *testing.T) {
-	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) {
+	for _, discovery := range discoveries {
+		t.Run(discovery.name, func(t *testing.T) {
 			saw := watch(t, func(caught func(string) bool) {
 				for i := 0; i < 20 && !caught(initProgram); i++ {
-					p := run(t, way, fmt.Sprintf("init-%d", i), "alice", images.Plain, "--command", "--", "hello")
+					p := run(t, discovery, fmt.Sprintf("init-%d", i), "alice", images.Plain, "--command", "--", "hello")
 					p.await(t, readyLimit, "to have come past the init container", func(p *corev1.Pod) bool {
 						return len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].State.Running != nil
 					})
@@ -190,7 +190,7 @@ func TestAtAdmissionNothingIsEverRoot(t *testing.T) {
 	saw := watch(t, func(func(string) bool) {
 		p = run(t, atAdmission, "never-root", "alice", images.DockerStacks, withToken)
 		got = p.ready(t)
-		p.jupyter(t).kernel(t).run(t, "print(1)")
+		p.jupyter(t).Kernel(t).Run(t, "print(1)")
 		require.Zero(t, p.exec(t, "true").ExitCode)
 	})
 	assert.Empty(t, programs(of(got, saw.rooted)))
@@ -233,7 +233,7 @@ func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
 	saw := watch(t, func(caught func(string) bool) {
 		p = run(t, atStart, "hardly-root", "alice", images.DockerStacks, withToken)
 		got = p.ready(t)
-		p.jupyter(t).kernel(t).run(t, "print(1)")
+		p.jupyter(t).Kernel(t).Run(t, "print(1)")
 		// It is root for about a millisecond, in which the watch may have looked elsewhere: then it is run again, as hooks are.
 		for i := 0; i < 100 && !caught(becomes); i++ {
 			said := p.exec(t, becomes, "exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "id", "-u")
@@ -255,7 +255,7 @@ func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
 	})
 	t.Run("the scratch volume is read-only to the notebook", func(t *testing.T) {
 		// Both as the person and as root.
-		answer := p.jupyter(t).kernel(t).run(t, `
+		answer := p.jupyter(t).Kernel(t).Run(t, `
 import os
 for path in ["/config/new", "/config/uid-gid.env", "/config/passwd", "/config/jupyter-user-init", "/etc/passwd", "/etc/group"]:
     try:
@@ -279,7 +279,7 @@ func assertNoSudo(t *testing.T, p pod) {
 		assert.NotContains(t, process.Exe, "sudo")
 		assert.NotContains(t, process.Args, "sudo")
 	}
-	answer := p.jupyter(t).kernel(t).run(t, `
+	answer := p.jupyter(t).Kernel(t).Run(t, `
 import subprocess
 print(subprocess.run(["sudo", "-n", "true"], capture_output=True, text=True).returncode != 0)`)
 	assert.Equal(t, "True\n", answer)

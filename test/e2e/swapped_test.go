@@ -24,20 +24,20 @@ var swaps = map[string]func(path string) error{
 }
 
 // swapped runs a test for each swap in each way, all at once: each has somebody of the crowd, from a number downwards.
-func swapped(t *testing.T, i int, swapAndLook func(t *testing.T, in way, user string, swap func() error)) {
+func swapped(t *testing.T, i int, swapAndLook func(t *testing.T, in discovery, user string, swap func() error)) {
 	t.Helper()
 	for name, swap := range swaps {
-		for _, way := range ways {
+		for _, discovery := range discoveries {
 			i--
 			user := homeOf(crowdName(i))
-			t.Run(name+"/"+way.name, func(t *testing.T) {
+			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
 				path := world.share.path(user.name)
 				t.Cleanup(func() {
 					require.NoError(t, os.RemoveAll(path))
 					require.NoError(t, world.share.makeHome(user))
 				})
-				swapAndLook(t, way, user.name, func() error { return swap(path) })
+				swapAndLook(t, discovery, user.name, func() error { return swap(path) })
 			})
 		}
 	}
@@ -46,7 +46,7 @@ func swapped(t *testing.T, i int, swapAndLook func(t *testing.T, in way, user st
 // TestHomeSwappedBehindTheInitContainer: after it has looked, and before the home is mounted.
 func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
 	t.Parallel()
-	swapped(t, crowd, func(t *testing.T, in way, user string, swap func() error) {
+	swapped(t, crowd, func(t *testing.T, in discovery, user string, swap func() error) {
 		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
 		hold := p.holdInit(t)
 		require.NoError(t, swap())
@@ -58,7 +58,7 @@ func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
 // TestHomeSwappedBetweenTwoStarts: the kubelet mounts what the path leads to then.
 func TestHomeSwappedBetweenTwoStarts(t *testing.T) {
 	t.Parallel()
-	swapped(t, crowd/2, func(t *testing.T, in way, user string, swap func() error) {
+	swapped(t, crowd/2, func(t *testing.T, in discovery, user string, swap func() error) {
 		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
 		p.ready(t)
 		require.NoError(t, swap())
@@ -69,7 +69,7 @@ func TestHomeSwappedBetweenTwoStarts(t *testing.T) {
 
 // assertGuarded: at start our program sees that this is not the home. At admission nothing looks again, and the notebook is in
 // front of a directory that is closed to whom it runs as.
-func assertGuarded(t *testing.T, p pod, in way, restarts int32) {
+func assertGuarded(t *testing.T, p pod, in discovery, restarts int32) {
 	t.Helper()
 	owner, home := homeOf(p.name), "/home/"+p.name
 	if in == atStart {

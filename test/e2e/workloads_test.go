@@ -34,7 +34,7 @@ var workloads = map[string]struct {
 }
 
 // deployAs makes a workload of dan's as carol, whose home she may not use, and answers its name.
-func deployAs(t *testing.T, in way, kind, account string) string {
+func deployAs(t *testing.T, in discovery, kind, account string) string {
 	t.Helper()
 	w, name := workloads[kind], kind+"-by-"+account
 	text := fmt.Sprintf(w.yaml, name, fmt.Sprintf(template, name, account, w.restart))
@@ -55,7 +55,7 @@ func deployAs(t *testing.T, in way, kind, account string) string {
 }
 
 // podsOf are those of a workload.
-func podsOf(ctx context.Context, in way, name string) ([]corev1.Pod, error) {
+func podsOf(ctx context.Context, in discovery, name string) ([]corev1.Pod, error) {
 	list, err := world.Client.CoreV1().Pods(in.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
 	if err != nil {
 		return nil, err
@@ -67,31 +67,31 @@ func podsOf(ctx context.Context, in way, name string) ([]corev1.Pod, error) {
 // why and what to ask for. By a ServiceAccount that may run as that person they run: then everybody here may.
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
-		require.NoError(t, world.mayRunAs(t.Context(), way.namespace, "nightly", stranger))
+	for _, discovery := range discoveries {
+		require.NoError(t, world.mayRunAs(t.Context(), discovery.namespace, "nightly", stranger))
 		for kind := range workloads {
-			t.Run("refused/"+kind+"/"+way.name, func(t *testing.T) {
+			t.Run("refused/"+kind+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
-				name := deployAs(t, way, kind, "default")
-				said := refusal(t, way, workloads[kind].creator, name)
+				name := deployAs(t, discovery, kind, "default")
+				said := refusal(t, discovery, workloads[kind].creator, name)
 				assert.Contains(t, said, "NoAccess: metadata.annotations[jupyter-user.io/user]: system:serviceaccount:kube-system:")
-				assert.Contains(t, said, "-controller may not use the home of dan in namespace "+way.namespace+", and the ServiceAccount "+
+				assert.Contains(t, said, "-controller may not use the home of dan in namespace "+discovery.namespace+", and the ServiceAccount "+
 					"default may not run as dan: ask the admin for a role with the verb use on homes.jupyter-user.io named dan (pods of a "+
 					"Deployment or a Job need the verb run-as, for their ServiceAccount)")
-				pods, err := podsOf(t.Context(), way, name)
+				pods, err := podsOf(t.Context(), discovery, name)
 				require.NoError(t, err)
 				assert.Empty(t, pods)
 			})
-			t.Run("run-as/"+kind+"/"+way.name, func(t *testing.T) {
+			t.Run("run-as/"+kind+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
-				name := deployAs(t, way, kind, "nightly")
+				name := deployAs(t, discovery, kind, "nightly")
 				var p pod
 				require.NoError(t, await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {
-					pods, err := podsOf(ctx, way, name)
+					pods, err := podsOf(ctx, discovery, name)
 					if len(pods) == 0 {
 						return false, err
 					}
-					p = pod{way.namespace, pods[0].Name}
+					p = pod{discovery.namespace, pods[0].Name}
 					return isReady(&pods[0]), err
 				}))
 				assertOwned(t, p, homeOf(stranger))
@@ -101,7 +101,7 @@ func TestWorkloads(t *testing.T) {
 }
 
 // refusal is what the event on the workload's own object says, as carol sees it.
-func refusal(t *testing.T, in way, creator, name string) string {
+func refusal(t *testing.T, in discovery, creator, name string) string {
 	t.Helper()
 	var said string
 	err := await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {
@@ -126,7 +126,7 @@ func TestRunAsIsEverybodys(t *testing.T) {
 }
 
 // runBy is kubectl run by a ServiceAccount, without keeping the pod.
-func runBy(t *testing.T, who *controlplane.User, in way, account, user string) controlplane.Result {
+func runBy(t *testing.T, who *controlplane.User, in discovery, account, user string) controlplane.Result {
 	t.Helper()
 	return kubectlAs(t, who, "run", "by", "-n", in.namespace, "--image="+images.Plain, "--labels=jupyter-user="+user, "--dry-run=server",
 		`--overrides={"spec": {"serviceAccountName": "`+account+`"}}`)

@@ -21,23 +21,23 @@ import (
 )
 
 // A way is one of the two to the identity. Each has a namespace of its own, of the strictest level in which it works.
-type way struct {
+type discovery struct {
 	name, namespace, level string
 }
 
 var (
 	// atStart is served by a webhook as shipped, which knows nobody's identity.
-	atStart = way{"AtStart", "at-start", "baseline"}
+	atStart = discovery{"AtStart", "at-start", "baseline"}
 	// atAdmission is served by one that has the share to know people by.
-	atAdmission = way{"AtAdmission", "at-admission", "restricted"}
-	ways        = []way{atStart, atAdmission}
+	atAdmission = discovery{"AtAdmission", "at-admission", "restricted"}
+	discoveries = []discovery{atStart, atAdmission}
 )
 
 // hub is the namespace where a hub has its servers, which come to their identity in that way.
-func (w way) hub() string { return "jhub-" + w.namespace }
+func (w discovery) hub() string { return "jhub-" + w.namespace }
 
 // either is what differs between the two.
-func (w way) either(start, admission string) string {
+func (w discovery) either(start, admission string) string {
 	if w == atStart {
 		return start
 	}
@@ -173,8 +173,8 @@ func (w *World) makeNamespaces(ctx context.Context) (err error) {
 	if w.bob, err = w.User("bob"); err != nil {
 		return err
 	}
-	for _, way := range ways {
-		if err := w.makeNamespace(ctx, way.namespace, way.level); err != nil {
+	for _, discovery := range discoveries {
+		if err := w.makeNamespace(ctx, discovery.namespace, discovery.level); err != nil {
 			return err
 		}
 	}

@@ -117,8 +117,8 @@ func (c Case) webhook() *webhook.Webhook {
 // Find is the identity that the case says is known; so that a Case is a webhook.Identities.
 func (c Case) Find(context.Context, user.Name) (*identity.Identity, error) { return c.Identity, nil }
 
-// FindAnew is Find: nothing is remembered.
-func (c Case) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
+// FindUncached is Find: nothing is remembered.
+func (c Case) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return c.Find(ctx, name)
 }
 

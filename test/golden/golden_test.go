@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // TestGolden holds each pod of the corpus against its outcome.
@@ -49,7 +49,7 @@ func outcome(t *testing.T, c Case) (file, content string) {
 	for _, w := range d.Warnings {
 		b.WriteString("# Warning: " + w + "\n")
 	}
-	admitted, err := inject.Apply(c.JSON, d.Operations)
+	admitted, err := pod.Apply(c.JSON, d.Operations)
 	require.NoError(t, err)
 	text, err := yaml.JSONToYAML(admitted)
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // hubPod is a pod that the real KubeSpawner has made, before and after.
@@ -35,7 +35,7 @@ func hubPods(t *testing.T, version string) (pods []hubPod) {
 		}
 		p := hubPod{Case: c, decision: c.Decide(c.JSON), submitted: decode(t, c.JSON)}
 		if len(p.decision.Denials) == 0 {
-			raw, err := inject.Apply(c.JSON, p.decision.Operations)
+			raw, err := pod.Apply(c.JSON, p.decision.Operations)
 			require.NoError(t, err)
 			p.admitted = decode(t, raw)
 		}

@@ -42,7 +42,7 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assertSettled(t, raw)
 
 	assert.Equal(t, "qiang.guo03", pod.Annotations["jupyter-user.io/user"])
-	assert.Equal(t, "AtStart", pod.Annotations["jupyter-user.io/way"])
+	assert.Equal(t, "AtStart", pod.Annotations["jupyter-user.io/discovery"])
 	assert.Equal(t, "jupyter-user-init", pod.Spec.InitContainers[0].Name)
 	notebook := pod.Spec.Containers[0]
 	assert.Equal(t, "/config/jupyter-user-init exec --user=qiang.guo03 --home=/home/qiang.guo03 --scratch=/config --image-start --",

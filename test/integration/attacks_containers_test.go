@@ -178,7 +178,7 @@ func attacksOnIdentity() map[string]attack {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x"})
 		})},
 		"no way at all": {rule, carols(func(pod *corev1.Pod) {
-			pod.Annotations["jupyter-user.io/way"] = "None"
+			pod.Annotations["jupyter-user.io/discovery"] = "None"
 			pod.Spec.SecurityContext.SupplementalGroups = nil
 			// Where no way is known, the init container is nobody in particular.
 			init := pod.Spec.InitContainers[0].SecurityContext

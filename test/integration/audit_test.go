@@ -44,7 +44,7 @@ func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 	known := said("known")
 	assert.Equal(t, "alice", known[ours+"user"])
 	assert.Equal(t, "5001:6001:7001", known[ours+"identity"])
-	assert.Equal(t, "AtAdmission", known[ours+"way"])
+	assert.Equal(t, "AtAdmission", known[ours+"discovery"])
 	assert.Equal(t, "carol", known[ours+"requester"])
 	assert.NotContains(t, known, ours+"reason")
 	assert.Equal(t, "alice", known[access+"user"])
@@ -55,7 +55,7 @@ func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 
 	found := said("found")
 	assert.Equal(t, "qiang.guo03", found[ours+"user"])
-	assert.Equal(t, "AtStart", found[ours+"way"])
+	assert.Equal(t, "AtStart", found[ours+"discovery"])
 	assert.NotContains(t, found, ours+"identity", "nobody knows it yet")
 
 	reserved := said("reserved")

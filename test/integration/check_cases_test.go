@@ -368,12 +368,12 @@ func checkAccess(t *testing.T, l *looked) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
-				a, err := check.Access(t.Context(), l.look, check.Question{As: of.as, Groups: of.groups, User: of.user, Namespace: "lab"})
+				a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: of.as, Groups: of.groups, User: of.user, Namespace: "lab"})
 				require.NoError(c, err)
 				assert.Equal(c, of.may, a.May, a.Message)
 				assert.Contains(c, a.Message, of.says)
 				ways := ""
-				for _, way := range a.Ways {
+				for _, way := range a.Rights {
 					ways += way.Verb + " " + way.Who + " " + way.Through + "\n"
 				}
 				assert.Contains(c, ways, of.through)
@@ -383,7 +383,7 @@ func checkAccess(t *testing.T, l *looked) {
 	}
 	t.Run("where notebooks are refused", func(t *testing.T) { accessRefused(t, l) })
 	renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""})(t, l)
-	a, err := check.Access(t.Context(), l.look, check.Question{As: "dave", User: "dave", Namespace: "lab"})
+	a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: "dave", User: "dave", Namespace: "lab"})
 	require.NoError(t, err)
 	assert.True(t, a.May, "%+v", a)
 }
@@ -406,7 +406,7 @@ func accessRefused(t *testing.T, l *looked) {
 	ask := func(t *testing.T, of asked) {
 		t.Helper()
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
-			a, err := check.Access(t.Context(), l.look, check.Question{As: of.as, User: of.user, Namespace: of.namespace})
+			a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: of.as, User: of.user, Namespace: of.namespace})
 			require.NoError(c, err)
 			assert.Equal(c, of.may, a.May, a.Message)
 			assert.Contains(c, a.Message, of.says)
@@ -427,12 +427,12 @@ func accessRefused(t *testing.T, l *looked) {
 	} {
 		t.Run(name, func(t *testing.T) { ask(t, of) })
 	}
-	a, err := check.Access(t.Context(), l.look, check.Question{User: "alice", Namespace: "open"})
+	a, err := check.Access(t.Context(), l.look, check.AccessQuery{User: "alice", Namespace: "open"})
 	require.NoError(t, err)
-	for _, way := range a.Ways {
+	for _, way := range a.Rights {
 		assert.NotEqual(t, "User dave", way.Who, "one home is not enough there")
 	}
-	_, err = check.Access(t.Context(), l.look, check.Question{As: "erin", User: "alice", Namespace: "nosuch"})
+	_, err = check.Access(t.Context(), l.look, check.AccessQuery{As: "erin", User: "alice", Namespace: "nosuch"})
 	require.EqualError(t, err, "namespace nosuch is not there")
 	renderedFrom("podSecurity", "off")(t, l)
 	ask(t, asked{"dave", "alice", "open", true, ""})

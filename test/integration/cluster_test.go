@@ -25,6 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -46,8 +47,8 @@ func (d directory) Find(_ context.Context, name user.Name) (*identity.Identity, 
 	return nil, nil
 }
 
-// FindAnew is Find: nothing is remembered.
-func (d directory) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
+// FindUncached is Find: nothing is remembered.
+func (d directory) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return d.Find(ctx, name)
 }
 
@@ -97,11 +98,11 @@ func (c *cluster) called() string {
 // replica is one of the webhook, with a configuration of its own.
 func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...string) http.Handler {
 	t.Helper()
-	others, err := webhook.NewPeers(peers, c.certificate().GetCertificate)
+	others, err := server.NewPeers(peers, c.certificate().GetCertificate)
 	require.NoError(t, err)
-	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
+	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
-	handler := webhook.New(configured, people).Handler(slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
+	handler := server.NewHandler(webhook.New(configured, people), slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
 	return handler
 }
 
@@ -114,7 +115,7 @@ func (c *cluster) listen(t *testing.T, address string, handler http.Handler) (at
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	require.NoError(t, err)
-	server := webhook.NewServer(listener, handler, webhook.ServerOptions{
+	server := server.New(listener, handler, server.Options{
 		GetCertificate: c.certificate().GetCertificate, Log: slog.New(slog.NewJSONHandler(c.log, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -10,7 +10,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // TestPoliciesTakeWhatTheWebhookMakes creates the whole corpus of pods as the webhook admits them: with the policies that
@@ -34,7 +34,7 @@ func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 				if len(d.Denials) > 0 || !d.Claimed {
 					return // Refused, or none of ours.
 				}
-				raw, err := inject.Apply(c.JSON, d.Operations)
+				raw, err := pod.Apply(c.JSON, d.Operations)
 				require.NoError(t, err)
 				pod := decode(t, string(raw))
 				pod.Namespace = ""

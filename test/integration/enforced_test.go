@@ -133,11 +133,11 @@ func (e *enforced) admittedAnyhow(t *testing.T, o outcome) *corev1.Pod {
 	assert.Empty(t, d.Denials)
 	assert.Empty(t, d.Operations)
 	assert.Empty(t, d.Drift())
-	way := "AtStart"
+	discovery := "AtStart"
 	if o.pod.Labels["jupyter-user"] == "alice" {
-		way = "AtAdmission"
+		discovery = "AtAdmission"
 	}
-	assert.Equal(t, way, o.pod.Annotations["jupyter-user.io/way"])
+	assert.Equal(t, discovery, o.pod.Annotations["jupyter-user.io/discovery"])
 	return o.pod
 }
 
@@ -177,8 +177,8 @@ var bothWays = map[string]string{"at admission": "alice", "at start": "qiang.guo
 // inBothWays runs a test once in each.
 func inBothWays(t *testing.T, test func(t *testing.T, user string)) {
 	t.Helper()
-	for way, user := range bothWays {
-		t.Run(way, func(t *testing.T) { test(t, user) })
+	for discovery, user := range bothWays {
+		t.Run(discovery, func(t *testing.T) { test(t, user) })
 	}
 }
 

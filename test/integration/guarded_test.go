@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // shippedPolicies are what is shipped of policies, and what they need.
@@ -143,7 +143,7 @@ func injected(t *testing.T, user string, before ...func(*corev1.Pod)) *corev1.Po
 
 func injectedBy(t *testing.T, configured *config.Config, user string, before ...func(*corev1.Pod)) *corev1.Pod {
 	t.Helper()
-	pod := &corev1.Pod{
+	document := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: "nb-", Labels: map[string]string{"jupyter-user": user},
@@ -151,13 +151,13 @@ func injectedBy(t *testing.T, configured *config.Config, user string, before ...
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: "x"}}},
 	}
 	for _, change := range before {
-		change(pod)
+		change(document)
 	}
-	raw, err := json.Marshal(pod)
+	raw, err := json.Marshal(document)
 	require.NoError(t, err)
 	d := webhook.New(configured, people).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
 	require.Empty(t, d.Denials)
-	raw, err = inject.Apply(raw, d.Operations)
+	raw, err = pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	return decode(t, string(raw))
 }

@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
-	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // TestAWebhookThatInsists has the last word before validation, on what the policies do not compare. The verifier refuses it
@@ -154,7 +154,7 @@ func (x *crossed) maker() int {
 
 func (x *crossed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	by := x.maker()
-	if r.URL.Path == webhook.VerifyPath {
+	if r.URL.Path == server.VerifyPath {
 		by = 1 - by
 	}
 	x.replica(by).ServeHTTP(w, r)

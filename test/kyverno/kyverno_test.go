@@ -16,6 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // ways are those that meet a policy.
@@ -47,7 +48,7 @@ func TestKyverno(t *testing.T) {
 				result, ok := results[policy+"/"+name]
 				require.True(t, ok, "Kyverno has judged %s", name)
 				want := expected.atAdmission
-				if pod.Annotations[inject.WayAnnotation] == "AtStart" {
+				if pod.Annotations[inject.DiscoveryAnnotation] == "AtStart" {
 					want = expected.atStart
 				}
 				assert.Equal(t, map[bool]string{true: "pass", false: "fail"}[want], result.Result, "%s: %s", name, result.Message)
@@ -70,12 +71,12 @@ func admitted(t *testing.T) map[string]*corev1.Pod {
 		if submitted := decode(t, c.JSON); len(submitted.Spec.Containers)+len(submitted.Spec.InitContainers) > 1 || onTheNode(submitted) {
 			continue
 		}
-		raw, err := inject.Apply(c.JSON, d.Operations)
+		raw, err := pod.Apply(c.JSON, d.Operations)
 		require.NoError(t, err)
 		pod := decode(t, raw)
 		pod.Name, pod.GenerateName, pod.Namespace = c.Name, "", "lab"
 		pods[c.Name] = pod
-		counted[pod.Annotations[inject.WayAnnotation]]++
+		counted[pod.Annotations[inject.DiscoveryAnnotation]]++
 	}
 	assert.Greater(t, counted["AtAdmission"], 10)
 	assert.Greater(t, counted["AtStart"], 10)

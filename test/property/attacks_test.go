@@ -34,10 +34,10 @@ func TestTheVerifierAloneRefusesEveryLookAlike(t *testing.T) {
 	more := config.Default()
 	more.Share.ReadOnly = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets"}}
 	whole := config.Default()
-	whole.Share.ExposeEveryHome = config.ExposeToThePerson
+	whole.Share.ExposeEveryHome = config.ExposeToTheUser
 	for name, c := range map[string]struct {
-		way     golden.Case
-		attacks map[string]attack
+		discovery golden.Case
+		attacks   map[string]attack
 	}{
 		"at admission":        {atAdmission, attacksOnPieces()},
 		"at start":            {atStart, attacksAtStart()},
@@ -45,11 +45,11 @@ func TestTheVerifierAloneRefusesEveryLookAlike(t *testing.T) {
 		"beside every home":   {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksBeside()},
 		"inside another home": {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksInAnotherHome()},
 	} {
-		made := admit(t, c.way, []byte(bare))
-		require.Empty(t, c.way.Verify(made).Denials)
+		made := admit(t, c.discovery, []byte(bare))
+		require.Empty(t, c.discovery.Verify(made).Denials)
 		for does, a := range c.attacks {
 			t.Run(name+"/"+does, func(t *testing.T) {
-				d := c.way.Verify(changed(t, made, a.change))
+				d := c.discovery.Verify(changed(t, made, a.change))
 				require.NotEmpty(t, d.Denials)
 				var reasons []string
 				for _, r := range d.Denials {
@@ -299,10 +299,10 @@ func attacksOnInit() map[string]attack {
 
 func attacksOnIdentity() map[string]attack {
 	all := map[string]attack{
-		"no way at all":    {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/way"] = "None" }},
-		"another way":      {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/way"] = "AtStart" }},
-		"another identity": {"IdentityDiffers", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/identity"] = "5002:6002" }},
-		"no identity":      {"IdentityDiffers", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/identity") }},
+		"no discovery at all": {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "None" }},
+		"another way":         {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "AtStart" }},
+		"another identity":    {"IdentityDiffers", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/identity"] = "5002:6002" }},
+		"no identity":         {"IdentityDiffers", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/identity") }},
 	}
 	for name, change := range map[string]func(*corev1.SecurityContext){
 		"another UID":          func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) },
@@ -434,9 +434,9 @@ func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)
 	whole := config.Default()
-	whole.Share.ExposeEveryHome = config.ExposeToThePerson
-	way := golden.Case{Config: whole, Identity: &id}.Fixed()
-	made := admit(t, way, []byte(bare))
+	whole.Share.ExposeEveryHome = config.ExposeToTheUser
+	discovery := golden.Case{Config: whole, Identity: &id}.Fixed()
+	made := admit(t, discovery, []byte(bare))
 	for name, change := range map[string]func(*corev1.Pod){
 		"a sidecar that is the user":         beside("regular", asUser(func(*corev1.SecurityContext) {})),
 		"an init container that is the user": beside("init", asUser(func(*corev1.SecurityContext) {})),
@@ -464,8 +464,8 @@ func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			raw := changed(t, made, change)
-			assert.Empty(t, way.Verify(raw).Denials)
-			assert.Empty(t, way.Decide(raw).Denials)
+			assert.Empty(t, discovery.Verify(raw).Denials)
+			assert.Empty(t, discovery.Decide(raw).Denials)
 		})
 	}
 }
@@ -476,10 +476,10 @@ func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
 	id := identity.New(5003, 6003, nil)
 	more := config.Default()
 	more.Share.ReadOnly = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets"}}
-	way := golden.Case{Config: more, Identity: &id}.Fixed()
+	discovery := golden.Case{Config: more, Identity: &id}.Fixed()
 	side := beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) }))
-	early := way.Decide(changed(t, []byte(bare), side))
-	late := way.Verify(changed(t, admit(t, way, []byte(bare)), side))
+	early := discovery.Decide(changed(t, []byte(bare), side))
+	late := discovery.Verify(changed(t, admit(t, discovery, []byte(bare)), side))
 	require.Len(t, early.Denials, 1)
 	assert.Equal(t, early.Denials, late.Denials)
 	assert.Equal(t, "spec.containers[1].securityContext", early.Denials[0].Field)
@@ -496,16 +496,16 @@ func TestTheShareByTheNameShare(t *testing.T) {
 	named := config.Default()
 	named.Share.VolumeName, named.Scratch.VolumeName = "share", "scratch"
 	id := identity.New(5003, 6003, nil)
-	for _, way := range []golden.Case{{Config: named, Identity: &id}, {Config: named}} {
-		way = way.Fixed()
-		made := admit(t, way, []byte(bare))
-		require.Empty(t, way.Verify(made).Denials)
+	for _, discovery := range []golden.Case{{Config: named, Identity: &id}, {Config: named}} {
+		discovery = discovery.Fixed()
+		made := admit(t, discovery, []byte(bare))
+		require.Empty(t, discovery.Verify(made).Denials)
 		pod := &corev1.Pod{}
 		require.NoError(t, json.Unmarshal(made, pod))
 		assert.Equal(t, "share", pod.Spec.Volumes[0].Name)
-		assert.NotEmpty(t, way.Verify(changed(t, made, mounts(corev1.VolumeMount{Name: "share", MountPath: "/all"}))).Denials)
+		assert.NotEmpty(t, discovery.Verify(changed(t, made, mounts(corev1.VolumeMount{Name: "share", MountPath: "/all"}))).Denials)
 		other := plainWith(metav1.ObjectMeta{})
-		assert.Empty(t, way.Verify(changed(t, made, func(pod *corev1.Pod) {
+		assert.Empty(t, discovery.Verify(changed(t, made, func(pod *corev1.Pod) {
 			volumes := pod.Spec.Volumes
 			other(pod)
 			pod.Spec.Volumes = volumes

@@ -10,15 +10,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // admit injects a pod, which must be admitted.
-func admit(t *testing.T, way golden.Case, pod []byte) []byte {
+func admit(t *testing.T, discovery golden.Case, document []byte) []byte {
 	t.Helper()
-	d := way.Decide(pod)
+	d := discovery.Decide(document)
 	require.Empty(t, d.Denials)
-	admitted, err := inject.Apply(pod, d.Operations)
+	admitted, err := pod.Apply(document, d.Operations)
 	require.NoError(t, err)
 	return admitted
 }
@@ -68,21 +68,21 @@ func TestInjectedAgainAfterAnotherWebhook(t *testing.T) {
 		},
 		"gave the notebook privileges": func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext.Privileged = new(true) },
 	}
-	for _, way := range ways() {
-		once := admit(t, way, []byte(bare))
+	for _, discovery := range discoveries() {
+		once := admit(t, discovery, []byte(bare))
 		for does, change := range leftAlone {
-			t.Run(way.Name+"/"+does, func(t *testing.T) {
+			t.Run(discovery.Name+"/"+does, func(t *testing.T) {
 				changed := changed(t, once, change)
-				assert.Equal(t, string(changed), string(admit(t, way, changed)), "byte-identical")
+				assert.Equal(t, string(changed), string(admit(t, discovery, changed)), "byte-identical")
 			})
 		}
 		for does, change := range putRight {
-			t.Run(way.Name+"/"+does, func(t *testing.T) {
-				again := admit(t, way, changed(t, once, change))
+			t.Run(discovery.Name+"/"+does, func(t *testing.T) {
+				again := admit(t, discovery, changed(t, once, change))
 				pod := &corev1.Pod{}
 				require.NoError(t, json.Unmarshal(again, pod))
-				checkWhole(t, way, pod)
-				assert.Empty(t, way.Decide(again).Operations)
+				checkWhole(t, discovery, pod)
+				assert.Empty(t, discovery.Decide(again).Operations)
 			})
 		}
 	}
@@ -103,7 +103,7 @@ func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 // front of which our init container then goes.
 func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways() {
+	for _, discovery := range discoveries() {
 		pod := newGenerator(1, 0).anyPod()
 		pod.Spec.SecurityContext.SupplementalGroups = nil
 		pod.Annotations = nil
@@ -113,7 +113,7 @@ func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 		require.Greater(t, planted, 200, "objects")
 		raw, err := json.Marshal(document)
 		require.NoError(t, err)
-		require.True(t, holds(t, way, raw), "admitted, and lossless")
+		require.True(t, holds(t, discovery, raw), "admitted, and lossless")
 	}
 }
 

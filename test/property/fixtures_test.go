@@ -48,10 +48,10 @@ func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
 		labels["jupyter-user"] = "alice"
 		metadata["labels"] = labels
 		raw := []byte(encode(t, pod))
-		for _, way := range ways() {
-			t.Run(way.Name+"/"+strings.TrimSuffix(filepath.ToSlash(file[len(root)+1:]), ".yaml"), func(t *testing.T) {
-				if keepsItsLevel(t, levels, way, raw, besidesOurs) {
-					holds(t, way, raw)
+		for _, discovery := range discoveries() {
+			t.Run(discovery.Name+"/"+strings.TrimSuffix(filepath.ToSlash(file[len(root)+1:]), ".yaml"), func(t *testing.T) {
+				if keepsItsLevel(t, levels, discovery, raw, besidesOurs) {
+					holds(t, discovery, raw)
 					admitted[levels.OfPod(decoded(t, raw)).Meets]++
 				}
 			})

@@ -64,7 +64,7 @@ func (g *generator) craftedPod() *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Name: "p", Labels: map[string]string{"jupyter-user": "alice"}},
 	}
 	if g.Intn(4) == 0 {
-		pod.Annotations = map[string]string{pick(g, "jupyter-user.io/user", "jupyter-user.io/identity", "jupyter-user.io/way",
+		pod.Annotations = map[string]string{pick(g, "jupyter-user.io/user", "jupyter-user.io/identity", "jupyter-user.io/discovery",
 			"jupyter-user.io/config", "jupyter-user.io/probes", "jupyter-user.io/account-files", "jupyter-user.io/container",
 			"example.com/x"): pick(g, "alice", "bob", "0:0", "on", "off", "c0", "")}
 	}

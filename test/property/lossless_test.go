@@ -16,7 +16,7 @@ import (
 // ours are the places, by regular expression and without the planner's help, where a value of the pod's may be replaced or
 // taken away. Everywhere else it has to be there afterwards, to the byte.
 var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
-	`metadata/annotations/jupyter-user\.io~1(user|way|identity|config)`,
+	`metadata/annotations/jupyter-user\.io~1(user|discovery|identity|config)`,
 	`spec/securityContext/(fsGroup|supplementalGroupsPolicy|supplementalGroups/\d+)`,
 	`spec/volumes/\d+/emptyDir/(sizeLimit|medium)`,
 	`spec/initContainers/jupyter-user-init/.*`,

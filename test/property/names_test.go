@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // brokeOut is what has broken out of paths, shells, files and templates before, in pieces of names.
@@ -40,8 +40,8 @@ func TestHostileNamesStayNames(t *testing.T) {
 			for range 1 + random.Intn(4) {
 				text.WriteString(brokeOut[random.Intn(len(brokeOut))])
 			}
-			for _, way := range ways() {
-				if staysAName(t, way, text.String(), byLabel) {
+			for _, discovery := range discoveries() {
+				if staysAName(t, discovery, text.String(), byLabel) {
 					admitted++
 				}
 			}
@@ -52,20 +52,20 @@ func TestHostileNamesStayNames(t *testing.T) {
 }
 
 // staysAName tells whether somebody of that name was admitted.
-func staysAName(t *testing.T, way golden.Case, name string, byLabel bool) bool {
+func staysAName(t *testing.T, discovery golden.Case, name string, byLabel bool) bool {
 	t.Helper()
 	raw := podOf(t, name, byLabel)
-	d := way.Decide(raw)
+	d := discovery.Decide(raw)
 	if len(d.Denials) > 0 {
 		assert.Empty(t, d.Operations, "%q", name)
 		return false
 	}
 	require.Regexp(t, harmless, name)
-	after, err := inject.Apply(raw, d.Operations)
+	after, err := pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	pod := &corev1.Pod{}
 	require.NoError(t, json.Unmarshal(after, pod))
-	checkWhole(t, way, pod)
+	checkWhole(t, discovery, pod)
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		for _, m := range c.VolumeMounts {
 			assert.Equal(t, path.Clean(m.MountPath), m.MountPath)
@@ -74,7 +74,7 @@ func staysAName(t *testing.T, way golden.Case, name string, byLabel bool) bool {
 	}
 	// But for the name, it is word for word what somebody gets whose name is nowhere else.
 	const somebody = "zzyzx"
-	theirs := encode(t, way.Decide(podOf(t, somebody, byLabel)).Operations)
+	theirs := encode(t, discovery.Decide(podOf(t, somebody, byLabel)).Operations)
 	assert.Equal(t, strings.ReplaceAll(theirs, somebody, name), encode(t, d.Operations))
 	return true
 }

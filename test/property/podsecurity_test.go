@@ -11,7 +11,7 @@ import (
 	"k8s.io/pod-security-admission/api"
 
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
-	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
@@ -42,7 +42,7 @@ func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	const each = 3000
 	levels := newLevels(t)
 	admitted := map[api.Level]int{}
-	for _, c := range ways() {
+	for _, c := range discoveries() {
 		for seed := range int64(each) {
 			pod := newGenerator(seed, 0.7).craftedPod()
 			raw := marshal(t, pod)
@@ -68,7 +68,7 @@ func keepsItsLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw 
 	if len(d.Denials) > 0 || !d.Claimed {
 		return false
 	}
-	admitted, err := inject.Apply(raw, d.Operations)
+	admitted, err := pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	before, after := decoded(t, raw), decoded(t, admitted)
 	was, is := levels.OfPod(before), levels.OfPod(after)

@@ -16,10 +16,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // ways are what can be known of a made-up pod besides it.
-var ways = sync.OnceValue(func() []golden.Case {
+var discoveries = sync.OnceValue(func() []golden.Case {
 	id := identity.New(5001, 6001, []int64{7001})
 	return []golden.Case{
 		golden.Case{Name: "at start", Config: config.Default()}.Fixed(),
@@ -40,7 +41,7 @@ func TestMadeUpPods(t *testing.T) {
 	t.Parallel()
 	const each = 5000
 	admitted := 0
-	for _, c := range ways() {
+	for _, c := range discoveries() {
 		for seed := range int64(each) {
 			g := newGenerator(seed, 0.7)
 			pod := g.craftedPod()
@@ -64,7 +65,7 @@ func TestMadeUpPods(t *testing.T) {
 // TestEveryFieldOfThePodType has each field of the Pod type set, down to the last.
 func TestEveryFieldOfThePodType(t *testing.T) {
 	t.Parallel()
-	for _, c := range ways() {
+	for _, c := range discoveries() {
 		for seed := range int64(20) {
 			pod := newGenerator(seed, 0).anyPod()
 			pod.Spec.SecurityContext.SupplementalGroups = nil
@@ -83,7 +84,7 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 		assert.Nil(t, first.Operations, "refused whole: no operation comes with a refusal")
 		return false
 	}
-	admitted, err := inject.Apply(raw, first.Operations)
+	admitted, err := pod.Apply(raw, first.Operations)
 	require.NoError(t, err)
 	if !first.Claimed {
 		assert.Empty(t, first.Operations, "a pod that is no user's is left alone")
@@ -111,14 +112,14 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 }
 
 // done tells whether a change is one, and no value that was left as it is.
-func done(c inject.Change) bool { return c.Done != inject.Kept && c.Done != inject.LeftOut }
+func done(c inject.Change) bool { return c.Action != inject.Kept && c.Action != inject.LeftOut }
 
 // TestAFieldInAnotherSpelling is one that the API server does not know, and nobody here takes for the one that it does.
 func TestAFieldInAnotherSpelling(t *testing.T) {
 	t.Parallel()
 	const pod = `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "alice"}},
 		"spec": {"securityContext": {"fsgroup": 100}, "containers": [{"name": "notebook", "image": "quay.io/jupyter/base-notebook"}]}}`
-	for _, c := range ways() {
+	for _, c := range discoveries() {
 		assert.True(t, holds(t, c, []byte(pod)), c.Name)
 	}
 }
@@ -131,14 +132,14 @@ func FuzzPods(f *testing.F) {
 		f.Add(c.JSON, c.Identity != nil)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, known bool) {
-		way := ways()[0]
+		discovery := discoveries()[0]
 		if known {
-			way = ways()[1]
+			discovery = discoveries()[1]
 		}
 		if json.Valid(raw) {
-			holds(t, way, raw)
+			holds(t, discovery, raw)
 		} else {
-			assert.NotEmpty(t, way.Decide(raw).Denials)
+			assert.NotEmpty(t, discovery.Decide(raw).Denials)
 		}
 	})
 }

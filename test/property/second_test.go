@@ -52,30 +52,30 @@ func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
 		each = 5000
 	}
 	settled := 0
-	for _, way := range ways() {
+	for _, discovery := range discoveries() {
 		for seed := range int64(each) {
 			raw := marshal(t, newGenerator(seed, 0.7).craftedPod())
-			if len(way.Decide(raw).Denials) > 0 {
+			if len(discovery.Decide(raw).Denials) > 0 {
 				continue
 			}
 			second := seconds[seed%int64(len(seconds))]
 			before := changed(t, raw, second)
-			if len(way.Decide(before).Denials) > 0 {
+			if len(discovery.Decide(before).Denials) > 0 {
 				continue // Not even one that the other has made on its own would be admitted.
 			}
 			for order, pod := range map[string][]byte{
-				"ours first":  changed(t, admit(t, way, raw), second),
-				"ours second": admit(t, way, before),
+				"ours first":  changed(t, admit(t, discovery, raw), second),
+				"ours second": admit(t, discovery, before),
 			} {
-				again := admit(t, way, pod)
-				assert.Equal(t, string(again), string(admit(t, way, again)), "%s: the second patch is empty", order)
+				again := admit(t, discovery, pod)
+				assert.Equal(t, string(again), string(admit(t, discovery, again)), "%s: the second patch is empty", order)
 				theirs := changed(t, again, second)
-				assert.Empty(t, way.Decide(theirs).Operations, "%s: nor does the other change anything of ours", order)
+				assert.Empty(t, discovery.Decide(theirs).Operations, "%s: nor does the other change anything of ours", order)
 				assert.Equal(t, string(theirs), string(changed(t, theirs, func(*corev1.Pod) {})), "%s: what it wants is in it", order)
 				settled++
 			}
 			if t.Failed() {
-				t.Fatalf("%s, seed %d:\n%s", way.Name, seed, raw)
+				t.Fatalf("%s, seed %d:\n%s", discovery.Name, seed, raw)
 			}
 		}
 	}

@@ -83,7 +83,7 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 func checkNesting(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	starting := pod.Spec.InitContainers[:1:1]
-	if pod.Annotations["jupyter-user.io/way"] == "AtStart" {
+	if pod.Annotations["jupyter-user.io/discovery"] == "AtStart" {
 		notebook := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool {
 			return c.Name == pod.Annotations["jupyter-user.io/container"]
 		})
@@ -108,7 +108,7 @@ func checkGroups(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	if !known(c) {
 		assert.Empty(t, pod.Spec.SecurityContext.SupplementalGroups)
 	} else {
-		floor := identity.Floor{MinGID: c.Config.Identity.MinGID, RefusedGIDs: c.Config.Identity.RefusedGIDs}
+		floor := identity.Floor{MinGID: c.Config.Identity.MinGID, DeniedGIDs: c.Config.Identity.DeniedGIDs}
 		within := floor.LeaveOut(*c.Identity)
 		want := within.Groups[:min(len(within.Groups), c.Config.Identity.MaxGroups)]
 		for _, gid := range c.Config.Identity.ImageGroups {
@@ -148,7 +148,7 @@ func checkNotebook(t *testing.T, c golden.Case, pod *corev1.Pod) {
 
 // known tells whether the pod runs as a known identity from the start.
 func known(c golden.Case) bool {
-	return c.Identity != nil && c.Config.Identity.Way != config.WayAtStart
+	return c.Identity != nil && c.Config.Identity.Discovery != config.DiscoveryAtStart
 }
 
 func count[T any](list []T, is func(T) bool) (n int) {

@@ -27,11 +27,11 @@ func Default() *Config {
 			SizeLimit:  newQuantity("16Mi"),
 		},
 		Identity: Identity{
-			Way:                      WayAuto,
+			Discovery:                DiscoveryAuto,
 			MinUID:                   1000,
 			MinGID:                   1000,
 			MaxGroups:                15,
-			TooManyGroups:            TooManyGroupsRefuse,
+			TooManyGroups:            TooManyGroupsDeny,
 			StrictSupplementalGroups: true,
 		},
 		Init: Init{

@@ -96,9 +96,9 @@ type Exposure string
 const (
 	// ExposeNever mounts nothing of the share but the person's home.
 	ExposeNever Exposure = "Never"
-	// ExposeToThePerson mounts the whole share where no process is ever root: file permissions alone stand between one
+	// ExposeToTheUser mounts the whole share where no process is ever root: file permissions alone stand between one
 	// person and another's files.
-	ExposeToThePerson Exposure = "ToThePerson"
+	ExposeToTheUser Exposure = "ToTheUser"
 	// ExposeEvenToRoot mounts the whole share also where the container starts as root: whoever may kubectl exec into
 	// that pod can become anybody on the share. It is what the hand-written example did. Each admission warns.
 	ExposeEvenToRoot Exposure = "EvenToRoot"
@@ -114,18 +114,18 @@ type Scratch struct {
 	SizeLimit resource.Quantity `json:"sizeLimit"`
 }
 
-// Way is how the identity is found.
-type Way string
+// Discovery is how the identity is found.
+type Discovery string
 
 // The ways to the identity.
 const (
-	// WayAuto takes AtAdmission where the identity is known at admission, else AtStart.
-	WayAuto Way = "Auto"
-	// WayAtAdmission writes numbers into the pod, so that no process of it is ever root. A pod whose user is not known
+	// DiscoveryAuto takes AtAdmission where the identity is known at admission, else AtStart.
+	DiscoveryAuto Discovery = "Auto"
+	// DiscoveryAtAdmission writes numbers into the pod, so that no process of it is ever root. A pod whose user is not known
 	// at admission is refused.
-	WayAtAdmission Way = "AtAdmission"
-	// WayAtStart lets the pod find the owner of the home when it starts, and become it.
-	WayAtStart Way = "AtStart"
+	DiscoveryAtAdmission Discovery = "AtAdmission"
+	// DiscoveryAtStart lets the pod find the owner of the home when it starts, and become it.
+	DiscoveryAtStart Discovery = "AtStart"
 )
 
 // TooManyGroups is what becomes of a person in more supplementary groups than a pod may have.
@@ -133,20 +133,20 @@ type TooManyGroups string
 
 // What there is to do about them.
 const (
-	// TooManyGroupsRefuse refuses the pod, so that nobody works for a day without a group and wonders.
-	TooManyGroupsRefuse TooManyGroups = "Refuse"
+	// TooManyGroupsDeny refuses the pod, so that nobody works for a day without a group and wonders.
+	TooManyGroupsDeny TooManyGroups = "Deny"
 	// TooManyGroupsCut gives the first of them in ascending order of their numbers. Each admission warns.
 	TooManyGroupsCut TooManyGroups = "Cut"
 )
 
 // Identity says how the UID and the GIDs are found and which are refused.
 type Identity struct {
-	Way Way `json:"way"`
+	Discovery Discovery `json:"discovery"`
 	// MinUID and MinGID are the lowest numbers that a person can have.
 	MinUID int64 `json:"minUID"`
 	MinGID int64 `json:"minGID"`
-	// RefusedGIDs are refused wherever they turn up: groups whose members have more than their own files.
-	RefusedGIDs []int64 `json:"refusedGIDs"`
+	// DeniedGIDs are refused wherever they turn up: groups whose members have more than their own files.
+	DeniedGIDs []int64 `json:"deniedGIDs"`
 	// ImageGroups are groups of images, by number, such as docker-stacks' users (100): a Pod may ask for them where the identity is
 	// known at admission and its notebook sees nothing of the share but the home. They are under MinGID, so that none is a user's.
 	ImageGroups []int64 `json:"imageGroups"`

@@ -25,7 +25,7 @@ func (c *Config) Validate() field.ErrorList {
 	errs = append(errs, validateInit(&c.Init, field.NewPath("init"))...)
 	errs = append(errs, validateNotebook(&c.Notebook, field.NewPath("notebook"))...)
 	errs = append(errs, validatePlaces(c)...)
-	return append(errs, validateWay(c)...)
+	return append(errs, validateDiscovery(c)...)
 }
 
 func validateHeader(c *Config) field.ErrorList {
@@ -84,9 +84,9 @@ func componentFaults(component string) []string {
 
 func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	ways := []Way{WayAuto, WayAtAdmission, WayAtStart}
-	if !sets.New(ways...).Has(i.Way) {
-		errs = append(errs, field.NotSupported(path.Child("way"), i.Way, ways))
+	ways := []Discovery{DiscoveryAuto, DiscoveryAtAdmission, DiscoveryAtStart}
+	if !sets.New(ways...).Has(i.Discovery) {
+		errs = append(errs, field.NotSupported(path.Child("discovery"), i.Discovery, ways))
 	}
 	const why = "must be between 1 and 2147483647: 0 is root, and Kubernetes takes no more than 31 bits"
 	if !personal(i.MinUID) {
@@ -96,8 +96,8 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("minGID"), i.MinGID, why))
 	}
 	seen := sets.New[int64]()
-	for n, gid := range i.RefusedGIDs {
-		at := path.Child("refusedGIDs").Index(n)
+	for n, gid := range i.DeniedGIDs {
+		at := path.Child("deniedGIDs").Index(n)
 		errs = append(errs, invalid(at, gid, validation.IsValidGroupID(gid))...)
 		if seen.Has(gid) {
 			errs = append(errs, field.Duplicate(at, gid))
@@ -109,7 +109,7 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Invalid(path.Child("maxGroups"), i.MaxGroups,
 			fmt.Sprintf("must be between 0 and %d, the most that Linux gives a process", maxGroups)))
 	}
-	choices := []TooManyGroups{TooManyGroupsRefuse, TooManyGroupsCut}
+	choices := []TooManyGroups{TooManyGroupsDeny, TooManyGroupsCut}
 	if !slices.Contains(choices, i.TooManyGroups) {
 		errs = append(errs, field.NotSupported(path.Child("tooManyGroups"), i.TooManyGroups, choices))
 	}
@@ -133,8 +133,8 @@ func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 		case gid >= i.MinGID:
 			errs = append(errs, field.Invalid(at, gid, fmt.Sprintf("must be under identity.minGID (%d): from there on a group is users', and "+
 				"any Pod could ask for it", i.MinGID)))
-		case slices.Contains(i.RefusedGIDs, gid):
-			errs = append(errs, field.Invalid(at, gid, "must not be one of identity.refusedGIDs: remove it here or there"))
+		case slices.Contains(i.DeniedGIDs, gid):
+			errs = append(errs, field.Invalid(at, gid, "must not be one of identity.deniedGIDs: remove it here or there"))
 		case seen.Has(gid):
 			errs = append(errs, field.Duplicate(at, gid))
 		}
@@ -148,20 +148,20 @@ const maxGroups = 65536
 
 func personal(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
 
-// validateWay refuses what the way AtStart never does, rather than leave it out in silence.
-func validateWay(c *Config) field.ErrorList {
-	if c.Identity.Way != WayAtStart {
+// validateDiscovery refuses what the way AtStart never does, rather than leave it out in silence.
+func validateDiscovery(c *Config) field.ErrorList {
+	if c.Identity.Discovery != DiscoveryAtStart {
 		return nil
 	}
 	var errs field.ErrorList
 	share := field.NewPath("share")
 	if len(c.Share.ReadOnly) > 0 {
-		errs = append(errs, field.Forbidden(share.Child("readOnly"), "with identity.way AtStart no pod would have them: "+
+		errs = append(errs, field.Forbidden(share.Child("readOnly"), "with identity.discovery AtStart no pod would have them: "+
 			"its start is root's, and files that are not the person's would be within its reach; remove them, or "+
 			"choose Auto or AtAdmission"))
 	}
-	if c.Share.ExposeEveryHome == ExposeToThePerson {
-		errs = append(errs, field.Forbidden(share.Child("exposeEveryHome"), fmt.Sprintf("with identity.way AtStart no "+
+	if c.Share.ExposeEveryHome == ExposeToTheUser {
+		errs = append(errs, field.Forbidden(share.Child("exposeEveryHome"), fmt.Sprintf("with identity.discovery AtStart no "+
 			"pod would have it, because its start is root's; write %s, or choose Auto or AtAdmission", ExposeNever)))
 	}
 	return errs

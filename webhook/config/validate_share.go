@@ -19,7 +19,7 @@ func validateShare(s *Share, path *field.Path) field.ErrorList {
 	errs = append(errs, mountPath(path.Child("mountPath"), s.MountPath)...)
 	errs = append(errs, subPath(path.Child("homes"), s.Homes)...)
 	errs = append(errs, validateReadOnly(s, path.Child("readOnly"))...)
-	exposures := []Exposure{ExposeNever, ExposeToThePerson, ExposeEvenToRoot}
+	exposures := []Exposure{ExposeNever, ExposeToTheUser, ExposeEvenToRoot}
 	if !slices.Contains(exposures, s.ExposeEveryHome) {
 		errs = append(errs, field.NotSupported(path.Child("exposeEveryHome"), s.ExposeEveryHome, exposures))
 	}

@@ -24,7 +24,7 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 	assert.ElementsMatch(t, []string{
 		"apiVersion", "kind", "mode", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath",
 		"share.homes", "share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
-		"identity.way", "identity.minUID", "identity.minGID", "identity.tooManyGroups", "init.image", "notebook.homes", "notebook.port",
+		"identity.discovery", "identity.minUID", "identity.minGID", "identity.tooManyGroups", "init.image", "notebook.homes", "notebook.port",
 		"notebook.probes.startup.periodSeconds", "notebook.probes.startup.timeoutSeconds",
 		"notebook.probes.startup.failureThreshold", "notebook.probes.readiness.periodSeconds",
 		"notebook.probes.readiness.timeoutSeconds", "notebook.probes.readiness.failureThreshold",
@@ -39,8 +39,8 @@ func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 	for name, body := range map[string]string{
 		"one-label domain":             "user: {domain: corp}",
 		"the whole share":              "share: {exposeEveryHome: EvenToRoot}",
-		"whole share and read-only":    "share: {exposeEveryHome: ToThePerson, readOnly: [{subPath: a, mountPath: /a}]}",
-		"whole share at start":         "share: {exposeEveryHome: EvenToRoot}\nidentity: {way: AtStart}",
+		"whole share and read-only":    "share: {exposeEveryHome: ToTheUser, readOnly: [{subPath: a, mountPath: /a}]}",
+		"whole share at start":         "share: {exposeEveryHome: EvenToRoot}\nidentity: {discovery: AtStart}",
 		"homes further down":           "share: {homes: users/by.name}",
 		"name that begins like homes":  "share: {readOnly: [{subPath: home2, mountPath: /data/hpc/home2}]}",
 		"dots that are no way up":      "share: {homes: a..b, mountPath: /data/..hpc}",
@@ -50,7 +50,7 @@ func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 		"names that begin like system": "notebook: {homes: /etcetera}",
 		"no floor but root":            "identity: {minUID: 1, minGID: 1}",
 		"highest floor":                "identity: {minUID: 2147483647, minGID: 2147483647}",
-		"GID of root refused":          "identity: {refusedGIDs: [0]}",
+		"GID of root refused":          "identity: {deniedGIDs: [0]}",
 		"no supplementary groups":      "identity: {maxGroups: 0}",
 		"as many groups as Linux has":  "identity: {maxGroups: 65536, tooManyGroups: Cut}",
 		"image by digest":              "init: {image: registry.example/jupyter-user-webhook" + digest + "}",

@@ -40,7 +40,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"NameReserved":            {403, denial.NameReserved("f", "n")},
 		"NameDomain":              {403, denial.NameDomain("f", "n", "d")},
 		"NamesDiffer":             {422, denial.NamesDiffer("l", "a", "k", "b")},
-		"IdentityRefused":         {403, denial.IdentityRefused("n", errors.New("x"))},
+		"IdentityDenied":          {403, denial.IdentityDenied("n", errors.New("x"))},
 		"TooManyGroups":           {403, denial.TooManyGroups("n", 15)},
 		"IdentityUnknown":         {403, denial.IdentityUnknown("n")},
 		"IdentitySilent":          {503, denial.IdentitySilent("n")},
@@ -97,8 +97,8 @@ func TestNoSentenceIsBrokenByWhatAStrangerWrote(t *testing.T) {
 			"MountNested":       denial.MountNested("f", evil, evil).Message,
 			"FSGroupTaken":      denial.FSGroupTaken(1, []string{evil, evil}),
 			"AnnotationUnknown": denial.AnnotationUnknown(evil, []string{"a"}),
-			"Shown":             denial.Shown(evil),
-			"Plain":             denial.Plain(denial.Cut(evil, 100)),
+			"Shown":             denial.Printable(evil),
+			"Plain":             denial.PrintableText(denial.Cut(evil, 100)),
 		}
 		for name, sentence := range sentences {
 			assert.NotRegexp(t, `[\x00-\x1f\x7f\x{80}-\x{9f}\x{202e}\x{2028}]`, sentence, "%s of %.10q", name, evil)
@@ -117,8 +117,8 @@ func TestPlainNamesAreNotQuoted(t *testing.T) {
 }
 
 func TestPlainLeavesAllElseAsItIs(t *testing.T) {
-	assert.Equal(t, `container "nb": it's \ <here>`, denial.Plain(`container "nb": it's \ <here>`))
-	assert.Equal(t, `"a\nb" '\u0430' \x1b[2J \ufffd`, denial.Plain("\"a\nb\" 'а' \x1b[2J \xff"))
+	assert.Equal(t, `container "nb": it's \ <here>`, denial.PrintableText(`container "nb": it's \ <here>`))
+	assert.Equal(t, `"a\nb" '\u0430' \x1b[2J \ufffd`, denial.PrintableText("\"a\nb\" 'а' \x1b[2J \xff"))
 }
 
 func TestSeveralErrorsAreOneLine(t *testing.T) {

@@ -10,11 +10,11 @@ const (
 	ContainerByDefault    = "kubectl.kubernetes.io/default-container names it, and none has a name of notebook.containerNames"
 	ContainerByPosition   = "it is the first, and none has a name of notebook.containerNames"
 
-	// WayKnown and its like say why the identity is found in this way.
-	WayKnown           = "the UID and GID are known at admission"
-	WayKnownRestricted = "the UID and GID are known at admission, as a namespace that enforces restricted needs it"
-	WayUnknown         = "the UID and GID are not known at admission, so the pod finds the owner of the home when it starts"
-	WayConfigured      = "the configuration says so (identity.way)"
+	// DiscoveryKnown and its like say why the identity is found in this way.
+	DiscoveryKnown           = "the UID and GID are known at admission"
+	DiscoveryKnownRestricted = "the UID and GID are known at admission, as a namespace that enforces restricted needs it"
+	DiscoveryUnknown         = "the UID and GID are not known at admission, so the pod finds the owner of the home when it starts"
+	DiscoveryConfigured      = "the configuration says so (identity.discovery)"
 
 	// NoJupyter and its like say why a default was left out.
 	NoJupyter         = "Jupyter is not what starts"

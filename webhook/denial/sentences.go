@@ -15,7 +15,7 @@ func NotAPodReview(kind string) Denial {
 		kind = "a review of nothing"
 	}
 	return malformed("NotAPodReview", "", "this path reviews Pods, not %s: the webhook configuration that sent it "+
-		"should name the resource pods alone", Shown(kind))
+		"should name the resource pods alone", Printable(kind))
 }
 
 // NotAReview answers a body that can be no review at all.
@@ -67,7 +67,7 @@ func PathTooLong(field string, have, most int) Denial {
 func Internal(uid string) Denial {
 	return Denial{Code: http.StatusInternalServerError, Reason: "InternalError",
 		Message: fmt.Sprintf("the webhook failed at this pod, which is its fault and not the pod's: "+
-			"ask the admin to look for review %s in its log", Shown(uid))}
+			"ask the admin to look for review %s in its log", Printable(uid))}
 }
 
 // The name.
@@ -102,9 +102,9 @@ func NamesDiffer(label, inLabel, annotation, inAnnotation string) Denial {
 
 // The identity.
 
-// IdentityRefused answers an identity under the floor.
-func IdentityRefused(name string, why error) Denial {
-	return forbidden("IdentityRefused", "", "the user %s cannot run a notebook: %v", name, why)
+// IdentityDenied answers an identity under the floor.
+func IdentityDenied(name string, why error) Denial {
+	return forbidden("IdentityDenied", "", "the user %s cannot run a notebook: %v", name, why)
 }
 
 // TooManyGroups answers a person in more groups than a pod may have. In how many is not said to who may not be that person.
@@ -117,7 +117,7 @@ func TooManyGroups(name string, most int) Denial {
 
 // IdentityUnknown answers where the identity has to be known at admission, and is not.
 func IdentityUnknown(name string) Denial {
-	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.way is AtAdmission: "+
+	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.discovery is AtAdmission: "+
 		"ask the admin whether %s has a home and an account", name, name)
 }
 
@@ -200,7 +200,7 @@ func NoContainer() Denial {
 // NotLinux answers a pod for another operating system.
 func NotLinux(name string) Denial {
 	return unprocessable("NotLinux", "spec.os.name", "a notebook here runs on Linux, not on %s: UIDs and GIDs mean nothing "+
-		"there", Shown(name))
+		"there", Printable(name))
 }
 
 // UserNamespace answers a pod with a user namespace of its own, where the share cannot be mounted into one.
@@ -225,26 +225,26 @@ func ShareAgain(field, claim, volume string) Denial {
 // MountForeign answers a mount of the share or of the scratch volume that is not the webhook's own.
 func MountForeign(field, volume, at string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: "+
-		"remove this one, the webhook adds what the notebook needs", volume, Shown(at))
+		"remove this one, the webhook adds what the notebook needs", volume, Printable(at))
 }
 
 // MountTaken answers a mount of the pod's own at a path of ours.
 func MountTaken(field, at, ours string) Denial {
-	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: put this elsewhere", Shown(at), ours)
+	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: put this elsewhere", Printable(at), ours)
 }
 
 // MountNested answers a mount of the pod's own that a symbolic link could lead over what the container starts as root.
 func MountNested(field, at, other string) Denial {
 	return forbidden("MountNested", field, "%s and %s lie one inside of the other, so that a symbolic link could lead a mount "+
-		"over the program that this container starts as root: mount this elsewhere, outside of every other mount", Shown(at),
-		Shown(other))
+		"over the program that this container starts as root: mount this elsewhere, outside of every other mount", Printable(at),
+		Printable(other))
 }
 
 // MountInShare denies a path that the container runtime makes as root, where a symbolic link could lead to another user's home.
 func MountInShare(field, at, other string) Denial {
 	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see the whole share: what "+
 		"is missing at that path is made as root, also where a symbolic link leads to another user's home; put this outside of "+
-		"every mount", Shown(at), Shown(other))
+		"every mount", Printable(at), Printable(other))
 }
 
 // EnvForeign denies a variable that the kubelet reads out of a volume of ours.
@@ -286,7 +286,7 @@ func NotInjected(lacks string) Denial {
 // Unclaimed denies a Pod that is no user's notebook and has something that only a notebook can have.
 func Unclaimed(mark, why string) Denial {
 	return forbidden("NotInjected", "", "the pod has %s, and is no user's notebook: %s; remove the one, or label the pod "+
-		"jupyter-user and leave the rest to the webhook", Shown(mark), why)
+		"jupyter-user and leave the rest to the webhook", Printable(mark), why)
 }
 
 // IdentityDiffers answers an identity on a pod that is not the one which its user has now.
@@ -299,7 +299,7 @@ func IdentityDiffers(annotation, name string) Denial {
 func GenerationUnknown(annotation, generation string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: AnnotationField(annotation),
 		Message: fmt.Sprintf("no replica of the webhook that could be asked has made a pod by configuration %s: one is probably "+
-			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log", Shown(generation))}
+			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log", Printable(generation))}
 }
 
 // AnnotationField is how Kubernetes writes the place of an annotation.
@@ -318,18 +318,18 @@ func Cut(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// Shown is for what a stranger wrote and a sentence does not quote: as it is where that is plain, quoted where it could
+// Printable is for what a stranger wrote and a sentence does not quote: as it is where that is plain, quoted where it could
 // break the line, hide behind a look-alike or steer a terminal.
-func Shown(s string) string {
+func Printable(s string) string {
 	if s == "" || strings.ContainsFunc(s, special) {
 		return strconv.QuoteToASCII(shorten(s))
 	}
 	return shorten(s)
 }
 
-// Plain is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes for all
+// PrintableText is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes for all
 // that is not.
-func Plain(text string) string {
+func PrintableText(text string) string {
 	if !strings.ContainsFunc(text, special) {
 		return text
 	}
@@ -375,7 +375,7 @@ func list(names []string) string {
 	const most = 8
 	told := make([]string, 0, most)
 	for _, name := range names[:min(len(names), most)] {
-		told = append(told, Shown(name))
+		told = append(told, Printable(name))
 	}
 	if more := len(names) - most; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(told, ", "), more)

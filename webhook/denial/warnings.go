@@ -57,7 +57,7 @@ func ProbesLeftOut(why string) string {
 
 // AnnotationUnknown warns of an annotation with our prefix that means nothing.
 func AnnotationUnknown(key string, known []string) string {
-	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", Shown(key), list(known))
+	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", Printable(key), list(known))
 }
 
 // EnvTaken warns that variables which say who the person is were changed.
@@ -68,7 +68,7 @@ func EnvTaken(names []string) string {
 // HomeOfTheImage warns that Jupyter is elsewhere than the pod said: in the person's home.
 func HomeOfTheImage(field, was, home string) string {
 	return fmt.Sprintf("%s is %s in place of %s, which is the home of the image's own user and not the person's", field, home,
-		Shown(was))
+		Printable(was))
 }
 
 // What follows is said in mode Warn, where nothing is done.
@@ -77,8 +77,8 @@ func HomeOfTheImage(field, was, home string) string {
 func WouldBeDenied(a Denial) string { return fmt.Sprintf("would be refused: %s: %s", a.Reason, a) }
 
 // WouldBecome tells of a pod that would be changed.
-func WouldBecome(name, way, identity string) string {
-	as := way
+func WouldBecome(name, discovery, identity string) string {
+	as := discovery
 	if identity != "" {
 		as += ", as " + identity
 	}

@@ -30,11 +30,11 @@ var discovers = map[string]struct {
 	"known at admission": {
 		handoff.Discover{
 			User: "alice", Homes: "/data/hpc/home", Scratch: "/config", Home: "/home/alice", MinUID: 1000, MinGID: 500,
-			RefusedGIDs: []int64{0, 2000}, Expect: &handoff.Expected{UID: 5003, GID: 6003, Groups: []int64{7001, 7002}},
+			DeniedGIDs: []int64{0, 2000}, Expect: &handoff.Expected{UID: 5003, GID: 6003, Groups: []int64{7001, 7002}},
 		},
 		[]string{
 			"discover", "--user=alice", "--homes=/data/hpc/home", "--scratch=/config", "--home=/home/alice", "--min-uid=1000",
-			"--min-gid=500", "--refused-gids=0,2000", "--uid=5003", "--gid=6003", "--groups=7001,7002",
+			"--min-gid=500", "--denied-gids=0,2000", "--uid=5003", "--gid=6003", "--groups=7001,7002",
 		},
 	},
 	"known, without groups": {
@@ -108,7 +108,7 @@ func TestExecOnTheCommandLine(t *testing.T) {
 func TestHostileDiscover(t *testing.T) {
 	good := discovers["known at admission"].args
 	for name, c := range hostile(good, map[string]string{
-		"--refused-gids=0,2000": "", "--groups=7001,7002": "",
+		"--denied-gids=0,2000": "", "--groups=7001,7002": "",
 	}) {
 		t.Run(name, func(t *testing.T) {
 			_, err := handoff.ParseDiscover(c)
@@ -135,7 +135,7 @@ func TestHostileDiscover(t *testing.T) {
 		"a list with a hole":              {"--groups=7001,7002", "--groups=7001,,7002"},
 		"a list with a comma behind":      {"--groups=7001,7002", "--groups=7001,"},
 		"a list with a space":             {"--groups=7001,7002", "--groups=7001, 7002"},
-		"a list that is empty":            {"--refused-gids=0,2000", "--refused-gids="},
+		"a list that is empty":            {"--denied-gids=0,2000", "--denied-gids="},
 		"another verb":                    {"discover", "exec"},
 		"the verb in another case":        {"discover", "Discover"},
 		"a flag of the other verb":        {"--home=/home/alice", "--image-start"},
@@ -228,7 +228,7 @@ func TestAnyValueRoundTrips(t *testing.T) {
 		user, dir := pick("alice", "_", "qiang.guo03", "A-b", "user-1"), pick("/config", "/a b", "/x,y", "/Ω", "/a=b", "/--", "/$HOME")
 		d := handoff.Discover{
 			User: user, Homes: dir, Scratch: dir + "/s", Home: dir + "/" + user,
-			MinUID: random.Int64N(1 << 31), MinGID: random.Int64N(1 << 31), RefusedGIDs: ids(),
+			MinUID: random.Int64N(1 << 31), MinGID: random.Int64N(1 << 31), DeniedGIDs: ids(),
 		}
 		if random.IntN(2) == 0 {
 			d.Expect = &handoff.Expected{UID: random.Int64N(1 << 31), GID: random.Int64N(1 << 31), Groups: ids()}

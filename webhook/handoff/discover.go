@@ -11,9 +11,9 @@ type Discover struct {
 	Scratch string
 	// Home of the user as the notebook will see it; it goes into passwd.
 	Home string
-	// MinUID, MinGID and RefusedGIDs are the floor.
+	// MinUID, MinGID and DeniedGIDs are the floor.
 	MinUID, MinGID int64
-	RefusedGIDs    []int64
+	DeniedGIDs     []int64
 	// Expect is the identity that the pod was admitted with; nil where the pod is to learn it here.
 	Expect *Expected
 }
@@ -35,7 +35,7 @@ func (d Discover) Args() []string {
 	f.text("home", d.Home)
 	f.number("min-uid", d.MinUID)
 	f.number("min-gid", d.MinGID)
-	f.numbers("refused-gids", d.RefusedGIDs)
+	f.numbers("denied-gids", d.DeniedGIDs)
 	if d.Expect != nil {
 		f.number("uid", d.Expect.UID)
 		f.number("gid", d.Expect.GID)
@@ -47,16 +47,16 @@ func (d Discover) Args() []string {
 // ParseDiscover reads what Args wrote.
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
-		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--refused-gids=",
+		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--denied-gids=",
 		"--uid=", "--gid=", "--groups=")
 	d := Discover{
-		User:        r.user(),
-		Homes:       r.path("homes"),
-		Scratch:     r.path("scratch"),
-		Home:        r.path("home"),
-		MinUID:      r.number("min-uid"),
-		MinGID:      r.number("min-gid"),
-		RefusedGIDs: r.numbers("refused-gids"),
+		User:       r.user(),
+		Homes:      r.path("homes"),
+		Scratch:    r.path("scratch"),
+		Home:       r.path("home"),
+		MinUID:     r.number("min-uid"),
+		MinGID:     r.number("min-gid"),
+		DeniedGIDs: r.numbers("denied-gids"),
 	}
 	if r.text("uid")+r.text("gid")+r.text("groups") != "" {
 		d.Expect = &Expected{UID: r.number("uid"), GID: r.number("gid"), Groups: r.numbers("groups")}

@@ -92,7 +92,7 @@ func parseID(text string) (int64, error) {
 // Floor is what an identity has to be above.
 type Floor struct {
 	MinUID, MinGID int64
-	RefusedGIDs    []int64
+	DeniedGIDs     []int64
 }
 
 // Check says why nobody may run as this identity: system accounts, root, the owner that NFS shows when it cannot map
@@ -119,7 +119,7 @@ func (f Floor) Check(id Identity) error {
 // LeaveOut returns the identity without the supplementary groups that are no user's: those under the floor, and those over the
 // highest. A refused group stays, for Check to deny.
 func (f Floor) LeaveOut(id Identity) Identity {
-	users := func(gid int64) bool { return slices.Contains(f.RefusedGIDs, gid) || f.checkGID(gid) == nil }
+	users := func(gid int64) bool { return slices.Contains(f.DeniedGIDs, gid) || f.checkGID(gid) == nil }
 	return New(id.UID, id.GID, slices.DeleteFunc(slices.Clone(id.Groups), func(gid int64) bool { return !users(gid) }))
 }
 
@@ -144,8 +144,8 @@ func (f Floor) checkGID(gid int64) error {
 		return fmt.Errorf("GID %d is under %d, where people's begin (identity.minGID)", gid, f.MinGID)
 	case gid > MaxID:
 		return fmt.Errorf("GID %d is over %d, the highest that Kubernetes takes", gid, MaxID)
-	case slices.Contains(f.RefusedGIDs, gid):
-		return fmt.Errorf("GID %d is refused here (identity.refusedGIDs)", gid)
+	case slices.Contains(f.DeniedGIDs, gid):
+		return fmt.Errorf("GID %d is refused here (identity.deniedGIDs)", gid)
 	}
 	return nil
 }

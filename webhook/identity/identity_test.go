@@ -92,7 +92,7 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestFloor(t *testing.T) {
-	floor := identity.Floor{MinUID: 1000, MinGID: 1000, RefusedGIDs: []int64{2000}}
+	floor := identity.Floor{MinUID: 1000, MinGID: 1000, DeniedGIDs: []int64{2000}}
 	for name, c := range map[string]struct {
 		id  identity.Identity
 		why string // empty where the identity is a person's
@@ -113,11 +113,11 @@ func TestFloor(t *testing.T) {
 		"less than no group":             {identity.Identity{UID: 5003, GID: -1}, "GID -1 is under 1000, where people's begin (identity.minGID)"},
 		"nogroup":                        {identity.Identity{UID: 5003, GID: 65534}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
 		"a group over the highest":       {identity.Identity{UID: 5003, GID: 2147483648}, "GID 2147483648 is over 2147483647, the highest that Kubernetes takes"},
-		"a refused group":                {identity.Identity{UID: 5003, GID: 2000}, "GID 2000 is refused here (identity.refusedGIDs)"},
+		"a refused group":                {identity.Identity{UID: 5003, GID: 2000}, "GID 2000 is refused here (identity.deniedGIDs)"},
 		"root's group, supplementary":    {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{0}}, "GID 0 is under 1000, where people's begin (identity.minGID)"},
 		"a low group, supplementary":     {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 999}}, "GID 999 is under 1000, where people's begin (identity.minGID)"},
 		"nogroup, supplementary":         {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 65534}}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
-		"a refused group, supplementary": {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{2000, 7001}}, "GID 2000 is refused here (identity.refusedGIDs)"},
+		"a refused group, supplementary": {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{2000, 7001}}, "GID 2000 is refused here (identity.deniedGIDs)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := floor.Check(c.id)
@@ -145,7 +145,7 @@ func TestRootIsUnderEveryFloor(t *testing.T) {
 
 // TestLeaveOut: a supplementary group that is no user's costs that group, and a refused one is left for Check to deny.
 func TestLeaveOut(t *testing.T) {
-	floor := identity.Floor{MinUID: 1000, MinGID: 1000, RefusedGIDs: []int64{500, 2000}}
+	floor := identity.Floor{MinUID: 1000, MinGID: 1000, DeniedGIDs: []int64{500, 2000}}
 	for text, want := range map[string]string{
 		"20335:68100:680,975,1020,68000": "20335:68100:1020,68000", // a public report's
 		"5003:6003":                      "5003:6003",

@@ -1,6 +1,9 @@
 package inject
 
-import "jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+import (
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+)
 
 // Account files: a passwd and a group that know the person, so that whoami, ssh and Python's getpass work without
 // anybody running useradd as root.
@@ -12,8 +15,8 @@ import "jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 func (in *planning) planAccounts() [2]wantedMount {
 	file := func(name, at, what string) wantedMount {
 		return wantedMount{
-			Mount: Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: at, SubPath: name},
-			what:  described{what, in.User.String(), " (turned off by the annotation " + AccountFilesAnnotation + ": off)"},
+			Mount: pod.Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: at, SubPath: name},
+			what:  description{what, in.User.String(), " (turned off by the annotation " + AccountFilesAnnotation + ": off)"},
 		}
 	}
 	return [...]wantedMount{

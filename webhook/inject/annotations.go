@@ -5,12 +5,13 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // Annotations: who the pod runs as, said on the pod.
 //
-// Adds jupyter-user.io/user, the name on the share; jupyter-user.io/way, how the identity was found (AtAdmission or
+// Adds jupyter-user.io/user, the name on the share; jupyter-user.io/discovery, how the identity was found (AtAdmission or
 // AtStart); jupyter-user.io/identity, UID:GID[:gid,…], in the way at admission; and jupyter-user.io/config, the
 // generation of the configuration. All of them are ours: another value is replaced, and an identity on a pod that is
 // to find its own is taken away. Access is decided by the first, so nothing of it is believed from the pod.
@@ -24,10 +25,10 @@ const annotationPrefix = "jupyter-user.io/"
 
 // The annotations that we write.
 const (
-	UserAnnotation     = annotationPrefix + "user"
-	WayAnnotation      = annotationPrefix + "way"
-	IdentityAnnotation = annotationPrefix + "identity"
-	ConfigAnnotation   = annotationPrefix + "config"
+	UserAnnotation      = annotationPrefix + "user"
+	DiscoveryAnnotation = annotationPrefix + "discovery"
+	IdentityAnnotation  = annotationPrefix + "identity"
+	ConfigAnnotation    = annotationPrefix + "config"
 )
 
 // The annotations that a pod asks with.
@@ -41,24 +42,24 @@ const (
 const DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
 var (
-	askedAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation}
-	knownAnnotations = append([]string{UserAnnotation, WayAnnotation, IdentityAnnotation, ConfigAnnotation, user.InjectAnnotation},
-		askedAnnotations...)
+	requestAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation}
+	knownAnnotations   = append([]string{UserAnnotation, DiscoveryAnnotation, IdentityAnnotation, ConfigAnnotation, user.InjectAnnotation},
+		requestAnnotations...)
 )
 
-// ourAnnotations are where those are that are written, as a patch spells it.
-var ourAnnotations = map[string]pointer{
-	UserAnnotation:      annotations.child(UserAnnotation),
-	WayAnnotation:       annotations.child(WayAnnotation),
-	IdentityAnnotation:  annotations.child(IdentityAnnotation),
-	ConfigAnnotation:    annotations.child(ConfigAnnotation),
-	ContainerAnnotation: annotations.child(ContainerAnnotation),
+// annotationPaths are where those are that are written, as a patch spells it.
+var annotationPaths = map[string]pod.Pointer{
+	UserAnnotation:      pod.AnnotationsPath.Child(UserAnnotation),
+	DiscoveryAnnotation: pod.AnnotationsPath.Child(DiscoveryAnnotation),
+	IdentityAnnotation:  pod.AnnotationsPath.Child(IdentityAnnotation),
+	ConfigAnnotation:    pod.AnnotationsPath.Child(ConfigAnnotation),
+	ContainerAnnotation: pod.AnnotationsPath.Child(ContainerAnnotation),
 }
 
-// Mark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one that opts out,
+// NotebookMark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one that opts out,
 // or a container of any kind with the init container's name. It is empty for a Pod that has neither. Volume names are no marks:
 // who mounts the share is decided by the policies, by the volume's claim.
-func Mark(pod *Pod) string {
+func NotebookMark(pod *pod.Pod) string {
 	first := ""
 	for key := range pod.Metadata.Annotations {
 		if strings.HasPrefix(key, annotationPrefix) && key != user.InjectAnnotation && (first == "" || key < first) {
@@ -68,9 +69,9 @@ func Mark(pod *Pod) string {
 	if first != "" {
 		return "the annotation " + first
 	}
-	for at, container := range pod.containers {
+	for at, container := range pod.AllContainers {
 		if container.Name == handoff.Container {
-			return at.pointer().field() + ", which is named " + handoff.Container
+			return at.Pointer().Field() + ", which is named " + handoff.Container
 		}
 	}
 	return ""
@@ -78,32 +79,32 @@ func Mark(pod *Pod) string {
 
 type annotationsPiece struct {
 	user, identity, generation, notebook string
-	way                                  config.Way
+	discovery                            config.Discovery
 }
 
 func (in *planning) planAnnotations() annotationsPiece {
-	p := annotationsPiece{user: in.User.String(), way: in.way, generation: in.generation, notebook: in.notebook.Name}
+	p := annotationsPiece{user: in.User.String(), discovery: in.discovery, generation: in.generation, notebook: in.notebook.Name}
 	if in.Identity != nil {
 		p.identity = in.Identity.String()
 	}
 	return p
 }
 
-func (p annotationsPiece) reconcile(pod *Pod, c *changes) {
+func (p annotationsPiece) reconcile(pod *pod.Pod, c *changes) {
 	have := pod.Metadata.Annotations
 	p.set(have, c, UserAnnotation, p.user)
-	p.set(have, c, WayAnnotation, string(p.way))
+	p.set(have, c, DiscoveryAnnotation, string(p.discovery))
 	if p.identity == "" {
 		_, has := have[IdentityAnnotation]
-		c.drop(annotation(have, IdentityAnnotation), has)
+		c.removeField(annotation(have, IdentityAnnotation), has)
 	} else {
 		p.set(have, c, IdentityAnnotation, p.identity)
 	}
 	p.set(have, c, ConfigAnnotation, p.generation)
 	if _, says := have[ContainerAnnotation]; says {
-		c.keep(annotation(have, ContainerAnnotation))
+		c.recordKept(annotation(have, ContainerAnnotation))
 	} else {
-		put(c, theirs, annotation(have, ContainerAnnotation), nil, p.notebook)
+		putField(c, thePods, annotation(have, ContainerAnnotation), nil, p.notebook)
 	}
 }
 
@@ -112,9 +113,9 @@ func (annotationsPiece) set(have map[string]string, c *changes, key, want string
 	if v, ok := have[key]; ok {
 		value = &v
 	}
-	put(c, ours, annotation(have, key), value, want)
+	putField(c, ours, annotation(have, key), value, want)
 }
 
 func annotation(have map[string]string, key string) member {
-	return member{annotations, len(have) > 0, key}
+	return member{pod.AnnotationsPath, len(have) > 0, key}
 }

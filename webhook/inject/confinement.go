@@ -1,6 +1,10 @@
 package inject
 
-import "slices"
+import (
+	"slices"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+)
 
 // Confinement: what a node's security modules hold our init container to.
 //
@@ -12,23 +16,11 @@ import "slices"
 // containerTypes are SELinux's for containers.
 var containerTypes = []string{"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 
-// SELinuxOptions of a container, but for the level, which is anybody's.
-type SELinuxOptions struct {
-	User string `json:"user,omitempty"`
-	Role string `json:"role,omitempty"`
-	Type string `json:"type,omitempty"`
-}
-
-// WindowsOptions of a container.
-type WindowsOptions struct {
-	HostProcess *bool `json:"hostProcess,omitempty"`
-}
-
-func dropUnconfined(c *changes, at pointer, have *SecurityContext) {
+func dropUnconfined(c *changes, at pod.Pointer, have *pod.SecurityContext) {
 	field := func(key string) member { return member{at, true, key} }
 	armor, linux, windows := have.AppArmorProfile, have.SELinuxOptions, have.WindowsOptions
-	c.drop(field("appArmorProfile"), armor != nil && armor.Type != "RuntimeDefault" && armor.Type != "Localhost")
-	c.drop(field("seLinuxOptions"), linux != nil &&
+	c.removeField(field("appArmorProfile"), armor != nil && armor.Type != "RuntimeDefault" && armor.Type != "Localhost")
+	c.removeField(field("seLinuxOptions"), linux != nil &&
 		(linux.User != "" || linux.Role != "" || !slices.Contains(containerTypes, linux.Type)))
-	c.drop(field("windowsOptions"), windows != nil && is(windows.HostProcess))
+	c.removeField(field("windowsOptions"), windows != nil && isTrue(windows.HostProcess))
 }

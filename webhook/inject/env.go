@@ -6,6 +6,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Environment: the variables by which Jupyter's images know the person.
@@ -18,11 +19,11 @@ import (
 // listen. No token is ever put in: without one Jupyter makes its own.
 
 type envPiece struct {
-	at       pointer
-	have     []EnvVar
+	at       pod.Pointer
+	have     []pod.EnvVar
 	home     string
 	identity [4]identityVar
-	defaults []EnvVar
+	defaults []pod.EnvVar
 }
 
 type identityVar struct {
@@ -46,39 +47,39 @@ func (in *planning) identityVars() [4]identityVar {
 
 func (in *planning) planEnv() envPiece {
 	p := envPiece{
-		at: in.container().child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
+		at: in.notebookPath().Child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
 	}
-	if in.server.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
-		p.defaults = append(p.defaults, EnvVar{Name: handoff.JupyterConfigVariable, Value: in.config.Scratch.MountPath})
+	if in.jupyter.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
+		p.defaults = append(p.defaults, pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: in.config.Scratch.MountPath})
 	}
 	return p
 }
 
 // envDefaults are the configured ones.
-func envDefaults(c *config.Config) (defaults []EnvVar) {
+func envDefaults(c *config.Config) (defaults []pod.EnvVar) {
 	for _, v := range c.Notebook.Env {
-		defaults = append(defaults, EnvVar{Name: v.Name, Value: v.Value})
+		defaults = append(defaults, pod.EnvVar{Name: v.Name, Value: v.Value})
 	}
 	return defaults
 }
 
-func contains(variables []EnvVar, name string) bool {
-	return slices.ContainsFunc(variables, func(v EnvVar) bool { return v.Name == name })
+func contains(variables []pod.EnvVar, name string) bool {
+	return slices.ContainsFunc(variables, func(v pod.EnvVar) bool { return v.Name == name })
 }
 
-func (p envPiece) reconcile(_ *Pod, c *changes) {
+func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 	var taken []string
 	var gone []int
-	missing := make([]EnvVar, 0, len(p.identity))
+	missing := make([]pod.EnvVar, 0, len(p.identity))
 	for _, want := range p.identity {
 		changed, second, absent := p.find(want)
 		gone = append(gone, second...)
 		if absent {
-			missing = append(missing, EnvVar{Name: want.name, Value: want.value})
+			missing = append(missing, pod.EnvVar{Name: want.name, Value: want.value})
 		}
 		if changed >= 0 {
 			m := member{p.at, true, decimal(int64(changed))}
-			put(c, ours, m, &p.have[changed], EnvVar{Name: want.name, Value: want.value})
+			putField(c, ours, m, &p.have[changed], pod.EnvVar{Name: want.name, Value: want.value})
 		}
 		if changed >= 0 || len(second) > 0 {
 			taken = append(taken, want.name)
@@ -87,7 +88,7 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 	if len(taken) > 0 {
 		c.warn(denial.EnvTaken(taken))
 	}
-	p.sendHome(c)
+	p.replaceImagesHome(c)
 	slices.Sort(gone)
 	removeAt(c, p.at, p.have, gone)
 	for i := range missing {
@@ -95,20 +96,20 @@ func (p envPiece) reconcile(_ *Pod, c *changes) {
 	}
 	for i := range p.defaults {
 		if v := &p.defaults[i]; contains(p.have, v.Name) {
-			c.note(Kept, theirs, member{object: p.at}, v)
+			c.record(Kept, thePods, member{object: p.at}, v)
 		} else {
-			c.appendTo(theirs, p.at, len(p.have), v)
+			c.appendTo(thePods, p.at, len(p.have), v)
 		}
 	}
 }
 
-// sendHome has Jupyter open in the person's home where a hub would have it open in the image's own.
-func (p envPiece) sendHome(c *changes) {
+// replaceImagesHome has Jupyter open in the person's home where a hub would have it open in the image's own.
+func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
 		if v.Name == rootDirVariable && inImagesHome(v.Value, p.home) {
 			c.warn(denial.HomeOfTheImage(v.Name, v.Value, p.home))
 			m := member{p.at, true, decimal(int64(i))}
-			c.send(m, m.at().child("value"), p.home, EnvVar{Name: v.Name, Value: p.home})
+			c.replaceWithHome(m, m.at().Child("value"), p.home, pod.EnvVar{Name: v.Name, Value: p.home})
 		}
 	}
 }

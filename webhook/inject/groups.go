@@ -7,6 +7,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -47,18 +48,18 @@ func (in *planning) planGroups() groupsPiece {
 		p.groups = in.Identity.Groups
 		p.primary = in.Identity.GID
 		p.image, p.most = in.config.Identity.ImageGroups, in.config.Identity.MaxGroups
-		if in.seesMore() {
+		if in.seesMoreThanHome() {
 			p.beside = denial.NotBesideTheShare
 		}
 	}
 	return p
 }
 
-func (p groupsPiece) reconcile(pod *Pod, c *changes) {
-	at := podSecurity
-	have, exists := pod.Spec.SecurityContext, pod.Spec.SecurityContext != nil
+func (p groupsPiece) reconcile(document *pod.Pod, c *changes) {
+	at := pod.SecurityContextPath
+	have, exists := document.Spec.SecurityContext, document.Spec.SecurityContext != nil
 	if !exists {
-		have = &PodSecurityContext{}
+		have = &pod.SpecSecurityContext{}
 	}
 
 	groups := member{at, exists, "supplementalGroups"}
@@ -70,11 +71,11 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 		putList(c, ours, groups, have.SupplementalGroups, want)
 	}
 	if p.strict {
-		put(c, ours, member{at, exists, "supplementalGroupsPolicy"}, have.SupplementalGroupsPolicy, policyStrict)
+		putField(c, ours, member{at, exists, "supplementalGroupsPolicy"}, have.SupplementalGroupsPolicy, policyStrict)
 	}
 	if have.FSGroup != nil {
-		c.drop(member{at, exists, "fsGroup"}, true)
-		if served := p.served(pod); len(served) > 0 {
+		c.removeField(member{at, exists, "fsGroup"}, true)
+		if served := p.served(document); len(served) > 0 {
 			c.warn(denial.FSGroupTaken(*have.FSGroup, served))
 		}
 	}
@@ -82,13 +83,13 @@ func (p groupsPiece) reconcile(pod *Pod, c *changes) {
 
 // wanted returns the groups that the Pod gets: the user's, and behind them those of the image that it asks for; or a denial for each
 // group that it cannot have.
-func (p groupsPiece) wanted(at pointer, have []int64) (want []int64, foreign []denial.Denial) {
+func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign []denial.Denial) {
 	want = slices.Clip(p.groups)
 	for i, gid := range have {
-		if len(foreign) >= mostDenials {
+		if len(foreign) >= maxDenials {
 			break
 		}
-		field := at.index(i).field()
+		field := at.Index(i).Field()
 		switch {
 		case p.primary != 0 && gid == p.primary || slices.Contains(want, gid):
 		case !slices.Contains(p.image, gid):
@@ -106,7 +107,7 @@ func (p groupsPiece) wanted(at pointer, have []int64) (want []int64, foreign []d
 
 // served are the volumes of the pod's own that an fsGroup has an effect on. Kubernetes leaves hostPath and in-tree nfs
 // alone, and the token that the ServiceAccount plugin mounts is readable to everyone in the container without it.
-func (p groupsPiece) served(pod *Pod) (names []string) {
+func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
 		token := v.Projected != nil && strings.HasPrefix(v.Name, "kube-api-access-")
 		if !p.ours.has(v.Name) && v.HostPath == nil && v.NFS == nil && !token {
@@ -120,7 +121,7 @@ func (p groupsPiece) served(pod *Pod) (names []string) {
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string
-	Refusals []denial.Denial
+	Denials  []denial.Denial
 }
 
 // LimitGroups returns the identity that a Pod can have of a user's: without groups under the floor, of which a warning tells, and with
@@ -140,7 +141,7 @@ func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limite
 		limited.Identity = within.WithGroups(c.MaxGroups)
 		limited.Warnings = append(limited.Warnings, denial.GroupsCut(name.String(), c.MaxGroups))
 	default:
-		limited.Refusals = []denial.Denial{denial.TooManyGroups(name.String(), c.MaxGroups)}
+		limited.Denials = []denial.Denial{denial.TooManyGroups(name.String(), c.MaxGroups)}
 	}
 	return limited
 }

@@ -3,6 +3,7 @@ package inject
 import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Home mounts: the person's own directory of the share, and nothing else of it.
@@ -17,39 +18,39 @@ import (
 //
 // The mounts are ours (mounts.go).
 
-// usualMounts are as many as a notebook usually has of ours.
-const usualMounts = 6
+// typicalMounts are as many as a notebook usually has of ours.
+const typicalMounts = 6
 
 func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	name := in.User.String()
 	subPath := in.config.Share.Homes + "/" + name
-	mounts = make([]wantedMount, 0, usualMounts)
-	share := func(subPath, mountPath string, what described, readOnly bool) {
-		mounts = append(mounts, wantedMount{what: what, Mount: Mount{
+	mounts = make([]wantedMount, 0, typicalMounts)
+	share := func(subPath, mountPath string, what description, readOnly bool) {
+		mounts = append(mounts, wantedMount{what: what, Mount: pod.Mount{
 			Name: in.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath, ReadOnly: readOnly,
 		}})
 	}
 
-	if in.wholeShare() {
-		share("", in.config.Share.MountPath, described{"the share", "", ""}, false)
+	if in.seesEveryHome() {
+		share("", in.config.Share.MountPath, description{"the share", "", ""}, false)
 	} else {
-		share(subPath, in.config.Share.MountPath+"/"+subPath, described{"the home of ", name, ""}, false)
+		share(subPath, in.config.Share.MountPath+"/"+subPath, description{"the home of ", name, ""}, false)
 	}
-	share(subPath, in.home, described{"the home of ", name, ""}, false)
+	share(subPath, in.home, description{"the home of ", name, ""}, false)
 
 	var left []string
 	for _, d := range in.config.Share.ReadOnly {
-		if in.way == config.WayAtAdmission {
-			share(d.SubPath, d.MountPath, described{"the share's ", d.SubPath, ""}, true)
+		if in.discovery == config.DiscoveryAtAdmission {
+			share(d.SubPath, d.MountPath, description{"the share's ", d.SubPath, ""}, true)
 		} else {
 			left = append(left, d.MountPath)
 		}
 	}
 	switch {
-	case in.way == config.WayAtAdmission:
+	case in.discovery == config.DiscoveryAtAdmission:
 	case in.config.Share.ExposeEveryHome == config.ExposeEvenToRoot:
 		warnings = append(warnings, denial.EveryHomeToRoot())
-	case in.config.Share.ExposeEveryHome == config.ExposeToThePerson:
+	case in.config.Share.ExposeEveryHome == config.ExposeToTheUser:
 		left = append(left, in.config.Share.MountPath)
 	}
 	if len(left) > 0 {
@@ -58,13 +59,13 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	return mounts, warnings
 }
 
-// wholeShare tells whether the notebook sees every home.
-func (in *planning) wholeShare() bool {
+// seesEveryHome tells whether the notebook sees every home.
+func (in *planning) seesEveryHome() bool {
 	switch in.config.Share.ExposeEveryHome {
 	case config.ExposeEvenToRoot:
 		return true
-	case config.ExposeToThePerson:
-		return in.way == config.WayAtAdmission
+	case config.ExposeToTheUser:
+		return in.discovery == config.DiscoveryAtAdmission
 	}
 	return false
 }

@@ -8,6 +8,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Init container: finds the owner of the home, or checks that it is still the one that the pod was admitted with, and
@@ -36,28 +37,28 @@ const (
 )
 
 type initPiece struct {
-	want     *initContainer
+	want     *pod.InitContainer
 	accepted []string
 	ours     ourVolumes
 }
 
 // initTemplate is the init container as it is in every pod, but for whom it runs as, its arguments and its requests.
 type initTemplate struct {
-	container initContainer
-	security  SecurityContext
+	container pod.InitContainer
+	security  pod.SecurityContext
 	accepted  []string
 }
 
 func newInitTemplate(c *config.Config) initTemplate {
 	resources := resourcesOf(c.Init.Resources)
 	return initTemplate{
-		container: initContainer{
+		container: pod.InitContainer{
 			Name:            handoff.Container,
 			Image:           c.Init.Image,
 			ImagePullPolicy: "IfNotPresent",
 			Command:         []string{"/" + handoff.Binary},
 			Resources:       &resources,
-			VolumeMounts: []Mount{
+			VolumeMounts: []pod.Mount{
 				{Name: c.Share.VolumeName, ReadOnly: true, MountPath: homes(c), SubPath: c.Share.Homes},
 				{Name: c.Scratch.VolumeName, MountPath: c.Scratch.MountPath},
 				{Name: c.Scratch.VolumeName, ReadOnly: true, MountPath: tokenPath},
@@ -65,12 +66,12 @@ func newInitTemplate(c *config.Config) initTemplate {
 			TerminationMessagePath:   "/dev/termination-log",
 			TerminationMessagePolicy: "File",
 		},
-		security: SecurityContext{
+		security: pod.SecurityContext{
 			RunAsNonRoot:             new(true),
 			AllowPrivilegeEscalation: new(false),
 			ReadOnlyRootFilesystem:   new(true),
-			Capabilities:             &Capabilities{Drop: []string{"ALL"}},
-			SeccompProfile:           &Profile{Type: "RuntimeDefault"},
+			Capabilities:             &pod.Capabilities{Drop: []string{"ALL"}},
+			SeccompProfile:           &pod.Profile{Type: "RuntimeDefault"},
 		},
 		accepted: append([]string{c.Init.Image}, c.Init.AcceptedImages...),
 	}
@@ -91,15 +92,15 @@ func (in *planning) planInit() initPiece {
 
 // initResources are the configured ones. In a pod of the class Guaranteed ours requests all that it may use: else the pod would
 // not be of that class, and a node would treat it as another one for as long as it lives.
-func (in *planning) initResources() *Resources {
+func (in *planning) initResources() *pod.Resources {
 	want := in.init.container.Resources
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want
 	}
-	requests := Quantities{}
+	requests := pod.Quantities{}
 	maps.Copy(requests, want.Requests)
 	maps.Copy(requests, want.Limits)
-	return &Resources{Requests: requests, Limits: want.Limits}
+	return &pod.Resources{Requests: requests, Limits: want.Limits}
 }
 
 // homes is the homes' directory as the init container sees it: at its path in the notebook, so that a message names
@@ -108,13 +109,13 @@ func homes(c *config.Config) string { return c.Share.MountPath + "/" + c.Share.H
 
 func (in *planning) discover() handoff.Discover {
 	d := handoff.Discover{
-		User:        in.User.String(),
-		Homes:       in.homes,
-		Scratch:     in.config.Scratch.MountPath,
-		Home:        in.home,
-		MinUID:      in.config.Identity.MinUID,
-		MinGID:      in.config.Identity.MinGID,
-		RefusedGIDs: in.config.Identity.RefusedGIDs,
+		User:       in.User.String(),
+		Homes:      in.homes,
+		Scratch:    in.config.Scratch.MountPath,
+		Home:       in.home,
+		MinUID:     in.config.Identity.MinUID,
+		MinGID:     in.config.Identity.MinGID,
+		DeniedGIDs: in.config.Identity.DeniedGIDs,
 	}
 	if in.Identity != nil {
 		d.Expect = &handoff.Expected{UID: in.Identity.UID, GID: in.Identity.GID, Groups: in.Identity.Groups}
@@ -123,90 +124,90 @@ func (in *planning) discover() handoff.Discover {
 }
 
 // isInit tells whether a container is ours.
-func isInit(at element, c *Container) bool {
-	return c.Name == handoff.Container && at.list == initContainers
+func isInit(at pod.Element, c *pod.Container) bool {
+	return c.Name == handoff.Container && at.List == pod.InitContainersPath
 }
 
-func (p initPiece) reconcile(pod *Pod, c *changes) {
-	found := slices.IndexFunc(pod.Spec.InitContainers, func(c Container) bool { return c.Name == handoff.Container })
-	for at, container := range pod.containers {
-		if container.Name == handoff.Container && at != (element{initContainers, found}) {
-			c.deny(denial.ContainerTaken(at.pointer().child("name").field(), handoff.Container))
+func (p initPiece) reconcile(document *pod.Pod, c *changes) {
+	found := slices.IndexFunc(document.Spec.InitContainers, func(c pod.Container) bool { return c.Name == handoff.Container })
+	for at, container := range document.AllContainers {
+		if container.Name == handoff.Container && at != (pod.Element{List: pod.InitContainersPath, At: found}) {
+			c.deny(denial.ContainerTaken(at.Pointer().Child("name").Field(), handoff.Container))
 		}
 	}
 	switch {
 	case found == 0:
-		p.putRight(initContainers.index(0), &pod.Spec.InitContainers[0], c)
-	case len(pod.Spec.InitContainers) == 0:
-		c.appendTo(ours, initContainers, 0, p.want)
+		p.putRight(pod.InitContainersPath.Index(0), &document.Spec.InitContainers[0], c)
+	case len(document.Spec.InitContainers) == 0:
+		c.appendTo(ours, pod.InitContainersPath, 0, p.want)
 	default:
 		if found > 0 {
-			removeAt(c, initContainers, pod.Spec.InitContainers, []int{found})
+			removeAt(c, pod.InitContainersPath, document.Spec.InitContainers, []int{found})
 		}
-		c.insertFirst(initContainers, p.want)
+		c.insertFirst(pod.InitContainersPath, p.want)
 	}
 }
 
-func (p initPiece) putRight(at pointer, have *Container, c *changes) {
+func (p initPiece) putRight(at pod.Pointer, have *pod.Container, c *changes) {
 	field := func(key string) member { return member{at, true, key} }
 	if have.Image == nil || !slices.Contains(p.accepted, *have.Image) {
-		put(c, ours, field("image"), have.Image, p.want.Image)
+		putField(c, ours, field("image"), have.Image, p.want.Image)
 	}
-	put(c, theirs, field("imagePullPolicy"), have.ImagePullPolicy, p.want.ImagePullPolicy)
+	putField(c, thePods, field("imagePullPolicy"), have.ImagePullPolicy, p.want.ImagePullPolicy)
 	putList(c, ours, field("command"), have.Command, p.want.Command)
 	putList(c, ours, field("args"), have.Args, p.want.Args)
-	if have.Resources.empty() {
-		putResources(c, at.child("resources"), have.Resources != nil, p.want.Resources)
+	if have.Resources.Empty() {
+		putResources(c, at.Child("resources"), have.Resources != nil, p.want.Resources)
 	}
-	put(c, ours, field("terminationMessagePath"), have.TerminationMessagePath, p.want.TerminationMessagePath)
-	put(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, p.want.TerminationMessagePolicy)
-	p.putSecurityContext(at.child("securityContext"), have, c)
+	putField(c, ours, field("terminationMessagePath"), have.TerminationMessagePath, p.want.TerminationMessagePath)
+	putField(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, p.want.TerminationMessagePolicy)
+	p.putSecurityContext(at.Child("securityContext"), have, c)
 	if mounts, ok := p.mounts(have.VolumeMounts); !ok {
 		putList(c, ours, field("volumeMounts"), have.VolumeMounts, mounts)
 	}
-	c.drop(field("workingDir"), have.WorkingDir != nil && *have.WorkingDir != "")
-	c.drop(field("env"), len(have.Env) > 0)
-	c.drop(field("envFrom"), len(have.EnvFrom) > 0)
-	c.drop(field("volumeDevices"), len(have.VolumeDevices) > 0)
-	c.drop(field("restartPolicy"), have.RestartPolicy != nil)
-	c.drop(field("restartPolicyRules"), len(have.RestartPolicyRules) > 0)
-	c.drop(field("lifecycle"), have.Lifecycle != nil)
-	c.drop(field("startupProbe"), have.StartupProbe != nil)
-	c.drop(field("readinessProbe"), have.ReadinessProbe != nil)
-	c.drop(field("livenessProbe"), have.LivenessProbe != nil)
-	c.drop(field("stdin"), have.Stdin)
-	c.drop(field("tty"), have.TTY)
+	c.removeField(field("workingDir"), have.WorkingDir != nil && *have.WorkingDir != "")
+	c.removeField(field("env"), len(have.Env) > 0)
+	c.removeField(field("envFrom"), len(have.EnvFrom) > 0)
+	c.removeField(field("volumeDevices"), len(have.VolumeDevices) > 0)
+	c.removeField(field("restartPolicy"), have.RestartPolicy != nil)
+	c.removeField(field("restartPolicyRules"), len(have.RestartPolicyRules) > 0)
+	c.removeField(field("lifecycle"), have.Lifecycle != nil)
+	c.removeField(field("startupProbe"), have.StartupProbe != nil)
+	c.removeField(field("readinessProbe"), have.ReadinessProbe != nil)
+	c.removeField(field("livenessProbe"), have.LivenessProbe != nil)
+	c.removeField(field("stdin"), have.Stdin)
+	c.removeField(field("tty"), have.TTY)
 }
 
-func (p initPiece) putSecurityContext(at pointer, have *Container, c *changes) {
+func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *changes) {
 	want := p.want.SecurityContext
 	now, exists := have.SecurityContext, have.SecurityContext != nil
 	if !exists {
-		now = &SecurityContext{}
+		now = &pod.SecurityContext{}
 	}
 	putPrivileges(c, member{object: at, exists: exists}, now, want)
-	put(c, ours, member{at, exists, "readOnlyRootFilesystem"}, now.ReadOnlyRootFilesystem, *want.ReadOnlyRootFilesystem)
+	putField(c, ours, member{at, exists, "readOnlyRootFilesystem"}, now.ReadOnlyRootFilesystem, *want.ReadOnlyRootFilesystem)
 	dropUnconfined(c, at, now)
 }
 
 // tolerated tells whether a mount that is not ours can stay: below the secrets, and neither inside of another mount nor around
 // ours, because a symbolic link in a volume would lead the inner one over our program.
-func (p initPiece) tolerated(m Mount, inside map[string]string) bool {
-	at := clean(m.MountPath)
+func (p initPiece) tolerated(m pod.Mount, inside map[string]string) bool {
+	at := pod.CleanPath(m.MountPath)
 	_, nested := inside[at]
-	free := at != tokenPath && !within(at, tokenPath) && !within(tokenPath, at)
-	return !p.ours.has(m.Name) && within(at, secretsDir) && free && !nested
+	free := at != tokenPath && !pod.Inside(at, tokenPath) && !pod.Inside(tokenPath, at)
+	return !p.ours.has(m.Name) && pod.Inside(at, secretsDir) && free && !nested
 }
 
 // mounts says whether the mounts are ours and tolerated ones alone, and if not, which they should be.
-func (p initPiece) mounts(have []Mount) (want []Mount, ok bool) {
+func (p initPiece) mounts(have []pod.Mount) (want []pod.Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
 	missing := len(want)
 	ok = true
-	inside := nestings(have, nil)
+	inside := nestedPaths(have, nil)
 	for _, m := range have {
 		switch {
-		case slices.Contains(p.want.VolumeMounts, m.does()):
+		case slices.Contains(p.want.VolumeMounts, m.Normalized()):
 			missing--
 		case p.tolerated(m, inside):
 			want = append(want, m)

@@ -1,5 +1,7 @@
 package inject
 
+import "jupyter-user.io/jupyter-user-webhook/webhook/pod"
+
 // The image's own home: /home/jovyan, which docker-stacks' images, Zero to JupyterHub's and Kubeflow's have for whosever
 // notebook it is. A pod that wants to be there, by its workingDir or by what KubeSpawner makes of notebook_dir, wants to be at
 // home, and the person's home is another directory: /home/jovyan belongs to UID 1000, the person may not even enter it, and
@@ -14,13 +16,13 @@ const rootDirVariable = "JUPYTERHUB_ROOT_DIR"
 
 // inImagesHome tells whether a directory is the image's own home or inside of it, and not in the person's.
 func inImagesHome(dir, home string) bool {
-	in := func(outer string) bool { return clean(dir) == outer || within(clean(dir), outer) }
+	in := func(outer string) bool { return pod.CleanPath(dir) == outer || pod.Inside(pod.CleanPath(dir), outer) }
 	return in(imagesHome) && !in(home)
 }
 
-// send writes the person's home in the place of a wish for the image's own, at the field or inside of the element m. The
+// replaceWithHome writes the person's home in the place of a wish for the image's own, at the field or inside of the element m. The
 // verifier does not look: it is the pod's all the same.
-func (c *changes) send(m member, at pointer, home string, value any) {
-	c.note(Replaced, theirs, m, value)
-	c.edit("replace", at, home)
+func (c *changes) replaceWithHome(m member, at pod.Pointer, home string, value any) {
+	c.record(Replaced, thePods, m, value)
+	c.operation("replace", at, home)
 }

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// server is what can be told of the Jupyter server from the outside, without looking into the image.
-type server struct {
+// jupyterServer is what can be told of the Jupyter server from the outside, without looking into the image.
+type jupyterServer struct {
 	// starts tells whether Jupyter is what the notebook container runs.
 	starts bool
 	// port and base URL on which it listens; the port is 0 where that cannot be told, and why says why.
@@ -24,14 +24,14 @@ type server struct {
 }
 
 // findServer reads the command line and the environment as Jupyter will.
-func (in *planning) findServer(s switches) server {
+func (in *planning) findServer(s switches) jupyterServer {
 	command := unwrapped(in.binary, in.notebook.Command, expanded)
 	argv := in.notebook.Args
 	if len(command) > 0 {
 		argv = slices.Concat(command, argv)
 	}
-	env := in.literal
-	found := server{starts: startsJupyter(argv) && !env(kernelVariable).set || s.probes == "on"}
+	env := in.envValue
+	found := jupyterServer{starts: startsJupyter(argv) && !env(kernelVariable).set || s.probes == "on"}
 	// docker-stacks' start scripts put these in front of the arguments.
 	if before := strings.Fields(env("NOTEBOOK_ARGS").value); len(before) > 0 {
 		argv = append(before, argv...)
@@ -62,8 +62,8 @@ const kernelVariable = "KERNEL_ID"
 // launchers run what follows them: docker-stacks' and z2jh's entrypoints and their like.
 var launchers = []string{"tini", "dumb-init", "start.sh", "exec", "env"}
 
-// servers are the commands that are a Jupyter server, whatever their arguments.
-var servers = []string{
+// serverCommands are the commands that are a Jupyter server, whatever their arguments.
+var serverCommands = []string{
 	"start-notebook.py", "start-notebook.sh", "start-singleuser.py", "start-singleuser.sh", "jupyterhub-singleuser",
 	"jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter-nbclassic", "jupyter-labhub",
 }
@@ -100,7 +100,7 @@ func startsJupyter(argv []string) bool {
 	}
 	name, rest := path.Base(argv[0]), argv[1:]
 	switch {
-	case slices.Contains(servers, name):
+	case slices.Contains(serverCommands, name):
 		return true
 	case name == "jupyter":
 		return len(rest) > 0 && slices.Contains(subcommands, rest[0]) && !noServer(rest[1:])
@@ -140,33 +140,33 @@ func jupyterFlags(argv []string) map[string]string {
 	return flags
 }
 
-// literal is a variable as the pod gives it.
-type literal struct {
+// envValue is a variable as the pod gives it.
+type envValue struct {
 	set bool
 	// value is empty and known false where it comes from a Secret, a ConfigMap or a field.
 	value string
 	known bool
 }
 
-// literal is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as in
+// envValue is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as in
 // a process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
-func (in *planning) literal(name string) literal {
+func (in *planning) envValue(name string) envValue {
 	for _, v := range in.identity {
 		if v.name == name {
-			return literal{set: !v.unknown, value: v.value, known: !v.unknown}
+			return envValue{set: !v.unknown, value: v.value, known: !v.unknown}
 		}
 	}
 	for _, v := range slices.Backward(in.notebook.Env) {
 		if v.Name == name {
-			return literal{set: true, value: v.Value, known: v.ValueFrom == nil}
+			return envValue{set: true, value: v.Value, known: v.ValueFrom == nil}
 		}
 	}
 	for _, v := range slices.Backward(in.env) {
 		if v.Name == name {
-			return literal{set: true, value: v.Value, known: true}
+			return envValue{set: true, value: v.Value, known: true}
 		}
 	}
-	return literal{}
+	return envValue{}
 }
 
 // portNames are what a notebook's port is called: by the example, by KubeSpawner, and by custom.
@@ -174,7 +174,7 @@ var portNames = []string{"http", "notebook-port", "notebook", "jupyter"}
 
 // findPort asks in this order: the command line, the hub's URL, JUPYTER_PORT, a port declared under a notebook's name,
 // the configuration.
-func (in *planning) findPort(flags map[string]string, env func(name string) literal) (port int32, why string) {
+func (in *planning) findPort(flags map[string]string, env func(name string) envValue) (port int32, why string) {
 	if text, ok := flags["port"]; ok {
 		return parsePort(text, "--port")
 	}
@@ -213,7 +213,7 @@ func parsePort(text, source string) (int32, string) {
 
 // findBase asks in this order: the hub, which decides it where there is one, the command line, Kubeflow, whose images are started
 // below NB_PREFIX, and else it is /.
-func (in *planning) findBase(flags map[string]string, env func(name string) literal) (base, why string) {
+func (in *planning) findBase(flags map[string]string, env func(name string) envValue) (base, why string) {
 	base, said := flags["base"]
 	decides := ""
 	switch {
@@ -231,8 +231,8 @@ func (in *planning) findBase(flags map[string]string, env func(name string) lite
 		base = in.expandLiterals(base)
 	}
 	switch {
-	case len(base) > longestBase:
-		return "", "the base URL is longer than " + decimal(longestBase) + " bytes"
+	case len(base) > maxBaseURLLength:
+		return "", "the base URL is longer than " + decimal(maxBaseURLLength) + " bytes"
 	case strings.Contains(base, "$("):
 		return "", "the base URL has a variable in it, and cannot be read from outside"
 	}
@@ -248,23 +248,23 @@ var reference = regexp.MustCompile(`\$+\([A-Za-z_][A-Za-z0-9_]*\)`)
 // will have of the webhook. What it would not replace, or by what cannot be seen from outside, stays; so does what would make a
 // base URL longer than one is looked at, because a short text can refer to a long value many times.
 func (in *planning) expandLiterals(text string) string {
-	if len(text) > longestBase || !strings.Contains(text, "$(") {
+	if len(text) > maxBaseURLLength || !strings.Contains(text, "$(") {
 		return text
 	}
 	// A base URL can refer to some 250 variables: none of them is to be looked for among a hundred thousand by turns, as literal
 	// does it.
-	all := make(map[string]literal, len(in.notebook.Env)+len(in.env))
+	all := make(map[string]envValue, len(in.notebook.Env)+len(in.env))
 	for _, v := range slices.Concat(in.env, in.notebook.Env) {
 		// A value is expanded itself, by what stands before it.
-		all[v.Name] = literal{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
+		all[v.Name] = envValue{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
 	}
 	for _, v := range in.identity {
-		all[v.name] = literal{set: !v.unknown, value: v.value, known: !v.unknown}
+		all[v.name] = envValue{set: !v.unknown, value: v.value, known: !v.unknown}
 	}
 	size := len(text)
 	return reference.ReplaceAllStringFunc(text, func(found string) string {
 		v := all[strings.Trim(found, "$()")]
-		if strings.HasPrefix(found, "$$") || !v.known || size+len(v.value) > longestBase {
+		if strings.HasPrefix(found, "$$") || !v.known || size+len(v.value) > maxBaseURLLength {
 			return found
 		}
 		size += len(v.value)

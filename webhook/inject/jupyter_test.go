@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 func TestStartsJupyter(t *testing.T) {
@@ -49,8 +50,8 @@ func TestStartsJupyter(t *testing.T) {
 func TestWhereJupyterListens(t *testing.T) {
 	for name, c := range map[string]struct {
 		args  string
-		env   []EnvVar
-		ports []Port
+		env   []pod.EnvVar
+		ports []pod.Port
 		port  int32
 		base  string
 	}{
@@ -66,15 +67,15 @@ func TestWhereJupyterListens(t *testing.T) {
 		"a base URL":                      {args: "lab --ServerApp.base_url=x/y", port: 8888, base: "/x/y/"},
 		"a base URL with a variable":      {args: "lab --ServerApp.base_url=/$(X)", port: 0, base: ""},
 		"--ServerApp.sock":                {args: "lab --ServerApp.sock=/x", port: 0, base: "/"},
-		"JUPYTER_PORT":                    {env: []EnvVar{{Name: "JUPYTER_PORT", Value: "7777"}}, port: 7777, base: "/"},
-		"the hub's URL":                   {env: []EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8889/user/a/"}}, port: 8889, base: "/"},
-		"the hub's prefix beats the args": {args: "--ServerApp.base_url=/x", env: []EnvVar{{Name: "JUPYTERHUB_SERVICE_PREFIX", Value: "/user/a%40b/"}}, port: 8888, base: "/user/a%40b/"},
-		"a port by name":                  {ports: []Port{{Name: "metrics", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
-		"a port without a name":           {ports: []Port{{ContainerPort: 5}}, port: 8888, base: "/"},
+		"JUPYTER_PORT":                    {env: []pod.EnvVar{{Name: "JUPYTER_PORT", Value: "7777"}}, port: 7777, base: "/"},
+		"the hub's URL":                   {env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_URL", Value: "http://0.0.0.0:8889/user/a/"}}, port: 8889, base: "/"},
+		"the hub's prefix beats the args": {args: "--ServerApp.base_url=/x", env: []pod.EnvVar{{Name: "JUPYTERHUB_SERVICE_PREFIX", Value: "/user/a%40b/"}}, port: 8888, base: "/user/a%40b/"},
+		"a port by name":                  {ports: []pod.Port{{Name: "metrics", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
+		"a port without a name":           {ports: []pod.Port{{ContainerPort: 5}}, port: 8888, base: "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := planning{Planner: NewPlanner(config.Default()), pod: &Pod{},
-				notebook: &Container{Args: strings.Fields(c.args), Env: c.env, Ports: c.ports}}
+			in := planning{Planner: NewPlanner(config.Default()), pod: &pod.Pod{},
+				notebook: &pod.Container{Args: strings.Fields(c.args), Env: c.env, Ports: c.ports}}
 			found := in.findServer(switches{})
 			assert.Equal(t, c.port, found.port, found.why)
 			assert.Equal(t, c.base, found.base)
@@ -84,16 +85,16 @@ func TestWhereJupyterListens(t *testing.T) {
 }
 
 func TestFieldIsWrittenAsKubernetesWritesIt(t *testing.T) {
-	for at, want := range map[pointer]string{
-		spec.child("containers").index(0).child("image"):    "spec.containers[0].image",
-		annotations.child("jupyter-user.io/user"):           "metadata.annotations[jupyter-user.io/user]",
-		annotations.child("a~b"):                            "metadata.annotations[a~b]",
-		spec.child("securityContext"):                       "spec.securityContext",
-		spec.child("containers").index(1) + "/volumeMounts": "spec.containers[1].volumeMounts",
+	for at, want := range map[pod.Pointer]string{
+		pod.SpecPath.Child("containers").Index(0).Child("image"):    "spec.containers[0].image",
+		pod.AnnotationsPath.Child("jupyter-user.io/user"):           "metadata.annotations[jupyter-user.io/user]",
+		pod.AnnotationsPath.Child("a~b"):                            "metadata.annotations[a~b]",
+		pod.SpecPath.Child("securityContext"):                       "spec.securityContext",
+		pod.SpecPath.Child("containers").Index(1) + "/volumeMounts": "spec.containers[1].volumeMounts",
 	} {
-		assert.Equal(t, want, at.field())
+		assert.Equal(t, want, at.Field())
 	}
-	assert.Equal(t, pointer("/metadata/annotations/jupyter-user.io~1user"), annotations.child("jupyter-user.io/user"))
+	assert.Equal(t, pod.Pointer("/metadata/annotations/jupyter-user.io~1user"), pod.AnnotationsPath.Child("jupyter-user.io/user"))
 }
 
 func TestMatchesImage(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Mounts: what the containers see of the share and of the scratch volume. What is mounted is said in home.go,
@@ -29,39 +30,39 @@ import (
 
 // wantedMount is a mount of ours and what to call it in an answer.
 type wantedMount struct {
-	Mount
-	what described
-	// there tells that the pod has it already.
-	there bool
+	pod.Mount
+	what description
+	// present tells that the pod has it already.
+	present bool
 	// closed tells that nothing else may be mounted inside of it.
 	closed bool
 }
 
-// described is what a mount is, around a name. It is put together only for a refusal.
-type described struct{ before, name, after string }
+// description is what a mount is, around a name. It is put together only for a refusal.
+type description struct{ before, name, after string }
 
 // String is the whole.
-func (d described) String() string { return d.before + d.name + d.after }
+func (d description) String() string { return d.before + d.name + d.after }
 
 type mountsPiece struct {
-	container pointer
-	notebook  *Container
+	container pod.Pointer
+	notebook  *pod.Container
 	want      []wantedMount
 	ours      ourVolumes
 	warnings  []string
-	// root tells that the container starts as root, and whole that it sees every home.
-	root, whole bool
+	// startsAsRoot tells that the container starts as root, and whole that it sees every home.
+	startsAsRoot, seesEveryHome bool
 	// home and homeOnShare are the two places of the home.
 	home, homeOnShare string
-	// inside are the paths that are inside of another one at which something is mounted, with that one.
-	inside map[string]string
+	// nestedIn are the paths that are inside of another one at which something is mounted, with that one.
+	nestedIn map[string]string
 }
 
 func (in *planning) planMounts(s switches) mountsPiece {
 	homes, warnings := in.planHome()
 	want := append(homes, wantedMount{
-		Mount:  Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.config.Scratch.MountPath},
-		what:   described{"what the init container found", "", ""},
+		Mount:  pod.Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.config.Scratch.MountPath},
+		what:   description{"what the init container found", "", ""},
 		closed: true,
 	})
 	if s.accountFiles {
@@ -69,12 +70,12 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		want = append(want, accounts[:]...)
 	}
 	p := mountsPiece{
-		container: in.container(), notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
-		root: in.way == config.WayAtStart, whole: in.way == config.WayAtAdmission && in.wholeShare(),
+		container: in.notebookPath(), notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
+		startsAsRoot: in.discovery == config.DiscoveryAtStart, seesEveryHome: in.discovery == config.DiscoveryAtAdmission && in.seesEveryHome(),
 		home: in.home, homeOnShare: in.homes + "/" + in.User.String(),
 	}
-	if p.root || p.whole {
-		p.inside = nestings(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)
+	if p.startsAsRoot || p.seesEveryHome {
+		p.nestedIn = nestedPaths(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)
 	}
 	return p
 }
@@ -88,27 +89,27 @@ func (in *planning) ourVolumes() ourVolumes {
 
 func (o ourVolumes) has(name string) bool { return name == o.share || name == o.scratch }
 
-func (p mountsPiece) reconcile(pod *Pod, c *changes) {
+func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 	c.warnings = append(c.warnings, p.warnings...)
-	for at, container := range pod.containers {
+	for at, container := range pod.AllContainers {
 		switch {
 		case container == p.notebook:
 			p.reconcileNotebook(c)
 		case isInit(at, container):
 		default:
-			p.denyForeign(at.pointer, container, c)
+			p.denyForeign(at.Pointer, container, c)
 		}
 	}
 }
 
 func (p mountsPiece) reconcileNotebook(c *changes) {
-	mounts := p.container.child("volumeMounts")
+	mounts := p.container.Child("volumeMounts")
 	for i, have := range p.notebook.VolumeMounts {
-		field := func() string { return mounts.index(i).field() }
-		ok, does := false, have.does()
+		field := func() string { return mounts.Index(i).Field() }
+		ok, does := false, have.Normalized()
 		for j, want := range p.want {
 			if does == want.Mount {
-				ok, p.want[j].there = true, true
+				ok, p.want[j].present = true, true
 			}
 		}
 		if ok {
@@ -122,14 +123,14 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 	}
 	if at := p.notebook.TerminationMessagePath; at != nil && *at != "" {
 		// The kubelet mounts a file that the container can write there.
-		p.denyMountInTheWay(func() string { return p.container.child("terminationMessagePath").field() }, *at, c)
+		p.denyMountInTheWay(func() string { return p.container.Child("terminationMessagePath").Field() }, *at, c)
 	}
-	if p.whole {
+	if p.seesEveryHome {
 		p.denyWorkingDir(c)
 	}
-	p.denyVolumes(func() pointer { return p.container }, p.notebook, c)
+	p.denyVolumes(func() pod.Pointer { return p.container }, p.notebook, c)
 	for j := range p.want {
-		if !p.want[j].there {
+		if !p.want[j].present {
 			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
 		}
 	}
@@ -137,18 +138,18 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 
 // denyMountInTheWay refuses a path of the pod's own that something is mounted at, where that gets in the way of a mount of ours.
 func (p mountsPiece) denyMountInTheWay(field func() string, mountPath string, c *changes) {
-	at := clean(mountPath)
+	at := pod.CleanPath(mountPath)
 	if want, taken := p.taken(at); taken {
 		c.deny(denial.MountTaken(field(), mountPath, want.what.String()))
 		return
 	}
-	if !p.root && !p.whole {
+	if !p.startsAsRoot && !p.seesEveryHome {
 		return
 	}
 	other, nested := p.nested(at)
 	switch {
 	case !nested:
-	case p.root:
+	case p.startsAsRoot:
 		c.deny(denial.MountNested(field(), mountPath, other))
 	default:
 		c.deny(denial.MountInShare(field(), mountPath, other))
@@ -162,59 +163,59 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 	if dir == nil || *dir == "" || inImagesHome(*dir, p.home) {
 		return
 	}
-	at := clean(*dir)
+	at := pod.CleanPath(*dir)
 	if at == p.home || at == p.homeOnShare {
 		return
 	}
 	deny := func(around string) {
-		c.deny(denial.MountInShare(p.container.child("workingDir").field(), *dir, around))
+		c.deny(denial.MountInShare(p.container.Child("workingDir").Field(), *dir, around))
 	}
 	for _, want := range p.want {
-		if within(at, want.MountPath) {
+		if pod.Inside(at, want.MountPath) {
 			deny(want.MountPath)
 			return
 		}
 	}
 	for _, m := range p.notebook.VolumeMounts {
-		if within(at, clean(m.MountPath)) {
+		if pod.Inside(at, pod.CleanPath(m.MountPath)) {
 			deny(m.MountPath)
 			return
 		}
 	}
 }
 
-// kernels are paths whose content is the kernel's, or leads to the kernel's: /dev has links to /proc/self/fd.
-var kernels = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
+// kernelPaths are paths whose content is the kernel's, or leads to the kernel's: /dev has links to /proc/self/fd.
+var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
 // nested finds what a path is inside of, or which mount of ours is inside of it.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true
 	}
-	for _, kernels := range kernels {
-		if at == kernels || within(at, kernels) {
+	for _, kernels := range kernelPaths {
+		if at == kernels || pod.Inside(at, kernels) {
 			return kernels, true
 		}
 	}
 	for _, want := range p.want {
-		if within(at, want.MountPath) || within(want.MountPath, at) {
+		if pod.Inside(at, want.MountPath) || pod.Inside(want.MountPath, at) {
 			return want.MountPath, true
 		}
 	}
-	other, nested = p.inside[at]
+	other, nested = p.nestedIn[at]
 	return other, nested
 }
 
-// nestings finds the clean paths of mounts, and of a termination message, that are inside of another of them, with the nearest.
+// nestedPaths finds the clean paths of mounts, and of a termination message, that are inside of another of them, with the nearest.
 // They are gone through in the order of a tree, in which what is inside of a directory follows it: each held against each, a
 // thousand paths of two KiB took six seconds.
-func nestings(mounts []Mount, message *string) map[string]string {
+func nestedPaths(mounts []pod.Mount, message *string) map[string]string {
 	paths := make([]string, 0, len(mounts)+1)
 	for _, m := range mounts {
-		paths = append(paths, directory(clean(m.MountPath)))
+		paths = append(paths, pod.WithSlash(pod.CleanPath(m.MountPath)))
 	}
 	if message != nil && *message != "" {
-		paths = append(paths, directory(clean(*message)))
+		paths = append(paths, pod.WithSlash(pod.CleanPath(*message)))
 	}
 	slices.Sort(paths)
 	inside := map[string]string{}
@@ -234,36 +235,36 @@ func nestings(mounts []Mount, message *string) map[string]string {
 // taken finds the mount of ours that a clean path is in the way of.
 func (p mountsPiece) taken(at string) (wantedMount, bool) {
 	for _, want := range p.want {
-		if at == want.MountPath || want.closed && within(at, want.MountPath) {
+		if at == want.MountPath || want.closed && pod.Inside(at, want.MountPath) {
 			return want, true
 		}
 	}
 	return wantedMount{}, false
 }
 
-func (p mountsPiece) denyForeign(at func() pointer, container *Container, c *changes) {
+func (p mountsPiece) denyForeign(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, m := range container.VolumeMounts {
 		if p.ours.has(m.Name) {
-			c.deny(denial.MountForeign(at().child("volumeMounts").index(i).field(), m.Name, m.MountPath))
+			c.deny(denial.MountForeign(at().Child("volumeMounts").Index(i).Field(), m.Name, m.MountPath))
 		}
 	}
 	p.denyVolumes(at, container, c)
 }
 
 // denyVolumes refuses what else than a mount gives a container something of our two volumes.
-func (p mountsPiece) denyVolumes(at func() pointer, container *Container, c *changes) {
+func (p mountsPiece) denyVolumes(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, v := range container.Env {
 		if v.ValueFrom != nil && p.ours.has(v.ValueFrom.FileKeyRef.VolumeName) {
-			c.deny(denial.EnvForeign(at().child("env").index(i).field(), v.ValueFrom.FileKeyRef.VolumeName))
+			c.deny(denial.EnvForeign(at().Child("env").Index(i).Field(), v.ValueFrom.FileKeyRef.VolumeName))
 		}
 	}
 	p.denyDevices(at, container, c)
 }
 
-func (p mountsPiece) denyDevices(at func() pointer, container *Container, c *changes) {
+func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, d := range container.VolumeDevices {
 		if p.ours.has(d.Name) {
-			c.deny(denial.DeviceForeign(at().child("volumeDevices").index(i).field(), d.Name))
+			c.deny(denial.DeviceForeign(at().Child("volumeDevices").Index(i).Field(), d.Name))
 		}
 	}
 }

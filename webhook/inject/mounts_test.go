@@ -6,15 +6,17 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // TestNestings holds what is found in one go against each path held against each, on 5,000 made-up containers.
 func TestNestings(t *testing.T) {
 	seeded := rand.New(rand.NewPCG(1, 2))
 	for range 5_000 {
-		var mounts []Mount
+		var mounts []pod.Mount
 		for range seeded.IntN(8) {
-			mounts = append(mounts, Mount{MountPath: madeUpPath(seeded)})
+			mounts = append(mounts, pod.Mount{MountPath: madeUpPath(seeded)})
 		}
 		var message *string
 		if seeded.IntN(2) == 0 {
@@ -23,17 +25,17 @@ func TestNestings(t *testing.T) {
 		want := map[string]string{}
 		all := mounts
 		if message != nil && *message != "" {
-			all = append(all, Mount{MountPath: *message})
+			all = append(all, pod.Mount{MountPath: *message})
 		}
 		for _, inner := range all {
 			for _, outer := range all {
-				at, around := clean(inner.MountPath), clean(outer.MountPath)
-				if at != around && within(at, around) && len(around) > len(want[at]) {
+				at, around := pod.CleanPath(inner.MountPath), pod.CleanPath(outer.MountPath)
+				if at != around && pod.Inside(at, around) && len(around) > len(want[at]) {
 					want[at] = around
 				}
 			}
 		}
-		require.Equal(t, want, nestings(mounts, message), "%v", all)
+		require.Equal(t, want, nestedPaths(mounts, message), "%v", all)
 	}
 }
 

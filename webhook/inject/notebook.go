@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // findNotebook finds the container that gets the home: named by annotation, else by a configured name, else by the annotation
@@ -11,7 +12,7 @@ import (
 func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
-		return slices.IndexFunc(containers, func(c Container) bool { return c.Name == name })
+		return slices.IndexFunc(containers, func(c pod.Container) bool { return c.Name == name })
 	}
 	if len(containers) == 0 {
 		a := denial.NoContainer()
@@ -41,5 +42,5 @@ func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) 
 	return 0, denial.ContainerByPosition, nil
 }
 
-// container is the place of the notebook container.
-func (in *planning) container() pointer { return in.place }
+// notebookPath is the place of the notebook container.
+func (in *planning) notebookPath() pod.Pointer { return in.notebookAt }

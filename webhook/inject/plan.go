@@ -17,6 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -34,24 +35,24 @@ type Facts struct {
 
 // Plan is what one pod has to hold.
 type Plan struct {
-	// Way to the identity: config.WayAtAdmission or config.WayAtStart.
-	Way config.Way
+	// Discovery to the identity: config.WayAtAdmission or config.WayAtStart.
+	Discovery config.Discovery
 	// Identity that the pod runs as from its first instruction; nil in the way at start.
 	Identity *identity.Identity
-	// WayWhy is why it is this one.
-	WayWhy string
+	// DiscoveryReason is why it is this one.
+	DiscoveryReason string
 	// Notebook is the name of the container that gets the home, and NotebookWhy why it is this one.
-	Notebook, NotebookWhy string
+	Notebook, NotebookReason string
 
-	pieces   pieces
-	denials  []denial.Denial
-	warnings []string
-	notebook pointer
+	pieces       pieces
+	denials      []denial.Denial
+	warnings     []string
+	notebookPath pod.Pointer
 }
 
 // piece is one thing that is injected.
 type piece interface {
-	reconcile(pod *Pod, c *changes)
+	reconcile(pod *pod.Pod, c *changes)
 }
 
 // pieces are all that is injected. Where nothing can be, because there is no container, they are not planned.
@@ -105,18 +106,18 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 type planning struct {
 	Facts
 	*Planner
-	pod     *Pod
-	way     config.Way
-	limited Limited
-	// at is the index of the notebook container, and notebook the container.
-	at       int
-	place    pointer
-	notebook *Container
+	pod       *pod.Pod
+	discovery config.Discovery
+	limited   Limited
+	// notebookIndex is the index of the notebook container, and notebook the container.
+	notebookIndex int
+	notebookAt    pod.Pointer
+	notebook      *pod.Container
 	// home is where the notebook container's HOME is.
 	home string
 	// identity are the variables that are ours.
 	identity [4]identityVar
-	server   server
+	jupyter  jupyterServer
 }
 
 // Planner plans pods by one configuration, which never changes in its lifetime.
@@ -126,9 +127,9 @@ type Planner struct {
 	// What follows is the same in every pod, and nobody writes to it again.
 	starts         []imageStart
 	init           initTemplate
-	env            []EnvVar
-	resources      Resources
-	share, scratch Volume
+	env            []pod.EnvVar
+	resources      pod.Resources
+	share, scratch pod.Volume
 	// homes is the directory of the homes as the init container sees it, and binary our program as the notebook container does.
 	homes, binary string
 }
@@ -146,12 +147,12 @@ func NewPlanner(c *config.Config) *Planner {
 func (p *Planner) Generation() string { return p.generation }
 
 // Plan says what the pod has to hold. A plan can be a refusal already: Reconcile answers it with whatever else it finds.
-func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
+func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	plan := &Plan{}
-	in := planning{Facts: facts, Planner: p, pod: pod}
+	in := planning{Facts: facts, Planner: p, pod: document}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
-	plan.Way, plan.WayWhy, plan.denials = in.chooseWay()
-	in.way = plan.Way
+	plan.Discovery, plan.DiscoveryReason, plan.denials = in.chooseDiscovery()
+	in.discovery = plan.Discovery
 	plan.Identity, plan.warnings = in.Identity, in.limited.Warnings
 
 	// Where the notebook cannot be told, the first container stands in for it, to find what else is wrong.
@@ -159,11 +160,11 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	if refusal != nil {
 		plan.denials = append(plan.denials, *refusal)
 	}
-	if len(pod.Spec.Containers) == 0 {
+	if len(document.Spec.Containers) == 0 {
 		return plan
 	}
-	in.at, in.place, in.notebook = at, regularContainers.index(at), &pod.Spec.Containers[at]
-	plan.Notebook, plan.NotebookWhy, plan.notebook = in.notebook.Name, why, in.container()
+	in.notebookIndex, in.notebookAt, in.notebook = at, pod.ContainersPath.Index(at), &document.Spec.Containers[at]
+	plan.Notebook, plan.NotebookReason, plan.notebookPath = in.notebook.Name, why, in.notebookPath()
 	if refusals := in.denyLongPaths(); len(refusals) > 0 {
 		plan.denials = append(plan.denials, refusals...)
 		return plan
@@ -174,7 +175,7 @@ func (p *Planner) Plan(pod *Pod, facts Facts) *Plan {
 	switches, refusals := in.readSwitches()
 	plan.denials = append(plan.denials, refusals...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
-	in.server = in.findServer(switches)
+	in.jupyter = in.findServer(switches)
 	plan.pieces = in.pieces(switches)
 	return plan
 }
@@ -205,7 +206,7 @@ func (in *planning) denyWholePod() (refusals []denial.Denial) {
 		refusals = append(refusals, denial.NotLinux(os.Name))
 	}
 	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.config.Share.AllowUserNamespaces {
-		refusals = append(refusals, denial.UserNamespace(spec.child("hostUsers").field()))
+		refusals = append(refusals, denial.UserNamespace(pod.SpecPath.Child("hostUsers").Field()))
 	}
 	return refusals
 }
@@ -241,7 +242,7 @@ func (in *planning) warnings() (warnings []string) {
 	}
 	slices.Sort(unknown)
 	for _, key := range unknown {
-		warnings = append(warnings, denial.AnnotationUnknown(key, askedAnnotations))
+		warnings = append(warnings, denial.AnnotationUnknown(key, requestAnnotations))
 	}
 	return warnings
 }

@@ -1,6 +1,9 @@
 package inject
 
-import "jupyter-user.io/jupyter-user-webhook/webhook/denial"
+import (
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+)
 
 // Port: 8888, named http, for people and Services that look for it.
 //
@@ -10,25 +13,25 @@ import "jupyter-user.io/jupyter-user-webhook/webhook/denial"
 // collide. Probes do not need it.
 
 type portPiece struct {
-	at   pointer
+	at   pod.Pointer
 	has  bool
-	want *Port
+	want *pod.Port
 	// left is why none is added.
 	left string
 }
 
 func (in *planning) planPort() portPiece {
-	p := portPiece{at: in.container(), has: len(in.notebook.Ports) > 0}
+	p := portPiece{at: in.notebookPath(), has: len(in.notebook.Ports) > 0}
 	switch {
 	case p.has:
-	case !in.server.starts:
+	case !in.jupyter.starts:
 		p.left = denial.NoJupyter
-	case in.server.port == 0:
+	case in.jupyter.port == 0:
 		p.left = denial.NoListening
-	case in.portTaken(in.server.port):
+	case in.portTaken(in.jupyter.port):
 		p.left = denial.PortTaken
 	default:
-		p.want = &Port{Name: portName, ContainerPort: in.server.port, Protocol: "TCP"}
+		p.want = &pod.Port{Name: portName, ContainerPort: in.jupyter.port, Protocol: "TCP"}
 	}
 	return p
 }
@@ -37,7 +40,7 @@ const portName = "http"
 
 // portTaken tells whether any container has a port of our name or of that number.
 func (in *planning) portTaken(number int32) bool {
-	for _, c := range in.pod.containers {
+	for _, c := range in.pod.AllContainers {
 		for _, p := range c.Ports {
 			if p.Name == portName || p.ContainerPort == number {
 				return true
@@ -47,7 +50,7 @@ func (in *planning) portTaken(number int32) bool {
 	return false
 }
 
-func (p portPiece) reconcile(_ *Pod, c *changes) {
+func (p portPiece) reconcile(_ *pod.Pod, c *changes) {
 	m := member{p.at, true, "ports"}
-	c.offer(m, p.has, p.left, func() { c.appendTo(theirs, m.at(), 0, p.want) })
+	c.offerDefault(m, p.has, p.left, func() { c.appendTo(thePods, m.at(), 0, p.want) })
 }

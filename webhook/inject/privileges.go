@@ -5,6 +5,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Privileges: as whom the notebook container runs, and that it can do no more than that person.
@@ -19,60 +20,60 @@ import (
 // others of the container's security context are the pod's: readOnlyRootFilesystem, SELinux, AppArmor.
 
 type privilegesPiece struct {
-	at       pointer
-	notebook *Container
-	want     *SecurityContext
+	at       pod.Pointer
+	notebook *pod.Container
+	want     *pod.SecurityContext
 }
 
 // What a container gets that starts as root, and one that is the person's from its first instruction. Nobody writes to them.
 var (
-	asRoot = SecurityContext{
+	asRoot = pod.SecurityContext{
 		RunAsUser:                new(int64(0)),
 		RunAsGroup:               new(int64(0)),
 		RunAsNonRoot:             new(false),
 		AllowPrivilegeEscalation: new(false),
-		Capabilities:             &Capabilities{Drop: []string{"ALL"}, Add: []string{"SETUID", "SETGID"}},
-		SeccompProfile:           &Profile{Type: "RuntimeDefault"},
+		Capabilities:             &pod.Capabilities{Drop: []string{"ALL"}, Add: []string{"SETUID", "SETGID"}},
+		SeccompProfile:           &pod.Profile{Type: "RuntimeDefault"},
 	}
-	asPerson = SecurityContext{
+	asUser = pod.SecurityContext{
 		RunAsNonRoot:             new(true),
 		AllowPrivilegeEscalation: new(false),
-		Capabilities:             &Capabilities{Drop: []string{"ALL"}},
-		SeccompProfile:           &Profile{Type: "RuntimeDefault"},
+		Capabilities:             &pod.Capabilities{Drop: []string{"ALL"}},
+		SeccompProfile:           &pod.Profile{Type: "RuntimeDefault"},
 	}
 )
 
 func (in *planning) planPrivileges() privilegesPiece {
 	want := asRoot
-	if in.way == config.WayAtAdmission && in.Identity != nil {
-		want = asPerson
+	if in.discovery == config.DiscoveryAtAdmission && in.Identity != nil {
+		want = asUser
 		want.RunAsUser, want.RunAsGroup = &in.Identity.UID, &in.Identity.GID
 	}
-	return privilegesPiece{in.container().child("securityContext"), in.notebook, &want}
+	return privilegesPiece{in.notebookPath().Child("securityContext"), in.notebook, &want}
 }
 
-func (p privilegesPiece) reconcile(_ *Pod, c *changes) {
+func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {
 	have, exists := p.notebook.SecurityContext, p.notebook.SecurityContext != nil
 	if !exists {
-		have = &SecurityContext{}
+		have = &pod.SecurityContext{}
 	}
 	if asked := p.asked(have); len(asked) > 0 {
 		c.warn(denial.PrivilegeTaken(asked))
 	}
-	if is(have.RunAsNonRoot) && !*p.want.RunAsNonRoot {
+	if isTrue(have.RunAsNonRoot) && !*p.want.RunAsNonRoot {
 		c.warn(denial.RootForAnInstant())
 	}
 	putPrivileges(c, member{object: p.at, exists: exists}, have, p.want)
 }
 
-func is(b *bool) bool { return b != nil && *b }
+func isTrue(b *bool) bool { return b != nil && *b }
 
 // asked are the privileges that the pod wished for and does not get.
-func (p privilegesPiece) asked(have *SecurityContext) (fields []string) {
-	if is(have.Privileged) {
+func (p privilegesPiece) asked(have *pod.SecurityContext) (fields []string) {
+	if isTrue(have.Privileged) {
 		fields = append(fields, "privileged")
 	}
-	if is(have.AllowPrivilegeEscalation) {
+	if isTrue(have.AllowPrivilegeEscalation) {
 		fields = append(fields, "allowPrivilegeEscalation")
 	}
 	if have.Capabilities != nil && len(have.Capabilities.Add) > 0 &&
@@ -89,18 +90,18 @@ func (p privilegesPiece) asked(have *SecurityContext) (fields []string) {
 }
 
 // putPrivileges enforces what a security context of ours says, field by field.
-func putPrivileges(c *changes, m member, have, want *SecurityContext) {
+func putPrivileges(c *changes, m member, have, want *pod.SecurityContext) {
 	field := func(key string) member { return member{m.object, m.exists, key} }
-	put(c, ours, field("runAsUser"), have.RunAsUser, *want.RunAsUser)
-	put(c, ours, field("runAsGroup"), have.RunAsGroup, *want.RunAsGroup)
-	put(c, ours, field("runAsNonRoot"), have.RunAsNonRoot, *want.RunAsNonRoot)
-	put(c, ours, field("allowPrivilegeEscalation"), have.AllowPrivilegeEscalation, *want.AllowPrivilegeEscalation)
-	put(c, ours, field("capabilities"), have.Capabilities, *want.Capabilities)
+	putField(c, ours, field("runAsUser"), have.RunAsUser, *want.RunAsUser)
+	putField(c, ours, field("runAsGroup"), have.RunAsGroup, *want.RunAsGroup)
+	putField(c, ours, field("runAsNonRoot"), have.RunAsNonRoot, *want.RunAsNonRoot)
+	putField(c, ours, field("allowPrivilegeEscalation"), have.AllowPrivilegeEscalation, *want.AllowPrivilegeEscalation)
+	putField(c, ours, field("capabilities"), have.Capabilities, *want.Capabilities)
 	if have.SeccompProfile != nil && have.SeccompProfile.Type == "Localhost" {
-		c.keep(field("seccompProfile"))
+		c.recordKept(field("seccompProfile"))
 	} else {
-		put(c, ours, field("seccompProfile"), have.SeccompProfile, *want.SeccompProfile)
+		putField(c, ours, field("seccompProfile"), have.SeccompProfile, *want.SeccompProfile)
 	}
-	c.drop(field("privileged"), have.Privileged != nil && *have.Privileged)
-	c.drop(field("procMount"), have.ProcMount != nil && *have.ProcMount != "Default")
+	c.removeField(field("privileged"), have.Privileged != nil && *have.Privileged)
+	c.removeField(field("procMount"), have.ProcMount != nil && *have.ProcMount != "Default")
 }

@@ -3,6 +3,7 @@ package inject
 import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Probes: startup, readiness and liveness, asked of <base URL>api, which Jupyter answers without a login. (/lab answers
@@ -15,51 +16,51 @@ import (
 // cannot be told, none is added and the pod is warned. They are the pod's: each one that it has is left as it is.
 
 type probesPiece struct {
-	at       pointer
-	notebook *Container
+	at       pod.Pointer
+	notebook *pod.Container
 	want     wantedProbes
 	// left is why none are to be added, and warning where that is not what the pod could have wished for.
 	left, warning string
 }
 
 type wantedProbes struct {
-	startup, readiness, liveness httpProbe
+	startup, readiness, liveness pod.HTTPProbe
 }
 
 func (in *planning) planProbes(s switches) probesPiece {
-	p := probesPiece{at: in.container(), notebook: in.notebook}
+	p := probesPiece{at: in.notebookPath(), notebook: in.notebook}
 	timing := in.config.Notebook.Probes
 	switch {
 	case s.probes == "off":
 		p.left = denial.TurnedOffByPod
-	case !in.server.starts:
+	case !in.jupyter.starts:
 		p.left = denial.NoJupyter
 	case s.probes == "" && !timing.Enabled:
 		p.left = denial.TurnedOffByConfig
-	case in.server.port == 0:
-		p.left, p.warning = denial.NoListening, denial.ProbesLeftOut(in.server.why)
+	case in.jupyter.port == 0:
+		p.left, p.warning = denial.NoListening, denial.ProbesLeftOut(in.jupyter.why)
 	default:
-		asked := in.server.probe()
-		p.want = wantedProbes{every(asked, timing.Startup), every(asked, timing.Readiness), every(asked, timing.Liveness)}
+		asked := in.jupyter.probe()
+		p.want = wantedProbes{withTiming(asked, timing.Startup), withTiming(asked, timing.Readiness), withTiming(asked, timing.Liveness)}
 	}
 	return p
 }
 
 // probe is what all three ask.
-func (s server) probe() (p httpProbe) {
+func (s jupyterServer) probe() (p pod.HTTPProbe) {
 	if s.mutual {
-		p.TCPSocket = &tcpSocket{s.port}
+		p.TCPSocket = &pod.TCPSocket{Port: s.port}
 		return p
 	}
-	p.HTTPGet = &httpGet{Path: s.base + "api", Port: s.port, Scheme: "HTTP"}
+	p.HTTPGet = &pod.HTTPGet{Path: s.base + "api", Port: s.port, Scheme: "HTTP"}
 	if s.tls {
 		p.HTTPGet.Scheme = "HTTPS"
 	}
 	return p
 }
 
-// every is when they ask.
-func every(p httpProbe, timing config.Probe) httpProbe {
+// withTiming is when they ask.
+func withTiming(p pod.HTTPProbe, timing config.Probe) pod.HTTPProbe {
 	p.PeriodSeconds = timing.PeriodSeconds
 	p.TimeoutSeconds = timing.TimeoutSeconds
 	p.FailureThreshold = timing.FailureThreshold
@@ -67,20 +68,20 @@ func every(p httpProbe, timing config.Probe) httpProbe {
 	return p
 }
 
-func (p probesPiece) reconcile(_ *Pod, c *changes) {
+func (p probesPiece) reconcile(_ *pod.Pod, c *changes) {
 	if p.warning != "" {
 		c.warn(p.warning)
 	}
 	for _, probe := range []struct {
 		key  string
-		have *Probe
-		want httpProbe
+		have *pod.Probe
+		want pod.HTTPProbe
 	}{
 		{"startupProbe", p.notebook.StartupProbe, p.want.startup},
 		{"readinessProbe", p.notebook.ReadinessProbe, p.want.readiness},
 		{"livenessProbe", p.notebook.LivenessProbe, p.want.liveness},
 	} {
 		m := member{p.at, true, probe.key}
-		c.offer(m, probe.have != nil, p.left, func() { put(c, theirs, m, nil, probe.want) })
+		c.offerDefault(m, probe.have != nil, p.left, func() { putField(c, thePods, m, nil, probe.want) })
 	}
 }

@@ -1,6 +1,10 @@
 package inject
 
-import "slices"
+import (
+	"slices"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+)
 
 // Pull secrets: with what the kubelet fetches our image.
 //
@@ -12,11 +16,11 @@ func (in *planning) planPullSecrets() pullSecretsPiece {
 	return pullSecretsPiece{in.config.Init.ImagePullSecrets}
 }
 
-func (p pullSecretsPiece) reconcile(pod *Pod, c *changes) {
-	have := pod.Spec.ImagePullSecrets
+func (p pullSecretsPiece) reconcile(document *pod.Pod, c *changes) {
+	have := document.Spec.ImagePullSecrets
 	for _, name := range p.names {
-		if !slices.Contains(have, LocalReference{name}) {
-			c.appendTo(theirs, spec.child("imagePullSecrets"), len(have), &LocalReference{name})
+		if !slices.Contains(have, pod.LocalReference{Name: name}) {
+			c.appendTo(thePods, pod.SpecPath.Child("imagePullSecrets"), len(have), &pod.LocalReference{Name: name})
 		}
 	}
 }

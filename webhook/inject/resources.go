@@ -9,6 +9,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -18,34 +19,34 @@ import (
 // whole, and no hub has made it: a hub without limits means it. They are the pod's: one that has any is left as it is.
 
 type resourcesPiece struct {
-	container pointer
+	container pod.Pointer
 	exists    bool
 	has       bool
-	want      *Resources
+	want      *pod.Resources
 	// left is why none are added.
 	left string
 }
 
 func (in *planning) planResources() resourcesPiece {
 	p := resourcesPiece{
-		container: in.container(),
+		container: in.notebookPath(),
 		exists:    in.notebook.Resources != nil,
-		has:       !in.notebook.Resources.empty(),
+		has:       !in.notebook.Resources.Empty(),
 	}
 	p.want, p.left = in.wantedResources()
 	return p
 }
 
 // wantedResources are what the notebook is given; nil where that is nothing, and why.
-func (in *planning) wantedResources() (want *Resources, left string) {
+func (in *planning) wantedResources() (want *pod.Resources, left string) {
 	switch {
-	case !in.notebook.Resources.empty():
+	case !in.notebook.Resources.Empty():
 		return nil, ""
-	case !in.pod.Spec.Resources.empty():
+	case !in.pod.Spec.Resources.Empty():
 		return nil, denial.ResourcesOfPod
 	case user.FromHub(in.pod.Metadata.Labels):
 		return nil, denial.ResourcesOfHub
-	case in.resources.empty():
+	case in.resources.Empty():
 		return nil, denial.TurnedOffByConfig
 	}
 	return &in.resources, ""
@@ -53,23 +54,23 @@ func (in *planning) wantedResources() (want *Resources, left string) {
 
 // guaranteed tells whether the pod is of that class but for our init container: each container requests all that it may use.
 func (in *planning) guaranteed() bool {
-	for at, c := range in.pod.containers {
+	for at, c := range in.pod.AllContainers {
 		r := c.Resources
 		switch {
 		case isInit(at, c):
 			continue
-		case c == in.notebook && r.empty():
+		case c == in.notebook && r.Empty():
 			r, _ = in.wantedResources()
 		}
-		if !r.guaranteed("cpu") || !r.guaranteed("memory") {
+		if !isGuaranteed(r, "cpu") || !isGuaranteed(r, "memory") {
 			return false
 		}
 	}
-	return in.pod.Spec.Resources.empty()
+	return in.pod.Spec.Resources.Empty()
 }
 
-// guaranteed tells whether there is a limit, and no request below it.
-func (r *Resources) guaranteed(name string) bool {
+// isGuaranteed reports whether there is a limit, and no request below it.
+func isGuaranteed(r *pod.Resources, name string) bool {
 	if r == nil || r.Limits[name] == nil {
 		return false
 	}
@@ -83,19 +84,19 @@ func (r *Resources) guaranteed(name string) bool {
 	return request.UnmarshalJSON(r.Requests[name]) == nil && request.Cmp(limit) == 0
 }
 
-func (p resourcesPiece) reconcile(_ *Pod, c *changes) {
+func (p resourcesPiece) reconcile(_ *pod.Pod, c *changes) {
 	m := member{p.container, true, "resources"}
-	c.offer(m, p.has, p.left, func() { putResources(c, m.at(), p.exists, p.want) })
+	c.offerDefault(m, p.has, p.left, func() { putResources(c, m.at(), p.exists, p.want) })
 }
 
 // putResources fills in what is not there. Whether it is missing or empty is the same to a container, but not to a field
 // in it that we have never heard of.
-func putResources(c *changes, at pointer, exists bool, want *Resources) {
+func putResources(c *changes, at pod.Pointer, exists bool, want *pod.Resources) {
 	if len(want.Requests) > 0 {
-		put(c, theirs, member{at, exists, "requests"}, nil, want.Requests)
+		putField(c, thePods, member{at, exists, "requests"}, nil, want.Requests)
 	}
 	if len(want.Limits) > 0 {
-		put(c, theirs, member{at, exists, "limits"}, nil, want.Limits)
+		putField(c, thePods, member{at, exists, "limits"}, nil, want.Limits)
 	}
 }
 
@@ -103,15 +104,15 @@ func putResources(c *changes, at pointer, exists bool, want *Resources) {
 func quantity(q resource.Quantity) jsontext.Value { return jsontext.Value(strconv.Quote(q.String())) }
 
 // resourcesOf writes configured quantities as they are in a pod.
-func resourcesOf(r config.Resources) Resources {
-	return Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
+func resourcesOf(r config.Resources) pod.Resources {
+	return pod.Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
 }
 
-func quantities(list corev1.ResourceList) Quantities {
+func quantities(list corev1.ResourceList) pod.Quantities {
 	if len(list) == 0 {
 		return nil
 	}
-	raw := make(Quantities, len(list))
+	raw := make(pod.Quantities, len(list))
 	for name, q := range list {
 		raw[string(name)] = quantity(q)
 	}

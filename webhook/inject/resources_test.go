@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 func TestWhatIsGuaranteed(t *testing.T) {
@@ -23,9 +25,9 @@ func TestWhatIsGuaranteed(t *testing.T) {
 		`{"limits": {"cpu": "1"}, "requests": {"memory": "1Gi"}, "claims": [{"name": ""}]}`: true,
 	} {
 		t.Run(resources, func(t *testing.T) {
-			var r *Resources
+			var r *pod.Resources
 			require.NoError(t, json.Unmarshal([]byte(resources), &r))
-			assert.Equal(t, want, r.guaranteed("cpu"))
+			assert.Equal(t, want, isGuaranteed(r, "cpu"))
 		})
 	}
 }

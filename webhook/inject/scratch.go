@@ -3,6 +3,7 @@ package inject
 import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Scratch volume: the way from the init container to the notebook container.
@@ -11,34 +12,34 @@ import (
 // ours and put right; any other source under that name is refused. Its mounts are ours (mounts.go): writable in the
 // init container alone, because a person who can write what root reads at the next start is root.
 
-type scratchPiece struct{ want *Volume }
+type scratchPiece struct{ want *pod.Volume }
 
-func scratchVolume(c *config.Config) Volume {
-	return Volume{Name: c.Scratch.VolumeName, EmptyDir: &EmptyDir{SizeLimit: new(quantity(c.Scratch.SizeLimit))}}
+func scratchVolume(c *config.Config) pod.Volume {
+	return pod.Volume{Name: c.Scratch.VolumeName, EmptyDir: &pod.EmptyDir{SizeLimit: new(quantity(c.Scratch.SizeLimit))}}
 }
 
 func (in *planning) planScratch() scratchPiece { return scratchPiece{&in.scratch} }
 
-func (p scratchPiece) reconcile(pod *Pod, c *changes) {
+func (p scratchPiece) reconcile(document *pod.Pod, c *changes) {
 	found := false
-	for i, v := range pod.Spec.Volumes {
+	for i, v := range document.Spec.Volumes {
 		if v.Name != p.want.Name {
 			continue
 		}
-		at := volumes.index(i)
+		at := pod.VolumesPath.Index(i)
 		if found || v.EmptyDir == nil || v.PersistentVolumeClaim != nil || v.HostPath != nil || v.NFS != nil {
-			c.deny(denial.VolumeTaken(at.field(), p.want.Name, "the webhook's own emptyDir"))
+			c.deny(denial.VolumeTaken(at.Field(), p.want.Name, "the webhook's own emptyDir"))
 		} else {
-			p.putRight(at.child("emptyDir"), v.EmptyDir, c)
+			p.putRight(at.Child("emptyDir"), v.EmptyDir, c)
 		}
 		found = true
 	}
 	if !found {
-		c.appendTo(ours, volumes, len(pod.Spec.Volumes), p.want)
+		c.appendTo(ours, pod.VolumesPath, len(document.Spec.Volumes), p.want)
 	}
 }
 
-func (p scratchPiece) putRight(at pointer, have *EmptyDir, c *changes) {
-	put(c, ours, member{at, true, "sizeLimit"}, have.SizeLimit, *p.want.EmptyDir.SizeLimit)
-	c.drop(member{at, true, "medium"}, have.Medium != nil && *have.Medium != "")
+func (p scratchPiece) putRight(at pod.Pointer, have *pod.EmptyDir, c *changes) {
+	putField(c, ours, member{at, true, "sizeLimit"}, have.SizeLimit, *p.want.EmptyDir.SizeLimit)
+	c.removeField(member{at, true, "medium"}, have.Medium != nil && *have.Medium != "")
 }

@@ -3,6 +3,7 @@ package inject
 import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Sidecars: who runs beside a notebook that sees more of the share than the home.
@@ -24,41 +25,41 @@ import (
 
 // denySidecars returns a denial for each container beside the notebook that could be somebody else.
 func (in *planning) denySidecars() (refusals []denial.Denial) {
-	if !in.seesMore() {
+	if !in.seesMoreThanHome() {
 		return nil
 	}
-	for at, c := range in.pod.containers {
+	for at, c := range in.pod.AllContainers {
 		if c == in.notebook || isInit(at, c) || in.isUser(c) {
 			continue
 		}
-		if len(refusals) >= mostDenials {
+		if len(refusals) >= maxDenials {
 			break
 		}
-		field := at.pointer().child("securityContext").field()
+		field := at.Pointer().Child("securityContext").Field()
 		refusals = append(refusals, denial.SidecarForeign(field, in.Identity.UID, in.Identity.GID))
 	}
 	return refusals
 }
 
-// seesMore reports whether the notebook has more of the share than the home. Where the identity is found at start, it has the
+// seesMoreThanHome reports whether the notebook has more of the share than the home. Where the identity is found at start, it has the
 // home alone, or the configuration has given up every home (EvenToRoot).
-func (in *planning) seesMore() bool {
-	return in.way == config.WayAtAdmission && in.Identity != nil && (in.wholeShare() || len(in.config.Share.ReadOnly) > 0)
+func (in *planning) seesMoreThanHome() bool {
+	return in.discovery == config.DiscoveryAtAdmission && in.Identity != nil && (in.seesEveryHome() || len(in.config.Share.ReadOnly) > 0)
 }
 
 // isUser reports whether a container runs as the user, and can become nobody else.
-func (in *planning) isUser(c *Container) bool {
-	s, pod := c.SecurityContext, in.pod.Spec.SecurityContext
-	if s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || is(s.Privileged) {
+func (in *planning) isUser(c *pod.Container) bool {
+	s, whole := c.SecurityContext, in.pod.Spec.SecurityContext
+	if s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || isTrue(s.Privileged) {
 		return false
 	}
 	if s.Capabilities != nil && len(s.Capabilities.Add) > 0 {
 		return false
 	}
-	if pod == nil {
-		pod = &PodSecurityContext{}
+	if whole == nil {
+		whole = &pod.SpecSecurityContext{}
 	}
-	return effective(s.RunAsUser, pod.RunAsUser, in.Identity.UID) && effective(s.RunAsGroup, pod.RunAsGroup, in.Identity.GID)
+	return effective(s.RunAsUser, whole.RunAsUser, in.Identity.UID) && effective(s.RunAsGroup, whole.RunAsGroup, in.Identity.GID)
 }
 
 // effective reports whether a number of the container's, or else of the Pod's, is the wanted one.

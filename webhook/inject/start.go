@@ -8,6 +8,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // Start: what the notebook container runs, and where.
@@ -26,8 +27,8 @@ import (
 // was wrapped and is now known at admission is unwrapped.
 
 type startPiece struct {
-	at       pointer
-	notebook *Container
+	at       pod.Pointer
+	notebook *pod.Container
 	home     string
 	atStart  bool
 	binary   string
@@ -47,10 +48,10 @@ type imageStart struct {
 
 func (in *planning) planStart() startPiece {
 	p := startPiece{
-		at:       in.container(),
+		at:       in.notebookPath(),
 		notebook: in.notebook,
 		home:     in.home,
-		atStart:  in.way == config.WayAtStart,
+		atStart:  in.discovery == config.DiscoveryAtStart,
 		binary:   in.binary,
 		exec:     handoff.Exec{User: in.User.String(), Home: in.home, Scratch: in.config.Scratch.MountPath},
 	}
@@ -75,7 +76,7 @@ func imageStarts(configured []config.Start) (starts []imageStart) {
 
 func (s imageStart) matches(image *string) bool { return image != nil && s.images.MatchString(*image) }
 
-func (p startPiece) reconcile(_ *Pod, c *changes) {
+func (p startPiece) reconcile(_ *pod.Pod, c *changes) {
 	dir := p.reconcileDir(c)
 	p.reconcileCommand(c, dir)
 	for _, hook := range p.hooks() {
@@ -83,7 +84,7 @@ func (p startPiece) reconcile(_ *Pod, c *changes) {
 		if hook.exec == nil || len(hook.exec.Command) == 0 {
 			continue
 		}
-		m := member{hook.at.child("exec"), true, "command"}
+		m := member{hook.at.Child("exec"), true, "command"}
 		putList(c, ours, m, hook.exec.Command, p.wrapped(hook.exec.Command, nil, dir, hook.text))
 	}
 }
@@ -105,17 +106,17 @@ func (p startPiece) reconcileDir(c *changes) string {
 	}
 	switch {
 	case p.atStart:
-		put(c, ours, m, p.notebook.WorkingDir, "/")
+		putField(c, ours, m, p.notebook.WorkingDir, "/")
 	case p.wasWrapped && dir != "":
-		put(c, ours, m, p.notebook.WorkingDir, dir)
+		putField(c, ours, m, p.notebook.WorkingDir, dir)
 	case p.wasWrapped:
-		put(c, ours, m, p.notebook.WorkingDir, p.home)
+		putField(c, ours, m, p.notebook.WorkingDir, p.home)
 	case elsewhere:
-		c.send(m, m.at(), p.home, p.home)
+		c.replaceWithHome(m, m.at(), p.home, p.home)
 	case dir == "":
-		put(c, theirs, m, nil, p.home)
+		putField(c, thePods, m, nil, p.home)
 	default:
-		c.keep(m)
+		c.recordKept(m)
 	}
 	return dir
 }
@@ -127,7 +128,7 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 	}
 	m := member{p.at, true, "command"}
 	if !p.atStart && !p.wasWrapped && image == nil {
-		c.keep(m)
+		c.recordKept(m)
 		return
 	}
 	putList(c, ours, m, p.notebook.Command, p.wrapped(p.notebook.Command, image, dir, expanded))
@@ -137,7 +138,7 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 func (p startPiece) command() []string { return unwrapped(p.binary, p.notebook.Command, expanded) }
 
 // wrapped is a command as this way to the identity wants it. With an image start, an empty one stands for that.
-func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string, text spelling) []string {
+func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string, text dollarSpelling) []string {
 	own := unwrapped(p.binary, command, text)
 	if !p.atStart {
 		return own
@@ -152,17 +153,17 @@ func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir str
 	return slices.Concat([]string{p.binary}, flags, own)
 }
 
-// spelling is how a $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of containers and
+// dollarSpelling is how a $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of containers and
 // of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
-type spelling struct{ dollar string }
+type dollarSpelling struct{ dollar string }
 
 var (
-	expanded = spelling{"$$"}
-	verbatim = spelling{"$"}
+	expanded = dollarSpelling{"$$"}
+	verbatim = dollarSpelling{"$"}
 )
 
 // unwrap reads a command of ours.
-func unwrap(binary string, command []string, text spelling) (handoff.Exec, bool) {
+func unwrap(binary string, command []string, text dollarSpelling) (handoff.Exec, bool) {
 	if len(command) == 0 || command[0] != binary {
 		return handoff.Exec{}, false
 	}
@@ -177,12 +178,12 @@ func unwrap(binary string, command []string, text spelling) (handoff.Exec, bool)
 	return e, err == nil
 }
 
-// mostWrapped is how often a command can be wrapped and be found all the same. Ours is, once; more is somebody's own doing.
-const mostWrapped = 8
+// maxWrapped is how often a command can be wrapped and be found all the same. Ours is, once; more is somebody's own doing.
+const maxWrapped = 8
 
 // unwrapped is the command that the pod gave, whether it is wrapped already or not.
-func unwrapped(binary string, command []string, text spelling) []string {
-	for range mostWrapped {
+func unwrapped(binary string, command []string, text dollarSpelling) []string {
+	for range maxWrapped {
 		e, ok := unwrap(binary, command, text)
 		if !ok {
 			break
@@ -193,20 +194,20 @@ func unwrapped(binary string, command []string, text spelling) []string {
 }
 
 type hook struct {
-	at   pointer
-	exec *Exec
-	text spelling
+	at   pod.Pointer
+	exec *pod.Exec
+	text dollarSpelling
 }
 
 // hooks are the places where the kubelet runs something in the container besides its command.
 func (p startPiece) hooks() []hook {
-	at := func(probe *Probe, text spelling, keys ...string) hook {
+	at := func(probe *pod.Probe, text dollarSpelling, keys ...string) hook {
 		if probe == nil {
 			return hook{}
 		}
 		h := hook{p.at, probe.Exec, text}
 		for _, key := range keys {
-			h.at = h.at.child(key)
+			h.at = h.at.Child(key)
 		}
 		return h
 	}

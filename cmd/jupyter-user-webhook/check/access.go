@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Question is who may be whom.
-type Question struct {
+// AccessQuery is who may be whom.
+type AccessQuery struct {
 	// As is the requester as the API server knows it; empty asks for everybody who may.
 	As     string
 	Groups []string
@@ -22,20 +22,20 @@ type Question struct {
 	User, Namespace string
 }
 
-// Answer says whether, and through what.
-type Answer struct {
+// AccessReport says whether, and through what.
+type AccessReport struct {
 	As        string `json:"as,omitempty"`
 	User      string `json:"user"`
 	Namespace string `json:"namespace"`
 	May       bool   `json:"may"`
-	// Ways are what gives it, or would.
-	Ways []Way `json:"ways"`
+	// Rights are what gives it, or would.
+	Rights []Right `json:"ways"`
 	// Message is the answer in a sentence, with what to ask for where it is no.
 	Message string `json:"message"`
 }
 
-// Way is one thing that makes somebody somebody.
-type Way struct {
+// Right is one thing that makes somebody somebody.
+type Right struct {
 	// Verb is use or run-as; or own, for ownHomes.
 	Verb string `json:"verb"`
 	// Who has it: the requester, the ServiceAccount that the Pod has to run by, or whom a binding names.
@@ -45,24 +45,24 @@ type Way struct {
 }
 
 // Access answers a question by the rules of 61-policy-access.yaml, of the chart.
-func Access(ctx context.Context, c *Cluster, q Question) (Answer, error) {
+func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error) {
 	needs := []string{configMaps, namespaces}
 	if q.As == "" {
 		needs = append(needs, rbacObjects...) // of somebody the API server itself is asked
 	}
 	s, err := readSome(ctx, c, Options{}, needs)
 	if err != nil {
-		return Answer{}, err
+		return AccessReport{}, err
 	}
 	for _, what := range []string{parameters, configuration, namespaces} {
 		if err := s.missing[what]; err != nil {
-			return Answer{}, fmt.Errorf("read %s: %w", what, err)
+			return AccessReport{}, fmt.Errorf("read %s: %w", what, err)
 		}
 	}
 	if _, exists := s.namespace(q.Namespace); !exists {
-		return Answer{}, fmt.Errorf("namespace %s is not there", plain(q.Namespace))
+		return AccessReport{}, fmt.Errorf("namespace %s is not there", plain(q.Namespace))
 	}
-	a := Answer{As: q.As, User: q.User, Namespace: q.Namespace}
+	a := AccessReport{As: q.As, User: q.User, Namespace: q.Namespace}
 	name, fault := user.Parse("", q.User, s.config.User)
 	switch {
 	case fault != nil:
@@ -73,27 +73,27 @@ func Access(ctx context.Context, c *Cluster, q Question) (Answer, error) {
 	default:
 		// The home has the name alone, however the question writes it.
 		q.User, a.User = name.String(), name.String()
-		err = s.answer(ctx, q, &a)
+		err = s.judgeAccess(ctx, q, &a)
 	}
-	for i := range a.Ways {
-		a.Ways[i].Who, a.Ways[i].Through = plain(a.Ways[i].Who), plain(a.Ways[i].Through)
+	for i := range a.Rights {
+		a.Rights[i].Who, a.Rights[i].Through = plain(a.Rights[i].Who), plain(a.Rights[i].Through)
 	}
 	a.As, a.User, a.Namespace, a.Message = plain(a.As), plain(a.User), plain(a.Namespace), plain(a.Message)
 	return a, err
 }
 
-func (s *state) answer(ctx context.Context, q Question, a *Answer) error {
+func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport) error {
 	if q.As == "" {
-		return s.everybody(q, a)
+		return s.usersWithAccess(q, a)
 	}
-	if err := s.somebody(ctx, q, a); err != nil || !s.unguarded(q.Namespace) {
+	if err := s.requesterAccess(ctx, q, a); err != nil || !s.unguarded(q.Namespace) {
 		return err
 	}
 	// Whoever may use every home is believed in any namespace.
 	every := attributes(q, use)
 	every.Name = ""
-	allowed, _, err := s.asks(ctx, q.As, groupsOf(q.As, q.Groups), every)
-	if err != nil || allowed && s.person(q.As) {
+	allowed, _, err := s.reviewAccess(ctx, q.As, groupsOf(q.As, q.Groups), every)
+	if err != nil || allowed && s.countsAsRequester(q.As) {
 		return err
 	}
 	if !a.May {
@@ -118,9 +118,9 @@ func (s *state) guardFirst(namespace string) string {
 		namespace, levelLabel, baseline)
 }
 
-// somebody asks the API server itself, as the policy does.
-func (s *state) somebody(ctx context.Context, q Question, a *Answer) error {
-	if !s.person(q.As) {
+// requesterAccess asks the API server itself, as the policy does.
+func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessReport) error {
+	if !s.countsAsRequester(q.As) {
 		a.Message = q.As + " creates Pods on behalf of others and never counts: the verb run-as is asked, of the Pod's " +
 			"ServiceAccount"
 	} else if err := s.byRequest(ctx, q, a); err != nil {
@@ -128,13 +128,13 @@ func (s *state) somebody(ctx context.Context, q Question, a *Answer) error {
 	}
 	// Own homes are asked about of whoever has the name.
 	if s.own(q) {
-		a.Ways = append(a.Ways, Way{Verb: "own", Who: q.As, Through: "the parameter ownHomes"})
+		a.Rights = append(a.Rights, Right{Verb: "own", Who: q.As, Through: "the parameter ownHomes"})
 	}
 	mayCreate, err := s.may(ctx, q, "create", "pods")
 	if err != nil {
 		return err
 	}
-	direct := len(a.Ways) > 0
+	direct := len(a.Rights) > 0
 	accounts, err := s.byAccount(ctx, q)
 	// Who may by themselves need not know by whom else.
 	if err != nil && (!direct || !mayCreate) {
@@ -146,18 +146,18 @@ func (s *state) somebody(ctx context.Context, q Question, a *Answer) error {
 			return err
 		}
 	}
-	a.Ways = append(a.Ways, accounts...)
+	a.Rights = append(a.Rights, accounts...)
 	a.May = direct && mayCreate || len(accounts) > 0 && lead
 	a.Message = sentence(q, a, mayCreate)
 	return nil
 }
 
 // sentence is the answer for a person. Where it is no it asks the admin for what the policy's refusal would.
-func sentence(q Question, a *Answer, mayCreate bool) string {
+func sentence(q AccessQuery, a *AccessReport, mayCreate bool) string {
 	switch {
 	case a.May:
 		return fmt.Sprintf("%s may be %s in namespace %s", q.As, q.User, q.Namespace)
-	case len(a.Ways) > 0 && !mayCreate:
+	case len(a.Rights) > 0 && !mayCreate:
 		return fmt.Sprintf("%s has the right to the home of %s in namespace %s, but not to create Pods there: ask the admin for "+
 			"that",
 			q.As, q.User, q.Namespace)
@@ -170,16 +170,16 @@ func sentence(q Question, a *Answer, mayCreate bool) string {
 }
 
 // byRequest asks for the verb use, of whoever sends the request.
-func (s *state) byRequest(ctx context.Context, q Question, a *Answer) error {
-	allowed, through, err := s.asks(ctx, q.As, groupsOf(q.As, q.Groups), attributes(q, use))
+func (s *state) byRequest(ctx context.Context, q AccessQuery, a *AccessReport) error {
+	allowed, through, err := s.reviewAccess(ctx, q.As, groupsOf(q.As, q.Groups), attributes(q, use))
 	if err == nil && allowed {
-		a.Ways = append(a.Ways, Way{Verb: use, Who: q.As, Through: through})
+		a.Rights = append(a.Rights, Right{Verb: use, Who: q.As, Through: through})
 	}
 	return err
 }
 
 // byAccount asks for the verb run-as, of each ServiceAccount that a Pod of the namespace could name.
-func (s *state) byAccount(ctx context.Context, q Question) (ways []Way, err error) {
+func (s *state) byAccount(ctx context.Context, q AccessQuery) (ways []Right, err error) {
 	var accounts corev1.ServiceAccountList
 	if err := s.cluster.client.List(ctx, &accounts, client.InNamespace(q.Namespace)); err != nil {
 		return nil, fmt.Errorf("list the ServiceAccounts of namespace %s: %w", q.Namespace, err)
@@ -188,31 +188,31 @@ func (s *state) byAccount(ctx context.Context, q Question) (ways []Way, err erro
 		name := accountPrefix + of.Namespace + ":" + of.Name
 		// The policy asks for the ServiceAccount as such, in the groups that it has by being one.
 		groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + of.Namespace}
-		allowed, through, err := s.asks(ctx, name, groups, attributes(q, runAs))
+		allowed, through, err := s.reviewAccess(ctx, name, groups, attributes(q, runAs))
 		if err != nil {
 			return nil, err
 		}
 		if allowed {
-			ways = append(ways, Way{Verb: runAs, Who: "ServiceAccount " + of.Namespace + "/" + of.Name, Through: through})
+			ways = append(ways, Right{Verb: runAs, Who: "ServiceAccount " + of.Namespace + "/" + of.Name, Through: through})
 		}
 	}
 	return ways, nil
 }
 
-// person tells whether a requester counts. Programs that create Pods on behalf of whoever wrote a Deployment do not.
-func (s *state) person(as string) bool {
+// countsAsRequester tells whether a requester counts. Programs that create Pods on behalf of whoever wrote a Deployment do not.
+func (s *state) countsAsRequester(as string) bool {
 	return !strings.HasPrefix(as, accountPrefix+"kube-system:") && !strings.HasPrefix(as, "system:node:") &&
 		as != "system:kube-controller-manager" && as != "system:kube-scheduler" && !slices.Contains(s.words("controllers"), as)
 }
 
 // own tells whether it is the requester's own home, where everybody may use theirs.
-func (s *state) own(q Question) bool {
+func (s *state) own(q AccessQuery) bool {
 	return s.parameters["ownHomes"] == "Yes" && q.User != "" &&
 		q.As == s.parameters["ownHomePrefix"]+q.User+s.parameters["ownHomeSuffix"]
 }
 
-// everybody lists by RBAC who may. What another authorizer gives is not seen.
-func (s *state) everybody(q Question, a *Answer) error {
+// usersWithAccess lists by RBAC who may. What another authorizer gives is not seen.
+func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	for _, what := range rbacObjects {
 		if err := s.missing[what]; err != nil {
 			return fmt.Errorf("read %s: %w", what, err)
@@ -223,16 +223,16 @@ func (s *state) everybody(q Question, a *Answer) error {
 			continue
 		}
 		// A role may give the same by two rules.
-		if way := (Way{Verb: g.verb, Who: who(g.subject), Through: g.binding}); !slices.Contains(a.Ways, way) {
-			a.Ways = append(a.Ways, way)
+		if way := (Right{Verb: g.verb, Who: who(g.subject), Through: g.binding}); !slices.Contains(a.Rights, way) {
+			a.Rights = append(a.Rights, way)
 		}
 	}
 	unguarded := s.unguarded(q.Namespace)
 	if s.parameters["ownHomes"] == "Yes" && !unguarded {
-		a.Ways = append(a.Ways, Way{Verb: "own", Through: "the parameter ownHomes",
+		a.Rights = append(a.Rights, Right{Verb: "own", Through: "the parameter ownHomes",
 			Who: "User " + s.parameters["ownHomePrefix"] + q.User + s.parameters["ownHomeSuffix"]})
 	}
-	a.May = len(a.Ways) > 0
+	a.May = len(a.Rights) > 0
 	if !a.May && unguarded {
 		a.Message = s.guardFirst(q.Namespace)
 		return nil
@@ -249,7 +249,7 @@ func (s *state) everybody(q Question, a *Answer) error {
 }
 
 // counts tells whether a grant makes somebody the user of a question.
-func (s *state) counts(g grant, q Question) bool {
+func (s *state) counts(g grant, q AccessQuery) bool {
 	if g.resource != homes || !g.covers(q.User) || g.namespace != "" && g.namespace != q.Namespace {
 		return false
 	}
@@ -260,7 +260,7 @@ func (s *state) counts(g grant, q Question) bool {
 		namespace, counts := g.runsIn()
 		return counts && (namespace == "" || namespace == q.Namespace)
 	}
-	return g.subject.Kind == rbacv1.GroupKind || s.person(userName(g.subject))
+	return g.subject.Kind == rbacv1.GroupKind || s.countsAsRequester(userName(g.subject))
 }
 
 // userName of a subject that is no group.

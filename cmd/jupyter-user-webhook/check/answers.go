@@ -24,7 +24,7 @@ import (
 // answers: a labelled Pod is created in a dry run, which changes nothing, and what becomes of it shows whether the webhook
 // is asked, answers, and is left alone by what comes after it. A refusal is as good an answer as any: the webhook's own, and
 // a policy's that speaks of whom the webhook found.
-func answers(ctx context.Context, s *state) []Finding {
+func dryRun(ctx context.Context, s *state) []Finding {
 	namespace, there := s.tryIn()
 	if !there {
 		return []Finding{unknown("", "no namespace that is served has the share, so there is nowhere to try a notebook: see "+
@@ -49,13 +49,13 @@ func answers(ctx context.Context, s *state) []Finding {
 	pod := notebook(namespace, s.User)
 	listens, heard := listen(ctx)
 	err := s.cluster.client.Create(listens, pod, client.DryRunAll)
-	if said := ofMode(heard.warnings); s.mode() == config.ModeWarn || len(said) > 0 && !made(pod) {
-		return []Finding{s.foretold(where, pod, said, err)}
+	if said := warnModeWarnings(heard.warnings); s.mode() == config.ModeWarn || len(said) > 0 && !made(pod) {
+		return []Finding{s.judgeWarnMode(where, pod, said, err)}
 	}
 	if err != nil {
-		return []Finding{refusedBy(where, err)}
+		return []Finding{judgeDenial(where, err)}
 	}
-	return []Finding{s.whole(ctx, where, pod)}
+	return []Finding{s.judgeAdmitted(ctx, where, pod)}
 }
 
 // tryIn is a namespace that was asked for, or else has the share, best one in which notebooks may run.
@@ -90,8 +90,8 @@ func notebook(namespace, name string) *corev1.Pod {
 	}
 }
 
-// refusedBy judges a refusal. The API server says in words alone whose it is: it has one status for all of them.
-func refusedBy(where string, err error) Finding {
+// judgeDenial judges a refusal. The API server says in words alone whose it is: it has one status for all of them.
+func judgeDenial(where string, err error) Finding {
 	said := denial.Cut(oneLine(err), 400)
 	var status apierrors.APIStatus
 	code := int32(0)
@@ -104,7 +104,7 @@ func refusedBy(where string, err error) Finding {
 	case strings.Contains(said, "failed calling webhook") && strings.Contains(said, ".jupyter-user.io"):
 		return failed(where, "the webhook does not answer, so no notebook starts: %s", said)
 	case strings.Contains(said, `.jupyter-user.io" denied the request`):
-		return refusedByOurs(where, said, code)
+		return judgeOwnDenial(where, said, code)
 	case policy && denied && strings.HasPrefix(reason, "NotInjected:"):
 		return failed(where, "a labelled Pod does not come to the webhook, and is refused by the policies: %s", said)
 	case policy && denied && (strings.HasPrefix(reason, "NoAccess:") || strings.HasPrefix(reason, "NamespaceUnguarded:")):
@@ -120,7 +120,7 @@ const verifierName = "verified-pods.jupyter-user.io"
 
 // refusedByOurs: an entry that changes Pods has been asked if it refuses. One that looks at the outcome says that this is not
 // as it should be.
-func refusedByOurs(where, said string, code int32) Finding {
+func judgeOwnDenial(where, said string, code int32) Finding {
 	if code >= 500 {
 		return warning(where, "the webhook answers, but not for now: %s", said)
 	}
@@ -130,8 +130,8 @@ func refusedByOurs(where, said string, code int32) Finding {
 	return failed(where, "what becomes of a labelled Pod is not as the webhook makes it: %s", said)
 }
 
-// whole has the verifier look at an admitted Pod, with the identity that the webhook has found.
-func (s *state) whole(ctx context.Context, where string, pod *corev1.Pod) Finding {
+// judgeAdmitted has the verifier look at an admitted Pod, with the identity that the webhook has found.
+func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod) Finding {
 	if pod.Annotations[inject.UserAnnotation] != s.User {
 		return failed(where, "a labelled Pod does not come to the webhook and is admitted without it, as whoever its image "+
 			"says: see the checks webhooks and policies")

@@ -16,6 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
 // TestRefusals: in the API server's words, as test/integration sees them.
@@ -44,12 +45,12 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: of.code, Message: of.said}}
-			f := refusedBy("namespace lab", err)
+			f := judgeDenial("namespace lab", err)
 			assert.Equal(t, of.status, f.Status, f.Message)
 			assert.Contains(t, f.Message, of.said)
 		})
 	}
-	assert.Equal(t, Unknown, refusedBy("", errors.New("connection refused")).Status)
+	assert.Equal(t, Unknown, judgeDenial("", errors.New("connection refused")).Status)
 }
 
 // admitted is what the webhook makes of the Pod that is tried.
@@ -59,7 +60,7 @@ func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
 	require.NoError(t, err)
 	d := webhook.New(config.Default(), source).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
 	require.Empty(t, d.Denials)
-	raw, err = inject.Apply(raw, d.Operations)
+	raw, err = pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
 	pod := &corev1.Pod{}
 	require.NoError(t, json.Unmarshal(raw, pod))
@@ -87,7 +88,7 @@ func TestWhole(t *testing.T) {
 			s.namespaces.Items = []corev1.Namespace{named("lab")}
 			pod := admitted(t, of.source)
 			of.change(pod)
-			f := s.whole(t.Context(), "namespace lab", pod)
+			f := s.judgeAdmitted(t.Context(), "namespace lab", pod)
 			assert.Equal(t, of.status, f.Status, f.Message)
 			assert.Contains(t, f.Message, of.says)
 		})
@@ -96,7 +97,7 @@ func TestWhole(t *testing.T) {
 
 func TestWhereItIsTried(t *testing.T) {
 	s := &state{parameters: map[string]string{"claims": "c", "unservedNamespaces": "kube-system"}}
-	only(t, answers(t.Context(), s), Unknown, "no namespace that is served has the share")
+	only(t, dryRun(t.Context(), s), Unknown, "no namespace that is served has the share")
 	for _, namespace := range []string{"a", "kube-system", "b"} {
 		s.claims.Items = append(s.claims.Items, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "c"}})
 		s.namespaces.Items = append(s.namespaces.Items, named(namespace))
@@ -116,7 +117,7 @@ func TestNameThatIsNone(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
 		s := closed(t)
 		s.config, s.User = config.Default(), name
-		only(t, answers(t.Context(), s), Unknown, "a refusal of that name would say nothing about others")
+		only(t, dryRun(t.Context(), s), Unknown, "a refusal of that name would say nothing about others")
 	}
 }
 
@@ -154,7 +155,7 @@ func TestForetold(t *testing.T) {
 			if of.made {
 				pod = admitted(t, nil)
 			}
-			f := s.foretold("namespace lab", pod, ofMode(of.warnings), of.err)
+			f := s.judgeWarnMode("namespace lab", pod, warnModeWarnings(of.warnings), of.err)
 			assert.Equal(t, of.status, f.Status, f.Message)
 			assert.Contains(t, f.Message, of.says)
 		})
@@ -164,5 +165,5 @@ func TestForetold(t *testing.T) {
 // TestWarningsAreThoseOfTheWebhook: what is looked for is what it says.
 func TestWarningsAreThoseOfTheWebhook(t *testing.T) {
 	said := []string{denial.WouldBecome("alice", "AtStart", ""), denial.WouldBeDenied(denial.Internal("x"))}
-	assert.Equal(t, said, ofMode(append(said, denial.WouldWarn("x"))))
+	assert.Equal(t, said, warnModeWarnings(append(said, denial.WouldWarn("x"))))
 }

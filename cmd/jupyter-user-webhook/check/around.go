@@ -7,8 +7,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// around are rights of Kubernetes' own that lead around the policies, where notebooks run.
-var around = []struct {
+// rightsAroundPolicies are rights of Kubernetes' own that lead around the policies, where notebooks run.
+var rightsAroundPolicies = []struct {
 	group, resource string
 	verbs           []string
 	means           string
@@ -28,7 +28,7 @@ func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	if len(notebooks) == 0 {
 		return nil
 	}
-	for _, right := range around {
+	for _, right := range rightsAroundPolicies {
 		having := map[string]bool{}
 		for _, g := range s.given(func(rules []rbacv1.PolicyRule) (given []grant) {
 			for _, rule := range rules {

@@ -10,13 +10,13 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-func attributes(q Question, verb string) *authorizationv1.ResourceAttributes {
+func attributes(q AccessQuery, verb string) *authorizationv1.ResourceAttributes {
 	return &authorizationv1.ResourceAttributes{Namespace: q.Namespace, Verb: verb, Group: group, Resource: homes, Name: q.User}
 }
 
 // mayLead tells whether somebody may have Pods created by a controller, by which ServiceAccount they like: who may change
 // what is there may do so too.
-func (s *state) mayLead(ctx context.Context, q Question) (bool, error) {
+func (s *state) mayLead(ctx context.Context, q AccessQuery) (bool, error) {
 	for _, resource := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps",
 		"replicationcontrollers", "jobs.batch", "cronjobs.batch"} {
 		for _, verb := range []string{"create", "update", "patch"} {
@@ -28,15 +28,15 @@ func (s *state) mayLead(ctx context.Context, q Question) (bool, error) {
 	return false, nil
 }
 
-func (s *state) may(ctx context.Context, q Question, verb, resource string) (bool, error) {
+func (s *state) may(ctx context.Context, q AccessQuery, verb, resource string) (bool, error) {
 	resource, of, _ := strings.Cut(resource, ".")
-	allowed, _, err := s.asks(ctx, q.As, groupsOf(q.As, q.Groups), &authorizationv1.ResourceAttributes{
+	allowed, _, err := s.reviewAccess(ctx, q.As, groupsOf(q.As, q.Groups), &authorizationv1.ResourceAttributes{
 		Namespace: q.Namespace, Verb: verb, Group: of, Resource: resource})
 	return allowed, err
 }
 
-// asks is the API server's own answer, with its reason.
-func (s *state) asks(ctx context.Context, as string, groups []string, of *authorizationv1.ResourceAttributes,
+// reviewAccess is the API server's own answer, with its reason.
+func (s *state) reviewAccess(ctx context.Context, as string, groups []string, of *authorizationv1.ResourceAttributes,
 ) (allowed bool, reason string, err error) {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: as, Groups: groups, ResourceAttributes: of,

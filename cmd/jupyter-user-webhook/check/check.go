@@ -72,7 +72,7 @@ var all = []one{
 	{"mode", append([]string{configuration, parameters, claimsOfAll}, placed...), modeAndNamespaces},
 	{"webhooks", []string{mutatingWebhooks, validatingWebhooks, wanted}, webhooksAsWanted},
 	{"reachable", []string{deployments, services, endpointSlices}, reachable},
-	{"answers", []string{parameters, configuration, claimsOfAll, namespaces}, answers},
+	{"answers", []string{parameters, configuration, claimsOfAll, namespaces}, dryRun},
 	{"policies", []string{policies, bindings, wanted}, policiesAsWanted},
 	{"parameters", []string{configMaps}, parametersAgree},
 	{"claims", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), claims},
@@ -185,7 +185,7 @@ func plain(s string) string {
 	if strings.HasSuffix(s, "…") {
 		s = strings.TrimSuffix(s, "…") + "..."
 	}
-	return denial.Plain(s)
+	return denial.PrintableText(s)
 }
 
 // some names of many: the first few, and how many more there are.

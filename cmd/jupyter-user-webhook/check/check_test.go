@@ -81,7 +81,7 @@ func TestJSON(t *testing.T) {
 	assert.JSONEq(t, `[{"check": "nodes", "status": "ok", "message": "a < b"}]`, out.String())
 	assert.Contains(t, out.String(), "a < b")
 	out.Reset()
-	require.NoError(t, writeAnswerJSON(&out, Answer{User: "alice", Namespace: "lab", Message: "no"}))
+	require.NoError(t, writeAccessJSON(&out, AccessReport{User: "alice", Namespace: "lab", Message: "no"}))
 	assert.JSONEq(t, `{"user": "alice", "namespace": "lab", "may": false, "ways": [], "message": "no"}`, out.String())
 }
 

@@ -14,27 +14,27 @@ import (
 // What the webhook says in mode Warn begins so, as package answer has it. What it would warn of says nothing of what becomes of
 // a Pod.
 const (
-	wouldBecome    = "would become a notebook of "
-	wouldBeRefused = "would be refused: "
+	wouldBecome   = "would become a notebook of "
+	wouldBeDenied = "would be refused: "
 )
 
-// ofMode are the warnings that a webhook in mode Warn gives. The policies' own, that nothing has been injected, are as they have
+// warnModeWarnings are the warnings that a webhook in mode Warn gives. The policies' own, that nothing has been injected, are as they have
 // to be.
-func ofMode(warnings []string) []string {
+func warnModeWarnings(warnings []string) []string {
 	return slices.DeleteFunc(slices.Clone(warnings), func(warning string) bool {
-		return !strings.HasPrefix(warning, wouldBecome) && !strings.HasPrefix(warning, wouldBeRefused)
+		return !strings.HasPrefix(warning, wouldBecome) && !strings.HasPrefix(warning, wouldBeDenied)
 	})
 }
 
-// foretold judges what became of the Pod in mode Warn, by the configuration or by what the webhook says: it is left as it is,
+// judgeWarnMode judges what became of the Pod in mode Warn, by the configuration or by what the webhook says: it is left as it is,
 // and its creator hears what would become of it.
-func (s *state) foretold(where string, pod *corev1.Pod, said []string, err error) Finding {
+func (s *state) judgeWarnMode(where string, pod *corev1.Pod, said []string, err error) Finding {
 	restart := "kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
 	switch told := denial.Cut(strings.Join(said, "; "), 400); {
 	case s.mode() != config.ModeWarn:
 		return failed(where, "the webhook is in mode Warn yet, and the ConfigMap says Enforce: %s", restart)
 	case err != nil:
-		return s.refusedInWarn(where, err)
+		return s.denialInWarnMode(where, err)
 	case made(pod):
 		return failed(where, "the webhook still makes notebooks, and the ConfigMap says mode: Warn: %s", restart)
 	case len(said) == 0:
@@ -54,8 +54,8 @@ func made(pod *corev1.Pod) bool {
 }
 
 // refusedInWarn: nothing of ours refuses.
-func (s *state) refusedInWarn(where string, err error) Finding {
-	f := refusedBy(where, err)
+func (s *state) denialInWarnMode(where string, err error) Finding {
+	f := judgeDenial(where, err)
 	if f.Status != Unknown {
 		return failed(where, "a labelled Pod is refused, and the webhook's configuration says mode: Warn: see the checks webhooks "+
 			"and policies: %s", denial.Cut(oneLine(err), 400))

@@ -11,7 +11,7 @@ import (
 // that is installed has to say the same: a binding that only warns, or an entry of fewer namespaces, is a gap.
 func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 	for _, what := range placed {
-		found = append(found, s.misplaced(what)...)
+		found = append(found, s.otherModeOrNamespaces(what)...)
 	}
 	nothing := slices.ContainsFunc(placed, func(what string) bool { return len(s.placesOf(what)) == 0 })
 	switch {

@@ -45,27 +45,27 @@ func writeTable(out io.Writer, findings []Finding) error {
 	return err
 }
 
-// AnswerWriters are the outputs of an answer, by the name that -o takes.
-var AnswerWriters = map[string]func(io.Writer, Answer) error{"table": writeAnswer, "json": writeAnswerJSON}
+// AccessWriters are the outputs of an answer, by the name that -o takes.
+var AccessWriters = map[string]func(io.Writer, AccessReport) error{"table": writeAccess, "json": writeAccessJSON}
 
-func writeAnswerJSON(out io.Writer, a Answer) error {
-	if a.Ways == nil {
-		a.Ways = []Way{} // A list to whoever reads it, also where there is none.
+func writeAccessJSON(out io.Writer, a AccessReport) error {
+	if a.Rights == nil {
+		a.Rights = []Right{} // A list to whoever reads it, also where there is none.
 	}
 	return indented(out).Encode(a)
 }
 
-// writeAnswer is one sentence, and a line for each way.
-func writeAnswer(out io.Writer, a Answer) error {
+// writeAccess is one sentence, and a line for each way.
+func writeAccess(out io.Writer, a AccessReport) error {
 	for _, line := range denial.Wrap(a.Message, width) {
 		_, _ = fmt.Fprintln(out, line)
 	}
-	if len(a.Ways) == 0 {
+	if len(a.Rights) == 0 {
 		return nil
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprint(table, "\nVERB\tWHO\tTHROUGH\n")
-	for _, way := range a.Ways {
+	for _, way := range a.Rights {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", way.Verb, way.Who, way.Through)
 	}
 	return table.Flush()

@@ -209,7 +209,7 @@ func TestConfigurationSaysOtherwise(t *testing.T) {
 	assert.Contains(t, bad[2].Where, "ValidatingAdmissionPolicyBinding access.jupyter-user.io, ")
 	assert.Contains(t, bad[2].Where, " and 10 more")
 	s.config, s.missing = nil, map[string]error{configuration: errors.New("it may not be read")}
-	for _, f := range s.misplaced(bindings) {
+	for _, f := range s.otherModeOrNamespaces(bindings) {
 		assert.Equal(t, Unknown, f.Status)
 		assert.Contains(t, f.Message, "whether that is meant cannot be told: it may not be read")
 	}

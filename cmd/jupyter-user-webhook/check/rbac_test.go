@@ -199,7 +199,7 @@ func TestPersons(t *testing.T) {
 		"carol": true, "system:serviceaccount:jhub:hub": true, "system:serviceaccount:kube-system:job-controller": false,
 		"system:node:n1": false, "system:kube-controller-manager": false, "system:kube-scheduler": false, "argo": false, "arg": true,
 	} {
-		assert.Equal(t, counts, s.person(name), name)
+		assert.Equal(t, counts, s.countsAsRequester(name), name)
 	}
 	assert.Equal(t, []string{"g", "system:serviceaccounts", "system:serviceaccounts:jhub", "system:authenticated"},
 		groupsOf("system:serviceaccount:jhub:hub", []string{"g"}))
@@ -209,9 +209,9 @@ func TestPersons(t *testing.T) {
 
 func TestOwnHomes(t *testing.T) {
 	s := &state{parameters: map[string]string{"ownHomes": "Yes", "ownHomePrefix": "oidc:", "ownHomeSuffix": "@corp.example"}}
-	assert.True(t, s.own(Question{As: "oidc:alice@corp.example", User: "alice"}))
-	assert.False(t, s.own(Question{As: "alice", User: "alice"}))
-	assert.False(t, s.own(Question{As: "oidc:@corp.example"}))
+	assert.True(t, s.own(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.own(AccessQuery{As: "alice", User: "alice"}))
+	assert.False(t, s.own(AccessQuery{As: "oidc:@corp.example"}))
 	s.parameters["ownHomes"] = "No"
-	assert.False(t, s.own(Question{As: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.own(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
 }

@@ -26,6 +26,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // The handlers, in the order in which they are reported.
@@ -71,11 +72,11 @@ func New(name string) (http.Handler, error) {
 
 // Webhook is ours, with its log, which goes nowhere, and its metrics.
 func Webhook(who webhook.Identities) (http.Handler, error) {
-	metrics, err := webhook.NewMetrics(prometheus.NewRegistry())
+	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	if err != nil {
 		return nil, err
 	}
-	return webhook.New(config.Default(), who).Handler(slog.New(nowhere), metrics, nil), nil
+	return server.NewHandler(webhook.New(config.Default(), who), slog.New(nowhere), metrics, nil), nil
 }
 
 // floor reads the body and no more of it than the uid, which is where an API server writes it.

@@ -45,7 +45,7 @@ var decoder = func() admission.Decoder {
 var generation = config.Default().Generation()
 
 func change(pod *corev1.Pod, user string) {
-	for key, value := range map[string]string{"user": user, "way": "AtAdmission", "identity": "5001:6001", "config": generation,
+	for key, value := range map[string]string{"user": user, "discovery": "AtAdmission", "identity": "5001:6001", "config": generation,
 		"container": "notebook"} {
 		pod.Annotations["jupyter-user.io/"+key] = value
 	}

@@ -69,7 +69,7 @@ func (c *cluster) serverVersion() (string, error) {
 
 // install makes the namespaces, starts a server process for each kind of webhook, and has the API server call it.
 func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
-	var servers []*server
+	var servers []*document
 	stop = func() (err error) {
 		for _, s := range servers {
 			err = errors.Join(err, s.stop())
@@ -101,7 +101,7 @@ func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 }
 
 // call has the API server call a server for the pods of one namespace.
-func (c *cluster) call(ctx context.Context, namespace string, s *server, path string) error {
+func (c *cluster) call(ctx context.Context, namespace string, s *document, path string) error {
 	first, err := c.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "first", metav1.GetOptions{})
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ func cpuOf(m measured) float64 { return m.cpu.Seconds() * 1000 }
 func rate(m measured) float64  { return m.rate }
 
 // fleet is one server process of every handler.
-type fleet map[string]*server
+type fleet map[string]*document
 
 func startFleet(ctx context.Context, http2 bool) (fleet, func() error, error) {
 	dir, err := os.MkdirTemp("", "bench")
@@ -95,7 +95,7 @@ func (f fleet) rounds(ctx context.Context, how effort, callers int, bodies [][]b
 }
 
 // turn sends so many requests from so many callers at once.
-func (s *server) turn(ctx context.Context, requests, callers int, bodies [][]byte) (measured, error) {
+func (s *document) turn(ctx context.Context, requests, callers int, bodies [][]byte) (measured, error) {
 	before, err := s.usage(ctx)
 	if err != nil {
 		return measured{}, err

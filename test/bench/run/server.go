@@ -23,7 +23,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
-	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
 // usage of a process, as the kernel accounts for it.
@@ -65,7 +65,7 @@ func serve(args []string) error {
 		cancel()
 	}()
 	if !*http2 {
-		return webhook.NewServer(listener, mux, webhook.ServerOptions{
+		return server.New(listener, mux, server.Options{
 			GetCertificate: current, Log: slog.New(slog.DiscardHandler)}).Run(ctx)
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute, TLSConfig: &tls.Config{
@@ -98,7 +98,7 @@ func mostResident() int64 {
 }
 
 // server is one as seen from here.
-type server struct {
+type document struct {
 	address string
 	url     string
 	client  *http.Client
@@ -107,7 +107,7 @@ type server struct {
 }
 
 // start starts a server process, and waits until it has answered once.
-func start(ctx context.Context, name, certificate, address string, http2 bool) (*server, error) {
+func start(ctx context.Context, name, certificate, address string, http2 bool) (*document, error) {
 	own, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func start(ctx context.Context, name, certificate, address string, http2 bool) (
 	if err := process.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{stop: func() error { return errors.Join(input.Close(), process.Wait()) }}
+	s := &document{stop: func() error { return errors.Join(input.Close(), process.Wait()) }}
 	said := make([]byte, 64)
 	n, err := output.Read(said)
 	if err != nil {
@@ -163,7 +163,7 @@ func client(certificate string, http2 bool) (*http.Client, error) {
 }
 
 // post sends a review, and says how long that took.
-func (s *server) post(ctx context.Context, path string, body io.Reader) (time.Duration, error) {
+func (s *document) post(ctx context.Context, path string, body io.Reader) (time.Duration, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, body)
 	if err != nil {
 		return 0, err
@@ -190,7 +190,7 @@ func (s *server) post(ctx context.Context, path string, body io.Reader) (time.Du
 // client, whose garbage would count against whoever answers more.
 var answers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
-func (s *server) usage(ctx context.Context) (u usage, err error) {
+func (s *document) usage(ctx context.Context) (u usage, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/usage", nil)
 	if err != nil {
 		return u, err

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,6 +52,8 @@ type Cluster struct {
 
 	tools    tools.Paths
 	programs []*program
+	// seconds is done once, for the first node that joins.
+	seconds sync.Once
 }
 
 // Options of a cluster.
@@ -99,7 +102,12 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 
 func (c *Cluster) addAddress(ctx context.Context, _ Options) error {
 	// On loopback, so that it is there without any device of the machine's.
-	return run(ctx, "ip", "address", "add", Address+"/32", "dev", "lo")
+	return addAddress(ctx)
+}
+
+// addAddress may be called twice: a second machine may be there before the control plane.
+func addAddress(ctx context.Context) error {
+	return run(ctx, "ip", "address", "replace", Address+"/32", "dev", "lo")
 }
 
 func (c *Cluster) startControlPlane(ctx context.Context, o Options) error {
@@ -145,8 +153,13 @@ func (c *Cluster) startControllers(_ context.Context, _ Options) error {
 }
 
 func (c *Cluster) awaitNode(ctx context.Context, _ Options) error {
+	return c.awaitReady(ctx, sealed.HostName)
+}
+
+// awaitReady waits until a node is ready.
+func (c *Cluster) awaitReady(ctx context.Context, name string) error {
 	return c.await(ctx, func(ctx context.Context) (bool, error) {
-		node, err := c.Client.CoreV1().Nodes().Get(ctx, sealed.HostName, metav1.GetOptions{})
+		node, err := c.Client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return false, nil //nolint:nilerr // It registers itself in a while.
 		}

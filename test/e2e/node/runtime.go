@@ -40,7 +40,7 @@ const network = `{
       "type": "bridge",
       "bridge": "pods0",
       "isGateway": true,
-      "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": "` + podRange + `"}]], "routes": [{"dst": "0.0.0.0/0"}]}
+      "ipam": {"type": "host-local", "dataDir": %q, "ranges": [[{"subnet": %q}]], "routes": [{"dst": "0.0.0.0/0"}]}
     }
   ]
 }
@@ -50,7 +50,7 @@ func (c *Cluster) startRuntime(ctx context.Context, o Options) error {
 	networks := c.path("cni")
 	config := c.path("containerd.toml")
 	for path, content := range map[string]string{
-		filepath.Join(networks, "pods.conflist"): fmt.Sprintf(network, c.path("addresses")),
+		filepath.Join(networks, "pods.conflist"): fmt.Sprintf(network, c.path("addresses"), podRange),
 		config:                                   fmt.Sprintf(runtimeConfig, c.path("containerd"), o.SandboxImage, networks),
 	} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

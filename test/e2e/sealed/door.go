@@ -20,7 +20,7 @@ func (r Room) Open(door, address string) error {
 	if err != nil {
 		return fmt.Errorf("open the door %s: %w", door, err)
 	}
-	go pass(listener, "tcp", address)
+	go Pass(listener, "tcp", address)
 	return nil
 }
 
@@ -39,7 +39,7 @@ func (p Program) openDoors(ctx context.Context, folder string) (closeAll func(),
 			return nil, fmt.Errorf("make the door %s: %w", door, err)
 		}
 		listeners = append(listeners, listener)
-		go pass(listener, "unix", doorPath(folder, door))
+		go Pass(listener, "unix", doorPath(folder, door))
 		if p.Opened != nil {
 			p.Opened(door, listener.Addr().String())
 		}
@@ -47,8 +47,8 @@ func (p Program) openDoors(ctx context.Context, folder string) (closeAll func(),
 	return closeAll, nil
 }
 
-// pass hands on what comes, until the listener is closed.
-func pass(listener net.Listener, network, address string) {
+// Pass hands on what comes to an address, until the listener is closed.
+func Pass(listener net.Listener, network, address string) {
 	for {
 		from, err := listener.Accept()
 		if err != nil {

@@ -49,9 +49,9 @@ type Source struct {
 
 	// people are what was read last and was not broken.
 	people atomic.Pointer[table]
-	// turn is held by who looks at the files, one at a time, and what is below belongs to it. It is a channel because who
+	// lock is held by who looks at the files, one at a time, and what is below belongs to it. It is a channel because who
 	// waits for it may have to go before it comes.
-	turn chan struct{}
+	lock chan struct{}
 	// tried are the files that were read last, whatever came of it; nil where they are to be read in any case.
 	tried *stamps
 	// fault is what is broken in the files as they are now; nil where nothing is.
@@ -79,7 +79,7 @@ func Open(o Options) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register the metrics of passwd: %w", err)
 	}
-	s := &Source{files: files{o.Passwd, o.Group, o.Rules}, every: o.Every, log: o.Log, metrics: m, turn: make(chan struct{}, 1)}
+	s := &Source{files: files{o.Passwd, o.Group, o.Rules}, every: o.Every, log: o.Log, metrics: m, lock: make(chan struct{}, 1)}
 	s.people.Store(&table{})
 	if s.look(); s.fault != nil {
 		return nil, fmt.Errorf("read who the users are: %w", s.fault)
@@ -94,8 +94,8 @@ func (s *Source) Find(_ context.Context, name user.Name) (*identity.Identity, er
 	return id, nil
 }
 
-// FindAnew is Find after a look whether the files have changed. Where they are broken now, it is Find.
-func (s *Source) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
+// FindUncached is Find after a look whether the files have changed. Where they are broken now, it is Find.
+func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	defer s.metrics.Took(time.Now())
 	if err := s.inTurn(ctx, s.look); err != nil {
 		s.metrics.Count(lookups.Miss, nil, err)
@@ -110,14 +110,14 @@ func (s *Source) FindAnew(ctx context.Context, name user.Name) (*identity.Identi
 // lasts: files can be on a share too, and a share can hang.
 func (s *Source) inTurn(ctx context.Context, do func()) error {
 	select {
-	case s.turn <- struct{}{}:
+	case s.lock <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer func() { <-s.turn }()
+		defer func() { <-s.lock }()
 		do()
 	}()
 	select {

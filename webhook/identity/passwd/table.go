@@ -15,7 +15,7 @@ import (
 // slice for each person would take 24 bytes before there is a group in it, and the garbage collector through all of them.
 type table struct {
 	index       map[string]uint32
-	people      []person
+	people      []account
 	memberships []membership
 	// rules are those of the names: which can a Pod have, and which domain is taken off.
 	rules config.User
@@ -23,7 +23,7 @@ type table struct {
 	bad []badLines
 }
 
-type person struct {
+type account struct {
 	uid, gid uint32
 	// last is the membership that was read last, plus one; 0 where there is none.
 	last uint32
@@ -44,7 +44,7 @@ func newTable(before *table, rules config.User) *table {
 	people := room(len(before.people))
 	return &table{
 		index:       make(map[string]uint32, people),
-		people:      make([]person, 0, people),
+		people:      make([]account, 0, people),
 		memberships: make([]membership, 0, room(len(before.memberships))),
 		rules:       widest(rules),
 	}
@@ -69,7 +69,7 @@ func (t *table) add(text string, uid, gid uint32) {
 		return
 	}
 	t.index[name.String()] = uint32(len(t.people))
-	t.people = append(t.people, person{uid: uid, gid: gid})
+	t.people = append(t.people, account{uid: uid, gid: gid})
 }
 
 // join puts a user into a group. Members who are no users of ours are left out.

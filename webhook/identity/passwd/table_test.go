@@ -67,7 +67,7 @@ func TestAHundredThousandUsers(t *testing.T) {
 	other, _ := crowd(t, 300_000)
 	require.NoError(t, os.Rename(other, passwd))
 	name, _ := user.Parse("", "person.name099999", anyName)
-	id, err := s.FindAnew(t.Context(), name)
+	id, err := s.FindUncached(t.Context(), name)
 	require.NoError(t, err)
 	assert.Equal(t, "399999:6099:7094,7195,7296,7397,7493", id.String())
 	both := heap() - before
@@ -99,8 +99,8 @@ func BenchmarkFind(b *testing.B) {
 		names = append(names, name)
 	}
 	for way, find := range map[string]func(context.Context, user.Name) error{
-		"Find":     func(ctx context.Context, n user.Name) error { _, err := s.Find(ctx, n); return err },
-		"FindAnew": func(ctx context.Context, n user.Name) error { _, err := s.FindAnew(ctx, n); return err },
+		"Find":         func(ctx context.Context, n user.Name) error { _, err := s.Find(ctx, n); return err },
+		"FindUncached": func(ctx context.Context, n user.Name) error { _, err := s.FindUncached(ctx, n); return err },
 	} {
 		b.Run(way, func(b *testing.B) {
 			b.ReportAllocs()
@@ -130,14 +130,14 @@ func TestNobodyWaitsForWhoHangs(t *testing.T) {
 		})
 	}()
 	require.ErrorIs(t, <-answers, context.Canceled)
-	_, err = s.FindAnew(ctx, alice)
+	_, err = s.FindUncached(ctx, alice)
 	require.ErrorIs(t, err, context.Canceled, "nor is there a second look beside the one that hangs")
 	assert.Contains(t, err.Error(), passwd)
 	_, err = s.Find(ctx, alice)
 	require.NoError(t, err, "what is remembered is there")
 
 	close(hanging)
-	id, err := s.FindAnew(t.Context(), alice)
+	id, err := s.FindUncached(t.Context(), alice)
 	require.NoError(t, err)
 	assert.Equal(t, "5003:6003", id.String())
 }

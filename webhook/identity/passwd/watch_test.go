@@ -101,7 +101,7 @@ func TestABrokenFileIsToldOnce(t *testing.T) {
 	p.told(t, 1)
 	for range 3 { // another file each time, with the same fault
 		write(t, p.passwd, "oops\n")
-		_, err := s.FindAnew(t.Context(), named(t, "alice"))
+		_, err := s.FindUncached(t.Context(), named(t, "alice"))
 		require.NoError(t, err)
 	}
 	p.told(t, 1)
@@ -116,7 +116,7 @@ func TestAGoodFileIsReadOnce(t *testing.T) {
 	s, err := p.open()
 	require.NoError(t, err)
 	for range 50 {
-		_, err := s.FindAnew(t.Context(), named(t, "alice"))
+		_, err := s.FindUncached(t.Context(), named(t, "alice"))
 		require.NoError(t, err)
 	}
 	assert.Equal(t, 1.0, p.metric(t, `reloads_total{result="loaded"}`))
@@ -222,7 +222,7 @@ func TestAReloadUnderConcurrentFinds(t *testing.T) {
 			for last := int64(0); finding.Err() == nil; {
 				find := s.Find
 				if i%4 == 0 {
-					find = s.FindAnew
+					find = s.FindUncached
 				}
 				id, err := find(t.Context(), alice)
 				if !assert.NoError(t, err) || !assert.NotNil(t, id) || !assert.Equal(t, []int64{id.UID}, id.Groups) ||
@@ -245,12 +245,12 @@ func TestAReloadUnderConcurrentFinds(t *testing.T) {
 	finders.Wait()
 }
 
-func TestFindAnewSeesWhatHasJustChanged(t *testing.T) {
+func TestFindUncachedSeesWhatHasJustChanged(t *testing.T) {
 	p := newPlace(t, people, groups)
 	s, err := p.open()
 	require.NoError(t, err)
 	anew := func() *identity.Identity {
-		id, err := s.FindAnew(t.Context(), named(t, "alice"))
+		id, err := s.FindUncached(t.Context(), named(t, "alice"))
 		require.NoError(t, err)
 		return id
 	}
@@ -270,7 +270,7 @@ func TestAFaultThatPasses(t *testing.T) {
 	s, err := p.open()
 	require.NoError(t, err)
 	write(t, p.passwd, "oops\n")
-	_, err = s.FindAnew(t.Context(), named(t, "alice"))
+	_, err = s.FindUncached(t.Context(), named(t, "alice"))
 	require.NoError(t, err)
 	write(t, p.passwd, people)
 	ended := make(chan error)
@@ -320,7 +320,7 @@ func TestLookupsAreCounted(t *testing.T) {
 		_, err := s.Find(t.Context(), named(t, name))
 		require.NoError(t, err)
 	}
-	_, err = s.FindAnew(t.Context(), named(t, "alice"))
+	_, err = s.FindUncached(t.Context(), named(t, "alice"))
 	require.NoError(t, err)
 	for _, line := range []string{
 		`jupyter_user_identity_lookups_total{cache="hit",result="found",source="passwd"} 2`,
@@ -390,7 +390,7 @@ func TestAPairIsNeverOfTwoVersions(t *testing.T) {
 				lead("b")
 			}
 		}()
-		_, err := s.FindAnew(t.Context(), named(t, "alice"))
+		_, err := s.FindUncached(t.Context(), named(t, "alice"))
 		<-turning
 		require.NoError(t, err)
 		assert.Contains(t, []string{"5001:6000:5001", "5002:6000:5002"}, who(t, s, "alice"))

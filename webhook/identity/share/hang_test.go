@@ -135,7 +135,7 @@ func (l *load) run(t *testing.T, how time.Duration) figures {
 					assert.Equal(t, int32(503), d.Denials[0].Code)
 				} else {
 					admitted.Add(1)
-					assert.Equal(t, config.WayAtAdmission, d.Way)
+					assert.Equal(t, config.DiscoveryAtAdmission, d.Discovery)
 				}
 				<-tick.C
 			}

@@ -63,8 +63,8 @@ type Source struct {
 	remembered, missing *lru.Cache
 }
 
-// answer of the share: nil where there is no home.
-type answer struct {
+// owner of the share: nil where there is no home.
+type owner struct {
 	id *identity.Identity
 	at time.Time
 }
@@ -87,14 +87,14 @@ func New(ctx context.Context, o Options) (*Source, error) {
 	if s.metrics, err = newMetrics(o.Registry, s); err != nil {
 		return nil, err
 	}
-	if _, err := s.ask(ctx, ".", s.lookAtHomes); err != nil && !errors.Is(err, errSilent) {
+	if _, err := s.await(ctx, ".", s.lookAtHomes); err != nil && !errors.Is(err, errNoAnswer) {
 		return nil, fmt.Errorf("the directory of the homes: %w", err)
 	}
 	return s, nil
 }
 
-// errSilent is a share that does not answer in time.
-var errSilent = errors.New("the share does not answer")
+// errNoAnswer is a share that does not answer in time.
+var errNoAnswer = errors.New("the share does not answer")
 
 // Find answers nil for a name that has no home, and an error where the share does not say and nothing is remembered.
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
@@ -106,11 +106,11 @@ func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, 
 	last := ok && known.id != nil && s.now().Sub(known.at) < s.Stale
 	if last && s.hangs() {
 		// Somebody waits in vain, which may be about one home. Whether this one is answered, the next question sees.
-		_, _ = s.join(name.String(), s.looking(name))
+		_, _ = s.join(name.String(), s.lookupOf(name))
 		s.metrics.Count(lookups.Stale, known.id, nil)
 		return known.id, nil
 	}
-	id, err := s.askFor(ctx, name)
+	id, err := s.findTimed(ctx, name)
 	if err != nil && last {
 		s.metrics.Count(lookups.Stale, known.id, nil)
 		return known.id, nil
@@ -119,27 +119,27 @@ func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, 
 	return id, err
 }
 
-// FindAnew is Find without what is remembered.
-func (s *Source) FindAnew(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	id, err := s.askFor(ctx, name)
+// FindUncached is Find without what is remembered.
+func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	id, err := s.findTimed(ctx, name)
 	s.metrics.Count(lookups.Miss, id, err)
 	return id, err
 }
 
-func (s *Source) askFor(ctx context.Context, name user.Name) (*identity.Identity, error) {
+func (s *Source) findTimed(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	defer s.metrics.Took(time.Now())
-	return s.ask(ctx, name.String(), s.looking(name))
+	return s.await(ctx, name.String(), s.lookupOf(name))
 }
 
-// look is what a lookup does.
-type look func() (*identity.Identity, error)
+// lookupFunc is what a lookup does.
+type lookupFunc func() (*identity.Identity, error)
 
-func (s *Source) looking(name user.Name) look {
+func (s *Source) lookupOf(name user.Name) lookupFunc {
 	return func() (*identity.Identity, error) { return s.lookAt(name) }
 }
 
-// ask waits for a lookup by that name, its own or one that is out already.
-func (s *Source) ask(ctx context.Context, name string, look look) (*identity.Identity, error) {
+// await waits for a lookup by that name, its own or one that is out already.
+func (s *Source) await(ctx context.Context, name string, look lookupFunc) (*identity.Identity, error) {
 	l, err := s.join(name, look)
 	if err != nil {
 		return nil, err
@@ -150,22 +150,22 @@ func (s *Source) ask(ctx context.Context, name string, look look) (*identity.Ide
 	case <-l.done:
 		return l.id, l.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w within %s", errSilent, s.Wait)
+		return nil, fmt.Errorf("%w within %s", errNoAnswer, s.Wait)
 	}
 }
 
 // join finds the lookup by that name, or begins one. One that is out for longer than anybody waits is waited for by nobody.
-func (s *Source) join(name string, look look) (*lookup, error) {
+func (s *Source) join(name string, look lookupFunc) (*lookup, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l, out := s.lookups[name]; out {
 		if age := s.now().Sub(l.began); age > s.Wait {
-			return nil, fmt.Errorf("%w, for %s", errSilent, age.Round(time.Second/10))
+			return nil, fmt.Errorf("%w, for %s", errNoAnswer, age.Round(time.Second/10))
 		}
 		return l, nil
 	}
 	if len(s.lookups) >= maxLookups {
-		return nil, fmt.Errorf("%w: %d questions are out, and no more are asked", errSilent, maxLookups)
+		return nil, fmt.Errorf("%w: %d questions are out, and no more are asked", errNoAnswer, maxLookups)
 	}
 	l := &lookup{began: s.now(), done: make(chan struct{})}
 	s.lookups[name] = l
@@ -192,7 +192,7 @@ func (s *Source) lookAt(name user.Name) (*identity.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{at: s.now()}
+	a := &owner{at: s.now()}
 	// A file or a symbolic link is nobody's home. What it is, the init container tells.
 	if info != nil && info.IsDir() {
 		stat, ok := info.Sys().(*syscall.Stat_t)
@@ -233,7 +233,7 @@ func (s *Source) lookAtHomes() (*identity.Identity, error) {
 }
 
 // remember keeps an answer until a newer one comes. That a home is gone is newer than whose it was.
-func (s *Source) remember(name user.Name, a *answer) {
+func (s *Source) remember(name user.Name, a *owner) {
 	if a.id == nil {
 		s.remembered.Remove(name)
 		s.missing.Add(name, a)
@@ -243,16 +243,16 @@ func (s *Source) remember(name user.Name, a *answer) {
 	s.remembered.Add(name, a)
 }
 
-func (s *Source) recall(name user.Name) (*answer, bool) {
+func (s *Source) recall(name user.Name) (*owner, bool) {
 	for _, cache := range []*lru.Cache{s.remembered, s.missing} {
 		if a, ok := cache.Get(name); ok {
-			return a.(*answer), true
+			return a.(*owner), true
 		}
 	}
 	return nil, false
 }
 
-func (s *Source) fresh(a *answer) time.Duration {
+func (s *Source) fresh(a *owner) time.Duration {
 	if a.id == nil {
 		return s.FreshMissing
 	}

@@ -149,8 +149,8 @@ func TestAnAnswerIsRememberedForAWhile(t *testing.T) {
 	assert.Equal(t, map[string]int{"miss found": 2, "miss missing": 2, "hit found": 2, "hit missing": 1}, counted(t, s))
 }
 
-// TestFindAnew is asked by the verifier, where another replica says otherwise than what is remembered here.
-func TestFindAnew(t *testing.T) {
+// TestFindUncached is asked by the verifier, where another replica says otherwise than what is remembered here.
+func TestFindUncached(t *testing.T) {
 	homes := folder(t)
 	s, _ := open(t, homes)
 	bob := named(t, "bob")
@@ -159,7 +159,7 @@ func TestFindAnew(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, id)
 	require.NoError(t, os.Mkdir(filepath.Join(homes, "bob"), 0o700))
-	id, err = s.FindAnew(t.Context(), bob)
+	id, err = s.FindUncached(t.Context(), bob)
 	require.NoError(t, err)
 	require.NotNil(t, id)
 	again, err := s.Find(t.Context(), bob)
@@ -247,7 +247,7 @@ func TestASilentShare(t *testing.T) {
 	}
 	for i := range 2 * maxLookups {
 		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
-		assert.ErrorIs(t, err, errSilent)
+		assert.ErrorIs(t, err, errNoAnswer)
 	}
 	assert.Equal(t, int32(maxLookups), calls.Load(), "no more system calls than that are out")
 	_, err = s.Find(t.Context(), bob)
@@ -260,7 +260,7 @@ func TestASilentShare(t *testing.T) {
 
 	clock.pass(10 * time.Minute)
 	_, err = s.Find(t.Context(), alice)
-	assert.ErrorIs(t, err, errSilent, "for a while, and no longer")
+	assert.ErrorIs(t, err, errNoAnswer, "for a while, and no longer")
 	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*maxLookups + 3}, counted(t, s))
 
 	letGo()
@@ -289,7 +289,7 @@ func TestOneHomeThatHangs(t *testing.T) {
 	}
 	s.Wait = 20 * time.Millisecond
 	_, err = s.Find(t.Context(), named(t, "hung"))
-	require.ErrorIs(t, err, errSilent)
+	require.ErrorIs(t, err, errNoAnswer)
 	s.Wait = 10 * time.Second
 	require.NoError(t, os.Remove(filepath.Join(homes, "alice")))
 	clock.pass(time.Minute)
@@ -308,7 +308,7 @@ func TestTheCallersDeadlineCounts(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := s.Find(ctx, named(t, "alice"))
-	assert.ErrorIs(t, err, errSilent)
+	assert.ErrorIs(t, err, errNoAnswer)
 }
 
 // TestAFaultIsNoAnswer: what is wrong with the share is not remembered, and hides nobody's home.

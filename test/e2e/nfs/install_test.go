@@ -1,0 +1,189 @@
+package nfs
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+// knowing is the installation whose webhook mounts the share: its name and its namespace.
+const knowing = "jupyter-user-known"
+
+// configuration is what an admin would change for nodes as small as these, and for a kernel as slow.
+const configuration = `
+replicas: 1
+config:
+  notebook:
+    resources: {requests: {cpu: 5m, memory: 32Mi}, limits: {memory: 1Gi}}
+    probes:
+      startup: {periodSeconds: 2, timeoutSeconds: 30, failureThreshold: 300}
+      readiness: {periodSeconds: 3, timeoutSeconds: 30, failureThreshold: 10}
+      liveness: {periodSeconds: 10, timeoutSeconds: 60, failureThreshold: 30}
+`
+
+// shippedValues are the documents' own, for one namespace, and where the webhook runs: on the node without NFS.
+const shippedValues = `
+share: {nfs: {server: ` + serverAddress + `, path: %s}}
+namespaces: [%s]
+onlyNamespaces: [%s]
+nodeSelector: {kubernetes.io/hostname: node}
+`
+
+// knowingValues are of a webhook that mounts the share by the chart's own mount options, on the node that has NFS. It remembers
+// nothing for longer than the server's answer takes to come.
+const knowingValues = `
+share: {nfs: {server: ` + serverAddress + `, path: %s}}
+namespaces: [%s]
+onlyNamespaces: [%s]
+identity: {share: true}
+nodeSelector: {kubernetes.io/hostname: ` + nodeName + `}
+certificates: {source: secret, caBundle: %q}
+`
+
+// installShipped is helm install as the documents say, with discovery at start, and by the mount options that the chart has. The
+// namespaces with NFS 4 get what the chart renders for them.
+func (w *World) installShipped(ctx context.Context) error {
+	chart, err := helm.Chart()
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, s := range spaces {
+		names = append(names, s.name)
+	}
+	values := configuration + fmt.Sprintf(shippedValues, start3.path, start3.name, strings.Join(names, ", "))
+	if _, err := w.helm.Run(ctx, values, "install", helm.Release, chart, "--namespace", helm.Namespace, "--create-namespace",
+		"--values", "-"); err != nil {
+		return err
+	}
+	for _, s := range []space{start4, admission4} {
+		if err := w.applyShare(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+helm.Release, "-n", helm.Namespace, "--timeout=180s"); err != nil {
+		return err
+	}
+	if err := w.AwaitPolicies(ctx); err != nil {
+		return err
+	}
+	return w.leaveToKnowing(ctx)
+}
+
+// applyShare applies the PersistentVolume and the claim that the chart makes for a namespace.
+func (w *World) applyShare(ctx context.Context, s space) error {
+	values := configuration + fmt.Sprintf(shippedValues, s.path, s.name, s.name)
+	rendered, err := w.helm.Template(ctx, values, "--set", "share.mountOptions={"+strings.Join(s.options, ",")+"}")
+	if err != nil {
+		return err
+	}
+	share, err := rendered.Read("21-share.yaml")
+	if err != nil {
+		return err
+	}
+	return w.Admin.Do(ctx, share, "apply", "-f", "-")
+}
+
+// leaveToKnowing takes the namespaces of the other installation out of what the first one is called for, which no cluster with one
+// installation has to do.
+func (w *World) leaveToKnowing(ctx context.Context) error {
+	requirement := metav1.LabelSelectorRequirement{
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{admission3.name, admission4.name},
+	}
+	configurations := w.Client.AdmissionregistrationV1()
+	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, helm.Release, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	for i := range mutating.Webhooks {
+		selector := mutating.Webhooks[i].NamespaceSelector
+		selector.MatchExpressions = append(selector.MatchExpressions, requirement)
+	}
+	if _, err := configurations.MutatingWebhookConfigurations().Update(ctx, mutating, metav1.UpdateOptions{}); err != nil {
+		return err
+	}
+	validating, err := configurations.ValidatingWebhookConfigurations().Get(ctx, helm.Release, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	for i := range validating.Webhooks {
+		validating.Webhooks[i].NamespaceSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{requirement}}
+	}
+	_, err = configurations.ValidatingWebhookConfigurations().Update(ctx, validating, metav1.UpdateOptions{})
+	return err
+}
+
+// installKnowing applies what the chart renders for a webhook that mounts the share, in a namespace and under names of its own. The
+// policies are the other installation's.
+func (w *World) installKnowing(ctx context.Context) error {
+	pair, err := pki.New(24*time.Hour, helm.Release+"."+knowing+".svc")
+	if err != nil {
+		return err
+	}
+	names := admission3.name + ", " + admission4.name
+	rendered, err := w.helm.Template(ctx, "createNamespace: true\n"+configuration+
+		fmt.Sprintf(knowingValues, admission3.path, admission3.name, names, pair.Cert))
+	if err != nil {
+		return err
+	}
+	certificates, err := yaml.Marshal(&corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{Name: helm.Release + "-certs", Namespace: knowing},
+		Type:       corev1.SecretTypeTLS,
+		Data:       map[string][]byte{corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},
+	})
+	if err != nil {
+		return err
+	}
+	var manifests []string
+	for _, file := range []string{"00-namespace.yaml", "71-access.yaml", "21-share.yaml", "10-serviceaccount.yaml", "20-configmap.yaml",
+		"30-deployment.yaml", "31-service.yaml", "50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml"} {
+		text, err := rendered.Read(file)
+		if err != nil {
+			return err
+		}
+		text = strings.ReplaceAll(text, helm.Namespace, knowing)
+		if strings.HasPrefix(file, "5") {
+			text = strings.Replace(text, "  name: "+helm.Release+"\n", "  name: "+knowing+"\n", 1)
+		}
+		manifests = append(manifests, text)
+		if file == "00-namespace.yaml" {
+			manifests = append(manifests, string(certificates))
+		}
+	}
+	if err := w.Admin.Do(ctx, strings.Join(manifests, "\n---\n"), "apply", "-f", "-"); err != nil {
+		return err
+	}
+	err = w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+helm.Release, "-n", knowing, "--timeout=180s")
+	if err != nil {
+		said, _ := w.Admin.Kubectl(ctx, "describe", "pods", "-n", knowing)
+		return fmt.Errorf("%w\n%s\n%s", err, said.Stdout, w.nfs.Logs(ctx))
+	}
+	return nil
+}
+
+// awaitWebhooks waits until the API server acts on the webhook configurations.
+func (w *World) awaitWebhooks(ctx context.Context) error {
+	for _, s := range spaces {
+		var said string
+		err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
+			result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", s.name, "--image=x", "--labels=jupyter-user=alice",
+				"--dry-run=server", "-o", "yaml")
+			said = result.Stdout + result.Stderr
+			return strings.Contains(result.Stdout, ": "+s.discovery+"\n"), err
+		})
+		if err != nil {
+			return fmt.Errorf("the webhook for namespace %s: %w: %s", s.name, err, said)
+		}
+	}
+	return nil
+}

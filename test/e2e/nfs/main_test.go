@@ -1,0 +1,79 @@
+package nfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/uml"
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+// world is what all tests share. It is nil where no second machine can run.
+var world *World
+
+// unfitVariable hands into the room why no second machine can run here.
+const unfitVariable = "JUPYTER_USER_NO_NFS"
+
+func TestMain(m *testing.M) {
+	if uml.Inside() {
+		os.Exit(uml.Run()) //nolint:forbidigo // TestMain is the main of this program
+	}
+	if os.Getenv("E2E") == "" {
+		fmt.Println("left out: these tests need root and a few minutes. Run them with make e2e")
+		os.Exit(0) //nolint:forbidigo // likewise
+	}
+	os.Exit(sealed.Run(sealed.Program{ //nolint:forbidigo // likewise
+		Outside: build, Inside: func(room sealed.Room) int { return inside(m, room) },
+	}))
+}
+
+// build builds what the cluster runs, where there is a network.
+func build(ctx context.Context) error {
+	if _, err := uml.Build(ctx, os.Stderr); err != nil {
+		return os.Setenv(unfitVariable, err.Error())
+	}
+	return progress.Stage(os.Stderr, "programs and images", func() error {
+		_, cluster := node.Build(ctx, os.Stderr)
+		_, packager := tools.Build(ctx, os.Stderr, tools.Helm, tools.Promtool)
+		_, notebooks := images.Build(ctx, os.Stderr)
+		return errors.Join(cluster, packager, notebooks)
+	})
+}
+
+func inside(m *testing.M, room sealed.Room) (status int) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if os.Getenv(unfitVariable) != "" {
+		return m.Run()
+	}
+	err := progress.Stage(os.Stderr, "cluster of two nodes, all told", func() (err error) {
+		world, err = newWorld(ctx, room)
+		return err
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error: start the cluster:", err)
+		return 1
+	}
+	_ = progress.Stage(os.Stderr, "tests", func() error {
+		status = m.Run()
+		return nil
+	})
+	return status
+}
+
+// needNFS skips a test where no second machine can run.
+func needNFS(t *testing.T) {
+	t.Helper()
+	if world == nil {
+		t.Skip("left out, NFS is not tested on this machine: " + os.Getenv(unfitVariable))
+	}
+}

@@ -1,0 +1,100 @@
+package nfs
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/lab"
+)
+
+// writes is the command of a pod of the small server which writes a file into the home first.
+var writes = []string{"--command", "--", "sh", "-c", "echo made >made && exec hello"}
+
+// token is what a JupyterLab of these tests asks for.
+const token = "nfs-token"
+
+// A notebook is a pod, what it is started with, and what it must do once it is Ready.
+type notebook struct {
+	in    space
+	user  string
+	image string
+	more  []string
+	judge func(t *testing.T, p pod, h home)
+}
+
+// notebooks are both versions of NFS with both discoveries, one of them a JupyterLab, and a home that is a file system of its own:
+// all homes are open to their owners alone, and the server takes root for nobody.
+func notebooks() map[string]notebook {
+	return map[string]notebook{
+		"v3-at-start":     {start3, "alice", images.DockerStacks, []string{"--env=JUPYTER_TOKEN=" + token}, worksInLab},
+		"v3-at-admission": {admission3, "bob", images.Plain, writes, saysWho},
+		"v4-at-start":     {start4, "qiang.guo03", images.Plain, writes, saysWho},
+		"v4-at-admission": {admission4, "erin", images.Plain, writes, saysWho},
+		"v4-own-fs":       {start4, "own-fs", images.Plain, writes, saysWho},
+	}
+}
+
+// TestNotebooks starts them together, as users do in the morning.
+func TestNotebooks(t *testing.T) {
+	needNFS(t)
+	began := time.Now()
+	running := map[string]pod{}
+	for name, n := range notebooks() {
+		running[name] = run(t, n.in, name, n.user, n.image, n.more...)
+	}
+	for name, n := range notebooks() {
+		t.Run(name, func(t *testing.T) {
+			running[name].ready(t)
+			t.Logf("Ready after %s", time.Since(began).Round(time.Second))
+			n.judge(t, running[name], homeOf(n.user))
+		})
+	}
+}
+
+// homeOf is the one of a name.
+func homeOf(name string) home {
+	return homes[slices.IndexFunc(homes, func(h home) bool { return h.name == name })]
+}
+
+// saysWho holds the small server to being the owner of the home, and the file that it wrote to being the owner's on the server's disk.
+func saysWho(t *testing.T, p pod, h home) {
+	t.Helper()
+	response, err := http.Get("http://" + p.ready(t).Status.PodIP + ":8888/")
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	want, err := json.Marshal(map[string]any{"uid": h.uid, "gid": h.gid, "groups": []int{h.gid}, "user": h.name, "home": "/home/" + h.name,
+		"cwd": "/home/" + h.name})
+	require.NoError(t, err)
+	assert.JSONEq(t, string(want), string(body))
+	assertOwned(t, h, "made")
+}
+
+// assertOwned holds a file in a home to being the owner's, as the server's own disk has it.
+func assertOwned(t *testing.T, h home, file string) {
+	t.Helper()
+	said, err := world.nfs.Must(t.Context(), "stat", "--format=%u:%g", "/srv/hpc/home/"+h.name+"/"+file)
+	require.NoError(t, err)
+	assert.Equal(t, fmt.Sprintf("%d:%d\n", h.uid, h.gid), said)
+}
+
+// worksInLab saves a notebook through JupyterLab's REST API, and asks a kernel who it is.
+func worksInLab(t *testing.T, p pod, h home) {
+	t.Helper()
+	server := lab.Server{Base: "http://" + p.ready(t).Status.PodIP + ":8888/", Token: token}
+	server.Save(t, "saved.ipynb")
+	assertOwned(t, h, "saved.ipynb")
+	said := server.Kernel(t).Run(t, "import os; open('by-kernel', 'w').write('x'); print(os.getuid(), os.getgid(), os.getcwd())")
+	assert.Equal(t, fmt.Sprintf("%d %d /home/%s\n", h.uid, h.gid, h.name), said)
+	assertOwned(t, h, "by-kernel")
+}

@@ -1,0 +1,123 @@
+package nfs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
+)
+
+const (
+	// readyLimit is what a JupyterLab may take on one emulated CPU of a busy machine.
+	readyLimit = 10 * time.Minute
+	// goneLimit is what a pod may take to end.
+	goneLimit = 2 * machine.Patience
+)
+
+// withProbes is what a pod of the small server is given, so that it is Ready when that serves.
+const withProbes = "--annotations=jupyter-user.io/probes=on"
+
+// A pod is one that carol runs on the second node.
+type pod struct{ namespace, name string }
+
+// run runs a pod as carol types it, and removes it when the test ends.
+func run(t *testing.T, in space, name, user, image string, more ...string) pod {
+	t.Helper()
+	result, p := try(t, in, name, user, image, more...)
+	require.Zero(t, result.ExitCode, result.Stderr)
+	return p
+}
+
+// try is run where the pod may be denied.
+func try(t *testing.T, in space, name, user, image string, more ...string) (controlplane.Result, pod) {
+	t.Helper()
+	placed, err := json.Marshal(map[string]any{"spec": map[string]any{"nodeSelector": map[string]string{"kubernetes.io/hostname": nodeName}}})
+	require.NoError(t, err)
+	result, err := world.carol.Kubectl(t.Context(), append([]string{"run", name, "-n", in.name, "--image=" + image,
+		"--labels=jupyter-user=" + user, "--overrides=" + string(placed), withProbes}, more...)...)
+	require.NoError(t, err)
+	p := pod{in.name, name}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), goneLimit)
+		defer cancel()
+		if t.Failed() {
+			t.Log(p.story(ctx))
+		}
+		assert.NoError(t, p.remove(ctx))
+	})
+	return result, p
+}
+
+// remove deletes the pod and waits until it is gone.
+func (p pod) remove(ctx context.Context) error {
+	pods := world.Client.CoreV1().Pods(p.namespace)
+	grace := int64(1)
+	if err := pods.Delete(ctx, p.name, metav1.DeleteOptions{GracePeriodSeconds: &grace}); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return await(ctx, goneLimit, func(ctx context.Context) (bool, error) {
+		_, err := pods.Get(ctx, p.name, metav1.GetOptions{})
+		return apierrors.IsNotFound(err), nil
+	})
+}
+
+// story is what a person would look at who wonders why the pod does not do what it should.
+func (p pod) story(ctx context.Context) string {
+	var told strings.Builder
+	for _, arguments := range [][]string{
+		{"describe", "pod", p.name, "-n", p.namespace},
+		{"logs", p.name, "-n", p.namespace, "--all-containers", "--tail=40", "--prefix"},
+	} {
+		result, err := world.Admin.Kubectl(ctx, arguments...)
+		fmt.Fprintln(&told, result.Stdout, result.Stderr, err)
+	}
+	fmt.Fprintln(&told, world.nfs.Logs(ctx))
+	return told.String()
+}
+
+// get is the pod as it is now.
+func (p pod) get(t *testing.T) *corev1.Pod {
+	t.Helper()
+	got, err := world.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
+	require.NoError(t, err)
+	return got
+}
+
+// await waits until something is true of the pod.
+func (p pod) await(t *testing.T, limit time.Duration, what string, condition func(*corev1.Pod) bool) *corev1.Pod {
+	t.Helper()
+	var got *corev1.Pod
+	err := await(t.Context(), limit, func(ctx context.Context) (bool, error) {
+		var err error
+		got, err = world.Client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+		return err == nil && condition(got), err
+	})
+	require.NoError(t, err, "%s/%s: %s", p.namespace, p.name, what)
+	return got
+}
+
+// ready waits until the pod is Ready.
+func (p pod) ready(t *testing.T) *corev1.Pod {
+	t.Helper()
+	return p.await(t, readyLimit, "to be Ready", isReady)
+}
+
+func isReady(pod *corev1.Pod) bool {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			return condition.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}

@@ -1,0 +1,34 @@
+# Starts the kernel's NFS server in the network namespace srv, reached over a veth: its link taken down is a server that does not
+# answer. The exports are on the machine's disk, because hostfs cannot be exported.
+mkdir -p /disk/srv /srv
+mount --bind /disk/srv /srv
+mkdir -p /srv/hpc/home /srv/open/home
+# With NFS 4 an export inside the root of exports must be a mount point.
+for export in hpc open; do mount --bind /srv/$export /srv/$export; done
+
+ip netns add srv
+ip link add client type veth peer name server netns srv
+ip address add 198.18.0.1/24 dev client
+ip link set client up
+ip -n srv address add 198.18.0.2/24 dev server
+ip -n srv link set server up
+ip -n srv link set lo up
+
+cat >/etc/exports <<'EXPORTS'
+/srv *(ro,sync,no_subtree_check,root_squash,fsid=0,crossmnt)
+/srv/hpc *(rw,sync,no_subtree_check,root_squash,fsid=1,crossmnt)
+/srv/open *(rw,sync,no_subtree_check,no_root_squash,fsid=2,crossmnt)
+EXPORTS
+
+ip netns exec srv bash -euo pipefail <<'SERVER'
+mount -t tmpfs tmpfs /var/lib/nfs
+mkdir -p /var/lib/nfs/{rpc_pipefs,sm,v4recovery,nfsdcltrack}
+touch /var/lib/nfs/{etab,rmtab}
+mount -t nfsd nfsd /proc/fs/nfsd
+rpcbind -w || rpcbind
+exportfs -ra
+# Debian's own configuration has the server look up groups, and so no group of a client counts.
+rpc.mountd -p 20048 --no-nfs-version 2
+# A client of NFS 4 waits for the grace period: 90 s, unless the server is started with another.
+rpc.nfsd --grace-time 10 --lease-time 10 2
+SERVER

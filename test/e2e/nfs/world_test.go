@@ -1,0 +1,201 @@
+package nfs
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/uml"
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
+)
+
+// nodeName is the second node's.
+const nodeName = "nfs"
+
+// serverAddress is the NFS server's, on a network that only the second node has.
+const serverAddress = "198.18.0.2"
+
+// A space is a namespace whose notebooks find the share by one version of NFS, and their identity by one discovery.
+type space struct {
+	name, discovery, level string
+	// path of the export: with version 4, paths begin at the root of exports.
+	path    string
+	options []string
+}
+
+var (
+	version3 = []string{"vers=3", "rsize=1048576", "wsize=1048576", "hard", "nolock", "proto=tcp"}
+	version4 = []string{"vers=4.2", "hard"}
+
+	start3     = space{"start-3", "AtStart", "baseline", "/srv/hpc", version3}
+	start4     = space{"start-4", "AtStart", "baseline", "/hpc", version4}
+	admission3 = space{"admission-3", "AtAdmission", "restricted", "/srv/hpc", version3}
+	admission4 = space{"admission-4", "AtAdmission", "restricted", "/hpc", version4}
+	spaces     = []space{start3, start4, admission3, admission4}
+)
+
+// A home is one on the share, as the server sees it.
+type home struct {
+	name     string
+	uid, gid int
+	mode     string
+}
+
+// homes are those of carol's notebooks.
+var homes = []home{
+	{"alice", 5001, 6001, "0700"},
+	{"bob", 5002, 6002, "0700"},
+	{"qiang.guo03", 5003, 6003, "0700"},
+	{"erin", 5004, 6004, "0700"},
+	{"frank", 5005, 6005, "0700"},
+	{"own-fs", 5007, 6007, "0700"},
+	{"grace", 5008, 6008, "0700"},
+	{"heidi", 5009, 6009, "0700"},
+	{"ivan", 5010, 6010, "0700"},
+	{"judy", 5011, 6011, "0700"},
+}
+
+// A World is a cluster of two nodes, with the webhook, an NFS server, and carol, who is no admin.
+type World struct {
+	*node.Cluster
+	nfs   *node.Second
+	helm  *helm.Helm
+	carol *controlplane.User
+}
+
+//go:embed server.sh
+var serverScript string
+
+func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
+	archives, err := images.Build(ctx, os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	w := &World{}
+	options := node.Options{
+		Room: room, SandboxImage: images.Pause, Archives: []string{archives.Notebooks, archives.Webhook}, Progress: os.Stderr,
+	}
+	err = together(
+		func() (err error) { return w.startNFS(ctx, options) },
+		func() (err error) {
+			w.Cluster, err = node.Start(ctx, options)
+			return err
+		})
+	if err != nil {
+		return nil, err
+	}
+	if w.helm, err = helm.New(ctx, os.Stderr, room.Folder); err != nil {
+		return nil, err
+	}
+	w.helm.Kubeconfig = w.Admin.Kubeconfig
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"namespaces", w.makeNamespaces},
+		{"second node ready", func(ctx context.Context) error { return w.Join(ctx, w.nfs) }},
+		{"webhook and policies, by helm", w.installShipped},
+		{"webhook that mounts the share", w.installKnowing},
+		{"webhooks in effect", w.awaitWebhooks},
+	} {
+		if err := progress.Stage(os.Stderr, step.name, func() error { return step.do(ctx) }); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return w, nil
+}
+
+// startNFS starts the second machine as far as it needs no control plane: the NFS server and its homes, and the container runtime.
+func (w *World) startNFS(ctx context.Context, o node.Options) error {
+	parts, err := uml.Build(ctx, os.Stderr)
+	if err != nil {
+		return err
+	}
+	place := node.Place{Name: nodeName, Address: "192.0.2.10", Range: "198.18.1.0/24"}
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"second machine", func() error {
+			w.nfs, err = node.Boot(ctx, parts, place, o)
+			return err
+		}},
+		{"NFS server", func() error {
+			_, err := w.nfs.Script(ctx, serverScript)
+			return err
+		}},
+		{"homes", func() error { return w.makeHomes(ctx) }},
+		{"container runtime and images of the second machine", func() error { return w.nfs.StartRuntime(ctx, o) }},
+	} {
+		if err := progress.Stage(os.Stderr, step.name, step.do); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return nil
+}
+
+// makeHomes makes the homes on the server's own disk. One of them is a file system of its own, as servers have that make a dataset
+// for each user.
+func (w *World) makeHomes(ctx context.Context) error {
+	var script strings.Builder
+	for _, h := range homes {
+		fmt.Fprintf(&script, "mkdir /srv/hpc/home/%[1]s\n", h.name)
+		if h.name == "own-fs" {
+			fmt.Fprintf(&script, "truncate -s 64M /disk/%[1]s.img; mkfs.ext4 -q /disk/%[1]s.img\n"+
+				"mount -o loop /disk/%[1]s.img /srv/hpc/home/%[1]s; rmdir /srv/hpc/home/%[1]s/lost+found\n", h.name)
+		}
+		fmt.Fprintf(&script, "chown %d:%d /srv/hpc/home/%[3]s; chmod %[4]s /srv/hpc/home/%[3]s\n", h.uid, h.gid, h.name, h.mode)
+	}
+	_, err := w.nfs.Script(ctx, script.String())
+	return err
+}
+
+// makeNamespaces makes those in which carol may run pods and use the homes.
+func (w *World) makeNamespaces(ctx context.Context) (err error) {
+	if w.carol, err = w.User("carol"); err != nil {
+		return err
+	}
+	for _, s := range spaces {
+		if err := w.Namespace(ctx, s.name, map[string]string{"pod-security.kubernetes.io/enforce": s.level}); err != nil {
+			return err
+		}
+		err := w.Allow(ctx, s.name, w.carol,
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get", "list", "watch", "delete"}},
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/log", "events"}, Verbs: []string{"get", "list"}},
+			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/exec"}, Verbs: []string{"create", "get"}},
+			rbacv1.PolicyRule{APIGroups: []string{"jupyter-user.io"}, Resources: []string{"homes"}, Verbs: []string{"use"}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// together does two things at the same time.
+func together(one, other func() error) error {
+	failed := make(chan error, 1)
+	go func() { failed <- one() }()
+	err := other()
+	return errors.Join(err, <-failed)
+}
+
+// await polls a condition until it is met, fails, or takes longer than it may.
+func await(ctx context.Context, limit time.Duration, condition func(context.Context) (bool, error)) error {
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, limit, true, condition)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("not within %s", limit)
+	}
+	return err
+}

@@ -1,0 +1,139 @@
+package uml
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+// The kernel gives its first process these variables, which are on its command line.
+const (
+	stageVariable   = "JUPYTER_USER_UML"
+	nameVariable    = "JUPYTER_USER_UML_NAME"
+	addressVariable = "JUPYTER_USER_UML_ADDRESS"
+	gatewayVariable = "JUPYTER_USER_UML_GATEWAY"
+
+	stageFirst = "first"
+	stageAgent = "agent"
+)
+
+// path is where the machine's programs are.
+const path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
+
+// Inside reports whether this program runs in a machine that it started. It is asked first thing in main, or in TestMain; if it is
+// so, Run is all that is to be done.
+func Inside() bool { return os.Getenv(stageVariable) != "" }
+
+// Run is the machine's first process, or the process that runs commands. It returns the exit status.
+func Run() int {
+	stage := os.Getenv(stageVariable)
+	if stage == stageAgent {
+		fmt.Println("error: serve commands:", serve(os.Getenv(addressVariable)))
+		return 1
+	}
+	if err := first(); err != nil {
+		fmt.Println("error: start the machine:", err)
+	}
+	// If the first process ended, the kernel would panic.
+	_ = syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
+	return 1
+}
+
+// first makes a machine of a kernel, and then collects orphans for as long as commands are run.
+func first() error {
+	if err := os.Setenv("PATH", path); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Setenv("HOME", "/root"), mountAll()); err != nil {
+		return err
+	}
+	name := os.Getenv(nameVariable)
+	if err := syscall.Sethostname([]byte(name)); err != nil {
+		return err
+	}
+	hosts := "127.0.0.1 localhost\n" + os.Getenv(addressVariable) + " " + name + "\n"
+	if err := os.WriteFile("/etc/hosts", []byte(hosts), 0o644); err != nil {
+		return err
+	}
+	for _, line := range []string{
+		"modprobe -a nfsd nfs nfsv3 nfsv4 overlay veth bridge loop",
+		"mkfs.ext4 -q -F /dev/ubda", "mount /dev/ubda /disk", "mount --make-shared /disk",
+		"ip link set lo up",
+		"ip address add " + os.Getenv(addressVariable) + "/32 dev vec0",
+		"ip link set vec0 up",
+		"ip route add " + os.Getenv(gatewayVariable) + "/32 dev vec0",
+		"ip route add default via " + os.Getenv(gatewayVariable) + " dev vec0 src " + os.Getenv(addressVariable),
+	} {
+		words := strings.Fields(line)
+		if said, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", line, err, said)
+		}
+	}
+	return runAgent()
+}
+
+// mountAll mounts what every machine has.
+func mountAll() error {
+	for _, m := range []struct{ kind, at, data string }{
+		{"proc", "/proc", ""}, {"sysfs", "/sys", ""}, {"tmpfs", "/run", "mode=755"}, {"tmpfs", "/tmp", "mode=1777"},
+		{"devtmpfs", "/dev", ""}, {"devpts", "/dev/pts", "mode=620,ptmxmode=666"}, {"tmpfs", "/dev/shm", "mode=1777"},
+		{"cgroup2", "/sys/fs/cgroup", ""},
+	} {
+		if err := os.MkdirAll(m.at, 0o755); err != nil {
+			return err
+		}
+		if err := syscall.Mount(m.kind, m.at, m.kind, 0, m.data); err != nil && !errors.Is(err, syscall.EBUSY) {
+			return fmt.Errorf("mount %s: %w", m.at, err)
+		}
+	}
+	if err := os.Symlink("/proc/self/fd", "/dev/fd"); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_SHARED|syscall.MS_REC, ""); err != nil {
+		return fmt.Errorf("share mounts with containers: %w", err)
+	}
+	for _, folder := range []string{"/run/lock", "/run/netns", "/run/rpcbind"} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+	}
+	return completeCPU()
+}
+
+// completeCPU adds to /proc/cpuinfo what a kubelet reads there, and User Mode Linux does not say.
+func completeCPU() error {
+	data, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return err
+	}
+	text := strings.Replace(string(data), "bogomips",
+		"cpu MHz\t\t: 2000.000\nphysical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\nbogomips", 1)
+	return errors.Join(os.WriteFile("/run/cpuinfo", []byte(text), 0o644),
+		syscall.Mount("/run/cpuinfo", "/proc/cpuinfo", "", syscall.MS_BIND, ""))
+}
+
+// runAgent runs the agent, and collects orphans until the agent ends.
+func runAgent() error {
+	if err := os.Setenv(stageVariable, stageAgent); err != nil {
+		return err
+	}
+	agent, err := os.StartProcess("/proc/self/exe", os.Args[:1], &os.ProcAttr{
+		Env: os.Environ(), Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+	})
+	if err != nil {
+		return err
+	}
+	for {
+		pid, err := syscall.Wait4(-1, nil, 0, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return err
+		case pid == agent.Pid:
+			return errors.New("the agent has ended")
+		}
+	}
+}

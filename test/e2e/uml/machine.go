@@ -1,0 +1,152 @@
+package uml
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
+)
+
+// pollInterval is how often something of the machine is looked at.
+const pollInterval = 100 * time.Millisecond
+
+// Options of a machine.
+type Options struct {
+	Parts Parts
+	// Room is where the machine runs. It must have an address, Gateway, that the machine can answer to.
+	Room sealed.Room
+	// Name is the host name, and of the network device.
+	Name string
+	// Address is the machine's own, and Gateway the room's. Range is an address range behind the machine, for its pods.
+	Address, Gateway, Range string
+	// Memory is how much the machine has, as the kernel reads it: 1G.
+	Memory string
+	// Disk is how large the disk is that the machine finds at /disk. It takes what is written to it.
+	Disk int64
+	// Folders of this machine are at other places there, by their paths.
+	Folders map[string]string
+}
+
+// A Machine is a running one.
+type Machine struct {
+	Options
+	// Console is the file with what the kernel and the first process say.
+	Console string
+	agent
+	done chan struct{}
+	err  error
+}
+
+// initPath is where the machine has the program that started it.
+const initPath = "/init"
+
+// Start starts a machine and returns it once it runs commands. It ends with the room.
+func Start(ctx context.Context, o Options) (*Machine, error) {
+	folder := filepath.Join(o.Room.Folder, o.Name)
+	root, err := o.furnish(folder)
+	if err != nil {
+		return nil, fmt.Errorf("make the root of machine %s: %w", o.Name, err)
+	}
+	if err := o.connect(ctx); err != nil {
+		return nil, fmt.Errorf("connect machine %s: %w", o.Name, err)
+	}
+	disk := filepath.Join(folder, "disk")
+	if err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, o.Disk)); err != nil {
+		return nil, err
+	}
+	m := &Machine{Options: o, Console: filepath.Join(folder, "console.log"), agent: agent{o.Address}, done: make(chan struct{})}
+	if err := m.boot(root, disk); err != nil {
+		return nil, err
+	}
+	err = wait.PollUntilContextTimeout(ctx, pollInterval, machine.Patience, true, func(ctx context.Context) (bool, error) {
+		return m.answers(ctx), m.Ended()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("machine %s does not run commands: %w\n%s", o.Name, err, progress.Ends(m.Console))
+	}
+	return m, nil
+}
+
+// furnish makes the root: that of the parts below a folder which takes what is written, with more folders in their places.
+func (o Options) furnish(folder string) (string, error) {
+	root, upper, work := filepath.Join(folder, "root"), filepath.Join(folder, "upper"), filepath.Join(folder, "work")
+	if err := errors.Join(os.MkdirAll(root, 0o755), os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
+		return "", err
+	}
+	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", o.Parts.Root, upper, work)
+	if err := syscall.Mount("overlay", root, "overlay", 0, layers); err != nil {
+		return "", err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(root, initPath), nil, 0o755),
+		syscall.Mount(self, filepath.Join(root, initPath), "", syscall.MS_BIND, "")); err != nil {
+		return "", err
+	}
+	for here, there := range o.Folders {
+		if err := errors.Join(os.MkdirAll(filepath.Join(root, there), 0o755),
+			syscall.Mount(here, filepath.Join(root, there), "", syscall.MS_BIND|syscall.MS_REC, "")); err != nil {
+			return "", err
+		}
+	}
+	return root, os.MkdirAll(filepath.Join(root, "disk"), 0o755)
+}
+
+// connect makes a network of two, and leads what is for the machine's pods there.
+func (o Options) connect(ctx context.Context) error {
+	for _, arguments := range []string{
+		"tuntap add dev " + o.Name + " mode tap",
+		"link set " + o.Name + " up",
+		"route add " + o.Address + "/32 dev " + o.Name + " src " + o.Gateway,
+		"route add " + o.Range + " via " + o.Address + " dev " + o.Name + " src " + o.Gateway,
+	} {
+		if said, err := exec.CommandContext(ctx, "ip", strings.Fields(arguments)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", arguments, err, said)
+		}
+	}
+	return nil
+}
+
+func (m *Machine) boot(root, disk string) error {
+	console, err := os.Create(m.Console)
+	if err != nil {
+		return err
+	}
+	command := exec.Command(m.Parts.Kernel, "mem="+m.Memory, "ubda="+disk, "root=/dev/root", "rootfstype=hostfs", "rootflags="+root, "rw",
+		"init="+initPath, "vec0:transport=tap,ifname="+m.Name+",depth=64,gro=1", "con=null", "con0=null,fd:1", "quiet",
+		stageVariable+"="+stageFirst, nameVariable+"="+m.Name, addressVariable+"="+m.Address, gatewayVariable+"="+m.Gateway)
+	// The machine's memory is a file, which is removed at once. On a disk it would be written there.
+	command.Env = append(os.Environ(), "TMPDIR=/dev/shm")
+	command.Stdout, command.Stderr = console, console
+	if err := command.Start(); err != nil {
+		return errors.Join(err, console.Close())
+	}
+	go func() {
+		m.err = errors.Join(command.Wait(), console.Close())
+		close(m.done)
+	}()
+	return nil
+}
+
+// Ended returns an error if the machine is not running any more.
+func (m *Machine) Ended() error {
+	select {
+	case <-m.done:
+		return errors.Join(errors.New("the machine has ended"), m.err)
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,118 @@
+package uml
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"jupyter-user.io/jupyter-user-webhook/test/cache"
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
+	"jupyter-user.io/jupyter-user-webhook/test/project"
+)
+
+// Parts are what a machine is made of.
+type Parts struct {
+	// Kernel is a program, and Root a folder that nothing writes to.
+	Kernel, Root string
+}
+
+// recipeVersion is raised whenever building changes in a way that nothing else in the key shows.
+const recipeVersion = 1
+
+// endingTime is how long a killed build's output is waited for.
+const endingTime = 10 * time.Second
+
+var (
+	//go:embed packages
+	packages string
+	//go:embed bootstrap
+	bootstrap string
+)
+
+// Build returns the parts, after building them if the cache does not have them. It returns an error where this machine cannot run
+// them, or where Debian's archive does not have the packages in the versions that the file packages pins.
+func Build(ctx context.Context, out io.Writer) (Parts, error) {
+	if err := fit(); err != nil {
+		return Parts{}, err
+	}
+	folder, err := cache.Folder("uml")
+	if err != nil {
+		return Parts{}, err
+	}
+	entry := cache.Entry{
+		Name:        "uml",
+		Ingredients: fmt.Sprintf("recipe %d\n%s\n%s", recipeVersion, packages, bootstrap),
+		Result:      "linux",
+	}
+	kernel, err := cache.Cache{Folder: folder, Progress: out}.Get(ctx, entry, func(ctx context.Context, folder string) error {
+		m := progress.Start(out, "uml", "bootstrapping")
+		defer m.End("bootstrapped")
+		return fill(ctx, folder)
+	})
+	return Parts{Kernel: kernel, Root: filepath.Join(filepath.Dir(kernel), "root")}, err
+}
+
+// fill runs the script bootstrap in a folder. Whatever ends the script ends everything that it started.
+func fill(ctx context.Context, folder string) error {
+	if _, err := exec.LookPath("debootstrap"); err != nil {
+		return fmt.Errorf("a program is missing, run test/e2e/install: %w", err)
+	}
+	source, err := project.Folder()
+	if err != nil {
+		return err
+	}
+	said := &progress.Tail{}
+	lines := &progress.Lines{Each: said.Add}
+	command := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
+		filepath.Join(source, "test", "e2e", "uml", "bootstrap"))
+	command.Dir, command.Stdout, command.Stderr, command.WaitDelay = folder, lines, lines, endingTime
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// The signal comes when the thread that started the command ends, so that one must not end before.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("make the root of a second machine from Debian's archive: %w; the script said:\n%s", err, said)
+	}
+	return nil
+}
+
+// fit returns an error if no machine in User Mode Linux can run here, whatever its parts.
+func fit() error {
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("Debian has User Mode Linux for amd64, and this machine is %s", runtime.GOARCH) //nolint:revive,staticcheck // a name
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("a second machine needs root")
+	}
+	tun, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("a second machine needs a network device of its own: %w", err)
+	}
+	return errors.Join(tun.Close(), traceable())
+}
+
+// traceable returns an error if a process may not trace its own child, which is how User Mode Linux runs programs.
+func traceable() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	child, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{Sys: &syscall.SysProcAttr{Ptrace: true}})
+	if err != nil {
+		return fmt.Errorf("User Mode Linux needs ptrace: %w", err) //nolint:revive,staticcheck // a name
+	}
+	var status syscall.WaitStatus
+	_, err = syscall.Wait4(child.Pid, &status, 0, nil)
+	return errors.Join(err, syscall.PtraceDetach(child.Pid), reap(child))
+}
+
+func reap(child *os.Process) error {
+	_, err := child.Wait()
+	return err
+}

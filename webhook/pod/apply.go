@@ -1,0 +1,26 @@
+package pod
+
+import (
+	"fmt"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	operations "gomodules.xyz/jsonpatch/v2"
+)
+
+// Apply applies operations to a document as an API server does. What no operation names stays as it is.
+func Apply(document []byte, ops []operations.Operation) ([]byte, error) {
+	if len(ops) == 0 {
+		return document, nil
+	}
+	patch, err := jsonpatch.DecodePatch(AppendPatch(nil, ops))
+	if err != nil {
+		return nil, fmt.Errorf("decode the patch: %w", err)
+	}
+	options := jsonpatch.NewApplyOptions()
+	options.EscapeHTML = false
+	patched, err := patch.ApplyWithOptions(document, options)
+	if err != nil {
+		return nil, fmt.Errorf("apply the patch: %w", err)
+	}
+	return patched, nil
+}

@@ -1,0 +1,59 @@
+package pod
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Pointer is a place in the pod as a JSON Pointer (RFC 6901).
+type Pointer string
+
+const (
+	SpecPath        Pointer = "/spec"
+	AnnotationsPath Pointer = "/metadata/annotations"
+
+	VolumesPath             = SpecPath + "/volumes"
+	InitContainersPath      = SpecPath + "/initContainers"
+	ContainersPath          = SpecPath + "/containers"
+	EphemeralContainersPath = SpecPath + "/ephemeralContainers"
+	SecurityContextPath     = SpecPath + "/securityContext"
+)
+
+var escape = strings.NewReplacer("~", "~0", "/", "~1")
+
+func (p Pointer) Child(key string) Pointer {
+	if strings.ContainsAny(key, "~/") {
+		key = escape.Replace(key)
+	}
+	return p + "/" + Pointer(key)
+}
+
+func (p Pointer) Index(i int) Pointer { return p + "/" + Pointer(strconv.Itoa(i)) }
+
+var unescape = strings.NewReplacer("~1", "/", "~0", "~")
+
+// Field is the place as Kubernetes writes it: spec.containers[0].image, metadata.annotations[example.com/x].
+func (p Pointer) Field() string {
+	var b strings.Builder
+	for i, part := range strings.Split(string(p), "/")[1:] {
+		part = unescape.Replace(part)
+		_, err := strconv.Atoi(part)
+		switch {
+		case err == nil, strings.HasPrefix(string(p), string(AnnotationsPath)) && i == 2:
+			b.WriteString("[" + part + "]")
+		case i > 0:
+			b.WriteString("." + part)
+		default:
+			b.WriteString(part)
+		}
+	}
+	return b.String()
+}
+
+// Element of a list: a pointer that is written down only where somebody asks for it.
+type Element struct {
+	List Pointer
+	At   int
+}
+
+func (e Element) Pointer() Pointer { return e.List.Index(e.At) }

@@ -1,0 +1,319 @@
+// Package pod is the Pod document: the view of a Pod that the planner reads, JSON pointers into it, and the operations that
+// change it, applied and written. It reads and writes JSON and knows no rule about notebooks.
+package pod
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Pod is the view that the planner has of a pod: the fields that it reads, and nothing else. Whatever a pod has beyond
+// them passes by untouched, because the answer is a patch of single fields and never the pod written anew.
+//
+// Field names and types are those of k8s.io/api/core/v1; a test holds them against each other. An absent field and an
+// empty list or map are the same to the planner, as they are to the API server.
+type Pod struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Metadata   Metadata `json:"metadata"`
+	Spec       Spec     `json:"spec"`
+}
+
+// Metadata of a pod. There is no namespace in it: at admission that is the request's.
+type Metadata struct {
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// Spec of a pod.
+type Spec struct {
+	Volumes             List[Volume]         `json:"volumes"`
+	InitContainers      List[Container]      `json:"initContainers"`
+	Containers          List[Container]      `json:"containers"`
+	EphemeralContainers List[Container]      `json:"ephemeralContainers"`
+	SecurityContext     *SpecSecurityContext `json:"securityContext"`
+	ImagePullSecrets    List[LocalReference] `json:"imagePullSecrets"`
+	Resources           *Resources           `json:"resources"`
+	OS                  *OS                  `json:"os"`
+	HostUsers           *bool                `json:"hostUsers"`
+}
+
+// OS of a pod.
+type OS struct {
+	Name string `json:"name"`
+}
+
+// LocalReference names something in the pod's namespace.
+type LocalReference struct {
+	Name string `json:"name"`
+}
+
+// SpecSecurityContext is what the groups are in. The UID and GID hold for containers that have none of their own.
+type SpecSecurityContext struct {
+	RunAsUser                *int64      `json:"runAsUser"`
+	RunAsGroup               *int64      `json:"runAsGroup"`
+	SupplementalGroups       List[int64] `json:"supplementalGroups"`
+	SupplementalGroupsPolicy *string     `json:"supplementalGroupsPolicy"`
+	FSGroup                  *int64      `json:"fsGroup"`
+}
+
+// Volume and the sources that matter here.
+type Volume struct {
+	Name                  string    `json:"name"`
+	PersistentVolumeClaim *Claim    `json:"persistentVolumeClaim,omitzero"`
+	EmptyDir              *EmptyDir `json:"emptyDir,omitzero"`
+	Projected             *struct{} `json:"projected,omitzero"`
+	HostPath              *struct{} `json:"hostPath,omitzero"`
+	NFS                   *struct{} `json:"nfs,omitzero"`
+}
+
+// Claim is a PersistentVolumeClaim as a volume.
+type Claim struct {
+	ClaimName string `json:"claimName"`
+	ReadOnly  bool   `json:"readOnly,omitzero"`
+}
+
+// EmptyDir as a volume.
+type EmptyDir struct {
+	Medium    *string         `json:"medium,omitzero"`
+	SizeLimit *jsontext.Value `json:"sizeLimit,omitzero"`
+}
+
+// Container of any of the three kinds.
+type Container struct {
+	Name                     string           `json:"name"`
+	Image                    *string          `json:"image"`
+	ImagePullPolicy          *string          `json:"imagePullPolicy"`
+	Command                  List[string]     `json:"command"`
+	Args                     List[string]     `json:"args"`
+	WorkingDir               *string          `json:"workingDir"`
+	Ports                    List[Port]       `json:"ports"`
+	EnvFrom                  List[struct{}]   `json:"envFrom"`
+	Env                      List[EnvVar]     `json:"env"`
+	Resources                *Resources       `json:"resources"`
+	RestartPolicy            *string          `json:"restartPolicy"`
+	RestartPolicyRules       List[struct{}]   `json:"restartPolicyRules"`
+	VolumeMounts             List[Mount]      `json:"volumeMounts"`
+	VolumeDevices            List[Device]     `json:"volumeDevices"`
+	StartupProbe             *Probe           `json:"startupProbe"`
+	ReadinessProbe           *Probe           `json:"readinessProbe"`
+	LivenessProbe            *Probe           `json:"livenessProbe"`
+	Lifecycle                *Lifecycle       `json:"lifecycle"`
+	TerminationMessagePath   *string          `json:"terminationMessagePath"`
+	TerminationMessagePolicy *string          `json:"terminationMessagePolicy"`
+	SecurityContext          *SecurityContext `json:"securityContext"`
+	Stdin                    bool             `json:"stdin"`
+	TTY                      bool             `json:"tty"`
+}
+
+// Port that a container declares.
+type Port struct {
+	Name          string `json:"name,omitzero"`
+	ContainerPort int32  `json:"containerPort"`
+	Protocol      string `json:"protocol,omitzero"`
+}
+
+// EnvVar of a container.
+type EnvVar struct {
+	Name      string     `json:"name"`
+	Value     string     `json:"value,omitzero"`
+	ValueFrom *ValueFrom `json:"valueFrom,omitzero"`
+}
+
+// ValueFrom is where a variable's value comes from, as far as that is a volume.
+type ValueFrom struct {
+	FileKeyRef FileKeyRef `json:"fileKeyRef,omitzero"`
+}
+
+// FileKeyRef is a line of a file that the kubelet reads out of a volume.
+type FileKeyRef struct {
+	VolumeName string `json:"volumeName"`
+}
+
+// Resources of a container or of a pod.
+type Resources struct {
+	Requests Quantities     `json:"requests,omitempty"`
+	Limits   Quantities     `json:"limits,omitempty"`
+	Claims   List[struct{}] `json:"claims,omitempty"`
+}
+
+func (r *Resources) Empty() bool {
+	return r == nil || len(r.Requests)+len(r.Limits)+len(r.Claims) == 0
+}
+
+// Mount of a volume in a container.
+type Mount struct {
+	Name              string `json:"name"`
+	ReadOnly          bool   `json:"readOnly,omitzero"`
+	RecursiveReadOnly string `json:"recursiveReadOnly,omitzero"`
+	MountPath         string `json:"mountPath"`
+	SubPath           string `json:"subPath,omitzero"`
+	SubPathExpr       string `json:"subPathExpr,omitzero"`
+	MountPropagation  string `json:"mountPropagation,omitzero"`
+}
+
+// Device is a volume as a block device.
+type Device struct {
+	Name string `json:"name"`
+}
+
+// Probe of a container.
+type Probe struct {
+	Exec *Exec `json:"exec"`
+}
+
+// Lifecycle hooks of a container.
+type Lifecycle struct {
+	PostStart *Probe `json:"postStart"`
+	PreStop   *Probe `json:"preStop"`
+}
+
+// Exec is a command that a hook or a probe runs in the container.
+type Exec struct {
+	Command List[string] `json:"command"`
+}
+
+// SecurityContext of a container.
+type SecurityContext struct {
+	AppArmorProfile          *Profile        `json:"appArmorProfile,omitzero"`
+	SELinuxOptions           *SELinuxOptions `json:"seLinuxOptions,omitzero"`
+	WindowsOptions           *WindowsOptions `json:"windowsOptions,omitzero"`
+	RunAsUser                *int64          `json:"runAsUser,omitzero"`
+	RunAsGroup               *int64          `json:"runAsGroup,omitzero"`
+	RunAsNonRoot             *bool           `json:"runAsNonRoot,omitzero"`
+	Privileged               *bool           `json:"privileged,omitzero"`
+	AllowPrivilegeEscalation *bool           `json:"allowPrivilegeEscalation,omitzero"`
+	ReadOnlyRootFilesystem   *bool           `json:"readOnlyRootFilesystem,omitzero"`
+	Capabilities             *Capabilities   `json:"capabilities,omitzero"`
+	SeccompProfile           *Profile        `json:"seccompProfile,omitzero"`
+	ProcMount                *string         `json:"procMount,omitzero"`
+}
+
+// SELinuxOptions of a container, but for the level, which is anybody's.
+type SELinuxOptions struct {
+	User string `json:"user,omitempty"`
+	Role string `json:"role,omitempty"`
+	Type string `json:"type,omitempty"`
+}
+
+// WindowsOptions of a container.
+type WindowsOptions struct {
+	HostProcess *bool `json:"hostProcess,omitempty"`
+}
+
+// Capabilities of a container.
+type Capabilities struct {
+	Add  List[string] `json:"add,omitempty"`
+	Drop List[string] `json:"drop,omitempty"`
+}
+
+// Profile is one of seccomp or AppArmor.
+type Profile struct {
+	Type             string  `json:"type"`
+	LocalhostProfile *string `json:"localhostProfile,omitzero"`
+}
+
+// Read decodes the view. Keys are taken in their one spelling, and a key that is there twice is an error: encoding/json would
+// take SPEC for spec and the last of two, and whoever reads the pod after us might not.
+func Read(raw []byte) (*Pod, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, errors.New("there is none")
+	}
+	pod := &Pod{}
+	if err := Unmarshal(raw, pod); err != nil {
+		return nil, Unreadable(err)
+	}
+	return pod, pod.Check()
+}
+
+// Unmarshal decodes a document with a Pod in it. It reads no more of a list or a map than a Pod can have.
+func Unmarshal(raw []byte, into any) error {
+	if err := checkNameCount(raw); err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, into)
+}
+
+// Check says why what was decoded is no pod that anything could be done to.
+func (p *Pod) Check() error {
+	if p.APIVersion != "v1" || p.Kind != "Pod" {
+		return fmt.Errorf("it says apiVersion %q and kind %q", p.APIVersion, p.Kind)
+	}
+	for at, container := range p.AllContainers {
+		// Also a null, which nothing can be added to.
+		if container.Name == "" {
+			return fmt.Errorf("%s has no name", at.Pointer().Field())
+		}
+	}
+	return nil
+}
+
+// AllContainers of all kinds, each with its place, in the order of the pod's fields.
+func (p *Pod) AllContainers(yield func(at Element, c *Container) bool) {
+	for _, kind := range []struct {
+		list       Pointer
+		containers []Container
+	}{
+		{InitContainersPath, p.Spec.InitContainers},
+		{ContainersPath, p.Spec.Containers},
+		{EphemeralContainersPath, p.Spec.EphemeralContainers},
+	} {
+		for i := range kind.containers {
+			if !yield(Element{kind.list, i}, &kind.containers[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Unreadable says what the decoder says, without a word that is not ours to repeat: of a value it only names the kind.
+func Unreadable(err error) error {
+	var syntactic *jsontext.SyntacticError
+	var semantic *json.SemanticError
+	if tooLong := asTooLong(err); tooLong != nil {
+		return tooLong
+	}
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic):
+		return fmt.Errorf("duplicate field %q", Pointer(syntactic.JSONPointer).Field())
+	case errors.As(err, &syntactic):
+		return syntactic.Err
+	case errors.As(err, &semantic):
+		at := cmp.Or(Pointer(semantic.JSONPointer).Field(), "the document")
+		return fmt.Errorf("%s has a %s where it needs a %s", at, jsonKind(semantic.JSONKind), jsonType(semantic.GoType))
+	}
+	return err
+}
+
+// jsonKind is what a value is called.
+func jsonKind(kind jsontext.Kind) string {
+	switch kind {
+	case jsontext.KindBeginArray:
+		return "list"
+	case jsontext.KindBeginObject:
+		return "map"
+	case jsontext.KindTrue, jsontext.KindFalse:
+		return "bool"
+	}
+	return kind.String()
+}
+
+// jsonType is what JSON calls a type of Go's.
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return jsonType(t.Elem())
+	case reflect.Slice:
+		return "list"
+	case reflect.Struct, reflect.Map:
+		return "map"
+	case reflect.Int32, reflect.Int64:
+		return "whole number"
+	}
+	return t.Kind().String()
+}

@@ -1,0 +1,88 @@
+package pod
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// TestViewIsOfAPod holds each field of the view against k8s.io/api: it is there, under that name, and of that kind.
+func TestViewIsOfAPod(t *testing.T) {
+	compare(t, "", reflect.TypeFor[Pod](), reflect.TypeFor[corev1.Pod]())
+	compare(t, "", reflect.TypeFor[InitContainer](), reflect.TypeFor[corev1.Container]())
+}
+
+func compare(t *testing.T, path string, view, api reflect.Type) {
+	t.Helper()
+	view, api = deref(view), deref(api)
+	switch {
+	case view == reflect.TypeFor[jsontext.Value]():
+		return // carried as it is
+	case view.Kind() == reflect.Slice, view.Kind() == reflect.Map:
+		require.Equal(t, api.Kind(), view.Kind(), path)
+		compare(t, path+"[]", view.Elem(), api.Elem())
+	case view.Kind() == reflect.Struct:
+		require.Equal(t, reflect.Struct, api.Kind(), path)
+		for i := range view.NumField() {
+			field := view.Field(i)
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			require.NotEmpty(t, name, "%s.%s", path, field.Name)
+			of, ok := byJSON(api, name)
+			if assert.True(t, ok, "%s.%s is no field of %s", path, name, api) {
+				compare(t, path+"."+name, field.Type, of)
+			}
+		}
+	default:
+		assert.Equal(t, api.Kind(), view.Kind(), path)
+	}
+}
+
+func deref(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
+}
+
+// byJSON finds a field by its JSON name, also in embedded structs.
+func byJSON(t reflect.Type, name string) (reflect.Type, bool) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if tag == name {
+			return field.Type, true
+		}
+		if tag == "" && field.Anonymous {
+			if found, ok := byJSON(deref(field.Type), name); ok {
+				return found, true
+			}
+		}
+	}
+	return nil, false
+}
+
+func TestReadTakesKeysInTheirOneSpelling(t *testing.T) {
+	for name, c := range map[string]struct{ raw, want string }{
+		"no JSON":          {`{`, "unexpected EOF"},
+		"no object":        {`[]`, "the document has a list where it needs a map"},
+		"another kind":     {`{"apiVersion":"v1","kind":"Node"}`, `it says apiVersion "v1" and kind "Node"`},
+		"twice the spec":   {`{"apiVersion":"v1","kind":"Pod","spec":{},"spec":{}}`, `duplicate field "spec"`},
+		"a wrong type":     {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":{}}}`, "spec.containers has a map where it needs a list"},
+		"a fractional UID": {`{"apiVersion":"v1","kind":"Pod","spec":{"securityContext":{"fsGroup":1.5}}}`, "spec.securityContext.fsGroup has a number where it needs a whole number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Read([]byte(c.raw))
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), c.want)
+		})
+	}
+
+	pod, err := Read([]byte(`{"apiVersion":"v1","kind":"Pod","SPEC":{"containers":[{"name":"x"}]}}`))
+	require.NoError(t, err)
+	assert.Empty(t, pod.Spec.Containers, "SPEC is not spec")
+}

@@ -1,0 +1,196 @@
+//go:build !race
+
+// Reviews of 3.9 MB, of which the memory is measured: the race detector takes memory of its own, and twenty times as long.
+
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// longest fills a list with as many elements as there is room for in a body of the largest size.
+func longest(element func(i int) string) string {
+	var b strings.Builder
+	b.WriteByte('[')
+	for i := 0; b.Len() < 3_900_000; i++ {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(element(i))
+	}
+	b.WriteByte(']')
+	return b.String()
+}
+
+func always(text string) func(int) string { return func(int) string { return text } }
+
+// longestMap is likewise for labels and annotations.
+func longestMap() string {
+	list := longest(func(i int) string { return fmt.Sprintf(`"%x":""`, i) })
+	return "{" + list[1:len(list)-1] + "}"
+}
+
+// tooMuch are Pods of 3.9 MB, most of it in one list, and what is said about them.
+func tooMuch() map[string]struct{ pod, field, message string } {
+	container := func(rest string) string { return string(shaped("", rest)) }
+	const most = ", and a notebook has at most %d: leave some out"
+	const keys = " keys, and a notebook has at most 20000 in one: leave some out"
+	pods := map[string]struct{ pod, field, message string }{
+		"containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
+			longest(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) }) + `}}`, "spec.containers", fmt.Sprintf(most, 200)},
+		"nothings as containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
+			longest(always("{}")) + `}}`, "spec.containers", fmt.Sprintf(most, 200)},
+		"init containers": {string(shaped(`"initContainers":`+longest(always("{}"))+`,`, "")), "spec.initContainers", fmt.Sprintf(most, 200)},
+		"debug containers": {string(shaped(`"ephemeralContainers":`+longest(always("{}"))+`,`, "")), "spec.ephemeralContainers",
+			fmt.Sprintf(most, 200)},
+		"volumes":        {string(shaped(`"volumes":`+longest(always("{}"))+`,`, "")), "spec.volumes", fmt.Sprintf(most, 500)},
+		"pull secrets":   {string(shaped(`"imagePullSecrets":`+longest(always("{}"))+`,`, "")), "spec.imagePullSecrets", fmt.Sprintf(most, 1000)},
+		"groups":         {string(shaped(`"securityContext":{"supplementalGroups":`+longest(always("0"))+`},`, "")), "spec.securityContext.supplementalGroups", fmt.Sprintf(most, 1000)},
+		"mounts":         {container(`,"volumeMounts":` + longest(always("{}"))), "spec.containers[0].volumeMounts", fmt.Sprintf(most, 1000)},
+		"devices":        {container(`,"volumeDevices":` + longest(always("{}"))), "spec.containers[0].volumeDevices", fmt.Sprintf(most, 1000)},
+		"ports":          {container(`,"ports":` + longest(always("{}"))), "spec.containers[0].ports", fmt.Sprintf(most, 1000)},
+		"variables":      {container(`,"env":` + longest(always("{}"))), "spec.containers[0].env", fmt.Sprintf(most, 10000)},
+		"sources":        {container(`,"envFrom":` + longest(always("{}"))), "spec.containers[0].envFrom", fmt.Sprintf(most, 1000)},
+		"arguments":      {container(`,"args":` + longest(always(`""`))), "spec.containers[0].args", fmt.Sprintf(most, 10000)},
+		"words":          {container(`,"command":` + longest(always(`""`))), "spec.containers[0].command", fmt.Sprintf(most, 10000)},
+		"a hook's words": {container(`,"lifecycle":{"preStop":{"exec":{"command":` + longest(always(`""`)) + `}}}`), "spec.containers[0].lifecycle.preStop.exec.command", fmt.Sprintf(most, 10000)},
+		"capabilities":   {container(`,"securityContext":{"capabilities":{"add":` + longest(always(`""`)) + `}}`), "spec.containers[0].securityContext.capabilities.add", fmt.Sprintf(most, 10000)},
+		"requests":       {container(`,"resources":{"requests":` + longestMap() + `}`), "", keys},
+		"rules":          {container(`,"restartPolicyRules":` + longest(always("{}"))), "spec.containers[0].restartPolicyRules", fmt.Sprintf(most, 1000)},
+		"labels": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":` + `{"jupyter-user":"alice",` +
+			longestMap()[1:] + `},"spec":{"containers":[]}}`,
+			"", keys},
+		"annotations": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"},"annotations":` + longestMap() +
+			`},"spec":{"containers":[]}}`, "", keys},
+		"a map that nobody reads":   {string(shaped(`"nodeSelector":`+longestMap()+`,`, "")), "", keys},
+		"a field that nobody knows": {string(shaped(`"x":[{"y":`+longestMap()+`}],`, "")), "", keys},
+	}
+	mounts := repeated(1000, func(int) string { return "{}" })
+	pods["mounts of many containers"] = struct{ pod, field, message string }{`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p",` +
+		`"labels":{"jupyter-user":"alice"}},"spec":{"containers":` + repeated(200, func(i int) string {
+		return fmt.Sprintf(`{"name":"c%d","volumeMounts":%s,"ports":%s,"args":%s}`, i, mounts, mounts, repeated(4000, func(int) string { return `""` }))
+	}) + `}}`, "spec.containers", "the mounts, variables, arguments and other lists of these containers have more than 30000 elements in all: leave some out"}
+	return pods
+}
+
+// TestNoListOfAPodIsReadWithoutEnd: what is too much is said, with how many there are, and costs no memory. 210,000 containers of
+// 3.9 MB took 300 MB, and so ended a replica with the chart's limit.
+func TestNoListOfAPodIsReadWithoutEnd(t *testing.T) {
+	e := newEdge(t, nil)
+	for name, c := range tooMuch() {
+		t.Run(name, func(t *testing.T) {
+			require.Less(t, len(c.pod), 4<<20)
+			for _, path := range []string{"/mutate", "/verify"} {
+				began := time.Now()
+				_, r := e.post(t, path, review(c.pod))
+				t.Logf("%s: %s", path, time.Since(began).Round(time.Millisecond))
+				require.False(t, r.Response.Allowed, path)
+				assert.Equal(t, 422, r.Response.Status.Code)
+				assert.Equal(t, "TooMany", r.Response.Status.Reason)
+				require.Len(t, r.Response.Status.Details.Causes, 1)
+				assert.Equal(t, c.field, r.Response.Status.Details.Causes[0].Field)
+				assert.Contains(t, r.Response.Status.Details.Causes[0].Message, c.message)
+			}
+		})
+	}
+	_, r := e.post(t, "/mutate", review(tooMuch()["nothings as containers"].pod))
+	assert.Contains(t, r.Response.Status.Message, "spec.containers: there are 1300000, and a notebook has at most 200")
+}
+
+// TestHowMuchMemoryAReviewTakes at its worst, also what is given back: a replica has 128 MiB for all of them together.
+func TestHowMuchMemoryAReviewTakes(t *testing.T) {
+	w := webhook.New(config.Default(), nil)
+	for name, c := range tooMuch() {
+		t.Run(name, func(t *testing.T) {
+			raw := []byte(c.pod)
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			d := w.Decide(context.Background(), webhook.Review{Pod: raw, Namespace: "lab"})
+			runtime.ReadMemStats(&after)
+			require.NotEmpty(t, d.Denials)
+			took := (after.TotalAlloc - before.TotalAlloc) >> 20
+			t.Logf("%d MiB", took)
+			assert.LessOrEqual(t, took, uint64(32), "MiB")
+		})
+	}
+}
+
+// TestHowMuchMemoryASmallReviewTakes: large ones take turns, small ones are decided at once, however many.
+func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
+	w := webhook.New(config.Default(), nil)
+	for name, pod := range map[string][]byte{
+		"containers": []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
+			repeated(20_000, func(int) string { return "{}" }) + `}}`),
+		"mounts":  shaped("", `,"volumeMounts":`+repeated(20_000, func(int) string { return "{}" })),
+		"volumes": shaped(`"volumes":`+repeated(20_000, func(int) string { return "{}" })+`,`, ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Less(t, len(pod), 64<<10)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			d := w.Decide(context.Background(), webhook.Review{Pod: pod, Namespace: "lab"})
+			runtime.ReadMemStats(&after)
+			require.NotEmpty(t, d.Denials)
+			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
+		})
+	}
+}
+
+// TestALongListOfAnotherPod is not ours to refuse.
+func TestALongListOfAnotherPod(t *testing.T) {
+	e := newEdge(t, nil)
+	containers := longest(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) })
+	for name, metadata := range map[string]string{
+		"no label":          `{"name":"p"}`,
+		"a hub's other":     `{"name":"p","labels":{"hub.jupyter.org/username":"alice"}}`,
+		"one that opts out": `{"name":"p","labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, r := e.post(t, "/mutate", review(`{"apiVersion":"v1","kind":"Pod","metadata":`+metadata+`,"spec":{"containers":`+containers+`}}`))
+			assert.Equal(t, http.StatusOK, status)
+			assert.True(t, r.Response.Allowed)
+			assert.Empty(t, r.Response.Patch)
+		})
+	}
+}
+
+// TestTheLongestListsThatAreRead: a Pod at each bound is a notebook.
+func TestTheLongestListsThatAreRead(t *testing.T) {
+	named := func(prefix string) func(int) string {
+		return func(i int) string { return fmt.Sprintf(`{"name":"%s%d"}`, prefix, i) }
+	}
+	w := webhook.New(config.Default(), nil)
+	for name, pod := range map[string][]byte{
+		"containers": []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
+			repeated(200, named("c")) + `}}`),
+		"init containers": shaped(`"initContainers":`+repeated(200, named("i"))+`,`, ""),
+		"volumes":         shaped(`"volumes":`+repeated(500, named("v"))+`,`, ""),
+		"mounts": shaped("", `,"volumeMounts":`+repeated(1000, func(i int) string {
+			return fmt.Sprintf(`{"name":"v","mountPath":"/m/%d"}`, i)
+		})),
+		"variables": shaped("", `,"env":`+repeated(10000, named("V"))),
+		"arguments": shaped("", `,"args":`+repeated(10000, func(i int) string { return fmt.Sprintf(`"an argument of some length %d"`, i) })),
+		"annotations": []byte(strings.Replace(string(shaped("", "")), `"labels"`, `"annotations":{`+strings.Trim(repeated(20000, func(i int) string {
+			return fmt.Sprintf(`"a%d":""`, i)
+		}), "[]")+`},"labels"`, 1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := w.Decide(context.Background(), webhook.Review{Pod: pod, Namespace: "lab"})
+			assert.Empty(t, d.Denials)
+			assert.NotEmpty(t, d.Operations)
+		})
+	}
+}

@@ -1,0 +1,122 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// Metrics of the webhook. No label has a value that somebody outside can make up: users and namespaces are in the log.
+type Metrics struct {
+	admissions *prometheus.CounterVec
+	seconds    map[string]prometheus.Observer
+	answered   prometheus.Counter
+	unanswered prometheus.Counter
+}
+
+// NewMetrics registers what is counted of reviews.
+func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "jupyter_user_review_duration_seconds",
+		Help: "How long reviews have taken, from the last byte of the question to the answer, by kind of review (mutate, verify).",
+		// A review takes less than a millisecond, one that waits for the share half a second, and the API server waits for two.
+		Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
+	}, []string{"review"})
+	peers := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "jupyter_user_peer_questions_total",
+		Help: "Pods of another configuration that the other replicas were asked about, by result (answered, unanswered).",
+	}, []string{"result"})
+	m := &Metrics{
+		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jupyter_user_admissions_total",
+			Help: "Reviews answered, by kind of review (mutate, verify), outcome (injected, unchanged, verified, ignored, denied, " +
+				"fault; in mode Warn would_inject and would_deny), discovery to the identity (AtAdmission, AtStart, or empty) and the " +
+				"reason of the first refusal.",
+		}, []string{"review", "outcome", "discovery", "reason"}),
+		seconds: map[string]prometheus.Observer{
+			kindMutate: seconds.WithLabelValues(kindMutate),
+			kindVerify: seconds.WithLabelValues(kindVerify),
+		},
+		answered:   peers.WithLabelValues("answered"),
+		unanswered: peers.WithLabelValues("unanswered"),
+	}
+	for _, c := range []prometheus.Collector{m.admissions, seconds, peers} {
+		if err := registry.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	// The series that a dashboard draws are there from the start.
+	for _, discovery := range []config.Discovery{config.DiscoveryAtAdmission, config.DiscoveryAtStart} {
+		m.admissions.WithLabelValues(kindMutate, string(outcomeInjected), string(discovery), "")
+		m.admissions.WithLabelValues(kindVerify, string(outcomeVerified), string(discovery), "")
+	}
+	return m, nil
+}
+
+// outcome is how an admission ended.
+type outcome string
+
+const (
+	outcomeInjected  outcome = "injected"
+	outcomeUnchanged outcome = "unchanged"
+	outcomeVerified  outcome = "verified"
+	outcomeIgnored   outcome = "ignored"
+	outcomeDenied    outcome = "denied"
+	outcomeFault     outcome = "fault"
+	// In mode Warn, what would have been done.
+	outcomeWouldInject outcome = "would_inject"
+	outcomeWouldDeny   outcome = "would_deny"
+)
+
+// inWarnMode is the outcome of a decision that is not carried out.
+func (o outcome) inWarnMode() outcome {
+	switch o {
+	case outcomeInjected:
+		return outcomeWouldInject
+	case outcomeDenied:
+		return outcomeWouldDeny
+	}
+	return o
+}
+
+func outcomeOf(kind string, d webhook.Decision) outcome {
+	switch {
+	case len(d.Denials) > 0 && d.Denials[0].Code >= http.StatusInternalServerError:
+		return outcomeFault
+	case len(d.Denials) > 0:
+		return outcomeDenied
+	case !d.Claimed:
+		return outcomeIgnored
+	case kind == kindVerify:
+		return outcomeVerified
+	case len(d.Operations) == 0:
+		return outcomeUnchanged
+	}
+	return outcomeInjected
+}
+
+func (m *Metrics) count(kind string, o outcome, d webhook.Decision) {
+	reason := ""
+	if len(d.Denials) > 0 {
+		reason = string(d.Denials[0].Reason)
+	}
+	m.admissions.WithLabelValues(kind, string(o), string(d.Discovery), reason).Inc()
+}
+
+// observeDuration is for reviews that have arrived whole.
+func (m *Metrics) observeDuration(kind string, since time.Time) {
+	m.seconds[kind].Observe(time.Since(since).Seconds())
+}
+
+// countPeerRequest is for questions to the other replicas.
+func (m *Metrics) countPeerRequest(err error) {
+	if err != nil {
+		m.unanswered.Inc()
+		return
+	}
+	m.answered.Inc()
+}

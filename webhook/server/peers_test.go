@@ -1,0 +1,275 @@
+package server_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
+)
+
+// replicas of one webhook, which serve with one certificate.
+type replicas struct{ certificate *tls.Certificate }
+
+func newReplicas(t *testing.T) replicas {
+	t.Helper()
+	pair, err := pki.Make(t, time.Hour).Issue(time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
+	require.NoError(t, err)
+	return replicas{pair.TLS(t)}
+}
+
+func (r replicas) current(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.certificate, nil }
+
+// configured makes a replica that probes at another rate than others, and so makes pods by a configuration of its own.
+func (r replicas) configured(t *testing.T, periodSeconds string, identities webhook.Identities, peers ...string) *edge {
+	t.Helper()
+	c, err := config.Parse([]byte("apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n" +
+		"notebook: {probes: {startup: {periodSeconds: " + periodSeconds + "}}}\n"))
+	require.NoError(t, err)
+	others, err := server.NewPeers(peers, r.current)
+	require.NoError(t, err)
+	return newEdgeOf(t, c, identities, others)
+}
+
+// listen serves a handler as a replica does, and answers its address.
+func (r replicas) listen(t *testing.T, handler http.Handler) string {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.TLS = &tls.Config{GetCertificate: r.current}
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas: in both directions of a rollout, and what the other says is the answer.
+func TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas(t *testing.T) {
+	all := newReplicas(t)
+	ignorant := all.listen(t, all.configured(t, "1", nil))
+	maker := all.configured(t, "2", nil)
+	e := all.configured(t, "3", nil, ignorant, all.listen(t, maker))
+	made := maker.made(t, notebook)
+
+	_, r := e.post(t, "/verify", review(made))
+	assert.True(t, r.Response.Allowed, r.Response.Status.Message)
+	assert.Equal(t, uid, r.Response.UID)
+	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart"}, r.Response.AuditAnnotations)
+	lines := e.log.Lines(t, "admission")
+	require.Len(t, lines, 1)
+	assert.Equal(t, "verified", lines[0]["outcome"])
+	assert.Contains(t, lines[0]["peer"], "127.0.0.1:")
+
+	_, r = e.post(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
+	assert.False(t, r.Response.Allowed)
+	assert.Equal(t, 403, r.Response.Status.Code)
+	assert.Equal(t, "Drifted", r.Response.Status.Reason)
+	assert.Equal(t, "spec.initContainers[0].args", r.Response.Status.Details.Causes[0].Field)
+	assert.Contains(t, e.metrics(t), `{discovery="",outcome="denied",reason="Drifted",review="verify"} 1`)
+	assert.Equal(t, `jupyter_user_peer_questions_total{result="answered"} 2
+jupyter_user_peer_questions_total{result="unanswered"} 0
+`, e.series(t, "jupyter_user_peer_questions_total"))
+}
+
+// TestAFaultOfTheOtherIsItsAnswer: who has made the pod and cannot tell is not taken for one that has not made it.
+func TestAFaultOfTheOtherIsItsAnswer(t *testing.T) {
+	all := newReplicas(t)
+	made := all.configured(t, "2", nil).made(t, notebook)
+	e := all.configured(t, "3", nil, all.listen(t, all.configured(t, "2", found(silent))))
+	_, r := e.post(t, "/verify", review(made))
+	assert.Equal(t, 503, r.Response.Status.Code)
+	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
+}
+
+// TestNobodyCanTell: the pod is refused as something that may be tried again, in time, and the log says why.
+func TestNobodyCanTell(t *testing.T) {
+	all, strangers := newReplicas(t), newReplicas(t)
+	maker := all.configured(t, "2", nil)
+	made := maker.made(t, notebook)
+	for name, c := range map[string]struct {
+		peers []string
+		why   string
+	}{
+		"no others":         {nil, "there is none to ask (--peers)"},
+		"others like this":  {[]string{all.listen(t, all.configured(t, "3", nil))}, "does not know the configuration either"},
+		"one that is gone":  {[]string{"127.0.0.1:1"}, "connection refused"},
+		"one that hangs":    {[]string{all.hanging(t)}, "deadline exceeded"},
+		"another release":   {[]string{all.listen(t, http.NotFoundHandler())}, "404 Not Found"},
+		"an empty answer":   {[]string{all.listen(t, saying("{}"))}, "without a response"},
+		"a stranger":        {[]string{strangers.listen(t, strangers.configured(t, "2", nil))}, "certificate"},
+		"one without a TLS": {[]string{plain(t, maker)}, "HTTP response to HTTPS client"},
+		"no such host":      {[]string{"nobody.invalid:9443"}, "nobody.invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := all.configured(t, "3", nil, c.peers...)
+			_, r := e.post(t, "/verify", review(made))
+			assert.False(t, r.Response.Allowed)
+			assert.Equal(t, 503, r.Response.Status.Code)
+			assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
+			assert.Contains(t, r.Response.Status.Message, "try again")
+			lines := e.log.Lines(t, "admission")
+			require.Len(t, lines, 1)
+			assert.Equal(t, "fault", lines[0]["outcome"])
+			assert.Contains(t, lines[0]["fault"], c.why)
+		})
+	}
+}
+
+// hanging takes questions, and answers none until the test is over.
+func (r replicas) hanging(t *testing.T) (address string) {
+	t.Helper()
+	over := make(chan struct{})
+	address = r.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))
+	t.Cleanup(func() { close(over) }) // before the server is closed, which waits for it
+	return address
+}
+
+func saying(body string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) })
+}
+
+func plain(t *testing.T, handler http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// TestPeersDoNotPassAQuestionOn: two replicas that know nothing and each other ask once.
+func TestPeersDoNotPassAQuestionOn(t *testing.T) {
+	all := newReplicas(t)
+	made := all.configured(t, "2", nil).made(t, notebook)
+	var asked atomic.Int32
+	var handlers [2]atomic.Pointer[edge]
+	var addresses []string
+	for i := range handlers {
+		addresses = append(addresses, all.listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			handlers[i].Load().ServeHTTP(w, r)
+		})))
+	}
+	for i := range handlers {
+		handlers[i].Store(all.configured(t, "3", nil, addresses...))
+	}
+	_, r := handlers[0].Load().post(t, "/verify", review(made))
+	assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
+	assert.Equal(t, int32(2), asked.Load())
+}
+
+// TestOthersAreNotAskedForNothing: not about pods of one's own making, nor about what is wrong with any configuration.
+func TestOthersAreNotAskedForNothing(t *testing.T) {
+	all := newReplicas(t)
+	e := all.configured(t, "2", nil, all.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		assert.Fail(t, "asked")
+	})))
+	made := e.made(t, notebook)
+	e.post(t, "/verify", review(made))
+	e.post(t, "/verify", review(notebook))
+	e.post(t, "/verify", review(document("", oneContainer)))
+	e.post(t, "/verify", review("[]"))
+	e.post(t, "/mutate", review(made))
+}
+
+func TestPeersAreAddresses(t *testing.T) {
+	_, err := server.NewPeers([]string{"replicas"}, nil)
+	assert.ErrorContains(t, err, `the peer "replicas" is not host:port`)
+}
+
+// TestQuestionsAreBounded: whoever sends pods of made-up configurations has a few asked about at a time, and no more.
+func TestQuestionsAreBounded(t *testing.T) {
+	all := newReplicas(t)
+	var asked, most atomic.Int32
+	over := make(chan struct{})
+	slow := all.listen(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		most.Store(max(most.Load(), asked.Add(1)))
+		_, _ = io.Copy(io.Discard, r.Body)
+		select {
+		case <-r.Context().Done():
+		case <-over:
+		}
+		asked.Add(-1)
+	}))
+	t.Cleanup(func() { close(over) })
+	e := all.configured(t, "3", nil, slow)
+	made := all.configured(t, "2", nil).made(t, notebook)
+	var reviews sync.WaitGroup
+	for range 40 {
+		reviews.Go(func() {
+			_, r := e.post(t, "/verify", review(made))
+			assert.Equal(t, "GenerationUnknown", r.Response.Status.Reason)
+		})
+	}
+	require.Eventually(t, func() bool { return asked.Load() > 0 }, machine.Patience, time.Millisecond)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel() // Whoever has no time left does not wait for a turn.
+	e.send(t, request("/verify", review(made)).WithContext(gone))
+	reviews.Wait()
+	// One that has ended here may not have ended there.
+	assert.LessOrEqual(t, most.Load(), int32(16))
+	assert.True(t, strings.Contains(e.log.String(), "8 questions were out, and none was answered in time"))
+}
+
+// TestWhoCouldTellIsAskedFirst: during a rollout there is a question for every second review. It goes to one replica, over the
+// connection that there is, until that one cannot tell any more.
+func TestWhoCouldTellIsAskedFirst(t *testing.T) {
+	all := newReplicas(t)
+	var ignorantAsked, secondAsked atomic.Int32
+	counted := func(counter *atomic.Int32, next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			counter.Add(1)
+			next.ServeHTTP(w, r)
+		})
+	}
+	maker := all.configured(t, "2", nil)
+	var connections atomic.Int32
+	first := httptest.NewUnstartedServer(maker)
+	first.TLS = &tls.Config{GetCertificate: all.current}
+	first.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	first.StartTLS()
+	t.Cleanup(first.Close)
+	ignorant := all.listen(t, counted(&ignorantAsked, all.configured(t, "1", nil)))
+	e := all.configured(t, "3", nil, ignorant, first.Listener.Addr().String())
+	made := maker.made(t, notebook)
+	verified := func(e *edge) {
+		t.Helper()
+		_, r := e.post(t, "/verify", review(made))
+		assert.True(t, r.Response.Allowed, r.Response.Status.Message)
+	}
+	for range 10 {
+		verified(e)
+	}
+	assert.LessOrEqual(t, ignorantAsked.Load(), int32(1), "who cannot tell is asked with the first question at most")
+	assert.Equal(t, int32(1), connections.Load())
+
+	second := all.listen(t, counted(&secondAsked, maker))
+	e = all.configured(t, "3", nil, first.Listener.Addr().String())
+	verified(e)
+	first.CloseClientConnections() // A connection that is kept, and gone, is no reason to refuse.
+	verified(e)
+
+	e = all.configured(t, "3", nil, first.Listener.Addr().String(), second)
+	verified(e)
+	first.Close()
+	secondAsked.Store(0)
+	verified(e)
+	assert.NotZero(t, secondAsked.Load(), "the one that could tell has gone, and another can")
+}

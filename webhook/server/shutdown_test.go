@@ -1,0 +1,154 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
+)
+
+// held is a webhook that keeps some of its callers waiting.
+type held struct {
+	*edge
+	arrived, release chan struct{}
+}
+
+func (h held) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Held") != "" {
+		h.arrived <- struct{}{}
+		<-h.release
+	}
+	h.edge.ServeHTTP(w, r)
+}
+
+// TestNothingIsLostAtTheEnd stops servers with sixteen reviews being answered, while sixteen callers go on calling, as API
+// servers do until they have learnt of it.
+func TestNothingIsLostAtTheEnd(t *testing.T) {
+	for round := range 4 {
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			t.Parallel()
+			h := held{newEdge(t, nil), make(chan struct{}), make(chan struct{})}
+			over := make(chan time.Time)
+			r := startDraining(t, h, over)
+			client := r.client(t)
+			ask := func(hold string) (closes bool, err error) {
+				req, err := http.NewRequest(http.MethodPost, r.mutate(), strings.NewReader(review(notebook)))
+				if err != nil {
+					return false, err
+				}
+				req.Header.Set("Content-Type", "application/json")
+				req.Header.Set("Held", hold)
+				response, err := client.Do(req)
+				if err != nil {
+					return false, err
+				}
+				body, err := io.ReadAll(response.Body)
+				if err == nil && !strings.Contains(string(body), `"patchType":"JSONPatch"`) {
+					err = fmt.Errorf("%s: %.300s", response.Status, body)
+				}
+				return response.Close, err
+			}
+
+			const callers = 16
+			var waiting, calling sync.WaitGroup
+			for range callers {
+				waiting.Go(func() {
+					_, err := ask("yes")
+					assert.NoError(t, err, "one that was being answered is lost")
+				})
+			}
+			for range callers {
+				<-h.arrived
+			}
+
+			draining := make(chan struct{})
+			for range callers {
+				calling.Go(func() {
+					for {
+						closes, err := ask("")
+						assert.NoError(t, err, "one is lost")
+						if err != nil {
+							return
+						}
+						select {
+						case <-draining:
+							if closes {
+								return
+							}
+						default:
+							assert.True(t, !closes || r.Ready(nil) != nil, "no connection is closed before the end")
+						}
+					}
+				})
+			}
+			r.stop()
+			require.Eventually(t, func() bool { return r.Ready(nil) != nil }, machine.Patience, time.Millisecond)
+			assert.EqualError(t, r.Ready(nil), "draining", "not ready first, and still serving")
+			close(draining)
+			calling.Wait() // each was answered while draining, and asked to go elsewhere
+
+			for range callers {
+				closes, err := ask("")
+				assert.NoError(t, err, "one who comes anew is lost")
+				assert.True(t, closes)
+			}
+			close(over)
+			// The drain is over when nobody gets in any more. Those who are inside still do not know.
+			require.Eventually(t, func() bool {
+				conn, err := net.Dial("tcp", r.address)
+				if err == nil {
+					_ = conn.Close()
+				}
+				return err != nil
+			}, machine.Patience, 10*time.Millisecond)
+			select {
+			case err := <-r.ended:
+				t.Errorf("the server has gone before its last answer: %v", err)
+			default:
+			}
+			close(h.release)
+			waiting.Wait()
+			assert.NoError(t, <-r.ended)
+		})
+	}
+}
+
+// TestTheDrainIsWaitedOut: also where nobody calls, because somebody may yet.
+func TestTheDrainIsWaitedOut(t *testing.T) {
+	const drain = 300 * time.Millisecond
+	r := start(t, newEdge(t, nil), drain)
+	began := time.Now()
+	r.stop()
+	require.NoError(t, <-r.ended)
+	assert.GreaterOrEqual(t, time.Since(began), drain)
+	assert.Len(t, r.log.Lines(t, "draining"), 1)
+}
+
+// TestAnIdleConnectionIsAnsweredOnceMore: a caller's kept connection is told to close by its next answer, not cut.
+func TestAnIdleConnectionIsAnsweredOnceMore(t *testing.T) {
+	over := make(chan time.Time)
+	r := startDraining(t, newEdge(t, nil), over)
+	client := r.client(t)
+	ask := func() *http.Response {
+		response, err := client.Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))
+		require.NoError(t, err)
+		assert.True(t, read(t, response).Response.Allowed)
+		require.NoError(t, response.Body.Close())
+		return response
+	}
+	assert.False(t, ask().Close)
+	r.stop()
+	require.Eventually(t, func() bool { return r.Ready(nil) != nil }, machine.Patience, time.Millisecond)
+	assert.True(t, ask().Close)
+	close(over)
+	assert.NoError(t, <-r.ended)
+}

@@ -1,0 +1,78 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// shaped is a notebook of alice's with more in its spec and in its container.
+func shaped(spec, container string) []byte {
+	return fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{%s
+		"containers":[{"name":"nb","image":"x"%s}]}}`, spec, container)
+}
+
+func repeated(n int, element func(i int) string) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = element(i)
+	}
+	return "[" + strings.Join(all, ",") + "]"
+}
+
+// TestASmallPodStaysSmall: nothing in a pod makes the webhook take many times its size. Each of these took hundreds of MB, or
+// seconds, before there was a bound.
+func TestASmallPodStaysSmall(t *testing.T) {
+	mount := func(i int) string { return fmt.Sprintf(`{"name":"a","mountPath":"/m%d"}`, i) }
+	for name, c := range map[string]struct {
+		pod    []byte
+		reason string
+	}{
+		"a value referred to many times": {pod: shaped("", `,"args":["start-notebook.py","--ServerApp.base_url=`+strings.Repeat("$(A)", 2000)+
+			`"],"env":[{"name":"A","value":"`+strings.Repeat("x", 20000)+`"}]`)},
+		"a few references to a long value": {pod: shaped("", `,"args":["start-notebook.py","--ServerApp.base_url=$(A)$(A)$(A)"],
+			"env":[{"name":"A","value":"`+strings.Repeat("x", 500)+`"}]`)},
+		"a long base URL":        {pod: shaped("", `,"args":["start-notebook.py","--ServerApp.base_url=`+strings.Repeat("x", 1<<20)+`"]`)},
+		"a long prefix of a hub": {pod: shaped("", `,"env":[{"name":"JUPYTERHUB_SERVICE_PREFIX","value":"`+strings.Repeat("x", 1<<20)+`"}]`)},
+		"a long workingDir": {reason: "PathTooLong", pod: shaped("", `,"command":["a"],"workingDir":"/`+strings.Repeat("$", 1<<20)+
+			`","lifecycle":{"preStop":{"exec":{"command":["b"]}}}`)},
+		"a long mountPath":    {reason: "PathTooLong", pod: shaped("", `,"volumeMounts":[{"name":"a","mountPath":"/`+strings.Repeat("x/", 2048)+`"}]`)},
+		"many groups":         {reason: "TooMany", pod: shaped(`"securityContext":{"supplementalGroups":`+repeated(100000, func(int) string { return "0" })+`},`, "")},
+		"many mounts":         {reason: "TooMany", pod: shaped("", `,"volumeMounts":`+repeated(20000, mount))},
+		"many mounts of ours": {reason: "TooMany", pod: shaped(`"initContainers":[{"name":"jupyter-user-init","volumeMounts":`+repeated(20000, mount)+`}],`, "")},
+		"many foreign devices": {reason: "DeviceForeign", pod: shaped(`"initContainers":`+repeated(199, func(i int) string {
+			return fmt.Sprintf(`{"name":"i%d","volumeDevices":%s}`, i, repeated(100, func(int) string { return `{"name":"hpc-shared-volume"}` }))
+		})+`,`, "")},
+		"more devices": {reason: "TooMany", pod: shaped("", `,"volumeDevices":`+repeated(50000, func(i int) string {
+			return fmt.Sprintf(`{"name":"hpc-shared-volume","devicePath":"/d%d"}`, i)
+		}))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			d := webhook.New(config.Default(), nil).Decide(context.Background(), webhook.Review{Pod: c.pod, Namespace: "lab"})
+			patch, err := json.Marshal(d.Operations)
+			runtime.ReadMemStats(&after)
+			require.NoError(t, err)
+			assert.Less(t, len(patch), 16<<10)
+			assert.LessOrEqual(t, len(d.Denials), 1000)
+			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(100*len(c.pod)+(4<<20)), "bytes of memory, also those given back")
+			if c.reason == "" {
+				require.Empty(t, d.Denials)
+				assert.NotContains(t, string(patch), "readinessProbe")
+				return
+			}
+			require.NotEmpty(t, d.Denials)
+			assert.Equal(t, c.reason, string(d.Denials[0].Reason))
+		})
+	}
+}

@@ -1,0 +1,248 @@
+package server_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// made is a pod as it is when this edge has changed it.
+func (e *edge) made(t *testing.T, pod string) string {
+	t.Helper()
+	_, r := e.post(t, "/mutate", review(pod))
+	require.True(t, r.Response.Allowed, r.Response.Status.Message)
+	text, err := base64.StdEncoding.DecodeString(r.Response.Patch)
+	require.NoError(t, err)
+	patch, err := jsonpatch.DecodePatch(text)
+	require.NoError(t, err)
+	admitted, err := patch.Apply([]byte(pod))
+	require.NoError(t, err)
+	e.log.Forget()
+	return string(admitted)
+}
+
+func TestWhatWasMadeIsVerified(t *testing.T) {
+	for name, who := range map[string]struct {
+		identities found
+		discovery  string
+		kept       map[string]string
+	}{
+		"at admission": {known(identity.Identity{UID: 5003, GID: 6003}), "AtAdmission",
+			map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtAdmission", "identity": "5003:6003"}},
+		"at start": {found(nobodyKnown), "AtStart",
+			map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEdge(t, who.identities)
+			_, r := e.post(t, "/verify", review(e.made(t, notebook)))
+			assert.True(t, r.Response.Allowed, r.Response.Status.Message)
+			assert.Empty(t, r.Response.Patch, "a verifier changes nothing")
+			assert.Empty(t, r.Response.Warnings)
+			assert.Equal(t, who.kept, r.Response.AuditAnnotations)
+			lines := e.log.Lines(t, "admission")
+			require.Len(t, lines, 1)
+			assert.Equal(t, "verify", lines[0]["review"])
+			assert.Equal(t, "verified", lines[0]["outcome"])
+			assert.Equal(t, who.discovery, lines[0]["discovery"])
+			assert.Contains(t, e.metrics(t),
+				`jupyter_user_admissions_total{discovery="`+who.discovery+`",outcome="verified",reason="",review="verify"} 1`)
+		})
+	}
+}
+
+func nobodyKnown(context.Context, user.Name) (*identity.Identity, error) { return nil, nil }
+
+// TestWhatTheVerifierRefuses are pods as another webhook leaves them, or somebody writes them.
+func TestWhatTheVerifierRefuses(t *testing.T) {
+	const drifted = "this is not what the webhook put there: leave it to the webhook, or ask the admin which other webhook changes it"
+	for name, c := range map[string]struct {
+		change                 []string // old, new, …
+		reason, field, message string
+	}{
+		"an exec probe that would run as root": {
+			[]string{`"readinessProbe":{`, `"readinessProbe":{"exec":{"command":["sh"]},`},
+			"Drifted", "spec.containers[0].readinessProbe.exec.command", drifted},
+		"a lower floor": {
+			[]string{`--min-uid=1000`, `--min-uid=1`}, "Drifted", "spec.initContainers[0].args", drifted},
+		"another HOME": {
+			[]string{`{"name":"HOME","value":"/home/qiang.guo03"}`, `{"name":"HOME","value":"/tmp"}`},
+			"Drifted", "spec.containers[0].env[1]", drifted},
+		"a variable for our program": {
+			[]string{`"command":["/jupyter-user-init"]`, `"env":[{"name":"LD_PRELOAD","value":"/x"}],"command":["/jupyter-user-init"]`},
+			"Drifted", "spec.initContainers[0].env", drifted},
+		"another way": {
+			[]string{`"jupyter-user.io/discovery":"AtStart"`, `"jupyter-user.io/discovery":"AtAdmission"`},
+			"Drifted", "metadata.annotations[jupyter-user.io/discovery]", drifted},
+		"another user in the annotation": {
+			[]string{`"jupyter-user.io/user":"qiang.guo03"`, `"jupyter-user.io/user":"bob"`},
+			"Drifted", "metadata.annotations[jupyter-user.io/user]", drifted},
+		"another user in the label": {
+			[]string{`"jupyter-user":"qiang.guo03"`, `"jupyter-user":"bob"`},
+			"MountForeign", "spec.containers[0].volumeMounts[0]", "the volume hpc-shared-volume is mounted at /data/hpc/home/qiang.guo03, " +
+				"which is none of the webhook's mounts of it: remove this one, the webhook adds what the notebook needs"},
+		"an identity that nobody knows": {
+			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"5003:6003","jupyter-user.io/discovery":`},
+			"IdentityDiffers", "metadata.annotations[jupyter-user.io/identity]",
+			"this is not who qiang.guo03 is, or not any more: create the pod again, and if it stays so ask the admin which other webhook writes it"},
+		"an identity that is none": {
+			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"root","jupyter-user.io/discovery":`},
+			"Drifted", "metadata.annotations[jupyter-user.io/identity]", drifted},
+		"no label": {
+			[]string{`"jupyter-user":"qiang.guo03"`, `"app":"x"`}, "NotInjected", "",
+			"the pod has the annotation jupyter-user.io/config, and is no user's notebook: it has no label that says whose; remove the one, " +
+				"or label the pod jupyter-user and leave the rest to the webhook"},
+		"opting out afterwards": {
+			[]string{`"jupyter-user.io/config":`, `"jupyter-user.io/inject":"false","jupyter-user.io/config":`}, "NotInjected", "",
+			"the pod has the annotation jupyter-user.io/config, and is no user's notebook: its annotation jupyter-user.io/inject says so; " +
+				"remove the one, or label the pod jupyter-user and leave the rest to the webhook"},
+		"no generation": {
+			[]string{`"jupyter-user.io/config":`, `"x":`}, "NotInjected", "",
+			"the pod has something of a notebook and lacks annotations of the webhook: label it jupyter-user and leave the rest to the webhook"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEdge(t, nil)
+			changed := e.made(t, notebook)
+			for i := 0; i < len(c.change); i += 2 {
+				require.Contains(t, changed, c.change[i])
+				changed = strings.Replace(changed, c.change[i], c.change[i+1], 1)
+			}
+			_, r := e.post(t, "/verify", review(changed))
+			assert.False(t, r.Response.Allowed)
+			assert.Equal(t, 403, r.Response.Status.Code)
+			first := r.Response.Status.Details.Causes[0]
+			assert.Equal(t, c.reason, first.Reason)
+			assert.Equal(t, c.field, first.Field)
+			assert.Equal(t, c.message, first.Message)
+			assert.Equal(t, c.reason, r.Response.AuditAnnotations["reason"])
+		})
+	}
+}
+
+// TestNeverMade are Pods of which no webhook has made anything, with one thing of a notebook's each.
+func TestNeverMade(t *testing.T) {
+	const hubs = `,"annotations":{"hub.jupyter.org/username":"alice"}`
+	for name, body := range map[string]string{
+		"a label":                       notebook,
+		"a hub's server":                document(`,"labels":{"hub.jupyter.org/username":"alice","component":"singleuser-server"}`+hubs, oneContainer),
+		"an annotation":                 document(`,"annotations":{"jupyter-user.io/user":"alice"}`, oneContainer),
+		"an annotation that is asked":   document(`,"annotations":{"jupyter-user.io/probes":"on"}`, oneContainer),
+		"an annotation of no name":      document(`,"annotations":{"jupyter-user.io/":""}`, oneContainer),
+		"an annotation on a hub's Pod":  document(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice","jupyter-user.io/user":"alice"}`, oneContainer),
+		"an annotation of an opted out": document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false","jupyter-user.io/discovery":"x"}`, oneContainer),
+		"the init container":            document("", oneContainer+`,"initContainers":[{"name":"jupyter-user-init"}]`),
+		"its name on another":           document("", `"containers":[{"name":"jupyter-user-init"}]`),
+		"its name on the second":        document("", oneContainer+`,"initContainers":[{"name":"a"},{"name":"jupyter-user-init"}]`),
+		"its name on a debug container": document("", oneContainer+`,"ephemeralContainers":[{"name":"jupyter-user-init"}]`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, r := newEdge(t, nil).post(t, "/verify", review(body))
+			assert.False(t, r.Response.Allowed)
+			assert.Equal(t, "NotInjected", r.Response.Status.Reason)
+		})
+	}
+}
+
+// TestNoneOfOurs are Pods that the verifier has nothing to say about, whatever the policies say of them.
+func TestNoneOfOurs(t *testing.T) {
+	const share = `,"volumes":[{"name":"all","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`
+	for name, body := range map[string]string{
+		"nothing of ours":      document("", oneContainer),
+		"a hub's other Pod":    document(`,"labels":{"hub.jupyter.org/username":"alice"},"annotations":{"hub.jupyter.org/username":"alice"}`, oneContainer),
+		"opted out":            document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`, oneContainer),
+		"opted out of nothing": document(`,"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer),
+		"opted out, with the share's claim": document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"false"}`,
+			oneContainer+share),
+		"the share's claim": document("", oneContainer+share),
+		"our volume names": document("", oneContainer+
+			`,"volumes":[{"name":"hpc-shared-volume","emptyDir":{}},{"name":"uid-gid-config","configMap":{"name":"x"}}]`),
+		"the share's claim by our volume name": document("", oneContainer+
+			`,"volumes":[{"name":"hpc-shared-volume","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEdge(t, nil)
+			for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
+				_, r := e.post(t, path, review(body))
+				assert.True(t, r.Response.Allowed, path)
+				assert.Empty(t, r.Response.Patch, path)
+				assert.Empty(t, r.Response.AuditAnnotations, path)
+			}
+		})
+	}
+}
+
+// TestOptingOutInAnotherWord is denied by both reviews, with the same sentence.
+func TestOptingOutInAnotherWord(t *testing.T) {
+	body := document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer)
+	for _, path := range []string{"/mutate", "/verify"} {
+		_, r := newEdge(t, nil).post(t, path, review(body))
+		assert.False(t, r.Response.Allowed)
+		assert.Equal(t, 422, r.Response.Status.Code)
+		assert.Equal(t, "AnnotationInvalid", r.Response.Status.Reason)
+		assert.Contains(t, r.Response.Status.Message, `"off" is not "false", the one value that leaves a Pod as it is`)
+	}
+}
+
+// TestTheIdentityIsHeldAgainstItsSource: what is known now, and was not, is told apart from a source that is silent.
+func TestTheIdentityIsHeldAgainstItsSource(t *testing.T) {
+	alice := identity.Identity{UID: 5003, GID: 6003}
+	for name, c := range map[string]struct {
+		before, now  found
+		code         int
+		reason, says string
+	}{
+		"a home that came to be":    {nobodyKnown, known(alice), 403, "IdentityDiffers", "create the pod again"},
+		"a home that went":          {known(alice), nobodyKnown, 403, "IdentityDiffers", "create the pod again"},
+		"a home of another owner":   {known(alice), known(identity.Identity{UID: 5004, GID: 6003}), 403, "IdentityDiffers", "create the pod again"},
+		"a home of another group":   {known(alice), known(identity.Identity{UID: 5003, GID: 6004}), 403, "IdentityDiffers", "create the pod again"},
+		"a group more":              {known(alice), known(identity.New(5003, 6003, []int64{7001})), 403, "IdentityDiffers", "create the pod again"},
+		"a source that went silent": {known(alice), silent, 503, "IdentitySilent", "try again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			made := newEdge(t, c.before).made(t, notebook)
+			e := newEdge(t, c.now)
+			_, r := e.post(t, "/verify", review(made))
+			assert.False(t, r.Response.Allowed)
+			assert.Equal(t, c.code, r.Response.Status.Code)
+			assert.Equal(t, c.reason, r.Response.Status.Reason)
+			assert.Contains(t, r.Response.Status.Message, c.says)
+			assert.NotContains(t, e.log.Lines(t, "admission")[0], "peer", "nobody else is asked about it")
+		})
+	}
+}
+
+func silent(context.Context, user.Name) (*identity.Identity, error) {
+	return nil, errors.New("stat /share/home: stale file handle")
+}
+
+// TestWhatIsRememberedIsNoGround to refuse what another replica has found a moment ago.
+func TestWhatIsRememberedIsNoGround(t *testing.T) {
+	alice := known(identity.Identity{UID: 5003, GID: 6003})
+	made := newEdge(t, alice).made(t, notebook)
+	for name, c := range map[string]struct {
+		source webhook.Identities
+		reason string
+	}{
+		"it came to be since":          {remembering{nobodyKnown, alice}, ""},
+		"it was another's before":      {remembering{known(identity.Identity{UID: 1, GID: 1}), alice}, ""},
+		"it is what is remembered":     {remembering{alice, silent}, ""},
+		"it is neither then nor now":   {remembering{nobodyKnown, nobodyKnown}, "IdentityDiffers"},
+		"nobody can tell what it is":   {remembering{nobodyKnown, silent}, "IdentitySilent"},
+		"what it was before is silent": {remembering{silent, alice}, "IdentitySilent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, r := newEdge(t, c.source).post(t, "/verify", review(made))
+			assert.Equal(t, c.reason == "", r.Response.Allowed)
+			assert.Equal(t, c.reason, r.Response.Status.Reason)
+		})
+	}
+}

@@ -1,0 +1,191 @@
+package server_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// warning is an edge in mode Warn.
+func warning(t *testing.T, identities webhook.Identities, peers *server.Peers) *edge {
+	t.Helper()
+	c := config.Default()
+	c.Mode = config.ModeWarn
+	return newEdgeOf(t, c, identities, peers)
+}
+
+// leavesAlone posts a review, of which nothing may come but warnings.
+func (e *edge) leavesAlone(t *testing.T, path, body string) reply {
+	t.Helper()
+	status, r := e.post(t, path, body)
+	assert.Equal(t, 200, status)
+	assert.True(t, r.Response.Allowed, r.Response.Status.Message)
+	assert.Empty(t, r.Response.Patch)
+	assert.Empty(t, r.Response.PatchType)
+	assert.Empty(t, r.Response.Status.Message)
+	return r
+}
+
+const becomes = "would become a notebook of qiang.guo03 (AtStart): the webhook is in mode Warn and leaves the pod as it is"
+
+// TestWarnSaysWhatWouldBeDone and does none of it: decided, logged, counted, in the audit log, and said.
+func TestWarnSaysWhatWouldBeDone(t *testing.T) {
+	e := warning(t, nil, nil)
+	r := e.leavesAlone(t, "/mutate", review(notebook))
+	assert.Equal(t, []string{becomes}, r.Response.Warnings)
+	assert.Equal(t, map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart", "mode": "Warn"},
+		r.Response.AuditAnnotations)
+	lines := e.log.Lines(t, "admission")
+	require.Len(t, lines, 1)
+	assert.Equal(t, "would_inject", lines[0]["outcome"])
+	assert.Equal(t, "qiang.guo03", lines[0]["user"])
+	assert.NotZero(t, lines[0]["operations"])
+	assert.Contains(t, e.metrics(t), `{discovery="AtStart",outcome="would_inject",reason="",review="mutate"} 1`)
+	assert.Contains(t, e.metrics(t), `{discovery="AtStart",outcome="injected",reason="",review="mutate"} 0`)
+
+	e = warning(t, known(identity.Identity{UID: 5003, GID: 6003}), nil)
+	r = e.leavesAlone(t, "/mutate", review(document(forQiang, `"securityContext":{"fsGroup":100},"volumes":[{"name":"d",
+		"persistentVolumeClaim":{"claimName":"d"}}],"containers":[{"name":"nb","image":"x","volumeMounts":[{"name":"d","mountPath":"/d"}]}]`)))
+	require.Len(t, r.Response.Warnings, 2)
+	assert.Contains(t, r.Response.Warnings[0], "would become a notebook of qiang.guo03 (AtAdmission, as 5003:6003): ")
+	assert.Contains(t, r.Response.Warnings[1], "would be warned: fsGroup 100 is taken off")
+}
+
+// TestWarnSaysWhatWouldBeRefused, each thing by its reason, at both reviews of a pod in the same words, of which the API server
+// shows each once.
+func TestWarnSaysWhatWouldBeRefused(t *testing.T) {
+	for name, c := range map[string]struct{ pod, warning string }{
+		"a name that nobody has": {document(`,"labels":{"jupyter-user":"root"}`, oneContainer), "would be refused: NameReserved: "},
+		"the share by another hand": {document(forQiang, oneContainer+`,"volumes":[{"name":"mine",
+			"persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`), "would be refused: ShareAgain: "},
+		"a foreign group": {document(forQiang, `"securityContext":{"supplementalGroups":[27]},`+oneContainer), "would be refused: GroupForeign: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := warning(t, nil, nil)
+			first := e.leavesAlone(t, "/mutate", review(c.pod))
+			require.NotEmpty(t, first.Response.Warnings)
+			assert.Contains(t, first.Response.Warnings[0], c.warning)
+			assert.NotEmpty(t, first.Response.AuditAnnotations["reason"])
+			last := e.leavesAlone(t, "/verify", review(c.pod))
+			assert.Equal(t, first.Response.Warnings, last.Response.Warnings)
+			for _, line := range e.log.Lines(t, "admission") {
+				assert.Equal(t, "would_deny", line["outcome"])
+			}
+		})
+	}
+}
+
+// TestWarnAtVerificationKnowsThatNothingWasDone: a labelled pod that was left alone would have been changed, and is not held to be
+// one that was made by hand.
+func TestWarnAtVerificationKnowsThatNothingWasDone(t *testing.T) {
+	e := warning(t, nil, nil)
+	r := e.leavesAlone(t, "/verify", review(notebook))
+	assert.Empty(t, r.Response.Warnings, "all of it was said before")
+	assert.Equal(t, "verified", e.log.Lines(t, "admission")[0]["outcome"])
+
+	made := newEdge(t, nil).made(t, notebook)
+	r = e.leavesAlone(t, "/verify", review(made))
+	assert.Empty(t, r.Response.Warnings, "made by a replica that enforces")
+	r = e.leavesAlone(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
+	require.Len(t, r.Response.Warnings, 1)
+	assert.Contains(t, r.Response.Warnings[0], "would be refused: Drifted: spec.initContainers[0].args: ")
+	r = e.leavesAlone(t, "/verify", review(document(`,"annotations":{"jupyter-user.io/user":"qiang.guo03"}`, oneContainer)))
+	require.Len(t, r.Response.Warnings, 1)
+	assert.Contains(t, r.Response.Warnings[0], "would be refused: NotInjected: ", "what was made by hand is found")
+}
+
+// TestWarnRefusesNothingElse: not what cannot be read, not for want of an answer, not for a fault of its own.
+func TestWarnRefusesNothingElse(t *testing.T) {
+	silent := found(func(_ context.Context, name user.Name) (*identity.Identity, error) {
+		if name.String() == "panics" {
+			panic("at the disco")
+		}
+		return nil, assert.AnError
+	})
+	for name, c := range map[string]struct{ body, warning, outcome string }{
+		"a silent share": {review(notebook), "would be refused: IdentitySilent: ", "fault"},
+		"a panic":        {review(document(`,"labels":{"jupyter-user":"panics"}`, oneContainer)), "would be refused: InternalError: ", "fault"},
+		"no pod":         {review("[]"), "would be refused: PodUnreadable: ", "would_deny"},
+		"another kind": {reviewOf("CREATE", "", `{"group":"","version":"v1","kind":"ConfigMap"}`, `{}`),
+			"would be refused: NotAPodReview: ", "would_deny"},
+		"a review that is too large": {strings.Replace(review(notebook), `"object"`, `"x":"`+strings.Repeat("x", 5<<20)+`","object"`, 1),
+			"would be refused: TooLarge: ", "would_deny"},
+	} {
+		for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
+			t.Run(name+" at "+path, func(t *testing.T) {
+				e := warning(t, silent, nil)
+				r := e.leavesAlone(t, path, c.body)
+				assert.Equal(t, uid, r.Response.UID)
+				require.Len(t, r.Response.Warnings, 1)
+				assert.Contains(t, r.Response.Warnings[0], c.warning)
+				assert.Equal(t, c.outcome, e.log.Lines(t, "admission")[0]["outcome"])
+			})
+		}
+	}
+}
+
+// TestWarnIsSilentAboutOthersPods as ever.
+func TestWarnIsSilentAboutOthersPods(t *testing.T) {
+	for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
+		e := warning(t, nil, nil)
+		r := e.leavesAlone(t, path, review(document(`,"labels":{"app":"x"}`, oneContainer)))
+		assert.Empty(t, r.Response.Warnings)
+		assert.Empty(t, r.Response.AuditAnnotations)
+		assert.Equal(t, "ignored", e.log.Lines(t, "admission")[0]["outcome"])
+	}
+}
+
+// TestWarnIsNoWayAroundEnforce: while one mode takes over from the other, a replica that enforces is told the truth by one that does
+// not, and refuses what that one has left alone.
+func TestWarnIsNoWayAroundEnforce(t *testing.T) {
+	all := newReplicas(t)
+	warns := warning(t, nil, nil)
+	enforces := all.configured(t, "3", nil, all.listen(t, warns))
+
+	_, r := enforces.post(t, "/verify", review(notebook))
+	assert.Equal(t, 403, r.Response.Status.Code)
+	assert.Equal(t, "NotInjected", r.Response.Status.Reason, "left alone by the other, and not served here")
+
+	// Made up to look as if the replica in mode Warn had made it.
+	forged := strings.Replace(newEdge(t, nil).made(t, notebook), "--min-uid=1000", "--min-uid=1", 1)
+	_, r = enforces.post(t, "/verify", review(forged))
+	assert.Equal(t, 403, r.Response.Status.Code, "the other was asked, and answered what it would not do itself")
+	assert.Equal(t, "Drifted", r.Response.Status.Reason)
+	assert.Equal(t, "verify", warns.log.Lines(t, "admission")[0]["review"])
+	assert.Equal(t, "denied", warns.log.Lines(t, "admission")[0]["outcome"])
+
+	// Nothing that a pod says of itself turns the mode.
+	_, r = enforces.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"},"annotations":{"jupyter-user.io/mode":"Warn"}`,
+		oneContainer)))
+	assert.Equal(t, "NameReserved", r.Response.Status.Reason)
+}
+
+// TestWarnAsksTheOthersAndRefusesNothing of what they say.
+func TestWarnAsksTheOthersAndRefusesNothing(t *testing.T) {
+	all := newReplicas(t)
+	maker := all.configured(t, "2", nil)
+	peers, err := server.NewPeers([]string{all.listen(t, maker)}, all.current)
+	require.NoError(t, err)
+	e := warning(t, nil, peers)
+	made := maker.made(t, notebook)
+	assert.Empty(t, e.leavesAlone(t, "/verify", review(made)).Response.Warnings)
+	r := e.leavesAlone(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
+	require.Len(t, r.Response.Warnings, 1)
+	assert.Contains(t, r.Response.Warnings[0], "would be refused: Drifted: ")
+	assert.Equal(t, "Warn", r.Response.AuditAnnotations["mode"])
+
+	alone, err := server.NewPeers(nil, all.current)
+	require.NoError(t, err)
+	r = warning(t, nil, alone).leavesAlone(t, "/verify", review(made))
+	require.Len(t, r.Response.Warnings, 1)
+	assert.Contains(t, r.Response.Warnings[0], "would be refused: GenerationUnknown: ")
+}
