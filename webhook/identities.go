@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
@@ -31,65 +32,103 @@ func (e Fixed) FindUncached(context.Context, user.Name) (*identity.Identity, err
 	return &e.Identity, nil
 }
 
-// Agreeing are two that have to agree: Passwd knows a person's groups, and Share is the truth about whose the home is. Where one of
-// them does not know the person, or they name different UIDs, the error is a *Disagreement. The GID is passwd's.
-type Agreeing struct{ Passwd, Share Identities }
-
-// Find asks both.
-func (b Agreeing) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return agree(ctx, name, b.Passwd.Find, b.Share.Find)
+// Source is one that knows identities, and what sentences call it.
+type Source struct {
+	Name denial.Source
+	Identities
 }
 
-// FindUncached asks both, and they do not go by what they remember.
-func (b Agreeing) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return agree(ctx, name, b.Passwd.FindUncached, b.Share.FindUncached)
+// Agreeing are sources that are asked all at once: each must know the user, with one UID. GID and groups are those of the first. An
+// error is a *Disagreement, an *identity.Unusable of one of them, or that one did not answer.
+type Agreeing []Source
+
+// Find asks all.
+func (s Agreeing) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return s.agree(ctx, name, Identities.Find)
 }
 
-type findFunc func(context.Context, user.Name) (*identity.Identity, error)
+// FindUncached asks all, and they do not go by what they remember.
+func (s Agreeing) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return s.agree(ctx, name, Identities.FindUncached)
+}
 
-func agree(ctx context.Context, name user.Name, inPasswd, onShare findFunc) (*identity.Identity, error) {
-	account, err := inPasswd(ctx, name)
-	if err != nil {
+// agree returns what the sources say. Before all have answered none of it counts: a user who is unknown to one source, or is two
+// accounts in another, may have a third UID in the one that is silent.
+//
+//	one did not answer                 that error: try again
+//	one has an account that is none    that error
+//	none knows the user                nil
+//	some do not, or UIDs differ        a *Disagreement
+//	all agree on the UID               the identity of the first
+func (s Agreeing) agree(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
+	known, errs := make([]*identity.Identity, len(s)), make([]error, len(s))
+	var others sync.WaitGroup
+	for i, source := range s[1:] {
+		others.Go(func() { known[i+1], errs[i+1] = how(source, ctx, name) })
+	}
+	known[0], errs[0] = how(s[0], ctx, name)
+	others.Wait()
+	for _, err := range errs {
+		if err != nil && !isUnusable(err) {
+			return nil, err
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	owner, err := onShare(ctx, name)
-	if err != nil {
-		return nil, err
+	unknown, agreed := 0, true
+	for _, id := range known {
+		switch {
+		case id == nil:
+			unknown++
+		case known[0] != nil && id.UID != known[0].UID:
+			agreed = false
+		}
 	}
 	switch {
-	case account == nil && owner == nil:
+	case unknown == len(s):
 		return nil, nil
-	case account == nil || owner == nil || account.UID != owner.UID:
-		return nil, &Disagreement{name: name, account: account, owner: owner}
+	case unknown > 0 || !agreed:
+		return nil, s.disagreement(name, known)
 	}
-	return account, nil
+	return known[0], nil
 }
 
-// Disagreement of passwd and share about one person, whom at least one of them knows.
+func (s Agreeing) disagreement(name user.Name, known []*identity.Identity) *Disagreement {
+	d := &Disagreement{name: name}
+	for i, source := range s {
+		account := denial.Account{Source: source.Name, UID: -1}
+		if known[i] != nil {
+			account.UID = known[i].UID
+		}
+		d.accounts = append(d.accounts, account)
+	}
+	return d
+}
+
+// Disagreement of sources about one user, whom at least one of them knows.
 type Disagreement struct {
-	name           user.Name
-	account, owner *identity.Identity
+	name     user.Name
+	accounts []denial.Account
 }
 
-// Error is the sentence for the person.
-func (d *Disagreement) Error() string { return d.denial().Message }
-
-func (d *Disagreement) denial() denial.Denial {
-	switch name := d.name.String(); {
-	case d.account == nil:
-		return denial.AccountMissing(name, d.owner.UID)
-	case d.owner == nil:
-		return denial.HomeMissing(name, d.account.UID)
-	default:
-		return denial.OwnersDiffer(name, d.account.UID, d.owner.UID)
-	}
+// Error is the sentence for the user.
+func (d *Disagreement) Error() string {
+	return denial.IdentityDisputed(d.name.String(), d.accounts).Message
 }
 
-// identityDenial is the answer where nobody could say who a user is.
+func isUnusable(err error) bool {
+	_, is := errors.AsType[*identity.Unusable](err)
+	return is
+}
+
+// identityDenial returns the denial where no source could say who a user is.
 func identityDenial(name user.Name, err error) denial.Denial {
-	var disagreement *Disagreement
-	if errors.As(err, &disagreement) {
-		return disagreement.denial()
+	if d, is := errors.AsType[*Disagreement](err); is {
+		return denial.IdentityDisputed(name.String(), d.accounts)
+	}
+	if unusable, is := errors.AsType[*identity.Unusable](err); is {
+		return denial.IdentityUnusable(name.String(), unusable.Why)
 	}
 	return denial.IdentitySilent(name.String())
 }

@@ -89,7 +89,7 @@ or where there is no cluster to look at.`,
 	f.StringSliceVar(&o.Only, "only", nil, "the checks to do, such as answers; all without it")
 	f.StringVarP(&file, "filename", "f", "", "manifest of what is to be installed, - for standard input; without it, Helm's record")
 	f.StringVar(&o.User, "user", "jupyter-user-check", "whose notebook to try, in a dry run")
-	cmd.AddCommand(accessCommand())
+	cmd.AddCommand(accessCommand(), ldapCommand())
 	return cmd
 }
 

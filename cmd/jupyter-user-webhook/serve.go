@@ -87,11 +87,11 @@ func (o serveOptions) serve(ctx context.Context) error {
 	files := certs.FromDirectory(o.certDir, log)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	identities, watch, err := o.sources.open(ctx, c.User, registry, log)
+	known, err := o.sources.open(ctx, c, registry, log)
 	if err != nil {
 		return err
 	}
-	handler, err := o.handler(c, identities, files, registry, log)
+	handler, err := o.handler(c, known.identities, files, registry, log)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 		"generation", c.Generation(), "configuration", c)
 	// Ours, and those that controller-runtime keeps for the whole process: of the certificate.
 	all := prometheus.Gatherers{registry, prometheus.GathererFunc(ofControllerRuntime)}
-	others := append(watch, files.Watch, observe(plain, server.Ready, all, log))
+	others := append(known.watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
 }
 
@@ -137,7 +137,7 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 	log *slog.Logger) (http.Handler, error) {
 	if identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {
 		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and nobody's identity is known at admission, so " +
-			"every pod would be refused: give --homes or --passwd, or leave the way at Auto")
+			"every pod would be refused: give --homes, --passwd or identity.ldap, or leave the way at Auto")
 	}
 	if err := describe(registry, c, files.GetCertificate); err != nil {
 		return nil, err

@@ -12,6 +12,8 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/share"
 )
@@ -40,32 +42,56 @@ func (o *sourceOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.group, "group", "", "file as getent group prints it, for the supplementary groups")
 }
 
-// open opens what is configured, and answers what has to run beside the server for it; nil where nothing is.
-func (o sourceOptions) open(ctx context.Context, rules config.User, registry prometheus.Registerer, log *slog.Logger,
-) (known webhook.Identities, watch []func(context.Context) error, err error) {
+// sources are what is known of users before their Pods exist.
+type sources struct {
+	// identities is nil if nothing is configured.
+	identities webhook.Identities
+	// watch is what has to run beside the server.
+	watch []func(context.Context) error
+}
+
+// open opens what is configured: by flags what belongs to this process's volumes, and by the configuration the directory service.
+// The order says whose GID and groups count.
+func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prometheus.Registerer, log *slog.Logger) (*sources, error) {
 	if o.group != "" && o.passwd == "" {
-		return nil, nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
+		return nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
 	}
-	owners, err := o.openShare(ctx, registry)
-	if err != nil || o.passwd == "" {
-		return owners, nil, err
+	opened := &sources{}
+	var all webhook.Agreeing
+	if c.Identity.LDAP.Configured() {
+		directory, err := ldap.Open(ctx, c.Identity.LDAP, registry, log)
+		if err != nil {
+			return nil, fmt.Errorf("identity.ldap: %w", err)
+		}
+		all = append(all, webhook.Source{Name: denial.DirectoryService, Identities: directory})
 	}
-	accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Rules: rules, Log: log, Registry: registry})
-	if err != nil {
-		return nil, nil, fmt.Errorf("--passwd: %w", err)
+	if o.passwd != "" {
+		accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Rules: c.User, Log: log, Registry: registry})
+		if err != nil {
+			return nil, fmt.Errorf("--passwd: %w", err)
+		}
+		opened.watch = append(opened.watch, accounts.Watch)
+		all = append(all, webhook.Source{Name: denial.Passwd, Identities: accounts})
 	}
-	watch = append(watch, accounts.Watch)
-	if owners == nil {
-		return accounts, watch, nil
+	if o.homes != "" {
+		owners, err := o.openShare(ctx, registry)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, webhook.Source{Name: denial.Share, Identities: owners})
 	}
-	return webhook.Agreeing{Passwd: accounts, Share: owners}, watch, nil
+	switch len(all) {
+	case 0:
+	case 1:
+		opened.identities = all[0].Identities
+	default:
+		opened.identities = all
+	}
+	return opened, nil
 }
 
 func (o sourceOptions) openShare(ctx context.Context, registry prometheus.Registerer) (webhook.Identities, error) {
-	switch {
-	case o.homes == "":
-		return nil, nil
-	case o.wait <= 0 || o.wait > mostWait:
+	if o.wait <= 0 || o.wait > mostWait {
 		return nil, fmt.Errorf("--homes-wait %s is not from 1ms to %s", o.wait, mostWait)
 	}
 	owners, err := share.New(ctx, share.Options{

@@ -33,6 +33,11 @@ func Default() *Config {
 			MaxGroups:                15,
 			TooManyGroups:            TooManyGroupsDeny,
 			StrictSupplementalGroups: true,
+			LDAP: LDAP{
+				Bind:             LDAPBind{Method: BindAnonymous},
+				Preset:           PresetRFC2307,
+				WaitMilliseconds: 500, FreshSeconds: 30, FreshMissingSeconds: 2, StaleSeconds: 600,
+			},
 		},
 		Init: Init{
 			Image: "jupyter-user-webhook:" + handoff.Version,

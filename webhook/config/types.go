@@ -159,6 +159,8 @@ type Identity struct {
 	// StrictSupplementalGroups keeps the image's /etc/group from adding groups (supplementalGroupsPolicy: Strict). A
 	// node whose container runtime cannot do it refuses the pod: containerd 2.0 and CRI-O 1.32 can.
 	StrictSupplementalGroups bool `json:"strictSupplementalGroups"`
+	// LDAP is a directory service that says who users are.
+	LDAP LDAP `json:"ldap"`
 }
 
 // Init is the container that finds the owner of the home, or checks it.

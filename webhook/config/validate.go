@@ -113,7 +113,7 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 	if !slices.Contains(choices, i.TooManyGroups) {
 		errs = append(errs, field.NotSupported(path.Child("tooManyGroups"), i.TooManyGroups, choices))
 	}
-	return errs
+	return append(errs, validateLDAP(&i.LDAP, path.Child("ldap"))...)
 }
 
 // nogroup is the group of files whose group NFS cannot map.
@@ -145,6 +145,8 @@ func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 
 // maxGroups is the kernel's NGROUPS_MAX.
 const maxGroups = 65536
+
+func between(least, most int) string { return fmt.Sprintf("must be between %d and %d", least, most) }
 
 func personal(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
 

@@ -24,7 +24,9 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 	assert.ElementsMatch(t, []string{
 		"apiVersion", "kind", "mode", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath",
 		"share.homes", "share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
-		"identity.discovery", "identity.minUID", "identity.minGID", "identity.tooManyGroups", "init.image", "notebook.homes", "notebook.port",
+		"identity.discovery", "identity.minUID", "identity.minGID", "identity.tooManyGroups",
+		"identity.ldap.preset", "identity.ldap.bind.method", "identity.ldap.waitMilliseconds", "identity.ldap.freshSeconds",
+		"identity.ldap.freshMissingSeconds", "identity.ldap.staleSeconds", "init.image", "notebook.homes", "notebook.port",
 		"notebook.probes.startup.periodSeconds", "notebook.probes.startup.timeoutSeconds",
 		"notebook.probes.startup.failureThreshold", "notebook.probes.readiness.periodSeconds",
 		"notebook.probes.readiness.timeoutSeconds", "notebook.probes.readiness.failureThreshold",

@@ -62,8 +62,9 @@ func TestReasonsAreStable(t *testing.T) {
 		"ContainerTaken":          {403, denial.ContainerTaken("f", "n")},
 		"Drifted":                 {403, denial.Drifted("f")},
 		"NotInjected":             {403, denial.NotInjected("l")},
-		"IdentityDisputed":        {403, denial.OwnersDiffer("n", 1, 2)},
-		"IdentityDiffers":         {403, denial.IdentityDiffers("a", "n")},
+		"IdentityDisputed":        {403, denial.IdentityDisputed("n", []denial.Account{{Source: denial.Passwd, UID: 1}, {Source: denial.Share, UID: 2}})},
+		"IdentityDiffers":         {503, denial.IdentityDiffers("a", "n")},
+		"IdentityUnusable":        {403, denial.IdentityUnusable("n", "has no uidNumber")},
 		"GenerationUnknown":       {503, denial.GenerationUnknown("a", "g")},
 	} {
 		t.Run(reason, func(t *testing.T) {

@@ -128,22 +128,47 @@ func IdentitySilent(name string) Denial {
 			"admin to look at the webhook's log", name)}
 }
 
-// AccountMissing answers a home whose owner passwd does not know by that name.
-func AccountMissing(name string, owner int64) Denial {
-	return forbidden("IdentityDisputed", "", "the home of %s belongs to UID %d, and passwd knows nobody of that name: ask the "+
-		"admin for the account, or whether the home is still somebody's", name, owner)
+// Account is what one source of identities knows of a user.
+type Account struct {
+	// Source is where that is known.
+	Source Source
+	// UID is negative if the source does not know the user.
+	UID int64
 }
 
-// HomeMissing answers an account without a home.
-func HomeMissing(name string, account int64) Denial {
-	return forbidden("IdentityDisputed", "", "%s is UID %d in passwd, and has no home on the share: ask the admin for one", name,
-		account)
+// Source of identities, as a sentence names it.
+type Source string
+
+// The sources.
+const (
+	DirectoryService Source = "the directory service"
+	Passwd           Source = "passwd"
+	Share            Source = "the share"
+)
+
+// IdentityDisputed denies a user whom the sources do not agree about.
+func IdentityDisputed(name string, accounts []Account) Denial {
+	known := make([]string, len(accounts))
+	for i, account := range accounts {
+		switch {
+		case account.UID >= 0 && account.Source == Share:
+			known[i] = fmt.Sprintf("the home on the share belongs to UID %d", account.UID)
+		case account.Source == Share:
+			known[i] = "there is no home on the share"
+		case account.UID >= 0:
+			known[i] = fmt.Sprintf("%s has UID %d", account.Source, account.UID)
+		default:
+			known[i] = fmt.Sprintf("%s has no such user", account.Source)
+		}
+	}
+	last := len(known) - 1
+	return forbidden("IdentityDisputed", "", "who %s is, the sources do not agree about: %s, and %s; all of them must know the user "+
+		"and the same UID, so ask the admin which is right", name, strings.Join(known[:last], ", "), known[last])
 }
 
-// OwnersDiffer answers a home that is another's than passwd says.
-func OwnersDiffer(name string, account, owner int64) Denial {
-	return forbidden("IdentityDisputed", "", "%s is UID %d in passwd, and the home on the share belongs to UID %d: ask the admin "+
-		"which of the two is right", name, account, owner)
+// IdentityUnusable denies a user of whose account no identity can be made. Why begins behind the name.
+func IdentityUnusable(name, why string) Denial {
+	return forbidden("IdentityUnusable", "", "%s %s: ask the admin of the directory service to correct the account", name, why)
 }
 
 // RestrictedNeedsIdentity answers the way at start in a namespace that enforces restricted.
@@ -291,8 +316,9 @@ func Unclaimed(mark, why string) Denial {
 
 // IdentityDiffers answers an identity on a pod that is not the one which its user has now.
 func IdentityDiffers(annotation, name string) Denial {
-	return forbidden("IdentityDiffers", AnnotationField(annotation), "this is not who %s is, or not any more: create the "+
-		"pod again, and if it stays so ask the admin which other webhook writes it", name)
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "IdentityDiffers", Field: AnnotationField(annotation),
+		Message: fmt.Sprintf("what is known of %s has changed between two looks at this pod: try again, and if it stays so ask the "+
+			"admin which other webhook writes this annotation", name)}
 }
 
 // GenerationUnknown answers a pod that was made from a configuration which nobody who could be asked has.

@@ -4,6 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +16,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
@@ -174,39 +179,106 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestPasswdAndShareHaveToAgree: passwd for the groups, the share for the truth. The sentence names both.
-func TestPasswdAndShareHaveToAgree(t *testing.T) {
-	account := identity.New(5003, 6003, []int64{7001})
-	for name, c := range map[string]struct {
-		passwd, share found
-		identity      string
-		code          int
-		reason, says  string
-	}{
-		"they agree":               {known(account), known(identity.New(5003, 6003, nil)), "5003:6003:7001", 0, "", ""},
-		"the GID is passwd's":      {known(account), known(identity.New(5003, 5003, nil)), "5003:6003:7001", 0, "", ""},
-		"neither knows the person": {nobodyKnown, nobodyKnown, "", 0, "", ""},
-		"another UID": {known(account), known(identity.New(5004, 6003, nil)), "", 403, "IdentityDisputed",
-			"qiang.guo03 is UID 5003 in passwd, and the home on the share belongs to UID 5004: ask the admin which of the two is right"},
-		"an account without a home": {known(account), nobodyKnown, "", 403, "IdentityDisputed",
-			"qiang.guo03 is UID 5003 in passwd, and has no home on the share: ask the admin for one"},
-		"a home without an account": {nobodyKnown, known(account), "", 403, "IdentityDisputed",
-			"the home of qiang.guo03 belongs to UID 5003, and passwd knows nobody of that name: ask the admin for the account, or whether " +
-				"the home is still somebody's"},
-		"a silent share":  {known(account), silent, "", 503, "IdentitySilent", "cannot be found out at the moment"},
-		"a silent passwd": {silent, known(account), "", 503, "IdentitySilent", "cannot be found out at the moment"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			e := newEdge(t, webhook.Agreeing{Passwd: c.passwd, Share: c.share})
+// TestSourcesMustAgree is the table of two and of three sources, by each of what a source can say. What it expects is written here
+// once more, in the order in which it counts.
+func TestSourcesMustAgree(t *testing.T) {
+	const (
+		knows, otherUID, otherGID, doesNotKnow, cannotUse, isSilent = "5003:6003:7001", "5004:6003:7001", "5003:6004", "unknown", "unusable", "silent"
+	)
+	says := map[string]found{
+		knows: known(identity.New(5003, 6003, []int64{7001})), otherUID: known(identity.New(5004, 6003, []int64{7001})),
+		otherGID: known(identity.New(5003, 6004, nil)), doesNotKnow: nobodyKnown, isSilent: silent,
+		cannotUse: func(context.Context, user.Name) (*identity.Identity, error) {
+			return nil, &identity.Unusable{Why: "has no uidNumber"}
+		},
+	}
+	for _, sources := range append(rows(slices.Sorted(maps.Keys(says)), 2), rows(slices.Sorted(maps.Keys(says)), 3)...) {
+		t.Run(strings.Join(sources, " "), func(t *testing.T) {
+			var all []found
+			for _, said := range sources {
+				all = append(all, says[said])
+			}
+			any := func(said string) bool { return slices.Contains(sources, said) }
+			uid5003 := any(knows) || any(otherGID)
+			reason, id := "", sources[0]
+			switch {
+			case any(isSilent):
+				reason, id = "IdentitySilent", ""
+			case any(cannotUse):
+				reason, id = "IdentityUnusable", ""
+			case !uid5003 && !any(otherUID):
+				id = "" // Unknown to all: the Pod finds the owner at start.
+			case any(doesNotKnow), uid5003 && any(otherUID):
+				reason, id = "IdentityDisputed", ""
+			}
+			e := newEdge(t, agreeing(all...))
 			_, r := e.post(t, "/mutate", review(notebook))
-			assert.Equal(t, c.code == 0, r.Response.Allowed)
-			assert.Equal(t, c.reason, r.Response.Status.Reason)
-			assert.Contains(t, r.Response.Status.Message, c.says)
-			assert.Equal(t, c.identity, r.Response.AuditAnnotations["identity"])
-			if c.code == 0 {
+			assert.Equal(t, reason, r.Response.Status.Reason)
+			assert.Equal(t, reason == "", r.Response.Allowed)
+			assert.Equal(t, id, r.Response.AuditAnnotations["identity"], "GID and groups are those of the first")
+			if reason == "" {
 				_, r = e.post(t, "/verify", review(e.made(t, notebook)))
 				assert.True(t, r.Response.Allowed, r.Response.Status.Message)
 			}
 		})
 	}
+}
+
+// agreeing are two or three sources, in the order of whose GID counts.
+func agreeing(sources ...found) (all webhook.Agreeing) {
+	names := []denial.Source{denial.DirectoryService, denial.Passwd, denial.Share}
+	for i, source := range sources {
+		all = append(all, webhook.Source{Name: names[i], Identities: source})
+	}
+	return all
+}
+
+// rows returns every row of n values.
+func rows(values []string, n int) [][]string {
+	if n == 0 {
+		return [][]string{nil}
+	}
+	var all [][]string
+	for _, row := range rows(values, n-1) {
+		for _, value := range values {
+			all = append(all, append(slices.Clone(row), value))
+		}
+	}
+	return all
+}
+
+// TestWhatTheSourcesKnowIsNamed in the sentence of a denial, and who can correct it.
+func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
+	at := func(uid int64) found { return known(identity.New(uid, 6003, nil)) }
+	for _, c := range []struct {
+		directory, passwd, share found
+		says                     string
+	}{
+		{at(5003), at(5003), at(5004), "who qiang.guo03 is, the sources do not agree about: the directory service has UID 5003, passwd has " +
+			"UID 5003, and the home on the share belongs to UID 5004; all of them must know the user and the same UID, so ask the admin which is right"},
+		{nobodyKnown, at(5003), nobodyKnown, "who qiang.guo03 is, the sources do not agree about: the directory service has no such user, passwd " +
+			"has UID 5003, and there is no home on the share; all of them must know the user and the same UID, so ask the admin which is right"},
+		{func(context.Context, user.Name) (*identity.Identity, error) {
+			return nil, &identity.Unusable{Why: "has no uidNumber"}
+		}, at(5003), at(5003), "qiang.guo03 has no uidNumber: ask the admin of the directory service to correct the account"},
+	} {
+		e := newEdge(t, agreeing(c.directory, c.passwd, c.share))
+		_, r := e.post(t, "/mutate", review(notebook))
+		assert.Equal(t, 403, r.Response.Status.Code)
+		assert.Equal(t, c.says, r.Response.Status.Message)
+	}
+}
+
+// TestAllSourcesAreAskedAtOnce: each waits until the others have been asked.
+func TestAllSourcesAreAskedAtOnce(t *testing.T) {
+	var asked sync.WaitGroup
+	asked.Add(3)
+	waits := found(func(context.Context, user.Name) (*identity.Identity, error) {
+		asked.Done()
+		asked.Wait()
+		return &identity.Identity{UID: 5003, GID: 6003}, nil
+	})
+	e := newEdge(t, agreeing(waits, waits, waits))
+	_, r := e.post(t, "/mutate", review(notebook))
+	assert.True(t, r.Response.Allowed)
 }

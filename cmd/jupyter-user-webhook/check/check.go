@@ -77,6 +77,7 @@ var all = []one{
 	{"parameters", []string{configMaps}, parametersAgree},
 	{"claims", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), claims},
 	{"pod-security", append([]string{parameters, claimsOfAll, namespaces}, rbacObjects...), podSecurity},
+	{"hub-pods", []string{configuration, podsOfAll}, hubPods},
 	{"rbac", append([]string{parameters, claimsOfAll}, rbacObjects...), rbac},
 	{"volumes", []string{parameters, volumes, claimsOfAll, storageClasses}, shareVolumes},
 	{"egress", append([]string{parameters, volumes, claimsOfAll, namespaces, networkPolicies}, rbacObjects...), egress},
@@ -177,6 +178,9 @@ func (f Finding) plain() Finding {
 
 // longest is more than any sentence here has, whatever names are in it.
 const longest = 1200
+
+// Plain returns a text as a finding may show it.
+func Plain(s string) string { return plain(s) }
 
 // plain writes everything but printable ASCII as an escape: what could steer a terminal, break a line or hide behind a
 // look-alike.

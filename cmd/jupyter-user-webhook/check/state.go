@@ -19,6 +19,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
@@ -49,6 +50,7 @@ const (
 	bindings           = "validatingadmissionpolicybindings.admissionregistration.k8s.io"
 	namespaces         = "namespaces"
 	claimsOfAll        = "persistentvolumeclaims"
+	podsOfAll          = "pods"
 	volumes            = "persistentvolumes"
 	nodes              = "nodes"
 	storageClasses     = "storageclasses.storage.k8s.io"
@@ -95,6 +97,8 @@ type state struct {
 	storageClasses  storagev1.StorageClassList
 	networkPolicies networkingv1.NetworkPolicyList
 	nodes           corev1.NodeList
+	// pods are the labels and annotations of all Pods.
+	pods metav1.PartialObjectMetadataList
 
 	clusterRoles        rbacv1.ClusterRoleList
 	clusterRoleBindings rbacv1.ClusterRoleBindingList
@@ -110,11 +114,12 @@ type state struct {
 func (s *state) lists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
 		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
-		claimsOfAll: &s.claims,
+		claimsOfAll: &s.claims, podsOfAll: &s.pods,
 		volumes:     &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
 		rbacObjects[0]: &s.clusterRoles, rbacObjects[1]: &s.clusterRoleBindings, rbacObjects[2]: &s.roles,
 		rbacObjects[3]: &s.roleBindings, issuers: &s.issuers, issued: &s.issued,
 	}
+	s.pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
 	s.installed = map[string]*unstructured.UnstructuredList{}
 	for what, kind := range installedKinds {
 		list := &unstructured.UnstructuredList{}

@@ -35,10 +35,40 @@ and toYaml is silent where it cannot write one.
 {{- if ne .Values.share.claimName "hpc-shared-pvc" }}
   {{- $_ := set $configuration "share" (dict "claimName" .Values.share.claimName) }}
 {{- end }}
+{{- if .Values.identity.ldap.urls }}
+  {{- $_ := set $configuration "identity" (dict "ldap" (include "ldap" .Values.identity.ldap | fromJson)) }}
+{{- end }}
 {{- $configuration = mergeOverwrite $configuration (deepCopy .Values.config) }}
 {{- $_ := unset $configuration.init "acceptedImages" }}
 {{- with include "accepted" . | fromJsonArray }}{{ $_ := set $configuration.init "acceptedImages" . }}{{ end }}
 {{- toJson $configuration }}
+{{- end }}
+
+{{/* The directory service in the configuration. Its files are where the Deployment mounts them. */}}
+{{- define "ldap" -}}
+{{- $ldap := omit . "ca" "bindDN" "passwordSecret" "certificateSecret" }}
+{{- if .ca }}{{ $_ := set $ldap "caFile" "/etc/jupyter-user/ldap-ca.crt" }}{{ end }}
+{{- if .passwordSecret }}
+  {{- $_ := set $ldap "bind" (dict "method" "Simple" "dn" .bindDN "passwordFile" "/ldap/password") }}
+{{- else if .certificateSecret }}
+  {{- $_ := set $ldap "bind" (dict "method" "External" "certificateFile" "/ldap/tls.crt" "keyFile" "/ldap/tls.key") }}
+{{- end }}
+{{- toJson $ldap }}
+{{- end }}
+
+{{/* The Secret by which the webhook makes itself known to the directory service; empty for none. */}}
+{{- define "ldap-secret" -}}
+{{- with .Values.identity.ldap }}{{ if .urls }}{{ .passwordSecret | default .certificateSecret }}{{ end }}{{ end }}
+{{- end }}
+
+{{/* The ports of the directory service's servers. */}}
+{{- define "ldap-ports" -}}
+{{- $ports := list }}
+{{- range .Values.identity.ldap.urls }}
+  {{- $port := regexFind ":[0-9]+$" . | trimPrefix ":" }}
+  {{- $ports = append $ports ($port | default (ternary "636" "389" (hasPrefix "ldaps:" .)) | int) }}
+{{- end }}
+{{- uniq $ports | toJson }}
 {{- end }}
 
 {{/* The same, with the defaults of what the policies have to know too. */}}

@@ -1,4 +1,4 @@
-// Package lookups counts the questions who a person is, in the same way whoever is asked.
+// Package lookups asks the sources of identities, and counts what they answer, in the same way for each.
 package lookups
 
 import (
@@ -38,13 +38,13 @@ type Metrics struct {
 	seconds  prometheus.Histogram
 }
 
-// New registers jupyter_user_identity_lookups_total and jupyter_user_identity_lookup_duration_seconds for a source, share or
-// passwd. The registry may be nil.
+// New registers jupyter_user_identity_lookups_total and jupyter_user_identity_lookup_duration_seconds for a source: ldap,
+// ldap-names, passwd or share. The registry may be nil.
 func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 	of := prometheus.Labels{"source": source}
 	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "jupyter_user_identity_lookups_total",
-		Help: "Questions who a person is, by source (share, passwd), cache (hit: answered from memory; miss: the source was asked; " +
+		Help: "Questions who a person is, by source (ldap, ldap-names, passwd, share), cache (hit: answered from memory; miss: the source was asked; " +
 			"stale: it did not answer, and its last answer counts) and result (found, missing, error).",
 		ConstLabels: of,
 	}, []string{"cache", "result"})
@@ -52,8 +52,8 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 		counters: map[Cache]map[result]prometheus.Counter{},
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "jupyter_user_identity_lookup_duration_seconds",
-			Help: "How long questions that were not answered from memory have taken, by source (share, passwd).",
-			// A share answers in a millisecond, and is waited for no longer than --homes-wait, half a second.
+			Help: "How long questions that were not answered from memory have taken, by source (ldap, ldap-names, passwd, share).",
+			// A source answers in a few milliseconds, and is waited for no longer than half a second.
 			Buckets:     []float64{.0001, .0005, .001, .005, .01, .05, .1, .25, .5, 1},
 			ConstLabels: of,
 		}),
@@ -74,12 +74,14 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 }
 
 // Count counts one question and its answer.
-func (m *Metrics) Count(cache Cache, id *identity.Identity, err error) {
+func (m *Metrics) Count(cache Cache, id *identity.Identity, err error) { count(m, cache, id, err) }
+
+func count[V any](m *Metrics, cache Cache, value *V, err error) {
 	r := found
 	switch {
 	case err != nil:
 		r = failed
-	case id == nil:
+	case value == nil:
 		r = missing
 	}
 	m.counters[cache][r].Inc()

@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -55,14 +55,28 @@ func open(t *testing.T, homes string) (*Source, *clock) {
 	})
 	require.NoError(t, err)
 	c := &clock{}
-	s.now = c.now
+	s.finder.Now = c.now
 	return s, c
+}
+
+// lastAnswer is when the share has last answered, by the metric.
+func lastAnswer(t *testing.T, s *Source) float64 {
+	t.Helper()
+	families, err := s.finder.Registry.(*prometheus.Registry).Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetName() == "jupyter_user_share_last_answer_timestamp_seconds" {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("there is no such metric")
+	return 0
 }
 
 // counted are the questions that were, by what memory had to do with them and what came of them.
 func counted(t *testing.T, s *Source) map[string]int {
 	t.Helper()
-	families, err := s.Registry.(*prometheus.Registry).Gather()
+	families, err := s.finder.Registry.(*prometheus.Registry).Gather()
 	require.NoError(t, err)
 	counted := map[string]int{}
 	for _, family := range families {
@@ -205,7 +219,7 @@ func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
 // TestOnePersonIsLookedUpOnce however many ask.
 func TestOnePersonIsLookedUpOnce(t *testing.T) {
 	s, _ := open(t, folder(t))
-	s.Wait = 20 * time.Second
+	s.finder.Wait = 20 * time.Second
 	calls, letGo := stuck(s)
 	answers := make(chan *identity.Identity)
 	for range 64 {
@@ -231,11 +245,11 @@ func TestASilentShare(t *testing.T) {
 	alice, bob := named(t, "alice"), named(t, "bob")
 	known, err := s.Find(t.Context(), alice)
 	require.NoError(t, err)
-	answered := testutil.ToFloat64(s.metrics.lastAnswer)
+	answered := lastAnswer(t, s)
 	assert.InDelta(t, time.Now().Unix(), answered, 5)
-	assert.Zero(t, s.oldest())
+	assert.Zero(t, s.finder.Oldest().Seconds())
 	calls, letGo := stuck(s)
-	s.Wait = 20 * time.Millisecond
+	s.finder.Wait = 20 * time.Millisecond
 	clock.pass(time.Minute)
 
 	for i := range 3 {
@@ -245,26 +259,26 @@ func TestASilentShare(t *testing.T) {
 		clock.pass(time.Second)
 		assert.Equal(t, int32(1), calls.Load(), "question %d does not ask again what is out", i)
 	}
-	for i := range 2 * maxLookups {
+	for i := range 2 * lookups.MaxLookups {
 		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
-		assert.ErrorIs(t, err, errNoAnswer)
+		assert.ErrorIs(t, err, lookups.ErrSilent)
 	}
-	assert.Equal(t, int32(maxLookups), calls.Load(), "no more system calls than that are out")
+	assert.Equal(t, int32(lookups.MaxLookups), calls.Load(), "no more system calls than that are out")
 	_, err = s.Find(t.Context(), bob)
 	assert.EqualError(t, err, "the share does not answer: 32 questions are out, and no more are asked")
-	assert.InDelta(t, 3, s.oldest(), 1, "the first question, by the clock")
-	assert.InDelta(t, 32, s.unanswered(), 0)
-	assert.InDelta(t, answered, testutil.ToFloat64(s.metrics.lastAnswer), 0)
+	assert.InDelta(t, 3, s.finder.Oldest().Seconds(), 1, "the first question, by the clock")
+	assert.Equal(t, 32, s.finder.Out())
+	assert.InDelta(t, answered, lastAnswer(t, s), 0)
 	_, err = s.Find(t.Context(), named(t, "user0"))
 	assert.ErrorContains(t, err, "the share does not answer, for ")
 
 	clock.pass(10 * time.Minute)
 	_, err = s.Find(t.Context(), alice)
-	assert.ErrorIs(t, err, errNoAnswer, "for a while, and no longer")
-	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*maxLookups + 3}, counted(t, s))
+	assert.ErrorIs(t, err, lookups.ErrSilent, "for a while, and no longer")
+	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*lookups.MaxLookups + 3}, counted(t, s))
 
 	letGo()
-	require.Eventually(t, func() bool { return s.unanswered() == 0 }, machine.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return s.finder.Out() == 0 }, machine.Patience, time.Millisecond)
 	for _, name := range []user.Name{alice, bob} {
 		id, err := s.Find(t.Context(), name)
 		require.NoError(t, err)
@@ -287,10 +301,10 @@ func TestOneHomeThatHangs(t *testing.T) {
 		}
 		return os.Lstat(path)
 	}
-	s.Wait = 20 * time.Millisecond
+	s.finder.Wait = 20 * time.Millisecond
 	_, err = s.Find(t.Context(), named(t, "hung"))
-	require.ErrorIs(t, err, errNoAnswer)
-	s.Wait = 10 * time.Second
+	require.ErrorIs(t, err, lookups.ErrSilent)
+	s.finder.Wait = 10 * time.Second
 	require.NoError(t, os.Remove(filepath.Join(homes, "alice")))
 	clock.pass(time.Minute)
 	require.Eventually(t, func() bool {
@@ -302,13 +316,13 @@ func TestOneHomeThatHangs(t *testing.T) {
 // TestTheCallersDeadlineCounts where it is shorter.
 func TestTheCallersDeadlineCounts(t *testing.T) {
 	s, _ := open(t, folder(t))
-	s.Wait = time.Hour
+	s.finder.Wait = time.Hour
 	_, letGo := stuck(s)
 	defer letGo()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := s.Find(ctx, named(t, "alice"))
-	assert.ErrorIs(t, err, errNoAnswer)
+	assert.ErrorIs(t, err, lookups.ErrSilent)
 }
 
 // TestAFaultIsNoAnswer: what is wrong with the share is not remembered, and hides nobody's home.
@@ -331,12 +345,13 @@ func TestMadeUpNamesPushNobodyOut(t *testing.T) {
 	s, _ := open(t, folder(t))
 	_, err := s.Find(t.Context(), named(t, "alice"))
 	require.NoError(t, err)
-	for i := range 3 * maxMissing {
+	for i := range 3 * lookups.MaxMissing {
 		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
 		require.NoError(t, err)
 	}
-	assert.Equal(t, maxMissing, s.missing.Len())
-	assert.Equal(t, 1, s.remembered.Len())
+	values, missing := s.finder.Remembered()
+	assert.Equal(t, lookups.MaxMissing, missing)
+	assert.Equal(t, 1, values)
 }
 
 func TestMetricsAreRegisteredOnce(t *testing.T) {

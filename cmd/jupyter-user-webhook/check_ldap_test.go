@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/slapd"
+)
+
+const (
+	webhookDN = "uid=webhook,ou=services,dc=example,dc=org"
+	peopleDN  = "ou=people,dc=example,dc=org"
+	// onlyRead lets the webhook's account and everybody else read, and nobody write.
+	onlyRead = "access to attrs=userPassword by * auth\naccess to * by * read"
+)
+
+// site is a directory as the page has it: alice, her groups, and an account of the webhook's.
+var site = `dn: ou=people,dc=example,dc=org
+objectClass: organizationalUnit
+ou: people
+
+dn: ou=groups,dc=example,dc=org
+objectClass: organizationalUnit
+ou: groups
+
+dn: ou=services,dc=example,dc=org
+objectClass: organizationalUnit
+ou: services
+
+dn: uid=alice,ou=people,dc=example,dc=org
+objectClass: inetOrgPerson
+objectClass: posixAccount
+uid: alice
+cn: Alice
+sn: Liddell
+mail: alice@corp.example
+uidNumber: 5003
+gidNumber: 6003
+homeDirectory: /home/alice
+userPassword: wonderland
+
+dn: uid=webhook,ou=services,dc=example,dc=org
+objectClass: account
+objectClass: simpleSecurityObject
+uid: webhook
+userPassword: secret
+
+dn: cn=lab,ou=groups,dc=example,dc=org
+objectClass: posixGroup
+cn: lab
+gidNumber: 7001
+memberUid: alice
+
+dn: cn=gpu,ou=groups,dc=example,dc=org
+objectClass: posixGroup
+cn: gpu
+gidNumber: 7002
+memberUid: alice
+
+`
+
+// TestTheStepsOnTheLaptop runs the first six steps of the page about directory services as they stand there, but for the server's
+// address and the paths.
+func TestTheStepsOnTheLaptop(t *testing.T) {
+	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
+	home := t.TempDir()
+	for name, content := range map[string]string{
+		"alice.password": "wonderland", "password": "secret", "ca.crt": string(server.Authority.Cert),
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(home, name), []byte(content), 0o600))
+	}
+	steps := stepsOfThePage(t)
+	here := strings.NewReplacer("ldaps://ldap.example.org", server.LDAPS, "/home/me", home).Replace
+	shell := func(n int) string {
+		script := exec.Command("sh", "-c", here(steps[n].shell))
+		script.Dir = home
+		// ldapsearch of the packages, with the libraries that came with it, as the test's server has them.
+		script.Env = append(server.Client(t, "ldapsearch").Env, "PATH="+server.Folder()+":"+os.Getenv("PATH"))
+		said, _ := script.CombinedOutput()
+		return string(said)
+	}
+	assert.Contains(t, shell(1), "dn: uid=alice,ou=people,dc=example,dc=org\nuid: alice\nuidNumber: 5003\ngidNumber: 6003\n")
+	assert.Equal(t, "1\n", shell(2))
+	assert.Contains(t, shell(3), "gidNumber: 7001")
+	assert.Contains(t, shell(4), "Insufficient access")
+	assert.Equal(t, "dn:"+webhookDN+"\n", shell(5))
+
+	require.NoError(t, os.WriteFile(filepath.Join(home, "laptop.yaml"), []byte(here(steps[6].yaml)), 0o600))
+	command := strings.Fields(steps[6].shell)
+	require.Equal(t, []string{"jupyter-user-webhook", "check", "ldap", "--config=laptop.yaml", "--user=alice"}, command)
+	t.Chdir(home)
+	var said bytes.Buffer
+	assert.Zero(t, run(t.Context(), command[1:], nil, &said, &said))
+	assert.Contains(t, said.String(), "alice has UID 5003 and GID 6003, and is in the groups [7001 7002]")
+	assert.Contains(t, said.String(), "0 failed, 0 unknown, 0 warnings, 3 ok")
+}
+
+// step of the page: its commands and its file.
+type step struct{ shell, yaml string }
+
+// stepsOfThePage are by their numbers.
+func stepsOfThePage(t *testing.T) map[int]step {
+	t.Helper()
+	page, err := os.ReadFile("../../deploy/docs/directory-services.md")
+	require.NoError(t, err)
+	steps := map[int]step{}
+	number := regexp.MustCompile(`(?m)^\*\*([0-9]+)\. `)
+	block := regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
+	begins := number.FindAllSubmatchIndex(page, -1)
+	for i, at := range begins {
+		end := len(page)
+		if i+1 < len(begins) {
+			end = begins[i+1][0]
+		}
+		var s step
+		for _, found := range block.FindAllSubmatch(page[at[0]:end], -1) {
+			if string(found[1]) == "sh" {
+				s.shell += string(found[2])
+			} else {
+				s.yaml += string(found[2])
+			}
+		}
+		require.NotEmpty(t, s.shell, "step %s has a command", page[at[2]:at[3]])
+		steps[i+1] = s
+		require.Equal(t, fmt.Sprint(i+1), string(page[at[2]:at[3]]))
+	}
+	require.Len(t, steps, 10)
+	return steps
+}
+
+// TestCheckLDAPSaysWhatIsWrong, in one sentence that names the key to correct.
+func TestCheckLDAPSaysWhatIsWrong(t *testing.T) {
+	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
+	const bind = `{method: Simple, dn: "` + webhookDN + `", passwordFile: PASSWORD}`
+	for name, c := range map[string]struct{ url, ca, bind, users, groups, user, says string }{
+		"name resolution": {url: "ldaps://ldap.invalid", says: "the name of the server cannot be resolved here"},
+		"nobody there":    {url: "ldaps://127.0.0.1:1", says: "nothing answers at that address and port"},
+		"another host":    {url: server.OtherHost, says: "the certificate is for other names"},
+		"no authority":    {ca: "''", says: "put the right one there"},
+		"no TLS": {url: "ldaps://" + strings.TrimPrefix(server.LDAP, "ldap://"),
+			says: "the server does not speak TLS as it is configured here"},
+		"a wrong password": {bind: strings.Replace(bind, "webhook", "alice", 1), says: "the server does not take identity.ldap.bind.dn with the password"},
+		"no such base":     {users: `{baseDN: "ou=staff,dc=example,dc=org"}`, says: "identity.ldap.users.baseDN: search below"},
+		"no such group base": {groups: `{baseDN: "ou=teams,dc=example,dc=org"}`,
+			says: "identity.ldap.groups.baseDN: search below"},
+		"no such attribute": {users: `{baseDN: "` + peopleDN + `", uid: employeeNumber}`,
+			says: "matches (objectClass=posixAccount) and has employeeNumber: correct identity.ldap.users"},
+		"no name attribute": {users: `{baseDN: "` + peopleDN + `", name: displayName}`, says: "has no displayName, or the webhook cannot read it"},
+		"no such user":      {user: "bob", says: "bob has no account below"},
+		"another case":      {user: "ALICE", says: "names are lower case here"},
+		"no user is asked":  {user: "-", says: "2 ok"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			password := filepath.Join(folder, "password")
+			require.NoError(t, os.WriteFile(password, []byte("secret"), 0o600))
+			or := func(value, other string) string {
+				if value == "" {
+					return other
+				}
+				return value
+			}
+			configuration := fmt.Sprintf("apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nidentity:\n  ldap:\n    urls: [%q]\n"+
+				"    caFile: %s\n    bind: %s\n    users: %s\n    groups: %s\n", or(c.url, server.LDAPS), or(c.ca, server.CAFile),
+				strings.Replace(or(c.bind, bind), "PASSWORD", password, 1), or(c.users, `{baseDN: "`+peopleDN+`"}`),
+				or(c.groups, `{baseDN: "ou=groups,dc=example,dc=org"}`))
+			file := filepath.Join(folder, "config.yaml")
+			require.NoError(t, os.WriteFile(file, []byte(configuration), 0o600))
+			arguments := []string{"check", "ldap", "--config=" + file, "-o", "json"}
+			if c.user != "-" {
+				arguments = append(arguments, "--user="+or(c.user, "alice"))
+			}
+			if c.user == "-" {
+				arguments[4] = "table"
+			}
+			var said bytes.Buffer
+			status := run(t.Context(), arguments, nil, &said, &said)
+			assert.Contains(t, said.String(), c.says)
+			assert.Equal(t, c.user == "-", status == 0, "%s", said.String())
+		})
+	}
+}
+
+// TestCheckLDAPWarnsWhoMayWrite, which Active Directory tells of whoever asks.
+func TestCheckLDAPWarnsWhoMayWrite(t *testing.T) {
+	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: `dn: cn=alice,dc=example,dc=org
+objectClass: user
+cn: alice
+sAMAccountName: alice
+userAccountControl: 512
+uidNumber: 5003
+gidNumber: 6003
+allowedAttributesEffective: uidNumber
+allowedAttributesEffective: description
+
+`})
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nidentity:\n  ldap:\n    urls: ["+
+		server.LDAPS+"]\n    caFile: "+server.CAFile+"\n    preset: ad\n    users: {baseDN: \"dc=example,dc=org\"}\n"), 0o600))
+	var said bytes.Buffer
+	assert.Zero(t, run(t.Context(), []string{"check", "ldap", "--config=" + file, "-o", "json"}, nil, &said, &said))
+	assert.Contains(t, said.String(), "the account that the webhook binds as may write uidNumber of cn=alice,dc=example,dc=org")
+}

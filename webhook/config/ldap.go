@@ -1,0 +1,144 @@
+package config
+
+// LDAP is a directory service that identities come from: OpenLDAP, 389 Directory Server, Active Directory and the like. It is in use
+// if URLs has one.
+type LDAP struct {
+	// URLs of its servers, ldaps://host or ldap://host, each with :port if it is not the usual one. The first that answers is asked.
+	URLs []string `json:"urls"`
+	// StartTLS encrypts connections to ldap:// before anything else is said. Where that fails, nothing is said.
+	StartTLS bool `json:"startTLS"`
+	// Insecure allows ldap:// without StartTLS: whoever can change what is on the wire can be any user.
+	Insecure bool `json:"insecure"`
+	// CAFile has the authorities of the servers' certificates, PEM; those of the system without it. It is read for each connection.
+	CAFile string `json:"caFile"`
+	// Bind says as whom the servers are asked.
+	Bind LDAPBind `json:"bind"`
+	// Preset has the filters and attributes of a kind of directory. What Users and Groups leave empty is the preset's.
+	Preset LDAPPreset `json:"preset"`
+	Users  LDAPUsers  `json:"users"`
+	Groups LDAPGroups `json:"groups"`
+	// WaitMilliseconds is how long a review waits for the directory service.
+	WaitMilliseconds int `json:"waitMilliseconds"`
+	// FreshSeconds and FreshMissingSeconds are how long an account, and that there is none, count without another look.
+	FreshSeconds        int `json:"freshSeconds"`
+	FreshMissingSeconds int `json:"freshMissingSeconds"`
+	// StaleSeconds is how long the last answer about an account counts while no server answers.
+	StaleSeconds int `json:"staleSeconds"`
+}
+
+// Configured reports whether the directory service is in use.
+func (l *LDAP) Configured() bool { return len(l.URLs) > 0 }
+
+// LDAPBind is how the webhook makes itself known to the servers.
+type LDAPBind struct {
+	Method BindMethod `json:"method"`
+	// DN and PasswordFile are for Simple. The file is read for each connection, so a new password needs no restart.
+	DN           string `json:"dn"`
+	PasswordFile string `json:"passwordFile"`
+	// CertificateFile and KeyFile are for External: a client certificate, PEM, read for each connection.
+	CertificateFile string `json:"certificateFile"`
+	KeyFile         string `json:"keyFile"`
+}
+
+// BindMethod is one way to bind.
+type BindMethod string
+
+// The methods.
+const (
+	// BindAnonymous asks as nobody.
+	BindAnonymous BindMethod = "Anonymous"
+	// BindSimple binds with a DN and a password.
+	BindSimple BindMethod = "Simple"
+	// BindExternal is SASL EXTERNAL: the client certificate of the connection says who asks.
+	BindExternal BindMethod = "External"
+)
+
+// LDAPPreset is a kind of directory.
+type LDAPPreset string
+
+// The presets.
+const (
+	// PresetRFC2307 has accounts of posixAccount, and groups of posixGroup that list their members by name (memberUid).
+	PresetRFC2307 LDAPPreset = "rfc2307"
+	// PresetRFC2307bis has groups that list their members by DN (member).
+	PresetRFC2307bis LDAPPreset = "rfc2307bis"
+	// PresetAD is Active Directory whose accounts and groups have uidNumber and gidNumber.
+	PresetAD LDAPPreset = "ad"
+)
+
+// LDAPUsers says where accounts are, and which of their attributes are read.
+type LDAPUsers struct {
+	BaseDN string `json:"baseDN"`
+	// Filter that an account matches beside its name.
+	Filter string `json:"filter"`
+	// Name, UID and GID are attributes, of one value each.
+	Name string `json:"name"`
+	UID  string `json:"uid"`
+	GID  string `json:"gid"`
+	// HubName is the attribute that has the name by which a hub knows the user, such as mail. Without it a hub's name is the user's.
+	HubName string `json:"hubName"`
+}
+
+// LDAPGroups says where groups are, and which of their attributes are read. Without a BaseDN users have no supplementary groups.
+type LDAPGroups struct {
+	BaseDN string `json:"baseDN"`
+	Filter string `json:"filter"`
+	// Member is the attribute that lists the members, and MemberIs what its values are.
+	Member   string      `json:"member"`
+	MemberIs GroupMember `json:"memberIs"`
+	// GID is the attribute with the number. A group without one gives none, and can hold others.
+	GID string `json:"gid"`
+	// Nested follows groups that are members of groups.
+	Nested bool `json:"nested"`
+}
+
+// GroupMember is what a group lists as a member.
+type GroupMember string
+
+// What a group can list.
+const (
+	// MemberDN is the DN of the account.
+	MemberDN GroupMember = "DN"
+	// MemberName is the user's name.
+	MemberName GroupMember = "Name"
+)
+
+// presets are the filters and attributes of each kind of directory.
+var presets = map[LDAPPreset]LDAP{
+	PresetRFC2307: {
+		Users: LDAPUsers{Filter: "(objectClass=posixAccount)", Name: "uid", UID: "uidNumber", GID: "gidNumber"},
+		Groups: LDAPGroups{
+			Filter: "(objectClass=posixGroup)", Member: "memberUid", MemberIs: MemberName, GID: "gidNumber",
+		},
+	},
+	PresetRFC2307bis: {
+		Users:  LDAPUsers{Filter: "(objectClass=posixAccount)", Name: "uid", UID: "uidNumber", GID: "gidNumber"},
+		Groups: LDAPGroups{Filter: "(objectClass=posixGroup)", Member: "member", MemberIs: MemberDN, GID: "gidNumber"},
+	},
+	PresetAD: {
+		Users: LDAPUsers{
+			// A computer is a user, too, in Active Directory.
+			Filter: "(&(objectClass=user)(!(objectClass=computer)))", Name: "sAMAccountName", UID: "uidNumber", GID: "gidNumber",
+		},
+		Groups: LDAPGroups{Filter: "(objectClass=group)", Member: "member", MemberIs: MemberDN, GID: "gidNumber"},
+	},
+}
+
+// WithPreset returns the settings with what they leave empty filled in from their preset.
+func (l LDAP) WithPreset() LDAP {
+	preset := presets[l.Preset]
+	for _, s := range []struct{ own, preset *string }{
+		{&l.Users.Filter, &preset.Users.Filter}, {&l.Users.Name, &preset.Users.Name},
+		{&l.Users.UID, &preset.Users.UID}, {&l.Users.GID, &preset.Users.GID},
+		{&l.Groups.Filter, &preset.Groups.Filter}, {&l.Groups.Member, &preset.Groups.Member},
+		{&l.Groups.GID, &preset.Groups.GID},
+	} {
+		if *s.own == "" {
+			*s.own = *s.preset
+		}
+	}
+	if l.Groups.MemberIs == "" {
+		l.Groups.MemberIs = preset.Groups.MemberIs
+	}
+	return l
+}

@@ -1,0 +1,151 @@
+package config
+
+import (
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// maxWait leaves room for everything else within the second in which every review is answered.
+const maxWait = 600
+
+// validateLDAP checks all of it, also where it is not in use: a slip is easier to find before the first URL is there.
+func validateLDAP(l *LDAP, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, text := range l.URLs {
+		if why := urlFault(text, l); why != "" {
+			errs = append(errs, field.Invalid(path.Child("urls").Index(i), text, why))
+		}
+	}
+	presets := []LDAPPreset{PresetRFC2307, PresetRFC2307bis, PresetAD}
+	if !slices.Contains(presets, l.Preset) {
+		errs = append(errs, field.NotSupported(path.Child("preset"), l.Preset, presets))
+	}
+	errs = append(errs, optionalFile(path.Child("caFile"), l.CAFile)...)
+	errs = append(errs, validateBind(l, path.Child("bind"))...)
+	errs = append(errs, validateLDAPUsers(l, path.Child("users"))...)
+	errs = append(errs, validateLDAPGroups(l, path.Child("groups"))...)
+	return append(errs, validateTimes(l, path)...)
+}
+
+func urlFault(text string, l *LDAP) string {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "":
+		return "must be ldaps://host or ldap://host, with :port where it is not the usual one, and nothing behind it"
+	case u.Scheme == "ldaps":
+		return ""
+	case u.Scheme != "ldap":
+		return "must begin with ldaps:// or ldap://"
+	case !l.StartTLS && !l.Insecure:
+		return "is not encrypted, so that anybody on the wire could change who a user is: write ldaps://, or startTLS: true; " +
+			"insecure: true allows it"
+	}
+	return ""
+}
+
+func optionalFile(at *field.Path, file string) field.ErrorList {
+	if file == "" || path.IsAbs(file) && path.Clean(file) == file {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, file, "must be an absolute path, without .. and double slashes")}
+}
+
+func validateBind(l *LDAP, path *field.Path) field.ErrorList {
+	b := l.Bind
+	methods := []BindMethod{BindAnonymous, BindSimple, BindExternal}
+	if !slices.Contains(methods, b.Method) {
+		return field.ErrorList{field.NotSupported(path.Child("method"), b.Method, methods)}
+	}
+	var errs field.ErrorList
+	for _, f := range []struct {
+		key, value string
+		method     BindMethod
+	}{
+		{"dn", b.DN, BindSimple}, {"passwordFile", b.PasswordFile, BindSimple},
+		{"certificateFile", b.CertificateFile, BindExternal}, {"keyFile", b.KeyFile, BindExternal},
+	} {
+		at := path.Child(f.key)
+		switch {
+		case b.Method == f.method && f.value == "":
+			errs = append(errs, field.Required(at, "bind.method "+string(f.method)+" needs it"))
+		case b.Method != f.method && f.value != "":
+			errs = append(errs, field.Forbidden(at, "is for bind.method "+string(f.method)+", and the method is "+string(b.Method)+
+				": remove it, or change the method"))
+		case f.key != "dn":
+			errs = append(errs, optionalFile(at, f.value)...)
+		}
+	}
+	if b.Method == BindExternal && slices.ContainsFunc(l.URLs, func(u string) bool { return strings.HasPrefix(u, "ldap:") }) &&
+		!l.StartTLS {
+		errs = append(errs, field.Invalid(path.Child("method"), b.Method, "needs TLS, which a client certificate is part of: write "+
+			"ldaps://, or startTLS: true"))
+	}
+	return errs
+}
+
+// attribute is the name of an attribute, or its OID. Nothing of it can end a filter.
+var attribute = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9-]{0,79}|[0-9]+(\.[0-9]+){1,30})$`)
+
+func attributes(path *field.Path, named map[string]string) field.ErrorList {
+	var errs field.ErrorList
+	for _, key := range []string{"name", "uid", "gid", "hubName", "member"} {
+		if value := named[key]; value != "" && !attribute.MatchString(value) {
+			errs = append(errs, field.Invalid(path.Child(key), value, "must be the name of an attribute, such as uidNumber"))
+		}
+	}
+	return errs
+}
+
+// filterFault is a rough look: parentheses around it, and as many that open as that close. The rest is found when the file is read.
+func filterFault(at *field.Path, filter string) field.ErrorList {
+	whole := strings.HasPrefix(filter, "(") && strings.HasSuffix(filter, ")")
+	if filter == "" || whole && strings.Count(filter, "(") == strings.Count(filter, ")") {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, filter, "must be a filter in parentheses, such as (objectClass=posixAccount)")}
+}
+
+func validateLDAPUsers(l *LDAP, path *field.Path) field.ErrorList {
+	u := l.Users
+	errs := filterFault(path.Child("filter"), u.Filter)
+	if l.Configured() && u.BaseDN == "" {
+		errs = append(errs, field.Required(path.Child("baseDN"), "write the DN below which the accounts are, such as "+
+			"ou=people,dc=example,dc=org"))
+	}
+	return append(errs, attributes(path, map[string]string{"name": u.Name, "uid": u.UID, "gid": u.GID, "hubName": u.HubName})...)
+}
+
+func validateLDAPGroups(l *LDAP, path *field.Path) field.ErrorList {
+	g := l.Groups
+	errs := filterFault(path.Child("filter"), g.Filter)
+	kinds := []GroupMember{MemberDN, MemberName}
+	if g.MemberIs != "" && !slices.Contains(kinds, g.MemberIs) {
+		errs = append(errs, field.NotSupported(path.Child("memberIs"), g.MemberIs, kinds))
+	}
+	if g.Nested && l.WithPreset().Groups.MemberIs == MemberName {
+		errs = append(errs, field.Invalid(path.Child("nested"), g.Nested, "groups that list their members by name hold no groups: "+
+			"write false, or memberIs: DN and the attribute that has DNs"))
+	}
+	return append(errs, attributes(path, map[string]string{"member": g.Member, "gid": g.GID})...)
+}
+
+func validateTimes(l *LDAP, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, f := range []struct {
+		key         string
+		value, most int
+	}{
+		{"waitMilliseconds", l.WaitMilliseconds, maxWait}, {"freshSeconds", l.FreshSeconds, 3600},
+		{"freshMissingSeconds", l.FreshMissingSeconds, 3600}, {"staleSeconds", l.StaleSeconds, 86400},
+	} {
+		if f.value < 1 || f.value > f.most {
+			errs = append(errs, field.Invalid(path.Child(f.key), f.value, between(1, f.most)))
+		}
+	}
+	return errs
+}

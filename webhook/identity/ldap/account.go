@@ -1,0 +1,124 @@
+package ldap
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+)
+
+const (
+	// userAccountControl is Active Directory's attribute with the switches of an account, and disabled is the one that turns it off
+	// (ADS_UF_ACCOUNTDISABLE).
+	userAccountControl = "userAccountControl"
+	disabled           = 0x2
+)
+
+// find returns the identity of a user, or nil if there is no such account.
+func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
+	account, err := s.account(c, s.config.Users.Name, name)
+	if account == nil || err != nil {
+		return nil, err
+	}
+	// Servers compare names without case, and without accents or spaces some of them: that is another name on the share.
+	if is, err := s.one(account, s.config.Users.Name); err != nil || is != name {
+		return nil, err
+	}
+	uid, err := s.number(account, s.config.Users.UID)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := s.number(account, s.config.Users.GID)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := s.groups(c, account.DN, name)
+	if err != nil {
+		return nil, err
+	}
+	id := identity.New(uid, gid, groups)
+	return &id, nil
+}
+
+// account returns the one account whose attribute has that value, as the server compares; nil if there is none, or if it is
+// disabled.
+func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, error) {
+	users := s.config.Users
+	filter := fmt.Sprintf("(&%s(%s=%s))", users.Filter, attribute, ldap.EscapeFilter(value))
+	wanted := []string{users.Name, users.UID, users.GID}
+	if users.HubName != "" {
+		wanted = append(wanted, users.HubName)
+	}
+	if s.config.Preset == config.PresetAD {
+		wanted = append(wanted, userAccountControl)
+	}
+	// Two tell as well as a hundred that there is more than one.
+	found, err := search(c, &ldap.SearchRequest{
+		BaseDN: users.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: filter, Attributes: wanted, SizeLimit: 2,
+	}, 2)
+	switch {
+	case len(found) > 1:
+		return nil, unusable("is the %s of several accounts in the directory service", attribute)
+	case err != nil || len(found) == 0:
+		return nil, err
+	}
+	if s.config.Preset == config.PresetAD {
+		return enabled(found[0])
+	}
+	return found[0], nil
+}
+
+// enabled returns the account, or nil if Active Directory has it disabled. An account that does not say is none of a user.
+func enabled(account *ldap.Entry) (*ldap.Entry, error) {
+	text := account.GetAttributeValue(userAccountControl)
+	switches, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return nil, unusable("has no %s that the webhook can read, which says whether an account is disabled", userAccountControl)
+	}
+	if switches&disabled != 0 {
+		return nil, nil
+	}
+	return account, nil
+}
+
+// one returns the value of an attribute that must have exactly one.
+func (s *Source) one(account *ldap.Entry, attribute string) (string, error) {
+	switch values := account.GetEqualFoldAttributeValues(attribute); len(values) {
+	case 1:
+		return values[0], nil
+	case 0:
+		if s.config.Preset == config.PresetAD && (attribute == s.config.Users.UID || attribute == s.config.Users.GID) {
+			return "", unusable("has no %s in Active Directory: the account needs the POSIX attributes %s and %s, because IDs that "+
+				"SSSD computes out of a SID are not the webhook's", attribute, s.config.Users.UID, s.config.Users.GID)
+		}
+		return "", unusable("has no %s in the directory service", attribute)
+	default:
+		return "", unusable("has %d values of %s in the directory service, and must have one", len(values), attribute)
+	}
+}
+
+// number returns the value of an attribute that must be one number, written in the one way that numbers are.
+func (s *Source) number(account *ldap.Entry, attribute string) (int64, error) {
+	text, err := s.one(account, attribute)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := parseNumber(text)
+	if !ok {
+		return 0, unusable("has a %s in the directory service that is not a number from 0 to 4294967295", attribute)
+	}
+	return n, nil
+}
+
+// parseNumber reads 32 bits without a sign. Which of them are no user's is the floor's to say.
+func parseNumber(text string) (int64, bool) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	return int64(n), err == nil && strconv.FormatUint(n, 10) == text
+}
+
+func unusable(format string, args ...any) error {
+	return &identity.Unusable{Why: fmt.Sprintf(format, args...)}
+}

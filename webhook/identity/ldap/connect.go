@@ -1,0 +1,119 @@
+package ldap
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// connect makes a connection, encrypts it, and binds. Each error says which of these failed.
+func (s *servers) connect(server *server, until time.Time) (*connection, error) {
+	network, err := (&net.Dialer{Deadline: until}).Dial("tcp", server.address)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	if err := network.SetDeadline(until); err != nil {
+		_ = network.Close()
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	conn, err := s.encrypted(server, network)
+	if err != nil {
+		_ = network.Close()
+		return nil, err
+	}
+	if err := s.bind(conn); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("bind: %w", err)
+	}
+	return &connection{conn, network}, nil
+}
+
+// encrypted starts TLS where it is configured. A server that cannot do it is an error: nothing goes on in plain text.
+func (s *servers) encrypted(server *server, network net.Conn) (*ldap.Conn, error) {
+	if !server.tls && !s.config.StartTLS {
+		conn := ldap.NewConn(network, false)
+		conn.Start()
+		return conn, nil
+	}
+	settings, err := s.tlsConfig(server.host)
+	if err != nil {
+		return nil, err
+	}
+	if server.tls {
+		secured := tls.Client(network, settings)
+		if err := secured.Handshake(); err != nil {
+			return nil, fmt.Errorf("TLS: %w", err)
+		}
+		conn := ldap.NewConn(secured, true)
+		conn.Start()
+		return conn, nil
+	}
+	conn := ldap.NewConn(network, false)
+	conn.Start()
+	if err := conn.StartTLS(settings); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("StartTLS: %w", err)
+	}
+	return conn, nil
+}
+
+// tlsConfig trusts the configured authorities, for the host of the URL. The files are read each time, because they change.
+func (s *servers) tlsConfig(host string) (*tls.Config, error) {
+	settings := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
+	if file := s.config.CAFile; file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the authorities (identity.ldap.caFile): %w", err)
+		}
+		settings.RootCAs = x509.NewCertPool()
+		if !settings.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read the authorities (identity.ldap.caFile): there is no certificate in %s", file)
+		}
+	}
+	if s.config.Bind.Method == config.BindExternal {
+		pair, err := tls.LoadX509KeyPair(s.config.Bind.CertificateFile, s.config.Bind.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the client certificate (identity.ldap.bind): %w", err)
+		}
+		settings.Certificates = []tls.Certificate{pair}
+	}
+	return settings, nil
+}
+
+func (s *servers) bind(conn *ldap.Conn) error {
+	switch b := s.config.Bind; b.Method {
+	case config.BindSimple:
+		password, err := readPassword(b.PasswordFile)
+		if err != nil {
+			return err
+		}
+		return conn.Bind(b.DN, password)
+	case config.BindExternal:
+		return conn.ExternalBind()
+	default:
+		return conn.UnauthenticatedBind("")
+	}
+}
+
+// readPassword reads a file that has a password and perhaps a line break. Without a password a server would take the bind for an
+// anonymous one, and answer as much as everybody may see.
+func readPassword(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the password (identity.ldap.bind.passwordFile): %w", err)
+	}
+	password := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	if password == "" {
+		return "", fmt.Errorf("the password file %s is empty (identity.ldap.bind.passwordFile): with it the server would take the "+
+			"webhook for nobody", file)
+	}
+	return password, nil
+}

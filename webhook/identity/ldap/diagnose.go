@@ -1,0 +1,177 @@
+package ldap
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// Remark is one thing that Diagnose has to say.
+type Remark struct {
+	Kind RemarkKind
+	// Server that it is about.
+	Server  string
+	Message string
+}
+
+// RemarkKind says how bad it is.
+type RemarkKind string
+
+// The kinds of remark.
+const (
+	RemarkOK      RemarkKind = "ok"
+	RemarkWarning RemarkKind = "warning"
+	RemarkFailed  RemarkKind = "failed"
+)
+
+// diagnosisTime is how long one server may take.
+const diagnosisTime = 10 * time.Second
+
+// Diagnose asks each server of the configuration as the webhook does, and returns what it finds: whether it can be reached, the
+// certificate, the bind, the DNs below which accounts and groups are, the attributes, and the account of a user, if one is named.
+// What comes after a step that fails is left out.
+func Diagnose(settings config.LDAP, name user.Name) ([]Remark, error) {
+	s := &Source{config: settings.WithPreset()}
+	var err error
+	if s.servers, err = newServers(&s.config); err != nil {
+		return nil, err
+	}
+	var remarks []Remark
+	for i, server := range s.servers.list {
+		d := &diagnosis{Source: s, server: settings.URLs[i]}
+		d.run(server, name)
+		remarks = append(remarks, d.remarks...)
+	}
+	return remarks, nil
+}
+
+// diagnosis of one server.
+type diagnosis struct {
+	*Source
+	server  string
+	remarks []Remark
+}
+
+func (d *diagnosis) say(kind RemarkKind, format string, args ...any) {
+	d.remarks = append(d.remarks, Remark{kind, d.server, fmt.Sprintf(format, args...)})
+}
+
+func (d *diagnosis) run(server *server, name user.Name) {
+	c, err := d.servers.connect(server, time.Now().Add(diagnosisTime))
+	if err != nil {
+		d.say(RemarkFailed, "%v; %s", err, advice(err))
+		return
+	}
+	defer c.Close() //nolint:errcheck // it was asked
+	d.say(RemarkOK, "the connection is made, and the server takes the bind (%s)", d.config.Bind.Method)
+	if !d.base(c.Conn, "users.baseDN", d.config.Users.BaseDN) || !d.sample(c.Conn) {
+		return
+	}
+	if base := d.config.Groups.BaseDN; base != "" && !d.base(c.Conn, "groups.baseDN", base) {
+		return
+	}
+	if name != (user.Name{}) {
+		d.account(c.Conn, name.String())
+	}
+}
+
+// advice says what to look at after an error of connect.
+func advice(err error) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "lookup "):
+		return "the name of the server cannot be resolved here: correct the host in identity.ldap.urls"
+	case strings.HasPrefix(text, "connect:"):
+		return "nothing answers at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the firewall pass it"
+	case strings.Contains(text, "unknown authority"):
+		return "the certificate is signed by another authority than those in identity.ldap.caFile: put the right one there"
+	case strings.Contains(text, "valid for"):
+		return "the certificate is for other names: write one of them in identity.ldap.urls, or have the server's certificate name this one"
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
+		return "the server does not take identity.ldap.bind.dn with the password in the file"
+	case strings.HasPrefix(text, "TLS:"), strings.HasPrefix(text, "StartTLS:"):
+		return "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with startTLS after a request"
+	}
+	return "the server does not take the bind as identity.ldap.bind has it"
+}
+
+func (d *diagnosis) base(c *ldap.Conn, key, dn string) bool {
+	_, err := search(c, &ldap.SearchRequest{
+		BaseDN: dn, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: noAttributes,
+	}, 1)
+	if err != nil {
+		d.say(RemarkFailed, "identity.ldap.%s: %v", key, err)
+		return false
+	}
+	return true
+}
+
+// sample looks at one account: whether there is any, and whether the webhook may read the attributes.
+func (d *diagnosis) sample(c *ldap.Conn) bool {
+	users := d.config.Users
+	found, err := search(c, &ldap.SearchRequest{
+		BaseDN: users.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(%s=*))", users.Filter, users.UID),
+		Attributes: []string{users.Name, users.UID, users.GID, effective}, SizeLimit: 1,
+	}, 1)
+	switch {
+	case len(found) == 0 && err != nil:
+		d.say(RemarkFailed, "identity.ldap.users: %v", err)
+		return false
+	case len(found) == 0:
+		d.say(RemarkFailed, "no account below %q matches %s and has %s: correct identity.ldap.users, or let the account that the webhook "+
+			"binds as read it", users.BaseDN, users.Filter, users.UID)
+		return false
+	}
+	for _, attribute := range []string{users.Name, users.UID, users.GID} {
+		if len(found[0].GetEqualFoldAttributeValues(attribute)) == 0 {
+			d.say(RemarkFailed, "the account %s has no %s, or the webhook cannot read it: correct identity.ldap.users", found[0].DN, attribute)
+			return false
+		}
+	}
+	d.say(RemarkOK, "accounts are found below %q, with %s, %s and %s", users.BaseDN, users.Name, users.UID, users.GID)
+	d.writable(found[0])
+	return true
+}
+
+// effective is Active Directory's list of the attributes that whoever asks may write in an entry.
+const effective = "allowedAttributesEffective"
+
+// writable warns if the webhook's own account may write what it reads. What others may write no directory tells over LDAP.
+func (d *diagnosis) writable(account *ldap.Entry) {
+	users := d.config.Users
+	var may []string
+	for _, attribute := range account.GetEqualFoldAttributeValues(effective) {
+		same := func(own string) bool { return own != "" && strings.EqualFold(own, attribute) }
+		if slices.ContainsFunc([]string{users.Name, users.UID, users.GID, users.HubName}, same) {
+			may = append(may, attribute)
+		}
+	}
+	if len(may) > 0 {
+		d.say(RemarkWarning, "the account that the webhook binds as may write %s of %s: let it read alone, and see that no user may write it "+
+			"either", strings.Join(may, ", "), account.DN)
+	}
+}
+
+func (d *diagnosis) account(c *ldap.Conn, name string) {
+	id, err := d.find(c, name)
+	switch {
+	case isFinal(err):
+		d.say(RemarkFailed, "%s %v", name, err)
+	case err != nil:
+		d.say(RemarkFailed, "%v", err)
+	case id == nil:
+		d.say(RemarkFailed, "%s has no account below %q that matches %s, or a disabled one: names are compared byte for byte", name,
+			d.config.Users.BaseDN, d.config.Users.Filter)
+	default:
+		groups := make([]string, len(id.Groups))
+		for i, gid := range id.Groups {
+			groups[i] = fmt.Sprint(gid)
+		}
+		d.say(RemarkOK, "%s has UID %d and GID %d, and is in the groups [%s]", name, id.UID, id.GID, strings.Join(groups, " "))
+	}
+}

@@ -1,0 +1,132 @@
+package ldap_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/slapd"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+const units = "dn: ou=people,dc=example,dc=org\nobjectClass: organizationalUnit\nou: people\n\n" +
+	"dn: ou=groups,dc=example,dc=org\nobjectClass: organizationalUnit\nou: groups\n\n"
+
+// account is one of the presets rfc2307 and rfc2307bis.
+func account(name string, uid, gid int) string {
+	return fmt.Sprintf("dn: uid=%[1]s,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nobjectClass: posixAccount\nuid: %[1]s\n"+
+		"cn: %[1]s\nsn: %[1]s\nmail: %[1]s@corp.example\nuidNumber: %[2]d\ngidNumber: %[3]d\nhomeDirectory: /home/%[1]s\n\n", name, uid, gid)
+}
+
+// posixGroup lists its members by name.
+func posixGroup(name string, gid int, members ...string) string {
+	text := fmt.Sprintf("dn: cn=%[1]s,ou=groups,dc=example,dc=org\nobjectClass: posixGroup\ncn: %[1]s\ngidNumber: %[2]d\n", name, gid)
+	for _, member := range members {
+		text += "memberUid: " + member + "\n"
+	}
+	return text + "\n"
+}
+
+// groupOfNames lists its members by DN.
+func groupOfNames(name string, gid int, members ...string) string {
+	text := fmt.Sprintf("dn: cn=%[1]s,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\n", name)
+	if gid > 0 {
+		text += fmt.Sprintf("objectClass: posixGroup\ngidNumber: %d\n", gid)
+	}
+	text += "cn: " + name + "\n"
+	for _, member := range members {
+		text += "member: " + member + ",dc=example,dc=org\n"
+	}
+	return text + "\n"
+}
+
+// adUser is an account of Active Directory. Zero numbers are left out.
+func adUser(name string, control, uid, gid int) string {
+	text := fmt.Sprintf("dn: cn=%[1]s,ou=people,dc=example,dc=org\nobjectClass: user\ncn: %[1]s\nsAMAccountName: %[1]s\n"+
+		"userPrincipalName: %[1]s@corp.example\nuserAccountControl: %[2]d\nobjectSid:: AQUAAAAAAAUVAAAA\n", name, control)
+	if uid > 0 {
+		text += fmt.Sprintf("uidNumber: %d\n", uid)
+	}
+	if gid > 0 {
+		text += fmt.Sprintf("gidNumber: %d\n", gid)
+	}
+	return text + "\n"
+}
+
+func adGroup(name string, gid int, members ...string) string {
+	text := fmt.Sprintf("dn: cn=%[1]s,ou=groups,dc=example,dc=org\nobjectClass: group\ncn: %[1]s\n", name)
+	if gid > 0 {
+		text += fmt.Sprintf("gidNumber: %d\n", gid)
+	}
+	for _, member := range members {
+		text += "member: " + member + ",dc=example,dc=org\n"
+	}
+	return text + "\n"
+}
+
+// settings are those of a site that asks the server over LDAPS, as its administrator.
+func settings(t testing.TB, s *slapd.Server, preset config.LDAPPreset) config.LDAP {
+	t.Helper()
+	c := config.Default().Identity.LDAP
+	c.URLs, c.CAFile, c.Preset = []string{s.LDAPS}, s.CAFile, preset
+	c.Bind = config.LDAPBind{Method: config.BindSimple, DN: slapd.AdminDN, PasswordFile: file(t, "password", slapd.AdminPassword+"\n")}
+	c.Users.BaseDN, c.Groups.BaseDN = "ou=people,dc=example,dc=org", "ou=groups,dc=example,dc=org"
+	// The machine may be busy, and what a test is about is said by the test.
+	c.WaitMilliseconds, c.FreshSeconds, c.FreshMissingSeconds = 60_000, 3600, 3600
+	return c
+}
+
+func file(t testing.TB, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+func open(t testing.TB, c config.LDAP) *ldap.Source {
+	t.Helper()
+	s, err := ldap.Open(t.Context(), c, prometheus.NewRegistry(), nil)
+	require.NoError(t, err)
+	return s
+}
+
+var rules = config.User{AllowUpperCase: true, MaxLength: 32}
+
+func named(t testing.TB, text string) user.Name {
+	t.Helper()
+	name, fault := user.Parse("", text, rules)
+	require.Nil(t, fault)
+	return name
+}
+
+// lookUp returns the identity in words: the numbers, "nobody" for an unknown user, or the error.
+func lookUp(t testing.TB, s *ldap.Source, name string) string {
+	t.Helper()
+	id, err := s.FindUncached(t.Context(), named(t, name))
+	switch {
+	case err != nil:
+		return err.Error()
+	case id == nil:
+		return "nobody"
+	}
+	return id.String()
+}
+
+func repeat(n int, of func(i int) string) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(of(i))
+	}
+	return b.String()
+}
+
+// soon is how long a test waits for what happens at once on a machine that is not busy.
+const soon = time.Minute

@@ -1,0 +1,285 @@
+package ldap_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+	"jupyter-user.io/jupyter-user-webhook/test/slapd"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
+)
+
+const alice = "5003:6003:7001"
+
+func directory(t *testing.T, o slapd.Options) *slapd.Server {
+	t.Helper()
+	o.Schema, o.LDIF = slapd.RFC2307, units+account("alice", 5003, 6003)+account("bob", 5004, 6003)+posixGroup("lab", 7001, "alice")+o.LDIF
+	return slapd.Start(t, o)
+}
+
+func TestTransport(t *testing.T) {
+	t.Parallel()
+	server := directory(t, slapd.Options{Global: "security simple_bind=128"})
+	port := func(of string) string { return of[strings.LastIndex(of, ":"):] }
+	stranger, err := pki.New(time.Hour, "authority")
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		change func(*config.LDAP)
+		want   string
+	}{
+		"LDAPS by address":  {func(*config.LDAP) {}, alice},
+		"LDAPS by name":     {func(c *config.LDAP) { c.URLs = []string{"ldaps://localhost" + port(server.LDAPS)} }, alice},
+		"StartTLS":          {func(c *config.LDAP) { c.URLs, c.StartTLS = []string{server.LDAP}, true }, alice},
+		"another authority": {func(c *config.LDAP) { c.CAFile = file(t, "ca", string(stranger.Cert)) }, "TLS: tls: failed to verify certificate"},
+		"the system's":      {func(c *config.LDAP) { c.CAFile = "" }, "TLS: tls: failed to verify certificate"},
+		"another host":      {func(c *config.LDAP) { c.URLs = []string{server.OtherHost} }, "TLS: tls: failed to verify certificate: x509: certificate is valid for 127.0.0.1, not 127.0.0.2"},
+		"StartTLS, another": {func(c *config.LDAP) {
+			c.URLs, c.StartTLS, c.CAFile = []string{server.LDAP}, true, file(t, "ca", string(stranger.Cert))
+		}, "StartTLS: "},
+		"plain text":             {func(c *config.LDAP) { c.URLs, c.Insecure = []string{server.LDAP}, true }, `bind: LDAP Result Code 13 "Confidentiality Required"`},
+		"plain text to TLS":      {func(c *config.LDAP) { c.URLs = []string{"ldaps://127.0.0.1" + port(server.LDAP)} }, "TLS: "},
+		"no such name":           {func(c *config.LDAP) { c.URLs = []string{"ldaps://ldap.invalid"} }, "connect: dial tcp: lookup ldap.invalid"},
+		"nobody listens":         {func(c *config.LDAP) { c.URLs = []string{"ldaps://127.0.0.1:1"} }, "connect: dial tcp 127.0.0.1:1: connect: connection refused"},
+		"a wrong password":       {func(c *config.LDAP) { c.Bind.PasswordFile = file(t, "password", "wrong") }, `bind: LDAP Result Code 49 "Invalid Credentials"`},
+		"the second is right":    {func(c *config.LDAP) { c.URLs = []string{"ldaps://127.0.0.1:1", server.LDAPS} }, alice},
+		"the first is a wrong":   {func(c *config.LDAP) { c.URLs = []string{server.OtherHost, server.LDAPS} }, alice},
+		"a password with \\r\\n": {func(c *config.LDAP) { c.Bind.PasswordFile = file(t, "password", slapd.AdminPassword+"\r\n") }, alice},
+	} {
+		t.Run(name, func(t *testing.T) {
+			settings := settings(t, server, config.PresetRFC2307)
+			c.change(&settings)
+			assert.Contains(t, lookUp(t, open(t, settings), "alice"), c.want)
+		})
+	}
+}
+
+// TestStartTLSThatFails never goes on in plain text: the password is not sent to a server that refuses StartTLS.
+func TestStartTLSThatFails(t *testing.T) {
+	t.Parallel()
+	var heard atomic.Value
+	heard.Store("")
+	address := listen(t, func(c net.Conn) {
+		request := make([]byte, 512)
+		_, _ = c.Read(request)
+		// An extended response: unavailable.
+		_, _ = c.Write([]byte("\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x34\x04\x00\x04\x00"))
+		rest, _ := io.ReadAll(c)
+		heard.Store(string(rest))
+	})
+	c := config.Default().Identity.LDAP
+	c.URLs, c.StartTLS, c.Users.BaseDN, c.WaitMilliseconds = []string{"ldap://" + address}, true, slapd.Suffix, 60_000
+	c.Bind = config.LDAPBind{Method: config.BindSimple, DN: slapd.AdminDN, PasswordFile: file(t, "password", "secret")}
+	assert.Contains(t, lookUp(t, open(t, c), "alice"), `StartTLS: LDAP Result Code 52 "Unavailable"`)
+	assert.NotContains(t, heard.Load(), "secret")
+}
+
+func TestAPasswordFile(t *testing.T) {
+	t.Parallel()
+	server := directory(t, slapd.Options{LDIF: strings.Replace(account("reader", 5010, 6003), "uid: reader\n", "uid: reader\nuserPassword: first\n", 1)})
+	for content, want := range map[string]string{
+		"": "is empty (identity.ldap.bind.passwordFile): with it the server would take the webhook for nobody", "\n": "is empty", "\r\n": "is empty",
+	} {
+		c := settings(t, server, config.PresetRFC2307)
+		c.Bind.PasswordFile = file(t, "password", content)
+		_, err := ldap.Open(t.Context(), c, prometheus.NewRegistry(), nil)
+		assert.ErrorContains(t, err, want, "%q", content)
+	}
+	c := settings(t, server, config.PresetRFC2307)
+	c.Bind.PasswordFile = "/nowhere/password"
+	_, err := ldap.Open(t.Context(), c, prometheus.NewRegistry(), nil)
+	assert.ErrorContains(t, err, "read the password (identity.ldap.bind.passwordFile): open /nowhere/password")
+
+	c.Bind.DN, c.Bind.PasswordFile = "uid=reader,ou=people,dc=example,dc=org", file(t, "password", "first")
+	s := open(t, c)
+	assert.Equal(t, alice, lookUp(t, s, "alice"))
+	server.Modify(t, "dn: "+c.Bind.DN+"\nchangetype: modify\nreplace: userPassword\nuserPassword: second\n")
+	server.Kill()
+	server.Run(t)
+	assert.Contains(t, lookUp(t, s, "alice"), "Invalid Credentials")
+	require.NoError(t, os.WriteFile(c.Bind.PasswordFile, []byte("second"), 0o600))
+	assert.Equal(t, alice, lookUp(t, s, "alice"), "the file is read again for each connection")
+	require.NoError(t, os.WriteFile(c.Bind.PasswordFile, nil, 0o600))
+	assert.Equal(t, alice, lookUp(t, s, "alice"), "a connection that is bound stays so")
+}
+
+func TestBindingOtherwise(t *testing.T) {
+	t.Parallel()
+	server := directory(t, slapd.Options{
+		Global: "authz-regexp \"cn=webhook\" \"uid=alice,ou=people,dc=example,dc=org\"",
+		Database: "access to dn.subtree=\"ou=groups,dc=example,dc=org\" by dn.exact=\"uid=alice,ou=people,dc=example,dc=org\" read by * none\n" +
+			"access to * by * read",
+	})
+	c := settings(t, server, config.PresetRFC2307)
+	c.Bind, c.Groups.BaseDN = config.LDAPBind{Method: config.BindAnonymous}, ""
+	assert.Equal(t, "5003:6003", lookUp(t, open(t, c), "alice"))
+	c.Groups.BaseDN = "ou=groups,dc=example,dc=org"
+	assert.Contains(t, lookUp(t, open(t, c), "alice"), "the server has no such entry, or hides it from the account that the webhook binds as",
+		"groups that are hidden are no empty list")
+
+	pair, err := server.Authority.Issue(time.Hour, "webhook")
+	require.NoError(t, err)
+	folder := t.TempDir()
+	pair.Write(t, folder)
+	c.Bind = config.LDAPBind{
+		Method: config.BindExternal, CertificateFile: filepath.Join(folder, "tls.crt"), KeyFile: filepath.Join(folder, "tls.key"),
+	}
+	assert.Equal(t, alice, lookUp(t, open(t, c), "alice"), "SASL EXTERNAL")
+	c.URLs, c.StartTLS = []string{server.LDAP}, true
+	assert.Equal(t, alice, lookUp(t, open(t, c), "alice"), "SASL EXTERNAL over StartTLS")
+}
+
+// TestTheServerIsKilledAndComesBack: the connections that were kept are made anew, and no question fails for it.
+func TestTheServerIsKilledAndComesBack(t *testing.T) {
+	t.Parallel()
+	server := directory(t, slapd.Options{})
+	c := settings(t, server, config.PresetRFC2307)
+	c.FreshSeconds = 1
+	s := open(t, c)
+	for range 3 {
+		assert.Equal(t, alice, lookUp(t, s, "alice"))
+		server.Kill()
+		assert.Contains(t, lookUp(t, s, "alice"), "connection refused")
+		id, err := s.Find(t.Context(), named(t, "alice"))
+		require.NoError(t, err, "the last good answer")
+		assert.Equal(t, alice, id.String())
+		server.Run(t)
+	}
+	assert.Equal(t, alice, lookUp(t, s, "alice"))
+}
+
+// TestTheServerHangs: it accepts connections and does not answer. Nobody waits for long, what is known counts, and nothing grows.
+func TestTheServerHangs(t *testing.T) {
+	server := directory(t, slapd.Options{})
+	c := settings(t, server, config.PresetRFC2307)
+	c.WaitMilliseconds, c.FreshSeconds = 100, 1
+	s := open(t, c)
+	require.Eventually(t, func() bool { return lookUp(t, s, "alice") == alice }, soon, time.Millisecond)
+	goOn := server.Hang(t)
+	defer goOn()
+	goroutines := runtime.NumGoroutine()
+	time.Sleep(1100 * time.Millisecond) // until what is remembered is not fresh any more
+	watch := machine.For(t)
+	const callers = 24
+	var group sync.WaitGroup
+	for caller := range callers {
+		group.Go(func() {
+			for i := range 20 {
+				began := time.Now()
+				id, err := s.Find(t.Context(), named(t, "alice"))
+				assert.NoError(t, err)
+				assert.Equal(t, alice, id.String())
+				_, err = s.Find(t.Context(), named(t, fmt.Sprintf("user%d", caller*10+i%10)))
+				assert.ErrorIs(t, err, lookups.ErrSilent)
+				watch.Within(t, time.Since(began), time.Second, "two answers")
+			}
+		})
+	}
+	group.Wait()
+	// A lookup that is out is one goroutine, and two of its connection.
+	assert.Less(t, runtime.NumGoroutine(), goroutines+4*lookups.MaxLookups)
+	goOn()
+	require.Eventually(t, func() bool { return lookUp(t, s, "bob") == "5004:6003" }, machine.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+20 }, machine.Patience, 10*time.Millisecond)
+}
+
+// TestHalfAnAnswer is one that ends in the middle: the connection stays and nothing more comes, or it is closed.
+func TestHalfAnAnswer(t *testing.T) {
+	t.Parallel()
+	server := directory(t, slapd.Options{})
+	behind, err := url.Parse(server.LDAP)
+	require.NoError(t, err)
+	for name, closes := range map[string]bool{"and silence": false, "and the end": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var whole atomic.Bool
+			address := listen(t, func(c net.Conn) {
+				to, err := net.Dial("tcp", behind.Host)
+				if err != nil {
+					return
+				}
+				defer to.Close() //nolint:errcheck // the test is over
+				go func() { _, _ = io.Copy(to, c) }()
+				if whole.Load() {
+					_, _ = io.Copy(c, to)
+					return
+				}
+				_, _ = io.CopyN(c, to, 14+20) // the answer to the bind, and the first bytes of the next
+				if !closes {
+					_, _ = io.Copy(io.Discard, to)
+				}
+			})
+			c := settings(t, server, config.PresetRFC2307)
+			c.URLs, c.Insecure, c.WaitMilliseconds = []string{"ldap://" + address}, true, 500
+			s := open(t, c)
+			assert.NotContains(t, lookUp(t, s, "alice"), "5003")
+			whole.Store(true)
+			require.Eventually(t, func() bool { return lookUp(t, s, "alice") == alice }, machine.Patience, 10*time.Millisecond)
+		})
+	}
+}
+
+// TestAnAnswerThatIsTooLarge is given up before it is read.
+func TestAnAnswerThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	address := listen(t, func(c net.Conn) {
+		_, _ = c.Write([]byte("\x30\x84\x7f\xff\xff\xff"))
+		_, _ = io.Copy(io.Discard, c)
+	})
+	c := config.Default().Identity.LDAP
+	c.URLs, c.Insecure, c.Users.BaseDN, c.WaitMilliseconds = []string{"ldap://" + address}, true, slapd.Suffix, 60_000
+	assert.Contains(t, lookUp(t, open(t, c), "alice"), "bind: unable to read LDAP response packet: length 2147483647 greater than maximum 1048576")
+}
+
+// TestTheSecondServer is asked while the first hangs, and the first is left alone for a while.
+func TestTheSecondServer(t *testing.T) {
+	t.Parallel()
+	first, second := directory(t, slapd.Options{}), directory(t, slapd.Options{})
+	goOn := first.Hang(t)
+	defer goOn()
+	c := settings(t, second, config.PresetRFC2307)
+	both := file(t, "ca", string(first.Authority.Cert)+string(second.Authority.Cert))
+	c.URLs, c.CAFile, c.WaitMilliseconds = []string{first.LDAPS, second.LDAPS}, both, 2000
+	s := open(t, c)
+	require.Eventually(t, func() bool { return lookUp(t, s, "alice") == alice }, machine.Patience, time.Millisecond)
+	second.Kill()
+	goOn()
+	require.Eventually(t, func() bool { return lookUp(t, s, "alice") == alice }, machine.Patience, time.Millisecond, "the first is back")
+}
+
+// listen serves each connection, until the test ends.
+func listen(t *testing.T, serve func(net.Conn)) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close() //nolint:errcheck // it was served
+				serve(c)
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}

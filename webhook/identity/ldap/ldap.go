@@ -1,0 +1,111 @@
+// Package ldap finds who a user is in a directory service: OpenLDAP and its like with the schema of RFC 2307 or 2307bis, and Active
+// Directory with POSIX attributes. UID, GID and supplementary groups come from it, and the user of a hub's name where configured.
+//
+// One lookup is one search for the account and one for each level of its groups:
+//
+//  1. (&<users.filter>(<users.name>=alice)) must return exactly one account, whose name is alice byte for byte, because servers
+//     compare without case. UID and GID must have one value each.
+//  2. (&<groups.filter>(<groups.member>=<its DN or name>)) returns its groups, a page at a time. Members are never read.
+//  3. With groups.nested, the same for the groups of these groups, until there are no new ones.
+//
+// Continuation references are ignored, and referrals are not followed: they name other servers.
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// lookupTime is how long a lookup may take. It is longer than anybody waits: while one is out for longer than Wait, those whose last
+// answer is known do not wait at all, and the servers are asked no more often than that.
+const lookupTime = 3 * time.Second
+
+// Source is a webhook.Identities. It is safe for concurrent use.
+type Source struct {
+	config   config.LDAP
+	servers  *servers
+	accounts *lookups.Finder[identity.Identity]
+	names    *lookups.Finder[string]
+}
+
+// Open reads the local files of the configuration, so that a slip is told at start. Whether a server answers it only logs: one that
+// is down is no reason not to start.
+func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registerer, log *slog.Logger) (*Source, error) {
+	s := &Source{config: settings.WithPreset()}
+	for _, filter := range []string{s.config.Users.Filter, s.config.Groups.Filter} {
+		if _, err := ldap.CompileFilter(filter); err != nil {
+			return nil, fmt.Errorf("the filter %s: %w", filter, err)
+		}
+	}
+	var err error
+	if s.servers, err = newServers(&s.config); err != nil {
+		return nil, err
+	}
+	options := lookups.Options{
+		Source: "ldap", What: "the directory service", Registry: registry,
+		Wait:  time.Duration(settings.WaitMilliseconds) * time.Millisecond,
+		Fresh: time.Duration(settings.FreshSeconds) * time.Second, FreshMissing: time.Duration(settings.FreshMissingSeconds) * time.Second,
+		Stale: time.Duration(settings.StaleSeconds) * time.Second,
+	}
+	if s.accounts, err = lookups.NewFinder[identity.Identity](options); err != nil {
+		return nil, err
+	}
+	options.Source = "ldap-names"
+	if s.names, err = lookups.NewFinder[string](options); err != nil {
+		return nil, err
+	}
+	// No user is called ".".
+	if _, err := s.accounts.Ask(ctx, ".", s.lookAtBase); err != nil && log != nil {
+		log.Error("the directory service cannot be asked now", "fault", err.Error())
+	}
+	return s, nil
+}
+
+// Find returns the identity of a user, nil if there is no such account, and an error if no server answers and nothing is remembered.
+func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return s.accounts.Find(ctx, name.String(), s.looking(name.String()))
+}
+
+// FindUncached is Find without what is remembered.
+func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return s.accounts.FindUncached(ctx, name.String(), s.looking(name.String()))
+}
+
+func (s *Source) looking(name string) lookups.Look[identity.Identity] {
+	return func() (found *identity.Identity, err error) {
+		err = s.servers.ask(lookupTime, s.accounts.Wait, func(c *ldap.Conn) (err error) {
+			found, err = s.find(c, name)
+			return err
+		})
+		return found, err
+	}
+}
+
+func (s *Source) lookAtBase() (*identity.Identity, error) {
+	return nil, s.servers.ask(lookupTime, s.accounts.Wait, func(c *ldap.Conn) error {
+		_, err := search(c, &ldap.SearchRequest{
+			BaseDN: s.config.Users.BaseDN, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: noAttributes,
+		}, 1)
+		return err
+	})
+}
+
+// noAttributes asks for none: the OID that RFC 4511 has for it.
+var noAttributes = []string{"1.1"}
+
+// isFinal reports whether asking another server cannot help, because the error is about what is in the directory.
+func isFinal(err error) bool {
+	_, is := errors.AsType[*identity.Unusable](err)
+	return is
+}

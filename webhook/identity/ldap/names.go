@@ -1,0 +1,50 @@
+package ldap
+
+import (
+	"context"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// FromHub returns the name of the user whose attribute users.hubName has that value, or "" if there is none. The attribute's value
+// must be the hub's name byte for byte, because two names that differ in case may be two users of a hub.
+func (s *Source) FromHub(ctx context.Context, hubName string) (string, error) {
+	return value(s.names.Find(ctx, hubName, s.lookingForName(hubName)))
+}
+
+// FromHubUncached is FromHub without what is remembered.
+func (s *Source) FromHubUncached(ctx context.Context, hubName string) (string, error) {
+	return value(s.names.FindUncached(ctx, hubName, s.lookingForName(hubName)))
+}
+
+func value(text *string, err error) (string, error) {
+	if text == nil {
+		return "", err
+	}
+	return *text, err
+}
+
+func (s *Source) lookingForName(hubName string) func() (*string, error) {
+	return func() (found *string, err error) {
+		err = s.servers.ask(lookupTime, s.names.Wait, func(c *ldap.Conn) (err error) {
+			found, err = s.findName(c, hubName)
+			return err
+		})
+		return found, err
+	}
+}
+
+func (s *Source) findName(c *ldap.Conn, hubName string) (*string, error) {
+	account, err := s.account(c, s.config.Users.HubName, hubName)
+	if account == nil || err != nil {
+		return nil, err
+	}
+	if is, err := s.one(account, s.config.Users.HubName); err != nil || is != hubName {
+		return nil, err
+	}
+	name, err := s.one(account, s.config.Users.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &name, nil
+}

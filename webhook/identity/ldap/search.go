@@ -1,0 +1,57 @@
+package ldap
+
+import (
+	"fmt"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// search returns the entries of a search, and what the server sent of them if it returned an error.
+func search(c *ldap.Conn, request *ldap.SearchRequest, most int) ([]*ldap.Entry, error) {
+	request.DerefAliases = ldap.NeverDerefAliases
+	result, err := c.Search(request)
+	if result == nil {
+		result = &ldap.SearchResult{}
+	}
+	switch {
+	case err != nil:
+		return result.Entries, searchError(request, err)
+	case len(result.Entries) > most:
+		return nil, fmt.Errorf("search %s below %q: the server returned more entries than were asked for", request.Filter, request.BaseDN)
+	}
+	return result.Entries, nil
+}
+
+// searchPaged returns all entries of a search, a page at a time, or so many that they are too many.
+func searchPaged(c *ldap.Conn, request *ldap.SearchRequest, tooMany int) (found []*ldap.Entry, err error) {
+	page := ldap.NewControlPaging(pageSize)
+	request.DerefAliases, request.Controls = ldap.NeverDerefAliases, []ldap.Control{page}
+	for {
+		result, err := c.Search(request)
+		if err != nil {
+			return nil, searchError(request, err)
+		}
+		found = append(found, result.Entries...)
+		next, ok := ldap.FindControl(result.Controls, ldap.ControlTypePaging).(*ldap.ControlPaging)
+		if !ok || len(next.Cookie) == 0 || len(found) >= tooMany {
+			return found, nil
+		}
+		page.SetCookie(next.Cookie)
+	}
+}
+
+// searchError names the search, for the log: the filter has the user in it, and no secret.
+func searchError(request *ldap.SearchRequest, err error) error {
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultReferral):
+		return fmt.Errorf("search below %q: the server refers to another one, which is not followed: name the server that has it in "+
+			"identity.ldap.urls: %w", request.BaseDN, err)
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
+		return fmt.Errorf("search below %q: the server has no such entry, or hides it from the account that the webhook binds as: %w",
+			request.BaseDN, err)
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded):
+		return fmt.Errorf("search %s below %q: the server returns no more entries than its limit: raise it for the account that the "+
+			"webhook binds as: %w", request.Filter, request.BaseDN, err)
+	}
+	return fmt.Errorf("search %s below %q: %w", request.Filter, request.BaseDN, err)
+}

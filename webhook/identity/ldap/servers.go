@@ -1,0 +1,183 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	ber "github.com/go-asn1-ber/asn1-ber"
+	"github.com/go-ldap/ldap/v3"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+const (
+	// maxIdle connections to one server are kept. More are made while more lookups are out, of which there are 32 at most.
+	maxIdle = 8
+	// avoidedFor is how long a server that failed is asked last.
+	avoidedFor = 10 * time.Second
+	// maxPacket is more than any answer has: no members and no photos are asked for.
+	maxPacket = 1 << 20
+)
+
+// servers are asked in the order of the configuration; one that failed a moment ago comes last.
+type servers struct {
+	config *config.LDAP
+	list   []*server
+}
+
+type server struct {
+	address, host string
+	tls           bool
+
+	mu     sync.Mutex
+	idle   []*connection
+	failed time.Time
+}
+
+// connection is one that is bound. Its deadline is set on the network, below TLS: it also ends a handshake, and an answer of
+// which half has come.
+type connection struct {
+	*ldap.Conn
+	network net.Conn
+}
+
+func newServers(c *config.LDAP) (*servers, error) {
+	// A limit of the whole program, which nothing else in it uses. Without it a server can make the library allocate 2 GiB.
+	ber.MaxPacketLengthBytes = maxPacket
+	s := &servers{config: c}
+	for _, text := range c.URLs {
+		u, err := url.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		port := u.Port()
+		switch {
+		case port != "":
+		case u.Scheme == "ldaps":
+			port = ldap.DefaultLdapsPort
+		default:
+			port = ldap.DefaultLdapPort
+		}
+		s.list = append(s.list, &server{
+			address: net.JoinHostPort(u.Hostname(), port), host: u.Hostname(), tls: u.Scheme == "ldaps",
+		})
+	}
+	if _, err := s.tlsConfig(""); err != nil {
+		return nil, err
+	}
+	if c.Bind.Method == config.BindSimple {
+		if _, err := readPassword(c.Bind.PasswordFile); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// ask asks one server after the other until one answers, within most. A server that has another behind it gets a part of the time
+// that anybody waits, so that the next one is asked before nobody waits any more.
+func (s *servers) ask(most, wait time.Duration, question func(*ldap.Conn) error) error {
+	deadline := time.Now().Add(most)
+	var failures []error
+	inOrder := s.inOrder()
+	for i, server := range inOrder {
+		until := deadline
+		if share := time.Now().Add(wait / 2); i < len(inOrder)-1 && share.Before(deadline) {
+			until = share
+		}
+		err := s.askOne(server, until, question)
+		if err == nil || isFinal(err) {
+			return err
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", server.address, err))
+	}
+	return errors.Join(failures...)
+}
+
+func (s *servers) inOrder() (ordered []*server) {
+	var avoided []*server
+	for _, server := range s.list {
+		server.mu.Lock()
+		if time.Since(server.failed) < avoidedFor {
+			avoided = append(avoided, server)
+		} else {
+			ordered = append(ordered, server)
+		}
+		server.mu.Unlock()
+	}
+	return append(ordered, avoided...)
+}
+
+// askOne asks over a connection that was kept, and over a new one if that has ended meanwhile, as by a restart of the server.
+func (s *servers) askOne(server *server, until time.Time, question func(*ldap.Conn) error) error {
+	for {
+		c, kept, err := s.connection(server, until)
+		if err != nil {
+			server.avoid()
+			return err
+		}
+		err = question(c.Conn)
+		if err == nil || !broken(err) && !c.IsClosing() {
+			server.keep(c)
+			return err
+		}
+		_ = c.Close()
+		if !kept || time.Now().After(until) {
+			server.avoid()
+			return err
+		}
+	}
+}
+
+// broken reports whether the connection cannot be used any more.
+func broken(err error) bool {
+	return ldap.IsErrorAnyOf(err, ldap.ErrorNetwork, ldap.ErrorUnexpectedMessage, ldap.ErrorUnexpectedResponse, ldap.LDAPResultUnavailable,
+		ldap.LDAPResultBusy, ldap.LDAPResultServerDown, ldap.LDAPResultTimeout) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// connection returns one that is bound, and whether it was kept from another question.
+func (s *servers) connection(server *server, until time.Time) (c *connection, kept bool, err error) {
+	for c := server.take(); c != nil; c = server.take() {
+		if !c.IsClosing() && c.network.SetDeadline(until) == nil {
+			return c, true, nil
+		}
+		_ = c.Close()
+	}
+	c, err = s.connect(server, until)
+	return c, false, err
+}
+
+func (s *server) take() *connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.idle) == 0 {
+		return nil
+	}
+	c := s.idle[len(s.idle)-1]
+	s.idle = s.idle[:len(s.idle)-1]
+	return c
+}
+
+// keep keeps a connection for the next question. The deadline of this one is taken off it, which its reader waits with.
+func (s *server) keep(c *connection) {
+	s.mu.Lock()
+	s.failed = time.Time{}
+	room := len(s.idle) < maxIdle && c.network.SetDeadline(time.Time{}) == nil
+	if room {
+		s.idle = append(s.idle, c)
+	}
+	s.mu.Unlock()
+	if !room {
+		_ = c.Close()
+	}
+}
+
+func (s *server) avoid() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = time.Now()
+}

@@ -1,0 +1,29 @@
+package lookups
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// register registers what a source owes: when it last answered, how many lookups are out, and for how long the oldest is.
+func (f *Finder[V]) register() error {
+	name := "jupyter_user_" + strings.ReplaceAll(f.Source, "-", "_")
+	f.lastAnswer = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: name + "_last_answer_timestamp_seconds",
+		Help: "When " + f.What + " has last answered, also that there is nothing of a name; 0 where it never has.",
+	})
+	out := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: name + "_lookups_in_flight",
+		Help: "Lookups that are out to " + f.What + ". No more than 32 ever are.",
+	}, func() float64 { return float64(f.Out()) })
+	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: name + "_oldest_lookup_seconds",
+		Help: "For how long the oldest of the lookups that are out to " + f.What + " has been; 0 where none is. Over a second, it hangs.",
+	}, func() float64 { return f.Oldest().Seconds() })
+	if f.Registry == nil {
+		return nil
+	}
+	return errors.Join(f.Registry.Register(f.lastAnswer), f.Registry.Register(out), f.Registry.Register(oldest))
+}
