@@ -145,12 +145,12 @@ sbom: ## build the programs for PLATFORM as the image has them, and write which 
 	done
 
 .PHONY: control-plane
-control-plane: ## build etcd, kube-apiserver and kubectl once, into a cache (KUBEBUILDER_ASSETS is honoured)
+control-plane: ## find, download or build etcd, kube-apiserver and kubectl, once (KUBEBUILDER_ASSETS names a folder, OFFLINE=1 builds)
 	@go run ./test/tools/build control-plane >/dev/null
 
 .PHONY: test-tools
 test-tools: ## build what else the tests run (helm, cert-manager, promtool), once, where no test's time is up meanwhile
-	@go run ./test/tools/build helm certmanager promtool expressions cyclonedx-gomod >/dev/null
+	@go run ./test/tools/build helm certmanager promtool expressions cyclonedx-gomod setup-envtest >/dev/null
 
 .PHONY: clean
 clean: ## remove what was built here; the cache of tools and images stays

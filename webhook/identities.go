@@ -128,7 +128,17 @@ func identityDenial(name user.Name, err error) denial.Denial {
 		return denial.IdentityDisputed(name.String(), d.accounts)
 	}
 	if unusable, is := errors.AsType[*identity.Unusable](err); is {
-		return denial.IdentityUnusable(name.String(), unusable.Why)
+		return unusableDenial(name.String(), unusable)
 	}
 	return denial.IdentitySilent(name.String())
+}
+
+func unusableDenial(name string, u *identity.Unusable) denial.Denial {
+	switch {
+	case u.Misplaced == nil:
+		return denial.IdentityUnusable(name, u.Why)
+	case u.Misplaced.Link:
+		return denial.HomeBehindLink(name, u.Misplaced.Dir)
+	}
+	return denial.HomeInUsers(name, u.Misplaced.Dir, u.Misplaced.Owner)
 }

@@ -55,9 +55,25 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	case err != nil:
 		return handoff.Owner{}, fmt.Errorf("the share does not say who owns %s: %w", home, err)
 	}
+	if err := checkParent(d); err != nil {
+		return handoff.Owner{}, err
+	}
 	return handoff.Owner{
 		UID: int64(stat.Uid), GID: int64(stat.Gid), Name: d.User, HomeInode: stat.Ino, HomeDevice: stat.Dev,
 	}, nil
+}
+
+// checkParent denies a home in a directory that a user owns: the user could put another directory in the place of the home.
+func checkParent(d handoff.Discover) error {
+	stat, err := directory(d.Homes)
+	if err != nil {
+		return fmt.Errorf("the share does not say who owns %s: %w", d.Homes, err)
+	}
+	if owner := int64(stat.Uid); owner >= d.MinUID {
+		return fmt.Errorf("%s, in which the home of %s is, belongs to UID %d: who owns that directory could put another one in the "+
+			"place of a home. Ask the admin for chown root on it", d.Homes, d.User, owner)
+	}
+	return nil
 }
 
 // check compares the owner with the floor, and with the identity that the Pod was admitted with. That the owner is root or nobody

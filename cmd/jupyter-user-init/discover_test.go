@@ -103,6 +103,22 @@ func TestDiscoverRefuses(t *testing.T) {
 		"a symlink to another's home": {user: "bob", want: "is a symbolic link", make: func(t *testing.T, homes string) {
 			require.NoError(t, os.Symlink(home(t, homes, "alice", 5001, 6001), filepath.Join(homes, "bob")))
 		}},
+		"below a directory that a user owns": {user: "bob", want: "in which the home of bob is, belongs to UID 5009: who owns that " +
+			"directory could put another one in the place of a home. Ask the admin for chown root on it",
+			make: func(t *testing.T, homes string) {
+				home(t, homes, "bob", 5001, 6001)
+				require.NoError(t, os.Chown(homes, 5009, 0))
+			}},
+		"below a directory of its own user": {user: "bob", want: "belongs to UID 5001: who owns that directory",
+			make: func(t *testing.T, homes string) {
+				home(t, homes, "bob", 5001, 6001)
+				require.NoError(t, os.Chown(homes, 5001, 6001))
+			}},
+		"below a directory of nobody": {user: "bob", want: "belongs to UID 65534: who owns that directory",
+			make: func(t *testing.T, homes string) {
+				home(t, homes, "bob", 5001, 6001)
+				require.NoError(t, os.Chown(homes, 65534, 65534))
+			}},
 		"owned by root": {user: "bob", want: "the home of bob has an owner who cannot run a notebook: UID 0 is root, to whom a home belongs where the " +
 			"file system that holds it is not mounted, or where the directory was made and not given to its user: mount it, or chown the home",
 			make: owned(0, 6001)},

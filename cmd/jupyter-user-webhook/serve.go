@@ -137,7 +137,7 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 	log *slog.Logger) (http.Handler, error) {
 	if identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {
 		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and nobody's identity is known at admission, so " +
-			"every pod would be refused: give --homes, --passwd or identity.ldap, or leave the way at Auto")
+			"every pod would be refused: give --share, --passwd or identity.ldap, or leave the way at Auto")
 	}
 	if err := describe(registry, c, files.GetCertificate); err != nil {
 		return nil, err

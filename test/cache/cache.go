@@ -67,6 +67,9 @@ func (c Cache) Get(ctx context.Context, e Entry, fill func(ctx context.Context, 
 	return c.path(e), c.fill(ctx, e, fill)
 }
 
+// Find returns where the entry's result lies, and reports whether it is there.
+func (c Cache) Find(e Entry) (string, bool) { return c.path(e), c.present(e) }
+
 // Key shortens ingredients to what fits into a folder's name.
 func Key(ingredients string) string {
 	sum := sha256.Sum256([]byte(ingredients))

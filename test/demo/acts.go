@@ -51,7 +51,7 @@ func (d *demo) title(text string) {
 
 // start brings up etcd and kube-apiserver with the webhook configuration that ships.
 func (d *demo) start(ctx context.Context) (err error) {
-	d.say("Starting a Kubernetes control plane on loopback (the first time it is built, which takes seven minutes on two cores) …")
+	d.say("Starting a Kubernetes control plane on loopback (the first time its programs are downloaded, or else built) …")
 	began := time.Now()
 	policies, err := deploy.Policies()
 	if err != nil {

@@ -125,6 +125,25 @@ func TestCurrentReasons(t *testing.T) {
 	}
 }
 
+// TestSourceIsListed: the page on the source names every package of the product, and nothing that is not there.
+func TestSourceIsListed(t *testing.T) {
+	listed := map[string]bool{}
+	for _, match := range regexp.MustCompile(`(?m)^([a-z][a-z0-9/.-]*) {2,}`).FindAllStringSubmatch(read(t, "deploy/docs/source.md"), -1) {
+		listed[match[1]] = true
+		_, err := os.Stat(filepath.Join(root, match[1]))
+		assert.NoError(t, err)
+	}
+	for _, top := range []string{"webhook", "certs"} {
+		require.NoError(t, filepath.WalkDir(filepath.Join(root, top), func(path string, entry os.DirEntry, err error) error {
+			if err == nil && filepath.Ext(path) == ".go" && !strings.HasSuffix(path, "_test.go") {
+				folder, _ := filepath.Rel(root, filepath.Dir(path))
+				assert.True(t, listed[folder], "%s is not listed", folder)
+			}
+			return err
+		}))
+	}
+}
+
 var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)

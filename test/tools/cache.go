@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"time"
 
 	"jupyter-user.io/jupyter-user-webhook/test/cache"
 )
@@ -22,6 +23,10 @@ type builder struct {
 	command string
 	// progress is told what goes on, where it takes long.
 	progress io.Writer
+	// patience is how long a download may stand still.
+	patience time.Duration
+	// setupEnvtest is the program, for tests that have it. Else it is built.
+	setupEnvtest string
 }
 
 func (b *builder) buildAll(ctx context.Context, wanted []Tool) (Paths, error) {

@@ -86,6 +86,11 @@ func recipes() map[Tool]recipe {
 			mainPackage: "sigs.k8s.io/kwok/cmd/kwok",
 			module:      "sigs.k8s.io/kwok",
 		},
+		SetupEnvtest: {
+			folder:      "setup-envtest",
+			mainPackage: "sigs.k8s.io/controller-runtime/tools/setup-envtest",
+			module:      "sigs.k8s.io/controller-runtime/tools/setup-envtest",
+		},
 		CertManager: {
 			folder:      "certmanager",
 			mainPackage: "jupyter-user.io/jupyter-user-webhook/test/tools/certmanager",

@@ -1,5 +1,5 @@
 // Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Helm, promtool, Kyverno,
-// cert-manager) from Go modules, once, into a cache of the user's.
+// cert-manager) from Go modules, once, into a cache of the user's. A control plane's programs are downloaded instead where that works.
 //
 // Each program belongs to a module of its own in a folder beside this package, so that none of its dependencies are the
 // project's, and so that its go.mod and go.sum pin it and everything in it. The cache is keyed by content: whatever
@@ -38,6 +38,7 @@ const (
 	Promtool              Tool = "promtool"
 	Expressions           Tool = "expressions"
 	CycloneDX             Tool = "cyclonedx-gomod"
+	SetupEnvtest          Tool = "setup-envtest"
 )
 
 // AssetsVariable names the environment variable with which the field says where a control plane's programs lie.
@@ -53,6 +54,14 @@ type Paths map[Tool]string
 // Build returns where the given tools lie, after building those that the cache does not have. What a person waiting for
 // it would like to see goes to progress, which may be nil; it stays silent if everything is there already.
 func Build(ctx context.Context, progress io.Writer, wanted ...Tool) (Paths, error) {
+	b, err := newBuilder(progress)
+	if err != nil {
+		return nil, err
+	}
+	return b.buildAll(ctx, wanted)
+}
+
+func newBuilder(progress io.Writer) (*builder, error) {
 	modules, err := modulesFolder()
 	if err != nil {
 		return nil, err
@@ -61,8 +70,7 @@ func Build(ctx context.Context, progress io.Writer, wanted ...Tool) (Paths, erro
 	if err != nil {
 		return nil, err
 	}
-	b := builder{modules: modules, cache: cache, recipes: recipes(), command: "go", progress: progress}
-	return b.buildAll(ctx, wanted)
+	return &builder{modules: modules, cache: cache, recipes: recipes(), command: "go", progress: progress, patience: stallPatience}, nil
 }
 
 // ControlPlaneTools are the programs that a control plane is made of, in the order in which they are built.
@@ -74,12 +82,17 @@ func NodeTools() []Tool {
 	return []Tool{KubeControllerManager, KubeScheduler, Kubelet, Containerd, ContainerdShim, Ctr}
 }
 
-// ControlPlane returns where a control plane's programs lie: in the folder that KUBEBUILDER_ASSETS names, if it is set,
-// or else where Build put them. Such a folder must have etcd and kube-apiserver; kubectl is built if it is missing.
+// ControlPlane returns where a control plane's programs lie: in the folder that KUBEBUILDER_ASSETS names, if it is set; else in the
+// cache, if they were built before; else where setup-envtest has installed or downloads them; else where Build puts them. A folder
+// of KUBEBUILDER_ASSETS must have etcd and kube-apiserver; kubectl is built if it is missing.
 func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 	assets := os.Getenv(AssetsVariable)
 	if assets == "" {
-		return Build(ctx, progress, ControlPlaneTools()...)
+		b, err := newBuilder(progress)
+		if err != nil {
+			return nil, err
+		}
+		return b.controlPlane(ctx)
 	}
 	found, err := lookIn(assets)
 	if err != nil {
@@ -103,6 +116,16 @@ func lookIn(assets string) (Paths, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the folder that %s names: %w", AssetsVariable, err)
 	}
+	found, missing := programs(folder)
+	if missing != nil {
+		return nil, fmt.Errorf("%s is set to %s, which lacks a program: put it there, or unset the variable to have all "+
+			"of them found or built: %w", AssetsVariable, assets, missing)
+	}
+	return found, nil
+}
+
+// programs finds a control plane's programs in a folder. A missing kubectl is no error.
+func programs(folder string) (Paths, error) {
 	found := Paths{}
 	var missing []error
 	for _, tool := range ControlPlaneTools() {
@@ -114,9 +137,5 @@ func lookIn(assets string) (Paths, error) {
 			missing = append(missing, err)
 		}
 	}
-	if len(missing) > 0 {
-		return nil, fmt.Errorf("%s is set to %s, which lacks a program: put it there, or unset the variable to have all "+
-			"of them built: %w", AssetsVariable, assets, errors.Join(missing...))
-	}
-	return found, nil
+	return found, errors.Join(missing...)
 }

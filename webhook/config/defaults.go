@@ -18,7 +18,7 @@ func Default() *Config {
 			ClaimName:       "hpc-shared-pvc",
 			VolumeName:      "hpc-shared-volume",
 			MountPath:       "/data/hpc",
-			Homes:           "home",
+			Home:            "home/{user}",
 			ExposeEveryHome: ExposeNever,
 		},
 		Scratch: Scratch{

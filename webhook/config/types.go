@@ -69,8 +69,8 @@ type Share struct {
 	VolumeName string `json:"volumeName"`
 	// MountPath in the containers, absolute. Homes are mounted below it, where they are on the share.
 	MountPath string `json:"mountPath"`
-	// Homes is the directory of the share that holds the homes, relative: home/<name> is <name>'s.
-	Homes string `json:"homes"`
+	// Home is where the home of a user is, relative to the root of the share.
+	Home HomePattern `json:"home"`
 	// ReadOnly lists further directories of the share that every notebook sees, read-only. They are mounted only where
 	// the identity is known at admission: with a root start, files that are not the person's would be within its reach.
 	ReadOnly []Directory `json:"readOnly"`

@@ -17,7 +17,7 @@ func validateShare(s *Share, path *field.Path) field.ErrorList {
 	errs := invalid(path.Child("claimName"), s.ClaimName, validation.IsDNS1123Subdomain(s.ClaimName))
 	errs = append(errs, invalid(path.Child("volumeName"), s.VolumeName, validation.IsDNS1123Label(s.VolumeName))...)
 	errs = append(errs, mountPath(path.Child("mountPath"), s.MountPath)...)
-	errs = append(errs, subPath(path.Child("homes"), s.Homes)...)
+	errs = append(errs, homePattern(path.Child("home"), s.Home)...)
 	errs = append(errs, validateReadOnly(s, path.Child("readOnly"))...)
 	exposures := []Exposure{ExposeNever, ExposeToTheUser, ExposeEvenToRoot}
 	if !slices.Contains(exposures, s.ExposeEveryHome) {
@@ -36,7 +36,7 @@ func validateReadOnly(s *Share, path *field.Path) field.ErrorList {
 		errs = append(errs, mountPath(at.Child("mountPath"), dir.MountPath)...)
 		if wrong := subPath(at.Child("subPath"), dir.SubPath); len(wrong) > 0 {
 			errs = append(errs, wrong...)
-		} else if why := exposes(dir.SubPath, s.Homes); why != "" {
+		} else if why := exposes(dir.SubPath, s.Home); why != "" {
 			errs = append(errs, field.Invalid(at.Child("subPath"), dir.SubPath, why))
 		}
 	}
@@ -48,9 +48,9 @@ var snapshots = sets.New(".snapshot", ".snapshots", "~snapshot", "#snapshot", ".
 
 // exposes says why a directory of the share would show people each other's homes. It compares without regard to case,
 // because a share may.
-func exposes(dir, homes string) string {
-	if related(strings.ToLower(dir), strings.ToLower(homes)) {
-		return fmt.Sprintf("must lie apart from share.homes (%s): everybody would see other people's homes", homes)
+func exposes(dir string, home HomePattern) string {
+	if home.meets(dir) {
+		return fmt.Sprintf("must lie apart from share.home (%s): every user would see the homes of other users", home)
 	}
 	for part := range strings.SplitSeq(strings.ToLower(dir), "/") {
 		if snapshots.Has(part) {

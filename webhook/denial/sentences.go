@@ -171,6 +171,18 @@ func IdentityUnusable(name, why string) Denial {
 	return forbidden("IdentityUnusable", "", "%s %s: ask the admin of the directory service to correct the account", name, why)
 }
 
+// HomeInUsers denies a home below a directory of the share that a user owns.
+func HomeInUsers(name, dir string, owner int64) Denial {
+	return forbidden("HomeMisplaced", "", "the home of %s is in %s, which belongs to UID %d on the share: who owns that directory "+
+		"could put another one in the place of a home; ask the admin for chown root on it", name, dir, owner)
+}
+
+// HomeBehindLink denies a home below a symbolic link of the share.
+func HomeBehindLink(name, link string) Denial {
+	return forbidden("HomeMisplaced", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to put "+
+		"the directory itself there, or to write where it is in share.home", name, link)
+}
+
 // RestrictedNeedsIdentity answers the way at start in a namespace that enforces restricted.
 func RestrictedNeedsIdentity(namespace, name string) Denial {
 	return forbidden("RestrictedNeedsIdentity", "", "namespace %s enforces the Pod Security Standard restricted, and a "+

@@ -23,7 +23,7 @@ const typicalMounts = 6
 
 func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	name := in.User.String()
-	subPath := in.config.Share.Homes + "/" + name
+	subPath := in.subPath
 	mounts = make([]wantedMount, 0, typicalMounts)
 	share := func(subPath, mountPath string, what description, readOnly bool) {
 		mounts = append(mounts, wantedMount{what: what, Mount: pod.Mount{
@@ -34,7 +34,7 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	if in.seesEveryHome() {
 		share("", in.config.Share.MountPath, description{"the share", "", ""}, false)
 	} else {
-		share(subPath, in.config.Share.MountPath+"/"+subPath, description{"the home of ", name, ""}, false)
+		share(subPath, in.homes+"/"+name, description{"the home of ", name, ""}, false)
 	}
 	share(subPath, in.home, description{"the home of ", name, ""}, false)
 
@@ -57,6 +57,24 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 		warnings = append(warnings, denial.DirectoriesLeftOut(left))
 	}
 	return mounts, warnings
+}
+
+// place returns the home of a user on the share, and the directory above it as the init container sees it: at its path in the
+// notebook, so that a message names the path that users know.
+func (p *Planner) place(name string) (subPath, homes string) {
+	share := &p.config.Share
+	if p.fixedHomes != "" {
+		return share.Home.Of(name), p.fixedHomes
+	}
+	return share.Home.Of(name), share.MountPath + "/" + share.Home.Parent(name)
+}
+
+// fixedHomes returns the directory above the homes if it is the same for every user.
+func fixedHomes(c *config.Config) string {
+	if !c.Share.Home.ParentIsFixed() {
+		return ""
+	}
+	return c.Share.MountPath + "/" + c.Share.Home.Parent("")
 }
 
 // seesEveryHome tells whether the notebook sees every home.

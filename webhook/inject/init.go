@@ -16,8 +16,8 @@ import (
 //
 // Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
 // runs our image with the whole of the restricted security context, as the person, or as nobody in particular where it is to
-// find out who that is. It sees the homes' directory alone, read-only (lstat of an entry needs no right on the entry), and
-// writes the scratch volume.
+// find out who that is. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry),
+// and writes the scratch volume.
 //
 // Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
 // that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and
@@ -59,7 +59,7 @@ func newInitTemplate(c *config.Config) initTemplate {
 			Command:         []string{"/" + handoff.Binary},
 			Resources:       &resources,
 			VolumeMounts: []pod.Mount{
-				{Name: c.Share.VolumeName, ReadOnly: true, MountPath: homes(c), SubPath: c.Share.Homes},
+				homesMount(c, fixedHomes(c), c.Share.Home.Parent("")),
 				{Name: c.Scratch.VolumeName, MountPath: c.Scratch.MountPath},
 				{Name: c.Scratch.VolumeName, ReadOnly: true, MountPath: tokenPath},
 			},
@@ -87,7 +87,16 @@ func (in *planning) planInit() initPiece {
 	want.SecurityContext = &security
 	want.Args = in.discover().Args()
 	want.Resources = in.initResources()
+	if in.fixedHomes == "" {
+		want.VolumeMounts = slices.Clone(want.VolumeMounts)
+		want.VolumeMounts[0] = homesMount(in.config, in.homes, in.config.Share.Home.Parent(in.User.String()))
+	}
 	return initPiece{want: &want, accepted: in.init.accepted, ours: in.ourVolumes()}
+}
+
+// homesMount is the directory above the home.
+func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
+	return pod.Mount{Name: c.Share.VolumeName, ReadOnly: true, MountPath: mountPath, SubPath: subPath}
 }
 
 // initResources are the configured ones. In a pod of the class Guaranteed ours requests all that it may use: else the pod would
@@ -102,10 +111,6 @@ func (in *planning) initResources() *pod.Resources {
 	maps.Copy(requests, want.Limits)
 	return &pod.Resources{Requests: requests, Limits: want.Limits}
 }
-
-// homes is the homes' directory as the init container sees it: at its path in the notebook, so that a message names
-// the path that people know.
-func homes(c *config.Config) string { return c.Share.MountPath + "/" + c.Share.Homes }
 
 func (in *planning) discover() handoff.Discover {
 	d := handoff.Discover{

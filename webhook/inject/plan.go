@@ -115,6 +115,8 @@ type planning struct {
 	notebook      *pod.Container
 	// home is where the notebook container's HOME is.
 	home string
+	// subPath is the home on the share. homes is the directory above it, as the init container sees it.
+	subPath, homes string
 	// identity are the variables that are ours.
 	identity [4]identityVar
 	jupyter  jupyterServer
@@ -130,8 +132,10 @@ type Planner struct {
 	env            []pod.EnvVar
 	resources      pod.Resources
 	share, scratch pod.Volume
-	// homes is the directory of the homes as the init container sees it, and binary our program as the notebook container does.
-	homes, binary string
+	// binary is our program as the notebook container sees it.
+	binary string
+	// fixedHomes is the directory above the homes as the init container sees it, if it is the same for every user.
+	fixedHomes string
 }
 
 // NewPlanner takes a validated configuration.
@@ -139,7 +143,7 @@ func NewPlanner(c *config.Config) *Planner {
 	return &Planner{
 		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
 		resources: resourcesOf(c.Notebook.Resources), share: shareVolume(c), scratch: scratchVolume(c),
-		homes: homes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
+		fixedHomes: fixedHomes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
 	}
 }
 
@@ -151,6 +155,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	plan := &Plan{}
 	in := planning{Facts: facts, Planner: p, pod: document}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
+	in.subPath, in.homes = p.place(facts.User.String())
 	plan.Discovery, plan.DiscoveryReason, plan.denials = in.chooseDiscovery()
 	in.discovery = plan.Discovery
 	plan.Identity, plan.warnings = in.Identity, in.limited.Warnings

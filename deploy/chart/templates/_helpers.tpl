@@ -74,7 +74,7 @@ and toYaml is silent where it cannot write one.
 {{/* The same, with the defaults of what the policies have to know too. */}}
 {{- define "effective" -}}
 {{- $defaults := dict
-  "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "homes" "home"
+  "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "home" "home/{user}"
     "readOnly" list "exposeEveryHome" "Never")
   "user" (dict "hubComponents" (list "singleuser-server"))
   "scratch" (dict "volumeName" "uid-gid-config" "mountPath" "/config")

@@ -1,4 +1,4 @@
-// Command build prints where tools lie, after building those that the cache does not have:
+// Command build prints where tools lie, after building those that the cache does not have, or downloading a control plane's:
 //
 //	go run ./test/tools/build golangci-lint
 //	go run ./test/tools/build control-plane

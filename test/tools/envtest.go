@@ -1,0 +1,158 @@
+package tools
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/semver"
+)
+
+const (
+	// stallPatience is how long setup-envtest may write nothing before the connection counts as hanging.
+	stallPatience = 10 * time.Second
+	// downloadLimit ends a download that takes longer than building does.
+	downloadLimit = 7 * time.Minute
+)
+
+// envtest runs setup-envtest, which knows neither a time limit nor a context.
+type envtest struct {
+	// program is setup-envtest.
+	program string
+	// index is the address of another index than its own. It may be empty.
+	index string
+	// patience is stallPatience for all but tests.
+	patience time.Duration
+}
+
+// installed returns the releases of a minor release that are installed on this machine, newest first.
+func (e envtest) installed(ctx context.Context, minor string) ([]string, error) {
+	said, err := e.run(ctx, "", "list", "--installed-only", strings.TrimPrefix(minor, "v"))
+	return releases(said, "(installed)"), err
+}
+
+// available returns the releases of a minor release that the index has, newest first. Nothing is stored outside of folder.
+func (e envtest) available(ctx context.Context, folder, minor string) ([]string, error) {
+	said, err := e.run(ctx, folder, e.remote("list", folder, minor)...)
+	return releases(said, "(available)"), err
+}
+
+// fetch downloads a release into folder, and returns where its programs lie.
+func (e envtest) fetch(ctx context.Context, folder, release string) (string, error) {
+	return e.run(ctx, folder, append([]string{"--print", "path"}, e.remote("use", folder, release)...)...)
+}
+
+func (e envtest) remote(command, folder, version string) []string {
+	arguments := []string{"--bin-dir", folder}
+	if e.index != "" {
+		arguments = append(arguments, "--index", e.index)
+	}
+	return append(arguments, command, strings.TrimPrefix(version, "v"))
+}
+
+// releases reads the lines of `setup-envtest list`: a state, a version, a platform.
+func releases(list, state string) []string {
+	var found []string
+	for line := range strings.Lines(list) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == state {
+			found = append(found, fields[1])
+		}
+	}
+	return found
+}
+
+// choose returns the wanted release, else the newest of the same minor release, else an empty text. No test depends on a patch release.
+func choose(found []string, wanted string) string {
+	if slices.Contains(found, wanted) {
+		return wanted
+	}
+	for _, release := range found {
+		if semver.MajorMinor(release) == semver.MajorMinor(wanted) {
+			return release
+		}
+	}
+	return ""
+}
+
+// run runs setup-envtest. With a folder to write to, it is ended as soon as that folder has not grown for e.patience: a download
+// arrives there before it is verified and unpacked.
+func (e envtest) run(ctx context.Context, folder string, arguments ...string) (string, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, downloadLimit, fmt.Errorf("it took longer than %s", downloadLimit))
+	defer stop()
+	ctx, stall := context.WithCancelCause(ctx)
+	defer stall(nil)
+	command := exec.CommandContext(ctx, e.program, arguments...)
+	command.WaitDelay = endingTime
+	var out, said bytes.Buffer
+	command.Stdout, command.Stderr = &out, &said
+	if folder != "" {
+		command.Env = append(command.Environ(), "TMPDIR="+folder)
+		go e.watch(ctx, folder, stall)
+	}
+	if err := command.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		return "", fmt.Errorf("setup-envtest failed: %s", errors.Join(err, errors.New(summary(said.String()))))
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+// watch calls stall once a folder has not grown for e.patience.
+func (e envtest) watch(ctx context.Context, folder string, stall context.CancelCauseFunc) {
+	ticker := time.NewTicker(e.patience / 20)
+	defer ticker.Stop()
+	grew, before := time.Now(), size(folder)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if now := size(folder); now != before {
+			grew, before = time.Now(), now
+		}
+		if time.Since(grew) >= e.patience {
+			stall(fmt.Errorf("the connection hangs: nothing arrived for %s", e.patience))
+			return
+		}
+	}
+}
+
+// size returns how many bytes the files in a folder have. A file that disappears meanwhile is left out.
+func size(folder string) (bytes int64) {
+	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil
+		}
+		if info, err := entry.Info(); err == nil {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return bytes
+}
+
+// take moves a control plane's programs from where setup-envtest unpacked them, which it made read-only.
+func take(from, to string) error {
+	if err := os.Chmod(from, 0o755); err != nil {
+		return fmt.Errorf("take what was downloaded: %w", err)
+	}
+	for _, tool := range ControlPlaneTools() {
+		if err := os.Rename(filepath.Join(from, string(tool)), filepath.Join(to, string(tool))); err != nil {
+			return fmt.Errorf("the archive lacks a program: %w", err)
+		}
+	}
+	return nil
+}
+
+// summary returns the lines of a text as one, so that it fits into a sentence.
+func summary(text string) string { return strings.Join(strings.Fields(text), " ") }

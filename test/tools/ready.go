@@ -1,0 +1,187 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/mod/semver"
+
+	"jupyter-user.io/jupyter-user-webhook/test/cache"
+	"jupyter-user.io/jupyter-user-webhook/test/progress"
+)
+
+// OfflineVariable names the environment variable that, if it is set, has a control plane's programs built from source, without asking
+// for binaries.
+const OfflineVariable = "OFFLINE"
+
+// IndexVariable names the environment variable with the address of another index of binaries, such as a mirror of setup-envtest's.
+const IndexVariable = "ENVTEST_INDEX"
+
+// releaseFile is the file beside downloaded programs that says of which release they are.
+const releaseFile = "release"
+
+// errOffline is why nothing is downloaded.
+var errOffline = errors.New(OfflineVariable + " is set")
+
+// controlPlane returns the programs of a control plane from the first place that has them: the cache, the binaries that setup-envtest
+// has installed on this machine, its downloads, the compiler. Each decision but the first is told in one sentence.
+func (b *builder) controlPlane(ctx context.Context) (Paths, error) {
+	built, err := b.cached(ctx, ControlPlaneTools())
+	if err != nil || built != nil {
+		return built, err
+	}
+	if os.Getenv(ReleaseVariable) != "" {
+		// An older release is built, because its API server is compared with the newest one built the same way.
+		return b.buildAll(ctx, ControlPlaneTools())
+	}
+	found, err := b.binaries(ctx)
+	if err == nil {
+		return found, nil
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	b.say("etcd, kube-apiserver and kubectl are built from source, once, which takes about seven minutes on two cores: %s", summary(err.Error()))
+	return b.buildAll(ctx, ControlPlaneTools())
+}
+
+// cached returns where tools lie that were all built before, else nil.
+func (b *builder) cached(ctx context.Context, wanted []Tool) (Paths, error) {
+	found := Paths{}
+	for _, tool := range wanted {
+		ingredients, err := b.ingredients(ctx, b.recipes[tool])
+		if err != nil {
+			return nil, fmt.Errorf("find %s: %w", tool, err)
+		}
+		entry := cache.Entry{Name: string(tool), Ingredients: ingredients, Result: string(tool)}
+		path, ok := cache.Cache{Folder: b.cache}.Find(entry)
+		if !ok {
+			return nil, nil
+		}
+		found[tool] = path
+	}
+	return found, nil
+}
+
+// binaries returns where ready-made programs lie, of the release that is wanted or of another patch of it. The error says in a sentence
+// why there are none.
+func (b *builder) binaries(ctx context.Context) (Paths, error) {
+	if os.Getenv(OfflineVariable) != "" {
+		return nil, errOffline
+	}
+	server := b.recipes[KubeAPIServer]
+	wanted, err := requiredVersion(filepath.Join(b.modules, server.folder, "go.mod"), server.module)
+	if err != nil {
+		return nil, err
+	}
+	program := b.setupEnvtest
+	if program == "" {
+		if program, err = b.build(ctx, SetupEnvtest); err != nil {
+			return nil, fmt.Errorf("setup-envtest, which finds ready-made ones, could not be built: %w", err)
+		}
+	}
+	e := envtest{program: program, index: os.Getenv(IndexVariable), patience: b.patience}
+	installed, err := e.installed(ctx, semver.MajorMinor(wanted))
+	if release := choose(installed, wanted); err == nil && release != "" {
+		return b.installed(ctx, e, release, wanted)
+	}
+	// A store that cannot be read (no home folder, a read-only one) has nothing installed.
+	return b.downloaded(ctx, e, wanted)
+}
+
+// installed returns the programs of a release in setup-envtest's store.
+func (b *builder) installed(ctx context.Context, e envtest, release, wanted string) (Paths, error) {
+	folder, err := e.run(ctx, "", "use", "--installed-only", "--print", "path", strings.TrimPrefix(release, "v"))
+	if err != nil {
+		return nil, err
+	}
+	found, missing := programs(folder)
+	if missing != nil || len(found) < len(ControlPlaneTools()) {
+		return nil, errors.Join(fmt.Errorf("%s, where setup-envtest installed Kubernetes %s, lacks a program", folder, release), missing)
+	}
+	b.say("nothing is built: setup-envtest has installed etcd, kube-apiserver and kubectl of Kubernetes %s in %s%s",
+		release, folder, otherwise(release, wanted))
+	return found, nil
+}
+
+// downloaded returns the programs that setup-envtest downloaded into the cache, now or before.
+func (b *builder) downloaded(ctx context.Context, e envtest, wanted string) (Paths, error) {
+	entry := cache.Entry{
+		Name:        "envtest",
+		Ingredients: fmt.Sprintf("release %s\nplatform %s/%s\nindex %s\n", wanted, runtime.GOOS, runtime.GOARCH, e.index),
+		Result:      releaseFile,
+	}
+	file, err := cache.Cache{Folder: b.cache, Progress: b.progress}.Get(ctx, entry, func(ctx context.Context, folder string) error {
+		return b.download(ctx, e, folder, wanted)
+	})
+	if err != nil {
+		return nil, err
+	}
+	release, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read which release was downloaded: %w", err)
+	}
+	found, missing := programs(filepath.Dir(file))
+	if missing != nil {
+		return nil, fmt.Errorf("remove %s, which lacks a program: %w", filepath.Dir(file), missing)
+	}
+	if other := otherwise(string(release), wanted); other != "" {
+		b.say("etcd, kube-apiserver and kubectl are the downloaded ones of Kubernetes %s%s", release, other)
+	}
+	return found, nil
+}
+
+// download fills a folder of the cache.
+func (b *builder) download(ctx context.Context, e envtest, folder, wanted string) error {
+	m := progress.Start(b.progress, "control-plane", "asking for binaries of Kubernetes "+wanted+", which is a matter of seconds; "+
+		OfflineVariable+"=1 builds them without asking")
+	defer m.End("")
+	store := filepath.Join(folder, "store")
+	if err := os.Mkdir(store, 0o755); err != nil {
+		return fmt.Errorf("create a folder to download into: %w", err)
+	}
+	found, err := e.available(ctx, store, semver.MajorMinor(wanted))
+	if err != nil {
+		return fmt.Errorf("the index of binaries could not be read: %w", err)
+	}
+	release := choose(found, wanted)
+	if release == "" {
+		return fmt.Errorf("the index of binaries lacks Kubernetes %s for %s/%s", semver.MajorMinor(wanted), runtime.GOOS, runtime.GOARCH)
+	}
+	m.Say("downloading etcd, kube-apiserver and kubectl of Kubernetes " + release + " (60 to 100 MB, about a minute at 10 Mbit/s)")
+	unpacked, err := e.fetch(ctx, store, release)
+	if err != nil {
+		return fmt.Errorf("the binaries of Kubernetes %s could not be downloaded: %w", release, err)
+	}
+	if err := take(unpacked, folder); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(store); err != nil {
+		return fmt.Errorf("remove what else was downloaded: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, releaseFile), []byte(release), 0o644); err != nil {
+		return fmt.Errorf("write which release was downloaded: %w", err)
+	}
+	m.End("downloaded and verified")
+	return nil
+}
+
+// otherwise returns what to say of a release that is not the wanted one.
+func otherwise(release, wanted string) string {
+	if release == wanted {
+		return ""
+	}
+	return fmt.Sprintf(", because there is no %s; %s=1 builds %s", wanted, OfflineVariable, wanted)
+}
+
+// say writes a sentence for who waits.
+func (b *builder) say(format string, arguments ...any) {
+	if b.progress != nil {
+		_, _ = fmt.Fprintf(b.progress, "control-plane  "+format+"\n", arguments...)
+	}
+}
