@@ -28,6 +28,8 @@ type Webhook struct {
 	config     *config.Config
 	planner    *inject.Planner
 	identities Identities
+	// hubNames is nil if the configuration maps none.
+	hubNames HubNames
 }
 
 // New takes a validated configuration and who knows identities; nil where nobody does, and every pod finds its own.
@@ -97,8 +99,12 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
 		return Denied(d, *invalid)
 	}
-	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
+	// One time limit for both: who the user is, and what the user's identity is.
+	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
+	defer cancel()
+	name, refusals, err := w.nameOf(ctx, pod, HubNames.FromHub)
 	if len(refusals) > 0 {
+		d.Fault = err
 		return Denied(d, refusals...)
 	}
 	d.User = name

@@ -16,6 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/share"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user/hubnames"
 )
 
 // sourceOptions say where identities are known before a pod exists; where nothing is said, nobody's is.
@@ -46,6 +47,8 @@ func (o *sourceOptions) flags(f *pflag.FlagSet) {
 type sources struct {
 	// identities is nil if nothing is configured.
 	identities webhook.Identities
+	// hubNames is nil if nothing maps hubs' names.
+	hubNames webhook.HubNames
 	// watch is what has to run beside the server.
 	watch []func(context.Context) error
 }
@@ -64,6 +67,9 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 			return nil, fmt.Errorf("identity.ldap: %w", err)
 		}
 		all = append(all, webhook.Source{Name: denial.DirectoryService, Identities: directory})
+		if c.Identity.LDAP.Users.HubName != "" {
+			opened.hubNames = directory
+		}
 	}
 	if o.passwd != "" {
 		accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Rules: c.User, Log: log, Registry: registry})
@@ -79,6 +85,13 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 			return nil, err
 		}
 		all = append(all, webhook.Source{Name: denial.Share, Identities: owners})
+	}
+	if c.User.MapFile != "" {
+		names, err := hubnames.Open(c.User.MapFile, c.User, registry, log)
+		if err != nil {
+			return nil, fmt.Errorf("user.mapFile: %w", err)
+		}
+		opened.watch, opened.hubNames = append(opened.watch, names.Watch), names
 	}
 	switch len(all) {
 	case 0:

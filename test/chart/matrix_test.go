@@ -42,7 +42,7 @@ var matrix = map[string]string{
 	"people known by LDAP": "{identity: {ldap: {urls: ['ldaps://one.example.com', 'ldap://two.example.com:1389'], startTLS: true, ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", bindDN: 'cn=webhook,dc=example,dc=com', passwordSecret: ldap, preset: ad, " +
 		"users: {baseDN: 'dc=example,dc=com', hubName: userPrincipalName}, groups: {baseDN: 'dc=example,dc=com', nested: true}}}}",
-	"people known by LDAP and a certificate": "{identity: {ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
+	"people known by LDAP and a certificate": "{identity: {hubNamesConfigMap: names, ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", certificateSecret: ldap, users: {baseDN: 'dc=example,dc=com'}}}}",
 	"rights":                        "{access: {rights: [{namespace: lab, user: alice@corp.example, homes: [alice]}, {namespace: lab, group: staff, homes: [bob, carol]}]}}",
 	"own homes":                     "{access: {ownHomes: {enabled: true, prefix: 'oidc:', suffix: '@corp.example'}, controllers: [system:serviceaccount:argocd:argocd]}}",

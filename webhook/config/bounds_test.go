@@ -24,7 +24,7 @@ var hostile = map[string]struct{ before, repeated, after string }{
 	"one key many times":       {"", "user: {}\n", ""},
 	"keys that nearly are":     {"", "notebooook: 1\n", ""},
 	"an unknown long key":      {"", "k", ": 1\n"},
-	"a long text":              {"user:\n  domain: ", "a", "\n"},
+	"a long text":              {"user:\n  mapFile: ", "a", "\n"},
 	"a long path":              {"share:\n  mountPath: ", "/a/..", "\n"},
 	"a long image":             {"init:\n  image: ", "a-", "\n"},
 	"a long number":            {"notebook:\n  port: ", "9", "\n"},
@@ -33,7 +33,7 @@ var hostile = map[string]struct{ before, repeated, after string }{
 	"directories in one place": {"share:\n  readOnly:\n", "  - {subPath: a, mountPath: /a}\n", ""},
 	"resources":                {"init:\n  resources:\n    limits:\n", "      a.b/c: 1\n", ""},
 	"documents":                {"", "---\n", ""},
-	"a long word in no ASCII":  {"user:\n  domain: ", "日", "\n"},
+	"a long word in no ASCII":  {"user:\n  mapFile: ", "日", "\n"},
 	"a long key in no ASCII":   {"日", "日", ": 1\n"},
 }
 

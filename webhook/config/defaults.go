@@ -13,7 +13,7 @@ func Default() *Config {
 		APIVersion: APIVersion,
 		Kind:       Kind,
 		Mode:       ModeEnforce,
-		User:       User{MaxLength: 32, HubComponents: []string{"singleuser-server"}},
+		User:       User{MaxLength: 32, HubComponents: []string{"singleuser-server"}, Unmapped: UnmappedDeny},
 		Share: Share{
 			ClaimName:       "hpc-shared-pvc",
 			VolumeName:      "hpc-shared-volume",

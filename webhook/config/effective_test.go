@@ -113,7 +113,7 @@ func TestYAMLKeepsTextThatLooksLikeSomethingElse(t *testing.T) {
 
 func TestYAMLRefusesWhatIsNoText(t *testing.T) {
 	c := config.Default()
-	c.User.Domain = "\xff"
+	c.User.Domains = []string{"\xff"}
 	_, err := c.YAML()
 	require.Error(t, err)
 }

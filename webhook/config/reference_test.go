@@ -40,6 +40,7 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 	parsed, err := config.Parse([]byte(strings.Replace(withExamples(t), `baseDN: ""`, "baseDN: ou=people,dc=example,dc=com", 1)))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"ldaps://ldap.example.com"}, parsed.Identity.LDAP.URLs)
+	assert.Equal(t, []string{"corp.example"}, parsed.User.Domains)
 	assert.Equal(t, []string{"build"}, parsed.User.Reserved)
 	assert.Equal(t, []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets"}}, parsed.Share.ReadOnly)
 	assert.Equal(t, []int64{2000}, parsed.Identity.DeniedGIDs)

@@ -46,11 +46,15 @@ const (
 
 // User says which names are users.
 type User struct {
-	// Domain is the one mail or Kerberos domain that is taken off a name: with corp.example, alice@corp.example is
-	// alice. A name with any other domain is refused, so that two people never meet in one home.
-	Domain string `json:"domain"`
+	// Domains are mail or Kerberos domains that are taken off a name: with corp.example, alice@corp.example is alice. A name with
+	// any other domain is refused, so that two people never meet in one home. Several must be synonyms of one name space:
+	// alice@a.example and alice@b.example are one user then, which DomainsAreSynonyms confirms.
+	Domains            []string `json:"domains"`
+	DomainsAreSynonyms bool     `json:"domainsAreSynonyms"`
 	// AllowUpperCase admits A to Z in names. Only right where the share tells Alice and alice apart.
 	AllowUpperCase bool `json:"allowUpperCase"`
+	// AllowLeadingDigit admits names that begin with a digit, such as student numbers.
+	AllowLeadingDigit bool `json:"allowLeadingDigit"`
 	// MaxLength of a name in bytes, at most 32, which is the most that useradd takes.
 	MaxLength int `json:"maxLength"`
 	// Reserved names are refused in addition to the ones that always are (root, nobody, jovyan, users and the like).
@@ -59,7 +63,22 @@ type User struct {
 	// HubComponents are the values of KubeSpawner's label component, or app.kubernetes.io/component, that users' servers
 	// have (KubeSpawner.component_label). A Pod of a hub's with another one is no notebook.
 	HubComponents []string `json:"hubComponents"`
+	// MapFile says which user a hub's name is, one pair a line. It counts for the annotation of a hub's Pod alone.
+	MapFile string `json:"mapFile"`
+	// Unmapped is what becomes of a hub's name that the map, or identity.ldap.users.hubName, does not have.
+	Unmapped Unmapped `json:"unmapped"`
 }
+
+// Unmapped is what becomes of a hub's name that is not in the map.
+type Unmapped string
+
+// What there is to do about it.
+const (
+	// UnmappedDeny denies the Pod.
+	UnmappedDeny Unmapped = "Deny"
+	// UnmappedName takes the hub's name for the user's, as without a map. Only right where no hub's name can be another user's.
+	UnmappedName Unmapped = "Name"
+)
 
 // Share is the volume that everybody's data is on.
 type Share struct {

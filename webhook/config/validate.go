@@ -25,6 +25,7 @@ func (c *Config) Validate() field.ErrorList {
 	errs = append(errs, validateInit(&c.Init, field.NewPath("init"))...)
 	errs = append(errs, validateNotebook(&c.Notebook, field.NewPath("notebook"))...)
 	errs = append(errs, validatePlaces(c)...)
+	errs = append(errs, validateHubNames(c)...)
 	return append(errs, validateDiscovery(c)...)
 }
 
@@ -43,15 +44,19 @@ func validateHeader(c *Config) field.ErrorList {
 }
 
 // possibleName is what any configuration can make of a user's name.
-var possibleName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]*$`)
+var possibleName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
 func validateUser(u *User, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if strings.Contains(u.Domain, "@") {
-		errs = append(errs, field.Invalid(path.Child("domain"), u.Domain, "must be the domain alone, without the @"))
-	} else if u.Domain != "" {
-		errs = append(errs, invalid(path.Child("domain"), u.Domain, validation.IsDNS1123Subdomain(u.Domain))...)
+	errs = append(errs, names(u.Domains, path.Child("domains"), domainFaults)...)
+	if len(u.Domains) > 1 && !u.DomainsAreSynonyms {
+		errs = append(errs, field.Invalid(path.Child("domains"), u.Domains, "makes one user of "+"alice@"+u.Domains[0]+" and alice@"+
+			u.Domains[1]+": write domainsAreSynonyms: true if a name is the same user in each, else one domain"))
 	}
+	if choices := []Unmapped{UnmappedDeny, UnmappedName}; !slices.Contains(choices, u.Unmapped) {
+		errs = append(errs, field.NotSupported(path.Child("unmapped"), u.Unmapped, choices))
+	}
+	errs = append(errs, optionalFile(path.Child("mapFile"), u.MapFile)...)
 	if u.MaxLength < 1 || u.MaxLength > 32 {
 		errs = append(errs, field.Invalid(path.Child("maxLength"), u.MaxLength,
 			"must be between 1 and 32, the most that useradd takes"))
@@ -63,7 +68,7 @@ func validateUser(u *User, path *field.Path) field.ErrorList {
 		case name == "":
 			errs = append(errs, field.Required(at, "an empty name reserves nothing; write a name or remove the element"))
 		case len(name) > 32 || !possibleName.MatchString(name):
-			errs = append(errs, field.Invalid(at, name, "no user can have this name (a letter or _, then letters, "+
+			errs = append(errs, field.Invalid(at, name, "no user can have this name (a letter, digit or _, then letters, "+
 				"digits, dot, _ and -, 32 in all), so there is nothing to reserve; write the name alone"))
 		case seen[lower]:
 			errs = append(errs, field.Duplicate(at, name))
@@ -71,6 +76,22 @@ func validateUser(u *User, path *field.Path) field.ErrorList {
 		seen[lower] = true
 	}
 	return append(errs, names(u.HubComponents, path.Child("hubComponents"), componentFaults)...)
+}
+
+func domainFaults(domain string) []string {
+	if strings.Contains(domain, "@") {
+		return []string{"must be the domain alone, without the @"}
+	}
+	return validation.IsDNS1123Subdomain(domain)
+}
+
+// validateHubNames denies two places that say which user a hub's name is.
+func validateHubNames(c *Config) field.ErrorList {
+	if c.User.MapFile == "" || c.Identity.LDAP.Users.HubName == "" {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(field.NewPath("user", "mapFile"), "identity.ldap.users.hubName says too which user a hub's "+
+		"name is: remove one of them")}
 }
 
 // componentFaults returns why no Pod can have this value of a component label. An empty value is what a Pod without the

@@ -22,7 +22,7 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 		paths = append(paths, e.Field)
 	}
 	assert.ElementsMatch(t, []string{
-		"apiVersion", "kind", "mode", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath",
+		"apiVersion", "kind", "mode", "user.unmapped", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath",
 		"share.home", "share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
 		"identity.discovery", "identity.minUID", "identity.minGID", "identity.tooManyGroups",
 		"identity.ldap.preset", "identity.ldap.bind.method", "identity.ldap.waitMilliseconds", "identity.ldap.freshSeconds",
@@ -39,7 +39,7 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 	digest := "@sha256:" + strings.Repeat("0123456789abcdef", 4)
 	for name, body := range map[string]string{
-		"one-label domain":             "user: {domain: corp}",
+		"one-label domain":             "user: {domains: [corp]}",
 		"the whole share":              "share: {exposeEveryHome: EvenToRoot}",
 		"whole share and read-only":    "share: {exposeEveryHome: ToTheUser, readOnly: [{subPath: a, mountPath: /a}]}",
 		"whole share at start":         "share: {exposeEveryHome: EvenToRoot}\nidentity: {discovery: AtStart}",

@@ -65,6 +65,10 @@ func TestReasonsAreStable(t *testing.T) {
 		"IdentityDisputed":        {403, denial.IdentityDisputed("n", []denial.Account{{Source: denial.Passwd, UID: 1}, {Source: denial.Share, UID: 2}})},
 		"IdentityDiffers":         {503, denial.IdentityDiffers("a", "n")},
 		"IdentityUnusable":        {403, denial.IdentityUnusable("n", "has no uidNumber")},
+		"HubNameUnmapped":         {403, denial.HubNameUnmapped("a", "n")},
+		"HubNameUnusable":         {403, denial.HubNameUnusable("a", "n", "is two")},
+		"HubNameSilent":           {503, denial.HubNameSilent("a", "n")},
+		"HubNameDiffers":          {503, denial.HubNameDiffers("a")},
 		"GenerationUnknown":       {503, denial.GenerationUnknown("a", "g")},
 	} {
 		t.Run(reason, func(t *testing.T) {

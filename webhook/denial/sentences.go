@@ -87,7 +87,7 @@ func NameReserved(field, name string) Denial {
 func NameDomain(field, name, domain string) Denial {
 	if domain == "" {
 		return forbidden("NameDomain", field, "%q has a domain, and this cluster takes none off: use the name alone, or ask "+
-			"the admin to set user.domain", shorten(name))
+			"the admin to set user.domains", shorten(name))
 	}
 	return forbidden("NameDomain", field, "%q is of another domain than %s, and might be another person than the one of "+
 		"that name here", shorten(name), domain)
@@ -98,6 +98,32 @@ func NamesDiffer(label, inLabel, annotation, inAnnotation string) Denial {
 	return unprocessable("NamesDiffer", "metadata", "the label %s says %q and the annotation %s says %q, and a pod runs as one "+
 		"person: a hub that sets the label itself (KubeSpawner's extra_labels, with a template such as {username}) need not, "+
 		"the annotation is enough", label, shorten(inLabel), annotation, shorten(inAnnotation))
+}
+
+// HubNameUnmapped denies a hub's name that the map does not have.
+func HubNameUnmapped(annotation, hubName string) Denial {
+	return forbidden("HubNameUnmapped", AnnotationField(annotation), "no user here is known to the hub as %q: ask the admin to add the "+
+		"name to the map of hubs' names, or to the directory service", shorten(hubName))
+}
+
+// HubNameUnusable denies a hub's name that the directory service has in a way that names no one user. Why begins behind the name.
+func HubNameUnusable(annotation, hubName, why string) Denial {
+	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service to correct the "+
+		"account", shorten(hubName), why)
+}
+
+// HubNameSilent answers where the user of a hub's name cannot be found out, now.
+func HubNameSilent(annotation, hubName string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameSilent", Field: AnnotationField(annotation),
+		Message: fmt.Sprintf("which user the hub's name %q is cannot be found out at the moment: try again, and if it stays so ask the "+
+			"admin to look at the webhook's log", shorten(hubName))}
+}
+
+// HubNameDiffers answers a Pod that was made for another user than the hub's name is now.
+func HubNameDiffers(annotation string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameDiffers", Field: AnnotationField(annotation),
+		Message: "which user the hub's name is has changed between two looks at this pod: try again, and if it stays so ask the admin " +
+			"which other webhook writes this annotation"}
 }
 
 // The identity.

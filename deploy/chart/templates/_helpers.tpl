@@ -38,6 +38,7 @@ and toYaml is silent where it cannot write one.
 {{- if .Values.identity.ldap.urls }}
   {{- $_ := set $configuration "identity" (dict "ldap" (include "ldap" .Values.identity.ldap | fromJson)) }}
 {{- end }}
+{{- if .Values.identity.hubNamesConfigMap }}{{ $_ := set $configuration "user" (dict "mapFile" "/hub-names/names") }}{{ end }}
 {{- $configuration = mergeOverwrite $configuration (deepCopy .Values.config) }}
 {{- $_ := unset $configuration.init "acceptedImages" }}
 {{- with include "accepted" . | fromJsonArray }}{{ $_ := set $configuration.init "acceptedImages" . }}{{ end }}
