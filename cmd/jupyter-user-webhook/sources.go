@@ -55,7 +55,8 @@ type sources struct {
 
 // open opens what is configured: by flags what belongs to this process's volumes, and by the configuration the directory service.
 // The order says whose GID and groups count.
-func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prometheus.Registerer, log *slog.Logger) (*sources, error) {
+func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prometheus.Registerer, log *slog.Logger,
+) (*sources, error) {
 	if o.group != "" && o.passwd == "" {
 		return nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
 	}

@@ -57,7 +57,8 @@ func archive(t *testing.T) []byte {
 	files := tar.NewWriter(zipped)
 	for _, tool := range ControlPlaneTools() {
 		text := "#!/bin/sh\necho downloaded\n"
-		header := &tar.Header{Typeflag: tar.TypeReg, Name: "controller-tools/envtest/" + string(tool), Mode: 0o755, Size: int64(len(text))}
+		name := "controller-tools/envtest/" + string(tool)
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(text))}
 		require.NoError(t, files.WriteHeader(header))
 		_, err := files.Write([]byte(text))
 		require.NoError(t, err)
@@ -106,8 +107,8 @@ func TestBinariesOfTheWantedReleaseAreDownloadedOnce(t *testing.T) {
 	x := serveIndex(t, "v1.37.2")
 	b, told := newPlane(t)
 	assertPlane(t, b, "downloaded")
-	assert.Contains(t, told.String(), "control-plane  asking for binaries of Kubernetes v1.37.2, which is a matter of seconds; "+
-		"OFFLINE=1 builds them without asking\n")
+	assert.Contains(t, told.String(), "control-plane  asking for binaries of Kubernetes v1.37.2, which is a matter of "+
+		"seconds; OFFLINE=1 builds them without asking\n")
 	assert.Contains(t, told.String(), "control-plane  downloaded and verified in ")
 	told.Reset()
 	asked := x.asked.Load()
@@ -121,8 +122,8 @@ func TestAnotherPatchReleaseIsDownloadedAndNamed(t *testing.T) {
 	b, told := newPlane(t)
 	for range 2 {
 		assertPlane(t, b, "downloaded")
-		assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are the downloaded ones of Kubernetes v1.37.0, "+
-			"because there is no v1.37.2; OFFLINE=1 builds v1.37.2\n")
+		assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are the downloaded ones of "+
+			"Kubernetes v1.37.0, because there is no v1.37.2; OFFLINE=1 builds v1.37.2\n")
 		told.Reset()
 	}
 }
@@ -140,8 +141,10 @@ func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
 				_, _ = w.Write(bytes.ReplaceAll(x.archive, x.archive[:4], []byte("evil")))
 			}
 		}, reason: "checksum mismatch"},
-		"no connection":         {fault: func(_ *testing.T, x *index) { x.Close() }, reason: "connection refused"},
-		"an index that says no": {fault: func(t *testing.T, x *index) { t.Setenv(IndexVariable, x.URL+"/none") }, reason: "404 Not Found"},
+		"no connection": {fault: func(_ *testing.T, x *index) { x.Close() }, reason: "connection refused"},
+		"an index that says no": {fault: func(t *testing.T, x *index) {
+			t.Setenv(IndexVariable, x.URL+"/none")
+		}, reason: "404 Not Found"},
 		"half a file": {fault: func(_ *testing.T, x *index) {
 			x.serve = func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Length", fmt.Sprint(len(x.archive)))
@@ -169,8 +172,8 @@ func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
 				test.fault(t, x)
 			}
 			assertPlane(t, b, "built")
-			assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are built from source, once, which takes about "+
-				"seven minutes on two cores: ")
+			assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are built from source, once, "+
+				"which takes about seven minutes on two cores: ")
 			assert.Contains(t, told.String(), test.reason)
 			assert.NotContains(t, strings.Join(cached(t, b), " "), "partial", "what was half downloaded is gone")
 		})
@@ -206,14 +209,15 @@ func TestInstalledBinariesAreUsedAndNobodyIsAsked(t *testing.T) {
 		t.Run(release, func(t *testing.T) {
 			x := serveIndex(t, "v1.37.2")
 			b, told := newPlane(t)
-			folder := filepath.Join(os.Getenv("XDG_DATA_HOME"), "kubebuilder-envtest", "k8s", release+"-"+runtime.GOOS+"-"+runtime.GOARCH)
+			folder := filepath.Join(os.Getenv("XDG_DATA_HOME"), "kubebuilder-envtest", "k8s",
+				release+"-"+runtime.GOOS+"-"+runtime.GOARCH)
 			require.NoError(t, os.MkdirAll(folder, 0o755))
 			for _, tool := range ControlPlaneTools() {
 				require.NoError(t, os.WriteFile(filepath.Join(folder, string(tool)), []byte("#!/bin/sh\necho installed\n"), 0o755))
 			}
 			assertPlane(t, b, "installed")
-			assert.Equal(t, "control-plane  nothing is built: setup-envtest has installed etcd, kube-apiserver and kubectl of Kubernetes v"+
-				release+" in "+folder+said, told.String())
+			assert.Equal(t, "control-plane  nothing is built: setup-envtest has installed etcd, kube-apiserver and kubectl of "+
+				"Kubernetes v"+release+" in "+folder+said, told.String())
 			assert.Zero(t, x.asked.Load())
 		})
 	}

@@ -1,7 +1,7 @@
 package config
 
-// LDAP is a directory service that identities come from: OpenLDAP, 389 Directory Server, Active Directory and the like. It is in use
-// if URLs has one.
+// LDAP is a directory service that identities come from: OpenLDAP, 389 Directory Server, Active Directory and the like. It is
+// in use if URLs has one.
 type LDAP struct {
 	// URLs of its servers, ldaps://host or ldap://host, each with :port if it is not the usual one. The first that answers is asked.
 	URLs []string `json:"urls"`

@@ -90,7 +90,8 @@ func validateHubNames(c *Config) field.ErrorList {
 	if c.User.MapFile == "" || c.Identity.LDAP.Users.HubName == "" {
 		return nil
 	}
-	return field.ErrorList{field.Forbidden(field.NewPath("user", "mapFile"), "identity.ldap.users.hubName says too which user a hub's "+
+	return field.ErrorList{field.Forbidden(field.NewPath("user", "mapFile"), "identity.ldap.users.hubName says too which user a "+
+		"hub's "+
 		"name is: remove one of them")}
 }
 

@@ -101,7 +101,8 @@ func attributes(path *field.Path, named map[string]string) field.ErrorList {
 	return errs
 }
 
-// filterFault is a rough look: parentheses around it, and as many that open as that close. The rest is found when the file is read.
+// filterFault is a rough look: parentheses around it, and as many that open as that close. The rest is found when the file is
+// read.
 func filterFault(at *field.Path, filter string) field.ErrorList {
 	whole := strings.HasPrefix(filter, "(") && strings.HasSuffix(filter, ")")
 	if filter == "" || whole && strings.Count(filter, "(") == strings.Count(filter, ")") {

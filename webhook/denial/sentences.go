@@ -102,7 +102,8 @@ func NamesDiffer(label, inLabel, annotation, inAnnotation string) Denial {
 
 // HubNameUnmapped denies a hub's name that the map does not have.
 func HubNameUnmapped(annotation, hubName string) Denial {
-	return forbidden("HubNameUnmapped", AnnotationField(annotation), "no user here is known to the hub as %q: ask the admin to add the "+
+	return forbidden("HubNameUnmapped", AnnotationField(annotation), "no user here is known to the hub as %q: ask the admin to "+
+		"add the "+
 		"name to the map of hubs' names, or to the directory service", shorten(hubName))
 }
 
@@ -115,14 +116,16 @@ func HubNameUnusable(annotation, hubName, why string) Denial {
 // HubNameSilent answers where the user of a hub's name cannot be found out, now.
 func HubNameSilent(annotation, hubName string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameSilent", Field: AnnotationField(annotation),
-		Message: fmt.Sprintf("which user the hub's name %q is cannot be found out at the moment: try again, and if it stays so ask the "+
+		Message: fmt.Sprintf("which user the hub's name %q is cannot be found out at the moment: try again, and if it stays so ask "+
+			"the "+
 			"admin to look at the webhook's log", shorten(hubName))}
 }
 
 // HubNameDiffers answers a Pod that was made for another user than the hub's name is now.
 func HubNameDiffers(annotation string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameDiffers", Field: AnnotationField(annotation),
-		Message: "which user the hub's name is has changed between two looks at this pod: try again, and if it stays so ask the admin " +
+		Message: "which user the hub's name is has changed between two looks at this pod: try again, and if it stays so ask the " +
+			"admin " +
 			"which other webhook writes this annotation"}
 }
 
@@ -143,7 +146,8 @@ func TooManyGroups(name string, most int) Denial {
 
 // IdentityUnknown answers where the identity has to be known at admission, and is not.
 func IdentityUnknown(name string) Denial {
-	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.discovery is AtAdmission: "+
+	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.discovery is "+
+		"AtAdmission: "+
 		"ask the admin whether %s has a home and an account", name, name)
 }
 
@@ -188,7 +192,8 @@ func IdentityDisputed(name string, accounts []Account) Denial {
 		}
 	}
 	last := len(known) - 1
-	return forbidden("IdentityDisputed", "", "who %s is, the sources do not agree about: %s, and %s; all of them must know the user "+
+	return forbidden("IdentityDisputed", "", "who %s is, the sources do not agree about: %s, and %s; all of them must know the "+
+		"user "+
 		"and the same UID, so ask the admin which is right", name, strings.Join(known[:last], ", "), known[last])
 }
 
@@ -205,7 +210,8 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 
 // HomeBehindLink denies a home below a symbolic link of the share.
 func HomeBehindLink(name, link string) Denial {
-	return forbidden("HomeMisplaced", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to put "+
+	return forbidden("HomeMisplaced", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to "+
+		"put "+
 		"the directory itself there, or to write where it is in share.home", name, link)
 }
 
@@ -391,8 +397,8 @@ func Printable(s string) string {
 	return shorten(s)
 }
 
-// PrintableText is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes for all
-// that is not.
+// PrintableText is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes
+// for all that is not.
 func PrintableText(text string) string {
 	if !strings.ContainsFunc(text, special) {
 		return text

@@ -83,9 +83,9 @@ type annotationsPiece struct {
 }
 
 func (in *planning) planAnnotations() annotationsPiece {
-	p := annotationsPiece{user: in.User.String(), discovery: in.discovery, generation: in.generation, notebook: in.notebook.Name}
-	if in.Identity != nil {
-		p.identity = in.Identity.String()
+	p := annotationsPiece{user: in.facts.User.String(), discovery: in.discovery, generation: in.planner.generation, notebook: in.notebook.Name}
+	if in.identity != nil {
+		p.identity = in.identity.String()
 	}
 	return p
 }

@@ -36,21 +36,21 @@ type identityVar struct {
 // identityVars are the variables that are ours, as they will be.
 func (in *planning) identityVars() [4]identityVar {
 	vars := [...]identityVar{
-		{"NB_USER", in.User.String(), false}, {"NB_UID", "", true}, {"NB_GID", "", true}, {"HOME", in.home, false},
+		{"NB_USER", in.facts.User.String(), false}, {"NB_UID", "", true}, {"NB_GID", "", true}, {"HOME", in.home, false},
 	}
-	if in.Identity != nil {
-		vars[1] = identityVar{name: "NB_UID", value: decimal(in.Identity.UID)}
-		vars[2] = identityVar{name: "NB_GID", value: decimal(in.Identity.GID)}
+	if in.identity != nil {
+		vars[1] = identityVar{name: "NB_UID", value: decimal(in.identity.UID)}
+		vars[2] = identityVar{name: "NB_GID", value: decimal(in.identity.GID)}
 	}
 	return vars
 }
 
 func (in *planning) planEnv() envPiece {
 	p := envPiece{
-		at: in.notebookPath().Child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
+		at: in.notebookAt.Child("env"), have: in.notebook.Env, home: in.home, identity: in.identityEnv, defaults: slices.Clip(in.planner.env),
 	}
 	if in.jupyter.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
-		p.defaults = append(p.defaults, pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: in.config.Scratch.MountPath})
+		p.defaults = append(p.defaults, pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: in.planner.config.Scratch.MountPath})
 	}
 	return p
 }

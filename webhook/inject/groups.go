@@ -40,14 +40,14 @@ const policyStrict = "Strict"
 
 func (in *planning) planGroups() groupsPiece {
 	p := groupsPiece{
-		user:   in.User.String(),
-		strict: in.config.Identity.StrictSupplementalGroups,
+		user:   in.facts.User.String(),
+		strict: in.planner.config.Identity.StrictSupplementalGroups,
 		ours:   in.ourVolumes(),
 	}
-	if in.Identity != nil {
-		p.groups = in.Identity.Groups
-		p.primary = in.Identity.GID
-		p.image, p.most = in.config.Identity.ImageGroups, in.config.Identity.MaxGroups
+	if in.identity != nil {
+		p.groups = in.identity.Groups
+		p.primary = in.identity.GID
+		p.image, p.most = in.planner.config.Identity.ImageGroups, in.planner.config.Identity.MaxGroups
 		if in.seesMoreThanHome() {
 			p.beside = denial.NotBesideTheShare
 		}

@@ -22,24 +22,24 @@ import (
 const typicalMounts = 6
 
 func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
-	name := in.User.String()
+	name := in.facts.User.String()
 	subPath := in.subPath
 	mounts = make([]wantedMount, 0, typicalMounts)
 	share := func(subPath, mountPath string, what description, readOnly bool) {
 		mounts = append(mounts, wantedMount{what: what, Mount: pod.Mount{
-			Name: in.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath, ReadOnly: readOnly,
+			Name: in.planner.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath, ReadOnly: readOnly,
 		}})
 	}
 
 	if in.seesEveryHome() {
-		share("", in.config.Share.MountPath, description{"the share", "", ""}, false)
+		share("", in.planner.config.Share.MountPath, description{"the share", "", ""}, false)
 	} else {
 		share(subPath, in.homes+"/"+name, description{"the home of ", name, ""}, false)
 	}
 	share(subPath, in.home, description{"the home of ", name, ""}, false)
 
 	var left []string
-	for _, d := range in.config.Share.ReadOnly {
+	for _, d := range in.planner.config.Share.ReadOnly {
 		if in.discovery == config.DiscoveryAtAdmission {
 			share(d.SubPath, d.MountPath, description{"the share's ", d.SubPath, ""}, true)
 		} else {
@@ -48,10 +48,10 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	}
 	switch {
 	case in.discovery == config.DiscoveryAtAdmission:
-	case in.config.Share.ExposeEveryHome == config.ExposeEvenToRoot:
+	case in.planner.config.Share.ExposeEveryHome == config.ExposeEvenToRoot:
 		warnings = append(warnings, denial.EveryHomeToRoot())
-	case in.config.Share.ExposeEveryHome == config.ExposeToTheUser:
-		left = append(left, in.config.Share.MountPath)
+	case in.planner.config.Share.ExposeEveryHome == config.ExposeToTheUser:
+		left = append(left, in.planner.config.Share.MountPath)
 	}
 	if len(left) > 0 {
 		warnings = append(warnings, denial.DirectoriesLeftOut(left))
@@ -79,7 +79,7 @@ func fixedHomes(c *config.Config) string {
 
 // seesEveryHome tells whether the notebook sees every home.
 func (in *planning) seesEveryHome() bool {
-	switch in.config.Share.ExposeEveryHome {
+	switch in.planner.config.Share.ExposeEveryHome {
 	case config.ExposeEvenToRoot:
 		return true
 	case config.ExposeToTheUser:

@@ -79,19 +79,19 @@ func newInitTemplate(c *config.Config) initTemplate {
 
 func (in *planning) planInit() initPiece {
 	runs := identity.New(nonroot, nonroot, nil)
-	if in.Identity != nil {
-		runs = *in.Identity
+	if in.identity != nil {
+		runs = *in.identity
 	}
-	want, security := in.init.container, in.init.security
+	want, security := in.planner.init.container, in.planner.init.security
 	security.RunAsUser, security.RunAsGroup = &runs.UID, &runs.GID
 	want.SecurityContext = &security
 	want.Args = in.discover().Args()
 	want.Resources = in.initResources()
-	if in.fixedHomes == "" {
+	if in.planner.fixedHomes == "" {
 		want.VolumeMounts = slices.Clone(want.VolumeMounts)
-		want.VolumeMounts[0] = homesMount(in.config, in.homes, in.config.Share.Home.Parent(in.User.String()))
+		want.VolumeMounts[0] = homesMount(in.planner.config, in.homes, in.planner.config.Share.Home.Parent(in.facts.User.String()))
 	}
-	return initPiece{want: &want, accepted: in.init.accepted, ours: in.ourVolumes()}
+	return initPiece{want: &want, accepted: in.planner.init.accepted, ours: in.ourVolumes()}
 }
 
 // homesMount is the directory above the home.
@@ -102,7 +102,7 @@ func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
 // initResources are the configured ones. In a pod of the class Guaranteed ours requests all that it may use: else the pod would
 // not be of that class, and a node would treat it as another one for as long as it lives.
 func (in *planning) initResources() *pod.Resources {
-	want := in.init.container.Resources
+	want := in.planner.init.container.Resources
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want
 	}
@@ -114,16 +114,16 @@ func (in *planning) initResources() *pod.Resources {
 
 func (in *planning) discover() handoff.Discover {
 	d := handoff.Discover{
-		User:       in.User.String(),
+		User:       in.facts.User.String(),
 		Homes:      in.homes,
-		Scratch:    in.config.Scratch.MountPath,
+		Scratch:    in.planner.config.Scratch.MountPath,
 		Home:       in.home,
-		MinUID:     in.config.Identity.MinUID,
-		MinGID:     in.config.Identity.MinGID,
-		DeniedGIDs: in.config.Identity.DeniedGIDs,
+		MinUID:     in.planner.config.Identity.MinUID,
+		MinGID:     in.planner.config.Identity.MinGID,
+		DeniedGIDs: in.planner.config.Identity.DeniedGIDs,
 	}
-	if in.Identity != nil {
-		d.Expect = &handoff.Expected{UID: in.Identity.UID, GID: in.Identity.GID, Groups: in.Identity.Groups}
+	if in.identity != nil {
+		d.Expect = &handoff.Expected{UID: in.identity.UID, GID: in.identity.GID, Groups: in.identity.Groups}
 	}
 	return d
 }

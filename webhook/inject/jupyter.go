@@ -25,7 +25,7 @@ type jupyterServer struct {
 
 // findServer reads the command line and the environment as Jupyter will.
 func (in *planning) findServer(s switches) jupyterServer {
-	command := unwrapped(in.binary, in.notebook.Command, expanded)
+	command := unwrapped(in.planner.binary, in.notebook.Command, expanded)
 	argv := in.notebook.Args
 	if len(command) > 0 {
 		argv = slices.Concat(command, argv)
@@ -151,7 +151,7 @@ type envValue struct {
 // envValue is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as in
 // a process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
 func (in *planning) envValue(name string) envValue {
-	for _, v := range in.identity {
+	for _, v := range in.identityEnv {
 		if v.name == name {
 			return envValue{set: !v.unknown, value: v.value, known: !v.unknown}
 		}
@@ -161,7 +161,7 @@ func (in *planning) envValue(name string) envValue {
 			return envValue{set: true, value: v.Value, known: v.ValueFrom == nil}
 		}
 	}
-	for _, v := range slices.Backward(in.env) {
+	for _, v := range slices.Backward(in.planner.env) {
 		if v.Name == name {
 			return envValue{set: true, value: v.Value, known: true}
 		}
@@ -200,7 +200,7 @@ func (in *planning) findPort(flags map[string]string, env func(name string) envV
 			}
 		}
 	}
-	return in.config.Notebook.Port, ""
+	return in.planner.config.Notebook.Port, ""
 }
 
 func parsePort(text, source string) (int32, string) {
@@ -253,12 +253,12 @@ func (in *planning) expandLiterals(text string) string {
 	}
 	// A base URL can refer to some 250 variables: none of them is to be looked for among a hundred thousand by turns, as literal
 	// does it.
-	all := make(map[string]envValue, len(in.notebook.Env)+len(in.env))
-	for _, v := range slices.Concat(in.env, in.notebook.Env) {
+	all := make(map[string]envValue, len(in.notebook.Env)+len(in.planner.env))
+	for _, v := range slices.Concat(in.planner.env, in.notebook.Env) {
 		// A value is expanded itself, by what stands before it.
 		all[v.Name] = envValue{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
 	}
-	for _, v := range in.identity {
+	for _, v := range in.identityEnv {
 		all[v.name] = envValue{set: !v.unknown, value: v.value, known: !v.unknown}
 	}
 	size := len(text)

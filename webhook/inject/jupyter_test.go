@@ -74,7 +74,7 @@ func TestWhereJupyterListens(t *testing.T) {
 		"a port without a name":           {ports: []pod.Port{{ContainerPort: 5}}, port: 8888, base: "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := planning{Planner: NewPlanner(config.Default()), pod: &pod.Pod{},
+			in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{},
 				notebook: &pod.Container{Args: strings.Fields(c.args), Env: c.env, Ports: c.ports}}
 			found := in.findServer(switches{})
 			assert.Equal(t, c.port, found.port, found.why)

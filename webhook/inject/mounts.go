@@ -32,8 +32,6 @@ import (
 type wantedMount struct {
 	pod.Mount
 	what description
-	// present tells that the pod has it already.
-	present bool
 	// closed tells that nothing else may be mounted inside of it.
 	closed bool
 }
@@ -61,7 +59,7 @@ type mountsPiece struct {
 func (in *planning) planMounts(s switches) mountsPiece {
 	homes, warnings := in.planHome()
 	want := append(homes, wantedMount{
-		Mount:  pod.Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.config.Scratch.MountPath},
+		Mount:  pod.Mount{Name: in.planner.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.planner.config.Scratch.MountPath},
 		what:   description{"what the init container found", "", ""},
 		closed: true,
 	})
@@ -70,9 +68,10 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		want = append(want, accounts[:]...)
 	}
 	p := mountsPiece{
-		container: in.notebookPath(), notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
-		startsAsRoot: in.discovery == config.DiscoveryAtStart, seesEveryHome: in.discovery == config.DiscoveryAtAdmission && in.seesEveryHome(),
-		home: in.home, homeOnShare: in.homes + "/" + in.User.String(),
+		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
+		startsAsRoot:  in.discovery == config.DiscoveryAtStart,
+		seesEveryHome: in.discovery == config.DiscoveryAtAdmission && in.seesEveryHome(),
+		home:          in.home, homeOnShare: in.homes + "/" + in.facts.User.String(),
 	}
 	if p.startsAsRoot || p.seesEveryHome {
 		p.nestedIn = nestedPaths(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)
@@ -84,7 +83,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 type ourVolumes struct{ share, scratch string }
 
 func (in *planning) ourVolumes() ourVolumes {
-	return ourVolumes{in.config.Share.VolumeName, in.config.Scratch.VolumeName}
+	return ourVolumes{in.planner.config.Share.VolumeName, in.planner.config.Scratch.VolumeName}
 }
 
 func (o ourVolumes) has(name string) bool { return name == o.share || name == o.scratch }
@@ -104,12 +103,13 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 
 func (p mountsPiece) reconcileNotebook(c *changes) {
 	mounts := p.container.Child("volumeMounts")
+	present := make([]bool, len(p.want))
 	for i, have := range p.notebook.VolumeMounts {
 		field := func() string { return mounts.Index(i).Field() }
 		ok, does := false, have.Normalized()
 		for j, want := range p.want {
 			if does == want.Mount {
-				ok, p.want[j].present = true, true
+				ok, present[j] = true, true
 			}
 		}
 		if ok {
@@ -130,7 +130,7 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 	}
 	p.denyVolumes(func() pod.Pointer { return p.container }, p.notebook, c)
 	for j := range p.want {
-		if !p.want[j].present {
+		if !present[j] {
 			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
 		}
 	}

@@ -30,7 +30,7 @@ func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) 
 		}
 		return at, denial.ContainerByAnnotation, nil
 	}
-	for _, name := range in.config.Notebook.ContainerNames {
+	for _, name := range in.planner.config.Notebook.ContainerNames {
 		if at := byName(name); at >= 0 {
 			return at, denial.ContainerByName, nil
 		}
@@ -41,6 +41,3 @@ func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) 
 	}
 	return 0, denial.ContainerByPosition, nil
 }
-
-// notebookPath is the place of the notebook container.
-func (in *planning) notebookPath() pod.Pointer { return in.notebookAt }

@@ -102,24 +102,25 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 	}
 }
 
-// planning is what the pieces are planned from.
+// planning is what the pieces of one Pod are planned from. The pieces read it; nothing of it is written to after Plan has filled it.
 type planning struct {
-	Facts
-	*Planner
-	pod       *pod.Pod
+	planner *Planner
+	facts   Facts
+	pod     *pod.Pod
+	// discovery, identity and limited are the outcome of chooseDiscovery. identity is nil with discovery at start.
 	discovery config.Discovery
+	identity  *identity.Identity
 	limited   Limited
-	// notebookIndex is the index of the notebook container, and notebook the container.
-	notebookIndex int
-	notebookAt    pod.Pointer
-	notebook      *pod.Container
+	// notebook is the notebook container, at notebookAt of the Pod.
+	notebook   *pod.Container
+	notebookAt pod.Pointer
 	// home is where the notebook container's HOME is.
 	home string
 	// subPath is the home on the share. homes is the directory above it, as the init container sees it.
 	subPath, homes string
-	// identity are the variables that are ours.
-	identity [4]identityVar
-	jupyter  jupyterServer
+	// identityEnv are the variables that are ours.
+	identityEnv [4]identityVar
+	jupyter     jupyterServer
 }
 
 // Planner plans pods by one configuration, which never changes in its lifetime.
@@ -150,36 +151,46 @@ func NewPlanner(c *config.Config) *Planner {
 // Generation of the configuration, as it is written on the pods.
 func (p *Planner) Generation() string { return p.generation }
 
-// Plan says what the pod has to hold. A plan can be a refusal already: Reconcile answers it with whatever else it finds.
+// Plan returns what the Pod has to hold. It takes these steps:
+//
+//  1. Choose the discovery: is the identity known now, or found at start? (discovery.go)
+//  2. Find the notebook container. (notebook.go)
+//  3. Deny what no notebook can be made of: paths that are too long, another operating system, sidecars of other users.
+//  4. Read the annotations by which the Pod turns pieces on and off.
+//  5. Find out where Jupyter listens, as far as the Pod tells. (jupyter.go)
+//  6. Plan each piece.
+//
+// Denials are collected, so that Reconcile returns all of them with its own. Two of them end the planning early: without a
+// container there is nothing to plan, and a path that is too long is not looked at any further.
 func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
-	plan := &Plan{}
-	in := planning{Facts: facts, Planner: p, pod: document}
+	in := planning{planner: p, facts: facts, pod: document, identity: facts.Identity}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
+	plan := &Plan{}
 	in.subPath, in.homes = p.place(facts.User.String())
 	plan.Discovery, plan.DiscoveryReason, plan.denials = in.chooseDiscovery()
 	in.discovery = plan.Discovery
-	plan.Identity, plan.warnings = in.Identity, in.limited.Warnings
+	plan.Identity, plan.warnings = in.identity, in.limited.Warnings
 
-	// Where the notebook cannot be told, the first container stands in for it, to find what else is wrong.
-	at, why, refusal := in.findNotebook()
-	if refusal != nil {
-		plan.denials = append(plan.denials, *refusal)
+	// If the notebook container cannot be told, the first container stands in for it, to find what else is wrong.
+	at, reason, denied := in.findNotebook()
+	if denied != nil {
+		plan.denials = append(plan.denials, *denied)
 	}
 	if len(document.Spec.Containers) == 0 {
 		return plan
 	}
-	in.notebookIndex, in.notebookAt, in.notebook = at, pod.ContainersPath.Index(at), &document.Spec.Containers[at]
-	plan.Notebook, plan.NotebookReason, plan.notebookPath = in.notebook.Name, why, in.notebookPath()
-	if refusals := in.denyLongPaths(); len(refusals) > 0 {
-		plan.denials = append(plan.denials, refusals...)
+	in.notebookAt, in.notebook = pod.ContainersPath.Index(at), &document.Spec.Containers[at]
+	plan.Notebook, plan.NotebookReason, plan.notebookPath = in.notebook.Name, reason, in.notebookAt
+
+	if denials := in.denyLongPaths(); len(denials) > 0 {
+		plan.denials = append(plan.denials, denials...)
 		return plan
 	}
-	in.identity = in.identityVars()
-	plan.denials = append(plan.denials, in.denyWholePod()...)
-	plan.denials = append(plan.denials, in.denySidecars()...)
-	switches, refusals := in.readSwitches()
-	plan.denials = append(plan.denials, refusals...)
+	plan.denials = slices.Concat(plan.denials, in.denyWholePod(), in.denySidecars())
+	switches, denials := in.readSwitches()
+	plan.denials = append(plan.denials, denials...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
+	in.identityEnv = in.identityVars()
 	in.jupyter = in.findServer(switches)
 	plan.pieces = in.pieces(switches)
 	return plan
@@ -210,7 +221,7 @@ func (in *planning) denyWholePod() (refusals []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
 		refusals = append(refusals, denial.NotLinux(os.Name))
 	}
-	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.config.Share.AllowUserNamespaces {
+	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.planner.config.Share.AllowUserNamespaces {
 		refusals = append(refusals, denial.UserNamespace(pod.SpecPath.Child("hostUsers").Field()))
 	}
 	return refusals
@@ -233,7 +244,7 @@ func (in *planning) readSwitches() (s switches, refusals []denial.Denial) {
 	}
 	s.probes = read(ProbesAnnotation)
 	accountFiles := read(AccountFilesAnnotation)
-	s.accountFiles = accountFiles == "on" || in.config.Notebook.AccountFiles && accountFiles != "off"
+	s.accountFiles = accountFiles == "on" || in.planner.config.Notebook.AccountFiles && accountFiles != "off"
 	return s, refusals
 }
 

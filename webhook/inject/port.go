@@ -21,7 +21,7 @@ type portPiece struct {
 }
 
 func (in *planning) planPort() portPiece {
-	p := portPiece{at: in.notebookPath(), has: len(in.notebook.Ports) > 0}
+	p := portPiece{at: in.notebookAt, has: len(in.notebook.Ports) > 0}
 	switch {
 	case p.has:
 	case !in.jupyter.starts:

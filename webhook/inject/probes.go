@@ -28,8 +28,8 @@ type wantedProbes struct {
 }
 
 func (in *planning) planProbes(s switches) probesPiece {
-	p := probesPiece{at: in.notebookPath(), notebook: in.notebook}
-	timing := in.config.Notebook.Probes
+	p := probesPiece{at: in.notebookAt, notebook: in.notebook}
+	timing := in.planner.config.Notebook.Probes
 	switch {
 	case s.probes == "off":
 		p.left = denial.TurnedOffByPod

@@ -29,7 +29,7 @@ type resourcesPiece struct {
 
 func (in *planning) planResources() resourcesPiece {
 	p := resourcesPiece{
-		container: in.notebookPath(),
+		container: in.notebookAt,
 		exists:    in.notebook.Resources != nil,
 		has:       !in.notebook.Resources.Empty(),
 	}
@@ -46,10 +46,10 @@ func (in *planning) wantedResources() (want *pod.Resources, left string) {
 		return nil, denial.ResourcesOfPod
 	case user.FromHub(in.pod.Metadata.Labels):
 		return nil, denial.ResourcesOfHub
-	case in.resources.Empty():
+	case in.planner.resources.Empty():
 		return nil, denial.TurnedOffByConfig
 	}
-	return &in.resources, ""
+	return &in.planner.resources, ""
 }
 
 // guaranteed tells whether the pod is of that class but for our init container: each container requests all that it may use.

@@ -36,7 +36,7 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 			break
 		}
 		field := at.Pointer().Child("securityContext").Field()
-		refusals = append(refusals, denial.SidecarForeign(field, in.Identity.UID, in.Identity.GID))
+		refusals = append(refusals, denial.SidecarForeign(field, in.identity.UID, in.identity.GID))
 	}
 	return refusals
 }
@@ -44,7 +44,7 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 // seesMoreThanHome reports whether the notebook has more of the share than the home. Where the identity is found at start, it has the
 // home alone, or the configuration has given up every home (EvenToRoot).
 func (in *planning) seesMoreThanHome() bool {
-	return in.discovery == config.DiscoveryAtAdmission && in.Identity != nil && (in.seesEveryHome() || len(in.config.Share.ReadOnly) > 0)
+	return in.discovery == config.DiscoveryAtAdmission && in.identity != nil && (in.seesEveryHome() || len(in.planner.config.Share.ReadOnly) > 0)
 }
 
 // isUser reports whether a container runs as the user, and can become nobody else.
@@ -59,7 +59,7 @@ func (in *planning) isUser(c *pod.Container) bool {
 	if whole == nil {
 		whole = &pod.SpecSecurityContext{}
 	}
-	return effective(s.RunAsUser, whole.RunAsUser, in.Identity.UID) && effective(s.RunAsGroup, whole.RunAsGroup, in.Identity.GID)
+	return effective(s.RunAsUser, whole.RunAsUser, in.identity.UID) && effective(s.RunAsGroup, whole.RunAsGroup, in.identity.GID)
 }
 
 // effective reports whether a number of the container's, or else of the Pod's, is the wanted one.

@@ -48,16 +48,16 @@ type imageStart struct {
 
 func (in *planning) planStart() startPiece {
 	p := startPiece{
-		at:       in.notebookPath(),
+		at:       in.notebookAt,
 		notebook: in.notebook,
 		home:     in.home,
 		atStart:  in.discovery == config.DiscoveryAtStart,
-		binary:   in.binary,
-		exec:     handoff.Exec{User: in.User.String(), Home: in.home, Scratch: in.config.Scratch.MountPath},
+		binary:   in.planner.binary,
+		exec:     handoff.Exec{User: in.facts.User.String(), Home: in.home, Scratch: in.planner.config.Scratch.MountPath},
 	}
 	p.was, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
-	if i := slices.IndexFunc(in.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
-		p.image = in.starts[i].start
+	if i := slices.IndexFunc(in.planner.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
+		p.image = in.planner.starts[i].start
 	}
 	return p
 }

@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// Name is a user's name on the share: [a-z_][a-z0-9._-]*, and a leading digit and upper case where the configuration admits them. The zero
-// value is no name; FromPod and Parse make them.
+// Name is a user's name on the share: [a-z_][a-z0-9._-]*, and a leading digit and upper case where the configuration admits
+// them. The zero value is no name; FromPod and Parse make them.
 type Name struct{ name string }
 
 // String is the name as it is on the share.

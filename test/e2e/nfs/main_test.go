@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -39,7 +40,9 @@ func TestMain(m *testing.M) {
 // build builds what the cluster runs, where there is a network.
 func build(ctx context.Context) error {
 	if _, err := uml.Build(ctx, os.Stderr); err != nil {
-		return os.Setenv(unfitVariable, err.Error())
+		fmt.Fprintln(os.Stderr, "NFS is not tested on this machine:", err)
+		sentence, _, _ := strings.Cut(err.Error(), "\n")
+		return os.Setenv(unfitVariable, sentence)
 	}
 	return progress.Stage(os.Stderr, "programs and images", func() error {
 		_, cluster := node.Build(ctx, os.Stderr)

@@ -58,6 +58,7 @@ func TestNotebooks(t *testing.T) {
 			n.judge(t, running[name], homeOf(n.user))
 		})
 	}
+	removeAll(t, running)
 }
 
 // homeOf is the one of a name.
@@ -97,4 +98,20 @@ func worksInLab(t *testing.T, p pod, h home) {
 	said := server.Kernel(t).Run(t, "import os; open('by-kernel', 'w').write('x'); print(os.getuid(), os.getgid(), os.getcwd())")
 	assert.Equal(t, fmt.Sprintf("%d %d /home/%s\n", h.uid, h.gid, h.name), said)
 	assertOwned(t, h, "by-kernel")
+}
+
+// TestOneUserOnBothNodes: two notebooks of one user write into one home from two clients of the server, and each sees what the other
+// wrote before it serves.
+func TestOneUserOnBothNodes(t *testing.T) {
+	needNFS(t)
+	pods := map[string]pod{}
+	for on, files := range map[string][2]string{nodeName: {"one", "other"}, otherName: {"other", "one"}} {
+		command := fmt.Sprintf("echo $$ >%s; until test -s %s; do sleep 1; done; exec hello", files[0], files[1])
+		pods[files[0]] = runOn(t, on, start4, files[0], "kim", images.Plain, "--command", "--", "sh", "-c", command)
+	}
+	for file, p := range pods {
+		p.ready(t)
+		assertOwned(t, homeOf("kim"), file)
+	}
+	removeAll(t, pods)
 }

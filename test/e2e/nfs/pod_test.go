@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,15 +35,21 @@ type pod struct{ namespace, name string }
 // run runs a pod as carol types it, and removes it when the test ends.
 func run(t *testing.T, in space, name, user, image string, more ...string) pod {
 	t.Helper()
-	result, p := try(t, in, name, user, image, more...)
+	return runOn(t, nodeName, in, name, user, image, more...)
+}
+
+// runOn is run on one of the nodes.
+func runOn(t *testing.T, on string, in space, name, user, image string, more ...string) pod {
+	t.Helper()
+	result, p := try(t, on, in, name, user, image, more...)
 	require.Zero(t, result.ExitCode, result.Stderr)
 	return p
 }
 
-// try is run where the pod may be denied.
-func try(t *testing.T, in space, name, user, image string, more ...string) (controlplane.Result, pod) {
+// try is run on a node where the pod may be denied.
+func try(t *testing.T, on string, in space, name, user, image string, more ...string) (controlplane.Result, pod) {
 	t.Helper()
-	placed, err := json.Marshal(map[string]any{"spec": map[string]any{"nodeSelector": map[string]string{"kubernetes.io/hostname": nodeName}}})
+	placed, err := json.Marshal(map[string]any{"spec": map[string]any{"nodeSelector": map[string]string{"kubernetes.io/hostname": on}}})
 	require.NoError(t, err)
 	result, err := world.carol.Kubectl(t.Context(), append([]string{"run", name, "-n", in.name, "--image=" + image,
 		"--labels=jupyter-user=" + user, "--overrides=" + string(placed), withProbes}, more...)...)
@@ -70,6 +77,16 @@ func (p pod) remove(ctx context.Context) error {
 		_, err := pods.Get(ctx, p.name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
+}
+
+// removeAll removes pods together: one after the other, each would wait for its end alone.
+func removeAll(t *testing.T, pods map[string]pod) {
+	t.Helper()
+	var group sync.WaitGroup
+	for _, p := range pods {
+		group.Go(func() { assert.NoError(t, p.remove(t.Context())) })
+	}
+	group.Wait()
 }
 
 // story is what a person would look at who wonders why the pod does not do what it should.

@@ -2,9 +2,9 @@
 # answer. The exports are on the machine's disk, because hostfs cannot be exported.
 mkdir -p /disk/srv /srv
 mount --bind /disk/srv /srv
-mkdir -p /srv/hpc/home /srv/open/home
+mkdir -p /srv/{hpc,open,read}/home
 # With NFS 4 an export inside the root of exports must be a mount point.
-for export in hpc open; do mount --bind /srv/$export /srv/$export; done
+for export in hpc open read; do mount --bind /srv/$export /srv/$export; done
 
 ip netns add srv
 ip link add client type veth peer name server netns srv
@@ -13,12 +13,19 @@ ip link set client up
 ip -n srv address add 198.18.0.2/24 dev server
 ip -n srv link set server up
 ip -n srv link set lo up
+# Other nodes reach the server through this one.
+ip -n srv route add default via 198.18.0.1
+echo 1 >/proc/sys/net/ipv4/ip_forward
 
 cat >/etc/exports <<'EXPORTS'
 /srv *(ro,sync,no_subtree_check,root_squash,fsid=0,crossmnt)
 /srv/hpc *(rw,sync,no_subtree_check,root_squash,fsid=1,crossmnt)
 /srv/open *(rw,sync,no_subtree_check,no_root_squash,fsid=2,crossmnt)
+/srv/read *(ro,sync,no_subtree_check,root_squash,fsid=3,crossmnt)
 EXPORTS
+
+# Debian's own configuration has the server look up groups, and so no group of a client counts.
+sed -i 's/^manage-gids/# &/' /etc/nfs.conf
 
 ip netns exec srv bash -euo pipefail <<'SERVER'
 mount -t tmpfs tmpfs /var/lib/nfs
@@ -27,8 +34,7 @@ touch /var/lib/nfs/{etab,rmtab}
 mount -t nfsd nfsd /proc/fs/nfsd
 rpcbind -w || rpcbind
 exportfs -ra
-# Debian's own configuration has the server look up groups, and so no group of a client counts.
-rpc.mountd -p 20048 --no-nfs-version 2
+rpc.mountd -p 20048
 # A client of NFS 4 waits for the grace period: 90 s, unless the server is started with another.
 rpc.nfsd --grace-time 10 --lease-time 10 2
 SERVER

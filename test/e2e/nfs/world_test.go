@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,8 +23,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// nodeName is the second node's.
-const nodeName = "nfs"
+// nodeName is the second node's, and otherName that of a third, which has the same share.
+const nodeName, otherName = "nfs", "nfs-2"
 
 // serverAddress is the NFS server's, on a network that only the second node has.
 const serverAddress = "198.18.0.2"
@@ -65,14 +67,16 @@ var homes = []home{
 	{"heidi", 5009, 6009, "0700"},
 	{"ivan", 5010, 6010, "0700"},
 	{"judy", 5011, 6011, "0700"},
+	{"kim", 5012, 6012, "0700"},
 }
 
 // A World is a cluster of two nodes, with the webhook, an NFS server, and carol, who is no admin.
 type World struct {
 	*node.Cluster
-	nfs   *node.Second
-	helm  *helm.Helm
-	carol *controlplane.User
+	// nfs has the server, and other is a client alone.
+	nfs, other *node.Second
+	helm       *helm.Helm
+	carol      *controlplane.User
 }
 
 //go:embed server.sh
@@ -90,8 +94,10 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 	err = together(
 		func() (err error) { return w.startNFS(ctx, options) },
 		func() (err error) {
-			w.Cluster, err = node.Start(ctx, options)
-			return err
+			if w.Cluster, err = node.Start(ctx, options); err != nil {
+				return err
+			}
+			return w.startOther(ctx, options)
 		})
 	if err != nil {
 		return nil, err
@@ -106,6 +112,7 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 	}{
 		{"namespaces", w.makeNamespaces},
 		{"second node ready", func(ctx context.Context) error { return w.Join(ctx, w.nfs) }},
+		{"third node ready", func(ctx context.Context) error { return w.Join(ctx, w.other) }},
 		{"webhook and policies, by helm", w.installShipped},
 		{"webhook that mounts the share", w.installKnowing},
 		{"webhooks in effect", w.awaitWebhooks},
@@ -124,6 +131,7 @@ func (w *World) startNFS(ctx context.Context, o node.Options) error {
 		return err
 	}
 	place := node.Place{Name: nodeName, Address: "192.0.2.10", Range: "198.18.1.0/24"}
+	serverRoute := strings.Fields("route add 198.18.0.0/24 via " + place.Address)
 	for _, step := range []struct {
 		name string
 		do   func() error
@@ -134,7 +142,7 @@ func (w *World) startNFS(ctx context.Context, o node.Options) error {
 		}},
 		{"NFS server", func() error {
 			_, err := w.nfs.Script(ctx, serverScript)
-			return err
+			return errors.Join(err, exec.CommandContext(ctx, "ip", serverRoute...).Run())
 		}},
 		{"homes", func() error { return w.makeHomes(ctx) }},
 		{"container runtime and images of the second machine", func() error { return w.nfs.StartRuntime(ctx, o) }},
@@ -144,6 +152,28 @@ func (w *World) startNFS(ctx context.Context, o node.Options) error {
 		}
 	}
 	return nil
+}
+
+// startOther starts a third machine, which has no images but those of a small notebook and its init container.
+func (w *World) startOther(ctx context.Context, o node.Options) error {
+	parts, err := uml.Build(ctx, os.Stderr)
+	if err != nil {
+		return err
+	}
+	archive := filepath.Join(o.Room.Folder, "small", "images.tar")
+	if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
+		return err
+	}
+	if err := w.ExportImages(ctx, archive, images.Pause, images.Plain, images.Webhook); err != nil {
+		return err
+	}
+	o.Archives = []string{archive}
+	return progress.Stage(os.Stderr, "third machine, its container runtime and images", func() error {
+		if w.other, err = node.Boot(ctx, parts, node.Place{Name: otherName, Address: "192.0.2.11", Range: "198.18.2.0/24"}, o); err != nil {
+			return err
+		}
+		return w.other.StartRuntime(ctx, o)
+	})
 }
 
 // makeHomes makes the homes on the server's own disk. One of them is a file system of its own, as servers have that make a dataset

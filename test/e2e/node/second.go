@@ -45,7 +45,9 @@ func Boot(ctx context.Context, parts uml.Parts, place Place, o Options) (*Second
 		return nil, err
 	}
 	shared := filepath.Join(o.Room.Folder, place.Name+"-shared")
-	if err := errors.Join(os.MkdirAll(shared, 0o755), addAddress(ctx)); err != nil {
+	// Machines reach one another through this one.
+	forwarding := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644)
+	if err := errors.Join(os.MkdirAll(shared, 0o755), addAddress(ctx), forwarding); err != nil {
 		return nil, err
 	}
 	folders := map[string]string{shared: sharedThere}
@@ -92,6 +94,20 @@ func (s *Second) StartRuntime(ctx context.Context, o Options) error {
 		}
 	}
 	return nil
+}
+
+// MountImage mounts the root of an image, read-only. It may be mounted already.
+func (s *Second) MountImage(ctx context.Context, image, at string) error {
+	if _, err := s.Must(ctx, "mountpoint", "--quiet", at); err == nil {
+		return nil
+	}
+	_, err := s.Must(ctx, "mkdir", "-p", at)
+	if err != nil {
+		return err
+	}
+	_, err = s.Must(ctx, s.tool(tools.Ctr), "--address", runtimeSocket, "--namespace", "k8s.io", "images", "mount", "--snapshotter",
+		"overlayfs", image, at)
+	return err
 }
 
 // Join makes a second machine a node of the cluster, and waits until the node is ready.

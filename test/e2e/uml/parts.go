@@ -54,8 +54,12 @@ func Build(ctx context.Context, out io.Writer) (Parts, error) {
 	}
 	kernel, err := cache.Cache{Folder: folder, Progress: out}.Get(ctx, entry, func(ctx context.Context, folder string) error {
 		m := progress.Start(out, "uml", "bootstrapping")
-		defer m.End("bootstrapped")
-		return fill(ctx, folder)
+		defer m.End("")
+		if err := fill(ctx, folder); err != nil {
+			return err
+		}
+		m.End("bootstrapped")
+		return nil
 	})
 	return Parts{Kernel: kernel, Root: filepath.Join(filepath.Dir(kernel), "root")}, err
 }
@@ -79,7 +83,7 @@ func fill(ctx context.Context, folder string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("make the root of a second machine from Debian's archive: %w; the script said:\n%s", err, said)
+		return fmt.Errorf("make the root of a second machine from Debian's archive: %w\nthe script said:\n%s", err, said)
 	}
 	return nil
 }
@@ -87,7 +91,7 @@ func fill(ctx context.Context, folder string) error {
 // fit returns an error if no machine in User Mode Linux can run here, whatever its parts.
 func fit() error {
 	if runtime.GOARCH != "amd64" {
-		return fmt.Errorf("Debian has User Mode Linux for amd64, and this machine is %s", runtime.GOARCH) //nolint:revive,staticcheck // a name
+		return fmt.Errorf("this machine is %s, and Debian has User Mode Linux for amd64 alone", runtime.GOARCH)
 	}
 	if os.Geteuid() != 0 {
 		return errors.New("a second machine needs root")
@@ -105,7 +109,7 @@ func traceable() error {
 	defer runtime.UnlockOSThread()
 	child, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{Sys: &syscall.SysProcAttr{Ptrace: true}})
 	if err != nil {
-		return fmt.Errorf("User Mode Linux needs ptrace: %w", err) //nolint:revive,staticcheck // a name
+		return fmt.Errorf("a process may not trace its child, by which User Mode Linux runs programs: %w", err)
 	}
 	var status syscall.WaitStatus
 	_, err = syscall.Wait4(child.Pid, &status, 0, nil)

@@ -174,7 +174,8 @@ func TestTheServerHangs(t *testing.T) {
 	goOn := server.Hang(t)
 	defer goOn()
 	goroutines := runtime.NumGoroutine()
-	time.Sleep(1100 * time.Millisecond) // until what is remembered is not fresh any more
+	fresh := time.Now().Add(1100 * time.Millisecond)
+	require.Eventually(t, func() bool { return time.Now().After(fresh) }, soon, 10*time.Millisecond, "what is remembered is not fresh any more")
 	watch := machine.For(t)
 	const callers = 24
 	var group sync.WaitGroup

@@ -54,9 +54,9 @@ func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registe
 	}
 	options := lookups.Options{
 		Source: "ldap", What: "the directory service", Registry: registry,
-		Wait:  time.Duration(settings.WaitMilliseconds) * time.Millisecond,
-		Fresh: time.Duration(settings.FreshSeconds) * time.Second, FreshMissing: time.Duration(settings.FreshMissingSeconds) * time.Second,
-		Stale: time.Duration(settings.StaleSeconds) * time.Second,
+		Wait:         time.Duration(settings.WaitMilliseconds) * time.Millisecond,
+		Fresh:        time.Duration(settings.FreshSeconds) * time.Second,
+		FreshMissing: time.Duration(settings.FreshMissingSeconds) * time.Second, Stale: time.Duration(settings.StaleSeconds) * time.Second,
 	}
 	if s.accounts, err = lookups.NewFinder[identity.Identity](options); err != nil {
 		return nil, err

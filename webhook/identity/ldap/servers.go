@@ -135,7 +135,8 @@ func (s *servers) askOne(server *server, until time.Time, question func(*ldap.Co
 
 // broken reports whether the connection cannot be used any more.
 func broken(err error) bool {
-	return ldap.IsErrorAnyOf(err, ldap.ErrorNetwork, ldap.ErrorUnexpectedMessage, ldap.ErrorUnexpectedResponse, ldap.LDAPResultUnavailable,
+	return ldap.IsErrorAnyOf(err, ldap.ErrorNetwork, ldap.ErrorUnexpectedMessage, ldap.ErrorUnexpectedResponse,
+		ldap.LDAPResultUnavailable,
 		ldap.LDAPResultBusy, ldap.LDAPResultServerDown, ldap.LDAPResultTimeout) || errors.Is(err, context.DeadlineExceeded)
 }
 

@@ -55,8 +55,9 @@ type Finder[V any] struct {
 	remembered, missing *lru.Cache
 }
 
-// Look asks the source itself. It returns nil for a key that the source does not have, an *identity.Unusable for a value that cannot
-// be used, and any other error if the source does not answer. Nobody waits for it longer than Wait, and it may take longer.
+// Look asks the source itself. It returns nil for a key that the source does not have, an *identity.Unusable for a value that
+// cannot be used, and any other error if the source does not answer. Nobody waits for it longer than Wait, and it may take
+// longer.
 type Look[V any] func() (*V, error)
 
 // answer of the source.

@@ -1,0 +1,155 @@
+package nfs
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/uml"
+)
+
+//go:embed start.sh
+var startScript string
+
+// mounts are the ways in which these tests mount the server's exports, without a kubelet.
+var mounts = map[string]struct{ export, options string }{
+	"v3":         {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
+	"v4":         {"/hpc", "vers=4.2,hard,retry=0"},
+	"v3-trusted": {"/srv/open", "vers=3,nolock,proto=tcp,hard,retry=0"},
+}
+
+// mount mounts an export for as long as the test lasts.
+func mount(t *testing.T, name string) string {
+	t.Helper()
+	m, at := mounts[name], "/mnt/"+name
+	_, err := world.nfs.Script(t.Context(), "mkdir -p $3; mount -t nfs -o $1 "+serverAddress+":$2 $3", m.options, m.export, at)
+	require.NoError(t, err)
+	t.Cleanup(func() { _, _ = world.nfs.Do(contextOf(t), uml.Command{Args: []string{"umount", "-f", "-l", at}}) })
+	return at
+}
+
+// A found is what becomes of a start in a home of a kind: a sentence of the init container, or what the command prints.
+type found struct {
+	// home is a line of bash that makes the directory in $1, whose last element is the user.
+	home string
+	code int
+	want string
+}
+
+// whose prints who the command is, and whose a file is that it makes. The group is the owner's.
+const whose = `touch made && stat --format=%u:%g made && id -u && id -g && id -G`
+
+// starts are every kind of home, by the name of the user.
+func starts() map[string]found {
+	return map[string]found{
+		"mode0700":     {`mkdir $1; chown 5101:6101 $1; chmod 0700 $1`, 0, "5101:6101\n5101\n6101\n6101\n"},
+		"mode0750":     {`mkdir $1; chown 5102:6102 $1; chmod 0750 $1`, 0, "5102:6102\n5102\n6102\n6102\n"},
+		"mode0755":     {`mkdir $1; chown 5103:6103 $1; chmod 0755 $1`, 0, "5103:6103\n5103\n6103\n6103\n"},
+		"mode0300":     {`mkdir $1; chown 5104:6104 $1; chmod 0300 $1`, 0, "5104:6104\n5104\n6104\n6104\n"},
+		"setgid":       {`mkdir $1; chown 5105:6105 $1; chmod 2770 $1`, 0, "5105:6105\n5105\n6105\n6105\n"},
+		"missing":      {`true`, 1, "has no home"},
+		"roots":        {`mkdir $1; chmod 0700 $1`, 1, "UID 0 is root"},
+		"nobodys":      {`mkdir $1; chown 65534:65534 $1; chmod 0700 $1`, 1, "UID 65534 is nobody"},
+		"old-nobodys":  {`mkdir $1; chown 4294967294:6106 $1`, 1, "is nobody"},
+		"daemons":      {`mkdir $1; chown 500:6107 $1; chmod 0700 $1`, 1, "UID 500 is under 1000"},
+		"system-group": {`mkdir $1; chown 5108:50 $1; chmod 0700 $1`, 1, "GID 50 is under 1000"},
+		"led-by-link":  {`mkdir $1.d; chown 5109:6109 $1.d; ln -s $1.d $1`, 1, "is a symbolic link"},
+		"a-file":       {`touch $1; chown 5110:6110 $1`, 1, "is no directory"},
+		"mode0000":     {`mkdir $1; chown 5111:6111 $1; chmod 0000 $1`, 1, "may not enter /home/mode0000"},
+	}
+}
+
+// TestStartInEveryKindOfHome is the table of the in-pod program: what it says of a home is what the server says, whoever root is there.
+func TestStartInEveryKindOfHome(t *testing.T) {
+	needNFS(t)
+	mountProgram(t)
+	for name, server := range map[string]string{"v3": "hpc", "v4": "hpc", "v3-trusted": "open"} {
+		t.Run(name, func(t *testing.T) {
+			homes := mount(t, name) + "/home"
+			for user, c := range starts() {
+				t.Run(user, func(t *testing.T) {
+					makeHome(t, c.home, "/srv/"+server+"/home/"+user)
+					result := start(t, homes, user, whose)
+					assert.Equal(t, c.code, min(result.Code, 1), result.Output)
+					assert.Contains(t, result.Output, c.want)
+				})
+			}
+		})
+	}
+}
+
+// start starts a command in a home.
+func start(t *testing.T, homes, user, command string) uml.Result {
+	t.Helper()
+	result, err := world.nfs.Do(t.Context(), uml.Command{
+		Args: []string{"bash", "-euo", "pipefail", "-s", "--", homes, user, command}, Stdin: startScript,
+	})
+	require.NoError(t, err)
+	require.Empty(t, result.Error)
+	return result
+}
+
+// contextOf is for what is done when a test has ended.
+func contextOf(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }
+
+// makeHome runs a line of bash on the server, and takes away what it made when the test ends.
+func makeHome(t *testing.T, line, path string) {
+	t.Helper()
+	_, err := world.nfs.Script(t.Context(), line, path)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := world.nfs.Must(contextOf(t), "rm", "-rf", path, path+".d")
+		assert.NoError(t, err)
+	})
+}
+
+// mountProgram mounts the image of the webhook, of which the init container runs the program.
+func mountProgram(t *testing.T) {
+	t.Helper()
+	require.NoError(t, world.nfs.MountImage(t.Context(), images.Webhook, "/mnt/webhook"))
+}
+
+// TestTheDirectoryOfHomesIsClosed to others, and the server takes root for nobody.
+func TestTheDirectoryOfHomesIsClosed(t *testing.T) {
+	needNFS(t)
+	mountProgram(t)
+	makeHome(t, "mkdir -p $1/home/carla; chown 5120:6120 $1/home/carla; chmod 0750 $1/home", "/srv/hpc/closed")
+	for _, name := range []string{"v3", "v4"} {
+		result := start(t, mount(t, name)+"/closed/home", "carla", "true")
+		assert.NotZero(t, result.Code)
+		assert.Contains(t, result.Output, "the share does not let others pass through")
+	}
+}
+
+// TestFifteenGroups open fifteen directories: with the primary group, the client sends sixteen.
+func TestFifteenGroups(t *testing.T) {
+	needNFS(t)
+	makeHome(t, `mkdir $1; for g in $(seq 9001 9020); do mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
+		"/srv/hpc/projects")
+	t.Run("by what the client sends", func(t *testing.T) {
+		for _, name := range []string{"v3", "v4"} {
+			assert.Equal(t, 15, opened(t, mount(t, name), 15), name)
+		}
+	})
+	t.Run("of twenty, the sixteen with the lowest numbers count", func(t *testing.T) {
+		for _, name := range []string{"v3", "v4"} {
+			assert.Equal(t, 16, opened(t, mount(t, name), 20), name)
+		}
+	})
+}
+
+// opened returns how many directories of groups a user opens who is in so many groups.
+func opened(t *testing.T, share string, groups int) int {
+	t.Helper()
+	said, err := world.nfs.Script(t.Context(), `
+		setpriv --reuid 5003 --regid 6003 --groups $(seq -s, 9001 $((9000 + $2))) sh -c '
+			for g in $(seq 9001 9020); do cat $1/projects/$g/file 2>/dev/null; done; true' - $1`, share, fmt.Sprint(groups))
+	require.NoError(t, err)
+	return len(strings.Fields(said))
+}
