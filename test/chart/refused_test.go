@@ -54,7 +54,7 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{share: {volumeNames: [" + many("v", 33) + "]}}":                               "at '/share/volumeNames': maxItems: got 33, want 32",
 		"{access: {controllers: [" + many("c", 33) + "]}}":                              "at '/access/controllers': maxItems: got 33, want 32",
 		"{image: {accepted: [" + many("i", 17) + "]}}":                                  "at '/image/accepted': maxItems: got 17, want 16",
-		"{config: {share: {readOnly: [" + many("d", 17) + "]}}}":                        "at '/config/share/readOnly': maxItems: got 17, want 16",
+		"{config: {share: {directories: [" + many("d", 17) + "]}}}":                     "at '/config/share/directories': maxItems: got 17, want 16",
 		"{config: {user: {hubComponents: [" + many("c", 17) + "]}}}":                    "at '/config/user/hubComponents': maxItems: got 17, want 16",
 		"{identity: {ldap: {urls: ['http://a']}}}":                                      "at '/identity/ldap/urls/0': 'http://a' does not match pattern",
 		"{identity: {ldap: {preset: openldap}}}":                                        "at '/identity/ldap/preset': value must be one of 'rfc2307', 'rfc2307bis', 'ad'",

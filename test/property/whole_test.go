@@ -1,6 +1,7 @@
 package property
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 // checkWhole says in words of its own what an admitted pod is, from the typed pod and without the planner.
@@ -106,7 +108,15 @@ func checkGroups(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	if !known(c) {
 		assert.Empty(t, pod.Spec.SecurityContext.SupplementalGroups)
 	} else {
-		assert.Equal(t, c.Identity.Groups[:min(len(c.Identity.Groups), c.Config.Identity.MaxGroups)], pod.Spec.SecurityContext.SupplementalGroups)
+		floor := identity.Floor{MinGID: c.Config.Identity.MinGID, DeniedGIDs: c.Config.Identity.DeniedGIDs}
+		within := floor.LeaveOut(*c.Identity)
+		want := within.Groups[:min(len(within.Groups), c.Config.Identity.MaxGroups)]
+		for _, gid := range c.Config.Identity.ImageGroups {
+			if strings.Contains(string(c.YAML), fmt.Sprintf("supplementalGroups: [%d]", gid)) {
+				want = append(slices.Clip(want), gid)
+			}
+		}
+		assert.Equal(t, want, pod.Spec.SecurityContext.SupplementalGroups)
 	}
 }
 

@@ -179,6 +179,9 @@ type Identity struct {
 	MinGID int64 `json:"minGID"`
 	// DeniedGIDs are refused wherever they turn up: groups whose members have more than their own files.
 	DeniedGIDs []int64 `json:"deniedGIDs"`
+	// ImageGroups are groups of images, by number, such as docker-stacks' users (100): a Pod may ask for them where the identity is
+	// known at admission and its notebook sees nothing of the share but the home. They are under MinGID, so that none is a user's.
+	ImageGroups []int64 `json:"imageGroups"`
 	// MaxGroups is how many supplementary groups a person's pod has at most. NFS with AUTH_SYS sends 16, and container
 	// runtimes count the primary group among them; the client leaves out the rest without a word. A server with manage-gids
 	// ignores the groups that the client sends, and looks up those of the UID by itself: no limit, if the server knows the user.

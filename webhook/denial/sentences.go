@@ -228,6 +228,19 @@ func GroupForeign(field string, gid int64, name string) Denial {
 		"are", gid, name)
 }
 
+// ImageGroupForeign denies a group of the image's that the configuration allows, and not to this Pod.
+func ImageGroupForeign(field string, gid int64, why string) Denial {
+	return forbidden("GroupForeign", field, "%d is a group of the image (identity.imageGroups), and %s: remove it", gid, why)
+}
+
+// NotBesideTheShare is why a Pod that sees more of the share than the home has no group of the image.
+const NotBesideTheShare = "notebooks here see more of the share than the home, where files of that number are somebody else's"
+
+// NoRoomForAGroup is why a user with as many groups as a Pod may have gets none of the image.
+func NoRoomForAGroup(name string, most int) string {
+	return fmt.Sprintf("%s has the %d groups that a pod may have already, of which NFS would leave one out without a word", name, most)
+}
+
 // The pod.
 
 // AnnotationInvalid answers a value that an annotation of ours cannot have.
