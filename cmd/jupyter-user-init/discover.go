@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// discover finds the owner of the home and writes it down for the notebook container. It returns a notice when that is done, if the
-// owner cannot write to the home.
+// discover finds the owner of the home and writes it down for the notebook container. It returns a notice when that is
+// done, if the owner cannot write to the home.
 func discover(d handoff.Discover) error {
 	owner, err := find(d)
 	if err != nil {

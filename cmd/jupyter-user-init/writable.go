@@ -20,33 +20,33 @@ func (n notice) Error() string { return string(n) }
 // The sentences about a home that its owner cannot write to. Jupyter says no more than that it has ended.
 
 func homeFull(home string) string {
-	return fmt.Sprintf("no space is left for the home %s, because its file system is full: the notebook starts, and nothing can be saved "+
-		"there. Delete files, or ask the admin for space", home)
+	return fmt.Sprintf("no space is left for the home %s, because its file system is full: the notebook starts, and nothing can "+
+		"be saved there. Delete files, or ask the admin for space", home)
 }
 
 func homeOutOfFiles(home string) string {
-	return fmt.Sprintf("no more files can be made in the home %s, because its file system has as many as it can: the notebook starts, and "+
-		"nothing can be saved there. Delete files, or ask the admin for more", home)
+	return fmt.Sprintf("no more files can be made in the home %s, because its file system has as many as it can: the notebook "+
+		"starts, and nothing can be saved there. Delete files, or ask the admin for more", home)
 }
 
 func homeOverQuota(home, user string) string {
-	return fmt.Sprintf("%s is over quota, so that nothing can be written to the home %s: the notebook starts, and nothing can be saved "+
-		"there. Delete files, or ask the admin for a higher quota", user, home)
+	return fmt.Sprintf("%s is over quota, so that nothing can be written to the home %s: the notebook starts, and nothing can be "+
+		"saved there. Delete files, or ask the admin for a higher quota", user, home)
 }
 
 func homeReadOnly(home string) string {
-	return fmt.Sprintf("the home %s is on a file system that is mounted read-only: the notebook starts, and nothing can be saved there. "+
-		"Ask the admin whether that is meant", home)
+	return fmt.Sprintf("the home %s is on a file system that is mounted read-only: the notebook starts, and nothing can be saved "+
+		"there. Ask the admin whether that is meant", home)
 }
 
 func homeOfMode(home string, mode uint32) string {
-	return fmt.Sprintf("the home %s has the mode %04o, by which its owner cannot write to it: the notebook starts, and nothing can be saved "+
-		"there. chmod u+wx it", home, mode)
+	return fmt.Sprintf("the home %s has the mode %04o, by which its owner cannot write to it: the notebook starts, and nothing "+
+		"can be saved there. chmod u+wx it", home, mode)
 }
 
 func homeClosed(home, user string, uid int64) string {
-	return fmt.Sprintf("the share does not let %s (%d) write to the home %s, though its mode does: the notebook starts, and nothing can be "+
-		"saved there. Ask the admin whether the export is read-only, or how the server maps that UID", user, uid, home)
+	return fmt.Sprintf("the share does not let %s (%d) write to the home %s, though its mode does: the notebook starts, and "+
+		"nothing can be saved there. Ask the admin whether the export is read-only, or how the server maps that UID", user, uid, home)
 }
 
 // seenUnwritable returns why the owner of a home cannot write to it, as far as that shows without writing: the init container has
@@ -73,7 +73,8 @@ func ownerMayWrite(stat *syscall.Stat_t) bool {
 	return stat.Mode&writeAndSearch == writeAndSearch
 }
 
-// noSpace returns why nothing more fits into the file system of a home. Some file systems do not count, and say that they have none.
+// noSpace returns why nothing more fits into the file system of a home. Some file systems do not count, and say that they
+// have none.
 func noSpace(home string) string {
 	var room syscall.Statfs_t
 	if err := syscall.Statfs(home, &room); err != nil {
@@ -110,8 +111,8 @@ func isReadOnly(device uint64) bool {
 	return false
 }
 
-// triedUnwritable returns why the user, who this process is, cannot write to the home, by writing to it: a quota shows in no other
-// way. It is empty if writing works.
+// triedUnwritable returns why the user, who this process is, cannot write to the home, by writing to it: a quota shows in no
+// other way. It is empty if writing works.
 func triedUnwritable(home string, owner handoff.Owner) string {
 	return whyUnwritable(home, owner, writeAndRemove(home))
 }
@@ -145,6 +146,6 @@ func whyUnwritable(home string, owner handoff.Owner, err error) string {
 		}
 		return homeClosed(home, owner.Name, owner.UID)
 	}
-	return fmt.Sprintf("the home %s cannot be written to: %v. The notebook starts, and nothing can be saved there; ask the admin", home,
-		cause(err))
+	return fmt.Sprintf("the home %s cannot be written to: %v. The notebook starts, and nothing can be saved there; ask the admin",
+		home, cause(err))
 }

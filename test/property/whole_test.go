@@ -59,18 +59,20 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 			}
 		}
 	}
+	home := strings.NewReplacer("{user}", name, "{initial}", name[:1]).Replace(string(c.Config.Share.Home))
 	allowed := []string{
-		"hpc-shared-volume home /data/hpc/home ro",
+		"hpc-shared-volume " + path.Dir(home) + " /data/hpc/" + path.Dir(home) + " ro",
 		"uid-gid-config  /config rw",
 		"uid-gid-config  /var/run/secrets/kubernetes.io/serviceaccount ro",
-		"hpc-shared-volume home/" + name + " /data/hpc/home/" + name + " rw",
-		"hpc-shared-volume home/" + name + " /home/" + name + " rw",
+		"hpc-shared-volume " + home + " /data/hpc/" + home + " rw",
+		"hpc-shared-volume " + home + " /home/" + name + " rw",
 		"uid-gid-config  /config ro",
 		"uid-gid-config passwd /etc/passwd ro",
 		"uid-gid-config group /etc/group ro",
 	}
+	modes := map[config.Access]string{config.AccessReadOnly: " ro", config.AccessReadWrite: " rw"}
 	for _, d := range c.Config.Share.Directories {
-		allowed = append(allowed, "hpc-shared-volume "+d.SubPath+" "+d.MountPath+map[config.Access]string{config.AccessReadOnly: " ro", config.AccessReadWrite: " rw"}[d.Access])
+		allowed = append(allowed, "hpc-shared-volume "+d.SubPath+" "+d.MountPath+modes[d.Access])
 	}
 	for _, s := range seen {
 		assert.Contains(t, allowed, s)

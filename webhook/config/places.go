@@ -138,8 +138,8 @@ func validatePlaces(c *Config) field.ErrorList {
 		}
 	}
 	if homes.dir == path.Join(share.dir, c.Share.Home.above()) && share.valid() {
-		add(field.Invalid(homes.field, homes.dir, "must not be where share.home is below share.mountPath: a home is mounted in both, "+
-			"and one path cannot be mounted twice"))
+		add(field.Invalid(homes.field, homes.dir, "must not be where share.home is below share.mountPath: a home is mounted in "+
+			"both, and one path cannot be mounted twice"))
 	} else {
 		add(apart(homes, share, coversHome))
 	}

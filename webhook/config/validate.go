@@ -153,8 +153,8 @@ func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 		case gid == nogroup:
 			errs = append(errs, field.Invalid(at, gid, "must not be nogroup, which is what NFS shows for a group that it cannot map"))
 		case gid >= i.MinGID:
-			errs = append(errs, field.Invalid(at, gid, fmt.Sprintf("must be under identity.minGID (%d): from there on a group is users', and "+
-				"any Pod could ask for it", i.MinGID)))
+			errs = append(errs, field.Invalid(at, gid, fmt.Sprintf("must be under identity.minGID (%d): from there on a group is "+
+				"users', and any Pod could ask for it", i.MinGID)))
 		case slices.Contains(i.DeniedGIDs, gid):
 			errs = append(errs, field.Invalid(at, gid, "must not be one of identity.deniedGIDs: remove it here or there"))
 		case seen.Has(gid):

@@ -109,8 +109,8 @@ func HubNameUnmapped(annotation, hubName string) Denial {
 
 // HubNameUnusable denies a hub's name that the directory service has in a way that names no one user. Why begins behind the name.
 func HubNameUnusable(annotation, hubName, why string) Denial {
-	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service to correct the "+
-		"account", shorten(hubName), why)
+	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service to "+
+		"correct the account", shorten(hubName), why)
 }
 
 // HubNameSilent answers where the user of a hub's name cannot be found out, now.
@@ -238,7 +238,8 @@ const NotBesideTheShare = "notebooks here see more of the share than the home, w
 
 // NoRoomForAGroup is why a user with as many groups as a Pod may have gets none of the image.
 func NoRoomForAGroup(name string, most int) string {
-	return fmt.Sprintf("%s has the %d groups that a pod may have already, of which NFS would leave one out without a word", name, most)
+	return fmt.Sprintf("%s has the %d groups that a pod may have already, of which NFS would leave one out without a word",
+		name, most)
 }
 
 // The pod.

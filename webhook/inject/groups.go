@@ -19,9 +19,9 @@ import (
 //	one of identity.imageGroups                    given to a Pod that asks for it, where the notebook sees the home alone
 //	any other                                      denied; with discovery at start that is each
 //
-// Sets supplementalGroupsPolicy to Strict, so that the image's /etc/group adds none. Takes fsGroup off, because a CSI driver would
-// re-group the whole share by it, and warns of each other volume that it served. All three fields are ours; the rest of the pod's
-// security context is the pod's.
+// Sets supplementalGroupsPolicy to Strict, so that the image's /etc/group adds none. Takes fsGroup off, because a CSI driver
+// would re-group the whole share by it, and warns of each other volume that it served. All three fields are ours; the rest of
+// the pod's security context is the pod's.
 
 type groupsPiece struct {
 	user string
@@ -81,8 +81,8 @@ func (p groupsPiece) reconcile(document *pod.Pod, c *changes) {
 	}
 }
 
-// wanted returns the groups that the Pod gets: the user's, and behind them those of the image that it asks for; or a denial for each
-// group that it cannot have.
+// wanted returns the groups that the Pod gets: the user's, and behind them those of the image that it asks for; or a denial for
+// each group that it cannot have.
 func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign []denial.Denial) {
 	want = slices.Clip(p.groups)
 	for i, gid := range have {
@@ -124,9 +124,9 @@ type Limited struct {
 	Denials  []denial.Denial
 }
 
-// LimitGroups returns the identity that a Pod can have of a user's: without groups under the floor, of which a warning tells, and with
-// no more than identity.maxGroups. More of them are cut to those with the lowest numbers, with a warning, or denied. The planner and
-// the verifier both ask here, so that they mean the same identity.
+// LimitGroups returns the identity that a Pod can have of a user's: without groups under the floor, of which a warning
+// tells, and with no more than identity.maxGroups. More of them are cut to those with the lowest numbers, with a warning,
+// or denied. The planner and the verifier both ask here, so that they mean the same identity.
 //
 // One with a refused group is not cut: the group is not to go unseen because it was cut off.
 func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limited {

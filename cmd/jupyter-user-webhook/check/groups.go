@@ -13,7 +13,7 @@ func groupsOfImages(_ context.Context, s *state) []Finding {
 	if len(groups) == 0 {
 		return []Finding{ok("", "Pods have the groups of their users, and no others")}
 	}
-	return []Finding{warning("", "identity.imageGroups: a Pod has %s for asking: a home that holds files of another user's with such a "+
-		"number shows them to its own user; leave out what no image needs",
+	return []Finding{warning("", "identity.imageGroups: a Pod has %s for asking: a home that holds files of another user's "+
+		"with such a number shows them to its own user; leave out what no image needs",
 		strings.Trim(strings.Join(strings.Fields(fmt.Sprint(groups)), ", "), "[]"))}
 }
