@@ -181,6 +181,7 @@ func (d Decision) IdentityText() string {
 	return d.Identity.String()
 }
 
+// Denied returns the decision with denials in place of what was planned.
 func Denied(d Decision, refusals ...denial.Denial) Decision {
 	d.Denials = refusals
 	return d

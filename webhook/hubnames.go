@@ -80,8 +80,8 @@ func (w *Webhook) mapped(ctx context.Context, hubName string, how hubNameFinder)
 	return name, nil, nil
 }
 
-// confirmName returns the user of a Pod that was made for one. Where names are mapped, and the map differs from what the Pod was made
-// with, the map has changed in between, or another replica has it later: that is no fault of the Pod's.
+// confirmName returns the user of a Pod that was made for one. Where names are mapped, and the map differs from what the Pod was
+// made with, the map has changed in between, or another replica has it later: that is no fault of the Pod's.
 func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
 	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
 	made, hasMade := p.Metadata.Annotations[inject.UserAnnotation]

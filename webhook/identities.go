@@ -38,8 +38,8 @@ type Source struct {
 	Identities
 }
 
-// Agreeing are sources that are asked all at once: each must know the user, with one UID. GID and groups are those of the first. An
-// error is a *Disagreement, an *identity.Unusable of one of them, or that one did not answer.
+// Agreeing are sources that are asked all at once: each must know the user, with one UID. GID and groups are those of the first.
+// An error is a *Disagreement, an *identity.Unusable of one of them, or that one did not answer.
 type Agreeing []Source
 
 // Find asks all.

@@ -28,6 +28,12 @@ func become(e handoff.Exec) error {
 	if err := enterHome(e, owner); err != nil {
 		return err
 	}
+	// A hook or a probe does not write to the home each time.
+	if os.Getpid() == 1 || e.Image != nil {
+		if why := triedUnwritable(e.Home, owner); why != "" {
+			lastWords(notice(why), "")
+		}
+	}
 	env := environment(os.Environ(), e, owner)
 	argv, err := command(e)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// discover finds the owner of the home and writes it down for the notebook container.
+// discover finds the owner of the home and writes it down for the notebook container. It returns a notice when that is
+// done, if the owner cannot write to the home.
 func discover(d handoff.Discover) error {
 	owner, err := find(d)
 	if err != nil {
@@ -31,6 +32,9 @@ func discover(d handoff.Discover) error {
 		return fmt.Errorf("cannot write to %s, the pod's scratch volume: %w", d.Scratch, err)
 	}
 	fmt.Printf("%s is %s\n", d.User, id)
+	if why := seenUnwritable(filepath.Join(d.Homes, d.User), owner); why != "" {
+		return notice(why)
+	}
 	return nil
 }
 

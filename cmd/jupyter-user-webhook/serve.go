@@ -136,8 +136,8 @@ func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 func (o serveOptions) handler(c *config.Config, known *sources, files *certs.Files, registry *prometheus.Registry,
 	log *slog.Logger) (http.Handler, error) {
 	if known.identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {
-		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and nobody's identity is known at admission, so " +
-			"every pod would be refused: give --share, --passwd or identity.ldap, or leave the way at Auto")
+		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and nobody's identity is known at " +
+			"admission, so every pod would be denied: give --share, --passwd or identity.ldap, or leave identity.discovery at Auto")
 	}
 	if err := describe(registry, c, files.GetCertificate); err != nil {
 		return nil, err

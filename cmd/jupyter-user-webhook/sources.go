@@ -31,8 +31,8 @@ type sourceOptions struct {
 const mostWait = 600 * time.Millisecond
 
 func (o *sourceOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.share, "share", "", "where the root of the share is mounted into this pod: the owner of the home, which is where "+
-		"share.home says, is the user at admission; without it and --passwd every pod finds the owner at start")
+	f.StringVar(&o.share, "share", "", "where the root of the share is mounted into this pod: the owner of the home, which "+
+		"is where share.home says, is the user at admission; without it and --passwd every pod finds the owner at start")
 	f.DurationVar(&o.wait, "homes-wait", 500*time.Millisecond, "how long a review waits for the share, at most "+mostWait.String())
 	f.DurationVar(&o.fresh, "homes-fresh", 30*time.Second, "how long an owner is taken for true without another look")
 	f.DurationVar(&o.missing, "homes-fresh-missing", 2*time.Second, "how long it is taken for true that there is no home")
@@ -104,7 +104,8 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 	return opened, nil
 }
 
-func (o sourceOptions) openShare(ctx context.Context, c *config.Config, registry prometheus.Registerer) (webhook.Identities, error) {
+func (o sourceOptions) openShare(ctx context.Context, c *config.Config, registry prometheus.Registerer) (
+	webhook.Identities, error) {
 	if o.wait <= 0 || o.wait > mostWait {
 		return nil, fmt.Errorf("--homes-wait %s is not from 1ms to %s", o.wait, mostWait)
 	}

@@ -59,7 +59,7 @@ var matrix = map[string]string{
 		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
 	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64'], metricsFrom: [{namespaceSelector: {}, podSelector: {}}]}}",
 	"watched":                        "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
-	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, home: 'people/{initial}/{user}', readOnly: [{subPath: data, mountPath: /data}],
+	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, home: 'people/{initial}/{user}', directories: [{subPath: data, mountPath: /data, access: ReadOnly}],
 		exposeEveryHome: ToTheUser, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
 		identity: {strictSupplementalGroups: false}}}`,
 	"all at once": `{share: {nfs: {server: nfs.example.com, path: /export}, capacity: 5Pi, otherNFSServers: [a, b], csiDrivers: [], hostPaths: [/mnt]},
@@ -184,7 +184,7 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 	assert.Equal(t, c.Scratch.VolumeName, values.ScratchVolume)
 	assert.Equal(t, c.Scratch.MountPath, values.ScratchPath)
 	assert.Equal(t, append([]string{c.Init.Image}, c.Init.AcceptedImages...), values.Images)
-	for _, directory := range c.Share.ReadOnly {
+	for _, directory := range c.Share.Directories {
 		assert.Contains(t, values.Directories, directory.SubPath)
 	}
 	assert.Equal(t, c.Share.ExposeEveryHome != config.ExposeNever, slices.Contains(values.Directories, ""))

@@ -35,7 +35,7 @@ func TestValuesAreLiterals(t *testing.T) {
 		"config": map[string]any{
 			"user": map[string]any{"hubComponents": []string{odder, "singleuser-server"}},
 			"share": map[string]any{"claimName": odder, "volumeName": odder, "mountPath": "/" + odder, "home": odder + "/{user}",
-				"readOnly": []any{map[string]any{"subPath": odder, "mountPath": "/" + odder}}},
+				"directories": []any{map[string]any{"subPath": odder, "mountPath": "/" + odder, "access": "ReadOnly"}}},
 			"scratch": map[string]any{"volumeName": odder, "mountPath": "/s" + odder},
 			"init":    map[string]any{"acceptedImages": []string{"i" + odd}},
 		},
@@ -103,7 +103,7 @@ func (g *guarded) impersonates(t *testing.T, name string) kubernetes.Interface {
 func TestTheHomesAreALiteral(t *testing.T) {
 	t.Parallel()
 	values := map[string]any{"config": map[string]any{"share": map[string]any{"home": odder + "/{user}",
-		"readOnly": []any{map[string]any{"subPath": "a" + odder, "mountPath": "/a"}}}}}
+		"directories": []any{map[string]any{"subPath": "a" + odder, "mountPath": "/a", "access": "ReadOnly"}}}}}
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, jsonOf(t, values))})
 	for subPath, taken := range map[string]bool{odder + "/alice": true, "a" + odder: true, odder: false, "home/alice": false, odd + "/alice": false} {
 		pod := notebookAt(t, "alice", "")

@@ -30,7 +30,7 @@ var hostile = map[string]struct{ before, repeated, after string }{
 	"a long number":            {"notebook:\n  port: ", "9", "\n"},
 	"a long quantity":          {"scratch:\n  sizeLimit: ", "9", "Gi\n"},
 	"aliases":                  {"user: &a {}\nshare: [", "*a,", "]"},
-	"directories in one place": {"share:\n  readOnly:\n", "  - {subPath: a, mountPath: /a}\n", ""},
+	"directories in one place": {"share:\n  directories:\n", "  - {subPath: a, mountPath: /a, access: ReadOnly}\n", ""},
 	"resources":                {"init:\n  resources:\n    limits:\n", "      a.b/c: 1\n", ""},
 	"documents":                {"", "---\n", ""},
 	"a long word in no ASCII":  {"user:\n  mapFile: ", "日", "\n"},

@@ -89,7 +89,7 @@ func change(v reflect.Value) {
 func TestGenerationDoesNotTellNothingFromEmpty(t *testing.T) {
 	c := config.Default()
 	c.User.Reserved = []string{}
-	c.Share.ReadOnly = []config.Directory{}
+	c.Share.Directories = []config.Directory{}
 	assert.Equal(t, config.Default().Generation(), c.Generation())
 }
 

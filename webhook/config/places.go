@@ -138,8 +138,8 @@ func validatePlaces(c *Config) field.ErrorList {
 		}
 	}
 	if homes.dir == path.Join(share.dir, c.Share.Home.above()) && share.valid() {
-		add(field.Invalid(homes.field, homes.dir, "must not be where share.home is below share.mountPath: a home is mounted in both, "+
-			"and one path cannot be mounted twice"))
+		add(field.Invalid(homes.field, homes.dir, "must not be where share.home is below share.mountPath: a home is mounted in "+
+			"both, and one path cannot be mounted twice"))
 	} else {
 		add(apart(homes, share, coversHome))
 	}
@@ -149,18 +149,18 @@ func validatePlaces(c *Config) field.ErrorList {
 		add(field.Invalid(field.NewPath("scratch", "volumeName"), c.Scratch.VolumeName,
 			"must not be share.volumeName: a pod has one volume of a name"))
 	}
-	if len(c.Share.ReadOnly) <= maxReadOnly {
-		for i := range c.Share.ReadOnly {
-			add(readOnlyPlace(c, i, scratch, homes))
+	if len(c.Share.Directories) <= maxDirectories {
+		for i := range c.Share.Directories {
+			add(directoryPlace(c, i, scratch, homes))
 		}
 	}
 	return errs
 }
 
-// readOnlyPlace answers the first thing that a read-only directory is in the way of.
-func readOnlyPlace(c *Config, i int, scratch, homes place) *field.Error {
-	list := field.NewPath("share", "readOnly")
-	at := func(i int) place { return place{list.Index(i).Child("mountPath"), c.Share.ReadOnly[i].MountPath} }
+// directoryPlace answers the first thing that a directory is in the way of.
+func directoryPlace(c *Config, i int, scratch, homes place) *field.Error {
+	list := field.NewPath("share", "directories")
+	at := func(i int) place { return place{list.Index(i).Child("mountPath"), c.Share.Directories[i].MountPath} }
 	share := place{field.NewPath("share", "mountPath"), c.Share.MountPath}
 
 	found := []*field.Error{apart(at(i), scratch, coversOthers), apart(at(i), homes, coversHome)}

@@ -49,7 +49,8 @@ func hint(key string, t reflect.Type) string {
 
 // renamed are keys of releases before, with the key that is in their place.
 var renamed = map[string]struct{ key, hint string }{
-	"homes": {"home", "it is home now, a pattern: where homes was home, write home: home/{user}"},
+	"readOnly": {"directories", "it is directories now: the same list, each element with access: ReadOnly"},
+	"homes":    {"home", "it is home now, a pattern: where homes was home, write home: home/{user}"},
 }
 
 // placesOf are the paths of all fields of that key, those in lists left out.

@@ -90,9 +90,9 @@ type Share struct {
 	MountPath string `json:"mountPath"`
 	// Home is where the home of a user is, relative to the root of the share.
 	Home HomePattern `json:"home"`
-	// ReadOnly lists further directories of the share that every notebook sees, read-only. They are mounted only where
-	// the identity is known at admission: with a root start, files that are not the person's would be within its reach.
-	ReadOnly []Directory `json:"readOnly"`
+	// Directories lists further directories of the share that every notebook sees. They are mounted only with discovery at
+	// admission: file permissions protect what is in them, and in a container that starts as root they would not.
+	Directories []Directory `json:"directories"`
 	// ExposeEveryHome mounts the whole share in place of the one home.
 	ExposeEveryHome Exposure `json:"exposeEveryHome"`
 	// AllowUserNamespaces admits pods with hostUsers: false. Only right where the share's file system takes ID-mapped
@@ -106,7 +106,20 @@ type Directory struct {
 	SubPath string `json:"subPath"`
 	// MountPath in the notebook container, absolute.
 	MountPath string `json:"mountPath"`
+	// Access is how notebooks see the directory.
+	Access Access `json:"access"`
 }
+
+// Access to a directory.
+type Access string
+
+// The accesses.
+const (
+	// AccessReadOnly mounts a directory read-only, whatever its permissions.
+	AccessReadOnly Access = "ReadOnly"
+	// AccessReadWrite lets the permissions of the files say what the user may write.
+	AccessReadWrite Access = "ReadWrite"
+)
 
 // Exposure says to whom the whole share is shown.
 type Exposure string
@@ -166,6 +179,9 @@ type Identity struct {
 	MinGID int64 `json:"minGID"`
 	// DeniedGIDs are refused wherever they turn up: groups whose members have more than their own files.
 	DeniedGIDs []int64 `json:"deniedGIDs"`
+	// ImageGroups are groups of images, by number, such as docker-stacks' users (100): a Pod may ask for them where the identity is
+	// known at admission and its notebook sees nothing of the share but the home. They are under MinGID, so that none is a user's.
+	ImageGroups []int64 `json:"imageGroups"`
 	// MaxGroups is how many supplementary groups a person's pod has at most. NFS with AUTH_SYS sends 16, and container
 	// runtimes count the primary group among them; the client leaves out the rest without a word. A server with manage-gids
 	// ignores the groups that the client sends, and looks up those of the UID by itself: no limit, if the server knows the user.

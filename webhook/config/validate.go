@@ -126,6 +126,7 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 		}
 		seen.Insert(gid)
 	}
+	errs = append(errs, validateImageGroups(i, path.Child("imageGroups"))...)
 	if i.MaxGroups < 0 || i.MaxGroups > maxGroups {
 		errs = append(errs, field.Invalid(path.Child("maxGroups"), i.MaxGroups,
 			fmt.Sprintf("must be between 0 and %d, the most that Linux gives a process", maxGroups)))
@@ -135,6 +136,33 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 		errs = append(errs, field.NotSupported(path.Child("tooManyGroups"), i.TooManyGroups, choices))
 	}
 	return append(errs, validateLDAP(&i.LDAP, path.Child("ldap"))...)
+}
+
+// nogroup is the group of files whose group NFS cannot map.
+const nogroup = 65534
+
+// validateImageGroups refuses what could be a group of users: with it, any Pod that asks would have their files.
+func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	seen := sets.New[int64]()
+	for n, gid := range i.ImageGroups {
+		at := path.Index(n)
+		switch {
+		case gid < 1:
+			errs = append(errs, field.Invalid(at, gid, "must be at least 1: 0 is root's group"))
+		case gid == nogroup:
+			errs = append(errs, field.Invalid(at, gid, "must not be nogroup, which is what NFS shows for a group that it cannot map"))
+		case gid >= i.MinGID:
+			errs = append(errs, field.Invalid(at, gid, fmt.Sprintf("must be under identity.minGID (%d): from there on a group is "+
+				"users', and any Pod could ask for it", i.MinGID)))
+		case slices.Contains(i.DeniedGIDs, gid):
+			errs = append(errs, field.Invalid(at, gid, "must not be one of identity.deniedGIDs: remove it here or there"))
+		case seen.Has(gid):
+			errs = append(errs, field.Duplicate(at, gid))
+		}
+		seen.Insert(gid)
+	}
+	return errs
 }
 
 // maxGroups is the kernel's NGROUPS_MAX.
@@ -151,8 +179,8 @@ func validateDiscovery(c *Config) field.ErrorList {
 	}
 	var errs field.ErrorList
 	share := field.NewPath("share")
-	if len(c.Share.ReadOnly) > 0 {
-		errs = append(errs, field.Forbidden(share.Child("readOnly"), "with identity.discovery AtStart no pod would have them: "+
+	if len(c.Share.Directories) > 0 {
+		errs = append(errs, field.Forbidden(share.Child("directories"), "with identity.discovery AtStart no pod would have them: "+
 			"its start is root's, and files that are not the person's would be within its reach; remove them, or "+
 			"choose Auto or AtAdmission"))
 	}

@@ -119,8 +119,8 @@ func validateLDAPUsers(l *LDAP, path *field.Path) field.ErrorList {
 			"ou=people,dc=example,dc=org"))
 	}
 	if u.HubName != "" && !l.Configured() {
-		errs = append(errs, field.Forbidden(path.Child("hubName"), "no directory service is asked, so that every hub's name would be "+
-			"unknown: name its servers in identity.ldap.urls, or remove it"))
+		errs = append(errs, field.Forbidden(path.Child("hubName"), "no directory service is asked, so that every hub's name "+
+			"would be unknown: name its servers in identity.ldap.urls, or remove it"))
 	}
 	return append(errs, attributes(path, map[string]string{"name": u.Name, "uid": u.UID, "gid": u.GID, "hubName": u.HubName})...)
 }

@@ -41,18 +41,18 @@ func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 	for name, body := range map[string]string{
 		"one-label domain":             "user: {domains: [corp]}",
 		"the whole share":              "share: {exposeEveryHome: EvenToRoot}",
-		"whole share and read-only":    "share: {exposeEveryHome: ToTheUser, readOnly: [{subPath: a, mountPath: /a}]}",
+		"whole share and read-only":    "share: {exposeEveryHome: ToTheUser, directories: [{subPath: a, mountPath: /a, access: ReadOnly}]}",
 		"whole share at start":         "share: {exposeEveryHome: EvenToRoot}\nidentity: {discovery: AtStart}",
 		"homes further down":           "share: {home: 'users/by.name/{user}'}",
 		"homes by their initials":      "share: {home: 'home/{initial}/{user}'}",
 		"initials in the root":         "share: {home: '{initial}/{user}'}",
 		"initials above a directory":   "share: {home: '{initial}/home/{user}'}",
-		"a directory beside initials":  "share: {home: 'home/{initial}/{user}', readOnly: [{subPath: home/shared, mountPath: /data/hpc/home/shared}]}",
-		"beside initials in the root":  "share: {home: '{initial}/{user}', readOnly: [{subPath: data, mountPath: /data/hpc/data}]}",
-		"name that begins like homes":  "share: {readOnly: [{subPath: home2, mountPath: /data/hpc/home2}]}",
+		"a directory beside initials":  "share: {home: 'home/{initial}/{user}', directories: [{subPath: home/shared, mountPath: /data/hpc/home/shared, access: ReadOnly}]}",
+		"beside initials in the root":  "share: {home: '{initial}/{user}', directories: [{subPath: data, mountPath: /data/hpc/data, access: ReadOnly}]}",
+		"name that begins like homes":  "share: {directories: [{subPath: home2, mountPath: /data/hpc/home2, access: ReadOnly}]}",
 		"dots that are no way up":      "share: {home: 'a..b/{user}', mountPath: /data/..hpc}",
-		"read-only beside the homes":   "share: {readOnly: [{subPath: data/sets, mountPath: /data/hpc/sets}]}",
-		"two read-only ones":           "share: {readOnly: [{subPath: a, mountPath: /a}, {subPath: a, mountPath: /ab}]}",
+		"read-only beside the homes":   "share: {directories: [{subPath: data/sets, mountPath: /data/hpc/sets, access: ReadOnly}]}",
+		"two directories":              "share: {directories: [{subPath: a, mountPath: /a, access: ReadWrite}, {subPath: ab, mountPath: /ab, access: ReadOnly}]}",
 		"share below the other homes'": "share: {mountPath: /homes}",
 		"names that begin like system": "notebook: {homes: /etcetera}",
 		"no floor but root":            "identity: {minUID: 1, minGID: 1}",
@@ -70,7 +70,7 @@ func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 		"environment of any text":      "notebook: {env: [{name: A.b-C, value: '$(B) ünïcode'}, {name: EMPTY}]}",
 		"probes off":                   "notebook: {probes: {enabled: false}}",
 		"start with a command alone":   "notebook: {starts: [{image: '*', command: [jupyter, lab, '']}]}",
-		"snapshot in a name":           "share: {readOnly: [{subPath: my.snapshots, mountPath: /a}]}",
+		"snapshot in a name":           "share: {directories: [{subPath: my.snapshots, mountPath: /a, access: ReadOnly}]}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Empty(t, parse(t, body+"\n").Validate())

@@ -109,8 +109,8 @@ func HubNameUnmapped(annotation, hubName string) Denial {
 
 // HubNameUnusable denies a hub's name that the directory service has in a way that names no one user. Why begins behind the name.
 func HubNameUnusable(annotation, hubName, why string) Denial {
-	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service to correct the "+
-		"account", shorten(hubName), why)
+	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service to "+
+		"correct the account", shorten(hubName), why)
 }
 
 // HubNameSilent answers where the user of a hub's name cannot be found out, now.
@@ -226,6 +226,20 @@ func RestrictedNeedsIdentity(namespace, name string) Denial {
 func GroupForeign(field string, gid int64, name string) Denial {
 	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups that "+
 		"are", gid, name)
+}
+
+// ImageGroupForeign denies a group of the image's that the configuration allows, and not to this Pod.
+func ImageGroupForeign(field string, gid int64, why string) Denial {
+	return forbidden("GroupForeign", field, "%d is a group of the image (identity.imageGroups), and %s: remove it", gid, why)
+}
+
+// NotBesideTheShare is why a Pod that sees more of the share than the home has no group of the image.
+const NotBesideTheShare = "notebooks here see more of the share than the home, where files of that number are somebody else's"
+
+// NoRoomForAGroup is why a user with as many groups as a Pod may have gets none of the image.
+func NoRoomForAGroup(name string, most int) string {
+	return fmt.Sprintf("%s has the %d groups that a pod may have already, of which NFS would leave one out without a word",
+		name, most)
 }
 
 // The pod.

@@ -20,6 +20,13 @@ func GroupsCut(name string, most int) string {
 		"others are out of reach (identity.tooManyGroups: Cut)", most, name)
 }
 
+// GroupsLeftOut warns that a user works without the supplementary groups that are no user's. Which they are is not said: a
+// requester who may not be that user is warned too.
+func GroupsLeftOut(name string, minGID int64) string {
+	return fmt.Sprintf("supplementary groups of %s under %d (identity.minGID) are left out, and with them those whose number no "+
+		"Pod can have: they are the system's, and their files are out of reach", name, minGID)
+}
+
 // PrivilegeTaken warns that the notebook container has asked for more than a person has.
 func PrivilegeTaken(fields []string) string {
 	return fmt.Sprintf("%s taken away: the notebook runs as the person, without privileges", are(fields))

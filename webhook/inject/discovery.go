@@ -28,10 +28,11 @@ func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, r
 	if in.facts.Restricted {
 		why = denial.DiscoveryKnownRestricted
 	}
-	if err := floor(in.planner.config.Identity).Check(*in.identity); err != nil {
+	limited := LimitGroups(in.planner.config.Identity, in.facts.User, *in.identity)
+	if err := floor(in.planner.config.Identity).Check(limited.Identity); err != nil {
 		return config.DiscoveryAtAdmission, why, []denial.Denial{denial.IdentityDenied(name, err)}
 	}
-	in.limited = LimitGroups(in.planner.config.Identity, in.facts.User, *in.identity)
+	in.limited = limited
 	in.identity = &in.limited.Identity
 	return config.DiscoveryAtAdmission, why, in.limited.Denials
 }

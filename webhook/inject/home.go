@@ -39,9 +39,9 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	share(subPath, in.home, description{"the home of ", name, ""}, false)
 
 	var left []string
-	for _, d := range in.planner.config.Share.ReadOnly {
+	for _, d := range in.planner.config.Share.Directories {
 		if in.discovery == config.DiscoveryAtAdmission {
-			share(d.SubPath, d.MountPath, description{"the share's ", d.SubPath, ""}, true)
+			share(d.SubPath, d.MountPath, description{"the share's ", d.SubPath, ""}, d.Access != config.AccessReadWrite)
 		} else {
 			left = append(left, d.MountPath)
 		}

@@ -11,7 +11,7 @@ import (
 // The notebook can hand an open directory over a socket to any process that shares its network namespace, and there the other
 // process's UID and GID count: no mount of the share is needed for it. With the home alone that gives nothing away, because a
 // directory of the home leads to the home. Where the notebook has the whole share (share.exposeEveryHome) or further directories
-// (share.readOnly), every other container of the Pod must be the user and must stay the user:
+// (share.directories), every other container of the Pod must be the user and must stay the user:
 //
 //	field, effective for the container          value
 //	runAsUser (the container's, else the Pod's) the user's UID
@@ -45,7 +45,7 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 // the home alone, or the configuration has given up every home (EvenToRoot).
 func (in *planning) seesMoreThanHome() bool {
 	return in.discovery == config.DiscoveryAtAdmission && in.identity != nil &&
-		(in.seesEveryHome() || len(in.planner.config.Share.ReadOnly) > 0)
+		(in.seesEveryHome() || len(in.planner.config.Share.Directories) > 0)
 }
 
 // isUser reports whether a container runs as the user, and can become nobody else.

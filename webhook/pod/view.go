@@ -142,6 +142,7 @@ type Resources struct {
 	Claims   List[struct{}] `json:"claims,omitempty"`
 }
 
+// Empty reports whether r has neither requests nor limits nor claims.
 func (r *Resources) Empty() bool {
 	return r == nil || len(r.Requests)+len(r.Limits)+len(r.Claims) == 0
 }

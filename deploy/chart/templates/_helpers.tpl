@@ -76,7 +76,7 @@ and toYaml is silent where it cannot write one.
 {{- define "effective" -}}
 {{- $defaults := dict
   "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "home" "home/{user}"
-    "readOnly" list "exposeEveryHome" "Never")
+    "directories" list "exposeEveryHome" "Never")
   "user" (dict "hubComponents" (list "singleuser-server"))
   "scratch" (dict "volumeName" "uid-gid-config" "mountPath" "/config")
   "init" (dict "acceptedImages" list) }}

@@ -35,7 +35,7 @@ in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML r
 {{- $kinds := list "azureFile" "cephfs" "fc" "flexVolume" "glusterfs" "iscsi" "portworxVolume" "quobyte" "rbd" "scaleIO" "storageos" }}
 {{- $kinds = without (concat $kinds (keys $source)) "nfs" "csi" "hostPath" "local" | uniq | sortAlpha }}
 {{- $directories := list }}
-{{- range $c.share.readOnly }}{{ $directories = append $directories .subPath }}{{ end }}
+{{- range $c.share.directories }}{{ $directories = append $directories .subPath }}{{ end }}
 {{- if ne $c.share.exposeEveryHome "Never" }}{{ $directories = append $directories "" }}{{ end }}
 {{- dict "claims" (list $c.share.claimName) "share" $c.share.claimName "volumes" $volumes "volumeNames" $names
   "volumeBeginnings" $beginnings "otherNFSServers" .Values.share.otherNFSServers "csiDrivers" (uniq $drivers) "hostPaths" (uniq $paths)

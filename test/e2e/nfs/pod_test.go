@@ -103,14 +103,6 @@ func (p pod) story(ctx context.Context) string {
 	return told.String()
 }
 
-// get is the pod as it is now.
-func (p pod) get(t *testing.T) *corev1.Pod {
-	t.Helper()
-	got, err := world.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
-	require.NoError(t, err)
-	return got
-}
-
 // await waits until something is true of the pod.
 func (p pod) await(t *testing.T, limit time.Duration, what string, condition func(*corev1.Pod) bool) *corev1.Pod {
 	t.Helper()

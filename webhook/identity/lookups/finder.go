@@ -16,9 +16,10 @@ import (
 const (
 	// MaxLookups is how many lookups of one source are out at once. Each that hangs holds a goroutine, and for the share a thread.
 	MaxLookups = 32
-	// maxRemembered values, and MaxMissing keys without one: anybody can make up names, and those must not push users out.
+	// maxRemembered is how many values a cache holds.
 	maxRemembered = 20_000
-	MaxMissing    = 1000
+	// MaxMissing is how many keys without a value a cache holds: anybody can make up names, and those must not push users out.
+	MaxMissing = 1000
 )
 
 // ErrSilent is in the error about a source that does not answer in time.

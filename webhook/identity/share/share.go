@@ -113,7 +113,8 @@ func (s *Source) lookAt(home string) (*identity.Identity, error) {
 const oPath = 0x200000
 
 // stat returns what is at a path, and follows no link. A directory is opened: a home that is a file system of its own, as NFS v4
-// and autofs have them, is mounted by opening it, and until then lstat returns the directory below. It takes no right on the home.
+// and autofs have them, is mounted by opening it, and until then lstat returns the directory below. It takes no right on the
+// home.
 func stat(path string) (fs.FileInfo, error) {
 	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) {

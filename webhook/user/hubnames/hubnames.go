@@ -5,8 +5,8 @@
 //	alice@corp.example  alice
 //	20201234            bob
 //
-// A file with a fault is not used: at start that is an error, and later the file before it stays in use, with a metric. One fault of a
-// map could make a user of another, so it costs more than a line.
+// A file with a fault is not used: at start that is an error, and later the file before it stays in use, with a metric. One
+// fault of a map could make a user of another, so it costs more than a line.
 package hubnames
 
 import (
