@@ -92,7 +92,7 @@ func TestAUserOfADirectoryService(t *testing.T) {
 	hubsPod := func(name, of string) string {
 		return "{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", labels: {hub.jupyter.org/username: x, component: " +
 			"singleuser-server}, " +
-			"annotations: {hub.jupyter.org/username: " + of + "}}, spec: {containers: [{name: notebook, image: x}]}}"
+			"annotations: {hub.jupyter.org/username: " + of + "}}, spec: {containers: [{name: notebook, image: quay.io/jupyter/minimal-notebook}]}}"
 	}
 	made := c.create(t, "lab", hubsPod("hub", "a.liddell@corp.example"))
 	require.Zero(t, made.ExitCode, made.Stderr)
