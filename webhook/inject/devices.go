@@ -24,7 +24,8 @@ func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container
 		switch {
 		case p.ours.has(d.Name):
 			c.deny(denial.DeviceForeign(field(), d.Name))
-		case container == p.notebook:
+		case container == p.notebook && d.DevicePath != "":
+			// Without a path it is no device, and the API server will say so.
 			p.denyDeviceInTheWay(field, d.DevicePath, c)
 		}
 	}

@@ -215,7 +215,9 @@ func nestedPaths(c *pod.Container) map[string]string {
 		paths = append(paths, pod.WithSlash(pod.CleanPath(m.MountPath)))
 	}
 	for _, d := range c.VolumeDevices {
-		paths = append(paths, pod.WithSlash(pod.CleanPath(d.DevicePath)))
+		if d.DevicePath != "" {
+			paths = append(paths, pod.WithSlash(pod.CleanPath(d.DevicePath)))
+		}
 	}
 	if message := c.TerminationMessagePath; message != nil && *message != "" {
 		paths = append(paths, pod.WithSlash(pod.CleanPath(*message)))

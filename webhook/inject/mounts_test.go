@@ -30,7 +30,9 @@ func TestNestings(t *testing.T) {
 		want := map[string]string{}
 		all := slices.Clone(mounts)
 		for _, d := range devices {
-			all = append(all, pod.Mount{MountPath: d.DevicePath})
+			if d.DevicePath != "" {
+				all = append(all, pod.Mount{MountPath: d.DevicePath})
+			}
 		}
 		if message != nil && *message != "" {
 			all = append(all, pod.Mount{MountPath: *message})
