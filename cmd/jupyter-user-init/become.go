@@ -176,7 +176,8 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	replaced := []string{"HOME", "USER", "LOGNAME", "NB_USER", "NB_UID", "NB_GID"}
 	if e.JupyterConfig {
 		// What the image or the Pod has for directories is read as well, after ours.
-		ours = append(ours, handoff.JupyterConfigVariable+"="+strings.TrimSuffix(e.Scratch+":"+last(env, handoff.JupyterConfigVariable), ":"))
+		dirs := strings.TrimSuffix(e.Scratch+":"+last(env, handoff.JupyterConfigVariable), ":")
+		ours = append(ours, handoff.JupyterConfigVariable+"="+dirs)
 		replaced = append(replaced, handoff.JupyterConfigVariable)
 	}
 	kept := make([]string, 0, len(env)+len(ours))
@@ -203,8 +204,8 @@ func last(env []string, name string) (value string) {
 	return value
 }
 
-// atHome returns a directory of the image's own user as one of the user's. docker-stacks' images have XDG_CACHE_HOME=/home/jovyan/.cache/,
-// which nobody else may write to.
+// atHome returns a directory of the image's own user as one of the user's. docker-stacks' images have
+// XDG_CACHE_HOME=/home/jovyan/.cache/, which nobody else may write to.
 func atHome(dir, home string) string {
 	const imagesHome = "/home/jovyan"
 	if below, ok := strings.CutPrefix(dir, imagesHome); ok && home != imagesHome && (below == "" || below[0] == '/') {

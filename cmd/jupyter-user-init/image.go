@@ -46,8 +46,9 @@ var families = []family{
 	},
 }
 
-// hubsStart is what a hub has its servers run, by its name or by its path. It needs nothing that an image's entrypoint would prepare
-// but to be in the PATH, or at that path, so that an image without any entrypoint, or with one that is not known, is started by it.
+// hubsStart is what a hub has its servers run, by its name or by its path. It needs nothing that an image's entrypoint would
+// prepare but to be in the PATH, or at that path, so that an image without any entrypoint, or with one that is not known, is
+// started by it.
 const hubsStart = "jupyterhub-singleuser"
 
 var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it " +

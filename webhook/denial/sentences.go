@@ -337,8 +337,8 @@ func DeviceForeign(field, volume string) Denial {
 
 // DeviceNested denies a block device inside of a mount of ours.
 func DeviceNested(field, at, ours string) Denial {
-	return forbidden("DeviceNested", field, "%s is inside of what the webhook mounts, %s: the container runtime would make the device "+
-		"there as root, and leave it there; put it elsewhere, such as below /dev", Printable(at), ours)
+	return forbidden("DeviceNested", field, "%s is inside of what the webhook mounts, %s: the container runtime would make the "+
+		"device there as root, and leave it there; put it elsewhere, such as below /dev", Printable(at), ours)
 }
 
 // ContainerTaken answers a container that has the init container's name elsewhere in the pod.

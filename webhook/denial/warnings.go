@@ -57,25 +57,28 @@ func ProbesLeftOut(why string) string {
 
 // ReadinessAlone warns that nothing watches over a container whose image is not known.
 func ReadinessAlone(container, annotation string) string {
-	return fmt.Sprintf("whether Jupyter is what the image of the container %s starts cannot be told, so it gets a readiness probe and "+
-		"none that restarts it: set the annotation %s to on if Jupyter starts, or to off if it does not", Printable(container), annotation)
+	return fmt.Sprintf("whether Jupyter is what the image of the container %s starts cannot be told, so it gets a readiness "+
+		"probe and none that restarts it: set the annotation %s to on if Jupyter starts, or to off if it does not",
+		Printable(container), annotation)
 }
 
 // StartUnclear warns that a command line is not understood.
 func StartUnclear(container, annotation string) string {
-	return fmt.Sprintf("whether Jupyter is what the container %s starts cannot be told from its command, so no probes are added: set "+
-		"the annotation %s to on if Jupyter starts, or to off if it does not", Printable(container), annotation)
+	return fmt.Sprintf("whether Jupyter is what the container %s starts cannot be told from its command, so no probes are added: "+
+		"set the annotation %s to on if Jupyter starts, or to off if it does not", Printable(container), annotation)
 }
 
 // SettingsElsewhere warns that a directory of settings does not say where Jupyter listens.
 func SettingsElsewhere(variable, annotation string) string {
 	return fmt.Sprintf("where Jupyter listens is settled by the webhook, whatever is in the directory of %s: write --port and "+
-		"--ServerApp.base_url, or JUPYTER_PORT, where the pod needs another place, and %s: off for probes of its own", variable, annotation)
+		"--ServerApp.base_url, or JUPYTER_PORT, where the pod needs another place, and %s: off for probes of its own",
+		variable, annotation)
 }
 
 // OpensInImagesHome warns that Jupyter is told to open in a directory that the user may not enter, where it cannot be replaced.
 func OpensInImagesHome(dir, home string) string {
-	return fmt.Sprintf("Jupyter is told to open in %s, which is the home of the image's own user: write %s, or leave it out", Printable(dir), home)
+	return fmt.Sprintf("Jupyter is told to open in %s, which is the home of the image's own user: write %s, or leave it out",
+		Printable(dir), home)
 }
 
 // ContainerByGuess warns that one container of several was taken for the notebook.

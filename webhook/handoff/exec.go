@@ -48,8 +48,8 @@ func (e Exec) Args() []string {
 
 // ParseExec reads what Args wrote. With an Image, what follows the -- are the arguments of the image's start.
 func ParseExec(args []string) (Exec, error) {
-	r := read(args, verbExec, "--user=", "--home=", "--scratch=", "--working-dir=", "--jupyter-config", "--image-start", "--entrypoint=",
-		"--command=")
+	r := read(args, verbExec, "--user=", "--home=", "--scratch=", "--working-dir=", "--jupyter-config", "--image-start",
+		"--entrypoint=", "--command=")
 	e := Exec{
 		User:       r.user(),
 		Home:       r.path("home"),

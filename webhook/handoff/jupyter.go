@@ -9,8 +9,8 @@ import (
 // JupyterConfigVariable names the directories whose settings Jupyter reads before all others.
 const JupyterConfigVariable = "JUPYTER_CONFIG_PATH"
 
-// JupyterConfig is what Discover has for settings if it has none: Jupyter listens on all addresses of the Pod. By itself it listens
-// on loopback, where neither a kubelet nor a Service reaches it. An --ip on the command line still wins.
+// JupyterConfig is what Discover has for settings if it has none: Jupyter listens on all addresses of the Pod. By itself it
+// listens on loopback, where neither a kubelet nor a Service reaches it. An --ip on the command line still wins.
 const JupyterConfig = `{"ServerApp":{"ip":""}}`
 
 // The files that Jupyter reads in a directory of JUPYTER_CONFIG_PATH.

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// What a container runs, as far as its command line tells. It is read as the programs on it read it: a launcher runs what follows its
-// options, a shell runs what its -c says. Nothing is run and nothing is looked up in the image.
+// What a container runs, as far as its command line tells. It is read as the programs on it read it: a launcher runs what follows
+// its options, a shell runs what its -c says. Nothing is run and nothing is looked up in the image.
 
 // runs is what a command line or an image is known to run.
 type runs int
@@ -69,8 +69,9 @@ var servers = []string{
 }
 
 // others are commands that are known to be no Jupyter server.
-var others = []string{"sleep", "tail", "cat", "true", "false", "echo", "printf", "ls", "id", "whoami", "env", "pause", "code-server",
-	"openvscode-server", "rserver", "rstudio-server", "shiny-server", "R", "Rscript", "streamlit", "julia", "nginx", "sshd", "touch"}
+var others = []string{"sleep", "tail", "cat", "true", "false", "echo", "printf", "ls", "id", "whoami", "env", "pause",
+	"code-server", "openvscode-server", "rserver", "rstudio-server", "shiny-server", "R", "Rscript", "streamlit", "julia", "nginx",
+	"sshd", "touch"}
 
 // subcommands of jupyter, and modules of python -m, that are a server.
 var (
@@ -78,8 +79,8 @@ var (
 	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}
 )
 
-// noServer reports whether jupyter lab and its like do something with these arguments and end: a flag anywhere, or a word of thePods
-// right behind. Further on, a word may be a flag's value.
+// noServer reports whether jupyter lab and its like do something with these arguments and end: a flag anywhere, or a word of
+// these right behind. Further on, a word may be a flag's value.
 func noServer(args []string) bool {
 	words := []string{"build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces",
 		"extension"}

@@ -14,9 +14,9 @@ import (
 //	  inside of a mount of the Pod's own            denied                     the Pod's
 //	  elsewhere, as below /dev                      the Pod's                  the Pod's
 //
-// A container runtime makes the device's node as root, with the directories above it, and follows symbolic links: a device is looked
-// at like a mount (mounts.go). A mount in the home leaves an empty directory there; a node on the share would stay a device, also for
-// other machines that mount the share, so it is denied with discovery at admission too.
+// A container runtime makes the device's node as root, with the directories above it, and follows symbolic links: a device is
+// looked at like a mount (mounts.go). A mount in the home leaves an empty directory there; a node on the share would stay a
+// device, also for other machines that mount the share, so it is denied with discovery at admission too.
 
 func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, d := range container.VolumeDevices {

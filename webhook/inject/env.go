@@ -12,15 +12,15 @@ import (
 
 // Environment: the variables by which Jupyter's images know the person.
 //
-// Sets NB_USER, HOME, USER and LOGNAME, and, where they are known at admission, NB_UID and NB_GID; at start our binary sets these two
-// and the pod's are taken away. These six are ours: another value is replaced, a second entry of the same name removed,
-// and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them. JUPYTER_CONFIG_PATH leads to
-// the settings of settings.go first, and then to the directories that the pod has in it. No token is ever put in: without one
+// Sets NB_USER, HOME, USER and LOGNAME, and, where they are known at admission, NB_UID and NB_GID; at start our binary sets these
+// two and the pod's are taken away. These six are ours: another value is replaced, a second entry of the same name removed,
+// and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them. JUPYTER_CONFIG_PATH leads
+// to the settings of settings.go first, and then to the directories that the pod has in it. No token is ever put in: without one
 // Jupyter makes its own.
 //
-// XDG_CACHE_HOME and its like are the pod's, but never a place in the image's own home (jovyan.go). At admission the image's variables
-// cannot be seen, so XDG_CACHE_HOME gets what it means by itself, the home's .cache; at start our program replaces the image's where
-// it leads to the image's own home.
+// XDG_CACHE_HOME and its like are the pod's, but never a place in the image's own home (jovyan.go). At admission the image's
+// variables cannot be seen, so XDG_CACHE_HOME gets what it means by itself, the home's .cache; at start our program replaces the
+// image's where it leads to the image's own home.
 
 type envPiece struct {
 	at       pod.Pointer
@@ -145,8 +145,8 @@ func (p envPiece) join(c *changes) {
 // cacheVariable is in many images, and leads to the home of the image's own user there.
 const cacheVariable = "XDG_CACHE_HOME"
 
-// replaceImagesHome replaces the image's own home by the user's: where a hub would have Jupyter open in it, and where programs are to keep their
-// caches and settings.
+// replaceImagesHome replaces the image's own home by the user's: where a hub would have Jupyter open in it, and where programs
+// are to keep their caches and settings.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
 		if !inImagesHome(v.Value, p.home) || v.ValueFrom != nil {

@@ -18,7 +18,8 @@ var (
 	// proxyImages and proxyNames are words in the images and names of containers that stand in front of a server: of a service
 	// mesh, or to authenticate.
 	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",
-		"kube-rbac-proxy", "consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent", "hashicorp/vault"}
+		"kube-rbac-proxy", "consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent",
+		"hashicorp/vault"}
 	proxyNames = []string{"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar", "oauth2-proxy", "oauth-proxy", "kube-rbac-proxy",
 		"consul-dataplane", "kuma-sidecar", "kube-rbac-proxy", "vault-agent", "dapr", "daprd"}
 )

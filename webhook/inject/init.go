@@ -194,8 +194,8 @@ func (p initPiece) putRight(at pod.Pointer, have *pod.Container, c *changes) {
 	c.removeField(field("tty"), have.TTY)
 }
 
-// putArgs puts the arguments right. The settings of Jupyter among them follow the notebook's command line and variables, which are the
-// Pod's: whoever changes these afterwards does not have to change ours, so the verifier does not look at that argument.
+// putArgs puts the arguments right. The settings of Jupyter among them follow the notebook's command line and variables, which
+// are the Pod's: whoever changes these afterwards does not have to change ours, so the verifier does not look at that argument.
 func (p initPiece) putArgs(m member, have []string, c *changes) {
 	settingsAlone := slices.Equal(withoutSettings(have), withoutSettings(p.want.Args))
 	if settingsAlone && !slices.Equal(have, p.want.Args) {

@@ -8,11 +8,11 @@ import (
 )
 
 // The image's own home: /home/jovyan, which docker-stacks' images, Zero to JupyterHub's and Kubeflow's have for whosever
-// notebook it is. A pod that wants to be there, by its workingDir, by an argument such as --ServerApp.root_dir, or by what KubeSpawner makes of notebook_dir, wants to be at
-// home, and the person's home is another directory: /home/jovyan belongs to UID 1000, the person may not even enter it, and
-// Jupyter that is to open there does not start. So such a wish becomes the person's home, as docker-stacks' own start.sh makes
-// it where it renames its user, and the pod is warned. Not a directory of the same name in the home: nobody knows whether it is
-// there. Any other wish is the pod's.
+// notebook it is. A pod that wants to be there, by its workingDir, by an argument such as --ServerApp.root_dir, or by what
+// KubeSpawner makes of notebook_dir, wants to be at home, and the person's home is another directory: /home/jovyan belongs to UID
+// 1000, the person may not even enter it, and Jupyter that is to open there does not start. So such a wish becomes the person's
+// home, as docker-stacks' own start.sh makes it where it renames its user, and the pod is warned. Not a directory of the same
+// name in the home: nobody knows whether it is there. Any other wish is the pod's.
 
 const imagesHome = "/home/jovyan"
 

@@ -143,7 +143,8 @@ const kernelVariable = "KERNEL_ID"
 // traits are the settings that matter here, by the last part of their name: --port is short for --ServerApp.port, and
 // other applications (NotebookApp, LabApp, JupyterHubSingleUser) inherit them under their own.
 var traits = map[string]string{
-	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip", "client_ca": "client_ca", "client-ca": "client_ca",
+	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
+	"client_ca": "client_ca", "client-ca": "client_ca",
 	"config": "config", "config_file": "config", "root_dir": "root_dir", "notebook_dir": "root_dir", "notebook-dir": "root_dir",
 }
 

@@ -207,8 +207,8 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 }
 
 // nestedPaths finds the clean paths of a container's mounts, devices and termination message that are inside of another of them,
-// with the nearest. They are gone through in the order of a tree, in which what is inside of a directory follows it: each held against
-// each, a thousand paths of two KiB took six seconds.
+// with the nearest. They are gone through in the order of a tree, in which what is inside of a directory follows it: each held
+// against each, a thousand paths of two KiB took six seconds.
 func nestedPaths(c *pod.Container) map[string]string {
 	paths := make([]string, 0, len(c.VolumeMounts)+len(c.VolumeDevices)+1)
 	for _, m := range c.VolumeMounts {

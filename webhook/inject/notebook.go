@@ -43,13 +43,14 @@ func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) 
 	return at, why, nil
 }
 
-// guessNotebook returns the first container that is known to start Jupyter, else the first that is no proxy, else the first. The names are
-// of those that could have been meant as well.
+// guessNotebook returns the first container that is known to start Jupyter, else the first that is no proxy, else the first. The
+// names are of those that could have been meant as well.
 func (in *planning) guessNotebook() (at int, why string, others []string) {
 	var starts, candidates []int
 	for i := range in.pod.Spec.Containers {
 		c := &in.pod.Spec.Containers[i]
-		if isProxy(c) || slices.ContainsFunc(in.pod.Spec.Containers[:i], func(before pod.Container) bool { return before.Name == c.Name }) {
+		sameName := func(before pod.Container) bool { return before.Name == c.Name }
+		if isProxy(c) || slices.ContainsFunc(in.pod.Spec.Containers[:i], sameName) {
 			// A name that is there twice is the first one's, as it is for the annotation that is written.
 			continue
 		}

@@ -18,9 +18,9 @@ import (
 //	something that is known to be no Jupyter               –                       –
 //
 // A probe that can end a container stands only where Jupyter is known to be what runs: whatever else is restarted for ever. The
-// annotation jupyter-user.io/probes decides all three, on or off. Base URL and port come from the Pod. HTTPS is asked where Jupyter is
-// given a certificate; where it asks for a client certificate no HTTP probe can pass, and a TCP one takes its place. Where the port
-// cannot be told, none is added and the Pod is warned. They are the Pod's: each one that it has is left as it is.
+// annotation jupyter-user.io/probes decides all three, on or off. Base URL and port come from the Pod. HTTPS is asked where
+// Jupyter is given a certificate; where it asks for a client certificate no HTTP probe can pass, and a TCP one takes its place.
+// Where the port cannot be told, none is added and the Pod is warned. They are the Pod's: each one that it has is left as it is.
 
 type probesPiece struct {
 	at                           pod.Pointer

@@ -17,9 +17,9 @@ import (
 
 // Resources: requests and limits for a notebook that has none.
 //
-// Adds the configured CPU and memory, each where the notebook container has neither a request nor a limit of it: a GPU alone leaves
-// both out. None is added where the Pod has resources as a whole, or where a hub has made it: a hub without limits means it. They are
-// the Pod's: what it has is left as it is.
+// Adds the configured CPU and memory, each where the notebook container has neither a request nor a limit of it: a GPU alone
+// leaves both out. None is added where the Pod has resources as a whole, or where a hub has made it: a hub without limits means
+// it. They are the Pod's: what it has is left as it is.
 
 type resourcesPiece struct {
 	container pod.Pointer

@@ -11,8 +11,8 @@ import (
 // Jupyter settings: one file in the scratch volume, which Jupyter reads before all others and which wins over them, so that what
 // the probes rely on is not left to a file in the user's home.
 //
-// Adds the settings to the init container's arguments (init.go), and the init container writes them. What the probes rely on is the
-// Pod's: the file repeats what the Pod says on the command line or by variable, which wins over every file anyhow.
+// Adds the settings to the init container's arguments (init.go), and the init container writes them. What the probes rely on is
+// the Pod's: the file repeats what the Pod says on the command line or by variable, which wins over every file anyhow.
 //
 //	setting                               value
 //	ip                                    all addresses: by itself Jupyter listens on loopback, where no probe reaches it
@@ -22,8 +22,8 @@ import (
 //
 // A hub says by itself where its servers listen: their file says nothing of it.
 //
-// Jupyter finds the file by JUPYTER_CONFIG_PATH. At admission that is a variable of the container, joined with the Pod's own value; what
-// the image has there is out of sight, and replaced. At start our program joins it with whatever the container has.
+// Jupyter finds the file by JUPYTER_CONFIG_PATH. At admission that is a variable of the container, joined with the Pod's own
+// value; what the image has there is out of sight, and replaced. At start our program joins it with whatever the container has.
 
 // jupyterSettings returns the settings as JSON, by Jupyter's classes.
 func (in *planning) jupyterSettings() string {

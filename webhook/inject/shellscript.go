@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// A shell's script is read only as far as it is a plain sequence of commands: words, quotes, variables, redirections, and ; && or the
-// end of a line between the commands. Anything else, such as a pipe, a loop or a substitution, is not read, and the webhook says so.
+// A shell's script is read only as far as it is a plain sequence of commands: words, quotes, variables, redirections, and ; && or
+// the end of a line between the commands. Anything else, such as a pipe, a loop or a substitution, is not read, and the webhook
+// says so.
 
 // longestScript is how long a script is that is read.
 const longestScript = 8 << 10
@@ -206,7 +207,7 @@ func (s *splitter) variable() {
 	}
 	rest = rest[len(opening):]
 	end := 0
-	for end < len(rest) && (rest[end] == '_' || 'a' <= rest[end]|0x20 && rest[end]|0x20 <= 'z' || end > 0 && '0' <= rest[end] && rest[end] <= '9') {
+	for end < len(rest) && inName(rest[end], end) {
 		end++
 	}
 	name := rest[:end]
@@ -222,6 +223,12 @@ func (s *splitter) variable() {
 		// What cannot be seen from here stays as Kubernetes writes a reference, which no port and no base URL has in it.
 		s.word.WriteString("$(" + name + ")")
 	}
+}
+
+// inName reports whether a character can be at this place of a variable's name.
+func inName(c byte, at int) bool {
+	letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+	return c == '_' || letter || at > 0 && '0' <= c && c <= '9'
 }
 
 func (s *splitter) endWord() {
