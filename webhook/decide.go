@@ -99,8 +99,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
 		return Denied(d, *invalid)
 	}
-	// One time limit for both: who the user is, and what the user's identity is.
-	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
+	ctx, cancel := w.limitBoth(ctx)
 	defer cancel()
 	name, refusals, err := w.nameOf(ctx, pod, HubNames.FromHub)
 	if len(refusals) > 0 {
@@ -154,6 +153,15 @@ func unreadablePod(err error) denial.Denial {
 		return denial.TooManyInAll(tooLong.Field, tooLong.Max)
 	}
 	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
+}
+
+// limitBoth returns a context with one time limit for both questions: who the user is, and what the user's identity is. Where
+// hubs' names are not mapped, only the second is asked, which has that limit by itself.
+func (w *Webhook) limitBoth(ctx context.Context) (context.Context, context.CancelFunc) {
+	if w.hubNames == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, identityTimeout)
 }
 
 // find asks who a user is. It answers nil where that is not known, or is left to the pod.

@@ -36,7 +36,7 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 		d.OtherGeneration = true
 		return Denied(d, denial.GenerationUnknown(inject.ConfigAnnotation, generation))
 	}
-	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
+	ctx, cancel := w.limitBoth(ctx)
 	defer cancel()
 	name, refusals, err := w.confirmName(ctx, pod)
 	if len(refusals) > 0 {

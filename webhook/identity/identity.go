@@ -119,8 +119,11 @@ func (f Floor) Check(id Identity) error {
 // LeaveOut returns the identity without the supplementary groups that are no user's: those under the floor, and those over the
 // highest. A refused group stays, for Check to deny.
 func (f Floor) LeaveOut(id Identity) Identity {
-	users := func(gid int64) bool { return slices.Contains(f.DeniedGIDs, gid) || f.checkGID(gid) == nil }
-	return New(id.UID, id.GID, slices.DeleteFunc(slices.Clone(id.Groups), func(gid int64) bool { return !users(gid) }))
+	noUsers := func(gid int64) bool { return !slices.Contains(f.DeniedGIDs, gid) && f.checkGID(gid) != nil }
+	if !slices.ContainsFunc(id.Groups, noUsers) {
+		return id
+	}
+	return New(id.UID, id.GID, slices.DeleteFunc(slices.Clone(id.Groups), noUsers))
 }
 
 // CheckOwner returns why a UID is no user's by any configuration: root, and the owner that NFS shows when it cannot map one. It

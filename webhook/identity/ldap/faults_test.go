@@ -240,6 +240,7 @@ func TestHalfAnAnswer(t *testing.T) {
 func TestAnAnswerThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	address := listen(t, func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 512)) // the bind
 		_, _ = c.Write([]byte("\x30\x84\x7f\xff\xff\xff"))
 		_, _ = io.Copy(io.Discard, c)
 	})
