@@ -46,8 +46,8 @@ type connection struct {
 	network net.Conn
 }
 
-// limitPackets sets a limit of the whole program, which nothing else in it uses. Without it a server can make the library allocate
-// 2 GiB.
+// limitPackets sets a limit of the whole program, which nothing else in it uses. Without it a server can make the library
+// allocate 2 GiB.
 var limitPackets = sync.OnceFunc(func() { ber.MaxPacketLengthBytes = maxPacket })
 
 func newServers(c *config.LDAP) (*servers, error) {
