@@ -69,7 +69,7 @@ func (s Agreeing) agree(ctx context.Context, name user.Name, how finder) (*ident
 	known[0], errs[0] = how(s[0], ctx, name)
 	others.Wait()
 	for _, err := range errs {
-		if err != nil && !isUnusable(err) {
+		if err != nil && !identity.IsUnusable(err) {
 			return nil, err
 		}
 	}
@@ -115,11 +115,6 @@ type Disagreement struct {
 // Error is the sentence for the user.
 func (d *Disagreement) Error() string {
 	return denial.IdentityDisputed(d.name.String(), d.accounts).Message
-}
-
-func isUnusable(err error) bool {
-	_, is := errors.AsType[*identity.Unusable](err)
-	return is
 }
 
 // identityDenial returns the denial where no source could say who a user is.

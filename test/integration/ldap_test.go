@@ -23,19 +23,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-const directoryOfAlice = `dn: ou=people,dc=example,dc=org
-objectClass: organizationalUnit
-ou: people
-
-dn: ou=groups,dc=example,dc=org
-objectClass: organizationalUnit
-ou: groups
-
-dn: ou=services,dc=example,dc=org
-objectClass: organizationalUnit
-ou: services
-
-dn: uid=alice,ou=people,dc=example,dc=org
+const directoryOfAlice = slapd.Units + `dn: uid=alice,ou=people,dc=example,dc=org
 objectClass: inetOrgPerson
 objectClass: posixAccount
 uid: alice

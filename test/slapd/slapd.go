@@ -62,6 +62,21 @@ type Server struct {
 	process  *exec.Cmd
 }
 
+// Units is the LDIF of the units below which a test has its accounts, its groups and its services.
+const Units = `dn: ou=people,dc=example,dc=org
+objectClass: organizationalUnit
+ou: people
+
+dn: ou=groups,dc=example,dc=org
+objectClass: organizationalUnit
+ou: groups
+
+dn: ou=services,dc=example,dc=org
+objectClass: organizationalUnit
+ou: services
+
+`
+
 // Start starts a server that ends with the test.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()

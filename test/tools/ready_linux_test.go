@@ -26,8 +26,8 @@ import (
 type index struct {
 	*httptest.Server
 	asked atomic.Int32
-	// serve is what answers for the archive.
-	serve   http.HandlerFunc
+	// serve returns the archive. Tests replace it while the server runs.
+	serve   atomic.Pointer[http.HandlerFunc]
 	archive []byte
 }
 
@@ -35,7 +35,7 @@ type index struct {
 func serveIndex(t *testing.T, release string) *index {
 	t.Helper()
 	x := &index{archive: archive(t)}
-	x.serve = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(x.archive) }
+	x.serveBy(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(x.archive) })
 	sum := fmt.Sprintf("%x", sha512.Sum512(x.archive))
 	handler := http.NewServeMux()
 	handler.HandleFunc("/index.yaml", func(w http.ResponseWriter, _ *http.Request) {
@@ -43,12 +43,15 @@ func serveIndex(t *testing.T, release string) *index {
 		_, _ = fmt.Fprintf(w, "releases:\n  %s:\n    envtest-%[1]s-%s-%s.tar.gz:\n      hash: %s\n      selfLink: %s/archive\n",
 			release, runtime.GOOS, runtime.GOARCH, sum, x.URL)
 	})
-	handler.HandleFunc("/archive", func(w http.ResponseWriter, r *http.Request) { x.serve(w, r) })
-	x.Server = httptest.NewServer(handler)
+	handler.HandleFunc("/archive", func(w http.ResponseWriter, r *http.Request) { (*x.serve.Load())(w, r) })
+	x.Server = httptest.NewUnstartedServer(handler)
+	x.Start()
 	t.Cleanup(x.Close)
 	t.Setenv(IndexVariable, x.URL+"/index.yaml")
 	return x
 }
+
+func (x *index) serveBy(handler http.HandlerFunc) { x.serve.Store(&handler) }
 
 func archive(t *testing.T) []byte {
 	t.Helper()
@@ -137,26 +140,26 @@ func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
 	}{
 		"a release that the index lacks": {release: "v1.36.4", reason: "the index of binaries lacks Kubernetes v1.37 for "},
 		"a wrong checksum": {fault: func(_ *testing.T, x *index) {
-			x.serve = func(w http.ResponseWriter, _ *http.Request) {
+			x.serveBy(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = w.Write(bytes.ReplaceAll(x.archive, x.archive[:4], []byte("evil")))
-			}
+			})
 		}, reason: "checksum mismatch"},
 		"no connection": {fault: func(_ *testing.T, x *index) { x.Close() }, reason: "connection refused"},
 		"an index that says no": {fault: func(t *testing.T, x *index) {
 			t.Setenv(IndexVariable, x.URL+"/none")
 		}, reason: "404 Not Found"},
 		"half a file": {fault: func(_ *testing.T, x *index) {
-			x.serve = func(w http.ResponseWriter, _ *http.Request) {
+			x.serveBy(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Length", fmt.Sprint(len(x.archive)))
 				_, _ = w.Write(x.archive[:len(x.archive)/2])
-			}
+			})
 		}, reason: "unexpected EOF"},
 		"an archive that hangs": {patience: time.Second, fault: func(_ *testing.T, x *index) {
-			x.serve = func(w http.ResponseWriter, r *http.Request) {
+			x.serveBy(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = w.Write(x.archive[:len(x.archive)/2])
 				_ = http.NewResponseController(w).Flush()
 				<-r.Context().Done()
-			}
+			})
 		}, reason: "the connection hangs: nothing arrived for 1s"},
 		"an index that hangs": {patience: time.Second, fault: func(t *testing.T, x *index) {
 			hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))

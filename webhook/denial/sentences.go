@@ -376,7 +376,8 @@ func IdentityDiffers(annotation, name string) Denial {
 func GenerationUnknown(annotation, generation string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: AnnotationField(annotation),
 		Message: fmt.Sprintf("no replica of the webhook that could be asked has made a pod by configuration %s: one is probably "+
-			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log", Printable(generation))}
+			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log",
+			Printable(generation))}
 }
 
 // AnnotationField is how Kubernetes writes the place of an annotation.

@@ -32,18 +32,18 @@ func Parse(text string) (Identity, error) {
 	if len(parts) != 2 && len(parts) != 3 {
 		return Identity{}, fmt.Errorf("%q is not UID:GID or UID:GID:gid,gid", text)
 	}
-	uid, err := parseID(parts[0])
+	uid, err := ParseID(parts[0])
 	if err != nil {
 		return Identity{}, fmt.Errorf("UID %w", err)
 	}
-	gid, err := parseID(parts[1])
+	gid, err := ParseID(parts[1])
 	if err != nil {
 		return Identity{}, fmt.Errorf("GID %w", err)
 	}
 	var groups []int64
 	if len(parts) == 3 {
 		for text := range strings.SplitSeq(parts[2], ",") {
-			group, err := parseID(text)
+			group, err := ParseID(text)
 			if err != nil {
 				return Identity{}, fmt.Errorf("group %w", err)
 			}
@@ -80,9 +80,9 @@ func (id Identity) String() string {
 	return string(text)
 }
 
-func parseID(text string) (int64, error) {
+// ParseID reads a UID or GID in its one decimal spelling, from 0 to MaxID: no sign, no leading zero, no space.
+func ParseID(text string) (int64, error) {
 	id, err := strconv.ParseInt(text, 10, 64)
-	// ParseInt also takes a sign and leading zeros. One number, one spelling.
 	if err != nil || strconv.FormatInt(id, 10) != text || id < 0 || id > MaxID {
 		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, MaxID)
 	}

@@ -1,5 +1,7 @@
 package identity
 
+import "errors"
+
 // Unusable is the error of a source that knows a name and cannot make an identity of what it knows: two accounts of one name,
 // say, or one without a UID. Asking again does not help, so it is a denial.
 type Unusable struct {
@@ -22,3 +24,9 @@ type Misplaced struct {
 
 // Error returns why.
 func (u *Unusable) Error() string { return u.Why }
+
+// IsUnusable reports whether an error is an *Unusable, so that asking again, or another server, does not help.
+func IsUnusable(err error) bool {
+	_, is := errors.AsType[*Unusable](err)
+	return is
+}

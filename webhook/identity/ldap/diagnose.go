@@ -9,6 +9,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -166,7 +167,7 @@ func (d *diagnosis) writable(account *ldap.Entry) {
 func (d *diagnosis) account(c *ldap.Conn, name string) {
 	id, err := d.find(c, name)
 	switch {
-	case isFinal(err):
+	case identity.IsUnusable(err):
 		d.say(RemarkFailed, "%s %v", name, err)
 	case err != nil:
 		d.say(RemarkFailed, "%v", err)

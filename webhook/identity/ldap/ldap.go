@@ -14,7 +14,6 @@ package ldap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -106,9 +105,3 @@ func (s *Source) lookAtBase() (*identity.Identity, error) {
 
 // noAttributes asks for none: the OID that RFC 4511 has for it.
 var noAttributes = []string{"1.1"}
-
-// isFinal reports whether asking another server cannot help, because the error is about what is in the directory.
-func isFinal(err error) bool {
-	_, is := errors.AsType[*identity.Unusable](err)
-	return is
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 const (
@@ -46,8 +47,8 @@ type connection struct {
 	network net.Conn
 }
 
-// limitPackets sets a limit of the whole program, which nothing else in it uses. Without it a server can make the library allocate
-// 2 GiB.
+// limitPackets sets a limit of the whole program, which nothing else in it uses. Without it a server can make the library
+// allocate 2 GiB.
 var limitPackets = sync.OnceFunc(func() { ber.MaxPacketLengthBytes = maxPacket })
 
 func newServers(c *config.LDAP) (*servers, error) {
@@ -93,7 +94,7 @@ func (s *servers) ask(most, wait time.Duration, question func(*ldap.Conn) error)
 			until = share
 		}
 		err := s.askOne(server, until, question)
-		if err == nil || isFinal(err) {
+		if err == nil || identity.IsUnusable(err) {
 			return err
 		}
 		failures = append(failures, fmt.Errorf("%s: %w", server.address, err))

@@ -116,7 +116,7 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 		return known.value, nil
 	}
 	value, err := f.askTimed(ctx, key, look)
-	if err != nil && last && !isUnusable(err) {
+	if err != nil && last && !identity.IsUnusable(err) {
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
 	}
@@ -214,11 +214,6 @@ func (f *Finder[V]) fresh(a *answer[V]) time.Duration {
 		return f.FreshMissing
 	}
 	return f.Fresh
-}
-
-func isUnusable(err error) bool {
-	_, is := errors.AsType[*identity.Unusable](err)
-	return is
 }
 
 // hangs reports whether somebody has waited in vain for something that is still out.
