@@ -145,6 +145,29 @@ sbom: ## build the programs for PLATFORM as the image has them, and write which 
 			echo $(DIST)/$$program.cdx.json || exit 1; \
 	done
 
+# The commit that a release says it is of; what is not committed shows.
+COMMIT       = $(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null)
+PLATFORMS   ?= linux/amd64 linux/arm64
+RELEASE     ?= dist/release
+
+.PHONY: release
+release: ## build all that a release has into dist/release: programs, image, chart, install.yaml, SBOMs, checksums
+	@rm -rf $(RELEASE) && mkdir -p $(RELEASE)
+	@for platform in $(PLATFORMS); do name=$$(echo "$$platform" | tr / -) && \
+		$(MAKE) --no-print-directory sbom PLATFORM="$$platform" DIST="$(RELEASE)/$$name" REVISION="$(COMMIT)" && \
+		for program in jupyter-user-webhook jupyter-user-init; do \
+			mv "$(RELEASE)/$$name/$$program" "$(RELEASE)/$$program-$$name" && \
+			mv "$(RELEASE)/$$name/$$program.cdx.json" "$(RELEASE)/$$program-$$name.cdx.json" || exit 1; \
+		done && rmdir "$(RELEASE)/$$name" || exit 1; \
+	done
+	@go run ./deploy/release -version "$(VERSION)" -revision "$(COMMIT)" -platforms "$(PLATFORMS)" -dist "$(RELEASE)" && cat $(RELEASE)/SHA256SUMS
+
+.PHONY: release-again
+release-again: ## prove that dist/release can be built again: from a copy of the commit elsewhere, compiling everything, to the same bytes
+	@again=$$(mktemp -d) && trap 'rm -rf "$$again"' EXIT && git clone --quiet . "$$again/clone" && \
+		GOCACHE="$$again/cache" $(MAKE) --no-print-directory -C "$$again/clone" release PLATFORMS="$(PLATFORMS)" >/dev/null && \
+		diff "$(RELEASE)/SHA256SUMS" "$$again/clone/dist/release/SHA256SUMS" && echo "the same, built twice"
+
 .PHONY: control-plane
 control-plane: ## find, download or build etcd, kube-apiserver and kubectl, once (KUBEBUILDER_ASSETS names a folder, OFFLINE=1 builds)
 	@go run ./test/tools/build control-plane >/dev/null

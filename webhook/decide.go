@@ -28,6 +28,8 @@ type Webhook struct {
 	config     *config.Config
 	planner    *inject.Planner
 	identities Identities
+	// hubNames is nil if the configuration maps none.
+	hubNames HubNames
 }
 
 // New takes a validated configuration and who knows identities; nil where nobody does, and every pod finds its own.
@@ -97,8 +99,11 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
 		return Denied(d, *invalid)
 	}
-	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
+	ctx, cancel := w.limitBoth(ctx)
+	defer cancel()
+	name, refusals, err := w.nameOf(ctx, pod, HubNames.FromHub)
 	if len(refusals) > 0 {
+		d.Fault = err
 		return Denied(d, refusals...)
 	}
 	d.User = name
@@ -150,6 +155,15 @@ func unreadablePod(err error) denial.Denial {
 	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
 }
 
+// limitBoth returns a context with one time limit for both questions: who the user is, and what the user's identity is. Where
+// hubs' names are not mapped, only the second is asked, which has that limit by itself.
+func (w *Webhook) limitBoth(ctx context.Context) (context.Context, context.CancelFunc) {
+	if w.hubNames == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, identityTimeout)
+}
+
 // find asks who a user is. It answers nil where that is not known, or is left to the pod.
 func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
 	if w.identities == nil || w.config.Identity.Discovery == config.DiscoveryAtStart {
@@ -175,6 +189,7 @@ func (d Decision) IdentityText() string {
 	return d.Identity.String()
 }
 
+// Denied returns the decision with denials in place of what was planned.
 func Denied(d Decision, refusals ...denial.Denial) Decision {
 	d.Denials = refusals
 	return d

@@ -1,10 +1,10 @@
-// Package webhook decides what becomes of a Pod. Decide returns what a created Pod is to be changed into, Verify whether a final Pod
-// is as planned. Neither knows HTTP or an AdmissionReview: package webhook/server calls them for the API server, and the command
-// line calls Decide for a file.
+// Package webhook decides what becomes of a Pod. Decide returns what a created Pod is to be changed into, Verify whether a final
+// Pod is as planned. Neither knows HTTP or an AdmissionReview: package webhook/server calls them for the API server, and the
+// command line calls Decide for a file.
 //
-// Decide and Verify take the same steps: read the view of the Pod, find the user that it names, find the identity of the user, plan
-// what the Pod has to hold, reconcile the Pod with the plan. Decide returns the operations of the reconciliation or every denial,
-// Verify denies each field of ours that differs.
+// Decide and Verify take the same steps: read the view of the Pod, find the user that it names, find the identity of the user,
+// plan what the Pod has to hold, reconcile the Pod with the plan. Decide returns the operations of the reconciliation or every
+// denial, Verify denies each field of ours that differs.
 //
 // # Whose field is it
 //
@@ -79,7 +79,10 @@
 //	notebook.env[NB_UID]                                           | ours               | replaced
 //	notebook.env[NB_GID]                                           | ours               | replaced
 //	notebook.env[HOME]                                             | ours               | replaced
+//	notebook.env[USER]                                             | ours               | replaced
+//	notebook.env[LOGNAME]                                          | ours               | replaced
 //	notebook.env[JUPYTER_ENABLE_LAB]                               | the pod's          | kept
+//	notebook.env[XDG_CACHE_HOME]                                   | the pod's          | kept
 //	notebook.env[JUPYTER_CONFIG_PATH]                              | the pod's          | kept
 //	notebook.env[JUPYTERHUB_ROOT_DIR]                              | the pod's          | kept
 //	notebook.ports                                                 | the pod's          | kept
@@ -89,6 +92,8 @@
 //	notebook.volumeMounts at a path of ours                        | ours               | refused
 //	notebook.volumeMounts elsewhere                                | the pod's          | kept
 //	notebook.volumeDevices of the share                            | ours               | refused
+//	notebook.volumeDevices at a path of ours                       | ours               | refused
+//	notebook.volumeDevices elsewhere                               | the pod's          | kept
 //	notebook.env out of the scratch volume                         | ours               | refused
 //	another container's volumeMounts of the share                  | ours               | refused
 //	another container's env out of the scratch volume              | ours               | refused

@@ -38,8 +38,8 @@ type Source struct {
 	Identities
 }
 
-// Agreeing are sources that are asked all at once: each must know the user, with one UID. GID and groups are those of the first. An
-// error is a *Disagreement, an *identity.Unusable of one of them, or that one did not answer.
+// Agreeing are sources that are asked all at once: each must know the user, with one UID. GID and groups are those of the first.
+// An error is a *Disagreement, an *identity.Unusable of one of them, or that one did not answer.
 type Agreeing []Source
 
 // Find asks all.
@@ -69,7 +69,7 @@ func (s Agreeing) agree(ctx context.Context, name user.Name, how finder) (*ident
 	known[0], errs[0] = how(s[0], ctx, name)
 	others.Wait()
 	for _, err := range errs {
-		if err != nil && !isUnusable(err) {
+		if err != nil && !identity.IsUnusable(err) {
 			return nil, err
 		}
 	}
@@ -117,18 +117,23 @@ func (d *Disagreement) Error() string {
 	return denial.IdentityDisputed(d.name.String(), d.accounts).Message
 }
 
-func isUnusable(err error) bool {
-	_, is := errors.AsType[*identity.Unusable](err)
-	return is
-}
-
 // identityDenial returns the denial where no source could say who a user is.
 func identityDenial(name user.Name, err error) denial.Denial {
 	if d, is := errors.AsType[*Disagreement](err); is {
 		return denial.IdentityDisputed(name.String(), d.accounts)
 	}
 	if unusable, is := errors.AsType[*identity.Unusable](err); is {
-		return denial.IdentityUnusable(name.String(), unusable.Why)
+		return unusableDenial(name.String(), unusable)
 	}
 	return denial.IdentitySilent(name.String())
+}
+
+func unusableDenial(name string, u *identity.Unusable) denial.Denial {
+	switch {
+	case u.Misplaced == nil:
+		return denial.IdentityUnusable(name, u.Why)
+	case u.Misplaced.Link:
+		return denial.HomeBehindLink(name, u.Misplaced.Dir)
+	}
+	return denial.HomeInUsers(name, u.Misplaced.Dir, u.Misplaced.Owner)
 }

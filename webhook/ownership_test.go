@@ -41,7 +41,7 @@ var meddling = map[string]string{
 	"spec.securityContext.runAsUser":                      `add /spec/securityContext/runAsUser 7`,
 
 	"spec.hostUsers":            `add /spec/hostUsers false`,
-	"spec.initContainers order": `add /spec/initContainers/0 {"name":"earlier","image":"x"}`,
+	"spec.initContainers order": `add /spec/initContainers/0 {"name":"earlier","image":"notebook"}`,
 	"init.image":                `replace /spec/initContainers/0/image "evil"`,
 	"init.imagePullPolicy":      `replace /spec/initContainers/0/imagePullPolicy "Always"`,
 	"init.command":              `replace /spec/initContainers/0/command ["sh"]`,
@@ -86,13 +86,18 @@ var meddling = map[string]string{
 	"notebook.env[NB_UID]":                              `add /spec/containers/0/env/- {"name":"NB_UID","value":"0"}`,
 	"notebook.env[NB_GID]":                              `add /spec/containers/0/env/- {"name":"NB_GID","value":"0"}`,
 	"notebook.env[HOME]":                                `add /spec/containers/0/env/- {"name":"HOME","value":"/root"}`,
+	"notebook.env[USER]":                                `add /spec/containers/0/env/- {"name":"USER","value":"root"}`,
+	"notebook.env[LOGNAME]":                             `add /spec/containers/0/env/- {"name":"LOGNAME","value":"root"}`,
+	"notebook.env[XDG_CACHE_HOME]":                      `add /spec/containers/0/env/- {"name":"XDG_CACHE_HOME","value":"/tmp/cache"}`,
 	"notebook.env[JUPYTER_ENABLE_LAB]":                  `add /spec/containers/0/env/- {"name":"JUPYTER_ENABLE_LAB","value":"no"}`,
-	"notebook.env[JUPYTER_CONFIG_PATH]":                 `add /spec/containers/0/env/- {"name":"JUPYTER_CONFIG_PATH","value":"/mine"}`,
+	"notebook.env[JUPYTER_CONFIG_PATH]":                 `add /spec/containers/0/env/- {"name":"JUPYTER_CONFIG_PATH","value":"/config:/mine"}`,
 	"notebook.env[JUPYTERHUB_ROOT_DIR]":                 `add /spec/containers/0/env/- {"name":"JUPYTERHUB_ROOT_DIR","value":"/srv/courses"}`,
 	"notebook.ports":                                    `replace /spec/containers/0/ports [{"containerPort":1}]`,
-	"notebook.resources":                                `replace /spec/containers/0/resources {"limits":{"cpu":"1"}}`,
+	"notebook.resources":                                `replace /spec/containers/0/resources {"limits":{"cpu":"1","memory":"1Gi"}}`,
 	"notebook.volumeMounts of the share":                `add /spec/containers/0/volumeMounts/- {"name":"hpc-shared-volume","mountPath":"/all"}`,
 	"notebook.volumeMounts of the scratch volume":       `add /spec/containers/0/volumeMounts/- {"name":"uid-gid-config","mountPath":"/w"}`,
+	"notebook.volumeDevices at a path of ours":          `add /spec/containers/0/volumeDevices [{"name":"d","devicePath":"/home/alice/disk"}]`,
+	"notebook.volumeDevices elsewhere":                  `add /spec/containers/0/volumeDevices [{"name":"d","devicePath":"/dev/xvda"}]`,
 	"notebook.volumeMounts at a path of ours":           `add /spec/containers/0/volumeMounts/- {"name":"x","mountPath":"/config/uid-gid.env"}`,
 	"notebook.volumeMounts elsewhere":                   `add /spec/containers/0/volumeMounts/- {"name":"x","mountPath":"/scratch"}`,
 	"notebook.volumeDevices of the share":               `add /spec/containers/0/volumeDevices [{"name":"hpc-shared-volume","devicePath":"/dev/x"}]`,
@@ -236,7 +241,7 @@ func table(t *testing.T) map[string]row {
 }
 
 const labelled = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
-	`"spec":{"containers":[{"name":"nb","image":"x"}]}}`
+	`"spec":{"containers":[{"name":"nb","image":"notebook"}]}}`
 
 func prove(t *testing.T, discovery golden.Case, r row, how string) {
 	t.Helper()

@@ -103,7 +103,7 @@ func settings(t *testing.T) (all []setting) {
 // withSetting is a notebook with another container beside it, a volume of its own, and the field set.
 func withSetting(t *testing.T, s setting) []byte {
 	t.Helper()
-	notebook, other := map[string]any{"name": "nb", "image": "x"}, map[string]any{"name": "other", "image": "y"}
+	notebook, other := map[string]any{"name": "nb", "image": "notebook"}, map[string]any{"name": "other", "image": "y"}
 	pod := map[string]any{
 		"apiVersion": "v1", "kind": "Pod",
 		"metadata": map[string]any{"name": "nb", "labels": map[string]any{"jupyter-user": "alice"}},

@@ -36,8 +36,11 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 		d.OtherGeneration = true
 		return Denied(d, denial.GenerationUnknown(inject.ConfigAnnotation, generation))
 	}
-	name, refusals := user.FromPod(pod.Metadata.Labels, pod.Metadata.Annotations, w.config.User)
+	ctx, cancel := w.limitBoth(ctx)
+	defer cancel()
+	name, refusals, err := w.confirmName(ctx, pod)
 	if len(refusals) > 0 {
+		d.Fault = err
 		return Denied(d, refusals...)
 	}
 	d.User = name

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +27,12 @@ func become(e handoff.Exec) error {
 	}
 	if err := enterHome(e, owner); err != nil {
 		return err
+	}
+	// A hook or a probe does not write to the home each time.
+	if os.Getpid() == 1 || e.Image != nil {
+		if why := triedUnwritable(e.Home, owner); why != "" {
+			lastWords(notice(why), "")
+		}
 	}
 	env := environment(os.Environ(), e, owner)
 	argv, err := command(e)
@@ -160,16 +167,49 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	ours := []string{
 		"HOME=" + e.Home,
+		"USER=" + e.User,
+		"LOGNAME=" + e.User,
 		"NB_USER=" + e.User,
 		"NB_UID=" + strconv.FormatInt(owner.UID, 10),
 		"NB_GID=" + strconv.FormatInt(owner.GID, 10),
 	}
+	replaced := []string{"HOME", "USER", "LOGNAME", "NB_USER", "NB_UID", "NB_GID"}
+	if e.JupyterConfig {
+		// What the image or the Pod has for directories is read as well, after ours.
+		dirs := strings.TrimSuffix(e.Scratch+":"+last(env, handoff.JupyterConfigVariable), ":")
+		ours = append(ours, handoff.JupyterConfigVariable+"="+dirs)
+		replaced = append(replaced, handoff.JupyterConfigVariable)
+	}
 	kept := make([]string, 0, len(env)+len(ours))
 	for _, v := range env {
-		name, _, _ := strings.Cut(v, "=")
-		if name != "HOME" && name != "NB_USER" && name != "NB_UID" && name != "NB_GID" {
-			kept = append(kept, v)
+		name, value, _ := strings.Cut(v, "=")
+		if slices.Contains(replaced, name) {
+			continue
 		}
+		if strings.HasPrefix(name, "XDG_") {
+			v = name + "=" + atHome(value, e.Home)
+		}
+		kept = append(kept, v)
 	}
 	return append(kept, ours...)
+}
+
+// last returns the value that a process has of a variable.
+func last(env []string, name string) (value string) {
+	for _, v := range env {
+		if text, ok := strings.CutPrefix(v, name+"="); ok {
+			value = text
+		}
+	}
+	return value
+}
+
+// atHome returns a directory of the image's own user as one of the user's. docker-stacks' images have
+// XDG_CACHE_HOME=/home/jovyan/.cache/, which nobody else may write to.
+func atHome(dir, home string) string {
+	const imagesHome = "/home/jovyan"
+	if below, ok := strings.CutPrefix(dir, imagesHome); ok && home != imagesHome && (below == "" || below[0] == '/') {
+		return home + below
+	}
+	return dir
 }

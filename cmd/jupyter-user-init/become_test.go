@@ -181,7 +181,10 @@ func TestImageStart(t *testing.T) {
 		"Zero to JupyterHub with arguments":        {image: hubs, args: []string{"jupyterhub-singleuser"}, want: "tini -- jupyterhub-singleuser"},
 		"Enterprise Gateway's kernel":              {image: append([]string{"bootstrap-kernel.sh"}, stacksNow...), want: "tini -g -- start.sh bootstrap-kernel.sh"},
 		"no family with a hub's own start":         {image: []string{"jupyterhub-singleuser"}, args: []string{"jupyterhub-singleuser", "--debug"}, want: "jupyterhub-singleuser --debug"},
-		"configured":                               {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`}, want: "go on"},
+		"no family with a hub's own start by its path": {image: []string{"jupyterhub-singleuser"},
+			args: []string{"%s/jupyterhub-singleuser", "--debug"}, want: "jupyterhub-singleuser --debug"},
+		"no family with another program by its path": {image: []string{"python"}, args: []string{"%s/python"}, want: nothingToRun},
+		"configured": {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`}, want: "go on"},
 		"configured with arguments": {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`},
 			args: []string{"away"}, want: "go away"},
 		"none of them with arguments": {image: []string{"python"}, args: []string{"python"}, want: nothingToRun},
@@ -193,6 +196,9 @@ func TestImageStart(t *testing.T) {
 			for _, program := range c.image {
 				script := "#!/bin/sh\necho \"" + program + " $*\"\n"
 				require.NoError(t, os.WriteFile(filepath.Join(bin, program), []byte(script), 0o755))
+			}
+			for i := range c.args {
+				c.args[i] = strings.ReplaceAll(c.args[i], "%s", bin)
 			}
 			out, _ := p.exec(t, []string{"PATH=" + bin}, append([]string{"--image-start"}, c.flags...), c.args...)
 			assert.Equal(t, c.want, strings.TrimSpace(out))
@@ -239,6 +245,28 @@ func TestExecLeavesOneOfEachVariable(t *testing.T) {
 }
 
 // TestExecOfWhatCannotBeRun: one true sentence, which says what to do.
+// TestExecJoinsTheDirectoriesOfJupytersSettings: ours come first, and those of the image or the Pod are read as well.
+func TestExecJoinsTheDirectoriesOfJupytersSettings(t *testing.T) {
+	p := newPod(t)
+	for had, want := range map[string]string{
+		"":                              p.scratch,
+		"JUPYTER_CONFIG_PATH=":          p.scratch,
+		"JUPYTER_CONFIG_PATH=/jupyter":  p.scratch + ":/jupyter",
+		"JUPYTER_CONFIG_PATH=/a:/b c/d": p.scratch + ":/a:/b c/d",
+	} {
+		env := []string{path}
+		if had != "" {
+			env = append(env, had)
+		}
+		said, err := p.exec(t, env, []string{"--jupyter-config"}, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
+		require.NoError(t, err, said)
+		assert.Equal(t, want+"\n", said, had)
+	}
+	said, err := p.exec(t, []string{path, "JUPYTER_CONFIG_PATH=/jupyter"}, nil, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
+	require.NoError(t, err, said)
+	assert.Equal(t, "/jupyter\n", said, "where nothing is to be settled")
+}
+
 func TestExecOfWhatCannotBeRun(t *testing.T) {
 	bin := open(t)
 	for name, content := range map[string]string{"closed": "", "text": "echo", "orphan": "#!/no/such/shell\n"} {

@@ -47,7 +47,7 @@ func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
 	var below, mounted syscall.Stat_t
 	require.NoError(t, syscall.Lstat(home, &below))
 
-	owner, err := find(handoff.Discover{User: "tracing", Homes: homes})
+	owner, err := find(handoff.Discover{User: "tracing", Homes: homes, MinUID: 1000})
 	require.NoError(t, err)
 	require.NoError(t, syscall.Stat(home+"/.", &mounted))
 	require.NotEqual(t, below.Dev, mounted.Dev, "the test is of an automount")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// discover finds the owner of the home and writes it down for the notebook container.
+// discover finds the owner of the home and writes it down for the notebook container. It returns a notice when that is
+// done, if the owner cannot write to the home.
 func discover(d handoff.Discover) error {
 	owner, err := find(d)
 	if err != nil {
@@ -30,6 +32,9 @@ func discover(d handoff.Discover) error {
 		return fmt.Errorf("cannot write to %s, the pod's scratch volume: %w", d.Scratch, err)
 	}
 	fmt.Printf("%s is %s\n", d.User, id)
+	if why := seenUnwritable(filepath.Join(d.Homes, d.User), owner); why != "" {
+		return notice(why)
+	}
 	return nil
 }
 
@@ -55,9 +60,25 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	case err != nil:
 		return handoff.Owner{}, fmt.Errorf("the share does not say who owns %s: %w", home, err)
 	}
+	if err := checkParent(d); err != nil {
+		return handoff.Owner{}, err
+	}
 	return handoff.Owner{
 		UID: int64(stat.Uid), GID: int64(stat.Gid), Name: d.User, HomeInode: stat.Ino, HomeDevice: stat.Dev,
 	}, nil
+}
+
+// checkParent denies a home in a directory that a user owns: the user could put another directory in the place of the home.
+func checkParent(d handoff.Discover) error {
+	stat, err := directory(d.Homes)
+	if err != nil {
+		return fmt.Errorf("the share does not say who owns %s: %w", d.Homes, err)
+	}
+	if owner := int64(stat.Uid); owner >= d.MinUID {
+		return fmt.Errorf("%s, in which the home of %s is, belongs to UID %d: who owns that directory could put another one in the "+
+			"place of a home. Ask the admin for chown root on it", d.Homes, d.User, owner)
+	}
+	return nil
 }
 
 // check compares the owner with the floor, and with the identity that the Pod was admitted with. That the owner is root or nobody
@@ -112,14 +133,14 @@ func writeDown(d handoff.Discover, owner handoff.Owner, id identity.Identity) er
 	if err != nil {
 		return err
 	}
+	files, err := handoff.JupyterFiles(cmp.Or(d.JupyterConfig, handoff.JupyterConfig))
+	if err != nil {
+		return err
+	}
+	files[handoff.PasswdFile], files[handoff.GroupFile] = passwd, group
 	owner.GID = id.GID
-	for _, file := range []struct {
-		name    string
-		content []byte
-	}{
-		{handoff.PasswdFile, passwd}, {handoff.GroupFile, group}, {handoff.JupyterConfigFile, []byte(handoff.JupyterConfig)},
-	} {
-		if err := write(d.Scratch, file.name, file.content); err != nil {
+	for name, content := range files {
+		if err := write(d.Scratch, name, content); err != nil {
 			return err
 		}
 	}

@@ -46,17 +46,39 @@ func TestDiscoverWritesWhoItIs(t *testing.T) {
 	assert.Contains(t, file(t, scratch, "passwd"), "\nqiang.guo03:x:5003:6003:qiang.guo03:/home/qiang.guo03:/bin/bash\n")
 	assert.Contains(t, file(t, scratch, "passwd"), "\njovyan:x:1000:100:", "docker-stacks dies without it")
 	assert.Contains(t, file(t, scratch, "group"), "\nqiang.guo03:x:6003:\n")
-	assert.JSONEq(t, `{"ServerApp": {"ip": ""}}`, file(t, scratch, "jupyter_server_config.json"), "on all addresses")
+	assert.JSONEq(t, `{"ServerApp": {"ip": ""}, "NotebookApp": {"ip": ""}}`, file(t, scratch, "jupyter_server_config.json"), "on all addresses")
+	assert.JSONEq(t, `{"NotebookApp": {"ip": ""}, "LabApp": {"ip": ""}}`, file(t, scratch, "jupyter_notebook_config.json"), "notebook 6 reads this one")
 
 	for name, mode := range map[string]os.FileMode{"uid-gid.env": 0o644, "passwd": 0o644, "group": 0o644,
-		"jupyter_server_config.json": 0o644, "jupyter-user-init": 0o755} {
+		"jupyter_server_config.json": 0o644, "jupyter_notebook_config.json": 0o644, "jupyter-user-init": 0o755} {
 		info, err := os.Stat(filepath.Join(scratch, name))
 		require.NoError(t, err)
 		assert.Equal(t, mode, info.Mode(), "%s is read by somebody else", name)
 	}
 	entries, err := os.ReadDir(scratch)
 	require.NoError(t, err)
-	assert.Len(t, entries, 5, "nothing half-written is left")
+	assert.Len(t, entries, 6, "nothing half-written is left")
+}
+
+// TestDiscoverWritesJupytersSettings: each of Jupyter's generations reads a file of its own, and has its own name for the server.
+func TestDiscoverWritesJupytersSettings(t *testing.T) {
+	asRoot(t)
+	homes, scratch := t.TempDir(), t.TempDir()
+	home(t, homes, "alice", 5001, 6001)
+	require.NoError(t, run(asks(homes, scratch, "alice",
+		`--jupyter-config={"NotebookNotary":{"db_file":":memory:"},"ServerApp":{"port":8888,"root_dir":"/home/alice"}}`)))
+	assert.JSONEq(t, `{"NotebookNotary": {"db_file": ":memory:"}, "NotebookApp": {"port": 8888},
+		"ServerApp": {"port": 8888, "root_dir": "/home/alice"}}`,
+		file(t, scratch, "jupyter_server_config.json"))
+	assert.JSONEq(t, `{"NotebookNotary": {"db_file": ":memory:"}, "LabApp": {"port": 8888, "notebook_dir": "/home/alice"},
+		"NotebookApp": {"port": 8888, "notebook_dir": "/home/alice"}}`,
+		file(t, scratch, "jupyter_notebook_config.json"))
+
+	require.NoError(t, run(asks(homes, scratch, "alice", `--jupyter-config={}`)), "a hub says where its servers listen")
+	assert.JSONEq(t, `{}`, file(t, scratch, "jupyter_server_config.json"))
+
+	err := run(asks(homes, scratch, "alice", `--jupyter-config=[]`))
+	assert.ErrorContains(t, err, "the settings of Jupyter are not a JSON object of objects")
 }
 
 func TestDiscoverAgainReplacesWhatIsThere(t *testing.T) {
@@ -103,6 +125,22 @@ func TestDiscoverRefuses(t *testing.T) {
 		"a symlink to another's home": {user: "bob", want: "is a symbolic link", make: func(t *testing.T, homes string) {
 			require.NoError(t, os.Symlink(home(t, homes, "alice", 5001, 6001), filepath.Join(homes, "bob")))
 		}},
+		"below a directory that a user owns": {user: "bob", want: "in which the home of bob is, belongs to UID 5009: who owns that " +
+			"directory could put another one in the place of a home. Ask the admin for chown root on it",
+			make: func(t *testing.T, homes string) {
+				home(t, homes, "bob", 5001, 6001)
+				require.NoError(t, os.Chown(homes, 5009, 0))
+			}},
+		"below a directory of its own user": {user: "bob", want: "belongs to UID 5001: who owns that directory",
+			make: func(t *testing.T, homes string) {
+				home(t, homes, "bob", 5001, 6001)
+				require.NoError(t, os.Chown(homes, 5001, 6001))
+			}},
+		"below a directory of nobody": {user: "bob", want: "belongs to UID 65534: who owns that directory",
+			make: func(t *testing.T, homes string) {
+				home(t, homes, "bob", 5001, 6001)
+				require.NoError(t, os.Chown(homes, 65534, 65534))
+			}},
 		"owned by root": {user: "bob", want: "the home of bob has an owner who cannot run a notebook: UID 0 is root, to whom a home belongs where the " +
 			"file system that holds it is not mounted, or where the directory was made and not given to its user: mount it, or chown the home",
 			make: owned(0, 6001)},
@@ -195,7 +233,7 @@ func TestDiscoverSaysWhatAFullOrReadOnlyScratchVolumeMeans(t *testing.T) {
 // TestDiscoverIsDoneWhenItSaysWhoItIs: whatever fails, uid-gid.env is not there, and nothing half-written is.
 func TestDiscoverIsDoneWhenItSaysWhoItIs(t *testing.T) {
 	asRoot(t)
-	for _, name := range []string{"passwd", "group", "jupyter_server_config.json", "jupyter-user-init", "uid-gid.env"} {
+	for _, name := range []string{"passwd", "group", "jupyter_server_config.json", "jupyter_notebook_config.json", "jupyter-user-init", "uid-gid.env"} {
 		t.Run(name, func(t *testing.T) {
 			homes, scratch := t.TempDir(), t.TempDir()
 			home(t, homes, "alice", 5001, 6001)
@@ -217,7 +255,7 @@ func TestDiscoverOnAFullScratchVolume(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(scratch, 0)) })
 	// The program is the one file that is larger.
 	require.ErrorContains(t, run(asks(homes, scratch, "alice")), "no space left on device")
-	assert.ElementsMatch(t, []string{"passwd", "group", "jupyter_server_config.json"}, names(t, scratch))
+	assert.ElementsMatch(t, []string{"passwd", "group", "jupyter_server_config.json", "jupyter_notebook_config.json"}, names(t, scratch))
 	assertWhole(t, scratch)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os/exec"
+	"path/filepath"
 	"slices"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
@@ -45,8 +46,9 @@ var families = []family{
 	},
 }
 
-// hubsStart is what a hub has its servers run. It needs nothing that an image's entrypoint would prepare but to be in the PATH,
-// so that an image without any, or with one that is not known, is started by it.
+// hubsStart is what a hub has its servers run, by its name or by its path. It needs nothing that an image's entrypoint would
+// prepare but to be in the PATH, or at that path, so that an image without any entrypoint, or with one that is not known, is
+// started by it.
 const hubsStart = "jupyterhub-singleuser"
 
 var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it " +
@@ -66,7 +68,7 @@ func command(e handoff.Exec) ([]string, error) {
 		switch {
 		case i >= 0:
 			entrypoint, cmd = families[i].entrypoint, families[i].command
-		case len(e.Argv) > 0 && e.Argv[0] == hubsStart:
+		case len(e.Argv) > 0 && filepath.Base(e.Argv[0]) == hubsStart:
 			// Of any image in which a hub's own start is there to be found.
 		default:
 			return nil, errNothingToRun

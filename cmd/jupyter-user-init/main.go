@@ -38,6 +38,9 @@ func program(args []string, log string) int {
 		log = ""
 	}
 	lastWords(err, log)
+	if _, done := errors.AsType[notice](err); done {
+		return 0
+	}
 	return 1
 }
 

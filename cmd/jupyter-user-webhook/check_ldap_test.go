@@ -24,19 +24,7 @@ const (
 )
 
 // site is a directory as the page has it: alice, her groups, and an account of the webhook's.
-var site = `dn: ou=people,dc=example,dc=org
-objectClass: organizationalUnit
-ou: people
-
-dn: ou=groups,dc=example,dc=org
-objectClass: organizationalUnit
-ou: groups
-
-dn: ou=services,dc=example,dc=org
-objectClass: organizationalUnit
-ou: services
-
-dn: uid=alice,ou=people,dc=example,dc=org
+var site = slapd.Units + `dn: uid=alice,ou=people,dc=example,dc=org
 objectClass: inetOrgPerson
 objectClass: posixAccount
 uid: alice

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -15,6 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user/hubnames"
 )
 
 type injectOptions struct {
@@ -151,14 +154,27 @@ func (o injectOptions) webhook() (*webhook.Webhook, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.identity == "" {
-		return webhook.New(c, nil), nil
+	var identities webhook.Identities
+	if o.identity != "" {
+		id, err := identity.Parse(o.identity)
+		if err != nil {
+			return nil, fmt.Errorf("--identity: %w", err)
+		}
+		identities = webhook.Fixed{Identity: id}
 	}
-	id, err := identity.Parse(o.identity)
-	if err != nil {
-		return nil, fmt.Errorf("--identity: %w", err)
+	w := webhook.New(c, identities)
+	if c.User.MapFile == "" {
+		return w, nil
 	}
-	return webhook.New(c, webhook.Fixed{Identity: id}), nil
+	names, err := hubnames.Open(c.User.MapFile, c.User, nil, nil)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// The map is where the webhook runs. Without it the Pods of a hub alone cannot be decided about, and each says so.
+		return w, nil
+	case err != nil:
+		return nil, fmt.Errorf("user.mapFile: %w", err)
+	}
+	return w.WithHubNames(names), nil
 }
 
 func (o injectOptions) read(in io.Reader) ([]byte, error) {

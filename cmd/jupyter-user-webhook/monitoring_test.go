@@ -74,14 +74,14 @@ func afterReviews(t *testing.T) exposed {
 		passwd, group := file(t, "passwd", "alice:x:5001:6001::/:\n"), file(t, "group", "people:x:6001:\n")
 		configuration := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nmode: "+mode+
 			"\nidentity:\n  minUID: 1\n  minGID: 1\n")
-		for _, sources := range [][]string{{"--homes=" + homes, "--homes-fresh=1ns", "--homes-stale=1ns"}, {"--passwd=" + passwd, "--group=" + group}} {
+		for _, sources := range [][]string{{"--share=" + filepath.Dir(homes), "--homes-fresh=1ns", "--homes-stale=1ns"}, {"--passwd=" + passwd, "--group=" + group}} {
 			p, stop := serve(t, append(sources, "--config="+configuration)...)
 			p.send(t, "/mutate", strings.ReplaceAll(review, `"alice"`, `"root"`))
 			p.send(t, "/mutate", review)
 			p.send(t, "/verify", review)
 			made := command(t, aliceAsJSON, "inject", "-f", "-", "-o", "json", "--config="+configuration, "--identity=5001:6001").out
 			p.send(t, "/mutate", strings.Replace(review, aliceAsJSON, made, 1))
-			if strings.HasPrefix(sources[0], "--homes") {
+			if strings.HasPrefix(sources[0], "--share") {
 				require.NoError(t, os.Rename(homes, homes+"-elsewhere"))
 				p.send(t, "/mutate", review)
 			}

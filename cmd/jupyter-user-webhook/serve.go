@@ -91,7 +91,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	handler, err := o.handler(c, known.identities, files, registry, log)
+	handler, err := o.handler(c, known, files, registry, log)
 	if err != nil {
 		return err
 	}
@@ -133,11 +133,11 @@ func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 }
 
 // handler answers reviews with what the process knows of people, and of its peers.
-func (o serveOptions) handler(c *config.Config, identities webhook.Identities, files *certs.Files, registry *prometheus.Registry,
+func (o serveOptions) handler(c *config.Config, known *sources, files *certs.Files, registry *prometheus.Registry,
 	log *slog.Logger) (http.Handler, error) {
-	if identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {
-		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and nobody's identity is known at admission, so " +
-			"every pod would be refused: give --homes, --passwd or identity.ldap, or leave the way at Auto")
+	if known.identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {
+		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and nobody's identity is known at " +
+			"admission, so every pod would be denied: give --share, --passwd or identity.ldap, or leave identity.discovery at Auto")
 	}
 	if err := describe(registry, c, files.GetCertificate); err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (o serveOptions) handler(c *config.Config, identities webhook.Identities, f
 	if err != nil {
 		return nil, fmt.Errorf("--peers: %w", err)
 	}
-	return server.NewHandler(webhook.New(c, identities), log, counted, peers), nil
+	return server.NewHandler(webhook.New(c, known.identities).WithHubNames(known.hubNames), log, counted, peers), nil
 }
 
 func logger(named string, to io.Writer) (*slog.Logger, error) {

@@ -269,9 +269,9 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"a bad configuration":   {[]string{"--config=" + file(t, "c.yaml", "kind: x\n")}, "Error: the configuration "},
 		"a way that nobody can go": {[]string{"--config=" + file(t, "c.yaml", "apiVersion: jupyter-user.io/v1alpha1\n"+
 			"kind: WebhookConfiguration\nidentity:\n  discovery: AtAdmission\n")}, "Error: the configuration says identity.discovery: AtAdmission"},
-		"no homes":                {[]string{"--homes=/nowhere/home"}, "Error: --homes: the directory of the homes: open /nowhere/home/.: no such file"},
-		"no patience":             {[]string{"--homes=/", "--homes-wait=0s"}, "Error: --homes-wait 0s is not from 1ms to 600ms"},
-		"too much patience":       {[]string{"--homes=/", "--homes-wait=2s"}, "Error: --homes-wait 2s is not from 1ms to 600ms"},
+		"no homes":                {[]string{"--share=/nowhere"}, "Error: --share: the directory of the homes: open /nowhere/home/.: no such file"},
+		"no patience":             {[]string{"--share=/", "--homes-wait=0s"}, "Error: --homes-wait 0s is not from 1ms to 600ms"},
+		"too much patience":       {[]string{"--share=/", "--homes-wait=2s"}, "Error: --homes-wait 2s is not from 1ms to 600ms"},
 		"no passwd":               {[]string{"--passwd=/nowhere"}, "Error: --passwd: "},
 		"a passwd with a mistake": {[]string{"--passwd=" + file(t, "p", "alice:x:5001\n")}, "Error: --passwd: "},
 		"a group without passwd":  {[]string{"--group=/etc/group"}, "Error: --group says who is in which group, and needs --passwd"},

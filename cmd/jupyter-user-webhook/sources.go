@@ -16,11 +16,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/share"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user/hubnames"
 )
 
 // sourceOptions say where identities are known before a pod exists; where nothing is said, nobody's is.
 type sourceOptions struct {
-	homes                 string
+	share                 string
 	wait                  time.Duration
 	fresh, missing, stale time.Duration
 	passwd, group         string
@@ -30,15 +31,15 @@ type sourceOptions struct {
 const mostWait = 600 * time.Millisecond
 
 func (o *sourceOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.homes, "homes", "", "directory of the homes, below where the share is mounted into this pod: whose a home is "+
-		"says who a person is at admission; without it and --passwd every pod finds that at start")
+	f.StringVar(&o.share, "share", "", "where the root of the share is mounted into this pod: the owner of the home, which "+
+		"is where share.home says, is the user at admission; without it and --passwd every pod finds the owner at start")
 	f.DurationVar(&o.wait, "homes-wait", 500*time.Millisecond, "how long a review waits for the share, at most "+mostWait.String())
 	f.DurationVar(&o.fresh, "homes-fresh", 30*time.Second, "how long an owner is taken for true without another look")
 	f.DurationVar(&o.missing, "homes-fresh-missing", 2*time.Second, "how long it is taken for true that there is no home")
 	f.DurationVar(&o.stale, "homes-stale", 10*time.Minute, "how long the last owner that was seen counts while the share does "+
 		"not answer")
 	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, read anew when it changes: who a person is at "+
-		"admission; with --homes the two have to agree")
+		"admission; with --share the two have to agree")
 	f.StringVar(&o.group, "group", "", "file as getent group prints it, for the supplementary groups")
 }
 
@@ -46,13 +47,16 @@ func (o *sourceOptions) flags(f *pflag.FlagSet) {
 type sources struct {
 	// identities is nil if nothing is configured.
 	identities webhook.Identities
+	// hubNames is nil if nothing maps hubs' names.
+	hubNames webhook.HubNames
 	// watch is what has to run beside the server.
 	watch []func(context.Context) error
 }
 
 // open opens what is configured: by flags what belongs to this process's volumes, and by the configuration the directory service.
 // The order says whose GID and groups count.
-func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prometheus.Registerer, log *slog.Logger) (*sources, error) {
+func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prometheus.Registerer, log *slog.Logger,
+) (*sources, error) {
 	if o.group != "" && o.passwd == "" {
 		return nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
 	}
@@ -64,6 +68,9 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 			return nil, fmt.Errorf("identity.ldap: %w", err)
 		}
 		all = append(all, webhook.Source{Name: denial.DirectoryService, Identities: directory})
+		if c.Identity.LDAP.Users.HubName != "" {
+			opened.hubNames = directory
+		}
 	}
 	if o.passwd != "" {
 		accounts, err := passwd.Open(passwd.Options{Passwd: o.passwd, Group: o.group, Rules: c.User, Log: log, Registry: registry})
@@ -73,12 +80,19 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 		opened.watch = append(opened.watch, accounts.Watch)
 		all = append(all, webhook.Source{Name: denial.Passwd, Identities: accounts})
 	}
-	if o.homes != "" {
-		owners, err := o.openShare(ctx, registry)
+	if o.share != "" {
+		owners, err := o.openShare(ctx, c, registry)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, webhook.Source{Name: denial.Share, Identities: owners})
+	}
+	if c.User.MapFile != "" {
+		names, err := hubnames.Open(c.User.MapFile, c.User, registry, log)
+		if err != nil {
+			return nil, fmt.Errorf("user.mapFile: %w", err)
+		}
+		opened.watch, opened.hubNames = append(opened.watch, names.Watch), names
 	}
 	switch len(all) {
 	case 0:
@@ -90,15 +104,17 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 	return opened, nil
 }
 
-func (o sourceOptions) openShare(ctx context.Context, registry prometheus.Registerer) (webhook.Identities, error) {
+func (o sourceOptions) openShare(ctx context.Context, c *config.Config, registry prometheus.Registerer) (
+	webhook.Identities, error) {
 	if o.wait <= 0 || o.wait > mostWait {
 		return nil, fmt.Errorf("--homes-wait %s is not from 1ms to %s", o.wait, mostWait)
 	}
 	owners, err := share.New(ctx, share.Options{
-		Homes: o.homes, Wait: o.wait, Fresh: o.fresh, FreshMissing: o.missing, Stale: o.stale, Registry: registry,
+		Share: o.share, Home: c.Share.Home, MinUID: c.Identity.MinUID,
+		Wait: o.wait, Fresh: o.fresh, FreshMissing: o.missing, Stale: o.stale, Registry: registry,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("--homes: %w", err)
+		return nil, fmt.Errorf("--share: %w", err)
 	}
 	return owners, nil
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,14 +16,14 @@ import (
 
 // TestServeKnowsPeople: by the owner of the home, by passwd and group, and by both. The reviews' pod is alice's.
 func TestServeKnowsPeople(t *testing.T) {
-	homes := t.TempDir()
-	require.NoError(t, os.Mkdir(filepath.Join(homes, "alice"), 0o700))
-	if os.Getuid() == 0 {
-		require.NoError(t, os.Chown(filepath.Join(homes, "alice"), 5001, 6001))
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a home to its owner, and the directory above it to nobody")
 	}
-	owner, err := os.Stat(filepath.Join(homes, "alice"))
-	require.NoError(t, err)
-	uid, gid := ownerOf(owner)
+	share := t.TempDir()
+	alice := filepath.Join(share, "home", "alice")
+	require.NoError(t, os.MkdirAll(alice, 0o700))
+	const uid, gid = 5001, 6001
+	require.NoError(t, os.Chown(alice, uid, gid))
 	agrees := file(t, "passwd", fmt.Sprintf("alice:x:%d:7001::/home/alice:/bin/bash\n", uid))
 	differs := file(t, "passwd", fmt.Sprintf("alice:x:%d:7001::/home/alice:/bin/bash\n", uid+1))
 	group := file(t, "group", "people:x:7001:\nproject:x:7002:bob,alice\n")
@@ -33,11 +32,11 @@ func TestServeKnowsPeople(t *testing.T) {
 		identity string
 	}{
 		"nowhere":              {nil, ""},
-		"by the home":          {[]string{"--homes=" + homes}, fmt.Sprintf("%d:%d", uid, gid)},
+		"by the home":          {[]string{"--share=" + share}, fmt.Sprintf("%d:%d", uid, gid)},
 		"by passwd":            {[]string{"--passwd=" + agrees}, fmt.Sprintf("%d:7001", uid)},
 		"by passwd and group":  {[]string{"--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
-		"by both":              {[]string{"--homes=" + homes, "--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
-		"by two that disagree": {[]string{"--homes=" + homes, "--passwd=" + differs}, "IdentityDisputed"},
+		"by both":              {[]string{"--share=" + share, "--passwd=" + agrees, "--group=" + group}, fmt.Sprintf("%d:7001:7002", uid)},
+		"by two that disagree": {[]string{"--share=" + share, "--passwd=" + differs}, "IdentityDisputed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, stop := serve(t, c.args...)
@@ -71,7 +70,24 @@ func TestServeReadsPasswdAnew(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-func ownerOf(info os.FileInfo) (uid, gid uint32) {
-	stat := info.Sys().(*syscall.Stat_t)
-	return stat.Uid, stat.Gid
+// TestServeRefusesAHomeInUsersDirectories: who owns the directory above a home could put another directory in its place.
+func TestServeRefusesAHomeInUsersDirectories(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give directories to other owners")
+	}
+	share := t.TempDir()
+	alice := filepath.Join(share, "home", "a", "alice")
+	require.NoError(t, os.MkdirAll(alice, 0o755))
+	require.NoError(t, os.Chown(alice, 5001, 6001))
+	config := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"+
+		"share: {home: 'home/{initial}/{user}'}\n")
+	p, stop := serve(t, "--config="+config, "--share="+share, "--homes-fresh=1ns", "--homes-fresh-missing=1ns")
+	require.Contains(t, p.admit(t), `"identity":"5001:6001"`)
+	require.NoError(t, os.Chown(filepath.Join(share, "home", "a"), 5002, 0))
+	assert.Contains(t, p.admit(t), "the home of alice is in home/a, which belongs to UID 5002 on the share: who owns that "+
+		"directory could put another one in the place of a home; ask the admin for chown root on it")
+	require.NoError(t, os.Rename(filepath.Join(share, "home", "a"), filepath.Join(share, "home", "b")))
+	require.NoError(t, os.Symlink("b", filepath.Join(share, "home", "a")))
+	assert.Contains(t, p.admit(t), "the home of alice is behind home/a, which is a symbolic link on the share")
+	assert.Zero(t, stop())
 }

@@ -267,7 +267,7 @@ func (w *world) create(ctx context.Context, pod *corev1.Pod, dryRun ...string) (
 func notebook(user string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "nb-", Labels: map[string]string{"jupyter-user": user}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: "x"}}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: "quay.io/jupyter/minimal-notebook"}}},
 	}
 }
 

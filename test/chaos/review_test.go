@@ -23,7 +23,7 @@ func reviewOf(pod string) string {
 const uid = "0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"
 
 var goodReview = reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
-	`"spec":{"containers":[{"name":"nb","image":"x"}]}}`)
+	`"spec":{"containers":[{"name":"nb","image":"quay.io/jupyter/minimal-notebook"}]}}`)
 
 // reply is an AdmissionReview as it is on the wire, spelled without the types that wrote it. What cannot be read at all is answered
 // without a kind, because it is of none.

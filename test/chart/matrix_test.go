@@ -42,7 +42,7 @@ var matrix = map[string]string{
 	"people known by LDAP": "{identity: {ldap: {urls: ['ldaps://one.example.com', 'ldap://two.example.com:1389'], startTLS: true, ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", bindDN: 'cn=webhook,dc=example,dc=com', passwordSecret: ldap, preset: ad, " +
 		"users: {baseDN: 'dc=example,dc=com', hubName: userPrincipalName}, groups: {baseDN: 'dc=example,dc=com', nested: true}}}}",
-	"people known by LDAP and a certificate": "{identity: {ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
+	"people known by LDAP and a certificate": "{identity: {hubNamesConfigMap: names, ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", certificateSecret: ldap, users: {baseDN: 'dc=example,dc=com'}}}}",
 	"rights":                        "{access: {rights: [{namespace: lab, user: alice@corp.example, homes: [alice]}, {namespace: lab, group: staff, homes: [bob, carol]}]}}",
 	"own homes":                     "{access: {ownHomes: {enabled: true, prefix: 'oidc:', suffix: '@corp.example'}, controllers: [system:serviceaccount:argocd:argocd]}}",
@@ -59,12 +59,12 @@ var matrix = map[string]string{
 		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
 	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64'], metricsFrom: [{namespaceSelector: {}, podSelector: {}}]}}",
 	"watched":                        "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
-	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, homes: people, readOnly: [{subPath: data, mountPath: /data}],
+	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, home: 'people/{initial}/{user}', directories: [{subPath: data, mountPath: /data, access: ReadOnly}],
 		exposeEveryHome: ToTheUser, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
 		identity: {strictSupplementalGroups: false}}}`,
 	"all at once": `{share: {nfs: {server: nfs.example.com, path: /export}, capacity: 5Pi, otherNFSServers: [a, b], csiDrivers: [], hostPaths: [/mnt]},
 		namespaces: [lab, jhub], identity: {share: true, passwdConfigMap: people}, spawners: [{namespace: jhub, serviceAccount: hub}],
-		certificates: {source: selfSigned}, mode: Warn, onlyNamespaces: [lab, jhub], config: {share: {homes: users}}}`,
+		certificates: {source: selfSigned}, mode: Warn, onlyNamespaces: [lab, jhub], config: {share: {home: 'users/{user}'}}}`,
 }
 
 const digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -174,17 +174,17 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
 	var values struct {
-		Claims, Directories, Images, HostPaths       []string
-		Homes, HomesPath, ScratchVolume, ScratchPath string
+		Claims, Directories, Images, HostPaths      []string
+		Home, MountPath, ScratchVolume, ScratchPath string
 	}
 	require.NoError(t, json.Unmarshal([]byte(configured.Data["policies.json"]), &values))
 	assert.Equal(t, []string{c.Share.ClaimName}, values.Claims)
-	assert.Equal(t, c.Share.Homes, values.Homes)
-	assert.Equal(t, c.Share.MountPath+"/"+c.Share.Homes, values.HomesPath)
+	assert.Equal(t, string(c.Share.Home), values.Home)
+	assert.Equal(t, c.Share.MountPath, values.MountPath)
 	assert.Equal(t, c.Scratch.VolumeName, values.ScratchVolume)
 	assert.Equal(t, c.Scratch.MountPath, values.ScratchPath)
 	assert.Equal(t, append([]string{c.Init.Image}, c.Init.AcceptedImages...), values.Images)
-	for _, directory := range c.Share.ReadOnly {
+	for _, directory := range c.Share.Directories {
 		assert.Contains(t, values.Directories, directory.SubPath)
 	}
 	assert.Equal(t, c.Share.ExposeEveryHome != config.ExposeNever, slices.Contains(values.Directories, ""))

@@ -49,8 +49,9 @@ type Options struct {
 	// Webhooks are files, or folders of files, whose MutatingWebhookConfigurations and ValidatingWebhookConfigurations
 	// are installed. Other objects in them are ignored. What they say of a Service is replaced by ControlPlane.Webhook.
 	Webhooks []string
-	// WebhookTimeout is how many seconds the API server waits for each of them, 30 at most, in place of what they say. A test that is
-	// not about time sets it, because a machine that is only slow takes longer than the two seconds of the shipped configurations.
+	// WebhookTimeout is how many seconds the API server waits for each of them, 30 at most, in place of what they say. A test that
+	// is not about time sets it, because a machine that is only slow takes longer than the two seconds of the shipped
+	// configurations.
 	WebhookTimeout int32
 	// Policies are manifests that are applied as they are, in their order: ValidatingAdmissionPolicies, their bindings, and what
 	// these need to be in effect, such as a namespace.
@@ -110,8 +111,8 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	return c, nil
 }
 
-// silenced discards envtest's log, of which controller-runtime else prints that nobody has set a logger, with a stack trace. There is
-// nothing in it that the logs of etcd and kube-apiserver do not have, and errors are returned.
+// silenced discards envtest's log, of which controller-runtime else prints that nobody has set a logger, with a stack trace.
+// There is nothing in it that the logs of etcd and kube-apiserver do not have, and errors are returned.
 var silenced = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
 
 func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Options) error {

@@ -33,8 +33,9 @@ func (c *ControlPlane) Apply(ctx context.Context, manifest string) error {
 	return c.AwaitPolicies(ctx)
 }
 
-// AwaitPolicies waits until the API server acts on the ValidatingAdmissionPolicies that it stores. It takes in all policies and bindings at once, every second, in the order in which they were stored; so
-// a marker that was made last, a policy that refuses a certain object, is in effect only when all before it are.
+// AwaitPolicies waits until the API server acts on the ValidatingAdmissionPolicies that it stores. It takes in all policies and
+// bindings at once, every second, in the order in which they were stored; so a marker that was made last, a policy that refuses
+// a certain object, is in effect only when all before it are.
 func (c *ControlPlane) AwaitPolicies(ctx context.Context) error {
 	name := "policy-" + rand.String(10)
 	policies := c.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()

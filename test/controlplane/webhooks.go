@@ -27,7 +27,8 @@ type WebhookAddress struct {
 	CertDir string
 }
 
-// installWebhooks installs webhook configurations, and waits until the API server acts on them. A timeout of 0 keeps what they say.
+// installWebhooks installs webhook configurations, and waits until the API server acts on them. A timeout of 0 keeps what they
+// say.
 func (c *ControlPlane) installWebhooks(ctx context.Context, paths []string, timeout int32) error {
 	options := envtest.WebhookInstallOptions{Paths: paths, LocalServingHostExternalName: calledHost}
 	if err := options.PrepWithoutInstalling(); err != nil {

@@ -161,7 +161,7 @@ func (w *World) aliceRuns(ctx context.Context) error {
 	}
 	err = await(ctx, readyLimit, func(ctx context.Context) (bool, error) {
 		got, err := w.Client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
-		if err != nil || !isReady(got) {
+		if err != nil || !node.IsReady(got) {
 			return false, err
 		}
 		return true, ownedByAlice(processesOf(got))

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
@@ -44,7 +45,7 @@ func TestCrowd(t *testing.T) {
 	require.False(t, t.Failed())
 	t.Logf("%d pods admitted after %s", crowd, time.Since(began).Round(100*time.Millisecond))
 	for i, p := range pods {
-		got := p.await(t, crowdLimit, "to be Ready", isReady)
+		got := p.await(t, crowdLimit, "to be Ready", node.IsReady)
 		if restarts := got.Status.ContainerStatuses[0].RestartCount; watch.Slowest() > tooSlow {
 			restarted += restarts
 		} else {

@@ -112,7 +112,7 @@ func everythingElse(t *testing.T) {
 			run := 0
 			for _, pod := range pods.Items {
 				fmt.Fprintln(&story, pod.Name, pod.Status.Phase)
-				if isReady(&pod) || pod.Status.Phase == corev1.PodSucceeded {
+				if node.IsReady(&pod) || pod.Status.Phase == corev1.PodSucceeded {
 					run++
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
 // BenchmarkRunToReady is the time from kubectl run to Ready: of a pod that the webhook does not know of, and of the same pod
@@ -67,7 +68,7 @@ func (p pod) awaitReady(ctx context.Context) error {
 	}
 	defer events.Stop()
 	for event := range events.ResultChan() {
-		if got, ok := event.Object.(*corev1.Pod); ok && isReady(got) {
+		if got, ok := event.Object.(*corev1.Pod); ok && node.IsReady(got) {
 			return nil
 		}
 	}

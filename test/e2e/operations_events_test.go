@@ -107,7 +107,7 @@ func awaitReplica(t *testing.T, what string, condition func(serving, ending []co
 
 // twoServe: both replicas are there and ready.
 func twoServe(serving, _ []corev1.Pod) bool {
-	return len(serving) == 2 && isReady(&serving[0]) && isReady(&serving[1])
+	return len(serving) == 2 && node.IsReady(&serving[0]) && node.IsReady(&serving[1])
 }
 
 // drained waits until those that end have ended.
@@ -140,7 +140,7 @@ func (o *operations) evict(t *testing.T) {
 	now, _ := replicas(t)
 	ready := 0
 	for _, pod := range now {
-		if isReady(&pod) {
+		if node.IsReady(&pod) {
 			ready++
 		}
 	}

@@ -147,16 +147,7 @@ func (p pod) await(t *testing.T, limit time.Duration, what string, condition fun
 // ready waits until the pod is Ready.
 func (p pod) ready(t *testing.T) *corev1.Pod {
 	t.Helper()
-	return p.await(t, readyLimit, "to be Ready", isReady)
-}
-
-func isReady(pod *corev1.Pod) bool {
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady {
-			return condition.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+	return p.await(t, readyLimit, "to be Ready", node.IsReady)
 }
 
 // exec is kubectl exec by carol.

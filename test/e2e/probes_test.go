@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
 // slowToCome is Jupyter's own configuration file, in the home of somebody whose server takes long to come up.
@@ -49,7 +50,7 @@ func testHung(t *testing.T, in discovery) {
 	server := theServer(t, p.processes(t))
 	require.NoError(t, syscall.Kill(server.PID, syscall.SIGSTOP))
 	got := p.await(t, readyLimit, "to be restarted and Ready", func(p *corev1.Pod) bool {
-		return isReady(p) && p.Status.ContainerStatuses[0].RestartCount == 1
+		return node.IsReady(p) && p.Status.ContainerStatuses[0].RestartCount == 1
 	})
 	assert.Contains(t, kubectl(t, "describe", "pod", "hung", "-n", in.namespace).Stdout, "failed liveness probe, will be restarted")
 	assert.EqualValues(t, 1, got.Status.ContainerStatuses[0].RestartCount)

@@ -57,9 +57,9 @@ func TestAtAdmissionWhoIsRefused(t *testing.T) {
 		"squashed": "UID 65534 is nobody",
 		"daemonic": "UID 500 is under 1000",
 		"li":       "RestrictedNeedsIdentity",
-		"homeless": "homeless is UID 5010 in passwd, and has no home on the share",
-		"renamed":  "the home of renamed belongs to UID 5013, and passwd knows nobody of that name",
-		"disputed": "disputed is UID 5011 in passwd, and the home on the share belongs to UID 5012",
+		"homeless": "passwd has UID 5010, and there is no home on the share",
+		"renamed":  "passwd has no such user, and the home on the share belongs to UID 5013",
+		"disputed": "passwd has UID 5011, and the home on the share belongs to UID 5012",
 		"joiner":   "TooManyGroups",
 	} {
 		t.Run(user, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestAHomeThatIsALinkToAnothers(t *testing.T) {
 		result := kubectl(t, "run", "led", "-n", atAdmission.namespace, "--image="+images.Plain, "--labels=jupyter-user=led")
 		assert.Equal(t, 1, result.ExitCode)
 		assert.Contains(t, result.Stderr, "IdentityDisputed")
-		assert.Contains(t, result.Stderr, "led is UID 5001 in passwd, and has no home on the share")
+		assert.Contains(t, result.Stderr, "passwd has UID 5001, and there is no home on the share")
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
 // vandalise writes to every file that its user can write to, and makes some where it can. It prints which.
@@ -47,7 +48,7 @@ func TestRestart(t *testing.T) {
 			}
 			killFirst(t, p)
 			p.await(t, readyLimit, "to be restarted and Ready", func(p *corev1.Pod) bool {
-				return isReady(p) && p.Status.ContainerStatuses[0].RestartCount == 1
+				return node.IsReady(p) && p.Status.ContainerStatuses[0].RestartCount == 1
 			})
 			assertOwned(t, p, homeOf("busy"))
 			answer := p.jupyter(t).Kernel(t).Run(t, "import os; print(os.getuid(), os.getcwd())")

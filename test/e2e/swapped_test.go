@@ -12,6 +12,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
 // swaps are what can stand in the place of a home all of a sudden. Only who owns the directory of homes can do this.
@@ -82,7 +83,7 @@ func assertGuarded(t *testing.T, p pod, in discovery, restarts int32) {
 		return
 	}
 	p.await(t, readyLimit, "to run", func(p *corev1.Pod) bool {
-		return isReady(p) && p.Status.ContainerStatuses[0].RestartCount == restarts
+		return node.IsReady(p) && p.Status.ContainerStatuses[0].RestartCount == restarts
 	})
 	assertOwned(t, p, owner)
 	for _, result := range []controlplane.Result{

@@ -14,6 +14,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
 // template is what pods of a workload are made from: the name, the ServiceAccount, when to restart it.
@@ -92,7 +93,7 @@ func TestWorkloads(t *testing.T) {
 						return false, err
 					}
 					p = pod{discovery.namespace, pods[0].Name}
-					return isReady(&pods[0]), err
+					return node.IsReady(&pods[0]), err
 				}))
 				assertOwned(t, p, homeOf(stranger))
 			})

@@ -97,7 +97,7 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 // that let a test go on as soon as there is something to see. A hub here knows people by their mail.
 const configuration = `
 config:
-  user: {domain: x.org}
+  user: {domains: [x.org]}
   notebook:
     resources: {requests: {cpu: 5m, memory: 32Mi}, limits: {memory: 1Gi}}
     probes:

@@ -45,7 +45,7 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assert.Equal(t, "AtStart", pod.Annotations["jupyter-user.io/discovery"])
 	assert.Equal(t, "jupyter-user-init", pod.Spec.InitContainers[0].Name)
 	notebook := pod.Spec.Containers[0]
-	assert.Equal(t, "/config/jupyter-user-init exec --user=qiang.guo03 --home=/home/qiang.guo03 --scratch=/config --image-start --",
+	assert.Equal(t, "/config/jupyter-user-init exec --user=qiang.guo03 --home=/home/qiang.guo03 --scratch=/config --jupyter-config --image-start --",
 		strings.Join(notebook.Command, " "))
 	assert.Equal(t, "/api", notebook.ReadinessProbe.HTTPGet.Path)
 	assert.Equal(t, int32(8888), notebook.Ports[0].ContainerPort)
@@ -102,7 +102,7 @@ func kubectlRunWithCommand(t *testing.T, c *cluster) {
 	raw, pod := c.run(t, "command", "nb", "--labels=jupyter-user=qiang.guo03", "--command", "--", "sleep", "1000")
 	assertSettled(t, raw)
 	notebook := pod.Spec.Containers[0]
-	assert.Equal(t, "/config/jupyter-user-init exec --user=qiang.guo03 --home=/home/qiang.guo03 --scratch=/config -- sleep 1000",
+	assert.Equal(t, "/config/jupyter-user-init exec --user=qiang.guo03 --home=/home/qiang.guo03 --scratch=/config --jupyter-config -- sleep 1000",
 		strings.Join(notebook.Command, " "))
 	assert.Nil(t, notebook.StartupProbe)
 	assert.Nil(t, notebook.ReadinessProbe)
@@ -125,7 +125,7 @@ func kubectlRunWithToken(t *testing.T, c *cluster) {
 
 func kubectlRunDryRun(t *testing.T, c *cluster) {
 	c.namespace(t, "dry", "baseline")
-	made := c.kubectl(t, "run", "nb", "-n", "dry", "--image=x", "--labels=jupyter-user=qiang.guo03", "--dry-run=server", "-o", "json")
+	made := c.kubectl(t, "run", "nb", "-n", "dry", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=qiang.guo03", "--dry-run=server", "-o", "json")
 	require.Zero(t, made.ExitCode, made.Stderr)
 	assert.Equal(t, "jupyter-user-init", decode(t, made.Stdout).Spec.InitContainers[0].Name)
 	assert.True(t, c.answers(t, "dry")[0].DryRun)
@@ -136,7 +136,7 @@ func kubectlRunDryRun(t *testing.T, c *cluster) {
 func generateName(t *testing.T, c *cluster) {
 	c.namespace(t, "generate", "baseline")
 	made := c.create(t, "generate", `{apiVersion: v1, kind: Pod, metadata: {generateName: nb-, labels: {jupyter-user: alice}},
-		spec: {containers: [{name: nb, image: x}]}}`)
+		spec: {containers: [{name: nb, image: quay.io/jupyter/minimal-notebook}]}}`)
 	require.Zero(t, made.ExitCode, made.Stderr)
 	assertSettled(t, []byte(made.Stdout))
 	assert.Equal(t, "generate", c.answers(t, "generate")[0].Namespace, "the namespace is the request's")
@@ -158,7 +158,7 @@ func limitRange(t *testing.T, c *cluster) {
 	ctx := t.Context()
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
 		// LimitRanger reads from a cache of its own.
-		made, err := c.carol.Kubectl(ctx, "run", "probe", "-n", "limits", "--image=x", "--dry-run=server", "-o", "json")
+		made, err := c.carol.Kubectl(ctx, "run", "probe", "-n", "limits", "--image=quay.io/jupyter/minimal-notebook", "--dry-run=server", "-o", "json")
 		require.NoError(t, err)
 		assert.Contains(t, made.Stdout, "250m")
 	}, wait, wait/100)
@@ -219,7 +219,7 @@ func hubPodWithLabel(t *testing.T, c *cluster) {
 
 func restricted(t *testing.T, c *cluster) {
 	c.namespace(t, "restricted", "restricted")
-	refused := c.kubectl(t, "run", "nb", "-n", "restricted", "--image=x", "--labels=jupyter-user=qiang.guo03")
+	refused := c.kubectl(t, "run", "nb", "-n", "restricted", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=qiang.guo03")
 	assert.Equal(t, 1, refused.ExitCode)
 	assert.Contains(t, refused.Stderr, "Error from server (RestrictedNeedsIdentity)")
 	assert.Contains(t, refused.Stderr, "namespace restricted enforces the Pod Security Standard restricted")
@@ -262,7 +262,7 @@ spec:
   - {name: hpc-shared-volume, hostPath: {path: /srv/nfs}}
   - {name: again, persistentVolumeClaim: {claimName: hpc-shared-pvc}}
   containers:
-  - {name: nb, image: x, volumeMounts: [{name: hpc-shared-volume, mountPath: /home}]}
+  - {name: nb, image: quay.io/jupyter/minimal-notebook, volumeMounts: [{name: hpc-shared-volume, mountPath: /home}]}
 `)
 	assert.Equal(t, 1, made.ExitCode)
 	assert.Contains(t, made.Stderr, `Error from server (VolumeTaken)`)
@@ -276,10 +276,10 @@ spec:
 func down(t *testing.T, c *cluster) {
 	c.namespace(t, "down", "baseline")
 	c.stop()
-	refused := c.kubectl(t, "run", "nb", "-n", "down", "--image=x", "--labels=jupyter-user=alice")
+	refused := c.kubectl(t, "run", "nb", "-n", "down", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice")
 	assert.Equal(t, 1, refused.ExitCode, "a labelled pod never starts unserved")
 	assert.Contains(t, refused.Stderr, "failed calling webhook")
-	other := c.kubectl(t, "run", "other", "-n", "down", "--image=x")
+	other := c.kubectl(t, "run", "other", "-n", "down", "--image=quay.io/jupyter/minimal-notebook")
 	assert.Zero(t, other.ExitCode, "nobody else notices: %s", other.Stderr)
 	c.serve(t)
 	c.run(t, "down", "nb", "--labels=jupyter-user=alice")

@@ -204,7 +204,7 @@ func inNobodysName(name string) func(*testing.T, *guarded) error {
 func besideMore(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		g.serving(t, func(c *config.Config) {
-			c.Share.ReadOnly = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets"}}
+			c.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
 		})
 		pod := injectedBy(t, g.serves, "alice", unchanged)
 		change(pod)

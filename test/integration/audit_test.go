@@ -33,9 +33,9 @@ func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 	}})
 	c.namespace(t, "audit", "baseline")
 	for name, user := range map[string]string{"known": "alice", "found": "qiang.guo03", "reserved": "root", "another": "bob"} {
-		c.kubectl(t, "run", name, "-n", "audit", "--image=x", "--labels=jupyter-user="+user)
+		c.kubectl(t, "run", name, "-n", "audit", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user="+user)
 	}
-	c.kubectl(t, "run", "plain", "-n", "audit", "--image=x")
+	c.kubectl(t, "run", "plain", "-n", "audit", "--image=quay.io/jupyter/minimal-notebook")
 
 	said := func(name string) map[string]string { return auditOf(t, log, "audit", name) }
 	const ours, access = "pods.jupyter-user.io/", "access.jupyter-user.io/"

@@ -129,8 +129,8 @@ var checked = map[string]struct {
 	"a binding of fewer pods": {hubBindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.MatchResources.ObjectSelector.MatchLabels = map[string]string{"x": "y"}
 	}), "policies", check.Failed, `spec.matchResources.objectSelector.matchLabels was added: {"x":"y"}`},
-	"policies of another directory of homes": {renderedFrom("homes", "elsewhere"), "parameters", check.Failed,
-		`the policies are rendered with homes: "elsewhere", and the webhook's configuration says "home"`},
+	"policies of another directory of homes": {renderedFrom("home", "elsewhere/{user}"), "parameters", check.Failed,
+		`the policies are rendered with home: "elsewhere/{user}", and the webhook's configuration says "home/{user}"`},
 	"policies without the image": {renderedFrom("images", []string{"other:v1"}), "parameters", check.Failed,
 		"images of the policies lacks jupyter-user-webhook:v0.1.0"},
 	"policies with an image more": {renderedFrom("images", []string{"jupyter-user-webhook:v0.1.0", "old:v0"}), "parameters", check.Warning,

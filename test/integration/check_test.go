@@ -416,7 +416,7 @@ func checkFilledIn(t *testing.T, l *looked) {
 	for filled.MatchString(text) {
 		text = filled.ReplaceAllString(text, "\n")
 	}
-	require.NotContains(t, text, "matchPolicy")
+	require.NotRegexp(t, `(?m)^ *matchPolicy`, text)
 	l.manifest = manifestOf(t, text)
 	for _, f := range l.findings(t) {
 		if f.Check == "policies" || f.Check == "webhooks" {

@@ -153,7 +153,7 @@ func (c *cluster) kubectl(t *testing.T, arguments ...string) controlplane.Result
 // run creates a pod and answers it as it is stored, raw and typed.
 func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string) ([]byte, *corev1.Pod) {
 	t.Helper()
-	made := c.kubectl(t, append([]string{"run", name, "-n", namespace, "--image=x"}, arguments...)...)
+	made := c.kubectl(t, append([]string{"run", name, "-n", namespace, "--image=quay.io/jupyter/minimal-notebook"}, arguments...)...)
 	require.Zero(t, made.ExitCode, made.Stderr)
 	return c.get(t, namespace, name)
 }

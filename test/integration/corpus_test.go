@@ -56,7 +56,7 @@ func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 func valuesOf(t *testing.T, c *config.Config) string {
 	t.Helper()
 	share := map[string]any{"claimName": c.Share.ClaimName, "volumeName": c.Share.VolumeName, "mountPath": c.Share.MountPath,
-		"homes": c.Share.Homes, "exposeEveryHome": c.Share.ExposeEveryHome, "readOnly": append([]config.Directory{}, c.Share.ReadOnly...)}
+		"home": c.Share.Home, "exposeEveryHome": c.Share.ExposeEveryHome, "directories": append([]config.Directory{}, c.Share.Directories...)}
 	values, err := json.Marshal(map[string]any{
 		"image":  map[string]any{"accepted": append([]string{c.Init.Image}, c.Init.AcceptedImages...)},
 		"config": map[string]any{"share": share, "user": map[string]any{"hubComponents": c.User.HubComponents}, "scratch": map[string]any{"volumeName": c.Scratch.VolumeName, "mountPath": c.Scratch.MountPath}},

@@ -31,7 +31,7 @@ func atTheLimits() string {
 	return "{share: {hostPaths: " + list(32, "/srv/"+long+"%d") + ", csiDrivers: " + list(32, "d%d.csi.example.com") + ", otherNFSServers: " +
 		list(32, "nfs%d.example.com") + ", volumeNames: " + list(32, "volume-%d-*") + "}, access: {controllers: " +
 		list(32, "system:serviceaccount:argocd:controller-%d") + "}, image: {accepted: " + list(16, "registry.example.com/mirror:v%d") +
-		"}, config: {share: {readOnly: " + list(16, "{subPath: data/%[1]d, mountPath: /data/%[1]d}") + "}, user: {hubComponents: " +
+		"}, config: {share: {directories: " + list(16, "{subPath: data/%[1]d, mountPath: /data/%[1]d, access: ReadOnly}") + "}, user: {hubComponents: " +
 		list(16, "component-%d") + "}}}"
 }
 

@@ -43,13 +43,13 @@ func TestDeadWebhookStopsNobody(t *testing.T) {
 	watch := machine.For(t)
 	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice,component=singleuser-server"} {
 		began := time.Now()
-		refused := c.kubectl(t, "run", "nb", "-n", "lab", "--image=x", "--labels="+label, "--annotations=hub.jupyter.org/username=alice")
+		refused := c.kubectl(t, "run", "nb", "-n", "lab", "--image=quay.io/jupyter/minimal-notebook", "--labels="+label, "--annotations=hub.jupyter.org/username=alice")
 		assert.NotZero(t, refused.ExitCode)
 		assert.Contains(t, refused.Stderr, `failed calling webhook`)
 		watch.Within(t, time.Since(began), 3*time.Second, "a refusal, and KubeSpawner's client gives up after 3 s")
 	}
 	for name, labels := range map[string]string{"worker": "hub.jupyter.org/username=alice,component=dask-worker", "out": "jupyter-user=alice"} {
-		made := c.kubectl(t, "run", name, "-n", "lab", "--image=x", "--labels="+labels,
+		made := c.kubectl(t, "run", name, "-n", "lab", "--image=quay.io/jupyter/minimal-notebook", "--labels="+labels,
 			"--annotations=hub.jupyter.org/username=alice", "--annotations=jupyter-user.io/inject=false")
 		assert.Zero(t, made.ExitCode, made.Stderr)
 	}

@@ -18,7 +18,7 @@ func TestDebuggingAsTheRefusalSays(t *testing.T) {
 	require.NoError(t, c.Allow(t.Context(), "debug", c.carol, withPods))
 	c.run(t, "debug", "nb", "--labels=jupyter-user=alice")
 	debug := func(pod string, more ...string) (int, string) {
-		result := c.kubectl(t, append([]string{"debug", pod, "-n", "debug", "--image=x", "--target=" + pod, "--attach=false"}, more...)...)
+		result := c.kubectl(t, append([]string{"debug", pod, "-n", "debug", "--image=quay.io/jupyter/minimal-notebook", "--target=" + pod, "--attach=false"}, more...)...)
 		return result.ExitCode, result.Stderr
 	}
 	code, said := debug("nb", "--profile=restricted")

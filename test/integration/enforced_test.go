@@ -158,7 +158,7 @@ func asking(user string, changes ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "nb-", Labels: map[string]string{"jupyter-user": user}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: "x"}}},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: "quay.io/jupyter/minimal-notebook"}}},
 	}
 	for _, change := range changes {
 		change(pod)

@@ -148,7 +148,7 @@ func injectedBy(t *testing.T, configured *config.Config, user string, before ...
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: "nb-", Labels: map[string]string{"jupyter-user": user},
 		},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: "x"}}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "nb", Image: "quay.io/jupyter/minimal-notebook"}}},
 	}
 	for _, change := range before {
 		change(document)

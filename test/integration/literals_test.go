@@ -34,8 +34,8 @@ func TestValuesAreLiterals(t *testing.T) {
 		"image": map[string]any{"accepted": []string{odd}},
 		"config": map[string]any{
 			"user": map[string]any{"hubComponents": []string{odder, "singleuser-server"}},
-			"share": map[string]any{"claimName": odder, "volumeName": odder, "mountPath": "/" + odder, "homes": odder,
-				"readOnly": []any{map[string]any{"subPath": odder, "mountPath": "/" + odder}}},
+			"share": map[string]any{"claimName": odder, "volumeName": odder, "mountPath": "/" + odder, "home": odder + "/{user}",
+				"directories": []any{map[string]any{"subPath": odder, "mountPath": "/" + odder, "access": "ReadOnly"}}},
 			"scratch": map[string]any{"volumeName": odder, "mountPath": "/s" + odder},
 			"init":    map[string]any{"acceptedImages": []string{"i" + odd}},
 		},
@@ -102,8 +102,8 @@ func (g *guarded) impersonates(t *testing.T, name string) kubernetes.Interface {
 // TestTheHomesAreALiteral: which mounts are the home's is the configuration's to say, in whatever letters.
 func TestTheHomesAreALiteral(t *testing.T) {
 	t.Parallel()
-	values := map[string]any{"config": map[string]any{"share": map[string]any{"homes": odder,
-		"readOnly": []any{map[string]any{"subPath": "a" + odder, "mountPath": "/a"}}}}}
+	values := map[string]any{"config": map[string]any{"share": map[string]any{"home": odder + "/{user}",
+		"directories": []any{map[string]any{"subPath": "a" + odder, "mountPath": "/a", "access": "ReadOnly"}}}}}
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, jsonOf(t, values))})
 	for subPath, taken := range map[string]bool{odder + "/alice": true, "a" + odder: true, odder: false, "home/alice": false, odd + "/alice": false} {
 		pod := notebookAt(t, "alice", "")

@@ -127,7 +127,7 @@ func notebookHasProxy(t *testing.T, pod *corev1.Pod) {
 }
 
 func notebookMirrored(t *testing.T, pod *corev1.Pod) {
-	assert.Equal(t, "mirror.example/x", pod.Spec.Containers[0].Image)
+	assert.Equal(t, "mirror.example/quay.io/jupyter/minimal-notebook", pod.Spec.Containers[0].Image)
 }
 
 // assertOurs spells out what nobody beside us may have changed.

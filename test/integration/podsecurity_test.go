@@ -96,7 +96,7 @@ func warned(t *testing.T, e *enforced) {
 	// The template of a Deployment is no pod yet, and warned of as it is written.
 	const deployment = `{apiVersion: apps/v1, kind: Deployment, metadata: {name: nb}, spec: {
 		selector: {matchLabels: {jupyter-user: alice}},
-		template: {metadata: {labels: {jupyter-user: alice}}, spec: {containers: [{name: nb, image: x}]}}}}`
+		template: {metadata: {labels: {jupyter-user: alice}}, spec: {containers: [{name: nb, image: quay.io/jupyter/minimal-notebook}]}}}}`
 	made, err := e.Admin.KubectlReading(t.Context(), deployment, "create", "-n", "warned", "-f", "-")
 	require.NoError(t, err)
 	assert.Zero(t, made.ExitCode, made.Stderr)

@@ -168,13 +168,14 @@ func quotaOfWholePods(t *testing.T, e *enforced) {
 	})
 }
 
-// quotaAndLimitRange: a LimitRange speaks before us, and a container for which it has said something is the namespace's: a quota
-// that asks for more than the LimitRange gives refuses it, labelled or not.
+// quotaAndLimitRange: a LimitRange speaks before us and says something of the CPU alone. Memory is filled in on its own, so that a quota
+// that asks for both has both.
 func quotaAndLimitRange(t *testing.T, e *enforced) {
 	e.quota(t, "less", everyCompute)
 	e.limit(t, "less", corev1.LimitRangeItem{Default: quantities("cpu=1"), DefaultRequest: quantities("cpu=1")})
 	inBothWays(t, func(t *testing.T, user string) {
-		refusedWith(t, e.try(t, "less", asking(user)), "must specify limits.memory for: nb; requests.memory for: nb")
+		pod := e.admitted(t, e.try(t, "less", asking(user)))
+		assert.Equal(t, resources("cpu=1 memory=2Gi", "cpu=1 memory=4Gi"), pod.Spec.Containers[0].Resources)
 	})
 }
 

@@ -22,7 +22,7 @@ func TestAWebhookThatInsists(t *testing.T) {
 	c := start(t)
 	c.namespace(t, "insist", "baseline")
 	insist := func(t *testing.T, does string) controlplane.Result {
-		return c.kubectl(t, "run", "nb", "-n", "insist", "--image=x", "--dry-run=server", "--labels=jupyter-user=qiang.guo03,insisting="+does)
+		return c.kubectl(t, "run", "nb", "-n", "insist", "--image=quay.io/jupyter/minimal-notebook", "--dry-run=server", "--labels=jupyter-user=qiang.guo03,insisting="+does)
 	}
 	fields := map[string]string{
 		"exec-probe":    "spec.containers[0].readinessProbe.exec.command",
@@ -88,7 +88,7 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 	after.Notebook.Probes.Startup.PeriodSeconds++
 	run := func(t *testing.T, made int) controlplane.Result {
 		front.set(func() { front.made = made })
-		return c.kubectl(t, "run", "nb", "-n", "rollout", "--image=x", "--labels=jupyter-user=alice", "--dry-run=server", "-o", "yaml")
+		return c.kubectl(t, "run", "nb", "-n", "rollout", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice", "--dry-run=server", "-o", "yaml")
 	}
 
 	t.Run("replicas that know of each other", func(t *testing.T) {

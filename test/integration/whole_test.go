@@ -23,7 +23,7 @@ func TestWebhookAndPolicies(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.Allow(t.Context(), "whole", bob, withPods, mayUse("bob")))
 	run := func(t *testing.T, user *controlplane.User, arguments ...string) controlplane.Result {
-		result, err := user.Kubectl(t.Context(), append([]string{"run", "-n", "whole", "--image=x"}, arguments...)...)
+		result, err := user.Kubectl(t.Context(), append([]string{"run", "-n", "whole", "--image=quay.io/jupyter/minimal-notebook"}, arguments...)...)
 		require.NoError(t, err)
 		return result
 	}
@@ -65,7 +65,7 @@ func applied(t *testing.T, bob *controlplane.User) {
 	t.Helper()
 	command := bob.Command(t.Context(), "apply", "--server-side", "-n", "whole", "-f", "-")
 	command.Stdin = strings.NewReader("{apiVersion: v1, kind: Pod, metadata: {name: ssa, labels: {jupyter-user: alice}}, " +
-		"spec: {containers: [{name: nb, image: x}]}}")
+		"spec: {containers: [{name: nb, image: quay.io/jupyter/minimal-notebook}]}}")
 	said, err := command.CombinedOutput()
 	require.Error(t, err)
 	assert.Contains(t, string(said), "NoAccess: ")

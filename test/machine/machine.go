@@ -2,8 +2,8 @@
 //
 // A limit such as "every answer within a second" is a promise about a machine that has time for the webhook. A test that shares
 // two cores with other programs can miss it without any fault of the webhook. So the test measures, in the same seconds, how long
-// a fixed piece of work takes, and stretches the limit by what the machine is slower than the one that the limits were written on.
-// A time over the limit itself is reported; a time over the stretched limit fails.
+// a fixed piece of work takes, and stretches the limit by what the machine is slower than the one that the limits were written
+// on. A time over the limit itself is reported; a time over the stretched limit fails.
 package machine
 
 import (

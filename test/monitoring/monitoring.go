@@ -1,5 +1,5 @@
-// Package monitoring reads what the dashboard and the alerts of deploy/monitoring ask of Prometheus, for tests that hold it against
-// what is really exposed.
+// Package monitoring reads what the dashboard and the alerts of deploy/monitoring ask of Prometheus, for tests that hold it
+// against what is really exposed.
 package monitoring
 
 import (

@@ -1,5 +1,5 @@
-// Package noise finds what a command prints that tells its reader nothing: stack traces, what libraries say to their own authors, and
-// progress that fills pages. The gate reads the output of every stage through it.
+// Package noise finds what a command prints that tells its reader nothing: stack traces, what libraries say to their own
+// authors, and progress that fills pages. The gate reads the output of every stage through it.
 package noise
 
 import (

@@ -1,5 +1,5 @@
-// Package project finds the folder of this project's sources, for what is built from them, and those of modules that it depends on,
-// for what lies in them beside the code.
+// Package project finds the folder of this project's sources, for what is built from them, and those of modules that it depends
+// on, for what lies in them beside the code.
 package project
 
 import (
@@ -40,8 +40,8 @@ func Folder() (string, error) {
 	}
 }
 
-// Module is the folder of a module, in the version that the go.mod in a folder of the project requires. It is downloaded where nothing
-// of it has been compiled yet.
+// Module is the folder of a module, in the version that the go.mod in a folder of the project requires. It is downloaded where
+// nothing of it has been compiled yet.
 func Module(ctx context.Context, requiredIn, path string) (string, error) {
 	folder, err := Folder()
 	if err != nil {

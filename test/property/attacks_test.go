@@ -32,7 +32,7 @@ func TestTheVerifierAloneRefusesEveryLookAlike(t *testing.T) {
 	atAdmission := golden.Case{Config: config.Default(), Identity: &id}.Fixed()
 	atStart := golden.Case{Config: config.Default()}.Fixed()
 	more := config.Default()
-	more.Share.ReadOnly = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets"}}
+	more.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
 	whole := config.Default()
 	whole.Share.ExposeEveryHome = config.ExposeToTheUser
 	for name, c := range map[string]struct {
@@ -475,7 +475,7 @@ func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)
 	more := config.Default()
-	more.Share.ReadOnly = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets"}}
+	more.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
 	discovery := golden.Case{Config: more, Identity: &id}.Fixed()
 	side := beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) }))
 	early := discovery.Decide(changed(t, []byte(bare), side))

@@ -24,7 +24,7 @@ func admit(t *testing.T, discovery golden.Case, document []byte) []byte {
 }
 
 const bare = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
-	`"spec":{"containers":[{"name":"nb","image":"x"}]}}`
+	`"spec":{"containers":[{"name":"nb","image":"notebook"}]}}`
 
 func TestInjectedTwiceAndThreeTimesIsByteIdentical(t *testing.T) {
 	t.Parallel()

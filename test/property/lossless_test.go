@@ -21,14 +21,14 @@ var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`spec/volumes/\d+/emptyDir/(sizeLimit|medium)`,
 	`spec/initContainers/jupyter-user-init/.*`,
 	`spec/containers/\d+/(command/\d+|command|workingDir)`,
-	`spec/containers/\d+/env/(HOME|NB_USER|NB_UID|NB_GID)/.*`,
+	`spec/containers/\d+/env/(HOME|USER|LOGNAME|NB_USER|NB_UID|NB_GID)/.*`,
 	`spec/containers/\d+/(livenessProbe|readinessProbe|startupProbe|lifecycle/postStart|lifecycle/preStop)/exec(/command(/\d+)?)?`,
 	`spec/containers/\d+/securityContext/(runAsUser|runAsGroup|runAsNonRoot|allowPrivilegeEscalation|privileged|procMount)`,
 	`spec/containers/\d+/securityContext/(capabilities|seccompProfile)(/.*)?`,
 }, "|") + `)$`)
 
 // openInImagesHome is the one wish of the pod's that is not kept for what it says: to open in the home of the image's own user.
-var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/env/JUPYTERHUB_ROOT_DIR(#\d+)?/value="/home/jovyan[/"]`)
+var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_[A-Z_]+)(#\d+)?/value="|args/\d+="(--[A-Za-z_.-]+=)?)/home/jovyan[/"]`)
 
 // checkLossless holds every leaf of the pod as it was against the pod as it is.
 func checkLossless(t *testing.T, before, after []byte) {
@@ -41,7 +41,11 @@ func checkLossless(t *testing.T, before, after []byte) {
 				continue
 			}
 			if openInImagesHome.MatchString(place + "=" + value) {
-				assert.Regexp(t, `^"/home/[^/]+"$`, now[place], "another home is not where it is to open")
+				assert.Regexp(t, `^"(--[A-Za-z_.-]+=)?/home/[^/]+(/[^"]*)?"$`, now[place], "another home is not where it is to open")
+				continue
+			}
+			if strings.Contains(place, "/env/JUPYTER_CONFIG_PATH") && strings.HasSuffix(place, "/value") {
+				assert.True(t, strings.HasSuffix(now[place], ":"+strings.TrimPrefix(value, `"`)) || now[place] == `"/config"`, "joined, and not lost")
 				continue
 			}
 			assert.Equal(t, value, now[place], "%s is the pod's", place)

@@ -87,6 +87,6 @@ func podOf(t *testing.T, name string, byLabel bool) []byte {
 		metadata["annotations"] = map[string]any{"hub.jupyter.org/username": name}
 	}
 	return []byte(encode(t, map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": map[string]any{
-		"containers": []any{map[string]any{"name": "nb", "image": "x"}},
+		"containers": []any{map[string]any{"name": "nb", "image": "notebook"}},
 	}}))
 }

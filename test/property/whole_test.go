@@ -1,6 +1,7 @@
 package property
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/golden"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 // checkWhole says in words of its own what an admitted pod is, from the typed pod and without the planner.
@@ -57,18 +59,20 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 			}
 		}
 	}
+	home := strings.NewReplacer("{user}", name, "{initial}", name[:1]).Replace(string(c.Config.Share.Home))
 	allowed := []string{
-		"hpc-shared-volume home /data/hpc/home ro",
+		"hpc-shared-volume " + path.Dir(home) + " /data/hpc/" + path.Dir(home) + " ro",
 		"uid-gid-config  /config rw",
 		"uid-gid-config  /var/run/secrets/kubernetes.io/serviceaccount ro",
-		"hpc-shared-volume home/" + name + " /data/hpc/home/" + name + " rw",
-		"hpc-shared-volume home/" + name + " /home/" + name + " rw",
+		"hpc-shared-volume " + home + " /data/hpc/" + home + " rw",
+		"hpc-shared-volume " + home + " /home/" + name + " rw",
 		"uid-gid-config  /config ro",
 		"uid-gid-config passwd /etc/passwd ro",
 		"uid-gid-config group /etc/group ro",
 	}
-	for _, d := range c.Config.Share.ReadOnly {
-		allowed = append(allowed, "hpc-shared-volume "+d.SubPath+" "+d.MountPath+" ro")
+	modes := map[config.Access]string{config.AccessReadOnly: " ro", config.AccessReadWrite: " rw"}
+	for _, d := range c.Config.Share.Directories {
+		allowed = append(allowed, "hpc-shared-volume "+d.SubPath+" "+d.MountPath+modes[d.Access])
 	}
 	for _, s := range seen {
 		assert.Contains(t, allowed, s)
@@ -106,7 +110,15 @@ func checkGroups(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	if !known(c) {
 		assert.Empty(t, pod.Spec.SecurityContext.SupplementalGroups)
 	} else {
-		assert.Equal(t, c.Identity.Groups[:min(len(c.Identity.Groups), c.Config.Identity.MaxGroups)], pod.Spec.SecurityContext.SupplementalGroups)
+		floor := identity.Floor{MinGID: c.Config.Identity.MinGID, DeniedGIDs: c.Config.Identity.DeniedGIDs}
+		within := floor.LeaveOut(*c.Identity)
+		want := within.Groups[:min(len(within.Groups), c.Config.Identity.MaxGroups)]
+		for _, gid := range c.Config.Identity.ImageGroups {
+			if strings.Contains(string(c.YAML), fmt.Sprintf("supplementalGroups: [%d]", gid)) {
+				want = append(slices.Clip(want), gid)
+			}
+		}
+		assert.Equal(t, want, pod.Spec.SecurityContext.SupplementalGroups)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package slapd runs OpenLDAP's server for tests: as the user who runs the test, on loopback ports, from a folder of the test's own.
-// Nothing is installed and no daemon is started on the machine.
+// Package slapd runs OpenLDAP's server for tests: as the user who runs the test, on loopback ports, from a folder of the test's
+// own. Nothing is installed and no daemon is started on the machine.
 package slapd
 
 import (
@@ -27,8 +27,8 @@ var packages string
 // programs are OpenLDAP's server and clients, unpacked below a folder.
 type programs struct{ root string }
 
-// forTest returns the programs. A test is skipped only where they cannot be: on a system that is not Debian bookworm, for which the
-// packages are. There a package that cannot be downloaded is a failure, as a Go module is.
+// forTest returns the programs. A test is skipped only where they cannot be: on a system that is not Debian bookworm, for which
+// the packages are. There a package that cannot be downloaded is a failure, as a Go module is.
 func forTest(t testing.TB) programs {
 	t.Helper()
 	release, err := os.ReadFile("/etc/os-release")
@@ -45,8 +45,8 @@ func forTest(t testing.TB) programs {
 	return programs{root}
 }
 
-// unpack downloads the packages and unpacks them. What apt knows of the archive may be old, or nothing on a machine on which nobody
-// has been root: then a list of its own, beside the packages, is fetched.
+// unpack downloads the packages and unpacks them. What apt knows of the archive may be old, or nothing on a machine on which
+// nobody has been root: then a list of its own, beside the packages, is fetched.
 func unpack(ctx context.Context, folder string) error {
 	downloads := filepath.Join(folder, "downloads")
 	if err := os.MkdirAll(filepath.Join(downloads, "lists", "partial"), 0o755); err != nil {

@@ -62,6 +62,21 @@ type Server struct {
 	process  *exec.Cmd
 }
 
+// Units is the LDIF of the units below which a test has its accounts, its groups and its services.
+const Units = `dn: ou=people,dc=example,dc=org
+objectClass: organizationalUnit
+ou: people
+
+dn: ou=groups,dc=example,dc=org
+objectClass: organizationalUnit
+ou: groups
+
+dn: ou=services,dc=example,dc=org
+objectClass: organizationalUnit
+ou: services
+
+`
+
 // Start starts a server that ends with the test.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
@@ -104,8 +119,8 @@ func (s *Server) certificates(t testing.TB, names []string) {
 //go:embed schema
 var schemas embed.FS
 
-// included lists the schemas of a directory, in order. Those of the packages have a path in the packages, the others are beside this
-// file.
+// included lists the schemas of a directory, in order. Those of the packages have a path in the packages, the others are beside
+// this file.
 var included = map[Schema][]string{
 	RFC2307:    {"core", "cosine", "inetorgperson", "nis"},
 	RFC2307bis: {"core", "cosine", "inetorgperson", "rfc2307bis"},
@@ -176,8 +191,8 @@ func (s *Server) Kill() {
 	s.process = nil
 }
 
-// Hang suspends the server: the kernel still accepts connections for it, and nothing is answered until the returned function lets it
-// go on.
+// Hang suspends the server: the kernel still accepts connections for it, and nothing is answered until the returned function
+// lets it go on.
 func (s *Server) Hang(t testing.TB) (goOn func()) {
 	t.Helper()
 	require.NoError(t, s.process.Process.Signal(syscall.SIGSTOP))

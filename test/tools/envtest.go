@@ -3,7 +3,6 @@ package tools
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -69,7 +68,8 @@ func releases(list, state string) []string {
 	return found
 }
 
-// choose returns the wanted release, else the newest of the same minor release, else an empty text. No test depends on a patch release.
+// choose returns the wanted release, else the newest of the same minor release, else an empty text. No test depends on a patch
+// release.
 func choose(found []string, wanted string) string {
 	if slices.Contains(found, wanted) {
 		return wanted
@@ -101,7 +101,7 @@ func (e envtest) run(ctx context.Context, folder string, arguments ...string) (s
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)
 		}
-		return "", fmt.Errorf("setup-envtest failed: %s", errors.Join(err, errors.New(summary(said.String()))))
+		return "", fmt.Errorf("setup-envtest failed: %w: %s", err, summary(said.String()))
 	}
 	return strings.TrimSpace(out.String()), nil
 }

@@ -15,11 +15,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// OfflineVariable names the environment variable that, if it is set, has a control plane's programs built from source, without asking
-// for binaries.
+// OfflineVariable names the environment variable that, if it is set, has a control plane's programs built from source, without
+// asking for binaries.
 const OfflineVariable = "OFFLINE"
 
-// IndexVariable names the environment variable with the address of another index of binaries, such as a mirror of setup-envtest's.
+// IndexVariable names the environment variable with the address of another index of binaries, such as a mirror of
+// setup-envtest's.
 const IndexVariable = "ENVTEST_INDEX"
 
 // releaseFile is the file beside downloaded programs that says of which release they are.
@@ -28,8 +29,8 @@ const releaseFile = "release"
 // errOffline is why nothing is downloaded.
 var errOffline = errors.New(OfflineVariable + " is set")
 
-// controlPlane returns the programs of a control plane from the first place that has them: the cache, the binaries that setup-envtest
-// has installed on this machine, its downloads, the compiler. Each decision but the first is told in one sentence.
+// controlPlane returns the programs of a control plane from the first place that has them: the cache, the binaries that
+// setup-envtest has installed on this machine, its downloads, the compiler. Each decision but the first is told in one sentence.
 func (b *builder) controlPlane(ctx context.Context) (Paths, error) {
 	built, err := b.cached(ctx, ControlPlaneTools())
 	if err != nil || built != nil {
@@ -46,7 +47,8 @@ func (b *builder) controlPlane(ctx context.Context) (Paths, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	b.say("etcd, kube-apiserver and kubectl are built from source, once, which takes about seven minutes on two cores: %s", summary(err.Error()))
+	b.say("etcd, kube-apiserver and kubectl are built from source, once, which takes about seven minutes on two cores: %s",
+		summary(err.Error()))
 	return b.buildAll(ctx, ControlPlaneTools())
 }
 
@@ -68,8 +70,8 @@ func (b *builder) cached(ctx context.Context, wanted []Tool) (Paths, error) {
 	return found, nil
 }
 
-// binaries returns where ready-made programs lie, of the release that is wanted or of another patch of it. The error says in a sentence
-// why there are none.
+// binaries returns where ready-made programs lie, of the release that is wanted or of another patch of it. The error says in a
+// sentence why there are none.
 func (b *builder) binaries(ctx context.Context) (Paths, error) {
 	if os.Getenv(OfflineVariable) != "" {
 		return nil, errOffline
@@ -102,7 +104,8 @@ func (b *builder) installed(ctx context.Context, e envtest, release, wanted stri
 	}
 	found, missing := programs(folder)
 	if missing != nil || len(found) < len(ControlPlaneTools()) {
-		return nil, errors.Join(fmt.Errorf("%s, where setup-envtest installed Kubernetes %s, lacks a program", folder, release), missing)
+		lacks := fmt.Errorf("%s, where setup-envtest installed Kubernetes %s, lacks a program", folder, release)
+		return nil, errors.Join(lacks, missing)
 	}
 	b.say("nothing is built: setup-envtest has installed etcd, kube-apiserver and kubectl of Kubernetes %s in %s%s",
 		release, folder, otherwise(release, wanted))
@@ -151,7 +154,8 @@ func (b *builder) download(ctx context.Context, e envtest, folder, wanted string
 	}
 	release := choose(found, wanted)
 	if release == "" {
-		return fmt.Errorf("the index of binaries lacks Kubernetes %s for %s/%s", semver.MajorMinor(wanted), runtime.GOOS, runtime.GOARCH)
+		return fmt.Errorf("the index of binaries lacks Kubernetes %s for %s/%s",
+			semver.MajorMinor(wanted), runtime.GOOS, runtime.GOARCH)
 	}
 	m.Say("downloading etcd, kube-apiserver and kubectl of Kubernetes " + release + " (60 to 100 MB, about a minute at 10 Mbit/s)")
 	unpacked, err := e.fetch(ctx, store, release)

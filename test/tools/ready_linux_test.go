@@ -26,8 +26,8 @@ import (
 type index struct {
 	*httptest.Server
 	asked atomic.Int32
-	// serve is what answers for the archive.
-	serve   http.HandlerFunc
+	// serve returns the archive. Tests replace it while the server runs.
+	serve   atomic.Pointer[http.HandlerFunc]
 	archive []byte
 }
 
@@ -35,7 +35,7 @@ type index struct {
 func serveIndex(t *testing.T, release string) *index {
 	t.Helper()
 	x := &index{archive: archive(t)}
-	x.serve = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(x.archive) }
+	x.serveBy(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(x.archive) })
 	sum := fmt.Sprintf("%x", sha512.Sum512(x.archive))
 	handler := http.NewServeMux()
 	handler.HandleFunc("/index.yaml", func(w http.ResponseWriter, _ *http.Request) {
@@ -43,12 +43,15 @@ func serveIndex(t *testing.T, release string) *index {
 		_, _ = fmt.Fprintf(w, "releases:\n  %s:\n    envtest-%[1]s-%s-%s.tar.gz:\n      hash: %s\n      selfLink: %s/archive\n",
 			release, runtime.GOOS, runtime.GOARCH, sum, x.URL)
 	})
-	handler.HandleFunc("/archive", func(w http.ResponseWriter, r *http.Request) { x.serve(w, r) })
-	x.Server = httptest.NewServer(handler)
+	handler.HandleFunc("/archive", func(w http.ResponseWriter, r *http.Request) { (*x.serve.Load())(w, r) })
+	x.Server = httptest.NewUnstartedServer(handler)
+	x.Start()
 	t.Cleanup(x.Close)
 	t.Setenv(IndexVariable, x.URL+"/index.yaml")
 	return x
 }
+
+func (x *index) serveBy(handler http.HandlerFunc) { x.serve.Store(&handler) }
 
 func archive(t *testing.T) []byte {
 	t.Helper()
@@ -57,7 +60,8 @@ func archive(t *testing.T) []byte {
 	files := tar.NewWriter(zipped)
 	for _, tool := range ControlPlaneTools() {
 		text := "#!/bin/sh\necho downloaded\n"
-		header := &tar.Header{Typeflag: tar.TypeReg, Name: "controller-tools/envtest/" + string(tool), Mode: 0o755, Size: int64(len(text))}
+		name := "controller-tools/envtest/" + string(tool)
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(text))}
 		require.NoError(t, files.WriteHeader(header))
 		_, err := files.Write([]byte(text))
 		require.NoError(t, err)
@@ -106,8 +110,8 @@ func TestBinariesOfTheWantedReleaseAreDownloadedOnce(t *testing.T) {
 	x := serveIndex(t, "v1.37.2")
 	b, told := newPlane(t)
 	assertPlane(t, b, "downloaded")
-	assert.Contains(t, told.String(), "control-plane  asking for binaries of Kubernetes v1.37.2, which is a matter of seconds; "+
-		"OFFLINE=1 builds them without asking\n")
+	assert.Contains(t, told.String(), "control-plane  asking for binaries of Kubernetes v1.37.2, which is a matter of "+
+		"seconds; OFFLINE=1 builds them without asking\n")
 	assert.Contains(t, told.String(), "control-plane  downloaded and verified in ")
 	told.Reset()
 	asked := x.asked.Load()
@@ -121,8 +125,8 @@ func TestAnotherPatchReleaseIsDownloadedAndNamed(t *testing.T) {
 	b, told := newPlane(t)
 	for range 2 {
 		assertPlane(t, b, "downloaded")
-		assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are the downloaded ones of Kubernetes v1.37.0, "+
-			"because there is no v1.37.2; OFFLINE=1 builds v1.37.2\n")
+		assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are the downloaded ones of "+
+			"Kubernetes v1.37.0, because there is no v1.37.2; OFFLINE=1 builds v1.37.2\n")
 		told.Reset()
 	}
 }
@@ -136,24 +140,26 @@ func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
 	}{
 		"a release that the index lacks": {release: "v1.36.4", reason: "the index of binaries lacks Kubernetes v1.37 for "},
 		"a wrong checksum": {fault: func(_ *testing.T, x *index) {
-			x.serve = func(w http.ResponseWriter, _ *http.Request) {
+			x.serveBy(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = w.Write(bytes.ReplaceAll(x.archive, x.archive[:4], []byte("evil")))
-			}
+			})
 		}, reason: "checksum mismatch"},
-		"no connection":         {fault: func(_ *testing.T, x *index) { x.Close() }, reason: "connection refused"},
-		"an index that says no": {fault: func(t *testing.T, x *index) { t.Setenv(IndexVariable, x.URL+"/none") }, reason: "404 Not Found"},
+		"no connection": {fault: func(_ *testing.T, x *index) { x.Close() }, reason: "connection refused"},
+		"an index that says no": {fault: func(t *testing.T, x *index) {
+			t.Setenv(IndexVariable, x.URL+"/none")
+		}, reason: "404 Not Found"},
 		"half a file": {fault: func(_ *testing.T, x *index) {
-			x.serve = func(w http.ResponseWriter, _ *http.Request) {
+			x.serveBy(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Length", fmt.Sprint(len(x.archive)))
 				_, _ = w.Write(x.archive[:len(x.archive)/2])
-			}
+			})
 		}, reason: "unexpected EOF"},
 		"an archive that hangs": {patience: time.Second, fault: func(_ *testing.T, x *index) {
-			x.serve = func(w http.ResponseWriter, r *http.Request) {
+			x.serveBy(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = w.Write(x.archive[:len(x.archive)/2])
 				_ = http.NewResponseController(w).Flush()
 				<-r.Context().Done()
-			}
+			})
 		}, reason: "the connection hangs: nothing arrived for 1s"},
 		"an index that hangs": {patience: time.Second, fault: func(t *testing.T, x *index) {
 			hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
@@ -169,8 +175,8 @@ func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
 				test.fault(t, x)
 			}
 			assertPlane(t, b, "built")
-			assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are built from source, once, which takes about "+
-				"seven minutes on two cores: ")
+			assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are built from source, once, "+
+				"which takes about seven minutes on two cores: ")
 			assert.Contains(t, told.String(), test.reason)
 			assert.NotContains(t, strings.Join(cached(t, b), " "), "partial", "what was half downloaded is gone")
 		})
@@ -206,14 +212,15 @@ func TestInstalledBinariesAreUsedAndNobodyIsAsked(t *testing.T) {
 		t.Run(release, func(t *testing.T) {
 			x := serveIndex(t, "v1.37.2")
 			b, told := newPlane(t)
-			folder := filepath.Join(os.Getenv("XDG_DATA_HOME"), "kubebuilder-envtest", "k8s", release+"-"+runtime.GOOS+"-"+runtime.GOARCH)
+			folder := filepath.Join(os.Getenv("XDG_DATA_HOME"), "kubebuilder-envtest", "k8s",
+				release+"-"+runtime.GOOS+"-"+runtime.GOARCH)
 			require.NoError(t, os.MkdirAll(folder, 0o755))
 			for _, tool := range ControlPlaneTools() {
 				require.NoError(t, os.WriteFile(filepath.Join(folder, string(tool)), []byte("#!/bin/sh\necho installed\n"), 0o755))
 			}
 			assertPlane(t, b, "installed")
-			assert.Equal(t, "control-plane  nothing is built: setup-envtest has installed etcd, kube-apiserver and kubectl of Kubernetes v"+
-				release+" in "+folder+said, told.String())
+			assert.Equal(t, "control-plane  nothing is built: setup-envtest has installed etcd, kube-apiserver and kubectl of "+
+				"Kubernetes v"+release+" in "+folder+said, told.String())
 			assert.Zero(t, x.asked.Load())
 		})
 	}

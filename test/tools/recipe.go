@@ -22,7 +22,8 @@ type recipe struct {
 	folder string
 	// mainPackage is what is built.
 	mainPackage string
-	// module is the one that mainPackage belongs to, or that a program of the folder's own is about. The version that the folder's go.mod requires of it is the tool's.
+	// module is the one that mainPackage belongs to, or that a program of the folder's own is about. The version that the folder's
+	// go.mod requires of it is the tool's.
 	module string
 	// tags are build tags, which leave out what nobody here needs.
 	tags string

@@ -1,5 +1,6 @@
 // Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Helm, promtool, Kyverno,
-// cert-manager) from Go modules, once, into a cache of the user's. A control plane's programs are downloaded instead where that works.
+// cert-manager) from Go modules, once, into a cache of the user's. A control plane's programs are downloaded instead where that
+// works.
 //
 // Each program belongs to a module of its own in a folder beside this package, so that none of its dependencies are the
 // project's, and so that its go.mod and go.sum pin it and everything in it. The cache is keyed by content: whatever
@@ -82,9 +83,9 @@ func NodeTools() []Tool {
 	return []Tool{KubeControllerManager, KubeScheduler, Kubelet, Containerd, ContainerdShim, Ctr}
 }
 
-// ControlPlane returns where a control plane's programs lie: in the folder that KUBEBUILDER_ASSETS names, if it is set; else in the
-// cache, if they were built before; else where setup-envtest has installed or downloads them; else where Build puts them. A folder
-// of KUBEBUILDER_ASSETS must have etcd and kube-apiserver; kubectl is built if it is missing.
+// ControlPlane returns where a control plane's programs lie: in the folder that KUBEBUILDER_ASSETS names, if it is set; else in
+// the cache, if they were built before; else where setup-envtest has installed or downloads them; else where Build puts them. A
+// folder of KUBEBUILDER_ASSETS must have etcd and kube-apiserver; kubectl is built if it is missing.
 func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 	assets := os.Getenv(AssetsVariable)
 	if assets == "" {

@@ -32,6 +32,10 @@ func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 		// No anchors, no bombs; and a line that says what it means.
 		d.fail(path, "anchors and aliases (& and *) are not read here; write the value out")
 	case isNull(n):
+		if out.Type() == probeType {
+			// Whoever writes null for a probe means none. For everything else it is a key without a value, which keeps its default.
+			out.FieldByName("Enabled").SetBool(false)
+		}
 	case n.Style&yaml.TaggedStyle != 0:
 		d.fail(path, "tags (%s) are not read here; leave it out", clip(n.Tag, 40))
 	case out.Type() == quantityType:
@@ -46,6 +50,8 @@ func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 		d.scalar(n, path, out)
 	}
 }
+
+var probeType = reflect.TypeFor[Probe]()
 
 // required decodes what has no default: an element of a list or a map.
 func (d *decoder) required(n *yaml.Node, path *field.Path, out reflect.Value) {

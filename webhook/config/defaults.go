@@ -13,12 +13,12 @@ func Default() *Config {
 		APIVersion: APIVersion,
 		Kind:       Kind,
 		Mode:       ModeEnforce,
-		User:       User{MaxLength: 32, HubComponents: []string{"singleuser-server"}},
+		User:       User{MaxLength: 32, HubComponents: []string{"singleuser-server"}, Unmapped: UnmappedDeny},
 		Share: Share{
 			ClaimName:       "hpc-shared-pvc",
 			VolumeName:      "hpc-shared-volume",
 			MountPath:       "/data/hpc",
-			Homes:           "home",
+			Home:            "home/{user}",
 			ExposeEveryHome: ExposeNever,
 		},
 		Scratch: Scratch{
@@ -59,10 +59,10 @@ func Default() *Config {
 				Enabled: true,
 				// Ten minutes: a JupyterLab with many extensions on a cold NFS takes its time, and only after this
 				// probe has passed once do the other two begin.
-				Startup:   Probe{PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 120},
-				Readiness: Probe{PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 3},
+				Startup:   Probe{Enabled: true, PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 120},
+				Readiness: Probe{Enabled: true, PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 3},
 				// Slow to kill: a kernel that starves the server of CPU for a minute is somebody's unsaved work.
-				Liveness: Probe{PeriodSeconds: 10, TimeoutSeconds: 10, FailureThreshold: 12},
+				Liveness: Probe{Enabled: true, PeriodSeconds: 10, TimeoutSeconds: 10, FailureThreshold: 12},
 			},
 			AccountFiles: true,
 		},

@@ -89,7 +89,7 @@ func change(v reflect.Value) {
 func TestGenerationDoesNotTellNothingFromEmpty(t *testing.T) {
 	c := config.Default()
 	c.User.Reserved = []string{}
-	c.Share.ReadOnly = []config.Directory{}
+	c.Share.Directories = []config.Directory{}
 	assert.Equal(t, config.Default().Generation(), c.Generation())
 }
 
@@ -113,7 +113,7 @@ func TestYAMLKeepsTextThatLooksLikeSomethingElse(t *testing.T) {
 
 func TestYAMLRefusesWhatIsNoText(t *testing.T) {
 	c := config.Default()
-	c.User.Domain = "\xff"
+	c.User.Domains = []string{"\xff"}
 	_, err := c.YAML()
 	require.Error(t, err)
 }

@@ -1,9 +1,10 @@
 package config
 
-// LDAP is a directory service that identities come from: OpenLDAP, 389 Directory Server, Active Directory and the like. It is in use
-// if URLs has one.
+// LDAP is a directory service that identities come from: OpenLDAP, 389 Directory Server, Active Directory and the like. It is
+// in use if URLs has one.
 type LDAP struct {
-	// URLs of its servers, ldaps://host or ldap://host, each with :port if it is not the usual one. The first that answers is asked.
+	// URLs of its servers, ldaps://host or ldap://host, each with :port if it is not the usual one. The first that answers is
+	// asked.
 	URLs []string `json:"urls"`
 	// StartTLS encrypts connections to ldap:// before anything else is said. Where that fails, nothing is said.
 	StartTLS bool `json:"startTLS"`
@@ -75,7 +76,8 @@ type LDAPUsers struct {
 	Name string `json:"name"`
 	UID  string `json:"uid"`
 	GID  string `json:"gid"`
-	// HubName is the attribute that has the name by which a hub knows the user, such as mail. Without it a hub's name is the user's.
+	// HubName is the attribute that has the name by which a hub knows the user, such as mail. Without it a hub's name is the
+	// user's.
 	HubName string `json:"hubName"`
 }
 

@@ -26,7 +26,7 @@ func Read(r io.Reader) (*Config, error) {
 }
 
 // Parse reads one YAML document over the defaults. A key that the file does not have, or that has no value, keeps its
-// default; a list or a map that the file has replaces the default one.
+// default, but for a probe: null in its place turns it off. A list or a map that the file has replaces the default one.
 //
 // What it returns is valid. If there is anything to say against the file, all of it is said at once, in Errors.
 //

@@ -108,6 +108,19 @@ func apart(p, other place, why string) *field.Error {
 	return field.Invalid(p.field, p.dir, fmt.Sprintf("must lie apart from %s (%s): %s", other.field, other.dir, why))
 }
 
+// apartFromHomes refuses a place that is, contains or lies in the mount of a home below the share's.
+func apartFromHomes(p, share place, home HomePattern) *field.Error {
+	if !p.valid() || !share.valid() || !related(p.dir, share.dir) {
+		return nil
+	}
+	below, within := strings.CutPrefix(p.dir, share.dir+"/")
+	if within && !home.meets(below) {
+		return nil
+	}
+	return field.Invalid(p.field, p.dir, fmt.Sprintf("must lie apart from share.home (%s): %s", path.Join(share.dir, string(home)),
+		coversHome))
+}
+
 const (
 	coversHome   = "a person's name could be that of a directory there, and one mount would hide the other"
 	coversOthers = "of two mounts one inside the other, the inner one needs a directory that nobody can make"
@@ -124,9 +137,9 @@ func validatePlaces(c *Config) field.ErrorList {
 			errs = append(errs, e)
 		}
 	}
-	if homes.dir == path.Join(share.dir, c.Share.Homes) && share.valid() {
-		add(field.Invalid(homes.field, homes.dir, "must not be share.mountPath/share.homes: a home is mounted in both, "+
-			"and one path cannot be mounted twice"))
+	if homes.dir == path.Join(share.dir, c.Share.Home.above()) && share.valid() {
+		add(field.Invalid(homes.field, homes.dir, "must not be where share.home is below share.mountPath: a home is mounted in "+
+			"both, and one path cannot be mounted twice"))
 	} else {
 		add(apart(homes, share, coversHome))
 	}
@@ -136,24 +149,23 @@ func validatePlaces(c *Config) field.ErrorList {
 		add(field.Invalid(field.NewPath("scratch", "volumeName"), c.Scratch.VolumeName,
 			"must not be share.volumeName: a pod has one volume of a name"))
 	}
-	if len(c.Share.ReadOnly) <= maxReadOnly {
-		for i := range c.Share.ReadOnly {
-			add(readOnlyPlace(c, i, scratch, homes))
+	if len(c.Share.Directories) <= maxDirectories {
+		for i := range c.Share.Directories {
+			add(directoryPlace(c, i, scratch, homes))
 		}
 	}
 	return errs
 }
 
-// readOnlyPlace answers the first thing that a read-only directory is in the way of.
-func readOnlyPlace(c *Config, i int, scratch, homes place) *field.Error {
-	list := field.NewPath("share", "readOnly")
-	at := func(i int) place { return place{list.Index(i).Child("mountPath"), c.Share.ReadOnly[i].MountPath} }
+// directoryPlace answers the first thing that a directory is in the way of.
+func directoryPlace(c *Config, i int, scratch, homes place) *field.Error {
+	list := field.NewPath("share", "directories")
+	at := func(i int) place { return place{list.Index(i).Child("mountPath"), c.Share.Directories[i].MountPath} }
 	share := place{field.NewPath("share", "mountPath"), c.Share.MountPath}
-	onShare := place{field.NewPath("share", "homes"), path.Join(share.dir, c.Share.Homes)}
 
 	found := []*field.Error{apart(at(i), scratch, coversOthers), apart(at(i), homes, coversHome)}
 	if c.Share.ExposeEveryHome == ExposeNever {
-		found = append(found, apart(at(i), onShare, coversHome))
+		found = append(found, apartFromHomes(at(i), share, c.Share.Home))
 	} else {
 		found = append(found, apart(at(i), share, "with share.exposeEveryHome the whole share is mounted there"))
 	}

@@ -40,9 +40,11 @@ func TestReferenceExamplesAreValid(t *testing.T) {
 	parsed, err := config.Parse([]byte(strings.Replace(withExamples(t), `baseDN: ""`, "baseDN: ou=people,dc=example,dc=com", 1)))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"ldaps://ldap.example.com"}, parsed.Identity.LDAP.URLs)
+	assert.Equal(t, []string{"corp.example"}, parsed.User.Domains)
 	assert.Equal(t, []string{"build"}, parsed.User.Reserved)
-	assert.Equal(t, []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets"}}, parsed.Share.ReadOnly)
+	assert.Equal(t, []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}, parsed.Share.Directories)
 	assert.Equal(t, []int64{2000}, parsed.Identity.DeniedGIDs)
+	assert.Equal(t, []int64{100}, parsed.Identity.ImageGroups)
 	assert.Equal(t, []string{"jupyter-user-webhook:v0.0.9"}, parsed.Init.AcceptedImages)
 	assert.Equal(t, []string{"registry-credentials"}, parsed.Init.ImagePullSecrets)
 	assert.Equal(t, []config.Start{{

@@ -33,6 +33,9 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 // hint says what somebody who wrote an unknown key may have meant: a key of nearly that name, or one that belongs
 // elsewhere, as after a slip of the indentation.
 func hint(key string, t reflect.Type) string {
+	if now, ok := renamed[key]; ok && slices.Contains(keys(t), now.key) {
+		return now.hint
+	}
 	if len(key) <= 40 {
 		if near := nearest(key, keys(t)); near != "" {
 			return fmt.Sprintf("did you mean %s?", near)
@@ -42,6 +45,12 @@ func hint(key string, t reflect.Type) string {
 		}
 	}
 	return "known here are " + strings.Join(keys(t), ", ")
+}
+
+// renamed are keys of releases before, with the key that is in their place.
+var renamed = map[string]struct{ key, hint string }{
+	"readOnly": {"directories", "it is directories now: the same list, each element with access: ReadOnly"},
+	"homes":    {"home", "it is home now, a pattern: where homes was home, write home: home/{user}"},
 }
 
 // placesOf are the paths of all fields of that key, those in lists left out.

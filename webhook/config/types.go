@@ -46,11 +46,15 @@ const (
 
 // User says which names are users.
 type User struct {
-	// Domain is the one mail or Kerberos domain that is taken off a name: with corp.example, alice@corp.example is
-	// alice. A name with any other domain is refused, so that two people never meet in one home.
-	Domain string `json:"domain"`
+	// Domains are mail or Kerberos domains that are taken off a name: with corp.example, alice@corp.example is alice. A name with
+	// any other domain is refused, so that two people never meet in one home. Several must be synonyms of one name space:
+	// alice@a.example and alice@b.example are one user then, which DomainsAreSynonyms confirms.
+	Domains            []string `json:"domains"`
+	DomainsAreSynonyms bool     `json:"domainsAreSynonyms"`
 	// AllowUpperCase admits A to Z in names. Only right where the share tells Alice and alice apart.
 	AllowUpperCase bool `json:"allowUpperCase"`
+	// AllowLeadingDigit admits names that begin with a digit, such as student numbers.
+	AllowLeadingDigit bool `json:"allowLeadingDigit"`
 	// MaxLength of a name in bytes, at most 32, which is the most that useradd takes.
 	MaxLength int `json:"maxLength"`
 	// Reserved names are refused in addition to the ones that always are (root, nobody, jovyan, users and the like).
@@ -59,7 +63,22 @@ type User struct {
 	// HubComponents are the values of KubeSpawner's label component, or app.kubernetes.io/component, that users' servers
 	// have (KubeSpawner.component_label). A Pod of a hub's with another one is no notebook.
 	HubComponents []string `json:"hubComponents"`
+	// MapFile says which user a hub's name is, one pair a line. It counts for the annotation of a hub's Pod alone.
+	MapFile string `json:"mapFile"`
+	// Unmapped is what becomes of a hub's name that the map, or identity.ldap.users.hubName, does not have.
+	Unmapped Unmapped `json:"unmapped"`
 }
+
+// Unmapped is what becomes of a hub's name that is not in the map.
+type Unmapped string
+
+// What there is to do about it.
+const (
+	// UnmappedDeny denies the Pod.
+	UnmappedDeny Unmapped = "Deny"
+	// UnmappedName takes the hub's name for the user's, as without a map. Only right where no hub's name can be another user's.
+	UnmappedName Unmapped = "Name"
+)
 
 // Share is the volume that everybody's data is on.
 type Share struct {
@@ -69,11 +88,11 @@ type Share struct {
 	VolumeName string `json:"volumeName"`
 	// MountPath in the containers, absolute. Homes are mounted below it, where they are on the share.
 	MountPath string `json:"mountPath"`
-	// Homes is the directory of the share that holds the homes, relative: home/<name> is <name>'s.
-	Homes string `json:"homes"`
-	// ReadOnly lists further directories of the share that every notebook sees, read-only. They are mounted only where
-	// the identity is known at admission: with a root start, files that are not the person's would be within its reach.
-	ReadOnly []Directory `json:"readOnly"`
+	// Home is where the home of a user is, relative to the root of the share.
+	Home HomePattern `json:"home"`
+	// Directories lists further directories of the share that every notebook sees. They are mounted only with discovery at
+	// admission: file permissions protect what is in them, and in a container that starts as root they would not.
+	Directories []Directory `json:"directories"`
 	// ExposeEveryHome mounts the whole share in place of the one home.
 	ExposeEveryHome Exposure `json:"exposeEveryHome"`
 	// AllowUserNamespaces admits pods with hostUsers: false. Only right where the share's file system takes ID-mapped
@@ -87,7 +106,20 @@ type Directory struct {
 	SubPath string `json:"subPath"`
 	// MountPath in the notebook container, absolute.
 	MountPath string `json:"mountPath"`
+	// Access is how notebooks see the directory.
+	Access Access `json:"access"`
 }
+
+// Access to a directory.
+type Access string
+
+// The accesses.
+const (
+	// AccessReadOnly mounts a directory read-only, whatever its permissions.
+	AccessReadOnly Access = "ReadOnly"
+	// AccessReadWrite lets the permissions of the files say what the user may write.
+	AccessReadWrite Access = "ReadWrite"
+)
 
 // Exposure says to whom the whole share is shown.
 type Exposure string
@@ -147,6 +179,9 @@ type Identity struct {
 	MinGID int64 `json:"minGID"`
 	// DeniedGIDs are refused wherever they turn up: groups whose members have more than their own files.
 	DeniedGIDs []int64 `json:"deniedGIDs"`
+	// ImageGroups are groups of images, by number, such as docker-stacks' users (100): a Pod may ask for them where the identity is
+	// known at admission and its notebook sees nothing of the share but the home. They are under MinGID, so that none is a user's.
+	ImageGroups []int64 `json:"imageGroups"`
 	// MaxGroups is how many supplementary groups a person's pod has at most. NFS with AUTH_SYS sends 16, and container
 	// runtimes count the primary group among them; the client leaves out the rest without a word. A server with manage-gids
 	// ignores the groups that the client sends, and looks up those of the UID by itself: no limit, if the server knows the user.
@@ -212,8 +247,10 @@ type Probes struct {
 	Liveness  Probe `json:"liveness"`
 }
 
-// Probe is the timing of one probe; seconds and counts as in a container's.
+// Probe is the timing of one probe; seconds and counts as in a container's. A file that has null in its place has it off.
 type Probe struct {
+	// Enabled is the switch of this probe alone.
+	Enabled          bool  `json:"enabled"`
 	PeriodSeconds    int32 `json:"periodSeconds"`
 	TimeoutSeconds   int32 `json:"timeoutSeconds"`
 	FailureThreshold int32 `json:"failureThreshold"`

@@ -25,6 +25,7 @@ func (c *Config) Validate() field.ErrorList {
 	errs = append(errs, validateInit(&c.Init, field.NewPath("init"))...)
 	errs = append(errs, validateNotebook(&c.Notebook, field.NewPath("notebook"))...)
 	errs = append(errs, validatePlaces(c)...)
+	errs = append(errs, validateHubNames(c)...)
 	return append(errs, validateDiscovery(c)...)
 }
 
@@ -43,15 +44,19 @@ func validateHeader(c *Config) field.ErrorList {
 }
 
 // possibleName is what any configuration can make of a user's name.
-var possibleName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]*$`)
+var possibleName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
 func validateUser(u *User, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
-	if strings.Contains(u.Domain, "@") {
-		errs = append(errs, field.Invalid(path.Child("domain"), u.Domain, "must be the domain alone, without the @"))
-	} else if u.Domain != "" {
-		errs = append(errs, invalid(path.Child("domain"), u.Domain, validation.IsDNS1123Subdomain(u.Domain))...)
+	errs = append(errs, names(u.Domains, path.Child("domains"), domainFaults)...)
+	if len(u.Domains) > 1 && !u.DomainsAreSynonyms {
+		errs = append(errs, field.Invalid(path.Child("domains"), u.Domains, "makes one user of "+"alice@"+u.Domains[0]+" and alice@"+
+			u.Domains[1]+": write domainsAreSynonyms: true if a name is the same user in each, else one domain"))
 	}
+	if choices := []Unmapped{UnmappedDeny, UnmappedName}; !slices.Contains(choices, u.Unmapped) {
+		errs = append(errs, field.NotSupported(path.Child("unmapped"), u.Unmapped, choices))
+	}
+	errs = append(errs, optionalFile(path.Child("mapFile"), u.MapFile)...)
 	if u.MaxLength < 1 || u.MaxLength > 32 {
 		errs = append(errs, field.Invalid(path.Child("maxLength"), u.MaxLength,
 			"must be between 1 and 32, the most that useradd takes"))
@@ -63,7 +68,7 @@ func validateUser(u *User, path *field.Path) field.ErrorList {
 		case name == "":
 			errs = append(errs, field.Required(at, "an empty name reserves nothing; write a name or remove the element"))
 		case len(name) > 32 || !possibleName.MatchString(name):
-			errs = append(errs, field.Invalid(at, name, "no user can have this name (a letter or _, then letters, "+
+			errs = append(errs, field.Invalid(at, name, "no user can have this name (a letter, digit or _, then letters, "+
 				"digits, dot, _ and -, 32 in all), so there is nothing to reserve; write the name alone"))
 		case seen[lower]:
 			errs = append(errs, field.Duplicate(at, name))
@@ -71,6 +76,23 @@ func validateUser(u *User, path *field.Path) field.ErrorList {
 		seen[lower] = true
 	}
 	return append(errs, names(u.HubComponents, path.Child("hubComponents"), componentFaults)...)
+}
+
+func domainFaults(domain string) []string {
+	if strings.Contains(domain, "@") {
+		return []string{"must be the domain alone, without the @"}
+	}
+	return validation.IsDNS1123Subdomain(domain)
+}
+
+// validateHubNames denies two places that say which user a hub's name is.
+func validateHubNames(c *Config) field.ErrorList {
+	if c.User.MapFile == "" || c.Identity.LDAP.Users.HubName == "" {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(field.NewPath("user", "mapFile"), "identity.ldap.users.hubName says too which user a "+
+		"hub's "+
+		"name is: remove one of them")}
 }
 
 // componentFaults returns why no Pod can have this value of a component label. An empty value is what a Pod without the
@@ -104,6 +126,7 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 		}
 		seen.Insert(gid)
 	}
+	errs = append(errs, validateImageGroups(i, path.Child("imageGroups"))...)
 	if i.MaxGroups < 0 || i.MaxGroups > maxGroups {
 		errs = append(errs, field.Invalid(path.Child("maxGroups"), i.MaxGroups,
 			fmt.Sprintf("must be between 0 and %d, the most that Linux gives a process", maxGroups)))
@@ -113,6 +136,33 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 		errs = append(errs, field.NotSupported(path.Child("tooManyGroups"), i.TooManyGroups, choices))
 	}
 	return append(errs, validateLDAP(&i.LDAP, path.Child("ldap"))...)
+}
+
+// nogroup is the group of files whose group NFS cannot map.
+const nogroup = 65534
+
+// validateImageGroups refuses what could be a group of users: with it, any Pod that asks would have their files.
+func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	seen := sets.New[int64]()
+	for n, gid := range i.ImageGroups {
+		at := path.Index(n)
+		switch {
+		case gid < 1:
+			errs = append(errs, field.Invalid(at, gid, "must be at least 1: 0 is root's group"))
+		case gid == nogroup:
+			errs = append(errs, field.Invalid(at, gid, "must not be nogroup, which is what NFS shows for a group that it cannot map"))
+		case gid >= i.MinGID:
+			errs = append(errs, field.Invalid(at, gid, fmt.Sprintf("must be under identity.minGID (%d): from there on a group is "+
+				"users', and any Pod could ask for it", i.MinGID)))
+		case slices.Contains(i.DeniedGIDs, gid):
+			errs = append(errs, field.Invalid(at, gid, "must not be one of identity.deniedGIDs: remove it here or there"))
+		case seen.Has(gid):
+			errs = append(errs, field.Duplicate(at, gid))
+		}
+		seen.Insert(gid)
+	}
+	return errs
 }
 
 // maxGroups is the kernel's NGROUPS_MAX.
@@ -129,8 +179,8 @@ func validateDiscovery(c *Config) field.ErrorList {
 	}
 	var errs field.ErrorList
 	share := field.NewPath("share")
-	if len(c.Share.ReadOnly) > 0 {
-		errs = append(errs, field.Forbidden(share.Child("readOnly"), "with identity.discovery AtStart no pod would have them: "+
+	if len(c.Share.Directories) > 0 {
+		errs = append(errs, field.Forbidden(share.Child("directories"), "with identity.discovery AtStart no pod would have them: "+
 			"its start is root's, and files that are not the person's would be within its reach; remove them, or "+
 			"choose Auto or AtAdmission"))
 	}

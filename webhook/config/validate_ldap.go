@@ -101,7 +101,8 @@ func attributes(path *field.Path, named map[string]string) field.ErrorList {
 	return errs
 }
 
-// filterFault is a rough look: parentheses around it, and as many that open as that close. The rest is found when the file is read.
+// filterFault is a rough look: parentheses around it, and as many that open as that close. The rest is found when the file is
+// read.
 func filterFault(at *field.Path, filter string) field.ErrorList {
 	whole := strings.HasPrefix(filter, "(") && strings.HasSuffix(filter, ")")
 	if filter == "" || whole && strings.Count(filter, "(") == strings.Count(filter, ")") {
@@ -116,6 +117,10 @@ func validateLDAPUsers(l *LDAP, path *field.Path) field.ErrorList {
 	if l.Configured() && u.BaseDN == "" {
 		errs = append(errs, field.Required(path.Child("baseDN"), "write the DN below which the accounts are, such as "+
 			"ou=people,dc=example,dc=org"))
+	}
+	if u.HubName != "" && !l.Configured() {
+		errs = append(errs, field.Forbidden(path.Child("hubName"), "no directory service is asked, so that every hub's name "+
+			"would be unknown: name its servers in identity.ldap.urls, or remove it"))
 	}
 	return append(errs, attributes(path, map[string]string{"name": u.Name, "uid": u.UID, "gid": u.GID, "hubName": u.HubName})...)
 }

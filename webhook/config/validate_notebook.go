@@ -33,7 +33,7 @@ func containerFaults(name string) []string {
 
 var (
 	// identityEnv is set from the identity, and a default for everybody would be somebody else's.
-	identityEnv = sets.New("NB_USER", "NB_UID", "NB_GID", "HOME")
+	identityEnv = sets.New("NB_USER", "NB_UID", "NB_GID", "HOME", "USER", "LOGNAME")
 	// secretEnv is what variables with a secret in them are called: JUPYTER_TOKEN, AWS_SECRET_ACCESS_KEY, DB_PASSWORD.
 	secretEnv = regexp.MustCompile(`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)(_|$)`)
 )

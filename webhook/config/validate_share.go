@@ -10,15 +10,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxReadOnly bounds the mounts of a pod.
-const maxReadOnly = 32
+// maxDirectories bounds the mounts of a pod.
+const maxDirectories = 32
 
 func validateShare(s *Share, path *field.Path) field.ErrorList {
 	errs := invalid(path.Child("claimName"), s.ClaimName, validation.IsDNS1123Subdomain(s.ClaimName))
 	errs = append(errs, invalid(path.Child("volumeName"), s.VolumeName, validation.IsDNS1123Label(s.VolumeName))...)
 	errs = append(errs, mountPath(path.Child("mountPath"), s.MountPath)...)
-	errs = append(errs, subPath(path.Child("homes"), s.Homes)...)
-	errs = append(errs, validateReadOnly(s, path.Child("readOnly"))...)
+	errs = append(errs, homePattern(path.Child("home"), s.Home)...)
+	errs = append(errs, validateDirectories(s, path.Child("directories"))...)
 	exposures := []Exposure{ExposeNever, ExposeToTheUser, ExposeEvenToRoot}
 	if !slices.Contains(exposures, s.ExposeEveryHome) {
 		errs = append(errs, field.NotSupported(path.Child("exposeEveryHome"), s.ExposeEveryHome, exposures))
@@ -26,21 +26,47 @@ func validateShare(s *Share, path *field.Path) field.ErrorList {
 	return errs
 }
 
-func validateReadOnly(s *Share, path *field.Path) field.ErrorList {
-	if len(s.ReadOnly) > maxReadOnly {
-		return field.ErrorList{field.TooMany(path, len(s.ReadOnly), maxReadOnly)}
+func validateDirectories(s *Share, path *field.Path) field.ErrorList {
+	if len(s.Directories) > maxDirectories {
+		return field.ErrorList{field.TooMany(path, len(s.Directories), maxDirectories)}
 	}
 	var errs field.ErrorList
-	for i, dir := range s.ReadOnly {
+	for i, dir := range s.Directories {
 		at := path.Index(i)
 		errs = append(errs, mountPath(at.Child("mountPath"), dir.MountPath)...)
 		if wrong := subPath(at.Child("subPath"), dir.SubPath); len(wrong) > 0 {
 			errs = append(errs, wrong...)
-		} else if why := exposes(dir.SubPath, s.Homes); why != "" {
+		} else if why := exposes(dir.SubPath, s.Home); why != "" {
 			errs = append(errs, field.Invalid(at.Child("subPath"), dir.SubPath, why))
 		}
+		errs = append(errs, apartOnShare(s.Directories, i, path)...)
+		errs = append(errs, validateAccess(at.Child("access"), dir.Access)...)
 	}
 	return errs
+}
+
+// apartOnShare denies a directory of the share that is, contains or lies in one before it in the list. It compares without regard
+// to case, because a share may.
+func apartOnShare(list []Directory, i int, path *field.Path) field.ErrorList {
+	for j := range i {
+		dir, other := list[i].SubPath, list[j].SubPath
+		if dir != "" && other != "" && related(strings.ToLower(dir), strings.ToLower(other)) {
+			return field.ErrorList{field.Invalid(path.Index(i).Child("subPath"), dir, fmt.Sprintf("must lie apart from %s (%s): one "+
+				"directory would be seen with the access of the other", path.Index(j).Child("subPath"), other))}
+		}
+	}
+	return nil
+}
+
+func validateAccess(at *field.Path, access Access) field.ErrorList {
+	choices := []Access{AccessReadOnly, AccessReadWrite}
+	switch {
+	case access == "":
+		return field.ErrorList{field.Required(at, "write ReadOnly, or ReadWrite to let file permissions say what a user may write")}
+	case !slices.Contains(choices, access):
+		return field.ErrorList{field.NotSupported(at, access, choices)}
+	}
+	return nil
 }
 
 // snapshots are the directories in which file servers keep the past of all the others, homes included.
@@ -48,9 +74,9 @@ var snapshots = sets.New(".snapshot", ".snapshots", "~snapshot", "#snapshot", ".
 
 // exposes says why a directory of the share would show people each other's homes. It compares without regard to case,
 // because a share may.
-func exposes(dir, homes string) string {
-	if related(strings.ToLower(dir), strings.ToLower(homes)) {
-		return fmt.Sprintf("must lie apart from share.homes (%s): everybody would see other people's homes", homes)
+func exposes(dir string, home HomePattern) string {
+	if home.meets(dir) {
+		return fmt.Sprintf("must lie apart from share.home (%s): every user would see the homes of other users", home)
 	}
 	for part := range strings.SplitSeq(strings.ToLower(dir), "/") {
 		if snapshots.Has(part) {

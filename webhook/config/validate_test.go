@@ -22,8 +22,8 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 		paths = append(paths, e.Field)
 	}
 	assert.ElementsMatch(t, []string{
-		"apiVersion", "kind", "mode", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath",
-		"share.homes", "share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
+		"apiVersion", "kind", "mode", "user.unmapped", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath",
+		"share.home", "share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
 		"identity.discovery", "identity.minUID", "identity.minGID", "identity.tooManyGroups",
 		"identity.ldap.preset", "identity.ldap.bind.method", "identity.ldap.waitMilliseconds", "identity.ldap.freshSeconds",
 		"identity.ldap.freshMissingSeconds", "identity.ldap.staleSeconds", "init.image", "notebook.homes", "notebook.port",
@@ -39,15 +39,20 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 	digest := "@sha256:" + strings.Repeat("0123456789abcdef", 4)
 	for name, body := range map[string]string{
-		"one-label domain":             "user: {domain: corp}",
+		"one-label domain":             "user: {domains: [corp]}",
 		"the whole share":              "share: {exposeEveryHome: EvenToRoot}",
-		"whole share and read-only":    "share: {exposeEveryHome: ToTheUser, readOnly: [{subPath: a, mountPath: /a}]}",
+		"whole share and read-only":    "share: {exposeEveryHome: ToTheUser, directories: [{subPath: a, mountPath: /a, access: ReadOnly}]}",
 		"whole share at start":         "share: {exposeEveryHome: EvenToRoot}\nidentity: {discovery: AtStart}",
-		"homes further down":           "share: {homes: users/by.name}",
-		"name that begins like homes":  "share: {readOnly: [{subPath: home2, mountPath: /data/hpc/home2}]}",
-		"dots that are no way up":      "share: {homes: a..b, mountPath: /data/..hpc}",
-		"read-only beside the homes":   "share: {readOnly: [{subPath: data/sets, mountPath: /data/hpc/sets}]}",
-		"two read-only ones":           "share: {readOnly: [{subPath: a, mountPath: /a}, {subPath: a, mountPath: /ab}]}",
+		"homes further down":           "share: {home: 'users/by.name/{user}'}",
+		"homes by their initials":      "share: {home: 'home/{initial}/{user}'}",
+		"initials in the root":         "share: {home: '{initial}/{user}'}",
+		"initials above a directory":   "share: {home: '{initial}/home/{user}'}",
+		"a directory beside initials":  "share: {home: 'home/{initial}/{user}', directories: [{subPath: home/shared, mountPath: /data/hpc/home/shared, access: ReadOnly}]}",
+		"beside initials in the root":  "share: {home: '{initial}/{user}', directories: [{subPath: data, mountPath: /data/hpc/data, access: ReadOnly}]}",
+		"name that begins like homes":  "share: {directories: [{subPath: home2, mountPath: /data/hpc/home2, access: ReadOnly}]}",
+		"dots that are no way up":      "share: {home: 'a..b/{user}', mountPath: /data/..hpc}",
+		"read-only beside the homes":   "share: {directories: [{subPath: data/sets, mountPath: /data/hpc/sets, access: ReadOnly}]}",
+		"two directories":              "share: {directories: [{subPath: a, mountPath: /a, access: ReadWrite}, {subPath: ab, mountPath: /ab, access: ReadOnly}]}",
 		"share below the other homes'": "share: {mountPath: /homes}",
 		"names that begin like system": "notebook: {homes: /etcetera}",
 		"no floor but root":            "identity: {minUID: 1, minGID: 1}",
@@ -65,7 +70,7 @@ func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 		"environment of any text":      "notebook: {env: [{name: A.b-C, value: '$(B) ünïcode'}, {name: EMPTY}]}",
 		"probes off":                   "notebook: {probes: {enabled: false}}",
 		"start with a command alone":   "notebook: {starts: [{image: '*', command: [jupyter, lab, '']}]}",
-		"snapshot in a name":           "share: {readOnly: [{subPath: my.snapshots, mountPath: /a}]}",
+		"snapshot in a name":           "share: {directories: [{subPath: my.snapshots, mountPath: /a, access: ReadOnly}]}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Empty(t, parse(t, body+"\n").Validate())

@@ -56,6 +56,7 @@ func TestReasonsAreStable(t *testing.T) {
 		"MountForeign":            {403, denial.MountForeign("f", "v", "/a")},
 		"MountTaken":              {403, denial.MountTaken("f", "/a", "o")},
 		"MountNested":             {403, denial.MountNested("f", "/a/b", "/a")},
+		"DeviceNested":            {403, denial.DeviceNested("f", "/a/b", "the home of n")},
 		"EnvForeign":              {403, denial.EnvForeign("f", "v")},
 		"SidecarForeign":          {403, denial.SidecarForeign("f", 1, 2)},
 		"DeviceForeign":           {403, denial.DeviceForeign("f", "v")},
@@ -65,6 +66,10 @@ func TestReasonsAreStable(t *testing.T) {
 		"IdentityDisputed":        {403, denial.IdentityDisputed("n", []denial.Account{{Source: denial.Passwd, UID: 1}, {Source: denial.Share, UID: 2}})},
 		"IdentityDiffers":         {503, denial.IdentityDiffers("a", "n")},
 		"IdentityUnusable":        {403, denial.IdentityUnusable("n", "has no uidNumber")},
+		"HubNameUnmapped":         {403, denial.HubNameUnmapped("a", "n")},
+		"HubNameUnusable":         {403, denial.HubNameUnusable("a", "n", "is two")},
+		"HubNameSilent":           {503, denial.HubNameSilent("a", "n")},
+		"HubNameDiffers":          {503, denial.HubNameDiffers("a")},
 		"GenerationUnknown":       {503, denial.GenerationUnknown("a", "g")},
 	} {
 		t.Run(reason, func(t *testing.T) {
@@ -96,6 +101,7 @@ func TestNoSentenceIsBrokenByWhatAStrangerWrote(t *testing.T) {
 			"MountForeign":      denial.MountForeign("f", "v", evil).Message,
 			"MountTaken":        denial.MountTaken("f", evil, "o").Message,
 			"MountNested":       denial.MountNested("f", evil, evil).Message,
+			"DeviceNested":      denial.DeviceNested("f", evil, "o").Message,
 			"FSGroupTaken":      denial.FSGroupTaken(1, []string{evil, evil}),
 			"AnnotationUnknown": denial.AnnotationUnknown(evil, []string{"a"}),
 			"Shown":             denial.Printable(evil),

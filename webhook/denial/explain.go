@@ -8,7 +8,8 @@ const (
 	ContainerByAnnotation = "the annotation jupyter-user.io/container names it"
 	ContainerByName       = "it has a name of notebook.containerNames"
 	ContainerByDefault    = "kubectl.kubernetes.io/default-container names it, and none has a name of notebook.containerNames"
-	ContainerByPosition   = "it is the first, and none has a name of notebook.containerNames"
+	ContainerByJupyter    = "it is the first that is known to start Jupyter, and none has a name of notebook.containerNames"
+	ContainerByPosition   = "it is the first that is no proxy, and none has a name of notebook.containerNames"
 
 	// DiscoveryKnown and its like say why the identity is found in this way.
 	DiscoveryKnown           = "the UID and GID are known at admission"
@@ -18,6 +19,7 @@ const (
 
 	// NoJupyter and its like say why a default was left out.
 	NoJupyter         = "Jupyter is not what starts"
+	StartUnknown      = "whether Jupyter is what the image starts cannot be told"
 	NoListening       = "where Jupyter listens cannot be told"
 	TurnedOffByPod    = "turned off by the pod's annotation"
 	TurnedOffByConfig = "turned off by the configuration"

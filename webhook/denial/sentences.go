@@ -87,7 +87,7 @@ func NameReserved(field, name string) Denial {
 func NameDomain(field, name, domain string) Denial {
 	if domain == "" {
 		return forbidden("NameDomain", field, "%q has a domain, and this cluster takes none off: use the name alone, or ask "+
-			"the admin to set user.domain", shorten(name))
+			"the admin to set user.domains", shorten(name))
 	}
 	return forbidden("NameDomain", field, "%q is of another domain than %s, and might be another person than the one of "+
 		"that name here", shorten(name), domain)
@@ -98,6 +98,35 @@ func NamesDiffer(label, inLabel, annotation, inAnnotation string) Denial {
 	return unprocessable("NamesDiffer", "metadata", "the label %s says %q and the annotation %s says %q, and a pod runs as one "+
 		"person: a hub that sets the label itself (KubeSpawner's extra_labels, with a template such as {username}) need not, "+
 		"the annotation is enough", label, shorten(inLabel), annotation, shorten(inAnnotation))
+}
+
+// HubNameUnmapped denies a hub's name that the map does not have.
+func HubNameUnmapped(annotation, hubName string) Denial {
+	return forbidden("HubNameUnmapped", AnnotationField(annotation), "no user here is known to the hub as %q: ask the admin to "+
+		"add the "+
+		"name to the map of hubs' names, or to the directory service", shorten(hubName))
+}
+
+// HubNameUnusable denies a hub's name that the directory service has in a way that names no one user. Why begins behind the name.
+func HubNameUnusable(annotation, hubName, why string) Denial {
+	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service to "+
+		"correct the account", shorten(hubName), why)
+}
+
+// HubNameSilent answers where the user of a hub's name cannot be found out, now.
+func HubNameSilent(annotation, hubName string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameSilent", Field: AnnotationField(annotation),
+		Message: fmt.Sprintf("which user the hub's name %q is cannot be found out at the moment: try again, and if it stays so ask "+
+			"the "+
+			"admin to look at the webhook's log", shorten(hubName))}
+}
+
+// HubNameDiffers answers a Pod that was made for another user than the hub's name is now.
+func HubNameDiffers(annotation string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameDiffers", Field: AnnotationField(annotation),
+		Message: "which user the hub's name is has changed between two looks at this pod: try again, and if it stays so ask the " +
+			"admin " +
+			"which other webhook writes this annotation"}
 }
 
 // The identity.
@@ -117,7 +146,8 @@ func TooManyGroups(name string, most int) Denial {
 
 // IdentityUnknown answers where the identity has to be known at admission, and is not.
 func IdentityUnknown(name string) Denial {
-	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.discovery is AtAdmission: "+
+	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.discovery is "+
+		"AtAdmission: "+
 		"ask the admin whether %s has a home and an account", name, name)
 }
 
@@ -162,13 +192,27 @@ func IdentityDisputed(name string, accounts []Account) Denial {
 		}
 	}
 	last := len(known) - 1
-	return forbidden("IdentityDisputed", "", "who %s is, the sources do not agree about: %s, and %s; all of them must know the user "+
+	return forbidden("IdentityDisputed", "", "who %s is, the sources do not agree about: %s, and %s; all of them must know the "+
+		"user "+
 		"and the same UID, so ask the admin which is right", name, strings.Join(known[:last], ", "), known[last])
 }
 
 // IdentityUnusable denies a user of whose account no identity can be made. Why begins behind the name.
 func IdentityUnusable(name, why string) Denial {
 	return forbidden("IdentityUnusable", "", "%s %s: ask the admin of the directory service to correct the account", name, why)
+}
+
+// HomeInUsers denies a home below a directory of the share that a user owns.
+func HomeInUsers(name, dir string, owner int64) Denial {
+	return forbidden("HomeMisplaced", "", "the home of %s is in %s, which belongs to UID %d on the share: who owns that directory "+
+		"could put another one in the place of a home; ask the admin for chown root on it", name, dir, owner)
+}
+
+// HomeBehindLink denies a home below a symbolic link of the share.
+func HomeBehindLink(name, link string) Denial {
+	return forbidden("HomeMisplaced", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to "+
+		"put "+
+		"the directory itself there, or to write where it is in share.home", name, link)
 }
 
 // RestrictedNeedsIdentity answers the way at start in a namespace that enforces restricted.
@@ -182,6 +226,20 @@ func RestrictedNeedsIdentity(namespace, name string) Denial {
 func GroupForeign(field string, gid int64, name string) Denial {
 	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups that "+
 		"are", gid, name)
+}
+
+// ImageGroupForeign denies a group of the image's that the configuration allows, and not to this Pod.
+func ImageGroupForeign(field string, gid int64, why string) Denial {
+	return forbidden("GroupForeign", field, "%d is a group of the image (identity.imageGroups), and %s: remove it", gid, why)
+}
+
+// NotBesideTheShare is why a Pod that sees more of the share than the home has no group of the image.
+const NotBesideTheShare = "notebooks here see more of the share than the home, where files of that number are somebody else's"
+
+// NoRoomForAGroup is why a user with as many groups as a Pod may have gets none of the image.
+func NoRoomForAGroup(name string, most int) string {
+	return fmt.Sprintf("%s has the %d groups that a pod may have already, of which NFS would leave one out without a word",
+		name, most)
 }
 
 // The pod.
@@ -277,6 +335,12 @@ func DeviceForeign(field, volume string) Denial {
 	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this one", volume)
 }
 
+// DeviceNested denies a block device inside of a mount of ours.
+func DeviceNested(field, at, ours string) Denial {
+	return forbidden("DeviceNested", field, "%s is inside of what the webhook mounts, %s: the container runtime would make the "+
+		"device there as root, and leave it there; put it elsewhere, such as below /dev", Printable(at), ours)
+}
+
 // ContainerTaken answers a container that has the init container's name elsewhere in the pod.
 func ContainerTaken(field, name string) Denial {
 	return forbidden("ContainerTaken", field, "the name %s belongs to the webhook's init container: rename this container",
@@ -312,7 +376,8 @@ func IdentityDiffers(annotation, name string) Denial {
 func GenerationUnknown(annotation, generation string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: AnnotationField(annotation),
 		Message: fmt.Sprintf("no replica of the webhook that could be asked has made a pod by configuration %s: one is probably "+
-			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log", Printable(generation))}
+			"being replaced by another, so try again; if it stays so ask the admin to look at the webhook's log",
+			Printable(generation))}
 }
 
 // AnnotationField is how Kubernetes writes the place of an annotation.
@@ -340,8 +405,8 @@ func Printable(s string) string {
 	return shorten(s)
 }
 
-// PrintableText is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes for all
-// that is not.
+// PrintableText is for a whole text with a stranger's words in it: as it is where that is plain ASCII, and else with escapes
+// for all that is not.
 func PrintableText(text string) string {
 	if !strings.ContainsFunc(text, special) {
 		return text

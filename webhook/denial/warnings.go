@@ -20,6 +20,13 @@ func GroupsCut(name string, most int) string {
 		"others are out of reach (identity.tooManyGroups: Cut)", most, name)
 }
 
+// GroupsLeftOut warns that a user works without the supplementary groups that are no user's. Which they are is not said: a
+// requester who may not be that user is warned too.
+func GroupsLeftOut(name string, minGID int64) string {
+	return fmt.Sprintf("supplementary groups of %s under %d (identity.minGID) are left out, and with them those whose number no "+
+		"Pod can have: they are the system's, and their files are out of reach", name, minGID)
+}
+
 // PrivilegeTaken warns that the notebook container has asked for more than a person has.
 func PrivilegeTaken(fields []string) string {
 	return fmt.Sprintf("%s taken away: the notebook runs as the person, without privileges", are(fields))
@@ -46,6 +53,38 @@ func EveryHomeToRoot() string {
 // ProbesLeftOut warns that Jupyter starts but where it listens cannot be told.
 func ProbesLeftOut(why string) string {
 	return "no probes are added: " + why
+}
+
+// ReadinessAlone warns that nothing watches over a container whose image is not known.
+func ReadinessAlone(container, annotation string) string {
+	return fmt.Sprintf("whether Jupyter is what the image of the container %s starts cannot be told, so it gets a readiness "+
+		"probe and none that restarts it: set the annotation %s to on if Jupyter starts, or to off if it does not",
+		Printable(container), annotation)
+}
+
+// StartUnclear warns that a command line is not understood.
+func StartUnclear(container, annotation string) string {
+	return fmt.Sprintf("whether Jupyter is what the container %s starts cannot be told from its command, so no probes are added: "+
+		"set the annotation %s to on if Jupyter starts, or to off if it does not", Printable(container), annotation)
+}
+
+// SettingsElsewhere warns that a directory of settings does not say where Jupyter listens.
+func SettingsElsewhere(variable, annotation string) string {
+	return fmt.Sprintf("where Jupyter listens is settled by the webhook, whatever is in the directory of %s: write --port and "+
+		"--ServerApp.base_url, or JUPYTER_PORT, where the pod needs another place, and %s: off for probes of its own",
+		variable, annotation)
+}
+
+// OpensInImagesHome warns that Jupyter is told to open in a directory that the user may not enter, where it cannot be replaced.
+func OpensInImagesHome(dir, home string) string {
+	return fmt.Sprintf("Jupyter is told to open in %s, which is the home of the image's own user: write %s, or leave it out",
+		Printable(dir), home)
+}
+
+// ContainerByGuess warns that one container of several was taken for the notebook.
+func ContainerByGuess(container string, others []string, annotation string) string {
+	return fmt.Sprintf("the container %s is taken for the notebook, and %s not: if it is another one, name it by the annotation %s",
+		Printable(container), are(others), annotation)
 }
 
 // AnnotationUnknown warns of an annotation with our prefix that means nothing.

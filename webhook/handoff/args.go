@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 // A flag is always one argument, --name=value or --name, and the order is fixed: the same meaning is the same bytes, so
@@ -118,7 +120,7 @@ func (r *reader) set(name string) bool {
 }
 
 func (r *reader) number(name string) int64 {
-	id, err := parseID(r.values[name])
+	id, err := identity.ParseID(r.values[name])
 	if err != nil {
 		r.fail("--%s: %w", name, err)
 	}
@@ -130,7 +132,7 @@ func (r *reader) numbers(name string) (ids []int64) {
 		return nil
 	}
 	for text := range strings.SplitSeq(r.values[name], ",") {
-		id, err := parseID(text)
+		id, err := identity.ParseID(text)
 		if err != nil {
 			r.fail("--%s: %w", name, err)
 		}
@@ -148,16 +150,4 @@ func (r *reader) list(name string) (values []string) {
 		r.fail("--%s is not a JSON list of strings", name)
 	}
 	return values
-}
-
-// maxID is the highest UID or GID that Kubernetes takes.
-const maxID = 1<<31 - 1
-
-// parseID takes the one decimal spelling of a number from 0 to maxID: no sign, no leading zero, no space.
-func parseID(text string) (int64, error) {
-	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || strconv.FormatInt(id, 10) != text || id < 0 || id > maxID {
-		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, maxID)
-	}
-	return id, nil
 }

@@ -37,6 +37,17 @@ var discovers = map[string]struct {
 			"--min-gid=500", "--denied-gids=0,2000", "--uid=5003", "--gid=6003", "--groups=7001,7002",
 		},
 	},
+	"with settings of Jupyter": {
+		handoff.Discover{
+			User: "a", Homes: "/h", Scratch: "/s", Home: "/x", MinUID: 1, MinGID: 1,
+			JupyterConfig: `{"ServerApp":{"ip":"","port":8888}}`,
+			Expect:        &handoff.Expected{UID: 5003, GID: 6003},
+		},
+		[]string{
+			"discover", "--user=a", "--homes=/h", "--scratch=/s", "--home=/x", "--min-uid=1", "--min-gid=1",
+			`--jupyter-config={"ServerApp":{"ip":"","port":8888}}`, "--uid=5003", "--gid=6003",
+		},
+	},
 	"known, without groups": {
 		handoff.Discover{
 			User: "a", Homes: "/h", Scratch: "/s", Home: "/x", MinUID: 1, MinGID: 1,
@@ -60,6 +71,10 @@ var execs = map[string]struct {
 	"in another directory": {
 		handoff.Exec{User: "alice", Home: "/home/alice", Scratch: "/config", WorkingDir: "/work, of $HOME", Argv: []string{"sh"}},
 		[]string{"exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--working-dir=/work, of $HOME", "--", "sh"},
+	},
+	"with settings of Jupyter": {
+		handoff.Exec{User: "alice", Home: "/home/alice", Scratch: "/config", JupyterConfig: true, Image: &handoff.ImageStart{}},
+		[]string{"exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--jupyter-config", "--image-start", "--"},
 	},
 	"the image's own start, of a known family": {
 		handoff.Exec{User: "alice", Home: "/home/alice", Scratch: "/config", Image: &handoff.ImageStart{}},

@@ -14,6 +14,8 @@ type Discover struct {
 	// MinUID, MinGID and DeniedGIDs are the floor.
 	MinUID, MinGID int64
 	DeniedGIDs     []int64
+	// JupyterConfig are settings of Jupyter, as JSON (JupyterFiles); empty for those of the constant.
+	JupyterConfig string
 	// Expect is the identity that the pod was admitted with; nil where the pod is to learn it here.
 	Expect *Expected
 }
@@ -26,6 +28,9 @@ type Expected struct {
 
 const verbDiscover = "discover"
 
+// JupyterConfigFlag is the name of the flag with Jupyter's settings.
+const JupyterConfigFlag = "jupyter-config"
+
 // Args is the command line, without the binary in front.
 func (d Discover) Args() []string {
 	f := flags{args: append(make([]string, 0, usualFlags), verbDiscover)}
@@ -36,6 +41,7 @@ func (d Discover) Args() []string {
 	f.number("min-uid", d.MinUID)
 	f.number("min-gid", d.MinGID)
 	f.numbers("denied-gids", d.DeniedGIDs)
+	f.text(JupyterConfigFlag, d.JupyterConfig)
 	if d.Expect != nil {
 		f.number("uid", d.Expect.UID)
 		f.number("gid", d.Expect.GID)
@@ -48,7 +54,7 @@ func (d Discover) Args() []string {
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
 		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--denied-gids=",
-		"--uid=", "--gid=", "--groups=")
+		"--jupyter-config=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
 		User:       r.user(),
 		Homes:      r.path("homes"),
@@ -57,6 +63,8 @@ func ParseDiscover(args []string) (Discover, error) {
 		MinUID:     r.number("min-uid"),
 		MinGID:     r.number("min-gid"),
 		DeniedGIDs: r.numbers("denied-gids"),
+
+		JupyterConfig: r.text(JupyterConfigFlag),
 	}
 	if r.text("uid")+r.text("gid")+r.text("groups") != "" {
 		d.Expect = &Expected{UID: r.number("uid"), GID: r.number("gid"), Groups: r.numbers("groups")}

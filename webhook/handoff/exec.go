@@ -13,6 +13,8 @@ type Exec struct {
 	Scratch string
 	// WorkingDir to run in; the home where it is empty.
 	WorkingDir string
+	// JupyterConfig reports whether Jupyter is to read the settings in Scratch before all others.
+	JupyterConfig bool
 	// Image is how the image starts by itself; nil where Argv says what to run.
 	Image *ImageStart
 	// Argv is the command that the pod gave.
@@ -35,6 +37,7 @@ func (e Exec) Args() []string {
 	f.text("home", e.Home)
 	f.text("scratch", e.Scratch)
 	f.text("working-dir", e.WorkingDir)
+	f.set("jupyter-config", e.JupyterConfig)
 	if e.Image != nil {
 		f.set("image-start", true)
 		f.list("entrypoint", e.Image.Entrypoint)
@@ -45,14 +48,16 @@ func (e Exec) Args() []string {
 
 // ParseExec reads what Args wrote. With an Image, what follows the -- are the arguments of the image's start.
 func ParseExec(args []string) (Exec, error) {
-	r := read(args, verbExec, "--user=", "--home=", "--scratch=", "--working-dir=", "--image-start", "--entrypoint=",
-		"--command=")
+	r := read(args, verbExec, "--user=", "--home=", "--scratch=", "--working-dir=", "--jupyter-config", "--image-start",
+		"--entrypoint=", "--command=")
 	e := Exec{
 		User:       r.user(),
 		Home:       r.path("home"),
 		Scratch:    r.path("scratch"),
 		WorkingDir: r.text("working-dir"),
 		Argv:       r.rest,
+
+		JupyterConfig: r.set("jupyter-config"),
 	}
 	entrypoint, command := r.list("entrypoint"), r.list("command")
 	if r.set("image-start") {

@@ -11,18 +11,9 @@ const (
 	// PasswdFile and GroupFile are mounted over /etc/passwd and /etc/group.
 	PasswdFile = "passwd"
 	GroupFile  = "group"
-	// JupyterConfigFile is Jupyter's own kind of file, and is found by JUPYTER_CONFIG_PATH.
-	JupyterConfigFile = "jupyter_server_config.json"
 	// Binary is the in-pod binary: its name in the image's root directory and, copied, in the scratch volume.
 	Binary = "jupyter-user-init"
 )
 
 // Container is the name of the init container.
 const Container = "jupyter-user-init"
-
-// JupyterConfig has Jupyter listen on all addresses of the pod. By itself it listens on loopback, where neither a kubelet nor a
-// Service reaches it. An --ip on the command line still wins.
-const JupyterConfig = `{"ServerApp": {"ip": ""}}` + "\n"
-
-// JupyterConfigVariable names the folders that Jupyter reads before all others.
-const JupyterConfigVariable = "JUPYTER_CONFIG_PATH"

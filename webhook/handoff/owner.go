@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 // Owner is what the init container found, and what uid-gid.env holds:
@@ -57,8 +59,8 @@ func ParseEnv(data []byte) (Owner, error) {
 			errs = append(errs, fmt.Errorf("%s is missing or wrong", name))
 		}
 	}
-	take("USER_UID", func(v string) (err error) { o.UID, err = parseID(v); return err })
-	take("USER_GID", func(v string) (err error) { o.GID, err = parseID(v); return err })
+	take("USER_UID", func(v string) (err error) { o.UID, err = identity.ParseID(v); return err })
+	take("USER_GID", func(v string) (err error) { o.GID, err = identity.ParseID(v); return err })
 	take("USER_NAME", func(v string) error { o.Name = v; return checkName(v) })
 	take("USER_HOME_INODE", func(v string) (err error) { o.HomeInode, err = parseWide(v); return err })
 	take("USER_HOME_DEVICE", func(v string) (err error) { o.HomeDevice, err = parseWide(v); return err })

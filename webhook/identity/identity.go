@@ -32,18 +32,18 @@ func Parse(text string) (Identity, error) {
 	if len(parts) != 2 && len(parts) != 3 {
 		return Identity{}, fmt.Errorf("%q is not UID:GID or UID:GID:gid,gid", text)
 	}
-	uid, err := parseID(parts[0])
+	uid, err := ParseID(parts[0])
 	if err != nil {
 		return Identity{}, fmt.Errorf("UID %w", err)
 	}
-	gid, err := parseID(parts[1])
+	gid, err := ParseID(parts[1])
 	if err != nil {
 		return Identity{}, fmt.Errorf("GID %w", err)
 	}
 	var groups []int64
 	if len(parts) == 3 {
 		for text := range strings.SplitSeq(parts[2], ",") {
-			group, err := parseID(text)
+			group, err := ParseID(text)
 			if err != nil {
 				return Identity{}, fmt.Errorf("group %w", err)
 			}
@@ -80,9 +80,9 @@ func (id Identity) String() string {
 	return string(text)
 }
 
-func parseID(text string) (int64, error) {
+// ParseID reads a UID or GID in its one decimal spelling, from 0 to MaxID: no sign, no leading zero, no space.
+func ParseID(text string) (int64, error) {
 	id, err := strconv.ParseInt(text, 10, 64)
-	// ParseInt also takes a sign and leading zeros. One number, one spelling.
 	if err != nil || strconv.FormatInt(id, 10) != text || id < 0 || id > MaxID {
 		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, MaxID)
 	}
@@ -114,6 +114,16 @@ func (f Floor) Check(id Identity) error {
 		}
 	}
 	return err
+}
+
+// LeaveOut returns the identity without the supplementary groups that are no user's: those under the floor, and those over the
+// highest. A refused group stays, for Check to deny.
+func (f Floor) LeaveOut(id Identity) Identity {
+	noUsers := func(gid int64) bool { return !slices.Contains(f.DeniedGIDs, gid) && f.checkGID(gid) != nil }
+	if !slices.ContainsFunc(id.Groups, noUsers) {
+		return id
+	}
+	return New(id.UID, id.GID, slices.DeleteFunc(slices.Clone(id.Groups), noUsers))
 }
 
 // CheckOwner returns why a UID is no user's by any configuration: root, and the owner that NFS shows when it cannot map one. It

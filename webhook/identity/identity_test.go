@@ -143,6 +143,26 @@ func TestRootIsUnderEveryFloor(t *testing.T) {
 	}
 }
 
+// TestLeaveOut: a supplementary group that is no user's costs that group, and a refused one is left for Check to deny.
+func TestLeaveOut(t *testing.T) {
+	floor := identity.Floor{MinUID: 1000, MinGID: 1000, DeniedGIDs: []int64{500, 2000}}
+	for text, want := range map[string]string{
+		"20335:68100:680,975,1020,68000": "20335:68100:1020,68000", // a public report's
+		"5003:6003":                      "5003:6003",
+		"5003:6003:7001":                 "5003:6003:7001",
+		"5003:6003:0,27,65534":           "5003:6003",
+		"5003:27:27,7001":                "5003:27:7001",
+		"5003:6003:500,680,2000":         "5003:6003:500,2000",
+	} {
+		id, err := identity.Parse(text)
+		require.NoError(t, err)
+		assert.Equal(t, want, floor.LeaveOut(id).String())
+		assert.Equal(t, id, identity.New(id.UID, id.GID, id.Groups), "the given one is left alone")
+	}
+	beyond := floor.LeaveOut(identity.New(5003, 6003, []int64{7001, 2147483648, 4294967294}))
+	assert.Equal(t, "5003:6003:7001", beyond.String())
+}
+
 // TestCheckOwner is about a home alone, whatever the floor is.
 func TestCheckOwner(t *testing.T) {
 	assert.ErrorContains(t, identity.CheckOwner(0), "UID 0 is root")

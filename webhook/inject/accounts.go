@@ -15,8 +15,8 @@ import (
 func (in *planning) planAccounts() [2]wantedMount {
 	file := func(name, at, what string) wantedMount {
 		return wantedMount{
-			Mount: pod.Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: at, SubPath: name},
-			what:  description{what, in.User.String(), " (turned off by the annotation " + AccountFilesAnnotation + ": off)"},
+			Mount: pod.Mount{Name: in.planner.config.Scratch.VolumeName, ReadOnly: true, MountPath: at, SubPath: name},
+			what:  description{what, in.facts.User.String(), " (turned off by the annotation " + AccountFilesAnnotation + ": off)"},
 		}
 	}
 	return [...]wantedMount{

@@ -43,7 +43,8 @@ const DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
 var (
 	requestAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation}
-	knownAnnotations   = append([]string{UserAnnotation, DiscoveryAnnotation, IdentityAnnotation, ConfigAnnotation, user.InjectAnnotation},
+	knownAnnotations   = append([]string{
+		UserAnnotation, DiscoveryAnnotation, IdentityAnnotation, ConfigAnnotation, user.InjectAnnotation},
 		requestAnnotations...)
 )
 
@@ -56,9 +57,9 @@ var annotationPaths = map[string]pod.Pointer{
 	ContainerAnnotation: pod.AnnotationsPath.Child(ContainerAnnotation),
 }
 
-// NotebookMark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one that opts out,
-// or a container of any kind with the init container's name. It is empty for a Pod that has neither. Volume names are no marks:
-// who mounts the share is decided by the policies, by the volume's claim.
+// NotebookMark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one that
+// opts out, or a container of any kind with the init container's name. It is empty for a Pod that has neither. Volume names are
+// no marks: who mounts the share is decided by the policies, by the volume's claim.
 func NotebookMark(pod *pod.Pod) string {
 	first := ""
 	for key := range pod.Metadata.Annotations {
@@ -83,9 +84,11 @@ type annotationsPiece struct {
 }
 
 func (in *planning) planAnnotations() annotationsPiece {
-	p := annotationsPiece{user: in.User.String(), discovery: in.discovery, generation: in.generation, notebook: in.notebook.Name}
-	if in.Identity != nil {
-		p.identity = in.Identity.String()
+	p := annotationsPiece{
+		user: in.facts.User.String(), discovery: in.discovery, generation: in.planner.generation, notebook: in.notebook.Name,
+	}
+	if in.identity != nil {
+		p.identity = in.identity.String()
 	}
 	return p
 }

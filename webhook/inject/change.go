@@ -131,7 +131,8 @@ func (c *changes) recordLeftOut(m member, why string) {
 	c.recordChange(fieldChange{action: LeftOut, owner: thePods, member: m, why: why})
 }
 
-// offerDefault gives the pod a default: it keeps its own where it has one, and where there is a reason to leave it out, that is noted.
+// offerDefault gives the pod a default: it keeps its own where it has one, and where there is a reason to leave it out, that is
+// noted.
 func (c *changes) offerDefault(m member, has bool, left string, add func()) {
 	switch {
 	case has:

@@ -8,9 +8,9 @@ import (
 
 // chooseDiscovery picks the way to the identity, says why, and what stands against it.
 func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, refusals []denial.Denial) {
-	name := in.User.String()
-	configured := in.config.Identity.Discovery
-	if in.Identity == nil || configured == config.DiscoveryAtStart {
+	name := in.facts.User.String()
+	configured := in.planner.config.Identity.Discovery
+	if in.identity == nil || configured == config.DiscoveryAtStart {
 		why = denial.DiscoveryUnknown
 		if configured == config.DiscoveryAtStart {
 			why = denial.DiscoveryConfigured
@@ -18,21 +18,22 @@ func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, r
 		switch {
 		case configured == config.DiscoveryAtAdmission:
 			return config.DiscoveryAtAdmission, denial.DiscoveryConfigured, []denial.Denial{denial.IdentityUnknown(name)}
-		case in.Restricted:
-			return config.DiscoveryAtStart, why, []denial.Denial{denial.RestrictedNeedsIdentity(in.Namespace, name)}
+		case in.facts.Restricted:
+			return config.DiscoveryAtStart, why, []denial.Denial{denial.RestrictedNeedsIdentity(in.facts.Namespace, name)}
 		}
-		in.Identity = nil
+		in.identity = nil
 		return config.DiscoveryAtStart, why, nil
 	}
 	why = denial.DiscoveryKnown
-	if in.Restricted {
+	if in.facts.Restricted {
 		why = denial.DiscoveryKnownRestricted
 	}
-	if err := floor(in.config.Identity).Check(*in.Identity); err != nil {
+	limited := LimitGroups(in.planner.config.Identity, in.facts.User, *in.identity)
+	if err := floor(in.planner.config.Identity).Check(limited.Identity); err != nil {
 		return config.DiscoveryAtAdmission, why, []denial.Denial{denial.IdentityDenied(name, err)}
 	}
-	in.limited = LimitGroups(in.config.Identity, in.User, *in.Identity)
-	in.Identity = &in.limited.Identity
+	in.limited = limited
+	in.identity = &in.limited.Identity
 	return config.DiscoveryAtAdmission, why, in.limited.Denials
 }
 

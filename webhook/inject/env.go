@@ -2,6 +2,7 @@ package inject
 
 import (
 	"slices"
+	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
@@ -11,19 +12,24 @@ import (
 
 // Environment: the variables by which Jupyter's images know the person.
 //
-// Sets NB_USER and HOME, and, where they are known at admission, NB_UID and NB_GID; at start our binary sets these two
-// and the pod's are taken away. These four are ours: another value is replaced, a second entry of the same name removed,
-// and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them, and so is
-// JUPYTER_CONFIG_PATH, which leads to the one setting that Jupyter needs in a pod: by itself it listens on loopback, where no
-// probe reaches it (z2jh's image does; docker-stacks' configures the same that we do). A hub says by itself where its servers
-// listen. No token is ever put in: without one Jupyter makes its own.
+// Sets NB_USER, HOME, USER and LOGNAME, and, where they are known at admission, NB_UID and NB_GID; at start our binary sets these
+// two and the pod's are taken away. These six are ours: another value is replaced, a second entry of the same name removed,
+// and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them. JUPYTER_CONFIG_PATH leads
+// to the settings of settings.go first, and then to the directories that the pod has in it. No token is ever put in: without one
+// Jupyter makes its own.
+//
+// XDG_CACHE_HOME and its like are the pod's, but never a place in the image's own home (jovyan.go). At admission the image's
+// variables cannot be seen, so XDG_CACHE_HOME gets what it means by itself, the home's .cache; at start our program replaces the
+// image's where it leads to the image's own home.
 
 type envPiece struct {
 	at       pod.Pointer
 	have     []pod.EnvVar
 	home     string
-	identity [4]identityVar
+	identity [6]identityVar
 	defaults []pod.EnvVar
+	// configPath is JUPYTER_CONFIG_PATH as it has to be; empty if it stays as it is.
+	configPath string
 }
 
 type identityVar struct {
@@ -34,23 +40,26 @@ type identityVar struct {
 }
 
 // identityVars are the variables that are ours, as they will be.
-func (in *planning) identityVars() [4]identityVar {
+func (in *planning) identityVars() [6]identityVar {
 	vars := [...]identityVar{
-		{"NB_USER", in.User.String(), false}, {"NB_UID", "", true}, {"NB_GID", "", true}, {"HOME", in.home, false},
+		{"NB_USER", in.facts.User.String(), false}, {"NB_UID", "", true}, {"NB_GID", "", true}, {"HOME", in.home, false},
+		{"USER", in.facts.User.String(), false}, {"LOGNAME", in.facts.User.String(), false},
 	}
-	if in.Identity != nil {
-		vars[1] = identityVar{name: "NB_UID", value: decimal(in.Identity.UID)}
-		vars[2] = identityVar{name: "NB_GID", value: decimal(in.Identity.GID)}
+	if in.identity != nil {
+		vars[1] = identityVar{name: "NB_UID", value: decimal(in.identity.UID)}
+		vars[2] = identityVar{name: "NB_GID", value: decimal(in.identity.GID)}
 	}
 	return vars
 }
 
 func (in *planning) planEnv() envPiece {
 	p := envPiece{
-		at: in.notebookPath().Child("env"), have: in.notebook.Env, home: in.home, identity: in.identity, defaults: slices.Clip(in.env),
+		at: in.notebookAt.Child("env"), have: in.notebook.Env, home: in.home, identity: in.identityEnv,
+		defaults: slices.Clip(in.planner.env),
 	}
-	if in.jupyter.reachable && !contains(p.defaults, handoff.JupyterConfigVariable) {
-		p.defaults = append(p.defaults, pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: in.config.Scratch.MountPath})
+	p.configPath = in.configPath()
+	if in.discovery == config.DiscoveryAtAdmission && !contains(p.defaults, cacheVariable) {
+		p.defaults = append(p.defaults, pod.EnvVar{Name: cacheVariable, Value: in.home + "/.cache"})
 	}
 	return p
 }
@@ -95,22 +104,63 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 		c.appendTo(ours, p.at, len(p.have), &missing[i])
 	}
 	for i := range p.defaults {
+		if p.configPath != "" && p.defaults[i].Name == handoff.JupyterConfigVariable {
+			continue
+		}
 		if v := &p.defaults[i]; contains(p.have, v.Name) {
 			c.record(Kept, thePods, member{object: p.at}, v)
 		} else {
 			c.appendTo(thePods, p.at, len(p.have), v)
 		}
 	}
+	p.join(c)
 }
 
-// replaceImagesHome has Jupyter open in the person's home where a hub would have it open in the image's own.
+// join has Jupyter read the settings in the scratch volume, before what the Pod has for directories.
+func (p envPiece) join(c *changes) {
+	if p.configPath == "" {
+		return
+	}
+	want := pod.EnvVar{Name: handoff.JupyterConfigVariable, Value: p.configPath}
+	if !contains(p.have, want.Name) {
+		c.appendTo(thePods, p.at, len(p.have), &want)
+		return
+	}
+	// The last of several counts.
+	for i, v := range slices.Backward(p.have) {
+		if v.Name != want.Name {
+			continue
+		}
+		m := member{p.at, true, decimal(int64(i))}
+		if v == want {
+			c.record(Kept, thePods, member{object: p.at}, &want)
+		} else {
+			c.record(Replaced, thePods, m, want)
+			c.operation("replace", m.at(), want)
+		}
+		return
+	}
+}
+
+// cacheVariable is in many images, and leads to the home of the image's own user there.
+const cacheVariable = "XDG_CACHE_HOME"
+
+// replaceImagesHome replaces the image's own home by the user's: where a hub would have Jupyter open in it, and where programs
+// are to keep their caches and settings.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
-		if v.Name == rootDirVariable && inImagesHome(v.Value, p.home) {
-			c.warn(denial.HomeOfTheImage(v.Name, v.Value, p.home))
-			m := member{p.at, true, decimal(int64(i))}
-			c.replaceWithHome(m, m.at().Child("value"), p.home, pod.EnvVar{Name: v.Name, Value: p.home})
+		if !inImagesHome(v.Value, p.home) || v.ValueFrom != nil {
+			continue
 		}
+		home := p.home
+		if strings.HasPrefix(v.Name, "XDG_") {
+			home += strings.TrimPrefix(pod.CleanPath(v.Value), imagesHome)
+		} else if v.Name != rootDirVariable {
+			continue
+		}
+		c.warn(denial.HomeOfTheImage(v.Name, v.Value, home))
+		m := member{p.at, true, decimal(int64(i))}
+		c.replaceWithHome(m, m.at().Child("value"), home, pod.EnvVar{Name: v.Name, Value: home})
 	}
 }
 

@@ -13,31 +13,44 @@ import (
 
 // Groups: the supplementary groups, which Kubernetes has for the whole pod alone.
 //
-// Sets supplementalGroups to the person's, where they are known at admission; a group in it that is not known to be the
-// person's is refused, in the way at start that is any. Sets supplementalGroupsPolicy to Strict, so that the image's
-// /etc/group adds none. Takes fsGroup off, because a CSI driver would re-group the whole share by it, and warns of
-// each other volume that it served. All three fields are ours; the rest of the pod's security context is the pod's.
+//	group in supplementalGroups                    what becomes of it
+//	the user's                                     given, also where the Pod does not ask for it
+//	under the floor (identity.minGID)              left out, with a warning
+//	one of identity.imageGroups                    given to a Pod that asks for it, where the notebook sees the home alone
+//	any other                                      denied; with discovery at start that is each
+//
+// Sets supplementalGroupsPolicy to Strict, so that the image's /etc/group adds none. Takes fsGroup off, because a CSI driver
+// would re-group the whole share by it, and warns of each other volume that it served. All three fields are ours; the rest of
+// the pod's security context is the pod's.
 
 type groupsPiece struct {
 	user string
 	// groups are the supplementary ones; the primary one need not be said again, where there is one.
 	groups  []int64
 	primary int64
-	strict  bool
-	ours    ourVolumes
+	// image are the groups that a Pod may ask for, and beside says why it may have none of them; empty where it may.
+	image  []int64
+	beside string
+	most   int
+	strict bool
+	ours   ourVolumes
 }
 
 const policyStrict = "Strict"
 
 func (in *planning) planGroups() groupsPiece {
 	p := groupsPiece{
-		user:   in.User.String(),
-		strict: in.config.Identity.StrictSupplementalGroups,
+		user:   in.facts.User.String(),
+		strict: in.planner.config.Identity.StrictSupplementalGroups,
 		ours:   in.ourVolumes(),
 	}
-	if in.Identity != nil {
-		p.groups = in.Identity.Groups
-		p.primary = in.Identity.GID
+	if in.identity != nil {
+		p.groups = in.identity.Groups
+		p.primary = in.identity.GID
+		p.image, p.most = in.planner.config.Identity.ImageGroups, in.planner.config.Identity.MaxGroups
+		if in.seesMoreThanHome() {
+			p.beside = denial.NotBesideTheShare
+		}
 	}
 	return p
 }
@@ -50,15 +63,12 @@ func (p groupsPiece) reconcile(document *pod.Pod, c *changes) {
 	}
 
 	groups := member{at, exists, "supplementalGroups"}
-	foreign := false
-	for i, gid := range have.SupplementalGroups {
-		if known := p.primary != 0 && gid == p.primary || slices.Contains(p.groups, gid); !known {
-			c.deny(denial.GroupForeign(groups.at().Index(i).Field(), gid, p.user))
-			foreign = true
-		}
+	want, foreign := p.wanted(groups.at(), have.SupplementalGroups)
+	for _, denied := range foreign {
+		c.deny(denied)
 	}
-	if !foreign {
-		putList(c, ours, groups, have.SupplementalGroups, p.groups)
+	if len(foreign) == 0 {
+		putList(c, ours, groups, have.SupplementalGroups, want)
 	}
 	if p.strict {
 		putField(c, ours, member{at, exists, "supplementalGroupsPolicy"}, have.SupplementalGroupsPolicy, policyStrict)
@@ -69,6 +79,30 @@ func (p groupsPiece) reconcile(document *pod.Pod, c *changes) {
 			c.warn(denial.FSGroupTaken(*have.FSGroup, served))
 		}
 	}
+}
+
+// wanted returns the groups that the Pod gets: the user's, and behind them those of the image that it asks for; or a denial for
+// each group that it cannot have.
+func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign []denial.Denial) {
+	want = slices.Clip(p.groups)
+	for i, gid := range have {
+		if len(foreign) >= maxDenials {
+			break
+		}
+		field := at.Index(i).Field()
+		switch {
+		case p.primary != 0 && gid == p.primary || slices.Contains(want, gid):
+		case !slices.Contains(p.image, gid):
+			foreign = append(foreign, denial.GroupForeign(field, gid, p.user))
+		case p.beside != "":
+			foreign = append(foreign, denial.ImageGroupForeign(field, gid, p.beside))
+		case len(want) >= p.most:
+			foreign = append(foreign, denial.ImageGroupForeign(field, gid, denial.NoRoomForAGroup(p.user, p.most)))
+		default:
+			want = append(want, gid)
+		}
+	}
+	return want, foreign
 }
 
 // served are the volumes of the pod's own that an fsGroup has an effect on. Kubernetes leaves hostPath and in-tree nfs
@@ -87,22 +121,27 @@ func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string
-	Denials []denial.Denial
+	Denials  []denial.Denial
 }
 
-// LimitGroups holds an identity to identity.maxGroups: it is as it was, or cut to the groups with the lowest numbers and
-// a warning, or refused. The planner and the verifier both ask here, so that they mean the same identity.
+// LimitGroups returns the identity that a Pod can have of a user's: without groups under the floor, of which a warning
+// tells, and with no more than identity.maxGroups. More of them are cut to those with the lowest numbers, with a warning,
+// or denied. The planner and the verifier both ask here, so that they mean the same identity.
 //
-// One that is under the floor stays as it was: a refused group is not to go unseen because it was cut off.
+// One with a refused group is not cut: the group is not to go unseen because it was cut off.
 func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limited {
-	switch {
-	case len(id.Groups) <= c.MaxGroups || floor(c).Check(id) != nil:
-		return Limited{Identity: id}
-	case c.TooManyGroups == config.TooManyGroupsCut:
-		return Limited{
-			Identity: id.WithGroups(c.MaxGroups),
-			Warnings: []string{denial.GroupsCut(name.String(), c.MaxGroups)},
-		}
+	within := floor(c).LeaveOut(id)
+	limited := Limited{Identity: within}
+	if len(within.Groups) < len(id.Groups) {
+		limited.Warnings = append(limited.Warnings, denial.GroupsLeftOut(name.String(), c.MinGID))
 	}
-	return Limited{Identity: id, Denials: []denial.Denial{denial.TooManyGroups(name.String(), c.MaxGroups)}}
+	switch {
+	case len(within.Groups) <= c.MaxGroups || floor(c).Check(within) != nil:
+	case c.TooManyGroups == config.TooManyGroupsCut:
+		limited.Identity = within.WithGroups(c.MaxGroups)
+		limited.Warnings = append(limited.Warnings, denial.GroupsCut(name.String(), c.MaxGroups))
+	default:
+		limited.Denials = []denial.Denial{denial.TooManyGroups(name.String(), c.MaxGroups)}
+	}
+	return limited
 }

@@ -22,36 +22,36 @@ import (
 const typicalMounts = 6
 
 func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
-	name := in.User.String()
-	subPath := in.config.Share.Homes + "/" + name
+	name := in.facts.User.String()
+	subPath := in.subPath
 	mounts = make([]wantedMount, 0, typicalMounts)
 	share := func(subPath, mountPath string, what description, readOnly bool) {
 		mounts = append(mounts, wantedMount{what: what, Mount: pod.Mount{
-			Name: in.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath, ReadOnly: readOnly,
+			Name: in.planner.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath, ReadOnly: readOnly,
 		}})
 	}
 
 	if in.seesEveryHome() {
-		share("", in.config.Share.MountPath, description{"the share", "", ""}, false)
+		share("", in.planner.config.Share.MountPath, description{"the share", "", ""}, false)
 	} else {
-		share(subPath, in.config.Share.MountPath+"/"+subPath, description{"the home of ", name, ""}, false)
+		share(subPath, in.homes+"/"+name, description{"the home of ", name, ""}, false)
 	}
 	share(subPath, in.home, description{"the home of ", name, ""}, false)
 
 	var left []string
-	for _, d := range in.config.Share.ReadOnly {
+	for _, d := range in.planner.config.Share.Directories {
 		if in.discovery == config.DiscoveryAtAdmission {
-			share(d.SubPath, d.MountPath, description{"the share's ", d.SubPath, ""}, true)
+			share(d.SubPath, d.MountPath, description{"the share's ", d.SubPath, ""}, d.Access != config.AccessReadWrite)
 		} else {
 			left = append(left, d.MountPath)
 		}
 	}
 	switch {
 	case in.discovery == config.DiscoveryAtAdmission:
-	case in.config.Share.ExposeEveryHome == config.ExposeEvenToRoot:
+	case in.planner.config.Share.ExposeEveryHome == config.ExposeEvenToRoot:
 		warnings = append(warnings, denial.EveryHomeToRoot())
-	case in.config.Share.ExposeEveryHome == config.ExposeToTheUser:
-		left = append(left, in.config.Share.MountPath)
+	case in.planner.config.Share.ExposeEveryHome == config.ExposeToTheUser:
+		left = append(left, in.planner.config.Share.MountPath)
 	}
 	if len(left) > 0 {
 		warnings = append(warnings, denial.DirectoriesLeftOut(left))
@@ -59,9 +59,27 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	return mounts, warnings
 }
 
+// place returns the home of a user on the share, and the directory above it as the init container sees it: at its path in the
+// notebook, so that a message names the path that users know.
+func (p *Planner) place(name string) (subPath, homes string) {
+	share := &p.config.Share
+	if p.fixedHomes != "" {
+		return share.Home.Of(name), p.fixedHomes
+	}
+	return share.Home.Of(name), share.MountPath + "/" + share.Home.Parent(name)
+}
+
+// fixedHomes returns the directory above the homes if it is the same for every user.
+func fixedHomes(c *config.Config) string {
+	if !c.Share.Home.ParentIsFixed() {
+		return ""
+	}
+	return c.Share.MountPath + "/" + c.Share.Home.Parent("")
+}
+
 // seesEveryHome tells whether the notebook sees every home.
 func (in *planning) seesEveryHome() bool {
-	switch in.config.Share.ExposeEveryHome {
+	switch in.planner.config.Share.ExposeEveryHome {
 	case config.ExposeEvenToRoot:
 		return true
 	case config.ExposeToTheUser:

@@ -3,6 +3,7 @@ package inject
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
@@ -16,8 +17,8 @@ import (
 //
 // Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
 // runs our image with the whole of the restricted security context, as the person, or as nobody in particular where it is to
-// find out who that is. It sees the homes' directory alone, read-only (lstat of an entry needs no right on the entry), and
-// writes the scratch volume.
+// find out who that is. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry),
+// and writes the scratch volume.
 //
 // Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
 // that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and
@@ -59,7 +60,7 @@ func newInitTemplate(c *config.Config) initTemplate {
 			Command:         []string{"/" + handoff.Binary},
 			Resources:       &resources,
 			VolumeMounts: []pod.Mount{
-				{Name: c.Share.VolumeName, ReadOnly: true, MountPath: homes(c), SubPath: c.Share.Homes},
+				homesMount(c, fixedHomes(c), c.Share.Home.Parent("")),
 				{Name: c.Scratch.VolumeName, MountPath: c.Scratch.MountPath},
 				{Name: c.Scratch.VolumeName, ReadOnly: true, MountPath: tokenPath},
 			},
@@ -79,21 +80,37 @@ func newInitTemplate(c *config.Config) initTemplate {
 
 func (in *planning) planInit() initPiece {
 	runs := identity.New(nonroot, nonroot, nil)
-	if in.Identity != nil {
-		runs = *in.Identity
+	if in.identity != nil {
+		runs = *in.identity
 	}
-	want, security := in.init.container, in.init.security
+	want, security := in.planner.init.container, in.planner.init.security
 	security.RunAsUser, security.RunAsGroup = &runs.UID, &runs.GID
 	want.SecurityContext = &security
 	want.Args = in.discover().Args()
+	for i := range want.Args {
+		want.Args[i] = strings.ReplaceAll(want.Args[i], "$", expanded.dollar)
+	}
 	want.Resources = in.initResources()
-	return initPiece{want: &want, accepted: in.init.accepted, ours: in.ourVolumes()}
+	if in.planner.fixedHomes == "" {
+		want.VolumeMounts = slices.Clone(want.VolumeMounts)
+		want.VolumeMounts[0] = homesMount(in.planner.config, in.homes, in.planner.config.Share.Home.Parent(in.facts.User.String()))
+	}
+	return initPiece{want: &want, accepted: in.planner.init.accepted, ours: in.ourVolumes()}
+}
+
+// homesMount is the directory above the home.
+func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
+	return pod.Mount{Name: c.Share.VolumeName, ReadOnly: true, MountPath: mountPath, SubPath: subPath}
 }
 
 // initResources are the configured ones. In a pod of the class Guaranteed ours requests all that it may use: else the pod would
-// not be of that class, and a node would treat it as another one for as long as it lives.
+// not be of that class, and a node would treat it as another one for as long as it lives. In a Pod that has resources as a whole,
+// ours has no more than the Pod.
 func (in *planning) initResources() *pod.Resources {
-	want := in.init.container.Resources
+	want := in.planner.init.container.Resources
+	if whole := in.pod.Spec.Resources; !whole.Empty() {
+		return fitting(want, whole)
+	}
 	if want.Limits["cpu"] == nil || want.Limits["memory"] == nil || !in.guaranteed() {
 		return want
 	}
@@ -103,22 +120,20 @@ func (in *planning) initResources() *pod.Resources {
 	return &pod.Resources{Requests: requests, Limits: want.Limits}
 }
 
-// homes is the homes' directory as the init container sees it: at its path in the notebook, so that a message names
-// the path that people know.
-func homes(c *config.Config) string { return c.Share.MountPath + "/" + c.Share.Homes }
-
 func (in *planning) discover() handoff.Discover {
 	d := handoff.Discover{
-		User:       in.User.String(),
+		User:       in.facts.User.String(),
 		Homes:      in.homes,
-		Scratch:    in.config.Scratch.MountPath,
+		Scratch:    in.planner.config.Scratch.MountPath,
 		Home:       in.home,
-		MinUID:     in.config.Identity.MinUID,
-		MinGID:     in.config.Identity.MinGID,
-		DeniedGIDs: in.config.Identity.DeniedGIDs,
+		MinUID:     in.planner.config.Identity.MinUID,
+		MinGID:     in.planner.config.Identity.MinGID,
+		DeniedGIDs: in.planner.config.Identity.DeniedGIDs,
+
+		JupyterConfig: in.jupyterSettings(),
 	}
-	if in.Identity != nil {
-		d.Expect = &handoff.Expected{UID: in.Identity.UID, GID: in.Identity.GID, Groups: in.Identity.Groups}
+	if in.identity != nil {
+		d.Expect = &handoff.Expected{UID: in.identity.UID, GID: in.identity.GID, Groups: in.identity.Groups}
 	}
 	return d
 }
@@ -155,9 +170,9 @@ func (p initPiece) putRight(at pod.Pointer, have *pod.Container, c *changes) {
 	}
 	putField(c, thePods, field("imagePullPolicy"), have.ImagePullPolicy, p.want.ImagePullPolicy)
 	putList(c, ours, field("command"), have.Command, p.want.Command)
-	putList(c, ours, field("args"), have.Args, p.want.Args)
+	p.putArgs(field("args"), have.Args, c)
 	if have.Resources.Empty() {
-		putResources(c, at.Child("resources"), have.Resources != nil, p.want.Resources)
+		putResources(c, at.Child("resources"), have.Resources, p.want.Resources)
 	}
 	putField(c, ours, field("terminationMessagePath"), have.TerminationMessagePath, p.want.TerminationMessagePath)
 	putField(c, ours, field("terminationMessagePolicy"), have.TerminationMessagePolicy, p.want.TerminationMessagePolicy)
@@ -177,6 +192,27 @@ func (p initPiece) putRight(at pod.Pointer, have *pod.Container, c *changes) {
 	c.removeField(field("livenessProbe"), have.LivenessProbe != nil)
 	c.removeField(field("stdin"), have.Stdin)
 	c.removeField(field("tty"), have.TTY)
+}
+
+// putArgs puts the arguments right. The settings of Jupyter among them follow the notebook's command line and variables, which
+// are the Pod's: whoever changes these afterwards does not have to change ours, so the verifier does not look at that argument.
+func (p initPiece) putArgs(m member, have []string, c *changes) {
+	settingsAlone := slices.Equal(withoutSettings(have), withoutSettings(p.want.Args))
+	if settingsAlone && !slices.Equal(have, p.want.Args) {
+		c.record(Replaced, thePods, m, p.want.Args)
+		c.operation("replace", m.at(), p.want.Args)
+		return
+	}
+	putList(c, ours, m, have, p.want.Args)
+}
+
+// withoutSettings returns arguments without Jupyter's settings, of which there is one.
+func withoutSettings(args []string) []string {
+	i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--"+handoff.JupyterConfigFlag+"=") })
+	if i < 0 {
+		return args
+	}
+	return slices.Delete(slices.Clone(args), i, i+1)
 }
 
 func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *changes) {
@@ -204,7 +240,7 @@ func (p initPiece) mounts(have []pod.Mount) (want []pod.Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
 	missing := len(want)
 	ok = true
-	inside := nestedPaths(have, nil)
+	inside := nestedPaths(&pod.Container{VolumeMounts: have})
 	for _, m := range have {
 		switch {
 		case slices.Contains(p.want.VolumeMounts, m.Normalized()):

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,41 +11,107 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-func TestStartsJupyter(t *testing.T) {
-	for line, want := range map[string]bool{
-		"":                                        true, // the image's own start
-		"start-notebook.py":                       true,
-		"start-notebook.sh --foo":                 true,
-		"/usr/local/bin/start-notebook.sh":        true,
-		"start-singleuser.sh":                     true,
-		"jupyterhub-singleuser":                   true,
-		"jupyter lab --port 9999":                 true,
-		"jupyter notebook":                        true,
-		"jupyter server":                          true,
-		"jupyter-lab":                             true,
-		"tini -g -- start.sh start-notebook.py":   true,
-		"tini -g -- start.sh":                     true, // what start.sh does without a word
-		"/usr/bin/tini -- jupyter lab":            true,
-		"python3 -m jupyterlab":                   true,
-		"python3.11 -m jupyter lab":               true,
-		"python -m jupyterhub.singleuser --debug": true,
-		"sleep 1000":                              false,
-		"jupyter":                                 false,
-		"jupyter kernelspec list":                 false,
-		"jupyter nbconvert --execute lab":         false,
-		"tini -- sleep 1000":                      false,
-		"start.sh sleep 1000":                     false,
-		"bash":                                    false,
-		"sh -c jupyter":                           false,
-		"python train.py":                         false,
-		"python -m http.server":                   false,
-		"pythonic -m jupyterlab":                  false,
-		"--debug":                                 false, // arguments of an entrypoint that cannot be seen
-		"echo jupyter lab":                        false,
-		"my-jupyter-lab":                          false,
+// TestWhatACommandLineRuns reads command lines as a shell would split them.
+func TestWhatACommandLineRuns(t *testing.T) {
+	for line, want := range map[string]runs{
+		"":                                                 runsUnknown, // the image's own start
+		"start-notebook.py":                                runsJupyter,
+		"start-notebook.sh --foo":                          runsJupyter,
+		"/usr/local/bin/start-notebook.sh":                 runsJupyter,
+		"start-singleuser.sh":                              runsJupyter,
+		"jupyterhub-singleuser":                            runsJupyter,
+		"/opt/conda/bin/jupyterhub-singleuser":             runsJupyter,
+		"jupyter lab --port 9999":                          runsJupyter,
+		"jupyter notebook":                                 runsJupyter,
+		"jupyter server":                                   runsJupyter,
+		"jupyter-lab":                                      runsJupyter,
+		"jupyter-lab --version":                            runsOther,
+		"tini -g -- start.sh start-notebook.py":            runsJupyter,
+		"tini -g -- start.sh":                              runsUnknown,
+		"/usr/bin/tini -- jupyter lab":                     runsJupyter,
+		"tini -p SIGTERM -- jupyter lab":                   runsJupyter,
+		"env A=1 B='x y' jupyter lab":                      runsJupyter,
+		"env -u HOME A=1 jupyter lab":                      runsJupyter,
+		"nice -n 5 jupyter lab":                            runsJupyter,
+		"timeout -k 5 3600 jupyter lab":                    runsJupyter,
+		"nohup setsid jupyter lab":                         runsJupyter,
+		"conda run -n sci --no-capture-output jupyter lab": runsJupyter,
+		"mamba run -p /opt/env jupyter lab":                runsJupyter,
+		"micromamba run -n base jupyter lab":               runsJupyter,
+		"uv run --with jupyterlab jupyter lab":             runsJupyter,
+		"pixi run -e dev jupyter lab":                      runsJupyter,
+		"pixi run lab":                                     runsUnclear,
+		"conda list":                                       runsUnclear,
+		"/opt/nvidia/nvidia_entrypoint.sh jupyter lab":     runsJupyter,
+		"python3 -m jupyterlab":                            runsJupyter,
+		"python -u -m jupyterlab":                          runsJupyter,
+		"python -um jupyterlab":                            runsJupyter,
+		"python -W ignore -m jupyter lab":                  runsJupyter,
+		"python3.11 -m jupyter lab":                        runsJupyter,
+		"python -m jupyterhub.singleuser --debug":          runsJupyter,
+		"python /opt/conda/bin/jupyter-lab":                runsJupyter,
+		`bash -c "jupyter lab --port=9999"`:                runsJupyter,
+		`bash -lc "exec jupyter lab"`:                      runsJupyter,
+		`bash -l -c "jupyter lab"`:                         runsJupyter,
+		`bash -euo pipefail -c "jupyter lab"`:              runsJupyter,
+		`bash -c "cp -n a b; exec jupyter lab"`:            runsJupyter,
+		`bash -c "cd /srv && jupyter lab"`:                 runsJupyter,
+		`bash -c "A=1 jupyter lab 2>&1 >/tmp/x"`:           runsJupyter,
+		`sh -c "exec sleep 1; jupyter lab"`:                runsOther,
+		`bash -c "jupyter lab | tee log"`:                  runsUnclear,
+		`bash -c "jupyter lab & sleep 1"`:                  runsUnclear,
+		`bash -c "if true; then jupyter lab; fi"`:          runsUnclear,
+		`bash -c "$(cat start)"`:                           runsUnclear,
+		"bash /start.sh":                                   runsUnclear,
+		"sleep 1000":                                       runsOther,
+		"jupyter":                                          runsOther,
+		"jupyter kernelspec list":                          runsOther,
+		"jupyter nbconvert --execute lab":                  runsOther,
+		"tini -- sleep 1000":                               runsOther,
+		"start.sh sleep 1000":                              runsOther,
+		"bash":                                             runsOther,
+		"sh -c jupyter":                                    runsOther,
+		"python train.py":                                  runsOther,
+		"python -m http.server":                            runsOther,
+		"pythonic -m jupyterlab":                           runsUnclear,
+		"--debug":                                          runsUnknown, // arguments of an entrypoint that cannot be seen
+		"echo jupyter lab":                                 runsOther,
+		"my-jupyter-lab":                                   runsUnclear,
+		"jhsingle-native-proxy -- code-server":             runsUnclear,
 	} {
-		assert.Equal(t, want, startsJupyter(strings.Fields(line)), line)
+		argv, ok := words(line)
+		assert.True(t, ok, line)
+		assert.Equal(t, want, readCommand(argv, func(string) (string, bool) { return "", false }).what, line)
 	}
+}
+
+// TestLaunchersWithoutEnd: nobody who writes a Pod chooses how long its command line is looked at.
+func TestLaunchersWithoutEnd(t *testing.T) {
+	argv := append(slices.Repeat([]string{"exec"}, 9000), "jupyter", "lab")
+	assert.Equal(t, runsUnclear, readCommand(argv, nil).what)
+	long := "jupyter lab " + strings.Repeat("x", 1<<20)
+	assert.Equal(t, runsUnclear, readCommand([]string{"sh", "-c", long}, nil).what)
+}
+
+func TestWhatAnImageRuns(t *testing.T) {
+	for image, want := range map[string]runs{
+		"quay.io/jupyter/base-notebook:2025-01-01":       runsJupyter,
+		"jupyter/minimal-notebook":                       runsJupyter,
+		"quay.io/jupyterhub/k8s-singleuser-sample:4.4.0": runsJupyter,
+		"kubeflownotebookswg/jupyter-scipy:v1.9":         runsJupyter,
+		"tensorflow/tensorflow:latest-jupyter":           runsJupyter,
+		"registry.example:5000/x/jupyterlab@sha256:0123": runsJupyter,
+		"kubeflownotebookswg/codeserver-python:v1.9":     runsOther,
+		"codercom/code-server:4.96.4":                    runsOther,
+		"rocker/rstudio:4":                               runsOther,
+		"rocker/shiny":                                   runsOther,
+		"quay.io/jupyter/docker-stacks-foundation":       runsOther,
+		"registry.example/sci:1":                         runsUnknown,
+		"jupyter.example/sci:1":                          runsUnknown,
+	} {
+		assert.Equal(t, want, imageRuns(&image), image)
+	}
+	assert.Equal(t, runsUnknown, imageRuns(nil))
 }
 
 func TestWhereJupyterListens(t *testing.T) {
@@ -61,7 +128,15 @@ func TestWhereJupyterListens(t *testing.T) {
 		"--ServerApp.port=9999":           {args: "lab --ServerApp.port=9999", port: 9999, base: "/"},
 		"the last one counts":             {args: "lab --port=1 --NotebookApp.port 2", port: 2, base: "/"},
 		"a flag without a value":          {args: "lab --port", port: 8888, base: "/"},
-		"no number":                       {args: "lab --port=$(PORT)", port: 0, base: "/"},
+		"a port by a variable":            {args: "lab --port=$(P)", env: []pod.EnvVar{{Name: "P", Value: "9090"}}, port: 9090, base: "/"},
+		"a variable that is not known":    {args: "lab --port=$(PORT)", port: 0, base: "/"},
+		"a port of env":                   {args: "env JUPYTER_PORT=7 jupyter lab", port: 7, base: "/"},
+		"NOTEBOOK_ARGS in quotes":         {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--ServerApp.base_url='/x y/'"}}, port: 8888, base: "/x y/"},
+		"NOTEBOOK_ARGS with half a quote": {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port='1"}}, port: 0, base: "/"},
+		"--config":                        {args: "lab --config=/etc/x.py", port: 0, base: "/"},
+		"--config with all that is asked": {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y", port: 1, base: "/y/"},
+		"http is another's":               {ports: []pod.Port{{Name: "http", ContainerPort: 8080}}, port: 8888, base: "/"},
+		"notebook-port before http":       {ports: []pod.Port{{Name: "http", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
 		"too high":                        {args: "lab --port=65536", port: 0, base: "/"},
 		"zero":                            {args: "lab --port=0", port: 0, base: "/"},
 		"a base URL":                      {args: "lab --ServerApp.base_url=x/y", port: 8888, base: "/x/y/"},
@@ -74,7 +149,7 @@ func TestWhereJupyterListens(t *testing.T) {
 		"a port without a name":           {ports: []pod.Port{{ContainerPort: 5}}, port: 8888, base: "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := planning{Planner: NewPlanner(config.Default()), pod: &pod.Pod{},
+			in := planning{planner: NewPlanner(config.Default()), pod: &pod.Pod{},
 				notebook: &pod.Container{Args: strings.Fields(c.args), Env: c.env, Ports: c.ports}}
 			found := in.findServer(switches{})
 			assert.Equal(t, c.port, found.port, found.why)

@@ -41,5 +41,9 @@ func longPaths(at pod.Element, c *pod.Container) (refusals []denial.Denial) {
 	for i := range c.VolumeMounts {
 		tooLong(&c.VolumeMounts[i].MountPath, func() pod.Pointer { return mounts().Index(i).Child("mountPath") })
 	}
+	for i := range c.VolumeDevices {
+		device := func() pod.Pointer { return at.Pointer().Child("volumeDevices").Index(i) }
+		tooLong(&c.VolumeDevices[i].DevicePath, func() pod.Pointer { return device().Child("devicePath") })
+	}
 	return refusals
 }

@@ -32,8 +32,6 @@ import (
 type wantedMount struct {
 	pod.Mount
 	what description
-	// present tells that the pod has it already.
-	present bool
 	// closed tells that nothing else may be mounted inside of it.
 	closed bool
 }
@@ -61,7 +59,7 @@ type mountsPiece struct {
 func (in *planning) planMounts(s switches) mountsPiece {
 	homes, warnings := in.planHome()
 	want := append(homes, wantedMount{
-		Mount:  pod.Mount{Name: in.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.config.Scratch.MountPath},
+		Mount:  pod.Mount{Name: in.planner.config.Scratch.VolumeName, ReadOnly: true, MountPath: in.planner.config.Scratch.MountPath},
 		what:   description{"what the init container found", "", ""},
 		closed: true,
 	})
@@ -70,12 +68,13 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		want = append(want, accounts[:]...)
 	}
 	p := mountsPiece{
-		container: in.notebookPath(), notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
-		startsAsRoot: in.discovery == config.DiscoveryAtStart, seesEveryHome: in.discovery == config.DiscoveryAtAdmission && in.seesEveryHome(),
-		home: in.home, homeOnShare: in.homes + "/" + in.User.String(),
+		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
+		startsAsRoot:  in.discovery == config.DiscoveryAtStart,
+		seesEveryHome: in.discovery == config.DiscoveryAtAdmission && in.seesEveryHome(),
+		home:          in.home, homeOnShare: in.homes + "/" + in.facts.User.String(),
 	}
 	if p.startsAsRoot || p.seesEveryHome {
-		p.nestedIn = nestedPaths(in.notebook.VolumeMounts, in.notebook.TerminationMessagePath)
+		p.nestedIn = nestedPaths(in.notebook)
 	}
 	return p
 }
@@ -84,7 +83,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 type ourVolumes struct{ share, scratch string }
 
 func (in *planning) ourVolumes() ourVolumes {
-	return ourVolumes{in.config.Share.VolumeName, in.config.Scratch.VolumeName}
+	return ourVolumes{in.planner.config.Share.VolumeName, in.planner.config.Scratch.VolumeName}
 }
 
 func (o ourVolumes) has(name string) bool { return name == o.share || name == o.scratch }
@@ -104,12 +103,13 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 
 func (p mountsPiece) reconcileNotebook(c *changes) {
 	mounts := p.container.Child("volumeMounts")
+	present := make([]bool, len(p.want))
 	for i, have := range p.notebook.VolumeMounts {
 		field := func() string { return mounts.Index(i).Field() }
 		ok, does := false, have.Normalized()
 		for j, want := range p.want {
 			if does == want.Mount {
-				ok, p.want[j].present = true, true
+				ok, present[j] = true, true
 			}
 		}
 		if ok {
@@ -130,7 +130,7 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 	}
 	p.denyVolumes(func() pod.Pointer { return p.container }, p.notebook, c)
 	for j := range p.want {
-		if !p.want[j].present {
+		if !present[j] {
 			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
 		}
 	}
@@ -206,15 +206,20 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 	return other, nested
 }
 
-// nestedPaths finds the clean paths of mounts, and of a termination message, that are inside of another of them, with the nearest.
-// They are gone through in the order of a tree, in which what is inside of a directory follows it: each held against each, a
-// thousand paths of two KiB took six seconds.
-func nestedPaths(mounts []pod.Mount, message *string) map[string]string {
-	paths := make([]string, 0, len(mounts)+1)
-	for _, m := range mounts {
+// nestedPaths finds the clean paths of a container's mounts, devices and termination message that are inside of another of them,
+// with the nearest. They are gone through in the order of a tree, in which what is inside of a directory follows it: each held
+// against each, a thousand paths of two KiB took six seconds.
+func nestedPaths(c *pod.Container) map[string]string {
+	paths := make([]string, 0, len(c.VolumeMounts)+len(c.VolumeDevices)+1)
+	for _, m := range c.VolumeMounts {
 		paths = append(paths, pod.WithSlash(pod.CleanPath(m.MountPath)))
 	}
-	if message != nil && *message != "" {
+	for _, d := range c.VolumeDevices {
+		if d.DevicePath != "" {
+			paths = append(paths, pod.WithSlash(pod.CleanPath(d.DevicePath)))
+		}
+	}
+	if message := c.TerminationMessagePath; message != nil && *message != "" {
 		paths = append(paths, pod.WithSlash(pod.CleanPath(*message)))
 	}
 	slices.Sort(paths)
@@ -259,12 +264,4 @@ func (p mountsPiece) denyVolumes(at func() pod.Pointer, container *pod.Container
 		}
 	}
 	p.denyDevices(at, container, c)
-}
-
-func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container, c *changes) {
-	for i, d := range container.VolumeDevices {
-		if p.ours.has(d.Name) {
-			c.deny(denial.DeviceForeign(at().Child("volumeDevices").Index(i).Field(), d.Name))
-		}
-	}
 }

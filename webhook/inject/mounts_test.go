@@ -2,6 +2,7 @@ package inject
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,8 +23,17 @@ func TestNestings(t *testing.T) {
 		if seeded.IntN(2) == 0 {
 			message = new(madeUpPath(seeded))
 		}
+		var devices []pod.Device
+		for range seeded.IntN(3) {
+			devices = append(devices, pod.Device{DevicePath: madeUpPath(seeded)})
+		}
 		want := map[string]string{}
-		all := mounts
+		all := slices.Clone(mounts)
+		for _, d := range devices {
+			if d.DevicePath != "" {
+				all = append(all, pod.Mount{MountPath: d.DevicePath})
+			}
+		}
 		if message != nil && *message != "" {
 			all = append(all, pod.Mount{MountPath: *message})
 		}
@@ -35,7 +45,8 @@ func TestNestings(t *testing.T) {
 				}
 			}
 		}
-		require.Equal(t, want, nestedPaths(mounts, message), "%v", all)
+		c := pod.Container{VolumeMounts: mounts, VolumeDevices: devices, TerminationMessagePath: message}
+		require.Equal(t, want, nestedPaths(&c), "%v", all)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // findNotebook finds the container that gets the home: named by annotation, else by a configured name, else by the annotation
-// that kubectl goes by, else the first.
+// that kubectl goes by, else the first that is known to start Jupyter, else the first that is no proxy of a mesh.
 func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
@@ -30,17 +30,51 @@ func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) 
 		}
 		return at, denial.ContainerByAnnotation, nil
 	}
-	for _, name := range in.config.Notebook.ContainerNames {
+	for _, name := range in.planner.config.Notebook.ContainerNames {
 		if at := byName(name); at >= 0 {
 			return at, denial.ContainerByName, nil
 		}
 	}
 	// A mesh that puts its proxy in front says by this one which container people mean. It may name one that is not there.
-	if at := byName(in.pod.Metadata.Annotations[DefaultContainerAnnotation]); at >= 0 {
+	if at := byName(in.pod.Metadata.Annotations[DefaultContainerAnnotation]); at >= 0 && !isProxy(&containers[at]) {
 		return at, denial.ContainerByDefault, nil
 	}
-	return 0, denial.ContainerByPosition, nil
+	at, why, in.guessed = in.guessNotebook()
+	return at, why, nil
 }
 
-// notebookPath is the place of the notebook container.
-func (in *planning) notebookPath() pod.Pointer { return in.notebookAt }
+// guessNotebook returns the first container that is known to start Jupyter, else the first that is no proxy, else the first. The
+// names are of those that could have been meant as well.
+func (in *planning) guessNotebook() (at int, why string, others []string) {
+	var starts, candidates []int
+	for i := range in.pod.Spec.Containers {
+		c := &in.pod.Spec.Containers[i]
+		sameName := func(before pod.Container) bool { return before.Name == c.Name }
+		if isProxy(c) || slices.ContainsFunc(in.pod.Spec.Containers[:i], sameName) {
+			// A name that is there twice is the first one's, as it is for the annotation that is written.
+			continue
+		}
+		candidates = append(candidates, i)
+		if in.startsJupyter(c) {
+			starts = append(starts, i)
+		}
+	}
+	why = denial.ContainerByPosition
+	if len(starts) > 0 {
+		candidates, why = starts, denial.ContainerByJupyter
+	}
+	if len(candidates) == 0 {
+		return 0, why, nil
+	}
+	for _, i := range candidates[1:] {
+		others = append(others, in.pod.Spec.Containers[i].Name)
+	}
+	return candidates[0], why, others
+}
+
+// startsJupyter reports whether a container is known to start Jupyter, by its command or its image.
+func (in *planning) startsJupyter(c *pod.Container) bool {
+	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
+	start := readCommand(argv, func(string) (string, bool) { return "", false })
+	return start.what == runsJupyter || start.what == runsUnknown && imageRuns(c.Image) == runsJupyter
+}

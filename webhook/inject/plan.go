@@ -35,7 +35,7 @@ type Facts struct {
 
 // Plan is what one pod has to hold.
 type Plan struct {
-	// Discovery to the identity: config.WayAtAdmission or config.WayAtStart.
+	// Discovery to the identity: config.DiscoveryAtAdmission or config.DiscoveryAtStart.
 	Discovery config.Discovery
 	// Identity that the pod runs as from its first instruction; nil in the way at start.
 	Identity *identity.Identity
@@ -102,22 +102,28 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 	}
 }
 
-// planning is what the pieces are planned from.
+// planning is what the pieces of one Pod are planned from. The pieces read it; nothing of it is written to after Plan has filled
+// it.
 type planning struct {
-	Facts
-	*Planner
-	pod       *pod.Pod
+	planner *Planner
+	facts   Facts
+	pod     *pod.Pod
+	// discovery, identity and limited are the outcome of chooseDiscovery. identity is nil with discovery at start.
 	discovery config.Discovery
+	identity  *identity.Identity
 	limited   Limited
-	// notebookIndex is the index of the notebook container, and notebook the container.
-	notebookIndex int
-	notebookAt    pod.Pointer
-	notebook      *pod.Container
+	// notebook is the notebook container, at notebookAt of the Pod.
+	notebook   *pod.Container
+	notebookAt pod.Pointer
+	// guessed are the names of containers that could have been meant as well.
+	guessed []string
 	// home is where the notebook container's HOME is.
 	home string
-	// identity are the variables that are ours.
-	identity [4]identityVar
-	jupyter  jupyterServer
+	// subPath is the home on the share. homes is the directory above it, as the init container sees it.
+	subPath, homes string
+	// identityEnv are the variables that are ours.
+	identityEnv [6]identityVar
+	jupyter     jupyterServer
 }
 
 // Planner plans pods by one configuration, which never changes in its lifetime.
@@ -130,8 +136,10 @@ type Planner struct {
 	env            []pod.EnvVar
 	resources      pod.Resources
 	share, scratch pod.Volume
-	// homes is the directory of the homes as the init container sees it, and binary our program as the notebook container does.
-	homes, binary string
+	// binary is our program as the notebook container sees it.
+	binary string
+	// fixedHomes is the directory above the homes as the init container sees it, if it is the same for every user.
+	fixedHomes string
 }
 
 // NewPlanner takes a validated configuration.
@@ -139,42 +147,53 @@ func NewPlanner(c *config.Config) *Planner {
 	return &Planner{
 		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
 		resources: resourcesOf(c.Notebook.Resources), share: shareVolume(c), scratch: scratchVolume(c),
-		homes: homes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
+		fixedHomes: fixedHomes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
 	}
 }
 
 // Generation of the configuration, as it is written on the pods.
 func (p *Planner) Generation() string { return p.generation }
 
-// Plan says what the pod has to hold. A plan can be a refusal already: Reconcile answers it with whatever else it finds.
+// Plan returns what the Pod has to hold. It takes these steps:
+//
+//  1. Choose the discovery: is the identity known now, or found at start? (discovery.go)
+//  2. Find the notebook container. (notebook.go)
+//  3. Deny what no notebook can be made of: paths that are too long, another operating system, sidecars of other users.
+//  4. Read the annotations by which the Pod turns pieces on and off.
+//  5. Find out where Jupyter listens, as far as the Pod tells. (jupyter.go)
+//  6. Plan each piece.
+//
+// Denials are collected, so that Reconcile returns all of them with its own. Two of them end the planning early: without a
+// container there is nothing to plan, and a path that is too long is not looked at any further.
 func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
-	plan := &Plan{}
-	in := planning{Facts: facts, Planner: p, pod: document}
+	in := planning{planner: p, facts: facts, pod: document, identity: facts.Identity}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
+	plan := &Plan{}
+	in.subPath, in.homes = p.place(facts.User.String())
 	plan.Discovery, plan.DiscoveryReason, plan.denials = in.chooseDiscovery()
 	in.discovery = plan.Discovery
-	plan.Identity, plan.warnings = in.Identity, in.limited.Warnings
+	plan.Identity, plan.warnings = in.identity, in.limited.Warnings
 
-	// Where the notebook cannot be told, the first container stands in for it, to find what else is wrong.
-	at, why, refusal := in.findNotebook()
-	if refusal != nil {
-		plan.denials = append(plan.denials, *refusal)
+	// If the notebook container cannot be told, the first container stands in for it, to find what else is wrong.
+	at, reason, denied := in.findNotebook()
+	if denied != nil {
+		plan.denials = append(plan.denials, *denied)
 	}
 	if len(document.Spec.Containers) == 0 {
 		return plan
 	}
-	in.notebookIndex, in.notebookAt, in.notebook = at, pod.ContainersPath.Index(at), &document.Spec.Containers[at]
-	plan.Notebook, plan.NotebookReason, plan.notebookPath = in.notebook.Name, why, in.notebookPath()
-	if refusals := in.denyLongPaths(); len(refusals) > 0 {
-		plan.denials = append(plan.denials, refusals...)
+	in.notebookAt, in.notebook = pod.ContainersPath.Index(at), &document.Spec.Containers[at]
+	plan.Notebook, plan.NotebookReason, plan.notebookPath = in.notebook.Name, reason, in.notebookAt
+
+	if denials := in.denyLongPaths(); len(denials) > 0 {
+		plan.denials = append(plan.denials, denials...)
 		return plan
 	}
-	in.identity = in.identityVars()
-	plan.denials = append(plan.denials, in.denyWholePod()...)
-	plan.denials = append(plan.denials, in.denySidecars()...)
-	switches, refusals := in.readSwitches()
-	plan.denials = append(plan.denials, refusals...)
+	plan.denials = slices.Concat(plan.denials, in.denyWholePod(), in.denySidecars())
+	switches, denials := in.readSwitches()
+	plan.denials = append(plan.denials, denials...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
+	in.identityEnv = in.identityVars()
 	in.jupyter = in.findServer(switches)
 	plan.pieces = in.pieces(switches)
 	return plan
@@ -205,7 +224,7 @@ func (in *planning) denyWholePod() (refusals []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
 		refusals = append(refusals, denial.NotLinux(os.Name))
 	}
-	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.config.Share.AllowUserNamespaces {
+	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.planner.config.Share.AllowUserNamespaces {
 		refusals = append(refusals, denial.UserNamespace(pod.SpecPath.Child("hostUsers").Field()))
 	}
 	return refusals
@@ -228,12 +247,15 @@ func (in *planning) readSwitches() (s switches, refusals []denial.Denial) {
 	}
 	s.probes = read(ProbesAnnotation)
 	accountFiles := read(AccountFilesAnnotation)
-	s.accountFiles = accountFiles == "on" || in.config.Notebook.AccountFiles && accountFiles != "off"
+	s.accountFiles = accountFiles == "on" || in.planner.config.Notebook.AccountFiles && accountFiles != "off"
 	return s, refusals
 }
 
 // warnings are the ones that no single piece has to give.
 func (in *planning) warnings() (warnings []string) {
+	if len(in.guessed) > 0 {
+		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.guessed, ContainerAnnotation))
+	}
 	var unknown []string
 	for key := range in.pod.Metadata.Annotations {
 		if strings.HasPrefix(key, annotationPrefix) && !slices.Contains(knownAnnotations, key) {

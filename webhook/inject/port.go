@@ -21,10 +21,10 @@ type portPiece struct {
 }
 
 func (in *planning) planPort() portPiece {
-	p := portPiece{at: in.notebookPath(), has: len(in.notebook.Ports) > 0}
+	p := portPiece{at: in.notebookAt, has: len(in.notebook.Ports) > 0}
 	switch {
 	case p.has:
-	case !in.jupyter.starts:
+	case !in.jupyter.mayStart():
 		p.left = denial.NoJupyter
 	case in.jupyter.port == 0:
 		p.left = denial.NoListening

@@ -45,11 +45,11 @@ var (
 
 func (in *planning) planPrivileges() privilegesPiece {
 	want := asRoot
-	if in.discovery == config.DiscoveryAtAdmission && in.Identity != nil {
+	if in.discovery == config.DiscoveryAtAdmission && in.identity != nil {
 		want = asUser
-		want.RunAsUser, want.RunAsGroup = &in.Identity.UID, &in.Identity.GID
+		want.RunAsUser, want.RunAsGroup = &in.identity.UID, &in.identity.GID
 	}
-	return privilegesPiece{in.notebookPath().Child("securityContext"), in.notebook, &want}
+	return privilegesPiece{in.notebookAt.Child("securityContext"), in.notebook, &want}
 }
 
 func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {

@@ -9,41 +9,82 @@ import (
 // Probes: startup, readiness and liveness, asked of <base URL>api, which Jupyter answers without a login. (/lab answers
 // a redirect where there is a token, and 404 behind a hub.)
 //
-// Adds each of the three that the notebook container does not have, where Jupyter is what starts: by the image's own
-// start or by a known command line (jupyter.go), never for "sleep 1000". The annotation jupyter-user.io/probes says on or
-// off. Base URL and port come from the pod. HTTPS is asked where Jupyter is given a certificate; where the hub has
-// it ask for a client certificate (internal_ssl) no HTTP probe can pass, and a TCP one takes its place. Where the port
-// cannot be told, none is added and the pod is warned. They are the pod's: each one that it has is left as it is.
+// Adds each of the three that the notebook container does not have and the configuration has on:
+//
+//	what the container runs (commandline.go, image.go)    startup and liveness    readiness    warning
+//	Jupyter: by command, image, hub or configuration       added                   added
+//	an image that is not known, without a command          –                       added        names the annotation
+//	a command that may start Jupyter, or not               –                       –            names the annotation
+//	something that is known to be no Jupyter               –                       –
+//
+// A probe that can end a container stands only where Jupyter is known to be what runs: whatever else is restarted for ever. The
+// annotation jupyter-user.io/probes decides all three, on or off. Base URL and port come from the Pod. HTTPS is asked where
+// Jupyter is given a certificate; where it asks for a client certificate no HTTP probe can pass, and a TCP one takes its place.
+// Where the port cannot be told, none is added and the Pod is warned. They are the Pod's: each one that it has is left as it is.
 
 type probesPiece struct {
-	at       pod.Pointer
-	notebook *pod.Container
-	want     wantedProbes
-	// left is why none are to be added, and warning where that is not what the pod could have wished for.
-	left, warning string
+	at                           pod.Pointer
+	notebook                     *pod.Container
+	startup, readiness, liveness wantedProbe
+	warnings                     []string
 }
 
-type wantedProbes struct {
-	startup, readiness, liveness pod.HTTPProbe
+// wantedProbe is one of the three, and why it is not to be added; empty if it is.
+type wantedProbe struct {
+	want pod.HTTPProbe
+	left string
 }
 
 func (in *planning) planProbes(s switches) probesPiece {
-	p := probesPiece{at: in.notebookPath(), notebook: in.notebook}
-	timing := in.config.Notebook.Probes
-	switch {
+	p := probesPiece{at: in.notebookAt, notebook: in.notebook}
+	timing := in.planner.config.Notebook.Probes
+	p.warnings = in.jupyter.warnings
+	switch what := in.jupyter.what; {
 	case s.probes == "off":
-		p.left = denial.TurnedOffByPod
-	case !in.jupyter.starts:
-		p.left = denial.NoJupyter
+		p.leaveAll(denial.TurnedOffByPod)
+	case what == runsOther:
+		p.leaveAll(denial.NoJupyter)
 	case s.probes == "" && !timing.Enabled:
-		p.left = denial.TurnedOffByConfig
+		p.leaveAll(denial.TurnedOffByConfig)
+	case what == runsUnclear:
+		p.leaveAll(denial.NoJupyter)
+		p.warn(in.notebook, denial.StartUnclear(in.notebook.Name, ProbesAnnotation))
 	case in.jupyter.port == 0:
-		p.left, p.warning = denial.NoListening, denial.ProbesLeftOut(in.jupyter.why)
+		p.leaveAll(denial.NoListening)
+		p.warn(in.notebook, denial.ProbesLeftOut(in.jupyter.why))
 	default:
-		asked := in.jupyter.probe()
-		p.want = wantedProbes{withTiming(asked, timing.Startup), withTiming(asked, timing.Readiness), withTiming(asked, timing.Liveness)}
+		p.add(in.jupyter, timing)
+		if what == runsUnknown {
+			p.startup.left, p.liveness.left = denial.StartUnknown, denial.StartUnknown
+			p.warn(in.notebook, denial.ReadinessAlone(in.notebook.Name, ProbesAnnotation))
+		}
 	}
 	return p
+}
+
+// warn warns of probes that are left out, unless the Pod has its own in their place.
+func (p *probesPiece) warn(c *pod.Container, warning string) {
+	if c.StartupProbe == nil || c.ReadinessProbe == nil || c.LivenessProbe == nil {
+		p.warnings = append(p.warnings, warning)
+	}
+}
+
+func (p *probesPiece) leaveAll(why string) {
+	p.startup.left, p.readiness.left, p.liveness.left = why, why, why
+}
+
+// add plans those of the three that the configuration has.
+func (p *probesPiece) add(s jupyterServer, timing config.Probes) {
+	asked := s.probe()
+	for _, one := range []struct {
+		probe  *wantedProbe
+		timing config.Probe
+	}{{&p.startup, timing.Startup}, {&p.readiness, timing.Readiness}, {&p.liveness, timing.Liveness}} {
+		one.probe.want = withTiming(asked, one.timing)
+		if !one.timing.Enabled {
+			one.probe.left = denial.TurnedOffByConfig
+		}
+	}
 }
 
 // probe is what all three ask.
@@ -69,19 +110,17 @@ func withTiming(p pod.HTTPProbe, timing config.Probe) pod.HTTPProbe {
 }
 
 func (p probesPiece) reconcile(_ *pod.Pod, c *changes) {
-	if p.warning != "" {
-		c.warn(p.warning)
-	}
+	c.warnings = append(c.warnings, p.warnings...)
 	for _, probe := range []struct {
 		key  string
 		have *pod.Probe
-		want pod.HTTPProbe
+		wantedProbe
 	}{
-		{"startupProbe", p.notebook.StartupProbe, p.want.startup},
-		{"readinessProbe", p.notebook.ReadinessProbe, p.want.readiness},
-		{"livenessProbe", p.notebook.LivenessProbe, p.want.liveness},
+		{"startupProbe", p.notebook.StartupProbe, p.startup},
+		{"readinessProbe", p.notebook.ReadinessProbe, p.readiness},
+		{"livenessProbe", p.notebook.LivenessProbe, p.liveness},
 	} {
 		m := member{p.at, true, probe.key}
-		c.offerDefault(m, probe.have != nil, p.left, func() { putField(c, thePods, m, nil, probe.want) })
+		c.offerDefault(m, probe.have != nil, probe.left, func() { putField(c, thePods, m, nil, probe.want) })
 	}
 }

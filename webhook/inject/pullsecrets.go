@@ -13,7 +13,7 @@ import (
 type pullSecretsPiece struct{ names []string }
 
 func (in *planning) planPullSecrets() pullSecretsPiece {
-	return pullSecretsPiece{in.config.Init.ImagePullSecrets}
+	return pullSecretsPiece{in.planner.config.Init.ImagePullSecrets}
 }
 
 func (p pullSecretsPiece) reconcile(document *pod.Pod, c *changes) {

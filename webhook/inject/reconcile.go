@@ -55,8 +55,8 @@ func Reconcile(pod *pod.Pod, plan *Plan) Outcome {
 	c := changes{operations: make([]jsonpatch.Operation, 0, typicalOperations)}
 	c.collect(pod, plan)
 	out := Outcome{
-		Denials:  append(plan.denials, c.denials...),
-		Warnings: append(plan.warnings, c.warnings...),
+		Denials:  slices.Concat(plan.denials, c.denials),
+		Warnings: slices.Concat(plan.warnings, c.warnings),
 		pod:      pod, plan: plan, changed: len(c.operations) > 0,
 	}
 	if len(out.Denials) == 0 {
@@ -65,8 +65,8 @@ func Reconcile(pod *pod.Pod, plan *Plan) Outcome {
 	return out
 }
 
-// fieldChanges reconciles once more, with a note of everything. Few ask for them, and to write them down is a fifth of all that a review
-// allocates.
+// fieldChanges reconciles once more, with a note of everything. Few ask for them, and to write them down is a fifth of all that a
+// review allocates.
 func (o Outcome) fieldChanges() []fieldChange {
 	if o.plan == nil {
 		return nil

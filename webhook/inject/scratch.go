@@ -18,7 +18,7 @@ func scratchVolume(c *config.Config) pod.Volume {
 	return pod.Volume{Name: c.Scratch.VolumeName, EmptyDir: &pod.EmptyDir{SizeLimit: new(quantity(c.Scratch.SizeLimit))}}
 }
 
-func (in *planning) planScratch() scratchPiece { return scratchPiece{&in.scratch} }
+func (in *planning) planScratch() scratchPiece { return scratchPiece{&in.planner.scratch} }
 
 func (p scratchPiece) reconcile(document *pod.Pod, c *changes) {
 	found := false

@@ -18,7 +18,7 @@ func shareVolume(c *config.Config) pod.Volume {
 	return pod.Volume{Name: c.Share.VolumeName, PersistentVolumeClaim: &pod.Claim{ClaimName: c.Share.ClaimName}}
 }
 
-func (in *planning) planShare() sharePiece { return sharePiece{&in.share} }
+func (in *planning) planShare() sharePiece { return sharePiece{&in.planner.share} }
 
 func (p sharePiece) reconcile(document *pod.Pod, c *changes) {
 	found, name, claim := false, p.want.Name, p.want.PersistentVolumeClaim.ClaimName

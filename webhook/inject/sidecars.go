@@ -11,7 +11,7 @@ import (
 // The notebook can hand an open directory over a socket to any process that shares its network namespace, and there the other
 // process's UID and GID count: no mount of the share is needed for it. With the home alone that gives nothing away, because a
 // directory of the home leads to the home. Where the notebook has the whole share (share.exposeEveryHome) or further directories
-// (share.readOnly), every other container of the Pod must be the user and must stay the user:
+// (share.directories), every other container of the Pod must be the user and must stay the user:
 //
 //	field, effective for the container          value
 //	runAsUser (the container's, else the Pod's) the user's UID
@@ -36,15 +36,16 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 			break
 		}
 		field := at.Pointer().Child("securityContext").Field()
-		refusals = append(refusals, denial.SidecarForeign(field, in.Identity.UID, in.Identity.GID))
+		refusals = append(refusals, denial.SidecarForeign(field, in.identity.UID, in.identity.GID))
 	}
 	return refusals
 }
 
-// seesMoreThanHome reports whether the notebook has more of the share than the home. Where the identity is found at start, it has the
-// home alone, or the configuration has given up every home (EvenToRoot).
+// seesMoreThanHome reports whether the notebook has more of the share than the home. Where the identity is found at start, it has
+// the home alone, or the configuration has given up every home (EvenToRoot).
 func (in *planning) seesMoreThanHome() bool {
-	return in.discovery == config.DiscoveryAtAdmission && in.Identity != nil && (in.seesEveryHome() || len(in.config.Share.ReadOnly) > 0)
+	return in.discovery == config.DiscoveryAtAdmission && in.identity != nil &&
+		(in.seesEveryHome() || len(in.planner.config.Share.Directories) > 0)
 }
 
 // isUser reports whether a container runs as the user, and can become nobody else.
@@ -59,7 +60,7 @@ func (in *planning) isUser(c *pod.Container) bool {
 	if whole == nil {
 		whole = &pod.SpecSecurityContext{}
 	}
-	return effective(s.RunAsUser, whole.RunAsUser, in.Identity.UID) && effective(s.RunAsGroup, whole.RunAsGroup, in.Identity.GID)
+	return effective(s.RunAsUser, whole.RunAsUser, in.identity.UID) && effective(s.RunAsGroup, whole.RunAsGroup, in.identity.GID)
 }
 
 // effective reports whether a number of the container's, or else of the Pod's, is the wanted one.

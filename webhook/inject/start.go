@@ -48,16 +48,18 @@ type imageStart struct {
 
 func (in *planning) planStart() startPiece {
 	p := startPiece{
-		at:       in.notebookPath(),
+		at:       in.notebookAt,
 		notebook: in.notebook,
 		home:     in.home,
 		atStart:  in.discovery == config.DiscoveryAtStart,
-		binary:   in.binary,
-		exec:     handoff.Exec{User: in.User.String(), Home: in.home, Scratch: in.config.Scratch.MountPath},
+		binary:   in.planner.binary,
+		exec: handoff.Exec{
+			User: in.facts.User.String(), Home: in.home, Scratch: in.planner.config.Scratch.MountPath, JupyterConfig: true,
+		},
 	}
 	p.was, p.wasWrapped = unwrap(p.binary, in.notebook.Command, expanded)
-	if i := slices.IndexFunc(in.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
-		p.image = in.starts[i].start
+	if i := slices.IndexFunc(in.planner.starts, func(s imageStart) bool { return s.matches(in.notebook.Image) }); i >= 0 {
+		p.image = in.planner.starts[i].start
 	}
 	return p
 }
@@ -78,6 +80,7 @@ func (s imageStart) matches(image *string) bool { return image != nil && s.image
 
 func (p startPiece) reconcile(_ *pod.Pod, c *changes) {
 	dir := p.reconcileDir(c)
+	p.reconcileArgs(c)
 	p.reconcileCommand(c, dir)
 	for _, hook := range p.hooks() {
 		// One without a command is none, and the API server will say so.
@@ -121,17 +124,36 @@ func (p startPiece) reconcileDir(c *changes) string {
 	return dir
 }
 
+// reconcileArgs sends Jupyter to the user's home where the args have it open in the image's own.
+func (p startPiece) reconcileArgs(c *changes) {
+	args := member{p.at, true, "args"}
+	sent, at := sentHome(p.notebook.Args, p.home)
+	for _, i := range at {
+		c.warn(denial.HomeOfTheImage(args.at().Index(i).Field(), p.notebook.Args[i], p.home))
+		c.replaceWithHome(args, args.at().Index(i), sent[i], sent)
+	}
+}
+
 func (p startPiece) reconcileCommand(c *changes, dir string) {
+	command, at := sentHome(p.notebook.Command, p.home)
+	for _, i := range at {
+		c.warn(denial.HomeOfTheImage(p.at.Child("command").Index(i).Field(), p.notebook.Command[i], p.home))
+	}
 	image := &p.image
 	if len(p.command()) > 0 {
 		image = nil
 	}
 	m := member{p.at, true, "command"}
 	if !p.atStart && !p.wasWrapped && image == nil {
-		c.recordKept(m)
+		for _, i := range at {
+			c.replaceWithHome(m, m.at().Index(i), command[i], command)
+		}
+		if len(at) == 0 {
+			c.recordKept(m)
+		}
 		return
 	}
-	putList(c, ours, m, p.notebook.Command, p.wrapped(p.notebook.Command, image, dir, expanded))
+	putList(c, ours, m, p.notebook.Command, p.wrapped(command, image, dir, expanded))
 }
 
 // command is what the pod itself asks to run; empty where that is the image's own start.
@@ -153,8 +175,8 @@ func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir str
 	return slices.Concat([]string{p.binary}, flags, own)
 }
 
-// dollarSpelling is how a $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of containers and
-// of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
+// dollarSpelling is how a $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of containers
+// and of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
 type dollarSpelling struct{ dollar string }
 
 var (

@@ -157,9 +157,9 @@ func (p *Probe) elements() int {
 	return len(p.Exec.Command)
 }
 
-// checkNameCount returns an error if an object of the document has more names than the decoder should remember. The decoder compares
-// each with all others of its object, whether anybody asks for the field or not, and 400,000 names of 3.9 MB take it 100 MB. Here
-// nothing is remembered.
+// checkNameCount returns an error if an object of the document has more names than the decoder should remember. The decoder
+// compares each with all others of its object, whether anybody asks for the field or not, and 400,000 names of 3.9 MB take it 100
+// MB. Here nothing is remembered.
 func checkNameCount(raw []byte) error {
 	if len(raw) <= 6*maxNames {
 		return nil // Each has at least a quoted letter, a colon, a value and a comma.

@@ -5,6 +5,7 @@ import "github.com/go-json-experiment/json/jsontext"
 // Object is one that the pod does not have yet, with its fields in the order in which the pieces want them.
 type Object []Field
 
+// Field is a key of an Object and its value.
 type Field struct {
 	Key   string
 	Value any

@@ -8,6 +8,7 @@ import (
 // Pointer is a place in the pod as a JSON Pointer (RFC 6901).
 type Pointer string
 
+// The places of a Pod that operations lead to.
 const (
 	SpecPath        Pointer = "/spec"
 	AnnotationsPath Pointer = "/metadata/annotations"
@@ -21,6 +22,7 @@ const (
 
 var escape = strings.NewReplacer("~", "~0", "/", "~1")
 
+// Child returns the place of a key below p.
 func (p Pointer) Child(key string) Pointer {
 	if strings.ContainsAny(key, "~/") {
 		key = escape.Replace(key)
@@ -28,6 +30,7 @@ func (p Pointer) Child(key string) Pointer {
 	return p + "/" + Pointer(key)
 }
 
+// Index returns the place of element i of the list at p.
 func (p Pointer) Index(i int) Pointer { return p + "/" + Pointer(strconv.Itoa(i)) }
 
 var unescape = strings.NewReplacer("~1", "/", "~0", "~")
@@ -56,4 +59,5 @@ type Element struct {
 	At   int
 }
 
+// Pointer returns the place of the element.
 func (e Element) Pointer() Pointer { return e.List.Index(e.At) }

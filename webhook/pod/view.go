@@ -142,6 +142,7 @@ type Resources struct {
 	Claims   List[struct{}] `json:"claims,omitempty"`
 }
 
+// Empty reports whether r has neither requests nor limits nor claims.
 func (r *Resources) Empty() bool {
 	return r == nil || len(r.Requests)+len(r.Limits)+len(r.Claims) == 0
 }
@@ -159,7 +160,8 @@ type Mount struct {
 
 // Device is a volume as a block device.
 type Device struct {
-	Name string `json:"name"`
+	Name       string `json:"name"`
+	DevicePath string `json:"devicePath"`
 }
 
 // Probe of a container.

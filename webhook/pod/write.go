@@ -171,7 +171,8 @@ func (v EnvVar) appendTo(t jsonText) jsonText {
 }
 
 func (m Mount) appendTo(t jsonText) jsonText {
-	return t.open().stringField("name", m.Name).trueField("readOnly", m.ReadOnly).nonEmpty("recursiveReadOnly", m.RecursiveReadOnly).
+	return t.open().stringField("name", m.Name).trueField("readOnly", m.ReadOnly).
+		nonEmpty("recursiveReadOnly", m.RecursiveReadOnly).
 		stringField("mountPath", m.MountPath).nonEmpty("subPath", m.SubPath).nonEmpty("subPathExpr", m.SubPathExpr).
 		nonEmpty("mountPropagation", m.MountPropagation).close()
 }
@@ -183,7 +184,8 @@ func (c InitContainer) appendTo(t jsonText) jsonText {
 	t = t.field("command").strings(c.Command).field("args").strings(c.Args)
 	t = optional(t, "resources", c.Resources)
 	t = list(t.field("volumeMounts"), c.VolumeMounts, writeMount)
-	t = t.stringField("terminationMessagePath", c.TerminationMessagePath).stringField("terminationMessagePolicy", c.TerminationMessagePolicy)
+	t = t.stringField("terminationMessagePath", c.TerminationMessagePath)
+	t = t.stringField("terminationMessagePolicy", c.TerminationMessagePolicy)
 	t = optional(t, "securityContext", c.SecurityContext)
 	return t.close()
 }

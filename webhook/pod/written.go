@@ -26,12 +26,14 @@ type HTTPProbe struct {
 	SuccessThreshold int32      `json:"successThreshold"`
 }
 
+// HTTPGet is a probe that succeeds if a GET returns a status from 200 to 399.
 type HTTPGet struct {
 	Path   string `json:"path"`
 	Port   int32  `json:"port"`
 	Scheme string `json:"scheme"`
 }
 
+// TCPSocket is a probe that succeeds if the port accepts a connection.
 type TCPSocket struct {
 	Port int32 `json:"port"`
 }

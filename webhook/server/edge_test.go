@@ -132,7 +132,7 @@ func document(metadata, spec string) string {
 
 const (
 	forQiang     = `,"labels":{"jupyter-user":"qiang.guo03"}`
-	oneContainer = `"containers":[{"name":"nb","image":"x"}]`
+	oneContainer = `"containers":[{"name":"nb","image":"notebook"}]`
 )
 
 var notebook = document(forQiang, oneContainer)

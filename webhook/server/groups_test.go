@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -100,4 +101,115 @@ func TestNoGroups(t *testing.T) {
 	d := webhook.New(configured, known(inGroups(1))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
 	require.Empty(t, d.Denials)
 	assert.Equal(t, "5003:6003", d.Identity.String())
+}
+
+// TestGroupsUnderTheFloor: a supplementary one is left out with a warning, the primary one denies. What is left out does not count
+// as one of too many, and comes into no Pod by another way.
+func TestGroupsUnderTheFloor(t *testing.T) {
+	const warning = "supplementary groups of qiang.guo03 under 1000 (identity.minGID) are left out, and with them those whose number no Pod " +
+		"can have: they are the system's, and their files are out of reach"
+	configured := config.Default()
+	configured.Identity.MaxGroups = 2
+	id := identity.New(20335, 68100, []int64{680, 975, 1020, 68000})
+	w := webhook.New(configured, known(id))
+	submitted := webhook.Review{Pod: []byte(notebook), Namespace: "science"}
+	d := w.Decide(t.Context(), submitted)
+	require.Empty(t, d.Denials)
+	assert.Equal(t, "20335:68100:1020,68000", d.Identity.String())
+	assert.Equal(t, []string{warning}, d.Warnings)
+	made, err := pod.Apply(submitted.Pod, d.Operations)
+	require.NoError(t, err)
+	assert.Contains(t, string(made), `"supplementalGroups":[1020,68000]`)
+	submitted.Pod = made
+	assert.Empty(t, w.Verify(t.Context(), submitted).Denials)
+	assert.Empty(t, w.Decide(t.Context(), submitted).Operations, "a second pass changes nothing")
+
+	for annotated, reason := range map[string]string{
+		"20335:68100:680,1020,68000":     "IdentityDiffers",
+		"20335:68100:680,975,1020,68000": "IdentityDiffers",
+	} {
+		forged := strings.Replace(string(made), "20335:68100:1020,68000", annotated, 1)
+		require.NotEqual(t, string(made), forged)
+		denials := w.Verify(t.Context(), webhook.Review{Pod: []byte(forged), Namespace: "science"}).Denials
+		require.NotEmpty(t, denials)
+		assert.EqualValues(t, reason, denials[0].Reason, "a group that was left out is not said to be the user's")
+	}
+	forged := strings.Replace(string(made), "[1020,68000]", "[680,1020,68000]", 1)
+	denials := w.Verify(t.Context(), webhook.Review{Pod: []byte(forged), Namespace: "science"}).Denials
+	require.Len(t, denials, 1)
+	assert.EqualValues(t, "GroupForeign", denials[0].Reason)
+
+	d = webhook.New(configured, known(identity.New(20335, 680, nil))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
+	require.Len(t, d.Denials, 1)
+	assert.EqualValues(t, "IdentityDenied", d.Denials[0].Reason)
+	assert.Contains(t, d.Denials[0].Message, "GID 680 is under 1000")
+	assert.Empty(t, d.Warnings)
+}
+
+// asksFor is a notebook that asks for groups.
+func asksFor(t *testing.T, groups string) []byte {
+	t.Helper()
+	pod := strings.Replace(notebook, `"spec":{`, `"spec":{"securityContext":{"supplementalGroups":[`+groups+`]},`, 1)
+	require.NotEqual(t, notebook, pod)
+	return []byte(pod)
+}
+
+// TestGroupsOfTheImage: a Pod that asks for one has it behind the user's, where it opens nothing but the home; no other Pod has it.
+func TestGroupsOfTheImage(t *testing.T) {
+	const home = "100 is a group of the image (identity.imageGroups), and notebooks here see more of the share than the home, where files " +
+		"of that number are somebody else's: remove it"
+	for name, c := range map[string]struct {
+		configure func(*config.Config)
+		unknown   bool
+		asks      string
+		given     string // of supplementalGroups; empty where it is denied
+		why       string
+	}{
+		"asked for":              {asks: "100", given: "[7001,100]"},
+		"asked for twice":        {asks: "100,100", given: "[7001,100]"},
+		"with one of the user's": {asks: "7001,100", given: "[7001,100]"},
+		"not asked for":          {asks: "7001", given: "[7001]"},
+		"not configured": {configure: func(c *config.Config) { c.Identity.ImageGroups = nil }, asks: "100",
+			why: "100 is not known to be a group of qiang.guo03"},
+		"another one": {asks: "101", why: "101 is not known to be a group of qiang.guo03"},
+		"at start":    {unknown: true, asks: "100", why: "100 is not known to be a group of qiang.guo03"},
+		"beside directories": {configure: func(c *config.Config) {
+			c.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
+		}, asks: "100", why: home},
+		"beside every home": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeToTheUser }, asks: "100", why: home},
+		"beside every home, even to root": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeEvenToRoot }, asks: "100",
+			why: home},
+		"beyond what NFS carries": {configure: func(c *config.Config) { c.Identity.MaxGroups = 1 }, asks: "100",
+			why: "100 is a group of the image (identity.imageGroups), and qiang.guo03 has the 1 groups that a pod may have already, of which " +
+				"NFS would leave one out without a word: remove it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			configured := config.Default()
+			configured.Identity.ImageGroups = []int64{100}
+			if c.configure != nil {
+				c.configure(configured)
+			}
+			w := webhook.New(configured, known(inGroups(1)))
+			if c.unknown {
+				w = webhook.New(configured, nil)
+			}
+			submitted := webhook.Review{Pod: asksFor(t, c.asks), Namespace: "science"}
+			d := w.Decide(t.Context(), submitted)
+			if c.given == "" {
+				require.Len(t, d.Denials, 1)
+				assert.EqualValues(t, "GroupForeign", d.Denials[0].Reason)
+				assert.Equal(t, "spec.securityContext.supplementalGroups[0]", d.Denials[0].Field)
+				assert.Contains(t, d.Denials[0].Message, c.why)
+				return
+			}
+			require.Empty(t, d.Denials)
+			made, err := pod.Apply(submitted.Pod, d.Operations)
+			require.NoError(t, err)
+			assert.Contains(t, string(made), `"supplementalGroups":`+c.given)
+			assert.Contains(t, string(made), `"jupyter-user.io/identity":"5003:6003:7001"`, "it is the image's, and not the user's")
+			submitted.Pod = made
+			assert.Empty(t, w.Verify(t.Context(), submitted).Denials)
+			assert.Empty(t, w.Decide(t.Context(), submitted).Operations, "a second pass changes nothing")
+		})
+	}
 }

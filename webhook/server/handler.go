@@ -1,5 +1,5 @@
-// Package server is everything of the webhook that knows HTTP: the handler of a review, the codec of an AdmissionReview, TLS, limits,
-// the other replicas and the metrics. What becomes of a Pod is decided in package webhook.
+// Package server is everything of the webhook that knows HTTP: the handler of a review, the codec of an AdmissionReview, TLS,
+// limits, the other replicas and the metrics. What becomes of a Pod is decided in package webhook.
 package server
 
 import (
@@ -48,7 +48,9 @@ type handler struct {
 }
 
 // respondDenied answers what has not become an admission; it is logged and counted as one.
-func (h *handler) respondDenied(ctx context.Context, req request, a denial.Denial, began time.Time) *admissionv1.AdmissionResponse {
+func (h *handler) respondDenied(
+	ctx context.Context, req request, a denial.Denial, began time.Time,
+) *admissionv1.AdmissionResponse {
 	d := webhook.Denied(webhook.Decision{}, a)
 	h.record(ctx, req, d, time.Since(began))
 	resp := h.respond(d, nil)

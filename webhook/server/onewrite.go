@@ -50,8 +50,8 @@ func (c *bufferingConnection) startBuffering() {
 	c.buffering = true
 }
 
-// sendBuffered sends what was kept back. TLS does not learn that this has failed, and would go on in the middle of a record: so the
-// connection is closed then.
+// sendBuffered sends what was kept back. TLS does not learn that this has failed, and would go on in the middle of a record: so
+// the connection is closed then.
 func (c *bufferingConnection) sendBuffered() error {
 	c.lock.Lock()
 	defer c.lock.Unlock()

@@ -46,7 +46,8 @@ type Peers struct {
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	slots          chan struct{}
-	// lastAnswered could tell the last time. During a rollout that is every second review, and one question is cheaper than one to each.
+	// lastAnswered could tell the last time. During a rollout that is every second review, and one question is cheaper than one to
+	// each.
 	lastAnswered atomic.Pointer[string]
 
 	lock sync.Mutex

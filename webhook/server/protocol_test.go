@@ -56,7 +56,7 @@ func TestNothingToDo(t *testing.T) {
 		"pods/ephemeralcontainers":  reviewOf("UPDATE", "ephemeralcontainers", podKind, notebook),
 		"pods/binding":              reviewOf("CREATE", "binding", `{"group":"","version":"v1","kind":"Binding"}`, `{"kind":"Binding"}`),
 		"pods/eviction":             reviewOf("CREATE", "eviction", `{"group":"policy","version":"v1","kind":"Eviction"}`, `{"kind":"Eviction"}`),
-		"an unlabelled Pod of the future": review(`{"apiVersion":"v1","kind":"Pod","metadata":{},"spec":{"containers":[{"name":"nb","image":"x",
+		"an unlabelled Pod of the future": review(`{"apiVersion":"v1","kind":"Pod","metadata":{},"spec":{"containers":[{"name":"nb","image":"notebook",
 			"future":{"a":[1,2]}}],"future":true},"future":1e400}`),
 	} {
 		for _, path := range []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"} {

@@ -166,12 +166,13 @@ func (s *Server) Ready(_ *http.Request) error {
 	return nil
 }
 
-// servedCertificate answers the certificate that is served. One handshake is for everybody who asks within a moment: nobody who reaches
-// the port for health is to have them made one after the other.
+// servedCertificate answers the certificate that is served. One handshake is for everybody who asks within a moment: nobody who
+// reaches the port for health is to have them made one after the other.
 func (s *Server) servedCertificate(own *tls.Certificate) (*x509.Certificate, error) {
 	s.lastHandshake.Lock()
 	defer s.lastHandshake.Unlock()
-	if last := s.lastHandshake.certificate; last != nil && bytes.Equal(last.Raw, own.Certificate[0]) && time.Since(s.lastHandshake.at) < handshakeLifetime {
+	if last := s.lastHandshake.certificate; last != nil && bytes.Equal(last.Raw, own.Certificate[0]) &&
+		time.Since(s.lastHandshake.at) < handshakeLifetime {
 		return last, nil
 	}
 	// Who signed the certificate is between the API server and the webhook configuration; here it is about dates.

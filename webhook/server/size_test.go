@@ -18,7 +18,7 @@ import (
 // shaped is a notebook of alice's with more in its spec and in its container.
 func shaped(spec, container string) []byte {
 	return fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{%s
-		"containers":[{"name":"nb","image":"x"%s}]}}`, spec, container)
+		"containers":[{"name":"nb","image":"notebook"%s}]}}`, spec, container)
 }
 
 func repeated(n int, element func(i int) string) string {
@@ -47,6 +47,7 @@ func TestASmallPodStaysSmall(t *testing.T) {
 			`","lifecycle":{"preStop":{"exec":{"command":["b"]}}}`)},
 		"a long mountPath":    {reason: "PathTooLong", pod: shaped("", `,"volumeMounts":[{"name":"a","mountPath":"/`+strings.Repeat("x/", 2048)+`"}]`)},
 		"many groups":         {reason: "TooMany", pod: shaped(`"securityContext":{"supplementalGroups":`+repeated(100000, func(int) string { return "0" })+`},`, "")},
+		"a long devicePath":   {reason: "PathTooLong", pod: shaped("", `,"volumeDevices":[{"name":"a","devicePath":"/`+strings.Repeat("x/", 2048)+`"}]`)},
 		"many mounts":         {reason: "TooMany", pod: shaped("", `,"volumeMounts":`+repeated(20000, mount))},
 		"many mounts of ours": {reason: "TooMany", pod: shaped(`"initContainers":[{"name":"jupyter-user-init","volumeMounts":`+repeated(20000, mount)+`}],`, "")},
 		"many foreign devices": {reason: "DeviceForeign", pod: shaped(`"initContainers":`+repeated(199, func(i int) string {

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	// largeBodyBudget is how many bytes of large bodies are reviewed at once. A review takes many times its body while it is read and
-	// decided, so without a limit whoever may create pods could have every replica killed for its memory: 64 pods of 3 MiB at once
-	// took 1.4 GiB.
+	// largeBodyBudget is how many bytes of large bodies are reviewed at once. A review takes many times its body while it is read
+	// and decided, so without a limit whoever may create pods could have every replica killed for its memory: 64 pods of 3 MiB at
+	// once took 1.4 GiB.
 	largeBodyBudget = maxBody
 	// smallBodySize needs no room, so that nobody's notebook waits for another's megabytes. Pods have a few KiB.
 	smallBodySize = 64 << 10
 	// turnTimeout is how long a large body waits for room, of the second in which every review is answered.
 	turnTimeout = 500 * time.Millisecond
-	// largeBodyTimeout is how long a large body may take to arrive while it keeps others from having the room. An API server sends it at
-	// once.
+	// largeBodyTimeout is how long a large body may take to arrive while it keeps others from having the room. An API server sends
+	// it at once.
 	largeBodyTimeout = 2 * time.Second
 )
 

@@ -54,7 +54,7 @@ func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 
 	e = warning(t, known(identity.Identity{UID: 5003, GID: 6003}), nil)
 	r = e.leavesAlone(t, "/mutate", review(document(forQiang, `"securityContext":{"fsGroup":100},"volumes":[{"name":"d",
-		"persistentVolumeClaim":{"claimName":"d"}}],"containers":[{"name":"nb","image":"x","volumeMounts":[{"name":"d","mountPath":"/d"}]}]`)))
+		"persistentVolumeClaim":{"claimName":"d"}}],"containers":[{"name":"nb","image":"notebook","volumeMounts":[{"name":"d","mountPath":"/d"}]}]`)))
 	require.Len(t, r.Response.Warnings, 2)
 	assert.Contains(t, r.Response.Warnings[0], "would become a notebook of qiang.guo03 (AtAdmission, as 5003:6003): ")
 	assert.Contains(t, r.Response.Warnings[1], "would be warned: fsGroup 100 is taken off")

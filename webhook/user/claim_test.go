@@ -77,7 +77,7 @@ func TestFromHub(t *testing.T) {
 
 // TestKubeSpawnersNames takes KubeSpawner's own table of raw names and slugs, of 7.x and of 6.x. The slug is never read.
 func TestKubeSpawnersNames(t *testing.T) {
-	corp := config.User{MaxLength: 32, Domain: "x.org"}
+	corp := config.User{MaxLength: 32, Domains: []string{"x.org"}}
 	for raw, c := range map[string]struct {
 		slugs        []string
 		want, reason string
@@ -111,7 +111,7 @@ func TestKubeSpawnersNames(t *testing.T) {
 func TestFromPod(t *testing.T) {
 	const label, hub = "jupyter-user", "hub.jupyter.org/username"
 	type pairs = map[string]string
-	corp := config.User{MaxLength: 32, Domain: "corp.example"}
+	corp := config.User{MaxLength: 32, Domains: []string{"corp.example"}}
 	for name, c := range map[string]struct {
 		labels, annotations pairs
 		rules               config.User

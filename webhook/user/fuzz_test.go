@@ -19,7 +19,7 @@ func FuzzFromPod(f *testing.F) {
 	f.Add("root", "", true, false, "")
 	f.Fuzz(func(t *testing.T, label, annotation string, hasLabel, hasAnnotation bool, domain string) {
 		rules := config.Default().User
-		rules.Domain = domain
+		rules.Domains = []string{domain}
 		labels, annotations := map[string]string{"hub.jupyter.org/username": "x"}, map[string]string{}
 		if hasLabel {
 			labels["jupyter-user"] = label

@@ -6,14 +6,15 @@ package user
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// Name is a user's name on the share: [a-z_][a-z0-9._-]*, and upper case where the configuration admits it. The zero
-// value is no name; FromPod and Parse make them.
+// Name is a user's name on the share: [a-z_][a-z0-9._-]*, and a leading digit and upper case where the configuration admits
+// them. The zero value is no name; FromPod and Parse make them.
 type Name struct{ name string }
 
 // String is the name as it is on the share.
@@ -22,8 +23,8 @@ func (n Name) String() string { return n.name }
 // Parse reads a name as a person, a hub or a directory service writes it. The field says where it stood, for the answer.
 func Parse(field, text string, rules config.User) (Name, *denial.Denial) {
 	name, domain, hasDomain := strings.Cut(text, "@")
-	if hasDomain && (rules.Domain == "" || domain != rules.Domain) {
-		return Name{}, deny(denial.NameDomain(field, text, rules.Domain))
+	if hasDomain && !slices.Contains(rules.Domains, domain) {
+		return Name{}, deny(denial.NameDomain(field, text, strings.Join(rules.Domains, " or ")))
 	}
 	if why := invalid(name, rules); why != "" {
 		return Name{}, deny(denial.NameInvalid(field, text, why))
@@ -55,6 +56,10 @@ func invalid(name string, rules config.User) string {
 				return "names are lower case here (user.allowUpperCase is off)"
 			}
 		case i > 0 && (c >= '0' && c <= '9' || c == '.' || c == '-'):
+		case i == 0 && c >= '0' && c <= '9':
+			if !rules.AllowLeadingDigit {
+				return "a name begins with a to z or _ here (user.allowLeadingDigit is off)"
+			}
 		case i == 0:
 			return "a name begins with a to z or _"
 		default:

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,7 +57,7 @@ func TestParseRefusesWhatIsNoName(t *testing.T) {
 		"upper case":                    {"Alice", "names are lower case here (user.allowUpperCase is off)"},
 		"upper case inside":             {"aliCe", "names are lower case here (user.allowUpperCase is off)"},
 		"a reserved name in upper case": {"ROOT", "names are lower case here (user.allowUpperCase is off)"},
-		"a digit in front":              {"123abc", begins},
+		"a digit in front":              {"123abc", begins + " here (user.allowLeadingDigit is off)"},
 		"a hyphen in front":             {"-rf", begins},
 		"a flag":                        {"--uid=0", begins},
 		"a space in front":              {" alice", begins},
@@ -133,7 +134,7 @@ func TestParseRefusesReservedNames(t *testing.T) {
 		})
 	}
 
-	mixed := config.User{MaxLength: 32, AllowUpperCase: true, Domain: "corp.example", Reserved: []string{"Scanner"}}
+	mixed := config.User{MaxLength: 32, AllowUpperCase: true, Domains: []string{"corp.example"}, Reserved: []string{"Scanner"}}
 	for why, name := range map[string]string{
 		"a share may not tell Root from root":          "Root",
 		"nor ROOT":                                     "ROOT",
@@ -160,7 +161,7 @@ func TestParseTakesUpperCaseOnlyWhereItIsConfigured(t *testing.T) {
 }
 
 func TestParseTakesOffOneDomain(t *testing.T) {
-	corp := config.User{MaxLength: 8, Domain: "corp.example"}
+	corp := config.User{MaxLength: 8, Domains: []string{"corp.example"}}
 	for name, text := range map[string]string{
 		"the configured one":         "alice@corp.example",
 		"none":                       "alice",
@@ -217,8 +218,8 @@ func assertSafe(t *testing.T, text, name string, r config.User) {
 	for _, reserved := range []string{"root", "nobody", "jovyan", "users", "daemon", "lost+found"} {
 		assert.False(t, strings.EqualFold(reserved, name))
 	}
-	if r.Domain != "" {
-		text = strings.TrimSuffix(text, "@"+r.Domain)
+	if before, domain, has := strings.Cut(text, "@"); has && slices.Contains(r.Domains, domain) {
+		text = before
 	}
 	assert.Equal(t, text, name, "nothing is rewritten, so that two people never meet in one home")
 }
@@ -229,7 +230,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed, "")
 	}
 	f.Fuzz(func(t *testing.T, text, domain string) {
-		r := config.User{MaxLength: 32, Domain: domain}
+		r := config.User{MaxLength: 32, Domains: []string{domain}}
 		name, refusal := user.Parse("here", text, r)
 		if refusal != nil {
 			assert.Equal(t, user.Name{}, name)
@@ -256,7 +257,7 @@ func TestParseHostileNames(t *testing.T) {
 			b.WriteString(pieces[random.IntN(len(pieces))])
 		}
 		text := b.String()
-		r := config.User{MaxLength: 32, Domain: []string{"", "corp.example"}[random.IntN(2)]}
+		r := config.User{MaxLength: 32, Domains: [][]string{nil, {"corp.example"}}[random.IntN(2)]}
 		name, refusal := user.Parse("here", text, r)
 		if refusal != nil {
 			if t.Failed() {
@@ -277,5 +278,36 @@ func TestKelvinIsNoK(t *testing.T) {
 		_, refusal := user.Parse("here", text, config.User{MaxLength: 32, AllowUpperCase: true})
 		require.NotNil(t, refusal, fmt.Sprintf("%+q", text))
 		assert.EqualValues(t, "NameInvalid", refusal.Reason)
+	}
+}
+
+// TestParseTakesALeadingDigitOnlyWhereItIsConfigured has student numbers, and what stays no name.
+func TestParseTakesALeadingDigitOnlyWhereItIsConfigured(t *testing.T) {
+	digits := config.User{MaxLength: 32, AllowLeadingDigit: true}
+	for _, text := range []string{"20201234", "2020-guo", "7", "0x10", "1e3", "9.lab"} {
+		got, refusal := user.Parse("here", text, digits)
+		require.Nil(t, refusal, text)
+		assert.Equal(t, text, got.String())
+		_, refusal = user.Parse("here", text, config.User{MaxLength: 32})
+		require.NotNil(t, refusal, text)
+		assert.Equal(t, "\""+text+"\" cannot be a user here: a name begins with a to z or _ here (user.allowLeadingDigit is off)", refusal.Message)
+	}
+	for _, text := range []string{"-1", ".1", "1/2", "1:2", "1 2", "1+1", "\u0661", "1@corp.example", ""} {
+		_, refusal := user.Parse("here", text, digits)
+		assert.NotNil(t, refusal, text)
+	}
+}
+
+// TestSeveralDomainsAreSynonyms: each is taken off, and no other.
+func TestSeveralDomainsAreSynonyms(t *testing.T) {
+	rules := config.User{MaxLength: 32, Domains: []string{"a.example", "b.example"}}
+	for text, want := range map[string]string{"alice": "alice", "alice@a.example": "alice", "alice@b.example": "alice"} {
+		got, refusal := user.Parse("here", text, rules)
+		require.Nil(t, refusal, text)
+		assert.Equal(t, want, got.String())
+	}
+	for _, text := range []string{"alice@c.example", "alice@a.example@b.example", "alice@", "alice@A.EXAMPLE", "@a.example", "alice@a.example or b.example"} {
+		_, refusal := user.Parse("here", text, rules)
+		assert.NotNil(t, refusal, text)
 	}
 }

@@ -81,6 +81,7 @@ var all = []one{
 	{"rbac", append([]string{parameters, claimsOfAll}, rbacObjects...), rbac},
 	{"volumes", []string{parameters, volumes, claimsOfAll, storageClasses}, shareVolumes},
 	{"egress", append([]string{parameters, volumes, claimsOfAll, namespaces, networkPolicies}, rbacObjects...), egress},
+	{"groups", []string{configuration}, groupsOfImages},
 	{"nodes", []string{configuration, nodes}, nodesKnowGroups},
 	{"versions", []string{nodes, deployments, configuration}, versions},
 }

@@ -18,16 +18,16 @@ const (
 	wouldBeDenied = "would be refused: "
 )
 
-// warnModeWarnings are the warnings that a webhook in mode Warn gives. The policies' own, that nothing has been injected, are as they have
-// to be.
+// warnModeWarnings are the warnings that a webhook in mode Warn gives. The policies' own, that nothing has been injected, are as
+// they have to be.
 func warnModeWarnings(warnings []string) []string {
 	return slices.DeleteFunc(slices.Clone(warnings), func(warning string) bool {
 		return !strings.HasPrefix(warning, wouldBecome) && !strings.HasPrefix(warning, wouldBeDenied)
 	})
 }
 
-// judgeWarnMode judges what became of the Pod in mode Warn, by the configuration or by what the webhook says: it is left as it is,
-// and its creator hears what would become of it.
+// judgeWarnMode judges what became of the Pod in mode Warn, by the configuration or by what the webhook says: it is left as it
+// is, and its creator hears what would become of it.
 func (s *state) judgeWarnMode(where string, pod *corev1.Pod, said []string, err error) Finding {
 	restart := "kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
 	switch told := denial.Cut(strings.Join(said, "; "), 400); {

@@ -7,8 +7,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// hubPods warns of Pods with a hub's annotation that are not claimed. Dask's schedulers and workers are meant to be so. A hub's servers
-// are not: with a component label that user.hubComponents does not name, they run without the user's home, and nothing else reports it.
+// hubPods warns of Pods with a hub's annotation that are not claimed. Dask's schedulers and workers are meant to be so. A hub's
+// servers are not: with a component label that user.hubComponents does not name, they run without the user's home, and nothing
+// else reports it.
 func hubPods(_ context.Context, s *state) []Finding {
 	var unclaimed []string
 	for _, pod := range s.pods.Items {
@@ -22,7 +23,7 @@ func hubPods(_ context.Context, s *state) []Finding {
 		return []Finding{ok("", "every Pod with a hub's annotation is a notebook, or opts out")}
 	}
 	slices.Sort(unclaimed)
-	return []Finding{warning("Pods "+some(unclaimed), "have the annotation %s and are no notebooks: right for Dask's schedulers and "+
-		"workers. If they are users' servers, add the value of their label component to config.user.hubComponents, or label them %s",
-		user.HubAnnotation, user.Label)}
+	return []Finding{warning("Pods "+some(unclaimed), "have the annotation %s and are no notebooks: right for Dask's schedulers "+
+		"and workers. If they are users' servers, add the value of their label component to config.user.hubComponents, or label "+
+		"them %s", user.HubAnnotation, user.Label)}
 }

@@ -154,6 +154,13 @@ func TestNodes(t *testing.T) {
 	only(t, nodesKnowGroups(t.Context(), s), Warning, "identity.strictSupplementalGroups is false")
 }
 
+func TestGroupsOfImages(t *testing.T) {
+	s := &state{config: config.Default()}
+	only(t, groupsOfImages(t.Context(), s), OK, "no others")
+	s.config.Identity.ImageGroups = []int64{100, 44}
+	only(t, groupsOfImages(t.Context(), s), Warning, "a Pod has 100, 44 for asking")
+}
+
 func TestVersions(t *testing.T) {
 	s := &state{Options: Options{Version: "v0.1.0"}, config: config.Default(), server: &version.Info{GitVersion: "v1.33.0-eks-1"}}
 	s.deployment = appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: webhookName}}

@@ -7,7 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// otherModeOrNamespaces are the places of a kind that have another mode than the configuration, or other namespaces than the installation.
+// otherModeOrNamespaces are the places of a kind that have another mode than the configuration, or other namespaces than the
+// installation.
 func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 	only := s.only()
 	var otherMode []place

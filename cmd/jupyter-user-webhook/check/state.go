@@ -115,7 +115,7 @@ func (s *state) lists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
 		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
 		claimsOfAll: &s.claims, podsOfAll: &s.pods,
-		volumes:     &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
+		volumes: &s.volumes, storageClasses: &s.storageClasses, networkPolicies: &s.networkPolicies, nodes: &s.nodes,
 		rbacObjects[0]: &s.clusterRoles, rbacObjects[1]: &s.clusterRoleBindings, rbacObjects[2]: &s.roles,
 		rbacObjects[3]: &s.roleBindings, issuers: &s.issuers, issued: &s.issued,
 	}

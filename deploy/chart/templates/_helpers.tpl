@@ -38,6 +38,7 @@ and toYaml is silent where it cannot write one.
 {{- if .Values.identity.ldap.urls }}
   {{- $_ := set $configuration "identity" (dict "ldap" (include "ldap" .Values.identity.ldap | fromJson)) }}
 {{- end }}
+{{- if .Values.identity.hubNamesConfigMap }}{{ $_ := set $configuration "user" (dict "mapFile" "/hub-names/names") }}{{ end }}
 {{- $configuration = mergeOverwrite $configuration (deepCopy .Values.config) }}
 {{- $_ := unset $configuration.init "acceptedImages" }}
 {{- with include "accepted" . | fromJsonArray }}{{ $_ := set $configuration.init "acceptedImages" . }}{{ end }}
@@ -74,8 +75,8 @@ and toYaml is silent where it cannot write one.
 {{/* The same, with the defaults of what the policies have to know too. */}}
 {{- define "effective" -}}
 {{- $defaults := dict
-  "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "homes" "home"
-    "readOnly" list "exposeEveryHome" "Never")
+  "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "home" "home/{user}"
+    "directories" list "exposeEveryHome" "Never")
   "user" (dict "hubComponents" (list "singleuser-server"))
   "scratch" (dict "volumeName" "uid-gid-config" "mountPath" "/config")
   "init" (dict "acceptedImages" list) }}

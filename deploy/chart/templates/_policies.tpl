@@ -35,12 +35,12 @@ in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML r
 {{- $kinds := list "azureFile" "cephfs" "fc" "flexVolume" "glusterfs" "iscsi" "portworxVolume" "quobyte" "rbd" "scaleIO" "storageos" }}
 {{- $kinds = without (concat $kinds (keys $source)) "nfs" "csi" "hostPath" "local" | uniq | sortAlpha }}
 {{- $directories := list }}
-{{- range $c.share.readOnly }}{{ $directories = append $directories .subPath }}{{ end }}
+{{- range $c.share.directories }}{{ $directories = append $directories .subPath }}{{ end }}
 {{- if ne $c.share.exposeEveryHome "Never" }}{{ $directories = append $directories "" }}{{ end }}
 {{- dict "claims" (list $c.share.claimName) "share" $c.share.claimName "volumes" $volumes "volumeNames" $names
   "volumeBeginnings" $beginnings "otherNFSServers" .Values.share.otherNFSServers "csiDrivers" (uniq $drivers) "hostPaths" (uniq $paths)
-  "above" (uniq $above) "kinds" $kinds "homes" $c.share.homes "directories" $directories
-  "homesPath" (printf "%s/%s" $c.share.mountPath $c.share.homes) "scratchVolume" $c.scratch.volumeName
+  "above" (uniq $above) "kinds" $kinds "home" $c.share.home "mountPath" $c.share.mountPath "directories" $directories
+  "scratchVolume" $c.scratch.volumeName
   "scratchPath" $c.scratch.mountPath "images" (prepend $c.init.acceptedImages $c.init.image) "hubComponents" $c.user.hubComponents
   "controllers" .Values.access.controllers "unservedNamespaces" (list "kube-system" .Release.Namespace) "podSecurity" .Values.podSecurity
   "ownHomes" .Values.access.ownHomes "onlyNamespaces" .Values.onlyNamespaces | toJson }}
@@ -68,6 +68,20 @@ matchConditions:
   - name: claimed
     expression: >-
       {{- include "claimed" (dict "site" . "pod" "object") | nindent 6 }}
+{{- end }}
+
+{{/*
+The directory above the home of variables.user, relative to the root of the share, as config.HomePattern.Parent has it. It is empty
+for what can be no user's name.
+*/}}
+{{- define "policy.parent" -}}
+- name: parent
+  expression: >-
+    !variables.user.matches('^[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$') ? '' :
+      {{- $around := splitList "{initial}" (trimSuffix "/{user}" (toString .home)) }}
+      {{ range $i, $literal := $around }}
+        {{- if $i }} + variables.user.substring(0, 1) + {{ end }}{{ include "cel" $literal }}
+      {{- end }}
 {{- end }}
 
 {{/* Whose pod it is, by what the webhook has written over whatever was there: the rules for finding a name live there. */}}

@@ -1,4 +1,5 @@
-// Command plot draws the plots of test/bench/results from results.json. It is a module of its own: nothing else needs what it needs.
+// Command plot draws the plots of test/bench/results from results.json. It is a module of its own: nothing else needs what it
+// needs.
 //
 // The background is left open and every line is of a colour that can be read on white and on black, because a README is shown on
 // both.

@@ -46,8 +46,8 @@ spec:
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ` + onePolicy + `}}}
 `
 
-// measureInstalled measures the whole product against a constant patch and against nothing, in one run: the policies are bound in some
-// namespaces alone.
+// measureInstalled measures the whole product against a constant patch and against nothing, in one run: the policies are bound
+// in some namespaces alone.
 func (c *cluster) measureInstalled(ctx context.Context, how effort, r *report) error {
 	for _, name := range []string{ordinary, onePolicy} {
 		if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
@@ -106,8 +106,8 @@ func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) er
 	return nil
 }
 
-// paired returns the median of what the API server computes for a batch of requests in one namespace, as a ratio to the same in the
-// namespace without anything.
+// paired returns the median of what the API server computes for a batch of requests in one namespace, as a ratio to the same in
+// the namespace without anything.
 func (c *cluster) paired(ctx context.Context, how effort, server int, do func(context.Context, string) error, namespace string) (float64, error) {
 	const batch = 50
 	var ratios []float64

@@ -1,5 +1,5 @@
-// Command run measures the webhook beside others over the wire, end to end and as everything grows, and writes one Markdown table, a
-// JSON file and the points of the plots. make bench runs it, after the benchmarks in process.
+// Command run measures the webhook beside others over the wire, end to end and as everything grows, and writes one Markdown
+// table, a JSON file and the points of the plots. make bench runs it, after the benchmarks in process.
 //
 // Every server is a process of its own, of this binary. What is compared takes turns, in another order in each round, and what is
 // reported is the median over the rounds of the ratio within one: a machine that becomes slow for a while becomes slow for all.

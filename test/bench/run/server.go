@@ -186,8 +186,8 @@ func (s *document) post(ctx context.Context, path string, body io.Reader) (time.
 	return took, err
 }
 
-// answers are what answers are read into, again and again: it is the server that is measured, on processors that it shares with the
-// client, whose garbage would count against whoever answers more.
+// answers are what answers are read into, again and again: it is the server that is measured, on processors that it shares with
+// the client, whose garbage would count against whoever answers more.
 var answers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
 func (s *document) usage(ctx context.Context) (u usage, err error) {

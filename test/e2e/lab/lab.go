@@ -52,7 +52,7 @@ func (s Server) Save(t *testing.T, name string) {
 	}, http.StatusCreated)
 }
 
-// A kernel is a running one.
+// Kernel is a kernel of Jupyter that runs.
 type Kernel struct {
 	Server
 	id string

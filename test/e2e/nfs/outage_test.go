@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
@@ -66,7 +67,7 @@ func TestTheServerGoesAway(t *testing.T) {
 		let(t, pause)
 	}
 	assertServes(t)
-	assert.False(t, isReady(comer.get(t)), "it cannot have seen its home")
+	assert.False(t, node.IsReady(comer.get(t)), "it cannot have seen its home")
 	assert.Less(t, numbers(t)-before, 10, "the writer waits")
 
 	setServer(t, "up")
@@ -119,7 +120,7 @@ func assertServes(t *testing.T) {
 	pods, err := world.Client.CoreV1().Pods(knowing).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	require.Len(t, pods.Items, 1)
-	assert.True(t, isReady(&pods.Items[0]))
+	assert.True(t, node.IsReady(&pods.Items[0]))
 	assert.Zero(t, pods.Items[0].Status.ContainerStatuses[0].RestartCount)
 }
 

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
@@ -103,14 +104,6 @@ func (p pod) story(ctx context.Context) string {
 	return told.String()
 }
 
-// get is the pod as it is now.
-func (p pod) get(t *testing.T) *corev1.Pod {
-	t.Helper()
-	got, err := world.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
-	require.NoError(t, err)
-	return got
-}
-
 // await waits until something is true of the pod.
 func (p pod) await(t *testing.T, limit time.Duration, what string, condition func(*corev1.Pod) bool) *corev1.Pod {
 	t.Helper()
@@ -124,17 +117,16 @@ func (p pod) await(t *testing.T, limit time.Duration, what string, condition fun
 	return got
 }
 
+// get returns the pod as it is now.
+func (p pod) get(t *testing.T) *corev1.Pod {
+	t.Helper()
+	got, err := world.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
+	require.NoError(t, err)
+	return got
+}
+
 // ready waits until the pod is Ready.
 func (p pod) ready(t *testing.T) *corev1.Pod {
 	t.Helper()
-	return p.await(t, readyLimit, "to be Ready", isReady)
-}
-
-func isReady(pod *corev1.Pod) bool {
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady {
-			return condition.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+	return p.await(t, readyLimit, "to be Ready", node.IsReady)
 }

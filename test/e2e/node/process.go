@@ -121,7 +121,7 @@ func ownerOf(pid int) (pod types.UID, container string, ok bool) {
 	return types.UID(uid), container, ok
 }
 
-// errChanged says that a process became another program while it was read.
+// errChanged says that a process became another program while it was looked at.
 var errChanged = errors.New("another program by now")
 
 // readProcess fails if the process is gone meanwhile, or dead and not yet collected. A process that ends or becomes another

@@ -150,7 +150,8 @@ func (c *Cluster) Join(ctx context.Context, s *Second) error {
 	return nil
 }
 
-// serveSeconds passes on to the API server what second nodes send to an address that they can reach, and returns the API server's name.
+// serveSeconds passes on to the API server what second nodes send to an address that they can reach, and returns the API
+// server's name.
 func (c *Cluster) serveSeconds() (string, error) {
 	server, err := url.Parse(c.Admin.Config.Host)
 	if err != nil {

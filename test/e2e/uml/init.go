@@ -23,8 +23,8 @@ const (
 // path is where the machine's programs are.
 const path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
-// Inside reports whether this program runs in a machine that it started. It is asked first thing in main, or in TestMain; if it is
-// so, Run is all that is to be done.
+// Inside reports whether this program runs in a machine that it started. It is asked first thing in main, or in TestMain; if it
+// is so, Run is all that is to be done.
 func Inside() bool { return os.Getenv(stageVariable) != "" }
 
 // Run is the machine's first process, or the process that runs commands. It returns the exit status.
@@ -34,15 +34,13 @@ func Run() int {
 		fmt.Println("error: serve commands:", serve(os.Getenv(addressVariable)))
 		return 1
 	}
-	if err := first(); err != nil {
-		fmt.Println("error: start the machine:", err)
-	}
+	fmt.Println("error: start the machine:", first())
 	// If the first process ended, the kernel would panic.
 	_ = syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
 	return 1
 }
 
-// first makes a machine of a kernel, and then collects orphans for as long as commands are run.
+// first makes a machine of a kernel, and then collects orphans for as long as commands are run. It returns only with an error.
 func first() error {
 	if err := os.Setenv("PATH", path); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -87,15 +88,18 @@ func advice(err error) string {
 	case strings.Contains(text, "lookup "):
 		return "the name of the server cannot be resolved here: correct the host in identity.ldap.urls"
 	case strings.HasPrefix(text, "connect:"):
-		return "nothing answers at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the firewall pass it"
+		return "nothing answers at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the firewall " +
+			"pass it"
 	case strings.Contains(text, "unknown authority"):
 		return "the certificate is signed by another authority than those in identity.ldap.caFile: put the right one there"
 	case strings.Contains(text, "valid for"):
-		return "the certificate is for other names: write one of them in identity.ldap.urls, or have the server's certificate name this one"
+		return "the certificate is for other names: write one of them in identity.ldap.urls, or have the server's certificate name " +
+			"this one"
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials):
 		return "the server does not take identity.ldap.bind.dn with the password in the file"
 	case strings.HasPrefix(text, "TLS:"), strings.HasPrefix(text, "StartTLS:"):
-		return "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with startTLS after a request"
+		return "the server does not speak TLS as it is configured here: ldaps:// has it from the start, ldap:// with startTLS " +
+			"after a request"
 	}
 	return "the server does not take the bind as identity.ldap.bind has it"
 }
@@ -123,13 +127,15 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 		d.say(RemarkFailed, "identity.ldap.users: %v", err)
 		return false
 	case len(found) == 0:
-		d.say(RemarkFailed, "no account below %q matches %s and has %s: correct identity.ldap.users, or let the account that the webhook "+
+		d.say(RemarkFailed, "no account below %q matches %s and has %s: correct identity.ldap.users, or let the account that the "+
+			"webhook "+
 			"binds as read it", users.BaseDN, users.Filter, users.UID)
 		return false
 	}
 	for _, attribute := range []string{users.Name, users.UID, users.GID} {
 		if len(found[0].GetEqualFoldAttributeValues(attribute)) == 0 {
-			d.say(RemarkFailed, "the account %s has no %s, or the webhook cannot read it: correct identity.ldap.users", found[0].DN, attribute)
+			d.say(RemarkFailed, "the account %s has no %s, or the webhook cannot read it: correct "+
+				"identity.ldap.users", found[0].DN, attribute)
 			return false
 		}
 	}
@@ -152,7 +158,8 @@ func (d *diagnosis) writable(account *ldap.Entry) {
 		}
 	}
 	if len(may) > 0 {
-		d.say(RemarkWarning, "the account that the webhook binds as may write %s of %s: let it read alone, and see that no user may write it "+
+		d.say(RemarkWarning, "the account that the webhook binds as may write %s of %s: let it read alone, and see that no user "+
+			"may write it "+
 			"either", strings.Join(may, ", "), account.DN)
 	}
 }
@@ -160,7 +167,7 @@ func (d *diagnosis) writable(account *ldap.Entry) {
 func (d *diagnosis) account(c *ldap.Conn, name string) {
 	id, err := d.find(c, name)
 	switch {
-	case isFinal(err):
+	case identity.IsUnusable(err):
 		d.say(RemarkFailed, "%s %v", name, err)
 	case err != nil:
 		d.say(RemarkFailed, "%v", err)

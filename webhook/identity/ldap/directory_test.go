@@ -20,10 +20,10 @@ import (
 const units = "dn: ou=people,dc=example,dc=org\nobjectClass: organizationalUnit\nou: people\n\n" +
 	"dn: ou=groups,dc=example,dc=org\nobjectClass: organizationalUnit\nou: groups\n\n"
 
-// account is one of the presets rfc2307 and rfc2307bis.
-func account(name string, uid, gid int) string {
-	return fmt.Sprintf("dn: uid=%[1]s,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nobjectClass: posixAccount\nuid: %[1]s\n"+
-		"cn: %[1]s\nsn: %[1]s\nmail: %[1]s@corp.example\nuidNumber: %[2]d\ngidNumber: %[3]d\nhomeDirectory: /home/%[1]s\n\n", name, uid, gid)
+// account returns one of the presets rfc2307 and rfc2307bis, whose group is 6003.
+func account(name string, uid int) string {
+	return fmt.Sprintf("dn: uid=%[1]s,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nobjectClass: posixAccount\nuid: "+
+		"%[1]s\ncn: %[1]s\nsn: %[1]s\nmail: %[1]s@corp.example\nuidNumber: %[2]d\ngidNumber: 6003\nhomeDirectory: /home/%[1]s\n\n", name, uid)
 }
 
 // posixGroup lists its members by name.

@@ -30,7 +30,7 @@ const alice = "5003:6003:7001"
 
 func directory(t *testing.T, o slapd.Options) *slapd.Server {
 	t.Helper()
-	o.Schema, o.LDIF = slapd.RFC2307, units+account("alice", 5003, 6003)+account("bob", 5004, 6003)+posixGroup("lab", 7001, "alice")+o.LDIF
+	o.Schema, o.LDIF = slapd.RFC2307, units+account("alice", 5003)+account("bob", 5004)+posixGroup("lab", 7001, "alice")+o.LDIF
 	return slapd.Start(t, o)
 }
 
@@ -92,7 +92,7 @@ func TestStartTLSThatFails(t *testing.T) {
 
 func TestAPasswordFile(t *testing.T) {
 	t.Parallel()
-	server := directory(t, slapd.Options{LDIF: strings.Replace(account("reader", 5010, 6003), "uid: reader\n", "uid: reader\nuserPassword: first\n", 1)})
+	server := directory(t, slapd.Options{LDIF: strings.Replace(account("reader", 5010), "uid: reader\n", "uid: reader\nuserPassword: first\n", 1)})
 	for content, want := range map[string]string{
 		"": "is empty (identity.ldap.bind.passwordFile): with it the server would take the webhook for nobody", "\n": "is empty", "\r\n": "is empty",
 	} {
@@ -174,7 +174,8 @@ func TestTheServerHangs(t *testing.T) {
 	goOn := server.Hang(t)
 	defer goOn()
 	goroutines := runtime.NumGoroutine()
-	time.Sleep(1100 * time.Millisecond) // until what is remembered is not fresh any more
+	fresh := time.Now().Add(1100 * time.Millisecond)
+	require.Eventually(t, func() bool { return time.Now().After(fresh) }, soon, 10*time.Millisecond, "what is remembered is not fresh any more")
 	watch := machine.For(t)
 	const callers = 24
 	var group sync.WaitGroup
@@ -239,6 +240,7 @@ func TestHalfAnAnswer(t *testing.T) {
 func TestAnAnswerThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	address := listen(t, func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 512)) // the bind
 		_, _ = c.Write([]byte("\x30\x84\x7f\xff\xff\xff"))
 		_, _ = io.Copy(io.Discard, c)
 	})

@@ -1,5 +1,6 @@
-// Package ldap finds who a user is in a directory service: OpenLDAP and its like with the schema of RFC 2307 or 2307bis, and Active
-// Directory with POSIX attributes. UID, GID and supplementary groups come from it, and the user of a hub's name where configured.
+// Package ldap finds who a user is in a directory service: OpenLDAP and its like with the schema of RFC 2307 or 2307bis, and
+// Active Directory with POSIX attributes. UID, GID and supplementary groups come from it, and the user of a hub's name where
+// configured.
 //
 // One lookup is one search for the account and one for each level of its groups:
 //
@@ -13,7 +14,6 @@ package ldap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -27,8 +27,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// lookupTime is how long a lookup may take. It is longer than anybody waits: while one is out for longer than Wait, those whose last
-// answer is known do not wait at all, and the servers are asked no more often than that.
+// lookupTime is how long a lookup may take. It is longer than anybody waits: while one is out for longer than Wait, those whose
+// last answer is known do not wait at all, and the servers are asked no more often than that.
 const lookupTime = 3 * time.Second
 
 // Source is a webhook.Identities. It is safe for concurrent use.
@@ -39,8 +39,8 @@ type Source struct {
 	names    *lookups.Finder[string]
 }
 
-// Open reads the local files of the configuration, so that a slip is told at start. Whether a server answers it only logs: one that
-// is down is no reason not to start.
+// Open reads the local files of the configuration, so that a slip is told at start. Whether a server answers it only logs: one
+// that is down is no reason not to start.
 func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registerer, log *slog.Logger) (*Source, error) {
 	s := &Source{config: settings.WithPreset()}
 	for _, filter := range []string{s.config.Users.Filter, s.config.Groups.Filter} {
@@ -54,9 +54,10 @@ func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registe
 	}
 	options := lookups.Options{
 		Source: "ldap", What: "the directory service", Registry: registry,
-		Wait:  time.Duration(settings.WaitMilliseconds) * time.Millisecond,
-		Fresh: time.Duration(settings.FreshSeconds) * time.Second, FreshMissing: time.Duration(settings.FreshMissingSeconds) * time.Second,
-		Stale: time.Duration(settings.StaleSeconds) * time.Second,
+		Wait:         time.Duration(settings.WaitMilliseconds) * time.Millisecond,
+		Fresh:        time.Duration(settings.FreshSeconds) * time.Second,
+		FreshMissing: time.Duration(settings.FreshMissingSeconds) * time.Second,
+		Stale:        time.Duration(settings.StaleSeconds) * time.Second,
 	}
 	if s.accounts, err = lookups.NewFinder[identity.Identity](options); err != nil {
 		return nil, err
@@ -72,7 +73,8 @@ func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registe
 	return s, nil
 }
 
-// Find returns the identity of a user, nil if there is no such account, and an error if no server answers and nothing is remembered.
+// Find returns the identity of a user, nil if there is no such account, and an error if no server answers and nothing is
+// remembered.
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.accounts.Find(ctx, name.String(), s.looking(name.String()))
 }
@@ -103,9 +105,3 @@ func (s *Source) lookAtBase() (*identity.Identity, error) {
 
 // noAttributes asks for none: the OID that RFC 4511 has for it.
 var noAttributes = []string{"1.1"}
-
-// isFinal reports whether asking another server cannot help, because the error is about what is in the directory.
-func isFinal(err error) bool {
-	_, is := errors.AsType[*identity.Unusable](err)
-	return is
-}

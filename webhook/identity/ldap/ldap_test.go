@@ -16,10 +16,10 @@ import (
 
 func TestRFC2307(t *testing.T) {
 	t.Parallel()
-	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: units + account("alice", 5003, 6003) + account("bob", 5004, 6003) +
+	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: units + account("alice", 5003) + account("bob", 5004) +
 		posixGroup("lab", 7001, "alice", "bob") + posixGroup("gpu", 7002, "alice") + posixGroup("own", 6003, "alice") +
 		"dn: ou=elsewhere,dc=example,dc=org\nobjectClass: organizationalUnit\nou: elsewhere\n\n" +
-		strings.ReplaceAll(account("carol", 5005, 6003), "ou=people", "ou=elsewhere")})
+		strings.ReplaceAll(account("carol", 5005), "ou=people", "ou=elsewhere")})
 	s := open(t, settings(t, server, config.PresetRFC2307))
 	assert.Equal(t, "5003:6003:7001,7002", lookUp(t, s, "alice"), "the primary group is no supplementary one")
 	assert.Equal(t, "5004:6003:7001", lookUp(t, s, "bob"))
@@ -38,7 +38,7 @@ func TestRFC2307(t *testing.T) {
 func TestRFC2307bis(t *testing.T) {
 	t.Parallel()
 	const alice = "uid=alice,ou=people"
-	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307bis, LDIF: units + account("alice", 5003, 6003) +
+	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307bis, LDIF: units + account("alice", 5003) +
 		groupOfNames("lab", 7001, "UID=Alice , ou=People") + groupOfNames("faculty", 7002, "cn=lab,ou=groups") +
 		groupOfNames("university", 7003, "cn=faculty,ou=groups") + groupOfNames("circle", 7004, "cn=university,ou=groups", "cn=circle,ou=groups") +
 		groupOfNames("back", 7005, "cn=circle,ou=groups") + groupOfNames("no-posix", 0, alice)})
@@ -49,8 +49,8 @@ func TestRFC2307bis(t *testing.T) {
 	server.Modify(t, "dn: cn=lab,ou=groups,dc=example,dc=org\nchangetype: modify\nadd: member\nmember: cn=back,ou=groups,dc=example,dc=org\n")
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005", lookUp(t, open(t, c), "alice"), "a circle ends")
 	c.Groups.Filter = "(objectClass=groupOfNames)"
-	server.Modify(t, "dn: cn=hidden,ou=groups,dc=example,dc=org\nchangetype: add\nobjectClass: groupOfNames\nobjectClass: posixGroup\n"+
-		"gidNumber: 7006\nmember: cn=no-posix,ou=groups,dc=example,dc=org\n")
+	server.Modify(t, "dn: cn=hidden,ou=groups,dc=example,dc=org\nchangetype: add\nobjectClass: groupOfNames\nobjectClass: "+
+		"posixGroup\ngidNumber: 7006\nmember: cn=no-posix,ou=groups,dc=example,dc=org\n")
 	assert.Equal(t, "5003:6003:7001,7002,7003,7004,7005,7006", lookUp(t, open(t, c), "alice"), "through a group that has no GID")
 }
 
@@ -67,8 +67,8 @@ func TestActiveDirectory(t *testing.T) {
 	s := open(t, c)
 	assert.Equal(t, "5003:6003:7001", lookUp(t, s, "alice"))
 	assert.Equal(t, "nobody", lookUp(t, s, "bob"), "a disabled account")
-	assert.Equal(t, "has no uidNumber in Active Directory: the account needs the POSIX attributes uidNumber and gidNumber, because IDs that "+
-		"SSSD computes out of a SID are not the webhook's", lookUp(t, s, "carol"))
+	assert.Equal(t, "has no uidNumber in Active Directory: the account needs the POSIX attributes uidNumber and gidNumber, "+
+		"because IDs that SSSD computes out of a SID are not the webhook's", lookUp(t, s, "carol"))
 	assert.Contains(t, lookUp(t, s, "dave"), "has no gidNumber in Active Directory")
 	assert.Equal(t, "nobody", lookUp(t, s, "eve"), "two users that differ in case")
 	assert.Equal(t, "5007:6003", lookUp(t, s, "Eve"))
@@ -150,10 +150,10 @@ func TestLargeDirectories(t *testing.T) {
 	}
 	server := slapd.Start(t, slapd.Options{
 		Schema: slapd.RFC2307, Database: "limits dn.exact=\"cn=reader,ou=people,dc=example,dc=org\" size=100",
-		LDIF: units + account("user1", 5001, 6003) + account("user2", 5002, 6003) + posixGroup("everybody", 7000, everybody...) +
-			strings.Replace(account("reader", 5010, 6003), "dn: uid=", "dn: cn=", 1) +
+		LDIF: units + account("user1", 5001) + account("user2", 5002) + posixGroup("everybody", 7000, everybody...) +
+			strings.Replace(account("reader", 5010), "dn: uid=", "dn: cn=", 1) +
 			repeat(1200, func(i int) string { return posixGroup(fmt.Sprintf("project%d", i), 10_000+i, "user1") }) +
-			repeat(2001, func(i int) string { return posixGroup(fmt.Sprintf("team%d", i), 20_000+i, "user3") }) + account("user3", 5011, 6003),
+			repeat(2001, func(i int) string { return posixGroup(fmt.Sprintf("team%d", i), 20_000+i, "user3") }) + account("user3", 5011),
 	})
 	server.Modify(t, "dn: cn=reader,ou=people,dc=example,dc=org\nchangetype: modify\nadd: userPassword\nuserPassword: secret\n")
 	c := settings(t, server, config.PresetRFC2307)
@@ -182,7 +182,7 @@ func TestReferrals(t *testing.T) {
 	referral := func(dn string) string {
 		return "dn: " + dn + "\nobjectClass: referral\nobjectClass: extensibleObject\nref: ldap://127.0.0.1:1/" + dn + "\n\n"
 	}
-	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: units + account("alice", 5003, 6003) + posixGroup("lab", 7001, "alice") +
+	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: units + account("alice", 5003) + posixGroup("lab", 7001, "alice") +
 		referral("ou=branch,ou=people,dc=example,dc=org") + referral("ou=branch,ou=groups,dc=example,dc=org") +
 		referral("ou=gone,dc=example,dc=org")})
 	c := settings(t, server, config.PresetRFC2307)

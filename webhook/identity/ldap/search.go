@@ -17,7 +17,8 @@ func search(c *ldap.Conn, request *ldap.SearchRequest, most int) ([]*ldap.Entry,
 	case err != nil:
 		return result.Entries, searchError(request, err)
 	case len(result.Entries) > most:
-		return nil, fmt.Errorf("search %s below %q: the server returned more entries than were asked for", request.Filter, request.BaseDN)
+		return nil, fmt.Errorf("search %s below %q: the server returned more entries than were asked for",
+			request.Filter, request.BaseDN)
 	}
 	return result.Entries, nil
 }

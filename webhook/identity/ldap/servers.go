@@ -13,6 +13,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 const (
@@ -46,9 +47,12 @@ type connection struct {
 	network net.Conn
 }
 
+// limitPackets sets a limit of the whole program, which nothing else in it uses. Without it a server can make the library
+// allocate 2 GiB.
+var limitPackets = sync.OnceFunc(func() { ber.MaxPacketLengthBytes = maxPacket })
+
 func newServers(c *config.LDAP) (*servers, error) {
-	// A limit of the whole program, which nothing else in it uses. Without it a server can make the library allocate 2 GiB.
-	ber.MaxPacketLengthBytes = maxPacket
+	limitPackets()
 	s := &servers{config: c}
 	for _, text := range c.URLs {
 		u, err := url.Parse(text)
@@ -90,7 +94,7 @@ func (s *servers) ask(most, wait time.Duration, question func(*ldap.Conn) error)
 			until = share
 		}
 		err := s.askOne(server, until, question)
-		if err == nil || isFinal(err) {
+		if err == nil || identity.IsUnusable(err) {
 			return err
 		}
 		failures = append(failures, fmt.Errorf("%s: %w", server.address, err))
@@ -135,7 +139,8 @@ func (s *servers) askOne(server *server, until time.Time, question func(*ldap.Co
 
 // broken reports whether the connection cannot be used any more.
 func broken(err error) bool {
-	return ldap.IsErrorAnyOf(err, ldap.ErrorNetwork, ldap.ErrorUnexpectedMessage, ldap.ErrorUnexpectedResponse, ldap.LDAPResultUnavailable,
+	return ldap.IsErrorAnyOf(err, ldap.ErrorNetwork, ldap.ErrorUnexpectedMessage, ldap.ErrorUnexpectedResponse,
+		ldap.LDAPResultUnavailable,
 		ldap.LDAPResultBusy, ldap.LDAPResultServerDown, ldap.LDAPResultTimeout) || errors.Is(err, context.DeadlineExceeded)
 }
 

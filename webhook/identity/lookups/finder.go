@@ -16,9 +16,10 @@ import (
 const (
 	// MaxLookups is how many lookups of one source are out at once. Each that hangs holds a goroutine, and for the share a thread.
 	MaxLookups = 32
-	// maxRemembered values, and MaxMissing keys without one: anybody can make up names, and those must not push users out.
+	// maxRemembered is how many values a cache holds.
 	maxRemembered = 20_000
-	MaxMissing    = 1000
+	// MaxMissing is how many keys without a value a cache holds: anybody can make up names, and those must not push users out.
+	MaxMissing = 1000
 )
 
 // ErrSilent is in the error about a source that does not answer in time.
@@ -55,8 +56,9 @@ type Finder[V any] struct {
 	remembered, missing *lru.Cache
 }
 
-// Look asks the source itself. It returns nil for a key that the source does not have, an *identity.Unusable for a value that cannot
-// be used, and any other error if the source does not answer. Nobody waits for it longer than Wait, and it may take longer.
+// Look asks the source itself. It returns nil for a key that the source does not have, an *identity.Unusable for a value that
+// cannot be used, and any other error if the source does not answer. Nobody waits for it longer than Wait, and it may take
+// longer.
 type Look[V any] func() (*V, error)
 
 // answer of the source.
@@ -114,7 +116,7 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 		return known.value, nil
 	}
 	value, err := f.askTimed(ctx, key, look)
-	if err != nil && last && !isUnusable(err) {
+	if err != nil && last && !identity.IsUnusable(err) {
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
 	}
@@ -212,11 +214,6 @@ func (f *Finder[V]) fresh(a *answer[V]) time.Duration {
 		return f.FreshMissing
 	}
 	return f.Fresh
-}
-
-func isUnusable(err error) bool {
-	_, is := errors.AsType[*identity.Unusable](err)
-	return is
 }
 
 // hangs reports whether somebody has waited in vain for something that is still out.

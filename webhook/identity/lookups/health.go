@@ -20,7 +20,8 @@ func (f *Finder[V]) register() error {
 	}, func() float64 { return float64(f.Out()) })
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_oldest_lookup_seconds",
-		Help: "For how long the oldest of the lookups that are out to " + f.What + " has been; 0 where none is. Over a second, it hangs.",
+		Help: "For how long the oldest of the lookups that are out to " + f.What + " has been; 0 where none is. Over a second, it " +
+			"hangs.",
 	}, func() float64 { return f.Oldest().Seconds() })
 	if f.Registry == nil {
 		return nil

@@ -44,7 +44,8 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 	of := prometheus.Labels{"source": source}
 	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "jupyter_user_identity_lookups_total",
-		Help: "Questions who a person is, by source (ldap, ldap-names, passwd, share), cache (hit: answered from memory; miss: the source was asked; " +
+		Help: "Questions who a person is, by source (ldap, ldap-names, passwd, share), cache (hit: answered from memory; miss: the " +
+			"source was asked; " +
 			"stale: it did not answer, and its last answer counts) and result (found, missing, error).",
 		ConstLabels: of,
 	}, []string{"cache", "result"})

@@ -54,8 +54,8 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 	}
 	if len(t.people) == 0 {
 		// Also what a file looks like that has just been emptied to be written anew.
-		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts, names that begin with a digit " +
-			"and names with another domain than user.domain are no users here" + t.ofWhichBad()}
+		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts, names that begin with a " +
+			"digit and names with another domain than user.domains are no users here" + t.ofWhichBad()}
 	}
 	return nil
 }

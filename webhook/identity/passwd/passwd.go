@@ -4,8 +4,8 @@
 // Both files are read when the webhook starts, and again when they change. They are taken over together, or not at all: where one
 // is broken (cut short, without a user, too large, gone), what was read before stays in use, and log and metric say so.
 //
-// The files are read as NSS reads them: fields that are not used are not looked at, the first line of a name counts, and a bad line
-// costs that line, with a warning in the log and a metric.
+// The files are read as NSS reads them: fields that are not used are not looked at, the first line of a name counts, and a bad
+// line costs that line, with a warning in the log and a metric.
 //
 // A sidecar should write beside and rename. A file that is written in place is broken until it is whole, but for the moments in
 // which it happens to end with a line: then whoever comes behind that line is nobody until the next look.

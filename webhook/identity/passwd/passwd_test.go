@@ -87,7 +87,7 @@ func TestWhatIsBroken(t *testing.T) {
 	const nobody = "passwd: there is nobody in it whom a pod could name"
 	for name, c := range map[string]struct{ people, groups, why string }{
 		"a shadow file": {"alice:$6$SECRET:19000:0:99999:7:::\n", groups, nobody + ": system accounts, names that begin with a digit and " +
-			"names with another domain than user.domain are no users here; 1 bad lines are left out, the first is line 1: it has 9 fields"},
+			"names with another domain than user.domains are no users here; 1 bad lines are left out, the first is line 1: it has 9 fields"},
 		"half a line":            {people + "eve:x:5005:60", groups, "passwd: line 4: the last line has no end: the file is being written, or was cut short"},
 		"all but the line break": {people, strings.TrimSuffix(groups, "\n"), "group: line 4: the last line has no end"},
 		"nothing":                {"", groups, nobody},
@@ -213,7 +213,7 @@ func TestFilesOfRealSites(t *testing.T) {
 			if c.group == "" {
 				p.group = ""
 			}
-			p.rules.Domain = c.domain
+			p.rules.Domains = []string{c.domain}
 			s, err := p.open()
 			require.NoError(t, err)
 			for user, want := range c.want {

@@ -51,8 +51,8 @@ func newTable(before *table, rules config.User) *table {
 }
 
 // widest returns the rules for names in files: those of the configuration, but that upper case, length and reserved names are for
-// the Pod's name to meet. Whom they refuse no Pod can name: system accounts, machines (host$), names with spaces, users of another
-// domain. Leaving those out saves room.
+// the Pod's name to meet. Whom they refuse no Pod can name: system accounts, machines (host$), names with spaces, users of
+// another domain. Leaving those out saves room.
 func widest(rules config.User) config.User {
 	rules.AllowUpperCase, rules.MaxLength, rules.Reserved = true, 32, nil
 	return rules

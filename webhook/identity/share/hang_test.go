@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -71,7 +70,7 @@ func hang(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, server.Unmount()) }()
 	source, err := share.New(t.Context(), share.Options{
-		Homes: filepath.Join(mounted, "home"), Wait: 500 * time.Millisecond, Fresh: time.Second, FreshMissing: time.Second,
+		Share: mounted, Home: "home/{user}", MinUID: 1000, Wait: 500 * time.Millisecond, Fresh: time.Second, FreshMissing: time.Second,
 		Stale: time.Minute, Registry: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)

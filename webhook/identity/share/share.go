@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -25,9 +26,13 @@ import (
 
 // Options of a Source.
 type Options struct {
-	// Homes is the directory of the homes as this process sees it. It is best not itself where the share is mounted: then a
-	// share that is not mounted is told from one on which somebody has no home.
-	Homes string
+	// Share is the root of the share as this process sees it.
+	Share string
+	// Home is where the home of a user is on the share. If it begins with a directory that is the same for every user, a share
+	// that is not mounted is distinguished from one on which a user has no home.
+	Home config.HomePattern
+	// MinUID is the lowest UID of a user: the directories above a home must not belong to a user.
+	MinUID int64
 	// Wait is how long one question waits for the share.
 	Wait time.Duration
 	// Fresh and FreshMissing are how long an owner, and that there is no home, are taken for true without another look.
@@ -40,7 +45,9 @@ type Options struct {
 
 // Source is a webhook.Identities. It is safe for concurrent use.
 type Source struct {
-	homes  string
+	share  string
+	home   config.HomePattern
+	minUID int64
 	finder *lookups.Finder[identity.Identity]
 	lstat  func(string) (fs.FileInfo, error)
 }
@@ -54,9 +61,9 @@ func New(ctx context.Context, o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{homes: o.Homes, finder: finder, lstat: stat}
+	s := &Source{share: o.Share, home: o.Home, minUID: o.MinUID, finder: finder, lstat: stat}
 	// No user is called ".".
-	if _, err := s.finder.Ask(ctx, ".", s.lookAtHomes); err != nil && !errors.Is(err, lookups.ErrSilent) {
+	if _, err := s.finder.Ask(ctx, ".", s.lookAtBeginning); err != nil && !errors.Is(err, lookups.ErrSilent) {
 		return nil, fmt.Errorf("the directory of the homes: %w", err)
 	}
 	return s, nil
@@ -64,24 +71,28 @@ func New(ctx context.Context, o Options) (*Source, error) {
 
 // Find answers nil for a name that has no home, and an error where the share does not say and nothing is remembered.
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return s.finder.Find(ctx, name.String(), s.looking(name))
+	return s.finder.Find(ctx, name.String(), s.looking(s.home.Of(name.String())))
 }
 
 // FindUncached is Find without what is remembered.
 func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return s.finder.FindUncached(ctx, name.String(), s.looking(name))
+	return s.finder.FindUncached(ctx, name.String(), s.looking(s.home.Of(name.String())))
 }
 
-func (s *Source) looking(name user.Name) lookups.Look[identity.Identity] {
-	return func() (*identity.Identity, error) { return s.lookAt(name) }
+func (s *Source) looking(home string) lookups.Look[identity.Identity] {
+	return func() (*identity.Identity, error) { return s.lookAt(home) }
 }
 
 // lookAt is the system call.
-func (s *Source) lookAt(name user.Name) (*identity.Identity, error) {
-	info, err := s.lstat(filepath.Join(s.homes, name.String()))
+func (s *Source) lookAt(home string) (*identity.Identity, error) {
+	var info fs.FileInfo
+	err := s.lookAbove(home)
+	if err == nil {
+		info, err = s.lstat(filepath.Join(s.share, home))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// Where the homes are not there either, it is the share that is missing, and nobody is to be told to have no home.
-		return s.lookAtHomes()
+		return s.lookAtBeginning()
 	}
 	if err != nil {
 		return nil, err
@@ -102,7 +113,8 @@ func (s *Source) lookAt(name user.Name) (*identity.Identity, error) {
 const oPath = 0x200000
 
 // stat returns what is at a path, and follows no link. A directory is opened: a home that is a file system of its own, as NFS v4
-// and autofs have them, is mounted by opening it, and until then lstat returns the directory below. It takes no right on the home.
+// and autofs have them, is mounted by opening it, and until then lstat returns the directory below. It takes no right on the
+// home.
 func stat(path string) (fs.FileInfo, error) {
 	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) {
@@ -115,11 +127,12 @@ func stat(path string) (fs.FileInfo, error) {
 	return f.Stat()
 }
 
-// lookAtHomes looks into the directory, for which it has to be open to others.
-func (s *Source) lookAtHomes() (*identity.Identity, error) {
-	info, err := s.lstat(s.homes + "/.")
+// lookAtBeginning looks into the directory with which all homes begin, for which it has to be open to others.
+func (s *Source) lookAtBeginning() (*identity.Identity, error) {
+	beginning := filepath.Join(s.share, s.home.Beginning())
+	info, err := s.lstat(beginning + "/.")
 	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is no directory", s.homes)
+		err = fmt.Errorf("%s is no directory", beginning)
 	}
 	return nil, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -50,7 +51,8 @@ func (c *clock) pass(d time.Duration) { c.offset.Add(int64(d)) }
 func open(t *testing.T, homes string) (*Source, *clock) {
 	t.Helper()
 	s, err := New(t.Context(), Options{
-		Homes: homes, Wait: 10 * time.Second, Fresh: 30 * time.Second, FreshMissing: 2 * time.Second, Stale: 10 * time.Minute,
+		Share: filepath.Dir(homes), Home: "home/{user}", MinUID: math.MaxInt32,
+		Wait: 10 * time.Second, Fresh: 30 * time.Second, FreshMissing: 2 * time.Second, Stale: 10 * time.Minute,
 		Registry: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)
@@ -131,8 +133,8 @@ func TestAShareThatIsGone(t *testing.T) {
 }
 
 func TestAWrongPathIsToldAtStart(t *testing.T) {
-	for name, path := range map[string]string{"nothing": "/nowhere/home", "a file": "/proc/self/status"} {
-		_, err := New(t.Context(), Options{Homes: path, Wait: time.Second, Registry: prometheus.NewRegistry()})
+	for name, path := range map[string]string{"nothing": "/nowhere", "a file": "/proc/self/status"} {
+		_, err := New(t.Context(), Options{Share: path, Home: "home/{user}", Wait: time.Second, Registry: prometheus.NewRegistry()})
 		assert.ErrorContains(t, err, "the directory of the homes: ", name)
 		assert.ErrorContains(t, err, path, name)
 	}
@@ -356,10 +358,52 @@ func TestMadeUpNamesPushNobodyOut(t *testing.T) {
 
 func TestMetricsAreRegisteredOnce(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	options := Options{Homes: folder(t), Wait: time.Second, Registry: registry}
+	options := Options{Share: filepath.Dir(folder(t)), Home: "home/{user}", MinUID: math.MaxInt32, Wait: time.Second, Registry: registry}
 	_, err := New(t.Context(), options)
 	require.NoError(t, err)
 	_, err = New(t.Context(), options)
 	var twice prometheus.AlreadyRegisteredError
 	assert.True(t, errors.As(err, &twice))
+}
+
+// TestWhoOwnsADirectoryAboveAHome could put another directory in the place of the home, so it is nobody's home then, and what is
+// remembered of it does not count.
+func TestWhoOwnsADirectoryAboveAHome(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can give directories to other owners")
+	}
+	share := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(share, "people/home/a/alice"), 0o755))
+	open := func() *Source {
+		s, err := New(t.Context(), Options{Share: share, Home: "people/home/{initial}/{user}", MinUID: 1000, Wait: time.Second,
+			Fresh: time.Nanosecond, Stale: time.Hour, Registry: prometheus.NewRegistry()})
+		require.NoError(t, err)
+		return s
+	}
+	s := open()
+	id, err := s.Find(t.Context(), named(t, "alice"))
+	require.NoError(t, err)
+	require.NotNil(t, id)
+	missing, err := s.Find(t.Context(), named(t, "zoe"))
+	require.NoError(t, err, "there is no directory for the initial, which is no share that is missing")
+	assert.Nil(t, missing)
+
+	for _, dir := range []string{"people", "people/home", "people/home/a"} {
+		for owner, fine := range map[int]bool{0: true, 999: true, 1000: false, 5001: false, 65534: false} {
+			require.NoError(t, os.Chown(filepath.Join(share, dir), owner, 0))
+			_, err := s.Find(t.Context(), named(t, "alice"))
+			if fine {
+				assert.NoError(t, err, "%s of %d", dir, owner)
+				continue
+			}
+			var unusable *identity.Unusable
+			require.ErrorAs(t, err, &unusable)
+			assert.Equal(t, &identity.Misplaced{Dir: dir, Owner: int64(owner)}, unusable.Misplaced)
+		}
+		require.NoError(t, os.Chown(filepath.Join(share, dir), 0, 0))
+	}
+	require.NoError(t, os.Rename(filepath.Join(share, "people/home/a"), filepath.Join(share, "elsewhere")))
+	require.NoError(t, os.Symlink("../../elsewhere", filepath.Join(share, "people/home/a")))
+	_, err = s.Find(t.Context(), named(t, "alice"))
+	assert.EqualError(t, err, "people/home/a, above a home, is a symbolic link")
 }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+)
+
+// A notice is what a user should know of the home and what stops no start. discover returns it when everything else is done.
+type notice string
+
+func (n notice) Error() string { return string(n) }
+
+// The sentences about a home that its owner cannot write to. Jupyter says no more than that it has ended.
+
+func homeFull(home string) string {
+	return fmt.Sprintf("no space is left for the home %s, because its file system is full: the notebook starts, and nothing can "+
+		"be saved there. Delete files, or ask the admin for space", home)
+}
+
+func homeOutOfFiles(home string) string {
+	return fmt.Sprintf("no more files can be made in the home %s, because its file system has as many as it can: the notebook "+
+		"starts, and nothing can be saved there. Delete files, or ask the admin for more", home)
+}
+
+func homeOverQuota(home, user string) string {
+	return fmt.Sprintf("%s is over quota, so that nothing can be written to the home %s: the notebook starts, and nothing can be "+
+		"saved there. Delete files, or ask the admin for a higher quota", user, home)
+}
+
+func homeReadOnly(home string) string {
+	return fmt.Sprintf("the home %s is on a file system that is mounted read-only: the notebook starts, and nothing can be saved "+
+		"there. Ask the admin whether that is meant", home)
+}
+
+func homeOfMode(home string, mode uint32) string {
+	return fmt.Sprintf("the home %s has the mode %04o, by which its owner cannot write to it: the notebook starts, and nothing "+
+		"can be saved there. chmod u+wx it", home, mode)
+}
+
+func homeClosed(home, user string, uid int64) string {
+	return fmt.Sprintf("the share does not let %s (%d) write to the home %s, though its mode does: the notebook starts, and "+
+		"nothing can be saved there. Ask the admin whether the export is read-only, or how the server maps that UID", user, uid, home)
+}
+
+// seenUnwritable returns why the owner of a home cannot write to it, as far as that shows without writing: the init container has
+// the homes mounted read-only, whatever they are. It is empty if nothing shows; a quota does not.
+func seenUnwritable(home string, owner handoff.Owner) string {
+	stat, err := directory(home)
+	if err != nil {
+		return ""
+	}
+	const write = 2 // W_OK of access(2)
+	switch {
+	case isReadOnly(stat.Dev):
+		return homeReadOnly(home)
+	case !ownerMayWrite(stat):
+		return homeOfMode(home, stat.Mode&0o7777)
+	case int64(os.Getuid()) == owner.UID && errors.Is(syscall.Access(home, write), syscall.EACCES):
+		return homeClosed(home, owner.Name, owner.UID)
+	}
+	return noSpace(home)
+}
+
+func ownerMayWrite(stat *syscall.Stat_t) bool {
+	const writeAndSearch = 0o300
+	return stat.Mode&writeAndSearch == writeAndSearch
+}
+
+// noSpace returns why nothing more fits into the file system of a home. Some file systems do not count, and say that they
+// have none.
+func noSpace(home string) string {
+	var room syscall.Statfs_t
+	if err := syscall.Statfs(home, &room); err != nil {
+		return ""
+	}
+	switch {
+	case room.Blocks > 0 && room.Bavail == 0:
+		return homeFull(home)
+	case room.Files > 0 && room.Ffree == 0:
+		return homeOutOfFiles(home)
+	}
+	return ""
+}
+
+// isReadOnly reports whether a file system is read-only itself, and not only one of its mounts. In mountinfo, the options behind
+// the - are the file system's:
+//
+//	36 35 98:0 /mnt1 /mnt2 ro,noatime master:1 - ext4 /dev/root rw,errors=continue
+func isReadOnly(device uint64) bool {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return false
+	}
+	major, minor := device>>8&0xfff|device>>32&^0xfff, device&0xff|device>>12&^0xff
+	number := fmt.Sprintf("%d:%d", major, minor)
+	for line := range strings.Lines(string(mounts)) {
+		mount, system, _ := strings.Cut(line, " - ")
+		fields, options := strings.Fields(mount), strings.Fields(system)
+		if len(fields) < 3 || fields[2] != number || len(options) == 0 {
+			continue
+		}
+		return strings.HasPrefix(options[len(options)-1]+",", "ro,")
+	}
+	return false
+}
+
+// triedUnwritable returns why the user, who this process is, cannot write to the home, by writing to it: a quota shows in no
+// other way. It is empty if writing works.
+func triedUnwritable(home string, owner handoff.Owner) string {
+	return whyUnwritable(home, owner, writeAndRemove(home))
+}
+
+// writeAndRemove writes a block of a file, and waits until it is on the server: there a quota shows no earlier.
+func writeAndRemove(dir string) error {
+	f, err := os.CreateTemp(dir, ".jupyter-user-init-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(bytes.Repeat([]byte("jupyter-user"), 400))
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
+}
+
+func whyUnwritable(home string, owner handoff.Owner, err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, syscall.EDQUOT):
+		return homeOverQuota(home, owner.Name)
+	case errors.Is(err, syscall.ENOSPC):
+		if why := noSpace(home); why != "" {
+			return why
+		}
+		return homeFull(home)
+	case errors.Is(err, syscall.EROFS):
+		return homeReadOnly(home)
+	case errors.Is(err, fs.ErrPermission):
+		if stat, err := directory(home); err == nil && !ownerMayWrite(stat) {
+			return homeOfMode(home, stat.Mode&0o7777)
+		}
+		return homeClosed(home, owner.Name, owner.UID)
+	}
+	return fmt.Sprintf("the home %s cannot be written to: %v. The notebook starts, and nothing can be saved there; ask the admin",
+		home, cause(err))
+}

@@ -1,0 +1,19 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// groupsOfImages names the groups that a Pod has for asking: files of their numbers on the share are open to each notebook that
+// comes to see them.
+func groupsOfImages(_ context.Context, s *state) []Finding {
+	groups := s.config.Identity.ImageGroups
+	if len(groups) == 0 {
+		return []Finding{ok("", "Pods have the groups of their users, and no others")}
+	}
+	return []Finding{warning("", "identity.imageGroups: a Pod has %s for asking: a home that holds files of another user's "+
+		"with such a number shows them to its own user; leave out what no image needs",
+		strings.Trim(strings.Join(strings.Fields(fmt.Sprint(groups)), ", "), "[]"))}
+}

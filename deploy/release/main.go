@@ -1,0 +1,90 @@
+// Command release packs what make release has built: the image for every platform as one OCI archive, the chart, the manifest for
+// kubectl, and the checksums of everything. The same files give the same bytes, on any machine and on any day.
+package main
+
+import (
+	"crypto/sha256"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func main() {
+	var r release
+	flag.StringVar(&r.version, "version", "", "the version, such as v0.2.0")
+	flag.StringVar(&r.revision, "revision", "", "the commit that the programs were built from")
+	flag.StringVar(&r.dist, "dist", "dist/release",
+		"the folder with the programs, <program>-<os>-<architecture>, to put everything in")
+	platforms := flag.String("platforms", "linux/amd64 linux/arm64", "the platforms of the programs")
+	flag.Parse()
+	r.platforms, r.deploy = strings.Fields(*platforms), "deploy"
+	if err := r.pack(); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+// A release is one version of everything.
+type release struct {
+	version, revision string
+	// platforms are such as linux/amd64.
+	platforms []string
+	// deploy is the folder with the chart and install.yaml.
+	deploy string
+	// dist is the folder that has the programs, and gets everything else.
+	dist string
+}
+
+// pack writes the archives, and last the checksums.
+func (r release) pack() error {
+	image, err := r.image()
+	if err != nil {
+		return fmt.Errorf("pack the image: %w", err)
+	}
+	chart, name, err := packChart(filepath.Join(r.deploy, "chart"))
+	if err != nil {
+		return fmt.Errorf("pack the chart: %w", err)
+	}
+	install, err := os.ReadFile(filepath.Join(r.deploy, "install.yaml"))
+	if err != nil {
+		return fmt.Errorf("read the manifest: %w", err)
+	}
+	for name, content := range map[string][]byte{
+		imageName + "-" + r.version + ".oci.tar": image,
+		name:                                     chart,
+		"install.yaml":                           install,
+	} {
+		if err := os.WriteFile(filepath.Join(r.dist, name), content, 0o644); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	return r.sum()
+}
+
+// sumsFile is what sha256sum --check reads.
+const sumsFile = "SHA256SUMS"
+
+// sum writes the checksum of every file of the release, by name.
+func (r release) sum() error {
+	files, err := os.ReadDir(r.dist)
+	if err != nil {
+		return fmt.Errorf("list the release: %w", err)
+	}
+	var sums strings.Builder
+	for _, file := range files {
+		if file.Name() == sumsFile || file.IsDir() {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(r.dist, file.Name()))
+		if err != nil {
+			return fmt.Errorf("sum the release: %w", err)
+		}
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(content), file.Name())
+	}
+	if err := os.WriteFile(filepath.Join(r.dist, sumsFile), []byte(sums.String()), 0o644); err != nil {
+		return fmt.Errorf("write the checksums: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// byInitial are the values of the chart for homes by their initials.
+const byInitial = `{config: {share: {home: "people/{initial}/{user}"}}}`
+
+// homesByInitial is the configuration that byInitial makes.
+func homesByInitial(c *config.Config) { c.Share.Home = "people/{initial}/{user}" }
+
+// attacksOnHomesByInitial are mounts of something else of the share than the home of alice, which is people/a/alice.
+func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
+	notebook := func(subPath string) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) { pod.Spec.Containers[0].VolumeMounts[0].SubPath = subPath }
+	}
+	init := func(mountPath, subPath string) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) {
+			m := &pod.Spec.InitContainers[0].VolumeMounts[0]
+			m.MountPath, m.SubPath = mountPath, subPath
+		}
+	}
+	return map[string]func(*corev1.Pod){
+		"another user's home of the same initial":                  notebook("people/a/ann"),
+		"another user's home":                                      notebook("people/b/bob"),
+		"a home without the initial":                               notebook("people/alice"),
+		"the initial of another letter":                            notebook("people/A/alice"),
+		"the homes of an initial":                                  notebook("people/a"),
+		"all homes":                                                notebook("people"),
+		"the share's root":                                         notebook(""),
+		"the pattern itself":                                       notebook("people/{initial}/{user}"),
+		"a directory of the home":                                  notebook("people/a/alice/x"),
+		"a home two directories further down":                      notebook("people/a/a/alice"),
+		"the init container sees all homes":                        init("/data/hpc/people", "people"),
+		"the init container sees other homes":                      init("/data/hpc/people/b", "people/b"),
+		"the init container sees other homes at the place of ours": init("/data/hpc/people/a", "people/b"),
+		"the init container sees the share's root":                 init("/data/hpc/people/a", ""),
+		"the init container sees its homes elsewhere":              init("/data/hpc/people/b", "people/a"),
+	}
+}
+
+// TestTheNetKnowsHomesByInitial: whoever answers for the webhook, no other home is mounted than the one that the pattern makes of
+// the user's name.
+func TestTheNetKnowsHomesByInitial(t *testing.T) {
+	t.Parallel()
+	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byInitial)})
+	configured := config.Default()
+	homesByInitial(configured)
+	for _, user := range []string{"alice", "qiang.guo03"} {
+		require.NoError(t, create(t.Context(), g.carol, "lab", injectedBy(t, configured, user)), "what the webhook makes is admitted")
+	}
+	for name, change := range attacksOnHomesByInitial() {
+		t.Run(name, func(t *testing.T) {
+			pod := injectedBy(t, configured, "alice")
+			change(pod)
+			err := create(t.Context(), g.carol, "lab", pod)
+			require.Error(t, err)
+			assert.Regexp(t, `ValidatingAdmissionPolicy 'net.jupyter-user.io'.* denied request: (MountForeign|InitForeign): `, err.Error())
+		})
+	}
+}
+
+// TestTheVerifierKnowsHomesByInitial where there is no policy.
+func TestTheVerifierKnowsHomesByInitial(t *testing.T) {
+	t.Parallel()
+	g := startVerified(t)
+	g.serving(t, homesByInitial)
+	require.NoError(t, create(t.Context(), g.carol, "lab", injectedBy(t, g.serves, "alice")))
+	for name, change := range attacksOnHomesByInitial() {
+		t.Run(name, func(t *testing.T) {
+			pod := injectedBy(t, g.serves, "alice")
+			change(pod)
+			assert.ErrorContains(t, create(t.Context(), g.carol, "lab", pod),
+				`admission webhook "verified-pods.jupyter-user.io" denied the request: `)
+		})
+	}
+}
+
+// withDirectories is a directory of the share that every notebook reads, and one that users write to.
+func withDirectories(c *config.Config) {
+	c.Share.Directories = []config.Directory{
+		{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly},
+		{SubPath: "projects", MountPath: "/data/hpc/projects", Access: config.AccessReadWrite},
+	}
+}
+
+// TestAttacksOnDirectories: what notebooks see of the share beside the home is what the configuration lists, as it lists it. The
+// verifier holds all of it, and the net that nothing else is mounted.
+func TestAttacksOnDirectories(t *testing.T) {
+	t.Parallel()
+	verified := startVerified(t)
+	verified.serving(t, withDirectories)
+	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, `{config: {share: {directories: [
+		{subPath: datasets, mountPath: /data/hpc/datasets, access: ReadOnly},
+		{subPath: projects, mountPath: /data/hpc/projects, access: ReadWrite}]}}}`)})
+	mount := func(change func(*corev1.VolumeMount)) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) {
+			for i := range pod.Spec.Containers[0].VolumeMounts {
+				if m := &pod.Spec.Containers[0].VolumeMounts[i]; m.SubPath == "datasets" {
+					change(m)
+				}
+			}
+		}
+	}
+	require.NoError(t, create(t.Context(), verified.carol, "lab", injectedBy(t, verified.serves, "alice")))
+	require.NoError(t, create(t.Context(), net.carol, "lab", injectedBy(t, verified.serves, "alice")), "what the webhook makes is admitted")
+	for name, a := range map[string]struct {
+		change func(*corev1.Pod)
+		ofNet  bool
+	}{
+		"a read-only directory to write to": {mount(func(m *corev1.VolumeMount) { m.ReadOnly = false }), false},
+		"a directory at another place":      {mount(func(m *corev1.VolumeMount) { m.MountPath = "/mnt/datasets" }), false},
+		"a directory of the directory":      {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets/secret" }), true},
+		"a directory that is not listed":    {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets2" }), true},
+		"the directories' parent":           {mount(func(m *corev1.VolumeMount) { m.SubPath = "" }), true},
+		"a directory by way of another":     {mount(func(m *corev1.VolumeMount) { m.SubPath = "datasets/../home/bob" }), false},
+		"a directory by an expression": {mount(func(m *corev1.VolumeMount) {
+			m.SubPath, m.SubPathExpr = "", "datasets"
+		}), true},
+		"the init container sees a directory": {func(pod *corev1.Pod) {
+			pod.Spec.InitContainers[0].VolumeMounts[0].SubPath = "projects"
+		}, true},
+		"a sidecar with a directory": {func(pod *corev1.Pod) {
+			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x", VolumeMounts: []corev1.VolumeMount{
+				{Name: "hpc-shared-volume", MountPath: "/p", SubPath: "projects"}}})
+		}, false},
+		"a sidecar of another UID": {func(pod *corev1.Pod) {
+			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x",
+				SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(1337)), AllowPrivilegeEscalation: new(false)}})
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := injectedBy(t, verified.serves, "alice")
+			a.change(pod)
+			err := create(t.Context(), verified.carol, "lab", pod.DeepCopy())
+			require.Error(t, err, "nothing denied it")
+			if name != "a directory by way of another" { // which no API server takes
+				assert.ErrorContains(t, err, `admission webhook "verified-pods.jupyter-user.io" denied the request: `)
+			}
+			if a.ofNet {
+				assert.ErrorContains(t, create(t.Context(), net.carol, "lab", pod), "ValidatingAdmissionPolicy 'net.jupyter-user.io'")
+			}
+		})
+	}
+}

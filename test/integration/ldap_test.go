@@ -1,0 +1,126 @@
+package integration
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/slapd"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
+	"jupyter-user.io/jupyter-user-webhook/webhook/server"
+)
+
+const directoryOfAlice = slapd.Units + `dn: uid=alice,ou=people,dc=example,dc=org
+objectClass: inetOrgPerson
+objectClass: posixAccount
+uid: alice
+cn: Alice
+sn: Liddell
+mail: a.liddell@corp.example
+uidNumber: 5003
+gidNumber: 6003
+homeDirectory: /home/alice
+
+dn: uid=webhook,ou=services,dc=example,dc=org
+objectClass: account
+objectClass: simpleSecurityObject
+uid: webhook
+userPassword: secret
+
+dn: cn=lab,ou=groups,dc=example,dc=org
+objectClass: posixGroup
+cn: lab
+gidNumber: 7001
+memberUid: alice
+
+`
+
+// TestAUserOfADirectoryService is the end of the page about directory services: with the page's own values, rendered by the
+// chart, a user of a real slapd runs with UID, GID and groups of the directory, in a namespace that enforces restricted. A
+// hub's name is the user who has it as mail, and access is asked for the Unix name.
+func TestAUserOfADirectoryService(t *testing.T) {
+	t.Parallel()
+	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: directoryOfAlice, Database: "access to * by * read"})
+	c := startUnserved(t, controlplane.Options{})
+	configured := asTheChartRenders(t, directory)
+	source, err := ldap.Open(t.Context(), configured.Identity.LDAP, nil, nil)
+	require.NoError(t, err)
+	metrics, err := server.NewMetrics(prometheus.NewRegistry())
+	require.NoError(t, err)
+	peers, err := server.NewPeers(nil, c.certificate().GetCertificate)
+	require.NoError(t, err)
+	decides := webhook.New(configured, source).WithHubNames(source)
+	_, c.stop = c.listen(t, c.called(), server.NewHandler(decides, slog.New(slog.NewJSONHandler(c.log, nil)), metrics, peers))
+	c.namespace(t, "lab", "restricted")
+
+	runsAsAlice := func(pod *corev1.Pod) {
+		t.Helper()
+		assert.Equal(t, "alice", pod.Annotations["jupyter-user.io/user"])
+		assert.Equal(t, "5003:6003:7001", pod.Annotations["jupyter-user.io/identity"])
+		assert.Equal(t, new(int64(5003)), pod.Spec.Containers[0].SecurityContext.RunAsUser)
+		assert.Equal(t, new(int64(6003)), pod.Spec.Containers[0].SecurityContext.RunAsGroup)
+		assert.Equal(t, []int64{7001}, pod.Spec.SecurityContext.SupplementalGroups)
+	}
+	_, pod := c.run(t, "lab", "nb", "--labels=jupyter-user=alice")
+	runsAsAlice(pod)
+
+	hubsPod := func(name, of string) string {
+		return "{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", labels: {hub.jupyter.org/username: x, component: " +
+			"singleuser-server}, " +
+			"annotations: {hub.jupyter.org/username: " + of + "}}, spec: {containers: [{name: notebook, image: quay.io/jupyter/minimal-notebook}]}}"
+	}
+	made := c.create(t, "lab", hubsPod("hub", "a.liddell@corp.example"))
+	require.Zero(t, made.ExitCode, made.Stderr)
+	runsAsAlice(decode(t, made.Stdout))
+	refused := c.create(t, "lab", hubsPod("other", "alice"))
+	assert.NotZero(t, refused.ExitCode, "the Unix name is no name of the hub's")
+	assert.Contains(t, refused.Stderr, `no user here is known to the hub as "alice"`)
+}
+
+// asTheChartRenders returns the configuration of the page's values, with the server of the test, and its files where the test has
+// them and not the Deployment.
+func asTheChartRenders(t *testing.T, directory *slapd.Server) *config.Config {
+	t.Helper()
+	page, err := os.ReadFile("../../deploy/docs/directory-services.md")
+	require.NoError(t, err)
+	step := regexp.MustCompile("(?ms)^\\*\\*8\\. .*?^```yaml\n(.*?)^```$").FindSubmatch(page)
+	require.NotNil(t, step)
+	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
+	require.NoError(t, err)
+	chart, err := helm.Chart()
+	require.NoError(t, err)
+	rendered, err := h.Run(t.Context(), string(step[1]), "template", helm.Release, chart, "--namespace", helm.Namespace, "--values", "-",
+		"--set-file", "identity.ldap.ca="+directory.CAFile, "--set", "identity.ldap.users.hubName=mail",
+		"--show-only", "templates/20-configmap.yaml")
+	require.NoError(t, err)
+	rendered = rendered[strings.Index(rendered, "apiVersion:"):]
+	var made corev1.ConfigMap
+	require.NoError(t, yaml.Unmarshal([]byte(rendered), &made))
+	authority := filepath.Join(t.TempDir(), "ca.crt")
+	require.NoError(t, os.WriteFile(authority, []byte(made.Data["ldap-ca.crt"]), 0o600))
+	password := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(password, []byte("secret"), 0o600))
+	text := made.Data["config.yaml"]
+	for deployed, here := range map[string]string{
+		"ldaps://ldap.example.org": directory.LDAPS, "/etc/jupyter-user/ldap-ca.crt": authority, "/ldap/password": password,
+	} {
+		require.Contains(t, text, deployed)
+		text = strings.Replace(text, deployed, here, 1)
+	}
+	configured, err := config.Parse([]byte(text))
+	require.NoError(t, err)
+	return configured
+}

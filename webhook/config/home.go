@@ -1,0 +1,107 @@
+package config
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// HomePattern is where the home of a user is, relative to the root of the share. {user} is the user's name, and {initial} the
+// first letter of the name:
+//
+//	pattern                 home of alice
+//	home/{user}             home/alice
+//	home/{initial}/{user}   home/a/alice
+//
+// Nothing else stands in braces. A department, a group or a project is not in a name, so neither the policies nor the init
+// container could compute the home; such homes are what the directory service knows. {user} is the last directory and no other,
+// because the directory above a home must not be a user's.
+type HomePattern string
+
+const (
+	userPlace    = "{user}"
+	initialPlace = "{initial}"
+)
+
+// Of returns the home of a user, relative to the root of the share.
+func (p HomePattern) Of(name string) string { return p.Parent(name) + "/" + name }
+
+// Parent returns the directory above the home of a user, relative to the root of the share.
+func (p HomePattern) Parent(name string) string {
+	return strings.ReplaceAll(p.above(), initialPlace, name[:min(1, len(name))])
+}
+
+// ParentIsFixed reports whether the homes of all users are in one directory.
+func (p HomePattern) ParentIsFixed() bool { return !strings.Contains(string(p), initialPlace) }
+
+// Beginning returns the directories of the pattern before the first that depends on the name; "." if there is none.
+func (p HomePattern) Beginning() string {
+	beginning, _, _ := strings.Cut(string(p), "{")
+	return path.Clean(beginning)
+}
+
+func (p HomePattern) above() string { return strings.TrimSuffix(string(p), "/"+userPlace) }
+
+// meets reports whether a directory of the share is the home of a user, lies in one, or contains one, whoever the user is. It
+// compares without regard to case, because a share may.
+func (p HomePattern) meets(dir string) bool {
+	parts := strings.Split(strings.ToLower(dir), "/")
+	for i, wanted := range strings.Split(strings.ToLower(string(p)), "/") {
+		if i == len(parts) {
+			break
+		}
+		if wanted != userPlace && wanted != parts[i] && (wanted != initialPlace || len(parts[i]) > 1) {
+			return false
+		}
+	}
+	return true
+}
+
+// homePattern validates a pattern of homes.
+func homePattern(at *field.Path, p HomePattern) field.ErrorList {
+	if p == "" {
+		return field.ErrorList{field.Required(at, "write where the home of a user is on the share, such as home/{user}")}
+	}
+	why := pathFault(string(p))
+	switch {
+	case p[0] == '/':
+		why = "must be relative to the root of the share: it does not begin with /"
+	case why != "":
+	case p == userPlace || p == ".":
+		why = "must not be directly in the root of the share, where the init container would see the whole share: move the homes " +
+			"into a directory, such as home/{user}"
+	default:
+		why = patternFault(p)
+	}
+	if why != "" {
+		return field.ErrorList{field.Invalid(at, string(p), why)}
+	}
+	return nil
+}
+
+// patternFault returns what is wrong with the directories of a pattern.
+func patternFault(p HomePattern) string {
+	parts := strings.Split(string(p), "/")
+	last := len(parts) - 1
+	initials := 0
+	for i, part := range parts {
+		switch {
+		case part == initialPlace:
+			initials++
+		case part == userPlace && i == last:
+		case part == userPlace:
+			return "must have {user} at its end alone: the directory above a home must not be a user's"
+		case strings.ContainsAny(part, "{}"):
+			return fmt.Sprintf("must not have %s: {user} and {initial} are all that stands in braces, each as a whole directory", part)
+		}
+	}
+	if parts[last] != userPlace {
+		return fmt.Sprintf("must end with the user's name, such as %s/{user}", p)
+	}
+	if initials > 1 {
+		return "must have {initial} once"
+	}
+	return ""
+}

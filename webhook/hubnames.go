@@ -1,0 +1,97 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// HubNames knows which user a hub's name is: a map file, or the directory service.
+type HubNames interface {
+	// FromHub returns the user's name, "" for a name that is not known, and an error where that cannot be told.
+	FromHub(ctx context.Context, hubName string) (string, error)
+	// FromHubUncached is FromHub without what is remembered.
+	FromHubUncached(ctx context.Context, hubName string) (string, error)
+}
+
+// hubNameFinder is HubNames.FromHub or HubNames.FromHubUncached.
+type hubNameFinder func(HubNames, context.Context, string) (string, error)
+
+// WithHubNames returns the webhook with what knows hubs' names.
+func (w *Webhook) WithHubNames(names HubNames) *Webhook {
+	with := *w
+	with.hubNames = names
+	return &with
+}
+
+// mapsHubNames reports whether the configuration maps hubs' names. Then a hub's name is never taken for the user's by itself.
+func mapsHubNames(c *config.Config) bool {
+	return c.User.MapFile != "" || c.Identity.LDAP.Users.HubName != ""
+}
+
+// nameOf returns the user whom a claimed Pod names, or every denial. The error is what went wrong behind one that does not tell.
+func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, how hubNameFinder) (user.Name, []denial.Denial, error) {
+	labels, annotations, rules := p.Metadata.Labels, p.Metadata.Annotations, w.config.User
+	hubName, fromHub := annotations[user.HubAnnotation]
+	if !fromHub || !mapsHubNames(w.config) {
+		name, denials := user.FromPod(labels, annotations, rules)
+		return name, denials, nil
+	}
+	mapped, denied, err := w.mapped(ctx, hubName, how)
+	if denied != nil {
+		return user.Name{}, []denial.Denial{*denied}, err
+	}
+	if mapped != "" {
+		// The mapped name is the Unix name: nothing is taken off it.
+		rules.Domains = nil
+	} else {
+		mapped = hubName
+	}
+	name, denials := user.FromPod(labels, map[string]string{user.HubAnnotation: mapped}, rules)
+	return name, denials, nil
+}
+
+// mapped returns the user's name for a hub's name; "" if it is not in the map, and the configuration takes it as it is then.
+func (w *Webhook) mapped(ctx context.Context, hubName string, how hubNameFinder) (string, *denial.Denial, error) {
+	if w.hubNames == nil {
+		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
+		return "", &silent, errors.New("hubs' names are mapped by the configuration, and this process has not read the map")
+	}
+	name, err := how(w.hubNames, ctx, hubName)
+	unusable, is := errors.AsType[*identity.Unusable](err)
+	switch {
+	case is:
+		denied := denial.HubNameUnusable(user.HubAnnotation, hubName, unusable.Why)
+		return "", &denied, nil
+	case err != nil:
+		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
+		return "", &silent, fmt.Errorf("find the user of a hub's name: %w", err)
+	case name == "" && w.config.User.Unmapped == config.UnmappedDeny:
+		denied := denial.HubNameUnmapped(user.HubAnnotation, hubName)
+		return "", &denied, nil
+	}
+	return name, nil, nil
+}
+
+// confirmName returns the user of a Pod that was made for one. Where names are mapped, and the map differs from what the Pod was
+// made with, the map has changed in between, or another replica has it later: that is no fault of the Pod's.
+func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
+	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
+	made, hasMade := p.Metadata.Annotations[inject.UserAnnotation]
+	_, fromHub := p.Metadata.Annotations[user.HubAnnotation]
+	if !hasMade || !fromHub || !mapsHubNames(w.config) || len(denials) == 0 && name.String() == made {
+		return name, denials, err
+	}
+	name, denials, err = w.nameOf(ctx, p, HubNames.FromHubUncached)
+	if err != nil || len(denials) == 0 && name.String() == made {
+		return name, denials, err
+	}
+	return user.Name{}, []denial.Denial{denial.HubNameDiffers(inject.UserAnnotation)}, nil
+}

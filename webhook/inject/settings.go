@@ -1,0 +1,69 @@
+package inject
+
+import (
+	"encoding/json"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+)
+
+// Jupyter settings: one file in the scratch volume, which Jupyter reads before all others and which wins over them, so that what
+// the probes rely on is not left to a file in the user's home.
+//
+// Adds the settings to the init container's arguments (init.go), and the init container writes them. What the probes rely on is
+// the Pod's: the file repeats what the Pod says on the command line or by variable, which wins over every file anyhow.
+//
+//	setting                               value
+//	ip                                    all addresses: by itself Jupyter listens on loopback, where no probe reaches it
+//	port, base_url                        those that the probes ask for
+//	certfile, keyfile, client_ca, ssl_…   none, unless the Pod asks for HTTPS
+//	sock                                  none
+//
+// A hub says by itself where its servers listen: their file says nothing of it.
+//
+// Jupyter finds the file by JUPYTER_CONFIG_PATH. At admission that is a variable of the container, joined with the Pod's own
+// value; what the image has there is out of sight, and replaced. At start our program joins it with whatever the container has.
+
+// jupyterSettings returns the settings as JSON, by Jupyter's classes.
+func (in *planning) jupyterSettings() string {
+	settings := map[string]map[string]any{}
+	if in.jupyter.reachable {
+		settings["ServerApp"] = in.jupyter.settings()
+	}
+	// What is in it always marshals; keys come in their order.
+	text, _ := json.Marshal(settings)
+	return string(text)
+}
+
+// settings returns what the probes rely on.
+func (s jupyterServer) settings() map[string]any {
+	settings := map[string]any{"ip": "", "port": s.port, "base_url": s.base, "sock": ""}
+	if !s.tls {
+		for _, name := range []string{"certfile", "keyfile", "client_ca"} {
+			settings[name] = ""
+		}
+		settings["ssl_options"] = map[string]any{}
+	}
+	return settings
+}
+
+// readsSettings reports whether Jupyter is to read the file.
+func (in *planning) readsSettings() bool { return in.jupyter.reachable }
+
+// configPath returns what JUPYTER_CONFIG_PATH has to be in the container; empty if it is not for the webhook to say.
+func (in *planning) configPath() string {
+	if in.discovery == config.DiscoveryAtStart || !in.readsSettings() {
+		return ""
+	}
+	own, ours := in.envValue(handoff.JupyterConfigVariable), in.planner.config.Scratch.MountPath
+	switch {
+	case !own.set || own.known && own.value == "":
+		return ours
+	case !own.known:
+		return ""
+	case own.value == ours || strings.HasPrefix(own.value, ours+":"):
+		return own.value
+	}
+	return ours + ":" + own.value
+}

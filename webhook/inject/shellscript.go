@@ -1,0 +1,252 @@
+package inject
+
+import (
+	"slices"
+	"strings"
+)
+
+// A shell's script is read only as far as it is a plain sequence of commands: words, quotes, variables, redirections, and ; && or
+// the end of a line between the commands. Anything else, such as a pipe, a loop or a substitution, is not read, and the webhook
+// says so.
+
+// longestScript is how long a script is that is read.
+const longestScript = 8 << 10
+
+// shellScript returns what follows a shell's -c, also in -lc or behind --login.
+func shellScript(args []string) (script string, ok bool) {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		switch {
+		case !strings.HasPrefix(arg, "-"):
+			return "", false
+		case !strings.HasPrefix(arg, "--") && strings.Contains(arg, "c"):
+			// With -o among the letters, as in -euo pipefail -c, the option's name comes first.
+			at := i + 1 + strings.Count(arg, "o")
+			if at >= len(args) {
+				return "", false
+			}
+			return args[at], true
+		case !strings.HasPrefix(arg, "--") && strings.HasSuffix(arg, "o"):
+			i++
+		}
+	}
+	return "", false
+}
+
+// lastCommand returns the command that a script ends in: the one after exec, or the last.
+func lastCommand(script string, value func(name string) (string, bool)) (argv []string, ok bool) {
+	commands, ok := splitShell(script, value, true)
+	if !ok {
+		return nil, false
+	}
+	for _, words := range commands {
+		bare := slices.DeleteFunc(slices.Clone(words), assignment.MatchString)
+		if len(bare) > 0 {
+			argv = words
+			if bare[0] == "exec" && len(bare) > 1 {
+				break
+			}
+			if slices.Contains(keywords, bare[0]) {
+				return nil, false
+			}
+		}
+	}
+	return argv, len(argv) > 0
+}
+
+// keywords begin what is no plain command, or one that changes what follows.
+var keywords = []string{"if", "for", "while", "until", "case", "{", "[[", "function", "select", "time", "!", "eval", "trap"}
+
+// words splits a text as Python's shlex does: quotes and backslashes, no variables.
+func words(text string) ([]string, bool) {
+	commands, ok := splitShell(text, nil, false)
+	if !ok || len(commands) == 0 {
+		return nil, ok
+	}
+	return commands[0], true
+}
+
+// splitter goes through a text.
+type splitter struct {
+	text  string
+	at    int
+	value func(name string) (string, bool)
+	// shell reports whether the characters that only a shell knows are special.
+	shell bool
+
+	word   strings.Builder
+	inWord bool
+	skips  bool // the next word is a redirection's
+	words  []string
+	done   [][]string
+	failed bool
+}
+
+// splitShell returns the commands of a text, each as its words.
+func splitShell(text string, value func(name string) (string, bool), asShell bool) ([][]string, bool) {
+	if len(text) > longestScript {
+		return nil, false
+	}
+	s := splitter{text: text, value: value, shell: asShell}
+	for s.at < len(s.text) && !s.failed {
+		s.step()
+	}
+	s.endCommand()
+	return s.done, !s.failed
+}
+
+func (s *splitter) step() {
+	c := s.text[s.at]
+	s.at++
+	switch {
+	case c == '\'':
+		s.single()
+	case c == '"':
+		s.double()
+	case c == '\\':
+		s.escaped()
+	case c == ' ' || c == '\t' || c == '\r' || c == '\n' && !s.shell:
+		s.endWord()
+	case !s.shell:
+		s.add(c)
+	case c == '\n' || c == ';':
+		s.endCommand()
+	case c == '&' && strings.HasPrefix(s.text[s.at:], "&"):
+		s.at++
+		s.endCommand()
+	case c == '>' || c == '<':
+		s.redirection()
+	case c == '$':
+		s.variable()
+	case c == '#' && !s.inWord:
+		if end := strings.IndexByte(s.text[s.at:], '\n'); end >= 0 {
+			s.at += end
+		} else {
+			s.at = len(s.text)
+		}
+	case strings.IndexByte("|&()`", c) >= 0:
+		s.failed = true
+	default:
+		s.add(c)
+	}
+}
+
+func (s *splitter) add(c byte) {
+	s.word.WriteByte(c)
+	s.inWord = true
+}
+
+func (s *splitter) single() {
+	end := strings.IndexByte(s.text[s.at:], '\'')
+	if end < 0 {
+		s.failed = true
+		return
+	}
+	s.word.WriteString(s.text[s.at : s.at+end])
+	s.at, s.inWord = s.at+end+1, true
+}
+
+func (s *splitter) double() {
+	s.inWord = true
+	for s.at < len(s.text) && !s.failed {
+		c := s.text[s.at]
+		s.at++
+		switch {
+		case c == '"':
+			return
+		case c == '\\' && s.at < len(s.text) && strings.IndexByte("\"\\$`\n", s.text[s.at]) >= 0:
+			s.add(s.text[s.at])
+			s.at++
+		case c == '$' && s.shell:
+			s.variable()
+		case c == '`' && s.shell:
+			s.failed = true
+		default:
+			s.add(c)
+		}
+	}
+	s.failed = true
+}
+
+func (s *splitter) escaped() {
+	if s.at >= len(s.text) {
+		s.failed = true
+		return
+	}
+	if s.text[s.at] != '\n' {
+		s.add(s.text[s.at])
+	}
+	s.at++
+}
+
+// redirection leaves out an operator such as 2>&1 or >> with the word behind it.
+func (s *splitter) redirection() {
+	if strings.Trim(s.word.String(), "0123456789") == "" {
+		s.word.Reset()
+		s.inWord = false
+	}
+	s.endWord()
+	for s.at < len(s.text) && strings.IndexByte("<>&|", s.text[s.at]) >= 0 {
+		s.at++
+	}
+	for s.at < len(s.text) && s.text[s.at] == ' ' {
+		s.at++
+	}
+	s.skips = true
+}
+
+// variable puts in what $NAME, ${NAME} or Kubernetes' own $(NAME) refers to.
+func (s *splitter) variable() {
+	rest := s.text[s.at:]
+	opening, closing := "", ""
+	switch {
+	case strings.HasPrefix(rest, "{"):
+		opening, closing = "{", "}"
+	case strings.HasPrefix(rest, "("):
+		opening, closing = "(", ")"
+	}
+	rest = rest[len(opening):]
+	end := 0
+	for end < len(rest) && inName(rest[end], end) {
+		end++
+	}
+	name := rest[:end]
+	if name == "" || !strings.HasPrefix(rest[end:], closing) {
+		s.failed = true
+		return
+	}
+	s.at += len(opening) + end + len(closing)
+	s.inWord = true
+	if text, known := s.value(name); known && s.word.Len()+len(text) <= longestScript {
+		s.word.WriteString(text)
+	} else {
+		// What cannot be seen from here stays as Kubernetes writes a reference, which no port and no base URL has in it.
+		s.word.WriteString("$(" + name + ")")
+	}
+}
+
+// inName reports whether a character can be at this place of a variable's name.
+func inName(c byte, at int) bool {
+	letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+	return c == '_' || letter || at > 0 && '0' <= c && c <= '9'
+}
+
+func (s *splitter) endWord() {
+	if s.inWord && !s.skips {
+		s.words = append(s.words, s.word.String())
+	}
+	if s.inWord {
+		s.skips = false
+	}
+	s.word.Reset()
+	s.inWord = false
+}
+
+func (s *splitter) endCommand() {
+	s.endWord()
+	s.skips = false
+	if len(s.words) > 0 {
+		s.done = append(s.done, s.words)
+	}
+	s.words = nil
+}

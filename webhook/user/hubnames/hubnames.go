@@ -1,0 +1,200 @@
+// Package hubnames reads the file that says which user a hub's name is. Each line has a hub's name and a user's name with spaces
+// between them; empty lines and those that begin with # are left out:
+//
+//	# hub-name          unix-name
+//	alice@corp.example  alice
+//	20201234            bob
+//
+// A file with a fault is not used: at start that is an error, and later the file before it stays in use, with a metric. One
+// fault of a map could make a user of another, so it costs more than a line.
+package hubnames
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+const (
+	// maxSize of a file: 100,000 pairs take about 4 MB.
+	maxSize = 16 << 20
+	// interval is how often Watch looks whether the file has changed.
+	interval = 2 * time.Second
+)
+
+// File is a map that is read again when it changes. It is safe for concurrent use.
+type File struct {
+	path  string
+	rules config.User
+	log   *slog.Logger
+	names atomic.Pointer[map[string]string]
+
+	// mu protects what a look at the file remembers.
+	mu    sync.Mutex
+	tried [sha256.Size]byte
+	fault error
+
+	broken, count prometheus.Gauge
+}
+
+// Open reads the file for the first time.
+func Open(path string, rules config.User, registry prometheus.Registerer, log *slog.Logger) (*File, error) {
+	// A user's name in the map is the Unix name: nothing is taken off it.
+	rules.Domains = nil
+	f := &File{
+		path: path, rules: rules, log: log,
+		broken: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jupyter_user_hub_names_broken",
+			Help: "1 while the file of hubs' names has a fault, and the one that was read before is in use.",
+		}),
+		count: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jupyter_user_hub_names",
+			Help: "Names of hubs in the file that is in use.",
+		}),
+	}
+	if registry != nil {
+		if err := errors.Join(registry.Register(f.broken), registry.Register(f.count)); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.look(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// FromHub returns the user of a hub's name, or "" if the file does not have it.
+func (f *File) FromHub(_ context.Context, hubName string) (string, error) {
+	return (*f.names.Load())[hubName], nil
+}
+
+// FromHubUncached is FromHub after a look whether the file has changed.
+func (f *File) FromHubUncached(ctx context.Context, hubName string) (string, error) {
+	_ = f.look() // A file with a fault leaves the one before in use.
+	return f.FromHub(ctx, hubName)
+}
+
+// Watch looks at the file again and again, until the context ends.
+func (f *File) Watch(ctx context.Context) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			_ = f.look() // look has logged it.
+		}
+	}
+}
+
+// look reads the file, and takes it over if it is another one than before and has no fault.
+func (f *File) look() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	text, err := read(f.path)
+	sum := sha256.Sum256(text)
+	if err == nil && f.names.Load() != nil && sum == f.tried {
+		return f.fault
+	}
+	var names map[string]string
+	if err == nil {
+		f.tried = sum
+		names, err = parse(text, f.rules)
+	} else {
+		f.tried = [sha256.Size]byte{}
+	}
+	if err != nil {
+		f.tell(fmt.Errorf("the map of hubs' names %s: %w", f.path, err))
+		return f.fault
+	}
+	f.names.Store(&names)
+	f.count.Set(float64(len(names)))
+	f.tell(nil)
+	return nil
+}
+
+// tell logs a fault once, and its end.
+func (f *File) tell(fault error) {
+	before := f.fault
+	f.fault = fault
+	switch {
+	case fault == nil:
+		f.broken.Set(0)
+		if before != nil && f.log != nil {
+			f.log.Info("the map of hubs' names is whole again", "path", f.path)
+		}
+	case before == nil || before.Error() != fault.Error():
+		f.broken.Set(1)
+		if f.log != nil && f.names.Load() != nil {
+			f.log.Error("the map of hubs' names has a fault, what was read before stays in use", "fault", fault.Error())
+		}
+	}
+}
+
+func read(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	text, err := io.ReadAll(io.LimitReader(file, maxSize+1))
+	if err == nil && len(text) > maxSize {
+		err = fmt.Errorf("it is larger than %d MiB", maxSize>>20)
+	}
+	return text, err
+}
+
+// parse reads all pairs. The first fault counts, with its line.
+func parse(text []byte, rules config.User) (map[string]string, error) {
+	names := map[string]string{}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		return nil, errors.New("the last line has no end: the file is being written, or was cut short")
+	}
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		fields := bytes.Fields(line)
+		if len(fields) == 0 || fields[0][0] == '#' {
+			continue
+		}
+		if why := add(names, fields, rules); why != "" {
+			return nil, fmt.Errorf("line %d: %s", number, why)
+		}
+	}
+	return names, nil
+}
+
+// add takes a line over, or returns what is wrong with it.
+func add(names map[string]string, fields [][]byte, rules config.User) string {
+	if len(fields) != 2 {
+		return fmt.Sprintf("it has %d words, and must have a hub's name and a user's name", len(fields))
+	}
+	hubName, name := string(fields[0]), string(fields[1])
+	if !utf8.ValidString(hubName) {
+		return "it is not UTF-8"
+	}
+	if _, again := names[hubName]; again {
+		return fmt.Sprintf("the hub's name %q is there a second time", denial.Cut(hubName, 80))
+	}
+	if _, invalid := user.Parse("", name, rules); invalid != nil {
+		return invalid.Message
+	}
+	names[hubName] = name
+	return ""
+}
