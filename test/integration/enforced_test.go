@@ -39,6 +39,7 @@ func startEnforced(t *testing.T, options controlplane.Options) *enforced {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { (*e.served.Load()).ServeHTTP(w, r) })
 	mux.Handle("/second", secondWebhook())
+	serveOthers(mux)
 	e.serveBy(t, config.Default())
 	e.listen(t, e.called(), mux)
 	return e
