@@ -122,23 +122,24 @@ func (c *cluster) isMissedByNobody(t *testing.T) {
 	refused := labelled("while-it-fails")
 	assert.NotZero(t, refused.ExitCode)
 	assert.Contains(t, refused.Stderr, "failed calling webhook")
-	for _, kind := range []string{"mutatingwebhookconfiguration", "validatingwebhookconfiguration"} {
-		c.setFailurePolicy(t, kind, "Ignore")
+	for _, configuration := range []string{"mutatingwebhookconfiguration/00-jupyter-user-webhook",
+		"validatingwebhookconfiguration/jupyter-user-webhook"} {
+		c.setFailurePolicy(t, configuration, "Ignore")
 	}
 	require.Eventually(t, func() bool { return labelled("while-it-is-ignored").ExitCode == 0 }, wait, 100*time.Millisecond)
 }
 
 // setFailurePolicy of each entry of ours.
-func (c *cluster) setFailurePolicy(t *testing.T, kind, policy string) {
+func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 	t.Helper()
-	entries, err := c.Admin.Kubectl(t.Context(), "get", kind, "jupyter-user-webhook", "-o", "jsonpath={.webhooks[*].name}")
+	entries, err := c.Admin.Kubectl(t.Context(), "get", configuration, "-o", "jsonpath={.webhooks[*].name}")
 	require.NoError(t, err)
 	var patch []string
 	for i := range strings.Fields(entries.Stdout) {
 		patch = append(patch, `{"op":"replace","path":"/webhooks/`+string(rune('0'+i))+`/failurePolicy","value":"`+policy+`"}`)
 	}
 	require.NotEmpty(t, patch, entries.Stderr)
-	require.NoError(t, c.Admin.Do(t.Context(), "", "patch", kind, "jupyter-user-webhook", "--type=json",
+	require.NoError(t, c.Admin.Do(t.Context(), "", "patch", configuration, "--type=json",
 		"--patch=["+strings.Join(patch, ",")+"]"))
 }
 

@@ -113,7 +113,8 @@ func (s *state) placesOf(what string) (found []place) {
 
 // ours tells whether an object is one that is shipped, by its name: whoever may make one of the cluster's is an admin.
 func ours(object unstructured.Unstructured) bool {
-	return object.GetName() == webhookName || strings.HasSuffix(object.GetName(), ".jupyter-user.io")
+	name := object.GetName()
+	return name == mutatingName || name == webhookName || strings.HasSuffix(name, ".jupyter-user.io")
 }
 
 // onlyKey is where the chart writes its value onlyNamespaces, beside the other values of the policies.
