@@ -163,7 +163,9 @@ func (w *World) installKnowing(ctx context.Context) error {
 		text = strings.Replace(text, "            failureThreshold: 1\n", "            failureThreshold: 1\n            timeoutSeconds: 30\n", 1)
 		if strings.HasPrefix(file, "5") {
 			text = strings.ReplaceAll(text, "timeoutSeconds: 2\n", fmt.Sprintf("timeoutSeconds: %d\n", patience))
-			text = strings.Replace(text, "  name: "+helm.Release+"\n", "  name: "+knowing+"\n", 1)
+			for _, name := range []string{"  name: ", "  name: 00-"} {
+				text = strings.Replace(text, name+helm.Release+"\n", name+knowing+"\n", 1)
+			}
 		}
 		manifests = append(manifests, text)
 		if file == "00-namespace.yaml" {
