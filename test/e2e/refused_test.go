@@ -56,7 +56,7 @@ func TestAtAdmissionWhoIsRefused(t *testing.T) {
 		"toor":     "UID 0 is root",
 		"squashed": "UID 65534 is nobody",
 		"daemonic": "UID 500 is under 1000",
-		"li":       "RestrictedNeedsIdentity",
+		"li":       "IdentityUnknown",
 		"homeless": "passwd has UID 5010, and there is no home on the share",
 		"renamed":  "passwd has no such user, and the home on the share belongs to UID 5013",
 		"disputed": "passwd has UID 5011, and the home on the share belongs to UID 5012",

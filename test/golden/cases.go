@@ -111,10 +111,13 @@ func (c Case) webhook() *webhook.Webhook {
 	if c.fixed != nil {
 		return c.fixed
 	}
+	if c.Identity == nil {
+		return webhook.New(c.Config, nil)
+	}
 	return webhook.New(c.Config, c)
 }
 
-// Find is the identity that the case says is known; so that a Case is a webhook.Identities.
+// Find returns the identity that the case says is known; so that a Case is a webhook.Identities.
 func (c Case) Find(context.Context, user.Name) (*identity.Identity, error) { return c.Identity, nil }
 
 // FindUncached is Find: nothing is remembered.

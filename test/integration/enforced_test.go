@@ -128,7 +128,7 @@ func (e *enforced) admitted(t *testing.T, o outcome) *corev1.Pod {
 func (e *enforced) admittedAnyhow(t *testing.T, o outcome) *corev1.Pod {
 	t.Helper()
 	require.NoError(t, o.err)
-	d := webhook.New(e.configured, people).Decide(t.Context(), webhook.Review{Pod: o.raw, Namespace: "x"})
+	d := decider(e.configured, o.raw).Decide(t.Context(), webhook.Review{Pod: o.raw, Namespace: "x"})
 	assert.True(t, d.Claimed)
 	assert.Empty(t, d.Denials)
 	assert.Empty(t, d.Operations)

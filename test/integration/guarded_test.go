@@ -155,7 +155,7 @@ func injectedBy(t *testing.T, configured *config.Config, user string, before ...
 	}
 	raw, err := json.Marshal(document)
 	require.NoError(t, err)
-	d := webhook.New(configured, people).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
+	d := decider(configured, raw).Decide(t.Context(), webhook.Review{Pod: raw, Namespace: "lab"})
 	require.Empty(t, d.Denials)
 	raw, err = pod.Apply(raw, d.Operations)
 	require.NoError(t, err)

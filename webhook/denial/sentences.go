@@ -144,11 +144,10 @@ func TooManyGroups(name string, most int) Denial {
 		"identity.maxGroups", name, most, most)
 }
 
-// IdentityUnknown answers where the identity has to be known at admission, and is not.
+// IdentityUnknown denies a user whose identity must be known at admission, and is not.
 func IdentityUnknown(name string) Denial {
-	return forbidden("IdentityUnknown", "", "the UID and GID of %s are not known to the webhook, and identity.discovery is "+
-		"AtAdmission: "+
-		"ask the admin whether %s has a home and an account (jupyter-user-webhook homes makes missing homes)", name, name)
+	return forbidden("IdentityUnknown", "", "no source of identities knows the user %s: ask the admin whether %s has an account that "+
+		"is not disabled, and a home (jupyter-user-webhook homes makes missing homes)", name, name)
 }
 
 // IdentitySilent answers where the source of identities cannot tell, now.
