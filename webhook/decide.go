@@ -117,6 +117,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		Restricted: review.Restricted,
 		User:       name,
 		Identity:   id,
+		Asked:      w.asksSources(),
 	})
 	d.Plan, d.Discovery = plan, plan.Discovery
 	d.Identity = plan.Identity
@@ -164,9 +165,9 @@ func (w *Webhook) limitBoth(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeout(ctx, identityTimeout)
 }
 
-// find asks who a user is. It answers nil where that is not known, or is left to the pod.
+// find returns the identity of a user; nil if no source knows the user, or if none is asked.
 func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
-	if w.identities == nil || w.config.Identity.Discovery == config.DiscoveryAtStart {
+	if !w.asksSources() {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
@@ -176,6 +177,11 @@ func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identi
 		return nil, fmt.Errorf("find the identity of %s: %w", name, err)
 	}
 	return id, nil
+}
+
+// asksSources reports whether sources of identities are configured and asked.
+func (w *Webhook) asksSources() bool {
+	return w.identities != nil && w.config.Identity.Discovery != config.DiscoveryAtStart
 }
 
 // finder is Identities.Find or Identities.FindUncached.

@@ -13,7 +13,7 @@ import (
 // Identities knows people's UIDs and GIDs before their pods exist. It answers fast or not at all: a deadline is on the
 // context.
 type Identities interface {
-	// Find answers nil for a user whom it does not know, and an error where it cannot tell.
+	// Find returns nil for a user whom no source knows, and an error where that cannot be told.
 	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
 	// FindUncached is Find without what is remembered.
 	FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error)
@@ -115,6 +115,12 @@ type Disagreement struct {
 // Error is the sentence for the user.
 func (d *Disagreement) Error() string {
 	return denial.IdentityDisputed(d.name.String(), d.accounts).Message
+}
+
+// isFinal reports whether an error of Identities says that the user can have no identity, so that asking again does not help.
+func isFinal(err error) bool {
+	_, disputed := errors.AsType[*Disagreement](err)
+	return disputed || identity.IsUnusable(err)
 }
 
 // identityDenial returns the denial where no source could say who a user is.

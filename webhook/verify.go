@@ -76,22 +76,29 @@ func identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 	return &id, err
 }
 
-// confirm refuses an identity that is not the user's. The error is what went wrong behind a refusal that does not tell.
+// confirm denies a Pod whose identity is not the user's any more. Whatever the sources say now, they said something else when the
+// Pod was made, or another replica has heard something else: that is no fault of the Pod's. The error is what went wrong behind a
+// denial that does not tell.
+//
+//	the sources say                          the denial
+//	the identity of the Pod                  none
+//	another one, or that the user is none    IdentityDiffers, 503: made again, the Pod gets the new one, or the true denial
+//	nothing                                  IdentitySilent, 503
 func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.Identity) (*denial.Denial, error) {
 	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()
 	now, err := w.expectedIdentity(ctx, name, Identities.Find)
-	if err == nil && !sameIdentity(now, given) {
+	if isFinal(err) || err == nil && !sameIdentity(now, given) {
 		// What is remembered here may be older than what another replica has found.
 		now, err = w.expectedIdentity(ctx, name, Identities.FindUncached)
 	}
-	if err != nil {
-		refusal := identityDenial(name, err)
-		return &refusal, err
-	}
-	if !sameIdentity(now, given) {
+	switch {
+	case err != nil && !isFinal(err):
+		silent := denial.IdentitySilent(name.String())
+		return &silent, err
+	case err != nil || !sameIdentity(now, given):
 		differs := denial.IdentityDiffers(inject.IdentityAnnotation, name.String())
-		return &differs, nil
+		return &differs, err
 	}
 	return nil, nil
 }
@@ -114,6 +121,7 @@ func sameIdentity(a, b *identity.Identity) bool {
 func (w *Webhook) compare(pod *pod.Pod, review Review, d Decision) Decision {
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,
+		Asked: w.asksSources(),
 	})
 	outcome := inject.Reconcile(pod, plan)
 	d.Discovery = plan.Discovery

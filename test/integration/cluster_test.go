@@ -1,9 +1,11 @@
 package integration
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -37,7 +39,7 @@ type cluster struct {
 	stop  func()
 }
 
-// directory knows the people whose identity is known at admission; all others find theirs at start.
+// directory knows the users whose identity is known at admission.
 type directory map[string]identity.Identity
 
 func (d directory) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
@@ -102,8 +104,48 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	require.NoError(t, err)
 	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	require.NoError(t, err)
-	handler := server.NewHandler(webhook.New(configured, people), slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
-	return handler
+	handler := func(w *webhook.Webhook) http.Handler {
+		return server.NewHandler(w, slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
+	}
+	atAdmission, atStart := handler(webhook.New(configured, people)), handler(webhook.New(configured, nil))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		var review struct {
+			Request struct{ Object json.RawMessage }
+		}
+		if json.Unmarshal(body, &review) == nil && known(review.Request.Object) {
+			atAdmission.ServeHTTP(w, r)
+			return
+		}
+		atStart.ServeHTTP(w, r)
+	})
+}
+
+// decider returns the webhook that decides about a Pod: one with a directory if that knows the user, else one without sources. A site
+// has one of the two, and a cluster of these tests has both, so that it has notebooks of both discoveries.
+func decider(configured *config.Config, pod []byte) *webhook.Webhook {
+	if known(pod) {
+		return webhook.New(configured, people)
+	}
+	return webhook.New(configured, nil)
+}
+
+// known reports whether the directory knows the user whom a Pod names.
+func known(pod []byte) bool {
+	var named struct {
+		Metadata struct{ Labels, Annotations map[string]string }
+	}
+	if json.Unmarshal(pod, &named) != nil {
+		return false
+	}
+	_, byLabel := people[named.Metadata.Labels["jupyter-user"]]
+	_, byHub := people[named.Metadata.Annotations["hub.jupyter.org/username"]]
+	return byLabel || byHub
 }
 
 func (c *cluster) certificate() *certs.Files {
@@ -161,7 +203,7 @@ func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string)
 // apply creates a pod from YAML.
 func (c *cluster) create(t *testing.T, namespace, yaml string) controlplane.Result {
 	t.Helper()
-	// A refusal is what some are made for: the caller looks at the exit status.
+	// A denial is what some are made for: the caller looks at the exit status.
 	result, err := c.carol.KubectlReading(t.Context(), yaml, "create", "-n", namespace, "-o", "json", "-f", "-")
 	require.NoError(t, err)
 	return result
@@ -185,7 +227,7 @@ func decode(t *testing.T, text string) *corev1.Pod {
 // did to it, there is nothing left to do, and a verifier would find nothing.
 func assertSettled(t *testing.T, stored []byte) {
 	t.Helper()
-	d := webhook.New(config.Default(), people).Decide(t.Context(), webhook.Review{Pod: stored, Namespace: "x"})
+	d := decider(config.Default(), stored).Decide(t.Context(), webhook.Review{Pod: stored, Namespace: "x"})
 	assert.True(t, d.Claimed)
 	assert.Empty(t, d.Denials)
 	assert.Empty(t, d.Operations)

@@ -155,7 +155,7 @@ type Discovery string
 
 // The ways to the identity.
 const (
-	// DiscoveryAuto takes AtAdmission where the identity is known at admission, else AtStart.
+	// DiscoveryAuto takes AtAdmission where a source of identities is configured, else AtStart.
 	DiscoveryAuto Discovery = "Auto"
 	// DiscoveryAtAdmission writes numbers into the pod, so that no process of it is ever root. A pod whose user is not known
 	// at admission is refused.

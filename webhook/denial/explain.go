@@ -15,6 +15,7 @@ const (
 	DiscoveryKnown           = "the UID and GID are known at admission"
 	DiscoveryKnownRestricted = "the UID and GID are known at admission, as a namespace that enforces restricted needs it"
 	DiscoveryUnknown         = "the UID and GID are not known at admission, so the pod finds the owner of the home when it starts"
+	DiscoveryAsked           = "sources of identities are configured, and none of them knows the user"
 	DiscoveryConfigured      = "the configuration says so (identity.discovery)"
 
 	// NoJupyter and its like say why a default was left out.

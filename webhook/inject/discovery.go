@@ -18,6 +18,8 @@ func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, r
 		switch {
 		case configured == config.DiscoveryAtAdmission:
 			return config.DiscoveryAtAdmission, denial.DiscoveryConfigured, []denial.Denial{denial.IdentityUnknown(name)}
+		case in.facts.Asked:
+			return config.DiscoveryAtAdmission, denial.DiscoveryAsked, []denial.Denial{denial.IdentityUnknown(name)}
 		case in.facts.Restricted:
 			return config.DiscoveryAtStart, why, []denial.Denial{denial.RestrictedNeedsIdentity(in.facts.Namespace, name)}
 		}

@@ -20,8 +20,8 @@ var (
 	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",
 		"kube-rbac-proxy", "consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent",
 		"hashicorp/vault"}
-	proxyNames = []string{"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar", "oauth2-proxy", "oauth-proxy", "kube-rbac-proxy",
-		"consul-dataplane", "kuma-sidecar", "kube-rbac-proxy", "vault-agent", "dapr", "daprd"}
+	proxyNames = []string{"istio-proxy", "linkerd-proxy", "envoy", "envoy-sidecar", "oauth2-proxy", "oauth-proxy",
+		"kube-rbac-proxy", "consul-dataplane", "kuma-sidecar", "vault-agent", "dapr", "daprd"}
 )
 
 // foundation is docker-stacks' image for others to build on: by itself it starts a shell.

@@ -83,8 +83,8 @@ func unreachable(flags map[string]string, env func(name string) envValue) string
 	case ip == "localhost" || strings.HasPrefix(ip, "127.") || ip == "::1":
 		return "Jupyter is told to listen on " + ip + " (--ip), where the kubelet cannot ask it"
 	case flags["config"] != "" && (flags["port"] == "" || flags["base_url"] == ""):
-		return "Jupyter is told to read its settings from a file (--config), which may say another port or base URL: repeat them as " +
-			"--port and --ServerApp.base_url, or write your own probes and set the annotation " + ProbesAnnotation + " to off"
+		return "Jupyter is told to read its settings from a file (--config), which may say another port or base URL: repeat " +
+			"them as --port and --ServerApp.base_url, or write your own probes and set the annotation " + ProbesAnnotation + " to off"
 	case env("JUPYTER_NO_CONFIG").value != "":
 		return "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
 	}

@@ -31,6 +31,9 @@ type Facts struct {
 	User user.Name
 	// Identity of the user; nil where it is not known at admission.
 	Identity *identity.Identity
+	// Asked reports whether sources of identities were asked. A user whom they do not know is denied then, and never left to
+	// discovery at start: an account that was disabled would come back by the home that is still there.
+	Asked bool
 }
 
 // Plan is what one pod has to hold.

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -22,20 +21,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// This is in place of controller-runtime's admission.Webhook, which reads a review five times over, into types of which the
-// webhook looks at a tenth: an empty one takes longer than all of this. It stays in the tests, where a fuzz test holds each
-// answer here against its.
+// This file replaces controller-runtime's admission.Webhook, which reads a review five times, into types of which the webhook needs
+// a tenth: an empty one of its webhooks takes longer than this whole one. It stays in the tests: a fuzz test compares each answer
+// with its answer.
 //
-// Reviews are decoded by the mirror of Go 1.27's encoding/json/v2, for what it refuses before it is for its speed. Two who read
-// one document must not read two things in it, and here the other is the API server, which goes on with the pod:
+// Reviews are decoded by github.com/go-json-experiment/json, the mirror of Go 1.27's encoding/json/v2. The reason is safety first,
+// and speed second: the API server and the webhook must read the same in one document.
 //
-//   - encoding/json takes "Spec" for spec, whichever comes last, and the last of two of one name. Not for a boundary.
-//   - sigs.k8s.io/json, the API server's own, takes the one spelling alone and can refuse names that are there twice, but not in
-//     fields that nobody asked for, and it makes U+FFFD of what is no UTF-8. It also reads everything twice.
-//   - This one takes the one spelling, and refuses both, everywhere. No API server is refused by that: what it sends it has
-//     read and written anew.
+//   - encoding/json reads "Spec" as spec, and the last of two fields of one name. That is too lax at a security boundary.
+//   - sigs.k8s.io/json, the API server's own, reads spec alone, but accepts a name twice in fields that it does not decode, and
+//     replaces bytes that are no UTF-8 by U+FFFD. It also reads everything twice.
+//   - This one reads spec alone, and reports both as errors, everywhere. No review of an API server fails by that: what it sends it
+//     has decoded and encoded itself.
 
-// review is as much of an AdmissionReview as anybody here looks at.
+// review holds the fields of an AdmissionReview that the webhook needs.
 type review struct {
 	APIVersion string  `json:"apiVersion"`
 	Kind       string  `json:"kind"`
@@ -58,17 +57,18 @@ type userInfo struct {
 	Username string `json:"username"`
 }
 
-// object is what a review is about: where it is in the review, out of which it is not copied, and the pod that it is.
+// object is the object of a review: the Pod, and where it stands in the body, from which it is not copied.
 type object struct {
+	// from and to are offsets in the body, in bytes.
 	from, to int64
-	// pod is nil where that is passed over, which is for what cannot be read as one.
-	pod     *pod.Pod
+	// skipped reports whether the object is not to be decoded; pod is nil then.
 	skipped bool
-	// tooLong is why the pod was passed over; nil if it was not for that.
+	pod     *pod.Pod
+	// tooLong is the list that made the object skipped; nil if there is none.
 	tooLong *pod.TooLongError
 }
 
-// UnmarshalJSONFrom reads the pod on the way to the end of the review, or passes over the value, which has to be right JSON.
+// UnmarshalJSONFrom decodes the Pod, or skips the value, which must be valid JSON.
 func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	if o.skipped || d.PeekKind() != jsontext.KindBeginObject {
 		value, err := d.ReadValue()
@@ -82,24 +82,35 @@ func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// raw is the object. What was before it when it was come to is a colon.
+// raw returns the object as it stands in the body. The offset from is before the colon.
 func (o object) raw(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to], ": \t\r\n") }
 
-// decode decodes a review, and the pod in it at once. What cannot be read as a pod is for whoever decides to speak of, by what it
-// says in its place: the review around it can be right.
-func decode(body []byte) (review, error) {
+// decode decodes a review, and the Pod in it at once. It returns a denial where the review cannot be read. A Pod that cannot be read
+// in a review that can is no denial here: package webhook says what is wrong with it.
+func decode(body []byte) (review, *denial.Denial) {
 	r := review{}
 	err := pod.Unmarshal(body, &r)
 	if err == nil {
 		return r, nil
 	}
 	if tooLong, ok := errors.AsType[*pod.TooLongError](err); ok {
-		// To look for names that are there twice is what takes the memory.
+		// Looking for names that are there twice is what takes the memory.
 		r, err = decodeWithoutPod(body, jsontext.AllowDuplicateNames(true))
 		r.Request.Object.tooLong = tooLong
-		return r, err
+	} else {
+		r, err = decodeWithoutPod(body)
 	}
-	return decodeWithoutPod(body)
+	if err != nil {
+		return r, unreadable(err)
+	}
+	return r, nil
+}
+
+// decodeDenied decodes what it can of a review that is denied already. An API server writes the uid before anything that a user has
+// written, and takes an answer only with it.
+func decodeDenied(body []byte) review {
+	r, _ := decodeWithoutPod(body, jsontext.AllowDuplicateNames(true))
+	return r
 }
 
 func decodeWithoutPod(body []byte, options ...json.Options) (review, error) {
@@ -109,11 +120,10 @@ func decodeWithoutPod(body []byte, options ...json.Options) (review, error) {
 	return r, err
 }
 
-// buffers are buffers to read reviews into and to write answers into. Everything that outlives one, the strings of a review
-// among them, is a copy.
+// buffers hold the bodies of reviews and of answers. Everything that outlives one is a copy, strings of a review included.
 var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
-// maxPooledBuffer is the largest buffer that is kept for another review: of many times a usual one.
+// maxPooledBuffer is the size of the largest buffer that is kept for another review, in bytes: many times a usual one.
 const maxPooledBuffer = 256 << 10
 
 func putBuffer(b *bytes.Buffer) {
@@ -123,57 +133,20 @@ func putBuffer(b *bytes.Buffer) {
 	}
 }
 
-// ServeHTTP answers one review. Whatever it is that has come, the answer is in protocol, and is logged and counted.
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body := buffers.Get().(*bytes.Buffer)
-	defer putBuffer(body)
-	refusal, err := readBody(w, r, body)
-	if err != nil {
-		// The client has gone, or stalled: nobody reads an answer.
-		h.log.WarnContext(r.Context(), "the body did not arrive whole", "from", r.RemoteAddr, "err", err.Error())
-		http.Error(w, "the body did not arrive whole", http.StatusRequestTimeout)
-		return
-	}
-	began := time.Now()
-	// Of a review that is refused already, the uid is in what there is: an API server writes it before anything that a person
-	// has written, and takes an answer for one only with it.
-	var asked review
-	var unread error
-	if refusal == nil {
-		asked, unread = decode(body.Bytes())
-	} else {
-		asked, unread = decodeWithoutPod(body.Bytes(), jsontext.AllowDuplicateNames(true))
-	}
-	if unread != nil && refusal == nil {
-		refusal = unreadableDenial(unread)
-	}
-	var response *admissionv1.AdmissionResponse
-	if refusal != nil {
-		response = h.respondDenied(r.Context(), asked.Request, *refusal, began)
-	} else {
-		response = h.handle(r.Context(), asked.Request, body, began)
-	}
-	response.UID = asked.Request.UID
-	asked.write(r.Context(), w, response)
-	if refusal == nil {
-		h.metrics.observeDuration(h.kind, began)
-	}
-}
-
-// unreadableDenial tells a review that is none from a pod with a field twice, which is found on the way to it.
-func unreadableDenial(err error) *denial.Denial {
-	refusal := denial.NotAReview(pod.Unreadable(err).Error())
+// unreadable returns the denial of a body that is no review, or that holds a Pod with one field twice.
+func unreadable(err error) *denial.Denial {
+	denied := denial.NotAReview(pod.Unreadable(err).Error())
 	var syntactic *jsontext.SyntacticError
 	if errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic) {
 		if inPod, ok := strings.CutPrefix(string(syntactic.JSONPointer), "/request/object/"); ok {
 			syntactic.JSONPointer = jsontext.Pointer("/" + inPod)
-			refusal = denial.PodUnreadable(pod.Unreadable(syntactic))
+			denied = denial.PodUnreadable(pod.Unreadable(syntactic))
 		}
 	}
-	return &refusal
+	return &denied
 }
 
-// write answers in the version that the review came in: an API server takes no other.
+// write writes the answer in the version of the review: an API server accepts no other.
 func (r review) write(ctx context.Context, w http.ResponseWriter, response *admissionv1.AdmissionResponse) {
 	answered := &admissionv1.AdmissionReview{Response: response}
 	answered.APIVersion, answered.Kind = fallbackVersion, "AdmissionReview"
@@ -183,22 +156,22 @@ func (r review) write(ctx context.Context, w http.ResponseWriter, response *admi
 	written := buffers.Get().(*bytes.Buffer)
 	defer putBuffer(written)
 	if err := json.MarshalWrite(written, answered, marshalOptions); err != nil {
-		panic(err) // What has been decided can be written, whatever the pod.
+		panic(err) // Every decision can be written, whatever the Pod.
 	}
-	// With its length, an answer is whole or none, and goes out as it is.
+	// With its length in the header, an answer arrives whole or not at all.
 	w.Header()["Content-Type"] = jsonContentType
 	w.Header().Set("Content-Length", strconv.Itoa(written.Len()))
 	// An error here is a client that has gone.
 	_ = writeWhole(ctx, w, written.Bytes())
 }
 
-// fallbackVersion of an answer where the review has none that could be answered in.
+// fallbackVersion is the version of an answer to a review without a known version.
 var fallbackVersion = admissionv1.SchemeGroupVersion.String()
 
 // jsonContentType is one slice for all answers.
 var jsonContentType = []string{"application/json"}
 
-// marshalOptions writes an answer: the same one is the same bytes, also where there is a map in it. No name is there twice in
-// what is written here, and to look for one takes time. The types of k8s.io/api leave out what encoding/json takes for empty.
+// marshalOptions write the same answer as the same bytes, maps included. Nothing written here has a name twice, and looking for one
+// takes time. The types of k8s.io/api expect that what encoding/json calls empty is left out.
 var marshalOptions = json.JoinOptions(
 	json.Deterministic(true), jsontext.AllowDuplicateNames(true), jsonv1.OmitEmptyWithLegacySemantics(true))

@@ -41,7 +41,7 @@ func reviewOf(version, uid, pod string) string {
 
 // FuzzAgainstAdmissionWebhook holds the protocol, from the bytes that come in to the bytes that go out, against
 // controller-runtime's: the same requests are read from the same bodies, and the same answers come of the same decisions. Where
-// the two differ, it is in what this refuses and that lets pass, each of which is listed in stricter.
+// the two differ, it is in what this denies and that lets pass, each of which is listed in stricter.
 func FuzzAgainstAdmissionWebhook(f *testing.F) {
 	good := reviewOf("v1", "u-1", ofANotebook)
 	for _, seed := range []string{
@@ -156,7 +156,7 @@ func oracle(t testing.TB, h *handler) http.Handler {
 			UserInfo: userInfo{req.UserInfo.Username}, DryRun: req.DryRun != nil && *req.DryRun,
 			Object: object{to: int64(len(req.Object.Raw))},
 		}
-		response := admission.Response{AdmissionResponse: *h.handle(ctx, asked, bytes.NewBuffer(req.Object.Raw), time.Now())}
+		response := admission.Response{AdmissionResponse: *h.handle(ctx, asked, req.Object.Raw, time.Now())}
 		// What admission.Webhook does itself where an answer has operations and no patch yet.
 		if d := h.decide(ctx, webhook.Review{Pod: req.Object.Raw, Namespace: req.Namespace}); response.Patch != nil {
 			response.Patch, response.PatchType, response.Patches = nil, nil, d.Operations
@@ -262,8 +262,8 @@ func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
 		"beside others":              `{"x":{"object":{"kind":"Node"}},"request":{"oldObject":{"kind":"Pod"},"uid":"u","object":` + document + `}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := decode([]byte(body))
-			require.NoError(t, err)
+			r, denied := decode([]byte(body))
+			require.Nil(t, denied)
 			assert.Equal(t, document, string(r.Request.Object.raw([]byte(body))))
 			require.NotNil(t, r.Request.Object.pod)
 			again, err := pod.Read([]byte(document))
@@ -277,8 +277,8 @@ func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
 	} {
 		t.Run(name+" is passed over", func(t *testing.T) {
 			body := []byte(`{"request":{"object": ` + object + `,"uid":"u"}}`)
-			r, err := decode(body)
-			require.NoError(t, err)
+			r, denied := decode(body)
+			require.Nil(t, denied)
 			assert.Equal(t, object, string(r.Request.Object.raw(body)))
 			assert.Nil(t, r.Request.Object.pod)
 			assert.EqualValues(t, "u", r.Request.UID)

@@ -16,6 +16,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -71,7 +72,7 @@ func TestTheOneWhoIsAskedForIsTheOneInTheLabel(t *testing.T) {
 		return nil, nil
 	}))
 	_, r := e.post(t, "/mutate", review(notebook))
-	assert.True(t, r.Response.Allowed, "who is not known finds the identity at start")
+	assert.Equal(t, "IdentityUnknown", r.Response.Status.Reason)
 	e.post(t, "/mutate", review(document("", oneContainer)))
 	e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"../x"}`, oneContainer)))
 	assert.Equal(t, []string{"qiang.guo03"}, asked, "nobody is asked for a name that is none")
@@ -152,7 +153,7 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 		if broken {
 			panic(errors.New("the share fell off"))
 		}
-		return nil, nil
+		return &identity.Identity{UID: 5003, GID: 6003}, nil
 	}))
 	status, r := e.post(t, "/mutate", review(notebook))
 	assert.Equal(t, 200, status)
@@ -205,7 +206,7 @@ func TestSourcesMustAgree(t *testing.T) {
 			case any(cannotUse):
 				reason, id = "IdentityUnusable", ""
 			case !uid5003 && !any(otherUID):
-				id = "" // Unknown to all: the Pod finds the owner at start.
+				reason, id = "IdentityUnknown", ""
 			case any(doesNotKnow), uid5003 && any(otherUID):
 				reason, id = "IdentityDisputed", ""
 			}
@@ -256,6 +257,9 @@ func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
 			"UID 5003, and the home on the share belongs to UID 5004; all of them must know the user and the same UID, so ask the admin which is right"},
 		{nobodyKnown, at(5003), nobodyKnown, "who qiang.guo03 is, the sources do not agree about: the directory service has no such user, passwd " +
 			"has UID 5003, and there is no home on the share; all of them must know the user and the same UID, so ask the admin which is right"},
+		{at(5003), at(5003), nobodyKnown, "who qiang.guo03 is, the sources do not agree about: the directory service has UID 5003, passwd " +
+			"has UID 5003, and there is no home on the share; all of them must know the user and the same UID, so ask the admin to make " +
+			"the home (jupyter-user-webhook homes makes missing homes)"},
 		{func(context.Context, user.Name) (*identity.Identity, error) {
 			return nil, &identity.Unusable{Why: "has no uidNumber"}
 		}, at(5003), at(5003), "qiang.guo03 has no uidNumber: ask the admin of the directory service to correct the account"},
@@ -279,4 +283,36 @@ func TestAllSourcesAreAskedAtOnce(t *testing.T) {
 	e := newEdge(t, agreeing(waits, waits, waits))
 	_, r := e.post(t, "/mutate", review(notebook))
 	assert.True(t, r.Response.Allowed)
+}
+
+// TestAUserWhomNoSourceKnows is denied wherever a source is asked. Only a webhook without sources leaves the owner to be found at start.
+func TestAUserWhomNoSourceKnows(t *testing.T) {
+	for name, c := range map[string]struct {
+		sources            webhook.Identities
+		discovery          config.Discovery
+		reason, restricted string
+	}{
+		"Auto, one source":         {found(nobodyKnown), config.DiscoveryAuto, "IdentityUnknown", "IdentityUnknown"},
+		"Auto, two sources":        {agreeing(nobodyKnown, nobodyKnown), config.DiscoveryAuto, "IdentityUnknown", "IdentityUnknown"},
+		"Auto, no source":          {nil, config.DiscoveryAuto, "", "RestrictedNeedsIdentity"},
+		"AtAdmission, one source":  {found(nobodyKnown), config.DiscoveryAtAdmission, "IdentityUnknown", "IdentityUnknown"},
+		"AtAdmission, no source":   {nil, config.DiscoveryAtAdmission, "IdentityUnknown", "IdentityUnknown"},
+		"AtStart, source unasked":  {found(nobodyKnown), config.DiscoveryAtStart, "", "RestrictedNeedsIdentity"},
+		"AtStart, source is quiet": {found(silent), config.DiscoveryAtStart, "", "RestrictedNeedsIdentity"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			configured := config.Default()
+			configured.Identity.Discovery = c.discovery
+			e := newEdgeOf(t, configured, c.sources, nil)
+			_, r := e.post(t, "/mutate", review(notebook))
+			assert.Equal(t, c.reason == "", r.Response.Allowed)
+			assert.Equal(t, c.reason, r.Response.Status.Reason)
+			if c.reason != "" {
+				assert.Equal(t, 403, r.Response.Status.Code)
+				assert.Empty(t, r.Response.Patch)
+			}
+			_, r = e.post(t, "/mutate/restricted", review(notebook))
+			assert.Equal(t, c.restricted, r.Response.Status.Reason)
+		})
+	}
 }

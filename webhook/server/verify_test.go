@@ -33,13 +33,13 @@ func (e *edge) made(t *testing.T, pod string) string {
 
 func TestWhatWasMadeIsVerified(t *testing.T) {
 	for name, who := range map[string]struct {
-		identities found
+		identities webhook.Identities
 		discovery  string
 		kept       map[string]string
 	}{
 		"at admission": {known(identity.Identity{UID: 5003, GID: 6003}), "AtAdmission",
 			map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtAdmission", "identity": "5003:6003"}},
-		"at start": {found(nobodyKnown), "AtStart",
+		"at start": {nil, "AtStart",
 			map[string]string{"requester": "qiang", "user": "qiang.guo03", "discovery": "AtStart"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,11 +201,13 @@ func TestOptingOutInAnotherWord(t *testing.T) {
 func TestTheIdentityIsHeldAgainstItsSource(t *testing.T) {
 	alice := identity.Identity{UID: 5003, GID: 6003}
 	for name, c := range map[string]struct {
-		before, now  found
+		before       webhook.Identities
+		now          found
 		code         int
 		reason, says string
 	}{
-		"a home that came to be":    {nobodyKnown, known(alice), 503, "IdentityDiffers", "try again"},
+		"a source that came to be":  {nil, known(alice), 503, "IdentityDiffers", "try again"},
+		"an account that is none":   {known(alice), unusable, 503, "IdentityDiffers", "try again"},
 		"a home that went":          {known(alice), nobodyKnown, 503, "IdentityDiffers", "try again"},
 		"a home of another owner":   {known(alice), known(identity.Identity{UID: 5004, GID: 6003}), 503, "IdentityDiffers", "try again"},
 		"a home of another group":   {known(alice), known(identity.Identity{UID: 5003, GID: 6004}), 503, "IdentityDiffers", "try again"},
@@ -225,11 +227,15 @@ func TestTheIdentityIsHeldAgainstItsSource(t *testing.T) {
 	}
 }
 
+func unusable(context.Context, user.Name) (*identity.Identity, error) {
+	return nil, &identity.Unusable{Why: "has no uidNumber"}
+}
+
 func silent(context.Context, user.Name) (*identity.Identity, error) {
 	return nil, errors.New("stat /share/home: stale file handle")
 }
 
-// TestWhatIsRememberedIsNoGround to refuse what another replica has found a moment ago.
+// TestWhatIsRememberedIsNoGround to deny what another replica has found a moment ago.
 func TestWhatIsRememberedIsNoGround(t *testing.T) {
 	alice := known(identity.Identity{UID: 5003, GID: 6003})
 	made := newEdge(t, alice).made(t, notebook)
@@ -243,11 +249,45 @@ func TestWhatIsRememberedIsNoGround(t *testing.T) {
 		"it is neither then nor now":   {remembering{nobodyKnown, nobodyKnown}, "IdentityDiffers"},
 		"nobody can tell what it is":   {remembering{nobodyKnown, silent}, "IdentitySilent"},
 		"what it was before is silent": {remembering{silent, alice}, "IdentitySilent"},
+		"it was unusable before":       {remembering{unusable, alice}, ""},
+		"it is unusable now":           {remembering{nobodyKnown, unusable}, "IdentityDiffers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, r := newEdge(t, c.source).post(t, "/verify", review(made))
 			assert.Equal(t, c.reason == "", r.Response.Allowed)
 			assert.Equal(t, c.reason, r.Response.Status.Reason)
+		})
+	}
+}
+
+// TestSourcesThatDifferBetweenTwoLooks at one Pod are 503 "try again", whatever the second look finds. A Pod that is made again is
+// denied for what is true then, with the sentence that says what. That holds in one replica and between two of them.
+func TestSourcesThatDifferBetweenTwoLooks(t *testing.T) {
+	of := func(uid, gid int64, groups ...int64) found { return known(identity.New(uid, gid, groups)) }
+	for name, now := range map[string]struct {
+		directory, share found
+		again            string
+	}{
+		"another UID in one":             {of(5004, 6003, 7001), of(5003, 6003), "IdentityDisputed"},
+		"another UID in both":            {of(5004, 6003, 7001), of(5004, 6003), ""},
+		"another GID":                    {of(5003, 6004, 7001), of(5003, 6003), ""},
+		"another group":                  {of(5003, 6003, 7002), of(5003, 6003), ""},
+		"disabled in one":                {nobodyKnown, of(5003, 6003), "IdentityDisputed"},
+		"gone from both":                 {nobodyKnown, nobodyKnown, "IdentityUnknown"},
+		"without a UID":                  {unusable, of(5003, 6003), "IdentityUnusable"},
+		"under the floor":                {of(999, 6003, 7001), of(999, 6003), "IdentityDenied"},
+		"in more groups than a Pod has":  {known(inGroups(16)), of(5003, 6003), "TooManyGroups"},
+		"silent, and disputed otherwise": {silent, of(5004, 6003), "IdentitySilent"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			made := newEdge(t, agreeing(of(5003, 6003, 7001), of(5003, 6003))).made(t, notebook)
+			e := newEdge(t, agreeing(now.directory, now.share))
+			_, r := e.post(t, "/verify", review(made))
+			assert.False(t, r.Response.Allowed)
+			assert.Equal(t, 503, r.Response.Status.Code)
+			assert.Contains(t, r.Response.Status.Message, "try again")
+			_, r = e.post(t, "/mutate", review(notebook))
+			assert.Equal(t, now.again, r.Response.Status.Reason)
 		})
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// warnResponse admits a pod as it is, and says what would become of it: mode Warn changes nothing and refuses nothing, not even
-// what it cannot read.
+// warnResponse admits a Pod as it is, and says what would become of it: Warn mode changes nothing and denies nothing, not even what
+// it cannot read.
 func warnResponse(d webhook.Decision) *admissionv1.AdmissionResponse {
 	var warnings []string
-	for _, refusal := range denial.FirstDenials(d.Denials) {
-		warnings = append(warnings, denial.WouldBeDenied(refusal))
+	for _, denied := range denial.FirstDenials(d.Denials) {
+		warnings = append(warnings, denial.WouldBeDenied(denied))
 	}
 	if len(d.Denials) == 0 && len(d.Operations) > 0 {
 		warnings = append(warnings, denial.WouldBecome(d.User.String(), string(d.Discovery), d.IdentityText()))
