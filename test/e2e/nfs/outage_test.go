@@ -62,7 +62,7 @@ func TestTheServerGoesAway(t *testing.T) {
 		require.NoError(t, ask.try(t.Context(), "heidi"), "known, and admitted by what is remembered")
 		err := ask.try(t.Context(), "judy")
 		require.Error(t, err, "nobody has asked about this user before")
-		require.Equal(t, metav1.StatusReason("IdentitySilent"), apierrors.ReasonForError(err))
+		require.Equal(t, metav1.StatusReason("IdentitySilent"), apierrors.ReasonForError(err), err.Error())
 		require.ErrorContains(t, err, "who judy is on the share cannot be found out at the moment")
 		let(t, pause)
 	}

@@ -177,8 +177,8 @@ func manageGIDs(t *testing.T) {
 	t.Helper()
 	const restart = end + `
 		end rpc.mountd
-		ip netns exec srv sh -euc 'mount -t nfsd nfsd /proc/fs/nfsd; rpc.mountd -p 20048 $1
-			date +%s >/proc/net/rpc/auth.unix.gid/flush; exportfs -f' - $1`
+		ip netns exec srv sh -euc 'mount -t nfsd nfsd /proc/fs/nfsd; rpc.mountd -p 20048 ${1-}
+			date +%s >/proc/net/rpc/auth.unix.gid/flush; exportfs -f' - ${1-}`
 	_, err := world.nfs.Script(t.Context(), restart, "--manage-gids")
 	require.NoError(t, err)
 	t.Cleanup(func() {
