@@ -33,6 +33,8 @@ const (
 	answerLimit = time.Second
 	// backLimit is how long after the server came back somebody may still be denied.
 	backLimit = 5 * time.Second
+	// tooSlow is how many times slower than usual a machine is that may keep the API server from hearing the webhook in its time.
+	tooSlow = 4
 	// pause is between two questions.
 	pause = time.Second
 )
@@ -58,14 +60,21 @@ func TestTheServerGoesAway(t *testing.T) {
 	before := numbers(t)
 	comer := run(t, start3, "comer", "ivan", images.Plain, writes...)
 	require.NoError(t, world.Client.CoreV1().Pods(leaver.namespace).Delete(t.Context(), leaver.name, metav1.DeleteOptions{}))
+	judged := 0
 	for time.Since(gone) < outage() {
 		require.NoError(t, ask.try(t.Context(), "heidi"), "known, and admitted by what is remembered")
 		err := ask.try(t.Context(), "judy")
 		require.Error(t, err, "nobody has asked about this user before")
+		if strings.Contains(err.Error(), "failed calling webhook") && ask.watch.Slowest() > tooSlow {
+			t.Logf("not judged: %v, on a machine that was %.1f times slower than usual", err, ask.watch.Slowest())
+			continue
+		}
+		judged++
 		require.Equal(t, metav1.StatusReason("IdentitySilent"), apierrors.ReasonForError(err), err.Error())
 		require.ErrorContains(t, err, "who judy is on the share cannot be found out at the moment")
 		let(t, pause)
 	}
+	assert.NotZero(t, judged, "the API server has not reached the webhook once")
 	assertServes(t)
 	assert.False(t, node.IsReady(comer.get(t)), "it cannot have seen its home")
 	assert.Less(t, numbers(t)-before, 10, "the writer waits")
