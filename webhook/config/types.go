@@ -223,6 +223,11 @@ type Notebook struct {
 	Port int32 `json:"port"`
 	// Env are defaults: a variable that the pod sets is the pod's.
 	Env []EnvVar `json:"env"`
+	// JupyterConfig are settings of Jupyter, by class and trait as in Jupyter's own files. What users write in their homes does not
+	// win over them; what says where Jupyter listens is not among them.
+	JupyterConfig map[string]map[string]any `json:"jupyterConfig"`
+	// Umask of Jupyter and what it starts, as four octal digits; empty for the image's own.
+	Umask string `json:"umask"`
 	// Resources for a notebook container that has none at all, and is not a hub's.
 	Resources Resources `json:"resources"`
 	Probes    Probes    `json:"probes"`

@@ -131,6 +131,7 @@ func (in *planning) discover() handoff.Discover {
 		DeniedGIDs: in.planner.config.Identity.DeniedGIDs,
 
 		JupyterConfig: in.jupyterSettings(),
+		Umask:         in.planner.config.Notebook.Umask,
 	}
 	if in.identity != nil {
 		d.Expect = &handoff.Expected{UID: in.identity.UID, GID: in.identity.GID, Groups: in.identity.Groups}
