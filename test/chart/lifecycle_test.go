@@ -92,7 +92,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 
 	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
 	l.assertRuns(t, previous, previous)
-	// By the chart of the version before, the way back is one without a refusal too.
+	// By the chart of the version before, the way back is one without a denial too.
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.before}, in...)...)
 	l.assertRuns(t, previous, previous+" "+current)
@@ -177,7 +177,7 @@ func (l *life) everything(t *testing.T) []string {
 }
 
 // TestNoDeletionStopsAPodOfOthers deletes each object of an installation, alone, and creates a pod that is none of ours after each.
-// Nobody serves, so whatever would have to be asked about it would refuse it.
+// Nobody serves, so whatever would have to be asked about it would deny it.
 func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
 	t.Parallel()
 	l := begin(t)

@@ -1,9 +1,9 @@
 package chart
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +44,10 @@ var matrix = map[string]string{
 		"users: {baseDN: 'dc=example,dc=com', hubName: userPrincipalName}, groups: {baseDN: 'dc=example,dc=com', nested: true}}}}",
 	"people known by LDAP and a certificate": "{identity: {hubNamesConfigMap: names, ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", certificateSecret: ldap, users: {baseDN: 'dc=example,dc=com'}}}}",
+	"first homes": firstHomes,
+	"first homes of passwd, and all that can be said of them": "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], image: {pullSecrets: [registry]}, " +
+		"identity: {passwdConfigMap: people}, homes: {enabled: true, schedule: '@hourly', mode: '0750', dryRun: true, " +
+		"skeletonConfigMap: skeleton, tolerations: [{operator: Exists}]}}",
 	"rights":                        "{access: {rights: [{namespace: lab, user: alice@corp.example, homes: [alice]}, {namespace: lab, group: staff, homes: [bob, carol]}]}}",
 	"own homes":                     "{access: {ownHomes: {enabled: true, prefix: 'oidc:', suffix: '@corp.example'}, controllers: [system:serviceaccount:argocd:argocd]}}",
 	"spawners":                      "{spawners: [{namespace: jhub, serviceAccount: hub}, {namespace: lab, serviceAccount: spawner}]}",
@@ -59,6 +63,9 @@ var matrix = map[string]string{
 		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
 	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64'], metricsFrom: [{namespaceSelector: {}, podSelector: {}}]}}",
 	"watched":                        "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
+	"further claims": `{share: {directoryVolumeNames: {scratch: [scratch-pv-*, one], data: []}}, config: {share: {directories: [
+		{claimName: scratch, mountPath: /scratch, access: ReadWrite}, {claimName: data, subPath: a, mountPath: /a, access: ReadOnly},
+		{subPath: b, mountPath: /b, access: ReadOnly}, {claimName: data, subPath: c, mountPath: /c, access: ReadOnly}]}}}`,
 	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, home: 'people/{initial}/{user}', directories: [{subPath: data, mountPath: /data, access: ReadOnly}],
 		exposeEveryHome: ToTheUser, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
 		identity: {strictSupplementalGroups: false}}}`,
@@ -66,6 +73,12 @@ var matrix = map[string]string{
 		namespaces: [lab, jhub], identity: {share: true, passwdConfigMap: people}, spawners: [{namespace: jhub, serviceAccount: hub}],
 		certificates: {source: selfSigned}, mode: Warn, onlyNamespaces: [lab, jhub], config: {share: {home: 'users/{user}'}}}`,
 }
+
+// firstHomes are the values of deploy/examples/homes.yaml.
+const firstHomes = "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], identity: {ldap: {urls: ['ldaps://ldap.example.com'], ca: \"" +
+	"-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\\n\", bindDN: 'cn=webhook,dc=example,dc=com', passwordSecret: ldap, " +
+	"users: {baseDN: 'ou=people,dc=example,dc=com'}}}, homes: {enabled: true, nodeSelector: {kubernetes.io/hostname: admin-node}, " +
+	"skeletonConfigMap: skeleton}}"
 
 const digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
@@ -81,7 +94,7 @@ func start(t *testing.T, flags map[string][]string) *controlplane.ControlPlane {
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output(), Flags: flags})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
-	for name, level := range map[string]string{helm.Namespace: "restricted", "lab": "baseline", "jhub": "baseline", "2024": "baseline",
+	for name, level := range map[string]string{helm.Namespace: "restricted", "jupyter-user-homes": "baseline", "lab": "baseline", "jhub": "baseline", "2024": "baseline",
 		"on": "baseline"} {
 		require.NoError(t, plane.Namespace(t.Context(), name, map[string]string{"pod-security.kubernetes.io/enforce": level}))
 	}
@@ -174,20 +187,33 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
 	var values struct {
-		Claims, Directories, Images, HostPaths      []string
+		Claims, Images, HostPaths                   []string
 		Home, MountPath, ScratchVolume, ScratchPath string
+		Shares                                      []struct {
+			Claim       string
+			Directories []string
+		}
 	}
 	require.NoError(t, json.Unmarshal([]byte(configured.Data["policies.json"]), &values))
-	assert.Equal(t, []string{c.Share.ClaimName}, values.Claims)
+	assert.Equal(t, append([]string{c.Share.ClaimName}, c.Share.FurtherClaims()...), values.Claims)
 	assert.Equal(t, string(c.Share.Home), values.Home)
 	assert.Equal(t, c.Share.MountPath, values.MountPath)
 	assert.Equal(t, c.Scratch.VolumeName, values.ScratchVolume)
 	assert.Equal(t, c.Scratch.MountPath, values.ScratchPath)
 	assert.Equal(t, append([]string{c.Init.Image}, c.Init.AcceptedImages...), values.Images)
-	for _, directory := range c.Share.Directories {
-		assert.Contains(t, values.Directories, directory.SubPath)
+	for i, share := range values.Shares {
+		assert.Equal(t, values.Claims[i], share.Claim)
+		var directories []string
+		for _, directory := range c.Share.Directories {
+			if cmp.Or(directory.ClaimName, c.Share.ClaimName) == share.Claim {
+				directories = append(directories, directory.SubPath)
+			}
+		}
+		if i == 0 && c.Share.ExposeEveryHome != config.ExposeNever {
+			directories = append(directories, "")
+		}
+		assert.ElementsMatch(t, directories, share.Directories)
 	}
-	assert.Equal(t, c.Share.ExposeEveryHome != config.ExposeNever, slices.Contains(values.Directories, ""))
 	net := read(t, rendered, "62-policy-net.yaml")
 	for _, image := range values.Images {
 		assert.Contains(t, net, strconv.Quote(image))

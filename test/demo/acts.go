@@ -153,8 +153,9 @@ func (d *demo) admitted(ctx context.Context) error {
 		return err
 	}
 	beside(d.out, left, right)
-	d.say("\n(What a cluster adds to every Pod is left out: status, tolerations, the ServiceAccount's token and the like.)")
-	return nil
+	d.say("\n(What a cluster adds to every Pod is left out: status, tolerations, the ServiceAccount's token and the like.\n"+
+		"The same for a browser: %s)", pagePath)
+	return writePage(pagePath, strings.Join(typed, " "), left, right)
 }
 
 // greedy is a pod that reaches for the whole share.
@@ -183,7 +184,7 @@ func (d *demo) refused(ctx context.Context, input string, arguments ...string) e
 	return ctx.Err()
 }
 
-// linger leaves everything up for a person to play with.
+// linger leaves everything up for a user to play with.
 func (d *demo) linger(ctx context.Context) error {
 	if !d.keep {
 		d.say("\nKEEP=1 leaves it running. Everything is taken down again.")

@@ -29,13 +29,15 @@ func atTheLimits() string {
 	}
 	long := strings.Repeat("d/", 100)
 	return "{share: {hostPaths: " + list(32, "/srv/"+long+"%d") + ", csiDrivers: " + list(32, "d%d.csi.example.com") + ", otherNFSServers: " +
-		list(32, "nfs%d.example.com") + ", volumeNames: " + list(32, "volume-%d-*") + "}, access: {controllers: " +
+		list(32, "nfs%d.example.com") + ", volumeNames: " + list(32, "volume-%d-*") + ", directoryVolumeNames: {" +
+		strings.Trim(list(8, "claim-%d: "+list(32, "further-%d-*")), "[]") + "]}}, access: {controllers: " +
 		list(32, "system:serviceaccount:argocd:controller-%d") + "}, image: {accepted: " + list(16, "registry.example.com/mirror:v%d") +
-		"}, config: {share: {directories: " + list(16, "{subPath: data/%[1]d, mountPath: /data/%[1]d, access: ReadOnly}") + "}, user: {hubComponents: " +
+		"}, config: {share: {directories: " + strings.TrimSuffix(list(8, "{subPath: data/%[1]d, mountPath: /data/%[1]d, access: ReadOnly}"), "]") + ", " +
+		strings.TrimPrefix(list(8, "{claimName: claim-%[1]d, subPath: data, mountPath: /further/%[1]d, access: ReadOnly}"), "[") + "}, user: {hubComponents: " +
 		list(16, "component-%d") + "}}}"
 }
 
-// TestLargePodsAreDecided: an expression may cost no more than a million of CEL's units, and one that costs more is a refusal. With
+// TestLargePodsAreDecided: an expression may cost no more than a million of CEL's units, and one that costs more is a denial. With
 // as much in every list of the values, and in every list of a pod, as there can be, each pod is decided.
 func TestLargePodsAreDecided(t *testing.T) {
 	t.Parallel()

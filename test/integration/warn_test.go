@@ -65,7 +65,7 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 	refused := c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: next-day", 1))
 	assert.NotZero(t, refused.ExitCode)
 	assert.Contains(t, refused.Stderr, "denied request: ")
-	// Two policies refuse it, and the API server tells of either.
+	// Two policies deny it, and the API server tells of either.
 	assert.Regexp(t, "may not use the home of qiang.guo03|namespace before does not say by a label", refused.Stderr)
 }
 
@@ -112,7 +112,7 @@ func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 	require.NoError(t, c.AwaitPolicies(t.Context()))
 }
 
-// isMissedByNobody: with failurePolicy Ignore, as the chart has it in mode Warn, a webhook that is not there is no reason to refuse
+// isMissedByNobody: with failurePolicy Ignore, as the chart has it in mode Warn, a webhook that is not there is no reason to deny
 // a pod. With Fail it would be.
 func (c *cluster) isMissedByNobody(t *testing.T) {
 	c.stop()

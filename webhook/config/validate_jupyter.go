@@ -32,8 +32,8 @@ func validateJupyterConfig(classes map[string]map[string]any, path *field.Path) 
 		for _, trait := range slices.Sorted(maps.Keys(classes[class])) {
 			switch {
 			case secretTrait.MatchString(trait):
-				errs = append(errs, field.Forbidden(at.Key(trait), "would be the same for every user, and is read by everyone who reads this "+
-					"file or a Pod; remove it"))
+				errs = append(errs, field.Forbidden(at.Key(trait), "would be the same for every user, and is read by everyone "+
+					"who reads this file or a Pod; remove it"))
 			case slices.Contains(servers, class) && handoff.SaysWhereItListens(trait):
 				errs = append(errs, field.Forbidden(at.Key(trait), "the webhook says where Jupyter listens, because the probes ask there; "+
 					"write notebook.port, or remove it"))
@@ -55,5 +55,5 @@ func validateUmask(text string, path *field.Path) field.ErrorList {
 	if text == "" || umask.MatchString(text) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, text, `must be four octal digits in quotes, of which the first two are 0, such as "0027"`)}
+	return field.ErrorList{field.Invalid(path, text, "must be four octal digits in quotes, of which the first two are 0, such as \"0027\"")}
 }

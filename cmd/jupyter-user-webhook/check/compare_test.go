@@ -88,7 +88,7 @@ func TestWhatIsMissing(t *testing.T) {
 	assert.Equal(t, "is missing: helm upgrade, or kubectl apply -f deploy/install.yaml", found[0].Message)
 }
 
-// TestWhatIsLeftBehind may refuse what the release would not.
+// TestWhatIsLeftBehind may deny what the release would not.
 func TestWhatIsLeftBehind(t *testing.T) {
 	s := installedAs(t, policies, nil)
 	for _, name := range []string{"injected.jupyter-user.io", "others.example.com"} {

@@ -36,7 +36,7 @@ func places(object unstructured.Unstructured) (found []place) {
 	return found
 }
 
-// mode in which it is: by whether it refuses.
+// mode in which it is: by whether it denies.
 func (p place) mode() config.Mode {
 	refuses := p.fields["failurePolicy"] != "Ignore"
 	if actions, are := p.fields["validationActions"].([]any); are {
