@@ -83,6 +83,7 @@
 //	notebook.env[LOGNAME]                                          | ours               | replaced
 //	notebook.env[JUPYTER_ENABLE_LAB]                               | the pod's          | kept
 //	notebook.env[XDG_CACHE_HOME]                                   | the pod's          | kept
+//	notebook.env[JUPYTER_RUNTIME_DIR]                              | the pod's          | kept
 //	notebook.env[JUPYTER_CONFIG_PATH]                              | the pod's          | kept
 //	notebook.env[JUPYTERHUB_ROOT_DIR]                              | the pod's          | kept
 //	notebook.ports                                                 | the pod's          | kept

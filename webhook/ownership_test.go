@@ -89,6 +89,7 @@ var meddling = map[string]string{
 	"notebook.env[USER]":                                `add /spec/containers/0/env/- {"name":"USER","value":"root"}`,
 	"notebook.env[LOGNAME]":                             `add /spec/containers/0/env/- {"name":"LOGNAME","value":"root"}`,
 	"notebook.env[XDG_CACHE_HOME]":                      `add /spec/containers/0/env/- {"name":"XDG_CACHE_HOME","value":"/tmp/cache"}`,
+	"notebook.env[JUPYTER_RUNTIME_DIR]":                 `add /spec/containers/0/env/- {"name":"JUPYTER_RUNTIME_DIR","value":"/scratch/run"}`,
 	"notebook.env[JUPYTER_ENABLE_LAB]":                  `add /spec/containers/0/env/- {"name":"JUPYTER_ENABLE_LAB","value":"no"}`,
 	"notebook.env[JUPYTER_CONFIG_PATH]":                 `add /spec/containers/0/env/- {"name":"JUPYTER_CONFIG_PATH","value":"/config:/mine"}`,
 	"notebook.env[JUPYTERHUB_ROOT_DIR]":                 `add /spec/containers/0/env/- {"name":"JUPYTERHUB_ROOT_DIR","value":"/srv/courses"}`,

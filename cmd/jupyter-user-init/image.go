@@ -97,8 +97,8 @@ func callsStartScript(program string) bool {
 	return err == nil && strings.Contains(string(text), "/"+startScript)
 }
 
-var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, repo2docker, Zero to JupyterHub), so " +
-	"how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts")
+var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, repo2docker, Zero to JupyterHub), " +
+	"so how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts")
 
 // command is what to run: what the pod asks for, or what the image would by itself.
 func command(e handoff.Exec) ([]string, error) {
@@ -124,9 +124,10 @@ func command(e handoff.Exec) ([]string, error) {
 	if len(e.Argv) > 0 {
 		cmd = e.Argv
 	}
-	if len(entrypoint) > 0 && len(cmd) > 0 && entrypoint[len(entrypoint)-1] == startScript && filepath.Base(cmd[0]) == startScript {
+	last := len(entrypoint) - 1
+	if last >= 0 && entrypoint[last] == startScript && len(cmd) > 0 && filepath.Base(cmd[0]) == startScript {
 		// Who put start.sh in front by hand means it once: those of before 2024 run the hooks each time.
-		entrypoint = entrypoint[:len(entrypoint)-1]
+		entrypoint = entrypoint[:last]
 	}
 	argv := slices.Concat(entrypoint, cmd)
 	if len(argv) == 0 {

@@ -55,5 +55,6 @@ func validateUmask(text string, path *field.Path) field.ErrorList {
 	if text == "" || umask.MatchString(text) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(path, text, "must be four octal digits in quotes, of which the first two are 0, such as \"0027\"")}
+	return field.ErrorList{field.Invalid(path, text,
+		`must be four octal digits in quotes, of which the first two are 0, such as "0027"`)}
 }

@@ -69,8 +69,8 @@ func (in *planning) planEnv() envPiece {
 	return p
 }
 
-// Where Jupyter keeps what a running server needs. By itself that is the home: Jupyter ends at once where the home is full or over
-// quota, and locks files there, which not every network file system can.
+// Where Jupyter keeps what a running server needs. By itself that is the home: Jupyter ends at once where the home is full or
+// over quota, and locks files there, which not every network file system can.
 const (
 	runtimeVariable = "JUPYTER_RUNTIME_DIR"
 	runtimeDir      = "/tmp/jupyter-runtime"
