@@ -63,7 +63,7 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 	opened := &sources{}
 	var all webhook.Agreeing
 	if c.Identity.LDAP.Configured() {
-		directory, err := ldap.Open(ctx, c.Identity.LDAP, registry, log)
+		directory, err := ldap.Open(ctx, c.DirectoryService(), registry, log)
 		if err != nil {
 			return nil, fmt.Errorf("identity.ldap: %w", err)
 		}
@@ -79,6 +79,10 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 		}
 		opened.watch = append(opened.watch, accounts.Watch)
 		all = append(all, webhook.Source{Name: denial.Passwd, Identities: accounts})
+	}
+	if o.share != "" && c.Share.HomesByField() {
+		return nil, errors.New("--share finds the owner of the home where share.home says, and share.homePrefix has homes be where the " +
+			"directory service says: leave one of them out")
 	}
 	if o.share != "" {
 		owners, err := o.openShare(ctx, c, registry)

@@ -153,7 +153,7 @@ func (d *diagnosis) writable(account *ldap.Entry) {
 	var may []string
 	for _, attribute := range account.GetEqualFoldAttributeValues(effective) {
 		same := func(own string) bool { return own != "" && strings.EqualFold(own, attribute) }
-		if slices.ContainsFunc([]string{users.Name, users.UID, users.GID, users.HubName}, same) {
+		if slices.ContainsFunc([]string{users.Name, users.UID, users.GID, users.HubName, users.Home}, same) {
 			may = append(may, attribute)
 		}
 	}
@@ -179,6 +179,10 @@ func (d *diagnosis) account(c *ldap.Conn, name string) {
 		for i, gid := range id.Groups {
 			groups[i] = fmt.Sprint(gid)
 		}
-		d.say(RemarkOK, "%s has UID %d and GID %d, and is in the groups [%s]", name, id.UID, id.GID, strings.Join(groups, " "))
+		text := fmt.Sprintf("%s has UID %d and GID %d, and is in the groups [%s]", name, id.UID, id.GID, strings.Join(groups, " "))
+		if id.Home != "" {
+			text += ", with the home " + id.Home
+		}
+		d.say(RemarkOK, "%s", text)
 	}
 }

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+)
+
+// auditAnnotations returns what the API server's audit log keeps of an admission, each under the name of the webhook: that log alone
+// then answers who ran as whom. The requester is whom the policies asked access for, which differs from the sender of the request
+// where that impersonates another. A Pod that is not claimed leaves nothing.
+func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]string {
+	if !d.Claimed && len(d.Denials) == 0 {
+		return nil
+	}
+	kept := map[string]string{"requester": shortened(req.UserInfo.Username)}
+	keep := func(key, value string) {
+		if value != "" {
+			kept[key] = value
+		}
+	}
+	keep("user", d.User.String())
+	keep("discovery", string(d.Discovery))
+	keep("identity", d.IdentityText())
+	if len(d.Denials) > 0 {
+		kept["reason"] = string(d.Denials[0].Reason)
+	}
+	if h.warnOnly {
+		kept["mode"] = string(config.ModeWarn)
+	}
+	return kept
+}
+
+// record writes the one line that an admission has in the log, and counts it. Of the Pod it has the name and the denials alone, in
+// which names and paths of the Pod are quoted and cut short. Mutating webhooks are called before validation, so a Pod's name can
+// be any text of any length.
+func (h *handler) record(ctx context.Context, req request, d webhook.Decision, took time.Duration) {
+	outcome := outcomeOf(h.kind, d)
+	if h.warnOnly {
+		outcome = outcome.inWarnMode()
+	}
+	h.metrics.count(h.kind, outcome, d)
+	attrs := []slog.Attr{
+		slog.String("review", h.kind),
+		slog.String("outcome", string(outcome)),
+		slog.String("uid", shortened(string(req.UID))),
+		slog.String("namespace", shortened(req.Namespace)),
+		slog.String("pod", shortened(req.Name)),
+		slog.String("requester", shortened(req.UserInfo.Username)),
+		slog.String("user", d.User.String()),
+		slog.String("discovery", string(d.Discovery)),
+		slog.Bool("dryRun", req.DryRun),
+		slog.Int("operations", len(d.Operations)),
+		slog.Float64("ms", float64(took.Microseconds())/1000),
+	}
+	if len(d.Denials) > 0 {
+		var reasons []string
+		for _, r := range denial.FirstDenials(d.Denials) {
+			reasons = append(reasons, string(r.Reason))
+		}
+		attrs = append(attrs, slog.Any("reasons", reasons), slog.String("message", denial.Join(d.Denials)))
+	}
+	if d.Peer != "" {
+		attrs = append(attrs, slog.String("peer", d.Peer))
+	}
+	if d.Fault != nil {
+		attrs = append(attrs, slog.String("fault", d.Fault.Error()))
+	}
+	level := slog.LevelInfo
+	if outcome == outcomeFault {
+		level = slog.LevelError
+	}
+	h.log.LogAttrs(ctx, level, "admission", attrs...)
+}
+
+// shortened returns a name cut short, longer than any valid name.
+func shortened(name string) string { return denial.Cut(name, 256) }
