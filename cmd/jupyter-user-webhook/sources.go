@@ -60,6 +60,10 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 	if o.group != "" && o.passwd == "" {
 		return nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
 	}
+	if o.share != "" && c.Share.HomesByField() {
+		return nil, errors.New("--share finds the owner of the home where share.home says, and share.homePrefix has homes be where the " +
+			"directory service says: leave one of them out")
+	}
 	opened := &sources{}
 	var all webhook.Agreeing
 	if c.Identity.LDAP.Configured() {
@@ -79,10 +83,6 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 		}
 		opened.watch = append(opened.watch, accounts.Watch)
 		all = append(all, webhook.Source{Name: denial.Passwd, Identities: accounts})
-	}
-	if o.share != "" && c.Share.HomesByField() {
-		return nil, errors.New("--share finds the owner of the home where share.home says, and share.homePrefix has homes be where the " +
-			"directory service says: leave one of them out")
 	}
 	if o.share != "" {
 		owners, err := o.openShare(ctx, c, registry)
