@@ -5,8 +5,11 @@ package certs
 
 // The names of what is shipped in deploy/.
 const (
-	// WebhookName is that of the Deployment, of its Service, and of both webhook configurations.
+	// WebhookName is the name of the Deployment, of its Service, and of the ValidatingWebhookConfiguration.
 	WebhookName = "jupyter-user-webhook"
+	// MutatingName is the name of the MutatingWebhookConfiguration. API servers call webhooks in the order of these names, and ours
+	// must come before a mesh's, which rewrites the probes that it finds and is not called again by default.
+	MutatingName = "00-" + WebhookName
 	// SecretName is the Secret that the webhook mounts: tls.crt and tls.key.
 	SecretName = WebhookName + "-certs"
 )

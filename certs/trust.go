@@ -17,18 +17,21 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
+// registered is the group of the webhook configurations.
+var registered = schema.GroupVersion{Group: "admissionregistration.k8s.io", Version: "v1"}
+
 // configurations are what says whom the API server trusts.
-var configurations = []schema.GroupVersionResource{
-	{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingwebhookconfigurations"},
-	{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingwebhookconfigurations"},
+var configurations = []struct{ resource, name string }{
+	{"mutatingwebhookconfigurations", MutatingName},
+	{"validatingwebhookconfigurations", WebhookName},
 }
 
 // trust has the API server trust an authority: alone, or beside those that it trusts already.
 func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, now time.Time) error {
 	first := true
 	for _, of := range configurations {
-		api := s.configurations.Resource(of)
-		configuration, err := api.Get(ctx, WebhookName, metav1.GetOptions{})
+		api := s.configurations.Resource(registered.WithResource(of.resource))
+		configuration, err := api.Get(ctx, of.name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			continue // So no API server asks anybody.
 		}
@@ -37,21 +40,21 @@ func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, no
 		}
 		if other := configuration.GetAnnotations()[certmanagerv1.WantInjectAnnotation]; other != "" {
 			return fmt.Errorf("%s %s has the annotation %s: %s, so cert-manager writes the same caBundle: take the annotation off, "+
-				"or this Deployment down", of.Resource, WebhookName, certmanagerv1.WantInjectAnnotation, other)
+				"or this Deployment down", of.resource, of.name, certmanagerv1.WantInjectAnnotation, other)
 		}
 		first = first && !trustsAnybody(configuration)
 		changed, err := trustIn(configuration, authority, alone, now)
 		if err != nil {
-			return fmt.Errorf("read whom the API server trusts, in %s %s: %w", of.Resource, WebhookName, err)
+			return fmt.Errorf("read whom the API server trusts, in %s %s: %w", of.resource, of.name, err)
 		}
 		if !changed {
 			continue
 		}
 		if _, err := api.Update(ctx, configuration, metav1.UpdateOptions{}); err != nil {
-			return fmt.Errorf("have the API server trust the authority, in %s %s: %w", of.Resource, WebhookName, err)
+			return fmt.Errorf("have the API server trust the authority, in %s %s: %w", of.resource, of.name, err)
 		}
 		s.trusted = nil
-		s.Log.Info("the API server is told whom to trust", "in", of.Resource, "alone", alone)
+		s.Log.Info("the API server is told whom to trust", "in", of.resource, "alone", alone)
 	}
 	switch {
 	case bytes.Equal(s.trusted, authority):

@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// become turns this process into the person, and then into what the container is to run. The order matters: as root it
+// become turns this process into the user, and then into what the container is to run. The order matters: as root it
 // reads three numbers, and nothing else; everything that the image or the home could have a hand in comes after.
 func become(e handoff.Exec) error {
 	owner, err := whoItIs(e)
@@ -130,7 +130,7 @@ func turnInto(owner handoff.Owner) error {
 	return nil
 }
 
-// enterHome makes sure, as the person, that what is mounted is the directory that the init container saw.
+// enterHome makes sure, as the user, that what is mounted is the directory that the init container saw.
 func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	stat, err := directory(e.Home)
 	switch {
@@ -163,7 +163,7 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	return nil
 }
 
-// environment says who the person is, in the place of whatever said it before.
+// environment says who the user is, in the place of whatever said it before.
 func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	ours := []string{
 		"HOME=" + e.Home,

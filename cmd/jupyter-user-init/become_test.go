@@ -52,7 +52,7 @@ func open(t *testing.T) string {
 func (p pod) exec(t *testing.T, env []string, flags []string, argv ...string) (string, error) {
 	t.Helper()
 	args := append([]string{"exec", "--user=alice", "--home=" + p.home, "--scratch=" + p.scratch}, flags...)
-	// A copy that the person could run too, as the one in the scratch volume is.
+	// A copy that the user could run too, as the one in the scratch volume is.
 	cmd := exec.Command("/proc/self/exe", append(append(args, "--"), argv...)...)
 	cmd.Env = append(env, "BE_THE_PROGRAM=1")
 	cmd.Dir = "/"

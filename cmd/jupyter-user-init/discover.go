@@ -106,7 +106,7 @@ func notAUsers(d handoff.Discover, why error) error {
 	return fmt.Errorf("the home of %s has an owner who cannot run a notebook: %w", d.User, why)
 }
 
-// enter tries the home as the person, where this program is that person already: what is closed to its owner, or mapped by the
+// enter tries the home as the user, where this program is that user already: what is closed to its owner, or mapped by the
 // server to somebody else, is told here and not by whatever starts in it.
 func enter(d handoff.Discover, id identity.Identity) error {
 	if int64(os.Getuid()) != id.UID {

@@ -1,7 +1,7 @@
 // Command jupyter-user-init is what runs of this project inside of a pod.
 //
-// As the init container (discover) it finds the owner of the person's home and writes down who that is. In front of
-// whatever a notebook container runs that starts as root (exec), it becomes that person, and only then runs it. It
+// As the init container (discover) it finds the owner of the user's home and writes down who that is. In front of
+// whatever a notebook container runs that starts as root (exec), it becomes that user, and only then runs it. It
 // parses what it reads, runs no shell, and does no more as root than these few system calls.
 package main
 

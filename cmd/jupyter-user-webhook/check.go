@@ -93,7 +93,7 @@ or where there is no cluster to look at.`,
 	return cmd
 }
 
-// filled refuses flags that are given and empty, as by a variable of a script that is not set: without them another question
+// filled denies flags that are given and empty, as by a variable of a script that is not set: without them another question
 // would be answered.
 func filled(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {

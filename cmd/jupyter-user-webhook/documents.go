@@ -39,7 +39,7 @@ type podDocument struct {
 	decision webhook.Decision
 }
 
-// title names the pod to a person. Its name can be anything, also what steers a terminal.
+// title names the pod to a reader. Its name can be anything, also what steers a terminal.
 func (p *podDocument) title() string {
 	name := p.meta.Name
 	if name == "" && p.meta.GenerateName != "" {

@@ -60,7 +60,7 @@ func TestOthersPassThroughToTheByte(t *testing.T) {
 	}
 }
 
-// TestOthersBesideAPod: only the pod is written anew.
+// TestOthersBesideAPod: only the pod is written again.
 func TestOthersBesideAPod(t *testing.T) {
 	admitted := command(t, alice, "inject", "-f", "-").out
 	for name, c := range map[string][2]string{

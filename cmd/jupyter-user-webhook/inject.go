@@ -122,7 +122,7 @@ func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document
 	return err
 }
 
-// inject decides about one pod, and tells what a person would be told by kubectl.
+// inject decides about one pod, and tells what a user would be told by kubectl.
 func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, document *podDocument, errs io.Writer,
 ) ([]denial.Denial, error) {
 	d := w.Decide(ctx, webhook.Review{Pod: document.raw, Namespace: o.namespaceOf(document), Restricted: o.restricted})
@@ -192,7 +192,7 @@ func (o injectOptions) read(in io.Reader) ([]byte, error) {
 	return os.ReadFile(o.file)
 }
 
-// podMeta is what names a pod to a person.
+// podMeta is what names a pod to a user.
 type podMeta struct {
 	Name         string `json:"name"`
 	GenerateName string `json:"generateName"`
@@ -203,7 +203,7 @@ func metaOf(raw json.RawMessage) podMeta {
 	var object struct {
 		Metadata podMeta `json:"metadata"`
 	}
-	// A pod that cannot be read is refused by the webhook, in its words.
+	// A pod that cannot be read is denied by the webhook, in its words.
 	_ = kjson.UnmarshalCaseSensitivePreserveInts(raw, &object)
 	return object.Metadata
 }

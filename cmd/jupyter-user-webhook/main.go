@@ -1,4 +1,4 @@
-// Command jupyter-user-webhook makes a Pod that is labelled jupyter-user=<name> run as that person, on that person's home.
+// Command jupyter-user-webhook makes a Pod that is labelled jupyter-user=<name> run as that user, on that user's home.
 package main
 
 import (
@@ -22,7 +22,7 @@ func main() {
 	os.Exit(code)
 }
 
-// errDenied ends a command whose refusals are already told.
+// errDenied ends a command whose denials are already told.
 var errDenied = errors.New("denied")
 
 // run is main without the process: it answers the exit status.

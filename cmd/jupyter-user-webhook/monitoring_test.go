@@ -64,7 +64,7 @@ func (p *process) send(t *testing.T, path, body string) {
 	require.Equal(t, http.StatusOK, response.StatusCode)
 }
 
-// afterReviews is what processes in both modes tell that have admitted, left, refused and failed: the share falls off in the end.
+// afterReviews is what processes in both modes tell that have admitted, left, denied and failed: the share falls off in the end.
 func afterReviews(t *testing.T) exposed {
 	t.Helper()
 	found := exposed{}

@@ -124,7 +124,7 @@ func writeDiff(out *bytes.Buffer, documents []document) error {
 	return nil
 }
 
-// coloured tells whether a person with a colour terminal reads the output (https://no-color.org).
+// coloured tells whether a reader with a colour terminal reads the output (https://no-color.org).
 func coloured(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"

@@ -108,7 +108,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 		return fmt.Errorf("listen for health and metrics: %w", err)
 	}
 	// Once, what this process is and does. A configuration is no place for a secret: variables that sound like
-	// one are refused.
+	// one are denied.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
 	// Ours, and those that controller-runtime keeps for the whole process: of the certificate.

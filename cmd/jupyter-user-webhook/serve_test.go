@@ -143,7 +143,7 @@ func TestWarn(t *testing.T) {
 	assert.Len(t, p.Lines(t, "mode Warn: nothing is changed and nothing refused, so whoever labels a Pod is not yet who it says"), 1)
 }
 
-// TestTheConfigurationIsLoggedOnce: what this process does, in numbers that a person reads.
+// TestTheConfigurationIsLoggedOnce: what this process does, in numbers that an admin reads.
 func TestTheConfigurationIsLoggedOnce(t *testing.T) {
 	config := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nshare:\n  claimName: our-share\n"+
 		"notebook:\n  resources:\n    limits:\n      memory: 3.5Gi\n")

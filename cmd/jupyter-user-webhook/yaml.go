@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// oneDocument refuses what goes on behind a document without a --- in between, as a slip of the indentation or a ... does:
+// oneDocument denies what goes on behind a document without a --- in between, as a slip of the indentation or a ... does:
 // YAMLToJSONStrict reads to the end of the first and drops the rest.
 func oneDocument(source []byte) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(source))

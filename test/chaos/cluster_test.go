@@ -106,9 +106,9 @@ func (w *world) furnish(ctx context.Context) (err error) {
 // eachWebhook changes the webhook configurations that we ship. Whoever does has to wait until the API server has seen it.
 func (w *world) eachWebhook(ctx context.Context,
 	change func(client *admissionv1.WebhookClientConfig, policy *admissionv1.FailurePolicyType)) error {
-	const name = "jupyter-user-webhook"
+	const name, mutatingName = "jupyter-user-webhook", "00-jupyter-user-webhook"
 	registered := w.admin.AdmissionregistrationV1()
-	mutating, err := registered.MutatingWebhookConfigurations().Get(ctx, name, metav1.GetOptions{})
+	mutating, err := registered.MutatingWebhookConfigurations().Get(ctx, mutatingName, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}

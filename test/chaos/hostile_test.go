@@ -59,7 +59,7 @@ func TestHostileReviews(t *testing.T) {
 		"%d sent, %d refused, %d panics, slowest %s, %.0f MiB the most", sent, refused, r.panics(), milliseconds(slowest), peak)
 }
 
-// TestHugeReviews: what no API server sends is refused by its first part, and what one might is answered in time.
+// TestHugeReviews: what no API server sends is denied by its first part, and what one might is answered in time.
 func TestHugeReviews(t *testing.T) {
 	r, client := alone(t)
 	named := func(count int, element string) string {

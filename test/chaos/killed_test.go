@@ -14,7 +14,7 @@ import (
 )
 
 // TestOneOfTwoIsKilled kills a replica under load, which is started again at once where it was, as a container is. What it was
-// answering is lost, and so is whoever is sent to it meanwhile: those pods are refused, not let through.
+// answering is lost, and so is whoever is sent to it meanwhile: those pods are denied, not let through.
 func TestOneOfTwoIsKilled(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
@@ -44,7 +44,7 @@ func TestOneOfTwoIsKilled(t *testing.T) {
 		"after a kill; %s", played.kills, milliseconds(back), milliseconds(refused), o)
 }
 
-// TestBothAreDown kills both, and then stops both as a node stops that is gone: nothing answers, and nothing is refused either.
+// TestBothAreDown kills both, and then stops both as a node stops that is gone: nothing answers, and nothing is denied either.
 func TestBothAreDown(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.two(t)

@@ -126,7 +126,7 @@ func suspended(t *testing.T) {
 	r.signal(t, syscall.SIGCONT)
 	began := time.Now()
 	require.NoError(t, untilClosed(half, time.Now().Add(wait)))
-	// Its time runs anew where the server was stopped between its word that it reads the body and the reading.
+	// Its time runs again where the server was stopped between its word that it reads the body and the reading.
 	within(t, watch, time.Since(began), bodyTime+5*time.Second, "a request that is half there to be given up")
 	r.untilReady(t)
 	r.stillRight(t, client)

@@ -142,7 +142,7 @@ func (s *service) untilReady(t *testing.T, count int) {
 	}, wait, 2*time.Millisecond, "the service does not know %d ready endpoints", count)
 }
 
-// forward copies both ways. Where nobody is ready, and where nobody listens, the client is refused.
+// forward copies both ways. Where nobody is ready, and where nobody listens, the client is denied.
 func (s *service) forward(client *net.TCPConn) {
 	s.opened(client)
 	defer s.closed(client)

@@ -114,7 +114,7 @@ const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
 // command is what check says where helm has installed.
 const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
 
-// mends does what check says, of a binding by which less is refused than the rest says. Helm leaves alone what others have
+// mends does what check says, of a binding by which less is denied than the rest says. Helm leaves alone what others have
 // written.
 func (l *looked) mends(t *testing.T) {
 	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()

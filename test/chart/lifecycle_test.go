@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 
 	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
 	l.assertRuns(t, previous, previous)
-	// By the chart of the version before, the way back is one without a refusal too.
+	// By the chart of the version before, the way back is one without a denial too.
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.before}, in...)...)
 	l.assertRuns(t, previous, previous+" "+current)
@@ -176,7 +177,7 @@ func (l *life) everything(t *testing.T) []string {
 }
 
 // TestNoDeletionStopsAPodOfOthers deletes each object of an installation, alone, and creates a pod that is none of ours after each.
-// Nobody serves, so whatever would have to be asked about it would refuse it.
+// Nobody serves, so whatever would have to be asked about it would deny it.
 func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
@@ -250,6 +251,7 @@ func TestWhatHelmLeavesAlone(t *testing.T) {
 	l := begin(t)
 	t.Run("a namespace that is missing is named before anything is made", func(t *testing.T) { l.namesTheMissing(t) })
 	t.Run("kubectl kustomize takes what is shipped", func(t *testing.T) { l.kustomize(t) })
+	t.Run("the webhook's configuration by its name of 0.1.0 goes", func(t *testing.T) { l.removesTheOldName(t) })
 	t.Run("whom the API server trusts stays through an upgrade", func(t *testing.T) { l.leavesTrustAlone(t) })
 }
 
@@ -264,6 +266,39 @@ func (l *life) namesTheMissing(t *testing.T) {
 	assert.Equal(t, before, l.everything(t))
 }
 
+// removesTheOldName: in 0.1.0 the MutatingWebhookConfiguration was called jupyter-user-webhook. Left behind, it would trust an old
+// CA one day, and deny every notebook.
+func (l *life) removesTheOldName(t *testing.T) {
+	t.Helper()
+	folder := t.TempDir()
+	old := filepath.Join(folder, "chart")
+	require.NoError(t, os.CopyFS(old, os.DirFS(l.chart)))
+	// The chart has a symbolic link to the folder beside it.
+	require.NoError(t, os.CopyFS(filepath.Join(folder, "monitoring"), os.DirFS(filepath.Join(l.chart, "..", "monitoring"))))
+	file := filepath.Join(old, "templates", "50-mutatingwebhookconfiguration.yaml")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	renamed := strings.Replace(string(text), "  name: 00-jupyter-user-webhook\n", "  name: jupyter-user-webhook\n", 1)
+	require.NotEqual(t, string(text), renamed)
+	require.NoError(t, os.WriteFile(file, []byte(renamed), 0o600))
+
+	in := []string{"--namespace", helm.Namespace, "--values", "-"}
+	l.run(t, "{}", append([]string{"install", helm.Release, old}, in...)...)
+	l.assertConfigured(t, "jupyter-user-webhook")
+	l.run(t, "{}", append([]string{"upgrade", helm.Release, l.chart}, in...)...)
+	l.assertConfigured(t, "00-jupyter-user-webhook")
+	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
+}
+
+// assertConfigured asserts that there is one MutatingWebhookConfiguration, and its name.
+func (l *life) assertConfigured(t *testing.T, name string) {
+	t.Helper()
+	list, err := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, list.Items, 1)
+	assert.Equal(t, name, list.Items[0].Name)
+}
+
 // leavesTrustAlone: whom the API server trusts is written by others, into what helm has made, and an upgrade leaves it there.
 func (l *life) leavesTrustAlone(t *testing.T) {
 	t.Helper()
@@ -271,7 +306,7 @@ func (l *life) leavesTrustAlone(t *testing.T) {
 	in := []string{"--namespace", helm.Namespace, "--values", "-"}
 	l.run(t, values, append([]string{"install", helm.Release, l.before}, in...)...)
 	configurations := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations()
-	installed, err := configurations.Get(t.Context(), helm.Release, metav1.GetOptions{})
+	installed, err := configurations.Get(t.Context(), "00-jupyter-user-webhook", metav1.GetOptions{})
 	require.NoError(t, err)
 	for i := range installed.Webhooks {
 		installed.Webhooks[i].ClientConfig.CABundle = []byte(certificate)
@@ -286,7 +321,7 @@ func (l *life) leavesTrustAlone(t *testing.T) {
 
 func (l *life) assertTrusted(t *testing.T) {
 	t.Helper()
-	installed, err := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), helm.Release, metav1.GetOptions{})
+	installed, err := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), "00-jupyter-user-webhook", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Len(t, installed.Webhooks, 4)
 	for _, entry := range installed.Webhooks {

@@ -41,7 +41,7 @@ func defineOthers(t *testing.T, plane *controlplane.ControlPlane) {
 	}
 }
 
-// refuseUnknown: of a kind of theirs, too, the dry run refuses a field that it does not have.
+// refuseUnknown: of a kind of theirs, too, the dry run denies a field that it does not have.
 func refuseUnknown(t *testing.T, plane *controlplane.ControlPlane, h *helm.Helm) {
 	t.Helper()
 	for resource, values := range ofOthers {

@@ -170,7 +170,7 @@ func (r *rollout) awaits(t *testing.T, wanted map[string]int) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// load has carol create notebooks until it is stopped: none is refused.
+// load has carol create notebooks until it is stopped: none is denied.
 func (r *rollout) load(t *testing.T) (stop func()) {
 	t.Helper()
 	carol, err := r.User("carol")

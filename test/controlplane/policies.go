@@ -34,7 +34,7 @@ func (c *ControlPlane) Apply(ctx context.Context, manifest string) error {
 }
 
 // AwaitPolicies waits until the API server acts on the ValidatingAdmissionPolicies that it stores. It takes in all policies and
-// bindings at once, every second, in the order in which they were stored; so a marker that was made last, a policy that refuses
+// bindings at once, every second, in the order in which they were stored; so a marker that was made last, a policy that denies
 // a certain object, is in effect only when all before it are.
 func (c *ControlPlane) AwaitPolicies(ctx context.Context) error {
 	name := "policy-" + rand.String(10)

@@ -22,7 +22,7 @@ const stopGrace = 3 * time.Second
 // RestartAPIServer stops the API server, in order, and starts it again as it was. It returns when the API server is ready:
 // sooner, nobody who looks at /readyz sends it anything. Linux only.
 //
-// envtest would make an API server anew, which knows none of the users that there are. So it is told nothing, and takes the
+// envtest would make an API server again, which knows none of the users that there are. So it is told nothing, and takes the
 // program that it started for ended, which is all that it has to know to stop.
 func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	name := string(tools.KubeAPIServer)

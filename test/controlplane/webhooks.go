@@ -74,7 +74,7 @@ func setTimeout(options *envtest.WebhookInstallOptions, seconds int32) {
 
 // awaitWebhooks waits until the API server acts on the webhook configurations that it stores, which is a little later:
 // it watches them like any client. It gets to know them in the order in which they were stored; so the last one, a
-// marker that refuses a certain object, is in effect only when all before it are.
+// marker that denies a certain object, is in effect only when all before it are.
 func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 	configurations := c.client.AdmissionregistrationV1()
 	create, remove := metav1.CreateOptions{}, metav1.DeleteOptions{}
@@ -135,7 +135,7 @@ func markerSelector(kind string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{markerName: kind}}
 }
 
-// markerClient names a port that nobody listens on: to refuse, a webhook need not be there.
+// markerClient names a port that nobody listens on: to deny, a webhook need not be there.
 func markerClient() admissionv1.WebhookClientConfig {
 	return admissionv1.WebhookClientConfig{URL: new("https://127.0.0.1:1/")}
 }

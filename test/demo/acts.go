@@ -183,7 +183,7 @@ func (d *demo) refused(ctx context.Context, input string, arguments ...string) e
 	return ctx.Err()
 }
 
-// linger leaves everything up for a person to play with.
+// linger leaves everything up for a user to play with.
 func (d *demo) linger(ctx context.Context) error {
 	if !d.keep {
 		d.say("\nKEEP=1 leaves it running. Everything is taken down again.")

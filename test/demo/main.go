@@ -1,4 +1,4 @@
-// Command demo shows the webhook at work on a real control plane on this machine: a person who is no admin types kubectl
+// Command demo shows the webhook at work on a real control plane on this machine: a user who is no admin types kubectl
 // run with a label, and the Pod that comes out is shown beside the Pod that went in.
 package main
 

@@ -63,7 +63,7 @@ func (w *World) awaitGone(ctx context.Context) error {
 
 // removeKnowing takes away the second installation, which no cluster has but this one.
 func (w *World) removeKnowing(ctx context.Context) error {
-	err := w.Admin.Do(ctx, "", "delete", "mutatingwebhookconfiguration,validatingwebhookconfiguration", knowing.name)
+	err := w.Admin.Do(ctx, "", "delete", "mutatingwebhookconfiguration/"+knowing.mutating(), "validatingwebhookconfiguration/"+knowing.name)
 	return errors.Join(err, w.Admin.Do(ctx, "", "delete", "namespace", knowing.space))
 }
 

@@ -20,9 +20,12 @@ import (
 // An installation is one of two that this cluster has, so that both ways to the identity are seen on it. Each serves
 // namespaces of its own.
 type installation struct {
-	// name of its webhook configurations, and space, its namespace.
+	// name of its ValidatingWebhookConfiguration, and space, its namespace.
 	name, space string
 }
+
+// mutating returns the name of its MutatingWebhookConfiguration.
+func (i installation) mutating() string { return "00-" + i.name }
 
 var (
 	shipped = installation{systemName, systemSpace}
@@ -70,7 +73,7 @@ func (w *World) leaveToOther(ctx context.Context) error {
 		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: append([]string{gatedHub}, known...),
 	}
 	configurations := w.Client.AdmissionregistrationV1()
-	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, shipped.name, metav1.GetOptions{})
+	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, shipped.mutating(), metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
@@ -152,13 +155,17 @@ func (w *World) installKnowing(ctx context.Context) error {
 
 // registrations are the webhook configurations of a rendering, under the installation's name and for its namespace.
 func (i installation) registrations(rendered deploy.Rendered) (mutating, validating string, err error) {
-	for file, text := range map[string]*string{
-		"50-mutatingwebhookconfiguration.yaml": &mutating, "51-validatingwebhookconfiguration.yaml": &validating,
+	for file, of := range map[string]struct {
+		text     *string
+		from, to string
+	}{
+		"50-mutatingwebhookconfiguration.yaml":   {&mutating, shipped.mutating(), i.mutating()},
+		"51-validatingwebhookconfiguration.yaml": {&validating, shipped.name, i.name},
 	} {
-		if *text, err = rendered.Read(file); err != nil {
+		if *of.text, err = rendered.Read(file); err != nil {
 			return "", "", err
 		}
-		*text = strings.Replace(strings.ReplaceAll(*text, systemSpace, i.space), "  name: "+systemName+"\n", "  name: "+i.name+"\n", 1)
+		*of.text = strings.Replace(strings.ReplaceAll(*of.text, systemSpace, i.space), "  name: "+of.from+"\n", "  name: "+of.to+"\n", 1)
 	}
 	return mutating, validating, nil
 }

@@ -1,8 +1,8 @@
 // Package golden is a corpus of pods as submitted and as admitted: NAME.yaml is the pod that somebody wrote, and beside
-// it stands NAME.admitted.yaml, the pod that the cluster gets, or NAME.denied.txt, the sentences that the person gets.
+// it stands NAME.admitted.yaml, the pod that the cluster gets, or NAME.denied.txt, the sentences that the user gets.
 //
 // A new NAME.yaml runs by itself, an outcome without its pod fails, and UPDATE_GOLDEN=1 go test ./test/golden writes the
-// outcomes anew. In comments at its top a pod can say what is known besides it:
+// outcomes again. In comments at its top a pod can say what is known besides it:
 //
 //	# identity: 5003:6003:7001     known at admission; without it, the way at start
 //	# namespace: restricted        enforces the Pod Security Standard restricted

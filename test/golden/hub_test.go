@@ -20,7 +20,7 @@ type hubPod struct {
 	Case
 	decision  webhook.Decision
 	submitted *corev1.Pod
-	// admitted is nil where it is refused.
+	// admitted is nil where it is denied.
 	admitted *corev1.Pod
 }
 
@@ -70,7 +70,7 @@ func TestAHubFindsItsContainerItsPortAndItsArgs(t *testing.T) {
 	}
 }
 
-// TestAHubsUserIsTheRawAnnotation: what the person is called in the hub, and no slug of it.
+// TestAHubsUserIsTheRawAnnotation: what the user is called in the hub, and no slug of it.
 func TestAHubsUserIsTheRawAnnotation(t *testing.T) {
 	users := map[string]string{}
 	for _, p := range hubPods(t, "") {
@@ -112,7 +112,7 @@ func TestProbesOfAHubsPodKnowItsPrefix(t *testing.T) {
 	}
 }
 
-// TestNoHubsPodOpensInTheImagesOwnHome: neither by the working directory nor by notebook_dir, which the person could not enter.
+// TestNoHubsPodOpensInTheImagesOwnHome: neither by the working directory nor by notebook_dir, which the user could not enter.
 func TestNoHubsPodOpensInTheImagesOwnHome(t *testing.T) {
 	const own = "/home/jovyan"
 	for _, p := range hubPods(t, "") {
@@ -189,7 +189,7 @@ func TestWhatAHubsPodIsRefusedFor(t *testing.T) {
 	}, reasons)
 }
 
-// TestBothVersionsOfKubeSpawnerAreTreatedAlike: the same cases are admitted, and refused for the same.
+// TestBothVersionsOfKubeSpawnerAreTreatedAlike: the same cases are admitted, and denied for the same.
 func TestBothVersionsOfKubeSpawnerAreTreatedAlike(t *testing.T) {
 	seven := map[string]hubPod{}
 	for _, p := range hubPods(t, "7") {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// TestAdmission is every way in which a person or a hub brings a pod, on one API server.
+// TestAdmission is every way in which a user or a hub brings a pod, on one API server.
 func TestAdmission(t *testing.T) {
 	t.Parallel()
 	c := start(t)

@@ -78,7 +78,7 @@ func hubs(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	}
 }
 
-// bare takes every mount off, and the init container: nothing of the share is left to be refused for.
+// bare takes every mount off, and the init container: nothing of the share is left to be denied for.
 func bare(pod *corev1.Pod) {
 	pod.Spec.InitContainers = nil
 	for i := range pod.Spec.Containers {

@@ -13,7 +13,7 @@ import (
 
 // An attack is something that one rule alone stands against.
 type attack struct {
-	// rule is the policy, without our group, and the reason that it refuses with. The verifier's are in attacks_verifier_test.go.
+	// rule is the policy, without our group, and the reason that it denies with. The verifier's are in attacks_verifier_test.go.
 	rule string
 	// do tries it and answers what the API server says.
 	do func(*testing.T, *guarded) error

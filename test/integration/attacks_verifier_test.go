@@ -24,7 +24,7 @@ type verifier struct {
 // ofVerifier reports whether an attack is on what a notebook is, which the verifier alone says.
 func (a attack) ofVerifier() bool { return strings.HasPrefix(a.rule, "verifier/") }
 
-// onShape reports whether the verifier refuses an attack, alone or beside the net.
+// onShape reports whether the verifier denies an attack, alone or beside the net.
 func (a attack) onShape() bool { return a.ofVerifier() || strings.HasPrefix(a.rule, "net/") }
 
 // startVerified starts a cluster with the verifier, and nothing else of ours.
@@ -56,7 +56,7 @@ func (g *guarded) serving(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { g.serve(t, config.Default()) })
 }
 
-// TestTheVerifierSaysWhatANotebookIs tries all attacks on it where there is no policy: the verifier refuses each. Without its
+// TestTheVerifierSaysWhatANotebookIs tries all attacks on it where there is no policy: the verifier denies each. Without its
 // registration each works, so each is known to be its work.
 func TestTheVerifierSaysWhatANotebookIs(t *testing.T) {
 	t.Parallel()

@@ -33,13 +33,13 @@ var checked = map[string]struct {
 		})
 	}, "certificate", check.Failed, "has no certificate in tls.crt"},
 	"a webhook that may fail": {func(t *testing.T, l *looked) {
-		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
+		change(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
 			})
 	}, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].failurePolicy is "Ignore", not "Fail"`},
 	"a webhook that may fail, by the mode": {func(t *testing.T, l *looked) {
-		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
+		change(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
 			})
@@ -94,12 +94,16 @@ var checked = map[string]struct {
 				RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{"CREATE"},
 					Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}}}}}}}}), "policies",
 		check.Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f"},
+	"a webhook of the version before": {makes(&admissionv1.MutatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook"}}), "webhooks", check.Warning, "MutatingWebhookConfiguration " +
+		"jupyter-user-webhook: is not part of the manifest given with -f: another release or somebody has left it there: kubectl delete " +
+		"mutatingwebhookconfiguration jupyter-user-webhook"},
 	"who writes NetworkPolicies": {makes(roleBinding("lab", "editor", "system:aggregate-to-edit", person("eve"))), "rbac", check.Warning,
 		"User eve (RoleBinding lab/editor): may write NetworkPolicies in namespaces with notebooks"},
 	"who reads logs": {makes(roleBinding("lab", "viewer", "system:aggregate-to-view", person("eve"))), "rbac", check.Warning,
 		"User eve (RoleBinding lab/viewer): may read logs of Pods in namespaces with notebooks"},
 	"a webhook with a condition": {func(t *testing.T, l *looked) {
-		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
+		change(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[1].MatchConditions = append(c.Webhooks[1].MatchConditions, admissionv1.MatchCondition{Name: "x", Expression: "false"})
 			})
@@ -220,7 +224,7 @@ func policyWith(name string, as func(*admissionv1.ValidatingAdmissionPolicy)) fu
 
 func mutatingWith(as func(*admissionv1.MutatingWebhookConfiguration)) func(*testing.T, *looked) {
 	return func(t *testing.T, l *looked) {
-		change(t, l, "", "jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{}, as)
+		change(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{}, as)
 	}
 }
 

@@ -383,7 +383,7 @@ func (l *looked) shipWebhooks(t *testing.T, ca []byte) {
 	require.NoError(t, l.List(t.Context(), &mutating))
 	for _, c := range mutating.Items {
 		for i := range c.Webhooks {
-			if c.Name == "jupyter-user-webhook" {
+			if c.Name == "00-jupyter-user-webhook" {
 				c.Webhooks[i].ClientConfig.CABundle = ca
 			}
 		}

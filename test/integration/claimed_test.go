@@ -13,7 +13,7 @@ import (
 )
 
 // TestClaimedInCEL runs the table of package webhook/user through the policies: a claimed pod is one that the access policy has a
-// say about. Nobody here may use a home, so it refuses each.
+// say about. Nobody here may use a home, so it denies each.
 func TestClaimedInCEL(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../webhook/user/testdata/claimed.yaml")

@@ -212,7 +212,7 @@ func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string)
 // apply creates a pod from YAML.
 func (c *cluster) create(t *testing.T, namespace, yaml string) controlplane.Result {
 	t.Helper()
-	// A refusal is what some are made for: the caller looks at the exit status.
+	// A denial is what some are made for: the caller looks at the exit status.
 	result, err := c.carol.KubectlReading(t.Context(), yaml, "create", "-n", namespace, "-o", "json", "-f", "-")
 	require.NoError(t, err)
 	return result

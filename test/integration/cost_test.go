@@ -35,7 +35,7 @@ func atTheLimits() string {
 		list(16, "component-%d") + "}}}"
 }
 
-// TestLargePodsAreDecided: an expression may cost no more than a million of CEL's units, and one that costs more is a refusal. With
+// TestLargePodsAreDecided: an expression may cost no more than a million of CEL's units, and one that costs more is a denial. With
 // as much in every list of the values, and in every list of a pod, as there can be, each pod is decided.
 func TestLargePodsAreDecided(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 )
 
 // TestDeadWebhookStopsNobody kills all of the webhook, and lets everything else in the cluster come up: pods of every namespace,
-// its own and the cluster's among them, are created, bound to a node, run and are deleted. A notebook is refused, in time.
+// its own and the cluster's among them, are created, bound to a node, run and are deleted. A notebook is denied, in time.
 func TestDeadWebhookStopsNobody(t *testing.T) {
 	t.Parallel()
 	c := start(t)

@@ -13,7 +13,7 @@ import (
 )
 
 // A demand is what a policy of other people (testdata/demands.yaml) makes of a notebook for which nobody has taken care of it:
-// what it says where it refuses, or nothing.
+// what it says where it denies, or nothing.
 type demand struct{ atAdmission, atStart string }
 
 // demands: what is injected meets them all, but for what the way at start is, and for what is the image's to be able to.

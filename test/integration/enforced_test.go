@@ -39,6 +39,7 @@ func startEnforced(t *testing.T, options controlplane.Options) *enforced {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { (*e.served.Load()).ServeHTTP(w, r) })
 	mux.Handle("/second", secondWebhook())
+	serveOthers(mux)
 	e.serveBy(t, config.Default())
 	e.listen(t, e.called(), mux)
 	return e
@@ -141,7 +142,7 @@ func (e *enforced) admittedAnyhow(t *testing.T, o outcome) *corev1.Pod {
 	return o.pod
 }
 
-// refusedWith asserts that a pod was refused, and with which words.
+// refusedWith asserts that a pod was denied, and with which words.
 func refusedWith(t *testing.T, o outcome, words ...string) {
 	t.Helper()
 	require.Error(t, o.err, "nothing refused it")
@@ -150,7 +151,7 @@ func refusedWith(t *testing.T, o outcome, words ...string) {
 	}
 }
 
-// reason is the word that a client can tell a refusal by.
+// reason is the word that a client can tell a denial by.
 func reason(err error) string { return string(apierrors.ReasonForError(err)) }
 
 // asking is a pod as somebody submits it who wants a notebook of a user's.

@@ -31,7 +31,7 @@ func shippedPolicies(t *testing.T) []string {
 }
 
 // A guarded cluster has the policies that we ship, and no webhook: pods come as the webhook would have made them, or as
-// somebody wants to have them taken for such. So what refuses here is the policies.
+// somebody wants to have them taken for such. So what denies here is the policies.
 type guarded struct {
 	*controlplane.ControlPlane
 	// carol may use the homes of alice and qiang.guo03 in namespace lab, bob may create pods there and nothing else, and hub
@@ -162,7 +162,7 @@ func injectedBy(t *testing.T, configured *config.Config, user string, before ...
 	return decode(t, string(raw))
 }
 
-// create creates a pod without keeping it: what it is refused for is the same.
+// create creates a pod without keeping it: what it is denied for is the same.
 func create(ctx context.Context, as kubernetes.Interface, namespace string, pod *corev1.Pod) error {
 	_, err := as.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err

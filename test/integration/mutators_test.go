@@ -168,7 +168,7 @@ func labelledByAPolicy(t *testing.T, e *enforced) {
 	assertRefused(t, e.try(t, "beside", owned("bob")).err, "access/NoAccess")
 }
 
-// mirror: who insists on another name for our image is refused until both, the policies and the configuration, know
+// mirror: who insists on another name for our image is denied until both, the policies and the configuration, know
 // that name. Who does not insist has ours put back, as the loop above has seen.
 func mirror(t *testing.T, e *enforced, policies bool) {
 	inBothWays(t, func(t *testing.T, user string) {

@@ -65,7 +65,7 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	}
 }
 
-// TestTheNetKnowsNoNameButAUsers: without the policy access, which refuses such a name by itself, the net takes none for a home.
+// TestTheNetKnowsNoNameButAUsers: without the policy access, which denies such a name by itself, the net takes none for a home.
 func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

@@ -53,7 +53,7 @@ func inRestricted(t *testing.T, e *enforced, namespace string) {
 		"namespace "+namespace+" enforces the Pod Security Standard restricted", "qiang.guo03")
 	assert.Equal(t, "RestrictedNeedsIdentity", reason(unknown.err))
 
-	// What is not ours in the pod is the pod's own affair, and the refusal names that alone.
+	// What is not ours in the pod is the pod's own affair, and the denial names that alone.
 	sidecar := e.try(t, namespace, asking("alice", withProxy))
 	refusedWith(t, sidecar, "violates PodSecurity", `container "proxy" must set`)
 	assert.NotContains(t, sidecar.err.Error(), "jupyter-user-init")

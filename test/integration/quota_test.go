@@ -136,7 +136,7 @@ func quotaCounts(t *testing.T, e *enforced) {
 		"exceeded quota: quota", "requested: requests.cpu=3, used: requests.cpu=2010m, limited: requests.cpu=4")
 }
 
-// quotaAsksOthers: what says nothing about resources by itself is refused, as it is without us, and by its own name.
+// quotaAsksOthers: what says nothing about resources by itself is denied, as it is without us, and by its own name.
 func quotaAsksOthers(t *testing.T, e *enforced) {
 	e.quota(t, "asks", everyCompute)
 	inBothWays(t, func(t *testing.T, user string) {

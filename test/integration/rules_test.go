@@ -36,7 +36,7 @@ func rules(t *testing.T, manifests []string) map[string]*admissionv1.ValidatingA
 	return found
 }
 
-// reasonOf is the word that a rule refuses with.
+// reasonOf is the word that a rule denies with.
 func reasonOf(v admissionv1.Validation) string {
 	reason, _, _ := strings.Cut(v.Message, ":")
 	return reason
@@ -123,7 +123,7 @@ func bindingsOf(t *testing.T, manifests []string) (found []admissionv1.Validatin
 	return found
 }
 
-// TestBindingsDeny: a policy without a binding does nothing, and one that only warns refuses nothing.
+// TestBindingsDeny: a policy without a binding does nothing, and one that only warns denies nothing.
 func TestBindingsDeny(t *testing.T) {
 	bound := map[string]bool{}
 	for _, binding := range bindingsOf(t, shippedPolicies(t)) {
@@ -144,7 +144,7 @@ func TestBindingsDeny(t *testing.T) {
 // attacked are the values of a cluster that is attacked.
 const attacked = "{share: {hostPaths: [/srv/share, /mnt/old, /data/slash/]}}"
 
-// TestAttacksAreRefused tries each attack where all rules stand: its own rule refuses it.
+// TestAttacksAreRefused tries each attack where all rules stand: its own rule denies it.
 func TestAttacksAreRefused(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, attacked)})
@@ -248,7 +248,7 @@ func TestNothingElseIsRefused(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.bob, "open", opted), "opted out")
 }
 
-// TestReasonsAreExplained: deploy/docs/denials.md has each reason that a policy refuses with, and none that does not exist.
+// TestReasonsAreExplained: deploy/docs/denials.md has each reason that a policy denies with, and none that does not exist.
 func TestReasonsAreExplained(t *testing.T) {
 	page, err := os.ReadFile("../../deploy/docs/denials.md")
 	require.NoError(t, err)

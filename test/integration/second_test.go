@@ -15,13 +15,16 @@ import (
 
 // secondWebhook does to a pod what its label "second", "first" or "insisting" says, in the way that is usual: typed, whole, by a
 // diff.
-func secondWebhook() http.Handler {
+func secondWebhook() http.Handler { return changing(meddle) }
+
+// changing is a webhook that changes a Pod in that way.
+func changing(change func(*corev1.Pod)) http.Handler {
 	return &admission.Webhook{Handler: admission.HandlerFunc(func(_ context.Context, req admission.Request) admission.Response {
 		pod := &corev1.Pod{}
 		if err := json.Unmarshal(req.Object.Raw, pod); err != nil {
 			return admission.Errored(http.StatusBadRequest, err)
 		}
-		meddle(pod)
+		change(pod)
 		raw, err := json.Marshal(pod)
 		if err != nil {
 			return admission.Errored(http.StatusInternalServerError, err)

@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// TestAWebhookThatInsists has the last word before validation, on what the policies do not compare. The verifier refuses it
+// TestAWebhookThatInsists has the last word before validation, on what the policies do not compare. The verifier denies it
 // and names the field. Without the verifier each gets in, so each is known to be its work.
 func TestAWebhookThatInsists(t *testing.T) {
 	t.Parallel()

@@ -65,7 +65,7 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 	refused := c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: next-day", 1))
 	assert.NotZero(t, refused.ExitCode)
 	assert.Contains(t, refused.Stderr, "denied request: ")
-	// Two policies refuse it, and the API server tells of either.
+	// Two policies deny it, and the API server tells of either.
 	assert.Regexp(t, "may not use the home of qiang.guo03|namespace before does not say by a label", refused.Stderr)
 }
 
@@ -112,7 +112,7 @@ func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 	require.NoError(t, c.AwaitPolicies(t.Context()))
 }
 
-// isMissedByNobody: with failurePolicy Ignore, as the chart has it in mode Warn, a webhook that is not there is no reason to refuse
+// isMissedByNobody: with failurePolicy Ignore, as the chart has it in mode Warn, a webhook that is not there is no reason to deny
 // a pod. With Fail it would be.
 func (c *cluster) isMissedByNobody(t *testing.T) {
 	c.stop()
@@ -122,23 +122,24 @@ func (c *cluster) isMissedByNobody(t *testing.T) {
 	refused := labelled("while-it-fails")
 	assert.NotZero(t, refused.ExitCode)
 	assert.Contains(t, refused.Stderr, "failed calling webhook")
-	for _, kind := range []string{"mutatingwebhookconfiguration", "validatingwebhookconfiguration"} {
-		c.setFailurePolicy(t, kind, "Ignore")
+	for _, configuration := range []string{"mutatingwebhookconfiguration/00-jupyter-user-webhook",
+		"validatingwebhookconfiguration/jupyter-user-webhook"} {
+		c.setFailurePolicy(t, configuration, "Ignore")
 	}
 	require.Eventually(t, func() bool { return labelled("while-it-is-ignored").ExitCode == 0 }, wait, 100*time.Millisecond)
 }
 
 // setFailurePolicy of each entry of ours.
-func (c *cluster) setFailurePolicy(t *testing.T, kind, policy string) {
+func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 	t.Helper()
-	entries, err := c.Admin.Kubectl(t.Context(), "get", kind, "jupyter-user-webhook", "-o", "jsonpath={.webhooks[*].name}")
+	entries, err := c.Admin.Kubectl(t.Context(), "get", configuration, "-o", "jsonpath={.webhooks[*].name}")
 	require.NoError(t, err)
 	var patch []string
 	for i := range strings.Fields(entries.Stdout) {
 		patch = append(patch, `{"op":"replace","path":"/webhooks/`+string(rune('0'+i))+`/failurePolicy","value":"`+policy+`"}`)
 	}
 	require.NotEmpty(t, patch, entries.Stderr)
-	require.NoError(t, c.Admin.Do(t.Context(), "", "patch", kind, "jupyter-user-webhook", "--type=json",
+	require.NoError(t, c.Admin.Do(t.Context(), "", "patch", configuration, "--type=json",
 		"--patch=["+strings.Join(patch, ",")+"]"))
 }
 

@@ -71,8 +71,8 @@ func applied(t *testing.T, bob *controlplane.User) {
 	assert.Contains(t, string(said), "NoAccess: ")
 }
 
-// lookAlikeWhileDown: without the webhook a labelled pod is refused because it cannot be asked, and one that was made by hand
-// to need no webhook is refused by the policies.
+// lookAlikeWhileDown: without the webhook a labelled pod is denied because it cannot be asked, and one that was made by hand
+// to need no webhook is denied by the policies.
 func lookAlikeWhileDown(t *testing.T, c *cluster, bob *controlplane.User) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(bob.Config)

@@ -90,7 +90,7 @@ func TestInjectedAgainAfterAnotherWebhook(t *testing.T) {
 
 func newQuantity() *resource.Quantity { return resource.NewQuantity(1, resource.DecimalSI) }
 
-// changed is what a webhook does that is written in the usual way: typed, and the whole pod written anew.
+// changed is what a webhook does that is written in the usual way: typed, and the whole pod written again.
 func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 	t.Helper()
 	pod := &corev1.Pod{}

@@ -57,7 +57,7 @@ func TestMadeUpPods(t *testing.T) {
 			}
 		}
 	}
-	// Were all of them refused, nothing would be proved.
+	// Were all of them denied, nothing would be proved.
 	assert.Greater(t, admitted, each/5, "of %d pods", 2*each)
 	t.Logf("%d of %d admitted", admitted, 2*each)
 }

@@ -168,7 +168,7 @@ func (c *certManager) trustAlone(t *testing.T, authority []byte) {
 	t.Helper()
 	api := c.client.AdmissionregistrationV1()
 	require.EventuallyWithT(t, func(collect *assert.CollectT) {
-		mutating, err := api.MutatingWebhookConfigurations().Get(t.Context(), "jupyter-user-webhook", metav1.GetOptions{})
+		mutating, err := api.MutatingWebhookConfigurations().Get(t.Context(), "00-jupyter-user-webhook", metav1.GetOptions{})
 		require.NoError(collect, err)
 		for i := range mutating.Webhooks {
 			mutating.Webhooks[i].ClientConfig.CABundle = authority

@@ -188,7 +188,7 @@ func (w *world) remove(t *testing.T, secret string) {
 func (w *world) bundles(t *testing.T) (found []string) {
 	t.Helper()
 	api := w.client.AdmissionregistrationV1()
-	mutating, err := api.MutatingWebhookConfigurations().Get(t.Context(), "jupyter-user-webhook", metav1.GetOptions{})
+	mutating, err := api.MutatingWebhookConfigurations().Get(t.Context(), "00-jupyter-user-webhook", metav1.GetOptions{})
 	if err != nil {
 		return nil
 	}

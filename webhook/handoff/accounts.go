@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Account is the person as passwd and group are to know them.
+// Account is the user as passwd and group are to know them.
 type Account struct {
 	Name string
 	// Home as the notebook container sees it.
@@ -17,7 +17,7 @@ type Account struct {
 
 // Passwd is the content of /etc/passwd in the notebook container.
 //
-// The person comes before jovyan, so that a person who happens to have jovyan's UID 1000 is found first. jovyan has to
+// The user comes before jovyan, so that a user who happens to have jovyan's UID 1000 is found first. jovyan has to
 // be there because docker-stacks' start.sh asks for its UID under set -e, and dies without a word where it is missing.
 func (a Account) Passwd() ([]byte, error) {
 	if err := a.check(); err != nil {
@@ -30,7 +30,7 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 `, a.Name, a.UID, a.GID, a.Name, a.Home), nil
 }
 
-// Group is the content of /etc/group in the notebook container. The person's own group bears the person's name, as
+// Group is the content of /etc/group in the notebook container. The user's own group bears the user's name, as
 // useradd makes it; the names of the others are not known here, and each is called after its number.
 func (a Account) Group() ([]byte, error) {
 	if err := a.check(); err != nil {

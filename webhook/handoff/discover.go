@@ -1,6 +1,6 @@
 package handoff
 
-// Discover is the init container's command line: find the owner of the user's home, refuse who cannot be a person, and
+// Discover is the init container's command line: find the owner of the user's home, deny who cannot be a user, and
 // write the files of the scratch volume.
 type Discover struct {
 	// User whose home it is.

@@ -82,7 +82,7 @@ func parseWide(text string) (uint64, error) {
 	return n, err
 }
 
-// checkName refuses what can be no user's name. The webhook has parsed it by stricter rules; this is what the files need:
+// checkName denies what can be no user's name. The webhook has parsed it by stricter rules; this is what the files need:
 // a line that begins with + or - means NIS to some C libraries, one with # a comment.
 func checkName(s string) error {
 	for i, c := range []byte(s) {
@@ -99,7 +99,7 @@ func checkName(s string) error {
 	return nil
 }
 
-// checkField refuses what would break out of a field of passwd. It takes every path that a configuration can have.
+// checkField denies what would break out of a field of passwd. It takes every path that a configuration can have.
 func checkField(s string) error {
 	if s == "" {
 		return errors.New("a field is empty")

@@ -126,7 +126,7 @@ func TestParseEnvRefuses(t *testing.T) {
 	}
 }
 
-// TestEnvOfAHostileName: a name with a line in it makes a file that is refused, not one with another UID.
+// TestEnvOfAHostileName: a name with a line in it makes a file that is denied, not one with another UID.
 func TestEnvOfAHostileName(t *testing.T) {
 	for _, name := range []string{
 		"a\nUSER_UID=0", "a\nUSER_HOME_INODE=1", "a\n", "\n", "", "a\r", "a=b\n=c", "a\nUSER_NAME=b", "a\x00",

@@ -37,7 +37,7 @@ func TestAWebhookOfAnEarlierRelease(t *testing.T) {
 	}
 }
 
-// reread takes a command line apart and writes it anew.
+// reread takes a command line apart and writes it again.
 func reread(t *testing.T, args []string) []string {
 	t.Helper()
 	if args[0] == "discover" {

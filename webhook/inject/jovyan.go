@@ -19,8 +19,11 @@ const imagesHome = "/home/jovyan"
 // rootDirVariable is how a hub says in which directory its server opens (KubeSpawner's notebook_dir).
 const rootDirVariable = "JUPYTERHUB_ROOT_DIR"
 
-// inImagesHome tells whether a directory is the image's own home or inside of it, and not in the person's.
+// inImagesHome reports whether a directory is the image's own home or inside of it, and not in the user's.
 func inImagesHome(dir, home string) bool {
+	if !strings.Contains(dir, "jovyan") { // Cheap, for every variable of a Pod is looked at.
+		return false
+	}
 	in := func(outer string) bool { return pod.CleanPath(dir) == outer || pod.Inside(pod.CleanPath(dir), outer) }
 	return in(imagesHome) && !in(home)
 }

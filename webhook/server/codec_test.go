@@ -41,7 +41,7 @@ func reviewOf(version, uid, pod string) string {
 
 // FuzzAgainstAdmissionWebhook holds the protocol, from the bytes that come in to the bytes that go out, against
 // controller-runtime's: the same requests are read from the same bodies, and the same answers come of the same decisions. Where
-// the two differ, it is in what this refuses and that lets pass, each of which is listed in stricter.
+// the two differ, it is in what this denies and that lets pass, each of which is listed in stricter.
 func FuzzAgainstAdmissionWebhook(f *testing.F) {
 	good := reviewOf("v1", "u-1", ofANotebook)
 	for _, seed := range []string{

@@ -9,7 +9,7 @@ import (
 )
 
 // FuzzReview holds the edge to this, whatever is posted: an answer in protocol, one line in the log, no fault of ours, and
-// no patch for what is refused.
+// no patch for what is denied.
 func FuzzReview(f *testing.F) {
 	for _, seed := range []string{
 		review(notebook), review(document("", oneContainer)), "null", "[]", "", "{}", "{", notebook, document("", oneContainer),

@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// inGroups is a person in so many groups: 7001, 7002, …
+// inGroups is a user in so many groups: 7001, 7002, …
 func inGroups(n int) identity.Identity {
 	var groups []int64
 	for i := range n {
@@ -66,7 +66,7 @@ func TestSoManyGroups(t *testing.T) {
 	}
 }
 
-// TestACutIsNoWayAround: the verifier holds a pod against the cut identity, so that one which says more is refused.
+// TestACutIsNoWayAround: the verifier holds a pod against the cut identity, so that one which says more is denied.
 func TestACutIsNoWayAround(t *testing.T) {
 	configured := config.Default()
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 2, config.TooManyGroupsCut

@@ -149,7 +149,7 @@ func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
 	}
 }
 
-// TestALongListOfAnotherPod is not ours to refuse.
+// TestALongListOfAnotherPod is not ours to deny.
 func TestALongListOfAnotherPod(t *testing.T) {
 	e := newEdge(t, nil)
 	containers := longest(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) })

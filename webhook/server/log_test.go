@@ -20,7 +20,7 @@ import (
 const mark = "s3cr3t-MARK"
 
 // TestTheLogHasNothingOfThePod marks every place of a pod that can hold a secret, or somebody's business, and looks for
-// the mark in the log: at every level, where the pod is injected and where it is refused, and where it is no pod.
+// the mark in the log: at every level, where the pod is injected and where it is denied, and where it is no pod.
 func TestTheLogHasNothingOfThePod(t *testing.T) {
 	secretive := `"serviceAccountName":"MARK","nodeName":"MARK","hostname":"MARK","future":"MARK",
 		"imagePullSecrets":[{"name":"MARK"}],"schedulerName":"MARK","nodeSelector":{"MARK":"MARK"},
@@ -97,7 +97,7 @@ func TestANameCannotForgeOrFloodTheLog(t *testing.T) {
 	assert.Len(t, e.log.Lines(t, "admission"), 1)
 }
 
-// TestARefusalQuotesWhatItNames: names of the pod may stand in a refusal, but not as lines of it, and not at any length.
+// TestARefusalQuotesWhatItNames: names of the pod may stand in a denial, but not as lines of it, and not at any length.
 func TestARefusalQuotesWhatItNames(t *testing.T) {
 	evil := `x\n- all is well\u001b[2J\u202e` + strings.Repeat("y", 500)
 	for name, body := range map[string]string{

@@ -85,7 +85,7 @@ func TestFaultsAreCountedApartFromRefusals(t *testing.T) {
 	assert.NotContains(t, e.metrics(t), "denied\"")
 }
 
-// TestNobodyCanGrowTheMetrics: no label has a value that a pod, a person or a caller can make up.
+// TestNobodyCanGrowTheMetrics: no label has a value that a pod, a user or a caller can make up.
 func TestNobodyCanGrowTheMetrics(t *testing.T) {
 	e := newEdge(t, nil)
 	admit := func(from, to int) {

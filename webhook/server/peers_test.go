@@ -96,7 +96,7 @@ func TestAFaultOfTheOtherIsItsAnswer(t *testing.T) {
 	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
 }
 
-// TestNobodyCanTell: the pod is refused as something that may be tried again, in time, and the log says why.
+// TestNobodyCanTell: the pod is denied as something that may be tried again, in time, and the log says why.
 func TestNobodyCanTell(t *testing.T) {
 	all, strangers := newReplicas(t), newReplicas(t)
 	maker := all.configured(t, "2", nil)

@@ -222,7 +222,7 @@ func TestOtherPathsAndMethods(t *testing.T) {
 	}
 }
 
-// TestTooLarge: what is larger than any review is refused by the first 4 MiB of it. The uid is in these, and without it an
+// TestTooLarge: what is larger than any review is denied by the first 4 MiB of it. The uid is in these, and without it an
 // API server would not take the answer for one.
 func TestTooLarge(t *testing.T) {
 	large := review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("MARK", 2<<20)+`"]}]`))

@@ -235,7 +235,7 @@ func silent(context.Context, user.Name) (*identity.Identity, error) {
 	return nil, errors.New("stat /share/home: stale file handle")
 }
 
-// TestWhatIsRememberedIsNoGround to refuse what another replica has found a moment ago.
+// TestWhatIsRememberedIsNoGround to deny what another replica has found a moment ago.
 func TestWhatIsRememberedIsNoGround(t *testing.T) {
 	alice := known(identity.Identity{UID: 5003, GID: 6003})
 	made := newEdge(t, alice).made(t, notebook)

@@ -145,7 +145,7 @@ func TestWarnIsSilentAboutOthersPods(t *testing.T) {
 }
 
 // TestWarnIsNoWayAroundEnforce: while one mode takes over from the other, a replica that enforces is told the truth by one that does
-// not, and refuses what that one has left alone.
+// not, and denies what that one has left alone.
 func TestWarnIsNoWayAroundEnforce(t *testing.T) {
 	all := newReplicas(t)
 	warns := warning(t, nil, nil)

@@ -20,7 +20,7 @@ type Name struct{ name string }
 // String is the name as it is on the share.
 func (n Name) String() string { return n.name }
 
-// Parse reads a name as a person, a hub or a directory service writes it. The field says where it stood, for the answer.
+// Parse reads a name as a user, a hub or a directory service writes it. The field says where it stood, for the answer.
 func Parse(field, text string, rules config.User) (Name, *denial.Denial) {
 	name, domain, hasDomain := strings.Cut(text, "@")
 	if hasDomain && !slices.Contains(rules.Domains, domain) {

@@ -6,7 +6,7 @@ import (
 )
 
 // reserved are the accounts and groups that Linux images and Jupyter's images bring along (Debian's base-passwd, what
-// Debian's and Red Hat's packages add, docker-stacks' jovyan and users), and that are therefore never a person. Being
+// Debian's and Red Hat's packages add, docker-stacks' jovyan and users), and that are therefore never a user. Being
 // one of them would mean to be a system account in every image, or to meet docker-stacks' own user.
 var reserved = strings.Fields(`
 	root nobody nogroup jovyan users

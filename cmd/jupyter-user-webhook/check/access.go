@@ -106,7 +106,7 @@ func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport)
 	return nil
 }
 
-// unguarded tells whether the policies refuse notebooks in a namespace, because anybody may be root beside them there.
+// unguarded tells whether the policies deny notebooks in a namespace, because anybody may be root beside them there.
 func (s *state) unguarded(namespace string) bool {
 	return !guards(s.level(namespace)) && s.parameters["podSecurity"] != "off"
 }
@@ -152,7 +152,7 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 	return nil
 }
 
-// sentence is the answer for a person. Where it is no it asks the admin for what the policy's refusal would.
+// sentence is the answer for a user. Where it is no it asks the admin for what the policy's denial would.
 func sentence(q AccessQuery, a *AccessReport, mayCreate bool) string {
 	switch {
 	case a.May:

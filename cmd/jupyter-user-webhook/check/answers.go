@@ -22,7 +22,7 @@ import (
 )
 
 // answers: a labelled Pod is created in a dry run, which changes nothing, and what becomes of it shows whether the webhook
-// is asked, answers, and is left alone by what comes after it. A refusal is as good an answer as any: the webhook's own, and
+// is asked, answers, and is left alone by what comes after it. A denial is as good an answer as any: the webhook's own, and
 // a policy's that speaks of whom the webhook found.
 func dryRun(ctx context.Context, s *state) []Finding {
 	namespace, there := s.tryIn()
@@ -79,7 +79,7 @@ func (s *state) tryIn() (string, bool) {
 	return have[0], true
 }
 
-// notebook is a Pod as a person would write it, and as Pod Security restricted would let it pass.
+// notebook is a Pod as a user would write it, and as Pod Security restricted would let it pass.
 func notebook(namespace, name string) *corev1.Pod {
 	return &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -90,7 +90,7 @@ func notebook(namespace, name string) *corev1.Pod {
 	}
 }
 
-// judgeDenial judges a refusal. The API server says in words alone whose it is: it has one status for all of them.
+// judgeDenial judges a denial. The API server says in words alone whose it is: it has one status for all of them.
 func judgeDenial(where string, err error) Finding {
 	said := denial.Cut(oneLine(err), 400)
 	var status apierrors.APIStatus
@@ -118,7 +118,7 @@ func judgeDenial(where string, err error) Finding {
 // verifierName is the entry that looks at the outcome.
 const verifierName = "verified-pods.jupyter-user.io"
 
-// refusedByOurs: an entry that changes Pods has been asked if it refuses. One that looks at the outcome says that this is not
+// refusedByOurs: an entry that changes Pods has been asked if it denies. One that looks at the outcome says that this is not
 // as it should be.
 func judgeOwnDenial(where, said string, code int32) Finding {
 	if code >= 500 {

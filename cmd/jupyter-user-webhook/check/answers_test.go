@@ -112,7 +112,7 @@ func TestWhereItIsTried(t *testing.T) {
 	assert.Equal(t, "a", in, "what is asked about, whoever has no rights elsewhere")
 }
 
-// TestNameThatIsNone: that it is refused proves nothing about the rest.
+// TestNameThatIsNone: that it is denied proves nothing about the rest.
 func TestNameThatIsNone(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
 		s := closed(t)

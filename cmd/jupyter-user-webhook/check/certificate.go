@@ -73,7 +73,7 @@ func (s *state) whyNotIssued() string {
 // entries of the installed webhook configurations that are ours.
 func (s *state) entries(what string) (found []map[string]any) {
 	for _, configuration := range s.installed[what].Items {
-		if configuration.GetName() == webhookName {
+		if ours(configuration) {
 			found = append(found, objects(configuration.Object["webhooks"])...)
 		}
 	}

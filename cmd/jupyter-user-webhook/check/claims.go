@@ -59,7 +59,7 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 	return found
 }
 
-// podSecurity: who is root beside a notebook is the person, so the policies refuse notebooks in namespaces that keep nobody
+// podSecurity: who is root beside a notebook is the user, so the policies deny notebooks in namespaces that keep nobody
 // from it.
 func podSecurity(_ context.Context, s *state) (found []Finding) {
 	served := s.servedThere()

@@ -19,7 +19,7 @@ import (
 const renderedAnnotation = "jupyter-user.io/rendered"
 
 // policiesAsWanted: the policies decide who may be whom, and hold while the webhook is down. A policy without its binding
-// does nothing; a binding that only warns, or is narrower, refuses less.
+// does nothing; a binding that only warns, or is narrower, denies less.
 func policiesAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, policies), s.compare(ctx, bindings)...)
 }

@@ -88,7 +88,7 @@ func TestWhatIsMissing(t *testing.T) {
 	assert.Equal(t, "is missing: helm upgrade, or kubectl apply -f deploy/install.yaml", found[0].Message)
 }
 
-// TestWhatIsLeftBehind may refuse what the release would not.
+// TestWhatIsLeftBehind may deny what the release would not.
 func TestWhatIsLeftBehind(t *testing.T) {
 	s := installedAs(t, policies, nil)
 	for _, name := range []string{"injected.jupyter-user.io", "others.example.com"} {
@@ -211,7 +211,7 @@ func TestNothingWeakensUnseen(t *testing.T) {
 		"parameters":               {policies, "access.jupyter-user.io", []string{"spec", "paramKind"}, map[string]any{"apiVersion": "v1", "kind": "Secret"}, "spec.paramKind was added"},
 		"a binding of parameters":  {bindings, "access.jupyter-user.io", []string{"spec", "paramRef"}, map[string]any{"name": "a"}, "spec.paramRef was added"},
 		"a binding of other pods":  {bindings, "access.jupyter-user.io", []string{"spec", "matchResources", "objectSelector"}, map[string]any{"matchLabels": map[string]any{"a": "b"}}, `spec.matchResources.objectSelector.matchLabels was added: {"a":"b"}`},
-		"no webhook":               {mutatingWebhooks, "jupyter-user-webhook", []string{"webhooks"}, []any{}, "webhooks has 0 elements, not 4"},
+		"no webhook":               {mutatingWebhooks, "00-jupyter-user-webhook", []string{"webhooks"}, []any{}, "webhooks has 0 elements, not 4"},
 		"nothing of an object":     {policies, "access.jupyter-user.io", []string{"spec"}, map[string]any{}, "spec.matchConstraints is missing"},
 		"a condition in a binding": {bindings, "share.jupyter-user.io", []string{"spec", "matchResources"}, map[string]any{"objectSelector": map[string]any{"matchLabels": map[string]any{"a": "b"}}}, "spec.matchResources was added"},
 	} {

@@ -53,7 +53,7 @@ func made(pod *corev1.Pod) bool {
 	return is
 }
 
-// refusedInWarn: nothing of ours refuses.
+// refusedInWarn: nothing of ours denies.
 func (s *state) denialInWarnMode(where string, err error) Finding {
 	f := judgeDenial(where, err)
 	if f.Status != Unknown {

@@ -147,7 +147,7 @@ func crowd(subject rbacv1.Subject) bool {
 	return slices.Contains([]string{"system:authenticated", "system:unauthenticated", "system:anonymous"}, subject.Name)
 }
 
-// who is a subject, as a person reads it.
+// who is a subject, as an admin reads it.
 func who(subject rbacv1.Subject) string {
 	if namespace, name, is := account(subject); is {
 		return "ServiceAccount " + namespace + "/" + name

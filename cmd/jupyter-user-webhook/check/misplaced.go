@@ -36,7 +36,7 @@ func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 	return found
 }
 
-// inOtherMode: where the mode is not known, that what is installed refuses nothing may be as it was meant.
+// inOtherMode: where the mode is not known, that what is installed denies nothing may be as it was meant.
 func (s *state) inOtherMode(what string, places []place) Finding {
 	where, objects := called(what, places)
 	does := "Pods that nobody answers for are let through unserved"

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 )
 
-// nodesKnowGroups: a node that does not know supplementalGroupsPolicy refuses notebooks, or, where it is old enough not to
+// nodesKnowGroups: a node that does not know supplementalGroupsPolicy denies notebooks, or, where it is old enough not to
 // look, adds the groups that the image's /etc/group has.
 func nodesKnowGroups(_ context.Context, s *state) []Finding {
 	if !s.config.Identity.StrictSupplementalGroups {

@@ -20,7 +20,7 @@ func writeJSON(out io.Writer, findings []Finding) error {
 // width of the sentences in a table.
 const width = 96
 
-// writeTable is for a person: the worst first, and what it comes to in the last line.
+// writeTable is for a reader: the worst first, and what it comes to in the last line.
 func writeTable(out io.Writer, findings []Finding) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	how := map[Status]int{}

@@ -36,7 +36,7 @@ func places(object unstructured.Unstructured) (found []place) {
 	return found
 }
 
-// mode in which it is: by whether it refuses.
+// mode in which it is: by whether it denies.
 func (p place) mode() config.Mode {
 	refuses := p.fields["failurePolicy"] != "Ignore"
 	if actions, are := p.fields["validationActions"].([]any); are {
@@ -113,7 +113,8 @@ func (s *state) placesOf(what string) (found []place) {
 
 // ours tells whether an object is one that is shipped, by its name: whoever may make one of the cluster's is an admin.
 func ours(object unstructured.Unstructured) bool {
-	return object.GetName() == webhookName || strings.HasSuffix(object.GetName(), ".jupyter-user.io")
+	name := object.GetName()
+	return name == mutatingName || name == webhookName || strings.HasSuffix(name, ".jupyter-user.io")
 }
 
 // onlyKey is where the chart writes its value onlyNamespaces, beside the other values of the policies.

@@ -30,7 +30,7 @@ func (s *state) installAnew(values ...string) string {
 }
 
 // mend is installAnew for objects that are there and not as they should be. What somebody else has written into an object is left
-// there by both ways, or even refused together with theirs: an object that is made anew has none of it.
+// there by both ways, or even denied together with theirs: an object that is made again has none of it.
 func (s *state) mend(what string, names []string, values ...string) string {
 	return fmt.Sprintf("%s; where it stays so, others have written it: before that, kubectl delete %s %s, which does not hold "+
 		"until it is back", s.installAnew(values...), strings.ToLower(installedKinds[what]), strings.Join(names, " "))

@@ -32,6 +32,7 @@ import (
 const (
 	systemNamespace  = "jupyter-user-system"
 	webhookName      = "jupyter-user-webhook"
+	mutatingName     = "00-" + webhookName
 	certificateName  = "jupyter-user-webhook-certs"
 	configurationKey = "config.yaml"
 	serviceDNS       = webhookName + "." + systemNamespace + ".svc"

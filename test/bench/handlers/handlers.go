@@ -90,7 +90,7 @@ func floor(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":%q,"allowed":true}}`, uidOf(body))
 }
 
-// Operations are what ours does to a small pod of a person, as it comes from the ServiceAccount plugin.
+// Operations are what ours does to a small pod of a user, as it comes from the ServiceAccount plugin.
 func Operations(user string) []jsonpatch.Operation {
 	d := webhook.New(config.Default(), Person).Decide(context.Background(), webhook.Review{Pod: pods.JSON(pods.Small(user)), Namespace: "jupyter"})
 	return d.Operations

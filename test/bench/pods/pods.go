@@ -22,7 +22,7 @@ func Sizes() map[string]func(user string) *corev1.Pod {
 	return map[string]func(string) *corev1.Pod{"6KB": Small, "60KB": Large, "1500env": ManyVariables}
 }
 
-// Small is a person's notebook as a hub makes one, about 6 KB.
+// Small is a user's notebook as a hub makes one, about 6 KB.
 func Small(user string) *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},

@@ -116,7 +116,7 @@ func (c *cluster) create(ctx context.Context, namespace string, dryRun bool) (*c
 	c.made++
 	pod := pods.Small(person)
 	if namespace == nothing || namespace == ordinary || namespace == onePolicy {
-		// The policies refuse a notebook that nobody has made one.
+		// The policies deny a notebook that nobody has made one.
 		pod = pods.Unlabelled(pod)
 	}
 	pod.ObjectMeta = metav1.ObjectMeta{Name: "nb-" + strconv.Itoa(c.made), Labels: pod.Labels, Annotations: pod.Annotations}

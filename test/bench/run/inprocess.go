@@ -60,7 +60,7 @@ func timed(c *handlers.Caller, calls int, expected string) (time.Duration, error
 	return time.Duration(median(took)), nil
 }
 
-// countAllocations is of one person's Pod again and again, as TestAllocations has it.
+// countAllocations is of one user's Pod again and again, as TestAllocations has it.
 func countAllocations(r *report) error {
 	for _, name := range []string{handlers.Ours, handlers.Empty, handlers.Usual} {
 		handler, err := handlers.New(name)

@@ -12,7 +12,7 @@ import (
 )
 
 // inCorePolicy does in the API server's own CEL what ours does to a pod of the size that everything is measured with: the same
-// operations, with the person's name out of the label.
+// operations, with the user's name out of the label.
 func inCorePolicy() string {
 	var operations []string
 	for _, o := range handlers.Operations(person) {

@@ -100,7 +100,7 @@ func (w *World) leaveToKnowing(ctx context.Context) error {
 		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{admission3.name, admission4.name},
 	}
 	configurations := w.Client.AdmissionregistrationV1()
-	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, helm.Release, metav1.GetOptions{})
+	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, "00-"+helm.Release, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}

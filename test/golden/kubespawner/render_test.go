@@ -15,7 +15,7 @@ import (
 
 const corpus = "../testdata"
 
-// TestTheCorpusIsWhatKubeSpawnerRenders renders the pods anew. It needs the hubs of make e2e, and is part of it. With
+// TestTheCorpusIsWhatKubeSpawnerRenders renders the pods again. It needs the hubs of make e2e, and is part of it. With
 // UPDATE_GOLDEN=1 it writes them, as make kubespawner does.
 func TestTheCorpusIsWhatKubeSpawnerRenders(t *testing.T) {
 	if os.Getenv("E2E") == "" {

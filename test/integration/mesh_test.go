@@ -1,0 +1,172 @@
+package integration
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+)
+
+// TestCalledBeforeMeshes: API servers call webhooks in the order of the names of their configurations, and these are the names that
+// meshes and injectors have as they are installed.
+func TestCalledBeforeMeshes(t *testing.T) {
+	shipped := &admissionv1.MutatingWebhookConfiguration{}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "50-mutatingwebhookconfiguration.yaml")[0]), shipped))
+	for _, other := range []string{"istio-sidecar-injector", "istio-revision-tag-default", "linkerd-proxy-injector-webhook-config",
+		"vault-agent-injector-cfg", "consul-connect-injector", "dapr-sidecar-injector", "kuma-admission-mutating-webhook-configuration",
+		"kyverno-resource-mutating-webhook-cfg", "gatekeeper-mutating-webhook-configuration", "aws-appmesh-inject", "osm-webhook-osm",
+		"azure-wi-webhook-mutating-webhook-configuration", "pod-identity-webhook"} {
+		assert.Less(t, shipped.Name, other)
+	}
+}
+
+// TestMeshesAndEngines: a mesh's webhook finds the probes that ours has added and rewrites them, and what a policy engine adds after
+// ours stays.
+func TestMeshesAndEngines(t *testing.T) {
+	t.Parallel()
+	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/mesh-webhook.yaml"}})
+	e.enforcing(t, "mesh", podSecurityLabels("enforce=baseline"))
+	inBothWays(t, func(t *testing.T, user string) {
+		t.Run("istio", func(t *testing.T) { rewrittenByIstio(t, e, user) })
+		t.Run("istio before ours", func(t *testing.T) { overlookedByIstio(t, e, user) })
+		for _, label := range []string{"engine", "engine-once"} {
+			t.Run(label, func(t *testing.T) { changedByAnEngine(t, e, user, label) })
+		}
+	})
+}
+
+// inMesh has istio's injector called for a Pod.
+func inMesh(when string) func(*corev1.Pod) {
+	return func(pod *corev1.Pod) { pod.Labels["sidecar.istio.io/inject"] = when }
+}
+
+// rewrittenByIstio: the agent of the mesh, which kubelets reach without mTLS, asks Jupyter in their place, where our probes ask it.
+func rewrittenByIstio(t *testing.T, e *enforced, user string) {
+	pod := e.admitted(t, e.try(t, "mesh", asking(user, inMesh("true"))))
+	assertOurs(t, pod, user)
+	nb, proxy := containerNamed(t, pod, "nb"), containerNamed(t, pod, "istio-proxy")
+	asked := map[string]corev1.Probe{}
+	require.NoError(t, json.Unmarshal([]byte(proxy.Env[0].Value), &asked))
+	for path, probe := range map[string]*corev1.Probe{"/app-health/nb/startupz": nb.StartupProbe,
+		"/app-health/nb/readyz": nb.ReadinessProbe, "/app-health/nb/livez": nb.LivenessProbe} {
+		assert.Equal(t, &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(15020), Scheme: "HTTP"}, probe.HTTPGet)
+		require.Contains(t, asked, path)
+		assert.Equal(t, "/api", asked[path].HTTPGet.Path)
+		assert.Equal(t, "8888", asked[path].HTTPGet.Port.String())
+	}
+	assert.Equal(t, int64(1337), *proxy.SecurityContext.RunAsUser)
+	assert.Len(t, proxy.VolumeMounts, 1, "its token, and nothing of a home")
+}
+
+// overlookedByIstio is what remains: a mesh that is called first and never again does not see our probes.
+func overlookedByIstio(t *testing.T, e *enforced, user string) {
+	pod := e.admitted(t, e.try(t, "mesh", asking(user, inMesh("before"))))
+	assertOurs(t, pod, user)
+	assert.Equal(t, "{}", containerNamed(t, pod, "istio-proxy").Env[0].Value)
+	assert.Equal(t, "/api", containerNamed(t, pod, "nb").ReadinessProbe.HTTPGet.Path)
+}
+
+// changedByAnEngine: what nobody has set may be set by others; the identity stays the user's.
+func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
+	pod := e.admittedAnyhow(t, e.try(t, "mesh", asking(user, mutated(label, "defaults"))))
+	assertOurs(t, pod, user)
+	assert.Equal(t, "research", pod.Labels["team"])
+	assert.Equal(t, "true", pod.Annotations["engine.example.com/mutated"])
+	log := containerNamed(t, pod, "log-shipper")
+	assert.Len(t, log.VolumeMounts, 1, "its token, and nothing of a home")
+	assert.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.Spec.SecurityContext.SeccompProfile.Type)
+	assert.False(t, *containerNamed(t, pod, "nb").SecurityContext.AllowPrivilegeEscalation)
+
+	for does, field := range map[string]string{"user": "spec.containers[0].securityContext.runAsUser", "fs-group": "spec.securityContext.fsGroup"} {
+		o := e.try(t, "mesh", asking(user, mutated(label, does)))
+		if label == "engine" {
+			assert.Equal(t, "Drifted", reason(o.err), "an engine that is called again has the last word, and the verifier sees it")
+			refusedWith(t, o, field+": this is not what the webhook put there")
+			continue
+		}
+		pod := e.admittedAnyhow(t, o)
+		assertOurs(t, pod, user)
+		assert.Nil(t, pod.Spec.SecurityContext.FSGroup, "the kubelet would give it to every process")
+	}
+}
+
+// serveOthers serves istio's webhook and a policy engine's.
+func serveOthers(mux *http.ServeMux) {
+	mux.Handle("/istio", changing(injectIstio))
+	mux.Handle("/engine", changing(func(pod *corev1.Pod) {
+		enforceDefaults(pod, cmp.Or(pod.Labels["engine"], pod.Labels["engine-once"]))
+	}))
+}
+
+// injectIstio does what istio's injector does with its CNI plugin: its containers first, and each HTTP probe of the others led to its
+// agent, which knows the probe that was there.
+func injectIstio(pod *corev1.Pod) {
+	probers := map[string]*corev1.Probe{}
+	for i := range pod.Spec.Containers {
+		c := &pod.Spec.Containers[i]
+		for suffix, probe := range map[string]*corev1.Probe{"startupz": c.StartupProbe, "readyz": c.ReadinessProbe, "livez": c.LivenessProbe} {
+			if probe == nil || probe.HTTPGet == nil {
+				continue
+			}
+			path := "/app-health/" + c.Name + "/" + suffix
+			probers[path] = probe.DeepCopy()
+			probe.HTTPGet = &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt32(15020), Scheme: "HTTP"}
+		}
+	}
+	asked, err := json.Marshal(probers)
+	if err != nil {
+		panic(err)
+	}
+	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "kubectl.kubernetes.io/default-container", pod.Spec.Containers[0].Name)
+	own := func(name string) corev1.Container {
+		return corev1.Container{Name: name, Image: "docker.io/istio/proxyv2:1.24.2", SecurityContext: &corev1.SecurityContext{
+			RunAsUser: new(int64(1337)), RunAsGroup: new(int64(1337)), RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false),
+			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}
+	}
+	proxy := own("istio-proxy")
+	proxy.Env = []corev1.EnvVar{{Name: "ISTIO_KUBE_APP_PROBERS", Value: string(asked)}}
+	pod.Spec.Containers = append([]corev1.Container{proxy}, pod.Spec.Containers...)
+	pod.Spec.InitContainers = append([]corev1.Container{own("istio-validation")}, pod.Spec.InitContainers...)
+}
+
+// enforceDefaults does what rules of Kyverno's and mutators of Gatekeeper's do: defaults where nobody has set a field, and
+// also a group for volumes, as "fs-group", or a UID for every container, as "user".
+func enforceDefaults(pod *corev1.Pod, does string) {
+	metav1.SetMetaDataLabel(&pod.ObjectMeta, "team", "research")
+	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "engine.example.com/mutated", "true")
+	if !slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == "log-shipper" }) {
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "log-shipper", Image: "fluent-bit"})
+	}
+	if pod.Spec.SecurityContext == nil {
+		pod.Spec.SecurityContext = &corev1.PodSecurityContext{}
+	}
+	whole := pod.Spec.SecurityContext
+	whole.SeccompProfile = cmp.Or(whole.SeccompProfile, &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault})
+	whole.RunAsNonRoot = cmp.Or(whole.RunAsNonRoot, new(true))
+	whole.RunAsUser = cmp.Or(whole.RunAsUser, new(int64(1000)))
+	whole.RunAsGroup = cmp.Or(whole.RunAsGroup, new(int64(3000)))
+	if does == "fs-group" {
+		whole.FSGroup = cmp.Or(whole.FSGroup, new(int64(2000)))
+	}
+	forEveryContainer(pod, func(c *corev1.Container) {
+		if c.SecurityContext == nil {
+			c.SecurityContext = &corev1.SecurityContext{}
+		}
+		c.SecurityContext.AllowPrivilegeEscalation = cmp.Or(c.SecurityContext.AllowPrivilegeEscalation, new(false))
+		c.SecurityContext.Capabilities = cmp.Or(c.SecurityContext.Capabilities, &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}})
+		if does == "user" {
+			c.SecurityContext.RunAsUser = new(int64(1000))
+		}
+	})
+}
