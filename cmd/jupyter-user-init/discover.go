@@ -45,7 +45,7 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return handoff.Owner{}, fmt.Errorf("%s has no home: %s does not exist on the share. Check the name, or ask the admin to "+
-			"make the directory and give it to its owner", d.User, home)
+			"make it: jupyter-user-webhook homes makes the homes that users of the directory service do not have yet", d.User, home)
 	case errors.Is(err, fs.ErrPermission):
 		return handoff.Owner{}, fmt.Errorf("the share does not let others pass through %s (mode without x for others, and "+
 			"root_squash): ask the admin for chmod o+x on it; the homes in it may stay closed", d.Homes)

@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(serveCommand(), rotateCommand(), injectCommand(), checkCommand(), versionCommand())
+	root.AddCommand(serveCommand(), rotateCommand(), injectCommand(), checkCommand(), homesCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)

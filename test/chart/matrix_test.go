@@ -44,6 +44,10 @@ var matrix = map[string]string{
 		"users: {baseDN: 'dc=example,dc=com', hubName: userPrincipalName}, groups: {baseDN: 'dc=example,dc=com', nested: true}}}}",
 	"people known by LDAP and a certificate": "{identity: {hubNamesConfigMap: names, ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", certificateSecret: ldap, users: {baseDN: 'dc=example,dc=com'}}}}",
+	"first homes": firstHomes,
+	"first homes of passwd, and all that can be said of them": "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], image: {pullSecrets: [registry]}, " +
+		"identity: {passwdConfigMap: people}, homes: {enabled: true, schedule: '@hourly', mode: '0750', dryRun: true, " +
+		"skeletonConfigMap: skeleton, tolerations: [{operator: Exists}]}}",
 	"rights":                        "{access: {rights: [{namespace: lab, user: alice@corp.example, homes: [alice]}, {namespace: lab, group: staff, homes: [bob, carol]}]}}",
 	"own homes":                     "{access: {ownHomes: {enabled: true, prefix: 'oidc:', suffix: '@corp.example'}, controllers: [system:serviceaccount:argocd:argocd]}}",
 	"spawners":                      "{spawners: [{namespace: jhub, serviceAccount: hub}, {namespace: lab, serviceAccount: spawner}]}",
@@ -67,6 +71,12 @@ var matrix = map[string]string{
 		certificates: {source: selfSigned}, mode: Warn, onlyNamespaces: [lab, jhub], config: {share: {home: 'users/{user}'}}}`,
 }
 
+// firstHomes are the values of deploy/examples/homes.yaml.
+const firstHomes = "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], identity: {ldap: {urls: ['ldaps://ldap.example.com'], ca: \"" +
+	"-----BEGIN CERTIFICATE-----\\nMIIB\\n-----END CERTIFICATE-----\\n\", bindDN: 'cn=webhook,dc=example,dc=com', passwordSecret: ldap, " +
+	"users: {baseDN: 'ou=people,dc=example,dc=com'}}}, homes: {enabled: true, nodeSelector: {kubernetes.io/hostname: admin-node}, " +
+	"skeletonConfigMap: skeleton}}"
+
 const digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 func newHelm(t *testing.T) *helm.Helm {
@@ -81,7 +91,7 @@ func start(t *testing.T, flags map[string][]string) *controlplane.ControlPlane {
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output(), Flags: flags})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
-	for name, level := range map[string]string{helm.Namespace: "restricted", "lab": "baseline", "jhub": "baseline", "2024": "baseline",
+	for name, level := range map[string]string{helm.Namespace: "restricted", "jupyter-user-homes": "baseline", "lab": "baseline", "jhub": "baseline", "2024": "baseline",
 		"on": "baseline"} {
 		require.NoError(t, plane.Namespace(t.Context(), name, map[string]string{"pod-security.kubernetes.io/enforce": level}))
 	}

@@ -16,7 +16,7 @@ import (
 func TestTheInitContainerRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ user, want string }{
 		"li without a home beside alice": {"li", "li has no home: /data/hpc/home/li does not exist on the share. Check the name, or ask the " +
-			"admin to make the directory and give it to its owner"},
+			"admin to make it: jupyter-user-webhook homes makes the homes that users of the directory service do not have yet"},
 		"a home that does not exist":                    {"nemo", "nemo has no home: /data/hpc/home/nemo does not exist on the share"},
 		"qiang.guo0 beside qiang.guo03 and qiang_guo03": {"qiang.guo0", "qiang.guo0 has no home"},
 		"owner 0":     {"toor", "UID 0 is root"},

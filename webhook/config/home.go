@@ -33,6 +33,28 @@ func (p HomePattern) Parent(name string) string {
 	return strings.ReplaceAll(p.above(), initialPlace, name[:min(1, len(name))])
 }
 
+// AboveHome is a directory above the home of a user.
+type AboveHome struct {
+	// Dir is relative to the root of the share.
+	Dir string
+	// IsInitial reports that Dir is where the pattern has {initial}.
+	IsInitial bool
+}
+
+// Above returns the directories above the home of a user, from the root of the share on.
+func (p HomePattern) Above(name string) (above []AboveHome) {
+	dir := ""
+	for part := range strings.SplitSeq(p.above(), "/") {
+		isInitial := part == initialPlace
+		if isInitial {
+			part = name[:min(1, len(name))]
+		}
+		dir = path.Join(dir, part)
+		above = append(above, AboveHome{dir, isInitial})
+	}
+	return above
+}
+
 // ParentIsFixed reports whether the homes of all users are in one directory.
 func (p HomePattern) ParentIsFixed() bool { return !strings.Contains(string(p), initialPlace) }
 

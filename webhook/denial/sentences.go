@@ -147,7 +147,7 @@ func TooManyGroups(name string, most int) Denial {
 // IdentityUnknown denies a user whose identity must be known at admission, and is not.
 func IdentityUnknown(name string) Denial {
 	return forbidden("IdentityUnknown", "", "no source of identities knows the user %s: ask the admin whether %s has an account that "+
-		"is not disabled, and a home", name, name)
+		"is not disabled, and a home (jupyter-user-webhook homes makes missing homes)", name, name)
 }
 
 // IdentitySilent answers where the source of identities cannot tell, now.
@@ -193,7 +193,23 @@ func IdentityDisputed(name string, accounts []Account) Denial {
 	last := len(known) - 1
 	return forbidden("IdentityDisputed", "", "who %s is, the sources do not agree about: %s, and %s; all of them must know the "+
 		"user "+
-		"and the same UID, so ask the admin which is right", name, strings.Join(known[:last], ", "), known[last])
+		"and the same UID, so ask the admin %s", name, strings.Join(known[:last], ", "), known[last], disputeRemedy(accounts))
+}
+
+// disputeRemedy returns what to ask the admin for.
+func disputeRemedy(accounts []Account) string {
+	homeless, uids := false, map[int64]bool{}
+	for _, account := range accounts {
+		if account.Source == Share && account.UID < 0 {
+			homeless = true
+			continue
+		}
+		uids[account.UID] = true
+	}
+	if homeless && len(uids) == 1 {
+		return "to make the home (jupyter-user-webhook homes makes missing homes)"
+	}
+	return "which is right"
 }
 
 // IdentityUnusable denies a user of whose account no identity can be made. Why begins behind the name.

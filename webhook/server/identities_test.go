@@ -257,6 +257,9 @@ func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
 			"UID 5003, and the home on the share belongs to UID 5004; all of them must know the user and the same UID, so ask the admin which is right"},
 		{nobodyKnown, at(5003), nobodyKnown, "who qiang.guo03 is, the sources do not agree about: the directory service has no such user, passwd " +
 			"has UID 5003, and there is no home on the share; all of them must know the user and the same UID, so ask the admin which is right"},
+		{at(5003), at(5003), nobodyKnown, "who qiang.guo03 is, the sources do not agree about: the directory service has UID 5003, passwd " +
+			"has UID 5003, and there is no home on the share; all of them must know the user and the same UID, so ask the admin to make " +
+			"the home (jupyter-user-webhook homes makes missing homes)"},
 		{func(context.Context, user.Name) (*identity.Identity, error) {
 			return nil, &identity.Unusable{Why: "has no uidNumber"}
 		}, at(5003), at(5003), "qiang.guo03 has no uidNumber: ask the admin of the directory service to correct the account"},

@@ -46,6 +46,20 @@ and toYaml is silent where it cannot write one.
 {{- toJson $configuration }}
 {{- end }}
 
+{{/* The files of the configuration, in a ConfigMap: its own, and the authorities of the directory service. */}}
+{{- define "configuration-files" -}}
+config.yaml: |
+  apiVersion: jupyter-user.io/v1alpha1
+  kind: WebhookConfiguration
+  {{- $configuration := include "configuration" . | fromJson | toYaml }}
+  {{- if not $configuration }}{{ fail "config has a character that YAML cannot hold: take it out" }}{{ end }}
+  {{- $configuration | nindent 2 }}
+{{- with .Values.identity.ldap.ca }}
+ldap-ca.crt: |
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* The directory service in the configuration. Its files are where the Deployment mounts them. */}}
 {{- define "ldap" -}}
 {{- $ldap := omit . "ca" "bindDN" "passwordSecret" "certificateSecret" }}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/homes"
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
+)
+
+// homesOptions are those of the command that makes missing homes.
+type homesOptions struct {
+	config, share, passwd, skeleton, mode string
+	users                                 []string
+	dryRun                                bool
+}
+
+func homesCommand() *cobra.Command {
+	o := homesOptions{}
+	cmd := &cobra.Command{
+		Use:   "homes",
+		Short: "Make the homes that users of the directory service do not have yet",
+		Long: `Make the homes that users of the directory service do not have yet.
+
+Users come from identity.ldap of the configuration, from the file of --passwd,
+or from both, which must agree. A home is made where share.home says, whole or
+not at all, and nothing that is there is changed. Of the directories above a
+home only one for {initial} is made; each must belong to root, and nobody else
+may write to it. Users under identity.minUID or identity.minGID and reserved
+names are skipped.
+
+It has to run as root on a node for which the server of the share does not map
+root to nobody (no_root_squash). A second run on that node waits for the first.
+
+The exit status is 0 where every user has a home or was skipped, 1 where a home
+could not be made or the list of users ended before its end, and 2 where the
+run could not begin.`,
+		Example: `  jupyter-user-webhook homes --config=/etc/jupyter-user/config.yaml --share=/share --dry-run
+  jupyter-user-webhook homes --config=config.yaml --share=/hpc --passwd=/etc/passwd --skeleton=/etc/skel`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := filled(cmd, "config", "share", "passwd", "skeleton", "user"); err != nil {
+				return err
+			}
+			return o.run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration file")
+	f.StringVar(&o.share, "share", "", "where the root of the share is mounted, writable")
+	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, with the users")
+	f.StringVar(&o.skeleton, "skeleton", "", "directory with what a home begins with, such as /etc/skel; without it homes are empty")
+	f.StringVar(&o.mode, "mode", "0700", "mode of a home")
+	f.StringArrayVar(&o.users, "user", nil, "make the home of this user alone; repeatable")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be made, and make nothing")
+	_ = cmd.MarkFlagRequired("config")
+	_ = cmd.MarkFlagRequired("share")
+	return cmd
+}
+
+func (o homesOptions) run(ctx context.Context, out io.Writer) error {
+	run, err := o.options(out)
+	if err != nil {
+		return err
+	}
+	users := &userLists{}
+	if err := users.open(ctx, o.passwd, run.Config); err != nil {
+		return err
+	}
+	run.Identities = users.identities()
+	accounts, complete := users.accounts, true
+	if len(o.users) > 0 {
+		accounts = named(o.users)
+	} else if accounts, complete = users.list(ctx, run.Say); len(accounts) == 0 {
+		complete = false
+		run.Say(homes.Failed, "no user is listed: correct identity.ldap.users or the file of --passwd")
+	}
+	summary, err := homes.Run(ctx, run, accounts)
+	if err != nil {
+		run.Say(homes.Failed, denial.PrintableText(err.Error()))
+	}
+	verb := "made"
+	if o.dryRun {
+		verb = "would be made"
+	}
+	if _, err := fmt.Fprintf(out, "%d %s, %d there, %d skipped, %d failed\n", summary.Made, verb, summary.There, summary.Skipped,
+		summary.Failed); err != nil {
+		return err
+	}
+	if err != nil || !complete || summary.Failed > 0 {
+		return errDenied
+	}
+	return nil
+}
+
+// options reads what the flags name.
+func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
+	run = homes.Options{Share: o.share, DryRun: o.dryRun, Say: func(what homes.Outcome, line string) {
+		_, _ = fmt.Fprintf(out, "%s: %s\n", what, line)
+	}}
+	if run.Config, err = loadConfig(o.config); err != nil {
+		return run, err
+	}
+	if run.Config.Share.HomesByField() {
+		return run, errors.New("homes are made where share.home says, and share.homePrefix has them be where the directory service says: " +
+			"make them by the means that write its home fields")
+	}
+	mode, err := strconv.ParseUint(o.mode, 8, 32)
+	if err != nil || mode > 0o777 || mode&0o700 != 0o700 {
+		return run, fmt.Errorf("--mode %q is not from 0700 to 0777 in octal, such as 0750: the user needs all rights", o.mode)
+	}
+	run.Mode = fs.FileMode(mode)
+	if o.skeleton != "" {
+		if run.Skeleton, err = homes.ReadSkeleton(o.skeleton); err != nil {
+			return run, fmt.Errorf("--skeleton %s: %w", o.skeleton, err)
+		}
+	}
+	return run, nil
+}
+
+func named(users []string) (accounts []homes.Account) {
+	for _, name := range users {
+		accounts = append(accounts, homes.Account{Name: name, UID: homes.AnyUID})
+	}
+	return homes.Unite(accounts)
+}
+
+// userLists are the sources that list users.
+type userLists struct {
+	// directory is nil if none is configured.
+	directory *ldap.Source
+	// known are the users of the passwd file, accounts the same with those that are none, and broken why the file ended before its
+	// end. known is nil without a file.
+	known    homes.Known
+	accounts []homes.Account
+	bad      []string
+	broken   error
+}
+
+func (u *userLists) open(ctx context.Context, passwdFile string, c *config.Config) (err error) {
+	if !c.Identity.LDAP.Configured() && passwdFile == "" {
+		return errors.New("nobody says who the users are: configure identity.ldap, or give --passwd")
+	}
+	if c.Identity.LDAP.Configured() {
+		if u.directory, err = ldap.Open(ctx, c.Identity.LDAP, prometheus.NewRegistry(), nil); err != nil {
+			return fmt.Errorf("identity.ldap: %w", err)
+		}
+	}
+	if passwdFile == "" {
+		return nil
+	}
+	listed, bad, err := passwd.List(passwdFile, c.User)
+	if err != nil && len(listed) == 0 {
+		return fmt.Errorf("--passwd: %w", err)
+	}
+	u.known, u.bad, u.broken = homes.Known{}, bad, err
+	for _, a := range listed {
+		u.known[a.Name] = identity.New(a.UID, a.GID, nil)
+		u.accounts = append(u.accounts, homes.Account{Name: a.Name, UID: a.UID})
+	}
+	return nil
+}
+
+// identities asks all sources, as serve does; the directory service has the GID.
+func (u *userLists) identities() webhook.Identities {
+	switch {
+	case u.directory == nil:
+		return u.known
+	case u.known == nil:
+		return u.directory
+	}
+	return webhook.Agreeing{
+		{Name: denial.DirectoryService, Identities: u.directory}, {Name: denial.Passwd, Identities: u.known},
+	}
+}
+
+// list returns the accounts of all sources, and whether each came to its end.
+func (u *userLists) list(ctx context.Context, say func(homes.Outcome, string)) (accounts []homes.Account, complete bool) {
+	for _, line := range u.bad {
+		say(homes.Warning, denial.PrintableText(line))
+	}
+	accounts, complete = u.accounts, u.broken == nil
+	if !complete {
+		say(homes.Failed, denial.PrintableText(fmt.Sprintf("--passwd: %v: homes are made for the %d accounts before it", u.broken,
+			len(u.accounts))))
+	}
+	if u.directory == nil {
+		return homes.Unite(accounts), complete
+	}
+	listed, err := u.directory.List(ctx)
+	if err != nil {
+		complete = false
+		say(homes.Failed, denial.PrintableText(fmt.Sprintf("the directory service did not list all users: %v: homes are made for the "+
+			"%d accounts that it listed", err, len(listed))))
+	}
+	for _, a := range listed {
+		accounts = append(accounts, homes.Account{Name: a.Name, UID: a.UID, Fault: a.Fault})
+	}
+	return homes.Unite(accounts), complete
+}

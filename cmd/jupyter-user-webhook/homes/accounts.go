@@ -1,0 +1,55 @@
+package homes
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// Account is one that a source of identities lists. Only its name is believed: whose the home will be is asked again.
+type Account struct {
+	Name string
+	// UID owns the home if there is one; AnyUID if that is not known.
+	UID int64
+	// Fault is why the account is none of a user; empty if nothing is wrong. It begins behind the name.
+	Fault string
+}
+
+// AnyUID stands for a UID that is not known.
+const AnyUID = -1
+
+// Unite returns the accounts in the order of their names, each name once. If a name has several UIDs, it has AnyUID.
+func Unite(accounts []Account) []Account {
+	slices.SortStableFunc(accounts, func(a, b Account) int { return strings.Compare(a.Name, b.Name) })
+	united := accounts[:0]
+	for _, a := range accounts {
+		last := len(united) - 1
+		if last < 0 || united[last].Name != a.Name {
+			united = append(united, a)
+			continue
+		}
+		if united[last].UID != a.UID {
+			united[last].UID = AnyUID
+		}
+	}
+	return united
+}
+
+// Known are the identities of a list.
+type Known map[string]identity.Identity
+
+// Find returns the identity of a user, nil if the list does not have the user.
+func (k Known) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
+	if id, ok := k[name.String()]; ok {
+		return &id, nil
+	}
+	return nil, nil
+}
+
+// FindUncached is Find.
+func (k Known) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	return k.Find(ctx, name)
+}

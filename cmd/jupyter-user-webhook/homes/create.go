@@ -1,0 +1,183 @@
+package homes
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+)
+
+// stagingPrefix begins the name of a directory that is being made. No user has such a name: none begins with a dot.
+const stagingPrefix = ".jupyter-user-homes-"
+
+// owner of a directory that is made, and its mode.
+type owner struct {
+	uid, gid int
+	mode     fs.FileMode
+}
+
+// look reports whether the directory of a user is there. What is there in its place is an error: a link, a file, or a directory of
+// another user, which is never replaced.
+func (r *run) look(pattern config.HomePattern, name string, uid int64) (bool, error) {
+	p, err := r.parent(pattern, name)
+	if errors.Is(err, errUnmade) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return p.look(name, uid)
+}
+
+// look opens the directory, by which one that is a file system of its own is mounted. It takes no right on it.
+func (p *parent) look(name string, uid int64) (bool, error) {
+	fd, err := unix.Openat(p.fd(), name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return false, errors.New("is a file or a symbolic link, which is nobody's home: put the directory itself there")
+	case err != nil:
+		return false, fmt.Errorf("look at it: %w", err)
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing is written to it
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return false, fmt.Errorf("look at it: %w", err)
+	}
+	if uid != AnyUID && int64(stat.Uid) != uid {
+		return false, fmt.Errorf("is there already and belongs to UID %d, and the user has UID %d: give it to the user, or move it away",
+			stat.Uid, uid)
+	}
+	return true, nil
+}
+
+// directory makes one directory of a user. It returns an error if no other can be made either.
+func (r *run) directory(pattern config.HomePattern, name string, id identity.Identity) error {
+	dir := pattern.Of(name)
+	if r.DryRun {
+		r.say(WouldBe, "%s, for %s", dir, id)
+		return nil
+	}
+	p, err := r.parent(pattern, name)
+	if err == nil {
+		err = p.place(name, r.Skeleton.fill(int(id.UID), int(id.GID)), owner{int(id.UID), int(id.GID), r.Mode})
+	}
+	if errors.Is(err, fs.ErrExist) {
+		// Another run, on another node, was faster.
+		var there bool
+		if there, err = p.look(name, id.UID); there {
+			r.There++
+			return nil
+		}
+	}
+	switch {
+	case isFinal(err):
+		return fmt.Errorf("make %s: %w", dir, err)
+	case err != nil:
+		r.say(Failed, "%s: %v", dir, err)
+	default:
+		r.say(Made, "%s, for %s", dir, id)
+	}
+	return nil
+}
+
+// attempts to make one directory. Another run, on another node, may take for a left-over what this one is making.
+const attempts = 3
+
+// place makes a directory: whole and with its owner, or not at all. The error is fs.ErrExist if something is there.
+func (p *parent) place(name string, fill func(*os.Root) error, o owner) (err error) {
+	for range attempts {
+		staging := stagingPrefix + rand.Text()
+		if err = p.stage(staging, fill, o); err == nil {
+			err = p.rename(staging, name)
+		}
+		if err == nil {
+			return nil
+		}
+		if _, gone := p.inside.Lstat(staging); errors.Is(gone, fs.ErrNotExist) {
+			continue
+		}
+		if left := p.remove(staging); left != nil {
+			err = fmt.Errorf("%w; and %s is left behind: %w", err, path.Join(p.dir, staging), left)
+		}
+		break
+	}
+	return closed(err)
+}
+
+// stage makes a directory that only root can enter, fills it, and gives it to its owner at last.
+func (p *parent) stage(staging string, fill func(*os.Root) error, o owner) error {
+	if err := p.inside.Mkdir(staging, 0o700); err != nil {
+		return err
+	}
+	inside, err := p.inside.OpenRoot(staging)
+	if err != nil {
+		return err
+	}
+	defer inside.Close() //nolint:errcheck // what was written in it is closed
+	// A directory above with the setgid bit, or with a default ACL, gives others rights in it.
+	if err := inside.Chmod(".", 0o700); err != nil {
+		return err
+	}
+	if err := fill(inside); err != nil {
+		return err
+	}
+	if err := inside.Chmod(".", o.mode); err != nil {
+		return err
+	}
+	if err := inside.Chown(".", o.uid, o.gid); err != nil {
+		return err
+	}
+	info, err := inside.Stat(".")
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != o.uid {
+		return fmt.Errorf("it was given to UID %d, and the server shows UID %d: look how the server maps UIDs (root_squash, idmapd)",
+			o.uid, stat.Uid)
+	}
+	return nil
+}
+
+// rename gives a staged directory its name. A file system that cannot rename without replacing, as NFS, would replace an empty
+// directory, so there the name must be absent first: of the runs of one node, only one gets there.
+func (p *parent) rename(staging, name string) error {
+	err := unix.Renameat2(p.fd(), staging, p.fd(), name, unix.RENAME_NOREPLACE)
+	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EOPNOTSUPP) {
+		return err
+	}
+	var stat unix.Stat_t
+	switch err := unix.Fstatat(p.fd(), name, &stat, unix.AT_SYMLINK_NOFOLLOW); {
+	case err == nil:
+		return fs.ErrExist
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	err = unix.Renameat(p.fd(), staging, p.fd(), name)
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.ENOTDIR) {
+		return fs.ErrExist
+	}
+	return err
+}
+
+// remove removes what a killed run left behind. It is renamed first: a run on another node that is still at work with it then
+// cannot make a home of it, and a home that it has just become is not found here.
+func (p *parent) remove(staging string) error {
+	gone := stagingPrefix + rand.Text()
+	switch err := p.inside.Rename(staging, gone); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return closed(err)
+	}
+	return closed(p.inside.RemoveAll(gone))
+}

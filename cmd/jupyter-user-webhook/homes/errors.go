@@ -1,0 +1,40 @@
+package homes
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// finalError ends a run: what stands in the way of one home stands in the way of all.
+type finalError struct{ error }
+
+func final(format string, args ...any) error { return finalError{fmt.Errorf(format, args...)} }
+
+// Unwrap returns the cause.
+func (e finalError) Unwrap() error { return e.error }
+
+func isFinal(err error) bool {
+	_, is := errors.AsType[finalError](err)
+	return is
+}
+
+// closed returns the error of a change to the share, as a final one if it will be the same for all homes.
+func closed(err error) error {
+	switch {
+	case err == nil, isFinal(err):
+		return err
+	case errors.Is(err, fs.ErrPermission):
+		return final("the share does not let this process (UID %d) make directories and give them to users: either its server maps "+
+			"root to nobody for this node (root_squash), or the process is not root or lacks the capabilities CHOWN and DAC_OVERRIDE. "+
+			"Run it as root on the node for which the export has no_root_squash: %w", os.Geteuid(), err)
+	case errors.Is(err, unix.EROFS):
+		return final("the share is mounted read-only here: %w", err)
+	case errors.Is(err, unix.ENOSPC):
+		return final("the share is full: %w", err)
+	}
+	return err
+}

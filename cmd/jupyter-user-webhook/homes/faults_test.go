@@ -1,0 +1,370 @@
+package homes_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/homes"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+)
+
+// order is what a process of its own does.
+type order struct {
+	Share, Home, Skeleton string
+	Users                 int
+}
+
+const orderVariable = "HOMES_ORDER"
+
+// TestMain is a run, in a process that was started for that.
+func TestMain(m *testing.M) {
+	text, is := os.LookupEnv(orderVariable)
+	if !is {
+		os.Exit(m.Run())
+	}
+	if err := carryOut(text); err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+}
+
+func carryOut(text string) error {
+	var o order
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return err
+	}
+	skeleton, err := homes.ReadSkeleton(o.Skeleton)
+	if err != nil {
+		return err
+	}
+	c := config.Default()
+	c.Share.Home = config.HomePattern(o.Home)
+	known, accounts := homes.Known{}, []homes.Account{}
+	for i := range o.Users {
+		name := "alice"
+		if i > 0 {
+			name = fmt.Sprintf("user%d", i)
+		}
+		known[name] = identity.New(int64(5001+i), int64(6001+i), nil)
+		accounts = append(accounts, homes.Account{Name: name, UID: int64(5001 + i)})
+	}
+	summary, err := homes.Run(context.Background(), homes.Options{
+		Share: o.Share, Config: c, Identities: known, Skeleton: skeleton, Mode: 0o700,
+		Say: func(what homes.Outcome, line string) { fmt.Printf("%s: %s\n", what, line) },
+	}, accounts)
+	fmt.Printf("%+v\n", summary)
+	if err == nil && summary.Failed > 0 {
+		err = errors.New("failed")
+	}
+	return err
+}
+
+// process returns a run that is a process of its own.
+func (o order) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
+	t.Helper()
+	text, err := json.Marshal(o)
+	require.NoError(t, err)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	said := &strings.Builder{}
+	c := exec.Command(self)
+	c.Env, c.Stdout, c.Stderr = append(os.Environ(), orderVariable+"="+string(text)), said, said
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return c, said
+}
+
+const byInitial = "home/{initial}/{user}"
+
+// TestAKillAtEveryStep: a run is killed before each of its changes to the share. A home is whole then, or not there, and the next
+// run leaves what a run leaves that is not killed.
+func TestAKillAtEveryStep(t *testing.T) {
+	inItsOwnMounts(t, func(t *testing.T) {
+		skeleton := skeletonDir(t)
+		for _, noReplace := range []syscall.Errno{0, syscall.EINVAL} {
+			steps := 0
+			s := newSite(t)
+			f := &faulty{folder: s.root, noReplace: noReplace}
+			f.set(func(string, string) syscall.Errno { steps++; return 0 })
+			o := order{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
+			c, said := o.process(t)
+			require.NoError(t, c.Run(), said)
+			whole := tree(t, s.root)
+			require.Equal(t, filled, tree(t, s.path("home/a/alice")))
+			require.Greater(t, steps, 20)
+			leftBehind := 0
+			for step := 1; step <= steps; step++ {
+				leftBehind += killAt(t, step, skeleton, noReplace, whole)
+			}
+			assert.Greater(t, leftBehind, steps/2, "most steps are inside of a directory that is left behind")
+		}
+	})
+}
+
+// killAt kills a run before that change, and returns 1 if it left something behind that the next run removed.
+func killAt(t *testing.T, step int, skeleton string, noReplace syscall.Errno, whole []string) int {
+	t.Helper()
+	s := newSite(t)
+	f := &faulty{folder: s.root, noReplace: noReplace}
+	o := order{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
+	c, said := o.process(t)
+	started, steps := make(chan struct{}), 0
+	f.set(func(string, string) syscall.Errno {
+		if steps++; steps != step {
+			return 0
+		}
+		<-started
+		_ = c.Process.Kill()
+		return syscall.EINTR
+	})
+	require.NoError(t, c.Start())
+	close(started)
+	require.Error(t, c.Wait(), said)
+	require.Equal(t, syscall.SIGKILL, c.ProcessState.Sys().(syscall.WaitStatus).Signal(), "step %d: %s", step, said)
+	if _, err := os.Lstat(s.path("home/a/alice")); err == nil {
+		assert.Equal(t, filled, tree(t, s.path("home/a/alice")), "step %d", step)
+	}
+	f.set(nil)
+	again, said := o.process(t)
+	require.NoError(t, again.Run(), "step %d: %s", step, said)
+	assert.Equal(t, whole, tree(t, s.root), "step %d: %s", step, said)
+	if strings.Contains(said.String(), "removed: home") {
+		return 1
+	}
+	return 0
+}
+
+// TestTwoRunsAtOnce: of one node, the second waits; of two nodes, which see no lock of each other, no home is damaged, and the next
+// run finds nothing to do.
+func TestTwoRunsAtOnce(t *testing.T) {
+	inItsOwnMounts(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			nodes     int
+			noReplace syscall.Errno
+		}{"one node": {nodes: 1}, "two nodes": {nodes: 2}, "two nodes of NFS": {2, syscall.EINVAL}} {
+			t.Run(name, func(t *testing.T) {
+				s := newSite(t)
+				o := order{Share: s.root, Home: byInitial, Skeleton: skeletonDir(t), Users: 50}
+				other := o
+				if c.nodes == 2 {
+					other.Share = (&faulty{folder: s.root, noReplace: c.noReplace}).mount(t)
+				}
+				var both sync.WaitGroup
+				for _, o := range []order{o, other} {
+					both.Go(func() {
+						process, said := o.process(t)
+						err := process.Run()
+						if c.nodes == 1 {
+							assert.NoError(t, err, said)
+						}
+						t.Logf("%v, %s", err, said.String()[max(0, said.Len()-200):])
+					})
+				}
+				both.Wait()
+				process, said := o.process(t)
+				require.NoError(t, process.Run(), said)
+				if c.nodes == 1 {
+					assert.Equal(t, "{Made:0 There:50 Skipped:0 Failed:0}\n", said.String())
+				}
+				assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), ".jupyter-user-homes-")
+				assert.Equal(t, filled, tree(t, s.path("home/a/alice")))
+				want := len(tree(t, s.path("home/a/alice")))
+				for i := 1; i < 50; i++ {
+					assert.Len(t, tree(t, s.path(fmt.Sprintf("home/u/user%d", i))), want)
+				}
+			})
+		}
+	})
+}
+
+// TestTheServerMapsRootToNobody: whichever change it refuses, there is one sentence, and nothing is left behind.
+func TestTheServerMapsRootToNobody(t *testing.T) {
+	inItsOwnMounts(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			what  string
+			errno syscall.Errno
+			want  string
+		}{
+			"mkdir":     {"mkdir", syscall.EACCES, "the share does not let this process (UID 0) make directories and give them to users"},
+			"chown":     {"chown", syscall.EPERM, "the share does not let this process (UID 0) make directories and give them to users"},
+			"chmod":     {"chmod", syscall.EPERM, "the share does not let this process (UID 0) make directories and give them to users"},
+			"create":    {"create", syscall.EACCES, "the share does not let this process (UID 0) make directories and give them to users"},
+			"read-only": {"mkdir", syscall.EROFS, "the share is mounted read-only here"},
+			"full":      {"write", syscall.ENOSPC, "the share is full"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := newSite(t)
+				f := &faulty{folder: s.root, noReplace: syscall.EINVAL}
+				f.set(func(what, _ string) syscall.Errno {
+					if what == c.what {
+						return c.errno
+					}
+					return 0
+				})
+				before := tree(t, s.root)
+				process, said := order{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 3}.process(t)
+				require.Error(t, process.Run())
+				lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+				require.Len(t, lines, 2, said)
+				assert.Equal(t, "{Made:0 There:0 Skipped:0 Failed:0}", lines[0])
+				assert.Contains(t, lines[1], "error: make home/alice: "+c.want)
+				assert.Equal(t, before, tree(t, s.root))
+			})
+		}
+	})
+}
+
+// TestAQuotaIsOfOneUser: the next user's home is made.
+func TestAQuotaIsOfOneUser(t *testing.T) {
+	inItsOwnMounts(t, func(t *testing.T) {
+		s := newSite(t)
+		f := &faulty{folder: s.root}
+		first := true
+		f.set(func(what, _ string) syscall.Errno {
+			if what == "write" && first {
+				first = false
+				return syscall.EDQUOT
+			}
+			return 0
+		})
+		process, said := order{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 2}.process(t)
+		require.Error(t, process.Run())
+		assert.Contains(t, said.String(), "failed: home/alice: ")
+		assert.Contains(t, said.String(), "disk quota exceeded")
+		assert.Contains(t, said.String(), "made: home/user1, for 5002:6002")
+		assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), ".jupyter-user-homes-")
+	})
+}
+
+// TestAProcessThatMayNotGiveAway is no root, or root without the right to change owners, as in a container.
+func TestAProcessThatMayNotGiveAway(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*exec.Cmd){
+		"no root": func(c *exec.Cmd) { c.SysProcAttr.Credential = &syscall.Credential{Uid: 65532, Gid: 65532} },
+		"root without CHOWN": func(c *exec.Cmd) {
+			c.Args = append([]string{"setpriv", "--bounding-set=-chown", "--inh-caps=-chown", c.Path}, c.Args[1:]...)
+			c.Path = "/usr/bin/setpriv"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			opened(t, s.root)
+			before := tree(t, s.root)
+			process, said := order{Share: s.root, Home: "home/{user}", Skeleton: openSkeleton(t), Users: 3}.process(t)
+			process.Path = openCopy(t, process.Path)
+			change(process)
+			require.Error(t, process.Run())
+			assert.Equal(t, 1, strings.Count(said.String(), "error: "), said)
+			assert.Contains(t, said.String(), "error: make home/alice: the share does not let this process (UID ")
+			assert.Equal(t, before, tree(t, s.root))
+		})
+	}
+}
+
+// TestRootWithTwoCapabilities is root as in the Pod of the CronJob. It also removes what a killed run has given to a user already.
+func TestRootWithTwoCapabilities(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.mkdir(t, "home/a", 0, 0o755)
+	left := "home/a/.jupyter-user-homes-OLD"
+	s.mkdir(t, left, 5001, 0o700)
+	s.mkdir(t, left+"/closed", 5001, 0o500)
+	require.NoError(t, os.WriteFile(s.path(left+"/closed/file"), nil, 0o400))
+	s.link(t, s.path("home"), left+"/link")
+	opened(t, s.root)
+	process, said := order{Share: s.root, Home: byInitial, Skeleton: skeletonDir(t), Users: 1}.process(t)
+	process.Args = append([]string{"setpriv", "--bounding-set=-all,+chown,+dac_override", "--inh-caps=-all,+chown,+dac_override",
+		openCopy(t, process.Path)}, process.Args[1:]...)
+	process.Path = "/usr/bin/setpriv"
+	require.NoError(t, process.Run(), said)
+	assert.Contains(t, said.String(), "removed: "+left)
+	assert.Equal(t, filled, tree(t, s.path("home/a/alice")))
+	assert.Len(t, tree(t, s.path("home/a")), 1+len(filled))
+}
+
+// opened lets others come to a directory.
+func opened(t *testing.T, dir string) {
+	t.Helper()
+	for ; dir != "/tmp" && dir != "/"; dir = dir[:strings.LastIndexByte(dir, '/')] {
+		require.NoError(t, os.Chmod(dir, 0o755))
+	}
+}
+
+// openCopy copies a program to where every user can run it.
+func openCopy(t *testing.T, program string) string {
+	t.Helper()
+	text, err := os.ReadFile(program)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(dir+"/program", text, 0o755))
+	opened(t, dir)
+	return dir + "/program"
+}
+
+func openSkeleton(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(dir+"/.bashrc", nil, 0o644))
+	opened(t, dir)
+	return dir
+}
+
+// TestADirectoryThatComesMeanwhile, as by another node, is never replaced: if it is the user's, all is well.
+func TestADirectoryThatComesMeanwhile(t *testing.T) {
+	inItsOwnMounts(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			noReplace syscall.Errno
+			uid       int
+			want      string
+		}{
+			"another user's":         {0, 5002, "failed: home/alice: is there already and belongs to UID 5002"},
+			"another user's, on NFS": {syscall.EINVAL, 5002, "failed: home/alice: is there already and belongs to UID 5002"},
+			"the user's":             {0, 5001, "{Made:0 There:1 Skipped:0 Failed:0}"},
+			"the user's, on NFS":     {syscall.EINVAL, 5001, "{Made:0 There:1 Skipped:0 Failed:0}"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := newSite(t)
+				f := &faulty{folder: s.root, noReplace: c.noReplace}
+				f.set(func(what, _ string) syscall.Errno {
+					if what == "chown" {
+						f.fault = nil
+						s.mkdir(t, "home/alice", c.uid, 0o700)
+					}
+					return 0
+				})
+				process, said := order{Share: f.mount(t), Home: "home/{user}", Skeleton: skeletonDir(t), Users: 1}.process(t)
+				err := process.Run()
+				assert.Equal(t, c.uid != 5001, err != nil, said)
+				assert.Contains(t, said.String(), c.want)
+				assert.Equal(t, []string{
+					"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home", fmt.Sprintf("drwx------ %d:%d home/alice", c.uid, c.uid),
+				}, tree(t, s.root))
+			})
+		}
+	})
+}
+
+// TestWhatTheServerShowsAsAnother: a server that maps the user's UID has made a home of somebody else, which is taken away.
+func TestWhatTheServerShowsAsAnother(t *testing.T) {
+	inItsOwnMounts(t, func(t *testing.T) {
+		s := newSite(t)
+		f := &faulty{folder: s.root}
+		f.squash = 65534
+		process, said := order{Share: f.mount(t), Home: "home/{user}", Skeleton: openSkeleton(t), Users: 1}.process(t)
+		require.Error(t, process.Run())
+		assert.Contains(t, said.String(), "failed: home/alice: it was given to UID 5001, and the server shows UID 65534")
+		assert.Equal(t, []string{"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home"}, tree(t, s.root))
+	})
+}

@@ -1,0 +1,182 @@
+package homes_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// faulty is a file system that has what a folder has, and in which changes can fail. It is FUSE, so what fails is a system call.
+type faulty struct {
+	folder string
+	// fault returns what a change fails with; 0 to carry it out. What is the name of the operation, on which name.
+	mu    sync.Mutex
+	fault func(what, name string) syscall.Errno
+	// noReplace is what a rename fails with that must not replace, as on NFS; 0 to carry it out.
+	noReplace syscall.Errno
+	// squash is the UID that a change of owner gives in place of the one that was asked for; 0 for none.
+	squash uint32
+}
+
+func (f *faulty) set(fault func(what, name string) syscall.Errno) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = fault
+}
+
+func (f *faulty) on(what, name string) syscall.Errno {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fault == nil {
+		return 0
+	}
+	return f.fault(what, name)
+}
+
+// mount mounts the folder faultily, and returns where.
+func (f *faulty) mount(t *testing.T) string {
+	t.Helper()
+	data := &fs.LoopbackRoot{Path: f.folder}
+	data.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
+		return &node{LoopbackNode: fs.LoopbackNode{RootData: data}, of: f}
+	}
+	root := &node{LoopbackNode: fs.LoopbackNode{RootData: data}, of: f}
+	data.RootNode = root
+	at := t.TempDir()
+	server, err := fs.Mount(at, root, &fs.Options{
+		NullPermissions: true, MountOptions: fuse.MountOptions{DirectMountStrict: true, AllowOther: true, FsName: "faulty",
+			Options: []string{"default_permissions"}},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, server.Unmount()) })
+	return at
+}
+
+type node struct {
+	fs.LoopbackNode
+	of *faulty
+}
+
+func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if e := n.of.on("mkdir", name); e != 0 {
+		return nil, e
+	}
+	return n.LoopbackNode.Mkdir(ctx, name, mode, out)
+}
+
+func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+	if e := n.of.on("create", name); e != 0 {
+		return nil, nil, 0, e
+	}
+	child, _, how, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
+	if errno != 0 {
+		return nil, nil, 0, errno
+	}
+	handle, _, errno := n.open(name, flags)
+	return child, handle, how, errno
+}
+
+func (n *node) open(name string, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	file, err := os.OpenFile(filepath.Join(n.of.folder, n.Path(n.Root()), name), int(flags)&^syscall.O_EXCL&^syscall.O_CREAT, 0)
+	if err != nil {
+		return nil, 0, fs.ToErrno(err)
+	}
+	return &handle{file, n.of}, 0, 0
+}
+
+// handle is an open file.
+type handle struct {
+	file *os.File
+	of   *faulty
+}
+
+func (h *handle) Write(_ context.Context, data []byte, at int64) (uint32, syscall.Errno) {
+	if e := h.of.on("write", ""); e != 0 {
+		return 0, e
+	}
+	n, err := h.file.WriteAt(data, at)
+	return uint32(n), fs.ToErrno(err)
+}
+
+func (h *handle) Release(context.Context) syscall.Errno { return fs.ToErrno(h.file.Close()) }
+
+func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	if e := n.of.on("symlink", name); e != 0 {
+		return nil, e
+	}
+	return n.LoopbackNode.Symlink(ctx, target, name, out)
+}
+
+func (n *node) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	what := "chmod"
+	if _, is := in.GetUID(); is {
+		what = "chown"
+	}
+	if e := n.of.on(what, ""); e != 0 {
+		return e
+	}
+	if what == "chown" && n.of.squash != 0 {
+		in.Uid = n.of.squash
+	}
+	return n.LoopbackNode.Setattr(ctx, nil, in, out)
+}
+
+func (n *node) Rename(ctx context.Context, name string, parent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	if e := n.of.on("rename", newName); e != 0 {
+		return e
+	}
+	if flags != 0 && n.of.noReplace != 0 {
+		return n.of.noReplace
+	}
+	return n.LoopbackNode.Rename(ctx, name, parent, newName, flags)
+}
+
+func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+	if e := n.of.on("rmdir", name); e != 0 {
+		return e
+	}
+	return n.LoopbackNode.Rmdir(ctx, name)
+}
+
+func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
+	if e := n.of.on("unlink", name); e != 0 {
+		return e
+	}
+	return n.LoopbackNode.Unlink(ctx, name)
+}
+
+// inItsOwnMounts runs a test in a mount namespace of its own, so that what it mounts goes with its process.
+func inItsOwnMounts(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	const inside = "HOMES_INSIDE"
+	if os.Getenv(inside) == t.Name() {
+		test(t)
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a file system that fails")
+	}
+	if file, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
+		t.Skipf("this system cannot mount a file system that fails: %v", err)
+	} else {
+		require.NoError(t, file.Close())
+	}
+	t.Parallel()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	program := exec.Command(self, "-test.run=^"+t.Name()+"$", "-test.v")
+	program.Env = append(os.Environ(), inside+"="+t.Name())
+	program.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	said, err := program.CombinedOutput()
+	t.Logf("%s", said)
+	require.NoError(t, err)
+}

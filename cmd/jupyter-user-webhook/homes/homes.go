@@ -1,0 +1,202 @@
+// Package homes makes the homes that users do not have yet, on the share.
+//
+// One run:
+//
+//  1. opens the root of the share, and waits for another run of the same node;
+//  2. removes what a killed run left behind;
+//  3. looks, for each account that a source lists, at each directory that the user must have (Patterns);
+//  4. asks the sources of identities, as the webhook does, whose a missing directory will be;
+//  5. makes it: filled beside its place, in a directory that only root can enter, given to the user last, and renamed.
+//
+// A share is written by its users, so nothing above a home is believed: each directory on the way is opened without following a
+// link, must belong to root, and must be writable by nobody else.
+package homes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// Options of a run.
+type Options struct {
+	// Share is where the root of the share is mounted.
+	Share  string
+	Config *config.Config
+	// Identities says who users are. It is asked only about users to whom a directory is missing.
+	Identities webhook.Identities
+	// Skeleton is what a home begins with; nil for nothing.
+	Skeleton *Skeleton
+	// Mode of a home.
+	Mode fs.FileMode
+	// DryRun only says what would be done.
+	DryRun bool
+	// Say writes one line about one directory or account.
+	Say func(Outcome, string)
+}
+
+// Outcome is what became of a directory or an account.
+type Outcome string
+
+// The outcomes.
+const (
+	Made     Outcome = "made"
+	WouldBe  Outcome = "would make"
+	Skipped  Outcome = "skipped"
+	Removed  Outcome = "removed"
+	Warning  Outcome = "warning"
+	Failed   Outcome = "failed"
+	Progress Outcome = "progress"
+)
+
+// Summary counts outcomes.
+type Summary struct{ Made, There, Skipped, Failed int }
+
+// every is after how many accounts a run says how far it is.
+const every = 1000
+
+// Run makes the missing directories of the accounts. The error is what ends a run before its end; what failed for one account
+// alone is in the summary.
+func Run(ctx context.Context, o Options, accounts []Account) (Summary, error) {
+	share, err := openShare(ctx, o)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer share.close()
+	r := &run{Options: o, share: share, parents: map[string]*parent{}, unmade: map[string]bool{}}
+	defer r.closeParents()
+	if err := r.removeLeftovers(); err != nil {
+		return r.Summary, err
+	}
+	for i, account := range accounts {
+		if err := ctx.Err(); err != nil {
+			return r.Summary, fmt.Errorf("ended after %d of %d accounts: %w", i, len(accounts), context.Cause(ctx))
+		}
+		if err := r.account(ctx, account); err != nil {
+			return r.Summary, err
+		}
+		if (i+1)%every == 0 {
+			o.Say(Progress, fmt.Sprintf("%d of %d accounts", i+1, len(accounts)))
+		}
+	}
+	return r.Summary, nil
+}
+
+type run struct {
+	Options
+	Summary
+	share *share
+	// silent counts the users in a row about whom the sources of identities did not answer.
+	silent int
+	// parents that were looked at and are open, by their directory.
+	parents map[string]*parent
+	// unmade are the directories for initials that a dry run would have made.
+	unmade map[string]bool
+}
+
+func (r *run) say(o Outcome, format string, args ...any) {
+	switch o {
+	case Made, WouldBe:
+		r.Made++
+	case Skipped:
+		r.Skipped++
+	case Failed:
+		r.Failed++
+	}
+	r.Say(o, denial.PrintableText(fmt.Sprintf(format, args...)))
+}
+
+// account makes what one user lacks. It returns an error if nothing else can be made either.
+func (r *run) account(ctx context.Context, a Account) error {
+	name, why := r.name(a)
+	if why != "" {
+		r.say(Skipped, "%s", why)
+		return nil
+	}
+	var missing []config.HomePattern
+	for _, pattern := range Patterns(r.Config) {
+		there, err := r.look(pattern, name.String(), a.UID)
+		switch {
+		case isFinal(err):
+			return err
+		case err != nil:
+			r.say(Failed, "%s: %v", pattern.Of(name.String()), err)
+		case there:
+			r.There++
+		default:
+			missing = append(missing, pattern)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	id, err := r.identity(ctx, name)
+	if err != nil || id == nil {
+		return err
+	}
+	for _, pattern := range missing {
+		if err := r.directory(pattern, name.String(), *id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// name returns the user's name, or why no Pod can be that user.
+func (r *run) name(a Account) (name user.Name, why string) {
+	if a.Fault != "" {
+		return user.Name{}, a.Name + " " + a.Fault
+	}
+	name, invalid := user.Parse("", a.Name, r.Config.User)
+	if invalid != nil {
+		return user.Name{}, invalid.Message
+	}
+	return name, ""
+}
+
+// mostSilent is how many users in a row the sources may be silent about before a run ends. Each costs the time that a source is
+// waited for.
+const mostSilent = 10
+
+// identity returns who a user is, or nil after it has said why there can be no home. It returns an error if the sources do not
+// answer any more.
+func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity, error) {
+	id, err := r.Identities.FindUncached(ctx, name)
+	disputed, isDisputed := errors.AsType[*webhook.Disagreement](err)
+	switch {
+	case isDisputed:
+		r.say(Skipped, "%v", disputed)
+		return nil, nil
+	case identity.IsUnusable(err):
+		r.say(Skipped, "%s %v", name, err)
+		return nil, nil
+	case err != nil:
+		r.say(Failed, "%s: %v", name, err)
+		if r.silent++; r.silent == mostSilent {
+			return nil, fmt.Errorf("the sources of identities did not answer about %d users in a row, the last of whom is %s: %w",
+				mostSilent, name, err)
+		}
+		return nil, nil
+	}
+	r.silent = 0
+	if id == nil {
+		r.say(Skipped, "%s is listed, and has no account now", name)
+		return nil, nil
+	}
+	c := r.Config.Identity
+	floor := identity.Floor{MinUID: c.MinUID, MinGID: c.MinGID, DeniedGIDs: c.DeniedGIDs}
+	// Supplementary groups do not own the home.
+	owner := identity.New(id.UID, id.GID, nil)
+	if err := floor.Check(owner); err != nil {
+		r.say(Skipped, "%s: %v", name, err)
+		return nil, nil
+	}
+	return &owner, nil
+}

@@ -1,0 +1,155 @@
+package homes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// parent is an open directory that belongs to root alone, in which directories of users are.
+type parent struct {
+	// dir is relative to the root of the share.
+	dir  string
+	file *os.File
+	// inside does what needs no openat2: only root can write there, so nothing in it is a user's link.
+	inside *os.Root
+}
+
+func newParent(dir string, file *os.File) (*parent, error) {
+	inside, err := os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("open %s again: %w", dir, err)
+	}
+	return &parent{dir, file, inside}, nil
+}
+
+func (p *parent) fd() int { return int(p.file.Fd()) }
+
+func (p *parent) close() {
+	_ = p.inside.Close()
+	_ = p.file.Close()
+}
+
+func (r *run) closeParents() {
+	for _, p := range r.parents {
+		p.close()
+	}
+}
+
+// errUnmade is the error about a directory for the initial of names that a dry run does not make.
+var errUnmade = errors.New("is made first")
+
+// parent opens the directory in which a user's directory is. Of the directories above, only one for the initial is made.
+func (r *run) parent(pattern config.HomePattern, name string) (*parent, error) {
+	above, err := r.openParent(".")
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range pattern.Above(name) {
+		next, err := r.openParent(step.Dir)
+		if errors.Is(err, fs.ErrNotExist) && step.IsInitial {
+			next, err = r.makeInitial(above, step.Dir)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("%s is missing on the share: make it, as root and with mode 0755", step.Dir)
+		case err != nil:
+			return nil, err
+		}
+		above = next
+	}
+	return above, nil
+}
+
+// openParent opens a directory above homes, and looks whose it is.
+func (r *run) openParent(dir string) (*parent, error) {
+	if p := r.parents[dir]; p != nil {
+		return p, nil
+	}
+	file, err := r.share.open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := onlyRoots(file, dir); err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	p, err := newParent(dir, file)
+	if err != nil {
+		return nil, err
+	}
+	r.parents[dir] = p
+	return p, nil
+}
+
+// makeInitial makes the directory for the first letter of names. Another run may be faster.
+func (r *run) makeInitial(above *parent, dir string) (*parent, error) {
+	if r.DryRun {
+		if !r.unmade[dir] {
+			r.unmade[dir] = true
+			r.say(Progress, "would make %s, for root", dir)
+		}
+		return nil, errUnmade
+	}
+	err := above.place(path.Base(dir), func(*os.Root) error { return nil }, owner{mode: 0o755})
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make %s: %w", dir, err)
+	}
+	if err == nil {
+		r.say(Progress, "made %s, for root", dir)
+	}
+	return r.openParent(dir)
+}
+
+// removeLeftovers removes what killed runs left behind, wherever homes can be.
+func (r *run) removeLeftovers() error {
+	for _, dir := range dirsAbove(r.Config) {
+		p, err := r.openParent(dir)
+		if isFinal(err) {
+			return err
+		}
+		if err != nil {
+			continue // A user whose home is there is told why.
+		}
+		if err := r.removeLeftoversIn(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) removeLeftoversIn(p *parent) error {
+	for {
+		names, err := p.file.Readdirnames(1000)
+		for _, name := range names {
+			if !strings.HasPrefix(name, stagingPrefix) {
+				continue
+			}
+			if r.DryRun {
+				r.say(Removed, "%s would be removed: a run was killed while it made a home", path.Join(p.dir, name))
+				continue
+			}
+			switch err := p.remove(name); {
+			case isFinal(err):
+				return err
+			case err != nil:
+				r.say(Failed, "%s, which a killed run left behind, cannot be removed: %v", path.Join(p.dir, name), err)
+			default:
+				r.say(Removed, "%s: a run was killed while it made a home", path.Join(p.dir, name))
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("list %s: %w", p.dir, err)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package homes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// share is the opened root of the share.
+type share struct{ root *os.File }
+
+// openShare opens the root of the share, and holds a lock on it. The lock is the node's: on a network file system other nodes do
+// not see it, and each step is right without it. With it, two runs do not do the same work.
+func openShare(ctx context.Context, o Options) (*share, error) {
+	root, err := os.OpenFile(o.Share, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open the root of the share: %w", err)
+	}
+	s := &share{root}
+	err = unix.Flock(s.fd(), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		o.Say(Progress, "another run is at work on this share: this one waits until it ends")
+		err = s.wait(ctx)
+	}
+	// A file system without locks is no reason to make no homes.
+	if err != nil && !errors.Is(err, unix.ENOLCK) && !errors.Is(err, unix.EOPNOTSUPP) {
+		s.close()
+		return nil, fmt.Errorf("lock the root of the share: %w", err)
+	}
+	if err := onlyRoots(root, "the root of the share"); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// wait waits for the lock, or for the end of the context.
+func (s *share) wait(ctx context.Context) error {
+	locked := make(chan error, 1)
+	go func() { locked <- unix.Flock(s.fd(), unix.LOCK_EX) }()
+	select {
+	case err := <-locked:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *share) fd() int { return int(s.root.Fd()) }
+
+func (s *share) close() { _ = s.root.Close() } // nothing was written to it
+
+// open opens a directory of the share. No part of the path is a link, or leads out of the share.
+func (s *share) open(dir string) (*os.File, error) {
+	fd, err := openBeneath(s.fd(), dir)
+	switch {
+	case errors.Is(err, unix.ELOOP):
+		return nil, fmt.Errorf("%s is a symbolic link, or is behind one: put the directory itself there", dir)
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, fmt.Errorf("%s is no directory", dir)
+	case errors.Is(err, unix.ENOSYS):
+		return nil, final("this kernel cannot open a directory without following links (openat2, Linux 5.6): run on another node")
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case err != nil:
+		return nil, closed(fmt.Errorf("open %s: %w", dir, err))
+	}
+	return os.NewFile(uintptr(fd), dir), nil
+}
+
+func openBeneath(at int, path string) (fd int, err error) {
+	how := &unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+	}
+	// The kernel returns EAGAIN if a directory of the path was renamed meanwhile.
+	for err = unix.EAGAIN; errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR); {
+		fd, err = unix.Openat2(at, path, how)
+	}
+	return fd, err
+}
+
+// onlyRoots returns an error unless the directory belongs to root and nobody else can write to it: who can, can put another
+// directory in the place of what is in it.
+func onlyRoots(dir *os.File, called string) error {
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &stat); err != nil {
+		return fmt.Errorf("look at %s: %w", called, err)
+	}
+	switch {
+	case stat.Uid != 0:
+		return fmt.Errorf("%s belongs to UID %d, who could put another directory in the place of a home: chown root on it", called,
+			stat.Uid)
+	case stat.Mode&0o022 != 0:
+		return fmt.Errorf("%s may be written by others than root (mode %04o), who could put another directory in the place of a "+
+			"home: chmod go-w on it", called, stat.Mode&0o7777)
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package homes
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// mostEntries and mostBytes of a skeleton, which is kept in memory. /etc/skel has a handful.
+	mostEntries = 1000
+	mostBytes   = 16 << 20
+)
+
+// Skeleton is what a home begins with: directories, files and symbolic links, as they were when it was read.
+type Skeleton struct{ entries []entry }
+
+type entry struct {
+	path string
+	// mode has the type, and the permissions without setuid, setgid and sticky bit.
+	mode fs.FileMode
+	// content of a file, and target of a link.
+	content []byte
+	target  string
+}
+
+// kubernetesData is the link behind which the files of a mounted ConfigMap are: its own names are links to them.
+const kubernetesData = "..data"
+
+// ReadSkeleton reads a directory. Links are read as links. It returns an error about anything that no home can begin with.
+func ReadSkeleton(dir string) (*Skeleton, error) {
+	if info, err := os.Stat(dir + "/" + kubernetesData); err == nil && info.IsDir() {
+		dir += "/" + kubernetesData
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close() //nolint:errcheck // it is only read
+	s, size := &Skeleton{}, 0
+	err = fs.WalkDir(root.FS(), ".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || path == "." {
+			return err
+		}
+		e, err := readEntry(root, path)
+		if err != nil {
+			return err
+		}
+		s.entries = append(s.entries, e)
+		if size += len(e.content); len(s.entries) > mostEntries || size > mostBytes {
+			return fmt.Errorf("it has more than %d files or %d MiB, which is no beginning of a home", mostEntries, mostBytes>>20)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func readEntry(root *os.Root, path string) (entry, error) {
+	info, err := root.Lstat(path)
+	if err != nil {
+		return entry{}, err
+	}
+	e := entry{path: path, mode: info.Mode() & (fs.ModeType | fs.ModePerm)}
+	switch e.mode.Type() {
+	case fs.ModeDir:
+	case fs.ModeSymlink:
+		e.target, err = root.Readlink(path)
+	case 0:
+		e.content, err = readFile(root, path)
+	default:
+		return entry{}, fmt.Errorf("%s is a device, a socket or a pipe, which no home begins with: remove it", path)
+	}
+	return e, err
+}
+
+// readFile reads what was a file a moment ago. It does not wait for who writes into a pipe.
+func readFile(root *os.Root, path string) ([]byte, error) {
+	file, err := root.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New(path + " is no file any more")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(file, mostBytes+1))
+}
+
+// fill returns what writes the skeleton into a home and gives it to the user. Contents come first and owners last, because root
+// may lack the right to change modes of what is no longer root's.
+func (s *Skeleton) fill(uid, gid int) func(*os.Root) error {
+	return func(home *os.Root) error {
+		if s == nil {
+			return nil
+		}
+		for _, e := range s.entries {
+			if err := e.write(home); err != nil {
+				return err
+			}
+		}
+		for _, e := range slices.Backward(s.entries) {
+			if e.mode.Type() != fs.ModeSymlink {
+				if err := home.Chmod(e.path, e.mode.Perm()); err != nil {
+					return err
+				}
+			}
+			if err := home.Lchown(e.path, uid, gid); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (e *entry) write(home *os.Root) error {
+	switch e.mode.Type() {
+	case fs.ModeDir:
+		return home.Mkdir(e.path, 0o700)
+	case fs.ModeSymlink:
+		return home.Symlink(e.target, e.path)
+	}
+	file, err := home.OpenFile(e.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(e.content)
+	// A server tells of a full disk when the file is closed.
+	return errors.Join(err, file.Close())
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/slapd"
+)
+
+// newShare returns the root of a share with a directory of homes.
+func newShare(t *testing.T) string {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a directory to a user")
+	}
+	share := filepath.Join(t.TempDir(), "share")
+	require.NoError(t, os.MkdirAll(filepath.Join(share, "home"), 0o755))
+	return share
+}
+
+func written(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
+	return path
+}
+
+const kindLines = "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"
+
+// runHomes runs the command, and returns what it printed.
+func runHomes(t *testing.T, share, configuration string, flags ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	arguments := append([]string{"homes", "--config=" + written(t, "config.yaml", configuration), "--share=" + share}, flags...)
+	code = run(t.Context(), arguments, strings.NewReader(""), &o, &e)
+	return code, o.String(), e.String()
+}
+
+func ownerOf(t *testing.T, path string) string {
+	t.Helper()
+	info, err := os.Lstat(path)
+	require.NoError(t, err)
+	stat := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf("%s %d:%d", info.Mode(), stat.Uid, stat.Gid)
+}
+
+func TestHomesOfAPasswdFile(t *testing.T) {
+	t.Parallel()
+	share := newShare(t)
+	accounts := "root:x:0:0:::\nalice:x:5001:6001:::\nsvc:x:33:33:::\nbob:x:5002:6002:::\nodd\n"
+	passwd := "--passwd=" + written(t, "passwd", accounts)
+	skeleton := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(skeleton, ".bashrc"), []byte("x"), 0o644))
+
+	code, out, errs := runHomes(t, share, kindLines, passwd, "--dry-run", "--mode=0750", "--skeleton="+skeleton)
+	assert.Equal(t, 0, code, errs)
+	assert.Contains(t, out, "would make: home/alice, for 5001:6001\n")
+	assert.Contains(t, out, "\n2 would be made, 0 there, 2 skipped, 0 failed\n")
+	assert.NoDirExists(t, filepath.Join(share, "home/alice"))
+
+	code, out, errs = runHomes(t, share, kindLines, passwd, "--mode=0750", "--skeleton="+skeleton)
+	assert.Equal(t, 0, code, errs)
+	assert.Empty(t, errs)
+	lines := strings.Split(out, "\n")
+	require.Len(t, lines, 7, out)
+	assert.Contains(t, lines[0], "passwd: line 5: it has 1 fields")
+	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "made: home/bob, for 5002:6002"}, lines[1:3])
+	assert.Contains(t, lines[3], `skipped: "root" is reserved`)
+	assert.Contains(t, lines[4], "skipped: svc: UID 33 is under 1000, where people's begin (identity.minUID)")
+	assert.Equal(t, "2 made, 0 there, 2 skipped, 0 failed", lines[5])
+	assert.Equal(t, "drwxr-x--- 5001:6001", ownerOf(t, filepath.Join(share, "home/alice")))
+	assert.Equal(t, "-rw-r--r-- 5002:6002", ownerOf(t, filepath.Join(share, "home/bob/.bashrc")))
+
+	code, out, _ = runHomes(t, share, kindLines, passwd)
+	assert.Equal(t, 0, code)
+	assert.Contains(t, out, "\n0 made, 2 there, 2 skipped, 0 failed\n")
+}
+
+// TestHomesOfOneUser, whom somebody waits for.
+func TestHomesOfOneUser(t *testing.T) {
+	t.Parallel()
+	share := newShare(t)
+	passwd := "--passwd=" + written(t, "passwd", "alice:x:5001:6001:::\nbob:x:5002:6002:::\n")
+	code, out, _ := runHomes(t, share, kindLines, passwd, "--user=bob", "--user=nobody-knows")
+	assert.Equal(t, 0, code)
+	assert.Equal(t, "made: home/bob, for 5002:6002\nskipped: nobody-knows is listed, and has no account now\n1 made, 0 there, 1 skipped, "+
+		"0 failed\n", out)
+}
+
+// TestAPasswdFileThatEndsHalfWay: whoever is before its end is known, and the exit status says that there were more.
+func TestAPasswdFileThatEndsHalfWay(t *testing.T) {
+	t.Parallel()
+	share := newShare(t)
+	code, out, _ := runHomes(t, share, kindLines, "--passwd="+written(t, "passwd", "alice:x:5001:6001:::\nbob:x:50"))
+	assert.Equal(t, 1, code)
+	assert.Contains(t, out, "the last line has no end: the file is being written, or was cut short: homes are made for the 1 accounts before it\n")
+	assert.Contains(t, out, "made: home/alice, for 5001:6001\n1 made, 0 there, 0 skipped, 0 failed\n")
+	assert.NoDirExists(t, filepath.Join(share, "home/bob"))
+}
+
+func TestHomesThatFail(t *testing.T) {
+	t.Parallel()
+	share := newShare(t)
+	passwd := "--passwd=" + written(t, "passwd", "alice:x:5001:6001:::\nbob:x:5002:6002:::\n")
+	require.NoError(t, os.WriteFile(filepath.Join(share, "home/alice"), nil, 0o644))
+	code, out, _ := runHomes(t, share, kindLines, passwd)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, out, "failed: home/alice: is a file or a symbolic link")
+	assert.Contains(t, out, "made: home/bob, for 5002:6002\n1 made, 0 there, 0 skipped, 1 failed\n")
+
+	require.NoError(t, os.Chmod(share, 0o777))
+	code, out, _ = runHomes(t, share, kindLines, passwd)
+	assert.Equal(t, 1, code)
+	assert.Contains(t, out, "failed: the root of the share may be written by others than root (mode 0777)")
+
+	code, out, _ = runHomes(t, newShare(t), kindLines, "--passwd="+written(t, "empty", ""))
+	assert.Equal(t, 1, code)
+	assert.Contains(t, out, "failed: no user is listed: ")
+}
+
+// TestHomesThatCannotBegin: one sentence, and exit status 2.
+func TestHomesThatCannotBegin(t *testing.T) {
+	t.Parallel()
+	share := newShare(t)
+	passwd := "--passwd=" + written(t, "passwd", "alice:x:5001:6001:::\n")
+	for name, c := range map[string]struct {
+		configuration string
+		flags         []string
+		want          string
+	}{
+		"nobody says who the users are":  {kindLines, nil, "Error: nobody says who the users are: configure identity.ldap, or give --passwd\n"},
+		"an empty flag":                  {kindLines, []string{"--passwd="}, "Error: --passwd is given and empty"},
+		"no such file":                   {kindLines, []string{"--passwd=/nowhere"}, "Error: --passwd: open /nowhere: no such file or directory\n"},
+		"a mode that is none":            {kindLines, []string{passwd, "--mode=rwx"}, `Error: --mode "rwx" is not from 0700 to 0777 in octal`},
+		"a mode that shuts the user out": {kindLines, []string{passwd, "--mode=0077"}, `Error: --mode "0077" is not from 0700 to 0777 in octal`},
+		"a mode with setuid":             {kindLines, []string{passwd, "--mode=4755"}, `Error: --mode "4755" is not from 0700 to 0777 in octal`},
+		"no skeleton":                    {kindLines, []string{passwd, "--skeleton=/nowhere"}, "Error: --skeleton /nowhere: open /nowhere: "},
+		"a configuration with a slip":    {kindLines + "shared: {}\n", []string{passwd}, "Error: the configuration "},
+		"an argument":                    {kindLines, []string{passwd, "alice"}, `Error: unknown command "alice"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, errs := runHomes(t, share, c.configuration, c.flags...)
+			assert.Equal(t, 2, code, out)
+			assert.Empty(t, out)
+			assert.True(t, strings.HasPrefix(errs, c.want), errs)
+			assert.Equal(t, 1, strings.Count(errs, "\n"), errs)
+		})
+	}
+}
+
+// TestHomesOfADirectoryService, which stops listing at a limit: homes are made for whom it listed, and the exit status says so.
+func TestHomesOfADirectoryService(t *testing.T) {
+	t.Parallel()
+	var people strings.Builder
+	for i := range 700 {
+		fmt.Fprintf(&people, "dn: uid=user%[1]d,ou=people,dc=example,dc=org\nobjectClass: account\nobjectClass: posixAccount\nuid: user%[1]d\n"+
+			"cn: user\nuidNumber: %[2]d\ngidNumber: 6003\nhomeDirectory: /\n\n", i, 10_000+i)
+	}
+	people.WriteString("dn: uid=root,ou=people,dc=example,dc=org\nobjectClass: account\nobjectClass: posixAccount\nuid: root\n" +
+		"cn: root\nuidNumber: 5999\ngidNumber: 6003\nhomeDirectory: /\n\n")
+	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site + people.String(), Database: onlyRead +
+		"\nlimits dn.exact=\"" + webhookDN + "\" size.prtotal=600\nlimits * size=unlimited"})
+	configuration := func(bind string) string {
+		return kindLines + "identity:\n  ldap:\n    urls: [" + server.LDAPS + "]\n    caFile: " + written(t, "ca.crt", string(server.Authority.Cert)) +
+			"\n    waitMilliseconds: 600\n    users: {baseDN: '" + peopleDN + "'}\n    groups: {baseDN: 'ou=groups,dc=example,dc=org'}\n" + bind
+	}
+	share := newShare(t)
+	code, out, errs := runHomes(t, share, configuration("    bind: {method: Simple, dn: '"+webhookDN+"', passwordFile: "+
+		written(t, "password", "secret")+"}\n"))
+	assert.Equal(t, 1, code, errs)
+	assert.Contains(t, out, "failed: the directory service did not list all users: ")
+	assert.Contains(t, out, "homes are made for the ")
+	assert.Contains(t, out, "made: home/user1, for 10001:6003\n")
+	made, err := os.ReadDir(filepath.Join(share, "home"))
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, len(made), 490)
+	assert.Less(t, len(made), 700)
+
+	code, out, errs = runHomes(t, share, configuration(""))
+	assert.Equal(t, 0, code, errs+out)
+	assert.Contains(t, out, `skipped: "root" is reserved`)
+	made, err = os.ReadDir(filepath.Join(share, "home"))
+	require.NoError(t, err)
+	assert.Len(t, made, 701)
+	assert.Equal(t, "drwx------ 5003:6003", ownerOf(t, filepath.Join(share, "home/alice")))
+}
+
+// TestNoHomesWhereTheDirectoryServiceSaysWhere: one made by the pattern would be no user's home.
+func TestNoHomesWhereTheDirectoryServiceSaysWhere(t *testing.T) {
+	t.Parallel()
+	share := newShare(t)
+	code, _, errs := runHomes(t, share, kindLines+"share: {homePrefix: /hpc}\nidentity: {ldap: {urls: ['ldaps://ldap.example.org'], users: "+
+		"{baseDN: 'dc=example'}}}\n", "--user=alice")
+	assert.NotZero(t, code)
+	assert.Contains(t, errs, "homes are made where share.home says, and share.homePrefix has them be where the directory service says")
+	assert.NoDirExists(t, filepath.Join(share, "home/alice"))
+}

@@ -1,0 +1,102 @@
+package chart
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/deploy"
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// exampleHead is what the example says before what the chart renders.
+const exampleHead = `# First homes without Helm: a CronJob that makes the homes which users of the directory service do not have yet. It is what the chart
+# renders for homes.enabled=true, for a site with LDAP; deploy/docs/homes.md says what to change. Both the namespace, which enforces
+# Pod Security baseline, and the claim of the share in it have to be there.
+#
+`
+
+// TestTheExampleOfFirstHomes is what the chart renders. UPDATE_GOLDEN=1 writes it again.
+func TestTheExampleOfFirstHomes(t *testing.T) {
+	t.Parallel()
+	rendered, err := newHelm(t).Template(t.Context(), firstHomes)
+	require.NoError(t, err)
+	want := exampleHead + strings.TrimPrefix(read(t, rendered, "72-homes.yaml"), "---\n")
+	chart, err := helm.Chart()
+	require.NoError(t, err)
+	example := filepath.Join(chart, "..", "examples", "homes.yaml")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.WriteFile(example, []byte(want), 0o644))
+	}
+	text, err := os.ReadFile(example)
+	require.NoError(t, err)
+	assert.Empty(t, udiff.Unified("deploy/examples/homes.yaml", "rendered", string(text), want), "UPDATE_GOLDEN=1 writes it again")
+}
+
+// TestTheCronJobOfFirstHomes has the webhook's configuration, the rights that it needs and no more, and a volume of the share.
+func TestTheCronJobOfFirstHomes(t *testing.T) {
+	t.Parallel()
+	rendered, err := newHelm(t).Template(t.Context(), matrix["first homes of passwd, and all that can be said of them"])
+	require.NoError(t, err)
+	var job batchv1.CronJob
+	require.NoError(t, yaml.UnmarshalStrict([]byte(document(t, rendered, "kind: CronJob")), &job))
+	assert.Equal(t, batchv1.ForbidConcurrent, job.Spec.ConcurrencyPolicy)
+	pod := job.Spec.JobTemplate.Spec.Template.Spec
+	assert.Equal(t, "jupyter-user-homes", pod.ServiceAccountName)
+	assert.False(t, *pod.AutomountServiceAccountToken)
+	assert.Equal(t, []string{"homes", "--config=/etc/jupyter-user/config.yaml", "--share=/share", "--mode=0750", "--passwd=/people/passwd",
+		"--skeleton=/skeleton", "--dry-run"}, pod.Containers[0].Args)
+	assert.Equal(t, &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"CHOWN", "DAC_OVERRIDE"}},
+		pod.Containers[0].SecurityContext.Capabilities)
+
+	var files, configured corev1.ConfigMap
+	require.NoError(t, yaml.UnmarshalStrict([]byte(document(t, rendered, "kind: ConfigMap")), &files))
+	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, rendered, "20-configmap.yaml")), &configured))
+	assert.Equal(t, strings.TrimSpace(configured.Data["config.yaml"]), strings.TrimSpace(files.Data["config.yaml"]))
+	_, err = config.Parse([]byte(files.Data["config.yaml"]))
+	require.NoError(t, err)
+
+	share := read(t, rendered, "21-share.yaml")
+	assert.Contains(t, share, "  name: hpc-pv-jupyter-user-homes\n")
+	assert.Contains(t, share, "  name: hpc-pv-lab\n")
+}
+
+// document returns the one of the CronJob's file that has a line.
+func document(t *testing.T, rendered deploy.Rendered, line string) string {
+	t.Helper()
+	for text := range strings.SplitSeq(read(t, rendered, "72-homes.yaml"), "\n---\n") {
+		if strings.Contains("\n"+text, "\n"+line+"\n") {
+			return text
+		}
+	}
+	require.Fail(t, "nothing has "+line)
+	return ""
+}
+
+// TestNotesOfFirstHomes say how to run them at once, and who does not have them that there is such a thing.
+func TestNotesOfFirstHomes(t *testing.T) {
+	t.Parallel()
+	h := newHelm(t)
+	chart, err := helm.Chart()
+	require.NoError(t, err)
+	notes := func(values string) string {
+		said, err := h.Run(t.Context(), values, "install", helm.Release, chart, "--dry-run=client", "--namespace", helm.Namespace, "--values", "-")
+		require.NoError(t, err)
+		_, said, _ = strings.Cut(said, "\nNOTES:\n")
+		return said
+	}
+	assert.Contains(t, notes(firstHomes), "kubectl -n jupyter-user-homes create job --from=cronjob/jupyter-user-homes first-homes\n")
+	assert.NotContains(t, notes(firstHomes), "homes.nodeSelector is empty")
+	assert.Contains(t, notes("{identity: {passwdConfigMap: people}, homes: {enabled: true}}"), "homes.nodeSelector is empty: the CronJob runs on any node")
+	assert.Contains(t, notes("{identity: {passwdConfigMap: people}}"), "homes.enabled=true makes missing homes: deploy/docs/homes.md")
+	assert.NotContains(t, notes(""), "missing homes")
+}

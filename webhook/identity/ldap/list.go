@@ -1,0 +1,114 @@
+package ldap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+const (
+	// mostPages of pageSize accounts are more than any site has.
+	mostPages = 2000
+	// pageTime is how long a server may take for one page.
+	pageTime = 30 * time.Second
+)
+
+// Listed is an account of the directory service.
+type Listed struct {
+	// Name of the user, or the DN of an account without one.
+	Name string
+	UID  int64
+	// Fault is why the account is none of a user; empty if nothing is wrong. It begins behind the name.
+	Fault string
+}
+
+// List returns the accounts that have a UID, but those that Active Directory has disabled. If the error is not nil, the list ended
+// before its end: it has what the server sent until then. A second server is asked if the first sends nothing, and not for the
+// rest, because only the first knows where the list ended.
+func (s *Source) List(ctx context.Context) (accounts []Listed, err error) {
+	var failures []error
+	for _, server := range s.servers.inOrder() {
+		accounts, err = s.listFrom(ctx, server)
+		if err == nil {
+			return accounts, nil
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", server.address, err))
+		if len(accounts) > 0 {
+			break
+		}
+	}
+	return accounts, errors.Join(failures...)
+}
+
+func (s *Source) listFrom(ctx context.Context, server *server) (accounts []Listed, err error) {
+	c, err := s.servers.connect(server, time.Now().Add(pageTime))
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close() //nolint:errcheck // the list is read
+	stop := context.AfterFunc(ctx, func() { _ = c.network.SetDeadline(time.Now()) })
+	defer stop()
+	page, request := ldap.NewControlPaging(pageSize), s.listRequest()
+	request.Controls = []ldap.Control{page}
+	for range mostPages {
+		if ctx.Err() != nil {
+			return accounts, context.Cause(ctx)
+		}
+		if err := c.network.SetDeadline(time.Now().Add(pageTime)); err != nil {
+			return accounts, err
+		}
+		result, err := c.Search(request)
+		if result == nil {
+			result = &ldap.SearchResult{}
+		}
+		for _, entry := range result.Entries {
+			if account := s.listed(entry); account != nil {
+				accounts = append(accounts, *account)
+			}
+		}
+		next, ok := ldap.FindControl(result.Controls, ldap.ControlTypePaging).(*ldap.ControlPaging)
+		switch {
+		case err != nil:
+			return accounts, searchError(request, err)
+		case !ok || len(next.Cookie) == 0:
+			return accounts, nil
+		}
+		page.SetCookie(next.Cookie)
+	}
+	return accounts, fmt.Errorf("search %s below %q: the server sends more than %d pages", request.Filter, request.BaseDN, mostPages)
+}
+
+func (s *Source) listRequest() *ldap.SearchRequest {
+	users := s.config.Users
+	wanted := []string{users.Name, users.UID}
+	if s.config.Preset == config.PresetAD {
+		wanted = append(wanted, userAccountControl)
+	}
+	return &ldap.SearchRequest{
+		BaseDN: users.BaseDN, Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
+		Filter: fmt.Sprintf("(&%s(%s=*))", users.Filter, users.UID), Attributes: wanted,
+	}
+}
+
+// listed returns an account, or nil if it is disabled.
+func (s *Source) listed(entry *ldap.Entry) *Listed {
+	if s.config.Preset == config.PresetAD {
+		if account, err := enabled(entry); account == nil && err == nil {
+			return nil
+		}
+	}
+	name, err := s.one(entry, s.config.Users.Name)
+	if err != nil {
+		return &Listed{Name: entry.DN, Fault: err.Error()}
+	}
+	uid, err := s.number(entry, s.config.Users.UID)
+	if err != nil {
+		return &Listed{Name: name, Fault: err.Error()}
+	}
+	return &Listed{Name: name, UID: uid}
+}

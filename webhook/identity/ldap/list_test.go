@@ -1,0 +1,112 @@
+package ldap_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/slapd"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
+)
+
+// TestListHasEveryAccount, over several pages, and says of those that are none of a user why.
+func TestListHasEveryAccount(t *testing.T) {
+	t.Parallel()
+	many := repeat(1200, func(i int) string { return account(fmt.Sprintf("user%d", i), 10_000+i) })
+	twoNames := strings.Replace(account("two", 5005), "uid: two\n", "uid: two\nuid: names\n", 1)
+	server := directory(t, slapd.Options{LDIF: many + twoNames})
+	listed, err := open(t, settings(t, server, config.PresetRFC2307)).List(t.Context())
+	require.NoError(t, err)
+	assert.Len(t, listed, 1203)
+	assert.Contains(t, listed, ldap.Listed{Name: "alice", UID: 5003})
+	assert.Contains(t, listed, ldap.Listed{Name: "user1199", UID: 11_199})
+	assert.Contains(t, listed, ldap.Listed{Name: "uid=two,ou=people,dc=example,dc=org",
+		Fault: "has 2 values of uid in the directory service, and must have one"})
+}
+
+// TestListLeavesOutDisabledAccounts of Active Directory, and those without a UID.
+func TestListLeavesOutDisabledAccounts(t *testing.T) {
+	t.Parallel()
+	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: units + adUser("alice", 512, 5003, 6003) + adUser("left", 514, 5004, 6003) +
+		adUser("windows", 512, 0, 0)})
+	listed, err := open(t, settings(t, server, config.PresetAD)).List(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []ldap.Listed{{Name: "alice", UID: 5003}}, listed)
+}
+
+// TestAListThatEndsHalfWay has what came, and the error.
+func TestAListThatEndsHalfWay(t *testing.T) {
+	t.Parallel()
+	many := repeat(1200, func(i int) string { return account(fmt.Sprintf("user%d", i), 10_000+i) })
+	reader := "dn: cn=reader,dc=example,dc=org\nobjectClass: organizationalRole\nobjectClass: simpleSecurityObject\ncn: reader\n" +
+		"userPassword: reads\n\n"
+	server := directory(t, slapd.Options{LDIF: many + reader, Database: "limits dn.exact=\"cn=reader,dc=example,dc=org\" size.prtotal=700\n" +
+		"limits * size=unlimited"})
+
+	t.Run("the server's limit", func(t *testing.T) {
+		c := settings(t, server, config.PresetRFC2307)
+		c.Bind.DN, c.Bind.PasswordFile = "cn=reader,dc=example,dc=org", file(t, "password", "reads")
+		listed, err := open(t, c).List(t.Context())
+		require.ErrorContains(t, err, "the server returns no more entries than its limit: raise it for the account that the webhook binds as")
+		assert.GreaterOrEqual(t, len(listed), 500)
+		assert.Less(t, len(listed), 1200)
+	})
+	t.Run("the connection", func(t *testing.T) {
+		c := settings(t, server, config.PresetRFC2307)
+		var most atomic.Int64
+		most.Store(1 << 40)
+		c.URLs = []string{"ldaps://" + cut(t, strings.TrimPrefix(server.LDAPS, "ldaps://"), &most)}
+		s := open(t, c)
+		most.Store(70_000)
+		listed, err := s.List(t.Context())
+		require.Error(t, err)
+		assert.GreaterOrEqual(t, len(listed), 500, "the pages that came whole")
+		assert.Less(t, len(listed), 1200)
+	})
+	t.Run("the run", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errors.New("terminated"))
+		_, err := open(t, settings(t, server, config.PresetRFC2307)).List(ctx)
+		require.ErrorContains(t, err, "terminated")
+	})
+	t.Run("a second server goes on", func(t *testing.T) {
+		c := settings(t, server, config.PresetRFC2307)
+		c.URLs = []string{"ldaps://127.0.0.1:1", server.LDAPS}
+		listed, err := open(t, c).List(t.Context())
+		require.NoError(t, err)
+		assert.Len(t, listed, 1202)
+	})
+}
+
+// cut returns an address that leads to a server, and ends each connection after so many bytes of the server's.
+func cut(t *testing.T, server string, most *atomic.Int64) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			behind, err := net.Dial("tcp", server)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(behind, client); _ = behind.Close() }()
+			go func() { _, _ = io.CopyN(client, behind, most.Load()); _ = client.Close() }()
+		}
+	}()
+	return listener.Addr().String()
+}

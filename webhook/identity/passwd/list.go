@@ -1,0 +1,54 @@
+package passwd
+
+import (
+	"fmt"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// Listed is an account of a passwd file.
+type Listed struct {
+	// Name as it is in the file, without a domain that the rules take off.
+	Name     string
+	UID, GID int64
+}
+
+// List returns the accounts of a passwd file, also those of the system; the first line of a name counts. If the error is not nil,
+// the list ended before its end: it has the lines until then. Bad are the lines that could not be read.
+func List(path string, rules config.User) (accounts []Listed, bad []string, err error) {
+	file, _, err := open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	t, seen := &table{}, map[string]bool{}
+	err = t.eachLine(path, file, 7, func(field [][]byte) string {
+		uid, uidOK := number(field[2])
+		gid, gidOK := number(field[3])
+		switch {
+		case !uidOK:
+			return noNumber("UID", field[2])
+		case !gidOK:
+			return noNumber("GID", field[3])
+		}
+		name := string(field[0])
+		if parsed, refusal := user.Parse("", name, widest(rules)); refusal == nil {
+			name = parsed.String()
+		}
+		if !seen[name] {
+			seen[name] = true
+			accounts = append(accounts, Listed{name, int64(uid), int64(gid)})
+		}
+		return ""
+	})
+	for _, lines := range t.bad {
+		for _, f := range lines.first {
+			bad = append(bad, f.Error())
+		}
+		if more := lines.count - len(lines.first); more > 0 {
+			bad = append(bad, fmt.Sprintf("%s: %d more lines cannot be read", path, more))
+		}
+	}
+	return accounts, bad, err
+}
