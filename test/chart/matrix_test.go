@@ -1,9 +1,9 @@
 package chart
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -63,6 +63,9 @@ var matrix = map[string]string{
 		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
 	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64'], metricsFrom: [{namespaceSelector: {}, podSelector: {}}]}}",
 	"watched":                        "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
+	"further claims": `{share: {directoryVolumeNames: {scratch: [scratch-pv-*, one], data: []}}, config: {share: {directories: [
+		{claimName: scratch, mountPath: /scratch, access: ReadWrite}, {claimName: data, subPath: a, mountPath: /a, access: ReadOnly},
+		{subPath: b, mountPath: /b, access: ReadOnly}, {claimName: data, subPath: c, mountPath: /c, access: ReadOnly}]}}}`,
 	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, home: 'people/{initial}/{user}', directories: [{subPath: data, mountPath: /data, access: ReadOnly}],
 		exposeEveryHome: ToTheUser, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
 		identity: {strictSupplementalGroups: false}}}`,
@@ -184,20 +187,33 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 	c, err := config.Parse([]byte(configured.Data["config.yaml"]))
 	require.NoError(t, err)
 	var values struct {
-		Claims, Directories, Images, HostPaths      []string
+		Claims, Images, HostPaths                   []string
 		Home, MountPath, ScratchVolume, ScratchPath string
+		Shares                                      []struct {
+			Claim       string
+			Directories []string
+		}
 	}
 	require.NoError(t, json.Unmarshal([]byte(configured.Data["policies.json"]), &values))
-	assert.Equal(t, []string{c.Share.ClaimName}, values.Claims)
+	assert.Equal(t, append([]string{c.Share.ClaimName}, c.Share.FurtherClaims()...), values.Claims)
 	assert.Equal(t, string(c.Share.Home), values.Home)
 	assert.Equal(t, c.Share.MountPath, values.MountPath)
 	assert.Equal(t, c.Scratch.VolumeName, values.ScratchVolume)
 	assert.Equal(t, c.Scratch.MountPath, values.ScratchPath)
 	assert.Equal(t, append([]string{c.Init.Image}, c.Init.AcceptedImages...), values.Images)
-	for _, directory := range c.Share.Directories {
-		assert.Contains(t, values.Directories, directory.SubPath)
+	for i, share := range values.Shares {
+		assert.Equal(t, values.Claims[i], share.Claim)
+		var directories []string
+		for _, directory := range c.Share.Directories {
+			if cmp.Or(directory.ClaimName, c.Share.ClaimName) == share.Claim {
+				directories = append(directories, directory.SubPath)
+			}
+		}
+		if i == 0 && c.Share.ExposeEveryHome != config.ExposeNever {
+			directories = append(directories, "")
+		}
+		assert.ElementsMatch(t, directories, share.Directories)
 	}
-	assert.Equal(t, c.Share.ExposeEveryHome != config.ExposeNever, slices.Contains(values.Directories, ""))
 	net := read(t, rendered, "62-policy-net.yaml")
 	for _, image := range values.Images {
 		assert.Contains(t, net, strconv.Quote(image))

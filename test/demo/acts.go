@@ -153,8 +153,9 @@ func (d *demo) admitted(ctx context.Context) error {
 		return err
 	}
 	beside(d.out, left, right)
-	d.say("\n(What a cluster adds to every Pod is left out: status, tolerations, the ServiceAccount's token and the like.)")
-	return nil
+	d.say("\n(What a cluster adds to every Pod is left out: status, tolerations, the ServiceAccount's token and the like.\n"+
+		"The same for a browser: %s)", pagePath)
+	return writePage(pagePath, strings.Join(typed, " "), left, right)
 }
 
 // greedy is a pod that reaches for the whole share.

@@ -2,32 +2,51 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// For KEEP=1: the cluster is in namespaces of its own, and a person's kubectl and browser are not. The API server has a door to
-// the outside, and port-forward goes through it.
+// For KEEP=1: the cluster is in namespaces of its own, and a user's kubectl and browser are not. The API server and one notebook
+// have a door to the outside, and port-forward goes through that of the API server.
 
 const (
-	apiDoor         = "api"
-	addressVariable = "E2E_API_ADDRESS"
+	apiDoor      = "api"
+	notebookDoor = "notebook"
 )
 
-// noteDoor tells the process inside where the door is outside.
-func noteDoor(_, address string) { _ = os.Setenv(addressVariable, address) }
+// noteDoor tells the process inside where a door is outside.
+func noteDoor(door, address string) { _ = os.Setenv(doorVariable(door), address) }
 
-// keep leaves everything running until somebody ends it.
+func doorVariable(door string) string { return "E2E_DOOR_" + door }
+
+// keep leaves everything running, with a JupyterLab to look at, until Ctrl-C.
 func (w *World) keep(ctx context.Context) {
 	kubeconfig, err := w.outsideKubeconfig()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error: keep the cluster:", err)
 		return
 	}
+	lab, err := w.runLab(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error: run a notebook:", err)
+		return
+	}
 	fmt.Fprintf(os.Stderr, `
+JupyterLab of alice, on a real node. Open it in a browser on this machine; in its terminal, whoami says alice:
+
+  %s
+
 The cluster is up until Ctrl-C. In another terminal, as root:
 
   export KUBECONFIG=%s
@@ -36,8 +55,31 @@ The cluster is up until Ctrl-C. In another terminal, as root:
   kubectl port-forward -n at-start pod/nb 8888
 
 Everything of the node is in %s. A shell beside it: nsenter --all --target "$(pgrep -n kubelet)"
-`, kubeconfig, w.Room.Folder)
+`, lab, kubeconfig, w.Room.Folder)
 	<-ctx.Done()
+}
+
+// runLab runs JupyterLab as carol would type it, and returns its address on this machine, with its token.
+func (w *World) runLab(ctx context.Context) (string, error) {
+	const name = "lab"
+	secret := rand.Text()
+	result, err := w.carol.Kubectl(ctx, "run", name, "-n", atAdmission.namespace, "--image="+images.DockerStacks,
+		"--labels=jupyter-user=alice", "--env=JUPYTER_TOKEN="+secret)
+	if err != nil || result.ExitCode != 0 {
+		return "", fmt.Errorf("kubectl run: %s: %w", result.Stderr, err)
+	}
+	var ready *corev1.Pod
+	err = await(ctx, readyLimit, func(ctx context.Context) (bool, error) {
+		ready, err = w.Client.CoreV1().Pods(atAdmission.namespace).Get(ctx, name, metav1.GetOptions{})
+		return err == nil && node.IsReady(ready), err
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := w.Room.Open(notebookDoor, net.JoinHostPort(ready.Status.PodIP, "8888")); err != nil {
+		return "", err
+	}
+	return "http://" + os.Getenv(doorVariable(notebookDoor)) + "/lab?token=" + secret, nil
 }
 
 // outsideKubeconfig is the admin's with the address of the door.
@@ -54,6 +96,6 @@ func (w *World) outsideKubeconfig() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(w.Room.Folder, "kubeconfig")
-	text := strings.ReplaceAll(string(data), server.Host, os.Getenv(addressVariable))
+	text := strings.ReplaceAll(string(data), server.Host, os.Getenv(doorVariable(apiDoor)))
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }

@@ -1,6 +1,7 @@
 package property
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -53,7 +54,7 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
 		for _, m := range container.VolumeMounts {
 			mode := map[bool]string{true: " ro", false: " rw"}[m.ReadOnly]
-			if m.Name == "hpc-shared-volume" || m.Name == "uid-gid-config" {
+			if m.Name == "hpc-shared-volume" || m.Name == "uid-gid-config" || slices.Contains(c.Config.Share.FurtherClaims(), m.Name) {
 				assert.Empty(t, m.SubPathExpr)
 				seen = append(seen, strings.Join([]string{m.Name, m.SubPath, path.Clean(m.MountPath)}, " ")+mode)
 			}
@@ -72,7 +73,7 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	}
 	modes := map[config.Access]string{config.AccessReadOnly: " ro", config.AccessReadWrite: " rw"}
 	for _, d := range c.Config.Share.Directories {
-		allowed = append(allowed, "hpc-shared-volume "+d.SubPath+" "+d.MountPath+modes[d.Access])
+		allowed = append(allowed, cmp.Or(d.ClaimName, "hpc-shared-volume")+" "+d.SubPath+" "+d.MountPath+modes[d.Access])
 	}
 	for _, s := range seen {
 		assert.Contains(t, allowed, s)

@@ -22,7 +22,7 @@ func (s *Share) HomesByField() bool { return s.HomePrefix != "" }
 //	/hpc/alice                  none: the init container would see the whole share
 //	/hpc/home/b/bob             none: another user's
 //	/hpc/home/b/../alice        none, as every path that is not in its shortest form
-//	/hpc/projects/alice         none if projects is one of share.directories
+//	/hpc/projects/alice         none if projects is in share.directories
 //
 // Who owns the directory above the home, only the init container sees.
 func (s *Share) HomeOf(name, homeField string) (home, why string) {
@@ -57,8 +57,9 @@ func (s *Share) meetsDirectory(home string) string {
 		}
 	}
 	for _, d := range s.Directories {
-		if related(lower, strings.ToLower(d.SubPath)) || related(path.Join(s.MountPath, home), d.MountPath) {
-			return fmt.Sprintf("must lie apart from %s of share.directories, which every user sees", d.SubPath)
+		onShare := d.ClaimName == "" && related(lower, strings.ToLower(d.SubPath))
+		if onShare || related(path.Join(s.MountPath, home), d.MountPath) {
+			return fmt.Sprintf("must lie apart from %s of share.directories, which every user sees", d.MountPath)
 		}
 	}
 	return ""

@@ -16,6 +16,7 @@ func TestHomeFields(t *testing.T) {
 	share.HomePrefix = "/hpc"
 	share.Directories = []config.Directory{
 		{SubPath: "projects", MountPath: "/data/hpc/projects"}, {SubPath: "data/sets", MountPath: "/data/hpc/x"},
+		{ClaimName: "scratch", SubPath: "home/a", MountPath: "/scratch"},
 	}
 	for _, c := range []struct{ field, home, why string }{
 		{"/hpc/home/alice", "home/alice", ""},
@@ -43,10 +44,10 @@ func TestHomeFields(t *testing.T) {
 		{"/hpc/home/a\nb/alice", "", "must not contain control characters"},
 		{"/hpc/home:x/alice", "", `must not contain ":", which Kubernetes refuses in a mount path and passwd cannot hold`},
 		{"/hpc/$(X)/alice", "", `must not contain "$(", which Kubernetes takes for a variable`},
-		{"/hpc/projects/alice", "", "must lie apart from projects of share.directories, which every user sees"},
-		{"/hpc/Projects/a/alice", "", "must lie apart from projects of share.directories, which every user sees"},
-		{"/hpc/data/sets/alice", "", "must lie apart from data/sets of share.directories, which every user sees"},
-		{"/hpc/x/alice", "", "must lie apart from data/sets of share.directories, which every user sees"},
+		{"/hpc/projects/alice", "", "must lie apart from /data/hpc/projects of share.directories, which every user sees"},
+		{"/hpc/Projects/a/alice", "", "must lie apart from /data/hpc/projects of share.directories, which every user sees"},
+		{"/hpc/data/sets/alice", "", "must lie apart from /data/hpc/x of share.directories, which every user sees"},
+		{"/hpc/x/alice", "", "must lie apart from /data/hpc/x of share.directories, which every user sees"},
 		{"/hpc/home/.snapshot/alice", "", "must not lead into .snapshot, where the past of all homes is"},
 		{"/hpc/" + strings.Repeat("x", 1020) + "/alice", "", "is longer than 1024 bytes"},
 	} {
@@ -63,5 +64,5 @@ func TestHomeFields(t *testing.T) {
 	share.HomePrefix = "/hpc"
 	share.Directories = []config.Directory{{SubPath: "home/a/alice/shared", MountPath: "/shared"}}
 	_, why = share.HomeOf("alice", "/hpc/home/a/alice")
-	assert.Equal(t, "must lie apart from home/a/alice/shared of share.directories, which every user sees", why)
+	assert.Equal(t, "must lie apart from /shared of share.directories, which every user sees", why)
 }

@@ -149,6 +149,12 @@ func validatePlaces(c *Config) field.ErrorList {
 		add(field.Invalid(field.NewPath("scratch", "volumeName"), c.Scratch.VolumeName,
 			"must not be share.volumeName: a pod has one volume of a name"))
 	}
+	for i, dir := range c.Share.Directories {
+		if dir.ClaimName == c.Scratch.VolumeName && dir.ClaimName != "" {
+			add(field.Invalid(field.NewPath("share", "directories").Index(i).Child("claimName"), dir.ClaimName,
+				"must not be scratch.volumeName: a claim of its own has its name as volume too"))
+		}
+	}
 	if len(c.Share.Directories) <= maxDirectories {
 		for i := range c.Share.Directories {
 			add(directoryPlace(c, i, scratch, homes))

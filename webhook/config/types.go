@@ -93,8 +93,9 @@ type Share struct {
 	// HomePrefix has homes be where the home field of the directory service says, in place of Home: what stands below this prefix
 	// in the field is the path on the share. Discovery is at admission only then.
 	HomePrefix string `json:"homePrefix"`
-	// Directories lists further directories of the share that every notebook sees. They are mounted only with discovery at
-	// admission: file permissions protect what is in them, and in a container that starts as root they would not.
+	// Directories lists further directories that every notebook sees, of the share or of claims of their own. They are mounted
+	// only with discovery at admission: file permissions protect what is in them, and in a container that starts as root they
+	// would not.
 	Directories []Directory `json:"directories"`
 	// ExposeEveryHome mounts the whole share in place of the one home.
 	ExposeEveryHome Exposure `json:"exposeEveryHome"`
@@ -103,9 +104,12 @@ type Share struct {
 	AllowUserNamespaces bool `json:"allowUserNamespaces"`
 }
 
-// Directory is one directory of the share and where notebooks see it.
+// Directory is one directory and where notebooks see it.
 type Directory struct {
-	// SubPath on the share, relative, without "..".
+	// ClaimName is the further claim that the directory is on; empty for the share's. Every namespace with notebooks has it, and
+	// it is the name of the volume in Pods too.
+	ClaimName string `json:"claimName"`
+	// SubPath on the share or the further claim, relative, without "..". It is empty for the whole of a further claim.
 	SubPath string `json:"subPath"`
 	// MountPath in the notebook container, absolute.
 	MountPath string `json:"mountPath"`

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,6 +20,10 @@ func validateShare(s *Share, path *field.Path) field.ErrorList {
 	errs = append(errs, mountPath(path.Child("mountPath"), s.MountPath)...)
 	errs = append(errs, homePattern(path.Child("home"), s.Home)...)
 	errs = append(errs, validateDirectories(s, path.Child("directories"))...)
+	if further := s.FurtherClaims(); len(further) > maxFurtherClaims {
+		errs = append(errs, field.Invalid(path.Child("directories"), len(further), fmt.Sprintf("must not be on more than %d claims beside "+
+			"the share's: the API server looks up a right for each of them", maxFurtherClaims)))
+	}
 	exposures := []Exposure{ExposeNever, ExposeToTheUser, ExposeEvenToRoot}
 	if !slices.Contains(exposures, s.ExposeEveryHome) {
 		errs = append(errs, field.NotSupported(path.Child("exposeEveryHome"), s.ExposeEveryHome, exposures))
@@ -33,26 +38,46 @@ func validateDirectories(s *Share, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, dir := range s.Directories {
 		at := path.Index(i)
+		errs = append(errs, validateFurtherClaim(s, at.Child("claimName"), dir.ClaimName)...)
 		errs = append(errs, mountPath(at.Child("mountPath"), dir.MountPath)...)
-		if wrong := subPath(at.Child("subPath"), dir.SubPath); len(wrong) > 0 {
-			errs = append(errs, wrong...)
-		} else if why := exposes(dir.SubPath, s.Home); why != "" {
-			errs = append(errs, field.Invalid(at.Child("subPath"), dir.SubPath, why))
-		}
-		errs = append(errs, apartOnShare(s.Directories, i, path)...)
+		errs = append(errs, validateSubPath(s, at.Child("subPath"), dir)...)
+		errs = append(errs, apartOnClaim(s.Directories, i, path)...)
 		errs = append(errs, validateAccess(at.Child("access"), dir.Access)...)
 	}
 	return errs
 }
 
-// apartOnShare denies a directory of the share that is, contains or lies in one before it in the list. It compares without regard
-// to case, because a share may.
-func apartOnShare(list []Directory, i int, path *field.Path) field.ErrorList {
+// validateSubPath validates where a directory is on its claim. The whole of a further claim may be one.
+func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
+	if dir.ClaimName != "" && dir.SubPath == "" {
+		return nil
+	}
+	if wrong := subPath(at, dir.SubPath); len(wrong) > 0 {
+		return wrong
+	}
+	why := keepsThePast(dir.SubPath)
+	if dir.ClaimName == "" && s.Home.meets(dir.SubPath) {
+		why = fmt.Sprintf("must lie apart from share.home (%s): every user would see the homes of other users", s.Home)
+	}
+	if why != "" {
+		return field.ErrorList{field.Invalid(at, dir.SubPath, why)}
+	}
+	return nil
+}
+
+// apartOnClaim denies a directory that is, contains or lies in one before it in the list, on the same claim. It compares without
+// regard to case, because a share may.
+func apartOnClaim(list []Directory, i int, path *field.Path) field.ErrorList {
+	if list[i].ClaimName == "" && list[i].SubPath == "" {
+		return nil // which is denied by itself
+	}
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath
-		if dir != "" && other != "" && related(strings.ToLower(dir), strings.ToLower(other)) {
+		missing := list[j].ClaimName == "" && other == ""
+		if list[i].ClaimName == list[j].ClaimName && !missing && related("/"+strings.ToLower(dir), "/"+strings.ToLower(other)) {
 			return field.ErrorList{field.Invalid(path.Index(i).Child("subPath"), dir, fmt.Sprintf("must lie apart from %s (%s): one "+
-				"directory would be seen with the access of the other", path.Index(j).Child("subPath"), other))}
+				"directory would be seen with the access of the other", path.Index(j).Child("subPath"),
+				cmp.Or(other, "the whole of the claim")))}
 		}
 	}
 	return nil
@@ -72,12 +97,9 @@ func validateAccess(at *field.Path, access Access) field.ErrorList {
 // snapshots are the directories in which file servers keep the past of all the others, homes included.
 var snapshots = sets.New(".snapshot", ".snapshots", "~snapshot", "#snapshot", ".zfs")
 
-// exposes says why a directory of the share would show people each other's homes. It compares without regard to case,
+// keepsThePast says why a directory would show users what has been in other directories. It compares without regard to case,
 // because a share may.
-func exposes(dir string, home HomePattern) string {
-	if home.meets(dir) {
-		return fmt.Sprintf("must lie apart from share.home (%s): every user would see the homes of other users", home)
-	}
+func keepsThePast(dir string) string {
 	for part := range strings.SplitSeq(strings.ToLower(dir), "/") {
 		if snapshots.Has(part) {
 			return fmt.Sprintf("must not lead into %s: everybody would see what other people's homes were", part)

@@ -53,6 +53,8 @@ func TestReasonsAreStable(t *testing.T) {
 		"UserNamespace":           {422, denial.UserNamespace("spec.hostUsers")},
 		"VolumeTaken":             {403, denial.VolumeTaken("f", "n", "w")},
 		"ShareAgain":              {403, denial.ShareAgain("f", "c", "v")},
+		"ClaimAgain":              {403, denial.ClaimAgain("f", "c")},
+		"ClaimClosed":             {403, denial.ClaimClosed("f", "c")},
 		"MountForeign":            {403, denial.MountForeign("f", "v", "/a")},
 		"MountTaken":              {403, denial.MountTaken("f", "/a", "o")},
 		"MountNested":             {403, denial.MountNested("f", "/a/b", "/a")},

@@ -314,6 +314,18 @@ func ShareAgain(field, claim, volume string) Denial {
 		"this volume, the webhook adds the person's home", claim, volume)
 }
 
+// ClaimAgain denies a further claim under another volume name.
+func ClaimAgain(field, claim string) Denial {
+	return forbidden("ClaimAgain", field, "the claim %s has directories that every notebook sees, and comes into a Pod as the volume "+
+		"%s alone: remove this volume and its mounts, the webhook adds them", claim, claim)
+}
+
+// ClaimClosed denies a further claim in a Pod whose user is found at start.
+func ClaimClosed(field, claim string) Denial {
+	return forbidden("ClaimClosed", field, "the claim %s can be in a notebook only if the UID and GID of the user are known at "+
+		"admission, because a container that starts as root would reach every file on it: remove this volume and its mounts", claim)
+}
+
 // MountForeign answers a mount of the share or of the scratch volume that is not the webhook's own.
 func MountForeign(field, volume, at string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: "+

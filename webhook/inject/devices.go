@@ -8,7 +8,7 @@ import (
 // Devices: volumes that a container has as block devices. They are the Pod's, unless they are in the way of a mount of ours.
 //
 //	device                                          with discovery at start    at admission
-//	of the share or of the scratch volume           denied                     denied
+//	of one of our volumes                           denied                     denied
 //	of the notebook container:
 //	  at a path of ours, or in the home             denied                     denied
 //	  inside of a mount of the Pod's own            denied                     the Pod's

@@ -11,8 +11,8 @@ import (
 // Home mounts: the person's own directory of the share, and nothing else of it.
 //
 // Adds the home twice, by subPath: where it is on the share (/data/hpc/home/<name>, so that paths in people's files stay
-// right) and as /home/<name>, which is HOME. In the way at admission, the configured further directories of the share
-// follow, read-only. A configuration named for what it gives up (share.exposeEveryHome) mounts the whole share in
+// right) and as /home/<name>, which is HOME. In the way at admission, the configured further directories follow, of the share or
+// of further claims, with the access that each has. A configuration named for what it gives up (share.exposeEveryHome) mounts the whole share in
 // place of the one home; where the container also starts as root, each admission warns.
 //
 // In the way at start nothing of the share but the home is mounted, configured or not, because whoever gets a root shell
@@ -27,23 +27,23 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	name := in.facts.User.String()
 	subPath := in.subPath
 	mounts = make([]wantedMount, 0, typicalMounts)
-	share := func(subPath, mountPath string, what description, readOnly bool) {
+	share := func(subPath, mountPath string, what description) {
 		mounts = append(mounts, wantedMount{what: what, Mount: pod.Mount{
-			Name: in.planner.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath, ReadOnly: readOnly,
+			Name: in.planner.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath,
 		}})
 	}
 
 	if in.seesEveryHome() {
-		share("", in.planner.config.Share.MountPath, description{"the share", "", ""}, false)
+		share("", in.planner.config.Share.MountPath, description{"the share", "", ""})
 	} else {
-		share(subPath, in.homes+"/"+name, description{"the home of ", name, ""}, false)
+		share(subPath, in.homes+"/"+name, description{"the home of ", name, ""})
 	}
-	share(subPath, in.home, description{"the home of ", name, ""}, false)
+	share(subPath, in.home, description{"the home of ", name, ""})
 
 	var left []string
 	for _, d := range in.planner.config.Share.Directories {
 		if in.discovery == config.DiscoveryAtAdmission {
-			share(d.SubPath, d.MountPath, description{"the share's ", d.SubPath, ""}, d.Access != config.AccessReadWrite)
+			mounts = append(mounts, in.directoryMount(d))
 		} else {
 			left = append(left, d.MountPath)
 		}
@@ -59,6 +59,17 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 		warnings = append(warnings, denial.DirectoriesLeftOut(left))
 	}
 	return mounts, warnings
+}
+
+// directoryMount is a configured directory, of the share or of a further claim.
+func (in *planning) directoryMount(d config.Directory) wantedMount {
+	m := wantedMount{what: description{"the share's ", d.SubPath, ""}, Mount: pod.Mount{
+		Name: in.planner.config.Share.VolumeName, MountPath: d.MountPath, SubPath: d.SubPath, ReadOnly: d.Access != config.AccessReadWrite,
+	}}
+	if d.ClaimName != "" {
+		m.Name, m.what = d.ClaimName, description{"a directory of the claim ", d.ClaimName, ""}
+	}
+	return m
 }
 
 // findHome finds the home of the user on the share, and the directory above it as the init container sees it: at its path in the

@@ -14,7 +14,7 @@ import (
 // accounts.go and here, for the notebook container, and in init.go for the init container; this is the one place that
 // enforces it.
 //
-// Adds the mounts of the notebook container. They are ours: no other mount of the two volumes may be in any container of
+// Adds the mounts of the notebook container. They are ours: no other mount of our volumes may be in any container of
 // the pod, by subPath, subPathExpr or as a device, and no other volume at one of our paths, nor inside of the scratch
 // directory; and no termination message, which is a mount too. Anything else is refused, because nobody can tell what it
 // was meant to be. Mounts of other volumes are the pod's.
@@ -79,14 +79,23 @@ func (in *planning) planMounts(s switches) mountsPiece {
 	return p
 }
 
-// ourVolumes are the names of the two volumes that are ours.
-type ourVolumes struct{ share, scratch string }
-
-func (in *planning) ourVolumes() ourVolumes {
-	return ourVolumes{in.planner.config.Share.VolumeName, in.planner.config.Scratch.VolumeName}
+// ourVolumes are the names of the volumes that are ours in a Pod: with discovery at start it has none of further claims.
+type ourVolumes struct {
+	share, scratch string
+	further        []string
 }
 
-func (o ourVolumes) has(name string) bool { return name == o.share || name == o.scratch }
+func (in *planning) ourVolumes() ourVolumes {
+	volumes := ourVolumes{share: in.planner.config.Share.VolumeName, scratch: in.planner.config.Scratch.VolumeName}
+	if in.discovery == config.DiscoveryAtAdmission {
+		volumes.further = in.planner.further
+	}
+	return volumes
+}
+
+func (o ourVolumes) has(name string) bool {
+	return name == o.share || name == o.scratch || slices.Contains(o.further, name)
+}
 
 func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 	c.warnings = append(c.warnings, p.warnings...)
@@ -256,7 +265,7 @@ func (p mountsPiece) denyForeign(at func() pod.Pointer, container *pod.Container
 	p.denyVolumes(at, container, c)
 }
 
-// denyVolumes refuses what else than a mount gives a container something of our two volumes.
+// denyVolumes refuses what else than a mount gives a container something of our volumes.
 func (p mountsPiece) denyVolumes(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, v := range container.Env {
 		if v.ValueFrom != nil && p.ours.has(v.ValueFrom.FileKeyRef.VolumeName) {

@@ -137,11 +137,14 @@ type Planner struct {
 	config     *config.Config
 	generation string
 	// What follows is the same in every pod, and nobody writes to it again.
-	starts         []imageStart
-	init           initTemplate
-	env            []pod.EnvVar
-	resources      pod.Resources
-	share, scratch pod.Volume
+	starts    []imageStart
+	init      initTemplate
+	env       []pod.EnvVar
+	resources pod.Resources
+	scratch   pod.Volume
+	// shares are the volumes of our claims, the share's first, and further the names of the others.
+	shares  []pod.Volume
+	further []string
 	// binary is our program as the notebook container sees it.
 	binary string
 	// fixedHomes is the directory above the homes as the init container sees it, if it is the same for every user.
@@ -152,7 +155,7 @@ type Planner struct {
 func NewPlanner(c *config.Config) *Planner {
 	return &Planner{
 		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
-		resources: resourcesOf(c.Notebook.Resources), share: shareVolume(c), scratch: scratchVolume(c),
+		resources: resourcesOf(c.Notebook.Resources), shares: shareVolumes(c), further: c.Share.FurtherClaims(), scratch: scratchVolume(c),
 		fixedHomes: fixedHomes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
 	}
 }

@@ -6,35 +6,81 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Share volume: the share's claim as a volume of the pod.
+// Share volumes: the share's claim as a volume of the Pod, and the further claims that directories are on (share.directories).
 //
-// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc. A volume of that name and that claim is kept. One of that
-// name and another source is refused, as is a second one, and as is the claim under another volume name: there is one
-// road from a pod to the share, and the mounts at its end are ours (mounts.go).
+// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc, and with discovery at admission one for each further claim, which
+// has the name of the claim. All of them are ours:
+//
+//	volume of the Pod                             what becomes of it
+//	our name and our claim                        kept
+//	our name and another source, or a second one  denied
+//	our claim under another volume name           denied
+//	a further claim, with discovery at start      denied: a container that starts as root would reach every file on it
+//
+// There is one road from a Pod to a claim of ours, and the mounts at its end are ours (mounts.go).
 
-type sharePiece struct{ want *pod.Volume }
-
-func shareVolume(c *config.Config) pod.Volume {
-	return pod.Volume{Name: c.Share.VolumeName, PersistentVolumeClaim: &pod.Claim{ClaimName: c.Share.ClaimName}}
+type sharePiece struct {
+	want []pod.Volume
+	// closed are claims that this Pod may not have, because its user is found at start.
+	closed []string
 }
 
-func (in *planning) planShare() sharePiece { return sharePiece{&in.planner.share} }
+// shareVolumes returns the volumes of our claims. The share's is the first.
+func shareVolumes(c *config.Config) []pod.Volume {
+	volumes := []pod.Volume{{Name: c.Share.VolumeName, PersistentVolumeClaim: &pod.Claim{ClaimName: c.Share.ClaimName}}}
+	for _, claim := range c.Share.FurtherClaims() {
+		volumes = append(volumes, pod.Volume{Name: claim, PersistentVolumeClaim: &pod.Claim{ClaimName: claim}})
+	}
+	return volumes
+}
+
+func (in *planning) planShare() sharePiece {
+	all := in.planner.shares
+	if in.discovery == config.DiscoveryAtAdmission {
+		return sharePiece{want: all}
+	}
+	return sharePiece{want: all[:1], closed: in.planner.further}
+}
 
 func (p sharePiece) reconcile(document *pod.Pod, c *changes) {
-	found, name, claim := false, p.want.Name, p.want.PersistentVolumeClaim.ClaimName
+	for i := range p.want {
+		p.reconcileVolume(&p.want[i], i == 0, document, c)
+	}
+	for _, claim := range p.closed {
+		for i, v := range document.Spec.Volumes {
+			if v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim {
+				c.deny(denial.ClaimClosed(pod.VolumesPath.Index(i).Field(), claim))
+			}
+		}
+	}
+}
+
+func (p sharePiece) reconcileVolume(want *pod.Volume, isShare bool, document *pod.Pod, c *changes) {
+	found, name, claim := false, want.Name, want.PersistentVolumeClaim.ClaimName
 	for i, v := range document.Spec.Volumes {
 		claimed := v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
+		field := func() string { return pod.VolumesPath.Index(i).Field() }
 		switch {
+		case v.Name != name && claimed && isShare:
+			c.deny(denial.ShareAgain(field(), claim, name))
 		case v.Name != name && claimed:
-			c.deny(denial.ShareAgain(pod.VolumesPath.Index(i).Field(), claim, name))
+			c.deny(denial.ClaimAgain(field(), claim))
 		case v.Name != name:
 		case found || !claimed || v.PersistentVolumeClaim.ReadOnly || v.EmptyDir != nil || v.HostPath != nil || v.NFS != nil:
-			c.deny(denial.VolumeTaken(pod.VolumesPath.Index(i).Field(), name, "the share (claim "+claim+")"))
+			c.deny(denial.VolumeTaken(field(), name, ourClaim(claim, isShare)))
 		default:
 			found = true
 		}
 	}
 	if !found {
-		c.appendTo(ours, pod.VolumesPath, len(document.Spec.Volumes), p.want)
+		c.appendTo(ours, pod.VolumesPath, len(document.Spec.Volumes), want)
 	}
+}
+
+// ourClaim is what a sentence calls a claim of ours.
+func ourClaim(claim string, isShare bool) string {
+	if isShare {
+		return "the share (claim " + claim + ")"
+	}
+	return "the claim " + claim + ", which has directories for notebooks (share.directories)"
 }

@@ -55,7 +55,7 @@ func TestHomeFieldsThatAreNone(t *testing.T) {
 		"the share's root":      {"/hpc", "must be below /hpc (share.homePrefix)"},
 		"in the share's root":   {"/hpc/qiang.guo03", "must not be directly in the root of the share"},
 		"elsewhere":             {"/home/qiang.guo03", "must be below /hpc (share.homePrefix)"},
-		"in a directory":        {"/hpc/projects/qiang.guo03", "must lie apart from projects of share.directories"},
+		"in a directory":        {"/hpc/projects/qiang.guo03", "must lie apart from /data/hpc/projects of share.directories"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdgeOf(t, homesByField(), livesAt(c.field), nil)

@@ -33,16 +33,31 @@ func claims(_ context.Context, s *state) (found []Finding) {
 			continue
 		}
 		have := s.claimsIn(namespace)
-		if len(have) == 0 {
-			found = append(found, failed(where, "has no claim %s, so a notebook there waits for ever: make one, bound to a volume "+
-				"of the share", s.claimName()))
-		}
+		found = append(found, s.missingClaims(where, have)...)
 		for _, claim := range have {
 			found = append(found, judgeClaim(where, claim)...)
 		}
 	}
 	if len(found) == 0 {
 		found = append(found, ok("", "the share's claim is bound in %s", some(served)))
+	}
+	return found
+}
+
+// missingClaims returns a finding for each claim that notebooks have and a namespace does not.
+func (s *state) missingClaims(where string, have []corev1.PersistentVolumeClaim) (found []Finding) {
+	has := func(name string) bool {
+		return slices.ContainsFunc(have, func(c corev1.PersistentVolumeClaim) bool { return c.Name == name })
+	}
+	if name := s.claimName(); !has(name) {
+		found = append(found, failed(where, "has no claim %s, so a notebook there waits for ever: make one, bound to a volume of the "+
+			"share", name))
+	}
+	for _, name := range s.furtherClaims() {
+		if !has(name) {
+			found = append(found, failed(where, "has no claim %s, on which are directories that notebooks see (share.directories), so "+
+				"a notebook there waits for ever: make one", name))
+		}
 	}
 	return found
 }
@@ -109,7 +124,7 @@ func (s *state) servedThere() []string {
 
 func (s *state) namespacesWithShare() (names []string) {
 	for _, claim := range s.shareClaims() {
-		if !slices.Contains(names, claim.Namespace) {
+		if claim.Name == s.claimName() && !slices.Contains(names, claim.Namespace) {
 			names = append(names, claim.Namespace)
 		}
 	}
@@ -117,7 +132,7 @@ func (s *state) namespacesWithShare() (names []string) {
 	return names
 }
 
-// shareClaims are the claims of the share, in all namespaces.
+// shareClaims are the claims of the share and of its directories, in all namespaces.
 func (s *state) shareClaims() (found []corev1.PersistentVolumeClaim) {
 	for _, claim := range s.claims.Items {
 		if slices.Contains(s.words("claims"), claim.Name) {
@@ -137,7 +152,15 @@ func (s *state) claimName() string {
 	if s.config != nil {
 		return s.config.Share.ClaimName
 	}
-	return s.parameters["claims"]
+	return append(s.words("claims"), "")[0]
+}
+
+// furtherClaims are the claims of directories beside the share's.
+func (s *state) furtherClaims() []string {
+	if s.config == nil {
+		return nil
+	}
+	return s.config.Share.FurtherClaims()
 }
 
 func (s *state) namespace(name string) (corev1.Namespace, bool) {

@@ -13,6 +13,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 // policyOf is a NetworkPolicy of every Pod, with the egress rules that are given as YAML.
@@ -177,6 +179,13 @@ func TestVolumes(t *testing.T) {
 			s.volumes.Items = append(s.volumes.Items, nfs("other", "", ""))
 			s.volumes.Items[0].Spec.PersistentVolumeSource, s.volumes.Items[1].Spec.PersistentVolumeSource = csi, csi
 		}, Failed, "PersistentVolume other: has the same files as hpc-pv"},
+		"the volume of a further claim": {func(s *state) { further(s, nfs("scratch-pv", "nfs.example", "/scratch")) }, OK, "2 volumes"},
+		"the volume of a further claim, which is not listed": {func(s *state) {
+			further(s, nfs("other", "nfs.example", "/scratch"))
+		}, Failed, "PersistentVolume other: is bound to a claim of the share, and is not in the parameter volumes"},
+		"the volume of a further claim, on the share": {func(s *state) {
+			further(s, nfs("scratch-pv", "192.0.2.10", "/export/home"))
+		}, Failed, "PersistentVolume scratch-pv: is for the claim scratch, and has files of the share"},
 		"a name with another ending": {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pv-x", "nfs.example", "/export")) }, OK, "2 volumes"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -185,4 +194,32 @@ func TestVolumes(t *testing.T) {
 			only(t, shareVolumes(t.Context(), s), of.status, of.says)
 		})
 	}
+}
+
+// further gives a state a further claim with a volume.
+func further(s *state, volume corev1.PersistentVolume) {
+	s.config = config.Default()
+	s.config.Share.Directories = []config.Directory{{ClaimName: "scratch", MountPath: "/scratch", Access: config.AccessReadOnly}}
+	s.parameters["claims"] += " scratch"
+	s.parameters["volumes"] += " scratch-pv"
+	claim := s.claims.Items[0]
+	claim.Name, claim.Spec.VolumeName = "scratch", volume.Name
+	s.claims.Items = append(s.claims.Items, claim)
+	volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: claim.Namespace, Name: "scratch"}
+	s.volumes.Items = append(s.volumes.Items, volume)
+}
+
+// TestFurtherClaimsAreLookedFor in each namespace with notebooks.
+func TestFurtherClaimsAreLookedFor(t *testing.T) {
+	s := closed(t)
+	further(s, corev1.PersistentVolume{})
+	for i := range s.claims.Items {
+		s.claims.Items[i].Status.Phase = corev1.ClaimBound
+		s.claims.Items[i].Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
+	}
+	only(t, claims(t.Context(), s), OK, "is bound in")
+	s.claims.Items = s.claims.Items[:1]
+	only(t, claims(t.Context(), s), Failed, "has no claim scratch, on which are directories that notebooks see")
+	s.parameters = shippedValues(t)
+	only(t, parametersAgree(t.Context(), s), Failed, "claims of the policies lacks scratch")
 }

@@ -34,9 +34,10 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 				"notebooks are refused until they agree: %s", key, have, wanted, s.installAnew()))
 		}
 	}
-	for key, wanted := range map[string]string{"claims": s.config.Share.ClaimName, "images": s.config.Init.Image} {
-		if !slices.Contains(s.words(key), wanted) {
-			found = append(found, failed(where, "%s of the policies lacks %s, which the webhook's configuration has: %s", key, wanted,
+	for key, wanted := range map[string][]string{"claims": append(s.furtherClaims(), s.config.Share.ClaimName),
+		"images": {s.config.Init.Image}} {
+		for _, lacking := range without(wanted, s.words(key)) {
+			found = append(found, failed(where, "%s of the policies lacks %s, which the webhook's configuration has: %s", key, lacking,
 				s.installAnew()))
 		}
 	}

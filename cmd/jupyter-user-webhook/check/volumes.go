@@ -18,6 +18,7 @@ func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 	}
 	for _, volume := range share {
 		found = append(found, s.judgeShareVolume(volume)...)
+		found = append(found, s.onTheShare(ctx, volume, share)...)
 	}
 	found = append(found, s.roadsInParameters(ctx, share)...)
 	for _, volume := range s.volumes.Items {
@@ -53,7 +54,23 @@ func (s *state) judgeShareVolume(volume corev1.PersistentVolume) (found []Findin
 	return found
 }
 
-// sharePVs are named by the parameters, or bound to a claim of the share.
+// onTheShare says whether the volume of a further claim has files of the share, where a directory of it could be somebody's home.
+func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, all []corev1.PersistentVolume) []Finding {
+	if claim := volume.Spec.ClaimRef; claim == nil || !slices.Contains(s.furtherClaims(), claim.Name) {
+		return nil
+	}
+	of := slices.DeleteFunc(slices.Clone(all), func(other corev1.PersistentVolume) bool {
+		return other.Spec.ClaimRef == nil || other.Spec.ClaimRef.Name != s.claimName()
+	})
+	where := "PersistentVolume " + volume.Name
+	if len(s.otherRoad(ctx, where, exportOf(volume), of)) > 0 || len(sameFiles(volume, of)) > 0 {
+		return []Finding{failed(where, "is for the claim %s, and has files of the share, so that a directory of it could be a user's "+
+			"home: list the directory without claimName (share.directories)", volume.Spec.ClaimRef.Name)}
+	}
+	return nil
+}
+
+// sharePVs are named by the parameters, or bound to a claim of the share or of its directories.
 func (s *state) sharePVs() (found []corev1.PersistentVolume) {
 	for _, volume := range s.volumes.Items {
 		if s.isShare(volume) {

@@ -20,9 +20,22 @@ in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML r
 {{- $c := include "effective" . | fromJson }}
 {{- $source := include "source" . | fromYaml }}
 {{- $volumes := append .Values.share.volumeNames (ternary "hpc-pv-*" "" (not (empty $source))) | compact | uniq }}
-{{- $names := list }}{{ $beginnings := list }}
-{{- range $volumes }}
-  {{- if hasSuffix "*" . }}{{ $beginnings = append $beginnings (trimSuffix "*" .) }}{{ else }}{{ $names = append $names . }}{{ end }}
+{{- $shares := list (dict "claim" $c.share.claimName "volumes" $volumes) }}
+{{- range include "further-claims" . | fromJsonArray }}
+  {{- $shares = append $shares (dict "claim" . "volumes" (dig . list $.Values.share.directoryVolumeNames)) }}
+{{- end }}
+{{- $claims := list }}{{ $volumes = list }}
+{{- range $shares }}
+  {{- $claims = append $claims .claim }}{{ $volumes = concat $volumes .volumes | uniq }}
+  {{- $names := list }}{{ $beginnings := list }}{{ $directories := list }}
+  {{- range .volumes }}
+    {{- if hasSuffix "*" . }}{{ $beginnings = append $beginnings (trimSuffix "*" .) }}{{ else }}{{ $names = append $names . }}{{ end }}
+  {{- end }}
+  {{- $claim := .claim }}
+  {{- range $c.share.directories }}
+    {{- if eq $claim (get . "claimName" | default $c.share.claimName) }}{{ $directories = append $directories (get . "subPath") }}{{ end }}
+  {{- end }}
+  {{- $_ := set . "volumeNames" $names }}{{ $_ := set . "volumeBeginnings" $beginnings }}{{ $_ := set . "directories" $directories }}
 {{- end }}
 {{- $drivers := list }}
 {{- range append .Values.share.csiDrivers (dig "csi" "driver" "" $source) | compact }}{{ $drivers = append $drivers (lower .) }}{{ end }}
@@ -34,12 +47,11 @@ in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML r
 {{- end }}
 {{- $kinds := list "azureFile" "cephfs" "fc" "flexVolume" "glusterfs" "iscsi" "portworxVolume" "quobyte" "rbd" "scaleIO" "storageos" }}
 {{- $kinds = without (concat $kinds (keys $source)) "nfs" "csi" "hostPath" "local" | uniq | sortAlpha }}
-{{- $directories := list }}
-{{- range $c.share.directories }}{{ $directories = append $directories .subPath }}{{ end }}
-{{- if ne $c.share.exposeEveryHome "Never" }}{{ $directories = append $directories "" }}{{ end }}
-{{- dict "claims" (list $c.share.claimName) "share" $c.share.claimName "volumes" $volumes "volumeNames" $names
-  "volumeBeginnings" $beginnings "otherNFSServers" .Values.share.otherNFSServers "csiDrivers" (uniq $drivers) "hostPaths" (uniq $paths)
-  "above" (uniq $above) "kinds" $kinds "home" $c.share.home "homePrefix" $c.share.homePrefix "mountPath" $c.share.mountPath "directories" $directories
+{{- $share := first $shares }}
+{{- if ne $c.share.exposeEveryHome "Never" }}{{ $_ := set $share "directories" (append $share.directories "") }}{{ end }}
+{{- dict "shares" $shares "claims" $claims "volumes" $volumes "otherNFSServers" .Values.share.otherNFSServers
+  "csiDrivers" (uniq $drivers) "hostPaths" (uniq $paths)
+  "above" (uniq $above) "kinds" $kinds "home" $c.share.home "homePrefix" $c.share.homePrefix "mountPath" $c.share.mountPath
   "scratchVolume" $c.scratch.volumeName
   "scratchPath" $c.scratch.mountPath "images" (prepend $c.init.acceptedImages $c.init.image) "hubComponents" $c.user.hubComponents
   "controllers" .Values.access.controllers "unservedNamespaces" (list "kube-system" .Release.Namespace) "podSecurity" .Values.podSecurity
@@ -141,12 +153,86 @@ written that field on the pod, and the net does not believe it where it is not b
     .allowed()
 {{- end }}
 
-{{/* Whether the requester may use the share as it is. */}}
-{{- define "policy.may-use-share" -}}
-- name: mayUseShare
+{{/* The claims of directories beside the share's, each once; as JSON. */}}
+{{- define "further-claims" -}}
+{{- $share := (include "effective" . | fromJson).share }}
+{{- $claims := list }}
+{{- range $share.directories }}{{ if kindIs "map" . }}{{ $claims = append $claims (get . "claimName") }}{{ end }}{{ end }}
+{{- without ($claims | compact | uniq) $share.claimName | toJson }}
+{{- end }}
+
+{{/*
+Whether a request has the right to each claim that it needs one to: the share's, and each further claim. A right is the verb use, or with runAs
+the verb run-as of the pod's ServiceAccount too. What a claim is needed for is the text that needs names.
+*/}}
+{{- define "policy.shares" -}}
+{{- $of := . }}
+{{- range $i, $share := .site.shares }}
+- name: needs{{ $i }}
+  expression: >-
+    {{- include $of.needs (dict "site" $of.site "share" $share) | nindent 4 }}
+- name: may{{ $i }}
   expression: >-
     variables.person && authorizer.group('jupyter-user.io').resource('shares').namespace(request.namespace)
-      .name({{ include "cel" .share }}).check('use').allowed()
+      .name({{ include "cel" $share.claim }}).check('use').allowed()
+      {{- if $of.runAs }} ||
+    authorizer.serviceAccount(request.namespace, variables.account)
+      .group('jupyter-user.io').resource('shares').namespace(request.namespace)
+      .name({{ include "cel" $share.claim }}).check('run-as').allowed()
+      {{- end }}
+{{- end }}
+- name: allowed
+  expression: >-
+    {{- range $i, $_ := .site.shares }}{{ if $i }} &&{{ end }}
+    (!variables.needs{{ $i }} || variables.may{{ $i }})
+    {{- end }}
+# What messages name. They cannot ask for rights, so a claim is among them to which there is one.
+- name: needed
+  expression: >-
+    ({{- range $i, $share := .site.shares }}{{ if $i }} +{{ end }}
+    (variables.needs{{ $i }} ? [{{ include "cel" $share.claim }}] : [])
+    {{- end }}).join(', ')
+{{- end }}
+
+{{/*
+Whether a pod needs the right to a claim: for a volume of it, unless the pod is claimed, and for a road to it. Whose volume is at the
+end of most roads is not seen, so they need the right to each.
+*/}}
+{{- define "pod-needs" -}}
+variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exists(v,
+  !variables.claimed && v.?persistentVolumeClaim.claimName.orValue('') == {{ include "cel" .share.claim }} ||
+  {{- include "by-ephemeral-claim" (dict "claims" (list .share.claim) "shares" (list .share)) | nindent 2 }})
+{{- end }}
+
+{{/*
+Whether a request about a PersistentVolumeClaim needs the right to a claim: for the claim itself, but not for an update that leaves
+its owners as they are, for its volume, which Kubernetes' own controllers may bind to it alone, and for a copy.
+*/}}
+{{- define "claim-needs" -}}
+variables.name == {{ include "cel" .share.claim }} && !variables.sameOwners || [variables.volume].exists(n,
+  {{- include "is-volume" (dict "shares" (list .share) "name" "n") | nindent 2 }}) &&
+  (variables.person || !variables.sameOwners || variables.name != {{ include "cel" .share.claim }}) ||
+{{ include "cel" .share.claim }} in variables.sources
+{{- end }}
+
+{{/* Whether a snapshot needs the right to a claim. */}}
+{{- define "snapshot-needs" -}}
+request.resource.group == 'groupsnapshot.storage.k8s.io' ||
+object.spec.?source.?persistentVolumeClaimName.orValue('') == {{ include "cel" .share.claim }}
+{{- end }}
+
+{{/* The variables that pod-needs goes by. */}}
+{{- define "policy.roads" -}}
+- name: tooMuch
+  expression: >-
+    {{- include "too-much" .site | nindent 4 }}
+- name: claimed
+  expression: >-
+    {{- include "claimed" . | nindent 4 }}
+- name: anywhere
+  expression: >-
+    !variables.tooMuch && object.spec.?volumes.orValue([]).exists(v,
+      {{- include "by-unknown-road" .site | nindent 6 }})
 {{- end }}
 
 {{/* What the verifier is asked about: claimed pods, and those that have something of the webhook's and may not have it. */}}
@@ -171,35 +257,50 @@ object.spec.containers.size() + object.spec.?initContainers.orValue([]).size() +
   object.spec.?ephemeralContainers.orValue([]).size() > 200
 {{- end }}
 
-{{/* Whether a volume v is the share by one of its claims. */}}
+{{/* Whether a volume v is the share's claim or a further one. */}}
 {{- define "by-claim" -}}
 v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
 {{- end }}
 
-{{/* Whether a PersistentVolume, by its name, is the share. */}}
+{{/* Whether a PersistentVolume, by its name, is one of shares. */}}
 {{- define "is-volume" -}}
-({{ .name }} in {{ include "cel" .site.volumeNames }}
-  {{- range .site.volumeBeginnings }} ||
-  {{ $.name }}.startsWith({{ include "cel" . }})
-  {{- end }})
+{{- $name := .name -}}
+(
+{{- range $i, $share := .shares }}{{ if $i }} ||
+  {{ end }}{{ $name }} in {{ include "cel" $share.volumeNames }}
+  {{- range $share.volumeBeginnings }} ||
+  {{ $name }}.startsWith({{ include "cel" . }})
+  {{- end }}
+{{- end }})
 {{- end }}
 
 {{/*
-Whether a volume v is another road to the share. Inline NFS is refused but for servers that are listed as other ones: a server has
-too many names to list those of the share. A path of a node is the share's if it is in it, or above it, or longer than what is read.
+Whether a volume v is another road to the share or to a further claim. Inline NFS is refused but for servers that are listed as other
+ones: a server has too many names to list those of the share. A path of a node is the share's if it is in it, or above it, or longer
+than what is read.
 */}}
 {{- define "by-road" -}}
-{{- $claims := include "cel" .claims -}}
+{{ include "by-unknown-road" . }} ||
+{{ include "by-ephemeral-claim" . }}
+{{- end }}
+
+{{/* Roads of which is not seen whether they lead to the share or to a further claim. */}}
+{{- define "by-unknown-road" -}}
 {{- range .kinds }}has(v.{{ . }}) || {{ end }}
 has(v.nfs) && !(v.nfs.server in {{ include "cel" .otherNFSServers }}) ||
-has(v.csi) && v.csi.driver.lowerAscii() in {{ include "cel" .csiDrivers }} ||
-{{- if .hostPaths }}
+has(v.csi) && v.csi.driver.lowerAscii() in {{ include "cel" .csiDrivers }}
+{{- if .hostPaths }} ||
 has(v.hostPath) && (v.hostPath.path.size() > 512 ||
   [('/' + v.hostPath.path.findAll('[^/.][^/]*|[.][^/]+').join('/') + '/').replace('//', '/')].exists(p,
-    p in {{ include "cel" .above }} || {{ include "cel" .hostPaths }}.exists(q, p.startsWith(q)))) ||
+    p in {{ include "cel" .above }} || {{ include "cel" .hostPaths }}.exists(q, p.startsWith(q))))
 {{- end }}
+{{- end }}
+
+{{/* An ephemeral claim that has the name of one of claims, a volume of one of shares, or is a copy of one. */}}
+{{- define "by-ephemeral-claim" -}}
+{{- $claims := include "cel" .claims -}}
 has(v.ephemeral) && (object.metadata.name + '-' + v.name in {{ $claims }} ||
-  [v.ephemeral.volumeClaimTemplate.spec.?volumeName.orValue('')].exists(n, {{ include "is-volume" (dict "site" . "name" "n") }}) ||
+  [v.ephemeral.volumeClaimTemplate.spec.?volumeName.orValue('')].exists(n, {{ include "is-volume" (dict "shares" .shares "name" "n") }}) ||
   v.ephemeral.volumeClaimTemplate.spec.?dataSource.name.orValue('') in {{ $claims }} ||
   v.ephemeral.volumeClaimTemplate.spec.?dataSourceRef.name.orValue('') in {{ $claims }})
 {{- end }}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	_ "embed"
+	"html/template"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+)
+
+// pagePath is where the demo writes what beside prints, for a browser.
+const pagePath = "dist/demo.html"
+
+//go:embed page.html
+var pageText string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageText))
+
+// pageRow is one line of both Pods. Kind is empty where the two are equal, else added or removed.
+type pageRow struct{ Left, Right, Kind string }
+
+// writePage writes the command and the two Pods next to each other as one page.
+func writePage(path, command, left, right string) (err error) {
+	var rows []pageRow
+	for _, line := range lines(left, right) {
+		text := strings.TrimSuffix(line.Content, "\n")
+		switch line.Kind {
+		case udiff.Equal:
+			rows = append(rows, pageRow{Left: text, Right: text})
+		case udiff.Insert:
+			rows = append(rows, pageRow{Right: text, Kind: "added"})
+		case udiff.Delete:
+			rows = append(rows, pageRow{Left: text, Kind: "removed"})
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := file.Close(); err == nil {
+			err = closed
+		}
+	}()
+	return pageTemplate.Execute(file, map[string]any{"Command": command, "Rows": rows})
+}

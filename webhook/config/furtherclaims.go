@@ -1,0 +1,39 @@
+package config
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// maxFurtherClaims bounds the rights that the policy share asks for. The API server gives one policy 28 such questions for a
+// Pod, and each claim takes two: may the requester use it, or the Pod's ServiceAccount run with it?
+const maxFurtherClaims = 8
+
+// FurtherClaims returns the claims that directories are on beside the share's, each once, in the order of the list.
+func (s *Share) FurtherClaims() (names []string) {
+	for _, dir := range s.Directories {
+		if dir.ClaimName != "" && !slices.Contains(names, dir.ClaimName) {
+			names = append(names, dir.ClaimName)
+		}
+	}
+	return names
+}
+
+// validateFurtherClaim validates the name of a further claim, which is the name of its volume too.
+func validateFurtherClaim(s *Share, at *field.Path, name string) field.ErrorList {
+	switch name {
+	case "":
+		return nil
+	case s.ClaimName:
+		return field.ErrorList{field.Invalid(at, name, "must not be share.claimName: leave it out for a directory of the share")}
+	case s.VolumeName:
+		return field.ErrorList{field.Invalid(at, name, "must not be share.volumeName: a claim of its own has its name as volume too")}
+	}
+	var errs field.ErrorList
+	for _, why := range validation.IsDNS1123Label(name) {
+		errs = append(errs, field.Invalid(at, name, "must be a name that a volume can have too: "+why))
+	}
+	return errs
+}
