@@ -61,7 +61,7 @@ run could not begin.`,
 	f.StringVar(&o.config, "config", "", "configuration file")
 	f.StringVar(&o.share, "share", "", "where the root of the share is mounted, writable")
 	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, with the users")
-	f.StringVar(&o.skeleton, "skeleton", "", "directory with what a home begins with, such as /etc/skel; without it homes are empty")
+	f.StringVar(&o.skeleton, "skeleton", "", "directory with what a home begins with, such as /etc/skel; without it nothing")
 	f.StringVar(&o.mode, "mode", "0700", "mode of a home")
 	f.StringArrayVar(&o.users, "user", nil, "make the home of this user alone; repeatable")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be made, and make nothing")
@@ -202,8 +202,8 @@ func (u *userLists) list(ctx context.Context, say func(homes.Outcome, string)) (
 	listed, err := u.directory.List(ctx)
 	if err != nil {
 		complete = false
-		say(homes.Failed, denial.PrintableText(fmt.Sprintf("the directory service did not list all users: %v: homes are made for the "+
-			"%d accounts that it listed", err, len(listed))))
+		say(homes.Failed, denial.PrintableText(fmt.Sprintf("the directory service did not list all users: %v: homes are made for "+
+			"the %d accounts that it listed", err, len(listed))))
 	}
 	for _, a := range listed {
 		accounts = append(accounts, homes.Account{Name: a.Name, UID: a.UID, Fault: a.Fault})

@@ -91,7 +91,7 @@ func TestHomesOfOneUser(t *testing.T) {
 	passwd := "--passwd=" + written(t, "passwd", "alice:x:5001:6001:::\nbob:x:5002:6002:::\n")
 	code, out, _ := runHomes(t, share, kindLines, passwd, "--user=bob", "--user=nobody-knows")
 	assert.Equal(t, 0, code)
-	assert.Equal(t, "made: home/bob, for 5002:6002\nskipped: nobody-knows is listed, and has no account now\n1 made, 0 there, 1 skipped, "+
+	assert.Equal(t, "made: home/bob, for 5002:6002\nskipped: no source of identities knows the user nobody-knows\n1 made, 0 there, 1 skipped, "+
 		"0 failed\n", out)
 }
 
