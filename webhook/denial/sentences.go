@@ -223,6 +223,12 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 		"could put another one in the place of a home; ask the admin for chown root on it", name, dir, owner)
 }
 
+// HomeInNobodys denies a home below a directory whose owner the share cannot tell. why names that owner.
+func HomeInNobodys(name, dir, why string) Denial {
+	return forbidden("HomeMisplaced", "", "the share does not tell who owns %[2]s, in which the home of %[1]s is: %[3]s; ask the admin to look at the "+
+		"ID mapping of NFS on the nodes and on the server", name, dir, why)
+}
+
 // HomeBehindLink denies a home below a symbolic link of the share.
 func HomeBehindLink(name, link string) Denial {
 	return forbidden("HomeMisplaced", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to "+
