@@ -18,6 +18,7 @@
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced
 //	metadata.annotations[jupyter-user.io/discovery]                      | ours               | replaced
 //	metadata.annotations[jupyter-user.io/identity]                 | ours               | replaced
+//	metadata.annotations[jupyter-user.io/home]                     | ours               | removed
 //	metadata.annotations[jupyter-user.io/config]                   | ours               | replaced
 //	metadata.annotations[jupyter-user.io/container]                | ours once admitted | refused
 //	metadata.annotations[jupyter-user.io/inject] but false         | ours               | refused
@@ -83,6 +84,7 @@
 //	notebook.env[LOGNAME]                                          | ours               | replaced
 //	notebook.env[JUPYTER_ENABLE_LAB]                               | the pod's          | kept
 //	notebook.env[XDG_CACHE_HOME]                                   | the pod's          | kept
+//	notebook.env[JUPYTER_RUNTIME_DIR]                              | the pod's          | kept
 //	notebook.env[JUPYTER_CONFIG_PATH]                              | the pod's          | kept
 //	notebook.env[JUPYTERHUB_ROOT_DIR]                              | the pod's          | kept
 //	notebook.ports                                                 | the pod's          | kept

@@ -159,7 +159,7 @@ func TestExecOfWhatIsNotThere(t *testing.T) {
 		"name, so correct the pod's command\n", out)
 }
 
-const nothingToRun = "jupyter-user-init: this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it " +
+const nothingToRun = "jupyter-user-init: this image is of no family that is known (docker-stacks, repo2docker, Zero to JupyterHub), so how it " +
 	"starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts"
 
 // TestImageStart runs the start of each family, made of scripts that say how they were called.
@@ -167,24 +167,41 @@ func TestImageStart(t *testing.T) {
 	stacksNow := []string{"tini", "start.sh", "start-notebook.py", "start-notebook.sh", "jupyter"}
 	stacksBefore := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}
 	hubs := []string{"tini", "jupyter"}
+	foundation := []string{"tini", "start.sh", "jupyter"}
+	repo2docker := []string{"tini", "repo2docker-entrypoint", "jupyter"}
+	lateIn2023 := []string{"tini", "start.sh", "start-notebook.py wraps /usr/local/bin/start.sh", "start-notebook.sh", "jupyter"}
+	today := []string{"tini", "start.sh", "start-notebook.py wraps none: the entrypoint is start.sh", "start-notebook.sh", "jupyter"}
 	for name, c := range map[string]struct {
 		image []string
 		flags []string
 		args  []string
 		want  string
 	}{
-		"docker-stacks":                            {image: stacksNow, want: "tini -g -- start.sh start-notebook.py"},
-		"docker-stacks with arguments":             {image: stacksNow, args: []string{"jupyterhub-singleuser"}, want: "tini -g -- start.sh jupyterhub-singleuser"},
-		"docker-stacks before 2024":                {image: stacksBefore, want: "tini -g -- start-notebook.sh"},
-		"docker-stacks before 2024 with arguments": {image: stacksBefore, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
-		"Zero to JupyterHub":                       {image: hubs, want: "tini -- jupyter lab"},
-		"Zero to JupyterHub with arguments":        {image: hubs, args: []string{"jupyterhub-singleuser"}, want: "tini -- jupyterhub-singleuser"},
-		"Enterprise Gateway's kernel":              {image: append([]string{"bootstrap-kernel.sh"}, stacksNow...), want: "tini -g -- start.sh bootstrap-kernel.sh"},
-		"no family with a hub's own start":         {image: []string{"jupyterhub-singleuser"}, args: []string{"jupyterhub-singleuser", "--debug"}, want: "jupyterhub-singleuser --debug"},
+		"docker-stacks":                                             {image: stacksNow, want: "tini -g -- start.sh start-notebook.py"},
+		"docker-stacks with arguments":                              {image: stacksNow, args: []string{"jupyterhub-singleuser"}, want: "tini -g -- start.sh jupyterhub-singleuser"},
+		"docker-stacks before 2024":                                 {image: stacksBefore, want: "tini -g -- start-notebook.sh"},
+		"docker-stacks before 2024 with arguments":                  {image: stacksBefore, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
+		"docker-stacks, whose start-notebook.py speaks of start.sh": {image: today, want: "tini -g -- start.sh start-notebook.py"},
+		"docker-stacks with start.sh in front":                      {image: today, args: []string{"start.sh", "jupyter", "lab"}, want: "tini -g -- start.sh jupyter lab"},
+		"docker-stacks of late 2023":                                {image: lateIn2023, want: "tini -g -- start-notebook.py"},
+		"docker-stacks of late 2023 with arguments": {image: lateIn2023, args: []string{"start.sh", "jupyter", "lab"},
+			want: "tini -g -- start.sh jupyter lab"},
+		"docker-stacks' foundation":                {image: foundation, want: "tini -g -- start.sh jupyter lab"},
+		"docker-stacks' foundation with arguments": {image: foundation, args: []string{"jupyter", "lab", "--port=9"}, want: "tini -g -- start.sh jupyter lab --port=9"},
+		"docker-stacks' foundation with start.sh by its path": {image: foundation, args: []string{"%s/start.sh", "jupyter", "lab"},
+			want: "tini -g -- %s/start.sh jupyter lab"},
+		"repo2docker":                       {image: repo2docker, want: "repo2docker-entrypoint jupyter lab"},
+		"repo2docker with arguments":        {image: repo2docker, args: []string{"jupyterhub-singleuser"}, want: "repo2docker-entrypoint jupyterhub-singleuser"},
+		"Zero to JupyterHub":                {image: hubs, want: "tini -- jupyter lab"},
+		"Zero to JupyterHub with arguments": {image: hubs, args: []string{"jupyterhub-singleuser"}, want: "tini -- jupyterhub-singleuser"},
+		"Enterprise Gateway's kernel":       {image: append([]string{"bootstrap-kernel.sh"}, stacksNow...), want: "tini -g -- start.sh bootstrap-kernel.sh"},
+		"no family with a hub's own start":  {image: []string{"jupyterhub-singleuser"}, args: []string{"jupyterhub-singleuser", "--debug"}, want: "jupyterhub-singleuser --debug"},
 		"no family with a hub's own start by its path": {image: []string{"jupyterhub-singleuser"},
 			args: []string{"%s/jupyterhub-singleuser", "--debug"}, want: "jupyterhub-singleuser --debug"},
-		"no family with another program by its path": {image: []string{"python"}, args: []string{"%s/python"}, want: nothingToRun},
-		"configured": {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`}, want: "go on"},
+		"no family with another program by its path":     {image: []string{"python"}, args: []string{"%s/python"}, want: nothingToRun},
+		"tini and Jupyter with an entrypoint of its own": {image: append([]string{"docker-entrypoint.sh"}, hubs...), want: nothingToRun},
+		"tini and Jupyter with s6-overlay":               {image: append([]string{"s6-svscan"}, hubs...), want: nothingToRun},
+		"configured":                                     {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`}, want: "go on"},
 		"configured with arguments": {image: []string{"go"}, flags: []string{`--entrypoint=["go"]`, `--command=["on"]`},
 			args: []string{"away"}, want: "go away"},
 		"none of them with arguments": {image: []string{"python"}, args: []string{"python"}, want: nothingToRun},
@@ -194,14 +211,15 @@ func TestImageStart(t *testing.T) {
 			p := newPod(t)
 			bin := open(t)
 			for _, program := range c.image {
-				script := "#!/bin/sh\necho \"" + program + " $*\"\n"
+				program, wraps, _ := strings.Cut(program, " wraps ")
+				script := "#!/bin/sh\n# " + wraps + "\necho \"" + program + " $*\"\n"
 				require.NoError(t, os.WriteFile(filepath.Join(bin, program), []byte(script), 0o755))
 			}
 			for i := range c.args {
 				c.args[i] = strings.ReplaceAll(c.args[i], "%s", bin)
 			}
 			out, _ := p.exec(t, []string{"PATH=" + bin}, append([]string{"--image-start"}, c.flags...), c.args...)
-			assert.Equal(t, c.want, strings.TrimSpace(out))
+			assert.Equal(t, strings.ReplaceAll(c.want, "%s", bin), strings.TrimSpace(out))
 		})
 	}
 }

@@ -142,6 +142,9 @@ func writeDown(d handoff.Discover, owner handoff.Owner, id identity.Identity) er
 	if err != nil {
 		return err
 	}
+	if d.Umask != "" {
+		files[handoff.CommonConfigFile] = handoff.UmaskFile(d.Umask)
+	}
 	files[handoff.PasswdFile], files[handoff.GroupFile] = passwd, group
 	owner.GID = id.GID
 	for name, content := range files {

@@ -77,7 +77,13 @@ func TestDiscoverWritesJupytersSettings(t *testing.T) {
 	require.NoError(t, run(asks(homes, scratch, "alice", `--jupyter-config={}`)), "a hub says where its servers listen")
 	assert.JSONEq(t, `{}`, file(t, scratch, "jupyter_server_config.json"))
 
-	err := run(asks(homes, scratch, "alice", `--jupyter-config=[]`))
+	assert.NoFileExists(t, filepath.Join(scratch, "jupyter_config.py"), "nobody has asked for a umask")
+	require.NoError(t, run(asks(homes, scratch, "alice", "--umask=0027")))
+	assert.Equal(t, "import os\n\nos.umask(0o0027)\n", file(t, scratch, "jupyter_config.py"))
+	err := run(asks(homes, scratch, "alice", "--umask=0)+x("))
+	assert.ErrorContains(t, err, `--umask: "0)+x(" has other characters than octal digits`)
+
+	err = run(asks(homes, scratch, "alice", `--jupyter-config=[]`))
 	assert.ErrorContains(t, err, "the settings of Jupyter are not a JSON object of objects")
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
@@ -13,9 +15,17 @@ import (
 type family struct {
 	// has are the programs by which it is known, all of them in the PATH.
 	has []string
+	// lacks are programs that an image of the family does not have: an entrypoint of its own would be skipped.
+	lacks []string
+	// wraps is the one of them that calls start.sh by itself, by its own text; empty where that does not matter.
+	wraps string
 	// entrypoint and command are its ENTRYPOINT and CMD.
 	entrypoint, command []string
 }
+
+// entrypoints are what images have for an entrypoint that prepares something, among them NVIDIA's and that of s6-overlay.
+var entrypoints = []string{"entrypoint.sh", "/entrypoint.sh", "docker-entrypoint.sh", "/docker-entrypoint.sh",
+	"/opt/nvidia/nvidia_entrypoint.sh", "s6-svscan", "/command/s6-svscan"}
 
 // families, the first that fits. What they are was read in jupyter/docker-stacks, in the Zero to JupyterHub chart and in
 // jupyter-server/enterprise_gateway.
@@ -26,7 +36,14 @@ var families = []family{
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
 		command:    []string{"bootstrap-kernel.sh"},
 	},
-	// docker-stacks since January 2024: start.sh is the entrypoint, and prepares what follows it.
+	// docker-stacks of October 2023 to January 2024: start-notebook.py calls start.sh itself.
+	{
+		has:        []string{"tini", "start.sh", "start-notebook.py"},
+		wraps:      "start-notebook.py",
+		entrypoint: []string{"tini", "-g", "--"},
+		command:    []string{"start-notebook.py"},
+	},
+	// docker-stacks since: start.sh is the entrypoint, and prepares what follows it.
 	{
 		has:        []string{"tini", "start.sh", "start-notebook.py"},
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
@@ -38,9 +55,22 @@ var families = []family{
 		entrypoint: []string{"tini", "-g", "--"},
 		command:    []string{"start-notebook.sh"},
 	},
+	// docker-stacks' foundation of each generation, and images that are built on it: there is no start-notebook at all.
+	{
+		has:        []string{"tini", "start.sh", "jupyter"},
+		entrypoint: []string{"tini", "-g", "--", "start.sh"},
+		command:    []string{"jupyter", "lab"},
+	},
+	// repo2docker: a program of its own prepares the environment, and runs the repository's start script (R2D_ENTRYPOINT).
+	{
+		has:        []string{"repo2docker-entrypoint", "jupyter"},
+		entrypoint: []string{"repo2docker-entrypoint"},
+		command:    []string{"jupyter", "lab"},
+	},
 	// Zero to JupyterHub's own image, and what is made like it.
 	{
 		has:        []string{"tini", "jupyter"},
+		lacks:      entrypoints,
 		entrypoint: []string{"tini", "--"},
 		command:    []string{"jupyter", "lab"},
 	},
@@ -51,8 +81,24 @@ var families = []family{
 // started by it.
 const hubsStart = "jupyterhub-singleuser"
 
-var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, Zero to JupyterHub), so how it " +
-	"starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts")
+// isThere reports whether the image has a program, in its PATH or at a path.
+func isThere(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
+
+// callsStartScript reports whether a program's text has the path of start.sh in it. A comment that names start.sh has no path.
+func callsStartScript(program string) bool {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return false
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the image's own program, which is about to be run
+	return err == nil && strings.Contains(string(text), "/"+startScript)
+}
+
+var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, repo2docker, Zero to JupyterHub), " +
+	"so how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts")
 
 // command is what to run: what the pod asks for, or what the image would by itself.
 func command(e handoff.Exec) ([]string, error) {
@@ -78,6 +124,11 @@ func command(e handoff.Exec) ([]string, error) {
 	if len(e.Argv) > 0 {
 		cmd = e.Argv
 	}
+	last := len(entrypoint) - 1
+	if last >= 0 && entrypoint[last] == startScript && len(cmd) > 0 && filepath.Base(cmd[0]) == startScript {
+		// Who put start.sh in front by hand means it once: those of before 2024 run the hooks each time.
+		entrypoint = entrypoint[:last]
+	}
 	argv := slices.Concat(entrypoint, cmd)
 	if len(argv) == 0 {
 		return nil, errNothingToRun
@@ -85,10 +136,14 @@ func command(e handoff.Exec) ([]string, error) {
 	return argv, nil
 }
 
-// here tells whether this image is of the family.
+// startScript is docker-stacks' own: it prepares the environment, and runs the image's hooks.
+const startScript = "start.sh"
+
+// here reports whether this image is of the family.
 func (f family) here() bool {
-	return !slices.ContainsFunc(f.has, func(program string) bool {
-		_, err := exec.LookPath(program)
-		return err != nil
-	})
+	if f.wraps != "" && !callsStartScript(f.wraps) {
+		return false
+	}
+	isMissing := func(program string) bool { return !isThere(program) }
+	return !slices.ContainsFunc(f.has, isMissing) && !slices.ContainsFunc(f.lacks, isThere)
 }

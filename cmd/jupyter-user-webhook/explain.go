@@ -61,6 +61,7 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 		{"user", d.User.String() + ": by " + d.NamedBy},
 		{"notebook", "container " + denial.Printable(d.Plan.Notebook) + ": " + d.Plan.NotebookReason},
 		{"discovery", discovery(d) + ": " + d.Plan.DiscoveryReason},
+		{"home", denial.Printable(d.Plan.Home) + " on the share"},
 	})
 	explainChanges(out, d.Changes())
 	if len(d.Warnings) > 0 {

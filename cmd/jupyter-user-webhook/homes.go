@@ -113,6 +113,10 @@ func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
 	if run.Config, err = loadConfig(o.config); err != nil {
 		return run, err
 	}
+	if run.Config.Share.HomesByField() {
+		return run, errors.New("homes are made where share.home says, and share.homePrefix has them be where the directory service says: " +
+			"make them by the means that write its home fields")
+	}
 	mode, err := strconv.ParseUint(o.mode, 8, 32)
 	if err != nil || mode > 0o777 || mode&0o700 != 0o700 {
 		return run, fmt.Errorf("--mode %q is not from 0700 to 0777 in octal, such as 0750: the user needs all rights", o.mode)

@@ -192,3 +192,14 @@ func TestHomesOfADirectoryService(t *testing.T) {
 	assert.Len(t, made, 701)
 	assert.Equal(t, "drwx------ 5003:6003", ownerOf(t, filepath.Join(share, "home/alice")))
 }
+
+// TestNoHomesWhereTheDirectoryServiceSaysWhere: one made by the pattern would be no user's home.
+func TestNoHomesWhereTheDirectoryServiceSaysWhere(t *testing.T) {
+	t.Parallel()
+	share := newShare(t)
+	code, _, errs := runHomes(t, share, kindLines+"share: {homePrefix: /hpc}\nidentity: {ldap: {urls: ['ldaps://ldap.example.org'], users: "+
+		"{baseDN: 'dc=example'}}}\n", "--user=alice")
+	assert.NotZero(t, code)
+	assert.Contains(t, errs, "homes are made where share.home says, and share.homePrefix has them be where the directory service says")
+	assert.NoDirExists(t, filepath.Join(share, "home/alice"))
+}

@@ -46,6 +46,8 @@ func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 		d.mapping(n, path, out)
 	case out.Kind() == reflect.Slice:
 		d.list(n, path, out)
+	case out.Kind() == reflect.Interface:
+		d.anything(n, path, out)
 	default:
 		d.scalar(n, path, out)
 	}

@@ -80,10 +80,25 @@ func change(v reflect.Value) {
 			v.SetString(v.String() + "x")
 		case reflect.Slice:
 			v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
+		case reflect.Map:
+			v.Set(reflect.ValueOf(map[string]map[string]any{"ServerApp": {"x": int64(1)}}))
 		default:
 			v.SetInt(v.Int() + 1)
 		}
 	}
+}
+
+// TestJupyterConfigIsReadAsItIsWritten: every kind of value that JSON has.
+func TestJupyterConfigIsReadAsItIsWritten(t *testing.T) {
+	c := parse(t, `notebook: {jupyterConfig: {A: {text: "yes", unquoted: no, n: -3, f: 1.5, on: true, list: [1, a, [x]], map: {k: {l: 2}}}}}`)
+	assert.Equal(t, map[string]map[string]any{"A": {"text": "yes", "unquoted": "no", "n": int64(-3), "f": 1.5, "on": true,
+		"list": []any{int64(1), "a", []any{"x"}}, "map": map[string]any{"k": map[string]any{"l": int64(2)}}}}, c.Notebook.JupyterConfig)
+	written, err := c.YAML()
+	require.NoError(t, err)
+	back, err := config.Parse(written)
+	require.NoError(t, err, "%s", written)
+	assert.Equal(t, c, back)
+	assert.Equal(t, c.Generation(), back.Generation())
 }
 
 func TestGenerationDoesNotTellNothingFromEmpty(t *testing.T) {

@@ -90,6 +90,9 @@ type Share struct {
 	MountPath string `json:"mountPath"`
 	// Home is where the home of a user is, relative to the root of the share.
 	Home HomePattern `json:"home"`
+	// HomePrefix has homes be where the home field of the directory service says, in place of Home: what stands below this prefix
+	// in the field is the path on the share. Discovery is at admission only then.
+	HomePrefix string `json:"homePrefix"`
 	// Directories lists further directories that every notebook sees, of the share or of claims of their own. They are mounted
 	// only with discovery at admission: file permissions protect what is in them, and in a container that starts as root they
 	// would not.
@@ -227,6 +230,11 @@ type Notebook struct {
 	Port int32 `json:"port"`
 	// Env are defaults: a variable that the pod sets is the pod's.
 	Env []EnvVar `json:"env"`
+	// JupyterConfig are settings of Jupyter, by class and trait as in Jupyter's own files. What users write in their homes does not
+	// win over them; what says where Jupyter listens is not among them.
+	JupyterConfig map[string]map[string]any `json:"jupyterConfig"`
+	// Umask of Jupyter and what it starts, as four octal digits; empty for the image's own.
+	Umask string `json:"umask"`
 	// Resources for a notebook container that has none at all, and is not a hub's.
 	Resources Resources `json:"resources"`
 	Probes    Probes    `json:"probes"`

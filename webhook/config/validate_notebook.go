@@ -17,6 +17,8 @@ func validateNotebook(n *Notebook, path *field.Path) field.ErrorList {
 	errs = append(errs, mountPath(path.Child("homes"), n.Homes)...)
 	errs = append(errs, invalid(path.Child("port"), n.Port, validation.IsValidPortNum(int(n.Port)))...)
 	errs = append(errs, validateEnv(n.Env, path.Child("env"))...)
+	errs = append(errs, validateJupyterConfig(n.JupyterConfig, path.Child("jupyterConfig"))...)
+	errs = append(errs, validateUmask(n.Umask, path.Child("umask"))...)
 	errs = append(errs, validateResources(&n.Resources, path.Child("resources"))...)
 	errs = append(errs, validateProbe(&n.Probes.Startup, path.Child("probes", "startup"))...)
 	errs = append(errs, validateProbe(&n.Probes.Readiness, path.Child("probes", "readiness"))...)

@@ -114,6 +114,15 @@ func (r *reader) user() string {
 	return r.values["user"]
 }
 
+// umask becomes a number in a program, so it is nothing but digits.
+func (r *reader) umask() string {
+	text := r.values["umask"]
+	if strings.Trim(text, "01234567") != "" {
+		r.fail("--umask: %q has other characters than octal digits", text)
+	}
+	return text
+}
+
 func (r *reader) set(name string) bool {
 	_, ok := r.values[name]
 	return ok

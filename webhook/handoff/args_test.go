@@ -40,12 +40,13 @@ var discovers = map[string]struct {
 	"with settings of Jupyter": {
 		handoff.Discover{
 			User: "a", Homes: "/h", Scratch: "/s", Home: "/x", MinUID: 1, MinGID: 1,
-			JupyterConfig: `{"ServerApp":{"ip":"","port":8888}}`,
-			Expect:        &handoff.Expected{UID: 5003, GID: 6003},
+			JupyterConfig: `{"ServerApp":{"ip":"","port":8888}}`, Umask: "0027",
+			Expect: &handoff.Expected{UID: 5003, GID: 6003},
 		},
 		[]string{
 			"discover", "--user=a", "--homes=/h", "--scratch=/s", "--home=/x", "--min-uid=1", "--min-gid=1",
-			`--jupyter-config={"ServerApp":{"ip":"","port":8888}}`, "--uid=5003", "--gid=6003",
+			`--jupyter-config={"ServerApp":{"ip":"","port":8888}}`, "--umask=0027", "--uid=5003",
+			"--gid=6003",
 		},
 	},
 	"known, without groups": {

@@ -16,6 +16,8 @@ type Discover struct {
 	DeniedGIDs     []int64
 	// JupyterConfig are settings of Jupyter, as JSON (JupyterFiles); empty for those of the constant.
 	JupyterConfig string
+	// Umask of Jupyter, in octal digits; empty for the image's own.
+	Umask string
 	// Expect is the identity that the pod was admitted with; nil where the pod is to learn it here.
 	Expect *Expected
 }
@@ -42,6 +44,7 @@ func (d Discover) Args() []string {
 	f.number("min-gid", d.MinGID)
 	f.numbers("denied-gids", d.DeniedGIDs)
 	f.text(JupyterConfigFlag, d.JupyterConfig)
+	f.text("umask", d.Umask)
 	if d.Expect != nil {
 		f.number("uid", d.Expect.UID)
 		f.number("gid", d.Expect.GID)
@@ -54,7 +57,7 @@ func (d Discover) Args() []string {
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
 		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--denied-gids=",
-		"--jupyter-config=", "--uid=", "--gid=", "--groups=")
+		"--jupyter-config=", "--umask=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
 		User:       r.user(),
 		Homes:      r.path("homes"),
@@ -65,6 +68,7 @@ func ParseDiscover(args []string) (Discover, error) {
 		DeniedGIDs: r.numbers("denied-gids"),
 
 		JupyterConfig: r.text(JupyterConfigFlag),
+		Umask:         r.umask(),
 	}
 	if r.text("uid")+r.text("gid")+r.text("groups") != "" {
 		d.Expect = &Expected{UID: r.number("uid"), GID: r.number("gid"), Groups: r.numbers("groups")}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // JupyterConfigVariable names the directories whose settings Jupyter reads before all others.
@@ -17,6 +18,8 @@ const JupyterConfig = `{"ServerApp":{"ip":""}}`
 const (
 	// JupyterConfigFile is what jupyter_server reads, which is under JupyterLab 3 and notebook 7 and all that came later.
 	JupyterConfigFile = "jupyter_server_config.json"
+	// CommonConfigFile is what each program of Jupyter's reads before its own.
+	CommonConfigFile = "jupyter_config.py"
 	// NotebookConfigFile is what notebook 6 and JupyterLab 2 read, and what came before them.
 	NotebookConfigFile = "jupyter_notebook_config.json"
 )
@@ -46,6 +49,12 @@ type traits = map[string]json.RawMessage
 
 // listening are the traits that say where a server listens.
 var listening = []string{"ip", "port", "base_url", "sock", "certfile", "keyfile", "client_ca", "ssl_options"}
+
+// SaysWhereItListens reports whether a trait of a server is about where it listens, which the webhook decides.
+func SaysWhereItListens(trait string) bool { return slices.Contains(listening, trait) }
+
+// UmaskFile returns what has Jupyter, and what Jupyter starts, make files with a umask. Jupyter has no trait for it.
+func UmaskFile(umask string) []byte { return []byte("import os\n\nos.umask(0o" + umask + ")\n") }
 
 // forServer returns settings as jupyter_server has them. Where it listens is said to NotebookApp too: notebook_shim takes what a
 // user's file says there for the server's, and lets that win.

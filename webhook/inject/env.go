@@ -21,6 +21,8 @@ import (
 // XDG_CACHE_HOME and its like are the pod's, but never a place in the image's own home (jovyan.go). At admission the image's
 // variables cannot be seen, so XDG_CACHE_HOME gets what it means by itself, the home's .cache; at start our program replaces the
 // image's where it leads to the image's own home.
+//
+// JUPYTER_RUNTIME_DIR leads to /tmp where the Pod does not have it, and the container can write there.
 
 type envPiece struct {
 	at       pod.Pointer
@@ -61,7 +63,28 @@ func (in *planning) planEnv() envPiece {
 	if in.discovery == config.DiscoveryAtAdmission && !contains(p.defaults, cacheVariable) {
 		p.defaults = append(p.defaults, pod.EnvVar{Name: cacheVariable, Value: in.home + "/.cache"})
 	}
+	if in.jupyter.mayStart() && in.writesTmp() && !contains(p.defaults, runtimeVariable) {
+		p.defaults = append(p.defaults, pod.EnvVar{Name: runtimeVariable, Value: runtimeDir})
+	}
 	return p
+}
+
+// Where Jupyter keeps what a running server needs. By itself that is the home: Jupyter ends at once where the home is full or
+// over quota, and locks files there, which not every network file system can.
+const (
+	runtimeVariable = "JUPYTER_RUNTIME_DIR"
+	runtimeDir      = "/tmp/jupyter-runtime"
+)
+
+// writesTmp reports whether the notebook container can write to /tmp, as far as the Pod says.
+func (in *planning) writesTmp() bool {
+	for _, m := range in.notebook.VolumeMounts {
+		if pod.CleanPath(m.MountPath) == "/tmp" {
+			return !m.ReadOnly
+		}
+	}
+	s := in.notebook.SecurityContext
+	return s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem
 }
 
 // envDefaults are the configured ones.

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"encoding/json"
+	"maps"
 	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -19,8 +20,12 @@ import (
 //	port, base_url                        those that the probes ask for
 //	certfile, keyfile, client_ca, ssl_…   none, unless the Pod asks for HTTPS
 //	sock                                  none
+//	NotebookNotary.db_file                in memory: SQLite does not work well on a network file system
+//	those of notebook.jupyterConfig       the configuration's
+//	umask (a file of its own)             notebook.umask
 //
-// A hub says by itself where its servers listen: their file says nothing of it.
+// A hub says by itself where its servers listen: their file says nothing of it, and at admission they read a file only where the
+// configuration has settings or a umask for them.
 //
 // Jupyter finds the file by JUPYTER_CONFIG_PATH. At admission that is a variable of the container, joined with the Pod's own
 // value; what the image has there is out of sight, and replaced. At start our program joins it with whatever the container has.
@@ -28,12 +33,26 @@ import (
 // jupyterSettings returns the settings as JSON, by Jupyter's classes.
 func (in *planning) jupyterSettings() string {
 	settings := map[string]map[string]any{}
+	if in.jupyter.mayStart() {
+		settings["NotebookNotary"] = map[string]any{"db_file": ":memory:"}
+		for class, traits := range in.planner.config.Notebook.JupyterConfig {
+			settings[class] = merged(settings[class], traits)
+		}
+	}
 	if in.jupyter.reachable {
-		settings["ServerApp"] = in.jupyter.settings()
+		settings["ServerApp"] = merged(settings["ServerApp"], in.jupyter.settings())
 	}
 	// What is in it always marshals; keys come in their order.
 	text, _ := json.Marshal(settings)
 	return string(text)
+}
+
+// merged returns the traits of both; those of over win.
+func merged(traits, over map[string]any) map[string]any {
+	all := make(map[string]any, len(traits)+len(over))
+	maps.Copy(all, traits)
+	maps.Copy(all, over)
+	return all
 }
 
 // settings returns what the probes rely on.
@@ -49,7 +68,10 @@ func (s jupyterServer) settings() map[string]any {
 }
 
 // readsSettings reports whether Jupyter is to read the file.
-func (in *planning) readsSettings() bool { return in.jupyter.reachable }
+func (in *planning) readsSettings() bool {
+	configured := in.planner.config.Notebook
+	return in.jupyter.reachable || in.jupyter.mayStart() && (len(configured.JupyterConfig) > 0 || configured.Umask != "")
+}
 
 // configPath returns what JUPYTER_CONFIG_PATH has to be in the container; empty if it is not for the webhook to say.
 func (in *planning) configPath() string {

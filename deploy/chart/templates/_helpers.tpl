@@ -32,9 +32,10 @@ and toYaml is silent where it cannot write one.
 {{- with .Values.image.pullSecrets }}{{ $_ := set $init "imagePullSecrets" . }}{{ end }}
 {{- $configuration := dict "init" $init }}
 {{- if ne .Values.mode "Enforce" }}{{ $_ := set $configuration "mode" .Values.mode }}{{ end }}
-{{- if ne .Values.share.claimName "hpc-shared-pvc" }}
-  {{- $_ := set $configuration "share" (dict "claimName" .Values.share.claimName) }}
-{{- end }}
+{{- $share := dict }}
+{{- if ne .Values.share.claimName "hpc-shared-pvc" }}{{ $_ := set $share "claimName" .Values.share.claimName }}{{ end }}
+{{- with .Values.share.homePrefix }}{{ $_ := set $share "homePrefix" . }}{{ end }}
+{{- if $share }}{{ $_ := set $configuration "share" $share }}{{ end }}
 {{- if .Values.identity.ldap.urls }}
   {{- $_ := set $configuration "identity" (dict "ldap" (include "ldap" .Values.identity.ldap | fromJson)) }}
 {{- end }}
@@ -90,7 +91,7 @@ ldap-ca.crt: |
 {{- define "effective" -}}
 {{- $defaults := dict
   "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "home" "home/{user}"
-    "directories" list "exposeEveryHome" "Never")
+    "homePrefix" "" "directories" list "exposeEveryHome" "Never")
   "user" (dict "hubComponents" (list "singleuser-server"))
   "scratch" (dict "volumeName" "uid-gid-config" "mountPath" "/config")
   "init" (dict "acceptedImages" list) }}
