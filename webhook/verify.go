@@ -66,8 +66,8 @@ func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	return Denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
-// identityOnPod returns the identity that the Pod was made with, and its home where that comes with it; nil where the Pod finds its
-// own.
+// identityOnPod returns the identity that the Pod was made with, and its home where that comes with it; nil where the Pod
+// finds its own.
 func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 	text, ok := pod.Metadata.Annotations[inject.IdentityAnnotation]
 	if !ok {

@@ -93,7 +93,7 @@ func callsStartScript(program string) bool {
 	if err != nil {
 		return false
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // the image's own program, which is about to be run
+	text, err := os.ReadFile(path)
 	return err == nil && strings.Contains(string(text), "/"+startScript)
 }
 

@@ -80,10 +80,11 @@ func (o homesOptions) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	run.Identities = users.identities()
-	accounts, complete := users.accounts, true
-	if len(o.users) > 0 {
-		accounts = named(o.users)
-	} else if accounts, complete = users.list(ctx, run.Say); len(accounts) == 0 {
+	accounts, complete := named(o.users), true
+	if len(o.users) == 0 {
+		accounts, complete = users.list(ctx, run.Say)
+	}
+	if len(accounts) == 0 {
 		complete = false
 		run.Say(homes.Failed, "no user is listed: correct identity.ldap.users or the file of --passwd")
 	}
@@ -114,8 +115,8 @@ func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
 		return run, err
 	}
 	if run.Config.Share.HomesByField() {
-		return run, errors.New("homes are made where share.home says, and share.homePrefix has them be where the directory service says: " +
-			"make them by the means that write its home fields")
+		return run, errors.New("homes are made where share.home says, and share.homePrefix has them be where the directory service "+
+			"says: make them by the means that write its home fields")
 	}
 	mode, err := strconv.ParseUint(o.mode, 8, 32)
 	if err != nil || mode > 0o777 || mode&0o700 != 0o700 {

@@ -167,8 +167,8 @@ func (o injectOptions) webhook() (*webhook.Webhook, error) {
 		identities = webhook.Fixed{Identity: id}
 	}
 	if o.home != "" && (o.identity == "" || !c.Share.HomesByField()) {
-		return nil, errors.New("--home is the home field that comes with an identity: it needs --identity, and share.homePrefix in the " +
-			"configuration")
+		return nil, errors.New("--home is the home field that comes with an identity: it needs --identity, and share.homePrefix in " +
+			"the configuration")
 	}
 	w := webhook.New(c, identities)
 	if c.User.MapFile == "" {

@@ -61,8 +61,8 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 		return nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
 	}
 	if o.share != "" && c.Share.HomesByField() {
-		return nil, errors.New("--share finds the owner of the home where share.home says, and share.homePrefix has homes be where the " +
-			"directory service says: leave one of them out")
+		return nil, errors.New("--share finds the owner of the home where share.home says, and share.homePrefix has homes be where " +
+			"the directory service says: leave one of them out")
 	}
 	opened := &sources{}
 	var all webhook.Agreeing

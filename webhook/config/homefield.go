@@ -14,8 +14,8 @@ const maxHome = 1024
 // HomesByField reports whether homes are where the home field of the directory service says.
 func (s *Share) HomesByField() bool { return s.HomePrefix != "" }
 
-// HomeOf returns the home of a user relative to the root of the share, by the user's home field. Why is the end of a sentence that
-// begins with the field, if no home can be there:
+// HomeOf returns the home of a user relative to the root of the share, by the user's home field. Why is the end of a sentence
+// that begins with the field, if no home can be there:
 //
 //	prefix /hpc, user alice     home
 //	/hpc/home/a/alice           home/a/alice
@@ -47,8 +47,8 @@ func (s *Share) HomeOf(name, homeField string) (home, why string) {
 	return below, ""
 }
 
-// meetsDirectory returns why a home cannot be beside the directories that every notebook sees. It compares without regard to case,
-// because a share may.
+// meetsDirectory returns why a home cannot be beside the directories that every notebook sees. It compares without regard to
+// case, because a share may.
 func (s *Share) meetsDirectory(home string) string {
 	lower := strings.ToLower(home)
 	for part := range strings.SplitSeq(lower, "/") {

@@ -35,8 +35,8 @@ func validateJupyterConfig(classes map[string]map[string]any, path *field.Path) 
 				errs = append(errs, field.Forbidden(at.Key(trait), "would be the same for every user, and is read by everyone "+
 					"who reads this file or a Pod; remove it"))
 			case slices.Contains(servers, class) && handoff.SaysWhereItListens(trait):
-				errs = append(errs, field.Forbidden(at.Key(trait), "the webhook says where Jupyter listens, because the probes ask there; "+
-					"write notebook.port, or remove it"))
+				errs = append(errs, field.Forbidden(at.Key(trait), "the webhook says where Jupyter listens, because the probes ask "+
+					"there; write notebook.port, or remove it"))
 			}
 		}
 	}

@@ -21,8 +21,8 @@ func validateShare(s *Share, path *field.Path) field.ErrorList {
 	errs = append(errs, homePattern(path.Child("home"), s.Home)...)
 	errs = append(errs, validateDirectories(s, path.Child("directories"))...)
 	if further := s.FurtherClaims(); len(further) > maxFurtherClaims {
-		errs = append(errs, field.Invalid(path.Child("directories"), len(further), fmt.Sprintf("must not be on more than %d claims beside "+
-			"the share's: the API server looks up a right for each of them", maxFurtherClaims)))
+		errs = append(errs, field.Invalid(path.Child("directories"), len(further), fmt.Sprintf("must not be on more than %d claims "+
+			"beside the share's: the API server looks up a right for each of them", maxFurtherClaims)))
 	}
 	exposures := []Exposure{ExposeNever, ExposeToTheUser, ExposeEvenToRoot}
 	if !slices.Contains(exposures, s.ExposeEveryHome) {

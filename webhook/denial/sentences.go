@@ -109,8 +109,8 @@ func HubNameUnmapped(annotation, hubName string) Denial {
 
 // HubNameUnusable denies a hub's name that the directory service has in a way that names no one user. Why begins behind the name.
 func HubNameUnusable(annotation, hubName, why string) Denial {
-	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service to "+
-		"correct the account", shorten(hubName), why)
+	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service "+
+		"to correct the account", shorten(hubName), why)
 }
 
 // HubNameSilent answers where the user of a hub's name cannot be found out, now.
@@ -146,8 +146,8 @@ func TooManyGroups(name string, most int) Denial {
 
 // IdentityUnknown denies a user whose identity must be known at admission, and is not.
 func IdentityUnknown(name string) Denial {
-	return forbidden("IdentityUnknown", "", "no source of identities knows the user %s: ask the admin whether %s has an account that "+
-		"is not disabled, and a home (jupyter-user-webhook homes makes missing homes)", name, name)
+	return forbidden("IdentityUnknown", "", "no source of identities knows the user %s: ask the admin whether %s has an account "+
+		"that is not disabled, and a home (jupyter-user-webhook homes makes missing homes)", name, name)
 }
 
 // IdentitySilent answers where the source of identities cannot tell, now.
@@ -223,17 +223,17 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 		"could put another one in the place of a home; ask the admin for chown root on it", name, dir, owner)
 }
 
-// HomeFieldUnusable denies a home that the directory service has where no home can be. Why begins behind the field. The field itself
-// is not told: whoever asks need not have access to that user.
+// HomeFieldUnusable denies a home that the directory service has where no home can be. Why begins behind the field. The field
+// itself is not told: whoever asks need not have access to that user.
 func HomeFieldUnusable(name, why string) Denial {
-	return forbidden("HomeMisplaced", "", "the home field of %s in the directory service %s: ask the admin of the directory service to "+
-		"correct it", name, why)
+	return forbidden("HomeMisplaced", "", "the home field of %s in the directory service %s: ask the admin of the directory service "+
+		"to correct it", name, why)
 }
 
 // HomeInNobodys denies a home below a directory whose owner the share cannot tell. why names that owner.
 func HomeInNobodys(name, dir, why string) Denial {
-	return forbidden("HomeMisplaced", "", "the share does not tell who owns %[2]s, in which the home of %[1]s is: %[3]s; ask the admin to look at the "+
-		"ID mapping of NFS on the nodes and on the server", name, dir, why)
+	return forbidden("HomeMisplaced", "", "the share does not tell who owns %[2]s, in which the home of %[1]s is: %[3]s; ask the "+
+		"admin to look at the ID mapping of NFS on the nodes and on the server", name, dir, why)
 }
 
 // HomeBehindLink denies a home below a symbolic link of the share.
@@ -322,8 +322,8 @@ func ShareAgain(field, claim, volume string) Denial {
 
 // ClaimAgain denies a further claim under another volume name.
 func ClaimAgain(field, claim string) Denial {
-	return forbidden("ClaimAgain", field, "the claim %s has directories that every notebook sees, and comes into a Pod as the volume "+
-		"%s alone: remove this volume and its mounts, the webhook adds them", claim, claim)
+	return forbidden("ClaimAgain", field, "the claim %s has directories that every notebook sees, and comes into a Pod as the "+
+		"volume %s alone: remove this volume and its mounts, the webhook adds them", claim, claim)
 }
 
 // ClaimClosed denies a further claim in a Pod whose user is found at start.

@@ -24,7 +24,8 @@ const (
 type Identity struct {
 	UID, GID int64
 	Groups   []int64
-	// Home is the home field of the directory service, where homes are by that (share.homePrefix); else empty. String leaves it out.
+	// Home is the home field of the directory service, where homes are by that (share.homePrefix); else empty. String leaves
+	// it out.
 	Home string
 }
 

@@ -12,10 +12,10 @@ import (
 // Annotations: who the pod runs as, said on the pod.
 //
 // Adds jupyter-user.io/user, the name on the share; jupyter-user.io/discovery, how the identity was found (AtAdmission or
-// AtStart); jupyter-user.io/identity, UID:GID[:gid,…], in the way at admission; and jupyter-user.io/config, the
-// generation of the configuration. With share.homePrefix, jupyter-user.io/home is the home field of the directory service, from which
-// the policies compute the home. All of them are ours: another value is replaced, and an identity on a pod that is
-// to find its own is taken away. Access is decided by the first, so nothing of it is believed from the pod.
+// AtStart); jupyter-user.io/identity, UID:GID[:gid,…], in the way at admission; and jupyter-user.io/config, the generation of
+// the configuration. With share.homePrefix, jupyter-user.io/home is the home field of the directory service, from which the
+// policies compute the home. All of them are ours: another value is replaced, and an identity on a pod that is to find its own
+// is taken away. Access is decided by the first, so nothing of it is believed from the pod.
 //
 // The annotations with which a pod asks for something are the pod's: jupyter-user.io/container names the notebook
 // container, jupyter-user.io/probes and jupyter-user.io/account-files say on or off. The first of them is added where

@@ -11,9 +11,9 @@ import (
 // Home mounts: the person's own directory of the share, and nothing else of it.
 //
 // Adds the home twice, by subPath: where it is on the share (/data/hpc/home/<name>, so that paths in people's files stay
-// right) and as /home/<name>, which is HOME. In the way at admission, the configured further directories follow, of the share or
-// of further claims, with the access that each has. A configuration named for what it gives up (share.exposeEveryHome) mounts the whole share in
-// place of the one home; where the container also starts as root, each admission warns.
+// right) and as /home/<name>, which is HOME. In the way at admission, the configured further directories follow, of the share
+// or of further claims, with the access that each has. A configuration named for what it gives up (share.exposeEveryHome)
+// mounts the whole share in place of the one home; where the container also starts as root, each admission warns.
 //
 // In the way at start nothing of the share but the home is mounted, configured or not, because whoever gets a root shell
 // in that container can become any UID: what is left out is told in a warning.
@@ -64,7 +64,8 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 // directoryMount is a configured directory, of the share or of a further claim.
 func (in *planning) directoryMount(d config.Directory) wantedMount {
 	m := wantedMount{what: description{"the share's ", d.SubPath, ""}, Mount: pod.Mount{
-		Name: in.planner.config.Share.VolumeName, MountPath: d.MountPath, SubPath: d.SubPath, ReadOnly: d.Access != config.AccessReadWrite,
+		Name: in.planner.config.Share.VolumeName, MountPath: d.MountPath, SubPath: d.SubPath,
+		ReadOnly: d.Access != config.AccessReadWrite,
 	}}
 	if d.ClaimName != "" {
 		m.Name, m.what = d.ClaimName, description{"a directory of the claim ", d.ClaimName, ""}
@@ -72,9 +73,9 @@ func (in *planning) directoryMount(d config.Directory) wantedMount {
 	return m
 }
 
-// findHome finds the home of the user on the share, and the directory above it as the init container sees it: at its path in the
-// notebook, so that a message names the path that users know. Where the directory service says where homes are, an identity that is
-// not known has been denied already.
+// findHome finds the home of the user on the share, and the directory above it as the init container sees it: at its path in
+// the notebook, so that a message names the path that users know. Where the directory service says where homes are, an
+// identity that is not known has been denied already.
 func (in *planning) findHome() *denial.Denial {
 	share, name := &in.planner.config.Share, in.facts.User.String()
 	switch {

@@ -155,8 +155,8 @@ type Planner struct {
 func NewPlanner(c *config.Config) *Planner {
 	return &Planner{
 		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
-		resources: resourcesOf(c.Notebook.Resources), shares: shareVolumes(c), further: c.Share.FurtherClaims(), scratch: scratchVolume(c),
-		fixedHomes: fixedHomes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
+		resources: resourcesOf(c.Notebook.Resources), shares: shareVolumes(c), further: c.Share.FurtherClaims(),
+		scratch: scratchVolume(c), fixedHomes: fixedHomes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
 	}
 }
 

@@ -32,11 +32,11 @@ const orderVariable = "HOMES_ORDER"
 func TestMain(m *testing.M) {
 	text, is := os.LookupEnv(orderVariable)
 	if !is {
-		os.Exit(m.Run())
+		os.Exit(m.Run()) //nolint:forbidigo // TestMain is the main of this program
 	}
 	if err := carryOut(text); err != nil {
 		fmt.Println("error:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // likewise
 	}
 }
 

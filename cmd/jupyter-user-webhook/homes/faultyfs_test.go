@@ -46,6 +46,7 @@ func (f *faulty) on(what, name string) syscall.Errno {
 func (f *faulty) mount(t *testing.T) string {
 	t.Helper()
 	data := &fs.LoopbackRoot{Path: f.folder}
+	//nolint:staticcheck // its successor would have a node wrap a node, which hands each call on by hand
 	data.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
 		return &node{LoopbackNode: fs.LoopbackNode{RootData: data}, of: f}
 	}
@@ -81,16 +82,16 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if errno != 0 {
 		return nil, nil, 0, errno
 	}
-	handle, _, errno := n.open(name, flags)
+	handle, errno := n.open(name, flags)
 	return child, handle, how, errno
 }
 
-func (n *node) open(name string, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+func (n *node) open(name string, flags uint32) (fs.FileHandle, syscall.Errno) {
 	file, err := os.OpenFile(filepath.Join(n.of.folder, n.Path(n.Root()), name), int(flags)&^syscall.O_EXCL&^syscall.O_CREAT, 0)
 	if err != nil {
-		return nil, 0, fs.ToErrno(err)
+		return nil, fs.ToErrno(err)
 	}
-	return &handle{file, n.of}, 0, 0
+	return &handle{file, n.of}, 0
 }
 
 // handle is an open file.
