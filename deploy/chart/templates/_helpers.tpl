@@ -32,9 +32,10 @@ and toYaml is silent where it cannot write one.
 {{- with .Values.image.pullSecrets }}{{ $_ := set $init "imagePullSecrets" . }}{{ end }}
 {{- $configuration := dict "init" $init }}
 {{- if ne .Values.mode "Enforce" }}{{ $_ := set $configuration "mode" .Values.mode }}{{ end }}
-{{- if ne .Values.share.claimName "hpc-shared-pvc" }}
-  {{- $_ := set $configuration "share" (dict "claimName" .Values.share.claimName) }}
-{{- end }}
+{{- $share := dict }}
+{{- if ne .Values.share.claimName "hpc-shared-pvc" }}{{ $_ := set $share "claimName" .Values.share.claimName }}{{ end }}
+{{- if ne .Values.share.fsGroup "Remove" }}{{ $_ := set $share "fsGroup" .Values.share.fsGroup }}{{ end }}
+{{- with $share }}{{ $_ := set $configuration "share" . }}{{ end }}
 {{- if .Values.identity.ldap.urls }}
   {{- $_ := set $configuration "identity" (dict "ldap" (include "ldap" .Values.identity.ldap | fromJson)) }}
 {{- end }}
