@@ -46,6 +46,9 @@ type Plan struct {
 	DiscoveryReason string
 	// Notebook is the name of the container that gets the home, and NotebookWhy why it is this one.
 	Notebook, NotebookReason string
+	// Home is where the home of the user is on the share, by HomePattern.
+	Home        string
+	HomePattern config.HomePattern
 
 	pieces       pieces
 	denials      []denial.Denial
@@ -176,6 +179,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
 	plan := &Plan{}
 	in.subPath, in.homes = p.place(facts.User.String())
+	plan.Home, plan.HomePattern = in.subPath, p.config.Share.Home
 	plan.Discovery, plan.DiscoveryReason, plan.denials = in.chooseDiscovery()
 	in.discovery = plan.Discovery
 	plan.Identity, plan.warnings = in.identity, in.limited.Warnings
