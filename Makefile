@@ -62,6 +62,10 @@ e2e-nfs: ## the part of make e2e on a real NFS server, as root: a second node in
 e2e-packages: ## install what make e2e needs of Debian's packages, as root
 	@test/e2e/install
 
+.PHONY: kind
+kind: ## the webhook on a cluster of kind, for machines with Docker, kind, kubectl and helm: with three homes, and what to type (Docker and kind themselves are not run by any test)
+	@test/kind/up
+
 .PHONY: chaos
 chaos: build control-plane ## what goes wrong around the webhook, with its figures in a table (LONG=1 takes twenty minutes, RUN=TestBurst runs one test)
 	@CHAOS=$(if $(LONG),long,short) go test -count=1 -timeout $(if $(LONG),3h,15m) -parallel 8 -v $(if $(RUN),-run '$(RUN)') ./test/chaos

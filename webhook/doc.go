@@ -18,6 +18,7 @@
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced
 //	metadata.annotations[jupyter-user.io/discovery]                      | ours               | replaced
 //	metadata.annotations[jupyter-user.io/identity]                 | ours               | replaced
+//	metadata.annotations[jupyter-user.io/home]                     | ours               | removed
 //	metadata.annotations[jupyter-user.io/config]                   | ours               | replaced
 //	metadata.annotations[jupyter-user.io/container]                | ours once admitted | refused
 //	metadata.annotations[jupyter-user.io/inject] but false         | ours               | refused

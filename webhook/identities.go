@@ -141,5 +141,8 @@ func unusableDenial(name string, u *identity.Unusable) denial.Denial {
 	case u.Misplaced.Link:
 		return denial.HomeBehindLink(name, u.Misplaced.Dir)
 	}
+	if err := identity.CheckOwner(u.Misplaced.Owner); err != nil {
+		return denial.HomeInNobodys(name, u.Misplaced.Dir, err.Error())
+	}
 	return denial.HomeInUsers(name, u.Misplaced.Dir, u.Misplaced.Owner)
 }

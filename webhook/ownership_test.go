@@ -24,6 +24,7 @@ var meddling = map[string]string{
 	"metadata.annotations[jupyter-user.io/user]":             `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
 	"metadata.annotations[jupyter-user.io/discovery]":        `replace /metadata/annotations/jupyter-user.io~1discovery "x"`,
 	"metadata.annotations[jupyter-user.io/identity]":         `add /metadata/annotations/jupyter-user.io~1identity "1:1"`,
+	"metadata.annotations[jupyter-user.io/home]":             `add /metadata/annotations/jupyter-user.io~1home "/hpc/home/bob"`,
 	"metadata.annotations[jupyter-user.io/config]":           `replace /metadata/annotations/jupyter-user.io~1config "x"`,
 	"metadata.annotations[jupyter-user.io/container]":        `replace /metadata/annotations/jupyter-user.io~1container "x"`,
 	"metadata.annotations[jupyter-user.io/inject] but false": `add /metadata/annotations/jupyter-user.io~1inject "off"`,

@@ -44,7 +44,7 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 		return Denied(d, refusals...)
 	}
 	d.User = name
-	d.Identity, err = identityOnPod(pod)
+	d.Identity, err = w.identityOnPod(pod)
 	if err != nil {
 		return Denied(d, denial.Drifted(denial.AnnotationField(inject.IdentityAnnotation)))
 	}
@@ -66,13 +66,17 @@ func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	return Denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
-// identityOnPod is the identity that the pod was made with; nil where it is to find its own.
-func identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
+// identityOnPod returns the identity that the Pod was made with, and its home where that comes with it; nil where the Pod finds its
+// own.
+func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 	text, ok := pod.Metadata.Annotations[inject.IdentityAnnotation]
 	if !ok {
 		return nil, nil
 	}
 	id, err := identity.Parse(text)
+	if w.config.Share.HomesByField() {
+		id.Home = pod.Metadata.Annotations[inject.HomeAnnotation]
+	}
 	return &id, err
 }
 
@@ -114,7 +118,7 @@ func (w *Webhook) expectedIdentity(ctx context.Context, name user.Name, how find
 }
 
 func sameIdentity(a, b *identity.Identity) bool {
-	return a == nil && b == nil || a != nil && b != nil && a.String() == b.String()
+	return a == nil && b == nil || a != nil && b != nil && a.String() == b.String() && a.Home == b.Home
 }
 
 // compare holds the pod against the plan for whom it says it is.

@@ -74,11 +74,16 @@ func checkParent(d handoff.Discover) error {
 	if err != nil {
 		return fmt.Errorf("the share does not say who owns %s: %w", d.Homes, err)
 	}
-	if owner := int64(stat.Uid); owner >= d.MinUID {
-		return fmt.Errorf("%s, in which the home of %s is, belongs to UID %d: who owns that directory could put another one in the "+
-			"place of a home. Ask the admin for chown root on it", d.Homes, d.User, owner)
+	owner := int64(stat.Uid)
+	if owner < d.MinUID {
+		return nil
 	}
-	return nil
+	if err := identity.CheckOwner(owner); err != nil {
+		return fmt.Errorf("the share does not tell who owns %s, in which the home of %s is: %w. Ask the admin to look at the "+
+			"ID mapping of NFS on the node and on the server", d.Homes, d.User, err)
+	}
+	return fmt.Errorf("%s, in which the home of %s is, belongs to UID %d: who owns that directory could put another one in the "+
+		"place of a home. Ask the admin for chown root on it", d.Homes, d.User, owner)
 }
 
 // check compares the owner with the floor, and with the identity that the Pod was admitted with. That the owner is root or nobody

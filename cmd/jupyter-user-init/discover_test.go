@@ -136,7 +136,8 @@ func TestDiscoverRefuses(t *testing.T) {
 				home(t, homes, "bob", 5001, 6001)
 				require.NoError(t, os.Chown(homes, 5001, 6001))
 			}},
-		"below a directory of nobody": {user: "bob", want: "belongs to UID 65534: who owns that directory",
+		"below a directory of nobody": {user: "bob", want: "in which the home of bob is: UID 65534 is " +
+			"nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes. Ask the admin to look at the ID mapping of NFS",
 			make: func(t *testing.T, homes string) {
 				home(t, homes, "bob", 5001, 6001)
 				require.NoError(t, os.Chown(homes, 65534, 65534))

@@ -64,7 +64,7 @@ func (o ldapOptions) check(out io.Writer) error {
 		}
 		name = parsed
 	}
-	remarks, err := ldap.Diagnose(c.Identity.LDAP, name)
+	remarks, err := ldap.Diagnose(c, name)
 	if err != nil {
 		return fmt.Errorf("identity.ldap: %w", err)
 	}

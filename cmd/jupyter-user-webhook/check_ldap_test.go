@@ -90,6 +90,16 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 	assert.Zero(t, run(t.Context(), command[1:], nil, &said, &said))
 	assert.Contains(t, said.String(), "alice has UID 5003 and GID 6003, and is in the groups [7001 7002]")
 	assert.Contains(t, said.String(), "0 failed, 0 unknown, 0 warnings, 3 ok")
+
+	for prefix, says := range map[string]string{
+		"/":    "the home of alice is home/alice on the share",
+		"/hpc": `the home field of alice, "/home/alice", must be below /hpc`,
+	} {
+		require.NoError(t, os.WriteFile("homes.yaml", []byte(here(steps[6].yaml)+"share: {homePrefix: "+prefix+"}\n"), 0o600))
+		said.Reset()
+		run(t.Context(), []string{"check", "ldap", "--config=homes.yaml", "--user=alice"}, nil, &said, &said)
+		assert.Contains(t, said.String(), says)
+	}
 }
 
 // step of the page: its commands and its file.

@@ -60,8 +60,8 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 	columns(out, [][]string{
 		{"user", d.User.String() + ": by " + d.NamedBy},
 		{"notebook", "container " + denial.Printable(d.Plan.Notebook) + ": " + d.Plan.NotebookReason},
-		{"home", plain(d.Plan.Home) + " on the share: by share.home, which is " + plain(string(d.Plan.HomePattern))},
 		{"discovery", discovery(d) + ": " + d.Plan.DiscoveryReason},
+		{"home", denial.Printable(d.Plan.Home) + " on the share"},
 	})
 	explainChanges(out, d.Changes())
 	if len(d.Warnings) > 0 {

@@ -61,7 +61,7 @@ run could not begin.`,
 	f.StringVar(&o.config, "config", "", "configuration file")
 	f.StringVar(&o.share, "share", "", "where the root of the share is mounted, writable")
 	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, with the users")
-	f.StringVar(&o.skeleton, "skeleton", "", "directory with what a home begins with, such as /etc/skel; without it homes are empty")
+	f.StringVar(&o.skeleton, "skeleton", "", "directory with what a home begins with, such as /etc/skel; without it nothing")
 	f.StringVar(&o.mode, "mode", "0700", "mode of a home")
 	f.StringArrayVar(&o.users, "user", nil, "make the home of this user alone; repeatable")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be made, and make nothing")
@@ -112,6 +112,10 @@ func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
 	}}
 	if run.Config, err = loadConfig(o.config); err != nil {
 		return run, err
+	}
+	if run.Config.Share.HomesByField() {
+		return run, errors.New("homes are made where share.home says, and share.homePrefix has them be where the directory service says: " +
+			"make them by the means that write its home fields")
 	}
 	mode, err := strconv.ParseUint(o.mode, 8, 32)
 	if err != nil || mode > 0o777 || mode&0o700 != 0o700 {
@@ -198,8 +202,8 @@ func (u *userLists) list(ctx context.Context, say func(homes.Outcome, string)) (
 	listed, err := u.directory.List(ctx)
 	if err != nil {
 		complete = false
-		say(homes.Failed, denial.PrintableText(fmt.Sprintf("the directory service did not list all users: %v: homes are made for the "+
-			"%d accounts that it listed", err, len(listed))))
+		say(homes.Failed, denial.PrintableText(fmt.Sprintf("the directory service did not list all users: %v: homes are made for "+
+			"the %d accounts that it listed", err, len(listed))))
 	}
 	for _, a := range listed {
 		accounts = append(accounts, homes.Account{Name: a.Name, UID: a.UID, Fault: a.Fault})

@@ -91,7 +91,7 @@ func TestHomesOfOneUser(t *testing.T) {
 	passwd := "--passwd=" + written(t, "passwd", "alice:x:5001:6001:::\nbob:x:5002:6002:::\n")
 	code, out, _ := runHomes(t, share, kindLines, passwd, "--user=bob", "--user=nobody-knows")
 	assert.Equal(t, 0, code)
-	assert.Equal(t, "made: home/bob, for 5002:6002\nskipped: nobody-knows is listed, and has no account now\n1 made, 0 there, 1 skipped, "+
+	assert.Equal(t, "made: home/bob, for 5002:6002\nskipped: no source of identities knows the user nobody-knows\n1 made, 0 there, 1 skipped, "+
 		"0 failed\n", out)
 }
 
@@ -191,4 +191,15 @@ func TestHomesOfADirectoryService(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, made, 701)
 	assert.Equal(t, "drwx------ 5003:6003", ownerOf(t, filepath.Join(share, "home/alice")))
+}
+
+// TestNoHomesWhereTheDirectoryServiceSaysWhere: one made by the pattern would be no user's home.
+func TestNoHomesWhereTheDirectoryServiceSaysWhere(t *testing.T) {
+	t.Parallel()
+	share := newShare(t)
+	code, _, errs := runHomes(t, share, kindLines+"share: {homePrefix: /hpc}\nidentity: {ldap: {urls: ['ldaps://ldap.example.org'], users: "+
+		"{baseDN: 'dc=example'}}}\n", "--user=alice")
+	assert.NotZero(t, code)
+	assert.Contains(t, errs, "homes are made where share.home says, and share.homePrefix has them be where the directory service says")
+	assert.NoDirExists(t, filepath.Join(share, "home/alice"))
 }

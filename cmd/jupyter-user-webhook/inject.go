@@ -25,6 +25,7 @@ type injectOptions struct {
 	config     string
 	namespace  string
 	identity   string
+	home       string
 	restricted bool
 	output     string
 	explain    bool
@@ -60,6 +61,8 @@ meets as submitted and as admitted. To give both is an error.`,
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the request (default: the Pod's own, or default)")
 	f.StringVar(&o.identity, "identity", "", "UID:GID[:gid,gid] of the user, as if known at admission; without it the Pod "+
 		"finds it at start")
+	f.StringVar(&o.home, "home", "", "home field of the directory service, as /hpc/home/a/alice, where share.homePrefix is set; "+
+		"with --identity")
 	f.BoolVar(&o.restricted, "restricted", false, "as in a namespace that enforces the Pod Security Standard restricted")
 	f.StringVarP(&o.output, "output", "o", "yaml", "yaml, json, patch (the JSON Patch) or diff")
 	f.BoolVar(&o.explain, "explain", false, "say in words what becomes of each Pod, why, and whose each field is, in place of -o")
@@ -160,7 +163,12 @@ func (o injectOptions) webhook() (*webhook.Webhook, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--identity: %w", err)
 		}
+		id.Home = o.home
 		identities = webhook.Fixed{Identity: id}
+	}
+	if o.home != "" && (o.identity == "" || !c.Share.HomesByField()) {
+		return nil, errors.New("--home is the home field that comes with an identity: it needs --identity, and share.homePrefix in the " +
+			"configuration")
 	}
 	w := webhook.New(c, identities)
 	if c.User.MapFile == "" {

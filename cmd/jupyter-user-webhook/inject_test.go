@@ -66,6 +66,24 @@ func TestInjectFromAFileAndFromStandardInput(t *testing.T) {
 	assert.Equal(t, fromFile, command(t, fromFile.out, "inject", "-f", "-"), "injected twice is injected once")
 }
 
+// TestInjectWithAHomeOfTheDirectoryService: the home field comes with an identity, and only where homes are by it.
+func TestInjectWithAHomeOfTheDirectoryService(t *testing.T) {
+	const header = "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"
+	config := "--config=" + file(t, "config.yaml", header+"share: {homePrefix: /hpc}\n"+
+		"identity: {ldap: {urls: [ldaps://ldap.example.org], users: {baseDN: 'dc=example'}}}\n")
+	inject := []string{"inject", "-f", "-", config, "--identity=5001:6001"}
+	made := command(t, alice, append(inject, "--home=/hpc/home/a/alice")...)
+	assert.Zero(t, made.status, made.errs)
+	assert.Equal(t, "/hpc/home/a/alice", annotations(t, made.out)["jupyter-user.io/home"])
+	assert.Contains(t, made.out, "subPath: home/a/alice")
+	assert.Contains(t, command(t, alice, append(inject, "--home=/hpc/home/a/alice", "--explain")...).out, "home       home/a/alice on the share")
+	assert.Contains(t, command(t, alice, append(inject, "--home=/hpc/home/b/bob")...).errs, "is denied (HomeMisplaced)")
+	assert.Contains(t, command(t, alice, "inject", "-f", "-", config).errs, "is denied (IdentityUnknown)")
+	const says = "--home is the home field that comes with an identity"
+	assert.Contains(t, command(t, alice, "inject", "-f", "-", config, "--home=/hpc/home/a/alice").errs, says)
+	assert.Contains(t, command(t, alice, "inject", "-f", "-", "--identity=5001:6001", "--home=/hpc/home/a/alice").errs, says)
+}
+
 // TestEveryOutputIsTheSamePod: what differs is how it is written.
 func TestEveryOutputIsTheSamePod(t *testing.T) {
 	for name, input := range map[string]string{"YAML": alice, "JSON": aliceAsJSON} {

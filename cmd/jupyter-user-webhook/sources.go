@@ -60,10 +60,14 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 	if o.group != "" && o.passwd == "" {
 		return nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
 	}
+	if o.share != "" && c.Share.HomesByField() {
+		return nil, errors.New("--share finds the owner of the home where share.home says, and share.homePrefix has homes be where the " +
+			"directory service says: leave one of them out")
+	}
 	opened := &sources{}
 	var all webhook.Agreeing
 	if c.Identity.LDAP.Configured() {
-		directory, err := ldap.Open(ctx, c.Identity.LDAP, registry, log)
+		directory, err := ldap.Open(ctx, c.DirectoryService(), registry, log)
 		if err != nil {
 			return nil, fmt.Errorf("identity.ldap: %w", err)
 		}

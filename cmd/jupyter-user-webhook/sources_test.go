@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
 // TestServeKnowsPeople: by the owner of the home, by passwd and group, and by both. The reviews' pod is alice's.
@@ -79,15 +80,27 @@ func TestServeRefusesAHomeInUsersDirectories(t *testing.T) {
 	alice := filepath.Join(share, "home", "a", "alice")
 	require.NoError(t, os.MkdirAll(alice, 0o755))
 	require.NoError(t, os.Chown(alice, 5001, 6001))
-	config := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"+
+	path := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"+
 		"share: {home: 'home/{initial}/{user}'}\n")
-	p, stop := serve(t, "--config="+config, "--share="+share, "--homes-fresh=1ns", "--homes-fresh-missing=1ns")
+	p, stop := serve(t, "--config="+path, "--share="+share, "--homes-fresh=1ns", "--homes-fresh-missing=1ns")
 	require.Contains(t, p.admit(t), `"identity":"5001:6001"`)
 	require.NoError(t, os.Chown(filepath.Join(share, "home", "a"), 5002, 0))
 	assert.Contains(t, p.admit(t), "the home of alice is in home/a, which belongs to UID 5002 on the share: who owns that "+
 		"directory could put another one in the place of a home; ask the admin for chown root on it")
+	require.NoError(t, os.Chown(filepath.Join(share, "home", "a"), 65534, 0))
+	assert.Contains(t, p.admit(t), "the share does not tell who owns home/a, in which the home of alice is: UID 65534 is nobody, which is what NFS "+
+		"shows for an owner that it cannot map (idmapd) or squashes; ask the admin to look at the ID mapping of NFS")
 	require.NoError(t, os.Rename(filepath.Join(share, "home", "a"), filepath.Join(share, "home", "b")))
 	require.NoError(t, os.Symlink("b", filepath.Join(share, "home", "a")))
 	assert.Contains(t, p.admit(t), "the home of alice is behind home/a, which is a symbolic link on the share")
 	assert.Zero(t, stop())
+}
+
+// TestTwoPlacesThatSayWhereHomesAre is an error at start.
+func TestTwoPlacesThatSayWhereHomesAre(t *testing.T) {
+	c := config.Default()
+	c.Share.HomePrefix = "/hpc"
+	_, err := sourceOptions{share: t.TempDir()}.open(t.Context(), c, nil, nil)
+	assert.ErrorContains(t, err, "--share finds the owner of the home where share.home says, and share.homePrefix has homes be where the "+
+		"directory service says: leave one of them out")
 }

@@ -148,7 +148,8 @@ func newCluster(t *testing.T) *cluster {
 	require.NoError(t, err)
 	drain := time.Duration(float64(played.drain) * machine.Now())
 	c := &cluster{world: w, places: places(t, 8), passwd: filepath.Join(t.TempDir(), "passwd"), drain: drain}
-	require.NoError(t, os.WriteFile(c.passwd, []byte("alice:x:5001:6001::/home/alice:/bin/bash\n"), 0o600))
+	require.NoError(t, os.WriteFile(c.passwd, []byte("alice:x:5001:6001::/home/alice:/bin/bash\n"+
+		"bob:x:5002:6002::/home/bob:/bin/bash\n"), 0o600))
 	c.service = startService(t, net.JoinHostPort(w.Webhook.Host, strconv.Itoa(w.Webhook.Port)))
 	t.Cleanup(w.tidying(t))
 	return c

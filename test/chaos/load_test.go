@@ -142,7 +142,7 @@ func (r *replica) reviewing(client *http.Client) func(context.Context) try {
 	}
 }
 
-// creating is the hub that creates pods, of who is known at admission and of who is not, by turns.
+// creating is the hub that creates Pods, of two users by turns.
 func (c *cluster) creating() func(context.Context) try {
 	users := make(chan string, 2)
 	users <- "alice"

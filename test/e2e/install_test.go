@@ -196,6 +196,7 @@ func peopleOf(space string) (string, error) {
 		}
 	}
 	account("homeless", 5010, 6010)
+	account(newcomer.name, newcomer.uid, newcomer.gid)
 	account("led", 5001, 6001)
 	for i := range mostGroups + 1 {
 		members := "joiner"

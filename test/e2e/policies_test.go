@@ -14,7 +14,7 @@ import (
 
 // carolsHomes are those that she may use, and names that have none: the refusals that are looked at are not about rights then.
 func carolsHomes() []string {
-	names := []string{"li", "nemo", "qiang.guo0", "a-file", "a-link", "led"}
+	names := []string{"li", "nemo", "qiang.guo0", "a-file", "a-link", "led", newcomer.name}
 	for _, h := range homes() {
 		if h.name != stranger {
 			names = append(names, h.name)

@@ -17,6 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/kind"
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
@@ -130,41 +131,9 @@ func (w *World) apply(ctx context.Context, yaml string) error {
 	return w.Admin.Do(ctx, yaml, "apply", "-f", "-")
 }
 
-// storage is the example's, with a directory of the node in the place of the NFS server. A volume belongs to one claim, so each
-// namespace has a volume of its own on the same directory, which says whose it is.
-const storage = `
-apiVersion: v1
-kind: PersistentVolume
-metadata:
-  name: hpc-pv-%[1]s
-spec:
-  capacity:
-    storage: 100Ti
-  accessModes:
-    - ReadWriteMany
-  persistentVolumeReclaimPolicy: Retain
-  storageClassName: ""
-  claimRef:
-    namespace: %[1]s
-    name: hpc-shared-pvc
-  hostPath:
-    path: %[2]s
-    type: Directory
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata:
-  name: hpc-shared-pvc
-  namespace: %[1]s
-spec:
-  resources:
-    requests:
-      storage: 100Ti
-  accessModes:
-    - ReadWriteMany
-  storageClassName: ""
-  volumeName: hpc-pv-%[1]s
-`
+// storage is the example's share, with a directory of the node in the place of the NFS server. A volume belongs to one claim, so each
+// namespace has a volume of its own on the same directory.
+var storage = strings.NewReplacer("notebooks", "%[1]s", "/srv/hpc", "%[2]s").Replace(kind.Share)
 
 func (w *World) makeNamespaces(ctx context.Context) (err error) {
 	if w.carol, err = w.User("carol"); err != nil {

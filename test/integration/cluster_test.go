@@ -56,6 +56,15 @@ func (d directory) FindUncached(ctx context.Context, name user.Name) (*identity.
 
 var people = directory{"alice": identity.New(5001, 6001, []int64{7001})}
 
+// peopleOf returns the directory that a webhook with this configuration asks: with homes, if homes are where it says.
+func peopleOf(configured *config.Config) directory {
+	alice := people["alice"]
+	if configured.Share.HomesByField() {
+		alice.Home = "/hpc/home/a/alice"
+	}
+	return directory{"alice": alice}
+}
+
 func start(t *testing.T, plugins ...string) *cluster {
 	t.Helper()
 	return startWith(t, controlplane.Options{AdmissionPlugins: plugins})
@@ -107,7 +116,7 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	handler := func(w *webhook.Webhook) http.Handler {
 		return server.NewHandler(w, slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
 	}
-	atAdmission, atStart := handler(webhook.New(configured, people)), handler(webhook.New(configured, nil))
+	atAdmission, atStart := handler(webhook.New(configured, peopleOf(configured))), handler(webhook.New(configured, nil))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -130,7 +139,7 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 // has one of the two, and a cluster of these tests has both, so that it has notebooks of both discoveries.
 func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	if known(pod) {
-		return webhook.New(configured, people)
+		return webhook.New(configured, peopleOf(configured))
 	}
 	return webhook.New(configured, nil)
 }

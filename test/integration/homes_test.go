@@ -151,3 +151,70 @@ func TestAttacksOnDirectories(t *testing.T) {
 		})
 	}
 }
+
+// byField are the values of the chart for homes of the directory service, and homesByField is the configuration that they make.
+const byField = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: ['ldaps://ldap.example.org'], users: {baseDN: 'dc=example'}, ca: x}}}`
+
+func homesByField(c *config.Config) { c.Share.HomePrefix = "/hpc" }
+
+// attacksOnHomesByField are notebooks of alice, whose home is /hpc/home/a/alice, that see something else of the share. The net does not
+// believe an annotation that is not below the prefix, or does not end with the user's name.
+func attacksOnHomesByField() map[string]func(*corev1.Pod) {
+	moved := func(annotation, home, parent string) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) {
+			pod.Annotations["jupyter-user.io/home"] = annotation
+			for i := range pod.Spec.Containers[0].VolumeMounts {
+				if m := &pod.Spec.Containers[0].VolumeMounts[i]; m.Name == "hpc-shared-volume" {
+					m.SubPath = home
+				}
+			}
+			m := &pod.Spec.InitContainers[0].VolumeMounts[0]
+			m.SubPath, m.MountPath = parent, "/data/hpc/"+parent
+		}
+	}
+	return map[string]func(*corev1.Pod){
+		"another user's home":                     moved("/hpc/home/b/bob", "home/b/bob", "home/b"),
+		"another user's home by the mounts alone": moved("/hpc/home/a/alice", "home/b/bob", "home/a"),
+		"a directory in the home":                 moved("/hpc/home/a/alice", "home/a/alice/x", "home/a"),
+		"another prefix":                          moved("/other/home/a/alice", "home/a/alice", "home/a"),
+		"a longer prefix":                         moved("/hpc2/home/a/alice", "home/a/alice", "home/a"),
+		"a name that ends likewise":               moved("/hpc/home/malice", "home/malice", "home"),
+		"a home in the share's root":              moved("/hpc/alice", "alice", ""),
+		"a home in the root by two slashes":       moved("/hpc//alice", "alice", ""),
+		"the share's root":                        moved("/hpc", "", ""),
+		"no home":                                 moved("", "home/a/alice", "home/a"),
+		"a directory above the parent":            moved("/hpc/home/a/alice", "home/a/alice", "home"),
+		"no annotation": func(pod *corev1.Pod) {
+			delete(pod.Annotations, "jupyter-user.io/home")
+		},
+	}
+}
+
+// TestTheNetKnowsHomesOfTheDirectoryService, and the verifier too, which asks the directory service: there a home that has changed is
+// 503.
+func TestTheNetKnowsHomesOfTheDirectoryService(t *testing.T) {
+	t.Parallel()
+	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byField)})
+	verified := startVerified(t)
+	verified.serving(t, homesByField)
+	made := injectedBy(t, verified.serves, "alice")
+	assert.Equal(t, "home/a/alice", made.Spec.Containers[0].VolumeMounts[0].SubPath)
+	require.NoError(t, create(t.Context(), net.carol, "lab", made.DeepCopy()), "what the webhook makes is admitted")
+	require.NoError(t, create(t.Context(), verified.carol, "lab", made.DeepCopy()))
+	for name, change := range attacksOnHomesByField() {
+		t.Run(name, func(t *testing.T) {
+			pod := made.DeepCopy()
+			change(pod)
+			err := create(t.Context(), net.carol, "lab", pod.DeepCopy())
+			require.Error(t, err)
+			assert.Regexp(t, `ValidatingAdmissionPolicy 'net.jupyter-user.io'.* denied request: (MountForeign|InitForeign): `, err.Error())
+			assert.ErrorContains(t, create(t.Context(), verified.carol, "lab", pod),
+				`admission webhook "verified-pods.jupyter-user.io" denied the request: `)
+		})
+	}
+	moved := made.DeepCopy()
+	moved.Annotations["jupyter-user.io/home"] = "/hpc/home/2/alice"
+	err := create(t.Context(), verified.carol, "lab", moved)
+	assert.Equal(t, "IdentityDiffers", reason(err), "alice has moved between the two reviews, or another replica has heard so")
+	assert.ErrorContains(t, err, "try again")
+}

@@ -79,6 +79,8 @@ type LDAPUsers struct {
 	// HubName is the attribute that has the name by which a hub knows the user, such as mail. Without it a hub's name is the
 	// user's.
 	HubName string `json:"hubName"`
+	// Home is the attribute that has the home, read where share.homePrefix is set.
+	Home string `json:"home"`
 }
 
 // LDAPGroups says where groups are, and which of their attributes are read. Without a BaseDN users have no supplementary groups.
@@ -108,22 +110,38 @@ const (
 // presets are the filters and attributes of each kind of directory.
 var presets = map[LDAPPreset]LDAP{
 	PresetRFC2307: {
-		Users: LDAPUsers{Filter: "(objectClass=posixAccount)", Name: "uid", UID: "uidNumber", GID: "gidNumber"},
+		Users: LDAPUsers{Filter: "(objectClass=posixAccount)", Name: "uid", UID: "uidNumber", GID: "gidNumber",
+			Home: "homeDirectory"},
 		Groups: LDAPGroups{
 			Filter: "(objectClass=posixGroup)", Member: "memberUid", MemberIs: MemberName, GID: "gidNumber",
 		},
 	},
 	PresetRFC2307bis: {
-		Users:  LDAPUsers{Filter: "(objectClass=posixAccount)", Name: "uid", UID: "uidNumber", GID: "gidNumber"},
+		Users: LDAPUsers{Filter: "(objectClass=posixAccount)", Name: "uid", UID: "uidNumber", GID: "gidNumber",
+			Home: "homeDirectory"},
 		Groups: LDAPGroups{Filter: "(objectClass=posixGroup)", Member: "member", MemberIs: MemberDN, GID: "gidNumber"},
 	},
 	PresetAD: {
 		Users: LDAPUsers{
 			// A computer is a user, too, in Active Directory.
 			Filter: "(&(objectClass=user)(!(objectClass=computer)))", Name: "sAMAccountName", UID: "uidNumber", GID: "gidNumber",
+			Home: "unixHomeDirectory",
 		},
 		Groups: LDAPGroups{Filter: "(objectClass=group)", Member: "member", MemberIs: MemberDN, GID: "gidNumber"},
 	},
+}
+
+// DirectoryService returns the settings of the directory service with what its preset fills in. The attribute of the home is among
+// them only if homes are where it says: else no account has to have one.
+func (c *Config) DirectoryService() LDAP {
+	l := c.Identity.LDAP.WithPreset()
+	switch {
+	case !c.Share.HomesByField():
+		l.Users.Home = ""
+	case l.Users.Home == "":
+		l.Users.Home = presets[l.Preset].Users.Home
+	}
+	return l
 }
 
 // WithPreset returns the settings with what they leave empty filled in from their preset.

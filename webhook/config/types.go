@@ -90,6 +90,9 @@ type Share struct {
 	MountPath string `json:"mountPath"`
 	// Home is where the home of a user is, relative to the root of the share.
 	Home HomePattern `json:"home"`
+	// HomePrefix has homes be where the home field of the directory service says, in place of Home: what stands below this prefix
+	// in the field is the path on the share. Discovery is at admission only then.
+	HomePrefix string `json:"homePrefix"`
 	// Directories lists further directories that every notebook sees, of the share or of claims of their own. They are mounted
 	// only with discovery at admission: file permissions protect what is in them, and in a container that starts as root they
 	// would not.

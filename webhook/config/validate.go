@@ -26,6 +26,7 @@ func (c *Config) Validate() field.ErrorList {
 	errs = append(errs, validateNotebook(&c.Notebook, field.NewPath("notebook"))...)
 	errs = append(errs, validatePlaces(c)...)
 	errs = append(errs, validateHubNames(c)...)
+	errs = append(errs, validateHomePrefix(c)...)
 	return append(errs, validateDiscovery(c)...)
 }
 

@@ -93,7 +93,7 @@ var attribute = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9-]{0,79}|[0-9]+(\.[0-9]+
 
 func attributes(path *field.Path, named map[string]string) field.ErrorList {
 	var errs field.ErrorList
-	for _, key := range []string{"name", "uid", "gid", "hubName", "member"} {
+	for _, key := range []string{"name", "uid", "gid", "hubName", "home", "member"} {
 		if value := named[key]; value != "" && !attribute.MatchString(value) {
 			errs = append(errs, field.Invalid(path.Child(key), value, "must be the name of an attribute, such as uidNumber"))
 		}
@@ -122,7 +122,9 @@ func validateLDAPUsers(l *LDAP, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Forbidden(path.Child("hubName"), "no directory service is asked, so that every hub's name "+
 			"would be unknown: name its servers in identity.ldap.urls, or remove it"))
 	}
-	return append(errs, attributes(path, map[string]string{"name": u.Name, "uid": u.UID, "gid": u.GID, "hubName": u.HubName})...)
+	return append(errs, attributes(path, map[string]string{
+		"name": u.Name, "uid": u.UID, "gid": u.GID, "hubName": u.HubName, "home": u.Home,
+	})...)
 }
 
 func validateLDAPGroups(l *LDAP, path *field.Path) field.ErrorList {

@@ -16,6 +16,7 @@ const (
 	DiscoveryKnownRestricted = "the UID and GID are known at admission, as a namespace that enforces restricted needs it"
 	DiscoveryUnknown         = "the UID and GID are not known at admission, so the pod finds the owner of the home when it starts"
 	DiscoveryAsked           = "sources of identities are configured, and none of them knows the user"
+	DiscoveryHome            = "the home comes from the directory service, with the identity (share.homePrefix)"
 	DiscoveryConfigured      = "the configuration says so (identity.discovery)"
 
 	// NoJupyter and its like say why a default was left out.

@@ -223,6 +223,19 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 		"could put another one in the place of a home; ask the admin for chown root on it", name, dir, owner)
 }
 
+// HomeFieldUnusable denies a home that the directory service has where no home can be. Why begins behind the field. The field itself
+// is not told: whoever asks need not have access to that user.
+func HomeFieldUnusable(name, why string) Denial {
+	return forbidden("HomeMisplaced", "", "the home field of %s in the directory service %s: ask the admin of the directory service to "+
+		"correct it", name, why)
+}
+
+// HomeInNobodys denies a home below a directory whose owner the share cannot tell. why names that owner.
+func HomeInNobodys(name, dir, why string) Denial {
+	return forbidden("HomeMisplaced", "", "the share does not tell who owns %[2]s, in which the home of %[1]s is: %[3]s; ask the admin to look at the "+
+		"ID mapping of NFS on the nodes and on the server", name, dir, why)
+}
+
 // HomeBehindLink denies a home below a symbolic link of the share.
 func HomeBehindLink(name, link string) Denial {
 	return forbidden("HomeMisplaced", "", "the home of %s is behind %s, which is a symbolic link on the share: ask the admin to "+

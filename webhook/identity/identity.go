@@ -24,6 +24,8 @@ const (
 type Identity struct {
 	UID, GID int64
 	Groups   []int64
+	// Home is the home field of the directory service, where homes are by that (share.homePrefix); else empty. String leaves it out.
+	Home string
 }
 
 // Parse reads UID:GID or UID:GID:gid,gid,… in decimal, as in 5003:6003:7001,7002.
@@ -67,7 +69,14 @@ func New(uid, gid int64, groups []int64) Identity {
 
 // WithGroups is the identity with at most so many of its groups: those with the lowest numbers.
 func (id Identity) WithGroups(most int) Identity {
-	return New(id.UID, id.GID, id.Groups[:min(len(id.Groups), most)])
+	return id.with(id.Groups[:min(len(id.Groups), most)])
+}
+
+// with is the identity with other groups.
+func (id Identity) with(groups []int64) Identity {
+	other := New(id.UID, id.GID, groups)
+	other.Home = id.Home
+	return other
 }
 
 // String is what Parse reads.
@@ -123,7 +132,7 @@ func (f Floor) LeaveOut(id Identity) Identity {
 	if !slices.ContainsFunc(id.Groups, noUsers) {
 		return id
 	}
-	return New(id.UID, id.GID, slices.DeleteFunc(slices.Clone(id.Groups), noUsers))
+	return id.with(slices.DeleteFunc(slices.Clone(id.Groups), noUsers))
 }
 
 // CheckOwner returns why a UID is no user's by any configuration: root, and the owner that NFS shows when it cannot map one. It

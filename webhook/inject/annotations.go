@@ -13,7 +13,8 @@ import (
 //
 // Adds jupyter-user.io/user, the name on the share; jupyter-user.io/discovery, how the identity was found (AtAdmission or
 // AtStart); jupyter-user.io/identity, UID:GID[:gid,…], in the way at admission; and jupyter-user.io/config, the
-// generation of the configuration. All of them are ours: another value is replaced, and an identity on a pod that is
+// generation of the configuration. With share.homePrefix, jupyter-user.io/home is the home field of the directory service, from which
+// the policies compute the home. All of them are ours: another value is replaced, and an identity on a pod that is
 // to find its own is taken away. Access is decided by the first, so nothing of it is believed from the pod.
 //
 // The annotations with which a pod asks for something are the pod's: jupyter-user.io/container names the notebook
@@ -28,6 +29,7 @@ const (
 	UserAnnotation      = annotationPrefix + "user"
 	DiscoveryAnnotation = annotationPrefix + "discovery"
 	IdentityAnnotation  = annotationPrefix + "identity"
+	HomeAnnotation      = annotationPrefix + "home"
 	ConfigAnnotation    = annotationPrefix + "config"
 )
 
@@ -44,7 +46,7 @@ const DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 var (
 	requestAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation}
 	knownAnnotations   = append([]string{
-		UserAnnotation, DiscoveryAnnotation, IdentityAnnotation, ConfigAnnotation, user.InjectAnnotation},
+		UserAnnotation, DiscoveryAnnotation, IdentityAnnotation, HomeAnnotation, ConfigAnnotation, user.InjectAnnotation},
 		requestAnnotations...)
 )
 
@@ -53,6 +55,7 @@ var annotationPaths = map[string]pod.Pointer{
 	UserAnnotation:      pod.AnnotationsPath.Child(UserAnnotation),
 	DiscoveryAnnotation: pod.AnnotationsPath.Child(DiscoveryAnnotation),
 	IdentityAnnotation:  pod.AnnotationsPath.Child(IdentityAnnotation),
+	HomeAnnotation:      pod.AnnotationsPath.Child(HomeAnnotation),
 	ConfigAnnotation:    pod.AnnotationsPath.Child(ConfigAnnotation),
 	ContainerAnnotation: pod.AnnotationsPath.Child(ContainerAnnotation),
 }
@@ -79,8 +82,8 @@ func NotebookMark(pod *pod.Pod) string {
 }
 
 type annotationsPiece struct {
-	user, identity, generation, notebook string
-	discovery                            config.Discovery
+	user, identity, home, generation, notebook string
+	discovery                                  config.Discovery
 }
 
 func (in *planning) planAnnotations() annotationsPiece {
@@ -88,7 +91,7 @@ func (in *planning) planAnnotations() annotationsPiece {
 		user: in.facts.User.String(), discovery: in.discovery, generation: in.planner.generation, notebook: in.notebook.Name,
 	}
 	if in.identity != nil {
-		p.identity = in.identity.String()
+		p.identity, p.home = in.identity.String(), in.identity.Home
 	}
 	return p
 }
@@ -97,18 +100,24 @@ func (p annotationsPiece) reconcile(pod *pod.Pod, c *changes) {
 	have := pod.Metadata.Annotations
 	p.set(have, c, UserAnnotation, p.user)
 	p.set(have, c, DiscoveryAnnotation, string(p.discovery))
-	if p.identity == "" {
-		_, has := have[IdentityAnnotation]
-		c.removeField(annotation(have, IdentityAnnotation), has)
-	} else {
-		p.set(have, c, IdentityAnnotation, p.identity)
-	}
+	p.setOrRemove(have, c, IdentityAnnotation, p.identity)
+	p.setOrRemove(have, c, HomeAnnotation, p.home)
 	p.set(have, c, ConfigAnnotation, p.generation)
 	if _, says := have[ContainerAnnotation]; says {
 		c.recordKept(annotation(have, ContainerAnnotation))
 	} else {
 		putField(c, thePods, annotation(have, ContainerAnnotation), nil, p.notebook)
 	}
+}
+
+// setOrRemove removes an annotation that is not wanted.
+func (p annotationsPiece) setOrRemove(have map[string]string, c *changes, key, want string) {
+	if want == "" {
+		_, has := have[key]
+		c.removeField(annotation(have, key), has)
+		return
+	}
+	p.set(have, c, key, want)
 }
 
 func (annotationsPiece) set(have map[string]string, c *changes, key, want string) {

@@ -18,6 +18,8 @@ func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, r
 		switch {
 		case configured == config.DiscoveryAtAdmission:
 			return config.DiscoveryAtAdmission, denial.DiscoveryConfigured, []denial.Denial{denial.IdentityUnknown(name)}
+		case in.planner.config.Share.HomesByField():
+			return config.DiscoveryAtAdmission, denial.DiscoveryHome, []denial.Denial{denial.IdentityUnknown(name)}
 		case in.facts.Asked:
 			return config.DiscoveryAtAdmission, denial.DiscoveryAsked, []denial.Denial{denial.IdentityUnknown(name)}
 		case in.facts.Restricted:

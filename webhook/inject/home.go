@@ -1,6 +1,8 @@
 package inject
 
 import (
+	"path"
+
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
@@ -70,19 +72,34 @@ func (in *planning) directoryMount(d config.Directory) wantedMount {
 	return m
 }
 
-// place returns the home of a user on the share, and the directory above it as the init container sees it: at its path in the
-// notebook, so that a message names the path that users know.
-func (p *Planner) place(name string) (subPath, homes string) {
-	share := &p.config.Share
-	if p.fixedHomes != "" {
-		return share.Home.Of(name), p.fixedHomes
+// findHome finds the home of the user on the share, and the directory above it as the init container sees it: at its path in the
+// notebook, so that a message names the path that users know. Where the directory service says where homes are, an identity that is
+// not known has been denied already.
+func (in *planning) findHome() *denial.Denial {
+	share, name := &in.planner.config.Share, in.facts.User.String()
+	switch {
+	case share.HomesByField() && in.identity == nil:
+		return nil
+	case share.HomesByField():
+		home, why := share.HomeOf(name, in.identity.Home)
+		if why != "" {
+			denied := denial.HomeFieldUnusable(name, why)
+			return &denied
+		}
+		in.subPath, in.parent = home, path.Dir(home)
+	default:
+		in.subPath, in.parent = share.Home.Of(name), share.Home.Parent(name)
 	}
-	return share.Home.Of(name), share.MountPath + "/" + share.Home.Parent(name)
+	in.homes = in.planner.fixedHomes
+	if in.homes == "" {
+		in.homes = share.MountPath + "/" + in.parent
+	}
+	return nil
 }
 
 // fixedHomes returns the directory above the homes if it is the same for every user.
 func fixedHomes(c *config.Config) string {
-	if !c.Share.Home.ParentIsFixed() {
+	if c.Share.HomesByField() || !c.Share.Home.ParentIsFixed() {
 		return ""
 	}
 	return c.Share.MountPath + "/" + c.Share.Home.Parent("")

@@ -93,7 +93,7 @@ func (in *planning) planInit() initPiece {
 	want.Resources = in.initResources()
 	if in.planner.fixedHomes == "" {
 		want.VolumeMounts = slices.Clone(want.VolumeMounts)
-		want.VolumeMounts[0] = homesMount(in.planner.config, in.homes, in.planner.config.Share.Home.Parent(in.facts.User.String()))
+		want.VolumeMounts[0] = homesMount(in.planner.config, in.homes, in.parent)
 	}
 	return initPiece{want: &want, accepted: in.planner.init.accepted, ours: in.ourVolumes()}
 }

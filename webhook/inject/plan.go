@@ -46,9 +46,8 @@ type Plan struct {
 	DiscoveryReason string
 	// Notebook is the name of the container that gets the home, and NotebookWhy why it is this one.
 	Notebook, NotebookReason string
-	// Home is where the home of the user is on the share, by HomePattern.
-	Home        string
-	HomePattern config.HomePattern
+	// Home is the user's home, relative to the root of the share; empty if it is not known.
+	Home string
 
 	pieces       pieces
 	denials      []denial.Denial
@@ -125,8 +124,9 @@ type planning struct {
 	guessed []string
 	// home is where the notebook container's HOME is.
 	home string
-	// subPath is the home on the share. homes is the directory above it, as the init container sees it.
-	subPath, homes string
+	// subPath is the home on the share; empty if nobody knows where it is. parent is the directory above it on the share, and homes
+	// that directory as the init container sees it.
+	subPath, parent, homes string
 	// identityEnv are the variables that are ours.
 	identityEnv [6]identityVar
 	jupyter     jupyterServer
@@ -165,24 +165,26 @@ func (p *Planner) Generation() string { return p.generation }
 
 // Plan returns what the Pod has to hold. It takes these steps:
 //
-//  1. Choose the discovery: is the identity known now, or found at start? (discovery.go)
+//  1. Choose the discovery: is the identity known now, or found at start? (discovery.go) Find the home. (home.go)
 //  2. Find the notebook container. (notebook.go)
 //  3. Deny what no notebook can be made of: paths that are too long, another operating system, sidecars of other users.
 //  4. Read the annotations by which the Pod turns pieces on and off.
 //  5. Find out where Jupyter listens, as far as the Pod tells. (jupyter.go)
 //  6. Plan each piece.
 //
-// Denials are collected, so that Reconcile returns all of them with its own. Two of them end the planning early: without a
-// container there is nothing to plan, and a path that is too long is not looked at any further.
+// Denials are collected, so that Reconcile returns all of them with its own. Three of them end the planning early: without a
+// container, or without a home, there is nothing to plan, and a path that is too long is not looked at any further.
 func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	in := planning{planner: p, facts: facts, pod: document, identity: facts.Identity}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
 	plan := &Plan{}
-	in.subPath, in.homes = p.place(facts.User.String())
-	plan.Home, plan.HomePattern = in.subPath, p.config.Share.Home
 	plan.Discovery, plan.DiscoveryReason, plan.denials = in.chooseDiscovery()
 	in.discovery = plan.Discovery
 	plan.Identity, plan.warnings = in.identity, in.limited.Warnings
+	if denied := in.findHome(); denied != nil {
+		plan.denials = append(plan.denials, *denied)
+	}
+	plan.Home = in.subPath
 
 	// If the notebook container cannot be told, the first container stands in for it, to find what else is wrong.
 	at, reason, denied := in.findNotebook()
@@ -197,6 +199,9 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 
 	if denials := in.denyLongPaths(); len(denials) > 0 {
 		plan.denials = append(plan.denials, denials...)
+		return plan
+	}
+	if in.subPath == "" {
 		return plan
 	}
 	plan.denials = slices.Concat(plan.denials, in.denyWholePod(), in.denySidecars())

@@ -26,7 +26,9 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 		return append(found, failed(where, "is not a configuration that the webhook can run by: %s",
 			oneLine(s.missing[configuration])))
 	}
-	for key, wanted := range map[string]string{"home": string(s.config.Share.Home), "scratchVolume": s.config.Scratch.VolumeName} {
+	for key, wanted := range map[string]string{
+		"home": string(s.config.Share.Home), "homePrefix": s.config.Share.HomePrefix, "scratchVolume": s.config.Scratch.VolumeName,
+	} {
 		if have := s.parameters[key]; have != wanted {
 			found = append(found, failed(where, "the policies are rendered with %s: %q, and the webhook's configuration says %q: "+
 				"notebooks are refused until they agree: %s", key, have, wanted, s.installAnew()))

@@ -24,8 +24,8 @@ type owner struct {
 	mode     fs.FileMode
 }
 
-// look reports whether the directory of a user is there. What is there in its place is an error: a link, a file, or a directory of
-// another user, which is never replaced.
+// look reports whether the directory of a user is there. What is there in its place is an error: a link, a file, or a directory
+// of another user, which is never replaced.
 func (r *run) look(pattern config.HomePattern, name string, uid int64) (bool, error) {
 	p, err := r.parent(pattern, name)
 	if errors.Is(err, errUnmade) {
@@ -54,8 +54,8 @@ func (p *parent) look(name string, uid int64) (bool, error) {
 		return false, fmt.Errorf("look at it: %w", err)
 	}
 	if uid != AnyUID && int64(stat.Uid) != uid {
-		return false, fmt.Errorf("is there already and belongs to UID %d, and the user has UID %d: give it to the user, or move it away",
-			stat.Uid, uid)
+		return false, fmt.Errorf("is there already and belongs to UID %d, and the user has UID %d: give it to the user, or move "+
+			"it away", stat.Uid, uid)
 	}
 	return true, nil
 }
@@ -77,6 +77,9 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 		if there, err = p.look(name, id.UID); there {
 			r.There++
 			return nil
+		}
+		if err == nil {
+			err = errors.New("something was there, and is gone again: the next run makes it")
 		}
 	}
 	switch {

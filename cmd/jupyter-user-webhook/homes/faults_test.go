@@ -328,17 +328,21 @@ func TestADirectoryThatComesMeanwhile(t *testing.T) {
 			noReplace syscall.Errno
 			uid       int
 			want      string
+			// late is between the rename that must not replace and the look before the one that would.
+			late bool
 		}{
-			"another user's":         {0, 5002, "failed: home/alice: is there already and belongs to UID 5002"},
-			"another user's, on NFS": {syscall.EINVAL, 5002, "failed: home/alice: is there already and belongs to UID 5002"},
-			"the user's":             {0, 5001, "{Made:0 There:1 Skipped:0 Failed:0}"},
-			"the user's, on NFS":     {syscall.EINVAL, 5001, "{Made:0 There:1 Skipped:0 Failed:0}"},
+			"another user's, late":         {0, 5002, "failed: home/alice: is there already and belongs to UID 5002", true},
+			"another user's, late, on NFS": {syscall.EINVAL, 5002, "failed: home/alice: is there already and belongs to UID 5002", true},
+			"another user's":               {0, 5002, "failed: home/alice: is there already and belongs to UID 5002", false},
+			"another user's, on NFS":       {syscall.EINVAL, 5002, "failed: home/alice: is there already and belongs to UID 5002", false},
+			"the user's":                   {0, 5001, "{Made:0 There:1 Skipped:0 Failed:0}", false},
+			"the user's, on NFS":           {syscall.EINVAL, 5001, "{Made:0 There:1 Skipped:0 Failed:0}", false},
 		} {
 			t.Run(name, func(t *testing.T) {
 				s := newSite(t)
 				f := &faulty{folder: s.root, noReplace: c.noReplace}
 				f.set(func(what, _ string) syscall.Errno {
-					if what == "chown" {
+					if what == map[bool]string{false: "chown", true: "rename"}[c.late] {
 						f.fault = nil
 						s.mkdir(t, "home/alice", c.uid, 0o700)
 					}

@@ -187,7 +187,7 @@ func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity,
 	}
 	r.silent = 0
 	if id == nil {
-		r.say(Skipped, "%s is listed, and has no account now", name)
+		r.say(Skipped, "no source of identities knows the user %s", name)
 		return nil, nil
 	}
 	c := r.Config.Identity

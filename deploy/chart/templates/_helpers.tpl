@@ -35,7 +35,8 @@ and toYaml is silent where it cannot write one.
 {{- $share := dict }}
 {{- if ne .Values.share.claimName "hpc-shared-pvc" }}{{ $_ := set $share "claimName" .Values.share.claimName }}{{ end }}
 {{- if ne .Values.share.fsGroup "Remove" }}{{ $_ := set $share "fsGroup" .Values.share.fsGroup }}{{ end }}
-{{- with $share }}{{ $_ := set $configuration "share" . }}{{ end }}
+{{- with .Values.share.homePrefix }}{{ $_ := set $share "homePrefix" . }}{{ end }}
+{{- if $share }}{{ $_ := set $configuration "share" $share }}{{ end }}
 {{- if .Values.identity.ldap.urls }}
   {{- $_ := set $configuration "identity" (dict "ldap" (include "ldap" .Values.identity.ldap | fromJson)) }}
 {{- end }}
@@ -91,7 +92,7 @@ ldap-ca.crt: |
 {{- define "effective" -}}
 {{- $defaults := dict
   "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "home" "home/{user}"
-    "directories" list "exposeEveryHome" "Never")
+    "homePrefix" "" "directories" list "exposeEveryHome" "Never")
   "user" (dict "hubComponents" (list "singleuser-server"))
   "scratch" (dict "volumeName" "uid-gid-config" "mountPath" "/config")
   "init" (dict "acceptedImages" list) }}

@@ -51,7 +51,7 @@ in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML r
 {{- if ne $c.share.exposeEveryHome "Never" }}{{ $_ := set $share "directories" (append $share.directories "") }}{{ end }}
 {{- dict "shares" $shares "claims" $claims "volumes" $volumes "otherNFSServers" .Values.share.otherNFSServers
   "csiDrivers" (uniq $drivers) "hostPaths" (uniq $paths)
-  "above" (uniq $above) "kinds" $kinds "home" $c.share.home "mountPath" $c.share.mountPath
+  "above" (uniq $above) "kinds" $kinds "home" $c.share.home "homePrefix" $c.share.homePrefix "mountPath" $c.share.mountPath
   "scratchVolume" $c.scratch.volumeName
   "scratchPath" $c.scratch.mountPath "images" (prepend $c.init.acceptedImages $c.init.image) "hubComponents" $c.user.hubComponents
   "controllers" .Values.access.controllers "unservedNamespaces" (list "kube-system" .Release.Namespace) "podSecurity" .Values.podSecurity
@@ -83,10 +83,24 @@ matchConditions:
 {{- end }}
 
 {{/*
-The directory above the home of variables.user, relative to the root of the share, as config.HomePattern.Parent has it. It is empty
-for what can be no user's name.
+The directory above the home of variables.user, relative to the root of the share, as config.HomePattern.Parent and
+config.Share.HomeOf have it. It is empty for what can be no user's name, and for a home field that can be none: the webhook has
+written that field on the pod, and the net does not believe it where it is not below the prefix or does not end with the name.
 */}}
 {{- define "policy.parent" -}}
+{{- if .homePrefix -}}
+{{- $prefix := printf "%s/" (trimSuffix "/" .homePrefix) | include "cel" -}}
+- name: home
+  expression: >-
+    object.metadata.?annotations[?'jupyter-user.io/home'].orValue('')
+- name: parent
+  expression: >-
+    variables.user.matches('^[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$') && variables.home.size() <= 1024 &&
+      variables.home.startsWith({{ $prefix }}) && variables.home.endsWith('/' + variables.user) &&
+      variables.home.size() > {{ $prefix }}.size() + 1 + variables.user.size() &&
+      !(variables.home + '/').contains('//') && !(variables.home + '/').contains('/./') && !(variables.home + '/').contains('/../') ?
+      variables.home.substring({{ $prefix }}.size(), variables.home.size() - variables.user.size() - 1) : ''
+{{- else -}}
 - name: parent
   expression: >-
     !variables.user.matches('^[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$') ? '' :
@@ -94,6 +108,7 @@ for what can be no user's name.
       {{ range $i, $literal := $around }}
         {{- if $i }} + variables.user.substring(0, 1) + {{ end }}{{ include "cel" $literal }}
       {{- end }}
+{{- end }}
 {{- end }}
 
 {{/* Whose pod it is, by what the webhook has written over whatever was there: the rules for finding a name live there. */}}

@@ -40,6 +40,11 @@ func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 		return nil, err
 	}
 	id := identity.New(uid, gid, groups)
+	if s.config.Users.Home != "" {
+		if id.Home, err = s.one(account, s.config.Users.Home); err != nil {
+			return nil, err
+		}
+	}
 	return &id, nil
 }
 
@@ -49,8 +54,10 @@ func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, er
 	users := s.config.Users
 	filter := fmt.Sprintf("(&%s(%s=%s))", users.Filter, attribute, ldap.EscapeFilter(value))
 	wanted := []string{users.Name, users.UID, users.GID}
-	if users.HubName != "" {
-		wanted = append(wanted, users.HubName)
+	for _, optional := range []string{users.HubName, users.Home} {
+		if optional != "" {
+			wanted = append(wanted, optional)
+		}
 	}
 	if s.config.Preset == config.PresetAD {
 		wanted = append(wanted, userAccountControl)

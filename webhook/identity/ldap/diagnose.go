@@ -37,15 +37,15 @@ const diagnosisTime = 10 * time.Second
 // Diagnose asks each server of the configuration as the webhook does, and returns what it finds: whether it can be reached, the
 // certificate, the bind, the DNs below which accounts and groups are, the attributes, and the account of a user, if one is named.
 // What comes after a step that fails is left out.
-func Diagnose(settings config.LDAP, name user.Name) ([]Remark, error) {
-	s := &Source{config: settings.WithPreset()}
+func Diagnose(c *config.Config, name user.Name) ([]Remark, error) {
+	s := &Source{config: c.DirectoryService()}
 	var err error
 	if s.servers, err = newServers(&s.config); err != nil {
 		return nil, err
 	}
 	var remarks []Remark
 	for i, server := range s.servers.list {
-		d := &diagnosis{Source: s, server: settings.URLs[i]}
+		d := &diagnosis{Source: s, share: &c.Share, server: s.config.URLs[i]}
 		d.run(server, name)
 		remarks = append(remarks, d.remarks...)
 	}
@@ -55,6 +55,7 @@ func Diagnose(settings config.LDAP, name user.Name) ([]Remark, error) {
 // diagnosis of one server.
 type diagnosis struct {
 	*Source
+	share   *config.Share
 	server  string
 	remarks []Remark
 }
@@ -153,7 +154,7 @@ func (d *diagnosis) writable(account *ldap.Entry) {
 	var may []string
 	for _, attribute := range account.GetEqualFoldAttributeValues(effective) {
 		same := func(own string) bool { return own != "" && strings.EqualFold(own, attribute) }
-		if slices.ContainsFunc([]string{users.Name, users.UID, users.GID, users.HubName}, same) {
+		if slices.ContainsFunc([]string{users.Name, users.UID, users.GID, users.HubName, users.Home}, same) {
 			may = append(may, attribute)
 		}
 	}
@@ -180,5 +181,19 @@ func (d *diagnosis) account(c *ldap.Conn, name string) {
 			groups[i] = fmt.Sprint(gid)
 		}
 		d.say(RemarkOK, "%s has UID %d and GID %d, and is in the groups [%s]", name, id.UID, id.GID, strings.Join(groups, " "))
+		d.home(name, id.Home)
 	}
+}
+
+// home says where the home of a user is on the share, if homes are where the directory service says.
+func (d *diagnosis) home(name, homeField string) {
+	if !d.share.HomesByField() {
+		return
+	}
+	home, why := d.share.HomeOf(name, homeField)
+	if why != "" {
+		d.say(RemarkFailed, "the home field of %s, %q, %s", name, homeField, why)
+		return
+	}
+	d.say(RemarkOK, "the home of %s is %s on the share", name, home)
 }

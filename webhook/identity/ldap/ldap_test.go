@@ -192,3 +192,44 @@ func TestReferrals(t *testing.T) {
 	c.Users.BaseDN = "ou=nothing,dc=example,dc=org"
 	assert.Contains(t, lookUp(t, open(t, c), "alice"), "the server has no such entry, or hides it from the account")
 }
+
+// TestHomes are read where the configuration has homes be where the directory service says. Else no account has to have one.
+func TestHomes(t *testing.T) {
+	adHome := func(name, home string) string {
+		return strings.TrimSuffix(adUser(name, 512, 5003, 6003), "\n") + "unixHomeDirectory: " + home + "\n\n"
+	}
+	for preset, c := range map[config.LDAPPreset]struct {
+		schema  slapd.Schema
+		account string
+	}{
+		config.PresetRFC2307:    {slapd.RFC2307, account("alice", 5003)},
+		config.PresetRFC2307bis: {slapd.RFC2307bis, account("alice", 5003)},
+		config.PresetAD:         {slapd.AD, adHome("alice", "/home/alice") + adUser("bob", 512, 5004, 6003)},
+	} {
+		t.Run(string(preset), func(t *testing.T) {
+			t.Parallel()
+			server := slapd.Start(t, slapd.Options{Schema: c.schema, LDIF: units + c.account})
+			configured := config.Default()
+			configured.Identity.LDAP = settings(t, server, preset)
+			home := func(name string) string {
+				id, err := open(t, configured.DirectoryService()).FindUncached(t.Context(), named(t, name))
+				if err != nil {
+					return err.Error()
+				}
+				require.NotNil(t, id)
+				return id.Home
+			}
+			assert.Empty(t, home("alice"))
+			configured.Share.HomePrefix = "/home"
+			assert.Equal(t, "/home/alice", home("alice"))
+			if preset == config.PresetAD {
+				assert.Equal(t, "has no unixHomeDirectory in the directory service", home("bob"))
+				configured.Identity.LDAP.Users.Home = "severalNumbers"
+				assert.Equal(t, "has no severalNumbers in the directory service", home("alice"))
+				server.Modify(t, "dn: cn=alice,ou=people,dc=example,dc=org\nchangetype: modify\nadd: severalNumbers\nseveralNumbers: "+
+					"/home/a\nseveralNumbers: /home/b\n")
+				assert.Equal(t, "has 2 values of severalNumbers in the directory service, and must have one", home("alice"))
+			}
+		})
+	}
+}

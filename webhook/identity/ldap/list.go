@@ -27,9 +27,9 @@ type Listed struct {
 	Fault string
 }
 
-// List returns the accounts that have a UID, but those that Active Directory has disabled. If the error is not nil, the list ended
-// before its end: it has what the server sent until then. A second server is asked if the first sends nothing, and not for the
-// rest, because only the first knows where the list ended.
+// List returns the accounts that have a UID, but those that Active Directory has disabled. If the error is not nil, the list
+// ended before its end: it has what the server sent until then. A second server is asked if the first sends nothing, and not for
+// the rest, because only the first knows where the list ended.
 func (s *Source) List(ctx context.Context) (accounts []Listed, err error) {
 	var failures []error
 	for _, server := range s.servers.inOrder() {
@@ -80,7 +80,8 @@ func (s *Source) listFrom(ctx context.Context, server *server) (accounts []Liste
 		}
 		page.SetCookie(next.Cookie)
 	}
-	return accounts, fmt.Errorf("search %s below %q: the server sends more than %d pages", request.Filter, request.BaseDN, mostPages)
+	return accounts, fmt.Errorf("search %s below %q: the server sends more than %d pages", request.Filter, request.BaseDN,
+		mostPages)
 }
 
 func (s *Source) listRequest() *ldap.SearchRequest {

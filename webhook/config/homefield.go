@@ -1,0 +1,95 @@
+package config
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// maxHome is the longest home field that is read, in bytes.
+const maxHome = 1024
+
+// HomesByField reports whether homes are where the home field of the directory service says.
+func (s *Share) HomesByField() bool { return s.HomePrefix != "" }
+
+// HomeOf returns the home of a user relative to the root of the share, by the user's home field. Why is the end of a sentence that
+// begins with the field, if no home can be there:
+//
+//	prefix /hpc, user alice     home
+//	/hpc/home/a/alice           home/a/alice
+//	/hpc/alice                  none: the init container would see the whole share
+//	/hpc/home/b/bob             none: another user's
+//	/hpc/home/b/../alice        none, as every path that is not in its shortest form
+//	/hpc/projects/alice         none if projects is in share.directories
+//
+// Who owns the directory above the home, only the init container sees.
+func (s *Share) HomeOf(name, homeField string) (home, why string) {
+	below, within := strings.CutPrefix(homeField, strings.TrimSuffix(s.HomePrefix, "/")+"/")
+	switch {
+	case homeField == "":
+		return "", "is empty"
+	case len(homeField) > maxHome:
+		return "", fmt.Sprintf("is longer than %d bytes", maxHome)
+	case pathFault(homeField) != "":
+		return "", pathFault(homeField)
+	case !within:
+		return "", fmt.Sprintf("must be below %s (share.homePrefix)", s.HomePrefix)
+	case path.Base(below) != name:
+		return "", "must end with the user's name"
+	case path.Dir(below) == ".":
+		return "", "must not be directly in the root of the share, where the init container would see the whole share"
+	}
+	if why := s.meetsDirectory(below); why != "" {
+		return "", why
+	}
+	return below, ""
+}
+
+// meetsDirectory returns why a home cannot be beside the directories that every notebook sees. It compares without regard to case,
+// because a share may.
+func (s *Share) meetsDirectory(home string) string {
+	lower := strings.ToLower(home)
+	for part := range strings.SplitSeq(lower, "/") {
+		if snapshots.Has(part) {
+			return fmt.Sprintf("must not lead into %s, where the past of all homes is", part)
+		}
+	}
+	for _, d := range s.Directories {
+		onShare := d.ClaimName == "" && related(lower, strings.ToLower(d.SubPath))
+		if onShare || related(path.Join(s.MountPath, home), d.MountPath) {
+			return fmt.Sprintf("must lie apart from %s of share.directories, which every user sees", d.MountPath)
+		}
+	}
+	return ""
+}
+
+// validateHomePrefix validates what it takes to have homes where the directory service says.
+func validateHomePrefix(c *Config) field.ErrorList {
+	at, attributeAt := field.NewPath("share", "homePrefix"), field.NewPath("identity", "ldap", "users", "home")
+	prefix := c.Share.HomePrefix
+	if prefix == "" {
+		if c.Identity.LDAP.Users.Home == "" {
+			return nil
+		}
+		return field.ErrorList{field.Forbidden(attributeAt, "is read only where homes are below share.homePrefix, and that is empty: "+
+			"set it, or remove this")}
+	}
+	why := pathFault(prefix)
+	switch {
+	case prefix[0] != '/':
+		why = "must be absolute: it begins with /, as the home fields do"
+	case why != "":
+	case c.Share.Home != Default().Share.Home:
+		why = "says that homes are where the directory service says, and share.home says where they are: remove one of them"
+	case !c.Identity.LDAP.Configured():
+		why = "needs a directory service, whose home field is read: name its servers in identity.ldap.urls"
+	case c.Identity.Discovery == DiscoveryAtStart:
+		why = "needs the identity at admission, which the home comes with, and identity.discovery is AtStart"
+	}
+	if why != "" {
+		return field.ErrorList{field.Invalid(at, prefix, why)}
+	}
+	return nil
+}
