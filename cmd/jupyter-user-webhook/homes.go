@@ -115,7 +115,7 @@ func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
 		return run, err
 	}
 	if run.Config.Share.HomesByField() {
-		return run, errors.New("homes are made where share.home says, and share.homePrefix has them be where the directory service "+
+		return run, errors.New("homes are made where share.home says, and share.homePrefix has them be where the directory service " +
 			"says: make them by the means that write its home fields")
 	}
 	mode, err := strconv.ParseUint(o.mode, 8, 32)

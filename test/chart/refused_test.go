@@ -91,6 +91,7 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{config: {notebooks: {port: 1}}}":                                                            "at '/config': additional properties 'notebooks' not allowed",
 		"{config: {identity: {discovery: atStart}}}":                                                  "at '/config/identity/discovery': value must be one of 'Auto', 'AtAdmission', 'AtStart'",
 		"{config: {identity: {discovery: AtAdmission}}}":                                              "config.identity.discovery is AtAdmission, and nobody is known at admission",
+		"{share: {fsGroup: keep}}":                                                                    "at '/share/fsGroup': value must be one of 'Remove', 'Keep'",
 		"{share: {directoryVolumeNames: {scratch: [a]}}}":                                             "share.directoryVolumeNames has the claim scratch, on which is no directory",
 		"{share: {directoryVolumeNames: {scratch: [A_B]}}}":                                           "at '/share/directoryVolumeNames/scratch/0': 'A_B' does not match pattern",
 		nineClaims: "config.share.directories is on 9 claims beside the share's, and can be on 8",

@@ -2,6 +2,7 @@ package property
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -35,15 +36,19 @@ func TestTheVerifierAloneRefusesEveryLookAlike(t *testing.T) {
 	more.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
 	whole := config.Default()
 	whole.Share.ExposeEveryHome = config.ExposeToTheUser
+	keeps := config.Default()
+	keeps.Share.FSGroup = config.FSGroupKeep
 	for name, c := range map[string]struct {
 		discovery golden.Case
 		attacks   map[string]attack
 	}{
-		"at admission":        {atAdmission, attacksOnPieces()},
-		"at start":            {atStart, attacksAtStart()},
-		"beside directories":  {golden.Case{Config: more, Identity: &id}.Fixed(), attacksBeside()},
-		"beside every home":   {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksBeside()},
-		"inside another home": {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksInAnotherHome()},
+		"where an fsGroup stays":           {golden.Case{Config: keeps, Identity: &id}.Fixed(), attacksByFSGroup("GroupForeign", 0, 50, 6002)},
+		"where an fsGroup stays, at start": {golden.Case{Config: keeps}.Fixed(), attacksByFSGroup("Drifted", 0, 6003, 7001)},
+		"at admission":                     {atAdmission, attacksOnPieces()},
+		"at start":                         {atStart, attacksAtStart()},
+		"beside directories":               {golden.Case{Config: more, Identity: &id}.Fixed(), attacksBeside()},
+		"beside every home":                {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksBeside()},
+		"inside another home":              {golden.Case{Config: whole, Identity: &id}.Fixed(), attacksInAnotherHome()},
 	} {
 		made := admit(t, c.discovery, []byte(bare))
 		require.Empty(t, c.discovery.Verify(made).Denials)
@@ -320,6 +325,15 @@ func attacksOnIdentity() map[string]attack {
 	return all
 }
 
+// attacksByFSGroup are Pods with an fsGroup each.
+func attacksByFSGroup(reason string, groups ...int64) map[string]attack {
+	all := map[string]attack{}
+	for _, gid := range groups {
+		all[fmt.Sprintf("group %d", gid)] = attack{reason, func(pod *corev1.Pod) { pod.Spec.SecurityContext.FSGroup = &gid }}
+	}
+	return all
+}
+
 func attacksOnGroups() map[string]attack {
 	groups := func(change func(*corev1.PodSecurityContext)) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) { change(pod.Spec.SecurityContext) }
@@ -485,7 +499,7 @@ func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
 	assert.Equal(t, "spec.containers[1].securityContext", early.Denials[0].Field)
 	assert.Equal(t, "notebooks here see more of the share than the home, and a container beside one can be handed an open directory of it: "+
 		"this container needs runAsUser: 5003, runAsGroup: 6003 and allowPrivilegeEscalation: false, and neither privileged nor added "+
-		"capabilities; or leave it out", early.Denials[0].Message)
+		"capabilities; or leave it out. A service mesh's sidecar has a UID of its own: such Pods need a mesh without sidecars", early.Denials[0].Message)
 	require.Empty(t, golden.Case{Config: config.Default(), Identity: &id}.Decide(changed(t, []byte(bare), side)).Denials,
 		"with the home alone, other containers are whoever they are")
 }

@@ -106,7 +106,10 @@ func checkNesting(t *testing.T, pod *corev1.Pod) {
 func checkGroups(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	t.Helper()
 	require.NotNil(t, pod.Spec.SecurityContext)
-	assert.Nil(t, pod.Spec.SecurityContext.FSGroup)
+	if gid := pod.Spec.SecurityContext.FSGroup; gid != nil {
+		assert.Equal(t, config.FSGroupKeep, c.Config.Share.FSGroup)
+		assert.True(t, known(c) && (*gid == c.Identity.GID || slices.Contains(c.Identity.Groups, *gid)), "an fsGroup that is no group of the user's")
+	}
 	assert.Equal(t, corev1.SupplementalGroupsPolicyStrict, *pod.Spec.SecurityContext.SupplementalGroupsPolicy)
 	if !known(c) {
 		assert.Empty(t, pod.Spec.SecurityContext.SupplementalGroups)

@@ -20,6 +20,7 @@ func Default() *Config {
 			MountPath:       "/data/hpc",
 			Home:            "home/{user}",
 			ExposeEveryHome: ExposeNever,
+			FSGroup:         FSGroupRemove,
 		},
 		Scratch: Scratch{
 			VolumeName: "uid-gid-config",

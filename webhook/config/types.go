@@ -99,10 +99,24 @@ type Share struct {
 	Directories []Directory `json:"directories"`
 	// ExposeEveryHome mounts the whole share in place of the one home.
 	ExposeEveryHome Exposure `json:"exposeEveryHome"`
+	// FSGroup is what becomes of a Pod's fsGroup.
+	FSGroup FSGroup `json:"fsGroup"`
 	// AllowUserNamespaces admits pods with hostUsers: false. Only right where the share's file system takes ID-mapped
 	// mounts: on any other, such a pod never starts.
 	AllowUserNamespaces bool `json:"allowUserNamespaces"`
 }
+
+// FSGroup is what becomes of a Pod's fsGroup.
+type FSGroup string
+
+// What there is to do about it.
+const (
+	// FSGroupRemove takes it off: a driver that heeds it would re-group every file of the share.
+	FSGroupRemove FSGroup = "Remove"
+	// FSGroupKeep lets a Pod have its user's GID or one of the user's groups as fsGroup, with discovery at admission, and denies any
+	// other. Only right where the drivers of the share and of its directories ignore an fsGroup.
+	FSGroupKeep FSGroup = "Keep"
+)
 
 // Directory is one directory and where notebooks see it.
 type Directory struct {

@@ -185,6 +185,10 @@ func validateDiscovery(c *Config) field.ErrorList {
 			"its start is root's, and files that are not the person's would be within its reach; remove them, or "+
 			"choose Auto or AtAdmission"))
 	}
+	if c.Share.FSGroup == FSGroupKeep {
+		errs = append(errs, field.Forbidden(share.Child("fsGroup"), "with identity.discovery AtStart no group is known to be the "+
+			"user's, so none could stay; write Remove, or choose Auto or AtAdmission"))
+	}
 	if c.Share.ExposeEveryHome == ExposeToTheUser {
 		errs = append(errs, field.Forbidden(share.Child("exposeEveryHome"), fmt.Sprintf("with identity.discovery AtStart no "+
 			"pod would have it, because its start is root's; write %s, or choose Auto or AtAdmission", ExposeNever)))

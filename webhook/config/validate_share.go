@@ -28,6 +28,9 @@ func validateShare(s *Share, path *field.Path) field.ErrorList {
 	if !slices.Contains(exposures, s.ExposeEveryHome) {
 		errs = append(errs, field.NotSupported(path.Child("exposeEveryHome"), s.ExposeEveryHome, exposures))
 	}
+	if choices := []FSGroup{FSGroupRemove, FSGroupKeep}; !slices.Contains(choices, s.FSGroup) {
+		errs = append(errs, field.NotSupported(path.Child("fsGroup"), s.FSGroup, choices))
+	}
 	return errs
 }
 

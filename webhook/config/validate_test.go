@@ -23,7 +23,7 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{
 		"apiVersion", "kind", "mode", "user.unmapped", "user.maxLength", "share.claimName", "share.volumeName", "share.mountPath",
-		"share.home", "share.exposeEveryHome", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
+		"share.home", "share.exposeEveryHome", "share.fsGroup", "scratch.volumeName", "scratch.volumeName", "scratch.mountPath", "scratch.sizeLimit",
 		"identity.discovery", "identity.minUID", "identity.minGID", "identity.tooManyGroups",
 		"identity.ldap.preset", "identity.ldap.bind.method", "identity.ldap.waitMilliseconds", "identity.ldap.freshSeconds",
 		"identity.ldap.freshMissingSeconds", "identity.ldap.staleSeconds", "init.image", "notebook.homes", "notebook.port",

@@ -367,7 +367,8 @@ func EnvForeign(field, volume string) Denial {
 func SidecarForeign(field string, uid, gid int64) Denial {
 	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and a container beside one can "+
 		"be handed an open directory of it: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: false, "+
-		"and neither privileged nor added capabilities; or leave it out", uid, gid)
+		"and neither privileged nor added capabilities; or leave it out. A service mesh's sidecar has a UID of its own: such Pods need "+
+		"a mesh without sidecars", uid, gid)
 }
 
 // DeviceForeign answers a block device made of a volume of ours.

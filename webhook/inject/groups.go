@@ -20,8 +20,10 @@ import (
 //	any other                                      denied; with discovery at start that is each
 //
 // Sets supplementalGroupsPolicy to Strict, so that the image's /etc/group adds none. Takes fsGroup off, because a CSI driver
-// would re-group the whole share by it, and warns of each other volume that it served. All three fields are ours; the rest of
-// the pod's security context is the pod's.
+// would re-group the whole share by it, and warns of each other volume that it served. Where the share's driver ignores it
+// (share.fsGroup: Keep) and the identity is known at admission, the user's GID or one of the user's groups stays as fsGroup, and any
+// other is denied, because the kubelet gives it to every process. All three fields are ours; the rest of the pod's security
+// context is the pod's.
 
 type groupsPiece struct {
 	user string
@@ -33,7 +35,9 @@ type groupsPiece struct {
 	beside string
 	most   int
 	strict bool
-	ours   ourVolumes
+	// keepsFSGroup tells that an fsGroup that is one of the user's groups stays.
+	keepsFSGroup bool
+	ours         ourVolumes
 }
 
 const policyStrict = "Strict"
@@ -47,6 +51,7 @@ func (in *planning) planGroups() groupsPiece {
 	if in.identity != nil {
 		p.groups = in.identity.Groups
 		p.primary = in.identity.GID
+		p.keepsFSGroup = in.discovery == config.DiscoveryAtAdmission && in.planner.config.Share.FSGroup == config.FSGroupKeep
 		p.image, p.most = in.planner.config.Identity.ImageGroups, in.planner.config.Identity.MaxGroups
 		if in.seesMoreThanHome() {
 			p.beside = denial.NotBesideTheShare
@@ -74,10 +79,21 @@ func (p groupsPiece) reconcile(document *pod.Pod, c *changes) {
 		putField(c, ours, member{at, exists, "supplementalGroupsPolicy"}, have.SupplementalGroupsPolicy, policyStrict)
 	}
 	if have.FSGroup != nil {
-		c.removeField(member{at, exists, "fsGroup"}, true)
+		p.reconcileFSGroup(member{at, exists, "fsGroup"}, *have.FSGroup, document, c)
+	}
+}
+
+func (p groupsPiece) reconcileFSGroup(field member, gid int64, document *pod.Pod, c *changes) {
+	switch {
+	case !p.keepsFSGroup:
+		c.removeField(field, true)
 		if served := p.served(document); len(served) > 0 {
-			c.warn(denial.FSGroupTaken(*have.FSGroup, served))
+			c.warn(denial.FSGroupTaken(gid, served))
 		}
+	case gid == p.primary || slices.Contains(p.groups, gid):
+		c.recordKept(field)
+	default:
+		c.deny(denial.GroupForeign(field.at().Field(), gid, p.user))
 	}
 }
 

@@ -34,6 +34,7 @@ and toYaml is silent where it cannot write one.
 {{- if ne .Values.mode "Enforce" }}{{ $_ := set $configuration "mode" .Values.mode }}{{ end }}
 {{- $share := dict }}
 {{- if ne .Values.share.claimName "hpc-shared-pvc" }}{{ $_ := set $share "claimName" .Values.share.claimName }}{{ end }}
+{{- if ne .Values.share.fsGroup "Remove" }}{{ $_ := set $share "fsGroup" .Values.share.fsGroup }}{{ end }}
 {{- with .Values.share.homePrefix }}{{ $_ := set $share "homePrefix" . }}{{ end }}
 {{- if $share }}{{ $_ := set $configuration "share" $share }}{{ end }}
 {{- if .Values.identity.ldap.urls }}

@@ -1,0 +1,44 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// TestAttacksByFSGroup, where an fsGroup that is one of the user's groups stays: the verifier denies any other, because the kubelet
+// gives it to every process. alice is 5001:6001:7001, and qiang.guo03 is found at start.
+func TestAttacksByFSGroup(t *testing.T) {
+	t.Parallel()
+	g := startVerified(t)
+	g.serving(t, func(c *config.Config) { c.Share.FSGroup = config.FSGroupKeep })
+	for name, of := range map[string]struct {
+		user   string
+		gid    int64
+		denial string
+	}{
+		"the user's GID":                {"alice", 6001, ""},
+		"a group of the user's":         {"alice", 7001, ""},
+		"another's group":               {"alice", 6002, "spec.securityContext.fsGroup: 6002 is not known to be a group of alice"},
+		"root's group":                  {"alice", 0, "spec.securityContext.fsGroup: 0 is not known to be a group of alice"},
+		"a group under the floor":       {"alice", 27, "spec.securityContext.fsGroup: 27 is not known to be a group of alice"},
+		"any group, of a user at start": {"qiang.guo03", 7001, "spec.securityContext.fsGroup: this is not what the webhook put there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := injectedBy(t, g.serves, of.user)
+			if pod.Spec.SecurityContext == nil {
+				pod.Spec.SecurityContext = &corev1.PodSecurityContext{}
+			}
+			pod.Spec.SecurityContext.FSGroup = &of.gid
+			err := create(t.Context(), g.carol, "lab", pod)
+			if of.denial == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, `admission webhook "verified-pods.jupyter-user.io" denied the request: `+of.denial)
+			}
+		})
+	}
+}
