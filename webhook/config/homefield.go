@@ -73,8 +73,8 @@ func validateHomePrefix(c *Config) field.ErrorList {
 		if c.Identity.LDAP.Users.Home == "" {
 			return nil
 		}
-		return field.ErrorList{field.Forbidden(attributeAt, "is read only where homes are below share.homePrefix, and that is empty: "+
-			"set it, or remove this")}
+		return field.ErrorList{field.Forbidden(attributeAt, "is read only where homes are below share.homePrefix, and that is "+
+			"empty: set it, or remove this")}
 	}
 	why := pathFault(prefix)
 	switch {

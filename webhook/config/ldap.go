@@ -131,8 +131,8 @@ var presets = map[LDAPPreset]LDAP{
 	},
 }
 
-// DirectoryService returns the settings of the directory service with what its preset fills in. The attribute of the home is among
-// them only if homes are where it says: else no account has to have one.
+// DirectoryService returns the settings of the directory service with what its preset fills in. The attribute of the home is
+// among them only if homes are where it says: else no account has to have one.
 func (c *Config) DirectoryService() LDAP {
 	l := c.Identity.LDAP.WithPreset()
 	switch {

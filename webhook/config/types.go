@@ -113,8 +113,8 @@ type FSGroup string
 const (
 	// FSGroupRemove takes it off: a driver that heeds it would re-group every file of the share.
 	FSGroupRemove FSGroup = "Remove"
-	// FSGroupKeep lets a Pod have its user's GID or one of the user's groups as fsGroup, with discovery at admission, and denies any
-	// other. Only right where the drivers of the share and of its directories ignore an fsGroup.
+	// FSGroupKeep lets a Pod have its user's GID or one of the user's groups as fsGroup, with discovery at admission, and
+	// denies any other. Only right where the drivers of the share and of its directories ignore an fsGroup.
 	FSGroupKeep FSGroup = "Keep"
 )
 

@@ -109,8 +109,8 @@ func HubNameUnmapped(annotation, hubName string) Denial {
 
 // HubNameUnusable denies a hub's name that the directory service has in a way that names no one user. Why begins behind the name.
 func HubNameUnusable(annotation, hubName, why string) Denial {
-	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service "+
-		"to correct the account", shorten(hubName), why)
+	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory "+
+		"service to correct the account", shorten(hubName), why)
 }
 
 // HubNameSilent answers where the user of a hub's name cannot be found out, now.
@@ -367,8 +367,8 @@ func EnvForeign(field, volume string) Denial {
 func SidecarForeign(field string, uid, gid int64) Denial {
 	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and a container beside one can "+
 		"be handed an open directory of it: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: false, "+
-		"and neither privileged nor added capabilities; or leave it out. A service mesh's sidecar has a UID of its own: such Pods need "+
-		"a mesh without sidecars", uid, gid)
+		"and neither privileged nor added capabilities; or leave it out. A service mesh's sidecar has a UID of its own: such Pods "+
+		"need a mesh without sidecars", uid, gid)
 }
 
 // DeviceForeign answers a block device made of a volume of ours.

@@ -122,8 +122,8 @@ func (p annotationsPiece) setOrRemove(have map[string]string, c *changes, key, w
 
 func (annotationsPiece) set(have map[string]string, c *changes, key, want string) {
 	var value *string
-	if v, ok := have[key]; ok {
-		value = &v
+	if _, ok := have[key]; ok {
+		value = new(have[key])
 	}
 	putField(c, ours, annotation(have, key), value, want)
 }

@@ -100,7 +100,7 @@ const mostLaunchers = 16
 
 // readCommand returns what a command line runs. A shell's script refers to variables, which value gives, or reports as not known.
 func readCommand(argv []string, value func(name string) (string, bool)) started {
-	s := started{argv: argv, env: map[string]string{}}
+	s := started{argv: argv}
 	for range mostLaunchers {
 		if len(s.argv) == 0 || strings.HasPrefix(s.argv[0], "-") {
 			return s
@@ -141,6 +141,9 @@ func readCommand(argv []string, value func(name string) (string, bool)) started 
 func (s *started) assign() {
 	for len(s.argv) > 0 && assignment.MatchString(s.argv[0]) {
 		name, value, _ := strings.Cut(s.argv[0], "=")
+		if s.env == nil {
+			s.env = map[string]string{}
+		}
 		s.env[name], s.argv = value, s.argv[1:]
 	}
 }

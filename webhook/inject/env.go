@@ -57,7 +57,7 @@ func (in *planning) identityVars() [6]identityVar {
 func (in *planning) planEnv() envPiece {
 	p := envPiece{
 		at: in.notebookAt.Child("env"), have: in.notebook.Env, home: in.home, identity: in.identityEnv,
-		defaults: slices.Clip(in.planner.env),
+		defaults: slices.Grow(slices.Clip(in.planner.env), 2),
 	}
 	p.configPath = in.configPath()
 	if in.discovery == config.DiscoveryAtAdmission && !contains(p.defaults, cacheVariable) {

@@ -21,9 +21,9 @@ import (
 //
 // Sets supplementalGroupsPolicy to Strict, so that the image's /etc/group adds none. Takes fsGroup off, because a CSI driver
 // would re-group the whole share by it, and warns of each other volume that it served. Where the share's driver ignores it
-// (share.fsGroup: Keep) and the identity is known at admission, the user's GID or one of the user's groups stays as fsGroup, and any
-// other is denied, because the kubelet gives it to every process. All three fields are ours; the rest of the pod's security
-// context is the pod's.
+// (share.fsGroup: Keep) and the identity is known at admission, the user's GID or one of the user's groups stays as fsGroup,
+// and any other is denied, because the kubelet gives it to every process. All three fields are ours; the rest of the pod's
+// security context is the pod's.
 
 type groupsPiece struct {
 	user string

@@ -36,7 +36,7 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	if in.seesEveryHome() {
 		share("", in.planner.config.Share.MountPath, description{"the share", "", ""})
 	} else {
-		share(subPath, in.homes+"/"+name, description{"the home of ", name, ""})
+		share(subPath, in.homeOnShare, description{"the home of ", name, ""})
 	}
 	share(subPath, in.home, description{"the home of ", name, ""})
 
@@ -95,6 +95,7 @@ func (in *planning) findHome() *denial.Denial {
 	if in.homes == "" {
 		in.homes = share.MountPath + "/" + in.parent
 	}
+	in.homeOnShare = in.homes + "/" + name
 	return nil
 }
 

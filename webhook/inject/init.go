@@ -79,9 +79,9 @@ func newInitTemplate(c *config.Config) initTemplate {
 }
 
 func (in *planning) planInit() initPiece {
-	runs := identity.New(nonroot, nonroot, nil)
-	if in.identity != nil {
-		runs = *in.identity
+	runs := in.identity
+	if runs == nil {
+		runs = &identity.Identity{UID: nonroot, GID: nonroot}
 	}
 	want, security := in.planner.init.container, in.planner.init.security
 	security.RunAsUser, security.RunAsGroup = &runs.UID, &runs.GID

@@ -46,7 +46,11 @@ func (in *planning) findServer(s switches) jupyterServer {
 	argv := start.argv
 	// docker-stacks' start scripts put these in front of the arguments, and read them as a shell does.
 	before, readable := words(env("NOTEBOOK_ARGS").value)
-	flags := jupyterFlags(slices.Concat(before, argv))
+	arguments := argv
+	if len(before) > 0 {
+		arguments = slices.Concat(before, argv)
+	}
+	flags := jupyterFlags(arguments)
 	for trait, value := range flags {
 		flags[trait] = in.expandLiterals(value)
 	}

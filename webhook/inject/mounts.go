@@ -71,7 +71,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
 		startsAsRoot:  in.discovery == config.DiscoveryAtStart,
 		seesEveryHome: in.discovery == config.DiscoveryAtAdmission && in.seesEveryHome(),
-		home:          in.home, homeOnShare: in.homes + "/" + in.facts.User.String(),
+		home:          in.home, homeOnShare: in.homeOnShare,
 	}
 	if p.startsAsRoot || p.seesEveryHome {
 		p.nestedIn = nestedPaths(in.notebook)

@@ -125,8 +125,8 @@ type planning struct {
 	// home is where the notebook container's HOME is.
 	home string
 	// subPath is the home on the share; empty if nobody knows where it is. parent is the directory above it on the share, and homes
-	// that directory as the init container sees it.
-	subPath, parent, homes string
+	// that directory as the init container sees it. homeOnShare is where the notebook container sees the home below the share's path.
+	subPath, parent, homes, homeOnShare string
 	// identityEnv are the variables that are ours.
 	identityEnv [6]identityVar
 	jupyter     jupyterServer
@@ -145,6 +145,8 @@ type Planner struct {
 	// shares are the volumes of our claims, the share's first, and further the names of the others.
 	shares  []pod.Volume
 	further []string
+	// settings are Jupyter's, as JSON, where the probes rely on none of them.
+	settings string
 	// binary is our program as the notebook container sees it.
 	binary string
 	// fixedHomes is the directory above the homes as the init container sees it, if it is the same for every user.
@@ -156,7 +158,7 @@ func NewPlanner(c *config.Config) *Planner {
 	return &Planner{
 		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
 		resources: resourcesOf(c.Notebook.Resources), shares: shareVolumes(c), further: c.Share.FurtherClaims(),
-		scratch: scratchVolume(c), fixedHomes: fixedHomes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
+		scratch: scratchVolume(c), settings: marshalled(settingsOfSite(c)), fixedHomes: fixedHomes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
 	}
 }
 

@@ -54,9 +54,12 @@ func missing(r *pod.Resources, configured pod.Quantities) pod.Quantities {
 	if r == nil || len(r.Requests)+len(r.Limits) == 0 {
 		return configured
 	}
-	missing := pod.Quantities{}
+	var missing pod.Quantities
 	for name, quantity := range configured {
 		if r.Requests[name] == nil && r.Limits[name] == nil {
+			if missing == nil {
+				missing = pod.Quantities{}
+			}
 			missing[name] = quantity
 		}
 	}

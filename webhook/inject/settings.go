@@ -32,17 +32,28 @@ import (
 
 // jupyterSettings returns the settings as JSON, by Jupyter's classes.
 func (in *planning) jupyterSettings() string {
-	settings := map[string]map[string]any{}
-	if in.jupyter.mayStart() {
-		settings["NotebookNotary"] = map[string]any{"db_file": ":memory:"}
-		for class, traits := range in.planner.config.Notebook.JupyterConfig {
-			settings[class] = merged(settings[class], traits)
-		}
+	if !in.jupyter.mayStart() {
+		return "{}"
 	}
-	if in.jupyter.reachable {
-		settings["ServerApp"] = merged(settings["ServerApp"], in.jupyter.settings())
+	if !in.jupyter.reachable {
+		return in.planner.settings
 	}
-	// What is in it always marshals; keys come in their order.
+	settings := settingsOfSite(in.planner.config)
+	settings["ServerApp"] = merged(settings["ServerApp"], in.jupyter.settings())
+	return marshalled(settings)
+}
+
+// settingsOfSite returns the settings that are the same in every Pod.
+func settingsOfSite(c *config.Config) map[string]map[string]any {
+	settings := map[string]map[string]any{"NotebookNotary": {"db_file": ":memory:"}}
+	for class, traits := range c.Notebook.JupyterConfig {
+		settings[class] = merged(settings[class], traits)
+	}
+	return settings
+}
+
+// marshalled returns settings as JSON, with the keys in their order. What is in settings always marshals.
+func marshalled(settings map[string]map[string]any) string {
 	text, _ := json.Marshal(settings)
 	return string(text)
 }

@@ -21,9 +21,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// This file replaces controller-runtime's admission.Webhook, which reads a review five times, into types of which the webhook needs
-// a tenth: an empty one of its webhooks takes longer than this whole one. It stays in the tests: a fuzz test compares each answer
-// with its answer.
+// This file replaces controller-runtime's admission.Webhook, which reads a review five times, into types of which the webhook
+// needs a tenth: an empty one of its webhooks takes longer than this whole one. It stays in the tests: a fuzz test compares
+// each answer with its answer.
 //
 // Reviews are decoded by github.com/go-json-experiment/json, the mirror of Go 1.27's encoding/json/v2. The reason is safety first,
 // and speed second: the API server and the webhook must read the same in one document.
@@ -31,7 +31,8 @@ import (
 //   - encoding/json reads "Spec" as spec, and the last of two fields of one name. That is too lax at a security boundary.
 //   - sigs.k8s.io/json, the API server's own, reads spec alone, but accepts a name twice in fields that it does not decode, and
 //     replaces bytes that are no UTF-8 by U+FFFD. It also reads everything twice.
-//   - This one reads spec alone, and reports both as errors, everywhere. No review of an API server fails by that: what it sends it
+//   - This one reads spec alone, and reports both as errors, everywhere. No review of an API server fails by that: what it
+// sends it
 //     has decoded and encoded itself.
 
 // review holds the fields of an AdmissionReview that the webhook needs.
@@ -85,8 +86,8 @@ func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 // raw returns the object as it stands in the body. The offset from is before the colon.
 func (o object) raw(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to], ": \t\r\n") }
 
-// decode decodes a review, and the Pod in it at once. It returns a denial where the review cannot be read. A Pod that cannot be read
-// in a review that can is no denial here: package webhook says what is wrong with it.
+// decode decodes a review, and the Pod in it at once. It returns a denial where the review cannot be read. A Pod that cannot
+// be read in a review that can is no denial here: package webhook says what is wrong with it.
 func decode(body []byte) (review, *denial.Denial) {
 	r := review{}
 	err := pod.Unmarshal(body, &r)
