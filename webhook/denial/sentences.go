@@ -226,8 +226,8 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 // HomeFieldUnusable denies a home that the directory service has where no home can be. Why begins behind the field. The field
 // itself is not told: whoever asks need not have access to that user.
 func HomeFieldUnusable(name, why string) Denial {
-	return forbidden("HomeMisplaced", "", "the home field of %s in the directory service %s: ask the admin of the directory service "+
-		"to correct it", name, why)
+	return forbidden("HomeMisplaced", "", "the home field of %s in the directory service %s: ask the admin of the directory "+
+		"service to correct it", name, why)
 }
 
 // HomeInNobodys denies a home below a directory whose owner the share cannot tell. why names that owner.
@@ -352,9 +352,9 @@ func MountNested(field, at, other string) Denial {
 
 // MountInShare denies a path that the container runtime makes as root, where a symbolic link could lead to another user's home.
 func MountInShare(field, at, other string) Denial {
-	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see the whole share: what "+
-		"is missing at that path is made as root, also where a symbolic link leads to another user's home; put this outside of "+
-		"every mount", Printable(at), Printable(other))
+	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see more of the share than "+
+		"the home: what is missing at that path is made as root, also where the user may not write or a symbolic link leads to "+
+		"another user's home; put this outside of every mount", Printable(at), Printable(other))
 }
 
 // EnvForeign denies a variable that the kubelet reads out of a volume of ours.
@@ -378,8 +378,8 @@ func DeviceForeign(field, volume string) Denial {
 
 // DeviceNested denies a block device inside of a mount of ours.
 func DeviceNested(field, at, ours string) Denial {
-	return forbidden("DeviceNested", field, "%s is inside of what the webhook mounts, %s: the container runtime would make the "+
-		"device there as root, and leave it there; put it elsewhere, such as below /dev", Printable(at), ours)
+	return forbidden("DeviceNested", field, "%s is inside of what is mounted, %s: the container runtime would make the device "+
+		"there as root, and leave it there; put it elsewhere, such as below /dev", Printable(at), ours)
 }
 
 // ContainerTaken answers a container that has the init container's name elsewhere in the pod.

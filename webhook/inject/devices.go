@@ -11,12 +11,13 @@ import (
 //	of one of our volumes                           denied                     denied
 //	of the notebook container:
 //	  at a path of ours, or in the home             denied                     denied
-//	  inside of a mount of the Pod's own            denied                     the Pod's
+//	  inside of another mount                       denied                     denied
 //	  elsewhere, as below /dev                      the Pod's                  the Pod's
 //
 // A container runtime makes the device's node as root, with the directories above it, and follows symbolic links: a device is
-// looked at like a mount (mounts.go). A mount in the home leaves an empty directory there; a node on the share would stay a
-// device, also for other machines that mount the share, so it is denied with discovery at admission too.
+// looked at like a mount (mounts.go), and a link in a volume of the Pod's own can lead to the home. A mount in the home leaves
+// an empty directory there; a node on the share would stay a device, also for other machines that mount the share, so it is
+// denied with discovery at admission too.
 
 func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, d := range container.VolumeDevices {
@@ -38,6 +39,10 @@ func (p mountsPiece) denyDeviceInTheWay(field func() string, devicePath string, 
 			c.deny(denial.DeviceNested(field(), devicePath, want.what.String()))
 			return
 		}
+	}
+	if around, nested := p.nestedIn[at]; nested && !p.startsAsRoot && !p.seesMore {
+		c.deny(denial.DeviceNested(field(), devicePath, around))
+		return
 	}
 	p.denyMountInTheWay(field, devicePath, c)
 }

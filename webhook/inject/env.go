@@ -76,8 +76,14 @@ const (
 	runtimeDir      = "/tmp/jupyter-runtime"
 )
 
-// writesTmp reports whether the notebook container can write to /tmp, as far as the Pod says.
+// writesTmp reports whether the notebook container can write to /tmp, and nobody else can, as far as the Pod and the
+// configuration say.
 func (in *planning) writesTmp() bool {
+	for _, d := range in.planner.config.Share.Directories {
+		if at := pod.CleanPath(d.MountPath); at == runtimeDir || pod.Inside(runtimeDir, at) || pod.Inside(at, runtimeDir) {
+			return false
+		}
+	}
 	for _, m := range in.notebook.VolumeMounts {
 		if pod.CleanPath(m.MountPath) == "/tmp" {
 			return !m.ReadOnly

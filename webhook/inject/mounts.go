@@ -25,8 +25,9 @@ import (
 // in /proc, or at a path of /dev that leads there.
 //
 // The runtime also makes, as root, what is missing at a path. In the home alone that is a directory in the user's own home. Where
-// notebooks see the whole share, a link in the home leads to another user's: there the same holds as at start, and the working
-// directory is the home or outside of every mount. What an image has for links cannot be seen from here.
+// notebooks see more of the share, the path, or a link in the home, leads to what the user may not write to: there the same holds
+// as at start, and the working directory is the home or outside of every mount. What an image has for links cannot be seen from
+// here.
 
 // wantedMount is a mount of ours and what to call it in an answer.
 type wantedMount struct {
@@ -48,8 +49,8 @@ type mountsPiece struct {
 	want      []wantedMount
 	ours      ourVolumes
 	warnings  []string
-	// startsAsRoot tells that the container starts as root, and whole that it sees every home.
-	startsAsRoot, seesEveryHome bool
+	// startsAsRoot reports whether the container starts as root, and seesMore whether it sees more of the share than the home.
+	startsAsRoot, seesMore bool
 	// home and homeOnShare are the two places of the home.
 	home, homeOnShare string
 	// nestedIn are the paths that are inside of another one at which something is mounted, with that one.
@@ -69,11 +70,11 @@ func (in *planning) planMounts(s switches) mountsPiece {
 	}
 	p := mountsPiece{
 		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
-		startsAsRoot:  in.discovery == config.DiscoveryAtStart,
-		seesEveryHome: in.discovery == config.DiscoveryAtAdmission && in.seesEveryHome(),
-		home:          in.home, homeOnShare: in.homeOnShare,
+		startsAsRoot: in.discovery == config.DiscoveryAtStart,
+		seesMore:     in.seesMoreThanHome(),
+		home:         in.home, homeOnShare: in.homeOnShare,
 	}
-	if p.startsAsRoot || p.seesEveryHome {
+	if p.startsAsRoot || p.seesMore || len(in.notebook.VolumeDevices) > 0 {
 		p.nestedIn = nestedPaths(in.notebook)
 	}
 	return p
@@ -134,7 +135,7 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 		// The kubelet mounts a file that the container can write there.
 		p.denyMountInTheWay(func() string { return p.container.Child("terminationMessagePath").Field() }, *at, c)
 	}
-	if p.seesEveryHome {
+	if p.seesMore {
 		p.denyWorkingDir(c)
 	}
 	p.denyVolumes(func() pod.Pointer { return p.container }, p.notebook, c)
@@ -152,7 +153,7 @@ func (p mountsPiece) denyMountInTheWay(field func() string, mountPath string, c 
 		c.deny(denial.MountTaken(field(), mountPath, want.what.String()))
 		return
 	}
-	if !p.startsAsRoot && !p.seesEveryHome {
+	if !p.startsAsRoot && !p.seesMore {
 		return
 	}
 	other, nested := p.nested(at)

@@ -124,8 +124,9 @@ type planning struct {
 	guessed []string
 	// home is where the notebook container's HOME is.
 	home string
-	// subPath is the home on the share; empty if nobody knows where it is. parent is the directory above it on the share, and homes
-	// that directory as the init container sees it. homeOnShare is where the notebook container sees the home below the share's path.
+	// subPath is the home on the share; empty if nobody knows where it is. parent is the directory above it on the share, and
+	// homes that directory as the init container sees it. homeOnShare is where the notebook container sees the home below the
+	// share's path.
 	subPath, parent, homes, homeOnShare string
 	// identityEnv are the variables that are ours.
 	identityEnv [6]identityVar
@@ -158,7 +159,8 @@ func NewPlanner(c *config.Config) *Planner {
 	return &Planner{
 		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
 		resources: resourcesOf(c.Notebook.Resources), shares: shareVolumes(c), further: c.Share.FurtherClaims(),
-		scratch: scratchVolume(c), settings: marshalled(settingsOfSite(c)), fixedHomes: fixedHomes(c), binary: c.Scratch.MountPath + "/" + handoff.Binary,
+		scratch: scratchVolume(c), settings: marshalled(settingsOfSite(c)), fixedHomes: fixedHomes(c),
+		binary: c.Scratch.MountPath + "/" + handoff.Binary,
 	}
 }
 

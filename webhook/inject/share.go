@@ -8,8 +8,8 @@ import (
 
 // Share volumes: the share's claim as a volume of the Pod, and the further claims that directories are on (share.directories).
 //
-// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc, and with discovery at admission one for each further claim, which
-// has the name of the claim. All of them are ours:
+// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc, and with discovery at admission one for each further claim,
+// which has the name of the claim. All of them are ours:
 //
 //	volume of the Pod                             what becomes of it
 //	our name and our claim                        kept

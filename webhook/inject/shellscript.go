@@ -80,6 +80,8 @@ type splitter struct {
 	words  []string
 	done   [][]string
 	failed bool
+	// expanded is how many bytes the values of variables have added.
+	expanded int
 }
 
 // splitShell returns the commands of a text, each as its words.
@@ -217,7 +219,8 @@ func (s *splitter) variable() {
 	}
 	s.at += len(opening) + end + len(closing)
 	s.inWord = true
-	if text, known := s.value(name); known && s.word.Len()+len(text) <= longestScript {
+	if text, known := s.value(name); known && s.expanded+len(text) <= longestScript {
+		s.expanded += len(text)
 		s.word.WriteString(text)
 	} else {
 		// What cannot be seen from here stays as Kubernetes writes a reference, which no port and no base URL has in it.

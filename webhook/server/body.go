@@ -12,8 +12,8 @@ import (
 // around the object has less than 1 MiB.
 const maxBody = 4 << 20
 
-// readBody reads the whole body, and returns a denial of what can be no review. An error is a body that did not arrive. The server
-// limits how long it may take.
+// readBody reads the whole body, and returns a denial of what can be no review. An error is a body that did not arrive. The
+// server limits how long it may take.
 //
 // API servers send reviews as JSON alone.
 func readBody(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (denied *denial.Denial, err error) {

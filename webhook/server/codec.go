@@ -25,8 +25,8 @@ import (
 // needs a tenth: an empty one of its webhooks takes longer than this whole one. It stays in the tests: a fuzz test compares
 // each answer with its answer.
 //
-// Reviews are decoded by github.com/go-json-experiment/json, the mirror of Go 1.27's encoding/json/v2. The reason is safety first,
-// and speed second: the API server and the webhook must read the same in one document.
+// Reviews are decoded by github.com/go-json-experiment/json, the mirror of Go 1.27's encoding/json/v2. The reason is safety
+// first, and speed second: the API server and the webhook must read the same in one document.
 //
 //   - encoding/json reads "Spec" as spec, and the last of two fields of one name. That is too lax at a security boundary.
 //   - sigs.k8s.io/json, the API server's own, reads spec alone, but accepts a name twice in fields that it does not decode, and
@@ -107,8 +107,8 @@ func decode(body []byte) (review, *denial.Denial) {
 	return r, nil
 }
 
-// decodeDenied decodes what it can of a review that is denied already. An API server writes the uid before anything that a user has
-// written, and takes an answer only with it.
+// decodeDenied decodes what it can of a review that is denied already. An API server writes the uid before anything that a
+// user has written, and takes an answer only with it.
 func decodeDenied(body []byte) review {
 	r, _ := decodeWithoutPod(body, jsontext.AllowDuplicateNames(true))
 	return r
@@ -172,7 +172,7 @@ var fallbackVersion = admissionv1.SchemeGroupVersion.String()
 // jsonContentType is one slice for all answers.
 var jsonContentType = []string{"application/json"}
 
-// marshalOptions write the same answer as the same bytes, maps included. Nothing written here has a name twice, and looking for one
-// takes time. The types of k8s.io/api expect that what encoding/json calls empty is left out.
+// marshalOptions write the same answer as the same bytes, maps included. Nothing written here has a name twice, and looking
+// for one takes time. The types of k8s.io/api expect that what encoding/json calls empty is left out.
 var marshalOptions = json.JoinOptions(
 	json.Deterministic(true), jsontext.AllowDuplicateNames(true), jsonv1.OmitEmptyWithLegacySemantics(true))

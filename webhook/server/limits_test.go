@@ -132,6 +132,8 @@ func TestHowMuchMemoryAReviewTakes(t *testing.T) {
 func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
 	w := webhook.New(config.Default(), nil)
 	for name, pod := range map[string][]byte{
+		"a script that expands": shaped("", `,"command":["sh","-c","`+strings.Repeat("$B ", 2730)+`"],"env":[{"name":"B","value":"`+
+			strings.Repeat("a", 8192)+`"}],"volumeMounts":[{"name":"hpc-shared-volume","mountPath":"/all"}]`),
 		"containers": []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
 			repeated(20_000, func(int) string { return "{}" }) + `}}`),
 		"mounts":  shaped("", `,"volumeMounts":`+repeated(20_000, func(int) string { return "{}" })),

@@ -10,9 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// auditAnnotations returns what the API server's audit log keeps of an admission, each under the name of the webhook: that log alone
-// then answers who ran as whom. The requester is whom the policies asked access for, which differs from the sender of the request
-// where that impersonates another. A Pod that is not claimed leaves nothing.
+// auditAnnotations returns what the API server's audit log keeps of an admission, each under the name of the webhook: that log
+// alone then answers who ran as whom. The requester is whom the policies asked access for, which differs from the sender of
+// the request where that impersonates another. A Pod that is not claimed leaves nothing.
 func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]string {
 	if !d.Claimed && len(d.Denials) == 0 {
 		return nil
@@ -35,9 +35,9 @@ func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]s
 	return kept
 }
 
-// record writes the one line that an admission has in the log, and counts it. Of the Pod it has the name and the denials alone, in
-// which names and paths of the Pod are quoted and cut short. Mutating webhooks are called before validation, so a Pod's name can
-// be any text of any length.
+// record writes the one line that an admission has in the log, and counts it. Of the Pod it has the name and the denials
+// alone, in which names and paths of the Pod are quoted and cut short. Mutating webhooks are called before validation, so a
+// Pod's name can be any text of any length.
 func (h *handler) record(ctx context.Context, req request, d webhook.Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
 	if h.warnOnly {

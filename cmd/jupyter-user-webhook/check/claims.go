@@ -50,8 +50,8 @@ func (s *state) missingClaims(where string, have []corev1.PersistentVolumeClaim)
 		return slices.ContainsFunc(have, func(c corev1.PersistentVolumeClaim) bool { return c.Name == name })
 	}
 	if name := s.claimName(); !has(name) {
-		found = append(found, failed(where, "has no claim %s, so a notebook there waits for ever: make one, bound to a volume of the "+
-			"share", name))
+		found = append(found, failed(where, "has no claim %s, so a notebook there waits for ever: make one, bound to a volume of "+
+			"the share", name))
 	}
 	for _, name := range s.furtherClaims() {
 		if !has(name) {

@@ -64,8 +64,8 @@ func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, 
 	})
 	where := "PersistentVolume " + volume.Name
 	if len(s.otherRoad(ctx, where, exportOf(volume), of)) > 0 || len(sameFiles(volume, of)) > 0 {
-		return []Finding{failed(where, "is for the claim %s, and has files of the share, so that a directory of it could be a user's "+
-			"home: list the directory without claimName (share.directories)", volume.Spec.ClaimRef.Name)}
+		return []Finding{failed(where, "is for the claim %s, and has files of the share, so that a directory of it could be a "+
+			"user's home: list the directory without claimName (share.directories)", volume.Spec.ClaimRef.Name)}
 	}
 	return nil
 }

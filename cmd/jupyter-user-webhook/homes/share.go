@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,30 +22,37 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 		return nil, fmt.Errorf("open the root of the share: %w", err)
 	}
 	s := &share{root}
+	if err := onlyRoots(root, "the root of the share"); err != nil {
+		s.close()
+		return nil, err
+	}
 	err = unix.Flock(s.fd(), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		o.Say(Progress, "another run is at work on this share: this one waits until it ends")
-		err = s.wait(ctx)
+		err = s.wait(ctx, o)
 	}
 	// A file system without locks is no reason to make no homes.
 	if err != nil && !errors.Is(err, unix.ENOLCK) && !errors.Is(err, unix.EOPNOTSUPP) {
 		s.close()
 		return nil, fmt.Errorf("lock the root of the share: %w", err)
 	}
-	if err := onlyRoots(root, "the root of the share"); err != nil {
-		s.close()
-		return nil, err
-	}
 	return s, nil
 }
 
-// wait waits for the lock, or for the end of the context.
-func (s *share) wait(ctx context.Context) error {
+// lockPatience is how long a run waits for another one. Whoever can open the root of the share on this node can hold the lock,
+// so it must not keep homes from being made for good.
+var lockPatience = 5 * time.Minute
+
+// wait waits for the lock, for lockPatience, or for the end of the context.
+func (s *share) wait(ctx context.Context, o Options) error {
 	locked := make(chan error, 1)
 	go func() { locked <- unix.Flock(s.fd(), unix.LOCK_EX) }()
 	select {
 	case err := <-locked:
 		return err
+	case <-time.After(lockPatience):
+		o.Say(Progress, fmt.Sprintf("the other run has not ended after %s: this one goes on beside it", lockPatience))
+		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

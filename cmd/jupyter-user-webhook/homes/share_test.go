@@ -1,0 +1,36 @@
+package homes
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// TestALockThatIsNeverGivenBack: whoever can open the root of the share on this node can hold the lock, and must not keep homes from
+// being made.
+func TestALockThatIsNeverGivenBack(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("the root of a share belongs to root")
+	}
+	patience := lockPatience
+	lockPatience = time.Millisecond
+	t.Cleanup(func() { lockPatience = patience })
+	folder := t.TempDir()
+	require.NoError(t, os.Chmod(folder, 0o755))
+	held, err := os.Open(folder)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, held.Close()) })
+	require.NoError(t, unix.Flock(int(held.Fd()), unix.LOCK_EX))
+
+	var said []string
+	s, err := openShare(t.Context(), Options{Share: folder, Say: func(_ Outcome, line string) { said = append(said, line) }})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"another run is at work on this share: this one waits until it ends",
+		"the other run has not ended after 1ms: this one goes on beside it"}, said)
+	require.NoError(t, unix.Flock(int(held.Fd()), unix.LOCK_UN))
+	s.close()
+}
