@@ -18,7 +18,7 @@ FUZZTIME    ?= 60s
 FUZZED      := ./webhook/... ./certs/... ./cmd/... ./test/property
 # Go's race detector, which needs a C compiler: without one the tests run without it.
 # Packages whose tests run nothing of ours at once: the race detector finds nothing in them, and takes five times as long.
-SEQUENTIAL  := /test/(property|golden|chart|docs|bench)$$
+SEQUENTIAL  := (/test/(property|golden|chart|docs|bench)|/homes)$$
 # Tests that measure memory, which the detector changes, are left out where it is on: the packages that have some run without it too.
 MEASURED    := ./webhook/server
 RACE         = $(shell command -v "$$(go env CC)" >/dev/null && echo -race)

@@ -109,7 +109,7 @@ func withSetting(t *testing.T, s setting) []byte {
 		"metadata": map[string]any{"name": "nb", "labels": map[string]any{"jupyter-user": "alice"}},
 		"spec": map[string]any{
 			"containers": []any{notebook, other},
-			"volumes":    []any{map[string]any{"name": "own", "emptyDir": map[string]any{}}},
+			"volumes":    []any{map[string]any{"name": "own", "persistentVolumeClaim": map[string]any{"claimName": "own"}}},
 		},
 	}
 	path := strings.Split(s.field, ".")

@@ -70,7 +70,7 @@ func TestExplainOfWhatIsDenied(t *testing.T) {
 	assert.Equal(t, 1, plain.status)
 	assert.Equal(t, plain, command(t, denied, "inject", "-f", "-", "--explain"))
 
-	groups := strings.Replace(alice, "spec:", "spec:\n  securityContext: {supplementalGroups: [27], fsGroup: 1}\n  volumes: [{name: own, emptyDir: {}}]", 1)
+	groups := strings.Replace(alice, "spec:", "spec:\n  securityContext: {supplementalGroups: [27], fsGroup: 1}\n  volumes: [{name: own, persistentVolumeClaim: {claimName: own}}]", 1)
 	plain = command(t, groups, "inject", "-f", "-")
 	assert.Contains(t, plain.errs, "Warning: fsGroup 1 is taken off")
 	assert.Contains(t, plain.errs, "pod/nb is denied (GroupForeign): ")

@@ -230,7 +230,7 @@ func TestOneDeniedOfSeveral(t *testing.T) {
 }
 
 func TestWarningsAreOnStandardError(t *testing.T) {
-	got := command(t, alice+"  securityContext: {fsGroup: 100}\n  volumes: [{name: own, emptyDir: {}}]\n", "inject", "-f", "-")
+	got := command(t, alice+"  securityContext: {fsGroup: 100}\n  volumes: [{name: own, persistentVolumeClaim: {claimName: own}}]\n", "inject", "-f", "-")
 	assert.Zero(t, got.status)
 	assert.Regexp(t, `\AWarning: fsGroup 100 is taken off.* own: .*\n\z`, got.errs)
 	assert.NotContains(t, got.out, "Warning")

@@ -23,7 +23,7 @@ func TestRolesGrantWhatTheySay(t *testing.T) {
 	g := startGuarded(t)
 	files, err := filepath.Glob(examples + "*.yaml")
 	require.NoError(t, err)
-	for _, namespace := range []string{"jhub", "reports", "backup"} {
+	for _, namespace := range []string{"jhub", "reports", "backup", "jupyter-user-homes"} {
 		require.NoError(t, g.Namespace(t.Context(), namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
 	}
 	require.NoError(t, g.Admin.Do(t.Context(), shipped(t, "70-clusterroles.yaml"), "apply", "--validate=strict", "-f", "-"))
@@ -37,11 +37,12 @@ func TestRolesGrantWhatTheySay(t *testing.T) {
 		assert.Empty(t, made.Stderr)
 	}
 	for who, granted := range map[string][]string{
-		"alice@corp.example":                    {"lab use homes alice"},
-		"system:serviceaccount:jhub:hub":        {"jhub use homes alice", "jhub use homes bob", "jhub use homes "},
-		"system:serviceaccount:reports:nightly": {"reports run-as homes alice"},
-		"system:serviceaccount:backup:backup":   {"backup run-as shares hpc-shared-pvc"},
-		"somebody":                              nil,
+		"alice@corp.example":                                          {"lab use homes alice"},
+		"system:serviceaccount:jhub:hub":                              {"jhub use homes alice", "jhub use homes bob", "jhub use homes "},
+		"system:serviceaccount:reports:nightly":                       {"reports run-as homes alice"},
+		"system:serviceaccount:backup:backup":                         {"backup run-as shares hpc-shared-pvc"},
+		"system:serviceaccount:jupyter-user-homes:jupyter-user-homes": {"jupyter-user-homes run-as shares hpc-shared-pvc"},
+		"somebody": nil,
 	} {
 		require.EventuallyWithT(t, func(c *assert.CollectT) { assert.ElementsMatch(c, granted, g.rights(t, who)) }, wait, wait/100, who)
 	}
@@ -51,7 +52,7 @@ func TestRolesGrantWhatTheySay(t *testing.T) {
 func (g *guarded) rights(t *testing.T, who string) (found []string) {
 	t.Helper()
 	reviews := g.admin(t).AuthorizationV1().SubjectAccessReviews()
-	for _, namespace := range []string{"lab", "jhub", "reports", "backup", "jupyter-user-system"} {
+	for _, namespace := range []string{"lab", "jhub", "reports", "backup", "jupyter-user-homes", "jupyter-user-system"} {
 		for _, verb := range []string{"use", "run-as", "get", "create"} {
 			for _, of := range []string{"homes alice", "homes bob", "homes ", "shares hpc-shared-pvc"} {
 				resource, name, _ := strings.Cut(of, " ")

@@ -2,7 +2,6 @@ package inject
 
 import (
 	"slices"
-	"strings"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
@@ -121,12 +120,11 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 	return want, foreign
 }
 
-// served are the volumes of the pod's own that an fsGroup has an effect on. Kubernetes leaves hostPath and in-tree nfs
-// alone, and the token that the ServiceAccount plugin mounts is readable to everyone in the container without it.
+// served returns the volumes of the Pod's own that may not be writable without the fsGroup: claims. Everybody may write to an emptyDir
+// and read a Secret, a ConfigMap or a token, and hostPath and in-tree nfs are left as they are by Kubernetes.
 func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
-		token := v.Projected != nil && strings.HasPrefix(v.Name, "kube-api-access-")
-		if !p.ours.has(v.Name) && v.HostPath == nil && v.NFS == nil && !token {
+		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) {
 			names = append(names, v.Name)
 		}
 	}

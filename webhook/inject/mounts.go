@@ -7,6 +7,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
@@ -100,10 +101,14 @@ func (o ourVolumes) has(name string) bool {
 
 func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 	c.warnings = append(c.warnings, p.warnings...)
+	byHand := false
 	for at, container := range pod.AllContainers {
 		switch {
+		case p.findsTheOwner(at, container):
+			byHand = true
+			c.deny(denial.DoneByTheWebhook(at.Pointer().Field(), container.Name, p.notebook.Name, p.ours.share, p.ours.scratch))
 		case container == p.notebook:
-			p.reconcileNotebook(c)
+			p.reconcileNotebook(byHand, c)
 		case isInit(at, container):
 		default:
 			p.denyForeign(at.Pointer, container, c)
@@ -111,7 +116,16 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 	}
 }
 
-func (p mountsPiece) reconcileNotebook(c *changes) {
+// findsTheOwner reports whether an init container does what ours does: it writes into the scratch volume what it finds on the share.
+func (p mountsPiece) findsTheOwner(at pod.Element, container *pod.Container) bool {
+	mounts := func(name string) bool {
+		return slices.ContainsFunc(container.VolumeMounts, func(m pod.Mount) bool { return m.Name == name })
+	}
+	return at.List == pod.InitContainersPath && container.Name != handoff.Container && mounts(p.ours.share) && mounts(p.ours.scratch)
+}
+
+// reconcileNotebook adds our mounts. Where the Pod finds the owner by hand, the denial of that names the mounts that belong to it.
+func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 	mounts := p.container.Child("volumeMounts")
 	present := make([]bool, len(p.want))
 	for i, have := range p.notebook.VolumeMounts {
@@ -126,7 +140,9 @@ func (p mountsPiece) reconcileNotebook(c *changes) {
 			continue
 		}
 		if p.ours.has(have.Name) {
-			c.deny(denial.MountForeign(field(), have.Name, have.MountPath))
+			if !byHand {
+				c.deny(denial.MountForeign(field(), have.Name, have.MountPath))
+			}
 			continue
 		}
 		p.denyMountInTheWay(field, have.MountPath, c)
@@ -260,7 +276,7 @@ func (p mountsPiece) taken(at string) (wantedMount, bool) {
 func (p mountsPiece) denyForeign(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, m := range container.VolumeMounts {
 		if p.ours.has(m.Name) {
-			c.deny(denial.MountForeign(at().Child("volumeMounts").Index(i).Field(), m.Name, m.MountPath))
+			c.deny(denial.MountElsewhere(at().Child("volumeMounts").Index(i).Field(), m.Name, m.MountPath, p.notebook.Name))
 		}
 	}
 	p.denyVolumes(at, container, c)

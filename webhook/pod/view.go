@@ -70,6 +70,7 @@ type Volume struct {
 	Projected             *struct{} `json:"projected,omitzero"`
 	HostPath              *struct{} `json:"hostPath,omitzero"`
 	NFS                   *struct{} `json:"nfs,omitzero"`
+	Ephemeral             *struct{} `json:"ephemeral,omitzero"`
 }
 
 // Claim is a PersistentVolumeClaim as a volume.

@@ -151,6 +151,7 @@ func (v Volume) appendTo(t jsonText) jsonText {
 	t = optional(t, "projected", v.Projected)
 	t = optional(t, "hostPath", v.HostPath)
 	t = optional(t, "nfs", v.NFS)
+	t = optional(t, "ephemeral", v.Ephemeral)
 	return t.close()
 }
 

@@ -128,7 +128,7 @@ func TestAWarningQuotesWhatItNames(t *testing.T) {
 	evil := `x\ny\u001b[2J\u202e` + strings.Repeat("z", 500)
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(forQiang+`,"annotations":{"jupyter-user.io/`+evil+`":""}`, oneContainer+
-		`,"securityContext":{"fsGroup":100},"volumes":[{"name":"`+evil+`","emptyDir":{}}]`)))
+		`,"securityContext":{"fsGroup":100},"volumes":[{"name":"`+evil+`","persistentVolumeClaim":{"claimName":"own"}}]`)))
 	assert.True(t, r.Response.Allowed)
 	require.Len(t, r.Response.Warnings, 2)
 	for _, warning := range r.Response.Warnings {

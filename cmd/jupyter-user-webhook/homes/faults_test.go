@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -93,35 +94,36 @@ func TestAKillAtEveryStep(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		skeleton := skeletonDir(t)
 		for _, noReplace := range []syscall.Errno{0, syscall.EINVAL} {
-			steps := 0
+			var steps atomic.Int64
 			s := newSite(t)
 			f := &faulty{folder: s.root, noReplace: noReplace}
-			f.set(func(string, string) syscall.Errno { steps++; return 0 })
+			f.set(func(string, string) syscall.Errno { steps.Add(1); return 0 })
 			o := order{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
 			c, said := o.process(t)
 			require.NoError(t, c.Run(), said)
 			whole := tree(t, s.root)
 			require.Equal(t, filled, tree(t, s.path("home/a/alice")))
-			require.Greater(t, steps, 20)
+			require.Greater(t, steps.Load(), int64(20))
 			leftBehind := 0
-			for step := 1; step <= steps; step++ {
+			for step := int64(1); step <= steps.Load(); step++ {
 				leftBehind += killAt(t, step, skeleton, noReplace, whole)
 			}
-			assert.Greater(t, leftBehind, steps/2, "most steps are inside of a directory that is left behind")
+			assert.Greater(t, int64(leftBehind), steps.Load()/2, "most steps are inside of a directory that is left behind")
 		}
 	})
 }
 
 // killAt kills a run before that change, and returns 1 if it left something behind that the next run removed.
-func killAt(t *testing.T, step int, skeleton string, noReplace syscall.Errno, whole []string) int {
+func killAt(t *testing.T, step int64, skeleton string, noReplace syscall.Errno, whole []string) int {
 	t.Helper()
 	s := newSite(t)
 	f := &faulty{folder: s.root, noReplace: noReplace}
 	o := order{Share: f.mount(t), Home: byInitial, Skeleton: skeleton, Users: 1}
 	c, said := o.process(t)
-	started, steps := make(chan struct{}), 0
+	started := make(chan struct{})
+	var steps atomic.Int64
 	f.set(func(string, string) syscall.Errno {
-		if steps++; steps != step {
+		if steps.Add(1) != step {
 			return 0
 		}
 		<-started

@@ -43,18 +43,25 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 // so it must not keep homes from being made for good.
 var lockPatience = 5 * time.Minute
 
-// wait waits for the lock, for lockPatience, or for the end of the context.
+// lockPause is the time between two attempts.
+const lockPause = 100 * time.Millisecond
+
+// wait asks for the lock again and again, for lockPatience or until the end of the context.
 func (s *share) wait(ctx context.Context, o Options) error {
-	locked := make(chan error, 1)
-	go func() { locked <- unix.Flock(s.fd(), unix.LOCK_EX) }()
-	select {
-	case err := <-locked:
-		return err
-	case <-time.After(lockPatience):
-		o.Say(Progress, fmt.Sprintf("the other run has not ended after %s: this one goes on beside it", lockPatience))
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	end := time.After(lockPatience)
+	for {
+		err := unix.Flock(s.fd(), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-end:
+			o.Say(Progress, fmt.Sprintf("the other run has not ended after %s: this one goes on beside it", lockPatience))
+			return nil
+		case <-time.After(lockPause):
+		}
 	}
 }
 

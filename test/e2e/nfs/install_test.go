@@ -160,7 +160,7 @@ func (w *World) installKnowing(ctx context.Context) error {
 		}
 		text = strings.ReplaceAll(text, helm.Namespace, knowing)
 		// How fast answers are is measured by the tests. A kubelet that waits for a second would measure how slow its node is.
-		text = strings.Replace(text, "            failureThreshold: 1\n", "            failureThreshold: 1\n            timeoutSeconds: 30\n", 1)
+		text = strings.Replace(text, "            timeoutSeconds: 5\n", "            timeoutSeconds: 30\n", 1)
 		if strings.HasPrefix(file, "5") {
 			text = strings.ReplaceAll(text, "timeoutSeconds: 2\n", fmt.Sprintf("timeoutSeconds: %d\n", patience))
 			for _, name := range []string{"  name: ", "  name: 00-"} {
