@@ -103,7 +103,7 @@ func TestTheShareByAnotherClaim(t *testing.T) {
 	in := atStart.namespace
 	t.Run("a claim on the share's volume", func(t *testing.T) {
 		assertRefused(t, tryCreate(t, atStart, fmt.Sprintf(claimed, "hpc-pv-"+in)),
-			"ShareClaim: the claim mine is of the volume of the share, or a copy of it, and carol may not use that")
+			"ShareClaim: the claim mine is of a volume of the share or its directories, or a copy, and carol may not use hpc-shared-pvc")
 	})
 	t.Run("a volume of one's own", func(t *testing.T) {
 		assertRefused(t, tryCreate(t, atStart, fmt.Sprintf(unclaimed, world.share.root)),
