@@ -340,16 +340,17 @@ func MountForeign(field, volume, at string) Denial {
 
 // MountElsewhere denies a mount of the share or of the scratch volume in another container than the notebook container.
 func MountElsewhere(field, volume, at, notebook string) Denial {
-	return forbidden("MountForeign", field, "the volume %s is mounted at %s, and only the notebook container %s has the home: remove this "+
-		"mount, and run what needs the home in that container, or in a Pod of its own with the label", volume, Printable(at), notebook)
+	return forbidden("MountForeign", field, "the volume %s is mounted at %s, and only the notebook container %s has the home: "+
+		"remove this mount, and run what needs the home in that container, or in a Pod of its own with the label",
+		volume, Printable(at), notebook)
 }
 
-// DoneByTheWebhook denies an init container that finds the owner of the home by itself, as people wrote it before the webhook. It says
-// all that belongs to it: without the init container, the command that reads its file fails.
+// DoneByTheWebhook denies an init container that finds the owner of the home by itself, as people wrote it before the webhook.
+// It says all that belongs to it: without the init container, the command that reads its file fails.
 func DoneByTheWebhook(field, initContainer, notebook, share, scratch string) Denial {
-	return forbidden("MountForeign", field, "the init container %s finds the owner of the home, which the webhook does: remove this init "+
-		"container, and from the container %s its command and args and its mounts of %s and %s; the volumes may stay", initContainer,
-		notebook, share, scratch)
+	return forbidden("MountForeign", field, "the init container %s finds the owner of the home, which the webhook does: "+
+		"remove this init container, and from the container %s its command and args and its mounts of %s and %s; the volumes may stay",
+		initContainer, notebook, share, scratch)
 }
 
 // MountTaken answers a mount of the pod's own at a path of ours.

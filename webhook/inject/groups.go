@@ -120,8 +120,8 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 	return want, foreign
 }
 
-// served returns the volumes of the Pod's own that may not be writable without the fsGroup: claims. Everybody may write to an emptyDir
-// and read a Secret, a ConfigMap or a token, and hostPath and in-tree nfs are left as they are by Kubernetes.
+// served returns the volumes of the Pod's own that may not be writable without the fsGroup: claims. Everybody may write to an
+// emptyDir and read a Secret, a ConfigMap or a token, and hostPath and in-tree nfs are left as they are by Kubernetes.
 func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
 		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) {

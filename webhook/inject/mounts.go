@@ -116,15 +116,18 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 	}
 }
 
-// findsTheOwner reports whether an init container does what ours does: it writes into the scratch volume what it finds on the share.
+// findsTheOwner reports whether an init container does what ours does: it writes into the scratch volume what it finds on the
+// share.
 func (p mountsPiece) findsTheOwner(at pod.Element, container *pod.Container) bool {
 	mounts := func(name string) bool {
 		return slices.ContainsFunc(container.VolumeMounts, func(m pod.Mount) bool { return m.Name == name })
 	}
-	return at.List == pod.InitContainersPath && container.Name != handoff.Container && mounts(p.ours.share) && mounts(p.ours.scratch)
+	another := at.List == pod.InitContainersPath && container.Name != handoff.Container
+	return another && mounts(p.ours.share) && mounts(p.ours.scratch)
 }
 
-// reconcileNotebook adds our mounts. Where the Pod finds the owner by hand, the denial of that names the mounts that belong to it.
+// reconcileNotebook adds our mounts. Where the Pod finds the owner by hand, the denial of that names the mounts that belong to
+// it.
 func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 	mounts := p.container.Child("volumeMounts")
 	present := make([]bool, len(p.want))
