@@ -349,7 +349,8 @@ func MountElsewhere(field, volume, at, notebook string) Denial {
 // It says all that belongs to it: without the init container, the command that reads its file fails.
 func DoneByTheWebhook(field, initContainer, notebook, share, scratch string) Denial {
 	return forbidden("MountForeign", field, "the init container %s finds the owner of the home, which the webhook does: "+
-		"remove this init container, and from the container %s its command and args and its mounts of %s and %s; the volumes may stay",
+		"remove this init container, and from the container %s its command and args and its mounts of %s and %s; the volumes "+
+		"may stay",
 		initContainer, notebook, share, scratch)
 }
 
