@@ -207,8 +207,8 @@ func last(env []string, name string) (value string) {
 // atHome returns a directory of the image's own user as one of the user's. docker-stacks' images have
 // XDG_CACHE_HOME=/home/jovyan/.cache/, which nobody else may write to.
 func atHome(dir, home string) string {
-	const imagesHome = "/home/jovyan"
-	if below, ok := strings.CutPrefix(dir, imagesHome); ok && home != imagesHome && (below == "" || below[0] == '/') {
+	below, ok := strings.CutPrefix(dir, handoff.ImagesHome)
+	if ok && home != handoff.ImagesHome && (below == "" || below[0] == '/') {
 		return home + below
 	}
 	return dir

@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// ImagesHome is the home of jovyan, the user of Jupyter's images.
+const ImagesHome = "/home/jovyan"
+
 // Account is the user as passwd and group are to know them.
 type Account struct {
 	Name string

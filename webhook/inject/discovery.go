@@ -3,7 +3,6 @@ package inject
 import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
-	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
 // chooseDiscovery picks the way to the identity, says why, and what stands against it.
@@ -33,14 +32,10 @@ func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, r
 		why = denial.DiscoveryKnownRestricted
 	}
 	limited := LimitGroups(in.planner.config.Identity, in.facts.User, *in.identity)
-	if err := floor(in.planner.config.Identity).Check(limited.Identity); err != nil {
+	if err := in.planner.config.Identity.Floor().Check(limited.Identity); err != nil {
 		return config.DiscoveryAtAdmission, why, []denial.Denial{denial.IdentityDenied(name, err)}
 	}
 	in.limited = limited
 	in.identity = &in.limited.Identity
 	return config.DiscoveryAtAdmission, why, in.limited.Denials
-}
-
-func floor(c config.Identity) identity.Floor {
-	return identity.Floor{MinUID: c.MinUID, MinGID: c.MinGID, DeniedGIDs: c.DeniedGIDs}
 }

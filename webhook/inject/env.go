@@ -178,14 +178,13 @@ const cacheVariable = "XDG_CACHE_HOME"
 // are to keep their caches and settings.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
-		if !inImagesHome(v.Value, p.home) || v.ValueFrom != nil {
+		isXDG := strings.HasPrefix(v.Name, "XDG_")
+		if !isXDG && v.Name != rootDirVariable || v.ValueFrom != nil || !inImagesHome(v.Value, p.home) {
 			continue
 		}
 		home := p.home
-		if strings.HasPrefix(v.Name, "XDG_") {
-			home += strings.TrimPrefix(pod.CleanPath(v.Value), imagesHome)
-		} else if v.Name != rootDirVariable {
-			continue
+		if isXDG {
+			home += strings.TrimPrefix(pod.CleanPath(v.Value), handoff.ImagesHome)
 		}
 		c.warn(denial.HomeOfTheImage(v.Name, v.Value, home))
 		m := member{p.at, true, decimal(int64(i))}

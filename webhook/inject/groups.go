@@ -144,13 +144,13 @@ type Limited struct {
 //
 // One with a refused group is not cut: the group is not to go unseen because it was cut off.
 func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limited {
-	within := floor(c).LeaveOut(id)
+	within := c.Floor().LeaveOut(id)
 	limited := Limited{Identity: within}
 	if len(within.Groups) < len(id.Groups) {
 		limited.Warnings = append(limited.Warnings, denial.GroupsLeftOut(name.String(), c.MinGID))
 	}
 	switch {
-	case len(within.Groups) <= c.MaxGroups || floor(c).Check(within) != nil:
+	case len(within.Groups) <= c.MaxGroups || c.Floor().Check(within) != nil:
 	case c.TooManyGroups == config.TooManyGroupsCut:
 		limited.Identity = within.WithGroups(c.MaxGroups)
 		limited.Warnings = append(limited.Warnings, denial.GroupsCut(name.String(), c.MaxGroups))

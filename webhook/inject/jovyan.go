@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
@@ -14,18 +15,13 @@ import (
 // home, as docker-stacks' own start.sh makes it where it renames its user, and the pod is warned. Not a directory of the same
 // name in the home: nobody knows whether it is there. Any other wish is the pod's.
 
-const imagesHome = "/home/jovyan"
-
 // rootDirVariable is how a hub says in which directory its server opens (KubeSpawner's notebook_dir).
 const rootDirVariable = "JUPYTERHUB_ROOT_DIR"
 
 // inImagesHome reports whether a directory is the image's own home or inside of it, and not in the user's.
 func inImagesHome(dir, home string) bool {
-	if !strings.Contains(dir, "jovyan") { // Cheap, for every variable of a Pod is looked at.
-		return false
-	}
 	in := func(outer string) bool { return pod.CleanPath(dir) == outer || pod.Inside(pod.CleanPath(dir), outer) }
-	return in(imagesHome) && !in(home)
+	return in(handoff.ImagesHome) && !in(home)
 }
 
 // isRootDir reports whether an argument says in which directory Jupyter opens.

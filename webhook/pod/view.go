@@ -67,7 +67,6 @@ type Volume struct {
 	Name                  string    `json:"name"`
 	PersistentVolumeClaim *Claim    `json:"persistentVolumeClaim,omitzero"`
 	EmptyDir              *EmptyDir `json:"emptyDir,omitzero"`
-	Projected             *struct{} `json:"projected,omitzero"`
 	HostPath              *struct{} `json:"hostPath,omitzero"`
 	NFS                   *struct{} `json:"nfs,omitzero"`
 	Ephemeral             *struct{} `json:"ephemeral,omitzero"`

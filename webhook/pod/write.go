@@ -148,7 +148,6 @@ func (v Volume) appendTo(t jsonText) jsonText {
 	t = t.open().stringField("name", v.Name)
 	t = optional(t, "persistentVolumeClaim", v.PersistentVolumeClaim)
 	t = optional(t, "emptyDir", v.EmptyDir)
-	t = optional(t, "projected", v.Projected)
 	t = optional(t, "hostPath", v.HostPath)
 	t = optional(t, "nfs", v.NFS)
 	t = optional(t, "ephemeral", v.Ephemeral)

@@ -190,11 +190,9 @@ func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity,
 		r.say(Skipped, "no source of identities knows the user %s", name)
 		return nil, nil
 	}
-	c := r.Config.Identity
-	floor := identity.Floor{MinUID: c.MinUID, MinGID: c.MinGID, DeniedGIDs: c.DeniedGIDs}
 	// Supplementary groups do not own the home.
 	owner := identity.New(id.UID, id.GID, nil)
-	if err := floor.Check(owner); err != nil {
+	if err := r.Config.Identity.Floor().Check(owner); err != nil {
 		r.say(Skipped, "%s: %v", name, err)
 		return nil, nil
 	}

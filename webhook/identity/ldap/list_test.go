@@ -90,23 +90,12 @@ func TestAListThatEndsHalfWay(t *testing.T) {
 // cut returns an address that leads to a server, and ends each connection after so many bytes of the server's.
 func cut(t *testing.T, server string, most *atomic.Int64) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			behind, err := net.Dial("tcp", server)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			go func() { _, _ = io.Copy(behind, client); _ = behind.Close() }()
-			go func() { _, _ = io.CopyN(client, behind, most.Load()); _ = client.Close() }()
+	return listen(t, func(client net.Conn) {
+		behind, err := net.Dial("tcp", server)
+		if err != nil {
+			return
 		}
-	}()
-	return listener.Addr().String()
+		go func() { _, _ = io.Copy(behind, client); _ = behind.Close() }()
+		_, _ = io.CopyN(client, behind, most.Load())
+	})
 }

@@ -23,16 +23,7 @@ func List(path string, rules config.User) (accounts []Listed, bad []string, err 
 	}
 	defer file.Close() //nolint:errcheck // it is only read
 	t, seen := &table{}, map[string]bool{}
-	err = t.eachLine(path, file, 7, func(field [][]byte) string {
-		uid, uidOK := number(field[2])
-		gid, gidOK := number(field[3])
-		switch {
-		case !uidOK:
-			return noNumber("UID", field[2])
-		case !gidOK:
-			return noNumber("GID", field[3])
-		}
-		name := string(field[0])
+	err = t.eachAccount(path, file, func(name string, uid, gid uint32) {
 		if parsed, refusal := user.Parse("", name, widest(rules)); refusal == nil {
 			name = parsed.String()
 		}
@@ -40,7 +31,6 @@ func List(path string, rules config.User) (accounts []Listed, bad []string, err 
 			seen[name] = true
 			accounts = append(accounts, Listed{name, int64(uid), int64(gid)})
 		}
-		return ""
 	})
 	for _, lines := range t.bad {
 		for _, f := range lines.first {

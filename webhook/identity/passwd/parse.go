@@ -31,13 +31,14 @@ func (f *fault) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", f.path, f.line, f.why)
 }
 
-// readPasswd reads the users of a passwd file as NSS does: the first line of a name counts. The path is for faults alone.
+// eachAccount calls add with the name, the UID and the GID of each line of a passwd file that can be read. The path is for faults
+// alone.
 //
 //	field    1     2         3    4    5      6     7
 //	         name  password  UID  GID  GECOS  home  shell
 //	read     yes   no        yes  yes  no     no    no
-func (t *table) readPasswd(path string, file io.Reader) error {
-	err := t.eachLine(path, file, 7, func(field [][]byte) string {
+func (t *table) eachAccount(path string, file io.Reader, add func(name string, uid, gid uint32)) error {
+	return t.eachLine(path, file, 7, func(field [][]byte) string {
 		uid, uidOK := number(field[2])
 		gid, gidOK := number(field[3])
 		switch {
@@ -46,10 +47,14 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 		case !gidOK:
 			return noNumber("GID", field[3])
 		}
-		t.add(string(field[0]), uid, gid)
+		add(string(field[0]), uid, gid)
 		return ""
 	})
-	if err != nil {
+}
+
+// readPasswd reads the users of a passwd file as NSS does: the first line of a name counts. The path is for faults alone.
+func (t *table) readPasswd(path string, file io.Reader) error {
+	if err := t.eachAccount(path, file, t.add); err != nil {
 		return err
 	}
 	if len(t.people) == 0 {

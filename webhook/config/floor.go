@@ -1,0 +1,8 @@
+package config
+
+import "jupyter-user.io/jupyter-user-webhook/webhook/identity"
+
+// Floor returns which identities can be a user's.
+func (i Identity) Floor() identity.Floor {
+	return identity.Floor{MinUID: i.MinUID, MinGID: i.MinGID, DeniedGIDs: i.DeniedGIDs}
+}
