@@ -35,6 +35,9 @@ const verbDiscover = "discover"
 // JupyterConfigFlag is the name of the flag with Jupyter's settings.
 const JupyterConfigFlag = "jupyter-config"
 
+// deniedGIDsBefore is the flag by which a webhook of v0.1.0 writes DeniedGIDs.
+const deniedGIDsBefore = "refused-gids"
+
 // Args is the command line, without the binary in front.
 func (d Discover) Args() []string {
 	f := flags{args: append(make([]string, 0, usualFlags), verbDiscover)}
@@ -60,6 +63,7 @@ func (d Discover) Args() []string {
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
 		"--user=", "--homes=", "--scratch=", "--home=", "--directories=", "--min-uid=", "--min-gid=", "--denied-gids=",
+		"--"+deniedGIDsBefore+"=",
 		"--jupyter-config=", "--umask=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
 		User:    r.user(),
@@ -71,7 +75,7 @@ func ParseDiscover(args []string) (Discover, error) {
 
 		MinUID:     r.number("min-uid"),
 		MinGID:     r.number("min-gid"),
-		DeniedGIDs: r.numbers("denied-gids"),
+		DeniedGIDs: append(r.numbers("denied-gids"), r.numbers(deniedGIDsBefore)...),
 
 		JupyterConfig: r.text(JupyterConfigFlag),
 		Umask:         r.umask(),
