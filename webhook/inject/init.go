@@ -1,7 +1,9 @@
 package inject
 
 import (
+	"cmp"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -15,10 +17,10 @@ import (
 // Init container: finds the owner of the home, or checks that it is still the one that the Pod was admitted with, and
 // writes the files that the notebook container needs.
 //
-// Adds jupyter-user-init as the first init container, so that nothing of the Pod runs before the home is checked. It runs
-// our image with the full restricted security context, as the user, or with discovery at start as UID 65532. It sees only
-// the directory above the home, read-only (lstat of an entry needs no permission on the entry), and writes to the scratch
-// volume.
+// Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
+// runs our image with the whole of the restricted security context, as the person, or as nobody in particular where it is to
+// find out who that is. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry), and
+// likewise those above directories of the user (share.directories with {user}), and writes the scratch volume.
 //
 // Ours: its position, image (one of the accepted ones), command, args, environment, security context, mounts, termination
 // message and that it is no sidecar. An existing one is corrected; in any other position than the first, it is removed and
@@ -96,7 +98,27 @@ func (in *planning) planInit() initPiece {
 		want.VolumeMounts = slices.Clone(want.VolumeMounts)
 		want.VolumeMounts[0] = homesMount(in.planner.config, in.homes, in.parent)
 	}
+	want.VolumeMounts = append(slices.Clip(want.VolumeMounts), in.parentMounts()...)
 	return initPiece{want: &want, accepted: in.planner.init.accepted, ours: in.ourVolumes()}
+}
+
+// parentMounts returns the mounts of the directories above those of the user (share.directories with {user}), which the init
+// container checks as it checks the home.
+func (in *planning) parentMounts() (mounts []pod.Mount) {
+	share, name := &in.planner.config.Share, in.facts.User.String()
+	if in.discovery != config.DiscoveryAtAdmission {
+		return nil
+	}
+	for i := range share.Directories {
+		d := &share.Directories[i]
+		if d.IsUsers() {
+			mounts = append(mounts, pod.Mount{
+				Name: cmp.Or(d.ClaimName, share.VolumeName), ReadOnly: true,
+				MountPath: d.ParentOf(share, name), SubPath: d.Pattern().Parent(name),
+			})
+		}
+	}
+	return mounts
 }
 
 // homesMount returns the mount of the directory above the home.
@@ -133,6 +155,9 @@ func (in *planning) discover() handoff.Discover {
 
 		JupyterConfig: in.jupyterSettings(),
 		Umask:         in.planner.config.Notebook.Umask,
+	}
+	for _, parent := range in.parentMounts() {
+		d.Directories = append(d.Directories, path.Join(parent.MountPath, d.User))
 	}
 	if in.identity != nil {
 		d.Expect = &handoff.Expected{UID: in.identity.UID, GID: in.identity.GID, Groups: in.identity.Groups}
