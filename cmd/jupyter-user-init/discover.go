@@ -34,7 +34,7 @@ func discover(d handoff.Discover) error {
 			return err
 		}
 	}
-	if err := writeDown(d, owner, id); err != nil {
+	if err := writeFiles(d, owner, id); err != nil {
 		return fmt.Errorf("cannot write to %s, the pod's scratch volume: %w", d.Scratch, err)
 	}
 	fmt.Printf("%s is %s\n", d.User, id)
