@@ -158,7 +158,7 @@ func TestDiscoverDenies(t *testing.T) {
 		"owned by nobody": {user: "bob", want: "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map", make: owned(65534, 6001)},
 		"owned by 500":    {user: "bob", want: "UID 500 is under 1000", make: owned(500, 6001)},
 		"of root's group": {user: "bob", want: "GID 0 is under 1000", make: owned(5001, 0)},
-		"of a refused group": {user: "bob", want: "GID 6001 is refused here", make: owned(5001, 6001),
+		"of a refused group": {user: "bob", want: "GID 6001 is denied here", make: owned(5001, 6001),
 			extra: []string{"--denied-gids=6001"}},
 		"admitted as 500, which it is": {user: "bob", want: "UID 500 is under 1000", make: owned(500, 6001),
 			extra: []string{"--uid=500", "--gid=6001"}},

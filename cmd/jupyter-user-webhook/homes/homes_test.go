@@ -182,7 +182,7 @@ func TestNoHome(t *testing.T) {
 		"root's UID":            {id: idOf(0, 6001), want: "skipped: alice: UID 0 is root"},
 		"nobody's UID":          {id: idOf(65534, 6001), want: "skipped: alice: UID 65534 is nobody"},
 		"a GID under the floor": {id: idOf(5001, 100), want: "skipped: alice: GID 100 is under 1000"},
-		"a GID that is denied":  {id: idOf(5001, 2000), want: "skipped: alice: GID 2000 is refused here"},
+		"a GID that is denied":  {id: idOf(5001, 2000), want: "skipped: alice: GID 2000 is denied here"},
 		"an unusable account":   {err: &identity.Unusable{Why: "is twice there"}, want: "skipped: alice is twice there"},
 		"no account any more":   {want: "skipped: no source of identities knows the user alice"},
 		"a silent source":       {err: errors.New("the directory service does not answer"), want: "failed: alice: the directory service does not answer"},
