@@ -29,10 +29,10 @@ import (
 // safety, the second speed: the API server and the webhook must read a document in the same way.
 //
 //   - encoding/json reads "Spec" as spec, and uses the last of two fields with one name. That is too lax at a security boundary.
-//   - sigs.k8s.io/json, which the API server uses, reads only spec, but accepts duplicate names in fields that it does not decode, and replaces invalid UTF-8 by U+FFFD. It also decodes everything twice.
-//   - This one reads spec alone, and reports both as errors, everywhere. No review of an API server fails by that: what it
-// sends it
-//     has decoded and encoded itself.
+//   - sigs.k8s.io/json, which the API server uses, reads only spec, but accepts duplicate names in fields that it does not
+//     decode, and replaces invalid UTF-8 by U+FFFD. It also decodes everything twice.
+//   - This library reads only spec, and reports both as errors, everywhere. No review of an API server fails because of that,
+//     because the API server has itself decoded and encoded what it sends.
 
 // review holds the fields of an AdmissionReview that the webhook needs.
 type review struct {

@@ -142,7 +142,7 @@ func TestGroupsUnderTheFloor(t *testing.T) {
 	d = webhook.New(configured, known(identity.New(20335, 680, nil))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
 	require.Len(t, d.Denials, 1)
 	assert.EqualValues(t, "IdentityDenied", d.Denials[0].Reason)
-	assert.Contains(t, d.Denials[0].Message, "GID 680 is under 1000")
+	assert.Contains(t, d.Denials[0].Message, "GID 680 is below 1000")
 	assert.Empty(t, d.Warnings)
 }
 
