@@ -288,10 +288,10 @@ func TestNotesInModeWarnBreakNothing(t *testing.T) {
 		_, notes[mode], _ = strings.Cut(said, "\nNOTES:\n")
 	}
 	assert.Contains(t, notes["Enforce"], "kubectl label"+level)
-	assert.Contains(t, notes["Enforce"], "3. Keep pods from the NFS server")
+	assert.Contains(t, notes["Enforce"], "3. Keep Pods from the NFS server")
 	assert.NotContains(t, notes["Warn"], "kubectl label"+level)
 	assert.Contains(t, notes["Warn"], "kubectl label --dry-run=server --overwrite"+level)
-	assert.Contains(t, notes["Warn"], "3. Before mode Enforce, not today either, keep pods from the NFS server")
+	assert.Contains(t, notes["Warn"], "3. Before mode Enforce, not today either, keep Pods from the NFS server")
 }
 
 // TestOnlyNamespaces: what is not listed is left as it was, by the webhooks and by the policies.
