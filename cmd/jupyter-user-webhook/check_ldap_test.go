@@ -68,7 +68,7 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 	}
 	steps := pages.Steps(t, "directory-services.md")
 	require.Len(t, steps, 10)
-	here := strings.NewReplacer("ldaps://ldap.example.org", server.LDAPS, "/home/me", home).Replace
+	here := strings.NewReplacer("ldaps://ldap.example.org", server.LDAPS, "/home/me", home, "the password", "secret").Replace
 	shell := func(n int) string {
 		script := exec.Command("sh", "-c", here(steps[n].Shell))
 		script.Dir = home
