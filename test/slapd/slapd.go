@@ -84,7 +84,7 @@ func Start(t testing.TB, o Options) *Server {
 	s := &Server{programs: forTest(t), folder: t.TempDir()}
 	s.log = filepath.Join(s.folder, "log")
 	address := cmp.Or(o.Address, "127.0.0.1")
-	s.certificates(t, address)
+	s.certificates(t, o.Address)
 	s.LDAP, s.LDAPS = "ldap://"+freeAddress(t, address), "ldaps://"+freeAddress(t, address)
 	s.OtherHost = strings.Replace(s.LDAPS, address, "127.0.0.2", 1)
 	s.write(t, "slapd.conf", s.configuration(t, o))
@@ -105,12 +105,17 @@ func (s *Server) write(t testing.TB, name, content string) {
 	require.NoError(t, os.WriteFile(s.path(name), []byte(content), 0o600))
 }
 
+// certificates are for 127.0.0.1 and localhost, and for another address where one is given.
 func (s *Server) certificates(t testing.TB, address string) {
 	t.Helper()
+	names := []string{"localhost"}
+	if address != "" {
+		names = append(names, address)
+	}
 	var err error
 	s.Authority, err = pki.New(time.Hour, "authority")
 	require.NoError(t, err)
-	pair, err := s.Authority.IssueServer(time.Hour, "localhost", address)
+	pair, err := s.Authority.IssueServer(time.Hour, names...)
 	require.NoError(t, err)
 	s.write(t, "ca.crt", string(s.Authority.Cert))
 	s.write(t, "server.crt", string(pair.Cert))
