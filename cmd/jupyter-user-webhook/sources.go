@@ -65,8 +65,8 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 			"the directory service says: leave one of them out")
 	}
 	if c.Share.HomesByField() && o.passwd == "" && !c.Identity.LDAP.Configured() {
-		return nil, errors.New("share.homePrefix has homes be where the home field of a directory service says: configure identity.ldap, or " +
-			"give --passwd")
+		return nil, errors.New("share.homePrefix has homes be where the home field of a directory service says: configure " +
+			"identity.ldap, or give --passwd")
 	}
 	opened := &sources{}
 	var all webhook.Agreeing
