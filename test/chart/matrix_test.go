@@ -66,6 +66,9 @@ var matrix = map[string]string{
 	"further claims": `{share: {fsGroup: Keep, directoryVolumeNames: {scratch: [scratch-pv-*, one], data: []}}, config: {share: {directories: [
 		{claimName: scratch, mountPath: /scratch, access: ReadWrite}, {claimName: data, subPath: a, mountPath: /a, access: ReadOnly},
 		{subPath: b, mountPath: /b, access: ReadOnly}, {claimName: data, subPath: c, mountPath: /c, access: ReadOnly}]}}}`,
+	"a directory for each user": `{identity: {passwdConfigMap: people}, homes: {enabled: true}, config: {share: {home: 'home/{initial}/{user}', directories: [
+		{subPath: 'scratch/{user}', mountPath: '/scratch/{user}', access: ReadWrite}, {subPath: data, mountPath: /data/sets, access: ReadOnly},
+		{claimName: archive, subPath: 'users/{initial}/{user}', mountPath: /archive, access: ReadOnly}]}}}`,
 	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, home: 'people/{initial}/{user}', directories: [{subPath: data, mountPath: /data, access: ReadOnly}],
 		exposeEveryHome: ToTheUser, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
 		identity: {strictSupplementalGroups: false}}}`,
@@ -192,6 +195,7 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 		Shares                                      []struct {
 			Claim       string
 			Directories []string
+			Patterns    []string
 		}
 	}
 	require.NoError(t, json.Unmarshal([]byte(configured.Data["policies.json"]), &values))
@@ -203,9 +207,13 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 	assert.Equal(t, append([]string{c.Init.Image}, c.Init.AcceptedImages...), values.Images)
 	for i, share := range values.Shares {
 		assert.Equal(t, values.Claims[i], share.Claim)
-		var directories []string
+		var directories, patterns []string
 		for _, directory := range c.Share.Directories {
-			if cmp.Or(directory.ClaimName, c.Share.ClaimName) == share.Claim {
+			switch {
+			case cmp.Or(directory.ClaimName, c.Share.ClaimName) != share.Claim:
+			case strings.HasSuffix(directory.SubPath, "/{user}"):
+				patterns = append(patterns, directory.SubPath)
+			default:
 				directories = append(directories, directory.SubPath)
 			}
 		}
@@ -213,6 +221,7 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 			directories = append(directories, "")
 		}
 		assert.ElementsMatch(t, directories, share.Directories)
+		assert.ElementsMatch(t, patterns, share.Patterns)
 	}
 	net := read(t, rendered, "62-policy-net.yaml")
 	for _, image := range values.Images {
@@ -285,10 +294,10 @@ func TestNotesInModeWarnBreakNothing(t *testing.T) {
 		_, notes[mode], _ = strings.Cut(said, "\nNOTES:\n")
 	}
 	assert.Contains(t, notes["Enforce"], "kubectl label"+level)
-	assert.Contains(t, notes["Enforce"], "3. Keep pods from the NFS server")
+	assert.Contains(t, notes["Enforce"], "3. Keep Pods from the NFS server")
 	assert.NotContains(t, notes["Warn"], "kubectl label"+level)
 	assert.Contains(t, notes["Warn"], "kubectl label --dry-run=server --overwrite"+level)
-	assert.Contains(t, notes["Warn"], "3. Before mode Enforce, not today either, keep pods from the NFS server")
+	assert.Contains(t, notes["Warn"], "3. Before mode Enforce, not today either, keep Pods from the NFS server")
 }
 
 // TestOnlyNamespaces: what is not listed is left as it was, by the webhooks and by the policies.

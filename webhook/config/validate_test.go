@@ -35,7 +35,7 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 	}, paths)
 }
 
-// What is refused has its file in testdata/invalid; here is what a rule must leave alone.
+// Denied values have their files in testdata/invalid; these values must be accepted.
 func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 	digest := "@sha256:" + strings.Repeat("0123456789abcdef", 4)
 	for name, body := range map[string]string{
@@ -70,6 +70,9 @@ func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 		"environment of any text":      "notebook: {env: [{name: A.b-C, value: '$(B) ünïcode'}, {name: EMPTY}]}",
 		"probes off":                   "notebook: {probes: {enabled: false}}",
 		"start with a command alone":   "notebook: {starts: [{image: '*', command: [jupyter, lab, '']}]}",
+		"a directory of each user":     "share: {directories: [{subPath: 'scratch/{user}', mountPath: '/scratch/{user}', access: ReadWrite}, {subPath: scratch2, mountPath: /scratch2, access: ReadWrite}]}",
+		"users' on a claim of its own": "share: {directories: [{claimName: scratch, subPath: 'home/{user}', mountPath: /data/hpc/scratch, access: ReadWrite}]}",
+		"users' beside the homes":      "share: {home: 'home/{initial}/{user}', directories: [{subPath: 'home/all/{user}', mountPath: '/data/hpc/home/all/{user}', access: ReadWrite}]}",
 		"snapshot in a name":           "share: {directories: [{subPath: my.snapshots, mountPath: /a, access: ReadOnly}]}",
 	} {
 		t.Run(name, func(t *testing.T) {

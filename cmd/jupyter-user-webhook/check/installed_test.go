@@ -135,6 +135,11 @@ func TestClaims(t *testing.T) {
 	only(t, claims(t.Context(), s), Failed, "its claim hpc-shared-pvc is not ReadWriteMany")
 	s.claims.Items[0].Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
 	only(t, claims(t.Context(), s), OK, "the share's claim is bound in lab")
+	own := s.claims.Items[0]
+	own.Namespace, own.Spec.AccessModes = "jupyter-user-system", []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
+	s.claims.Items = append(s.claims.Items, own)
+	s.namespaces.Items = append(s.namespaces.Items, corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: own.Namespace}})
+	only(t, claims(t.Context(), s), OK, "the share's claim is bound in")
 	s.Namespaces = []string{"kube-system"}
 	only(t, claims(t.Context(), s), Failed, "namespace kube-system: has no claim hpc-shared-pvc")
 	only(t, claims(t.Context(), &state{}), Warning, "nobody can run a notebook yet")
@@ -162,7 +167,7 @@ func TestGroupsOfImages(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
-	s := &state{Options: Options{Version: "v0.1.0"}, config: config.Default(), server: &version.Info{GitVersion: "v1.33.0-eks-1"}}
+	s := &state{Options: Options{Version: "v0.2.0"}, config: config.Default(), server: &version.Info{GitVersion: "v1.33.0-eks-1"}}
 	s.deployment = appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: webhookName}}
 	s.deployment.Spec.Template.Spec.Containers = []corev1.Container{{Image: s.config.Init.Image}}
 	only(t, versions(t.Context(), s), OK, "the API server is v1.33.0-eks-1")
@@ -172,8 +177,8 @@ func TestVersions(t *testing.T) {
 	only(t, versions(t.Context(), s), Unknown, "cannot be read")
 	s.server.GitVersion = "v1.37.0"
 	for image, says := range map[string]string{
-		"registry.example:5000/w@sha256:00": "", "registry.example:5000/w": "", "registry.example:5000/w:v0.1.0@sha256:00": "",
-		"w:v0.2.0": "runs w:v0.2.0, and this program is v0.1.0", "registry.example:5000/w:v0.2.0@sha256:00": "and this program is v0.1.0",
+		"registry.example:5000/w@sha256:00": "", "registry.example:5000/w": "", "registry.example:5000/w:v0.2.0@sha256:00": "",
+		"w:v0.1.0": "runs w:v0.1.0, and this program is v0.2.0", "registry.example:5000/w:v0.1.0@sha256:00": "and this program is v0.2.0",
 	} {
 		s.deployment.Spec.Template.Spec.Containers[0].Image, s.config.Init.Image = image, image
 		if says == "" {
