@@ -10,10 +10,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// files are the paths of a pair, and the rules of the names in it. The group file is optional.
+// files are the paths of a pair, the rules of the names in it, and whether home fields are kept. The group file is optional.
 type files struct {
 	passwd, group string
 	rules         config.User
+	homes         bool
 }
 
 // stamps show whether files have changed since they were read: by inode, size, mtime and ctime, which no tool can set back.
@@ -142,7 +143,7 @@ func (f files) read(inUse *table) (*table, *stamps, error) {
 }
 
 func (f files) parse(opened *pair, inUse *table) (*table, error) {
-	people := newTable(inUse, f.rules)
+	people := newTable(inUse, f)
 	if err := people.readPasswd(f.passwd, opened.passwd); err != nil {
 		return nil, err
 	}

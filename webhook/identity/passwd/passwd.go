@@ -34,6 +34,8 @@ type Options struct {
 	Passwd, Group string
 	// Rules of the names: a domain that they remove from a Pod's name is also removed from names in the files.
 	Rules config.User
+	// Homes has the home fields read, where they decide where homes are (share.homePrefix).
+	Homes bool
 	// Every is how often Watch checks whether the files have changed; 2 s if it is 0.
 	Every time.Duration
 	// Log and Registry may be nil.
@@ -80,7 +82,9 @@ func Open(o Options) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register the metrics of passwd: %w", err)
 	}
-	s := &Source{files: files{o.Passwd, o.Group, o.Rules}, every: o.Every, log: o.Log, metrics: m, lock: make(chan struct{}, 1)}
+	s := &Source{
+		files: files{o.Passwd, o.Group, o.Rules, o.Homes}, every: o.Every, log: o.Log, metrics: m, lock: make(chan struct{}, 1),
+	}
 	s.people.Store(&table{})
 	if s.look(); s.fault != nil {
 		return nil, fmt.Errorf("read who the users are: %w", s.fault)

@@ -11,12 +11,16 @@ import (
 // table is the content of one pair of files. It does not change after reading, so that admissions can use it while the next
 // one is read.
 //
-// It is designed for 100,000 users: numbers have 32 bits, only names are pointers, and the groups of all users are in one
-// list. A slice for each user would need 24 bytes even without a group, and the garbage collector would scan them all.
+// It is designed for 100,000 users: numbers have 32 bits, only names are pointers, and the groups and homes of all users are in
+// one list each. A slice for each user would need 24 bytes even without a group, and the garbage collector would scan them all.
 type table struct {
 	index       map[string]uint32
 	people      []account
 	memberships []membership
+	// homes are the home fields of all users, one after another; nil if they are not kept.
+	homes []byte
+	// withHomes has home fields kept.
+	withHomes bool
 	// rules of the names: which names a Pod can have, and which domains are removed.
 	rules config.User
 	// bad are the skipped lines of each file.
@@ -27,6 +31,8 @@ type account struct {
 	uid, gid uint32
 	// last is the index of the user's last membership, plus one; 0 if there is none.
 	last uint32
+	// homeEnd is where the home field ends in homes, and that of the next account begins.
+	homeEnd uint32
 }
 
 // membership is one user in one group. The memberships of a user are chained, because the file is ordered by group.
@@ -38,14 +44,16 @@ type membership struct {
 
 // newTable returns an empty table with a capacity a little above the previous table's size. Growing slices and maps would
 // leave garbage of several times their size while two tables exist.
-func newTable(before *table, rules config.User) *table {
+func newTable(before *table, f files) *table {
 	room := func(n int) int { return n + n/16 }
 	people := room(len(before.people))
 	return &table{
 		index:       make(map[string]uint32, people),
 		people:      make([]account, 0, people),
 		memberships: make([]membership, 0, room(len(before.memberships))),
-		rules:       widest(rules),
+		homes:       make([]byte, 0, room(len(before.homes))),
+		withHomes:   f.homes,
+		rules:       widest(f.rules),
 	}
 }
 
@@ -59,7 +67,7 @@ func widest(rules config.User) config.User {
 
 // add adds a user. The first line of a name counts, as in NSS: getent prints local accounts before those of a directory
 // service, and a name may be in both.
-func (t *table) add(text string, uid, gid uint32) {
+func (t *table) add(text string, uid, gid uint32, home []byte) {
 	name, refusal := user.Parse("", text, t.rules)
 	if refusal != nil {
 		return
@@ -68,7 +76,10 @@ func (t *table) add(text string, uid, gid uint32) {
 		return
 	}
 	t.index[name.String()] = uint32(len(t.people))
-	t.people = append(t.people, account{uid: uid, gid: gid})
+	if t.withHomes {
+		t.homes = append(t.homes, home...)
+	}
+	t.people = append(t.people, account{uid: uid, gid: gid, homeEnd: uint32(len(t.homes))})
 }
 
 // join adds a user to a group. Members who are not in the table are skipped.
@@ -103,5 +114,10 @@ func (t *table) find(name string) *identity.Identity {
 		groups = append(groups, int64(t.memberships[m-1].gid))
 	}
 	id := identity.New(int64(p.uid), int64(p.gid), groups)
+	begin := uint32(0)
+	if at > 0 {
+		begin = t.people[at-1].homeEnd
+	}
+	id.Home = string(t.homes[begin:p.homeEnd])
 	return &id
 }
