@@ -11,6 +11,8 @@ type Discover struct {
 	Scratch string
 	// Home of the user as the notebook will see it; it goes into passwd.
 	Home string
+	// Directories are those of the user beside the home, as the init container sees them: the user must own them too.
+	Directories []string
 	// MinUID, MinGID and DeniedGIDs are the floor.
 	MinUID, MinGID int64
 	DeniedGIDs     []int64
@@ -33,6 +35,9 @@ const verbDiscover = "discover"
 // JupyterConfigFlag is the name of the flag with Jupyter's settings.
 const JupyterConfigFlag = "jupyter-config"
 
+// deniedGIDsBefore is the flag by which a webhook of v0.1.0 writes DeniedGIDs.
+const deniedGIDsBefore = "refused-gids"
+
 // Args is the command line, without the binary in front.
 func (d Discover) Args() []string {
 	f := flags{args: append(make([]string, 0, usualFlags), verbDiscover)}
@@ -40,6 +45,7 @@ func (d Discover) Args() []string {
 	f.text("homes", d.Homes)
 	f.text("scratch", d.Scratch)
 	f.text("home", d.Home)
+	f.list("directories", d.Directories)
 	f.number("min-uid", d.MinUID)
 	f.number("min-gid", d.MinGID)
 	f.numbers("denied-gids", d.DeniedGIDs)
@@ -56,22 +62,29 @@ func (d Discover) Args() []string {
 // ParseDiscover reads what Args wrote.
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
-		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--denied-gids=",
+		"--user=", "--homes=", "--scratch=", "--home=", "--directories=", "--min-uid=", "--min-gid=", "--denied-gids=",
+		"--"+deniedGIDsBefore+"=",
 		"--jupyter-config=", "--umask=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
-		User:       r.user(),
-		Homes:      r.path("homes"),
-		Scratch:    r.path("scratch"),
-		Home:       r.path("home"),
+		User:    r.user(),
+		Homes:   r.path("homes"),
+		Scratch: r.path("scratch"),
+		Home:    r.path("home"),
+
+		Directories: r.list("directories"),
+
 		MinUID:     r.number("min-uid"),
 		MinGID:     r.number("min-gid"),
-		DeniedGIDs: r.numbers("denied-gids"),
+		DeniedGIDs: append(r.numbers("denied-gids"), r.numbers(deniedGIDsBefore)...),
 
 		JupyterConfig: r.text(JupyterConfigFlag),
 		Umask:         r.umask(),
 	}
 	if r.text("uid")+r.text("gid")+r.text("groups") != "" {
 		d.Expect = &Expected{UID: r.number("uid"), GID: r.number("gid"), Groups: r.numbers("groups")}
+	}
+	if len(d.Directories) > 0 && d.Expect == nil {
+		r.fail("--directories needs --uid: their owner is known before the Pod starts")
 	}
 	if r.ended {
 		r.fail("%s runs nothing", verbDiscover)
