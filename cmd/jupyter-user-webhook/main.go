@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "jupyter-user-webhook",
-		Short:         "One label makes a Pod run as a person, on that person's home",
+		Short:         "One label makes a Pod run as a user, with that user's home",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

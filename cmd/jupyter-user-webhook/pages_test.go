@@ -18,7 +18,7 @@ var pageCommand = regexp.MustCompile("(?m)(?:^ *|`|\\| |-- /)(?:go run \\./cmd/)
 // TestPagesCommandLines: each command line of the program in a page has a command, flags and arguments that the program takes.
 func TestPagesCommandLines(t *testing.T) {
 	found := map[string]int{}
-	for _, page := range pages(t) {
+	for _, page := range pageFiles(t) {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		joined := strings.ReplaceAll(string(text), "\\\n", " ")
@@ -29,7 +29,8 @@ func TestPagesCommandLines(t *testing.T) {
 				continue
 			}
 			found[command.Name()]++
-			if assert.NoError(t, command.ParseFlags(rest), "%s: %s", page, match[0]) {
+			command.InitDefaultHelpFlag()
+			if err := command.ParseFlags(rest); assert.NoError(t, err, "%s: %s", page, match[0]) {
 				assert.NoError(t, command.ValidateArgs(command.Flags().Args()), "%s: %s", page, match[0])
 			}
 		}
@@ -39,8 +40,8 @@ func TestPagesCommandLines(t *testing.T) {
 	}
 }
 
-// pages are the Markdown files for readers.
-func pages(t *testing.T) (found []string) {
+// pageFiles returns the Markdown files for readers.
+func pageFiles(t *testing.T) (found []string) {
 	t.Helper()
 	for _, pattern := range []string{"README*.md", "deploy/docs/*.md", "test/README.md", "test/bench/README.md"} {
 		matches, err := fs.Glob(os.DirFS("../.."), pattern)
