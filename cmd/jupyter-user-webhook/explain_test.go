@@ -84,7 +84,7 @@ func TestExplainTakesThePlaceOfAnOutput(t *testing.T) {
 	assert.Regexp(t, `\AError: .*\[explain output\].*\n\z`, got.errs)
 
 	help := command(t, "", "inject", "--help")
-	assert.Contains(t, help.out, "With --explain, what is written is for a person and takes the place of -o")
+	assert.Contains(t, help.out, "With --explain, the output is for people and replaces that of -o")
 	assert.Contains(t, help.out, "To give both is an error.")
 }
 

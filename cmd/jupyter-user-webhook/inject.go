@@ -39,12 +39,12 @@ func injectCommand() *cobra.Command {
 		Long: `Show what the webhook makes of Pods, without a cluster.
 
 Reads YAML or JSON, several documents and Lists too. Other kinds, and Pods that
-are no user's, pass through as they are. Where a Pod would be refused, nothing
-is written, the refusal goes to standard error and the exit status is 1.
+are not claimed, pass through as they are. If a Pod would be denied, nothing
+is written, the denial goes to standard error and the exit status is 1.
 
-With --explain, what is written is for a person and takes the place of -o: whose
-notebook each Pod is, which container and which way and why, what is done with
-each field and whose it is, the warnings, and the Pod Security level that the Pod
+With --explain, the output is for people and replaces that of -o: whose
+notebook each Pod is, which container and which discovery and why, what is done
+with each field and who owns it, the warnings, and the Pod Security level that the Pod
 meets as submitted and as admitted. To give both is an error.`,
 		Example: `  jupyter-user-webhook inject -f pod.yaml -o diff
   jupyter-user-webhook inject -f pod.yaml --explain
@@ -65,7 +65,8 @@ meets as submitted and as admitted. To give both is an error.`,
 		"with --identity")
 	f.BoolVar(&o.restricted, "restricted", false, "as in a namespace that enforces the Pod Security Standard restricted")
 	f.StringVarP(&o.output, "output", "o", "yaml", "yaml, json, patch (the JSON Patch) or diff")
-	f.BoolVar(&o.explain, "explain", false, "say in words what becomes of each Pod, why, and whose each field is, in place of -o")
+	f.BoolVar(&o.explain, "explain", false, "explain in words what becomes of each Pod, why, and who owns each "+
+		"field, in place of -o")
 	cmd.MarkFlagsMutuallyExclusive("explain", "output")
 	_ = cmd.MarkFlagRequired("filename")
 	return cmd
@@ -95,11 +96,11 @@ func (o injectOptions) run(ctx context.Context, in io.Reader, out, errs io.Write
 	denied := false
 	for i := range documents {
 		for _, pod := range documents[i].pods() {
-			refusals, err := o.inject(ctx, w, pod, errs)
+			denials, err := o.inject(ctx, w, pod, errs)
 			if err != nil {
 				return err
 			}
-			denied = denied || len(refusals) > 0
+			denied = denied || len(denials) > 0
 		}
 	}
 	if denied {

@@ -368,7 +368,7 @@ func byService(t *testing.T, l *looked) {
 		for _, f := range found {
 			if f.Check == "answers" {
 				assert.Equal(c, check.Failed, f.Status)
-				assert.Contains(c, f.Message, "the webhook does not answer")
+				assert.Contains(c, f.Message, "the webhook does not respond")
 			}
 		}
 	}, wait, wait/100)
@@ -404,7 +404,7 @@ func (l *looked) shipWebhooks(t *testing.T, ca []byte) {
 // checkDown: nobody serves. It comes near the end: what goes before needs the webhook.
 func checkDown(t *testing.T, l *looked) {
 	l.stop()
-	l.assertFinding(t, "answers", check.Failed, "the webhook does not answer, so no notebook starts")
+	l.assertFinding(t, "answers", check.Failed, "the webhook does not respond, so no notebook starts")
 }
 
 // checkFilledIn: a manifest that leaves out what an API server fills in is asked about, and so is what somebody has added there.

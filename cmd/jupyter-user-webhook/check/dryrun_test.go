@@ -76,7 +76,7 @@ func TestWhole(t *testing.T) {
 	}{
 		"at start":     {nil, func(*corev1.Pod) {}, OK, "a notebook of alice would be admitted"},
 		"at admission": {webhook.Fixed{Identity: identity.New(5001, 6001, []int64{7001})}, func(*corev1.Pod) {}, OK, ""},
-		"as it was":    {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not come to the webhook and is admitted without it"},
+		"as it was":    {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not reach the webhook and is admitted without it"},
 		"another init container": {nil, func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil" }, Failed,
 			"spec.initContainers[0].image: look which other webhook changes it"},
 		"a mount of the whole share": {nil, func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].SubPath = "" }, Failed, "volumeMounts"},
