@@ -12,7 +12,8 @@
 // removed or refused, and is a refusal at verification. The pod's are defaulted: another value is kept. "notebook" is the
 // notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt takes this table line by line. It is of
 // the default configuration: where notebooks see more of the share than the home, another container's security context is ours
-// too (package inject, sidecars.go).
+// too (package inject, sidecars.go). So are mounts and security context of a container that has the home beside the notebook container
+// (homein.go).
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced
@@ -22,6 +23,7 @@
 //	metadata.annotations[jupyter-user.io/config]                   | ours               | replaced
 //	metadata.annotations[jupyter-user.io/container]                | ours once admitted | refused
 //	metadata.annotations[jupyter-user.io/inject] but false         | ours               | refused
+//	metadata.annotations[jupyter-user.io/home-in] of no container  | ours               | refused
 //	metadata.annotations[example.com/x]                            | the pod's          | kept
 //	spec.volumes[share].persistentVolumeClaim.claimName            | ours               | refused
 //	spec.volumes[share].persistentVolumeClaim.readOnly             | ours               | refused

@@ -66,7 +66,8 @@ func (g *generator) craftedPod() *corev1.Pod {
 	if g.Intn(4) == 0 {
 		pod.Annotations = map[string]string{pick(g, "jupyter-user.io/user", "jupyter-user.io/identity", "jupyter-user.io/discovery",
 			"jupyter-user.io/config", "jupyter-user.io/probes", "jupyter-user.io/account-files", "jupyter-user.io/container",
-			"example.com/x"): pick(g, "alice", "bob", "0:0", "on", "off", "c0", "")}
+			"jupyter-user.io/home-in", "jupyter-user.io/home-in", "example.com/x"): pick(g, "alice", "bob", "0:0", "on", "off", "c0", "",
+			"c1", "i0,c0", "c1, i1")}
 	}
 	for range g.Intn(4) {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, g.volume())

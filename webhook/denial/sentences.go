@@ -290,6 +290,28 @@ func NoSuchContainer(annotation, value string, containers []string) Denial {
 		"the pod has %s", shorten(value), list(containers))
 }
 
+// Why a container that the annotation for the home in other containers names cannot have the home. Each begins behind the name.
+const (
+	HomeInEmpty    = "names no container: write the names of containers of this Pod, with a comma between two"
+	HomeInMissing  = "is no container or init container of this Pod: correct the name, or leave it out"
+	HomeInNotebook = "is the notebook container, which has the home by itself: leave it out"
+	HomeInInit     = "is the webhook's own init container, in which nothing of a Pod's runs: leave it out"
+	HomeInProxy    = "is the proxy of a service mesh, which has a UID of its own and cannot be the user: leave it out"
+	HomeInTwice    = "is there twice: once is enough"
+)
+
+// HomeInUnusable denies a name among the other containers that are to have the home.
+func HomeInUnusable(annotation, name, why string) Denial {
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q %s", shorten(name), why)
+}
+
+// HomeInAtStart denies the home in other containers where the user is found at start.
+func HomeInAtStart(annotation string) Denial {
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "other containers than the notebook container can have the "+
+		"home only if the UID and GID of the user are known at admission, and here the Pod finds them when it starts: remove the "+
+		"annotation, or ask the admin for a source of identities")
+}
+
 // NoContainer answers a pod without containers.
 func NoContainer() Denial {
 	return unprocessable("NoContainer", "spec.containers", "the pod has no container that the notebook could run in")
@@ -341,7 +363,8 @@ func MountForeign(field, volume, at string) Denial {
 // MountElsewhere denies a mount of the share or of the scratch volume in another container than the notebook container.
 func MountElsewhere(field, volume, at, notebook string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, and only the notebook container %s has the home: "+
-		"remove this mount, and run what needs the home in that container, or in a Pod of its own with the label",
+		"remove this mount, and if this container needs the home, name it in the annotation jupyter-user.io/home-in, which works where "+
+		"users are known at admission; or run what needs the home in the notebook container",
 		volume, Printable(at), notebook)
 }
 

@@ -18,7 +18,8 @@ import (
 // is taken away. Access is decided by the first, so nothing of it is believed from the pod.
 //
 // The annotations with which a pod asks for something are the pod's: jupyter-user.io/container names the notebook
-// container, jupyter-user.io/probes and jupyter-user.io/account-files say on or off. The first of them is added where
+// container, jupyter-user.io/probes and jupyter-user.io/account-files say on or off, and jupyter-user.io/home-in names other
+// containers that have the home (homein.go). The first of them is added where
 // the pod does not have it: a choice by name or by position has to be the same on the next pass, when another webhook
 // may have put a sidecar in front.
 
@@ -38,13 +39,14 @@ const (
 	ContainerAnnotation    = annotationPrefix + "container"
 	ProbesAnnotation       = annotationPrefix + "probes"
 	AccountFilesAnnotation = annotationPrefix + "account-files"
+	HomeInAnnotation       = annotationPrefix + "home-in"
 )
 
 // DefaultContainerAnnotation is Kubernetes' own, and only read: kubectl logs and exec take the container that it names.
 const DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
 var (
-	requestAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation}
+	requestAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation, HomeInAnnotation}
 	knownAnnotations   = append([]string{
 		UserAnnotation, DiscoveryAnnotation, IdentityAnnotation, HomeAnnotation, ConfigAnnotation, user.InjectAnnotation},
 		requestAnnotations...)

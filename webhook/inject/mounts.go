@@ -54,6 +54,8 @@ type mountsPiece struct {
 	startsAsRoot, seesMore bool
 	// home and homeOnShare are the two places of the home.
 	home, homeOnShare string
+	// homeIn are the other containers that have the home (homein.go).
+	homeIn []homed
 	// nestedIn are the paths that are inside of another one at which something is mounted, with that one.
 	nestedIn map[string]string
 }
@@ -74,6 +76,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		startsAsRoot: in.discovery == config.DiscoveryAtStart,
 		seesMore:     in.seesMoreThanHome(),
 		home:         in.home, homeOnShare: in.homeOnShare,
+		homeIn: in.homeIn,
 	}
 	if p.startsAsRoot || p.seesMore || len(in.notebook.VolumeDevices) > 0 {
 		p.nestedIn = nestedPaths(in.notebook)
@@ -109,7 +112,7 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 			c.deny(denial.DoneByTheWebhook(at.Pointer().Field(), container.Name, p.notebook.Name, p.ours.share, p.ours.scratch))
 		case container == p.notebook:
 			p.reconcileNotebook(byHand, c)
-		case isInit(at, container):
+		case isInit(at, container), slices.ContainsFunc(p.homeIn, func(h homed) bool { return h.container == container }):
 		default:
 			p.denyForeign(at.Pointer, container, c)
 		}

@@ -5,7 +5,7 @@
 // nothing, so that the webhook, the command line and the tests all run this and nothing else.
 //
 // Each injected piece is one file, headed by what it adds, which fields it owns and what happens where the pod has set
-// them: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, init.go, confinement.go, home.go, accounts.go,
+// them: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, init.go, confinement.go, home.go, homein.go, accounts.go,
 // privileges.go, start.go, jovyan.go, env.go, probes.go, port.go, resources.go.
 package inject
 
@@ -68,6 +68,7 @@ type pieces struct {
 	scratch     scratchPiece
 	pullSecrets pullSecretsPiece
 	groups      groupsPiece
+	homeIn      homeInPiece
 	init        initPiece
 	mounts      mountsPiece
 	privileges  privilegesPiece
@@ -92,6 +93,7 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 		{"scratch volume", &p.scratch},
 		{"pull secrets", &p.pullSecrets},
 		{"groups", &p.groups},
+		{"home in other containers", &p.homeIn},
 		{"init container", &p.init},
 		{"mounts", &p.mounts},
 		{"privileges", &p.privileges},
@@ -120,6 +122,8 @@ type planning struct {
 	// notebook is the notebook container, at notebookAt of the Pod.
 	notebook   *pod.Container
 	notebookAt pod.Pointer
+	// homeIn are the other containers that have the home.
+	homeIn []homed
 	// guessed are the names of containers that could have been meant as well.
 	guessed []string
 	// home is where the notebook container's HOME is.
@@ -208,7 +212,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	if in.subPath == "" {
 		return plan
 	}
-	plan.denials = slices.Concat(plan.denials, in.denyWholePod(), in.denySidecars())
+	plan.denials = slices.Concat(plan.denials, in.denyWholePod(), in.findHomeIn(), in.denySidecars())
 	switches, denials := in.readSwitches()
 	plan.denials = append(plan.denials, denials...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
@@ -226,6 +230,7 @@ func (in *planning) pieces(s switches) pieces {
 		scratch:     in.planScratch(),
 		pullSecrets: in.planPullSecrets(),
 		groups:      in.planGroups(),
+		homeIn:      in.planHomeIn(),
 		init:        in.planInit(),
 		mounts:      in.planMounts(s),
 		privileges:  in.planPrivileges(),

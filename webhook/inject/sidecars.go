@@ -20,7 +20,7 @@ import (
 //	privileged                                  not true
 //	capabilities.add                            empty
 //
-// Nothing is put right: a sidecar that needs another UID would not work as the user, and only its author knows. A second Pod that
+// A container that the annotation jupyter-user.io/home-in names is made the user (homein.go). Nothing else is put right: a sidecar that needs another UID would not work as the user, and only its author knows. A second Pod that
 // shares a volume with the notebook can be handed a directory too, and cannot be seen from here.
 
 // denySidecars returns a denial for each container beside the notebook that could be somebody else.
@@ -29,7 +29,7 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 		return nil
 	}
 	for at, c := range in.pod.AllContainers {
-		if c == in.notebook || isInit(at, c) || in.isUser(c) {
+		if c == in.notebook || isInit(at, c) || in.hasHome(c) || in.isUser(c) {
 			continue
 		}
 		if len(refusals) >= maxDenials {
