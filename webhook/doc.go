@@ -12,8 +12,8 @@
 // removed or refused, and is a refusal at verification. The pod's are defaulted: another value is kept. "notebook" is the
 // notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt takes this table line by line. It is of
 // the default configuration: where notebooks see more of the share than the home, another container's security context is ours
-// too (package inject, sidecars.go). So are mounts and security context of a container that has the home beside the notebook container
-// (homein.go).
+// too (package inject, sidecars.go). So are mounts and security context of a container that has the home beside the notebook
+// container (homein.go).
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced

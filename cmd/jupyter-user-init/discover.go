@@ -74,8 +74,8 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	}, nil
 }
 
-// checkParent denies a home, or a directory of the user, in a directory that a user owns: that user could put another directory in
-// its place.
+// checkParent denies a home, or a directory of the user, in a directory that a user owns: that user could put another directory
+// in its place.
 func checkParent(d handoff.Discover, parent, what string) error {
 	stat, err := directory(parent)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// checkDirectory denies a directory of the user beside the home (share.directories with {user}) that is not the user's, or need not
-// be the one that the notebook gets. It looks at that directory alone, as find does at the home.
+// checkDirectory denies a directory of the user beside the home (share.directories with {user}) that is not the user's, or need
+// not be the one that the notebook gets. It looks at that directory alone, as find does at the home.
 func checkDirectory(d handoff.Discover, dir string) error {
 	stat, err := directory(dir)
 	switch {
@@ -50,8 +50,8 @@ func checkDirectoryOwner(d handoff.Discover, dir string, owner int64) error {
 			"made and not given to its user. Ask the admin to mount it, for chown on it, or to remove it where it is empty: "+
 			"jupyter-user-webhook homes makes it then", dir, d.User, d.Expect.UID)
 	case nobody != nil:
-		return fmt.Errorf("%s must belong to %s (UID %d), and its owner cannot be told: %w. Ask the admin to look at the ID mapping of "+
-			"NFS on the node and on the server", dir, d.User, d.Expect.UID, nobody)
+		return fmt.Errorf("%s must belong to %s (UID %d), and its owner cannot be told: %w. Ask the admin to look at the ID mapping "+
+			"of NFS on the node and on the server", dir, d.User, d.Expect.UID, nobody)
 	}
 	return fmt.Errorf("%s belongs to UID %d, and must belong to %s (UID %d). Ask the admin whose it is: once it is moved away, "+
 		"jupyter-user-webhook homes makes one for %s", dir, owner, d.User, d.Expect.UID, d.User)

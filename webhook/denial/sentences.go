@@ -307,8 +307,8 @@ func HomeInUnusable(annotation, name, why string) Denial {
 
 // HomeInAtStart denies the home in other containers where the user is found at start.
 func HomeInAtStart(annotation string) Denial {
-	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "other containers than the notebook container can have the "+
-		"home only if the UID and GID of the user are known at admission, and here the Pod finds them when it starts: remove the "+
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "other containers than the notebook container can have "+
+		"the home only if the UID and GID of the user are known at admission, and here the Pod finds them when it starts: remove the "+
 		"annotation, or ask the admin for a source of identities")
 }
 
@@ -363,8 +363,8 @@ func MountForeign(field, volume, at string) Denial {
 // MountElsewhere denies a mount of the share or of the scratch volume in another container than the notebook container.
 func MountElsewhere(field, volume, at, notebook string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, and only the notebook container %s has the home: "+
-		"remove this mount, and if this container needs the home, name it in the annotation jupyter-user.io/home-in, which works where "+
-		"users are known at admission; or run what needs the home in the notebook container",
+		"remove this mount, and if this container needs the home, name it in the annotation jupyter-user.io/home-in, which works "+
+		"where users are known at admission; or run what needs the home in the notebook container",
 		volume, Printable(at), notebook)
 }
 

@@ -34,8 +34,8 @@ func PrivilegeTaken(fields []string) string {
 
 // PrivilegeTakenFrom warns that another container which has the home has asked for more than its user has.
 func PrivilegeTakenFrom(container string, fields []string) string {
-	return fmt.Sprintf("%s taken away from the container %s: it has the home, so it runs as the user, without privileges", are(fields),
-		Printable(container))
+	return fmt.Sprintf("%s taken away from the container %s: it has the home, so it runs as the user, without privileges",
+		are(fields), Printable(container))
 }
 
 // RootForAnInstant warns that a container which is not to be root begins as root.

@@ -10,12 +10,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Home in other containers: sidecars and init containers that the annotation jupyter-user.io/home-in names, such as a TensorBoard, or
-// a clone of a course before the notebook starts.
+// Home in other containers: sidecars and init containers that the annotation jupyter-user.io/home-in names, such as a
+// TensorBoard, or a clone of a course before the notebook starts.
 //
-// Mounts the home in each of them at the notebook container's two places, and runs it as the user, with the security context of the
-// notebook container. Mounts and security context are ours, as the notebook container's are (mounts.go, privileges.go). Directories are
-// not mounted there.
+// Mounts the home in each of them at the notebook container's two places, and runs it as the user, with the security context
+// of the notebook container. Mounts and security context are ours, as the notebook container's are (mounts.go,
+// privileges.go). Directories are not mounted there.
 //
 //	the annotation names                       what becomes of it
 //	a container, an init container             it has the home

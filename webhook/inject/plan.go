@@ -5,8 +5,8 @@
 // nothing, so that the webhook, the command line and the tests all run this and nothing else.
 //
 // Each injected piece is one file, headed by what it adds, which fields it owns and what happens where the pod has set
-// them: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, init.go, confinement.go, home.go, homein.go, accounts.go,
-// privileges.go, start.go, jovyan.go, env.go, probes.go, port.go, resources.go.
+// them: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, init.go, confinement.go, home.go, homein.go,
+// accounts.go, privileges.go, start.go, jovyan.go, env.go, probes.go, port.go, resources.go.
 package inject
 
 import (

@@ -20,8 +20,9 @@ import (
 //	privileged                                  not true
 //	capabilities.add                            empty
 //
-// A container that the annotation jupyter-user.io/home-in names is made the user (homein.go). Nothing else is put right: a sidecar that needs another UID would not work as the user, and only its author knows. A second Pod that
-// shares a volume with the notebook can be handed a directory too, and cannot be seen from here.
+// A container that the annotation jupyter-user.io/home-in names is made the user (homein.go). Nothing else is put right: a
+// sidecar that needs another UID would not work as the user, and only its author knows. A second Pod that shares a volume
+// with the notebook can be handed a directory too, and cannot be seen from here.
 
 // denySidecars returns a denial for each container beside the notebook that could be somebody else.
 func (in *planning) denySidecars() (refusals []denial.Denial) {

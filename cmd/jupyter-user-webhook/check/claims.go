@@ -44,7 +44,8 @@ func claims(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// missingClaims returns a finding for each claim that notebooks have and a namespace does not; of directories only where notebooks are.
+// missingClaims returns a finding for each claim that notebooks have and a namespace does not; of directories only where
+// notebooks are.
 func (s *state) missingClaims(where string, notebooks bool, have []corev1.PersistentVolumeClaim) (found []Finding) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(have, func(c corev1.PersistentVolumeClaim) bool { return c.Name == name })
@@ -114,8 +115,9 @@ func (s *state) served() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// isForAProgram reports whether a namespace has the share for a program and not for notebooks, as that of first homes or of a backup: a
-// ServiceAccount of the namespace may run with the share as it is, and no binding of the namespace gives a right to homes.
+// isForAProgram reports whether a namespace has the share for a program and not for notebooks, as that of first homes or of a
+// backup: a ServiceAccount of the namespace may run with the share as it is, and no binding of the namespace gives a right to
+// homes.
 func (s *state) isForAProgram(namespace string) bool {
 	program := false
 	for _, g := range s.grants() {
