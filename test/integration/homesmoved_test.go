@@ -38,6 +38,8 @@ func TestRunningNotebooksWhenHomesMove(t *testing.T) {
 	_, err := g.admin(t).CoreV1().Pods("lab").Patch(t.Context(), running.Name, types.MergePatchType, []byte(`{"status": {"phase": "Running"}}`),
 		metav1.PatchOptions{}, "status")
 	assert.NoError(t, err, "as a kubelet does")
+	running, err = pods.Get(t.Context(), running.Name, metav1.GetOptions{})
+	require.NoError(t, err)
 	assert.NoError(t, adds(t, g.carol, running, debugger()))
 	assert.NoError(t, pods.Delete(t.Context(), running.Name, metav1.DeleteOptions{}))
 }
