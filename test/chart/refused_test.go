@@ -45,7 +45,7 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{config: {share: {homes: home}}}":                                      "config.share.homes is config.share.home now, a pattern: where homes was home, write home: home/{user}",
 		"{config: {share: {readOnly: []}}}":                                     "config.share.readOnly is config.share.directories now: the same list, each element with access: ReadOnly",
 		"{share: {homePrefix: hpc}}":                                            "at '/share/homePrefix': 'hpc' does not match pattern",
-		"{share: {homePrefix: /hpc}}":                                           "share.homePrefix has homes be where the directory service says, and identity.ldap.urls names none",
+		"{share: {homePrefix: /hpc}}":                                           "share.homePrefix has homes be where the directory service says, and there is none: set identity.ldap.urls or identity.passwdConfigMap",
 		"{share: {homePrefix: /hpc}, identity: {share: true, ldap: {urls: ['ldaps://a'], users: {baseDN: b}, ca: c}}}": "share.homePrefix has homes " +
 			"be where the directory service says, and identity.share looks for them by config.share.home",
 		"{config: {share: {home: home}}}":                                                             "config.share.home is home, and must be a directory of the share that ends with the user's name",
@@ -94,6 +94,7 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{share: {fsGroup: keep}}":                                                                    "at '/share/fsGroup': value must be one of 'Remove', 'Keep'",
 		"{share: {directoryVolumeNames: {scratch: [a]}}}":                                             "share.directoryVolumeNames has the claim scratch, on which is no directory",
 		"{share: {directoryVolumeNames: {scratch: [A_B]}}}":                                           "at '/share/directoryVolumeNames/scratch/0': 'A_B' does not match pattern",
+		"{share: {directoryVolumeNames: {scratch: [a, b, c, d, e]}}}":                                 "at '/share/directoryVolumeNames/scratch': maxItems: got 5, want 4",
 		nineClaims: "config.share.directories is on 9 claims beside the share's, and can be on 8",
 	} {
 		_, err := h.Template(t.Context(), values)

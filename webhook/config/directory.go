@@ -64,8 +64,8 @@ func userSubPath(at *field.Path, dir string) field.ErrorList {
 		why = "must be relative to the root of the share: it does not begin with /"
 	case why != "":
 	case dir == userPlace:
-		why = "must not be directly in the root of the share or of the claim, where the init container would see all of it: move the " +
-			"directories into one, such as users/{user}"
+		why = "must not be directly in the root of the share or of the claim, where the init container would see all of it: move " +
+			"the directories into one, such as users/{user}"
 	default:
 		why = patternFault(p)
 	}

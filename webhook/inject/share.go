@@ -8,8 +8,8 @@ import (
 
 // Share volumes: the share's claim as a volume of the Pod, and the further claims that directories are on (share.directories).
 //
-// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc, and with discovery at admission one for each further claim,
-// which has the name of the claim. All of them are ours:
+// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc, and with discovery at admission one for each further
+// claim, which has the name of the claim. All of them are ours:
 //
 //	volume of the Pod                             what becomes of it
 //	our name and our claim                        kept
@@ -17,11 +17,11 @@ import (
 //	our claim under another volume name           denied
 //	a further claim, with discovery at start      denied: a container that starts as root would reach every file on it
 //
-// There is one road from a Pod to a claim of ours, and the mounts at its end are ours (mounts.go).
+// So a Pod has one volume for each claim of ours, and the mounts of that volume are ours (mounts.go).
 
 type sharePiece struct {
 	want []pod.Volume
-	// closed are claims that this Pod may not have, because its user is found at start.
+	// closed are the claims that this Pod may not have, with discovery at start.
 	closed []string
 }
 
@@ -77,7 +77,7 @@ func (p sharePiece) reconcileVolume(want *pod.Volume, isShare bool, document *po
 	}
 }
 
-// ourClaim is what a sentence calls a claim of ours.
+// ourClaim returns the name of one of our claims in sentences.
 func ourClaim(claim string, isShare bool) string {
 	if isShare {
 		return "the share (claim " + claim + ")"
