@@ -295,6 +295,13 @@ func NoContainer() Denial {
 	return unprocessable("NoContainer", "spec.containers", "the pod has no container that the notebook could run in")
 }
 
+// HostProcess denies a Pod of Windows that does not say so. With an init container that is none, the API server would take it for
+// invalid.
+func HostProcess(field string) Denial {
+	return unprocessable("NotLinux", field, "a host process is one of Windows, and a notebook here runs on Linux: remove "+
+		"hostProcess, or the label")
+}
+
 // NotLinux answers a pod for another operating system.
 func NotLinux(name string) Denial {
 	return unprocessable("NotLinux", "spec.os.name", "a notebook here runs on Linux, not on %s: UIDs and GIDs mean nothing "+
@@ -317,7 +324,18 @@ func VolumeTaken(field, name, what string) Denial {
 // ShareAgain answers the share's claim under another volume name.
 func ShareAgain(field, claim, volume string) Denial {
 	return forbidden("ShareAgain", field, "the claim %s is the share, which comes into a pod as the volume %s alone: remove "+
-		"this volume, the webhook adds the person's home", claim, volume)
+		"this volume and its mounts, the webhook adds the user's home", claim, volume)
+}
+
+// ShareByHub denies the share's claim in a server of a hub, which its user cannot change. The init containers mount it too.
+func ShareByHub(field, claim string, initContainers []string) Denial {
+	without := ""
+	if len(initContainers) > 0 {
+		without = " and leave out the init container " + list(initContainers) + ", which mounts it too"
+	}
+	return forbidden("ShareAgain", field, "the claim %s is the share, and the hub mounts it by itself: ask the admin of the hub "+
+		"to set singleuser.storage.type to none%s. The webhook adds the user's home, and the directories of share.directories",
+		claim, without)
 }
 
 // ClaimAgain denies a further claim under another volume name.
@@ -335,7 +353,8 @@ func ClaimClosed(field, claim string) Denial {
 // MountForeign answers a mount of the share or of the scratch volume that is not the webhook's own.
 func MountForeign(field, volume, at string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: "+
-		"remove this one, the webhook adds what the notebook needs", volume, Printable(at))
+		"remove this one, the webhook adds the home and the directories that the admin lists in share.directories", volume,
+		Printable(at))
 }
 
 // MountElsewhere denies a mount of the share or of the scratch volume in another container than the notebook container.

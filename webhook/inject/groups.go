@@ -37,6 +37,8 @@ type groupsPiece struct {
 	// keepsFSGroup tells that an fsGroup that is one of the user's groups stays.
 	keepsFSGroup bool
 	ours         ourVolumes
+	// again are volumes of the share that are denied as such (share.go): the warning of fsGroup does not name them.
+	again []string
 }
 
 const policyStrict = "Strict"
@@ -46,6 +48,7 @@ func (in *planning) planGroups() groupsPiece {
 		user:   in.facts.User.String(),
 		strict: in.planner.config.Identity.StrictSupplementalGroups,
 		ours:   in.ourVolumes(),
+		again:  in.shareAgain(),
 	}
 	if in.identity != nil {
 		p.groups = in.identity.Groups
@@ -124,7 +127,7 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 // emptyDir and read a Secret, a ConfigMap or a token, and hostPath and in-tree nfs are left as they are by Kubernetes.
 func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
-		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) {
+		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) && !slices.Contains(p.again, v.Name) {
 			names = append(names, v.Name)
 		}
 	}

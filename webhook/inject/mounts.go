@@ -52,6 +52,8 @@ type mountsPiece struct {
 	warnings  []string
 	// startsAsRoot reports whether the container starts as root, and seesMore whether it sees more of the share than the home.
 	startsAsRoot, seesMore bool
+	// again are volumes of the share that are denied as such (share.go), and their mounts with them.
+	again []string
 	// home and homeOnShare are the two places of the home.
 	home, homeOnShare string
 	// nestedIn are the paths that are inside of another one at which something is mounted, with that one.
@@ -73,6 +75,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
 		startsAsRoot: in.discovery == config.DiscoveryAtStart,
 		seesMore:     in.seesMoreThanHome(),
+		again:        in.shareAgain(),
 		home:         in.home, homeOnShare: in.homeOnShare,
 	}
 	if p.startsAsRoot || p.seesMore || len(in.notebook.VolumeDevices) > 0 {
@@ -119,11 +122,8 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 // findsTheOwner reports whether an init container does what ours does: it writes into the scratch volume what it finds on the
 // share.
 func (p mountsPiece) findsTheOwner(at pod.Element, container *pod.Container) bool {
-	mounts := func(name string) bool {
-		return slices.ContainsFunc(container.VolumeMounts, func(m pod.Mount) bool { return m.Name == name })
-	}
 	another := at.List == pod.InitContainersPath && container.Name != handoff.Container
-	return another && mounts(p.ours.share) && mounts(p.ours.scratch)
+	return another && container.Mounts(p.ours.share) && container.Mounts(p.ours.scratch)
 }
 
 // reconcileNotebook adds our mounts. Where the Pod finds the owner by hand, the denial of that names the mounts that belong to
@@ -148,7 +148,9 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 			}
 			continue
 		}
-		p.denyMountInTheWay(field, have.MountPath, c)
+		if !slices.Contains(p.again, have.Name) {
+			p.denyMountInTheWay(field, have.MountPath, c)
+		}
 	}
 	if at := p.notebook.TerminationMessagePath; at != nil && *at != "" {
 		// The kubelet mounts a file that the container can write there.
