@@ -21,13 +21,13 @@ COPY certs certs
 COPY deploy deploy
 ARG TARGETOS=linux
 ARG TARGETARCH=amd64
-ARG VERSION=v0.1.0
+ARG VERSION=v0.2.0
 ARG REVISION=
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION} -X main.commit=${REVISION}" -o /out/ ./cmd/...
 
 # No shell, no libc, no user database: nothing to run but the two.
 FROM scratch
-ARG VERSION=v0.1.0
+ARG VERSION=v0.2.0
 ARG REVISION=
 # No date of creation: it would make each build another image.
 LABEL org.opencontainers.image.title="jupyter-user-webhook" \

@@ -108,7 +108,7 @@ bench: ## how fast it is beside others: in process, over the wire, end to end, a
 
 .PHONY: golden
 golden: ## write all golden files anew; look at the difference before committing it
-	UPDATE_GOLDEN=1 go test ./test/golden ./webhook/config ./cmd/jupyter-user-webhook
+	UPDATE_GOLDEN=1 go test ./test/golden ./webhook/config ./webhook/handoff ./cmd/jupyter-user-webhook
 	UPDATE_GOLDEN=1 go test ./test/docs
 
 .PHONY: render

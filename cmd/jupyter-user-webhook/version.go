@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version and commit are set by the linker: -X main.version=v0.1.0.
+// version and commit are set by the linker: -X main.version=v0.2.0.
 var version, commit = "dev", ""
 
 func versionCommand() *cobra.Command {

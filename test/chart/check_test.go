@@ -145,7 +145,7 @@ func (l *looked) manifests(t *testing.T) {
 	for text, says := range map[string]string{
 		l.run(t, "", "get", "manifest", helm.Release, "--namespace", helm.Namespace): "ok: as in the manifest given with -f: 11 ValidatingAdmissionPolicies",
 		l.run(t, "", "template", helm.Release, l.chart, "--namespace", helm.Namespace, "--set", "share.csiDrivers={csi.example.com}",
-			"--set", "share.nfs.server=192.0.2.10"): "failed: is of another release or other values (\"v0.1.0-",
+			"--set", "share.nfs.server=192.0.2.10"): "failed: is of another release or other values (\"v0.2.0-",
 	} {
 		manifest, err := check.ReadManifest(strings.NewReader(text))
 		require.NoError(t, err)
@@ -177,7 +177,7 @@ func (l *looked) shown(t *testing.T) {
 	access.Spec.Validations[2].Expression += " || request.userInfo.username == 'mallory'"
 	_, err = policies.Update(ctx, access, metav1.UpdateOptions{})
 	require.NoError(t, err)
-	found, err := check.Run(ctx, l.look, check.Options{User: "jupyter-user-check", Version: "v0.1.0"})
+	found, err := check.Run(ctx, l.look, check.Options{User: "jupyter-user-check", Version: "v0.2.0"})
 	require.NoError(t, err)
 	var out strings.Builder
 	for i := range found {
@@ -289,7 +289,7 @@ func (l *looked) upgrade(t *testing.T, value string) {
 func (l *looked) says(t *testing.T, wanted map[string]check.Status, well ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.1.0"})
+		found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.2.0"})
 		require.NoError(c, err)
 		said := map[string]check.Status{}
 		for _, f := range found {

@@ -26,7 +26,7 @@ import (
 
 const (
 	previous = "jupyter-user-webhook:v0.0.9"
-	current  = "jupyter-user-webhook:v0.1.0"
+	current  = "jupyter-user-webhook:v0.2.0"
 )
 
 // A life is an installation on a cluster of its own.

@@ -87,7 +87,7 @@ var checked = map[string]struct {
 	"a policy of another release": {policyWith("net.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Annotations["jupyter-user.io/rendered"] = "v0.0.9-0123456789ab"
 		p.Spec.Validations[1].Message = "as it was"
-	}), "policies", check.Failed, `is of another release or other values ("v0.0.9-0123456789ab", not "v0.1.0-`},
+	}), "policies", check.Failed, `is of another release or other values ("v0.0.9-0123456789ab", not "v0.2.0-`},
 	"a policy that was left behind": {makes(&admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "injected.jupyter-user.io"},
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{Validations: []admissionv1.Validation{{Expression: "true"}},
 			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
@@ -136,15 +136,15 @@ var checked = map[string]struct {
 	"policies of another directory of homes": {renderedFrom("home", "elsewhere/{user}"), "parameters", check.Failed,
 		`the policies are rendered with home: "elsewhere/{user}", and the webhook's configuration says "home/{user}"`},
 	"policies without the image": {renderedFrom("images", []string{"other:v1"}), "parameters", check.Failed,
-		"images of the policies lacks jupyter-user-webhook:v0.1.0"},
-	"policies with an image more": {renderedFrom("images", []string{"jupyter-user-webhook:v0.1.0", "old:v0"}), "parameters", check.Warning,
+		"images of the policies lacks jupyter-user-webhook:v0.2.0"},
+	"policies with an image more": {renderedFrom("images", []string{"jupyter-user-webhook:v0.2.0", "old:v0"}), "parameters", check.Warning,
 		"the policies accept old:v0"},
 	"policies of other values": {func(t *testing.T, l *looked) {
 		before := l.manifest
 		l.manifest = manifestOf(t, strings.ReplaceAll(strings.ReplaceAll(l.calledByAddress(string(deploy.Install())), `["hpc-shared-pvc"]`, `["other"]`),
-			"jupyter-user.io/rendered: v0.1.0-", "jupyter-user.io/rendered: v0.1.0-x"))
+			"jupyter-user.io/rendered: v0.2.0-", "jupyter-user.io/rendered: v0.2.0-x"))
 		t.Cleanup(func() { l.manifest = before })
-	}, "policies", check.Failed, "ValidatingAdmissionPolicy share.jupyter-user.io: is of another release or other values (\"v0.1.0-"},
+	}, "policies", check.Failed, "ValidatingAdmissionPolicy share.jupyter-user.io: is of another release or other values (\"v0.2.0-"},
 	"everybody's own home, whoever they are": {renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""}), "parameters", check.Warning,
 		"says ownHomes: Yes without"},
 	"a configuration that cannot be read": {func(t *testing.T, l *looked) {
@@ -201,7 +201,7 @@ var checked = map[string]struct {
 			d.Spec.Template.Spec.Containers[0].Image = "registry.example:5000/jupyter-user-webhook:v0.2.0@sha256:" +
 				"0000000000000000000000000000000000000000000000000000000000000000"
 		})
-	}, "versions", check.Warning, "and the configuration's init.image is jupyter-user-webhook:v0.1.0"},
+	}, "versions", check.Warning, "and the configuration's init.image is jupyter-user-webhook:v0.2.0"},
 	"a name that steers a terminal": {makes(clusterBinding("boss2", "cluster-admin", person("\x1b[2J\u202e"))), "rbac", check.Warning,
 		`may be anybody: User \x1b[2J\u202e in every namespace`},
 }

@@ -188,7 +188,7 @@ func issue(t *testing.T, host string, valid time.Duration) (ca, crt, key []byte)
 // findings of a look, as admin.
 func (l *looked) findings(t *testing.T) []check.Finding {
 	t.Helper()
-	found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.1.0", Manifest: l.manifest})
+	found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.2.0", Manifest: l.manifest})
 	require.NoError(t, err)
 	return found
 }

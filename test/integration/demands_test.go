@@ -50,7 +50,7 @@ func TestDemandsOfOthers(t *testing.T) {
 		labels["demands"] = name
 		e.enforcing(t, name, labels)
 	}
-	const ours = "registry.example/jupyter-user-webhook:v0.1.0"
+	const ours = "registry.example/jupyter-user-webhook:v0.2.0"
 	e.accepting(t, ours)
 
 	t.Run("the init image of another registry", func(t *testing.T) { foreignRegistry(t, e) })

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	initImage = "jupyter-user-webhook:v0.1.0"
+	initImage = "jupyter-user-webhook:v0.2.0"
 	mirrored  = "mirror.example/" + initImage
 )
 

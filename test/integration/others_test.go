@@ -29,7 +29,7 @@ func TestAnotherWebhookAfterOurs(t *testing.T) {
 				assert.Equal(t, "proxy", pod.Spec.InitContainers[1].Name)
 			},
 			"init-image": func(t *testing.T, pod *corev1.Pod) {
-				assert.Equal(t, "jupyter-user-webhook:v0.1.0", pod.Spec.InitContainers[0].Image)
+				assert.Equal(t, "jupyter-user-webhook:v0.2.0", pod.Spec.InitContainers[0].Image)
 			},
 			"init-command": func(t *testing.T, pod *corev1.Pod) {
 				assert.Equal(t, []string{"/jupyter-user-init"}, pod.Spec.InitContainers[0].Command)

@@ -103,7 +103,7 @@ func (g *generator) volume() corev1.Volume {
 }
 
 func (g *generator) container(name string) corev1.Container {
-	c := corev1.Container{Name: name, Image: pick(g, "x", "jupyter-user-webhook:v0.1.0")}
+	c := corev1.Container{Name: name, Image: pick(g, "x", "jupyter-user-webhook:v0.2.0")}
 	if g.Intn(2) == 0 {
 		c.Command = pick(g, []string{"sleep", "1"}, []string{"/config/jupyter-user-init", "exec", "--user=bob", "--", "id"},
 			[]string{"/config/jupyter-user-init", "exec", "--user=bob", "--home=/home/bob", "--scratch=/x", "--working-dir=$$X", "--", "id"},

@@ -26,7 +26,7 @@ func checkWhole(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	require.NotEmpty(t, pod.Spec.InitContainers)
 	first := pod.Spec.InitContainers[0]
 	assert.Equal(t, "jupyter-user-init", first.Name)
-	assert.Contains(t, append([]string{"jupyter-user-webhook:v0.1.0"}, c.Config.Init.AcceptedImages...), first.Image)
+	assert.Contains(t, append([]string{"jupyter-user-webhook:v0.2.0"}, c.Config.Init.AcceptedImages...), first.Image)
 	assert.Equal(t, []string{"/jupyter-user-init"}, first.Command)
 	assert.Equal(t, []string{"discover", "--user=" + name}, first.Args[:2])
 	assert.Empty(t, first.Env)

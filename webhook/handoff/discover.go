@@ -33,6 +33,9 @@ const verbDiscover = "discover"
 // JupyterConfigFlag is the name of the flag with Jupyter's settings.
 const JupyterConfigFlag = "jupyter-config"
 
+// deniedGIDsBefore is the flag by which a webhook of v0.1.0 writes DeniedGIDs.
+const deniedGIDsBefore = "refused-gids"
+
 // Args is the command line, without the binary in front.
 func (d Discover) Args() []string {
 	f := flags{args: append(make([]string, 0, usualFlags), verbDiscover)}
@@ -56,7 +59,7 @@ func (d Discover) Args() []string {
 // ParseDiscover reads what Args wrote.
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
-		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--denied-gids=",
+		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--denied-gids=", "--"+deniedGIDsBefore+"=",
 		"--jupyter-config=", "--umask=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
 		User:       r.user(),
@@ -65,7 +68,7 @@ func ParseDiscover(args []string) (Discover, error) {
 		Home:       r.path("home"),
 		MinUID:     r.number("min-uid"),
 		MinGID:     r.number("min-gid"),
-		DeniedGIDs: r.numbers("denied-gids"),
+		DeniedGIDs: append(r.numbers("denied-gids"), r.numbers(deniedGIDsBefore)...),
 
 		JupyterConfig: r.text(JupyterConfigFlag),
 		Umask:         r.umask(),

@@ -134,7 +134,7 @@ func TestByHandOrByAnotherRelease(t *testing.T) {
 		changed(name, object)
 		require.NoError(t, unstructured.SetNestedField(object, "v0.9.0-abc", "metadata", "annotations", "jupyter-user.io/rendered"))
 	}).compare(t.Context(), policies)
-	assert.Contains(t, found[0].Message, `is of another release or other values ("v0.9.0-abc", not "v0.1.0-`)
+	assert.Contains(t, found[0].Message, `is of another release or other values ("v0.9.0-abc", not "v0.2.0-`)
 }
 
 // TestExpressionsShowWhereTheyPart: an expression is longer than a line.

@@ -162,7 +162,7 @@ func TestGroupsOfImages(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
-	s := &state{Options: Options{Version: "v0.1.0"}, config: config.Default(), server: &version.Info{GitVersion: "v1.33.0-eks-1"}}
+	s := &state{Options: Options{Version: "v0.2.0"}, config: config.Default(), server: &version.Info{GitVersion: "v1.33.0-eks-1"}}
 	s.deployment = appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: webhookName}}
 	s.deployment.Spec.Template.Spec.Containers = []corev1.Container{{Image: s.config.Init.Image}}
 	only(t, versions(t.Context(), s), OK, "the API server is v1.33.0-eks-1")
@@ -172,8 +172,8 @@ func TestVersions(t *testing.T) {
 	only(t, versions(t.Context(), s), Unknown, "cannot be read")
 	s.server.GitVersion = "v1.37.0"
 	for image, says := range map[string]string{
-		"registry.example:5000/w@sha256:00": "", "registry.example:5000/w": "", "registry.example:5000/w:v0.1.0@sha256:00": "",
-		"w:v0.2.0": "runs w:v0.2.0, and this program is v0.1.0", "registry.example:5000/w:v0.2.0@sha256:00": "and this program is v0.1.0",
+		"registry.example:5000/w@sha256:00": "", "registry.example:5000/w": "", "registry.example:5000/w:v0.2.0@sha256:00": "",
+		"w:v0.1.0": "runs w:v0.1.0, and this program is v0.2.0", "registry.example:5000/w:v0.1.0@sha256:00": "and this program is v0.2.0",
 	} {
 		s.deployment.Spec.Template.Spec.Containers[0].Image, s.config.Init.Image = image, image
 		if says == "" {

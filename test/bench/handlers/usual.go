@@ -76,7 +76,7 @@ func change(pod *corev1.Pod, user string) {
 
 func initContainer(user string) corev1.Container {
 	c := corev1.Container{
-		Name: "jupyter-user-init", Image: "jupyter-user-webhook:v0.1.0", ImagePullPolicy: corev1.PullIfNotPresent,
+		Name: "jupyter-user-init", Image: "jupyter-user-webhook:v0.2.0", ImagePullPolicy: corev1.PullIfNotPresent,
 		Command: []string{"/jupyter-user-init"},
 		Args: []string{"discover", "--user=" + user, "--homes=/data/hpc/home", "--scratch=/config", "--home=/home/" + user, "--min-uid=1000",
 			"--min-gid=1000", `--jupyter-config={"NotebookNotary":{"db_file":":memory:"}}`, "--uid=5001", "--gid=6001"},

@@ -34,7 +34,7 @@ const (
 	// Pause is the sandbox's.
 	Pause = "localhost/pause:test"
 	// Webhook is our own image, by the name that deploy/ has for it.
-	Webhook = "docker.io/library/jupyter-user-webhook:v0.1.0"
+	Webhook = "docker.io/library/jupyter-user-webhook:v0.2.0"
 	// WebhookBefore is the same by the Dockerfile of today, but that it says it were the release before.
 	WebhookBefore = "docker.io/library/jupyter-user-webhook:v0.0.9"
 )

@@ -47,7 +47,7 @@ func assertOurs(t *testing.T, image Image, machine elf.Machine) {
 	assert.Equal(t, map[string]string{
 		"org.opencontainers.image.title":       "jupyter-user-webhook",
 		"org.opencontainers.image.description": "One label makes a Pod run as a person, on that person's home",
-		"org.opencontainers.image.version":     "v0.1.0",
+		"org.opencontainers.image.version":     "v0.2.0",
 		"org.opencontainers.image.revision":    "",
 		"org.opencontainers.image.source":      "https://jupyter-user.io/jupyter-user-webhook",
 		"org.opencontainers.image.licenses":    "Apache-2.0",

@@ -47,7 +47,7 @@ type Options struct {
 type Finder[V any] struct {
 	Options
 	*Metrics
-	lastAnswer prometheus.Gauge
+	lastAnswer, lastFailure prometheus.Gauge
 
 	mu      sync.Mutex
 	lookups map[string]*lookup[V]
@@ -177,8 +177,10 @@ func (f *Finder[V]) run(key string, l *lookup[V], look Look[V]) {
 	now := f.Now()
 	unusable, final := errors.AsType[*identity.Unusable](l.err)
 	if l.err == nil || final {
-		f.lastAnswer.Set(float64(now.UnixMilli()) / 1000)
+		f.lastAnswer.Set(seconds(now))
 		f.remember(key, &answer[V]{value: l.value, unusable: unusable, at: now})
+	} else {
+		f.lastFailure.Set(seconds(now))
 	}
 	f.mu.Lock()
 	delete(f.lookups, key)

@@ -3,16 +3,22 @@ package lookups
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// register registers what a source owes: when it last answered, how many lookups are out, and for how long the oldest is.
+// register registers what a source owes: when it last answered and last failed, how many lookups are out, and for how long the oldest
+// is.
 func (f *Finder[V]) register() error {
 	name := "jupyter_user_" + strings.ReplaceAll(f.Source, "-", "_")
 	f.lastAnswer = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: name + "_last_answer_timestamp_seconds",
 		Help: "When " + f.What + " has last answered, also that there is nothing of a name; 0 where it never has.",
+	})
+	f.lastFailure = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: name + "_last_failure_timestamp_seconds",
+		Help: "When a lookup at " + f.What + " last ended without an answer, as those do whose server is gone; 0 where none ever has.",
 	})
 	out := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_lookups_in_flight",
@@ -26,5 +32,9 @@ func (f *Finder[V]) register() error {
 	if f.Registry == nil {
 		return nil
 	}
-	return errors.Join(f.Registry.Register(f.lastAnswer), f.Registry.Register(out), f.Registry.Register(oldest))
+	return errors.Join(f.Registry.Register(f.lastAnswer), f.Registry.Register(f.lastFailure), f.Registry.Register(out),
+		f.Registry.Register(oldest))
 }
+
+// seconds returns a time as Prometheus has it.
+func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }

@@ -61,13 +61,23 @@ func open(t *testing.T, homes string) (*Source, *clock) {
 	return s, c
 }
 
-// lastAnswer is when the share has last answered, by the metric.
+// lastAnswer is when the share has last answered, and lastFailure when a lookup last ended without an answer, by the metrics.
 func lastAnswer(t *testing.T, s *Source) float64 {
+	t.Helper()
+	return gauge(t, s, "jupyter_user_share_last_answer_timestamp_seconds")
+}
+
+func lastFailure(t *testing.T, s *Source) float64 {
+	t.Helper()
+	return gauge(t, s, "jupyter_user_share_last_failure_timestamp_seconds")
+}
+
+func gauge(t *testing.T, s *Source, name string) float64 {
 	t.Helper()
 	families, err := s.finder.Registry.(*prometheus.Registry).Gather()
 	require.NoError(t, err)
 	for _, family := range families {
-		if family.GetName() == "jupyter_user_share_last_answer_timestamp_seconds" {
+		if family.GetName() == name {
 			return family.GetMetric()[0].GetGauge().GetValue()
 		}
 	}
@@ -274,6 +284,7 @@ func TestASilentShare(t *testing.T) {
 	assert.LessOrEqual(t, oldest, 3*time.Second+time.Since(began), "and what the questions took")
 	assert.Equal(t, 32, s.finder.Out())
 	assert.InDelta(t, answered, lastAnswer(t, s), 0)
+	assert.Zero(t, lastFailure(t, s), "what is still out has not failed")
 	_, err = s.Find(t.Context(), named(t, "user0"))
 	assert.ErrorContains(t, err, "the share does not answer, for ")
 
@@ -334,14 +345,18 @@ func TestTheCallersDeadlineCounts(t *testing.T) {
 func TestAFaultIsNoAnswer(t *testing.T) {
 	for _, fault := range []error{syscall.ESTALE, syscall.EACCES, syscall.EIO, syscall.ENOTCONN} {
 		s, _ := open(t, folder(t))
+		assert.Zero(t, lastFailure(t, s))
 		lstat := s.lstat
 		s.lstat = func(string) (fs.FileInfo, error) { return nil, fault }
 		_, err := s.Find(t.Context(), named(t, "alice"))
 		assert.ErrorIs(t, err, fault)
+		failed := lastFailure(t, s)
+		assert.GreaterOrEqual(t, failed, lastAnswer(t, s))
 		s.lstat = lstat
 		id, err := s.Find(t.Context(), named(t, "alice"))
 		require.NoError(t, err)
 		assert.NotNil(t, id)
+		assert.InDelta(t, failed, lastFailure(t, s), 0, "an answer is no failure")
 	}
 }
 
