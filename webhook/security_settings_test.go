@@ -147,7 +147,7 @@ func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
 	t.Helper()
 	raw := withSetting(t, s)
 	d := c.Decide(raw)
-	if reason, refused := strings.CutPrefix(says, "refused: "); refused {
+	if reason, denied := strings.CutPrefix(says, "denied: "); denied {
 		require.NotEmpty(t, d.Denials)
 		for _, refusal := range d.Denials {
 			assert.Equal(t, denial.Reason(strings.Trim(reason, "`")), refusal.Reason)
@@ -163,7 +163,7 @@ func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
 	what, warned := strings.CutSuffix(says, ", warned")
 	assert.Equal(t, warned, len(d.Warnings) > 0, "%v", d.Warnings)
 	value, exists := valueIn(t, admitted, s.field)
-	if reason, policy := strings.CutPrefix(what, "the policy refuses: "); policy {
+	if reason, policy := strings.CutPrefix(what, "a policy denies: "); policy {
 		inThePolicy(t, s.field, strings.Trim(reason, "`"))
 		what = "the Pod's: kept"
 	}

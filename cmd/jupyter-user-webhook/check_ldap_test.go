@@ -67,7 +67,7 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(home, name), []byte(content), 0o600))
 	}
 	steps := stepsOfThePage(t)
-	here := strings.NewReplacer("ldaps://ldap.example.org", server.LDAPS, "/home/me", home).Replace
+	here := strings.NewReplacer("ldaps://ldap.example.org", server.LDAPS, "/home/me", home, "the password", "secret").Replace
 	shell := func(n int) string {
 		script := exec.Command("sh", "-c", here(steps[n].shell))
 		script.Dir = home

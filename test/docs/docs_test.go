@@ -19,6 +19,20 @@ const root = "../.."
 // that ends it.
 var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n(?:```[a-z]*\n)?)(.*?)(```\n|<!-- end of file -->\n)")
 
+// tabled is the table of a doc comment shown in a document: <!-- table: path --> and the fence behind it.
+var tabled = regexp.MustCompile("(?s)(<!-- table: (\\S+) -->\n```text\n).*?(```\n)")
+
+// commentTable returns the indented lines of a doc comment.
+func commentTable(source string) string {
+	var table strings.Builder
+	for line := range strings.Lines(source) {
+		if row, found := strings.CutPrefix(line, "//\t"); found {
+			table.WriteString(row)
+		}
+	}
+	return table.String()
+}
+
 // TestCurrentInclusions: what a document shows is what the tests prove. UPDATE_GOLDEN=1 writes it again.
 func TestCurrentInclusions(t *testing.T) {
 	for _, document := range documents(t) {
@@ -26,6 +40,10 @@ func TestCurrentInclusions(t *testing.T) {
 		shown := included.ReplaceAllStringFunc(text, func(block string) string {
 			parts := included.FindStringSubmatch(block)
 			return parts[1] + withoutHead(read(t, parts[2])) + parts[4]
+		})
+		shown = tabled.ReplaceAllStringFunc(shown, func(block string) string {
+			parts := tabled.FindStringSubmatch(block)
+			return parts[1] + commentTable(read(t, parts[2])) + parts[3]
 		})
 		if os.Getenv("UPDATE_GOLDEN") != "" {
 			require.NoError(t, os.WriteFile(filepath.Join(root, document), []byte(shown), 0o644))
@@ -106,7 +124,7 @@ var reason = regexp.MustCompile(`(?:malformed|forbidden|unprocessable)\("(\w+)"|
 
 // TestCurrentReasons: each reason that a person can meet is explained, with its status, and none that does not exist.
 func TestCurrentReasons(t *testing.T) {
-	_, section, _ := strings.Cut(read(t, "deploy/docs/denials.md"), "## When a Pod is refused")
+	_, section, _ := strings.Cut(read(t, "deploy/docs/denials.md"), "## When the webhook denies a Pod")
 	section, _, _ = strings.Cut(section, "\n## ")
 	explained := map[string]bool{}
 	for _, name := range regexp.MustCompile("`([A-Z][a-z]+[A-Z]\\w+)`").FindAllStringSubmatch(section, -1) {

@@ -252,7 +252,7 @@ func TestNothingElseIsRefused(t *testing.T) {
 func TestReasonsAreExplained(t *testing.T) {
 	page, err := os.ReadFile("../../deploy/docs/denials.md")
 	require.NoError(t, err)
-	_, section, _ := strings.Cut(string(page), "## When a policy refuses")
+	_, section, _ := strings.Cut(string(page), "## When a policy denies a Pod")
 	section, _, _ = strings.Cut(section, "\n## ")
 	explained := map[string]bool{}
 	for _, name := range regexp.MustCompile("`([A-Z][a-z]+[A-Z]\\w+)`").FindAllStringSubmatch(section, -1) {

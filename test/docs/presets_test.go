@@ -1,0 +1,40 @@
+package docs
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// TestPresetsOfThePage: the page on directory services has the filters and attributes of each preset.
+func TestPresetsOfThePage(t *testing.T) {
+	_, table, found := strings.Cut(read(t, "deploy/docs/directory-services.md"), "## What a preset means")
+	require.True(t, found)
+	shown := map[string][]string{}
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) == 6 && strings.Contains(cells[1], ".") {
+			for _, cell := range cells[2:5] {
+				key := strings.Trim(cells[1], " `")
+				shown[key] = append(shown[key], strings.Trim(cell, " `"))
+			}
+		}
+	}
+	want := map[string][]string{}
+	for _, preset := range []config.LDAPPreset{"rfc2307", "rfc2307bis", "ad"} {
+		of := config.Default()
+		of.Identity.LDAP.Preset, of.Share.HomePrefix = preset, "/hpc"
+		l := of.DirectoryService()
+		for key, value := range map[string]string{
+			"users.filter": l.Users.Filter, "users.name": l.Users.Name, "users.uid": l.Users.UID, "users.gid": l.Users.GID,
+			"users.home": l.Users.Home, "groups.filter": l.Groups.Filter, "groups.member": l.Groups.Member,
+			"groups.memberIs": string(l.Groups.MemberIs), "groups.gid": l.Groups.GID,
+		} {
+			want[key] = append(want[key], value)
+		}
+	}
+	assert.Equal(t, want, shown)
+}

@@ -1,0 +1,109 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+)
+
+// TestMessagesOfThePage: the page on denials shows what kubectl prints. UPDATE_GOLDEN=1 writes it again, and test/docs the page.
+func TestMessagesOfThePage(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	c.namespace(t, "lab", "baseline")
+	bob := c.mayCreatePods(t, "bob", "lab")
+	for file, user := range map[string]string{"denied-by-the-webhook.txt": "root", "denied-by-a-policy.txt": "alice"} {
+		arguments := []string{"run", "nb", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=" + user}
+		denied, err := bob.Kubectl(t.Context(), append(arguments, "-n", "lab")...)
+		require.NoError(t, err)
+		assert.Equal(t, 1, denied.ExitCode)
+		printed := "$ kubectl " + strings.Join(arguments, " ") + "\n" + denied.Stderr
+		path := filepath.Join("testdata", file)
+		if os.Getenv("UPDATE_GOLDEN") != "" {
+			require.NoError(t, os.WriteFile(path, []byte(printed), 0o644))
+			continue
+		}
+		shown, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Empty(t, udiff.Unified(path, "printed", string(shown), printed), "UPDATE_GOLDEN=1 writes it again")
+	}
+}
+
+// mayCreatePods returns a user who may create Pods in a namespace and use no home.
+func (c *cluster) mayCreatePods(t *testing.T, name, namespace string, rules ...rbacv1.PolicyRule) *controlplane.User {
+	t.Helper()
+	user, err := c.User(name)
+	require.NoError(t, err)
+	require.NoError(t, c.Allow(t.Context(), namespace, user, append(rules, withPods)...))
+	return user
+}
+
+// TestWhatAUserNeedsToRunKubectl: with deploy/examples/kubectl-user.yaml and one-home.yaml alone, alice does what the page "What
+// becomes of a Pod" shows, and nothing more.
+func TestWhatAUserNeedsToRunKubectl(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	c.namespace(t, "lab", "baseline")
+	require.NoError(t, c.Admin.Do(t.Context(), "", "apply", "-f", examples+"kubectl-user.yaml", "-f", examples+"one-home.yaml"))
+	alice, err := c.User("alice@corp.example")
+	require.NoError(t, err)
+	for _, command := range []string{
+		"run nb --image=quay.io/jupyter/minimal-notebook --labels=jupyter-user=alice",
+		"get pod nb", "describe pod nb", "delete pod nb --now",
+		"auth can-i watch pods", "auth can-i get pods --subresource=log", "auth can-i create pods --subresource=portforward",
+		"auth can-i get pods --subresource=portforward",
+	} {
+		require.NoError(t, alice.Do(t.Context(), "", append(strings.Fields(command), "-n", "lab")...))
+	}
+	for _, right := range []string{"create pods --subresource=exec", "get secrets", "create pods --subresource=attach", "patch pods",
+		"create deployments.apps"} {
+		may, err := alice.Kubectl(t.Context(), append(strings.Fields("auth can-i "+right), "-n", "lab")...)
+		require.NoError(t, err)
+		assert.Equal(t, "no\n", may.Stdout, right)
+	}
+}
+
+// TestWhatIsMissing is the table "When something is missing" of the threat model, for the webhook configurations. The other lines are
+// held by TestDeadWebhookStopsNobody, TestAWebhookThatInsists and TestTheNetKnowsNoNameButAUsers.
+func TestWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	c.namespace(t, "lab", "baseline")
+	admin, err := kubernetes.NewForConfig(c.Admin.Config)
+	require.NoError(t, err)
+	configurations := admin.AdmissionregistrationV1()
+	notInjected := func(t *testing.T) {
+		t.Helper()
+		require.EventuallyWithT(t, func(a *assert.CollectT) {
+			denied := c.kubectl(t, "run", "nb", "-n", "lab", "--dry-run=server", "--image=a", "--labels=jupyter-user=alice")
+			assert.Equal(a, 1, denied.ExitCode)
+			assert.Contains(a, denied.Stderr, "NotInjected")
+		}, wait, wait/100)
+	}
+	g := &guarded{ControlPlane: c.ControlPlane}
+	g.allow(t, "lab", "dora", withPods, mayUse("alice"))
+	dora := g.as(t, "dora")
+
+	require.NoError(t, configurations.MutatingWebhookConfigurations().Delete(t.Context(), "00-jupyter-user-webhook", metav1.DeleteOptions{}))
+	notInjected(t)
+	require.NoError(t, configurations.ValidatingWebhookConfigurations().Delete(t.Context(), "jupyter-user-webhook", metav1.DeleteOptions{}))
+	notInjected(t)
+	forged, another := injected(t, "alice"), injected(t, "alice")
+	uid := int64(4242)
+	forged.Spec.Containers[0].SecurityContext.RunAsUser = &uid
+	require.EventuallyWithT(t, func(a *assert.CollectT) {
+		assert.NoError(a, create(t.Context(), dora, "lab", forged.DeepCopy()), "written by hand, with another UID")
+	}, wait, wait/100)
+	another.Spec.Containers[0].VolumeMounts[0].SubPath = "home/bob"
+	assertRefused(t, create(t.Context(), dora, "lab", another), "net/MountForeign")
+}
