@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
@@ -27,6 +28,11 @@ func discover(d handoff.Discover) error {
 	}
 	if err := enter(d, id); err != nil {
 		return err
+	}
+	for _, dir := range d.Directories {
+		if err := checkDirectory(d, dir); err != nil {
+			return err
+		}
 	}
 	if err := writeDown(d, owner, id); err != nil {
 		return fmt.Errorf("cannot write to %s, the pod's scratch volume: %w", d.Scratch, err)
@@ -60,7 +66,7 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	case err != nil:
 		return handoff.Owner{}, fmt.Errorf("the share does not say who owns %s: %w", home, err)
 	}
-	if err := checkParent(d); err != nil {
+	if err := checkParent(d, d.Homes, "the home"); err != nil {
 		return handoff.Owner{}, err
 	}
 	return handoff.Owner{
@@ -68,22 +74,23 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	}, nil
 }
 
-// checkParent denies a home in a directory that a user owns: the user could put another directory in the place of the home.
-func checkParent(d handoff.Discover) error {
-	stat, err := directory(d.Homes)
+// checkParent denies a home, or a directory of the user, in a directory that a user owns: that user could put another directory in
+// its place.
+func checkParent(d handoff.Discover, parent, what string) error {
+	stat, err := directory(parent)
 	if err != nil {
-		return fmt.Errorf("the share does not say who owns %s: %w", d.Homes, err)
+		return fmt.Errorf("the share does not say who owns %s: %w", parent, err)
 	}
 	owner := int64(stat.Uid)
 	if owner < d.MinUID {
 		return nil
 	}
 	if err := identity.CheckOwner(owner); err != nil {
-		return fmt.Errorf("the share does not tell who owns %s, in which the home of %s is: %w. Ask the admin to look at the "+
-			"ID mapping of NFS on the node and on the server", d.Homes, d.User, err)
+		return fmt.Errorf("the share does not tell who owns %s, in which %s of %s is: %w. Ask the admin to look at the "+
+			"ID mapping of NFS on the node and on the server", parent, what, d.User, err)
 	}
-	return fmt.Errorf("%s, in which the home of %s is, belongs to UID %d: who owns that directory could put another one in the "+
-		"place of a home. Ask the admin for chown root on it", d.Homes, d.User, owner)
+	return fmt.Errorf("%s, in which %s of %s is, belongs to UID %d: who owns that directory could put another one in the "+
+		"place of %s. Ask the admin for chown root on it", parent, what, d.User, owner, strings.Replace(what, "the", "a", 1))
 }
 
 // check compares the owner with the floor, and with the identity that the Pod was admitted with. That the owner is root or nobody

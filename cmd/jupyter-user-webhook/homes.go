@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,8 +25,10 @@ import (
 // homesOptions are those of the command that makes missing homes.
 type homesOptions struct {
 	config, share, passwd, skeleton, mode string
-	users                                 []string
-	dryRun                                bool
+	// claims are where the further claims are mounted, by their names.
+	claims map[string]string
+	users  []string
+	dryRun bool
 }
 
 func homesCommand() *cobra.Command {
@@ -35,8 +39,9 @@ func homesCommand() *cobra.Command {
 		Long: `Make the homes that users of the directory service do not have yet.
 
 Users come from identity.ldap of the configuration, from the file of --passwd,
-or from both, which must agree. A home is made where share.home says, whole or
-not at all, and nothing that is there is changed. Of the directories above a
+or from both, which must agree. A home is made where share.home says, and a
+directory where share.directories has {user}, whole or not at all, and nothing
+that is there is changed. Of the directories above a
 home only one for {initial} is made; each must belong to root, and nobody else
 may write to it. Users under identity.minUID or identity.minGID and reserved
 names are skipped.
@@ -60,6 +65,8 @@ run could not begin.`,
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "configuration file")
 	f.StringVar(&o.share, "share", "", "where the root of the share is mounted, writable")
+	f.StringToStringVar(&o.claims, "claim", nil, "where the root of a further claim with directories of users is mounted, writable, as "+
+		"<name>=<path>; repeatable")
 	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, with the users")
 	f.StringVar(&o.skeleton, "skeleton", "", "directory with what a home begins with, such as /etc/skel; without it nothing")
 	f.StringVar(&o.mode, "mode", "0700", "mode of a home")
@@ -88,10 +95,7 @@ func (o homesOptions) run(ctx context.Context, out io.Writer) error {
 		complete = false
 		run.Say(homes.Failed, "no user is listed: correct identity.ldap.users or the file of --passwd")
 	}
-	summary, err := homes.Run(ctx, run, accounts)
-	if err != nil {
-		run.Say(homes.Failed, denial.PrintableText(err.Error()))
-	}
+	summary, err := o.make(ctx, run, accounts)
 	verb := "made"
 	if o.dryRun {
 		verb = "would be made"
@@ -106,6 +110,43 @@ func (o homesOptions) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
+// make makes what is missing on the share, and then on each further claim with directories of users.
+func (o homesOptions) make(ctx context.Context, run homes.Options, accounts []homes.Account) (all homes.Summary, err error) {
+	for _, claim := range append([]string{""}, slices.Sorted(maps.Keys(o.claims))...) {
+		if len(homes.Patterns(run.Config, claim)) == 0 {
+			continue
+		}
+		if run.Claim = claim; claim != "" {
+			run.Share = o.claims[claim]
+		}
+		made, failed := homes.Run(ctx, run, accounts)
+		if failed != nil {
+			run.Say(homes.Failed, denial.PrintableText(failed.Error()))
+		}
+		err = errors.Join(err, failed)
+		all.Made, all.There, all.Failed = all.Made+made.Made, all.There+made.There, all.Failed+made.Failed
+		// An account that is skipped is skipped everywhere.
+		all.Skipped = max(all.Skipped, made.Skipped)
+	}
+	return all, err
+}
+
+// checkClaims returns an error unless the flags name each further claim with directories of users, and no other.
+func (o homesOptions) checkClaims(c *config.Config) error {
+	for _, claim := range c.Share.FurtherClaims() {
+		if _, named := o.claims[claim]; !named && len(homes.Patterns(c, claim)) > 0 {
+			return fmt.Errorf("share.directories has directories of users on the claim %[1]s: say where its root is mounted, by "+
+				"--claim=%[1]s=<path>", claim)
+		}
+	}
+	for claim := range o.claims {
+		if claim == "" || len(homes.Patterns(c, claim)) == 0 {
+			return fmt.Errorf("--claim names %q, on which share.directories has no directory with {user}: leave it out", claim)
+		}
+	}
+	return nil
+}
+
 // options reads what the flags name.
 func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
 	run = homes.Options{Share: o.share, DryRun: o.dryRun, Say: func(what homes.Outcome, line string) {
@@ -114,7 +155,10 @@ func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
 	if run.Config, err = loadConfig(o.config); err != nil {
 		return run, err
 	}
-	if run.Config.Share.HomesByField() {
+	if err := o.checkClaims(run.Config); err != nil {
+		return run, err
+	}
+	if run.Config.Share.HomesByField() && len(homes.Patterns(run.Config, ""))+len(o.claims) == 0 {
 		return run, errors.New("homes are made where share.home says, and share.homePrefix has them be where the directory service " +
 			"says: make them by the means that write its home fields")
 	}

@@ -203,3 +203,27 @@ func TestNoHomesWhereTheDirectoryServiceSaysWhere(t *testing.T) {
 	assert.Contains(t, errs, "homes are made where share.home says, and share.homePrefix has them be where the directory service says")
 	assert.NoDirExists(t, filepath.Join(share, "home/alice"))
 }
+
+// TestHomesOnFurtherClaims: a directory with {user} on a claim of its own is made where --claim says that its root is, and the two
+// must go together.
+func TestHomesOnFurtherClaims(t *testing.T) {
+	t.Parallel()
+	share, archive := newShare(t), filepath.Join(t.TempDir(), "archive")
+	require.NoError(t, os.MkdirAll(filepath.Join(archive, "users"), 0o755))
+	passwd := "--passwd=" + written(t, "passwd", "root:x:0:0:::\nalice:x:5001:6001:::\n")
+	const configured = kindLines + "share: {directories: [{claimName: hpc-archive, subPath: 'users/{user}', mountPath: /archive, access: ReadWrite}]}\n"
+
+	code, _, errs := runHomes(t, share, configured, passwd)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, errs, "share.directories has directories of users on the claim hpc-archive: say where its root is mounted, by --claim=hpc-archive=<path>")
+	code, _, errs = runHomes(t, share, kindLines, passwd, "--claim=other="+archive)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, errs, `--claim names "other", on which share.directories has no directory with {user}: leave it out`)
+
+	code, out, errs := runHomes(t, share, configured, passwd, "--claim=hpc-archive="+archive)
+	assert.Equal(t, 0, code, errs)
+	assert.Contains(t, out, "made: home/alice, for 5001:6001\n")
+	assert.Contains(t, out, "made: hpc-archive/users/alice, for 5001:6001\n")
+	assert.Contains(t, out, "\n2 made, 0 there, 1 skipped, 0 failed\n")
+	assert.Equal(t, "drwx------ 5001:6001", ownerOf(t, filepath.Join(archive, "users/alice")))
+}

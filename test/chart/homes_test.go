@@ -70,6 +70,25 @@ func TestTheCronJobOfFirstHomes(t *testing.T) {
 	assert.Contains(t, share, "  name: hpc-pv-lab\n")
 }
 
+// TestTheCronJobMountsClaimsWithDirectoriesOfUsers, and no other further claim.
+func TestTheCronJobMountsClaimsWithDirectoriesOfUsers(t *testing.T) {
+	t.Parallel()
+	rendered, err := newHelm(t).Template(t.Context(), `{identity: {passwdConfigMap: people}, homes: {enabled: true}, config: {share: {directories: [
+		{subPath: 'scratch/{user}', mountPath: /scratch, access: ReadWrite},
+		{claimName: hpc-data, mountPath: /datasets, access: ReadOnly},
+		{claimName: config, subPath: 'users/{user}', mountPath: /work, access: ReadWrite}]}}}`)
+	require.NoError(t, err)
+	var job batchv1.CronJob
+	require.NoError(t, yaml.UnmarshalStrict([]byte(document(t, rendered, "kind: CronJob")), &job))
+	pod := job.Spec.JobTemplate.Spec.Template.Spec
+	assert.Equal(t, []string{"homes", "--config=/etc/jupyter-user/config.yaml", "--share=/share", "--claim=config=/claims/config", "--mode=0700",
+		"--passwd=/people/passwd"}, pod.Containers[0].Args)
+	assert.Contains(t, pod.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "claim-0", MountPath: "/claims/config"})
+	assert.Contains(t, pod.Volumes, corev1.Volume{Name: "claim-0", VolumeSource: corev1.VolumeSource{
+		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "config"}}})
+	assert.Len(t, pod.Volumes, 4, "the configuration, the share, that claim and the users")
+}
+
 // document returns the one of the CronJob's file that has a line.
 func document(t *testing.T, rendered deploy.Rendered, line string) string {
 	t.Helper()

@@ -218,3 +218,82 @@ func TestTheNetKnowsHomesOfTheDirectoryService(t *testing.T) {
 	assert.Equal(t, "IdentityDiffers", reason(err), "alice has moved between the two reviews, or another replica has heard so")
 	assert.ErrorContains(t, err, "try again")
 }
+
+// ofUsers are the values of the chart for directories of users, and directoriesOfUsers is the configuration that they make.
+const ofUsers = `{config: {share: {directories: [{subPath: 'scratch/{user}', mountPath: /scratch, access: ReadWrite},
+	{claimName: hpc-archive, subPath: 'u/{initial}/{user}', mountPath: /archive, access: ReadOnly}]}}}`
+
+func directoriesOfUsers(c *config.Config) {
+	c.Share.Directories = []config.Directory{
+		{SubPath: "scratch/{user}", MountPath: "/scratch", Access: config.AccessReadWrite},
+		{ClaimName: "hpc-archive", SubPath: "u/{initial}/{user}", MountPath: "/archive", Access: config.AccessReadOnly},
+	}
+}
+
+// attacksOnDirectoriesOfUsers are notebooks of alice that see another directory than hers, or more of what is above it.
+func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
+	change := func(c *corev1.Container, is string, to func(*corev1.VolumeMount)) {
+		for i := range c.VolumeMounts {
+			if c.VolumeMounts[i].SubPath == is {
+				to(&c.VolumeMounts[i])
+			}
+		}
+	}
+	notebook := func(is, subPath string) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) {
+			change(&pod.Spec.Containers[0], is, func(m *corev1.VolumeMount) { m.SubPath = subPath })
+		}
+	}
+	init := func(is string, to func(*corev1.VolumeMount)) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0], is, to) }
+	}
+	return map[string]func(*corev1.Pod){
+		"another user's directory":                  notebook("scratch/alice", "scratch/bob"),
+		"the directories of all users":              notebook("scratch/alice", "scratch"),
+		"the pattern itself":                        notebook("scratch/alice", "scratch/{user}"),
+		"a directory in one's own":                  notebook("scratch/alice", "scratch/alice/x"),
+		"another user's directory of a claim":       notebook("u/a/alice", "u/b/bob"),
+		"the directories of an initial of a claim":  notebook("u/a/alice", "u/a"),
+		"the share's directory of a claim":          notebook("u/a/alice", "scratch/alice"),
+		"the whole of a claim":                      notebook("u/a/alice", ""),
+		"the init container sees the whole share":   init("scratch", func(m *corev1.VolumeMount) { m.SubPath = "" }),
+		"the init container sees another directory": init("scratch", func(m *corev1.VolumeMount) { m.SubPath = "projects" }),
+		"the init container sees another initial":   init("u/a", func(m *corev1.VolumeMount) { m.SubPath = "u/b" }),
+		"the init container sees the whole claim":   init("u/a", func(m *corev1.VolumeMount) { m.SubPath = "" }),
+		"the init container sees more of the claim": init("u/a", func(m *corev1.VolumeMount) { m.SubPath = "u" }),
+		"the init container sees it elsewhere": init("scratch", func(m *corev1.VolumeMount) {
+			m.MountPath = "/directories/hpc-archive/scratch"
+		}),
+		"the init container writes to it": init("scratch", func(m *corev1.VolumeMount) { m.ReadOnly = false }),
+		"the init container sees the claim's in the share's place": init("scratch", func(m *corev1.VolumeMount) {
+			m.Name = "hpc-archive"
+		}),
+		"the init container sees it by an expression": init("scratch", func(m *corev1.VolumeMount) {
+			m.SubPath, m.SubPathExpr = "", "scratch"
+		}),
+	}
+}
+
+// TestAttacksOnDirectoriesOfUsers: whoever answers for the webhook, no directory of another user is mounted, and no more of what is
+// above it than the webhook mounts; the verifier denies the same.
+func TestAttacksOnDirectoriesOfUsers(t *testing.T) {
+	t.Parallel()
+	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, ofUsers)})
+	verified := startVerified(t)
+	verified.serving(t, directoriesOfUsers)
+	made := injectedBy(t, verified.serves, "alice")
+	require.NoError(t, create(t.Context(), net.carol, "lab", made.DeepCopy()), "what the webhook makes is admitted")
+	require.NoError(t, create(t.Context(), verified.carol, "lab", made.DeepCopy()))
+	for name, change := range attacksOnDirectoriesOfUsers() {
+		t.Run(name, func(t *testing.T) {
+			pod := made.DeepCopy()
+			change(pod)
+			require.NotEqual(t, made, pod)
+			err := create(t.Context(), net.carol, "lab", pod.DeepCopy())
+			require.Error(t, err)
+			assert.Regexp(t, `ValidatingAdmissionPolicy 'net.jupyter-user.io'.* denied request: (MountForeign|InitForeign): `, err.Error())
+			assert.ErrorContains(t, create(t.Context(), verified.carol, "lab", pod),
+				`admission webhook "verified-pods.jupyter-user.io" denied the request: `)
+		})
+	}
+}

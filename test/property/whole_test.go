@@ -60,7 +60,8 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 			}
 		}
 	}
-	home := strings.NewReplacer("{user}", name, "{initial}", name[:1]).Replace(string(c.Config.Share.Home))
+	of := strings.NewReplacer("{user}", name, "{initial}", name[:1]).Replace
+	home := of(string(c.Config.Share.Home))
 	allowed := []string{
 		"hpc-shared-volume " + path.Dir(home) + " /data/hpc/" + path.Dir(home) + " ro",
 		"uid-gid-config  /config rw",
@@ -73,7 +74,12 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	}
 	modes := map[config.Access]string{config.AccessReadOnly: " ro", config.AccessReadWrite: " rw"}
 	for _, d := range c.Config.Share.Directories {
-		allowed = append(allowed, cmp.Or(d.ClaimName, "hpc-shared-volume")+" "+d.SubPath+" "+d.MountPath+modes[d.Access])
+		allowed = append(allowed, cmp.Or(d.ClaimName, "hpc-shared-volume")+" "+of(d.SubPath)+" "+of(d.MountPath)+modes[d.Access])
+		if strings.HasSuffix(d.SubPath, "/{user}") {
+			parent := path.Dir(of(d.SubPath))
+			allowed = append(allowed, cmp.Or(d.ClaimName, "hpc-shared-volume")+" "+parent+
+				" /directories/"+cmp.Or(d.ClaimName, "hpc-shared-pvc")+"/"+parent+" ro")
+		}
 	}
 	for _, s := range seen {
 		assert.Contains(t, allowed, s)

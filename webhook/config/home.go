@@ -66,19 +66,43 @@ func (p HomePattern) Beginning() string {
 
 func (p HomePattern) above() string { return strings.TrimSuffix(string(p), "/"+userPlace) }
 
-// meets reports whether a directory of the share is the home of a user, lies in one, or contains one, whoever the user is. It
-// compares without regard to case, because a share may.
+// meets reports whether a directory of the share is the home of a user, lies in one, or contains one, whoever the user is. The
+// directory may be a pattern itself. It compares without regard to case, because a share may.
 func (p HomePattern) meets(dir string) bool {
-	parts := strings.Split(strings.ToLower(dir), "/")
-	for i, wanted := range strings.Split(strings.ToLower(string(p)), "/") {
-		if i == len(parts) {
-			break
-		}
-		if wanted != userPlace && wanted != parts[i] && (wanted != initialPlace || len(parts[i]) > 1) {
+	return related(strings.ToLower(string(p)), strings.ToLower(dir))
+}
+
+// related reports whether two clean paths, or patterns of paths, can be the same, or one inside the other.
+func related(a, b string) bool {
+	as, bs := partsOf(a), partsOf(b)
+	for i := range min(len(as), len(bs)) {
+		if !canBeSame(as[i], bs[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+// partsOf returns the directories of a clean path; none for a root.
+func partsOf(dir string) []string {
+	dir = strings.TrimPrefix(dir, "/")
+	if dir == "" {
+		return nil
+	}
+	return strings.Split(dir, "/")
+}
+
+// canBeSame reports whether two directories of patterns can have one name.
+func canBeSame(a, b string) bool {
+	switch {
+	case a == userPlace || b == userPlace:
+		return true
+	case a == initialPlace:
+		return b == initialPlace || len(b) == 1
+	case b == initialPlace:
+		return len(a) == 1
+	}
+	return a == b
 }
 
 // homePattern validates a pattern of homes.

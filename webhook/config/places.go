@@ -39,9 +39,6 @@ func subPath(at *field.Path, dir string) field.ErrorList {
 		why = "must be relative to the root of the share: it does not begin with /"
 	case path.Clean(dir) == ".":
 		why = "must be a directory of the share, not the whole share"
-	case strings.ContainsAny(dir, "{}"):
-		// A site means a pattern by it, and taken as it is each Pod would look for a directory of that name.
-		why = "must be a directory as it is: there are no patterns here, so write it without braces"
 	}
 	if why != "" {
 		return field.ErrorList{field.Invalid(at, dir, why)}
@@ -85,13 +82,6 @@ func systemFault(dir string) string {
 	return ""
 }
 
-// related tells that two clean paths are the same or that one lies inside the other.
-func related(a, b string) bool { return inside(a, b) || inside(b, a) }
-
-func inside(dir, around string) bool {
-	return dir == around || around == "/" || strings.HasPrefix(dir, around+"/")
-}
-
 // place is a directory of the containers and the field that says so.
 type place struct {
 	field *field.Path
@@ -124,6 +114,7 @@ func apartFromHomes(p, share place, home HomePattern) *field.Error {
 const (
 	coversHome   = "a person's name could be that of a directory there, and one mount would hide the other"
 	coversOthers = "of two mounts one inside the other, the inner one needs a directory that nobody can make"
+	sawByInit    = "below it the init container sees the directories above those of users"
 )
 
 // validatePlaces keeps the mounts of a pod out of each other's way.
@@ -145,6 +136,11 @@ func validatePlaces(c *Config) field.ErrorList {
 	}
 	add(apart(scratch, share, coversOthers))
 	add(apart(scratch, homes, coversHome))
+	if c.Share.hasUserDirectories() {
+		parents := place{field.NewPath("share", "directories"), ParentsPath}
+		add(apart(scratch, parents, sawByInit))
+		add(apart(share, parents, sawByInit))
+	}
 	if c.Share.VolumeName == c.Scratch.VolumeName {
 		add(field.Invalid(field.NewPath("scratch", "volumeName"), c.Scratch.VolumeName,
 			"must not be share.volumeName: a pod has one volume of a name"))

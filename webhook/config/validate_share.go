@@ -42,7 +42,7 @@ func validateDirectories(s *Share, path *field.Path) field.ErrorList {
 	for i, dir := range s.Directories {
 		at := path.Index(i)
 		errs = append(errs, validateFurtherClaim(s, at.Child("claimName"), dir.ClaimName)...)
-		errs = append(errs, mountPath(at.Child("mountPath"), dir.MountPath)...)
+		errs = append(errs, directoryMountPath(at.Child("mountPath"), &dir)...)
 		errs = append(errs, validateSubPath(s, at.Child("subPath"), dir)...)
 		errs = append(errs, apartOnClaim(s.Directories, i, path)...)
 		errs = append(errs, validateAccess(at.Child("access"), dir.Access)...)
@@ -55,7 +55,11 @@ func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 	if dir.ClaimName != "" && dir.SubPath == "" {
 		return nil
 	}
-	if wrong := subPath(at, dir.SubPath); len(wrong) > 0 {
+	validate := subPath
+	if strings.ContainsAny(dir.SubPath, "{}") {
+		validate = userSubPath
+	}
+	if wrong := validate(at, dir.SubPath); len(wrong) > 0 {
 		return wrong
 	}
 	why := keepsThePast(dir.SubPath)
@@ -77,7 +81,7 @@ func apartOnClaim(list []Directory, i int, path *field.Path) field.ErrorList {
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath
 		missing := list[j].ClaimName == "" && other == ""
-		if list[i].ClaimName == list[j].ClaimName && !missing && related("/"+strings.ToLower(dir), "/"+strings.ToLower(other)) {
+		if list[i].ClaimName == list[j].ClaimName && !missing && HomePattern(dir).meets(other) {
 			return field.ErrorList{field.Invalid(path.Index(i).Child("subPath"), dir, fmt.Sprintf("must lie apart from %s (%s): one "+
 				"directory would be seen with the access of the other", path.Index(j).Child("subPath"),
 				cmp.Or(other, "the whole of the claim")))}

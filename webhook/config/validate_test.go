@@ -70,6 +70,9 @@ func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 		"environment of any text":      "notebook: {env: [{name: A.b-C, value: '$(B) ünïcode'}, {name: EMPTY}]}",
 		"probes off":                   "notebook: {probes: {enabled: false}}",
 		"start with a command alone":   "notebook: {starts: [{image: '*', command: [jupyter, lab, '']}]}",
+		"a directory of each user":     "share: {directories: [{subPath: 'scratch/{user}', mountPath: '/scratch/{user}', access: ReadWrite}, {subPath: scratch2, mountPath: /scratch2, access: ReadWrite}]}",
+		"users' on a claim of its own": "share: {directories: [{claimName: scratch, subPath: 'home/{user}', mountPath: /data/hpc/scratch, access: ReadWrite}]}",
+		"users' beside the homes":      "share: {home: 'home/{initial}/{user}', directories: [{subPath: 'home/all/{user}', mountPath: '/data/hpc/home/all/{user}', access: ReadWrite}]}",
 		"snapshot in a name":           "share: {directories: [{subPath: my.snapshots, mountPath: /a, access: ReadOnly}]}",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -49,6 +49,18 @@ var discovers = map[string]struct {
 			"--gid=6003",
 		},
 	},
+	"with directories of the user": {
+		handoff.Discover{
+			User: "a", Homes: "/h", Scratch: "/s", Home: "/x", MinUID: 1, MinGID: 1,
+			Directories: []string{"/directories/hpc-shared-pvc/scratch/a", "/directories/archive/u/a"},
+			Expect:      &handoff.Expected{UID: 5003, GID: 6003},
+		},
+		[]string{
+			"discover", "--user=a", "--homes=/h", "--scratch=/s", "--home=/x",
+			`--directories=["/directories/hpc-shared-pvc/scratch/a","/directories/archive/u/a"]`, "--min-uid=1", "--min-gid=1", "--uid=5003",
+			"--gid=6003",
+		},
+	},
 	"known, without groups": {
 		handoff.Discover{
 			User: "a", Homes: "/h", Scratch: "/s", Home: "/x", MinUID: 1, MinGID: 1,

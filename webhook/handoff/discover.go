@@ -11,6 +11,8 @@ type Discover struct {
 	Scratch string
 	// Home of the user as the notebook will see it; it goes into passwd.
 	Home string
+	// Directories are those of the user beside the home, as the init container sees them: the user must own them too.
+	Directories []string
 	// MinUID, MinGID and DeniedGIDs are the floor.
 	MinUID, MinGID int64
 	DeniedGIDs     []int64
@@ -43,6 +45,7 @@ func (d Discover) Args() []string {
 	f.text("homes", d.Homes)
 	f.text("scratch", d.Scratch)
 	f.text("home", d.Home)
+	f.list("directories", d.Directories)
 	f.number("min-uid", d.MinUID)
 	f.number("min-gid", d.MinGID)
 	f.numbers("denied-gids", d.DeniedGIDs)
@@ -59,13 +62,17 @@ func (d Discover) Args() []string {
 // ParseDiscover reads what Args wrote.
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
-		"--user=", "--homes=", "--scratch=", "--home=", "--min-uid=", "--min-gid=", "--denied-gids=", "--"+deniedGIDsBefore+"=",
+		"--user=", "--homes=", "--scratch=", "--home=", "--directories=", "--min-uid=", "--min-gid=", "--denied-gids=",
+		"--"+deniedGIDsBefore+"=",
 		"--jupyter-config=", "--umask=", "--uid=", "--gid=", "--groups=")
 	d := Discover{
-		User:       r.user(),
-		Homes:      r.path("homes"),
-		Scratch:    r.path("scratch"),
-		Home:       r.path("home"),
+		User:    r.user(),
+		Homes:   r.path("homes"),
+		Scratch: r.path("scratch"),
+		Home:    r.path("home"),
+
+		Directories: r.list("directories"),
+
 		MinUID:     r.number("min-uid"),
 		MinGID:     r.number("min-gid"),
 		DeniedGIDs: append(r.numbers("denied-gids"), r.numbers(deniedGIDsBefore)...),
@@ -75,6 +82,9 @@ func ParseDiscover(args []string) (Discover, error) {
 	}
 	if r.text("uid")+r.text("gid")+r.text("groups") != "" {
 		d.Expect = &Expected{UID: r.number("uid"), GID: r.number("gid"), Groups: r.numbers("groups")}
+	}
+	if len(d.Directories) > 0 && d.Expect == nil {
+		r.fail("--directories needs --uid: their owner is known before the Pod starts")
 	}
 	if r.ended {
 		r.fail("%s runs nothing", verbDiscover)

@@ -41,11 +41,12 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	share(subPath, in.home, description{"the home of ", name, ""})
 
 	var left []string
-	for _, d := range in.planner.config.Share.Directories {
+	for i := range in.planner.config.Share.Directories {
+		d := &in.planner.config.Share.Directories[i]
 		if in.discovery == config.DiscoveryAtAdmission {
 			mounts = append(mounts, in.directoryMount(d))
 		} else {
-			left = append(left, d.MountPath)
+			left = append(left, d.MountPathOf(name))
 		}
 	}
 	switch {
@@ -62,9 +63,11 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 }
 
 // directoryMount is a configured directory, of the share or of a further claim.
-func (in *planning) directoryMount(d config.Directory) wantedMount {
-	m := wantedMount{what: description{"the share's ", d.SubPath, ""}, Mount: pod.Mount{
-		Name: in.planner.config.Share.VolumeName, MountPath: d.MountPath, SubPath: d.SubPath,
+func (in *planning) directoryMount(d *config.Directory) wantedMount {
+	name := in.facts.User.String()
+	subPath := d.SubPathOf(name)
+	m := wantedMount{what: description{"the share's ", subPath, ""}, Mount: pod.Mount{
+		Name: in.planner.config.Share.VolumeName, MountPath: d.MountPathOf(name), SubPath: subPath,
 		ReadOnly: d.Access != config.AccessReadWrite,
 	}}
 	if d.ClaimName != "" {

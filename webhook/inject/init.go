@@ -1,7 +1,9 @@
 package inject
 
 import (
+	"cmp"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -17,8 +19,8 @@ import (
 //
 // Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
 // runs our image with the whole of the restricted security context, as the person, or as nobody in particular where it is to
-// find out who that is. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry),
-// and writes the scratch volume.
+// find out who that is. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry), and
+// likewise those above directories of the user (share.directories with {user}), and writes the scratch volume.
 //
 // Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
 // that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and
@@ -95,7 +97,27 @@ func (in *planning) planInit() initPiece {
 		want.VolumeMounts = slices.Clone(want.VolumeMounts)
 		want.VolumeMounts[0] = homesMount(in.planner.config, in.homes, in.parent)
 	}
+	want.VolumeMounts = append(slices.Clip(want.VolumeMounts), in.parentMounts()...)
 	return initPiece{want: &want, accepted: in.planner.init.accepted, ours: in.ourVolumes()}
+}
+
+// parentMounts returns the mounts of the directories above those of the user (share.directories with {user}), which the init
+// container checks as it checks the home.
+func (in *planning) parentMounts() (mounts []pod.Mount) {
+	share, name := &in.planner.config.Share, in.facts.User.String()
+	if in.discovery != config.DiscoveryAtAdmission {
+		return nil
+	}
+	for i := range share.Directories {
+		d := &share.Directories[i]
+		if d.IsUsers() {
+			mounts = append(mounts, pod.Mount{
+				Name: cmp.Or(d.ClaimName, share.VolumeName), ReadOnly: true,
+				MountPath: d.ParentOf(share, name), SubPath: d.Pattern().Parent(name),
+			})
+		}
+	}
+	return mounts
 }
 
 // homesMount is the directory above the home.
@@ -132,6 +154,9 @@ func (in *planning) discover() handoff.Discover {
 
 		JupyterConfig: in.jupyterSettings(),
 		Umask:         in.planner.config.Notebook.Umask,
+	}
+	for _, parent := range in.parentMounts() {
+		d.Directories = append(d.Directories, path.Join(parent.MountPath, d.User))
 	}
 	if in.identity != nil {
 		d.Expect = &handoff.Expected{UID: in.identity.UID, GID: in.identity.GID, Groups: in.identity.Groups}

@@ -27,7 +27,7 @@ type owner struct {
 // look reports whether the directory of a user is there. What is there in its place is an error: a link, a file, or a directory
 // of another user, which is never replaced.
 func (r *run) look(pattern config.HomePattern, name string, uid int64) (bool, error) {
-	p, err := r.parent(pattern, name)
+	p, err := r.parent(pattern, name, leaveInitial)
 	if errors.Is(err, errUnmade) {
 		return false, nil
 	}
@@ -62,14 +62,14 @@ func (p *parent) look(name string, uid int64) (bool, error) {
 
 // directory makes one directory of a user. It returns an error if no other can be made either.
 func (r *run) directory(pattern config.HomePattern, name string, id identity.Identity) error {
-	dir := pattern.Of(name)
-	if r.DryRun {
+	dir := r.called(pattern, name)
+	p, err := r.parent(pattern, name, r.makeInitial)
+	if r.DryRun && (err == nil || errors.Is(err, errUnmade)) {
 		r.say(WouldBe, "%s, for %s", dir, id)
 		return nil
 	}
-	p, err := r.parent(pattern, name)
 	if err == nil {
-		err = p.place(name, r.Skeleton.fill(int(id.UID), int(id.GID)), owner{int(id.UID), int(id.GID), r.Mode})
+		err = p.place(name, r.content(pattern).fill(int(id.UID), int(id.GID)), owner{int(id.UID), int(id.GID), r.Mode})
 	}
 	if errors.Is(err, fs.ErrExist) {
 		// Another run, on another node, was faster.
@@ -89,6 +89,19 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 		r.say(Failed, "%s: %v", dir, err)
 	default:
 		r.say(Made, "%s, for %s", dir, id)
+	}
+	return nil
+}
+
+// called returns what a line calls the directory of a user.
+func (r *run) called(pattern config.HomePattern, name string) string {
+	return path.Join(r.Claim, pattern.Of(name))
+}
+
+// content returns what the directory of a user begins with: a home with the skeleton, any other with nothing.
+func (r *run) content(pattern config.HomePattern) *Skeleton {
+	if r.Claim == "" && !r.Config.Share.HomesByField() && pattern == r.Config.Share.Home {
+		return r.Skeleton
 	}
 	return nil
 }

@@ -27,8 +27,10 @@ import (
 
 // Options of a run.
 type Options struct {
-	// Share is where the root of the share is mounted.
-	Share  string
+	// Share is where the root of the share is mounted, or that of a further claim.
+	Share string
+	// Claim is the further claim; empty for the share.
+	Claim  string
 	Config *config.Config
 	// Identities says who users are. It is asked only about users to whom a directory is missing.
 	Identities webhook.Identities
@@ -121,13 +123,13 @@ func (r *run) account(ctx context.Context, a Account) error {
 		return nil
 	}
 	var missing []config.HomePattern
-	for _, pattern := range Patterns(r.Config) {
+	for _, pattern := range Patterns(r.Config, r.Claim) {
 		there, err := r.look(pattern, name.String(), a.UID)
 		switch {
 		case isFinal(err):
 			return err
 		case err != nil:
-			r.say(Failed, "%s: %v", pattern.Of(name.String()), err)
+			r.say(Failed, "%s: %v", r.called(pattern, name.String()), err)
 		case there:
 			r.There++
 		default:

@@ -376,3 +376,48 @@ func TestUnite(t *testing.T) {
 	united := homes.Unite([]homes.Account{{Name: "bob", UID: 2}, {Name: "alice", UID: 1}, {Name: "bob", UID: 2}, {Name: "alice", UID: 3}})
 	assert.Equal(t, []homes.Account{{Name: "alice", UID: -1}, {Name: "bob", UID: 2}}, united)
 }
+
+// TestDirectoriesOfUsersAreMade where the configuration lists them: beside the home, for the user alone, and without the skeleton.
+func TestDirectoriesOfUsersAreMade(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.mkdir(t, "scratch", 0, 0o755)
+	s.o.Config.Share.Directories = []config.Directory{
+		{SubPath: "scratch/{user}", MountPath: "/scratch", Access: config.AccessReadWrite},
+		{SubPath: "datasets", MountPath: "/datasets", Access: config.AccessReadOnly},
+		{ClaimName: "archive", SubPath: "u/{initial}/{user}", MountPath: "/archive", Access: config.AccessReadWrite},
+	}
+	skeleton := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(skeleton, ".profile"), []byte("x"), 0o644))
+	var err error
+	s.o.Skeleton, err = homes.ReadSkeleton(skeleton)
+	require.NoError(t, err)
+	summary, err := s.run(t, "alice")
+	require.NoError(t, err)
+	assert.Equal(t, homes.Summary{Made: 2}, summary)
+	assert.Equal(t, []string{
+		"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home", "drwx------ 5001:6001 home/alice", "-rw-r--r-- 5001:6001 home/alice/.profile = x",
+		"drwxr-xr-x 0:0 scratch", "drwx------ 5001:6001 scratch/alice",
+	}, tree(t, s.root))
+
+	claim := newSite(t)
+	claim.mkdir(t, "u", 0, 0o755)
+	claim.o.Config, claim.o.Claim, claim.o.Skeleton = s.o.Config, "archive", s.o.Skeleton
+	_, err = claim.run(t, "alice")
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home", "drwxr-xr-x 0:0 u", "drwxr-xr-x 0:0 u/a", "drwx------ 5001:6001 u/a/alice",
+	}, tree(t, claim.root))
+	assert.Equal(t, []string{"progress: made u/a, for root", "made: archive/u/a/alice, for 5001:6001"}, claim.lines)
+}
+
+// TestNoInitialForASkippedAccount: the directory of an initial is made with the first home in it, and not for an account that gets none.
+func TestNoInitialForASkippedAccount(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.o.Config.Share.Home = "home/{initial}/{user}"
+	summary, err := s.run(t, "stranger")
+	require.NoError(t, err)
+	assert.Equal(t, homes.Summary{Skipped: 1}, summary)
+	assert.Equal(t, []string{"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home"}, tree(t, s.root))
+}

@@ -43,11 +43,12 @@ func (r *run) closeParents() {
 	}
 }
 
-// errUnmade is the error about a directory for the initial of names that a dry run does not make.
+// errUnmade is the error about a directory for the initial of names that is not there, and is made with the first one in it.
 var errUnmade = errors.New("is made first")
 
-// parent opens the directory in which a user's directory is. Of the directories above, only one for the initial is made.
-func (r *run) parent(pattern config.HomePattern, name string) (*parent, error) {
+// parent opens the directory in which a user's directory is. missing is called for one for the initial that is not there; no other
+// of the directories above is made.
+func (r *run) parent(pattern config.HomePattern, name string, missing func(above *parent, dir string) (*parent, error)) (*parent, error) {
 	above, err := r.openParent(".")
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func (r *run) parent(pattern config.HomePattern, name string) (*parent, error) {
 	for _, step := range pattern.Above(name) {
 		next, err := r.openParent(step.Dir)
 		if errors.Is(err, fs.ErrNotExist) && step.IsInitial {
-			next, err = r.makeInitial(above, step.Dir)
+			next, err = missing(above, step.Dir)
 		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -89,6 +90,9 @@ func (r *run) openParent(dir string) (*parent, error) {
 	return p, nil
 }
 
+// leaveInitial makes nothing: whether the user gets a directory is not known yet.
+func leaveInitial(*parent, string) (*parent, error) { return nil, errUnmade }
+
 // makeInitial makes the directory for the first letter of names. Another run may be faster.
 func (r *run) makeInitial(above *parent, dir string) (*parent, error) {
 	if r.DryRun {
@@ -110,7 +114,7 @@ func (r *run) makeInitial(above *parent, dir string) (*parent, error) {
 
 // removeLeftovers removes what killed runs left behind, wherever homes can be.
 func (r *run) removeLeftovers() error {
-	for _, dir := range dirsAbove(r.Config) {
+	for _, dir := range dirsAbove(Patterns(r.Config, r.Claim)) {
 		p, err := r.openParent(dir)
 		if isFinal(err) {
 			return err

@@ -2,16 +2,22 @@ package homes
 
 import "jupyter-user.io/jupyter-user-webhook/webhook/config"
 
-// Patterns returns the directories of the share that each user must have.
-func Patterns(c *config.Config) []config.HomePattern { return []config.HomePattern{c.Share.Home} }
+// Patterns returns the directories that each user must have on the share, or on a further claim: the home, and the directories of
+// users that the configuration lists.
+func Patterns(c *config.Config, claim string) (patterns []config.HomePattern) {
+	if claim == "" && !c.Share.HomesByField() {
+		patterns = append(patterns, c.Share.Home)
+	}
+	return append(patterns, c.Share.UserPatterns(claim)...)
+}
 
 // initials are all first letters of names, by any configuration.
 const initials = "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// dirsAbove returns each directory in which something is made: those above the homes, the root of the share among them.
-func dirsAbove(c *config.Config) []string {
+// dirsAbove returns each directory in which something is made: those above the directories of users, the root among them.
+func dirsAbove(patterns []config.HomePattern) []string {
 	dirs, seen := []string{"."}, map[string]bool{}
-	for _, pattern := range Patterns(c) {
+	for _, pattern := range patterns {
 		for _, initial := range initials {
 			for _, above := range pattern.Above(string(initial)) {
 				if !seen[above.Dir] {

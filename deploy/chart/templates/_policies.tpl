@@ -27,15 +27,19 @@ in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML r
 {{- $claims := list }}{{ $volumes = list }}
 {{- range $shares }}
   {{- $claims = append $claims .claim }}{{ $volumes = concat $volumes .volumes | uniq }}
-  {{- $names := list }}{{ $beginnings := list }}{{ $directories := list }}
+  {{- $names := list }}{{ $beginnings := list }}{{ $directories := list }}{{ $patterns := list }}
   {{- range .volumes }}
     {{- if hasSuffix "*" . }}{{ $beginnings = append $beginnings (trimSuffix "*" .) }}{{ else }}{{ $names = append $names . }}{{ end }}
   {{- end }}
   {{- $claim := .claim }}
   {{- range $c.share.directories }}
-    {{- if eq $claim (get . "claimName" | default $c.share.claimName) }}{{ $directories = append $directories (get . "subPath") }}{{ end }}
+    {{- if eq $claim (get . "claimName" | default $c.share.claimName) }}
+      {{- if hasSuffix "/{user}" (get . "subPath") }}{{ $patterns = append $patterns (get . "subPath") }}
+      {{- else }}{{ $directories = append $directories (get . "subPath") }}{{ end }}
+    {{- end }}
   {{- end }}
   {{- $_ := set . "volumeNames" $names }}{{ $_ := set . "volumeBeginnings" $beginnings }}{{ $_ := set . "directories" $directories }}
+  {{- $_ := set . "patterns" $patterns }}
 {{- end }}
 {{- $drivers := list }}
 {{- range append .Values.share.csiDrivers (dig "csi" "driver" "" $source) | compact }}{{ $drivers = append $drivers (lower .) }}{{ end }}
@@ -104,10 +108,14 @@ written that field on the pod, and the net does not believe it where it is not b
 - name: parent
   expression: >-
     !variables.user.matches('^[A-Za-z0-9_][A-Za-z0-9._-]{0,31}$') ? '' :
-      {{- $around := splitList "{initial}" (trimSuffix "/{user}" (toString .home)) }}
-      {{ range $i, $literal := $around }}
-        {{- if $i }} + variables.user.substring(0, 1) + {{ end }}{{ include "cel" $literal }}
-      {{- end }}
+      {{ include "parent-by-pattern" .home }}
+{{- end }}
+{{- end }}
+
+{{/* The directory above that of variables.user, which is a valid name, by a pattern. */}}
+{{- define "parent-by-pattern" -}}
+{{- range $i, $literal := splitList "{initial}" (trimSuffix "/{user}" (toString .)) -}}
+{{- if $i }} + variables.user.substring(0, 1) + {{ end }}{{ include "cel" $literal }}
 {{- end }}
 {{- end }}
 
