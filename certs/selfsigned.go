@@ -18,7 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 )
@@ -72,14 +71,14 @@ type SelfSigned struct {
 
 // Connect prepares to talk to the API server.
 func (s *SelfSigned) Connect(config *rest.Config) error {
-	clients, err := kubernetes.NewForConfig(config)
+	core, err := corev1client.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("make a client of the cluster: %w", err)
 	}
 	if s.configurations, err = dynamic.NewForConfig(config); err != nil {
 		return fmt.Errorf("make a client of the cluster: %w", err)
 	}
-	s.secrets = clients.CoreV1().Secrets(s.Namespace)
+	s.secrets = core.Secrets(s.Namespace)
 	s.maker = rotator.CertRotator{
 		CAName: SelfSignedName, CAOrganization: s.Namespace, DNSName: ServiceDNS(s.Namespace),
 		CaCertDuration: caDuration, ServerCertDuration: certDuration, LookaheadInterval: renewBefore,
