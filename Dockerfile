@@ -31,7 +31,7 @@ ARG VERSION=v0.2.0
 ARG REVISION=
 # No date of creation: it would make each build another image.
 LABEL org.opencontainers.image.title="jupyter-user-webhook" \
-      org.opencontainers.image.description="One label makes a Pod run as a person, on that person's home" \
+      org.opencontainers.image.description="One label makes a Pod run as a user, with that user's home" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="https://jupyter-user.io/jupyter-user-webhook" \

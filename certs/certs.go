@@ -1,6 +1,6 @@
 // Package certs says where the serving certificate comes from. There are three sources, and one place where they meet: the
 // Secret that the webhook mounts. The webhook reads files (Files) and talks to no API server; who writes the Secret is
-// cert-manager (Issued), the companion that signs by itself (SelfSigned), or a person.
+// cert-manager (Issued), the companion that signs by itself (SelfSigned), or a user.
 package certs
 
 // The names of what is shipped in deploy/.

@@ -36,7 +36,7 @@ func ClientsOf(file string, names []string) (*Clients, error) {
 	return c, nil
 }
 
-// authorities are read anew when the file has changed. A file that cannot be read lets nobody in.
+// authorities are read again when the file has changed. A file that cannot be read lets nobody in.
 func (c *Clients) authorities() (*x509.CertPool, error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()

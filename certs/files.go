@@ -14,7 +14,7 @@ import (
 )
 
 // Files is a certificate in a directory, as a Secret of type kubernetes.io/tls is mounted: tls.crt and tls.key. It is
-// read anew when the files change, within seconds; a pair that does not fit leaves the one before in use. Until there is a
+// read again when the files change, within seconds; a pair that does not fit leaves the one before in use. Until there is a
 // first one there is no certificate.
 type Files struct {
 	dir string

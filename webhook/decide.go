@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// identityTimeout is how long an identity may take to be found. KubeSpawner's client gives up after 3 s, and every answer is
-	// to be there within 1 s.
+	// identityTimeout is how long the search for an identity may take. KubeSpawner's client gives up after 3 s, and the
+	// webhook must respond within 1 s.
 	identityTimeout = 700 * time.Millisecond
-	// maxOperations that one pod is given. An injected pod takes about 20, and a few more for each variable and mount that
-	// is there twice. The API server pays for each with a copy of the list: 60,000 of them took it 5.8 s.
+	// maxOperations is the limit of operations in one patch. A usual Pod takes about 20, and a few more for each duplicate
+	// variable or mount. The API server copies a list for each operation: 60,000 of them took it 5.8 s.
 	maxOperations = 1000
 )
 
@@ -32,7 +32,8 @@ type Webhook struct {
 	hubNames HubNames
 }
 
-// New takes a validated configuration and who knows identities; nil where nobody does, and every pod finds its own.
+// New returns a webhook for a validated configuration. identities is nil if no source is configured; then each Pod finds
+// its identity at start.
 func New(c *config.Config, identities Identities) *Webhook {
 	return &Webhook{config: c, planner: inject.NewPlanner(c), identities: identities}
 }
@@ -40,16 +41,16 @@ func New(c *config.Config, identities Identities) *Webhook {
 // Mode returns the configured mode.
 func (w *Webhook) Mode() config.Mode { return w.config.Mode }
 
-// Review is a pod that somebody wants to create, as JSON, and where.
+// Review is a Pod to be created, as JSON, and its namespace.
 type Review struct {
 	Pod       []byte
 	Namespace string
-	// Restricted tells that the namespace enforces the Pod Security Standard restricted.
+	// Restricted reports whether the namespace enforces the Pod Security Standard restricted.
 	Restricted bool
 
-	// Decoded is Pod, where that was done with the review that it came in; or nil.
+	// Decoded is the decoded Pod if the caller has decoded it already, else nil.
 	Decoded *pod.Pod
-	// TooLong is why it was not; or nil.
+	// TooLong is set if decoding stopped because a list of the Pod is too long.
 	TooLong *pod.TooLongError
 }
 
@@ -63,30 +64,31 @@ func (r Review) read() (*pod.Pod, error) {
 	return r.Decoded, r.Decoded.Check()
 }
 
-// Decision about one pod.
+// Decision is the result of Decide or Verify for one Pod.
 type Decision struct {
-	// Claimed tells whether the pod says that it is a user's notebook. One that does not is left alone.
+	// Claimed reports whether the Pod is a user's notebook by its labels. A Pod that is not claimed is left alone.
 	Claimed bool
-	// Unclaimed is why a Pod is left alone, as the end of a sentence.
+	// Unclaimed is why the Pod is not claimed, as the end of a sentence.
 	Unclaimed string
-	// User, Identity and Way as far as they are known; they are for the log.
+	// User, Identity and Way are set as far as they are known, for the log.
 	User      user.Name
 	Identity  *identity.Identity
 	Discovery config.Discovery
-	// NamedBy is where the pod names the user, and Plan what it was to become: for who explains it. There is no plan for a pod
-	// that did not come to one.
+	// NamedBy is the field of the Pod that names the user, and Plan the plan for the Pod, for explanations. Plan is nil if
+	// the Pod was denied before planning.
 	NamedBy string
 	Plan    *inject.Plan
-	// Fault is what went wrong behind an answer that does not tell; it is for the log.
+	// Fault is the error behind a denial that does not show it, for the log.
 	Fault error
-	// Peer is who has answered in our place; it is for the log.
+	// Peer is the replica that made the decision, if it was another one, for the log.
 	Peer string
-	// OtherGeneration tells that the pod was made from a configuration which this replica does not have.
+	// OtherGeneration reports whether the Pod was injected under a configuration that this replica does not have.
 	OtherGeneration bool
 	inject.Outcome
 }
 
-// Decide is the whole way from a pod to its patch: user, identity, plan, patch. The server and the command line run this.
+// Decide returns the patch for a Pod, or its denials: it finds the user and the identity, plans, and reconciles. The server
+// and the command line call it.
 func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
@@ -131,7 +133,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	return d
 }
 
-// unread denies a Pod that cannot be read. One with too long a list is left alone if it is not claimed, which its metadata say.
+// unread denies a Pod that cannot be read. A Pod with too long a list is left alone if its metadata do not claim it.
 func (w *Webhook) unread(review Review, err error) Decision {
 	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)
@@ -142,7 +144,7 @@ func (w *Webhook) unread(review Review, err error) Decision {
 	return Denied(Decision{Claimed: true}, unreadablePod(err))
 }
 
-// unreadablePod returns the denial of a Pod that cannot be read, or not to the end.
+// unreadablePod returns the denial of a Pod that cannot be read, or cannot be read completely.
 func unreadablePod(err error) denial.Denial {
 	tooLong, ok := errors.AsType[*pod.TooLongError](err)
 	switch {
@@ -156,8 +158,8 @@ func unreadablePod(err error) denial.Denial {
 	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
 }
 
-// limitBoth returns a context with one time limit for both questions: who the user is, and what the user's identity is. Where
-// hubs' names are not mapped, only the second is asked, which has that limit by itself.
+// limitBoth returns a context with one time limit for both lookups, of the user's name and of the identity. If hub names
+// are not mapped, there is only the second lookup, which sets that limit itself.
 func (w *Webhook) limitBoth(ctx context.Context) (context.Context, context.CancelFunc) {
 	if w.hubNames == nil {
 		return ctx, func() {}
@@ -165,7 +167,7 @@ func (w *Webhook) limitBoth(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeout(ctx, identityTimeout)
 }
 
-// find returns the identity of a user; nil if no source knows the user, or if none is asked.
+// find returns the identity of a user; nil if no source knows the user, or no source is configured.
 func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
 	if !w.asksSources() {
 		return nil, nil
@@ -187,7 +189,7 @@ func (w *Webhook) asksSources() bool {
 // finder is Identities.Find or Identities.FindUncached.
 type finder func(Identities, context.Context, user.Name) (*identity.Identity, error)
 
-// IdentityText is the one that the pod runs as from its first instruction; empty where it is found at start.
+// IdentityText returns the identity found at admission as text; empty with discovery at start.
 func (d Decision) IdentityText() string {
 	if d.Identity == nil || d.Discovery != config.DiscoveryAtAdmission {
 		return ""

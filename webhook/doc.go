@@ -1,6 +1,6 @@
-// Package webhook decides what becomes of a Pod. Decide returns what a created Pod is to be changed into, Verify whether a final
-// Pod is as planned. Neither knows HTTP or an AdmissionReview: package webhook/server calls them for the API server, and the
-// command line calls Decide for a file.
+// Package webhook decides what becomes of a Pod. Decide returns what a created Pod is to be changed into, Verify whether a
+// final Pod is as planned. Neither handles HTTP or an AdmissionReview: package webhook/server calls them for the API
+// server, and the command line calls Decide for a file.
 //
 // Decide and Verify take the same steps: read the view of the Pod, find the user that it names, find the identity of the user,
 // plan what the Pod has to hold, reconcile the Pod with the plan. Decide returns the operations of the reconciliation or every
@@ -8,11 +8,11 @@
 //
 // # Whose field is it
 //
-// Each field that the webhook writes is either its own or the pod's. Its own are enforced: another value is replaced,
-// removed or refused, and is a refusal at verification. The pod's are defaulted: another value is kept. "notebook" is the
-// notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt takes this table line by line. It is of
-// the default configuration: where notebooks see more of the share than the home, another container's security context is ours
-// too (package inject, sidecars.go).
+// Each field that the webhook writes is either ours or the Pod's. Our fields are enforced: Decide replaces, removes or
+// denies a different value, and Verify denies it. The Pod's fields are only defaulted: a different value is kept.
+// "notebook" is the notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt tests this table
+// line by line. The table is for the default configuration: where notebooks see more of the share than the home, the
+// security context of the other containers is ours too (package inject, sidecars.go).
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced
@@ -20,20 +20,20 @@
 //	metadata.annotations[jupyter-user.io/identity]                 | ours               | replaced
 //	metadata.annotations[jupyter-user.io/home]                     | ours               | removed
 //	metadata.annotations[jupyter-user.io/config]                   | ours               | replaced
-//	metadata.annotations[jupyter-user.io/container]                | ours once admitted | refused
-//	metadata.annotations[jupyter-user.io/inject] but false         | ours               | refused
+//	metadata.annotations[jupyter-user.io/container]                | ours once admitted | denied
+//	metadata.annotations[jupyter-user.io/inject] but false         | ours               | denied
 //	metadata.annotations[example.com/x]                            | the pod's          | kept
-//	spec.volumes[share].persistentVolumeClaim.claimName            | ours               | refused
-//	spec.volumes[share].persistentVolumeClaim.readOnly             | ours               | refused
+//	spec.volumes[share].persistentVolumeClaim.claimName            | ours               | denied
+//	spec.volumes[share].persistentVolumeClaim.readOnly             | ours               | denied
 //	spec.volumes[scratch].emptyDir.sizeLimit                       | ours               | replaced
 //	spec.volumes[scratch].emptyDir.medium                          | ours               | removed
-//	spec.volumes[another of the share's claim]                     | ours               | refused
+//	spec.volumes[another of the share's claim]                     | ours               | denied
 //	spec.volumes[another]                                          | the pod's          | kept
-//	spec.securityContext.supplementalGroups                        | ours               | refused
+//	spec.securityContext.supplementalGroups                        | ours               | denied
 //	spec.securityContext.supplementalGroupsPolicy                  | ours               | replaced
 //	spec.securityContext.fsGroup                                   | ours               | removed
 //	spec.securityContext.runAsUser                                 | the pod's          | kept
-//	spec.hostUsers                                                 | ours               | refused
+//	spec.hostUsers                                                 | ours               | denied
 //	spec.imagePullSecrets                                          | the pod's          | kept
 //	spec.initContainers order                                      | ours               | replaced
 //	init.image                                                     | ours               | replaced
@@ -89,16 +89,16 @@
 //	notebook.env[JUPYTERHUB_ROOT_DIR]                              | the pod's          | kept
 //	notebook.ports                                                 | the pod's          | kept
 //	notebook.resources                                             | the pod's          | kept
-//	notebook.volumeMounts of the share                             | ours               | refused
-//	notebook.volumeMounts of the scratch volume                    | ours               | refused
-//	notebook.volumeMounts at a path of ours                        | ours               | refused
+//	notebook.volumeMounts of the share                             | ours               | denied
+//	notebook.volumeMounts of the scratch volume                    | ours               | denied
+//	notebook.volumeMounts at a path of ours                        | ours               | denied
 //	notebook.volumeMounts elsewhere                                | the pod's          | kept
-//	notebook.volumeDevices of the share                            | ours               | refused
-//	notebook.volumeDevices at a path of ours                       | ours               | refused
+//	notebook.volumeDevices of the share                            | ours               | denied
+//	notebook.volumeDevices at a path of ours                       | ours               | denied
 //	notebook.volumeDevices elsewhere                               | the pod's          | kept
-//	notebook.env out of the scratch volume                         | ours               | refused
-//	another container's volumeMounts of the share                  | ours               | refused
-//	another container's env out of the scratch volume              | ours               | refused
+//	notebook.env out of the scratch volume                         | ours               | denied
+//	another container's volumeMounts of the share                  | ours               | denied
+//	another container's env out of the scratch volume              | ours               | denied
 //	another container's securityContext                            | the pod's          | kept
 //	notebook.startupProbe                                          | the pod's          | kept
 //	notebook.readinessProbe                                        | the pod's          | kept
@@ -108,7 +108,7 @@
 //	notebook.readinessProbe.exec.command                           | ours at start      | replaced
 //	notebook.lifecycle.postStart.exec.command                      | ours at start      | replaced
 //	notebook.lifecycle.preStop.exec.command                        | ours at start      | replaced
-//	notebook.terminationMessagePath at a path of ours              | ours               | refused
+//	notebook.terminationMessagePath at a path of ours              | ours               | denied
 //	notebook.terminationMessagePath elsewhere                      | the pod's          | kept
 //	notebook.securityContext.runAsUser                             | ours               | replaced
 //	notebook.securityContext.runAsGroup                            | ours               | replaced

@@ -13,30 +13,31 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// HubNames knows which user a hub's name is: a map file, or the directory service.
+// HubNames maps hub names to users, by a map file or the directory service.
 type HubNames interface {
-	// FromHub returns the user's name, "" for a name that is not known, and an error where that cannot be told.
+	// FromHub returns the user's name, "" if no user has that hub name, or an error if the lookup failed.
 	FromHub(ctx context.Context, hubName string) (string, error)
-	// FromHubUncached is FromHub without what is remembered.
+	// FromHubUncached is FromHub without the cache.
 	FromHubUncached(ctx context.Context, hubName string) (string, error)
 }
 
 // hubNameFinder is HubNames.FromHub or HubNames.FromHubUncached.
 type hubNameFinder func(HubNames, context.Context, string) (string, error)
 
-// WithHubNames returns the webhook with what knows hubs' names.
+// WithHubNames returns the webhook with a mapping of hub names.
 func (w *Webhook) WithHubNames(names HubNames) *Webhook {
 	with := *w
 	with.hubNames = names
 	return &with
 }
 
-// mapsHubNames reports whether the configuration maps hubs' names. Then a hub's name is never taken for the user's by itself.
+// mapsHubNames reports whether the configuration maps hub names. Then a hub name is never used as the user's name unmapped.
 func mapsHubNames(c *config.Config) bool {
 	return c.User.MapFile != "" || c.Identity.LDAP.Users.HubName != ""
 }
 
-// nameOf returns the user whom a claimed Pod names, or every denial. The error is what went wrong behind one that does not tell.
+// nameOf returns the user that a claimed Pod names, or every denial. The error is the cause behind a denial that does not
+// show it.
 func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, how hubNameFinder) (user.Name, []denial.Denial, error) {
 	labels, annotations, rules := p.Metadata.Labels, p.Metadata.Annotations, w.config.User
 	hubName, fromHub := annotations[user.HubAnnotation]
@@ -49,7 +50,7 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, how hubNameFinder) (us
 		return user.Name{}, []denial.Denial{*denied}, err
 	}
 	if mapped != "" {
-		// The mapped name is the Unix name: nothing is taken off it.
+		// The mapped name is the Unix name, so no domain is removed from it.
 		rules.Domains = nil
 	} else {
 		mapped = hubName
@@ -58,7 +59,7 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, how hubNameFinder) (us
 	return name, denials, nil
 }
 
-// mapped returns the user's name for a hub's name; "" if it is not in the map, and the configuration takes it as it is then.
+// mapped returns the user's name for a hub name; "" if the map lacks it and the configuration allows unmapped names.
 func (w *Webhook) mapped(ctx context.Context, hubName string, how hubNameFinder) (string, *denial.Denial, error) {
 	if w.hubNames == nil {
 		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
@@ -80,8 +81,9 @@ func (w *Webhook) mapped(ctx context.Context, hubName string, how hubNameFinder)
 	return name, nil, nil
 }
 
-// confirmName returns the user of a Pod that was made for one. Where names are mapped, and the map differs from what the Pod was
-// made with, the map has changed in between, or another replica has it later: that is no fault of the Pod's.
+// confirmName returns the user of a Pod that was injected already. If the map now gives another user than the Pod has,
+// either the map has changed in between or another replica has read it later. The Pod is not at fault, so the denial says
+// "try again".
 func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
 	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
 	made, hasMade := p.Metadata.Annotations[inject.UserAnnotation]

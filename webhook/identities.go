@@ -10,50 +10,49 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Identities knows people's UIDs and GIDs before their pods exist. It answers fast or not at all: a deadline is on the
-// context.
+// Identities finds users' UIDs and GIDs at admission. The context has a deadline, which an implementation must keep.
 type Identities interface {
-	// Find returns nil for a user whom no source knows, and an error where that cannot be told.
+	// Find returns the identity, nil if no source knows the user, or an error if the lookup failed.
 	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
-	// FindUncached is Find without what is remembered.
+	// FindUncached is Find without the cache.
 	FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error)
 }
 
-// Fixed is one identity for whoever is asked for: where it is known already who that is.
+// Fixed is one identity for every user, for callers that already know it.
 type Fixed struct{ identity.Identity }
 
-// Find answers it.
+// Find returns the fixed identity.
 func (e Fixed) Find(context.Context, user.Name) (*identity.Identity, error) {
 	return &e.Identity, nil
 }
 
-// FindUncached answers it.
+// FindUncached returns the fixed identity.
 func (e Fixed) FindUncached(context.Context, user.Name) (*identity.Identity, error) {
 	return &e.Identity, nil
 }
 
-// Source is one that knows identities, and what sentences call it.
+// Source is a source of identities and its name in sentences.
 type Source struct {
 	Name denial.Source
 	Identities
 }
 
-// Agreeing are sources that are asked all at once: each must know the user, with one UID. GID and groups are those of the first.
-// An error is a *Disagreement, an *identity.Unusable of one of them, or that one did not answer.
+// Agreeing asks all its sources at once: each must know the user, with the same UID. GID and groups are those of the first.
+// Its error is a *Disagreement, an *identity.Unusable of one source, or the failure of one source.
 type Agreeing []Source
 
-// Find asks all.
+// Find asks all sources.
 func (s Agreeing) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.agree(ctx, name, Identities.Find)
 }
 
-// FindUncached asks all, and they do not go by what they remember.
+// FindUncached asks all sources without their caches.
 func (s Agreeing) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.agree(ctx, name, Identities.FindUncached)
 }
 
-// agree returns what the sources say. Before all have answered none of it counts: a user who is unknown to one source, or is two
-// accounts in another, may have a third UID in the one that is silent.
+// agree combines the results of the sources. It waits for all of them: a user who is unknown to one source may have another
+// UID in the source that has not responded.
 //
 //	one did not answer                 that error: try again
 //	one has an account that is none    that error
@@ -106,24 +105,25 @@ func (s Agreeing) disagreement(name user.Name, known []*identity.Identity) *Disa
 	return d
 }
 
-// Disagreement of sources about one user, whom at least one of them knows.
+// Disagreement is the error of sources that disagree about a user whom at least one of them knows.
 type Disagreement struct {
 	name     user.Name
 	accounts []denial.Account
 }
 
-// Error is the sentence for the user.
+// Error returns the sentence for the user.
 func (d *Disagreement) Error() string {
 	return denial.IdentityDisputed(d.name.String(), d.accounts).Message
 }
 
-// isFinal reports whether an error of Identities says that the user can have no identity, so that asking again does not help.
+// isFinal reports whether an error of Identities means that the user can have no identity, so that a second lookup does not
+// help.
 func isFinal(err error) bool {
 	_, disputed := errors.AsType[*Disagreement](err)
 	return disputed || identity.IsUnusable(err)
 }
 
-// identityDenial returns the denial where no source could say who a user is.
+// identityDenial returns the denial for an error of Identities.
 func identityDenial(name user.Name, err error) denial.Denial {
 	if d, is := errors.AsType[*Disagreement](err); is {
 		return denial.IdentityDisputed(name.String(), d.accounts)
@@ -142,7 +142,7 @@ func unusableDenial(name string, u *identity.Unusable) denial.Denial {
 		return denial.HomeBehindLink(name, u.Misplaced.Dir)
 	}
 	if err := identity.CheckOwner(u.Misplaced.Owner); err != nil {
-		return denial.HomeInNobodys(name, u.Misplaced.Dir, err.Error())
+		return denial.HomeInUnknown(name, u.Misplaced.Dir, err.Error())
 	}
 	return denial.HomeInUsers(name, u.Misplaced.Dir, u.Misplaced.Owner)
 }

@@ -17,9 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// meddling is how the test sets each field of the table in doc.go to another value, in a pod that was admitted, where
-// the notebook is /spec/containers/0, the init container /spec/initContainers/0, and volumes 0 and 1 are the share and
-// the scratch volume.
+// meddling sets each field of the table in doc.go to a different value, in an admitted Pod, where the notebook is
+// /spec/containers/0, the init container /spec/initContainers/0, and volumes 0 and 1 are the share and the scratch volume.
 var meddling = map[string]string{
 	"metadata.annotations[jupyter-user.io/user]":             `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
 	"metadata.annotations[jupyter-user.io/discovery]":        `replace /metadata/annotations/jupyter-user.io~1discovery "x"`,
@@ -149,7 +148,7 @@ func TestWhoseFieldIsIt(t *testing.T) {
 				if row.whose == "ours at start" && discovery.Identity != nil {
 					row.otherwise = "kept"
 					if field == "notebook.command" {
-						row.otherwise = "replaced" // a wrapping of ours is taken off again
+						row.otherwise = "replaced" // our own wrapper is removed
 					}
 				}
 				prove(t, discovery, row, meddling[field])
@@ -158,13 +157,13 @@ func TestWhoseFieldIsIt(t *testing.T) {
 	}
 }
 
-// TestAnExplanationSaysWhoseFieldItIs: what each change of each pod of the corpus says, against the table.
+// TestAnExplanationSaysWhoseFieldItIs compares each change of each Pod of the corpus with the table.
 func TestAnExplanationSaysWhoseFieldItIs(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)
 	rows := table(t)
 	for _, c := range cases {
-		// Elsewhere the volumes have other names.
+		// Other configurations name the volumes differently.
 		if c.Config.Generation() != config.Default().Generation() {
 			continue
 		}
@@ -188,7 +187,7 @@ func TestAnExplanationSaysWhoseFieldItIs(t *testing.T) {
 	}
 }
 
-// rowOf is the field of the table that a change is of.
+// rowOf returns the table's name for the field of a change.
 func rowOf(c inject.Change) string {
 	field := c.Field()
 	switch {
@@ -252,7 +251,7 @@ func prove(t *testing.T, discovery golden.Case, r row, how string) {
 	require.NotEqual(t, string(admitted), string(tampered))
 	d, verified := discovery.Decide(tampered), discovery.Verify(tampered)
 	switch r.otherwise {
-	case "refused":
+	case "denied":
 		assert.NotEmpty(t, d.Denials)
 		assert.NotEmpty(t, verified.Denials)
 	case "replaced", "removed":
@@ -267,16 +266,16 @@ func prove(t *testing.T, discovery golden.Case, r row, how string) {
 		assert.Empty(t, d.Denials)
 		assert.Empty(t, d.Operations)
 	default:
-		t.Fatalf("%q is none of replaced, removed, refused, kept", r.otherwise)
+		t.Fatalf("%q is none of replaced, removed, denied, kept", r.otherwise)
 	}
 }
 
-// survives tells whether doing it again would change nothing.
+// survives reports whether Decide keeps the change.
 func survives(t *testing.T, pod []byte, how string) bool {
 	t.Helper()
 	if strings.HasPrefix(how, "remove") || strings.Contains(how, "/- ") || strings.Contains(how, "/lifecycle ") ||
 		strings.Contains(how, "Probe {\"exec") || strings.HasPrefix(how, "add /spec/initContainers/0 ") {
-		// What these lead to is seen in the Drift alone.
+		// The effect of these is visible in the drift alone.
 		return false
 	}
 	again, err := apply(pod, how)
@@ -299,7 +298,7 @@ func meddle(t *testing.T, pod []byte, how string) []byte {
 	return out
 }
 
-// apply does one operation, written as: op pointer value.
+// apply applies one operation, written as: op pointer value.
 func apply(pod []byte, how string) ([]byte, error) {
 	parts := strings.SplitN(how, " ", 3)
 	op, err := json.Marshal([]map[string]any{{"op": parts[0], "path": parts[1], "value": json.RawMessage(parts[2])}})

@@ -22,17 +22,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// setting is one field that a pod sets, and what deploy/docs/pods.md says becomes of it in each way.
+// setting is one field that a Pod sets, and its result by deploy/docs/pods.md with each discovery.
 type setting struct {
 	field       string
 	value       any
 	atAdmission string
 	atStart     string
-	// userNamespaces tells that the row is about a configuration that allows them.
+	// userNamespaces reports whether the row is about a configuration that allows user namespaces.
 	userNamespaces bool
 }
 
-// TestSecuritySettings proves the table of deploy/docs/pods.md row by row, in both ways.
+// TestSecuritySettings tests the table of deploy/docs/pods.md row by row, with each discovery.
 func TestSecuritySettings(t *testing.T) {
 	for _, s := range settings(t) {
 		for discovery, says := range map[string]string{"at admission": s.atAdmission, "at start": s.atStart} {
@@ -51,7 +51,7 @@ func TestSecuritySettings(t *testing.T) {
 	}
 }
 
-// TestEverySecuritySettingIsInTheTable: also one that a newer Kubernetes brings.
+// TestEverySecuritySettingIsInTheTable fails too if a newer Kubernetes adds a field.
 func TestEverySecuritySettingIsInTheTable(t *testing.T) {
 	told := map[string]bool{}
 	for _, s := range settings(t) {
@@ -71,7 +71,7 @@ func TestEverySecuritySettingIsInTheTable(t *testing.T) {
 	}
 }
 
-// quoted is a field and its value as the table has them.
+// quoted matches a field and its value in the table.
 var quoted = regexp.MustCompile("`([^`]+?): ([^`]+)`")
 
 func settings(t *testing.T) (all []setting) {
@@ -100,7 +100,7 @@ func settings(t *testing.T) (all []setting) {
 	return all
 }
 
-// withSetting is a notebook with another container beside it, a volume of its own, and the field set.
+// withSetting returns a Pod with a notebook, a second container and a volume of its own, in which the field is set.
 func withSetting(t *testing.T, s setting) []byte {
 	t.Helper()
 	notebook, other := map[string]any{"name": "nb", "image": "notebook"}, map[string]any{"name": "other", "image": "y"}
@@ -125,7 +125,7 @@ func withSetting(t *testing.T, s setting) []byte {
 	return raw
 }
 
-// valueIn is what has become of the field.
+// valueIn returns the value of the field in a Pod.
 func valueIn(t *testing.T, raw []byte, field string) (value any, exists bool) {
 	t.Helper()
 	var pod map[string]any
@@ -187,7 +187,7 @@ func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
 	}
 }
 
-// whatIsOurs are the fields that this was done with.
+// whatIsOurs returns our fields with the given action.
 func whatIsOurs(changes []inject.Change, done inject.Action) (fields []string) {
 	for _, change := range changes {
 		if change.Ours && change.Action == done {
@@ -197,7 +197,7 @@ func whatIsOurs(changes []inject.Change, done inject.Action) (fields []string) {
 	return fields
 }
 
-// inThePolicy looks that the policy asks for the field, in the rule with that reason. That the rule refuses is proved on a real
+// inThePolicy checks that the policy's rule with that reason mentions the field. That the rule denies is tested on a real
 // API server, in test/integration (attacks_access_test.go).
 func inThePolicy(t *testing.T, field, reason string) {
 	t.Helper()

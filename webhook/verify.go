@@ -10,12 +10,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Verify compares a Pod, as it is after everything that changes Pods, with the plan for it. So nothing that ran after us, and
-// nobody who prepared a look-alike, gets through: each field of ours must be as planned, and whatever else there is passes. No
-// other place says what a notebook is: the policies of the chart decide who may have one.
+// Verify compares the final Pod, after all mutating webhooks, with the plan for it. Each field of ours must be as planned,
+// so a webhook that ran after us, or a Pod prepared to look like an injected one, cannot change it. The other fields are
+// not checked. No other code decides what a notebook is; the policies of the chart decide who may have one.
 //
-// The identity is not found anew but taken from the pod and held against its source, so that a user who comes to be known
-// between the two reviews of one pod is told to try again and never gets a pod of half this and half that.
+// The identity is read from the Pod and confirmed at its source. If it has changed between the two reviews of one Pod, the
+// denial says "try again", and no Pod is admitted with parts of two identities.
 func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
@@ -55,8 +55,8 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	return w.compare(pod, review, d)
 }
 
-// verifyUnclaimed denies a Pod that is not claimed and has something that only a notebook can have: nobody has compared it with a
-// plan, and who reads the Pod later would take it for a notebook.
+// verifyUnclaimed denies a Pod that is not claimed and has something that only a notebook can have. Such a Pod was compared
+// with no plan, but later readers would take it for a notebook.
 func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	mark := inject.NotebookMark(pod)
 	if mark == "" {
@@ -66,8 +66,8 @@ func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	return Denied(Decision{Claimed: true}, denial.Unclaimed(mark, why))
 }
 
-// identityOnPod returns the identity that the Pod was made with, and its home where that comes with it; nil where the Pod
-// finds its own.
+// identityOnPod returns the identity that the Pod was injected with, and its home if the directory service sets homes; nil
+// with discovery at start.
 func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 	text, ok := pod.Metadata.Annotations[inject.IdentityAnnotation]
 	if !ok {
@@ -80,9 +80,9 @@ func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 	return &id, err
 }
 
-// confirm denies a Pod whose identity is not the user's any more. Whatever the sources say now, they said something else when the
-// Pod was made, or another replica has heard something else: that is no fault of the Pod's. The error is what went wrong behind a
-// denial that does not tell.
+// confirm denies a Pod whose identity is no longer the user's. Either the sources have changed since the Pod was injected,
+// or another replica has seen a different state; the Pod is not at fault. The error is the cause behind a denial that does
+// not show it.
 //
 //	the sources say                          the denial
 //	the identity of the Pod                  none
@@ -93,7 +93,7 @@ func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.I
 	defer cancel()
 	now, err := w.expectedIdentity(ctx, name, Identities.Find)
 	if isFinal(err) || err == nil && !sameIdentity(now, given) {
-		// What is remembered here may be older than what another replica has found.
+		// This replica's cache may be older than that of the replica which injected the Pod.
 		now, err = w.expectedIdentity(ctx, name, Identities.FindUncached)
 	}
 	switch {
@@ -107,7 +107,7 @@ func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.I
 	return nil, nil
 }
 
-// expectedIdentity is the identity that a pod of the user is made with now.
+// expectedIdentity returns the identity with which a Pod of the user would be injected now.
 func (w *Webhook) expectedIdentity(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
 	now, err := w.find(ctx, name, how)
 	if err != nil || now == nil {
@@ -121,7 +121,7 @@ func sameIdentity(a, b *identity.Identity) bool {
 	return a == nil && b == nil || a != nil && b != nil && a.String() == b.String() && a.Home == b.Home
 }
 
-// compare holds the pod against the plan for whom it says it is.
+// compare compares the Pod with the plan for the user and identity that the Pod names.
 func (w *Webhook) compare(pod *pod.Pod, review Review, d Decision) Decision {
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,

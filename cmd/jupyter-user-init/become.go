@@ -15,10 +15,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// become turns this process into the user, and then into what the container is to run. The order matters: as root it
-// reads three numbers, and nothing else; everything that the image or the home could have a hand in comes after.
+// become turns this process into the user, and then into the container's command. The order matters: as root it only reads
+// uid-gid.env; everything that the image or the home can influence comes afterwards.
 func become(e handoff.Exec) error {
-	owner, err := whoItIs(e)
+	owner, err := readOwner(e)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func become(e handoff.Exec) error {
 	if err := enterHome(e, owner); err != nil {
 		return err
 	}
-	// A hook or a probe does not write to the home each time.
+	// Only the start of the container tests this, so that hooks and probes do not write to the home each time.
 	if os.Getpid() == 1 || e.Image != nil {
 		if why := triedUnwritable(e.Home, owner); why != "" {
 			lastWords(notice(why), "")
@@ -43,11 +43,11 @@ func become(e handoff.Exec) error {
 	if err != nil {
 		return err
 	}
-	err = syscall.Exec(program, argv, env) //nolint:gosec // to run what the pod says is what this is for, as the person
+	err = syscall.Exec(program, argv, env) //nolint:gosec // running the Pod's command, as the user, is the purpose of this program
 	return cannotRun(program, owner, err)
 }
 
-// lookUp finds a program as a shell would.
+// lookUp finds a program as a shell does.
 func lookUp(name string, owner handoff.Owner) (string, error) {
 	if name == "" {
 		return "", errors.New("the command is empty: its first word has to be a program, so correct the pod's command")
@@ -65,9 +65,9 @@ func lookUp(name string, owner handoff.Owner) (string, error) {
 	return program, nil
 }
 
-// cannotRun says why a program that is named does not run. LookPath and execve have the same words for different things.
+// cannotRun returns why a program cannot be run. LookPath and execve use the same errors for different causes.
 func cannotRun(program string, owner handoff.Owner, err error) error {
-	info, statErr := os.Stat(program) //nolint:gosec // the person may look at what they like, and this process is the person
+	info, statErr := os.Stat(program) //nolint:gosec // this process is the user, who may read the file anyway
 	switch {
 	case statErr == nil && info.IsDir():
 		return fmt.Errorf("%s cannot be run: it is a directory, so correct the pod's command", program)
@@ -83,7 +83,7 @@ func cannotRun(program string, owner handoff.Owner, err error) error {
 	return fmt.Errorf("%s cannot be run: %w, so correct the pod's command", program, cause(err))
 }
 
-// cause is an error without the name of what it is about, for a sentence that has it already.
+// cause returns an error without the path, for a sentence that has the path already.
 func cause(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -92,8 +92,8 @@ func cause(err error) error {
 	return err
 }
 
-// whoItIs reads what the init container found. Only that container can write there.
-func whoItIs(e handoff.Exec) (handoff.Owner, error) {
+// readOwner reads the owner that the init container found. Only that container can write there.
+func readOwner(e handoff.Exec) (handoff.Owner, error) {
 	file := filepath.Join(e.Scratch, handoff.EnvFile)
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -109,9 +109,9 @@ func whoItIs(e handoff.Exec) (handoff.Owner, error) {
 	return owner, nil
 }
 
-// turnInto gives up root for good: the kernel clears the capabilities with the last of the UIDs, and no_new_privs, which
-// the container runs with, keeps them from coming back. It needs SETGID and SETUID. Who has the UID already is no exception: only
-// containers that start as root run this, and what else another has, such as groups, would stay.
+// turnInto gives up root permanently: the kernel clears the capabilities with the last of the UIDs, and no_new_privs, which
+// the container has, prevents new ones. It needs SETGID and SETUID. A process that has the UID already is no exception:
+// only containers that start as root run this program, and other attributes of the process, such as groups, would stay.
 func turnInto(owner handoff.Owner) error {
 	uid, gid := int(owner.UID), int(owner.GID)
 	for _, step := range []func() error{
@@ -130,7 +130,7 @@ func turnInto(owner handoff.Owner) error {
 	return nil
 }
 
-// enterHome makes sure, as the user, that what is mounted is the directory that the init container saw.
+// enterHome checks, as the user, that the mounted home is the directory that the init container found, and changes to it.
 func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	stat, err := directory(e.Home)
 	switch {
@@ -163,7 +163,7 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	return nil
 }
 
-// environment says who the user is, in the place of whatever said it before.
+// environment replaces the identity variables in env.
 func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	ours := []string{
 		"HOME=" + e.Home,
@@ -175,7 +175,7 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	}
 	replaced := []string{"HOME", "USER", "LOGNAME", "NB_USER", "NB_UID", "NB_GID"}
 	if e.JupyterConfig {
-		// What the image or the Pod has for directories is read as well, after ours.
+		// The directories of the image or the Pod follow ours.
 		dirs := strings.TrimSuffix(e.Scratch+":"+last(env, handoff.JupyterConfigVariable), ":")
 		ours = append(ours, handoff.JupyterConfigVariable+"="+dirs)
 		replaced = append(replaced, handoff.JupyterConfigVariable)
@@ -194,7 +194,7 @@ func environment(env []string, e handoff.Exec, owner handoff.Owner) []string {
 	return append(kept, ours...)
 }
 
-// last returns the value that a process has of a variable.
+// last returns the value of a variable's last entry, which is the one that counts in a shell.
 func last(env []string, name string) (value string) {
 	for _, v := range env {
 		if text, ok := strings.CutPrefix(v, name+"="); ok {
@@ -204,8 +204,8 @@ func last(env []string, name string) (value string) {
 	return value
 }
 
-// atHome returns a directory of the image's own user as one of the user's. docker-stacks' images have
-// XDG_CACHE_HOME=/home/jovyan/.cache/, which nobody else may write to.
+// atHome moves a directory from the home of the image's own user to the user's home. docker-stacks' images have
+// XDG_CACHE_HOME=/home/jovyan/.cache/, to which only jovyan may write.
 func atHome(dir, home string) string {
 	below, ok := strings.CutPrefix(dir, handoff.ImagesHome)
 	if ok && home != handoff.ImagesHome && (below == "" || below[0] == '/') {

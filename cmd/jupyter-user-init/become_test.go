@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain lets the test binary be the program: exec replaces the process, so it has to be one of its own.
+// TestMain lets the test binary run as the program: exec replaces the process, so each run needs its own process.
 func TestMain(m *testing.M) {
 	if os.Getenv("BE_THE_PROGRAM") != "" {
 		os.Exit(program(os.Args[1:], os.Getenv(logVariable))) //nolint:forbidigo // TestMain is the main of this program
@@ -21,10 +21,10 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// logVariable is the file that takes the place of /dev/termination-log, where a test's program is one of its own.
+// logVariable names the file that replaces /dev/termination-log in a test's process.
 const logVariable = "TERMINATION_LOG"
 
-// pod is what a notebook container has of ours: the home, and what the init container left.
+// pod is our part of a notebook container: the home, and the files of the init container.
 type pod struct {
 	home, scratch string
 }
@@ -34,11 +34,11 @@ func newPod(t *testing.T) pod {
 	asRoot(t)
 	homes, scratch := open(t), open(t)
 	p := pod{home: home(t, homes, "alice", 5001, 6001), scratch: scratch}
-	require.NoError(t, run(asks(homes, scratch, "alice")))
+	require.NoError(t, run(arguments(homes, scratch, "alice")))
 	return p
 }
 
-// open is a directory that others can pass through, as /home is in an image.
+// open returns a directory that others can pass through, as /home is in an image.
 func open(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -48,11 +48,11 @@ func open(t *testing.T) string {
 	return dir
 }
 
-// exec runs the program as the container would, with an environment of the container's.
+// exec runs the program as the container would, with the container's environment.
 func (p pod) exec(t *testing.T, env []string, flags []string, argv ...string) (string, error) {
 	t.Helper()
 	args := append([]string{"exec", "--user=alice", "--home=" + p.home, "--scratch=" + p.scratch}, flags...)
-	// A copy that the user could run too, as the one in the scratch volume is.
+	// A copy that the user can run too, like the one in the scratch volume.
 	cmd := exec.Command("/proc/self/exe", append(append(args, "--"), argv...)...)
 	cmd.Env = append(env, "BE_THE_PROGRAM=1")
 	cmd.Dir = "/"
@@ -162,7 +162,7 @@ func TestExecOfWhatIsNotThere(t *testing.T) {
 const nothingToRun = "jupyter-user-init: this image is of no family that is known (docker-stacks, repo2docker, Zero to JupyterHub), so how it " +
 	"starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts"
 
-// TestImageStart runs the start of each family, made of scripts that say how they were called.
+// TestImageStart runs the start of each family, with scripts that print how they were called.
 func TestImageStart(t *testing.T) {
 	stacksNow := []string{"tini", "start.sh", "start-notebook.py", "start-notebook.sh", "jupyter"}
 	stacksBefore := []string{"tini", "start.sh", "start-notebook.sh", "jupyter"}
@@ -238,8 +238,9 @@ func TestExecWhereRootIsNotWhatItStartsAs(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
 }
 
-// TestExecByThePersonThemselves: who has the UID already has perhaps groups and capabilities of more, and no right to drop them.
-func TestExecByThePersonThemselves(t *testing.T) {
+// TestExecByTheUser: a process that has the UID already may have further groups and capabilities, and no right to drop
+// them.
+func TestExecByTheUser(t *testing.T) {
 	p := newPod(t)
 	cmd := exec.Command("/proc/self/exe", "exec", "--user=alice", "--home="+p.home, "--scratch="+p.scratch, "--", "id")
 	cmd.Env = []string{path, "BE_THE_PROGRAM=1"}
@@ -249,7 +250,8 @@ func TestExecByThePersonThemselves(t *testing.T) {
 	assert.Contains(t, string(out), "cannot become 5001:6001")
 }
 
-// TestExecLeavesOneOfEachVariable: a program takes the first of two, a shell the last, so it is the raw environment that counts.
+// TestExecLeavesOneOfEachVariable: of two entries a program uses the first and a shell the last, so the test reads the raw
+// environment.
 func TestExecLeavesOneOfEachVariable(t *testing.T) {
 	p := newPod(t)
 	env := []string{path, "HOME=/root", "NB_USER=jovyan", "NB_UID=0", "NB_GID=0", "HOMEPAGE=x"}
@@ -264,8 +266,8 @@ func TestExecLeavesOneOfEachVariable(t *testing.T) {
 	assert.ElementsMatch(t, []string{"HOME=" + p.home, "NB_USER=alice", "NB_UID=5001", "NB_GID=6001", "HOMEPAGE=x"}, found)
 }
 
-// TestExecOfWhatCannotBeRun: one true sentence, which says what to do.
-// TestExecJoinsTheDirectoriesOfJupytersSettings: ours come first, and those of the image or the Pod are read as well.
+// TestExecOfWhatCannotBeRun: the message is one sentence, which says what to do.
+// TestExecJoinsTheDirectoriesOfJupytersSettings: ours is first, and those of the image or the Pod follow.
 func TestExecJoinsTheDirectoriesOfJupytersSettings(t *testing.T) {
 	p := newPod(t)
 	for had, want := range map[string]string{

@@ -15,10 +15,10 @@ var (
 	errSymlink     = errors.New("is a symbolic link")
 )
 
-// directory returns owner, inode and device of a directory, and errNoDirectory or errSymlink for anything else.
+// directory returns owner, inode and device of a directory, or errNoDirectory or errSymlink.
 //
-// The directory is opened and not only looked at: a home that is a file system of its own, as NFS v4 and autofs have them, is
-// mounted by opening it, and until then stat returns the directory below. With O_PATH that takes no right on the home.
+// It opens the directory before stat: a home that is its own file system, as with NFS v4 and autofs, is mounted when it is
+// opened, and until then stat returns the directory below. O_PATH needs no permission on the home.
 func directory(path string) (*syscall.Stat_t, error) {
 	f, err := os.OpenFile(path, oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) {

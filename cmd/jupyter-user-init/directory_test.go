@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// mountTmpfs mounts a file system of its own at a directory, until the test ends.
+// mountTmpfs mounts a tmpfs at a directory, until the test ends.
 func mountTmpfs(t *testing.T, at, options string) {
 	t.Helper()
 	if err := syscall.Mount("tmpfs", at, "tmpfs", 0, options); err != nil {
@@ -21,8 +21,8 @@ func mountTmpfs(t *testing.T, at, options string) {
 	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(at, syscall.MNT_DETACH)) })
 }
 
-// automount is a folder in which the kernel mounts a file system at the directory tracing when that is opened, and not when it is
-// looked at: what NFS v4 does with a home that is a file system of its own.
+// automount returns a folder in which the kernel mounts a file system at the directory tracing when it is opened, and not
+// on stat, as NFS v4 does with a home that is its own file system.
 func automount(t *testing.T) (folder string) {
 	t.Helper()
 	asRoot(t)
@@ -31,7 +31,7 @@ func automount(t *testing.T) (folder string) {
 		t.Skip("no automount without the right to mount debugfs:", err)
 	}
 	t.Cleanup(func() {
-		_ = syscall.Unmount(filepath.Join(folder, "tracing"), syscall.MNT_DETACH) // the kernel may have not mounted it
+		_ = syscall.Unmount(filepath.Join(folder, "tracing"), syscall.MNT_DETACH) // it may not be mounted
 		assert.NoError(t, syscall.Unmount(folder, syscall.MNT_DETACH))
 	})
 	if _, err := os.Lstat(filepath.Join(folder, "tracing")); err != nil {

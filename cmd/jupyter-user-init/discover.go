@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// discover finds the owner of the home and writes it down for the notebook container. It returns a notice when that is
-// done, if the owner cannot write to the home.
+// discover finds the owner of the home and writes the files for the notebook container. Afterwards it returns a notice if
+// the owner cannot write to the home.
 func discover(d handoff.Discover) error {
 	owner, err := find(d)
 	if err != nil {
@@ -34,7 +34,7 @@ func discover(d handoff.Discover) error {
 			return err
 		}
 	}
-	if err := writeDown(d, owner, id); err != nil {
+	if err := writeFiles(d, owner, id); err != nil {
 		return fmt.Errorf("cannot write to %s, the pod's scratch volume: %w", d.Scratch, err)
 	}
 	fmt.Printf("%s is %s\n", d.User, id)
@@ -44,7 +44,8 @@ func discover(d handoff.Discover) error {
 	return nil
 }
 
-// find looks at exactly the one directory. It never lists the homes, follows no link, and needs no right on the home.
+// find reads the owner of exactly one directory. It never lists the homes, follows no link, and needs no permission on the
+// home.
 func find(d handoff.Discover) (handoff.Owner, error) {
 	home := filepath.Join(d.Homes, d.User)
 	stat, err := directory(home)
@@ -93,8 +94,8 @@ func checkParent(d handoff.Discover, parent, what string) error {
 		"place of %s. Ask the admin for chown root on it", parent, what, d.User, owner, strings.Replace(what, "the", "a", 1))
 }
 
-// check compares the owner with the floor, and with the identity that the Pod was admitted with. That the owner is root or nobody
-// is said first: then the share is the matter, and no change of owners.
+// check compares the owner with the floor, and with the identity that the Pod was admitted with. It checks for root and
+// nobody first: they mean a fault of the share, not a changed owner.
 func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 	id := identity.New(owner.UID, owner.GID, nil)
 	if err := identity.CheckOwner(owner.UID); err != nil {
@@ -118,8 +119,8 @@ func notAUsers(d handoff.Discover, why error) error {
 	return fmt.Errorf("the home of %s has an owner who cannot run a notebook: %w", d.User, why)
 }
 
-// enter tries the home as the user, where this program is that user already: what is closed to its owner, or mapped by the
-// server to somebody else, is told here and not by whatever starts in it.
+// enter tries to access the home as the user, if this process is that user already. So a home that is closed to its owner,
+// or whose owner the server maps to another UID, gives an error here and not in Jupyter.
 func enter(d handoff.Discover, id identity.Identity) error {
 	if int64(os.Getuid()) != id.UID {
 		return nil
@@ -133,9 +134,9 @@ func enter(d handoff.Discover, id identity.Identity) error {
 	return nil
 }
 
-// writeDown leaves the files of the scratch volume. Each appears whole or not at all, and the one that says who it is comes
-// last: where that is, the others are.
-func writeDown(d handoff.Discover, owner handoff.Owner, id identity.Identity) error {
+// writeFiles writes the files of the scratch volume. Each appears complete or not at all, and uid-gid.env is the last: if
+// it exists, the others do.
+func writeFiles(d handoff.Discover, owner handoff.Owner, id identity.Identity) error {
 	account := handoff.Account{Name: d.User, Home: d.Home, UID: id.UID, GID: id.GID, Groups: id.Groups}
 	passwd, err := account.Passwd()
 	if err != nil {
@@ -160,7 +161,7 @@ func writeDown(d handoff.Discover, owner handoff.Owner, id identity.Identity) er
 		}
 	}
 	if d.Expect == nil {
-		// The notebook container starts as root and needs the program that makes it somebody else.
+		// The notebook container starts as root and needs the program that becomes the user.
 		if err := copySelf(d.Scratch); err != nil {
 			return err
 		}
@@ -180,7 +181,7 @@ func copySelf(scratch string) error {
 	})
 }
 
-// write leaves a file for somebody else to read.
+// write writes a file that every UID can read.
 func write(dir, name string, content []byte) error {
 	return replace(dir, name, 0o644, func(f *os.File) error {
 		_, err := f.Write(content)
@@ -188,13 +189,13 @@ func write(dir, name string, content []byte) error {
 	})
 }
 
-// replace puts a file in its place at once: a reader sees the old one or the new one.
+// replace replaces a file atomically: a reader sees the old one or the new one.
 func replace(dir, name string, mode fs.FileMode, fill func(*os.File) error) error {
 	f, err := os.CreateTemp(dir, "."+name+"-")
 	if err != nil {
 		return err
 	}
-	// CreateTemp's file is its creator's alone. The notebook container reads it as somebody else.
+	// Only the creator can read a file of CreateTemp, but the notebook container reads it with another UID.
 	err = errors.Join(fill(f), f.Chmod(mode), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), filepath.Join(dir, name))

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// asRoot is for tests that give directories to other owners.
+// asRoot skips a test that needs root to change owners.
 func asRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -20,7 +20,7 @@ func asRoot(t *testing.T) {
 	}
 }
 
-// home makes a home of an owner's, closed to everybody else.
+// home makes a home that only its owner can access.
 func home(t *testing.T, homes, name string, uid, gid int) string {
 	t.Helper()
 	dir := filepath.Join(homes, name)
@@ -29,8 +29,8 @@ func home(t *testing.T, homes, name string, uid, gid int) string {
 	return dir
 }
 
-// asks is the init container's command line, as the webhook writes it.
-func asks(homes, scratch, user string, more ...string) []string {
+// arguments returns the init container's command line, as the webhook writes it.
+func arguments(homes, scratch, user string, more ...string) []string {
 	return append([]string{"discover", "--user=" + user, "--homes=" + homes, "--scratch=" + scratch, "--home=/home/" + user,
 		"--min-uid=1000", "--min-gid=1000"}, more...)
 }
@@ -39,7 +39,7 @@ func TestDiscoverWritesWhoItIs(t *testing.T) {
 	asRoot(t)
 	homes, scratch := t.TempDir(), t.TempDir()
 	home(t, homes, "qiang.guo03", 5003, 6003)
-	require.NoError(t, run(asks(homes, scratch, "qiang.guo03")))
+	require.NoError(t, run(arguments(homes, scratch, "qiang.guo03")))
 
 	env := file(t, scratch, "uid-gid.env")
 	assert.Regexp(t, `\AUSER_UID=5003\nUSER_GID=6003\nUSER_NAME=qiang\.guo03\nUSER_HOME_INODE=[0-9]+\nUSER_HOME_DEVICE=[0-9]+\n\z`, env)
@@ -60,12 +60,12 @@ func TestDiscoverWritesWhoItIs(t *testing.T) {
 	assert.Len(t, entries, 6, "nothing half-written is left")
 }
 
-// TestDiscoverWritesJupytersSettings: each of Jupyter's generations reads a file of its own, and has its own name for the server.
+// TestDiscoverWritesJupytersSettings: each generation of Jupyter reads its own file, and has its own name for the server.
 func TestDiscoverWritesJupytersSettings(t *testing.T) {
 	asRoot(t)
 	homes, scratch := t.TempDir(), t.TempDir()
 	home(t, homes, "alice", 5001, 6001)
-	require.NoError(t, run(asks(homes, scratch, "alice",
+	require.NoError(t, run(arguments(homes, scratch, "alice",
 		`--jupyter-config={"NotebookNotary":{"db_file":":memory:"},"ServerApp":{"port":8888,"root_dir":"/home/alice"}}`)))
 	assert.JSONEq(t, `{"NotebookNotary": {"db_file": ":memory:"}, "NotebookApp": {"port": 8888},
 		"ServerApp": {"port": 8888, "root_dir": "/home/alice"}}`,
@@ -74,16 +74,16 @@ func TestDiscoverWritesJupytersSettings(t *testing.T) {
 		"NotebookApp": {"port": 8888, "notebook_dir": "/home/alice"}}`,
 		file(t, scratch, "jupyter_notebook_config.json"))
 
-	require.NoError(t, run(asks(homes, scratch, "alice", `--jupyter-config={}`)), "a hub says where its servers listen")
+	require.NoError(t, run(arguments(homes, scratch, "alice", `--jupyter-config={}`)), "a hub says where its servers listen")
 	assert.JSONEq(t, `{}`, file(t, scratch, "jupyter_server_config.json"))
 
 	assert.NoFileExists(t, filepath.Join(scratch, "jupyter_config.py"), "nobody has asked for a umask")
-	require.NoError(t, run(asks(homes, scratch, "alice", "--umask=0027")))
+	require.NoError(t, run(arguments(homes, scratch, "alice", "--umask=0027")))
 	assert.Equal(t, "import os\n\nos.umask(0o0027)\n", file(t, scratch, "jupyter_config.py"))
-	err := run(asks(homes, scratch, "alice", "--umask=0)+x("))
+	err := run(arguments(homes, scratch, "alice", "--umask=0)+x("))
 	assert.ErrorContains(t, err, `--umask: "0)+x(" has other characters than octal digits`)
 
-	err = run(asks(homes, scratch, "alice", `--jupyter-config=[]`))
+	err = run(arguments(homes, scratch, "alice", `--jupyter-config=[]`))
 	assert.ErrorContains(t, err, "the settings of Jupyter are not a JSON object of objects")
 }
 
@@ -91,9 +91,9 @@ func TestDiscoverAgainReplacesWhatIsThere(t *testing.T) {
 	asRoot(t)
 	homes, scratch := t.TempDir(), t.TempDir()
 	dir := home(t, homes, "alice", 5001, 6001)
-	require.NoError(t, run(asks(homes, scratch, "alice")))
+	require.NoError(t, run(arguments(homes, scratch, "alice")))
 	require.NoError(t, os.Chown(dir, 5009, 6009))
-	require.NoError(t, run(asks(homes, scratch, "alice")))
+	require.NoError(t, run(arguments(homes, scratch, "alice")))
 	assert.Contains(t, file(t, scratch, "uid-gid.env"), "USER_UID=5009\n")
 }
 
@@ -101,15 +101,15 @@ func TestDiscoverWithAKnownIdentity(t *testing.T) {
 	asRoot(t)
 	homes, scratch := t.TempDir(), t.TempDir()
 	home(t, homes, "alice", 5001, 6001)
-	// The GID is passwd's, which may be another than the directory's.
-	require.NoError(t, run(asks(homes, scratch, "alice", "--uid=5001", "--gid=6100", "--groups=7001,7002")))
+	// The GID comes from passwd, and may differ from the directory's.
+	require.NoError(t, run(arguments(homes, scratch, "alice", "--uid=5001", "--gid=6100", "--groups=7001,7002")))
 	assert.Contains(t, file(t, scratch, "uid-gid.env"), "USER_GID=6100\n")
 	assert.Contains(t, file(t, scratch, "group"), "gid7001:x:7001:alice\ngid7002:x:7002:alice\n")
 	assert.NoFileExists(t, filepath.Join(scratch, "jupyter-user-init"), "nobody needs to become anybody")
 }
 
-// TestDiscoverRefuses is every home that nobody may run a notebook on. Nothing is written then, here or on the share.
-func TestDiscoverRefuses(t *testing.T) {
+// TestDiscoverDenies tests every home that no notebook may have. Then nothing is written, neither here nor on the share.
+func TestDiscoverDenies(t *testing.T) {
 	asRoot(t)
 	for name, c := range map[string]struct {
 		user  string
@@ -131,18 +131,17 @@ func TestDiscoverRefuses(t *testing.T) {
 		"a symlink to another's home": {user: "bob", want: "is a symbolic link", make: func(t *testing.T, homes string) {
 			require.NoError(t, os.Symlink(home(t, homes, "alice", 5001, 6001), filepath.Join(homes, "bob")))
 		}},
-		"below a directory that a user owns": {user: "bob", want: "in which the home of bob is, belongs to UID 5009: who owns that " +
-			"directory could put another one in the place of a home. Ask the admin for chown root on it",
+		"below a directory that a user owns": {user: "bob", want: "which contains the home of bob, belongs to UID 5009: its owner " + "could replace a home with another directory. Ask the admin to chown that directory to root",
 			make: func(t *testing.T, homes string) {
 				home(t, homes, "bob", 5001, 6001)
 				require.NoError(t, os.Chown(homes, 5009, 0))
 			}},
-		"below a directory of its own user": {user: "bob", want: "belongs to UID 5001: who owns that directory",
+		"below a directory of its own user": {user: "bob", want: "belongs to UID 5001: its owner could",
 			make: func(t *testing.T, homes string) {
 				home(t, homes, "bob", 5001, 6001)
 				require.NoError(t, os.Chown(homes, 5001, 6001))
 			}},
-		"below a directory of nobody": {user: "bob", want: "in which the home of bob is: UID 65534 is " +
+		"below a directory of nobody": {user: "bob", want: "which contains the home of bob: UID 65534 is " +
 			"nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes. Ask the admin to look at the ID mapping of NFS",
 			make: func(t *testing.T, homes string) {
 				home(t, homes, "bob", 5001, 6001)
@@ -172,7 +171,7 @@ func TestDiscoverRefuses(t *testing.T) {
 			homes, scratch := t.TempDir(), t.TempDir()
 			c.make(t, homes)
 			before := names(t, homes)
-			err := run(append(asks(homes, scratch, c.user), c.extra...))
+			err := run(append(arguments(homes, scratch, c.user), c.extra...))
 			require.Error(t, err)
 			assert.Contains(t, err.Error(), c.want)
 			assert.NotContains(t, err.Error(), "\n", "one sentence")
@@ -186,14 +185,14 @@ func owned(uid, gid int) func(*testing.T, string) {
 	return func(t *testing.T, homes string) { home(t, homes, "bob", uid, gid) }
 }
 
-// TestDiscoverWhereOthersMayNotPass is what root_squash makes of a closed directory: the kernel says no to whoever it is.
+// TestDiscoverWhereOthersMayNotPass: with root_squash, the kernel denies access to a closed directory to every UID.
 func TestDiscoverWhereOthersMayNotPass(t *testing.T) {
 	asRoot(t)
 	shared, scratch := t.TempDir(), t.TempDir()
 	homes := filepath.Join(shared, "home")
 	require.NoError(t, os.Mkdir(homes, 0o700))
 	home(t, homes, "alice", 5001, 6001)
-	cmd := exec.Command("/proc/self/exe", asks(homes, scratch, "alice")...)
+	cmd := exec.Command("/proc/self/exe", arguments(homes, scratch, "alice")...)
 	cmd.Env = []string{"BE_THE_PROGRAM=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
 	out, err := cmd.CombinedOutput()
@@ -203,8 +202,8 @@ func TestDiscoverWhereOthersMayNotPass(t *testing.T) {
 	assert.Empty(t, names(t, scratch))
 }
 
-// TestDiscoverTriesTheHomeAsThePerson: a home that is closed to its owner is told before anything starts in it.
-func TestDiscoverTriesTheHomeAsThePerson(t *testing.T) {
+// TestDiscoverTriesTheHomeAsTheUser: a home that is closed to its owner gives an error before anything starts in it.
+func TestDiscoverTriesTheHomeAsTheUser(t *testing.T) {
 	asRoot(t)
 	shared := t.TempDir()
 	require.NoError(t, os.Chmod(shared, 0o755))
@@ -213,7 +212,7 @@ func TestDiscoverTriesTheHomeAsThePerson(t *testing.T) {
 	discovers := func() (string, error) {
 		scratch := t.TempDir()
 		require.NoError(t, os.Chmod(scratch, 0o777))
-		cmd := exec.Command("/proc/self/exe", append(asks(shared, scratch, "alice"), "--uid=5001", "--gid=6001")...)
+		cmd := exec.Command("/proc/self/exe", append(arguments(shared, scratch, "alice"), "--uid=5001", "--gid=6001")...)
 		cmd.Env = []string{"BE_THE_PROGRAM=1"}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 5001, Gid: 6001}}
 		out, err := cmd.CombinedOutput()
@@ -232,21 +231,21 @@ func TestDiscoverSaysWhatAFullOrReadOnlyScratchVolumeMeans(t *testing.T) {
 	asRoot(t)
 	homes := t.TempDir()
 	home(t, homes, "alice", 5001, 6001)
-	err := run(asks(homes, filepath.Join(t.TempDir(), "missing"), "alice"))
+	err := run(arguments(homes, filepath.Join(t.TempDir(), "missing"), "alice"))
 	require.ErrorContains(t, err, "the pod's scratch volume")
 	assert.NotContains(t, err.Error(), "\n", "one sentence")
 }
 
-// TestDiscoverIsDoneWhenItSaysWhoItIs: whatever fails, uid-gid.env is not there, and nothing half-written is.
-func TestDiscoverIsDoneWhenItSaysWhoItIs(t *testing.T) {
+// TestDiscoverWritesUIDAndGIDLast: if anything fails, there is no uid-gid.env, and no partial file.
+func TestDiscoverWritesUIDAndGIDLast(t *testing.T) {
 	asRoot(t)
 	for _, name := range []string{"passwd", "group", "jupyter_server_config.json", "jupyter_notebook_config.json", "jupyter-user-init", "uid-gid.env"} {
 		t.Run(name, func(t *testing.T) {
 			homes, scratch := t.TempDir(), t.TempDir()
 			home(t, homes, "alice", 5001, 6001)
-			// No file takes the place of a directory.
+			// A file cannot replace a directory.
 			require.NoError(t, os.Mkdir(filepath.Join(scratch, name), 0o755))
-			require.Error(t, run(asks(homes, scratch, "alice")))
+			require.Error(t, run(arguments(homes, scratch, "alice")))
 			assertWhole(t, scratch)
 		})
 	}
@@ -260,8 +259,8 @@ func TestDiscoverOnAFullScratchVolume(t *testing.T) {
 		t.Skip("no full volume without the right to mount one:", err)
 	}
 	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(scratch, 0)) })
-	// The program is the one file that is larger.
-	require.ErrorContains(t, run(asks(homes, scratch, "alice")), "no space left on device")
+	// Only the program is larger.
+	require.ErrorContains(t, run(arguments(homes, scratch, "alice")), "no space left on device")
 	assert.ElementsMatch(t, []string{"passwd", "group", "jupyter_server_config.json", "jupyter_notebook_config.json"}, names(t, scratch))
 	assertWhole(t, scratch)
 }
@@ -279,7 +278,7 @@ func assertWhole(t *testing.T, scratch string) {
 func TestCommandLinesOfOthersAreRefused(t *testing.T) {
 	for _, args := range [][]string{
 		nil, {"help"}, {"discover"}, {"discover", "--user=../alice"}, {"exec"}, {"exec", "--user=a", "--", "sh"},
-		asks("/h", "/s", "a/../b"), asks("/h", "/s", "."), append(asks("/h", "/s", "a"), "--", "sh"),
+		arguments("/h", "/s", "a/../b"), arguments("/h", "/s", "."), append(arguments("/h", "/s", "a"), "--", "sh"),
 	} {
 		assert.Error(t, run(args), strings.Join(args, " "))
 	}

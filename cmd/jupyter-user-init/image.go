@@ -11,25 +11,25 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// family is a kind of image that is known by what is in it.
+// family is a kind of image, recognized by its programs.
 type family struct {
-	// has are the programs by which it is known, all of them in the PATH.
+	// has are the programs by which it is recognized; all must be in the PATH.
 	has []string
-	// lacks are programs that an image of the family does not have: an entrypoint of its own would be skipped.
+	// lacks are programs that an image of the family must not have: otherwise its own entrypoint would be skipped.
 	lacks []string
 	// guessed is set if other images have these programs too, and may have an entrypoint that nobody knows.
 	guessed bool
-	// wraps is the one of them that calls start.sh by itself, by its own text; empty where that does not matter.
+	// wraps is the program that must call start.sh in its text; empty if that does not matter.
 	wraps string
-	// entrypoint and command are its ENTRYPOINT and CMD.
+	// entrypoint and command are the family's ENTRYPOINT and CMD.
 	entrypoint, command []string
 }
 
-// entrypoints are what images have for an entrypoint that prepares something, among them NVIDIA's and that of s6-overlay.
+// entrypoints are known entrypoints that prepare something, among them those of NVIDIA and s6-overlay.
 var entrypoints = []string{"entrypoint.sh", "/entrypoint.sh", "docker-entrypoint.sh", "/docker-entrypoint.sh",
 	"/opt/nvidia/nvidia_entrypoint.sh", "s6-svscan", "/command/s6-svscan"}
 
-// families, the first that fits. What they are was read in jupyter/docker-stacks, in the Zero to JupyterHub chart and in
+// families, of which the first that matches counts. The sources are jupyter/docker-stacks, the Zero to JupyterHub chart and
 // jupyter-server/enterprise_gateway.
 var families = []family{
 	// Enterprise Gateway's kernels: docker-stacks with another command.
@@ -45,31 +45,31 @@ var families = []family{
 		entrypoint: []string{"tini", "-g", "--"},
 		command:    []string{"start-notebook.py"},
 	},
-	// docker-stacks since: start.sh is the entrypoint, and prepares what follows it.
+	// docker-stacks since then: start.sh is the entrypoint, and prepares the command that follows it.
 	{
 		has:        []string{"tini", "start.sh", "start-notebook.py"},
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
 		command:    []string{"start-notebook.py"},
 	},
-	// docker-stacks before: start-notebook.sh calls start.sh itself.
+	// docker-stacks before that: start-notebook.sh calls start.sh itself.
 	{
 		has:        []string{"tini", "start.sh", "start-notebook.sh"},
 		entrypoint: []string{"tini", "-g", "--"},
 		command:    []string{"start-notebook.sh"},
 	},
-	// docker-stacks' foundation of each generation, and images that are built on it: there is no start-notebook at all.
+	// docker-stacks-foundation of each generation, and images built on it: they have no start-notebook.
 	{
 		has:        []string{"tini", "start.sh", "jupyter"},
 		entrypoint: []string{"tini", "-g", "--", "start.sh"},
 		command:    []string{"jupyter", "lab"},
 	},
-	// repo2docker: a program of its own prepares the environment, and runs the repository's start script (R2D_ENTRYPOINT).
+	// repo2docker: its own program prepares the environment, and runs the repository's start script (R2D_ENTRYPOINT).
 	{
 		has:        []string{"repo2docker-entrypoint", "jupyter"},
 		entrypoint: []string{"repo2docker-entrypoint"},
 		command:    []string{"jupyter", "lab"},
 	},
-	// Zero to JupyterHub's own image, and what is made like it.
+	// The image of Zero to JupyterHub, and similar ones.
 	{
 		has:        []string{"tini", "jupyter"},
 		lacks:      entrypoints,
@@ -79,18 +79,17 @@ var families = []family{
 	},
 }
 
-// hubsStart is what a hub has its servers run, by its name or by its path. It needs nothing that an image's entrypoint would
-// prepare but to be in the PATH, or at that path, so that an image without any entrypoint, or with one that is not known, is
-// started by it.
+// hubsStart is the program that a hub runs in its servers, by name or by path. It needs no preparation by an entrypoint, so
+// an image without an entrypoint, or with an unknown one, is started by it if the image has it.
 const hubsStart = "jupyterhub-singleuser"
 
-// isThere reports whether the image has a program, in its PATH or at a path.
+// isThere reports whether the image has a program, in its PATH or at its path.
 func isThere(program string) bool {
 	_, err := exec.LookPath(program)
 	return err == nil
 }
 
-// callsStartScript reports whether a program's text has the path of start.sh in it. A comment that names start.sh has no path.
+// callsStartScript reports whether the text of a program has the path of start.sh. A comment about start.sh has no path.
 func callsStartScript(program string) bool {
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -107,7 +106,7 @@ var errNothingToRun = errors.New("this image is of no family that is known (dock
 const entrypointSkipped notice = "if this image has an entrypoint of its own, that has not run: it is started as Zero to JupyterHub's " +
 	"images are. If it needs its entrypoint, say that in the pod's command, or ask the admin to add the image to notebook.starts"
 
-// command is what to run: what the pod asks for, or what the image would by itself.
+// command returns what to run: the Pod's command, or the image's start.
 func command(e handoff.Exec) ([]string, error) {
 	if e.Image == nil {
 		if len(e.Argv) == 0 {
@@ -122,7 +121,7 @@ func command(e handoff.Exec) ([]string, error) {
 		case i >= 0:
 			entrypoint, cmd = families[i].entrypoint, families[i].command
 		case len(e.Argv) > 0 && filepath.Base(e.Argv[0]) == hubsStart:
-			// Of any image in which a hub's own start is there to be found.
+			// Any other image that has the hub's start.
 		default:
 			return nil, errNothingToRun
 		}
@@ -130,13 +129,13 @@ func command(e handoff.Exec) ([]string, error) {
 			lastWords(entrypointSkipped, "")
 		}
 	}
-	// As with ENTRYPOINT and CMD: arguments take the command's place.
+	// As with ENTRYPOINT and CMD, arguments replace the command.
 	if len(e.Argv) > 0 {
 		cmd = e.Argv
 	}
 	last := len(entrypoint) - 1
 	if last >= 0 && entrypoint[last] == startScript && len(cmd) > 0 && filepath.Base(cmd[0]) == startScript {
-		// Who put start.sh in front by hand means it once: those of before 2024 run the hooks each time.
+		// If the Pod's command begins with start.sh, it must run only once: versions before 2024 run the hooks each time.
 		entrypoint = entrypoint[:last]
 	}
 	argv := slices.Concat(entrypoint, cmd)
@@ -146,10 +145,10 @@ func command(e handoff.Exec) ([]string, error) {
 	return argv, nil
 }
 
-// startScript is docker-stacks' own: it prepares the environment, and runs the image's hooks.
+// startScript is the script of docker-stacks that prepares the environment and runs the image's hooks.
 const startScript = "start.sh"
 
-// here reports whether this image is of the family.
+// here reports whether this image belongs to the family.
 func (f family) here() bool {
 	if f.wraps != "" && !callsStartScript(f.wraps) {
 		return false

@@ -1,8 +1,8 @@
-// Command jupyter-user-init is what runs of this project inside of a pod.
+// Command jupyter-user-init is the program of this project that runs inside a Pod.
 //
-// As the init container (discover) it finds the owner of the user's home and writes down who that is. In front of
-// whatever a notebook container runs that starts as root (exec), it becomes that user, and only then runs it. It
-// parses what it reads, runs no shell, and does no more as root than these few system calls.
+// In the init container (discover) it finds the owner of the user's home and writes it to a file. In a notebook container
+// that starts as root (exec), it becomes that user and then runs the container's command. It parses its input strictly,
+// runs no shell, and makes only a few system calls as root.
 package main
 
 import (
@@ -15,17 +15,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// terminationLog is where Kubernetes takes the last words of a container from, for kubectl describe.
+// terminationLog is the file whose content kubectl describe shows for an ended container.
 const terminationLog = "/dev/termination-log"
 
-// version and commit are set by the linker, to the same as the webhook's.
+// version and commit are set by the linker, to the same values as the webhook's.
 var version, commit = "dev", ""
 
 func main() {
 	os.Exit(program(os.Args[1:], terminationLog))
 }
 
-// program is main with the file for its last words, and answers the exit status.
+// program is main with a given termination log. It returns the exit status.
 func program(args []string, log string) int {
 	err := hide()
 	if err == nil {
@@ -44,9 +44,10 @@ func program(args []string, log string) int {
 	return 1
 }
 
-// hide keeps others off this process. kubectl exec into the init container has the UID of discover, and who is in the notebook
-// container may have the one that exec becomes: without this, they could trace it, and have it write what they like. The
-// kernel takes it back with the next execve, so Jupyter is its user's to look at as ever. /proc/self stays readable to oneself.
+// hide prevents other processes from tracing this one. A kubectl exec into the init container has the UID of discover, and
+// processes in the notebook container may have the UID that exec becomes: they could trace this process and make it write
+// anything. The next execve reverts it, so the user can trace Jupyter as usual. A process can still read its own
+// /proc/self.
 func hide() error {
 	const setDumpable = 4 // PR_SET_DUMPABLE
 	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, setDumpable, 0, 0); errno != 0 {
@@ -55,9 +56,9 @@ func hide() error {
 	return nil
 }
 
-// theContainersOwn tells whether this process is what the container runs, and no hook or probe in it, which leaves the
-// container no last words. The init container has neither, and --image-start is given to a container's command alone. Any
-// other command is known by being process 1, which it is not in a pod with shareProcessNamespace: there, kubectl logs has to do.
+// theContainersOwn reports whether this process is the container's command, not a hook or a probe, which must not write the
+// termination log. The init container has neither, and only a container's command has --image-start. Any other command is
+// recognized by being process 1. In a Pod with shareProcessNamespace it is not, so its error is only in kubectl logs.
 func theContainersOwn(args []string, pid int) bool {
 	if pid == 1 || len(args) > 0 && args[0] == "discover" {
 		return true
@@ -90,14 +91,14 @@ func run(args []string) error {
 	return notOurs(fmt.Errorf("%q is neither discover nor exec", args[0]))
 }
 
-// notOurs is said before anything is done. A webhook of a later release may ask for what this program has never heard of, and
-// what it asks for may be what keeps the pod safe: half of it is not done.
+// notOurs returns the error for an unknown command line, before anything is done. It may come from a webhook of a later
+// release, and the unknown part may be what makes the Pod safe, so this program does not run only the known part.
 func notOurs(err error) error {
 	return fmt.Errorf("jupyter-user-init %s does not know this command line: %w. The webhook that wrote it is of another release "+
 		"than this image, or it was written by hand: ask the admin to make init.image the image of the webhook itself", version, err)
 }
 
-// lastWords tells a failure where people look: in the log, and in kubectl describe, for which the kubelet has made a file.
+// lastWords writes an error where users look: in the log and, through the termination log, in kubectl describe.
 func lastWords(err error, log string) {
 	text := "jupyter-user-init: " + err.Error() + "\n"
 	_, _ = os.Stderr.WriteString(text)

@@ -21,12 +21,12 @@ import (
 // initContainer is the user of the init container.
 const initContainer = 65532
 
-// TestLastWords: kubectl describe shows what the container ended of, and not what a hook or a probe did.
+// TestLastWords: kubectl describe shows why the container ended, and not the error of a hook or a probe.
 func TestLastWords(t *testing.T) {
 	asRoot(t)
-	discovers := asks("/no/homes", "/no/scratch", "alice")
+	discovers := arguments("/no/homes", "/no/scratch", "alice")
 	execs := []string{"exec", "--user=alice", "--home=/no/home", "--scratch=/no/scratch"}
-	// It is longer than any of our own.
+	// It is longer than any of our messages.
 	before := "the last words of an earlier container" + strings.Repeat(".", 1000)
 	for name, c := range map[string]struct {
 		args   []string
@@ -70,11 +70,11 @@ func TestLastWordsWithoutALogAreSaidAnyway(t *testing.T) {
 	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "it is the kubelet's to make")
 }
 
-// TestNobodyOfTheSameUserSeesInside: the kernel gives /proc/PID of a process that is not to be dumped to root.
+// TestNobodyOfTheSameUserSeesInside: /proc/PID of a process that is not dumpable belongs to root.
 func TestNobodyOfTheSameUserSeesInside(t *testing.T) {
 	asRoot(t)
 	for name, args := range map[string]func(homes, scratch string) []string{
-		"discover": func(homes, scratch string) []string { return asks(homes, scratch, "alice") },
+		"discover": func(homes, scratch string) []string { return arguments(homes, scratch, "alice") },
 		"exec": func(_, scratch string) []string {
 			return []string{"exec", "--user=alice", "--home=/no/home", "--scratch=" + scratch, "--", "sh"}
 		},
@@ -95,10 +95,10 @@ func TestNobodyOfTheSameUserSeesInside(t *testing.T) {
 	}
 }
 
-// pipeSize is what Linux lets lie in a pipe.
+// pipeSize is the capacity of a pipe on Linux.
 const pipeSize = 1 << 16
 
-// blocked runs the program as the init container's user, with an output that takes nothing: what it has to say, it says last.
+// blocked runs the program as the init container's user, with an output that blocks: the program writes its output last.
 func blocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
 	t.Helper()
 	out, in, err := os.Pipe()
@@ -115,13 +115,13 @@ func blocked(t *testing.T, args []string) (*exec.Cmd, io.Reader) {
 	return cmd, out
 }
 
-// TestDiscoverAsTheInitContainerDoes: with the user of the init container, who may not see much of what root may.
+// TestDiscoverAsTheInitContainerDoes runs with the UID of the init container, which may read less than root.
 func TestDiscoverAsTheInitContainerDoes(t *testing.T) {
 	asRoot(t)
 	homes, scratch := open(t), open(t)
 	home(t, homes, "alice", 5001, 6001)
 	require.NoError(t, os.Chown(scratch, initContainer, initContainer))
-	cmd := exec.Command("/proc/self/exe", asks(homes, scratch, "alice")...)
+	cmd := exec.Command("/proc/self/exe", arguments(homes, scratch, "alice")...)
 	cmd.Env = []string{"BE_THE_PROGRAM=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: initContainer, Gid: initContainer}}
 	said, err := cmd.CombinedOutput()

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAWebhookOfALaterRelease asks for what this program does not know: it says so in one sentence, and has done nothing. What is
-// asked for may be what keeps the pod safe.
+// TestAWebhookOfALaterRelease: an unknown command line gives an error in one sentence, and nothing is done, because the
+// unknown part may be what makes the Pod safe.
 func TestAWebhookOfALaterRelease(t *testing.T) {
 	const whatToDo = ". The webhook that wrote it is of another release than this image, or it was written by hand: ask the admin to " +
 		"make init.image the image of the webhook itself"
@@ -20,7 +20,7 @@ func TestAWebhookOfALaterRelease(t *testing.T) {
 		homes, scratch := t.TempDir(), t.TempDir()
 		home(t, homes, "alice", 5001, 6001)
 		for _, later := range []string{"--later=1", "--later", "--min-uids=1000"} {
-			err := run(asks(homes, scratch, "alice", later))
+			err := run(arguments(homes, scratch, "alice", later))
 			assert.EqualError(t, err, `jupyter-user-init dev does not know this command line: discover does not take "`+later+`"`+whatToDo)
 			left, err := os.ReadDir(scratch)
 			require.NoError(t, err)

@@ -18,7 +18,7 @@ func checksDirectory(t *testing.T, dir string) (scratch string, err error) {
 	home(t, homes, "bob", 5001, 6001)
 	list, err := json.Marshal([]string{dir})
 	require.NoError(t, err)
-	return scratch, run(asks(homes, scratch, "bob", "--directories="+string(list), "--uid=5001", "--gid=6001"))
+	return scratch, run(arguments(homes, scratch, "bob", "--directories="+string(list), "--uid=5001", "--gid=6001"))
 }
 
 func TestDiscoverTakesADirectoryOfTheUser(t *testing.T) {
@@ -78,6 +78,6 @@ func TestDiscoverDeniesADirectoryThatIsNotTheUsers(t *testing.T) {
 
 // TestDirectoriesNeedAnIdentity: with discovery at start a Pod has no directories, so none can be checked.
 func TestDirectoriesNeedAnIdentity(t *testing.T) {
-	err := run(asks("/h", "/s", "bob", `--directories=["/d/bob"]`))
+	err := run(arguments("/h", "/s", "bob", `--directories=["/d/bob"]`))
 	assert.ErrorContains(t, err, "--directories needs --uid")
 }

@@ -12,12 +12,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// A notice is what a user should know of the home and what stops no start. discover returns it when everything else is done.
+// A notice is a problem of the home that the user should know and that prevents no start. discover returns it when
+// everything else is done.
 type notice string
 
 func (n notice) Error() string { return string(n) }
 
-// The sentences about a home that its owner cannot write to. Jupyter says no more than that it has ended.
+// The sentences about a home that its owner cannot write to. Jupyter itself only exits.
 
 func homeFull(home string) string {
 	return fmt.Sprintf("no space is left for the home %s, because its file system is full: the notebook starts, and nothing can "+
@@ -49,8 +50,8 @@ func homeClosed(home, user string, uid int64) string {
 		"nothing can be saved there. Ask the admin whether the export is read-only, or how the server maps that UID", user, uid, home)
 }
 
-// seenUnwritable returns why the owner of a home cannot write to it, as far as that shows without writing: the init container has
-// the homes mounted read-only, whatever they are. It is empty if nothing shows; a quota does not.
+// seenUnwritable returns why the owner of a home cannot write to it, as far as this is visible without writing, because the
+// init container's mount of the homes is read-only. It returns "" if no reason is visible; a quota is not visible.
 func seenUnwritable(home string, owner handoff.Owner) string {
 	stat, err := directory(home)
 	if err != nil {
@@ -73,8 +74,7 @@ func ownerMayWrite(stat *syscall.Stat_t) bool {
 	return stat.Mode&writeAndSearch == writeAndSearch
 }
 
-// noSpace returns why nothing more fits into the file system of a home. Some file systems do not count, and say that they
-// have none.
+// noSpace returns why the file system of a home is full. Some file systems do not count, and report zero.
 func noSpace(home string) string {
 	var room syscall.Statfs_t
 	if err := syscall.Statfs(home, &room); err != nil {
@@ -89,8 +89,8 @@ func noSpace(home string) string {
 	return ""
 }
 
-// isReadOnly reports whether a file system is read-only itself, and not only one of its mounts. In mountinfo, the options behind
-// the - are the file system's:
+// isReadOnly reports whether a file system itself is read-only, and not only a mount of it. In mountinfo, the options
+// behind the - are those of the file system:
 //
 //	36 35 98:0 /mnt1 /mnt2 ro,noatime master:1 - ext4 /dev/root rw,errors=continue
 func isReadOnly(device uint64) bool {
@@ -111,13 +111,13 @@ func isReadOnly(device uint64) bool {
 	return false
 }
 
-// triedUnwritable returns why the user, who this process is, cannot write to the home, by writing to it: a quota shows in no
-// other way. It is empty if writing works.
+// triedUnwritable returns why the user cannot write to the home, by writing to it as the user: a quota is visible in no
+// other way. It returns "" if writing works.
 func triedUnwritable(home string, owner handoff.Owner) string {
 	return whyUnwritable(home, owner, writeAndRemove(home))
 }
 
-// writeAndRemove writes a block of a file, and waits until it is on the server: there a quota shows no earlier.
+// writeAndRemove writes a block of a file and waits until it is on the server: an error by a quota comes only then.
 func writeAndRemove(dir string) error {
 	f, err := os.CreateTemp(dir, ".jupyter-user-init-")
 	if err != nil {

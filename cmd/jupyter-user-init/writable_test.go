@@ -18,7 +18,7 @@ import (
 
 const ownFileSystem = "uid=5001,gid=6001,mode=0700"
 
-// unwritable are homes that alice, their owner, cannot write to, and what is said of each.
+// unwritable are homes that alice, their owner, cannot write to, with their messages.
 var unwritable = map[string]struct {
 	make func(t *testing.T, home string)
 	want string
@@ -47,14 +47,14 @@ var unwritable = map[string]struct {
 			"chmod u+wx it"},
 }
 
-// discovers runs the init container's program as a user, and returns what it said, also into the log that kubectl describe shows.
+// discovers runs the init container's program as a user, and returns its output and its termination log.
 func discovers(t *testing.T, uid uint32, homes, scratch string, more ...string) (said, log string) {
 	t.Helper()
 	require.NoError(t, os.Chown(scratch, int(uid), 0))
 	file := filepath.Join(open(t), "termination-log")
 	require.NoError(t, os.WriteFile(file, nil, 0o666))
 	require.NoError(t, os.Chmod(file, 0o666))
-	cmd := exec.Command("/proc/self/exe", asks(homes, scratch, "alice", more...)...)
+	cmd := exec.Command("/proc/self/exe", arguments(homes, scratch, "alice", more...)...)
 	cmd.Env = []string{"BE_THE_PROGRAM=1", logVariable + "=" + file}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: 6001}}
 	out, err := cmd.CombinedOutput()
@@ -64,7 +64,7 @@ func discovers(t *testing.T, uid uint32, homes, scratch string, more ...string) 
 	return string(out), string(words)
 }
 
-// TestDiscoverSaysThatAHomeCannotBeWrittenTo, and has done what it is for.
+// TestDiscoverSaysThatAHomeCannotBeWrittenTo: the files are written all the same.
 func TestDiscoverSaysThatAHomeCannotBeWrittenTo(t *testing.T) {
 	asRoot(t)
 	for name, c := range unwritable {
@@ -94,7 +94,7 @@ func TestDiscoverSaysThatAHomeCannotBeWrittenTo(t *testing.T) {
 	})
 }
 
-// TestExecSaysThatAHomeCannotBeWrittenTo: once, where the container starts, and in no hook or probe of it.
+// TestExecSaysThatAHomeCannotBeWrittenTo: once, when the container starts, and in no hook or probe.
 func TestExecSaysThatAHomeCannotBeWrittenTo(t *testing.T) {
 	asRoot(t)
 	starts := []string{"--image-start", `--entrypoint=["echo"]`, `--command=["it ran"]`}
@@ -121,7 +121,7 @@ func TestExecSaysThatAHomeCannotBeWrittenTo(t *testing.T) {
 	})
 }
 
-// TestWhyAHomeCannotBeWrittenTo has the errors that no file system here makes: a quota, and a server that says no.
+// TestWhyAHomeCannotBeWrittenTo tests errors that no file system here returns: a quota, and a server that denies.
 func TestWhyAHomeCannotBeWrittenTo(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o700))

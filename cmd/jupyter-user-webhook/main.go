@@ -29,7 +29,7 @@ var errDenied = errors.New("denied")
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	root := &cobra.Command{
 		Use:           "jupyter-user-webhook",
-		Short:         "One label makes a Pod run as a person, on that person's home",
+		Short:         "One label makes a Pod run as a user, with that user's home",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

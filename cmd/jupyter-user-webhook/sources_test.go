@@ -85,10 +85,9 @@ func TestServeRefusesAHomeInUsersDirectories(t *testing.T) {
 	p, stop := serve(t, "--config="+path, "--share="+share, "--homes-fresh=1ns", "--homes-fresh-missing=1ns")
 	require.Contains(t, p.admit(t), `"identity":"5001:6001"`)
 	require.NoError(t, os.Chown(filepath.Join(share, "home", "a"), 5002, 0))
-	assert.Contains(t, p.admit(t), "the home of alice is in home/a, which belongs to UID 5002 on the share: who owns that "+
-		"directory could put another one in the place of a home; ask the admin for chown root on it")
+	assert.Contains(t, p.admit(t), "the home of alice is in home/a, which belongs to UID 5002 on the share: its owner could "+"replace a home with another directory; ask the admin to chown that directory to root")
 	require.NoError(t, os.Chown(filepath.Join(share, "home", "a"), 65534, 0))
-	assert.Contains(t, p.admit(t), "the share does not tell who owns home/a, in which the home of alice is: UID 65534 is nobody, which is what NFS "+
+	assert.Contains(t, p.admit(t), "the share does not show who owns home/a, which contains the home of alice: UID 65534 is nobody, which is what NFS "+
 		"shows for an owner that it cannot map (idmapd) or squashes; ask the admin to look at the ID mapping of NFS")
 	require.NoError(t, os.Rename(filepath.Join(share, "home", "a"), filepath.Join(share, "home", "b")))
 	require.NoError(t, os.Symlink("b", filepath.Join(share, "home", "a")))

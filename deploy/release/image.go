@@ -155,7 +155,7 @@ func (r release) imageOf(l layout, of platform) (descriptor, error) {
 func (r release) labels() map[string]string {
 	return map[string]string{
 		"org.opencontainers.image.title":       imageName,
-		"org.opencontainers.image.description": "One label makes a Pod run as a person, on that person's home",
+		"org.opencontainers.image.description": "One label makes a Pod run as a user, with that user's home",
 		"org.opencontainers.image.version":     r.version,
 		"org.opencontainers.image.revision":    r.revision,
 		"org.opencontainers.image.source":      "https://jupyter-user.io/jupyter-user-webhook",

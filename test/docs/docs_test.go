@@ -122,7 +122,7 @@ func withoutHead(text string) string {
 // reason is where a reason is spelled in the sentences.
 var reason = regexp.MustCompile(`(?:malformed|forbidden|unprocessable)\("(\w+)"|Reason: "(\w+)"`)
 
-// TestCurrentReasons: each reason that a person can meet is explained, with its status, and none that does not exist.
+// TestCurrentReasons: the page explains each reason of package denial, and no other.
 func TestCurrentReasons(t *testing.T) {
 	_, section, _ := strings.Cut(read(t, "deploy/docs/denials.md"), "## When the webhook denies a Pod")
 	section, _, _ = strings.Cut(section, "\n## ")
@@ -132,9 +132,19 @@ func TestCurrentReasons(t *testing.T) {
 	}
 	delete(explained, "AtAdmission")
 	spelled := map[string]bool{}
-	for _, match := range reason.FindAllStringSubmatch(read(t, "webhook/denial/sentences.go"), -1) {
-		spelled[match[1]+match[2]] = true
+	sources, err := filepath.Glob(filepath.Join(root, "webhook/denial/*.go"))
+	require.NoError(t, err)
+	for _, file := range sources {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, match := range reason.FindAllStringSubmatch(string(text), -1) {
+			spelled[match[1]+match[2]] = true
+		}
 	}
+	require.NotEmpty(t, spelled)
 	for name := range explained {
 		assert.Contains(t, spelled, name, "explained, but no such reason")
 	}

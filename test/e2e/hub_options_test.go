@@ -61,7 +61,7 @@ func options(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("extra_labels with the user's slug", func(t *testing.T) {
 		t.Parallel()
 		shown := h.logIn(t, "alice.smith", "labelled").refused(t)
-		assert.Contains(t, shown, "a pod runs as one person: a hub that sets the label itself (KubeSpawner's extra_labels, with a "+
+		assert.Contains(t, shown, "a pod runs as one user: a hub that sets the label itself (KubeSpawner's extra_labels, with a "+
 			"template such as {username}) need not, the annotation is enough")
 	})
 	t.Run("extra_pod_config with a user namespace", func(t *testing.T) {

@@ -128,7 +128,7 @@ func TestNoHubsPodOpensInTheImagesOwnHome(t *testing.T) {
 	}
 }
 
-// TestEveryVolumeOfAHubsThatFSGroupServedIsNamed: the group is gone, and the warning says which claims want a look.
+// TestEveryVolumeOfAHubsThatFSGroupServedIsNamed: the group is gone, and the warning names the claims to check.
 func TestEveryVolumeOfAHubsThatFSGroupServedIsNamed(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {

@@ -37,6 +37,9 @@ type cluster struct {
 	carol *controlplane.User
 	log   *journal.Journal
 	stop  func()
+	// files are read once: each reader has an inotify instance, of which a machine has few.
+	files     *certs.Files
+	filesRead sync.Once
 }
 
 // directory knows the users whose identity is known at admission.
@@ -158,7 +161,10 @@ func known(pod []byte) bool {
 }
 
 func (c *cluster) certificate() *certs.Files {
-	return certs.FromDirectory(c.Webhook.CertDir, slog.New(slog.NewJSONHandler(c.log, nil)))
+	c.filesRead.Do(func() {
+		c.files = certs.FromDirectory(c.Webhook.CertDir, slog.New(slog.NewJSONHandler(c.log, nil)))
+	})
+	return c.files
 }
 
 // listen serves a handler as the serve command does, until it is stopped, and answers where.

@@ -87,7 +87,7 @@ func TestAUserOfADirectoryService(t *testing.T) {
 	runsAsAlice(decode(t, made.Stdout))
 	refused := c.create(t, "lab", hubsPod("other", "alice"))
 	assert.NotZero(t, refused.ExitCode, "the Unix name is no name of the hub's")
-	assert.Contains(t, refused.Stderr, `no user here is known to the hub as "alice"`)
+	assert.Contains(t, refused.Stderr, `no user has the hub name "alice"`)
 }
 
 // asTheChartRenders returns the configuration of the page's values, with the server of the test, and its files where the test has

@@ -79,10 +79,10 @@ var firstDay = map[string]struct {
 		"spec: {containers: [{name: nb, image: quay.io/jupyter/minimal-notebook}]}}", 0,
 		[]string{"would become a notebook of qiang.guo03 (AtStart): the webhook is in mode Warn and leaves the pod as it is"}},
 	"of-nobody": {"{apiVersion: v1, kind: Pod, metadata: {name: of-nobody, labels: {jupyter-user: root}}, " +
-		"spec: {containers: [{name: nb, image: quay.io/jupyter/minimal-notebook}]}}", 0, []string{"would be refused: NameReserved: "}},
+		"spec: {containers: [{name: nb, image: quay.io/jupyter/minimal-notebook}]}}", 0, []string{"would be denied: NameReserved: "}},
 	"by-hand": {"{apiVersion: v1, kind: Pod, metadata: {name: by-hand, labels: {jupyter-user: alice}}, spec: {containers: [{name: nb, " +
 		"image: quay.io/jupyter/minimal-notebook, volumeMounts: [{name: data, mountPath: /data}]}], volumes: [{name: data, persistentVolumeClaim: {claimName: " +
-		"hpc-shared-pvc}}]}}", 1, []string{"would be refused: ShareAgain: "}},
+		"hpc-shared-pvc}}]}}", 1, []string{"would be denied: ShareAgain: "}},
 	"of-others": {"{apiVersion: v1, kind: Pod, metadata: {name: of-others}, spec: {containers: [{name: app, image: x}]}}", 0, nil},
 	"with-the-share": {"{apiVersion: v1, kind: Pod, metadata: {name: with-the-share}, spec: {containers: [{name: app, image: x}], " +
 		"volumes: [{name: data, persistentVolumeClaim: {claimName: hpc-shared-pvc}}]}}", 1,

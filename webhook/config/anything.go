@@ -6,9 +6,11 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// anything decodes a value that is somebody else's to understand, as JSON has it: text, numbers, switches, lists and mappings.
+// anything decodes a value that other programs interpret, as JSON has it: text, numbers, booleans, lists and mappings.
 func (d *decoder) anything(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.MappingNode:
@@ -22,7 +24,7 @@ func (d *decoder) anything(n *yaml.Node, path *field.Path, out reflect.Value) {
 	case n.Tag == "!!float":
 		var number float64
 		if err := n.Decode(&number); err != nil || math.IsInf(number, 0) || math.IsNaN(number) {
-			d.fail(path, "must be a number that JSON can hold, and is %s", clip(n.Value, 40))
+			d.fail(path, "must be a number that JSON can hold, and is %s", denial.Cut(n.Value, 40))
 			return
 		}
 		out.Set(reflect.ValueOf(number))

@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// Each of these takes the parser, or what comes after it, to where it is slowest or takes most.
+// Each of these is the worst case, in time or memory, of the parser or of a later step.
 var hostile = map[string]struct{ before, repeated, after string }{
 	"comments in a list":       {"user:\n  reserved:\n", "  - #\n", ""},
 	"a list of nothing":        {"user:\n  reserved: [", "a,", "]"},

@@ -9,9 +9,11 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// decoder lays a YAML document over a value and collects what does not fit.
+// decoder decodes a YAML document over a value that has the defaults, and collects the errors.
 type decoder struct {
 	lines lines
 	errs  Errors
@@ -25,19 +27,19 @@ func (d *decoder) fail(path *field.Path, format string, args ...any) {
 	d.errs = append(d.errs, Error{d.lines.of(place), place, fmt.Sprintf(format, args...)})
 }
 
-// decode leaves out as it is where the document has nothing, or nothing that fits.
+// decode leaves out unchanged if the document has no value, or a value of another type.
 func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		// No anchors, no bombs; and a line that says what it means.
+		// Without anchors a small file cannot expand to a huge one, and each line means what it says.
 		d.fail(path, "anchors and aliases (& and *) are not read here; write the value out")
 	case isNull(n):
 		if out.Type() == probeType {
-			// Whoever writes null for a probe means none. For everything else it is a key without a value, which keeps its default.
+			// null turns a probe off. For any other field it is a key without a value, which keeps its default.
 			out.FieldByName("Enabled").SetBool(false)
 		}
 	case n.Style&yaml.TaggedStyle != 0:
-		d.fail(path, "tags (%s) are not read here; leave it out", clip(n.Tag, 40))
+		d.fail(path, "tags (%s) are not read here; leave it out", denial.Cut(n.Tag, 40))
 	case out.Type() == quantityType:
 		d.quantity(n, path, out)
 	case out.Kind() == reflect.Struct:
@@ -55,7 +57,7 @@ func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 
 var probeType = reflect.TypeFor[Probe]()
 
-// required decodes what has no default: an element of a list or a map.
+// required decodes a value without a default: an element of a list or a map.
 func (d *decoder) required(n *yaml.Node, path *field.Path, out reflect.Value) {
 	if isNull(n) {
 		d.fail(path, "has no value; write one, or remove it")
@@ -75,7 +77,7 @@ func (d *decoder) object(n *yaml.Node, path *field.Path, out reflect.Value) {
 	}
 }
 
-// mapping replaces the map: what the file does not name is gone, or nobody could ever take a default away.
+// mapping replaces the whole map. Otherwise a file could not remove a default.
 func (d *decoder) mapping(n *yaml.Node, path *field.Path, out reflect.Value) {
 	made := reflect.MakeMap(out.Type())
 	for _, e := range d.entries(n, path, path.Key) {
@@ -90,9 +92,9 @@ func (d *decoder) mapping(n *yaml.Node, path *field.Path, out reflect.Value) {
 	}
 }
 
-// list replaces the list. An element that does not fit keeps its place, so that those behind it keep their numbers.
+// list replaces the whole list. An invalid element keeps its position, so that the indices in error messages stay right.
 func (d *decoder) list(n *yaml.Node, path *field.Path, out reflect.Value) {
-	if fault := shapeFault(n, yaml.SequenceNode); fault != "" {
+	if fault := kindFault(n, yaml.SequenceNode); fault != "" {
 		d.fail(path, "%s", fault)
 		return
 	}
@@ -114,9 +116,9 @@ type entry struct {
 	value *yaml.Node
 }
 
-// entries answers what a mapping has, without what cannot be a key or has been there before.
+// entries returns the entries of a mapping, without invalid and duplicate keys.
 func (d *decoder) entries(n *yaml.Node, path *field.Path, at func(string) *field.Path) []entry {
-	if fault := shapeFault(n, yaml.MappingNode); fault != "" {
+	if fault := kindFault(n, yaml.MappingNode); fault != "" {
 		d.fail(path, "%s", fault)
 		return nil
 	}
@@ -152,20 +154,20 @@ func keyFault(key *yaml.Node) string {
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_./-]{1,80}$`)
 
-// shownKey is how messages write a key, which can be anything that YAML has.
+// shownKey returns a key for messages. A key can be any YAML text.
 func shownKey(key string) string {
 	if plainKey.MatchString(key) {
 		return key
 	}
-	return strconv.Quote(clip(key, 80))
+	return strconv.Quote(denial.Cut(key, 80))
 }
 
 func isNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Style&yaml.TaggedStyle == 0
 }
 
-// shapeFault says what a node should be, if it is something else.
-func shapeFault(n *yaml.Node, want yaml.Kind) string {
+// kindFault returns what kind a node must be, if it is of another kind.
+func kindFault(n *yaml.Node, want yaml.Kind) string {
 	if n.Kind == want {
 		return ""
 	}
@@ -174,7 +176,7 @@ func shapeFault(n *yaml.Node, want yaml.Kind) string {
 
 var shapes = map[yaml.Kind]string{yaml.MappingNode: "a mapping (key: value)", yaml.SequenceNode: "a list (- value)"}
 
-// is describes a node in the words of the messages.
+// is returns the description of a node in messages.
 func is(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.AliasNode:
@@ -182,9 +184,9 @@ func is(n *yaml.Node) string {
 	case n.Kind != yaml.ScalarNode:
 		return shapes[n.Kind]
 	case strings.HasPrefix(n.Tag, "!!int"), strings.HasPrefix(n.Tag, "!!float"):
-		return "the number " + clip(n.Value, 40)
+		return "the number " + denial.Cut(n.Value, 40)
 	case n.Tag == "!!bool":
 		return n.Value
 	}
-	return "the text " + strconv.Quote(clip(n.Value, 40))
+	return "the text " + strconv.Quote(denial.Cut(n.Value, 40))
 }

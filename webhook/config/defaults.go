@@ -6,8 +6,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// Default returns the configuration of a file that has apiVersion and kind alone: the names and paths of the example
-// that this project comes from.
+// Default returns the configuration of a file with only apiVersion and kind: the names and paths of the example that this
+// project comes from.
 func Default() *Config {
 	return &Config{
 		APIVersion: APIVersion,
@@ -58,11 +58,12 @@ func Default() *Config {
 			},
 			Probes: Probes{
 				Enabled: true,
-				// Ten minutes: a JupyterLab with many extensions on a cold NFS takes its time, and only after this
-				// probe has passed once do the other two begin.
+				// Ten minutes: a JupyterLab with many extensions on a cold NFS starts slowly. The other two probes begin
+				// only after this one has passed.
 				Startup:   Probe{Enabled: true, PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 120},
 				Readiness: Probe{Enabled: true, PeriodSeconds: 5, TimeoutSeconds: 5, FailureThreshold: 3},
-				// Slow to kill: a kernel that starves the server of CPU for a minute is somebody's unsaved work.
+				// The threshold is high because a kernel can starve the server of CPU for a minute, and a restart loses the
+				// user's unsaved work.
 				Liveness: Probe{Enabled: true, PeriodSeconds: 10, TimeoutSeconds: 10, FailureThreshold: 12},
 			},
 			AccountFiles: true,

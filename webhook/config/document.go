@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// document is the mapping that is the one document of the file.
+// document returns the mapping of the file's only document.
 func document(data []byte) (*yaml.Node, Errors) {
 	if errs := bytesFault(data); errs != nil {
 		return nil, errs
@@ -32,13 +32,13 @@ func document(data []byte) (*yaml.Node, Errors) {
 		return nil, whole("the file is empty; it begins with apiVersion: %s and kind: %s", APIVersion, Kind)
 	}
 	root := first.Content[0]
-	if fault := shapeFault(root, yaml.MappingNode); fault != "" {
+	if fault := kindFault(root, yaml.MappingNode); fault != "" {
 		return nil, Errors{{Line: root.Line, Message: "the file " + fault}}
 	}
 	return root, nil
 }
 
-// bytesFault finds what the YAML reader would refuse without telling where.
+// bytesFault finds bytes that the YAML reader would reject without a line number.
 func bytesFault(data []byte) Errors {
 	if len(data) > MaxBytes {
 		return whole("the file has more than %d KiB, the most that is read", MaxBytes>>10)
@@ -60,10 +60,10 @@ func whole(format string, args ...any) Errors {
 	return Errors{{Message: fmt.Sprintf(format, args...)}}
 }
 
-// syntaxError gives the line of a YAML error its place.
+// syntaxError moves the line number of a YAML error into its field.
 //
-// The library has it in the text alone, from 0 where its parser speaks ("did not find expected") and from 1 where its
-// scanner does, and leaves out a first line. Nothing but the number shown depends on this.
+// The library has the number only in the text. It counts from 0 in errors of its parser ("did not find expected") and from
+// 1 in errors of its scanner, and omits the first line. Only the number shown depends on this.
 func syntaxError(err error) Error {
 	line, text := 1, strings.TrimPrefix(err.Error(), "yaml: ")
 	if number, rest, found := strings.Cut(strings.TrimPrefix(text, "line "), ": "); found {

@@ -15,20 +15,20 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Generation names the effective configuration: equal configurations have equal generations, however their files are
-// written. It goes into an annotation of each pod, so that who verifies the pod knows what it was made from. The mode is not
-// in it: what a pod is made into does not depend on it, so while one mode takes over from the other, replicas of both know each
-// other's pods.
+// Generation returns a hash of the effective configuration: equal configurations have equal generations, however their
+// files are written. It is written to an annotation of each Pod, so that the verifier knows under which configuration the
+// Pod was injected. The mode is not part of it, because the injection does not depend on the mode. So while the mode is
+// being changed, replicas with either mode accept each other's Pods.
 func (c *Config) Generation() string {
 	hash := sha256.New()
 	all := canonical(reflect.ValueOf(c).Elem()).(map[string]any)
 	delete(all, "mode")
-	// Lists, maps, text, numbers and switches: there is nothing in it that JSON cannot hold, and a hash takes all.
+	// JSON can encode all of it, and writing to a hash cannot fail.
 	_ = json.NewEncoder(hash).Encode(all)
 	return hex.EncodeToString(hash.Sum(nil)[:6])
 }
 
-// canonical is the value as JSON has it, with sorted keys and one form for each quantity, empty list and empty map.
+// canonical returns a value for JSON, with sorted keys and one form for each quantity, empty list and empty map.
 func canonical(v reflect.Value) any {
 	if q, ok := v.Interface().(resource.Quantity); ok {
 		return exact(q)
@@ -57,14 +57,14 @@ func canonical(v reflect.Value) any {
 	}
 }
 
-// exact has one text for 1, 1000m and 1.0, and one for 1Gi and 1073741824.
+// exact returns the same text for 1, 1000m and 1.0, and the same for 1Gi and 1073741824.
 func exact(q resource.Quantity) string {
 	amount := q.DeepCopy()
 	number, _ := new(big.Rat).SetString(amount.AsDec().String())
 	return number.RatString()
 }
 
-// YAML is the effective configuration as a file that Parse reads, with its keys in the order of the types.
+// YAML returns the effective configuration as a file that Parse reads, with its keys in the order of the types.
 func (c *Config) YAML() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
@@ -75,7 +75,7 @@ func (c *Config) YAML() ([]byte, error) {
 	return out.Bytes(), encoder.Close()
 }
 
-// written is the value as YAML has it.
+// written returns a value as a YAML node.
 func written(v reflect.Value) *yaml.Node {
 	if q, ok := v.Interface().(resource.Quantity); ok {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: q.String()}
@@ -110,7 +110,7 @@ func written(v reflect.Value) *yaml.Node {
 
 func byText(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }
 
-// unquoted is text that every version of YAML reads as text. yes and on are not: the older make switches of them.
+// unquoted matches text that every version of YAML reads as text. yes and on are not: older versions read them as booleans.
 var (
 	unquoted = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9._/:@-]*[A-Za-z0-9._/@-])?$`)
 	switches = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null)$`)

@@ -50,7 +50,7 @@ func TestGenerationChangesWithEveryField(t *testing.T) {
 	assert.Greater(t, len(seen), 30)
 }
 
-// TestBothModesHaveOneGeneration: what a pod is made into is the same in both, and a replica of one verifies the pods of another.
+// TestBothModesHaveOneGeneration: both modes inject the same, so a replica with one mode verifies the Pods of the other.
 func TestBothModesHaveOneGeneration(t *testing.T) {
 	assert.Equal(t, config.Default().Generation(), parse(t, "mode: Warn\n").Generation())
 }
@@ -108,7 +108,7 @@ func TestGenerationDoesNotTellNothingFromEmpty(t *testing.T) {
 	assert.Equal(t, config.Default().Generation(), c.Generation())
 }
 
-// The values are what YAML's versions disagree about, and what its writers stumble over.
+// The values are texts that YAML versions read differently, or that YAML writers get wrong.
 func TestYAMLKeepsTextThatLooksLikeSomethingElse(t *testing.T) {
 	for _, value := range []string{
 		"", " ", "yes", "No", "on", "true", "null", "~", "5", "0o17", "0x1F", "1e3", ".5", "1_000", "12:30", "2024-01-01",

@@ -7,39 +7,40 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// Error is one thing that is wrong in a configuration file.
+// Error is one error in a configuration file.
 type Error struct {
-	// Line of the file, from 1. It is 0 where the file has no line for it.
+	// Line of the file, from 1; 0 if the error belongs to no line.
 	Line int
-	// Path of the field, such as share.claimName. It is empty where the file as a whole is meant.
+	// Path of the field, such as share.claimName; empty if the error is about the whole file.
 	Path string
 	// Message says what is wrong and what to do about it.
 	Message string
 }
 
-// Error is the message with its place in front.
+// Error returns the message behind its line and path.
 func (e Error) Error() string {
 	var b strings.Builder
 	if e.Line > 0 {
 		fmt.Fprintf(&b, "line %d: ", e.Line)
 	}
 	if e.Path != "" {
-		b.WriteString(oneLine(clip(e.Path, 200)) + ": ")
+		b.WriteString(oneLine(denial.Cut(e.Path, 200)) + ": ")
 	}
-	b.WriteString(oneLine(clip(e.Message, 600)))
+	b.WriteString(oneLine(denial.Cut(e.Message, 600)))
 	return b.String()
 }
 
-// Errors is everything that is wrong in a configuration file, in the order of its lines.
+// Errors are all errors in a configuration file, in the order of its lines.
 type Errors []Error
 
-// maxShown keeps the answer to a file of garbage readable. All errors stay in the list.
+// maxShown keeps the message for a file of garbage readable. The list has all errors.
 const maxShown = 100
 
-// Error has one line for each of the errors.
+// Error returns one line for each error.
 func (e Errors) Error() string {
 	shown := make([]string, 0, maxShown+1)
 	for _, one := range e[:min(len(e), maxShown)] {
@@ -51,7 +52,7 @@ func (e Errors) Error() string {
 	return strings.Join(shown, "\n")
 }
 
-// sorted puts what has no line last.
+// sorted returns the errors by line, those without a line last.
 func (e Errors) sorted() Errors {
 	line := func(one Error) int {
 		if one.Line == 0 {
@@ -63,7 +64,7 @@ func (e Errors) sorted() Errors {
 	return e
 }
 
-// oneLine keeps what came out of the file from writing lines, or colours, of its own.
+// oneLine escapes text from the file, so that it cannot add lines or colours to a message.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -71,15 +72,4 @@ func oneLine(text string) string {
 		}
 		return unicode.ReplacementChar
 	}, text)
-}
-
-// clip shortens what came out of the file, which can be as long as the file.
-func clip(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	for most > 0 && !utf8.RuneStart(text[most]) {
-		most--
-	}
-	return text[:most] + "…"
 }

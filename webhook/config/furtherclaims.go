@@ -7,11 +7,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxFurtherClaims bounds the rights that the policy share asks for. The API server gives one policy 28 such questions for a
-// Pod, and each claim takes two: may the requester use it, or the Pod's ServiceAccount run with it?
+// maxFurtherClaims limits the authorization checks of policy share. The API server allows one policy 28 such checks for a
+// Pod, and each claim needs two: for the requester (use) and for the Pod's ServiceAccount (run-as).
 const maxFurtherClaims = 8
 
-// FurtherClaims returns the claims that directories are on beside the share's, each once, in the order of the list.
+// FurtherClaims returns the claims of directories other than the share's, each once, in the order of the list.
 func (s *Share) FurtherClaims() (names []string) {
 	for _, dir := range s.Directories {
 		if dir.ClaimName != "" && !slices.Contains(names, dir.ClaimName) {
@@ -21,7 +21,7 @@ func (s *Share) FurtherClaims() (names []string) {
 	return names
 }
 
-// validateFurtherClaim validates the name of a further claim, which is the name of its volume too.
+// validateFurtherClaim validates the name of a further claim, which is also the name of its volume.
 func validateFurtherClaim(s *Share, at *field.Path, name string) field.ErrorList {
 	switch name {
 	case "":

@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// FuzzParse holds what Parse promises: it answers a configuration or errors, and what it accepts is valid and can be
-// written and read again without a change.
+// FuzzParse tests that Parse returns a configuration or errors, and that an accepted configuration is valid and does not
+// change when it is written and read again.
 func FuzzParse(f *testing.F) {
 	for _, pattern := range []string{"testdata/*.yaml", "testdata/invalid/*.yaml"} {
 		files, err := filepath.Glob(pattern)

@@ -15,9 +15,9 @@ import (
 //	home/{user}             home/alice
 //	home/{initial}/{user}   home/a/alice
 //
-// Nothing else stands in braces. A department, a group or a project is not in a name, so neither the policies nor the init
-// container could compute the home; such homes are what the directory service knows. {user} is the last directory and no other,
-// because the directory above a home must not be a user's.
+// There are no other placeholders. A department, a group or a project is not part of a name, so neither the policies nor
+// the init container could compute the home; such homes must come from the directory service. {user} must be the last
+// directory and no other, because the directory above a home must not be a user's.
 type HomePattern string
 
 const (
@@ -41,7 +41,7 @@ type AboveHome struct {
 	IsInitial bool
 }
 
-// Above returns the directories above the home of a user, from the root of the share on.
+// Above returns the directories above the home of a user, beginning at the root of the share.
 func (p HomePattern) Above(name string) (above []AboveHome) {
 	dir := ""
 	for part := range strings.SplitSeq(p.above(), "/") {
@@ -58,7 +58,7 @@ func (p HomePattern) Above(name string) (above []AboveHome) {
 // ParentIsFixed reports whether the homes of all users are in one directory.
 func (p HomePattern) ParentIsFixed() bool { return !strings.Contains(string(p), initialPlace) }
 
-// Beginning returns the directories of the pattern before the first that depends on the name; "." if there is none.
+// Beginning returns the leading directories of the pattern that do not depend on the name; "." if there are none.
 func (p HomePattern) Beginning() string {
 	beginning, _, _ := strings.Cut(string(p), "{")
 	return path.Clean(beginning)

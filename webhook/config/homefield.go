@@ -11,11 +11,11 @@ import (
 // maxHome is the longest home field that is read, in bytes.
 const maxHome = 1024
 
-// HomesByField reports whether homes are where the home field of the directory service says.
+// HomesByField reports whether the home field of the directory service determines the home.
 func (s *Share) HomesByField() bool { return s.HomePrefix != "" }
 
-// HomeOf returns the home of a user relative to the root of the share, by the user's home field. Why is the end of a sentence
-// that begins with the field, if no home can be there:
+// HomeOf returns the home of a user relative to the root of the share, by the user's home field. If no home can be there,
+// why is the end of a sentence that begins with the field:
 //
 //	prefix /hpc, user alice     home
 //	/hpc/home/a/alice           home/a/alice
@@ -24,7 +24,7 @@ func (s *Share) HomesByField() bool { return s.HomePrefix != "" }
 //	/hpc/home/b/../alice        none, as every path that is not in its shortest form
 //	/hpc/projects/alice         none if projects is in share.directories
 //
-// Who owns the directory above the home, only the init container sees.
+// HomeOf does not check who owns the directory above the home; the init container does.
 func (s *Share) HomeOf(name, homeField string) (home, why string) {
 	below, within := strings.CutPrefix(homeField, strings.TrimSuffix(s.HomePrefix, "/")+"/")
 	switch {
@@ -47,8 +47,7 @@ func (s *Share) HomeOf(name, homeField string) (home, why string) {
 	return below, ""
 }
 
-// meetsDirectory returns why a home cannot be beside the directories that every notebook sees. It compares without regard to
-// case, because a share may.
+// meetsDirectory returns why a home conflicts with the configured directories. It ignores case, because a share may.
 func (s *Share) meetsDirectory(home string) string {
 	lower := strings.ToLower(home)
 	for part := range strings.SplitSeq(lower, "/") {
@@ -65,7 +64,7 @@ func (s *Share) meetsDirectory(home string) string {
 	return ""
 }
 
-// validateHomePrefix validates what it takes to have homes where the directory service says.
+// validateHomePrefix validates the settings that homes from the directory service need.
 func validateHomePrefix(c *Config) field.ErrorList {
 	at, attributeAt := field.NewPath("share", "homePrefix"), field.NewPath("identity", "ldap", "users", "home")
 	prefix := c.Share.HomePrefix

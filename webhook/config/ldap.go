@@ -1,36 +1,37 @@
 package config
 
-// LDAP is a directory service that identities come from: OpenLDAP, 389 Directory Server, Active Directory and the like. It is
-// in use if URLs has one.
+// LDAP is a directory service as a source of identities: OpenLDAP, 389 Directory Server, Active Directory and others. It is
+// in use if URLs is not empty.
 type LDAP struct {
-	// URLs of its servers, ldaps://host or ldap://host, each with :port if it is not the usual one. The first that answers is
-	// asked.
+	// URLs of its servers, ldaps://host or ldap://host, each with :port if it is not the usual one. The first server that
+	// responds is used.
 	URLs []string `json:"urls"`
-	// StartTLS encrypts connections to ldap:// before anything else is said. Where that fails, nothing is said.
+	// StartTLS encrypts connections to ldap:// before any other request. If that fails, the connection is closed.
 	StartTLS bool `json:"startTLS"`
-	// Insecure allows ldap:// without StartTLS: whoever can change what is on the wire can be any user.
+	// Insecure allows ldap:// without StartTLS: an attacker who can change network traffic can be any user.
 	Insecure bool `json:"insecure"`
-	// CAFile has the authorities of the servers' certificates, PEM; those of the system without it. It is read for each connection.
+	// CAFile has the certificate authorities of the servers, as PEM; if it is empty, the system's are used. It is read for
+	// each connection.
 	CAFile string `json:"caFile"`
-	// Bind says as whom the servers are asked.
+	// Bind is how the webhook authenticates.
 	Bind LDAPBind `json:"bind"`
-	// Preset has the filters and attributes of a kind of directory. What Users and Groups leave empty is the preset's.
+	// Preset has the filters and attributes of a kind of directory, for everything that Users and Groups leave empty.
 	Preset LDAPPreset `json:"preset"`
 	Users  LDAPUsers  `json:"users"`
 	Groups LDAPGroups `json:"groups"`
 	// WaitMilliseconds is how long a review waits for the directory service.
 	WaitMilliseconds int `json:"waitMilliseconds"`
-	// FreshSeconds and FreshMissingSeconds are how long an account, and that there is none, count without another look.
+	// FreshSeconds is how long a found account is cached, and FreshMissingSeconds how long a missing one.
 	FreshSeconds        int `json:"freshSeconds"`
 	FreshMissingSeconds int `json:"freshMissingSeconds"`
-	// StaleSeconds is how long the last answer about an account counts while no server answers.
+	// StaleSeconds is how long the last result for an account is used while no server responds.
 	StaleSeconds int `json:"staleSeconds"`
 }
 
 // Configured reports whether the directory service is in use.
 func (l *LDAP) Configured() bool { return len(l.URLs) > 0 }
 
-// LDAPBind is how the webhook makes itself known to the servers.
+// LDAPBind is how the webhook authenticates to the servers.
 type LDAPBind struct {
 	Method BindMethod `json:"method"`
 	// DN and PasswordFile are for Simple. The file is read for each connection, so a new password needs no restart.
@@ -41,16 +42,16 @@ type LDAPBind struct {
 	KeyFile         string `json:"keyFile"`
 }
 
-// BindMethod is one way to bind.
+// BindMethod is a method of the LDAP bind.
 type BindMethod string
 
 // The methods.
 const (
-	// BindAnonymous asks as nobody.
+	// BindAnonymous binds without credentials.
 	BindAnonymous BindMethod = "Anonymous"
 	// BindSimple binds with a DN and a password.
 	BindSimple BindMethod = "Simple"
-	// BindExternal is SASL EXTERNAL: the client certificate of the connection says who asks.
+	// BindExternal is SASL EXTERNAL: the client certificate of the connection authenticates the webhook.
 	BindExternal BindMethod = "External"
 )
 
@@ -67,30 +68,30 @@ const (
 	PresetAD LDAPPreset = "ad"
 )
 
-// LDAPUsers says where accounts are, and which of their attributes are read.
+// LDAPUsers is where accounts are, and which of their attributes are read.
 type LDAPUsers struct {
 	BaseDN string `json:"baseDN"`
-	// Filter that an account matches beside its name.
+	// Filter that an account must match in addition to its name.
 	Filter string `json:"filter"`
-	// Name, UID and GID are attributes, of one value each.
+	// Name, UID and GID are attributes with one value each.
 	Name string `json:"name"`
 	UID  string `json:"uid"`
 	GID  string `json:"gid"`
-	// HubName is the attribute that has the name by which a hub knows the user, such as mail. Without it a hub's name is the
-	// user's.
+	// HubName is the attribute with the hub name of the user, such as mail. Without it a hub name is the user's name.
 	HubName string `json:"hubName"`
-	// Home is the attribute that has the home, read where share.homePrefix is set.
+	// Home is the attribute with the home, read if share.homePrefix is set.
 	Home string `json:"home"`
 }
 
-// LDAPGroups says where groups are, and which of their attributes are read. Without a BaseDN users have no supplementary groups.
+// LDAPGroups is where groups are, and which of their attributes are read. Without a BaseDN users have no supplementary
+// groups.
 type LDAPGroups struct {
 	BaseDN string `json:"baseDN"`
 	Filter string `json:"filter"`
-	// Member is the attribute that lists the members, and MemberIs what its values are.
+	// Member is the attribute that lists the members, and MemberIs what its values identify.
 	Member   string      `json:"member"`
 	MemberIs GroupMember `json:"memberIs"`
-	// GID is the attribute with the number. A group without one gives none, and can hold others.
+	// GID is the attribute with the number. A group without a number adds no GID, but may have groups as members.
 	GID string `json:"gid"`
 	// Nested follows groups that are members of groups.
 	Nested bool `json:"nested"`
@@ -123,7 +124,7 @@ var presets = map[LDAPPreset]LDAP{
 	},
 	PresetAD: {
 		Users: LDAPUsers{
-			// A computer is a user, too, in Active Directory.
+			// In Active Directory, computers have the class user too.
 			Filter: "(&(objectClass=user)(!(objectClass=computer)))", Name: "sAMAccountName", UID: "uidNumber", GID: "gidNumber",
 			Home: "unixHomeDirectory",
 		},
@@ -131,8 +132,8 @@ var presets = map[LDAPPreset]LDAP{
 	},
 }
 
-// DirectoryService returns the settings of the directory service with what its preset fills in. The attribute of the home is
-// among them only if homes are where it says: else no account has to have one.
+// DirectoryService returns the settings of the directory service, completed by its preset. The attribute of the home is set
+// only if homes come from it: else no account needs to have it.
 func (c *Config) DirectoryService() LDAP {
 	l := c.Identity.LDAP.WithPreset()
 	switch {
@@ -144,7 +145,7 @@ func (c *Config) DirectoryService() LDAP {
 	return l
 }
 
-// WithPreset returns the settings with what they leave empty filled in from their preset.
+// WithPreset returns the settings with empty fields filled from the preset.
 func (l LDAP) WithPreset() LDAP {
 	preset := presets[l.Preset]
 	for _, s := range []struct{ own, preset *string }{

@@ -10,13 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// MaxBytes is the most that a configuration file may have; a real one has a few KiB.
+// MaxBytes is the maximum size of a configuration file; a real one has a few KiB.
 //
-// It is less than the 1 MiB of a ConfigMap because the YAML parser takes far more than it reads (measured: 165 MiB for
-// 1 MiB of "- #" lines), and a file that nobody means must not cost the process its memory limit.
+// It is less than the 1 MiB of a ConfigMap because the YAML parser needs far more memory than it reads (measured: 165 MiB
+// for 1 MiB of "- #" lines), and a wrong file must not exceed the memory limit of the process.
 const MaxBytes = 256 << 10
 
-// Read parses what r has, of which it reads no more than it would accept.
+// Read parses a configuration from r. It reads at most MaxBytes and one more byte.
 func Read(r io.Reader) (*Config, error) {
 	data, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	if err != nil {
@@ -25,13 +25,13 @@ func Read(r io.Reader) (*Config, error) {
 	return Parse(data)
 }
 
-// Parse reads one YAML document over the defaults. A key that the file does not have, or that has no value, keeps its
-// default, but for a probe: null in its place turns it off. A list or a map that the file has replaces the default one.
+// Parse reads one YAML document over the defaults. A missing key, or a key without a value, keeps its default; only for a
+// probe, null turns it off. A list or a map in the file replaces the default one.
 //
-// What it returns is valid. If there is anything to say against the file, all of it is said at once, in Errors.
+// The returned configuration is valid. Otherwise the error is Errors, with everything that is wrong in the file.
 //
-// There is one reading of the YAML, not a chain of YAML to JSON to types: each step of such a chain has its own idea of
-// what yes, 010 or a second key of the same name are, and only the first knows the lines.
+// The YAML is decoded directly into the types, not through JSON: each step of such a chain would interpret yes, 010 or a
+// duplicate key differently, and only the first step knows the lines.
 func Parse(data []byte) (*Config, error) {
 	root, errs := document(data)
 	if len(errs) == 0 {
@@ -50,7 +50,7 @@ func Parse(data []byte) (*Config, error) {
 	return c, nil
 }
 
-// header looks at the first two keys alone: what a file of another kind or version has besides is not ours to judge.
+// header checks only apiVersion and kind: in a file of another kind or version, other errors would be misleading.
 func header(root *yaml.Node) Errors {
 	var errs Errors
 	for _, want := range []struct{ key, value string }{{"apiVersion", APIVersion}, {"kind", Kind}} {
@@ -74,8 +74,7 @@ func scalarAt(mapping *yaml.Node, key string) (int, string) {
 	return 0, ""
 }
 
-// add takes over what validation found. Where decoding failed, the default stands in the field's place, and what
-// validation says about that is of no use to anybody.
+// add adds the errors of validation, except those of a field that could not be decoded: they would be about its default.
 func (d *decoder) add(found field.ErrorList) {
 	failed := lines{}
 	for _, e := range d.errs {
@@ -93,11 +92,11 @@ func (d *decoder) add(found field.ErrorList) {
 	}
 }
 
-// lines tells on which line of the file a field stands.
+// lines maps fields to their line in the file.
 type lines map[string]int
 
-// of answers the line of the nearest field around it for a field that the file does not have: a list's element that
-// lacks a key has a line to go to all the same. It answers 0 for what has no line at all.
+// of returns the line of a field, or of the nearest enclosing field in the file: an error about a missing key of a list
+// element gets the element's line. It returns 0 if there is none.
 func (l lines) of(path string) int {
 	for path != "" {
 		if line, ok := l[path]; ok {

@@ -43,7 +43,7 @@ func TestJSONIsRead(t *testing.T) {
 	assert.Nil(t, c.Notebook.Resources.Limits)
 }
 
-// TestNullMeansTheDefaultAtEveryKey but the three probes, of which it means that there is none.
+// TestNullMeansTheDefaultAtEveryKey, except that null turns a probe off.
 func TestNullMeansTheDefaultAtEveryKey(t *testing.T) {
 	golden := read(t, "testdata/defaults.yaml")
 	for _, key := range regexp.MustCompile(`(?m)^ *([A-Za-z]+):`).FindAllStringSubmatch(golden, -1) {
@@ -62,7 +62,7 @@ func TestNullMeansTheDefaultAtEveryKey(t *testing.T) {
 	}
 }
 
-// placed has the keys around a key as the golden file has them, and the key with the value.
+// placed returns a file in which the key has the value, with its enclosing keys as in the golden file.
 func placed(t *testing.T, key, value string) string {
 	if key == "apiVersion" || key == "kind" || key == "cpu" || key == "memory" || key == "name" || key == "value" {
 		return ""

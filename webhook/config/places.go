@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// mountPath validates a directory of a container in which, or below which, something is mounted.
+// mountPath validates a directory of a container at or below which something is mounted.
 func mountPath(at *field.Path, dir string) field.ErrorList {
 	if dir == "" {
 		return field.ErrorList{field.Required(at, "write an absolute path, such as /data")}
@@ -46,8 +46,7 @@ func subPath(at *field.Path, dir string) field.ErrorList {
 	return nil
 }
 
-// pathFault holds for paths on the share and in the container alike: both become parts of mounts, of arguments and of
-// lines of passwd.
+// pathFault checks paths on the share and in the container: both become parts of mounts, arguments and lines of passwd.
 func pathFault(dir string) string {
 	switch {
 	case strings.ContainsFunc(dir, unicode.IsControl):
@@ -66,13 +65,13 @@ func pathFault(dir string) string {
 	return ""
 }
 
-// system lists what an image cannot do without, and what the node and Kubernetes put into each container.
+// system lists directories that an image needs, or that the node and Kubernetes provide in each container.
 var system = []string{
 	"/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run/secrets", "/sbin", "/sys", "/usr/bin", "/usr/lib",
 	"/usr/lib64", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/var/run/secrets",
 }
 
-// systemFault refuses also what lies around a system directory: a home below /var could be /var/run.
+// systemFault also denies a directory that contains a system directory: a home below /var could be /var/run.
 func systemFault(dir string) string {
 	for _, s := range system {
 		if related(dir, s) {
@@ -82,7 +81,7 @@ func systemFault(dir string) string {
 	return ""
 }
 
-// place is a directory of the containers and the field that says so.
+// place is a directory of the containers and its field in the configuration.
 type place struct {
 	field *field.Path
 	dir   string
@@ -90,7 +89,7 @@ type place struct {
 
 func (p place) valid() bool { return len(mountPath(p.field, p.dir)) == 0 }
 
-// apart refuses two places of which one is, or is inside, the other. What is invalid in itself has been refused before.
+// apart denies two places of which one is, or is inside, the other. Invalid places have been denied already.
 func apart(p, other place, why string) *field.Error {
 	if !p.valid() || !other.valid() || !related(p.dir, other.dir) {
 		return nil
@@ -98,7 +97,7 @@ func apart(p, other place, why string) *field.Error {
 	return field.Invalid(p.field, p.dir, fmt.Sprintf("must lie apart from %s (%s): %s", other.field, other.dir, why))
 }
 
-// apartFromHomes refuses a place that is, contains or lies in the mount of a home below the share's.
+// apartFromHomes denies a place that is, contains or is inside the mount of a home below the share's path.
 func apartFromHomes(p, share place, home HomePattern) *field.Error {
 	if !p.valid() || !share.valid() || !related(p.dir, share.dir) {
 		return nil
@@ -117,7 +116,7 @@ const (
 	sawByInit    = "below it the init container sees the directories above those of users"
 )
 
-// validatePlaces keeps the mounts of a pod out of each other's way.
+// validatePlaces denies mounts of a Pod that conflict with each other.
 func validatePlaces(c *Config) field.ErrorList {
 	share := place{field.NewPath("share", "mountPath"), c.Share.MountPath}
 	homes := place{field.NewPath("notebook", "homes"), c.Notebook.Homes}
@@ -159,7 +158,7 @@ func validatePlaces(c *Config) field.ErrorList {
 	return errs
 }
 
-// directoryPlace answers the first thing that a directory is in the way of.
+// directoryPlace returns the first conflict of a directory with another place.
 func directoryPlace(c *Config, i int, scratch, homes place) *field.Error {
 	list := field.NewPath("share", "directories")
 	at := func(i int) place { return place{list.Index(i).Child("mountPath"), c.Share.Directories[i].MountPath} }

@@ -23,7 +23,7 @@ func TestReferenceIsTheDefaults(t *testing.T) {
 	assert.Equal(t, config.Default(), parsed)
 }
 
-// Examples are the lines of the reference that begin with "#-", and those after them that begin with "#  key:".
+// The examples are the lines of the reference that begin with "#-", and the lines behind them that begin with "#  key:".
 var (
 	emptyList = regexp.MustCompile(`(?m)^( *[A-Za-z]+:) \[\]\n( *)#-`)
 	example   = regexp.MustCompile(`(?m)^( *)#(-| {2}[a-z][A-Za-z]*:)`)
@@ -36,7 +36,7 @@ func withExamples(t *testing.T) string {
 }
 
 func TestReferenceExamplesAreValid(t *testing.T) {
-	// Servers need users.baseDN, which is empty by default.
+	// ldap.urls requires users.baseDN, which is empty by default.
 	parsed, err := config.Parse([]byte(strings.Replace(withExamples(t), `baseDN: ""`, "baseDN: ou=people,dc=example,dc=com", 1)))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"ldaps://ldap.example.com"}, parsed.Identity.LDAP.URLs)
@@ -85,7 +85,7 @@ func keysOfNode(n *yaml.Node, path string) []string {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := path + "." + n.Content[i].Value
 		keys = append(keys, key)
-		// What is in requests and limits are resources, no keys of ours.
+		// The keys of requests and limits are names of resources.
 		if !strings.HasSuffix(path, ".resources") {
 			keys = append(keys, keysOfNode(n.Content[i+1], key)...)
 		}

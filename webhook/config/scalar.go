@@ -10,10 +10,12 @@ import (
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// scalar decodes text, switches and numbers, each from exactly what YAML 1.2 calls so: a number is no text, and yes, on
-// and "1" are no switch and no number. Guessing here is how a person called 1e3 or no gets lost.
+// scalar decodes text, booleans and numbers exactly as YAML 1.2 defines them: a number is not text, and yes, on and "1" are
+// neither booleans nor numbers. A lenient decoder would misread a user named 1e3 or no.
 func (d *decoder) scalar(n *yaml.Node, path *field.Path, out reflect.Value) {
 	fault := ""
 	switch out.Kind() {
@@ -50,7 +52,7 @@ func setBool(n *yaml.Node, out reflect.Value) string {
 	return ""
 }
 
-// decimal leaves out what YAML's versions read differently: 0644, 0o644, 0x1A4, 1_000.
+// decimal excludes numbers that YAML versions read differently: 0644, 0o644, 0x1A4, 1_000.
 var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
 func setInteger(n *yaml.Node, out reflect.Value) string {
@@ -58,11 +60,11 @@ func setInteger(n *yaml.Node, out reflect.Value) string {
 		return "must be a whole number, without quotes, and is " + is(n)
 	}
 	if !decimal.MatchString(n.Value) {
-		return "must be a whole number, in decimal digits alone and without a leading zero, and is " + clip(n.Value, 40)
+		return "must be a whole number, in decimal digits alone and without a leading zero, and is " + denial.Cut(n.Value, 40)
 	}
 	number, err := strconv.ParseInt(n.Value, 10, out.Type().Bits())
 	if err != nil {
-		return fmt.Sprintf("must be a number of %d bits, and is %s", out.Type().Bits(), clip(n.Value, 40))
+		return fmt.Sprintf("must be a number of %d bits, and is %s", out.Type().Bits(), denial.Cut(n.Value, 40))
 	}
 	out.SetInt(number)
 	return ""
@@ -70,7 +72,8 @@ func setInteger(n *yaml.Node, out reflect.Value) string {
 
 var quantityType = reflect.TypeFor[resource.Quantity]()
 
-// quantityText is Kubernetes' grammar with bounds: resource.ParseQuantity takes 42 seconds for 1e-99999999.
+// quantityText is Kubernetes' grammar with limits on the number of digits: resource.ParseQuantity takes 42 seconds for
+// 1e-99999999.
 var quantityText = regexp.MustCompile(`^-?[0-9]{1,20}(\.[0-9]{1,20})?([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$`)
 
 func (d *decoder) quantity(n *yaml.Node, path *field.Path, out reflect.Value) {
@@ -79,7 +82,7 @@ func (d *decoder) quantity(n *yaml.Node, path *field.Path, out reflect.Value) {
 		return
 	}
 	if !quantityText.MatchString(n.Value) {
-		d.fail(path, "must be a quantity, such as 500m or 2Gi, and is %q", clip(n.Value, 40))
+		d.fail(path, "must be a quantity, such as 500m or 2Gi, and is %q", denial.Cut(n.Value, 40))
 		return
 	}
 	q, err := resource.ParseQuantity(n.Value)
@@ -87,15 +90,15 @@ func (d *decoder) quantity(n *yaml.Node, path *field.Path, out reflect.Value) {
 	case err != nil:
 		d.fail(path, "must be a quantity, such as 500m or 2Gi: %v", err)
 	case q.CmpInt64(math.MaxInt64) >= 0 || q.CmpInt64(-math.MaxInt64) <= 0:
-		// What is more, Kubernetes cuts off without a word.
+		// Kubernetes silently reduces a larger value.
 		d.fail(path, "must be less than 8Ei, and is %s", n.Value)
 	default:
 		out.Set(reflect.ValueOf(newQuantity(q.String())))
 	}
 }
 
-// newQuantity has its text in it from the start: Quantity.String writes it on first use, which would be a data race in
-// a configuration that every admission reads.
+// newQuantity fills the cached text of the quantity: Quantity.String would write it on first use, a data race in a
+// configuration that every admission reads.
 func newQuantity(text string) resource.Quantity {
 	q := resource.MustParse(text)
 	_ = q.String()

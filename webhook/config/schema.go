@@ -30,8 +30,8 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-// hint says what somebody who wrote an unknown key may have meant: a key of nearly that name, or one that belongs
-// elsewhere, as after a slip of the indentation.
+// hint suggests what an unknown key may have meant: a key with a similar name, or one that belongs elsewhere, as after
+// wrong indentation.
 func hint(key string, t reflect.Type) string {
 	if now, ok := renamed[key]; ok && slices.Contains(keys(t), now.key) {
 		return now.hint
@@ -47,13 +47,13 @@ func hint(key string, t reflect.Type) string {
 	return "known here are " + strings.Join(keys(t), ", ")
 }
 
-// renamed are keys of releases before, with the key that is in their place.
+// renamed are keys of earlier releases, with the keys that replaced them.
 var renamed = map[string]struct{ key, hint string }{
 	"readOnly": {"directories", "it is directories now: the same list, each element with access: ReadOnly"},
 	"homes":    {"home", "it is home now, a pattern: where homes was home, write home: home/{user}"},
 }
 
-// placesOf are the paths of all fields of that key, those in lists left out.
+// placesOf returns the paths of all fields with that key, except those in lists.
 func placesOf(key string, t reflect.Type, path string) []string {
 	var places []string
 	for f := range t.Fields() {
@@ -67,7 +67,7 @@ func placesOf(key string, t reflect.Type, path string) []string {
 	return places
 }
 
-// nearest is the known key that is at most two slips away, and no more than one in three letters.
+// nearest returns the known key with the smallest edit distance, of at most two and at most one in three letters.
 func nearest(key string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {
@@ -82,7 +82,7 @@ func folded(key string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(key))
 }
 
-// distance is Levenshtein's: how many letters have to be put in, left out or replaced.
+// distance returns the Levenshtein distance.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

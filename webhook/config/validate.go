@@ -12,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// Validate answers everything that is wrong with the configuration, by the path of the field.
+// Validate returns every error in the configuration, with the path of the field.
 //
-// Whoever writes this file is trusted; a slip is not. So a value is refused where it would let one person near
-// another's files, hide a part of the image, or make pods that cannot start.
+// The admin is trusted but makes mistakes. So Validate denies a value that would give one user access to another's files,
+// hide a part of the image, or produce Pods that cannot start.
 func (c *Config) Validate() field.ErrorList {
 	errs := validateHeader(c)
 	errs = append(errs, validateUser(&c.User, field.NewPath("user"))...)
@@ -44,7 +44,7 @@ func validateHeader(c *Config) field.ErrorList {
 	return errs
 }
 
-// possibleName is what any configuration can make of a user's name.
+// possibleName matches every name that a user can have under any configuration.
 var possibleName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
 func validateUser(u *User, path *field.Path) field.ErrorList {
@@ -86,7 +86,7 @@ func domainFaults(domain string) []string {
 	return validation.IsDNS1123Subdomain(domain)
 }
 
-// validateHubNames denies two places that say which user a hub's name is.
+// validateHubNames denies two mappings of hub names.
 func validateHubNames(c *Config) field.ErrorList {
 	if c.User.MapFile == "" || c.Identity.LDAP.Users.HubName == "" {
 		return nil
@@ -96,8 +96,8 @@ func validateHubNames(c *Config) field.ErrorList {
 		"name is: remove one of them")}
 }
 
-// componentFaults returns why no Pod can have this value of a component label. An empty value is what a Pod without the
-// label has.
+// componentFaults returns why no Pod can have this value of a component label. An empty value would match Pods without the
+// label.
 func componentFaults(component string) []string {
 	if component == "" {
 		return []string{"must not be empty; write the value of the label component that users' servers have"}
@@ -139,10 +139,10 @@ func validateIdentity(i *Identity, path *field.Path) field.ErrorList {
 	return append(errs, validateLDAP(&i.LDAP, path.Child("ldap"))...)
 }
 
-// nogroup is the group of files whose group NFS cannot map.
+// nogroup is the GID that NFS shows for a group that it cannot map.
 const nogroup = 65534
 
-// validateImageGroups refuses what could be a group of users: with it, any Pod that asks would have their files.
+// validateImageGroups denies GIDs that could be a group of users: any Pod could ask for that group and access its files.
 func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[int64]()
@@ -173,7 +173,7 @@ func between(least, most int) string { return fmt.Sprintf("must be between %d an
 
 func personal(id int64) bool { return id >= 1 && id <= math.MaxInt32 }
 
-// validateDiscovery refuses what the way AtStart never does, rather than leave it out in silence.
+// validateDiscovery denies settings that have no effect with discovery AtStart.
 func validateDiscovery(c *Config) field.ErrorList {
 	if c.Identity.Discovery != DiscoveryAtStart {
 		return nil
@@ -196,7 +196,7 @@ func validateDiscovery(c *Config) field.ErrorList {
 	return errs
 }
 
-// invalid makes one error of each message that Kubernetes' own validation has.
+// invalid returns one error for each message of Kubernetes' validation.
 func invalid(path *field.Path, value any, messages []string) field.ErrorList {
 	var errs field.ErrorList
 	for _, message := range messages {
@@ -205,7 +205,7 @@ func invalid(path *field.Path, value any, messages []string) field.ErrorList {
 	return errs
 }
 
-// names validates a list of names, each of which may be there once.
+// names validates a list of names without duplicates.
 func names(list []string, path *field.Path, check func(string) []string) field.ErrorList {
 	var errs field.ErrorList
 	seen := sets.New[string]()

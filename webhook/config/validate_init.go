@@ -19,8 +19,8 @@ func validateInit(i *Init, path *field.Path) field.ErrorList {
 	return append(errs, validateResources(&i.Resources, path.Child("resources"))...)
 }
 
-// reference is the grammar of the distribution project, with the two digests that container runtimes take. The groups
-// are the name, the tag and the digest.
+// reference is the grammar of the distribution project, with the two digest algorithms that container runtimes support. Its
+// groups are the name, the tag and the digest.
 var reference = regexp.MustCompile(`^(` +
 	`(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*` +
 	`|\[[0-9a-fA-F:]+\])(?::[0-9]+)?/)?` +
@@ -28,7 +28,7 @@ var reference = regexp.MustCompile(`^(` +
 	`)(?::([0-9A-Za-z_][0-9A-Za-z_.-]{0,127}))?` +
 	`(?:@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$`)
 
-// imageFaults insists on one release: the init container and the webhook have to understand each other.
+// imageFaults requires a tag or digest: the init container and the webhook must be of one release.
 func imageFaults(image string) []string {
 	parts := reference.FindStringSubmatch(image)
 	if parts == nil || len(parts[1]) > 255 {

@@ -12,13 +12,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// maxJupyterConfig is how long the settings of Jupyter are at most, as JSON: every notebook's Pod has them.
+// maxJupyterConfig is the maximum length of Jupyter's settings as JSON: every notebook Pod has them.
 const maxJupyterConfig = 16 << 10
 
 var (
-	// className is a class of Jupyter's, or of an extension.
+	// className matches a class of Jupyter, or of an extension.
 	className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// secretTrait is what traits with a secret in them are called: token, password, hashed_password, cookie_secret.
+	// secretTrait matches the names of traits that have a secret: token, password, hashed_password, cookie_secret.
 	secretTrait = regexp.MustCompile(`(^|_)(token|password|secret)$`)
 	servers     = []string{"ServerApp", "NotebookApp", "LabApp"}
 )
@@ -34,13 +34,13 @@ func validateJupyterConfig(classes map[string]map[string]any, path *field.Path) 
 			case secretTrait.MatchString(trait):
 				errs = append(errs, field.Forbidden(at.Key(trait), "would be the same for every user, and is read by everyone "+
 					"who reads this file or a Pod; remove it"))
-			case slices.Contains(servers, class) && handoff.SaysWhereItListens(trait):
+			case slices.Contains(servers, class) && handoff.SetsWhereItListens(trait):
 				errs = append(errs, field.Forbidden(at.Key(trait), "the webhook says where Jupyter listens, because the probes ask "+
 					"there; write notebook.port, or remove it"))
 			}
 		}
 	}
-	// What a file can hold always marshals.
+	// Values from a file can always be marshalled.
 	if text, _ := json.Marshal(classes); len(text) > maxJupyterConfig {
 		errs = append(errs, field.Invalid(path, fmt.Sprintf("%d bytes", len(text)),
 			fmt.Sprintf("must be at most %d bytes as JSON, because every notebook's Pod has them", maxJupyterConfig)))
@@ -48,7 +48,7 @@ func validateJupyterConfig(classes map[string]map[string]any, path *field.Path) 
 	return errs
 }
 
-// umask keeps the user's own permissions, without which Jupyter could not read its own files.
+// umask must not remove the user's own permissions: without them Jupyter could not read its own files.
 var umask = regexp.MustCompile(`^00[0-7]{2}$`)
 
 func validateUmask(text string, path *field.Path) field.ErrorList {

@@ -10,10 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxWait leaves room for everything else within the second in which every review is answered.
+// maxWait leaves time for the rest of a review, which must finish within a second.
 const maxWait = 600
 
-// validateLDAP checks all of it, also where it is not in use: a slip is easier to find before the first URL is there.
+// validateLDAP checks all settings, even if no URL is set, so that mistakes show before the directory service is in use.
 func validateLDAP(l *LDAP, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, text := range l.URLs {
@@ -88,7 +88,7 @@ func validateBind(l *LDAP, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// attribute is the name of an attribute, or its OID. Nothing of it can end a filter.
+// attribute matches the name of an attribute, or its OID. It excludes every character that could end a filter.
 var attribute = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9-]{0,79}|[0-9]+(\.[0-9]+){1,30})$`)
 
 func attributes(path *field.Path, named map[string]string) field.ErrorList {
@@ -101,8 +101,8 @@ func attributes(path *field.Path, named map[string]string) field.ErrorList {
 	return errs
 }
 
-// filterFault is a rough look: parentheses around it, and as many that open as that close. The rest is found when the file is
-// read.
+// filterFault is a rough check: the filter has parentheses around it, and as many opening as closing ones. The LDAP library
+// checks the rest at start.
 func filterFault(at *field.Path, filter string) field.ErrorList {
 	whole := strings.HasPrefix(filter, "(") && strings.HasSuffix(filter, ")")
 	if filter == "" || whole && strings.Count(filter, "(") == strings.Count(filter, ")") {

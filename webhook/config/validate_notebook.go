@@ -34,9 +34,9 @@ func containerFaults(name string) []string {
 }
 
 var (
-	// identityEnv is set from the identity, and a default for everybody would be somebody else's.
+	// identityEnv are set from the identity; a default for all users would be wrong for each of them.
 	identityEnv = sets.New("NB_USER", "NB_UID", "NB_GID", "HOME", "USER", "LOGNAME")
-	// secretEnv is what variables with a secret in them are called: JUPYTER_TOKEN, AWS_SECRET_ACCESS_KEY, DB_PASSWORD.
+	// secretEnv matches the names of variables that have a secret: JUPYTER_TOKEN, AWS_SECRET_ACCESS_KEY, DB_PASSWORD.
 	secretEnv = regexp.MustCompile(`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)(_|$)`)
 )
 
@@ -82,7 +82,7 @@ func validateProbe(p *Probe, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// imagePattern has the characters of an image reference, and *.
+// imagePattern matches the characters of an image reference, and *.
 var imagePattern = regexp.MustCompile(`^[A-Za-z0-9._:/@\[\]*-]+$`)
 
 func validateStarts(starts []Start, path *field.Path) field.ErrorList {

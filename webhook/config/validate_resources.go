@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// validateResources refuses what the API server would refuse in every single pod.
+// validateResources denies resources that the API server would deny in every Pod.
 func validateResources(r *Resources, path *field.Path) field.ErrorList {
 	errs := resourceList(r.Requests, path.Child("requests"))
 	errs = append(errs, resourceList(r.Limits, path.Child("limits"))...)
@@ -20,7 +20,7 @@ func validateResources(r *Resources, path *field.Path) field.ErrorList {
 		limit, limited := r.Limits[name]
 		switch {
 		case resourceNameFault(name) != "":
-			// Has been said.
+			// An error has been added already.
 		case limited && request.Cmp(limit) > 0:
 			errs = append(errs, field.Invalid(at, request.String(), "must not be more than the limit, "+limit.String()))
 		case !overcommitted(name) && (!limited || request.Cmp(limit) != 0):

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxDirectories bounds the mounts of a pod.
+// maxDirectories limits the mounts of a Pod.
 const maxDirectories = 32
 
 func validateShare(s *Share, path *field.Path) field.ErrorList {
@@ -50,7 +50,8 @@ func validateDirectories(s *Share, path *field.Path) field.ErrorList {
 	return errs
 }
 
-// validateSubPath validates where a directory is on its claim. The whole of a further claim may be one.
+// validateSubPath validates the path of a directory on its claim. It may be empty for a further claim, to mount the whole
+// claim.
 func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 	if dir.ClaimName != "" && dir.SubPath == "" {
 		return nil
@@ -62,7 +63,7 @@ func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 	if wrong := validate(at, dir.SubPath); len(wrong) > 0 {
 		return wrong
 	}
-	why := keepsThePast(dir.SubPath)
+	why := snapshotFault(dir.SubPath)
 	if dir.ClaimName == "" && s.Home.meets(dir.SubPath) {
 		why = fmt.Sprintf("must lie apart from share.home (%s): every user would see the homes of other users", s.Home)
 	}
@@ -72,11 +73,11 @@ func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 	return nil
 }
 
-// apartOnClaim denies a directory that is, contains or lies in one before it in the list, on the same claim. It compares without
-// regard to case, because a share may.
+// apartOnClaim denies a directory that is, contains or is inside an earlier one of the list, on the same claim. It ignores
+// case, because a share may.
 func apartOnClaim(list []Directory, i int, path *field.Path) field.ErrorList {
 	if list[i].ClaimName == "" && list[i].SubPath == "" {
-		return nil // which is denied by itself
+		return nil // denied on its own
 	}
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath
@@ -101,12 +102,12 @@ func validateAccess(at *field.Path, access Access) field.ErrorList {
 	return nil
 }
 
-// snapshots are the directories in which file servers keep the past of all the others, homes included.
+// snapshots are the directories in which file servers keep old versions of all other directories, homes included.
 var snapshots = sets.New(".snapshot", ".snapshots", "~snapshot", "#snapshot", ".zfs")
 
-// keepsThePast says why a directory would show users what has been in other directories. It compares without regard to case,
-// because a share may.
-func keepsThePast(dir string) string {
+// snapshotFault returns why a directory would show users old versions of other directories. It ignores case, because a
+// share may.
+func snapshotFault(dir string) string {
 	for part := range strings.SplitSeq(strings.ToLower(dir), "/") {
 		if snapshots.Has(part) {
 			return fmt.Sprintf("must not lead into %s: everybody would see what other people's homes were", part)
@@ -115,7 +116,7 @@ func keepsThePast(dir string) string {
 	return ""
 }
 
-// minScratch has room for the in-pod binary (under 4 MiB) and a few small files, and some to spare.
+// minScratch is enough for the in-pod binary (under 4 MiB) and a few small files, with a reserve.
 const minScratch = 8 << 20
 
 func validateScratch(s *Scratch, path *field.Path) field.ErrorList {

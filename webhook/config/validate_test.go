@@ -35,7 +35,7 @@ func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
 	}, paths)
 }
 
-// What is refused has its file in testdata/invalid; here is what a rule must leave alone.
+// Denied values have their files in testdata/invalid; these values must be accepted.
 func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 	digest := "@sha256:" + strings.Repeat("0123456789abcdef", 4)
 	for name, body := range map[string]string{

@@ -1,6 +1,6 @@
-// Package denial holds every sentence that a person can get from the webhook, each with its stable reason and its
-// status code. A reason is the same word in the API server's status, in the log line, in the metric and in the audit
-// annotation, so that one can be looked up by the other; sentences may be reworded, reasons may not.
+// Package denial has every sentence that a user can get from the webhook, each with its reason and its status code. A
+// reason is the same word in the API server's status, the log line, the metric and the audit annotation, so that each can
+// be found from the others. Sentences may be reworded, reasons may not.
 package denial
 
 import (
@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// Reason names a kind of refusal in one CamelCase word.
+// Reason is the stable CamelCase name of one kind of denial.
 type Reason string
 
-// Denial is one refusal: which kind, where in the pod, and one or two sentences that say what is wrong and what to do.
+// Denial has a reason, the field of the Pod, and one or two sentences that say what is wrong and what to do.
 type Denial struct {
 	// Code is the HTTP status: 400 malformed, 403 not allowed, 413 too large, 422 a pod that cannot be made right, 500
 	// a fault of ours, 503 a source of identities that does not answer.
 	Code   int32
 	Reason Reason
-	// Field of the pod in Kubernetes' notation, as in spec.containers[0].volumeMounts[2]; empty where it is about the
-	// review as a whole.
+	// Field is the field of the Pod in Kubernetes' notation, as in spec.containers[0].volumeMounts[2]; empty if the denial
+	// is about the whole review.
 	Field   string
 	Message string
 }
 
-// String is the sentence with its field in front.
+// String returns the sentence behind its field.
 func (a Denial) String() string {
 	if a.Field == "" {
 		return a.Message
@@ -32,14 +32,14 @@ func (a Denial) String() string {
 	return a.Field + ": " + a.Message
 }
 
-// MostShown is how many refusals, and how many warnings, one pod is told of. A person's pod has a handful; one that is made to
-// have thousands would fill logs and make megabytes of answer.
-const MostShown = 50
+// MaxShown is how many denials, and how many warnings, one response has. A user's Pod has a few. A Pod made to have
+// thousands would fill logs and make responses of megabytes.
+const MaxShown = 50
 
-// FirstDenials are the answers that are told.
-func FirstDenials(answers []Denial) []Denial { return answers[:min(len(answers), MostShown)] }
+// FirstDenials returns the denials that are shown.
+func FirstDenials(answers []Denial) []Denial { return answers[:min(len(answers), MaxShown)] }
 
-// Join makes one text of several answers, in their order: a single one stands alone, more become a list.
+// Join returns several denials as one text, in their order: one denial is the text itself, more become a list.
 func Join(answers []Denial) string {
 	if len(answers) == 1 {
 		return answers[0].String()
@@ -50,7 +50,7 @@ func Join(answers []Denial) string {
 		b.WriteString("\n- ")
 		b.WriteString(a.String())
 	}
-	if more := len(answers) - MostShown; more > 0 {
+	if more := len(answers) - MaxShown; more > 0 {
 		fmt.Fprintf(&b, "\n- and %d more", more)
 	}
 	return b.String()

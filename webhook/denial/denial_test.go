@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// TestTooMuchIsSaid: to the author of a pod that an API server did send, what is too much and what to leave out.
+// TestTooMuchIsSaid: the author of a too large Pod is told what is too much and what to leave out.
 func TestTooMuchIsSaid(t *testing.T) {
 	for _, a := range []denial.Denial{
 		denial.TooLarge(1), denial.TooMany("f", 2, 1), denial.TooManyNames(2, 1), denial.TooManyInAll("f", 1),
@@ -19,11 +19,11 @@ func TestTooMuchIsSaid(t *testing.T) {
 		assert.Contains(t, a.Message, "leave ")
 		assert.NotContains(t, a.Message, "no API server")
 	}
-	assert.Equal(t, "the review is larger than 4194304 bytes: of a pod so large, with the defaults that an API server adds to each of "+
-		"its containers, no notebook is made; leave out containers, variables or other long lists", denial.TooLarge(4<<20).Message)
+	assert.Equal(t, "the review is larger than 4194304 bytes: a Pod that large, with the defaults that the API server adds to each "+
+		"container, cannot become a notebook; leave out containers, variables or other long lists", denial.TooLarge(4<<20).Message)
 }
 
-// TestReasonsAreStable: dashboards, alerts and people's scripts know these words and codes.
+// TestReasonsAreStable: dashboards, alerts and admins' scripts contain these words and codes.
 func TestReasonsAreStable(t *testing.T) {
 	for reason, c := range map[string]struct {
 		code int32
@@ -83,7 +83,7 @@ func TestReasonsAreStable(t *testing.T) {
 	}
 }
 
-// TestNoSentenceIsBrokenByWhatAStrangerWrote: everything in a pod is written by the attacker.
+// TestNoSentenceIsBrokenByWhatAStrangerWrote: an attacker can write every field of a Pod.
 func TestNoSentenceIsBrokenByWhatAStrangerWrote(t *testing.T) {
 	for _, evil := range []string{
 		"a\nb", "\r", "\x1b[2J", "\x00", "\u202egnp", "\u0085", "\u2028", "а", "\xff", strings.Repeat("long", 1<<18), strings.Repeat("ä", 1<<18),

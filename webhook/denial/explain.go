@@ -2,16 +2,16 @@ package denial
 
 import "strings"
 
-// Why a plan is as it is: for whoever asks the command line to explain a pod.
+// These are the reasons behind a plan, for the explain option of the command line.
 const (
-	// ContainerByAnnotation and its like say how the notebook container was found.
+	// The Container… texts say how the notebook container was found.
 	ContainerByAnnotation = "the annotation jupyter-user.io/container names it"
 	ContainerByName       = "it has a name of notebook.containerNames"
 	ContainerByDefault    = "kubectl.kubernetes.io/default-container names it, and none has a name of notebook.containerNames"
 	ContainerByJupyter    = "it is the first that is known to start Jupyter, and none has a name of notebook.containerNames"
 	ContainerByPosition   = "it is the first that is no proxy, and none has a name of notebook.containerNames"
 
-	// DiscoveryKnown and its like say why the identity is found in this way.
+	// The Discovery… texts say why the discovery was chosen.
 	DiscoveryKnown           = "the UID and GID are known at admission"
 	DiscoveryKnownRestricted = "the UID and GID are known at admission, as a namespace that enforces restricted needs it"
 	DiscoveryUnknown         = "the UID and GID are not known at admission, so the pod finds the owner of the home when it starts"
@@ -19,7 +19,7 @@ const (
 	DiscoveryHome            = "the home comes from the directory service, with the identity (share.homePrefix)"
 	DiscoveryConfigured      = "the configuration says so (identity.discovery)"
 
-	// NoJupyter and its like say why a default was left out.
+	// The next texts say why a default was left out.
 	NoJupyter         = "Jupyter is not what starts"
 	StartUnknown      = "whether Jupyter is what the image starts cannot be told"
 	NoListening       = "where Jupyter listens cannot be told"
@@ -29,12 +29,12 @@ const (
 	ResourcesOfPod    = "the pod has resources as a whole"
 	ResourcesOfHub    = "the pod is a hub's, and a hub without limits means it"
 
-	// NoLabel and its like say why a Pod is no user's notebook.
+	// The next texts say why a Pod is not claimed.
 	NoLabel  = "it has no label that says whose"
 	OptedOut = "its annotation jupyter-user.io/inject says so"
 )
 
-// NoServerOfAHub says why a hub's Pod is no user's notebook.
+// NoServerOfAHub returns why a hub's Pod is not claimed.
 func NoServerOfAHub(components []string) string {
 	return "it is a hub's and not a user's server, which has the label and the annotation hub.jupyter.org/username, and a label " +
 		"component or app.kubernetes.io/component with a value of user.hubComponents (" + strings.Join(components, ", ") + ")"

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Warnings are shown to whoever created the pod, by kubectl as "Warning: …". They tell what was left alone or changed
-// against the pod's own wish. A pod that wished for nothing gets none.
+// Warnings are shown to the requester, by kubectl as "Warning: …". They say which of the Pod's own settings were changed,
+// or could not be followed. A Pod without such settings gets none.
 
 // FSGroupTaken warns that volumes will not be given to a group any more.
 func FSGroupTaken(gid int64, volumes []string) string {
@@ -14,25 +14,25 @@ func FSGroupTaken(gid int64, volumes []string) string {
 		"person can write there", gid, list(volumes))
 }
 
-// GroupsCut warns that a person works without some of their groups.
+// GroupsCut warns that a user works without some of their groups.
 func GroupsCut(name string, most int) string {
 	return fmt.Sprintf("only the first %d supplementary groups of %s are given, in ascending order of their numbers: files of the "+
 		"others are out of reach (identity.tooManyGroups: Cut)", most, name)
 }
 
-// GroupsLeftOut warns that a user works without the supplementary groups that are no user's. Which they are is not said: a
-// requester who may not be that user is warned too.
+// GroupsLeftOut warns that a user works without the supplementary groups below the floor. It does not name them, because a
+// requester who may not be that user gets the warning too.
 func GroupsLeftOut(name string, minGID int64) string {
 	return fmt.Sprintf("supplementary groups of %s under %d (identity.minGID) are left out, and with them those whose number no "+
 		"Pod can have: they are the system's, and their files are out of reach", name, minGID)
 }
 
-// PrivilegeTaken warns that the notebook container has asked for more than a person has.
+// PrivilegeTaken warns that privileges of the notebook container were removed.
 func PrivilegeTaken(fields []string) string {
 	return fmt.Sprintf("%s taken away: the notebook runs as the person, without privileges", are(fields))
 }
 
-// RootForAnInstant warns that a container which is not to be root begins as root.
+// RootForAnInstant warns that a container with runAsNonRoot starts as root.
 func RootForAnInstant() string {
 	return "runAsNonRoot is turned off: the UID is found when the pod starts, so the notebook container begins as root, with two " +
 		"capabilities, and becomes the person in its first instruction"
@@ -44,71 +44,72 @@ func DirectoriesLeftOut(paths []string) string {
 		"home", are(paths))
 }
 
-// EveryHomeToRoot warns that the configuration lets this pod reach every home.
+// EveryHomeToRoot warns that the configuration lets this Pod access every home.
 func EveryHomeToRoot() string {
 	return "the whole share is mounted into a container that starts as root (share.exposeEveryHome: EvenToRoot): whoever may " +
 		"kubectl exec into it can read and write every home"
 }
 
-// ProbesLeftOut warns that Jupyter starts but where it listens cannot be told.
+// ProbesLeftOut warns that Jupyter starts, but the webhook cannot tell on which address and port.
 func ProbesLeftOut(why string) string {
 	return "no probes are added: " + why
 }
 
-// ReadinessAlone warns that nothing watches over a container whose image is not known.
+// ReadinessAlone warns that a container with an unknown image gets no liveness probe.
 func ReadinessAlone(container, annotation string) string {
 	return fmt.Sprintf("whether Jupyter is what the image of the container %s starts cannot be told, so it gets a readiness "+
 		"probe and none that restarts it: set the annotation %s to on if Jupyter starts, or to off if it does not",
 		Printable(container), annotation)
 }
 
-// StartUnclear warns that a command line is not understood.
+// StartUnclear warns that the webhook cannot tell whether a command starts Jupyter.
 func StartUnclear(container, annotation string) string {
 	return fmt.Sprintf("whether Jupyter is what the container %s starts cannot be told from its command, so no probes are added: "+
 		"set the annotation %s to on if Jupyter starts, or to off if it does not", Printable(container), annotation)
 }
 
-// SettingsElsewhere warns that a directory of settings does not say where Jupyter listens.
+// SettingsElsewhere warns that the webhook does not read a directory of Jupyter settings.
 func SettingsElsewhere(variable, annotation string) string {
 	return fmt.Sprintf("where Jupyter listens is settled by the webhook, whatever is in the directory of %s: write --port and "+
 		"--ServerApp.base_url, or JUPYTER_PORT, where the pod needs another place, and %s: off for probes of its own",
 		variable, annotation)
 }
 
-// OpensInImagesHome warns that Jupyter is told to open in a directory that the user may not enter, where it cannot be replaced.
+// OpensInImagesHome warns that Jupyter will open in a directory that the user may not enter, because the command is a shell
+// script.
 func OpensInImagesHome(dir, home string) string {
 	return fmt.Sprintf("Jupyter is told to open in %s, which is the home of the image's own user: write %s, or leave it out",
 		Printable(dir), home)
 }
 
-// ContainerByGuess warns that one container of several was taken for the notebook.
+// ContainerByGuess warns that the webhook guessed which of several containers is the notebook container.
 func ContainerByGuess(container string, others []string, annotation string) string {
 	return fmt.Sprintf("the container %s is taken for the notebook, and %s not: if it is another one, name it by the annotation %s",
 		Printable(container), are(others), annotation)
 }
 
-// AnnotationUnknown warns of an annotation with our prefix that means nothing.
+// AnnotationUnknown warns of an unknown annotation with our prefix.
 func AnnotationUnknown(key string, known []string) string {
 	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", Printable(key), list(known))
 }
 
-// EnvTaken warns that variables which say who the person is were changed.
+// EnvTaken warns that identity variables of the Pod were replaced.
 func EnvTaken(names []string) string {
 	return fmt.Sprintf("%s set to the person's own", are(names))
 }
 
-// HomeOfTheImage warns that Jupyter is elsewhere than the pod said: in the person's home.
+// HomeOfTheImage warns that the image's home was replaced by the user's home.
 func HomeOfTheImage(field, was, home string) string {
 	return fmt.Sprintf("%s is %s in place of %s, which is the home of the image's own user and not the person's", field, home,
 		Printable(was))
 }
 
-// What follows is said in mode Warn, where nothing is done.
+// The following warnings are those of Warn mode, in which nothing is changed or denied.
 
-// WouldBeDenied tells of a refusal.
-func WouldBeDenied(a Denial) string { return fmt.Sprintf("would be refused: %s: %s", a.Reason, a) }
+// WouldBeDenied warns of a denial.
+func WouldBeDenied(a Denial) string { return fmt.Sprintf("would be denied: %s: %s", a.Reason, a) }
 
-// WouldBecome tells of a pod that would be changed.
+// WouldBecome warns that the Pod would be injected.
 func WouldBecome(name, discovery, identity string) string {
 	as := discovery
 	if identity != "" {
@@ -117,15 +118,15 @@ func WouldBecome(name, discovery, identity string) string {
 	return fmt.Sprintf("would become a notebook of %s (%s): the webhook is in mode Warn and leaves the pod as it is", name, as)
 }
 
-// WouldWarn tells of what the person would be warned of.
+// WouldWarn warns of a warning.
 func WouldWarn(warning string) string { return "would be warned: " + warning }
 
-// FirstWarnings are the warnings that are told.
+// FirstWarnings returns the warnings that are shown.
 func FirstWarnings(warnings []string) []string {
-	if len(warnings) <= MostShown {
+	if len(warnings) <= MaxShown {
 		return warnings
 	}
-	return append(slices.Clone(warnings[:MostShown]), fmt.Sprintf("and %d more", len(warnings)-MostShown))
+	return append(slices.Clone(warnings[:MaxShown]), fmt.Sprintf("and %d more", len(warnings)-MaxShown))
 }
 
 func are(names []string) string {

@@ -5,23 +5,23 @@ import (
 	"strings"
 )
 
-// ImagesHome is the home of jovyan, the user of Jupyter's images.
+// ImagesHome is the home of jovyan, the user of Jupyter images.
 const ImagesHome = "/home/jovyan"
 
-// Account is the user as passwd and group are to know them.
+// Account is the user in the passwd and group files.
 type Account struct {
 	Name string
-	// Home as the notebook container sees it.
+	// Home is the home's path in the notebook container.
 	Home     string
 	UID, GID int64
 	// Groups are the supplementary groups.
 	Groups []int64
 }
 
-// Passwd is the content of /etc/passwd in the notebook container.
+// Passwd returns the content of /etc/passwd in the notebook container.
 //
-// The user comes before jovyan, so that a user who happens to have jovyan's UID 1000 is found first. jovyan has to
-// be there because docker-stacks' start.sh asks for its UID under set -e, and dies without a word where it is missing.
+// The user's line precedes jovyan's, so that a user with jovyan's UID 1000 is found first. jovyan must be there because
+// docker-stacks' start.sh looks up its UID under set -e, and exits without a message if it is missing.
 func (a Account) Passwd() ([]byte, error) {
 	if err := a.check(); err != nil {
 		return nil, err
@@ -33,8 +33,8 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 `, a.Name, a.UID, a.GID, a.Name, a.Home), nil
 }
 
-// Group is the content of /etc/group in the notebook container. The user's own group bears the user's name, as
-// useradd makes it; the names of the others are not known here, and each is called after its number.
+// Group returns the content of /etc/group in the notebook container. The user's own group has the user's name, as with
+// useradd; the names of the other groups are unknown, so each is named after its number.
 func (a Account) Group() ([]byte, error) {
 	if err := a.check(); err != nil {
 		return nil, err

@@ -39,8 +39,8 @@ nogroup:x:65534:
 	assert.Equal(t, "root:x:0:\nalice:x:6001:\nusers:x:100:\nnogroup:x:65534:\n", string(got))
 }
 
-// TestAPersonWithJovyansUIDIsFoundFirst: getpwuid takes the first line of a UID.
-func TestAPersonWithJovyansUIDIsFoundFirst(t *testing.T) {
+// TestAUserWithJovyansUIDIsFoundFirst: getpwuid returns the first line of a UID.
+func TestAUserWithJovyansUIDIsFoundFirst(t *testing.T) {
 	got, err := handoff.Account{Name: "alice", Home: "/home/alice", UID: 1000, GID: 100}.Passwd()
 	require.NoError(t, err)
 	assert.Less(t, bytes.Index(got, []byte("alice:x:1000:100:")), bytes.Index(got, []byte("jovyan:x:1000:100:")))

@@ -10,14 +10,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// A flag is always one argument, --name=value or --name, and the order is fixed: the same meaning is the same bytes, so
-// that the webhook knows its own command lines again.
+// A flag is always one argument, --name=value or --name, in a fixed order. So equal values give equal command lines, and
+// the webhook recognizes its own.
 
 type flags struct {
 	args []string
 }
 
-// usualFlags are as many as a command line has, and a few more.
+// usualFlags is a little more than the number of flags of a usual command line.
 const usualFlags = 12
 
 func (f *flags) text(name, value string) {
@@ -44,7 +44,7 @@ func (f *flags) list(name string, values []string) {
 	if len(values) == 0 {
 		return
 	}
-	// A list of strings always marshals.
+	// A list of strings can always be marshalled.
 	b, _ := json.Marshal(values)
 	f.text(name, string(b))
 }
@@ -55,17 +55,17 @@ func (f *flags) set(name string, on bool) {
 	}
 }
 
-// A reader takes a command line apart. It takes what flags writes and nothing that only looks like it: whoever reads a
-// command line in the pod is root at that moment. It goes on after a fault and keeps the first.
+// A reader parses a command line. It accepts only what flags writes, because the program that parses it in the Pod runs as
+// root. It continues after an error and keeps the first one.
 type reader struct {
 	values map[string]string
 	rest   []string
-	// ended tells whether there was a "--".
+	// ended reports whether there was a "--".
 	ended bool
 	err   error
 }
 
-// read knows flags by how they begin: --name= has a value, --name has none.
+// read reads the known flags: --name= has a value, --name has none.
 func read(args []string, verb string, known ...string) *reader {
 	r := &reader{values: map[string]string{}}
 	if len(args) == 0 || args[0] != verb {
@@ -99,7 +99,7 @@ func (r *reader) fail(format string, args ...any) {
 
 func (r *reader) text(name string) string { return r.values[name] }
 
-// path is one that has to be there.
+// path returns a required flag that must be an absolute path.
 func (r *reader) path(name string) string {
 	if err := checkField(r.values[name]); err != nil {
 		r.fail("--%s: %w", name, err)
@@ -114,7 +114,7 @@ func (r *reader) user() string {
 	return r.values["user"]
 }
 
-// umask becomes a number in a program, so it is nothing but digits.
+// umask returns a flag that must be digits only, because it becomes a number in a program.
 func (r *reader) umask() string {
 	text := r.values["umask"]
 	if strings.Trim(text, "01234567") != "" {

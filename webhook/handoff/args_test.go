@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// The command lines stand in pods that are alive while the webhook is updated, so their spelling is a promise.
+// The command lines are in Pods that run while the webhook is updated, so their spelling must not change.
 
 var discovers = map[string]struct {
 	value handoff.Discover
@@ -126,7 +126,7 @@ func TestExecOnTheCommandLine(t *testing.T) {
 			got, err := handoff.ParseExec(c.args)
 			require.NoError(t, err)
 			assert.Equal(t, c.value.Argv, slices.Clip(append([]string(nil), got.Argv...)))
-			got.Argv = c.value.Argv // nothing to run besides the image's start is nil or empty
+			got.Argv = c.value.Argv // without arguments for the image's start it is nil or empty
 			assert.Equal(t, c.value, got)
 		})
 	}
@@ -217,8 +217,8 @@ func TestHostileExec(t *testing.T) {
 	}
 }
 
-// hostile makes bad command lines of a good one: each flag twice, each flag that is needed left out, and something
-// foreign at each place.
+// hostile makes bad command lines from a good one: with each flag twice, without each required flag, and with a foreign
+// argument at each position.
 func hostile(good []string, optional map[string]string) map[string][]string {
 	bad := map[string][]string{}
 	for i, arg := range good {
@@ -233,7 +233,7 @@ func hostile(good []string, optional map[string]string) map[string][]string {
 	return bad
 }
 
-// TestAnyValueRoundTrips makes values of everything that a configuration and a pod can put into them.
+// TestAnyValueRoundTrips tests values with every text that a configuration and a Pod can have.
 func TestAnyValueRoundTrips(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4)) // the same values each time
 	pick := func(from ...string) string { return from[random.IntN(len(from))] }
@@ -275,7 +275,7 @@ func TestAnyValueRoundTrips(t *testing.T) {
 	}
 }
 
-// FuzzArgs holds both parsers to this: what they take says the same when it is written again.
+// FuzzArgs tests both parsers: an accepted command line has the same meaning when it is written again.
 func FuzzArgs(f *testing.F) {
 	for _, c := range discovers {
 		f.Add(strings.Join(c.args, "\x00"))

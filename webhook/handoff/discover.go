@@ -1,30 +1,30 @@
 package handoff
 
-// Discover is the init container's command line: find the owner of the user's home, deny who cannot be a user, and
+// Discover is the init container's command line: find the owner of the user's home, deny an owner below the floor, and
 // write the files of the scratch volume.
 type Discover struct {
-	// User whose home it is.
+	// User is the owner's name.
 	User string
-	// Homes is the directory in which the homes are, as the init container sees it.
+	// Homes is the directory of the homes in the init container.
 	Homes string
-	// Scratch is the directory to write into.
+	// Scratch is the directory to write to.
 	Scratch string
-	// Home of the user as the notebook will see it; it goes into passwd.
+	// Home is the home's path in the notebook container, for passwd.
 	Home string
 	// Directories are those of the user beside the home, as the init container sees them: the user must own them too.
 	Directories []string
 	// MinUID, MinGID and DeniedGIDs are the floor.
 	MinUID, MinGID int64
 	DeniedGIDs     []int64
-	// JupyterConfig are settings of Jupyter, as JSON (JupyterFiles); empty for those of the constant.
+	// JupyterConfig are settings of Jupyter, as JSON (JupyterFiles); if it is empty, the constant JupyterConfig is used.
 	JupyterConfig string
-	// Umask of Jupyter, in octal digits; empty for the image's own.
+	// Umask of Jupyter, in octal digits; if it is empty, the image's umask stays.
 	Umask string
-	// Expect is the identity that the pod was admitted with; nil where the pod is to learn it here.
+	// Expect is the identity that the Pod was admitted with; nil with discovery at start.
 	Expect *Expected
 }
 
-// Expected is an identity that is already known: the owner has to be the UID, the rest goes into group.
+// Expected is an identity found at admission: the owner's UID must be the same, and GID and groups are written to group.
 type Expected struct {
 	UID, GID int64
 	Groups   []int64
@@ -38,7 +38,7 @@ const JupyterConfigFlag = "jupyter-config"
 // deniedGIDsBefore is the flag by which a webhook of v0.1.0 writes DeniedGIDs.
 const deniedGIDsBefore = "refused-gids"
 
-// Args is the command line, without the binary in front.
+// Args returns the arguments of the command line.
 func (d Discover) Args() []string {
 	f := flags{args: append(make([]string, 0, usualFlags), verbDiscover)}
 	f.text("user", d.User)
@@ -59,7 +59,7 @@ func (d Discover) Args() []string {
 	return f.args
 }
 
-// ParseDiscover reads what Args wrote.
+// ParseDiscover parses the arguments that Args returns.
 func ParseDiscover(args []string) (Discover, error) {
 	r := read(args, verbDiscover,
 		"--user=", "--homes=", "--scratch=", "--home=", "--directories=", "--min-uid=", "--min-gid=", "--denied-gids=",

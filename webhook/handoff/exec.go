@@ -1,30 +1,30 @@
 package handoff
 
-// Exec is the command line that stands in front of everything that a notebook container runs where it starts as root:
-// become the user whom the init container found, go into the home, and run what follows.
+// Exec is the command line that precedes every command of a notebook container that starts as root: become the user that
+// the init container found, change to the home, and run what follows.
 //
-// It is only ever a container's command, a hook's or a probe's; a container's args stay the pod's and follow it.
+// It is used in the command of a container, hook or probe. A container's args are not changed; Kubernetes appends them.
 type Exec struct {
-	// User whose home it is.
+	// User is the owner's name.
 	User string
-	// Home is where the notebook container sees it.
+	// Home is the home's path in the notebook container.
 	Home string
-	// Scratch is where the init container has left its files.
+	// Scratch is the directory with the init container's files.
 	Scratch string
-	// WorkingDir to run in; the home where it is empty.
+	// WorkingDir to run in; the home if it is empty.
 	WorkingDir string
-	// JupyterConfig reports whether Jupyter is to read the settings in Scratch before all others.
+	// JupyterConfig reports whether the settings in Scratch take precedence over all others.
 	JupyterConfig bool
-	// Image is how the image starts by itself; nil where Argv says what to run.
+	// Image is the image's start; nil if Argv is the command.
 	Image *ImageStart
-	// Argv is the command that the pod gave.
+	// Argv is the Pod's command.
 	Argv []string
 }
 
-// ImageStart stands for the start that the image has by itself, which is out of sight once a command is set. What
-// follows on the command line are its arguments. Both lists empty: the binary looks which of the families it is.
+// ImageStart is the start of an image, which a command of the Pod replaces. The rest of the command line are its arguments.
+// If both lists are empty, the binary finds out the family of the image.
 type ImageStart struct {
-	// Entrypoint and Command are the image's ENTRYPOINT and CMD, where the configuration knows them.
+	// Entrypoint and Command are the image's ENTRYPOINT and CMD, if they are configured.
 	Entrypoint, Command []string
 }
 
@@ -46,7 +46,8 @@ func (e Exec) Args() []string {
 	return append(append(f.args, "--"), e.Argv...)
 }
 
-// ParseExec reads what Args wrote. With an Image, what follows the -- are the arguments of the image's start.
+// ParseExec parses the arguments that Args returns. With an Image, the words behind -- are the arguments of the image's
+// start.
 func ParseExec(args []string) (Exec, error) {
 	r := read(args, verbExec, "--user=", "--home=", "--scratch=", "--working-dir=", "--jupyter-config", "--image-start",
 		"--entrypoint=", "--command=")

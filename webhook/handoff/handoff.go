@@ -1,17 +1,17 @@
-// Package handoff is what the webhook, the init container and the notebook container tell each other: the command lines
-// that the planner writes into the pod and the in-pod binary reads back, and the files in the scratch volume.
+// Package handoff is the interface between the webhook, the init container and the notebook container: the command lines
+// that the planner writes into the Pod and the in-pod binary parses, and the files in the scratch volume.
 //
-// It stands on the standard library alone, because the in-pod binary is to stay small, and it does no I/O.
+// It uses only the standard library, so that the in-pod binary stays small, and does no I/O.
 package handoff
 
 // The files in the scratch volume.
 const (
-	// EnvFile holds who was found, in lines of NAME=value. It is parsed, never sourced.
+	// EnvFile has the owner that was found, in lines of NAME=value. It is parsed, never sourced by a shell.
 	EnvFile = "uid-gid.env"
 	// PasswdFile and GroupFile are mounted over /etc/passwd and /etc/group.
 	PasswdFile = "passwd"
 	GroupFile  = "group"
-	// Binary is the in-pod binary: its name in the image's root directory and, copied, in the scratch volume.
+	// Binary is the file name of the in-pod binary, in the image's root directory and, as a copy, in the scratch volume.
 	Binary = "jupyter-user-init"
 )
 

@@ -7,25 +7,25 @@ import (
 	"slices"
 )
 
-// JupyterConfigVariable names the directories whose settings Jupyter reads before all others.
+// JupyterConfigVariable has the directories whose settings take precedence in Jupyter.
 const JupyterConfigVariable = "JUPYTER_CONFIG_PATH"
 
-// JupyterConfig is what Discover has for settings if it has none: Jupyter listens on all addresses of the Pod. By itself it
-// listens on loopback, where neither a kubelet nor a Service reaches it. An --ip on the command line still wins.
+// JupyterConfig are the default settings: Jupyter listens on all addresses of the Pod. Without them it listens on loopback,
+// which neither a kubelet nor a Service can reach. An --ip on the command line takes precedence.
 const JupyterConfig = `{"ServerApp":{"ip":""}}`
 
 // The files that Jupyter reads in a directory of JUPYTER_CONFIG_PATH.
 const (
-	// JupyterConfigFile is what jupyter_server reads, which is under JupyterLab 3 and notebook 7 and all that came later.
+	// JupyterConfigFile is read by jupyter_server, the server of JupyterLab 3, notebook 7 and later versions.
 	JupyterConfigFile = "jupyter_server_config.json"
-	// CommonConfigFile is what each program of Jupyter's reads before its own.
+	// CommonConfigFile is read by every Jupyter program before its own file.
 	CommonConfigFile = "jupyter_config.py"
-	// NotebookConfigFile is what notebook 6 and JupyterLab 2 read, and what came before them.
+	// NotebookConfigFile is read by notebook 6, JupyterLab 2 and earlier versions.
 	NotebookConfigFile = "jupyter_notebook_config.json"
 )
 
 // JupyterFiles returns the files with Jupyter's settings, by their names. The settings are a JSON object: for each class of
-// Jupyter's, such as ServerApp, its traits. What notebook 6 is to have goes by its name for the server, NotebookApp.
+// Jupyter, such as ServerApp, its traits. The file for notebook 6 uses its name of the server, NotebookApp.
 func JupyterFiles(settings string) (map[string][]byte, error) {
 	settled := classes{}
 	if err := json.Unmarshal([]byte(settings), &settled); err != nil {
@@ -42,22 +42,23 @@ func JupyterFiles(settings string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// classes are settings by the class of Jupyter's that has them.
+// classes are settings by class.
 type classes = map[string]traits
 
 type traits = map[string]json.RawMessage
 
-// listening are the traits that say where a server listens.
+// listening are the traits that set where a server listens.
 var listening = []string{"ip", "port", "base_url", "sock", "certfile", "keyfile", "client_ca", "ssl_options"}
 
-// SaysWhereItListens reports whether a trait of a server is about where it listens, which the webhook decides.
-func SaysWhereItListens(trait string) bool { return slices.Contains(listening, trait) }
+// SetsWhereItListens reports whether a trait sets where a server listens, which the webhook decides.
+func SetsWhereItListens(trait string) bool { return slices.Contains(listening, trait) }
 
-// UmaskFile returns what has Jupyter, and what Jupyter starts, make files with a umask. Jupyter has no trait for it.
+// UmaskFile returns a settings file that sets the umask of Jupyter and of the programs that it starts. Jupyter has no trait
+// for it.
 func UmaskFile(umask string) []byte { return []byte("import os\n\nos.umask(0o" + umask + ")\n") }
 
-// forServer returns settings as jupyter_server has them. Where it listens is said to NotebookApp too: notebook_shim takes what a
-// user's file says there for the server's, and lets that win.
+// forServer returns settings for jupyter_server. The traits for where it listens are set for NotebookApp too: notebook_shim
+// applies NotebookApp traits of a user's file to the server, with precedence.
 func forServer(all classes) classes {
 	all = maps.Clone(all)
 	old := traits{}
@@ -72,8 +73,9 @@ func forServer(all classes) classes {
 	return all
 }
 
-// forNotebook returns settings as notebook 6 has them: its NotebookApp is today's ServerApp, whose root_dir was notebook_dir. The
-// LabApp of JupyterLab 2 is one too, and what a user's file says to it would win.
+// forNotebook returns settings for notebook 6: its NotebookApp is today's ServerApp, whose root_dir was notebook_dir.
+// LabApp of JupyterLab 2 is a subclass, so it gets them too: otherwise LabApp traits of a user's file would take
+// precedence.
 func forNotebook(all classes) classes {
 	all = maps.Clone(all)
 	server := traits{}

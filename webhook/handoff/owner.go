@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// Owner is what the init container found, and what uid-gid.env holds:
+// Owner is the owner that the init container found, the content of uid-gid.env:
 //
 //	USER_UID=5003
 //	USER_GID=6003
@@ -21,21 +21,21 @@ import (
 type Owner struct {
 	UID, GID int64
 	Name     string
-	// HomeInode is the inode number of the home, by which a home that was replaced is told from the one that was found.
+	// HomeInode is the inode number of the home, by which a replaced home is recognized.
 	HomeInode uint64
-	// HomeDevice is the device of the file system on which the home was. It may change while a Pod runs, where a network file
-	// system is mounted again, so no start depends on it: where the inode differs, it says what has become of the home.
+	// HomeDevice is the device of the home's file system. It may change while a Pod runs, if a network file system is
+	// mounted again, so no start depends on it. It is only used to explain a different inode.
 	HomeDevice uint64
 }
 
-// Env is the content of uid-gid.env.
+// Env returns the content of uid-gid.env.
 func (o Owner) Env() []byte {
 	return fmt.Appendf(nil, "USER_UID=%d\nUSER_GID=%d\nUSER_NAME=%s\nUSER_HOME_INODE=%d\nUSER_HOME_DEVICE=%d\n",
 		o.UID, o.GID, o.Name, o.HomeInode, o.HomeDevice)
 }
 
-// ParseEnv reads uid-gid.env: exactly those five lines, in any order, each once, each in its one spelling. Whoever reads
-// it is root at that moment, so nothing is guessed.
+// ParseEnv parses uid-gid.env: exactly those five lines, in any order, each once, each in its canonical form. It is strict
+// because the program that reads the file runs as root.
 func ParseEnv(data []byte) (Owner, error) {
 	text, whole := strings.CutSuffix(string(data), "\n")
 	if !whole {
@@ -73,7 +73,7 @@ func ParseEnv(data []byte) (Owner, error) {
 	return o, nil
 }
 
-// parseWide returns a number of 64 bits from its one decimal spelling.
+// parseWide parses a number of 64 bits in canonical decimal form.
 func parseWide(text string) (uint64, error) {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err == nil && strconv.FormatUint(n, 10) != text {
@@ -82,8 +82,8 @@ func parseWide(text string) (uint64, error) {
 	return n, err
 }
 
-// checkName denies what can be no user's name. The webhook has parsed it by stricter rules; this is what the files need:
-// a line that begins with + or - means NIS to some C libraries, one with # a comment.
+// checkName denies a text that is not a user's name. The webhook has parsed it by stricter rules; the files need these: for
+// some C libraries a line that begins with + or - refers to NIS, and one with # is a comment.
 func checkName(s string) error {
 	for i, c := range []byte(s) {
 		switch {
@@ -99,7 +99,7 @@ func checkName(s string) error {
 	return nil
 }
 
-// checkField denies what would break out of a field of passwd. It takes every path that a configuration can have.
+// checkField denies characters that would end a field of passwd. It accepts every path that a configuration can have.
 func checkField(s string) error {
 	if s == "" {
 		return errors.New("a field is empty")

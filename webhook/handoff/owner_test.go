@@ -47,8 +47,8 @@ func TestParseEnvTakesAnyOrder(t *testing.T) {
 	assert.Equal(t, handoff.Owner{UID: 2, GID: 3, Name: "a", HomeInode: 1, HomeDevice: 4}, got)
 }
 
-// TestParseEnvRefusesHalfAFile: the init container may have been killed at any byte, on a disk that is full.
-func TestParseEnvRefusesHalfAFile(t *testing.T) {
+// TestParseEnvDeniesHalfAFile: the init container may have been killed at any byte, or the disk may be full.
+func TestParseEnvDeniesHalfAFile(t *testing.T) {
 	for n := range len(uidGidEnv) {
 		_, err := handoff.ParseEnv([]byte(uidGidEnv[:n]))
 		assert.Error(t, err, "the first %d bytes", n)
@@ -126,7 +126,7 @@ func TestParseEnvRefuses(t *testing.T) {
 	}
 }
 
-// TestEnvOfAHostileName: a name with a line in it makes a file that is denied, not one with another UID.
+// TestEnvOfAHostileName: a name with a line break in it gives a file that is denied, not a file with another UID.
 func TestEnvOfAHostileName(t *testing.T) {
 	for _, name := range []string{
 		"a\nUSER_UID=0", "a\nUSER_HOME_INODE=1", "a\n", "\n", "", "a\r", "a=b\n=c", "a\nUSER_NAME=b", "a\x00",

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// TestAWebhookOfAnEarlierRelease: each release leaves the command lines that it writes in testdata/releases, and every later program
-// understands them and means the same. UPDATE_GOLDEN=1 writes those of this release; the others are never changed.
+// TestAWebhookOfAnEarlierRelease: testdata/releases has the command lines of each release, and every later program must
+// parse them with the same meaning. UPDATE_GOLDEN=1 writes those of this release; the others never change.
 func TestAWebhookOfAnEarlierRelease(t *testing.T) {
 	own := "testdata/releases/" + handoff.Version + ".json"
 	if os.Getenv("UPDATE_GOLDEN") == "1" {
@@ -48,7 +48,7 @@ func renamed(args []string) []string {
 	return args
 }
 
-// reread takes a command line apart and writes it again.
+// reread parses a command line and writes it again.
 func reread(t *testing.T, args []string) []string {
 	t.Helper()
 	if args[0] == "discover" {

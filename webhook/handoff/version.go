@@ -1,5 +1,5 @@
 package handoff
 
-// Version is the release that this is. Both programs, the image, the chart and the image that pods are given by default are of
-// one release, and a test holds them together: what one of them writes into a pod, another reads.
+// Version is this release. Both programs, the image, the chart and the default init image are of one release, because one
+// program reads what another writes into a Pod. A test compares them.
 const Version = "v0.2.0"

@@ -1,4 +1,4 @@
-// Package identity is who a person is to the kernel and to the share: one UID, one GID, the supplementary groups, and the
+// Package identity is who a user is to the kernel and to the share: one UID, one GID, the supplementary groups, and the
 // floor under all of them. It does no I/O.
 package identity
 
@@ -20,7 +20,7 @@ const (
 	wideNobody = 1<<32 - 2
 )
 
-// Identity of one person. Groups are the supplementary ones: ascending, without the GID, none twice.
+// Identity of one user. Groups are the supplementary ones: ascending, without the GID, none twice.
 type Identity struct {
 	UID, GID int64
 	Groups   []int64
@@ -106,7 +106,7 @@ type Floor struct {
 }
 
 // Check says why nobody may run as this identity: system accounts, root, the owner that NFS shows when it cannot map
-// one, and groups that the site refuses. It is nil where the identity is a person's.
+// one, and groups that the site denies. It is nil where the identity is a user's.
 func (f Floor) Check(id Identity) error {
 	if err := CheckOwner(id.UID); err != nil {
 		return err
@@ -127,7 +127,7 @@ func (f Floor) Check(id Identity) error {
 }
 
 // LeaveOut returns the identity without the supplementary groups that are no user's: those under the floor, and those over the
-// highest. A refused group stays, for Check to deny.
+// highest. A denied group stays, for Check to deny.
 func (f Floor) LeaveOut(id Identity) Identity {
 	noUsers := func(gid int64) bool { return !slices.Contains(f.DeniedGIDs, gid) && f.checkGID(gid) != nil }
 	if !slices.ContainsFunc(id.Groups, noUsers) {

@@ -143,7 +143,7 @@ func TestRootIsUnderEveryFloor(t *testing.T) {
 	}
 }
 
-// TestLeaveOut: a supplementary group that is no user's costs that group, and a refused one is left for Check to deny.
+// TestLeaveOut: a supplementary group that is no user's costs that group, and a denied one is left for Check to deny.
 func TestLeaveOut(t *testing.T) {
 	floor := identity.Floor{MinUID: 1000, MinGID: 1000, DeniedGIDs: []int64{500, 2000}}
 	for text, want := range map[string]string{

@@ -5,8 +5,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Account files: a passwd and a group that know the person, so that whoami, ssh and Python's getpass work without
-// anybody running useradd as root.
+// Account files: a passwd and a group file with the user, so that whoami, ssh and Python's getpass work without a useradd
+// as root.
 //
 // Mounts passwd and group from the scratch volume over /etc/passwd and /etc/group, read-only. The mounts are ours
 // (mounts.go). Off by configuration (notebook.accountFiles), on or off for one pod by the annotation

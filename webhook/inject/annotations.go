@@ -9,22 +9,21 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Annotations: who the pod runs as, said on the pod.
+// Annotations: they record on the Pod which user it runs as.
 //
 // Adds jupyter-user.io/user, the name on the share; jupyter-user.io/discovery, how the identity was found (AtAdmission or
-// AtStart); jupyter-user.io/identity, UID:GID[:gid,…], in the way at admission; and jupyter-user.io/config, the generation of
-// the configuration. With share.homePrefix, jupyter-user.io/home is the home field of the directory service, from which the
-// policies compute the home. All of them are ours: another value is replaced, and an identity on a pod that is to find its own
-// is taken away. Access is decided by the first, so nothing of it is believed from the pod.
+// AtStart); jupyter-user.io/identity, UID:GID[:gid,…], with discovery at admission; and jupyter-user.io/config, the
+// generation of the configuration. With share.homePrefix, jupyter-user.io/home is the home field of the directory service,
+// from which the policies compute the home. All of them are ours: a different value is replaced, and with discovery at
+// start an identity is removed. Policy access decides by jupyter-user.io/user, so its value is never taken from the Pod.
 //
-// The annotations with which a pod asks for something are the pod's: jupyter-user.io/container names the notebook
-// container, jupyter-user.io/probes and jupyter-user.io/account-files say on or off. The first of them is added where
-// the pod does not have it: a choice by name or by position has to be the same on the next pass, when another webhook
-// may have put a sidecar in front.
+// The annotations that request something are the Pod's: jupyter-user.io/container names the notebook container,
+// jupyter-user.io/probes and jupyter-user.io/account-files are on or off. jupyter-user.io/container is added if it is
+// missing: on the next pass the same container must be chosen, even if another webhook has inserted a sidecar before it.
 
 const annotationPrefix = "jupyter-user.io/"
 
-// The annotations that we write.
+// The annotations that the webhook writes.
 const (
 	UserAnnotation      = annotationPrefix + "user"
 	DiscoveryAnnotation = annotationPrefix + "discovery"
@@ -33,14 +32,14 @@ const (
 	ConfigAnnotation    = annotationPrefix + "config"
 )
 
-// The annotations that a pod asks with.
+// The annotations that request something.
 const (
 	ContainerAnnotation    = annotationPrefix + "container"
 	ProbesAnnotation       = annotationPrefix + "probes"
 	AccountFilesAnnotation = annotationPrefix + "account-files"
 )
 
-// DefaultContainerAnnotation is Kubernetes' own, and only read: kubectl logs and exec take the container that it names.
+// DefaultContainerAnnotation is Kubernetes' own and is only read: kubectl logs and exec use the container that it names.
 const DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
 var (
@@ -50,7 +49,7 @@ var (
 		requestAnnotations...)
 )
 
-// annotationPaths are where those are that are written, as a patch spells it.
+// annotationPaths are the JSON pointers of the annotations that the webhook writes.
 var annotationPaths = map[string]pod.Pointer{
 	UserAnnotation:      pod.AnnotationsPath.Child(UserAnnotation),
 	DiscoveryAnnotation: pod.AnnotationsPath.Child(DiscoveryAnnotation),
@@ -60,9 +59,9 @@ var annotationPaths = map[string]pod.Pointer{
 	ContainerAnnotation: pod.AnnotationsPath.Child(ContainerAnnotation),
 }
 
-// NotebookMark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one that
-// opts out, or a container of any kind with the init container's name. It is empty for a Pod that has neither. Volume names are
-// no marks: who mounts the share is decided by the policies, by the volume's claim.
+// NotebookMark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one
+// that opts out, or a container of any kind with the init container's name. It is empty for a Pod that has neither. A
+// volume name is no mark: the policies decide who mounts the share, by the volume's claim.
 func NotebookMark(pod *pod.Pod) string {
 	first := ""
 	for key := range pod.Metadata.Annotations {
@@ -110,7 +109,7 @@ func (p annotationsPiece) reconcile(pod *pod.Pod, c *changes) {
 	}
 }
 
-// setOrRemove removes an annotation that is not wanted.
+// setOrRemove sets an annotation, or removes it if want is empty.
 func (p annotationsPiece) setOrRemove(have map[string]string, c *changes, key, want string) {
 	if want == "" {
 		_, has := have[key]

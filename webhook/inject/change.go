@@ -6,40 +6,40 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Action is what a reconciliation did with a field.
+// Action is what a reconciliation did with one field.
 type Action string
 
-// What can be done with a field.
+// The actions.
 const (
 	Added    Action = "added"
 	Replaced Action = "replaced"
 	Removed  Action = "removed"
-	// Kept is a value of the pod's where there would have been one of the webhook's.
+	// Kept means that the Pod's value stays in place of the webhook's default.
 	Kept Action = "kept"
-	// LeftOut is a field that the webhook has for others, and not for this pod.
+	// LeftOut means that the webhook does not add a default to this Pod.
 	LeftOut Action = "left out"
 )
 
-// Change is what was done with one field, and whose it is: for whoever asks what happened to a pod. The verifier's drift is
-// read off the same notes, so that neither can say what the other does not.
+// Change is the action on one field, for explanations. The verifier's drift comes from the same records, so the two cannot
+// contradict each other.
 type Change struct {
-	// Piece that the field belongs to.
+	// Piece is the injected piece that the field belongs to.
 	Piece  string
 	Action Action
-	// Ours tells that another value is put right or refused, and not kept.
+	// Ours reports whether a different value is replaced or denied, and not kept.
 	Ours bool
-	// Object has the field, in Kubernetes' notation, with notebook and init for the two containers, as in the table of
-	// package webhook. It may be a list.
+	// Object is the object or list that has the field, in Kubernetes' notation, with notebook and init for the two
+	// containers, as in the table of package webhook.
 	Object string
-	// Key of the field, or what names the element of the list.
+	// Key is the key of the field, or the name of the list element.
 	Key string
-	// Element tells which of the two the key is.
+	// Element reports whether Key names a list element.
 	Element bool
-	// Why it was left out.
+	// Why is the reason of LeftOut.
 	Why string
 }
 
-// Field is the whole place: notebook.env[HOME], spec.securityContext.fsGroup.
+// Field returns the full field: notebook.env[HOME], spec.securityContext.fsGroup.
 func (c Change) Field() string {
 	switch {
 	case c.Element:
@@ -50,7 +50,7 @@ func (c Change) Field() string {
 	return c.Object + "." + c.Key
 }
 
-// Changes in the order of the pieces.
+// Changes returns the changes in the order of the pieces.
 func (o Outcome) Changes() []Change {
 	notes := o.fieldChanges()
 	changes := make([]Change, len(notes))
@@ -74,7 +74,7 @@ func (o Outcome) change(n fieldChange) Change {
 	return c
 }
 
-// place calls the two containers by what they are.
+// place returns the field, with notebook and init for the two containers.
 func (o Outcome) place(at pod.Pointer) string {
 	const firstInit = pod.SpecPath + "/initContainers/0"
 	for container, called := range map[pod.Pointer]pod.Pointer{o.plan.notebookPath: "/notebook", firstInit: "/init"} {
@@ -94,13 +94,13 @@ const typicalOperations = 32
 // typicalFields are about as many as an object is given that the pod does not have.
 const typicalFields = 8
 
-// fieldChange is what a piece has done with one field.
+// fieldChange is what a piece did with one field.
 type fieldChange struct {
 	piece  string
 	action Action
 	owner  owner
 	member
-	// value is the new one, and for an element that is removed the old.
+	// value is the new value; for a removed element, the old one.
 	value any
 	why   string
 }
@@ -123,16 +123,16 @@ func (c *changes) recordChange(n fieldChange) {
 	}
 }
 
-// recordKept notes a value of the pod's that stays.
+// recordKept records a value of the Pod's that stays.
 func (c *changes) recordKept(m member) { c.record(Kept, thePods, m, nil) }
 
-// recordLeftOut notes why the pod is not given a default that others are given.
+// recordLeftOut records why a default is not added to this Pod.
 func (c *changes) recordLeftOut(m member, why string) {
 	c.recordChange(fieldChange{action: LeftOut, owner: thePods, member: m, why: why})
 }
 
-// offerDefault gives the pod a default: it keeps its own where it has one, and where there is a reason to leave it out, that is
-// noted.
+// offerDefault adds a default. It records Kept if the Pod has a value of its own, and LeftOut if left is a reason not to
+// add the default.
 func (c *changes) offerDefault(m member, has bool, left string, add func()) {
 	switch {
 	case has:
@@ -144,5 +144,5 @@ func (c *changes) offerDefault(m member, has bool, left string, add func()) {
 	}
 }
 
-// named are the elements of lists that a person knows by a name.
+// named are the list elements that have a name.
 type named interface{ ElementName() string }

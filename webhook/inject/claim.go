@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// ReadClaim decodes the labels and annotations that say whether a Pod is claimed, of a Pod of which the rest is too much. Names
-// that are there twice are not looked for, which takes memory: no API server sends them.
+// ReadClaim decodes only the labels and annotations that decide whether a Pod is claimed, for a Pod that is too long to
+// decode. It does not look for duplicate keys, which would take memory; an API server sends none.
 func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	var pod struct {
 		Metadata struct {
@@ -20,7 +20,7 @@ func ReadClaim(raw []byte) (labels, annotations map[string]string, err error) {
 	return pod.Metadata.Labels, pod.Metadata.Annotations, err
 }
 
-// claim is a map of which the entries are kept that user.Claimed looks at.
+// claim is a map that keeps the entries which user.Claimed reads.
 type claim map[string]string
 
 // UnmarshalJSONFrom skips all other entries.

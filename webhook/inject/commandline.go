@@ -7,41 +7,41 @@ import (
 	"strings"
 )
 
-// What a container runs, as far as its command line tells. It is read as the programs on it read it: a launcher runs what follows
-// its options, a shell runs what its -c says. Nothing is run and nothing is looked up in the image.
+// This file finds out what a container runs from its command line alone, without its image. It reads the command line as
+// the programs on it do: a launcher runs what follows its options, a shell runs the script behind -c.
 
-// runs is what a command line or an image is known to run.
+// runs says whether a command line or an image runs Jupyter.
 type runs int
 
 const (
-	// runsUnknown is a command line without a program on it.
+	// runsUnknown means that the command line names no program.
 	runsUnknown runs = iota
-	// runsJupyter is a Jupyter server.
+	// runsJupyter means a Jupyter server.
 	runsJupyter
-	// runsOther is something that is known to be no Jupyter server.
+	// runsOther means a program that is not a Jupyter server.
 	runsOther
-	// runsUnclear is a program that may start Jupyter, or not.
+	// runsUnclear means a program that may start Jupyter.
 	runsUnclear
 )
 
-// started is what a command line comes to.
+// started is the result of reading a command line.
 type started struct {
 	what runs
 	// argv is the program with its arguments, without its launchers.
 	argv []string
-	// script reports whether argv was read out of a shell's script.
+	// script reports whether argv comes from a shell script.
 	script bool
-	// env are variables that the command line itself sets.
+	// env are the variables that the command line sets.
 	env map[string]string
 }
 
 // launcher is a program that runs what follows its own options.
 type launcher struct {
-	// verb has to follow the name, as in conda run; empty for none.
+	// verb must follow the name, as in conda run; empty if the launcher has none.
 	verb string
-	// valued are the options whose value is an argument of its own.
+	// valued are the options whose value is a separate argument.
 	valued []string
-	// operands are taken before the program, as in timeout 60.
+	// operands is the number of arguments before the program, as in timeout 60.
 	operands int
 }
 
@@ -49,7 +49,7 @@ var packageManager = launcher{verb: "run", valued: []string{"-n", "--name", "-p"
 	"--environment", "--manifest-path", "--with", "--with-requirements", "--with-editable", "--python", "--project", "--directory",
 	"--extra", "--group", "--env-file", "--index-url", "--package"}}
 
-// launchers by name: entrypoints of known images, and what people put in front of a command.
+// launchers by name: entrypoints of known images, and programs that users put before a command.
 var launchers = map[string]launcher{
 	"tini": {valued: []string{"-p", "-e"}}, "dumb-init": {valued: []string{"-r", "--rewrite"}}, "catatonit": {},
 	"start.sh": {}, "run-one": {}, "run-one-constantly": {}, "repo2docker-entrypoint": {}, "nvidia_entrypoint.sh": {},
@@ -62,25 +62,25 @@ var launchers = map[string]launcher{
 	"pixi": packageManager, "poetry": packageManager, "pipenv": packageManager,
 }
 
-// servers are the commands that are a Jupyter server, unless their arguments have them do something else (noServer).
+// servers are the commands that start a Jupyter server, unless their arguments say otherwise (noServer).
 var servers = []string{
 	"start-notebook.py", "start-notebook.sh", "start-singleuser.py", "start-singleuser.sh", "jupyterhub-singleuser",
 	"jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter-nbclassic", "jupyter-labhub",
 }
 
-// others are commands that are known to be no Jupyter server.
+// others are commands that are not a Jupyter server.
 var others = []string{"sleep", "tail", "cat", "true", "false", "echo", "printf", "ls", "id", "whoami", "env", "pause",
 	"code-server", "openvscode-server", "rserver", "rstudio-server", "shiny-server", "R", "Rscript", "streamlit", "julia", "nginx",
 	"sshd", "touch"}
 
-// subcommands of jupyter, and modules of python -m, that are a server.
+// These subcommands of jupyter and modules of python -m start a server.
 var (
 	subcommands = []string{"lab", "notebook", "server", "nbclassic", "labhub", "retro"}
 	modules     = []string{"jupyterlab", "notebook", "jupyter_server", "jupyterhub.singleuser", "nbclassic"}
 )
 
-// noServer reports whether jupyter lab and its like do something with these arguments and end: a flag anywhere, or a word of
-// these right behind. Further on, a word may be a flag's value.
+// noServer reports whether jupyter lab and similar commands exit with these arguments instead of serving. A flag counts at
+// any position, a word only as the first argument: later it may be a flag's value.
 func noServer(args []string) bool {
 	words := []string{"build", "clean", "licenses", "list", "password", "path", "paths", "stop", "workspace", "workspaces",
 		"extension"}
@@ -95,13 +95,14 @@ var (
 	assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
 )
 
-// mostLaunchers is how many launchers are looked behind.
-const mostLaunchers = 16
+// maxLaunchers is how many nested launchers are read.
+const maxLaunchers = 16
 
-// readCommand returns what a command line runs. A shell's script refers to variables, which value gives, or reports as not known.
+// readCommand returns what a command line runs. value returns the variables that a shell script refers to, and whether they
+// are known.
 func readCommand(argv []string, value func(name string) (string, bool)) started {
 	s := started{argv: argv}
-	for range mostLaunchers {
+	for range maxLaunchers {
 		if len(s.argv) == 0 || strings.HasPrefix(s.argv[0], "-") {
 			return s
 		}
@@ -137,7 +138,7 @@ func readCommand(argv []string, value func(name string) (string, bool)) started 
 	return s
 }
 
-// assign takes variables off the front of a command line.
+// assign removes the leading variable assignments of a command line.
 func (s *started) assign() {
 	for len(s.argv) > 0 && assignment.MatchString(s.argv[0]) {
 		name, value, _ := strings.Cut(s.argv[0], "=")
@@ -169,7 +170,7 @@ func (l launcher) skip(args []string) []string {
 	return args[min(l.operands, len(args)):]
 }
 
-// program returns what a program without launchers is.
+// program returns what a program runs that is not a launcher.
 func program(name string, args []string) runs {
 	switch {
 	case slices.Contains(servers, name):

@@ -6,14 +6,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Confinement: what a node's security modules hold our init container to.
+// Confinement: the settings of the node's security modules on our init container.
 //
-// Nothing is added: AppArmor's and SELinux's defaults are right, and policy engines give every container of a namespace a
-// profile or a level, which stays. What Pod Security baseline forbids is ours and taken off, because the container is: an
-// unconfined AppArmor profile, an SELinux user, role or foreign type, a host process. Nobody but who prepared a look-alike of
-// the container has put such a thing there, and the pod would miss its level by a container that is not its own.
+// Nothing is added: the defaults of AppArmor and SELinux are right. A profile or level that a policy engine gives to every
+// container of a namespace stays. What Pod Security baseline forbids is removed: an unconfined AppArmor profile, an SELinux
+// user, role or foreign type, a host process. Only a Pod that was prepared with a look-alike of our container has these,
+// and the Pod would violate baseline because of a container that is ours.
 
-// containerTypes are SELinux's for containers.
+// containerTypes are the SELinux types for containers.
 var containerTypes = []string{"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 
 func dropUnconfined(c *changes, at pod.Pointer, have *pod.SecurityContext) {

@@ -5,7 +5,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Devices: volumes that a container has as block devices. They are the Pod's, unless they are in the way of a mount of ours.
+// Devices: volumes that a container has as block devices. They are the Pod's, unless they conflict with one of our mounts.
 //
 //	device                                          with discovery at start    at admission
 //	of one of our volumes                           denied                     denied
@@ -14,10 +14,10 @@ import (
 //	  inside of another mount                       denied                     denied
 //	  elsewhere, as below /dev                      the Pod's                  the Pod's
 //
-// A container runtime makes the device's node as root, with the directories above it, and follows symbolic links: a device is
-// looked at like a mount (mounts.go), and a link in a volume of the Pod's own can lead to the home. A mount in the home leaves
-// an empty directory there; a node on the share would stay a device, also for other machines that mount the share, so it is
-// denied with discovery at admission too.
+// A container runtime creates the device node and the directories above it as root, and follows symbolic links. So a device
+// is checked like a mount (mounts.go): a link in a volume of the Pod's own can lead to the home. A mount in the home leaves
+// an empty directory there. A device node on the share would remain a device, also for other machines that mount the share,
+// so it is denied with discovery at admission too.
 
 func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, d := range container.VolumeDevices {
@@ -26,7 +26,7 @@ func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container
 		case p.ours.has(d.Name):
 			c.deny(denial.DeviceForeign(field(), d.Name))
 		case container == p.notebook && d.DevicePath != "":
-			// Without a path it is no device, and the API server will say so.
+			// The API server denies a device without a path.
 			p.denyDeviceInTheWay(field, d.DevicePath, c)
 		}
 	}

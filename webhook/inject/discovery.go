@@ -5,7 +5,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// chooseDiscovery picks the way to the identity, says why, and what stands against it.
+// chooseDiscovery returns the discovery, the reason for it, and its denials.
 func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, refusals []denial.Denial) {
 	name := in.facts.User.String()
 	configured := in.planner.config.Identity.Discovery

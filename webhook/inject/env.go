@@ -10,19 +10,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Environment: the variables by which Jupyter's images know the person.
+// Environment: the variables by which Jupyter images identify the user.
 //
-// Sets NB_USER, HOME, USER and LOGNAME, and, where they are known at admission, NB_UID and NB_GID; at start our binary sets these
-// two and the pod's are taken away. These six are ours: another value is replaced, a second entry of the same name removed,
-// and the pod is warned. The configured defaults (JUPYTER_ENABLE_LAB) are the pod's where it has them. JUPYTER_CONFIG_PATH leads
-// to the settings of settings.go first, and then to the directories that the pod has in it. No token is ever put in: without one
-// Jupyter makes its own.
+// Sets NB_USER, HOME, USER and LOGNAME, and with discovery at admission NB_UID and NB_GID. With discovery at start our
+// binary sets these two, and the Pod's are removed. These six are ours: a different value is replaced and a second entry of
+// the same name is removed, with a warning. The configured defaults (JUPYTER_ENABLE_LAB) are the Pod's if it has them.
+// JUPYTER_CONFIG_PATH begins with the settings of settings.go, followed by the Pod's directories. No token is ever added:
+// without one Jupyter makes its own.
 //
-// XDG_CACHE_HOME and its like are the pod's, but never a place in the image's own home (jovyan.go). At admission the image's
-// variables cannot be seen, so XDG_CACHE_HOME gets what it means by itself, the home's .cache; at start our program replaces the
-// image's where it leads to the image's own home.
+// XDG_CACHE_HOME and similar variables are the Pod's, but never a directory in the image's own home (jovyan.go). At
+// admission the image's variables are not known, so XDG_CACHE_HOME is set to its default, .cache in the home. At start our
+// program replaces the image's value if it is in the image's own home.
 //
-// JUPYTER_RUNTIME_DIR leads to /tmp where the Pod does not have it, and the container can write there.
+// JUPYTER_RUNTIME_DIR is below /tmp, if the Pod does not set it and the container can write to /tmp.
 
 type envPiece struct {
 	at       pod.Pointer
@@ -30,18 +30,18 @@ type envPiece struct {
 	home     string
 	identity [6]identityVar
 	defaults []pod.EnvVar
-	// configPath is JUPYTER_CONFIG_PATH as it has to be; empty if it stays as it is.
+	// configPath is the planned JUPYTER_CONFIG_PATH; empty if the variable is not changed.
 	configPath string
 }
 
 type identityVar struct {
 	name  string
 	value string
-	// unknown tells that there is no value, and that the pod must not have the variable.
+	// unknown reports whether the value is not known at admission. Then the Pod must not have the variable.
 	unknown bool
 }
 
-// identityVars are the variables that are ours, as they will be.
+// identityVars returns our variables with their planned values.
 func (in *planning) identityVars() [6]identityVar {
 	vars := [...]identityVar{
 		{"NB_USER", in.facts.User.String(), false}, {"NB_UID", "", true}, {"NB_GID", "", true}, {"HOME", in.home, false},
@@ -69,15 +69,15 @@ func (in *planning) planEnv() envPiece {
 	return p
 }
 
-// Where Jupyter keeps what a running server needs. By itself that is the home: Jupyter ends at once where the home is full or
-// over quota, and locks files there, which not every network file system can.
+// Jupyter's directory for the state of a running server. Its default is in the home: there Jupyter exits at once if the
+// home is full or over quota, and it locks files, which not every network file system supports.
 const (
 	runtimeVariable = "JUPYTER_RUNTIME_DIR"
 	runtimeDir      = "/tmp/jupyter-runtime"
 )
 
-// writesTmp reports whether the notebook container can write to /tmp, and nobody else can, as far as the Pod and the
-// configuration say.
+// writesTmp reports whether the notebook container, and no other container, can write to /tmp by the Pod and the
+// configuration.
 func (in *planning) writesTmp() bool {
 	for _, d := range in.planner.config.Share.Directories {
 		if at := pod.CleanPath(d.MountPath); at == runtimeDir || pod.Inside(runtimeDir, at) || pod.Inside(at, runtimeDir) {
@@ -93,7 +93,7 @@ func (in *planning) writesTmp() bool {
 	return s == nil || s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem
 }
 
-// envDefaults are the configured ones.
+// envDefaults returns the configured default variables.
 func envDefaults(c *config.Config) (defaults []pod.EnvVar) {
 	for _, v := range c.Notebook.Env {
 		defaults = append(defaults, pod.EnvVar{Name: v.Name, Value: v.Value})
@@ -145,7 +145,7 @@ func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 	p.join(c)
 }
 
-// join has Jupyter read the settings in the scratch volume, before what the Pod has for directories.
+// join puts the settings in the scratch volume before the Pod's own directories in JUPYTER_CONFIG_PATH.
 func (p envPiece) join(c *changes) {
 	if p.configPath == "" {
 		return
@@ -155,7 +155,7 @@ func (p envPiece) join(c *changes) {
 		c.appendTo(thePods, p.at, len(p.have), &want)
 		return
 	}
-	// The last of several counts.
+	// The last entry of a name counts.
 	for i, v := range slices.Backward(p.have) {
 		if v.Name != want.Name {
 			continue
@@ -171,11 +171,11 @@ func (p envPiece) join(c *changes) {
 	}
 }
 
-// cacheVariable is in many images, and leads to the home of the image's own user there.
+// cacheVariable is set in many images, to a directory in the home of the image's own user.
 const cacheVariable = "XDG_CACHE_HOME"
 
-// replaceImagesHome replaces the image's own home by the user's: where a hub would have Jupyter open in it, and where programs
-// are to keep their caches and settings.
+// replaceImagesHome replaces the image's own home by the user's in the hub's root directory and in the variables for caches
+// and settings.
 func (p envPiece) replaceImagesHome(c *changes) {
 	for i, v := range p.have {
 		isXDG := strings.HasPrefix(v.Name, "XDG_")
@@ -192,7 +192,8 @@ func (p envPiece) replaceImagesHome(c *changes) {
 	}
 }
 
-// find says which entry of a variable has to change (-1 for none), which are too many, and whether there is none.
+// find returns which entry of a variable must change (-1 for none), which entries are duplicates, and whether there is no
+// entry.
 func (p envPiece) find(want identityVar) (changed int, second []int, absent bool) {
 	changed, absent = -1, !want.unknown
 	for i, v := range p.have {

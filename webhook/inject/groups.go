@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Groups: the supplementary groups, which Kubernetes has for the whole pod alone.
+// Groups: the supplementary groups, which Kubernetes has only for the whole Pod.
 //
 //	group in supplementalGroups                    what becomes of it
 //	the user's                                     given, also where the Pod does not ask for it
@@ -18,23 +18,24 @@ import (
 //	one of identity.imageGroups                    given to a Pod that asks for it, where the notebook sees the home alone
 //	any other                                      denied; with discovery at start that is each
 //
-// Sets supplementalGroupsPolicy to Strict, so that the image's /etc/group adds none. Takes fsGroup off, because a CSI driver
-// would re-group the whole share by it, and warns of each other volume that it served. Where the share's driver ignores it
-// (share.fsGroup: Keep) and the identity is known at admission, the user's GID or one of the user's groups stays as fsGroup,
-// and any other is denied, because the kubelet gives it to every process. All three fields are ours; the rest of the pod's
-// security context is the pod's.
+// Sets supplementalGroupsPolicy to Strict, so that the image's /etc/group adds none. Removes fsGroup, because a CSI driver
+// would change the group of the whole share by it, and names in a warning each other volume that it served. Where the
+// share's driver ignores it (share.fsGroup: Keep) and the identity is known at admission, the user's GID or one of the
+// user's groups stays as fsGroup, and any other is denied, because the kubelet gives it to every process. All three fields
+// are ours; the rest of the pod's security context is the pod's.
 
 type groupsPiece struct {
 	user string
-	// groups are the supplementary ones; the primary one need not be said again, where there is one.
+	// groups are the supplementary groups, without the primary one.
 	groups  []int64
 	primary int64
-	// image are the groups that a Pod may ask for, and beside says why it may have none of them; empty where it may.
+	// image are the groups that a Pod may ask for. If beside is not empty, it is the reason why this Pod may have none of
+	// them.
 	image  []int64
 	beside string
 	most   int
 	strict bool
-	// keepsFSGroup tells that an fsGroup that is one of the user's groups stays.
+	// keepsFSGroup reports whether an fsGroup that is one of the user's groups stays.
 	keepsFSGroup bool
 	ours         ourVolumes
 	// again are volumes of the share that are denied as such (share.go): the warning of fsGroup does not name them.
@@ -115,7 +116,7 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 		case p.beside != "":
 			foreign = append(foreign, denial.ImageGroupForeign(field, gid, p.beside))
 		case len(want) >= p.most:
-			foreign = append(foreign, denial.ImageGroupForeign(field, gid, denial.NoRoomForAGroup(p.user, p.most)))
+			foreign = append(foreign, denial.ImageGroupForeign(field, gid, denial.NoFurtherGroup(p.user, p.most)))
 		default:
 			want = append(want, gid)
 		}
@@ -123,8 +124,8 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 	return want, foreign
 }
 
-// served returns the volumes of the Pod's own that may not be writable without the fsGroup: claims. Everybody may write to an
-// emptyDir and read a Secret, a ConfigMap or a token, and hostPath and in-tree nfs are left as they are by Kubernetes.
+// served returns the volumes of the Pod's own that may not be writable without the fsGroup: claims. Every UID may write to
+// an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not change hostPath and in-tree nfs.
 func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
 		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) && !slices.Contains(p.again, v.Name) {
@@ -134,18 +135,18 @@ func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 	return names
 }
 
-// Limited is an identity with no more groups than a pod may have, or why no pod can run as it.
+// Limited is an identity with no more groups than a Pod may have, or the reason why no Pod can run as it.
 type Limited struct {
 	Identity identity.Identity
 	Warnings []string
 	Denials  []denial.Denial
 }
 
-// LimitGroups returns the identity that a Pod can have of a user's: without groups under the floor, of which a warning
-// tells, and with no more than identity.maxGroups. More of them are cut to those with the lowest numbers, with a warning,
-// or denied. The planner and the verifier both ask here, so that they mean the same identity.
+// LimitGroups returns the identity that a user's Pod gets: without groups below the floor, with a warning, and with at most
+// identity.maxGroups groups. If the user has more, only those with the lowest numbers stay, with a warning, or the Pod is
+// denied. Planner and verifier both call it, so that they use the same identity.
 //
-// One with a refused group is not cut: the group is not to go unseen because it was cut off.
+// The groups are not cut if one of them is denied: cutting must not hide that group.
 func LimitGroups(c config.Identity, name user.Name, id identity.Identity) Limited {
 	within := c.Floor().LeaveOut(id)
 	limited := Limited{Identity: within}

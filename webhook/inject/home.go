@@ -8,19 +8,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Home mounts: the person's own directory of the share, and nothing else of it.
+// Home mounts: the user's home, and nothing else of the share.
 //
-// Adds the home twice, by subPath: where it is on the share (/data/hpc/home/<name>, so that paths in people's files stay
-// right) and as /home/<name>, which is HOME. In the way at admission, the configured further directories follow, of the share
-// or of further claims, with the access that each has. A configuration named for what it gives up (share.exposeEveryHome)
-// mounts the whole share in place of the one home; where the container also starts as root, each admission warns.
+// Adds the home twice, by subPath: at its path on the share (/data/hpc/home/<name>, so that paths in users' files stay
+// valid) and as /home/<name>, which is HOME. With discovery at admission, the configured directories follow, of the share
+// or of further claims, read-only or read-write. share.exposeEveryHome mounts the whole share in place of the home; if the
+// container also starts as root, each admission has a warning.
 //
-// In the way at start nothing of the share but the home is mounted, configured or not, because whoever gets a root shell
-// in that container can become any UID: what is left out is told in a warning.
+// With discovery at start only the home is mounted, because a root shell in that container can become any UID. A warning
+// names the configured directories that are left out.
 //
 // The mounts are ours (mounts.go).
 
-// typicalMounts are as many as a notebook usually has of ours.
+// typicalMounts is how many of our mounts a notebook usually has.
 const typicalMounts = 6
 
 func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
@@ -76,9 +76,9 @@ func (in *planning) directoryMount(d *config.Directory) wantedMount {
 	return m
 }
 
-// findHome finds the home of the user on the share, and the directory above it as the init container sees it: at its path in
-// the notebook, so that a message names the path that users know. Where the directory service says where homes are, an
-// identity that is not known has been denied already.
+// findHome finds the user's home on the share, and the directory above it as the init container sees it: at its path in the
+// notebook, so that messages show the path that users know. If homes come from the directory service, an unknown identity
+// has been denied already.
 func (in *planning) findHome() *denial.Denial {
 	share, name := &in.planner.config.Share, in.facts.User.String()
 	switch {
@@ -102,7 +102,7 @@ func (in *planning) findHome() *denial.Denial {
 	return nil
 }
 
-// fixedHomes returns the directory above the homes if it is the same for every user.
+// fixedHomes returns the directory above the homes, if it is the same for every user.
 func fixedHomes(c *config.Config) string {
 	if c.Share.HomesByField() || !c.Share.Home.ParentIsFixed() {
 		return ""
@@ -110,7 +110,7 @@ func fixedHomes(c *config.Config) string {
 	return c.Share.MountPath + "/" + c.Share.Home.Parent("")
 }
 
-// seesEveryHome tells whether the notebook sees every home.
+// seesEveryHome reports whether the notebook sees every home.
 func (in *planning) seesEveryHome() bool {
 	switch in.planner.config.Share.ExposeEveryHome {
 	case config.ExposeEvenToRoot:

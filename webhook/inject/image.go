@@ -7,16 +7,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// What an image runs by itself, as far as its name tells.
+// This file finds out what an image runs by default, from its name alone.
 
 var (
 	// jupyterImages are words in the names of images that start Jupyter.
 	jupyterImages = []string{"jupyter", "notebook", "singleuser", "docker-stacks", "z2jh"}
-	// otherImages are words in the names of images that are known to start something else.
+	// otherImages are words in the names of images that start another program.
 	otherImages = []string{"code-server", "codeserver", "vscode", "rstudio", "shiny", "openrefine", "theia", "zeppelin", "polynote",
 		"streamlit", "pluto", "k8s-hub", "configurable-http-proxy"}
-	// proxyImages and proxyNames are words in the images and names of containers that stand in front of a server: of a service
-	// mesh, or to authenticate.
+	// proxyImages and proxyNames are words in the images and names of containers that are a proxy before a server: of a
+	// service mesh, or for a login.
 	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",
 		"kube-rbac-proxy", "consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent",
 		"hashicorp/vault"}
@@ -24,7 +24,7 @@ var (
 		"kube-rbac-proxy", "consul-dataplane", "kuma-sidecar", "vault-agent", "dapr", "daprd"}
 )
 
-// foundation is docker-stacks' image for others to build on: by itself it starts a shell.
+// foundation is the base image of docker-stacks: it starts a shell.
 const foundation = "docker-stacks-foundation"
 
 // imageRuns returns what an image without a command runs.
@@ -44,13 +44,13 @@ func imageRuns(image *string) runs {
 	case in(repository, otherImages) && !in(repository, jupyterImages):
 		return runsOther
 	case in(name, jupyterImages):
-		// Also a tag, as in tensorflow:latest-jupyter.
+		// The tag counts too, as in tensorflow:latest-jupyter.
 		return runsJupyter
 	}
 	return runsUnknown
 }
 
-// isProxy reports whether a container is known to stand in front of a server.
+// isProxy reports whether a container is known to be a proxy.
 func isProxy(c *pod.Container) bool {
 	if slices.Contains(proxyNames, c.Name) {
 		return true

@@ -14,28 +14,28 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Init container: finds the owner of the home, or checks that it is still the one that the pod was admitted with, and
-// writes what the notebook container needs.
+// Init container: finds the owner of the home, or checks that it is still the one that the Pod was admitted with, and
+// writes the files that the notebook container needs.
 //
 // Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
 // runs our image with the whole of the restricted security context, as the person, or as nobody in particular where it is to
 // find out who that is. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry), and
 // likewise those above directories of the user (share.directories with {user}), and writes the scratch volume.
 //
-// Ours: its place, image (one of the accepted), command, args, environment, security context, mounts, how it ends and
-// that it is no sidecar. One that is there already is put right; in another place than the first, it is taken out and
-// made anew. In a pod of the class Guaranteed its requests are as great as its limits. Its environment is empty and
-// stays it. A volume mount of another webhook is tolerated below /var/run/secrets alone, and not inside of another:
-// anywhere else it could stand in for a home, or be led over our program. The pod's, or whoever's comes after us:
-// resources and pull policy, which LimitRanger and AlwaysPullImages fill in. The name on any other container is refused.
+// Ours: its position, image (one of the accepted ones), command, args, environment, security context, mounts, termination
+// message and that it is no sidecar. An existing one is corrected; in any other position than the first, it is removed and
+// added again. In a Pod of the class Guaranteed its requests equal its limits. Its environment is always empty. A volume
+// mount of another webhook is tolerated only below /var/run/secrets, and not inside another mount: anywhere else it could
+// replace a home, or be directed over our program. The Pod's, or a later webhook's: resources and pull policy, which
+// LimitRanger and AlwaysPullImages fill in. Any other container with that name is denied.
 
 const (
-	// nonroot is the customary UID and GID of images that need none in particular.
+	// nonroot is the customary UID and GID of images that need no particular one.
 	nonroot = 65532
-	// tokenPath is where the ServiceAccount plugin mounts a token into every container that has nothing mounted there.
-	// Ours has something: it talks to nobody.
+	// tokenPath is where the ServiceAccount plugin mounts a token into every container that has no mount there. Our
+	// container mounts something there, because it needs no token.
 	tokenPath = secretsDir + "kubernetes.io/serviceaccount"
-	// secretsDir is where webhooks that give identities to workloads mount what they give.
+	// secretsDir is where webhooks for workload identities mount their tokens.
 	secretsDir = "/var/run/secrets/" //nolint:gosec // a path, no credential
 )
 
@@ -45,7 +45,8 @@ type initPiece struct {
 	ours     ourVolumes
 }
 
-// initTemplate is the init container as it is in every pod, but for whom it runs as, its arguments and its requests.
+// initTemplate is the part of the init container that is the same in every Pod: all but its UID and GID, arguments and
+// requests.
 type initTemplate struct {
 	container pod.InitContainer
 	security  pod.SecurityContext
@@ -120,14 +121,14 @@ func (in *planning) parentMounts() (mounts []pod.Mount) {
 	return mounts
 }
 
-// homesMount is the directory above the home.
+// homesMount returns the mount of the directory above the home.
 func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
 	return pod.Mount{Name: c.Share.VolumeName, ReadOnly: true, MountPath: mountPath, SubPath: subPath}
 }
 
-// initResources are the configured ones. In a pod of the class Guaranteed ours requests all that it may use: else the pod would
-// not be of that class, and a node would treat it as another one for as long as it lives. In a Pod that has resources as a whole,
-// ours has no more than the Pod.
+// initResources returns the configured resources. In a Pod of the class Guaranteed the requests equal the limits: else the
+// Pod would lose that class for its whole lifetime. If the Pod has resources as a whole, the init container gets no more
+// than the Pod.
 func (in *planning) initResources() *pod.Resources {
 	want := in.planner.init.container.Resources
 	if whole := in.pod.Spec.Resources; !whole.Empty() {
@@ -164,7 +165,7 @@ func (in *planning) discover() handoff.Discover {
 	return d
 }
 
-// isInit tells whether a container is ours.
+// isInit reports whether a container is our init container.
 func isInit(at pod.Element, c *pod.Container) bool {
 	return c.Name == handoff.Container && at.List == pod.InitContainersPath
 }
@@ -220,8 +221,9 @@ func (p initPiece) putRight(at pod.Pointer, have *pod.Container, c *changes) {
 	c.removeField(field("tty"), have.TTY)
 }
 
-// putArgs puts the arguments right. The settings of Jupyter among them follow the notebook's command line and variables, which
-// are the Pod's: whoever changes these afterwards does not have to change ours, so the verifier does not look at that argument.
+// putArgs enforces the arguments. One of them, Jupyter's settings, depends on the notebook's command line and variables,
+// which are the Pod's. A later webhook that changes these need not change our argument, so the verifier does not compare
+// it.
 func (p initPiece) putArgs(m member, have []string, c *changes) {
 	settingsAlone := slices.Equal(withoutSettings(have), withoutSettings(p.want.Args))
 	if settingsAlone && !slices.Equal(have, p.want.Args) {
@@ -232,7 +234,7 @@ func (p initPiece) putArgs(m member, have []string, c *changes) {
 	putList(c, ours, m, have, p.want.Args)
 }
 
-// withoutSettings returns arguments without Jupyter's settings, of which there is one.
+// withoutSettings returns the arguments without Jupyter's settings.
 func withoutSettings(args []string) []string {
 	i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--"+handoff.JupyterConfigFlag+"=") })
 	if i < 0 {
@@ -252,8 +254,8 @@ func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *ch
 	dropUnconfined(c, at, now)
 }
 
-// tolerated tells whether a mount that is not ours can stay: below the secrets, and neither inside of another mount nor around
-// ours, because a symbolic link in a volume would lead the inner one over our program.
+// tolerated reports whether a mount that is not ours can stay: below the secrets, and neither inside another mount nor
+// around ours, because a symbolic link in a volume would direct the inner mount over our program.
 func (p initPiece) tolerated(m pod.Mount, inside map[string]string) bool {
 	at := pod.CleanPath(m.MountPath)
 	_, nested := inside[at]
@@ -261,7 +263,7 @@ func (p initPiece) tolerated(m pod.Mount, inside map[string]string) bool {
 	return !p.ours.has(m.Name) && pod.Inside(at, secretsDir) && free && !nested
 }
 
-// mounts says whether the mounts are ours and tolerated ones alone, and if not, which they should be.
+// mounts reports whether all mounts are ours or tolerated, and returns the mounts that should be there.
 func (p initPiece) mounts(have []pod.Mount) (want []pod.Mount, ok bool) {
 	want = slices.Clone(p.want.VolumeMounts)
 	missing := len(want)

@@ -14,26 +14,27 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// jupyterServer is what can be told of the Jupyter server from the outside, without looking into the image.
+// jupyterServer is what the Pod shows of its Jupyter server, without the image.
 type jupyterServer struct {
-	// what the notebook container is known to run; runsUnknown where its image decides, and the image is not known.
+	// what the notebook container runs; runsUnknown if its image decides, and the image is not known.
 	what runs
-	// port and base URL on which it listens; the port is 0 where that cannot be told, and why says why.
+	// port and base URL on which it listens; if the port is not known, it is 0 and why is the reason.
 	port int32
 	base string
 	why  string
-	// reachable reports whether the webhook's settings say where it listens: no hub does, and it can be told.
+	// reachable reports whether the webhook's settings set where it listens: no hub sets it, and the port is known.
 	reachable bool
-	// tls reports whether it serves HTTPS, mutual whether it asks for a client certificate besides, so that no HTTP probe passes.
+	// tls reports whether it serves HTTPS, mutual whether it also requires a client certificate, so that no HTTP probe
+	// passes.
 	tls, mutual bool
-	// warnings are about what Jupyter is told and the webhook cannot follow.
+	// warnings are about settings of Jupyter that the webhook cannot read.
 	warnings []string
 }
 
 // mayStart reports whether Jupyter starts, or may start by the image.
 func (s jupyterServer) mayStart() bool { return s.what == runsJupyter || s.what == runsUnknown }
 
-// findServer reads the command line and the environment as Jupyter will.
+// findServer reads the command line and the environment as Jupyter does.
 func (in *planning) findServer(s switches) jupyterServer {
 	start := in.readStart(in.notebook)
 	env := func(name string) envValue {
@@ -44,7 +45,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 	}
 	found := jupyterServer{what: in.whatStarts(s, start, env)}
 	argv := start.argv
-	// docker-stacks' start scripts put these in front of the arguments, and read them as a shell does.
+	// The start scripts of docker-stacks put these before the arguments, and split them as a shell does.
 	before, readable := words(env("NOTEBOOK_ARGS").value)
 	arguments := argv
 	if len(before) > 0 {
@@ -78,7 +79,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 	return found
 }
 
-// unreachable returns why no probe can ask where Jupyter is told to listen; empty if one can.
+// unreachable returns why no probe can reach the address on which Jupyter listens; empty if a probe can.
 func unreachable(flags map[string]string, env func(name string) envValue) string {
 	ip := flags["ip"]
 	switch {
@@ -98,7 +99,7 @@ func unreachable(flags map[string]string, env func(name string) envValue) string
 	return ""
 }
 
-// readStart reads the command line of a container, or that of a configured start if it has none of its own.
+// readStart reads the command line of a container, or of the configured start if the container has none.
 func (in *planning) readStart(c *pod.Container) started {
 	argv := slices.Concat(unwrapped(in.planner.binary, c.Command, expanded), c.Args)
 	return readCommand(argv, func(name string) (string, bool) {
@@ -107,7 +108,8 @@ func (in *planning) readStart(c *pod.Container) started {
 	})
 }
 
-// whatStarts returns what the notebook container runs: by the annotation, the command line, the configuration, a hub, the image.
+// whatStarts returns what the notebook container runs. The first of these that decides counts: the annotation, the command
+// line, the configuration, a hub, the image.
 func (in *planning) whatStarts(s switches, start started, env func(name string) envValue) runs {
 	ownStart := start.what == runsUnknown
 	if subcommand := env("DOCKER_STACKS_JUPYTER_CMD"); subcommand.set && !slices.Contains(subcommands, subcommand.value) {
@@ -140,19 +142,19 @@ func (in *planning) whatStarts(s switches, start started, env func(name string) 
 	return byImage
 }
 
-// kernelVariable is on the pods that Enterprise Gateway makes for single kernels: their images are a notebook's with another
-// start.
+// kernelVariable is set on the Pods that Enterprise Gateway creates for single kernels: their image is a notebook image
+// with another start.
 const kernelVariable = "KERNEL_ID"
 
-// traits are the settings that matter here, by the last part of their name: --port is short for --ServerApp.port, and
-// other applications (NotebookApp, LabApp, JupyterHubSingleUser) inherit them under their own.
+// traits are the settings that matter here, by the last part of their name: --port is short for --ServerApp.port, and other
+// applications (NotebookApp, LabApp, JupyterHubSingleUser) inherit them under their own names.
 var traits = map[string]string{
 	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
 	"client_ca": "client_ca", "client-ca": "client_ca",
 	"config": "config", "config_file": "config", "root_dir": "root_dir", "notebook_dir": "root_dir", "notebook-dir": "root_dir",
 }
 
-// jupyterFlags reads --port 9999, --port=9999 and --ServerApp.port=9999. The last one counts, as in Jupyter.
+// jupyterFlags reads --port 9999, --port=9999 and --ServerApp.port=9999. The last value counts, as in Jupyter.
 func jupyterFlags(argv []string) map[string]string {
 	flags := map[string]string{}
 	for i, arg := range argv {
@@ -168,7 +170,8 @@ func jupyterFlags(argv []string) map[string]string {
 	return flags
 }
 
-// jupyterFlag returns which setting an argument is about; empty for none that matters. A value may be the next argument.
+// jupyterFlag returns the setting of an argument; empty if it sets none of traits. If inline is false, the value is the
+// next argument.
 func jupyterFlag(arg string) (trait, value string, inline bool) {
 	name, ok := strings.CutPrefix(arg, "--")
 	if !ok {
@@ -181,16 +184,17 @@ func jupyterFlag(arg string) (trait, value string, inline bool) {
 	return traits[name], value, inline
 }
 
-// literal is a variable as the pod gives it.
+// envValue is a variable of the notebook container.
 type envValue struct {
 	set bool
-	// value is empty and known false where it comes from a Secret, a ConfigMap or a field.
+	// value is empty and known is false if the variable comes from a Secret, a ConfigMap or a field.
 	value string
 	known bool
 }
 
-// envValue is a variable as it will be: the webhook's own, else the pod's, else the configured default; the last of several, as
-// in a process. What envFrom brings cannot be seen from outside, and is taken to have nothing to do with where Jupyter listens.
+// envValue returns a variable as planned: the webhook's own, else the Pod's, else the configured default. Of several
+// entries the last counts, as in a process. Variables from envFrom are not known at admission, and are assumed not to
+// change where Jupyter listens.
 func (in *planning) envValue(name string) envValue {
 	for _, v := range in.identityEnv {
 		if v.name == name {
@@ -210,11 +214,11 @@ func (in *planning) envValue(name string) envValue {
 	return envValue{}
 }
 
-// portNames are what a notebook's port is called, by KubeSpawner and by custom. A port named http may be anything's.
+// portNames are the names of a notebook's port, by KubeSpawner and by custom. A port named http may belong to any server.
 var portNames = []string{"notebook-port", "notebook", "jupyter"}
 
-// findPort asks in this order: the command line, the hub's URL, JUPYTER_PORT, a port declared under a notebook's name,
-// the configuration.
+// findPort returns the port by the first of these that sets it: the command line, the hub's URL, JUPYTER_PORT, a declared
+// port with a notebook's name, the configuration.
 func (in *planning) findPort(flags map[string]string, env func(name string) envValue) (port int32, why string) {
 	if text, ok := flags["port"]; ok {
 		return parsePort(text, "--port")
@@ -252,8 +256,8 @@ func parsePort(text, source string) (int32, string) {
 	return int32(port), ""
 }
 
-// findBase asks in this order: the hub, which decides it where there is one, the command line, Kubeflow, whose images are started
-// below NB_PREFIX, and else it is /.
+// findBase returns the base URL by the first of these that sets it: the hub, the command line, Kubeflow, whose images are
+// started below NB_PREFIX. Else it is /.
 func (in *planning) findBase(flags map[string]string, env func(name string) envValue) (base, why string) {
 	base, said := flags["base_url"]
 	decides := ""
@@ -285,18 +289,18 @@ func (in *planning) findBase(flags map[string]string, env func(name string) envV
 
 var reference = regexp.MustCompile(`\$+\([A-Za-z_][A-Za-z0-9_]*\)`)
 
-// expandLiterals puts values in the place of $(NAME), as Kubernetes does it in a command line: the pod's own, and those that it
-// will have of the webhook. What it would not replace, or by what cannot be seen from outside, stays; so does what would make a
-// base URL longer than one is looked at, because a short text can refer to a long value many times.
+// expandLiterals replaces $(NAME) as Kubernetes does in a command line, by the Pod's variables and those that the webhook
+// adds. A reference stays if Kubernetes would not replace it, or if its value is not known at admission. It also stays if
+// the text would exceed the limit of a base URL, because a short text can refer to a long value many times.
 func (in *planning) expandLiterals(text string) string {
 	if len(text) > maxBaseURLLength || !strings.Contains(text, "$(") {
 		return text
 	}
-	// A base URL can refer to some 250 variables: none of them is to be looked for among a hundred thousand by turns, as literal
-	// does it.
+	// A base URL can refer to some 250 variables, and a linear search as in envValue would look for each among a hundred
+	// thousand.
 	all := make(map[string]envValue, len(in.notebook.Env)+len(in.planner.env))
 	for _, v := range slices.Concat(in.planner.env, in.notebook.Env) {
-		// A value is expanded itself, by what stands before it.
+		// A value is itself expanded, by the variables before it.
 		all[v.Name] = envValue{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
 	}
 	for _, v := range in.identityEnv {

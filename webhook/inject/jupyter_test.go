@@ -14,7 +14,7 @@ import (
 // TestWhatACommandLineRuns reads command lines as a shell would split them.
 func TestWhatACommandLineRuns(t *testing.T) {
 	for line, want := range map[string]runs{
-		"":                                                 runsUnknown, // the image's own start
+		"":                                                 runsUnknown, // the start of the image
 		"start-notebook.py":                                runsJupyter,
 		"start-notebook.sh --foo":                          runsJupyter,
 		"/usr/local/bin/start-notebook.sh":                 runsJupyter,
@@ -74,7 +74,7 @@ func TestWhatACommandLineRuns(t *testing.T) {
 		"python train.py":                                  runsOther,
 		"python -m http.server":                            runsOther,
 		"pythonic -m jupyterlab":                           runsUnclear,
-		"--debug":                                          runsUnknown, // arguments of an entrypoint that cannot be seen
+		"--debug":                                          runsUnknown, // arguments of an unknown entrypoint
 		"echo jupyter lab":                                 runsOther,
 		"my-jupyter-lab":                                   runsUnclear,
 		"jhsingle-native-proxy -- code-server":             runsUnclear,
@@ -85,7 +85,7 @@ func TestWhatACommandLineRuns(t *testing.T) {
 	}
 }
 
-// TestLaunchersWithoutEnd: nobody who writes a Pod chooses how long its command line is looked at.
+// TestLaunchersWithoutEnd: the author of a Pod cannot choose how long the webhook reads its command line.
 func TestLaunchersWithoutEnd(t *testing.T) {
 	argv := append(slices.Repeat([]string{"exec"}, 9000), "jupyter", "lab")
 	assert.Equal(t, runsUnclear, readCommand(argv, nil).what)

@@ -5,20 +5,21 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// The shape of a pod: how long a path of it can be, which is compared with others and written more than once. Whoever may
-// create pods sends up to 3 MiB, of whatever they like; without these bounds a directory of 3 MB becomes a patch of 36. No pod
-// that a person wrote comes near, and what is over is refused before it is planned. How long its lists can be is in list.go.
+// This file limits the length of a Pod's paths, which are compared with others and written more than once. A requester can
+// send up to 3 MiB of any content; without these limits a directory name of 3 MB becomes a patch of 36 MB. No Pod that a
+// user wrote comes near the limits, and a Pod over them is denied before it is planned. The limits of lists are in package
+// pod, list.go.
 
 const (
-	// maxPathLength is Linux' PATH_MAX, with the byte that ends it.
+	// maxPathLength is PATH_MAX of Linux, which includes the terminating byte.
 	maxPathLength = 4096
-	// maxBaseURLLength is how long the base URL of a server can be for probes to ask for it.
+	// maxBaseURLLength is how long the base URL of a server can be in a probe.
 	maxBaseURLLength = 1024
-	// maxDenials are counted of one pod. Fifty are told.
+	// maxDenials is how many denials of one Pod are collected. Fifty are shown.
 	maxDenials = 1000
 )
 
-// denyLongPaths refuses pods with a path that is too long.
+// denyLongPaths denies Pods with a path that is too long.
 func (in *planning) denyLongPaths() (refusals []denial.Denial) {
 	for at, c := range in.pod.AllContainers {
 		if len(refusals) >= maxDenials {

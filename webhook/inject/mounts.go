@@ -11,37 +11,36 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Mounts: what the containers see of the share and of the scratch volume. What is mounted is said in home.go,
-// accounts.go and here, for the notebook container, and in init.go for the init container; this is the one place that
-// enforces it.
+// Mounts: what the containers see of the share and of the scratch volume. home.go, accounts.go and this file define the
+// mounts of the notebook container, init.go those of the init container. Only this file enforces them.
 //
-// Adds the mounts of the notebook container. They are ours: no other mount of our volumes may be in any container of
-// the pod, by subPath, subPathExpr or as a device, and no other volume at one of our paths, nor inside of the scratch
-// directory; and no termination message, which is a mount too. Anything else is refused, because nobody can tell what it
-// was meant to be. Mounts of other volumes are the pod's.
+// Adds the mounts of the notebook container. They are ours. Denied are: any other mount of our volumes in any container of
+// the Pod, by subPath, subPathExpr or as a device; any other volume at one of our paths or inside the scratch directory; a
+// termination message there, which is a mount too. They are not corrected, because their purpose is unknown. Mounts of
+// other volumes are the Pod's.
 //
-// A container runtime mounts as root and follows symbolic links inside of the container. A link in a home, or in any volume, to
-// the scratch directory would lead a mount over the program that the container starts as root, whatever the path says. So at
-// start no mount of the pod's own may lie inside of another mount, nor may one of ours lie inside of it, and none may be at or
-// in /proc, or at a path of /dev that leads there.
+// A container runtime mounts as root and follows symbolic links inside the container. A link to the scratch directory, in a
+// home or in any volume, would direct a mount over the program that the container starts as root, whatever the mount's path
+// is. So with discovery at start no mount of the Pod's own may be inside another mount, none of ours may be inside it, and
+// none may be at or in /proc, or at a path of /dev that leads there.
 //
-// The runtime also makes, as root, what is missing at a path. In the home alone that is a directory in the user's own home. Where
-// notebooks see more of the share, the path, or a link in the home, leads to what the user may not write to: there the same holds
-// as at start, and the working directory is the home or outside of every mount. What an image has for links cannot be seen from
-// here.
+// The runtime also creates missing directories of a path, as root. If the notebook sees only the home, these are in the
+// user's own home. Where notebooks see more of the share, the path, or a link in the home, can lead to a directory that the
+// user may not write to. There the same rules hold as with discovery at start, and the working directory must be the home
+// or outside every mount. Links in the image are not known at admission.
 
-// wantedMount is a mount of ours and what to call it in an answer.
+// wantedMount is a mount of ours and its name in a denial.
 type wantedMount struct {
 	pod.Mount
 	what description
-	// closed tells that nothing else may be mounted inside of it.
+	// closed reports whether nothing else may be mounted inside it.
 	closed bool
 }
 
-// description is what a mount is, around a name. It is put together only for a refusal.
+// description is the text that describes a mount, with a name in it. It is joined only for a denial.
 type description struct{ before, name, after string }
 
-// String is the whole.
+// String returns the joined text.
 func (d description) String() string { return d.before + d.name + d.after }
 
 type mountsPiece struct {
@@ -54,9 +53,9 @@ type mountsPiece struct {
 	startsAsRoot, seesMore bool
 	// again are volumes of the share that are denied as such (share.go), and their mounts with them.
 	again []string
-	// home and homeOnShare are the two places of the home.
+	// home and homeOnShare are the two paths of the home.
 	home, homeOnShare string
-	// nestedIn are the paths that are inside of another one at which something is mounted, with that one.
+	// nestedIn maps each path that is inside another mount to the path of that mount.
 	nestedIn map[string]string
 }
 
@@ -84,7 +83,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 	return p
 }
 
-// ourVolumes are the names of the volumes that are ours in a Pod: with discovery at start it has none of further claims.
+// ourVolumes are the names of our volumes in a Pod. With discovery at start there are none of further claims.
 type ourVolumes struct {
 	share, scratch string
 	further        []string
@@ -119,15 +118,15 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 	}
 }
 
-// findsTheOwner reports whether an init container does what ours does: it writes into the scratch volume what it finds on the
-// share.
+// findsTheOwner reports whether another init container mounts both the share and the scratch volume: such a container does
+// what ours does.
 func (p mountsPiece) findsTheOwner(at pod.Element, container *pod.Container) bool {
 	another := at.List == pod.InitContainersPath && container.Name != handoff.Container
 	return another && container.Mounts(p.ours.share) && container.Mounts(p.ours.scratch)
 }
 
-// reconcileNotebook adds our mounts. Where the Pod finds the owner by hand, the denial of that names the mounts that belong to
-// it.
+// reconcileNotebook adds our mounts. If an init container of the Pod finds the owner, its denial already names the mounts
+// that belong to it.
 func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 	mounts := p.container.Child("volumeMounts")
 	present := make([]bool, len(p.want))
@@ -153,7 +152,7 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 		}
 	}
 	if at := p.notebook.TerminationMessagePath; at != nil && *at != "" {
-		// The kubelet mounts a file that the container can write there.
+		// The kubelet mounts a file there that the container can write.
 		p.denyMountInTheWay(func() string { return p.container.Child("terminationMessagePath").Field() }, *at, c)
 	}
 	if p.seesMore {
@@ -167,7 +166,7 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 	}
 }
 
-// denyMountInTheWay refuses a path of the pod's own that something is mounted at, where that gets in the way of a mount of ours.
+// denyMountInTheWay denies a mount of the Pod's own whose path conflicts with one of our mounts.
 func (p mountsPiece) denyMountInTheWay(field func() string, mountPath string, c *changes) {
 	at := pod.CleanPath(mountPath)
 	if want, taken := p.taken(at); taken {
@@ -215,10 +214,10 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 	}
 }
 
-// kernelPaths are paths whose content is the kernel's, or leads to the kernel's: /dev has links to /proc/self/fd.
+// kernelPaths are paths whose content comes from the kernel: /dev has links to /proc/self/fd.
 var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
-// nested finds what a path is inside of, or which mount of ours is inside of it.
+// nested returns the mount that a path is inside, or the mount of ours that is inside it.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true
@@ -237,9 +236,9 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 	return other, nested
 }
 
-// nestedPaths finds the clean paths of a container's mounts, devices and termination message that are inside of another of them,
-// with the nearest. They are gone through in the order of a tree, in which what is inside of a directory follows it: each held
-// against each, a thousand paths of two KiB took six seconds.
+// nestedPaths maps each clean path of a container's mounts, devices and termination message that is inside another one to
+// the nearest one. It visits the paths in tree order, in which the content of a directory follows the directory. Comparing
+// all pairs took six seconds for a thousand paths of two KiB.
 func nestedPaths(c *pod.Container) map[string]string {
 	paths := make([]string, 0, len(c.VolumeMounts)+len(c.VolumeDevices)+1)
 	for _, m := range c.VolumeMounts {
@@ -268,7 +267,7 @@ func nestedPaths(c *pod.Container) map[string]string {
 	return inside
 }
 
-// taken finds the mount of ours that a clean path is in the way of.
+// taken returns the mount of ours that a clean path conflicts with.
 func (p mountsPiece) taken(at string) (wantedMount, bool) {
 	for _, want := range p.want {
 		if at == want.MountPath || want.closed && pod.Inside(at, want.MountPath) {
@@ -287,7 +286,7 @@ func (p mountsPiece) denyForeign(at func() pod.Pointer, container *pod.Container
 	p.denyVolumes(at, container, c)
 }
 
-// denyVolumes refuses what else than a mount gives a container something of our volumes.
+// denyVolumes denies devices and variables that give a container data of our volumes without a mount.
 func (p mountsPiece) denyVolumes(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, v := range container.Env {
 		if v.ValueFrom != nil && p.ours.has(v.ValueFrom.FileKeyRef.VolumeName) {

@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestNestings holds what is found in one go against each path held against each, on 5,000 made-up containers.
+// TestNestings compares nestedPaths with a comparison of all pairs of paths, on 5,000 generated containers.
 func TestNestings(t *testing.T) {
 	seeded := rand.New(rand.NewPCG(1, 2))
 	for range 5_000 {
@@ -50,7 +50,7 @@ func TestNestings(t *testing.T) {
 	}
 }
 
-// madeUpPath has names that are the beginnings of others, with what comes before and after a slash in between.
+// madeUpPath returns a path of names that are prefixes of others, with characters that sort before and after a slash.
 func madeUpPath(seeded *rand.Rand) string {
 	var b strings.Builder
 	for range seeded.IntN(5) {

@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// findNotebook finds the container that gets the home: named by annotation, else by a configured name, else by the annotation
-// that kubectl goes by, else the first that is known to start Jupyter, else the first that is no proxy of a mesh.
+// findNotebook finds the container that gets the home: the one named by our annotation, else by a configured name, else by
+// kubectl's annotation, else the first that is known to start Jupyter, else the first that is not a proxy.
 func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
@@ -35,7 +35,8 @@ func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) 
 			return at, denial.ContainerByName, nil
 		}
 	}
-	// A mesh that puts its proxy in front says by this one which container people mean. It may name one that is not there.
+	// A service mesh that inserts its proxy first names the main container by this annotation. The named container may be
+	// missing.
 	if at := byName(in.pod.Metadata.Annotations[DefaultContainerAnnotation]); at >= 0 && !isProxy(&containers[at]) {
 		return at, denial.ContainerByDefault, nil
 	}
@@ -43,15 +44,15 @@ func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) 
 	return at, why, nil
 }
 
-// guessNotebook returns the first container that is known to start Jupyter, else the first that is no proxy, else the first. The
-// names are of those that could have been meant as well.
+// guessNotebook returns the first container that is known to start Jupyter, else the first that is not a proxy, else the
+// first. others are the names of further candidates.
 func (in *planning) guessNotebook() (at int, why string, others []string) {
 	var starts, candidates []int
 	for i := range in.pod.Spec.Containers {
 		c := &in.pod.Spec.Containers[i]
 		sameName := func(before pod.Container) bool { return before.Name == c.Name }
 		if isProxy(c) || slices.ContainsFunc(in.pod.Spec.Containers[:i], sameName) {
-			// A name that is there twice is the first one's, as it is for the annotation that is written.
+			// Of two containers with one name the first counts, as it does for the annotation that is written.
 			continue
 		}
 		candidates = append(candidates, i)

@@ -1,12 +1,17 @@
-// Package inject decides what becomes of a pod: a narrow view of it, a plan of what it has to hold, and a reconciliation
-// of the two that answers either the JSON Patch operations or every reason why not.
+// Package inject plans what a notebook Pod must have, and compares the Pod with that plan:
 //
-// It is pure: the same pod, facts and configuration give the same bytes. It does no I/O, reads no clock and logs
-// nothing, so that the webhook, the command line and the tests all run this and nothing else.
+//  1. pod.Read decodes the view of the Pod: the fields that the plan depends on.
+//  2. Planner.Plan plans the pieces from the view, the Facts about the user, and the configuration.
+//  3. Reconcile compares each piece with the view. It returns the JSON Patch operations, or every denial.
 //
-// Each injected piece is one file, headed by what it adds, which fields it owns and what happens where the pod has set
-// them: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, init.go, confinement.go, home.go, accounts.go,
-// privileges.go, start.go, jovyan.go, env.go, probes.go, port.go, resources.go.
+// The package is pure: the same Pod, facts and configuration give the same bytes. It does no I/O, reads no clock and writes
+// no log, so the webhook, the command line and the tests all run the same code.
+//
+// Each injected piece has one file, whose first comment says what it adds, which fields are ours, and what happens if the
+// Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, init.go,
+// mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Several pieces use home.go and accounts.go
+// (mounts of the notebook container), settings.go (Jupyter's settings), confinement.go, devices.go, sidecars.go and
+// jovyan.go.
 package inject
 
 import (
@@ -21,32 +26,32 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Facts are what is known of a pod besides the pod.
+// Facts are what is known about a Pod besides its document.
 type Facts struct {
-	// Namespace of the request: a pod may not say it.
+	// Namespace is the request's namespace: the Pod need not have it.
 	Namespace string
-	// Restricted tells that the namespace enforces the Pod Security Standard restricted.
+	// Restricted reports whether the namespace enforces the Pod Security Standard restricted.
 	Restricted bool
-	// User whom the pod names.
+	// User is the user that the Pod names.
 	User user.Name
-	// Identity of the user; nil where it is not known at admission.
+	// Identity of the user; nil if it is not known at admission.
 	Identity *identity.Identity
-	// Asked reports whether sources of identities were asked. A user whom they do not know is denied then, and never left to
-	// discovery at start: an account that was disabled would come back by the home that is still there.
+	// Asked reports whether sources of identities were asked. Then a user whom they do not know is denied, and never left
+	// to discovery at start: the home of a disabled account still exists, and would bring the account back.
 	Asked bool
 }
 
-// Plan is what one pod has to hold.
+// Plan is what one Pod must have.
 type Plan struct {
-	// Discovery to the identity: config.DiscoveryAtAdmission or config.DiscoveryAtStart.
+	// Discovery is config.DiscoveryAtAdmission or config.DiscoveryAtStart.
 	Discovery config.Discovery
-	// Identity that the pod runs as from its first instruction; nil in the way at start.
+	// Identity that the Pod runs as; nil with discovery at start.
 	Identity *identity.Identity
-	// DiscoveryReason is why it is this one.
+	// DiscoveryReason is why Discovery was chosen.
 	DiscoveryReason string
-	// Notebook is the name of the container that gets the home, and NotebookWhy why it is this one.
+	// Notebook is the name of the notebook container, and NotebookReason why it was chosen.
 	Notebook, NotebookReason string
-	// Home is the user's home, relative to the root of the share; empty if it is not known.
+	// Home is the user's home, relative to the root of the share; empty if it is unknown.
 	Home string
 
 	pieces       pieces
@@ -60,7 +65,7 @@ type piece interface {
 	reconcile(pod *pod.Pod, c *changes)
 }
 
-// pieces are all that is injected. Where nothing can be, because there is no container, they are not planned.
+// pieces are all injected pieces. They are not planned if the Pod has no container.
 type pieces struct {
 	planned     bool
 	annotations annotationsPiece
@@ -78,7 +83,7 @@ type pieces struct {
 	resources   resourcesPiece
 }
 
-// inOrder calls the pieces by their names, one after the other.
+// inOrder yields the pieces with their names, in order.
 func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 	if !p.planned {
 		return
@@ -107,8 +112,7 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 	}
 }
 
-// planning is what the pieces of one Pod are planned from. The pieces read it; nothing of it is written to after Plan has filled
-// it.
+// planning is the input from which the pieces of one Pod are planned. Nothing writes to it after Plan has filled it.
 type planning struct {
 	planner *Planner
 	facts   Facts
@@ -120,41 +124,41 @@ type planning struct {
 	// notebook is the notebook container, at notebookAt of the Pod.
 	notebook   *pod.Container
 	notebookAt pod.Pointer
-	// guessed are the names of containers that could have been meant as well.
+	// guessed are the names of further candidates for the notebook container.
 	guessed []string
 	// home is where the notebook container's HOME is.
 	home string
-	// subPath is the home on the share; empty if nobody knows where it is. parent is the directory above it on the share, and
-	// homes that directory as the init container sees it. homeOnShare is where the notebook container sees the home below the
-	// share's path.
+	// subPath is the home, relative to the share's root; empty if it is unknown. parent is the directory above it on the
+	// share, and homes that directory as the init container sees it. homeOnShare is the home's path below the share's path
+	// in the notebook container.
 	subPath, parent, homes, homeOnShare string
-	// identityEnv are the variables that are ours.
+	// identityEnv are our variables.
 	identityEnv [6]identityVar
 	jupyter     jupyterServer
 }
 
-// Planner plans pods by one configuration, which never changes in its lifetime.
+// Planner plans Pods by one configuration, which never changes in its lifetime.
 type Planner struct {
 	config     *config.Config
 	generation string
-	// What follows is the same in every pod, and nobody writes to it again.
+	// The following fields are the same for every Pod and are never written to after NewPlanner.
 	starts    []imageStart
 	init      initTemplate
 	env       []pod.EnvVar
 	resources pod.Resources
 	scratch   pod.Volume
-	// shares are the volumes of our claims, the share's first, and further the names of the others.
+	// shares are the volumes of our claims, the share's first; further are the names of the other claims.
 	shares  []pod.Volume
 	further []string
-	// settings are Jupyter's, as JSON, where the probes rely on none of them.
+	// settings are Jupyter's settings as JSON, for Pods in which the probes depend on none of them.
 	settings string
-	// binary is our program as the notebook container sees it.
+	// binary is the path of our program in the notebook container.
 	binary string
 	// fixedHomes is the directory above the homes as the init container sees it, if it is the same for every user.
 	fixedHomes string
 }
 
-// NewPlanner takes a validated configuration.
+// NewPlanner returns a planner for a validated configuration.
 func NewPlanner(c *config.Config) *Planner {
 	return &Planner{
 		config: c, generation: c.Generation(), starts: imageStarts(c.Notebook.Starts), init: newInitTemplate(c), env: envDefaults(c),
@@ -164,7 +168,7 @@ func NewPlanner(c *config.Config) *Planner {
 	}
 }
 
-// Generation of the configuration, as it is written on the pods.
+// Generation returns the configuration's generation, as written on the Pods.
 func (p *Planner) Generation() string { return p.generation }
 
 // Plan returns what the Pod has to hold. It takes these steps:
@@ -176,8 +180,8 @@ func (p *Planner) Generation() string { return p.generation }
 //  5. Find out where Jupyter listens, as far as the Pod tells. (jupyter.go)
 //  6. Plan each piece.
 //
-// Denials are collected, so that Reconcile returns all of them with its own. Three of them end the planning early: without a
-// container, or without a home, there is nothing to plan, and a path that is too long is not looked at any further.
+// Plan collects its denials, and Reconcile returns them together with its own. Three denials end the planning early: no
+// container, no home, and a path that is too long.
 func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	in := planning{planner: p, facts: facts, pod: document, identity: facts.Identity}
 	in.home = p.config.Notebook.Homes + "/" + facts.User.String()
@@ -190,7 +194,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	}
 	plan.Home = in.subPath
 
-	// If the notebook container cannot be told, the first container stands in for it, to find what else is wrong.
+	// If the notebook container is unknown, the first container is used instead, to find what else is wrong.
 	at, reason, denied := in.findNotebook()
 	if denied != nil {
 		plan.denials = append(plan.denials, *denied)
@@ -237,8 +241,8 @@ func (in *planning) pieces(s switches) pieces {
 	}
 }
 
-// denyWholePod refuses pods in which no notebook can run, whatever is injected. Of the host's namespaces the user one alone is
-// looked at here: the others are the policies' to refuse, which know who may share them (63-policy-node.yaml of the chart).
+// denyWholePod denies Pods in which no notebook can run, whatever is injected. Of the host's namespaces it checks only the
+// user namespace: policy node denies the others (63-policy-node.yaml of the chart).
 func (in *planning) denyWholePod() (refusals []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
 		refusals = append(refusals, denial.NotLinux(os.Name))
@@ -269,9 +273,9 @@ func (in *planning) denyHostProcesses() (denials []denial.Denial) {
 	return denials
 }
 
-// switches are what the pod's own annotations turn on and off.
+// switches are the pieces that the Pod's annotations turn on or off.
 type switches struct {
-	// probes is on, off, or empty where the pod does not say.
+	// probes is on, off, or empty if the Pod has no such annotation.
 	probes       string
 	accountFiles bool
 }
@@ -290,7 +294,7 @@ func (in *planning) readSwitches() (s switches, refusals []denial.Denial) {
 	return s, refusals
 }
 
-// warnings are the ones that no single piece has to give.
+// warnings returns the warnings that belong to no single piece.
 func (in *planning) warnings() (warnings []string) {
 	if len(in.guessed) > 0 {
 		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.guessed, ContainerAnnotation))

@@ -5,18 +5,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Port: 8888, named http, for people and Services that look for it.
+// Port: 8888, named http, for users and Services that refer to it.
 //
-// Adds the port on which Jupyter listens where Jupyter is what starts and the notebook container declares none. It is the
-// pod's: one that declares any is left as it is. None is added where another container has a port of that name or number:
-// a Service that means a login proxy's port by its name would go past the proxy, and with hostNetwork the two numbers would
-// collide. Probes do not need it.
+// Adds the port on which Jupyter listens, if Jupyter starts and the notebook container declares no port. The ports are the
+// Pod's: a container that declares any is not changed. No port is added if another container has a port of that name or
+// number: a Service that names a login proxy's port would then bypass the proxy, and with hostNetwork the two numbers would
+// conflict. Probes do not need the port.
 
 type portPiece struct {
 	at   pod.Pointer
 	has  bool
 	want *pod.Port
-	// left is why none is added.
+	// left is why no port is added.
 	left string
 }
 
@@ -38,7 +38,7 @@ func (in *planning) planPort() portPiece {
 
 const portName = "http"
 
-// portTaken tells whether any container has a port of our name or of that number.
+// portTaken reports whether any container has a port of our name or of that number.
 func (in *planning) portTaken(number int32) bool {
 	for _, c := range in.pod.AllContainers {
 		for _, p := range c.Ports {

@@ -8,16 +8,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Privileges: as whom the notebook container runs, and that it can do no more than that person.
+// Privileges: the UID and GID of the notebook container, and no privileges beyond those of that user.
 //
-// At admission: runAsUser and runAsGroup are the person's, runAsNonRoot is true and all capabilities are dropped. At
-// start: runAsUser and runAsGroup are 0 and the capabilities are exactly SETUID and SETGID, which our binary needs to
-// become the person, its first and only act as root. In both, allowPrivilegeEscalation is false, the seccomp profile
-// is RuntimeDefault or a localhost one that the pod has chosen, privileged is off, and /proc is masked.
+// At admission: runAsUser and runAsGroup are the user's, runAsNonRoot is true and all capabilities are dropped. With
+// discovery at start: runAsUser and runAsGroup are 0 and the capabilities are exactly SETUID and SETGID. Our binary needs
+// these to become the user, which is all that it does as root. With both, allowPrivilegeEscalation is false, the seccomp
+// profile is RuntimeDefault or a localhost profile that the Pod has chosen, privileged is off, and /proc is masked.
 //
-// All of these fields are ours and put right; a pod that has asked for privileges is warned that it gets none, and one that
-// has asked for runAsNonRoot that it cannot be, at start. The
-// others of the container's security context are the pod's: readOnlyRootFilesystem, SELinux, AppArmor.
+// All of these fields are ours and are replaced. A Pod that asked for privileges gets a warning, and so does a Pod that
+// asked for runAsNonRoot, with discovery at start. The other fields of the container's security context are the Pod's:
+// readOnlyRootFilesystem, SELinux, AppArmor.
 
 type privilegesPiece struct {
 	at       pod.Pointer
@@ -25,7 +25,7 @@ type privilegesPiece struct {
 	want     *pod.SecurityContext
 }
 
-// What a container gets that starts as root, and one that is the person's from its first instruction. Nobody writes to them.
+// The security contexts of a container that starts as root and of one that starts as the user. Nothing writes to them.
 var (
 	asRoot = pod.SecurityContext{
 		RunAsUser:                new(int64(0)),
@@ -68,7 +68,7 @@ func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// asked are the privileges that the pod wished for and does not get.
+// asked returns the privileges that the Pod asked for and does not get.
 func (p privilegesPiece) asked(have *pod.SecurityContext) (fields []string) {
 	if isTrue(have.Privileged) {
 		fields = append(fields, "privileged")
@@ -89,7 +89,7 @@ func (p privilegesPiece) asked(have *pod.SecurityContext) (fields []string) {
 	return fields
 }
 
-// putPrivileges enforces what a security context of ours says, field by field.
+// putPrivileges enforces each field of our security context.
 func putPrivileges(c *changes, m member, have, want *pod.SecurityContext) {
 	field := func(key string) member { return member{m.object, m.exists, key} }
 	putField(c, ours, field("runAsUser"), have.RunAsUser, *want.RunAsUser)

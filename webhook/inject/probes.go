@@ -6,8 +6,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Probes: startup, readiness and liveness, asked of <base URL>api, which Jupyter answers without a login. (/lab answers
-// a redirect where there is a token, and 404 behind a hub.)
+// Probes: startup, readiness and liveness, which request <base URL>api. Jupyter serves it without a login. (/lab returns a
+// redirect if there is a token, and 404 behind a hub.)
 //
 // Adds each of the three that the notebook container does not have and the configuration has on:
 //
@@ -17,10 +17,11 @@ import (
 //	a command that may start Jupyter, or not               –                       –            names the annotation
 //	something that is known to be no Jupyter               –                       –
 //
-// A probe that can end a container stands only where Jupyter is known to be what runs: whatever else is restarted for ever. The
-// annotation jupyter-user.io/probes decides all three, on or off. Base URL and port come from the Pod. HTTPS is asked where
-// Jupyter is given a certificate; where it asks for a client certificate no HTTP probe can pass, and a TCP one takes its place.
-// Where the port cannot be told, none is added and the Pod is warned. They are the Pod's: each one that it has is left as it is.
+// A probe that can restart a container is added only where Jupyter is known to run: any other program would be restarted
+// for ever. The annotation jupyter-user.io/probes turns all three on or off. Base URL and port come from the Pod. The probe
+// uses HTTPS if Jupyter has a certificate, and TCP if Jupyter requires a client certificate, because no HTTP probe can pass
+// then. If the port is unknown, no probe is added and the Pod gets a warning. The probes are the Pod's: each one that it
+// has is not changed.
 
 type probesPiece struct {
 	at                           pod.Pointer
@@ -29,7 +30,7 @@ type probesPiece struct {
 	warnings                     []string
 }
 
-// wantedProbe is one of the three, and why it is not to be added; empty if it is.
+// wantedProbe is one of the three probes; left is why it is not added, empty if it is.
 type wantedProbe struct {
 	want pod.HTTPProbe
 	left string
@@ -62,7 +63,7 @@ func (in *planning) planProbes(s switches) probesPiece {
 	return p
 }
 
-// warn warns of probes that are left out, unless the Pod has its own in their place.
+// warn warns of probes that are left out, unless the Pod has its own.
 func (p *probesPiece) warn(c *pod.Container, warning string) {
 	if c.StartupProbe == nil || c.ReadinessProbe == nil || c.LivenessProbe == nil {
 		p.warnings = append(p.warnings, warning)
@@ -73,7 +74,7 @@ func (p *probesPiece) leaveAll(why string) {
 	p.startup.left, p.readiness.left, p.liveness.left = why, why, why
 }
 
-// add plans those of the three that the configuration has.
+// add plans the configured probes.
 func (p *probesPiece) add(s jupyterServer, timing config.Probes) {
 	asked := s.probe()
 	for _, one := range []struct {
@@ -87,7 +88,7 @@ func (p *probesPiece) add(s jupyterServer, timing config.Probes) {
 	}
 }
 
-// probe is what all three ask.
+// probe returns the request of all three.
 func (s jupyterServer) probe() (p pod.HTTPProbe) {
 	if s.mutual {
 		p.TCPSocket = &pod.TCPSocket{Port: s.port}
@@ -100,7 +101,7 @@ func (s jupyterServer) probe() (p pod.HTTPProbe) {
 	return p
 }
 
-// withTiming is when they ask.
+// withTiming returns a probe with the configured timing.
 func withTiming(p pod.HTTPProbe, timing config.Probe) pod.HTTPProbe {
 	p.PeriodSeconds = timing.PeriodSeconds
 	p.TimeoutSeconds = timing.TimeoutSeconds

@@ -6,9 +6,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Pull secrets: with what the kubelet fetches our image.
+// Pull secrets: the credentials with which the kubelet pulls our image.
 //
-// Adds the configured names to imagePullSecrets where they are missing. The pod's own are kept, in their order.
+// Adds the configured names to imagePullSecrets if they are missing. The Pod's own are kept, in their order.
 
 type pullSecretsPiece struct{ names []string }
 

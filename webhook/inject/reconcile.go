@@ -10,33 +10,33 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// owner of a field: whose value counts where the pod has one already.
+// owner of a field: it decides whose value counts if the Pod has one.
 type owner int
 
 const (
-	// ours is enforced: another value is put right, or refused, and the verifier refuses it.
+	// ours means enforced: a different value is replaced or denied, and the verifier denies it.
 	ours owner = iota
-	// thePods is defaulted: another value is kept, and the verifier does not look.
+	// thePods means defaulted: a different value is kept, and the verifier does not check it.
 	thePods
 )
 
-// Outcome of a reconciliation: the operations that lead from the pod to the plan, or everything that stands against it.
+// Outcome of a reconciliation: the operations that turn the Pod into the planned one, or every denial.
 type Outcome struct {
-	// Operations of RFC 6902; empty where the pod is as planned, nil where it is refused.
+	// Operations of RFC 6902; empty if the Pod is as planned, nil if it is denied.
 	Operations []jsonpatch.Operation
-	// Denials, in the order of the plan; empty where the pod can be made right.
+	// Denials in the order of the plan; empty if the Pod can be injected.
 	Denials []denial.Denial
-	// Warnings for whoever created the pod.
+	// Warnings for the requester.
 	Warnings []string
 
-	// pod and plan are for whoever asks what was done with which field, and changed tells that there was anything to do.
+	// pod and plan are for Changes and Drift; changed reports whether any field changes.
 	pod     *pod.Pod
 	plan    *Plan
 	changed bool
 }
 
-// Drift are the enforced fields that are not as planned, in Kubernetes' notation. A verifier refuses a pod that has any;
-// what is only defaulted never drifts.
+// Drift returns our fields that are not as planned, in Kubernetes' notation. The verifier denies a Pod that has any.
+// Defaulted fields never drift.
 func (o Outcome) Drift() []string {
 	fields := []string{}
 	if !o.changed {
@@ -50,7 +50,7 @@ func (o Outcome) Drift() []string {
 	return fields
 }
 
-// Reconcile holds a pod against the plan for it.
+// Reconcile compares a Pod with the plan for it.
 func Reconcile(pod *pod.Pod, plan *Plan) Outcome {
 	c := changes{operations: make([]jsonpatch.Operation, 0, typicalOperations)}
 	c.collect(pod, plan)
@@ -65,8 +65,8 @@ func Reconcile(pod *pod.Pod, plan *Plan) Outcome {
 	return out
 }
 
-// fieldChanges reconciles once more, with a note of everything. Few ask for them, and to write them down is a fifth of all that a
-// review allocates.
+// fieldChanges reconciles a second time and records every field. Most callers do not need the records, which would be a
+// fifth of all allocations of a review.
 func (o Outcome) fieldChanges() []fieldChange {
 	if o.plan == nil {
 		return nil
@@ -83,27 +83,28 @@ func (c *changes) collect(pod *pod.Pod, plan *Plan) {
 	}
 }
 
-// changes collects what the pieces want changed. A list or an object that the pod does not have is created by one
-// operation with everything in it that any piece wants.
+// changes collects the changes of all pieces. A list or object that the Pod lacks is created by one operation, with the
+// values of all pieces in it.
 type changes struct {
 	operations []jsonpatch.Operation
 	created    []created
-	// list that was appended to last, and its end.
+	// list is the list that was appended to last, and end its end.
 	list, end pod.Pointer
-	// piece that is being reconciled, and what the pieces have done so far, where that is asked for: nil where not.
+	// piece is the name of the piece that is being reconciled; recorded are the field changes so far, nil if they are not
+	// needed.
 	piece    string
 	recorded []fieldChange
 	denials  []denial.Denial
 	warnings []string
 }
 
-// created is a list or an object that the pod does not have.
+// created is a list or an object that the Pod lacks.
 type created struct {
 	at   pod.Pointer
 	what any
 }
 
-// createdAt finds what is created at a place; nil where nothing is.
+// createdAt returns what is created at a pointer, or nil.
 func (c *changes) createdAt(at pod.Pointer) any {
 	for _, one := range c.created {
 		if one.at == at {
@@ -121,7 +122,7 @@ func (c *changes) create(at pod.Pointer, what any) {
 // member is a field of an object that may itself be missing.
 type member struct {
 	object pod.Pointer
-	// exists tells whether the pod has the object.
+	// exists reports whether the Pod has the object.
 	exists bool
 	key    string
 }
@@ -135,13 +136,13 @@ func (m member) at() pod.Pointer {
 	return m.object.Child(m.key)
 }
 
-// putField makes a field what is wanted: added where it is missing, and put right where it is another and ours.
+// putField sets a field to the wanted value: it adds a missing field, and replaces a different value if the field is ours.
 func putField[T any](c *changes, o owner, m member, have *T, want T) {
 	switch {
 	case have == nil:
 		c.record(Added, o, m, &want)
 		c.addField(m, &want)
-	case reflect.DeepEqual(have, &want): // As pointers, neither is copied for it.
+	case reflect.DeepEqual(have, &want): // Pointers avoid copying the values.
 	case o == ours:
 		c.record(Replaced, o, m, &want)
 		c.operation("replace", m.at(), &want)
@@ -150,7 +151,7 @@ func putField[T any](c *changes, o owner, m member, have *T, want T) {
 	}
 }
 
-// putList is put for a list that is one value, such as a command.
+// putList is putField for a list that is one value, such as a command.
 func putList[T any](c *changes, o owner, m member, have, want []T) {
 	switch {
 	case len(want) == 0:
@@ -162,7 +163,7 @@ func putList[T any](c *changes, o owner, m member, have, want []T) {
 	}
 }
 
-// removeField takes a field of ours away where the pod has it.
+// removeField removes a field of ours that the Pod has.
 func (c *changes) removeField(m member, has bool) {
 	if has {
 		c.record(Removed, ours, m, nil)
@@ -183,7 +184,7 @@ func (c *changes) addField(m member, value any) {
 	*fields = append(*fields, pod.Field{Key: m.key, Value: value})
 }
 
-// appendTo puts an element behind a list that has so many elements already.
+// appendTo appends an element to a list of the given length.
 func (c *changes) appendTo(o owner, list pod.Pointer, length int, value any) {
 	c.record(Added, o, member{object: list}, value)
 	if length > 0 {
@@ -198,7 +199,7 @@ func (c *changes) appendTo(o owner, list pod.Pointer, length int, value any) {
 	*elements = append(*elements, value)
 }
 
-// removeAt takes elements out of a list, from behind, so that no index moves before its turn.
+// removeAt removes elements from a list, the last one first, so that no index moves before it is removed.
 func removeAt[T any](c *changes, list pod.Pointer, have []T, indices []int) {
 	for _, i := range slices.Backward(indices) {
 		c.record(Removed, ours, member{object: list, key: decimal(int64(i))}, have[i])
@@ -206,7 +207,7 @@ func removeAt[T any](c *changes, list pod.Pointer, have []T, indices []int) {
 	}
 }
 
-// endOf a list is where its next element goes. Elements come list by list.
+// endOf returns the pointer for the next element of a list. Callers append list by list.
 func (c *changes) endOf(list pod.Pointer) pod.Pointer {
 	if c.list != list {
 		c.list, c.end = list, list+"/-"
@@ -226,7 +227,7 @@ func (c *changes) operation(op string, at pod.Pointer, value any) {
 	c.operations = append(c.operations, jsonpatch.NewOperation(op, string(at), value))
 }
 
-// insertFirst puts an element of ours in front of a list that has some already.
+// insertFirst inserts an element of ours before the first one of a list.
 func (c *changes) insertFirst(list pod.Pointer, value any) {
 	c.record(Added, ours, member{object: list, key: "0"}, value)
 	c.operation("add", list.Index(0), value)

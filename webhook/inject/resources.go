@@ -17,15 +17,15 @@ import (
 
 // Resources: requests and limits for a notebook that has none.
 //
-// Adds the configured CPU and memory, each where the notebook container has neither a request nor a limit of it: a GPU alone
-// leaves both out. None is added where the Pod has resources as a whole, or where a hub has made it: a hub without limits means
-// it. They are the Pod's: what it has is left as it is.
+// Adds the configured CPU and memory, each if the notebook container has neither a request nor a limit for it. So a
+// container that only requests a GPU gets both. Nothing is added if the Pod has resources as a whole, or if a hub created
+// it: a hub without limits has none on purpose. Resources are the Pod's: existing values are not changed.
 
 type resourcesPiece struct {
 	container pod.Pointer
 	have      *pod.Resources
 	want      pod.Resources
-	// left is why none are added.
+	// left is why no resources are added.
 	left string
 }
 
@@ -35,7 +35,7 @@ func (in *planning) planResources() resourcesPiece {
 	return p
 }
 
-// wantedResources returns what the notebook is given, and why that is nothing.
+// wantedResources returns the resources to add, or why none are added.
 func (in *planning) wantedResources() (want pod.Resources, left string) {
 	switch {
 	case !in.pod.Spec.Resources.Empty():
@@ -49,7 +49,7 @@ func (in *planning) wantedResources() (want pod.Resources, left string) {
 	return pod.Resources{Requests: missing(have, configured.Requests), Limits: missing(have, configured.Limits)}, ""
 }
 
-// missing returns those quantities of which there is neither a request nor a limit.
+// missing returns the configured quantities for which the container has neither a request nor a limit.
 func missing(r *pod.Resources, configured pod.Quantities) pod.Quantities {
 	if r == nil || len(r.Requests)+len(r.Limits) == 0 {
 		return configured
@@ -66,7 +66,7 @@ func missing(r *pod.Resources, configured pod.Quantities) pod.Quantities {
 	return missing
 }
 
-// withAdded returns resources and what is added to them.
+// withAdded returns resources together with the added ones.
 func withAdded(r *pod.Resources, added pod.Resources) *pod.Resources {
 	all := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
 	for _, part := range []*pod.Resources{r, &added} {
@@ -78,7 +78,8 @@ func withAdded(r *pod.Resources, added pod.Resources) *pod.Resources {
 	return &all
 }
 
-// guaranteed tells whether the pod is of that class but for our init container: each container requests all that it may use.
+// guaranteed reports whether the Pod without our init container is of the class Guaranteed: each container's requests equal
+// its limits.
 func (in *planning) guaranteed() bool {
 	for at, c := range in.pod.AllContainers {
 		r := c.Resources
@@ -96,8 +97,8 @@ func (in *planning) guaranteed() bool {
 	return in.pod.Spec.Resources.Empty()
 }
 
-// fitting returns resources of a container that are nowhere over those of its Pod as a whole: the API server denies such a Pod.
-// A limit without a request is a request too.
+// fitting returns a container's resources, reduced to those of the Pod as a whole: the API server denies a Pod with larger
+// ones. A limit without a request is a request too.
 func fitting(container, whole *pod.Resources) *pod.Resources {
 	fits := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
 	maps.Copy(fits.Requests, container.Limits)
@@ -111,8 +112,7 @@ func fitting(container, whole *pod.Resources) *pod.Resources {
 	return &fits
 }
 
-// smaller returns the smaller one of a quantity and another, which may be missing. One that is no quantity is the API server's to
-// deny.
+// smaller returns the smaller of two quantities; other may be missing. The API server denies text that is no quantity.
 func smaller(of, other jsontext.Value) jsontext.Value {
 	var a, b resource.Quantity
 	if other == nil || a.UnmarshalJSON(of) != nil || b.UnmarshalJSON(other) != nil || a.Cmp(b) <= 0 {
@@ -131,7 +131,7 @@ func isGuaranteed(r *pod.Resources, name string) bool {
 		return false
 	}
 	if r.Requests[name] == nil {
-		return true // The API server takes the limit.
+		return true // The API server uses the limit.
 	}
 	return request.UnmarshalJSON(r.Requests[name]) == nil && request.Cmp(limit) == 0
 }
@@ -142,8 +142,7 @@ func (p resourcesPiece) reconcile(_ *pod.Pod, c *changes) {
 	c.offerDefault(m, has, p.left, func() { putResources(c, m.at(), p.have, &p.want) })
 }
 
-// putResources fills in what is not there. Whether it is missing or empty is the same to a container, but not to a field
-// in it that we have never heard of.
+// putResources adds what is missing. It also keeps fields of the resources that this build does not know.
 func putResources(c *changes, at pod.Pointer, have, want *pod.Resources) {
 	exists := have != nil
 	if !exists {
@@ -166,10 +165,10 @@ func putQuantities(c *changes, m member, have, want pod.Quantities) {
 	}
 }
 
-// quantity is a configured one as JSON, in its canonical form.
+// quantity returns a configured quantity as JSON, in its canonical form.
 func quantity(q resource.Quantity) jsontext.Value { return jsontext.Value(strconv.Quote(q.String())) }
 
-// resourcesOf writes configured quantities as they are in a pod.
+// resourcesOf returns configured resources as they are in a Pod.
 func resourcesOf(r config.Resources) pod.Resources {
 	return pod.Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
 }

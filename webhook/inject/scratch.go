@@ -6,11 +6,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Scratch volume: the way from the init container to the notebook container.
+// Scratch volume: it passes files from the init container to the notebook container.
 //
-// Adds the emptyDir uid-gid-config with a size limit. An emptyDir of that name is kept, its size limit and medium are
-// ours and put right; any other source under that name is refused. Its mounts are ours (mounts.go): writable in the
-// init container alone, because a person who can write what root reads at the next start is root.
+// Adds the emptyDir uid-gid-config with a size limit. An emptyDir of that name is kept; its size limit and medium are ours
+// and are corrected. Any other source under that name is denied. Its mounts are ours (mounts.go): only the init container
+// can write to it, because a user who can write a file that root reads at the next start can become root.
 
 type scratchPiece struct{ want *pod.Volume }
 

@@ -9,15 +9,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// Jupyter settings: one file in the scratch volume, which Jupyter reads before all others and which wins over them, so that what
-// the probes rely on is not left to a file in the user's home.
+// Jupyter settings: one file in the scratch volume, which takes precedence over all other settings files, so that no file
+// in the user's home can break the probes.
 //
-// Adds the settings to the init container's arguments (init.go), and the init container writes them. What the probes rely on is
-// the Pod's: the file repeats what the Pod says on the command line or by variable, which wins over every file anyhow.
+// Adds the settings to the init container's arguments (init.go), and the init container writes the file. Address, port and
+// base URL are the Pod's: the file repeats what the Pod sets on the command line or by variable, which takes precedence
+// over every file anyway.
 //
 //	setting                               value
-//	ip                                    all addresses: by itself Jupyter listens on loopback, where no probe reaches it
-//	port, base_url                        those that the probes ask for
+//	ip                                    all addresses: by default Jupyter listens on loopback, where no probe reaches it
+//	port, base_url                        those of the probes
 //	certfile, keyfile, client_ca, ssl_…   none, unless the Pod asks for HTTPS
 //	sock                                  none
 //	NotebookNotary.db_file                in memory: SQLite does not work well on a network file system
@@ -25,13 +26,14 @@ import (
 //	those of notebook.jupyterConfig       the configuration's
 //	umask (a file of its own)             notebook.umask
 //
-// A hub says by itself where its servers listen: their file says nothing of it, and at admission they read a file only where the
-// configuration has settings or a umask for them.
+// A hub sets where its servers listen, so their file does not. With discovery at admission they get a file only if the
+// configuration has settings or a umask.
 //
-// Jupyter finds the file by JUPYTER_CONFIG_PATH. At admission that is a variable of the container, joined with the Pod's own
-// value; what the image has there is out of sight, and replaced. At start our program joins it with whatever the container has.
+// Jupyter finds the file by JUPYTER_CONFIG_PATH. With discovery at admission that is a variable of the container, joined
+// with the Pod's own value; the image's value is not known and is replaced. With discovery at start our program joins it
+// with the value that the container has.
 
-// jupyterSettings returns the settings as JSON, by Jupyter's classes.
+// jupyterSettings returns the settings as JSON, grouped by Jupyter's classes.
 func (in *planning) jupyterSettings() string {
 	if !in.jupyter.mayStart() {
 		return "{}"
@@ -56,7 +58,7 @@ func settingsOfSite(c *config.Config) map[string]map[string]any {
 	return settings
 }
 
-// marshalled returns settings as JSON, with the keys in their order. What is in settings always marshals.
+// marshalled returns settings as JSON with sorted keys. Their values can always be marshalled.
 func marshalled(settings map[string]map[string]any) string {
 	text, _ := json.Marshal(settings)
 	return string(text)
@@ -70,7 +72,7 @@ func merged(traits, over map[string]any) map[string]any {
 	return all
 }
 
-// settings returns what the probes rely on.
+// settings returns the settings that the probes depend on.
 func (s jupyterServer) settings() map[string]any {
 	settings := map[string]any{"ip": "", "port": s.port, "base_url": s.base, "sock": ""}
 	if !s.tls {
@@ -88,7 +90,7 @@ func (in *planning) readsSettings() bool {
 	return in.jupyter.reachable || in.jupyter.mayStart() && (len(configured.JupyterConfig) > 0 || configured.Umask != "")
 }
 
-// configPath returns what JUPYTER_CONFIG_PATH has to be in the container; empty if it is not for the webhook to say.
+// configPath returns the planned JUPYTER_CONFIG_PATH of the container; empty if the webhook does not set it.
 func (in *planning) configPath() string {
 	if in.discovery == config.DiscoveryAtStart || !in.readsSettings() {
 		return ""

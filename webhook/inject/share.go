@@ -9,8 +9,8 @@ import (
 
 // Share volumes: the share's claim as a volume of the Pod, and the further claims that directories are on (share.directories).
 //
-// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc, and with discovery at admission one for each further claim,
-// which has the name of the claim. All of them are ours:
+// Adds the volume hpc-shared-volume of the claim hpc-shared-pvc, and with discovery at admission one for each further
+// claim, which has the name of the claim. All of them are ours:
 //
 //	volume of the Pod                             what becomes of it
 //	our name and our claim                        kept
@@ -18,11 +18,11 @@ import (
 //	our claim under another volume name           denied; that denial speaks for the mounts of the volume
 //	a further claim, with discovery at start      denied: a container that starts as root would reach every file on it
 //
-// There is one road from a Pod to a claim of ours, and the mounts at its end are ours (mounts.go).
+// So a Pod has one volume for each claim of ours, and the mounts of that volume are ours (mounts.go).
 
 type sharePiece struct {
 	want []pod.Volume
-	// closed are claims that this Pod may not have, because its user is found at start.
+	// closed are the claims that this Pod may not have, with discovery at start.
 	closed []string
 	// ofHub reports whether a hub made the Pod, whose user cannot change the volumes.
 	ofHub bool
@@ -103,7 +103,7 @@ func initContainersWith(volume string, document *pod.Pod) (names []string) {
 	return names
 }
 
-// ourClaim is what a sentence calls a claim of ours.
+// ourClaim returns the name of one of our claims in sentences.
 func ourClaim(claim string, isShare bool) string {
 	if isShare {
 		return "the share (claim " + claim + ")"

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// A shell's script is read only as far as it is a plain sequence of commands: words, quotes, variables, redirections, and ; && or
-// the end of a line between the commands. Anything else, such as a pipe, a loop or a substitution, is not read, and the webhook
-// says so.
+// This file reads shell scripts that are a plain sequence of commands: words, quotes, variables, redirections, and ; && or
+// the end of a line between the commands. It does not read a script with anything else, such as a pipe, a loop or a
+// substitution, and the Pod gets a warning.
 
-// longestScript is how long a script is that is read.
-const longestScript = 8 << 10
+// maxScriptLength is how long a script can be, in bytes, to be read.
+const maxScriptLength = 8 << 10
 
-// shellScript returns what follows a shell's -c, also in -lc or behind --login.
+// shellScript returns the script behind a shell's -c, also in -lc or behind --login.
 func shellScript(args []string) (script string, ok bool) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -20,7 +20,7 @@ func shellScript(args []string) (script string, ok bool) {
 		case !strings.HasPrefix(arg, "-"):
 			return "", false
 		case !strings.HasPrefix(arg, "--") && strings.Contains(arg, "c"):
-			// With -o among the letters, as in -euo pipefail -c, the option's name comes first.
+			// With -o among the letters, as in -euo pipefail -c, the option's name precedes the script.
 			at := i + 1 + strings.Count(arg, "o")
 			if at >= len(args) {
 				return "", false
@@ -33,7 +33,7 @@ func shellScript(args []string) (script string, ok bool) {
 	return "", false
 }
 
-// lastCommand returns the command that a script ends in: the one after exec, or the last.
+// lastCommand returns the command that a script ends with: the one after exec, or the last.
 func lastCommand(script string, value func(name string) (string, bool)) (argv []string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
@@ -54,7 +54,7 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 	return argv, len(argv) > 0
 }
 
-// keywords begin what is no plain command, or one that changes what follows.
+// keywords begin something other than a plain command, or a command that changes what follows.
 var keywords = []string{"if", "for", "while", "until", "case", "{", "[[", "function", "select", "time", "!", "eval", "trap"}
 
 // words splits a text as Python's shlex does: quotes and backslashes, no variables.
@@ -66,17 +66,17 @@ func words(text string) ([]string, bool) {
 	return commands[0], true
 }
 
-// splitter goes through a text.
+// splitter splits a text.
 type splitter struct {
 	text  string
 	at    int
 	value func(name string) (string, bool)
-	// shell reports whether the characters that only a shell knows are special.
+	// shell reports whether the special characters of a shell count.
 	shell bool
 
 	word   strings.Builder
 	inWord bool
-	skips  bool // the next word is a redirection's
+	skips  bool // the next word belongs to a redirection
 	words  []string
 	done   [][]string
 	failed bool
@@ -86,7 +86,7 @@ type splitter struct {
 
 // splitShell returns the commands of a text, each as its words.
 func splitShell(text string, value func(name string) (string, bool), asShell bool) ([][]string, bool) {
-	if len(text) > longestScript {
+	if len(text) > maxScriptLength {
 		return nil, false
 	}
 	s := splitter{text: text, value: value, shell: asShell}
@@ -181,7 +181,7 @@ func (s *splitter) escaped() {
 	s.at++
 }
 
-// redirection leaves out an operator such as 2>&1 or >> with the word behind it.
+// redirection skips an operator such as 2>&1 or >> and the word behind it.
 func (s *splitter) redirection() {
 	if strings.Trim(s.word.String(), "0123456789") == "" {
 		s.word.Reset()
@@ -197,7 +197,7 @@ func (s *splitter) redirection() {
 	s.skips = true
 }
 
-// variable puts in what $NAME, ${NAME} or Kubernetes' own $(NAME) refers to.
+// variable expands $NAME, ${NAME} or Kubernetes' $(NAME).
 func (s *splitter) variable() {
 	rest := s.text[s.at:]
 	opening, closing := "", ""
@@ -219,11 +219,11 @@ func (s *splitter) variable() {
 	}
 	s.at += len(opening) + end + len(closing)
 	s.inWord = true
-	if text, known := s.value(name); known && s.expanded+len(text) <= longestScript {
+	if text, known := s.value(name); known && s.expanded+len(text) <= maxScriptLength {
 		s.expanded += len(text)
 		s.word.WriteString(text)
 	} else {
-		// What cannot be seen from here stays as Kubernetes writes a reference, which no port and no base URL has in it.
+		// An unknown value stays as a reference in Kubernetes' notation, which is neither a valid port nor a base URL.
 		s.word.WriteString("$(" + name + ")")
 	}
 }

@@ -6,24 +6,24 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Sidecars: who runs beside a notebook that sees more of the share than the home.
+// Sidecars: the other containers of a notebook that sees more of the share than the home.
 //
-// The notebook can hand an open directory over a socket to any process that shares its network namespace, and there the other
-// process's UID and GID count: no mount of the share is needed for it. With the home alone that gives nothing away, because a
-// directory of the home leads to the home. Where the notebook has the whole share (share.exposeEveryHome) or further directories
-// (share.directories), every other container of the Pod must be the user and must stay the user:
+// The notebook can pass an open directory over a socket to any process in its network namespace, which then accesses it
+// with its own UID and GID, without a mount of the share. A notebook that sees only the home can pass only directories of
+// the home. Where the notebook has the whole share (share.exposeEveryHome) or further directories (share.directories),
+// every other container of the Pod must run as the user and stay the user:
 //
 //	field, effective for the container          value
 //	runAsUser (the container's, else the Pod's) the user's UID
 //	runAsGroup (likewise)                       the user's GID
-//	allowPrivilegeEscalation                    false, so that no setuid program of the image makes another user of it
+//	allowPrivilegeEscalation                    false, so that no setuid program of the image changes the user
 //	privileged                                  not true
 //	capabilities.add                            empty
 //
-// Nothing is put right: a sidecar that needs another UID would not work as the user, and only its author knows. A second Pod that
-// shares a volume with the notebook can be handed a directory too, and cannot be seen from here.
+// A container that differs is denied, not corrected: it may need its own UID to work. A second Pod that shares a volume
+// with the notebook can receive a directory too; the webhook cannot see that.
 
-// denySidecars returns a denial for each container beside the notebook that could be somebody else.
+// denySidecars returns a denial for each other container that could run as another user.
 func (in *planning) denySidecars() (refusals []denial.Denial) {
 	if !in.seesMoreThanHome() {
 		return nil
@@ -41,14 +41,14 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 	return refusals
 }
 
-// seesMoreThanHome reports whether the notebook has more of the share than the home. Where the identity is found at start, it has
-// the home alone, or the configuration has given up every home (EvenToRoot).
+// seesMoreThanHome reports whether the notebook sees more of the share than the home. With discovery at start it sees only
+// the home, or, with EvenToRoot, every home.
 func (in *planning) seesMoreThanHome() bool {
 	return in.discovery == config.DiscoveryAtAdmission && in.identity != nil &&
 		(in.seesEveryHome() || len(in.planner.config.Share.Directories) > 0)
 }
 
-// isUser reports whether a container runs as the user, and can become nobody else.
+// isUser reports whether a container runs as the user and cannot become another user.
 func (in *planning) isUser(c *pod.Container) bool {
 	s, whole := c.SecurityContext, in.pod.Spec.SecurityContext
 	if s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation || isTrue(s.Privileged) {
@@ -63,7 +63,7 @@ func (in *planning) isUser(c *pod.Container) bool {
 	return effective(s.RunAsUser, whole.RunAsUser, in.identity.UID) && effective(s.RunAsGroup, whole.RunAsGroup, in.identity.GID)
 }
 
-// effective reports whether a number of the container's, or else of the Pod's, is the wanted one.
+// effective reports whether the container's value, or else the Pod's, is the wanted one.
 func effective(container, pod *int64, want int64) bool {
 	if container != nil {
 		return *container == want

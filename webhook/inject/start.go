@@ -11,20 +11,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Start: what the notebook container runs, and where.
+// Start: the command of the notebook container and its working directory.
 //
-// At admission nothing is to be done: the image's own entrypoint stays, and with it the pod's command and args. The
-// working directory is the home where the pod has none, or has one in the image's own home (jovyan.go).
+// With discovery at admission the image's entrypoint and the Pod's command and args stay. The working directory is the home
+// if the Pod has none, or has one in the image's own home (jovyan.go).
 //
-// At start the container begins as root, so our binary stands in front of everything that it runs: its command, exec
-// hooks and exec probes become "jupyter-user-init exec … -- " and what was there. Args are never touched, Kubernetes
-// puts them behind the command. A command hides the image's own entrypoint, so a pod without one is marked
-// --image-start, with what the configuration knows of that image (notebook.starts), and our binary finds out on the
-// spot. The working directory is /, which root can enter on every share; our binary goes to the home, or to where the
-// pod wanted to be, once it is the person.
+// With discovery at start the container starts as root, so our binary precedes everything that it runs: its command, exec
+// hooks and exec probes become "jupyter-user-init exec … -- " and the original command. Args are not changed, because
+// Kubernetes appends them to the command. A command replaces the image's entrypoint, so for a Pod without a command our
+// binary gets --image-start with the configured start of that image (notebook.starts), and decides in the container. The
+// working directory is /, which root can enter on every share; once it is the user, our binary changes to the home, or to
+// the Pod's own working directory.
 //
-// The wrapping is ours; what is wrapped is the pod's, and is found again in our own words on the next pass. A pod that
-// was wrapped and is now known at admission is unwrapped.
+// We own the wrapper; the wrapped command stays the Pod's. On the next pass it is recovered by parsing our own flags. A
+// wrapped Pod whose identity is now known at admission is unwrapped.
 
 type startPiece struct {
 	at       pod.Pointer
@@ -35,12 +35,12 @@ type startPiece struct {
 	exec     handoff.Exec
 	// image is the configured start of the container's image.
 	image handoff.ImageStart
-	// was is the wrapping that the command has already, where it has one.
+	// was is the wrapper that the command has already, if it has one.
 	was        handoff.Exec
 	wasWrapped bool
 }
 
-// imageStart is a configured start, and of which images.
+// imageStart is a configured start and the pattern of its images.
 type imageStart struct {
 	images *regexp.Regexp
 	start  handoff.ImageStart
@@ -83,7 +83,7 @@ func (p startPiece) reconcile(_ *pod.Pod, c *changes) {
 	p.reconcileArgs(c)
 	p.reconcileCommand(c, dir)
 	for _, hook := range p.hooks() {
-		// One without a command is none, and the API server will say so.
+		// The API server denies an exec hook without a command.
 		if hook.exec == nil || len(hook.exec.Command) == 0 {
 			continue
 		}
@@ -92,7 +92,7 @@ func (p startPiece) reconcile(_ *pod.Pod, c *changes) {
 	}
 }
 
-// reconcileDir answers the directory that the pod itself wants to be in; empty where it has no wish, or that is to be at home.
+// reconcileDir returns the Pod's own working directory; empty if it has none or it is the home.
 func (p startPiece) reconcileDir(c *changes) string {
 	dir := ""
 	if p.notebook.WorkingDir != nil {
@@ -124,7 +124,7 @@ func (p startPiece) reconcileDir(c *changes) string {
 	return dir
 }
 
-// reconcileArgs sends Jupyter to the user's home where the args have it open in the image's own.
+// reconcileArgs replaces the image's own home by the user's in the args that set Jupyter's directory.
 func (p startPiece) reconcileArgs(c *changes) {
 	args := member{p.at, true, "args"}
 	sent, at := sentHome(p.notebook.Args, p.home)
@@ -156,10 +156,10 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 	putList(c, ours, m, p.notebook.Command, p.wrapped(command, image, dir, expanded))
 }
 
-// command is what the pod itself asks to run; empty where that is the image's own start.
+// command returns the Pod's own command; empty if the image's start runs.
 func (p startPiece) command() []string { return unwrapped(p.binary, p.notebook.Command, expanded) }
 
-// wrapped is a command as this way to the identity wants it. With an image start, an empty one stands for that.
+// wrapped returns a command as the discovery requires it. An empty command means the image start, if image is set.
 func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string, text dollarSpelling) []string {
 	own := unwrapped(p.binary, command, text)
 	if !p.atStart {
@@ -169,14 +169,14 @@ func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir str
 	e.WorkingDir, e.Image = dir, image
 	flags := e.Args()
 	for i := range flags {
-		// Our flags are meant as they are.
+		// A $ in our flags is literal.
 		flags[i] = strings.ReplaceAll(flags[i], "$", text.dollar)
 	}
 	return slices.Concat([]string{p.binary}, flags, own)
 }
 
-// dollarSpelling is how a $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of containers
-// and of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
+// dollarSpelling is how a literal $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of
+// containers and of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
 type dollarSpelling struct{ dollar string }
 
 var (
@@ -184,7 +184,7 @@ var (
 	verbatim = dollarSpelling{"$"}
 )
 
-// unwrap reads a command of ours.
+// unwrap parses a command that the webhook has wrapped.
 func unwrap(binary string, command []string, text dollarSpelling) (handoff.Exec, bool) {
 	if len(command) == 0 || command[0] != binary {
 		return handoff.Exec{}, false
@@ -200,10 +200,10 @@ func unwrap(binary string, command []string, text dollarSpelling) (handoff.Exec,
 	return e, err == nil
 }
 
-// maxWrapped is how often a command can be wrapped and be found all the same. Ours is, once; more is somebody's own doing.
+// maxWrapped is how many nested wrappers are parsed. The webhook writes one; more come from the Pod's author.
 const maxWrapped = 8
 
-// unwrapped is the command that the pod gave, whether it is wrapped already or not.
+// unwrapped returns the Pod's own command, whether it is wrapped or not.
 func unwrapped(binary string, command []string, text dollarSpelling) []string {
 	for range maxWrapped {
 		e, ok := unwrap(binary, command, text)
@@ -221,7 +221,7 @@ type hook struct {
 	text dollarSpelling
 }
 
-// hooks are the places where the kubelet runs something in the container besides its command.
+// hooks returns the fields by which the kubelet runs further commands in the container.
 func (p startPiece) hooks() []hook {
 	at := func(probe *pod.Probe, text dollarSpelling, keys ...string) hook {
 		if probe == nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // Pod is the view that the planner has of a pod: the fields that it reads, and nothing else. Whatever a pod has beyond
-// them passes by untouched, because the answer is a patch of single fields and never the pod written anew.
+// them passes by untouched, because the answer is a patch of single fields and never the pod written again.
 //
 // Field names and types are those of k8s.io/api/core/v1; a test holds them against each other. An absent field and an
 // empty list or map are the same to the planner, as they are to the API server.

@@ -1,6 +1,5 @@
-// Package podsecurity says which Pod Security level a pod meets, by the very checks that the API server's plugin makes. The
-// webhook itself asks nobody: this is for the command line, which explains a pod, and for the tests, which hold what we promise
-// of the levels against each pod that we have.
+// Package podsecurity returns which Pod Security level a Pod meets, by the checks of the API server's plugin. Only the
+// command line uses it, to explain a Pod, and the tests, to check the promised levels of every golden Pod.
 package podsecurity
 
 import (
@@ -12,12 +11,12 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// Level of a pod, and what keeps it from the next stricter one.
+// Level of a Pod, and why it misses the next stricter one.
 type Level struct {
 	// Meets is restricted, baseline or privileged.
 	Meets api.Level
-	// Next is the level that it misses, and Misses why, in the evaluator's words, in which names of the pod's stand as they
-	// are. Both are empty for restricted.
+	// Next is the level that it misses, and Misses why, in the evaluator's words, which contain names from the Pod
+	// unescaped. Both are empty for restricted.
 	Next   api.Level
 	Misses []string
 }
@@ -25,7 +24,7 @@ type Level struct {
 // Levels evaluates pods. It is safe for concurrent use.
 type Levels struct{ checks policy.Evaluator }
 
-// NewLevels takes the newest version of each check that the library has.
+// NewLevels uses the newest version of each check in the library.
 func NewLevels() (*Levels, error) {
 	checks, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
@@ -34,7 +33,7 @@ func NewLevels() (*Levels, error) {
 	return &Levels{checks}, nil
 }
 
-// Of a pod as JSON.
+// Of returns the level of a Pod as JSON.
 func (l *Levels) Of(raw []byte) (Level, error) {
 	pod := &corev1.Pod{}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, pod); err != nil {
@@ -43,7 +42,7 @@ func (l *Levels) Of(raw []byte) (Level, error) {
 	return l.OfPod(pod), nil
 }
 
-// OfPod is Of for a pod that has been read.
+// OfPod is Of for a decoded Pod.
 func (l *Levels) OfPod(pod *corev1.Pod) Level {
 	level := Level{Meets: api.LevelRestricted}
 	for _, next := range []api.Level{api.LevelRestricted, api.LevelBaseline} {
@@ -56,7 +55,7 @@ func (l *Levels) OfPod(pod *corev1.Pod) Level {
 	return level
 }
 
-// looser is the level below.
+// looser returns the next less strict level.
 func looser(level api.Level) api.Level {
 	if level == api.LevelRestricted {
 		return api.LevelBaseline

@@ -16,8 +16,8 @@ func TestOneRefusal(t *testing.T) {
 	assert.Equal(t, "Failure", status.Status)
 	assert.Equal(t, 403, status.Code)
 	assert.Equal(t, "NameReserved", status.Reason)
-	assert.Equal(t, `metadata.labels[jupyter-user]: "root" is reserved and nobody's notebook can run as it: use the name of the `+
-		`person's home directory`, status.Message)
+	assert.Equal(t, `metadata.labels[jupyter-user]: "root" is reserved, and no notebook can run as it: use the name of the `+
+		`user's home directory`, status.Message)
 	assert.Equal(t, "Pod", status.Details.Kind)
 	require.Len(t, status.Details.Causes, 1)
 	assert.Equal(t, "NameReserved", status.Details.Causes[0].Reason)

@@ -156,8 +156,8 @@ func asksFor(t *testing.T, groups string) []byte {
 
 // TestGroupsOfTheImage: a Pod that asks for one has it behind the user's, where it opens nothing but the home; no other Pod has it.
 func TestGroupsOfTheImage(t *testing.T) {
-	const home = "100 is a group of the image (identity.imageGroups), and notebooks here see more of the share than the home, where files " +
-		"of that number are somebody else's: remove it"
+	const home = "100 is a group of the image (identity.imageGroups), and notebooks here see more of the share than the home, where files with that " +
+		"GID belong to others: remove it"
 	for name, c := range map[string]struct {
 		configure func(*config.Config)
 		unknown   bool

@@ -93,7 +93,7 @@ func TestWhatTheVerifierRefuses(t *testing.T) {
 		"an identity that nobody knows": {
 			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"5003:6003","jupyter-user.io/discovery":`},
 			"IdentityDiffers", "metadata.annotations[jupyter-user.io/identity]",
-			"what is known of qiang.guo03 has changed between two looks at this pod: try again, and if it stays so ask the admin which other " +
+			"the identity of qiang.guo03 has changed between the two reviews of this pod: try again, and if it stays so ask the admin which other " +
 				"webhook writes this annotation"},
 		"an identity that is none": {
 			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"root","jupyter-user.io/discovery":`},

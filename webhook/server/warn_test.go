@@ -64,10 +64,10 @@ func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 // shows each once.
 func TestWarnSaysWhatWouldBeRefused(t *testing.T) {
 	for name, c := range map[string]struct{ pod, warning string }{
-		"a name that nobody has": {document(`,"labels":{"jupyter-user":"root"}`, oneContainer), "would be refused: NameReserved: "},
+		"a name that nobody has": {document(`,"labels":{"jupyter-user":"root"}`, oneContainer), "would be denied: NameReserved: "},
 		"the share by another hand": {document(forQiang, oneContainer+`,"volumes":[{"name":"mine",
-			"persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`), "would be refused: ShareAgain: "},
-		"a foreign group": {document(forQiang, `"securityContext":{"supplementalGroups":[27]},`+oneContainer), "would be refused: GroupForeign: "},
+			"persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`), "would be denied: ShareAgain: "},
+		"a foreign group": {document(forQiang, `"securityContext":{"supplementalGroups":[27]},`+oneContainer), "would be denied: GroupForeign: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := warning(t, nil, nil)
@@ -97,10 +97,10 @@ func TestWarnAtVerificationKnowsThatNothingWasDone(t *testing.T) {
 	assert.Empty(t, r.Response.Warnings, "made by a replica that enforces")
 	r = e.leavesAlone(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
 	require.Len(t, r.Response.Warnings, 1)
-	assert.Contains(t, r.Response.Warnings[0], "would be refused: Drifted: spec.initContainers[0].args: ")
+	assert.Contains(t, r.Response.Warnings[0], "would be denied: Drifted: spec.initContainers[0].args: ")
 	r = e.leavesAlone(t, "/verify", review(document(`,"annotations":{"jupyter-user.io/user":"qiang.guo03"}`, oneContainer)))
 	require.Len(t, r.Response.Warnings, 1)
-	assert.Contains(t, r.Response.Warnings[0], "would be refused: NotInjected: ", "what was made by hand is found")
+	assert.Contains(t, r.Response.Warnings[0], "would be denied: NotInjected: ", "what was made by hand is found")
 }
 
 // TestWarnRefusesNothingElse: not what cannot be read, not for want of an answer, not for a fault of its own.
@@ -112,13 +112,13 @@ func TestWarnRefusesNothingElse(t *testing.T) {
 		return nil, assert.AnError
 	})
 	for name, c := range map[string]struct{ body, warning, outcome string }{
-		"a silent share": {review(notebook), "would be refused: IdentitySilent: ", "fault"},
-		"a panic":        {review(document(`,"labels":{"jupyter-user":"panics"}`, oneContainer)), "would be refused: InternalError: ", "fault"},
-		"no pod":         {review("[]"), "would be refused: PodUnreadable: ", "would_deny"},
+		"a silent share": {review(notebook), "would be denied: IdentitySilent: ", "fault"},
+		"a panic":        {review(document(`,"labels":{"jupyter-user":"panics"}`, oneContainer)), "would be denied: InternalError: ", "fault"},
+		"no pod":         {review("[]"), "would be denied: PodUnreadable: ", "would_deny"},
 		"another kind": {reviewOf("CREATE", "", `{"group":"","version":"v1","kind":"ConfigMap"}`, `{}`),
-			"would be refused: NotAPodReview: ", "would_deny"},
+			"would be denied: NotAPodReview: ", "would_deny"},
 		"a review that is too large": {strings.Replace(review(notebook), `"object"`, `"x":"`+strings.Repeat("x", 5<<20)+`","object"`, 1),
-			"would be refused: TooLarge: ", "would_deny"},
+			"would be denied: TooLarge: ", "would_deny"},
 	} {
 		for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
 			t.Run(name+" at "+path, func(t *testing.T) {
@@ -180,12 +180,12 @@ func TestWarnAsksTheOthersAndRefusesNothing(t *testing.T) {
 	assert.Empty(t, e.leavesAlone(t, "/verify", review(made)).Response.Warnings)
 	r := e.leavesAlone(t, "/verify", review(strings.Replace(made, "--min-uid=1000", "--min-uid=1", 1)))
 	require.Len(t, r.Response.Warnings, 1)
-	assert.Contains(t, r.Response.Warnings[0], "would be refused: Drifted: ")
+	assert.Contains(t, r.Response.Warnings[0], "would be denied: Drifted: ")
 	assert.Equal(t, "Warn", r.Response.AuditAnnotations["mode"])
 
 	alone, err := server.NewPeers(nil, all.current)
 	require.NoError(t, err)
 	r = warning(t, nil, alone).leavesAlone(t, "/verify", review(made))
 	require.Len(t, r.Response.Warnings, 1)
-	assert.Contains(t, r.Response.Warnings[0], "would be refused: GenerationUnknown: ")
+	assert.Contains(t, r.Response.Warnings[0], "would be denied: GenerationUnknown: ")
 }

@@ -8,31 +8,31 @@ import (
 )
 
 const (
-	// Label names the user of a Pod: the one thing that a user has to write.
+	// Label names the user of a Pod. It is all that a user has to write.
 	Label = "jupyter-user"
-	// HubLabel is on every Pod of KubeSpawner's. Its value is a slug, which cannot be turned back into the name.
+	// HubLabel is on every Pod of KubeSpawner. Its value is a slug, from which the name cannot be recovered.
 	HubLabel = "hub.jupyter.org/username"
-	// HubAnnotation holds the name as the hub knows it.
+	// HubAnnotation has the hub name.
 	HubAnnotation = "hub.jupyter.org/username"
-	// InjectAnnotation opts a Pod out, with the value OptOut and with no other.
+	// InjectAnnotation opts a Pod out, only with the value OptOut.
 	InjectAnnotation = "jupyter-user.io/inject"
 	// OptOut is the only value that InjectAnnotation can have.
 	OptOut = "false"
 )
 
-// componentLabels are where KubeSpawner writes what a Pod is of the hub's: releases before 7 write the first alone.
+// componentLabels are the labels with KubeSpawner's component: releases before 7 write only the first.
 var componentLabels = [...]string{"component", "app.kubernetes.io/component"}
 
-// Claimed reports whether a Pod says that it is a user's notebook. The policies say the same in CEL, and
-// testdata/claimed.yaml is a table of Pods that runs through both:
+// Claimed reports whether a Pod is claimed as a user's notebook. The policies have the same predicate in CEL, and both are
+// tested with the Pods of testdata/claimed.yaml:
 //
 //	labels       annotations                       claimed
 //	Label                                          yes
 //	HubLabel,    HubAnnotation                     yes, if a component label is one of user.hubComponents
-//	             InjectAnnotation: "false"         no, whatever else there is
+//	             InjectAnnotation: "false"         no, whatever else it has
 //
-// The hub's label alone is not enough: Dask Gateway copies label and annotation to schedulers and workers, which are no
-// notebooks and ask for no home.
+// The hub's label and annotation alone are not enough: Dask Gateway copies both to schedulers and workers, which are not
+// notebooks and need no home.
 func Claimed(labels, annotations map[string]string, rules config.User) bool {
 	if annotations[InjectAnnotation] == OptOut {
 		return false
@@ -41,13 +41,13 @@ func Claimed(labels, annotations map[string]string, rules config.User) bool {
 	return labelled || isHubServer(labels, annotations, rules)
 }
 
-// Selects reports whether Claimed looks at a label or an annotation of this name.
+// Selects reports whether Claimed reads a label or an annotation of this name.
 func Selects(name string) bool {
 	return name == Label || name == HubLabel || name == HubAnnotation || name == InjectAnnotation ||
 		slices.Contains(componentLabels[:], name)
 }
 
-// CheckInject returns a denial if a claimed Pod tries to opt out in another word than the one that does.
+// CheckInject returns a denial if the opt-out annotation of a claimed Pod has another value than OptOut.
 func CheckInject(annotations map[string]string) *denial.Denial {
 	value, ok := annotations[InjectAnnotation]
 	if !ok || value == OptOut {
@@ -57,7 +57,7 @@ func CheckInject(annotations map[string]string) *denial.Denial {
 	return &invalid
 }
 
-// isHubServer reports whether KubeSpawner made a Pod as a user's server.
+// isHubServer reports whether KubeSpawner created a Pod as a user's server.
 func isHubServer(labels, annotations map[string]string, rules config.User) bool {
 	if _, ok := annotations[HubAnnotation]; !ok || !FromHub(labels) {
 		return false
@@ -70,7 +70,8 @@ func isHubServer(labels, annotations map[string]string, rules config.User) bool 
 	return false
 }
 
-// FromHub reports whether a Pod with these labels belongs to a JupyterHub: a user's server, or what the server started.
+// FromHub reports whether a Pod with these labels belongs to a JupyterHub: a user's server, or a Pod that the server
+// started.
 func FromHub(labels map[string]string) bool {
 	_, hub := labels[HubLabel]
 	return hub
@@ -87,7 +88,7 @@ func NotClaimedBecause(labels, annotations map[string]string, rules config.User)
 	return denial.NoLabel
 }
 
-// NamedBy says what of a claimed pod names the user.
+// NamedBy returns which field of a claimed Pod names the user.
 func NamedBy(labels, annotations map[string]string) string {
 	_, label := labels[Label]
 	_, annotation := annotations[HubAnnotation]
@@ -100,8 +101,8 @@ func NamedBy(labels, annotations map[string]string) string {
 	return "the label " + Label + " and the annotation " + HubAnnotation + ", which agree"
 }
 
-// FromPod finds whom a claimed Pod names: in the label, or in KubeSpawner's annotation. Where both are there they have to
-// agree. It answers every fault that it finds.
+// FromPod returns the user that a claimed Pod names by the label or by KubeSpawner's annotation. If the Pod has both, they
+// must agree. It returns every denial.
 func FromPod(labels, annotations map[string]string, rules config.User) (Name, []denial.Denial) {
 	inLabel, hasLabel := labels[Label]
 	inAnnotation, hasAnnotation := annotations[HubAnnotation]

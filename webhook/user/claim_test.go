@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// TestClaimed runs the table of Pods that the policies' predicate in CEL runs through, too.
+// TestClaimed uses the same table of Pods as the test of the policies' predicate in CEL.
 func TestClaimed(t *testing.T) {
 	text, err := os.ReadFile("testdata/claimed.yaml")
 	require.NoError(t, err)
@@ -55,7 +55,7 @@ func TestClaimedByTheConfiguredComponents(t *testing.T) {
 	}
 }
 
-// TestOneWordOptsOut: any other is a misunderstanding, which the one who wrote it should hear of.
+// TestOneWordOptsOut: any other value is a mistake of the author, and is denied.
 func TestOneWordOptsOut(t *testing.T) {
 	assert.Nil(t, user.CheckInject(nil))
 	assert.Nil(t, user.CheckInject(map[string]string{"jupyter-user.io/inject": "false"}))
@@ -75,7 +75,7 @@ func TestFromHub(t *testing.T) {
 	assert.False(t, user.FromHub(map[string]string{"hub.jupyter.org/servername": "x"}))
 }
 
-// TestKubeSpawnersNames takes KubeSpawner's own table of raw names and slugs, of 7.x and of 6.x. The slug is never read.
+// TestKubeSpawnersNames uses KubeSpawner's own table of raw names and slugs, of 7.x and of 6.x. The slug is never read.
 func TestKubeSpawnersNames(t *testing.T) {
 	corp := config.User{MaxLength: 32, Domains: []string{"x.org"}}
 	for raw, c := range map[string]struct {
@@ -173,7 +173,7 @@ func TestFromPod(t *testing.T) {
 	}
 }
 
-// TestNamesDifferTellsWhatToDo: the one who reads it runs a hub, and did not know that two settings meet.
+// TestNamesDifferTellsWhatToDo: the reader runs a hub, and did not know that two of its settings conflict.
 func TestNamesDifferTellsWhatToDo(t *testing.T) {
 	_, refusals := user.FromPod(map[string]string{"jupyter-user": "alice-smith---63425827"},
 		map[string]string{"hub.jupyter.org/username": "alice.smith"}, rules)

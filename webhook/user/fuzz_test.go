@@ -9,8 +9,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// FuzzFromPod gives a pod any label and any annotation: either it is nobody's, with a reason, or both name the one whom it
-// is.
+// FuzzFromPod tests any label with any annotation: either the Pod is denied with a reason, or both name the returned user.
 func FuzzFromPod(f *testing.F) {
 	f.Add("alice", "alice", true, true, "")
 	f.Add("alice", "alice@corp.example", true, true, "corp.example")

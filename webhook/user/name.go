@@ -1,7 +1,7 @@
-// Package user turns the claim in a pod's labels and annotations into a valid name, or into the reason why it is none.
+// Package user turns the labels and annotations of a claimed Pod into a valid user name, or into a denial.
 //
-// A name becomes a directory on the share, a subPath, an argument and a line of passwd. So names are parsed, not
-// validated: whoever holds a Name holds one that is safe in all of these.
+// A name becomes a directory on the share, a subPath, an argument and a line of passwd. So names are parsed, not validated:
+// every value of type Name is safe in all of these.
 package user
 
 import (
@@ -13,14 +13,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// Name is a user's name on the share: [a-z_][a-z0-9._-]*, and a leading digit and upper case where the configuration admits
-// them. The zero value is no name; FromPod and Parse make them.
+// Name is a user's name on the share: [a-z_][a-z0-9._-]*, with a leading digit or upper case if the configuration allows
+// them. The zero value is not a name; FromPod and Parse return names.
 type Name struct{ name string }
 
-// String is the name as it is on the share.
+// String returns the name as on the share.
 func (n Name) String() string { return n.name }
 
-// Parse reads a name as a user, a hub or a directory service writes it. The field says where it stood, for the answer.
+// Parse reads a name as a user, a hub or a directory service writes it. field is its source, for the denial.
 func Parse(field, text string, rules config.User) (Name, *denial.Denial) {
 	name, domain, hasDomain := strings.Cut(text, "@")
 	if hasDomain && !slices.Contains(rules.Domains, domain) {
@@ -37,10 +37,11 @@ func Parse(field, text string, rules config.User) (Name, *denial.Denial) {
 
 func deny(a denial.Denial) *denial.Denial { return &a }
 
-// invalid says why a name is none, in the words of the rule that it breaks; empty where it is one.
+// invalid returns the rule that a name violates; empty if the name is valid.
 //
-// The rule is useradd's (shadow's default NAME_REGEX) and adduser's without the trailing $, plus the dot that sites use
-// in first.last. It leaves nothing that a path, a shell, a passwd line or Kubernetes' $(VAR) expansion could trip over.
+// The rule is useradd's (shadow's default NAME_REGEX) and adduser's without the trailing $, plus the dot that sites use in
+// first.last. It excludes every character that is special in a path, a shell, a passwd line or Kubernetes' $(VAR)
+// expansion.
 func invalid(name string, rules config.User) string {
 	switch {
 	case name == "":
@@ -66,7 +67,7 @@ func invalid(name string, rules config.User) string {
 			return "a name is made of a to z, 0 to 9, dot, _ and -"
 		}
 	}
-	// Last, because only here is a byte a character.
+	// This check is last, because only for a valid name a byte is a character.
 	if len(name) > rules.MaxLength {
 		return fmt.Sprintf("it has %d characters and the most is %d", len(name), rules.MaxLength)
 	}

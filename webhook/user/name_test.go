@@ -204,10 +204,10 @@ func TestParseTakesOffOneDomain(t *testing.T) {
 	}
 }
 
-// allowed is the rule of the documentation, written a second time.
+// allowed is the rule of the documentation.
 var allowed = regexp.MustCompile(`\A[a-z_][a-z0-9._-]*\z`)
 
-// assertSafe holds an accepted name against everything that it is going to be: a directory, an argument, a line.
+// assertSafe checks an accepted name in everything that it becomes: a directory, an argument, a line.
 func assertSafe(t *testing.T, text, name string, r config.User) {
 	t.Helper()
 	assert.Regexp(t, allowed, name)
@@ -241,7 +241,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// TestParseHostileNames makes names of what has broken out of paths, shells, files and templates before.
+// TestParseHostileNames tests names with characters that are special in paths, shells, files and templates.
 func TestParseHostileNames(t *testing.T) {
 	pieces := []string{
 		"..", "../", "/", "\\", ".", "~", "$(id)", "`id`", "$HOME", "${IFS}", "$(NB_USER)", "$$", ";", "|", "&", "'", `"`, " ", "\t",
@@ -272,7 +272,7 @@ func TestParseHostileNames(t *testing.T) {
 	assert.NotZero(t, accepted, "some of the names are harmless, or nothing was tested")
 }
 
-// TestKelvinIsNoK proves that names are compared by bytes: U+212A and U+017F fold to k and s.
+// TestKelvinIsNoK tests that names are compared by bytes: U+212A and U+017F fold to k and s.
 func TestKelvinIsNoK(t *testing.T) {
 	for _, text := range []string{"\u212aate", "u\u017fers", "\u017f"} {
 		_, refusal := user.Parse("here", text, config.User{MaxLength: 32, AllowUpperCase: true})
@@ -281,7 +281,7 @@ func TestKelvinIsNoK(t *testing.T) {
 	}
 }
 
-// TestParseTakesALeadingDigitOnlyWhereItIsConfigured has student numbers, and what stays no name.
+// TestParseTakesALeadingDigitOnlyWhereItIsConfigured tests student numbers, and texts that are still no name.
 func TestParseTakesALeadingDigitOnlyWhereItIsConfigured(t *testing.T) {
 	digits := config.User{MaxLength: 32, AllowLeadingDigit: true}
 	for _, text := range []string{"20201234", "2020-guo", "7", "0x10", "1e3", "9.lab"} {
@@ -298,7 +298,7 @@ func TestParseTakesALeadingDigitOnlyWhereItIsConfigured(t *testing.T) {
 	}
 }
 
-// TestSeveralDomainsAreSynonyms: each is taken off, and no other.
+// TestSeveralDomainsAreSynonyms: each is removed, and no other.
 func TestSeveralDomainsAreSynonyms(t *testing.T) {
 	rules := config.User{MaxLength: 32, Domains: []string{"a.example", "b.example"}}
 	for text, want := range map[string]string{"alice": "alice", "alice@a.example": "alice", "alice@b.example": "alice"} {

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// reserved are the accounts and groups that Linux images and Jupyter's images bring along (Debian's base-passwd, what
-// Debian's and Red Hat's packages add, docker-stacks' jovyan and users), and that are therefore never a user. Being
-// one of them would mean to be a system account in every image, or to meet docker-stacks' own user.
+// reserved are the accounts and groups of Linux and Jupyter images (Debian's base-passwd, those of Debian's and Red Hat's
+// packages, docker-stacks' jovyan and users). They are never a user: such a name would be a system account in every image,
+// or docker-stacks' own user.
 var reserved = strings.Fields(`
 	root nobody nogroup jovyan users
 	daemon bin sys adm sync shutdown halt operator games man lp mail news uucp proxy www-data backup list irc gnats ftp
@@ -18,7 +18,7 @@ var reserved = strings.Fields(`
 	lost+found
 `)
 
-// isReserved compares without regard to case, because a share may.
+// isReserved ignores case, because a share may.
 func isReserved(name string, more []string) bool {
 	same := func(r string) bool { return strings.EqualFold(r, name) }
 	return slices.ContainsFunc(reserved, same) || slices.ContainsFunc(more, same)

@@ -15,7 +15,7 @@ import (
 // a Pod.
 const (
 	wouldBecome   = "would become a notebook of "
-	wouldBeDenied = "would be refused: "
+	wouldBeDenied = "would be denied: "
 )
 
 // warnModeWarnings are the warnings that a webhook in mode Warn gives. The policies' own, that nothing has been injected, are as

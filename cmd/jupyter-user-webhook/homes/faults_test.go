@@ -190,7 +190,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	})
 }
 
-// TestTheServerMapsRootToNobody: whichever change it refuses, there is one sentence, and nothing is left behind.
+// TestTheServerMapsRootToNobody: whichever change it denies, there is one sentence, and nothing is left behind.
 func TestTheServerMapsRootToNobody(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		for name, c := range map[string]struct {

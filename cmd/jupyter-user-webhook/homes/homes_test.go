@@ -234,7 +234,7 @@ func TestSourcesMustAgree(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, s.lines, 2)
 	assert.Equal(t, "made: home/alice, for 5001:6009", s.lines[0], "the GID is the directory service's")
-	assert.Contains(t, s.lines[1], "skipped: who bob is, the sources do not agree about")
+	assert.Contains(t, s.lines[1], "skipped: the sources disagree about the user bob")
 }
 
 // TestSilentSourcesEndTheRun: each user costs the time that a source is waited for.
@@ -272,7 +272,7 @@ func TestPlacesThatAreNotRoots(t *testing.T) {
 		"a file above": {func(t *testing.T, s *site) { s.file(t, "home/a") },
 			"failed: home/a/alice: home/a is no directory"},
 		"a user's above": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 5002, 0o755) },
-			"failed: home/a/alice: home/a belongs to UID 5002, who could put another directory in the place of a home: chown root on it"},
+			"failed: home/a/alice: home/a belongs to UID 5002, who could replace a home with another directory: chown that directory to root"},
 		"a system account's above": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 33, 0o755) },
 			"failed: home/a/alice: home/a belongs to UID 33"},
 		"a user's at the top": {func(t *testing.T, s *site) { require.NoError(t, os.Chown(s.path("home"), 5002, 0)) },

@@ -46,7 +46,7 @@ func assertOurs(t *testing.T, image Image, machine elf.Machine) {
 	delete(labels, "io.buildah.version")
 	assert.Equal(t, map[string]string{
 		"org.opencontainers.image.title":       "jupyter-user-webhook",
-		"org.opencontainers.image.description": "One label makes a Pod run as a person, on that person's home",
+		"org.opencontainers.image.description": "One label makes a Pod run as a user, with that user's home",
 		"org.opencontainers.image.version":     "v0.2.0",
 		"org.opencontainers.image.revision":    "",
 		"org.opencontainers.image.source":      "https://jupyter-user.io/jupyter-user-webhook",

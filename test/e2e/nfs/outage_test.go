@@ -71,7 +71,7 @@ func TestTheServerGoesAway(t *testing.T) {
 		}
 		judged++
 		require.Equal(t, metav1.StatusReason("IdentitySilent"), apierrors.ReasonForError(err), err.Error())
-		require.ErrorContains(t, err, "who judy is on the share cannot be found out at the moment")
+		require.ErrorContains(t, err, "the identity of judy cannot be looked up at the moment")
 		let(t, pause)
 	}
 	assert.NotZero(t, judged, "the API server has not reached the webhook once")

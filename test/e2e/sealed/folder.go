@@ -46,9 +46,14 @@ func newFolder() (*folder, error) {
 	if err := errors.Join(os.Chmod(path, 0o755), os.Mkdir(filepath.Join(path, "tmp"), 0o755|fs.ModeSticky)); err != nil {
 		return nil, errors.Join(fmt.Errorf("create a folder for the node: %w", err), f.remove())
 	}
-	f.held, err = os.Create(filepath.Join(path, lockName))
+	// Locked first and named afterwards: another run that starts in this moment must not see it under its name without its lock.
+	name := filepath.Join(path, lockName)
+	f.held, err = os.Create(name + ".new")
 	if err == nil {
 		err = syscall.Flock(int(f.held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err == nil {
+		err = os.Rename(name+".new", name)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the folder of the node: %w", err), f.remove())

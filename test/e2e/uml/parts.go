@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,7 +41,7 @@ var (
 // Build returns the parts, after building them if the cache does not have them. It returns an error where this machine cannot run
 // them, or where Debian's archive does not have the packages in the versions that the file packages pins.
 func Build(ctx context.Context, out io.Writer) (Parts, error) {
-	if err := fit(); err != nil {
+	if err := thisHost.fit(); err != nil {
 		return Parts{}, err
 	}
 	folder, err := cache.Folder("uml")
@@ -83,24 +84,41 @@ func fill(ctx context.Context, folder string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("make the root of a second machine from Debian's archive: %w\nthe script said:\n%s", err, said)
+		all := said.String()
+		return fmt.Errorf("make the root of a second machine from Debian's archive: %w: %s\nthe script said:\n%s", err,
+			all[strings.LastIndexByte(all, '\n')+1:], all)
 	}
 	return nil
 }
 
-// fit returns an error if no machine in User Mode Linux can run here, whatever its parts.
-func fit() error {
-	if runtime.GOARCH != "amd64" {
-		return fmt.Errorf("this machine is %s, and Debian has User Mode Linux for amd64 alone", runtime.GOARCH)
+// A host is what a machine in User Mode Linux needs of the machine that it runs on, whatever its parts.
+type host struct {
+	architecture string
+	user         int
+	// tun makes network devices.
+	tun string
+	// trace traces a child.
+	trace func() error
+}
+
+var thisHost = host{runtime.GOARCH, os.Geteuid(), "/dev/net/tun", traceable}
+
+// fit returns an error if no machine in User Mode Linux can run here.
+func (h host) fit() error {
+	if h.architecture != "amd64" {
+		return fmt.Errorf("this machine is %s, and Debian has User Mode Linux for amd64 alone", h.architecture)
 	}
-	if os.Geteuid() != 0 {
+	if h.user != 0 {
 		return errors.New("a second machine needs root")
 	}
-	tun, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	tun, err := os.OpenFile(h.tun, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("a second machine needs a network device of its own: %w", err)
 	}
-	return errors.Join(tun.Close(), traceable())
+	if err := errors.Join(tun.Close(), h.trace()); err != nil {
+		return fmt.Errorf("a process may not trace its child, by which User Mode Linux runs programs: %w", err)
+	}
+	return nil
 }
 
 // traceable returns an error if a process may not trace its own child, which is how User Mode Linux runs programs.
@@ -109,7 +127,7 @@ func traceable() error {
 	defer runtime.UnlockOSThread()
 	child, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{Sys: &syscall.SysProcAttr{Ptrace: true}})
 	if err != nil {
-		return fmt.Errorf("a process may not trace its child, by which User Mode Linux runs programs: %w", err)
+		return err
 	}
 	var status syscall.WaitStatus
 	_, err = syscall.Wait4(child.Pid, &status, 0, nil)

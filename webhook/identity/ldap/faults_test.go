@@ -70,7 +70,7 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// TestStartTLSThatFails never goes on in plain text: the password is not sent to a server that refuses StartTLS.
+// TestStartTLSThatFails never goes on in plain text: the password is not sent to a server that denies StartTLS.
 func TestStartTLSThatFails(t *testing.T) {
 	t.Parallel()
 	var heard atomic.Value
@@ -145,7 +145,7 @@ func TestBindingOtherwise(t *testing.T) {
 	assert.Equal(t, alice, lookUp(t, open(t, c), "alice"), "SASL EXTERNAL over StartTLS")
 }
 
-// TestTheServerIsKilledAndComesBack: the connections that were kept are made anew, and no question fails for it.
+// TestTheServerIsKilledAndComesBack: the connections that were kept are made again, and no question fails for it.
 func TestTheServerIsKilledAndComesBack(t *testing.T) {
 	t.Parallel()
 	server := directory(t, slapd.Options{})

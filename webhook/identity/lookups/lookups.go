@@ -31,7 +31,7 @@ const (
 	failed  result = "error"
 )
 
-// Metrics of one source. No label has a person in it.
+// Metrics of one source. No label has a user in it.
 type Metrics struct {
 	// counters are made beforehand: a review is not to pay for finding its own.
 	counters map[Cache]map[result]prometheus.Counter

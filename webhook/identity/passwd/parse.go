@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// maxSize of a file. 100,000 people take about 10 MB. Both files this large, read anew beside the ones before, stay below the
+// maxSize of a file. 100,000 people take about 10 MB. Both files this large, read again beside the ones before, stay below the
 // memory that the Deployment has.
 const maxSize = 16 << 20
 
@@ -58,7 +58,7 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 		return err
 	}
 	if len(t.people) == 0 {
-		// Also what a file looks like that has just been emptied to be written anew.
+		// Also what a file looks like that has just been emptied to be written again.
 		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts, names that begin with a " +
 			"digit and names with another domain than user.domains are no users here" + t.ofWhichBad()}
 	}
@@ -161,7 +161,7 @@ func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 // skipped are empty lines, comments, and the lines of NIS (+ and -), which say who else is to be asked.
 func skipped(line []byte) bool { return len(line) == 0 || bytes.IndexByte([]byte("#+-"), line[0]) >= 0 }
 
-// number reads a UID or GID of 32 bits. What of it is no person's is the floor's to say, with its own sentence.
+// number reads a UID or GID of 32 bits. What of it is no user's is the floor's to say, with its own sentence.
 func number(text []byte) (uint32, bool) {
 	n, err := strconv.ParseUint(string(text), 10, 32)
 	// One number, one spelling. ParseUint takes no sign, but leading zeros.

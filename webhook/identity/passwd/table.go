@@ -12,7 +12,7 @@ import (
 // into it while the next one is made.
 //
 // It is made for 100,000 people: numbers of 32 bits, no pointer but the names', and the groups of all people in one list. A
-// slice for each person would take 24 bytes before there is a group in it, and the garbage collector through all of them.
+// slice for each user would take 24 bytes before there is a group in it, and the garbage collector through all of them.
 type table struct {
 	index       map[string]uint32
 	people      []account
@@ -29,11 +29,11 @@ type account struct {
 	last uint32
 }
 
-// membership is one person in one group. They are chained, because the members of a group stand together in the file, and not
+// membership is one user in one group. They are chained, because the members of a group stand together in the file, and not
 // the groups of a member.
 type membership struct {
 	gid uint32
-	// before is the membership of the same person that was read before, plus one; 0 at the first.
+	// before is the membership of the same user that was read before, plus one; 0 at the first.
 	before uint32
 }
 
@@ -51,7 +51,7 @@ func newTable(before *table, rules config.User) *table {
 }
 
 // widest returns the rules for names in files: those of the configuration, but that upper case, length and reserved names are for
-// the Pod's name to meet. Whom they refuse no Pod can name: system accounts, machines (host$), names with spaces, users of
+// the Pod's name to meet. Whom they deny no Pod can name: system accounts, machines (host$), names with spaces, users of
 // another domain. Leaving those out saves room.
 func widest(rules config.User) config.User {
 	rules.AllowUpperCase, rules.MaxLength, rules.Reserved = true, 32, nil

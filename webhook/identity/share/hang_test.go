@@ -116,7 +116,7 @@ func (l *load) run(t *testing.T, how time.Duration) figures {
 	var working sync.WaitGroup
 	for i := range callers {
 		working.Go(func() {
-			// A pace, as people have: who is refused at once does not try again at once.
+			// A pace, as people have: who is denied at once does not try again at once.
 			tick := time.NewTicker(20 * time.Millisecond)
 			defer tick.Stop()
 			for n := 0; ctx.Err() == nil; n++ {

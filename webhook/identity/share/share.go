@@ -1,4 +1,4 @@
-// Package share finds who a person is by who owns the person's home, on the share mounted read-only into the webhook's own
+// Package share finds who a user is by who owns the user's home, on the share mounted read-only into the webhook's own
 // pod. It says UID and GID; supplementary groups are nothing that a directory knows.
 //
 // NFS hangs: a system call on a share whose server is gone comes back when the server does, and nothing ends it before. So

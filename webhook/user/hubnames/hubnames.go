@@ -1,12 +1,12 @@
-// Package hubnames reads the file that says which user a hub's name is. Each line has a hub's name and a user's name with spaces
-// between them; empty lines and those that begin with # are left out:
+// Package hubnames reads the file that maps hub names to users. Each line has a hub name and a user's name with spaces
+// between them; empty lines and lines that begin with # are skipped:
 //
 //	# hub-name          unix-name
 //	alice@corp.example  alice
 //	20201234            bob
 //
-// A file with a fault is not used: at start that is an error, and later the file before it stays in use, with a metric. One
-// fault of a map could make a user of another, so it costs more than a line.
+// A file with an error is not used: at start that is fatal, and later the previous file stays in use, with a metric. The
+// whole file is rejected, and not only the line, because one error of a map could turn one user into another.
 package hubnames
 
 import (
@@ -33,18 +33,18 @@ import (
 const (
 	// maxSize of a file: 100,000 pairs take about 4 MB.
 	maxSize = 16 << 20
-	// interval is how often Watch looks whether the file has changed.
+	// interval is how often Watch checks whether the file has changed.
 	interval = 2 * time.Second
 )
 
-// File is a map that is read again when it changes. It is safe for concurrent use.
+// File is a map file that is read again when it changes. It is safe for concurrent use.
 type File struct {
 	path  string
 	rules config.User
 	log   *slog.Logger
 	names atomic.Pointer[map[string]string]
 
-	// mu protects what a look at the file remembers.
+	// mu protects the state of the last check.
 	mu    sync.Mutex
 	tried [sha256.Size]byte
 	fault error
@@ -54,7 +54,7 @@ type File struct {
 
 // Open reads the file for the first time.
 func Open(path string, rules config.User, registry prometheus.Registerer, log *slog.Logger) (*File, error) {
-	// A user's name in the map is the Unix name: nothing is taken off it.
+	// A user's name in the map is the Unix name, so no domain is removed from it.
 	rules.Domains = nil
 	f := &File{
 		path: path, rules: rules, log: log,
@@ -78,18 +78,18 @@ func Open(path string, rules config.User, registry prometheus.Registerer, log *s
 	return f, nil
 }
 
-// FromHub returns the user of a hub's name, or "" if the file does not have it.
+// FromHub returns the user of a hub name, or "" if the file lacks it.
 func (f *File) FromHub(_ context.Context, hubName string) (string, error) {
 	return (*f.names.Load())[hubName], nil
 }
 
-// FromHubUncached is FromHub after a look whether the file has changed.
+// FromHubUncached is FromHub, but first reads the file if it has changed.
 func (f *File) FromHubUncached(ctx context.Context, hubName string) (string, error) {
-	_ = f.look() // A file with a fault leaves the one before in use.
+	_ = f.look() // If the file has an error, the previous one stays in use.
 	return f.FromHub(ctx, hubName)
 }
 
-// Watch looks at the file again and again, until the context ends.
+// Watch checks the file at each interval, until the context ends.
 func (f *File) Watch(ctx context.Context) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -103,7 +103,7 @@ func (f *File) Watch(ctx context.Context) error {
 	}
 }
 
-// look reads the file, and takes it over if it is another one than before and has no fault.
+// look reads the file if it has changed, and uses it if it has no error.
 func (f *File) look() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -129,7 +129,7 @@ func (f *File) look() error {
 	return nil
 }
 
-// tell logs a fault once, and its end.
+// tell logs an error once, and once that it is corrected.
 func (f *File) tell(fault error) {
 	before := f.fault
 	f.fault = fault
@@ -160,7 +160,7 @@ func read(path string) ([]byte, error) {
 	return text, err
 }
 
-// parse reads all pairs. The first fault counts, with its line.
+// parse reads all pairs. It returns the first error, with its line.
 func parse(text []byte, rules config.User) (map[string]string, error) {
 	names := map[string]string{}
 	if len(text) > 0 && text[len(text)-1] != '\n' {
@@ -180,7 +180,7 @@ func parse(text []byte, rules config.User) (map[string]string, error) {
 	return names, nil
 }
 
-// add takes a line over, or returns what is wrong with it.
+// add adds the pair of a line, or returns what is wrong with it.
 func add(names map[string]string, fields [][]byte, rules config.User) string {
 	if len(fields) != 2 {
 		return fmt.Sprintf("it has %d words, and must have a hub's name and a user's name", len(fields))

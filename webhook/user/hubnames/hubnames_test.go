@@ -49,7 +49,7 @@ var faults = map[string]string{
 	"a alice":                   "the last line has no end",
 }
 
-// TestAFaultAtStart is an error with its line. A domain is not taken off a name of the map, whatever the configuration says.
+// TestAFaultAtStart: the error has its line. No domain is removed from a name of the map, whatever the configuration is.
 func TestAFaultAtStart(t *testing.T) {
 	rules := config.Default().User
 	rules.Domains = []string{"corp.example"}
@@ -67,7 +67,7 @@ func TestAFaultAtStart(t *testing.T) {
 	assert.ErrorContains(t, err, "it is larger than 16 MiB")
 }
 
-// TestAFaultLater leaves the file before in use, with a metric.
+// TestAFaultLater: the previous file stays in use, with a metric.
 func TestAFaultLater(t *testing.T) {
 	path, registry := filepath.Join(t.TempDir(), "names"), prometheus.NewRegistry()
 	write(t, path, "a alice\n")

@@ -1,0 +1,171 @@
+package monitoring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"jupyter-user.io/jupyter-user-webhook/test/project"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+// A Recording is what replicas exposed while something happened, as far as one alert reads it. It is safe for concurrent use.
+type Recording struct {
+	alert Alert
+	names []string
+	// every is the time between two samples, and began is when the first was taken.
+	every time.Duration
+	began time.Time
+
+	mu sync.Mutex
+	// series are the samples by series, and those by their number.
+	series map[string]map[int]float64
+	last   int
+}
+
+// ourMetric is the name of a metric in an expression.
+var ourMetric = regexp.MustCompile(`\bjupyter_user_\w+`)
+
+// NewRecording begins a recording for an alert of rules.yaml.
+func NewRecording(alert string, every time.Duration, began time.Time) (*Recording, error) {
+	rules, err := ReadRules()
+	if err != nil {
+		return nil, err
+	}
+	for _, rule := range rules.Alerts() {
+		if rule.Alert == alert {
+			return &Recording{
+				alert: rule, names: ourMetric.FindAllString(rule.Expr, -1), every: every, began: began, series: map[string]map[int]float64{},
+			}, nil
+		}
+	}
+	return nil, fmt.Errorf("rules.yaml has no alert %s", alert)
+}
+
+// Add adds what a replica exposed.
+func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error {
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(exposed)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	number := r.number(at)
+	r.last = max(r.last, number)
+	for _, name := range r.names {
+		for _, metric := range families[name].GetMetric() {
+			series := selector(name, instance, metric)
+			if r.series[series] == nil {
+				r.series[series] = map[int]float64{}
+			}
+			r.series[series][number] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+		}
+	}
+	return nil
+}
+
+// number returns which sample is the one of a time.
+func (r *Recording) number(at time.Time) int {
+	return int(math.Round(at.Sub(r.began).Seconds() / r.every.Seconds()))
+}
+
+func selector(name, instance string, metric *dto.Metric) string {
+	labels := []string{"instance=" + strconv.Quote(instance)}
+	for _, label := range metric.GetLabel() {
+		labels = append(labels, label.GetName()+"="+strconv.Quote(label.GetValue()))
+	}
+	return name + "{" + strings.Join(labels, ",") + "}"
+}
+
+// Judge has promtool evaluate the shipped rule on the recording, at each sample. It returns an error unless the alert fires at each
+// time of firing, and at none of the samples for which silent returns true.
+//
+// What happened may have been shorter than the alert waits. It is stretched then: all that is between two samples takes stretch
+// times as long, and so the times among the samples are as many times further from the first sample. Ages and counts remain, as they
+// would if the same had gone on for longer. With a stretch of 1, promtool gets what was recorded.
+func (r *Recording) Judge(ctx context.Context, stretch int, firing []time.Time, silent func(time.Time) bool) error {
+	built, err := tools.Build(ctx, os.Stderr, tools.Promtool)
+	if err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp("", "recording-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder) //nolint:errcheck // a temporary folder
+	source, err := project.Folder()
+	if err != nil {
+		return err
+	}
+	text := r.test(filepath.Join(source, "deploy", "monitoring", "rules.yaml"), stretch, firing, silent)
+	file := filepath.Join(folder, "recording.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return err
+	}
+	if said, err := exec.CommandContext(ctx, built[tools.Promtool], "test", "rules", file).CombinedOutput(); err != nil {
+		return errors.Join(err, fmt.Errorf("%s\n%s", said, text))
+	}
+	return nil
+}
+
+// test returns the file that promtool reads.
+func (r *Recording) test(rules string, stretch int, firing []time.Time, silent func(time.Time) bool) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	step := model.Duration(r.every * time.Duration(stretch))
+	var text strings.Builder
+	fmt.Fprintf(&text, "rule_files: [%q]\nevaluation_interval: %s\ntests:\n  - interval: %s\n    input_series:\n", rules, step, step)
+	for _, series := range slices.Sorted(maps.Keys(r.series)) {
+		fmt.Fprintf(&text, "      - series: '%s'\n        values: '%s'\n", series, r.values(series, stretch))
+	}
+	text.WriteString("    promql_expr_test:\n")
+	check := func(number int, samples string) {
+		fmt.Fprintf(&text, "      - {expr: 'ALERTS{alertname=%q,alertstate=\"firing\"}', eval_time: %s, exp_samples: [%s]}\n",
+			r.alert.Alert, model.Duration(r.every*time.Duration(stretch*number)), samples)
+	}
+	for _, at := range firing {
+		check(r.number(at), fmt.Sprintf("{labels: 'ALERTS{alertname=%q,alertstate=\"firing\",severity=%q}', value: 1}",
+			r.alert.Alert, r.alert.Labels["severity"]))
+	}
+	for number := range r.last + 1 {
+		if silent(r.began.Add(time.Duration(number) * r.every)) {
+			check(number, "")
+		}
+	}
+	return text.String()
+}
+
+// values are the samples of a series as promtool reads them, which begins with the time 0.
+func (r *Recording) values(series string, stretch int) string {
+	name, _, _ := strings.Cut(series, "{")
+	values := make([]string, r.last+1)
+	for number := range values {
+		value, there := r.series[series][number]
+		switch {
+		case !there:
+			values[number] = "_"
+			continue
+		case strings.HasSuffix(name, "_timestamp_seconds"):
+			value = (value - float64(r.began.UnixMilli())/1000) * float64(stretch)
+		}
+		values[number] = strconv.FormatFloat(value, 'f', 3, 64)
+	}
+	return strings.Join(values, " ")
+}

@@ -1,0 +1,44 @@
+package monitoring_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
+)
+
+// TestARecordingIsJudged: the share answers until second 10 and from second 40 on, of a minute; a lookup fails each sample between.
+func TestARecordingIsJudged(t *testing.T) {
+	t.Parallel()
+	const every, stretch = 2 * time.Second, 6
+	began := time.Unix(1_700_000_000, 0)
+	at := func(second int) time.Time { return began.Add(time.Duration(second) * time.Second) }
+	r, err := monitoring.NewRecording("JupyterUserShareHangs", every, began)
+	require.NoError(t, err)
+	answer, failure := began.Unix(), int64(0)
+	for second := 0; second <= 60; second += 2 {
+		if second <= 10 || second >= 40 && second < 44 {
+			answer = at(second).Unix()
+		}
+		if second > 10 && second < 40 {
+			failure = at(second).Unix()
+		}
+		require.NoError(t, r.Add(at(second), "a", strings.NewReader(fmt.Sprintf(`# TYPE jupyter_user_share_oldest_lookup_seconds gauge
+jupyter_user_share_oldest_lookup_seconds 0
+# TYPE jupyter_user_share_last_answer_timestamp_seconds gauge
+jupyter_user_share_last_answer_timestamp_seconds %d
+# TYPE jupyter_user_share_last_failure_timestamp_seconds gauge
+jupyter_user_share_last_failure_timestamp_seconds %d
+`, answer, failure))))
+	}
+	quiet := func(when time.Time) bool { return !when.After(at(10)) || !when.Before(at(40)) }
+	assert.NoError(t, r.Judge(t.Context(), stretch, []time.Time{at(38)}, quiet))
+	assert.ErrorContains(t, r.Judge(t.Context(), stretch, []time.Time{at(50)}, quiet), "FAILED", "not after the outage")
+	assert.ErrorContains(t, r.Judge(t.Context(), stretch, nil, func(time.Time) bool { return true }), "FAILED", "it does fire")
+	assert.ErrorContains(t, r.Judge(t.Context(), 1, []time.Time{at(38)}, quiet), "FAILED", "half a minute alone is too short for the alert")
+}

@@ -1,0 +1,122 @@
+package denial
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// These denials are about the identity of the user, and the groups.
+
+// IdentityDenied denies an identity below the floor.
+func IdentityDenied(name string, why error) Denial {
+	return forbidden("IdentityDenied", "", "the user %s cannot run a notebook: %v", name, why)
+}
+
+// TooManyGroups denies a user with more groups than a Pod may have. It does not say how many, because the requester may
+// have no access to that user.
+func TooManyGroups(name string, most int) Denial {
+	return forbidden("TooManyGroups", "", "%s is in more supplementary groups than the %d that a pod may have here, and NFS would "+
+		"leave out the rest without a word: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
+		"numbers, or, where the share uses Kerberos or its server looks groups up by itself (manage-gids), a higher "+
+		"identity.maxGroups", name, most, most)
+}
+
+// IdentityUnknown denies a user whom no source knows, where the identity must be known at admission.
+func IdentityUnknown(name string) Denial {
+	return forbidden("IdentityUnknown", "", "no source of identities knows the user %s: ask the admin whether %s has an account "+
+		"that is not disabled, and a home (jupyter-user-webhook homes makes missing homes)", name, name)
+}
+
+// IdentitySilent denies a user whose lookup failed.
+func IdentitySilent(name string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "IdentitySilent",
+		Message: fmt.Sprintf("the identity of %s cannot be looked up at the moment: try again, and if it stays so ask the admin to "+
+			"look at the webhook's log", name)}
+}
+
+// Account is the result of one source of identities for a user.
+type Account struct {
+	// Source is the source.
+	Source Source
+	// UID is negative if the source does not know the user.
+	UID int64
+}
+
+// Source is the name of a source of identities in sentences.
+type Source string
+
+// The sources of identities.
+const (
+	DirectoryService Source = "the directory service"
+	Passwd           Source = "passwd"
+	Share            Source = "the share"
+)
+
+// IdentityDisputed denies a user about whom the sources disagree.
+func IdentityDisputed(name string, accounts []Account) Denial {
+	known := make([]string, len(accounts))
+	for i, account := range accounts {
+		switch {
+		case account.UID >= 0 && account.Source == Share:
+			known[i] = fmt.Sprintf("the home on the share belongs to UID %d", account.UID)
+		case account.Source == Share:
+			known[i] = "there is no home on the share"
+		case account.UID >= 0:
+			known[i] = fmt.Sprintf("%s has UID %d", account.Source, account.UID)
+		default:
+			known[i] = fmt.Sprintf("%s has no such user", account.Source)
+		}
+	}
+	last := len(known) - 1
+	return forbidden("IdentityDisputed", "", "the sources disagree about the user %s: %s, and %s; all of them must know the user, "+
+		"with the same UID, so ask the admin %s", name, strings.Join(known[:last], ", "), known[last], disputeRemedy(accounts))
+}
+
+// disputeRemedy returns the remedy for a disagreement of sources.
+func disputeRemedy(accounts []Account) string {
+	homeless, uids := false, map[int64]bool{}
+	for _, account := range accounts {
+		if account.Source == Share && account.UID < 0 {
+			homeless = true
+			continue
+		}
+		uids[account.UID] = true
+	}
+	if homeless && len(uids) == 1 {
+		return "to make the home (jupyter-user-webhook homes makes missing homes)"
+	}
+	return "which is right"
+}
+
+// IdentityUnusable denies a user whose account has no usable identity. why continues a sentence that begins with the name.
+func IdentityUnusable(name, why string) Denial {
+	return forbidden("IdentityUnusable", "", "%s %s: ask the admin of the directory service to correct the account", name, why)
+}
+
+// RestrictedNeedsIdentity denies discovery at start in a namespace that enforces restricted.
+func RestrictedNeedsIdentity(namespace, name string) Denial {
+	return forbidden("RestrictedNeedsIdentity", "", "namespace %s enforces the Pod Security Standard restricted, and a notebook "+
+		"whose UID is found at start begins as root for an instant: let the webhook know the UID and GID of %s at admission, or use "+
+		"a namespace that enforces baseline", namespace, name)
+}
+
+// GroupForeign denies a supplementary group that is not the user's.
+func GroupForeign(field string, gid int64, name string) Denial {
+	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups that "+
+		"are", gid, name)
+}
+
+// ImageGroupForeign denies a group of the image that the configuration allows, but not in this Pod.
+func ImageGroupForeign(field string, gid int64, why string) Denial {
+	return forbidden("GroupForeign", field, "%d is a group of the image (identity.imageGroups), and %s: remove it", gid, why)
+}
+
+// NotBesideTheShare is why a Pod that sees more of the share than the home may not have a group of the image.
+const NotBesideTheShare = "notebooks here see more of the share than the home, where files with that GID belong to others"
+
+// NoFurtherGroup returns why a user with the maximum number of groups gets no group of the image.
+func NoFurtherGroup(name string, most int) string {
+	return fmt.Sprintf("%s has the %d groups that a pod may have already, of which NFS would leave one out without a word",
+		name, most)
+}

@@ -1,0 +1,63 @@
+package denial
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// These denials are about the name of the user.
+
+// NameInvalid denies a name that is not on the allow-list.
+func NameInvalid(field, name, rule string) Denial {
+	return unprocessable("NameInvalid", field, "%q cannot be a user here: %s", shorten(name), rule)
+}
+
+// NameReserved denies a reserved name.
+func NameReserved(field, name string) Denial {
+	return forbidden("NameReserved", field, "%q is reserved, and no notebook can run as it: use the name of the user's home "+
+		"directory", name)
+}
+
+// NameDomain denies a name with a domain that is not configured.
+func NameDomain(field, name, domain string) Denial {
+	if domain == "" {
+		return forbidden("NameDomain", field, "%q has a domain, and this cluster takes none off: use the name alone, or ask the "+
+			"admin to set user.domains", shorten(name))
+	}
+	return forbidden("NameDomain", field, "%q is of another domain than %s, and might be another user than the one of that name "+
+		"here", shorten(name), domain)
+}
+
+// NamesDiffer denies a Pod whose label and annotation name two users.
+func NamesDiffer(label, inLabel, annotation, inAnnotation string) Denial {
+	return unprocessable("NamesDiffer", "metadata", "the label %s says %q and the annotation %s says %q, and a pod runs as one "+
+		"user: a hub that sets the label itself (KubeSpawner's extra_labels, with a template such as {username}) need not, the "+
+		"annotation is enough", label, shorten(inLabel), annotation, shorten(inAnnotation))
+}
+
+// HubNameUnmapped denies a hub name that the map lacks.
+func HubNameUnmapped(annotation, hubName string) Denial {
+	return forbidden("HubNameUnmapped", AnnotationField(annotation), "no user has the hub name %q: ask the admin to add it to the "+
+		"map of hub names, or to the directory service", shorten(hubName))
+}
+
+// HubNameUnusable denies a hub name that the directory service maps to no single user. why continues a sentence that begins
+// with the name.
+func HubNameUnusable(annotation, hubName, why string) Denial {
+	return forbidden("HubNameUnusable", AnnotationField(annotation), "%q %s: ask the admin of the directory service to correct "+
+		"the account", shorten(hubName), why)
+}
+
+// HubNameSilent denies a hub name whose lookup failed.
+func HubNameSilent(annotation, hubName string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameSilent", Field: AnnotationField(annotation),
+		Message: fmt.Sprintf("the user of the hub name %q cannot be looked up at the moment: try again, and if it stays so ask the "+
+			"admin to look at the webhook's log", shorten(hubName))}
+}
+
+// HubNameDiffers denies a Pod that was injected for another user than its hub name means now.
+func HubNameDiffers(annotation string) Denial {
+	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameDiffers", Field: AnnotationField(annotation),
+		Message: "the user of the hub name has changed between the two reviews of this pod: try again, and if it stays so ask the " +
+			"admin which other webhook writes this annotation"}
+}

@@ -1,0 +1,69 @@
+package denial
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// These denials are about the review, and about the Pod as a document.
+
+// NotAPodReview denies a review of anything but the creation of a Pod.
+func NotAPodReview(kind string) Denial {
+	if kind == "" {
+		kind = "a review of nothing"
+	}
+	return malformed("NotAPodReview", "", "this path reviews Pods, not %s: the webhook configuration that sent it should name the "+
+		"resource pods alone", Printable(kind))
+}
+
+// NotAReview denies a request body that is not an AdmissionReview.
+func NotAReview(why string) Denial {
+	return malformed("NotAReview", "", "this is not an AdmissionReview as an API server sends it: %s", why)
+}
+
+// PodUnreadable denies a document that is not a Pod or not JSON.
+func PodUnreadable(err error) Denial {
+	return malformed("PodUnreadable", "", "this is not a Pod that can be read: %s", oneLine(err))
+}
+
+// TooLarge denies a request body over the limit, in bytes.
+func TooLarge(limit int64) Denial {
+	return Denial{Code: http.StatusRequestEntityTooLarge, Reason: "TooLarge",
+		Message: fmt.Sprintf("the review is larger than %d bytes: a Pod that large, with the defaults that the API server adds to "+
+			"each container, cannot become a notebook; leave out containers, variables or other long lists", limit)}
+}
+
+// TooManyChanges denies a Pod whose patch would have too many operations, such as one with thousands of HOME variables.
+func TooManyChanges(operations, most int) Denial {
+	return unprocessable("TooManyChanges", "", "the pod needs %d changes and the most is %d: no Pod that a user wrote does; look "+
+		"for one variable or mount many times over", operations, most)
+}
+
+// TooMany denies a list that is longer than the webhook reads.
+func TooMany(field string, have, most int) Denial {
+	return unprocessable("TooMany", field, "there are %d, and a notebook has at most %d: leave some out", have, most)
+}
+
+// TooManyNames denies a Pod with a map that has more keys than the webhook reads.
+func TooManyNames(have, most int) Denial {
+	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a notebook has at "+
+		"most %d in one: leave some out", have, most)
+}
+
+// TooManyInAll denies containers whose lists have too many elements in total.
+func TooManyInAll(field string, most int) Denial {
+	return unprocessable("TooMany", field, "the mounts, variables, arguments and other lists of these containers have more than "+
+		"%d elements in all: leave some out", most)
+}
+
+// PathTooLong denies a path over the limit of Linux.
+func PathTooLong(field string, have, most int) Denial {
+	return unprocessable("PathTooLong", field, "it has %d bytes, and a path has at most %d: shorten it", have, most)
+}
+
+// Internal denies a Pod after a fault of the webhook. The cause is only in the log, under the uid of the review.
+func Internal(uid string) Denial {
+	return Denial{Code: http.StatusInternalServerError, Reason: "InternalError",
+		Message: fmt.Sprintf("the webhook failed at this pod, and the pod is not the cause: ask the admin to look for review %s in "+
+			"its log", Printable(uid))}
+}

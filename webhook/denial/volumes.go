@@ -1,0 +1,91 @@
+package denial
+
+import ()
+
+// These denials are about volumes, mounts and devices.
+
+// VolumeTaken denies a different volume under one of our names.
+func VolumeTaken(field, name, what string) Denial {
+	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another one, or one with other "+
+		"settings: rename or remove it", name, what)
+}
+
+// ShareAgain denies the share's claim under another volume name.
+func ShareAgain(field, claim, volume string) Denial {
+	return forbidden("ShareAgain", field, "the claim %s is the share, which comes into a pod as the volume %s alone: remove this "+
+		"volume and its mounts, the webhook adds the user's home", claim, volume)
+}
+
+// ShareByHub denies the share's claim in a server of a hub, whose user cannot change the volumes. initContainers mount it too.
+func ShareByHub(field, claim string, initContainers []string) Denial {
+	without := ""
+	if len(initContainers) > 0 {
+		without = " and leave out the init container " + list(initContainers) + ", which mounts it too"
+	}
+	return forbidden("ShareAgain", field, "the claim %s is the share, and the hub mounts it by itself: ask the admin of the hub "+
+		"to set singleuser.storage.type to none%s. The webhook adds the user's home, and the directories of share.directories",
+		claim, without)
+}
+
+// ClaimAgain denies a further claim under another volume name.
+func ClaimAgain(field, claim string) Denial {
+	return forbidden("ClaimAgain", field, "the claim %s has directories that every notebook sees, and comes into a Pod as the "+
+		"volume %s alone: remove this volume and its mounts, the webhook adds them", claim, claim)
+}
+
+// ClaimClosed denies a further claim in a Pod whose user is found at start.
+func ClaimClosed(field, claim string) Denial {
+	return forbidden("ClaimClosed", field, "the claim %s can be in a notebook only if the UID and GID of the user are known at "+
+		"admission, because a container that starts as root would reach every file on it: remove this volume and its mounts", claim)
+}
+
+// MountForeign denies a mount of the share or of the scratch volume that is not ours.
+func MountForeign(field, volume, at string) Denial {
+	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: remove "+
+		"this one, the webhook adds the home and the directories that the admin lists in share.directories", volume, Printable(at))
+}
+
+// MountElsewhere denies a mount of the share or of the scratch volume in another container than the notebook container.
+func MountElsewhere(field, volume, at, notebook string) Denial {
+	return forbidden("MountForeign", field, "the volume %s is mounted at %s, and only the notebook container %s has the home: "+
+		"remove this mount, and run what needs the home in that container, or in a Pod of its own with the label",
+		volume, Printable(at), notebook)
+}
+
+// MountTaken denies a mount of the Pod's own at one of our paths.
+func MountTaken(field, at, ours string) Denial {
+	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: put this elsewhere", Printable(at), ours)
+}
+
+// MountNested denies a mount of the Pod's own that a symbolic link could direct over the program that the container starts
+// as root.
+func MountNested(field, at, other string) Denial {
+	return forbidden("MountNested", field, "%s and %s lie one inside of the other, so that a symbolic link could lead a mount "+
+		"over the program that this container starts as root: mount this elsewhere, outside of every other mount", Printable(at),
+		Printable(other))
+}
+
+// MountInShare denies a path that the container runtime creates as root, if a symbolic link could direct it into another
+// user's home.
+func MountInShare(field, at, other string) Denial {
+	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see more of the share than "+
+		"the home: what is missing at that path is made as root, also where the user may not write or a symbolic link leads to "+
+		"another user's home; put this outside of every mount", Printable(at), Printable(other))
+}
+
+// EnvForeign denies a variable that the kubelet reads from one of our volumes.
+func EnvForeign(field, volume string) Denial {
+	return forbidden("EnvForeign", field, "a variable cannot be read out of the volume %s, which is the webhook's: remove this one",
+		volume)
+}
+
+// DeviceForeign denies one of our volumes as a block device.
+func DeviceForeign(field, volume string) Denial {
+	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this one", volume)
+}
+
+// DeviceNested denies a block device inside one of our mounts.
+func DeviceNested(field, at, ours string) Denial {
+	return forbidden("DeviceNested", field, "%s is inside of what is mounted, %s: the container runtime would make the device "+
+		"there as root, and leave it there; put it elsewhere, such as below /dev", Printable(at), ours)
+}
