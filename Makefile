@@ -72,12 +72,13 @@ chaos: build control-plane ## what goes wrong around the webhook, with its figur
 	@$(if $(RUN),,CHAOS=short go test -count=1 -v -run '^TestMadeUpPodsBesideASecondWebhook$$' ./test/property)
 
 .PHONY: release-check
-release-check: ## what takes hours: older Kubernetes, Kyverno, arm64, two minutes of load on a node (as root), chaos LONG=1, much fuzzing
+release-check: ## what takes hours: older Kubernetes, Kyverno, Active Directory (as root), arm64, two minutes of load on a node (as root), chaos LONG=1, much fuzzing
 	@for release in $(RELEASES); do \
 		echo "the integration tests with the API server of Kubernetes $$release" && \
 		KUBERNETES=$$release go test -count=1 -timeout 30m -parallel 4 ./test/integration || exit 1; \
 	done
 	RELEASE_CHECK=1 go test -count=1 -timeout 60m -v ./test/kyverno
+	RELEASE_CHECK=1 go test -count=1 -timeout 30m -v -run TestSambaActiveDirectory ./webhook/identity/ldap
 	@if [ "$$(id -u)" = 0 ]; then \
 		E2E=1 RELEASE_CHECK=1 go test -count=1 -timeout 60m -v -run TestOurImageForARM ./test/e2e/images && \
 		E2E=1 LONG=1 go test -count=1 -timeout 60m -v -run TestOperationsUnderLoad ./test/e2e && \

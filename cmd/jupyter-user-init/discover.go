@@ -75,8 +75,8 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 	}, nil
 }
 
-// checkParent denies a home, or a directory of the user, in a directory that a user owns: that user could put another directory in
-// its place.
+// checkParent denies a home, or a directory of the user, in a directory that a user owns: that user could replace
+// it with another directory.
 func checkParent(d handoff.Discover, parent, what string) error {
 	stat, err := directory(parent)
 	if err != nil {
@@ -87,11 +87,11 @@ func checkParent(d handoff.Discover, parent, what string) error {
 		return nil
 	}
 	if err := identity.CheckOwner(owner); err != nil {
-		return fmt.Errorf("the share does not tell who owns %s, in which %s of %s is: %w. Ask the admin to look at the "+
+		return fmt.Errorf("the share does not show who owns %s, which contains %s of %s: %w. Ask the admin to look at the "+
 			"ID mapping of NFS on the node and on the server", parent, what, d.User, err)
 	}
-	return fmt.Errorf("%s, in which %s of %s is, belongs to UID %d: who owns that directory could put another one in the "+
-		"place of %s. Ask the admin for chown root on it", parent, what, d.User, owner, strings.Replace(what, "the", "a", 1))
+	return fmt.Errorf("%s, which contains %s of %s, belongs to UID %d: its owner could replace %s with another directory. "+
+		"Ask the admin to chown that directory to root", parent, what, d.User, owner, strings.Replace(what, "the", "a", 1))
 }
 
 // check compares the owner with the floor, and with the identity that the Pod was admitted with. It checks for root and

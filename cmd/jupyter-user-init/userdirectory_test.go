@@ -55,13 +55,13 @@ func TestDiscoverDeniesADirectoryThatIsNotTheUsers(t *testing.T) {
 		"in a directory that a user owns": {func(t *testing.T, parent string) {
 			home(t, parent, "bob", 5001, 6001)
 			require.NoError(t, os.Chown(parent, 5009, 0))
-		}, "PARENT, in which the directory of bob is, belongs to UID 5009: who owns that directory could put another one in the place of a " +
-			"directory. Ask the admin for chown root on it"},
+		}, "PARENT, which contains the directory of bob, belongs to UID 5009: its owner could replace a directory with another directory. " +
+			"Ask the admin to chown that directory to root"},
 		"in a directory of one's own": {func(t *testing.T, parent string) {
 			home(t, parent, "bob", 5001, 6001)
 			require.NoError(t, os.Chown(parent, 5001, 0))
-		}, "PARENT, in which the directory of bob is, belongs to UID 5001: who owns that directory could put another one in the place of a " +
-			"directory. Ask the admin for chown root on it"},
+		}, "PARENT, which contains the directory of bob, belongs to UID 5001: its owner could replace a directory with another directory. " +
+			"Ask the admin to chown that directory to root"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			parent := t.TempDir()

@@ -6,13 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
 	"jupyter-user.io/jupyter-user-webhook/test/slapd"
 )
 
@@ -57,7 +57,7 @@ memberUid: alice
 `
 
 // TestTheStepsOnTheLaptop runs the first six steps of the page about directory services as they stand there, but for the server's
-// address and the paths.
+// address and the paths. The others run in test/e2e.
 func TestTheStepsOnTheLaptop(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
 	home := t.TempDir()
@@ -66,10 +66,11 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(home, name), []byte(content), 0o600))
 	}
-	steps := stepsOfThePage(t)
+	steps := pages.Steps(t, "directory-services.md")
+	require.Len(t, steps, 10)
 	here := strings.NewReplacer("ldaps://ldap.example.org", server.LDAPS, "/home/me", home, "the password", "secret").Replace
 	shell := func(n int) string {
-		script := exec.Command("sh", "-c", here(steps[n].shell))
+		script := exec.Command("sh", "-c", here(steps[n].Shell))
 		script.Dir = home
 		// ldapsearch of the packages, with the libraries that came with it, as the test's server has them.
 		script.Env = append(server.Client(t, "ldapsearch").Env, "PATH="+server.Folder()+":"+os.Getenv("PATH"))
@@ -82,8 +83,8 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 	assert.Contains(t, shell(4), "Insufficient access")
 	assert.Equal(t, "dn:"+webhookDN+"\n", shell(5))
 
-	require.NoError(t, os.WriteFile(filepath.Join(home, "laptop.yaml"), []byte(here(steps[6].yaml)), 0o600))
-	command := strings.Fields(steps[6].shell)
+	require.NoError(t, os.WriteFile(filepath.Join(home, "laptop.yaml"), []byte(here(steps[6].YAML)), 0o600))
+	command := strings.Fields(steps[6].Shell)
 	require.Equal(t, []string{"jupyter-user-webhook", "check", "ldap", "--config=laptop.yaml", "--user=alice"}, command)
 	t.Chdir(home)
 	var said bytes.Buffer
@@ -95,44 +96,11 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 		"/":    "the home of alice is home/alice on the share",
 		"/hpc": `the home field of alice, "/home/alice", must be below /hpc`,
 	} {
-		require.NoError(t, os.WriteFile("homes.yaml", []byte(here(steps[6].yaml)+"share: {homePrefix: "+prefix+"}\n"), 0o600))
+		require.NoError(t, os.WriteFile("homes.yaml", []byte(here(steps[6].YAML)+"share: {homePrefix: "+prefix+"}\n"), 0o600))
 		said.Reset()
 		run(t.Context(), []string{"check", "ldap", "--config=homes.yaml", "--user=alice"}, nil, &said, &said)
 		assert.Contains(t, said.String(), says)
 	}
-}
-
-// step of the page: its commands and its file.
-type step struct{ shell, yaml string }
-
-// stepsOfThePage are by their numbers.
-func stepsOfThePage(t *testing.T) map[int]step {
-	t.Helper()
-	page, err := os.ReadFile("../../deploy/docs/directory-services.md")
-	require.NoError(t, err)
-	steps := map[int]step{}
-	number := regexp.MustCompile(`(?m)^\*\*([0-9]+)\. `)
-	block := regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
-	begins := number.FindAllSubmatchIndex(page, -1)
-	for i, at := range begins {
-		end := len(page)
-		if i+1 < len(begins) {
-			end = begins[i+1][0]
-		}
-		var s step
-		for _, found := range block.FindAllSubmatch(page[at[0]:end], -1) {
-			if string(found[1]) == "sh" {
-				s.shell += string(found[2])
-			} else {
-				s.yaml += string(found[2])
-			}
-		}
-		require.NotEmpty(t, s.shell, "step %s has a command", page[at[2]:at[3]])
-		steps[i+1] = s
-		require.Equal(t, fmt.Sprint(i+1), string(page[at[2]:at[3]]))
-	}
-	require.Len(t, steps, 10)
-	return steps
 }
 
 // TestCheckLDAPSaysWhatIsWrong, in one sentence that names the key to correct.

@@ -89,7 +89,18 @@ func afterReviews(t *testing.T) exposed {
 			assert.Zero(t, stop())
 		}
 	}
+	found.ofADirectoryService(t)
 	return found
+}
+
+// ofADirectoryService adds what a process tells of a directory service, whose server is gone: it starts, and denies.
+func (e exposed) ofADirectoryService(t *testing.T) {
+	t.Helper()
+	p, stop := serve(t, "--config="+file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nidentity:\n  ldap:\n"+
+		"    urls: ['ldaps://127.0.0.1:1']\n    users: {baseDN: 'dc=example,dc=org'}\n"))
+	p.send(t, "/mutate", review)
+	e.scrape(t, p)
+	assert.Zero(t, stop())
 }
 
 // TestWhatProcessesTellAboutThemselves is held against whoever reads it.

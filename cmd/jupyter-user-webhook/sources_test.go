@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +95,31 @@ func TestServeRefusesAHomeInUsersDirectories(t *testing.T) {
 	require.NoError(t, os.Symlink("b", filepath.Join(share, "home", "a")))
 	assert.Contains(t, p.admit(t), "the home of alice is behind home/a, which is a symbolic link on the share")
 	assert.Zero(t, stop())
+}
+
+// TestServeFindsHomesByPasswd: passwd is a directory service too, whose home field counts where homes are by that.
+func TestServeFindsHomesByPasswd(t *testing.T) {
+	configured := "--config=" + file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nshare: {homePrefix: /hpc}\n")
+	for field, want := range map[string]string{
+		"/hpc/home/a/alice": `"jupyter-user.io/home":"/hpc/home/a/alice"`,
+		"/home/alice":       "the home field of alice in the directory service must be below /hpc (share.homePrefix)",
+		"":                  "the home field of alice in the directory service is empty",
+	} {
+		p, stop := serve(t, configured, "--passwd="+file(t, "passwd", "alice:x:5001:6001::"+field+":/bin/bash\n"))
+		said := p.admit(t)
+		if patch := regexp.MustCompile(`"patch":"([^"]*)"`).FindStringSubmatch(said); patch != nil {
+			operations, err := base64.StdEncoding.DecodeString(patch[1])
+			require.NoError(t, err)
+			said = string(operations)
+		}
+		assert.Contains(t, said, want)
+		assert.Zero(t, stop())
+	}
+	c := config.Default()
+	c.Share.HomePrefix = "/hpc"
+	_, err := sourceOptions{}.open(t.Context(), c, nil, nil)
+	assert.EqualError(t, err, "share.homePrefix has homes be where the home field of a directory service says: configure identity.ldap, or "+
+		"give --passwd")
 }
 
 // TestTwoPlacesThatSayWhereHomesAre is an error at start.

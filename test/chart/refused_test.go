@@ -45,7 +45,7 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{config: {share: {homes: home}}}":                                      "config.share.homes is config.share.home now, a pattern: where homes was home, write home: home/{user}",
 		"{config: {share: {readOnly: []}}}":                                     "config.share.readOnly is config.share.directories now: the same list, each element with access: ReadOnly",
 		"{share: {homePrefix: hpc}}":                                            "at '/share/homePrefix': 'hpc' does not match pattern",
-		"{share: {homePrefix: /hpc}}":                                           "share.homePrefix has homes be where the directory service says, and identity.ldap.urls names none",
+		"{share: {homePrefix: /hpc}}":                                           "share.homePrefix has homes be where the directory service says, and there is none: set identity.ldap.urls or identity.passwdConfigMap",
 		"{share: {homePrefix: /hpc}, identity: {share: true, ldap: {urls: ['ldaps://a'], users: {baseDN: b}, ca: c}}}": "share.homePrefix has homes " +
 			"be where the directory service says, and identity.share looks for them by config.share.home",
 		"{config: {share: {home: home}}}":                                                             "config.share.home is home, and must be a directory of the share that ends with the user's name",

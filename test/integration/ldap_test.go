@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -16,6 +15,7 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
 	"jupyter-user.io/jupyter-user-webhook/test/slapd"
 	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
@@ -94,15 +94,11 @@ func TestAUserOfADirectoryService(t *testing.T) {
 // them and not the Deployment.
 func asTheChartRenders(t *testing.T, directory *slapd.Server) *config.Config {
 	t.Helper()
-	page, err := os.ReadFile("../../deploy/docs/directory-services.md")
-	require.NoError(t, err)
-	step := regexp.MustCompile("(?ms)^\\*\\*8\\. .*?^```yaml\n(.*?)^```$").FindSubmatch(page)
-	require.NotNil(t, step)
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
 	require.NoError(t, err)
 	chart, err := helm.Chart()
 	require.NoError(t, err)
-	rendered, err := h.Run(t.Context(), string(step[1]), "template", helm.Release, chart, "--namespace", helm.Namespace, "--values", "-",
+	rendered, err := h.Run(t.Context(), pages.Steps(t, "directory-services.md")[8].YAML, "template", helm.Release, chart, "--namespace", helm.Namespace, "--values", "-",
 		"--set-file", "identity.ldap.ca="+directory.CAFile, "--set", "identity.ldap.users.hubName=mail",
 		"--show-only", "templates/20-configmap.yaml")
 	require.NoError(t, err)

@@ -52,7 +52,7 @@ func TestEveryExpressionIsPromQL(t *testing.T) {
 	}
 	for _, name := range []string{
 		"jupyter_user_admissions_total", "jupyter_user_review_duration_seconds_bucket", "jupyter_user_identity_lookups_total",
-		"jupyter_user_share_oldest_lookup_seconds", "jupyter_user_certificate_expiry_timestamp_seconds", "jupyter_user_build_info",
+		"jupyter_user_share_oldest_lookup_seconds", "jupyter_user_ldap_oldest_lookup_seconds", "jupyter_user_certificate_expiry_timestamp_seconds", "jupyter_user_build_info",
 		"apiserver_validating_admission_policy_check_total",
 	} {
 		assert.True(t, read[name], "nothing looks at %s", name)

@@ -1,6 +1,7 @@
 package slapd
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
@@ -42,13 +43,13 @@ type Options struct {
 	LDIF string
 	// Global and Database are further lines of the configuration.
 	Global, Database string
-	// Names of the certificate, beside 127.0.0.1 and localhost.
-	Names []string
+	// Address that the server listens at; 127.0.0.1 without it. Its certificate is for both.
+	Address string
 }
 
 // Server is one slapd with one database. It serves LDAP, with StartTLS, and LDAPS.
 type Server struct {
-	// LDAP and LDAPS are its URLs, by the address 127.0.0.1.
+	// LDAP and LDAPS are its URLs, by its address.
 	LDAP, LDAPS string
 	// OtherHost is LDAPS by an address that the certificate is not for.
 	OtherHost string
@@ -82,9 +83,10 @@ func Start(t testing.TB, o Options) *Server {
 	t.Helper()
 	s := &Server{programs: forTest(t), folder: t.TempDir()}
 	s.log = filepath.Join(s.folder, "log")
-	s.certificates(t, o.Names)
-	s.LDAP, s.LDAPS = "ldap://"+freeAddress(t), "ldaps://"+freeAddress(t)
-	s.OtherHost = strings.Replace(s.LDAPS, "127.0.0.1", "127.0.0.2", 1)
+	address := cmp.Or(o.Address, "127.0.0.1")
+	s.certificates(t, o.Address)
+	s.LDAP, s.LDAPS = "ldap://"+freeAddress(t, address), "ldaps://"+freeAddress(t, address)
+	s.OtherHost = strings.Replace(s.LDAPS, address, "127.0.0.2", 1)
 	s.write(t, "slapd.conf", s.configuration(t, o))
 	require.NoError(t, os.Mkdir(s.path("database"), 0o700))
 	s.write(t, "content.ldif", "dn: "+Suffix+"\nobjectClass: dcObject\nobjectClass: organization\ndc: example\no: Example\n\n"+o.LDIF)
@@ -103,12 +105,17 @@ func (s *Server) write(t testing.TB, name, content string) {
 	require.NoError(t, os.WriteFile(s.path(name), []byte(content), 0o600))
 }
 
-func (s *Server) certificates(t testing.TB, names []string) {
+// certificates are for 127.0.0.1 and localhost, and for another address where one is given.
+func (s *Server) certificates(t testing.TB, address string) {
 	t.Helper()
+	names := []string{"localhost"}
+	if address != "" {
+		names = append(names, address)
+	}
 	var err error
 	s.Authority, err = pki.New(time.Hour, "authority")
 	require.NoError(t, err)
-	pair, err := s.Authority.IssueServer(time.Hour, append([]string{"localhost"}, names...)...)
+	pair, err := s.Authority.IssueServer(time.Hour, names...)
 	require.NoError(t, err)
 	s.write(t, "ca.crt", string(s.Authority.Cert))
 	s.write(t, "server.crt", string(pair.Cert))
@@ -231,10 +238,10 @@ func (s *Server) Client(t testing.TB, name string, arguments ...string) *exec.Cm
 // Folder returns the folder with the programs, ldapsearch among them, for a PATH.
 func (s *Server) Folder() string { return filepath.Join(s.programs.root, "usr", "bin") }
 
-// freeAddress returns an address of the loopback that nobody listens on.
-func freeAddress(t testing.TB) string {
+// freeAddress returns an address with a port that nobody listens on.
+func freeAddress(t testing.TB, address string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", address+":0")
 	require.NoError(t, err)
 	defer listener.Close() //nolint:errcheck // it was to find a port
 	return listener.Addr().String()

@@ -82,8 +82,6 @@ func validateHomePrefix(c *Config) field.ErrorList {
 	case why != "":
 	case c.Share.Home != Default().Share.Home:
 		why = "says that homes are where the directory service says, and share.home says where they are: remove one of them"
-	case !c.Identity.LDAP.Configured():
-		why = "needs a directory service, whose home field is read: name its servers in identity.ldap.urls"
 	case c.Identity.Discovery == DiscoveryAtStart:
 		why = "needs the identity at admission, which the home comes with, and identity.discovery is AtStart"
 	}

@@ -1,7 +1,5 @@
 package denial
 
-import ()
-
 // These denials are about the home of the user on the share.
 
 // HomeInUsers denies a home below a directory of the share that a user owns.

@@ -1,7 +1,5 @@
 package denial
 
-import ()
-
 // These denials are about volumes, mounts and devices.
 
 // VolumeTaken denies a different volume under one of our names.

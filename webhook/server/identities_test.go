@@ -254,11 +254,11 @@ func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
 		says                     string
 	}{
 		{at(5003), at(5003), at(5004), "the sources disagree about the user qiang.guo03: the directory service has UID 5003, passwd has " +
-			"UID 5003, and the home on the share belongs to UID 5004; all of them must know the user and the same UID, so ask the admin which is right"},
+			"UID 5003, and the home on the share belongs to UID 5004; all of them must know the user, with the same UID, so ask the admin which is right"},
 		{nobodyKnown, at(5003), nobodyKnown, "the sources disagree about the user qiang.guo03: the directory service has no such user, passwd " +
-			"has UID 5003, and there is no home on the share; all of them must know the user and the same UID, so ask the admin which is right"},
+			"has UID 5003, and there is no home on the share; all of them must know the user, with the same UID, so ask the admin which is right"},
 		{at(5003), at(5003), nobodyKnown, "the sources disagree about the user qiang.guo03: the directory service has UID 5003, passwd " +
-			"has UID 5003, and there is no home on the share; all of them must know the user and the same UID, so ask the admin to make " +
+			"has UID 5003, and there is no home on the share; all of them must know the user, with the same UID, so ask the admin to make " +
 			"the home (jupyter-user-webhook homes makes missing homes)"},
 		{func(context.Context, user.Name) (*identity.Identity, error) {
 			return nil, &identity.Unusable{Why: "has no uidNumber"}

@@ -1,8 +1,8 @@
 package nfs
 
 import (
-	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -14,7 +14,7 @@ import (
 // TestPodsInEveryKindOfHome has a kubelet run what TestStartInEveryKindOfHome runs without one, over both versions of NFS.
 func TestPodsInEveryKindOfHome(t *testing.T) {
 	needNFS(t)
-	if os.Getenv("RELEASE_CHECK") == "" {
+	if !release() {
 		t.Skip("left out: a pod for each kind of home takes a quarter of an hour. Run it with make release-check")
 	}
 	for user, c := range starts() {
@@ -25,12 +25,15 @@ func TestPodsInEveryKindOfHome(t *testing.T) {
 			t.Run(in.name+" "+user, func(t *testing.T) {
 				t.Parallel()
 				p := run(t, in, user, user, images.Plain, "--command", "--", "sh", "-c", whose+" && exec hello")
+				began := time.Now()
 				if c.code == 0 {
 					p.ready(t)
+					t.Logf("Ready after %s", time.Since(began).Round(time.Second))
 					assert.Contains(t, p.logs(t), c.want)
 					return
 				}
 				got := p.await(t, readyLimit, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
+				t.Logf("failed after %s", time.Since(began).Round(time.Second))
 				assert.Contains(t, failure(got), c.want)
 			})
 		}

@@ -104,6 +104,8 @@ func worksInLab(t *testing.T, p pod, h home) {
 // wrote before it serves.
 func TestOneUserOnBothNodes(t *testing.T) {
 	needNFS(t)
+	_, err := world.nfs.Must(t.Context(), "rm", "-f", "/srv/hpc/home/kim/one", "/srv/hpc/home/kim/other")
+	require.NoError(t, err)
 	pods := map[string]pod{}
 	for on, files := range map[string][2]string{nodeName: {"one", "other"}, otherName: {"other", "one"}} {
 		command := fmt.Sprintf("echo $$ >%s; until test -s %s; do sleep 1; done; exec hello", files[0], files[1])

@@ -150,6 +150,13 @@ func TestFifteenGroups(t *testing.T) {
 			assert.Zero(t, opened(t, mount(t, name), 15), name)
 		}
 	})
+	t.Run("with manage-gids, all that the server knows of the user, however many are sent", func(t *testing.T) {
+		knowOnServer(t)
+		manageGIDs(t)
+		for _, name := range []string{"v3", "v4"} {
+			assert.Equal(t, 20, opened(t, mount(t, name), 1), name)
+		}
+	})
 }
 
 // opened returns how many directories of groups a user opens who is in so many groups.
@@ -160,6 +167,20 @@ func opened(t *testing.T, share string, groups int) int {
 			for g in $(seq 9001 9020); do cat $1/projects/$g/file 2>/dev/null; done; true' - $1`, share, fmt.Sprint(groups))
 	require.NoError(t, err)
 	return len(strings.Fields(said))
+}
+
+// knowOnServer has the server know the user with the UID 5003 as one who is in twenty groups, until the test ends.
+func knowOnServer(t *testing.T) {
+	t.Helper()
+	_, err := world.nfs.Script(t.Context(), `
+		cp /etc/passwd /etc/passwd.before; cp /etc/group /etc/group.before
+		echo known:x:5003:6003::/:/bin/sh >>/etc/passwd
+		for g in $(seq 9001 9020); do echo "g$g:x:$g:known"; done >>/etc/group`)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := world.nfs.Script(contextOf(t), "mv /etc/passwd.before /etc/passwd; mv /etc/group.before /etc/group")
+		assert.NoError(t, err)
+	})
 }
 
 // end is a function of bash that ends a daemon by its name, and waits until it is gone.

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -48,6 +48,9 @@ var (
 	spaces     = []space{start3, start4, admission3, admission4}
 )
 
+// release reports whether this run is one before a release, which may take hours.
+func release() bool { return os.Getenv("RELEASE_CHECK") != "" }
+
 // A home is one on the share, as the server sees it.
 type home struct {
 	name     string
@@ -66,7 +69,6 @@ var homes = []home{
 	{"grace", 5008, 6008, "0700"},
 	{"heidi", 5009, 6009, "0700"},
 	{"ivan", 5010, 6010, "0700"},
-	{"judy", 5011, 6011, "0700"},
 	{"kim", 5012, 6012, "0700"},
 }
 
@@ -88,16 +90,29 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 		return nil, err
 	}
 	w := &World{}
-	options := node.Options{
-		Room: room, SandboxImage: images.Pause, Archives: []string{archives.Notebooks, archives.Webhook}, Progress: os.Stderr,
+	parts, err := uml.Build(ctx, os.Stderr)
+	if err != nil {
+		return nil, err
 	}
+	options := node.Options{Room: room, SandboxImage: images.Pause, Archives: []string{archives.Notebooks}, Progress: os.Stderr}
+	var base node.Base
+	err = progress.Stage(os.Stderr, "disk with the notebooks' images", func() (err error) {
+		base, err = node.BuildBase(ctx, parts, options)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	first, second := options, options
+	// No notebook runs on the first node.
+	first.Archives = []string{base.Sandbox, archives.Webhook}
+	second.Archives, second.Base = []string{archives.Webhook}, base.Disk
 	err = together(
-		func() (err error) { return w.startNFS(ctx, options) },
+		func() error { return w.startNFS(ctx, parts, second) },
+		func() error { return w.startOther(ctx, parts, second) },
 		func() (err error) {
-			if w.Cluster, err = node.Start(ctx, options); err != nil {
-				return err
-			}
-			return w.startOther(ctx, options)
+			w.Cluster, err = node.Start(ctx, first)
+			return err
 		})
 	if err != nil {
 		return nil, err
@@ -111,10 +126,16 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 		do   func(context.Context) error
 	}{
 		{"namespaces", w.makeNamespaces},
-		{"second node ready", func(ctx context.Context) error { return w.Join(ctx, w.nfs) }},
-		{"third node ready", func(ctx context.Context) error { return w.Join(ctx, w.other) }},
-		{"webhook and policies, by helm", w.installShipped},
-		{"webhook that mounts the share", w.installKnowing},
+		{"second and third node ready", func(ctx context.Context) error {
+			return together(
+				func() error { return w.Join(ctx, w.nfs) },
+				func() error { return w.Join(ctx, w.other) })
+		}},
+		{"webhook and policies by helm, and the webhook that mounts the share", func(ctx context.Context) error {
+			return together(
+				func() error { return w.installShipped(ctx) },
+				func() error { return w.installKnowing(ctx) })
+		}},
 		{"webhooks in effect", w.awaitWebhooks},
 	} {
 		if err := progress.Stage(os.Stderr, step.name, func() error { return step.do(ctx) }); err != nil {
@@ -125,18 +146,14 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 }
 
 // startNFS starts the second machine as far as it needs no control plane: the NFS server and its homes, and the container runtime.
-func (w *World) startNFS(ctx context.Context, o node.Options) error {
-	parts, err := uml.Build(ctx, os.Stderr)
-	if err != nil {
-		return err
-	}
+func (w *World) startNFS(ctx context.Context, parts uml.Parts, o node.Options) error {
 	place := node.Place{Name: nodeName, Address: "192.0.2.10", Range: "198.18.1.0/24"}
 	serverRoute := strings.Fields("route add 198.18.0.0/24 via " + place.Address)
 	for _, step := range []struct {
 		name string
 		do   func() error
 	}{
-		{"second machine", func() error {
+		{"second machine", func() (err error) {
 			w.nfs, err = node.Boot(ctx, parts, place, o)
 			return err
 		}},
@@ -154,21 +171,9 @@ func (w *World) startNFS(ctx context.Context, o node.Options) error {
 	return nil
 }
 
-// startOther starts a third machine, which has no images but those of a small notebook and its init container.
-func (w *World) startOther(ctx context.Context, o node.Options) error {
-	parts, err := uml.Build(ctx, os.Stderr)
-	if err != nil {
-		return err
-	}
-	archive := filepath.Join(o.Room.Folder, "small", "images.tar")
-	if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
-		return err
-	}
-	if err := w.ExportImages(ctx, archive, images.Pause, images.Plain, images.Webhook); err != nil {
-		return err
-	}
-	o.Archives = []string{archive}
-	return progress.Stage(os.Stderr, "third machine, its container runtime and images", func() error {
+// startOther starts a third machine, which has no NFS server.
+func (w *World) startOther(ctx context.Context, parts uml.Parts, o node.Options) error {
+	return progress.Stage(os.Stderr, "third machine, its container runtime and images", func() (err error) {
 		if w.other, err = node.Boot(ctx, parts, node.Place{Name: otherName, Address: "192.0.2.11", Range: "198.18.2.0/24"}, o); err != nil {
 			return err
 		}
@@ -213,12 +218,15 @@ func (w *World) makeNamespaces(ctx context.Context) (err error) {
 	return nil
 }
 
-// together does two things at the same time.
-func together(one, other func() error) error {
-	failed := make(chan error, 1)
-	go func() { failed <- one() }()
-	err := other()
-	return errors.Join(err, <-failed)
+// together does several things at the same time.
+func together(all ...func() error) error {
+	errs := make([]error, len(all))
+	var group sync.WaitGroup
+	for i, do := range all {
+		group.Go(func() { errs[i] = do() })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 // await polls a condition until it is met, fails, or takes longer than it may.

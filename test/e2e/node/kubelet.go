@@ -62,6 +62,7 @@ func (c *Cluster) startKubelet(_ context.Context, _ Options) error {
 	if err := errors.Join(os.WriteFile(config, []byte(content), 0o644), os.WriteFile(resolver, nil, 0o644)); err != nil {
 		return err
 	}
+	c.release()
 	return c.start(tools.Kubelet, "--config="+config, "--kubeconfig="+node.Kubeconfig, "--root-dir="+c.path("kubelet"),
 		"--hostname-override="+sealed.HostName, "--node-ip="+Address)
 }

@@ -54,6 +54,8 @@ type Cluster struct {
 	programs []*program
 	// seconds is done once, for the first node that joins.
 	seconds sync.Once
+	// release gives up what is reserved for the kubelet.
+	release func()
 }
 
 // Options of a cluster.
@@ -63,6 +65,8 @@ type Options struct {
 	SandboxImage string
 	// Archives are files that ctr imports images from.
 	Archives []string
+	// Base is the disk that a second machine begins with, which has images already. It may be empty.
+	Base string
 	// Progress is told what takes how long.
 	Progress io.Writer
 }
@@ -83,6 +87,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		name string
 		do   func(context.Context, Options) error
 	}{
+		{"inotify instances", c.reserve},
 		{"address of the node", c.addAddress},
 		{"control plane", c.startControlPlane},
 		{"service of the API server", c.startService},
@@ -98,6 +103,11 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		}
 	}
 	return c, nil
+}
+
+func (c *Cluster) reserve(ctx context.Context, o Options) (err error) {
+	c.release, err = reserveWatchers(ctx, o.Progress, stepTimeout, watcher)
+	return err
 }
 
 func (c *Cluster) addAddress(ctx context.Context, _ Options) error {

@@ -68,12 +68,6 @@ func (c *Cluster) startRuntime(ctx context.Context, o Options) error {
 	})
 }
 
-// ExportImages writes images of the node into an archive, for a node that needs no others.
-func (c *Cluster) ExportImages(ctx context.Context, archive string, images ...string) error {
-	return run(ctx, c.tools[tools.Ctr], append([]string{"--address", runtimeSocket, "--namespace", "k8s.io", "images", "export", archive},
-		images...)...)
-}
-
 // importImages gives the node its images: no registry is asked for any.
 func (c *Cluster) importImages(ctx context.Context, o Options) error {
 	for _, archive := range o.Archives {

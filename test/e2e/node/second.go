@@ -34,6 +34,7 @@ const (
 	archivesThere = "/archives"
 	// disk of a second node is written for what is used of it.
 	diskSize = 8 << 30
+	memory   = "3G"
 	// secondAPI is where second nodes find the API server, which listens on loopback.
 	secondAPI = Address + ":6443"
 )
@@ -59,7 +60,7 @@ func Boot(ctx context.Context, parts uml.Parts, place Place, o Options) (*Second
 	}
 	machine, err := uml.Start(ctx, uml.Options{
 		Parts: parts, Room: o.Room, Name: place.Name, Address: place.Address, Gateway: Address, Range: place.Range,
-		Memory: "3G", Disk: diskSize, Folders: folders,
+		Memory: memory, Disk: diskSize, Base: o.Base, Folders: folders,
 	})
 	if err != nil {
 		return nil, err
@@ -79,9 +80,8 @@ func (s *Second) StartRuntime(ctx context.Context, o Options) error {
 	if err := s.start(ctx, tools.Containerd, "--config", filepath.Join(sharedThere, "containerd.toml")); err != nil {
 		return err
 	}
-	ctr := []string{s.tool(tools.Ctr), "--address", runtimeSocket, "--namespace", "k8s.io"}
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, stepTimeout, true, func(ctx context.Context) (bool, error) {
-		_, err := s.Must(ctx, append(ctr, "version")...)
+		_, err := s.ctr(ctx, "version")
 		return err == nil, s.Ended()
 	})
 	if err != nil {
@@ -89,11 +89,16 @@ func (s *Second) StartRuntime(ctx context.Context, o Options) error {
 	}
 	for i, archive := range o.Archives {
 		there := filepath.Join(archivesThere, fmt.Sprint(i), filepath.Base(archive))
-		if _, err := s.Must(ctx, append(ctr, "images", "import", "--snapshotter", "overlayfs", there)...); err != nil {
+		if _, err := s.ctr(ctx, "images", "import", "--snapshotter", "overlayfs", there); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ctr asks the container runtime for something.
+func (s *Second) ctr(ctx context.Context, arguments ...string) (string, error) {
+	return s.Must(ctx, append([]string{s.tool(tools.Ctr), "--address", runtimeSocket, "--namespace", "k8s.io"}, arguments...)...)
 }
 
 // MountImage mounts the root of an image, read-only. It may be mounted already.
@@ -105,8 +110,7 @@ func (s *Second) MountImage(ctx context.Context, image, at string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Must(ctx, s.tool(tools.Ctr), "--address", runtimeSocket, "--namespace", "k8s.io", "images", "mount", "--snapshotter",
-		"overlayfs", image, at)
+	_, err = s.ctr(ctx, "images", "mount", "--snapshotter", "overlayfs", image, at)
 	return err
 }
 

@@ -18,6 +18,7 @@ const (
 
 	stageFirst = "first"
 	stageAgent = "agent"
+	stageOff   = "off"
 )
 
 // path is where the machine's programs are.
@@ -29,12 +30,13 @@ func Inside() bool { return os.Getenv(stageVariable) != "" }
 
 // Run is the machine's first process, or the process that runs commands. It returns the exit status.
 func Run() int {
-	stage := os.Getenv(stageVariable)
-	if stage == stageAgent {
+	switch os.Getenv(stageVariable) {
+	case stageAgent:
 		fmt.Println("error: serve commands:", serve(os.Getenv(addressVariable)))
 		return 1
+	case stageFirst:
+		fmt.Println("error: start the machine:", first())
 	}
-	fmt.Println("error: start the machine:", first())
 	// If the first process ended, the kernel would panic.
 	_ = syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
 	return 1
@@ -56,21 +58,45 @@ func first() error {
 	if err := os.WriteFile("/etc/hosts", []byte(hosts), 0o644); err != nil {
 		return err
 	}
+	if err := mountDisk(); err != nil {
+		return err
+	}
 	for _, line := range []string{
 		"modprobe -a nfsd nfs nfsv3 nfsv4 overlay veth bridge loop",
-		"mkfs.ext4 -q -F /dev/ubda", "mount /dev/ubda /disk", "mount --make-shared /disk",
 		"ip link set lo up",
 		"ip address add " + os.Getenv(addressVariable) + "/32 dev vec0",
 		"ip link set vec0 up",
 		"ip route add " + os.Getenv(gatewayVariable) + "/32 dev vec0",
 		"ip route add default via " + os.Getenv(gatewayVariable) + " dev vec0 src " + os.Getenv(addressVariable),
 	} {
-		words := strings.Fields(line)
-		if said, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", line, err, said)
+		if err := run(line); err != nil {
+			return err
 		}
 	}
 	return runAgent()
+}
+
+// run runs a command without quotes in it.
+func run(line string) error {
+	words := strings.Fields(line)
+	if said, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", line, err, said)
+	}
+	return nil
+}
+
+// mountDisk mounts the disk, on which it makes a file system where there is none.
+func mountDisk() error {
+	const device, at = "/dev/ubda", "/disk"
+	if syscall.Mount(device, at, "ext4", 0, "") != nil {
+		if err := run("mkfs.ext4 -q -F " + device); err != nil {
+			return err
+		}
+		if err := syscall.Mount(device, at, "ext4", 0, ""); err != nil {
+			return fmt.Errorf("mount the disk: %w", err)
+		}
+	}
+	return syscall.Mount("", at, "", syscall.MS_SHARED, "")
 }
 
 // mountAll mounts what every machine has.

@@ -34,6 +34,8 @@ type Options struct {
 	Memory string
 	// Disk is how large the disk is that the machine finds at /disk. It takes what is written to it.
 	Disk int64
+	// Base is the disk of a machine that is off. With it, /disk begins with what is there, and Base stays as it is.
+	Base string
 	// Folders of this machine are at other places there, by their paths.
 	Folders map[string]string
 }
@@ -43,6 +45,7 @@ type Machine struct {
 	Options
 	// Console is the file with what the kernel and the first process say.
 	Console string
+	disk    string
 	agent
 	done chan struct{}
 	err  error
@@ -62,11 +65,13 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 		return nil, fmt.Errorf("connect machine %s: %w", o.Name, err)
 	}
 	disk := filepath.Join(folder, "disk")
-	if err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, o.Disk)); err != nil {
-		return nil, err
+	if o.Base == "" {
+		if err := errors.Join(os.WriteFile(disk, nil, 0o600), os.Truncate(disk, o.Disk)); err != nil {
+			return nil, err
+		}
 	}
-	m := &Machine{Options: o, Console: filepath.Join(folder, "console.log"), agent: agent{o.Address}, done: make(chan struct{})}
-	if err := m.boot(root, disk); err != nil {
+	m := &Machine{Options: o, disk: disk, Console: filepath.Join(folder, "console.log"), agent: agent{o.Address}, done: make(chan struct{})}
+	if err := m.boot(root); err != nil {
 		return nil, err
 	}
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, machine.Patience, true, func(ctx context.Context) (bool, error) {
@@ -120,13 +125,20 @@ func (o Options) connect(ctx context.Context) error {
 	return nil
 }
 
-func (m *Machine) boot(root, disk string) error {
+func (m *Machine) boot(root string) error {
 	console, err := os.Create(m.Console)
 	if err != nil {
 		return err
 	}
+	disk := m.disk
+	if m.Base != "" {
+		// The kernel writes to the first file what differs from the second.
+		disk += "," + m.Base
+	}
 	command := exec.Command(m.Parts.Kernel, "mem="+m.Memory, "ubda="+disk, "root=/dev/root", "rootfstype=hostfs", "rootflags="+root, "rw",
 		"init="+initPath, "vec0:transport=tap,ifname="+m.Name+",depth=64,gro=1", "con=null", "con0=null,fd:1", "quiet",
+		// Else a folder of the machine is left in the home of the user who starts it.
+		"uml_dir="+filepath.Dir(m.Console), "umid=console",
 		stageVariable+"="+stageFirst, nameVariable+"="+m.Name, addressVariable+"="+m.Address, gatewayVariable+"="+m.Gateway)
 	// The machine's memory is a file, which is removed at once. On a disk it would be written there.
 	command.Env = append(os.Environ(), "TMPDIR=/dev/shm")
@@ -148,5 +160,20 @@ func (m *Machine) Ended() error {
 		return errors.Join(errors.New("the machine has ended"), m.err)
 	default:
 		return nil
+	}
+}
+
+// PowerOff ends the machine, and returns the file that was its disk. Whatever writes to the disk must have ended.
+func (m *Machine) PowerOff(ctx context.Context) (disk string, err error) {
+	if _, err := m.Must(ctx, "umount", "/disk"); err != nil {
+		return "", err
+	}
+	// The answer does not come.
+	_, _ = m.Do(ctx, Command{Args: []string{initPath}, Environment: []string{stageVariable + "=" + stageOff}})
+	select {
+	case <-m.done:
+		return m.disk, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
 }

@@ -65,7 +65,7 @@ func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, er
 	// Two tell as well as a hundred that there is more than one.
 	found, err := search(c, &ldap.SearchRequest{
 		BaseDN: users.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: filter, Attributes: wanted, SizeLimit: 2,
-	}, 2)
+	})
 	switch {
 	case len(found) > 1:
 		return nil, unusable("is the %s of several accounts in the directory service", attribute)

@@ -108,7 +108,7 @@ func advice(err error) string {
 func (d *diagnosis) base(c *ldap.Conn, key, dn string) bool {
 	_, err := search(c, &ldap.SearchRequest{
 		BaseDN: dn, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: noAttributes,
-	}, 1)
+	})
 	if err != nil {
 		d.say(RemarkFailed, "identity.ldap.%s: %v", key, err)
 		return false
@@ -121,8 +121,8 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 	users := d.config.Users
 	found, err := search(c, &ldap.SearchRequest{
 		BaseDN: users.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: fmt.Sprintf("(&%s(%s=*))", users.Filter, users.UID),
-		Attributes: []string{users.Name, users.UID, users.GID, effective}, SizeLimit: 1,
-	}, 1)
+		Attributes: []string{users.Name, users.UID, users.GID, effective}, Controls: []ldap.Control{ldap.NewControlPaging(1)},
+	})
 	switch {
 	case len(found) == 0 && err != nil:
 		d.say(RemarkFailed, "identity.ldap.users: %v", err)

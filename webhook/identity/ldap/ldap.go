@@ -98,7 +98,7 @@ func (s *Source) lookAtBase() (*identity.Identity, error) {
 	return nil, s.servers.ask(lookupTime, s.accounts.Wait, func(c *ldap.Conn) error {
 		_, err := search(c, &ldap.SearchRequest{
 			BaseDN: s.config.Users.BaseDN, Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: noAttributes,
-		}, 1)
+		})
 		return err
 	})
 }

@@ -6,19 +6,16 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// search returns the entries of a search, and what the server sent of them if it returned an error.
-func search(c *ldap.Conn, request *ldap.SearchRequest, most int) ([]*ldap.Entry, error) {
+// search returns the entries of a search, and what the server sent of them if it returned an error. Not every server keeps to the
+// request's limit: Samba's returns as many as there are.
+func search(c *ldap.Conn, request *ldap.SearchRequest) ([]*ldap.Entry, error) {
 	request.DerefAliases = ldap.NeverDerefAliases
 	result, err := c.Search(request)
 	if result == nil {
 		result = &ldap.SearchResult{}
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return result.Entries, searchError(request, err)
-	case len(result.Entries) > most:
-		return nil, fmt.Errorf("search %s below %q: the server returned more entries than were asked for",
-			request.Filter, request.BaseDN)
 	}
 	return result.Entries, nil
 }

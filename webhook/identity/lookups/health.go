@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// register registers what a source owes: when it last answered and last failed, how many lookups are out, and for how long the oldest
-// is.
+// register registers what a source owes: when it last answered and last failed, how many lookups are out, and for how long the
+// oldest is.
 func (f *Finder[V]) register() error {
 	name := "jupyter_user_" + strings.ReplaceAll(f.Source, "-", "_")
 	f.lastAnswer = prometheus.NewGauge(prometheus.GaugeOpts{
@@ -18,7 +18,7 @@ func (f *Finder[V]) register() error {
 	})
 	f.lastFailure = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: name + "_last_failure_timestamp_seconds",
-		Help: "When a lookup at " + f.What + " last ended without an answer, as those do whose server is gone; 0 where none ever has.",
+		Help: "When a lookup at " + f.What + " last ended without an answer, as where its server is gone; 0 where none ever has.",
 	})
 	out := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_lookups_in_flight",

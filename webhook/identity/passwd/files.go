@@ -10,10 +10,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// files are the paths of a pair, and the rules of the names in it. The group file may be none.
+// files are the paths of a pair, the rules of the names in it, and whether home fields are kept. The group file may be none.
 type files struct {
 	passwd, group string
 	rules         config.User
+	homes         bool
 }
 
 // stamps tell whether files are still those that were read: by inode, size, and the times of the last change, of which no tool
@@ -141,7 +142,7 @@ func (f files) read(inUse *table) (*table, *stamps, error) {
 }
 
 func (f files) parse(opened *pair, inUse *table) (*table, error) {
-	people := newTable(inUse, f.rules)
+	people := newTable(inUse, f)
 	if err := people.readPasswd(f.passwd, opened.passwd); err != nil {
 		return nil, err
 	}

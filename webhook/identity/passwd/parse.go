@@ -31,13 +31,13 @@ func (f *fault) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", f.path, f.line, f.why)
 }
 
-// eachAccount calls add with the name, the UID and the GID of each line of a passwd file that can be read. The path is for faults
-// alone.
+// eachAccount calls add with the name, the UID, the GID and the home of each line of a passwd file that can be read. The path is for
+// faults alone. The home is valid until add returns, and nothing here says which homes are one: share.homePrefix does.
 //
 //	field    1     2         3    4    5      6     7
 //	         name  password  UID  GID  GECOS  home  shell
-//	read     yes   no        yes  yes  no     no    no
-func (t *table) eachAccount(path string, file io.Reader, add func(name string, uid, gid uint32)) error {
+//	read     yes   no        yes  yes  no     yes   no
+func (t *table) eachAccount(path string, file io.Reader, add func(name string, uid, gid uint32, home []byte)) error {
 	return t.eachLine(path, file, 7, func(field [][]byte) string {
 		uid, uidOK := number(field[2])
 		gid, gidOK := number(field[3])
@@ -47,7 +47,7 @@ func (t *table) eachAccount(path string, file io.Reader, add func(name string, u
 		case !gidOK:
 			return noNumber("GID", field[3])
 		}
-		add(string(field[0]), uid, gid)
+		add(string(field[0]), uid, gid, field[5])
 		return ""
 	})
 }

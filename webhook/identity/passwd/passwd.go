@@ -33,6 +33,8 @@ type Options struct {
 	Passwd, Group string
 	// Rules of the names: a domain that they take off a Pod's name is taken off those in the files too.
 	Rules config.User
+	// Homes has the home fields read, where homes are by them (share.homePrefix).
+	Homes bool
 	// Every is how often Watch looks whether the files have changed; 2 s where it is 0.
 	Every time.Duration
 	// Log and Registry may be nil.
@@ -79,7 +81,7 @@ func Open(o Options) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register the metrics of passwd: %w", err)
 	}
-	s := &Source{files: files{o.Passwd, o.Group, o.Rules}, every: o.Every, log: o.Log, metrics: m, lock: make(chan struct{}, 1)}
+	s := &Source{files: files{o.Passwd, o.Group, o.Rules, o.Homes}, every: o.Every, log: o.Log, metrics: m, lock: make(chan struct{}, 1)}
 	s.people.Store(&table{})
 	if s.look(); s.fault != nil {
 		return nil, fmt.Errorf("read who the users are: %w", s.fault)

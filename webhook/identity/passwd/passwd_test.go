@@ -3,6 +3,7 @@ package passwd_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/webhook"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
@@ -36,6 +38,31 @@ func TestAloneAPasswdGivesNoGroups(t *testing.T) {
 	s, err := p.open()
 	require.NoError(t, err)
 	assert.Equal(t, "5003:6003", who(t, s, "alice"))
+}
+
+// TestHomeFields are read where homes are by them, and only there. The first line of a name counts, and a reload replaces them.
+func TestHomeFields(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "passwd")
+	home := func(s *passwd.Source, name string) string {
+		parsed, _ := user.Parse("", name, config.Default().User)
+		id, err := s.FindUncached(t.Context(), parsed)
+		require.NoError(t, err)
+		require.NotNil(t, id)
+		return id.Home
+	}
+	require.NoError(t, os.WriteFile(path, []byte("root:x:0:0::/root:\nalice:x:5003:6003::/hpc/home/a/alice:/bin/sh\n"+
+		"bob:x:5004:6004:::\nalice:x:5003:6003::/hpc/home/b/alice:\ncarol:x:5005:6005::/hpc/home/c/carol:\n"), 0o600))
+	with, err := passwd.Open(passwd.Options{Passwd: path, Rules: config.Default().User, Homes: true})
+	require.NoError(t, err)
+	without, err := passwd.Open(passwd.Options{Passwd: path, Rules: config.Default().User})
+	require.NoError(t, err)
+	for name, want := range map[string]string{"alice": "/hpc/home/a/alice", "bob": "", "carol": "/hpc/home/c/carol"} {
+		assert.Equal(t, want, home(with, name))
+		assert.Empty(t, home(without, name))
+	}
+	require.NoError(t, os.WriteFile(path+".next", []byte("alice:x:5003:6003::/hpc/new/alice:\n"), 0o600))
+	require.NoError(t, os.Rename(path+".next", path))
+	assert.Equal(t, "/hpc/new/alice", home(with, "alice"))
 }
 
 func TestMembersAreCountedOnce(t *testing.T) {

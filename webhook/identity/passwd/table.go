@@ -11,12 +11,16 @@ import (
 // table is what one pair of files says. Nothing changes it once it has been read, so that any number of admissions can look
 // into it while the next one is made.
 //
-// It is made for 100,000 people: numbers of 32 bits, no pointer but the names', and the groups of all people in one list. A
-// slice for each user would take 24 bytes before there is a group in it, and the garbage collector through all of them.
+// It is made for 100,000 people: numbers of 32 bits, no pointer but the names', and the groups and homes of all people in one list
+// each. A slice for each user would take 24 bytes before there is a group in it, and the garbage collector through all of them.
 type table struct {
 	index       map[string]uint32
 	people      []account
 	memberships []membership
+	// homes are the home fields of all people, one behind the other; nil where they are not asked for.
+	homes []byte
+	// withHomes has home fields kept.
+	withHomes bool
 	// rules are those of the names: which can a Pod have, and which domain is taken off.
 	rules config.User
 	// bad are the lines that were left out, of each file that was read.
@@ -27,6 +31,8 @@ type account struct {
 	uid, gid uint32
 	// last is the membership that was read last, plus one; 0 where there is none.
 	last uint32
+	// homeEnd is where the home field ends in homes, and that of the next account begins.
+	homeEnd uint32
 }
 
 // membership is one user in one group. They are chained, because the members of a group stand together in the file, and not
@@ -39,14 +45,16 @@ type membership struct {
 
 // newTable is an empty one with room for what the one before it holds and a little more. Slices and maps that grow by themselves
 // leave several times their size behind, while two tables are alive.
-func newTable(before *table, rules config.User) *table {
+func newTable(before *table, f files) *table {
 	room := func(n int) int { return n + n/16 }
 	people := room(len(before.people))
 	return &table{
 		index:       make(map[string]uint32, people),
 		people:      make([]account, 0, people),
 		memberships: make([]membership, 0, room(len(before.memberships))),
-		rules:       widest(rules),
+		homes:       make([]byte, 0, room(len(before.homes))),
+		withHomes:   f.homes,
+		rules:       widest(f.rules),
 	}
 }
 
@@ -60,7 +68,7 @@ func widest(rules config.User) config.User {
 
 // add takes a user over. The first line of a name counts, as in NSS: getent prints local accounts before those of a directory
 // service, and a name may be in both.
-func (t *table) add(text string, uid, gid uint32) {
+func (t *table) add(text string, uid, gid uint32, home []byte) {
 	name, refusal := user.Parse("", text, t.rules)
 	if refusal != nil {
 		return
@@ -69,7 +77,10 @@ func (t *table) add(text string, uid, gid uint32) {
 		return
 	}
 	t.index[name.String()] = uint32(len(t.people))
-	t.people = append(t.people, account{uid: uid, gid: gid})
+	if t.withHomes {
+		t.homes = append(t.homes, home...)
+	}
+	t.people = append(t.people, account{uid: uid, gid: gid, homeEnd: uint32(len(t.homes))})
 }
 
 // join puts a user into a group. Members who are no users of ours are left out.
@@ -104,5 +115,10 @@ func (t *table) find(name string) *identity.Identity {
 		groups = append(groups, int64(t.memberships[m-1].gid))
 	}
 	id := identity.New(int64(p.uid), int64(p.gid), groups)
+	begin := uint32(0)
+	if at > 0 {
+		begin = t.people[at-1].homeEnd
+	}
+	id.Home = string(t.homes[begin:p.homeEnd])
 	return &id
 }

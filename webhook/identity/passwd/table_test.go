@@ -59,7 +59,7 @@ func heap() uint64 {
 func TestAHundredThousandUsers(t *testing.T) {
 	passwd, group := crowd(t, 100_000)
 	before := heap()
-	s, err := Open(Options{Passwd: passwd, Group: group})
+	s, err := Open(Options{Passwd: passwd, Group: group, Homes: true})
 	require.NoError(t, err)
 	one := heap() - before
 
@@ -70,6 +70,7 @@ func TestAHundredThousandUsers(t *testing.T) {
 	id, err := s.FindUncached(t.Context(), name)
 	require.NoError(t, err)
 	assert.Equal(t, "399999:6099:7094,7195,7296,7397,7493", id.String())
+	assert.Equal(t, "/home/person.name099999", id.Home)
 	both := heap() - before
 	assert.Equal(t, "199999:6099:7094,7195,7296,7397,7493", old.find("person.name099999").String(), "the one before is still there")
 	runtime.KeepAlive(s)
@@ -154,13 +155,13 @@ func (e endless) Read(p []byte) (n int, _ error) {
 
 func TestAFileThatGrowsWhileItIsRead(t *testing.T) {
 	line := "#" + strings.Repeat("x", 998) + "\n"
-	people := newTable(&table{}, config.User{})
+	people := newTable(&table{}, files{})
 	require.EqualError(t, people.readPasswd("passwd", endless(line)), "passwd: it is larger than 16 MiB, which no file of users is")
 	require.EqualError(t, people.readGroup("group", endless(line[:999])), "group: it is larger than 16 MiB, which no file of users is")
 }
 
 func TestAFileThatCannotBeReadToItsEnd(t *testing.T) {
-	people := newTable(&table{}, config.User{})
+	people := newTable(&table{}, files{})
 	err := people.readPasswd("passwd", io.MultiReader(strings.NewReader("alice:x:1:1:::\n"), failing{}))
 	require.EqualError(t, err, "read passwd: input/output error")
 }
@@ -201,7 +202,7 @@ func FuzzFiles(f *testing.F) {
 }
 
 func read(passwd, group string) (*table, error) {
-	t := newTable(&table{}, config.User{})
+	t := newTable(&table{}, files{})
 	if err := t.readPasswd("passwd", strings.NewReader(passwd)); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,108 @@
+package nfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
+)
+
+const (
+	// shareAlert is the alert for a share that does not answer.
+	shareAlert = "JupyterUserShareHangs"
+	// scrapeEvery is how often the metrics are read during the outage.
+	scrapeEvery = 2 * time.Second
+	// alertNeeds is an outage that is long enough for the alert: half a minute without an answer, which then lasts for a minute.
+	alertNeeds = 3 * time.Minute
+)
+
+// A recorder reads the metrics of all replicas as Prometheus does, until it is stopped.
+type recorder struct {
+	*monitoring.Recording
+	stop context.CancelFunc
+	done chan struct{}
+	// missed are how many readings failed, of how many.
+	missed, read int
+}
+
+func record(t *testing.T) *recorder {
+	t.Helper()
+	recording, err := monitoring.NewRecording(shareAlert, scrapeEvery, time.Now())
+	require.NoError(t, err)
+	var replicas []corev1.Pod
+	for _, namespace := range []string{helm.Namespace, knowing} {
+		pods, err := world.Client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
+		require.NoError(t, err)
+		replicas = append(replicas, pods.Items...)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	r := &recorder{Recording: recording, stop: stop, done: make(chan struct{})}
+	go r.run(ctx, replicas)
+	t.Cleanup(r.end)
+	return r
+}
+
+func (r *recorder) run(ctx context.Context, replicas []corev1.Pod) {
+	defer close(r.done)
+	ticker := time.NewTicker(scrapeEvery)
+	defer ticker.Stop()
+	for {
+		for _, replica := range replicas {
+			r.read++
+			if r.scrape(ctx, replica) != nil {
+				r.missed++
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (r *recorder) scrape(ctx context.Context, replica corev1.Pod) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, scrapeEvery)
+	defer cancel()
+	at := time.Now()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+replica.Status.PodIP+":8080/metrics", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, response.Body.Close()) }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s", response.Status)
+	}
+	return r.Add(at, replica.Namespace+"/"+replica.Name, response.Body)
+}
+
+func (r *recorder) end() {
+	r.stop()
+	<-r.done
+}
+
+// judge holds the shipped alert to firing at the end of the outage, and to being silent before it and once the share had answered
+// again. An outage that is shorter than the alert needs is stretched (see Recording.Judge): the share's last answer and its last
+// failure are further in the past then, as in a longer outage. Before a release the outage is long enough, and nothing is stretched.
+func (r *recorder) judge(t *testing.T, gone, back, known time.Time) {
+	t.Helper()
+	r.end()
+	t.Logf("%d of %d readings of metrics were too slow", r.missed, r.read)
+	stretch := int((alertNeeds + outage() - 1) / outage())
+	require.NoError(t, r.Judge(t.Context(), stretch, []time.Time{back.Add(-scrapeEvery)}, func(at time.Time) bool {
+		return !at.After(gone) || at.After(known.Add(scrapeEvery))
+	}))
+}

@@ -1,0 +1,85 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/test/cache"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/uml"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+// A Base is what second machines need not do each for itself: an emulated CPU takes a minute to unpack images.
+type Base struct {
+	// Disk is for Options.Base. It has the images.
+	Disk string
+	// Sandbox is an archive with the sandbox image alone.
+	Sandbox string
+}
+
+// baseVersion is raised whenever a base changes in a way that nothing else in its key shows.
+const baseVersion = 1
+
+const (
+	baseDisk    = "disk"
+	baseSandbox = "sandbox.tar"
+)
+
+// BuildBase returns a base with the images of the options. If the cache does not have it, a machine makes it, which takes two minutes.
+func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
+	paths, err := tools.Build(ctx, o.Progress, tools.Containerd)
+	if err != nil {
+		return Base{}, err
+	}
+	folder, err := cache.Folder("uml")
+	if err != nil {
+		return Base{}, err
+	}
+	// Each of the paths has the key of its own ingredients in it.
+	made := append([]string{fmt.Sprintf("recipe %d", baseVersion), o.SandboxImage, parts.Kernel, paths[tools.Containerd]}, o.Archives...)
+	entry := cache.Entry{Name: "base", Ingredients: strings.Join(made, "\n"), Result: baseDisk}
+	disk, err := cache.Cache{Folder: folder, Progress: o.Progress}.Get(ctx, entry, func(ctx context.Context, folder string) error {
+		return fillBase(ctx, parts, o, folder)
+	})
+	return Base{Disk: disk, Sandbox: filepath.Join(filepath.Dir(disk), baseSandbox)}, err
+}
+
+// fillBase has a machine import the images, and keeps its disk.
+func fillBase(ctx context.Context, parts uml.Parts, o Options, folder string) error {
+	s, err := Boot(ctx, parts, Place{Name: "base", Address: "192.0.2.12", Range: "198.18.3.0/24"}, o)
+	if err != nil {
+		return err
+	}
+	if err := s.StartRuntime(ctx, o); err != nil {
+		return err
+	}
+	if _, err := s.ctr(ctx, "images", "export", filepath.Join(sharedThere, baseSandbox), o.SandboxImage); err != nil {
+		return err
+	}
+	if _, err := s.Script(ctx, endRuntime); err != nil {
+		return err
+	}
+	disk, err := s.PowerOff(ctx)
+	if err != nil {
+		return err
+	}
+	for from, to := range map[string]string{disk: baseDisk, filepath.Join(s.shared, baseSandbox): baseSandbox} {
+		copied := exec.CommandContext(ctx, "cp", "--sparse=always", from, filepath.Join(folder, to))
+		if said, err := copied.CombinedOutput(); err != nil {
+			return fmt.Errorf("keep the disk of a machine: %w: %s", err, said)
+		}
+	}
+	return nil
+}
+
+// endRuntime ends the container runtime in order, so that its disk is whole.
+const endRuntime = `
+	for process in /proc/[0-9]*; do
+		[ "$(cat $process/comm 2>/dev/null)" = containerd ] || continue
+		kill "${process#/proc/}"
+		while [ -e "$process" ]; do sleep 0.1; done
+	done
+	rm -f /disk/containerd.log`

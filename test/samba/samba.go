@@ -1,0 +1,170 @@
+// Package samba runs a domain controller of Active Directory for tests: Samba's, unpacked from Debian's packages, at a loopback address of
+// its own. Nothing is installed: Samba looks for its files below /usr, so its programs see them there, in a mount namespace that ends
+// with them.
+package samba
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	_ "embed"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/debian"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
+)
+
+// The domain of every test, and where its controller listens: the ports of LDAP cannot be chosen.
+const (
+	BaseDN        = "DC=corp,DC=example"
+	Administrator = "administrator@corp.example"
+	Password      = "Passw0rd of the administrator"
+
+	LDAPS = "ldaps://" + address
+	LDAP  = "ldap://" + address
+	// OtherHost is LDAPS by an address that the certificate is not for.
+	OtherHost = "ldaps://" + otherAddress
+
+	address, otherAddress = "127.99.19.1", "127.99.19.2"
+)
+
+// packages are Debian's, one a line, pinned to the version that Debian bookworm has.
+//
+//go:embed debian-packages
+var packages string
+
+// Controller is the one domain controller of a domain that was made for a test.
+type Controller struct {
+	// Authority has signed its certificate; CAFile has it.
+	Authority pki.Pair
+	CAFile    string
+
+	root, folder string
+	process      *exec.Cmd
+}
+
+// Start makes the domain, with the attributes of RFC 2307, and starts its controller. Both end with the test, which is skipped where
+// there can be none.
+func Start(t testing.TB) *Controller {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("skipped: Samba's domain controller has ports below 1024 and a mount namespace, which take root")
+	}
+	c := &Controller{root: debian.Unpacked(t, "samba", packages), folder: t.TempDir()}
+	if said, err := c.command(t.Context(), "true").CombinedOutput(); err != nil {
+		t.Skipf("skipped: no overlay can be mounted over /usr here, where Samba looks for its files: %s", said)
+	}
+	c.certificate(t)
+	options := []string{
+		"interfaces = " + address + "/8 " + otherAddress + "/8", "bind interfaces only = yes", "server services = ldap",
+		"pid directory = " + c.path("run"), "ncalrpc dir = " + c.path("run/ncalrpc"), "winbindd socket directory = " + c.path("run/winbindd"),
+		"tls certfile = " + c.path("tls.crt"), "tls keyfile = " + c.path("tls.key"), "tls cafile = " + c.CAFile,
+	}
+	require.NoError(t, os.Mkdir(c.path("run"), 0o755))
+	arguments := []string{
+		"domain", "provision", "--targetdir=" + c.folder, "--realm=CORP.EXAMPLE", "--domain=CORP", "--server-role=dc", "--use-rfc2307",
+		"--dns-backend=NONE", "--host-name=dc1", "--host-ip=" + address, "--adminpass=" + Password,
+	}
+	for _, option := range options {
+		arguments = append(arguments, "--option="+option)
+	}
+	said, err := c.command(t.Context(), "samba-tool", arguments...).CombinedOutput()
+	require.NoError(t, err, "samba-tool domain provision: %s", said)
+	t.Cleanup(c.Kill)
+	c.Run(t)
+	return c
+}
+
+func (c *Controller) path(name string) string { return filepath.Join(c.folder, name) }
+
+// command runs a program of Samba's in a mount namespace of its own, with the packages' files over the machine's.
+func (c *Controller) command(ctx context.Context, program string, arguments ...string) *exec.Cmd {
+	const mount = `mount -t overlay overlay -o "lowerdir=$0/usr:/usr" /usr && mount -t overlay overlay -o "lowerdir=$0/lib:/usr/lib" /usr/lib && ` +
+		`for folder in /usr/lib/*-linux-gnu*; do LD_LIBRARY_PATH="$LD_LIBRARY_PATH:$folder:$folder/samba"; done && export LD_LIBRARY_PATH && exec "$@"`
+	command := exec.CommandContext(ctx, "sh", append([]string{"-c", mount, c.root, program}, arguments...)...)
+	command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=" + c.folder}
+	command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	return command
+}
+
+func (c *Controller) certificate(t testing.TB) {
+	t.Helper()
+	var err error
+	c.Authority, err = pki.New(time.Hour, "authority")
+	require.NoError(t, err)
+	pair, err := c.Authority.IssueServer(time.Hour, "dc1.corp.example", address)
+	require.NoError(t, err)
+	pair.Write(t, c.folder)
+	c.CAFile = c.path("ca.crt")
+	require.NoError(t, os.WriteFile(c.CAFile, c.Authority.Cert, 0o600))
+}
+
+// Run starts the controller, also again after Kill, and waits until it answers.
+func (c *Controller) Run(t testing.TB) {
+	t.Helper()
+	log, err := os.OpenFile(c.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	defer log.Close() //nolint:errcheck // the process has its own
+	c.process = c.command(context.WithoutCancel(t.Context()), "samba", "--interactive", "--model=single", "--debug-stdout",
+		"--configfile="+c.path("etc/smb.conf"),
+		// Else a password that was changed is still taken for an hour. A zero the tool that makes the domain does not write down.
+		"--option=old password allowed period=0")
+	c.process.Stdout, c.process.Stderr = log, log
+	require.NoError(t, c.process.Start())
+	require.Eventually(t, func() bool {
+		directory, err := c.dial()
+		if err != nil {
+			return false
+		}
+		return directory.Close() == nil
+	}, time.Minute, 50*time.Millisecond, "Samba does not answer, its log is %s", c.path("log"))
+}
+
+// Kill ends the controller at once.
+func (c *Controller) Kill() {
+	if c.process != nil {
+		_ = c.process.Process.Kill()
+		_ = c.process.Wait()
+	}
+	c.process = nil
+	_ = os.Remove(c.path("run/samba.pid"))
+}
+
+func (c *Controller) dial() (*ldap.Conn, error) {
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	conn, err := ldap.DialURL(LDAPS, ldap.DialWithDialer(dialer), ldap.DialWithTLSConfig(&tls.Config{RootCAs: c.Authority.Roots()}))
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Bind(Administrator, Password); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Connect returns a connection that is bound as the administrator, until the test ends.
+func (c *Controller) Connect(t testing.TB) *ldap.Conn {
+	t.Helper()
+	conn, err := c.dial()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// Tool runs samba-tool, as an administrator does on the controller.
+func (c *Controller) Tool(t testing.TB, arguments ...string) {
+	t.Helper()
+	said, err := c.command(t.Context(), "samba-tool", append(arguments, "--configfile="+c.path("etc/smb.conf"))...).CombinedOutput()
+	require.NoError(t, err, "samba-tool %s: %s", strings.Join(arguments, " "), bytes.TrimSpace(said))
+}
