@@ -47,16 +47,21 @@ test: control-plane test-tools ## unit, golden, property and integration tests, 
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
 
 .PHONY: e2e
-e2e: ## notebooks on a real node on this machine, as root (KEEP=1 only leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)
+e2e: $(if $(KEEP)$(RUN)$(BENCH),e2e-node,e2e-node e2e-nfs e2e-images) ## notebooks on a real node on this machine and on real NFS, as root (KEEP=1 only leaves it up, RUN=TestCrowd runs one test, BENCH=1 measures)
+
+.PHONY: e2e-node
+e2e-node:
 	@E2E=1 KEEP=$(KEEP) go test -count=1 -timeout $(if $(KEEP),0,60m) -parallel 8 -v $(if $(RUN),-run '$(RUN)',$(if $(KEEP),-run '^$$')) \
 		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e
-	@$(if $(KEEP)$(RUN)$(BENCH),,$(MAKE) --no-print-directory e2e-nfs)
-	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 ./test/e2e/images ./test/golden/kubespawner)
-	@$(if $(KEEP)$(RUN)$(BENCH),,E2E=1 go test -count=1 -v -run TestAHundredUsersOfAHubWithinAMinute ./test/integration)
 
 .PHONY: e2e-nfs
 e2e-nfs: ## the part of make e2e on a real NFS server, as root: a second node in User Mode Linux (RUN=TestNotebooks runs one test)
 	@E2E=1 go test -count=1 -timeout 30m -parallel 8 -v $(if $(RUN),-run '$(RUN)') ./test/e2e/nfs
+
+.PHONY: e2e-images
+e2e-images:
+	@E2E=1 go test -count=1 ./test/e2e/images ./test/golden/kubespawner
+	@E2E=1 go test -count=1 -v -run TestAHundredUsersOfAHubWithinAMinute ./test/integration
 
 .PHONY: e2e-packages
 e2e-packages: ## install what make e2e needs of Debian's packages, as root

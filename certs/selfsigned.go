@@ -123,7 +123,7 @@ func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
 	if there || now.Sub(s.trustedSince) < s.Every {
 		return nil
 	}
-	return s.publish(ctx, own, mounted, now)
+	return s.publish(ctx, own, mounted)
 }
 
 // authority answers the Secret with the authority and a certificate of it, after making what is missing or about to expire.
@@ -186,10 +186,12 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 	return &rotator.KeyPairArtifacts{Cert: pair.Leaf, Key: private, CertPEM: cert, KeyPEM: key}, nil
 }
 
-// publish puts the certificate where the webhook mounts it.
-func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret, now time.Time) error {
+// publish puts the certificate where the webhook mounts it. The time that it writes beside it is that of the write, rounded up,
+// and not of the look, which a slow API server makes long: the old authority is trusted for the whole overlap after it.
+func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) error {
+	since := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
 	with := s.described(SecretName, corev1.SecretTypeTLS).
-		WithAnnotations(map[string]string{sinceAnnotation: now.UTC().Format(time.RFC3339)}).
+		WithAnnotations(map[string]string{sinceAnnotation: since}).
 		WithData(map[string][]byte{
 			corev1.TLSCertKey: own.Data[corev1.TLSCertKey], corev1.TLSPrivateKeyKey: own.Data[corev1.TLSPrivateKeyKey],
 		})

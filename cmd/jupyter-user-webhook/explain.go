@@ -88,7 +88,8 @@ func explainChanges(out *bytes.Buffer, changes []inject.Change) {
 		out.WriteString("\nNothing is changed: it is as the webhook makes it already.\n")
 		return
 	}
-	out.WriteString("\nWhat is done, and whose each field is. What is ours is enforced: a different value is corrected or denied.\n" +
+	out.WriteString("\nWhat is done, and whose each field is. What is ours is enforced: a different value is " +
+		"corrected or denied.\n" +
 		"What is the pod's is a default: a value of its own is kept.\n\n")
 	var rows [][]string
 	piece := ""

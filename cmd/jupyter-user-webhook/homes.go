@@ -65,8 +65,8 @@ run could not begin.`,
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "configuration file")
 	f.StringVar(&o.share, "share", "", "where the root of the share is mounted, writable")
-	f.StringToStringVar(&o.claims, "claim", nil, "where the root of a further claim with directories of users is mounted, writable, as "+
-		"<name>=<path>; repeatable")
+	f.StringToStringVar(&o.claims, "claim", nil, "where the root of a further claim with directories of users is mounted, "+
+		"writable, as <name>=<path>; repeatable")
 	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, with the users")
 	f.StringVar(&o.skeleton, "skeleton", "", "directory with what a home begins with, such as /etc/skel; without it nothing")
 	f.StringVar(&o.mode, "mode", "0700", "mode of a home")

@@ -73,7 +73,7 @@ func afterReviews(t *testing.T) exposed {
 		require.NoError(t, os.MkdirAll(filepath.Join(homes, "alice"), 0o755))
 		passwd, group := file(t, "passwd", "alice:x:5001:6001::/:\n"), file(t, "group", "people:x:6001:\n")
 		configuration := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nmode: "+mode+
-			"\nidentity:\n  minUID: 1\n  minGID: 1\n")
+			"\nidentity:\n  minUID: 1\n  minGID: 1\nuser:\n  mapFile: "+file(t, "names", "a.liddell alice\n")+"\n")
 		for _, sources := range [][]string{{"--share=" + filepath.Dir(homes), "--homes-fresh=1ns", "--homes-stale=1ns"}, {"--passwd=" + passwd, "--group=" + group}} {
 			p, stop := serve(t, append(sources, "--config="+configuration)...)
 			p.send(t, "/mutate", strings.ReplaceAll(review, `"alice"`, `"root"`))

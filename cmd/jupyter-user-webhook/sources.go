@@ -65,8 +65,8 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 			"the directory service says: leave one of them out")
 	}
 	if c.Share.HomesByField() && o.passwd == "" && !c.Identity.LDAP.Configured() {
-		return nil, errors.New("share.homePrefix has homes be where the home field of a directory service says: configure identity.ldap, or " +
-			"give --passwd")
+		return nil, errors.New("share.homePrefix has homes be where the home field of a directory service says: configure " +
+			"identity.ldap, or give --passwd")
 	}
 	opened := &sources{}
 	var all webhook.Agreeing
@@ -82,7 +82,8 @@ func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prom
 	}
 	if o.passwd != "" {
 		accounts, err := passwd.Open(passwd.Options{
-			Passwd: o.passwd, Group: o.group, Rules: c.User, Homes: c.Share.HomesByField() && len(all) == 0, Log: log, Registry: registry,
+			Passwd: o.passwd, Group: o.group, Rules: c.User, Homes: c.Share.HomesByField() && len(all) == 0,
+			Log: log, Registry: registry,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("--passwd: %w", err)

@@ -195,6 +195,7 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 		Shares                                      []struct {
 			Claim       string
 			Directories []string
+			Patterns    []string
 		}
 	}
 	require.NoError(t, json.Unmarshal([]byte(configured.Data["policies.json"]), &values))
@@ -206,9 +207,13 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 	assert.Equal(t, append([]string{c.Init.Image}, c.Init.AcceptedImages...), values.Images)
 	for i, share := range values.Shares {
 		assert.Equal(t, values.Claims[i], share.Claim)
-		var directories []string
+		var directories, patterns []string
 		for _, directory := range c.Share.Directories {
-			if cmp.Or(directory.ClaimName, c.Share.ClaimName) == share.Claim {
+			switch {
+			case cmp.Or(directory.ClaimName, c.Share.ClaimName) != share.Claim:
+			case strings.HasSuffix(directory.SubPath, "/{user}"):
+				patterns = append(patterns, directory.SubPath)
+			default:
 				directories = append(directories, directory.SubPath)
 			}
 		}
@@ -216,6 +221,7 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 			directories = append(directories, "")
 		}
 		assert.ElementsMatch(t, directories, share.Directories)
+		assert.ElementsMatch(t, patterns, share.Patterns)
 	}
 	net := read(t, rendered, "62-policy-net.yaml")
 	for _, image := range values.Images {
@@ -288,10 +294,10 @@ func TestNotesInModeWarnBreakNothing(t *testing.T) {
 		_, notes[mode], _ = strings.Cut(said, "\nNOTES:\n")
 	}
 	assert.Contains(t, notes["Enforce"], "kubectl label"+level)
-	assert.Contains(t, notes["Enforce"], "3. Keep pods from the NFS server")
+	assert.Contains(t, notes["Enforce"], "3. Keep Pods from the NFS server")
 	assert.NotContains(t, notes["Warn"], "kubectl label"+level)
 	assert.Contains(t, notes["Warn"], "kubectl label --dry-run=server --overwrite"+level)
-	assert.Contains(t, notes["Warn"], "3. Before mode Enforce, not today either, keep pods from the NFS server")
+	assert.Contains(t, notes["Warn"], "3. Before mode Enforce, not today either, keep Pods from the NFS server")
 }
 
 // TestOnlyNamespaces: what is not listed is left as it was, by the webhooks and by the policies.

@@ -94,6 +94,7 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{share: {fsGroup: keep}}":                                                                    "at '/share/fsGroup': value must be one of 'Remove', 'Keep'",
 		"{share: {directoryVolumeNames: {scratch: [a]}}}":                                             "share.directoryVolumeNames has the claim scratch, on which is no directory",
 		"{share: {directoryVolumeNames: {scratch: [A_B]}}}":                                           "at '/share/directoryVolumeNames/scratch/0': 'A_B' does not match pattern",
+		"{share: {directoryVolumeNames: {scratch: [a, b, c, d, e]}}}":                                 "at '/share/directoryVolumeNames/scratch': maxItems: got 5, want 4",
 		nineClaims: "config.share.directories is on 9 claims beside the share's, and can be on 8",
 	} {
 		_, err := h.Template(t.Context(), values)

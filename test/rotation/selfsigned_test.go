@@ -28,7 +28,7 @@ func (w *world) companion(t *testing.T) (kubernetes.Interface, func() (*journal.
 	require.NoError(t, err)
 	return client, func() (*journal.Journal, func()) {
 		// The old authority is trusted for longer than the slower kubelet takes, and the webhook that looks every second.
-		return run(t, path, "rotate-certificates", "--kubeconfig="+account.Kubeconfig, "--namespace="+namespace, "--every=250ms", "--overlap=4s")
+		return run(t, path, "rotate-certificates", "--kubeconfig="+account.Kubeconfig, "--namespace="+namespace, "--every=250ms", "--overlap=8s")
 	}
 }
 

@@ -1,3 +1,4 @@
+// Package slapd runs OpenLDAP's server from Debian's packages, for tests. Nothing is installed on the machine.
 package slapd
 
 import (

@@ -35,7 +35,8 @@ func (d *Directory) MountPathOf(name string) string {
 	return d.MountPath
 }
 
-// UserPatterns returns where the directories of users are on a claim: the share's, whose name in the list is empty, or a further one.
+// UserPatterns returns where the directories of users are on a claim: the share's, whose name in the list is empty, or a further
+// one.
 func (s *Share) UserPatterns(claim string) (patterns []HomePattern) {
 	for i := range s.Directories {
 		if d := &s.Directories[i]; d.ClaimName == claim && d.IsUsers() {
@@ -63,8 +64,8 @@ func userSubPath(at *field.Path, dir string) field.ErrorList {
 		why = "must be relative to the root of the share: it does not begin with /"
 	case why != "":
 	case dir == userPlace:
-		why = "must not be directly in the root of the share or of the claim, where the init container would see all of it: move the " +
-			"directories into one, such as users/{user}"
+		why = "must not be directly in the root of the share or of the claim, where the init container would see all of it: move " +
+			"the directories into one, such as users/{user}"
 	default:
 		why = patternFault(p)
 	}
@@ -74,7 +75,8 @@ func userSubPath(at *field.Path, dir string) field.ErrorList {
 	return nil
 }
 
-// directoryMountPath validates where notebooks see a directory. The path may end with the user's name if each user has a directory.
+// directoryMountPath validates where notebooks see a directory. The path may end with the user's name if each user has a
+// directory.
 func directoryMountPath(at *field.Path, d *Directory) field.ErrorList {
 	errs := mountPath(at, d.MountPath)
 	if len(errs) > 0 || !strings.ContainsAny(d.MountPath, "{}") {

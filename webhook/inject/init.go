@@ -19,8 +19,8 @@ import (
 //
 // Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
 // runs our image with the whole of the restricted security context, as the person, or as nobody in particular where it is to
-// find out who that is. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry), and
-// likewise those above directories of the user (share.directories with {user}), and writes the scratch volume.
+// find out who that is. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry),
+// and likewise those above directories of the user (share.directories with {user}), and writes the scratch volume.
 //
 // Ours: its position, image (one of the accepted ones), command, args, environment, security context, mounts, termination
 // message and that it is no sidecar. An existing one is corrected; in any other position than the first, it is removed and

@@ -239,7 +239,7 @@ func (p mountsPiece) nested(at string) (other string, nested bool) {
 // nestedPaths maps each clean path of a container's mounts, devices and termination message that is inside another one to
 // the nearest one. It visits the paths in tree order, in which the content of a directory follows the directory. Comparing
 // all pairs took six seconds for a thousand paths of two KiB.
-func nestedPaths(c *pod.Container) map[string]string {
+func nestedPaths(c *pod.Container) (inside map[string]string) {
 	paths := make([]string, 0, len(c.VolumeMounts)+len(c.VolumeDevices)+1)
 	for _, m := range c.VolumeMounts {
 		paths = append(paths, pod.WithSlash(pod.CleanPath(m.MountPath)))
@@ -253,13 +253,15 @@ func nestedPaths(c *pod.Container) map[string]string {
 		paths = append(paths, pod.WithSlash(pod.CleanPath(*message)))
 	}
 	slices.Sort(paths)
-	inside := map[string]string{}
 	var around []string
 	for _, p := range slices.Compact(paths) {
 		for len(around) > 0 && !strings.HasPrefix(p, around[len(around)-1]) {
 			around = around[:len(around)-1]
 		}
 		if len(around) > 0 {
+			if inside == nil {
+				inside = map[string]string{}
+			}
 			inside[path.Clean(p)] = path.Clean(around[len(around)-1])
 		}
 		around = append(around, p)

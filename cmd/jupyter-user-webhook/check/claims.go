@@ -67,7 +67,8 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 		found = append(found, failed(where, "its claim %s is not bound but %q: kubectl -n %s describe pvc %s", claim.Name,
 			claim.Status.Phase, claim.Namespace, claim.Name))
 	}
-	if !slices.Contains(claim.Spec.AccessModes, corev1.ReadWriteMany) {
+	// The webhook's own claim (identity.share) is only read, and the chart makes it ReadOnlyMany.
+	if claim.Namespace != systemNamespace && !slices.Contains(claim.Spec.AccessModes, corev1.ReadWriteMany) {
 		found = append(found, failed(where, "its claim %s is not ReadWriteMany: notebooks on other nodes cannot have "+
 			"it", claim.Name))
 	}

@@ -135,6 +135,11 @@ func TestClaims(t *testing.T) {
 	only(t, claims(t.Context(), s), Failed, "its claim hpc-shared-pvc is not ReadWriteMany")
 	s.claims.Items[0].Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
 	only(t, claims(t.Context(), s), OK, "the share's claim is bound in lab")
+	own := s.claims.Items[0]
+	own.Namespace, own.Spec.AccessModes = "jupyter-user-system", []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
+	s.claims.Items = append(s.claims.Items, own)
+	s.namespaces.Items = append(s.namespaces.Items, corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: own.Namespace}})
+	only(t, claims(t.Context(), s), OK, "the share's claim is bound in")
 	s.Namespaces = []string{"kube-system"}
 	only(t, claims(t.Context(), s), Failed, "namespace kube-system: has no claim hpc-shared-pvc")
 	only(t, claims(t.Context(), &state{}), Warning, "nobody can run a notebook yet")

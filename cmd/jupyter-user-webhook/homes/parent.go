@@ -46,9 +46,11 @@ func (r *run) closeParents() {
 // errUnmade is the error about a directory for the initial of names that is not there, and is made with the first one in it.
 var errUnmade = errors.New("is made first")
 
-// parent opens the directory in which a user's directory is. missing is called for one for the initial that is not there; no other
-// of the directories above is made.
-func (r *run) parent(pattern config.HomePattern, name string, missing func(above *parent, dir string) (*parent, error)) (*parent, error) {
+// parent opens the directory in which a user's directory is. missing is called for one for the initial that is not there; no
+// other of the directories above is made.
+func (r *run) parent(
+	pattern config.HomePattern, name string, missing func(above *parent, dir string) (*parent, error),
+) (*parent, error) {
 	above, err := r.openParent(".")
 	if err != nil {
 		return nil, err

@@ -108,7 +108,8 @@ func onlyRoots(dir *os.File, called string) error {
 	}
 	switch {
 	case stat.Uid != 0:
-		return fmt.Errorf("%s belongs to UID %d, who could replace a home with another directory: chown that directory to root", called,
+		return fmt.Errorf("%s belongs to UID %d, who could replace a home with another directory: chown that directory to root",
+			called,
 			stat.Uid)
 	case stat.Mode&0o022 != 0:
 		return fmt.Errorf("%s may be written by others than root (mode %04o), who could put another directory in the place of a "+

@@ -31,8 +31,8 @@ func (f *fault) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", f.path, f.line, f.why)
 }
 
-// eachAccount calls add with the name, the UID, the GID and the home of each line of a passwd file that can be read. The path is for
-// faults alone. The home is valid until add returns, and nothing here says which homes are one: share.homePrefix does.
+// eachAccount calls add with the name, the UID, the GID and the home of each line of a passwd file that can be read. The path is
+// for faults alone. The home is valid until add returns, and nothing here says which homes are one: share.homePrefix does.
 //
 //	field    1     2         3    4    5      6     7
 //	         name  password  UID  GID  GECOS  home  shell

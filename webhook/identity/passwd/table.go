@@ -11,7 +11,7 @@ import (
 // table is what one pair of files says. Nothing changes it once it has been read, so that any number of admissions can look
 // into it while the next one is made.
 //
-// It is made for 100,000 people: numbers of 32 bits, no pointer but the names', and the groups and homes of all people in one list
+// It is made for 100,000 users: numbers of 32 bits, no pointer but the names', and the groups and homes of all users in one list
 // each. A slice for each user would take 24 bytes before there is a group in it, and the garbage collector through all of them.
 type table struct {
 	index       map[string]uint32
