@@ -78,7 +78,7 @@ func TestOneUIDUnderTwoNames(t *testing.T) {
 	assert.Equal(t, "5003:6004:7001", who(t, s, "alice-admin"), "each with the groups of the name")
 }
 
-// TestNumbersBeyondKubernetes are kept: the floor has a sentence for them, and nobody would be one for "no such user".
+// TestNumbersBeyondKubernetes are kept: the floor has a sentence for them, which is better than "no such user".
 func TestNumbersBeyondKubernetes(t *testing.T) {
 	s, err := newPlace(t, "highest:x:2147483647:2147483647:::\nuid:x:2147483648:6003:::\ngid:x:5003:4294967295:::\ngroup:x:5003:6003:::\n",
 		"g:x:4294967293:group\n").open()
@@ -134,7 +134,7 @@ func TestWhatIsBroken(t *testing.T) {
 	}
 }
 
-// TestABadLineCostsThatLine: the lines beside it count, and log and metric say which it is.
+// TestABadLineCostsThatLine: the other lines count, and log and metric show the bad one.
 func TestABadLineCostsThatLine(t *testing.T) {
 	const fields, range32 = "fields with colons between them, and not", "is not a number from 0 to 4294967295"
 	for name, c := range map[string]struct {
@@ -202,7 +202,7 @@ func TestManyBadLines(t *testing.T) {
 	eventually(t, func() bool { return p.metric(t, `bad_lines{file="passwd"}`) == 0 }, "all lines are good")
 }
 
-// TestFilesOfRealSites: what getent prints where directory services are, each a public report.
+// TestFilesOfRealSites: output of getent at sites with directory services, each from a public report.
 func TestFilesOfRealSites(t *testing.T) {
 	const root = "root:x:0:0:root:/root:/bin/bash\n"
 	for name, c := range map[string]struct {
@@ -296,8 +296,8 @@ func TestEveryOptionHasItsDefault(t *testing.T) {
 	assert.Equal(t, "5003:6003", who(t, s, "alice"))
 }
 
-// TestAnIdentityIsTheAskersOwn: whoever changes what was found changes nobody else's.
-func TestAnIdentityIsTheAskersOwn(t *testing.T) {
+// TestAnIdentityIsACopy: a caller that changes its result does not change the results of others.
+func TestAnIdentityIsACopy(t *testing.T) {
 	s, err := newPlace(t, people, groups).open()
 	require.NoError(t, err)
 	id, err := s.Find(t.Context(), named(t, "alice"))
