@@ -42,6 +42,7 @@ func (g *generator) anyPod() *corev1.Pod {
 		pod.Spec.Containers = []corev1.Container{{Name: "c"}}
 	}
 	pod.Spec.OS, pod.Spec.HostUsers = nil, nil
+	withoutHostProcesses(pod)
 	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range containers {
 			containers[i].Name = cmp.Or(containers[i].Name, "c")
@@ -55,6 +56,30 @@ func (g *generator) anyPod() *corev1.Pod {
 	}
 	pod.Labels["jupyter-user"] = "alice"
 	return pod
+}
+
+// withoutHostProcesses takes off what makes a Pod one of Windows, which none of ours is.
+func withoutHostProcesses(pod *corev1.Pod) {
+	off := func(windows *corev1.WindowsSecurityContextOptions) {
+		if windows != nil {
+			windows.HostProcess = new(false)
+		}
+	}
+	if c := pod.Spec.SecurityContext; c != nil {
+		off(c.WindowsOptions)
+	}
+	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range containers {
+			if c := containers[i].SecurityContext; c != nil {
+				off(c.WindowsOptions)
+			}
+		}
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		if c := pod.Spec.EphemeralContainers[i].SecurityContext; c != nil {
+			off(c.WindowsOptions)
+		}
+	}
 }
 
 // craftedPod is made of what matters here: our names and paths, and ones that look like them.

@@ -51,6 +51,13 @@ func NoContainer() Denial {
 	return unprocessable("NoContainer", "spec.containers", "the pod has no container that the notebook could run in")
 }
 
+// HostProcess denies a Pod of Windows that does not say so. With an init container that is none, the API server would deny it as
+// invalid.
+func HostProcess(field string) Denial {
+	return unprocessable("NotLinux", field, "a host process is one of Windows, and a notebook here runs on Linux: remove "+
+		"hostProcess, or the label")
+}
+
 // NotLinux denies a Pod for another operating system.
 func NotLinux(name string) Denial {
 	return unprocessable("NotLinux", "spec.os.name", "a notebook here runs on Linux, not on %s: UIDs and GIDs mean nothing there",

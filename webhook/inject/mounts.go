@@ -51,6 +51,8 @@ type mountsPiece struct {
 	warnings  []string
 	// startsAsRoot reports whether the container starts as root, and seesMore whether it sees more of the share than the home.
 	startsAsRoot, seesMore bool
+	// again are volumes of the share that are denied as such (share.go), and their mounts with them.
+	again []string
 	// home and homeOnShare are the two paths of the home.
 	home, homeOnShare string
 	// homeIn are the other containers that have the home (homein.go).
@@ -74,6 +76,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
 		startsAsRoot: in.discovery == config.DiscoveryAtStart,
 		seesMore:     in.seesMoreThanHome(),
+		again:        in.shareAgain(),
 		home:         in.home, homeOnShare: in.homeOnShare,
 		homeIn: in.homeIn,
 	}
@@ -121,11 +124,8 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 // findsTheOwner reports whether another init container mounts both the share and the scratch volume: such a container does
 // what ours does.
 func (p mountsPiece) findsTheOwner(at pod.Element, container *pod.Container) bool {
-	mounts := func(name string) bool {
-		return slices.ContainsFunc(container.VolumeMounts, func(m pod.Mount) bool { return m.Name == name })
-	}
 	another := at.List == pod.InitContainersPath && container.Name != handoff.Container
-	return another && mounts(p.ours.share) && mounts(p.ours.scratch)
+	return another && container.Mounts(p.ours.share) && container.Mounts(p.ours.scratch)
 }
 
 // reconcileNotebook adds our mounts. If an init container of the Pod finds the owner, its denial already names the mounts
@@ -150,7 +150,9 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 			}
 			continue
 		}
-		p.denyMountInTheWay(field, have.MountPath, c)
+		if !slices.Contains(p.again, have.Name) {
+			p.denyMountInTheWay(field, have.MountPath, c)
+		}
 	}
 	if at := p.notebook.TerminationMessagePath; at != nil && *at != "" {
 		// The kubelet mounts a file there that the container can write.

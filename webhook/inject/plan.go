@@ -251,11 +251,31 @@ func (in *planning) pieces(s switches) pieces {
 func (in *planning) denyWholePod() (refusals []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
 		refusals = append(refusals, denial.NotLinux(os.Name))
+	} else {
+		refusals = append(refusals, in.denyHostProcesses()...)
 	}
 	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.planner.config.Share.AllowUserNamespaces {
 		refusals = append(refusals, denial.UserNamespace(pod.SpecPath.Child("hostUsers").Field()))
 	}
 	return refusals
+}
+
+// denyHostProcesses denies what Windows alone has, in a Pod that does not say that it is one of Windows.
+func (in *planning) denyHostProcesses() (denials []denial.Denial) {
+	deny := func(at pod.Pointer, windows *pod.WindowsOptions) {
+		if windows != nil && isTrue(windows.HostProcess) {
+			denials = append(denials, denial.HostProcess(at.Child("windowsOptions").Child("hostProcess").Field()))
+		}
+	}
+	if c := in.pod.Spec.SecurityContext; c != nil {
+		deny(pod.SecurityContextPath, c.WindowsOptions)
+	}
+	for at, container := range in.pod.AllContainers {
+		if container.SecurityContext != nil && !isInit(at, container) {
+			deny(at.Pointer().Child("securityContext"), container.SecurityContext.WindowsOptions)
+		}
+	}
+	return denials
 }
 
 // switches are the pieces that the Pod's annotations turn on or off.

@@ -265,6 +265,14 @@ object.spec.containers.size() + object.spec.?initContainers.orValue([]).size() +
   object.spec.?ephemeralContainers.orValue([]).size() > 200
 {{- end }}
 
+{{/*
+Whether a volume v is of a kind that no storage is behind. The API server validates a Pod before it asks policies, so a volume has one
+source. Nearly all volumes of ordinary Pods are of these kinds: this comes first, and halves what the policy costs such a Pod.
+*/}}
+{{- define "leads-nowhere" -}}
+has(v.projected) || has(v.emptyDir) || has(v.configMap) || has(v.secret) || has(v.downwardAPI)
+{{- end }}
+
 {{/* Whether a volume v is the share's claim or a further one. */}}
 {{- define "by-claim" -}}
 v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
