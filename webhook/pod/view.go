@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -60,6 +61,8 @@ type SpecSecurityContext struct {
 	SupplementalGroups       List[int64] `json:"supplementalGroups"`
 	SupplementalGroupsPolicy *string     `json:"supplementalGroupsPolicy"`
 	FSGroup                  *int64      `json:"fsGroup"`
+
+	WindowsOptions *WindowsOptions `json:"windowsOptions"`
 }
 
 // Volume and the sources that the planner reads.
@@ -109,6 +112,11 @@ type Container struct {
 	SecurityContext          *SecurityContext `json:"securityContext"`
 	Stdin                    bool             `json:"stdin"`
 	TTY                      bool             `json:"tty"`
+}
+
+// Mounts reports whether the container mounts a volume.
+func (c *Container) Mounts(volume string) bool {
+	return slices.ContainsFunc(c.VolumeMounts, func(m Mount) bool { return m.Name == volume })
 }
 
 // Port that a container declares.
@@ -203,7 +211,7 @@ type SELinuxOptions struct {
 	Type string `json:"type,omitempty"`
 }
 
-// WindowsOptions of a container.
+// WindowsOptions of a container or of a pod.
 type WindowsOptions struct {
 	HostProcess *bool `json:"hostProcess,omitempty"`
 }

@@ -38,10 +38,10 @@ func TestEveryDenialInOneResponse(t *testing.T) {
 		"os":{"name":"windows"},
 		"hostUsers":false,
 		"securityContext":{"supplementalGroups":[2000]},
-		"volumes":[{"name":"hpc-shared-volume","hostPath":{"path":"/"}},{"name":"x","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}],
+		"volumes":[{"name":"hpc-shared-volume","hostPath":{"path":"/"}},{"name":"x","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}},{"name":"z"}],
 		"initContainers":[{"name":"i","volumeMounts":[{"name":"hpc-shared-volume","mountPath":"/x"}]}],
 		"containers":[
-			{"name":"nb","volumeMounts":[{"name":"uid-gid-config","mountPath":"/y"},{"name":"x","mountPath":"/config"}],
+			{"name":"nb","volumeMounts":[{"name":"uid-gid-config","mountPath":"/y"},{"name":"z","mountPath":"/config"}],
 				"volumeDevices":[{"name":"hpc-shared-volume","devicePath":"/z"}]},
 			{"name":"jupyter-user-init"}]`)))
 	assert.False(t, r.Response.Allowed)

@@ -89,7 +89,7 @@ func TestWhatTheVerifierDenies(t *testing.T) {
 		"another user in the label": {
 			[]string{`"jupyter-user":"qiang.guo03"`, `"jupyter-user":"bob"`},
 			"MountForeign", "spec.containers[0].volumeMounts[0]", "the volume hpc-shared-volume is mounted at /data/hpc/home/qiang.guo03, " +
-				"which is none of the webhook's mounts of it: remove this one, the webhook adds what the notebook needs"},
+				"which is none of the webhook's mounts of it: remove this one, the webhook adds the home and the directories that the admin lists in share.directories"},
 		"an identity that nobody knows": {
 			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"5003:6003","jupyter-user.io/discovery":`},
 			"IdentityDiffers", "metadata.annotations[jupyter-user.io/identity]",

@@ -33,7 +33,7 @@ func claims(_ context.Context, s *state) (found []Finding) {
 			continue
 		}
 		have := s.claimsIn(namespace)
-		found = append(found, s.missingClaims(where, have)...)
+		found = append(found, s.missingClaims(where, !s.isForAProgram(namespace), have)...)
 		for _, claim := range have {
 			found = append(found, judgeClaim(where, claim)...)
 		}
@@ -44,8 +44,9 @@ func claims(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// missingClaims returns a finding for each claim that notebooks need and a namespace lacks.
-func (s *state) missingClaims(where string, have []corev1.PersistentVolumeClaim) (found []Finding) {
+// missingClaims returns a finding for each claim that notebooks need and a namespace lacks. Claims of directories are needed
+// only where notebooks run.
+func (s *state) missingClaims(where string, notebooks bool, have []corev1.PersistentVolumeClaim) (found []Finding) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(have, func(c corev1.PersistentVolumeClaim) bool { return c.Name == name })
 	}
@@ -54,7 +55,7 @@ func (s *state) missingClaims(where string, have []corev1.PersistentVolumeClaim)
 			"the share", name))
 	}
 	for _, name := range s.furtherClaims() {
-		if !has(name) {
+		if notebooks && !has(name) {
 			found = append(found, failed(where, "has no claim %s, on which are directories that notebooks see (share.directories), so "+
 				"a notebook there waits for ever: make one", name))
 		}
@@ -78,7 +79,7 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 // podSecurity checks the level of each namespace with notebooks: root on a notebook's node can be any user, so the policies
 // deny notebooks in namespaces without such a level.
 func podSecurity(_ context.Context, s *state) (found []Finding) {
-	served := s.servedThere()
+	served := slices.DeleteFunc(s.servedThere(), s.isForAProgram)
 	for _, namespace := range served {
 		where, level := "namespace "+namespace, s.level(namespace)
 		switch {
@@ -113,6 +114,23 @@ func (s *state) served() []string {
 	}
 	maps.DeleteFunc(names, func(name string, _ bool) bool { return s.leftOut(name) })
 	return slices.Sorted(maps.Keys(names))
+}
+
+// isForAProgram reports whether a namespace has the share for a program and not for notebooks, such as that of first homes or
+// of a backup: a ServiceAccount of the namespace has run-as on the share, and no binding of the namespace grants homes.
+func (s *state) isForAProgram(namespace string) bool {
+	program := false
+	for _, g := range s.grants() {
+		if g.namespace != namespace || g.wildcard {
+			continue
+		}
+		if g.resource == homes {
+			return false
+		}
+		of, counts := g.runsIn()
+		program = program || g.verb == runAs && counts && of == namespace
+	}
+	return program && !slices.Contains(s.Namespaces, namespace)
 }
 
 // servedThere returns those of them that exist. The check claims reports the others.

@@ -64,7 +64,7 @@ in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML r
 
 {{/* The annotations of ours but the one that opts out. They are looked up: CEL's cost of going through a map is quadratic. */}}
 {{- define "annotations" -}}
-user discovery identity home config container probes account-files
+user discovery identity home config container probes account-files home-in
 {{- end }}
 
 {{/* Whether a pod is claimed, as package webhook/user has it. One table of pods is held against both. */}}

@@ -79,7 +79,7 @@ func (p place) watched(t testing.TB) *passwd.Source {
 
 func named(t testing.TB, name string) user.Name {
 	t.Helper()
-	n, denied := user.Parse("", name, config.User{AllowUpperCase: true, MaxLength: 32})
+	n, denied := user.Parse("", name, config.User{AllowUpperCase: true, AllowLeadingDigit: true, MaxLength: 32})
 	require.Nil(t, denied)
 	return n
 }

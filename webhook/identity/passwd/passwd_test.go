@@ -208,6 +208,7 @@ func TestFilesOfRealSites(t *testing.T) {
 	for name, c := range map[string]struct {
 		passwd, group string
 		domain        string
+		leadingDigit  bool
 		want          map[string]string
 	}{
 		"Latin-1 in GECOS, which is not read": {
@@ -227,6 +228,12 @@ func TestFilesOfRealSites(t *testing.T) {
 		"the same name with the domain and without: the first wins": {
 			passwd: "alice:x:5001:6001:::\nalice@corp.example:x:5009:6009:::\n", domain: "corp.example",
 			want: map[string]string{"alice": "5001:6001"}},
+		"numbers as names, where they are users": {
+			passwd: root + "20231234:x:71234:71234:S:/home/20231234:/bin/bash\n", leadingDigit: true,
+			want: map[string]string{"20231234": "71234:71234"}},
+		"numbers as names, where they are none, beside a user": {
+			passwd: root + "20231234:x:71234:71234:S:/home/20231234:/bin/bash\nalice:x:5001:6001:::\n",
+			want:   map[string]string{"alice": "5001:6001"}},
 		"one group in several lines, and under two names": {
 			passwd: "alice:x:5001:6001:::\nbob:x:5002:6002:::\n",
 			group:  "g:x:7001:alice\ng:x:7001:bob\nh:x:7002:alice\nh2:x:7002:bob\n",
@@ -240,7 +247,7 @@ func TestFilesOfRealSites(t *testing.T) {
 			if c.group == "" {
 				p.group = ""
 			}
-			p.rules.Domains = []string{c.domain}
+			p.rules.Domains, p.rules.AllowLeadingDigit = []string{c.domain}, c.leadingDigit
 			s, err := p.open()
 			require.NoError(t, err)
 			for user, want := range c.want {
