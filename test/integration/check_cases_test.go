@@ -157,7 +157,7 @@ var checked = map[string]struct {
 	}, "claims", check.Failed, "namespace open: its claim hpc-shared-pvc is not bound"},
 	"a namespace without Pod Security": {func(t *testing.T, l *looked) {
 		openNamespace(t, l)
-	}, "pod-security", check.Failed, "namespace open: enforces the Pod Security Standard privileged, so notebooks are refused"},
+	}, "pod-security", check.Failed, "namespace open: enforces the Pod Security Standard privileged, so notebooks are denied"},
 	"a namespace without Pod Security that is not asked for": {func(t *testing.T, l *looked) {
 		openNamespace(t, l)
 		renderedFrom("podSecurity", "off")(t, l)

@@ -117,7 +117,7 @@ func TestNameThatIsNone(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
 		s := closed(t)
 		s.config, s.User = config.Default(), name
-		only(t, dryRun(t.Context(), s), Unknown, "a refusal of that name would say nothing about others")
+		only(t, dryRun(t.Context(), s), Unknown, "a denial of that name would say nothing about others")
 	}
 }
 
