@@ -77,6 +77,7 @@ func expected(line string) ending {
 		{begins: "kubectl get pods -A -o json", says: "lab\tbefore\n"},
 		{begins: "kubectl get persistentvolumes,persistentvolumeclaims", says: "persistentvolume/hpc-pv-lab"},
 		{begins: "kubectl get clusterroles,roles", says: "ClusterRole\t\tjupyter-user-use-every-home"},
+		{begins: "kubectl -n jupyter-user-system get deployment", says: current},
 		{begins: "kubectl -n jupyter-user-system get pods,endpointslices", says: "10.1.0.1,10.1.0.2"},
 		{begins: "kubectl -n jupyter-user-system describe pods -l", says: "Events:"},
 		{begins: "kubectl -n jupyter-user-system rollout status", says: "successfully rolled out"},

@@ -40,6 +40,32 @@ func TestPagesValues(t *testing.T) {
 	assert.Greater(t, rendered, 8)
 }
 
+// valuesBlock begins with a key of the chart's values.
+var valuesBlock = regexp.MustCompile(`^(?:config|access|identity):`)
+
+// TestPagesYAML: the chart renders with each block of values that a page shows.
+func TestPagesYAML(t *testing.T) {
+	t.Parallel()
+	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
+	require.NoError(t, err)
+	rendered := 0
+	for _, block := range pages.YAML(t) {
+		if !valuesBlock.MatchString(block.Text) {
+			continue
+		}
+		rendered++
+		arguments := []string{"--set", "share.nfs.server=nfs.example.com", "--set", "namespaces={lab}"}
+		if strings.Contains(block.Text, "  ldap:") {
+			arguments = append(arguments, "--set-string", "identity.ldap.ca="+certificate)
+		} else {
+			arguments = append(arguments, "--set", "identity.passwdConfigMap=users") // Directories are for users who are known.
+		}
+		_, err := h.Template(t.Context(), block.Text, arguments...)
+		assert.NoError(t, err, "%s: %s", block.Page, block.Text)
+	}
+	assert.Greater(t, rendered, 5)
+}
+
 // words are those of a shell's line, without what only an upgrade takes and what stands for a digest.
 func words(line string) (found []string) {
 	digest := "sha256:" + strings.Repeat("0", 64)

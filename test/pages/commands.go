@@ -71,6 +71,23 @@ func Commands(t testing.TB) (found []Command) {
 	return found
 }
 
+// YAML returns the blocks of YAML in the pages.
+func YAML(t testing.TB) (found []Command) {
+	t.Helper()
+	folder, err := project.Folder()
+	require.NoError(t, err)
+	for _, page := range Files(t) {
+		text, err := os.ReadFile(filepath.Join(folder, page))
+		require.NoError(t, err)
+		for _, block := range shell.FindAllStringSubmatch(string(text), -1) {
+			if block[2] == "yaml" {
+				found = append(found, Command{page, block[3]})
+			}
+		}
+	}
+	return found
+}
+
 // commandsOf returns the command lines of a page: of its blocks of type sh first, and then those between backticks.
 func commandsOf(page, text string) (found []Command) {
 	for _, block := range shell.FindAllStringSubmatch(text, -1) {
