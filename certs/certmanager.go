@@ -10,11 +10,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Names of what cert-manager is asked for beside the certificate, which has that of the webhook.
+// The names of the objects for cert-manager. The certificate itself has the webhook's name.
 const (
 	// CAName is the Certificate of the authority, and its Secret.
 	CAName = WebhookName + "-ca"
-	// RootName is the Issuer by which the authority signs itself.
+	// RootName is the Issuer with which the authority signs itself.
 	RootName = WebhookName + "-selfsigned"
 )
 
@@ -24,15 +24,15 @@ const (
 	renewBefore  = 30 * 24 * time.Hour
 )
 
-// Issued is what cert-manager is asked for: an authority that lives as long as the installation, and a certificate of it that
-// is renewed every two months. A certificate that signed itself would have the API server and the webhook disagree for as
-// long as a renewal takes to reach both of them; an authority that stays is trusted before and after.
+// Issued are the objects for cert-manager: an authority that lives as long as the installation, and a certificate signed by
+// it that is renewed every two months. With a self-signed certificate, API server and webhook would disagree until a
+// renewal has reached both; a lasting authority is trusted before and after.
 type Issued struct {
 	Issuers      []certmanagerv1.Issuer
 	Certificates []certmanagerv1.Certificate
 }
 
-// ByCertManager is what is asked for in a namespace.
+// ByCertManager returns the objects for a namespace.
 func ByCertManager(namespace string) Issued {
 	i := Issued{
 		Issuers: []certmanagerv1.Issuer{
@@ -42,7 +42,7 @@ func ByCertManager(namespace string) Issued {
 		Certificates: []certmanagerv1.Certificate{
 			certificate(CAName, certmanagerv1.CertificateSpec{
 				IsCA: true, CommonName: CAName, SecretName: CAName, Duration: &metav1.Duration{Duration: caDuration},
-				// The same key for the authority's next certificate, so that what the old one signed is still trusted.
+				// The authority keeps its key when it is renewed, so that certificates signed by the old one stay trusted.
 				PrivateKey: ecdsa(certmanagerv1.RotationPolicyNever),
 				IssuerRef:  cmmeta.IssuerReference{Name: RootName, Kind: certmanagerv1.IssuerKind},
 			}),
@@ -63,7 +63,7 @@ func ByCertManager(namespace string) Issued {
 	return i
 }
 
-// ecdsa: one handshake with P-256 costs as much as five reviews; with RSA it is many more.
+// ecdsa uses P-256, with which one handshake costs as much as five reviews; with RSA it costs much more.
 func ecdsa(rotation certmanagerv1.PrivateKeyRotationPolicy) *certmanagerv1.CertificatePrivateKey {
 	return &certmanagerv1.CertificatePrivateKey{Algorithm: certmanagerv1.ECDSAKeyAlgorithm, Size: 256, RotationPolicy: rotation}
 }
@@ -84,8 +84,8 @@ func certificate(name string, spec certmanagerv1.CertificateSpec) certmanagerv1.
 	}
 }
 
-// Problems says what is in the way of a certificate, of what a namespace has of ByCertManager: nothing where all of it is ready.
-// An authority comes before what it signs, because that waits for it.
+// Problems returns why a namespace with these objects has no certificate; empty if all are ready. The authority's problem
+// is first, because the certificate waits for the authority.
 func (i Issued) Problems() (problems []string) {
 	wanted := ByCertManager("")
 	for _, w := range wanted.Issuers {
@@ -107,7 +107,7 @@ func (i Issued) Problems() (problems []string) {
 	return problems
 }
 
-// condition of an Issuer or of a Certificate, which are of two types.
+// condition of an Issuer or of a Certificate, which have different types.
 type condition struct {
 	status          cmmeta.ConditionStatus
 	reason, message string
@@ -122,7 +122,8 @@ func readyIssuer(i certmanagerv1.Issuer) *condition {
 	return nil
 }
 
-// readyCertificate is the condition Ready, or where that is missing something, the one of the issuance that failed: it says why.
+// readyCertificate returns the condition Ready. If the certificate is not ready, it returns the condition of the failed
+// issuance, if there is one, because it has the reason.
 func readyCertificate(of certmanagerv1.Certificate) (ready *condition) {
 	var issuing *condition
 	for _, c := range of.Status.Conditions {

@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// ready is what cert-manager is asked for, when all of it is there.
+// ready returns the objects with all of them ready.
 func ready() certs.Issued {
 	i := certs.ByCertManager("jupyter-user-system")
 	for n := range i.Issuers {
@@ -19,7 +19,7 @@ func ready() certs.Issued {
 	for n := range i.Certificates {
 		i.Certificates[n].Status.Conditions = []certmanagerv1.CertificateCondition{
 			{Type: "Ready", Status: cmmeta.ConditionTrue},
-			// What is left of an issuance that went well.
+			// A successful issuance leaves this condition.
 			{Type: "Issuing", Status: cmmeta.ConditionFalse, Reason: "Issued"},
 		}
 	}

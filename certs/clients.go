@@ -13,7 +13,7 @@ import (
 	"sync"
 )
 
-// Clients are those that may talk to the webhook: API servers, by the certificates that they present.
+// Clients are the clients that may call the webhook: API servers, recognized by their certificates.
 type Clients struct {
 	file  string
 	names []string
@@ -23,8 +23,8 @@ type Clients struct {
 	roots *x509.CertPool
 }
 
-// ClientsOf are those whose certificate an authority of the file has signed for a client. With names given, one of them has
-// to be its common name or one of its DNS names.
+// ClientsOf accepts client certificates that an authority of the file has signed. If names are given, one of them must be
+// the certificate's common name or one of its DNS names.
 func ClientsOf(file string, names []string) (*Clients, error) {
 	if slices.Contains(names, "") {
 		return nil, errors.New("the name of a client is empty, which none has")
@@ -36,7 +36,8 @@ func ClientsOf(file string, names []string) (*Clients, error) {
 	return c, nil
 }
 
-// authorities are read again when the file has changed. A file that cannot be read lets nobody in.
+// authorities returns the authorities, and reads the file again if it has changed. If the file is unreadable, no client is
+// accepted.
 func (c *Clients) authorities() (*x509.CertPool, error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
@@ -59,8 +60,8 @@ func (c *Clients) authorities() (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// Verify says why who is at the other end of a connection is nobody who may talk to the webhook. It is asked at every
-// handshake, of a resumed session too, so who is not trusted any more is not let in once more.
+// Verify returns an error unless the peer presents an accepted client certificate. It is called at every handshake, also
+// for a resumed session, so that a client that is no longer trusted is rejected.
 func (c *Clients) Verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("the client presents no certificate")

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// presented is a connection whose client has presented a pair, and what is between it and its authority.
+// presented returns the state of a connection whose client presented a certificate and its intermediates.
 func presented(t *testing.T, pairs ...pki.Pair) (state tls.ConnectionState) {
 	t.Helper()
 	for _, pair := range pairs {

@@ -13,36 +13,36 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
-// Files is a certificate in a directory, as a Secret of type kubernetes.io/tls is mounted: tls.crt and tls.key. It is
-// read again when the files change, within seconds; a pair that does not fit leaves the one before in use. Until there is a
-// first one there is no certificate.
+// Files is a certificate in a directory, as a mounted Secret of type kubernetes.io/tls has it: tls.crt and tls.key. It is
+// read again within seconds when the files change. If certificate and key do not match, the previous pair stays in use.
+// Before the first pair there is no certificate.
 type Files struct {
 	dir string
 	log *slog.Logger
-	// watcher is there as soon as a pair is.
+	// watcher is nil until there is a pair.
 	watcher atomic.Pointer[certwatcher.CertWatcher]
 }
 
 const (
-	// lookEvery is how often it is looked whether the first pair is there. A kubelet takes up to a minute to mount it.
+	// lookEvery is how often Files checks for the first pair. A kubelet takes up to a minute to mount it.
 	lookEvery = 250 * time.Millisecond
-	// rereadEvery is how often the files are read where no notification comes, as after a Secret was deleted and made again.
+	// rereadEvery is how often the files are read without a notification, as after a Secret was deleted and created again.
 	rereadEvery = time.Second
-	// tellEvery is how often it is said that it is not.
+	// tellEvery is how often the log says that the first pair is missing.
 	tellEvery = 30 * time.Second
 )
 
-// whereFrom says to whoever reads the log of a webhook without a certificate what to look at. Which of the three it is, only
-// they know: the webhook may ask the API server nothing, not even for its own namespace.
+// whereFrom tells an admin in the log what to check if the webhook has no certificate. It names all three sources, because
+// the webhook cannot ask the API server which one is used.
 const whereFrom = "the Secret " + SecretName + " of the webhook's namespace is mounted here, a minute after it is made at " +
 	"most. By cert-manager: kubectl -n jupyter-user-system describe certificate,issuer. By rotate-certificates: kubectl -n " +
 	"jupyter-user-system logs deployment/" + SelfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
 	SecretName + " --cert=tls.crt --key=tls.key"
 
-// FromDirectory reads the pair, if it is there already. Watch goes on where it is not.
+// FromDirectory returns Files that have the pair if it exists already; else Watch waits for it.
 func FromDirectory(dir string, log *slog.Logger) *Files {
 	f := &Files{dir: dir, log: log}
-	_ = f.read() // GetCertificate and Watch say why not.
+	_ = f.read() // GetCertificate and Watch report the error.
 	return f
 }
 
@@ -56,7 +56,7 @@ func (f *Files) read() error {
 	return nil
 }
 
-// Watch waits for the files, and follows them until the context ends.
+// Watch waits for the files, and reads their changes until the context ends.
 func (f *Files) Watch(ctx context.Context) error {
 	if !f.wait(ctx) {
 		return nil
@@ -67,7 +67,7 @@ func (f *Files) Watch(ctx context.Context) error {
 	return nil
 }
 
-// wait for the first pair, and say so now and then. It answers whether there is one.
+// wait waits for the first pair, and logs that from time to time. It reports whether there is one.
 func (f *Files) wait(ctx context.Context) bool {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
@@ -90,10 +90,10 @@ func (f *Files) wait(ctx context.Context) bool {
 	return true
 }
 
-// errNoCertificate is what a handshake and the readiness probe get before there is a certificate.
+// errNoCertificate is the error of handshakes and of the readiness probe while there is no certificate.
 var errNoCertificate = errors.New("waiting for the serving certificate: the log says what to look at")
 
-// GetCertificate answers the current pair, for a tls.Config.
+// GetCertificate returns the current pair, for a tls.Config.
 func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	w := f.watcher.Load()
 	if w == nil {

@@ -65,7 +65,7 @@ func TestWithoutAPairItSaysWhatItWaitsForAndGoesOn(t *testing.T) {
 	}
 }
 
-// TestANewPairIsServed changes the files in the ways that they are changed in, and watches handshakes.
+// TestANewPairIsServed changes the files in every way that occurs, and checks handshakes.
 func TestANewPairIsServed(t *testing.T) {
 	dir := t.TempDir()
 	first := pki.Make(t, time.Hour)
@@ -77,7 +77,7 @@ func TestANewPairIsServed(t *testing.T) {
 	second.Write(t, dir)
 	assertShown(t, address, second)
 
-	// One file is written after the other: in between, the pair does not fit, and the one before stays.
+	// One file is written after the other: in between they do not match, and the previous pair stays.
 	third := pki.Make(t, time.Hour)
 	write(t, dir, "tls.crt", third.Cert)
 	assertStays(t, address, second)
@@ -94,8 +94,8 @@ func TestANewPairIsServed(t *testing.T) {
 	assertShown(t, address, fourth)
 }
 
-// TestASecretIsServed changes the files as the kubelet does: tls.crt and tls.key lead through ..data, a link that is
-// renamed from one directory to the next.
+// TestASecretIsServed changes the files as the kubelet does: tls.crt and tls.key are links through ..data, a link that is
+// replaced atomically by one to the next directory.
 func TestASecretIsServed(t *testing.T) {
 	dir := t.TempDir()
 	mount := func(version string, pair pki.Pair) {
@@ -138,7 +138,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// watching follows the files until the test ends.
+// watching runs Watch until the test ends.
 func watching(t *testing.T, files *certs.Files) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -150,7 +150,7 @@ func watching(t *testing.T, files *certs.Files) {
 	})
 }
 
-// serve shows the certificate to everybody who asks.
+// serve presents the certificate to every client.
 func serve(t *testing.T, dir string) (address string) {
 	t.Helper()
 	files := certs.FromDirectory(dir, slog.New(slog.DiscardHandler))
@@ -164,7 +164,7 @@ func serve(t *testing.T, dir string) (address string) {
 				return
 			}
 			go func() {
-				defer conn.Close() //nolint:errcheck // it was for the handshake
+				defer conn.Close() //nolint:errcheck // it was only for the handshake
 				_ = tls.Server(conn, &tls.Config{GetCertificate: files.GetCertificate}).HandshakeContext(context.Background())
 			}()
 		}
@@ -183,11 +183,11 @@ func shown(address string, pair pki.Pair) bool {
 
 func assertShown(t *testing.T, address string, pair pki.Pair) {
 	t.Helper()
-	// Ten seconds is how often the files are looked at where no notification comes.
+	// Without a notification the files are read at rereadEvery.
 	require.Eventually(t, func() bool { return shown(address, pair) }, machine.Patience, 10*time.Millisecond)
 }
 
-// assertStays watches for a while, in which a notification arrives many times over.
+// assertStays checks for a while that the pair does not change, much longer than a notification takes.
 func assertStays(t *testing.T, address string, pair pki.Pair) {
 	t.Helper()
 	require.Never(t, func() bool { return !shown(address, pair) }, 300*time.Millisecond, 20*time.Millisecond)

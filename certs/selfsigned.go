@@ -22,54 +22,53 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// SelfSignedName is that of the companion, of its ServiceAccount, and of the Secret in which it keeps its authority.
+// SelfSignedName is the name of the companion Deployment, its ServiceAccount, and the Secret with its authority.
 const SelfSignedName = WebhookName + "-self-signed"
 
-// backdated is for clocks that are not alike.
+// backdated allows for clocks that differ.
 const backdated = time.Hour
 
-// sinceAnnotation says since when the certificate in the Secret is there for the webhook.
+// sinceAnnotation has the time since which the certificate is in the Secret.
 const sinceAnnotation = "jupyter-user.io/since"
 
-// The keys of the Secret in which the authority is kept. They are cert-controller's.
+// The keys of the Secret with the authority, as cert-controller names them.
 const (
 	caCertKey = "ca.crt"
 	caKeyKey  = "ca.key"
 )
 
-// SelfSigned makes the serving certificate where there is no cert-manager, by an authority of its own, and has the API server
-// trust it.
+// SelfSigned makes the serving certificate without cert-manager, with its own authority, and makes the API server trust it.
 //
-// Authority and certificate are made and judged by open-policy-agent/cert-controller. Its controller is not what writes them,
-// because it loses admissions: it puts a new authority in place of the old one, in the Secret that the webhook mounts, and the
-// API server trusts the new one alone from then on, while kubelets take up to a minute to hand the new certificate to each
-// replica. It does not make a Secret that was deleted, and it wants to list all Secrets of the namespace. Here instead each
-// step waits for the one before it:
+// Authority and certificate are created and checked by the library open-policy-agent/cert-controller. Its controller is not
+// used, because it loses admissions: it replaces the authority in the Secret that the webhook mounts, and from then on the
+// API server trusts only the new one, while kubelets take up to a minute to mount the new certificate in each replica. It
+// also does not create a deleted Secret again, and must list all Secrets of the namespace. Here each step waits for the
+// previous one:
 //
-//  1. The authority and a certificate of it are kept in a Secret that no Pod mounts.
-//  2. The webhook configurations trust the new authority, and the old one.
-//  3. The certificate is put into the Secret that the webhook mounts, when every API server has learnt of 2.
-//  4. The old authority is trusted no more, when every kubelet has handed out 3.
+//  1. A new authority and a certificate signed by it are stored in a Secret that no Pod mounts.
+//  2. The webhook configurations trust the new authority and the old one.
+//  3. When every API server has read step 2, the certificate is written to the Secret that the webhook mounts.
+//  4. When every kubelet has mounted step 3, the old authority is removed from the webhook configurations.
 //
-// It runs once. Two of it at the same time do no harm, because whoever writes what another has changed is told so.
+// Only one replica runs. Two at the same time do no harm, because the API server rejects an update of a changed object.
 type SelfSigned struct {
 	// Namespace of the webhook.
 	Namespace string
-	// Every is how often it looks, and what API servers are given to learn of a change.
+	// Every is the interval of the checks, and the time that API servers get to read a change.
 	Every time.Duration
-	// Overlap is how long the old authority stays trusted after the new certificate is there to be mounted.
+	// Overlap is how long the old authority stays trusted after the new certificate was published.
 	Overlap time.Duration
 	Log     *slog.Logger
 
 	secrets        corev1client.SecretInterface
 	configurations dynamic.Interface
 	maker          rotator.CertRotator
-	// trusted is since when which authority is trusted, as far as this process has seen.
+	// trusted is the trusted authority, and trustedSince the time since which this process has seen it trusted.
 	trusted      []byte
 	trustedSince time.Time
 }
 
-// Connect prepares to talk to the API server.
+// Connect creates the client of the API server.
 func (s *SelfSigned) Connect(config *rest.Config) error {
 	core, err := corev1client.NewForConfig(config)
 	if err != nil {
@@ -87,7 +86,7 @@ func (s *SelfSigned) Connect(config *rest.Config) error {
 	return nil
 }
 
-// Run looks until the context ends. What fails is told, and tried again at the next look.
+// Run checks at each interval until the context ends. A failure is logged, and tried again at the next check.
 func (s *SelfSigned) Run(ctx context.Context) {
 	look := time.NewTicker(s.Every)
 	defer look.Stop()
@@ -103,7 +102,7 @@ func (s *SelfSigned) Run(ctx context.Context) {
 	}
 }
 
-// look does what is due.
+// look takes the next step, if one is due.
 func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
 	own, err := s.authority(ctx, now)
 	if err != nil {
@@ -126,7 +125,7 @@ func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
 	return s.publish(ctx, own, mounted)
 }
 
-// authority answers the Secret with the authority and a certificate of it, after making what is missing or about to expire.
+// authority returns the Secret with the authority and its certificate, after creating what is missing or about to expire.
 func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secret, error) {
 	own, err := s.secrets.Get(ctx, SelfSignedName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -146,7 +145,7 @@ func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secr
 	return own, nil
 }
 
-// renew makes in the Secret what is not good for another while, and answers what that was.
+// renew replaces in the Secret what is about to expire, and returns what it replaced.
 func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, err error) {
 	soon, data := now.Add(renewBefore), own.Data
 	if good, _ := rotator.ValidCert(data[caCertKey], data[caCertKey], data[caKeyKey], s.maker.CAName, nil, soon); !good {
@@ -173,7 +172,7 @@ func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, e
 	return cmp.Or(renewed, "certificate"), nil
 }
 
-// artifacts is an authority as cert-controller takes it.
+// artifacts returns an authority as a type of cert-controller.
 func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
@@ -186,8 +185,8 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 	return &rotator.KeyPairArtifacts{Cert: pair.Leaf, Key: private, CertPEM: cert, KeyPEM: key}, nil
 }
 
-// publish puts the certificate where the webhook mounts it. The time that it writes beside it is that of the write, rounded up,
-// and not of the look, which a slow API server makes long: the old authority is trusted for the whole overlap after it.
+// publish writes the certificate to the Secret that the webhook mounts. The time that it writes beside it is that of the write,
+// rounded up, and not of the look, which a slow API server makes long: the old authority is trusted for the whole overlap after it.
 func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) error {
 	since := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
 	with := s.described(SecretName, corev1.SecretTypeTLS).
@@ -205,7 +204,7 @@ func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) e
 	return nil
 }
 
-// apply makes a Secret where there is none. A right to that can name the Secret, as one to create cannot.
+// apply creates a missing Secret. Unlike the verb create, its verb patch can be limited to a named Secret.
 var apply = metav1.ApplyOptions{FieldManager: SelfSignedName, Force: true}
 
 func (s *SelfSigned) described(name string, of corev1.SecretType) *corev1ac.SecretApplyConfiguration {

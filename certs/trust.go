@@ -20,20 +20,20 @@ import (
 // registered is the group of the webhook configurations.
 var registered = schema.GroupVersion{Group: "admissionregistration.k8s.io", Version: "v1"}
 
-// configurations are what says whom the API server trusts.
+// configurations are the objects with the trusted authorities.
 var configurations = []struct{ resource, name string }{
 	{"mutatingwebhookconfigurations", MutatingName},
 	{"validatingwebhookconfigurations", WebhookName},
 }
 
-// trust has the API server trust an authority: alone, or beside those that it trusts already.
+// trust makes the API server trust an authority: alone, or in addition to the ones that it trusts already.
 func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, now time.Time) error {
 	first := true
 	for _, of := range configurations {
 		api := s.configurations.Resource(registered.WithResource(of.resource))
 		configuration, err := api.Get(ctx, of.name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			continue // So no API server asks anybody.
+			continue // No API server calls the webhook then.
 		}
 		if err != nil {
 			return fmt.Errorf("read whom the API server trusts: %w", err)
@@ -42,7 +42,7 @@ func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, no
 			return fmt.Errorf("%s %s has the annotation %s: %s, so cert-manager writes the same caBundle: take the annotation off, "+
 				"or this Deployment down", of.resource, of.name, certmanagerv1.WantInjectAnnotation, other)
 		}
-		first = first && !trustsAnybody(configuration)
+		first = first && !trustsAny(configuration)
 		changed, err := trustIn(configuration, authority, alone, now)
 		if err != nil {
 			return fmt.Errorf("read whom the API server trusts, in %s %s: %w", of.resource, of.name, err)
@@ -59,7 +59,7 @@ func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, no
 	switch {
 	case bytes.Equal(s.trusted, authority):
 	case first:
-		// No API server trusted anybody, so none has been served: there is nobody to be kept waiting for.
+		// No API server trusted any authority before, so no replica has served one, and there is nothing to wait for.
 		s.trusted, s.trustedSince = authority, time.Time{}
 	default:
 		s.trusted, s.trustedSince = authority, time.Now()
@@ -67,8 +67,8 @@ func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, no
 	return nil
 }
 
-// trustsAnybody tells whether an entry of a configuration has a caBundle.
-func trustsAnybody(configuration *unstructured.Unstructured) bool {
+// trustsAny reports whether an entry of a configuration has a caBundle.
+func trustsAny(configuration *unstructured.Unstructured) bool {
 	entries, _, _ := unstructured.NestedSlice(configuration.Object, "webhooks")
 	return slices.ContainsFunc(entries, func(entry any) bool {
 		fields, _ := entry.(map[string]any)
@@ -77,7 +77,7 @@ func trustsAnybody(configuration *unstructured.Unstructured) bool {
 	})
 }
 
-// trustIn does it in one configuration, which may have fields that nobody here knows. It answers whether anything changed.
+// trustIn changes one configuration, which may have unknown fields. It reports whether anything changed.
 func trustIn(configuration *unstructured.Unstructured, authority []byte, alone bool, now time.Time) (changed bool, err error) {
 	entries, _, err := unstructured.NestedSlice(configuration.Object, "webhooks")
 	if err != nil {
@@ -109,7 +109,8 @@ func trustIn(configuration *unstructured.Unstructured, authority []byte, alone b
 	return changed, unstructured.SetNestedSlice(configuration.Object, entries, "webhooks")
 }
 
-// trusting is a bundle of an authority, and of those of another bundle that have not expired, unless it is to be trusted alone.
+// trusting returns a bundle with an authority and, unless it must be trusted alone, the unexpired authorities of another
+// bundle.
 func trusting(authority, others []byte, alone bool, now time.Time) []byte {
 	bundle := bytes.Clone(authority)
 	for block, rest := pem.Decode(others); block != nil && !alone; block, rest = pem.Decode(rest) {

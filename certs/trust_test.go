@@ -40,7 +40,7 @@ func TestABundleKeepsWhatMayStillBeServed(t *testing.T) {
 	}
 }
 
-// TestTrustLeavesTheRestAlone: a later release of Kubernetes has fields that nobody here knows.
+// TestTrustLeavesTheRestAlone: a later release of Kubernetes has fields that this program does not know.
 func TestTrustLeavesTheRestAlone(t *testing.T) {
 	young := pki.Make(t, time.Hour).Cert
 	configuration := func(bundle string) *unstructured.Unstructured {

@@ -12,7 +12,8 @@
 // denies a different value, and Verify denies it. The Pod's fields are only defaulted: a different value is kept.
 // "notebook" is the notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt tests this table
 // line by line. The table is for the default configuration: where notebooks see more of the share than the home, the
-// security context of the other containers is ours too (package inject, sidecars.go).
+// security context of the other containers is ours too (package inject, sidecars.go). So are the mounts and the security
+// context of another container that has the home (package inject, homein.go).
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced
@@ -22,6 +23,7 @@
 //	metadata.annotations[jupyter-user.io/config]                   | ours               | replaced
 //	metadata.annotations[jupyter-user.io/container]                | ours once admitted | denied
 //	metadata.annotations[jupyter-user.io/inject] but false         | ours               | denied
+//	metadata.annotations[jupyter-user.io/home-in] of no container  | ours               | denied
 //	metadata.annotations[example.com/x]                            | the pod's          | kept
 //	spec.volumes[share].persistentVolumeClaim.claimName            | ours               | denied
 //	spec.volumes[share].persistentVolumeClaim.readOnly             | ours               | denied

@@ -136,13 +136,13 @@ func identityDenial(name user.Name, err error) denial.Denial {
 
 func unusableDenial(name string, u *identity.Unusable) denial.Denial {
 	switch {
-	case u.Misplaced == nil:
+	case u.Parent == nil:
 		return denial.IdentityUnusable(name, u.Why)
-	case u.Misplaced.Link:
-		return denial.HomeBehindLink(name, u.Misplaced.Dir)
+	case u.Parent.Link:
+		return denial.HomeBehindLink(name, u.Parent.Dir)
 	}
-	if err := identity.CheckOwner(u.Misplaced.Owner); err != nil {
-		return denial.HomeInUnknown(name, u.Misplaced.Dir, err.Error())
+	if err := identity.CheckOwner(u.Parent.Owner); err != nil {
+		return denial.HomeInUnknown(name, u.Parent.Dir, err.Error())
 	}
-	return denial.HomeInUsers(name, u.Misplaced.Dir, u.Misplaced.Owner)
+	return denial.HomeInUsers(name, u.Parent.Dir, u.Parent.Owner)
 }

@@ -20,14 +20,15 @@ import (
 // meddling sets each field of the table in doc.go to a different value, in an admitted Pod, where the notebook is
 // /spec/containers/0, the init container /spec/initContainers/0, and volumes 0 and 1 are the share and the scratch volume.
 var meddling = map[string]string{
-	"metadata.annotations[jupyter-user.io/user]":             `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
-	"metadata.annotations[jupyter-user.io/discovery]":        `replace /metadata/annotations/jupyter-user.io~1discovery "x"`,
-	"metadata.annotations[jupyter-user.io/identity]":         `add /metadata/annotations/jupyter-user.io~1identity "1:1"`,
-	"metadata.annotations[jupyter-user.io/home]":             `add /metadata/annotations/jupyter-user.io~1home "/hpc/home/bob"`,
-	"metadata.annotations[jupyter-user.io/config]":           `replace /metadata/annotations/jupyter-user.io~1config "x"`,
-	"metadata.annotations[jupyter-user.io/container]":        `replace /metadata/annotations/jupyter-user.io~1container "x"`,
-	"metadata.annotations[jupyter-user.io/inject] but false": `add /metadata/annotations/jupyter-user.io~1inject "off"`,
-	"metadata.annotations[example.com/x]":                    `add /metadata/annotations/example.com~1x "y"`,
+	"metadata.annotations[jupyter-user.io/user]":                    `replace /metadata/annotations/jupyter-user.io~1user "bob"`,
+	"metadata.annotations[jupyter-user.io/discovery]":               `replace /metadata/annotations/jupyter-user.io~1discovery "x"`,
+	"metadata.annotations[jupyter-user.io/identity]":                `add /metadata/annotations/jupyter-user.io~1identity "1:1"`,
+	"metadata.annotations[jupyter-user.io/home]":                    `add /metadata/annotations/jupyter-user.io~1home "/hpc/home/bob"`,
+	"metadata.annotations[jupyter-user.io/config]":                  `replace /metadata/annotations/jupyter-user.io~1config "x"`,
+	"metadata.annotations[jupyter-user.io/container]":               `replace /metadata/annotations/jupyter-user.io~1container "x"`,
+	"metadata.annotations[jupyter-user.io/inject] but false":        `add /metadata/annotations/jupyter-user.io~1inject "off"`,
+	"metadata.annotations[jupyter-user.io/home-in] of no container": `add /metadata/annotations/jupyter-user.io~1home-in "x"`,
+	"metadata.annotations[example.com/x]":                           `add /metadata/annotations/example.com~1x "y"`,
 
 	"spec.volumes[share].persistentVolumeClaim.claimName": `replace /spec/volumes/0/persistentVolumeClaim/claimName "mine"`,
 	"spec.volumes[share].persistentVolumeClaim.readOnly":  `add /spec/volumes/0/persistentVolumeClaim/readOnly true`,

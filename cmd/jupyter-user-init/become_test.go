@@ -170,6 +170,8 @@ func TestImageStart(t *testing.T) {
 	foundation := []string{"tini", "start.sh", "jupyter"}
 	repo2docker := []string{"tini", "repo2docker-entrypoint", "jupyter"}
 	lateIn2023 := []string{"tini", "start.sh", "start-notebook.py wraps /usr/local/bin/start.sh", "start-notebook.sh", "jupyter"}
+	skipped := "jupyter-user-init: if this image has an entrypoint of its own, that has not run: it is started as Zero to JupyterHub's images " +
+		"are. If it needs its entrypoint, say that in the pod's command, or ask the admin to add the image to notebook.starts\n"
 	today := []string{"tini", "start.sh", "start-notebook.py wraps none: the entrypoint is start.sh", "start-notebook.sh", "jupyter"}
 	for name, c := range map[string]struct {
 		image []string
@@ -192,12 +194,12 @@ func TestImageStart(t *testing.T) {
 			want: "tini -g -- %s/start.sh jupyter lab"},
 		"repo2docker":                       {image: repo2docker, want: "repo2docker-entrypoint jupyter lab"},
 		"repo2docker with arguments":        {image: repo2docker, args: []string{"jupyterhub-singleuser"}, want: "repo2docker-entrypoint jupyterhub-singleuser"},
-		"Zero to JupyterHub":                {image: hubs, want: "tini -- jupyter lab"},
-		"Zero to JupyterHub with arguments": {image: hubs, args: []string{"jupyterhub-singleuser"}, want: "tini -- jupyterhub-singleuser"},
+		"Zero to JupyterHub":                {image: hubs, want: skipped + "tini -- jupyter lab"},
+		"Zero to JupyterHub with arguments": {image: hubs, args: []string{"jupyterhub-singleuser"}, want: skipped + "tini -- jupyterhub-singleuser"},
 		"Enterprise Gateway's kernel":       {image: append([]string{"bootstrap-kernel.sh"}, stacksNow...), want: "tini -g -- start.sh bootstrap-kernel.sh"},
-		"no family with a hub's own start":  {image: []string{"jupyterhub-singleuser"}, args: []string{"jupyterhub-singleuser", "--debug"}, want: "jupyterhub-singleuser --debug"},
+		"no family with a hub's own start":  {image: []string{"jupyterhub-singleuser"}, args: []string{"jupyterhub-singleuser", "--debug"}, want: skipped + "jupyterhub-singleuser --debug"},
 		"no family with a hub's own start by its path": {image: []string{"jupyterhub-singleuser"},
-			args: []string{"%s/jupyterhub-singleuser", "--debug"}, want: "jupyterhub-singleuser --debug"},
+			args: []string{"%s/jupyterhub-singleuser", "--debug"}, want: skipped + "jupyterhub-singleuser --debug"},
 		"no family with another program by its path":     {image: []string{"python"}, args: []string{"%s/python"}, want: nothingToRun},
 		"tini and Jupyter with an entrypoint of its own": {image: append([]string{"docker-entrypoint.sh"}, hubs...), want: nothingToRun},
 		"tini and Jupyter with s6-overlay":               {image: append([]string{"s6-svscan"}, hubs...), want: nothingToRun},

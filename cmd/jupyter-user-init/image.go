@@ -17,6 +17,8 @@ type family struct {
 	has []string
 	// lacks are programs that an image of the family must not have: otherwise its own entrypoint would be skipped.
 	lacks []string
+	// guessed is set if other images have these programs too, and may have an entrypoint that nobody knows.
+	guessed bool
 	// wraps is the program that must call start.sh in its text; empty if that does not matter.
 	wraps string
 	// entrypoint and command are the family's ENTRYPOINT and CMD.
@@ -71,6 +73,7 @@ var families = []family{
 	{
 		has:        []string{"tini", "jupyter"},
 		lacks:      entrypoints,
+		guessed:    true,
 		entrypoint: []string{"tini", "--"},
 		command:    []string{"jupyter", "lab"},
 	},
@@ -99,6 +102,10 @@ func callsStartScript(program string) bool {
 var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, repo2docker, Zero to JupyterHub), " +
 	"so how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts")
 
+// entrypointSkipped is for the log: what an image's entrypoint is cannot be seen from inside of a container.
+const entrypointSkipped notice = "if this image has an entrypoint of its own, that has not run: it is started as Zero to JupyterHub's " +
+	"images are. If it needs its entrypoint, say that in the pod's command, or ask the admin to add the image to notebook.starts"
+
 // command returns what to run: the Pod's command, or the image's start.
 func command(e handoff.Exec) ([]string, error) {
 	if e.Image == nil {
@@ -117,6 +124,9 @@ func command(e handoff.Exec) ([]string, error) {
 			// Any other image that has the hub's start.
 		default:
 			return nil, errNothingToRun
+		}
+		if i < 0 || families[i].guessed {
+			lastWords(entrypointSkipped, "")
 		}
 	}
 	// As with ENTRYPOINT and CMD, arguments replace the command.

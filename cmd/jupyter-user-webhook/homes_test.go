@@ -74,7 +74,7 @@ func TestHomesOfAPasswdFile(t *testing.T) {
 	assert.Contains(t, lines[0], "passwd: line 5: it has 1 fields")
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "made: home/bob, for 5002:6002"}, lines[1:3])
 	assert.Contains(t, lines[3], `skipped: "root" is reserved`)
-	assert.Contains(t, lines[4], "skipped: svc: UID 33 is under 1000, where people's begin (identity.minUID)")
+	assert.Contains(t, lines[4], "skipped: svc: UID 33 is below 1000, the lowest of a user (identity.minUID)")
 	assert.Equal(t, "2 made, 0 there, 2 skipped, 0 failed", lines[5])
 	assert.Equal(t, "drwxr-x--- 5001:6001", ownerOf(t, filepath.Join(share, "home/alice")))
 	assert.Equal(t, "-rw-r--r-- 5002:6002", ownerOf(t, filepath.Join(share, "home/bob/.bashrc")))

@@ -27,13 +27,7 @@ var errDenied = errors.New("denied")
 
 // run is main without the process: it answers the exit status.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
-	root := &cobra.Command{
-		Use:           "jupyter-user-webhook",
-		Short:         "One label makes a Pod run as a user, with that user's home",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	root.AddCommand(serveCommand(), rotateCommand(), injectCommand(), checkCommand(), homesCommand(), versionCommand())
+	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -47,4 +41,16 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 		_, _ = fmt.Fprintln(errs, "Error:", err)
 		return 2
 	}
+}
+
+// rootCommand returns the command line with all its commands.
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "jupyter-user-webhook",
+		Short:         "One label makes a Pod run as a user, with that user's home",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(serveCommand(), rotateCommand(), injectCommand(), checkCommand(), homesCommand(), versionCommand())
+	return root
 }

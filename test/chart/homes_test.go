@@ -119,3 +119,17 @@ func TestNotesOfFirstHomes(t *testing.T) {
 	assert.Contains(t, notes("{identity: {passwdConfigMap: people}}"), "homes.enabled=true makes missing homes: deploy/docs/homes.md")
 	assert.NotContains(t, notes(""), "missing homes")
 }
+
+// TestNotesOfDirectories name what notebooks see beside the home, and the claims that the chart does not make.
+func TestNotesOfDirectories(t *testing.T) {
+	t.Parallel()
+	h := newHelm(t)
+	chart, err := helm.Chart()
+	require.NoError(t, err)
+	said, err := h.Run(t.Context(), matrix["a directory for each user"], "install", helm.Release, chart, "--dry-run=client", "--namespace", helm.Namespace,
+		"--values", "-")
+	require.NoError(t, err)
+	assert.Contains(t, said, "   /scratch/{user}: scratch/{user} of the claim hpc-shared-pvc (ReadWrite)\n")
+	assert.Contains(t, said, "   /archive: users/{initial}/{user} of the claim archive (ReadOnly)\n")
+	assert.Contains(t, said, "Each namespace with notebooks must have the claim archive too, and it is not made: ")
+}

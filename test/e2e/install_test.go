@@ -33,7 +33,7 @@ var (
 )
 
 // known are the namespaces in which people are known at admission.
-var known = []string{atAdmission.namespace, atAdmission.hub()}
+var known = []string{atAdmission.namespace, atAdmission.hub(), smallAtAdmission.namespace}
 
 // installShipped is the one command of deploy/docs/install.md, with the image, which is on the node already, and two values: where the share is, and
 // the namespace with notebooks. The rest is what an admin would say of a node as small as this one. The certificate is made by the

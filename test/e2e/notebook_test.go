@@ -110,17 +110,13 @@ func starts() map[string]start {
 	lab, labAtX, hello := serves(askLab("")), serves(askLab("x/")), serves(askHello)
 	base := "--ServerApp.base_url=/x/"
 	return map[string]start{
-		"docker-stacks as it is":        {images.DockerStacks, nil, lab, lab},
-		"docker-stacks, arguments":      {images.DockerStacks, []string{"--", "start-notebook.py", base}, labAtX, labAtX},
-		"docker-stacks, command":        {images.DockerStacks, []string{"--command", "--", "jupyter", "lab", base}, labAtX, labAtX},
-		"docker-stacks 2023 as it is":   {images.DockerStacks2023, nil, lab, lab},
-		"docker-stacks 2023, arguments": {images.DockerStacks2023, []string{"--", "start-notebook.sh", base}, labAtX, labAtX},
-		"z2jh as it is":                 {images.Z2JH, nil, lab, lab},
-		"z2jh, arguments":               {images.Z2JH, []string{"--", "jupyter", "lab", base}, labAtX, labAtX},
-		"z2jh, command":                 {images.Z2JH, []string{"--command", "--", "jupyter", "lab", base}, labAtX, labAtX},
-		"plain as it is":                {images.Plain, []string{"--restart=Never"}, saysNothingToRun, runsItsCommand},
-		"plain, arguments":              {images.Plain, []string{"--restart=Never", "--", "hello"}, saysNothingToRun, hello},
-		"plain, command":                {images.Plain, []string{"--command", "--", "hello"}, hello, hello},
+		"docker-stacks, command": {images.DockerStacks, []string{"--command", "--", "jupyter", "lab", base}, labAtX, labAtX},
+		"z2jh as it is":          {images.Z2JH, nil, lab, lab},
+		"z2jh, arguments":        {images.Z2JH, []string{"--", "jupyter", "lab", base}, labAtX, labAtX},
+		"z2jh, command":          {images.Z2JH, []string{"--command", "--", "jupyter", "lab", base}, labAtX, labAtX},
+		"plain as it is":         {images.Plain, []string{"--restart=Never"}, saysNothingToRun, runsItsCommand},
+		"plain, arguments":       {images.Plain, []string{"--restart=Never", "--", "hello"}, saysNothingToRun, hello},
+		"plain, command":         {images.Plain, []string{"--command", "--", "hello"}, hello, hello},
 	}
 }
 

@@ -13,19 +13,38 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
 // slowToCome is Jupyter's own configuration file, in the home of somebody whose server takes long to come up.
 const slowToCome = "import time\ntime.sleep(40)\n"
+
+// listensElsewhere is the same file, in the home of somebody who once had a server that listened elsewhere, and by HTTPS.
+const listensElsewhere = `
+c.ServerApp.port = 9999
+c.ServerApp.ip = "127.0.0.1"
+c.ServerApp.base_url = "/me/"
+c.ServerApp.certfile = "/home/settled/.jupyter/tls.crt"
+c.ServerApp.keyfile = "/home/settled/.jupyter/tls.key"
+c.ContentsManager.untitled_notebook = "of-the-users"
+`
 
 // TestProbes are about JupyterLab as it is on a good day and on a bad one.
 func TestProbes(t *testing.T) {
 	slow := homeOf("slow")
 	require.NoError(t, world.share.makeFolder(slow, ".jupyter"))
 	require.NoError(t, world.share.write(slow, ".jupyter/jupyter_server_config.py", slowToCome))
+	settled := homeOf("settled")
+	require.NoError(t, world.share.makeFolder(settled, ".jupyter"))
+	require.NoError(t, world.share.write(settled, ".jupyter/jupyter_server_config.py", listensElsewhere))
+	pair, err := pki.New(time.Hour, "settled")
+	require.NoError(t, err)
+	require.NoError(t, world.share.write(settled, ".jupyter/tls.crt", string(pair.Cert)))
+	require.NoError(t, world.share.write(settled, ".jupyter/tls.key", string(pair.Key)))
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
+			t.Run("settings of the user's own", func(t *testing.T) { t.Parallel(); testSettled(t, discovery) })
 			t.Run("forty seconds to come up", func(t *testing.T) { t.Parallel(); testSlow(t, discovery) })
 			t.Run("hung", func(t *testing.T) { t.Parallel(); testHung(t, discovery) })
 			t.Run("base URL", func(t *testing.T) { t.Parallel(); testBaseURL(t, discovery) })
@@ -41,6 +60,25 @@ func testSlow(t *testing.T, in discovery) {
 	got := p.ready(t)
 	assert.GreaterOrEqual(t, time.Since(began), 40*time.Second, "it was slow indeed")
 	assert.Zero(t, got.Status.ContainerStatuses[0].RestartCount)
+}
+
+// testSettled: the server listens where the probes ask, whatever the user's own settings say of that, and is not restarted. Of the
+// rest, the user's own settings hold. Liveness asks every three seconds, five times.
+func testSettled(t *testing.T, in discovery) {
+	for name, image := range map[string]string{"docker-stacks": images.DockerStacks, "z2jh": images.Z2JH} {
+		t.Run(name, func(t *testing.T) {
+			p := run(t, in, "settled-"+name, "settled", image, withToken)
+			server := p.jupyter(t)
+			made := server.Call(t, http.MethodPost, "api/contents", map[string]string{"type": "notebook"}, http.StatusCreated)
+			assert.Contains(t, string(made), `"of-the-users`, "the user's own settings name it")
+			got := p.await(t, readyLimit, "to have been asked whether it lives", func(p *corev1.Pod) bool {
+				started := p.Status.ContainerStatuses[0].State.Running
+				return started == nil || time.Since(started.StartedAt.Time) > 20*time.Second
+			})
+			assert.Zero(t, got.Status.ContainerStatuses[0].RestartCount)
+			assert.True(t, node.IsReady(got))
+		})
+	}
 }
 
 // testHung: it is restarted, and comes back.

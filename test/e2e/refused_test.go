@@ -21,7 +21,7 @@ func TestTheInitContainerRefuses(t *testing.T) {
 		"qiang.guo0 beside qiang.guo03 and qiang_guo03": {"qiang.guo0", "qiang.guo0 has no home"},
 		"owner 0":     {"toor", "UID 0 is root"},
 		"owner 65534": {"squashed", "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map"},
-		"owner 500":   {"daemonic", "UID 500 is under 1000"},
+		"owner 500":   {"daemonic", "UID 500 is below 1000"},
 		"a file":      {"a-file", "is no directory"},
 		"a symlink":   {"a-link", "is a symbolic link"},
 	} {
@@ -55,7 +55,7 @@ func TestAtAdmissionWhoIsRefused(t *testing.T) {
 	for user, want := range map[string]string{
 		"toor":     "UID 0 is root",
 		"squashed": "UID 65534 is nobody",
-		"daemonic": "UID 500 is under 1000",
+		"daemonic": "UID 500 is below 1000",
 		"li":       "IdentityUnknown",
 		"homeless": "passwd has UID 5010, and there is no home on the share",
 		"renamed":  "passwd has no such user, and the home on the share belongs to UID 5013",

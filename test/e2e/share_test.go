@@ -47,6 +47,9 @@ func homes() []home {
 		{"alice.smith", 5015, 6015, 0o700}, // Whom KubeSpawner calls something else in the names of what it makes.
 		{"user-1", 5016, 6016, 0o700},
 		{"renamed", 5013, 6013, 0o700},
+		{"settled", 5018, 6018, 0o700},    // Has settings of Jupyter of their own.
+		{"filled", 5019, 6019, 0o700},     // Whose home is on a share that takes nothing.
+		{"unwritable", 5020, 6020, 0o500}, // Who may not write to the home.
 		{"toor", 0, 0, 0o700},
 		{"squashed", 65534, 65534, 0o700},
 		{"daemonic", 500, 500, 0o700},

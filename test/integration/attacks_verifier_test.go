@@ -30,9 +30,15 @@ func (a attack) onShape() bool { return a.ofVerifier() || strings.HasPrefix(a.ru
 // startVerified starts a cluster with the verifier, and nothing else of ours.
 func startVerified(t *testing.T) *guarded {
 	t.Helper()
+	return startVerifiedBeside(t)
+}
+
+// startVerifiedBeside starts a cluster with the verifier and policies.
+func startVerifiedBeside(t *testing.T, policies ...string) *guarded {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "verifier.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(shipped(t, "51-validatingwebhookconfiguration.yaml")), 0o600))
-	g := startGuardedBy(t, controlplane.Options{Webhooks: []string{file}})
+	g := startGuardedBy(t, controlplane.Options{Policies: policies, Webhooks: []string{file}})
 	g.verifier = &verifier{}
 	c := &cluster{ControlPlane: g.ControlPlane, log: g.log}
 	g.serve(t, config.Default())

@@ -50,7 +50,7 @@ func TestTheWebhooksAskForTheSamePods(t *testing.T) {
 	assert.Equal(t, 4, strings.Count(mutating, "expression: >- "+predicate+" namespaceSelector:"))
 	verifying := strings.Join(strings.Fields(shipped(t, "51-validatingwebhookconfiguration.yaml")), " ")
 	assert.Contains(t, verifying, "expression: >- "+predicate+" || has(object.metadata.annotations)")
-	for _, annotation := range []string{"user", "discovery", "identity", "config", "container", "probes", "account-files"} {
+	for _, annotation := range []string{"user", "discovery", "identity", "config", "container", "probes", "account-files", "home-in"} {
 		assert.Contains(t, verifying, "'jupyter-user.io/"+annotation+"' in object.metadata.annotations")
 	}
 	assert.NotContains(t, verifying, "'jupyter-user.io/inject' in")

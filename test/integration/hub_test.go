@@ -34,6 +34,8 @@ const (
 	// logInsAtOnce is how many of them are about to start their server at any moment: a hub asks more than 64 to come again.
 	logInsAtOnce = 16
 	hubLimit     = time.Minute
+	// hubPatience is how long KubeSpawner waits for an answer of the API server when it is left as it is: then it asks again.
+	hubPatience = 3 * time.Second
 	// kwokNode is where the pods are, and kwokNetwork where they have their addresses, which are of this machine's loopback.
 	kwokNode    = "kwok"
 	kwokNetwork = "127.88.0."
@@ -45,7 +47,8 @@ var hubTrouble = regexp.MustCompile(`(?m)^.*(?:Found existing pod|\b409\b (?:GET
 
 // TestAHundredUsersOfAHubWithinAMinute: the real hub and KubeSpawner against a real API server with the webhook and the policies.
 // KWOK has their pods Ready in the kubelet's place, and a stand-in answers for each as a single-user server would. The hub creates
-// each pod once: an answer that is late would have it try again, and find what it has made already (409).
+// each pod once: an answer that is late would have it try again, and find what it has made already (409). That no answer is late is
+// read from the API server, because the hub's own clock also counts how long the hub waits for a processor of this machine.
 func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
 	if os.Getenv("E2E") == "" {
 		t.Skip("make e2e runs this, because the hub has to be installed")
@@ -55,7 +58,7 @@ func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
 	c.startKwok(t)
 	h := c.startHub(t, servers)
 
-	watch := machine.For(t)
+	watch, before := machine.For(t), c.podsPosted(t)
 	took := make([]time.Duration, hubUsers)
 	began := time.Now()
 	c.comeToWork(t, h, took)
@@ -65,6 +68,9 @@ func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
 		hubUsers/all.Seconds(), took[hubUsers/2].Round(time.Millisecond), took[hubUsers-1].Round(time.Millisecond))
 
 	watch.Within(t, all, hubLimit, "a hundred servers")
+	slowest := c.podsPosted(t).since(t, before)
+	t.Logf("the API server answered each creation within %s", slowest)
+	watch.Within(t, slowest, hubPatience, "the slowest creation of a pod")
 	assert.Equal(t, hubUsers, strings.Count(h.Log(), "Attempting to create pod "), "each is created once")
 	assert.Empty(t, hubTrouble.FindAllString(h.Log(), -1))
 	c.assertHubPods(t, servers)
@@ -129,7 +135,9 @@ func (c *cluster) startHub(t *testing.T, servers *servers) *hub.Hub {
 	h, err := hub.Start(t.Context(), hub.Options{
 		Programs: programs, Release: hub.KubeSpawner7, Folder: filepath.Join(t.TempDir(), "hub"), Kubeconfig: account.Kubeconfig,
 		Namespace: "jhub", Address: "127.0.0.1", Image: "quay.io/jupyterhub/k8s-singleuser-sample:4.4.0",
-		Config: fmt.Sprintf("c.KubeSpawner.port = %d\nc.KubeSpawner.extra_pod_config = {'nodeName': '%s'}\n", servers.port, kwokNode),
+		Config: fmt.Sprintf("c.KubeSpawner.port = %d\nc.KubeSpawner.extra_pod_config = {'nodeName': '%s'}\n"+
+			"c.KubeSpawner.k8s_api_request_timeout = 120\nc.KubeSpawner.k8s_api_request_retry_timeout = 300\n"+
+			"c.KubeSpawner.http_timeout = 300\n", servers.port, kwokNode),
 	})
 	require.NoError(t, err)
 	t.Cleanup(h.Stop)

@@ -154,6 +154,20 @@ func TestAttacksAreRefused(t *testing.T) {
 			t.Run(name, func(t *testing.T) { assertRefused(t, a.do(t, g), a.rule) })
 		}
 	}
+	// The policy share looks no further at a volume of these kinds.
+	for kind, source := range map[string]corev1.VolumeSource{
+		"projected":   {Projected: &corev1.ProjectedVolumeSource{}},
+		"emptyDir":    {EmptyDir: &corev1.EmptyDirVolumeSource{}},
+		"configMap":   {ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "x"}}},
+		"secret":      {Secret: &corev1.SecretVolumeSource{SecretName: "x"}},
+		"downwardAPI": {DownwardAPI: &corev1.DownwardAPIVolumeSource{}},
+	} {
+		t.Run("a volume that is also of kind "+kind, func(t *testing.T) {
+			require.NoError(t, bobs(source)(t, g), "alone it is nothing of ours")
+			source.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "hpc-shared-pvc"}
+			assert.ErrorContains(t, bobs(source)(t, g), "may not specify more than 1 volume type")
+		})
+	}
 }
 
 // TestEveryRuleBites tries each attack where its own rule is taken away, and nothing else: it works. So each rule is needed,

@@ -42,6 +42,7 @@ func (g *generator) anyPod() *corev1.Pod {
 		pod.Spec.Containers = []corev1.Container{{Name: "c"}}
 	}
 	pod.Spec.OS, pod.Spec.HostUsers = nil, nil
+	withoutHostProcesses(pod)
 	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range containers {
 			containers[i].Name = cmp.Or(containers[i].Name, "c")
@@ -57,6 +58,30 @@ func (g *generator) anyPod() *corev1.Pod {
 	return pod
 }
 
+// withoutHostProcesses takes off what makes a Pod one of Windows, which none of ours is.
+func withoutHostProcesses(pod *corev1.Pod) {
+	off := func(windows *corev1.WindowsSecurityContextOptions) {
+		if windows != nil {
+			windows.HostProcess = new(false)
+		}
+	}
+	if c := pod.Spec.SecurityContext; c != nil {
+		off(c.WindowsOptions)
+	}
+	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range containers {
+			if c := containers[i].SecurityContext; c != nil {
+				off(c.WindowsOptions)
+			}
+		}
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		if c := pod.Spec.EphemeralContainers[i].SecurityContext; c != nil {
+			off(c.WindowsOptions)
+		}
+	}
+}
+
 // craftedPod is made of what matters here: our names and paths, and ones that look like them.
 func (g *generator) craftedPod() *corev1.Pod {
 	pod := &corev1.Pod{
@@ -66,7 +91,8 @@ func (g *generator) craftedPod() *corev1.Pod {
 	if g.Intn(4) == 0 {
 		pod.Annotations = map[string]string{pick(g, "jupyter-user.io/user", "jupyter-user.io/identity", "jupyter-user.io/discovery",
 			"jupyter-user.io/config", "jupyter-user.io/probes", "jupyter-user.io/account-files", "jupyter-user.io/container",
-			"example.com/x"): pick(g, "alice", "bob", "0:0", "on", "off", "c0", "")}
+			"jupyter-user.io/home-in", "jupyter-user.io/home-in", "example.com/x"): pick(g, "alice", "bob", "0:0", "on", "off", "c0", "",
+			"c1", "i0,c0", "c1, i1")}
 	}
 	for range g.Intn(4) {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, g.volume())

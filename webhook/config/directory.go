@@ -35,8 +35,8 @@ func (d *Directory) MountPathOf(name string) string {
 	return d.MountPath
 }
 
-// UserPatterns returns where the directories of users are on a claim: the share's, whose name in the list is empty, or a further
-// one.
+// UserPatterns returns where the directories of users are on a claim: the share's, whose name in the list is empty, or a
+// further one.
 func (s *Share) UserPatterns(claim string) (patterns []HomePattern) {
 	for i := range s.Directories {
 		if d := &s.Directories[i]; d.ClaimName == claim && d.IsUsers() {

@@ -16,7 +16,7 @@ func TestHomeFields(t *testing.T) {
 	share.HomePrefix = "/hpc"
 	share.Directories = []config.Directory{
 		{SubPath: "projects", MountPath: "/data/hpc/projects"}, {SubPath: "data/sets", MountPath: "/data/hpc/x"},
-		{ClaimName: "scratch", SubPath: "home/a", MountPath: "/scratch"},
+		{ClaimName: "scratch", SubPath: "home/a", MountPath: "/scratch"}, {SubPath: "work/{user}", MountPath: "/work/{user}"},
 	}
 	for _, c := range []struct{ field, home, why string }{
 		{"/hpc/home/alice", "home/alice", ""},
@@ -48,6 +48,8 @@ func TestHomeFields(t *testing.T) {
 		{"/hpc/Projects/a/alice", "", "must lie apart from /data/hpc/projects of share.directories, which every user sees"},
 		{"/hpc/data/sets/alice", "", "must lie apart from /data/hpc/x of share.directories, which every user sees"},
 		{"/hpc/x/alice", "", "must lie apart from /data/hpc/x of share.directories, which every user sees"},
+		{"/hpc/work/alice", "", "must lie apart from /work/{user} of share.directories, which every user sees"},
+		{"/hpc/Work/bob/alice", "", "must lie apart from /work/{user} of share.directories, which every user sees"},
 		{"/hpc/home/.snapshot/alice", "", "must not lead into .snapshot, where the past of all homes is"},
 		{"/hpc/" + strings.Repeat("x", 1020) + "/alice", "", "is longer than 1024 bytes"},
 	} {

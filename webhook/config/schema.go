@@ -51,6 +51,10 @@ func hint(key string, t reflect.Type) string {
 var renamed = map[string]struct{ key, hint string }{
 	"readOnly": {"directories", "it is directories now: the same list, each element with access: ReadOnly"},
 	"homes":    {"home", "it is home now, a pattern: where homes was home, write home: home/{user}"},
+	"domain":   {"domains", "it is domains now, a list: where domain was example.org, write domains: [example.org]"},
+	"way":      {"discovery", "it is discovery now, with the same values"},
+
+	"refusedGIDs": {"deniedGIDs", "it is deniedGIDs now, with the same values"},
 }
 
 // placesOf returns the paths of all fields with that key, except those in lists.

@@ -43,8 +43,11 @@ func validateDirectories(s *Share, path *field.Path) field.ErrorList {
 		at := path.Index(i)
 		errs = append(errs, validateFurtherClaim(s, at.Child("claimName"), dir.ClaimName)...)
 		errs = append(errs, directoryMountPath(at.Child("mountPath"), &dir)...)
-		errs = append(errs, validateSubPath(s, at.Child("subPath"), dir)...)
-		errs = append(errs, apartOnClaim(s.Directories, i, path)...)
+		wrong := validateSubPath(s, at.Child("subPath"), dir)
+		if len(wrong) == 0 {
+			wrong = apartOnClaim(s.Directories, i, path)
+		}
+		errs = append(errs, wrong...)
 		errs = append(errs, validateAccess(at.Child("access"), dir.Access)...)
 	}
 	return errs
@@ -76,9 +79,6 @@ func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 // apartOnClaim denies a directory that is, contains or is inside an earlier one of the list, on the same claim. It ignores
 // case, because a share may.
 func apartOnClaim(list []Directory, i int, path *field.Path) field.ErrorList {
-	if list[i].ClaimName == "" && list[i].SubPath == "" {
-		return nil // denied on its own
-	}
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath
 		missing := list[j].ClaimName == "" && other == ""

@@ -24,9 +24,38 @@ func NoSuchContainer(annotation, value string, containers []string) Denial {
 		"pod has %s", shorten(value), list(containers))
 }
 
+// Why a container that the annotation jupyter-user.io/home-in names cannot have the home. Each reason follows the name.
+const (
+	HomeInEmpty    = "names no container: write the names of containers of this Pod, with a comma between two"
+	HomeInMissing  = "is no container or init container of this Pod: correct the name, or leave it out"
+	HomeInNotebook = "is the notebook container, which has the home by itself: leave it out"
+	HomeInInit     = "is the webhook's own init container, in which nothing of a Pod's runs: leave it out"
+	HomeInProxy    = "is the proxy of a service mesh, which has a UID of its own and cannot be the user: leave it out"
+	HomeInTwice    = "is there twice: once is enough"
+)
+
+// HomeInUnusable denies a name among the other containers that request the home. why is one of the reasons above.
+func HomeInUnusable(annotation, name, why string) Denial {
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q %s", shorten(name), why)
+}
+
+// HomeInAtStart denies the home in other containers with discovery at start.
+func HomeInAtStart(annotation string) Denial {
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "other containers than the notebook container can have "+
+		"the home only if the UID and GID of the user are known at admission, and here the Pod finds them when it starts: remove the "+
+		"annotation, or ask the admin for a source of identities")
+}
+
 // NoContainer denies a Pod without containers.
 func NoContainer() Denial {
 	return unprocessable("NoContainer", "spec.containers", "the pod has no container that the notebook could run in")
+}
+
+// HostProcess denies a Pod of Windows that does not say so. With an init container that is none, the API server would deny it as
+// invalid.
+func HostProcess(field string) Denial {
+	return unprocessable("NotLinux", field, "a host process is one of Windows, and a notebook here runs on Linux: remove "+
+		"hostProcess, or the label")
 }
 
 // NotLinux denies a Pod for another operating system.

@@ -11,7 +11,18 @@ func VolumeTaken(field, name, what string) Denial {
 // ShareAgain denies the share's claim under another volume name.
 func ShareAgain(field, claim, volume string) Denial {
 	return forbidden("ShareAgain", field, "the claim %s is the share, which comes into a pod as the volume %s alone: remove this "+
-		"volume, the webhook adds the user's home", claim, volume)
+		"volume and its mounts, the webhook adds the user's home", claim, volume)
+}
+
+// ShareByHub denies the share's claim in a server of a hub, whose user cannot change the volumes. initContainers mount it too.
+func ShareByHub(field, claim string, initContainers []string) Denial {
+	without := ""
+	if len(initContainers) > 0 {
+		without = " and leave out the init container " + list(initContainers) + ", which mounts it too"
+	}
+	return forbidden("ShareAgain", field, "the claim %s is the share, and the hub mounts it by itself: ask the admin of the hub "+
+		"to set singleuser.storage.type to none%s. The webhook adds the user's home, and the directories of share.directories",
+		claim, without)
 }
 
 // ClaimAgain denies a further claim under another volume name.
@@ -29,13 +40,14 @@ func ClaimClosed(field, claim string) Denial {
 // MountForeign denies a mount of the share or of the scratch volume that is not ours.
 func MountForeign(field, volume, at string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: remove "+
-		"this one, the webhook adds what the notebook needs", volume, Printable(at))
+		"this one, the webhook adds the home and the directories that the admin lists in share.directories", volume, Printable(at))
 }
 
 // MountElsewhere denies a mount of the share or of the scratch volume in another container than the notebook container.
 func MountElsewhere(field, volume, at, notebook string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, and only the notebook container %s has the home: "+
-		"remove this mount, and run what needs the home in that container, or in a Pod of its own with the label",
+		"remove this mount, and if this container needs the home, name it in the annotation jupyter-user.io/home-in, which works "+
+		"where users are known at admission; or run what needs the home in the notebook container",
 		volume, Printable(at), notebook)
 }
 

@@ -32,6 +32,12 @@ func PrivilegeTaken(fields []string) string {
 	return fmt.Sprintf("%s taken away: the notebook runs as the person, without privileges", are(fields))
 }
 
+// PrivilegeTakenFrom warns that another container which has the home requested more privileges than its user has.
+func PrivilegeTakenFrom(container string, fields []string) string {
+	return fmt.Sprintf("%s taken away from the container %s: it has the home, so it runs as the user, without privileges",
+		are(fields), Printable(container))
+}
+
 // RootForAnInstant warns that a container with runAsNonRoot starts as root.
 func RootForAnInstant() string {
 	return "runAsNonRoot is turned off: the UID is found when the pod starts, so the notebook container begins as root, with two " +

@@ -1,5 +1,5 @@
-// Package identity is who a user is to the kernel and to the share: one UID, one GID, the supplementary groups, and the
-// floor under all of them. It does no I/O.
+// Package identity has the identity of a user for the kernel and the share: one UID, one GID, the supplementary groups, and
+// the floor below which none of them may be. It does no I/O.
 package identity
 
 import (
@@ -13,19 +13,19 @@ import (
 // MaxID is the highest UID or GID: 2^31-1, which is what Kubernetes accepts (ValidateUserID, ValidateGroupID).
 const MaxID = 1<<31 - 1
 
-// nobody is the owner that NFS shows where it cannot map or squashes the true one: -2 in 16 bits, and in 32 bits where an old
-// server sends that.
+// nobody is the owner that NFS shows if it cannot map the real owner or squashes it: -2 in 16 bits, or in 32 bits from an
+// old server.
 const (
 	nobody     = 65534
 	wideNobody = 1<<32 - 2
 )
 
-// Identity of one user. Groups are the supplementary ones: ascending, without the GID, none twice.
+// Identity of one user. Groups are the supplementary groups: ascending, without the GID, without duplicates.
 type Identity struct {
 	UID, GID int64
 	Groups   []int64
-	// Home is the home field of the directory service, where homes are by that (share.homePrefix); else empty. String leaves
-	// it out.
+	// Home is the home field of the directory service, if homes come from it (share.homePrefix); else empty. String omits
+	// it.
 	Home string
 }
 
@@ -56,7 +56,7 @@ func Parse(text string) (Identity, error) {
 	return New(uid, gid, groups), nil
 }
 
-// New makes an identity, with its groups put in order.
+// New returns an identity with sorted groups.
 func New(uid, gid int64, groups []int64) Identity {
 	groups = slices.Clone(groups)
 	slices.Sort(groups)
@@ -68,19 +68,19 @@ func New(uid, gid int64, groups []int64) Identity {
 	return Identity{UID: uid, GID: gid, Groups: groups}
 }
 
-// WithGroups is the identity with at most so many of its groups: those with the lowest numbers.
+// WithGroups returns the identity with at most so many of its groups: those with the lowest numbers.
 func (id Identity) WithGroups(most int) Identity {
 	return id.with(id.Groups[:min(len(id.Groups), most)])
 }
 
-// with is the identity with other groups.
+// with returns the identity with other groups.
 func (id Identity) with(groups []int64) Identity {
 	other := New(id.UID, id.GID, groups)
 	other.Home = id.Home
 	return other
 }
 
-// String is what Parse reads.
+// String returns the text that Parse reads.
 func (id Identity) String() string {
 	var room [64]byte
 	text := strconv.AppendInt(append(strconv.AppendInt(room[:0], id.UID, 10), ':'), id.GID, 10)
@@ -90,7 +90,7 @@ func (id Identity) String() string {
 	return string(text)
 }
 
-// ParseID reads a UID or GID in its one decimal spelling, from 0 to MaxID: no sign, no leading zero, no space.
+// ParseID parses a UID or GID in canonical decimal form, from 0 to MaxID: no sign, no leading zero, no space.
 func ParseID(text string) (int64, error) {
 	id, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || strconv.FormatInt(id, 10) != text || id < 0 || id > MaxID {
@@ -99,21 +99,21 @@ func ParseID(text string) (int64, error) {
 	return id, nil
 }
 
-// Floor is what an identity has to be above.
+// Floor has the lowest numbers that an identity can have, and the denied groups.
 type Floor struct {
 	MinUID, MinGID int64
 	DeniedGIDs     []int64
 }
 
-// Check says why nobody may run as this identity: system accounts, root, the owner that NFS shows when it cannot map
-// one, and groups that the site denies. It is nil where the identity is a user's.
+// Check returns why no Pod may run as this identity: system accounts, root, the owner that NFS shows when it cannot map
+// one, and denied groups. It returns nil if the identity can be a user's.
 func (f Floor) Check(id Identity) error {
 	if err := CheckOwner(id.UID); err != nil {
 		return err
 	}
 	switch {
 	case id.UID < f.MinUID || id.UID <= 0:
-		return fmt.Errorf("UID %d is under %d, where people's begin (identity.minUID)", id.UID, f.MinUID)
+		return fmt.Errorf("UID %d is below %d, the lowest of a user (identity.minUID)", id.UID, f.MinUID)
 	case id.UID > MaxID:
 		return fmt.Errorf("UID %d is over %d, the highest that Kubernetes takes", id.UID, MaxID)
 	}
@@ -126,8 +126,8 @@ func (f Floor) Check(id Identity) error {
 	return err
 }
 
-// LeaveOut returns the identity without the supplementary groups that are no user's: those under the floor, and those over the
-// highest. A denied group stays, for Check to deny.
+// LeaveOut returns the identity without the supplementary groups below the floor or above MaxID. A denied group stays, so
+// that Check denies it.
 func (f Floor) LeaveOut(id Identity) Identity {
 	noUsers := func(gid int64) bool { return !slices.Contains(f.DeniedGIDs, gid) && f.checkGID(gid) != nil }
 	if !slices.ContainsFunc(id.Groups, noUsers) {
@@ -136,8 +136,8 @@ func (f Floor) LeaveOut(id Identity) Identity {
 	return id.with(slices.DeleteFunc(slices.Clone(id.Groups), noUsers))
 }
 
-// CheckOwner returns why a UID is no user's by any configuration: root, and the owner that NFS shows when it cannot map one. It
-// is nil for all others.
+// CheckOwner returns why a UID is not a user's under any configuration: root, and the owner that NFS shows when it cannot
+// map one. It returns nil for all others.
 func CheckOwner(uid int64) error {
 	switch uid {
 	case 0:
@@ -154,11 +154,11 @@ func (f Floor) checkGID(gid int64) error {
 	case gid == nobody || gid == wideNobody:
 		return fmt.Errorf("GID %d is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes", gid)
 	case gid < f.MinGID || gid <= 0:
-		return fmt.Errorf("GID %d is under %d, where people's begin (identity.minGID)", gid, f.MinGID)
+		return fmt.Errorf("GID %d is below %d, the lowest of a user (identity.minGID)", gid, f.MinGID)
 	case gid > MaxID:
 		return fmt.Errorf("GID %d is over %d, the highest that Kubernetes takes", gid, MaxID)
 	case slices.Contains(f.DeniedGIDs, gid):
-		return fmt.Errorf("GID %d is refused here (identity.deniedGIDs)", gid)
+		return fmt.Errorf("GID %d is denied here (identity.deniedGIDs)", gid)
 	}
 	return nil
 }

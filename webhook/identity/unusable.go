@@ -2,30 +2,30 @@ package identity
 
 import "errors"
 
-// Unusable is the error of a source that knows a name and cannot make an identity of what it knows: two accounts of one name,
-// say, or one without a UID. Asking again does not help, so it is a denial.
+// Unusable is the error of a source that knows a name but has no usable identity for it, such as two accounts with one
+// name, or an account without a UID. Another attempt does not help, so it is a denial.
 type Unusable struct {
-	// Why is the end of a sentence that begins with the name. It has nothing in it that only an administrator may read.
+	// Why is the end of a sentence that begins with the name. It has only what every user may read.
 	Why string
-	// Misplaced is the directory because of which no home can be where the user's is; nil if something else is the matter.
-	Misplaced *Misplaced
+	// Parent is the directory above the home that makes it unusable; nil if there is another cause.
+	Parent *BadParent
 }
 
-// Misplaced is a directory below which no home can be: a user owns it, so the user could put another directory in the place of a
-// home; or it is a symbolic link, so nobody knows whose directories are above the home.
-type Misplaced struct {
+// BadParent is a directory below which no home can be: a user owns it and could replace a home with another directory, or
+// it is a symbolic link, so the real directories above the home are unknown.
+type BadParent struct {
 	// Dir is relative to the root of the share.
 	Dir string
 	// Owner is the UID that owns Dir.
 	Owner int64
-	// Link reports that Dir is a symbolic link.
+	// Link reports whether Dir is a symbolic link.
 	Link bool
 }
 
-// Error returns why.
+// Error returns Why.
 func (u *Unusable) Error() string { return u.Why }
 
-// IsUnusable reports whether an error is an *Unusable, so that asking again, or another server, does not help.
+// IsUnusable reports whether an error is an *Unusable, so that another attempt, or another server, does not help.
 func IsUnusable(err error) bool {
 	_, is := errors.AsType[*Unusable](err)
 	return is

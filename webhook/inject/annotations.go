@@ -18,8 +18,9 @@ import (
 // start an identity is removed. Policy access decides by jupyter-user.io/user, so its value is never taken from the Pod.
 //
 // The annotations that request something are the Pod's: jupyter-user.io/container names the notebook container,
-// jupyter-user.io/probes and jupyter-user.io/account-files are on or off. jupyter-user.io/container is added if it is
-// missing: on the next pass the same container must be chosen, even if another webhook has inserted a sidecar before it.
+// jupyter-user.io/probes and jupyter-user.io/account-files are on or off, and jupyter-user.io/home-in names other containers
+// that get the home (homein.go). jupyter-user.io/container is added if it is missing: on the next pass the same container
+// must be chosen, even if another webhook has inserted a sidecar before it.
 
 const annotationPrefix = "jupyter-user.io/"
 
@@ -37,13 +38,14 @@ const (
 	ContainerAnnotation    = annotationPrefix + "container"
 	ProbesAnnotation       = annotationPrefix + "probes"
 	AccountFilesAnnotation = annotationPrefix + "account-files"
+	HomeInAnnotation       = annotationPrefix + "home-in"
 )
 
 // DefaultContainerAnnotation is Kubernetes' own and is only read: kubectl logs and exec use the container that it names.
 const DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
 var (
-	requestAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation}
+	requestAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation, HomeInAnnotation}
 	knownAnnotations   = append([]string{
 		UserAnnotation, DiscoveryAnnotation, IdentityAnnotation, HomeAnnotation, ConfigAnnotation, user.InjectAnnotation},
 		requestAnnotations...)

@@ -38,6 +38,8 @@ type groupsPiece struct {
 	// keepsFSGroup reports whether an fsGroup that is one of the user's groups stays.
 	keepsFSGroup bool
 	ours         ourVolumes
+	// again are volumes of the share that are denied as such (share.go): the warning of fsGroup does not name them.
+	again []string
 }
 
 const policyStrict = "Strict"
@@ -47,6 +49,7 @@ func (in *planning) planGroups() groupsPiece {
 		user:   in.facts.User.String(),
 		strict: in.planner.config.Identity.StrictSupplementalGroups,
 		ours:   in.ourVolumes(),
+		again:  in.shareAgain(),
 	}
 	if in.identity != nil {
 		p.groups = in.identity.Groups
@@ -125,7 +128,7 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 // an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not change hostPath and in-tree nfs.
 func (p groupsPiece) served(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
-		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) {
+		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) && !slices.Contains(p.again, v.Name) {
 			names = append(names, v.Name)
 		}
 	}

@@ -25,20 +25,15 @@ const typicalMounts = 6
 
 func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	name := in.facts.User.String()
-	subPath := in.subPath
 	mounts = make([]wantedMount, 0, typicalMounts)
-	share := func(subPath, mountPath string, what description) {
-		mounts = append(mounts, wantedMount{what: what, Mount: pod.Mount{
-			Name: in.planner.config.Share.VolumeName, MountPath: mountPath, SubPath: subPath,
-		}})
-	}
-
 	if in.seesEveryHome() {
-		share("", in.planner.config.Share.MountPath, description{"the share", "", ""})
+		mounts = append(mounts, wantedMount{what: description{"the share", "", ""}, Mount: pod.Mount{
+			Name: in.planner.config.Share.VolumeName, MountPath: in.planner.config.Share.MountPath,
+		}})
 	} else {
-		share(subPath, in.homeOnShare, description{"the home of ", name, ""})
+		mounts = append(mounts, in.homeAt(in.homeOnShare))
 	}
-	share(subPath, in.home, description{"the home of ", name, ""})
+	mounts = append(mounts, in.homeAt(in.home))
 
 	var left []string
 	for i := range in.planner.config.Share.Directories {

@@ -51,8 +51,12 @@ type mountsPiece struct {
 	warnings  []string
 	// startsAsRoot reports whether the container starts as root, and seesMore whether it sees more of the share than the home.
 	startsAsRoot, seesMore bool
+	// again are volumes of the share that are denied as such (share.go), and their mounts with them.
+	again []string
 	// home and homeOnShare are the two paths of the home.
 	home, homeOnShare string
+	// homeIn are the other containers that have the home (homein.go).
+	homeIn []homed
 	// nestedIn maps each path that is inside another mount to the path of that mount.
 	nestedIn map[string]string
 }
@@ -72,7 +76,9 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
 		startsAsRoot: in.discovery == config.DiscoveryAtStart,
 		seesMore:     in.seesMoreThanHome(),
+		again:        in.shareAgain(),
 		home:         in.home, homeOnShare: in.homeOnShare,
+		homeIn: in.homeIn,
 	}
 	if p.startsAsRoot || p.seesMore || len(in.notebook.VolumeDevices) > 0 {
 		p.nestedIn = nestedPaths(in.notebook)
@@ -108,7 +114,7 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 			c.deny(denial.DoneByTheWebhook(at.Pointer().Field(), container.Name, p.notebook.Name, p.ours.share, p.ours.scratch))
 		case container == p.notebook:
 			p.reconcileNotebook(byHand, c)
-		case isInit(at, container):
+		case isInit(at, container), slices.ContainsFunc(p.homeIn, func(h homed) bool { return h.container == container }):
 		default:
 			p.denyForeign(at.Pointer, container, c)
 		}
@@ -118,11 +124,8 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 // findsTheOwner reports whether another init container mounts both the share and the scratch volume: such a container does
 // what ours does.
 func (p mountsPiece) findsTheOwner(at pod.Element, container *pod.Container) bool {
-	mounts := func(name string) bool {
-		return slices.ContainsFunc(container.VolumeMounts, func(m pod.Mount) bool { return m.Name == name })
-	}
 	another := at.List == pod.InitContainersPath && container.Name != handoff.Container
-	return another && mounts(p.ours.share) && mounts(p.ours.scratch)
+	return another && container.Mounts(p.ours.share) && container.Mounts(p.ours.scratch)
 }
 
 // reconcileNotebook adds our mounts. If an init container of the Pod finds the owner, its denial already names the mounts
@@ -147,7 +150,9 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 			}
 			continue
 		}
-		p.denyMountInTheWay(field, have.MountPath, c)
+		if !slices.Contains(p.again, have.Name) {
+			p.denyMountInTheWay(field, have.MountPath, c)
+		}
 	}
 	if at := p.notebook.TerminationMessagePath; at != nil && *at != "" {
 		// The kubelet mounts a file there that the container can write.

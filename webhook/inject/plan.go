@@ -8,10 +8,10 @@
 // no log, so the webhook, the command line and the tests all run the same code.
 //
 // Each injected piece has one file, whose first comment says what it adds, which fields are ours, and what happens if the
-// Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, init.go,
-// mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Several pieces use home.go and accounts.go
-// (mounts of the notebook container), settings.go (Jupyter's settings), confinement.go, devices.go, sidecars.go and
-// jovyan.go.
+// Pod has set them. In the order of the pieces: annotations.go, share.go, scratch.go, pullsecrets.go, groups.go, homein.go,
+// init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Several pieces use home.go and
+// accounts.go (mounts of the notebook container), settings.go (Jupyter's settings), confinement.go, devices.go, sidecars.go
+// and jovyan.go.
 package inject
 
 import (
@@ -73,6 +73,7 @@ type pieces struct {
 	scratch     scratchPiece
 	pullSecrets pullSecretsPiece
 	groups      groupsPiece
+	homeIn      homeInPiece
 	init        initPiece
 	mounts      mountsPiece
 	privileges  privilegesPiece
@@ -97,6 +98,7 @@ func (p *pieces) inOrder(yield func(name string, p piece) bool) {
 		{"scratch volume", &p.scratch},
 		{"pull secrets", &p.pullSecrets},
 		{"groups", &p.groups},
+		{"home in other containers", &p.homeIn},
 		{"init container", &p.init},
 		{"mounts", &p.mounts},
 		{"privileges", &p.privileges},
@@ -124,6 +126,8 @@ type planning struct {
 	// notebook is the notebook container, at notebookAt of the Pod.
 	notebook   *pod.Container
 	notebookAt pod.Pointer
+	// homeIn are the other containers that have the home.
+	homeIn []homed
 	// guessed are the names of further candidates for the notebook container.
 	guessed []string
 	// home is where the notebook container's HOME is.
@@ -212,7 +216,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	if in.subPath == "" {
 		return plan
 	}
-	plan.denials = slices.Concat(plan.denials, in.denyWholePod(), in.denySidecars())
+	plan.denials = slices.Concat(plan.denials, in.denyWholePod(), in.findHomeIn(), in.denySidecars())
 	switches, denials := in.readSwitches()
 	plan.denials = append(plan.denials, denials...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
@@ -230,6 +234,7 @@ func (in *planning) pieces(s switches) pieces {
 		scratch:     in.planScratch(),
 		pullSecrets: in.planPullSecrets(),
 		groups:      in.planGroups(),
+		homeIn:      in.planHomeIn(),
 		init:        in.planInit(),
 		mounts:      in.planMounts(s),
 		privileges:  in.planPrivileges(),
@@ -246,11 +251,31 @@ func (in *planning) pieces(s switches) pieces {
 func (in *planning) denyWholePod() (refusals []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
 		refusals = append(refusals, denial.NotLinux(os.Name))
+	} else {
+		refusals = append(refusals, in.denyHostProcesses()...)
 	}
 	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.planner.config.Share.AllowUserNamespaces {
 		refusals = append(refusals, denial.UserNamespace(pod.SpecPath.Child("hostUsers").Field()))
 	}
 	return refusals
+}
+
+// denyHostProcesses denies what Windows alone has, in a Pod that does not say that it is one of Windows.
+func (in *planning) denyHostProcesses() (denials []denial.Denial) {
+	deny := func(at pod.Pointer, windows *pod.WindowsOptions) {
+		if windows != nil && isTrue(windows.HostProcess) {
+			denials = append(denials, denial.HostProcess(at.Child("windowsOptions").Child("hostProcess").Field()))
+		}
+	}
+	if c := in.pod.Spec.SecurityContext; c != nil {
+		deny(pod.SecurityContextPath, c.WindowsOptions)
+	}
+	for at, container := range in.pod.AllContainers {
+		if container.SecurityContext != nil && !isInit(at, container) {
+			deny(at.Pointer().Child("securityContext"), container.SecurityContext.WindowsOptions)
+		}
+	}
+	return denials
 }
 
 // switches are the pieces that the Pod's annotations turn on or off.

@@ -22,6 +22,7 @@ import (
 //	certfile, keyfile, client_ca, ssl_…   none, unless the Pod asks for HTTPS
 //	sock                                  none
 //	NotebookNotary.db_file                in memory: SQLite does not work well on a network file system
+//	FileContentsManager.delete_to_trash   no: the trash is in the home, which stays as full as it was, and a full one has no room for it
 //	those of notebook.jupyterConfig       the configuration's
 //	umask (a file of its own)             notebook.umask
 //
@@ -47,7 +48,10 @@ func (in *planning) jupyterSettings() string {
 
 // settingsOfSite returns the settings that are the same in every Pod.
 func settingsOfSite(c *config.Config) map[string]map[string]any {
-	settings := map[string]map[string]any{"NotebookNotary": {"db_file": ":memory:"}}
+	settings := map[string]map[string]any{
+		"NotebookNotary":      {"db_file": ":memory:"},
+		"FileContentsManager": {"delete_to_trash": false},
+	}
 	for class, traits := range c.Notebook.JupyterConfig {
 		settings[class] = merged(settings[class], traits)
 	}

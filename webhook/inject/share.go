@@ -4,6 +4,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // Share volumes: the share's claim as a volume of the Pod, and the further claims that directories are on (share.directories).
@@ -14,7 +15,7 @@ import (
 //	volume of the Pod                             what becomes of it
 //	our name and our claim                        kept
 //	our name and another source, or a second one  denied
-//	our claim under another volume name           denied
+//	our claim under another volume name           denied; that denial speaks for the mounts of the volume
 //	a further claim, with discovery at start      denied: a container that starts as root would reach every file on it
 //
 // So a Pod has one volume for each claim of ours, and the mounts of that volume are ours (mounts.go).
@@ -23,6 +24,8 @@ type sharePiece struct {
 	want []pod.Volume
 	// closed are the claims that this Pod may not have, with discovery at start.
 	closed []string
+	// ofHub reports whether a hub made the Pod, whose user cannot change the volumes.
+	ofHub bool
 }
 
 // shareVolumes returns the volumes of our claims. The share's is the first.
@@ -35,11 +38,22 @@ func shareVolumes(c *config.Config) []pod.Volume {
 }
 
 func (in *planning) planShare() sharePiece {
-	all := in.planner.shares
+	all, ofHub := in.planner.shares, user.FromHub(in.pod.Metadata.Labels)
 	if in.discovery == config.DiscoveryAtAdmission {
-		return sharePiece{want: all}
+		return sharePiece{want: all, ofHub: ofHub}
 	}
-	return sharePiece{want: all[:1], closed: in.planner.further}
+	return sharePiece{want: all[:1], closed: in.planner.further, ofHub: ofHub}
+}
+
+// shareAgain returns the volumes of the share's claim that have another name than ours. They are denied.
+func (in *planning) shareAgain() (names []string) {
+	share := in.planner.config.Share
+	for _, v := range in.pod.Spec.Volumes {
+		if v.Name != share.VolumeName && v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == share.ClaimName {
+			names = append(names, v.Name)
+		}
+	}
+	return names
 }
 
 func (p sharePiece) reconcile(document *pod.Pod, c *changes) {
@@ -61,6 +75,8 @@ func (p sharePiece) reconcileVolume(want *pod.Volume, isShare bool, document *po
 		claimed := v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
 		field := func() string { return pod.VolumesPath.Index(i).Field() }
 		switch {
+		case v.Name != name && claimed && isShare && p.ofHub:
+			c.deny(denial.ShareByHub(field(), claim, initContainersWith(v.Name, document)))
 		case v.Name != name && claimed && isShare:
 			c.deny(denial.ShareAgain(field(), claim, name))
 		case v.Name != name && claimed:
@@ -75,6 +91,16 @@ func (p sharePiece) reconcileVolume(want *pod.Volume, isShare bool, document *po
 	if !found {
 		c.appendTo(ours, pod.VolumesPath, len(document.Spec.Volumes), want)
 	}
+}
+
+// initContainersWith returns the init containers that mount a volume.
+func initContainersWith(volume string, document *pod.Pod) (names []string) {
+	for i := range document.Spec.InitContainers {
+		if c := &document.Spec.InitContainers[i]; c.Mounts(volume) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // ourClaim returns the name of one of our claims in sentences.

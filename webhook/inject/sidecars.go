@@ -20,8 +20,9 @@ import (
 //	privileged                                  not true
 //	capabilities.add                            empty
 //
-// A container that differs is denied, not corrected: it may need its own UID to work. A second Pod that shares a volume
-// with the notebook can receive a directory too; the webhook cannot see that.
+// A container that the annotation jupyter-user.io/home-in names gets the user's security context (homein.go). Any other
+// container that differs is denied, not corrected: it may need its own UID to work. A second Pod that shares a volume with
+// the notebook can receive a directory too; the webhook cannot see that.
 
 // denySidecars returns a denial for each other container that could run as another user.
 func (in *planning) denySidecars() (refusals []denial.Denial) {
@@ -29,7 +30,7 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 		return nil
 	}
 	for at, c := range in.pod.AllContainers {
-		if c == in.notebook || isInit(at, c) || in.isUser(c) {
+		if c == in.notebook || isInit(at, c) || in.hasHome(c) || in.isUser(c) {
 			continue
 		}
 		if len(refusals) >= maxDenials {

@@ -10,40 +10,40 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Whoever may create Pods chooses how long their lists are, and an element of a few bytes becomes a value of several hundred
-// here: 210,000 containers of 3.9 MB took 300 MB. So a list is counted while it is read, before anything of it is kept beyond
-// the most that it can have, and a Pod over it is denied. Each number is above what an API server stores in etcd (1.5 MB) and a
-// kubelet runs.
+// This file limits the lengths of lists and maps. A requester chooses how long the lists of a Pod are, and an element of a
+// few bytes becomes a value of several hundred bytes: 210,000 containers of 3.9 MB took 300 MB. So a list is counted while
+// it is decoded, nothing beyond its limit is kept, and a Pod over a limit is denied. Each limit is larger than what fits
+// into etcd (1.5 MB) and what a kubelet runs.
 
 const (
 	// maxContainers of one kind. The policies of the chart count the same.
 	maxContainers = 200
 	// maxVolumes of a Pod.
 	maxVolumes = 500
-	// maxVariables of one container, and mostArguments of one command.
+	// maxVariables of one container, and maxArguments of one command.
 	maxVariables, maxArguments = 10_000, 10_000
 	// maxElements of all other lists.
 	maxElements = 1000
-	// maxElementsInAll are the elements of the lists of all containers of one kind, together.
+	// maxElementsInAll is the limit for the lists of all containers of one kind together.
 	maxElementsInAll = 30_000
 	// maxNames of one object, such as the annotations, which may have 256 KiB in all.
 	maxNames = 20_000
 )
 
-// TooLongError reports that a list or a map of a Pod has more elements than are read.
+// TooLongError is the error of a list or a map of a Pod with more elements than its limit.
 type TooLongError struct {
-	// Field in Kubernetes' notation; empty for a map, whichever it is.
+	// Field in Kubernetes' notation; empty for a map.
 	Field string
-	// Have is how many there are; 0 if the elements of all containers together are too many, which are not counted to the end.
+	// Have is the number of elements; 0 if the containers have too many in total, because these are not counted to the end.
 	Have, Max int
 }
 
-// Error is the error's text.
+// Error returns the text of the error.
 func (e *TooLongError) Error() string {
 	return fmt.Sprintf("%s has %d elements of at most %d", e.Field, e.Have, e.Max)
 }
 
-// asTooLong returns a TooLongError without what the decoder put around it; nil if err is about something else.
+// asTooLong returns the TooLongError that err wraps, or nil.
 func asTooLong(err error) error {
 	if found, ok := errors.AsType[*TooLongError](err); ok {
 		return found
@@ -54,11 +54,11 @@ func asTooLong(err error) error {
 // List is a list of a Pod.
 type List[T any] []T
 
-// UnmarshalJSONFrom reads a list of at most so many elements as the kind of element allows.
+// UnmarshalJSONFrom decodes a list up to the limit for its type of element.
 func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	most := maxOf[T]()
 	if d.PeekKind() != jsontext.KindBeginArray || most != maxContainers && isShort(d) {
-		// Also a null, and what is no list.
+		// This is also the case for null and for a value that is not a list.
 		err := json.UnmarshalDecode(d, (*[]T)(l))
 		if err == nil && len(*l) > most {
 			return &TooLongError{Field: fieldOf(d.StackPointer()), Have: len(*l), Max: most}
@@ -89,7 +89,7 @@ func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// maxOf returns how many elements of a type one list has at most.
+// maxOf returns the limit for one list with elements of a type.
 func maxOf[T any]() int {
 	switch any((*T)(nil)).(type) {
 	case *Container:
@@ -104,14 +104,14 @@ func maxOf[T any]() int {
 	return maxElements
 }
 
-// isShort reports whether what is left of the document is so short that a list of it can be read at once and counted afterwards,
-// which is quicker: whatever is in it, that takes less than 1 MB. The usual Pod has 6 KB. Containers, which take most, are
-// always read one by one.
+// isShort reports whether the rest of the document is so short that a list can be decoded first and counted afterwards,
+// which is faster: any such rest needs less than 1 MB. A usual Pod has 6 KB. Containers, which need most memory, are always
+// decoded one by one.
 func isShort(d *jsontext.Decoder) bool { return len(d.UnreadBuffer()) <= shortRest }
 
 const shortRest = 16 << 10
 
-// countRest goes on counting elements without keeping them. An element that cannot be read comes first.
+// countRest counts the remaining elements without keeping them. An unreadable element is reported first.
 func countRest(d *jsontext.Decoder, most int) error {
 	at, have := d.StackPointer().Parent(), most
 	for ; d.PeekKind() != jsontext.KindEndArray; have++ {
@@ -122,7 +122,7 @@ func countRest(d *jsontext.Decoder, most int) error {
 	return &TooLongError{Field: fieldOf(at), Have: have, Max: most}
 }
 
-// fieldOf returns a place of the document as a field of the Pod, which may be in a review.
+// fieldOf returns a pointer into the document as a field of the Pod, also if the Pod is in a review.
 func fieldOf(at jsontext.Pointer) string {
 	const inReview = "/request/object"
 	if len(at) > len(inReview) && at[:len(inReview)] == inReview {
@@ -131,7 +131,7 @@ func fieldOf(at jsontext.Pointer) string {
 	return Pointer(at).Field()
 }
 
-// elements counts what is in the lists of a container.
+// elements returns the number of elements in the lists of a container.
 func (c *Container) elements() int {
 	n := len(c.Command) + len(c.Args) + len(c.Ports) + len(c.EnvFrom) + len(c.Env) + len(c.RestartPolicyRules) +
 		len(c.VolumeMounts) + len(c.VolumeDevices)
@@ -157,12 +157,11 @@ func (p *Probe) elements() int {
 	return len(p.Exec.Command)
 }
 
-// checkNameCount returns an error if an object of the document has more names than the decoder should remember. The decoder
-// compares each with all others of its object, whether anybody asks for the field or not, and 400,000 names of 3.9 MB take it 100
-// MB. Here nothing is remembered.
+// checkNameCount returns an error if an object of the document has too many names. To find duplicates, the decoder keeps
+// the names of every object, including unknown fields, and 400,000 names of 3.9 MB take 100 MB. checkNameCount keeps none.
 func checkNameCount(raw []byte) error {
 	if len(raw) <= 6*maxNames {
-		return nil // Each has at least a quoted letter, a colon, a value and a comma.
+		return nil // each entry has at least a quoted letter, a colon, a value and a comma
 	}
 	d := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
 	most := 0
@@ -172,7 +171,7 @@ func checkNameCount(raw []byte) error {
 		case errors.Is(err, io.EOF) && most > maxNames:
 			return &TooLongError{Have: most, Max: maxNames}
 		case err != nil:
-			return nil //nolint:nilerr // Whoever decodes the document says what is wrong with it.
+			return nil //nolint:nilerr // decoding the document reports this error
 		case token.Kind() == jsontext.KindEndArray:
 			continue
 		}

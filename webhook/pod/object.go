@@ -2,7 +2,7 @@ package pod
 
 import "github.com/go-json-experiment/json/jsontext"
 
-// Object is one that the pod does not have yet, with its fields in the order in which the pieces want them.
+// Object is a new object for the Pod, with its fields in the order in which the pieces add them.
 type Object []Field
 
 // Field is a key of an Object and its value.
@@ -11,8 +11,8 @@ type Field struct {
 	Value any
 }
 
-// MarshalJSON is for encoding/json.
+// MarshalJSON implements json.Marshaler.
 func (o Object) MarshalJSON() ([]byte, error) { return o.appendTo(nil), nil }
 
-// Quantities of resources, by name. They are carried, not read.
+// Quantities of resources, by name. They are kept as JSON.
 type Quantities map[string]jsontext.Value

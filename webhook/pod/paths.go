@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// WithSlash ends a clean path with a slash, so that it is the beginning of those that are inside of it and of no others.
+// WithSlash returns a clean path with a slash at its end, which is a prefix of exactly the paths inside it.
 func WithSlash(at string) string { return strings.TrimSuffix(at, "/") + "/" }
 
-// Inside tells whether a clean path is inside of another.
+// Inside reports whether a clean path is inside another.
 func Inside(inner, outer string) bool {
 	below, ok := strings.CutPrefix(inner, strings.TrimSuffix(outer, "/"))
 	return ok && strings.HasPrefix(below, "/")
 }
 
-// Normalized is what a mount does, however it says so: None is what no propagation means.
+// Normalized returns the mount in a canonical form: the propagation None means the same as none.
 func (m Mount) Normalized() Mount {
 	m.MountPath = CleanPath(m.MountPath)
 	if m.MountPropagation == "None" {
@@ -26,7 +26,7 @@ func (m Mount) Normalized() Mount {
 	return m
 }
 
-// CleanPath is a mount path as the container runtime understands it.
+// CleanPath returns a mount path as the container runtime interprets it.
 func CleanPath(mountPath string) string {
 	if !strings.HasPrefix(mountPath, "/") {
 		mountPath = "/" + mountPath

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Pointer is a place in the pod as a JSON Pointer (RFC 6901).
+// Pointer is a JSON Pointer (RFC 6901) into the Pod.
 type Pointer string
 
-// The places of a Pod that operations lead to.
+// The pointers of the Pod that operations use.
 const (
 	SpecPath        Pointer = "/spec"
 	AnnotationsPath Pointer = "/metadata/annotations"
@@ -22,7 +22,7 @@ const (
 
 var escape = strings.NewReplacer("~", "~0", "/", "~1")
 
-// Child returns the place of a key below p.
+// Child returns the pointer of a key below p.
 func (p Pointer) Child(key string) Pointer {
 	if strings.ContainsAny(key, "~/") {
 		key = escape.Replace(key)
@@ -30,12 +30,12 @@ func (p Pointer) Child(key string) Pointer {
 	return p + "/" + Pointer(key)
 }
 
-// Index returns the place of element i of the list at p.
+// Index returns the pointer of element i of the list at p.
 func (p Pointer) Index(i int) Pointer { return p + "/" + Pointer(strconv.Itoa(i)) }
 
 var unescape = strings.NewReplacer("~1", "/", "~0", "~")
 
-// Field is the place as Kubernetes writes it: spec.containers[0].image, metadata.annotations[example.com/x].
+// Field returns the pointer in Kubernetes' notation: spec.containers[0].image, metadata.annotations[example.com/x].
 func (p Pointer) Field() string {
 	var b strings.Builder
 	for i, part := range strings.Split(string(p), "/")[1:] {
@@ -53,11 +53,11 @@ func (p Pointer) Field() string {
 	return b.String()
 }
 
-// Element of a list: a pointer that is written down only where somebody asks for it.
+// Element of a list. Its pointer is built only when it is needed.
 type Element struct {
 	List Pointer
 	At   int
 }
 
-// Pointer returns the place of the element.
+// Pointer returns the pointer of the element.
 func (e Element) Pointer() Pointer { return e.List.Index(e.At) }

@@ -7,16 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Pod is the view that the planner has of a pod: the fields that it reads, and nothing else. Whatever a pod has beyond
-// them passes by untouched, because the answer is a patch of single fields and never the pod written again.
+// Pod is the planner's view of a Pod: only the fields that it reads. All other fields of a Pod stay unchanged, because the
+// result is a patch of single fields, not a new Pod.
 //
-// Field names and types are those of k8s.io/api/core/v1; a test holds them against each other. An absent field and an
-// empty list or map are the same to the planner, as they are to the API server.
+// Field names and types are those of k8s.io/api/core/v1; a test compares them. For the planner, as for the API server, an
+// absent field equals an empty list or map.
 type Pod struct {
 	APIVersion string   `json:"apiVersion"`
 	Kind       string   `json:"kind"`
@@ -24,7 +25,7 @@ type Pod struct {
 	Spec       Spec     `json:"spec"`
 }
 
-// Metadata of a pod. There is no namespace in it: at admission that is the request's.
+// Metadata of a Pod, without the namespace: at admission only the request has it.
 type Metadata struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
@@ -48,21 +49,23 @@ type OS struct {
 	Name string `json:"name"`
 }
 
-// LocalReference names something in the pod's namespace.
+// LocalReference names an object in the Pod's namespace.
 type LocalReference struct {
 	Name string `json:"name"`
 }
 
-// SpecSecurityContext is what the groups are in. The UID and GID hold for containers that have none of their own.
+// SpecSecurityContext has the groups. Its UID and GID apply to containers without their own.
 type SpecSecurityContext struct {
 	RunAsUser                *int64      `json:"runAsUser"`
 	RunAsGroup               *int64      `json:"runAsGroup"`
 	SupplementalGroups       List[int64] `json:"supplementalGroups"`
 	SupplementalGroupsPolicy *string     `json:"supplementalGroupsPolicy"`
 	FSGroup                  *int64      `json:"fsGroup"`
+
+	WindowsOptions *WindowsOptions `json:"windowsOptions"`
 }
 
-// Volume and the sources that matter here.
+// Volume and the sources that the planner reads.
 type Volume struct {
 	Name                  string    `json:"name"`
 	PersistentVolumeClaim *Claim    `json:"persistentVolumeClaim,omitzero"`
@@ -72,13 +75,13 @@ type Volume struct {
 	Ephemeral             *struct{} `json:"ephemeral,omitzero"`
 }
 
-// Claim is a PersistentVolumeClaim as a volume.
+// Claim is the volume source of a PersistentVolumeClaim.
 type Claim struct {
 	ClaimName string `json:"claimName"`
 	ReadOnly  bool   `json:"readOnly,omitzero"`
 }
 
-// EmptyDir as a volume.
+// EmptyDir is the volume source of an emptyDir.
 type EmptyDir struct {
 	Medium    *string         `json:"medium,omitzero"`
 	SizeLimit *jsontext.Value `json:"sizeLimit,omitzero"`
@@ -111,6 +114,11 @@ type Container struct {
 	TTY                      bool             `json:"tty"`
 }
 
+// Mounts reports whether the container mounts a volume.
+func (c *Container) Mounts(volume string) bool {
+	return slices.ContainsFunc(c.VolumeMounts, func(m Mount) bool { return m.Name == volume })
+}
+
 // Port that a container declares.
 type Port struct {
 	Name          string `json:"name,omitzero"`
@@ -125,12 +133,12 @@ type EnvVar struct {
 	ValueFrom *ValueFrom `json:"valueFrom,omitzero"`
 }
 
-// ValueFrom is where a variable's value comes from, as far as that is a volume.
+// ValueFrom is the source of a variable's value, if that is a volume.
 type ValueFrom struct {
 	FileKeyRef FileKeyRef `json:"fileKeyRef,omitzero"`
 }
 
-// FileKeyRef is a line of a file that the kubelet reads out of a volume.
+// FileKeyRef is a line of a file that the kubelet reads from a volume.
 type FileKeyRef struct {
 	VolumeName string `json:"volumeName"`
 }
@@ -158,7 +166,7 @@ type Mount struct {
 	MountPropagation  string `json:"mountPropagation,omitzero"`
 }
 
-// Device is a volume as a block device.
+// Device is a volume as a block device of a container.
 type Device struct {
 	Name       string `json:"name"`
 	DevicePath string `json:"devicePath"`
@@ -196,14 +204,14 @@ type SecurityContext struct {
 	ProcMount                *string         `json:"procMount,omitzero"`
 }
 
-// SELinuxOptions of a container, but for the level, which is anybody's.
+// SELinuxOptions of a container, without the level, which may have any value.
 type SELinuxOptions struct {
 	User string `json:"user,omitempty"`
 	Role string `json:"role,omitempty"`
 	Type string `json:"type,omitempty"`
 }
 
-// WindowsOptions of a container.
+// WindowsOptions of a container or of a pod.
 type WindowsOptions struct {
 	HostProcess *bool `json:"hostProcess,omitempty"`
 }
@@ -220,8 +228,8 @@ type Profile struct {
 	LocalhostProfile *string `json:"localhostProfile,omitzero"`
 }
 
-// Read decodes the view. Keys are taken in their one spelling, and a key that is there twice is an error: encoding/json would
-// take SPEC for spec and the last of two, and whoever reads the pod after us might not.
+// Read decodes the view. Keys are case-sensitive, and a duplicate key is an error: encoding/json would read SPEC as spec
+// and use the last of two, and later readers of the Pod might not.
 func Read(raw []byte) (*Pod, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, errors.New("there is none")
@@ -233,7 +241,7 @@ func Read(raw []byte) (*Pod, error) {
 	return pod, pod.Check()
 }
 
-// Unmarshal decodes a document with a Pod in it. It reads no more of a list or a map than a Pod can have.
+// Unmarshal decodes a document with a Pod in it. It keeps no more of a list or a map than its limit.
 func Unmarshal(raw []byte, into any) error {
 	if err := checkNameCount(raw); err != nil {
 		return err
@@ -241,13 +249,13 @@ func Unmarshal(raw []byte, into any) error {
 	return json.Unmarshal(raw, into)
 }
 
-// Check says why what was decoded is no pod that anything could be done to.
+// Check returns why the decoded object cannot be injected.
 func (p *Pod) Check() error {
 	if p.APIVersion != "v1" || p.Kind != "Pod" {
 		return fmt.Errorf("it says apiVersion %q and kind %q", p.APIVersion, p.Kind)
 	}
 	for at, container := range p.AllContainers {
-		// Also a null, which nothing can be added to.
+		// This is also the case for null, to which nothing can be added.
 		if container.Name == "" {
 			return fmt.Errorf("%s has no name", at.Pointer().Field())
 		}
@@ -255,7 +263,7 @@ func (p *Pod) Check() error {
 	return nil
 }
 
-// AllContainers of all kinds, each with its place, in the order of the pod's fields.
+// AllContainers yields the containers of all kinds with their elements, in the order of the Pod's fields.
 func (p *Pod) AllContainers(yield func(at Element, c *Container) bool) {
 	for _, kind := range []struct {
 		list       Pointer
@@ -273,7 +281,7 @@ func (p *Pod) AllContainers(yield func(at Element, c *Container) bool) {
 	}
 }
 
-// Unreadable says what the decoder says, without a word that is not ours to repeat: of a value it only names the kind.
+// Unreadable returns the decoder's error without text from the Pod: it names only the kind of a value.
 func Unreadable(err error) error {
 	var syntactic *jsontext.SyntacticError
 	var semantic *json.SemanticError
@@ -292,7 +300,7 @@ func Unreadable(err error) error {
 	return err
 }
 
-// jsonKind is what a value is called.
+// jsonKind returns the name of a kind of value.
 func jsonKind(kind jsontext.Kind) string {
 	switch kind {
 	case jsontext.KindBeginArray:
@@ -305,7 +313,7 @@ func jsonKind(kind jsontext.Kind) string {
 	return kind.String()
 }
 
-// jsonType is what JSON calls a type of Go's.
+// jsonType returns JSON's name for a Go type.
 func jsonType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Pointer:

@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestViewIsOfAPod holds each field of the view against k8s.io/api: it is there, under that name, and of that kind.
+// TestViewIsOfAPod compares each field of the view with k8s.io/api: name and kind are the same.
 func TestViewIsOfAPod(t *testing.T) {
 	compare(t, "", reflect.TypeFor[Pod](), reflect.TypeFor[corev1.Pod]())
 	compare(t, "", reflect.TypeFor[InitContainer](), reflect.TypeFor[corev1.Container]())
@@ -22,7 +22,7 @@ func compare(t *testing.T, path string, view, api reflect.Type) {
 	view, api = deref(view), deref(api)
 	switch {
 	case view == reflect.TypeFor[jsontext.Value]():
-		return // carried as it is
+		return // kept as JSON
 	case view.Kind() == reflect.Slice, view.Kind() == reflect.Map:
 		require.Equal(t, api.Kind(), view.Kind(), path)
 		compare(t, path+"[]", view.Elem(), api.Elem())

@@ -12,8 +12,8 @@ import (
 	"gomodules.xyz/jsonpatch/v2"
 )
 
-// TestValuesAreWrittenAsTheLibraryWritesThem holds each value of a patch, with every field that it can have and with none, against
-// what the library makes of its tags: a field that somebody forgets to write is found here.
+// TestValuesAreWrittenAsTheLibraryWritesThem compares each value of a patch, with all fields and with none, with the JSON
+// library's result, so that a forgotten field is found.
 func TestValuesAreWrittenAsTheLibraryWritesThem(t *testing.T) {
 	for _, empty := range []any{
 		new(string), new(bool), new(int64), new([]string), new([]int64), new([]Mount), new([]any), new(jsontext.Value),
@@ -23,7 +23,7 @@ func TestValuesAreWrittenAsTheLibraryWritesThem(t *testing.T) {
 		full := reflect.New(reflect.TypeOf(empty).Elem())
 		fill(full.Elem())
 		values := []any{full.Interface(), full.Elem().Interface()}
-		if _, raw := empty.(*jsontext.Value); !raw { // An empty one is no JSON.
+		if _, raw := empty.(*jsontext.Value); !raw { // an empty value is not JSON
 			values = append(values, empty)
 		}
 		for i, v := range values {
@@ -36,7 +36,7 @@ func TestValuesAreWrittenAsTheLibraryWritesThem(t *testing.T) {
 	}
 }
 
-// fill gives a value of everything that it can have, with text that JSON has to escape.
+// fill sets every field of a value, with text that JSON must escape.
 func fill(v reflect.Value) {
 	switch v.Interface().(type) {
 	case jsontext.Value:

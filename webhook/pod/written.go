@@ -1,8 +1,9 @@
 package pod
 
-// The values of a Pod that a patch writes as the API server would default them, so that what is written is what is stored.
+// These values of a Pod are written with the API server's defaults, so that the stored Pod has exactly what the patch
+// wrote.
 
-// InitContainer is all that it has.
+// InitContainer has all fields of our init container.
 type InitContainer struct {
 	Name                     string           `json:"name"`
 	Image                    string           `json:"image"`
@@ -16,7 +17,7 @@ type InitContainer struct {
 	SecurityContext          *SecurityContext `json:"securityContext,omitzero"`
 }
 
-// HTTPProbe is a probe as the API server would default it, so that what we write is what is stored.
+// HTTPProbe is a probe with the API server's defaults.
 type HTTPProbe struct {
 	HTTPGet          *HTTPGet   `json:"httpGet,omitempty"`
 	TCPSocket        *TCPSocket `json:"tcpSocket,omitempty"`

@@ -8,14 +8,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// maxBody is the most that the body of a review may have, in bytes. An API server accepts requests of up to 3 MiB, and the review
-// around the object has less than 1 MiB.
+// maxBody is the maximum size of a review, in bytes. An API server accepts requests of up to 3 MiB, and the review around
+// the object has less than 1 MiB.
 const maxBody = 4 << 20
 
-// readBody reads the whole body, and returns a denial of what can be no review. An error is a body that did not arrive. The
-// server limits how long it may take.
+// readBody reads the whole body, and returns a denial if it cannot be a review. The error is a body that did not arrive.
+// The server limits how long reading may take.
 //
-// API servers send reviews as JSON alone.
+// API servers send reviews only as JSON.
 func readBody(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (denied *denial.Denial, err error) {
 	deny := func(d denial.Denial) (*denial.Denial, error) { return &d, nil }
 	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))

@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// guardedServer serves whoever has a certificate for "kube-apiserver".
+// guardedServer serves clients with a certificate for "kube-apiserver".
 func guardedServer(t *testing.T, handler http.Handler) *running {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -49,7 +49,7 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 		require.NoError(t, err)
 		return []tls.Certificate{*pair.TLS(t)}
 	}
-	// Who has the certificate and not its key cannot use it; who has another of the same name is a stranger.
+	// A certificate without its key is useless, and another certificate with the same name is not accepted.
 	lookAlike := pki.Make(t, time.Hour).TLS(t)
 	stolen := *r.pair.TLS(t)
 	stolen.PrivateKey = lookAlike.PrivateKey
@@ -72,7 +72,7 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 					client := &http.Client{Transport: transport, Timeout: machine.Patience}
 					response, err := client.Post("https://"+r.address+path, "application/json", strings.NewReader(review(notebook)))
 					if !c.served {
-						// What is read first is the alert, or that the connection is closed.
+						// The first read returns the alert, or a closed connection.
 						assert.Error(t, err)
 						continue
 					}
@@ -86,7 +86,7 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 	assert.NoError(t, r.Ready(nil), "its own probe is one of itself")
 }
 
-// TestAReplicaWithAnotherCertificateIsAStranger: as during a renewal, until the Secret has reached both.
+// TestAReplicaWithAnotherCertificateIsAStranger: this happens during a renewal, until both replicas have the new Secret.
 func TestAReplicaWithAnotherCertificateIsAStranger(t *testing.T) {
 	r := guardedServer(t, newEdge(t, nil))
 	before := r.pair

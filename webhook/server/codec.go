@@ -21,19 +21,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// This file replaces controller-runtime's admission.Webhook, which reads a review five times, into types of which the webhook
-// needs a tenth: an empty one of its webhooks takes longer than this whole one. It stays in the tests: a fuzz test compares
-// each answer with its answer.
+// This file replaces controller-runtime's admission.Webhook, which decodes a review five times, into types of which the
+// webhook needs a tenth: an empty webhook of controller-runtime takes longer than this complete one. The fuzz test compares
+// each response with that of admission.Webhook.
 //
-// Reviews are decoded by github.com/go-json-experiment/json, the mirror of Go 1.27's encoding/json/v2. The reason is safety
-// first, and speed second: the API server and the webhook must read the same in one document.
+// Reviews are decoded by github.com/go-json-experiment/json, the mirror of Go 1.27's encoding/json/v2. The first reason is
+// safety, the second speed: the API server and the webhook must read a document in the same way.
 //
-//   - encoding/json reads "Spec" as spec, and the last of two fields of one name. That is too lax at a security boundary.
-//   - sigs.k8s.io/json, the API server's own, reads spec alone, but accepts a name twice in fields that it does not decode, and
-//     replaces bytes that are no UTF-8 by U+FFFD. It also reads everything twice.
-//   - This one reads spec alone, and reports both as errors, everywhere. No review of an API server fails by that: what it
-// sends it
-//     has decoded and encoded itself.
+//   - encoding/json reads "Spec" as spec, and uses the last of two fields with one name. That is too lax at a security boundary.
+//   - sigs.k8s.io/json, which the API server uses, reads only spec, but accepts duplicate names in fields that it does not
+//     decode, and replaces invalid UTF-8 by U+FFFD. It also decodes everything twice.
+//   - This library reads only spec, and reports both as errors, everywhere. No review of an API server fails because of that,
+//     because the API server has itself decoded and encoded what it sends.
 
 // review holds the fields of an AdmissionReview that the webhook needs.
 type review struct {
@@ -58,14 +57,14 @@ type userInfo struct {
 	Username string `json:"username"`
 }
 
-// object is the object of a review: the Pod, and where it stands in the body, from which it is not copied.
+// object is the object of a review: the decoded Pod, and its offsets in the body, so that its bytes are not copied.
 type object struct {
 	// from and to are offsets in the body, in bytes.
 	from, to int64
-	// skipped reports whether the object is not to be decoded; pod is nil then.
+	// skipped reports whether the object must not be decoded; then pod is nil.
 	skipped bool
 	pod     *pod.Pod
-	// tooLong is the list that made the object skipped; nil if there is none.
+	// tooLong is the list because of which the object was skipped, or nil.
 	tooLong *pod.TooLongError
 }
 
@@ -83,11 +82,11 @@ func (o *object) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// raw returns the object as it stands in the body. The offset from is before the colon.
+// raw returns the raw object. The offset from may include the preceding colon and spaces.
 func (o object) raw(body []byte) []byte { return bytes.TrimLeft(body[o.from:o.to], ": \t\r\n") }
 
-// decode decodes a review, and the Pod in it at once. It returns a denial where the review cannot be read. A Pod that cannot
-// be read in a review that can is no denial here: package webhook says what is wrong with it.
+// decode decodes a review and its Pod in one pass. It returns a denial if the review cannot be read. If only the Pod cannot
+// be read, package webhook denies it.
 func decode(body []byte) (review, *denial.Denial) {
 	r := review{}
 	err := pod.Unmarshal(body, &r)
@@ -95,7 +94,7 @@ func decode(body []byte) (review, *denial.Denial) {
 		return r, nil
 	}
 	if tooLong, ok := errors.AsType[*pod.TooLongError](err); ok {
-		// Looking for names that are there twice is what takes the memory.
+		// The check for duplicate names is what needs the memory.
 		r, err = decodeWithoutPod(body, jsontext.AllowDuplicateNames(true))
 		r.Request.Object.tooLong = tooLong
 	} else {
@@ -107,8 +106,8 @@ func decode(body []byte) (review, *denial.Denial) {
 	return r, nil
 }
 
-// decodeDenied decodes what it can of a review that is denied already. An API server writes the uid before anything that a
-// user has written, and takes an answer only with it.
+// decodeDenied decodes what it can of a review that is denied already. The response needs the uid, which an API server
+// writes before anything from a user.
 func decodeDenied(body []byte) review {
 	r, _ := decodeWithoutPod(body, jsontext.AllowDuplicateNames(true))
 	return r
@@ -121,10 +120,10 @@ func decodeWithoutPod(body []byte, options ...json.Options) (review, error) {
 	return r, err
 }
 
-// buffers hold the bodies of reviews and of answers. Everything that outlives one is a copy, strings of a review included.
+// buffers has buffers for the bodies of reviews and responses. Data that outlives a review is copied, strings included.
 var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
-// maxPooledBuffer is the size of the largest buffer that is kept for another review, in bytes: many times a usual one.
+// maxPooledBuffer is the size of the largest buffer that is reused, in bytes: many times a usual one.
 const maxPooledBuffer = 256 << 10
 
 func putBuffer(b *bytes.Buffer) {
@@ -134,7 +133,7 @@ func putBuffer(b *bytes.Buffer) {
 	}
 }
 
-// unreadable returns the denial of a body that is no review, or that holds a Pod with one field twice.
+// unreadable returns the denial of a body that is not a review, or whose Pod has a duplicate field.
 func unreadable(err error) *denial.Denial {
 	denied := denial.NotAReview(pod.Unreadable(err).Error())
 	var syntactic *jsontext.SyntacticError
@@ -147,7 +146,7 @@ func unreadable(err error) *denial.Denial {
 	return &denied
 }
 
-// write writes the answer in the version of the review: an API server accepts no other.
+// write writes the response in the version of the review: an API server accepts no other.
 func (r review) write(ctx context.Context, w http.ResponseWriter, response *admissionv1.AdmissionResponse) {
 	answered := &admissionv1.AdmissionReview{Response: response}
 	answered.APIVersion, answered.Kind = fallbackVersion, "AdmissionReview"
@@ -157,22 +156,22 @@ func (r review) write(ctx context.Context, w http.ResponseWriter, response *admi
 	written := buffers.Get().(*bytes.Buffer)
 	defer putBuffer(written)
 	if err := json.MarshalWrite(written, answered, marshalOptions); err != nil {
-		panic(err) // Every decision can be written, whatever the Pod.
+		panic(err) // Every decision can be marshalled.
 	}
-	// With its length in the header, an answer arrives whole or not at all.
+	// With the length in the header, a client notices an incomplete response.
 	w.Header()["Content-Type"] = jsonContentType
 	w.Header().Set("Content-Length", strconv.Itoa(written.Len()))
-	// An error here is a client that has gone.
+	// An error means that the client is gone.
 	_ = writeWhole(ctx, w, written.Bytes())
 }
 
-// fallbackVersion is the version of an answer to a review without a known version.
+// fallbackVersion is the version of a response to a review without a known version.
 var fallbackVersion = admissionv1.SchemeGroupVersion.String()
 
-// jsonContentType is one slice for all answers.
+// jsonContentType is one slice for all responses.
 var jsonContentType = []string{"application/json"}
 
-// marshalOptions write the same answer as the same bytes, maps included. Nothing written here has a name twice, and looking
-// for one takes time. The types of k8s.io/api expect that what encoding/json calls empty is left out.
+// marshalOptions give equal bytes for equal responses, maps included. Responses have no duplicate names, so the check for
+// them, which takes time, is off. The types of k8s.io/api expect encoding/json's meaning of omitempty.
 var marshalOptions = json.JoinOptions(
 	json.Deterministic(true), jsontext.AllowDuplicateNames(true), jsonv1.OmitEmptyWithLegacySemantics(true))

@@ -39,9 +39,9 @@ func reviewOf(version, uid, pod string) string {
 		"object":%s,"oldObject":null,"dryRun":true,"options":{"kind":"CreateOptions"}}}`, version, uid, pod)
 }
 
-// FuzzAgainstAdmissionWebhook holds the protocol, from the bytes that come in to the bytes that go out, against
-// controller-runtime's: the same requests are read from the same bodies, and the same answers come of the same decisions. Where
-// the two differ, it is in what this denies and that lets pass, each of which is listed in stricter.
+// FuzzAgainstAdmissionWebhook compares the protocol, from request bytes to response bytes, with controller-runtime's: equal
+// bodies give equal requests, and equal decisions give equal responses. The only differences are bodies that this server
+// denies and controller-runtime accepts, listed in stricter.
 func FuzzAgainstAdmissionWebhook(f *testing.F) {
 	good := reviewOf("v1", "u-1", ofANotebook)
 	for _, seed := range []string{
@@ -60,7 +60,7 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 	oracle := oracle(f, h)
 	f.Fuzz(func(t *testing.T, body string) {
 		if !strings.HasPrefix(strings.TrimLeft(body, " \t\r\n"), "{") {
-			return // refused before it is decoded
+			return // denied before it is decoded
 		}
 		want, got := answerOf(t, oracle, body), answerOf(t, h, body)
 		switch reason := got.reason(); {
@@ -68,7 +68,8 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 			assert.False(t, got.Response.Allowed)
 			assert.True(t, want.Response.Result != nil && want.Response.Result.Code == 400 || stricter(body), "refused, and would not be: %s", body)
 		case want.reason() == "" && !want.Response.Allowed:
-			// It has stumbled over a field that nobody here looks at, and that an API server writes right.
+			// controller-runtime has failed at a field that this server does not read, and that an API server writes
+			// correctly.
 			assert.NoError(t, kjson.UnmarshalCaseSensitivePreserveInts([]byte(body), &looked{}), body)
 		default:
 			assert.Equal(t, want.Response, got.Response)
@@ -80,7 +81,7 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 	})
 }
 
-// looked at is what review has, as controller-runtime's decoder would take it.
+// looked has the fields of review, as types of controller-runtime's decoder.
 type looked struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -102,13 +103,14 @@ type looked struct {
 	} `json:"request"`
 }
 
-// stricter are bodies that controller-runtime takes: with a name twice, with what is no UTF-8, with half a surrogate pair.
+// stricter reports whether a body has a duplicate name, invalid UTF-8 or half a surrogate pair, which controller-runtime
+// accepts.
 func stricter(body string) bool {
 	return !utf8.ValidString(body) || regexp.MustCompile(`\\u[dD][89a-fA-F]`).MatchString(body) ||
 		stdjson.Valid([]byte(body)) && twice(stdjson.NewDecoder(strings.NewReader(body)))
 }
 
-// twice finds a name that is in one object twice, of what is valid.
+// twice reports whether valid JSON has a duplicate name in one object.
 func twice(d *stdjson.Decoder) bool {
 	token, err := d.Token()
 	if err != nil {
@@ -147,7 +149,7 @@ func newHandler(t testing.TB) *handler {
 	return &handler{kind: kindMutate, decide: webhook.New(config.Default(), nil).Decide, log: slog.New(slog.DiscardHandler), metrics: metrics}
 }
 
-// oracle is controller-runtime's webhook around the same decisions.
+// oracle returns controller-runtime's webhook with the same decisions.
 func oracle(t testing.TB, h *handler) http.Handler {
 	t.Helper()
 	decide := admission.HandlerFunc(func(ctx context.Context, req admission.Request) admission.Response {
@@ -157,7 +159,7 @@ func oracle(t testing.TB, h *handler) http.Handler {
 			Object: object{to: int64(len(req.Object.Raw))},
 		}
 		response := admission.Response{AdmissionResponse: *h.handle(ctx, asked, req.Object.Raw, time.Now())}
-		// What admission.Webhook does itself where an answer has operations and no patch yet.
+		// admission.Webhook does this itself if a response has operations and no patch yet.
 		if d := h.decide(ctx, webhook.Review{Pod: req.Object.Raw, Namespace: req.Namespace}); response.Patch != nil {
 			response.Patch, response.PatchType, response.Patches = nil, nil, d.Operations
 		}
@@ -168,7 +170,7 @@ func oracle(t testing.TB, h *handler) http.Handler {
 	return served
 }
 
-// answered is an AdmissionReview whose patch is spelled in one way.
+// answered is an AdmissionReview with its patch in a canonical form.
 type answered struct{ admissionv1.AdmissionReview }
 
 func (a answered) reason() string {
@@ -205,8 +207,8 @@ func posted(body string) *http.Request {
 	return req
 }
 
-// TestNothingLeaksFromOneReviewIntoAnother: they share buffers. Many at once, of all lengths, and each answer is about its own
-// person and has nothing of anybody else's.
+// TestNothingLeaksFromOneReviewIntoAnother: reviews share buffers. Many are sent at once, of all lengths, and each response
+// is about its own user and has nothing from other reviews.
 func TestNothingLeaksFromOneReviewIntoAnother(t *testing.T) {
 	h := newHandler(t)
 	const people, rounds = 16, 40
@@ -234,8 +236,8 @@ func TestNothingLeaksFromOneReviewIntoAnother(t *testing.T) {
 	together.Wait()
 }
 
-// TestAPanicIsAnAnswer: one review's fault of ours is no other's.
-func TestAPanicIsAnAnswer(t *testing.T) {
+// TestAPanicIsAResponse: a panic in one review does not affect others.
+func TestAPanicIsAResponse(t *testing.T) {
 	h := newHandler(t)
 	decide := h.decide
 	h.decide = func(ctx context.Context, r webhook.Review) webhook.Decision {
@@ -252,7 +254,7 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	assert.True(t, answerOf(t, h, reviewOf("v1", "u-2", ofANotebook)).Response.Allowed)
 }
 
-// TestThePodThatIsReadIsTheOneThatIsThere, wherever it is in its review and whatever is around it.
+// TestThePodThatIsReadIsTheOneThatIsThere, at every position in its review.
 func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
 	const document = `{ "apiVersion":"v1","kind":"Pod","metadata":{"name":"{\": nb"} }`
 	for name, body := range map[string]string{

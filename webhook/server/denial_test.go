@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOneRefusal stands alone in the message, with its field in front.
-func TestOneRefusal(t *testing.T) {
+// TestOneDenial: the message is the denial, behind its field.
+func TestOneDenial(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
 	assert.False(t, r.Response.Allowed)
@@ -31,17 +31,17 @@ func TestOneRefusal(t *testing.T) {
 	assert.Equal(t, status.Message, lines[0]["message"])
 }
 
-// TestEveryRefusalInOneAnswer: code and reason are the first one's, the causes are all of them.
-func TestEveryRefusalInOneAnswer(t *testing.T) {
+// TestEveryDenialInOneResponse: code and reason are those of the first denial, and the causes are all of them.
+func TestEveryDenialInOneResponse(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(forQiang+`,"annotations":{"jupyter-user.io/probes":"maybe"}`, `
 		"os":{"name":"windows"},
 		"hostUsers":false,
 		"securityContext":{"supplementalGroups":[2000]},
-		"volumes":[{"name":"hpc-shared-volume","hostPath":{"path":"/"}},{"name":"x","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}],
+		"volumes":[{"name":"hpc-shared-volume","hostPath":{"path":"/"}},{"name":"x","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}},{"name":"z"}],
 		"initContainers":[{"name":"i","volumeMounts":[{"name":"hpc-shared-volume","mountPath":"/x"}]}],
 		"containers":[
-			{"name":"nb","volumeMounts":[{"name":"uid-gid-config","mountPath":"/y"},{"name":"x","mountPath":"/config"}],
+			{"name":"nb","volumeMounts":[{"name":"uid-gid-config","mountPath":"/y"},{"name":"z","mountPath":"/config"}],
 				"volumeDevices":[{"name":"hpc-shared-volume","devicePath":"/z"}]},
 			{"name":"jupyter-user-init"}]`)))
 	assert.False(t, r.Response.Allowed)
@@ -71,8 +71,8 @@ func TestEveryRefusalInOneAnswer(t *testing.T) {
 	assert.Len(t, e.log.Lines(t, "")[0]["reasons"], 11)
 }
 
-// TestWarningsComeWithARefusalToo: both are for the one who made the pod.
-func TestWarningsComeWithARefusalToo(t *testing.T) {
+// TestWarningsComeWithADenialToo: both are for the author of the Pod.
+func TestWarningsComeWithADenialToo(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(forQiang+`,"annotations":{"jupyter-user.io/probe":"on"}`, oneContainer+
 		`,"securityContext":{"supplementalGroups":[2000]}`)))

@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// edge is the webhook as the API server sees it, but for TLS.
+// edge is the webhook as the API server calls it, but without TLS.
 type edge struct {
 	http.Handler
 	log      *journal.Journal
@@ -42,7 +42,7 @@ func newEdgeOf(t testing.TB, c *config.Config, identities webhook.Identities, pe
 	return e
 }
 
-// reply is an AdmissionReview as it is on the wire, spelled without the types that wrote it.
+// reply is an AdmissionReview as on the wire, without the types that wrote it.
 type reply struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -81,7 +81,7 @@ func (r reply) operations(t *testing.T) (ops []map[string]any) {
 	return ops
 }
 
-// post sends a body as an API server does, and reads the answer if it is one.
+// post sends a body as an API server does, and decodes the response.
 func (e *edge) post(t *testing.T, path, body string) (status int, r reply) {
 	t.Helper()
 	return e.send(t, request(path, body))
@@ -111,7 +111,7 @@ func read(t *testing.T, response *http.Response) (r reply) {
 	return r
 }
 
-// review asks for the creation of a pod, as an API server writes it.
+// review returns a review of the creation of a Pod, as an API server writes it.
 func review(pod string) string {
 	return reviewOf("CREATE", "", `{"group":"","version":"v1","kind":"Pod"}`, pod)
 }
@@ -125,7 +125,7 @@ func reviewOf(operation, subresource, kind, object string) string {
 
 const uid = "0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"
 
-// pod is a notebook's, with more in its metadata and in its spec.
+// document returns a notebook Pod with more in its metadata and in its spec.
 func document(metadata, spec string) string {
 	return fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","namespace":"science"%s},"spec":{%s}}`, metadata, spec)
 }

@@ -2,7 +2,7 @@ package server
 
 import "time"
 
-// DrainUntil has the server drain until the channel is closed, however long that takes on this machine.
+// DrainUntil makes the server drain until the channel is closed, so that the test does not depend on time.
 func (s *Server) DrainUntil(over <-chan time.Time) {
 	s.drained = func(time.Duration) <-chan time.Time { return over }
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// FuzzReview holds the edge to this, whatever is posted: an answer in protocol, one line in the log, no fault of ours, and
-// no patch for what is denied.
+// FuzzReview tests any body: the response follows the protocol, the log has one line, there is no internal error, and a
+// denied review has no patch.
 func FuzzReview(f *testing.F) {
 	for _, seed := range []string{
 		review(notebook), review(document("", oneContainer)), "null", "[]", "", "{}", "{", notebook, document("", oneContainer),

@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// inGroups is a user in so many groups: 7001, 7002, …
+// inGroups returns the identity of a user in n groups: 7001, 7002, …
 func inGroups(n int) identity.Identity {
 	var groups []int64
 	for i := range n {
@@ -23,14 +23,14 @@ func inGroups(n int) identity.Identity {
 	return identity.New(5003, 6003, groups)
 }
 
-// TestSoManyGroups: NFS with AUTH_SYS sends 16, of which one is the primary. What is made is what the verifier takes.
+// TestSoManyGroups: NFS with AUTH_SYS sends 16, of which one is the primary. The verifier accepts every injected Pod.
 func TestSoManyGroups(t *testing.T) {
 	const cut = "only the first 15 supplementary groups of qiang.guo03 are given, in ascending order of their numbers: " +
 		"files of the others are out of reach (identity.tooManyGroups: Cut)"
 	for _, c := range []struct {
 		groups  int
 		setting config.TooManyGroups
-		given   int // of them; -1 where the pod is refused
+		given   int // number of groups; -1 if the Pod is denied
 		warning string
 	}{
 		{0, "Deny", 0, ""}, {1, "Deny", 1, ""}, {15, "Deny", 15, ""}, {16, "Deny", -1, ""}, {40, "Deny", -1, ""},
@@ -66,7 +66,7 @@ func TestSoManyGroups(t *testing.T) {
 	}
 }
 
-// TestACutIsNoWayAround: the verifier holds a pod against the cut identity, so that one which says more is denied.
+// TestACutIsNoWayAround: the verifier compares a Pod with the cut identity, so it denies a Pod with more groups.
 func TestACutIsNoWayAround(t *testing.T) {
 	configured := config.Default()
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 2, config.TooManyGroupsCut
@@ -94,7 +94,7 @@ func TestACutIsNoWayAround(t *testing.T) {
 	assert.EqualValues(t, "IdentityDiffers", refusals[0].Reason, "nor is the group forgotten at verification")
 }
 
-// TestNoGroups: zero is a number of groups too.
+// TestNoGroups: identity.maxGroups may be zero.
 func TestNoGroups(t *testing.T) {
 	configured := config.Default()
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 0, config.TooManyGroupsCut
@@ -103,8 +103,8 @@ func TestNoGroups(t *testing.T) {
 	assert.Equal(t, "5003:6003", d.Identity.String())
 }
 
-// TestGroupsUnderTheFloor: a supplementary one is left out with a warning, the primary one denies. What is left out does not count
-// as one of too many, and comes into no Pod by another way.
+// TestGroupsUnderTheFloor: a supplementary group is left out with a warning, a primary one is denied. A group that is left
+// out does not count towards the maximum, and a Pod cannot ask for it.
 func TestGroupsUnderTheFloor(t *testing.T) {
 	const warning = "supplementary groups of qiang.guo03 under 1000 (identity.minGID) are left out, and with them those whose number no Pod " +
 		"can have: they are the system's, and their files are out of reach"
@@ -142,19 +142,20 @@ func TestGroupsUnderTheFloor(t *testing.T) {
 	d = webhook.New(configured, known(identity.New(20335, 680, nil))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
 	require.Len(t, d.Denials, 1)
 	assert.EqualValues(t, "IdentityDenied", d.Denials[0].Reason)
-	assert.Contains(t, d.Denials[0].Message, "GID 680 is under 1000")
+	assert.Contains(t, d.Denials[0].Message, "GID 680 is below 1000")
 	assert.Empty(t, d.Warnings)
 }
 
-// asksFor is a notebook that asks for groups.
-func asksFor(t *testing.T, groups string) []byte {
+// withGroups returns a notebook Pod that asks for groups.
+func withGroups(t *testing.T, groups string) []byte {
 	t.Helper()
 	pod := strings.Replace(notebook, `"spec":{`, `"spec":{"securityContext":{"supplementalGroups":[`+groups+`]},`, 1)
 	require.NotEqual(t, notebook, pod)
 	return []byte(pod)
 }
 
-// TestGroupsOfTheImage: a Pod that asks for one has it behind the user's, where it opens nothing but the home; no other Pod has it.
+// TestGroupsOfTheImage: a Pod that asks for such a group gets it behind the user's groups, if it sees only the home; any
+// other Pod does not.
 func TestGroupsOfTheImage(t *testing.T) {
 	const home = "100 is a group of the image (identity.imageGroups), and notebooks here see more of the share than the home, where files with that " +
 		"GID belong to others: remove it"
@@ -162,7 +163,7 @@ func TestGroupsOfTheImage(t *testing.T) {
 		configure func(*config.Config)
 		unknown   bool
 		asks      string
-		given     string // of supplementalGroups; empty where it is denied
+		given     string // supplementalGroups; empty if the Pod is denied
 		why       string
 	}{
 		"asked for":              {asks: "100", given: "[7001,100]"},
@@ -193,7 +194,7 @@ func TestGroupsOfTheImage(t *testing.T) {
 			if c.unknown {
 				w = webhook.New(configured, nil)
 			}
-			submitted := webhook.Review{Pod: asksFor(t, c.asks), Namespace: "science"}
+			submitted := webhook.Review{Pod: withGroups(t, c.asks), Namespace: "science"}
 			d := w.Decide(t.Context(), submitted)
 			if c.given == "" {
 				require.Len(t, d.Denials, 1)

@@ -1,5 +1,5 @@
-// Package server is everything of the webhook that knows HTTP: the handler of a review, the codec of an AdmissionReview, TLS,
-// limits, the other replicas and the metrics. What becomes of a Pod is decided in package webhook.
+// Package server is the HTTP side of the webhook: the handler of reviews, the codec of AdmissionReviews, TLS, limits,
+// requests to the other replicas and metrics. Package webhook makes the decisions.
 package server
 
 import (
@@ -22,26 +22,26 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// The paths that are served. Which Pod Security level the namespace enforces is in the path, because the API server knows the
-// namespace's labels, and the webhook calls no API on the way of an admission.
+// The served paths. The path contains which Pod Security level the namespace enforces: the API server selects it by the
+// namespace's labels, so the webhook makes no API call during an admission.
 const (
 	MutatePath           = "/mutate"
 	MutateRestrictedPath = "/mutate/restricted"
-	// VerifyPath is for the Pod as it is after all mutating webhooks.
+	// VerifyPath verifies the Pod after all mutating webhooks.
 	VerifyPath = "/verify"
-	// PeerPath is VerifyPath for the other replicas: a replica that is asked there asks no other.
+	// PeerPath is VerifyPath for requests of other replicas: the replica does not forward them.
 	PeerPath = "/verify/peer"
 )
 
 // handler serves the reviews of one path.
 type handler struct {
-	// kind of review, mutate or verify, as log and metrics show it.
+	// kind of review, mutate or verify, for log and metrics.
 	kind       string
 	decide     func(context.Context, webhook.Review) webhook.Decision
 	restricted bool
-	// warnOnly reports whether this is Warn mode: decisions are said and not carried out.
+	// warnOnly reports Warn mode: decisions become warnings and are not enforced.
 	warnOnly bool
-	// peers are the other replicas, which may know a configuration that this one does not; nil where none is to be asked.
+	// peers are the other replicas, which may have a configuration that this one lacks; nil if none must be asked.
 	peers   *Peers
 	log     *slog.Logger
 	metrics *Metrics
@@ -53,7 +53,7 @@ const (
 	kindVerify = "verify"
 )
 
-// NewHandler returns a handler that serves the paths and nothing else. peers are the other replicas; nil where there are none.
+// NewHandler returns a handler for the served paths. peers are the other replicas, or nil.
 func NewHandler(w *webhook.Webhook, log *slog.Logger, metrics *Metrics, peers *Peers) http.Handler {
 	mux := http.NewServeMux()
 	warnOnly, verify := w.Mode() == config.ModeWarn, w.Verify
@@ -64,8 +64,8 @@ func NewHandler(w *webhook.Webhook, log *slog.Logger, metrics *Metrics, peers *P
 		MutatePath:           {kind: kindMutate, decide: w.Decide, warnOnly: warnOnly},
 		MutateRestrictedPath: {kind: kindMutate, decide: w.Decide, warnOnly: warnOnly, restricted: true},
 		VerifyPath:           {kind: kindVerify, decide: verify, warnOnly: warnOnly, peers: peers},
-		// The replica that asks carries the answer out, or not, by its own mode. While a rollout changes the mode, one in Enforce
-		// would otherwise admit what one in Warn let pass.
+		// The asking replica applies its own mode. If a Warn replica said "allowed" here, an Enforce replica would admit an
+		// unverified Pod during a rollout.
 		PeerPath: {kind: kindVerify, decide: w.Verify},
 	} {
 		h.log, h.metrics = log, metrics
@@ -74,14 +74,14 @@ func NewHandler(w *webhook.Webhook, log *slog.Logger, metrics *Metrics, peers *P
 	return mux
 }
 
-// ServeHTTP answers one review: it reads the body, decodes the review and the Pod in it, decides, and writes the answer. Whatever
-// has come, the answer is an AdmissionReview, and is logged and counted.
+// ServeHTTP handles one review: it reads the body, decodes the review and its Pod, decides, and writes the response. The
+// response to any body is an AdmissionReview, and is logged and counted.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := buffers.Get().(*bytes.Buffer)
 	defer putBuffer(body)
 	denied, err := readBody(w, r, body)
 	if err != nil {
-		// The client has gone, or sends nothing more: nobody reads an answer.
+		// The client is gone or has stopped sending, so a response would not be read.
 		h.log.WarnContext(r.Context(), "the body did not arrive whole", "from", r.RemoteAddr, "err", err.Error())
 		http.Error(w, "the body did not arrive whole", http.StatusRequestTimeout)
 		return
@@ -106,7 +106,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// deny answers a review that is denied before anything is decided. It is logged and counted as every other.
+// deny returns the response to a review that is denied without a decision. It is logged and counted like every other.
 func (h *handler) deny(ctx context.Context, req request, denied denial.Denial, began time.Time) *admissionv1.AdmissionResponse {
 	d := webhook.Denied(webhook.Decision{}, denied)
 	h.record(ctx, req, d, time.Since(began))
@@ -115,8 +115,7 @@ func (h *handler) deny(ctx context.Context, req request, denied denial.Denial, b
 	return resp
 }
 
-// handle turns a request into a decision, and the decision into a response. A panic of ours becomes a response too. The request
-// was decoded from the body.
+// handle returns the response to a request, which was decoded from the body. A panic becomes a response too.
 func (h *handler) handle(ctx context.Context, req request, body []byte, began time.Time) (resp *admissionv1.AdmissionResponse) {
 	d := webhook.Decision{}
 	defer func() {
@@ -131,8 +130,9 @@ func (h *handler) handle(ctx context.Context, req request, body []byte, began ti
 		h.record(ctx, req, d, time.Since(began))
 	}()
 
-	// The webhook changes a Pod only when it is created. The shipped configuration sends nothing else; where another one does,
-	// with pods/* for example, no binding and no eviction may fail because of us. Those are not of kind Pod.
+	// The webhook changes a Pod only when it is created. The shipped configuration sends nothing else. With another
+	// configuration, such as one for pods/*, no binding and no eviction may fail because of this webhook. Their kind is not
+	// Pod.
 	if req.SubResource != "" {
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}
@@ -161,7 +161,8 @@ func (h *handler) handle(ctx context.Context, req request, body []byte, began ti
 	return h.respond(d)
 }
 
-// respond returns the response to a decision. In Warn mode it changes and denies nothing, and says what the decision is.
+// respond returns the response to a decision. In Warn mode it changes and denies nothing, and returns the decision as
+// warnings.
 func (h *handler) respond(d webhook.Decision) (resp *admissionv1.AdmissionResponse) {
 	switch {
 	case h.warnOnly:
@@ -175,7 +176,7 @@ func (h *handler) respond(d webhook.Decision) (resp *admissionv1.AdmissionRespon
 	return resp
 }
 
-// allowResponse admits a Pod, with a patch where there are operations.
+// allowResponse admits a Pod, with a patch if there are operations.
 func allowResponse(operations []jsonpatch.Operation) *admissionv1.AdmissionResponse {
 	resp := &admissionv1.AdmissionResponse{Allowed: true}
 	if len(operations) == 0 {
@@ -186,10 +187,10 @@ func allowResponse(operations []jsonpatch.Operation) *admissionv1.AdmissionRespo
 	return resp
 }
 
-// patchType is that of every patch: JSON Patch (RFC 6902).
+// patchType is the type of every patch: JSON Patch (RFC 6902).
 var patchType = admissionv1.PatchTypeJSONPatch
 
-// denyResponse puts all denials into one status. Code and reason are those of the first, which is the one to mend first.
+// denyResponse returns all denials in one status. Code and reason are those of the first, which should be corrected first.
 func denyResponse(denials []denial.Denial) *admissionv1.AdmissionResponse {
 	status := &metav1.Status{
 		Status:  metav1.StatusFailure,

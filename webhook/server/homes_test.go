@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// homesByField is a configuration whose homes are where the directory service says.
+// homesByField returns a configuration with homes from the directory service.
 func homesByField() *config.Config {
 	c := config.Default()
 	c.Share.HomePrefix = "/hpc"
@@ -26,7 +26,8 @@ func livesAt(home string, groups ...int64) found {
 	return known(id)
 }
 
-// TestAHomeOfTheDirectoryService is mounted where its home field says, and the init container sees the directory above it alone.
+// TestAHomeOfTheDirectoryService: the home of the home field is mounted, and the init container sees only the directory
+// above it.
 func TestAHomeOfTheDirectoryService(t *testing.T) {
 	e := newEdgeOf(t, homesByField(), livesAt("/hpc/home/q/qiang.guo03", 680, 7001), nil)
 	made := e.made(t, notebook)
@@ -45,7 +46,8 @@ func TestAHomeOfTheDirectoryService(t *testing.T) {
 	assert.Empty(t, r.Response.Patch, "a second pass changes nothing")
 }
 
-// TestHomeFieldsThatAreNone of the user's are denied before anything is planned, and the field is not told.
+// TestHomeFieldsThatAreNone: home fields that cannot be the user's are denied before anything is planned, and the message
+// does not show them.
 func TestHomeFieldsThatAreNone(t *testing.T) {
 	for name, c := range map[string]struct{ field, says string }{
 		"no home":               {"", "is empty"},
@@ -72,7 +74,8 @@ func TestHomeFieldsThatAreNone(t *testing.T) {
 	}
 }
 
-// TestAHomeFieldThatChanges between the two reviews of one Pod, or that another replica has already, is 503 and never the Pod's fault.
+// TestAHomeFieldThatChanges between the two reviews of one Pod, or differs in another replica, gives 503 and does not blame
+// the Pod.
 func TestAHomeFieldThatChanges(t *testing.T) {
 	const home = "/hpc/home/q/qiang.guo03"
 	made := newEdgeOf(t, homesByField(), livesAt(home), nil).made(t, notebook)
@@ -100,7 +103,7 @@ func TestAHomeFieldThatChanges(t *testing.T) {
 	}
 }
 
-// TestAForgedHome is denied, whether the annotation, the mounts or both are of another home.
+// TestAForgedHome: a Pod is denied if its annotation, its mounts or both are for another home.
 func TestAForgedHome(t *testing.T) {
 	e := newEdgeOf(t, homesByField(), livesAt("/hpc/home/q/qiang.guo03"), nil)
 	made := e.made(t, notebook)
@@ -126,7 +129,7 @@ func TestAForgedHome(t *testing.T) {
 	}
 }
 
-// TestAHomeWithoutAnIdentity: where homes come from the directory service, nobody finds one at start.
+// TestAHomeWithoutAnIdentity: with homes from the directory service there is no discovery at start.
 func TestAHomeWithoutAnIdentity(t *testing.T) {
 	for _, identities := range []webhook.Identities{nil, found(nobodyKnown)} {
 		_, r := newEdgeOf(t, homesByField(), identities, nil).post(t, "/mutate", review(notebook))

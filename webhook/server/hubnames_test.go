@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// names is a map of hubs' names, as it is remembered and as it is now.
+// names is a map of hub names, as cached and as it is now.
 type names struct{ remembered, now func(string) (string, error) }
 
 func (n names) FromHub(_ context.Context, hubName string) (string, error) {
@@ -33,7 +33,7 @@ func fails(err error) func(string) (string, error) {
 	return func(string) (string, error) { return "", err }
 }
 
-// hubsServer is a Pod of a hub's whose user the hub knows by a mail address. The label is empty for none.
+// hubsServer returns a hub's Pod whose hub name is a mail address. If label is empty, it has none.
 func hubsServer(label string) []byte {
 	if label != "" {
 		label = `,"jupyter-user":"` + label + `"`
@@ -49,7 +49,7 @@ func mapping(t *testing.T, unmapped config.Unmapped, hubNames webhook.HubNames) 
 	return webhook.New(c, nil).WithHubNames(hubNames)
 }
 
-// TestAHubsNameIsMapped: the map says who the user is, and it alone.
+// TestAHubsNameIsMapped: only the map determines the user.
 func TestAHubsNameIsMapped(t *testing.T) {
 	for name, c := range map[string]struct {
 		names    webhook.HubNames
@@ -85,7 +85,8 @@ func TestAHubsNameIsMapped(t *testing.T) {
 	assert.Equal(t, "qiang.guo03", d.User.String(), "the label is always the Unix name")
 }
 
-// TestAMapThatChanges between the two reviews of one Pod, or that another replica has already, is 503 and never the Pod's fault.
+// TestAMapThatChanges between the two reviews of one Pod, or differs in another replica, gives 503 and does not blame the
+// Pod.
 func TestAMapThatChanges(t *testing.T) {
 	before := mapping(t, config.UnmappedDeny, names{remembered: mapsTo("bob")})
 	d := before.Decide(t.Context(), webhook.Review{Pod: hubsServer(""), Namespace: "jhub"})

@@ -22,27 +22,27 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// found is who knows identities, as a function.
+// found is a function that implements webhook.Identities.
 type found func(context.Context, user.Name) (*identity.Identity, error)
 
 func (f found) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return f(ctx, name)
 }
 
-// FindUncached is Find: nothing is remembered.
+// FindUncached is Find: there is no cache.
 func (f found) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return f.Find(ctx, name)
 }
 
-// remembering is who answers Find from memory, and FindUncached by looking.
-type remembering struct{ found, anew found }
+// remembering has a cached result for Find, and another for FindUncached.
+type remembering struct{ found, now found }
 
 func (r remembering) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return r.found(ctx, name)
 }
 
 func (r remembering) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
-	return r.anew(ctx, name)
+	return r.now(ctx, name)
 }
 
 func known(id identity.Identity) found {
@@ -90,7 +90,8 @@ func TestThePathSaysWhetherTheNamespaceIsRestricted(t *testing.T) {
 	assert.Contains(t, r.Response.Status.Message, "namespace science enforces the Pod Security Standard restricted")
 }
 
-// TestAnIdentityThatCannotBeFound is 503: it is no fault of the pod's, and trying again may help. Why is in the log alone.
+// TestAnIdentityThatCannotBeFound gives 503: the Pod is not at fault, and another attempt may succeed. The cause is only in
+// the log.
 func TestAnIdentityThatCannotBeFound(t *testing.T) {
 	e := newEdge(t, found(func(context.Context, user.Name) (*identity.Identity, error) {
 		return nil, errors.New("stat /share/home: stale file handle")
@@ -110,7 +111,7 @@ func TestAnIdentityThatCannotBeFound(t *testing.T) {
 	assert.Equal(t, "find the identity of qiang.guo03: stat /share/home: stale file handle", lines[0]["fault"])
 }
 
-// TestASlowSourceIsNotWaitedFor: the deadline is there, and it is short enough for an answer within a second.
+// TestASlowSourceIsNotWaitedFor: there is a deadline, short enough for a response within a second.
 func TestASlowSourceIsNotWaitedFor(t *testing.T) {
 	e := newEdge(t, found(func(ctx context.Context, _ user.Name) (*identity.Identity, error) {
 		deadline, ok := ctx.Deadline()
@@ -146,8 +147,8 @@ func TestAnIdentityUnderTheFloorIsRefused(t *testing.T) {
 	}
 }
 
-// TestAPanicIsAnAnswer: code 500, in the log with where it happened, and the next review is answered.
-func TestAPanicIsAnAnswer(t *testing.T) {
+// TestAPanicIsADenial: the code is 500, the log has the stack, and the next review is handled.
+func TestAPanicIsADenial(t *testing.T) {
 	broken := true
 	e := newEdge(t, found(func(context.Context, user.Name) (*identity.Identity, error) {
 		if broken {
@@ -178,8 +179,8 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestSourcesMustAgree is the table of two and of three sources, by each of what a source can say. What it expects is written here
-// once more, in the order in which it counts.
+// TestSourcesMustAgree tests two and three sources with every combination of their results. The expected results are in the
+// order of precedence.
 func TestSourcesMustAgree(t *testing.T) {
 	const (
 		knows, otherUID, otherGID, doesNotKnow, cannotUse, isSilent = "5003:6003:7001", "5004:6003:7001", "5003:6004", "unknown", "unusable", "silent"
@@ -223,7 +224,7 @@ func TestSourcesMustAgree(t *testing.T) {
 	}
 }
 
-// agreeing are two or three sources, in the order of whose GID counts.
+// agreeing returns two or three sources; the GID of the first counts.
 func agreeing(sources ...found) (all webhook.Agreeing) {
 	names := []denial.Source{denial.DirectoryService, denial.Passwd, denial.Share}
 	for i, source := range sources {
@@ -246,7 +247,7 @@ func rows(values []string, n int) [][]string {
 	return all
 }
 
-// TestWhatTheSourcesKnowIsNamed in the sentence of a denial, and who can correct it.
+// TestWhatTheSourcesKnowIsNamed: the denial says what each source knows, and who can correct it.
 func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
 	at := func(uid int64) found { return known(identity.New(uid, 6003, nil)) }
 	for _, c := range []struct {
@@ -271,7 +272,7 @@ func TestWhatTheSourcesKnowIsNamed(t *testing.T) {
 	}
 }
 
-// TestAllSourcesAreAskedAtOnce: each waits until the others have been asked.
+// TestAllSourcesAreAskedAtOnce: each source waits until the others have been called.
 func TestAllSourcesAreAskedAtOnce(t *testing.T) {
 	var asked sync.WaitGroup
 	asked.Add(3)
@@ -285,7 +286,7 @@ func TestAllSourcesAreAskedAtOnce(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestAUserWhomNoSourceKnows is denied wherever a source is asked. Only a webhook without sources leaves the owner to be found at start.
+// TestAUserWhomNoSourceKnows is denied if any source is configured. Only a webhook without sources uses discovery at start.
 func TestAUserWhomNoSourceKnows(t *testing.T) {
 	for name, c := range map[string]struct {
 		sources            webhook.Identities

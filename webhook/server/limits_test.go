@@ -1,6 +1,7 @@
 //go:build !race
 
-// Reviews of 3.9 MB, of which the memory is measured: the race detector takes memory of its own, and twenty times as long.
+// These tests measure the memory of reviews of 3.9 MB. They are skipped with the race detector, which itself needs memory
+// and takes twenty times as long.
 
 package server_test
 
@@ -20,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// longest fills a list with as many elements as there is room for in a body of the largest size.
+// longest fills a list with as many elements as fit into a body of the maximum size.
 func longest(element func(i int) string) string {
 	var b strings.Builder
 	b.WriteByte('[')
@@ -36,13 +37,13 @@ func longest(element func(i int) string) string {
 
 func always(text string) func(int) string { return func(int) string { return text } }
 
-// longestMap is likewise for labels and annotations.
+// longestMap does the same for labels and annotations.
 func longestMap() string {
 	list := longest(func(i int) string { return fmt.Sprintf(`"%x":""`, i) })
 	return "{" + list[1:len(list)-1] + "}"
 }
 
-// tooMuch are Pods of 3.9 MB, most of it in one list, and what is said about them.
+// tooMuch returns Pods of 3.9 MB, most of it in one list, with their denials.
 func tooMuch() map[string]struct{ pod, field, message string } {
 	container := func(rest string) string { return string(shaped("", rest)) }
 	const most = ", and a notebook has at most %d: leave some out"
@@ -85,8 +86,8 @@ func tooMuch() map[string]struct{ pod, field, message string } {
 	return pods
 }
 
-// TestNoListOfAPodIsReadWithoutEnd: what is too much is said, with how many there are, and costs no memory. 210,000 containers of
-// 3.9 MB took 300 MB, and so ended a replica with the chart's limit.
+// TestNoListOfAPodIsReadWithoutEnd: the denial says which list is too long and how many elements it has, and reading it
+// needs little memory. Without the limit, 210,000 containers of 3.9 MB took 300 MB, more than the chart's memory limit.
 func TestNoListOfAPodIsReadWithoutEnd(t *testing.T) {
 	e := newEdge(t, nil)
 	for name, c := range tooMuch() {
@@ -109,7 +110,8 @@ func TestNoListOfAPodIsReadWithoutEnd(t *testing.T) {
 	assert.Contains(t, r.Response.Status.Message, "spec.containers: there are 1300000, and a notebook has at most 200")
 }
 
-// TestHowMuchMemoryAReviewTakes at its worst, also what is given back: a replica has 128 MiB for all of them together.
+// TestHowMuchMemoryAReviewTakes measures the worst cases, including memory that is freed: a replica has 128 MiB for all
+// reviews.
 func TestHowMuchMemoryAReviewTakes(t *testing.T) {
 	w := webhook.New(config.Default(), nil)
 	for name, c := range tooMuch() {
@@ -128,7 +130,7 @@ func TestHowMuchMemoryAReviewTakes(t *testing.T) {
 	}
 }
 
-// TestHowMuchMemoryASmallReviewTakes: large ones take turns, small ones are decided at once, however many.
+// TestHowMuchMemoryASmallReviewTakes: large reviews take turns, small ones run concurrently without a limit.
 func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
 	w := webhook.New(config.Default(), nil)
 	for name, pod := range map[string][]byte{
@@ -151,7 +153,7 @@ func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
 	}
 }
 
-// TestALongListOfAnotherPod is not ours to deny.
+// TestALongListOfAnotherPod: a Pod that is not claimed is not denied.
 func TestALongListOfAnotherPod(t *testing.T) {
 	e := newEdge(t, nil)
 	containers := longest(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) })
@@ -169,7 +171,7 @@ func TestALongListOfAnotherPod(t *testing.T) {
 	}
 }
 
-// TestTheLongestListsThatAreRead: a Pod at each bound is a notebook.
+// TestTheLongestListsThatAreRead: a Pod exactly at each limit is injected.
 func TestTheLongestListsThatAreRead(t *testing.T) {
 	named := func(prefix string) func(int) string {
 		return func(i int) string { return fmt.Sprintf(`{"name":"%s%d"}`, prefix, i) }

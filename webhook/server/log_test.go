@@ -16,11 +16,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// mark stands where people put what is nobody else's to read.
+// mark stands for secrets.
 const mark = "s3cr3t-MARK"
 
-// TestTheLogHasNothingOfThePod marks every place of a pod that can hold a secret, or somebody's business, and looks for
-// the mark in the log: at every level, where the pod is injected and where it is denied, and where it is no pod.
+// TestTheLogHasNothingOfThePod puts the mark into every field of a Pod that can have a secret or private data, and looks
+// for the mark in the log: at every level, for Pods that are injected, denied and unreadable.
 func TestTheLogHasNothingOfThePod(t *testing.T) {
 	secretive := `"serviceAccountName":"MARK","nodeName":"MARK","hostname":"MARK","future":"MARK",
 		"imagePullSecrets":[{"name":"MARK"}],"schedulerName":"MARK","nodeSelector":{"MARK":"MARK"},
@@ -77,7 +77,7 @@ func newEdgeAt(t *testing.T, level slog.Level, identities webhook.Identities) *e
 	return e
 }
 
-// TestANameCannotForgeOrFloodTheLog: a mutating webhook sees a pod before anybody has looked at its name.
+// TestANameCannotForgeOrFloodTheLog: a mutating webhook gets a Pod before its name is validated.
 func TestANameCannotForgeOrFloodTheLog(t *testing.T) {
 	forged := `nb\"}\n{\"msg\":\"admission\",\"outcome\":\"injected\",\"user\":\"bob\"}\n\u001b[31m`
 	e := newEdge(t, nil)
@@ -97,8 +97,8 @@ func TestANameCannotForgeOrFloodTheLog(t *testing.T) {
 	assert.Len(t, e.log.Lines(t, "admission"), 1)
 }
 
-// TestARefusalQuotesWhatItNames: names of the pod may stand in a denial, but not as lines of it, and not at any length.
-func TestARefusalQuotesWhatItNames(t *testing.T) {
+// TestADenialQuotesWhatItNames: a denial may contain names from the Pod, but without line breaks, and shortened.
+func TestADenialQuotesWhatItNames(t *testing.T) {
 	evil := `x\n- all is well\u001b[2J\u202e` + strings.Repeat("y", 500)
 	for name, body := range map[string]string{
 		"a label":       document(`,"labels":{"jupyter-user":"`+evil+`"}`, oneContainer),
@@ -138,8 +138,8 @@ func TestAWarningQuotesWhatItNames(t *testing.T) {
 	}
 }
 
-// TestAPodOfThousandsIsAnsweredInBrief: whoever makes a pod with thousands of faults gets no megabytes of answer, fills no
-// log, and does not keep the API server busy with thousands of operations.
+// TestAPodOfThousandsIsAnsweredInBrief: a Pod with thousands of faults does not give a response of megabytes, does not fill
+// the log, and does not give the API server thousands of operations.
 func TestAPodOfThousandsIsAnsweredInBrief(t *testing.T) {
 	many := func(n int, format string) string {
 		var b strings.Builder

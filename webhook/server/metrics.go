@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// Metrics of the webhook. No label has a value that somebody outside can make up: users and namespaces are in the log.
+// Metrics of the webhook. No label has a value that a client can choose: users and namespaces are only in the log.
 type Metrics struct {
 	admissions *prometheus.CounterVec
 	seconds    map[string]prometheus.Observer
@@ -18,12 +18,13 @@ type Metrics struct {
 	unanswered prometheus.Counter
 }
 
-// NewMetrics registers what is counted of reviews.
+// NewMetrics registers the metrics of reviews.
 func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "jupyter_user_review_duration_seconds",
 		Help: "How long reviews have taken, from the last byte of the question to the answer, by kind of review (mutate, verify).",
-		// A review takes less than a millisecond, one that waits for the share half a second, and the API server waits for two.
+		// A review takes less than a millisecond, one that waits for the share half a second, and the API server's timeout
+		// is two seconds.
 		Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
 	}, []string{"review"})
 	peers := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -49,7 +50,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 			return nil, err
 		}
 	}
-	// The series that a dashboard draws are there from the start.
+	// The series of the dashboard exist from the start.
 	for _, discovery := range []config.Discovery{config.DiscoveryAtAdmission, config.DiscoveryAtStart} {
 		m.admissions.WithLabelValues(kindMutate, string(outcomeInjected), string(discovery), "")
 		m.admissions.WithLabelValues(kindVerify, string(outcomeVerified), string(discovery), "")
@@ -67,12 +68,12 @@ const (
 	outcomeIgnored   outcome = "ignored"
 	outcomeDenied    outcome = "denied"
 	outcomeFault     outcome = "fault"
-	// In mode Warn, what would have been done.
+	// The outcomes in Warn mode.
 	outcomeWouldInject outcome = "would_inject"
 	outcomeWouldDeny   outcome = "would_deny"
 )
 
-// inWarnMode is the outcome of a decision that is not carried out.
+// inWarnMode returns the outcome of a decision in Warn mode.
 func (o outcome) inWarnMode() outcome {
 	switch o {
 	case outcomeInjected:
@@ -107,12 +108,12 @@ func (m *Metrics) count(kind string, o outcome, d webhook.Decision) {
 	m.admissions.WithLabelValues(kind, string(o), string(d.Discovery), reason).Inc()
 }
 
-// observeDuration is for reviews that have arrived whole.
+// observeDuration records the duration of a review that has arrived completely.
 func (m *Metrics) observeDuration(kind string, since time.Time) {
 	m.seconds[kind].Observe(time.Since(since).Seconds())
 }
 
-// countPeerRequest is for questions to the other replicas.
+// countPeerRequest counts a request to the other replicas.
 func (m *Metrics) countPeerRequest(err error) {
 	if err != nil {
 		m.unanswered.Inc()

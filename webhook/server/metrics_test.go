@@ -39,7 +39,7 @@ jupyter_user_admissions_total{discovery="AtStart",outcome="verified",reason="",r
 `, e.series(t, "jupyter_user_admissions_total"))
 }
 
-// series are the lines of one metric.
+// series returns the lines of one metric.
 func (e *edge) series(t *testing.T, name string) (found string) {
 	t.Helper()
 	for line := range strings.Lines(e.metrics(t)) {
@@ -50,7 +50,7 @@ func (e *edge) series(t *testing.T, name string) (found string) {
 	return found
 }
 
-// TestReviewsAreTimed: those that have arrived whole, each at the path that it came to.
+// TestReviewsAreTimed: only reviews that have arrived completely, each under its path.
 func TestReviewsAreTimed(t *testing.T) {
 	e := newEdge(t, nil)
 	e.post(t, "/mutate", review(notebook))
@@ -62,7 +62,7 @@ jupyter_user_review_duration_seconds_count{review="verify"} 1
 `, e.series(t, "jupyter_user_review_duration_seconds_count"))
 }
 
-// metrics as Prometheus reads them.
+// metrics returns the metrics as Prometheus reads them.
 func (e *edge) metrics(t *testing.T) string {
 	t.Helper()
 	recorder := httptest.NewRecorder()
@@ -85,7 +85,7 @@ func TestFaultsAreCountedApartFromRefusals(t *testing.T) {
 	assert.NotContains(t, e.metrics(t), "denied\"")
 }
 
-// TestNobodyCanGrowTheMetrics: no label has a value that a pod, a user or a caller can make up.
+// TestNobodyCanGrowTheMetrics: no label has a value that a Pod, a user or a client can choose.
 func TestNobodyCanGrowTheMetrics(t *testing.T) {
 	e := newEdge(t, nil)
 	admit := func(from, to int) {

@@ -10,13 +10,14 @@ import (
 	"sync"
 )
 
-// An answer with a patch is longer than what net/http and TLS write in one go, and each part wakes the client up, which takes a
-// tenth of the time of a whole review. So the parts are kept back until the last, and go out in one.
+// This file sends each response in one write. A response with a patch is longer than one write of net/http and TLS, and
+// each part wakes the client, which takes a tenth of the time of a whole review. So the parts are buffered and sent
+// together.
 
-// bufferingListener accepts connections that can keep back what is written.
+// bufferingListener accepts connections that can buffer their writes.
 type bufferingListener struct{ net.Listener }
 
-// Accept accepts one.
+// Accept returns the next connection.
 func (l bufferingListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -25,7 +26,7 @@ func (l bufferingListener) Accept() (net.Conn, error) {
 	return &bufferingConnection{Conn: conn}, nil
 }
 
-// bufferingConnection is what TLS writes to. On one of HTTP/1.1 there is one answer at a time.
+// bufferingConnection is the connection below TLS. With HTTP/1.1 it has one response at a time.
 type bufferingConnection struct {
 	net.Conn
 
@@ -34,7 +35,7 @@ type bufferingConnection struct {
 	buffer    bytes.Buffer
 }
 
-// Write sends a part, or keeps it back.
+// Write sends a part, or buffers it.
 func (c *bufferingConnection) Write(part []byte) (int, error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
@@ -50,8 +51,8 @@ func (c *bufferingConnection) startBuffering() {
 	c.buffering = true
 }
 
-// sendBuffered sends what was kept back. TLS does not learn that this has failed, and would go on in the middle of a record: so
-// the connection is closed then.
+// sendBuffered sends the buffered parts. If that fails, it closes the connection, because TLS does not see the error and
+// would continue in the middle of a record.
 func (c *bufferingConnection) sendBuffered() error {
 	c.lock.Lock()
 	defer c.lock.Unlock()
@@ -66,12 +67,13 @@ func (c *bufferingConnection) sendBuffered() error {
 	return nil
 }
 
-// maxKeptBuffer is what a connection has room for between two answers: there can be a thousand connections.
+// maxKeptBuffer is the size of the buffer that a connection keeps between two responses: there can be a thousand
+// connections.
 const maxKeptBuffer = 16 << 10
 
 type connectionKey struct{}
 
-// withConnection is the http.Server's ConnContext.
+// withConnection is the ConnContext of the http.Server.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
 	if encrypted, ok := c.(*tls.Conn); ok {
 		return context.WithValue(ctx, connectionKey{}, encrypted.NetConn())
@@ -79,7 +81,7 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// writeWhole writes a body whose length is in the header already. A test has no connection.
+// writeWhole writes a body whose length is in the header already. In tests without a connection it writes directly.
 func writeWhole(ctx context.Context, w http.ResponseWriter, body []byte) error {
 	c, ok := ctx.Value(connectionKey{}).(*bufferingConnection)
 	if !ok {

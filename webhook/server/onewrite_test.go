@@ -42,8 +42,8 @@ func (c *countedConn) Write(part []byte) (int, error) {
 	return c.Conn.Write(part)
 }
 
-// TestAnAnswerGoesOutAtOnce, however long it is, and each connection goes on being one.
-func TestAnAnswerGoesOutAtOnce(t *testing.T) {
+// TestAResponseIsOneWrite of any length, and the connection stays open.
+func TestAResponseIsOneWrite(t *testing.T) {
 	pair, err := pki.New(time.Hour, "localhost")
 	require.NoError(t, err)
 	certificate, err := tls.X509KeyPair(pair.Cert, pair.Key)
@@ -77,7 +77,7 @@ func TestAnAnswerGoesOutAtOnce(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 		return string(answer)
 	}
-	send(1) // Opens the connection.
+	send(1) // opens the connection
 	for _, size := range []int{1, 100, 5_000, 100_000, 1_000_000, 2} {
 		before := listener.writes.Load()
 		assert.Len(t, send(size), size)
@@ -88,7 +88,7 @@ func TestAnAnswerGoesOutAtOnce(t *testing.T) {
 	require.NoError(t, <-served)
 }
 
-// stuck is a connection whose client takes nothing.
+// stuck is a connection whose client reads nothing.
 type stuck struct {
 	net.Conn
 	closed bool
@@ -97,8 +97,8 @@ type stuck struct {
 func (s *stuck) Write([]byte) (int, error) { return 3, os.ErrDeadlineExceeded }
 func (s *stuck) Close() error              { s.closed = true; return nil }
 
-// TestAnAnswerThatDoesNotGoOutEndsItsConnection: what came next on it would come in the middle of a record.
-func TestAnAnswerThatDoesNotGoOutEndsItsConnection(t *testing.T) {
+// TestAFailedWriteEndsTheConnection: the next response would begin in the middle of a record.
+func TestAFailedWriteEndsTheConnection(t *testing.T) {
 	s := &stuck{}
 	c := &bufferingConnection{Conn: s}
 	c.startBuffering()

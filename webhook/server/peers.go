@@ -22,45 +22,46 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// unknownGeneration is what a replica answers that cannot tell.
+// unknownGeneration is the reason of a replica that does not have the configuration.
 var unknownGeneration = metav1.StatusReason(denial.GenerationUnknown("", "").Reason)
 
 const (
-	// peerTimeout is how long the other replicas may take to answer. With it an answer takes less than a second yet.
+	// peerTimeout is how long the other replicas may take. The whole review still takes less than a second.
 	peerTimeout = 800 * time.Millisecond
-	// lastReplicaTimeout is how long the one that could tell last has for itself, before all are asked.
+	// lastReplicaTimeout is how long the replica that decided last is waited for, before all are asked.
 	lastReplicaTimeout = 200 * time.Millisecond
-	// peerIdleTimeout is how long a connection to another replica is kept, which is less than that one keeps it.
+	// peerIdleTimeout is how long an idle connection to another replica is kept: less than the replica keeps it.
 	peerIdleTimeout = 30 * time.Second
-	// maxPeers that are asked. There are as many replicas as the Deployment has, and those that end.
+	// maxPeers is the maximum number of replicas that are asked. A rollout has more than the Deployment's replicas.
 	maxPeers = 16
-	// maxPeerRequests that are out at once. Each holds a review, of up to 4 MiB, and a connection to every replica; a rollout has
-	// one now and then, and whoever sends junk to the port is not to have more.
+	// maxPeerRequests is the maximum number of concurrent requests to peers. Each holds a review of up to 4 MiB and a
+	// connection to every replica. A rollout needs few of them, and a client that sends made-up reviews must not cause
+	// more.
 	maxPeerRequests = 8
 )
 
-// Peers are the other replicas of this webhook. While one configuration or release takes over from another, replicas of both
-// serve, and the API server may have a pod made by one and verified by the other. Neither can hold it against a plan that it
-// does not know, the older one least of all; so it asks the others, of which one has made the pod.
+// Peers are the other replicas of this webhook. During a rollout, replicas of two configurations or releases serve, and a
+// Pod may be injected by one and verified by the other. A replica cannot compare the Pod with a plan of an unknown
+// configuration, so it asks the others, one of which injected the Pod.
 type Peers struct {
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	slots          chan struct{}
-	// lastAnswered could tell the last time. During a rollout that is every second review, and one question is cheaper than one to
-	// each.
+	// lastAnswered is the address of the replica that decided last. During a rollout every second review is forwarded, and
+	// one request is cheaper than one to each replica.
 	lastAnswered atomic.Pointer[string]
 
 	lock sync.Mutex
-	// httpClient is the client, with its connections, of the certificate keptFor.
+	// httpClient is the client, with its connections, for the certificate keptFor.
 	httpClient    *http.Client
 	httpClientFor []byte
 }
 
-// address of one replica, or by a name of all.
+// address of one replica, or of all by one name.
 type address struct{ host, port string }
 
-// NewPeers takes host:port of the replicas, where a host may be a name that stands for all of them, as that of a headless
-// Service does. They serve with the same certificate as this one, which is how they are known.
+// NewPeers returns the peers at addresses of the form host:port. A host may be a name of all replicas, such as that of a
+// headless Service. All replicas serve with the same certificate, by which they recognize each other.
 func NewPeers(addresses []string, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) (*Peers, error) {
 	p := &Peers{getCertificate: getCertificate, slots: make(chan struct{}, maxPeerRequests)}
 	for _, text := range addresses {
@@ -79,8 +80,8 @@ type peerResponse struct {
 	err  error
 }
 
-// ask passes a review on to the replica that could tell last, or to each one at once, and answers what the first that can tell
-// says, and which it is.
+// ask forwards a review to the replica that decided last, or else to all at once. It returns the first decision, and the
+// replica that made it.
 func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
@@ -92,7 +93,7 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 	if ctx.Err() != nil {
 		return nil, "", fmt.Errorf("%d questions were out, and none was answered in time", maxPeerRequests)
 	}
-	// Those who answer late still read it when the buffer that it came in has the next one.
+	// Slow replicas still read the body when its buffer is reused for the next review.
 	review = bytes.Clone(review)
 	client, err := p.client()
 	if err != nil {
@@ -133,7 +134,7 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 	return nil, "", errors.Join(failures...)
 }
 
-// decisionOfReplica is what another replica has decided, as far as its response tells.
+// decisionOfReplica returns the decision of another replica, as far as its response contains it.
 func decisionOfReplica(resp *admissionv1.AdmissionResponse, peer string) webhook.Decision {
 	d := webhook.Decision{Claimed: true, Peer: peer}
 	if !resp.Allowed && resp.Result != nil {
@@ -144,7 +145,7 @@ func decisionOfReplica(resp *admissionv1.AdmissionResponse, peer string) webhook
 	return d
 }
 
-// resolve finds all replicas.
+// resolve returns the addresses of all replicas.
 func (p *Peers) resolve(ctx context.Context) (found []string, err error) {
 	for _, a := range p.addresses {
 		hosts, err := net.DefaultResolver.LookupHost(ctx, a.host)
@@ -158,8 +159,8 @@ func (p *Peers) resolve(ctx context.Context) (found []string, err error) {
 	return found[:min(len(found), maxPeers)], nil
 }
 
-// client trusts the certificate that this replica serves with, and nothing else, and presents it, by which the others know this
-// one. Connections are kept, because a handshake costs as much as several reviews, and given up with the certificate.
+// client returns a client that trusts only this replica's serving certificate and presents it, so that the others recognize
+// this replica. Connections are kept, because a handshake costs as much as several reviews, until the certificate changes.
 func (p *Peers) client() (*http.Client, error) {
 	own, err := p.getCertificate(nil)
 	if err != nil {
@@ -192,13 +193,13 @@ func (p *Peers) client() (*http.Client, error) {
 	return p.httpClient, nil
 }
 
-// isReplica tells whether who has connected has the key of the certificate that is served here: a handshake proves that.
+// isReplica reports whether the peer of a connection has the key of our serving certificate, as the handshake proves.
 func isReplica(state tls.ConnectionState, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) bool {
 	own, err := getCertificate(&tls.ClientHelloInfo{})
 	return err == nil && len(state.PeerCertificates) > 0 && bytes.Equal(state.PeerCertificates[0].Raw, own.Certificate[0])
 }
 
-// askReplica answers an error where this replica cannot tell either.
+// askReplica sends a review to one replica. It returns an error if that replica does not have the configuration either.
 func askReplica(ctx context.Context, client *http.Client, address string, body []byte, limit time.Duration) (
 	*admissionv1.AdmissionResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -208,7 +209,7 @@ func askReplica(ctx context.Context, client *http.Client, address string, body [
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	// Not sent: it lets the client ask again where the other has closed a kept connection meanwhile.
+	// This header is not sent. It makes the client retry if the replica has closed a kept connection.
 	req.Header["Idempotency-Key"] = nil
 	got, err := client.Do(req)
 	if err != nil {

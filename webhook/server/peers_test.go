@@ -24,7 +24,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// replicas of one webhook, which serve with one certificate.
+// replicas of one webhook, with one serving certificate.
 type replicas struct{ certificate *tls.Certificate }
 
 func newReplicas(t *testing.T) replicas {
@@ -36,7 +36,7 @@ func newReplicas(t *testing.T) replicas {
 
 func (r replicas) current(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.certificate, nil }
 
-// configured makes a replica that probes at another rate than others, and so makes pods by a configuration of its own.
+// configured returns a replica with its own probe period, so with its own configuration.
 func (r replicas) configured(t *testing.T, periodSeconds string, identities webhook.Identities, peers ...string) *edge {
 	t.Helper()
 	c, err := config.Parse([]byte("apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n" +
@@ -47,7 +47,7 @@ func (r replicas) configured(t *testing.T, periodSeconds string, identities webh
 	return newEdgeOf(t, c, identities, others)
 }
 
-// listen serves a handler as a replica does, and answers its address.
+// listen serves a handler as a replica does, and returns its address.
 func (r replicas) listen(t *testing.T, handler http.Handler) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
@@ -58,7 +58,7 @@ func (r replicas) listen(t *testing.T, handler http.Handler) string {
 	return server.Listener.Addr().String()
 }
 
-// TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas: in both directions of a rollout, and what the other says is the answer.
+// TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas, in both directions of a rollout, and returns its decision.
 func TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas(t *testing.T) {
 	all := newReplicas(t)
 	ignorant := all.listen(t, all.configured(t, "1", nil))
@@ -86,7 +86,8 @@ jupyter_user_peer_questions_total{result="unanswered"} 0
 `, e.series(t, "jupyter_user_peer_questions_total"))
 }
 
-// TestAFaultOfTheOtherIsItsAnswer: who has made the pod and cannot tell is not taken for one that has not made it.
+// TestAFaultOfTheOtherIsItsAnswer: an internal error of the replica that injected the Pod does not mean that it did not
+// inject the Pod.
 func TestAFaultOfTheOtherIsItsAnswer(t *testing.T) {
 	all := newReplicas(t)
 	made := all.configured(t, "2", nil).made(t, notebook)
@@ -96,7 +97,7 @@ func TestAFaultOfTheOtherIsItsAnswer(t *testing.T) {
 	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
 }
 
-// TestNobodyCanTell: the pod is denied as something that may be tried again, in time, and the log says why.
+// TestNobodyCanTell: the Pod is denied with "try again", in time, and the log says why.
 func TestNobodyCanTell(t *testing.T) {
 	all, strangers := newReplicas(t), newReplicas(t)
 	maker := all.configured(t, "2", nil)
@@ -130,12 +131,12 @@ func TestNobodyCanTell(t *testing.T) {
 	}
 }
 
-// hanging takes questions, and answers none until the test is over.
+// hanging accepts requests, but does not respond until the test ends.
 func (r replicas) hanging(t *testing.T) (address string) {
 	t.Helper()
 	over := make(chan struct{})
 	address = r.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over }))
-	t.Cleanup(func() { close(over) }) // before the server is closed, which waits for it
+	t.Cleanup(func() { close(over) }) // before the server is closed, which waits for its requests
 	return address
 }
 
@@ -150,7 +151,7 @@ func plain(t *testing.T, handler http.Handler) string {
 	return server.Listener.Addr().String()
 }
 
-// TestPeersDoNotPassAQuestionOn: two replicas that know nothing and each other ask once.
+// TestPeersDoNotPassAQuestionOn: two replicas that both lack the configuration send one request each.
 func TestPeersDoNotPassAQuestionOn(t *testing.T) {
 	all := newReplicas(t)
 	made := all.configured(t, "2", nil).made(t, notebook)
@@ -171,7 +172,8 @@ func TestPeersDoNotPassAQuestionOn(t *testing.T) {
 	assert.Equal(t, int32(2), asked.Load())
 }
 
-// TestOthersAreNotAskedForNothing: not about pods of one's own making, nor about what is wrong with any configuration.
+// TestOthersAreNotAskedForNothing: not about Pods of the replica's own configuration, nor about Pods that any configuration
+// denies.
 func TestOthersAreNotAskedForNothing(t *testing.T) {
 	all := newReplicas(t)
 	e := all.configured(t, "2", nil, all.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -190,8 +192,8 @@ func TestPeersAreAddresses(t *testing.T) {
 	assert.ErrorContains(t, err, `the peer "replicas" is not host:port`)
 }
 
-// TestQuestionsAreBounded: whoever sends pods of made-up configurations has a few asked about at a time, and no more.
-func TestQuestionsAreBounded(t *testing.T) {
+// TestPeerRequestsAreLimited: Pods with made-up configurations cause only a few concurrent requests.
+func TestPeerRequestsAreLimited(t *testing.T) {
 	all := newReplicas(t)
 	var asked, most atomic.Int32
 	over := make(chan struct{})
@@ -216,17 +218,17 @@ func TestQuestionsAreBounded(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return asked.Load() > 0 }, machine.Patience, time.Millisecond)
 	gone, cancel := context.WithCancel(t.Context())
-	cancel() // Whoever has no time left does not wait for a turn.
+	cancel() // A review without time left does not wait for a turn.
 	e.send(t, request("/verify", review(made)).WithContext(gone))
 	reviews.Wait()
-	// One that has ended here may not have ended there.
+	// A request that has ended here may still run there.
 	assert.LessOrEqual(t, most.Load(), int32(16))
 	assert.True(t, strings.Contains(e.log.String(), "8 questions were out, and none was answered in time"))
 }
 
-// TestWhoCouldTellIsAskedFirst: during a rollout there is a question for every second review. It goes to one replica, over the
-// connection that there is, until that one cannot tell any more.
-func TestWhoCouldTellIsAskedFirst(t *testing.T) {
+// TestTheLastPeerIsAskedFirst: during a rollout every second review is forwarded. It goes to one replica, over the existing
+// connection, until that one no longer has the configuration.
+func TestTheLastPeerIsAskedFirst(t *testing.T) {
 	all := newReplicas(t)
 	var ignorantAsked, secondAsked atomic.Int32
 	counted := func(counter *atomic.Int32, next http.Handler) http.Handler {
@@ -263,7 +265,7 @@ func TestWhoCouldTellIsAskedFirst(t *testing.T) {
 	second := all.listen(t, counted(&secondAsked, maker))
 	e = all.configured(t, "3", nil, first.Listener.Addr().String())
 	verified(e)
-	first.CloseClientConnections() // A connection that is kept, and gone, is no reason to refuse.
+	first.CloseClientConnections() // A closed kept connection must not cause a denial.
 	verified(e)
 
 	e = all.configured(t, "3", nil, first.Listener.Addr().String(), second)

@@ -41,7 +41,7 @@ func TestAPodIsInjected(t *testing.T) {
 	assert.Equal(t, false, lines[0]["dryRun"])
 }
 
-// TestNothingToDo are the reviews that are answered with no patch, whatever the path.
+// TestNothingToDo: these reviews get no patch on any path.
 func TestNothingToDo(t *testing.T) {
 	podKind := `{"group":"","version":"v1","kind":"Pod"}`
 	for name, body := range map[string]string{
@@ -78,8 +78,8 @@ func TestNothingToDo(t *testing.T) {
 	}
 }
 
-// TestMalformed are the reviews that no API server sends, or that no pod can be read from. Each is answered in protocol,
-// with one line, and the next good review is answered as ever.
+// TestMalformed: no API server sends these reviews, or their Pod is unreadable. Each gets a response of the protocol and
+// one log line, and the next valid review is handled as usual.
 func TestMalformed(t *testing.T) {
 	for name, c := range map[string]struct {
 		body, reason, says string
@@ -222,8 +222,8 @@ func TestOtherPathsAndMethods(t *testing.T) {
 	}
 }
 
-// TestTooLarge: what is larger than any review is denied by the first 4 MiB of it. The uid is in these, and without it an
-// API server would not take the answer for one.
+// TestTooLarge: a body larger than any review is denied after its first 4 MiB. They contain the uid, without which an API
+// server does not accept the response.
 func TestTooLarge(t *testing.T) {
 	large := review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("MARK", 2<<20)+`"]}]`))
 	for name, c := range map[string]struct {
@@ -258,14 +258,14 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestTheLargestReview is the other side: 3 MiB of pod, the most that an API server takes, are a review.
+// TestTheLargestReview: a Pod of 3 MiB, the limit of an API server, is reviewed.
 func TestTheLargestReview(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("x", 3<<20)+`"]}]`)))
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestV1beta1IsAnsweredInKind: an API server takes only the version that it has asked in.
+// TestV1beta1IsAnsweredInKind: an API server accepts only the version of its request.
 func TestV1beta1IsAnsweredInKind(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", strings.Replace(review(notebook), "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1))
@@ -273,8 +273,8 @@ func TestV1beta1IsAnsweredInKind(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestAnAnswerSaysItsLength, so that half of one is never taken for it.
-func TestAnAnswerSaysItsLength(t *testing.T) {
+// TestAResponseHasItsLength, so that an incomplete response is recognized.
+func TestAResponseHasItsLength(t *testing.T) {
 	for name, body := range map[string]string{"a patch": review(notebook), "a refusal": "{"} {
 		t.Run(name, func(t *testing.T) {
 			recorder := httptest.NewRecorder()

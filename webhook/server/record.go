@@ -10,9 +10,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// auditAnnotations returns what the API server's audit log keeps of an admission, each under the name of the webhook: that log
-// alone then answers who ran as whom. The requester is whom the policies asked access for, which differs from the sender of
-// the request where that impersonates another. A Pod that is not claimed leaves nothing.
+// auditAnnotations returns the annotations for the API server's audit log, which prefixes each with the name of the
+// webhook. So the audit log alone shows which requester ran as which user. The requester is the user whose access the
+// policies checked, which differs from the authenticated user with impersonation. A Pod that is not claimed gets no
+// annotations.
 func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]string {
 	if !d.Claimed && len(d.Denials) == 0 {
 		return nil
@@ -35,9 +36,9 @@ func (h *handler) auditAnnotations(req request, d webhook.Decision) map[string]s
 	return kept
 }
 
-// record writes the one line that an admission has in the log, and counts it. Of the Pod it has the name and the denials
-// alone, in which names and paths of the Pod are quoted and cut short. Mutating webhooks are called before validation, so a
-// Pod's name can be any text of any length.
+// record writes the log line of an admission, and counts it. The line has only the Pod's name and the denials, in which
+// names and paths of the Pod are quoted and shortened. Mutating webhooks are called before validation, so a Pod's name can
+// be any text of any length.
 func (h *handler) record(ctx context.Context, req request, d webhook.Decision, took time.Duration) {
 	outcome := outcomeOf(h.kind, d)
 	if h.warnOnly {
@@ -77,5 +78,5 @@ func (h *handler) record(ctx context.Context, req request, d webhook.Decision, t
 	h.log.LogAttrs(ctx, level, "admission", attrs...)
 }
 
-// shortened returns a name cut short, longer than any valid name.
+// shortened cuts a name to a length that no valid name exceeds.
 func shortened(name string) string { return denial.Cut(name, 256) }

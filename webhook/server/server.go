@@ -19,15 +19,15 @@ import (
 
 // Server serves reviews over TLS.
 //
-// It is an http.Server of our own around controller-runtime's certificate watcher, because
-// controller-runtime's server has no ReadTimeout, waits 32 s for headers, drops idle connections at the very second at
-// which the API server's client does (90 s, so that a review can be lost between them), and stops the moment it is asked.
+// It is our own http.Server with controller-runtime's certificate watcher, because controller-runtime's server has no
+// ReadTimeout, waits 32 s for headers, closes idle connections after the same time as the API server's client (90 s, so
+// that a review can be lost), and stops without draining.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
 	tls      *tls.Config
 	drain    time.Duration
-	// drained is time.After, for all but tests.
+	// drained is time.After, except in tests.
 	drained func(time.Duration) <-chan time.Time
 	log     *slog.Logger
 
@@ -35,7 +35,7 @@ type Server struct {
 	lastHandshake     handshake
 }
 
-// handshake is the server's last one with itself that went well.
+// handshake is the server's last successful handshake with itself.
 type handshake struct {
 	sync.Mutex
 	at          time.Time
@@ -44,36 +44,38 @@ type handshake struct {
 
 // Options of a Server.
 type Options struct {
-	// GetCertificate answers the current serving certificate.
+	// GetCertificate returns the current serving certificate.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// VerifyClient says why a client is not served. Everybody is without it; with it, so is who has the serving certificate
-	// itself: another replica.
+	// VerifyClient returns an error unless a client may be served. If it is nil, every client is served. A client with the
+	// serving certificate, so another replica, is always served.
 	VerifyClient func(tls.ConnectionState) error
-	// Drain is how long the server goes on serving after it was asked to stop: until every API server has learnt that
-	// it is no endpoint any more. They go on using the connections that they have.
+	// Drain is how long the server continues to serve after it was asked to stop, until every API server knows that it is
+	// no longer an endpoint. API servers continue to use open connections.
 	Drain time.Duration
 	Log   *slog.Logger
 }
 
 const (
-	// maxConnections is many times what a few API servers open (25 idle ones each) and little enough memory.
+	// maxConnections is many times the connections of a few API servers (25 idle ones each), and needs little memory.
 	maxConnections  = 1024
 	headerTimeout   = 10 * time.Second
 	responseTimeout = 10 * time.Second
-	// idleTimeout is over the API server's 90 s, so that the client closes first and no request meets a closed connection.
+	// idleTimeout is longer than the API server's 90 s, so that the client closes first and no request is sent on a closed
+	// connection.
 	idleTimeout = 2 * time.Minute
-	// bodyTimeout is how long a whole request may take to arrive. An API server on the same network sends it at once.
+	// bodyTimeout is how long a complete request may take to arrive. An API server on the same network sends it at once.
 	bodyTimeout = 10 * time.Second
-	// shutdownTimeout is how long requests that are being answered may take once connections are closed.
+	// shutdownTimeout is how long running requests may take when connections are being closed.
 	shutdownTimeout = 10 * time.Second
-	// handshakeLifetime is how long a handshake with itself says that the server is reachable; a kubelet asks every two seconds.
+	// handshakeLifetime is how long the last handshake proves that the server is reachable; a kubelet probes every two
+	// seconds.
 	handshakeLifetime = time.Second
 )
 
-// New takes over the listener.
+// New returns a server that owns the listener.
 func New(listener net.Listener, handler http.Handler, o Options) *Server {
 	s := &Server{listener: listener, drain: o.Drain, drained: time.After, log: o.Log}
-	// The API server speaks HTTP/1.1 to a Service, so HTTP/2 and what can be done with its streams are left out.
+	// The API server uses HTTP/1.1 for a Service, so HTTP/2, with its attacks on streams, is off.
 	s.tls = &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"http/1.1"},
@@ -101,7 +103,7 @@ func New(listener net.Listener, handler http.Handler, o Options) *Server {
 	return s
 }
 
-// Run serves until the context ends, and then until nobody is left who might still send a review.
+// Run serves until the context ends, and then drains.
 func (s *Server) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() {
@@ -133,7 +135,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// closeWhileDraining asks clients of a draining server, with each answer, to open their next connection elsewhere.
+// closeWhileDraining makes a draining server close each connection after its response, so that clients connect to another
+// replica.
 func (s *Server) closeWhileDraining(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {
@@ -143,8 +146,8 @@ func (s *Server) closeWhileDraining(next http.Handler) http.Handler {
 	})
 }
 
-// Ready says why the server should get no reviews: it does not listen, it is about to stop, or its certificate is not
-// one that an API server would accept now. It asks the way an API server does, by a handshake.
+// Ready returns why the server should get no reviews: it does not listen, it is about to stop, or an API server would not
+// accept its certificate now. It makes a handshake, as an API server does.
 func (s *Server) Ready(_ *http.Request) error {
 	if !s.serving.Load() {
 		return errors.New("not serving")
@@ -166,8 +169,8 @@ func (s *Server) Ready(_ *http.Request) error {
 	return nil
 }
 
-// servedCertificate answers the certificate that is served. One handshake is for everybody who asks within a moment: nobody who
-// reaches the port for health is to have them made one after the other.
+// servedCertificate returns the certificate that the server presents. One handshake is used for all probes within
+// handshakeLifetime, so that clients of the health port cannot cause a handshake each.
 func (s *Server) servedCertificate(own *tls.Certificate) (*x509.Certificate, error) {
 	s.lastHandshake.Lock()
 	defer s.lastHandshake.Unlock()
@@ -175,7 +178,7 @@ func (s *Server) servedCertificate(own *tls.Certificate) (*x509.Certificate, err
 		time.Since(s.lastHandshake.at) < handshakeLifetime {
 		return last, nil
 	}
-	// Who signed the certificate is between the API server and the webhook configuration; here it is about dates.
+	// Only the dates of the certificate are checked here; its authority is checked by the API server.
 	dialer := &net.Dialer{Timeout: time.Second}
 	conn, err := tls.DialWithDialer(dialer, "tcp", s.dialAddress(), &tls.Config{
 		InsecureSkipVerify: true, Certificates: []tls.Certificate{*own}, //nolint:gosec // see above
@@ -183,12 +186,12 @@ func (s *Server) servedCertificate(own *tls.Certificate) (*x509.Certificate, err
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() //nolint:errcheck // nothing was said on it
+	defer conn.Close() //nolint:errcheck // nothing was written to it
 	s.lastHandshake.certificate, s.lastHandshake.at = conn.ConnectionState().PeerCertificates[0], time.Now()
 	return s.lastHandshake.certificate, nil
 }
 
-// dialAddress is the address of the listener as seen from the same machine.
+// dialAddress returns the address of the listener for a connection from the same machine.
 func (s *Server) dialAddress() string {
 	addr := s.listener.Addr().(*net.TCPAddr)
 	if addr.IP.IsUnspecified() {

@@ -22,14 +22,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// running is a Server on a port of its own.
+// running is a Server on its own port.
 type running struct {
 	*server.Server
 	address string
 	pair    pki.Pair
 	cert    atomic.Pointer[tls.Certificate]
 	log     *journal.Journal
-	// stop asks the server to stop, ended says how it did.
+	// stop asks the server to stop; ended receives its error.
 	stop  context.CancelFunc
 	ended chan error
 }
@@ -65,7 +65,7 @@ func start(t *testing.T, handler http.Handler, drain time.Duration) *running {
 	return r.started(t)
 }
 
-// startDraining starts a server whose drain is over when the channel is closed.
+// startDraining starts a server whose drain ends when the channel is closed.
 func startDraining(t *testing.T, handler http.Handler, over <-chan time.Time) *running {
 	t.Helper()
 	r, _ := listening(t, handler, 0)
@@ -86,7 +86,7 @@ func (r *running) untilReady(t *testing.T) {
 	require.Eventually(t, func() bool { return r.Ready(nil) == nil }, machine.Patience, 5*time.Millisecond)
 }
 
-// client is one that keeps its connections, as an API server's is.
+// client returns a client that keeps its connections, as an API server does.
 func (r *running) client(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
@@ -142,7 +142,7 @@ func TestReadyOnEveryAddress(t *testing.T) {
 	assert.NoError(t, <-ended)
 }
 
-// TestAskingForReadinessCostsNoHandshakeEach, because nobody is asked who they are on the port for health.
+// TestAskingForReadinessCostsNoHandshakeEach, because clients of the health port are not authenticated.
 func TestAskingForReadinessCostsNoHandshakeEach(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -214,7 +214,7 @@ func TestOnlyHTTP11IsNegotiated(t *testing.T) {
 			}
 			require.NoError(t, err)
 			assert.Equal(t, c.agreed, conn.ConnectionState().NegotiatedProtocol)
-			// Who begins with HTTP/2 all the same gets none.
+			// A client that begins with HTTP/2 without negotiation is rejected.
 			_, err = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 			require.NoError(t, err)
 			answer, err := io.ReadAll(conn)
@@ -236,7 +236,7 @@ func TestNothingIsServedWithoutModernTLS(t *testing.T) {
 	assert.NoError(t, response.Body.Close())
 }
 
-// TestTooLargeOverTheWire: the answer arrives although the body is still being sent, and the server goes on.
+// TestTooLargeOverTheWire: the response arrives although the body is still being sent, and the server continues.
 func TestTooLargeOverTheWire(t *testing.T) {
 	r := start(t, newEdge(t, nil), 0)
 	large := review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("x", 8<<20)+`"]}]`))

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// held is a webhook that keeps some of its callers waiting.
+// held is a webhook that blocks some of its requests.
 type held struct {
 	*edge
 	arrived, release chan struct{}
@@ -30,8 +30,8 @@ func (h held) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.edge.ServeHTTP(w, r)
 }
 
-// TestNothingIsLostAtTheEnd stops servers with sixteen reviews being answered, while sixteen callers go on calling, as API
-// servers do until they have learnt of it.
+// TestNothingIsLostAtTheEnd stops servers with sixteen running reviews, while sixteen clients continue to send reviews, as
+// API servers do until they know about the stop.
 func TestNothingIsLostAtTheEnd(t *testing.T) {
 	for round := range 4 {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
@@ -94,15 +94,15 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 			require.Eventually(t, func() bool { return r.Ready(nil) != nil }, machine.Patience, time.Millisecond)
 			assert.EqualError(t, r.Ready(nil), "draining", "not ready first, and still serving")
 			close(draining)
-			calling.Wait() // each was answered while draining, and asked to go elsewhere
+			calling.Wait() // each got a response while draining, with a request to close the connection
 
 			for range callers {
 				closes, err := ask("")
-				assert.NoError(t, err, "one who comes anew is lost")
+				assert.NoError(t, err, "one who comes now is lost")
 				assert.True(t, closes)
 			}
 			close(over)
-			// The drain is over when nobody gets in any more. Those who are inside still do not know.
+			// The drain ends when no client can connect any more. Connected clients do not know it yet.
 			require.Eventually(t, func() bool {
 				conn, err := net.Dial("tcp", r.address)
 				if err == nil {
@@ -122,7 +122,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestTheDrainIsWaitedOut: also where nobody calls, because somebody may yet.
+// TestTheDrainIsWaitedOut, also without requests, because one may still come.
 func TestTheDrainIsWaitedOut(t *testing.T) {
 	const drain = 300 * time.Millisecond
 	r := start(t, newEdge(t, nil), drain)
@@ -133,7 +133,7 @@ func TestTheDrainIsWaitedOut(t *testing.T) {
 	assert.Len(t, r.log.Lines(t, "draining"), 1)
 }
 
-// TestAnIdleConnectionIsAnsweredOnceMore: a caller's kept connection is told to close by its next answer, not cut.
+// TestAnIdleConnectionIsAnsweredOnceMore: a kept connection is closed with its next response, not cut.
 func TestAnIdleConnectionIsAnsweredOnceMore(t *testing.T) {
 	over := make(chan time.Time)
 	r := startDraining(t, newEdge(t, nil), over)

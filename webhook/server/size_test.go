@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// shaped is a notebook of alice's with more in its spec and in its container.
+// shaped returns a notebook Pod of alice with more in its spec and in its container.
 func shaped(spec, container string) []byte {
 	return fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{%s
 		"containers":[{"name":"nb","image":"notebook"%s}]}}`, spec, container)
@@ -29,8 +29,8 @@ func repeated(n int, element func(i int) string) string {
 	return "[" + strings.Join(all, ",") + "]"
 }
 
-// TestASmallPodStaysSmall: nothing in a pod makes the webhook take many times its size. Each of these took hundreds of MB, or
-// seconds, before there was a bound.
+// TestASmallPodStaysSmall: no Pod makes the webhook need many times the Pod's size. Each of these took hundreds of MB, or
+// seconds, before there was a limit.
 func TestASmallPodStaysSmall(t *testing.T) {
 	mount := func(i int) string { return fmt.Sprintf(`{"name":"a","mountPath":"/m%d"}`, i) }
 	for name, c := range map[string]struct {

@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestTimes holds the times that the stalled-connection test makes shorter.
+// TestTimes tests the timeouts that the stalled-connection test shortens.
 func TestTimes(t *testing.T) {
 	s := New(nil, http.NotFoundHandler(), Options{Log: slog.New(slog.DiscardHandler)})
 	assert.Equal(t, 10*time.Second, s.http.ReadHeaderTimeout)
@@ -31,8 +31,8 @@ func TestTimes(t *testing.T) {
 	assert.Equal(t, 64<<10, s.http.MaxHeaderBytes)
 }
 
-// TestStalledConnectionsAreClosed: who sends half of something and then nothing, or next to nothing, does not hold a
-// connection for longer than a whole request may take. Others are served meanwhile.
+// TestStalledConnectionsAreClosed: a client that sends a partial request and then nothing, or very slowly, cannot hold a
+// connection for longer than a request may take. Other clients are served meanwhile.
 func TestStalledConnectionsAreClosed(t *testing.T) {
 	const patience = 300 * time.Millisecond
 	address, config := startImpatient(t, patience)
@@ -93,7 +93,7 @@ func TestStalledConnectionsAreClosed(t *testing.T) {
 	})
 }
 
-// TestOthersAreServedBesideStalledOnes: 300 who stall, and each good one is answered at once.
+// TestOthersAreServedBesideStalledOnes: with 300 stalled clients, each valid review gets its response at once.
 func TestOthersAreServedBesideStalledOnes(t *testing.T) {
 	address, config := startImpatient(t, time.Minute)
 	var dialling sync.WaitGroup
@@ -122,7 +122,7 @@ func TestOthersAreServedBesideStalledOnes(t *testing.T) {
 	}
 }
 
-// startImpatient serves the webhook with all times shortened to one.
+// startImpatient serves the webhook with all timeouts set to patience.
 func startImpatient(t *testing.T, patience time.Duration) (address string, client *tls.Config) {
 	t.Helper()
 	metrics, err := NewMetrics(prometheus.NewRegistry())
@@ -148,10 +148,10 @@ func startImpatient(t *testing.T, patience time.Duration) (address string, clien
 	return listener.Addr().String(), &tls.Config{RootCAs: pair.Roots()}
 }
 
-// assertCloses waits for the other side to close, which is the end of what can be read.
+// assertCloses waits until the server closes the connection.
 func assertCloses(t *testing.T, conn net.Conn) {
 	t.Helper()
-	defer conn.Close() //nolint:errcheck // it is closed
+	defer conn.Close() //nolint:errcheck // the server has closed it
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
 	_, err := io.Copy(io.Discard, conn)
 	var timeout net.Error

@@ -11,25 +11,24 @@ import (
 )
 
 const (
-	// largeBodyBudget is how many bytes of large bodies are reviewed at once. A review takes many times its body while it is read
-	// and decided, so without a limit whoever may create pods could have every replica killed for its memory: 64 pods of 3 MiB at
-	// once took 1.4 GiB.
+	// largeBodyBudget is how many bytes of large bodies are reviewed at once. A review needs many times the memory of its
+	// body, so without a limit a requester could get every replica killed for its memory use: 64 Pods of 3 MiB at once took
+	// 1.4 GiB.
 	largeBodyBudget = maxBody
-	// smallBodySize needs no room, so that nobody's notebook waits for another's megabytes. Pods have a few KiB.
+	// smallBodySize is the size up to which a body needs no turn, so that no usual Pod, of a few KiB, waits for large ones.
 	smallBodySize = 64 << 10
-	// turnTimeout is how long a large body waits for room, of the second in which every review is answered.
+	// turnTimeout is how long a large body waits for its turn. The whole review must take less than a second.
 	turnTimeout = 500 * time.Millisecond
-	// largeBodyTimeout is how long a large body may take to arrive while it keeps others from having the room. An API server sends
-	// it at once.
+	// largeBodyTimeout is how long a large body may take to arrive while it has its turn. An API server sends it at once.
 	largeBodyTimeout = 2 * time.Second
 )
 
-// limitLargeBodies reviews large bodies by turns. Who does not get a turn in time is told to come again.
+// limitLargeBodies lets large bodies take turns. A body that gets no turn in time is denied with "try again".
 func limitLargeBodies(next http.Handler, log *slog.Logger) http.Handler {
 	room := semaphore.NewWeighted(largeBodyBudget)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		size := r.ContentLength
-		if size < 0 || size > largeBodyBudget { // In chunks, or refused after its first part.
+		if size < 0 || size > largeBodyBudget { // unknown size, or denied after its first part
 			size = largeBodyBudget
 		}
 		if size > smallBodySize {
@@ -38,13 +37,13 @@ func limitLargeBodies(next http.Handler, log *slog.Logger) http.Handler {
 			cancel()
 			if err != nil {
 				log.WarnContext(r.Context(), "too many large reviews at once", "from", r.RemoteAddr, "bytes", r.ContentLength)
-				// Read, so that whoever sends it gets to the answer, and not kept. What is not read to its end is not answered either.
+				// The body is read and dropped, because a client reads the response only after it has sent the whole body.
 				_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
 				http.Error(w, "too many large Pods are being created at once: try again", http.StatusServiceUnavailable)
 				return
 			}
 			defer room.Release(size)
-			// Only a connection has a deadline; the stand-ins of tests have none.
+			// Only a real connection supports a deadline; the recorders of tests do not.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(largeBodyTimeout))
 		}
 		next.ServeHTTP(w, r)

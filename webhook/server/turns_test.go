@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 )
 
-// TestLargeBodiesTakeTurns: while there is no room, small ones are served, and large ones wait, but not for ever.
+// TestLargeBodiesTakeTurns: while the budget is used up, small bodies are served, and large ones wait, but not for ever.
 func TestLargeBodiesTakeTurns(t *testing.T) {
 	arrived, release := make(chan struct{}, 3), make(chan struct{})
 	log := &journal.Journal{}

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// made is a pod as it is when this edge has changed it.
+// made returns a Pod after injection by this edge.
 func (e *edge) made(t *testing.T, pod string) string {
 	t.Helper()
 	_, r := e.post(t, "/mutate", review(pod))
@@ -62,8 +62,8 @@ func TestWhatWasMadeIsVerified(t *testing.T) {
 
 func nobodyKnown(context.Context, user.Name) (*identity.Identity, error) { return nil, nil }
 
-// TestWhatTheVerifierRefuses are pods as another webhook leaves them, or somebody writes them.
-func TestWhatTheVerifierRefuses(t *testing.T) {
+// TestWhatTheVerifierDenies: Pods that another webhook has changed, or that were written by hand.
+func TestWhatTheVerifierDenies(t *testing.T) {
 	const drifted = "this is not what the webhook put there: leave it to the webhook, or ask the admin which other webhook changes it"
 	for name, c := range map[string]struct {
 		change                 []string // old, new, …
@@ -89,7 +89,7 @@ func TestWhatTheVerifierRefuses(t *testing.T) {
 		"another user in the label": {
 			[]string{`"jupyter-user":"qiang.guo03"`, `"jupyter-user":"bob"`},
 			"MountForeign", "spec.containers[0].volumeMounts[0]", "the volume hpc-shared-volume is mounted at /data/hpc/home/qiang.guo03, " +
-				"which is none of the webhook's mounts of it: remove this one, the webhook adds what the notebook needs"},
+				"which is none of the webhook's mounts of it: remove this one, the webhook adds the home and the directories that the admin lists in share.directories"},
 		"an identity that nobody knows": {
 			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"5003:6003","jupyter-user.io/discovery":`},
 			"IdentityDiffers", "metadata.annotations[jupyter-user.io/identity]",
@@ -133,7 +133,7 @@ func TestWhatTheVerifierRefuses(t *testing.T) {
 	}
 }
 
-// TestNeverMade are Pods of which no webhook has made anything, with one thing of a notebook's each.
+// TestNeverMade: Pods that no webhook has injected, with one part of a notebook each.
 func TestNeverMade(t *testing.T) {
 	const hubs = `,"annotations":{"hub.jupyter.org/username":"alice"}`
 	for name, body := range map[string]string{
@@ -157,7 +157,7 @@ func TestNeverMade(t *testing.T) {
 	}
 }
 
-// TestNoneOfOurs are Pods that the verifier has nothing to say about, whatever the policies say of them.
+// TestNoneOfOurs: Pods that the verifier admits, even if policies deny them.
 func TestNoneOfOurs(t *testing.T) {
 	const share = `,"volumes":[{"name":"all","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`
 	for name, body := range map[string]string{
@@ -185,7 +185,7 @@ func TestNoneOfOurs(t *testing.T) {
 	}
 }
 
-// TestOptingOutInAnotherWord is denied by both reviews, with the same sentence.
+// TestOptingOutInAnotherWord: both reviews deny it, with the same sentence.
 func TestOptingOutInAnotherWord(t *testing.T) {
 	body := document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer)
 	for _, path := range []string{"/mutate", "/verify"} {
@@ -197,7 +197,8 @@ func TestOptingOutInAnotherWord(t *testing.T) {
 	}
 }
 
-// TestTheIdentityIsHeldAgainstItsSource: what is known now, and was not, is told apart from a source that is silent.
+// TestTheIdentityIsHeldAgainstItsSource: an identity that has become known is distinguished from a source that does not
+// respond.
 func TestTheIdentityIsHeldAgainstItsSource(t *testing.T) {
 	alice := identity.Identity{UID: 5003, GID: 6003}
 	for name, c := range map[string]struct {
@@ -235,8 +236,8 @@ func silent(context.Context, user.Name) (*identity.Identity, error) {
 	return nil, errors.New("stat /share/home: stale file handle")
 }
 
-// TestWhatIsRememberedIsNoGround to deny what another replica has found a moment ago.
-func TestWhatIsRememberedIsNoGround(t *testing.T) {
+// TestACachedResultIsNoGround to deny an identity that another replica has just found.
+func TestACachedResultIsNoGround(t *testing.T) {
 	alice := known(identity.Identity{UID: 5003, GID: 6003})
 	made := newEdge(t, alice).made(t, notebook)
 	for name, c := range map[string]struct {
@@ -260,9 +261,9 @@ func TestWhatIsRememberedIsNoGround(t *testing.T) {
 	}
 }
 
-// TestSourcesThatDifferBetweenTwoLooks at one Pod are 503 "try again", whatever the second look finds. A Pod that is made again is
-// denied for what is true then, with the sentence that says what. That holds in one replica and between two of them.
-func TestSourcesThatDifferBetweenTwoLooks(t *testing.T) {
+// TestSourcesThatDifferBetweenTwoReviews of one Pod give 503 "try again", whatever the second review finds. A Pod that is
+// created again is denied with the true reason. That holds in one replica and between two of them.
+func TestSourcesThatDifferBetweenTwoReviews(t *testing.T) {
 	of := func(uid, gid int64, groups ...int64) found { return known(identity.New(uid, gid, groups)) }
 	for name, now := range map[string]struct {
 		directory, share found

@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// warnResponse admits a Pod as it is, and says what would become of it: Warn mode changes nothing and denies nothing, not even
-// what it cannot read.
+// warnResponse admits a Pod unchanged, with the decision as warnings: Warn mode changes and denies nothing, not even an
+// unreadable Pod.
 func warnResponse(d webhook.Decision) *admissionv1.AdmissionResponse {
 	var warnings []string
 	for _, denied := range denial.FirstDenials(d.Denials) {

@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// warning is an edge in mode Warn.
+// warning returns an edge in Warn mode.
 func warning(t *testing.T, identities webhook.Identities, peers *server.Peers) *edge {
 	t.Helper()
 	c := config.Default()
@@ -23,7 +23,7 @@ func warning(t *testing.T, identities webhook.Identities, peers *server.Peers) *
 	return newEdgeOf(t, c, identities, peers)
 }
 
-// leavesAlone posts a review, of which nothing may come but warnings.
+// leavesAlone posts a review, whose response may have only warnings.
 func (e *edge) leavesAlone(t *testing.T, path, body string) reply {
 	t.Helper()
 	status, r := e.post(t, path, body)
@@ -37,7 +37,7 @@ func (e *edge) leavesAlone(t *testing.T, path, body string) reply {
 
 const becomes = "would become a notebook of qiang.guo03 (AtStart): the webhook is in mode Warn and leaves the pod as it is"
 
-// TestWarnSaysWhatWouldBeDone and does none of it: decided, logged, counted, in the audit log, and said.
+// TestWarnSaysWhatWouldBeDone and does not do it: the decision is logged, counted, in the audit log, and in a warning.
 func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 	e := warning(t, nil, nil)
 	r := e.leavesAlone(t, "/mutate", review(notebook))
@@ -60,9 +60,9 @@ func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 	assert.Contains(t, r.Response.Warnings[1], "would be warned: fsGroup 100 is taken off")
 }
 
-// TestWarnSaysWhatWouldBeRefused, each thing by its reason, at both reviews of a pod in the same words, of which the API server
-// shows each once.
-func TestWarnSaysWhatWouldBeRefused(t *testing.T) {
+// TestWarnSaysWhatWouldBeDenied with its reason, in the same words at both reviews of a Pod, so that the API server shows
+// each warning once.
+func TestWarnSaysWhatWouldBeDenied(t *testing.T) {
 	for name, c := range map[string]struct{ pod, warning string }{
 		"a name that nobody has": {document(`,"labels":{"jupyter-user":"root"}`, oneContainer), "would be denied: NameReserved: "},
 		"the share by another hand": {document(forQiang, oneContainer+`,"volumes":[{"name":"mine",
@@ -84,8 +84,8 @@ func TestWarnSaysWhatWouldBeRefused(t *testing.T) {
 	}
 }
 
-// TestWarnAtVerificationKnowsThatNothingWasDone: a labelled pod that was left alone would have been changed, and is not held to be
-// one that was made by hand.
+// TestWarnAtVerificationKnowsThatNothingWasDone: a claimed Pod was not injected in Warn mode, and must not be reported as
+// written by hand.
 func TestWarnAtVerificationKnowsThatNothingWasDone(t *testing.T) {
 	e := warning(t, nil, nil)
 	r := e.leavesAlone(t, "/verify", review(notebook))
@@ -103,8 +103,8 @@ func TestWarnAtVerificationKnowsThatNothingWasDone(t *testing.T) {
 	assert.Contains(t, r.Response.Warnings[0], "would be denied: NotInjected: ", "what was made by hand is found")
 }
 
-// TestWarnRefusesNothingElse: not what cannot be read, not for want of an answer, not for a fault of its own.
-func TestWarnRefusesNothingElse(t *testing.T) {
+// TestWarnDeniesNothingElse: neither an unreadable Pod, nor one without a peer's decision, nor after an internal error.
+func TestWarnDeniesNothingElse(t *testing.T) {
 	silent := found(func(_ context.Context, name user.Name) (*identity.Identity, error) {
 		if name.String() == "panics" {
 			panic("at the disco")
@@ -133,7 +133,7 @@ func TestWarnRefusesNothingElse(t *testing.T) {
 	}
 }
 
-// TestWarnIsSilentAboutOthersPods as ever.
+// TestWarnIsSilentAboutOthersPods, as in Enforce mode.
 func TestWarnIsSilentAboutOthersPods(t *testing.T) {
 	for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
 		e := warning(t, nil, nil)
@@ -144,8 +144,8 @@ func TestWarnIsSilentAboutOthersPods(t *testing.T) {
 	}
 }
 
-// TestWarnIsNoWayAroundEnforce: while one mode takes over from the other, a replica that enforces is told the truth by one that does
-// not, and denies what that one has left alone.
+// TestWarnIsNoWayAroundEnforce: while the mode is being changed, a Warn replica returns its real decision to an Enforce
+// replica, which denies the Pod.
 func TestWarnIsNoWayAroundEnforce(t *testing.T) {
 	all := newReplicas(t)
 	warns := warning(t, nil, nil)
@@ -155,7 +155,7 @@ func TestWarnIsNoWayAroundEnforce(t *testing.T) {
 	assert.Equal(t, 403, r.Response.Status.Code)
 	assert.Equal(t, "NotInjected", r.Response.Status.Reason, "left alone by the other, and not served here")
 
-	// Made up to look as if the replica in mode Warn had made it.
+	// The Pod is forged to look injected by the Warn replica.
 	forged := strings.Replace(newEdge(t, nil).made(t, notebook), "--min-uid=1000", "--min-uid=1", 1)
 	_, r = enforces.post(t, "/verify", review(forged))
 	assert.Equal(t, 403, r.Response.Status.Code, "the other was asked, and answered what it would not do itself")
@@ -163,14 +163,14 @@ func TestWarnIsNoWayAroundEnforce(t *testing.T) {
 	assert.Equal(t, "verify", warns.log.Lines(t, "admission")[0]["review"])
 	assert.Equal(t, "denied", warns.log.Lines(t, "admission")[0]["outcome"])
 
-	// Nothing that a pod says of itself turns the mode.
+	// Nothing in a Pod changes the mode.
 	_, r = enforces.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"},"annotations":{"jupyter-user.io/mode":"Warn"}`,
 		oneContainer)))
 	assert.Equal(t, "NameReserved", r.Response.Status.Reason)
 }
 
-// TestWarnAsksTheOthersAndRefusesNothing of what they say.
-func TestWarnAsksTheOthersAndRefusesNothing(t *testing.T) {
+// TestWarnAsksTheOthersAndDeniesNothing that they deny.
+func TestWarnAsksTheOthersAndDeniesNothing(t *testing.T) {
 	all := newReplicas(t)
 	maker := all.configured(t, "2", nil)
 	peers, err := server.NewPeers([]string{all.listen(t, maker)}, all.current)

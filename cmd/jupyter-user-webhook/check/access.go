@@ -13,42 +13,42 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// AccessQuery is who may be whom.
+// AccessQuery asks which requesters may be a user.
 type AccessQuery struct {
-	// As is the requester as the API server knows it; empty asks for everybody who may.
+	// As is the requester's name in the API server; if it is empty, all requesters with access are listed.
 	As     string
 	Groups []string
-	// User whose home it is about, and the namespace of the Pod.
+	// User is the user, and Namespace that of the Pod.
 	User, Namespace string
 }
 
-// AccessReport says whether, and through what.
+// AccessReport is the result: whether there is access, and by which rights.
 type AccessReport struct {
 	As        string `json:"as,omitempty"`
 	User      string `json:"user"`
 	Namespace string `json:"namespace"`
 	May       bool   `json:"may"`
-	// Rights are what gives it, or would.
+	// Rights are the rights that give access, or would.
 	Rights []Right `json:"ways"`
-	// Message is the answer in a sentence, with what to ask for where it is no.
+	// Message is the result in a sentence; without access it says what to ask for.
 	Message string `json:"message"`
 }
 
-// Right is one thing that makes somebody somebody.
+// Right is one right to be a user.
 type Right struct {
 	// Verb is use or run-as; or own, for ownHomes.
 	Verb string `json:"verb"`
-	// Who has it: the requester, the ServiceAccount that the Pod has to run by, or whom a binding names.
+	// Who has it: the requester, the ServiceAccount of the Pod, or the subject of a binding.
 	Who string `json:"who"`
-	// Through is the binding, in the API server's words where it was asked.
+	// Through is the binding, or the API server's reason if it was asked.
 	Through string `json:"through"`
 }
 
-// Access answers a question by the rules of 61-policy-access.yaml, of the chart.
+// Access evaluates a query by the rules of 61-policy-access.yaml of the chart.
 func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error) {
 	needs := []string{configMaps, namespaces}
 	if q.As == "" {
-		needs = append(needs, rbacObjects...) // of somebody the API server itself is asked
+		needs = append(needs, rbacObjects...) // for one requester the API server itself is asked
 	}
 	s, err := readSome(ctx, c, Options{}, needs)
 	if err != nil {
@@ -71,7 +71,7 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 		a.Message = fmt.Sprintf("nobody has notebooks in namespace %s, which the webhook is not asked for (NamespaceUnserved): "+
 			"use another one", q.Namespace)
 	default:
-		// The home has the name alone, however the question writes it.
+		// The home has the parsed name, without a domain.
 		q.User, a.User = name.String(), name.String()
 		err = s.judgeAccess(ctx, q, &a)
 	}
@@ -89,7 +89,7 @@ func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport)
 	if err := s.requesterAccess(ctx, q, a); err != nil || !s.unguarded(q.Namespace) {
 		return err
 	}
-	// Whoever may use every home is believed in any namespace.
+	// A requester that may use every home has access in any namespace.
 	every := attributes(q, use)
 	every.Name = ""
 	allowed, _, err := s.reviewAccess(ctx, q.As, groupsOf(q.As, q.Groups), every)
@@ -106,12 +106,12 @@ func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport)
 	return nil
 }
 
-// unguarded tells whether the policies deny notebooks in a namespace, because anybody may be root beside them there.
+// unguarded reports whether the policies deny notebooks in a namespace, because its Pods may run as root.
 func (s *state) unguarded(namespace string) bool {
 	return !guards(s.level(namespace)) && s.parameters["podSecurity"] != "off"
 }
 
-// guardFirst is the sentence about a namespace that is unguarded.
+// guardFirst returns the sentence about a namespace that is unguarded.
 func (s *state) guardFirst(namespace string) string {
 	return fmt.Sprintf("notebooks are refused in namespace %s, which enforces the Pod Security Standard %s "+
 		"(NamespaceUnguarded): ask the admin for kubectl label --overwrite namespace %s %s=%s", namespace, s.level(namespace),
@@ -126,7 +126,7 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 	} else if err := s.byRequest(ctx, q, a); err != nil {
 		return err
 	}
-	// Own homes are asked about of whoever has the name.
+	// Own homes need no right; the name of the requester decides.
 	if s.own(q) {
 		a.Rights = append(a.Rights, Right{Verb: "own", Who: q.As, Through: "the parameter ownHomes"})
 	}
@@ -136,7 +136,7 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 	}
 	direct := len(a.Rights) > 0
 	accounts, err := s.byAccount(ctx, q)
-	// Who may by themselves need not know by whom else.
+	// A requester with direct access needs no other rights.
 	if err != nil && (!direct || !mayCreate) {
 		return err
 	}
@@ -152,7 +152,7 @@ func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessRep
 	return nil
 }
 
-// sentence is the answer for a user. Where it is no it asks the admin for what the policy's denial would.
+// sentence returns the result for a user. Without access it names the same remedy as the policy's denial.
 func sentence(q AccessQuery, a *AccessReport, mayCreate bool) string {
 	switch {
 	case a.May:
@@ -169,7 +169,7 @@ func sentence(q AccessQuery, a *AccessReport, mayCreate bool) string {
 		"admin for a role with the verb use on homes.%s named %s", q.As, q.User, q.Namespace, q.User, group, q.User)
 }
 
-// byRequest asks for the verb use, of whoever sends the request.
+// byRequest checks the verb use, for the requester.
 func (s *state) byRequest(ctx context.Context, q AccessQuery, a *AccessReport) error {
 	allowed, through, err := s.reviewAccess(ctx, q.As, groupsOf(q.As, q.Groups), attributes(q, use))
 	if err == nil && allowed {
@@ -178,7 +178,7 @@ func (s *state) byRequest(ctx context.Context, q AccessQuery, a *AccessReport) e
 	return err
 }
 
-// byAccount asks for the verb run-as, of each ServiceAccount that a Pod of the namespace could name.
+// byAccount checks the verb run-as, for each ServiceAccount that a Pod of the namespace could have.
 func (s *state) byAccount(ctx context.Context, q AccessQuery) (ways []Right, err error) {
 	var accounts corev1.ServiceAccountList
 	if err := s.cluster.client.List(ctx, &accounts, client.InNamespace(q.Namespace)); err != nil {
@@ -186,7 +186,7 @@ func (s *state) byAccount(ctx context.Context, q AccessQuery) (ways []Right, err
 	}
 	for _, of := range accounts.Items {
 		name := accountPrefix + of.Namespace + ":" + of.Name
-		// The policy asks for the ServiceAccount as such, in the groups that it has by being one.
+		// The policy checks the ServiceAccount with the groups that every ServiceAccount has.
 		groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + of.Namespace}
 		allowed, through, err := s.reviewAccess(ctx, name, groups, attributes(q, runAs))
 		if err != nil {
@@ -199,19 +199,19 @@ func (s *state) byAccount(ctx context.Context, q AccessQuery) (ways []Right, err
 	return ways, nil
 }
 
-// countsAsRequester tells whether a requester counts. Programs that create Pods on behalf of whoever wrote a Deployment do not.
+// countsAsRequester reports whether a requester counts. Controllers, which create Pods for a Deployment's author, do not.
 func (s *state) countsAsRequester(as string) bool {
 	return !strings.HasPrefix(as, accountPrefix+"kube-system:") && !strings.HasPrefix(as, "system:node:") &&
 		as != "system:kube-controller-manager" && as != "system:kube-scheduler" && !slices.Contains(s.words("controllers"), as)
 }
 
-// own tells whether it is the requester's own home, where everybody may use theirs.
+// own reports whether ownHomes is on and this is the requester's own home.
 func (s *state) own(q AccessQuery) bool {
 	return s.parameters["ownHomes"] == "Yes" && q.User != "" &&
 		q.As == s.parameters["ownHomePrefix"]+q.User+s.parameters["ownHomeSuffix"]
 }
 
-// usersWithAccess lists by RBAC who may. What another authorizer gives is not seen.
+// usersWithAccess lists the subjects with access by RBAC. Rights by other authorizers are not visible.
 func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	for _, what := range rbacObjects {
 		if err := s.missing[what]; err != nil {
@@ -222,7 +222,7 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 		if !s.counts(g, q) {
 			continue
 		}
-		// A role may give the same by two rules.
+		// Two rules of a role may give the same right.
 		if way := (Right{Verb: g.verb, Who: who(g.subject), Through: g.binding}); !slices.Contains(a.Rights, way) {
 			a.Rights = append(a.Rights, way)
 		}
@@ -248,7 +248,7 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	return nil
 }
 
-// counts tells whether a grant makes somebody the user of a question.
+// counts reports whether a grant gives access to the user of a query.
 func (s *state) counts(g grant, q AccessQuery) bool {
 	if g.resource != homes || !g.covers(q.User) || g.namespace != "" && g.namespace != q.Namespace {
 		return false
@@ -263,7 +263,7 @@ func (s *state) counts(g grant, q AccessQuery) bool {
 	return g.subject.Kind == rbacv1.GroupKind || s.countsAsRequester(userName(g.subject))
 }
 
-// userName of a subject that is no group.
+// userName returns the name of a subject that is not a group.
 func userName(subject rbacv1.Subject) string {
 	if namespace, name, is := account(subject); is {
 		return accountPrefix + namespace + ":" + name

@@ -21,9 +21,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// answers: a labelled Pod is created in a dry run, which changes nothing, and what becomes of it shows whether the webhook
-// is asked, answers, and is left alone by what comes after it. A denial is as good an answer as any: the webhook's own, and
-// a policy's that speaks of whom the webhook found.
+// dryRun is the check answers: it creates a claimed Pod in a dry run, which changes nothing. The result shows whether the
+// API server calls the webhook, whether the webhook responds, and whether later webhooks change the result. A denial by the
+// webhook, or by a policy that names the found user, proves the same.
 func dryRun(ctx context.Context, s *state) []Finding {
 	namespace, there := s.tryIn()
 	if !there {
@@ -58,7 +58,7 @@ func dryRun(ctx context.Context, s *state) []Finding {
 	return []Finding{s.judgeAdmitted(ctx, where, pod)}
 }
 
-// tryIn is a namespace that was asked for, or else has the share, best one in which notebooks may run.
+// tryIn returns a namespace from the options, or else one with the share, preferably one in which notebooks may run.
 func (s *state) tryIn() (string, bool) {
 	unserved := func(name string) bool {
 		_, exists := s.namespace(name)
@@ -79,7 +79,7 @@ func (s *state) tryIn() (string, bool) {
 	return have[0], true
 }
 
-// notebook is a Pod as a user would write it, and as Pod Security restricted would let it pass.
+// notebook returns a Pod as a user would write it, which also meets Pod Security restricted.
 func notebook(namespace, name string) *corev1.Pod {
 	return &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -90,7 +90,7 @@ func notebook(namespace, name string) *corev1.Pod {
 	}
 }
 
-// judgeDenial judges a denial. The API server says in words alone whose it is: it has one status for all of them.
+// judgeDenial judges a denial. Only the text of the API server's error says who denied, because all have the same status.
 func judgeDenial(where string, err error) Finding {
 	said := denial.Cut(oneLine(err), 400)
 	var status apierrors.APIStatus
@@ -115,11 +115,11 @@ func judgeDenial(where string, err error) Finding {
 	return unknown(where, "the Pod that was tried was refused by somebody else: %s", said)
 }
 
-// verifierName is the entry that looks at the outcome.
+// verifierName is the webhook entry that verifies the final Pod.
 const verifierName = "verified-pods.jupyter-user.io"
 
-// refusedByOurs: an entry that changes Pods has been asked if it denies. One that looks at the outcome says that this is not
-// as it should be.
+// judgeOwnDenial judges a denial by our webhook. A denial by the mutating entry proves that it was called. A denial by the
+// verifying entry means that the injected Pod was changed.
 func judgeOwnDenial(where, said string, code int32) Finding {
 	if code >= 500 {
 		return warning(where, "the webhook answers, but not for now: %s", said)
@@ -130,7 +130,7 @@ func judgeOwnDenial(where, said string, code int32) Finding {
 	return failed(where, "what becomes of a labelled Pod is not as the webhook makes it: %s", said)
 }
 
-// judgeAdmitted has the verifier look at an admitted Pod, with the identity that the webhook has found.
+// judgeAdmitted verifies an admitted Pod with the identity that the webhook found.
 func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod) Finding {
 	if pod.Annotations[inject.UserAnnotation] != s.User {
 		return failed(where, "a labelled Pod does not come to the webhook and is admitted without it, as whoever its image "+

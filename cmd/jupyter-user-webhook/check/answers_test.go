@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestRefusals: in the API server's words, as test/integration sees them.
+// TestDenials uses the API server's texts, as seen in test/integration.
 func TestRefusals(t *testing.T) {
 	says := func(name, reason string) string {
 		return `pods "x" is forbidden: ValidatingAdmissionPolicy '` + name + `' with binding '` + name + `' denied request: ` + reason
@@ -53,7 +53,7 @@ func TestRefusals(t *testing.T) {
 	assert.Equal(t, Unknown, judgeDenial("", errors.New("connection refused")).Status)
 }
 
-// admitted is what the webhook makes of the Pod that is tried.
+// admitted returns the injected Pod of the dry run.
 func admitted(t *testing.T, source webhook.Identities) *corev1.Pod {
 	t.Helper()
 	raw, err := json.Marshal(notebook("lab", "alice"))
@@ -112,7 +112,7 @@ func TestWhereItIsTried(t *testing.T) {
 	assert.Equal(t, "a", in, "what is asked about, whoever has no rights elsewhere")
 }
 
-// TestNameThatIsNone: that it is denied proves nothing about the rest.
+// TestNameThatIsNone: the denial of an invalid name proves nothing.
 func TestNameThatIsNone(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
 		s := closed(t)
@@ -121,7 +121,7 @@ func TestNameThatIsNone(t *testing.T) {
 	}
 }
 
-// TestForetold: in mode Warn the Pod comes back as it was, and the warnings are the answer.
+// TestWarnMode: in Warn mode the Pod comes back unchanged, and the warnings are the result.
 func TestForetold(t *testing.T) {
 	const become = "would become a notebook of alice (AtStart): the webhook is in mode Warn and leaves the pod as it is"
 	refuses := func(said string) error {
@@ -162,7 +162,7 @@ func TestForetold(t *testing.T) {
 	}
 }
 
-// TestWarningsAreThoseOfTheWebhook: what is looked for is what it says.
+// TestWarningsAreThoseOfTheWebhook: the check recognizes the webhook's real warnings.
 func TestWarningsAreThoseOfTheWebhook(t *testing.T) {
 	said := []string{denial.WouldBecome("alice", "AtStart", ""), denial.WouldBeDenied(denial.Internal("x"))}
 	assert.Equal(t, said, warnModeWarnings(append(said, denial.WouldWarn("x"))))

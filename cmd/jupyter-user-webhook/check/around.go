@@ -7,7 +7,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// rightsAroundPolicies are rights of Kubernetes' own that lead around the policies, where notebooks run.
+// rightsAroundPolicies are Kubernetes' own rights that bypass the policies in namespaces with notebooks.
 var rightsAroundPolicies = []struct {
 	group, resource string
 	verbs           []string
@@ -22,8 +22,8 @@ var rightsAroundPolicies = []struct {
 			"the user in that Jupyter: give pods/log to whom you trust with every notebook"},
 }
 
-// aroundPolicies warns once of each such right, with all who have it. It leaves out who has every right, whom another finding
-// reports as an admin, and the cluster's own controllers.
+// aroundPolicies warns once of each such right, with all subjects that have it. It omits subjects with every right, which
+// another finding reports as admins, and the cluster's own controllers.
 func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	if len(notebooks) == 0 {
 		return nil

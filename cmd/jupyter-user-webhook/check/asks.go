@@ -14,8 +14,8 @@ func attributes(q AccessQuery, verb string) *authorizationv1.ResourceAttributes 
 	return &authorizationv1.ResourceAttributes{Namespace: q.Namespace, Verb: verb, Group: group, Resource: homes, Name: q.User}
 }
 
-// mayLead tells whether somebody may have Pods created by a controller, by which ServiceAccount they like: who may change
-// what is there may do so too.
+// mayLead reports whether a requester may create or change workloads whose Pods a controller creates, with any
+// ServiceAccount.
 func (s *state) mayLead(ctx context.Context, q AccessQuery) (bool, error) {
 	for _, resource := range []string{"deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps",
 		"replicationcontrollers", "jobs.batch", "cronjobs.batch"} {
@@ -35,7 +35,7 @@ func (s *state) may(ctx context.Context, q AccessQuery, verb, resource string) (
 	return allowed, err
 }
 
-// reviewAccess is the API server's own answer, with its reason.
+// reviewAccess returns the API server's decision, with its reason.
 func (s *state) reviewAccess(ctx context.Context, as string, groups []string, of *authorizationv1.ResourceAttributes,
 ) (allowed bool, reason string, err error) {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
@@ -50,7 +50,8 @@ func (s *state) reviewAccess(ctx context.Context, as string, groups []string, of
 	return review.Status.Allowed, reason, nil
 }
 
-// groupsOf are the given groups and those that the API server adds: everybody's, and a ServiceAccount's.
+// groupsOf returns the given groups and those that the API server adds: that of every authenticated user, and those of a
+// ServiceAccount.
 func groupsOf(as string, given []string) []string {
 	groups := slices.Clone(given)
 	if namespace, _, is := account(rbacv1.Subject{Kind: rbacv1.UserKind, Name: as}); is {

@@ -18,11 +18,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// expiresSoon is when an expiry is told beforehand. It is renewed a month before.
+// expiresSoon is how long before the expiry the check warns. Certificates are renewed a month before.
 const expiresSoon = 7 * 24 * time.Hour
 
-// certificate: the API server calls a webhook only where the CA that its entry names has signed what is served, for the
-// Service's name. An entry without a CA trusts those of the API server's machine, which have not.
+// certificate checks that the CA of each webhook entry has signed the serving certificate, for the Service's name:
+// otherwise the API server does not call the webhook. An entry without a CA uses the CAs of the API server's machine, which
+// have not signed it.
 func certificate(_ context.Context, s *state) []Finding {
 	problems := s.whyNotIssued()
 	if s.certificate.Name == "" && problems != "" {
@@ -62,7 +63,7 @@ func certificate(_ context.Context, s *state) []Finding {
 	return found
 }
 
-// whyNotIssued says why cert-manager does not issue what it is asked for; nothing where it does, or is asked for nothing.
+// whyNotIssued returns why cert-manager does not issue the certificate; empty if it does, or is not used.
 func (s *state) whyNotIssued() string {
 	if len(s.issued.Items) == 0 {
 		return ""
@@ -70,7 +71,7 @@ func (s *state) whyNotIssued() string {
 	return strings.Join(certs.Issued{Issuers: s.issuers.Items, Certificates: s.issued.Items}.Problems(), "; ")
 }
 
-// entries of the installed webhook configurations that are ours.
+// entries returns the entries of our installed webhook configurations.
 func (s *state) entries(what string) (found []map[string]any) {
 	for _, configuration := range s.installed[what].Items {
 		if ours(configuration) {
@@ -80,7 +81,8 @@ func (s *state) entries(what string) (found []map[string]any) {
 	return found
 }
 
-// distrust says what stands between the API server and the webhook, and at which entries. It is mostly the same at all.
+// distrust maps each reason why the API server does not trust the webhook to the entries with that reason. Mostly all
+// entries have the same.
 func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) map[string][]string {
 	names := map[string][]string{}
 	for i, entry := range entries {
@@ -92,7 +94,7 @@ func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) ma
 	return names
 }
 
-// untrusted says why who trusts a bundle does not trust a certificate; nothing where it does.
+// untrusted returns why a certificate is not trusted by a bundle; empty if it is.
 func (s *state) untrusted(chain []*x509.Certificate, text string) string {
 	if text == "" {
 		return "have an empty caBundle, so the API server trusts nobody who answers: see the log of the " +
@@ -116,7 +118,7 @@ func (s *state) untrusted(chain []*x509.Certificate, text string) string {
 	return ""
 }
 
-// chainOf reads the certificates of a PEM file, the first of which is served.
+// chainOf reads the certificates of a PEM file; the first one is the serving certificate.
 func chainOf(data []byte) (chain []*x509.Certificate, err error) {
 	for {
 		var block *pem.Block

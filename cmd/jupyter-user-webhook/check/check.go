@@ -1,9 +1,9 @@
-// Package check looks at a live cluster and says whether the webhook's promise holds there: what is installed, what was
-// changed since, and what the cluster has to provide and does not.
+// Package check checks in a live cluster whether the webhook's promise holds: what is installed, what was changed since,
+// and what the cluster must provide and does not.
 //
-// Everything is read once, at the beginning, and each check, a file of its own, judges what was read. So a check that may not
-// see something says so in one place, and is never taken for one that found nothing. Nothing is ever written: the one Pod
-// that is created is a dry run, and the API server's reviews of access leave nothing behind.
+// Everything is read once, at the beginning, and each check, in its own file, judges what was read. So one place reports
+// what could not be read, and a check without its input is never taken for a check without findings. Nothing is written:
+// the Pod is created in a dry run, and the API server does not store access reviews.
 package check
 
 import (
@@ -21,52 +21,52 @@ import (
 // Status of a finding.
 type Status string
 
-// The statuses, from the worst on.
+// The statuses, the worst first.
 const (
 	// Failed: the promise does not hold, or notebooks do not start.
 	Failed Status = "failed"
-	// Unknown: it could not be told. It is never as good as OK.
+	// Unknown: the check could not be done. It is never as good as OK.
 	Unknown Status = "unknown"
-	// Warning: somebody should know, and may have meant it so.
+	// Warning: an admin should know it; it may be intended.
 	Warning Status = "warning"
 	OK      Status = "ok"
 )
 
-// Finding is one thing that a check has to say, with what to do about it in its message.
+// Finding is one result of a check. Its message says what to do.
 type Finding struct {
 	// Check is the stable name of the check.
 	Check  string `json:"check"`
 	Status Status `json:"status"`
-	// Where in the cluster: an object, a namespace; empty where it is about all of it.
+	// Where in the cluster: an object or a namespace; empty if it is about the whole cluster.
 	Where   string `json:"where,omitempty"`
 	Message string `json:"message"`
 }
 
-// ErrFailed ends a command that has told already what failed.
+// ErrFailed ends a command whose findings were printed already.
 var ErrFailed = errors.New("something failed")
 
 // Options of a check.
 type Options struct {
-	// Namespaces that are to be looked at beside those that have the share.
+	// Namespaces to check in addition to those with the share.
 	Namespaces []string
-	// Only these checks are done; all where none is named.
+	// Only these checks are done; all if it is empty.
 	Only []string
-	// User whose notebook is tried.
+	// User of the Pod in the dry run.
 	User string
 	// Version of this program.
 	Version string
-	// Manifest is what is to be installed; nil for what Helm has a record of.
+	// Manifest is what should be installed; if it is nil, Helm's record of the release is used.
 	Manifest *Manifest
 }
 
-// one check: what it needs to be read, and how it judges that.
+// one check: what it needs to be read, and the function that judges it.
 type one struct {
 	id    string
 	needs []string
 	judge func(ctx context.Context, s *state) []Finding
 }
 
-// all are the checks, in the order in which they are told.
+// all are the checks, in the order of the output.
 var all = []one{
 	{"certificate", []string{certificates, mutatingWebhooks, validatingWebhooks, issuers, issued}, certificate},
 	{"mode", append([]string{configuration, parameters, claimsOfAll}, placed...), modeAndNamespaces},
@@ -86,7 +86,7 @@ var all = []one{
 	{"versions", []string{nodes, deployments, configuration}, versions},
 }
 
-// Run does every check. It is an error where there is no cluster to look at.
+// Run does every check. It returns an error if there is no cluster.
 func Run(ctx context.Context, c *Cluster, o Options) ([]Finding, error) {
 	checks, err := chosen(o.Only)
 	if err != nil {
@@ -110,7 +110,7 @@ func Run(ctx context.Context, c *Cluster, o Options) ([]Finding, error) {
 	return found, nil
 }
 
-// chosen are the checks of that names, in the order of all.
+// chosen returns the checks with these names, in the order of all.
 func chosen(names []string) (checks []one, err error) {
 	var known []string
 	for _, check := range all {
@@ -127,7 +127,7 @@ func chosen(names []string) (checks []one, err error) {
 	return checks, nil
 }
 
-// Judge is what the findings come to: nil, ErrFailed, or that something could not be told.
+// Judge returns the overall result of findings: nil, ErrFailed, or the error that something is unknown.
 func Judge(findings []Finding) error {
 	unknown := 0
 	for _, f := range findings {
@@ -144,7 +144,7 @@ func Judge(findings []Finding) error {
 	return nil
 }
 
-// byStatus has the worst first, and is otherwise in the order of the checks.
+// byStatus sorts the findings, the worst first, and otherwise in the order of the checks.
 func byStatus(findings []Finding) []Finding {
 	order := []Status{Failed, Unknown, Warning, OK}
 	sorted := slices.Clone(findings)
@@ -170,20 +170,19 @@ func unknown(where, format string, args ...any) Finding {
 	return Finding{Status: Unknown, Where: where, Message: fmt.Sprintf(format, args...)}
 }
 
-// plain is the finding as it may be shown: names in a cluster are written by strangers.
+// plain returns the finding for display: an attacker can choose names in a cluster.
 func (f Finding) plain() Finding {
 	f.Where, f.Message = plain(f.Where), plain(f.Message)
 	return f
 }
 
-// longest is more than any sentence here has, whatever names are in it.
+// longest is more than any sentence here has, with any names in it.
 const longest = 1200
 
-// Plain returns a text as a finding may show it.
+// Plain returns a text for display.
 func Plain(s string) string { return plain(s) }
 
-// plain writes everything but printable ASCII as an escape: what could steer a terminal, break a line or hide behind a
-// look-alike.
+// plain escapes everything but printable ASCII: characters that could control a terminal, break a line or imitate others.
 func plain(s string) string {
 	s = denial.Cut(s, longest)
 	if strings.HasSuffix(s, "…") {
@@ -192,7 +191,7 @@ func plain(s string) string {
 	return denial.PrintableText(s)
 }
 
-// some names of many: the first few, and how many more there are.
+// some returns the first few of many names, and how many more there are.
 func some(names []string) string {
 	const most = 5
 	if more := len(names) - most; more > 0 {
@@ -201,7 +200,7 @@ func some(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// count of things, in words.
+// count returns a number of things, in words.
 func count(n int, of string) string {
 	if n == 1 {
 		return "1 " + of
@@ -212,5 +211,5 @@ func count(n int, of string) string {
 	return strconv.Itoa(n) + " " + of + "s"
 }
 
-// day is a date as it is told.
+// day returns a date for messages.
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

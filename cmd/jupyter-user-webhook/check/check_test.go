@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// TestNamesAreStable: people's scripts know these words.
+// TestNamesAreStable: admins' scripts contain these words.
 func TestNamesAreStable(t *testing.T) {
 	var names []string
 	for _, c := range all {
@@ -23,7 +23,7 @@ func TestNamesAreStable(t *testing.T) {
 	assert.Equal(t, []Status{"failed", "unknown", "warning", "ok"}, []Status{Failed, Unknown, Warning, OK})
 }
 
-// TestEveryNeedIsRead: a check that needs what nobody reads would never say that it could not.
+// TestEveryNeedIsRead: a need that nothing reads would never be reported as unreadable.
 func TestEveryNeedIsRead(t *testing.T) {
 	reads := (&state{}).reads(t.Context())
 	for _, c := range all {
@@ -85,7 +85,7 @@ func TestJSON(t *testing.T) {
 	assert.JSONEq(t, `{"user": "alice", "namespace": "lab", "may": false, "ways": [], "message": "no"}`, out.String())
 }
 
-// TestNothingSteersATerminal: names in a cluster are written by strangers.
+// TestNothingSteersATerminal: an attacker can choose names in a cluster.
 func TestNothingSteersATerminal(t *testing.T) {
 	for evil, shown := range map[string]string{
 		"plain 'text' \"here\"": "plain 'text' \"here\"",

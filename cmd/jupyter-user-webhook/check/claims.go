@@ -10,17 +10,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// The levels of Pod Security that a notebook's namespace may enforce, and the label that says so.
+// The levels of Pod Security that a notebook's namespace may enforce, and the label for them.
 const (
 	levelLabel = "pod-security.kubernetes.io/enforce"
 	baseline   = "baseline"
 	restricted = "restricted"
 )
 
-// guards tells whether a level keeps who creates Pods from being root beside a notebook.
+// guards reports whether a level prevents Pods that run as root beside a notebook.
 func guards(level string) bool { return level == baseline || level == restricted }
 
-// claims: where notebooks would run, the share's claim is there, bound, and for many at once.
+// claims checks that the share's claim exists where notebooks would run, is bound, and can be used by many Pods at once.
 func claims(_ context.Context, s *state) (found []Finding) {
 	served := s.served()
 	if len(served) == 0 {
@@ -33,7 +33,7 @@ func claims(_ context.Context, s *state) (found []Finding) {
 			continue
 		}
 		have := s.claimsIn(namespace)
-		found = append(found, s.missingClaims(where, have)...)
+		found = append(found, s.missingClaims(where, !s.isForAProgram(namespace), have)...)
 		for _, claim := range have {
 			found = append(found, judgeClaim(where, claim)...)
 		}
@@ -44,8 +44,9 @@ func claims(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// missingClaims returns a finding for each claim that notebooks have and a namespace does not.
-func (s *state) missingClaims(where string, have []corev1.PersistentVolumeClaim) (found []Finding) {
+// missingClaims returns a finding for each claim that notebooks need and a namespace lacks. Claims of directories are needed
+// only where notebooks run.
+func (s *state) missingClaims(where string, notebooks bool, have []corev1.PersistentVolumeClaim) (found []Finding) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(have, func(c corev1.PersistentVolumeClaim) bool { return c.Name == name })
 	}
@@ -54,7 +55,7 @@ func (s *state) missingClaims(where string, have []corev1.PersistentVolumeClaim)
 			"the share", name))
 	}
 	for _, name := range s.furtherClaims() {
-		if !has(name) {
+		if notebooks && !has(name) {
 			found = append(found, failed(where, "has no claim %s, on which are directories that notebooks see (share.directories), so "+
 				"a notebook there waits for ever: make one", name))
 		}
@@ -75,10 +76,10 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 	return found
 }
 
-// podSecurity: who is root beside a notebook is the user, so the policies deny notebooks in namespaces that keep nobody
-// from it.
+// podSecurity checks the level of each namespace with notebooks: root on a notebook's node can be any user, so the policies
+// deny notebooks in namespaces without such a level.
 func podSecurity(_ context.Context, s *state) (found []Finding) {
-	served := s.servedThere()
+	served := slices.DeleteFunc(s.servedThere(), s.isForAProgram)
 	for _, namespace := range served {
 		where, level := "namespace "+namespace, s.level(namespace)
 		switch {
@@ -99,8 +100,8 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// served are the namespaces in which notebooks would run: which have the share, in which a binding gives a right to homes,
-// and those that were asked about; but for those that are left out, of which the check of the mode speaks.
+// served returns the namespaces in which notebooks would run: those with the share, those with a binding to homes, and
+// those of the options; without namespaces that are left out, which the check mode reports.
 func (s *state) served() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
@@ -115,7 +116,24 @@ func (s *state) served() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// servedThere are those of them that exist: of the others the check of the claims says so, and there is no more to say.
+// isForAProgram reports whether a namespace has the share for a program and not for notebooks, such as that of first homes or
+// of a backup: a ServiceAccount of the namespace has run-as on the share, and no binding of the namespace grants homes.
+func (s *state) isForAProgram(namespace string) bool {
+	program := false
+	for _, g := range s.grants() {
+		if g.namespace != namespace || g.wildcard {
+			continue
+		}
+		if g.resource == homes {
+			return false
+		}
+		of, counts := g.runsIn()
+		program = program || g.verb == runAs && counts && of == namespace
+	}
+	return program && !slices.Contains(s.Namespaces, namespace)
+}
+
+// servedThere returns those of them that exist. The check claims reports the others.
 func (s *state) servedThere() []string {
 	return slices.DeleteFunc(s.served(), func(name string) bool {
 		_, exists := s.namespace(name)
@@ -133,7 +151,7 @@ func (s *state) namespacesWithShare() (names []string) {
 	return names
 }
 
-// shareClaims are the claims of the share and of its directories, in all namespaces.
+// shareClaims returns the claims of the share and of its directories, in all namespaces.
 func (s *state) shareClaims() (found []corev1.PersistentVolumeClaim) {
 	for _, claim := range s.claims.Items {
 		if slices.Contains(s.words("claims"), claim.Name) {
@@ -143,12 +161,12 @@ func (s *state) shareClaims() (found []corev1.PersistentVolumeClaim) {
 	return found
 }
 
-// claimsIn are those of a namespace.
+// claimsIn returns those of a namespace.
 func (s *state) claimsIn(namespace string) []corev1.PersistentVolumeClaim {
 	return slices.DeleteFunc(s.shareClaims(), func(c corev1.PersistentVolumeClaim) bool { return c.Namespace != namespace })
 }
 
-// claimName is the claim that the webhook gives to notebooks.
+// claimName returns the claim that the webhook gives to notebooks.
 func (s *state) claimName() string {
 	if s.config != nil {
 		return s.config.Share.ClaimName
@@ -156,7 +174,7 @@ func (s *state) claimName() string {
 	return append(s.words("claims"), "")[0]
 }
 
-// furtherClaims are the claims of directories beside the share's.
+// furtherClaims returns the claims of directories other than the share's.
 func (s *state) furtherClaims() []string {
 	if s.config == nil {
 		return nil
@@ -173,7 +191,7 @@ func (s *state) namespace(name string) (corev1.Namespace, bool) {
 	return corev1.Namespace{}, false
 }
 
-// level of Pod Security that a namespace enforces.
+// level returns the level of Pod Security that a namespace enforces.
 func (s *state) level(name string) string {
 	namespace, _ := s.namespace(name)
 	if level := namespace.Labels[levelLabel]; level != "" {

@@ -22,19 +22,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// callTimeout is what one call may take. A healthy API server takes milliseconds.
+// callTimeout is how long one call may take. A healthy API server takes milliseconds.
 const callTimeout = 10 * time.Second
 
-// Cluster is a live one.
+// Cluster is a live cluster.
 type Cluster struct {
-	// Namespace that kubectl would use.
+	// Namespace is the one that kubectl would use.
 	Namespace string
 
 	client    client.Client
 	discovery discovery.ServerVersionInterface
 }
 
-// Connect prepares to talk to a cluster, found as kubectl finds it. Nothing is asked yet.
+// Connect returns a cluster, found as kubectl finds it. It makes no call yet.
 func Connect(kubeconfig, context string) (*Cluster, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
@@ -52,7 +52,7 @@ func Connect(kubeconfig, context string) (*Cluster, error) {
 
 func connect(c *rest.Config, namespace string) (*Cluster, error) {
 	c.Timeout = callTimeout
-	// A handful of calls at once. The API server keeps its own order.
+	// There are only a few calls, and the API server limits them itself.
 	c.QPS = -1
 	c.WarningHandler, c.WarningHandlerWithContext = nil, toWhoListens{}
 	scheme, err := newScheme()
@@ -70,7 +70,7 @@ func connect(c *rest.Config, namespace string) (*Cluster, error) {
 	return &Cluster{Namespace: namespace, client: api, discovery: versions}, nil
 }
 
-// newScheme has what is read, and nothing else.
+// newScheme returns a scheme with the types that are read.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
@@ -84,13 +84,13 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// heard is what an API server has warned of while somebody listened.
+// heard collects the warnings of an API server.
 type heard struct {
 	lock     sync.Mutex
 	warnings []string
 }
 
-// listen has what is warned of in answer to a call told.
+// listen returns a context with which the warnings of calls are collected.
 func listen(ctx context.Context) (context.Context, *heard) {
 	h := &heard{}
 	return context.WithValue(ctx, listening{}, h), h
@@ -98,7 +98,7 @@ func listen(ctx context.Context) (context.Context, *heard) {
 
 type listening struct{}
 
-// toWhoListens: warnings are about objects that are written, and none is; only of the Pod that is tried they are the answer.
+// toWhoListens drops warnings of other calls: only those about the Pod of the dry run are needed.
 type toWhoListens struct{}
 
 func (toWhoListens) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {

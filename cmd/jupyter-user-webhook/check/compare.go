@@ -18,19 +18,19 @@ import (
 // renderedAnnotation has the release and a hash of the values that an object was rendered from. The chart writes it.
 const renderedAnnotation = "jupyter-user.io/rendered"
 
-// policiesAsWanted: the policies decide who may be whom, and hold while the webhook is down. A policy without its binding
-// does nothing; a binding that only warns, or is narrower, denies less.
+// policiesAsWanted checks policies and bindings. The policies decide who may be whom, also while the webhook is down. A
+// policy without its binding has no effect, and a binding that only warns, or is narrower, denies less.
 func policiesAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, policies), s.compare(ctx, bindings)...)
 }
 
-// webhooksAsWanted: which pods come to the webhook, and that none starts unserved.
+// webhooksAsWanted checks the webhook configurations: they decide which Pods reach the webhook.
 func webhooksAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, mutatingWebhooks), s.compare(ctx, validatingWebhooks)...)
 }
 
-// compare returns what is installed of a kind and is not as wanted: everything has to be there, and the same, with nothing added.
-// An attacker takes nothing out, but adds a condition.
+// compare returns the objects of a kind that differ from the wanted ones. Nothing may be missing or added: an attacker need
+// not remove anything, but can add a condition.
 func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	installed := map[string]unstructured.Unstructured{}
 	for _, object := range s.installed[what].Items {
@@ -129,7 +129,7 @@ func differences(at string, want, have any) (found []string) {
 		return found
 	}
 	if w, h, are := both[string](want, have); are && len(w)+len(h) > 100 {
-		// Of an expression, what begins where the two part.
+		// For a long expression, show the part that begins at the first difference.
 		same := 0
 		for same < min(len(w), len(h)) && w[same] == h[same] {
 			same++
@@ -170,7 +170,7 @@ func objects(value any) (found []map[string]any) {
 	return found
 }
 
-// element is how one of a list is called: by its name where it has one.
+// element returns the name of a list element, or else its index.
 func element(value any, i int) string {
 	if object, is := value.(map[string]any); is {
 		if name, is := object["name"].(string); is {
@@ -180,7 +180,7 @@ func element(value any, i int) string {
 	return fmt.Sprint(i)
 }
 
-// written is a value as a sentence shows it.
+// written returns a value for a sentence.
 func written(value any) string {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)

@@ -123,7 +123,7 @@ func TestWhatAnAPIServerFillsIn(t *testing.T) {
 	assert.Contains(t, found[0].Message, "it hangs")
 }
 
-// TestByHandOrByAnotherRelease: the annotation tells which.
+// TestByHandOrByAnotherRelease: the annotation distinguishes the two.
 func TestByHandOrByAnotherRelease(t *testing.T) {
 	changed := func(_ string, object map[string]any) {
 		require.NoError(t, unstructured.SetNestedField(object, "Ignore", "spec", "failurePolicy"))
@@ -180,7 +180,7 @@ func TestReadRelease(t *testing.T) {
 	}
 }
 
-// TestNothingWeakensUnseen: what somebody would change who wants to be another, each at one object.
+// TestNothingWeakensUnseen: changes by an attacker, each to one object.
 func TestNothingWeakensUnseen(t *testing.T) {
 	for name, of := range map[string]struct {
 		what, object string
@@ -231,7 +231,7 @@ func TestNothingWeakensUnseen(t *testing.T) {
 	}
 }
 
-// TestWebhookEntries: one taken out, one added, and one that is led elsewhere.
+// TestWebhookEntries: one removed, one added, and one directed elsewhere.
 func TestWebhookEntries(t *testing.T) {
 	for says, change := range map[string]func([]any) []any{
 		"webhooks has 3 elements, not 4": func(w []any) []any { return w[:3] },

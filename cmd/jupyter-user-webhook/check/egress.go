@@ -10,8 +10,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 )
 
-// egress: NFS believes whoever reaches its port, so no Pod may. What is seen here is what NetworkPolicies say; whether the
-// network plugin does it is not.
+// egress checks that no Pod can reach the NFS server, which believes every client. It reads NetworkPolicies; whether the
+// network plugin enforces them is not visible.
 func egress(ctx context.Context, s *state) (found []Finding) {
 	servers, silent := s.servers(ctx)
 	found = append(found, silent...)
@@ -44,12 +44,12 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// clusters are namespaces of the cluster's own, where nobody but admins creates Pods.
+// clusters reports whether a namespace belongs to the cluster, where only admins create Pods.
 func clusters(namespace string) bool {
 	return strings.HasPrefix(namespace, "kube-") || namespace == systemNamespace
 }
 
-// wayOut says what lets the Pods of a namespace reach a server.
+// wayOut returns what lets the Pods of a namespace reach a server.
 func (s *state) wayOut(namespace string, servers []string) (found []Finding) {
 	const example = "put deploy/examples/networkpolicy.yaml there, with its addresses"
 	where := "namespace " + namespace
@@ -68,7 +68,7 @@ func (s *state) wayOut(namespace string, servers []string) (found []Finding) {
 	}
 	for _, policy := range restricting {
 		for _, server := range servers {
-			// Addresses that cannot be read are not among servers.
+			// servers has only valid addresses.
 			if admits(policy, netip.MustParseAddr(server)) {
 				found = append(found, failed(where, "the NetworkPolicy %s lets Pods reach the NFS server %s, whatever others say: %s",
 					policy.Name, server, example))
@@ -78,12 +78,12 @@ func (s *state) wayOut(namespace string, servers []string) (found []Finding) {
 	return found
 }
 
-// inCluster tells whether a host is a Service.
+// inCluster reports whether a host is a Service.
 func inCluster(host string) bool {
 	return strings.HasSuffix(host, ".svc") || strings.Contains(host, ".svc.")
 }
 
-// servers are the addresses of whoever serves the share, and findings about those whose address is not known.
+// servers returns the addresses of the share's servers, and findings about servers with an unknown address.
 func (s *state) servers(ctx context.Context) (addresses []string, silent []Finding) {
 	for _, volume := range s.sharePVs() {
 		server := exportOf(volume).server
@@ -106,7 +106,7 @@ func (s *state) servers(ctx context.Context) (addresses []string, silent []Findi
 	return slices.Compact(addresses), silent
 }
 
-// addresses of a host, which may be one itself.
+// addresses returns the addresses of a host, which may be an address itself.
 func (s *state) addresses(ctx context.Context, host string) ([]string, error) {
 	if address, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		return []string{address.Unmap().WithZone("").String()}, nil

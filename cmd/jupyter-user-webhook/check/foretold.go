@@ -11,23 +11,21 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
-// What the webhook says in mode Warn begins so, as package answer has it. What it would warn of says nothing of what becomes of
-// a Pod.
+// The warnings of Warn mode begin so, as in package denial. Other warnings do not say what would happen to a Pod.
 const (
 	wouldBecome   = "would become a notebook of "
 	wouldBeDenied = "would be denied: "
 )
 
-// warnModeWarnings are the warnings that a webhook in mode Warn gives. The policies' own, that nothing has been injected, are as
-// they have to be.
+// warnModeWarnings returns the warnings of a webhook in Warn mode. The policies' own warnings, that nothing was injected,
+// are expected.
 func warnModeWarnings(warnings []string) []string {
 	return slices.DeleteFunc(slices.Clone(warnings), func(warning string) bool {
 		return !strings.HasPrefix(warning, wouldBecome) && !strings.HasPrefix(warning, wouldBeDenied)
 	})
 }
 
-// judgeWarnMode judges what became of the Pod in mode Warn, by the configuration or by what the webhook says: it is left as it
-// is, and its creator hears what would become of it.
+// judgeWarnMode judges the dry run in Warn mode: the Pod must be unchanged, and the warnings must say what would be done.
 func (s *state) judgeWarnMode(where string, pod *corev1.Pod, said []string, err error) Finding {
 	restart := "kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
 	switch told := denial.Cut(strings.Join(said, "; "), 400); {
@@ -47,13 +45,13 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, said []string, err 
 	}
 }
 
-// made tells whether the webhook has made a notebook of it.
+// made reports whether the webhook has injected the Pod.
 func made(pod *corev1.Pod) bool {
 	_, is := pod.Annotations[inject.ConfigAnnotation]
 	return is
 }
 
-// refusedInWarn: nothing of ours denies.
+// denialInWarnMode judges a denial in Warn mode, in which nothing of ours denies.
 func (s *state) denialInWarnMode(where string, err error) Finding {
 	f := judgeDenial(where, err)
 	if f.Status != Unknown {

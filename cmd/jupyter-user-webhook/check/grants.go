@@ -7,7 +7,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// The virtual resources and verbs that the policies ask for.
+// The virtual resources and verbs that the policies check.
 const (
 	group  = "jupyter-user.io"
 	homes  = "homes"
@@ -18,16 +18,16 @@ const (
 
 // grant is one right that one binding gives to one subject.
 type grant struct {
-	// binding and role are told as they are named: RoleBinding lab/carol.
+	// binding and role are the names for messages: RoleBinding lab/carol.
 	binding, role string
 	subject       rbacv1.Subject
-	// namespace in which it counts; empty for every one.
+	// namespace in which it counts; empty for all.
 	namespace string
 	verb      string
 	resource  string
 	// names of homes; empty for all of them.
 	names []string
-	// wildcard: a rule that gives everything, and this with it.
+	// wildcard reports whether the rule gives every right, including this one.
 	wildcard bool
 }
 
@@ -38,13 +38,13 @@ func (g grant) where() string {
 	return "namespace " + g.namespace
 }
 
-// covers tells whether a home is one of the grant's.
+// covers reports whether the grant is for a home.
 func (g grant) covers(home string) bool { return len(g.names) == 0 || slices.Contains(g.names, home) }
 
-// grants are all rights to homes and shares that RBAC gives. Other authorizers are not seen here.
+// grants returns all rights to homes and shares by RBAC. Rights by other authorizers are not visible.
 func (s *state) grants() []grant { return s.given(rights) }
 
-// given returns what RBAC gives to whom, of the rights that a function finds in rules.
+// given returns the grants by RBAC of the rights that a function finds in rules.
 func (s *state) given(rights func([]rbacv1.PolicyRule) []grant) (found []grant) {
 	cluster, namespaced := map[string][]rbacv1.PolicyRule{}, map[string][]rbacv1.PolicyRule{}
 	for _, role := range s.clusterRoles.Items {
@@ -65,7 +65,7 @@ func (s *state) given(rights func([]rbacv1.PolicyRule) []grant) (found []grant) 
 			rules = namespaced[b.Namespace+"/"+b.RoleRef.Name]
 		}
 		for i := range b.Subjects {
-			// As RBAC does: a ServiceAccount without a namespace is the binding's.
+			// As in RBAC, a ServiceAccount without a namespace is in that of the binding.
 			if b.Subjects[i].Kind == rbacv1.ServiceAccountKind && b.Subjects[i].Namespace == "" {
 				b.Subjects[i].Namespace = b.Namespace
 			}
@@ -75,7 +75,7 @@ func (s *state) given(rights func([]rbacv1.PolicyRule) []grant) (found []grant) 
 	return found
 }
 
-// spread makes one grant for each subject and right of a binding.
+// spread returns one grant for each subject and right of a binding.
 func (g grant) spread(subjects []rbacv1.Subject, rights []grant) (found []grant) {
 	for _, right := range rights {
 		for _, subject := range subjects {
@@ -86,7 +86,7 @@ func (g grant) spread(subjects []rbacv1.Subject, rights []grant) (found []grant)
 	return found
 }
 
-// rights of ours that rules give, to nobody yet.
+// rights returns our rights in rules, as grants without a subject.
 func rights(rules []rbacv1.PolicyRule) (found []grant) {
 	for _, rule := range rules {
 		for _, resource := range []string{homes, shares} {
@@ -116,7 +116,7 @@ func gives(rule rbacv1.PolicyRule, group, resource, verb string) bool {
 
 const accountPrefix = "system:serviceaccount:"
 
-// account is the ServiceAccount that a subject is, also where it is named as the user that it is too.
+// account returns the ServiceAccount of a subject, also if the subject is its user name.
 func account(subject rbacv1.Subject) (namespace, name string, is bool) {
 	if subject.Kind == rbacv1.ServiceAccountKind {
 		return subject.Namespace, subject.Name, true
@@ -128,7 +128,7 @@ func account(subject rbacv1.Subject) (namespace, name string, is bool) {
 	return strings.Cut(rest, ":")
 }
 
-// accountGroup is the namespace whose ServiceAccounts a group is; empty for all of them.
+// accountGroup returns the namespace whose ServiceAccounts are in a group; empty for all.
 func accountGroup(subject rbacv1.Subject) (namespace string, is bool) {
 	if subject.Kind != rbacv1.GroupKind {
 		return "", false
@@ -139,7 +139,7 @@ func accountGroup(subject rbacv1.Subject) (namespace string, is bool) {
 	return strings.CutPrefix(subject.Name, "system:serviceaccounts:")
 }
 
-// crowd tells whether a subject is everybody, or every program of a namespace.
+// crowd reports whether a subject is all users, or all ServiceAccounts of a namespace.
 func crowd(subject rbacv1.Subject) bool {
 	if _, is := accountGroup(subject); is {
 		return true
@@ -147,7 +147,7 @@ func crowd(subject rbacv1.Subject) bool {
 	return slices.Contains([]string{"system:authenticated", "system:unauthenticated", "system:anonymous"}, subject.Name)
 }
 
-// who is a subject, as an admin reads it.
+// who returns a subject for messages.
 func who(subject rbacv1.Subject) string {
 	if namespace, name, is := account(subject); is {
 		return "ServiceAccount " + namespace + "/" + name
@@ -155,8 +155,8 @@ func who(subject rbacv1.Subject) string {
 	return subject.Kind + " " + subject.Name
 }
 
-// runsIn are the namespaces whose Pods could run by the subject of a run-as, by which it counts: a Pod's ServiceAccount is
-// of its own namespace. Empty text is every namespace; none at all is a right that never counts.
+// runsIn returns the namespace whose Pods could run as the subject of a run-as; empty for every namespace. If counts is
+// false, the right never has an effect: a Pod's ServiceAccount is always of its own namespace.
 func (g grant) runsIn() (namespace string, counts bool) {
 	if of, _, is := account(g.subject); is {
 		return of, g.namespace == "" || g.namespace == of
@@ -171,8 +171,9 @@ func (g grant) runsIn() (namespace string, counts bool) {
 	return of, g.namespace == "" || g.namespace == of
 }
 
-// runsBeside tells whether a right without names is a ServiceAccount's by which Pods may run where notebooks do: everything
-// has run-as in it, which is theirs who may create Pods there. In the cluster's and the webhook's own only admins do.
+// runsBeside reports whether a right without names belongs to a ServiceAccount of a namespace with notebooks. A right to
+// everything includes run-as, which anyone who can create Pods there gets. In the cluster's and the webhook's own
+// namespaces only admins can.
 func (g grant) runsBeside(notebooks []string) bool {
 	namespace, counts := g.runsIn()
 	return counts && len(g.names) == 0 && namespace != "kube-system" && namespace != systemNamespace &&

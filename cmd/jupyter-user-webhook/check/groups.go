@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// groupsOfImages names the groups that a Pod has for asking: files of their numbers on the share are open to each notebook that
-// comes to see them.
+// groupsOfImages names the groups that any Pod may ask for: files with these GIDs on the share are accessible to every
+// notebook that sees them.
 func groupsOfImages(_ context.Context, s *state) []Finding {
 	groups := s.config.Identity.ImageGroups
 	if len(groups) == 0 {

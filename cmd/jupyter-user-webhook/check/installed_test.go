@@ -32,7 +32,7 @@ type issuer struct {
 	key         *ecdsa.PrivateKey
 }
 
-// issues makes a certificate: a CA where it has no host, of its own where nobody signs it.
+// issues returns a certificate: a CA without a host, self-signed without an issuer.
 func (by *issuer) issues(t *testing.T, host string, until time.Time) (issuer, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -191,7 +191,7 @@ func TestVersions(t *testing.T) {
 	only(t, versions(t.Context(), s), OK, "")
 }
 
-// TestNamespaceThatIsNotThere: that it is not is all there is to say of it.
+// TestNamespaceThatIsNotThere: one finding says so, and there is no other.
 func TestNamespaceThatIsNotThere(t *testing.T) {
 	s := closed(t)
 	s.Namespaces, s.parameters["podSecurity"] = []string{"nosuch"}, baseline

@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// otherModeOrNamespaces are the places of a kind that have another mode than the configuration, or other namespaces than the
-// installation.
+// otherModeOrNamespaces returns findings about the places of a kind that have another mode than the configuration, or other
+// namespaces than the installation.
 func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 	only := s.only()
 	var otherMode []place
@@ -36,7 +36,8 @@ func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 	return found
 }
 
-// inOtherMode: where the mode is not known, that what is installed denies nothing may be as it was meant.
+// inOtherMode returns the finding about places in another mode. If the configured mode is unknown, the installed one may be
+// intended.
 func (s *state) inOtherMode(what string, places []place) Finding {
 	where, objects := called(what, places)
 	does := "Pods that nobody answers for are let through unserved"
@@ -55,7 +56,7 @@ func (s *state) inOtherMode(what string, places []place) Finding {
 		s.mend(what, objects, "mode="+string(s.mode())))
 }
 
-// called is what places are called together, and the objects that they are in.
+// called returns a common name for places, and their objects.
 func called(what string, places []place) (where string, objects []string) {
 	var names []string
 	for _, p := range places {

@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// modeAndNamespaces: what the chart's values mode and onlyNamespaces say may well be meant, and then somebody should know. All
-// that is installed has to say the same: a binding that only warns, or an entry of fewer namespaces, is a gap.
+// modeAndNamespaces warns of the chart's values mode and onlyNamespaces, which may be intended, but an admin should know
+// them. All installed objects must agree: a binding that only warns, or an entry with fewer namespaces, is a gap.
 func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 	for _, what := range placed {
 		found = append(found, s.otherModeOrNamespaces(what)...)
@@ -36,13 +36,13 @@ func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// leftOut tells whether nothing is in effect in a namespace that could have notebooks.
+// leftOut reports whether nothing is in effect in a namespace that could have notebooks.
 func (s *state) leftOut(name string) bool {
 	only := s.only()
 	return len(only) > 0 && !slices.Contains(only, name) && name != systemNamespace
 }
 
-// left are the namespaces with the share, or asked about, that are left out.
+// left returns the namespaces with the share, or from the options, that are left out.
 func (s *state) left() (names []string) {
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
 		if s.leftOut(name) && !slices.Contains(names, name) {

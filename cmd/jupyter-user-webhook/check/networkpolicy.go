@@ -8,11 +8,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// nfsPort is where NFS is served.
+// nfsPort is the port of NFS.
 const nfsPort = 2049
 
-// admits tells whether a policy lets the Pods that it selects reach NFS at an address. Policies add up: what one admits, no
-// other takes back.
+// admits reports whether a policy lets its Pods reach NFS at an address. Policies are additive: what one admits, no other
+// can deny.
 func admits(policy networkingv1.NetworkPolicy, server netip.Addr) bool {
 	for _, rule := range policy.Spec.Egress {
 		if admitsPort(rule.Ports) && admitsPeer(rule.To, server) {
@@ -22,8 +22,8 @@ func admits(policy networkingv1.NetworkPolicy, server netip.Addr) bool {
 	return false
 }
 
-// admitsPort: no ports are all of them. A named port is the Pod's that is reached, and a server outside has none; where it is
-// itself a Pod, the rule about its address says more.
+// admitsPort reports whether ports include NFS. No ports mean all. A named port refers to a port of the destination Pod,
+// and an external server has none.
 func admitsPort(ports []networkingv1.NetworkPolicyPort) bool {
 	for _, port := range ports {
 		if port.Protocol != nil && *port.Protocol == corev1.ProtocolSCTP {
@@ -46,7 +46,8 @@ func admitsPort(ports []networkingv1.NetworkPolicyPort) bool {
 	return len(ports) == 0
 }
 
-// admitsPeer: no peers are all of them. A peer that selects Pods is not about a server outside of the cluster.
+// admitsPeer reports whether peers include an address. No peers mean all. A peer that selects Pods does not include an
+// external server.
 func admitsPeer(peers []networkingv1.NetworkPolicyPeer, server netip.Addr) bool {
 	for _, peer := range peers {
 		if peer.IPBlock != nil && blockHas(*peer.IPBlock, server) {
@@ -56,7 +57,8 @@ func admitsPeer(peers []networkingv1.NetworkPolicyPeer, server netip.Addr) bool 
 	return len(peers) == 0
 }
 
-// blockHas tells whether a block has an address. One that cannot be read is taken to have all: this is about what is safe.
+// blockHas reports whether a block has an address. An unreadable block is assumed to have all, which is the safe
+// assumption.
 func blockHas(block networkingv1.IPBlock, server netip.Addr) bool {
 	whole, err := netip.ParsePrefix(block.CIDR)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 )
 
-// nodesKnowGroups: a node that does not know supplementalGroupsPolicy denies notebooks, or, where it is old enough not to
-// look, adds the groups that the image's /etc/group has.
+// nodesKnowGroups checks that nodes support supplementalGroupsPolicy. Other nodes reject notebooks or, if they are too old
+// to check, add the groups of the image's /etc/group.
 func nodesKnowGroups(_ context.Context, s *state) []Finding {
 	if !s.config.Identity.StrictSupplementalGroups {
 		return []Finding{warning("", "identity.strictSupplementalGroups is false: an image's /etc/group adds groups to the "+
@@ -40,10 +40,10 @@ func nodesKnowGroups(_ context.Context, s *state) []Finding {
 	return []Finding{ok("", "every node can do supplementalGroupsPolicy (%s)", some(slices.Sorted(maps.Keys(runtimes))))}
 }
 
-// oldest is the Kubernetes that has everything the manifests use.
+// oldest is the first Kubernetes version with everything that the manifests use.
 var oldest = version.MustParseGeneric("1.33.0")
 
-// versions: of the API server, the kubelets, and what the webhook and its init container run, against this program's.
+// versions checks the versions of the API server, the kubelets, the webhook and its init container.
 func versions(_ context.Context, s *state) (found []Finding) {
 	server, err := version.ParseGeneric(s.server.GitVersion)
 	switch {
@@ -70,7 +70,7 @@ func versions(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// images: the init container is the webhook's other half, and made for its own release.
+// images checks that webhook and init container are of one release.
 func (s *state) images() (found []Finding) {
 	if s.deployment.Name == "" || len(s.deployment.Spec.Template.Spec.Containers) == 0 {
 		return nil

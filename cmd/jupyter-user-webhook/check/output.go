@@ -12,7 +12,7 @@ import (
 // Writers are the outputs, by the name that -o takes.
 var Writers = map[string]func(io.Writer, []Finding) error{"table": writeTable, "json": writeJSON}
 
-// writeJSON is for a machine: a list, in the order of the checks.
+// writeJSON writes a JSON list, in the order of the checks.
 func writeJSON(out io.Writer, findings []Finding) error {
 	return indented(out).Encode(findings)
 }
@@ -20,7 +20,7 @@ func writeJSON(out io.Writer, findings []Finding) error {
 // width of the sentences in a table.
 const width = 96
 
-// writeTable is for a reader: the worst first, and what it comes to in the last line.
+// writeTable writes a table, the worst finding first, and the overall result in the last line.
 func writeTable(out io.Writer, findings []Finding) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	how := map[Status]int{}
@@ -45,17 +45,17 @@ func writeTable(out io.Writer, findings []Finding) error {
 	return err
 }
 
-// AccessWriters are the outputs of an answer, by the name that -o takes.
+// AccessWriters are the outputs of an AccessReport, by the name that -o takes.
 var AccessWriters = map[string]func(io.Writer, AccessReport) error{"table": writeAccess, "json": writeAccessJSON}
 
 func writeAccessJSON(out io.Writer, a AccessReport) error {
 	if a.Rights == nil {
-		a.Rights = []Right{} // A list to whoever reads it, also where there is none.
+		a.Rights = []Right{} // an empty list, not null
 	}
 	return indented(out).Encode(a)
 }
 
-// writeAccess is one sentence, and a line for each way.
+// writeAccess writes one sentence, and a line for each right.
 func writeAccess(out io.Writer, a AccessReport) error {
 	for _, line := range denial.Wrap(a.Message, width) {
 		_, _ = fmt.Fprintln(out, line)

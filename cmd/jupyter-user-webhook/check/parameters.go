@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// valuesKey is where the ConfigMap of the webhook has what the chart rendered the policies from.
+// valuesKey is the key in the webhook's ConfigMap with the values from which the chart rendered the policies.
 const valuesKey = "policies.json"
 
-// parametersAgree: the values that the policies are rendered from are the configuration's too, unless somebody has written one of
-// them by hand.
+// parametersAgree checks that the policies were rendered from the values of the configuration. They differ only after a
+// change by hand.
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	if s.parameters == nil {
@@ -52,12 +52,12 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// without are the words that others do not have.
+// without returns the words that others lack.
 func without(words, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(words), func(word string) bool { return slices.Contains(others, word) })
 }
 
-// valuesOf reads what the chart rendered the policies from: texts, and lists as words with space between them.
+// valuesOf reads the values of the policies: texts, and lists as words with spaces between them.
 func valuesOf(text string) (map[string]string, error) {
 	var values map[string]any
 	if err := json.Unmarshal([]byte(text), &values); err != nil {

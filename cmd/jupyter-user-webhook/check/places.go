@@ -10,20 +10,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// placed are in effect by a mode and in namespaces.
+// placed are the kinds with a mode and a scope of namespaces.
 var placed = []string{mutatingWebhooks, validatingWebhooks, bindings}
 
-// A place is where the chart's values mode and onlyNamespaces come to: an entry of a webhook configuration, or a binding. What is
-// installed is as it should be where all places have the namespaces that the chart was told, and the mode that the webhook's
-// configuration has.
+// A place is where the chart's values mode and onlyNamespaces have an effect: an entry of a webhook configuration, or a
+// binding. All places must have the namespaces of the chart's values, and the mode of the webhook's configuration.
 type place struct {
-	// object is the one that it is in, or is: its name, and the place's own.
+	// object is the name of the object, and name that of the place in it.
 	object, name string
-	// fields are the object's own: what is written into them is written there.
+	// fields are the fields of the object itself, not a copy.
 	fields map[string]any
 }
 
-// nameLabel is what every namespace has, by the API server.
+// nameLabel is the label that the API server gives to every namespace.
 const nameLabel = "kubernetes.io/metadata.name"
 
 func places(object unstructured.Unstructured) (found []place) {
@@ -36,7 +35,7 @@ func places(object unstructured.Unstructured) (found []place) {
 	return found
 }
 
-// mode in which it is: by whether it denies.
+// mode returns Enforce if the place denies, else Warn.
 func (p place) mode() config.Mode {
 	refuses := p.fields["failurePolicy"] != "Ignore"
 	if actions, are := p.fields["validationActions"].([]any); are {
@@ -48,10 +47,10 @@ func (p place) mode() config.Mode {
 	return config.ModeWarn
 }
 
-// scope is the namespaces in which something is in effect, in their order; none where it is in all.
+// scope is the sorted namespaces in which something is in effect; empty for all.
 type scope []string
 
-// scope is read as the chart writes onlyNamespaces: first of the expressions of the namespaceSelector.
+// scope returns the namespaces as the chart writes onlyNamespaces: in the first expression of the namespaceSelector.
 func (p place) scope() scope {
 	fields := p.fields
 	if match, is := fields["matchResources"].(map[string]any); is {
@@ -76,7 +75,7 @@ func scopeOf(names []string) scope {
 
 func (s scope) String() string { return s.as(strings.Join(s, ", ")) }
 
-// short is for sentences that are about something else.
+// short returns a short text for sentences about another subject.
 func (s scope) short() string { return s.as(some(s)) }
 
 func (s scope) as(names string) string {
@@ -89,7 +88,7 @@ func (s scope) as(names string) string {
 	return "the namespaces " + names + " alone"
 }
 
-// mode is the one that the webhook's configuration has, and the strict one where it cannot be read.
+// mode returns the mode of the webhook's configuration; Enforce if it is unreadable.
 func (s *state) mode() config.Mode {
 	if s.config == nil {
 		return config.ModeEnforce
@@ -97,7 +96,7 @@ func (s *state) mode() config.Mode {
 	return s.config.Mode
 }
 
-// placesOf are all places of a kind that are ours.
+// placesOf returns all our places of a kind.
 func (s *state) placesOf(what string) (found []place) {
 	list := s.installed[what]
 	if list == nil {
@@ -111,14 +110,14 @@ func (s *state) placesOf(what string) (found []place) {
 	return found
 }
 
-// ours tells whether an object is one that is shipped, by its name: whoever may make one of the cluster's is an admin.
+// ours reports whether an object is one of the chart, by its name: only admins can create cluster-scoped objects.
 func ours(object unstructured.Unstructured) bool {
 	name := object.GetName()
 	return name == mutatingName || name == webhookName || strings.HasSuffix(name, ".jupyter-user.io")
 }
 
-// onlyKey is where the chart writes its value onlyNamespaces, beside the other values of the policies.
+// onlyKey is the key of the chart's value onlyNamespaces among the values of the policies.
 const onlyKey = "onlyNamespaces"
 
-// only is the scope that everything installed is to have.
+// only returns the scope that all installed objects must have.
 func (s *state) only() scope { return scopeOf(s.words(onlyKey)) }

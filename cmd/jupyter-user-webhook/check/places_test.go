@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// values are what an installation may have of its own, written into each place as the chart does.
+// values are an installation's values, written into each place as the chart does.
 type values struct {
 	warn bool
 	only []any
@@ -79,7 +79,7 @@ func writeValues(t *testing.T, into map[string]any, v values, binding bool) {
 	require.NoError(t, unstructured.SetNestedSlice(into, expressions, selector...))
 }
 
-// judged is what the check of the mode and the namespaces says, but for what is well.
+// judged returns the findings of the check mode: bad, and well for those that are OK.
 func judged(t *testing.T, s *state) (bad []Finding, well []string) {
 	t.Helper()
 	for _, f := range modeAndNamespaces(t.Context(), s) {
@@ -98,7 +98,7 @@ func TestEnforceEverywhereIsFine(t *testing.T) {
 	assert.Contains(t, well, "Enforce: Pods are made into notebooks, or refused")
 }
 
-// TestModeWarnIsOneWarning: that nothing is enforced is to be known, and that is all there is to say of it.
+// TestModeWarnIsOneWarning: one warning says that nothing is enforced, and there is no other.
 func TestModeWarnIsOneWarning(t *testing.T) {
 	bad, _ := judged(t, installedBy(t, values{warn: true}, nil))
 	require.Len(t, bad, 1)
@@ -115,7 +115,7 @@ func TestOnlyNamespacesAreNamed(t *testing.T) {
 	assert.Contains(t, bad[0].Message, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere all is as if it were not there")
 }
 
-// TestNamespaceLeftOutWithTheShare: whoever creates Pods there has all homes.
+// TestNamespaceLeftOutWithTheShare: anyone who can create Pods there can access all homes.
 func TestNamespaceLeftOutWithTheShare(t *testing.T) {
 	s := installedBy(t, values{only: []any{"lab"}}, nil)
 	for _, namespace := range []string{"lab", "jhub", "jupyter-user-system"} {
@@ -134,7 +134,7 @@ func TestNamespaceLeftOutWithTheShare(t *testing.T) {
 	assert.Equal(t, "lab", in)
 }
 
-// TestWhatDoesNotAgree: one sentence for each thing that is not as the rest.
+// TestWhatDoesNotAgree: one sentence for each object that differs from the others.
 func TestWhatDoesNotAgree(t *testing.T) {
 	warns, lab := values{warn: true}, values{only: []any{"lab"}}
 	for name, of := range map[string]struct {
@@ -180,7 +180,7 @@ func TestWhatDoesNotAgree(t *testing.T) {
 	}
 }
 
-// TestNarrowedAlike: that all of it agrees is no proof that it is meant.
+// TestNarrowedAlike: agreement of all objects does not prove that the scope is intended.
 func TestNarrowedAlike(t *testing.T) {
 	s := installedBy(t, values{only: []any{"decoy"}}, nil)
 	delete(s.parameters, "onlyNamespaces")
@@ -194,12 +194,12 @@ func TestNarrowedAlike(t *testing.T) {
 	assert.Equal(t, []string{"lab"}, s.served(), "and what else is checked is checked there")
 }
 
-// TestNothingIsInstalled says not that it enforces.
+// TestNothingIsInstalled: then the check does not say Enforce.
 func TestNothingIsInstalled(t *testing.T) {
 	only(t, modeAndNamespaces(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
 }
 
-// TestConfigurationSaysOtherwise: all of it is one sentence for each kind, however many warn.
+// TestConfigurationSaysOtherwise: one sentence for each kind, however many objects only warn.
 func TestConfigurationSaysOtherwise(t *testing.T) {
 	s := installedBy(t, values{warn: true}, nil)
 	s.config.Mode = config.ModeEnforce
@@ -215,7 +215,7 @@ func TestConfigurationSaysOtherwise(t *testing.T) {
 	}
 }
 
-// TestAdviceIsOfWhoInstalled: what would bring back the defaults is not told whom they would take their values.
+// TestAdviceIsOfWhoInstalled: an installation with its own values is not told to restore the defaults.
 func TestAdviceIsOfWhoInstalled(t *testing.T) {
 	helms := map[string]string{"meta.helm.sh/release-name": "jupyter-user-webhook", "meta.helm.sh/release-namespace": "jupyter-user-system"}
 	evil := maps.Clone(helms)

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// rbac: who may be anybody. A hub is expected to be here and an admin always is; a whole namespace never.
+// rbac reports who may be any user. A hub is expected, and an admin always may; a whole namespace never should.
 func rbac(_ context.Context, s *state) (found []Finding) {
 	grants, notebooks := s.grants(), s.served()
 	said := map[string]bool{}
@@ -33,7 +33,7 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 	return append(found, ok("", "single homes are given by name through %s", count(len(single), "binding")))
 }
 
-// judgeGrant says what one grant comes to, where notebooks run in these namespaces; nil where it is what it should be.
+// judgeGrant returns the finding about one grant, or nil if it is expected. notebooks are the namespaces with notebooks.
 func judgeGrant(g grant, notebooks []string) *Finding {
 	f := func(f Finding) *Finding { return &f }
 	where := g.binding
@@ -79,7 +79,7 @@ func judgeRunAs(g grant) *Finding {
 	return &f
 }
 
-// what the grant is about, in words.
+// what returns the homes of the grant, in words.
 func (g grant) what() string {
 	switch {
 	case g.resource == shares:
@@ -90,8 +90,8 @@ func (g grant) what() string {
 	return "the homes of " + some(g.names)
 }
 
-// hubsThatRun are ServiceAccounts that may use every home, and by which Pods may run as somebody too: then it is not the
-// hub alone who says whom a Pod is for.
+// hubsThatRun warns of ServiceAccounts that have both use and run-as: then any Pod with that ServiceAccount may be any
+// user, not only the Pods that the hub creates.
 func hubsThatRun(grants []grant) (found []Finding) {
 	every := map[string]bool{}
 	for _, g := range grants {
@@ -112,7 +112,8 @@ func hubsThatRun(grants []grant) (found []Finding) {
 	return found
 }
 
-// aggregated are roles with our rights that become part of others, such as edit: then everybody who has those has these.
+// aggregated warns of roles with our rights that are aggregated into others, such as edit, whose subjects then have our
+// rights too.
 func (s *state) aggregated() (found []Finding) {
 	for _, role := range s.clusterRoles.Items {
 		ours := slices.ContainsFunc(rights(role.Rules), func(g grant) bool { return !g.wildcard })

@@ -91,7 +91,7 @@ func TestHubThatRuns(t *testing.T) {
 	assert.Len(t, found, 2)
 }
 
-// TestEverythingBesideNotebooks: a rule that gives everything gives run-as too, which is theirs who may create Pods there.
+// TestEverythingBesideNotebooks: a rule for everything includes run-as, which anyone who can create Pods there gets.
 func TestEverythingBesideNotebooks(t *testing.T) {
 	for name, of := range map[string]struct {
 		namespace string
@@ -133,7 +133,7 @@ func TestAggregated(t *testing.T) {
 	assert.Empty(t, s.aggregated())
 }
 
-// TestAroundPolicies: rights of Kubernetes' own that lead around ours, told once each and with all who have them.
+// TestAroundPolicies: Kubernetes' own rights that bypass the policies are reported once each, with all subjects.
 func TestAroundPolicies(t *testing.T) {
 	writes := rbacv1.PolicyRule{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}, Verbs: []string{"create"}}
 	reads := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "pods/log"}, Verbs: []string{"get", "list"}}
@@ -182,7 +182,7 @@ func TestAroundPolicies(t *testing.T) {
 	assert.Empty(t, bound("lab", subject("User", "", "eve"), writes).aroundPolicies(nil), "nobody has notebooks")
 }
 
-// TestRolesByName: a Role is of its namespace, and a ClusterRole of the same name another one.
+// TestRolesByName: a Role belongs to its namespace, and a ClusterRole with the same name is a different role.
 func TestRolesByName(t *testing.T) {
 	s := bound("lab", subject("User", "", "carol"), rule(homes, use))
 	s.roles.Items = []rbacv1.Role{{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "r"}, Rules: []rbacv1.PolicyRule{rule(homes, runAs)}}}

@@ -2,7 +2,7 @@ package check
 
 import "context"
 
-// reachable: somebody is there to answer, and somebody else when the first goes away.
+// reachable checks that replicas are ready, and that there is more than one.
 func reachable(_ context.Context, s *state) (found []Finding) {
 	if s.service.Name == "" {
 		found = append(found, failed(services, "is not there: %s", s.installAnew()))

@@ -10,8 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// installAnew is what brings back what is shipped, with values that are to be others. Whoever has installed by helm has values
-// that the other way does not know; and deploy/install.yaml enforces, in every namespace, what may have been meant otherwise.
+// installAgain returns the command that restores the shipped objects, with changed values. A Helm installation has its own
+// values, so the command uses Helm; deploy/install.yaml would restore the defaults, in Enforce mode and for every
+// namespace.
 func (s *state) installAnew(values ...string) string {
 	if name, namespace, is := s.release(); is {
 		command := fmt.Sprintf("helm upgrade %s deploy/chart --namespace %s --reset-then-reuse-values", name, namespace)
@@ -29,19 +30,19 @@ func (s *state) installAnew(values ...string) string {
 	return "helm upgrade, or kubectl apply -f deploy/install.yaml"
 }
 
-// mend is installAnew for objects that are there and not as they should be. What somebody else has written into an object is left
-// there by both ways, or even denied together with theirs: an object that is made again has none of it.
+// repair is installAgain for objects that exist and differ. Both commands keep fields of other field managers, or fail
+// because of them, so the objects are deleted first.
 func (s *state) mend(what string, names []string, values ...string) string {
 	return fmt.Sprintf("%s; where it stays so, others have written it: before that, kubectl delete %s %s, which does not hold "+
 		"until it is back", s.installAnew(values...), strings.ToLower(installedKinds[what]), strings.Join(names, " "))
 }
 
-// release is what helm knows the installation as, by what it writes on each object.
+// release returns the Helm release, from the annotations of the installed objects.
 func (s *state) release() (name, namespace string, is bool) {
 	for _, object := range s.installedObjects() {
 		annotations := object.GetAnnotations()
 		name, namespace = annotations["meta.helm.sh/release-name"], annotations["meta.helm.sh/release-namespace"]
-		// They become part of a command that somebody copies.
+		// Both become part of a command that an admin copies.
 		valid := len(validation.IsDNS1123Subdomain(name))+len(validation.IsDNS1123Label(namespace)) == 0
 		if object.GetLabels()["app.kubernetes.io/managed-by"] == "Helm" && valid {
 			return name, namespace, true
@@ -50,7 +51,7 @@ func (s *state) release() (name, namespace string, is bool) {
 	return "", "", false
 }
 
-// installedObjects are those of ours that were read.
+// installedObjects returns our objects that were read.
 func (s *state) installedObjects() (found []metav1.Object) {
 	for i := range s.configMaps.Items {
 		if m := &s.configMaps.Items[i]; m.Name == webhookName {

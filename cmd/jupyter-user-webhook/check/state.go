@@ -28,7 +28,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// Where the shipped manifests put everything.
+// The names in the shipped manifests.
 const (
 	systemNamespace  = "jupyter-user-system"
 	webhookName      = "jupyter-user-webhook"
@@ -38,7 +38,7 @@ const (
 	serviceDNS       = webhookName + "." + systemNamespace + ".svc"
 )
 
-// What is read, by the names that the API has for it.
+// What is read, by the API's names.
 const (
 	certificates       = "the Secret " + certificateName
 	deployments        = "the Deployment " + webhookName
@@ -59,7 +59,7 @@ const (
 	issuers            = "issuers.cert-manager.io"
 	issued             = "certificates.cert-manager.io"
 
-	// Both are made of a ConfigMap that was read.
+	// Both come from a ConfigMap.
 	parameters    = "the values of the policies"
 	configuration = "the configuration of the webhook"
 )
@@ -67,7 +67,7 @@ const (
 var rbacObjects = []string{"clusterroles.rbac.authorization.k8s.io", "clusterrolebindings.rbac.authorization.k8s.io",
 	"roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"}
 
-// state is what was read of a cluster.
+// state is what was read from a cluster.
 type state struct {
 	Options
 	cluster *Cluster
@@ -75,7 +75,7 @@ type state struct {
 	server  *version.Info
 	// missing is why something could not be read.
 	missing map[string]error
-	// dryRun asks the API server what it would make of an object.
+	// dryRun returns an object with the API server's defaults, by a dry run.
 	dryRun func(ctx context.Context, object *unstructured.Unstructured) error
 	// lookUp finds the addresses of a host.
 	lookUp func(ctx context.Context, host string) ([]string, error)
@@ -88,8 +88,8 @@ type state struct {
 	configMaps  corev1.ConfigMapList
 	endpoints   discoveryv1.EndpointSliceList
 
-	// installed are webhook configurations, policies and bindings, by what they are. They are compared as they are, also in
-	// fields that this program does not know.
+	// installed are webhook configurations, policies and bindings, by kind, including fields that this program does not
+	// know.
 	installed map[string]*unstructured.UnstructuredList
 
 	namespaces      corev1.NamespaceList
@@ -106,12 +106,12 @@ type state struct {
 	roles               rbacv1.RoleList
 	roleBindings        rbacv1.RoleBindingList
 
-	// parameters and config are what the ConfigMap says.
+	// parameters and config come from the ConfigMap.
 	parameters map[string]string
 	config     *config.Config
 }
 
-// lists are read whole. What is in the webhook's namespace alone is asked for there.
+// lists returns the lists to read. Objects of the webhook's namespace are listed only there.
 func (s *state) lists() map[string]client.ObjectList {
 	lists := map[string]client.ObjectList{
 		configMaps: &s.configMaps, endpointSlices: &s.endpoints, namespaces: &s.namespaces,
@@ -131,15 +131,15 @@ func (s *state) lists() map[string]client.ObjectList {
 	return lists
 }
 
-// installedKinds are what is compared with the objects as they were rendered.
+// installedKinds are the kinds that are compared with the rendered objects.
 var installedKinds = map[string]string{
 	mutatingWebhooks: "MutatingWebhookConfiguration", validatingWebhooks: "ValidatingWebhookConfiguration",
 	policies: "ValidatingAdmissionPolicy", bindings: "ValidatingAdmissionPolicyBinding",
 }
 
-// read reads at once what checks need. What cannot be read is for those that need it to say.
+// read reads concurrently what checks need. A check reports it if its input could not be read.
 func read(ctx context.Context, c *Cluster, o Options, checks []one) (*state, error) {
-	// By the webhooks it is known, where they may be read, which namespaces are left out.
+	// The webhook configurations, if readable, show which namespaces are left out.
 	needs := []string{configMaps, mutatingWebhooks}
 	for _, check := range checks {
 		needs = append(needs, check.needs...)
@@ -147,7 +147,7 @@ func read(ctx context.Context, c *Cluster, o Options, checks []one) (*state, err
 	return readSome(ctx, c, o, needs)
 }
 
-// readSome reads what is named.
+// readSome reads the named objects.
 func readSome(ctx context.Context, c *Cluster, o Options, only []string) (*state, error) {
 	s := &state{Options: o, cluster: c, now: time.Now(), missing: map[string]error{}, lookUp: net.DefaultResolver.LookupHost}
 	s.dryRun = func(ctx context.Context, object *unstructured.Unstructured) error {
@@ -186,7 +186,7 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 		reads[what] = func() error {
 			err := s.cluster.client.List(ctx, list, within(what)...)
 			if meta.IsNoMatchError(err) && (what == issuers || what == issued) {
-				return nil // There is no cert-manager, and so nothing of it.
+				return nil // there is no cert-manager
 			}
 			return err
 		}
@@ -203,7 +203,7 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 	return reads
 }
 
-// within keeps a list to the webhook's namespace where nothing else is asked for: the fewer rights a check needs, the better.
+// within limits a list to the webhook's namespace if that is enough, so that the check needs fewer rights.
 func within(what string) []client.ListOption {
 	switch what {
 	case configMaps, endpointSlices, issuers, issued:
@@ -212,7 +212,7 @@ func within(what string) []client.ListOption {
 	return nil
 }
 
-// understand reads the parameters and the configuration. Whether they are right is for the check of the parameters to say.
+// understand parses the parameters and the configuration. The check parameters reports their errors.
 func (s *state) understand() {
 	s.missing[parameters], s.missing[configuration] = s.missing[configMaps], s.missing[configMaps]
 	for _, m := range s.configMaps.Items {
@@ -231,7 +231,7 @@ func (s *state) understand() {
 	}
 }
 
-// unreadable says what a check needs and does not have.
+// unreadable returns a finding for each input that a check needs and that could not be read.
 func (s *state) unreadable(needs []string) (found []Finding) {
 	var told []error
 	for _, what := range needs {
@@ -250,7 +250,7 @@ func (s *state) unreadable(needs []string) (found []Finding) {
 	return found
 }
 
-// words of a parameter.
+// words returns the words of a parameter.
 func (s *state) words(parameter string) []string { return strings.Fields(s.parameters[parameter]) }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

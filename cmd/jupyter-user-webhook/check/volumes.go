@@ -8,8 +8,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// shareVolumes: the share's volumes are its claims' and nobody else's, and no other volume leads to it. A volume without a
-// claimRef is bound to whoever's claim comes first; one that the parameters do not know can be claimed by anybody.
+// shareVolumes checks that the share's volumes are bound only to its claims, and that no other volume leads to the share. A
+// volume without a claimRef is bound to the first matching claim, and the policies do not protect a volume that their
+// values do not name.
 func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 	share := s.sharePVs()
 	if len(share) == 0 {
@@ -54,7 +55,7 @@ func (s *state) judgeShareVolume(volume corev1.PersistentVolume) (found []Findin
 	return found
 }
 
-// onTheShare says whether the volume of a further claim has files of the share, where a directory of it could be somebody's home.
+// onTheShare reports whether the volume of a further claim has files of the share: then its directory could be a home.
 func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, all []corev1.PersistentVolume) []Finding {
 	if claim := volume.Spec.ClaimRef; claim == nil || !slices.Contains(s.furtherClaims(), claim.Name) {
 		return nil
@@ -70,7 +71,7 @@ func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, 
 	return nil
 }
 
-// sharePVs are named by the parameters, or bound to a claim of the share or of its directories.
+// sharePVs returns the volumes that the parameters name, or that are bound to a claim of the share or of its directories.
 func (s *state) sharePVs() (found []corev1.PersistentVolume) {
 	for _, volume := range s.volumes.Items {
 		if s.isShare(volume) {
@@ -86,7 +87,7 @@ func (s *state) isShare(volume corev1.PersistentVolume) bool {
 	})
 }
 
-// named tells whether the parameter volumes has a name; a * at the end of a word stands for any ending.
+// named reports whether the parameter volumes has a name; a * at the end of a word matches any ending.
 func (s *state) named(name string) bool {
 	return slices.ContainsFunc(s.words("volumes"), func(word string) bool {
 		start, ending := strings.CutSuffix(word, "*")
@@ -97,7 +98,7 @@ func (s *state) named(name string) bool {
 // export is a directory of an NFS server.
 type export struct{ server, path string }
 
-// exportOf is where a volume lies; empty where that is no NFS server.
+// exportOf returns the NFS export of a volume; empty if it has none.
 func exportOf(volume corev1.PersistentVolume) export {
 	switch source := volume.Spec.PersistentVolumeSource; {
 	case source.NFS != nil:
@@ -108,7 +109,7 @@ func exportOf(volume corev1.PersistentVolume) export {
 	return export{}
 }
 
-// exportIn reads the attributes of the NFS CSI driver, which knows them in any case.
+// exportIn reads the attributes of the NFS CSI driver, whose names ignore case.
 func exportIn(attributes map[string]string) (e export) {
 	for key, value := range attributes {
 		switch strings.ToLower(key) {
@@ -121,7 +122,7 @@ func exportIn(attributes map[string]string) (e export) {
 	return e
 }
 
-// otherRoad says whether an export has files of the share: it is the same directory, one in it, or one around it.
+// otherRoad returns a finding if an export has files of the share: the same directory, one in it, or one above it.
 func (s *state) otherRoad(ctx context.Context, where string, e export, share []corev1.PersistentVolume) []Finding {
 	for _, volume := range share {
 		of := exportOf(volume)
@@ -141,7 +142,7 @@ func (s *state) otherRoad(ctx context.Context, where string, e export, share []c
 	return nil
 }
 
-// sameFiles says whether a volume is one of the share's by another name, where it is not by NFS.
+// sameFiles returns a finding if a volume without NFS is a volume of the share under another name.
 func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) []Finding {
 	for _, of := range share {
 		a, b := volume.Spec.CSI, of.Spec.CSI
@@ -155,7 +156,7 @@ func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) 
 	return nil
 }
 
-// onNode is where a volume lies on the nodes, if it does.
+// onNode returns the path of a volume on the nodes; empty if it is not there.
 func onNode(volume corev1.PersistentVolume) string {
 	switch {
 	case volume.Spec.HostPath != nil:
@@ -166,7 +167,7 @@ func onNode(volume corev1.PersistentVolume) string {
 	return ""
 }
 
-// roadsInParameters: what the parameters say of other roads must not be about the share's own.
+// roadsInParameters checks that the allowed other volumes in the parameters are not the share.
 func (s *state) roadsInParameters(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	for _, volume := range share {
@@ -190,13 +191,13 @@ func (s *state) roadsInParameters(ctx context.Context, share []corev1.Persistent
 	return found
 }
 
-// directory is a path with one slash at its end, whatever it was written with.
+// directory returns a path with one slash at its end.
 func directory(path string) string {
 	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 	return strings.ReplaceAll("/"+strings.Join(parts, "/")+"/", "//", "/")
 }
 
-// sameHost compares names, and where they differ the addresses behind them.
+// sameHost compares names and, if they differ, their addresses.
 func (s *state) sameHost(ctx context.Context, a, b string) (bool, error) {
 	if strings.EqualFold(a, b) {
 		return true, nil

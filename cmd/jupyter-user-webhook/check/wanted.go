@@ -20,18 +20,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// wanted are the objects that are to be installed. They come from a manifest that the caller gives, or from Helm's record of the
-// release that is deployed: what is wanted is nowhere in the objects themselves, where who changes one would change that too.
+// wanted are the objects that should be installed. They come from the caller's manifest or from Helm's record of the
+// deployed release, not from the installed objects, because an attacker who changes an object could change that too.
 const wanted = "the objects as they were rendered"
 
-// Manifest is what an installation is to be, of the kinds that check compares.
+// Manifest has the wanted objects of the kinds that check compares.
 type Manifest struct {
-	// from is where the manifest comes from, in words.
+	// from is the source of the manifest, in words.
 	from    string
 	objects []unstructured.Unstructured
 }
 
-// ReadManifest reads what helm get manifest or helm template prints, or deploy/install.yaml.
+// ReadManifest reads the output of helm get manifest or helm template, or deploy/install.yaml.
 func ReadManifest(r io.Reader) (*Manifest, error) {
 	m := &Manifest{from: "the manifest given with -f"}
 	for decoder := yaml.NewYAMLOrJSONDecoder(r, 4096); ; {
@@ -68,7 +68,7 @@ func (m *Manifest) of(kind string) (found []unstructured.Unstructured) {
 	return found
 }
 
-// release is what Helm records of a release, as far as it is read here.
+// release has the fields of Helm's record that are read.
 type release struct {
 	Name, Manifest string
 	Version        int
@@ -86,7 +86,7 @@ func (s *state) readWanted(ctx context.Context) error {
 	err := s.cluster.client.List(ctx, &records, client.InNamespace(systemNamespace),
 		client.MatchingLabels{"owner": "helm", "status": "deployed"})
 	if err != nil {
-		// Not wrapped: the right to read Secrets is none that a checker is to be given.
+		// The error is not wrapped, because a checker should not be given the right to read Secrets.
 		return fmt.Errorf("%s, or have it read Helm's record of the release: %s", give, oneLine(err))
 	}
 	last := release{}

@@ -46,11 +46,9 @@ func (r *run) closeParents() {
 // errUnmade is the error about a directory for the initial of names that is not there, and is made with the first one in it.
 var errUnmade = errors.New("is made first")
 
-// parent opens the directory in which a user's directory is. missing is called for one for the initial that is not there; no
+// parent opens the directory in which a user's directory is. makeInitial is called for one for the initial that is not there; no
 // other of the directories above is made.
-func (r *run) parent(
-	pattern config.HomePattern, name string, missing func(above *parent, dir string) (*parent, error),
-) (*parent, error) {
+func (r *run) parent(pattern config.HomePattern, name string, makeInitial initialMaker) (*parent, error) {
 	above, err := r.openParent(".")
 	if err != nil {
 		return nil, err
@@ -58,7 +56,7 @@ func (r *run) parent(
 	for _, step := range pattern.Above(name) {
 		next, err := r.openParent(step.Dir)
 		if errors.Is(err, fs.ErrNotExist) && step.IsInitial {
-			next, err = missing(above, step.Dir)
+			next, err = makeInitial(above, step.Dir)
 		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -91,6 +89,9 @@ func (r *run) openParent(dir string) (*parent, error) {
 	r.parents[dir] = p
 	return p, nil
 }
+
+// initialMaker makes the directory for the first letter of names in the one above.
+type initialMaker func(above *parent, dir string) (*parent, error)
 
 // leaveInitial makes nothing: whether the user gets a directory is not known yet.
 func leaveInitial(*parent, string) (*parent, error) { return nil, errUnmade }

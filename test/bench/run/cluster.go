@@ -12,9 +12,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 
+	"jupyter-user.io/jupyter-user-webhook/deploy"
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
@@ -90,7 +92,12 @@ func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 			return stop, err
 		}
 		servers = append(servers, s)
-		if err := c.call(ctx, w.namespace, s, w.path); err != nil {
+		if w.namespace == verified {
+			err = c.callAsShipped(ctx, s, verified, ordinary)
+		} else {
+			err = c.call(ctx, w.namespace, s, w.path)
+		}
+		if err != nil {
 			return stop, err
 		}
 	}
@@ -102,29 +109,71 @@ func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 
 // call has the API server call a server for the pods of one namespace.
 func (c *cluster) call(ctx context.Context, namespace string, s *document, path string) error {
-	first, err := c.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "first", metav1.GetOptions{})
+	w, at, err := c.firstCalling(ctx, s)
 	if err != nil {
 		return err
 	}
-	_, port, err := net.SplitHostPort(s.address)
-	if err != nil {
-		return err
-	}
-	base := "https://0.0.0.0:" + port // It is neither localhost nor a loopback address: see controlplane.
-	w := first.Webhooks[0]
 	w.Name = namespace + ".bench.example"
-	w.ClientConfig = admissionv1.WebhookClientConfig{URL: new(base + path), CABundle: w.ClientConfig.CABundle}
+	w.ClientConfig = at(path)
 	w.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace}}
 	_, err = c.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(ctx, &admissionv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: namespace}, Webhooks: []admissionv1.MutatingWebhook{w}}, metav1.CreateOptions{})
-	if err != nil || namespace != verified {
+	return err
+}
+
+// firstCalling returns the first webhook configuration's entry, and a function that returns how the API server reaches a path of a
+// server.
+func (c *cluster) firstCalling(ctx context.Context, s *document) (admissionv1.MutatingWebhook, func(string) admissionv1.WebhookClientConfig, error) {
+	first, err := c.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "first", metav1.GetOptions{})
+	if err != nil {
+		return admissionv1.MutatingWebhook{}, nil, err
+	}
+	_, port, err := net.SplitHostPort(s.address)
+	if err != nil {
+		return admissionv1.MutatingWebhook{}, nil, err
+	}
+	at := func(path string) admissionv1.WebhookClientConfig {
+		// The address is neither localhost nor a loopback address: see controlplane.
+		return admissionv1.WebhookClientConfig{URL: new("https://0.0.0.0:" + port + path), CABundle: first.Webhooks[0].ClientConfig.CABundle}
+	}
+	return first.Webhooks[0], at, nil
+}
+
+// callAsShipped has the API server call a server for the Pods of some namespaces by the shipped registrations, whose selectors and
+// match conditions are part of what the product costs.
+func (c *cluster) callAsShipped(ctx context.Context, s *document, namespaces ...string) error {
+	_, at, err := c.firstCalling(ctx, s)
+	if err != nil {
 		return err
 	}
-	v := admissionv1.ValidatingWebhook{Name: w.Name, ClientConfig: w.ClientConfig, Rules: w.Rules, FailurePolicy: w.FailurePolicy,
-		NamespaceSelector: w.NamespaceSelector, SideEffects: w.SideEffects, AdmissionReviewVersions: w.AdmissionReviewVersions}
-	v.ClientConfig.URL = new(base + "/verify")
-	_, err = c.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(ctx, &admissionv1.ValidatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: namespace}, Webhooks: []admissionv1.ValidatingWebhook{v}}, metav1.CreateOptions{})
+	in := metav1.LabelSelectorRequirement{Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: namespaces}
+	var mutating admissionv1.MutatingWebhookConfiguration
+	var validating admissionv1.ValidatingWebhookConfiguration
+	for name, configuration := range map[string]any{
+		"50-mutatingwebhookconfiguration.yaml": &mutating, "51-validatingwebhookconfiguration.yaml": &validating} {
+		text, err := deploy.Read(name)
+		if err == nil {
+			err = yaml.UnmarshalStrict([]byte(text), configuration)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for i := range mutating.Webhooks {
+		w := &mutating.Webhooks[i]
+		w.ClientConfig = at(*w.ClientConfig.Service.Path)
+		w.NamespaceSelector.MatchExpressions = append(w.NamespaceSelector.MatchExpressions, in)
+	}
+	for i := range validating.Webhooks {
+		w := &validating.Webhooks[i]
+		w.ClientConfig = at(*w.ClientConfig.Service.Path)
+		w.NamespaceSelector.MatchExpressions = append(w.NamespaceSelector.MatchExpressions, in)
+	}
+	registrations := c.client.AdmissionregistrationV1()
+	if _, err := registrations.MutatingWebhookConfigurations().Create(ctx, &mutating, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	_, err = registrations.ValidatingWebhookConfigurations().Create(ctx, &validating, metav1.CreateOptions{})
 	return err
 }
 

@@ -25,6 +25,17 @@ const (
 	DockerStacks = "localhost/docker-stacks:test"
 	// DockerStacks2023 starts like docker-stacks before 2024: entrypoint tini -g --, command start-notebook.sh.
 	DockerStacks2023 = "localhost/docker-stacks-2023:test"
+	// DockerStacksLate2023 starts like docker-stacks of October 2023 to January 2024: entrypoint tini -g --, command
+	// start-notebook.py, which calls start.sh itself.
+	DockerStacksLate2023 = "localhost/docker-stacks-late-2023:test"
+	// DockerStacksFoundation is what docker-stacks is built on: start.sh, and no start-notebook of any kind.
+	DockerStacksFoundation = "localhost/docker-stacks-foundation:test"
+	// DockerStacksChild is a site's own, on the foundation: command jupyter lab, and a JUPYTER_CONFIG_PATH of its own.
+	DockerStacksChild = "localhost/docker-stacks-child:test"
+	// Repo2docker starts like an image of repo2docker's: an entrypoint of its own, which runs the repository's start script.
+	Repo2docker = "localhost/repo2docker:test"
+	// Entrypoint has what Z2JH has, and an entrypoint of its own.
+	Entrypoint = "localhost/entrypoint:test"
 	// Z2JH starts like Zero to JupyterHub's sample image: entrypoint tini --, command jupyter lab, on loopback alone.
 	Z2JH = "localhost/z2jh:test"
 	// Plain knows nothing of Jupyter. Its program hello answers HTTP on $PORT with who it runs as.

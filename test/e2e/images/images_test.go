@@ -162,6 +162,25 @@ func TestNotebooksStartLikeTheOnesTheyStandFor(t *testing.T) {
 			User: "1000", Entrypoint: []string{"tini", "-g", "--"}, Command: []string{"start-notebook.sh"},
 			WorkingDir: "/home/jovyan",
 		},
+		DockerStacksLate2023: {
+			User: "1000", Entrypoint: []string{"tini", "-g", "--"}, Command: []string{"start-notebook.py"},
+			WorkingDir: "/home/jovyan",
+		},
+		DockerStacksFoundation: {
+			User: "1000", Entrypoint: []string{"tini", "-g", "--", "start.sh"}, WorkingDir: "/home/jovyan",
+		},
+		DockerStacksChild: {
+			User: "1000", Entrypoint: []string{"tini", "-g", "--", "start.sh"}, Command: []string{"jupyter", "lab"},
+			WorkingDir: "/home/jovyan",
+		},
+		Repo2docker: {
+			User: "jovyan", Entrypoint: []string{"/usr/local/bin/repo2docker-entrypoint"},
+			Command: []string{"jupyter", "lab", "--ip", "0.0.0.0"}, WorkingDir: "/srv/repo",
+		},
+		Entrypoint: {
+			User: "jovyan", Entrypoint: []string{"tini", "--", "docker-entrypoint.sh"}, Command: []string{"jupyter", "lab"},
+			WorkingDir: "/home/jovyan",
+		},
 		Z2JH: {
 			User: "jovyan", Entrypoint: []string{"tini", "--"}, Command: []string{"jupyter", "lab"}, WorkingDir: "/home/jovyan",
 		},

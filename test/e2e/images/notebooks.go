@@ -22,7 +22,12 @@ var layers = []struct{ folder, image string }{
 	{"jupyterlab", jupyterlabBase},
 	{"docker-stacks", DockerStacks},
 	{"docker-stacks-2023", DockerStacks2023},
+	{"docker-stacks-late-2023", DockerStacksLate2023},
+	{"docker-stacks-foundation", DockerStacksFoundation},
+	{"docker-stacks-child", DockerStacksChild},
+	{"repo2docker", Repo2docker},
 	{"z2jh", Z2JH},
+	{"entrypoint", Entrypoint},
 	{"plain", Plain},
 	{"hostile", Hostile},
 }
@@ -74,7 +79,8 @@ func (b builder) buildNotebooks(ctx context.Context, folder string) error {
 	if err := b.buildPause(ctx, w); err != nil {
 		return err
 	}
-	err = w.pack(ctx, filepath.Join(folder, "notebooks.tar"), "zstd", DockerStacks, DockerStacks2023, Z2JH, Plain, Hostile, Pause)
+	err = w.pack(ctx, filepath.Join(folder, "notebooks.tar"), "zstd", DockerStacks, DockerStacks2023, DockerStacksLate2023,
+		DockerStacksFoundation, DockerStacksChild, Repo2docker, Z2JH, Entrypoint, Plain, Hostile, Pause)
 	if err != nil {
 		return err
 	}

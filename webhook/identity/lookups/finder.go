@@ -14,36 +14,37 @@ import (
 )
 
 const (
-	// MaxLookups is how many lookups of one source are out at once. Each that hangs holds a goroutine, and for the share a thread.
+	// MaxLookups is the limit of concurrent lookups at one source. Each hanging lookup holds a goroutine, and for the share
+	// a thread.
 	MaxLookups = 32
-	// maxRemembered is how many values a cache holds.
+	// maxRemembered is how many values a cache has.
 	maxRemembered = 20_000
-	// MaxMissing is how many keys without a value a cache holds: anybody can make up names, and those must not push users out.
+	// MaxMissing is how many keys without a value a cache has: clients can make up names, which must not displace users.
 	MaxMissing = 1000
 )
 
-// ErrSilent is in the error about a source that does not answer in time.
+// ErrSilent is wrapped by the error of a source that does not respond in time.
 var ErrSilent = errors.New("does not answer")
 
 // Options of a Finder.
 type Options struct {
-	// Source names the metrics, such as share, and What is the source in a sentence, such as "the share".
+	// Source is the source's name in metrics, such as share, and What its name in sentences, such as "the share".
 	Source, What string
-	// Wait is how long one question waits for the source.
+	// Wait is how long a caller waits for the source.
 	Wait time.Duration
-	// Fresh and FreshMissing are how long a value, and that there is none, count without another look.
+	// Fresh is how long a found value is used without another lookup, and FreshMissing how long a missing one.
 	Fresh, FreshMissing time.Duration
-	// Stale is how long the last value counts while the source does not answer.
+	// Stale is how long the last value is used while the source does not respond.
 	Stale time.Duration
 	// Registry of the metrics.
 	Registry prometheus.Registerer
-	// Now is time.Now if it is nil.
+	// Now is the clock; time.Now if it is nil.
 	Now func() time.Time
 }
 
-// Finder asks a slow source for values by their keys. Nobody waits for longer than Wait, one key is looked up once however many
-// ask for it, and only MaxLookups are out at once. A value is remembered for a short while, and for a longer one for when the
-// source does not answer. A Finder is safe for concurrent use.
+// Finder looks up values by key at a slow source. No caller waits longer than Wait, concurrent callers of one key share one
+// lookup, and at most MaxLookups run at once. A value is cached for a short time, and for a longer time in case the source
+// does not respond. A Finder is safe for concurrent use.
 type Finder[V any] struct {
 	Options
 	*Metrics
@@ -52,32 +53,31 @@ type Finder[V any] struct {
 	mu      sync.Mutex
 	lookups map[string]*lookup[V]
 
-	// remembered and missing hold answers by key.
+	// remembered and missing cache results by key.
 	remembered, missing *lru.Cache
 }
 
-// Look asks the source itself. It returns nil for a key that the source does not have, an *identity.Unusable for a value that
-// cannot be used, and any other error if the source does not answer. Nobody waits for it longer than Wait, and it may take
-// longer.
+// Look asks the source itself. It returns nil if the source lacks the key, an *identity.Unusable if the value is unusable,
+// and any other error if the source failed. It may take longer than Wait, for which callers wait.
 type Look[V any] func() (*V, error)
 
-// answer of the source.
-type answer[V any] struct {
-	// value is nil if there is none.
+// cached is the result of a lookup.
+type cached[V any] struct {
+	// value is nil if the key has none.
 	value *V
-	// unusable is why, if there is something that is none.
+	// unusable is set if the value is unusable.
 	unusable *identity.Unusable
 	at       time.Time
 }
 
-func (a *answer[V]) result() (*V, error) {
+func (a *cached[V]) result() (*V, error) {
 	if a.unusable != nil {
 		return nil, a.unusable
 	}
 	return a.value, nil
 }
 
-// lookup is one that is out. Its value and error may be read when it is done.
+// lookup is a running lookup. Its value and error may be read when done is closed.
 type lookup[V any] struct {
 	began time.Time
 	done  chan struct{}
@@ -85,7 +85,7 @@ type lookup[V any] struct {
 	err   error
 }
 
-// NewFinder registers the metrics of a source.
+// NewFinder returns a finder and registers the metrics of its source.
 func NewFinder[V any](o Options) (*Finder[V], error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -100,7 +100,7 @@ func NewFinder[V any](o Options) (*Finder[V], error) {
 	return f, f.register()
 }
 
-// Find returns the value of a key, nil if there is none, and an error if the source does not answer and nothing is remembered.
+// Find returns the value of a key, nil if there is none, or an error if the source does not respond and nothing is cached.
 func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, error) {
 	known, ok := f.recall(key)
 	if ok && f.Now().Sub(known.at) < f.fresh(known) {
@@ -110,7 +110,8 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 	}
 	last := ok && known.value != nil && f.Now().Sub(known.at) < f.Stale
 	if last && f.hangs() {
-		// Somebody waits in vain, which may be about one key. Whether this one is answered, the next question sees.
+		// Another caller's lookup hangs, perhaps only for its key. The stale value is used, and the next call sees whether
+		// this lookup succeeds.
 		_, _ = f.join(key, look)
 		count(f.Metrics, Stale, known.value, nil)
 		return known.value, nil
@@ -124,7 +125,7 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 	return value, err
 }
 
-// FindUncached is Find without what is remembered.
+// FindUncached is Find without the cache.
 func (f *Finder[V]) FindUncached(ctx context.Context, key string, look Look[V]) (*V, error) {
 	value, err := f.askTimed(ctx, key, look)
 	count(f.Metrics, Miss, value, err)
@@ -136,7 +137,7 @@ func (f *Finder[V]) askTimed(ctx context.Context, key string, look Look[V]) (*V,
 	return f.Ask(ctx, key, look)
 }
 
-// Ask waits for a lookup of that key, its own or one that is out already. It counts nothing.
+// Ask waits for a lookup of the key, a new or a running one. It does not count it in the metrics.
 func (f *Finder[V]) Ask(ctx context.Context, key string, look Look[V]) (*V, error) {
 	l, err := f.join(key, look)
 	if err != nil {
@@ -152,7 +153,8 @@ func (f *Finder[V]) Ask(ctx context.Context, key string, look Look[V]) (*V, erro
 	}
 }
 
-// join finds the lookup of that key, or begins one. Callers do not wait for a lookup that has already exceeded Wait.
+// join returns the running lookup of the key, or starts one. Callers do not wait for a lookup that has already exceeded
+// Wait.
 func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -171,14 +173,14 @@ func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
 	return l, nil
 }
 
-// run is a lookup, in a goroutine of its own: nobody knows when it comes back.
+// run executes a lookup in its own goroutine, because it may hang.
 func (f *Finder[V]) run(key string, l *lookup[V], look Look[V]) {
 	l.value, l.err = look()
 	now := f.Now()
 	unusable, final := errors.AsType[*identity.Unusable](l.err)
 	if l.err == nil || final {
 		f.lastAnswer.Set(seconds(now))
-		f.remember(key, &answer[V]{value: l.value, unusable: unusable, at: now})
+		f.remember(key, &cached[V]{value: l.value, unusable: unusable, at: now})
 	} else {
 		f.lastFailure.Set(seconds(now))
 	}
@@ -188,8 +190,8 @@ func (f *Finder[V]) run(key string, l *lookup[V], look Look[V]) {
 	close(l.done)
 }
 
-// remember keeps an answer until a newer one comes. That there is no value any more is newer than the value.
-func (f *Finder[V]) remember(key string, a *answer[V]) {
+// remember caches a result until a newer one comes. A missing value replaces a cached one.
+func (f *Finder[V]) remember(key string, a *cached[V]) {
 	if a.value == nil {
 		f.remembered.Remove(key)
 		f.missing.Add(key, a)
@@ -199,29 +201,29 @@ func (f *Finder[V]) remember(key string, a *answer[V]) {
 	f.remembered.Add(key, a)
 }
 
-func (f *Finder[V]) recall(key string) (*answer[V], bool) {
+func (f *Finder[V]) recall(key string) (*cached[V], bool) {
 	for _, cache := range []*lru.Cache{f.remembered, f.missing} {
 		if a, ok := cache.Get(key); ok {
-			return a.(*answer[V]), true
+			return a.(*cached[V]), true
 		}
 	}
 	return nil, false
 }
 
-// Remembered returns how many values, and how many keys without one, are remembered.
+// Remembered returns how many values, and how many keys without a value, are cached.
 func (f *Finder[V]) Remembered() (values, missing int) { return f.remembered.Len(), f.missing.Len() }
 
-func (f *Finder[V]) fresh(a *answer[V]) time.Duration {
+func (f *Finder[V]) fresh(a *cached[V]) time.Duration {
 	if a.value == nil {
 		return f.FreshMissing
 	}
 	return f.Fresh
 }
 
-// hangs reports whether somebody has waited in vain for something that is still out.
+// hangs reports whether a running lookup has exceeded Wait.
 func (f *Finder[V]) hangs() bool { return f.Oldest() > f.Wait }
 
-// Oldest returns for how long the oldest lookup that is out has been; 0 if none is.
+// Oldest returns the age of the oldest running lookup; 0 if none runs.
 func (f *Finder[V]) Oldest() (age time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -231,7 +233,7 @@ func (f *Finder[V]) Oldest() (age time.Duration) {
 	return age
 }
 
-// Out returns how many lookups are out.
+// Out returns the number of running lookups.
 func (f *Finder[V]) Out() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

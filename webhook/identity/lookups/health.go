@@ -14,11 +14,11 @@ func (f *Finder[V]) register() error {
 	name := "jupyter_user_" + strings.ReplaceAll(f.Source, "-", "_")
 	f.lastAnswer = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: name + "_last_answer_timestamp_seconds",
-		Help: "When " + f.What + " has last answered, also that there is nothing of a name; 0 where it never has.",
+		Help: "When " + f.What + " last responded, also without a result; 0 if it never has.",
 	})
 	f.lastFailure = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: name + "_last_failure_timestamp_seconds",
-		Help: "When a lookup at " + f.What + " last ended without an answer, as where its server is gone; 0 where none ever has.",
+		Help: "When a lookup at " + f.What + " last failed because the server did not respond; 0 if none ever has.",
 	})
 	out := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_lookups_in_flight",

@@ -1,4 +1,5 @@
-// Package lookups asks the sources of identities, and counts what they answer, in the same way for each.
+// Package lookups calls the sources of identities with limits and a cache, and counts their results, in the same way for
+// each source.
 package lookups
 
 import (
@@ -9,20 +10,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// Cache says what part memory had in an answer.
+// Cache is whether a result came from the cache.
 type Cache string
 
-// What part memory can have.
+// The values of Cache.
 const (
-	// Hit is an answer from memory, as fresh as it has to be.
+	// Hit is a fresh result from the cache.
 	Hit Cache = "hit"
-	// Miss is a question that the source itself was asked.
+	// Miss is a lookup at the source.
 	Miss Cache = "miss"
-	// Stale is an answer from memory, older than it should be, because the source does not answer.
+	// Stale is an old result from the cache, used because the source does not respond.
 	Stale Cache = "stale"
 )
 
-// result of a question.
+// result of a lookup.
 type result string
 
 const (
@@ -31,9 +32,9 @@ const (
 	failed  result = "error"
 )
 
-// Metrics of one source. No label has a user in it.
+// Metrics of one source. No label contains a user.
 type Metrics struct {
-	// counters are made beforehand: a review is not to pay for finding its own.
+	// counters are created in advance, so that a review need not look them up by labels.
 	counters map[Cache]map[result]prometheus.Counter
 	seconds  prometheus.Histogram
 }
@@ -44,17 +45,17 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 	of := prometheus.Labels{"source": source}
 	lookups := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "jupyter_user_identity_lookups_total",
-		Help: "Questions who a person is, by source (ldap, ldap-names, passwd, share), cache (hit: answered from memory; miss: the " +
+		Help: "Lookups of identities, by source (ldap, ldap-names, passwd, share), cache (hit: from the cache; miss: the " +
 			"source was asked; " +
-			"stale: it did not answer, and its last answer counts) and result (found, missing, error).",
+			"stale: it did not respond, and its last result is used) and result (found, missing, error).",
 		ConstLabels: of,
 	}, []string{"cache", "result"})
 	m := &Metrics{
 		counters: map[Cache]map[result]prometheus.Counter{},
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "jupyter_user_identity_lookup_duration_seconds",
-			Help: "How long questions that were not answered from memory have taken, by source (ldap, ldap-names, passwd, share).",
-			// A source answers in a few milliseconds, and is waited for no longer than half a second.
+			Help: "Duration of lookups that were not served from the cache, by source (ldap, ldap-names, passwd, share).",
+			// A source responds in a few milliseconds, and callers wait at most half a second.
 			Buckets:     []float64{.0001, .0005, .001, .005, .01, .05, .1, .25, .5, 1},
 			ConstLabels: of,
 		}),
@@ -74,7 +75,7 @@ func New(registry prometheus.Registerer, source string) (*Metrics, error) {
 	return m, registry.Register(m.seconds)
 }
 
-// Count counts one question and its answer.
+// Count counts one lookup and its result.
 func (m *Metrics) Count(cache Cache, id *identity.Identity, err error) { count(m, cache, id, err) }
 
 func count[V any](m *Metrics, cache Cache, value *V, err error) {
@@ -88,5 +89,5 @@ func count[V any](m *Metrics, cache Cache, value *V, err error) {
 	m.counters[cache][r].Inc()
 }
 
-// Took is for questions that were not answered from memory.
+// Took records the duration of a lookup that was not served from the cache.
 func (m *Metrics) Took(since time.Time) { m.seconds.Observe(time.Since(since).Seconds()) }

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// maxTold bad lines of a file are told one by one. More of them have one cause, and would fill the log.
+// maxTold is how many bad lines of a file are logged. More of them have one cause, and would fill the log.
 const maxTold = 10
 
-// badLines are the lines of one file that could not be read, and were left out.
+// badLines are the unreadable lines of one file, which were skipped.
 type badLines struct {
 	path  string
 	count int
-	// first are the faults that are told.
+	// first are the faults that are logged.
 	first []*fault
 }
 
@@ -24,7 +24,7 @@ func (b *badLines) add(f *fault) {
 	}
 }
 
-// ofWhichBad returns the end of a sentence about the file that was read last: the first of its bad lines, if there is one.
+// ofWhichBad returns the end of a sentence about the last file: its first bad line, if there is one.
 func (t *table) ofWhichBad() string {
 	bad := t.bad[len(t.bad)-1]
 	if bad.count == 0 {
@@ -33,7 +33,7 @@ func (t *table) ofWhichBad() string {
 	return fmt.Sprintf("; %d bad lines are left out, the first is line %d: %s", bad.count, bad.first[0].line, bad.first[0].why)
 }
 
-// tellBadLines writes the bad lines of the files in use to the log, if they are not those that were told last.
+// tellBadLines logs the bad lines of the files in use, if they differ from the ones logged last.
 func (s *Source) tellBadLines(people *table) {
 	var text strings.Builder
 	for _, bad := range people.bad {

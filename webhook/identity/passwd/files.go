@@ -10,16 +10,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// files are the paths of a pair, the rules of the names in it, and whether home fields are kept. The group file may be none.
+// files are the paths of a pair, the rules of the names in it, and whether home fields are kept. The group file is optional.
 type files struct {
 	passwd, group string
 	rules         config.User
 	homes         bool
 }
 
-// stamps tell whether files are still those that were read: by inode, size, and the times of the last change, of which no tool
-// can set the second (ctime) back. What goes unseen is a file that is written in place, to the same size, within the tick of the
-// file system's clock (4 ms) in which it was read.
+// stamps show whether files have changed since they were read: by inode, size, mtime and ctime, which no tool can set back.
+// The only undetected change is one in place, to the same size, within the clock tick of the file system (4 ms) in which
+// the file was read.
 type stamps struct{ passwd, group fs.FileInfo }
 
 func (s *stamps) same(other *stamps) bool {
@@ -33,7 +33,7 @@ func sameFile(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && changed(a) == changed(b)
 }
 
-// changed is the time of the last change of anything about the file.
+// changed returns the ctime of the file.
 func changed(info fs.FileInfo) syscall.Timespec {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return stat.Ctim
@@ -56,7 +56,7 @@ func (f files) stat() (*stamps, error) {
 	return &stamps{passwd, group}, nil
 }
 
-// stat finds a file that can be read.
+// stat returns the info of a readable file.
 func stat(path string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -75,7 +75,7 @@ func readable(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// pair is both files, open.
+// pair is both files, opened.
 type pair struct {
 	stamps
 	passwd, group *os.File
@@ -95,7 +95,7 @@ func (f files) open() (*pair, error) {
 	return p, nil
 }
 
-// open does not wait for somebody who writes into a pipe.
+// open does not block if the path is a pipe without a writer.
 func open(path string) (*os.File, fs.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -118,8 +118,9 @@ func (p *pair) close() {
 	}
 }
 
-// read makes a table of both files as they are now, and says which files these were; nil where they are to be read again, though
-// nothing changes. What is read is what was opened; paths that lead elsewhere by then may have led to one old file and one new.
+// read returns a table of both files and their stamps; the stamps are nil if the files must be read again even without a
+// change. It checks afterwards that the paths still lead to the opened files: otherwise these could be one old and one new
+// file.
 func (f files) read(inUse *table) (*table, *stamps, error) {
 	for range 3 {
 		opened, err := f.open()

@@ -27,7 +27,7 @@ const (
 		"astro:x:7001:carol,alice\n"
 )
 
-// place is a pair of files and who reads them.
+// place is a pair of files and their source.
 type place struct {
 	passwd, group string
 	log           *journal.Journal
@@ -46,7 +46,7 @@ func newPlace(t testing.TB, people, groups string) place {
 	return p
 }
 
-// write puts a file beside and renames it, as a sidecar should.
+// write writes a temporary file and renames it, as a sidecar should.
 func write(t testing.TB, path, text string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(path+".new", []byte(text), 0o644))
@@ -60,13 +60,13 @@ func (p place) open() (*passwd.Source, error) {
 	})
 }
 
-// reopen is open with nothing registered yet.
+// reopen is open with a new registry.
 func (p place) reopen() (*passwd.Source, error) {
 	p.registry = prometheus.NewRegistry()
 	return p.open()
 }
 
-// watched is a source that looks every millisecond, until the test ends.
+// watched returns a source that checks the files every millisecond, until the test ends.
 func (p place) watched(t testing.TB) *passwd.Source {
 	t.Helper()
 	s, err := p.open()
@@ -79,12 +79,12 @@ func (p place) watched(t testing.TB) *passwd.Source {
 
 func named(t testing.TB, name string) user.Name {
 	t.Helper()
-	n, refusal := user.Parse("", name, config.User{AllowUpperCase: true, MaxLength: 32})
+	n, refusal := user.Parse("", name, config.User{AllowUpperCase: true, AllowLeadingDigit: true, MaxLength: 32})
 	require.Nil(t, refusal)
 	return n
 }
 
-// who is somebody's identity as text, and empty for nobody.
+// who returns a user's identity as text; empty if the user is unknown.
 func who(t testing.TB, s *passwd.Source, name string) string {
 	t.Helper()
 	id, err := s.Find(t.Context(), named(t, name))
@@ -95,7 +95,7 @@ func who(t testing.TB, s *passwd.Source, name string) string {
 	return id.String()
 }
 
-// becomes waits until somebody is who they are to be.
+// becomes waits until a user has the wanted identity.
 func becomes(t testing.TB, s *passwd.Source, name, want string) {
 	t.Helper()
 	eventually(t, func() bool { return who(t, s, name) == want }, "%s becomes %s", name, want)

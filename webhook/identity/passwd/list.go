@@ -9,13 +9,13 @@ import (
 
 // Listed is an account of a passwd file.
 type Listed struct {
-	// Name as it is in the file, without a domain that the rules take off.
+	// Name as in the file, without a domain that the rules remove.
 	Name     string
 	UID, GID int64
 }
 
-// List returns the accounts of a passwd file, also those of the system; the first line of a name counts. If the error is not nil,
-// the list ended before its end: it has the lines until then. Bad are the lines that could not be read.
+// List returns the accounts of a passwd file, including system accounts; the first line of a name counts. If the error is
+// not nil, the list is incomplete: it has the lines before the error. bad are the unreadable lines.
 func List(path string, rules config.User) (accounts []Listed, bad []string, err error) {
 	file, _, err := open(path)
 	if err != nil {

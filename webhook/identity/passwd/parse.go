@@ -12,14 +12,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// maxSize of a file. 100,000 people take about 10 MB. Both files this large, read again beside the ones before, stay below the
-// memory that the Deployment has.
+// maxSize of a file. 100,000 users take about 10 MB. Two files of this size, while the previous tables are still in use,
+// fit into the Deployment's memory limit.
 const maxSize = 16 << 20
 
-// fault is what is broken in a file. It never repeats a line: files that came the way of NIS have passwords in them.
+// fault is an error in a file. It never contains a line's text: files from NIS have passwords in them.
 type fault struct {
 	path string
-	// line from 1; 0 where the file as a whole is meant.
+	// line from 1; 0 if the fault is about the whole file.
 	line int
 	why  string
 }
@@ -31,8 +31,8 @@ func (f *fault) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", f.path, f.line, f.why)
 }
 
-// eachAccount calls add with the name, the UID, the GID and the home of each line of a passwd file that can be read. The path is
-// for faults alone. The home is valid until add returns, and nothing here says which homes are one: share.homePrefix does.
+// eachAccount calls add with the name, the UID, the GID and the home of each readable line of a passwd file. The path is only for
+// faults. The home is valid until add returns, and is not checked here: share.homePrefix has the rule.
 //
 //	field    1     2         3    4    5      6     7
 //	         name  password  UID  GID  GECOS  home  shell
@@ -52,21 +52,21 @@ func (t *table) eachAccount(path string, file io.Reader, add func(name string, u
 	})
 }
 
-// readPasswd reads the users of a passwd file as NSS does: the first line of a name counts. The path is for faults alone.
+// readPasswd reads the users of a passwd file as NSS does: the first line of a name counts. The path is only for faults.
 func (t *table) readPasswd(path string, file io.Reader) error {
 	if err := t.eachAccount(path, file, t.add); err != nil {
 		return err
 	}
 	if len(t.people) == 0 {
-		// Also what a file looks like that has just been emptied to be written again.
+		// A file that has just been truncated to be rewritten looks the same.
 		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts, names that begin with a " +
 			"digit and names with another domain than user.domains are no users here" + t.ofWhichBad()}
 	}
 	return nil
 }
 
-// readGroup reads the groups of the table's users from a group file. The first line of a name says its GID. A group may take
-// several lines, and several names of one GID: site tools break long groups up like that.
+// readGroup reads the groups of the table's users from a group file. The first line of a name has its GID. A group may have
+// several lines, and several names with one GID: site tools split long groups in these ways.
 //
 //	field    1     2         3    4
 //	         name  password  GID  members
@@ -100,12 +100,12 @@ func (t *table) readGroup(path string, file io.Reader) error {
 	return nil
 }
 
-// eachLine reads lines of so many fields. take says what is wrong with a line, or nothing. A bad line costs that line: it is kept
+// eachLine reads lines with so many fields. take returns what is wrong with a line, or "". A bad line is skipped and kept
 // for the log.
 func (t *table) eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
 	limited := &io.LimitedReader{R: file, N: maxSize + 1}
 	lines := bufio.NewScanner(limited)
-	lines.Buffer(make([]byte, 0, 64<<10), maxSize+2) // a group of everybody is one line
+	lines.Buffer(make([]byte, 0, 64<<10), maxSize+2) // a group of all users is one line
 	lines.Split(wholeLines)
 	number := 0
 	field := make([][]byte, 0, fields)
@@ -147,7 +147,7 @@ func tooLarge(path string) error {
 
 var errCutShort = errors.New("the last line has no end: the file is being written, or was cut short")
 
-// wholeLines splits what ends in a line break, and nothing else.
+// wholeLines splits lines that end in a line break, and returns no incomplete last line.
 func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 	if end := bytes.IndexByte(data, '\n'); end >= 0 {
 		return end + 1, data[:end], nil
@@ -158,13 +158,13 @@ func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 	return 0, nil, nil
 }
 
-// skipped are empty lines, comments, and the lines of NIS (+ and -), which say who else is to be asked.
+// skipped reports whether a line is empty, a comment, or a reference to NIS (+ and -).
 func skipped(line []byte) bool { return len(line) == 0 || bytes.IndexByte([]byte("#+-"), line[0]) >= 0 }
 
-// number reads a UID or GID of 32 bits. What of it is no user's is the floor's to say, with its own sentence.
+// number parses a UID or GID of 32 bits. The floor denies what is not a user's, with its own sentence.
 func number(text []byte) (uint32, bool) {
 	n, err := strconv.ParseUint(string(text), 10, 32)
-	// One number, one spelling. ParseUint takes no sign, but leading zeros.
+	// Only the canonical form is accepted. ParseUint accepts no sign, but leading zeros.
 	if err != nil || len(text) > 1 && text[0] == '0' {
 		return 0, false
 	}

@@ -1,14 +1,15 @@
-// Package passwd knows people's UIDs, GIDs and supplementary groups from a passwd and a group file, as getent prints them: a
-// mounted ConfigMap, or files that a sidecar writes out of SSSD, LDAP or NIS.
+// Package passwd finds users' UIDs, GIDs and supplementary groups in a passwd and a group file, as getent prints them: from
+// a mounted ConfigMap, or from files that a sidecar exports from SSSD, LDAP or NIS.
 //
-// Both files are read when the webhook starts, and again when they change. They are taken over together, or not at all: where one
-// is broken (cut short, without a user, too large, gone), what was read before stays in use, and log and metric say so.
+// Both files are read when the webhook starts, and again when they change. They are used together or not at all: if one is
+// broken (truncated, without a user, too large, missing), the previous pair stays in use, and log and metric show the
+// fault.
 //
-// The files are read as NSS reads them: fields that are not used are not looked at, the first line of a name counts, and a bad
-// line costs that line, with a warning in the log and a metric.
+// The files are read as NSS reads them: unused fields are not validated, the first line of a name counts, and a bad line is
+// skipped, with a warning in the log and a metric.
 //
-// A sidecar should write beside and rename. A file that is written in place is broken until it is whole, but for the moments in
-// which it happens to end with a line: then whoever comes behind that line is nobody until the next look.
+// A sidecar should write a temporary file and rename it. A file that is written in place is broken until it is complete,
+// except when it is read exactly at the end of a line: then the users behind that line are unknown until the next check.
 package passwd
 
 import (
@@ -29,44 +30,44 @@ import (
 
 // Options of a Source.
 type Options struct {
-	// Passwd and Group are the paths of the files. Without the second nobody has supplementary groups.
+	// Passwd and Group are the paths of the files. Without Group no user has supplementary groups.
 	Passwd, Group string
-	// Rules of the names: a domain that they take off a Pod's name is taken off those in the files too.
+	// Rules of the names: a domain that they remove from a Pod's name is also removed from names in the files.
 	Rules config.User
-	// Homes has the home fields read, where homes are by them (share.homePrefix).
+	// Homes has the home fields read, where they decide where homes are (share.homePrefix).
 	Homes bool
-	// Every is how often Watch looks whether the files have changed; 2 s where it is 0.
+	// Every is how often Watch checks whether the files have changed; 2 s if it is 0.
 	Every time.Duration
 	// Log and Registry may be nil.
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 }
 
-// Source answers who people are. It is safe for concurrent use.
+// Source implements webhook.Identities. It is safe for concurrent use.
 type Source struct {
 	files   files
 	every   time.Duration
 	log     *slog.Logger
 	metrics *metrics
 
-	// people are what was read last and was not broken.
+	// people is the last table without a fault.
 	people atomic.Pointer[table]
-	// lock is held by who looks at the files, one at a time, and what is below belongs to it. It is a channel because who
-	// waits for it may have to go before it comes.
+	// lock is a mutex for reading the files, and protects the fields below. It is a channel so that waiting can be
+	// cancelled.
 	lock chan struct{}
-	// tried are the files that were read last, whatever came of it; nil where they are to be read in any case.
+	// tried are the stamps of the files that were read last, with or without a fault; nil if the files must be read again.
 	tried *stamps
-	// fault is what is broken in the files as they are now; nil where nothing is.
+	// fault is the fault of the current files, or nil.
 	fault error
-	// lasting tells that the look before this one has found something broken too.
+	// lasting reports whether the previous check found a fault too.
 	lasting bool
-	// told is what the log says is broken; empty where it says that all is well.
+	// told is the fault that was logged last; empty if the last log line said that the files are good.
 	told string
-	// toldLines are the bad lines that the log has last.
+	// toldLines are the bad lines that were logged last.
 	toldLines string
 }
 
-// Open reads the files for the first time. Here a broken one is an error: there is nothing to go on with.
+// Open returns a source and reads the files. A broken file is an error here, because there is no previous table.
 func Open(o Options) (*Source, error) {
 	if o.Passwd == "" {
 		return nil, errors.New("no passwd file is named")
@@ -91,14 +92,14 @@ func Open(o Options) (*Source, error) {
 	return s, nil
 }
 
-// Find answers who somebody is, and nil for who is not in the files. It only looks into memory.
+// Find returns a user's identity, or nil if the user is not in the files. It only reads memory.
 func (s *Source) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
 	id := s.people.Load().find(name.String())
 	s.metrics.Count(lookups.Hit, id, nil)
 	return id, nil
 }
 
-// FindUncached is Find after a look whether the files have changed. Where they are broken now, it is Find.
+// FindUncached is Find, but first reads the files if they have changed. If they are broken, the previous table is used.
 func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	defer s.metrics.Took(time.Now())
 	if err := s.inTurn(ctx, s.look); err != nil {
@@ -110,8 +111,8 @@ func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Id
 	return id, nil
 }
 
-// inTurn does something with the files that nobody else does at that time. It does not wait for longer than the context
-// lasts: files can be on a share too, and a share can hang.
+// inTurn calls do while it holds the lock. It waits only until the context ends: files can be on a share too, and a share
+// can hang.
 func (s *Source) inTurn(ctx context.Context, do func()) error {
 	select {
 	case s.lock <- struct{}{}:

@@ -78,7 +78,7 @@ func TestOneUIDUnderTwoNames(t *testing.T) {
 	assert.Equal(t, "5003:6004:7001", who(t, s, "alice-admin"), "each with the groups of the name")
 }
 
-// TestNumbersBeyondKubernetes are kept: the floor has a sentence for them, and nobody would be one for "no such user".
+// TestNumbersBeyondKubernetes are kept: the floor has a sentence for them, which is better than "no such user".
 func TestNumbersBeyondKubernetes(t *testing.T) {
 	s, err := newPlace(t, "highest:x:2147483647:2147483647:::\nuid:x:2147483648:6003:::\ngid:x:5003:4294967295:::\ngroup:x:5003:6003:::\n",
 		"g:x:4294967293:group\n").open()
@@ -134,7 +134,7 @@ func TestWhatIsBroken(t *testing.T) {
 	}
 }
 
-// TestABadLineCostsThatLine: the lines beside it count, and log and metric say which it is.
+// TestABadLineCostsThatLine: the other lines count, and log and metric show the bad one.
 func TestABadLineCostsThatLine(t *testing.T) {
 	const fields, range32 = "fields with colons between them, and not", "is not a number from 0 to 4294967295"
 	for name, c := range map[string]struct {
@@ -202,12 +202,13 @@ func TestManyBadLines(t *testing.T) {
 	eventually(t, func() bool { return p.metric(t, `bad_lines{file="passwd"}`) == 0 }, "all lines are good")
 }
 
-// TestFilesOfRealSites: what getent prints where directory services are, each a public report.
+// TestFilesOfRealSites: output of getent at sites with directory services, each from a public report.
 func TestFilesOfRealSites(t *testing.T) {
 	const root = "root:x:0:0:root:/root:/bin/bash\n"
 	for name, c := range map[string]struct {
 		passwd, group string
 		domain        string
+		leadingDigit  bool
 		want          map[string]string
 	}{
 		"Latin-1 in GECOS, which is not read": {
@@ -227,6 +228,12 @@ func TestFilesOfRealSites(t *testing.T) {
 		"the same name with the domain and without: the first wins": {
 			passwd: "alice:x:5001:6001:::\nalice@corp.example:x:5009:6009:::\n", domain: "corp.example",
 			want: map[string]string{"alice": "5001:6001"}},
+		"numbers as names, where they are users": {
+			passwd: root + "20231234:x:71234:71234:S:/home/20231234:/bin/bash\n", leadingDigit: true,
+			want: map[string]string{"20231234": "71234:71234"}},
+		"numbers as names, where they are none, beside a user": {
+			passwd: root + "20231234:x:71234:71234:S:/home/20231234:/bin/bash\nalice:x:5001:6001:::\n",
+			want:   map[string]string{"alice": "5001:6001"}},
 		"one group in several lines, and under two names": {
 			passwd: "alice:x:5001:6001:::\nbob:x:5002:6002:::\n",
 			group:  "g:x:7001:alice\ng:x:7001:bob\nh:x:7002:alice\nh2:x:7002:bob\n",
@@ -240,7 +247,7 @@ func TestFilesOfRealSites(t *testing.T) {
 			if c.group == "" {
 				p.group = ""
 			}
-			p.rules.Domains = []string{c.domain}
+			p.rules.Domains, p.rules.AllowLeadingDigit = []string{c.domain}, c.leadingDigit
 			s, err := p.open()
 			require.NoError(t, err)
 			for user, want := range c.want {
@@ -289,8 +296,8 @@ func TestEveryOptionHasItsDefault(t *testing.T) {
 	assert.Equal(t, "5003:6003", who(t, s, "alice"))
 }
 
-// TestAnIdentityIsTheAskersOwn: whoever changes what was found changes nobody else's.
-func TestAnIdentityIsTheAskersOwn(t *testing.T) {
+// TestAnIdentityIsACopy: a caller that changes its result does not change the results of others.
+func TestAnIdentityIsACopy(t *testing.T) {
 	s, err := newPlace(t, people, groups).open()
 	require.NoError(t, err)
 	id, err := s.Find(t.Context(), named(t, "alice"))

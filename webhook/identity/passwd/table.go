@@ -8,43 +8,42 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// table is what one pair of files says. Nothing changes it once it has been read, so that any number of admissions can look
-// into it while the next one is made.
+// table is the content of one pair of files. It does not change after reading, so that admissions can use it while the next
+// one is read.
 //
-// It is made for 100,000 users: numbers of 32 bits, no pointer but the names', and the groups and homes of all users in one list
-// each. A slice for each user would take 24 bytes before there is a group in it, and the garbage collector through all of them.
+// It is designed for 100,000 users: numbers have 32 bits, only names are pointers, and the groups and homes of all users are in
+// one list each. A slice for each user would need 24 bytes even without a group, and the garbage collector would scan them all.
 type table struct {
 	index       map[string]uint32
 	people      []account
 	memberships []membership
-	// homes are the home fields of all people, one behind the other; nil where they are not asked for.
+	// homes are the home fields of all users, one after another; nil if they are not kept.
 	homes []byte
 	// withHomes has home fields kept.
 	withHomes bool
-	// rules are those of the names: which can a Pod have, and which domain is taken off.
+	// rules of the names: which names a Pod can have, and which domains are removed.
 	rules config.User
-	// bad are the lines that were left out, of each file that was read.
+	// bad are the skipped lines of each file.
 	bad []badLines
 }
 
 type account struct {
 	uid, gid uint32
-	// last is the membership that was read last, plus one; 0 where there is none.
+	// last is the index of the user's last membership, plus one; 0 if there is none.
 	last uint32
 	// homeEnd is where the home field ends in homes, and that of the next account begins.
 	homeEnd uint32
 }
 
-// membership is one user in one group. They are chained, because the members of a group stand together in the file, and not
-// the groups of a member.
+// membership is one user in one group. The memberships of a user are chained, because the file is ordered by group.
 type membership struct {
 	gid uint32
-	// before is the membership of the same user that was read before, plus one; 0 at the first.
+	// before is the index of the user's previous membership, plus one; 0 for the first.
 	before uint32
 }
 
-// newTable is an empty one with room for what the one before it holds and a little more. Slices and maps that grow by themselves
-// leave several times their size behind, while two tables are alive.
+// newTable returns an empty table with a capacity a little above the previous table's size. Growing slices and maps would
+// leave garbage of several times their size while two tables exist.
 func newTable(before *table, f files) *table {
 	room := func(n int) int { return n + n/16 }
 	people := room(len(before.people))
@@ -58,15 +57,15 @@ func newTable(before *table, f files) *table {
 	}
 }
 
-// widest returns the rules for names in files: those of the configuration, but that upper case, length and reserved names are for
-// the Pod's name to meet. Whom they deny no Pod can name: system accounts, machines (host$), names with spaces, users of
-// another domain. Leaving those out saves room.
+// widest returns the rules for names in files: those of the configuration, but without the rules about upper case, length
+// and reserved names, which are checked on the Pod's name. No Pod can have a name that these rules deny: system accounts,
+// machines (host$), names with spaces, users of another domain. Skipping those saves memory.
 func widest(rules config.User) config.User {
 	rules.AllowUpperCase, rules.MaxLength, rules.Reserved = true, 32, nil
 	return rules
 }
 
-// add takes a user over. The first line of a name counts, as in NSS: getent prints local accounts before those of a directory
+// add adds a user. The first line of a name counts, as in NSS: getent prints local accounts before those of a directory
 // service, and a name may be in both.
 func (t *table) add(text string, uid, gid uint32, home []byte) {
 	name, refusal := user.Parse("", text, t.rules)
@@ -83,11 +82,11 @@ func (t *table) add(text string, uid, gid uint32, home []byte) {
 	t.people = append(t.people, account{uid: uid, gid: gid, homeEnd: uint32(len(t.homes))})
 }
 
-// join puts a user into a group. Members who are no users of ours are left out.
+// join adds a user to a group. Members who are not in the table are skipped.
 func (t *table) join(member []byte, gid uint32) {
 	at, ok := t.index[string(member)]
 	if !ok && bytes.IndexByte(member, '@') > 0 {
-		// With the domain that is taken off, as SSSD writes members where it uses fully qualified names.
+		// The member may have a domain that the rules remove: SSSD writes members so if it uses fully qualified names.
 		if name, refusal := user.Parse("", string(member), t.rules); refusal == nil {
 			at, ok = t.index[name.String()]
 		}
@@ -103,7 +102,7 @@ func (t *table) join(member []byte, gid uint32) {
 	p.last = uint32(len(t.memberships))
 }
 
-// find answers nil for who is not there.
+// find returns the identity of a user, or nil.
 func (t *table) find(name string) *identity.Identity {
 	at, ok := t.index[name]
 	if !ok {

@@ -21,10 +21,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// anyName are the widest rules that files are read by.
+// anyName are the widest rules for names in files.
 var anyName = widest(config.User{})
 
-// crowd writes the files of 100,000 people, each in 5 of 500 groups.
+// crowd writes the files of 100,000 users, each in 5 of 500 groups.
 func crowd(t testing.TB, uids int) (passwd, group string) {
 	t.Helper()
 	const many, kinds, each = 100_000, 500, 5
@@ -50,7 +50,7 @@ func crowd(t testing.TB, uids int) (passwd, group string) {
 
 func heap() uint64 {
 	runtime.GC()
-	runtime.GC() // what finalizers let go
+	runtime.GC() // frees what finalizers have released
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
@@ -114,7 +114,7 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// TestNobodyWaitsForWhoHangs: files can be on a share, and a look at a share can last for ever.
+// TestNobodyWaitsForWhoHangs: files can be on a share, and reading from a share can take for ever.
 func TestNobodyWaitsForWhoHangs(t *testing.T) {
 	passwd := filepath.Join(t.TempDir(), "passwd")
 	require.NoError(t, os.WriteFile(passwd, []byte("alice:x:5003:6003:::\n"), 0o644))
@@ -126,7 +126,7 @@ func TestNobodyWaitsForWhoHangs(t *testing.T) {
 	hanging, answers := make(chan struct{}), make(chan error)
 	go func() {
 		answers <- s.inTurn(ctx, func() {
-			cancel() // the deadline comes when the look has begun
+			cancel() // the deadline comes after the check has begun
 			<-hanging
 		})
 	}()
@@ -143,7 +143,7 @@ func TestNobodyWaitsForWhoHangs(t *testing.T) {
 	assert.Equal(t, "5003:6003", id.String())
 }
 
-// endless is a file that grew after its size was asked for.
+// endless is a file that grows after its size was read.
 type endless string
 
 func (e endless) Read(p []byte) (n int, _ error) {
@@ -170,7 +170,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, fmt.Errorf("input/output error") }
 
-// FuzzFiles: whatever is accepted is well formed, and written out it is read as the same people.
+// FuzzFiles: accepted files give well-formed identities, and written again they give the same users.
 func FuzzFiles(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"alice:x:5003:6003:::\nbob:x:5004:6004:::\n", "g:x:7001:alice,bob\nh:x:7002:alice\n"},
@@ -209,7 +209,7 @@ func read(passwd, group string) (*table, error) {
 	return t, t.readGroup("group", strings.NewReader(group))
 }
 
-// written is the table as getent would print it, with groups named by their numbers.
+// written returns the table as getent prints it, with groups named by their numbers.
 func (t *table) written() (passwd, group string) {
 	var people, groups strings.Builder
 	members := map[int64][]string{0: nil}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Watch looks at the files again and again, and takes over what has changed, until the context ends. It looks rather than
-// waits to be told: inotify says nothing of what happens on the other machines of a network file system.
+// Watch checks the files at each interval, and reads them if they have changed, until the context ends. It does not use
+// inotify, which does not see changes by other machines on a network file system.
 func (s *Source) Watch(ctx context.Context) error {
 	ticker := time.NewTicker(s.every)
 	defer ticker.Stop()
@@ -18,7 +18,7 @@ func (s *Source) Watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			// The error is the context's own, and then the next round is the last.
+			// The only error is that of the context, and then the loop ends.
 			_ = s.inTurn(ctx, func() {
 				s.look()
 				s.tell(ctx)
@@ -27,7 +27,7 @@ func (s *Source) Watch(ctx context.Context) error {
 	}
 }
 
-// look reads the files if they are others than those that were read last. It needs the turn.
+// look reads the files if they have changed since they were read last. The caller must hold the lock.
 func (s *Source) look() {
 	if now, err := s.files.stat(); err == nil && s.tried != nil && s.tried.same(now) {
 		return
@@ -38,16 +38,16 @@ func (s *Source) look() {
 		return
 	}
 	s.people.Store(people)
-	// The table before this one is as large, and an idle process would keep it for minutes: twice what the limit of its
-	// container has to be made for. A reload is rare, and nobody waits for this but who asked for it.
+	// The previous table is as large, and an idle process would keep its memory for minutes, so that the container's memory
+	// limit would have to be twice as high. A reload is rare, and only its own caller waits for this.
 	debug.FreeOSMemory()
 	s.metrics.loaded(people, read)
 	s.tellBadLines(people)
 	s.log.Info("passwd read", "path", s.files.passwd, "users", len(people.people), "memberships", len(people.memberships))
 }
 
-// tell says in the log and in the metrics what is broken, once, and when it is no more. What is broken in a single look is not
-// told: a file that is written in place is so for as long as that takes.
+// tell logs a fault once, and once that it is gone, and sets the metrics. A fault of a single check is not logged: a file
+// that is being written in place is broken for a moment.
 func (s *Source) tell(ctx context.Context) {
 	switch {
 	case s.fault == nil:
@@ -67,7 +67,7 @@ func (s *Source) tell(ctx context.Context) {
 	}
 }
 
-// attrs are the keys of a fault.
+// attrs returns the log attributes of a fault.
 func attrs(err error) []slog.Attr {
 	var f *fault
 	if !errors.As(err, &f) {

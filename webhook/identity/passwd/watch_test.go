@@ -40,7 +40,7 @@ const (
 	whole  = "passwd is whole again"
 )
 
-// told waits for so many lines about broken files, and answers the last.
+// told waits for n log lines about broken files, and returns the last.
 func (p place) told(t *testing.T, n int) map[string]any {
 	t.Helper()
 	eventually(t, func() bool { return len(p.log.Lines(t, broken)) >= n }, "line %d", n)
@@ -79,8 +79,7 @@ func TestABrokenFileAfterAGoodOne(t *testing.T) {
 	assert.Equal(t, 3.0, p.metric(t, `reloads_total{result="broken"}`))
 }
 
-// looks waits until the files have been looked at so many times more. A look at what is as it was leaves no trace, so each of
-// these has a new file to read.
+// looks waits for n more checks of the files. A check of unchanged files is not visible, so each has a new file to read.
 func (p place) looks(t *testing.T, n int) {
 	t.Helper()
 	for range n {
@@ -99,7 +98,7 @@ func TestABrokenFileIsToldOnce(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- s.Watch(watching) }()
 	p.told(t, 1)
-	for range 3 { // another file each time, with the same fault
+	for range 3 { // a new file each time, with the same fault
 		write(t, p.passwd, "oops\n")
 		_, err := s.FindUncached(t.Context(), named(t, "alice"))
 		require.NoError(t, err)
@@ -123,8 +122,8 @@ func TestAGoodFileIsReadOnce(t *testing.T) {
 	assert.Len(t, p.log.Lines(t, "passwd read"), 1)
 }
 
-// TestHalfAFile is what a sidecar leaves that dies while it writes in place, or has not come to the end yet. In no state
-// between the old and the new does anybody become somebody else, or nobody.
+// TestHalfAFile: a sidecar that writes in place may crash or still be writing. In no state between the old and the new file
+// does a user get another identity, or become unknown.
 func TestHalfAFile(t *testing.T) {
 	p := newPlace(t, people, groups)
 	s := p.watched(t)
@@ -160,7 +159,7 @@ func TestADeletedFileKeepsTheLastGoodOne(t *testing.T) {
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
 }
 
-// mounted is a directory as the kubelet mounts a ConfigMap: passwd -> ..data/passwd, ..data -> a directory of this version.
+// mounted is a directory as the kubelet mounts a ConfigMap: passwd -> ..data/passwd, ..data -> the directory of a version.
 type mounted struct {
 	dir      string
 	versions int
@@ -205,8 +204,8 @@ func TestAConfigMapIsSwapped(t *testing.T) {
 	assert.Equal(t, "9004:6003:7010", who(t, s, "alice"))
 }
 
-// TestAReloadUnderConcurrentFinds: everybody finds one version whole, whichever it is. The UID and the group of a version are
-// the same number.
+// TestAReloadUnderConcurrentFinds: every caller gets one complete version. The UID and the group of a version are the same
+// number.
 func TestAReloadUnderConcurrentFinds(t *testing.T) {
 	version := func(n int) (string, string) {
 		return fmt.Sprintf("alice:x:%d:6003:::\n", 5000+n), fmt.Sprintf("g:x:%d:alice\n", 5000+n)
@@ -264,7 +263,7 @@ func TestFindUncachedSeesWhatHasJustChanged(t *testing.T) {
 	assert.Empty(t, p.log.Lines(t, broken), "it is for Watch to say what lasts")
 }
 
-// TestAFaultThatPasses is not told: a file that is written in place is broken for a moment.
+// TestAFaultThatPasses is not logged: a file that is written in place is broken for a moment.
 func TestAFaultThatPasses(t *testing.T) {
 	p := newPlace(t, people, groups)
 	s, err := p.open()
@@ -311,7 +310,7 @@ jupyter_user_passwd_users 2
 `, text)
 }
 
-// TestLookupsAreCounted: from memory, and after a look at the files, which takes time.
+// TestLookupsAreCounted: from memory, and after a check of the files, which takes time.
 func TestLookupsAreCounted(t *testing.T) {
 	p := newPlace(t, people, groups)
 	s, err := p.open()
@@ -339,7 +338,7 @@ func (p place) metrics(t *testing.T) string {
 	return recorder.Body.String()
 }
 
-// metric is one value of ours.
+// metric returns the value of one metric.
 func (p place) metric(t *testing.T, name string) float64 {
 	t.Helper()
 	_, rest, found := strings.Cut(p.metrics(t), "\njupyter_user_passwd_"+name+" ")
@@ -350,7 +349,8 @@ func (p place) metric(t *testing.T, name string) float64 {
 	return value
 }
 
-// TestAFileWithItsTimeSetBack has the size, the inode and the time of the one before, as cp -p and rsync --inplace leave it.
+// TestAFileWithItsTimeSetBack: the changed file has the previous size, inode and mtime, as cp -p and rsync --inplace leave
+// it.
 func TestAFileWithItsTimeSetBack(t *testing.T) {
 	p := newPlace(t, people, groups)
 	long := time.Unix(1, 0)
@@ -362,8 +362,8 @@ func TestAFileWithItsTimeSetBack(t *testing.T) {
 	becomes(t, s, "alice", "5005:6003:7001,7002")
 }
 
-// TestAPairIsNeverOfTwoVersions: while a symbolic link is led from one pair to another and back, nobody has the number of the one
-// and the groups of the other.
+// TestAPairIsNeverOfTwoVersions: while a symbolic link is switched between two pairs, no user has the UID of one pair and
+// the groups of the other.
 func TestAPairIsNeverOfTwoVersions(t *testing.T) {
 	dir := t.TempDir()
 	for version, uid := range map[string]string{"a": "5001", "b": "5002"} {

@@ -10,8 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// lookAbove looks at each directory between the root of the share and a home. Whoever owns one of them can replace what is in it.
-// The error is an *identity.Unusable if no home can be there.
+// lookAbove checks each directory between the root of the share and a home, because its owner can replace its content. The
+// error is an *identity.Unusable if no home can be there.
 func (s *Source) lookAbove(home string) error {
 	for end, letter := range home {
 		if letter != '/' {
@@ -26,12 +26,12 @@ func (s *Source) lookAbove(home string) error {
 		if !ok {
 			return errors.New("this system does not say who owns a directory")
 		}
-		at := identity.Misplaced{Dir: dir, Owner: int64(stat.Uid), Link: info.Mode()&fs.ModeSymlink != 0}
+		at := identity.BadParent{Dir: dir, Owner: int64(stat.Uid), Link: info.Mode()&fs.ModeSymlink != 0}
 		switch {
 		case at.Link:
-			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, is a symbolic link", dir), Misplaced: &at}
+			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, is a symbolic link", dir), Parent: &at}
 		case at.Owner >= s.minUID:
-			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, belongs to UID %d", dir, at.Owner), Misplaced: &at}
+			return &identity.Unusable{Why: fmt.Sprintf("%s, above a home, belongs to UID %d", dir, at.Owner), Parent: &at}
 		}
 	}
 	return nil

@@ -32,11 +32,12 @@ const (
 	callers = 32
 )
 
-// TestTheShareHangs is on a real file system of the kernel's that does not answer, under load: every review is answered within a
-// second, no more threads are stuck than may be, and all is well when it comes back.
+// TestTheShareHangs uses a real kernel file system that does not respond, under load: every review gets its response within
+// a second, the number of stuck threads is limited, and everything works when the file system responds again.
 //
-// The file system is FUSE, which hangs as NFS does: the system call is in the kernel, and nothing ends it. It is mounted in
-// a mount namespace of the test's own, so that nobody else can touch it and it goes with the last process.
+// The file system is FUSE, which hangs like NFS: the system call blocks in the kernel and cannot be interrupted. It is
+// mounted in the test's own mount namespace, so that no other process can access it and it disappears with the last
+// process.
 func TestTheShareHangs(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can mount a file system that hangs")
@@ -87,7 +88,7 @@ func hang(t *testing.T) {
 	watch.Within(t, hung.slowest, time.Second, "the slowest answer while the share hangs")
 	assert.Positive(t, hung.admitted, "who was known goes on to be")
 	assert.Positive(t, hung.refused, "who was not is refused")
-	// The file system is served by this process, which has as many goroutines for what it does not answer.
+	// This process serves the file system, and has one goroutine for each blocked call.
 	const stuck = 32
 	assert.Less(t, threadsOf(t), threads+stuck+callers, "32 system calls are stuck at most")
 	assert.LessOrEqual(t, runtime.NumGoroutine(), goroutines+2*stuck+2)
@@ -97,7 +98,7 @@ func hang(t *testing.T) {
 	t.Logf("before: %+v, after: %+v", quiet, load.run(t, time.Second))
 }
 
-// load reviews pods of people who come again, and of people who come for the first time.
+// load sends reviews of known users and of new users.
 type load struct {
 	webhook *webhook.Webhook
 	fresh   atomic.Int64
@@ -116,7 +117,7 @@ func (l *load) run(t *testing.T, how time.Duration) figures {
 	var working sync.WaitGroup
 	for i := range callers {
 		working.Go(func() {
-			// A pace, as people have: who is denied at once does not try again at once.
+			// A realistic rate: a denied user does not try again at once.
 			tick := time.NewTicker(20 * time.Millisecond)
 			defer tick.Stop()
 			for n := 0; ctx.Err() == nil; n++ {
@@ -160,7 +161,7 @@ func threadsOf(t *testing.T) int {
 	return threads
 }
 
-// top is where the share is mounted, homes the directory in it, and home one of these: everybody has one.
+// top is the mounted share, homes the directory in it, and home one home: every user has one.
 type (
 	top struct {
 		fs.Inode
@@ -184,7 +185,7 @@ func (h *homes) answers() {
 	h.gate.Store(&open)
 }
 
-// hangs makes every question wait from now on, until it is let go.
+// hangs blocks every call until letGo is called.
 func (h *homes) hangs() (letGo func()) {
 	shut := make(chan struct{})
 	h.gate.Store(&shut)

@@ -31,7 +31,7 @@ func named(t *testing.T, text string) user.Name {
 	return name
 }
 
-// folder is a share with the homes of alice and bob, who are whoever runs the test.
+// folder returns a share with the homes of alice and bob, both owned by the UID of the test.
 func folder(t *testing.T) string {
 	t.Helper()
 	homes := filepath.Join(t.TempDir(), "home")
@@ -41,7 +41,7 @@ func folder(t *testing.T) string {
 	return homes
 }
 
-// clock is the source's, and moved by the test.
+// clock is the source's clock, which the test moves.
 type clock struct{ offset atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
@@ -85,7 +85,7 @@ func gauge(t *testing.T, s *Source, name string) float64 {
 	return 0
 }
 
-// counted are the questions that were, by what memory had to do with them and what came of them.
+// counted returns the counted lookups by cache and result.
 func counted(t *testing.T, s *Source) map[string]int {
 	t.Helper()
 	families, err := s.finder.Registry.(*prometheus.Registry).Gather()
@@ -124,7 +124,7 @@ func TestTheOwnerOfTheHome(t *testing.T) {
 	}
 }
 
-// TestAShareThatIsGone is no share without homes: a volume that fell off must not make everybody unknown.
+// TestAShareThatIsGone is no share without homes: an unmounted volume must not make all users unknown.
 func TestAShareThatIsGone(t *testing.T) {
 	homes := folder(t)
 	s, clock := open(t, homes)
@@ -217,7 +217,7 @@ func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
 	assert.True(t, os.SameFile(found, mounted))
 }
 
-// stuck makes each system call wait until it is let go.
+// stuck blocks each system call until letGo is called.
 func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
 	calls, gate := &atomic.Int32{}, make(chan struct{})
 	s.lstat = func(path string) (fs.FileInfo, error) {
@@ -228,8 +228,8 @@ func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
 	return calls, func() { close(gate) }
 }
 
-// TestOnePersonIsLookedUpOnce however many ask.
-func TestOnePersonIsLookedUpOnce(t *testing.T) {
+// TestOneUserIsLookedUpOnce for many concurrent callers.
+func TestOneUserIsLookedUpOnce(t *testing.T) {
 	s, _ := open(t, folder(t))
 	s.finder.Wait = 20 * time.Second
 	calls, letGo := stuck(s)
@@ -249,8 +249,8 @@ func TestOnePersonIsLookedUpOnce(t *testing.T) {
 	assert.LessOrEqual(t, calls.Load(), int32(2), "those who asked first, and perhaps one who came when that was done")
 }
 
-// TestASilentShare: nobody waits for long, not more than some questions are out, what was known goes on to count, and all is well
-// when the share comes back.
+// TestASilentShare: callers wait for a short time, the number of running lookups is limited, cached owners are used, and
+// everything works when the share responds again.
 func TestASilentShare(t *testing.T) {
 	homes := folder(t)
 	s, clock := open(t, homes)
@@ -302,7 +302,7 @@ func TestASilentShare(t *testing.T) {
 	}
 }
 
-// TestOneHomeThatHangs makes nobody else's answer stale for longer than until the next question.
+// TestOneHomeThatHangs makes the result of other homes stale for one call at most.
 func TestOneHomeThatHangs(t *testing.T) {
 	homes := folder(t)
 	s, clock := open(t, homes)
@@ -329,7 +329,7 @@ func TestOneHomeThatHangs(t *testing.T) {
 	}, machine.Patience, time.Millisecond, "that the home is gone is noticed")
 }
 
-// TestTheCallersDeadlineCounts where it is shorter.
+// TestTheCallersDeadlineCounts if it is shorter.
 func TestTheCallersDeadlineCounts(t *testing.T) {
 	s, _ := open(t, folder(t))
 	s.finder.Wait = time.Hour
@@ -341,8 +341,8 @@ func TestTheCallersDeadlineCounts(t *testing.T) {
 	assert.ErrorIs(t, err, lookups.ErrSilent)
 }
 
-// TestAFaultIsNoAnswer: what is wrong with the share is not remembered, and hides nobody's home.
-func TestAFaultIsNoAnswer(t *testing.T) {
+// TestAFaultIsNoResult: an error of the share is not cached, and hides no home.
+func TestAFaultIsNoResult(t *testing.T) {
 	for _, fault := range []error{syscall.ESTALE, syscall.EACCES, syscall.EIO, syscall.ENOTCONN} {
 		s, _ := open(t, folder(t))
 		assert.Zero(t, lastFailure(t, s))
@@ -360,7 +360,7 @@ func TestAFaultIsNoAnswer(t *testing.T) {
 	}
 }
 
-// TestMadeUpNamesPushNobodyOut: anybody can ask for names that nobody has.
+// TestMadeUpNamesPushNobodyOut: clients can ask for names that do not exist.
 func TestMadeUpNamesPushNobodyOut(t *testing.T) {
 	s, _ := open(t, folder(t))
 	_, err := s.Find(t.Context(), named(t, "alice"))
@@ -384,8 +384,7 @@ func TestMetricsAreRegisteredOnce(t *testing.T) {
 	assert.True(t, errors.As(err, &twice))
 }
 
-// TestWhoOwnsADirectoryAboveAHome could put another directory in the place of the home, so it is nobody's home then, and what is
-// remembered of it does not count.
+// TestWhoOwnsADirectoryAboveAHome can replace the home, so the home is denied, and a cached owner is not used.
 func TestWhoOwnsADirectoryAboveAHome(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give directories to other owners")
@@ -416,7 +415,7 @@ func TestWhoOwnsADirectoryAboveAHome(t *testing.T) {
 			}
 			var unusable *identity.Unusable
 			require.ErrorAs(t, err, &unusable)
-			assert.Equal(t, &identity.Misplaced{Dir: dir, Owner: int64(owner)}, unusable.Misplaced)
+			assert.Equal(t, &identity.BadParent{Dir: dir, Owner: int64(owner)}, unusable.Parent)
 		}
 		require.NoError(t, os.Chown(filepath.Join(share, dir), 0, 0))
 	}

@@ -1,4 +1,5 @@
-# As in docker-stacks: listen on every interface, and open no browser.
+# As in docker-stacks: listen on every interface, open no browser, and keep nothing in a trash.
 c = get_config()  # noqa: F821
 c.ServerApp.ip = ""
 c.ServerApp.open_browser = False
+c.FileContentsManager.delete_to_trash = False

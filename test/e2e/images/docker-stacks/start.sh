@@ -18,7 +18,8 @@ run_hooks() {
 
 [ $# -gt 0 ] || set -- bash
 
-# Since it is the entrypoint, people who put it in front of their command too run it twice.
+# Since it is the entrypoint, people who put it in front of their command too run it twice. Images from before 2024 have not these
+# lines, and their Dockerfiles take them out.
 if [ "${_START_SH_EXECUTED:-}" = 1 ]; then
 	log "WARNING: it is the entrypoint already, and need not be part of the command"
 	exec "$@"
@@ -66,7 +67,7 @@ stay_user() {
 	if [ -n "${NB_USER:-}" ] && [ "$NB_USER" != jovyan ] && [ "$NB_USER" != "$(id -un 2>/dev/null)" ]; then
 		log "WARNING: only root can become $NB_USER"
 	fi
-	[ -w "$HOME" ] || log "WARNING: $HOME cannot be written"
+	[ -w /home/jovyan ] || log "WARNING: /home/jovyan cannot be written"
 	run_hooks /usr/local/bin/before-notebook.d
 	log "running: ${command[*]}"
 	exec "${command[@]}"

@@ -1,0 +1,41 @@
+package check
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+)
+
+// TestANamespaceOfAProgram has the share for first homes or a backup, and no notebooks: it needs neither the claims of directories nor a
+// level of Pod Security. With a right to a home it has notebooks.
+func TestANamespaceOfAProgram(t *testing.T) {
+	with := func(rules ...rbacv1.PolicyRule) *state {
+		s := bound("backup", subject("ServiceAccount", "backup", "backup"), rules...)
+		s.config = config.Default()
+		s.config.Share.Directories = []config.Directory{{ClaimName: "scratch", MountPath: "/scratch", Access: config.AccessReadWrite}}
+		s.parameters = map[string]string{"claims": "hpc-shared-pvc scratch"}
+		s.namespaces.Items = []corev1.Namespace{named("backup")}
+		s.claims.Items = []corev1.PersistentVolumeClaim{{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "backup", Name: "hpc-shared-pvc"},
+			Spec:       corev1.PersistentVolumeClaimSpec{AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}},
+			Status:     corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound},
+		}}
+		return s
+	}
+	only(t, claims(t.Context(), with(rule(shares, runAs))), OK, "the share's claim is bound in backup")
+	only(t, podSecurity(t.Context(), with(rule(shares, runAs))), OK, "0 namespaces with notebooks")
+
+	const lacks = "has no claim scratch, on which are directories that notebooks see"
+	only(t, claims(t.Context(), with(rule(shares, runAs), rule(homes, use))), Failed, lacks)
+	only(t, claims(t.Context(), with(everyRight)), Failed, lacks)
+	asked := with(rule(shares, runAs))
+	asked.Namespaces = []string{"backup"}
+	only(t, claims(t.Context(), asked), Failed, lacks)
+	found := podSecurity(t.Context(), with(rule(shares, runAs), rule(homes, use)))
+	assert.Equal(t, Failed, found[0].Status)
+}

@@ -1,0 +1,107 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// What a user is told of a home that takes nothing.
+const (
+	saysFull = "jupyter-user-init: no space is left for the home /data/hpc/home/filled, because its file system is full: the notebook starts, " +
+		"and nothing can be saved there. Delete files, or ask the admin for space\n"
+	saysReadOnly = "jupyter-user-init: the home /data/hpc/home/filled is on a file system that is mounted read-only: the notebook starts, and " +
+		"nothing can be saved there. Ask the admin whether that is meant\n"
+	saysMode = "jupyter-user-init: the home /data/hpc/home/unwritable has the mode 0500, by which its owner cannot write to it: the notebook " +
+		"starts, and nothing can be saved there. chmod u+wx it\n"
+)
+
+// smallAtStart and smallAtAdmission are namespaces with a share of their own, which is soon full.
+var (
+	smallAtStart     = discovery{atStart.name, "small-" + atStart.namespace, atStart.level}
+	smallAtAdmission = discovery{atAdmission.name, "small-" + atAdmission.namespace, atAdmission.level}
+)
+
+// TestAHomeThatTakesNothing lets Jupyter start all the same, and the user is told why nothing can be saved: by the init container, and
+// at start by the notebook container too.
+func TestAHomeThatTakesNothing(t *testing.T) {
+	t.Run("mode 0500", func(t *testing.T) {
+		for _, discovery := range discoveries {
+			t.Run(discovery.name, func(t *testing.T) {
+				server := takesNothing(t, discovery, "unwritable", saysMode)
+				server.Call(t, http.MethodGet, "api/contents", nil, http.StatusOK)
+			})
+		}
+	})
+	small := mountSmallShare(t)
+	for _, in := range []discovery{smallAtStart, smallAtAdmission} {
+		require.NoError(t, world.makeNamespace(t.Context(), in.namespace, in.level))
+		require.NoError(t, world.apply(t.Context(), fmt.Sprintf(storage, in.namespace, small.root)))
+	}
+	for _, in := range []discovery{smallAtStart, smallAtAdmission} {
+		t.Run("full/"+in.name, func(t *testing.T) {
+			fill(t, small, "filled")
+			server := takesNothing(t, in, "filled", saysFull)
+			server.Call(t, http.MethodDelete, "api/contents/filler", nil, http.StatusNoContent)
+			server.Save(t, in.namespace+".ipynb")
+		})
+	}
+	require.NoError(t, syscall.Mount("", small.root, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	for _, in := range []discovery{smallAtStart, smallAtAdmission} {
+		t.Run("read-only/"+in.name, func(t *testing.T) {
+			server := takesNothing(t, in, "filled", saysReadOnly)
+			server.Call(t, http.MethodGet, "api/contents/"+in.namespace+".ipynb", nil, http.StatusOK)
+		})
+	}
+}
+
+// takesNothing starts Jupyter, of an image that has no settings of its own, in a home that takes nothing.
+func takesNothing(t *testing.T, in discovery, user, sentence string) jupyter {
+	t.Helper()
+	p := run(t, in, "takes-nothing", user, images.Z2JH, withToken)
+	server := p.jupyter(t)
+	log := func(container string) string {
+		return kubectl(t, "logs", p.name, "-n", p.namespace, "-c", container).Stdout
+	}
+	assert.Contains(t, log("jupyter-user-init"), sentence)
+	assert.Equal(t, sentence, message(p.get(t)), "what kubectl describe shows of the init container")
+	if in.name == atStart.name {
+		// The home is mounted at its second place there.
+		assert.Contains(t, log(p.name), "the notebook starts, and nothing can be saved there.")
+	}
+	return server
+}
+
+// mountSmallShare mounts a file system of one megabyte, with one home.
+func mountSmallShare(t *testing.T) share {
+	t.Helper()
+	small := share{filepath.Join(world.Room.Folder, "small-share")}
+	require.NoError(t, os.Mkdir(small.root, 0o755))
+	require.NoError(t, syscall.Mount("tmpfs", small.root, "tmpfs", 0, "size=1m,mode=0755"))
+	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(small.root, syscall.MNT_DETACH)) })
+	require.NoError(t, os.Mkdir(filepath.Join(small.root, "home"), 0o755))
+	require.NoError(t, small.makeHome(homeOf("filled")))
+	return small
+}
+
+// fill writes to a file of the user's until nothing more fits.
+func fill(t *testing.T, small share, user string) {
+	t.Helper()
+	path, owner := small.path(user, "filler"), homeOf(user)
+	file, err := os.Create(path)
+	require.NoError(t, err)
+	for err == nil {
+		_, err = file.Write(make([]byte, 4096))
+	}
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.NoError(t, errors.Join(file.Close(), os.Chown(path, owner.uid, owner.gid)))
+}

@@ -1,0 +1,110 @@
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// startedWith is what the image's own start has to have done to the environment of Jupyter, by variables that count.
+type startedWith map[string]string
+
+// once is what start.sh does, which runs the hooks of both directories.
+var once = startedWith{"START_NOTEBOOK_HOOKS": "1", "BEFORE_NOTEBOOK_HOOKS": "1", "JUPYTER_CONFIG_PATH": "/config"}
+
+// but returns the same with other values.
+func (p startedWith) but(changes startedWith) startedWith {
+	all := maps.Clone(p)
+	maps.Copy(all, changes)
+	return all
+}
+
+// A generation is one of docker-stacks', or a kind of image that has Jupyter and another start.
+type generation struct {
+	image     string
+	arguments []string
+	// base is the base URL that the arguments say.
+	base string
+	// atStart and atAdmission are what Jupyter starts with.
+	atStart, atAdmission startedWith
+}
+
+func generations() map[string]generation {
+	base := []string{"--ServerApp.base_url=/x/"}
+	twice := once.but(startedWith{"START_NOTEBOOK_HOOKS": "2", "BEFORE_NOTEBOOK_HOOKS": "2"})
+	joined := startedWith{"JUPYTER_CONFIG_PATH": "/config:/jupyter"}
+	after := func(words ...string) []string { return append(append([]string{"--"}, words...), base...) }
+	return map[string]generation{
+		"today as it is":            {images.DockerStacks, nil, "", once, once},
+		"today, arguments":          {images.DockerStacks, after("start-notebook.py"), "x/", once, once},
+		"today, start.sh by hand":   {images.DockerStacks, after("start.sh", "start-notebook.sh"), "x/", once, once},
+		"late 2023 as it is":        {images.DockerStacksLate2023, nil, "", once, once},
+		"late 2023, arguments":      {images.DockerStacksLate2023, after("start-notebook.sh"), "x/", once, once},
+		"late 2023, start.sh twice": {images.DockerStacksLate2023, after("start.sh", "start-notebook.py"), "x/", twice, twice},
+		"before as it is":           {images.DockerStacks2023, nil, "", once, once},
+		"before, arguments":         {images.DockerStacks2023, after("start-notebook.sh"), "x/", once, once},
+		"foundation, arguments":     {images.DockerStacksFoundation, after("jupyter", "lab"), "x/", once, once},
+		"child of it as it is":      {images.DockerStacksChild, nil, "", once.but(joined), once},
+		"repo2docker as it is":      {images.Repo2docker, nil, "", startedWith{"REPOSITORY_START": "1"}, startedWith{"REPOSITORY_START": "1"}},
+		"an entrypoint of its own":  {images.Entrypoint, nil, "", nil, startedWith{"OWN_ENTRYPOINT": "1"}},
+	}
+}
+
+// TestTheStartOfEachGeneration starts every generation of docker-stacks, and what is like them. What an image does before Jupyter
+// starts is done as often as the image does it by itself, which is once, or the Pod is told that it cannot be.
+func TestTheStartOfEachGeneration(t *testing.T) {
+	i := 0
+	for name, g := range generations() {
+		for _, discovery := range discoveries {
+			i++
+			name, podName := name+"/"+discovery.name, fmt.Sprintf("generation-%d", i)
+			want := g.atAdmission
+			if discovery == atStart {
+				want = g.atStart
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				if want == nil {
+					p := run(t, discovery, podName, "alice", g.image, "--restart=Never", withToken)
+					saysNothingToRun(t, p)
+					return
+				}
+				p := run(t, discovery, podName, "alice", g.image, append([]string{withToken, withProbes}, g.arguments...)...)
+				askLab(g.base)(t, p)
+				assertOwned(t, p, homeOf("alice"))
+				got := theServer(t, p.processes(t)).Environment()
+				for variable, value := range want {
+					assert.Equal(t, value, got[variable], variable)
+				}
+			})
+		}
+	}
+}
+
+// TestAFoundationByItself starts a shell, as it does without the webhook, where the image's own entrypoint stays.
+func TestAFoundationByItself(t *testing.T) {
+	p := run(t, atAdmission, "foundation", "alice", images.DockerStacksFoundation, "--restart=Never")
+	p.await(t, readyLimit, "to end well", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
+}
+
+// TestIPythonsHistoryIsOff in an image that has the line of deploy/docs/pods.md, and on in another.
+func TestIPythonsHistoryIsOff(t *testing.T) {
+	line, err := os.ReadFile("images/docker-stacks-child/ipython_config.py")
+	require.NoError(t, err)
+	page, err := os.ReadFile("../../deploy/docs/pods.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(page), "`"+strings.TrimSpace(string(line))+"` in `/etc/ipython/ipython_config.py`")
+	for image, want := range map[string]string{images.DockerStacksChild: "False\n", images.DockerStacksFoundation: "True\n"} {
+		p := run(t, atStart, "history", "alice", image, withToken, "--", "jupyter", "lab")
+		assert.Equal(t, want, p.jupyter(t).Kernel(t).Run(t, "print(get_ipython().history_manager.enabled)"), image)
+		require.NoError(t, p.remove(t.Context()))
+	}
+}

@@ -1,0 +1,45 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// TestRunningNotebooksWhenHomesMove: share.home becomes another pattern, in the policies and in the webhook. A notebook that runs has the
+// home by the pattern before; it can still be labelled, get and lose a finalizer, have its status written, be debugged and be deleted. A
+// new one by the pattern before is denied.
+func TestRunningNotebooksWhenHomesMove(t *testing.T) {
+	t.Parallel()
+	g := startVerifiedBeside(t, shippedPolicies(t)...)
+	running := keep(t, g.carol, injected(t, "alice"))
+	before := injected(t, "alice")
+	installed(t.Context(), t, g.ControlPlane, byInitial)
+	g.serving(t, homesByInitial)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.NoError(c, create(t.Context(), g.carol, "lab", injectedBy(t, g.serves, "alice")))
+		assert.ErrorContains(c, create(t.Context(), g.carol, "lab", before.DeepCopy()), "ValidatingAdmissionPolicy 'net.jupyter-user.io'")
+	}, wait, wait/100)
+
+	pods := g.carol.CoreV1().Pods("lab")
+	for name, patch := range map[string]string{
+		"a label":                      `{"metadata": {"labels": {"team": "physics"}}}`,
+		"an annotation":                `{"metadata": {"annotations": {"example.com/seen": "yes"}}}`,
+		"a finalizer":                  `{"metadata": {"finalizers": ["example.com/wait"]}}`,
+		"the finalizer taken off":      `{"metadata": {"finalizers": null}}`,
+		"the notebook's image by hers": `{"spec": {"containers": [{"name": "nb", "image": "quay.io/jupyter/scipy-notebook"}]}}`,
+	} {
+		_, err := pods.Patch(t.Context(), running.Name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
+		assert.NoError(t, err, name)
+	}
+	_, err := g.admin(t).CoreV1().Pods("lab").Patch(t.Context(), running.Name, types.MergePatchType, []byte(`{"status": {"phase": "Running"}}`),
+		metav1.PatchOptions{}, "status")
+	assert.NoError(t, err, "as a kubelet does")
+	running, err = pods.Get(t.Context(), running.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	assert.NoError(t, adds(t, g.carol, running, debugger()))
+	assert.NoError(t, pods.Delete(t.Context(), running.Name, metav1.DeleteOptions{}))
+}

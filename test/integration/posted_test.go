@@ -1,0 +1,75 @@
+package integration
+
+import (
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// posted is how the API server answered creations of pods: how often with each status, and how many within each time.
+type posted struct {
+	codes  map[string]int
+	within map[time.Duration]int
+}
+
+// podsPosted reads that from the API server's own metrics.
+func (c *cluster) podsPosted(t *testing.T) posted {
+	t.Helper()
+	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
+	require.NoError(t, err)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(raw.Stdout))
+	require.NoError(t, err)
+	p := posted{map[string]int{}, map[time.Duration]int{}}
+	of := func(family string, add func(labels map[string]string, series *dto.Metric)) {
+		require.Contains(t, families, family)
+		for _, series := range families[family].GetMetric() {
+			labels := map[string]string{}
+			for _, label := range series.GetLabel() {
+				labels[label.GetName()] = label.GetValue()
+			}
+			if labels["verb"] == http.MethodPost && labels["resource"] == "pods" && labels["subresource"] == "" && labels["dry_run"] == "" {
+				add(labels, series)
+			}
+		}
+	}
+	of("apiserver_request_total", func(labels map[string]string, series *dto.Metric) {
+		p.codes[labels["code"]] += int(series.GetCounter().GetValue())
+	})
+	of("apiserver_request_duration_seconds", func(_ map[string]string, series *dto.Metric) {
+		for _, bucket := range series.GetHistogram().GetBucket() {
+			if limit := bucket.GetUpperBound(); !math.IsInf(limit, 1) {
+				p.within[time.Duration(limit*float64(time.Second))] += int(bucket.GetCumulativeCount())
+			}
+		}
+	})
+	return p
+}
+
+// since fails the test unless each user's pod was created at the first attempt after another moment, and nothing else was. It returns
+// the shortest time of the API server's within which each creation was answered.
+func (p posted) since(t *testing.T, before posted) time.Duration {
+	t.Helper()
+	for code, n := range before.codes {
+		p.codes[code] -= n
+	}
+	maps.DeleteFunc(p.codes, func(_ string, n int) bool { return n == 0 })
+	assert.Equal(t, map[string]int{"201": hubUsers}, p.codes, "answers to creations of pods")
+	for _, limit := range slices.Sorted(maps.Keys(p.within)) {
+		if p.within[limit]-before.within[limit] >= hubUsers {
+			return limit
+		}
+	}
+	require.Fail(t, "the API server answered a creation later than it counts")
+	return 0
+}

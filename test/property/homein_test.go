@@ -1,0 +1,132 @@
+package property
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+)
+
+// homeIn is a notebook of alice with a sidecar and an init container that have the home, and one of each that has not.
+const homeIn = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"},
+	"annotations":{"jupyter-user.io/home-in":"side,clone"}},
+	"spec":{"initContainers":[{"name":"other-init","image":"x","securityContext":` + likeTheUser + `},{"name":"clone","image":"x"}],
+	"containers":[{"name":"nb","image":"notebook"},{"name":"other","image":"x","securityContext":` + likeTheUser + `},
+	{"name":"side","image":"x","securityContext":{"runAsUser":0,"privileged":true}}]}}`
+
+const likeTheUser = `{"runAsUser":5003,"runAsGroup":6003,"allowPrivilegeEscalation":false}`
+
+// TestTheVerifierKnowsTheHomeInOtherContainers, with the home alone and beside directories: such a container is the user, has the home and
+// nothing else of the share, and no other container has anything.
+func TestTheVerifierKnowsTheHomeInOtherContainers(t *testing.T) {
+	t.Parallel()
+	id := identity.New(5003, 6003, []int64{7001})
+	more := config.Default()
+	more.Share.Directories = []config.Directory{{SubPath: "projects", MountPath: "/projects", Access: config.AccessReadWrite}}
+	for name, c := range map[string]golden.Case{
+		"with the home alone": golden.Case{Config: config.Default(), Identity: &id}.Fixed(),
+		"beside directories":  golden.Case{Config: more, Identity: &id}.Fixed(),
+	} {
+		made := admit(t, c, []byte(homeIn))
+		require.Empty(t, c.Verify(made).Denials)
+		require.Empty(t, c.Decide(made).Operations, "a second pass changes nothing")
+		for does, a := range attacksOnHomeIn() {
+			t.Run(name+"/"+does, func(t *testing.T) {
+				var reasons []string
+				for _, denied := range c.Verify(changed(t, made, a.change)).Denials {
+					reasons = append(reasons, string(denied.Reason))
+				}
+				assert.Contains(t, reasons, a.reason)
+			})
+		}
+	}
+}
+
+func attacksOnHomeIn() map[string]attack {
+	all := map[string]attack{
+		"a container added to the annotation": {"Drifted", func(pod *corev1.Pod) {
+			pod.Annotations["jupyter-user.io/home-in"] = "side,clone,other"
+		}},
+		"a container taken from the annotation": {"MountForeign", func(pod *corev1.Pod) {
+			pod.Annotations["jupyter-user.io/home-in"] = "clone"
+		}},
+		"the annotation taken off": {"MountForeign", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/home-in") }},
+		"the annotation names an ephemeral container": {"AnnotationInvalid", func(pod *corev1.Pod) {
+			beside("ephemeral", asUser(func(*corev1.SecurityContext) {}))(pod)
+			pod.Annotations["jupyter-user.io/home-in"] = "side,clone,beside"
+		}},
+		"an ephemeral container with the home": {"MountForeign", func(pod *corev1.Pod) {
+			c := asUser(func(*corev1.SecurityContext) {})
+			c.VolumeMounts = []corev1.VolumeMount{{Name: share, MountPath: "/home/alice", SubPath: "home/alice"}}
+			beside("ephemeral", c)(pod)
+		}},
+		"the annotation names our init container": {"AnnotationInvalid", func(pod *corev1.Pod) {
+			pod.Annotations["jupyter-user.io/home-in"] = "side,clone,jupyter-user-init"
+		}},
+		"another container with the home": {"MountForeign", func(pod *corev1.Pod) {
+			pod.Spec.Containers[1].VolumeMounts = pod.Spec.Containers[2].VolumeMounts
+		}},
+	}
+	for which, of := range map[string]func(*corev1.Pod) *corev1.Container{
+		"a sidecar":         func(pod *corev1.Pod) *corev1.Container { return &pod.Spec.Containers[2] },
+		"an init container": func(pod *corev1.Pod) *corev1.Container { return &pod.Spec.InitContainers[2] },
+	} {
+		for does, a := range attacksOnOneWithTheHome() {
+			all[which+" with "+does] = attack{a.reason, func(pod *corev1.Pod) { a.change(of(pod)) }}
+		}
+	}
+	return all
+}
+
+// attacksOnOneWithTheHome are changes of a container that has the home.
+func attacksOnOneWithTheHome() map[string]struct {
+	reason string
+	change func(*corev1.Container)
+} {
+	type change = struct {
+		reason string
+		change func(*corev1.Container)
+	}
+	all := map[string]change{
+		"another user's home": {"MountForeign", func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "home/bob" }},
+		"the whole share":     {"MountForeign", func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "" }},
+		"the home by an expression": {"MountForeign", func(c *corev1.Container) {
+			c.VolumeMounts[0].SubPath, c.VolumeMounts[0].SubPathExpr = "", "home/alice"
+		}},
+		"the home elsewhere": {"MountForeign", func(c *corev1.Container) { c.VolumeMounts[0].MountPath = "/elsewhere" }},
+		"the home, spread to nodes": {"MountForeign", func(c *corev1.Container) {
+			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationBidirectional)
+		}},
+		"a directory of the share":    {"MountForeign", mountMore(corev1.VolumeMount{Name: share, MountPath: "/p", SubPath: "projects"})},
+		"the scratch volume":          {"MountForeign", mountMore(corev1.VolumeMount{Name: scratch, MountPath: "/config"})},
+		"something over the home":     {"MountTaken", mountMore(corev1.VolumeMount{Name: "mine", MountPath: "/x/../home/alice"})},
+		"one mount of the home":       {"Drifted", func(c *corev1.Container) { c.VolumeMounts = c.VolumeMounts[:1] }},
+		"no home":                     {"Drifted", func(c *corev1.Container) { c.VolumeMounts = nil }},
+		"no security context":         {"Drifted", func(c *corev1.Container) { c.SecurityContext = nil }},
+		"the share as a block device": {"DeviceForeign", func(c *corev1.Container) { c.VolumeDevices = []corev1.VolumeDevice{{Name: share, DevicePath: "/d"}} }},
+	}
+	for name, of := range map[string]func(*corev1.SecurityContext){
+		"another UID":          func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) },
+		"root":                 func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) },
+		"no UID":               func(s *corev1.SecurityContext) { s.RunAsUser = nil },
+		"another GID":          func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) },
+		"no GID":               func(s *corev1.SecurityContext) { s.RunAsGroup = nil },
+		"privilege escalation": func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = new(true) },
+		"privileges":           func(s *corev1.SecurityContext) { s.Privileged = new(true) },
+		"a capability":         func(s *corev1.SecurityContext) { s.Capabilities.Add = []corev1.Capability{"DAC_OVERRIDE"} },
+		"capabilities kept":    func(s *corev1.SecurityContext) { s.Capabilities.Drop = nil },
+		"the real /proc":       func(s *corev1.SecurityContext) { s.ProcMount = new(corev1.UnmaskedProcMount) },
+	} {
+		all[name] = change{"Drifted", func(c *corev1.Container) { of(c.SecurityContext) }}
+	}
+	return all
+}
+
+func mountMore(m corev1.VolumeMount) func(*corev1.Container) {
+	return func(c *corev1.Container) { c.VolumeMounts = append(c.VolumeMounts, m) }
+}

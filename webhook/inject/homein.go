@@ -1,0 +1,144 @@
+package inject
+
+import (
+	"slices"
+	"strings"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
+	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
+	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
+)
+
+// Home in other containers: sidecars and init containers that the annotation jupyter-user.io/home-in names, such as a
+// TensorBoard, or a clone of a course before the notebook starts.
+//
+// Mounts the home in each of them at the notebook container's two places, and runs it as the user, with the security context
+// of the notebook container. Mounts and security context are ours, as the notebook container's are (mounts.go,
+// privileges.go). Directories are not mounted there.
+//
+//	the annotation names                       what becomes of it
+//	a container, an init container             it has the home
+//	no container, an ephemeral one, nothing    denied
+//	the notebook container, ours, one twice    denied
+//	a mesh's proxy, which has a UID of its own denied
+//	anything, with discovery at start          denied: the UID is not known when the container is made
+//
+// The init containers come behind ours, so the home is checked before any of them starts.
+
+type homeInPiece struct{ containers []homeInContainer }
+
+// homeInContainer is one container that has the home beside the notebook container.
+type homeInContainer struct {
+	mounts     mountsPiece
+	privileges privilegesPiece
+}
+
+// findHomeIn finds the containers that the annotation names, or denies it.
+func (in *planning) findHomeIn() (denials []denial.Denial) {
+	value, asked := in.pod.Metadata.Annotations[HomeInAnnotation]
+	if !asked {
+		return nil
+	}
+	if in.discovery == config.DiscoveryAtStart {
+		return []denial.Denial{denial.HomeInAtStart(HomeInAnnotation)}
+	}
+	for name := range strings.SplitSeq(value, ",") {
+		if len(denials) >= maxDenials {
+			break
+		}
+		name = strings.TrimSpace(name)
+		at, container := in.containerNamed(name)
+		if why := in.noHomeIn(name, container); why != "" {
+			denials = append(denials, denial.HomeInUnusable(HomeInAnnotation, name, why))
+			continue
+		}
+		in.homeIn = append(in.homeIn, homed{at, container})
+	}
+	return denials
+}
+
+// homed is a container that has the home beside the notebook container, and where it is.
+type homed struct {
+	at        pod.Pointer
+	container *pod.Container
+}
+
+// containerNamed returns the container or init container of a name.
+func (in *planning) containerNamed(name string) (pod.Pointer, *pod.Container) {
+	for at, c := range in.pod.AllContainers {
+		if c.Name == name && at.List != pod.EphemeralContainersPath {
+			return at.Pointer(), c
+		}
+	}
+	return "", nil
+}
+
+// noHomeIn returns why a container cannot have the home; empty if it can.
+func (in *planning) noHomeIn(name string, c *pod.Container) string {
+	switch {
+	case name == "":
+		return denial.HomeInEmpty
+	case name == handoff.Container:
+		return denial.HomeInInit
+	case c == nil:
+		return denial.HomeInMissing
+	case c == in.notebook:
+		return denial.HomeInNotebook
+	case isProxy(c):
+		return denial.HomeInProxy
+	case in.hasHome(c):
+		return denial.HomeInTwice
+	}
+	return ""
+}
+
+// hasHome reports whether a container beside the notebook container has the home.
+func (in *planning) hasHome(c *pod.Container) bool {
+	return slices.ContainsFunc(in.homeIn, func(h homed) bool { return h.container == c })
+}
+
+func (in *planning) planHomeIn() (p homeInPiece) {
+	if in.identity == nil {
+		return p
+	}
+	for _, h := range in.homeIn {
+		mounts := mountsPiece{
+			container: h.at, notebook: h.container, ours: in.ourVolumes(), home: in.home, homeOnShare: in.homeOnShare,
+		}
+		for _, at := range []string{in.homeOnShare, in.home} {
+			mounts.want = append(mounts.want, in.homeAt(at))
+		}
+		if len(h.container.VolumeDevices) > 0 {
+			mounts.nestedIn = nestedPaths(h.container)
+		}
+		want := asUser
+		want.RunAsUser, want.RunAsGroup = &in.identity.UID, &in.identity.GID
+		privileges := privilegesPiece{at: h.at.Child("securityContext"), notebook: h.container, want: &want}
+		p.containers = append(p.containers, homeInContainer{mounts, privileges})
+	}
+	return p
+}
+
+// homeAt is the home mounted at a path.
+func (in *planning) homeAt(mountPath string) wantedMount {
+	return wantedMount{what: description{"the home of ", in.facts.User.String(), ""}, Mount: pod.Mount{
+		Name: in.planner.config.Share.VolumeName, MountPath: mountPath, SubPath: in.subPath,
+	}}
+}
+
+// reconcile comes before the init container's piece, which moves the other init containers.
+func (p homeInPiece) reconcile(_ *pod.Pod, c *changes) {
+	for i := range p.containers {
+		one := &p.containers[i]
+		one.mounts.reconcileNotebook(false, c)
+		have, exists := one.privileges.notebook.SecurityContext, one.privileges.notebook.SecurityContext != nil
+		if !exists {
+			have = &pod.SecurityContext{}
+		}
+		if asked := one.privileges.asked(have); len(asked) > 0 {
+			c.warn(denial.PrivilegeTakenFrom(one.privileges.notebook.Name, asked))
+		}
+		putPrivileges(c, member{object: one.privileges.at, exists: exists}, have, one.privileges.want)
+	}
+}
