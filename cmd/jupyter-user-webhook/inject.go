@@ -38,14 +38,14 @@ func injectCommand() *cobra.Command {
 		Short: "Show what the webhook makes of Pods, without a cluster",
 		Long: `Show what the webhook makes of Pods, without a cluster.
 
-Reads YAML or JSON, several documents and Lists too. Other kinds, and Pods that
-are not claimed, pass through as they are. If a Pod would be denied, nothing
-is written, the denial goes to standard error and the exit status is 1.
+The file is YAML or JSON, with several documents and Lists too. Other kinds, and
+Pods that are not claimed, are written as they are. If a Pod would be denied,
+inject writes nothing, prints the denial on standard error, and exits with 1.
 
-With --explain, the output is for people and replaces that of -o: whose
-notebook each Pod is, which container and which discovery and why, what is done
-with each field and who owns it, the warnings, and the Pod Security level that the Pod
-meets as submitted and as admitted. To give both is an error.`,
+--explain writes text for a reader instead of -o: the user, the notebook
+container and the discovery of each Pod, and why; what is done with each field and
+whose the field is; the warnings; and the Pod Security level that the Pod meets as
+submitted and as admitted. --explain and -o together are an error.`,
 		Example: `  jupyter-user-webhook inject -f pod.yaml -o diff
   jupyter-user-webhook inject -f pod.yaml --explain
   kubectl run nb --image=x --labels=jupyter-user=alice --dry-run=client -o yaml |
@@ -65,8 +65,7 @@ meets as submitted and as admitted. To give both is an error.`,
 		"with --identity")
 	f.BoolVar(&o.restricted, "restricted", false, "as in a namespace that enforces the Pod Security Standard restricted")
 	f.StringVarP(&o.output, "output", "o", "yaml", "yaml, json, patch (the JSON Patch) or diff")
-	f.BoolVar(&o.explain, "explain", false, "explain in words what becomes of each Pod, why, and who owns each "+
-		"field, in place of -o")
+	f.BoolVar(&o.explain, "explain", false, "say in words what becomes of each Pod, why, and whose each field is, in place of -o")
 	cmd.MarkFlagsMutuallyExclusive("explain", "output")
 	_ = cmd.MarkFlagRequired("filename")
 	return cmd
