@@ -9,7 +9,7 @@ import (
 
 // findNotebook finds the container that gets the home: the one named by our annotation, else by a configured name, else by
 // kubectl's annotation, else the first that is known to start Jupyter, else the first that is not a proxy.
-func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) {
+func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
 		return slices.IndexFunc(containers, func(c pod.Container) bool { return c.Name == name })
