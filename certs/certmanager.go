@@ -13,9 +13,9 @@ import (
 // The names of the objects for cert-manager. The certificate itself has the webhook's name.
 const (
 	// CAName is the Certificate of the authority, and its Secret.
-	CAName = WebhookName + "-ca"
-	// RootName is the Issuer with which the authority signs itself.
-	RootName = WebhookName + "-selfsigned"
+	CAName = webhookName + "-ca"
+	// rootName is the Issuer with which the authority signs itself.
+	rootName = webhookName + "-selfsigned"
 )
 
 const (
@@ -36,21 +36,21 @@ type Issued struct {
 func ByCertManager(namespace string) Issued {
 	i := Issued{
 		Issuers: []certmanagerv1.Issuer{
-			issuer(RootName, certmanagerv1.IssuerConfig{SelfSigned: &certmanagerv1.SelfSignedIssuer{}}),
-			issuer(WebhookName, certmanagerv1.IssuerConfig{CA: &certmanagerv1.CAIssuer{SecretName: CAName}}),
+			issuer(rootName, certmanagerv1.IssuerConfig{SelfSigned: &certmanagerv1.SelfSignedIssuer{}}),
+			issuer(webhookName, certmanagerv1.IssuerConfig{CA: &certmanagerv1.CAIssuer{SecretName: CAName}}),
 		},
 		Certificates: []certmanagerv1.Certificate{
 			certificate(CAName, certmanagerv1.CertificateSpec{
 				IsCA: true, CommonName: CAName, SecretName: CAName, Duration: &metav1.Duration{Duration: caDuration},
 				// The authority keeps its key when it is renewed, so that certificates signed by the old one stay trusted.
 				PrivateKey: ecdsa(certmanagerv1.RotationPolicyNever),
-				IssuerRef:  cmmeta.IssuerReference{Name: RootName, Kind: certmanagerv1.IssuerKind},
+				IssuerRef:  cmmeta.IssuerReference{Name: rootName, Kind: certmanagerv1.IssuerKind},
 			}),
-			certificate(WebhookName, certmanagerv1.CertificateSpec{
-				SecretName: SecretName, DNSNames: []string{ServiceDNS(namespace)},
+			certificate(webhookName, certmanagerv1.CertificateSpec{
+				SecretName: SecretName, DNSNames: []string{serviceDNS(namespace)},
 				Duration: &metav1.Duration{Duration: certDuration}, RenewBefore: &metav1.Duration{Duration: renewBefore},
 				PrivateKey: ecdsa(certmanagerv1.RotationPolicyAlways),
-				IssuerRef:  cmmeta.IssuerReference{Name: WebhookName, Kind: certmanagerv1.IssuerKind},
+				IssuerRef:  cmmeta.IssuerReference{Name: webhookName, Kind: certmanagerv1.IssuerKind},
 			}),
 		},
 	}

@@ -36,7 +36,7 @@ const (
 // the webhook cannot ask the API server which one is used.
 const whereFrom = "the Secret " + SecretName + " of the webhook's namespace is mounted here, a minute after it is made at " +
 	"most. By cert-manager: kubectl -n jupyter-user-system describe certificate,issuer. By rotate-certificates: kubectl -n " +
-	"jupyter-user-system logs deployment/" + SelfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
+	"jupyter-user-system logs deployment/" + selfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
 	SecretName + " --cert=tls.crt --key=tls.key"
 
 // FromDirectory returns Files that have the pair if it exists already; else Watch waits for it.

@@ -22,8 +22,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// SelfSignedName is the name of the companion Deployment, its ServiceAccount, and the Secret with its authority.
-const SelfSignedName = WebhookName + "-self-signed"
+// selfSignedName is the name of the companion Deployment, its ServiceAccount, and the Secret with its authority.
+const selfSignedName = webhookName + "-self-signed"
 
 // backdated allows for clocks that differ.
 const backdated = time.Hour
@@ -79,7 +79,7 @@ func (s *SelfSigned) Connect(config *rest.Config) error {
 	}
 	s.secrets = core.Secrets(s.Namespace)
 	s.maker = rotator.CertRotator{
-		CAName: SelfSignedName, CAOrganization: s.Namespace, DNSName: ServiceDNS(s.Namespace),
+		CAName: selfSignedName, CAOrganization: s.Namespace, DNSName: serviceDNS(s.Namespace),
 		CaCertDuration: caDuration, ServerCertDuration: certDuration, LookaheadInterval: renewBefore,
 		ExtKeyUsages: &[]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -127,21 +127,21 @@ func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
 
 // authority returns the Secret with the authority and its certificate, after creating what is missing or about to expire.
 func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secret, error) {
-	own, err := s.secrets.Get(ctx, SelfSignedName, metav1.GetOptions{})
+	own, err := s.secrets.Get(ctx, selfSignedName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		own, err = s.secrets.Apply(ctx, s.described(SelfSignedName, corev1.SecretTypeOpaque), apply)
+		own, err = s.secrets.Apply(ctx, s.described(selfSignedName, corev1.SecretTypeOpaque), apply)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the Secret %s: %w", SelfSignedName, err)
+		return nil, fmt.Errorf("read the Secret %s: %w", selfSignedName, err)
 	}
 	renewed, err := s.renew(own, now)
 	if err != nil || renewed == "" {
 		return own, err
 	}
 	if own, err = s.secrets.Update(ctx, own, metav1.UpdateOptions{}); err != nil {
-		return nil, fmt.Errorf("keep the certificate in the Secret %s: %w", SelfSignedName, err)
+		return nil, fmt.Errorf("keep the certificate in the Secret %s: %w", selfSignedName, err)
 	}
-	s.Log.Info("made a certificate", "new", renewed, "secret", SelfSignedName)
+	s.Log.Info("made a certificate", "new", renewed, "secret", selfSignedName)
 	return own, nil
 }
 
@@ -162,7 +162,7 @@ func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, e
 	}
 	authority, err := artifacts(data[caCertKey], data[caKeyKey])
 	if err != nil {
-		return "", fmt.Errorf("read the authority in the Secret %s: %w", SelfSignedName, err)
+		return "", fmt.Errorf("read the authority in the Secret %s: %w", selfSignedName, err)
 	}
 	cert, key, err := s.maker.CreateCertPEM(authority, now.Add(-backdated), now.Add(certDuration))
 	if err != nil {
@@ -205,8 +205,8 @@ func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) e
 }
 
 // apply creates a missing Secret. Unlike the verb create, its verb patch can be limited to a named Secret.
-var apply = metav1.ApplyOptions{FieldManager: SelfSignedName, Force: true}
+var apply = metav1.ApplyOptions{FieldManager: selfSignedName, Force: true}
 
 func (s *SelfSigned) described(name string, of corev1.SecretType) *corev1ac.SecretApplyConfiguration {
-	return corev1ac.Secret(name, s.Namespace).WithType(of).WithLabels(map[string]string{"app.kubernetes.io/name": WebhookName})
+	return corev1ac.Secret(name, s.Namespace).WithType(of).WithLabels(map[string]string{"app.kubernetes.io/name": webhookName})
 }

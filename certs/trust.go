@@ -22,8 +22,8 @@ var registered = schema.GroupVersion{Group: "admissionregistration.k8s.io", Vers
 
 // configurations are the objects with the trusted authorities.
 var configurations = []struct{ resource, name string }{
-	{"mutatingwebhookconfigurations", MutatingName},
-	{"validatingwebhookconfigurations", WebhookName},
+	{"mutatingwebhookconfigurations", mutatingName},
+	{"validatingwebhookconfigurations", webhookName},
 }
 
 // trust makes the API server trust an authority: alone, or in addition to the ones that it trusts already.

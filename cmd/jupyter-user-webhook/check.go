@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 )
 
-// live are the options of commands that look at a cluster.
+// live has the options of the commands that read a cluster.
 type live struct {
 	kubeconfig string
 	context    string
@@ -33,9 +33,9 @@ func (l *live) flags(cmd *cobra.Command) {
 	f.StringVarP(&l.output, "output", "o", "table", "table or json")
 }
 
-// connect gives the cluster for as long as the command may take.
+// connect returns the cluster, and a context that ends with the time limit of the command.
 func (l *live) connect(ctx context.Context) (context.Context, context.CancelFunc, *check.Cluster, error) {
-	// What it has to say is about its caches, and there are none here.
+	// controller-runtime logs only about its caches, which are not used here.
 	ctrllog.SetLogger(logr.Discard())
 	cluster, err := check.Connect(l.kubeconfig, l.context)
 	if err != nil {

@@ -17,29 +17,29 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// document is one object of the input: a pod, a list with pods in it, or something else that passes through.
+// document is one object of the input: a Pod, a List with Pods, or another kind, which passes through unchanged.
 type document struct {
 	// separator and source are the document as it was written; the separator is --- where it has one. An item of a list
 	// has neither.
 	separator, source []byte
-	// isYAML tells in which of the two languages it was written.
+	// isYAML reports whether the document was written in YAML, not in JSON.
 	isYAML bool
 	// json is the document as JSON; null where there is nothing in it but comments.
 	json json.RawMessage
 	pod  *podDocument
-	// list are the items where the document is a List; each of them is a pod or passes through.
+	// list has the items if the document is a List. Each item is a Pod, or passes through unchanged.
 	list []document
 }
 
 type podDocument struct {
 	raw  json.RawMessage
 	meta podMeta
-	// admitted is the outcome, and decision what led to it.
+	// admitted is the resulting Pod, and decision the webhook's decision about it.
 	admitted json.RawMessage
 	decision webhook.Decision
 }
 
-// title names the pod to a reader. Its name can be anything, also what steers a terminal.
+// title returns the Pod's name for display. The name may contain terminal escape sequences, so they are removed.
 func (p *podDocument) title() string {
 	name := p.meta.Name
 	if name == "" && p.meta.GenerateName != "" {
@@ -62,8 +62,8 @@ func split(data []byte) ([]document, error) {
 	return splitYAML(data)
 }
 
-// splitYAML cuts at every line that begins with ---, which ends a document of YAML wherever it stands. Put together again
-// the pieces are the input, to the byte.
+// splitYAML splits the input at every line that begins with ---, which always ends a YAML document. The concatenated pieces are
+// exactly the input.
 func splitYAML(data []byte) (documents []document, err error) {
 	var parts []document
 	for line := range bytes.Lines(data) {
@@ -92,7 +92,7 @@ func splitYAML(data []byte) (documents []document, err error) {
 	return documents, nil
 }
 
-// splitJSON reads one object after the other. They are kept as they are: numbers stay what they were.
+// splitJSON reads one object after another, as raw JSON, so that numbers keep their digits.
 func splitJSON(data []byte) (documents []document, err error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	for {
@@ -111,7 +111,7 @@ func splitJSON(data []byte) (documents []document, err error) {
 	}
 }
 
-// with looks what the document is. Keys are taken in their one spelling, as an API server does.
+// with returns the document with its kind and items. Keys are case-sensitive, as in an API server.
 func (d document) with(raw json.RawMessage) document {
 	d.json = raw
 	var head struct {
@@ -119,7 +119,7 @@ func (d document) with(raw json.RawMessage) document {
 		Kind       string          `json:"kind"`
 		Items      json.RawMessage `json:"items"`
 	}
-	// What is no object, or has another type in these fields, is none of the two.
+	// A value that is not an object, or has other types in these fields, is neither a Pod nor a List.
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &head); err != nil || head.APIVersion != "v1" {
 		return d
 	}
@@ -128,7 +128,7 @@ func (d document) with(raw json.RawMessage) document {
 		d.pod = &podDocument{raw: raw, meta: metaOf(raw), admitted: raw}
 	case "List", "PodList":
 		var items []json.RawMessage
-		// What is no list has no items.
+		// A document that is not a List has no items, so an error means none.
 		_ = json.Unmarshal(head.Items, &items)
 		for _, item := range items {
 			d.list = append(d.list, document{}.with(withKind(item, strings.TrimSuffix(head.Kind, "List"))))
@@ -137,7 +137,7 @@ func (d document) with(raw json.RawMessage) document {
 	return d
 }
 
-// withKind gives an item of a typed list its kind, which such a list need not repeat.
+// withKind adds the kind to an item of a typed list, whose items may omit it.
 func withKind(item json.RawMessage, kind string) json.RawMessage {
 	var head struct {
 		APIVersion string `json:"apiVersion"`
@@ -156,7 +156,7 @@ func withKind(item json.RawMessage, kind string) json.RawMessage {
 	return typed
 }
 
-// pods of a document, those in a list too.
+// pods returns the Pods of a document, also those in a List.
 func (d document) pods() (pods []*podDocument) {
 	if d.pod != nil {
 		pods = append(pods, d.pod)
@@ -167,7 +167,7 @@ func (d document) pods() (pods []*podDocument) {
 	return pods
 }
 
-// changed tells whether anything of a document is other than it was written.
+// changed reports whether any Pod of the document was changed.
 func (d document) changed() bool {
 	for _, p := range d.pods() {
 		if len(p.decision.Operations) > 0 {
@@ -177,7 +177,7 @@ func (d document) changed() bool {
 	return false
 }
 
-// admitted is the document with its pods as the cluster would have them.
+// admitted returns the document with its Pods as the cluster would store them.
 func (d document) admitted() (json.RawMessage, error) {
 	switch {
 	case !d.changed():

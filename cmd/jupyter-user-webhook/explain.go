@@ -16,8 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
-// writeExplanation says of each pod what becomes of it and why. Whatever it says of the pod's changes is read off the decision
-// that made them.
+// writeExplanation writes what becomes of each Pod and why. It describes changes only from the decision that made them.
 func writeExplanation(out *bytes.Buffer, documents []document) error {
 	levels, err := podsecurity.NewLevels()
 	if err != nil {
@@ -75,7 +74,7 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 	out.WriteString("\nWhether its creator may be that user there, and what policies deny, only the cluster knows.\n")
 }
 
-// discovery is how the identity is found, and who the pod runs as where that is known.
+// discovery returns how the identity is found, and the identity if it is known.
 func discovery(d webhook.Decision) string {
 	if d.Discovery == config.DiscoveryAtAdmission {
 		return string(d.Discovery) + ", as " + d.Identity.String()
@@ -110,7 +109,7 @@ func explainChanges(out *bytes.Buffer, changes []inject.Change) {
 	columns(out, rows)
 }
 
-// grouped puts together what can be said in one line.
+// grouped joins changes that fit in one line.
 func grouped(changes []inject.Change) (groups [][]inject.Change) {
 	for _, change := range changes {
 		at := slices.IndexFunc(groups, func(g []inject.Change) bool {
@@ -146,7 +145,7 @@ func fields(group []inject.Change) string {
 	return plain(text)
 }
 
-// levelOf are the rows that tell of one pod.
+// levelOf returns the rows about the Pod Security level of one Pod.
 func levelOf(levels *podsecurity.Levels, which string, raw []byte) [][]string {
 	level, err := levels.Of(raw)
 	switch {
@@ -176,5 +175,5 @@ func columns(out io.Writer, rows [][]string) {
 	_ = table.Flush()
 }
 
-// plain is a text in which a stranger's words may stand, so that it can neither break the line nor steer the terminal.
+// plain escapes text from a Pod, so that it can neither break the line nor control the terminal.
 func plain(text string) string { return denial.PrintableText(denial.Cut(text, 1000)) }

@@ -22,10 +22,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 )
 
-// homesOptions are those of the command that makes missing homes.
+// homesOptions are the options of the command homes.
 type homesOptions struct {
 	config, share, passwd, skeleton, mode string
-	// claims are where the further claims are mounted, by their names.
+	// claims are the mount points of the further claims, by name.
 	claims map[string]string
 	users  []string
 	dryRun bool
@@ -110,7 +110,7 @@ func (o homesOptions) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// make makes what is missing on the share, and then on each further claim with directories of users.
+// make creates the missing directories on the share, and then on each further claim with directories of users.
 func (o homesOptions) make(ctx context.Context, run homes.Options, accounts []homes.Account) (all homes.Summary, err error) {
 	for _, claim := range append([]string{""}, slices.Sorted(maps.Keys(o.claims))...) {
 		if len(homes.Patterns(run.Config, claim)) == 0 {
@@ -125,7 +125,7 @@ func (o homesOptions) make(ctx context.Context, run homes.Options, accounts []ho
 		}
 		err = errors.Join(err, failed)
 		all.Made, all.There, all.Failed = all.Made+made.Made, all.There+made.There, all.Failed+made.Failed
-		// An account that is skipped is skipped everywhere.
+		// An account that is skipped on the share is skipped on every claim.
 		all.Skipped = max(all.Skipped, made.Skipped)
 	}
 	return all, err
@@ -186,8 +186,8 @@ func named(users []string) (accounts []homes.Account) {
 type userLists struct {
 	// directory is nil if none is configured.
 	directory *ldap.Source
-	// known are the users of the passwd file, accounts the same with those that are none, and broken why the file ended before its
-	// end. known is nil without a file.
+	// known are the users of the passwd file, nil without a file. accounts also has the accounts that are not users. broken is the
+	// reason why the rest of the file could not be read.
 	known    homes.Known
 	accounts []homes.Account
 	bad      []string
@@ -231,7 +231,7 @@ func (u *userLists) identities() webhook.Identities {
 	}
 }
 
-// list returns the accounts of all sources, and whether each came to its end.
+// list returns the accounts of all sources, and whether every source was read completely.
 func (u *userLists) list(ctx context.Context, say func(homes.Outcome, string)) (accounts []homes.Account, complete bool) {
 	for _, line := range u.bad {
 		say(homes.Warning, denial.PrintableText(line))

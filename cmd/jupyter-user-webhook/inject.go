@@ -122,7 +122,7 @@ func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document
 	return err
 }
 
-// inject decides about one pod, and tells what a user would be told by kubectl.
+// inject decides about one Pod, and writes the warnings and denials that kubectl would show to a user.
 func (o injectOptions) inject(ctx context.Context, w *webhook.Webhook, document *podDocument, errs io.Writer,
 ) ([]denial.Denial, error) {
 	d := w.Decide(ctx, webhook.Review{Pod: document.raw, Namespace: o.namespaceOf(document), Restricted: o.restricted})
@@ -177,7 +177,7 @@ func (o injectOptions) webhook() (*webhook.Webhook, error) {
 	names, err := hubnames.Open(c.User.MapFile, c.User, nil, nil)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// The map is where the webhook runs. Without it the Pods of a hub alone cannot be decided about, and each says so.
+		// The map of hub names is only in the webhook's Pod. Without it a hub's Pod is denied, and the denial says so.
 		return w, nil
 	case err != nil:
 		return nil, fmt.Errorf("user.mapFile: %w", err)
@@ -192,7 +192,7 @@ func (o injectOptions) read(in io.Reader) ([]byte, error) {
 	return os.ReadFile(o.file)
 }
 
-// podMeta is what names a pod to a user.
+// podMeta has the fields that identify a Pod for a user.
 type podMeta struct {
 	Name         string `json:"name"`
 	GenerateName string `json:"generateName"`
@@ -203,7 +203,7 @@ func metaOf(raw json.RawMessage) podMeta {
 	var object struct {
 		Metadata podMeta `json:"metadata"`
 	}
-	// A pod that cannot be read is denied by the webhook, in its words.
+	// If the Pod cannot be read, the webhook denies it.
 	_ = kjson.UnmarshalCaseSensitivePreserveInts(raw, &object)
 	return object.Metadata
 }

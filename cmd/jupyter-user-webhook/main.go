@@ -22,7 +22,7 @@ func main() {
 	os.Exit(code)
 }
 
-// errDenied ends a command whose denials are already told.
+// errDenied ends a command that has already written its denials.
 var errDenied = errors.New("denied")
 
 // run is main without the process: it returns the exit status.

@@ -8,14 +8,14 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// memoryRatio is how much of the container's memory limit Go's heap may take. The rest is for the program itself, and for what
-// the kernel counts.
+// memoryRatio is the part of the container's memory limit that Go's heap may use. The rest is for the program itself and for
+// kernel memory that counts towards the limit.
 const memoryRatio = 0.9
 
-// limitMemory has Go collect garbage more often before the container's memory limit is reached. Without it the heap grows to
-// twice of what is used, and a few large reviews end the process. The limit is read from the control group, of either version,
-// and not from the downward API: that cannot give nine tenths of it, and a Deployment of one's own would have to know.
-// GOMEMLIMIT wins.
+// limitMemory makes Go collect garbage more often when the heap approaches the container's memory limit. Otherwise the heap grows to
+// twice the memory in use, and a few large reviews end the process. limitMemory reads the limit from the control group, version 1 or
+// 2, not from the downward API, which would need a setting in every Deployment and cannot give nine tenths of the limit. GOMEMLIMIT
+// takes precedence.
 func limitMemory(log *slog.Logger) {
 	limit, err := memlimit.Set(memlimit.WithRatio(memoryRatio))
 	switch {

@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// describe registers what this process is, by what configuration it goes, and how long its certificate lasts.
+// describe registers the metrics about this process: version, configuration, and the end of its certificate.
 func describe(registry prometheus.Registerer, c *config.Config,
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
 	build := info("jupyter_user_build_info", "Always 1: which version of the program this is.", prometheus.Labels{
@@ -32,9 +32,8 @@ func describe(registry prometheus.Registerer, c *config.Config,
 	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry))
 }
 
-// ofControllerRuntime are the metrics that controller-runtime keeps of the certificate, for the whole process.
-// It keeps others as soon as its controllers are linked in, which rotate-certificates does: they are of nothing that serve has,
-// and some of them are here already.
+// ofControllerRuntime are controller-runtime's metrics about the certificate. Its other metrics are about controllers, which are
+// linked in for rotate-certificates: serve has none, and some of these metrics are already registered here.
 func ofControllerRuntime() ([]*dto.MetricFamily, error) {
 	families, err := metrics.Registry.Gather()
 	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {

@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// writers are the outputs, by the name that -o takes.
+// writers are the output formats, by the value of -o.
 var writers = map[string]func(*bytes.Buffer, []document) error{
 	"yaml":  writeYAML,
 	"json":  writeJSON,
@@ -21,7 +21,7 @@ var writers = map[string]func(*bytes.Buffer, []document) error{
 	"diff":  writeDiff,
 }
 
-// writeYAML leaves a document that nothing has changed in as it was written, to the byte.
+// writeYAML writes unchanged documents byte for byte as they were read.
 func writeYAML(out *bytes.Buffer, documents []document) error {
 	for _, d := range documents {
 		out.Write(d.separator)
@@ -75,8 +75,8 @@ func writePatch(out *bytes.Buffer, documents []document) error {
 	return nil
 }
 
-// unescaped turns the escapes that encoding/json makes for the sake of HTML back into <, > and &, which commands are full
-// of. In JSON a backslash is always the first of an escape, so none is mistaken.
+// unescaped restores <, > and &, which encoding/json escapes for HTML and which are frequent in commands. In JSON a backslash
+// always begins an escape, so no other text matches.
 func unescaped(raw []byte) []byte {
 	out := make([]byte, 0, len(raw))
 	for len(raw) > 0 {
@@ -111,7 +111,7 @@ func writeDiff(out *bytes.Buffer, documents []document) error {
 			if err != nil {
 				return err
 			}
-			// Line by line: the library's own choice splits lines, and marks ones as changed that are not.
+			// Compare line by line: by default the library splits lines, and marks unchanged lines as changed.
 			edits := udiff.Lines(string(before), string(after))
 			diff, err := udiff.ToUnified(p.title()+" as submitted", p.title()+" as admitted", string(before), edits,
 				udiff.DefaultContextLines)
@@ -124,7 +124,7 @@ func writeDiff(out *bytes.Buffer, documents []document) error {
 	return nil
 }
 
-// coloured tells whether a reader with a colour terminal reads the output (https://no-color.org).
+// coloured reports whether the output is a terminal that shows colours (https://no-color.org).
 func coloured(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"

@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// rotateOptions are those of the companion that makes the certificate where there is no cert-manager.
+// rotateOptions are the options of rotate-certificates, which makes the certificate without cert-manager.
 type rotateOptions struct {
 	kubeconfig     string
 	namespace      string

@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// serveOptions are what belongs to the process; what belongs to the pods is in the configuration.
+// serveOptions are settings of the process. Settings of the Pods are in the configuration.
 type serveOptions struct {
 	config     string
 	listen     string
@@ -107,7 +107,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 		_ = reviews.Close()
 		return fmt.Errorf("listen for health and metrics: %w", err)
 	}
-	// Once, what this process is and does. A configuration is no place for a secret: variables that sound like
+	// Log the configuration once. It contains no secret: variables that sound like
 	// one are denied.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
@@ -117,7 +117,7 @@ func (o serveOptions) serve(ctx context.Context) error {
 	return runTogether(ctx, server.Run, others...)
 }
 
-// verifyClient says who may ask for a review: everybody where nothing is said of it.
+// verifyClient returns which clients may send reviews: all without --client-ca-file.
 func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 	if o.clientCA == "" {
 		if len(o.clients) > 0 {
@@ -213,7 +213,7 @@ func observe(
 	}
 }
 
-// runTogether runs the first until it is done, and the others as long as it does. The first that fails ends all.
+// runTogether runs all functions until the first one returns, or any of them fails.
 func runTogether(ctx context.Context, first func(context.Context) error, others ...func(context.Context) error) error {
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()

@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user/hubnames"
 )
 
-// sourceOptions say where identities are known before a pod exists; where nothing is said, nobody's is.
+// sourceOptions configure the sources of identities at admission; none without these flags.
 type sourceOptions struct {
 	share                 string
 	wait                  time.Duration
@@ -49,12 +49,12 @@ type sources struct {
 	identities webhook.Identities
 	// hubNames is nil if nothing maps hubs' names.
 	hubNames webhook.HubNames
-	// watch is what has to run beside the server.
+	// watch has the functions that must run beside the server.
 	watch []func(context.Context) error
 }
 
-// open opens what is configured: by flags what belongs to this process's volumes, and by the configuration the directory service.
-// The order says whose GID and groups count.
+// open opens the configured sources: files on this process's volumes by flags, the directory service by the configuration. The
+// GID and groups of the first source count.
 func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prometheus.Registerer, log *slog.Logger,
 ) (*sources, error) {
 	if o.group != "" && o.passwd == "" {

@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// oneDocument denies what goes on behind a document without a --- in between, as a slip of the indentation or a ... does:
-// YAMLToJSONStrict reads to the end of the first and drops the rest.
+// oneDocument returns an error if content follows the document without a --- in between, such as after wrong indentation or a
+// "...": YAMLToJSONStrict reads only the first document and drops the rest.
 func oneDocument(source []byte) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(source))
 	for range 2 {
@@ -27,10 +27,10 @@ func oneDocument(source []byte) error {
 	return errors.New("there is more behind its end")
 }
 
-// toYAML writes JSON as YAML: keys in alphabetical order and lists as kubectl writes them, and each number with the very
-// digits that it has.
+// toYAML writes JSON as YAML: keys in alphabetical order and lists as kubectl writes them, and each number with its
+// original digits.
 //
-// The usual way (sigs.k8s.io/yaml) reads the JSON as if it were YAML, which makes 2.5 of 2.50, 1.2345678901234568e+29 of a
+// sigs.k8s.io/yaml reads the JSON as YAML, which turns 2.50 into 2.5, 1.2345678901234568e+29 of a
 // long number, and an error of the surrogate pairs that other languages write for an emoji.
 func toYAML(raw json.RawMessage) ([]byte, error) {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
@@ -66,7 +66,7 @@ func node(value any) *yaml.Node {
 	case json.Number:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}
 	default:
-		// Text, true, false and null: the library knows which text has to be quoted. It can fail at none of them.
+		// Text, true, false and null: the library knows which text needs quotes. Encoding these cannot fail.
 		n := &yaml.Node{}
 		_ = n.Encode(v)
 		return n

@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// ParentsPath is where the init container sees the directories above those of users: <claim>/<directory> below it.
-const ParentsPath = "/directories"
+// parentsPath is where the init container sees the directories above those of users: <claim>/<directory> below it.
+const parentsPath = "/directories"
 
 // IsUsers reports whether each user has a directory of its own there: SubPath ends with {user}.
 func (d *Directory) IsUsers() bool { return strings.HasSuffix(d.SubPath, "/"+userPlace) }
@@ -48,7 +48,7 @@ func (s *Share) UserPatterns(claim string) (patterns []HomePattern) {
 
 // ParentOf returns the directory above that of a user, as the init container sees it.
 func (d *Directory) ParentOf(s *Share, name string) string {
-	return path.Join(ParentsPath, cmp.Or(d.ClaimName, s.ClaimName), d.Pattern().Parent(name))
+	return path.Join(parentsPath, cmp.Or(d.ClaimName, s.ClaimName), d.Pattern().Parent(name))
 }
 
 // hasUserDirectories reports whether the init container sees a directory above those of users.

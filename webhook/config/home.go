@@ -33,8 +33,8 @@ func (p HomePattern) Parent(name string) string {
 	return strings.ReplaceAll(p.above(), initialPlace, name[:min(1, len(name))])
 }
 
-// AboveHome is a directory above the home of a user.
-type AboveHome struct {
+// aboveHome is a directory above the home of a user.
+type aboveHome struct {
 	// Dir is relative to the root of the share.
 	Dir string
 	// IsInitial reports that Dir is where the pattern has {initial}.
@@ -42,7 +42,7 @@ type AboveHome struct {
 }
 
 // Above returns the directories above the home of a user, beginning at the root of the share.
-func (p HomePattern) Above(name string) (above []AboveHome) {
+func (p HomePattern) Above(name string) (above []aboveHome) {
 	dir := ""
 	for part := range strings.SplitSeq(p.above(), "/") {
 		isInitial := part == initialPlace
@@ -50,7 +50,7 @@ func (p HomePattern) Above(name string) (above []AboveHome) {
 			part = name[:min(1, len(name))]
 		}
 		dir = path.Join(dir, part)
-		above = append(above, AboveHome{dir, isInitial})
+		above = append(above, aboveHome{dir, isInitial})
 	}
 	return above
 }

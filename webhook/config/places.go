@@ -136,7 +136,7 @@ func validatePlaces(c *Config) field.ErrorList {
 	add(apart(scratch, share, coversOthers))
 	add(apart(scratch, homes, coversHome))
 	if c.Share.hasUserDirectories() {
-		parents := place{field.NewPath("share", "directories"), ParentsPath}
+		parents := place{field.NewPath("share", "directories"), parentsPath}
 		add(apart(scratch, parents, sawByInit))
 		add(apart(share, parents, sawByInit))
 	}

@@ -44,7 +44,7 @@ const (
 	ModeWarn Mode = "Warn"
 )
 
-// User is which names are users.
+// User has the rules for users' names.
 type User struct {
 	// Domains are mail or Kerberos domains that are removed from a name: with corp.example, alice@corp.example is alice. A
 	// name with any other domain is denied, so that two users never share one home. Several domains must be synonyms of one

@@ -32,12 +32,12 @@ func (a Denial) String() string {
 	return a.Field + ": " + a.Message
 }
 
-// MaxShown is how many denials, and how many warnings, one response has. A user's Pod has a few. A Pod made to have
+// maxShown is how many denials, and how many warnings, one response has. A user's Pod has a few. A Pod made to have
 // thousands would fill logs and make responses of megabytes.
-const MaxShown = 50
+const maxShown = 50
 
 // FirstDenials returns the denials that are shown.
-func FirstDenials(denials []Denial) []Denial { return denials[:min(len(denials), MaxShown)] }
+func FirstDenials(denials []Denial) []Denial { return denials[:min(len(denials), maxShown)] }
 
 // Join returns several denials as one text, in their order: one denial is the text itself, more become a list.
 func Join(denials []Denial) string {
@@ -50,7 +50,7 @@ func Join(denials []Denial) string {
 		b.WriteString("\n- ")
 		b.WriteString(d.String())
 	}
-	if more := len(denials) - MaxShown; more > 0 {
+	if more := len(denials) - maxShown; more > 0 {
 		fmt.Fprintf(&b, "\n- and %d more", more)
 	}
 	return b.String()

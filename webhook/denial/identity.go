@@ -37,7 +37,7 @@ func IdentitySilent(name string) Denial {
 
 // Account is the result of one source of identities for a user.
 type Account struct {
-	// Source is the source.
+	// Source is the name of the source in sentences.
 	Source Source
 	// UID is negative if the source does not know the user.
 	UID int64

@@ -129,10 +129,10 @@ func WouldWarn(warning string) string { return "would be warned: " + warning }
 
 // FirstWarnings returns the warnings that are shown.
 func FirstWarnings(warnings []string) []string {
-	if len(warnings) <= MaxShown {
+	if len(warnings) <= maxShown {
 		return warnings
 	}
-	return append(slices.Clone(warnings[:MaxShown]), fmt.Sprintf("and %d more", len(warnings)-MaxShown))
+	return append(slices.Clone(warnings[:maxShown]), fmt.Sprintf("and %d more", len(warnings)-maxShown))
 }
 
 func are(names []string) string {

@@ -16,12 +16,12 @@ const JupyterConfig = `{"ServerApp":{"ip":""}}`
 
 // The files that Jupyter reads in a directory of JUPYTER_CONFIG_PATH.
 const (
-	// JupyterConfigFile is read by jupyter_server, the server of JupyterLab 3, notebook 7 and later versions.
-	JupyterConfigFile = "jupyter_server_config.json"
+	// jupyterConfigFile is read by jupyter_server, the server of JupyterLab 3, notebook 7 and later versions.
+	jupyterConfigFile = "jupyter_server_config.json"
 	// CommonConfigFile is read by every Jupyter program before its own file.
 	CommonConfigFile = "jupyter_config.py"
-	// NotebookConfigFile is read by notebook 6, JupyterLab 2 and earlier versions.
-	NotebookConfigFile = "jupyter_notebook_config.json"
+	// notebookConfigFile is read by notebook 6, JupyterLab 2 and earlier versions.
+	notebookConfigFile = "jupyter_notebook_config.json"
 )
 
 // JupyterFiles returns the files with Jupyter's settings, by their names. The settings are a JSON object: for each class of
@@ -32,7 +32,7 @@ func JupyterFiles(settings string) (map[string][]byte, error) {
 		return nil, fmt.Errorf("the settings of Jupyter are not a JSON object of objects: %w", err)
 	}
 	files := map[string][]byte{}
-	for name, content := range map[string]any{JupyterConfigFile: forServer(settled), NotebookConfigFile: forNotebook(settled)} {
+	for name, content := range map[string]any{jupyterConfigFile: forServer(settled), notebookConfigFile: forNotebook(settled)} {
 		text, err := json.Marshal(content)
 		if err != nil {
 			return nil, err

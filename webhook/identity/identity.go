@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// MaxID is the highest UID or GID: 2^31-1, which is what Kubernetes accepts (ValidateUserID, ValidateGroupID).
-const MaxID = 1<<31 - 1
+// maxID is the highest UID or GID: 2^31-1, which is what Kubernetes accepts (ValidateUserID, ValidateGroupID).
+const maxID = 1<<31 - 1
 
 // nobody is the owner that NFS shows if it cannot map the real owner or squashes it: -2 in 16 bits, or in 32 bits from an
 // old server.
@@ -90,11 +90,11 @@ func (id Identity) String() string {
 	return string(text)
 }
 
-// ParseID parses a UID or GID in canonical decimal form, from 0 to MaxID: no sign, no leading zero, no space.
+// ParseID parses a UID or GID in canonical decimal form, from 0 to maxID: no sign, no leading zero, no space.
 func ParseID(text string) (int64, error) {
 	id, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || strconv.FormatInt(id, 10) != text || id < 0 || id > MaxID {
-		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, MaxID)
+	if err != nil || strconv.FormatInt(id, 10) != text || id < 0 || id > maxID {
+		return 0, fmt.Errorf("%q is not a number from 0 to %d", text, maxID)
 	}
 	return id, nil
 }
@@ -114,8 +114,8 @@ func (f Floor) Check(id Identity) error {
 	switch {
 	case id.UID < f.MinUID || id.UID <= 0:
 		return fmt.Errorf("UID %d is below %d, the lowest of a user (identity.minUID)", id.UID, f.MinUID)
-	case id.UID > MaxID:
-		return fmt.Errorf("UID %d is over %d, the highest that Kubernetes takes", id.UID, MaxID)
+	case id.UID > maxID:
+		return fmt.Errorf("UID %d is over %d, the highest that Kubernetes takes", id.UID, maxID)
 	}
 	err := f.checkGID(id.GID)
 	for _, gid := range id.Groups {
@@ -126,7 +126,7 @@ func (f Floor) Check(id Identity) error {
 	return err
 }
 
-// LeaveOut returns the identity without the supplementary groups below the floor or above MaxID. A denied group stays, so
+// LeaveOut returns the identity without the supplementary groups below the floor or above maxID. A denied group stays, so
 // that Check denies it.
 func (f Floor) LeaveOut(id Identity) Identity {
 	noUsers := func(gid int64) bool { return !slices.Contains(f.DeniedGIDs, gid) && f.checkGID(gid) != nil }
@@ -155,8 +155,8 @@ func (f Floor) checkGID(gid int64) error {
 		return fmt.Errorf("GID %d is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes", gid)
 	case gid < f.MinGID || gid <= 0:
 		return fmt.Errorf("GID %d is below %d, the lowest of a user (identity.minGID)", gid, f.MinGID)
-	case gid > MaxID:
-		return fmt.Errorf("GID %d is over %d, the highest that Kubernetes takes", gid, MaxID)
+	case gid > maxID:
+		return fmt.Errorf("GID %d is over %d, the highest that Kubernetes takes", gid, maxID)
 	case slices.Contains(f.DeniedGIDs, gid):
 		return fmt.Errorf("GID %d is denied here (identity.deniedGIDs)", gid)
 	}

@@ -16,7 +16,7 @@ func (in *planning) planAccounts() [2]wantedMount {
 	file := func(name, at, what string) wantedMount {
 		return wantedMount{
 			Mount: pod.Mount{Name: in.planner.config.Scratch.VolumeName, ReadOnly: true, MountPath: at, SubPath: name},
-			what:  description{what, in.facts.User.String(), " (turned off by the annotation " + AccountFilesAnnotation + ": off)"},
+			what:  description{what, in.facts.User.String(), " (turned off by the annotation " + accountFilesAnnotation + ": off)"},
 		}
 	}
 	return [...]wantedMount{

@@ -35,17 +35,17 @@ const (
 
 // The annotations that request something.
 const (
-	ContainerAnnotation    = annotationPrefix + "container"
-	ProbesAnnotation       = annotationPrefix + "probes"
-	AccountFilesAnnotation = annotationPrefix + "account-files"
-	HomeInAnnotation       = annotationPrefix + "home-in"
+	containerAnnotation    = annotationPrefix + "container"
+	probesAnnotation       = annotationPrefix + "probes"
+	accountFilesAnnotation = annotationPrefix + "account-files"
+	homeInAnnotation       = annotationPrefix + "home-in"
 )
 
-// DefaultContainerAnnotation is Kubernetes' own and is only read: kubectl logs and exec use the container that it names.
-const DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
+// defaultContainerAnnotation is Kubernetes' own and is only read: kubectl logs and exec use the container that it names.
+const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 
 var (
-	requestAnnotations = []string{ContainerAnnotation, ProbesAnnotation, AccountFilesAnnotation, HomeInAnnotation}
+	requestAnnotations = []string{containerAnnotation, probesAnnotation, accountFilesAnnotation, homeInAnnotation}
 	knownAnnotations   = append([]string{
 		UserAnnotation, DiscoveryAnnotation, IdentityAnnotation, HomeAnnotation, ConfigAnnotation, user.InjectAnnotation},
 		requestAnnotations...)
@@ -58,7 +58,7 @@ var annotationPaths = map[string]pod.Pointer{
 	IdentityAnnotation:  pod.AnnotationsPath.Child(IdentityAnnotation),
 	HomeAnnotation:      pod.AnnotationsPath.Child(HomeAnnotation),
 	ConfigAnnotation:    pod.AnnotationsPath.Child(ConfigAnnotation),
-	ContainerAnnotation: pod.AnnotationsPath.Child(ContainerAnnotation),
+	containerAnnotation: pod.AnnotationsPath.Child(containerAnnotation),
 }
 
 // NotebookMark returns what an unclaimed Pod has that only a notebook can have: an annotation of ours other than the one
@@ -104,10 +104,10 @@ func (p annotationsPiece) reconcile(pod *pod.Pod, c *changes) {
 	p.setOrRemove(have, c, IdentityAnnotation, p.identity)
 	p.setOrRemove(have, c, HomeAnnotation, p.home)
 	p.set(have, c, ConfigAnnotation, p.generation)
-	if _, says := have[ContainerAnnotation]; says {
-		c.recordKept(annotation(have, ContainerAnnotation))
+	if _, says := have[containerAnnotation]; says {
+		c.recordKept(annotation(have, containerAnnotation))
 	} else {
-		putField(c, thePods, annotation(have, ContainerAnnotation), nil, p.notebook)
+		putField(c, thePods, annotation(have, containerAnnotation), nil, p.notebook)
 	}
 }
 

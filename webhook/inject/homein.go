@@ -36,12 +36,12 @@ type homeInContainer struct {
 
 // findHomeIn finds the containers that the annotation names, or denies it.
 func (in *planning) findHomeIn() (denials []denial.Denial) {
-	value, asked := in.pod.Metadata.Annotations[HomeInAnnotation]
+	value, asked := in.pod.Metadata.Annotations[homeInAnnotation]
 	if !asked {
 		return nil
 	}
 	if in.discovery == config.DiscoveryAtStart {
-		return []denial.Denial{denial.HomeInAtStart(HomeInAnnotation)}
+		return []denial.Denial{denial.HomeInAtStart(homeInAnnotation)}
 	}
 	for name := range strings.SplitSeq(value, ",") {
 		if len(denials) >= maxDenials {
@@ -50,7 +50,7 @@ func (in *planning) findHomeIn() (denials []denial.Denial) {
 		name = strings.TrimSpace(name)
 		at, container := in.containerNamed(name)
 		if why := in.noHomeIn(name, container); why != "" {
-			denials = append(denials, denial.HomeInUnusable(HomeInAnnotation, name, why))
+			denials = append(denials, denial.HomeInUnusable(homeInAnnotation, name, why))
 			continue
 		}
 		in.homeIn = append(in.homeIn, homed{at, container})

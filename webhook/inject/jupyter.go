@@ -71,7 +71,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 	found.mutual = env("JUPYTERHUB_SSL_KEYFILE").set || flags["client_ca"] != ""
 	found.tls = flags["certfile"] != "" || env("GEN_CERT").set
 	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && found.reachable {
-		found.warnings = append(found.warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", ProbesAnnotation))
+		found.warnings = append(found.warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", probesAnnotation))
 	}
 	for _, trait := range openingTraits {
 		if inImagesHome(flags[trait], in.home) && (start.script || slices.ContainsFunc(before, setsOpening)) {
@@ -91,7 +91,7 @@ func unreachable(flags map[string]string, env func(name string) envValue) string
 		return "Jupyter is told to listen on " + ip + " (--ip), where the kubelet cannot ask it"
 	case flags["config"] != "" && (flags["port"] == "" || flags["base_url"] == ""):
 		return "Jupyter is told to read its settings from a file (--config), which may say another port or base URL: repeat " +
-			"them as --port and --ServerApp.base_url, or write your own probes and set the annotation " + ProbesAnnotation + " to off"
+			"them as --port and --ServerApp.base_url, or write your own probes and set the annotation " + probesAnnotation + " to off"
 	case env("JUPYTER_NO_CONFIG").value != "":
 		return "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
 	}

@@ -18,14 +18,14 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 		a := denial.NoContainer()
 		return 0, "", &a
 	}
-	if name, ok := in.pod.Metadata.Annotations[ContainerAnnotation]; ok {
+	if name, ok := in.pod.Metadata.Annotations[containerAnnotation]; ok {
 		at := byName(name)
 		if at < 0 {
 			var names []string
 			for _, c := range containers {
 				names = append(names, c.Name)
 			}
-			a := denial.NoSuchContainer(ContainerAnnotation, name, names)
+			a := denial.NoSuchContainer(containerAnnotation, name, names)
 			return 0, "", &a
 		}
 		return at, denial.ContainerByAnnotation, nil
@@ -37,11 +37,11 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 	}
 	// A service mesh that inserts its proxy first names the main container by this annotation. The named container may be
 	// missing.
-	if at := byName(in.pod.Metadata.Annotations[DefaultContainerAnnotation]); at >= 0 && !isProxy(&containers[at]) {
+	if at := byName(in.pod.Metadata.Annotations[defaultContainerAnnotation]); at >= 0 && !isProxy(&containers[at]) {
 		return at, denial.ContainerByDefault, nil
 	}
 	if at, why, in.guessed = in.guessNotebook(); at < 0 {
-		a := denial.ProxiesAlone(containers[0].Name, ContainerAnnotation)
+		a := denial.ProxiesAlone(containers[0].Name, containerAnnotation)
 		return 0, "", &a
 	}
 	return at, why, nil

@@ -293,8 +293,8 @@ func (in *planning) readSwitches() (s switches, denials []denial.Denial) {
 		}
 		return value
 	}
-	s.probes = read(ProbesAnnotation)
-	accountFiles := read(AccountFilesAnnotation)
+	s.probes = read(probesAnnotation)
+	accountFiles := read(accountFilesAnnotation)
 	s.accountFiles = accountFiles == "on" || in.planner.config.Notebook.AccountFiles && accountFiles != "off"
 	return s, denials
 }
@@ -302,7 +302,7 @@ func (in *planning) readSwitches() (s switches, denials []denial.Denial) {
 // warnings returns the warnings that belong to no single piece.
 func (in *planning) warnings() (warnings []string) {
 	if len(in.guessed) > 0 {
-		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.guessed, ContainerAnnotation))
+		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.guessed, containerAnnotation))
 	}
 	var unknown []string
 	for key := range in.pod.Metadata.Annotations {

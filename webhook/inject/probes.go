@@ -49,7 +49,7 @@ func (in *planning) planProbes(s switches) probesPiece {
 		p.leaveAll(denial.TurnedOffByConfig)
 	case what == runsUnclear:
 		p.leaveAll(denial.NoJupyter)
-		p.warn(in.notebook, denial.StartUnclear(in.notebook.Name, ProbesAnnotation))
+		p.warn(in.notebook, denial.StartUnclear(in.notebook.Name, probesAnnotation))
 	case in.jupyter.port == 0:
 		p.leaveAll(denial.NoListening)
 		p.warn(in.notebook, denial.ProbesLeftOut(in.jupyter.why))
@@ -57,7 +57,7 @@ func (in *planning) planProbes(s switches) probesPiece {
 		p.add(in.jupyter, timing)
 		if what == runsUnknown {
 			p.startup.left, p.liveness.left = denial.StartUnknown, denial.StartUnknown
-			p.warn(in.notebook, denial.ReadinessAlone(in.notebook.Name, ProbesAnnotation))
+			p.warn(in.notebook, denial.ReadinessAlone(in.notebook.Name, probesAnnotation))
 		}
 	}
 	return p

@@ -25,8 +25,8 @@ import (
 // The served paths. The path contains which Pod Security level the namespace enforces: the API server selects it by the
 // namespace's labels, so the webhook makes no API call during an admission.
 const (
-	MutatePath           = "/mutate"
-	MutateRestrictedPath = "/mutate/restricted"
+	mutatePath           = "/mutate"
+	mutateRestrictedPath = "/mutate/restricted"
 	// VerifyPath verifies the Pod after all mutating webhooks.
 	VerifyPath = "/verify"
 	// PeerPath is VerifyPath for requests of other replicas: the replica does not forward them.
@@ -61,8 +61,8 @@ func NewHandler(w *webhook.Webhook, log *slog.Logger, metrics *Metrics, peers *P
 		verify = w.VerifyInWarnMode
 	}
 	for path, h := range map[string]*handler{
-		MutatePath:           {kind: kindMutate, decide: w.Decide, warnOnly: warnOnly},
-		MutateRestrictedPath: {kind: kindMutate, decide: w.Decide, warnOnly: warnOnly, restricted: true},
+		mutatePath:           {kind: kindMutate, decide: w.Decide, warnOnly: warnOnly},
+		mutateRestrictedPath: {kind: kindMutate, decide: w.Decide, warnOnly: warnOnly, restricted: true},
 		VerifyPath:           {kind: kindVerify, decide: verify, warnOnly: warnOnly, peers: peers},
 		// The asking replica applies its own mode. If a Warn replica said "allowed" here, an Enforce replica would admit an
 		// unverified Pod during a rollout.

@@ -10,8 +10,8 @@ import (
 const (
 	// Label names the user of a Pod. It is all that a user has to write.
 	Label = "jupyter-user"
-	// HubLabel is on every Pod of KubeSpawner. Its value is a slug, from which the name cannot be recovered.
-	HubLabel = "hub.jupyter.org/username"
+	// hubLabel is on every Pod of KubeSpawner. Its value is a slug, from which the name cannot be recovered.
+	hubLabel = "hub.jupyter.org/username"
 	// HubAnnotation has the hub name.
 	HubAnnotation = "hub.jupyter.org/username"
 	// InjectAnnotation opts a Pod out, only with the value OptOut.
@@ -28,7 +28,7 @@ var componentLabels = [...]string{"component", "app.kubernetes.io/component"}
 //
 //	labels       annotations                       claimed
 //	Label                                          yes
-//	HubLabel,    HubAnnotation                     yes, if a component label is one of user.hubComponents
+//	hubLabel,    HubAnnotation                     yes, if a component label is one of user.hubComponents
 //	             InjectAnnotation: "false"         no, whatever else it has
 //
 // The hub's label and annotation alone are not enough: Dask Gateway copies both to schedulers and workers, which are not
@@ -43,7 +43,7 @@ func Claimed(labels, annotations map[string]string, rules config.User) bool {
 
 // Selects reports whether Claimed reads a label or an annotation of this name.
 func Selects(name string) bool {
-	return name == Label || name == HubLabel || name == HubAnnotation || name == InjectAnnotation ||
+	return name == Label || name == hubLabel || name == HubAnnotation || name == InjectAnnotation ||
 		slices.Contains(componentLabels[:], name)
 }
 
@@ -73,7 +73,7 @@ func isHubServer(labels, annotations map[string]string, rules config.User) bool 
 // FromHub reports whether a Pod with these labels belongs to a JupyterHub: a user's server, or a Pod that the server
 // started.
 func FromHub(labels map[string]string) bool {
-	_, hub := labels[HubLabel]
+	_, hub := labels[hubLabel]
 	return hub
 }
 

@@ -44,7 +44,7 @@ func (g grant) covers(home string) bool { return len(g.names) == 0 || slices.Con
 // grants returns all rights to homes and shares by RBAC. Rights by other authorizers are not visible.
 func (s *state) grants() []grant { return s.given(rights) }
 
-// given returns the grants by RBAC of the rights that a function finds in rules.
+// given returns the grants of RBAC bindings. The function rights returns the grants that a role's rules contain.
 func (s *state) given(rights func([]rbacv1.PolicyRule) []grant) (found []grant) {
 	cluster, namespaced := map[string][]rbacv1.PolicyRule{}, map[string][]rbacv1.PolicyRule{}
 	for _, role := range s.clusterRoles.Items {

@@ -9,16 +9,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Account is one that a source of identities lists. Only its name is believed: whose the home will be is asked again.
+// Account is an account that a source of identities lists. Only its name is trusted: the sources are asked for the owner of a
+// missing home.
 type Account struct {
 	Name string
-	// UID owns the home if there is one; AnyUID if that is not known.
+	// UID must own an existing home; AnyUID if the UID is unknown.
 	UID int64
-	// Fault is why the account is none of a user; empty if nothing is wrong. It begins behind the name.
+	// Fault is why the account is not a user's; empty if it is. The sentence continues after the name.
 	Fault string
 }
 
-// AnyUID stands for a UID that is not known.
+// AnyUID means that the UID is unknown.
 const AnyUID = -1
 
 // Unite returns the accounts in the order of their names, each name once. If a name has several UIDs, it has AnyUID.
@@ -49,7 +50,7 @@ func (k Known) Find(_ context.Context, name user.Name) (*identity.Identity, erro
 	return nil, nil
 }
 
-// FindUncached is Find.
+// FindUncached returns the same as Find, because a list has no cache.
 func (k Known) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return k.Find(ctx, name)
 }

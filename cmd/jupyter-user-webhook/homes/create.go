@@ -37,7 +37,7 @@ func (r *run) look(pattern config.HomePattern, name string, uid int64) (bool, er
 	return p.look(name, uid)
 }
 
-// look opens the directory, by which one that is a file system of its own is mounted. It takes no right on it.
+// look opens the directory, by which one that is a file system of its own is mounted. This needs no permission on it.
 func (p *parent) look(name string, uid int64) (bool, error) {
 	fd, err := unix.Openat(p.fd(), name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch {
@@ -60,7 +60,7 @@ func (p *parent) look(name string, uid int64) (bool, error) {
 	return true, nil
 }
 
-// directory makes one directory of a user. It returns an error if no other can be made either.
+// directory makes one directory of a user. It returns an error only if all further directories would fail too.
 func (r *run) directory(pattern config.HomePattern, name string, id identity.Identity) error {
 	dir := r.called(pattern, name)
 	p, err := r.parent(pattern, name, r.makeInitial)
@@ -93,12 +93,12 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 	return nil
 }
 
-// called returns what a line calls the directory of a user.
+// called returns the name of a user's directory for the output.
 func (r *run) called(pattern config.HomePattern, name string) string {
 	return path.Join(r.Claim, pattern.Of(name))
 }
 
-// content returns what the directory of a user begins with: a home with the skeleton, any other with nothing.
+// content returns the initial content of a user's directory: the skeleton for a home, nothing for any other.
 func (r *run) content(pattern config.HomePattern) *Skeleton {
 	if r.Claim == "" && !r.Config.Share.HomesByField() && pattern == r.Config.Share.Home {
 		return r.Skeleton
@@ -106,7 +106,7 @@ func (r *run) content(pattern config.HomePattern) *Skeleton {
 	return nil
 }
 
-// attempts to make one directory. Another run, on another node, may take for a left-over what this one is making.
+// attempts to make one directory. Another run, on another node, may remove the unfinished directory as a left-over.
 const attempts = 3
 
 // place makes a directory: whole and with its owner, or not at all. The error is fs.ErrExist if something is there.

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// finalError ends a run: what stands in the way of one home stands in the way of all.
+// finalError ends a run, because its cause prevents every home.
 type finalError struct{ error }
 
 func final(format string, args ...any) error { return finalError{fmt.Errorf(format, args...)} }

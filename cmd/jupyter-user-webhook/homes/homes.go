@@ -4,11 +4,11 @@
 //
 //  1. opens the root of the share, and waits for another run of the same node;
 //  2. removes what a killed run left behind;
-//  3. looks, for each account that a source lists, at each directory that the user must have (Patterns);
-//  4. asks the sources of identities, as the webhook does, whose a missing directory will be;
-//  5. makes it: filled beside its place, in a directory that only root can enter, given to the user last, and renamed.
+//  3. checks each directory that the user must have (Patterns), for each account that a source lists;
+//  4. asks the sources of identities, as the webhook does, for the owner of a missing directory;
+//  5. makes it: fills it in a temporary directory that only root can enter, gives it to the user, and renames it last.
 //
-// A share is written by its users, so nothing above a home is believed: each directory on the way is opened without following a
+// Users write on a share, so nothing above a home is trusted: each directory on the way is opened without following a
 // link, must belong to root, and must be writable by nobody else.
 package homes
 
@@ -32,19 +32,19 @@ type Options struct {
 	// Claim is the further claim; empty for the share.
 	Claim  string
 	Config *config.Config
-	// Identities says who users are. It is asked only about users to whom a directory is missing.
+	// Identities finds the identities of users. It is asked only about users whose directory is missing.
 	Identities webhook.Identities
-	// Skeleton is what a home begins with; nil for nothing.
+	// Skeleton is the initial content of a home; nil for an empty home.
 	Skeleton *Skeleton
 	// Mode of a home.
 	Mode fs.FileMode
-	// DryRun only says what would be done.
+	// DryRun reports what would be done, and changes nothing.
 	DryRun bool
 	// Say writes one line about one directory or account.
 	Say func(Outcome, string)
 }
 
-// Outcome is what became of a directory or an account.
+// Outcome is the result for a directory or an account.
 type Outcome string
 
 // The outcomes.
@@ -61,11 +61,11 @@ const (
 // Summary counts outcomes.
 type Summary struct{ Made, There, Skipped, Failed int }
 
-// every is after how many accounts a run says how far it is.
+// every is the number of accounts after which a run reports progress.
 const every = 1000
 
-// Run makes the missing directories of the accounts. The error is what ends a run before its end; what failed for one account
-// alone is in the summary.
+// Run makes the missing directories of the accounts. It returns an error if the run ended early; failures of single accounts are
+// in the summary.
 func Run(ctx context.Context, o Options, accounts []Account) (Summary, error) {
 	share, err := openShare(ctx, o)
 	if err != nil {
@@ -115,7 +115,7 @@ func (r *run) say(o Outcome, format string, args ...any) {
 	r.Say(o, denial.PrintableText(fmt.Sprintf(format, args...)))
 }
 
-// account makes what one user lacks. It returns an error if nothing else can be made either.
+// account makes the missing directories of one user. It returns an error only if all further accounts would fail too.
 func (r *run) account(ctx context.Context, a Account) error {
 	name, why := r.name(a)
 	if why != "" {
@@ -163,8 +163,7 @@ func (r *run) name(a Account) (name user.Name, why string) {
 	return name, ""
 }
 
-// mostSilent is how many users in a row the sources may be silent about before a run ends. Each costs the time that a source is
-// waited for.
+// mostSilent is how many lookups in a row may get no response before the run ends. Each of them costs the full wait for a source.
 const mostSilent = 10
 
 // identity returns the identity of a user, or nil after it has logged why there can be no home. It returns an error if the

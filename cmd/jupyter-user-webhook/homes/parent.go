@@ -17,7 +17,7 @@ type parent struct {
 	// dir is relative to the root of the share.
 	dir  string
 	file *os.File
-	// inside does what needs no openat2: only root can write there, so nothing in it is a user's link.
+	// inside is for operations that need no openat2: only root can write in the directory, so it contains no links of users.
 	inside *os.Root
 }
 
@@ -69,7 +69,7 @@ func (r *run) parent(pattern config.HomePattern, name string, makeInitial initia
 	return above, nil
 }
 
-// openParent opens a directory above homes, and looks whose it is.
+// openParent opens a directory above homes, and checks that it belongs to root alone.
 func (r *run) openParent(dir string) (*parent, error) {
 	if p := r.parents[dir]; p != nil {
 		return p, nil

@@ -31,7 +31,7 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 		o.Say(Progress, "another run is at work on this share: this one waits until it ends")
 		err = s.wait(ctx, o)
 	}
-	// A file system without locks is no reason to make no homes.
+	// Homes are made on a file system without locks too.
 	if err != nil && !errors.Is(err, unix.ENOLCK) && !errors.Is(err, unix.EOPNOTSUPP) {
 		s.close()
 		return nil, fmt.Errorf("lock the root of the share: %w", err)
@@ -39,8 +39,8 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 	return s, nil
 }
 
-// lockPatience is how long a run waits for another one. Whoever can open the root of the share on this node can hold the lock,
-// so it must not keep homes from being made for good.
+// lockPatience is how long a run waits for another one. Any process that can open the root of the share on this node can hold the
+// lock, so the lock must not prevent homes forever.
 var lockPatience = 5 * time.Minute
 
 // lockPause is the time between two attempts.
@@ -99,8 +99,8 @@ func openBeneath(at int, path string) (fd int, err error) {
 	return fd, err
 }
 
-// onlyRoots returns an error unless the directory belongs to root and nobody else can write to it: who can, can put another
-// directory in the place of what is in it.
+// onlyRoots returns an error unless the directory belongs to root and only root can write to it: another writer could replace a
+// directory in it.
 func onlyRoots(dir *os.File, called string) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &stat); err != nil {

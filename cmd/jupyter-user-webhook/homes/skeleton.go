@@ -17,7 +17,7 @@ const (
 	mostBytes   = 16 << 20
 )
 
-// Skeleton is what a home begins with: directories, files and symbolic links, as they were when it was read.
+// Skeleton is the initial content of a home: directories, files and symbolic links, as they were when it was read.
 type Skeleton struct{ entries []entry }
 
 type entry struct {
@@ -32,7 +32,7 @@ type entry struct {
 // kubernetesData is the link behind which the files of a mounted ConfigMap are: its own names are links to them.
 const kubernetesData = "..data"
 
-// ReadSkeleton reads a directory. Links are read as links. It returns an error about anything that no home can begin with.
+// ReadSkeleton reads a directory. Links are read as links. It returns an error for other types of files.
 func ReadSkeleton(dir string) (*Skeleton, error) {
 	if info, err := os.Stat(dir + "/" + kubernetesData); err == nil && info.IsDir() {
 		dir += "/" + kubernetesData
@@ -81,7 +81,7 @@ func readEntry(root *os.Root, path string) (entry, error) {
 	return e, err
 }
 
-// readFile reads what was a file a moment ago. It does not wait for who writes into a pipe.
+// readFile reads a regular file. If the file was replaced by a pipe meanwhile, readFile does not wait for a writer.
 func readFile(root *os.Root, path string) ([]byte, error) {
 	file, err := root.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -98,8 +98,8 @@ func readFile(root *os.Root, path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, mostBytes+1))
 }
 
-// fill returns what writes the skeleton into a home and gives it to the user. Contents come first and owners last, because root
-// may lack the right to change modes of what is no longer root's.
+// fill returns the function that writes the skeleton into a home and gives it to the user. Contents come first and owners last,
+// because root may lack the capability to change modes of other users' files.
 func (s *Skeleton) fill(uid, gid int) func(*os.Root) error {
 	return func(home *os.Root) error {
 		if s == nil {
@@ -136,6 +136,6 @@ func (e *entry) write(home *os.Root) error {
 		return err
 	}
 	_, err = file.Write(e.content)
-	// A server tells of a full disk when the file is closed.
+	// A server reports a full disk when the file is closed.
 	return errors.Join(err, file.Close())
 }

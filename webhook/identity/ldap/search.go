@@ -20,7 +20,7 @@ func search(c *ldap.Conn, request *ldap.SearchRequest) ([]*ldap.Entry, error) {
 	return result.Entries, nil
 }
 
-// searchPaged returns all entries of a search, a page at a time, or so many that they are too many.
+// searchPaged returns the entries of a search, read page by page. It stops when it has tooMany entries.
 func searchPaged(c *ldap.Conn, request *ldap.SearchRequest, tooMany int) (found []*ldap.Entry, err error) {
 	page := ldap.NewControlPaging(pageSize)
 	request.DerefAliases, request.Controls = ldap.NeverDerefAliases, []ldap.Control{page}
