@@ -84,8 +84,8 @@ func TestExplainTakesThePlaceOfAnOutput(t *testing.T) {
 	assert.Regexp(t, `\AError: .*\[explain output\].*\n\z`, got.errs)
 
 	help := command(t, "", "inject", "--help")
-	assert.Contains(t, help.out, "With --explain, what is written is for a person and takes the place of -o")
-	assert.Contains(t, help.out, "To give both is an error.")
+	assert.Contains(t, help.out, "--explain writes text for a reader instead of -o")
+	assert.Contains(t, help.out, "--explain and -o together are an error.")
 }
 
 func TestExplainOfSeveralDocuments(t *testing.T) {

@@ -227,3 +227,19 @@ func TestHomesOnFurtherClaims(t *testing.T) {
 	assert.Contains(t, out, "\n2 made, 0 there, 1 skipped, 0 failed\n")
 	assert.Equal(t, "drwx------ 5001:6001", ownerOf(t, filepath.Join(archive, "users/alice")))
 }
+
+// TestWhatThePageOfHomesShows is what deploy/docs/homes.md shows of a run. UPDATE_GOLDEN=1 writes it again, and test/docs the page.
+func TestWhatThePageOfHomesShows(t *testing.T) {
+	t.Parallel()
+	share := newShare(t)
+	passwd := "--passwd=" + written(t, "passwd", "alice:x:5003:6003:::\nsvc:x:33:33:::\n")
+	code, out, errs := runHomes(t, share, kindLines+"share: {home: \"home/{initial}/{user}\"}\n", passwd)
+	assert.Equal(t, 0, code, errs)
+	golden := filepath.Join("testdata", "homes.txt")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.WriteFile(golden, []byte(out), 0o644))
+	}
+	shown, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.Equal(t, string(shown), out)
+}

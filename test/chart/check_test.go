@@ -196,6 +196,12 @@ func (l *looked) shown(t *testing.T) {
 
 func beginLooked(t *testing.T) *looked {
 	t.Helper()
+	return lookedOn(t, start)
+}
+
+// lookedOn begins on the cluster that a function starts.
+func lookedOn(t *testing.T, start func(t *testing.T, flags map[string][]string) *controlplane.ControlPlane) *looked {
+	t.Helper()
 	l := &looked{stop: func() {}}
 	l.served.Store("")
 	egress, err := controlplane.StartEgress(func() string { return l.served.Load().(string) })

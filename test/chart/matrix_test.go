@@ -94,13 +94,20 @@ func newHelm(t *testing.T) *helm.Helm {
 
 func start(t *testing.T, flags map[string][]string) *controlplane.ControlPlane {
 	t.Helper()
-	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output(), Flags: flags})
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
+	plane := startEmpty(t, flags)
 	for name, level := range map[string]string{helm.Namespace: "restricted", "jupyter-user-homes": "baseline", "lab": "baseline", "jhub": "baseline", "2024": "baseline",
 		"on": "baseline"} {
 		require.NoError(t, plane.Namespace(t.Context(), name, map[string]string{"pod-security.kubernetes.io/enforce": level}))
 	}
+	return plane
+}
+
+// startEmpty starts an API server that has no namespaces of ours.
+func startEmpty(t *testing.T, flags map[string][]string) *controlplane.ControlPlane {
+	t.Helper()
+	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output(), Flags: flags})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, plane.Stop()) })
 	return plane
 }
 

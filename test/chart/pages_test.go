@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -11,10 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
 )
 
-// helmCommand is a helm install or upgrade of our chart in a page, with its continued lines.
-var helmCommand = regexp.MustCompile(`(?m)helm (?:install|upgrade)(?: --install)? jupyter-user-webhook deploy/chart ((?:.*\\\n)*[^\n` + "`" + `]*)`)
+// helmCommand is a helm install or upgrade of our chart.
+var helmCommand = regexp.MustCompile(`^helm (?:install|upgrade)(?: --install)? jupyter-user-webhook deploy/chart (.*)`)
 
 // TestPagesValues: the chart renders with the values that each helm command of a page sets.
 func TestPagesValues(t *testing.T) {
@@ -22,33 +22,54 @@ func TestPagesValues(t *testing.T) {
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
 	require.NoError(t, err)
 	chart := filepath.Join("..", "..", "deploy", "chart")
-	pages, err := filepath.Glob("../../deploy/docs/*.md")
-	require.NoError(t, err)
-	rendered := map[string]bool{}
-	for _, page := range append(pages, "../../README.md") {
-		text, err := os.ReadFile(page)
-		require.NoError(t, err)
-		for _, match := range helmCommand.FindAllStringSubmatch(string(text), -1) {
-			line := strings.Join(words(match[1]), " ")
-			if rendered[line] || strings.Contains(line, "--values") {
-				continue // The values of the page on directory services have a test of their own, in test/integration.
-			}
-			rendered[line] = true
-			arguments := append([]string{"template", helm.Release, chart}, words(match[1])...)
-			if strings.Contains(line, "homes.enabled=true") {
-				arguments = append(arguments, "--set", "identity.passwdConfigMap=users") // An upgrade keeps it: the homes' page needs a list of users.
-			}
-			_, err := h.Run(t.Context(), "", arguments...)
-			assert.NoError(t, err, "%s: %s", page, line)
+	rendered := 0
+	for _, command := range pages.Commands(t) {
+		match := helmCommand.FindStringSubmatch(command.Line())
+		if match == nil || strings.Contains(match[1], "--values") {
+			continue // The values of the page on directory services have a test of their own, in test/integration.
 		}
+		rendered++
+		arguments := append([]string{"template", helm.Release, chart}, words(match[1])...)
+		if strings.Contains(match[1], "homes.enabled=true") {
+			// An upgrade keeps the values that name a list of users.
+			arguments = append(arguments, "--set", "identity.passwdConfigMap=users")
+		}
+		_, err := h.Run(t.Context(), "", arguments...)
+		assert.NoError(t, err, "%s: %s", command.Page, command.Text)
 	}
-	assert.Greater(t, len(rendered), 8)
+	assert.Greater(t, rendered, 8)
+}
+
+// valuesBlock begins with a key of the chart's values.
+var valuesBlock = regexp.MustCompile(`^(?:config|access|identity):`)
+
+// TestPagesYAML: the chart renders with each block of values that a page shows.
+func TestPagesYAML(t *testing.T) {
+	t.Parallel()
+	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
+	require.NoError(t, err)
+	rendered := 0
+	for _, block := range pages.YAML(t) {
+		if !valuesBlock.MatchString(block.Text) {
+			continue
+		}
+		rendered++
+		arguments := []string{"--set", "share.nfs.server=nfs.example.com", "--set", "namespaces={lab}"}
+		if strings.Contains(block.Text, "  ldap:") {
+			arguments = append(arguments, "--set-string", "identity.ldap.ca="+certificate)
+		} else {
+			arguments = append(arguments, "--set", "identity.passwdConfigMap=users") // Directories are for users who are known.
+		}
+		_, err := h.Template(t.Context(), block.Text, arguments...)
+		assert.NoError(t, err, "%s: %s", block.Page, block.Text)
+	}
+	assert.Greater(t, rendered, 5)
 }
 
 // words are those of a shell's line, without what only an upgrade takes and what stands for a digest.
 func words(line string) (found []string) {
-	line, _, _ = strings.Cut(strings.ReplaceAll(line, "\\\n", " "), " #")
-	line = strings.NewReplacer(`\\.`, `\.`, "sha256:…", "sha256:"+strings.Repeat("0", 64), "sha256:<new>", "sha256:"+strings.Repeat("0", 64)).Replace(line)
+	digest := "sha256:" + strings.Repeat("0", 64)
+	line = strings.NewReplacer(`\\.`, `\.`, "sha256:…", digest, "sha256:<new>", digest).Replace(line)
 	for _, word := range regexp.MustCompile(`'[^']*'|\S+`).FindAllString(line, -1) {
 		if word != "--reset-then-reuse-values" && word != "--create-namespace" {
 			found = append(found, strings.Trim(word, "'"))

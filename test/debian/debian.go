@@ -22,14 +22,19 @@ import (
 // a package that cannot be downloaded is a failure, as a Go module is.
 func Unpacked(t testing.TB, name, packages string) (root string) {
 	t.Helper()
-	release, err := os.ReadFile("/etc/os-release")
-	_, noApt := exec.LookPath("apt-get")
-	if err != nil || noApt != nil || !strings.Contains(string(release), "VERSION_CODENAME=bookworm") {
+	if !Here() {
 		t.Skipf("skipped: %s is unpacked from Debian 12's packages, and this is not Debian 12 (bookworm)", name)
 	}
-	root, err = Unpack(t.Context(), name, packages)
+	root, err := Unpack(t.Context(), name, packages)
 	require.NoError(t, err)
 	return root
+}
+
+// Here reports whether this machine is Debian 12, which the packages are for.
+func Here() bool {
+	release, err := os.ReadFile("/etc/os-release")
+	_, noApt := exec.LookPath("apt-get")
+	return err == nil && noApt == nil && strings.Contains(string(release), "VERSION_CODENAME=bookworm")
 }
 
 // Unpack is Unpacked for a program that fails where a test is skipped.

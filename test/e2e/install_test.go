@@ -249,14 +249,22 @@ func (w *World) awaitReplicas(ctx context.Context, i installation) error {
 // awaitWebhooks waits until the API server, which watches webhook configurations like any client, acts on them.
 func (w *World) awaitWebhooks(ctx context.Context) error {
 	for _, discovery := range discoveries {
-		err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
-			result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", discovery.namespace, "--image=x", "--labels=jupyter-user=alice",
-				"--dry-run=server", "-o", `jsonpath={.metadata.annotations.jupyter-user\.io/discovery}`)
-			return result.Stdout == discovery.name, err
-		})
-		if err != nil {
-			return fmt.Errorf("the webhook for namespace %s: %w", discovery.namespace, err)
+		if err := w.awaitDiscovery(ctx, discovery.namespace, discovery.name); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// awaitDiscovery waits until notebooks of a namespace find their identity in that way.
+func (w *World) awaitDiscovery(ctx context.Context, namespace, discovery string) error {
+	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
+		result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", namespace, "--image=x", "--labels=jupyter-user=alice",
+			"--dry-run=server", "-o", `jsonpath={.metadata.annotations.jupyter-user\.io/discovery}`)
+		return result.Stdout == discovery, err
+	})
+	if err != nil {
+		return fmt.Errorf("the webhook for namespace %s: %w", namespace, err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/sealed"
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
+	"jupyter-user.io/jupyter-user-webhook/test/slapd"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
@@ -39,7 +40,7 @@ func build(ctx context.Context) error {
 	err := progress.Stage(os.Stderr, "programs", func() error {
 		_, cluster := node.Build(ctx, os.Stderr)
 		_, packager := tools.Build(ctx, os.Stderr, tools.Helm, tools.CertManager)
-		return errors.Join(cluster, packager)
+		return errors.Join(cluster, packager, slapd.Fetch(ctx))
 	})
 	if err != nil {
 		return err

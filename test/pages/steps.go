@@ -2,6 +2,7 @@
 package pages
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,6 +48,10 @@ func Steps(t testing.TB, page string) map[int]Step {
 		end := len(text)
 		if i+1 < len(begins) {
 			end = begins[i+1][0]
+		}
+		// What is behind a heading is of no step.
+		if heading := bytes.Index(text[at[0]:end], []byte("\n## ")); heading >= 0 {
+			end = at[0] + heading
 		}
 		var s Step
 		for _, found := range block.FindAllSubmatch(text[at[0]:end], -1) {

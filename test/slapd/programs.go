@@ -26,8 +26,11 @@ func forTest(t testing.TB) programs {
 	return programs{debian.Unpacked(t, "slapd", packages)}
 }
 
-// Fetch puts the programs into the cache, for tests that run where there is no network.
+// Fetch puts the programs into the cache, for tests that run where there is no network. It does nothing where such tests are skipped.
 func Fetch(ctx context.Context) error {
+	if !debian.Here() {
+		return nil
+	}
 	_, err := debian.Unpack(ctx, "slapd", packages)
 	return err
 }

@@ -24,17 +24,20 @@ func inImagesHome(dir, home string) bool {
 	return in(handoff.ImagesHome) && !in(home)
 }
 
-// isRootDir reports whether an argument sets the directory in which Jupyter opens.
-func isRootDir(arg string) bool {
+// openingTraits are the settings of the directory in which Jupyter opens. Jupyter ends if the preferred one does not exist.
+var openingTraits = []string{"root_dir", "preferred_dir"}
+
+// setsOpening reports whether an argument sets the directory in which Jupyter opens.
+func setsOpening(arg string) bool {
 	trait, _, _ := jupyterFlag(arg)
-	return trait == "root_dir"
+	return slices.Contains(openingTraits, trait)
 }
 
 // sentHome returns a command line in which the image's own home is replaced by the user's in the arguments for Jupyter's
 // directory, and the indices of these arguments. A shell script is not changed, and the Pod gets a warning (jupyter.go).
 func sentHome(argv []string, home string) (sent []string, at []int) {
 	for i, arg := range argv {
-		if !isRootDir(arg) {
+		if !setsOpening(arg) {
 			continue
 		}
 		_, value, inline := jupyterFlag(arg)

@@ -73,8 +73,10 @@ func (in *planning) findServer(s switches) jupyterServer {
 	if dir := env("JUPYTER_CONFIG_DIR"); dir.set && found.reachable {
 		found.warnings = append(found.warnings, denial.SettingsElsewhere("JUPYTER_CONFIG_DIR", ProbesAnnotation))
 	}
-	if inImagesHome(flags["root_dir"], in.home) && (start.script || slices.ContainsFunc(before, isRootDir)) {
-		found.warnings = append(found.warnings, denial.OpensInImagesHome(flags["root_dir"], in.home))
+	for _, trait := range openingTraits {
+		if inImagesHome(flags[trait], in.home) && (start.script || slices.ContainsFunc(before, setsOpening)) {
+			found.warnings = append(found.warnings, denial.OpensInImagesHome(flags[trait], in.home))
+		}
 	}
 	return found
 }
@@ -152,6 +154,7 @@ var traits = map[string]string{
 	"port": "port", "base_url": "base_url", "certfile": "certfile", "sock": "sock", "ip": "ip",
 	"client_ca": "client_ca", "client-ca": "client_ca",
 	"config": "config", "config_file": "config", "root_dir": "root_dir", "notebook_dir": "root_dir", "notebook-dir": "root_dir",
+	"preferred_dir": "preferred_dir", "preferred-dir": "preferred_dir",
 }
 
 // jupyterFlags reads --port 9999, --port=9999 and --ServerApp.port=9999. The last value counts, as in Jupyter.

@@ -26,8 +26,7 @@ import (
 //	those of notebook.jupyterConfig       the configuration's
 //	umask (a file of its own)             notebook.umask
 //
-// A hub sets where its servers listen, so their file does not. With discovery at admission they get a file only if the
-// configuration has settings or a umask.
+// A hub sets where its servers listen, so their file does not.
 //
 // Jupyter finds the file by JUPYTER_CONFIG_PATH. With discovery at admission that is a variable of the container, joined
 // with the Pod's own value; the image's value is not known and is replaced. With discovery at start our program joins it
@@ -84,15 +83,9 @@ func (s jupyterServer) settings() map[string]any {
 	return settings
 }
 
-// readsSettings reports whether Jupyter is to read the file.
-func (in *planning) readsSettings() bool {
-	configured := in.planner.config.Notebook
-	return in.jupyter.reachable || in.jupyter.mayStart() && (len(configured.JupyterConfig) > 0 || configured.Umask != "")
-}
-
 // configPath returns the planned JUPYTER_CONFIG_PATH of the container; empty if the webhook does not set it.
 func (in *planning) configPath() string {
-	if in.discovery == config.DiscoveryAtStart || !in.readsSettings() {
+	if in.discovery == config.DiscoveryAtStart || !in.jupyter.mayStart() {
 		return ""
 	}
 	own, ours := in.envValue(handoff.JupyterConfigVariable), in.planner.config.Scratch.MountPath

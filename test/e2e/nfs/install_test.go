@@ -43,13 +43,13 @@ onlyNamespaces: [%s]
 nodeSelector: {kubernetes.io/hostname: node}
 `
 
-// knowingValues are of a webhook that mounts the share by the chart's own mount options, on the node that has NFS. It remembers
-// nothing for longer than the server's answer takes to come.
+// knowingValues are of a webhook that mounts the share by the chart's own mount options, on the node that has NFS, and knows groups by
+// files beside it. It remembers nothing for longer than the server's answer takes to come.
 const knowingValues = `
 share: {nfs: {server: ` + serverAddress + `, path: %s}}
 namespaces: [%s]
 onlyNamespaces: [%s]
-identity: {share: true}
+identity: {share: true, passwdConfigMap: people}
 nodeSelector: {kubernetes.io/hostname: ` + nodeName + `}
 certificates: {source: secret, caBundle: %q}
 `
@@ -62,7 +62,7 @@ func (w *World) installShipped(ctx context.Context) error {
 		return err
 	}
 	var names []string
-	for _, s := range spaces {
+	for _, s := range spaces() {
 		names = append(names, s.name)
 	}
 	values := configuration + fmt.Sprintf(shippedValues, start3.path, start3.name, strings.Join(names, ", "))
@@ -70,7 +70,11 @@ func (w *World) installShipped(ctx context.Context) error {
 		"--values", "-"); err != nil {
 		return err
 	}
-	for _, s := range []space{start4, admission4} {
+	for _, s := range spaces() {
+		// The first namespace has its share by helm install, and admission3 from the webhook that mounts the share.
+		if s.name == start3.name || s.name == admission3.name {
+			continue
+		}
 		if err := w.applyShare(ctx, s); err != nil {
 			return err
 		}
@@ -151,6 +155,10 @@ func (w *World) installKnowing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	accounts, err := people()
+	if err != nil {
+		return err
+	}
 	var manifests []string
 	for _, file := range []string{"00-namespace.yaml", "71-access.yaml", "21-share.yaml", "10-serviceaccount.yaml", "20-configmap.yaml",
 		"30-deployment.yaml", "31-service.yaml", "50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml"} {
@@ -169,7 +177,7 @@ func (w *World) installKnowing(ctx context.Context) error {
 		}
 		manifests = append(manifests, text)
 		if file == "00-namespace.yaml" {
-			manifests = append(manifests, string(certificates))
+			manifests = append(manifests, string(certificates), accounts)
 		}
 	}
 	if err := w.Admin.Do(ctx, strings.Join(manifests, "\n---\n"), "apply", "-f", "-"); err != nil {
@@ -183,9 +191,45 @@ func (w *World) installKnowing(ctx context.Context) error {
 	return nil
 }
 
+const (
+	// firstGroup is the first of the groups of the user called grouped, who is in as many as a user may be by default.
+	firstGroup, mostGroups = 9001, 15
+	// strangers are how many users have an account that no test asks about but TestTheServerGoesAway, once each.
+	strangers = 50
+)
+
+// strangersName returns the name of one of the strangers.
+func strangersName(n int) string { return fmt.Sprintf("judy%d", n) }
+
+// strangersID returns the UID and the GID of one of the strangers.
+func strangersID(n int) int { return 5500 + n }
+
+// people returns the ConfigMap with the passwd and group files of the webhook that mounts the share.
+func people() (string, error) {
+	var passwd, group strings.Builder
+	account := func(name string, uid, gid int) {
+		fmt.Fprintf(&passwd, "%s:x:%d:%d::/home/%s:/bin/sh\n", name, uid, gid, name)
+	}
+	for _, h := range homes {
+		account(h.name, h.uid, h.gid)
+	}
+	for n := range strangers {
+		account(strangersName(n), strangersID(n), strangersID(n))
+	}
+	for n := range mostGroups {
+		fmt.Fprintf(&group, "project%d:x:%d:grouped\n", n, firstGroup+n)
+	}
+	text, err := yaml.Marshal(&corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: metav1.ObjectMeta{Name: "people", Namespace: knowing},
+		Data:       map[string]string{"passwd": passwd.String(), "group": group.String()},
+	})
+	return string(text), err
+}
+
 // awaitWebhooks waits until the API server acts on the webhook configurations.
 func (w *World) awaitWebhooks(ctx context.Context) error {
-	for _, s := range spaces {
+	for _, s := range spaces() {
 		var said string
 		err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
 			result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", s.name, "--image=x", "--labels=jupyter-user=alice",

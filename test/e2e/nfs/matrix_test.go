@@ -13,10 +13,7 @@ import (
 
 // TestPodsInEveryKindOfHome has a kubelet run what TestStartInEveryKindOfHome runs without one, over both versions of NFS.
 func TestPodsInEveryKindOfHome(t *testing.T) {
-	needNFS(t)
-	if !release() {
-		t.Skip("left out: a pod for each kind of home takes a quarter of an hour. Run it with make release-check")
-	}
+	needRelease(t)
 	for user, c := range starts() {
 		makeHome(t, c.home, "/srv/hpc/home/"+user)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/lab"
@@ -22,7 +23,7 @@ var writes = []string{"--command", "--", "sh", "-c", "echo made >made && exec he
 // token is what a JupyterLab of these tests asks for.
 const token = "nfs-token"
 
-// A notebook is a pod, what it is started with, and what it must do once it is Ready.
+// A notebook is a pod, what it is started with, and what becomes of it.
 type notebook struct {
 	in    space
 	user  string
@@ -31,8 +32,8 @@ type notebook struct {
 	judge func(t *testing.T, p pod, h home)
 }
 
-// notebooks are both versions of NFS with both discoveries, one of them a JupyterLab, and a home that is a file system of its own:
-// all homes are open to their owners alone, and the server takes root for nobody.
+// notebooks are both versions of NFS with both discoveries, one of them a JupyterLab, a home that is a file system of its own, and one
+// whose owner the ID mapper of the server does not know. All homes are open to their owners alone, and the server takes root for nobody.
 func notebooks() map[string]notebook {
 	return map[string]notebook{
 		"v3-at-start":     {start3, "alice", images.DockerStacks, []string{"--env=JUPYTER_TOKEN=" + token}, worksInLab},
@@ -40,12 +41,14 @@ func notebooks() map[string]notebook {
 		"v4-at-start":     {start4, "qiang.guo03", images.Plain, writes, saysWho},
 		"v4-at-admission": {admission4, "erin", images.Plain, writes, saysWho},
 		"v4-own-fs":       {start4, "own-fs", images.Plain, writes, saysWho},
+		"v4-unmapped":     {start4, "olga", images.Plain, writes, saysNobody},
 	}
 }
 
 // TestNotebooks starts them together, as users do in the morning.
 func TestNotebooks(t *testing.T) {
 	needNFS(t)
+	mapOwners(t, slices.DeleteFunc(slices.Clone(homes), func(h home) bool { return h.name == "olga" }))
 	began := time.Now()
 	running := map[string]pod{}
 	for name, n := range notebooks() {
@@ -53,9 +56,8 @@ func TestNotebooks(t *testing.T) {
 	}
 	for name, n := range notebooks() {
 		t.Run(name, func(t *testing.T) {
-			running[name].ready(t)
-			t.Logf("Ready after %s", time.Since(began).Round(time.Second))
 			n.judge(t, running[name], homeOf(n.user))
+			t.Logf("judged after %s", time.Since(began).Round(time.Second))
 		})
 	}
 	removeAll(t, running)
@@ -79,6 +81,13 @@ func saysWho(t *testing.T, p pod, h home) {
 	require.NoError(t, err)
 	assert.JSONEq(t, string(want), string(body))
 	assertOwned(t, h, "made")
+}
+
+// saysNobody holds the init container to what it says of an owner whom NFS cannot map.
+func saysNobody(t *testing.T, p pod, _ home) {
+	t.Helper()
+	got := p.await(t, readyLimit, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
+	assert.Contains(t, failure(got), unmapped)
 }
 
 // assertOwned holds a file in a home to being the owner's, as the server's own disk has it.

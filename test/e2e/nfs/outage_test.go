@@ -44,6 +44,9 @@ var goesOn = []string{"--command", "--", "sh", "-c",
 	"python3 -c '\nimport os, time\nn, f = 0, open(\"numbers\", \"w\")\nwhile True:\n" +
 		"  n += 1; f.write(f\"{n}\\n\"); f.flush(); os.fsync(f.fileno()); time.sleep(0.1)\n' & exec hello"}
 
+// outages are how many this run has had: each is about a stranger whom nobody has asked about before.
+var outages int
+
 // TestTheServerGoesAway for a while, and comes back.
 func TestTheServerGoesAway(t *testing.T) {
 	needNFS(t)
@@ -53,9 +56,10 @@ func TestTheServerGoesAway(t *testing.T) {
 		p.ready(t)
 	}
 	ask := asking(t)
-	// Nobody has asked about this user before, in an earlier run of this test neither.
-	unknown := fmt.Sprintf("judy%d", time.Now().Unix())
-	makeHome(t, "mkdir $1; chown 5011:6011 $1; chmod 0700 $1", "/srv/hpc/home/"+unknown)
+	require.Less(t, outages, strangers)
+	unknown, id := strangersName(outages), strangersID(outages)
+	outages++
+	makeHome(t, fmt.Sprintf("mkdir $1; chown %d:%d $1; chmod 0700 $1", id, id), "/srv/hpc/home/"+unknown)
 	recorded := record(t)
 	require.NoError(t, ask.try(t.Context(), "heidi"), "known before the server goes away")
 

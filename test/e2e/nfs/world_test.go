@@ -45,8 +45,20 @@ var (
 	start4     = space{"start-4", "AtStart", "baseline", "/hpc", version4}
 	admission3 = space{"admission-3", "AtAdmission", "restricted", "/srv/hpc", version3}
 	admission4 = space{"admission-4", "AtAdmission", "restricted", "/hpc", version4}
-	spaces     = []space{start3, start4, admission3, admission4}
+
+	// read4 and closed3 are there before a release alone.
+	read4   = space{"read-4", "AtStart", "baseline", "/read", version4}
+	closed3 = space{"closed-3", "AtStart", "baseline", "/srv/hpc/closed", version3}
 )
+
+// spaces are the namespaces of this run.
+func spaces() []space {
+	all := []space{start3, start4, admission3, admission4}
+	if release() {
+		all = append(all, read4, closed3)
+	}
+	return all
+}
 
 // release reports whether this run is one before a release, which may take hours.
 func release() bool { return os.Getenv("RELEASE_CHECK") != "" }
@@ -70,6 +82,8 @@ var homes = []home{
 	{"heidi", 5009, 6009, "0700"},
 	{"ivan", 5010, 6010, "0700"},
 	{"kim", 5012, 6012, "0700"},
+	{"grouped", 5013, 6013, "0700"},
+	{"olga", 5014, 6014, "0700"},
 }
 
 // A World is a cluster of two nodes, with the webhook, an NFS server, and carol, who is no admin.
@@ -202,7 +216,7 @@ func (w *World) makeNamespaces(ctx context.Context) (err error) {
 	if w.carol, err = w.User("carol"); err != nil {
 		return err
 	}
-	for _, s := range spaces {
+	for _, s := range spaces() {
 		if err := w.Namespace(ctx, s.name, map[string]string{"pod-security.kubernetes.io/enforce": s.level}); err != nil {
 			return err
 		}

@@ -1,0 +1,159 @@
+package chart
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/helm"
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
+	"jupyter-user.io/jupyter-user-webhook/test/project"
+	"jupyter-user.io/jupyter-user-webhook/test/tools"
+)
+
+// TestCommandsOfThePages types what test/pages/commands.txt lists, in its order, as the pages have it: only what stands between < and > is
+// filled in. The API server, the chart, Helm and the webhook are real. Controllers and kubelets are not there: what they would make is
+// made by hand.
+func TestCommandsOfThePages(t *testing.T) {
+	t.Parallel()
+	l := lookedOn(t, startEmpty)
+	for _, namespace := range []string{"lab", "jhub"} {
+		require.NoError(t, l.Namespace(t.Context(), namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
+	}
+	shell := l.shell(t)
+	filled := strings.NewReplacer("<requester>", "carol", "<name>", "alice", "<namespace>", "lab", "<pod>", "jupyter-alice", "<replica>", "replica",
+		"<node>", "n1")
+	installed := false
+	for _, command := range pages.HeldBy(t, "TestCommandsOfThePages") {
+		if !installed && strings.HasPrefix(command.Line(), "helm get values") {
+			l.installInUse(t, shell)
+			installed = true
+		}
+		said, status := shell.Run(t, filled.Replace(command.Text))
+		wanted := expected(command.Line())
+		assert.Equal(t, wanted.status, status, "%s: %s\n%s", command.Page, command.Text, said)
+		assert.Contains(t, said, wanted.says, "%s: %s", command.Page, command.Text)
+	}
+	require.True(t, installed)
+}
+
+// An ending is the exit status of a command, and a part of what it prints.
+type ending struct {
+	status int
+	says   string
+}
+
+// expected returns what a command must print. A command that is not here must succeed.
+func expected(line string) ending {
+	for _, e := range []struct {
+		begins, says string
+		status       int
+	}{
+		{begins: "kubectl -n jupyter-user-system create configmap users --from-file=passwd --from-file=group --dry-run", says: "configmap/users replaced"},
+		{begins: "getent passwd alice", status: 2}, // Nobody is called alice here.
+		{begins: "kubectl label --dry-run=server --overwrite namespace lab", says: "namespace/lab"},
+		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all", says: "secret\n"},
+		{begins: "helm get values jupyter-user-webhook", says: "namespaces:\n- lab"},
+		{begins: "kubectl -n lab run nb", says: "pod/nb created"},
+		{begins: "kubectl -n jupyter-system run nb", says: "pod/nb created"},
+		{begins: "kubectl get pod nb -o yaml", says: "jupyter-user.io/discovery: AtStart"},
+		{begins: "kubectl describe pod nb", says: "jupyter-user.io/user: qiang.guo03"},
+		{begins: "jupyter-user-webhook inject", says: "becomes a notebook of alice"},
+		{begins: "kubectl -n jhub get pod", says: "pod/jupyter-alice becomes a notebook of alice"},
+		// The cluster has no NetworkPolicy in the namespaces that the pages make: checks of the whole fail, and say so.
+		{begins: "jupyter-user-webhook check access --as carol", says: "no", status: 1},
+		{begins: "jupyter-user-webhook check access --as <requester>", says: "no", status: 1},
+		{begins: "jupyter-user-webhook check access --as system:serviceaccount:jhub:hub", says: `RoleBinding "jupyter-user-hub-uses-every-home/jhub"`},
+		{begins: "jupyter-user-webhook check access --user alice -n lab", says: "Group system:masters"},
+		{begins: "jupyter-user-webhook check -f deploy/install.yaml", says: "as in the manifest given with -f", status: 1},
+		{begins: "jupyter-user-webhook check", says: " ok\n", status: 1},
+		{begins: "helm get manifest", says: "as in the manifest given with -f", status: 1},
+		{begins: "kubectl get pods -A -o json", says: "lab\tbefore\n"},
+		{begins: "kubectl get persistentvolumes,persistentvolumeclaims", says: "persistentvolume/hpc-pv-lab"},
+		{begins: "kubectl get clusterroles,roles", says: "ClusterRole\t\tjupyter-user-use-every-home"},
+		{begins: "kubectl -n jupyter-user-system get deployment", says: current},
+		{begins: "kubectl -n jupyter-user-system get pods,endpointslices", says: "10.1.0.1,10.1.0.2"},
+		{begins: "kubectl -n jupyter-user-system describe pods -l", says: "Events:"},
+		{begins: "kubectl -n jupyter-user-system rollout status", says: "successfully rolled out"},
+		{begins: "kubectl get mutatingwebhookconfiguration 00-jupyter-user-webhook", says: "1\n"},
+		{begins: "ca=$(kubectl", says: "validatingwebhookconfiguration.admissionregistration.k8s.io/jupyter-user-webhook replaced"},
+		{begins: "kubectl -n lab delete pod nb", says: "deleted"},
+		{begins: "kubectl -n <namespace> delete pods -l jupyter-user", says: `pod "nb" deleted`},
+		{begins: "kubectl -n jupyter-user-homes create job", says: "job.batch/first-homes created"},
+		{begins: "helm upgrade", says: "STATUS: deployed"},
+		{begins: "helm rollback", says: "Rollback was a success"},
+	} {
+		if strings.HasPrefix(line, e.begins) {
+			return ending{e.status, e.says}
+		}
+	}
+	return ending{}
+}
+
+// hubPod is a server as a hub makes it, with what inject looks at.
+const hubPod = `apiVersion: v1
+kind: Pod
+metadata:
+  name: jupyter-alice
+  namespace: jhub
+  labels: {component: singleuser-server, hub.jupyter.org/username: alice}
+  annotations: {hub.jupyter.org/username: alice}
+spec:
+  containers: [{name: notebook, image: quay.io/jupyter/minimal-notebook, args: [jupyterhub-singleuser]}]
+`
+
+// shell returns a shell of the admin's, whose folder has the chart where the pages have it.
+func (l *looked) shell(t *testing.T) *pages.Shell {
+	t.Helper()
+	built, err := tools.Build(t.Context(), t.Output(), tools.Helm)
+	require.NoError(t, err)
+	kubectl := l.Admin.Command(t.Context())
+	shell := pages.NewShell(t, kubectl.Env, map[string]string{"kubectl": kubectl.Path, "helm": built[tools.Helm], "jupyter-user-webhook": l.program},
+		"jq", "openssl", "getent")
+	folder, err := project.Folder()
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(filepath.Join(folder, "deploy"), filepath.Join(shell.Folder, "deploy")))
+	for name, content := range map[string]string{"tls.crt": string(l.pair.Cert), "tls.key": string(l.pair.Key), "pod.yaml": hubPod} {
+		require.NoError(t, os.WriteFile(filepath.Join(shell.Folder, name), []byte(content), 0o600))
+	}
+	return shell
+}
+
+// installInUse installs the chart, with the webhook beside it, and makes what the commands find in a cluster that has been in use.
+func (l *looked) installInUse(t *testing.T, shell *pages.Shell) {
+	t.Helper()
+	shell.Must(t, `kubectl create serviceaccount default -n jupyter-system
+kubectl create serviceaccount default -n jupyter-user-system
+(cat deploy/examples/kubectl-user.yaml; echo ---; cat deploy/examples/one-home.yaml) | sed 's/namespace: lab/namespace: jupyter-system/' | kubectl apply -f -
+kubectl run before -n lab --image=a --labels=jupyter-user=alice`)
+	l.run(t, fmt.Sprintf("{namespaces: [lab], share: {nfs: {server: 192.0.2.10}}, spawners: [{namespace: jhub, serviceAccount: hub}], "+
+		"certificates: {source: secret, caBundle: %q}}", l.pair.Cert), "install", helm.Release, l.chart,
+		"--namespace", helm.Namespace, "--values", "-")
+	l.furnish(t)
+	deployment := l.deployment(t)
+	deployment.Status.ObservedGeneration, deployment.Status.UpdatedReplicas = deployment.Generation, 2
+	_, err := l.client.AppsV1().Deployments(helm.Namespace).UpdateStatus(t.Context(), deployment, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	l.serve(t)
+	require.NoError(t, l.AwaitPolicies(t.Context()))
+	shell.Must(t, `kubectl create serviceaccount hub -n jhub
+kubectl create role spawner -n jhub --verb=create --resource=pods
+kubectl create rolebinding spawner -n jhub --role=spawner --serviceaccount=jhub:hub
+kubectl create role jupyter-user-policy -n jupyter-user-system --verb=get --resource=configmaps
+kubectl get mutatingwebhookconfiguration 00-jupyter-user-webhook -o json |
+  jq 'del(.metadata.resourceVersion, .metadata.uid) | .metadata.name = "jupyter-user-webhook" | .webhooks = []' | kubectl create -f -
+for secret in jupyter-user-webhook-ca jupyter-user-webhook-self-signed; do
+  kubectl create secret tls $secret -n jupyter-user-system --cert=tls.crt --key=tls.key
+done
+kubectl run replica -n jupyter-user-system --image=a --labels=app.kubernetes.io/name=jupyter-user-webhook --overrides='{"spec": {
+  "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}, "containers": [{"name": "a", "image": "a",
+    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]}}'
+kubectl config set-context --current --namespace=lab`)
+	require.NoError(t, l.Admin.Do(t.Context(), hubPod, "create", "-f", "-"))
+}

@@ -1,0 +1,80 @@
+package docs
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
+)
+
+// TestEveryCommandIsHeld: each command line of a page is in test/pages/commands.txt, which names the test that holds it or the reason why
+// no test does. Each entry of the list is in a page, and each test that the list names exists.
+func TestEveryCommandIsHeld(t *testing.T) {
+	commands, holders, tests := pages.Commands(t), pages.Holders(t), testFunctions(t)
+	require.Greater(t, len(commands), 100)
+	held := map[string]bool{}
+	for _, holder := range holders {
+		reason, without := strings.CutPrefix(holder.Name, "not run: ")
+		name := strings.TrimSuffix(strings.Fields(holder.Name)[0], ":")
+		assert.True(t, without && len(reason) > 20 || tests[name], "there is no test %s", name)
+		for _, test := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(holder.Name, -1) {
+			assert.True(t, tests[test], "there is no test %s", test)
+		}
+		for _, entry := range holder.Lines {
+			found := false
+			for _, c := range commands {
+				if c.Matches(entry) {
+					found, held[c.Line()] = true, true
+				}
+			}
+			assert.True(t, found, "no page has the command %s", entry)
+		}
+	}
+	for _, c := range commands {
+		assert.True(t, held[c.Line()], "%s has a command that test/pages/commands.txt does not list: %s", c.Page, c.Line())
+	}
+}
+
+// testFunctions returns the names of all functions of tests.
+func testFunctions(t *testing.T) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	function := regexp.MustCompile(`(?m)^func (?:\(\w+ \*?\w+\) )?(\w+)\(`)
+	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, match := range function.FindAllStringSubmatch(string(text), -1) {
+			found[match[1]] = true
+		}
+		return err
+	}))
+	return found
+}
+
+// TestMakeTargets: make knows each target that a page names, and lists it in its help.
+func TestMakeTargets(t *testing.T) {
+	help, err := exec.Command("make", "-C", root, "--no-print-directory", "help").CombinedOutput()
+	require.NoError(t, err, "%s", help)
+	assigned := regexp.MustCompile(`^[A-Z]+=\S+$`)
+	for _, c := range pages.HeldBy(t, "TestMakeTargets:") {
+		command, _, _ := strings.Cut(c.Line(), " && ")
+		for _, word := range strings.Fields(command)[1:] {
+			if assigned.MatchString(word) {
+				variable, _, _ := strings.Cut(word, "=")
+				assert.True(t, strings.Contains(string(help), variable+"=") || variable == "KUBERNETES", "%s: make help does not explain %s", c.Page, variable)
+			} else {
+				assert.Regexp(t, `(?m)^  make `+word+` `, string(help), "%s", c.Page)
+			}
+		}
+	}
+}

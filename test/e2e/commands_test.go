@@ -1,0 +1,60 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
+)
+
+// TestCommandsOnANode types what test/pages/commands.txt lists, as the pages have it but for names: what a user types to open a
+// notebook, and what an on-call engineer types to look at the webhook. The program that forwards a port does so until it is ended.
+func TestCommandsOnANode(t *testing.T) {
+	// JupyterLab of the user's own, which makes a token and prints it.
+	run(t, atStart, "typed", "alice", images.DockerStacks).ready(t)
+	assertRefused(t, kubectl(t, "run", "typed-root", "-n", atStart.namespace, "--image="+images.Plain, "--labels=jupyter-user=root"), "NameReserved")
+	admin := world.Admin.Command(t.Context())
+	shell := pages.NewShell(t, admin.Env, map[string]string{"kubectl": admin.Path}, "jq", "curl")
+	named := strings.NewReplacer("-n lab", "-n "+atStart.namespace, "pod/nb", "pod/typed", "logs nb", "logs typed", "<pod> -c", "typed -c",
+		"port-forward <pod>", "port-forward deploy/"+systemName)
+	shell.Must(t, fmt.Sprintf("cp %s kubeconfig && KUBECONFIG=kubeconfig kubectl config set-context --current --namespace=%s",
+		world.Admin.Kubeconfig, atStart.namespace))
+	copied, err := os.Stat(filepath.Join(shell.Folder, "kubeconfig"))
+	require.NoError(t, err)
+	require.NotZero(t, copied.Size())
+	for _, command := range pages.HeldBy(t, "TestCommandsOnANode") {
+		text, says, status := named.Replace(command.Text), "", 0
+		switch line := command.Line(); {
+		case strings.Contains(line, "grep token="):
+			says = "/lab?token="
+		case strings.Contains(line, "port-forward pod/nb"):
+			text, says = while(text, "curl --silent --fail localhost:8888/api"), `"version"`
+		case strings.Contains(line, "port-forward <pod> 8080"):
+			text, says = while(text, "curl --silent --fail localhost:8080/readyz"), "ok"
+		case line == "curl localhost:8080/readyz":
+			continue // It is in the command before.
+		case strings.Contains(line, "denied"):
+			says = `"reasons":["NameReserved"]`
+		case strings.Contains(line, "self-signed"):
+			says = "certificate"
+		case strings.Contains(line, "check ldap"):
+			says, status = "identity.ldap", 2 // This installation has no directory service.
+		}
+		said, ended := shell.Run(t, "export KUBECONFIG=kubeconfig\n"+text)
+		assert.Equal(t, status, ended, "%s: %s\n%s", command.Page, text, said)
+		assert.Contains(t, said, says, "%s: %s", command.Page, text)
+	}
+}
+
+// while returns a script that runs a command until another one, tried again and again, succeeds.
+func while(command, other string) string {
+	return command + " >forwarded 2>&1 &\n" +
+		"for try in $(seq 300); do " + other + " && break; sleep 0.1; done\nkill $!"
+}

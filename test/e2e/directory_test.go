@@ -1,0 +1,202 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
+	"jupyter-user.io/jupyter-user-webhook/test/slapd"
+)
+
+// An account is one of the directory service.
+type account struct {
+	home
+	// field is the home field.
+	field string
+}
+
+// elsewhere has a home where no pattern has it.
+var elsewhere = account{home{"li", 5019, 6019, 0o700}, "/hpc/people/l/li"}
+
+// accounts of the directory service: alice, one with a home elsewhere, one whose home field leads to a symbolic link of the user's own, and
+// one whose home is inside of bob's.
+func accounts() []account {
+	return []account{
+		{homeOf("alice"), "/hpc/home/alice"},
+		elsewhere,
+		{home{"led", 5001, 6001, 0o700}, "/hpc/home/led"},
+		{home{"nemo", 5018, 6018, 0o700}, "/hpc/home/bob/nemo"},
+	}
+}
+
+// directoryOf returns the LDIF of these accounts, of the webhook's, and of the fifteen groups of alice.
+func directoryOf(accounts []account) string {
+	var b strings.Builder
+	b.WriteString(slapd.Units + `dn: uid=webhook,ou=services,dc=example,dc=org
+objectClass: account
+objectClass: simpleSecurityObject
+uid: webhook
+userPassword: secret
+
+`)
+	for _, a := range accounts {
+		fmt.Fprintf(&b, "dn: uid=%[1]s,ou=people,dc=example,dc=org\nobjectClass: account\nobjectClass: posixAccount\nuid: %[1]s\n"+
+			"cn: %[1]s\nuidNumber: %d\ngidNumber: %d\nhomeDirectory: %s\n\n", a.name, a.uid, a.gid, a.field)
+	}
+	for i := range mostGroups {
+		fmt.Fprintf(&b, "dn: cn=project%[1]d,ou=groups,dc=example,dc=org\nobjectClass: posixGroup\ncn: project%[1]d\ngidNumber: %d\n"+
+			"memberUid: alice\n\n", i, firstGroup+i)
+	}
+	return b.String()
+}
+
+// TestADirectoryService takes steps 7 to 10 of the page about directory services on the installation as shipped, with a real slapd: in the
+// first notebook alice is in her fifteen groups, and opens fifteen directories. The steps before run in cmd/jupyter-user-webhook. Then homes
+// are where the home field says, and the init container denies a symbolic link and a home inside of another user's.
+func TestADirectoryService(t *testing.T) {
+	directory := slapd.Start(t, slapd.Options{
+		Schema: slapd.RFC2307, LDIF: directoryOf(accounts()), Address: node.Address,
+		Database: "access to attrs=userPassword by * auth\naccess to * by * read",
+	})
+	steps := pages.Steps(t, "directory-services.md")
+	require.Len(t, steps, 10)
+	t.Cleanup(func() { leaveDirectory(t) })
+	storePassword(t, steps[7])
+	configure := func(more ...string) {
+		t.Helper()
+		upgrade := steps[8].Fields(t, "deploy/chart", "../../deploy/chart", "--values values.yaml", "--values -", "=ca.crt", "="+directory.CAFile)
+		values := strings.Replace(steps[8].YAML, "ldaps://ldap.example.org", directory.LDAPS, 1)
+		require.NoError(t, world.reconfigure(t.Context(), values, "AtAdmission", append(upgrade, more...)...))
+	}
+	configure()
+	// Replicas that end are of the configuration before.
+	awaitReplica(t, "both replicas are of the new configuration", func(serving, ending []corev1.Pod) bool {
+		return len(ending) == 0 && twoServe(serving, ending)
+	})
+	check, err := world.Admin.Kubectl(t.Context(), steps[9].Fields(t)...)
+	require.NoError(t, err)
+	said := strings.Join(strings.Fields(check.Stdout), " ")
+	assert.Contains(t, said, "alice has UID 5001 and GID 6001, and is in the groups [9001 9002 9003 9004 9005 9006 9007 9008 9009 9010 9011 "+
+		"9012 9013 9014 9015]", check.Stderr)
+	assert.Contains(t, said, "0 failed, 0 unknown, 0 warnings, 3 ok")
+	t.Run("the first notebook", func(t *testing.T) { opensDirectoriesOfGroups(t, steps[10]) })
+
+	configure("--set", "share.homePrefix=/hpc")
+	t.Run("a home elsewhere", livesElsewhere)
+	t.Run("a home field that leads to a link", func(t *testing.T) {
+		denies(t, "led", "is a symbolic link, and whose home it leads to is anybody's guess")
+	})
+	t.Run("a home in a user's directory", func(t *testing.T) {
+		path := world.share.path("bob", "nemo")
+		require.NoError(t, os.Mkdir(path, 0o700))
+		t.Cleanup(func() { assert.NoError(t, os.Remove(path)) })
+		require.NoError(t, os.Chown(path, 5018, 6018))
+		denies(t, "nemo", "which contains the home of nemo, belongs to UID 5002: its owner could replace")
+	})
+}
+
+// storePassword takes step 7, with the webhook's password in a file.
+func storePassword(t *testing.T, step pages.Step) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte("secret"), 0o600))
+	require.NoError(t, world.Admin.Do(t.Context(), "", step.Fields(t, "--from-file=password", "--from-file="+file)...))
+	t.Cleanup(func() {
+		assert.NoError(t, world.Admin.Do(context.WithoutCancel(t.Context()), "", "delete", "secret", "ldap", "-n", systemSpace))
+	})
+}
+
+// reconfigure runs a helm upgrade, and waits until the API server and both replicas act on it. The other installation's namespaces stay
+// the other's.
+func (w *World) reconfigure(ctx context.Context, values, discovery string, upgrade ...string) error {
+	// leaveToOther has changed what Helm applied.
+	if _, err := w.helm.Run(ctx, values, append(upgrade, "--force-conflicts")...); err != nil {
+		return err
+	}
+	if err := w.leaveToOther(ctx); err != nil {
+		return err
+	}
+	if err := w.awaitInstalled(ctx); err != nil {
+		return err
+	}
+	return w.awaitDiscovery(ctx, atStart.namespace, discovery)
+}
+
+// leaveDirectory has the shipped installation be as other tests know it.
+func leaveDirectory(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), rolloutLimit)
+	defer cancel()
+	assert.NoError(t, world.reconfigure(ctx, "share: {homePrefix: ''}\nidentity: {ldap: {urls: []}}\n", "AtStart", "upgrade", systemName,
+		"../../deploy/chart", "--namespace", systemSpace, "--reset-then-reuse-values", "--values", "-"))
+}
+
+// opensDirectoriesOfGroups takes step 10: alice has the right to her home alone, and directories that are open to her groups.
+func opensDirectoriesOfGroups(t *testing.T, step pages.Step) {
+	alice, err := world.User("alice@corp.example")
+	require.NoError(t, err)
+	require.NoError(t, world.Allow(t.Context(), atStart.namespace, alice,
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}))
+	require.NoError(t, world.mayUse(t.Context(), alice, atStart.namespace, "alice"))
+	projects := world.share.path("alice", "projects")
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(projects)) })
+	require.NoError(t, os.Mkdir(projects, 0o755))
+	for i := range mostGroups {
+		project := filepath.Join(projects, fmt.Sprint(firstGroup+i))
+		require.NoError(t, os.Mkdir(project, 0o700))
+		require.NoError(t, os.Chown(project, 0, firstGroup+i))
+		require.NoError(t, os.Chmod(project, 0o770))
+	}
+
+	require.NoError(t, world.Admin.Do(t.Context(), "", step.Fields(t, "jupyter-system", atStart.namespace,
+		"quay.io/jupyter/minimal-notebook", images.DockerStacks)...))
+	p := created(t, atStart.namespace, "nb")
+	p.ready(t)
+	for _, process := range p.processes(t) {
+		assert.Equal(t, []int64{5001, 5001, 5001, 5001}, process.UIDs)
+		assert.Equal(t, []int64{6001, 6001, 6001, 6001}, process.GIDs)
+		assert.Zero(t, process.Effective)
+	}
+	want := []string{"6001"}
+	for i := range mostGroups {
+		want = append(want, fmt.Sprint(firstGroup+i))
+	}
+	assert.ElementsMatch(t, want, strings.Fields(p.exec(t, "id", "-G").Stdout))
+	wrote := p.exec(t, "sh", "-c", "for project in $HOME/projects/*; do touch $project/mine && echo written; done")
+	assert.Equal(t, strings.Repeat("written\n", mostGroups), wrote.Stdout, wrote.Stderr)
+}
+
+// livesElsewhere has a notebook run in a home where the home field says.
+func livesElsewhere(t *testing.T) {
+	people := filepath.Join(world.share.root, "people")
+	require.NoError(t, os.MkdirAll(filepath.Join(people, "l", "li"), 0o755))
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(people)) })
+	require.NoError(t, os.Chown(filepath.Join(people, "l", "li"), elsewhere.uid, elsewhere.gid))
+	p := run(t, atStart, "elsewhere", "li", images.Plain, withProbes, "--command", "--", "sh", "-c", "echo made >made && exec hello")
+	p.ready(t)
+	assertOwned(t, p, elsewhere.home)
+	made, err := os.ReadFile(filepath.Join(people, "l", "li", "made"))
+	require.NoError(t, err)
+	assert.Equal(t, "made\n", string(made))
+}
+
+// denies has the init container deny the home of a user whom the directory service knows.
+func denies(t *testing.T, user, why string) {
+	t.Helper()
+	p := run(t, atStart, "denied-"+user, user, images.Plain, "--command", "--", "hello")
+	got := p.await(t, machine.Patience, "to fail", func(pod *corev1.Pod) bool { return message(pod) != "" })
+	assert.Contains(t, message(got), why)
+	assert.False(t, node.IsReady(got))
+}

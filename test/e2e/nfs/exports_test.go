@@ -1,0 +1,96 @@
+package nfs
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+)
+
+// needRelease skips a test that takes minutes and is for a release.
+func needRelease(t *testing.T) {
+	t.Helper()
+	needNFS(t)
+	if !release() {
+		t.Skip("left out: its pods take minutes. Run it with make release-check")
+	}
+}
+
+// TestPodsOnEveryKindOfExport has a kubelet run what TestTheShareTakesNothing and TestTheDirectoryOfHomesIsClosed run without one.
+func TestPodsOnEveryKindOfExport(t *testing.T) {
+	needRelease(t)
+	t.Run("full", func(t *testing.T) {
+		_, err := world.nfs.Script(t.Context(), "dd if=/dev/zero of=/srv/hpc/home/own-fs/filler bs=1M status=none || true; sync")
+		require.NoError(t, err)
+		t.Cleanup(func() {
+			_, err := world.nfs.Must(contextOf(t), "rm", "-f", "/srv/hpc/home/own-fs/filler")
+			assert.NoError(t, err)
+		})
+		for _, in := range []space{start3, start4} {
+			p := run(t, in, "full", "own-fs", images.Plain, "--command", "--", "sh", "-c", "id -u; head -c 1M /dev/zero >more; exec hello")
+			p.ready(t)
+			assert.Contains(t, p.logs(t), "5007\n")
+			assert.Contains(t, p.logs(t), "No space left on device")
+		}
+	})
+	t.Run("read-only", func(t *testing.T) {
+		makeHome(t, "mkdir $1; chown 5131:6131 $1; chmod 0700 $1", "/srv/read/home/reader")
+		p := run(t, read4, "reader", "reader", images.Plain, "--command", "--", "sh", "-c", "id -u; touch made; exec hello")
+		p.ready(t)
+		assert.Contains(t, p.logs(t), "5131\n")
+		assert.Contains(t, p.logs(t), "Read-only file system")
+	})
+	t.Run("closed", func(t *testing.T) {
+		makeHome(t, "mkdir -p $1/home/carla; chown 5120:6120 $1/home/carla; chmod 0750 $1/home", "/srv/hpc/closed")
+		p := run(t, closed3, "closed", "carla", images.Plain, writes...)
+		got := p.await(t, readyLimit, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
+		assert.Contains(t, failure(got), "the share does not let others pass through")
+	})
+}
+
+// TestPodsOfFifteenGroups has a kubelet run what TestFifteenGroups runs without one: a user in fifteen groups opens fifteen directories,
+// and none if the server looks groups up by itself and does not know the user.
+func TestPodsOfFifteenGroups(t *testing.T) {
+	needRelease(t)
+	_, err := world.nfs.Script(t.Context(), `for g in $(seq $2 $3); do
+		mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
+		"/srv/hpc/home/grouped", fmt.Sprint(firstGroup), fmt.Sprint(firstGroup+mostGroups-1))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := world.nfs.Script(contextOf(t), "rm -rf /srv/hpc/home/grouped/*")
+		assert.NoError(t, err)
+	})
+	open := func(t *testing.T, name string) map[string]int {
+		t.Helper()
+		pods, opened := map[string]pod{}, map[string]int{}
+		for _, in := range []space{admission3, admission4} {
+			pods[in.name] = run(t, in, name, "grouped", images.Plain, "--command", "--", "sh", "-c",
+				"id -u; id -G; cat 9*/file; exec hello")
+		}
+		for in, p := range pods {
+			p.ready(t)
+			lines := strings.Split(p.logs(t), "\n")
+			require.Equal(t, "5013", lines[0])
+			require.Len(t, strings.Fields(lines[1]), 1+mostGroups, "the primary group, and the others")
+			for _, line := range lines[2:] {
+				if len(line) == len("9001") {
+					opened[in]++
+				}
+			}
+		}
+		removeAll(t, pods)
+		return opened
+	}
+	t.Run("by what the client sends", func(t *testing.T) {
+		assert.Equal(t, map[string]int{admission3.name: 15, admission4.name: 15}, open(t, "fifteen"))
+	})
+	t.Run("with manage-gids", func(t *testing.T) {
+		manageGIDs(t)
+		assert.Empty(t, open(t, "none"), "the server does not know the user")
+	})
+}

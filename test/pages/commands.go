@@ -1,0 +1,187 @@
+package pages
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/project"
+)
+
+// A Command is what a page has a reader type: a command line with its continued lines, its pipes and what it reads.
+type Command struct {
+	// Page is a path from the root of the repository.
+	Page string
+	// Text keeps the lines of the page, without the indentation of the block and without comments.
+	Text string
+}
+
+// Line returns the command as one line, with single spaces.
+func (c Command) Line() string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(c.Text, "\\\n", " ")), " ")
+}
+
+// Files returns the pages for readers, as paths from the root of the repository.
+func Files(t testing.TB) (found []string) {
+	t.Helper()
+	folder, err := project.Folder()
+	require.NoError(t, err)
+	for _, pattern := range []string{"README*.md", "deploy/docs/*.md", "test/README.md", "test/bench/README.md"} {
+		matches, err := fs.Glob(os.DirFS(folder), pattern)
+		require.NoError(t, err)
+		found = append(found, matches...)
+	}
+	require.Greater(t, len(found), 15)
+	return found
+}
+
+var (
+	// shell is a fenced block of commands, in a list too.
+	shell = regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
+	// quoted is text between backticks. In a table a pipe is escaped.
+	quoted = regexp.MustCompile("`([^`]+)`")
+	// typed begins a command line between backticks. Two words, such as kubectl exec, only name a command.
+	typed = regexp.MustCompile(`^(?:(?:kubectl|helm|docker|skopeo|minikube|kind|git|go|openssl|getent|cmctl|curl|sha256sum|cp|id) \S+ \S|` +
+		`(?:make|jupyter-user-webhook|curl|id|go) \S)`)
+	assigned = regexp.MustCompile(`^\w+=\$\([^&]*\)\n`)
+	comment  = regexp.MustCompile(`(?m)(?:^|[ \t]+)#[ \t].*$`)
+)
+
+// Commands returns every command line of the pages, each once, with the first page that has it.
+func Commands(t testing.TB) (found []Command) {
+	t.Helper()
+	folder, err := project.Folder()
+	require.NoError(t, err)
+	known := map[string]bool{}
+	for _, page := range Files(t) {
+		text, err := os.ReadFile(filepath.Join(folder, page))
+		require.NoError(t, err)
+		for _, c := range commandsOf(page, string(text)) {
+			if !known[c.Line()] {
+				known[c.Line()] = true
+				found = append(found, c)
+			}
+		}
+	}
+	return found
+}
+
+// YAML returns the blocks of YAML in the pages.
+func YAML(t testing.TB) (found []Command) {
+	t.Helper()
+	folder, err := project.Folder()
+	require.NoError(t, err)
+	for _, page := range Files(t) {
+		text, err := os.ReadFile(filepath.Join(folder, page))
+		require.NoError(t, err)
+		for _, block := range shell.FindAllStringSubmatch(string(text), -1) {
+			if block[2] == "yaml" {
+				found = append(found, Command{page, block[3]})
+			}
+		}
+	}
+	return found
+}
+
+// commandsOf returns the command lines of a page: of its blocks of type sh first, and then those between backticks.
+func commandsOf(page, text string) (found []Command) {
+	for _, block := range shell.FindAllStringSubmatch(text, -1) {
+		if block[2] != "sh" {
+			continue
+		}
+		var whole string
+		for line := range strings.Lines(block[3]) {
+			whole += comment.ReplaceAllString(strings.TrimPrefix(line, block[1]), "")
+			if complete(whole) {
+				if strings.TrimSpace(whole) != "" {
+					found = append(found, Command{page, strings.TrimSpace(whole)})
+				}
+				whole = ""
+			}
+		}
+	}
+	for _, match := range quoted.FindAllStringSubmatch(shell.ReplaceAllString(text, ""), -1) {
+		line := strings.ReplaceAll(strings.Join(strings.Fields(match[1]), " "), `\|`, "|")
+		if typed.MatchString(line) {
+			found = append(found, Command{page, line})
+		}
+	}
+	return found
+}
+
+// complete reports whether a shell would run the lines so far, and not wait for more.
+func complete(lines string) bool {
+	end := strings.TrimRight(lines, " \n")
+	switch {
+	case strings.HasSuffix(end, `\`), strings.HasSuffix(end, "|"), strings.Count(lines, "'")%2 == 1, strings.Count(lines, `"`)%2 == 1:
+		return false
+	case strings.Contains(lines, "<<EOT"):
+		return strings.HasSuffix(end, "\nEOT")
+	case strings.HasPrefix(lines, "for "), assigned.MatchString(lines):
+		return strings.HasSuffix(end, "\ndone") // A variable is set for the loop behind it.
+	}
+	return true
+}
+
+// A Holder is a section of commands.txt: a test, or the reason why no test runs its commands.
+type Holder struct {
+	Name  string
+	Lines []string
+}
+
+// Holders returns the sections of commands.txt.
+func Holders(t testing.TB) (found []Holder) {
+	t.Helper()
+	folder, err := project.Folder()
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(folder, "test", "pages", "commands.txt"))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		switch entry, indented := strings.CutPrefix(line, "\t"); {
+		case strings.HasPrefix(line, "#"), line == "":
+		case indented:
+			require.NotEmpty(t, found, "a command before the first holder")
+			last := &found[len(found)-1]
+			last.Lines = append(last.Lines, entry)
+		default:
+			found = append(found, Holder{Name: line})
+		}
+	}
+	return found
+}
+
+// Matches reports whether an entry of commands.txt is this command: the whole line, or its beginning where the entry ends with "…".
+func (c Command) Matches(entry string) bool {
+	if begin, open := strings.CutSuffix(entry, "…"); open {
+		return strings.HasPrefix(c.Line(), begin)
+	}
+	return c.Line() == entry
+}
+
+// HeldBy returns the commands that commands.txt gives to a test, in the order of the list.
+func HeldBy(t testing.TB, test string) (found []Command) {
+	t.Helper()
+	all := Commands(t)
+	for _, holder := range Holders(t) {
+		if strings.Fields(holder.Name)[0] != test {
+			continue
+		}
+		for _, entry := range holder.Lines {
+			before := len(found)
+			for _, c := range all {
+				if c.Matches(entry) {
+					found = append(found, c)
+				}
+			}
+			require.Greater(t, len(found), before, "no page has the command %s", entry)
+		}
+	}
+	require.NotEmpty(t, found, "commands.txt gives nothing to %s", test)
+	return found
+}

@@ -1,0 +1,54 @@
+package pages
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A Shell runs commands of the pages in a folder of its own, with the programs that it is given.
+type Shell struct {
+	Folder      string
+	environment []string
+}
+
+// NewShell returns a shell. Programs are files by the names that the pages type. A test whose machine lacks one of the other programs that
+// the commands use is skipped.
+func NewShell(t testing.TB, environment []string, programs map[string]string, others ...string) *Shell {
+	t.Helper()
+	for _, name := range append(others, "bash") {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("left out: the commands of the pages use %s, which is not in PATH", name)
+		}
+	}
+	s := &Shell{Folder: t.TempDir()}
+	own := t.TempDir()
+	for name, program := range programs {
+		require.NoError(t, os.Symlink(program, filepath.Join(own, name)))
+	}
+	s.environment = append(environment, "PATH="+own+":"+os.Getenv("PATH"), "HOME="+s.Folder, "HELM_CACHE_HOME="+s.Folder,
+		"HELM_CONFIG_HOME="+s.Folder, "HELM_DATA_HOME="+s.Folder)
+	return s
+}
+
+// Run returns what a command prints, and its exit status.
+func (s *Shell) Run(t testing.TB, text string) (said string, status int) {
+	t.Helper()
+	shell := exec.CommandContext(t.Context(), "bash", "-eo", "pipefail", "-c", text)
+	shell.Dir, shell.Env = s.Folder, s.environment
+	out, err := shell.CombinedOutput()
+	if shell.ProcessState == nil {
+		require.NoError(t, err)
+	}
+	return string(out), shell.ProcessState.ExitCode()
+}
+
+// Must runs a command that must succeed.
+func (s *Shell) Must(t testing.TB, text string) {
+	t.Helper()
+	said, status := s.Run(t, text)
+	require.Zero(t, status, "%s: %s", text, said)
+}
