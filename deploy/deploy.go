@@ -1,4 +1,4 @@
-// Package deploy holds the manifests as they are shipped, for whoever compares a cluster with them.
+// Package deploy contains the shipped manifests, so that a cluster can be compared with them.
 package deploy
 
 import (

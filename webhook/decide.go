@@ -103,10 +103,10 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	}
 	ctx, cancel := w.limitBoth(ctx)
 	defer cancel()
-	name, refusals, err := w.nameOf(ctx, pod, HubNames.FromHub)
-	if len(refusals) > 0 {
+	name, denials, err := w.nameOf(ctx, pod, HubNames.FromHub)
+	if len(denials) > 0 {
 		d.Fault = err
-		return Denied(d, refusals...)
+		return Denied(d, denials...)
 	}
 	d.User = name
 	id, err := w.find(ctx, name, Identities.Find)
@@ -198,7 +198,7 @@ func (d Decision) IdentityText() string {
 }
 
 // Denied returns the decision with denials in place of what was planned.
-func Denied(d Decision, refusals ...denial.Denial) Decision {
-	d.Denials = refusals
+func Denied(d Decision, denials ...denial.Denial) Decision {
+	d.Denials = denials
 	return d
 }

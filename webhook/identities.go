@@ -54,7 +54,7 @@ func (s Agreeing) FindUncached(ctx context.Context, name user.Name) (*identity.I
 // agree combines the results of the sources. It waits for all of them: a user who is unknown to one source may have another
 // UID in the source that has not responded.
 //
-//	one did not answer                 that error: try again
+//	one did not respond                that error: try again
 //	one has an account that is none    that error
 //	none knows the user                nil
 //	some do not, or UIDs differ        a *Disagreement

@@ -149,9 +149,9 @@ func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
 	d := c.Decide(raw)
 	if reason, denied := strings.CutPrefix(says, "denied: "); denied {
 		require.NotEmpty(t, d.Denials)
-		for _, refusal := range d.Denials {
-			assert.Equal(t, denial.Reason(strings.Trim(reason, "`")), refusal.Reason)
-			assert.True(t, strings.HasPrefix(refusal.Field, s.field), refusal.Field)
+		for _, denied := range d.Denials {
+			assert.Equal(t, denial.Reason(strings.Trim(reason, "`")), denied.Reason)
+			assert.True(t, strings.HasPrefix(denied.Field, s.field), denied.Field)
 		}
 		return
 	}

@@ -38,19 +38,19 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	}
 	ctx, cancel := w.limitBoth(ctx)
 	defer cancel()
-	name, refusals, err := w.confirmName(ctx, pod)
-	if len(refusals) > 0 {
+	name, denials, err := w.confirmName(ctx, pod)
+	if len(denials) > 0 {
 		d.Fault = err
-		return Denied(d, refusals...)
+		return Denied(d, denials...)
 	}
 	d.User = name
 	d.Identity, err = w.identityOnPod(pod)
 	if err != nil {
 		return Denied(d, denial.Drifted(denial.AnnotationField(inject.IdentityAnnotation)))
 	}
-	if refusal, err := w.confirm(ctx, name, d.Identity); refusal != nil {
+	if denied, err := w.confirm(ctx, name, d.Identity); denied != nil {
 		d.Fault = err
-		return Denied(d, *refusal)
+		return Denied(d, *denied)
 	}
 	return w.compare(pod, review, d)
 }

@@ -137,17 +137,17 @@ func enterHome(e handoff.Exec, owner handoff.Owner) error {
 	case errors.Is(err, errNoDirectory) || errors.Is(err, errSymlink):
 		return fmt.Errorf("%s is no directory", e.Home)
 	case err != nil:
-		return fmt.Errorf("the home %s is not there: %w, so create the pod anew", e.Home, cause(err))
+		return fmt.Errorf("the home %s is not there: %w, so create the Pod again", e.Home, cause(err))
 	case stat.Ino != owner.HomeInode && stat.Dev != owner.HomeDevice:
 		return fmt.Errorf("%s is on another file system than the one that the init container found: the home was mounted "+
-			"meanwhile, or its mount has gone (autofs). Create the pod anew; if it stays so, ask the admin to have the file system of "+
+			"meanwhile, or its mount has gone (autofs). Create the Pod again; if it stays so, ask the admin to have the file system of "+
 			"the home mounted on the node before Pods start", e.Home)
 	case int64(stat.Uid) != owner.UID:
-		return fmt.Errorf("%s belongs to UID %d now, and was %s's (%d) when the pod started: create the pod anew", e.Home, stat.Uid,
+		return fmt.Errorf("%s belongs to UID %d now, and was %s's (%d) when the pod started: create the Pod again", e.Home, stat.Uid,
 			e.User, owner.UID)
 	case stat.Ino != owner.HomeInode:
 		return fmt.Errorf("%s is another directory than the one that the init container found: it was replaced meanwhile. "+
-			"Create the pod anew", e.Home)
+			"Create the Pod again", e.Home)
 	}
 	dir := e.Home
 	if e.WorkingDir != "" {

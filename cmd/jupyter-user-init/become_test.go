@@ -102,7 +102,7 @@ func TestExecRefuses(t *testing.T) {
 				home(t, filepath.Dir(p.home), "alice", 5001, 6001)
 			}},
 		"a home on which a file system was mounted meanwhile": {want: "is on another file system than the one that the init container found: " +
-			"the home was mounted meanwhile, or its mount has gone (autofs). Create the pod anew; if it stays so, ask the admin to have the " +
+			"the home was mounted meanwhile, or its mount has gone (autofs). Create the Pod again; if it stays so, ask the admin to have the " +
 			"file system of the home mounted on the node before Pods start", change: func(t *testing.T, p pod) {
 			mountTmpfs(t, p.home, "uid=5001,gid=6001,mode=0700")
 		}},
@@ -126,7 +126,7 @@ func TestExecRefuses(t *testing.T) {
 		"a working directory that is not there": {want: "cannot start in /not/there: no such file or directory, so correct the pod's " +
 			"workingDir, or leave it out to start in the home\n", flags: []string{"--working-dir=/not/there"}},
 		"a file to work in": {want: "cannot start in /etc/passwd: not a directory, so", flags: []string{"--working-dir=/etc/passwd"}},
-		"a home that is not mounted": {want: "is not there: no such file or directory, so create the pod anew",
+		"a home that is not mounted": {want: "is not there: no such file or directory, so create the Pod again",
 			change: func(t *testing.T, p pod) { require.NoError(t, os.Rename(p.home, p.home+".old")) }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -104,7 +104,7 @@ func check(d handoff.Discover, owner handoff.Owner) (identity.Identity, error) {
 	if e := d.Expect; e != nil {
 		if e.UID != owner.UID {
 			return id, fmt.Errorf("the home of %s belongs to UID %d, and the pod was admitted as UID %d: the owner has changed "+
-				"since, or is another in passwd. Create the pod anew; if it stays so, ask the admin", d.User, owner.UID, e.UID)
+				"since, or differs in passwd. Create the Pod again; if it stays so, ask the admin", d.User, owner.UID, e.UID)
 		}
 		id = identity.New(e.UID, e.GID, e.Groups)
 	}

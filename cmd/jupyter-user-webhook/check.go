@@ -93,8 +93,8 @@ or where there is no cluster to look at.`,
 	return cmd
 }
 
-// filled denies flags that are given and empty, as by a variable of a script that is not set: without them another question
-// would be answered.
+// filled denies flags that are given and empty, as an unset variable of a script leaves them: ignoring such a flag would
+// change what is asked.
 func filled(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		flag := cmd.Flags().Lookup(name)
@@ -153,9 +153,9 @@ The exit status is 0 for may, 1 for may not, and 2 where it could not be told.`,
 	}
 	l.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&q.As, "as", "", "who creates the Pod, as the API server knows them; without it, everybody who may")
-	f.StringArrayVar(&q.Groups, "as-group", nil, "a group of theirs; repeatable")
-	f.StringVar(&q.User, "user", "", "whose home it is about")
+	f.StringVar(&q.As, "as", "", "name of the requester, as the API server knows it; without it, all who may")
+	f.StringArrayVar(&q.Groups, "as-group", nil, "a group of the requester; repeatable")
+	f.StringVar(&q.User, "user", "", "the user whose home it is")
 	f.StringVarP(&q.Namespace, "namespace", "n", "", "namespace of the Pod (default: as kubectl)")
 	_ = cmd.MarkFlagRequired("user")
 	return cmd
@@ -167,7 +167,7 @@ func (l *live) access(ctx context.Context, out io.Writer, q check.AccessQuery) e
 	case !is:
 		return fmt.Errorf("-o %q is none of table, json", l.output)
 	case q.As == "" && len(q.Groups) > 0:
-		return errors.New("--as-group is about somebody: say --as too")
+		return errors.New("--as-group needs --as too")
 	}
 	ctx, cancel, cluster, err := l.connect(ctx)
 	if err != nil {
@@ -177,14 +177,14 @@ func (l *live) access(ctx context.Context, out io.Writer, q check.AccessQuery) e
 	if q.Namespace == "" {
 		q.Namespace = cluster.Namespace
 	}
-	answer, err := check.Access(ctx, cluster, q)
+	report, err := check.Access(ctx, cluster, q)
 	if err != nil {
 		return err
 	}
-	if err := write(out, answer); err != nil {
+	if err := write(out, report); err != nil {
 		return err
 	}
-	if !answer.May {
+	if !report.May {
 		return errDenied
 	}
 	return nil

@@ -50,7 +50,7 @@ func explainUnclaimed(out *bytes.Buffer, p *podDocument) {
 		return // The decision about it has read it before.
 	}
 	if mark := inject.NotebookMark(pod); mark != "" {
-		fmt.Fprintf(out, "It has %s, so the verifier refuses it: remove that, or label it jupyter-user.\n", plain(mark))
+		fmt.Fprintf(out, "It has %s, so the verifier denies it: remove that, or label it jupyter-user.\n", plain(mark))
 	}
 }
 
@@ -72,7 +72,7 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 	}
 	out.WriteString("\nPod Security level that it meets:\n\n")
 	columns(out, append(levelOf(levels, "as submitted", p.raw), levelOf(levels, "as admitted", p.admitted)...))
-	out.WriteString("\nWhether its creator may be that user there, and what policies refuse, only the cluster knows.\n")
+	out.WriteString("\nWhether its creator may be that user there, and what policies deny, only the cluster knows.\n")
 }
 
 // discovery is how the identity is found, and who the pod runs as where that is known.

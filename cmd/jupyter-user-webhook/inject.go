@@ -95,11 +95,11 @@ func (o injectOptions) run(ctx context.Context, in io.Reader, out, errs io.Write
 	denied := false
 	for i := range documents {
 		for _, pod := range documents[i].pods() {
-			refusals, err := o.inject(ctx, w, pod, errs)
+			denials, err := o.inject(ctx, w, pod, errs)
 			if err != nil {
 				return err
 			}
-			denied = denied || len(refusals) > 0
+			denied = denied || len(denials) > 0
 		}
 	}
 	if denied {

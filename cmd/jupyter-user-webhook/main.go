@@ -25,7 +25,7 @@ func main() {
 // errDenied ends a command whose denials are already told.
 var errDenied = errors.New("denied")
 
-// run is main without the process: it answers the exit status.
+// run is main without the process: it returns the exit status.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	root := rootCommand()
 	root.SetArgs(args)

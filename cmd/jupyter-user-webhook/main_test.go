@@ -60,7 +60,7 @@ func TestSlips(t *testing.T) {
 		"an output that is none":  {[]string{"check", "-o", "yaml"}, `Error: -o "yaml" is none of table, json`},
 		"no kubeconfig":           {[]string{"check", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
 		"access to whom":          {[]string{"check", "access"}, `Error: required flag(s) "user" not set`},
-		"groups of nobody":        {[]string{"check", "access", "--user", "a", "--as-group", "g"}, "Error: --as-group is about somebody"},
+		"groups of nobody":        {[]string{"check", "access", "--user", "a", "--as-group", "g"}, "Error: --as-group needs --as too"},
 		"access of nobody":        {[]string{"check", "access", "--as", "", "--user", "a"}, "Error: --as is given and empty"},
 		"access to nobody":        {[]string{"check", "access", "--as", "a", "--user="}, "Error: --user is given and empty"},
 		"access by no group":      {[]string{"check", "access", "--as", "a", "--as-group", "", "--user", "a"}, "Error: --as-group is given and empty"},

@@ -56,8 +56,8 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.listen, "listen", ":9443", "address to serve reviews on, over TLS")
 	f.StringVar(&o.httpListen, "http-listen", ":8080", "address to serve /healthz, /readyz and /metrics on, without TLS")
 	f.StringVar(&o.certDir, "cert-dir", "/certs", "directory with tls.crt and tls.key: waited for until they are there, and read "+
-		"anew when they change")
-	f.StringVar(&o.clientCA, "client-ca-file", "", "file with the authorities of API servers' client certificates, read anew when "+
+		"again when they change")
+	f.StringVar(&o.clientCA, "client-ca-file", "", "file with the authorities of API servers' client certificates, read again when "+
 		"it changes; with it, nobody else is served but the other replicas")
 	f.StringSliceVar(&o.clients, "client-name", nil, "common name or DNS name that an API server's client certificate has to "+
 		"have; any without one")
@@ -132,7 +132,7 @@ func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 	return clients.Verify, nil
 }
 
-// handler answers reviews with what the process knows of people, and of its peers.
+// handler serves reviews with the process's sources of identities and its peers.
 func (o serveOptions) handler(c *config.Config, known *sources, files *certs.Files, registry *prometheus.Registry,
 	log *slog.Logger) (http.Handler, error) {
 	if known.identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {
@@ -143,7 +143,7 @@ func (o serveOptions) handler(c *config.Config, known *sources, files *certs.Fil
 		return nil, err
 	}
 	if c.Mode == config.ModeWarn {
-		log.Warn("mode Warn: nothing is changed and nothing refused, so whoever labels a Pod is not yet who it says")
+		log.Warn("mode Warn: nothing is changed and nothing denied, so a labelled Pod does not yet run as its user")
 	}
 	counted, err := server.NewMetrics(registry)
 	if err != nil {

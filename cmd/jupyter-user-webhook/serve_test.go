@@ -140,7 +140,7 @@ func TestWarn(t *testing.T) {
 	_, body := p.get(t, p.http+"/metrics")
 	assert.Regexp(t, `\njupyter_user_configuration_info{generation="[0-9a-f]{12}",mode="Warn"} 1\n`, body)
 	assert.Zero(t, stop())
-	assert.Len(t, p.Lines(t, "mode Warn: nothing is changed and nothing refused, so whoever labels a Pod is not yet who it says"), 1)
+	assert.Len(t, p.Lines(t, "mode Warn: nothing is changed and nothing denied, so a labelled Pod does not yet run as its user"), 1)
 }
 
 // TestTheConfigurationIsLoggedOnce: what this process does, in numbers that an admin reads.

@@ -27,23 +27,23 @@ type sourceOptions struct {
 	passwd, group         string
 }
 
-// mostWait leaves room for everything else within the second in which every review is answered.
+// mostWait leaves room for everything else within the second that a review may take.
 const mostWait = 600 * time.Millisecond
 
 func (o *sourceOptions) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.share, "share", "", "where the root of the share is mounted into this pod: the owner of the home, which "+
-		"is where share.home says, is the user at admission; without it and --passwd every pod finds the owner at start")
+		"is where share.home says, is the identity at admission; without it and --passwd every Pod finds the owner at start")
 	f.DurationVar(&o.wait, "homes-wait", 500*time.Millisecond, "how long a review waits for the share, at most "+mostWait.String())
 	f.DurationVar(&o.fresh, "homes-fresh", 30*time.Second, "how long an owner is taken for true without another look")
 	f.DurationVar(&o.missing, "homes-fresh-missing", 2*time.Second, "how long it is taken for true that there is no home")
 	f.DurationVar(&o.stale, "homes-stale", 10*time.Minute, "how long the last owner that was seen counts while the share does "+
 		"not answer")
-	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, read anew when it changes: who a person is at "+
-		"admission; with --share the two have to agree")
+	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, read again when it changes: the identity at "+
+		"admission; with --share the two must agree")
 	f.StringVar(&o.group, "group", "", "file as getent group prints it, for the supplementary groups")
 }
 
-// sources are what is known of users before their Pods exist.
+// sources find identities before the Pods exist, and users from the names of a hub.
 type sources struct {
 	// identities is nil if nothing is configured.
 	identities webhook.Identities

@@ -23,6 +23,7 @@
 //	one of two is killed                      TestOneOfTwoIsKilled
 //	both are down                             TestBothAreDown
 //	a stand-in                                TestStandIns; a share that hangs behind us: TestTheShareHangs of webhook/identity/share
+//	a directory service that hangs            TestTheDirectoryServiceHangs; each other fault: faults_test.go of webhook/identity/ldap
 //	certificates                              TestCertificateIsRotated, TestCertificateIsWrong
 //	stalled connections                       TestStalledConnections; each way to stall: TestStalledConnectionsAreClosed of webhook
 //	no client certificate, wrong path         TestNobodyElseIsServed; more of them: TestOnlyAnAPIServerIsAClient of certs,

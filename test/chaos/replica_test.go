@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/children"
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
@@ -64,8 +64,7 @@ func launch(t *testing.T, o options) *replica {
 	if o.log != nil {
 		r.command.Stderr = o.log
 	}
-	r.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(t, begin(r.command))
+	require.NoError(t, children.Start(r.command))
 	go func() {
 		r.ended = r.command.Wait()
 		close(r.done)
@@ -75,25 +74,6 @@ func launch(t *testing.T, o options) *replica {
 }
 
 const anywhere = "127.0.0.1:0"
-
-// starts are commands that one goroutine starts, which keeps its thread: a process is killed when the thread ends that has
-// started it, so that none outlives this one.
-var starts = func() chan func() {
-	work := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for do := range work {
-			do()
-		}
-	}()
-	return work
-}()
-
-func begin(command *exec.Cmd) error {
-	started := make(chan error)
-	starts <- func() { started <- command.Start() }
-	return <-started
-}
 
 // serve starts a replica and waits until it is ready.
 func serve(t *testing.T, o options) *replica {

@@ -60,10 +60,10 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 		"--namespace", helm.Namespace, "--values", "-")
 	l.furnish(t)
 	const (
-		warns    = "mode: Warn: nothing is changed and nothing refused, so nothing of what is promised holds: when the warnings are "
-		enforces = "mode: Enforce: Pods are made into notebooks, or refused"
+		warns    = "mode: Warn: nothing is changed and nothing denied, so nothing of what is promised holds: when the warnings are "
+		enforces = "mode: Enforce: Pods become notebooks, or are denied"
 		admits   = "a notebook of jupyter-user-check would be admitted"
-		leaves   = "the webhook answers, and leaves the Pod as it is (mode Warn): would become a notebook of jupyter-user-check"
+		leaves   = "the webhook responds, and leaves the Pod as it is (mode Warn): would become a notebook of jupyter-user-check"
 		tried    = "answers: namespace lab: "
 	)
 	l.serve(t)
@@ -100,7 +100,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	l.stop()
 	t.Run("mode Warn where nobody answers", func(t *testing.T) {
 		l.says(t, map[string]check.Status{warns: check.Warning,
-			tried + "a labelled Pod does not come to the webhook, or nobody answers": check.Failed})
+			tried + "a labelled Pod does not reach the webhook, or no replica responds": check.Failed})
 	})
 	l.upgrade(t, "mode=Enforce")
 	l.serve(t)
@@ -127,9 +127,9 @@ func (l *looked) mends(t *testing.T) {
 			"share.jupyter-user.io, which does not hold until it is back"
 	)
 	l.says(t, map[string]check.Status{
-		"mode: " + where + "what is to be refused is only warned of, and the webhook's configuration says mode: Enforce: " + command +
+		"mode: " + where + "Pods are warned about instead of denied, and the webhook's configuration says mode: Enforce: " + command +
 			"mode=Enforce" + before: check.Failed,
-		"mode: " + where + "in effect in every namespace, and the installation is for namespace lab alone: say anew for which: " + command +
+		"mode: " + where + "in effect in every namespace, and the installation is for namespace lab alone: install again for the right ones: " + command +
 			"onlyNamespaces={...}" + before: check.Failed,
 		"policies: " + where + "was changed by hand, not as in revision 2 of the Helm release jupyter-user-webhook: " +
 			"spec.matchResources is missing, spec.validationActions has 2 elements, not 1: helm upgrade ": check.Failed,

@@ -5,12 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
 )
 
 const root = "../.."
@@ -79,25 +82,43 @@ func TestExcerpts(t *testing.T) {
 // frontPageLines is what two screens show.
 const frontPageLines = 150
 
-// code is a fenced block or a table.
-var code = regexp.MustCompile("(?sm)^```[a-z]*\n.*?^```$|^\\| *`.*?`")
+var (
+	// fenced is a block of commands or of YAML.
+	fenced = regexp.MustCompile("(?sm)^ *```[a-z]*\n.*?^ *```$")
+	// tableRow is a row of a table, and kept what a translation does not change there: code and the targets of links.
+	tableRow = regexp.MustCompile(`(?m)^\|.*$`)
+	kept     = regexp.MustCompile("`[^`]+`|\\]\\([^)]+\\)")
+)
 
-// TestFrontPages: the first page is short, and the Chinese one has the same commands and the same table.
+// TestFrontPages: the first page is short, and the Chinese one has the same commands, the same blocks, and the same code and links in its
+// tables.
 func TestFrontPages(t *testing.T) {
 	english, chinese := read(t, "README.md"), read(t, "README.zh-CN.md")
 	assert.LessOrEqual(t, strings.Count(english, "\n"), frontPageLines)
-	assert.NotEmpty(t, code.FindAllString(english, -1))
-	assert.Equal(t, uncommented(code.FindAllString(english, -1)), uncommented(code.FindAllString(chinese, -1)))
+	assert.Equal(t, untranslated(english), untranslated(chinese))
+	commands := func(page string) (lines []string) {
+		for _, c := range pages.CommandsOf(page, read(t, page)) {
+			lines = append(lines, c.Line())
+		}
+		slices.Sort(lines)
+		return slices.Compact(lines)
+	}
+	require.NotEmpty(t, commands("README.md"))
+	assert.Equal(t, commands("README.md"), commands("README.zh-CN.md"))
 }
 
 // comment is the end of a line that says what a command does.
 var comment = regexp.MustCompile(` +# .*`)
 
-func uncommented(blocks []string) (plain []string) {
-	for _, block := range blocks {
-		plain = append(plain, comment.ReplaceAllString(block, ""))
+// untranslated returns the blocks of a page, without their comments, and what stays of each row of its tables.
+func untranslated(page string) (found []string) {
+	for _, block := range fenced.FindAllString(page, -1) {
+		found = append(found, comment.ReplaceAllString(block, ""))
 	}
-	return plain
+	for _, row := range tableRow.FindAllString(page, -1) {
+		found = append(found, strings.Join(kept.FindAllString(row, -1), " "))
+	}
+	return found
 }
 
 // TestInstallIsOneCommand: the front page and the page on installing have the same command.

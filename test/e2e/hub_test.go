@@ -109,6 +109,10 @@ func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 			t.Run(user, func(t *testing.T) { s.assertOwnedBy(t, people(discovery)[user]) })
 		}
 	}
+	t.Run("no database is on the share", func(t *testing.T) {
+		servers["user-1"].jupyter(t).Save(t, "signed-"+discovery.namespace+".ipynb")
+		assert.NoFileExists(t, world.share.path("user-1", ".local/share/jupyter/nbsignatures.db"))
+	})
 	assert.NotContains(t, h.Log(), "Found existing pod", "KubeSpawner had to ask again")
 	t.Run("the hub restarts", func(t *testing.T) {
 		s := servers["user-1"]

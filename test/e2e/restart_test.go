@@ -68,7 +68,7 @@ func TestRestartAfterTheHomeChanged(t *testing.T) {
 	}{
 		"it changed hands": {
 			func() error { return os.Chown(path, 5002, 6002) },
-			"/home/moving belongs to UID 5002 now, and was moving's (5006) when the pod started: create the pod anew"},
+			"/home/moving belongs to UID 5002 now, and was moving's (5006) when the pod started: create the Pod again"},
 		"it is another directory of the same owner": {
 			// What is mounted somewhere keeps its inode, so the new one cannot have the same.
 			func() error { return errors.Join(os.RemoveAll(path), world.share.makeHome(homeOf("moving"))) },

@@ -74,7 +74,7 @@ func TestWorkloads(t *testing.T) {
 			t.Run("refused/"+kind+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
 				name := deployAs(t, discovery, kind, "default")
-				said := refusal(t, discovery, workloads[kind].creator, name)
+				said := denialEvent(t, discovery, workloads[kind].creator, name)
 				assert.Contains(t, said, "NoAccess: metadata.annotations[jupyter-user.io/user]: system:serviceaccount:kube-system:")
 				assert.Contains(t, said, "-controller may not use the home of dan in namespace "+discovery.namespace+", and the ServiceAccount "+
 					"default may not run as dan: ask the admin for a role with the verb use on homes.jupyter-user.io named dan (pods of a "+
@@ -101,8 +101,8 @@ func TestWorkloads(t *testing.T) {
 	}
 }
 
-// refusal is what the event on the workload's own object says, as carol sees it.
-func refusal(t *testing.T, in discovery, creator, name string) string {
+// denialEvent returns the event about the denial on the workload's own object, as carol sees it.
+func denialEvent(t *testing.T, in discovery, creator, name string) string {
 	t.Helper()
 	var said string
 	err := await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {

@@ -29,7 +29,7 @@ func TestAdmission(t *testing.T) {
 		"a namespace that enforces restricted":      restricted,
 		"no label, nothing happens":                 noLabel,
 		"UPDATE, DELETE and subresources":           afterwards,
-		"a refusal and all of its sentences":        refusal,
+		"a refusal and all of its sentences":        denialSentences,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
 	}
@@ -251,7 +251,7 @@ func afterwards(t *testing.T, c *cluster) {
 	assert.Len(t, c.answers(t, "after"), asked, "the API server does not even ask")
 }
 
-func refusal(t *testing.T, c *cluster) {
+func denialSentences(t *testing.T, c *cluster) {
 	c.namespace(t, "refused", "baseline")
 	made := c.create(t, "refused", `
 apiVersion: v1

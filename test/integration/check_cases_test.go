@@ -43,7 +43,7 @@ var checked = map[string]struct {
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
 			})
-	}, "mode", check.Failed, "MutatingWebhookConfiguration pods.jupyter-user.io: Pods that nobody answers for are let through unserved, and the " +
+	}, "mode", check.Failed, "MutatingWebhookConfiguration pods.jupyter-user.io: if the webhook does not respond, Pods are admitted unchanged, and the " +
 		"webhook's configuration says mode: Enforce"},
 	"a webhook more": {mutatingWith(func(c *admissionv1.MutatingWebhookConfiguration) {
 		more := c.Webhooks[0].DeepCopy()
@@ -96,7 +96,7 @@ var checked = map[string]struct {
 		check.Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f"},
 	"a webhook of the version before": {makes(&admissionv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook"}}), "webhooks", check.Warning, "MutatingWebhookConfiguration " +
-		"jupyter-user-webhook: is not part of the manifest given with -f: another release or somebody has left it there: kubectl delete " +
+		"jupyter-user-webhook: is not part of the manifest given with -f: it is left over from another release, or somebody created it there: kubectl delete " +
 		"mutatingwebhookconfiguration jupyter-user-webhook"},
 	"who writes NetworkPolicies": {makes(roleBinding("lab", "editor", "system:aggregate-to-edit", person("eve"))), "rbac", check.Warning,
 		"User eve (RoleBinding lab/editor): may write NetworkPolicies in namespaces with notebooks"},
@@ -125,7 +125,7 @@ var checked = map[string]struct {
 		`spec.validationActions[0] is "Warn", not "Deny"`},
 	"a binding that only warns, by the mode": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn}
-	}), "mode", check.Failed, "ValidatingAdmissionPolicyBinding share.jupyter-user.io: what is to be refused is only warned of, and the " +
+	}), "mode", check.Failed, "ValidatingAdmissionPolicyBinding share.jupyter-user.io: Pods are warned about instead of denied, and the " +
 		"webhook's configuration says mode: Enforce"},
 	"a binding of some namespaces": {bindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.MatchResources = &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"x": "y"}}}
@@ -157,7 +157,7 @@ var checked = map[string]struct {
 	}, "claims", check.Failed, "namespace open: its claim hpc-shared-pvc is not bound"},
 	"a namespace without Pod Security": {func(t *testing.T, l *looked) {
 		openNamespace(t, l)
-	}, "pod-security", check.Failed, "namespace open: enforces the Pod Security Standard privileged, so notebooks are refused"},
+	}, "pod-security", check.Failed, "namespace open: enforces the Pod Security Standard privileged, so notebooks are denied"},
 	"a namespace without Pod Security that is not asked for": {func(t *testing.T, l *looked) {
 		openNamespace(t, l)
 		renderedFrom("podSecurity", "off")(t, l)
@@ -169,7 +169,7 @@ var checked = map[string]struct {
 	"every home for everybody": {makes(roleBinding("lab", "all", "jupyter-user-use-every-home", groupOf("system:authenticated"))), "rbac",
 		check.Failed, "gives use every home in namespace lab to Group system:authenticated"},
 	"run-as without names": {makes(role("lab", "runner", nil, "run-as"), localBinding("lab", "runner", serviceAccount("lab", "runner"))),
-		"rbac", check.Failed, "RoleBinding lab/runner: lets whoever may create Pods in namespace lab be anybody, by ServiceAccount lab/runner"},
+		"rbac", check.Failed, "RoleBinding lab/runner: lets anyone who can create Pods in namespace lab be anybody, by ServiceAccount lab/runner"},
 	"a hub that runs as somebody": {makes(role("lab", "hub", []string{"alice"}, "run-as"), localBinding("lab", "hub", serviceAccount("lab", "hub")),
 		roleBinding("lab", "hub2", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Failed,
 		"gives run-as to ServiceAccount lab/hub, which may use every home"},
@@ -416,7 +416,7 @@ func accessRefused(t *testing.T, l *looked) {
 			assert.Contains(c, a.Message, of.says)
 		}, wait, wait/100)
 	}
-	const guard = "notebooks are refused in namespace open, which enforces the Pod Security Standard privileged (NamespaceUnguarded)"
+	const guard = "notebooks are denied in namespace open, which enforces the Pod Security Standard privileged (NamespaceUnguarded)"
 	for name, of := range map[string]asked{
 		"below baseline":                      {"dave", "alice", "open", false, guard},
 		"below baseline, without the right":   {"dave", "bob", "open", false, "; and then " + guard},

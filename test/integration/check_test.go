@@ -323,7 +323,7 @@ func checkCommand(t *testing.T, l *looked) {
 		"no such file":                                        {"check", "--kubeconfig", "/nowhere"},
 		`context "other" does not exist`:                      {"check", "--context", "other"},
 		`required flag(s) "user" not set`:                     {"check", "access"},
-		"--as-group is about somebody":                        {"check", "access", "--user", "alice", "--as-group", "x"},
+		"--as-group needs --as too":                        {"check", "access", "--user", "alice", "--as-group", "x"},
 		"it took longer":                                      {"check", "--timeout", "1ns"},
 		"has no MutatingWebhookConfiguration: give all of it": {"check", "-f", "../../deploy/examples/checker.yaml"},
 		"--filename is given and empty":                       {"check", "-f", ""},
@@ -368,7 +368,7 @@ func byService(t *testing.T, l *looked) {
 		for _, f := range found {
 			if f.Check == "answers" {
 				assert.Equal(c, check.Failed, f.Status)
-				assert.Contains(c, f.Message, "the webhook does not answer")
+				assert.Contains(c, f.Message, "the webhook does not respond")
 			}
 		}
 	}, wait, wait/100)
@@ -404,7 +404,7 @@ func (l *looked) shipWebhooks(t *testing.T, ca []byte) {
 // checkDown: nobody serves. It comes near the end: what goes before needs the webhook.
 func checkDown(t *testing.T, l *looked) {
 	l.stop()
-	l.assertFinding(t, "answers", check.Failed, "the webhook does not answer, so no notebook starts")
+	l.assertFinding(t, "answers", check.Failed, "the webhook does not respond, so no notebook starts")
 }
 
 // checkFilledIn: a manifest that leaves out what an API server fills in is asked about, and so is what somebody has added there.

@@ -61,7 +61,7 @@ func Commands(t testing.TB) (found []Command) {
 	for _, page := range Files(t) {
 		text, err := os.ReadFile(filepath.Join(folder, page))
 		require.NoError(t, err)
-		for _, c := range commandsOf(page, string(text)) {
+		for _, c := range CommandsOf(page, string(text)) {
 			if !known[c.Line()] {
 				known[c.Line()] = true
 				found = append(found, c)
@@ -88,8 +88,8 @@ func YAML(t testing.TB) (found []Command) {
 	return found
 }
 
-// commandsOf returns the command lines of a page: of its blocks of type sh first, and then those between backticks.
-func commandsOf(page, text string) (found []Command) {
+// CommandsOf returns the command lines of a page: of its blocks of type sh first, and then those between backticks.
+func CommandsOf(page, text string) (found []Command) {
 	for _, block := range shell.FindAllStringSubmatch(text, -1) {
 		if block[2] != "sh" {
 			continue

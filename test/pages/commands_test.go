@@ -12,7 +12,7 @@ func TestCommandsOf(t *testing.T) {
 		"\n   ```sh\n   helm install a b \\\n     --set c=d   # a comment\n   # another\n   a | \n     b\n   cat <<EOT\n   kubectl x y z\n   EOT\n" +
 		"   ca=$(x)\n   for f in 1 2; do\n     echo $f\n   done\n   jq 'a\n     b' # c\n   ```\n\n```yaml\nkubectl: get pods now\n```\n"
 	var found []string
-	for _, c := range commandsOf("page.md", page) {
+	for _, c := range CommandsOf("page.md", page) {
 		assert.Equal(t, "page.md", c.Page)
 		found = append(found, c.Line())
 	}

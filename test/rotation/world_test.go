@@ -24,6 +24,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
@@ -117,35 +118,21 @@ func rendered(t *testing.T, values ...string) string {
 	return strings.ReplaceAll(strings.Join(kept, "\n---\n"), "timeoutSeconds: 2\n", "timeoutSeconds: 20\n")
 }
 
-// admissionConfiguration has the API server present a certificate to the webhook, as deploy/docs/runbook.md says.
+// admissionConfiguration has the API server present a certificate to the webhook, by the two files that deploy/docs/runbook.md shows.
 func admissionConfiguration(t *testing.T, present pki.Pair) (file string) {
 	t.Helper()
 	dir := t.TempDir()
 	present.Write(t, dir)
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-		return path
+	here := strings.NewReplacer("/etc/kubernetes/pki/webhooks.crt", dir+"/tls.crt", "/etc/kubernetes/pki/webhooks.key", dir+"/tls.key",
+		"/etc/kubernetes/", dir+"/")
+	for _, block := range pages.YAML(t) {
+		for kind, name := range map[string]string{"kind: AdmissionConfiguration": "admission.yaml", "kind: Config\n": "webhooks.kubeconfig"} {
+			if strings.Contains(block.Text, kind) {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(here.Replace(block.Text)), 0o600))
+			}
+		}
 	}
-	kubeconfig := write("webhooks.kubeconfig", `apiVersion: v1
-kind: Config
-users:
-  - name: `+serviceDNS+`
-    user:
-      client-certificate: `+dir+`/tls.crt
-      client-key: `+dir+`/tls.key
-`)
-	return write("admission.yaml", `apiVersion: apiserver.config.k8s.io/v1
-kind: AdmissionConfiguration
-plugins:
-  - name: MutatingAdmissionWebhook
-    configuration: &webhooks
-      apiVersion: apiserver.config.k8s.io/v1
-      kind: WebhookAdmissionConfiguration
-      kubeConfigFile: `+kubeconfig+`
-  - name: ValidatingAdmissionWebhook
-    configuration: *webhooks
-`)
+	return filepath.Join(dir, "admission.yaml")
 }
 
 // run runs a program until the test ends, or kill is called.

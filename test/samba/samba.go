@@ -20,6 +20,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/children"
 	"jupyter-user.io/jupyter-user-webhook/test/debian"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
@@ -93,7 +94,7 @@ func (c *Controller) command(ctx context.Context, program string, arguments ...s
 		`for folder in /usr/lib/*-linux-gnu*; do LD_LIBRARY_PATH="$LD_LIBRARY_PATH:$folder:$folder/samba"; done && export LD_LIBRARY_PATH && exec "$@"`
 	command := exec.CommandContext(ctx, "sh", append([]string{"-c", mount, c.root, program}, arguments...)...)
 	command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=" + c.folder}
-	command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	return command
 }
 
@@ -120,7 +121,7 @@ func (c *Controller) Run(t testing.TB) {
 		// Else a password that was changed is still taken for an hour. A zero the tool that makes the domain does not write down.
 		"--option=old password allowed period=0")
 	c.process.Stdout, c.process.Stderr = log, log
-	require.NoError(t, c.process.Start())
+	require.NoError(t, children.Start(c.process))
 	require.Eventually(t, func() bool {
 		directory, err := c.dial()
 		if err != nil {

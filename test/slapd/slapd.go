@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"jupyter-user.io/jupyter-user-webhook/test/children"
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
@@ -183,8 +184,7 @@ func (s *Server) Run(t testing.TB) {
 	s.process = s.programs.command(context.WithoutCancel(t.Context()), "usr/sbin/slapd", "-d", "0", "-f", s.path("slapd.conf"),
 		"-h", strings.Join([]string{s.LDAP, s.LDAPS, s.OtherHost}, " "))
 	s.process.Stdout, s.process.Stderr = log, log
-	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(t, s.process.Start())
+	require.NoError(t, children.Start(s.process))
 	require.Eventually(t, func() bool {
 		return s.Search(t, AdminDN, AdminPassword, "-b", Suffix, "-s", "base") != ""
 	}, time.Minute, 20*time.Millisecond, "slapd does not answer, its log is %s", s.log)

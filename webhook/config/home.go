@@ -66,8 +66,8 @@ func (p HomePattern) Beginning() string {
 
 func (p HomePattern) above() string { return strings.TrimSuffix(string(p), "/"+userPlace) }
 
-// meets reports whether a directory of the share is the home of a user, lies in one, or contains one, whoever the user is. The
-// directory may be a pattern itself. It compares without regard to case, because a share may.
+// meets reports whether a directory of the share is the home of a user, lies in one, or contains one, for any user. The
+// directory may be a pattern itself. It ignores case, because a share may do so.
 func (p HomePattern) meets(dir string) bool {
 	return related(strings.ToLower(string(p)), strings.ToLower(dir))
 }

@@ -111,7 +111,7 @@ func apartFromHomes(p, share place, home HomePattern) *field.Error {
 }
 
 const (
-	coversHome   = "a person's name could be that of a directory there, and one mount would hide the other"
+	coversHome   = "a user's name could be that of a directory there, and one mount would hide the other"
 	coversOthers = "of two mounts one inside the other, the inner one needs a directory that nobody can make"
 	sawByInit    = "below it the init container sees the directories above those of users"
 )

@@ -182,7 +182,7 @@ func validateDiscovery(c *Config) field.ErrorList {
 	share := field.NewPath("share")
 	if len(c.Share.Directories) > 0 {
 		errs = append(errs, field.Forbidden(share.Child("directories"), "with identity.discovery AtStart no pod would have them: "+
-			"its start is root's, and files that are not the person's would be within its reach; remove them, or "+
+			"its start is root's, and files that are not the user's would be within its reach; remove them, or "+
 			"choose Auto or AtAdmission"))
 	}
 	if c.Share.FSGroup == FSGroupKeep {

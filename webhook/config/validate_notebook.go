@@ -49,7 +49,7 @@ func validateEnv(env []EnvVar, path *field.Path) field.ErrorList {
 		case v.Name == "":
 			errs = append(errs, field.Required(name, "write the variable's name"))
 		case identityEnv.Has(v.Name):
-			errs = append(errs, field.Forbidden(name, v.Name+" is set from the person's identity; remove it"))
+			errs = append(errs, field.Forbidden(name, v.Name+" is set from the user's identity; remove it"))
 		case secretEnv.MatchString(v.Name):
 			errs = append(errs, field.Forbidden(name, v.Name+" sounds like a secret, and would be the same for everybody who reads "+
 				"this file, a pod or the log; let the pod take it from a Secret"))

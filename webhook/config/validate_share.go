@@ -110,7 +110,7 @@ var snapshots = sets.New(".snapshot", ".snapshots", "~snapshot", "#snapshot", ".
 func snapshotFault(dir string) string {
 	for part := range strings.SplitSeq(strings.ToLower(dir), "/") {
 		if snapshots.Has(part) {
-			return fmt.Sprintf("must not lead into %s: everybody would see what other people's homes were", part)
+			return fmt.Sprintf("must not lead into %s: every user would see the names of other users' homes", part)
 		}
 	}
 	return ""

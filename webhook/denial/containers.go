@@ -51,6 +51,12 @@ func NoContainer() Denial {
 	return unprocessable("NoContainer", "spec.containers", "the pod has no container that the notebook could run in")
 }
 
+// ProxiesAlone denies a Pod of several containers, each of which is a proxy by its name or image.
+func ProxiesAlone(first, annotation string) Denial {
+	return unprocessable("NoContainer", "spec.containers", "each container of the pod is a proxy by its name or image, as %s is: add "+
+		"the notebook's, or name one of these by the annotation %s", first, annotation)
+}
+
 // HostProcess denies a Pod of Windows that does not say so. With an init container that is none, the API server would deny it as
 // invalid.
 func HostProcess(field string) Denial {

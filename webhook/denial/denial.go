@@ -15,7 +15,7 @@ type Reason string
 // Denial has a reason, the field of the Pod, and one or two sentences that say what is wrong and what to do.
 type Denial struct {
 	// Code is the HTTP status: 400 malformed, 403 not allowed, 413 too large, 422 a pod that cannot be made right, 500
-	// a fault of ours, 503 a source of identities that does not answer.
+	// a fault of ours, 503 a source of identities that does not respond.
 	Code   int32
 	Reason Reason
 	// Field is the field of the Pod in Kubernetes' notation, as in spec.containers[0].volumeMounts[2]; empty if the denial
@@ -37,20 +37,20 @@ func (a Denial) String() string {
 const MaxShown = 50
 
 // FirstDenials returns the denials that are shown.
-func FirstDenials(answers []Denial) []Denial { return answers[:min(len(answers), MaxShown)] }
+func FirstDenials(denials []Denial) []Denial { return denials[:min(len(denials), MaxShown)] }
 
 // Join returns several denials as one text, in their order: one denial is the text itself, more become a list.
-func Join(answers []Denial) string {
-	if len(answers) == 1 {
-		return answers[0].String()
+func Join(denials []Denial) string {
+	if len(denials) == 1 {
+		return denials[0].String()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d things stand against it:", len(answers))
-	for _, a := range FirstDenials(answers) {
+	fmt.Fprintf(&b, "%d things stand against it:", len(denials))
+	for _, d := range FirstDenials(denials) {
 		b.WriteString("\n- ")
-		b.WriteString(a.String())
+		b.WriteString(d.String())
 	}
-	if more := len(answers) - MaxShown; more > 0 {
+	if more := len(denials) - MaxShown; more > 0 {
 		fmt.Fprintf(&b, "\n- and %d more", more)
 	}
 	return b.String()

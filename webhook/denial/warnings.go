@@ -11,7 +11,7 @@ import (
 // FSGroupTaken warns that volumes will not be given to a group any more.
 func FSGroupTaken(gid int64, volumes []string) string {
 	return fmt.Sprintf("fsGroup %d is taken off, it would re-group the whole share; it also served %s: make sure that the "+
-		"person can write there", gid, list(volumes))
+		"user can write there", gid, list(volumes))
 }
 
 // GroupsCut warns that a user works without some of their groups.
@@ -29,7 +29,7 @@ func GroupsLeftOut(name string, minGID int64) string {
 
 // PrivilegeTaken warns that privileges of the notebook container were removed.
 func PrivilegeTaken(fields []string) string {
-	return fmt.Sprintf("%s taken away: the notebook runs as the person, without privileges", are(fields))
+	return fmt.Sprintf("%s taken away: the notebook runs as the user, without privileges", are(fields))
 }
 
 // PrivilegeTakenFrom warns that another container which has the home requested more privileges than its user has.
@@ -41,7 +41,7 @@ func PrivilegeTakenFrom(container string, fields []string) string {
 // RootForAnInstant warns that a container with runAsNonRoot starts as root.
 func RootForAnInstant() string {
 	return "runAsNonRoot is turned off: the UID is found when the pod starts, so the notebook container begins as root, with two " +
-		"capabilities, and becomes the person in its first instruction"
+		"capabilities, and becomes the user in its first instruction"
 }
 
 // DirectoriesLeftOut warns that configured directories of the share are not mounted.
@@ -52,7 +52,7 @@ func DirectoriesLeftOut(paths []string) string {
 
 // EveryHomeToRoot warns that the configuration lets this Pod access every home.
 func EveryHomeToRoot() string {
-	return "the whole share is mounted into a container that starts as root (share.exposeEveryHome: EvenToRoot): whoever may " +
+	return "the whole share is mounted into a container that starts as root (share.exposeEveryHome: EvenToRoot): anyone who can " +
 		"kubectl exec into it can read and write every home"
 }
 
@@ -101,12 +101,12 @@ func AnnotationUnknown(key string, known []string) string {
 
 // EnvTaken warns that identity variables of the Pod were replaced.
 func EnvTaken(names []string) string {
-	return fmt.Sprintf("%s set to the person's own", are(names))
+	return fmt.Sprintf("%s set to the user's own", are(names))
 }
 
 // HomeOfTheImage warns that the image's home was replaced by the user's home.
 func HomeOfTheImage(field, was, home string) string {
-	return fmt.Sprintf("%s is %s in place of %s, which is the home of the image's own user and not the person's", field, home,
+	return fmt.Sprintf("%s is %s in place of %s, which is the home of the image's own user and not the Pod user's", field, home,
 		Printable(was))
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // chooseDiscovery returns the discovery, the reason for it, and its denials.
-func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, refusals []denial.Denial) {
+func (in *planning) chooseDiscovery() (discovery config.Discovery, why string, denials []denial.Denial) {
 	name := in.facts.User.String()
 	configured := in.planner.config.Identity.Discovery
 	if in.identity == nil || configured == config.DiscoveryAtStart {

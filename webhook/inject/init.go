@@ -18,8 +18,8 @@ import (
 // writes the files that the notebook container needs.
 //
 // Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
-// runs our image with the whole of the restricted security context, as the person, or as nobody in particular where it is to
-// find out who that is. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry),
+// runs our image with the whole of the restricted security context, as the user, or as UID 65532 if it has to
+// find the identity. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry),
 // and likewise those above directories of the user (share.directories with {user}), and writes the scratch volume.
 //
 // Ours: its position, image (one of the accepted ones), command, args, environment, security context, mounts, termination

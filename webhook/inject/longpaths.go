@@ -20,20 +20,20 @@ const (
 )
 
 // denyLongPaths denies Pods with a path that is too long.
-func (in *planning) denyLongPaths() (refusals []denial.Denial) {
+func (in *planning) denyLongPaths() (denials []denial.Denial) {
 	for at, c := range in.pod.AllContainers {
-		if len(refusals) >= maxDenials {
+		if len(denials) >= maxDenials {
 			break
 		}
-		refusals = append(refusals, longPaths(at, c)...)
+		denials = append(denials, longPaths(at, c)...)
 	}
-	return refusals
+	return denials
 }
 
-func longPaths(at pod.Element, c *pod.Container) (refusals []denial.Denial) {
+func longPaths(at pod.Element, c *pod.Container) (denials []denial.Denial) {
 	tooLong := func(value *string, field func() pod.Pointer) {
 		if value != nil && len(*value) >= maxPathLength {
-			refusals = append(refusals, denial.PathTooLong(field().Field(), len(*value), maxPathLength-1))
+			denials = append(denials, denial.PathTooLong(field().Field(), len(*value), maxPathLength-1))
 		}
 	}
 	tooLong(c.WorkingDir, func() pod.Pointer { return at.Pointer().Child("workingDir") })
@@ -46,5 +46,5 @@ func longPaths(at pod.Element, c *pod.Container) (refusals []denial.Denial) {
 		device := func() pod.Pointer { return at.Pointer().Child("volumeDevices").Index(i) }
 		tooLong(&c.VolumeDevices[i].DevicePath, func() pod.Pointer { return device().Child("devicePath") })
 	}
-	return refusals
+	return denials
 }

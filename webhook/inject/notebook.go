@@ -9,7 +9,7 @@ import (
 
 // findNotebook finds the container that gets the home: the one named by our annotation, else by a configured name, else by
 // kubectl's annotation, else the first that is known to start Jupyter, else the first that is not a proxy.
-func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) {
+func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
 		return slices.IndexFunc(containers, func(c pod.Container) bool { return c.Name == name })
@@ -40,12 +40,15 @@ func (in *planning) findNotebook() (at int, why string, refusal *denial.Denial) 
 	if at := byName(in.pod.Metadata.Annotations[DefaultContainerAnnotation]); at >= 0 && !isProxy(&containers[at]) {
 		return at, denial.ContainerByDefault, nil
 	}
-	at, why, in.guessed = in.guessNotebook()
+	if at, why, in.guessed = in.guessNotebook(); at < 0 {
+		a := denial.ProxiesAlone(containers[0].Name, ContainerAnnotation)
+		return 0, "", &a
+	}
 	return at, why, nil
 }
 
-// guessNotebook returns the first container that is known to start Jupyter, else the first that is not a proxy, else the
-// first. others are the names of further candidates.
+// guessNotebook returns the first container that is known to start Jupyter, else the first that is not a proxy, else -1. The
+// only container of a Pod is returned in any case. others are the names of further candidates.
 func (in *planning) guessNotebook() (at int, why string, others []string) {
 	var starts, candidates []int
 	for i := range in.pod.Spec.Containers {
@@ -63,6 +66,9 @@ func (in *planning) guessNotebook() (at int, why string, others []string) {
 	why = denial.ContainerByPosition
 	if len(starts) > 0 {
 		candidates, why = starts, denial.ContainerByJupyter
+	}
+	if len(candidates) == 0 && len(in.pod.Spec.Containers) > 1 {
+		return -1, "", nil
 	}
 	if len(candidates) == 0 {
 		return 0, why, nil

@@ -248,19 +248,19 @@ func (in *planning) pieces(s switches) pieces {
 
 // denyWholePod denies Pods in which no notebook can run, whatever is injected. Of the host's namespaces it checks only the
 // user namespace: policy node denies the others (63-policy-node.yaml of the chart).
-func (in *planning) denyWholePod() (refusals []denial.Denial) {
+func (in *planning) denyWholePod() (denials []denial.Denial) {
 	if os := in.pod.Spec.OS; os != nil && os.Name == "windows" {
-		refusals = append(refusals, denial.NotLinux(os.Name))
+		denials = append(denials, denial.NotLinux(os.Name))
 	} else {
-		refusals = append(refusals, in.denyHostProcesses()...)
+		denials = append(denials, in.denyHostProcesses()...)
 	}
 	if users := in.pod.Spec.HostUsers; users != nil && !*users && !in.planner.config.Share.AllowUserNamespaces {
-		refusals = append(refusals, denial.UserNamespace(pod.SpecPath.Child("hostUsers").Field()))
+		denials = append(denials, denial.UserNamespace(pod.SpecPath.Child("hostUsers").Field()))
 	}
-	return refusals
+	return denials
 }
 
-// denyHostProcesses denies what Windows alone has, in a Pod that does not say that it is one of Windows.
+// denyHostProcesses denies host processes, which only Windows has, in a Pod whose spec.os is not windows.
 func (in *planning) denyHostProcesses() (denials []denial.Denial) {
 	deny := func(at pod.Pointer, windows *pod.WindowsOptions) {
 		if windows != nil && isTrue(windows.HostProcess) {
@@ -285,18 +285,18 @@ type switches struct {
 	accountFiles bool
 }
 
-func (in *planning) readSwitches() (s switches, refusals []denial.Denial) {
+func (in *planning) readSwitches() (s switches, denials []denial.Denial) {
 	read := func(key string) string {
 		value, ok := in.pod.Metadata.Annotations[key]
 		if ok && value != "on" && value != "off" {
-			refusals = append(refusals, denial.AnnotationInvalid(key, value, "on", "off"))
+			denials = append(denials, denial.AnnotationInvalid(key, value, "on", "off"))
 		}
 		return value
 	}
 	s.probes = read(ProbesAnnotation)
 	accountFiles := read(AccountFilesAnnotation)
 	s.accountFiles = accountFiles == "on" || in.planner.config.Notebook.AccountFiles && accountFiles != "off"
-	return s, refusals
+	return s, denials
 }
 
 // warnings returns the warnings that belong to no single piece.

@@ -25,7 +25,7 @@ import (
 // the notebook can receive a directory too; the webhook cannot see that.
 
 // denySidecars returns a denial for each other container that could run as another user.
-func (in *planning) denySidecars() (refusals []denial.Denial) {
+func (in *planning) denySidecars() (denials []denial.Denial) {
 	if !in.seesMoreThanHome() {
 		return nil
 	}
@@ -33,13 +33,13 @@ func (in *planning) denySidecars() (refusals []denial.Denial) {
 		if c == in.notebook || isInit(at, c) || in.hasHome(c) || in.isUser(c) {
 			continue
 		}
-		if len(refusals) >= maxDenials {
+		if len(denials) >= maxDenials {
 			break
 		}
 		field := at.Pointer().Child("securityContext").Field()
-		refusals = append(refusals, denial.SidecarForeign(field, in.identity.UID, in.identity.GID))
+		denials = append(denials, denial.SidecarForeign(field, in.identity.UID, in.identity.GID))
 	}
-	return refusals
+	return denials
 }
 
 // seesMoreThanHome reports whether the notebook sees more of the share than the home. With discovery at start it sees only

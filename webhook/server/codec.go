@@ -148,14 +148,14 @@ func unreadable(err error) *denial.Denial {
 
 // write writes the response in the version of the review: an API server accepts no other.
 func (r review) write(ctx context.Context, w http.ResponseWriter, response *admissionv1.AdmissionResponse) {
-	answered := &admissionv1.AdmissionReview{Response: response}
-	answered.APIVersion, answered.Kind = fallbackVersion, "AdmissionReview"
-	if r.Kind == answered.Kind && schema.FromAPIVersionAndKind(r.APIVersion, r.Kind).Group == admissionv1.GroupName {
-		answered.APIVersion = r.APIVersion
+	reply := &admissionv1.AdmissionReview{Response: response}
+	reply.APIVersion, reply.Kind = fallbackVersion, "AdmissionReview"
+	if r.Kind == reply.Kind && schema.FromAPIVersionAndKind(r.APIVersion, r.Kind).Group == admissionv1.GroupName {
+		reply.APIVersion = r.APIVersion
 	}
 	written := buffers.Get().(*bytes.Buffer)
 	defer putBuffer(written)
-	if err := json.MarshalWrite(written, answered, marshalOptions); err != nil {
+	if err := json.MarshalWrite(written, reply, marshalOptions); err != nil {
 		panic(err) // Every decision can be marshalled.
 	}
 	// With the length in the header, a client notices an incomplete response.

@@ -78,9 +78,9 @@ func TestACutIsNoWayAround(t *testing.T) {
 		return webhook.Review{Pod: pod, Namespace: "science"}
 	}
 	unlimited := webhook.New(config.Default(), known(inGroups(3)))
-	refusals := webhook.New(configured, known(inGroups(3))).Verify(t.Context(), made(unlimited)).Denials
-	require.Len(t, refusals, 1)
-	assert.EqualValues(t, "GenerationUnknown", refusals[0].Reason, "made by a configuration that allows it")
+	denials := webhook.New(configured, known(inGroups(3))).Verify(t.Context(), made(unlimited)).Denials
+	require.Len(t, denials, 1)
+	assert.EqualValues(t, "GenerationUnknown", denials[0].Reason, "made by a configuration that allows it")
 
 	configured.Identity.DeniedGIDs = []int64{7003}
 	d := webhook.New(configured, known(inGroups(3))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
@@ -89,9 +89,9 @@ func TestACutIsNoWayAround(t *testing.T) {
 
 	before := webhook.New(configured, known(inGroups(2)))
 	pod := made(before)
-	refusals = webhook.New(configured, known(inGroups(3))).Verify(t.Context(), pod).Denials
-	require.Len(t, refusals, 1)
-	assert.EqualValues(t, "IdentityDiffers", refusals[0].Reason, "nor is the group forgotten at verification")
+	denials = webhook.New(configured, known(inGroups(3))).Verify(t.Context(), pod).Denials
+	require.Len(t, denials, 1)
+	assert.EqualValues(t, "IdentityDiffers", denials[0].Reason, "nor is the group forgotten at verification")
 }
 
 // TestNoGroups: identity.maxGroups may be zero.

@@ -147,14 +147,14 @@ func (h *handler) handle(ctx context.Context, req request, body []byte, began ti
 		Pod: req.Object.raw(body), Namespace: req.Namespace, Restricted: h.restricted,
 		Decoded: req.Object.pod, TooLong: req.Object.tooLong})
 	if h.peers != nil && d.OtherGeneration {
-		answered, peer, err := h.peers.ask(ctx, body)
+		response, peer, err := h.peers.ask(ctx, body)
 		h.metrics.countPeerRequest(err)
 		if err == nil {
-			d = decisionOfReplica(answered, peer)
+			d = decisionOfReplica(response, peer)
 			if h.warnOnly {
 				return warnResponse(d)
 			}
-			return answered
+			return response
 		}
 		d.Fault = fmt.Errorf("ask the other replicas: %w", err)
 	}

@@ -91,7 +91,7 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
-		return nil, "", fmt.Errorf("%d questions were out, and none was answered in time", maxPeerRequests)
+		return nil, "", fmt.Errorf("%d requests were out, and none was answered in time", maxPeerRequests)
 	}
 	// Slow replicas still read the body when its buffer is reused for the next review.
 	review = bytes.Clone(review)
@@ -115,16 +115,16 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 	if len(addresses) == 0 {
 		return nil, "", errors.New("there is none to ask (--peers)")
 	}
-	answers := make(chan peerResponse, len(addresses))
+	responses := make(chan peerResponse, len(addresses))
 	for _, address := range addresses {
 		go func() {
 			resp, err := askReplica(ctx, client, address, review, peerTimeout)
-			answers <- peerResponse{resp, address, err}
+			responses <- peerResponse{resp, address, err}
 		}()
 	}
 	var failures []error
 	for range addresses {
-		a := <-answers
+		a := <-responses
 		if a.err == nil {
 			p.lastAnswered.Store(&a.peer)
 			return a.resp, a.peer, nil

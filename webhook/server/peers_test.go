@@ -223,7 +223,7 @@ func TestPeerRequestsAreLimited(t *testing.T) {
 	reviews.Wait()
 	// A request that has ended here may still run there.
 	assert.LessOrEqual(t, most.Load(), int32(16))
-	assert.True(t, strings.Contains(e.log.String(), "8 questions were out, and none was answered in time"))
+	assert.True(t, strings.Contains(e.log.String(), "8 requests were out, and none was answered in time"))
 }
 
 // TestTheLastPeerIsAskedFirst: during a rollout every second review is forwarded. It goes to one replica, over the existing

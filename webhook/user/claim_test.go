@@ -92,17 +92,17 @@ func TestKubeSpawnersNames(t *testing.T) {
 	} {
 		for _, slug := range c.slugs {
 			t.Run(raw+" as "+slug, func(t *testing.T) {
-				name, refusals := user.FromPod(
+				name, denials := user.FromPod(
 					map[string]string{"hub.jupyter.org/username": slug},
 					map[string]string{"hub.jupyter.org/username": raw}, corp)
 				assert.Equal(t, c.want, name.String())
 				if c.reason == "" {
-					assert.Empty(t, refusals)
+					assert.Empty(t, denials)
 					return
 				}
-				require.Len(t, refusals, 1)
-				assert.EqualValues(t, c.reason, refusals[0].Reason)
-				assert.Equal(t, "metadata.annotations[hub.jupyter.org/username]", refusals[0].Field)
+				require.Len(t, denials, 1)
+				assert.EqualValues(t, c.reason, denials[0].Reason)
+				assert.Equal(t, "metadata.annotations[hub.jupyter.org/username]", denials[0].Field)
 			})
 		}
 	}
@@ -161,10 +161,10 @@ func TestFromPod(t *testing.T) {
 			if c.rules.MaxLength == 0 {
 				c.rules = rules
 			}
-			got, refusals := user.FromPod(c.labels, c.annotations, c.rules)
+			got, denials := user.FromPod(c.labels, c.annotations, c.rules)
 			assert.Equal(t, c.want, got.String())
 			var reasons, fields []string
-			for _, r := range refusals {
+			for _, r := range denials {
 				reasons, fields = append(reasons, string(r.Reason)), append(fields, r.Field)
 			}
 			assert.Equal(t, c.reasons, reasons)
@@ -175,12 +175,12 @@ func TestFromPod(t *testing.T) {
 
 // TestNamesDifferTellsWhatToDo: the reader runs a hub, and did not know that two of its settings conflict.
 func TestNamesDifferTellsWhatToDo(t *testing.T) {
-	_, refusals := user.FromPod(map[string]string{"jupyter-user": "alice-smith---63425827"},
+	_, denials := user.FromPod(map[string]string{"jupyter-user": "alice-smith---63425827"},
 		map[string]string{"hub.jupyter.org/username": "alice.smith"}, rules)
-	require.Len(t, refusals, 1)
+	require.Len(t, denials, 1)
 	for _, part := range []string{
 		"jupyter-user", `"alice-smith---63425827"`, "hub.jupyter.org/username", `"alice.smith"`, "extra_labels", "{username}",
 	} {
-		assert.Contains(t, refusals[0].Message, part)
+		assert.Contains(t, denials[0].Message, part)
 	}
 }

@@ -26,8 +26,8 @@ func FuzzFromPod(f *testing.F) {
 		if hasAnnotation {
 			annotations["hub.jupyter.org/username"] = annotation
 		}
-		name, refusals := user.FromPod(labels, annotations, rules)
-		if len(refusals) > 0 {
+		name, denials := user.FromPod(labels, annotations, rules)
+		if len(denials) > 0 {
 			assert.Empty(t, name.String(), "nobody")
 			return
 		}

@@ -37,8 +37,8 @@ func TestParseTakesNames(t *testing.T) {
 		"a word that YAML takes for one": "yes",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, refusal := user.Parse("here", text, rules)
-			require.Nil(t, refusal)
+			got, denied := user.Parse("here", text, rules)
+			require.Nil(t, denied)
 			assert.Equal(t, text, got.String())
 		})
 	}
@@ -97,14 +97,14 @@ func TestParseRefusesWhatIsNoName(t *testing.T) {
 		"one umlaut too many of 32":     {strings.Repeat("ä", 17), begins},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, refusal := user.Parse("metadata.labels[jupyter-user]", c.text, rules)
-			require.NotNil(t, refusal)
+			got, denied := user.Parse("metadata.labels[jupyter-user]", c.text, rules)
+			require.NotNil(t, denied)
 			assert.Equal(t, user.Name{}, got, "a refused name is none")
-			assert.EqualValues(t, "NameInvalid", refusal.Reason)
-			assert.EqualValues(t, 422, refusal.Code)
-			assert.Equal(t, "metadata.labels[jupyter-user]", refusal.Field)
-			assert.True(t, strings.HasSuffix(refusal.Message, " cannot be a user here: "+c.why), refusal.Message)
-			assertPrintable(t, refusal.Message)
+			assert.EqualValues(t, "NameInvalid", denied.Reason)
+			assert.EqualValues(t, 422, denied.Code)
+			assert.Equal(t, "metadata.labels[jupyter-user]", denied.Field)
+			assert.True(t, strings.HasSuffix(denied.Message, " cannot be a user here: "+c.why), denied.Message)
+			assertPrintable(t, denied.Message)
 		})
 	}
 }
@@ -116,9 +116,9 @@ func assertPrintable(t *testing.T, message string) {
 }
 
 func TestParseRefusesALongNameWithoutRepeatingIt(t *testing.T) {
-	_, refusal := user.Parse("here", strings.Repeat("a", 1<<20), rules)
-	require.NotNil(t, refusal)
-	assert.Less(t, len(refusal.Message), 200)
+	_, denied := user.Parse("here", strings.Repeat("a", 1<<20), rules)
+	require.NotNil(t, denied)
+	assert.Less(t, len(denied.Message), 200)
 }
 
 func TestParseRefusesReservedNames(t *testing.T) {
@@ -127,10 +127,10 @@ func TestParseRefusesReservedNames(t *testing.T) {
 		"_apt", "sshd", "nfsnobody", "backup", "staff",
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, refusal := user.Parse("here", name, rules)
-			require.NotNil(t, refusal)
-			assert.EqualValues(t, "NameReserved", refusal.Reason)
-			assert.EqualValues(t, 403, refusal.Code)
+			_, denied := user.Parse("here", name, rules)
+			require.NotNil(t, denied)
+			assert.EqualValues(t, "NameReserved", denied.Reason)
+			assert.EqualValues(t, 403, denied.Code)
 		})
 	}
 
@@ -147,16 +147,16 @@ func TestParseRefusesReservedNames(t *testing.T) {
 		"what is reserved is the name and its _prefix": "_APT",
 	} {
 		t.Run(why, func(t *testing.T) {
-			_, refusal := user.Parse("here", name, mixed)
-			require.NotNil(t, refusal)
-			assert.EqualValues(t, "NameReserved", refusal.Reason)
+			_, denied := user.Parse("here", name, mixed)
+			require.NotNil(t, denied)
+			assert.EqualValues(t, "NameReserved", denied.Reason)
 		})
 	}
 }
 
 func TestParseTakesUpperCaseOnlyWhereItIsConfigured(t *testing.T) {
-	got, refusal := user.Parse("here", "Alice.Smith", config.User{MaxLength: 32, AllowUpperCase: true})
-	require.Nil(t, refusal)
+	got, denied := user.Parse("here", "Alice.Smith", config.User{MaxLength: 32, AllowUpperCase: true})
+	require.Nil(t, denied)
 	assert.Equal(t, "Alice.Smith", got.String(), "Alice is not alice: nothing is rewritten")
 }
 
@@ -169,8 +169,8 @@ func TestParseTakesOffOneDomain(t *testing.T) {
 		"and is no part of the name": "a@corp.example",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, refusal := user.Parse("here", text, corp)
-			require.Nil(t, refusal)
+			got, denied := user.Parse("here", text, corp)
+			require.Nil(t, denied)
 			assert.Equal(t, strings.Split(text, "@")[0], got.String())
 		})
 	}
@@ -196,10 +196,10 @@ func TestParseTakesOffOneDomain(t *testing.T) {
 		"a name that is too long without domain": {"a23456789@corp.example", "NameInvalid", corp},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, refusal := user.Parse("here", c.text, c.rules)
-			require.NotNil(t, refusal)
-			assert.EqualValues(t, c.reason, refusal.Reason)
-			assertPrintable(t, refusal.Message)
+			_, denied := user.Parse("here", c.text, c.rules)
+			require.NotNil(t, denied)
+			assert.EqualValues(t, c.reason, denied.Reason)
+			assertPrintable(t, denied.Message)
 		})
 	}
 }
@@ -231,10 +231,10 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, domain string) {
 		r := config.User{MaxLength: 32, Domains: []string{domain}}
-		name, refusal := user.Parse("here", text, r)
-		if refusal != nil {
+		name, denied := user.Parse("here", text, r)
+		if denied != nil {
 			assert.Equal(t, user.Name{}, name)
-			assert.Less(t, len(refusal.Message), 1000+len(domain))
+			assert.Less(t, len(denied.Message), 1000+len(domain))
 			return
 		}
 		assertSafe(t, text, name.String(), r)
@@ -258,12 +258,12 @@ func TestParseHostileNames(t *testing.T) {
 		}
 		text := b.String()
 		r := config.User{MaxLength: 32, Domains: [][]string{nil, {"corp.example"}}[random.IntN(2)]}
-		name, refusal := user.Parse("here", text, r)
-		if refusal != nil {
+		name, denied := user.Parse("here", text, r)
+		if denied != nil {
 			if t.Failed() {
 				return
 			}
-			assertPrintable(t, refusal.Message)
+			assertPrintable(t, denied.Message)
 			continue
 		}
 		accepted++
@@ -275,9 +275,9 @@ func TestParseHostileNames(t *testing.T) {
 // TestKelvinIsNoK tests that names are compared by bytes: U+212A and U+017F fold to k and s.
 func TestKelvinIsNoK(t *testing.T) {
 	for _, text := range []string{"\u212aate", "u\u017fers", "\u017f"} {
-		_, refusal := user.Parse("here", text, config.User{MaxLength: 32, AllowUpperCase: true})
-		require.NotNil(t, refusal, fmt.Sprintf("%+q", text))
-		assert.EqualValues(t, "NameInvalid", refusal.Reason)
+		_, denied := user.Parse("here", text, config.User{MaxLength: 32, AllowUpperCase: true})
+		require.NotNil(t, denied, fmt.Sprintf("%+q", text))
+		assert.EqualValues(t, "NameInvalid", denied.Reason)
 	}
 }
 
@@ -285,16 +285,16 @@ func TestKelvinIsNoK(t *testing.T) {
 func TestParseTakesALeadingDigitOnlyWhereItIsConfigured(t *testing.T) {
 	digits := config.User{MaxLength: 32, AllowLeadingDigit: true}
 	for _, text := range []string{"20201234", "2020-guo", "7", "0x10", "1e3", "9.lab"} {
-		got, refusal := user.Parse("here", text, digits)
-		require.Nil(t, refusal, text)
+		got, denied := user.Parse("here", text, digits)
+		require.Nil(t, denied, text)
 		assert.Equal(t, text, got.String())
-		_, refusal = user.Parse("here", text, config.User{MaxLength: 32})
-		require.NotNil(t, refusal, text)
-		assert.Equal(t, "\""+text+"\" cannot be a user here: a name begins with a to z or _ here (user.allowLeadingDigit is off)", refusal.Message)
+		_, denied = user.Parse("here", text, config.User{MaxLength: 32})
+		require.NotNil(t, denied, text)
+		assert.Equal(t, "\""+text+"\" cannot be a user here: a name begins with a to z or _ here (user.allowLeadingDigit is off)", denied.Message)
 	}
 	for _, text := range []string{"-1", ".1", "1/2", "1:2", "1 2", "1+1", "\u0661", "1@corp.example", ""} {
-		_, refusal := user.Parse("here", text, digits)
-		assert.NotNil(t, refusal, text)
+		_, denied := user.Parse("here", text, digits)
+		assert.NotNil(t, denied, text)
 	}
 }
 
@@ -302,12 +302,12 @@ func TestParseTakesALeadingDigitOnlyWhereItIsConfigured(t *testing.T) {
 func TestSeveralDomainsAreSynonyms(t *testing.T) {
 	rules := config.User{MaxLength: 32, Domains: []string{"a.example", "b.example"}}
 	for text, want := range map[string]string{"alice": "alice", "alice@a.example": "alice", "alice@b.example": "alice"} {
-		got, refusal := user.Parse("here", text, rules)
-		require.Nil(t, refusal, text)
+		got, denied := user.Parse("here", text, rules)
+		require.Nil(t, denied, text)
 		assert.Equal(t, want, got.String())
 	}
 	for _, text := range []string{"alice@c.example", "alice@a.example@b.example", "alice@", "alice@A.EXAMPLE", "@a.example", "alice@a.example or b.example"} {
-		_, refusal := user.Parse("here", text, rules)
-		assert.NotNil(t, refusal, text)
+		_, denied := user.Parse("here", text, rules)
+		assert.NotNil(t, denied, text)
 	}
 }

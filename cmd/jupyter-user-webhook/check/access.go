@@ -113,7 +113,7 @@ func (s *state) unguarded(namespace string) bool {
 
 // guardFirst returns the sentence about a namespace that is unguarded.
 func (s *state) guardFirst(namespace string) string {
-	return fmt.Sprintf("notebooks are refused in namespace %s, which enforces the Pod Security Standard %s "+
+	return fmt.Sprintf("notebooks are denied in namespace %s, which enforces the Pod Security Standard %s "+
 		"(NamespaceUnguarded): ask the admin for kubectl label --overwrite namespace %s %s=%s", namespace, s.level(namespace),
 		namespace, levelLabel, baseline)
 }

@@ -41,7 +41,7 @@ func certificate(_ context.Context, s *state) []Finding {
 	}
 	entries := append(s.entries(mutatingWebhooks), s.entries(validatingWebhooks)...)
 	if len(entries) == 0 {
-		return []Finding{failed("", "there is no webhook configuration that could trust the certificate: %s", s.installAnew())}
+		return []Finding{failed("", "there is no webhook configuration that could trust the certificate: %s", s.installAgain())}
 	}
 	var found []Finding
 	distrust := s.distrust(chain, entries)
@@ -97,7 +97,7 @@ func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) ma
 // untrusted returns why a certificate is not trusted by a bundle; empty if it is.
 func (s *state) untrusted(chain []*x509.Certificate, text string) string {
 	if text == "" {
-		return "have an empty caBundle, so the API server trusts nobody who answers: see the log of the " +
+		return "have an empty caBundle, so the API server trusts no server: see the log of the " +
 			"Deployment jupyter-user-webhook-self-signed; with cert-manager, that its CA injector runs and the annotation " +
 			"cert-manager.io/inject-ca-from is there; else write the CA's PEM in base64 into it"
 	}

@@ -86,10 +86,10 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 		case guards(level):
 		case s.parameters["podSecurity"] == "off":
 			found = append(found, warning(where, "enforces the Pod Security Standard %s, and the parameter podSecurity is off: "+
-				"whoever may create Pods there can be root beside a notebook", level))
+				"anyone who can create Pods there can be root beside a notebook", level))
 		default:
 			are := map[config.Mode]string{config.ModeEnforce: "are", config.ModeWarn: "would be"}[s.mode()]
-			found = append(found, failed(where, "enforces the Pod Security Standard %s, so notebooks %s refused there: kubectl "+
+			found = append(found, failed(where, "enforces the Pod Security Standard %s, so notebooks %s denied there: kubectl "+
 				"label namespace %s %s=%s", level, are, namespace, levelLabel, baseline))
 		}
 	}

@@ -42,7 +42,7 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 		have, there := installed[want.GetName()]
 		delete(installed, want.GetName())
 		if !there {
-			found = append(found, failed(where, "is missing: %s", s.installAnew()))
+			found = append(found, failed(where, "is missing: %s", s.installAgain()))
 			continue
 		}
 		found = append(found, s.compareOne(ctx, what, want, have)...)
@@ -52,8 +52,8 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(installed)) {
 		if ours(installed[name]) {
-			found = append(found, warning(installedKinds[what]+" "+name, "is not part of %s: another release or somebody has left it "+
-				"there: kubectl delete %s %s", s.Manifest.from, strings.ToLower(installedKinds[what]), name))
+			found = append(found, warning(installedKinds[what]+" "+name, "is not part of %s: it is left over from another release, or "+
+				"somebody created it there: kubectl delete %s %s", s.Manifest.from, strings.ToLower(installedKinds[what]), name))
 		}
 	}
 	if len(found) == 0 {
@@ -89,7 +89,7 @@ func (s *state) compareOne(ctx context.Context, what string, want, have unstruct
 		why = fmt.Sprintf("is of another release or other values (%q, not %q)", is, wants)
 	}
 	return []Finding{failed(where, "%s, not as in %s: %s%s: %s", why, s.Manifest.from, some(changed), hint,
-		s.mend(what, []string{have.GetName()}))}
+		s.repair(what, []string{have.GetName()}))}
 }
 
 // drift returns the places where an object is not as wanted: in what it does, and in what was rendered of its labels and

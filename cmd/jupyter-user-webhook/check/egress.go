@@ -19,7 +19,7 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 		if len(found) > 0 {
 			return found
 		}
-		return []Finding{unknown("", "the share's volumes name no NFS server: see yourself that no Pod reaches whoever serves it")}
+		return []Finding{unknown("", "the share's volumes name no NFS server: make sure yourself that no Pod reaches its server")}
 	}
 	notebooks := s.servedThere()
 	for _, namespace := range notebooks {
@@ -33,7 +33,7 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 		}
 	}
 	if len(open) > 0 {
-		found = append(found, warning("", "in %s without notebooks Pods may reach the NFS server too: %s: whoever may create "+
+		found = append(found, warning("", "in %s without notebooks Pods may reach the NFS server too: %s: anyone who can create "+
 			"Pods there can be anybody on the share: deploy/examples/networkpolicy.yaml", count(len(open), "namespace"), some(open)))
 	}
 	if len(found) == 0 {

@@ -16,22 +16,22 @@ func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 	nothing := slices.ContainsFunc(placed, func(what string) bool { return len(s.placesOf(what)) == 0 })
 	switch {
 	case s.mode() == config.ModeWarn:
-		found = append(found, warning("", "Warn: nothing is changed and nothing refused, so nothing of what is promised holds: when "+
-			"the warnings are what you want: %s", s.installAnew("mode=Enforce")))
+		found = append(found, warning("", "Warn: nothing is changed and nothing denied, so nothing of what is promised holds: when "+
+			"the warnings are what you want: %s", s.installAgain("mode=Enforce")))
 	case nothing:
 		found = append(found, failed("", "Enforce by the webhook's configuration, and webhooks or policies are missing: see the "+
-			"checks webhooks and policies: %s", s.installAnew()))
+			"checks webhooks and policies: %s", s.installAgain()))
 	case len(found) == 0:
-		found = append(found, ok("", "Enforce: Pods are made into notebooks, or refused"))
+		found = append(found, ok("", "Enforce: Pods become notebooks, or are denied"))
 	}
 	if only := s.only(); len(only) > 0 {
-		found = append(found, warning("", "in effect in %s (onlyNamespaces): elsewhere all is as if it were not there, and whoever "+
+		found = append(found, warning("", "in effect in %s (onlyNamespaces): elsewhere the webhook has no effect, and anyone who "+
 			"may create Pods there can mount what leads to the share", only))
 	}
 	for _, name := range s.left() {
 		found = append(found, warning("namespace "+name, "has the share, or was asked about, and nothing is in effect there: "+
-			"whoever may create Pods there can mount the share as it is: take the share away, or install it there too: %s",
-			s.installAnew("onlyNamespaces={...}")))
+			"anyone who can create Pods there can mount the share as it is: take the share away, or install it there too: %s",
+			s.installAgain("onlyNamespaces={...}")))
 	}
 	return found
 }

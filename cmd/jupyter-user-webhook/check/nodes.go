@@ -14,7 +14,7 @@ import (
 func nodesKnowGroups(_ context.Context, s *state) []Finding {
 	if !s.config.Identity.StrictSupplementalGroups {
 		return []Finding{warning("", "identity.strictSupplementalGroups is false: an image's /etc/group adds groups to the "+
-			"person's")}
+			"user's")}
 	}
 	var without []string
 	runtimes := map[string]bool{}

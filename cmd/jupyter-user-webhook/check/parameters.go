@@ -16,10 +16,10 @@ const valuesKey = "policies.json"
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	if s.parameters == nil {
-		return []Finding{failed(where, "does not say what the policies are rendered from (%s): %s", valuesKey, s.installAnew())}
+		return []Finding{failed(where, "does not say what the policies are rendered from (%s): %s", valuesKey, s.installAgain())}
 	}
 	if s.parameters["ownHomes"] == "Yes" && s.parameters["ownHomePrefix"]+s.parameters["ownHomeSuffix"] == "" {
-		found = append(found, warning(where, "says ownHomes: Yes without a prefix or a suffix: whoever the API server knows by "+
+		found = append(found, warning(where, "says ownHomes: Yes without a prefix or a suffix: anyone whom the API server knows by "+
 			"the name of a home may use it, also by a client certificate"))
 	}
 	if s.config == nil {
@@ -31,14 +31,14 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	} {
 		if have := s.parameters[key]; have != wanted {
 			found = append(found, failed(where, "the policies are rendered with %s: %q, and the webhook's configuration says %q: "+
-				"notebooks are refused until they agree: %s", key, have, wanted, s.installAnew()))
+				"notebooks are denied until they agree: %s", key, have, wanted, s.installAgain()))
 		}
 	}
 	for key, wanted := range map[string][]string{"claims": append(s.furtherClaims(), s.config.Share.ClaimName),
 		"images": {s.config.Init.Image}} {
 		for _, lacking := range without(wanted, s.words(key)) {
 			found = append(found, failed(where, "%s of the policies lacks %s, which the webhook's configuration has: %s", key, lacking,
-				s.installAnew()))
+				s.installAgain()))
 		}
 	}
 	more := without(s.words("images"), append(s.config.Init.AcceptedImages, s.config.Init.Image))

@@ -37,11 +37,11 @@ func places(object unstructured.Unstructured) (found []place) {
 
 // mode returns Enforce if the place denies, else Warn.
 func (p place) mode() config.Mode {
-	refuses := p.fields["failurePolicy"] != "Ignore"
+	denies := p.fields["failurePolicy"] != "Ignore"
 	if actions, are := p.fields["validationActions"].([]any); are {
-		refuses = slices.Contains(actions, any("Deny"))
+		denies = slices.Contains(actions, any("Deny"))
 	}
-	if refuses {
+	if denies {
 		return config.ModeEnforce
 	}
 	return config.ModeWarn

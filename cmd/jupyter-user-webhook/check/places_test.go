@@ -95,7 +95,7 @@ func judged(t *testing.T, s *state) (bad []Finding, well []string) {
 func TestEnforceEverywhereIsFine(t *testing.T) {
 	bad, well := judged(t, installedBy(t, values{}, nil))
 	assert.Empty(t, bad)
-	assert.Contains(t, well, "Enforce: Pods are made into notebooks, or refused")
+	assert.Contains(t, well, "Enforce: Pods become notebooks, or are denied")
 }
 
 // TestModeWarnIsOneWarning: one warning says that nothing is enforced, and there is no other.
@@ -103,7 +103,7 @@ func TestModeWarnIsOneWarning(t *testing.T) {
 	bad, _ := judged(t, installedBy(t, values{warn: true}, nil))
 	require.Len(t, bad, 1)
 	assert.Equal(t, Warning, bad[0].Status)
-	assert.Equal(t, "Warn: nothing is changed and nothing refused, so nothing of what is promised holds: when the warnings are what you "+
+	assert.Equal(t, "Warn: nothing is changed and nothing denied, so nothing of what is promised holds: when the warnings are what you "+
 		"want: apply what the chart gives with your values and mode=Enforce", bad[0].Message)
 }
 
@@ -112,7 +112,7 @@ func TestOnlyNamespacesAreNamed(t *testing.T) {
 	bad, _ := judged(t, s)
 	require.Len(t, bad, 1)
 	assert.Equal(t, Warning, bad[0].Status, "the share can be reached from everywhere else")
-	assert.Contains(t, bad[0].Message, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere all is as if it were not there")
+	assert.Contains(t, bad[0].Message, "in effect in the namespaces jhub, lab alone (onlyNamespaces): elsewhere the webhook has no effect")
 }
 
 // TestNamespaceLeftOutWithTheShare: anyone who can create Pods there can access all homes.
@@ -126,7 +126,7 @@ func TestNamespaceLeftOutWithTheShare(t *testing.T) {
 	require.Len(t, bad, 2)
 	assert.Equal(t, Warning, bad[1].Status)
 	assert.Equal(t, "namespace jhub", bad[1].Where)
-	assert.Contains(t, bad[1].Message, "nothing is in effect there: whoever may create Pods there can mount the share as it is")
+	assert.Contains(t, bad[1].Message, "nothing is in effect there: anyone who can create Pods there can mount the share as it is")
 	assert.Equal(t, []string{"jupyter-user-system", "lab"}, s.served(), "no notebooks are made where nothing is in effect")
 	s.Namespaces = []string{"jhub"}
 	in, there := s.tryIn()
@@ -145,13 +145,13 @@ func TestWhatDoesNotAgree(t *testing.T) {
 		more   Status
 	}{
 		"a binding that warns": {values{}, map[string]values{"share.jupyter-user.io": warns}, "ValidatingAdmissionPolicyBinding share.jupyter-user.io",
-			"what is to be refused is only warned of, and the webhook's configuration says mode: Enforce", ""},
+			"Pods are warned about instead of denied, and the webhook's configuration says mode: Enforce", ""},
 		"a binding that refuses": {warns, map[string]values{"share.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding share.jupyter-user.io",
-			"what is to be warned of is refused, and the webhook's configuration says mode: Warn", Warning},
+			"Pods are denied instead of warned about, and the webhook's configuration says mode: Warn", Warning},
 		"an entry that may fail": {values{}, map[string]values{"pods.jupyter-user.io": warns}, "MutatingWebhookConfiguration pods.jupyter-user.io",
-			"Pods that nobody answers for are let through unserved, and the webhook's configuration says mode: Enforce", ""},
+			"if the webhook does not respond, Pods are admitted unchanged, and the webhook's configuration says mode: Enforce", ""},
 		"a verifier that may not fail": {warns, map[string]values{"verified-pods.jupyter-user.io": {}}, "ValidatingWebhookConfiguration verified-pods.jupyter-user.io",
-			"Pods that nobody answers for are refused, and the webhook's configuration says mode: Warn", Warning},
+			"if the webhook does not respond, Pods are denied, and the webhook's configuration says mode: Warn", Warning},
 		"a binding of one namespace": {values{}, map[string]values{"claims.jupyter-user.io": lab}, "ValidatingAdmissionPolicyBinding claims.jupyter-user.io",
 			"in effect in namespace lab alone, and the installation is for every namespace", ""},
 		"a binding of every namespace": {lab, map[string]values{"claims.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding claims.jupyter-user.io",
@@ -238,8 +238,8 @@ func TestAdviceIsOfWhoInstalled(t *testing.T) {
 				s.configMaps.Items = []corev1.ConfigMap{{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook", Annotations: of.annotations,
 					Labels: map[string]string{"app.kubernetes.io/managed-by": "Helm"}}}}
 			}
-			assert.Equal(t, of.says, s.installAnew())
-			assert.Equal(t, of.then, s.installAnew("mode=Warn"))
+			assert.Equal(t, of.says, s.installAgain())
+			assert.Equal(t, of.then, s.installAgain("mode=Warn"))
 		})
 	}
 }

@@ -44,7 +44,7 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 	case g.wildcard && g.subject.Kind == "Group" && g.subject.Name == "system:masters":
 		return f(ok(where, "may be anybody: %s, whom no rule stops in any cluster", who(g.subject)))
 	case g.wildcard && g.runsBeside(notebooks):
-		return f(failed(where, "lets whoever may create Pods in the namespace of %s be anybody, by a rule that gives everything "+
+		return f(failed(where, "lets anyone who can create Pods in the namespace of %s be anybody, by a rule that gives everything "+
 			"(%s), and run-as with it: notebooks run there, so give it what it needs alone, or a namespace of its own",
 			who(g.subject), g.role))
 	case g.wildcard:
@@ -68,10 +68,10 @@ func judgeRunAs(g grant) *Finding {
 			"namespace",
 			who(g.subject), g.where())
 	case g.resource == shares:
-		f = warning(g.binding, "lets whoever may create Pods in namespace %s read every home, by %s: right for a backup in a "+
+		f = warning(g.binding, "lets anyone who can create Pods in namespace %s read every home, by %s: right for a backup in a "+
 			"namespace where nobody else may", namespace, who(g.subject))
 	case len(g.names) == 0:
-		f = failed(g.binding, "lets whoever may create Pods in namespace %s be anybody, by %s: name the homes in resourceNames",
+		f = failed(g.binding, "lets anyone who can create Pods in namespace %s be anybody, by %s: name the homes in resourceNames",
 			namespace, who(g.subject))
 	default:
 		return nil
@@ -107,7 +107,7 @@ func hubsThatRun(grants []grant) (found []Finding) {
 	}
 	for _, hub := range slices.Sorted(maps.Keys(runs)) {
 		found = append(found, failed(runs[hub], "gives run-as to %s, which may use every home: a hub needs use alone, and with "+
-			"this whoever may create Pods beside it needs no hub", hub))
+			"this anyone who can create Pods beside it needs no hub", hub))
 	}
 	return found
 }

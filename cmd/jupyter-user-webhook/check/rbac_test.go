@@ -54,7 +54,7 @@ func TestRBAC(t *testing.T) {
 		"a home for nobody known":      {"lab", subject("User", "", "system:anonymous"), rule(homes, use, "alice"), Failed, "User system:anonymous"},
 		"a home for every program":     {"lab", subject("Group", "", "system:serviceaccounts:lab"), rule(homes, use, "alice"), Failed, "Group system:serviceaccounts:lab"},
 		"run-as one home":              {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, runAs, "alice"), OK, "through 1 binding"},
-		"run-as every home":            {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, runAs), Failed, "lets whoever may create Pods in namespace lab be anybody, by ServiceAccount lab/job"},
+		"run-as every home":            {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, runAs), Failed, "lets anyone who can create Pods in namespace lab be anybody, by ServiceAccount lab/job"},
 		"run-as, by the user's name":   {"lab", subject("User", "", "system:serviceaccount:lab:job"), rule(homes, runAs), Failed, "by ServiceAccount lab/job"},
 		"run-as, without a namespace":  {"lab", subject("ServiceAccount", "", "job"), rule(homes, runAs), Failed, "by ServiceAccount lab/job"},
 		"run-as everywhere":            {"", subject("ServiceAccount", "lab", "job"), rule(homes, runAs), Failed, "in namespace lab be anybody"},
@@ -62,7 +62,7 @@ func TestRBAC(t *testing.T) {
 		"run-as of a person":           {"lab", subject("User", "", "carol"), rule(homes, runAs), Warning, "gives run-as to User carol in namespace lab, which never counts"},
 		"every verb of homes":          {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, "*"), Failed, "be anybody"},
 		"homes in every group":         {"lab", subject("ServiceAccount", "lab", "job"), rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Failed, "be anybody"},
-		"the share, a backup":          {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets whoever may create Pods in namespace backup read every home"},
+		"the share, a backup":          {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets anyone who can create Pods in namespace backup read every home"},
 		"the share, a person":          {"lab", subject("User", "", "ivan"), rule(shares, use), Warning, "User ivan may use the whole share"},
 		"homes of another group":       {"lab", subject("Group", "", "system:authenticated"), rbacv1.PolicyRule{APIGroups: []string{"x"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, OK, "0 bindings"},
 		"other verbs than the two":     {"lab", subject("Group", "", "system:authenticated"), rule(homes, "get"), OK, "0 bindings"},
@@ -120,7 +120,7 @@ func TestEverythingBesideNotebooks(t *testing.T) {
 	s.Namespaces = []string{"lab"}
 	found := byStatus(rbac(t.Context(), s))
 	assert.Len(t, found, 2, "told once")
-	assert.Contains(t, found[0].Message, "lets whoever may create Pods in the namespace of ServiceAccount lab/argo be anybody")
+	assert.Contains(t, found[0].Message, "lets anyone who can create Pods in the namespace of ServiceAccount lab/argo be anybody")
 }
 
 func TestAggregated(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 // installAgain returns the command that restores the shipped objects, with changed values. A Helm installation has its own
 // values, so the command uses Helm; deploy/install.yaml would restore the defaults, in Enforce mode and for every
 // namespace.
-func (s *state) installAnew(values ...string) string {
+func (s *state) installAgain(values ...string) string {
 	if name, namespace, is := s.release(); is {
 		command := fmt.Sprintf("helm upgrade %s deploy/chart --namespace %s --reset-then-reuse-values", name, namespace)
 		for _, value := range values {
@@ -32,9 +32,9 @@ func (s *state) installAnew(values ...string) string {
 
 // repair is installAgain for objects that exist and differ. Both commands keep fields of other field managers, or fail
 // because of them, so the objects are deleted first.
-func (s *state) mend(what string, names []string, values ...string) string {
+func (s *state) repair(what string, names []string, values ...string) string {
 	return fmt.Sprintf("%s; where it stays so, others have written it: before that, kubectl delete %s %s, which does not hold "+
-		"until it is back", s.installAnew(values...), strings.ToLower(installedKinds[what]), strings.Join(names, " "))
+		"until it is back", s.installAgain(values...), strings.ToLower(installedKinds[what]), strings.Join(names, " "))
 }
 
 // release returns the Helm release, from the annotations of the installed objects.

@@ -136,7 +136,7 @@ func (s *state) otherRoad(ctx context.Context, where string, e export, share []c
 			return []Finding{unknown(where, "whether its server %s is the share's cannot be told: %s", e.server, oneLine(err))}
 		case same:
 			return []Finding{failed(where, "leads to the same export as %s, and volumes by it are not in the parameter volumes: "+
-				"whoever claims one reaches the share", volume.Name)}
+				"a Pod that claims one reaches the share", volume.Name)}
 		}
 	}
 	return nil
@@ -150,7 +150,7 @@ func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) 
 		if a != nil && b != nil && a.Driver == b.Driver && a.VolumeHandle == b.VolumeHandle ||
 			here != "" && there != "" && (strings.HasPrefix(here, there) || strings.HasPrefix(there, here)) {
 			return []Finding{failed("PersistentVolume "+volume.Name, "has the same files as %s, and is not in the parameter "+
-				"volumes: whoever claims it reaches the share", of.Name)}
+				"volumes: a Pod that claims it reaches the share", of.Name)}
 		}
 	}
 	return nil

@@ -95,7 +95,7 @@ type run struct {
 	Options
 	Summary
 	share *share
-	// silent counts the users in a row about whom the sources of identities did not answer.
+	// silent counts the users in a row about whom the sources of identities did not respond.
 	silent int
 	// parents that were looked at and are open, by their directory.
 	parents map[string]*parent
@@ -167,8 +167,8 @@ func (r *run) name(a Account) (name user.Name, why string) {
 // waited for.
 const mostSilent = 10
 
-// identity returns who a user is, or nil after it has said why there can be no home. It returns an error if the sources do not
-// answer any more.
+// identity returns the identity of a user, or nil after it has logged why there can be no home. It returns an error if the
+// sources no longer respond.
 func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	id, err := r.Identities.FindUncached(ctx, name)
 	disputed, isDisputed := errors.AsType[*webhook.Disagreement](err)
@@ -182,7 +182,7 @@ func (r *run) identity(ctx context.Context, name user.Name) (*identity.Identity,
 	case err != nil:
 		r.say(Failed, "%s: %v", name, err)
 		if r.silent++; r.silent == mostSilent {
-			return nil, fmt.Errorf("the sources of identities did not answer about %d users in a row, the last of whom is %s: %w",
+			return nil, fmt.Errorf("the sources of identities did not respond about %d users in a row, the last of whom is %s: %w",
 				mostSilent, name, err)
 		}
 		return nil, nil

@@ -247,7 +247,7 @@ func TestSilentSourcesEndTheRun(t *testing.T) {
 		names = append(names, fmt.Sprintf("user%d", i))
 	}
 	summary, err := s.run(t, names...)
-	require.ErrorContains(t, err, "the sources of identities did not answer about 10 users in a row, the last of whom is user9: ")
+	require.ErrorContains(t, err, "the sources of identities did not respond about 10 users in a row, the last of whom is user9: ")
 	assert.Equal(t, 10, summary.Failed)
 }
 

@@ -130,7 +130,7 @@ distinguishes another release or other values from a change by hand. It is no pr
 jupyter-user.io/rendered: {{ printf "%s-%s" .Chart.AppVersion (toJson .Values | sha256sum | trunc 12) }}
 {{- end }}
 
-{{/* What a binding does with a refusal. */}}
+{{/* What a binding does with a denial. */}}
 {{- define "binding" -}}
 {{- if eq .Values.mode "Warn" -}}
 validationActions: [Warn, Audit]
@@ -139,7 +139,7 @@ validationActions: [Deny]
 {{- end }}
 {{- end }}
 
-{{/* What becomes of a pod while the webhook does not answer: mode Warn refuses nothing, for want of an answer neither. */}}
+{{/* What happens to a Pod while the webhook does not respond: in Warn mode the Pod is admitted, because Warn mode denies nothing. */}}
 {{- define "failurePolicy" -}}
 {{ ternary "Ignore" "Fail" (eq .Values.mode "Warn") }}
 {{- end }}

@@ -119,17 +119,17 @@ written that field on the pod, and the net does not believe it where it is not b
 {{- end }}
 {{- end }}
 
-{{/* Whose pod it is, by what the webhook has written over whatever was there: the rules for finding a name live there. */}}
+{{/* The user of the Pod, from the annotation that the webhook always overwrites: only the webhook has the rules for finding the name. */}}
 {{- define "policy.user" -}}
 - name: user
   expression: >-
     object.metadata.?annotations[?'jupyter-user.io/user'].orValue('')
 {{- end }}
 
-{{/* Whether the request is a person's, or of a program that counts as one. */}}
-{{- define "policy.person" -}}
-# Controllers create pods on behalf of whoever wrote a Deployment or a Job. They never count.
-- name: person
+{{/* Whether the requester's own rights count: those of a controller never do. */}}
+{{- define "policy.requester" -}}
+# Controllers create Pods for the author of a Deployment or a Job. They never count as requester.
+- name: requesterCounts
   expression: >-
     !(request.userInfo.username.startsWith('system:serviceaccount:kube-system:') ||
       request.userInfo.username.startsWith('system:node:') ||
@@ -156,7 +156,7 @@ written that field on the pod, and the net does not believe it where it is not b
     {{- end }}
 - name: mayUse
   expression: >-
-    variables.person &&
+    variables.requesterCounts &&
     authorizer.group('jupyter-user.io').resource('homes').namespace(request.namespace).name(variables.user).check('use')
     .allowed()
 {{- end }}
@@ -170,8 +170,8 @@ written that field on the pod, and the net does not believe it where it is not b
 {{- end }}
 
 {{/*
-Whether a request has the right to each claim that it needs one to: the share's, and each further claim. A right is the verb use, or with runAs
-the verb run-as of the pod's ServiceAccount too. What a claim is needed for is the text that needs names.
+Whether a request has a right to each claim that it needs: the share's, and each further claim. A right is the verb use of the requester, or
+with runAs also the verb run-as of the Pod's ServiceAccount. The template named by needs is the condition under which a claim is needed.
 */}}
 {{- define "policy.shares" -}}
 {{- $of := . }}
@@ -181,7 +181,7 @@ the verb run-as of the pod's ServiceAccount too. What a claim is needed for is t
     {{- include $of.needs (dict "site" $of.site "share" $share) | nindent 4 }}
 - name: may{{ $i }}
   expression: >-
-    variables.person && authorizer.group('jupyter-user.io').resource('shares').namespace(request.namespace)
+    variables.requesterCounts && authorizer.group('jupyter-user.io').resource('shares').namespace(request.namespace)
       .name({{ include "cel" $share.claim }}).check('use').allowed()
       {{- if $of.runAs }} ||
     authorizer.serviceAccount(request.namespace, variables.account)
@@ -194,7 +194,7 @@ the verb run-as of the pod's ServiceAccount too. What a claim is needed for is t
     {{- range $i, $_ := .site.shares }}{{ if $i }} &&{{ end }}
     (!variables.needs{{ $i }} || variables.may{{ $i }})
     {{- end }}
-# What messages name. They cannot ask for rights, so a claim is among them to which there is one.
+# The claims that messages name. Messages cannot check rights, so the list contains claims to which a right exists.
 - name: needed
   expression: >-
     ({{- range $i, $share := .site.shares }}{{ if $i }} +{{ end }}
@@ -203,8 +203,8 @@ the verb run-as of the pod's ServiceAccount too. What a claim is needed for is t
 {{- end }}
 
 {{/*
-Whether a pod needs the right to a claim: for a volume of it, unless the pod is claimed, and for a road to it. Whose volume is at the
-end of most roads is not seen, so they need the right to each.
+Whether a Pod needs the right to a claim: for a volume of the claim, unless the Pod is claimed, and for another road to its storage. The
+volume at the end of most roads cannot be seen, so such a road needs the right to each claim.
 */}}
 {{- define "pod-needs" -}}
 variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exists(v,
@@ -213,13 +213,13 @@ variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exis
 {{- end }}
 
 {{/*
-Whether a request about a PersistentVolumeClaim needs the right to a claim: for the claim itself, but not for an update that leaves
-its owners as they are, for its volume, which Kubernetes' own controllers may bind to it alone, and for a copy.
+Whether a request about a PersistentVolumeClaim needs the right to a claim: for the claim itself, except for an update that keeps its
+owners; for its volume, which only Kubernetes' own controllers may bind to the claim; and for a copy.
 */}}
 {{- define "claim-needs" -}}
 variables.name == {{ include "cel" .share.claim }} && !variables.sameOwners || [variables.volume].exists(n,
   {{- include "is-volume" (dict "shares" (list .share) "name" "n") | nindent 2 }}) &&
-  (variables.person || !variables.sameOwners || variables.name != {{ include "cel" .share.claim }}) ||
+  (variables.requesterCounts || !variables.sameOwners || variables.name != {{ include "cel" .share.claim }}) ||
 {{ include "cel" .share.claim }} in variables.sources
 {{- end }}
 
@@ -229,7 +229,7 @@ request.resource.group == 'groupsnapshot.storage.k8s.io' ||
 object.spec.?source.?persistentVolumeClaimName.orValue('') == {{ include "cel" .share.claim }}
 {{- end }}
 
-{{/* The variables that pod-needs goes by. */}}
+{{/* The variables that pod-needs uses. */}}
 {{- define "policy.roads" -}}
 - name: tooMuch
   expression: >-

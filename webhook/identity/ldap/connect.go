@@ -103,8 +103,8 @@ func (s *servers) bind(conn *ldap.Conn) error {
 	}
 }
 
-// readPassword reads a file that has a password and perhaps a line break. Without a password a server would take the bind for an
-// anonymous one, and answer as much as everybody may see.
+// readPassword reads a file with a password and an optional line break. An empty password is an error: the server would treat
+// the bind as anonymous, and return only what everyone may read.
 func readPassword(file string) (string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

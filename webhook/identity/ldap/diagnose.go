@@ -145,7 +145,7 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 	return true
 }
 
-// effective is Active Directory's list of the attributes that whoever asks may write in an entry.
+// effective is Active Directory's list of the attributes of an entry that the bound account may write.
 const effective = "allowedAttributesEffective"
 
 // writable warns if the webhook's own account may write what it reads. What others may write no directory tells over LDAP.

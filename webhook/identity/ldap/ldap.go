@@ -27,8 +27,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// lookupTime is how long a lookup may take. It is longer than anybody waits: while one is out for longer than Wait, those whose
-// last answer is known do not wait at all, and the servers are asked no more often than that.
+// lookupTime is how long a lookup may take. It is longer than callers wait: while a lookup exceeds Wait, callers with a
+// remembered result do not wait at all, and the servers get no more lookups than these.
 const lookupTime = 3 * time.Second
 
 // Source is a webhook.Identities. It is safe for concurrent use.
@@ -39,8 +39,8 @@ type Source struct {
 	names    *lookups.Finder[string]
 }
 
-// Open reads the local files of the configuration, so that a slip is told at start. Whether a server answers it only logs: one
-// that is down is no reason not to start.
+// Open reads the local files of the configuration, so that a mistake in them ends the start with an error. A server that does
+// not respond is only logged, because the webhook must start without it.
 func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registerer, log *slog.Logger) (*Source, error) {
 	s := &Source{config: settings.WithPreset()}
 	for _, filter := range []string{s.config.Users.Filter, s.config.Groups.Filter} {
@@ -73,7 +73,7 @@ func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registe
 	return s, nil
 }
 
-// Find returns the identity of a user, nil if there is no such account, and an error if no server answers and nothing is
+// Find returns the identity of a user, nil if there is no such account, and an error if no server responds and nothing is
 // remembered.
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.accounts.Find(ctx, name.String(), s.looking(name.String()))

@@ -21,7 +21,7 @@ const (
 	maxIdle = 8
 	// avoidedFor is how long a server that failed is asked last.
 	avoidedFor = 10 * time.Second
-	// maxPacket is more than any answer has: no members and no photos are asked for.
+	// maxPacket is larger than any response: lookups request no members and no photos.
 	maxPacket = 1 << 20
 )
 
@@ -40,8 +40,8 @@ type server struct {
 	failed time.Time
 }
 
-// connection is one that is bound. Its deadline is set on the network, below TLS: it also ends a handshake, and an answer of
-// which half has come.
+// connection is a bound connection. Its deadline is set on the network connection, below TLS, so that it also ends a handshake
+// and a half-received response.
 type connection struct {
 	*ldap.Conn
 	network net.Conn
@@ -82,8 +82,8 @@ func newServers(c *config.LDAP) (*servers, error) {
 	return s, nil
 }
 
-// ask asks one server after the other until one answers, within most. A server that has another behind it gets a part of the time
-// that anybody waits, so that the next one is asked before nobody waits any more.
+// ask asks one server after another until one responds, for at most the duration most. Every server but the last gets only half
+// of wait, so that the next one is asked while callers still wait.
 func (s *servers) ask(most, wait time.Duration, question func(*ldap.Conn) error) error {
 	deadline := time.Now().Add(most)
 	var failures []error

@@ -34,16 +34,16 @@ func (t *table) ofWhichBad() string {
 }
 
 // tellBadLines logs the bad lines of the files in use, if they differ from the ones logged last.
-func (s *Source) tellBadLines(people *table) {
+func (s *Source) tellBadLines(users *table) {
 	var text strings.Builder
-	for _, bad := range people.bad {
+	for _, bad := range users.bad {
 		fmt.Fprintln(&text, bad.count, bad.first)
 	}
 	if text.String() == s.toldLines {
 		return
 	}
 	s.toldLines = text.String()
-	for _, bad := range people.bad {
+	for _, bad := range users.bad {
 		for _, f := range bad.first {
 			s.log.Warn("a line of the file is left out", "path", f.path, "line", f.line, "fault", f.why)
 		}

@@ -127,7 +127,7 @@ func (f files) read(inUse *table) (*table, *stamps, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		people, err := f.parse(opened, inUse)
+		users, err := f.parse(opened, inUse)
 		opened.close()
 		now, statErr := f.stat()
 		if statErr != nil || !opened.same(now) {
@@ -137,21 +137,21 @@ func (f files) read(inUse *table) (*table, *stamps, error) {
 		if err != nil && !errors.As(err, &broken) {
 			return nil, nil, err
 		}
-		return people, &opened.stamps, err
+		return users, &opened.stamps, err
 	}
 	return nil, nil, fmt.Errorf("%s or the group file changes while it is read", f.passwd)
 }
 
 func (f files) parse(opened *pair, inUse *table) (*table, error) {
-	people := newTable(inUse, f)
-	if err := people.readPasswd(f.passwd, opened.passwd); err != nil {
+	users := newTable(inUse, f)
+	if err := users.readPasswd(f.passwd, opened.passwd); err != nil {
 		return nil, err
 	}
 	if opened.group == nil {
-		return people, nil
+		return users, nil
 	}
-	if err := people.readGroup(f.group, opened.group); err != nil {
+	if err := users.readGroup(f.group, opened.group); err != nil {
 		return nil, err
 	}
-	return people, nil
+	return users, nil
 }

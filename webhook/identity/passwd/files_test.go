@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	people = "root:x:0:0:root:/root:/bin/bash\n" +
+	users = "root:x:0:0:root:/root:/bin/bash\n" +
 		"alice:x:5003:6003:Alice Smith,,,:/home/alice:/bin/bash\n" +
 		"bob:*:5004:6004::/home/bob:/usr/sbin/nologin\n"
 	groups = "root:x:0:\n" +
@@ -35,13 +35,13 @@ type place struct {
 	rules         config.User
 }
 
-func newPlace(t testing.TB, people, groups string) place {
+func newPlace(t testing.TB, users, groups string) place {
 	t.Helper()
 	dir := t.TempDir()
 	p := place{
 		passwd: filepath.Join(dir, "passwd"), group: filepath.Join(dir, "group"), log: &journal.Journal{}, registry: prometheus.NewRegistry(),
 	}
-	write(t, p.passwd, people)
+	write(t, p.passwd, users)
 	write(t, p.group, groups)
 	return p
 }
@@ -79,8 +79,8 @@ func (p place) watched(t testing.TB) *passwd.Source {
 
 func named(t testing.TB, name string) user.Name {
 	t.Helper()
-	n, refusal := user.Parse("", name, config.User{AllowUpperCase: true, AllowLeadingDigit: true, MaxLength: 32})
-	require.Nil(t, refusal)
+	n, denied := user.Parse("", name, config.User{AllowUpperCase: true, AllowLeadingDigit: true, MaxLength: 32})
+	require.Nil(t, denied)
 	return n
 }
 

@@ -70,10 +70,10 @@ const (
 	resultBroken = "broken"
 )
 
-func (m *metrics) loaded(people *table, read *stamps) {
+func (m *metrics) loaded(users *table, read *stamps) {
 	m.reloads.WithLabelValues(resultLoaded).Inc()
-	m.users.Set(float64(len(people.people)))
-	for i, bad := range people.bad {
+	m.users.Set(float64(len(users.accounts)))
+	for i, bad := range users.bad {
 		m.badLines.WithLabelValues([]string{"passwd", "group"}[i]).Set(float64(bad.count))
 	}
 	m.lastLoad.SetToCurrentTime()

@@ -57,7 +57,7 @@ func (t *table) readPasswd(path string, file io.Reader) error {
 	if err := t.eachAccount(path, file, t.add); err != nil {
 		return err
 	}
-	if len(t.people) == 0 {
+	if len(t.accounts) == 0 {
 		// A file that has just been truncated to be rewritten looks the same.
 		return &fault{path: path, why: "there is nobody in it whom a pod could name: system accounts, names that begin with a " +
 			"digit and names with another domain than user.domains are no users here" + t.ofWhichBad()}

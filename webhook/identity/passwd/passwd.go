@@ -50,8 +50,8 @@ type Source struct {
 	log     *slog.Logger
 	metrics *metrics
 
-	// people is the last table without a fault.
-	people atomic.Pointer[table]
+	// users is the last table without a fault.
+	users atomic.Pointer[table]
 	// lock is a mutex for reading the files, and protects the fields below. It is a channel so that waiting can be
 	// cancelled.
 	lock chan struct{}
@@ -85,7 +85,7 @@ func Open(o Options) (*Source, error) {
 	s := &Source{
 		files: files{o.Passwd, o.Group, o.Rules, o.Homes}, every: o.Every, log: o.Log, metrics: m, lock: make(chan struct{}, 1),
 	}
-	s.people.Store(&table{})
+	s.users.Store(&table{})
 	if s.look(); s.fault != nil {
 		return nil, fmt.Errorf("read who the users are: %w", s.fault)
 	}
@@ -94,7 +94,7 @@ func Open(o Options) (*Source, error) {
 
 // Find returns a user's identity, or nil if the user is not in the files. It only reads memory.
 func (s *Source) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
-	id := s.people.Load().find(name.String())
+	id := s.users.Load().find(name.String())
 	s.metrics.Count(lookups.Hit, id, nil)
 	return id, nil
 }
@@ -106,7 +106,7 @@ func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Id
 		s.metrics.Count(lookups.Miss, nil, err)
 		return nil, fmt.Errorf("look whether %s and %s have changed: %w", s.files.passwd, s.files.group, err)
 	}
-	id := s.people.Load().find(name.String())
+	id := s.users.Load().find(name.String())
 	s.metrics.Count(lookups.Miss, id, nil)
 	return id, nil
 }

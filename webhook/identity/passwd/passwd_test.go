@@ -21,7 +21,7 @@ import (
 var _ webhook.Identities = (*passwd.Source)(nil)
 
 func TestPeopleAndTheirGroups(t *testing.T) {
-	s, err := newPlace(t, people, groups).open()
+	s, err := newPlace(t, users, groups).open()
 	require.NoError(t, err)
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "ascending, without the primary group")
 	assert.Equal(t, "5004:6004:7002", who(t, s, "bob"))
@@ -33,7 +33,7 @@ func TestPeopleAndTheirGroups(t *testing.T) {
 }
 
 func TestAloneAPasswdGivesNoGroups(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	p.group = ""
 	s, err := p.open()
 	require.NoError(t, err)
@@ -66,7 +66,7 @@ func TestHomeFields(t *testing.T) {
 }
 
 func TestMembersAreCountedOnce(t *testing.T) {
-	s, err := newPlace(t, people, "a:x:7002:alice,alice,,bob,alice\nb:x:7001:alice\nc:x:7002:alice\na:x:7002:alice\nd:x:6003:alice\n").open()
+	s, err := newPlace(t, users, "a:x:7002:alice,alice,,bob,alice\nb:x:7001:alice\nc:x:7002:alice\na:x:7002:alice\nd:x:6003:alice\n").open()
 	require.NoError(t, err)
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "in one line, in two of one group, and in two groups of one number")
 }
@@ -102,9 +102,9 @@ func TestNumbersBeyondKubernetes(t *testing.T) {
 }
 
 func TestWhatIsSkipped(t *testing.T) {
-	s, err := newPlace(t, "\n# by hand,\twith a tab: and J\xf6rg\n+@people::::::\n-mallory::::::\n+\n+::::::\n"+people+
+	s, err := newPlace(t, "\n# by hand,\twith a tab: and J\xf6rg\n+@people::::::\n-mallory::::::\n+\n+::::::\n"+users+
 		"nobody:x:65534:65534:::\nnobody:x:99:99:::\npc-7$:x:5005:6005:::\nalice@corp.example:x:1:1:::\nwith space:x:1:1:::\n:x:1:1:::\n"+
-		strings.Repeat("x", 33)+":x:1:1:::\n"+people, "# groups\n\n+:::\n"+groups).open()
+		strings.Repeat("x", 33)+":x:1:1:::\n"+users, "# groups\n\n+:::\n"+groups).open()
 	require.NoError(t, err, "nor does an account matter that is no user's")
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
 	assert.Empty(t, who(t, s, "mallory"))
@@ -112,21 +112,21 @@ func TestWhatIsSkipped(t *testing.T) {
 
 func TestWhatIsBroken(t *testing.T) {
 	const nobody = "passwd: there is nobody in it whom a pod could name"
-	for name, c := range map[string]struct{ people, groups, why string }{
+	for name, c := range map[string]struct{ users, groups, why string }{
 		"a shadow file": {"alice:$6$SECRET:19000:0:99999:7:::\n", groups, nobody + ": system accounts, names that begin with a digit and " +
 			"names with another domain than user.domains are no users here; 1 bad lines are left out, the first is line 1: it has 9 fields"},
-		"half a line":            {people + "eve:x:5005:60", groups, "passwd: line 4: the last line has no end: the file is being written, or was cut short"},
-		"all but the line break": {people, strings.TrimSuffix(groups, "\n"), "group: line 4: the last line has no end"},
+		"half a line":            {users + "eve:x:5005:60", groups, "passwd: line 4: the last line has no end: the file is being written, or was cut short"},
+		"all but the line break": {users, strings.TrimSuffix(groups, "\n"), "group: line 4: the last line has no end"},
 		"nothing":                {"", groups, nobody},
 		"system accounts alone":  {"root:x:0:0:::\nnobody:x:65534:65534:::\n", groups, nobody},
 		"comments alone":         {"# empty\n", groups, nobody},
 		"another domain alone":   {"alice@corp.example:x:5003:6003:::\n", groups, nobody},
-		"no group at all":        {people, "", "group: there is no group in it; leave the file out where nobody has supplementary groups"},
-		"line breaks of Windows": {people, strings.ReplaceAll(groups, "\n", "\r\n"), "group: there is no group in it; leave the file out where " +
+		"no group at all":        {users, "", "group: there is no group in it; leave the file out where nobody has supplementary groups"},
+		"line breaks of Windows": {users, strings.ReplaceAll(groups, "\n", "\r\n"), "group: there is no group in it; leave the file out where " +
 			"nobody has supplementary groups; 4 bad lines are left out, the first is line 1: it ends with a line break of Windows"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := newPlace(t, c.people, c.groups).open()
+			_, err := newPlace(t, c.users, c.groups).open()
 			require.ErrorContains(t, err, c.why)
 			assert.NotContains(t, err.Error(), "SECRET")
 			assert.Less(t, len(err.Error()), 400)
@@ -160,7 +160,7 @@ func TestABadLineCostsThatLine(t *testing.T) {
 		"a line of Windows":     {"", "g:x:7009:bob,alice\r", "it ends with a line break of Windows, which would be a part of the last member's name"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlace(t, people+c.inPasswd+"\nzoe:x:5009:6009:::\n", groups+c.inGroup+"\nlast:x:7010:zoe\n")
+			p := newPlace(t, users+c.inPasswd+"\nzoe:x:5009:6009:::\n", groups+c.inGroup+"\nlast:x:7010:zoe\n")
 			s, err := p.open()
 			require.NoError(t, err)
 			assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
@@ -187,7 +187,7 @@ func TestABadLineCostsThatLine(t *testing.T) {
 
 // TestManyBadLines have one cause, and do not fill the log.
 func TestManyBadLines(t *testing.T) {
-	p := newPlace(t, people+strings.Repeat("oops\n", 5000), groups)
+	p := newPlace(t, users+strings.Repeat("oops\n", 5000), groups)
 	s := p.watched(t)
 	assert.Len(t, p.log.Lines(t, "a line of the file is left out"), 10)
 	more := p.log.Lines(t, "more lines of the file are left out")
@@ -195,10 +195,10 @@ func TestManyBadLines(t *testing.T) {
 	assert.EqualValues(t, 4990, more[0]["lines"])
 	assert.Equal(t, 5000.0, p.metric(t, `bad_lines{file="passwd"}`))
 
-	write(t, p.passwd, people+strings.Repeat("oops\n", 5000)+"zoe:x:5009:6009:::\n")
+	write(t, p.passwd, users+strings.Repeat("oops\n", 5000)+"zoe:x:5009:6009:::\n")
 	becomes(t, s, "zoe", "5009:6009")
 	assert.Len(t, p.log.Lines(t, "a line of the file is left out"), 10, "the same lines are told once")
-	write(t, p.passwd, people)
+	write(t, p.passwd, users)
 	eventually(t, func() bool { return p.metric(t, `bad_lines{file="passwd"}`) == 0 }, "all lines are good")
 }
 
@@ -259,7 +259,7 @@ func TestFilesOfRealSites(t *testing.T) {
 }
 
 func TestWhatIsNoFile(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	require.NoError(t, os.Remove(p.group))
 	_, err := p.open()
 	require.ErrorContains(t, err, p.group+": no such file or directory")
@@ -282,7 +282,7 @@ func TestWhatIsNoFile(t *testing.T) {
 }
 
 func TestMetricsAreRegisteredOnce(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	_, err := p.open()
 	require.NoError(t, err)
 	_, err = p.open()
@@ -290,7 +290,7 @@ func TestMetricsAreRegisteredOnce(t *testing.T) {
 }
 
 func TestEveryOptionHasItsDefault(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	s, err := passwd.Open(passwd.Options{Passwd: p.passwd})
 	require.NoError(t, err)
 	assert.Equal(t, "5003:6003", who(t, s, "alice"))
@@ -298,7 +298,7 @@ func TestEveryOptionHasItsDefault(t *testing.T) {
 
 // TestAnIdentityIsACopy: a caller that changes its result does not change the results of others.
 func TestAnIdentityIsACopy(t *testing.T) {
-	s, err := newPlace(t, people, groups).open()
+	s, err := newPlace(t, users, groups).open()
 	require.NoError(t, err)
 	id, err := s.Find(t.Context(), named(t, "alice"))
 	require.NoError(t, err)
@@ -313,7 +313,7 @@ func TestEveryNumberOfGroups(t *testing.T) {
 			text += fmt.Sprintf("g%d:x:%d:bob,alice\n", i, 7000+i)
 			want += []string{":", ","}[min(i, 1)] + fmt.Sprint(7000+i)
 		}
-		s, err := newPlace(t, people, text).open()
+		s, err := newPlace(t, users, text).open()
 		require.NoError(t, err)
 		assert.Equal(t, want, who(t, s, "alice"), "how many a pod may have is not for the source to say")
 	}

@@ -15,7 +15,7 @@ import (
 // one list each. A slice for each user would need 24 bytes even without a group, and the garbage collector would scan them all.
 type table struct {
 	index       map[string]uint32
-	people      []account
+	accounts    []account
 	memberships []membership
 	// homes are the home fields of all users, one after another; nil if they are not kept.
 	homes []byte
@@ -45,13 +45,13 @@ type membership struct {
 // newTable returns an empty table with a capacity a little above the previous table's size. Growing slices and maps would
 // leave garbage of several times their size while two tables exist.
 func newTable(before *table, f files) *table {
-	room := func(n int) int { return n + n/16 }
-	people := room(len(before.people))
+	grown := func(n int) int { return n + n/16 }
+	accounts := grown(len(before.accounts))
 	return &table{
-		index:       make(map[string]uint32, people),
-		people:      make([]account, 0, people),
-		memberships: make([]membership, 0, room(len(before.memberships))),
-		homes:       make([]byte, 0, room(len(before.homes))),
+		index:       make(map[string]uint32, accounts),
+		accounts:    make([]account, 0, accounts),
+		memberships: make([]membership, 0, grown(len(before.memberships))),
+		homes:       make([]byte, 0, grown(len(before.homes))),
 		withHomes:   f.homes,
 		rules:       widest(f.rules),
 	}
@@ -68,18 +68,18 @@ func widest(rules config.User) config.User {
 // add adds a user. The first line of a name counts, as in NSS: getent prints local accounts before those of a directory
 // service, and a name may be in both.
 func (t *table) add(text string, uid, gid uint32, home []byte) {
-	name, refusal := user.Parse("", text, t.rules)
-	if refusal != nil {
+	name, denied := user.Parse("", text, t.rules)
+	if denied != nil {
 		return
 	}
 	if _, again := t.index[name.String()]; again {
 		return
 	}
-	t.index[name.String()] = uint32(len(t.people))
+	t.index[name.String()] = uint32(len(t.accounts))
 	if t.withHomes {
 		t.homes = append(t.homes, home...)
 	}
-	t.people = append(t.people, account{uid: uid, gid: gid, homeEnd: uint32(len(t.homes))})
+	t.accounts = append(t.accounts, account{uid: uid, gid: gid, homeEnd: uint32(len(t.homes))})
 }
 
 // join adds a user to a group. Members who are not in the table are skipped.
@@ -87,14 +87,14 @@ func (t *table) join(member []byte, gid uint32) {
 	at, ok := t.index[string(member)]
 	if !ok && bytes.IndexByte(member, '@') > 0 {
 		// The member may have a domain that the rules remove: SSSD writes members so if it uses fully qualified names.
-		if name, refusal := user.Parse("", string(member), t.rules); refusal == nil {
+		if name, denied := user.Parse("", string(member), t.rules); denied == nil {
 			at, ok = t.index[name.String()]
 		}
 	}
 	if !ok {
 		return
 	}
-	p := &t.people[at]
+	p := &t.accounts[at]
 	if p.last > 0 && t.memberships[p.last-1].gid == gid {
 		return // listed twice
 	}
@@ -108,7 +108,7 @@ func (t *table) find(name string) *identity.Identity {
 	if !ok {
 		return nil
 	}
-	p := t.people[at]
+	p := t.accounts[at]
 	var groups []int64
 	for m := p.last; m > 0; m = t.memberships[m-1].before {
 		groups = append(groups, int64(t.memberships[m-1].gid))
@@ -116,7 +116,7 @@ func (t *table) find(name string) *identity.Identity {
 	id := identity.New(int64(p.uid), int64(p.gid), groups)
 	begin := uint32(0)
 	if at > 0 {
-		begin = t.people[at-1].homeEnd
+		begin = t.accounts[at-1].homeEnd
 	}
 	id.Home = string(t.homes[begin:p.homeEnd])
 	return &id

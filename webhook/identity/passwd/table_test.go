@@ -28,11 +28,11 @@ var anyName = widest(config.User{})
 func crowd(t testing.TB, uids int) (passwd, group string) {
 	t.Helper()
 	const many, kinds, each = 100_000, 500, 5
-	var people, groups strings.Builder
+	var users, groups strings.Builder
 	members := make([][]string, kinds)
 	for i := range many {
 		name := fmt.Sprintf("person.name%06d", i)
-		fmt.Fprintf(&people, "%s:*:%d:%d:Person Name %d,Institute of Things:/home/%s:/bin/bash\n", name, uids+i, 6000+i%100, i, name)
+		fmt.Fprintf(&users, "%s:*:%d:%d:Person Name %d,Institute of Things:/home/%s:/bin/bash\n", name, uids+i, 6000+i%100, i, name)
 		for j := range each {
 			g := (i*7 + j*101) % kinds
 			members[g] = append(members[g], name)
@@ -43,7 +43,7 @@ func crowd(t testing.TB, uids int) (passwd, group string) {
 	}
 	dir := t.TempDir()
 	passwd, group = filepath.Join(dir, "passwd"), filepath.Join(dir, "group")
-	require.NoError(t, os.WriteFile(passwd, []byte(people.String()), 0o644))
+	require.NoError(t, os.WriteFile(passwd, []byte(users.String()), 0o644))
 	require.NoError(t, os.WriteFile(group, []byte(groups.String()), 0o644))
 	return passwd, group
 }
@@ -63,7 +63,7 @@ func TestAHundredThousandUsers(t *testing.T) {
 	require.NoError(t, err)
 	one := heap() - before
 
-	old := s.people.Load()
+	old := s.users.Load()
 	other, _ := crowd(t, 300_000)
 	require.NoError(t, os.Rename(other, passwd))
 	name, _ := user.Parse("", "person.name099999", anyName)
@@ -155,14 +155,14 @@ func (e endless) Read(p []byte) (n int, _ error) {
 
 func TestAFileThatGrowsWhileItIsRead(t *testing.T) {
 	line := "#" + strings.Repeat("x", 998) + "\n"
-	people := newTable(&table{}, files{})
-	require.EqualError(t, people.readPasswd("passwd", endless(line)), "passwd: it is larger than 16 MiB, which no file of users is")
-	require.EqualError(t, people.readGroup("group", endless(line[:999])), "group: it is larger than 16 MiB, which no file of users is")
+	users := newTable(&table{}, files{})
+	require.EqualError(t, users.readPasswd("passwd", endless(line)), "passwd: it is larger than 16 MiB, which no file of users is")
+	require.EqualError(t, users.readGroup("group", endless(line[:999])), "group: it is larger than 16 MiB, which no file of users is")
 }
 
 func TestAFileThatCannotBeReadToItsEnd(t *testing.T) {
-	people := newTable(&table{}, files{})
-	err := people.readPasswd("passwd", io.MultiReader(strings.NewReader("alice:x:1:1:::\n"), failing{}))
+	users := newTable(&table{}, files{})
+	err := users.readPasswd("passwd", io.MultiReader(strings.NewReader("alice:x:1:1:::\n"), failing{}))
 	require.EqualError(t, err, "read passwd: input/output error")
 }
 
@@ -187,14 +187,14 @@ func FuzzFiles(f *testing.F) {
 			assert.NotContains(t, err.Error(), "\n")
 			return
 		}
-		require.NotEmpty(t, first.people)
+		require.NotEmpty(t, first.accounts)
 		require.True(t, strings.HasSuffix(passwd, "\n") && strings.HasSuffix(group, "\n"))
 		for who := range first.index {
 			assert.Regexp(t, name, who)
 		}
 		again, err := read(first.written())
 		require.NoError(t, err)
-		require.Len(t, again.people, len(first.people))
+		require.Len(t, again.accounts, len(first.accounts))
 		for who := range first.index {
 			assert.Equal(t, first.find(who), again.find(who))
 		}
@@ -211,11 +211,11 @@ func read(passwd, group string) (*table, error) {
 
 // written returns the table as getent prints it, with groups named by their numbers.
 func (t *table) written() (passwd, group string) {
-	var people, groups strings.Builder
+	var users, groups strings.Builder
 	members := map[int64][]string{0: nil}
 	for _, who := range slices.Sorted(maps.Keys(t.index)) {
 		id := t.find(who)
-		fmt.Fprintf(&people, "%s:x:%d:%d:::\n", who, id.UID, id.GID)
+		fmt.Fprintf(&users, "%s:x:%d:%d:::\n", who, id.UID, id.GID)
 		for _, gid := range id.Groups {
 			members[gid] = append(members[gid], who)
 		}
@@ -223,5 +223,5 @@ func (t *table) written() (passwd, group string) {
 	for _, gid := range slices.SortedFunc(maps.Keys(members), cmp.Compare[int64]) {
 		fmt.Fprintf(&groups, "g%d:x:%d:%s\n", gid, gid, strings.Join(members[gid], ","))
 	}
-	return people.String(), groups.String()
+	return users.String(), groups.String()
 }

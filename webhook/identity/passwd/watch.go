@@ -32,18 +32,18 @@ func (s *Source) look() {
 	if now, err := s.files.stat(); err == nil && s.tried != nil && s.tried.same(now) {
 		return
 	}
-	people, read, err := s.files.read(s.people.Load())
+	users, read, err := s.files.read(s.users.Load())
 	s.fault = err
 	if s.tried = read; err != nil {
 		return
 	}
-	s.people.Store(people)
+	s.users.Store(users)
 	// The previous table is as large, and an idle process would keep its memory for minutes, so that the container's memory
 	// limit would have to be twice as high. A reload is rare, and only its own caller waits for this.
 	debug.FreeOSMemory()
-	s.metrics.loaded(people, read)
-	s.tellBadLines(people)
-	s.log.Info("passwd read", "path", s.files.passwd, "users", len(people.people), "memberships", len(people.memberships))
+	s.metrics.loaded(users, read)
+	s.tellBadLines(users)
+	s.log.Info("passwd read", "path", s.files.passwd, "users", len(users.accounts), "memberships", len(users.memberships))
 }
 
 // tell logs a fault once, and once that it is gone, and sets the metrics. A fault of a single check is not logged: a file

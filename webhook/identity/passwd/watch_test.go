@@ -24,14 +24,14 @@ import (
 const moved = "alice:x:9003:6003:::\nbob:x:5004:6004:::\n"
 
 func TestAChangeIsTakenOver(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	s := p.watched(t)
 	write(t, p.passwd, moved)
 	becomes(t, s, "alice", "9003:6003:7001,7002")
 	write(t, p.group, "g:x:7009:alice\n")
 	becomes(t, s, "alice", "9003:6003:7009")
 	assert.Empty(t, p.log.Lines(t, broken))
-	require.NoError(t, os.WriteFile(p.passwd, []byte(people), 0o644), "in place, where it is empty for a moment")
+	require.NoError(t, os.WriteFile(p.passwd, []byte(users), 0o644), "in place, where it is empty for a moment")
 	becomes(t, s, "alice", "5003:6003:7009")
 }
 
@@ -51,7 +51,7 @@ func (p place) told(t *testing.T, n int) map[string]any {
 }
 
 func TestABrokenFileAfterAGoodOne(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	s := p.watched(t)
 
 	write(t, p.group, "g:x:7009:alice,bob\n"+"h:x:7010:al")
@@ -84,13 +84,13 @@ func (p place) looks(t *testing.T, n int) {
 	t.Helper()
 	for range n {
 		before := p.metric(t, `reloads_total{result="loaded"}`)
-		write(t, p.passwd, people)
+		write(t, p.passwd, users)
 		eventually(t, func() bool { return p.metric(t, `reloads_total{result="loaded"}`) > before }, "another look")
 	}
 }
 
 func TestABrokenFileIsToldOnce(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
 	write(t, p.passwd, "oops\n")
@@ -111,7 +111,7 @@ func TestABrokenFileIsToldOnce(t *testing.T) {
 }
 
 func TestAGoodFileIsReadOnce(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
 	for range 50 {
@@ -125,7 +125,7 @@ func TestAGoodFileIsReadOnce(t *testing.T) {
 // TestHalfAFile: a sidecar that writes in place may crash or still be writing. In no state between the old and the new file
 // does a user get another identity, or become unknown.
 func TestHalfAFile(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	s := p.watched(t)
 	file, err := os.OpenFile(p.passwd, os.O_WRONLY|os.O_TRUNC, 0)
 	require.NoError(t, err)
@@ -145,13 +145,13 @@ func TestHalfAFile(t *testing.T) {
 }
 
 func TestADeletedFileKeepsTheLastGoodOne(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	s := p.watched(t)
 	require.NoError(t, os.Remove(p.passwd))
 	assert.Equal(t, "open "+p.passwd+": no such file or directory", p.told(t, 1)["fault"])
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
 	assert.Equal(t, 1.0, p.metric(t, "broken"))
-	write(t, p.passwd, people)
+	write(t, p.passwd, users)
 	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "it is back")
 
 	require.NoError(t, os.Remove(p.group))
@@ -165,25 +165,25 @@ type mounted struct {
 	versions int
 }
 
-func mount(t *testing.T, people, groups string) (*mounted, place) {
+func mount(t *testing.T, users, groups string) (*mounted, place) {
 	t.Helper()
 	m := &mounted{dir: t.TempDir()}
-	m.swap(t, people, groups)
+	m.swap(t, users, groups)
 	for _, name := range []string{"passwd", "group"} {
 		require.NoError(t, os.Symlink("..data/"+name, filepath.Join(m.dir, name)))
 	}
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	p.passwd, p.group = filepath.Join(m.dir, "passwd"), filepath.Join(m.dir, "group")
 	return m, p
 }
 
-func (m *mounted) swap(t *testing.T, people, groups string) {
+func (m *mounted) swap(t *testing.T, users, groups string) {
 	t.Helper()
 	before, _ := os.Readlink(filepath.Join(m.dir, "..data"))
 	m.versions++
 	version := fmt.Sprintf("..2026_%d", m.versions)
 	require.NoError(t, os.Mkdir(filepath.Join(m.dir, version), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(m.dir, version, "passwd"), []byte(people), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(m.dir, version, "passwd"), []byte(users), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(m.dir, version, "group"), []byte(groups), 0o644))
 	require.NoError(t, os.Symlink(version, filepath.Join(m.dir, "..data_tmp")))
 	require.NoError(t, os.Rename(filepath.Join(m.dir, "..data_tmp"), filepath.Join(m.dir, "..data")))
@@ -193,7 +193,7 @@ func (m *mounted) swap(t *testing.T, people, groups string) {
 }
 
 func TestAConfigMapIsSwapped(t *testing.T) {
-	m, p := mount(t, people, groups)
+	m, p := mount(t, users, groups)
 	s := p.watched(t)
 	m.swap(t, moved, "g:x:7009:alice\n")
 	becomes(t, s, "alice", "9003:6003:7009")
@@ -233,8 +233,8 @@ func TestAReloadUnderConcurrentFinds(t *testing.T) {
 		})
 	}
 	for n := range 50 {
-		people, groups := version(n)
-		m.swap(t, people, groups)
+		users, groups := version(n)
+		m.swap(t, users, groups)
 		if n%10 == 0 {
 			becomes(t, s, "alice", fmt.Sprintf("%d:6003:%d", 5000+n, 5000+n))
 		}
@@ -245,7 +245,7 @@ func TestAReloadUnderConcurrentFinds(t *testing.T) {
 }
 
 func TestFindUncachedSeesWhatHasJustChanged(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
 	anew := func() *identity.Identity {
@@ -265,13 +265,13 @@ func TestFindUncachedSeesWhatHasJustChanged(t *testing.T) {
 
 // TestAFaultThatPasses is not logged: a file that is written in place is broken for a moment.
 func TestAFaultThatPasses(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
 	write(t, p.passwd, "oops\n")
 	_, err = s.FindUncached(t.Context(), named(t, "alice"))
 	require.NoError(t, err)
-	write(t, p.passwd, people)
+	write(t, p.passwd, users)
 	ended := make(chan error)
 	go func() { ended <- s.Watch(t.Context()) }()
 	t.Cleanup(func() { require.NoError(t, <-ended) })
@@ -281,7 +281,7 @@ func TestAFaultThatPasses(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	_, err := p.open()
 	require.NoError(t, err)
 	_, text, _ := strings.Cut(p.metrics(t), "source=\"passwd\"} 0\n# HELP jupyter_user_passwd_")
@@ -312,7 +312,7 @@ jupyter_user_passwd_users 2
 
 // TestLookupsAreCounted: from memory, and after a check of the files, which takes time.
 func TestLookupsAreCounted(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	s, err := p.open()
 	require.NoError(t, err)
 	for _, name := range []string{"alice", "alice", "nobody-here"} {
@@ -352,12 +352,12 @@ func (p place) metric(t *testing.T, name string) float64 {
 // TestAFileWithItsTimeSetBack: the changed file has the previous size, inode and mtime, as cp -p and rsync --inplace leave
 // it.
 func TestAFileWithItsTimeSetBack(t *testing.T) {
-	p := newPlace(t, people, groups)
+	p := newPlace(t, users, groups)
 	long := time.Unix(1, 0)
 	require.NoError(t, os.Chtimes(p.passwd, long, long))
 	s := p.watched(t)
 	require.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
-	write(t, p.passwd, strings.Replace(people, ":5003:", ":5005:", 1))
+	write(t, p.passwd, strings.Replace(users, ":5003:", ":5005:", 1))
 	require.NoError(t, os.Chtimes(p.passwd, long, long))
 	becomes(t, s, "alice", "5005:6003:7001,7002")
 }

@@ -36,12 +36,12 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, said []string, err 
 	case made(pod):
 		return failed(where, "the webhook still makes notebooks, and the ConfigMap says mode: Warn: %s", restart)
 	case len(said) == 0:
-		return failed(where, "a labelled Pod does not come to the webhook, or nobody answers, which in mode Warn nobody notices: "+
-			"see the checks webhooks, certificate and reachable")
+		return failed(where, "a labelled Pod does not reach the webhook, or no replica responds, and in mode Warn no user "+
+			"notices it: see the checks webhooks, certificate and reachable")
 	case strings.HasPrefix(said[0], wouldBecome) && len(said) > 1:
-		return warning(where, "what becomes of a labelled Pod is not as the webhook makes it, which mode Enforce refuses: %s", told)
+		return warning(where, "a labelled Pod is changed after the webhook, which mode Enforce denies: %s", told)
 	default:
-		return ok(where, "the webhook answers, and leaves the Pod as it is (mode Warn): %s", told)
+		return ok(where, "the webhook responds, and leaves the Pod as it is (mode Warn): %s", told)
 	}
 }
 
@@ -55,7 +55,7 @@ func made(pod *corev1.Pod) bool {
 func (s *state) denialInWarnMode(where string, err error) Finding {
 	f := judgeDenial(where, err)
 	if f.Status != Unknown {
-		return failed(where, "a labelled Pod is refused, and the webhook's configuration says mode: Warn: see the checks webhooks "+
+		return failed(where, "a labelled Pod is denied, and the webhook's configuration says mode: Warn: see the checks webhooks "+
 			"and policies: %s", denial.Cut(oneLine(err), 400))
 	}
 	return f

@@ -33,7 +33,7 @@ func dryRun(ctx context.Context, s *state) []Finding {
 	where := "namespace " + namespace
 	name, fault := user.Parse("", s.User, s.config.User)
 	if fault != nil {
-		return []Finding{unknown(where, "%s: a refusal of that name would say nothing about others, try another one by "+
+		return []Finding{unknown(where, "%s: a denial of that name would say nothing about others: try another one with "+
 			"--user", fault)}
 	}
 	s.User = name.String()
@@ -102,17 +102,17 @@ func judgeDenial(where string, err error) Finding {
 	_, reason, denied := strings.Cut(reason, "denied request: ")
 	switch {
 	case strings.Contains(said, "failed calling webhook") && strings.Contains(said, ".jupyter-user.io"):
-		return failed(where, "the webhook does not answer, so no notebook starts: %s", said)
+		return failed(where, "the webhook does not respond, so no notebook starts: %s", said)
 	case strings.Contains(said, `.jupyter-user.io" denied the request`):
 		return judgeOwnDenial(where, said, code)
 	case policy && denied && strings.HasPrefix(reason, "NotInjected:"):
-		return failed(where, "a labelled Pod does not come to the webhook, and is refused by the policies: %s", said)
+		return failed(where, "a labelled Pod does not reach the webhook, and the policies deny it: %s", said)
 	case policy && denied && (strings.HasPrefix(reason, "NoAccess:") || strings.HasPrefix(reason, "NamespaceUnguarded:")):
-		return ok(where, "the webhook answers, and the policies after it: %s", said)
+		return ok(where, "the webhook responds, and so do the policies after it: %s", said)
 	case policy:
 		return failed(where, "the policies do not take what comes from the webhook: %s", said)
 	}
-	return unknown(where, "the Pod that was tried was refused by somebody else: %s", said)
+	return unknown(where, "something else has denied the Pod of the dry run: %s", said)
 }
 
 // verifierName is the webhook entry that verifies the final Pod.
@@ -122,18 +122,18 @@ const verifierName = "verified-pods.jupyter-user.io"
 // verifying entry means that the injected Pod was changed.
 func judgeOwnDenial(where, said string, code int32) Finding {
 	if code >= 500 {
-		return warning(where, "the webhook answers, but not for now: %s", said)
+		return warning(where, "the webhook responds, but cannot decide now: %s", said)
 	}
 	if !strings.Contains(said, `admission webhook "`+verifierName+`" denied`) {
-		return ok(where, "the webhook answers, in this case with a refusal: %s", said)
+		return ok(where, "the webhook responds, here with a denial: %s", said)
 	}
-	return failed(where, "what becomes of a labelled Pod is not as the webhook makes it: %s", said)
+	return failed(where, "a labelled Pod is changed after the webhook: %s", said)
 }
 
 // judgeAdmitted verifies an admitted Pod with the identity that the webhook found.
 func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod) Finding {
 	if pod.Annotations[inject.UserAnnotation] != s.User {
-		return failed(where, "a labelled Pod does not come to the webhook and is admitted without it, as whoever its image "+
+		return failed(where, "a labelled Pod does not reach the webhook and is admitted without it, as the user that its image "+
 			"says: see the checks webhooks and policies")
 	}
 	pod.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
@@ -153,11 +153,11 @@ func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod
 	})
 	drifted, otherGeneration := denial.Drifted("").Reason, denial.GenerationUnknown("", "").Reason
 	var drift []string
-	for _, refusal := range d.Denials {
-		if refusal.Reason == drifted {
-			drift = append(drift, refusal.Field)
+	for _, denied := range d.Denials {
+		if denied.Reason == drifted {
+			drift = append(drift, denied.Field)
 		} else {
-			drift = append(drift, refusal.String())
+			drift = append(drift, denied.String())
 		}
 	}
 	switch {

@@ -76,7 +76,7 @@ func TestWhole(t *testing.T) {
 	}{
 		"at start":     {nil, func(*corev1.Pod) {}, OK, "a notebook of alice would be admitted"},
 		"at admission": {webhook.Fixed{Identity: identity.New(5001, 6001, []int64{7001})}, func(*corev1.Pod) {}, OK, ""},
-		"as it was":    {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not come to the webhook and is admitted without it"},
+		"as it was":    {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not reach the webhook and is admitted without it"},
 		"another init container": {nil, func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil" }, Failed,
 			"spec.initContainers[0].image: look which other webhook changes it"},
 		"a mount of the whole share": {nil, func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].SubPath = "" }, Failed, "volumeMounts"},
@@ -117,12 +117,12 @@ func TestNameThatIsNone(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
 		s := closed(t)
 		s.config, s.User = config.Default(), name
-		only(t, dryRun(t.Context(), s), Unknown, "a refusal of that name would say nothing about others")
+		only(t, dryRun(t.Context(), s), Unknown, "a denial of that name would say nothing about others")
 	}
 }
 
 // TestWarnMode: in Warn mode the Pod comes back unchanged, and the warnings are the result.
-func TestForetold(t *testing.T) {
+func TestWarnMode(t *testing.T) {
 	const become = "would become a notebook of alice (AtStart): the webhook is in mode Warn and leaves the pod as it is"
 	refuses := func(said string) error {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: 403, Message: said}}
@@ -139,11 +139,11 @@ func TestForetold(t *testing.T) {
 		"the policies miss what was not made": {config.ModeWarn, false, []string{become,
 			"Validation failed for ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io': NotInjected: x"}, nil, OK, become},
 		"it would refuse":                 {config.ModeWarn, false, []string{"would be denied: IdentityUnknown: x"}, nil, OK, "would be denied: IdentityUnknown: x"},
-		"the verifier would refuse":       {config.ModeWarn, false, []string{become, "would be denied: Drifted: x"}, nil, Warning, "which mode Enforce refuses"},
-		"nobody answers":                  {config.ModeWarn, false, nil, nil, Failed, "which in mode Warn nobody notices"},
-		"others warn":                     {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "which in mode Warn nobody notices"},
+		"the verifier would refuse":       {config.ModeWarn, false, []string{become, "would be denied: Drifted: x"}, nil, Warning, "which mode Enforce denies"},
+		"nobody answers":                  {config.ModeWarn, false, nil, nil, Failed, "and in mode Warn no user notices it"},
+		"others warn":                     {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "and in mode Warn no user notices it"},
 		"it makes notebooks":              {config.ModeWarn, true, nil, nil, Failed, "the webhook still makes notebooks, and the ConfigMap says mode: Warn: kubectl -n"},
-		"a policy refuses":                {config.ModeWarn, false, []string{become}, refuses(`pods "x" is forbidden: ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io' denied request: NotInjected: x`), Failed, "is refused, and the webhook's configuration says mode: Warn"},
+		"a policy refuses":                {config.ModeWarn, false, []string{become}, refuses(`pods "x" is forbidden: ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io' denied request: NotInjected: x`), Failed, "is denied, and the webhook's configuration says mode: Warn"},
 		"a quota refuses":                 {config.ModeWarn, false, []string{become}, refuses("exceeded quota: q"), Unknown, "exceeded quota"},
 		"the configuration is the newer":  {config.ModeEnforce, false, []string{become}, nil, Failed, "is in mode Warn yet, and the ConfigMap says Enforce: kubectl -n"},
 		"so it is, and the policies hold": {config.ModeEnforce, false, []string{become}, refuses(`denied request: NotInjected: x`), Failed, "is in mode Warn yet"},

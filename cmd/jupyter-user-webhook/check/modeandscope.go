@@ -30,8 +30,8 @@ func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 			found = append(found, unknown(where, "in effect in %s, and whether that is meant cannot be told: %s", is, oneLine(err)))
 			continue
 		}
-		found = append(found, failed(where, "in effect in %s, and the installation is for %s: say anew for which: %s", is,
-			only.short(), s.mend(what, objects, "onlyNamespaces={...}")))
+		found = append(found, failed(where, "in effect in %s, and the installation is for %s: install again for the right ones: %s", is,
+			only.short(), s.repair(what, objects, "onlyNamespaces={...}")))
 	}
 	return found
 }
@@ -40,20 +40,20 @@ func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 // intended.
 func (s *state) inOtherMode(what string, places []place) Finding {
 	where, objects := called(what, places)
-	does := "Pods that nobody answers for are let through unserved"
+	does := "if the webhook does not respond, Pods are admitted unchanged"
 	switch warns := s.mode() == config.ModeWarn; {
 	case warns && what == bindings:
-		does = "what is to be warned of is refused"
+		does = "Pods are denied instead of warned about"
 	case warns:
-		does = "Pods that nobody answers for are refused"
+		does = "if the webhook does not respond, Pods are denied"
 	case what == bindings:
-		does = "what is to be refused is only warned of"
+		does = "Pods are warned about instead of denied"
 	}
 	if s.config == nil {
 		return unknown(where, "%s, and whether that is meant cannot be told: %s", does, oneLine(s.missing[configuration]))
 	}
 	return failed(where, "%s, and the webhook's configuration says mode: %s: %s", does, s.mode(),
-		s.mend(what, objects, "mode="+string(s.mode())))
+		s.repair(what, objects, "mode="+string(s.mode())))
 }
 
 // called returns a common name for places, and their objects.
