@@ -131,7 +131,7 @@ func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
 			assert.Empty(t, taken.Stderr, "no warnings: Pod Security would give one")
 		})
 	}
-	refuseUnknown(t, plane, h)
+	denyUnknown(t, plane, h)
 }
 
 func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) controlplane.Result {
@@ -239,8 +239,8 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 	}
 }
 
-// TestWarnRefusesNothing: every binding warns.
-func TestWarnRefusesNothing(t *testing.T) {
+// TestWarnDeniesNothing: every binding warns.
+func TestWarnDeniesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
 	for mode, wanted := range map[string][]admissionv1.ValidationAction{"Warn": {"Warn", "Audit"}, "Enforce": {"Deny"}} {

@@ -19,8 +19,8 @@ func many(word string, count int) string {
 	return strings.Join(words, ", ")
 }
 
-// TestWrongValuesAreRefusedInASentence: nothing is rendered, and who reads it knows what to change.
-func TestWrongValuesAreRefusedInASentence(t *testing.T) {
+// TestWrongValuesAreDeniedInASentence: nothing is rendered, and who reads it knows what to change.
+func TestWrongValuesAreDeniedInASentence(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
 	for values, says := range map[string]string{

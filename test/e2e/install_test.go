@@ -32,7 +32,7 @@ var (
 	knowing = installation{"jupyter-user-known", "jupyter-user-known"}
 )
 
-// known are the namespaces in which people are known at admission.
+// known are the namespaces in which users are known at admission.
 var known = []string{atAdmission.namespace, atAdmission.hub(), smallAtAdmission.namespace}
 
 // installShipped is the one command of deploy/docs/install.md, with the image, which is on the node already, and two values: where the share is, and
@@ -125,7 +125,7 @@ func (w *World) installKnowing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	people, err := peopleOf(knowing.space)
+	users, err := usersOf(knowing.space)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (w *World) installKnowing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.apply(ctx, manifests+"\n---\n"+people); err != nil {
+	if err := w.apply(ctx, manifests+"\n---\n"+users); err != nil {
 		return err
 	}
 	return w.awaitReplicas(ctx, knowing)
@@ -191,8 +191,8 @@ func certificatesOf(pair pki.Pair, space string) (string, error) {
 	return string(text), err
 }
 
-// peopleOf is what getent prints where these homes are, but for those about whom it and the share do not agree.
-func peopleOf(space string) (string, error) {
+// usersOf is what getent prints where these homes are, but for those about whom it and the share do not agree.
+func usersOf(space string) (string, error) {
 	var passwd, group strings.Builder
 	account := func(name string, uid, gid int) {
 		fmt.Fprintf(&passwd, "%s:*:%d:%d:%s:/home/%s:/bin/bash\n", name, uid, gid, name, name)
@@ -225,7 +225,7 @@ func peopleOf(space string) (string, error) {
 }
 
 const (
-	// mostGroups that a person may be in, as configured by default.
+	// mostGroups that a user may be in, as configured by default.
 	mostGroups = 15
 	firstGroup = 9001
 )
