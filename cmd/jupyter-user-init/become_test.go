@@ -65,7 +65,7 @@ func (p pod) exec(t *testing.T, env []string, flags []string, argv ...string) (s
 
 const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-func TestExecBecomesThePersonAndNobodyElse(t *testing.T) {
+func TestExecBecomesTheUserAlone(t *testing.T) {
 	p := newPod(t)
 	out, err := p.exec(t, []string{path, "HOME=/root", "NB_UID=0", "A=b"}, nil, "sh", "-c",
 		`grep -E '^(Uid|Gid|Groups|CapEff|CapPrm)' /proc/self/status; pwd; env`)
@@ -88,7 +88,7 @@ func TestExecGoesWhereThePodWantsToBe(t *testing.T) {
 	assert.Equal(t, "/usr\n", out)
 }
 
-func TestExecRefuses(t *testing.T) {
+func TestExecDenies(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(t *testing.T, p pod)
 		flags  []string

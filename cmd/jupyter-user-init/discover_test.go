@@ -275,7 +275,7 @@ func assertWhole(t *testing.T, scratch string) {
 	}
 }
 
-func TestCommandLinesOfOthersAreRefused(t *testing.T) {
+func TestCommandLinesOfOthersAreDenied(t *testing.T) {
 	for _, args := range [][]string{
 		nil, {"help"}, {"discover"}, {"discover", "--user=../alice"}, {"exec"}, {"exec", "--user=a", "--", "sh"},
 		arguments("/h", "/s", "a/../b"), arguments("/h", "/s", "."), append(arguments("/h", "/s", "a"), "--", "sh"),

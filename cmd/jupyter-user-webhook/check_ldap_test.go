@@ -156,7 +156,7 @@ func TestCheckLDAPSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestCheckLDAPWarnsWhoMayWrite, which Active Directory tells of whoever asks.
+// TestCheckLDAPWarnsWhoMayWrite, because Active Directory reports the rights of the bound account.
 func TestCheckLDAPWarnsWhoMayWrite(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: `dn: cn=alice,dc=example,dc=org
 objectClass: user

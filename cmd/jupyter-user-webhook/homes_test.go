@@ -95,7 +95,7 @@ func TestHomesOfOneUser(t *testing.T) {
 		"0 failed\n", out)
 }
 
-// TestAPasswdFileThatEndsHalfWay: whoever is before its end is known, and the exit status says that there were more.
+// TestAPasswdFileThatEndsHalfWay: the users before the cut are known, and the exit status says that there were more.
 func TestAPasswdFileThatEndsHalfWay(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
@@ -159,14 +159,14 @@ func TestHomesThatCannotBegin(t *testing.T) {
 // TestHomesOfADirectoryService, which stops listing at a limit: homes are made for whom it listed, and the exit status says so.
 func TestHomesOfADirectoryService(t *testing.T) {
 	t.Parallel()
-	var people strings.Builder
+	var users strings.Builder
 	for i := range 700 {
-		fmt.Fprintf(&people, "dn: uid=user%[1]d,ou=people,dc=example,dc=org\nobjectClass: account\nobjectClass: posixAccount\nuid: user%[1]d\n"+
+		fmt.Fprintf(&users, "dn: uid=user%[1]d,ou=people,dc=example,dc=org\nobjectClass: account\nobjectClass: posixAccount\nuid: user%[1]d\n"+
 			"cn: user\nuidNumber: %[2]d\ngidNumber: 6003\nhomeDirectory: /\n\n", i, 10_000+i)
 	}
-	people.WriteString("dn: uid=root,ou=people,dc=example,dc=org\nobjectClass: account\nobjectClass: posixAccount\nuid: root\n" +
+	users.WriteString("dn: uid=root,ou=people,dc=example,dc=org\nobjectClass: account\nobjectClass: posixAccount\nuid: root\n" +
 		"cn: root\nuidNumber: 5999\ngidNumber: 6003\nhomeDirectory: /\n\n")
-	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site + people.String(), Database: onlyRead +
+	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site + users.String(), Database: onlyRead +
 		"\nlimits dn.exact=\"" + webhookDN + "\" size.prtotal=600\nlimits * size=unlimited"})
 	configuration := func(bind string) string {
 		return kindLines + "identity:\n  ldap:\n    urls: [" + server.LDAPS + "]\n    caFile: " + written(t, "ca.crt", string(server.Authority.Cert)) +

@@ -103,7 +103,7 @@ func (e exposed) ofADirectoryService(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestWhatProcessesTellAboutThemselves is held against whoever reads it.
+// TestWhatProcessesTellAboutThemselves is compared with the scrapers that read it.
 func TestWhatProcessesTellAboutThemselves(t *testing.T) {
 	found := afterReviews(t)
 	t.Run("the dashboard and the alerts ask for nothing else", func(t *testing.T) { assertAskedFor(t, found) })

@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestServeKnowsPeople: by the owner of the home, by passwd and group, and by both. The reviews' pod is alice's.
-func TestServeKnowsPeople(t *testing.T) {
+// TestServeKnowsUsers: by the owner of the home, by passwd and group, and by both. The reviews' pod is alice's.
+func TestServeKnowsUsers(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give a home to its owner, and the directory above it to nobody")
 	}
@@ -54,8 +54,8 @@ func TestServeKnowsPeople(t *testing.T) {
 	}
 }
 
-// TestServeReadsPasswdAnew without a restart.
-func TestServeReadsPasswdAnew(t *testing.T) {
+// TestServeReadsPasswdAgain without a restart.
+func TestServeReadsPasswdAgain(t *testing.T) {
 	passwd := file(t, "passwd", "alice:x:5001:6001::/:\n")
 	p, stop := serve(t, "--passwd="+passwd)
 	require.Contains(t, p.admit(t), `"identity":"5001:6001"`)
@@ -73,8 +73,8 @@ func TestServeReadsPasswdAnew(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeRefusesAHomeInUsersDirectories: who owns the directory above a home could put another directory in its place.
-func TestServeRefusesAHomeInUsersDirectories(t *testing.T) {
+// TestServeDeniesAHomeInUsersDirectories: who owns the directory above a home could put another directory in its place.
+func TestServeDeniesAHomeInUsersDirectories(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give directories to other owners")
 	}

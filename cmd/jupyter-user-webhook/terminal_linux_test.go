@@ -29,7 +29,7 @@ func terminal(t *testing.T) (screen, program *os.File) {
 	return screen, program
 }
 
-// TestColoursAreForTerminals, and for people who want them.
+// TestColoursAreForTerminals, unless a user asks for colours.
 func TestColoursAreForTerminals(t *testing.T) {
 	for name, c := range map[string]struct {
 		output, noColor, term string

@@ -13,11 +13,11 @@ import (
 
 // TestAllocations is the gate that needs no quiet machine: how often one review allocates, from the body to the answer, with its
 // log line and its metrics. The decoder remembers short strings; so there is one gate for a pod that comes again and again, and one
-// for the pods of 16 people in turn, whose strings it mostly has to make. The race detector allocates too, so it is left out there.
+// for the pods of 16 users in turn, whose strings it mostly has to make. The race detector allocates too, so it is left out there.
 func TestAllocations(t *testing.T) {
 	for name, c := range map[string]struct {
 		size, kind string
-		people     int
+		users      int
 		most       float64
 	}{
 		"injected":               {"6KB", "injected", 1, 150},
@@ -29,7 +29,7 @@ func TestAllocations(t *testing.T) {
 		"1,500 variables":        {"1500env", "injected", 16, 3_300},
 	} {
 		t.Run(name, func(t *testing.T) {
-			caller := newCaller(t, handlers.Ours, ofKind(t, c.size, c.kind)[:c.people])
+			caller := newCaller(t, handlers.Ours, ofKind(t, c.size, c.kind)[:c.users])
 			caller.Call()
 			require.Equal(t, c.kind != "refused", response(t, caller).Allowed)
 			require.Equal(t, c.kind == "injected", response(t, caller).Patch != nil)

@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 )
 
-// reviews are of the same pod, of many people: whoever remembers strings of the last one is not to gain by it.
+// reviews are of the same Pod, for many users, so that a handler gains nothing by keeping strings of the last review.
 func reviews(pod func(user string) []byte) (bodies [][]byte) {
 	for i := range 16 {
 		bodies = append(bodies, pods.Review(pod(pods.User(i)), pods.User(i)))
@@ -37,7 +37,7 @@ func response(t testing.TB, c *handlers.Caller) *admissionv1.AdmissionResponse {
 	t.Helper()
 	require.Equal(t, http.StatusOK, c.Status)
 	review := admissionv1.AdmissionReview{}
-	require.NoError(t, json.Unmarshal(c.Answer.Bytes(), &review))
+	require.NoError(t, json.Unmarshal(c.Response.Bytes(), &review))
 	return review.Response
 }
 
@@ -64,7 +64,7 @@ func ofKind(t testing.TB, size, kind string) [][]byte {
 		case "already":
 			return injected(t, pods.JSON(pod(user)))
 		case "refused":
-			return pods.JSON(pods.Refused(pod(user)))
+			return pods.JSON(pods.Denied(pod(user)))
 		}
 		return pods.JSON(pod(user))
 	})

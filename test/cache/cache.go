@@ -32,7 +32,7 @@ const (
 )
 
 // A Cache is a folder of entries. There, an entry is the folder <name>-<key>, which comes into being complete, by a rename.
-// Whoever makes one holds the lock of the file <name>.lock, which ends with the process that holds it.
+// The process that makes one holds the lock of the file <name>.lock, which ends with the process that holds it.
 type Cache struct {
 	Folder string
 	// Progress is told who waits for whom; it may be nil.
@@ -43,7 +43,7 @@ type Cache struct {
 type Entry struct {
 	// Name is what it is. Of one name, one is made at a time.
 	Name string
-	// Ingredients is everything that decides how it comes out, one thing a line, so that a person who wonders why something
+	// Ingredients is everything that decides how it comes out, one thing a line, so that a user who wonders why something
 	// is made again can compare two of them.
 	Ingredients string
 	// Result is the file or folder that it is made for. A folder without it is no entry, whatever its name.

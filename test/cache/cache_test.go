@@ -99,7 +99,7 @@ func (i *impatient) Write(data []byte) (int, error) {
 	return i.told.Write(data)
 }
 
-func TestWhoeverWaitsForAnotherSaysSo(t *testing.T) {
+func TestARunThatWaitsForAnotherSaysSo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	told := &impatient{leave: cancel}
 	c := Cache{Folder: t.TempDir(), Progress: told}

@@ -103,7 +103,7 @@ func (w *world) furnish(ctx context.Context) (err error) {
 	})
 }
 
-// eachWebhook changes the webhook configurations that we ship. Whoever does has to wait until the API server has seen it.
+// eachWebhook changes the webhook configurations that we ship. The caller must wait until the API server has seen it.
 func (w *world) eachWebhook(ctx context.Context,
 	change func(client *admissionv1.WebhookClientConfig, policy *admissionv1.FailurePolicyType)) error {
 	const name, mutatingName = "jupyter-user-webhook", "00-jupyter-user-webhook"

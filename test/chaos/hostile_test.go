@@ -32,7 +32,7 @@ func TestHostileReviews(t *testing.T) {
 	paths := []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"}
 	watch := machine.For(t)
 	var slowest time.Duration
-	sent, refused := 0, 0
+	sent, denied := 0, 0
 	for name, body := range hostileReviews(t) {
 		path := paths[sent%len(paths)]
 		sent++
@@ -45,18 +45,18 @@ func TestHostileReviews(t *testing.T) {
 		}
 		slowest = max(slowest, took)
 		if !answer.Response.Allowed {
-			refused++
+			denied++
 			assert.Contains(t, []int{400, 403, 422, 503}, answer.Response.Status.Code, name)
 			assert.NotEmpty(t, answer.Response.Status.Message, name)
 			assert.Empty(t, answer.Response.Patch, name)
 		}
 	}
 	assert.GreaterOrEqual(t, sent, 200)
-	assert.Greater(t, refused, 200, "most of it cannot be admitted")
+	assert.Greater(t, denied, 200, "most of it cannot be admitted")
 	within(t, watch, slowest, time.Second, "the slowest answer")
 	peak := r.stillRight(t, client)
 	report(t, "≥ 200 answered in protocol, 0 dropped, 0 panics, each < 1 s, < 100 MiB, the next good one right",
-		"%d sent, %d refused, %d panics, slowest %s, %.0f MiB the most", sent, refused, r.panics(), milliseconds(slowest), peak)
+		"%d sent, %d refused, %d panics, slowest %s, %.0f MiB the most", sent, denied, r.panics(), milliseconds(slowest), peak)
 }
 
 // TestHugeReviews: what no API server sends is denied by its first part, and what one might is answered in time.
@@ -123,7 +123,7 @@ func TestHugeReviews(t *testing.T) {
 	report(t, "refused or answered < 1 s, < 100 MiB", "%s; %.0f MiB the most", strings.Join(figures, ", "), peak)
 }
 
-// TestManyLargeReviews: whoever may create pods may create many at once, each as large as an API server takes. They are answered one
+// TestManyLargeReviews: anyone who may create pods may create many at once, each as large as an API server takes. They are answered one
 // after the other, or told that there are too many; those of everybody else are answered as ever.
 func TestManyLargeReviews(t *testing.T) {
 	r, client := alone(t)

@@ -14,14 +14,14 @@ import (
 )
 
 // TestOneOfTwoIsKilled kills a replica under load, which is started again at once where it was, as a container is. What it was
-// answering is lost, and so is whoever is sent to it meanwhile: those pods are denied, not let through.
+// answering is lost, and so are the requests sent to it meanwhile: those pods are denied, not let through.
 func TestOneOfTwoIsKilled(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
 	replicas := c.twoWith(t, certs, certs)
 
 	l := paced(50, c.creating())
-	var back, refused time.Duration
+	var back, denied time.Duration
 	for n := range played.kills {
 		one := n % 2
 		killed := time.Now()
@@ -32,16 +32,16 @@ func TestOneOfTwoIsKilled(t *testing.T) {
 		l.untilDone(t, 25, killed.Add(2*played.probe))
 		for _, f := range l.since(killed) {
 			if f.err != nil {
-				refused = max(refused, f.began.Sub(killed))
+				denied = max(denied, f.began.Sub(killed))
 			}
 		}
 	}
 	o := l.stop()
 	o.assertFair(t)
-	within(t, o.machine, refused, time.Second, "the last create that was refused, after a kill")
+	within(t, o.machine, denied, time.Second, "the last create that was refused, after a kill")
 	within(t, o.machine, back, time.Second, "a killed replica to be ready again")
 	report(t, "back within 1 s, never an uninjected pod", "%d kills: ready again after %s at most, the last refused create began %s "+
-		"after a kill; %s", played.kills, milliseconds(back), milliseconds(refused), o)
+		"after a kill; %s", played.kills, milliseconds(back), milliseconds(denied), o)
 }
 
 // TestBothAreDown kills both, and then stops both as a node stops that is gone: nothing answers, and nothing is denied either.
@@ -68,11 +68,11 @@ func TestBothAreDown(t *testing.T) {
 	c.untilBack(t)
 	report(t, "labelled pods refused in time, others untouched, ours back by themselves",
 		"hanging: refused after %s, others within %s, back %s after they are; killed: refused after %s, others within %s, back with them",
-		milliseconds(hung.refused), milliseconds(hung.others), milliseconds(resumed), milliseconds(dead.refused), milliseconds(dead.others))
+		milliseconds(hung.denied), milliseconds(hung.others), milliseconds(resumed), milliseconds(dead.denied), milliseconds(dead.others))
 }
 
 // down is how long requests take while nobody answers.
-type down struct{ refused, others time.Duration }
+type down struct{ denied, others time.Duration }
 
 // downFor holds the API server to what it promises with failurePolicy: Fail.
 func (c *cluster) downFor(t *testing.T, how string) (d down) {
@@ -81,11 +81,11 @@ func (c *cluster) downFor(t *testing.T, how string) (d down) {
 	defer watch.Stop()
 	began := time.Now()
 	_, err := c.create(t.Context(), notebook("alice"))
-	d.refused = time.Since(began)
+	d.denied = time.Since(began)
 	require.Error(t, err, how)
 	assert.Contains(t, err.Error(), `failed calling webhook "pods.jupyter-user.io"`)
 	// timeoutSeconds is 2, and KubeSpawner waits for 3 s.
-	within(t, watch, d.refused, 3*time.Second, "to be refused while both "+how)
+	within(t, watch, d.denied, 3*time.Second, "to be refused while both "+how)
 	for range 10 {
 		began := time.Now()
 		_, err := c.create(t.Context(), plain())

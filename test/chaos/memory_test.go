@@ -49,7 +49,7 @@ func TestHostileReviewsInTheChartsMemory(t *testing.T) {
 // besieged has many send all of them at once, for a while.
 func (r *replica) besieged(t *testing.T, client *http.Client, hostile map[string]string) (denied, later int64) {
 	t.Helper()
-	var refused, put atomic.Int64
+	var counted, put atomic.Int64
 	var callers sync.WaitGroup
 	until := time.Now().Add(10 * time.Second)
 	for range 16 {
@@ -60,7 +60,7 @@ func (r *replica) besieged(t *testing.T, client *http.Client, hostile map[string
 					switch {
 					case err == nil:
 						assert.False(t, answer.Response.Allowed, name)
-						refused.Add(1)
+						counted.Add(1)
 					case strings.Contains(err.Error(), "too many large Pods are being created at once"):
 						put.Add(1)
 					case os.IsTimeout(err):
@@ -73,8 +73,8 @@ func (r *replica) besieged(t *testing.T, client *http.Client, hostile map[string
 		})
 	}
 	callers.Wait()
-	assert.Positive(t, refused.Load())
-	return refused.Load(), put.Load()
+	assert.Positive(t, counted.Load())
+	return counted.Load(), put.Load()
 }
 
 // greedyReviews are large in what they become, within the size that is taken. The last two are small enough to wait for nobody.

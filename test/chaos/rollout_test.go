@@ -57,7 +57,7 @@ type rollout struct {
 
 func (r *rollout) up(t *testing.T, configuration string) {
 	t.Helper()
-	// Places are taken in turn: whoever had this one before has to have left it.
+	// Places are taken in turn: the one before must have left this one.
 	if r.count >= len(r.places) {
 		r.oneEnds(t)
 	}

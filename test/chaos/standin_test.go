@@ -68,7 +68,7 @@ func patching(uid, patch string) string {
 }
 
 // TestStandIns has somebody else answer in the webhook's place, in every wrong way. With failurePolicy: Fail, as shipped, the pod is
-// refused. Where somebody has made that Ignore, the API server goes on without the webhook, and our policies deny a pod that
+// denied. Where somebody has made that Ignore, the API server goes on without the webhook, and our policies deny a pod that
 // says it is a notebook and is none. It is never admitted.
 func TestStandIns(t *testing.T) {
 	c := newCluster(t)

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestNobodyElseIsServed: where API servers have to present a certificate, whoever presents none, or another, gets no answer to the
+// TestNobodyElseIsServed: where API servers have to present a certificate, anyone who presents none, or another, gets no answer to the
 // best of reviews; and who does present it gets none to what is no review.
 func TestNobodyElseIsServed(t *testing.T) {
 	const name = "kube-apiserver"

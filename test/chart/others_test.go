@@ -42,7 +42,7 @@ func defineOthers(t *testing.T, plane *controlplane.ControlPlane) {
 }
 
 // refuseUnknown: of a kind of theirs, too, the dry run denies a field that it does not have.
-func refuseUnknown(t *testing.T, plane *controlplane.ControlPlane, h *helm.Helm) {
+func denyUnknown(t *testing.T, plane *controlplane.ControlPlane, h *helm.Helm) {
 	t.Helper()
 	for resource, values := range ofOthers {
 		kind, _, _ := strings.Cut(resource, ".")

@@ -19,8 +19,8 @@ func many(word string, count int) string {
 	return strings.Join(words, ", ")
 }
 
-// TestWrongValuesAreRefusedInASentence: nothing is rendered, and who reads it knows what to change.
-func TestWrongValuesAreRefusedInASentence(t *testing.T) {
+// TestWrongValuesAreDeniedInASentence: nothing is rendered, and who reads it knows what to change.
+func TestWrongValuesAreDeniedInASentence(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
 	for values, says := range map[string]string{
@@ -42,14 +42,28 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{access: {rights: [{namespace: lab, user: a}]}}":                       "at '/access/rights/0': missing property 'homes'",
 		"{access: {rights: [{namespace: lab, homes: [a]}]}}":                    "access.rights[0] says what may be used in namespace lab, and not by whom",
 		"{access: {rights: [{namespace: lab, homes: [a], user: a, group: b}]}}": "access.rights[0] names the user a and the group b",
-		"{config: {share: {homes: home}}}":                                      "config.share.homes is config.share.home now, a pattern: where homes was home, write home: home/{user}",
-		"{config: {share: {readOnly: []}}}":                                     "config.share.readOnly is config.share.directories now: the same list, each element with access: ReadOnly",
+		"{config: {share: {homes: home}}}":                                      "config.share.homes is share.home now, a pattern: where homes was home, write home: home/{user}",
+		"{config: {share: {readOnly: []}}}":                                     "config.share.readOnly is share.directories now: the same list, each element with access: ReadOnly",
 		"{share: {homePrefix: hpc}}":                                            "at '/share/homePrefix': 'hpc' does not match pattern",
 		"{share: {homePrefix: /hpc}}":                                           "share.homePrefix has homes be where the directory service says, and there is none: set identity.ldap.urls or identity.passwdConfigMap",
 		"{share: {homePrefix: /hpc}, identity: {share: true, ldap: {urls: ['ldaps://a'], users: {baseDN: b}, ca: c}}}": "share.homePrefix has homes " +
-			"be where the directory service says, and identity.share looks for them by config.share.home",
+			"be where the directory service says, and identity.share looks for them by share.home",
 		"{config: {share: {home: home}}}":                                                             "config.share.home is home, and must be a directory of the share that ends with the user's name",
 		"{config: {share: {home: '{user}'}}}":                                                         "config.share.home is {user}, and must be a directory of the share that ends with the user's name",
+		"{share: {home: home}}":                                                                       "at '/share/home': 'home' does not match pattern",
+		"{share: {home: '{user}'}}":                                                                   "at '/share/home': '{user}' does not match pattern",
+		"{share: {home: '/home/{user}'}}":                                                             "at '/share/home': '/home/{user}' does not match pattern",
+		"{share: {home: 'home/{initial}/{initial}/{user}'}}":                                          "at '/share/home': 'home/{initial}/{initial}/{user}' does not match pattern",
+		"{share: {home: 'home/{user}', homePrefix: /hpc}}":                                            "share.home and share.homePrefix are both given: say where homes are by one of them",
+		"{share: {directories: [{subPath: a, mountPath: /a}]}}":                                       "at '/share/directories/0': missing property 'access'",
+		"{share: {directories: [{subPath: a, access: ReadOnly}]}}":                                    "at '/share/directories/0': missing property 'mountPath'",
+		"{share: {directories: [{subPath: a, mountPath: /a, access: rw}]}}":                           "at '/share/directories/0/access': value must be one of 'ReadOnly', 'ReadWrite'",
+		"{share: {directories: [{subPath: a, mountPath: a, access: ReadOnly}]}}":                      "at '/share/directories/0/mountPath': 'a' does not match pattern",
+		"{share: {directories: [{subPath: /a, mountPath: /a, access: ReadOnly}]}}":                    "at '/share/directories/0/subPath': '/a' does not match pattern",
+		"{share: {directories: [{claim: a, mountPath: /a, access: ReadOnly}]}}":                       "at '/share/directories/0': additional properties 'claim' not allowed",
+		"{share: {directories: [{claimName: A, mountPath: /a, access: ReadOnly}]}}":                   "at '/share/directories/0/claimName': 'A' does not match pattern",
+		"{share: {directories: [{mountPath: /a, access: ReadOnly}]}}":                                 "share.directories[0] is the whole share, with every home: name a directory of it as subPath",
+		"{share: {directories: [" + many("d", 17) + "]}}":                                             "at '/share/directories': maxItems: got 17, want 16",
 		"{access: {ownHomes: {prefix: 'oidc:'}}}":                                                     "access.ownHomes has a prefix or a suffix and is not enabled",
 		"{spawners: [{serviceAccount: hub}]}":                                                         "at '/spawners/0': missing property 'namespace'",
 		"{share: {hostPaths: [" + many("/p", 33) + "]}}":                                              "at '/share/hostPaths': maxItems: got 33, want 32",
@@ -95,7 +109,7 @@ func TestWrongValuesAreRefusedInASentence(t *testing.T) {
 		"{share: {directoryVolumeNames: {scratch: [a]}}}":                                             "share.directoryVolumeNames has the claim scratch, on which is no directory",
 		"{share: {directoryVolumeNames: {scratch: [A_B]}}}":                                           "at '/share/directoryVolumeNames/scratch/0': 'A_B' does not match pattern",
 		"{share: {directoryVolumeNames: {scratch: [a, b, c, d, e]}}}":                                 "at '/share/directoryVolumeNames/scratch': maxItems: got 5, want 4",
-		nineClaims: "config.share.directories is on 9 claims beside the share's, and can be on 8",
+		nineClaims: "share.directories is on 9 claims beside the share's, and can be on 8",
 	} {
 		_, err := h.Template(t.Context(), values)
 		require.ErrorContains(t, err, says, values)

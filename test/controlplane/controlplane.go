@@ -68,7 +68,7 @@ type Options struct {
 type ControlPlane struct {
 	// Admin may do everything.
 	Admin *User
-	// Webhook says where the API server looks for whoever serves the webhooks.
+	// Webhook says where the API server finds the server of the webhooks.
 	Webhook WebhookAddress
 
 	folder  *folder

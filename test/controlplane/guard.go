@@ -63,7 +63,7 @@ type guard struct {
 
 func startGuard(folder string) (*guard, error) {
 	command := exec.Command("/bin/sh", "-c", guardScript, "controlplane-guard", folder)
-	// Out of reach of the terminal, and of whoever kills this process together with its group.
+	// Out of reach of the terminal, and of anyone who kills this process together with its group.
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	pipe, err := command.StdinPipe()
 	if err == nil {

@@ -76,7 +76,7 @@ func TestSweepRemovesAFolderThatNobodyFinished(t *testing.T) {
 	assert.DirExists(t, other)
 }
 
-func TestKillSparesWhoeverHasTheNumberNow(t *testing.T) {
+func TestKillSparesTheProcessThatHasTheNumberNow(t *testing.T) {
 	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
 		t.Skip("nothing says what a process is here")
 	}

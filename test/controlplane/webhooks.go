@@ -18,7 +18,7 @@ import (
 // means the local system, as package net promises: webhooks are called as in a cluster, and no name needs to be resolved.
 const calledHost = "0.0.0.0"
 
-// A WebhookAddress is where the API server looks for whoever serves the webhooks.
+// A WebhookAddress is where the API server finds the server of the webhooks.
 type WebhookAddress struct {
 	// Host and Port are to be listened on.
 	Host string
@@ -100,7 +100,7 @@ func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 		return fmt.Errorf("mark the end of the validating webhooks: %w", err)
 	}
 	for _, kind := range []string{"mutating", "validating"} {
-		if err := await(ctx, func(ctx context.Context) (bool, error) { return c.refuses(ctx, kind) }); err != nil {
+		if err := await(ctx, func(ctx context.Context) (bool, error) { return c.denies(ctx, kind) }); err != nil {
 			return fmt.Errorf("wait for the %s webhooks to be in effect: %w", kind, err)
 		}
 	}
@@ -113,8 +113,8 @@ func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 	return nil
 }
 
-// refuses says whether the marker of a kind is in effect.
-func (c *ControlPlane) refuses(ctx context.Context, kind string) (bool, error) {
+// denies says whether the marker of a kind is in effect.
+func (c *ControlPlane) denies(ctx context.Context, kind string) (bool, error) {
 	object := &corev1.ConfigMap{ObjectMeta: markerMeta(kind)}
 	_, err := c.client.CoreV1().ConfigMaps("default").Create(ctx, object, metav1.CreateOptions{
 		DryRun: []string{metav1.DryRunAll},

@@ -162,18 +162,18 @@ func (d *demo) admitted(ctx context.Context) error {
 func (d *demo) greedy(ctx context.Context) error {
 	d.title("carol asks for the whole share beside the home:")
 	d.say("%s", greedy)
-	return d.refused(ctx, greedy, "create", "-n", namespace, "-f", "-")
+	return d.denied(ctx, greedy, "create", "-n", namespace, "-f", "-")
 }
 
 // another is a pod with the name of somebody whom she may not be.
 func (d *demo) another(ctx context.Context) error {
 	typed := []string{"run", "nb2", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice"}
 	d.title("carol types another's name:  kubectl " + strings.Join(typed, " "))
-	return d.refused(ctx, "", typed...)
+	return d.denied(ctx, "", typed...)
 }
 
-// refused shows what kubectl says.
-func (d *demo) refused(ctx context.Context, input string, arguments ...string) error {
+// denied shows what kubectl says.
+func (d *demo) denied(ctx context.Context, input string, arguments ...string) error {
 	cmd := d.carol.Command(ctx, arguments...)
 	cmd.Stdin = strings.NewReader(input)
 	answer, err := cmd.CombinedOutput()

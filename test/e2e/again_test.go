@@ -145,7 +145,7 @@ func (w *World) awaitInstalled(ctx context.Context) error {
 	return w.AwaitPolicies(ctx)
 }
 
-// aliceRuns has carol run the notebook of alice, as a person does, and looks whose processes are in it.
+// aliceRuns has carol run the notebook of alice, as a user does, and looks whose processes are in it.
 func (w *World) aliceRuns(ctx context.Context) error {
 	p := pod{atStart.namespace, "again"}
 	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {

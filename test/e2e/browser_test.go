@@ -15,7 +15,7 @@ import (
 const browserLimit = 2 * machine.Patience
 
 // screenshot opens JupyterLab in a real browser, waits until its launcher is drawn, and answers what it looks like. Steps are what
-// a person does on the way there.
+// a user does on the way there.
 func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.Void]) []byte {
 	t.Helper()
 	program, err := exec.LookPath("chromium-headless-shell")

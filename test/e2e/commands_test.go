@@ -19,7 +19,7 @@ import (
 func TestCommandsOnANode(t *testing.T) {
 	// JupyterLab of the user's own, which makes a token and prints it.
 	run(t, atStart, "typed", "alice", images.DockerStacks).ready(t)
-	assertRefused(t, kubectl(t, "run", "typed-root", "-n", atStart.namespace, "--image="+images.Plain, "--labels=jupyter-user=root"), "NameReserved")
+	assertDenied(t, kubectl(t, "run", "typed-root", "-n", atStart.namespace, "--image="+images.Plain, "--labels=jupyter-user=root"), "NameReserved")
 	admin := world.Admin.Command(t.Context())
 	shell := pages.NewShell(t, admin.Env, map[string]string{"kubectl": admin.Path}, "jq", "curl")
 	named := strings.NewReplacer("-n lab", "-n "+atStart.namespace, "pod/nb", "pod/typed", "logs nb", "logs typed", "<pod> -c", "typed -c",

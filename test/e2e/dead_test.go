@@ -46,10 +46,10 @@ const waiting = `
 `
 
 // refusedWithin is how long somebody waits who creates a notebook then: the API server gives a webhook 2 s.
-const refusedWithin = 5 * time.Second
+const deniedWithin = 5 * time.Second
 
 // TestADeadWebhookStopsNothingElse: with no replica left of either installation, everything but notebooks is created, scheduled and
-// runs, notebooks are refused in time, and when the replicas may be there again they come by themselves.
+// runs, notebooks are denied in time, and when the replicas may be there again they come by themselves.
 func TestADeadWebhookStopsNothingElse(t *testing.T) {
 	t.Cleanup(func() { startWebhooks(t) })
 	for _, i := range []installation{shipped, knowing} {
@@ -66,8 +66,8 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 			began := time.Now()
 			result := kubectl(t, "run", "nb", "-n", discovery.namespace, "--image="+images.Plain, "--labels="+label,
 				"--annotations=hub.jupyter.org/username=alice")
-			watch.Within(t, time.Since(began), refusedWithin, "a refusal")
-			assertRefused(t, result, "failed calling webhook")
+			watch.Within(t, time.Since(began), deniedWithin, "a refusal")
+			assertDenied(t, result, "failed calling webhook")
 			assert.Contains(t, result.Stderr, `no endpoints available for service "jupyter-user-webhook"`)
 		}
 	}

@@ -62,8 +62,8 @@ func debugState(pod *corev1.Pod, name string) corev1.ContainerState {
 	return corev1.ContainerState{}
 }
 
-// TestDebugRefused: whoever may not use the home, and what could do more than the notebook.
-func TestDebugRefused(t *testing.T) {
+// TestDebugDenied denies requesters who may not use the home, and containers that could do more than the notebook.
+func TestDebugDenied(t *testing.T) {
 	mount := func(name string) func(*corev1.EphemeralContainer) {
 		return func(c *corev1.EphemeralContainer) {
 			c.VolumeMounts = []corev1.VolumeMount{{Name: name, MountPath: "/mnt"}}
@@ -111,13 +111,13 @@ func TestDebugRefused(t *testing.T) {
 		} {
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				result := kubectlAs(t, c.who, append([]string{"debug", p.name, "-n", p.namespace, "--image=" + images.Plain}, c.arguments...)...)
-				assertRefused(t, result, c.want)
+				assertDenied(t, result, c.want)
 			})
 		}
 	}
 }
 
-// besideAlice looks from a debug container into the notebook's processes, as whoever it is.
+// besideAlice looks from a debug container into the notebook's processes, under each identity.
 const besideAlice = `
 import os
 print(os.getuid(), os.getgid(), os.getgroups(), "sees the notebook:", b"hello" in open("/proc/1/cmdline", "rb").read())
@@ -128,7 +128,7 @@ except OSError as error:
 `
 
 // TestDebug is what a debug container comes to beside a notebook: with the right, and with the notebook's UID and GID, it is the
-// person. Nobody else is admitted, and where the numbers are found at start, nobody at all.
+// user. Nobody else is admitted, and where the numbers are found at start, nobody at all.
 func TestDebug(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestDebug(t *testing.T) {
 
 			result := kubectl(t, "debug", p.name, "-n", p.namespace, "--image="+images.DockerStacks, "--profile=restricted",
 				"--target=debugged", "--container=nobody", "--", "true")
-			assertRefused(t, result, "DebugIdentity: ")
+			assertDenied(t, result, "DebugIdentity: ")
 
 			t.Run("as the person it is the person", func(t *testing.T) {
 				assert.Equal(t, "5001 6001 [6001] sees the notebook: True\nin the home: relative\ndone\n", p.debugged(t, "person"))

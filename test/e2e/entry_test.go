@@ -25,16 +25,16 @@ func TestTheInitContainerIsClosed(t *testing.T) {
 				"attach": {"attach", "closed", "-c", "jupyter-user-init", "-n", discovery.namespace},
 			} {
 				t.Run(name, func(t *testing.T) {
-					assertRefused(t, kubectl(t, arguments...), initClosed)
+					assertDenied(t, kubectl(t, arguments...), initClosed)
 				})
 			}
 			t.Run("debug", func(t *testing.T) {
 				result := kubectl(t, "debug", "closed", "-n", discovery.namespace, "--image="+images.DockerStacks, "--profile=restricted",
 					"--target=jupyter-user-init", "--", "true")
-				assertRefused(t, result, "InitClosed: spec.ephemeralContainers: the init container is nobody's to look into")
+				assertDenied(t, result, "InitClosed: spec.ephemeralContainers: the init container is nobody's to look into")
 			})
 			t.Run("without a name, there is no notebook yet", func(t *testing.T) {
-				assertRefused(t, p.exec(t, "id"), `container not found ("closed")`)
+				assertDenied(t, p.exec(t, "id"), `container not found ("closed")`)
 			})
 			letGo(t, hold)
 			p.ready(t)
@@ -70,9 +70,9 @@ if os.fork() == 0:
 os.wait()
 `
 
-// TestWhoMayExecIsThePerson: exec and attach are the namespace's to give, and bob, who has no right to the home, is alice with
+// TestWhoMayExecIsTheUser: exec and attach are the namespace's to give, and bob, who has no right to the home, is alice with
 // them. That is all: attached, he is who the notebook is, and what is root in a shell at start sees this home alone.
-func TestWhoMayExecIsThePerson(t *testing.T) {
+func TestWhoMayExecIsTheUser(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

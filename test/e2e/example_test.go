@@ -32,7 +32,7 @@ func TestTheExamplesOwnPod(t *testing.T) {
 		return string(text)
 	}
 
-	assertRefused(t, tryCreate(t, atStart, written()), "remove this init container, and from the container jupyterlab its command and args and its "+
+	assertDenied(t, tryCreate(t, atStart, written()), "remove this init container, and from the container jupyterlab its command and args and its "+
 		"mounts of hpc-shared-volume and uid-gid-config; the volumes may stay")
 	example.Spec.InitContainers = nil
 	notebook.Command, notebook.Args = nil, nil

@@ -48,7 +48,7 @@ func TestFirstHomes(t *testing.T) {
 	path := world.share.path(newcomer.name)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(path)) })
 	denied := kubectl(t, "run", "first", "-n", atAdmission.namespace, "--image="+images.Plain, "--labels=jupyter-user=newcomer")
-	assertRefused(t, denied, "passwd has UID 5017, and there is no home on the share; all of them must know the user, with the same UID, so "+
+	assertDenied(t, denied, "passwd has UID 5017, and there is no home on the share; all of them must know the user, with the same UID, so "+
 		"ask the admin to make the home (jupyter-user-webhook homes makes missing homes)")
 
 	installFirstHomes(t)

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestGroupsOfPasswd: a person is in the groups that getent knows, all fifteen, on the node: id says so, and a directory that is a
+// TestGroupsOfPasswd: a user is in the groups that getent knows, all fifteen, on the node: id says so, and a directory that is a
 // group's is open.
 func TestGroupsOfPasswd(t *testing.T) {
 	shared := world.share.path("grouped", "project")

@@ -32,7 +32,7 @@ spec:
     livenessProbe: {exec: {command: [sh, -c, "id > $HOME/.new-l; mv $HOME/.new-l $HOME/liveness"]}, periodSeconds: 1}
 `
 
-// TestHooksAndExecProbes run as the person too, in the home.
+// TestHooksAndExecProbes run as the user too, in the home.
 func TestHooksAndExecProbes(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

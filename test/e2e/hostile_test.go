@@ -194,7 +194,7 @@ spec:
 `
 
 // TestAStrangersImageIsRootInThisHomeAlone: at start, it can have a program of its own run in the place of ours. That is root with
-// two capabilities, and it finds nobody else's files. At admission, it is the person.
+// two capabilities, and it finds nobody else's files. At admission, it is the user.
 func TestAStrangersImageIsRootInThisHomeAlone(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

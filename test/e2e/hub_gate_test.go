@@ -136,11 +136,11 @@ func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 	fails := func(t *testing.T, want string) {
 		t.Helper()
 		assert.Equal(t, 1, attempts(func() {
-			assert.Contains(t, s.refused(t), want)
+			assert.Contains(t, s.denied(t), want)
 			assert.Contains(t, h.Log(), want)
 		}))
 	}
-	// The API server, which watches webhooks like any client, acts on them once a pod that nobody would serve is refused.
+	// The API server, which watches webhooks like any client, acts on them once a pod that nobody would serve is denied.
 	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err := world.carol.Kubectl(ctx, "run", "probe", "-n", gatedHub, "--image=x", "--labels=jupyter-user=alice", "--dry-run=server")
 		return strings.Contains(result.Stderr, "failed calling webhook"), err

@@ -20,7 +20,7 @@ func TestKubeSpawner6(t *testing.T) {
 		assert.NoError(t, s.Stop(t.Context(), ""))
 	})
 	t.Run("one that the hub may not use", func(t *testing.T) {
-		shown := h.logIn(t, stranger, "").refused(t)
+		shown := h.logIn(t, stranger, "").denied(t)
 		want := noAccess("system:serviceaccount:jhub-six:hub", stranger, "jhub-six", "default")
 		assert.Contains(t, shown, want)
 		assert.Contains(t, h.Log(), want)

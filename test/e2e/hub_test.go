@@ -27,7 +27,7 @@ func TestJupyterHub(t *testing.T) {
 				Config: hub.Patient})
 			t.Run("together", func(t *testing.T) {
 				t.Run("somebody logs in and works", func(t *testing.T) { t.Parallel(); logsInAndWorks(t, h, discovery) })
-				t.Run("who is refused", func(t *testing.T) { t.Parallel(); whoIsRefused(t, h, discovery) })
+				t.Run("who is refused", func(t *testing.T) { t.Parallel(); assertWhoIsDenied(t, h, discovery) })
 				t.Run("options", func(t *testing.T) { t.Parallel(); options(t, h, discovery) })
 			})
 			t.Run("users log in at once", func(t *testing.T) { logInAtOnce(t, h, discovery) })
@@ -75,8 +75,8 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 	}
 }
 
-// people are users of a hub by the homes that they have. What KubeSpawner makes of their names is another matter.
-func people(discovery discovery) map[string]string {
+// users are users of a hub by the homes that they have. What KubeSpawner makes of their names is another matter.
+func users(discovery discovery) map[string]string {
 	all := map[string]string{"user-1": "user-1", "alice@x.org": "alice"}
 	if discovery == atStart {
 		all["alice.smith"] = "alice.smith"
@@ -92,7 +92,7 @@ func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	began := time.Now()
 	servers := map[string]server{}
 	var group sync.WaitGroup
-	for user := range people(discovery) {
+	for user := range users(discovery) {
 		s := h.logIn(t, user, "")
 		servers[user] = s
 		group.Go(func() { assert.NoError(t, s.Spawn(t.Context(), "", nil)) })
@@ -102,12 +102,12 @@ func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 		s.ready(t)
 	}
 	t.Logf("%d servers ready after %s", len(servers), time.Since(began).Round(100*time.Millisecond))
-	for user, home := range people(discovery) {
+	for user, home := range users(discovery) {
 		assertOwned(t, servers[user].pod(t), homeOf(home))
 	}
 	for _, user := range []string{"alice.smith", "user-1", "alice@x.org"} {
 		if s, here := servers[user]; here {
-			t.Run(user, func(t *testing.T) { s.assertOwnedBy(t, people(discovery)[user]) })
+			t.Run(user, func(t *testing.T) { s.assertOwnedBy(t, users(discovery)[user]) })
 		}
 	}
 	t.Run("no database is on the share", func(t *testing.T) {
@@ -126,21 +126,21 @@ func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
-// whoIsRefused: the page says our sentence.
-func whoIsRefused(t *testing.T, h jupyterHub, discovery discovery) {
+// assertWhoIsDenied: the page says our sentence.
+func assertWhoIsDenied(t *testing.T, h jupyterHub, discovery discovery) {
 	for user, want := range map[string]string{
 		"Alice":     "cannot be a user here: names are lower case here (user.allowUpperCase is off)",
 		"123abc":    "cannot be a user here: a name begins with a to z or _",
 		"bob@y.org": "is of another domain than x.org, and might be another user than the one of that name here",
 	} {
 		t.Run(user, func(t *testing.T) {
-			assert.Contains(t, h.logIn(t, user, "").refused(t), want)
+			assert.Contains(t, h.logIn(t, user, "").denied(t), want)
 			assert.Contains(t, h.Log(), want)
 		})
 	}
 	if discovery == atAdmission {
 		t.Run("homeless", func(t *testing.T) {
-			assert.Contains(t, h.logIn(t, "homeless", "").refused(t), "passwd has UID 5010, and there is no home on the share")
+			assert.Contains(t, h.logIn(t, "homeless", "").denied(t), "passwd has UID 5010, and there is no home on the share")
 		})
 		return
 	}

@@ -156,8 +156,8 @@ func (s server) ready(t *testing.T) {
 	require.True(t, last.Ready, shown)
 }
 
-// refused starts it, which must fail, and answers what the page showed.
-func (s server) refused(t *testing.T) string {
+// denied starts it, which must fail, and answers what the page showed.
+func (s server) denied(t *testing.T) string {
 	t.Helper()
 	// A request that fails at once says so in its own answer, and to the page of progress all the same.
 	_ = s.Spawn(t.Context(), s.name, nil)

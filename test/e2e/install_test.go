@@ -32,7 +32,7 @@ var (
 	knowing = installation{"jupyter-user-known", "jupyter-user-known"}
 )
 
-// known are the namespaces in which people are known at admission.
+// known are the namespaces in which users are known at admission.
 var known = []string{atAdmission.namespace, atAdmission.hub(), smallAtAdmission.namespace}
 
 // installShipped is the one command of deploy/docs/install.md, with the image, which is on the node already, and two values: where the share is, and
@@ -70,7 +70,7 @@ func (w *World) installByHelm(ctx context.Context, stdin string, more ...string)
 // has to do.
 func (w *World) leaveToOther(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
-		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: append([]string{gatedHub}, known...),
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: slices.Concat([]string{gatedHub}, known, placesSpaces),
 	}
 	configurations := w.Client.AdmissionregistrationV1()
 	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, shipped.mutating(), metav1.GetOptions{})
@@ -125,32 +125,43 @@ func (w *World) installKnowing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	people, err := peopleOf(knowing.space)
+	users, err := usersOf(knowing.space)
 	if err != nil {
 		return err
 	}
-	certificates, err := certificatesOf(pair, knowing.space)
+	manifests, err := knowing.manifests(rendered, pair)
 	if err != nil {
 		return err
 	}
-	var manifests []string
-	for _, file := range []string{"00-namespace.yaml", "71-access.yaml", "21-share.yaml", "10-serviceaccount.yaml", "20-configmap.yaml",
-		"30-deployment.yaml", "31-service.yaml"} {
-		text, err := rendered.Read(file)
-		if err != nil {
-			return err
-		}
-		manifests = append(manifests, strings.ReplaceAll(text, systemSpace, knowing.space))
-	}
-	mutating, validating, err := knowing.registrations(rendered)
-	if err != nil {
-		return err
-	}
-	manifests = append(manifests, people, certificates, mutating, validating)
-	if err := w.apply(ctx, strings.Join(manifests, "\n---\n")); err != nil {
+	if err := w.apply(ctx, manifests+"\n---\n"+users); err != nil {
 		return err
 	}
 	return w.awaitReplicas(ctx, knowing)
+}
+
+// manifests are what the chart gives for the webhook and the share, in the namespace and under the names of the installation.
+func (i installation) manifests(rendered deploy.Rendered, pair pki.Pair) (string, error) {
+	certificates, err := certificatesOf(pair, i.space)
+	if err != nil {
+		return "", err
+	}
+	var all []string
+	for _, file := range []string{"00-namespace.yaml", "71-access.yaml", "21-share.yaml", "10-serviceaccount.yaml", "20-configmap.yaml",
+		"30-deployment.yaml", "31-service.yaml"} {
+		if !slices.Contains(rendered.Files(), file) {
+			continue // without rights among the values there are no bindings
+		}
+		text, err := rendered.Read(file)
+		if err != nil {
+			return "", err
+		}
+		all = append(all, strings.ReplaceAll(text, systemSpace, i.space))
+	}
+	mutating, validating, err := i.registrations(rendered)
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(append(all, certificates, mutating, validating), "\n---\n"), nil
 }
 
 // registrations are the webhook configurations of a rendering, under the installation's name and for its namespace.
@@ -180,8 +191,8 @@ func certificatesOf(pair pki.Pair, space string) (string, error) {
 	return string(text), err
 }
 
-// peopleOf is what getent prints where these homes are, but for those about whom it and the share do not agree.
-func peopleOf(space string) (string, error) {
+// usersOf is what getent prints where these homes are, but for those about whom it and the share do not agree.
+func usersOf(space string) (string, error) {
 	var passwd, group strings.Builder
 	account := func(name string, uid, gid int) {
 		fmt.Fprintf(&passwd, "%s:*:%d:%d:%s:/home/%s:/bin/bash\n", name, uid, gid, name, name)
@@ -214,7 +225,7 @@ func peopleOf(space string) (string, error) {
 }
 
 const (
-	// mostGroups that a person may be in, as configured by default.
+	// mostGroups that a user may be in, as configured by default.
 	mostGroups = 15
 	firstGroup = 9001
 )

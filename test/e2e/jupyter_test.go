@@ -14,7 +14,7 @@ const token = "e2e-token"
 // withToken is what kubectl run is given so that a notebook has the token.
 const withToken = "--env=JUPYTER_TOKEN=" + token
 
-// withProbes is what it is given so that a pod of the small server is Ready when that serves, and is the person.
+// withProbes is what it is given so that a pod of the small server is Ready when that serves, and is the user.
 const withProbes = "--annotations=jupyter-user.io/probes=on"
 
 // jupyter is the API of a running Jupyter server, and a token that it takes.

@@ -26,7 +26,7 @@ spec:
     volumeMounts: [{name: fake, mountPath: /home/busy/link}]
 `
 
-// TestAMountIsNotLedOverOurProgram: at start it would run as root, so the pod is refused; at admission nothing is root.
+// TestAMountIsNotLedOverOurProgram: at start it would run as root, so the pod is denied; at admission nothing is root.
 func TestAMountIsNotLedOverOurProgram(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

@@ -49,8 +49,8 @@ type admission struct {
 	took  time.Duration
 	// what was made of the pod, if it was admitted.
 	made string
-	// refused is what the API server answered instead.
-	refused error
+	// denied is what the API server answered instead.
+	denied error
 	// away: nobody answered.
 	away error
 }
@@ -124,7 +124,7 @@ func (l *load) admit(ctx context.Context) admission {
 	case err == nil:
 		a.made = made(pod)
 	case errors.As(err, &status):
-		a.refused = err
+		a.denied = err
 	default:
 		a.away = err
 	}
@@ -170,12 +170,12 @@ func answered(all []admission) (number int) {
 
 // figures of some admissions, as a row of a Markdown table.
 func figures(name string, lasted time.Duration, of []admission) string {
-	var whole, refused, away int
+	var whole, denied, away int
 	var took []time.Duration
 	for _, a := range of {
 		switch {
-		case a.refused != nil:
-			refused++
+		case a.denied != nil:
+			denied++
 		case a.away != nil:
 			away++
 		default:
@@ -190,7 +190,7 @@ func figures(name string, lasted time.Duration, of []admission) string {
 		}
 		return fmt.Sprintf("%.0f", took[(len(took)-1)*per/100].Seconds()*1000)
 	}
-	return fmt.Sprintf("| %s | %.1f | %d | %d | %d | %d | %s | %s | %s |", name, lasted.Seconds(), len(of), whole, refused, away,
+	return fmt.Sprintf("| %s | %.1f | %d | %d | %d | %d | %s | %s | %s |", name, lasted.Seconds(), len(of), whole, denied, away,
 		quantile(50), quantile(99), quantile(100))
 }
 

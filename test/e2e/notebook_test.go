@@ -58,7 +58,7 @@ func TestNotebook(t *testing.T) {
 	}
 }
 
-// whoAmI is what a person would ask in a notebook.
+// whoAmI is what a user would ask in a notebook.
 const whoAmI = `
 import json, os, subprocess
 print(json.dumps({"uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(),
@@ -97,7 +97,7 @@ func theServer(t *testing.T, processes []node.Process) node.Process {
 	return node.Process{}
 }
 
-// A start is how a person starts an image, and what must come of it.
+// A start is how a user starts an image, and what must come of it.
 type start struct {
 	image string
 	// arguments of kubectl run.
@@ -192,7 +192,7 @@ func askHello(t *testing.T, p pod) {
 	assert.Equal(t, "/home/alice", answer.Cwd)
 }
 
-// keepArtifact keeps a file of the run for a person to look at.
+// keepArtifact keeps a file of the run for a user to look at.
 func keepArtifact(t *testing.T, name string, content []byte) {
 	t.Helper()
 	folder := filepath.Join("..", "..", "dist", "e2e")

@@ -126,17 +126,17 @@ func (o *operations) evict(t *testing.T) {
 			Do(t.Context()).Error()
 	}
 	require.NoError(t, evict(serving[0]))
-	refused := 0
+	denied := 0
 	require.NoError(t, await(t.Context(), rolloutLimit, func(context.Context) (bool, error) {
 		err := evict(serving[1])
 		if apierrors.IsTooManyRequests(err) {
-			refused++
+			denied++
 			assert.ErrorContains(t, err, "Cannot evict pod as it would violate the pod's disruption budget.")
 			return false, nil
 		}
 		return err == nil, err
 	}))
-	assert.NotZero(t, refused, "the second was evicted before there was a replacement of the first")
+	assert.NotZero(t, denied, "the second was evicted before there was a replacement of the first")
 	now, _ := replicas(t)
 	ready := 0
 	for _, pod := range now {
@@ -145,7 +145,7 @@ func (o *operations) evict(t *testing.T) {
 		}
 	}
 	assert.NotZero(t, ready, "nobody served when the second was evicted")
-	t.Logf("the second eviction was refused %d times until there was another replica", refused)
+	t.Logf("the second eviction was refused %d times until there was another replica", denied)
 	awaitReplica(t, "two serve again", twoServe)
 	o.settle(t, admissionsPerSecond)
 }
@@ -184,7 +184,7 @@ func (o *operations) kill(t *testing.T) {
 	o.settle(t, admissionsPerSecond)
 	lost, last := 0, killed
 	for _, a := range o.between(killed.Add(-admissionLimit), time.Now()) {
-		if a.refused != nil && o.killed.meets(a) {
+		if a.denied != nil && o.killed.meets(a) {
 			lost++
 			last = a.began.Add(a.took)
 		}

@@ -106,7 +106,7 @@ const readingTime = 2 * time.Second
 // unread tells whether the API server had not read yet which Services there are, and so took ours for none.
 func (o *operations) unread(a admission) bool {
 	starting := a.began.After(o.away.from) && a.began.Before(o.away.to.Add(readingTime))
-	return starting && a.refused != nil && strings.Contains(a.refused.Error(), `service "jupyter-user-webhook" not found`)
+	return starting && a.denied != nil && strings.Contains(a.denied.Error(), `service "jupyter-user-webhook" not found`)
 }
 
 // assertNoneIsLost: while the API server was away nobody answered, and an API server that stops, or has just started, says so
@@ -117,15 +117,15 @@ func (o *operations) assertNoneIsLost(t *testing.T) {
 	lost, heldUp := map[string]int{}, 0
 	for _, a := range o.admissions {
 		away := o.away.meets(a)
-		killed := o.killed.meets(a) && a.refused != nil && strings.Contains(a.refused.Error(), "failed calling webhook")
+		killed := o.killed.meets(a) && a.denied != nil && strings.Contains(a.denied.Error(), "failed calling webhook")
 		if !long() && a.late() {
 			heldUp++
 			continue
 		}
-		stops := away && a.refused != nil && !strings.Contains(a.refused.Error(), "webhook") || o.unread(a)
+		stops := away && a.denied != nil && !strings.Contains(a.denied.Error(), "webhook") || o.unread(a)
 		switch {
-		case a.refused != nil && !stops && !killed:
-			lost[fmt.Sprintf("at %.0f s: %v", a.began.Sub(o.began).Seconds(), a.refused)]++
+		case a.denied != nil && !stops && !killed:
+			lost[fmt.Sprintf("at %.0f s: %v", a.began.Sub(o.began).Seconds(), a.denied)]++
 		case a.away != nil && !away:
 			lost[fmt.Sprintf("nobody answered at %.0f s: %v", a.began.Sub(o.began).Seconds(), a.away)]++
 		}
@@ -148,8 +148,8 @@ func (o *operations) assertNoneIsLost(t *testing.T) {
 
 // late reports whether somebody gave up waiting: the API server, or a replica that asked the others.
 func (a admission) late() bool {
-	return a.refused != nil && (strings.Contains(a.refused.Error(), "context deadline exceeded") ||
-		apierrors.ReasonForError(a.refused) == "GenerationUnknown")
+	return a.denied != nil && (strings.Contains(a.denied.Error(), "context deadline exceeded") ||
+		apierrors.ReasonForError(a.denied) == "GenerationUnknown")
 }
 
 // meets tells whether an admission was out at any moment of the time.

@@ -61,7 +61,7 @@ func create(t *testing.T, in discovery, name, yaml string) pod {
 	return created(t, in.namespace, name)
 }
 
-// tryCreate may be refused.
+// tryCreate may be denied.
 func tryCreate(t *testing.T, in discovery, yaml string) controlplane.Result {
 	t.Helper()
 	return tryCreateAs(t, world.carol, in.namespace, yaml)
@@ -74,8 +74,8 @@ func tryCreateAs(t *testing.T, user *controlplane.User, namespace, yaml string) 
 	return result
 }
 
-// assertRefused holds a command to having been refused for a reason.
-func assertRefused(t *testing.T, result controlplane.Result, want string) {
+// assertDenied holds a command to having been denied for a reason.
+func assertDenied(t *testing.T, result controlplane.Result, want string) {
 	t.Helper()
 	assert.Equal(t, 1, result.ExitCode, result.Stdout)
 	assert.Contains(t, result.Stderr, want)

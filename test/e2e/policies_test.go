@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// carolsHomes are those that she may use, and names that have none: the refusals that are looked at are not about rights then.
+// carolsHomes are those that she may use, and names that have none: the denials that are looked at are not about rights then.
 func carolsHomes() []string {
 	names := []string{"li", "nemo", "qiang.guo0", "a-file", "a-link", "led", newcomer.name}
 	for _, h := range homes() {

@@ -58,7 +58,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartAfterTheHomeChanged: at every start our program looks again. The kubelet mounts the home anew then, if the directory
+// TestRestartAfterTheHomeChanged: at every start our program looks again. The kubelet mounts the home again then, if the directory
 // of that path is not the one that is mounted.
 func TestRestartAfterTheHomeChanged(t *testing.T) {
 	path := world.share.path("moving")
@@ -98,7 +98,7 @@ func killFirst(t *testing.T, p pod) {
 	require.NoError(t, syscall.Kill(initProcess(t, p).PID, syscall.SIGKILL))
 }
 
-// emptyHome makes the home anew.
+// emptyHome makes the home again.
 func emptyHome(t *testing.T, name string) {
 	t.Helper()
 	entries, err := os.ReadDir(world.share.path(name))

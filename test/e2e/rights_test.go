@@ -32,7 +32,7 @@ func TestNotOnesHome(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			result := kubectlAs(t, world.bob, "run", "nb", "-n", discovery.namespace, "--image="+images.Plain, "--labels=jupyter-user=alice")
-			assertRefused(t, result, `Error from server (Forbidden): pods "nb" is forbidden: ValidatingAdmissionPolicy `+
+			assertDenied(t, result, `Error from server (Forbidden): pods "nb" is forbidden: ValidatingAdmissionPolicy `+
 				`'access.jupyter-user.io' with binding 'access.jupyter-user.io' `+noAccess("bob", "alice", discovery.namespace, "default"))
 		})
 	}
@@ -67,7 +67,7 @@ func TestARightTakenBack(t *testing.T) {
 	took := time.Since(began)
 	t.Logf("refused %s after the right was gone", took.Round(time.Millisecond))
 	watch.Within(t, took, revokedLimit, "a right to be gone")
-	assertRefused(t, result, noAccess("bob", "alice", "taken-back", "default"))
+	assertDenied(t, result, noAccess("bob", "alice", "taken-back", "default"))
 	assertOwned(t, p, homeOf("alice"))
 }
 
@@ -103,10 +103,10 @@ func TestHub(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, world.Allow(t.Context(), discovery.namespace, hub, createsPods))
 			t.Run("the same pod by somebody else", func(t *testing.T) {
-				assertRefused(t, tryCreateAs(t, world.carol, discovery.namespace, spawned), noAccess("carol", stranger, discovery.namespace, "default"))
+				assertDenied(t, tryCreateAs(t, world.carol, discovery.namespace, spawned), noAccess("carol", stranger, discovery.namespace, "default"))
 			})
 			t.Run("a pod by the hub's ServiceAccount", func(t *testing.T) {
-				assertRefused(t, runBy(t, world.carol, discovery, "hub", stranger), noAccess("carol", stranger, discovery.namespace, "hub"))
+				assertDenied(t, runBy(t, world.carol, discovery, "hub", stranger), noAccess("carol", stranger, discovery.namespace, "hub"))
 			})
 			result := tryCreateAs(t, hub, discovery.namespace, spawned)
 			require.Zero(t, result.ExitCode, result.Stderr)

@@ -49,15 +49,15 @@ func TestTheShareByHostPath(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			result := tryCreateAs(t, world.carol, "open", fmt.Sprintf(byHostPath, path))
 			if name == "spelled otherwise" {
-				assertRefused(t, result, "must not contain '..'")
+				assertDenied(t, result, "must not contain '..'")
 				return
 			}
-			assertRefused(t, result, "denied request: ShareRoad: spec.volumes: one of v can reach the share itself, and carol may not use it "+
+			assertDenied(t, result, "denied request: ShareRoad: spec.volumes: one of v can reach the share itself, and carol may not use it "+
 				"so in namespace open")
 		})
 	}
 	t.Run("where notebooks run", func(t *testing.T) {
-		assertRefused(t, tryCreate(t, atStart, fmt.Sprintf(byHostPath, root)), `violates PodSecurity "baseline:latest": hostPath volumes`)
+		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(byHostPath, root)), `violates PodSecurity "baseline:latest": hostPath volumes`)
 	})
 	t.Run("a way round is open", func(t *testing.T) {
 		result := tryCreateAs(t, world.carol, "open", fmt.Sprintf(byLink, world.Room.Folder, root))
@@ -102,11 +102,11 @@ spec:
 func TestTheShareByAnotherClaim(t *testing.T) {
 	in := atStart.namespace
 	t.Run("a claim on the share's volume", func(t *testing.T) {
-		assertRefused(t, tryCreate(t, atStart, fmt.Sprintf(claimed, "hpc-pv-"+in)),
+		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(claimed, "hpc-pv-"+in)),
 			"ShareClaim: the claim mine is of a volume of the share or its directories, or a copy, and carol may not use hpc-shared-pvc")
 	})
 	t.Run("a volume of one's own", func(t *testing.T) {
-		assertRefused(t, tryCreate(t, atStart, fmt.Sprintf(unclaimed, world.share.root)),
+		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(unclaimed, world.share.root)),
 			`User "carol" cannot create resource "persistentvolumes"`)
 	})
 	t.Run("a claim that Kubernetes would lead to the share", func(t *testing.T) {

@@ -27,7 +27,7 @@ const (
 type sight struct {
 	// rooted are processes with any UID 0.
 	rooted []node.Process
-	// inits are those of our init container, whoever they are.
+	// inits are those of our init container, whatever their identity.
 	inits []node.Process
 	// mounts are those that the inits saw, by the process.
 	mounts map[int]map[string][]string
@@ -82,7 +82,7 @@ func watch(t *testing.T, while func(caught func(program string) bool)) sight {
 
 // TestTheInitContainerIsNobodyInParticular, in both ways, and sees the homes read-only. It lives for a few milliseconds, in which
 // the watch may have looked elsewhere: then there is another pod.
-// TestTheInitContainerIsNobodyInParticular, or the person where that is known; never root, and without any capability.
+// TestTheInitContainerIsNobodyInParticular, or the user where that is known; never root, and without any capability.
 func TestTheInitContainerIsNobodyInParticular(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
 			result.Stdout, result.Stderr)
 	})
 	t.Run("the scratch volume is read-only to the notebook", func(t *testing.T) {
-		// Both as the person and as root.
+		// Both as the user and as root.
 		answer := p.jupyter(t).Kernel(t).Run(t, `
 import os
 for path in ["/config/new", "/config/uid-gid.env", "/config/passwd", "/config/jupyter-user-init", "/etc/passwd", "/etc/group"]:

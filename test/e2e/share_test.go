@@ -28,7 +28,7 @@ const crowd = 50
 // stranger is somebody whose home is not carol's to use.
 const stranger = "dan"
 
-// homes are those of people, and those of nobody who may run a notebook.
+// homes are those of users, and those of nobody who may run a notebook.
 func homes() []home {
 	all := []home{
 		{"alice", 5001, 6001, 0o700},

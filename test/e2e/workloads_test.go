@@ -64,8 +64,8 @@ func podsOf(ctx context.Context, in discovery, name string) ([]corev1.Pod, error
 	return list.Items, nil
 }
 
-// TestWorkloads of carol's, in the name of somebody whose home she may not use: no pod comes of them, and whoever looks is told
-// why and what to ask for. By a ServiceAccount that may run as that person they run: then everybody here may.
+// TestWorkloads of carol's, in the name of somebody whose home she may not use: no pod comes of them, and anyone who looks is told
+// why and what to ask for. By a ServiceAccount that may run as that user they run: then everybody here may.
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -29,7 +29,7 @@ type discovery struct {
 var (
 	// atStart is served by a webhook as shipped, which knows nobody's identity.
 	atStart = discovery{"AtStart", "at-start", "baseline"}
-	// atAdmission is served by one that has the share to know people by.
+	// atAdmission is served by one that has the share to know users by.
 	atAdmission = discovery{"AtAdmission", "at-admission", "restricted"}
 	discoveries = []discovery{atStart, atAdmission}
 )
@@ -45,7 +45,7 @@ func (w discovery) either(start, admission string) string {
 	return admission
 }
 
-// A World is the cluster with the webhook, the policies, the share and people who are no admins.
+// A World is the cluster with the webhook, the policies, the share and users who are no admins.
 type World struct {
 	*node.Cluster
 	helm  *helm.Helm
@@ -95,7 +95,7 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 }
 
 // configuration is what an admin would change for a node as small as this one: no defaults of 2 GiB a notebook, and probes
-// that let a test go on as soon as there is something to see. A hub here knows people by their mail.
+// that let a test go on as soon as there is something to see. A hub here knows users by their mail.
 const configuration = `
 config:
   user: {domains: [x.org]}

@@ -148,8 +148,8 @@ func TestEveryVolumeOfAHubsThatFSGroupServedIsNamed(t *testing.T) {
 	}
 }
 
-// TestAHubsPodRunsAsThePersonWhateverItsOptionsSay: uid, gid, privileged and the like of the spawner's.
-func TestAHubsPodRunsAsThePersonWhateverItsOptionsSay(t *testing.T) {
+// TestAHubsPodRunsAsTheUserWhateverItsOptionsSay: uid, gid, privileged and the like of the spawner's.
+func TestAHubsPodRunsAsTheUserWhateverItsOptionsSay(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
 			continue
@@ -166,8 +166,8 @@ func TestAHubsPodRunsAsThePersonWhateverItsOptionsSay(t *testing.T) {
 	}
 }
 
-// TestWhatAHubsPodIsRefusedFor: the reasons, each with its case.
-func TestWhatAHubsPodIsRefusedFor(t *testing.T) {
+// TestWhatAHubsPodIsDeniedFor: the reasons, each with its case.
+func TestWhatAHubsPodIsDeniedFor(t *testing.T) {
 	reasons := map[string]denial.Reason{}
 	for _, p := range hubPods(t, "7") {
 		for _, r := range p.decision.Denials {

@@ -23,9 +23,9 @@ const (
 
 // Helm is the program, for one cluster or for none.
 type Helm struct {
-	// Kubeconfig of whoever installs; empty where nothing is.
+	// Kubeconfig of the installing account; empty where nothing is.
 	Kubeconfig string
-	// Folder for what helm remembers. None of it is of whoever runs this.
+	// Folder for what helm remembers. None of it belongs to the account that runs this.
 	Folder string
 
 	program string

@@ -24,7 +24,7 @@ func TestAccess(t *testing.T) {
 		"a Deployment or a Job, by its ServiceAccount":         byAccount,
 		"a right in one namespace is none in another":          otherNamespace,
 		"a right revoked a second ago":                         revoked,
-		"a refusal says what to ask the admin for":             refusalSays,
+		"a refusal says what to ask the admin for":             denialNamesTheRight,
 		"a backup has the share as it is, and no notebook":     backup,
 		"the binder binds the share's own claim":               binderBinds,
 		"a notebook is updated in what is not ours":            updated,
@@ -43,7 +43,7 @@ func oneHome(t *testing.T, g *guarded) {
 	g.allow(t, "lab", "frank", withPods, mayUse("frank"))
 	frank := g.as(t, "frank")
 	assert.NoError(t, create(t.Context(), frank, "lab", injected(t, "frank")))
-	assertRefused(t, create(t.Context(), frank, "lab", injected(t, "alice")), noAccess)
+	assertDenied(t, create(t.Context(), frank, "lab", injected(t, "alice")), noAccess)
 }
 
 func everyHome(t *testing.T, g *guarded) {
@@ -55,7 +55,7 @@ func everyHome(t *testing.T, g *guarded) {
 	pod := injected(t, "gina", hubs)
 	assert.Equal(t, "gina", pod.Annotations["jupyter-user.io/user"])
 	assert.NoError(t, create(t.Context(), g.hub, "lab", pod))
-	assertRefused(t, create(t.Context(), g.carol, "lab", pod), noAccess)
+	assertDenied(t, create(t.Context(), g.carol, "lab", pod), noAccess)
 }
 
 // byAccount: where no controller manager runs, its controllers are who they say they are.
@@ -66,9 +66,9 @@ func byAccount(t *testing.T, g *guarded) {
 		g.allow(t, "lab", name, withPods)
 		client := g.as(t, name)
 		assert.NoError(t, create(t.Context(), client, "lab", injected(t, "alice", runsBy("nightly"))), controller)
-		assertRefused(t, create(t.Context(), client, "lab", injected(t, "qiang.guo03", runsBy("nightly"))), noAccess)
+		assertDenied(t, create(t.Context(), client, "lab", injected(t, "qiang.guo03", runsBy("nightly"))), noAccess)
 		err := create(t.Context(), client, "lab", injected(t, "alice"))
-		assertRefused(t, err, noAccess)
+		assertDenied(t, err, noAccess)
 		assert.Contains(t, err.Error(), "pods of a Deployment or a Job need the verb run-as, for their ServiceAccount")
 	}
 	assert.NoError(t, create(t.Context(), g.bob, "lab", injected(t, "alice", runsBy("nightly"))),
@@ -78,7 +78,7 @@ func byAccount(t *testing.T, g *guarded) {
 func otherNamespace(t *testing.T, g *guarded) {
 	require.NoError(t, g.Namespace(t.Context(), "elsewhere", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
 	g.allow(t, "elsewhere", "carol", withPods)
-	assertRefused(t, create(t.Context(), g.carol, "elsewhere", injected(t, "alice")), noAccess)
+	assertDenied(t, create(t.Context(), g.carol, "elsewhere", injected(t, "alice")), noAccess)
 }
 
 func revoked(t *testing.T, g *guarded) {
@@ -102,10 +102,10 @@ func revoked(t *testing.T, g *guarded) {
 		answer, err := g.admin(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
 		return err == nil && !answer.Status.Allowed
 	}, wait, wait/1000)
-	assertRefused(t, create(t.Context(), heidi, "lab", injected(t, "alice")), noAccess)
+	assertDenied(t, create(t.Context(), heidi, "lab", injected(t, "alice")), noAccess)
 }
 
-func refusalSays(t *testing.T, g *guarded) {
+func denialNamesTheRight(t *testing.T, g *guarded) {
 	err := create(t.Context(), g.bob, "lab", injected(t, "alice"))
 	assert.ErrorContains(t, err, "NoAccess: metadata.annotations[jupyter-user.io/user]: bob may not use the home of alice in "+
 		"namespace lab, and the ServiceAccount default may not run as alice: ask the admin for a role with the verb use on "+
@@ -131,7 +131,7 @@ func backup(t *testing.T, g *guarded) {
 	labelled.Labels = map[string]string{"jupyter-user": "alice"}
 	assert.ErrorContains(t, create(t.Context(), ivan, "lab", labelled), "denied request: ", "by the net too")
 	labelled.Spec.Containers[0].VolumeMounts = nil
-	assertRefused(t, create(t.Context(), ivan, "lab", labelled), "access/NotInjected")
+	assertDenied(t, create(t.Context(), ivan, "lab", labelled), "access/NotInjected")
 
 	runs := mayRunAs()
 	runs.Resources = []string{"shares"}
@@ -141,8 +141,8 @@ func backup(t *testing.T, g *guarded) {
 	g.allow(t, "lab", "system:serviceaccount:kube-system:job-controller", withPods)
 	controller := g.as(t, "system:serviceaccount:kube-system:job-controller")
 	assert.NoError(t, create(t.Context(), controller, "lab", job))
-	assertRefused(t, create(t.Context(), controller, "lab", raw()), "share/ShareMounted")
-	assertRefused(t, create(t.Context(), ivan, "lab", injected(t, "alice")), noAccess)
+	assertDenied(t, create(t.Context(), controller, "lab", raw()), "share/ShareMounted")
+	assertDenied(t, create(t.Context(), ivan, "lab", injected(t, "alice")), noAccess)
 }
 
 func binderBinds(t *testing.T, g *guarded) {

@@ -56,7 +56,7 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assert.True(t, hasToken(notebook), "the notebook's token is the pod's")
 	assert.False(t, hasToken(pod.Spec.InitContainers[0]), "the init container talks to nobody")
 
-	passes := c.answers(t, "run")
+	passes := c.decisions(t, "run")
 	require.NotEmpty(t, passes)
 	assert.Equal(t, "injected", passes[0].Outcome)
 	assert.Equal(t, "carol", passes[0].Requester)
@@ -64,7 +64,7 @@ func kubectlRun(t *testing.T, c *cluster) {
 }
 
 // assertSettling: a second pass changes nothing, and the last one is the verifier's.
-func assertSettling(t *testing.T, passes []answered) {
+func assertSettling(t *testing.T, passes []decision) {
 	t.Helper()
 	require.NotEmpty(t, passes)
 	last := passes[len(passes)-1]
@@ -128,7 +128,7 @@ func kubectlRunDryRun(t *testing.T, c *cluster) {
 	made := c.kubectl(t, "run", "nb", "-n", "dry", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=qiang.guo03", "--dry-run=server", "-o", "json")
 	require.Zero(t, made.ExitCode, made.Stderr)
 	assert.Equal(t, "jupyter-user-init", decode(t, made.Stdout).Spec.InitContainers[0].Name)
-	assert.True(t, c.answers(t, "dry")[0].DryRun)
+	assert.True(t, c.decisions(t, "dry")[0].DryRun)
 	gone := c.kubectl(t, "get", "pod", "nb", "-n", "dry")
 	assert.Contains(t, gone.Stderr, "not found")
 }
@@ -139,7 +139,7 @@ func generateName(t *testing.T, c *cluster) {
 		spec: {containers: [{name: nb, image: quay.io/jupyter/minimal-notebook}]}}`)
 	require.Zero(t, made.ExitCode, made.Stderr)
 	assertSettled(t, []byte(made.Stdout))
-	assert.Equal(t, "generate", c.answers(t, "generate")[0].Namespace, "the namespace is the request's")
+	assert.Equal(t, "generate", c.decisions(t, "generate")[0].Namespace, "the namespace is the request's")
 }
 
 func limitRange(t *testing.T, c *cluster) {
@@ -209,7 +209,7 @@ func hubPodWithLabel(t *testing.T, c *cluster) {
 	made := c.create(t, "both", strings.Replace(hubPodYAML, "%s", ", jupyter-user: alice", 1))
 	require.Zero(t, made.ExitCode, made.Stderr)
 	injected := 0
-	for _, a := range c.answers(t, "both") {
+	for _, a := range c.decisions(t, "both") {
 		if a.Outcome == "injected" {
 			injected++
 		}
@@ -219,10 +219,10 @@ func hubPodWithLabel(t *testing.T, c *cluster) {
 
 func restricted(t *testing.T, c *cluster) {
 	c.namespace(t, "restricted", "restricted")
-	refused := c.kubectl(t, "run", "nb", "-n", "restricted", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=qiang.guo03")
-	assert.Equal(t, 1, refused.ExitCode)
-	assert.Contains(t, refused.Stderr, "Error from server (RestrictedNeedsIdentity)")
-	assert.Contains(t, refused.Stderr, "namespace restricted enforces the Pod Security Standard restricted")
+	denied := c.kubectl(t, "run", "nb", "-n", "restricted", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=qiang.guo03")
+	assert.Equal(t, 1, denied.ExitCode)
+	assert.Contains(t, denied.Stderr, "Error from server (RestrictedNeedsIdentity)")
+	assert.Contains(t, denied.Stderr, "namespace restricted enforces the Pod Security Standard restricted")
 
 	raw, pod := c.run(t, "restricted", "nb", "--labels=jupyter-user=alice")
 	assertSettled(t, raw)
@@ -234,13 +234,13 @@ func noLabel(t *testing.T, c *cluster) {
 	c.namespace(t, "none", "baseline")
 	_, pod := c.run(t, "none", "nb", "--labels=app=x")
 	assert.Empty(t, pod.Spec.InitContainers)
-	assert.Empty(t, c.answers(t, "none"), "the API server does not even ask")
+	assert.Empty(t, c.decisions(t, "none"), "the API server does not even ask")
 }
 
 func afterwards(t *testing.T, c *cluster) {
 	c.namespace(t, "after", "baseline")
 	c.run(t, "after", "nb", "--labels=jupyter-user=alice")
-	asked := len(c.answers(t, "after"))
+	asked := len(c.decisions(t, "after"))
 	for _, do := range [][]string{
 		{"annotate", "pod", "nb", "-n", "after", "example.com/x=y"},
 		{"delete", "pod", "nb", "-n", "after", "--now"},
@@ -248,7 +248,7 @@ func afterwards(t *testing.T, c *cluster) {
 		done := c.kubectl(t, do...)
 		require.Zero(t, done.ExitCode, done.Stderr)
 	}
-	assert.Len(t, c.answers(t, "after"), asked, "the API server does not even ask")
+	assert.Len(t, c.decisions(t, "after"), asked, "the API server does not even ask")
 }
 
 func denialSentences(t *testing.T, c *cluster) {
@@ -270,15 +270,15 @@ spec:
 	assert.Contains(t, made.Stderr, "\n- spec.volumes[0]: the volume name hpc-shared-volume belongs to the share")
 	assert.Contains(t, made.Stderr, "\n- spec.volumes[1]: the claim hpc-shared-pvc is the share")
 	assert.Contains(t, made.Stderr, "\n- spec.containers[0].volumeMounts[0]: the volume hpc-shared-volume is mounted at /home")
-	assert.Equal(t, []string{"VolumeTaken", "ShareAgain", "MountForeign"}, c.answers(t, "refused")[0].Reasons)
+	assert.Equal(t, []string{"VolumeTaken", "ShareAgain", "MountForeign"}, c.decisions(t, "refused")[0].Reasons)
 }
 
 func down(t *testing.T, c *cluster) {
 	c.namespace(t, "down", "baseline")
 	c.stop()
-	refused := c.kubectl(t, "run", "nb", "-n", "down", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice")
-	assert.Equal(t, 1, refused.ExitCode, "a labelled pod never starts unserved")
-	assert.Contains(t, refused.Stderr, "failed calling webhook")
+	denied := c.kubectl(t, "run", "nb", "-n", "down", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice")
+	assert.Equal(t, 1, denied.ExitCode, "a labelled pod never starts unserved")
+	assert.Contains(t, denied.Stderr, "failed calling webhook")
 	other := c.kubectl(t, "run", "other", "-n", "down", "--image=quay.io/jupyter/minimal-notebook")
 	assert.Zero(t, other.ExitCode, "nobody else notices: %s", other.Stderr)
 	c.serve(t)

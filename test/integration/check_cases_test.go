@@ -98,9 +98,9 @@ var checked = map[string]struct {
 		ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook"}}), "webhooks", check.Warning, "MutatingWebhookConfiguration " +
 		"jupyter-user-webhook: is not part of the manifest given with -f: it is left over from another release, or somebody created it there: kubectl delete " +
 		"mutatingwebhookconfiguration jupyter-user-webhook"},
-	"who writes NetworkPolicies": {makes(roleBinding("lab", "editor", "system:aggregate-to-edit", person("eve"))), "rbac", check.Warning,
+	"who writes NetworkPolicies": {makes(roleBinding("lab", "editor", "system:aggregate-to-edit", userSubject("eve"))), "rbac", check.Warning,
 		"User eve (RoleBinding lab/editor): may write NetworkPolicies in namespaces with notebooks"},
-	"who reads logs": {makes(roleBinding("lab", "viewer", "system:aggregate-to-view", person("eve"))), "rbac", check.Warning,
+	"who reads logs": {makes(roleBinding("lab", "viewer", "system:aggregate-to-view", userSubject("eve"))), "rbac", check.Warning,
 		"User eve (RoleBinding lab/viewer): may read logs of Pods in namespaces with notebooks"},
 	"a webhook with a condition": {func(t *testing.T, l *looked) {
 		change(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
@@ -162,7 +162,7 @@ var checked = map[string]struct {
 		openNamespace(t, l)
 		renderedFrom("podSecurity", "off")(t, l)
 	}, "pod-security", check.Warning, "the parameter podSecurity is off"},
-	"a namespace with rights and no claim": {makes(roleBinding("default", "x", "jupyter-user-use-every-home", person("zoe"))), "claims",
+	"a namespace with rights and no claim": {makes(roleBinding("default", "x", "jupyter-user-use-every-home", userSubject("zoe"))), "claims",
 		check.Failed, "namespace default: has no claim hpc-shared-pvc"},
 	"a hub": {makes(roleBinding("lab", "hub", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Warning,
 		"RoleBinding lab/hub: may be anybody: ServiceAccount lab/hub may use every home in namespace lab"},
@@ -173,7 +173,7 @@ var checked = map[string]struct {
 	"a hub that runs as somebody": {makes(role("lab", "hub", []string{"alice"}, "run-as"), localBinding("lab", "hub", serviceAccount("lab", "hub")),
 		roleBinding("lab", "hub2", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Failed,
 		"gives run-as to ServiceAccount lab/hub, which may use every home"},
-	"a rule that gives everything": {makes(clusterBinding("boss", "cluster-admin", person("boss"))), "rbac", check.Warning,
+	"a rule that gives everything": {makes(clusterBinding("boss", "cluster-admin", userSubject("boss"))), "rbac", check.Warning,
 		"ClusterRoleBinding boss: may be anybody: User boss in every namespace"},
 	"homes in everybody's role": {makes(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "sneaky",
 		Labels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
@@ -202,7 +202,7 @@ var checked = map[string]struct {
 				"0000000000000000000000000000000000000000000000000000000000000000"
 		})
 	}, "versions", check.Warning, "and the configuration's init.image is jupyter-user-webhook:v0.2.0"},
-	"a name that steers a terminal": {makes(clusterBinding("boss2", "cluster-admin", person("\x1b[2J\u202e"))), "rbac", check.Warning,
+	"a name that steers a terminal": {makes(clusterBinding("boss2", "cluster-admin", userSubject("\x1b[2J\u202e"))), "rbac", check.Warning,
 		`may be anybody: User \x1b[2J\u202e in every namespace`},
 }
 
@@ -296,7 +296,7 @@ func volumeWith(name string, as func(*corev1.PersistentVolume)) *corev1.Persiste
 	return volume
 }
 
-func person(name string) rbacv1.Subject {
+func userSubject(name string) rbacv1.Subject {
 	return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: name}
 }
 
@@ -337,16 +337,16 @@ func checkAccess(t *testing.T, l *looked) {
 		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "pods"}, Rules: []rbacv1.PolicyRule{withPods}},
 		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "jobs"}, Rules: []rbacv1.PolicyRule{
 			{APIGroups: []string{"batch"}, Resources: []string{"cronjobs"}, Verbs: []string{"create"}}}},
-		roleBinding("lab", "fay", "jobs", person("fay")),
+		roleBinding("lab", "fay", "jobs", userSubject("fay")),
 		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "patches"}, Rules: []rbacv1.PolicyRule{
 			{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"patch"}}}},
 		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "updates"}, Rules: []rbacv1.PolicyRule{
 			{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"update"}}}},
-		roleBinding("lab", "gil", "patches", person("gil")), roleBinding("lab", "hal", "updates", person("hal")),
+		roleBinding("lab", "gil", "patches", userSubject("gil")), roleBinding("lab", "hal", "updates", userSubject("hal")),
 		roleBinding("lab", "hub-pods", "pods", serviceAccount("lab", "hub")),
 		roleBinding("lab", "staff", "jupyter-user-use-every-home", groupOf("staff")),
 		roleBinding("lab", "staff-pods", "pods", groupOf("staff")),
-		roleBinding("lab", "dave", "pods", person("dave")),
+		roleBinding("lab", "dave", "pods", userSubject("dave")),
 		roleBinding("lab", "controller", "cluster-admin", serviceAccount("kube-system", "job-controller")))(t, l)
 	for name, of := range map[string]struct {
 		as, user string
@@ -385,23 +385,23 @@ func checkAccess(t *testing.T, l *looked) {
 			}, wait, wait/100)
 		})
 	}
-	t.Run("where notebooks are refused", func(t *testing.T) { accessRefused(t, l) })
+	t.Run("where notebooks are refused", func(t *testing.T) { accessDenied(t, l) })
 	renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""})(t, l)
 	a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: "dave", User: "dave", Namespace: "lab"})
 	require.NoError(t, err)
 	assert.True(t, a.May, "%+v", a)
 }
 
-// accessRefused: rights are one thing, and what the API server admits another.
-func accessRefused(t *testing.T, l *looked) {
+// accessDenied: rights are one thing, and what the API server admits another.
+func accessDenied(t *testing.T, l *looked) {
 	openNamespace(t, l)
-	makes(roleBinding("open", "dave", "pods", person("dave")), roleBinding("open", "erin", "pods", person("erin")),
-		role("open", "alice", []string{"alice"}, "use"), localBinding("open", "alice", person("dave")),
-		roleBinding("open", "every", "jupyter-user-use-every-home", person("erin")),
-		roleBinding("kube-system", "every", "jupyter-user-use-every-home", person("erin")),
-		roleBinding("kube-system", "erin", "pods", person("erin")),
-		roleBinding("lab", "erin-all", "jupyter-user-use-every-home", person("erin")),
-		roleBinding("lab", "erin-pods", "pods", person("erin")))(t, l)
+	makes(roleBinding("open", "dave", "pods", userSubject("dave")), roleBinding("open", "erin", "pods", userSubject("erin")),
+		role("open", "alice", []string{"alice"}, "use"), localBinding("open", "alice", userSubject("dave")),
+		roleBinding("open", "every", "jupyter-user-use-every-home", userSubject("erin")),
+		roleBinding("kube-system", "every", "jupyter-user-use-every-home", userSubject("erin")),
+		roleBinding("kube-system", "erin", "pods", userSubject("erin")),
+		roleBinding("lab", "erin-all", "jupyter-user-use-every-home", userSubject("erin")),
+		roleBinding("lab", "erin-pods", "pods", userSubject("erin")))(t, l)
 	type asked struct {
 		as, user, namespace string
 		may                 bool

@@ -38,7 +38,7 @@ func TestClaimedInCEL(t *testing.T) {
 			require.NoError(t, err)
 			// Then it is one that may not have the share.
 			pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
-			assertRefused(t, create(t.Context(), g.bob, "lab", pod), "share/ShareMounted")
+			assertDenied(t, create(t.Context(), g.bob, "lab", pod), "share/ShareMounted")
 		})
 	}
 }

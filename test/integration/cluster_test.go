@@ -57,11 +57,11 @@ func (d directory) FindUncached(ctx context.Context, name user.Name) (*identity.
 	return d.Find(ctx, name)
 }
 
-var people = directory{"alice": identity.New(5001, 6001, []int64{7001})}
+var users = directory{"alice": identity.New(5001, 6001, []int64{7001})}
 
-// peopleOf returns the directory that a webhook with this configuration asks: with homes, if homes are where it says.
-func peopleOf(configured *config.Config) directory {
-	alice := people["alice"]
+// usersOf returns the directory that a webhook with this configuration asks: with homes, if homes are where it says.
+func usersOf(configured *config.Config) directory {
+	alice := users["alice"]
 	if configured.Share.HomesByField() {
 		alice.Home = "/hpc/home/a/alice"
 	}
@@ -119,7 +119,7 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	handler := func(w *webhook.Webhook) http.Handler {
 		return server.NewHandler(w, slog.New(slog.NewJSONHandler(c.log, nil)), metrics, others)
 	}
-	atAdmission, atStart := handler(webhook.New(configured, peopleOf(configured))), handler(webhook.New(configured, nil))
+	atAdmission, atStart := handler(webhook.New(configured, usersOf(configured))), handler(webhook.New(configured, nil))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -142,7 +142,7 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 // has one of the two, and a cluster of these tests has both, so that it has notebooks of both discoveries.
 func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	if known(pod) {
-		return webhook.New(configured, peopleOf(configured))
+		return webhook.New(configured, usersOf(configured))
 	}
 	return webhook.New(configured, nil)
 }
@@ -155,8 +155,8 @@ func known(pod []byte) bool {
 	if json.Unmarshal(pod, &named) != nil {
 		return false
 	}
-	_, byLabel := people[named.Metadata.Labels["jupyter-user"]]
-	_, byHub := people[named.Metadata.Annotations["hub.jupyter.org/username"]]
+	_, byLabel := users[named.Metadata.Labels["jupyter-user"]]
+	_, byHub := users[named.Metadata.Annotations["hub.jupyter.org/username"]]
 	return byLabel || byHub
 }
 
@@ -250,7 +250,7 @@ func assertSettled(t *testing.T, stored []byte) {
 }
 
 // answered is one line that an admission leaves in the log.
-type answered struct {
+type decision struct {
 	Msg, Review, Outcome, Pod, Namespace, User, Way, Requester, Peer string
 	Operations                                                       int
 	DryRun                                                           bool
@@ -259,11 +259,11 @@ type answered struct {
 
 // answers are the admissions of a namespace, in their order. An answer is logged before it is sent, so what a client has
 // seen is there.
-func (c *cluster) answers(t *testing.T, namespace string) (found []answered) {
+func (c *cluster) decisions(t *testing.T, namespace string) (found []decision) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(c.log.String()))
 	for decoder.More() {
-		var a answered
+		var a decision
 		require.NoError(t, decoder.Decode(&a))
 		if a.Msg == "admission" && a.Namespace == namespace {
 			found = append(found, a)

@@ -43,9 +43,9 @@ func TestDeadWebhookStopsNobody(t *testing.T) {
 	watch := machine.For(t)
 	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice,component=singleuser-server"} {
 		began := time.Now()
-		refused := c.kubectl(t, "run", "nb", "-n", "lab", "--image=quay.io/jupyter/minimal-notebook", "--labels="+label, "--annotations=hub.jupyter.org/username=alice")
-		assert.NotZero(t, refused.ExitCode)
-		assert.Contains(t, refused.Stderr, `failed calling webhook`)
+		denied := c.kubectl(t, "run", "nb", "-n", "lab", "--image=quay.io/jupyter/minimal-notebook", "--labels="+label, "--annotations=hub.jupyter.org/username=alice")
+		assert.NotZero(t, denied.ExitCode)
+		assert.Contains(t, denied.Stderr, `failed calling webhook`)
 		watch.Within(t, time.Since(began), 3*time.Second, "a refusal, and KubeSpawner's client gives up after 3 s")
 	}
 	for name, labels := range map[string]string{"worker": "hub.jupyter.org/username=alice,component=dask-worker", "out": "jupyter-user=alice"} {
@@ -57,7 +57,7 @@ func TestDeadWebhookStopsNobody(t *testing.T) {
 	runs(t, admin, "lab", "before")
 }
 
-// schedules creates a pod as people, Deployments and the cluster itself do, and sees it through.
+// schedules creates a pod as users, Deployments and the cluster itself do, and sees it through.
 func schedules(t *testing.T, admin kubernetes.Interface, namespace string) {
 	t.Helper()
 	_, err := admin.CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDebuggingAsTheRefusalSays does what kubectl debug is told beside a notebook, to the letter.
-func TestDebuggingAsTheRefusalSays(t *testing.T) {
+// TestDebuggingAsTheDenialSays does what kubectl debug is told beside a notebook, to the letter.
+func TestDebuggingAsTheDenialSays(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	c.namespace(t, "debug", "baseline")

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// A demand is what a policy of other people (testdata/demands.yaml) makes of a notebook for which nobody has taken care of it:
+// A demand is what a policy of other users (testdata/demands.yaml) makes of a notebook for which nobody has taken care of it:
 // what it says where it denies, or nothing.
 type demand struct{ atAdmission, atStart string }
 
@@ -38,7 +38,7 @@ var demands = map[string]demand{
 	},
 }
 
-// TestDemandsOfOthers is what ValidatingAdmissionPolicies of other people make of notebooks, each in a namespace of its own.
+// TestDemandsOfOthers is what ValidatingAdmissionPolicies of other users make of notebooks, each in a namespace of its own.
 func TestDemandsOfOthers(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{})
@@ -84,7 +84,7 @@ func assertDemand(t *testing.T, e *enforced, name, says string, pod *corev1.Pod)
 		e.admitted(t, o)
 		return
 	}
-	refusedWith(t, o, "ValidatingAdmissionPolicy '"+name+".example.com' with binding '"+name+".example.com' denied request: "+says)
+	deniedWith(t, o, "ValidatingAdmissionPolicy '"+name+".example.com' with binding '"+name+".example.com' denied request: "+says)
 }
 
 // foreignRegistry: where images come from is the admins' to say in both places.
@@ -94,7 +94,7 @@ func foreignRegistry(t *testing.T, e *enforced) {
 	})
 }
 
-// readOnlyRoot: whether an image can do with one is known to whoever writes the pod.
+// readOnlyRoot: whether an image can do with one is known to the author of the Pod.
 func readOnlyRoot(t *testing.T, e *enforced) {
 	inBothWays(t, func(t *testing.T, user string) {
 		pod := e.admitted(t, e.try(t, "read-only-root", asking(user, asDemanded, func(pod *corev1.Pod) {

@@ -105,5 +105,5 @@ func TestWhatIsMissing(t *testing.T) {
 		assert.NoError(a, create(t.Context(), dora, "lab", forged.DeepCopy()), "written by hand, with another UID")
 	}, wait, wait/100)
 	another.Spec.Containers[0].VolumeMounts[0].SubPath = "home/bob"
-	assertRefused(t, create(t.Context(), dora, "lab", another), "net/MountForeign")
+	assertDenied(t, create(t.Context(), dora, "lab", another), "net/MountForeign")
 }

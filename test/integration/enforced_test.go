@@ -142,8 +142,8 @@ func (e *enforced) admittedAnyhow(t *testing.T, o outcome) *corev1.Pod {
 	return o.pod
 }
 
-// refusedWith asserts that a pod was denied, and with which words.
-func refusedWith(t *testing.T, o outcome, words ...string) {
+// deniedWith asserts that a pod was denied, and with which words.
+func deniedWith(t *testing.T, o outcome, words ...string) {
 	t.Helper()
 	require.Error(t, o.err, "nothing refused it")
 	for _, word := range words {
@@ -167,7 +167,7 @@ func asking(user string, changes ...func(*corev1.Pod)) *corev1.Pod {
 	return pod
 }
 
-// withProxy adds a container of somebody else's, who says nothing about it.
+// withProxy adds a container of another webhook, without an annotation about it.
 func withProxy(pod *corev1.Pod) {
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: "proxy"})
 }

@@ -148,7 +148,7 @@ func TestAttacksOnFurtherClaims(t *testing.T) {
 		"a debugger in a Pod that has it":    {"debug/NoAccess", debugsScratch},
 	}
 	for name, a := range attacks {
-		t.Run(name, func(t *testing.T) { assertRefused(t, a.do(t, g), a.rule) })
+		t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
 	}
 }
 
@@ -248,7 +248,7 @@ func TestEachClaimIsARightOfItsOwn(t *testing.T) {
 	t.Run("a claim of the further name on a volume of the share", func(t *testing.T) {
 		made := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.Spec.VolumeName = "hpc-scratch", "hpc-pv-open" })
 		_, err := g.as(t, "erin").CoreV1().PersistentVolumeClaims("open").Create(t.Context(), made, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		assertRefused(t, err, "claims/ShareClaim")
+		assertDenied(t, err, "claims/ShareClaim")
 		assert.ErrorContains(t, err, "named hpc-shared-pvc")
 	})
 	t.Run("the same on a volume of its own", func(t *testing.T) {
@@ -267,6 +267,6 @@ func TestEachClaimIsARightOfItsOwn(t *testing.T) {
 			return err
 		}
 		assert.NoError(t, binds(own))
-		assertRefused(t, binds(foreign), "claims/ShareClaim")
+		assertDenied(t, binds(foreign), "claims/ShareClaim")
 	})
 }

@@ -67,7 +67,7 @@ func TestTheHomeInASidecar(t *testing.T) {
 	assert.ErrorContains(t, err, "other containers than the notebook container can have the home only if the UID and GID of the user are known at admission")
 }
 
-// TestTheNetLetsASidecarHaveTheHome, and nothing else of the share, whoever answers for the webhook.
+// TestTheNetLetsASidecarHaveTheHome, and nothing else of the share, whichever server responds for the webhook.
 func TestTheNetLetsASidecarHaveTheHome(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t)})

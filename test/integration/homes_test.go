@@ -47,7 +47,7 @@ func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestTheNetKnowsHomesByInitial: whoever answers for the webhook, no other home is mounted than the one that the pattern makes of
+// TestTheNetKnowsHomesByInitial: whichever server responds for the webhook, no other home is mounted than the one that the pattern makes of
 // the user's name.
 func TestTheNetKnowsHomesByInitial(t *testing.T) {
 	t.Parallel()
@@ -274,7 +274,7 @@ func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestAttacksOnDirectoriesOfUsers: whoever answers for the webhook, no directory of another user is mounted, and no more of what is
+// TestAttacksOnDirectoriesOfUsers: whichever server responds for the webhook, no directory of another user is mounted, and no more of what is
 // above it than the webhook mounts; the verifier denies the same.
 func TestAttacksOnDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()

@@ -85,9 +85,9 @@ func TestAUserOfADirectoryService(t *testing.T) {
 	made := c.create(t, "lab", hubsPod("hub", "a.liddell@corp.example"))
 	require.Zero(t, made.ExitCode, made.Stderr)
 	runsAsAlice(decode(t, made.Stdout))
-	refused := c.create(t, "lab", hubsPod("other", "alice"))
-	assert.NotZero(t, refused.ExitCode, "the Unix name is no name of the hub's")
-	assert.Contains(t, refused.Stderr, `no user has the hub name "alice"`)
+	denied := c.create(t, "lab", hubsPod("other", "alice"))
+	assert.NotZero(t, denied.ExitCode, "the Unix name is no name of the hub's")
+	assert.Contains(t, denied.Stderr, `no user has the hub name "alice"`)
 }
 
 // asTheChartRenders returns the configuration of the page's values, with the server of the test, and its files where the test has

@@ -43,20 +43,20 @@ func TestValuesAreLiterals(t *testing.T) {
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, jsonOf(t, values))})
 
 	assert.NoError(t, create(t.Context(), g.bob, "open", nfs(odd)), "a listed server is another one")
-	assertRefused(t, create(t.Context(), g.bob, "open", nfs(odd+"x")), "share/ShareRoad")
-	assertRefused(t, bobsOpen(hostPath("/"+odd+"/home"))(t, g), "share/ShareRoad")
+	assertDenied(t, create(t.Context(), g.bob, "open", nfs(odd+"x")), "share/ShareRoad")
+	assertDenied(t, bobsOpen(hostPath("/"+odd+"/home"))(t, g), "share/ShareRoad")
 	assert.NoError(t, bobsOpen(hostPath("/other"))(t, g))
 	g.allow(t, "lab", odd, withPods, mayUse())
-	assertRefused(t, create(t.Context(), g.impersonates(t, odd), "lab", notebookAt(t, "alice", "")), noAccess)
+	assertDenied(t, create(t.Context(), g.impersonates(t, odd), "lab", notebookAt(t, "alice", "")), noAccess)
 	g.allow(t, "lab", odd+"alice"+odd, withPods)
 	assert.NoError(t, create(t.Context(), g.impersonates(t, odd+"alice"+odd), "lab", notebookAt(t, "alice", "")))
-	assertRefused(t, create(t.Context(), g.impersonates(t, odd+"alice"+odd), "lab", notebookAt(t, "bob", "")), noAccess)
+	assertDenied(t, create(t.Context(), g.impersonates(t, odd+"alice"+odd), "lab", notebookAt(t, "bob", "")), noAccess)
 	for image, taken := range map[string]bool{odd: true, "i" + odd: true, odd + "x": false} {
 		err := create(t.Context(), g.carol, "lab", notebookAt(t, "alice", image))
 		if taken {
 			assert.NoError(t, err)
 		} else {
-			assertRefused(t, err, "net/InitForeign")
+			assertDenied(t, err, "net/InitForeign")
 		}
 	}
 }
@@ -113,7 +113,7 @@ func TestTheHomesAreALiteral(t *testing.T) {
 		if taken {
 			assert.NoError(t, err, subPath)
 		} else {
-			assertRefused(t, err, "net/MountForeign")
+			assertDenied(t, err, "net/MountForeign")
 		}
 	}
 }

@@ -156,7 +156,7 @@ func renamed(t *testing.T, e *enforced) {
 	}
 }
 
-// labelledByAPolicy: whoever gives the label, it is the requester who has to have the right.
+// labelledByAPolicy: whichever policy sets the label, the requester must have the right.
 func labelledByAPolicy(t *testing.T, e *enforced) {
 	owned := func(owner string) *corev1.Pod {
 		return asking("", func(pod *corev1.Pod) { pod.Labels = map[string]string{"policy": "whose", "owner": owner} })
@@ -165,7 +165,7 @@ func labelledByAPolicy(t *testing.T, e *enforced) {
 		pod := e.admitted(t, e.try(t, "beside", owned(user)))
 		assert.Equal(t, user, pod.Annotations["jupyter-user.io/user"])
 	}
-	assertRefused(t, e.try(t, "beside", owned("bob")).err, "access/NoAccess")
+	assertDenied(t, e.try(t, "beside", owned("bob")).err, "access/NoAccess")
 }
 
 // mirror: who insists on another name for our image is denied until both, the policies and the configuration, know
@@ -173,11 +173,11 @@ func labelledByAPolicy(t *testing.T, e *enforced) {
 func mirror(t *testing.T, e *enforced, policies bool) {
 	inBothWays(t, func(t *testing.T, user string) {
 		o := e.try(t, "beside", asking(user, mutated("insisting", "mirror-elsewhere")))
-		assertRefused(t, o.err, "net/InitForeign")
-		refusedWith(t, o, "elsewhere.example/"+initImage, "where the image is right, the admin lists it in the value image.accepted")
+		assertDenied(t, o.err, "net/InitForeign")
+		deniedWith(t, o, "elsewhere.example/"+initImage, "where the image is right, the admin lists it in the value image.accepted")
 
 		o = e.try(t, "beside", asking(user, mutated("insisting", "mirror")))
-		refusedWith(t, o, "spec.initContainers[0].image: this is not what the webhook put there")
+		deniedWith(t, o, "spec.initContainers[0].image: this is not what the webhook put there")
 		assert.Equal(t, "Drifted", reason(o.err))
 	})
 	e.configure(t, func(c *config.Config) { c.Init.AcceptedImages = []string{mirrored} })
@@ -196,6 +196,6 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 // environmentInsisted: our init container reads no environment of anybody's, and who insists on one is told.
 func environmentInsisted(t *testing.T, e *enforced) {
 	inBothWays(t, func(t *testing.T, user string) {
-		assertRefused(t, e.try(t, "beside", asking(user, mutated("insisting", "environment"))).err, "net/InitForeign")
+		assertDenied(t, e.try(t, "beside", asking(user, mutated("insisting", "environment"))).err, "net/InitForeign")
 	})
 }

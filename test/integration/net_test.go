@@ -42,7 +42,7 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	tried := 0
 	for name, a := range attacks() {
 		if strings.HasPrefix(a.rule, "net/") {
-			t.Run(name, func(t *testing.T) { assertRefused(t, a.do(t, g), a.rule) })
+			t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
 			tried++
 		}
 	}
@@ -61,7 +61,7 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 		t.Run("subPath "+name, func(t *testing.T) {
 			pod := injected(t, "alice")
 			pod.Spec.Containers[0].VolumeMounts[0].SubPath = subPath
-			assertRefused(t, create(t.Context(), g.hub, "lab", pod), "net/MountForeign")
+			assertDenied(t, create(t.Context(), g.hub, "lab", pod), "net/MountForeign")
 		})
 	}
 }
@@ -74,7 +74,7 @@ func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
 	require.NoError(t, g.AwaitPolicies(t.Context()))
 	require.NoError(t, create(t.Context(), g.bob, "lab", asWritten(t, "bob")))
 	for _, user := range []string{"", ".", "..", "../x", "alice\n", "alice/", "bob/alice", strings.Repeat("a", 33), "ä"} {
-		assertRefused(t, create(t.Context(), g.bob, "lab", asWritten(t, user)), "net/MountForeign")
+		assertDenied(t, create(t.Context(), g.bob, "lab", asWritten(t, user)), "net/MountForeign")
 	}
 }
 

@@ -49,13 +49,13 @@ func inRestricted(t *testing.T, e *enforced, namespace string) {
 	assert.Equal(t, []int64{7001}, pod.Spec.SecurityContext.SupplementalGroups)
 
 	unknown := e.try(t, namespace, asking("qiang.guo03"))
-	refusedWith(t, unknown, `admission webhook "restricted-pods.jupyter-user.io" denied the request: `,
+	deniedWith(t, unknown, `admission webhook "restricted-pods.jupyter-user.io" denied the request: `,
 		"namespace "+namespace+" enforces the Pod Security Standard restricted", "qiang.guo03")
 	assert.Equal(t, "RestrictedNeedsIdentity", reason(unknown.err))
 
 	// What is not ours in the pod is the pod's own affair, and the denial names that alone.
 	sidecar := e.try(t, namespace, asking("alice", withProxy))
-	refusedWith(t, sidecar, "violates PodSecurity", `container "proxy" must set`)
+	deniedWith(t, sidecar, "violates PodSecurity", `container "proxy" must set`)
 	assert.NotContains(t, sidecar.err.Error(), "jupyter-user-init")
 	assert.NotContains(t, sidecar.err.Error(), `"nb"`)
 }
@@ -71,7 +71,7 @@ func inBaseline(t *testing.T, e *enforced, namespace string) {
 		e.admittedAnyhow(t, mended)
 		require.Len(t, mended.warnings, 1)
 		assert.Contains(t, mended.warnings[0], "privileged")
-		refusedWith(t, e.try(t, namespace, asking(user, func(pod *corev1.Pod) {
+		deniedWith(t, e.try(t, namespace, asking(user, func(pod *corev1.Pod) {
 			pod.Spec.Volumes = []corev1.Volume{{Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
 		})), "violates PodSecurity", `hostPath volumes (volume "node")`)
 	})
@@ -80,8 +80,8 @@ func inBaseline(t *testing.T, e *enforced, namespace string) {
 func inPrivileged(t *testing.T, e *enforced, namespace string) {
 	inBothWays(t, func(t *testing.T, user string) {
 		o := e.try(t, namespace, asking(user))
-		assertRefused(t, o.err, "node/NamespaceUnguarded")
-		refusedWith(t, o, "namespace "+namespace+" enforces the Pod Security Standard privileged",
+		assertDenied(t, o.err, "node/NamespaceUnguarded")
+		deniedWith(t, o, "namespace "+namespace+" enforces the Pod Security Standard privileged",
 			"the label pod-security.kubernetes.io/enforce: baseline")
 	})
 }
@@ -117,8 +117,8 @@ func assertRootWarned(t *testing.T, warnings []string) {
 
 func onlyWarned(t *testing.T, e *enforced) {
 	o := e.try(t, "only-warned", asking("alice"))
-	assertRefused(t, o.err, "node/NamespaceUnguarded")
-	refusedWith(t, o, "namespace only-warned does not say by a label which Pod Security Standard it enforces, and who is root")
+	assertDenied(t, o.err, "node/NamespaceUnguarded")
+	deniedWith(t, o, "namespace only-warned does not say by a label which Pod Security Standard it enforces, and who is root")
 	assert.Empty(t, o.warnings)
 }
 
@@ -136,8 +136,8 @@ func TestPodSecurityOfTheWholeCluster(t *testing.T) {
 		require.Error(t, o.err)
 		assert.NotContains(t, o.err.Error(), "privileged")
 	})
-	assertRefused(t, e.try(t, "silent", asking("alice")).err, "node/NamespaceUnguarded")
-	refusedWith(t, e.try(t, "silent", asking("qiang.guo03")), "violates PodSecurity")
+	assertDenied(t, e.try(t, "silent", asking("alice")).err, "node/NamespaceUnguarded")
+	deniedWith(t, e.try(t, "silent", asking("qiang.guo03")), "violates PodSecurity")
 	e.admitted(t, e.try(t, "labelled", asking("alice")))
 }
 

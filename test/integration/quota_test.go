@@ -132,7 +132,7 @@ func quotaCounts(t *testing.T, e *enforced) {
 		"requests.ephemeral-storage": "0", "limits.ephemeral-storage": "0",
 	}, e.used(t, "counts"))
 
-	refusedWith(t, e.try(t, "counts", asking("alice", notebook("cpu=3 memory=1Gi", "cpu=3 memory=1Gi"))),
+	deniedWith(t, e.try(t, "counts", asking("alice", notebook("cpu=3 memory=1Gi", "cpu=3 memory=1Gi"))),
 		"exceeded quota: quota", "requested: requests.cpu=3, used: requests.cpu=2010m, limited: requests.cpu=4")
 }
 
@@ -141,14 +141,14 @@ func quotaAsksOthers(t *testing.T, e *enforced) {
 	e.quota(t, "asks", everyCompute)
 	inBothWays(t, func(t *testing.T, user string) {
 		const all = "must specify limits.cpu for: %; limits.memory for: %; requests.cpu for: %; requests.memory for: %"
-		refusedWith(t, e.try(t, "asks", asking(user, withProxy)), forEach(all, "proxy"))
-		refusedWith(t, e.try(t, "asks", asking(user, notebook("cpu=1 memory=1Gi", ""))),
+		deniedWith(t, e.try(t, "asks", asking(user, withProxy)), forEach(all, "proxy"))
+		deniedWith(t, e.try(t, "asks", asking(user, notebook("cpu=1 memory=1Gi", ""))),
 			"must specify limits.cpu for: nb; limits.memory for: nb")
 		hub := func(pod *corev1.Pod) {
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "user", "component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": user}
 		}
-		refusedWith(t, e.try(t, "asks", asking(user, hub)), forEach(all, "nb"))
+		deniedWith(t, e.try(t, "asks", asking(user, hub)), forEach(all, "nb"))
 		made := e.try(t, "asks", asking(user, hub, notebook("cpu=1 memory=1Gi", "cpu=1 memory=1Gi")))
 		assert.NoError(t, made.err)
 	})
@@ -190,7 +190,7 @@ func limitRangeDefaults(t *testing.T, e *enforced) {
 			pod.Spec.Containers[0].Resources, "the notebook's")
 		assert.Equal(t, resources("cpu=10m memory=16Mi ephemeral-storage=1Gi", "cpu=100m memory=32Mi ephemeral-storage=1Gi"),
 			pod.Spec.InitContainers[0].Resources, "ours, where we say something")
-		last := e.answers(t, "defaults")
+		last := e.decisions(t, "defaults")
 		assert.Equal(t, "verified", last[len(last)-1].Outcome)
 	})
 }
@@ -199,7 +199,7 @@ func limitRangeDefaults(t *testing.T, e *enforced) {
 func limitRangeMinimum(t *testing.T, e *enforced) {
 	e.limitRange(t, "minimum", corev1.LimitRangeItem{Min: quantities("cpu=50m memory=64Mi")})
 	inBothWays(t, func(t *testing.T, user string) {
-		refusedWith(t, e.try(t, "minimum", asking(user)), "minimum cpu usage per Container is 50m, but request is 10m",
+		deniedWith(t, e.try(t, "minimum", asking(user)), "minimum cpu usage per Container is 50m, but request is 10m",
 			"minimum memory usage per Container is 64Mi, but request is 16Mi")
 	})
 	e.configure(t, initResources("cpu=50m memory=64Mi", "cpu=100m memory=64Mi"))
@@ -212,7 +212,7 @@ func limitRangeMaximum(t *testing.T, e *enforced) {
 	inBothWays(t, func(t *testing.T, user string) {
 		pod := e.admitted(t, e.try(t, "maximum", asking(user)))
 		assert.Equal(t, resources("cpu=1 memory=3Gi", "cpu=1 memory=3Gi"), pod.Spec.Containers[0].Resources)
-		refusedWith(t, e.try(t, "maximum", asking(user, notebook("cpu=1 memory=4Gi", "cpu=1 memory=4Gi"))),
+		deniedWith(t, e.try(t, "maximum", asking(user, notebook("cpu=1 memory=4Gi", "cpu=1 memory=4Gi"))),
 			"maximum memory usage per Container is 3Gi, but limit is 4Gi")
 	})
 }
@@ -226,7 +226,7 @@ func limitRangeOfPods(t *testing.T, e *enforced) {
 func limitRangeRatio(t *testing.T, e *enforced) {
 	e.limitRange(t, "ratio", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=4 memory=4")})
 	inBothWays(t, func(t *testing.T, user string) {
-		refusedWith(t, e.try(t, "ratio", asking(user)), "cpu max limit to request ratio per Container is 4, but provided ratio is 10")
+		deniedWith(t, e.try(t, "ratio", asking(user)), "cpu max limit to request ratio per Container is 4, but provided ratio is 10")
 	})
 	e.configure(t, initResources("cpu=25m memory=16Mi", "cpu=100m memory=32Mi"))
 	inBothWays(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "ratio", asking(user))) })
@@ -241,7 +241,7 @@ func limitRangeRatioMet(t *testing.T, e *enforced) {
 func limitRangeRatioOfOne(t *testing.T, e *enforced) {
 	e.limitRange(t, "ratio-of-one", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=1 memory=1")})
 	inBothWays(t, func(t *testing.T, user string) {
-		refusedWith(t, e.try(t, "ratio-of-one", asking(user)), "cpu max limit to request ratio per Container is 1")
+		deniedWith(t, e.try(t, "ratio-of-one", asking(user)), "cpu max limit to request ratio per Container is 1")
 		e.admitted(t, e.try(t, "ratio-of-one", asking(user, notebook("", "cpu=1 memory=1Gi"))))
 	})
 	e.configure(t, func(c *config.Config) { c.Notebook.Resources.Requests = c.Notebook.Resources.Limits })

@@ -101,7 +101,7 @@ func TestBuiltInRolesAreNobody(t *testing.T) {
 		require.NoError(t, err)
 		g.allow(t, "lab", who, withPods)
 		assert.Empty(t, g.rights(t, who))
-		assertRefused(t, create(t.Context(), g.as(t, who), "lab", injected(t, "alice")), noAccess)
+		assertDenied(t, create(t.Context(), g.as(t, who), "lab", injected(t, "alice")), noAccess)
 	}
 }
 

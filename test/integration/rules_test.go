@@ -144,14 +144,14 @@ func TestBindingsDeny(t *testing.T) {
 // attacked are the values of a cluster that is attacked.
 const attacked = "{share: {hostPaths: [/srv/share, /mnt/old, /data/slash/]}}"
 
-// TestAttacksAreRefused tries each attack where all rules stand: its own rule denies it.
-func TestAttacksAreRefused(t *testing.T) {
+// TestAttacksAreDenied tries each attack where all rules stand: its own rule denies it.
+func TestAttacksAreDenied(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, attacked)})
 	g.furnish(t)
 	for name, a := range attacks() {
 		if !a.ofVerifier() {
-			t.Run(name, func(t *testing.T) { assertRefused(t, a.do(t, g), a.rule) })
+			t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
 		}
 	}
 	// The policy share looks no further at a volume of these kinds.
@@ -218,7 +218,7 @@ func attacksOn(rule string) map[string]attack {
 	return found
 }
 
-func assertRefused(t *testing.T, err error, rule string) {
+func assertDenied(t *testing.T, err error, rule string) {
 	t.Helper()
 	policy, reason, _ := strings.Cut(rule, "/")
 	require.Error(t, err, "nothing refused it")
@@ -226,8 +226,8 @@ func assertRefused(t *testing.T, err error, rule string) {
 	assert.Contains(t, err.Error(), "denied request: "+reason+": ")
 }
 
-// TestNothingElseIsRefused: what the webhook makes passes, in both ways, and what is none of ours does not notice.
-func TestNothingElseIsRefused(t *testing.T) {
+// TestNothingElseIsDenied: what the webhook makes passes, in both ways, and what is none of ours does not notice.
+func TestNothingElseIsDenied(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	for _, user := range []string{"alice", "qiang.guo03"} {
@@ -292,6 +292,6 @@ func TestOldestEmulatedVersion(t *testing.T) {
 		Flags: map[string][]string{"emulated-version": {"1.34"}}})
 	for _, user := range []string{"alice", "qiang.guo03"} {
 		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user)))
-		assertRefused(t, create(t.Context(), g.bob, "lab", injected(t, user)), noAccess)
+		assertDenied(t, create(t.Context(), g.bob, "lab", injected(t, user)), noAccess)
 	}
 }

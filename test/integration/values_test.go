@@ -22,14 +22,14 @@ func ownHomes(t *testing.T, g *guarded) {
 	for _, name := range []string{alice, "oidc:alice@other.example", "alice@corp.example", "oidc:alice", "alice",
 		"oidc:alice2@corp.example", "oidc:Alice@corp.example"} {
 		g.allow(t, "lab", name, withPods)
-		assertRefused(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
+		assertDenied(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
 	}
 	g.by(t, "{access: {ownHomes: {enabled: true, prefix: 'oidc:', suffix: '@corp.example'}}}")
 	assert.NoError(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alice")))
-	assertRefused(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alic")), noAccess)
+	assertDenied(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alic")), noAccess)
 	for _, name := range []string{"oidc:alice@other.example", "alice@corp.example", "oidc:alice", "alice",
 		"oidc:alice2@corp.example", "oidc:Alice@corp.example"} {
-		assertRefused(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
+		assertDenied(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
 	}
 	pod := keep(t, g.as(t, alice), injected(t, "alice"))
 	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
@@ -45,14 +45,14 @@ func actsForOthers(t *testing.T, g *guarded) {
 	g.allow(t, "lab", argo, withPods, mayUse())
 	require.NoError(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")))
 	g.by(t, "{access: {controllers: ['"+argo+"']}}")
-	assertRefused(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")), noAccess)
+	assertDenied(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")), noAccess)
 }
 
 func podSecurityOff(t *testing.T, g *guarded) {
-	assertRefused(t, create(t.Context(), g.carol, "open", injected(t, "alice")), "node/NamespaceUnguarded")
+	assertDenied(t, create(t.Context(), g.carol, "open", injected(t, "alice")), "node/NamespaceUnguarded")
 	g.by(t, "{podSecurity: 'off'}")
 	assert.NoError(t, create(t.Context(), g.carol, "open", injected(t, "alice")))
 	shared := injected(t, "alice")
 	shareProcesses(shared)
-	assertRefused(t, create(t.Context(), g.carol, "open", shared), "node/HostShared")
+	assertDenied(t, create(t.Context(), g.carol, "open", shared), "node/HostShared")
 }

@@ -73,7 +73,7 @@ func TestTheVerifierIsAskedOnlyAboutNotebooks(t *testing.T) {
 		"volumes: [{name: share, persistentVolumeClaim: {claimName: hpc-shared-pvc}}]}}"
 	made := c.create(t, "quiet", backup)
 	require.Zero(t, made.ExitCode, made.Stderr)
-	assert.Empty(t, c.answers(t, "quiet"))
+	assert.Empty(t, c.decisions(t, "quiet"))
 }
 
 // TestARolloutOfAConfiguration: while replicas of two configurations serve side by side, the API server has pods made by the one
@@ -108,7 +108,7 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 			assert.Contains(t, result.Stdout, "jupyter-user.io/config: "+by.Generation()+"\n")
 		}
 		helped := 0
-		for _, a := range c.answers(t, "rollout") {
+		for _, a := range c.decisions(t, "rollout") {
 			if a.Peer != "" {
 				helped++
 			}

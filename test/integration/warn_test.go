@@ -62,11 +62,11 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 		gone := c.kubectl(t, "delete", "pod", "-n", "before", name, "--wait=false")
 		assert.Zero(t, gone.ExitCode, gone.Stderr)
 	}
-	refused := c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: next-day", 1))
-	assert.NotZero(t, refused.ExitCode)
-	assert.Contains(t, refused.Stderr, "denied request: ")
+	denied := c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: next-day", 1))
+	assert.NotZero(t, denied.ExitCode)
+	assert.Contains(t, denied.Stderr, "denied request: ")
 	// Two policies deny it, and the API server tells of either.
-	assert.Regexp(t, "may not use the home of qiang.guo03|namespace before does not say by a label", refused.Stderr)
+	assert.Regexp(t, "may not use the home of qiang.guo03|namespace before does not say by a label", denied.Stderr)
 }
 
 // firstDay are pods as there are before anybody has heard of the webhook, by their names, and what is said of them.
@@ -119,9 +119,9 @@ func (c *cluster) isMissedByNobody(t *testing.T) {
 	labelled := func(name string) controlplane.Result {
 		return c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: "+name, 1))
 	}
-	refused := labelled("while-it-fails")
-	assert.NotZero(t, refused.ExitCode)
-	assert.Contains(t, refused.Stderr, "failed calling webhook")
+	denied := labelled("while-it-fails")
+	assert.NotZero(t, denied.ExitCode)
+	assert.Contains(t, denied.Stderr, "failed calling webhook")
 	for _, configuration := range []string{"mutatingwebhookconfiguration/00-jupyter-user-webhook",
 		"validatingwebhookconfiguration/jupyter-user-webhook"} {
 		c.setFailurePolicy(t, configuration, "Ignore")

@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestWebhookAndPolicies is what people try where both are installed, which is how they ship.
+// TestWebhookAndPolicies is what users try where both are installed, which is how they ship.
 func TestWebhookAndPolicies(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -27,7 +27,7 @@ func TestWebhookAndPolicies(t *testing.T) {
 		require.NoError(t, err)
 		return result
 	}
-	refused := func(t *testing.T, result controlplane.Result, words ...string) {
+	denied := func(t *testing.T, result controlplane.Result, words ...string) {
 		assert.Equal(t, 1, result.ExitCode, result.Stdout)
 		for _, word := range words {
 			assert.Contains(t, result.Stderr, word)
@@ -39,23 +39,23 @@ func TestWebhookAndPolicies(t *testing.T) {
 		assert.Zero(t, run(t, c.carol, "carols", "--labels=jupyter-user=alice").ExitCode)
 	})
 	t.Run("another's label", func(t *testing.T) {
-		refused(t, run(t, bob, "a", "--labels=jupyter-user=alice"), "NoAccess: ", "bob may not use the home of alice in namespace whole")
+		denied(t, run(t, bob, "a", "--labels=jupyter-user=alice"), "NoAccess: ", "bob may not use the home of alice in namespace whole")
 	})
 	t.Run("another's label in a dry run", func(t *testing.T) {
-		refused(t, run(t, bob, "a", "--labels=jupyter-user=alice", "--dry-run=server"), "NoAccess: ")
+		denied(t, run(t, bob, "a", "--labels=jupyter-user=alice", "--dry-run=server"), "NoAccess: ")
 	})
 	t.Run("another's label under one's own annotation", func(t *testing.T) {
-		refused(t, run(t, bob, "a", "--labels=jupyter-user=alice", "--annotations=jupyter-user.io/user=bob"),
+		denied(t, run(t, bob, "a", "--labels=jupyter-user=alice", "--annotations=jupyter-user.io/user=bob"),
 			"NoAccess: ", "the home of alice")
 	})
 	t.Run("an annotation and no label", func(t *testing.T) {
-		refused(t, run(t, bob, "a", "--annotations=jupyter-user.io/user=bob"), "(NotInjected)", "is no user's notebook")
+		denied(t, run(t, bob, "a", "--annotations=jupyter-user.io/user=bob"), "(NotInjected)", "is no user's notebook")
 	})
 	t.Run("another webhook labels the pod after us", func(t *testing.T) {
-		refused(t, run(t, bob, "a", "--labels=second=late-label"), "NotInjected: ", "the webhook has not written whose")
+		denied(t, run(t, bob, "a", "--labels=second=late-label"), "NotInjected: ", "the webhook has not written whose")
 	})
 	t.Run("another webhook takes the label off after us", func(t *testing.T) {
-		refused(t, run(t, bob, "a", "--labels=second=no-label,jupyter-user=bob"), "ShareMounted: ", "is no notebook")
+		denied(t, run(t, bob, "a", "--labels=second=no-label,jupyter-user=bob"), "ShareMounted: ", "is no notebook")
 	})
 	t.Run("server-side apply", func(t *testing.T) { applied(t, bob) })
 	t.Run("the webhook is down", func(t *testing.T) { lookAlikeWhileDown(t, c, bob) })

@@ -105,7 +105,7 @@ type judged struct {
 	Resources               []struct{ Name string }
 }
 
-// apply runs Kyverno's command line, as a person would.
+// apply runs Kyverno's command line, as a user would.
 func apply(t *testing.T, program string, pods map[string]*corev1.Pod) map[string]judged {
 	t.Helper()
 	resources := filepath.Join(t.TempDir(), "pods.yaml")

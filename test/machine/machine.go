@@ -21,7 +21,7 @@ const Patience = 3 * time.Minute
 const (
 	// usual is how long the piece of work takes on the machine that the limits were written on, with nothing beside it.
 	usual = 10 * time.Millisecond
-	// rounds of hashing are the piece of work: longer than a time slice of the kernel's, so that it meets whoever else waits.
+	// rounds of hashing are the piece of work: longer than a time slice of the kernel's, so that it meets everyone else who waits.
 	rounds = 100_000
 	// pause between two pieces of work: measuring takes a twentieth of one core.
 	pause = 200 * time.Millisecond

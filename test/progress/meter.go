@@ -1,4 +1,4 @@
-// Package progress is what a person sees who waits for something to be made: that it moves, how long it took, and, where
+// Package progress is what a user sees who waits for something to be made: that it moves, how long it took, and, where
 // it failed, the last of what was said.
 package progress
 
@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// redrawEvery is how often the line on a terminal is drawn anew.
+	// redrawEvery is how often the line on a terminal is drawn again.
 	redrawEvery = time.Second
 	// repeatEvery is how often a line is written to anything else, such as the log of a CI, where a longer silence would
 	// look like a hang and a shorter one would fill pages.

@@ -40,7 +40,7 @@ kube-apiserver  built in 1m1s
 	})
 }
 
-func TestTerminalGetsOneLineDrawnAnew(t *testing.T) {
+func TestTerminalGetsOneLineDrawnAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
 		m := newMeter(&out, "etcd", "building")

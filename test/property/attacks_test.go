@@ -26,8 +26,8 @@ type attack struct {
 
 const share, scratch = "hpc-shared-volume", "uid-gid-config"
 
-// TestTheVerifierAloneRefusesEveryLookAlike: no policy says anything about the shape of a notebook.
-func TestTheVerifierAloneRefusesEveryLookAlike(t *testing.T) {
+// TestTheVerifierAloneDeniesEveryLookAlike: no policy says anything about the shape of a notebook.
+func TestTheVerifierAloneDeniesEveryLookAlike(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, []int64{7001})
 	atAdmission := golden.Case{Config: config.Default(), Identity: &id}.Fixed()

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// seconds are other people's webhooks, which do once what they do, however often they are asked.
+// seconds are other projects' webhooks, which do once what they do, however often they are asked.
 var seconds = []func(*corev1.Pod){
 	func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"pool": "gpu"} },
 	func(p *corev1.Pod) {

@@ -38,7 +38,7 @@ func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
 		w.startReplicas(t, "--client-ca-file="+file, "--client-name="+strings.Join(names, ","))
 		require.Eventually(t, func() bool { return w.service.allReady() }, patience, pollEvery, "each is ready, by a probe of itself")
 	}
-	refused := func(t *testing.T, why string) {
+	denied := func(t *testing.T, why string) {
 		before := w.service.opened.Load()
 		_, err := w.admit()
 		assert.ErrorContains(t, err, `failed calling webhook "pods.jupyter-user.io"`)
@@ -54,20 +54,20 @@ func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
 		accepts(t, w.authority, "other", "kube-apiserver")
 		_, err := w.admit()
 		require.NoError(t, err)
-		strangersAreRefused(t, w, authority)
+		strangersAreDenied(t, w, authority)
 	})
 	t.Run("by another name", func(t *testing.T) {
 		accepts(t, w.authority, "other")
-		refused(t, `the client's certificate is for [\"kube-apiserver\" \"kube-apiserver\"], and accepted are other`)
+		denied(t, `the client's certificate is for [\"kube-apiserver\" \"kube-apiserver\"], and accepted are other`)
 	})
 	t.Run("by another authority", func(t *testing.T) {
 		accepts(t, pki.Make(t, time.Hour), "kube-apiserver")
-		refused(t, "the client's certificate is not one of an API server: x509: certificate signed by unknown authority")
+		denied(t, "the client's certificate is not one of an API server: x509: certificate signed by unknown authority")
 	})
 }
 
-// strangersAreRefused tries what a Pod could.
-func strangersAreRefused(t *testing.T, w *world, trusted pki.Pair) {
+// strangersAreDenied tries what a Pod could.
+func strangersAreDenied(t *testing.T, w *world, trusted pki.Pair) {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(trusted.Cert)

@@ -18,7 +18,7 @@ var goVariables = []string{
 	"GOWASM", "GOEXPERIMENT", "GOFIPS140", "GOFLAGS",
 }
 
-// ingredients is everything that decides how a tool comes out, one thing a line, so that a person who wonders why
+// ingredients is everything that decides how a tool comes out, one thing a line, so that a user who wonders why
 // something is built again can compare two of them.
 func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	arguments, err := r.arguments(b.modules)

@@ -52,7 +52,7 @@ const ReleaseVariable = "KUBERNETES"
 // Paths says where each program that was asked for lies.
 type Paths map[Tool]string
 
-// Build returns where the given tools lie, after building those that the cache does not have. What a person waiting for
+// Build returns where the given tools lie, after building those that the cache does not have. What a user waiting for
 // it would like to see goes to progress, which may be nil; it stays silent if everything is there already.
 func Build(ctx context.Context, progress io.Writer, wanted ...Tool) (Paths, error) {
 	b, err := newBuilder(progress)

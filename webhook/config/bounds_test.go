@@ -37,7 +37,7 @@ var hostile = map[string]struct{ before, repeated, after string }{
 	"a long key in no ASCII":   {"日", "日", ": 1\n"},
 }
 
-func TestHostileFilesAreRefusedInBoundedTimeAndMemory(t *testing.T) {
+func TestHostileFilesAreDeniedInBoundedTimeAndMemory(t *testing.T) {
 	for name, part := range hostile {
 		t.Run(name, func(t *testing.T) {
 			room := config.MaxBytes - len(header) - len(part.before) - len(part.after)
@@ -61,7 +61,7 @@ func TestHostileFilesAreRefusedInBoundedTimeAndMemory(t *testing.T) {
 	}
 }
 
-func TestTooLargeFileIsRefusedUnread(t *testing.T) {
+func TestTooLargeFileIsDeniedUnread(t *testing.T) {
 	_, err := config.Parse([]byte(header + strings.Repeat("#", config.MaxBytes)))
 	require.EqualError(t, err, "the file has more than 256 KiB, the most that is read")
 }

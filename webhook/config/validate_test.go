@@ -16,7 +16,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	assert.Empty(t, config.Default().Validate())
 }
 
-func TestZeroConfigurationIsRefusedFieldByField(t *testing.T) {
+func TestZeroConfigurationIsDeniedFieldByField(t *testing.T) {
 	var paths []string
 	for _, e := range new(config.Config).Validate() {
 		paths = append(paths, e.Field)

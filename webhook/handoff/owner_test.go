@@ -61,7 +61,7 @@ func TestParseEnvDeniesHalfAFile(t *testing.T) {
 	}
 }
 
-func TestParseEnvRefuses(t *testing.T) {
+func TestParseEnvDenies(t *testing.T) {
 	const uid, gid, name, device = "USER_UID=5003\n", "USER_GID=6003\n", "USER_NAME=alice\n", "USER_HOME_DEVICE=1\n"
 	const inode = "USER_HOME_INODE=1\n" + device
 	for why, text := range map[string]string{

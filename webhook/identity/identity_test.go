@@ -51,7 +51,7 @@ func TestNewLeavesTheGivenListAlone(t *testing.T) {
 	assert.Equal(t, []int64{3, 1, 2, 1}, given)
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParseDenies(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":                     "",
 		"a UID alone":                 "5003",

@@ -62,7 +62,7 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 		if !strings.HasPrefix(strings.TrimLeft(body, " \t\r\n"), "{") {
 			return // denied before it is decoded
 		}
-		want, got := answerOf(t, oracle, body), answerOf(t, h, body)
+		want, got := responseOf(t, oracle, body), responseOf(t, h, body)
 		switch reason := got.reason(); {
 		case reason == "NotAReview" || reason == "PodUnreadable" && (want.reason() != reason || stricter(body)):
 			assert.False(t, got.Response.Allowed)
@@ -180,7 +180,7 @@ func (a answered) reason() string {
 	return string(a.Response.Result.Reason)
 }
 
-func answerOf(t testing.TB, h http.Handler, body string) (a answered) {
+func responseOf(t testing.TB, h http.Handler, body string) (a answered) {
 	t.Helper()
 	recorder := httptest.NewRecorder()
 	h.ServeHTTP(recorder, posted(body))
@@ -211,25 +211,25 @@ func posted(body string) *http.Request {
 // is about its own user and has nothing from other reviews.
 func TestNothingLeaksFromOneReviewIntoAnother(t *testing.T) {
 	h := newHandler(t)
-	const people, rounds = 16, 40
-	alone := make([]answered, people)
-	bodies := make([]string, people)
-	for i := range people {
+	const users, rounds = 16, 40
+	alone := make([]answered, users)
+	bodies := make([]string, users)
+	for i := range users {
 		pod := strings.ReplaceAll(ofANotebook, "alice", fmt.Sprintf("person%d", i))
 		pod = strings.Replace(pod, `"image":"notebook"`, `"image":"notebook","args":["`+strings.Repeat(fmt.Sprintf("secret%d ", i), 1+i*i*10)+`"]`, 1)
 		bodies[i] = reviewOf("v1", fmt.Sprintf("u-%d", i), pod)
 		if i%5 == 4 {
 			bodies[i] = bodies[i][:len(bodies[i])/2]
 		}
-		alone[i] = answerOf(t, newHandler(t), bodies[i])
+		alone[i] = responseOf(t, newHandler(t), bodies[i])
 		require.Equal(t, fmt.Sprintf("u-%d", i), string(alone[i].Response.UID))
 		require.Equal(t, i%5 != 4, strings.Contains(string(alone[i].Response.Patch), fmt.Sprintf(`"person%d"`, i)))
 	}
 	var together sync.WaitGroup
-	for i := range people {
+	for i := range users {
 		together.Go(func() {
 			for range rounds {
-				assert.Equal(t, alone[i], answerOf(t, h, bodies[i]))
+				assert.Equal(t, alone[i], responseOf(t, h, bodies[i]))
 			}
 		})
 	}
@@ -246,12 +246,12 @@ func TestAPanicIsAResponse(t *testing.T) {
 		}
 		return decide(ctx, r)
 	}
-	a := answerOf(t, h, reviewOf("v1", "u-1", strings.ReplaceAll(ofANotebook, "alice", "disco")))
+	a := responseOf(t, h, reviewOf("v1", "u-1", strings.ReplaceAll(ofANotebook, "alice", "disco")))
 	assert.False(t, a.Response.Allowed)
 	assert.Equal(t, int32(500), a.Response.Result.Code)
 	assert.Equal(t, "u-1", string(a.Response.UID))
 	assert.NotContains(t, a.Response.Result.Message, "disco")
-	assert.True(t, answerOf(t, h, reviewOf("v1", "u-2", ofANotebook)).Response.Allowed)
+	assert.True(t, responseOf(t, h, reviewOf("v1", "u-2", ofANotebook)).Response.Allowed)
 }
 
 // TestThePodThatIsReadIsTheOneThatIsThere, at every position in its review.

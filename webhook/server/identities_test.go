@@ -127,7 +127,7 @@ func TestASlowSourceIsNotWaitedFor(t *testing.T) {
 	assert.Equal(t, 503, r.Response.Status.Code)
 }
 
-func TestAnIdentityUnderTheFloorIsRefused(t *testing.T) {
+func TestAnIdentityUnderTheFloorIsDenied(t *testing.T) {
 	for name, id := range map[string]identity.Identity{
 		"root":                  {UID: 0, GID: 6003},
 		"a system account":      {UID: 999, GID: 6003},

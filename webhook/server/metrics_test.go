@@ -71,7 +71,7 @@ func (e *edge) metrics(t *testing.T) string {
 	return recorder.Body.String()
 }
 
-func TestFaultsAreCountedApartFromRefusals(t *testing.T) {
+func TestFaultsAreCountedApartFromDenials(t *testing.T) {
 	e := newEdge(t, found(func(_ context.Context, name user.Name) (*identity.Identity, error) {
 		if name.String() == "panics" {
 			panic("at the disco")

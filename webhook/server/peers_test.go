@@ -86,9 +86,9 @@ jupyter_user_peer_questions_total{result="unanswered"} 0
 `, e.series(t, "jupyter_user_peer_questions_total"))
 }
 
-// TestAFaultOfTheOtherIsItsAnswer: an internal error of the replica that injected the Pod does not mean that it did not
+// TestAFaultOfTheOtherReplicaIsReturned: an internal error of the replica that injected the Pod does not mean that it did not
 // inject the Pod.
-func TestAFaultOfTheOtherIsItsAnswer(t *testing.T) {
+func TestAFaultOfTheOtherReplicaIsReturned(t *testing.T) {
 	all := newReplicas(t)
 	made := all.configured(t, "2", nil).made(t, notebook)
 	e := all.configured(t, "3", nil, all.listen(t, all.configured(t, "2", found(silent))))

@@ -197,7 +197,7 @@ func TestOnlyHTTP11IsNegotiated(t *testing.T) {
 	for name, c := range map[string]struct {
 		offered []string
 		agreed  string
-		refused bool
+		denied  bool
 	}{
 		"nothing offered":            {nil, "", false},
 		"HTTP/1.1":                   {[]string{"http/1.1"}, "http/1.1", false},
@@ -208,7 +208,7 @@ func TestOnlyHTTP11IsNegotiated(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, err := tls.Dial("tcp", r.address, &tls.Config{RootCAs: r.pair.Roots(), NextProtos: c.offered})
-			if c.refused {
+			if c.denied {
 				require.Error(t, err)
 				return
 			}
@@ -261,7 +261,7 @@ func TestTooLargeOverTheWire(t *testing.T) {
 	}
 }
 
-func TestLongHeadersAreRefused(t *testing.T) {
+func TestLongHeadersAreDenied(t *testing.T) {
 	r := start(t, newEdge(t, nil), 0)
 	req, err := http.NewRequest(http.MethodPost, r.mutate(), strings.NewReader(review(notebook)))
 	require.NoError(t, err)

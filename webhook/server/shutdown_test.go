@@ -133,8 +133,8 @@ func TestTheDrainIsWaitedOut(t *testing.T) {
 	assert.Len(t, r.log.Lines(t, "draining"), 1)
 }
 
-// TestAnIdleConnectionIsAnsweredOnceMore: a kept connection is closed with its next response, not cut.
-func TestAnIdleConnectionIsAnsweredOnceMore(t *testing.T) {
+// TestAnIdleConnectionIsServedOnceMore: a kept connection is closed with its next response, not cut.
+func TestAnIdleConnectionIsServedOnceMore(t *testing.T) {
 	over := make(chan time.Time)
 	r := startDraining(t, newEdge(t, nil), over)
 	client := r.client(t)

@@ -44,7 +44,7 @@ func TestParseTakesNames(t *testing.T) {
 	}
 }
 
-func TestParseRefusesWhatIsNoName(t *testing.T) {
+func TestParseDeniesWhatIsNoName(t *testing.T) {
 	const begins, made = "a name begins with a to z or _", "a name is made of a to z, 0 to 9, dot, _ and -"
 	for name, c := range map[string]struct{ text, why string }{
 		"nothing":                       {"", "the name is empty"},

@@ -20,7 +20,7 @@ import (
 )
 
 // TestDenials uses the API server's texts, as seen in test/integration.
-func TestRefusals(t *testing.T) {
+func TestDenials(t *testing.T) {
 	says := func(name, reason string) string {
 		return `pods "x" is forbidden: ValidatingAdmissionPolicy '` + name + `' with binding '` + name + `' denied request: ` + reason
 	}
@@ -124,7 +124,7 @@ func TestNameThatIsNone(t *testing.T) {
 // TestWarnMode: in Warn mode the Pod comes back unchanged, and the warnings are the result.
 func TestWarnMode(t *testing.T) {
 	const become = "would become a notebook of alice (AtStart): the webhook is in mode Warn and leaves the pod as it is"
-	refuses := func(said string) error {
+	denies := func(said string) error {
 		return &apierrors.StatusError{ErrStatus: metav1.Status{Code: 403, Message: said}}
 	}
 	for name, of := range map[string]struct {
@@ -143,10 +143,10 @@ func TestWarnMode(t *testing.T) {
 		"nobody answers":                  {config.ModeWarn, false, nil, nil, Failed, "and in mode Warn no user notices it"},
 		"others warn":                     {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "and in mode Warn no user notices it"},
 		"it makes notebooks":              {config.ModeWarn, true, nil, nil, Failed, "the webhook still makes notebooks, and the ConfigMap says mode: Warn: kubectl -n"},
-		"a policy refuses":                {config.ModeWarn, false, []string{become}, refuses(`pods "x" is forbidden: ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io' denied request: NotInjected: x`), Failed, "is denied, and the webhook's configuration says mode: Warn"},
-		"a quota refuses":                 {config.ModeWarn, false, []string{become}, refuses("exceeded quota: q"), Unknown, "exceeded quota"},
+		"a policy refuses":                {config.ModeWarn, false, []string{become}, denies(`pods "x" is forbidden: ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io' denied request: NotInjected: x`), Failed, "is denied, and the webhook's configuration says mode: Warn"},
+		"a quota refuses":                 {config.ModeWarn, false, []string{become}, denies("exceeded quota: q"), Unknown, "exceeded quota"},
 		"the configuration is the newer":  {config.ModeEnforce, false, []string{become}, nil, Failed, "is in mode Warn yet, and the ConfigMap says Enforce: kubectl -n"},
-		"so it is, and the policies hold": {config.ModeEnforce, false, []string{become}, refuses(`denied request: NotInjected: x`), Failed, "is in mode Warn yet"},
+		"so it is, and the policies hold": {config.ModeEnforce, false, []string{become}, denies(`denied request: NotInjected: x`), Failed, "is in mode Warn yet"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &state{Options: Options{User: "alice"}, config: config.Default()}

@@ -193,7 +193,7 @@ func TestRolesByName(t *testing.T) {
 	assert.Equal(t, "Role r", s.grants()[0].role)
 }
 
-func TestPersons(t *testing.T) {
+func TestUsers(t *testing.T) {
 	s := &state{parameters: map[string]string{"controllers": "argo other"}}
 	for name, counts := range map[string]bool{
 		"carol": true, "system:serviceaccount:jhub:hub": true, "system:serviceaccount:kube-system:job-controller": false,

@@ -22,8 +22,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// people are the users of these tests.
-var people = homes.Known{
+// users are the users of these tests.
+var users = homes.Known{
 	"alice": identity.New(5001, 6001, []int64{100, 7001}),
 	"bob":   identity.New(5002, 6002, nil),
 	"anna":  identity.New(5003, 6003, nil),
@@ -45,7 +45,7 @@ func newSite(t *testing.T) *site {
 	s := &site{root: filepath.Join(t.TempDir(), "share")}
 	s.mkdir(t, ".", 0, 0o755)
 	s.mkdir(t, "home", 0, 0o755)
-	s.o = homes.Options{Share: s.root, Config: config.Default(), Identities: people, Mode: 0o700, Say: func(o homes.Outcome, line string) {
+	s.o = homes.Options{Share: s.root, Config: config.Default(), Identities: users, Mode: 0o700, Say: func(o homes.Outcome, line string) {
 		s.lines = append(s.lines, string(o)+": "+line)
 	}}
 	return s
@@ -65,7 +65,7 @@ func (s *site) run(t *testing.T, names ...string) (homes.Summary, error) {
 	var accounts []homes.Account
 	for _, name := range names {
 		uid := int64(homes.AnyUID)
-		if id, known := people[name]; known {
+		if id, known := users[name]; known {
 			uid = id.UID
 		}
 		accounts = append(accounts, homes.Account{Name: name, UID: uid})
@@ -228,7 +228,7 @@ func TestSourcesMustAgree(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.o.Identities = webhook.Agreeing{
-		{Name: denial.DirectoryService, Identities: source{id: idOf(5001, 6009)}}, {Name: denial.Passwd, Identities: people},
+		{Name: denial.DirectoryService, Identities: source{id: idOf(5001, 6009)}}, {Name: denial.Passwd, Identities: users},
 	}
 	_, err := s.run(t, "alice", "bob")
 	require.NoError(t, err)

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestALockThatIsNeverGivenBack: whoever can open the root of the share on this node can hold the lock, and must not keep homes from
+// TestALockThatIsNeverGivenBack: anyone who can open the root of the share on this node can hold the lock, and must not keep homes from
 // being made.
 func TestALockThatIsNeverGivenBack(t *testing.T) {
 	if os.Getuid() != 0 {

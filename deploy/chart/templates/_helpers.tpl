@@ -17,7 +17,7 @@ with the same image changes nothing.
 {{- $image }}
 {{- end }}
 
-{{/* What is accepted beside the image: the image before, and what the values say; as JSON. */}}
+{{/* The accepted images besides the current one: the previous image, and the images in the values; as JSON. */}}
 {{- define "accepted" -}}
 {{- $said := concat .Values.image.accepted (dig "init" "acceptedImages" list .Values.config) }}
 {{- without (prepend $said (include "image-before" .) | compact | uniq) (include "image" .) | toJson }}
@@ -35,7 +35,9 @@ and toYaml is silent where it cannot write one.
 {{- $share := dict }}
 {{- if ne .Values.share.claimName "hpc-shared-pvc" }}{{ $_ := set $share "claimName" .Values.share.claimName }}{{ end }}
 {{- if ne .Values.share.fsGroup "Remove" }}{{ $_ := set $share "fsGroup" .Values.share.fsGroup }}{{ end }}
+{{- with .Values.share.home }}{{ $_ := set $share "home" . }}{{ end }}
 {{- with .Values.share.homePrefix }}{{ $_ := set $share "homePrefix" . }}{{ end }}
+{{- with .Values.share.directories }}{{ $_ := set $share "directories" . }}{{ end }}
 {{- if $share }}{{ $_ := set $configuration "share" $share }}{{ end }}
 {{- if .Values.identity.ldap.urls }}
   {{- $_ := set $configuration "identity" (dict "ldap" (include "ldap" .Values.identity.ldap | fromJson)) }}
@@ -73,7 +75,7 @@ ldap-ca.crt: |
 {{- toJson $ldap }}
 {{- end }}
 
-{{/* The Secret by which the webhook makes itself known to the directory service; empty for none. */}}
+{{/* The Secret with which the webhook authenticates to the directory service; empty for none. */}}
 {{- define "ldap-secret" -}}
 {{- with .Values.identity.ldap }}{{ if .urls }}{{ .passwordSecret | default .certificateSecret }}{{ end }}{{ end }}
 {{- end }}
@@ -88,7 +90,7 @@ ldap-ca.crt: |
 {{- uniq $ports | toJson }}
 {{- end }}
 
-{{/* The same, with the defaults of what the policies have to know too. */}}
+{{/* The same, with the defaults of the settings that the policies need too. */}}
 {{- define "effective" -}}
 {{- $defaults := dict
   "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "home" "home/{user}"
@@ -104,7 +106,7 @@ ldap-ca.crt: |
 {{- (include "effective" . | fromJson).share.claimName }}
 {{- end }}
 
-{{/* Where the share comes from, where the chart makes its volumes: as in a PersistentVolume's spec. */}}
+{{/* The source of the share if the chart creates its volumes: as in a PersistentVolume's spec. */}}
 {{- define "source" -}}
 {{- if .Values.share.volume }}
   {{- toYaml .Values.share.volume }}
@@ -113,7 +115,7 @@ ldap-ca.crt: |
 {{- end }}
 {{- end }}
 
-{{/* Whose certificate the API server takes for the webhook's. */}}
+{{/* The authority that the API server accepts for the webhook's certificate. */}}
 {{- define "caBundle" -}}
 {{- if eq .Values.certificates.source "secret" }}
       caBundle: {{ .Values.certificates.caBundle | b64enc }}
@@ -142,7 +144,7 @@ validationActions: [Deny]
 {{ ternary "Ignore" "Fail" (eq .Values.mode "Warn") }}
 {{- end }}
 
-{{/* The namespaces whose pods come to the webhook. */}}
+{{/* The namespaces whose Pods the API server sends to the webhook. */}}
 {{- define "namespaces" -}}
 {{- if .Values.onlyNamespaces -}}
 - key: kubernetes.io/metadata.name
@@ -155,7 +157,7 @@ validationActions: [Deny]
 {{- end }}
 {{- end }}
 
-{{/* Where our pods run and as whom. */}}
+{{/* The nodes and the identity of our own Pods. */}}
 {{- define "place" -}}
 securityContext:
   runAsNonRoot: true
@@ -177,7 +179,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* What helm test makes is no part of the installation, and is deleted when the argument says. */}}
+{{/* Objects of helm test are not part of the installation, and are deleted according to the argument. */}}
 {{- define "test-metadata" }}
   labels:
     app.kubernetes.io/name: jupyter-user-webhook-test
@@ -186,7 +188,7 @@ tolerations: {{- toYaml . | nindent 2 }}
     helm.sh/hook-delete-policy: {{ . }}
 {{- end }}
 
-{{/* What the Prometheus operator takes. */}}
+{{/* The labels that the Prometheus operator selects. */}}
 {{- define "monitoring-metadata" }}
   name: jupyter-user-webhook
   namespace: {{ .Release.Namespace }}

@@ -62,12 +62,12 @@ in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML r
   "ownHomes" .Values.access.ownHomes "onlyNamespaces" .Values.onlyNamespaces | toJson }}
 {{- end }}
 
-{{/* The annotations of ours but the one that opts out. They are looked up: CEL's cost of going through a map is quadratic. */}}
+{{/* Our annotations except the one that opts out. Each is looked up by key, because CEL's cost of iterating over a map is quadratic. */}}
 {{- define "annotations" -}}
 user discovery identity home config container probes account-files home-in
 {{- end }}
 
-{{/* Whether a pod is claimed, as package webhook/user has it. One table of pods is held against both. */}}
+{{/* Whether a Pod is claimed, as in package webhook/user. A test compares both with one table of Pods. */}}
 {{- define "claimed" -}}
 {{- $components := include "cel" .site.hubComponents -}}
 has({{ .pod }}.metadata.labels) && ('jupyter-user' in {{ .pod }}.metadata.labels ||
@@ -78,7 +78,7 @@ has({{ .pod }}.metadata.labels) && ('jupyter-user' in {{ .pod }}.metadata.labels
 {{ .pod }}.metadata.?annotations[?'jupyter-user.io/inject'].orValue('') != 'false'
 {{- end }}
 
-{{/* The match condition of what is about claimed pods, of policies and webhooks. */}}
+{{/* The match condition of policies and webhooks that are about claimed Pods. */}}
 {{- define "claimed-pods" -}}
 matchConditions:
   - name: claimed
@@ -112,7 +112,7 @@ written that field on the pod, and the net does not believe it where it is not b
 {{- end }}
 {{- end }}
 
-{{/* The directory above that of variables.user, which is a valid name, by a pattern. */}}
+{{/* The directory above the directory of variables.user, a valid name, from a pattern. */}}
 {{- define "parent-by-pattern" -}}
 {{- range $i, $literal := splitList "{initial}" (trimSuffix "/{user}" (toString .)) -}}
 {{- if $i }} + variables.user.substring(0, 1) + {{ end }}{{ include "cel" $literal }}
@@ -243,7 +243,7 @@ object.spec.?source.?persistentVolumeClaimName.orValue('') == {{ include "cel" .
       {{- include "by-unknown-road" .site | nindent 6 }})
 {{- end }}
 
-{{/* What the verifier is asked about: claimed pods, and those that have something of the webhook's and may not have it. */}}
+{{/* The Pods that the verifier checks: claimed Pods, and other Pods with an annotation or an init container of ours. */}}
 {{- define "verified-pods" -}}
 matchConditions:
   - name: claimed-or-marked
@@ -258,7 +258,7 @@ matchConditions:
       object.spec.containers.exists(c, c.name == 'jupyter-user-init')
 {{- end }}
 
-{{/* How many volumes and containers of a pod are looked through. A pod with more counts as one that has the share. */}}
+{{/* How many volumes and containers of a Pod are checked. A Pod with more counts as a Pod with the share. */}}
 {{- define "too-much" -}}
 object.spec.?volumes.orValue([]).size() > 500 ||
 object.spec.containers.size() + object.spec.?initContainers.orValue([]).size() +
@@ -266,19 +266,19 @@ object.spec.containers.size() + object.spec.?initContainers.orValue([]).size() +
 {{- end }}
 
 {{/*
-Whether a volume v is of a kind that no storage is behind. The API server validates a Pod before it asks policies, so a volume has one
-source. Nearly all volumes of ordinary Pods are of these kinds: this comes first, and halves what the policy costs such a Pod.
+Whether a volume v is of a kind without storage. The API server validates a Pod before the policies run, so a volume has one source.
+Nearly all volumes of ordinary Pods are of these kinds: checking this first halves the policy's cost for such a Pod.
 */}}
 {{- define "leads-nowhere" -}}
 has(v.projected) || has(v.emptyDir) || has(v.configMap) || has(v.secret) || has(v.downwardAPI)
 {{- end }}
 
-{{/* Whether a volume v is the share's claim or a further one. */}}
+{{/* Whether a volume v is the share's claim or a further claim. */}}
 {{- define "by-claim" -}}
 v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
 {{- end }}
 
-{{/* Whether a PersistentVolume, by its name, is one of shares. */}}
+{{/* Whether a PersistentVolume, given by its name, belongs to one of the shares. */}}
 {{- define "is-volume" -}}
 {{- $name := .name -}}
 (
@@ -291,16 +291,16 @@ v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
 {{- end }}
 
 {{/*
-Whether a volume v is another road to the share or to a further claim. Inline NFS is refused but for servers that are listed as other
-ones: a server has too many names to list those of the share. A path of a node is the share's if it is in it, or above it, or longer
-than what is read.
+Whether a volume v is another road to the share or to a further claim. Inline NFS is denied except for the servers
+in otherNFSServers: a server has too many names to list those of the share. A hostPath counts as the share if it is inside the share,
+above it, or longer than 512 characters.
 */}}
 {{- define "by-road" -}}
 {{ include "by-unknown-road" . }} ||
 {{ include "by-ephemeral-claim" . }}
 {{- end }}
 
-{{/* Roads of which is not seen whether they lead to the share or to a further claim. */}}
+{{/* Roads whose target is not visible here: they may lead to the share or to a further claim. */}}
 {{- define "by-unknown-road" -}}
 {{- range .kinds }}has(v.{{ . }}) || {{ end }}
 has(v.nfs) && !(v.nfs.server in {{ include "cel" .otherNFSServers }}) ||
@@ -312,7 +312,7 @@ has(v.hostPath) && (v.hostPath.path.size() > 512 ||
 {{- end }}
 {{- end }}
 
-{{/* An ephemeral claim that has the name of one of claims, a volume of one of shares, or is a copy of one. */}}
+{{/* Whether an ephemeral claim has the name of one of claims, a volume of one of shares, or is a copy of one of them. */}}
 {{- define "by-ephemeral-claim" -}}
 {{- $claims := include "cel" .claims -}}
 has(v.ephemeral) && (object.metadata.name + '-' + v.name in {{ $claims }} ||
@@ -331,8 +331,8 @@ annotations:
 {{- end }}
 
 {{/*
-What leaves nothing out. An API server fills these fields in where they are missing: all such fields are written in policies, bindings
-and webhook configurations, so that what is installed can be compared with what was rendered, field by field.
+Selectors that match everything. The API server sets these fields where they are missing. Policies, bindings and webhook
+configurations have all such fields, so that the check can compare the installed objects with the rendered ones field by field.
 */}}
 {{- define "policy.everywhere" -}}
 matchPolicy: Equivalent
@@ -340,7 +340,7 @@ namespaceSelector: {}
 objectSelector: {}
 {{- end }}
 
-{{/* What begins a policy: its name and what it is asked about. */}}
+{{/* The beginning of a policy: its name and the requests that it matches. */}}
 {{- define "policy.head" -}}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
@@ -377,8 +377,8 @@ spec:
 {{- end }}
 
 {{/*
-The bindings of a policy that is about claimed pods. The API server looks at labels before any CEL. A selector cannot say "or", so
-there are two.
+The bindings of a policy about claimed Pods. The API server checks labels before it runs CEL. A selector has no "or", so there are two
+bindings.
 */}}
 {{- define "policy.bindings" -}}
 {{- range $of := list "" "hub-" }}

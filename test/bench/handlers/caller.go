@@ -17,8 +17,8 @@ type Caller struct {
 	header  http.Header
 
 	// Answer and Status of the last call.
-	Answer bytes.Buffer
-	Status int
+	Response bytes.Buffer
+	Status   int
 }
 
 // NewCaller calls the handler with one body after the other.
@@ -33,7 +33,7 @@ func NewCaller(handler http.Handler, bodies [][]byte) *Caller {
 func (c *Caller) Call() {
 	c.body.Reset(c.bodies[c.turn%len(c.bodies)])
 	c.turn++
-	c.Answer.Reset()
+	c.Response.Reset()
 	c.Status = http.StatusOK
 	c.handler.ServeHTTP(c, c.request)
 }
@@ -42,7 +42,7 @@ func (c *Caller) Call() {
 func (c *Caller) Header() http.Header { return c.header }
 
 // Write is a http.ResponseWriter's.
-func (c *Caller) Write(part []byte) (int, error) { return c.Answer.Write(part) }
+func (c *Caller) Write(part []byte) (int, error) { return c.Response.Write(part) }
 
 // WriteHeader is a http.ResponseWriter's.
 func (c *Caller) WriteHeader(status int) { c.Status = status }

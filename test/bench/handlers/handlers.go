@@ -3,7 +3,7 @@
 //	floor  net/http that finds the uid and answers it
 //	empty  controller-runtime's admission.Webhook that allows everything
 //	usual  the way that most webhooks take: decode into corev1.Pod, change it, marshal it, compare the two (usual.go)
-//	ours   the webhook, whole, for people who are known at admission
+//	ours   the webhook, whole, for users who are known at admission
 package handlers
 
 import (
@@ -42,8 +42,8 @@ const (
 // Names of all of them.
 func Names() []string { return []string{Floor, Empty, Usual, Ours} }
 
-// Person is whom every pod is of, with the UID and GID that are known.
-var Person = webhook.Fixed{Identity: identity.New(5001, 6001, nil)}
+// KnownUser is the identity of the user of all Pods.
+var KnownUser = webhook.Fixed{Identity: identity.New(5001, 6001, nil)}
 
 // nowhere is where all of them log to, in JSON as ours does.
 var nowhere = slog.NewJSONHandler(io.Discard, nil)
@@ -63,7 +63,7 @@ func New(name string) (http.Handler, error) {
 	case Usual:
 		return &admission.Webhook{Handler: usual{}}, nil
 	case Ours:
-		return Webhook(Person)
+		return Webhook(KnownUser)
 	case Constant:
 		return constant(), nil
 	}
@@ -92,7 +92,7 @@ func floor(w http.ResponseWriter, r *http.Request) {
 
 // Operations are what ours does to a small pod of a user, as it comes from the ServiceAccount plugin.
 func Operations(user string) []jsonpatch.Operation {
-	d := webhook.New(config.Default(), Person).Decide(context.Background(), webhook.Review{Pod: pods.JSON(pods.Small(user)), Namespace: "jupyter"})
+	d := webhook.New(config.Default(), KnownUser).Decide(context.Background(), webhook.Review{Pod: pods.JSON(pods.Small(user)), Namespace: "jupyter"})
 	return d.Operations
 }
 

@@ -83,7 +83,7 @@ func notebook(user string) corev1.Container {
 	return c
 }
 
-// preferred is how hubs keep their people's pods together.
+// preferred is how hubs keep their users' Pods together.
 func preferred() *corev1.Affinity {
 	return &corev1.Affinity{
 		NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{
@@ -182,7 +182,7 @@ func Unlabelled(pod *corev1.Pod) *corev1.Pod {
 }
 
 // Refused is a pod that names somebody who may never be named.
-func Refused(pod *corev1.Pod) *corev1.Pod {
+func Denied(pod *corev1.Pod) *corev1.Pod {
 	pod.Labels["jupyter-user"] = "root"
 	return pod
 }
@@ -218,5 +218,5 @@ func Review(pod []byte, user string) []byte {
 	return body
 }
 
-// User is the name of one of many people, all of the same length: so are their pods.
+// User is the name of one of many users, all of the same length: so are their pods.
 func User(i int) string { return strings.ReplaceAll(fmt.Sprintf("person%6d", i), " ", "0") }

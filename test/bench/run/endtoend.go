@@ -24,7 +24,7 @@ const (
 	verified = "ours-and-verifier"
 )
 
-// person is who everybody's pods are of, end to end: an API server has the same work with each.
+// person is the user of all Pods, end to end: an API server has the same work with each.
 const person = "alice"
 
 func measureEndToEnd(ctx context.Context, how effort, r *report) error {

@@ -18,7 +18,7 @@ func measureGrowth(_ context.Context, how effort, r *report) error {
 	if err := growUsers(how, r); err != nil {
 		return err
 	}
-	ours, err := handlers.Webhook(handlers.Person)
+	ours, err := handlers.Webhook(handlers.KnownUser)
 	if err != nil {
 		return err
 	}

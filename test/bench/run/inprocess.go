@@ -53,8 +53,8 @@ func timed(c *handlers.Caller, calls int, expected string) (time.Duration, error
 		began := time.Now()
 		c.Call()
 		took[i] = float64(time.Since(began))
-		if !bytes.Contains(c.Answer.Bytes(), []byte(expected)) {
-			return 0, fmt.Errorf("answered without %s: %s", expected, &c.Answer)
+		if !bytes.Contains(c.Response.Bytes(), []byte(expected)) {
+			return 0, fmt.Errorf("answered without %s: %s", expected, &c.Response)
 		}
 	}
 	return time.Duration(median(took)), nil

@@ -129,7 +129,7 @@ func bodiesOf(size string) (bodies [][]byte) {
 	return bodies
 }
 
-// h1 is the part that other people's webhooks were measured in too.
+// h1 is the part that other projects' webhooks were measured in too.
 const h1 = "loopback HTTP/1.1"
 
 // usualWay is in front of what is measured of it.

@@ -103,7 +103,7 @@ func (r *report) markdown() string {
 	return b.String()
 }
 
-// peers are other people's webhooks, which do other things than this one. They were measured once, on 2026-11-22, on another
+// peers are other projects' webhooks, which do other things than this one. They were measured once, on 2026-11-22, on another
 // machine with the same controller-runtime and Kubernetes, and not by this program.
 var peers = []struct {
 	name              string

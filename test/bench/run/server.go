@@ -187,7 +187,7 @@ func (s *document) post(ctx context.Context, path string, body io.Reader) (time.
 }
 
 // answers are what answers are read into, again and again: it is the server that is measured, on processors that it shares with
-// the client, whose garbage would count against whoever answers more.
+// the client, whose garbage would count against the handler with larger responses.
 var answers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
 func (s *document) usage(ctx context.Context) (u usage, err error) {

@@ -3,7 +3,7 @@
 // kubeconfig it is given. It knows nothing of the webhook.
 //
 // The programs come from PyPI and npm, pinned with hashes in packages/, and are kept in the cache (see test/cache). A Session is
-// what a person with a browser does.
+// what a user with a browser does.
 package hub
 
 import (
@@ -49,7 +49,7 @@ const (
 	recipeVersion = 1
 )
 
-// Build returns where a release's programs are, after fetching what the cache does not have, which needs a network. What a person
+// Build returns where a release's programs are, after fetching what the cache does not have, which needs a network. What a user
 // waiting for it would like to see goes to out, which may be nil.
 func Build(ctx context.Context, out io.Writer, release Release) (Programs, error) {
 	b, err := newBuilder(out)

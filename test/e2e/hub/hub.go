@@ -59,7 +59,7 @@ const Patient = "c.KubeSpawner.k8s_api_request_timeout = 120\nc.KubeSpawner.k8s_
 
 // A Hub is a running one.
 type Hub struct {
-	// URL is where people go. It has no / at the end.
+	// URL is the address for users. It has no / at the end.
 	URL string
 
 	options    Options
@@ -143,7 +143,7 @@ func (h *Hub) startHub(ctx context.Context) (err error) {
 	})
 }
 
-// healthy says whether the hub answers people.
+// healthy says whether the hub answers users.
 func (h *Hub) healthy(ctx context.Context) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/hub/health", nil)
 	if err != nil {
@@ -156,7 +156,7 @@ func (h *Hub) healthy(ctx context.Context) bool {
 	return response.Body.Close() == nil && response.StatusCode == http.StatusOK
 }
 
-// Restart ends the hub and starts it anew, as an upgrade of the chart does. The proxy and the servers go on meanwhile.
+// Restart ends the hub and starts it again, as an upgrade of the chart does. The proxy and the servers go on meanwhile.
 func (h *Hub) Restart(ctx context.Context) error {
 	h.hub.stop()
 	if err := h.startHub(ctx); err != nil {

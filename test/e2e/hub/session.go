@@ -101,7 +101,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.closing }
 
-// do is open for whoever wants all of the answer.
+// do returns the whole response.
 func (s *Session) do(ctx context.Context, method, path string, body any) ([]byte, error) {
 	response, err := s.open(ctx, method, path, body)
 	if err != nil {

@@ -61,7 +61,7 @@ type Archives struct {
 	Webhook string
 }
 
-// Build returns archives that `ctr images import` takes, after building what the cache does not have. What a person waiting
+// Build returns archives that `ctr images import` takes, after building what the cache does not have. What a user waiting
 // for it would like to see goes to progress, which may be nil; it stays silent if everything is there already.
 func Build(ctx context.Context, progress io.Writer) (Archives, error) {
 	b, err := newBuilder(progress)

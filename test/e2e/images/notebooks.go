@@ -84,7 +84,7 @@ func (b builder) buildNotebooks(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
-	// For a person who wonders what is in the images.
+	// For a user who wonders what is in the images.
 	if err := os.Link(filepath.Join(debian, "packages.txt"), filepath.Join(folder, "packages.txt")); err != nil {
 		return fmt.Errorf("note Debian's packages: %w", err)
 	}

@@ -155,7 +155,7 @@ func (w *World) installKnowing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	accounts, err := people()
+	accounts, err := users()
 	if err != nil {
 		return err
 	}
@@ -204,8 +204,8 @@ func strangersName(n int) string { return fmt.Sprintf("judy%d", n) }
 // strangersID returns the UID and the GID of one of the strangers.
 func strangersID(n int) int { return 5500 + n }
 
-// people returns the ConfigMap with the passwd and group files of the webhook that mounts the share.
-func people() (string, error) {
+// users returns the ConfigMap with the passwd and group files of the webhook that mounts the share.
+func users() (string, error) {
 	var passwd, group strings.Builder
 	account := func(name string, uid, gid int) {
 		fmt.Fprintf(&passwd, "%s:x:%d:%d::/home/%s:/bin/sh\n", name, uid, gid, name)

@@ -29,8 +29,8 @@ func outage() time.Duration {
 }
 
 const (
-	// answerLimit is what an answer of the webhook may take while the share hangs.
-	answerLimit = time.Second
+	// responseLimit is what an answer of the webhook may take while the share hangs.
+	responseLimit = time.Second
 	// backLimit is how long after the server came back somebody may still be denied.
 	backLimit = 5 * time.Second
 	// tooSlow is how many times slower than usual a machine is that may keep the API server from hearing the webhook in its time.
@@ -166,7 +166,7 @@ func (q question) try(ctx context.Context, user string) error {
 	}
 	began := time.Now()
 	_, err := q.client.CoreV1().Pods(admission3.name).Create(ctx, asked, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	q.watch.Within(q.t, time.Since(began), answerLimit, "an answer about "+user)
+	q.watch.Within(q.t, time.Since(began), responseLimit, "an answer about "+user)
 	return err
 }
 

@@ -90,7 +90,7 @@ func removeAll(t *testing.T, pods map[string]pod) {
 	group.Wait()
 }
 
-// story is what a person would look at who wonders why the pod does not do what it should.
+// story is what a user would read to find out why the Pod does not do what it should.
 func (p pod) story(ctx context.Context) string {
 	var told strings.Builder
 	for _, arguments := range [][]string{

@@ -23,7 +23,7 @@ const (
 )
 
 // startService serves the API server where pods look for it. There is no kube-proxy, which would lead them there, and no
-// certificate of the API server is for that address. So somebody between the two has one, whom pods trust too: whoever asks is
+// certificate of the API server is for that address. So somebody between the two has one, whom pods trust too: every client that asks is
 // known by a token, which is passed on.
 func (c *Cluster) startService(ctx context.Context, _ Options) error {
 	if err := run(ctx, "ip", "address", "add", serviceAddress+"/32", "dev", "lo"); err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Doors let a person outside reach a server inside: a socket in the file system belongs to no network namespace.
+// Doors let a user outside reach a server inside: a socket in the file system belongs to no network namespace.
 
 func doorPath(folder, name string) string { return filepath.Join(folder, name+".door") }
 

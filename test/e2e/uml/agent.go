@@ -36,7 +36,7 @@ type Result struct {
 	Error string `json:",omitempty"`
 }
 
-// serve runs commands for whoever asks.
+// serve runs commands for every client that asks.
 func serve(address string) error {
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, agentPort))
 	if err != nil {

@@ -200,8 +200,8 @@ func TestTheServerHangs(t *testing.T) {
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+20 }, machine.Patience, 10*time.Millisecond)
 }
 
-// TestHalfAnAnswer is one that ends in the middle: the connection stays and nothing more comes, or it is closed.
-func TestHalfAnAnswer(t *testing.T) {
+// TestHalfAResponse is one that ends in the middle: the connection stays and nothing more comes, or it is closed.
+func TestHalfAResponse(t *testing.T) {
 	t.Parallel()
 	server := directory(t, slapd.Options{})
 	behind, err := url.Parse(server.LDAP)
@@ -236,8 +236,8 @@ func TestHalfAnAnswer(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatIsTooLarge is given up before it is read.
-func TestAnAnswerThatIsTooLarge(t *testing.T) {
+// TestAResponseThatIsTooLarge is given up before it is read.
+func TestAResponseThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	address := listen(t, func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 512)) // the bind

@@ -48,7 +48,7 @@ type Options struct {
 type Finder[V any] struct {
 	Options
 	*Metrics
-	lastAnswer, lastFailure prometheus.Gauge
+	lastResponse, lastFailure prometheus.Gauge
 
 	mu      sync.Mutex
 	lookups map[string]*lookup[V]
@@ -179,7 +179,7 @@ func (f *Finder[V]) run(key string, l *lookup[V], look Look[V]) {
 	now := f.Now()
 	unusable, final := errors.AsType[*identity.Unusable](l.err)
 	if l.err == nil || final {
-		f.lastAnswer.Set(seconds(now))
+		f.lastResponse.Set(seconds(now))
 		f.remember(key, &cached[V]{value: l.value, unusable: unusable, at: now})
 	} else {
 		f.lastFailure.Set(seconds(now))

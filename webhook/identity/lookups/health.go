@@ -12,7 +12,7 @@ import (
 // oldest is.
 func (f *Finder[V]) register() error {
 	name := "jupyter_user_" + strings.ReplaceAll(f.Source, "-", "_")
-	f.lastAnswer = prometheus.NewGauge(prometheus.GaugeOpts{
+	f.lastResponse = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: name + "_last_answer_timestamp_seconds",
 		Help: "When " + f.What + " last responded, also without a result; 0 if it never has.",
 	})
@@ -32,7 +32,7 @@ func (f *Finder[V]) register() error {
 	if f.Registry == nil {
 		return nil
 	}
-	return errors.Join(f.Registry.Register(f.lastAnswer), f.Registry.Register(f.lastFailure), f.Registry.Register(out),
+	return errors.Join(f.Registry.Register(f.lastResponse), f.Registry.Register(f.lastFailure), f.Registry.Register(out),
 		f.Registry.Register(oldest))
 }
 

@@ -20,7 +20,7 @@ import (
 
 var _ webhook.Identities = (*passwd.Source)(nil)
 
-func TestPeopleAndTheirGroups(t *testing.T) {
+func TestUsersAndTheirGroups(t *testing.T) {
 	s, err := newPlace(t, users, groups).open()
 	require.NoError(t, err)
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "ascending, without the primary group")

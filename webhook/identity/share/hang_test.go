@@ -77,7 +77,7 @@ func hang(t *testing.T) {
 	require.NoError(t, err)
 	load := &load{webhook: webhook.New(config.Default(), source)}
 	quiet := load.run(t, time.Second)
-	require.Zero(t, quiet.refused)
+	require.Zero(t, quiet.denied)
 	threads, goroutines := threadsOf(t), runtime.NumGoroutine()
 
 	watch := machine.For(t)
@@ -87,14 +87,14 @@ func hang(t *testing.T) {
 		goroutines)
 	watch.Within(t, hung.slowest, time.Second, "the slowest answer while the share hangs")
 	assert.Positive(t, hung.admitted, "who was known goes on to be")
-	assert.Positive(t, hung.refused, "who was not is refused")
+	assert.Positive(t, hung.denied, "who was not is refused")
 	// This process serves the file system, and has one goroutine for each blocked call.
 	const stuck = 32
 	assert.Less(t, threadsOf(t), threads+stuck+callers, "32 system calls are stuck at most")
 	assert.LessOrEqual(t, runtime.NumGoroutine(), goroutines+2*stuck+2)
 
 	letGo()
-	require.Eventually(t, func() bool { return load.run(t, 100*time.Millisecond).refused == 0 }, machine.Patience, time.Millisecond)
+	require.Eventually(t, func() bool { return load.run(t, 100*time.Millisecond).denied == 0 }, machine.Patience, time.Millisecond)
 	t.Logf("before: %+v, after: %+v", quiet, load.run(t, time.Second))
 }
 
@@ -105,13 +105,13 @@ type load struct {
 }
 
 type figures struct {
-	admitted, refused int64
-	slowest           time.Duration
+	admitted, denied int64
+	slowest          time.Duration
 }
 
 func (l *load) run(t *testing.T, how time.Duration) figures {
 	t.Helper()
-	var admitted, refused, slowest atomic.Int64
+	var admitted, denied, slowest atomic.Int64
 	ctx, cancel := context.WithTimeout(t.Context(), how)
 	defer cancel()
 	var working sync.WaitGroup
@@ -131,7 +131,7 @@ func (l *load) run(t *testing.T, how time.Duration) figures {
 				for last := slowest.Load(); took > last && !slowest.CompareAndSwap(last, took); last = slowest.Load() {
 				}
 				if len(d.Denials) > 0 {
-					refused.Add(1)
+					denied.Add(1)
 					assert.Equal(t, int32(503), d.Denials[0].Code)
 				} else {
 					admitted.Add(1)
@@ -142,7 +142,7 @@ func (l *load) run(t *testing.T, how time.Duration) figures {
 		})
 	}
 	working.Wait()
-	return figures{admitted.Load(), refused.Load(), time.Duration(slowest.Load())}
+	return figures{admitted.Load(), denied.Load(), time.Duration(slowest.Load())}
 }
 
 func podOf(name string) []byte {

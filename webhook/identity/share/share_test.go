@@ -61,8 +61,8 @@ func open(t *testing.T, homes string) (*Source, *clock) {
 	return s, c
 }
 
-// lastAnswer is when the share has last answered, and lastFailure when a lookup last ended without an answer, by the metrics.
-func lastAnswer(t *testing.T, s *Source) float64 {
+// lastResponse is when the share has last answered, and lastFailure when a lookup last ended without an answer, by the metrics.
+func lastResponse(t *testing.T, s *Source) float64 {
 	t.Helper()
 	return gauge(t, s, "jupyter_user_share_last_answer_timestamp_seconds")
 }
@@ -150,7 +150,7 @@ func TestAWrongPathIsToldAtStart(t *testing.T) {
 	}
 }
 
-func TestAnAnswerIsRememberedForAWhile(t *testing.T) {
+func TestAResultIsRememberedForAWhile(t *testing.T) {
 	homes := folder(t)
 	s, clock := open(t, homes)
 	alice, nobody := named(t, "alice"), named(t, "nobody-yet")
@@ -257,7 +257,7 @@ func TestASilentShare(t *testing.T) {
 	alice, bob := named(t, "alice"), named(t, "bob")
 	known, err := s.Find(t.Context(), alice)
 	require.NoError(t, err)
-	answered := lastAnswer(t, s)
+	answered := lastResponse(t, s)
 	assert.InDelta(t, time.Now().Unix(), answered, 5)
 	assert.Zero(t, s.finder.Oldest().Seconds())
 	calls, letGo := stuck(s)
@@ -283,7 +283,7 @@ func TestASilentShare(t *testing.T) {
 	assert.GreaterOrEqual(t, oldest, 3*time.Second, "the first question, by the clock")
 	assert.LessOrEqual(t, oldest, 3*time.Second+time.Since(began), "and what the questions took")
 	assert.Equal(t, 32, s.finder.Out())
-	assert.InDelta(t, answered, lastAnswer(t, s), 0)
+	assert.InDelta(t, answered, lastResponse(t, s), 0)
 	assert.Zero(t, lastFailure(t, s), "what is still out has not failed")
 	_, err = s.Find(t.Context(), named(t, "user0"))
 	assert.ErrorContains(t, err, "the share does not answer, for ")
@@ -351,7 +351,7 @@ func TestAFaultIsNoResult(t *testing.T) {
 		_, err := s.Find(t.Context(), named(t, "alice"))
 		assert.ErrorIs(t, err, fault)
 		failed := lastFailure(t, s)
-		assert.GreaterOrEqual(t, failed, lastAnswer(t, s))
+		assert.GreaterOrEqual(t, failed, lastResponse(t, s))
 		s.lstat = lstat
 		id, err := s.Find(t.Context(), named(t, "alice"))
 		require.NoError(t, err)

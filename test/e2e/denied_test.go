@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestTheInitContainerRefuses: the pod stops there, kubectl describe says why, and nothing is created on the share.
-func TestTheInitContainerRefuses(t *testing.T) {
+// TestTheInitContainerDenies: the pod stops there, kubectl describe says why, and nothing is created on the share.
+func TestTheInitContainerDenies(t *testing.T) {
 	for name, c := range map[string]struct{ user, want string }{
 		"li without a home beside alice": {"li", "li has no home: /data/hpc/home/li does not exist on the share. Check the name, or ask the " +
 			"admin to make it: jupyter-user-webhook homes makes the homes that users of the directory service do not have yet"},
@@ -48,10 +48,10 @@ func assertStopped(t *testing.T, p pod, want string) {
 	assert.Contains(t, described.Stdout, want)
 }
 
-// TestAtAdmissionWhoIsRefused: where the owner is known at admission, nobody has to wait for the node to hear it. The source here
+// TestWhoIsDeniedAtAdmission: where the owner is known at admission, nobody has to wait for the node to hear it. The source here
 // is the share and a passwd, which have to agree. Homes that go or become a file after admission are
 // in TestHomeReplacedBetweenAdmissionAndStart.
-func TestAtAdmissionWhoIsRefused(t *testing.T) {
+func TestWhoIsDeniedAtAdmission(t *testing.T) {
 	for user, want := range map[string]string{
 		"toor":     "UID 0 is root",
 		"squashed": "UID 65534 is nobody",
@@ -96,8 +96,8 @@ spec:
   - {name: nb, image: ` + images.DockerStacks + `}
 `
 
-// TestHomeReplacedBetweenAdmissionAndStart: by somebody else's directory, by a link to it, by a file, or by none. Another
-// directory of the same owner is no reason to refuse: nobody has seen the one before. Between two starts it is, see
+// TestHomeReplacedBetweenAdmissionAndStart: by another user's directory, by a link to it, by a file, or by none. Another
+// directory of the same owner is no reason to deny: nobody has seen the one before. Between two starts it is, see
 // TestRestartAfterTheHomeChanged.
 func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	path, bob := world.share.path("moving"), world.share.path("bob")
