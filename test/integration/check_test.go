@@ -323,7 +323,7 @@ func checkCommand(t *testing.T, l *looked) {
 		"no such file":                                        {"check", "--kubeconfig", "/nowhere"},
 		`context "other" does not exist`:                      {"check", "--context", "other"},
 		`required flag(s) "user" not set`:                     {"check", "access"},
-		"--as-group needs --as too":                        {"check", "access", "--user", "alice", "--as-group", "x"},
+		"--as-group needs --as too":                           {"check", "access", "--user", "alice", "--as-group", "x"},
 		"it took longer":                                      {"check", "--timeout", "1ns"},
 		"has no MutatingWebhookConfiguration: give all of it": {"check", "-f", "../../deploy/examples/checker.yaml"},
 		"--filename is given and empty":                       {"check", "-f", ""},
