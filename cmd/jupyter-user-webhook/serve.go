@@ -57,8 +57,8 @@ func serveCommand() *cobra.Command {
 	f.StringVar(&o.httpListen, "http-listen", ":8080", "address to serve /healthz, /readyz and /metrics on, without TLS")
 	f.StringVar(&o.certDir, "cert-dir", "/certs", "directory with tls.crt and tls.key: waited for until they are there, and read "+
 		"again when they change")
-	f.StringVar(&o.clientCA, "client-ca-file", "", "file with the authorities of API servers' client certificates, read again when "+
-		"it changes; with it, nobody else is served but the other replicas")
+	f.StringVar(&o.clientCA, "client-ca-file", "", "file with the authorities of API servers' client certificates, read again "+
+		"when it changes; with it, nobody else is served but the other replicas")
 	f.StringSliceVar(&o.clients, "client-name", nil, "common name or DNS name that an API server's client certificate has to "+
 		"have; any without one")
 	f.StringSliceVar(&o.peers, "peers", nil, "host:port of the other replicas, or of all: they are asked about a pod that "+

@@ -73,10 +73,10 @@ func TestTheCronJobOfFirstHomes(t *testing.T) {
 // TestTheCronJobMountsClaimsWithDirectoriesOfUsers, and no other further claim.
 func TestTheCronJobMountsClaimsWithDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
-	rendered, err := newHelm(t).Template(t.Context(), `{identity: {passwdConfigMap: people}, homes: {enabled: true}, config: {share: {directories: [
+	rendered, err := newHelm(t).Template(t.Context(), `{identity: {passwdConfigMap: people}, homes: {enabled: true}, share: {directories: [
 		{subPath: 'scratch/{user}', mountPath: /scratch, access: ReadWrite},
 		{claimName: hpc-data, mountPath: /datasets, access: ReadOnly},
-		{claimName: config, subPath: 'users/{user}', mountPath: /work, access: ReadWrite}]}}}`)
+		{claimName: config, subPath: 'users/{user}', mountPath: /work, access: ReadWrite}]}}`)
 	require.NoError(t, err)
 	var job batchv1.CronJob
 	require.NoError(t, yaml.UnmarshalStrict([]byte(document(t, rendered, "kind: CronJob")), &job))

@@ -63,12 +63,12 @@ var matrix = map[string]string{
 		"tolerations: [{operator: Exists}], podLabels: {team: hpc}, podAnnotations: {a: b}}",
 	"API servers by their addresses": "{networkPolicy: {apiServers: [192.0.2.1/32, '2001:db8::/64'], metricsFrom: [{namespaceSelector: {}, podSelector: {}}]}}",
 	"watched":                        "{monitoring: {podMonitor: true, prometheusRule: true, dashboard: true, labels: {release: prometheus}}}",
-	"further claims": `{share: {fsGroup: Keep, directoryVolumeNames: {scratch: [scratch-pv-*, one], data: []}}, config: {share: {directories: [
+	"further claims": `{share: {fsGroup: Keep, directoryVolumeNames: {scratch: [scratch-pv-*, one], data: []}, directories: [
 		{claimName: scratch, mountPath: /scratch, access: ReadWrite}, {claimName: data, subPath: a, mountPath: /a, access: ReadOnly},
-		{subPath: b, mountPath: /b, access: ReadOnly}, {claimName: data, subPath: c, mountPath: /c, access: ReadOnly}]}}}`,
-	"a directory for each user": `{identity: {passwdConfigMap: people}, homes: {enabled: true}, config: {share: {home: 'home/{initial}/{user}', directories: [
+		{subPath: b, mountPath: /b, access: ReadOnly}, {claimName: data, subPath: c, mountPath: /c, access: ReadOnly}]}}`,
+	"a directory for each user": `{identity: {passwdConfigMap: people}, homes: {enabled: true}, share: {home: 'home/{initial}/{user}', directories: [
 		{subPath: 'scratch/{user}', mountPath: '/scratch/{user}', access: ReadWrite}, {subPath: data, mountPath: /data/sets, access: ReadOnly},
-		{claimName: archive, subPath: 'users/{initial}/{user}', mountPath: /archive, access: ReadOnly}]}}}`,
+		{claimName: archive, subPath: 'users/{initial}/{user}', mountPath: /archive, access: ReadOnly}]}}`,
 	"another configuration": `{config: {share: {volumeName: s, mountPath: /s, home: 'people/{initial}/{user}', directories: [{subPath: data, mountPath: /data, access: ReadOnly}],
 		exposeEveryHome: ToTheUser, claimName: other}, scratch: {volumeName: w, mountPath: /w}, notebook: {homes: /h},
 		identity: {strictSupplementalGroups: false}}}`,

@@ -23,7 +23,8 @@ func TestJupyterHub(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			h := startHub(t, discovery.hub(), discovery.level, hub.Options{Release: hub.KubeSpawner7, Servers: configured(discovery)})
+			h := startHub(t, discovery.hub(), discovery.level, hub.Options{Release: hub.KubeSpawner7, Servers: configured(discovery),
+				Config: hub.Patient})
 			t.Run("together", func(t *testing.T) {
 				t.Run("somebody logs in and works", func(t *testing.T) { t.Parallel(); logsInAndWorks(t, h, discovery) })
 				t.Run("who is refused", func(t *testing.T) { t.Parallel(); assertWhoIsDenied(t, h, discovery) })

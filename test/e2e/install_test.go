@@ -70,7 +70,7 @@ func (w *World) installByHelm(ctx context.Context, stdin string, more ...string)
 // has to do.
 func (w *World) leaveToOther(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
-		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: append([]string{gatedHub}, known...),
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: slices.Concat([]string{gatedHub}, known, placesSpaces),
 	}
 	configurations := w.Client.AdmissionregistrationV1()
 	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, shipped.mutating(), metav1.GetOptions{})
@@ -129,28 +129,39 @@ func (w *World) installKnowing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	certificates, err := certificatesOf(pair, knowing.space)
+	manifests, err := knowing.manifests(rendered, pair)
 	if err != nil {
 		return err
 	}
-	var manifests []string
-	for _, file := range []string{"00-namespace.yaml", "71-access.yaml", "21-share.yaml", "10-serviceaccount.yaml", "20-configmap.yaml",
-		"30-deployment.yaml", "31-service.yaml"} {
-		text, err := rendered.Read(file)
-		if err != nil {
-			return err
-		}
-		manifests = append(manifests, strings.ReplaceAll(text, systemSpace, knowing.space))
-	}
-	mutating, validating, err := knowing.registrations(rendered)
-	if err != nil {
-		return err
-	}
-	manifests = append(manifests, users, certificates, mutating, validating)
-	if err := w.apply(ctx, strings.Join(manifests, "\n---\n")); err != nil {
+	if err := w.apply(ctx, manifests+"\n---\n"+users); err != nil {
 		return err
 	}
 	return w.awaitReplicas(ctx, knowing)
+}
+
+// manifests are what the chart gives for the webhook and the share, in the namespace and under the names of the installation.
+func (i installation) manifests(rendered deploy.Rendered, pair pki.Pair) (string, error) {
+	certificates, err := certificatesOf(pair, i.space)
+	if err != nil {
+		return "", err
+	}
+	var all []string
+	for _, file := range []string{"00-namespace.yaml", "71-access.yaml", "21-share.yaml", "10-serviceaccount.yaml", "20-configmap.yaml",
+		"30-deployment.yaml", "31-service.yaml"} {
+		if !slices.Contains(rendered.Files(), file) {
+			continue // without rights among the values there are no bindings
+		}
+		text, err := rendered.Read(file)
+		if err != nil {
+			return "", err
+		}
+		all = append(all, strings.ReplaceAll(text, systemSpace, i.space))
+	}
+	mutating, validating, err := i.registrations(rendered)
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(append(all, certificates, mutating, validating), "\n---\n"), nil
 }
 
 // registrations are the webhook configurations of a rendering, under the installation's name and for its namespace.

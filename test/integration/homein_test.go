@@ -77,7 +77,7 @@ func TestTheNetLetsASidecarHaveTheHome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := made.DeepCopy()
 			pod.Spec.Containers[1].VolumeMounts[0].SubPath = subPath
-			assert.ErrorContains(t, create(t.Context(), g.carol, "lab", pod), "MountForeign: container side mounts something of the share")
+			assert.ErrorContains(t, create(t.Context(), g.carol, "lab", pod), "MountForeign: spec: a container mounts something of the share")
 		})
 	}
 }

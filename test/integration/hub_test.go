@@ -135,8 +135,7 @@ func (c *cluster) startHub(t *testing.T, servers *servers) *hub.Hub {
 	h, err := hub.Start(t.Context(), hub.Options{
 		Programs: programs, Release: hub.KubeSpawner7, Folder: filepath.Join(t.TempDir(), "hub"), Kubeconfig: account.Kubeconfig,
 		Namespace: "jhub", Address: "127.0.0.1", Image: "quay.io/jupyterhub/k8s-singleuser-sample:4.4.0",
-		Config: fmt.Sprintf("c.KubeSpawner.port = %d\nc.KubeSpawner.extra_pod_config = {'nodeName': '%s'}\n"+
-			"c.KubeSpawner.k8s_api_request_timeout = 120\nc.KubeSpawner.k8s_api_request_retry_timeout = 300\n"+
+		Config: hub.Patient + fmt.Sprintf("c.KubeSpawner.port = %d\nc.KubeSpawner.extra_pod_config = {'nodeName': '%s'}\n"+
 			"c.KubeSpawner.http_timeout = 300\n", servers.port, kwokNode),
 	})
 	require.NoError(t, err)

@@ -35,7 +35,9 @@ and toYaml is silent where it cannot write one.
 {{- $share := dict }}
 {{- if ne .Values.share.claimName "hpc-shared-pvc" }}{{ $_ := set $share "claimName" .Values.share.claimName }}{{ end }}
 {{- if ne .Values.share.fsGroup "Remove" }}{{ $_ := set $share "fsGroup" .Values.share.fsGroup }}{{ end }}
+{{- with .Values.share.home }}{{ $_ := set $share "home" . }}{{ end }}
 {{- with .Values.share.homePrefix }}{{ $_ := set $share "homePrefix" . }}{{ end }}
+{{- with .Values.share.directories }}{{ $_ := set $share "directories" . }}{{ end }}
 {{- if $share }}{{ $_ := set $configuration "share" $share }}{{ end }}
 {{- if .Values.identity.ldap.urls }}
   {{- $_ := set $configuration "identity" (dict "ldap" (include "ldap" .Values.identity.ldap | fromJson)) }}

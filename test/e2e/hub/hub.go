@@ -53,6 +53,10 @@ type Options struct {
 	Config string
 }
 
+// Patient has a hub wait for answers of the API server for longer than KubeSpawner's 3 seconds, which also count how long the hub waits
+// for a processor: on a busy machine it would ask again, and find what it has made already.
+const Patient = "c.KubeSpawner.k8s_api_request_timeout = 120\nc.KubeSpawner.k8s_api_request_retry_timeout = 300\n"
+
 // A Hub is a running one.
 type Hub struct {
 	// URL is the address for users. It has no / at the end.

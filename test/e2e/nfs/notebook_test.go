@@ -25,6 +25,8 @@ const token = "nfs-token"
 
 // A notebook is a pod, what it is started with, and what becomes of it.
 type notebook struct {
+	// on is the node.
+	on    string
 	in    space
 	user  string
 	image string
@@ -34,14 +36,15 @@ type notebook struct {
 
 // notebooks are both versions of NFS with both discoveries, one of them a JupyterLab, a home that is a file system of its own, and one
 // whose owner the ID mapper of the server does not know. All homes are open to their owners alone, and the server takes root for nobody.
+// Each node has one emulated CPU: those with version 3 run on a node of their own, JupyterLab among them.
 func notebooks() map[string]notebook {
 	return map[string]notebook{
-		"v3-at-start":     {start3, "alice", images.DockerStacks, []string{"--env=JUPYTER_TOKEN=" + token}, worksInLab},
-		"v3-at-admission": {admission3, "bob", images.Plain, writes, saysWho},
-		"v4-at-start":     {start4, "qiang.guo03", images.Plain, writes, saysWho},
-		"v4-at-admission": {admission4, "erin", images.Plain, writes, saysWho},
-		"v4-own-fs":       {start4, "own-fs", images.Plain, writes, saysWho},
-		"v4-unmapped":     {start4, "olga", images.Plain, writes, saysNobody},
+		"v3-at-start":     {otherName, start3, "alice", images.DockerStacks, []string{"--env=JUPYTER_TOKEN=" + token}, worksInLab},
+		"v3-at-admission": {otherName, admission3, "bob", images.Plain, writes, saysWho},
+		"v4-at-start":     {nodeName, start4, "qiang.guo03", images.Plain, writes, saysWho},
+		"v4-at-admission": {nodeName, admission4, "erin", images.Plain, writes, saysWho},
+		"v4-own-fs":       {nodeName, start4, "own-fs", images.Plain, writes, saysWho},
+		"v4-unmapped":     {nodeName, start4, "olga", images.Plain, writes, saysNobody},
 	}
 }
 
@@ -52,7 +55,7 @@ func TestNotebooks(t *testing.T) {
 	began := time.Now()
 	running := map[string]pod{}
 	for name, n := range notebooks() {
-		running[name] = run(t, n.in, name, n.user, n.image, n.more...)
+		running[name] = runOn(t, n.on, n.in, name, n.user, n.image, n.more...)
 	}
 	for name, n := range notebooks() {
 		t.Run(name, func(t *testing.T) {

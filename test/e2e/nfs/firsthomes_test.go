@@ -1,0 +1,134 @@
+package nfs
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/uml"
+)
+
+// firstHomesScript runs jupyter-user-webhook homes as the chart's CronJob does, on the share at $1 with the accounts in $2.
+const firstHomesScript = `
+printf 'apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n' >/tmp/homes.yaml
+echo "$2" >/tmp/accounts
+mkdir -p /tmp/skeleton
+echo "a first line" >/tmp/skeleton/profile
+ln -sfn profile /tmp/skeleton/link
+setpriv --bounding-set=-all,+chown,+dac_override --no-new-privs /mnt/webhook/jupyter-user-webhook homes --config=/tmp/homes.yaml \
+	--share="$1" --passwd=/tmp/accounts --skeleton=/tmp/skeleton 2>&1`
+
+// makeFirstHomes makes the home of a user on a node, and returns what the command printed.
+func makeFirstHomes(t *testing.T, on *node.Second, share string, h home) uml.Result {
+	t.Helper()
+	require.NoError(t, on.MountImage(t.Context(), images.Webhook, "/mnt/webhook"))
+	account := fmt.Sprintf("%s:x:%d:%d::/:/bin/sh", h.name, h.uid, h.gid)
+	result, err := on.Do(t.Context(), uml.Command{
+		Args: []string{"bash", "-euo", "pipefail", "-s", "--", share, account}, Stdin: firstHomesScript,
+	})
+	require.NoError(t, err)
+	require.Empty(t, result.Error)
+	return result
+}
+
+// trustThird has the server take root for root where the third node is the client, until the test ends: one line of exports for
+// the node of first homes, as deploy/docs/homes.md says.
+func trustThird(t *testing.T) {
+	t.Helper()
+	const exports = `ip netns exec srv sh -euc 'mount -t nfsd nfsd /proc/fs/nfsd; exportfs "$@"' - `
+	_, err := world.nfs.Script(t.Context(), exports+"-o rw,sync,no_subtree_check,no_root_squash,fsid=1,crossmnt 192.0.2.0/24:/srv/hpc")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := world.nfs.Script(contextOf(t), exports+"-u 192.0.2.0/24:/srv/hpc")
+		assert.NoError(t, err)
+	})
+}
+
+// TestFirstHomesOnNFS: on a client whose root the server maps to nobody, homes says so and leaves nothing behind. On the one client
+// whose root counts, it makes the home, where the file system cannot rename without replacing; and over version 3, a first notebook
+// runs in that home on another client.
+func TestFirstHomesOnNFS(t *testing.T) {
+	needNFS(t)
+	trustThird(t)
+	for _, c := range []struct {
+		mount string
+		in    space
+		home  home
+	}{
+		{"v3", start3, home{"newcomer3", 5113, 6113, "0700"}},
+		{"v4", space{}, home{"newcomer4", 5114, 6114, "0700"}},
+	} {
+		t.Run(c.mount, func(t *testing.T) {
+			makeHome(t, "true", "/srv/hpc/home/"+c.home.name)
+			const names = "ls -A /srv/hpc/home"
+			before, err := world.nfs.Script(t.Context(), names)
+			require.NoError(t, err)
+
+			denied := makeFirstHomes(t, world.nfs, mount(t, c.mount), c.home)
+			assert.Equal(t, 1, denied.Code, denied.Output)
+			assert.Contains(t, denied.Output, "failed: make home/"+c.home.name+": the share does not let this process (UID 0) make "+
+				"directories and give them to users: ")
+			after, err := world.nfs.Script(t.Context(), names)
+			require.NoError(t, err)
+			assert.Equal(t, before, after, "nothing is left behind")
+
+			made := makeFirstHomes(t, world.other, mountThird(t, c.mount), c.home)
+			assert.Zero(t, made.Code, made.Output)
+			assert.Equal(t, fmt.Sprintf("made: home/%s, for %d:%d\n1 made, 0 there, 0 skipped, 0 failed\n", c.home.name, c.home.uid, c.home.gid),
+				made.Output)
+			again := makeFirstHomes(t, world.other, "/mnt/third-"+c.mount, c.home)
+			assert.Equal(t, "0 made, 1 there, 0 skipped, 0 failed\n", again.Output)
+			assertMade(t, c.home, before)
+
+			if c.in.name == "" {
+				return
+			}
+			p := run(t, c.in, "first", c.home.name, images.Plain, writes...)
+			p.ready(t)
+			saysWho(t, p, c.home)
+		})
+	}
+}
+
+// mountThird mounts the share on the third node for as long as the test lasts.
+func mountThird(t *testing.T, name string) string {
+	t.Helper()
+	m, at := mounts[name], "/mnt/third-"+name
+	_, err := world.other.Script(t.Context(), "mkdir -p $3; mount -t nfs -o $1 "+serverAddress+":$2 $3", m.options, m.export, at)
+	require.NoError(t, err)
+	t.Cleanup(func() { _, _ = world.other.Do(contextOf(t), uml.Command{Args: []string{"umount", "-f", "-l", at}}) })
+	return at
+}
+
+// assertMade holds a first home to being the user's on the server's disk, with the skeleton, and alone.
+func assertMade(t *testing.T, h home, before string) {
+	t.Helper()
+	said, err := world.nfs.Script(t.Context(), "cd /srv/hpc/home; stat --format=%n:%u:%g:%a $1 $1/profile; readlink $1/link; ls -A | grep -vx $1",
+		h.name)
+	require.NoError(t, err)
+	assert.Equal(t, fmt.Sprintf("%[1]s:%[2]d:%[3]d:700\n%[1]s/profile:%[2]d:%[3]d:644\nprofile\n", h.name, h.uid, h.gid)+before, said)
+}
+
+// TestProjectDirectoriesOnNFS: in a setgid directory of a group that the user is in, what the user makes is the group's, over both
+// versions and with the groups that a notebook has. Another group's directory is closed.
+func TestProjectDirectoriesOnNFS(t *testing.T) {
+	needNFS(t)
+	makeHome(t, "mkdir $1 $1/physics $1/chemistry; chgrp 9101 $1/physics; chgrp 9102 $1/chemistry; chmod 2770 $1/*", "/srv/hpc/groups")
+	for _, name := range []string{"v3", "v4"} {
+		t.Run(name, func(t *testing.T) {
+			said, err := world.nfs.Script(t.Context(), `
+				setpriv --reuid 5003 --regid 6003 --groups 9101 --bounding-set=-all --no-new-privs sh -c '
+					cd $1/groups; umask 022
+					touch physics/$2; mkdir physics/$2.d; touch physics/$2.d/below
+					touch chemistry/$2 && echo wrote; ls chemistry && echo listed; true' - $1 $2 2>&1
+				cd /srv/hpc/groups; stat --format=%u:%g:%a physics/$2 physics/$2.d physics/$2.d/below; ls chemistry`, mount(t, name), name)
+			require.NoError(t, err)
+			assert.Equal(t, fmt.Sprintf("touch: cannot touch 'chemistry/%s': Permission denied\n"+
+				"ls: cannot open directory 'chemistry': Permission denied\n5003:9101:644\n5003:9101:2755\n5003:9101:644\n", name), said)
+		})
+	}
+}
