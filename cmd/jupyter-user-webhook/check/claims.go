@@ -133,7 +133,7 @@ func (s *state) isForAProgram(namespace string) bool {
 	return program && !slices.Contains(s.Namespaces, namespace)
 }
 
-// servedThere returns those of them that exist. The check claims reports the others.
+// servedThere returns the served namespaces that exist. The check claims reports the missing ones.
 func (s *state) servedThere() []string {
 	return slices.DeleteFunc(s.served(), func(name string) bool {
 		_, exists := s.namespace(name)

@@ -185,7 +185,7 @@ func (d *diagnosis) account(c *ldap.Conn, name string) {
 	}
 }
 
-// home says where the home of a user is on the share, if homes are where the directory service says.
+// home writes the place of a user's home on the share, if the configuration takes homes from the directory service.
 func (d *diagnosis) home(name, homeField string) {
 	if !d.share.HomesByField() {
 		return
