@@ -186,7 +186,8 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 }
 
 // publish writes the certificate to the Secret that the webhook mounts. The time that it writes beside it is that of the write,
-// rounded up, and not of the look, which a slow API server makes long: the old authority is trusted for the whole overlap after it.
+// rounded up, and not of the look, which a slow API server makes long: the old authority is trusted for the whole overlap after
+// it.
 func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) error {
 	since := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
 	with := s.described(SecretName, corev1.SecretTypeTLS).

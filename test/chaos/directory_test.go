@@ -44,12 +44,12 @@ func TestTheDirectoryServiceHangs(t *testing.T) {
 	assert.Less(t, remembering, float64(resident), "MiB")
 	quiet := beginLoad(many, storm, 3*storm, r.reviewingMany(client, &next)).end()
 	assertKnown(t, quiet)
-	memory, goroutines := r.memory(t, "VmRSS"), r.metric(t, "go_goroutines")
+	memory, goroutines := r.memory(t, "VmRSS"), r.goroutines(t)
 
 	goOn := directory.Hang(t)
 	l := beginLoad(many, storm, math.MaxInt, r.reviewingMany(client, &next))
 	<-time.After(silence)
-	stuck := r.metric(t, "go_goroutines")
+	stuck := r.goroutines(t)
 	hung := l.stop()
 	hung.assertFair(t)
 	within(t, hung.machine, hung.share(100), time.Second, "the slowest answer while the directory service hangs")
@@ -66,7 +66,7 @@ func TestTheDirectoryServiceHangs(t *testing.T) {
 
 	goOn()
 	require.Eventually(t, func() bool { return r.admits(client, accounts-1).err == nil }, wait, 10*time.Millisecond)
-	require.Eventually(t, func() bool { return r.metric(t, "go_goroutines") <= goroutines+8 }, wait, 100*time.Millisecond)
+	require.Eventually(t, func() bool { return r.goroutines(t) <= goroutines+8 }, wait, 100*time.Millisecond)
 	report(t, "every answer < 1 s; < 64 MiB with 100,000 users, < 100 MiB in the storm, nothing grows", "%.0f/s while it answers, %.0f/s while "+
 		"it hangs, of which %d admitted and %d told to try again, slowest %s; %.0f MiB after %d users, %.0f before it hangs, %.0f at the "+
 		"end, %.0f the most; %.0f goroutines before, %.0f while it hangs", quiet.rate(), hung.rate(), len(hung.tries)-len(hung.failed()),

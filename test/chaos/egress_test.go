@@ -35,7 +35,7 @@ func TestNoEgressAndNoCredentials(t *testing.T) {
 		env:    []string{"KUBECONFIG=" + decoy, "HOME=" + folder, "KUBERNETES_SERVICE_HOST=192.0.2.1", "KUBERNETES_SERVICE_PORT=443"},
 	})
 	burst(50, r.reviewing(client)).assertWhole(t)
-	r.metric(t, "go_goroutines")
+	r.goroutines(t)
 	r.signal(t, syscall.SIGTERM)
 	r.untilEnded(t)
 

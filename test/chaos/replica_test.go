@@ -183,21 +183,21 @@ func (r *replica) memory(t *testing.T, key string) float64 {
 	return 0
 }
 
-// metric is the value of a metric that has no labels.
-func (r *replica) metric(t *testing.T, name string) float64 {
+// goroutines returns how many goroutines the replica has, by its metrics.
+func (r *replica) goroutines(t *testing.T) float64 {
 	t.Helper()
 	response, err := probe.Get("http://" + r.http + "/metrics")
 	require.NoError(t, err)
 	defer response.Body.Close() //nolint:errcheck // it is only read
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
-		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+		if text, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {
 			value, err := strconv.ParseFloat(text, 64)
 			require.NoError(t, err)
 			return value
 		}
 	}
-	require.Fail(t, "there is no such metric", name)
+	require.Fail(t, "there is no metric go_goroutines")
 	return 0
 }
 

@@ -54,7 +54,7 @@ func (c *cluster) atRest(t *testing.T, replicas []*replica) (goroutines int) {
 	t.Helper()
 	c.cut()
 	for _, r := range replicas {
-		goroutines += int(r.metric(t, "go_goroutines"))
+		goroutines += int(r.goroutines(t))
 	}
 	return goroutines
 }

@@ -181,7 +181,7 @@ func Unlabelled(pod *corev1.Pod) *corev1.Pod {
 	return pod
 }
 
-// Refused is a pod that names somebody who may never be named.
+// Denied makes the label name a user that no Pod may have.
 func Denied(pod *corev1.Pod) *corev1.Pod {
 	pod.Labels["jupyter-user"] = "root"
 	return pod

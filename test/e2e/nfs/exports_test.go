@@ -8,8 +8,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-
-	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
 // needRelease skips a test that takes minutes and is for a release.
@@ -32,7 +30,7 @@ func TestPodsOnEveryKindOfExport(t *testing.T) {
 			assert.NoError(t, err)
 		})
 		for _, in := range []space{start3, start4} {
-			p := run(t, in, "full", "own-fs", images.Plain, "--command", "--", "sh", "-c", "id -u; head -c 1M /dev/zero >more; exec hello")
+			p := run(t, in, "full", "own-fs", "--command", "--", "sh", "-c", "id -u; head -c 1M /dev/zero >more; exec hello")
 			p.ready(t)
 			assert.Contains(t, p.logs(t), "5007\n")
 			assert.Contains(t, p.logs(t), "No space left on device")
@@ -40,15 +38,15 @@ func TestPodsOnEveryKindOfExport(t *testing.T) {
 	})
 	t.Run("read-only", func(t *testing.T) {
 		makeHome(t, "mkdir $1; chown 5131:6131 $1; chmod 0700 $1", "/srv/read/home/reader")
-		p := run(t, read4, "reader", "reader", images.Plain, "--command", "--", "sh", "-c", "id -u; touch made; exec hello")
+		p := run(t, read4, "reader", "reader", "--command", "--", "sh", "-c", "id -u; touch made; exec hello")
 		p.ready(t)
 		assert.Contains(t, p.logs(t), "5131\n")
 		assert.Contains(t, p.logs(t), "Read-only file system")
 	})
 	t.Run("closed", func(t *testing.T) {
 		makeHome(t, "mkdir -p $1/home/carla; chown 5120:6120 $1/home/carla; chmod 0750 $1/home", "/srv/hpc/closed")
-		p := run(t, closed3, "closed", "carla", images.Plain, writes...)
-		got := p.await(t, readyLimit, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
+		p := run(t, closed3, "closed", "carla", writes...)
+		got := p.await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
 		assert.Contains(t, failure(got), "the share does not let others pass through")
 	})
 }
@@ -69,7 +67,7 @@ func TestPodsOfFifteenGroups(t *testing.T) {
 		t.Helper()
 		pods, opened := map[string]pod{}, map[string]int{}
 		for _, in := range []space{admission3, admission4} {
-			pods[in.name] = run(t, in, name, "grouped", images.Plain, "--command", "--", "sh", "-c",
+			pods[in.name] = run(t, in, name, "grouped", "--command", "--", "sh", "-c",
 				"id -u; id -G; cat 9*/file; exec hello")
 		}
 		for in, p := range pods {

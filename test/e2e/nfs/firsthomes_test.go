@@ -87,7 +87,7 @@ func TestFirstHomesOnNFS(t *testing.T) {
 			if c.in.name == "" {
 				return
 			}
-			p := run(t, c.in, "first", c.home.name, images.Plain, writes...)
+			p := run(t, c.in, "first", c.home.name, writes...)
 			p.ready(t)
 			saysWho(t, p, c.home)
 		})

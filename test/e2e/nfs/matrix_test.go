@@ -7,8 +7,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-
-	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
 // TestPodsInEveryKindOfHome has a kubelet run what TestStartInEveryKindOfHome runs without one, over both versions of NFS.
@@ -21,7 +19,7 @@ func TestPodsInEveryKindOfHome(t *testing.T) {
 		for _, in := range []space{start3, start4} {
 			t.Run(in.name+" "+user, func(t *testing.T) {
 				t.Parallel()
-				p := run(t, in, user, user, images.Plain, "--command", "--", "sh", "-c", whose+" && exec hello")
+				p := run(t, in, user, user, "--command", "--", "sh", "-c", whose+" && exec hello")
 				began := time.Now()
 				if c.code == 0 {
 					p.ready(t)
@@ -29,7 +27,7 @@ func TestPodsInEveryKindOfHome(t *testing.T) {
 					assert.Contains(t, p.logs(t), c.want)
 					return
 				}
-				got := p.await(t, readyLimit, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
+				got := p.await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
 				t.Logf("failed after %s", time.Since(began).Round(time.Second))
 				assert.Contains(t, failure(got), c.want)
 			})

@@ -89,7 +89,7 @@ func saysWho(t *testing.T, p pod, h home) {
 // saysNobody holds the init container to what it says of an owner whom NFS cannot map.
 func saysNobody(t *testing.T, p pod, _ home) {
 	t.Helper()
-	got := p.await(t, readyLimit, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
+	got := p.await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
 	assert.Contains(t, failure(got), unmapped)
 }
 

@@ -50,8 +50,8 @@ var outages int
 // TestTheServerGoesAway for a while, and comes back.
 func TestTheServerGoesAway(t *testing.T) {
 	needNFS(t)
-	writer := run(t, start3, "writer", "frank", images.Plain, goesOn...)
-	leaver := run(t, start4, "leaver", "grace", images.Plain, writes...)
+	writer := run(t, start3, "writer", "frank", goesOn...)
+	leaver := run(t, start4, "leaver", "grace", writes...)
 	for _, p := range []pod{writer, leaver} {
 		p.ready(t)
 	}
@@ -66,7 +66,7 @@ func TestTheServerGoesAway(t *testing.T) {
 	setServer(t, "down")
 	gone := time.Now()
 	before := numbers(t)
-	comer := run(t, start3, "comer", "ivan", images.Plain, writes...)
+	comer := run(t, start3, "comer", "ivan", writes...)
 	require.NoError(t, world.Client.CoreV1().Pods(leaver.namespace).Delete(t.Context(), leaver.name, metav1.DeleteOptions{}))
 	judged := 0
 	for time.Since(gone) < outage() || judged == 0 && time.Since(gone) < machine.Patience+outage() {

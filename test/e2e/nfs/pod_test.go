@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
@@ -33,10 +34,10 @@ const withProbes = "--annotations=jupyter-user.io/probes=on"
 // A pod is one that carol runs on the second node.
 type pod struct{ namespace, name string }
 
-// run runs a pod as carol types it, and removes it when the test ends.
-func run(t *testing.T, in space, name, user, image string, more ...string) pod {
+// run runs a pod of the plain image as carol types it, and removes it when the test ends.
+func run(t *testing.T, in space, name, user string, more ...string) pod {
 	t.Helper()
-	return runOn(t, nodeName, in, name, user, image, more...)
+	return runOn(t, nodeName, in, name, user, images.Plain, more...)
 }
 
 // runOn is run on one of the nodes.
@@ -105,10 +106,10 @@ func (p pod) story(ctx context.Context) string {
 }
 
 // await waits until something is true of the pod.
-func (p pod) await(t *testing.T, limit time.Duration, what string, condition func(*corev1.Pod) bool) *corev1.Pod {
+func (p pod) await(t *testing.T, what string, condition func(*corev1.Pod) bool) *corev1.Pod {
 	t.Helper()
 	var got *corev1.Pod
-	err := await(t.Context(), limit, func(ctx context.Context) (bool, error) {
+	err := await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {
 		var err error
 		got, err = world.Client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
 		return err == nil && condition(got), err
@@ -128,5 +129,5 @@ func (p pod) get(t *testing.T) *corev1.Pod {
 // ready waits until the pod is Ready.
 func (p pod) ready(t *testing.T) *corev1.Pod {
 	t.Helper()
-	return p.await(t, readyLimit, "to be Ready", node.IsReady)
+	return p.await(t, "to be Ready", node.IsReady)
 }
