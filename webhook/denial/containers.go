@@ -42,8 +42,8 @@ func HomeInUnusable(annotation, name, why string) Denial {
 // HomeInAtStart denies the home in other containers with discovery at start.
 func HomeInAtStart(annotation string) Denial {
 	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "other containers than the notebook container can have "+
-		"the home only if the UID and GID of the user are known at admission, and here the Pod finds them when it starts: remove the "+
-		"annotation, or ask the admin for a source of identities")
+		"the home only if the UID and GID of the user are known at admission, and here the Pod finds them when it starts: "+
+		"remove the annotation, or ask the admin for a source of identities")
 }
 
 // NoContainer denies a Pod without containers.
@@ -53,8 +53,8 @@ func NoContainer() Denial {
 
 // ProxiesAlone denies a Pod of several containers, each of which is a proxy by its name or image.
 func ProxiesAlone(first, annotation string) Denial {
-	return unprocessable("NoContainer", "spec.containers", "each container of the pod is a proxy by its name or image, as %s is: add "+
-		"the notebook's, or name one of these by the annotation %s", first, annotation)
+	return unprocessable("NoContainer", "spec.containers", "each container of the pod is a proxy by its name or image, as %s is: "+
+		"add the notebook's, or name one of these by the annotation %s", first, annotation)
 }
 
 // HostProcess denies a Pod of Windows that does not say so. With an init container that is none, the API server would deny it as

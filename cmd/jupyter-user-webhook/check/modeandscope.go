@@ -30,8 +30,8 @@ func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 			found = append(found, unknown(where, "in effect in %s, and whether that is meant cannot be told: %s", is, oneLine(err)))
 			continue
 		}
-		found = append(found, failed(where, "in effect in %s, and the installation is for %s: install again for the right ones: %s", is,
-			only.short(), s.repair(what, objects, "onlyNamespaces={...}")))
+		found = append(found, failed(where, "in effect in %s, and the installation is for %s: install again for the right ones: %s",
+			is, only.short(), s.repair(what, objects, "onlyNamespaces={...}")))
 	}
 	return found
 }

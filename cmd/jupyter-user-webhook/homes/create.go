@@ -24,8 +24,8 @@ type owner struct {
 	mode     fs.FileMode
 }
 
-// look reports whether the directory of a user exists. A link, a file, or another user's directory at its path is an error, and is
-// never replaced.
+// look reports whether the directory of a user exists. A link, a file, or another user's directory at its path is an error,
+// and is never replaced.
 func (r *run) look(pattern config.HomePattern, name string, uid int64) (bool, error) {
 	p, err := r.parent(pattern, name, leaveInitial)
 	if errors.Is(err, errUnmade) {

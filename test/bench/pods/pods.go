@@ -181,7 +181,7 @@ func Unlabelled(pod *corev1.Pod) *corev1.Pod {
 	return pod
 }
 
-// Refused is a pod that names somebody who may never be named.
+// Denied returns the Pod with a user that is always denied.
 func Denied(pod *corev1.Pod) *corev1.Pod {
 	pod.Labels["jupyter-user"] = "root"
 	return pod
