@@ -105,7 +105,8 @@ var errNothingToRun = errors.New("this image is of no family that is known (dock
 
 // entrypointSkipped is for the log: what an image's entrypoint is cannot be seen from inside of a container.
 const entrypointSkipped notice = "if this image has an entrypoint of its own, that has not run: it is started as Zero to " +
-	"JupyterHub's images are. If it needs its entrypoint, say that in the pod's command, or ask the admin to add the image to notebook.starts"
+	"JupyterHub's images are. If it needs its entrypoint, say that in the pod's command, or ask the admin to " +
+	"add the image to notebook.starts"
 
 // command returns what to run: the Pod's command, or the image's start.
 func command(e handoff.Exec) ([]string, error) {
