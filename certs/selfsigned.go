@@ -185,9 +185,9 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 	return &rotator.KeyPairArtifacts{Cert: pair.Leaf, Key: private, CertPEM: cert, KeyPEM: key}, nil
 }
 
-// publish writes the certificate to the Secret that the webhook mounts. The time that it writes beside it is that of the write,
-// rounded up, and not of the look, which a slow API server makes long: the old authority is trusted for the whole overlap after
-// it.
+// publish writes the certificate and the time of the write, rounded up, to the Secret that the webhook mounts. The time of the
+// preceding read would be too early with a slow API server: the old authority must be trusted for the whole overlap after the
+// write.
 func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) error {
 	since := time.Now().Add(time.Second).UTC().Format(time.RFC3339)
 	with := s.described(SecretName, corev1.SecretTypeTLS).

@@ -100,7 +100,8 @@ func callsStartScript(program string) bool {
 }
 
 var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, repo2docker, Zero to JupyterHub), " +
-	"so how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts")
+	"so how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to " +
+	"notebook.starts")
 
 // entrypointSkipped is for the log: what an image's entrypoint is cannot be seen from inside of a container.
 const entrypointSkipped notice = "if this image has an entrypoint of its own, that has not run: it is started as Zero to " +

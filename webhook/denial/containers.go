@@ -42,8 +42,8 @@ func HomeInUnusable(annotation, name, why string) Denial {
 // HomeInAtStart denies the home in other containers with discovery at start.
 func HomeInAtStart(annotation string) Denial {
 	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "other containers than the notebook container can have "+
-		"the home only if the UID and GID of the user are known at admission, and here the Pod finds them when it starts: remove "+
-		"the annotation, or ask the admin for a source of identities")
+		"the home only if the UID and GID of the user are known at admission, and here the Pod finds them when it starts: "+
+		"remove the annotation, or ask the admin for a source of identities")
 }
 
 // NoContainer denies a Pod without containers.

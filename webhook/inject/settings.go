@@ -22,7 +22,7 @@ import (
 //	certfile, keyfile, client_ca, ssl_…   none, unless the Pod asks for HTTPS
 //	sock                                  none
 //	NotebookNotary.db_file                in memory: SQLite does not work well on a network file system
-//	FileContentsManager.delete_to_trash   no: the trash is in the home, which stays as full as it was
+//	FileContentsManager.delete_to_trash   false: a trash in the home would keep its space, and deleting would fail in a full home
 //	those of notebook.jupyterConfig       the configuration's
 //	umask (a file of its own)             notebook.umask
 //

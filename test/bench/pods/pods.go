@@ -181,7 +181,7 @@ func Unlabelled(pod *corev1.Pod) *corev1.Pod {
 	return pod
 }
 
-// Denied makes the label name a user that no Pod may have.
+// Denied returns the Pod with a user that is always denied.
 func Denied(pod *corev1.Pod) *corev1.Pod {
 	pod.Labels["jupyter-user"] = "root"
 	return pod
