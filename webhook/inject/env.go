@@ -108,12 +108,12 @@ func contains(variables []pod.EnvVar, name string) bool {
 func (p envPiece) reconcile(_ *pod.Pod, c *changes) {
 	var taken []string
 	var gone []int
-	missing := make([]pod.EnvVar, 0, len(p.identity))
+	var missing []pod.EnvVar
 	for _, want := range p.identity {
 		changed, second, absent := p.find(want)
 		gone = append(gone, second...)
 		if absent {
-			missing = append(missing, pod.EnvVar{Name: want.name, Value: want.value})
+			missing = append(slices.Grow(missing, len(p.identity)-len(missing)), pod.EnvVar{Name: want.name, Value: want.value})
 		}
 		if changed >= 0 {
 			m := member{p.at, true, decimal(int64(changed))}

@@ -262,17 +262,16 @@ func (in *planning) denyWholePod() (denials []denial.Denial) {
 
 // denyHostProcesses denies host processes, which only Windows has, in a Pod whose spec.os is not windows.
 func (in *planning) denyHostProcesses() (denials []denial.Denial) {
-	deny := func(at pod.Pointer, windows *pod.WindowsOptions) {
-		if windows != nil && isTrue(windows.HostProcess) {
-			denials = append(denials, denial.HostProcess(at.Child("windowsOptions").Child("hostProcess").Field()))
-		}
+	deny := func(at pod.Pointer) {
+		denials = append(denials, denial.HostProcess(at.Child("windowsOptions").Child("hostProcess").Field()))
 	}
-	if c := in.pod.Spec.SecurityContext; c != nil {
-		deny(pod.SecurityContextPath, c.WindowsOptions)
+	is := func(windows *pod.WindowsOptions) bool { return windows != nil && isTrue(windows.HostProcess) }
+	if c := in.pod.Spec.SecurityContext; c != nil && is(c.WindowsOptions) {
+		deny(pod.SecurityContextPath)
 	}
 	for at, container := range in.pod.AllContainers {
-		if container.SecurityContext != nil && !isInit(at, container) {
-			deny(at.Pointer().Child("securityContext"), container.SecurityContext.WindowsOptions)
+		if c := container.SecurityContext; c != nil && is(c.WindowsOptions) && !isInit(at, container) {
+			deny(at.Pointer().Child("securityContext"))
 		}
 	}
 	return denials

@@ -68,7 +68,8 @@ func change(pod *corev1.Pod, user string) {
 	c.SecurityContext = security()
 	c.WorkingDir = home
 	for _, v := range [][2]string{{"NB_USER", user}, {"NB_UID", "5001"}, {"NB_GID", "6001"}, {"HOME", home}, {"USER", user},
-		{"LOGNAME", user}, {"JUPYTER_ENABLE_LAB", "yes"}, {"XDG_CACHE_HOME", home + "/.cache"}, {"JUPYTER_RUNTIME_DIR", "/tmp/jupyter-runtime"}} {
+		{"LOGNAME", user}, {"JUPYTER_ENABLE_LAB", "yes"}, {"XDG_CACHE_HOME", home + "/.cache"}, {"JUPYTER_RUNTIME_DIR", "/tmp/jupyter-runtime"},
+		{"JUPYTER_CONFIG_PATH", "/config"}} {
 		c.Env = append(c.Env, corev1.EnvVar{Name: v[0], Value: v[1]})
 	}
 	c.StartupProbe, c.ReadinessProbe, c.LivenessProbe = probe(user, 5, 120), probe(user, 5, 3), probe(user, 10, 12)
@@ -79,7 +80,7 @@ func initContainer(user string) corev1.Container {
 		Name: "jupyter-user-init", Image: "jupyter-user-webhook:v0.2.0", ImagePullPolicy: corev1.PullIfNotPresent,
 		Command: []string{"/jupyter-user-init"},
 		Args: []string{"discover", "--user=" + user, "--homes=/data/hpc/home", "--scratch=/config", "--home=/home/" + user, "--min-uid=1000",
-			"--min-gid=1000", `--jupyter-config={"NotebookNotary":{"db_file":":memory:"}}`, "--uid=5001", "--gid=6001"},
+			"--min-gid=1000", `--jupyter-config={"FileContentsManager":{"delete_to_trash":false},"NotebookNotary":{"db_file":":memory:"}}`, "--uid=5001", "--gid=6001"},
 		Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{"cpu": resource.MustParse("10m"), "memory": resource.MustParse("16Mi")},
 			Limits:   corev1.ResourceList{"cpu": resource.MustParse("100m"), "memory": resource.MustParse("32Mi")},
