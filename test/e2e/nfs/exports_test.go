@@ -13,7 +13,6 @@ import (
 // needRelease skips a test that takes minutes and is for a release.
 func needRelease(t *testing.T) {
 	t.Helper()
-	needNFS(t)
 	if !release() {
 		t.Skip("left out: its pods take minutes. Run it with make release-check")
 	}
@@ -21,6 +20,7 @@ func needRelease(t *testing.T) {
 
 // TestPodsOnEveryKindOfExport has a kubelet run what TestTheShareTakesNothing and TestTheDirectoryOfHomesIsClosed run without one.
 func TestPodsOnEveryKindOfExport(t *testing.T) {
+	needNFS(t)
 	needRelease(t)
 	t.Run("full", func(t *testing.T) {
 		_, err := world.nfs.Script(t.Context(), "dd if=/dev/zero of=/srv/hpc/home/own-fs/filler bs=1M status=none || true; sync")
@@ -54,6 +54,7 @@ func TestPodsOnEveryKindOfExport(t *testing.T) {
 // TestPodsOfFifteenGroups has a kubelet run what TestFifteenGroups runs without one: a user in fifteen groups opens fifteen directories,
 // and none if the server looks groups up by itself and does not know the user.
 func TestPodsOfFifteenGroups(t *testing.T) {
+	needNFS(t)
 	needRelease(t)
 	_, err := world.nfs.Script(t.Context(), `for g in $(seq $2 $3); do
 		mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,

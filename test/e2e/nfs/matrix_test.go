@@ -11,6 +11,7 @@ import (
 
 // TestPodsInEveryKindOfHome has a kubelet run what TestStartInEveryKindOfHome runs without one, over both versions of NFS.
 func TestPodsInEveryKindOfHome(t *testing.T) {
+	needNFS(t)
 	needRelease(t)
 	for user, c := range starts() {
 		makeHome(t, c.home, "/srv/hpc/home/"+user)
