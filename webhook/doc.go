@@ -17,7 +17,7 @@
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced
-//	metadata.annotations[jupyter-user.io/discovery]                      | ours               | replaced
+//	metadata.annotations[jupyter-user.io/discovery]                | ours               | replaced
 //	metadata.annotations[jupyter-user.io/identity]                 | ours               | replaced
 //	metadata.annotations[jupyter-user.io/home]                     | ours               | removed
 //	metadata.annotations[jupyter-user.io/config]                   | ours               | replaced
