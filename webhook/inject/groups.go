@@ -49,7 +49,7 @@ func (in *planning) planGroups() groupsPiece {
 		user:   in.facts.User.String(),
 		strict: in.planner.config.Identity.StrictSupplementalGroups,
 		ours:   in.ourVolumes(),
-		again:  in.shareAgain(),
+		again:  in.again,
 	}
 	if in.identity != nil {
 		p.groups = in.identity.Groups

@@ -87,15 +87,15 @@ func (in *planning) noHomeIn(name string, c *pod.Container) string {
 		return denial.HomeInNotebook
 	case isProxy(c):
 		return denial.HomeInProxy
-	case in.hasHome(c):
+	case haveHome(in.homeIn, c):
 		return denial.HomeInTwice
 	}
 	return ""
 }
 
-// hasHome reports whether a container beside the notebook container has the home.
-func (in *planning) hasHome(c *pod.Container) bool {
-	return slices.ContainsFunc(in.homeIn, func(h homed) bool { return h.container == c })
+// haveHome reports whether a container is one of those that have the home beside the notebook container.
+func haveHome(homeIn []homed, c *pod.Container) bool {
+	return slices.ContainsFunc(homeIn, func(h homed) bool { return h.container == c })
 }
 
 func (in *planning) planHomeIn() (p homeInPiece) {
@@ -112,9 +112,7 @@ func (in *planning) planHomeIn() (p homeInPiece) {
 		if len(h.container.VolumeDevices) > 0 {
 			mounts.nestedIn = nestedPaths(h.container)
 		}
-		want := asUser
-		want.RunAsUser, want.RunAsGroup = &in.identity.UID, &in.identity.GID
-		privileges := privilegesPiece{at: h.at.Child("securityContext"), notebook: h.container, want: &want}
+		privileges := privilegesPiece{at: h.at.Child("securityContext"), container: h.container, want: in.asTheUser()}
 		p.containers = append(p.containers, homeInContainer{mounts, privileges})
 	}
 	return p
@@ -132,13 +130,8 @@ func (p homeInPiece) reconcile(_ *pod.Pod, c *changes) {
 	for i := range p.containers {
 		one := &p.containers[i]
 		one.mounts.reconcileNotebook(false, c)
-		have, exists := one.privileges.notebook.SecurityContext, one.privileges.notebook.SecurityContext != nil
-		if !exists {
-			have = &pod.SecurityContext{}
-		}
-		if asked := one.privileges.asked(have); len(asked) > 0 {
-			c.warn(denial.PrivilegeTakenFrom(one.privileges.notebook.Name, asked))
-		}
-		putPrivileges(c, member{object: one.privileges.at, exists: exists}, have, one.privileges.want)
+		one.privileges.enforce(c, func(fields []string) string {
+			return denial.PrivilegeTakenFrom(one.privileges.container.Name, fields)
+		})
 	}
 }

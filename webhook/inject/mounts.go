@@ -76,7 +76,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 		container: in.notebookAt, notebook: in.notebook, want: want, ours: in.ourVolumes(), warnings: warnings,
 		startsAsRoot: in.discovery == config.DiscoveryAtStart,
 		seesMore:     in.seesMoreThanHome(),
-		again:        in.shareAgain(),
+		again:        in.again,
 		home:         in.home, homeOnShare: in.homeOnShare,
 		homeIn: in.homeIn,
 	}
@@ -114,7 +114,7 @@ func (p mountsPiece) reconcile(pod *pod.Pod, c *changes) {
 			c.deny(denial.DoneByTheWebhook(at.Pointer().Field(), container.Name, p.notebook.Name, p.ours.share, p.ours.scratch))
 		case container == p.notebook:
 			p.reconcileNotebook(byHand, c)
-		case isInit(at, container), slices.ContainsFunc(p.homeIn, func(h homed) bool { return h.container == container }):
+		case isInit(at, container), haveHome(p.homeIn, container):
 		default:
 			p.denyForeign(at.Pointer, container, c)
 		}

@@ -67,10 +67,11 @@ func (in *planning) guessNotebook() (at int, why string, others []string) {
 	if len(starts) > 0 {
 		candidates, why = starts, denial.ContainerByJupyter
 	}
-	if len(candidates) == 0 && len(in.pod.Spec.Containers) > 1 {
+	switch {
+	case len(candidates) > 0:
+	case len(in.pod.Spec.Containers) > 1:
 		return -1, "", nil
-	}
-	if len(candidates) == 0 {
+	default:
 		return 0, why, nil
 	}
 	for _, i := range candidates[1:] {

@@ -136,6 +136,8 @@ type planning struct {
 	// share, and homes that directory as the init container sees it. homeOnShare is the home's path below the share's path
 	// in the notebook container.
 	subPath, parent, homes, homeOnShare string
+	// again are the volumes of the share's claim that have another name than ours.
+	again []string
 	// identityEnv are our variables.
 	identityEnv [6]identityVar
 	jupyter     jupyterServer
@@ -220,6 +222,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	switches, denials := in.readSwitches()
 	plan.denials = append(plan.denials, denials...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
+	in.again = in.shareAgain()
 	in.identityEnv = in.identityVars()
 	in.jupyter = in.findServer(switches)
 	plan.pieces = in.pieces(switches)

@@ -20,9 +20,9 @@ import (
 // readOnlyRootFilesystem, SELinux, AppArmor.
 
 type privilegesPiece struct {
-	at       pod.Pointer
-	notebook *pod.Container
-	want     *pod.SecurityContext
+	at        pod.Pointer
+	container *pod.Container
+	want      *pod.SecurityContext
 }
 
 // The security contexts of a container that starts as root and of one that starts as the user. Nothing writes to them.
@@ -44,24 +44,35 @@ var (
 )
 
 func (in *planning) planPrivileges() privilegesPiece {
-	want := asRoot
+	want := &asRoot
 	if in.discovery == config.DiscoveryAtAdmission && in.identity != nil {
-		want = asUser
-		want.RunAsUser, want.RunAsGroup = &in.identity.UID, &in.identity.GID
+		want = in.asTheUser()
 	}
-	return privilegesPiece{in.notebookAt.Child("securityContext"), in.notebook, &want}
+	return privilegesPiece{in.notebookAt.Child("securityContext"), in.notebook, want}
+}
+
+// asTheUser returns the security context of a container that starts as the user, whose identity is known.
+func (in *planning) asTheUser() *pod.SecurityContext {
+	want := asUser
+	want.RunAsUser, want.RunAsGroup = &in.identity.UID, &in.identity.GID
+	return &want
 }
 
 func (p privilegesPiece) reconcile(_ *pod.Pod, c *changes) {
-	have, exists := p.notebook.SecurityContext, p.notebook.SecurityContext != nil
+	p.enforce(c, denial.PrivilegeTaken)
+	if have := p.container.SecurityContext; have != nil && isTrue(have.RunAsNonRoot) && !*p.want.RunAsNonRoot {
+		c.warn(denial.RootForAnInstant())
+	}
+}
+
+// enforce makes the security context ours. The function taken returns the warning about privileges that the Pod asked for.
+func (p privilegesPiece) enforce(c *changes, taken func(fields []string) string) {
+	have, exists := p.container.SecurityContext, p.container.SecurityContext != nil
 	if !exists {
 		have = &pod.SecurityContext{}
 	}
 	if asked := p.asked(have); len(asked) > 0 {
-		c.warn(denial.PrivilegeTaken(asked))
-	}
-	if isTrue(have.RunAsNonRoot) && !*p.want.RunAsNonRoot {
-		c.warn(denial.RootForAnInstant())
+		c.warn(taken(asked))
 	}
 	putPrivileges(c, member{object: p.at, exists: exists}, have, p.want)
 }

@@ -30,7 +30,7 @@ func (in *planning) denySidecars() (denials []denial.Denial) {
 		return nil
 	}
 	for at, c := range in.pod.AllContainers {
-		if c == in.notebook || isInit(at, c) || in.hasHome(c) || in.isUser(c) {
+		if c == in.notebook || isInit(at, c) || haveHome(in.homeIn, c) || in.isUser(c) {
 			continue
 		}
 		if len(denials) >= maxDenials {
