@@ -26,6 +26,7 @@ func claims(_ context.Context, s *state) (found []Finding) {
 	if len(served) == 0 {
 		return []Finding{warning("", "no namespace has the share or a binding to homes: nobody can run a notebook yet")}
 	}
+	isForAProgram := s.programsAlone()
 	for _, namespace := range served {
 		where := "namespace " + namespace
 		if _, exists := s.namespace(namespace); !exists {
@@ -33,7 +34,7 @@ func claims(_ context.Context, s *state) (found []Finding) {
 			continue
 		}
 		have := s.claimsIn(namespace)
-		found = append(found, s.missingClaims(where, !s.isForAProgram(namespace), have)...)
+		found = append(found, s.missingClaims(where, !isForAProgram(namespace), have)...)
 		for _, claim := range have {
 			found = append(found, judgeClaim(where, claim)...)
 		}
@@ -79,7 +80,7 @@ func judgeClaim(where string, claim corev1.PersistentVolumeClaim) (found []Findi
 // podSecurity checks the level of each namespace with notebooks: root on a notebook's node can be any user, so the policies
 // deny notebooks in namespaces without such a level.
 func podSecurity(_ context.Context, s *state) (found []Finding) {
-	served := slices.DeleteFunc(s.servedThere(), s.isForAProgram)
+	served := slices.DeleteFunc(s.servedThere(), s.programsAlone())
 	for _, namespace := range served {
 		where, level := "namespace "+namespace, s.level(namespace)
 		switch {
@@ -116,21 +117,25 @@ func (s *state) served() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// isForAProgram reports whether a namespace has the share for a program and not for notebooks, such as that of first homes or
-// of a backup: a ServiceAccount of the namespace has run-as on the share, and no binding of the namespace grants homes.
-func (s *state) isForAProgram(namespace string) bool {
-	program := false
+// programsAlone returns a function that reports whether a namespace has the share for a program and not for notebooks, such as
+// that of first homes or of a backup: a ServiceAccount of the namespace has run-as on the share, and no binding of the namespace
+// grants homes.
+func (s *state) programsAlone() func(namespace string) bool {
+	programs, notebooks := map[string]bool{}, map[string]bool{}
 	for _, g := range s.grants() {
-		if g.namespace != namespace || g.wildcard {
+		if g.wildcard {
 			continue
 		}
 		if g.resource == homes {
-			return false
+			notebooks[g.namespace] = true
 		}
-		of, counts := g.runsIn()
-		program = program || g.verb == runAs && counts && of == namespace
+		if of, counts := g.runsIn(); g.verb == runAs && counts && of == g.namespace {
+			programs[g.namespace] = true
+		}
 	}
-	return program && !slices.Contains(s.Namespaces, namespace)
+	return func(namespace string) bool {
+		return programs[namespace] && !notebooks[namespace] && !slices.Contains(s.Namespaces, namespace)
+	}
 }
 
 // servedThere returns the served namespaces that exist. The check claims reports the missing ones.
