@@ -60,7 +60,9 @@ func (w *Watch) Stop() {
 
 func (w *Watch) run() {
 	// The kernel shares its time among threads. A thread of its own waits for its turn as every other program does.
+	// Unlocked at the end, the thread stays: with a thread that ends, the kernel kills what it started with Pdeathsig.
 	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	for {
 		w.add(work())
 		select {
