@@ -66,7 +66,7 @@ func TestPagesYAML(t *testing.T) {
 	assert.Greater(t, rendered, 5)
 }
 
-// words are those of a shell's line, without what only an upgrade takes and what stands for a digest.
+// words returns the words of a shell's line, without the flags that only an upgrade has, and with a digest for its placeholder.
 func words(line string) (found []string) {
 	digest := "sha256:" + strings.Repeat("0", 64)
 	line = strings.NewReplacer(`\\.`, `\.`, "sha256:…", digest, "sha256:<new>", digest).Replace(line)

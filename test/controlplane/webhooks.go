@@ -113,7 +113,7 @@ func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 	return nil
 }
 
-// denies says whether the marker of a kind is in effect.
+// denies reports whether the marker of a kind is in effect.
 func (c *ControlPlane) denies(ctx context.Context, kind string) (bool, error) {
 	object := &corev1.ConfigMap{ObjectMeta: markerMeta(kind)}
 	_, err := c.client.CoreV1().ConfigMaps("default").Create(ctx, object, metav1.CreateOptions{

@@ -143,7 +143,7 @@ func (h *Hub) startHub(ctx context.Context) (err error) {
 	})
 }
 
-// healthy says whether the hub answers users.
+// healthy reports whether the hub serves users.
 func (h *Hub) healthy(ctx context.Context) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/hub/health", nil)
 	if err != nil {

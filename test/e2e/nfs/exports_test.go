@@ -23,12 +23,7 @@ func TestPodsOnEveryKindOfExport(t *testing.T) {
 	needNFS(t)
 	needRelease(t)
 	t.Run("full", func(t *testing.T) {
-		_, err := world.nfs.Script(t.Context(), "dd if=/dev/zero of=/srv/hpc/home/own-fs/filler bs=1M status=none || true; sync")
-		require.NoError(t, err)
-		t.Cleanup(func() {
-			_, err := world.nfs.Must(contextOf(t), "rm", "-f", "/srv/hpc/home/own-fs/filler")
-			assert.NoError(t, err)
-		})
+		fill(t)
 		for _, in := range []space{start3, start4} {
 			p := run(t, in, "full", "own-fs", "--command", "--", "sh", "-c", "id -u; head -c 1M /dev/zero >more; exec hello")
 			p.ready(t)

@@ -254,17 +254,23 @@ func TestOwnersThatCannotBeMapped(t *testing.T) {
 	assert.Contains(t, result.Output, "5130\n")
 }
 
+// fill leaves no room in the home that is a file system of its own, until the test ends.
+func fill(t *testing.T) {
+	t.Helper()
+	_, err := world.nfs.Script(t.Context(), "dd if=/dev/zero of=/srv/hpc/home/own-fs/filler bs=1M status=none || true; sync")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := world.nfs.Must(contextOf(t), "rm", "-f", "/srv/hpc/home/own-fs/filler")
+		assert.NoError(t, err)
+	})
+}
+
 // TestTheShareTakesNothing: a full export and a read-only one let the notebook start, and the command gets the kernel's own error.
 func TestTheShareTakesNothing(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
 	t.Run("full", func(t *testing.T) {
-		_, err := world.nfs.Script(t.Context(), "dd if=/dev/zero of=/srv/hpc/home/own-fs/filler bs=1M status=none || true; sync")
-		require.NoError(t, err)
-		t.Cleanup(func() {
-			_, err := world.nfs.Must(contextOf(t), "rm", "-f", "/srv/hpc/home/own-fs/filler")
-			assert.NoError(t, err)
-		})
+		fill(t)
 		for _, name := range []string{"v3", "v4"} {
 			result := start(t, mount(t, name)+"/home", "own-fs", "id -u; head -c 1M /dev/zero >more")
 			assert.NotZero(t, result.Code)
