@@ -35,13 +35,17 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build ## run a control plane on this machine and see a labelled Pod become a notebook (KEEP=1 leaves it running, NODE=1 goes on to JupyterLab on a real node, as root)
+demo: compiling build ## run a control plane on this machine and see a labelled Pod become a notebook (KEEP=1 leaves it running, NODE=1 goes on to JupyterLab on a real node, as root)
 	@go build -o bin/demo ./test/demo
 	@exec bin/demo -webhook bin/jupyter-user-webhook $(if $(KEEP),-keep)
 	@$(if $(NODE),if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory e2e KEEP=1; else echo "NODE=1: only root can run a node" >&2; exit 1; fi)
 
+.PHONY: compiling
+compiling:
+	@echo "compiling with $$(go env GOVERSION): minutes the first time, seconds afterwards"
+
 .PHONY: test
-test: control-plane test-tools ## unit, golden, property and integration tests, and each fuzz target for a moment
+test: compiling control-plane test-tools ## unit, golden, property and integration tests, and each fuzz target for a moment
 	go test $(RACE) -timeout 60m -p 4 -parallel 4 $$(go list ./... | grep -vE '$(SEQUENTIAL)')
 	go test -timeout 60m -p 4 -parallel 4 $$(go list ./... | grep -E '$(SEQUENTIAL)') $(MEASURED)
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=30000x
