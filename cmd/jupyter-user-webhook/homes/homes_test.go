@@ -29,14 +29,14 @@ var users = homes.Known{
 	"anna":  identity.New(5003, 6003, nil),
 }
 
-// site is a share and what is configured.
+// site is a share with its configuration.
 type site struct {
 	root  string
 	o     homes.Options
 	lines []string
 }
 
-// newSite has a directory of homes, and no home.
+// newSite returns a share with a directory of homes and no home.
 func newSite(t *testing.T) *site {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -73,7 +73,7 @@ func (s *site) run(t *testing.T, names ...string) (homes.Summary, error) {
 	return homes.Run(t.Context(), s.o, accounts)
 }
 
-// tree lists what is on a share: "drwx------ 5001:6001 home/alice", with the content of a file and the target of a link behind.
+// tree lists the content of a share: "drwx------ 5001:6001 home/alice". The content of a file, or the target of a link, follows.
 func tree(t *testing.T, root string) (listed []string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -119,7 +119,7 @@ func TestMissingHomesAreMade(t *testing.T) {
 	assert.Equal(t, want, tree(t, s.root))
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "made: home/bob, for 5002:6002"}, s.lines)
 
-	// A second run changes nothing, whatever is in a home and however open it is.
+	// A second run changes nothing, whatever a home contains and whatever its mode is.
 	require.NoError(t, os.WriteFile(s.path("home/alice/file"), nil, 0o644))
 	require.NoError(t, os.Chmod(s.path("home/bob"), 0o755))
 	before := tree(t, s.root)
@@ -131,7 +131,8 @@ func TestMissingHomesAreMade(t *testing.T) {
 	assert.Empty(t, s.lines)
 }
 
-// TestOnlyTheInitialIsMade: of the directories above a home, and for all users of that letter.
+// TestOnlyTheInitialIsMade: of the directories above a home, only that for the initial is made. All users with that initial share
+// it.
 func TestOnlyTheInitialIsMade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -154,7 +155,7 @@ func TestOnlyTheInitialIsMade(t *testing.T) {
 		"failed: home/a/deep/alice: home/a/deep is missing on the share: make it, as root and with mode 0755"}, s.lines)
 }
 
-// TestADirectoryWithSetgidGivesNothing: what it would give to what is made in it.
+// TestADirectoryWithSetgidGivesNothing: a new home does not get the group of a setgid directory.
 func TestADirectoryWithSetgidGivesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -165,7 +166,7 @@ func TestADirectoryWithSetgidGivesNothing(t *testing.T) {
 	assert.Contains(t, tree(t, s.root), "drwx------ 5001:6001 home/alice")
 }
 
-// TestNoHome is about accounts that get none.
+// TestNoHome: some accounts get no home.
 func TestNoHome(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -185,7 +186,7 @@ func TestNoHome(t *testing.T) {
 		"a GID that is denied":  {id: idOf(5001, 2000), want: "skipped: alice: GID 2000 is denied here"},
 		"an unusable account":   {err: &identity.Unusable{Why: "is twice there"}, want: "skipped: alice is twice there"},
 		"no account any more":   {want: "skipped: no source of identities knows the user alice"},
-		"a silent source":       {err: errors.New("the directory service does not answer"), want: "failed: alice: the directory service does not answer"},
+		"a silent source":       {err: errors.New("the directory service does not respond"), want: "failed: alice: the directory service does not respond"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -223,7 +224,7 @@ func (s source) FindUncached(context.Context, user.Name) (*identity.Identity, er
 	return s.id, s.err
 }
 
-// TestSourcesMustAgree, as they must for the webhook.
+// TestSourcesMustAgree: the sources must agree about a user, as they must for the webhook.
 func TestSourcesMustAgree(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -237,11 +238,11 @@ func TestSourcesMustAgree(t *testing.T) {
 	assert.Contains(t, s.lines[1], "skipped: the sources disagree about the user bob")
 }
 
-// TestSilentSourcesEndTheRun: each user costs the time that a source is waited for.
+// TestSilentSourcesEndTheRun: each user costs the full wait for a source, so the run ends.
 func TestSilentSourcesEndTheRun(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.o.Identities = source{err: errors.New("the directory service does not answer")}
+	s.o.Identities = source{err: errors.New("the directory service does not respond")}
 	var names []string
 	for i := range 100 {
 		names = append(names, fmt.Sprintf("user%d", i))
@@ -251,7 +252,7 @@ func TestSilentSourcesEndTheRun(t *testing.T) {
 	assert.Equal(t, 10, summary.Failed)
 }
 
-// TestPlacesThatAreNotRoots: no home is made where somebody else than root could put another directory, and no link is followed.
+// TestPlacesThatAreNotRoots: no home is made where a user other than root could replace it, and no link is followed.
 func TestPlacesThatAreNotRoots(t *testing.T) {
 	t.Parallel()
 	const pattern = "home/{initial}/{user}"
@@ -282,9 +283,9 @@ func TestPlacesThatAreNotRoots(t *testing.T) {
 		"everybody writes, sticky": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o777|fs.ModeSticky) },
 			"failed: home/a/alice: home/a may be written by others than root (mode 1777)"},
 		"the home is a link": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.link(t, "../../other", "home/a/alice") },
-			"failed: home/a/alice: is a file or a symbolic link, which is nobody's home"},
+			"failed: home/a/alice: is a file or a symbolic link, and not a home"},
 		"the home is a file": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.file(t, "home/a/alice") },
-			"failed: home/a/alice: is a file or a symbolic link, which is nobody's home"},
+			"failed: home/a/alice: is a file or a symbolic link, and not a home"},
 		"an empty directory of another user": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.mkdir(t, "home/a/alice", 5002, 0o700) },
 			"failed: home/a/alice: is there already and belongs to UID 5002, and the user has UID 5001"},
 		"an empty directory of root": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.mkdir(t, "home/a/alice", 0, 0o755) },
@@ -316,7 +317,7 @@ func (s *site) file(t *testing.T, at string) {
 	require.NoError(t, os.WriteFile(s.path(at), nil, 0o644))
 }
 
-// TestTheRootOfTheShare: with another in its place there is nothing to begin with.
+// TestTheRootOfTheShare: a run does not begin with a wrong root of the share.
 func TestTheRootOfTheShare(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -346,7 +347,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 	}, s.lines[:4])
 }
 
-// TestProgress is told each thousand accounts.
+// TestProgress: a run reports its progress every thousand accounts.
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -360,7 +361,7 @@ func TestProgress(t *testing.T) {
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "progress: 1000 of 2500 accounts", "progress: 2000 of 2500 accounts"}, s.lines)
 }
 
-// TestARunIsEnded between two users, as by the signal that ends a Pod.
+// TestARunIsEnded: a run ends between two users, for example on the signal that ends a Pod.
 func TestARunIsEnded(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -377,7 +378,7 @@ func TestUnite(t *testing.T) {
 	assert.Equal(t, []homes.Account{{Name: "alice", UID: -1}, {Name: "bob", UID: 2}}, united)
 }
 
-// TestDirectoriesOfUsersAreMade where the configuration lists them: beside the home, for the user alone, and without the skeleton.
+// TestDirectoriesOfUsersAreMade: they are made where the configuration lists them, for the user alone, and without the skeleton.
 func TestDirectoriesOfUsersAreMade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -411,7 +412,7 @@ func TestDirectoriesOfUsersAreMade(t *testing.T) {
 	assert.Equal(t, []string{"progress: made u/a, for root", "made: archive/u/a/alice, for 5001:6001"}, claim.lines)
 }
 
-// TestNoInitialForASkippedAccount: the directory of an initial is made with the first home in it, and not for an account that gets none.
+// TestNoInitialForASkippedAccount: the directory for an initial is made with its first home, and not for a skipped account.
 func TestNoInitialForASkippedAccount(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
