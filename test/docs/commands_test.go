@@ -18,7 +18,7 @@ import (
 // TestEveryCommandIsHeld: test/pages/commands.txt has every command line of the pages, and every entry of the list is in a page. Each
 // section of the list names a test that exists, or the reason why no test runs the commands.
 func TestEveryCommandIsHeld(t *testing.T) {
-	commands, holders, tests := pages.Commands(t), pages.Holders(t), testFunctions(t)
+	commands, holders, tests := pages.Commands(t), pages.Holders(t, "commands.txt"), testFunctions(t)
 	require.Greater(t, len(commands), 100)
 	held := map[string]bool{}
 	for _, holder := range holders {
