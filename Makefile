@@ -149,6 +149,8 @@ build: ## build the commands into bin/
 
 .PHONY: image
 image: ## build the image for PLATFORM (linux/amd64, linux/arm64) and write its bills of materials (BUILDER=golang:…@sha256:… pins the base image)
+	@[ -n "$(CONTAINERS)" ] || { echo "make image needs docker, podman or buildah, and none of them is in PATH" >&2; exit 1; }
+	@$(CONTAINERS) info >/dev/null 2>&1 || { echo "make image: $(CONTAINERS) cannot build here: $(CONTAINERS) info says why" >&2; exit 1; }
 	SOURCE_DATE_EPOCH=0 $(CONTAINERS) build --platform $(PLATFORM) $(if $(filter docker,$(CONTAINERS)),,--timestamp 0) -t $(IMAGE) \
 		--build-arg BUILDER=$(BUILDER) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
 	@$(MAKE) --no-print-directory sbom
@@ -156,7 +158,7 @@ image: ## build the image for PLATFORM (linux/amd64, linux/arm64) and write its 
 .PHONY: sbom
 sbom: ## build the programs for PLATFORM as the image has them, and write their bills of materials (CycloneDX), into DIST
 	@mkdir -p $(DIST) && CGO_ENABLED=0 GOOS=$(word 1,$(subst /, ,$(PLATFORM))) GOARCH=$(word 2,$(subst /, ,$(PLATFORM))) \
-		go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(REVISION)' -o $(DIST)/ ./cmd/...
+		go build $(NAMES) -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(REVISION)' -o $(DIST)/ ./cmd/...
 	@lister=$$(go run ./test/tools/build cyclonedx-gomod) && for program in jupyter-user-webhook jupyter-user-init; do \
 		"$$lister" bin -json -std -noserial -notimestamp -version $(VERSION) -output $(DIST)/$$program.cdx.json $(DIST)/$$program && \
 			echo $(DIST)/$$program.cdx.json || exit 1; \
@@ -166,6 +168,9 @@ sbom: ## build the programs for PLATFORM as the image has them, and write their 
 COMMIT       = $(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null)
 PLATFORMS   ?= linux/amd64 linux/arm64
 RELEASE     ?= dist/release
+# With NAMES=-v, go names each package that it compiles. The awk program counts these names, and prints all other lines.
+NAMES       ?=
+COUNT-NAMES  = /^[A-Za-z0-9._/~+-]+$$/ {if (++names % 100 == 0) {print names " packages compiled"; fflush()} next} {print; fflush()}
 
 .PHONY: release
 release: ## build a release into dist/release: programs, image, chart, install.yaml, bills of materials, checksums
@@ -177,12 +182,14 @@ release: ## build a release into dist/release: programs, image, chart, install.y
 			mv "$(RELEASE)/$$name/$$program.cdx.json" "$(RELEASE)/$$program-$$name.cdx.json" || exit 1; \
 		done && rmdir "$(RELEASE)/$$name" || exit 1; \
 	done
-	@go run ./deploy/release -version "$(VERSION)" -revision "$(COMMIT)" -platforms "$(PLATFORMS)" -dist "$(RELEASE)" && cat $(RELEASE)/SHA256SUMS
+	@go run $(NAMES) ./deploy/release -version "$(VERSION)" -revision "$(COMMIT)" -platforms "$(PLATFORMS)" -dist "$(RELEASE)" && cat $(RELEASE)/SHA256SUMS
 
 .PHONY: release-again
 release-again: ## build dist/release once more, from a fresh clone and without a build cache, and compare the bytes
 	@again=$$(mktemp -d) && trap 'rm -rf "$$again"' EXIT && git clone --quiet . "$$again/clone" && \
-		GOCACHE="$$again/cache" $(MAKE) --no-print-directory -C "$$again/clone" release PLATFORMS="$(PLATFORMS)" >/dev/null && \
+		echo "compiling everything again, about 1,800 packages" && \
+		GOCACHE="$$again/cache" $(MAKE) --no-print-directory -C "$$again/clone" release PLATFORMS="$(PLATFORMS)" NAMES=-v 2>&1 >/dev/null | \
+			awk '$(COUNT-NAMES)' && \
 		diff "$(RELEASE)/SHA256SUMS" "$$again/clone/dist/release/SHA256SUMS" && echo "both builds have the same bytes"
 
 .PHONY: control-plane

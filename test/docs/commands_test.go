@@ -78,3 +78,15 @@ func TestMakeTargets(t *testing.T) {
 		}
 	}
 }
+
+// TestImageNeedsAnEngine: where no container engine builds, make image says so in one sentence.
+func TestImageNeedsAnEngine(t *testing.T) {
+	for engine, sentence := range map[string]string{
+		"":      "make image needs docker, podman or buildah, and none of them is in PATH\n",
+		"false": "make image: false cannot build here: false info says why\n",
+	} {
+		said, err := exec.Command("make", "-C", root, "--no-print-directory", "image", "CONTAINERS="+engine).CombinedOutput()
+		require.Error(t, err)
+		assert.Regexp(t, "^"+sentence+`make(?:\[\d+\])?: \*\*\* \[.*image\] Error 1\n$`, string(said))
+	}
+}
