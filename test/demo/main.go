@@ -1,5 +1,5 @@
-// Command demo shows the webhook at work on a real control plane on this machine: a user who is no admin types kubectl
-// run with a label, and the Pod that comes out is shown beside the Pod that went in.
+// Command demo runs the webhook with a real control plane on this machine. A user who is no admin types kubectl run with the label. The
+// demo prints the Pod as submitted beside the Pod as admitted.
 package main
 
 import (
@@ -23,14 +23,14 @@ func main() {
 	stop()
 	switch {
 	case interrupted:
-		fmt.Println("\nEverything is taken down again.")
+		fmt.Println("\nEverything was removed.")
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-// run plays the demo and takes everything down again, however it ends.
+// run runs all steps of the demo. It stops everything at the end, also after an error.
 func run(ctx context.Context, d *demo) (err error) {
 	defer func() { err = errors.Join(err, d.end()) }()
 	for _, act := range []func(context.Context) error{

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pages"
 )
 
-// TestEveryCommandIsHeld: each command line of a page is in test/pages/commands.txt, which names the test that holds it or the reason why
-// no test does. Each entry of the list is in a page, and each test that the list names exists.
+// TestEveryCommandIsHeld: test/pages/commands.txt has every command line of the pages, and every entry of the list is in a page. Each
+// section of the list names a test that exists, or the reason why no test runs the commands.
 func TestEveryCommandIsHeld(t *testing.T) {
 	commands, holders, tests := pages.Commands(t), pages.Holders(t), testFunctions(t)
 	require.Greater(t, len(commands), 100)
@@ -43,7 +43,7 @@ func TestEveryCommandIsHeld(t *testing.T) {
 	}
 }
 
-// testFunctions returns the names of all functions of tests.
+// testFunctions returns the names of all functions in test files.
 func testFunctions(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
@@ -61,7 +61,7 @@ func testFunctions(t *testing.T) map[string]bool {
 	return found
 }
 
-// TestMakeTargets: make knows each target that a page names, and lists it in its help.
+// TestMakeTargets: make help lists each target that a page names, and explains its variables.
 func TestMakeTargets(t *testing.T) {
 	help, err := exec.Command("make", "-C", root, "--no-print-directory", "help").CombinedOutput()
 	require.NoError(t, err, "%s", help)

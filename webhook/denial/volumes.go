@@ -44,6 +44,12 @@ func MountForeign(field, volume, at string) Denial {
 		"mount, the webhook adds the home and the directories that the admin lists in share.directories", volume, Printable(at))
 }
 
+// MountBesideHome denies a mount of the share or of the scratch volume in another container that has the home.
+func MountBesideHome(field, volume, at string) Denial {
+	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is not a mount of the webhook: remove this "+
+		"mount, the webhook adds only the home to a container that jupyter-user.io/home-in names", volume, Printable(at))
+}
+
 // MountElsewhere denies a mount of the share or of the scratch volume in a container other than the notebook container.
 func MountElsewhere(field, volume, at, notebook string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, but only the notebook container %s has the home: "+

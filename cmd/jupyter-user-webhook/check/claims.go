@@ -118,19 +118,21 @@ func (s *state) served() []string {
 }
 
 // programsAlone returns a function that reports whether a namespace has the share for a program and not for notebooks, such as
-// that of first homes or of a backup: a ServiceAccount of the namespace has run-as on the share, and no binding of the namespace
-// grants homes.
+// that of first homes or of a backup: a ServiceAccount of the namespace has run-as on the share, no binding of the namespace
+// grants homes, and no ServiceAccount of the namespace has run-as on homes everywhere. A rule that gives everything grants homes.
 func (s *state) programsAlone() func(namespace string) bool {
 	programs, notebooks := map[string]bool{}, map[string]bool{}
 	for _, g := range s.grants() {
-		if g.wildcard {
-			continue
-		}
-		if g.resource == homes {
+		of, counts := g.runsIn()
+		runs := g.verb == runAs && counts
+		switch {
+		case g.resource == homes:
 			notebooks[g.namespace] = true
-		}
-		if of, counts := g.runsIn(); g.verb == runAs && counts && of == g.namespace {
-			programs[g.namespace] = true
+			if runs {
+				notebooks[of] = true
+			}
+		case runs && of == g.namespace:
+			programs[of] = true
 		}
 	}
 	return func(namespace string) bool {

@@ -33,6 +33,18 @@ func TestANamespaceOfAProgram(t *testing.T) {
 	const lacks = "has no claim scratch, on which are directories that notebooks see"
 	only(t, claims(t.Context(), with(rule(shares, runAs), rule(homes, use))), Failed, lacks)
 	only(t, claims(t.Context(), with(everyRight)), Failed, lacks)
+	only(t, claims(t.Context(), with(rule(shares, runAs), everyRight)), Failed, lacks)
+	// A right in every namespace counts where it lets Pods of this namespace run as users: for its ServiceAccounts, not for admins.
+	everywhere := func(who rbacv1.Subject, right rbacv1.PolicyRule) *state {
+		s := with(rule(shares, runAs))
+		s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e"}, Rules: []rbacv1.PolicyRule{right}})
+		s.clusterRoleBindings.Items = []rbacv1.ClusterRoleBinding{{RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "e"}, Subjects: []rbacv1.Subject{who}}}
+		return s
+	}
+	argo := subject("ServiceAccount", "backup", "argo")
+	only(t, claims(t.Context(), everywhere(argo, everyRight)), Failed, lacks)
+	only(t, claims(t.Context(), everywhere(argo, rule(homes, runAs))), Failed, lacks)
+	only(t, claims(t.Context(), everywhere(subject("Group", "", "admins"), everyRight)), OK, "the share's claim is bound in backup")
 	asked := with(rule(shares, runAs))
 	asked.Namespaces = []string{"backup"}
 	only(t, claims(t.Context(), asked), Failed, lacks)
