@@ -101,6 +101,7 @@ func TestNoSentenceIsBrokenByWhatAStrangerWrote(t *testing.T) {
 			"NotLinux":          denial.NotLinux(evil).Message,
 			"GenerationUnknown": denial.GenerationUnknown("a", evil).Message,
 			"MountForeign":      denial.MountForeign("f", "v", evil).Message,
+			"MountBesideHome":   denial.MountBesideHome("f", "v", evil).Message,
 			"MountTaken":        denial.MountTaken("f", evil, "o").Message,
 			"MountNested":       denial.MountNested("f", evil, evil).Message,
 			"DeviceNested":      denial.DeviceNested("f", evil, "o").Message,

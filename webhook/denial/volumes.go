@@ -43,6 +43,13 @@ func MountForeign(field, volume, at string) Denial {
 		"this one, the webhook adds the home and the directories that the admin lists in share.directories", volume, Printable(at))
 }
 
+// MountBesideHome denies a mount of the share or of the scratch volume in a container that has the home beside the notebook
+// container.
+func MountBesideHome(field, volume, at string) Denial {
+	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: remove "+
+		"this one, the webhook adds the home alone to a container that jupyter-user.io/home-in names", volume, Printable(at))
+}
+
 // MountElsewhere denies a mount of the share or of the scratch volume in another container than the notebook container.
 func MountElsewhere(field, volume, at, notebook string) Denial {
 	return forbidden("MountForeign", field, "the volume %s is mounted at %s, and only the notebook container %s has the home: "+

@@ -90,9 +90,8 @@ func noServer(args []string) bool {
 }
 
 var (
-	python     = regexp.MustCompile(`^python[0-9.]*$`)
-	shell      = regexp.MustCompile(`^(ba|da|a|z|k)?sh$`)
-	assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+	python = regexp.MustCompile(`^python[0-9.]*$`)
+	shell  = regexp.MustCompile(`^(ba|da|a|z|k)?sh$`)
 )
 
 // maxLaunchers is how many nested launchers are read.
@@ -140,7 +139,7 @@ func readCommand(argv []string, value func(name string) (string, bool)) started 
 
 // assign removes the leading variable assignments of a command line.
 func (s *started) assign() {
-	for len(s.argv) > 0 && assignment.MatchString(s.argv[0]) {
+	for len(s.argv) > 0 && assigns(s.argv[0]) {
 		name, value, _ := strings.Cut(s.argv[0], "=")
 		if s.env == nil {
 			s.env = map[string]string{}

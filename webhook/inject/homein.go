@@ -105,6 +105,7 @@ func (in *planning) planHomeIn() (p homeInPiece) {
 	for _, h := range in.homeIn {
 		mounts := mountsPiece{
 			container: h.at, notebook: h.container, ours: in.ourVolumes(), home: in.home, homeOnShare: in.homeOnShare,
+			homeAlone: true,
 		}
 		for _, at := range []string{in.homeOnShare, in.home} {
 			mounts.want = append(mounts.want, in.homeAt(at))

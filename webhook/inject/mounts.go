@@ -53,6 +53,8 @@ type mountsPiece struct {
 	startsAsRoot, seesMore bool
 	// again are volumes of the share that are denied as such (share.go), and their mounts with them.
 	again []string
+	// homeAlone reports whether the container has the home and no directories.
+	homeAlone bool
 	// home and homeOnShare are the two paths of the home.
 	home, homeOnShare string
 	// homeIn are the other containers that have the home (homein.go).
@@ -146,7 +148,7 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 		}
 		if p.ours.has(have.Name) {
 			if !byHand {
-				c.deny(denial.MountForeign(field(), have.Name, have.MountPath))
+				c.deny(p.foreignMount(field(), have))
 			}
 			continue
 		}
@@ -167,6 +169,14 @@ func (p mountsPiece) reconcileNotebook(byHand bool, c *changes) {
 			c.appendTo(ours, mounts, len(p.notebook.VolumeMounts), &p.want[j].Mount)
 		}
 	}
+}
+
+// foreignMount returns the denial of another mount of one of our volumes.
+func (p mountsPiece) foreignMount(field string, m pod.Mount) denial.Denial {
+	if p.homeAlone {
+		return denial.MountBesideHome(field, m.Name, m.MountPath)
+	}
+	return denial.MountForeign(field, m.Name, m.MountPath)
 }
 
 // denyMountInTheWay denies a mount of the Pod's own whose path conflicts with one of our mounts.

@@ -40,7 +40,7 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 		return nil, false
 	}
 	for _, words := range commands {
-		bare := slices.DeleteFunc(slices.Clone(words), assignment.MatchString)
+		bare := slices.DeleteFunc(slices.Clone(words), assigns)
 		if len(bare) > 0 {
 			argv = words
 			if bare[0] == "exec" && len(bare) > 1 {
@@ -208,10 +208,7 @@ func (s *splitter) variable() {
 		opening, closing = "(", ")"
 	}
 	rest = rest[len(opening):]
-	end := 0
-	for end < len(rest) && inName(rest[end], end) {
-		end++
-	}
+	end := nameLength(rest)
 	name := rest[:end]
 	if name == "" || !strings.HasPrefix(rest[end:], closing) {
 		s.failed = true
@@ -226,6 +223,21 @@ func (s *splitter) variable() {
 		// An unknown value stays as a reference in Kubernetes' notation, which is neither a valid port nor a base URL.
 		s.word.WriteString("$(" + name + ")")
 	}
+}
+
+// assigns reports whether a word begins with a variable's name and "=". A regular expression would keep half a megabyte for a word of
+// 8 KiB.
+func assigns(word string) bool {
+	name := nameLength(word)
+	return name > 0 && strings.HasPrefix(word[name:], "=")
+}
+
+// nameLength returns the length of the variable's name that a text begins with; 0 if there is none.
+func nameLength(text string) (n int) {
+	for n < len(text) && inName(text[n], n) {
+		n++
+	}
+	return n
 }
 
 // inName reports whether a character can be at this place of a variable's name.

@@ -144,11 +144,16 @@ func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.Less(t, len(pod), 64<<10)
 			var before, after runtime.MemStats
+			// The second collection empties the pools: each of many concurrent reviews may have to make its own buffers.
+			runtime.GC()
+			runtime.GC()
 			runtime.ReadMemStats(&before)
 			d := w.Decide(context.Background(), webhook.Review{Pod: pod, Namespace: "lab"})
 			runtime.ReadMemStats(&after)
 			require.NotEmpty(t, d.Denials)
-			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
+			took := (after.TotalAlloc - before.TotalAlloc) >> 10
+			t.Logf("%d KiB", took)
+			assert.Less(t, took, uint64(768), "KiB")
 		})
 	}
 }
