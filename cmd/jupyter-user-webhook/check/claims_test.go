@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestANamespaceOfAProgram has the share for first homes or a backup, and no notebooks: it needs neither the claims of directories nor a
-// level of Pod Security. With a right to a home it has notebooks.
+// TestANamespaceOfAProgram: a namespace with the share for a backup or for creating homes has no notebooks, so it needs neither
+// the claims of directories nor a level of Pod Security. With a right to a home it has notebooks.
 func TestANamespaceOfAProgram(t *testing.T) {
 	with := func(rules ...rbacv1.PolicyRule) *state {
 		s := bound("backup", subject("ServiceAccount", "backup", "backup"), rules...)
@@ -30,7 +30,7 @@ func TestANamespaceOfAProgram(t *testing.T) {
 	only(t, claims(t.Context(), with(rule(shares, runAs))), OK, "the share's claim is bound in backup")
 	only(t, podSecurity(t.Context(), with(rule(shares, runAs))), OK, "0 namespaces with notebooks")
 
-	const lacks = "has no claim scratch, on which are directories that notebooks see"
+	const lacks = "has no claim scratch, which has directories for notebooks"
 	only(t, claims(t.Context(), with(rule(shares, runAs), rule(homes, use))), Failed, lacks)
 	only(t, claims(t.Context(), with(everyRight)), Failed, lacks)
 	only(t, claims(t.Context(), with(rule(shares, runAs), everyRight)), Failed, lacks)
