@@ -75,7 +75,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	})
 	l.upgrade(t, "mode=Enforce")
 	t.Run("a webhook that has not read it yet", func(t *testing.T) {
-		l.says(t, map[string]check.Status{tried + "the webhook is in mode Warn yet, and the ConfigMap says Enforce": check.Failed,
+		l.says(t, map[string]check.Status{tried + "the webhook is still in mode Warn, and the ConfigMap says Enforce": check.Failed,
 			inLab: check.Warning})
 	})
 	l.serve(t)

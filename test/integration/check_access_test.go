@@ -120,7 +120,7 @@ func accessDenied(t *testing.T, l *looked) {
 		assert.NotEqual(t, "User dave", way.Who, "one home is not enough there")
 	}
 	_, err = check.Access(t.Context(), l.look, check.AccessQuery{As: "erin", User: "alice", Namespace: "nosuch"})
-	require.EqualError(t, err, "namespace nosuch is not there")
+	require.EqualError(t, err, "there is no namespace nosuch")
 	renderedFrom("podSecurity", "off")(t, l)
 	ask(t, asked{"dave", "alice", "open", true, ""})
 }

@@ -23,7 +23,7 @@ var checked = map[string]struct {
 	status check.Status
 	says   string
 }{
-	"a certificate that is not there": {func(t *testing.T, l *looked) {
+	"a certificate that is missing": {func(t *testing.T, l *looked) {
 		change(t, l, "jupyter-user-system", "jupyter-user-webhook-certs", &corev1.Secret{}, func(s *corev1.Secret) {
 			s.Data = map[string][]byte{"tls.crt": nil, "tls.key": nil}
 		})
@@ -92,7 +92,7 @@ var checked = map[string]struct {
 		check.Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f"},
 	"a webhook of the version before": {makes(&admissionv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook"}}), "webhooks", check.Warning, "MutatingWebhookConfiguration " +
-		"jupyter-user-webhook: is not part of the manifest given with -f: it is left over from another release, or somebody created it there: kubectl delete " +
+		"jupyter-user-webhook: is not part of the manifest given with -f: it is left over from another release, or was created by hand: kubectl delete " +
 		"mutatingwebhookconfiguration jupyter-user-webhook"},
 	"who writes NetworkPolicies": {makes(roleBinding("lab", "editor", "system:aggregate-to-edit", userSubject("eve"))), "rbac", check.Warning,
 		"User eve (RoleBinding lab/editor): may write NetworkPolicies in namespaces with notebooks"},
@@ -147,7 +147,7 @@ var checked = map[string]struct {
 		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
 			m.Data["config.yaml"] = "kind: Nonsense"
 		})
-	}, "parameters", check.Failed, "is not a configuration that the webhook can run by"},
+	}, "parameters", check.Failed, "is not a configuration that the webhook accepts"},
 	"an unbound claim in a namespace without Pod Security": {func(t *testing.T, l *looked) {
 		openNamespace(t, l)
 	}, "claims", check.Failed, "namespace open: its claim hpc-shared-pvc is not bound"},
@@ -157,27 +157,28 @@ var checked = map[string]struct {
 	"a namespace without Pod Security that is not asked for": {func(t *testing.T, l *looked) {
 		openNamespace(t, l)
 		renderedFrom("podSecurity", "off")(t, l)
-	}, "pod-security", check.Warning, "the parameter podSecurity is off"},
+	}, "pod-security", check.Warning, "podSecurity is off"},
 	"a namespace with rights and no claim": {makes(roleBinding("default", "x", "jupyter-user-use-every-home", userSubject("zoe"))), "claims",
 		check.Failed, "namespace default: has no claim hpc-shared-pvc"},
 	"a hub": {makes(roleBinding("lab", "hub", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Warning,
-		"RoleBinding lab/hub: may be anybody: ServiceAccount lab/hub may use every home in namespace lab"},
+		"RoleBinding lab/hub: may be any user: ServiceAccount lab/hub may use every home in namespace lab"},
 	"every home for everybody": {makes(roleBinding("lab", "all", "jupyter-user-use-every-home", groupOf("system:authenticated"))), "rbac",
 		check.Failed, "gives use every home in namespace lab to Group system:authenticated"},
 	"run-as without names": {makes(role("lab", "runner", nil, "run-as"), localBinding("lab", "runner", serviceAccount("lab", "runner"))),
-		"rbac", check.Failed, "RoleBinding lab/runner: lets anyone who can create Pods in namespace lab be anybody, by ServiceAccount lab/runner"},
+		"rbac", check.Failed, "RoleBinding lab/runner: lets anyone who can create Pods in namespace lab be any user, by ServiceAccount lab/runner"},
 	"a hub that runs as somebody": {makes(role("lab", "hub", []string{"alice"}, "run-as"), localBinding("lab", "hub", serviceAccount("lab", "hub")),
 		roleBinding("lab", "hub2", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Failed,
 		"gives run-as to ServiceAccount lab/hub, which may use every home"},
 	"a rule that gives everything": {makes(clusterBinding("boss", "cluster-admin", userSubject("boss"))), "rbac", check.Warning,
-		"ClusterRoleBinding boss: may be anybody: User boss in every namespace"},
+		"ClusterRoleBinding boss: may be any user: User boss in every namespace"},
 	"homes in everybody's role": {makes(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "sneaky",
 		Labels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
-		Rules: []rbacv1.PolicyRule{mayUse()}}), "rbac", check.Failed, "ClusterRole sneaky: has rights to homes and becomes part of the ClusterRole edit"},
+		Rules: []rbacv1.PolicyRule{mayUse()}}), "rbac", check.Failed, "ClusterRole sneaky: has rights to homes and is " +
+		"aggregated into the ClusterRole edit"},
 	"a volume without claimRef": {makes(volumeWith("hpc-pv-2", func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })), "volumes",
 		check.Failed, "PersistentVolume hpc-pv-2: has no claimRef"},
 	"a volume for another claim": {makes(volumeWith("hpc-pv-2", func(v *corev1.PersistentVolume) { v.Spec.ClaimRef.Name = "mine" })), "volumes",
-		check.Failed, "is for the claim lab/mine, which is not in the parameter claims"},
+		check.Failed, "is for the claim lab/mine, which is not among the share's claims in the policies"},
 	"another volume of the same export": {makes(volumeWith("other", func(v *corev1.PersistentVolume) { v.Spec.NFS.Path = "/export/home/" })),
 		"volumes", check.Failed, "PersistentVolume other: leads to the same export as hpc-pv-lab"},
 	"a StorageClass of the same export": {makes(&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "nfs"},
@@ -190,7 +191,7 @@ var checked = map[string]struct {
 	"a namespace without a NetworkPolicy": {makes(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "bare"}}), "egress", check.Warning,
 		"in 1 namespace without notebooks Pods may reach the NFS server too: bare"},
 	"an old node": {func(t *testing.T, l *looked) { oldNode(t, l) }, "nodes", check.Failed,
-		"1 of 2 nodes cannot do supplementalGroupsPolicy, and notebooks do not start there: n2 (containerd://1.7.0)"},
+		"1 of 2 nodes do not support supplementalGroupsPolicy, so notebooks do not start there: n2 (containerd://1.7.0)"},
 	"an old kubelet": {func(t *testing.T, l *looked) { oldNode(t, l) }, "versions", check.Warning, "1 kubelet older than 1.33: n2 (v1.30.0)"},
 	"another image": {func(t *testing.T, l *looked) {
 		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &appsv1.Deployment{}, func(d *appsv1.Deployment) {
@@ -199,5 +200,5 @@ var checked = map[string]struct {
 		})
 	}, "versions", check.Warning, "and the configuration's init.image is jupyter-user-webhook:v0.2.0"},
 	"a name that steers a terminal": {makes(clusterBinding("boss2", "cluster-admin", userSubject("\x1b[2J\u202e"))), "rbac", check.Warning,
-		`may be anybody: User \x1b[2J\u202e in every namespace`},
+		`may be any user: User \x1b[2J\u202e in every namespace`},
 }

@@ -57,14 +57,14 @@ func checkCommand(t *testing.T, l *looked) {
 	status, out, errs = l.command(t, binary, l.Admin.Kubeconfig, "check", "--only=policies")
 	assert.Equal(t, 2, status, "Helm has not installed this")
 	assert.Contains(t, strings.Join(strings.Fields(out), " "), "helm get manifest jupyter-user-webhook -n jupyter-user-system | "+
-		"jupyter-user-webhook check -f -; without Helm, give what was applied: jupyter-user-webhook check -f deploy/install.yaml")
-	assert.Contains(t, errs, "nothing failed, but 1 could not be told")
+		"jupyter-user-webhook check -f -; without Helm, give the manifest that was applied: jupyter-user-webhook check -f deploy/install.yaml")
+	assert.Contains(t, errs, "nothing failed, but the result of 1 is unknown")
 
 	status, out, _ = l.command(t, binary, l.Admin.Kubeconfig, "check", "-o", "json", "-n", "nowhere")
 	assert.Equal(t, 1, status)
 	var findings []check.Finding
 	require.NoError(t, json.Unmarshal([]byte(out), &findings))
-	assertFound(t, findings, "claims", check.Failed, "namespace nowhere: is not there")
+	assertFound(t, findings, "claims", check.Failed, "namespace nowhere: does not exist")
 
 	for says, args := range map[string][]string{
 		`-o "yaml" is none of table, json`:                    {"check", "-o", "yaml"},
@@ -74,7 +74,7 @@ func checkCommand(t *testing.T, l *looked) {
 		"--as-group needs --as too":                           {"check", "access", "--user", "alice", "--as-group", "x"},
 		"it took longer":                                      {"check", "--timeout", "1ns"},
 		"has no MutatingWebhookConfiguration: give all of it": {"check", "-f", "../../deploy/examples/checker.yaml"},
-		"--filename is given and empty":                       {"check", "-f", ""},
+		"--filename has an empty value":                       {"check", "-f", ""},
 	} {
 		status, out, errs := l.command(t, binary, l.Admin.Kubeconfig, args...)
 		assert.Equal(t, 2, status, says)

@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// TestNoHome is about accounts that get none.
+// TestNoHome: some accounts get no home.
 func TestNoHome(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -37,7 +37,7 @@ func TestNoHome(t *testing.T) {
 		"a GID that is denied":  {id: idOf(5001, 2000), want: "skipped: alice: GID 2000 is denied here"},
 		"an unusable account":   {err: &identity.Unusable{Why: "is twice there"}, want: "skipped: alice is twice there"},
 		"no account any more":   {want: "skipped: no source of identities knows the user alice"},
-		"a silent source":       {err: errors.New("the directory service does not answer"), want: "failed: alice: the directory service does not answer"},
+		"a silent source":       {err: errors.New("the directory service does not respond"), want: "failed: alice: the directory service does not respond"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,7 +76,7 @@ func (s source) FindUncached(context.Context, user.Name) (*identity.Identity, er
 	return s.id, s.err
 }
 
-// TestSourcesMustAgree, as they must for the webhook.
+// TestSourcesMustAgree: the sources must agree about a user, as they must for the webhook.
 func TestSourcesMustAgree(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -90,11 +90,11 @@ func TestSourcesMustAgree(t *testing.T) {
 	assert.Contains(t, s.lines[1], "skipped: the sources disagree about the user bob")
 }
 
-// TestSilentSourcesEndTheRun: each user costs the time that a source is waited for.
+// TestSilentSourcesEndTheRun: each user costs the full wait for a source, so the run ends.
 func TestSilentSourcesEndTheRun(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.o.Identities = source{err: errors.New("the directory service does not answer")}
+	s.o.Identities = source{err: errors.New("the directory service does not respond")}
 	var names []string
 	for i := range 100 {
 		names = append(names, fmt.Sprintf("user%d", i))

@@ -26,14 +26,14 @@ var users = homes.Known{
 	"anna":  identity.New(5003, 6003, nil),
 }
 
-// site is a share and what is configured.
+// site is a share with its configuration.
 type site struct {
 	root  string
 	o     homes.Options
 	lines []string
 }
 
-// newSite has a directory of homes, and no home.
+// newSite returns a share with a directory of homes and no home.
 func newSite(t *testing.T) *site {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -70,7 +70,7 @@ func (s *site) run(t *testing.T, names ...string) (homes.Summary, error) {
 	return homes.Run(t.Context(), s.o, accounts)
 }
 
-// tree lists what is on a share: "drwx------ 5001:6001 home/alice", with the content of a file and the target of a link behind.
+// tree lists the content of a share: "drwx------ 5001:6001 home/alice". The content of a file, or the target of a link, follows.
 func tree(t *testing.T, root string) (listed []string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -116,7 +116,7 @@ func TestMissingHomesAreMade(t *testing.T) {
 	assert.Equal(t, want, tree(t, s.root))
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "made: home/bob, for 5002:6002"}, s.lines)
 
-	// A second run changes nothing, whatever is in a home and however open it is.
+	// A second run changes nothing, whatever a home contains and whatever its mode is.
 	require.NoError(t, os.WriteFile(s.path("home/alice/file"), nil, 0o644))
 	require.NoError(t, os.Chmod(s.path("home/bob"), 0o755))
 	before := tree(t, s.root)
@@ -128,7 +128,7 @@ func TestMissingHomesAreMade(t *testing.T) {
 	assert.Empty(t, s.lines)
 }
 
-// TestADirectoryWithSetgidGivesNothing: what it would give to what is made in it.
+// TestADirectoryWithSetgidGivesNothing: a new home does not get the group of a setgid directory.
 func TestADirectoryWithSetgidGivesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -156,7 +156,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 	}, s.lines[:4])
 }
 
-// TestProgress is told each thousand accounts.
+// TestProgress: a run reports its progress every thousand accounts.
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -170,7 +170,7 @@ func TestProgress(t *testing.T) {
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "progress: 1000 of 2500 accounts", "progress: 2000 of 2500 accounts"}, s.lines)
 }
 
-// TestARunIsEnded between two users, as by the signal that ends a Pod.
+// TestARunIsEnded: a run ends between two users, for example on the signal that ends a Pod.
 func TestARunIsEnded(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -181,7 +181,7 @@ func TestARunIsEnded(t *testing.T) {
 	assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), "bob")
 }
 
-// TestDirectoriesOfUsersAreMade where the configuration lists them: beside the home, for the user alone, and without the skeleton.
+// TestDirectoriesOfUsersAreMade: they are made where the configuration lists them, for the user alone, and without the skeleton.
 func TestDirectoriesOfUsersAreMade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -12,7 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/homes"
 )
 
-// TestOnlyTheInitialIsMade: of the directories above a home, and for all users of that letter.
+// TestOnlyTheInitialIsMade: of the directories above a home, only that for the initial is made. All users with that initial share
+// it.
 func TestOnlyTheInitialIsMade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -35,7 +36,7 @@ func TestOnlyTheInitialIsMade(t *testing.T) {
 		"failed: home/a/deep/alice: home/a/deep is missing on the share: make it, as root and with mode 0755"}, s.lines)
 }
 
-// TestPlacesThatAreNotRoots: no home is made where somebody else than root could put another directory, and no link is followed.
+// TestPlacesThatAreNotRoots: no home is made where a user other than root could replace it, and no link is followed.
 func TestPlacesThatAreNotRoots(t *testing.T) {
 	t.Parallel()
 	const pattern = "home/{initial}/{user}"
@@ -66,9 +67,9 @@ func TestPlacesThatAreNotRoots(t *testing.T) {
 		"everybody writes, sticky": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o777|fs.ModeSticky) },
 			"failed: home/a/alice: home/a may be written by others than root (mode 1777)"},
 		"the home is a link": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.link(t, "../../other", "home/a/alice") },
-			"failed: home/a/alice: is a file or a symbolic link, which is nobody's home"},
+			"failed: home/a/alice: is a file or a symbolic link, and not a home"},
 		"the home is a file": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.file(t, "home/a/alice") },
-			"failed: home/a/alice: is a file or a symbolic link, which is nobody's home"},
+			"failed: home/a/alice: is a file or a symbolic link, and not a home"},
 		"an empty directory of another user": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.mkdir(t, "home/a/alice", 5002, 0o700) },
 			"failed: home/a/alice: is there already and belongs to UID 5002, and the user has UID 5001"},
 		"an empty directory of root": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.mkdir(t, "home/a/alice", 0, 0o755) },
@@ -100,7 +101,7 @@ func (s *site) file(t *testing.T, at string) {
 	require.NoError(t, os.WriteFile(s.path(at), nil, 0o644))
 }
 
-// TestTheRootOfTheShare: with another in its place there is nothing to begin with.
+// TestTheRootOfTheShare: a run does not begin with a wrong root of the share.
 func TestTheRootOfTheShare(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -113,7 +114,7 @@ func TestTheRootOfTheShare(t *testing.T) {
 	require.ErrorContains(t, err, "open the root of the share: ")
 }
 
-// TestNoInitialForASkippedAccount: the directory of an initial is made with the first home in it, and not for an account that gets none.
+// TestNoInitialForASkippedAccount: the directory for an initial is made with its first home, and not for a skipped account.
 func TestNoInitialForASkippedAccount(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
