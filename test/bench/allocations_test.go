@@ -11,9 +11,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 )
 
-// TestAllocations is the gate that needs no quiet machine: how often one review allocates, from the body to the answer, with its
-// log line and its metrics. The decoder remembers short strings; so there is one gate for a pod that comes again and again, and one
-// for the pods of 16 users in turn, whose strings it mostly has to make. The race detector allocates too, so it is left out there.
+// TestAllocations limits the number of allocations of one review, from the body to the response, with its log line and its metrics. This needs
+// no quiet machine. The decoder caches short strings. So there are two limits: one for the same Pod again and again, and one for the Pods
+// of 16 users in turn, whose strings are mostly not cached. The race detector allocates too, so the test is not built with it.
 func TestAllocations(t *testing.T) {
 	for name, c := range map[string]struct {
 		size, kind string

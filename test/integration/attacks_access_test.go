@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// attacks are all of them, by what they try.
+// attacks returns all attacks, by a description.
 func attacks() map[string]attack {
 	all := map[string]attack{}
 	for _, some := range []map[string]attack{
@@ -29,7 +29,7 @@ func mayRunAs(homes ...string) rbacv1.PolicyRule {
 	return rule
 }
 
-// furnish gives the rights that attackers have, or want to borrow.
+// furnish gives rights to the attackers, and to the accounts that they try to use.
 func (g *guarded) furnish(t *testing.T) {
 	t.Helper()
 	controller := "system:serviceaccount:kube-system:job-controller"
@@ -45,7 +45,7 @@ func (g *guarded) furnish(t *testing.T) {
 	g.allow(t, "lab", "bob", rbacv1.PolicyRule{APIGroups: []string{"groupsnapshot.storage.k8s.io"},
 		Resources: []string{"volumegroupsnapshots"}, Verbs: []string{"create"}})
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		// A new type is served a moment later.
+		// The API server serves a new CustomResourceDefinition a little later.
 		assert.ErrorContains(c, snapshotsTheShare(t, g), "ShareSnapshot: ")
 		assert.ErrorContains(c, snapshotsAGroup(t, g), "ShareSnapshot: ")
 	}, wait, wait/100)
@@ -69,7 +69,7 @@ func creates(who, user string, change func(*corev1.Pod)) func(*testing.T, *guard
 
 func unchanged(*corev1.Pod) {}
 
-// hubs is a pod that the hub creates, who may use every home: nothing but what the pod is stands against it.
+// hubs is an attack by the hub, which may use every home. So only a rule about the Pod can deny it.
 func hubs(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, "alice")
@@ -78,7 +78,7 @@ func hubs(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	}
 }
 
-// bare takes every mount off, and the init container: nothing of the share is left to be denied for.
+// bare removes every mount and the init container, so that no rule about the share can deny the Pod.
 func bare(pod *corev1.Pod) {
 	pod.Spec.InitContainers = nil
 	for i := range pod.Spec.Containers {
@@ -151,7 +151,7 @@ func attacksOnNode() map[string]attack {
 
 func shareProcesses(pod *corev1.Pod) { pod.Spec.ShareProcessNamespace = new(true) }
 
-// inUnserved is a notebook by somebody whom nothing else stops, where the webhook is not asked.
+// inUnserved creates a notebook as an admin in a namespace for which the API server does not call the webhook.
 func inUnserved(namespace string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		return create(t.Context(), g.admin(t), namespace, injected(t, "alice"))

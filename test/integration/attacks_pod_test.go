@@ -7,7 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// attacksOnPod are on what a whole pod has: with all of it, the pod would be a notebook.
+// attacksOnPod returns attacks with Pods that have only a part of a notebook's fields.
 func attacksOnPod() map[string]attack {
 	const lacks, volume, group = "verifier/NotInjected", "verifier/VolumeForeign", "verifier/GroupForeign"
 	return map[string]attack{
@@ -55,7 +55,7 @@ func attacksOnPod() map[string]attack {
 	}
 }
 
-// attacksOnShare are pods that have the share by its claim and are no notebooks.
+// attacksOnShare returns attacks with Pods that mount the share's claim and are no notebooks.
 func attacksOnShare() map[string]attack {
 	const mounted, large = "share/ShareMounted", "share/PodTooLarge"
 	raw := func(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
