@@ -80,7 +80,7 @@ func TestCertificateIsWrong(t *testing.T) {
 		pair pki.Pair
 		says string
 	}{
-		"expired":              {c.pair(t, -time.Minute), "certificate has expired"},
+		"expired":              {c.pair(t, -time.Minute), "x509: certificate has expired"},
 		"of another authority": {forged, x509.UnknownAuthorityError{}.Error()},
 	} {
 		certs.set(t, wrong.pair)
