@@ -64,7 +64,7 @@ func ofKind(t testing.TB, size, kind string) [][]byte {
 			return pods.JSON(pods.Unlabelled(pod(user)))
 		case "already":
 			return injected(t, pods.JSON(pod(user)))
-		case "refused":
+		case "denied":
 			return pods.JSON(pods.Denied(pod(user)))
 		}
 		return pods.JSON(pod(user))
@@ -73,7 +73,7 @@ func ofKind(t testing.TB, size, kind string) [][]byte {
 
 func BenchmarkReview(b *testing.B) {
 	for _, size := range []string{"6KB", "60KB", "1500env"} {
-		for _, kind := range []string{"injected", "unlabelled", "already", "refused"} {
+		for _, kind := range []string{"injected", "unlabelled", "already", "denied"} {
 			bodies := ofKind(b, size, kind)
 			for _, name := range handlers.Names() {
 				if name != handlers.Ours && kind != "injected" {
@@ -100,9 +100,9 @@ func TestTheUsualHandlerMakesTheSamePod(t *testing.T) {
 			for _, name := range []string{handlers.Usual, handlers.Ours} {
 				c := newCaller(t, name, [][]byte{pods.Review(raw, "alice")})
 				c.Call()
-				answer := response(t, c)
-				require.True(t, answer.Allowed)
-				patch, err := jsonpatch.DecodePatch(answer.Patch)
+				got := response(t, c)
+				require.True(t, got.Allowed)
+				patch, err := jsonpatch.DecodePatch(got.Patch)
 				require.NoError(t, err)
 				patched, err := patch.Apply(raw)
 				require.NoError(t, err)

@@ -98,7 +98,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 		l.helmTest(t, leaves)
 	})
 	l.stop()
-	t.Run("mode Warn where nobody answers", func(t *testing.T) {
+	t.Run("mode Warn while the webhook is down", func(t *testing.T) {
 		l.says(t, map[string]check.Status{warns: check.Warning,
 			tried + "a labelled Pod does not reach the webhook, or no replica responds": check.Failed})
 	})

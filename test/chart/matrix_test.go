@@ -37,12 +37,12 @@ var matrix = map[string]string{
 		"access: {rights: [{namespace: '2024', user: '1', homes: ['2']}]}, spawners: [{namespace: 'on', serviceAccount: 'off'}]}",
 	"a share by NFS version 4": "{share: {nfs: {server: nfs.example.com}, mountOptions: [vers=4.2, hard]}, namespaces: [lab], " +
 		"identity: {share: true, mountOptions: [vers=4.2, ro, soft]}}",
-	"people known by the share": "{share: {nfs: {server: nfs.example.com}}, identity: {share: true, flags: [--homes-fresh=10s]}}",
-	"people known by passwd":    "{identity: {passwdConfigMap: people}}",
-	"people known by LDAP": "{identity: {ldap: {urls: ['ldaps://one.example.com', 'ldap://two.example.com:1389'], startTLS: true, ca: \"" +
+	"users known by the share": "{share: {nfs: {server: nfs.example.com}}, identity: {share: true, flags: [--homes-fresh=10s]}}",
+	"users known by passwd":    "{identity: {passwdConfigMap: people}}",
+	"users known by LDAP": "{identity: {ldap: {urls: ['ldaps://one.example.com', 'ldap://two.example.com:1389'], startTLS: true, ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", bindDN: 'cn=webhook,dc=example,dc=com', passwordSecret: ldap, preset: ad, " +
 		"users: {baseDN: 'dc=example,dc=com', hubName: userPrincipalName}, groups: {baseDN: 'dc=example,dc=com', nested: true}}}}",
-	"people known by LDAP and a certificate": "{identity: {hubNamesConfigMap: names, ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
+	"users known by LDAP and a certificate": "{identity: {hubNamesConfigMap: names, ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", certificateSecret: ldap, users: {baseDN: 'dc=example,dc=com'}}}}",
 	"first homes": firstHomes,
 	"first homes of passwd, and all that can be said of them": "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], image: {pullSecrets: [registry]}, " +

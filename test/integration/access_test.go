@@ -19,16 +19,16 @@ func TestAccess(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	for name, test := range map[string]func(*testing.T, *guarded){
-		"a person with the right to one home":                  oneHome,
+		"a requester with the right to one home":               oneHome,
 		"a hub with the right to every home":                   everyHome,
 		"a Deployment or a Job, by its ServiceAccount":         byAccount,
 		"a right in one namespace is none in another":          otherNamespace,
 		"a right revoked a second ago":                         revoked,
-		"a refusal says what to ask the admin for":             denialNamesTheRight,
+		"a denial says what to ask the admin for":              denialNamesTheRight,
 		"a backup has the share as it is, and no notebook":     backup,
 		"the binder binds the share's own claim":               binderBinds,
 		"a notebook is updated in what is not ours":            updated,
-		"kubectl debug by somebody with the right":             debugged,
+		"kubectl debug by a requester with the right":          debugged,
 		"exec into the notebook is the namespace's own affair": execed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, g) })
@@ -99,8 +99,8 @@ func revoked(t *testing.T, g *guarded) {
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "lab", Verb: "use", Group: "jupyter-user.io",
 			Resource: "homes", Name: "alice"}}}
 	require.Eventually(t, func() bool {
-		answer, err := g.admin(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
-		return err == nil && !answer.Status.Allowed
+		reviewed, err := g.admin(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+		return err == nil && !reviewed.Status.Allowed
 	}, wait, wait/1000)
 	assertDenied(t, create(t.Context(), heidi, "lab", injected(t, "alice")), noAccess)
 }

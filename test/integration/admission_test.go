@@ -29,7 +29,7 @@ func TestAdmission(t *testing.T) {
 		"a namespace that enforces restricted":      restricted,
 		"no label, nothing happens":                 noLabel,
 		"UPDATE, DELETE and subresources":           afterwards,
-		"a refusal and all of its sentences":        denialSentences,
+		"a denial with all of its messages":         denialSentences,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
 	}
@@ -252,8 +252,8 @@ func afterwards(t *testing.T, c *cluster) {
 }
 
 func denialSentences(t *testing.T, c *cluster) {
-	c.namespace(t, "refused", "baseline")
-	made := c.create(t, "refused", `
+	c.namespace(t, "denied", "baseline")
+	made := c.create(t, "denied", `
 apiVersion: v1
 kind: Pod
 metadata: {name: nb, labels: {jupyter-user: alice}}
@@ -270,7 +270,7 @@ spec:
 	assert.Contains(t, made.Stderr, "\n- spec.volumes[0]: the volume name hpc-shared-volume belongs to the share")
 	assert.Contains(t, made.Stderr, "\n- spec.volumes[1]: the claim hpc-shared-pvc is the share")
 	assert.Contains(t, made.Stderr, "\n- spec.containers[0].volumeMounts[0]: the volume hpc-shared-volume is mounted at /home")
-	assert.Equal(t, []string{"VolumeTaken", "ShareAgain", "MountForeign"}, c.decisions(t, "refused")[0].Reasons)
+	assert.Equal(t, []string{"VolumeTaken", "ShareAgain", "MountForeign"}, c.decisions(t, "denied")[0].Reasons)
 }
 
 func down(t *testing.T, c *cluster) {
@@ -280,7 +280,7 @@ func down(t *testing.T, c *cluster) {
 	assert.Equal(t, 1, denied.ExitCode, "a labelled Pod is denied while no webhook serves")
 	assert.Contains(t, denied.Stderr, "failed calling webhook")
 	other := c.kubectl(t, "run", "other", "-n", "down", "--image=quay.io/jupyter/minimal-notebook")
-	assert.Zero(t, other.ExitCode, "nobody else notices: %s", other.Stderr)
+	assert.Zero(t, other.ExitCode, "a Pod that is no notebook is admitted: %s", other.Stderr)
 	c.serve(t)
 	c.run(t, "down", "nb", "--labels=jupyter-user=alice")
 }

@@ -118,7 +118,7 @@ func attacksOnAccess() map[string]attack {
 		})},
 		"wearing another's label, known at admission": {rule, creates("bob", "alice", unchanged)},
 		"wearing another's label, found at start":     {rule, creates("bob", "qiang.guo03", unchanged)},
-		"a hub's pod by somebody who is not the hub": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
+		"a hub's Pod by a requester who is not the hub": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice", "app.kubernetes.io/component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
 		})},
@@ -126,7 +126,7 @@ func attacksOnAccess() map[string]attack {
 		"the hub's ServiceAccount in a pod of one's own":                         {rule, creates("bob", "alice", runsBy("hub"))},
 		"a ServiceAccount that may run as another":                               {rule, creates("bob", "alice", runsBy("batch"))},
 		"run-as of one's own is not use":                                         {rule, creates("erin", "alice", unchanged)},
-		"a Job by somebody without the right, though the controller has it": {
+		"a Job by a requester without the right, while the controller has it": {
 			rule, creates("system:serviceaccount:kube-system:job-controller", "alice", unchanged)},
 		"an owner reference does not make a controller's pod": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
 			pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: "j", UID: "1",

@@ -28,7 +28,7 @@ func attacksAfterwards() map[string]attack {
 			patched(`{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`, "status")},
 		"the init container's image patched while the pod is gated": {initImage,
 			patched(`{"spec": {"initContainers": [{"name": "jupyter-user-init", "image": "evil"}]}}`)},
-		"the notebook's image patched by somebody without the right": {image, func(t *testing.T, g *guarded) error {
+		"the notebook's image patched by a requester without the right": {image, func(t *testing.T, g *guarded) error {
 			return patches(t, g, g.bob, `{"spec": {"containers": [{"name": "nb", "image": "evil"}]}}`)
 		}},
 		"likewise by server-side apply": {image, func(t *testing.T, g *guarded) error {
@@ -148,7 +148,7 @@ func attacksOnDebug() map[string]attack {
 		return debugs(carol, func(c *corev1.EphemeralContainer) { c.VolumeMounts = []corev1.VolumeMount{m} })
 	}
 	return map[string]attack{
-		"kubectl debug by somebody without the right":                   {"debug/NoAccess", debugs(bob, nothing)},
+		"kubectl debug by a requester without the right":                {"debug/NoAccess", debugs(bob, nothing)},
 		"kubectl debug of a pod that has the share by another road":     {"debug/NoAccess", debugsAnotherRoad()},
 		"kubectl debug with the share":                                  {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
 		"kubectl debug with the scratch volume":                         {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
@@ -158,7 +158,7 @@ func attacksOnDebug() map[string]attack {
 		"kubectl debug with the image's UID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = nil })},
 		"kubectl debug with the image's GID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = nil })},
 		"kubectl debug with the pod's UID and GID, which are another's": {identity, debugsOf("alice", another)},
-		"kubectl debug where the person is found at start":              {identity, debugsOf("qiang.guo03", unchanged)},
+		"kubectl debug with discovery at start":                         {identity, debugsOf("qiang.guo03", unchanged)},
 		"kubectl debug with the hundredth container":                    {"debug/NotebookTooLarge", debugsMany},
 		"kubectl debug with a capability": {privileged, context(func(s *corev1.SecurityContext) {
 			s.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"}

@@ -46,7 +46,7 @@ func attacksOnClaims() map[string]attack {
 				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}},
-		"the share's claim made by somebody": {claimed, claims(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" })},
+		"the share's claim created by a user": {claimed, claims(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" })},
 		"the share's claim deleted": {claimed, onShares(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 			return g.bob.CoreV1().PersistentVolumeClaims("open").Delete(t.Context(), c.Name, metav1.DeleteOptions{
 				DryRun: []string{metav1.DryRunAll}})

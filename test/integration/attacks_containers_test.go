@@ -144,7 +144,7 @@ func attacksOnInit() map[string]attack {
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/data/hpc/home/alice"})
 		})},
-		"the init container runs as somebody": {privileged, inits(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
+		"the init container runs as a user": {privileged, inits(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
 		"the init container runs as root": {net, inits(func(c *corev1.Container) {
 			c.SecurityContext.RunAsUser, c.SecurityContext.RunAsNonRoot = new(int64(0)), new(false)
 		})},
@@ -166,7 +166,7 @@ func attacksOnIdentity() map[string]attack {
 		"another command, as root, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
 			c.Command = []string{"sh", "-c", "id"}
 		})},
-		"our program for somebody else, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
+		"our program for another user, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
 			c.Command[2] = "--user=alice"
 		})},
 		"a sidecar of another UID beside more of the share than the home": {"verifier/SidecarForeign", besideMore(

@@ -41,7 +41,7 @@ func attacksOnPod() map[string]attack {
 		"groups smuggled in by supplementalGroups": {group, carols(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.SupplementalGroups = []int64{7001, 6002}
 		})},
-		"groups smuggled in where the person is found at start": {group,
+		"groups smuggled in with discovery at start": {group,
 			carolsOf("qiang.guo03", func(pod *corev1.Pod) { pod.Spec.SecurityContext.SupplementalGroups = []int64{7001} })},
 		"a group smuggled in by fsGroup": {group, carols(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.FSGroup = new(int64(6002))

@@ -65,14 +65,14 @@ func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 	another := said("another")
 	assert.Equal(t, "bob", another[ours+"user"], "the audit log has the user of a denied request too")
 	assert.Equal(t, "carol", another[access+"requester"])
-	assert.Contains(t, another["answer"], "NoAccess: ")
+	assert.Contains(t, another["message"], "NoAccess: ")
 
 	for key := range said("plain") {
 		assert.NotContains(t, key, "jupyter-user.io", "a Pod that is no notebook has no audit annotations of ours")
 	}
 }
 
-// auditOf returns the audit annotations of a Pod's creation, and the response's message under the key "answer". The API server writes the log
+// auditOf returns the audit annotations of a Pod's creation, and the response's message under the key "message". The API server writes the log
 // before it sends the response.
 func auditOf(t *testing.T, log, namespace, name string) map[string]string {
 	t.Helper()
@@ -91,7 +91,7 @@ func auditOf(t *testing.T, log, namespace, name string) map[string]string {
 		}
 		require.NoError(t, json.Unmarshal(lines.Bytes(), &event))
 		if event.Verb == "create" && event.ObjectRef.Namespace == namespace && event.ObjectRef.Name == name {
-			event.Annotations["answer"] = event.ResponseStatus.Message
+			event.Annotations["message"] = event.ResponseStatus.Message
 			return event.Annotations
 		}
 	}

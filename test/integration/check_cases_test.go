@@ -141,7 +141,7 @@ var checked = map[string]struct {
 			"jupyter-user.io/rendered: v0.2.0-", "jupyter-user.io/rendered: v0.2.0-x"))
 		t.Cleanup(func() { l.manifest = before })
 	}, "policies", check.Failed, "ValidatingAdmissionPolicy share.jupyter-user.io: is of another release or other values (\"v0.2.0-"},
-	"everybody's own home, whoever they are": {renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""}), "parameters", check.Warning,
+	"everyone's own home, without a prefix or suffix": {renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""}), "parameters", check.Warning,
 		"says ownHomes: Yes without"},
 	"a configuration that cannot be read": {func(t *testing.T, l *looked) {
 		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {

@@ -46,7 +46,7 @@ func TestDeadWebhookStopsNobody(t *testing.T) {
 		denied := c.kubectl(t, "run", "nb", "-n", "lab", "--image=quay.io/jupyter/minimal-notebook", "--labels="+label, "--annotations=hub.jupyter.org/username=alice")
 		assert.NotZero(t, denied.ExitCode)
 		assert.Contains(t, denied.Stderr, `failed calling webhook`)
-		watch.Within(t, time.Since(began), 3*time.Second, "a refusal, and KubeSpawner's client gives up after 3 s")
+		watch.Within(t, time.Since(began), 3*time.Second, "a denial; KubeSpawner waits for 3 s")
 	}
 	for name, labels := range map[string]string{"worker": "hub.jupyter.org/username=alice,component=dask-worker", "out": "jupyter-user=alice"} {
 		made := c.kubectl(t, "run", name, "-n", "lab", "--image=quay.io/jupyter/minimal-notebook", "--labels="+labels,

@@ -105,12 +105,12 @@ func (e *enforced) submit(t *testing.T, namespace string, pod *corev1.Pod, optio
 	for _, dryRun := range options.DryRun {
 		request = request.Param("dryRun", dryRun)
 	}
-	answer := request.Do(t.Context())
-	for _, w := range answer.Warnings() {
+	response := request.Do(t.Context())
+	for _, w := range response.Warnings() {
 		o.warnings = append(o.warnings, w.Text)
 	}
-	if o.err = answer.Error(); o.err == nil {
-		o.raw, err = answer.Raw()
+	if o.err = response.Error(); o.err == nil {
+		o.raw, err = response.Raw()
 		require.NoError(t, err)
 		o.pod = decode(t, string(o.raw))
 	}

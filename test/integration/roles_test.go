@@ -56,12 +56,12 @@ func (g *guarded) rights(t *testing.T, who string) (found []string) {
 		for _, verb := range []string{"use", "run-as", "get", "create"} {
 			for _, of := range []string{"homes alice", "homes bob", "homes ", "shares hpc-shared-pvc"} {
 				resource, name, _ := strings.Cut(of, " ")
-				answer, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{
+				reviewed, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{
 					Spec: authorizationv1.SubjectAccessReviewSpec{User: who, ResourceAttributes: &authorizationv1.ResourceAttributes{
 						Namespace: namespace, Verb: verb, Group: "jupyter-user.io", Resource: resource, Name: name}},
 				}, metav1.CreateOptions{})
 				require.NoError(t, err)
-				if answer.Status.Allowed {
+				if reviewed.Status.Allowed {
 					found = append(found, namespace+" "+verb+" "+of)
 				}
 			}

@@ -21,7 +21,7 @@ import (
 type point struct{ X, Y float64 }
 
 var plots = map[string]struct{ title, x, y string }{
-	"users":   {"A review in process, by how many people are known", "known users", "median, µs"},
+	"users":   {"A review in process, by the number of known users", "known users", "median, µs"},
 	"pod":     {"A review in process, by what is in the pod", "containers, or volumes, in the pod", "median, µs"},
 	"callers": {"Reviews a second over HTTPS, by callers at once", "callers at once", "reviews a second"},
 }

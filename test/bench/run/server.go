@@ -175,7 +175,7 @@ func (s *serverProcess) post(ctx context.Context, path string, review io.Reader)
 	if err != nil {
 		return 0, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it is read whole
+	defer response.Body.Close() //nolint:errcheck // everything was read
 	body := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(body)
 	body.Reset()
@@ -200,7 +200,7 @@ func (s *serverProcess) usage(ctx context.Context) (u usage, err error) {
 	if err != nil {
 		return u, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it is read whole
+	defer response.Body.Close() //nolint:errcheck // everything was read
 	return u, json.NewDecoder(response.Body).Decode(&u)
 }
 
