@@ -58,6 +58,6 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 	go func() { waits <- ask(strings.NewReader(strings.Repeat("x", 1<<20)), "").Code }()
 	close(release)
 	inside.Wait()
-	assert.Equal(t, 200, <-waits, "whoever waits gets the room that is left")
+	assert.Equal(t, 200, <-waits, "the waiting body gets the budget that is left")
 	assert.Equal(t, 200, ask(strings.NewReader(strings.Repeat("x", 4<<20)), "").Code, "all of it is free again")
 }
