@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// A notice is a problem of the home that the user should know and that prevents no start. discover returns it when
-// everything else is done.
+// A notice is a problem with the home that the user should know about, but that does not prevent the start. discover returns
+// it last, after all other work.
 type notice string
 
 func (n notice) Error() string { return string(n) }
@@ -111,8 +111,8 @@ func isReadOnly(device uint64) bool {
 	return false
 }
 
-// triedUnwritable returns why the user cannot write to the home, by writing to it as the user: a quota is visible in no
-// other way. It returns "" if writing works.
+// triedUnwritable returns why the user cannot write to the home. It writes to the home as the user, because a quota is not
+// visible in another way. It returns "" if writing works.
 func triedUnwritable(home string, owner handoff.Owner) string {
 	return whyUnwritable(home, owner, writeAndRemove(home))
 }
