@@ -1,18 +1,18 @@
-# The image: two static programs and nothing else. It is what the Deployment runs (jupyter-user-webhook serve), and what the
-# init container of every notebook runs (jupyter-user-init). make image builds it, for linux/amd64 and linux/arm64.
+# The image has two static programs and nothing else. The Deployment runs jupyter-user-webhook serve. The init container of every
+# notebook runs jupyter-user-init. make image builds the image for linux/amd64 or linux/arm64.
 #
-# Reproducible: the same sources, Go version, VERSION and REVISION give the same image, to the digest, on any machine and for either
-# platform, if the builder writes no times: SOURCE_DATE_EPOCH=0 for docker buildx (with rewrite-timestamp=true), --timestamp=0 for
-# buildah and podman. So an image can be checked by building it again.
+# The image is reproducible: the same sources, Go version, VERSION and REVISION give the same digest on any machine. The builder must
+# write no times: use SOURCE_DATE_EPOCH=0 with docker buildx (and rewrite-timestamp=true), and --timestamp=0 with buildah and podman.
+# So anyone can check an image by building it again.
 #
-# Its only base is this one, of which nothing but what it builds gets into the image. Pin it by digest for a release:
-# --build-arg BUILDER=docker.io/library/golang:1.26.8@sha256:…, with what docker buildx imagetools inspect says of the tag. Where it
-# cannot be pulled, any image with this Go will do.
+# The builder is the only base image. Only the programs that it builds get into the result. For a release, pin the builder by digest:
+# --build-arg BUILDER=docker.io/library/golang:1.26.8@sha256:… (docker buildx imagetools inspect prints the digest of a tag).
+# If this image cannot be pulled, use any image with the same version of Go.
 ARG BUILDER=docker.io/library/golang:1.26.8
-# The programs are built where the builder runs, for where they are to run: Go needs no emulator for that.
+# The builder runs on the platform of this machine and compiles for the target platform. Go needs no emulator for that.
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
 WORKDIR /src
-# Modules first: they change less often than the source, and stay in the cache.
+# The modules come first, because they change less often than the sources. So their layer stays in the cache.
 COPY go.mod go.sum ./
 RUN go mod download
 COPY cmd cmd
@@ -25,11 +25,11 @@ ARG VERSION=v0.2.0
 ARG REVISION=
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION} -X main.commit=${REVISION}" -o /out/ ./cmd/...
 
-# No shell, no libc, no user database: nothing to run but the two.
+# The image has no shell, no libc and no user database. Nothing but the two programs can run in it.
 FROM scratch
 ARG VERSION=v0.2.0
 ARG REVISION=
-# No date of creation: it would make each build another image.
+# There is no label with the date of creation, because it would change the digest with every build.
 LABEL org.opencontainers.image.title="jupyter-user-webhook" \
       org.opencontainers.image.description="One label makes a Pod run as a user, with that user's home" \
       org.opencontainers.image.version="${VERSION}" \

@@ -97,14 +97,14 @@ func readOwner(e handoff.Exec) (handoff.Owner, error) {
 	file := filepath.Join(e.Scratch, handoff.EnvFile)
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return handoff.Owner{}, fmt.Errorf("who %s is was not written down by the init container: %w", e.User, err)
+		return handoff.Owner{}, fmt.Errorf("the init container has not written the identity of %s: %w", e.User, err)
 	}
 	owner, err := handoff.ParseEnv(data)
 	if err != nil {
 		return handoff.Owner{}, fmt.Errorf("%s is not what the init container writes: %w", file, err)
 	}
 	if owner.Name != e.User {
-		return handoff.Owner{}, fmt.Errorf("%s is about %s, and this container is %s's", file, owner.Name, e.User)
+		return handoff.Owner{}, fmt.Errorf("%s is about %s, but this container runs as %s", file, owner.Name, e.User)
 	}
 	return owner, nil
 }
@@ -125,7 +125,7 @@ func turnInto(owner handoff.Owner) error {
 		}
 	}
 	if os.Getuid() != uid || os.Geteuid() != uid || os.Getgid() != gid || os.Getegid() != gid || syscall.Setuid(0) == nil {
-		return fmt.Errorf("this process is still not %d:%d alone, and goes no further", uid, gid)
+		return fmt.Errorf("this process does not run as %d:%d alone, so it stops", uid, gid)
 	}
 	return nil
 }

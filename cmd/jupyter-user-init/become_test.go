@@ -113,7 +113,7 @@ func TestExecDenies(t *testing.T) {
 		"a half-written hand-over": {want: "is not what the init container writes", change: func(t *testing.T, p pod) {
 			require.NoError(t, os.Truncate(filepath.Join(p.scratch, "uid-gid.env"), 20))
 		}},
-		"no hand-over": {want: "was not written down by the init container", change: func(t *testing.T, p pod) {
+		"no hand-over": {want: "the init container has not written the identity of alice", change: func(t *testing.T, p pod) {
 			require.NoError(t, os.Remove(filepath.Join(p.scratch, "uid-gid.env")))
 		}},
 		"another's hand-over": {want: "is about bob", change: func(t *testing.T, p pod) {
@@ -159,8 +159,8 @@ func TestExecOfWhatIsNotThere(t *testing.T) {
 		"name, so correct the pod's command\n", out)
 }
 
-const nothingToRun = "jupyter-user-init: this image is of no family that is known (docker-stacks, repo2docker, Zero to JupyterHub), so how it " +
-	"starts cannot be told: say it in the pod's command, or ask the admin to add the image to notebook.starts"
+const nothingToRun = "jupyter-user-init: this image belongs to no known family (docker-stacks, repo2docker, Zero to " +
+	"JupyterHub), so its start command is unknown: write a command in the pod, or ask the admin to add the image to notebook.starts"
 
 // TestImageStart runs the start of each family, with scripts that print how they were called.
 func TestImageStart(t *testing.T) {
@@ -170,8 +170,9 @@ func TestImageStart(t *testing.T) {
 	foundation := []string{"tini", "start.sh", "jupyter"}
 	repo2docker := []string{"tini", "repo2docker-entrypoint", "jupyter"}
 	lateIn2023 := []string{"tini", "start.sh", "start-notebook.py wraps /usr/local/bin/start.sh", "start-notebook.sh", "jupyter"}
-	skipped := "jupyter-user-init: if this image has an entrypoint of its own, that has not run: it is started as Zero to JupyterHub's images " +
-		"are. If it needs its entrypoint, say that in the pod's command, or ask the admin to add the image to notebook.starts\n"
+	skipped := "jupyter-user-init: if this image has its own entrypoint, that entrypoint has not run: the image is " +
+		"started like those of Zero to JupyterHub. If it needs the entrypoint, name that in the pod's command, or ask the " +
+		"admin to add the image to notebook.starts\n"
 	today := []string{"tini", "start.sh", "start-notebook.py wraps none: the entrypoint is start.sh", "start-notebook.sh", "jupyter"}
 	for name, c := range map[string]struct {
 		image []string
@@ -196,8 +197,9 @@ func TestImageStart(t *testing.T) {
 		"repo2docker with arguments":        {image: repo2docker, args: []string{"jupyterhub-singleuser"}, want: "repo2docker-entrypoint jupyterhub-singleuser"},
 		"Zero to JupyterHub":                {image: hubs, want: skipped + "tini -- jupyter lab"},
 		"Zero to JupyterHub with arguments": {image: hubs, args: []string{"jupyterhub-singleuser"}, want: skipped + "tini -- jupyterhub-singleuser"},
-		"Enterprise Gateway's kernel":       {image: append([]string{"bootstrap-kernel.sh"}, stacksNow...), want: "tini -g -- start.sh bootstrap-kernel.sh"},
-		"no family with a hub's own start":  {image: []string{"jupyterhub-singleuser"}, args: []string{"jupyterhub-singleuser", "--debug"}, want: skipped + "jupyterhub-singleuser --debug"},
+		"Enterprise Gateway's kernel": {image: append([]string{"bootstrap-kernel.sh"}, stacksNow...), want: "tini -g " +
+			"-- start.sh bootstrap-kernel.sh"},
+		"no family with a hub's own start": {image: []string{"jupyterhub-singleuser"}, args: []string{"jupyterhub-singleuser", "--debug"}, want: skipped + "jupyterhub-singleuser --debug"},
 		"no family with a hub's own start by its path": {image: []string{"jupyterhub-singleuser"},
 			args: []string{"%s/jupyterhub-singleuser", "--debug"}, want: skipped + "jupyterhub-singleuser --debug"},
 		"no family with another program by its path":     {image: []string{"python"}, args: []string{"%s/python"}, want: nothingToRun},
@@ -238,7 +240,7 @@ func TestExecWhereRootIsNotWhatItStartsAs(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(string(out), "\n"), "one line: %s", out)
 }
 
-// TestExecByTheUser: a process that has the UID already may have further groups and capabilities, and no right to drop
+// TestExecByTheUser: a process that already has the UID may have further groups and capabilities, and lacks the right to drop
 // them.
 func TestExecByTheUser(t *testing.T) {
 	p := newPod(t)
@@ -266,7 +268,6 @@ func TestExecLeavesOneOfEachVariable(t *testing.T) {
 	assert.ElementsMatch(t, []string{"HOME=" + p.home, "NB_USER=alice", "NB_UID=5001", "NB_GID=6001", "HOMEPAGE=x"}, found)
 }
 
-// TestExecOfWhatCannotBeRun: the message is one sentence, which says what to do.
 // TestExecJoinsTheDirectoriesOfJupytersSettings: ours is first, and those of the image or the Pod follow.
 func TestExecJoinsTheDirectoriesOfJupytersSettings(t *testing.T) {
 	p := newPod(t)
@@ -286,9 +287,10 @@ func TestExecJoinsTheDirectoriesOfJupytersSettings(t *testing.T) {
 	}
 	said, err := p.exec(t, []string{path, "JUPYTER_CONFIG_PATH=/jupyter"}, nil, "sh", "-c", `echo "$JUPYTER_CONFIG_PATH"`)
 	require.NoError(t, err, said)
-	assert.Equal(t, "/jupyter\n", said, "where nothing is to be settled")
+	assert.Equal(t, "/jupyter\n", said, "without settings of ours")
 }
 
+// TestExecOfWhatCannotBeRun: the message is one sentence, which says what to do.
 func TestExecOfWhatCannotBeRun(t *testing.T) {
 	bin := open(t)
 	for name, content := range map[string]string{"closed": "", "text": "echo", "orphan": "#!/no/such/shell\n"} {

@@ -60,7 +60,7 @@ func find(d handoff.Discover) (handoff.Owner, error) {
 		return handoff.Owner{}, fmt.Errorf("%s is mounted on demand (autofs), and the node cannot do that from inside of a Pod: ask "+
 			"the admin to have the file system of the home mounted on the node before Pods start", home)
 	case errors.Is(err, errSymlink):
-		return handoff.Owner{}, fmt.Errorf("%s is a symbolic link, and whose home it leads to is anybody's guess: ask the admin to "+
+		return handoff.Owner{}, fmt.Errorf("%s is a symbolic link, which could lead to another user's home: ask the admin to "+
 			"put the directory itself there", home)
 	case errors.Is(err, errNoDirectory):
 		return handoff.Owner{}, fmt.Errorf("%s is no directory: ask the admin to put %s's home there", home, d.User)

@@ -53,7 +53,7 @@ func TestDiscoverWritesWhoItIs(t *testing.T) {
 		"jupyter_server_config.json": 0o644, "jupyter_notebook_config.json": 0o644, "jupyter-user-init": 0o755} {
 		info, err := os.Stat(filepath.Join(scratch, name))
 		require.NoError(t, err)
-		assert.Equal(t, mode, info.Mode(), "%s is read by somebody else", name)
+		assert.Equal(t, mode, info.Mode(), "%s must be readable by the notebook's user", name)
 	}
 	entries, err := os.ReadDir(scratch)
 	require.NoError(t, err)
@@ -77,7 +77,7 @@ func TestDiscoverWritesJupytersSettings(t *testing.T) {
 	require.NoError(t, run(arguments(homes, scratch, "alice", `--jupyter-config={}`)), "a hub says where its servers listen")
 	assert.JSONEq(t, `{}`, file(t, scratch, "jupyter_server_config.json"))
 
-	assert.NoFileExists(t, filepath.Join(scratch, "jupyter_config.py"), "nobody has asked for a umask")
+	assert.NoFileExists(t, filepath.Join(scratch, "jupyter_config.py"), "no umask is configured")
 	require.NoError(t, run(arguments(homes, scratch, "alice", "--umask=0027")))
 	assert.Equal(t, "import os\n\nos.umask(0o0027)\n", file(t, scratch, "jupyter_config.py"))
 	err := run(arguments(homes, scratch, "alice", "--umask=0)+x("))
@@ -105,7 +105,7 @@ func TestDiscoverWithAKnownIdentity(t *testing.T) {
 	require.NoError(t, run(arguments(homes, scratch, "alice", "--uid=5001", "--gid=6100", "--groups=7001,7002")))
 	assert.Contains(t, file(t, scratch, "uid-gid.env"), "USER_GID=6100\n")
 	assert.Contains(t, file(t, scratch, "group"), "gid7001:x:7001:alice\ngid7002:x:7002:alice\n")
-	assert.NoFileExists(t, filepath.Join(scratch, "jupyter-user-init"), "nobody needs to become anybody")
+	assert.NoFileExists(t, filepath.Join(scratch, "jupyter-user-init"), "no process needs to change its user")
 }
 
 // TestDiscoverDenies tests every home that no notebook may have. Then nothing is written, neither here nor on the share.
@@ -117,9 +117,9 @@ func TestDiscoverDenies(t *testing.T) {
 		extra []string
 		want  string
 	}{
-		"li without a home beside alice": {user: "li", want: "li has no home",
+		"li without a home next to alice": {user: "li", want: "li has no home",
 			make: func(t *testing.T, homes string) { home(t, homes, "alice", 5001, 6001) }},
-		"qiang.guo0 beside qiang.guo03 and qiang_guo03": {user: "qiang.guo0", want: "qiang.guo0 has no home",
+		"qiang.guo0 next to qiang.guo03 and qiang_guo03": {user: "qiang.guo0", want: "qiang.guo0 has no home",
 			make: func(t *testing.T, homes string) {
 				home(t, homes, "qiang.guo03", 5003, 6003)
 				home(t, homes, "qiang_guo03", 5004, 6004)
@@ -158,7 +158,7 @@ func TestDiscoverDenies(t *testing.T) {
 		"owned by nobody": {user: "bob", want: "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map", make: owned(65534, 6001)},
 		"owned by 500":    {user: "bob", want: "UID 500 is below 1000", make: owned(500, 6001)},
 		"of root's group": {user: "bob", want: "GID 0 is below 1000", make: owned(5001, 0)},
-		"of a refused group": {user: "bob", want: "GID 6001 is denied here", make: owned(5001, 6001),
+		"of a denied group": {user: "bob", want: "GID 6001 is denied here", make: owned(5001, 6001),
 			extra: []string{"--denied-gids=6001"}},
 		"admitted as 500, which it is": {user: "bob", want: "UID 500 is below 1000", make: owned(500, 6001),
 			extra: []string{"--uid=500", "--gid=6001"}},
@@ -259,7 +259,7 @@ func TestDiscoverOnAFullScratchVolume(t *testing.T) {
 		t.Skip("no full volume without the right to mount one:", err)
 	}
 	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(scratch, 0)) })
-	// Only the program is larger.
+	// Only the copy of the program is too large for the volume.
 	require.ErrorContains(t, run(arguments(homes, scratch, "alice")), "no space left on device")
 	assert.ElementsMatch(t, []string{"passwd", "group", "jupyter_server_config.json", "jupyter_notebook_config.json"}, names(t, scratch))
 	assertWhole(t, scratch)

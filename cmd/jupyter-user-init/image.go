@@ -17,7 +17,7 @@ type family struct {
 	has []string
 	// lacks are programs that an image of the family must not have: otherwise its own entrypoint would be skipped.
 	lacks []string
-	// guessed is set if other images have these programs too, and may have an entrypoint that nobody knows.
+	// guessed is set if other images have these programs too, and may have an unknown entrypoint.
 	guessed bool
 	// wraps is the program that must call start.sh in its text; empty if that does not matter.
 	wraps string
@@ -29,8 +29,8 @@ type family struct {
 var entrypoints = []string{"entrypoint.sh", "/entrypoint.sh", "docker-entrypoint.sh", "/docker-entrypoint.sh",
 	"/opt/nvidia/nvidia_entrypoint.sh", "s6-svscan", "/command/s6-svscan"}
 
-// families, of which the first that matches counts. The sources are jupyter/docker-stacks, the Zero to JupyterHub chart and
-// jupyter-server/enterprise_gateway.
+// families are tried in this order, and the first match counts. The sources are jupyter/docker-stacks, the Zero to JupyterHub
+// chart and jupyter-server/enterprise_gateway.
 var families = []family{
 	// Enterprise Gateway's kernels: docker-stacks with another command.
 	{
@@ -99,13 +99,13 @@ func callsStartScript(program string) bool {
 	return err == nil && strings.Contains(string(text), "/"+startScript)
 }
 
-var errNothingToRun = errors.New("this image is of no family that is known (docker-stacks, repo2docker, Zero to JupyterHub), " +
-	"so how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to " +
+var errNothingToRun = errors.New("this image belongs to no known family (docker-stacks, repo2docker, Zero to " +
+	"JupyterHub), so its start command is unknown: write a command in the pod, or ask the admin to add the image to " +
 	"notebook.starts")
 
-// entrypointSkipped is for the log: what an image's entrypoint is cannot be seen from inside of a container.
-const entrypointSkipped notice = "if this image has an entrypoint of its own, that has not run: it is started as Zero to " +
-	"JupyterHub's images are. If it needs its entrypoint, say that in the pod's command, or ask the admin to " +
+// entrypointSkipped is a notice for the log: inside a container the image's entrypoint is not visible.
+const entrypointSkipped notice = "if this image has its own entrypoint, that entrypoint has not run: the image is " +
+	"started like those of Zero to JupyterHub. If it needs the entrypoint, name that in the pod's command, or ask the admin to " +
 	"add the image to notebook.starts"
 
 // command returns what to run: the Pod's command, or the image's start.

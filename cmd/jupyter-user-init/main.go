@@ -51,14 +51,14 @@ func program(args []string, log string) int {
 func hide() error {
 	const setDumpable = 4 // PR_SET_DUMPABLE
 	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, setDumpable, 0, 0); errno != 0 {
-		return fmt.Errorf("cannot keep others off this process: %w", errno)
+		return fmt.Errorf("cannot protect this process from others: %w", errno)
 	}
 	return nil
 }
 
-// theContainersOwn reports whether this process is the container's command, not a hook or a probe, which must not write the
-// termination log. The init container has neither, and only a container's command has --image-start. Any other command is
-// recognized by being process 1. In a Pod with shareProcessNamespace it is not, so its error is only in kubectl logs.
+// theContainersOwn reports whether this process is the container's command. A hook or a probe must not write the termination
+// log. The init container has neither, and only a container's command has --image-start. Any other command is recognized
+// because it is process 1. In a Pod with shareProcessNamespace it has another number, so its error is only in kubectl logs.
 func theContainersOwn(args []string, pid int) bool {
 	if pid == 1 || len(args) > 0 && args[0] == "discover" {
 		return true

@@ -33,16 +33,16 @@ func TestLastWords(t *testing.T) {
 		first  bool
 		leaves bool
 	}{
-		"discover":                                  {args: discovers, first: true, leaves: true},
-		"discover under shareProcessNamespace":      {args: discovers, leaves: true},
-		"exec":                                      {args: append(execs, "--", "sh"), first: true, leaves: true},
-		"exec as a hook or a probe":                 {args: append(execs, "--", "sh")},
-		"the image under shareProcessNamespace":     {args: append(execs, "--image-start", "--"), leaves: true},
-		"a hook with an argument like one of ours":  {args: append(execs, "--", "echo", "--image-start")},
-		"a command line that nobody understands":    {args: []string{"exec", "--nonsense"}, first: true, leaves: true},
-		"a probe that nobody understands":           {args: []string{"exec", "--nonsense"}},
-		"no command line":                           {first: true, leaves: true},
-		"a discover that nobody understands either": {args: []string{"discover", "--nonsense"}, leaves: true},
+		"discover":                                 {args: discovers, first: true, leaves: true},
+		"discover under shareProcessNamespace":     {args: discovers, leaves: true},
+		"exec":                                     {args: append(execs, "--", "sh"), first: true, leaves: true},
+		"exec as a hook or a probe":                {args: append(execs, "--", "sh")},
+		"the image under shareProcessNamespace":    {args: append(execs, "--image-start", "--"), leaves: true},
+		"a hook with an argument like one of ours": {args: append(execs, "--", "echo", "--image-start")},
+		"an unknown command line":                  {args: []string{"exec", "--nonsense"}, first: true, leaves: true},
+		"a probe with an unknown command line":     {args: []string{"exec", "--nonsense"}},
+		"no command line":                          {first: true, leaves: true},
+		"a discover with an unknown flag":          {args: []string{"discover", "--nonsense"}, leaves: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "termination-log")
@@ -67,10 +67,10 @@ func TestLastWords(t *testing.T) {
 
 func TestLastWordsWithoutALogAreSaidAnyway(t *testing.T) {
 	lastWords(errors.New("a test says this"), filepath.Join(t.TempDir(), "missing"))
-	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "it is the kubelet's to make")
+	assert.NoFileExists(t, filepath.Join(t.TempDir(), "missing"), "only the kubelet makes this file")
 }
 
-// TestNobodyOfTheSameUserSeesInside: /proc/PID of a process that is not dumpable belongs to root.
+// TestNobodyOfTheSameUserSeesInside: if a process is not dumpable, its files in /proc/PID belong to root.
 func TestNobodyOfTheSameUserSeesInside(t *testing.T) {
 	asRoot(t)
 	for name, args := range map[string]func(homes, scratch string) []string{
@@ -87,7 +87,7 @@ func TestNobodyOfTheSameUserSeesInside(t *testing.T) {
 			assert.Eventually(t, func() bool {
 				info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "environ"))
 				return err == nil && info.Sys().(*syscall.Stat_t).Uid == 0
-			}, machine.Patience, time.Millisecond, "its user may look at it, and trace it")
+			}, machine.Patience, time.Millisecond, "a process of the same user can inspect and trace it")
 			_, err := io.CopyN(io.Discard, said, pipeSize)
 			require.NoError(t, err)
 			_ = cmd.Wait()

@@ -10,12 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAWebhookOfALaterRelease: an unknown command line gives an error in one sentence, and nothing is done, because the
-// unknown part may be what makes the Pod safe.
+// TestAWebhookOfALaterRelease: an unknown command line gives an error in one sentence, and nothing is done. The unknown part
+// may be what makes the Pod safe.
 func TestAWebhookOfALaterRelease(t *testing.T) {
 	const whatToDo = ". The webhook that wrote it is of another release than this image, or it was written by hand: ask the admin to " +
 		"make init.image the image of the webhook itself"
-	t.Run("to find who it is", func(t *testing.T) {
+	t.Run("discover", func(t *testing.T) {
 		asRoot(t)
 		homes, scratch := t.TempDir(), t.TempDir()
 		home(t, homes, "alice", 5001, 6001)
@@ -27,16 +27,16 @@ func TestAWebhookOfALaterRelease(t *testing.T) {
 			assert.Empty(t, left, "nothing is begun")
 		}
 	})
-	t.Run("to become that person", func(t *testing.T) {
+	t.Run("exec", func(t *testing.T) {
 		p := newPod(t)
 		mark := filepath.Join(t.TempDir(), "started")
 		said, err := p.exec(t, []string{path}, []string{"--later=1"}, "touch", mark)
 		assert.Error(t, err)
 		assert.Equal(t, `jupyter-user-init: jupyter-user-init dev does not know this command line: exec does not take "--later=1"`+whatToDo+
 			"\n", said)
-		assert.NoFileExists(t, mark, "neither as root nor as anybody")
+		assert.NoFileExists(t, mark, "the command has not run")
 	})
-	t.Run("for something else", func(t *testing.T) {
+	t.Run("an unknown command", func(t *testing.T) {
 		assert.EqualError(t, run([]string{"prepare", "--user=alice"}),
 			`jupyter-user-init dev does not know this command line: "prepare" is neither discover nor exec`+whatToDo)
 	})

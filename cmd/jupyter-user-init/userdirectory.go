@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// checkDirectory denies a directory of the user beside the home (share.directories with {user}) that is not the user's, or need
-// not be the one that the notebook gets. It looks at that directory alone, as find does at the home.
+// checkDirectory denies a directory of the user outside the home (share.directories with {user}) if it does not belong to the
+// user, or if a symbolic link could replace it. As find does, it looks at that directory only.
 func checkDirectory(d handoff.Discover, dir string) error {
 	stat, err := directory(dir)
 	switch {
@@ -26,7 +26,7 @@ func checkDirectory(d handoff.Discover, dir string) error {
 		return fmt.Errorf("%s is mounted on demand (autofs), and the node cannot do that from inside of a Pod: ask the admin to "+
 			"have its file system mounted on the node before Pods start", dir)
 	case errors.Is(err, errSymlink):
-		return fmt.Errorf("%s is a symbolic link, and whose directory it leads to is anybody's guess: ask the admin to put the "+
+		return fmt.Errorf("%s is a symbolic link, which could lead to another user's directory: ask the admin to put the "+
 			"directory itself there", dir)
 	case errors.Is(err, errNoDirectory):
 		return fmt.Errorf("%s is no directory: ask the admin to move it away, and to make %s's directory there "+
@@ -50,7 +50,7 @@ func checkDirectoryOwner(d handoff.Discover, dir string, owner int64) error {
 			"made and not given to its user. Ask the admin to mount it, for chown on it, or to remove it where it is empty: "+
 			"jupyter-user-webhook homes makes it then", dir, d.User, d.Expect.UID)
 	case nobody != nil:
-		return fmt.Errorf("%s must belong to %s (UID %d), and its owner cannot be told: %w. Ask the admin to look at the ID "+
+		return fmt.Errorf("%s must belong to %s (UID %d), and its owner is unknown: %w. Ask the admin to look at the ID "+
 			"mapping of NFS on the node and on the server", dir, d.User, d.Expect.UID, nobody)
 	}
 	return fmt.Errorf("%s belongs to UID %d, and must belong to %s (UID %d). Ask the admin whose it is: once it is moved away, "+

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// checksDirectory runs the init container of bob (5001) with a directory of his beside the home.
+// checksDirectory runs the init container for bob (5001) with one further directory of his.
 func checksDirectory(t *testing.T, dir string) (scratch string, err error) {
 	t.Helper()
 	homes, scratch := t.TempDir(), t.TempDir()
@@ -44,11 +44,11 @@ func TestDiscoverDeniesADirectoryThatIsNotTheUsers(t *testing.T) {
 		"another user's": {func(t *testing.T, parent string) { home(t, parent, "bob", 5002, 6001) }, "PARENT/bob belongs to UID 5002, and must " +
 			"belong to bob (UID 5001). Ask the admin whose it is: once it is moved away, jupyter-user-webhook homes makes one for bob"},
 		"nobody's": {func(t *testing.T, parent string) { home(t, parent, "bob", 65534, 65534) }, "PARENT/bob must belong to bob (UID 5001), and " +
-			"its owner cannot be told: UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes. Ask the " +
+			"its owner is unknown: UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes. Ask the " +
 			"admin to look at the ID mapping of NFS on the node and on the server"},
 		"a symbolic link to one's own": {func(t *testing.T, parent string) {
 			require.NoError(t, os.Symlink(home(t, parent, "real", 5001, 6001), filepath.Join(parent, "bob")))
-		}, "PARENT/bob is a symbolic link, and whose directory it leads to is anybody's guess: ask the admin to put the directory itself there"},
+		}, "PARENT/bob is a symbolic link, which could lead to another user's directory: ask the admin to put the directory itself there"},
 		"a file": {func(t *testing.T, parent string) {
 			require.NoError(t, os.WriteFile(filepath.Join(parent, "bob"), nil, 0o600))
 		}, "PARENT/bob is no directory: ask the admin to move it away, and to make bob's directory there (jupyter-user-webhook homes)"},

@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// A notice is a problem of the home that the user should know and that prevents no start. discover returns it when
-// everything else is done.
+// A notice is a problem with the home that the user should know about, but that does not prevent the start. discover returns
+// it last, after all other work.
 type notice string
 
 func (n notice) Error() string { return string(n) }
@@ -76,14 +76,14 @@ func ownerMayWrite(stat *syscall.Stat_t) bool {
 
 // noSpace returns why the file system of a home is full. Some file systems do not count, and report zero.
 func noSpace(home string) string {
-	var room syscall.Statfs_t
-	if err := syscall.Statfs(home, &room); err != nil {
+	var free syscall.Statfs_t
+	if err := syscall.Statfs(home, &free); err != nil {
 		return ""
 	}
 	switch {
-	case room.Blocks > 0 && room.Bavail == 0:
+	case free.Blocks > 0 && free.Bavail == 0:
 		return homeFull(home)
-	case room.Files > 0 && room.Ffree == 0:
+	case free.Files > 0 && free.Ffree == 0:
 		return homeOutOfFiles(home)
 	}
 	return ""
@@ -111,8 +111,8 @@ func isReadOnly(device uint64) bool {
 	return false
 }
 
-// triedUnwritable returns why the user cannot write to the home, by writing to it as the user: a quota is visible in no
-// other way. It returns "" if writing works.
+// triedUnwritable returns why the user cannot write to the home. It writes to the home as the user, because a quota is not
+// visible in another way. It returns "" if writing works.
 func triedUnwritable(home string, owner handoff.Owner) string {
 	return whyUnwritable(home, owner, writeAndRemove(home))
 }

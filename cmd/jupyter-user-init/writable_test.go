@@ -94,7 +94,7 @@ func TestDiscoverSaysThatAHomeCannotBeWrittenTo(t *testing.T) {
 	})
 }
 
-// TestExecSaysThatAHomeCannotBeWrittenTo: once, when the container starts, and in no hook or probe.
+// TestExecSaysThatAHomeCannotBeWrittenTo: the message comes once, when the container starts, and in no hook or probe.
 func TestExecSaysThatAHomeCannotBeWrittenTo(t *testing.T) {
 	asRoot(t)
 	starts := []string{"--image-start", `--entrypoint=["echo"]`, `--command=["it ran"]`}

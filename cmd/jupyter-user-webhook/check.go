@@ -27,9 +27,9 @@ type live struct {
 
 func (l *live) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&l.kubeconfig, "kubeconfig", "", "kubeconfig file; without it, as kubectl finds one")
+	f.StringVar(&l.kubeconfig, "kubeconfig", "", "kubeconfig file; by default the one that kubectl uses")
 	f.StringVar(&l.context, "context", "", "context of the kubeconfig")
-	f.DurationVar(&l.timeout, "timeout", 30*time.Second, "how long it may take altogether")
+	f.DurationVar(&l.timeout, "timeout", 30*time.Second, "time limit for the whole command")
 	f.StringVarP(&l.output, "output", "o", "table", "table or json")
 }
 
@@ -49,19 +49,19 @@ func checkCommand() *cobra.Command {
 	l, o, file := live{}, check.Options{Version: version}, ""
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Look at a cluster and say whether the promise holds there",
-		Long: `Look at a cluster and say whether the promise holds there.
+		Short: "Check whether an installation keeps its promise",
+		Long: `Check whether an installation keeps its promise.
 
-It writes nothing: the one Pod that it creates is a dry run, and so is each
-update by which it asks what the API server would make of a policy that is not
-as it was rendered. What it has no right to see it says it could not tell.
+The command changes nothing. It creates one Pod in a dry run. It also sends a
+policy that differs from the rendered one to the API server, in a dry run.
+A check without the right to read its input is reported as unknown.
 
-What is to be installed comes from Helm's record of the release, a Secret, or
-from the manifest that -f names.
+What should be installed is read from Helm's record of the release, which is a
+Secret, or from the manifest that -f names.
 
-The exit status is 0 where nothing failed (there may be warnings), 1 where
-something failed, and 2 where nothing failed but something could not be told,
-or where there is no cluster to look at.`,
+The exit status is 0 if nothing failed (there may be warnings), 1 if something
+failed, and 2 if nothing failed but something is unknown, or if the command
+cannot reach a cluster.`,
 		Example: `  jupyter-user-webhook check
   jupyter-user-webhook check -n lab -n jhub -o json
   helm get manifest jupyter-user-webhook -n jupyter-user-system | jupyter-user-webhook check -f -`,
@@ -84,17 +84,17 @@ or where there is no cluster to look at.`,
 	}
 	l.flags(cmd)
 	f := cmd.Flags()
-	f.StringArrayVarP(&o.Namespaces, "namespace", "n", nil, "a namespace with notebooks, besides those that have the share; "+
+	f.StringArrayVarP(&o.Namespaces, "namespace", "n", nil, "a further namespace with notebooks, besides those with the share; "+
 		"repeatable")
-	f.StringSliceVar(&o.Only, "only", nil, "the checks to do, such as answers; all without it")
-	f.StringVarP(&file, "filename", "f", "", "manifest of what is to be installed, - for standard input; without it, Helm's record")
-	f.StringVar(&o.User, "user", "jupyter-user-check", "whose notebook to try, in a dry run")
+	f.StringSliceVar(&o.Only, "only", nil, "names of the checks to run; by default all")
+	f.StringVarP(&file, "filename", "f", "", "manifest that should be installed, - for standard input; by default Helm's record")
+	f.StringVar(&o.User, "user", "jupyter-user-check", "user of the notebook that the dry run creates")
 	cmd.AddCommand(accessCommand(), ldapCommand())
 	return cmd
 }
 
-// filled denies flags that are given and empty, as an unset variable of a script leaves them: ignoring such a flag would
-// change what is asked.
+// filled denies flags with an empty value, which an unset variable of a script leaves. A command without such a flag would
+// give another result.
 func filled(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		flag := cmd.Flags().Lookup(name)
@@ -103,7 +103,7 @@ func filled(cmd *cobra.Command, flags ...string) error {
 			values = list.GetSlice()
 		}
 		if flag.Changed && slices.Contains(values, "") {
-			return fmt.Errorf("--%s is given and empty: say whom or what it is about, or leave it out", name)
+			return fmt.Errorf("--%s has an empty value: give one, or leave the flag out", name)
 		}
 	}
 	return nil
@@ -133,13 +133,14 @@ func accessCommand() *cobra.Command {
 	l, q := live{}, check.AccessQuery{}
 	cmd := &cobra.Command{
 		Use:   "access --user alice [--as carol]",
-		Short: "Say who may be whom, and through which binding",
-		Long: `Say who may be whom, and through which binding.
+		Short: "List which requesters may be a user, and through which binding",
+		Long: `List which requesters may be a user, and through which binding.
 
-The API server itself is asked, as the policies ask it. Without --as, everybody
-is listed who may by RBAC.
+The command asks the API server, as the policies do. Without --as it lists all
+subjects with access by RBAC.
 
-The exit status is 0 for may, 1 for may not, and 2 where it could not be told.`,
+The exit status is 0 if there is access, 1 if there is none, and 2 if the
+result is unknown.`,
 		Example: `  jupyter-user-webhook check access --as carol --as-group staff --user alice -n lab
   jupyter-user-webhook check access --as system:serviceaccount:jhub:hub --user alice -n jhub
   jupyter-user-webhook check access --user alice -n lab`,
@@ -153,10 +154,10 @@ The exit status is 0 for may, 1 for may not, and 2 where it could not be told.`,
 	}
 	l.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&q.As, "as", "", "name of the requester, as the API server knows it; without it, all who may")
+	f.StringVar(&q.As, "as", "", "name of the requester in the API server; by default all with access are listed")
 	f.StringArrayVar(&q.Groups, "as-group", nil, "a group of the requester; repeatable")
-	f.StringVar(&q.User, "user", "", "the user whose home it is")
-	f.StringVarP(&q.Namespace, "namespace", "n", "", "namespace of the Pod (default: as kubectl)")
+	f.StringVar(&q.User, "user", "", "the user, who owns the home")
+	f.StringVarP(&q.Namespace, "namespace", "n", "", "namespace of the Pod (default: the one that kubectl uses)")
 	_ = cmd.MarkFlagRequired("user")
 	return cmd
 }

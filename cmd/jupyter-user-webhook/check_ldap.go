@@ -19,13 +19,13 @@ func ldapCommand() *cobra.Command {
 	o := ldapOptions{}
 	cmd := &cobra.Command{
 		Use:   "ldap --config config.yaml [--user alice]",
-		Short: "Ask the directory service as the webhook does, and say what is wrong",
-		Long: `Ask the directory service as the webhook does, and say what is wrong.
+		Short: "Ask the directory service as the webhook does, and report what is wrong",
+		Long: `Ask the directory service as the webhook does, and report what is wrong.
 
-It asks every server of identity.ldap, from where it runs: in the webhook's own
-Pod it meets the network, the password and the authorities that the webhook has.
+The command asks every server of identity.ldap. Run it in the webhook's own Pod:
+only there it has the webhook's network, password and authorities.
 
-The exit status is 0 where nothing failed, and 1 where something did.`,
+The exit status is 0 if nothing failed, and 1 if something failed.`,
 		Example: `  kubectl -n jupyter-user-system exec deploy/jupyter-user-webhook -- \
     /jupyter-user-webhook check ldap --config=/etc/jupyter-user/config.yaml --user=alice`,
 		Args: cobra.NoArgs,
@@ -38,7 +38,7 @@ The exit status is 0 where nothing failed, and 1 where something did.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "configuration file")
-	f.StringVar(&o.user, "user", "", "whose account to look for")
+	f.StringVar(&o.user, "user", "", "name of the user to look up")
 	f.StringVarP(&o.output, "output", "o", "table", "table or json")
 	_ = cmd.MarkFlagRequired("config")
 	return cmd

@@ -19,11 +19,11 @@ import (
 const (
 	webhookDN = "uid=webhook,ou=services,dc=example,dc=org"
 	peopleDN  = "ou=people,dc=example,dc=org"
-	// onlyRead lets the webhook's account and everybody else read, and nobody write.
+	// onlyRead lets all accounts read, and lets none write.
 	onlyRead = "access to attrs=userPassword by * auth\naccess to * by * read"
 )
 
-// site is a directory as the page has it: alice, her groups, and an account of the webhook's.
+// site is the directory of the page about directory services: alice, her groups, and the webhook's account.
 var site = slapd.Units + `dn: uid=alice,ou=people,dc=example,dc=org
 objectClass: inetOrgPerson
 objectClass: posixAccount
@@ -56,8 +56,8 @@ memberUid: alice
 
 `
 
-// TestTheStepsOnTheLaptop runs the first six steps of the page about directory services as they stand there, but for the server's
-// address and the paths. The others run in test/e2e.
+// TestTheStepsOnTheLaptop runs the first six steps of the page about directory services as they are written there, except for the
+// server's address and the paths. Tests in test/e2e run the other steps.
 func TestTheStepsOnTheLaptop(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
 	home := t.TempDir()
@@ -72,7 +72,7 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 	shell := func(n int) string {
 		script := exec.Command("sh", "-c", here(steps[n].Shell))
 		script.Dir = home
-		// ldapsearch of the packages, with the libraries that came with it, as the test's server has them.
+		// The packages' ldapsearch needs the libraries of the same packages, as the test's server does.
 		script.Env = append(server.Client(t, "ldapsearch").Env, "PATH="+server.Folder()+":"+os.Getenv("PATH"))
 		said, _ := script.CombinedOutput()
 		return string(said)
@@ -103,13 +103,13 @@ func TestTheStepsOnTheLaptop(t *testing.T) {
 	}
 }
 
-// TestCheckLDAPSaysWhatIsWrong, in one sentence that names the key to correct.
+// TestCheckLDAPSaysWhatIsWrong: each fault gives one sentence, which names the key to correct.
 func TestCheckLDAPSaysWhatIsWrong(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: site, Database: onlyRead})
 	const bind = `{method: Simple, dn: "` + webhookDN + `", passwordFile: PASSWORD}`
 	for name, c := range map[string]struct{ url, ca, bind, users, groups, user, says string }{
 		"name resolution": {url: "ldaps://ldap.invalid", says: "the name of the server cannot be resolved here"},
-		"nobody there":    {url: "ldaps://127.0.0.1:1", says: "nothing answers at that address and port"},
+		"no server there": {url: "ldaps://127.0.0.1:1", says: "no server listens at that address and port"},
 		"another host":    {url: server.OtherHost, says: "the certificate is for other names"},
 		"no authority":    {ca: "''", says: "put the right one there"},
 		"no TLS": {url: "ldaps://" + strings.TrimPrefix(server.LDAP, "ldap://"),
@@ -156,7 +156,7 @@ func TestCheckLDAPSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestCheckLDAPWarnsWhoMayWrite, because Active Directory reports the rights of the bound account.
+// TestCheckLDAPWarnsWhoMayWrite: Active Directory reports the rights of the bound account, so the check can warn.
 func TestCheckLDAPWarnsWhoMayWrite(t *testing.T) {
 	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: `dn: cn=alice,dc=example,dc=org
 objectClass: user

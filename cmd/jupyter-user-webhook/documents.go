@@ -19,12 +19,12 @@ import (
 
 // document is one object of the input: a Pod, a List with Pods, or another kind, which passes through unchanged.
 type document struct {
-	// separator and source are the document as it was written; the separator is --- where it has one. An item of a list
+	// separator and source are the document as it was written. The separator is its --- line, if there is one. An item of a list
 	// has neither.
 	separator, source []byte
 	// isYAML reports whether the document was written in YAML, not in JSON.
 	isYAML bool
-	// json is the document as JSON; null where there is nothing in it but comments.
+	// json is the document as JSON; null if the document has only comments.
 	json json.RawMessage
 	pod  *podDocument
 	// list has the items if the document is a List. Each item is a Pod, or passes through unchanged.
@@ -156,7 +156,7 @@ func withKind(item json.RawMessage, kind string) json.RawMessage {
 	return typed
 }
 
-// pods returns the Pods of a document, also those in a List.
+// pods returns the Pods of a document. If it is a List, those are the Pods in the List.
 func (d document) pods() (pods []*podDocument) {
 	if d.pod != nil {
 		pods = append(pods, d.pod)

@@ -29,16 +29,16 @@ data:
 
 func TestOthersPassThroughToTheByte(t *testing.T) {
 	for name, in := range map[string]string{
-		"several kinds":          others,
-		"nothing":                "",
-		"a comment":              "# nothing here\n",
-		"a separator":            "---\n",
-		"separators":             "---\n---\n\n---\n",
-		"no end of line":         strings.TrimSuffix(others, "\n"),
-		"CRLF":                   strings.ReplaceAll(others, "\n", "\r\n"),
-		"a separator in front":   "---\n" + others,
-		"a pod that is nobody's": strings.Replace(alice, "jupyter-user", "app", 1) + "# behind\n",
-		"a pod of another group": strings.Replace(alice, "apiVersion: v1", "apiVersion: example.com/v1", 1),
+		"several kinds":           others,
+		"nothing":                 "",
+		"a comment":               "# nothing here\n",
+		"a separator":             "---\n",
+		"separators":              "---\n---\n\n---\n",
+		"no end of line":          strings.TrimSuffix(others, "\n"),
+		"CRLF":                    strings.ReplaceAll(others, "\n", "\r\n"),
+		"a separator in front":    "---\n" + others,
+		"a pod without our label": strings.Replace(alice, "jupyter-user", "app", 1) + "# behind\n",
+		"a pod of another group":  strings.Replace(alice, "apiVersion: v1", "apiVersion: example.com/v1", 1),
 		"a Deployment with the label": "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  labels: {jupyter-user: alice}\n" +
 			"spec: {template: {metadata: {labels: {jupyter-user: alice}}}}\n",
 		"a KIND that is none":     "apiVersion: v1\nkind: ConfigMap\nKIND: Pod\nmetadata: {labels: {jupyter-user: alice}}\n",
@@ -60,7 +60,7 @@ func TestOthersPassThroughToTheByte(t *testing.T) {
 	}
 }
 
-// TestOthersBesideAPod: only the pod is written again.
+// TestOthersBesideAPod: only the Pod is written again.
 func TestOthersBesideAPod(t *testing.T) {
 	admitted := command(t, alice, "inject", "-f", "-").out
 	for name, c := range map[string][2]string{
@@ -134,7 +134,7 @@ func TestLists(t *testing.T) {
 
 	nested := command(t, `{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"List","items":[`+item("a", "jupyter-user")+`]}]}`,
 		"inject", "-f", "-", "-o", "patch")
-	assert.Equal(t, 1, strings.Count(nested.out, `"path": "/metadata/annotations"`), "the pod inside is one too")
+	assert.Equal(t, 1, strings.Count(nested.out, `"path": "/metadata/annotations"`), "the inner list has a Pod")
 
 	denied := command(t, `{"apiVersion":"v1","kind":"PodList","items":[`+strings.Replace(bare, "alice", "root", 1)+`]}`, "inject", "-f", "-")
 	assert.Equal(t, 1, denied.status)
@@ -174,7 +174,7 @@ func sorted(t *testing.T, text string) string {
 	return reference
 }
 
-// TestNumbersSurvive, also those that Go or YAML would round, in fields that nobody knows.
+// TestNumbersSurvive: numbers that Go or YAML would round, in unknown fields, keep their digits.
 func TestNumbersSurvive(t *testing.T) {
 	numbers := []string{
 		"12345678901234567890", "-12345678901234567890", "123456789012345678901234567890", "2.50", "1e3", "1E400", "-0", "0.1000",
@@ -195,7 +195,7 @@ func TestNumbersSurvive(t *testing.T) {
 	assert.Contains(t, inYAML.out, "  later: 12345678901234567890\n")
 }
 
-// TestNothingIsEscapedForHTML: a command is full of these.
+// TestNothingIsEscapedForHTML: <, > and & are frequent in commands.
 func TestNothingIsEscapedForHTML(t *testing.T) {
 	const script = `a < b && c > d \u003c \\u003c`
 	inYAML := alice + "    command: [sh, -c, 'a < b && c > d \\u003c \\\\u003c']\n    stdin: false\n"
@@ -212,7 +212,7 @@ func TestNothingIsEscapedForHTML(t *testing.T) {
 					got := command(t, in, args...)
 					require.Zero(t, got.status, got.errs)
 					if way != "" && (output == "patch" || output == "diff") {
-						return // the command is not changed, so nothing needs to say it
+						return // the command is not changed, so the output need not have it
 					}
 					want := script
 					if output == "json" || output == "patch" {
@@ -225,8 +225,8 @@ func TestNothingIsEscapedForHTML(t *testing.T) {
 	}
 }
 
-// TestEscapesOfOtherLanguages: JSON from elsewhere has surrogate pairs, escaped slashes and raw control characters of
-// Unicode, and YAML is not to stumble over them.
+// TestEscapesOfOtherLanguages: JSON from other programs has surrogate pairs, escaped slashes and raw control characters of
+// Unicode. The YAML reader must accept them.
 func TestEscapesOfOtherLanguages(t *testing.T) {
 	pod := strings.Replace(aliceAsJSON, `"labels"`, `"annotations":{"note":"\ud83d\ude00 \/ \u0000 \u001b \u0085 \u2028 \ufeff `+"\u007f\u0085"+`"},"labels"`, 1)
 	got := command(t, pod, "inject", "-f", "-")

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
-// writeExplanation writes what becomes of each Pod and why. It describes changes only from the decision that made them.
+// writeExplanation writes for each Pod what the webhook does with it, and why. Only the decision describes the changes.
 func writeExplanation(out *bytes.Buffer, documents []document) error {
 	levels, err := podsecurity.NewLevels()
 	if err != nil {
@@ -27,7 +27,7 @@ func writeExplanation(out *bytes.Buffer, documents []document) error {
 		pods = append(pods, d.pods()...)
 	}
 	if len(pods) == 0 {
-		out.WriteString("There is no Pod in it.\n")
+		out.WriteString("The input has no Pod.\n")
 	}
 	for i, p := range pods {
 		if i > 0 {
@@ -43,13 +43,13 @@ func writeExplanation(out *bytes.Buffer, documents []document) error {
 }
 
 func explainUnclaimed(out *bytes.Buffer, p *podDocument) {
-	fmt.Fprintf(out, "%s is no user's notebook, and is left as it is: %s.\n", p.title(), p.decision.Unclaimed)
+	fmt.Fprintf(out, "%s is not a user's notebook and is not changed: %s.\n", p.title(), p.decision.Unclaimed)
 	pod, err := pod.Read(p.raw)
 	if err != nil {
-		return // The decision about it has read it before.
+		return // The decision has already reported the error.
 	}
 	if mark := inject.NotebookMark(pod); mark != "" {
-		fmt.Fprintf(out, "It has %s, so the verifier denies it: remove that, or label it jupyter-user.\n", plain(mark))
+		fmt.Fprintf(out, "It has %s, so the verifier denies it: remove that, or add the label jupyter-user.\n", plain(mark))
 	}
 }
 
@@ -69,9 +69,9 @@ func explain(out *bytes.Buffer, levels *podsecurity.Levels, p *podDocument) {
 			out.WriteString("  - " + plain(warning) + "\n")
 		}
 	}
-	out.WriteString("\nPod Security level that it meets:\n\n")
+	out.WriteString("\nPod Security level that the Pod meets:\n\n")
 	columns(out, append(levelOf(levels, "as submitted", p.raw), levelOf(levels, "as admitted", p.admitted)...))
-	out.WriteString("\nWhether its creator may be that user there, and what policies deny, only the cluster knows.\n")
+	out.WriteString("\nOnly the cluster knows whether the Pod's creator may be that user, and whether a policy denies the Pod.\n")
 }
 
 // discovery returns how the identity is found, and the identity if it is known.
@@ -84,12 +84,12 @@ func discovery(d webhook.Decision) string {
 
 func explainChanges(out *bytes.Buffer, changes []inject.Change) {
 	if len(changes) == 0 {
-		out.WriteString("\nNothing is changed: it is as the webhook makes it already.\n")
+		out.WriteString("\nNothing is changed: the Pod is already as the webhook makes it.\n")
 		return
 	}
-	out.WriteString("\nWhat is done, and whose each field is. What is ours is enforced: a different value is " +
+	out.WriteString("\nWhat the webhook does, and who owns each field. A field that is ours is enforced: a different value is " +
 		"corrected or denied.\n" +
-		"What is the pod's is a default: a value of its own is kept.\n\n")
+		"A field that is the pod's has a default: the pod's own value is kept.\n\n")
 	var rows [][]string
 	piece := ""
 	for _, group := range grouped(changes) {

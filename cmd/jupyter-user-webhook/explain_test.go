@@ -15,8 +15,8 @@ import (
 
 const corpus = "../../test/golden/testdata/"
 
-// TestExplain explains pods of the corpus. Each file of testdata/explain names one: an empty file asks for the text, and
-// UPDATE_GOLDEN=1 writes it.
+// TestExplain explains Pods of the corpus. Each file of testdata/explain is named after one Pod. An empty file requests the
+// explanation of that Pod, and UPDATE_GOLDEN=1 writes it.
 func TestExplain(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)
@@ -38,18 +38,18 @@ func TestExplain(t *testing.T) {
 				require.NoError(t, os.WriteFile(file, []byte(got.out), 0o644))
 				return
 			}
-			assert.Equal(t, string(want), got.out, "UPDATE_GOLDEN=1 go test ./cmd/jupyter-user-webhook writes it anew")
+			assert.Equal(t, string(want), got.out, "UPDATE_GOLDEN=1 go test ./cmd/jupyter-user-webhook writes the file again")
 		})
 	}
 	for _, file := range files {
-		assert.True(t, explained[file], "%s is of no pod of the corpus", file)
+		assert.True(t, explained[file], "%s is not named after a Pod of the corpus", file)
 	}
 	assert.NotEmpty(t, explained)
 }
 
 var configOf = regexp.MustCompile(`(?m)^# config: (\S+)$`)
 
-// knownBeside are the flags that say what is known besides the pod.
+// knownBeside returns the flags for what is known besides the Pod.
 func knownBeside(c golden.Case) (flags []string) {
 	if c.Identity != nil {
 		flags = append(flags, "--identity", c.Identity.String())
@@ -63,7 +63,7 @@ func knownBeside(c golden.Case) (flags []string) {
 	return flags
 }
 
-// TestExplainOfWhatIsDenied: as without it, all or nothing.
+// TestExplainOfWhatIsDenied: for a denied Pod --explain writes the denial and nothing else, as without --explain.
 func TestExplainOfWhatIsDenied(t *testing.T) {
 	denied := alice + "---\n" + strings.Replace(alice, ": alice", ": root", 1)
 	plain := command(t, denied, "inject", "-f", "-")
@@ -72,7 +72,7 @@ func TestExplainOfWhatIsDenied(t *testing.T) {
 
 	groups := strings.Replace(alice, "spec:", "spec:\n  securityContext: {supplementalGroups: [27], fsGroup: 1}\n  volumes: [{name: own, persistentVolumeClaim: {claimName: own}}]", 1)
 	plain = command(t, groups, "inject", "-f", "-")
-	assert.Contains(t, plain.errs, "Warning: fsGroup 1 is taken off")
+	assert.Contains(t, plain.errs, "Warning: fsGroup 1 is removed")
 	assert.Contains(t, plain.errs, "pod/nb is denied (GroupForeign): ")
 	assert.Equal(t, plain, command(t, groups, "inject", "-f", "-", "--explain"))
 }
@@ -92,18 +92,18 @@ func TestExplainOfSeveralDocuments(t *testing.T) {
 	nobodys := strings.Replace(alice, "jupyter-user", "app", 1)
 	got := command(t, alice+"---\nkind: Service\n---\n"+nobodys, "inject", "-f", "-", "--explain")
 	assert.Zero(t, got.status, got.errs)
-	first, second, found := strings.Cut(got.out, "\n\npod/nb is no user's notebook, and is left as it is")
+	first, second, found := strings.Cut(got.out, "\n\npod/nb is not a user's notebook and is not changed")
 	assert.True(t, found, got.out)
 	assert.True(t, strings.HasPrefix(first, "pod/nb becomes a notebook of alice.\n"), first)
-	assert.Equal(t, ": it has no label that says whose.\n", second)
+	assert.Equal(t, ": it has no label that names a user.\n", second)
 
 	list := `{"apiVersion":"v1","kind":"List","items":[` + aliceAsJSON + `,` + aliceAsJSON + `]}`
 	assert.Equal(t, 2, strings.Count(command(t, list, "inject", "-f", "-", "--explain").out, "becomes a notebook of alice"))
 
-	assert.Equal(t, outcome{out: "There is no Pod in it.\n"}, command(t, "kind: Deployment\n", "inject", "-f", "-", "--explain"))
+	assert.Equal(t, outcome{out: "The input has no Pod.\n"}, command(t, "kind: Deployment\n", "inject", "-f", "-", "--explain"))
 }
 
-// TestExplainOfWhatWasInjectedAlready: what is the pod's is still kept, and nothing is done.
+// TestExplainOfWhatWasInjectedAlready: the Pod's own fields are still kept, and nothing is changed.
 func TestExplainOfWhatWasInjectedAlready(t *testing.T) {
 	admitted := command(t, alice, "inject", "-f", "-").out
 	got := command(t, admitted, "inject", "-f", "-", "--explain")
@@ -112,14 +112,14 @@ func TestExplainOfWhatWasInjectedAlready(t *testing.T) {
 	assert.Regexp(t, "probes +kept +the pod's +notebook.{startupProbe, readinessProbe, livenessProbe}\n", got.out)
 }
 
-// TestExplainOfAPodThatIsNoneToAnAPIServer: the webhook reads the fields that it needs, an API server all of them.
+// TestExplainOfAPodThatIsNoneToAnAPIServer: the webhook reads only the fields that it needs; an API server reads all of them.
 func TestExplainOfAPodThatIsNoneToAnAPIServer(t *testing.T) {
 	got := command(t, alice+"  priority: high\n", "inject", "-f", "-", "--explain")
 	assert.Zero(t, got.status, got.errs)
 	assert.Regexp(t, "as admitted +none: the pod is none to an API server: .*priority", got.out)
 }
 
-// TestExplainCannotSteerTheTerminal: somebody looks at what somebody else has sent.
+// TestExplainCannotSteerTheTerminal: the reader of an explanation may not be the author of the Pod.
 func TestExplainCannotSteerTheTerminal(t *testing.T) {
 	const evil = `"nb\e]0;owned\a\n\u202e\u0430\x85"`
 	pod := strings.NewReplacer("name: nb\n  labels", "name: "+evil+"\n  labels", "- name: nb", "- name: "+evil).Replace(alice) +

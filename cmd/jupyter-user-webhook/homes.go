@@ -39,19 +39,20 @@ func homesCommand() *cobra.Command {
 		Long: `Make the homes that users of the directory service do not have yet.
 
 Users come from identity.ldap of the configuration, from the file of --passwd,
-or from both, which must agree. A home is made where share.home says, and a
-directory where share.directories has {user}, whole or not at all, and nothing
-that is there is changed. Of the directories above a
-home only one for {initial} is made; each must belong to root, and nobody else
-may write to it. Users under identity.minUID or identity.minGID and reserved
-names are skipped.
+or from both, which must agree. For each user the command makes the home
+(share.home) and each directory of share.directories with {user}. A directory is
+made completely or not at all, and nothing that exists is changed. Of the
+directories above a home, only the one for {initial} is made. Each directory
+above must belong to root, and only root may write to it. Users under
+identity.minUID or identity.minGID and reserved names are skipped.
 
-It has to run as root on a node for which the server of the share does not map
-root to nobody (no_root_squash). A second run on that node waits for the first.
+The command must run as root on a node for which the server of the share does
+not map root to nobody (no_root_squash). A second run on that node waits for the
+first.
 
-The exit status is 0 where every user has a home or was skipped, 1 where a home
-could not be made or the list of users ended before its end, and 2 where the
-run could not begin.`,
+The exit status is 0 if every user has a home or was skipped, 1 if a home could
+not be made or the list of users was incomplete, and 2 if the run could not
+begin.`,
 		Example: `  jupyter-user-webhook homes --config=/etc/jupyter-user/config.yaml --share=/share --dry-run
   jupyter-user-webhook homes --config=config.yaml --share=/hpc --passwd=/etc/passwd --skeleton=/etc/skel`,
 		Args: cobra.NoArgs,
@@ -64,14 +65,14 @@ run could not begin.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "configuration file")
-	f.StringVar(&o.share, "share", "", "where the root of the share is mounted, writable")
-	f.StringToStringVar(&o.claims, "claim", nil, "where the root of a further claim with directories of users is mounted, "+
+	f.StringVar(&o.share, "share", "", "mount point of the root of the share, writable")
+	f.StringToStringVar(&o.claims, "claim", nil, "mount point of the root of a further claim with directories of users, "+
 		"writable, as <name>=<path>; repeatable")
 	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, with the users")
-	f.StringVar(&o.skeleton, "skeleton", "", "directory with what a home begins with, such as /etc/skel; without it nothing")
+	f.StringVar(&o.skeleton, "skeleton", "", "directory with the initial content of a home, such as /etc/skel; by default a home is empty")
 	f.StringVar(&o.mode, "mode", "0700", "mode of a home")
-	f.StringArrayVar(&o.users, "user", nil, "make the home of this user alone; repeatable")
-	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be made, and make nothing")
+	f.StringArrayVar(&o.users, "user", nil, "make only the home of this user; repeatable")
+	f.BoolVar(&o.dryRun, "dry-run", false, "report what would be made, and make nothing")
 	_ = cmd.MarkFlagRequired("config")
 	_ = cmd.MarkFlagRequired("share")
 	return cmd
@@ -131,12 +132,12 @@ func (o homesOptions) make(ctx context.Context, run homes.Options, accounts []ho
 	return all, err
 }
 
-// checkClaims returns an error unless the flags name each further claim with directories of users, and no other.
+// checkClaims returns an error unless --claim names each further claim with directories of users, and no other claim.
 func (o homesOptions) checkClaims(c *config.Config) error {
 	for _, claim := range c.Share.FurtherClaims() {
 		if _, named := o.claims[claim]; !named && len(homes.Patterns(c, claim)) > 0 {
-			return fmt.Errorf("share.directories has directories of users on the claim %[1]s: say where its root is mounted, by "+
-				"--claim=%[1]s=<path>", claim)
+			return fmt.Errorf("share.directories has directories of users on the claim %[1]s: give the path where its root is "+
+				"mounted, by --claim=%[1]s=<path>", claim)
 		}
 	}
 	for claim := range o.claims {
@@ -147,7 +148,7 @@ func (o homesOptions) checkClaims(c *config.Config) error {
 	return nil
 }
 
-// options reads what the flags name.
+// options reads the files and directories that the flags name.
 func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
 	run = homes.Options{Share: o.share, DryRun: o.dryRun, Say: func(what homes.Outcome, line string) {
 		_, _ = fmt.Fprintf(out, "%s: %s\n", what, line)
@@ -159,8 +160,8 @@ func (o homesOptions) options(out io.Writer) (run homes.Options, err error) {
 		return run, err
 	}
 	if run.Config.Share.HomesByField() && len(homes.Patterns(run.Config, ""))+len(o.claims) == 0 {
-		return run, errors.New("homes are made where share.home says, and share.homePrefix has them be where the directory service " +
-			"says: make them by the means that write its home fields")
+		return run, errors.New("homes are made where share.home says, and with share.homePrefix the directory service " +
+			"decides where they are: make them with the tool that writes its home fields")
 	}
 	mode, err := strconv.ParseUint(o.mode, 8, 32)
 	if err != nil || mode > 0o777 || mode&0o700 != 0o700 {
@@ -186,8 +187,8 @@ func named(users []string) (accounts []homes.Account) {
 type userLists struct {
 	// directory is nil if none is configured.
 	directory *ldap.Source
-	// known are the users of the passwd file, nil without a file. accounts also has the accounts that are not users. broken is the
-	// reason why the rest of the file could not be read.
+	// known are the users of the passwd file; nil without a file. accounts also has the accounts that are not users. broken is
+	// the reason why the rest of the file could not be read.
 	known    homes.Known
 	accounts []homes.Account
 	bad      []string
@@ -196,7 +197,7 @@ type userLists struct {
 
 func (u *userLists) open(ctx context.Context, passwdFile string, c *config.Config) (err error) {
 	if !c.Identity.LDAP.Configured() && passwdFile == "" {
-		return errors.New("nobody says who the users are: configure identity.ldap, or give --passwd")
+		return errors.New("there is no source of users: configure identity.ldap, or give --passwd")
 	}
 	if c.Identity.LDAP.Configured() {
 		if u.directory, err = ldap.Open(ctx, c.Identity.LDAP, prometheus.NewRegistry(), nil); err != nil {

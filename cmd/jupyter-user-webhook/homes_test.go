@@ -84,7 +84,7 @@ func TestHomesOfAPasswdFile(t *testing.T) {
 	assert.Contains(t, out, "\n0 made, 2 there, 2 skipped, 0 failed\n")
 }
 
-// TestHomesOfOneUser, whom somebody waits for.
+// TestHomesOfOneUser: an admin makes the home of a single user.
 func TestHomesOfOneUser(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
@@ -95,7 +95,7 @@ func TestHomesOfOneUser(t *testing.T) {
 		"0 failed\n", out)
 }
 
-// TestAPasswdFileThatEndsHalfWay: the users before the cut are known, and the exit status says that there were more.
+// TestAPasswdFileThatEndsHalfWay: the users before the cut get homes, and the exit status reports that the file was incomplete.
 func TestAPasswdFileThatEndsHalfWay(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
@@ -126,7 +126,7 @@ func TestHomesThatFail(t *testing.T) {
 	assert.Contains(t, out, "failed: no user is listed: ")
 }
 
-// TestHomesThatCannotBegin: one sentence, and exit status 2.
+// TestHomesThatCannotBegin: there is one sentence, and exit status 2.
 func TestHomesThatCannotBegin(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
@@ -136,8 +136,8 @@ func TestHomesThatCannotBegin(t *testing.T) {
 		flags         []string
 		want          string
 	}{
-		"nobody says who the users are":  {kindLines, nil, "Error: nobody says who the users are: configure identity.ldap, or give --passwd\n"},
-		"an empty flag":                  {kindLines, []string{"--passwd="}, "Error: --passwd is given and empty"},
+		"nobody says who the users are":  {kindLines, nil, "Error: there is no source of users: configure identity.ldap, or give --passwd\n"},
+		"an empty flag":                  {kindLines, []string{"--passwd="}, "Error: --passwd has an empty value"},
 		"no such file":                   {kindLines, []string{"--passwd=/nowhere"}, "Error: --passwd: open /nowhere: no such file or directory\n"},
 		"a mode that is none":            {kindLines, []string{passwd, "--mode=rwx"}, `Error: --mode "rwx" is not from 0700 to 0777 in octal`},
 		"a mode that shuts the user out": {kindLines, []string{passwd, "--mode=0077"}, `Error: --mode "0077" is not from 0700 to 0777 in octal`},
@@ -156,7 +156,8 @@ func TestHomesThatCannotBegin(t *testing.T) {
 	}
 }
 
-// TestHomesOfADirectoryService, which stops listing at a limit: homes are made for whom it listed, and the exit status says so.
+// TestHomesOfADirectoryService: the service stops listing at a limit. The listed users get homes, and the exit status reports the
+// limit.
 func TestHomesOfADirectoryService(t *testing.T) {
 	t.Parallel()
 	var users strings.Builder
@@ -193,19 +194,19 @@ func TestHomesOfADirectoryService(t *testing.T) {
 	assert.Equal(t, "drwx------ 5003:6003", ownerOf(t, filepath.Join(share, "home/alice")))
 }
 
-// TestNoHomesWhereTheDirectoryServiceSaysWhere: one made by the pattern would be no user's home.
+// TestNoHomesWhereTheDirectoryServiceSaysWhere: a home made by the pattern would not be the user's home.
 func TestNoHomesWhereTheDirectoryServiceSaysWhere(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)
 	code, _, errs := runHomes(t, share, kindLines+"share: {homePrefix: /hpc}\nidentity: {ldap: {urls: ['ldaps://ldap.example.org'], users: "+
 		"{baseDN: 'dc=example'}}}\n", "--user=alice")
 	assert.NotZero(t, code)
-	assert.Contains(t, errs, "homes are made where share.home says, and share.homePrefix has them be where the directory service says")
+	assert.Contains(t, errs, "homes are made where share.home says, and with share.homePrefix the directory service decides where they are")
 	assert.NoDirExists(t, filepath.Join(share, "home/alice"))
 }
 
-// TestHomesOnFurtherClaims: a directory with {user} on a claim of its own is made where --claim says that its root is, and the two
-// must go together.
+// TestHomesOnFurtherClaims: a directory with {user} on a further claim is made in the root that --claim gives. Both the directory
+// and the flag are needed.
 func TestHomesOnFurtherClaims(t *testing.T) {
 	t.Parallel()
 	share, archive := newShare(t), filepath.Join(t.TempDir(), "archive")
@@ -215,7 +216,8 @@ func TestHomesOnFurtherClaims(t *testing.T) {
 
 	code, _, errs := runHomes(t, share, configured, passwd)
 	assert.Equal(t, 2, code)
-	assert.Contains(t, errs, "share.directories has directories of users on the claim hpc-archive: say where its root is mounted, by --claim=hpc-archive=<path>")
+	assert.Contains(t, errs, "share.directories has directories of users on the claim hpc-archive: give the path where "+
+		"its root is mounted, by --claim=hpc-archive=<path>")
 	code, _, errs = runHomes(t, share, kindLines, passwd, "--claim=other="+archive)
 	assert.Equal(t, 2, code)
 	assert.Contains(t, errs, `--claim names "other", on which share.directories has no directory with {user}: leave it out`)
@@ -228,7 +230,8 @@ func TestHomesOnFurtherClaims(t *testing.T) {
 	assert.Equal(t, "drwx------ 5001:6001", ownerOf(t, filepath.Join(archive, "users/alice")))
 }
 
-// TestWhatThePageOfHomesShows is what deploy/docs/homes.md shows of a run. UPDATE_GOLDEN=1 writes it again, and test/docs the page.
+// TestWhatThePageOfHomesShows writes what deploy/docs/homes.md shows of a run. UPDATE_GOLDEN=1 writes it again, and test/docs
+// writes the page.
 func TestWhatThePageOfHomesShows(t *testing.T) {
 	t.Parallel()
 	share := newShare(t)

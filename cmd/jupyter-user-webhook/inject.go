@@ -57,15 +57,15 @@ submitted and as admitted. --explain and -o together are an error.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.file, "filename", "f", "", "file to read, - for standard input")
-	f.StringVar(&o.config, "config", "", "configuration file; the defaults without one")
+	f.StringVar(&o.config, "config", "", "configuration file; without it the default configuration")
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the request (default: the Pod's own, or default)")
 	f.StringVar(&o.identity, "identity", "", "UID:GID[:gid,gid] of the user, as if known at admission; without it the Pod "+
 		"finds it at start")
 	f.StringVar(&o.home, "home", "", "home field of the directory service, as /hpc/home/a/alice, where share.homePrefix is set; "+
 		"with --identity")
-	f.BoolVar(&o.restricted, "restricted", false, "as in a namespace that enforces the Pod Security Standard restricted")
+	f.BoolVar(&o.restricted, "restricted", false, "decide as in a namespace that enforces the Pod Security Standard restricted")
 	f.StringVarP(&o.output, "output", "o", "yaml", "yaml, json, patch (the JSON Patch) or diff")
-	f.BoolVar(&o.explain, "explain", false, "say in words what becomes of each Pod, why, and whose each field is, in place of -o")
+	f.BoolVar(&o.explain, "explain", false, "explain what the webhook does with each Pod, and why, instead of -o")
 	cmd.MarkFlagsMutuallyExclusive("explain", "output")
 	_ = cmd.MarkFlagRequired("filename")
 	return cmd
@@ -108,7 +108,7 @@ func (o injectOptions) run(ctx context.Context, in io.Reader, out, errs io.Write
 	return o.write(out, write, documents)
 }
 
-// write writes all or nothing.
+// write writes all documents or none.
 func (o injectOptions) write(out io.Writer, write func(*bytes.Buffer, []document) error, documents []document) error {
 	var text bytes.Buffer
 	if err := write(&text, documents); err != nil {

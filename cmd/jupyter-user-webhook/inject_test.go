@@ -30,7 +30,7 @@ spec:
     image: quay.io/jupyter/base-notebook
 `
 
-// aliceAsJSON is the same, in the words of another program.
+// aliceAsJSON is the same Pod as JSON of another program.
 const aliceAsJSON = `{"kind":"Pod","apiVersion":"v1","spec":{"containers":[{"image":"quay.io/jupyter/base-notebook","name":"nb"}]},` +
 	`"metadata":{"labels":{"jupyter-user":"alice"},"name":"nb"}}`
 
@@ -62,11 +62,11 @@ func TestInjectFromAFileAndFromStandardInput(t *testing.T) {
 
 	assert.Equal(t, fromFile, command(t, alice, "inject", "-f", "-"))
 	assert.Equal(t, fromFile, command(t, alice, "inject", "--filename=-", "-o", "yaml"))
-	assert.Equal(t, fromFile, command(t, aliceAsJSON, "inject", "-f", "-"), "the language it was written in does not matter")
+	assert.Equal(t, fromFile, command(t, aliceAsJSON, "inject", "-f", "-"), "YAML and JSON give the same result")
 	assert.Equal(t, fromFile, command(t, fromFile.out, "inject", "-f", "-"), "injected twice is injected once")
 }
 
-// TestInjectWithAHomeOfTheDirectoryService: the home field comes with an identity, and only where homes are by it.
+// TestInjectWithAHomeOfTheDirectoryService: the home field needs an identity, and share.homePrefix in the configuration.
 func TestInjectWithAHomeOfTheDirectoryService(t *testing.T) {
 	const header = "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"
 	config := "--config=" + file(t, "config.yaml", header+"share: {homePrefix: /hpc}\n"+
@@ -84,7 +84,7 @@ func TestInjectWithAHomeOfTheDirectoryService(t *testing.T) {
 	assert.Contains(t, command(t, alice, "inject", "-f", "-", "--identity=5001:6001", "--home=/hpc/home/a/alice").errs, says)
 }
 
-// TestEveryOutputIsTheSamePod: what differs is how it is written.
+// TestEveryOutputIsTheSamePod: the outputs differ only in their format.
 func TestEveryOutputIsTheSamePod(t *testing.T) {
 	for name, input := range map[string]string{"YAML": alice, "JSON": aliceAsJSON} {
 		t.Run(name, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestIdentity(t *testing.T) {
 		})
 	}
 	root := command(t, alice, "inject", "-f", "-", "--identity", "0:0")
-	assert.Equal(t, 1, root.status, "who writes a number that is one is told by the webhook")
+	assert.Equal(t, 1, root.status, "the webhook denies a number that is valid but reserved")
 	assert.Contains(t, root.errs, "pod/nb is denied (IdentityDenied): the user alice cannot run a notebook: UID 0 is root")
 }
 
@@ -182,7 +182,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestDenied: nothing on standard output, and the sentence that a cluster would give.
+// TestDenied: there is nothing on standard output, and standard error has the sentence that a cluster would give.
 func TestDenied(t *testing.T) {
 	two := `apiVersion: v1
 kind: Pod
@@ -213,10 +213,10 @@ spec: {containers: [{name: nb}]}
 		}
 	}
 	got := command(t, two, "inject", "-f", "-")
-	assert.True(t, strings.HasPrefix(got.errs, "pod/nb-* is denied (NameReserved): 2 things stand against it:\n- metadata.labels"), got.errs)
+	assert.True(t, strings.HasPrefix(got.errs, "pod/nb-* is denied (NameReserved): there are 2 problems:\n- metadata.labels"), got.errs)
 }
 
-// TestOneDeniedOfSeveral: who pipes the output into kubectl gets all pods or none, and hears of each.
+// TestOneDeniedOfSeveral: a pipe into kubectl gets all Pods or none, and every denial is reported.
 func TestOneDeniedOfSeveral(t *testing.T) {
 	denied := func(name string) string {
 		return strings.NewReplacer("name: nb\n  labels", "name: "+name+"\n  labels", ": alice", ": root").Replace(alice)
@@ -232,7 +232,7 @@ func TestOneDeniedOfSeveral(t *testing.T) {
 func TestWarningsAreOnStandardError(t *testing.T) {
 	got := command(t, alice+"  securityContext: {fsGroup: 100}\n  volumes: [{name: own, persistentVolumeClaim: {claimName: own}}]\n", "inject", "-f", "-")
 	assert.Zero(t, got.status)
-	assert.Regexp(t, `\AWarning: fsGroup 100 is taken off.* own: .*\n\z`, got.errs)
+	assert.Regexp(t, `\AWarning: fsGroup 100 is removed.* own: .*\n\z`, got.errs)
 	assert.NotContains(t, got.out, "Warning")
 }
 
@@ -260,7 +260,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestAPodCannotSteerTheTerminal: somebody looks at what somebody else has sent.
+// TestAPodCannotSteerTheTerminal: the reader of the output may not be the author of the Pod.
 func TestAPodCannotSteerTheTerminal(t *testing.T) {
 	evil := strings.Replace(alice, "name: nb\n  labels", `name: "nb\e]0;owned\a\n"`+"\n  labels", 1)
 	for _, in := range []string{evil, strings.Replace(evil, ": alice", ": root", 1)} {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain lets this test binary be the command, for the tests that need a process.
+// TestMain makes this test binary the command, for tests that need a process.
 func TestMain(m *testing.M) {
 	if os.Getenv("BE_JUPYTER_USER_WEBHOOK") != "" {
 		main()
@@ -26,7 +26,7 @@ type outcome struct {
 	out, errs string
 }
 
-// command runs the command line as main does.
+// command runs a command line in the same way as main.
 func command(t *testing.T, in string, args ...string) outcome {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -46,28 +46,28 @@ func TestSlips(t *testing.T) {
 		args []string
 		says string
 	}{
-		"an unknown command":      {[]string{"injekt"}, `Error: unknown command "injekt"`},
-		"an unknown flag":         {[]string{"inject", "--frobnicate"}, "Error: unknown flag: --frobnicate"},
-		"no file":                 {[]string{"inject"}, `Error: required flag(s) "filename" not set`},
-		"an argument too many":    {[]string{"inject", "-f", "-", "pod.yaml"}, `Error: unknown command "pod.yaml"`},
-		"an argument to serve":    {[]string{"serve", "now"}, `Error: unknown command "now"`},
-		"an argument to version":  {[]string{"version", "-v"}, "Error: unknown shorthand flag"},
-		"an argument to rotate":   {[]string{"rotate-certificates", "now"}, `Error: unknown command "now"`},
-		"no time between looks":   {[]string{"rotate-certificates", "--every=0s"}, "Error: --every 0s and --overlap 10m0s: "},
-		"no overlap":              {[]string{"rotate-certificates", "--overlap=1s"}, "Error: --every 10s and --overlap 1s: "},
-		"nothing to rotate in":    {[]string{"rotate-certificates", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
-		"an argument to check":    {[]string{"check", "now"}, `Error: unknown command "now"`},
-		"an output that is none":  {[]string{"check", "-o", "yaml"}, `Error: -o "yaml" is none of table, json`},
-		"no kubeconfig":           {[]string{"check", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
-		"access to whom":          {[]string{"check", "access"}, `Error: required flag(s) "user" not set`},
-		"groups of nobody":        {[]string{"check", "access", "--user", "a", "--as-group", "g"}, "Error: --as-group needs --as too"},
-		"access of nobody":        {[]string{"check", "access", "--as", "", "--user", "a"}, "Error: --as is given and empty"},
-		"access to nobody":        {[]string{"check", "access", "--as", "a", "--user="}, "Error: --user is given and empty"},
-		"access by no group":      {[]string{"check", "access", "--as", "a", "--as-group", "", "--user", "a"}, "Error: --as-group is given and empty"},
-		"access nowhere":          {[]string{"check", "access", "--user", "a", "-n", ""}, "Error: --namespace is given and empty"},
-		"a check of nobody":       {[]string{"check", "--user", ""}, "Error: --user is given and empty"},
-		"a check of nowhere":      {[]string{"check", "-n", "lab", "-n", ""}, "Error: --namespace is given and empty"},
-		"a drain that is no time": {[]string{"serve", "--drain", "soon"}, `Error: invalid argument "soon"`},
+		"an unknown command":         {[]string{"injekt"}, `Error: unknown command "injekt"`},
+		"an unknown flag":            {[]string{"inject", "--frobnicate"}, "Error: unknown flag: --frobnicate"},
+		"no file":                    {[]string{"inject"}, `Error: required flag(s) "filename" not set`},
+		"an argument too many":       {[]string{"inject", "-f", "-", "pod.yaml"}, `Error: unknown command "pod.yaml"`},
+		"an argument to serve":       {[]string{"serve", "now"}, `Error: unknown command "now"`},
+		"an argument to version":     {[]string{"version", "-v"}, "Error: unknown shorthand flag"},
+		"an argument to rotate":      {[]string{"rotate-certificates", "now"}, `Error: unknown command "now"`},
+		"no time between looks":      {[]string{"rotate-certificates", "--every=0s"}, "Error: --every 0s and --overlap 10m0s: "},
+		"no overlap":                 {[]string{"rotate-certificates", "--overlap=1s"}, "Error: --every 10s and --overlap 1s: "},
+		"nothing to rotate in":       {[]string{"rotate-certificates", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
+		"an argument to check":       {[]string{"check", "now"}, `Error: unknown command "now"`},
+		"an output that is none":     {[]string{"check", "-o", "yaml"}, `Error: -o "yaml" is none of table, json`},
+		"no kubeconfig":              {[]string{"check", "--kubeconfig", "/nowhere"}, "Error: find the cluster: "},
+		"access to whom":             {[]string{"check", "access"}, `Error: required flag(s) "user" not set`},
+		"groups without a requester": {[]string{"check", "access", "--user", "a", "--as-group", "g"}, "Error: --as-group needs --as too"},
+		"access of an empty name":    {[]string{"check", "access", "--as", "", "--user", "a"}, "Error: --as has an empty value"},
+		"access to an empty user":    {[]string{"check", "access", "--as", "a", "--user="}, "Error: --user has an empty value"},
+		"access by no group":         {[]string{"check", "access", "--as", "a", "--as-group", "", "--user", "a"}, "Error: --as-group has an empty value"},
+		"access nowhere":             {[]string{"check", "access", "--user", "a", "-n", ""}, "Error: --namespace has an empty value"},
+		"a check of an empty user":   {[]string{"check", "--user", ""}, "Error: --user has an empty value"},
+		"a check of nowhere":         {[]string{"check", "-n", "lab", "-n", ""}, "Error: --namespace has an empty value"},
+		"a drain that is no time":    {[]string{"serve", "--drain", "soon"}, `Error: invalid argument "soon"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := command(t, "", c.args...)
@@ -78,7 +78,7 @@ func TestSlips(t *testing.T) {
 	}
 }
 
-// TestNoCluster: what cannot be looked at is neither well nor ill.
+// TestNoCluster: a cluster that cannot be reached gives exit status 2.
 func TestNoCluster(t *testing.T) {
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	require.NoError(t, os.WriteFile(kubeconfig, []byte(`{apiVersion: v1, kind: Config, current-context: c,

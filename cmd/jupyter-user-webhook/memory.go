@@ -21,7 +21,7 @@ func limitMemory(log *slog.Logger) {
 	switch {
 	case errors.Is(err, memlimit.ErrNoCgroup), limit == math.MaxInt64:
 	case err != nil:
-		log.Warn("the container's memory limit cannot be read, so garbage is collected without regard to it: set GOMEMLIMIT",
+		log.Warn("the container's memory limit cannot be read, so the garbage collector ignores it: set GOMEMLIMIT",
 			"err", err.Error())
 	default:
 		log.Info("memory limit", "bytes", limit)

@@ -32,8 +32,8 @@ func describe(registry prometheus.Registerer, c *config.Config,
 	return errors.Join(registry.Register(build), registry.Register(configuration), registry.Register(expiry))
 }
 
-// ofControllerRuntime are controller-runtime's metrics about the certificate. Its other metrics are about controllers, which are
-// linked in for rotate-certificates: serve has none, and some of these metrics are already registered here.
+// ofControllerRuntime returns controller-runtime's metrics about the certificate. It omits the metrics about controllers, which
+// the binary contains for rotate-certificates: serve has no controllers, and some of the metrics are already registered here.
 func ofControllerRuntime() ([]*dto.MetricFamily, error) {
 	families, err := metrics.Registry.Gather()
 	return slices.DeleteFunc(families, func(f *dto.MetricFamily) bool {

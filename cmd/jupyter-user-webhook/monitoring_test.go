@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// exposed are the metrics that a process tells: by name the values of each label, and the labels that Prometheus itself adds.
+// exposed are the metrics of a process: for each name the values of each label, including the labels that Prometheus adds.
 type exposed map[string]map[string][]string
 
 func (e exposed) scrape(t *testing.T, p *process) {
@@ -55,7 +55,7 @@ func (e exposed) add(name string, kind dto.MetricType, labels []*dto.LabelPair) 
 	}
 }
 
-// send posts a review, of which nothing is expected but an answer.
+// send posts a review and expects only that there is a response.
 func (p *process) send(t *testing.T, path, body string) {
 	t.Helper()
 	response, err := p.client.Post(p.reviews+path, "application/json", strings.NewReader(body))
@@ -64,7 +64,9 @@ func (p *process) send(t *testing.T, path, body string) {
 	require.Equal(t, http.StatusOK, response.StatusCode)
 }
 
-// afterReviews is what processes in both modes tell that have admitted, left, denied and failed: the share falls off in the end.
+// afterReviews returns the metrics of processes in both modes, after Pods were injected, not claimed, denied and failed. At the
+// end
+// the share is removed.
 func afterReviews(t *testing.T) exposed {
 	t.Helper()
 	found := exposed{}
@@ -93,7 +95,7 @@ func afterReviews(t *testing.T) exposed {
 	return found
 }
 
-// ofADirectoryService adds what a process tells of a directory service, whose server is gone: it starts, and denies.
+// ofADirectoryService adds the metrics of a process with a directory service without a server: it starts, and denies.
 func (e exposed) ofADirectoryService(t *testing.T) {
 	t.Helper()
 	p, stop := serve(t, "--config="+file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nidentity:\n  ldap:\n"+
@@ -103,16 +105,16 @@ func (e exposed) ofADirectoryService(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestWhatProcessesTellAboutThemselves is compared with the scrapers that read it.
+// TestWhatProcessesTellAboutThemselves compares the metrics of processes with the dashboard, the alerts and the documentation.
 func TestWhatProcessesTellAboutThemselves(t *testing.T) {
 	found := afterReviews(t)
 	t.Run("the dashboard and the alerts ask for nothing else", func(t *testing.T) { assertAskedFor(t, found) })
 	t.Run("the page on metrics has each with its labels", func(t *testing.T) { assertDocumented(t, found) })
-	t.Run("no label names a person, a namespace, a pod or who asks", func(t *testing.T) { assertNamesNobody(t, found) })
+	t.Run("no label names a user, a namespace, a pod or a requester", func(t *testing.T) { assertNamesNobody(t, found) })
 }
 
-// assertAskedFor: each name, each label and each value that the dashboard and the alerts of deploy/monitoring ask for is one that a
-// process really tells.
+// assertAskedFor asserts that processes really have each name, label and value that the dashboard and the alerts of
+// deploy/monitoring use.
 func assertAskedFor(t *testing.T, found exposed) {
 	t.Helper()
 	queries, err := monitoring.Queries(t.Context())
@@ -121,7 +123,7 @@ func assertAskedFor(t *testing.T, found exposed) {
 		labels := map[string]bool{}
 		for _, series := range query.Series {
 			if strings.HasPrefix(series.Name, "apiserver_") {
-				// Held against a real API server in test/integration.
+				// test/integration compares these with a real API server.
 				continue
 			}
 			has, ok := found[series.Name]
@@ -144,7 +146,7 @@ func assertAskedFor(t *testing.T, found exposed) {
 	}
 }
 
-// assertDocumented: the page has each metric of ours with its labels, and no other.
+// assertDocumented asserts that the page has each of our metrics with its labels, and no other metric.
 func assertDocumented(t *testing.T, found exposed) {
 	t.Helper()
 	page, err := os.ReadFile("../../deploy/docs/metrics.md")

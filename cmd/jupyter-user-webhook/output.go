@@ -62,7 +62,7 @@ func writeJSON(out *bytes.Buffer, documents []document) error {
 	return nil
 }
 
-// writePatch writes one JSON Patch a pod, in the order of the input.
+// writePatch writes one JSON Patch for each Pod, in the order of the input.
 func writePatch(out *bytes.Buffer, documents []document) error {
 	for _, d := range documents {
 		for _, p := range d.pods() {
@@ -99,7 +99,7 @@ func unescaped(raw []byte) []byte {
 	return out
 }
 
-// writeDiff writes a unified diff a pod, from the pod as submitted to the pod as admitted.
+// writeDiff writes a unified diff for each Pod, from the Pod as submitted to the Pod as admitted.
 func writeDiff(out *bytes.Buffer, documents []document) error {
 	for _, d := range documents {
 		for _, p := range d.pods() {
@@ -111,7 +111,7 @@ func writeDiff(out *bytes.Buffer, documents []document) error {
 			if err != nil {
 				return err
 			}
-			// Compare line by line: by default the library splits lines, and marks unchanged lines as changed.
+			// Compare line by line. By default the library splits lines, and marks unchanged lines as changed.
 			edits := udiff.Lines(string(before), string(after))
 			diff, err := udiff.ToUnified(p.title()+" as submitted", p.title()+" as admitted", string(before), edits,
 				udiff.DefaultContextLines)

@@ -16,8 +16,7 @@ func TestPaint(t *testing.T) {
 		paint("--- a\n+++ b\n@@ -1 +1 @@\n same\n-old\n+new\n"))
 }
 
-// TestToYAMLIsReadAsItWas makes documents of texts that some version of YAML takes for something else, and reads them as
-// kubectl does.
+// TestToYAMLIsReadAsItWas writes texts that some versions of YAML read as another type, and reads them as kubectl does.
 func TestToYAMLIsReadAsItWas(t *testing.T) {
 	texts := []string{
 		"", " ", "yes", "No", "on", "OFF", "y", "n", "true", "False", "null", "~", "Null", "012", "0o14", "0x1F", "0b1", "1_000", "1:30", "190:20:30",
@@ -89,7 +88,7 @@ func FuzzUnescaped(f *testing.F) {
 			return
 		}
 		require.NoError(t, json.Unmarshal(got, &after))
-		assert.Equal(t, before, after, "it says the same")
+		assert.Equal(t, before, after, "the content is the same")
 		assert.Equal(t, got, unescaped(got))
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pages"
 )
 
-// ours is a command line of this program, behind a pipe or in a Pod too.
+// ours matches a command line of this program, also behind a pipe or in a Pod.
 var ours = regexp.MustCompile(`(?:^|\| |-- /)(?:go run \./cmd/)?jupyter-user-webhook ([^|]+)`)
 
 // TestPagesCommandLines: each command line of the program in a page has a command, flags and arguments that the program takes.

@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// rotateOptions are the options of rotate-certificates, which makes the certificate without cert-manager.
+// rotateOptions are the options of rotate-certificates, which makes and renews the certificate if there is no cert-manager.
 type rotateOptions struct {
 	kubeconfig     string
 	namespace      string
@@ -26,7 +26,7 @@ func rotateCommand() *cobra.Command {
 	o := rotateOptions{}
 	cmd := &cobra.Command{
 		Use:   "rotate-certificates",
-		Short: "Make and renew the serving certificate, where there is no cert-manager",
+		Short: "Make and renew the serving certificate, if there is no cert-manager",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.logTo = cmd.ErrOrStderr()
@@ -34,12 +34,12 @@ func rotateCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "how to reach the cluster; as a Pod of it without one")
-	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the webhook; the Pod's own without one")
-	f.DurationVar(&o.every, "every", 10*time.Second, "how often to look, and how long API servers may take to learn whom to trust "+
-		"before a certificate is handed out")
-	f.DurationVar(&o.overlap, "overlap", 10*time.Minute, "how long the old authority stays trusted after that: longer than "+
-		"kubelets take to hand a new certificate to every replica")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file; without it, as a Pod of the cluster")
+	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the webhook; by default the Pod's own")
+	f.DurationVar(&o.every, "every", 10*time.Second, "time between two checks, and between trusting a new authority and serving "+
+		"its certificate")
+	f.DurationVar(&o.overlap, "overlap", 10*time.Minute, "how long the old authority stays trusted after that; longer than a "+
+		"kubelet needs to give the new certificate to every replica")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
@@ -50,7 +50,7 @@ func (o rotateOptions) rotate(ctx context.Context) error {
 		return err
 	}
 	if o.every <= 0 || o.overlap < o.every {
-		return fmt.Errorf("--every %s and --overlap %s: the first is over 0s, and the second at least that", o.every, o.overlap)
+		return fmt.Errorf("--every %s and --overlap %s: --every must be over 0s, and --overlap at least as long", o.every, o.overlap)
 	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.kubeconfig

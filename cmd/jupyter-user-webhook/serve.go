@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// serveOptions are settings of the process. Settings of the Pods are in the configuration.
+// serveOptions are settings of the process. The settings for Pods are in the configuration.
 type serveOptions struct {
 	config     string
 	listen     string
@@ -52,19 +52,19 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "configuration file; the defaults without one")
+	f.StringVar(&o.config, "config", "", "configuration file; without it the default configuration")
 	f.StringVar(&o.listen, "listen", ":9443", "address to serve reviews on, over TLS")
 	f.StringVar(&o.httpListen, "http-listen", ":8080", "address to serve /healthz, /readyz and /metrics on, without TLS")
-	f.StringVar(&o.certDir, "cert-dir", "/certs", "directory with tls.crt and tls.key: waited for until they are there, and read "+
-		"again when they change")
-	f.StringVar(&o.clientCA, "client-ca-file", "", "file with the authorities of API servers' client certificates, read again "+
-		"when it changes; with it, nobody else is served but the other replicas")
-	f.StringSliceVar(&o.clients, "client-name", nil, "common name or DNS name that an API server's client certificate has to "+
-		"have; any without one")
-	f.StringSliceVar(&o.peers, "peers", nil, "host:port of the other replicas, or of all: they are asked about a pod that "+
-		"was made by another configuration, as during a rollout")
-	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long to go on serving after SIGTERM, not ready any more, until no API "+
-		"server sends reviews here")
+	f.StringVar(&o.certDir, "cert-dir", "/certs", "directory with tls.crt and tls.key; serve waits until they exist, and reads "+
+		"them again when they change")
+	f.StringVar(&o.clientCA, "client-ca-file", "", "file with the CAs of API servers' client certificates, read again when it "+
+		"changes; with it, reviews are accepted only from API servers and the other replicas")
+	f.StringSliceVar(&o.clients, "client-name", nil, "common name or DNS name that the API server's client certificate must have; "+
+		"by default any name")
+	f.StringSliceVar(&o.peers, "peers", nil, "host:port of the other replicas, or of all: they decide about a Pod of another "+
+		"configuration, as during a rollout")
+	f.DurationVar(&o.drain, "drain", 10*time.Second, "how long to serve after SIGTERM while not ready, until API servers send no "+
+		"more reviews")
 	o.sources.flags(f)
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -111,17 +111,17 @@ func (o serveOptions) serve(ctx context.Context) error {
 	// one are denied.
 	log.Info("serving", "version", version, "reviews", reviews.Addr().String(), "http", plain.Addr().String(),
 		"generation", c.Generation(), "configuration", c)
-	// Ours, and those that controller-runtime keeps for the whole process: of the certificate.
+	// Our metrics, and those of the certificate, which controller-runtime keeps for the whole process.
 	all := prometheus.Gatherers{registry, prometheus.GathererFunc(ofControllerRuntime)}
 	others := append(known.watch, files.Watch, observe(plain, server.Ready, all, log))
 	return runTogether(ctx, server.Run, others...)
 }
 
-// verifyClient returns which clients may send reviews: all without --client-ca-file.
+// verifyClient returns a function that accepts the clients that may send reviews; without --client-ca-file all clients may.
 func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 	if o.clientCA == "" {
 		if len(o.clients) > 0 {
-			return nil, errors.New("--client-name says which client certificates are accepted, and needs --client-ca-file")
+			return nil, errors.New("--client-name restricts the accepted client certificates, and needs --client-ca-file")
 		}
 		return nil, nil
 	}
@@ -136,14 +136,14 @@ func (o serveOptions) verifyClient() (func(tls.ConnectionState) error, error) {
 func (o serveOptions) handler(c *config.Config, known *sources, files *certs.Files, registry *prometheus.Registry,
 	log *slog.Logger) (http.Handler, error) {
 	if known.identities == nil && c.Identity.Discovery == config.DiscoveryAtAdmission {
-		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and nobody's identity is known at " +
-			"admission, so every pod would be denied: give --share, --passwd or identity.ldap, or leave identity.discovery at Auto")
+		return nil, errors.New("the configuration says identity.discovery: AtAdmission, and there is no source of " +
+			"identities, so every pod would be denied: give --share, --passwd or identity.ldap, or leave identity.discovery at Auto")
 	}
 	if err := describe(registry, c, files.GetCertificate); err != nil {
 		return nil, err
 	}
 	if c.Mode == config.ModeWarn {
-		log.Warn("mode Warn: nothing is changed and nothing denied, so a labelled Pod does not yet run as its user")
+		log.Warn("mode Warn: nothing is changed and nothing is denied, so a labelled Pod does not run as its user yet")
 	}
 	counted, err := server.NewMetrics(registry)
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// process is a serve that runs, on ports that its log has told.
+// process is a running serve. Its ports are read from its log.
 type process struct {
 	*journal.Journal
 	reviews, http string
@@ -61,7 +61,7 @@ func (p *process) args(more ...string) []string {
 	return append([]string{"serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--drain=0s", "--cert-dir=" + p.certs}, more...)
 }
 
-// serve runs the command in this process until stop is called, which answers the exit status.
+// serve runs the command in this process until stop is called. stop returns the exit status.
 func serve(t *testing.T, more ...string) (p *process, stop func() int) {
 	t.Helper()
 	p = prepare(t)
@@ -116,7 +116,7 @@ func TestServe(t *testing.T) {
 	status, body = p.get(t, p.http+"/metrics")
 	assert.Equal(t, 200, status)
 	assert.Contains(t, body, `jupyter_user_admissions_total{discovery="AtStart",outcome="injected",reason="",review="mutate"} 1`+"\n")
-	assert.Contains(t, body, "certwatcher_read_certificate_total", "and what controller-runtime counts")
+	assert.Contains(t, body, "certwatcher_read_certificate_total", "controller-runtime's metrics are included")
 	assert.Contains(t, body, "go_goroutines")
 	assert.Contains(t, body, `jupyter_user_build_info{goversion="`+runtime.Version()+`",revision="`)
 	assert.Contains(t, body, `,version="dev"} 1`+"\n")
@@ -130,7 +130,7 @@ func TestServe(t *testing.T) {
 	assert.Len(t, p.Lines(t, "draining"), 1)
 }
 
-// TestWarn is the mode as a process has it: told once at its start and in its metrics, and nothing is changed.
+// TestWarn: a process in Warn mode says so once at its start and in its metrics, and changes nothing.
 func TestWarn(t *testing.T) {
 	p, stop := serve(t, "--config="+file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nmode: Warn\n"))
 	said := p.admit(t)
@@ -140,10 +140,10 @@ func TestWarn(t *testing.T) {
 	_, body := p.get(t, p.http+"/metrics")
 	assert.Regexp(t, `\njupyter_user_configuration_info{generation="[0-9a-f]{12}",mode="Warn"} 1\n`, body)
 	assert.Zero(t, stop())
-	assert.Len(t, p.Lines(t, "mode Warn: nothing is changed and nothing denied, so a labelled Pod does not yet run as its user"), 1)
+	assert.Len(t, p.Lines(t, "mode Warn: nothing is changed and nothing is denied, so a labelled Pod does not run as its user yet"), 1)
 }
 
-// TestTheConfigurationIsLoggedOnce: what this process does, in numbers that an admin reads.
+// TestTheConfigurationIsLoggedOnce: the log has the configuration once, in the notation of the configuration file.
 func TestTheConfigurationIsLoggedOnce(t *testing.T) {
 	config := file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nshare:\n  claimName: our-share\n"+
 		"notebook:\n  resources:\n    limits:\n      memory: 3.5Gi\n")
@@ -161,10 +161,10 @@ func TestTheConfigurationIsLoggedOnce(t *testing.T) {
 	assert.Equal(t, "hpc-shared-volume", logged["share"].(map[string]any)["volumeName"], "beside the default")
 	assert.Equal(t, "16Mi", logged["scratch"].(map[string]any)["sizeLimit"])
 	assert.Equal(t, map[string]any{"memory": "3584Mi"}, logged["notebook"].(map[string]any)["resources"].(map[string]any)["limits"])
-	assert.Equal(t, 1, strings.Count(p.String(), "our-share"), "once, whatever is admitted")
+	assert.Equal(t, 1, strings.Count(p.String(), "our-share"), "only once, at the start")
 
 	admitted := annotations(t, command(t, alice, "inject", "-f", "-", "--config", config).out)
-	assert.Equal(t, lines[0]["generation"], admitted["jupyter-user.io/config"], "pods bear the generation that the log tells")
+	assert.Equal(t, lines[0]["generation"], admitted["jupyter-user.io/config"], "the Pod's annotation and the log have the same generation")
 }
 
 func TestTwoServersInOneProcess(t *testing.T) {
@@ -190,7 +190,7 @@ func TestANewCertificateIsServed(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// certificateExpiry as the metrics tell it.
+// certificateExpiry returns the expiry of the certificate from the metrics.
 func (p *process) certificateExpiry(t *testing.T) (seconds float64) {
 	t.Helper()
 	_, body := p.get(t, p.http+"/metrics")
@@ -215,7 +215,7 @@ func TestNotReadyWithAnExpiredCertificate(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeWaitsForItsCertificate: a Secret that is not made yet is no reason to die, and no reason to say that all is well.
+// TestServeWaitsForItsCertificate: without its Secret the process does not end, and is not ready.
 func TestServeWaitsForItsCertificate(t *testing.T) {
 	p := prepare(t)
 	require.NoError(t, os.RemoveAll(p.certs))
@@ -240,7 +240,7 @@ func TestServeWaitsForItsCertificate(t *testing.T) {
 	assert.Zero(t, <-ended, p.String())
 }
 
-// TestServeOnlyAPIServers: who has no certificate of the API server's is answered nothing, and the replica is ready all the same.
+// TestServeOnlyAPIServers: a client without an API server's certificate gets no response, and the replica is ready all the same.
 func TestServeOnlyAPIServers(t *testing.T) {
 	authority := pki.Make(t, time.Hour)
 	apiServer, err := authority.Issue(time.Hour, "kube-apiserver")
@@ -267,14 +267,14 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"a log level of slog's": {[]string{"--log-level=debug-4"}, `Error: --log-level "debug-4" is none of`},
 		"no configuration":      {[]string{"--config=" + filepath.Join(t.TempDir(), "x")}, "Error: read the configuration: open "},
 		"a bad configuration":   {[]string{"--config=" + file(t, "c.yaml", "kind: x\n")}, "Error: the configuration "},
-		"a way that nobody can go": {[]string{"--config=" + file(t, "c.yaml", "apiVersion: jupyter-user.io/v1alpha1\n"+
+		"a discovery without a source": {[]string{"--config=" + file(t, "c.yaml", "apiVersion: jupyter-user.io/v1alpha1\n"+
 			"kind: WebhookConfiguration\nidentity:\n  discovery: AtAdmission\n")}, "Error: the configuration says identity.discovery: AtAdmission"},
 		"no homes":                {[]string{"--share=/nowhere"}, "Error: --share: the directory of the homes: open /nowhere/home/.: no such file"},
 		"no patience":             {[]string{"--share=/", "--homes-wait=0s"}, "Error: --homes-wait 0s is not from 1ms to 600ms"},
 		"too much patience":       {[]string{"--share=/", "--homes-wait=2s"}, "Error: --homes-wait 2s is not from 1ms to 600ms"},
 		"no passwd":               {[]string{"--passwd=/nowhere"}, "Error: --passwd: "},
 		"a passwd with a mistake": {[]string{"--passwd=" + file(t, "p", "alice:x:5001\n")}, "Error: --passwd: "},
-		"a group without passwd":  {[]string{"--group=/etc/group"}, "Error: --group says who is in which group, and needs --passwd"},
+		"a group without passwd":  {[]string{"--group=/etc/group"}, "Error: --group has the members of groups, and needs --passwd"},
 		"a port that is taken":    {[]string{"--listen=" + taken.Addr().String()}, "Error: listen for reviews: listen tcp"},
 		"its other port taken":    {[]string{"--http-listen=" + taken.Addr().String()}, "Error: listen for health and metrics: listen tcp"},
 		"a peer without a port":   {[]string{"--peers=replicas"}, `Error: --peers: the peer "replicas" is not host:port`},
@@ -282,7 +282,7 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"authorities that are none": {[]string{"--client-ca-file=" + file(t, "ca.crt", "MARK")},
 			"Error: --client-ca-file: there is no certificate in the file "},
 		"a client without authorities": {[]string{"--client-name=kube-apiserver"},
-			"Error: --client-name says which client certificates are accepted, and needs --client-ca-file"},
+			"Error: --client-name restricts the accepted client certificates, and needs --client-ca-file"},
 		"a client without a name": {[]string{"--client-ca-file=/nowhere", "--client-name=kube-apiserver,"},
 			"Error: --client-ca-file: the name of a client is empty, which none has"},
 		"no address": {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
@@ -301,8 +301,8 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestAProcessEndsWell runs the program itself: SIGTERM and Ctrl-C make it not ready, then it serves for as long as it is
-// told, and then it ends with status 0.
+// TestAProcessEndsWell runs the program itself. After SIGTERM or Ctrl-C it is not ready, serves for the time of --drain, and ends
+// with status 0.
 func TestAProcessEndsWell(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(signal.String(), func(t *testing.T) {

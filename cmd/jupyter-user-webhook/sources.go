@@ -27,18 +27,18 @@ type sourceOptions struct {
 	passwd, group         string
 }
 
-// mostWait leaves room for everything else within the second that a review may take.
+// mostWait leaves enough time for all other work within the second that a review may take.
 const mostWait = 600 * time.Millisecond
 
 func (o *sourceOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.share, "share", "", "where the root of the share is mounted into this pod: the owner of the home, which "+
-		"is where share.home says, is the identity at admission; without it and --passwd every Pod finds the owner at start")
+	f.StringVar(&o.share, "share", "", "mount point of the root of the share in this pod: the owner of the home (share.home) is the "+
+		"identity at admission; without it and --passwd every Pod finds the owner at start")
 	f.DurationVar(&o.wait, "homes-wait", 500*time.Millisecond, "how long a review waits for the share, at most "+mostWait.String())
-	f.DurationVar(&o.fresh, "homes-fresh", 30*time.Second, "how long an owner is taken for true without another look")
-	f.DurationVar(&o.missing, "homes-fresh-missing", 2*time.Second, "how long it is taken for true that there is no home")
-	f.DurationVar(&o.stale, "homes-stale", 10*time.Minute, "how long the last owner that was seen counts while the share does "+
-		"not answer")
-	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, read again when it changes: the identity at "+
+	f.DurationVar(&o.fresh, "homes-fresh", 30*time.Second, "how long the owner of a home is cached")
+	f.DurationVar(&o.missing, "homes-fresh-missing", 2*time.Second, "how long a missing home is cached")
+	f.DurationVar(&o.stale, "homes-stale", 10*time.Minute, "how long the last known owner is used while the share does not "+
+		"respond")
+	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, read again when it changes: it has the identity at "+
 		"admission; with --share the two must agree")
 	f.StringVar(&o.group, "group", "", "file as getent group prints it, for the supplementary groups")
 }
@@ -53,19 +53,19 @@ type sources struct {
 	watch []func(context.Context) error
 }
 
-// open opens the configured sources: files on this process's volumes by flags, the directory service by the configuration. The
+// open opens the configured sources: the files that the flags name, and the directory service of the configuration. The
 // GID and groups of the first source count.
 func (o sourceOptions) open(ctx context.Context, c *config.Config, registry prometheus.Registerer, log *slog.Logger,
 ) (*sources, error) {
 	if o.group != "" && o.passwd == "" {
-		return nil, errors.New("--group says who is in which group, and needs --passwd to say who that is")
+		return nil, errors.New("--group has the members of groups, and needs --passwd, which has their UIDs")
 	}
 	if o.share != "" && c.Share.HomesByField() {
-		return nil, errors.New("--share finds the owner of the home where share.home says, and share.homePrefix has homes be where " +
-			"the directory service says: leave one of them out")
+		return nil, errors.New("--share finds the owner of the home where share.home says, and with share.homePrefix the " +
+			"directory service decides where homes are: leave one of them out")
 	}
 	if c.Share.HomesByField() && o.passwd == "" && !c.Identity.LDAP.Configured() {
-		return nil, errors.New("share.homePrefix has homes be where the home field of a directory service says: configure " +
+		return nil, errors.New("with share.homePrefix the home field of a directory service decides where homes are: configure " +
 			"identity.ldap, or give --passwd")
 	}
 	opened := &sources{}

@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestServeKnowsUsers: by the owner of the home, by passwd and group, and by both. The reviews' pod is alice's.
+// TestServeKnowsUsers: the identity comes from the owner of the home, from passwd and group, or from both. The Pod is alice's.
 func TestServeKnowsUsers(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give a home to its owner, and the directory above it to nobody")
@@ -54,7 +54,7 @@ func TestServeKnowsUsers(t *testing.T) {
 	}
 }
 
-// TestServeReadsPasswdAgain without a restart.
+// TestServeReadsPasswdAgain: a change of the file needs no restart.
 func TestServeReadsPasswdAgain(t *testing.T) {
 	passwd := file(t, "passwd", "alice:x:5001:6001::/:\n")
 	p, stop := serve(t, "--passwd="+passwd)
@@ -65,7 +65,7 @@ func TestServeReadsPasswdAgain(t *testing.T) {
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		assert.Contains(c, p.admit(t), `"identity":"5002:6002"`)
 	}, machine.Patience, 100*time.Millisecond)
-	// What is taken over is counted a moment later.
+	// The metric changes shortly after the new file is in use.
 	require.Eventually(t, func() bool {
 		_, metrics := p.get(t, p.http+"/metrics")
 		return strings.Contains(metrics, `jupyter_user_passwd_reloads_total{result="loaded"} 2`)
@@ -73,7 +73,7 @@ func TestServeReadsPasswdAgain(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeDeniesAHomeInUsersDirectories: who owns the directory above a home could put another directory in its place.
+// TestServeDeniesAHomeInUsersDirectories: the owner of the directory above a home could replace the home.
 func TestServeDeniesAHomeInUsersDirectories(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give directories to other owners")
@@ -97,7 +97,7 @@ func TestServeDeniesAHomeInUsersDirectories(t *testing.T) {
 	assert.Zero(t, stop())
 }
 
-// TestServeFindsHomesByPasswd: passwd is a directory service too, whose home field counts where homes are by that.
+// TestServeFindsHomesByPasswd: passwd is a directory service too. With share.homePrefix its home field counts.
 func TestServeFindsHomesByPasswd(t *testing.T) {
 	configured := "--config=" + file(t, "config.yaml", "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\nshare: {homePrefix: /hpc}\n")
 	for field, want := range map[string]string{
@@ -118,15 +118,15 @@ func TestServeFindsHomesByPasswd(t *testing.T) {
 	c := config.Default()
 	c.Share.HomePrefix = "/hpc"
 	_, err := sourceOptions{}.open(t.Context(), c, nil, nil)
-	assert.EqualError(t, err, "share.homePrefix has homes be where the home field of a directory service says: configure identity.ldap, or "+
+	assert.EqualError(t, err, "with share.homePrefix the home field of a directory service decides where homes are: configure identity.ldap, or "+
 		"give --passwd")
 }
 
-// TestTwoPlacesThatSayWhereHomesAre is an error at start.
+// TestTwoPlacesThatSayWhereHomesAre: two sources of the home's path are an error at start.
 func TestTwoPlacesThatSayWhereHomesAre(t *testing.T) {
 	c := config.Default()
 	c.Share.HomePrefix = "/hpc"
 	_, err := sourceOptions{share: t.TempDir()}.open(t.Context(), c, nil, nil)
-	assert.ErrorContains(t, err, "--share finds the owner of the home where share.home says, and share.homePrefix has homes be where the "+
-		"directory service says: leave one of them out")
+	assert.ErrorContains(t, err, "--share finds the owner of the home where share.home says, and with share.homePrefix "+
+		"the directory service decides where homes are: leave one of them out")
 }

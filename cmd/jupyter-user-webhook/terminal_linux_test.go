@@ -29,7 +29,7 @@ func terminal(t *testing.T) (screen, program *os.File) {
 	return screen, program
 }
 
-// TestColoursAreForTerminals, unless a user asks for colours.
+// TestColoursAreForTerminals: a diff is coloured on a terminal, unless the environment says otherwise.
 func TestColoursAreForTerminals(t *testing.T) {
 	for name, c := range map[string]struct {
 		output, noColor, term string

@@ -25,7 +25,7 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// revision is the commit that the binary was built from, where who built it or the go command has stamped it.
+// revision returns the commit that the binary was built from, if the linker or the go command has set it.
 func revision() string {
 	if commit != "" {
 		return commit

@@ -11,8 +11,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// oneDocument returns an error if content follows the document without a --- in between, such as after wrong indentation or a
-// "...": YAMLToJSONStrict reads only the first document and drops the rest.
+// oneDocument returns an error if content follows the document without a --- in between, for example after wrong indentation or
+// after "...". YAMLToJSONStrict reads only the first document and drops the rest.
 func oneDocument(source []byte) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(source))
 	for range 2 {
@@ -24,14 +24,13 @@ func oneDocument(source []byte) error {
 			return err
 		}
 	}
-	return errors.New("there is more behind its end")
+	return errors.New("there is more content after its end")
 }
 
-// toYAML writes JSON as YAML: keys in alphabetical order and lists as kubectl writes them, and each number with its
-// original digits.
+// toYAML writes JSON as YAML: keys in alphabetical order, lists as kubectl writes them, and each number with its original digits.
 //
-// sigs.k8s.io/yaml reads the JSON as YAML, which turns 2.50 into 2.5, 1.2345678901234568e+29 of a
-// long number, and an error of the surrogate pairs that other languages write for an emoji.
+// sigs.k8s.io/yaml reads the JSON as YAML. That turns 2.50 into 2.5 and rounds a long number to 1.2345678901234568e+29. The
+// surrogate pairs that other languages write for an emoji give an error.
 func toYAML(raw json.RawMessage) ([]byte, error) {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()

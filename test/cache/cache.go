@@ -1,5 +1,5 @@
-// Package cache keeps what is slow to make and depends on nothing but its ingredients: tools, container images. It is keyed
-// by content, so nothing in it ever needs to be refreshed by hand.
+// Package cache keeps the results of slow builds, such as tools and container images. The key of a result is a hash of all inputs of
+// its build, here called ingredients. So a developer never has to delete an outdated entry.
 package cache
 
 import (
@@ -20,37 +20,37 @@ import (
 )
 
 const (
-	// lockInterval is how often a waiting process looks whether it is its turn.
+	// lockInterval is the time between two attempts to take a lock.
 	lockInterval = 200 * time.Millisecond
-	// unusedAfter is how long an entry that nobody asked for any more is kept. Long enough for branches that come and go;
-	// each of them is a hundred megabytes.
+	// unusedAfter is how long an unused entry is kept. The time is long enough to come back to a branch. An entry may have a hundred
+	// megabytes, so it is not kept for ever.
 	unusedAfter = 30 * 24 * time.Hour
-	// partialSuffix marks a folder that is still being filled.
+	// partialSuffix marks the folder of a build that has not ended.
 	partialSuffix = ".partial"
-	// ingredientsFile is where an entry says what it was made from.
+	// ingredientsFile is the file in an entry with its ingredients.
 	ingredientsFile = "ingredients"
 )
 
-// A Cache is a folder of entries. There, an entry is the folder <name>-<key>, which comes into being complete, by a rename.
-// The process that makes one holds the lock of the file <name>.lock, which ends with the process that holds it.
+// A Cache is a folder of entries. Each entry is a folder <name>-<key>. It is built in a partial folder and renamed when it is complete.
+// The process that builds an entry locks the file <name>.lock. The kernel releases the lock when the process ends.
 type Cache struct {
 	Folder string
-	// Progress is told who waits for whom; it may be nil.
+	// Progress gets a line while this process waits for another. It may be nil.
 	Progress io.Writer
 }
 
-// An Entry is one thing that is made from certain ingredients.
+// An Entry is one build and its ingredients.
 type Entry struct {
-	// Name is what it is. Of one name, one is made at a time.
+	// Name says what is built. Only one build of a name runs at a time.
 	Name string
-	// Ingredients is everything that decides how it comes out, one thing a line, so that a user who wonders why something
-	// is made again can compare two of them.
+	// Ingredients lists every input of the build, one a line. Two entries can be compared, to see why a build ran again.
 	Ingredients string
-	// Result is the file or folder that it is made for. A folder without it is no entry, whatever its name.
+	// Result is the path, inside the entry, of the file or folder that is wanted. A folder without the result is no entry.
 	Result string
 }
 
-// Get returns where the entry's result lies. If it is not there, fill makes it in a folder, of which everything is kept.
+// Get returns the path of the entry's result. If the cache does not have the entry, Get calls fill with an empty folder and keeps all
+// that fill writes there.
 func (c Cache) Get(ctx context.Context, e Entry, fill func(ctx context.Context, folder string) error) (string, error) {
 	if c.present(e) {
 		return c.path(e), nil
@@ -60,17 +60,17 @@ func (c Cache) Get(ctx context.Context, e Entry, fill func(ctx context.Context, 
 		return "", err
 	}
 	defer unlock()
-	// Looked at again: whoever held the lock may have made the very same.
+	// The process that held the lock before may have built the same entry.
 	if c.present(e) {
 		return c.path(e), nil
 	}
 	return c.path(e), c.fill(ctx, e, fill)
 }
 
-// Find returns where the entry's result lies, and reports whether it is there.
+// Find returns the path of the entry's result, and reports whether the cache has the entry.
 func (c Cache) Find(e Entry) (string, bool) { return c.path(e), c.present(e) }
 
-// Key shortens ingredients to what fits into a folder's name.
+// Key returns a hash of the ingredients that is short enough for the name of a folder.
 func Key(ingredients string) string {
 	sum := sha256.Sum256([]byte(ingredients))
 	return hex.EncodeToString(sum[:8])
@@ -80,18 +80,18 @@ func (c Cache) folder(e Entry) string { return filepath.Join(c.Folder, e.Name+"-
 
 func (c Cache) path(e Entry) string { return filepath.Join(c.folder(e), e.Result) }
 
-// present says whether the entry is there, and notes that it was asked for.
+// present reports whether the cache has the entry. It also sets the entry's time of last use.
 func (c Cache) present(e Entry) bool {
 	if _, err := os.Stat(c.path(e)); err != nil {
 		return false
 	}
 	now := time.Now()
-	// Only the removal of unused entries looks at this, and a cache that cannot be written removes nothing.
+	// An error does not matter: only removeUnused reads the time, and it cannot remove anything from a read-only cache.
 	_ = os.Chtimes(c.folder(e), now, now)
 	return true
 }
 
-// lock waits until no other process makes something of that name, and says so.
+// lock waits until no other process builds an entry of that name. While it waits, Progress gets a line.
 func (c Cache) lock(ctx context.Context, name string) (unlock func(), err error) {
 	if err := os.MkdirAll(c.Folder, 0o755); err != nil {
 		return nil, fmt.Errorf("create the cache, set %s to another folder: %w", Variable, err)
@@ -109,8 +109,8 @@ func (c Cache) lock(ctx context.Context, name string) (unlock func(), err error)
 	return func() { _ = lock.Close() }, nil
 }
 
-// fill makes an entry. It needs the name's lock: only then is every partial folder of that name one that a killed process
-// left.
+// fill builds an entry. The caller must hold the lock of the name. With the lock, every partial folder of that name is left over from
+// a process that was killed.
 func (c Cache) fill(ctx context.Context, e Entry, fill func(context.Context, string) error) error {
 	if err := c.removePartial(e.Name); err != nil {
 		return err
@@ -124,11 +124,11 @@ func (c Cache) fill(ctx context.Context, e Entry, fill func(context.Context, str
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(partial, ingredientsFile), []byte(e.Ingredients), 0o644); err != nil {
-		return fmt.Errorf("write what it was built from: %w", err)
+		return fmt.Errorf("write the ingredients: %w", err)
 	}
-	// Only a folder without the result in it can be in the way here.
+	// A folder of that name can only be one without the result.
 	if err := os.RemoveAll(c.folder(e)); err != nil {
-		return fmt.Errorf("make room for it: %w", err)
+		return fmt.Errorf("remove an incomplete entry of the cache: %w", err)
 	}
 	if err := os.Rename(partial, c.folder(e)); err != nil {
 		return fmt.Errorf("put it into the cache: %w", err)
@@ -136,30 +136,30 @@ func (c Cache) fill(ctx context.Context, e Entry, fill func(context.Context, str
 	return c.removeUnused(e.Name)
 }
 
-// removePartial removes what killed processes left.
+// removePartial removes the partial folders of processes that were killed.
 func (c Cache) removePartial(name string) error {
 	return c.remove(name, func(folder fs.FileInfo) bool { return strings.HasSuffix(folder.Name(), partialSuffix) })
 }
 
-// removeUnused removes what there is under other keys, if it is long since anybody asked for it.
+// removeUnused removes entries of the name that were not used for a long time.
 func (c Cache) removeUnused(name string) error {
 	return c.remove(name, func(folder fs.FileInfo) bool { return time.Since(folder.ModTime()) > unusedAfter })
 }
 
-// remove removes those folders of a name that are condemned. It needs the name's lock.
-func (c Cache) remove(name string, condemned func(fs.FileInfo) bool) error {
+// remove removes the folders of a name for which unwanted returns true. The caller must hold the lock of the name.
+func (c Cache) remove(name string, unwanted func(fs.FileInfo) bool) error {
 	entries, err := os.ReadDir(c.Folder)
 	if err != nil {
 		return fmt.Errorf("list the cache: %w", err)
 	}
 	for _, entry := range entries {
 		key, ours := strings.CutPrefix(entry.Name(), name+"-")
-		// A key has no dash in it. With one, it is of a longer name that begins with this one, and under another lock.
+		// A key has no dash. A folder with a further dash belongs to a longer name, which has another lock.
 		if !ours || strings.Contains(key, "-") {
 			continue
 		}
 		info, err := entry.Info()
-		if err != nil || !condemned(info) {
+		if err != nil || !unwanted(info) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(c.Folder, entry.Name())); err != nil {

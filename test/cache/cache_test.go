@@ -56,10 +56,10 @@ func TestWhatAKilledProcessLeftIsNotTakenForWholeAndRemoved(t *testing.T) {
 	c := Cache{Folder: t.TempDir()}
 	partial := filepath.Join(c.Folder, "bread-123"+partialSuffix)
 	require.NoError(t, os.MkdirAll(partial, 0o755))
-	// Another's, who may be at it now.
+	// A folder of another name, which another process may be filling now.
 	longer := filepath.Join(c.Folder, "bread-with-seeds-123"+partialSuffix)
 	require.NoError(t, os.MkdirAll(longer, 0o755))
-	// Not even the right name makes a folder whole.
+	// A folder with the name of an entry, but without its result.
 	require.NoError(t, os.MkdirAll(filepath.Join(c.folder(bread), "rest"), 0o755))
 
 	path, err := c.Get(t.Context(), bread, bake)
@@ -88,28 +88,28 @@ func TestOnlyWhatNobodyAskedForInALongTimeIsRemoved(t *testing.T) {
 	assert.DirExists(t, longer, "of another name that begins with this one")
 }
 
-// impatient leaves when told to wait.
+// impatient is a writer that cancels the context at the first line it gets.
 type impatient struct {
-	told  bytes.Buffer
-	leave func()
+	written bytes.Buffer
+	cancel  func()
 }
 
 func (i *impatient) Write(data []byte) (int, error) {
-	i.leave()
-	return i.told.Write(data)
+	i.cancel()
+	return i.written.Write(data)
 }
 
 func TestARunThatWaitsForAnotherSaysSo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	told := &impatient{leave: cancel}
-	c := Cache{Folder: t.TempDir(), Progress: told}
+	out := &impatient{cancel: cancel}
+	c := Cache{Folder: t.TempDir(), Progress: out}
 	unlock, err := c.lock(t.Context(), bread.Name)
 	require.NoError(t, err)
 	defer unlock()
 
 	_, err = c.Get(ctx, bread, forbidden)
 	require.ErrorIs(t, err, context.Canceled)
-	assert.Equal(t, "bread  waiting for another process that builds it\n", told.told.String())
+	assert.Equal(t, "bread  waiting for another process that builds it\n", out.written.String())
 }
 
 func TestCachesCanBeMoved(t *testing.T) {

@@ -6,11 +6,10 @@ import (
 	"path/filepath"
 )
 
-// Variable names the environment variable that puts all caches elsewhere, for instance where a CI keeps things: into a
-// folder of each kind in the folder that it names.
+// Variable is the name of an environment variable. If it is set, its value is the folder of all caches, for example one that a CI keeps.
 const Variable = "JUPYTER_USER_CACHE"
 
-// Folder is where things of a kind are kept, such as tools or images.
+// Folder returns the folder of the cache for one kind of entries, such as tools or images.
 func Folder(kind string) (string, error) {
 	if folder := os.Getenv(Variable); folder != "" {
 		absolute, err := filepath.Abs(folder)

@@ -1,4 +1,4 @@
-// Package children starts processes that do not outlive the test.
+// Package children starts processes that end when the test program ends.
 package children
 
 import (
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Start starts a command whose process the kernel kills when this program ends, however that ends. The kernel kills it already when the
-// thread ends that started it, as a goroutine's thread does that was locked to it: one goroutine, which keeps its thread, starts all.
+// Start starts a command. The kernel kills the process when this program ends, also if this program is killed. The kernel watches the
+// thread that started the process, and not the whole program. So one goroutine, which keeps its thread, starts every process.
 func Start(command *exec.Cmd) error {
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = &syscall.SysProcAttr{}
@@ -20,7 +20,7 @@ func Start(command *exec.Cmd) error {
 	return <-started
 }
 
-// starts returns where the goroutine that keeps its thread takes what it has to start.
+// starts returns the channel to the goroutine that keeps its thread. That goroutine runs each function that it receives.
 var starts = sync.OnceValue(func() chan<- func() {
 	work := make(chan func())
 	go func() {

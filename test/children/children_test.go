@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestAProcessStaysWhenAThreadEnds starts a process from a goroutine whose thread ends with it.
+// TestAProcessStaysWhenAThreadEnds calls Start in a goroutine that is locked to its thread. When the goroutine returns, its thread ends.
 func TestAProcessStaysWhenAThreadEnds(t *testing.T) {
 	echo := exec.Command("cat")
 	in, err := echo.StdinPipe()
@@ -25,7 +25,7 @@ func TestAProcessStaysWhenAThreadEnds(t *testing.T) {
 	out, err := echo.StdoutPipe()
 	require.NoError(t, err)
 	thread := 0
-	// The first thread of a program stays when its goroutine has ended, and no other goroutine gets it.
+	// The main thread does not end with its goroutine. The test starts goroutines until one has another thread.
 	for thread == 0 {
 		started := make(chan int)
 		go func() {

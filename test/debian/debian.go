@@ -1,4 +1,4 @@
-// Package debian unpacks Debian's packages for tests, into the cache. Nothing is installed and no daemon is started on the machine.
+// Package debian unpacks Debian's packages into the cache, for tests. It installs nothing on the machine and starts no daemon.
 package debian
 
 import (
@@ -17,9 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/cache"
 )
 
-// Unpacked returns the folder below which the packages are unpacked. They are listed one a line, pinned to the version that Debian
-// bookworm has. A test is skipped only where they cannot be: on a system that is not Debian bookworm, for which the packages are. There
-// a package that cannot be downloaded is a failure, as a Go module is.
+// Unpacked unpacks the packages and returns the folder with their files. The list has one package a line, with the version of Debian
+// bookworm. On any other system the test is skipped. On Debian bookworm a failed download fails the test.
 func Unpacked(t testing.TB, name, packages string) (root string) {
 	t.Helper()
 	if !Here() {
@@ -30,14 +29,14 @@ func Unpacked(t testing.TB, name, packages string) (root string) {
 	return root
 }
 
-// Here reports whether this machine is Debian 12, which the packages are for.
+// Here reports whether this machine runs Debian 12 and has apt-get.
 func Here() bool {
 	release, err := os.ReadFile("/etc/os-release")
 	_, noApt := exec.LookPath("apt-get")
 	return err == nil && noApt == nil && strings.Contains(string(release), "VERSION_CODENAME=bookworm")
 }
 
-// Unpack is Unpacked for a program that fails where a test is skipped.
+// Unpack is like Unpacked, but returns an error. It is for programs that are no tests.
 func Unpack(ctx context.Context, name, packages string) (root string, err error) {
 	folder, err := cache.Folder("debian")
 	if err != nil {
@@ -52,8 +51,8 @@ func Unpack(ctx context.Context, name, packages string) (root string, err error)
 	return root, nil
 }
 
-// unpack downloads the packages and unpacks them. What apt knows of the archive may be old, or nothing on a machine on which
-// nobody has been root: then a list of its own, beside the packages, is fetched.
+// unpack downloads the packages and unpacks them. The machine's package lists may be old or missing. If the download fails, unpack
+// fetches package lists of its own into the folder of the downloads and tries once more.
 func unpack(ctx context.Context, folder string, packages []string) error {
 	downloads := filepath.Join(folder, "downloads")
 	if err := os.MkdirAll(filepath.Join(downloads, "lists", "partial"), 0o755); err != nil {

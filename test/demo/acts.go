@@ -22,7 +22,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// namespace is the example's.
+// namespace is the namespace with the notebooks.
 const namespace = "jupyter-system"
 
 type demo struct {
@@ -35,7 +35,7 @@ type demo struct {
 	serving
 }
 
-// serving is the webhook as a process.
+// serving is the process of the webhook.
 type serving struct {
 	process *exec.Cmd
 	ended   chan error
@@ -49,9 +49,9 @@ func (d *demo) title(text string) {
 	d.say("%s\n", text)
 }
 
-// start brings up etcd and kube-apiserver with the webhook configuration that ships.
+// start starts etcd and kube-apiserver, with the webhook configurations and policies of deploy/install.yaml.
 func (d *demo) start(ctx context.Context) (err error) {
-	d.say("Starting a Kubernetes control plane on loopback (the first time its programs are downloaded, or else built) …")
+	d.say("Starting a Kubernetes control plane on loopback (the first run downloads or builds its programs) …")
 	began := time.Now()
 	policies, err := deploy.Policies()
 	if err != nil {
@@ -63,18 +63,18 @@ func (d *demo) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.say("  etcd and kube-apiserver are up after %.0f s; deploy/install.yaml has said which pods the webhook sees, and who may be whom.",
+	d.say("  etcd and kube-apiserver are ready after %.0f s. They have the webhook configurations and the policies of deploy/install.yaml.",
 		time.Since(began).Seconds())
 	return nil
 }
 
-// serve runs the webhook's own program, as the Deployment does.
+// serve starts the program that the Deployment runs, and waits until it is ready.
 func (d *demo) serve(ctx context.Context) error {
 	log, err := os.Create(filepath.Join(d.plane.Folder(), "webhook.log"))
 	if err != nil {
 		return err
 	}
-	defer log.Close() //nolint:errcheck // the child has its own
+	defer log.Close() //nolint:errcheck // the process has a file descriptor of its own
 	if d.health, err = freeAddress(); err != nil {
 		return err
 	}
@@ -82,8 +82,8 @@ func (d *demo) serve(ctx context.Context) error {
 	d.process = exec.Command(d.binary, "serve", "--listen", net.JoinHostPort(at.Host, strconv.Itoa(at.Port)),
 		"--http-listen", d.health, "--cert-dir", at.CertDir, "--drain=0s")
 	d.process.Stdout, d.process.Stderr = log, log
-	// A group of its own: Ctrl-C at the terminal is for the demo, which ends it in its turn.
-	d.process.SysProcAttr = dieWithUs()
+	// Ctrl-C at the terminal must reach the demo alone, which ends the webhook later.
+	d.process.SysProcAttr = ownGroup()
 	if err := d.process.Start(); err != nil {
 		return fmt.Errorf("start the webhook: %w", err)
 	}
@@ -105,13 +105,13 @@ func (d *demo) awaitReady(ctx context.Context) error {
 		return resp.StatusCode == http.StatusOK, resp.Body.Close()
 	})
 	if err != nil {
-		return fmt.Errorf("the webhook does not get ready: %w", err)
+		return fmt.Errorf("the webhook does not become ready: %w", err)
 	}
-	d.say("  The webhook serves, and is ready.")
+	d.say("  The webhook is ready.")
 	return nil
 }
 
-// furnish makes what the example has: the namespace, the PV, the PVC; and somebody who may create pods there.
+// furnish creates the namespace, the volume and the claim of the share, and the user carol with her rights.
 func (d *demo) furnish(ctx context.Context) (err error) {
 	if err := d.plane.Namespace(ctx, namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 		return err
@@ -122,8 +122,8 @@ func (d *demo) furnish(ctx context.Context) (err error) {
 	if d.carol, err = d.plane.User("carol"); err != nil {
 		return err
 	}
-	d.say("  The namespace %s has the example's PersistentVolume and claim. carol, no admin, may create pods in it, and use\n"+
-		"  the home of qiang.guo03 (a Role as in deploy/examples/one-home.yaml).", namespace)
+	d.say("  The namespace %s has the share's claim. carol is no admin. She may create Pods in this namespace, and use the\n"+
+		"  home of qiang.guo03 (by a Role like the one in deploy/examples/one-home.yaml).", namespace)
 	return d.plane.Allow(ctx, namespace, d.carol, rbacv1.PolicyRule{
 		APIGroups: []string{""}, Resources: []string{"pods", "secrets"},
 		Verbs: []string{"create", "get", "list", "watch", "delete"},
@@ -133,7 +133,7 @@ func (d *demo) furnish(ctx context.Context) (err error) {
 	})
 }
 
-// admitted is the main thing: a bare pod with a label.
+// admitted has carol create a Pod that has nothing but the label, and shows the Pod before and after admission.
 func (d *demo) admitted(ctx context.Context) error {
 	typed := []string{"run", "nb", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=qiang.guo03"}
 	submitted, err := d.output(ctx, append(typed, "--dry-run=client", "-o", "yaml")...)
@@ -153,45 +153,45 @@ func (d *demo) admitted(ctx context.Context) error {
 		return err
 	}
 	beside(d.out, left, right)
-	d.say("\n(What a cluster adds to every Pod is left out: status, tolerations, the ServiceAccount's token and the like.\n"+
-		"The same for a browser: %s)", pagePath)
+	d.say("\n(Fields that a cluster adds to every Pod are not shown: status, tolerations, the ServiceAccount's token and others.\n"+
+		"The same page for a browser: %s)", pagePath)
 	return writePage(pagePath, strings.Join(typed, " "), left, right)
 }
 
-// greedy is a pod that reaches for the whole share.
+// greedy has carol create a Pod that mounts the whole share.
 func (d *demo) greedy(ctx context.Context) error {
-	d.title("carol asks for the whole share beside the home:")
+	d.title("carol creates a Pod that mounts the whole share, and not only the home:")
 	d.say("%s", greedy)
 	return d.denied(ctx, greedy, "create", "-n", namespace, "-f", "-")
 }
 
-// another is a pod with the name of somebody whom she may not be.
+// another has carol create a Pod with the name of a user whose home she may not use.
 func (d *demo) another(ctx context.Context) error {
 	typed := []string{"run", "nb2", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice"}
-	d.title("carol types another's name:  kubectl " + strings.Join(typed, " "))
+	d.title("carol types the name of another user:  kubectl " + strings.Join(typed, " "))
 	return d.denied(ctx, "", typed...)
 }
 
-// denied shows what kubectl says.
+// denied runs a kubectl command that must fail, and shows its output.
 func (d *demo) denied(ctx context.Context, input string, arguments ...string) error {
 	cmd := d.carol.Command(ctx, arguments...)
 	cmd.Stdin = strings.NewReader(input)
-	answer, err := cmd.CombinedOutput()
+	said, err := cmd.CombinedOutput()
 	if err == nil {
-		return fmt.Errorf("it was admitted: %s", answer)
+		return fmt.Errorf("the Pod was admitted, and must be denied: %s", said)
 	}
-	d.say("%s", answer)
+	d.say("%s", said)
 	return ctx.Err()
 }
 
-// linger leaves everything up for a user to play with.
+// linger waits for Ctrl-C if the demo has to keep running, and prints how to use the cluster meanwhile.
 func (d *demo) linger(ctx context.Context) error {
 	if !d.keep {
-		d.say("\nKEEP=1 leaves it running. Everything is taken down again.")
+		d.say("\nThe demo ends and removes everything. make demo KEEP=1 leaves the cluster running.")
 		return nil
 	}
-	d.title("It stays up until Ctrl-C. In another terminal:")
-	d.say("  export KUBECONFIG=%s     # carol, who may create pods in %s\n", d.carol.Kubeconfig, namespace)
+	d.title("The cluster runs until Ctrl-C. In another terminal:")
+	d.say("  export KUBECONFIG=%s     # carol, who may create Pods in %s\n", d.carol.Kubeconfig, namespace)
 	d.say("  export KUBECONFIG=%s     # the admin", d.plane.Admin.Kubeconfig)
 	d.say("  alias kubectl=%s", d.carol.Command(ctx).Path)
 	d.say("  tail -f %s", filepath.Join(d.plane.Folder(), "webhook.log"))
@@ -199,7 +199,7 @@ func (d *demo) linger(ctx context.Context) error {
 	return nil
 }
 
-// end takes everything down that was started, also after a failure.
+// end stops the webhook and the control plane, if they were started.
 func (d *demo) end() error {
 	var errs []error
 	if d.process != nil && d.ended != nil {

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The fields that a cluster adds to every pod, which would hide what the webhook does.
+// The fields that a cluster adds to every Pod. Without them, the reader sees what the webhook does.
 var (
 	clusterMetadata = []string{"creationTimestamp", "generation", "namespace", "resourceVersion", "uid", "managedFields"}
 	clusterSpec     = []string{"dnsPolicy", "enableServiceLinks", "preemptionPolicy", "priority", "restartPolicy", "schedulerName",
@@ -20,7 +20,7 @@ var (
 	clusterContainer = []string{"terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy"}
 )
 
-// readable takes out of two pods what is in every pod.
+// readable returns both Pods without the fields that every Pod has.
 func readable(before, after string) (left, right string, err error) {
 	if left, err = withoutCluster(before); err != nil {
 		return "", "", err
@@ -66,7 +66,7 @@ func drop(object any, keys []string) {
 	}
 }
 
-// withoutToken takes the ServiceAccount's token out of a list of volumes or of mounts.
+// withoutToken removes the ServiceAccount's token from a list of volumes or of mounts.
 func withoutToken(object any, list string) {
 	m, _ := object.(map[string]any)
 	elements, ok := m[list].([]any)
@@ -87,7 +87,7 @@ const (
 	plain = "\x1b[0m"
 )
 
-// beside prints two texts next to each other, equal lines on one height, and marks what is new.
+// beside prints two texts next to each other. Equal lines are in the same row, and added and removed lines are marked.
 func beside(out io.Writer, left, right string) {
 	colour := func(c, text string) string { return text }
 	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" {
@@ -115,7 +115,7 @@ func beside(out io.Writer, left, right string) {
 	}
 }
 
-// lines are all lines of both texts, as a diff has them.
+// lines returns all lines of both texts, in the order of a diff.
 func lines(left, right string) (all []udiff.Line) {
 	const everything = 1 << 20
 	diff, err := udiff.ToUnifiedDiff("", "", left, udiff.Lines(left, right), everything)

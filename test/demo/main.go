@@ -1,5 +1,5 @@
-// Command demo shows the webhook at work on a real control plane on this machine: a user who is no admin types kubectl
-// run with a label, and the Pod that comes out is shown beside the Pod that went in.
+// Command demo runs the webhook with a real control plane on this machine. A user who is no admin types kubectl run with the label. The
+// demo prints the Pod as submitted beside the Pod as admitted.
 package main
 
 import (
@@ -18,21 +18,24 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, &demo{binary: *binary, keep: *keep, out: os.Stdout})
+	d := &demo{binary: *binary, keep: *keep, out: os.Stdout}
+	err := run(ctx, d)
 	interrupted := ctx.Err() != nil
 	stop()
-	switch {
-	case interrupted:
-		fmt.Println("\nEverything is taken down again.")
-	case err != nil:
+	if interrupted {
+		err = nil // The step that was interrupted has failed.
+	}
+	if err = errors.Join(err, d.end()); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
+	if interrupted {
+		fmt.Println("\nEverything was removed.")
+	}
 }
 
-// run plays the demo and takes everything down again, however it ends.
-func run(ctx context.Context, d *demo) (err error) {
-	defer func() { err = errors.Join(err, d.end()) }()
+// run runs all steps of the demo.
+func run(ctx context.Context, d *demo) error {
 	for _, act := range []func(context.Context) error{
 		d.start, d.serve, d.furnish, d.admitted, d.greedy, d.another, d.linger,
 	} {

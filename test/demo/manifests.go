@@ -1,6 +1,6 @@
 package main
 
-// example is the share of the example, with a server that nobody will ask: no kubelet runs here.
+// example is the share's volume and claim. The NFS server does not exist, and no kubelet runs here that would mount it.
 const example = `
 apiVersion: v1
 kind: PersistentVolume
@@ -25,7 +25,7 @@ spec:
   volumeName: hpc-pv
 `
 
-// greedy mounts the share a second time, whole.
+// greedy is a Pod that mounts the share once more, without a subPath.
 const greedy = `apiVersion: v1
 kind: Pod
 metadata:

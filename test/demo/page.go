@@ -10,7 +10,7 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 )
 
-// pagePath is where the demo writes what beside prints, for a browser.
+// pagePath is the file for a browser. It shows the same as beside prints.
 const pagePath = "dist/demo.html"
 
 //go:embed page.html
@@ -18,10 +18,10 @@ var pageText string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
-// pageRow is one line of both Pods. Kind is empty where the two are equal, else added or removed.
+// pageRow is one line of both Pods. Kind is empty if the lines are equal, and otherwise "added" or "removed".
 type pageRow struct{ Left, Right, Kind string }
 
-// writePage writes the command and the two Pods next to each other as one page.
+// writePage writes a page with the command and the two Pods next to each other.
 func writePage(path, command, left, right string) (err error) {
 	var rows []pageRow
 	for _, line := range lines(left, right) {

@@ -2,7 +2,7 @@ package main
 
 import "syscall"
 
-// dieWithUs puts a child into a group of its own, and ends it with us even when we are killed.
-func dieWithUs() *syscall.SysProcAttr {
+// ownGroup puts a child into a process group of its own. The kernel kills the child when this program ends, also if this program is killed.
+func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

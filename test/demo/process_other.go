@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// dieWithUs puts a child into a group of its own.
-func dieWithUs() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+// ownGroup puts a child into a process group of its own.
+func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

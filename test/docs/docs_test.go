@@ -1,4 +1,4 @@
-// Package docs holds the documents against what they speak of.
+// Package docs compares the documents with the code, the chart and the files that they describe.
 package docs
 
 import (
@@ -18,14 +18,14 @@ import (
 
 const root = "../.."
 
-// included is a file shown in a document: <!-- file: path --> and the fence behind it, or a Markdown file as it is, up to a comment
-// that ends it.
+// included matches a file that a document shows: <!-- file: path --> and the fenced block after it. A Markdown file has no fence and ends
+// with <!-- end of file -->.
 var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n(?:```[a-z]*\n)?)(.*?)(```\n|<!-- end of file -->\n)")
 
-// tabled is the table of a doc comment shown in a document: <!-- table: path --> and the fence behind it.
+// tabled matches a table of a doc comment that a document shows: <!-- table: path --> and the fenced block after it.
 var tabled = regexp.MustCompile("(?s)(<!-- table: (\\S+) -->\n```text\n).*?(```\n)")
 
-// commentTable returns the indented lines of a doc comment.
+// commentTable returns the indented lines of the doc comments in a Go file.
 func commentTable(source string) string {
 	var table strings.Builder
 	for line := range strings.Lines(source) {
@@ -36,7 +36,8 @@ func commentTable(source string) string {
 	return table.String()
 }
 
-// TestCurrentInclusions: what a document shows is what the tests prove. UPDATE_GOLDEN=1 writes it again.
+// TestCurrentInclusions: the files and tables that a document shows are equal to their sources. UPDATE_GOLDEN=1 writes them into the
+// document.
 func TestCurrentInclusions(t *testing.T) {
 	for _, document := range documents(t) {
 		text := read(t, document)
@@ -52,11 +53,11 @@ func TestCurrentInclusions(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(root, document), []byte(shown), 0o644))
 			continue
 		}
-		assert.Empty(t, udiff.Unified(document, "what it includes", text, shown), "UPDATE_GOLDEN=1 go test ./test/docs writes it again")
+		assert.Empty(t, udiff.Unified(document, "with the present sources", text, shown), "UPDATE_GOLDEN=1 go test ./test/docs writes it")
 	}
 }
 
-// excerpt is a part of a file shown in a document, where a line … stands for those left out.
+// excerpt matches a part of a file that a document shows. A line with … alone means that lines are left out.
 var excerpt = regexp.MustCompile("(?s)<!-- excerpt: (\\S+) -->\n```[a-z]*\n(.*?)```\n")
 
 // TestExcerpts: each line of an excerpt is in its file, in the same order.
@@ -71,7 +72,7 @@ func TestExcerpts(t *testing.T) {
 					continue
 				}
 				_, after, ok := strings.Cut(rest, "\n"+line)
-				require.True(t, ok, "%s shows a line that %s does not have there: %s", document, match[1], line)
+				require.True(t, ok, "%s shows a line that %s does not have at that place: %s", document, match[1], line)
 				rest = "\n" + after
 			}
 		}
@@ -79,22 +80,24 @@ func TestExcerpts(t *testing.T) {
 	assert.NotZero(t, found)
 }
 
-// frontPageLines is what two screens show.
+// frontPageLines is the number of lines that two screens show.
 const frontPageLines = 150
 
 var (
-	// fenced is a block of commands or of YAML.
+	// fenced matches a block of commands or of YAML.
 	fenced = regexp.MustCompile("(?sm)^ *```[a-z]*\n.*?^ *```$")
-	// tableRow is a row of a table, and kept what a translation does not change there: code and the targets of links.
+	// tableRow matches a row of a table. kept matches the parts of a row that a translation does not change: code and link targets.
 	tableRow = regexp.MustCompile(`(?m)^\|.*$`)
 	kept     = regexp.MustCompile("`[^`]+`|\\]\\([^)]+\\)")
 )
 
-// TestFrontPages: the first page is short, and the Chinese one has the same commands, the same blocks, and the same code and links in its
-// tables.
+// TestFrontPages: README.md is short. README.zh-CN.md has the same commands, the same blocks, and the same code and links in its tables.
 func TestFrontPages(t *testing.T) {
 	english, chinese := read(t, "README.md"), read(t, "README.zh-CN.md")
 	assert.LessOrEqual(t, strings.Count(english, "\n"), frontPageLines)
+	_, hub, _ := strings.Cut(english, "\n## JupyterHub\n")
+	hub, _, _ = strings.Cut(hub, "\n## ")
+	assert.Len(t, regexp.MustCompile("(?m)^[^\n`].*$").FindAllString(hub, -1), 6, "JupyterHub in six lines")
 	assert.Equal(t, untranslated(english), untranslated(chinese))
 	commands := func(page string) (lines []string) {
 		for _, c := range pages.CommandsOf(page, read(t, page)) {
@@ -107,10 +110,11 @@ func TestFrontPages(t *testing.T) {
 	assert.Equal(t, commands("README.md"), commands("README.zh-CN.md"))
 }
 
-// comment is the end of a line that says what a command does.
+// comment matches a comment at the end of a line of code.
 var comment = regexp.MustCompile(` +# .*`)
 
-// untranslated returns the blocks of a page, without their comments, and what stays of each row of its tables.
+// untranslated returns the parts of a page that its translation must have too: the blocks without comments, and the kept parts of its
+// tables.
 func untranslated(page string) (found []string) {
 	for _, block := range fenced.FindAllString(page, -1) {
 		found = append(found, comment.ReplaceAllString(block, ""))
@@ -132,7 +136,7 @@ func TestInstallIsOneCommand(t *testing.T) {
 	assert.Equal(t, command("deploy/docs/install.md"), command("README.md"))
 }
 
-// withoutHead drops the comments that tell the golden test what is known besides the pod.
+// withoutHead removes the comments at the top of a golden input that set the conditions of its test.
 func withoutHead(text string) string {
 	for strings.HasPrefix(text, "# identity: ") || strings.HasPrefix(text, "# namespace: ") {
 		_, text, _ = strings.Cut(text, "\n")
@@ -140,10 +144,10 @@ func withoutHead(text string) string {
 	return text
 }
 
-// reason is where a reason is spelled in the sentences.
+// reason matches a reason in the sources of package denial.
 var reason = regexp.MustCompile(`(?:malformed|forbidden|unprocessable)\("(\w+)"|Reason: "(\w+)"`)
 
-// TestCurrentReasons: the page explains each reason of package denial, and no other.
+// TestCurrentReasons: deploy/docs/denials.md explains each reason of package denial, and no reason that does not exist.
 func TestCurrentReasons(t *testing.T) {
 	_, section, _ := strings.Cut(read(t, "deploy/docs/denials.md"), "## When the webhook denies a Pod")
 	section, _, _ = strings.Cut(section, "\n## ")
@@ -167,14 +171,14 @@ func TestCurrentReasons(t *testing.T) {
 	}
 	require.NotEmpty(t, spelled)
 	for name := range explained {
-		assert.Contains(t, spelled, name, "explained, but no such reason")
+		assert.Contains(t, spelled, name, "the page explains a reason that does not exist")
 	}
 	for name := range spelled {
 		assert.True(t, explained[name] || strings.Contains(section, "`"+name+"`"), "the reason %s is not explained", name)
 	}
 }
 
-// TestSourceIsListed: the page on the source names every package of the product, and nothing that is not there.
+// TestSourceIsListed: deploy/docs/source.md lists every package of the product, and every path that it lists exists.
 func TestSourceIsListed(t *testing.T) {
 	listed := map[string]bool{}
 	for _, match := range regexp.MustCompile(`(?m)^([a-z][a-z0-9/.-]*) {2,}`).FindAllStringSubmatch(read(t, "deploy/docs/source.md"), -1) {
@@ -198,7 +202,8 @@ var (
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )
 
-// TestLinks: every link within the project leads somewhere. Links to other sites are not followed, no network is needed.
+// TestLinks: every link to a file or heading of the project has a target. Links to other sites are not checked, so the test needs no
+// network.
 func TestLinks(t *testing.T) {
 	for _, document := range documents(t) {
 		text := read(t, document)
@@ -233,7 +238,7 @@ func anchors(text string) (found []string) {
 	return found
 }
 
-// documents are the Markdown files of the project.
+// documents returns the paths of all Markdown files of the project.
 func documents(t *testing.T) (found []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The picture of a Pod's way, in pixels.
+// The sizes in the picture, in pixels.
 const (
 	boxWidth   = 178
 	boxGap     = 26
@@ -20,18 +20,18 @@ const (
 	padding    = 12
 )
 
-// TestCurrentPicture: deploy/docs/pod.svg is drawn from deploy/docs/pod.txt.
+// TestCurrentPicture: deploy/docs/pod.svg is the picture of the text in deploy/docs/pod.txt.
 func TestCurrentPicture(t *testing.T) {
 	drawn := picture(strings.Split(strings.TrimSpace(read(t, "deploy/docs/pod.txt")), "\n\n"))
 	if os.Getenv("UPDATE_GOLDEN") != "" {
 		require.NoError(t, os.WriteFile(filepath.Join(root, "deploy/docs/pod.svg"), []byte(drawn), 0o644))
 		return
 	}
-	assert.Equal(t, drawn, read(t, "deploy/docs/pod.svg"), "UPDATE_GOLDEN=1 go test ./test/docs draws it again")
+	assert.Equal(t, drawn, read(t, "deploy/docs/pod.svg"), "UPDATE_GOLDEN=1 go test ./test/docs draws it")
 }
 
-// picture returns boxes from left to right as an SVG. Each box is a title and lines. The background stays open and the colours can be
-// read on white and on black, because a page is shown on both.
+// picture returns an SVG with boxes from left to right. Each box has a title and lines of text. The background is transparent, and the
+// colours are readable on white and on black.
 func picture(boxes []string) string {
 	lines := 0
 	for _, box := range boxes {
@@ -64,7 +64,7 @@ func drawBox(out *strings.Builder, x, height int, lines []string) {
 	}
 }
 
-// drawArrow draws one that ends at the box that begins at x.
+// drawArrow draws an arrow that ends at the box whose left side is at x.
 func drawArrow(out *strings.Builder, x, y int) {
 	fmt.Fprintf(out, `<path d="M%d %dh%dm-6 -5l6 5l-6 5" fill="none" stroke="#808080" stroke-width="1.5"/>`+"\n",
 		x-boxGap+3, y, boxGap-6)

@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// TestCurrentVersion: both programs, the image, the chart, what is rendered from it, the image that pods are given by default and the
-// newest release of the CHANGELOG are of one version, which is said in webhook/handoff/version.go.
+// TestCurrentVersion: webhook/handoff/version.go has the version. The programs, the image, the chart, deploy/install.yaml, the default
+// image of the init container and the newest release in CHANGELOG.md have the same version.
 func TestCurrentVersion(t *testing.T) {
 	version := handoff.Version
 	require.Regexp(t, `^v\d+\.\d+\.\d+$`, version)
@@ -49,7 +49,7 @@ func TestCurrentVersion(t *testing.T) {
 	assert.Positive(t, deployed)
 }
 
-// deployments are the files of deploy/, by their paths.
+// deployments returns the text of each YAML file below deploy/, by path.
 func deployments(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}

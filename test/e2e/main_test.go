@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 	program := sealed.Program{Outside: build, Inside: func(room sealed.Room) int { return inside(m, room) }}
 	if keep() {
-		program.Doors, program.Opened = []string{apiDoor, notebookDoor}, noteDoor
+		program.Doors, program.Opened, program.UntilInterrupt = []string{apiDoor, notebookDoor}, noteDoor, true
 	}
 	os.Exit(sealed.Run(program)) //nolint:forbidigo // likewise
 }
@@ -75,7 +75,10 @@ func inside(m *testing.M, room sealed.Room) (status int) {
 		return nil
 	})
 	if keep() {
-		world.keep(ctx)
+		if err := world.keep(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			return 1
+		}
 		return status
 	}
 	if err := progress.Stage(os.Stderr, "nothing of ours is left", func() error { return world.uninstall(ctx) }); err != nil {

@@ -153,8 +153,9 @@ func saysNothingToRun(t *testing.T, p pod) {
 	got := p.await(t, readyLimit, "to say that it does not know how to start", func(p *corev1.Pod) bool {
 		return p.Status.Phase == corev1.PodFailed
 	})
-	assert.Contains(t, got.Status.ContainerStatuses[0].State.Terminated.Message, "this image is of no family that is known (docker-stacks, repo2docker, "+
-		"Zero to JupyterHub), so how it starts cannot be told: say it in the pod's command, or ask the admin to add the image to "+
+	assert.Contains(t, got.Status.ContainerStatuses[0].State.Terminated.Message, "this image belongs to no known family "+
+		"(docker-stacks, repo2docker, Zero to JupyterHub), so its start command is unknown: write a command in the pod, or "+
+			"ask the admin to add the image to "+
 		"notebook.starts")
 }
 

@@ -1,12 +1,12 @@
-// Package golden is a corpus of pods as submitted and as admitted: NAME.yaml is the pod that somebody wrote, and beside
-// it stands NAME.admitted.yaml, the pod that the cluster gets, or NAME.denied.txt, the sentences that the user gets.
+// Package golden has example Pods in testdata. NAME.yaml is a Pod as submitted. Beside it, NAME.admitted.yaml is the same Pod as the
+// webhook admits it, or NAME.denied.txt has the sentences with which the webhook denies it.
 //
-// A new NAME.yaml runs by itself, an outcome without its pod fails, and UPDATE_GOLDEN=1 go test ./test/golden writes the
-// outcomes again. In comments at its top a pod can say what is known besides it:
+// A new NAME.yaml is tested without further work. A .admitted.yaml or .denied.txt without its NAME.yaml fails the test.
+// UPDATE_GOLDEN=1 go test ./test/golden writes the outcomes. Comments at the top of NAME.yaml set the conditions of the case:
 //
-//	# identity: 5003:6003:7001     known at admission; without it, the way at start
-//	# namespace: restricted        enforces the Pod Security Standard restricted
-//	# config: whole-share.yaml     a file of testdata/config; without it, the defaults
+//	# identity: 5003:6003:7001     the user's identity, with discovery at admission; without this line, discovery is at start
+//	# namespace: restricted        the namespace enforces the Pod Security Standard restricted
+//	# config: whole-share.yaml     a configuration of testdata/config; without this line, the defaults
 package golden
 
 import (
@@ -30,20 +30,20 @@ import (
 //go:embed testdata
 var testdata embed.FS
 
-// Case is one pod of the corpus.
+// Case is one example Pod with its conditions.
 type Case struct {
 	Name string
-	// YAML is the pod as it was written, JSON the same as an API server sends it.
+	// YAML is the text of the file. JSON is the same Pod as an API server sends it.
 	YAML, JSON []byte
 	Identity   *identity.Identity
 	Restricted bool
 	Config     *config.Config
 
-	// fixed is the webhook of a case that is Fixed.
+	// fixed is the webhook that Fixed has built.
 	fixed *webhook.Webhook
 }
 
-// Cases reads the corpus, in the order of names.
+// Cases returns all cases, sorted by name.
 func Cases() ([]Case, error) {
 	files, err := fs.Glob(testdata, "testdata/*.yaml")
 	if err != nil {
@@ -75,14 +75,14 @@ func read(name, file string) (c Case, err error) {
 	lines := bufio.NewScanner(bytes.NewReader(c.YAML))
 	for lines.Scan() && strings.HasPrefix(lines.Text(), "#") {
 		key, value, _ := strings.Cut(strings.TrimPrefix(lines.Text(), "# "), ": ")
-		if err := c.say(key, value); err != nil {
+		if err := c.set(key, value); err != nil {
 			return c, err
 		}
 	}
 	return c.Fixed(), lines.Err()
 }
 
-func (c *Case) say(key, value string) error {
+func (c *Case) set(key, value string) error {
 	switch key {
 	case "identity":
 		id, err := identity.Parse(value)
@@ -101,7 +101,8 @@ func (c *Case) say(key, value string) error {
 	return nil
 }
 
-// Fixed is the case with the configuration that it has now: to read that takes longer than to decide about a pod.
+// Fixed returns the case with a webhook of its present configuration. Decide and Verify then use this webhook. To build a webhook takes
+// longer than to decide about a Pod.
 func (c Case) Fixed() Case {
 	c.fixed = c.webhook()
 	return c
@@ -117,20 +118,20 @@ func (c Case) webhook() *webhook.Webhook {
 	return webhook.New(c.Config, c)
 }
 
-// Find returns the identity that the case says is known; so that a Case is a webhook.Identities.
+// Find returns the identity of the case. With Find and FindUncached, a Case is a webhook.Identities.
 func (c Case) Find(context.Context, user.Name) (*identity.Identity, error) { return c.Identity, nil }
 
-// FindUncached is Find: nothing is remembered.
+// FindUncached is the same as Find, which caches nothing.
 func (c Case) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return c.Find(ctx, name)
 }
 
-// Decide runs the webhook on a pod with what is known in this case.
+// Decide returns the webhook's decision about a Pod under the conditions of the case.
 func (c Case) Decide(pod []byte) webhook.Decision {
 	return c.webhook().Decide(context.Background(), c.review(pod))
 }
 
-// Verify runs the verifier on one.
+// Verify returns the verifier's decision about a Pod under the conditions of the case.
 func (c Case) Verify(pod []byte) webhook.Decision {
 	return c.webhook().Verify(context.Background(), c.review(pod))
 }

@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestGolden holds each pod of the corpus against its outcome.
+// TestGolden compares the outcome of each case with its golden file.
 func TestGolden(t *testing.T) {
 	cases, err := Cases()
 	require.NoError(t, err)
@@ -28,7 +28,7 @@ func TestGolden(t *testing.T) {
 				return
 			}
 			want, err := os.ReadFile(filepath.Join("testdata", file))
-			require.NoError(t, err, "the outcome is missing: UPDATE_GOLDEN=1 writes it")
+			require.NoError(t, err, "the golden file is missing: UPDATE_GOLDEN=1 writes it")
 			assert.Equal(t, string(want), content)
 		})
 	}
@@ -57,7 +57,7 @@ func outcome(t *testing.T, c Case) (file, content string) {
 	return c.Name + ".admitted.yaml", b.String()
 }
 
-// removeOrReportOrphans keeps an outcome from outliving its pod, or the other outcome of it.
+// removeOrReportOrphans fails for each golden file that no case has as its outcome. With UPDATE_GOLDEN it removes the file.
 func removeOrReportOrphans(t *testing.T, expected map[string]bool) {
 	t.Helper()
 	files, err := os.ReadDir("testdata")
@@ -69,7 +69,7 @@ func removeOrReportOrphans(t *testing.T, expected map[string]bool) {
 		case os.Getenv("UPDATE_GOLDEN") != "":
 			require.NoError(t, os.Remove(filepath.Join("testdata", f.Name())))
 		default:
-			t.Errorf("testdata/%s has no pod that leads to it: UPDATE_GOLDEN=1 removes it", f.Name())
+			t.Errorf("testdata/%s is not the outcome of any case: UPDATE_GOLDEN=1 removes it", f.Name())
 		}
 	}
 }

@@ -15,16 +15,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// hubPod is a pod that the real KubeSpawner has made, before and after.
+// hubPod is a Pod of the real KubeSpawner, as submitted and as admitted.
 type hubPod struct {
 	Case
 	decision  webhook.Decision
 	submitted *corev1.Pod
-	// admitted is nil where it is denied.
+	// admitted is nil if the Pod is denied.
 	admitted *corev1.Pod
 }
 
-// hubPods are those of one version, as "6" or "7", or of both.
+// hubPods returns the Pods of KubeSpawner version "6" or "7", or of both versions if version is empty.
 func hubPods(t *testing.T, version string) (pods []hubPod) {
 	t.Helper()
 	cases, err := Cases()
@@ -52,7 +52,8 @@ func decode(t *testing.T, raw []byte) *corev1.Pod {
 	return pod
 }
 
-// TestAHubFindsItsContainerItsPortAndItsArgs: by the names that it gave them, and whatever way the pod goes.
+// TestAHubFindsItsContainerItsPortAndItsArgs: the webhook keeps the container names, ports and arguments of a hub's Pod, with discovery
+// at admission and at start.
 func TestAHubFindsItsContainerItsPortAndItsArgs(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
@@ -70,13 +71,13 @@ func TestAHubFindsItsContainerItsPortAndItsArgs(t *testing.T) {
 	}
 }
 
-// TestAHubsUserIsTheRawAnnotation: what the user is called in the hub, and no slug of it.
+// TestAHubsUserIsTheRawAnnotation: the user comes from the annotation with the hub's name, and not from the label, which has a slug.
 func TestAHubsUserIsTheRawAnnotation(t *testing.T) {
 	users := map[string]string{}
 	for _, p := range hubPods(t, "") {
 		raw := p.submitted.Annotations["hub.jupyter.org/username"]
 		if p.admitted == nil {
-			users[raw] += "" // Some are refused in one case and admitted in another, by what is configured.
+			users[raw] += "" // One configuration denies a name that another admits.
 			continue
 		}
 		users[raw] = p.admitted.Annotations["jupyter-user.io/user"]
@@ -86,8 +87,8 @@ func TestAHubsUserIsTheRawAnnotation(t *testing.T) {
 		"alice@x.org": "alice", "alice@other.org": "", "123abc": "", "alice_s": ""}, users)
 }
 
-// TestProbesOfAHubsPodKnowItsPrefix: what is asked is below JUPYTERHUB_SERVICE_PREFIX, at the port of the hub's URL, and where
-// the hub asks for certificates it is the port alone.
+// TestProbesOfAHubsPodKnowItsPrefix: the probes request a path below JUPYTERHUB_SERVICE_PREFIX, at the port of the notebook container. If
+// the hub uses TLS with client certificates, the probes only connect to the port.
 func TestProbesOfAHubsPodKnowItsPrefix(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil || strings.Contains(p.Name, "cmd-of-its-own") {
@@ -112,7 +113,8 @@ func TestProbesOfAHubsPodKnowItsPrefix(t *testing.T) {
 	}
 }
 
-// TestNoHubsPodOpensInTheImagesOwnHome: neither by the working directory nor by notebook_dir, which the user could not enter.
+// TestNoHubsPodOpensInTheImagesOwnHome: neither the working directory nor notebook_dir is the home of the image's user, which the user of
+// the Pod could not open.
 func TestNoHubsPodOpensInTheImagesOwnHome(t *testing.T) {
 	const own = "/home/jovyan"
 	for _, p := range hubPods(t, "") {
@@ -128,7 +130,7 @@ func TestNoHubsPodOpensInTheImagesOwnHome(t *testing.T) {
 	}
 }
 
-// TestEveryVolumeOfAHubsThatFSGroupServedIsNamed: the group is gone, and the warning names the claims to check.
+// TestEveryVolumeOfAHubsThatFSGroupServedIsNamed: the webhook removes fsGroup, and the warning names every claim that it served.
 func TestEveryVolumeOfAHubsThatFSGroupServedIsNamed(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
@@ -148,7 +150,7 @@ func TestEveryVolumeOfAHubsThatFSGroupServedIsNamed(t *testing.T) {
 	}
 }
 
-// TestAHubsPodRunsAsTheUserWhateverItsOptionsSay: uid, gid, privileged and the like of the spawner's.
+// TestAHubsPodRunsAsTheUserWhateverItsOptionsSay: KubeSpawner's options such as uid, gid and privileged have no effect.
 func TestAHubsPodRunsAsTheUserWhateverItsOptionsSay(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
@@ -166,7 +168,7 @@ func TestAHubsPodRunsAsTheUserWhateverItsOptionsSay(t *testing.T) {
 	}
 }
 
-// TestWhatAHubsPodIsDeniedFor: the reasons, each with its case.
+// TestWhatAHubsPodIsDeniedFor lists every denied case and the reason of its denial.
 func TestWhatAHubsPodIsDeniedFor(t *testing.T) {
 	reasons := map[string]denial.Reason{}
 	for _, p := range hubPods(t, "7") {
@@ -190,7 +192,7 @@ func TestWhatAHubsPodIsDeniedFor(t *testing.T) {
 	}, reasons)
 }
 
-// TestBothVersionsOfKubeSpawnerAreTreatedAlike: the same cases are admitted, and denied for the same.
+// TestBothVersionsOfKubeSpawnerAreTreatedAlike: a case has the same denials with both versions of KubeSpawner.
 func TestBothVersionsOfKubeSpawnerAreTreatedAlike(t *testing.T) {
 	seven := map[string]hubPod{}
 	for _, p := range hubPods(t, "7") {

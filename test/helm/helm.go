@@ -1,4 +1,4 @@
-// Package helm runs the packager of the chart in deploy/chart, for tests.
+// Package helm runs the real Helm on the chart in deploy/chart, for tests.
 package helm
 
 import (
@@ -15,23 +15,23 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Release and Namespace are what everything here is installed as.
+// Release and Namespace are the Helm release and the namespace that all tests install.
 const (
 	Release   = "jupyter-user-webhook"
 	Namespace = "jupyter-user-system"
 )
 
-// Helm is the program, for one cluster or for none.
+// Helm is the program helm, with its settings.
 type Helm struct {
-	// Kubeconfig of the installing account; empty where nothing is.
+	// Kubeconfig is the file of the account that installs. It is empty if the test installs nothing.
 	Kubeconfig string
-	// Folder for what helm remembers. None of it belongs to the account that runs this.
+	// Folder holds Helm's cache, configuration and data, so that a test does not touch those of the developer.
 	Folder string
 
 	program string
 }
 
-// New gives the program, after building it if need be.
+// New returns Helm. It builds the program first if the cache does not have it.
 func New(ctx context.Context, progress io.Writer, folder string) (*Helm, error) {
 	paths, err := tools.Build(ctx, progress, tools.Helm)
 	if err != nil {
@@ -40,13 +40,13 @@ func New(ctx context.Context, progress io.Writer, folder string) (*Helm, error) 
 	return &Helm{Folder: folder, program: paths[tools.Helm]}, nil
 }
 
-// Chart is the folder of the chart.
+// Chart returns the folder of the chart.
 func Chart() (string, error) {
 	folder, err := project.Folder()
 	return filepath.Join(folder, "deploy", "chart"), err
 }
 
-// Run runs it, and answers what it said. What it complains of is the error.
+// Run runs helm and returns its standard output. If helm fails, the error contains its standard error.
 func (h *Helm) Run(ctx context.Context, stdin string, arguments ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	command := exec.CommandContext(ctx, h.program, arguments...)
@@ -59,7 +59,7 @@ func (h *Helm) Run(ctx context.Context, stdin string, arguments ...string) (stri
 	return stdout.String(), nil
 }
 
-// Template renders the chart with values, as YAML.
+// Template renders the chart. The values are YAML.
 func (h *Helm) Template(ctx context.Context, values string, arguments ...string) (deploy.Rendered, error) {
 	chart, err := Chart()
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestAttacksByFSGroup, where an fsGroup that is one of the user's groups stays: the verifier denies any other, because the kubelet
-// gives it to every process. alice is 5001:6001:7001, and qiang.guo03 is found at start.
+// TestAttacksByFSGroup: with share.fsGroup Keep, an fsGroup that is one of the user's groups is kept. The verifier denies any other, because
+// the kubelet gives the group to every process. alice is 5001:6001:7001. qiang.guo03 has discovery at start.
 func TestAttacksByFSGroup(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
@@ -25,7 +25,7 @@ func TestAttacksByFSGroup(t *testing.T) {
 		"another's group":               {"alice", 6002, "spec.securityContext.fsGroup: 6002 is not known to be a group of alice"},
 		"root's group":                  {"alice", 0, "spec.securityContext.fsGroup: 0 is not known to be a group of alice"},
 		"a group under the floor":       {"alice", 27, "spec.securityContext.fsGroup: 27 is not known to be a group of alice"},
-		"any group, of a user at start": {"qiang.guo03", 7001, "spec.securityContext.fsGroup: this is not what the webhook put there"},
+		"any group, of a user at start": {"qiang.guo03", 7001, "spec.securityContext.fsGroup: this is not what the webhook wrote"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := injectedBy(t, g.serves, of.user)

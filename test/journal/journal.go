@@ -1,4 +1,4 @@
-// Package journal keeps what a server logs, for tests that read it while the server writes.
+// Package journal keeps the log of a server in memory. A test can read the log while the server writes to it.
 package journal
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Journal is a log of JSON lines. Its zero value is an empty one.
+// Journal is a log of JSON lines. The zero value is an empty log.
 type Journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -24,7 +24,7 @@ func (j *Journal) Write(p []byte) (int, error) {
 	return j.text.Write(p)
 }
 
-// String is the log so far.
+// String returns the log so far.
 func (j *Journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -38,7 +38,7 @@ func (j *Journal) Forget() {
 	j.text.Reset()
 }
 
-// Lines are the log's, of one message where one is given. Each has to be JSON.
+// Lines returns the lines of the log. With a message, it returns only the lines that have this message. Each line must be JSON.
 func (j *Journal) Lines(t *testing.T, message string) (lines []map[string]any) {
 	t.Helper()
 	for text := range strings.Lines(j.String()) {

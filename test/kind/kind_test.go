@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// TestUp runs the script twice against a real API server, with the real kubectl and helm. Docker and kind are not there: programs that
-// note what they are asked stand in for them. Nothing runs the Deployment here, so nothing waits for it either.
+// TestUp runs the script twice against a real API server, with the real kubectl and helm. Shell scripts that record their arguments take
+// the place of docker and kind. Nothing runs the Deployment here, so kubectl rollout is only recorded.
 func TestUp(t *testing.T) {
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: os.Stderr})
 	require.NoError(t, err)
@@ -49,11 +49,11 @@ func TestUp(t *testing.T) {
 	require.NoError(t, err, said)
 	assert.Contains(t, said, "kubectl run nb -n notebooks --image=quay.io/jupyter/minimal-notebook --labels=jupyter-user=qiang.guo03")
 	said, err = up()
-	require.NoError(t, err, "again: %s", said)
+	require.NoError(t, err, "the second run: %s", said)
 
 	noted, err := os.ReadFile(asked)
 	require.NoError(t, err)
-	assert.Equal(t, 1, strings.Count(string(noted), "kind create cluster"), "the cluster is used again")
+	assert.Equal(t, 1, strings.Count(string(noted), "kind create cluster"), "the second run uses the cluster of the first")
 	for _, want := range []string{"docker info", "docker build --tag", "kind load docker-image", "docker exec jupyter-user-control-plane",
 		"rollout status deployment/jupyter-user-webhook"} {
 		assert.Contains(t, string(noted), want)
@@ -73,7 +73,8 @@ func TestUp(t *testing.T) {
 	assert.Equal(t, "baseline", space.Labels["pod-security.kubernetes.io/enforce"])
 }
 
-// contextOfKind returns a kubeconfig whose one context has the name that kind gives it, and is not the current one.
+// contextOfKind returns a kubeconfig like kind's: it has one context, named kind-jupyter-user. This context is not the current one,
+// so that a command without --context fails.
 func contextOfKind(t *testing.T, plane *controlplane.ControlPlane) string {
 	t.Helper()
 	text, err := os.ReadFile(plane.Admin.Kubeconfig)
@@ -87,7 +88,7 @@ func contextOfKind(t *testing.T, plane *controlplane.ControlPlane) string {
 	return path
 }
 
-// TestUpWithoutDocker: each program that is missing is named.
+// TestUpWithoutDocker: the script names the program that is missing.
 func TestUpWithoutDocker(t *testing.T) {
 	for _, missing := range []string{"docker", "kind", "kubectl", "helm"} {
 		t.Run(missing, func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package kyverno holds the pods of the golden corpus, as the webhook makes them, against policies in the real Kyverno: its
-// command line, which runs the engine that it has in a cluster. Run it with make release-check: building Kyverno takes long, so
-// this is no part of make test.
+// Package kyverno tests the Pods of the golden files, as the webhook changes them, against Kyverno policies. Kyverno's command line
+// judges the Pods, with the same engine that runs in a cluster. Building Kyverno takes long, so make release-check runs this test and
+// make test does not.
 package kyverno

@@ -19,11 +19,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// ways are those that meet a policy.
-type ways struct{ atAdmission, atStart bool }
+// discoveries reports for each discovery whether its Pods meet a policy.
+type discoveries struct{ atAdmission, atStart bool }
 
-// policies are those of testdata, and which way can meet them.
-var policies = map[string]ways{
+// policies lists the policies in testdata, and which Pods meet them.
+var policies = map[string]discoveries{
 	"baseline":                {true, true},
 	"restricted":              {true, false},
 	"no-capabilities":         {true, false},
@@ -32,11 +32,11 @@ var policies = map[string]ways{
 	"limits-of-what-is-added": {true, true},
 }
 
-// TestKyverno has every admitted pod of the corpus judged that brings nothing but a notebook: a sidecar or a
-// node's path is the pod's own, and so is what a policy says of it.
+// TestKyverno has Kyverno judge every admitted Pod that has one container and no hostPath. Other Pods bring containers or volumes of
+// their own, which may break a policy without any fault of the webhook.
 func TestKyverno(t *testing.T) {
 	if os.Getenv("RELEASE_CHECK") == "" {
-		t.Skip("left out: building Kyverno takes long. Run it with make release-check")
+		t.Skip("skipped: building Kyverno takes long. Run this test with make release-check")
 	}
 	built, err := tools.Build(t.Context(), os.Stderr, tools.Kyverno)
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func TestKyverno(t *testing.T) {
 	}
 }
 
-// admitted are the pods of the corpus that are admitted, by the name of their case.
+// admitted returns the Pods that TestKyverno has judged, by the name of their golden case.
 func admitted(t *testing.T) map[string]*corev1.Pod {
 	t.Helper()
 	cases, err := golden.Cases()
@@ -99,13 +99,13 @@ func onTheNode(pod *corev1.Pod) bool {
 	return false
 }
 
-// A judged pod is one result of Kyverno's report.
+// judged is one result in Kyverno's report.
 type judged struct {
 	Policy, Result, Message string
 	Resources               []struct{ Name string }
 }
 
-// apply runs Kyverno's command line, as a user would.
+// apply runs Kyverno's command line and returns its results by "policy/Pod".
 func apply(t *testing.T, program string, pods map[string]*corev1.Pod) map[string]judged {
 	t.Helper()
 	resources := filepath.Join(t.TempDir(), "pods.yaml")
@@ -121,7 +121,7 @@ func apply(t *testing.T, program string, pods map[string]*corev1.Pod) map[string
 		"--output-format", "json")
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
-	// Its exit status is 1 where something fails, which some shall; that it has judged at all shows in the report.
+	// The exit status is 1 if any Pod fails a policy, and some Pods must fail. The report shows whether Kyverno ran.
 	_ = command.Run()
 	start := bytes.IndexByte(stdout.Bytes(), '{')
 	require.GreaterOrEqual(t, start, 0, "Kyverno says: %s%s", &stdout, &stderr)

@@ -1,9 +1,9 @@
-// Package machine measures how slow this machine is while a test runs, so that a limit in time can be judged as a ratio.
+// Package machine measures how slow this machine is while a test runs, so that a test can adjust its time limits.
 //
-// A limit such as "every answer within a second" is a promise about a machine that has time for the webhook. A test that shares
-// two cores with other programs can miss it without any fault of the webhook. So the test measures, in the same seconds, how long
-// a fixed piece of work takes, and stretches the limit by what the machine is slower than the one that the limits were written
-// on. A time over the limit itself is reported; a time over the stretched limit fails.
+// A limit such as "every response within a second" is a promise about a machine that has time for the webhook. A test that shares
+// two cores with other programs can miss the limit without any fault of the webhook. So the test also measures how long a fixed
+// piece of work takes at the same time, and multiplies the limit by the factor by which this machine is slower than usual. A time
+// over the limit is logged. A time over the multiplied limit fails the test.
 package machine
 
 import (
@@ -14,16 +14,17 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for a condition that must come true. It is no promise of the product: a test that waits for
-// less fails on a machine that is only slow.
+// Patience is how long a test waits for a condition that must become true. It is no promise of the product. With a shorter time,
+// tests would fail on a slow machine.
 const Patience = 3 * time.Minute
 
 const (
-	// usual is how long the piece of work takes on the machine that the limits were written on, with nothing beside it.
+	// usual is how long the piece of work takes on the machine for which the limits were written, if nothing else runs there.
 	usual = 10 * time.Millisecond
-	// rounds of hashing are the piece of work: longer than a time slice of the kernel's, so that it meets everyone else who waits.
+	// rounds is the number of hashes in the piece of work. They take longer than a time slice of the kernel, so that the work has to
+	// wait for other programs.
 	rounds = 100_000
-	// pause between two pieces of work: measuring takes a twentieth of one core.
+	// pause is the time between two pieces of work. With it, measuring takes a twentieth of one core.
 	pause = 200 * time.Millisecond
 )
 
@@ -59,8 +60,8 @@ func (w *Watch) Stop() {
 }
 
 func (w *Watch) run() {
-	// The kernel shares its time among threads. A thread of its own waits for its turn as every other program does.
-	// Unlocked at the end, the thread stays: with a thread that ends, the kernel kills what it started with Pdeathsig.
+	// The kernel divides its time among threads. With a thread of its own, this goroutine waits like every other program.
+	// The thread must not end: the kernel would kill the processes that it started with Pdeathsig. So it is unlocked at the end.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	for {
@@ -92,7 +93,7 @@ func work() time.Duration {
 	return time.Since(began)
 }
 
-// Now measures the machine for a second, and returns how many times slower than usual its slowest moment was; 1 at least.
+// Now measures the machine for a second. It returns how many times slower than usual the slowest moment was, at least 1.
 func Now() float64 {
 	w := Start()
 	time.Sleep(time.Second) //nolint:forbidigo // this measures the machine in that time, and waits for nothing
@@ -100,14 +101,14 @@ func Now() float64 {
 	return w.Slowest()
 }
 
-// Slowest returns how many times longer than usual the slowest piece of work took until now; 1 at least.
+// Slowest returns how many times longer than usual the slowest piece of work took until now, at least 1.
 func (w *Watch) Slowest() float64 {
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	return times(w.slowest)
 }
 
-// Mean returns how many times longer than usual a piece of work took on average until now; 1 at least.
+// Mean returns how many times longer than usual a piece of work took on average until now, at least 1.
 func (w *Watch) Mean() float64 {
 	w.lock.Lock()
 	defer w.lock.Unlock()
@@ -119,18 +120,18 @@ func (w *Watch) Mean() float64 {
 
 func times(took time.Duration) float64 { return max(1, float64(took)/float64(usual)) }
 
-// Within fails the test unless something took no longer than its limit, stretched by the slowest moment of the machine. It
-// reports whether the limit held as it is, and logs why where the limit held only when stretched.
+// Within reports whether took is at most the limit. Over the limit, it multiplies the limit by Slowest: within the multiplied limit,
+// it logs a line; over it, it fails the test.
 func (w *Watch) Within(t testing.TB, took, limit time.Duration, what string) bool {
 	t.Helper()
-	// The work that is going on may be the slowest of all.
+	// The piece of work that is running now is not counted yet, and may be the slowest. So one more is measured.
 	w.add(work())
 	slowest := w.Slowest()
 	switch {
 	case took <= limit:
 		return true
 	case took <= time.Duration(float64(limit)*slowest):
-		t.Logf("not judged: %s took %s, over %s, on a machine that was %.1f times slower than usual", what, took, limit, slowest)
+		t.Logf("no failure: %s took %s, over %s, on a machine that was %.1f times slower than usual", what, took, limit, slowest)
 	default:
 		t.Errorf("%s took %s, over %s, on a machine that was %.1f times slower than usual", what, took, limit, slowest)
 	}

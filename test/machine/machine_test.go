@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// recorded is a test that only remembers what it was told.
+// recorded is a testing.TB that only counts calls of Logf and Errorf.
 type recorded struct {
 	testing.TB
 	logged, failed int

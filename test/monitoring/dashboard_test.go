@@ -9,8 +9,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// TestTheDashboardIsOneScreen: Grafana's grid is 24 wide, and 24 of its rows are what a screen of 1080 lines shows. No panel lies on
-// another, each says what it shows, in which unit, and reads from the data source that was chosen.
+// TestTheDashboardIsOneScreen: Grafana's grid has 24 columns, and a screen of 1080 lines shows 24 rows. No panel covers another. Each panel
+// has a description and a unit, and reads from the selected data source.
 func TestTheDashboardIsOneScreen(t *testing.T) {
 	t.Parallel()
 	dashboard, err := monitoring.ReadDashboard()
@@ -19,9 +19,9 @@ func TestTheDashboardIsOneScreen(t *testing.T) {
 	var taken [24][24]string
 	ids := map[int]bool{}
 	for _, panel := range dashboard.Panels {
-		assert.False(t, ids[panel.ID], "%s has another's id", panel.Title)
+		assert.False(t, ids[panel.ID], "%s has the id of another panel", panel.Title)
 		ids[panel.ID] = true
-		assert.NotEmpty(t, panel.Description, "%s does not say what it shows", panel.Title)
+		assert.NotEmpty(t, panel.Description, "%s has no description", panel.Title)
 		assert.NotEmpty(t, panel.Targets, "%s shows nothing", panel.Title)
 		assert.NotEmpty(t, panel.FieldConfig.Defaults.Unit, "%s has no unit", panel.Title)
 		assert.Equal(t, "${datasource}", panel.Datasource.UID, panel.Title)
@@ -30,14 +30,14 @@ func TestTheDashboardIsOneScreen(t *testing.T) {
 			"%s does not fit on the screen", panel.Title)
 		for y := at.Y; y < at.Y+at.H; y++ {
 			for x := at.X; x < at.X+at.W; x++ {
-				require.Empty(t, taken[y][x], "%s lies on it", panel.Title)
+				require.Empty(t, taken[y][x], "%s covers another panel", panel.Title)
 				taken[y][x] = panel.Title
 			}
 		}
 	}
 }
 
-// TestEveryExpressionIsPromQL, and there is one of each kind that an on-call looks for.
+// TestEveryExpressionIsPromQL: Prometheus can parse every expression, and the expressions read the metrics that an on-call engineer needs.
 func TestEveryExpressionIsPromQL(t *testing.T) {
 	t.Parallel()
 	queries, err := monitoring.Queries(t.Context())
@@ -55,6 +55,6 @@ func TestEveryExpressionIsPromQL(t *testing.T) {
 		"jupyter_user_share_oldest_lookup_seconds", "jupyter_user_ldap_oldest_lookup_seconds", "jupyter_user_certificate_expiry_timestamp_seconds", "jupyter_user_build_info",
 		"apiserver_validating_admission_policy_check_total",
 	} {
-		assert.True(t, read[name], "nothing looks at %s", name)
+		assert.True(t, read[name], "no expression reads %s", name)
 	}
 }

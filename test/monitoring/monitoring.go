@@ -1,5 +1,5 @@
-// Package monitoring reads what the dashboard and the alerts of deploy/monitoring ask of Prometheus, for tests that hold it
-// against what is really exposed.
+// Package monitoring reads the dashboard and the alerts of deploy/monitoring. Tests compare their queries with the metrics that the webhook
+// really exposes.
 package monitoring
 
 import (
@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Rules is a file of Prometheus' rules.
+// Rules is a file of Prometheus rules.
 type Rules struct {
 	Groups []struct {
 		Name  string  `yaml:"name"`
@@ -26,7 +26,7 @@ type Rules struct {
 	} `yaml:"groups"`
 }
 
-// Alert is one rule.
+// Alert is an alerting rule.
 type Alert struct {
 	Alert       string            `yaml:"alert"`
 	Expr        string            `yaml:"expr"`
@@ -35,7 +35,7 @@ type Alert struct {
 	Annotations map[string]string `yaml:"annotations"`
 }
 
-// Alerts are all of the rules.
+// Alerts returns the rules of all groups.
 func (r Rules) Alerts() (all []Alert) {
 	for _, group := range r.Groups {
 		all = append(all, group.Rules...)
@@ -43,10 +43,10 @@ func (r Rules) Alerts() (all []Alert) {
 	return all
 }
 
-// Dashboard is as much of Grafana's as is held against something.
+// Dashboard has the fields of a Grafana dashboard that tests read.
 type Dashboard struct {
 	Panels []Panel `json:"panels"`
-	// Annotations are marks over all panels.
+	// Annotations are queries whose results Grafana marks in all panels.
 	Annotations struct {
 		List []struct {
 			Name string `json:"name"`
@@ -55,7 +55,7 @@ type Dashboard struct {
 	} `json:"annotations"`
 }
 
-// Panel of a dashboard.
+// Panel is a panel of a dashboard.
 type Panel struct {
 	ID          int                                      `json:"id"`
 	Type        string                                   `json:"type"`
@@ -67,7 +67,7 @@ type Panel struct {
 	FieldConfig struct{ Defaults struct{ Unit string } } `json:"fieldConfig"`
 }
 
-// File reads one of deploy/monitoring.
+// File returns a file of deploy/monitoring.
 func File(name string) ([]byte, error) {
 	folder, err := project.Folder()
 	if err != nil {
@@ -94,26 +94,27 @@ func ReadDashboard() (d Dashboard, err error) {
 	return d, json.Unmarshal(data, &d)
 }
 
-// Query is one expression, and what it reads.
+// Query is a PromQL expression and the series that it reads.
 type Query struct {
-	// Where it stands: the alert's name, or the panel's title.
+	// Where is the name of the alert or the title of the panel.
 	Where string
 	Expr  string
 
 	Series []Series `json:"series"`
-	// Labels by which it groups or matches.
+	// Labels are the labels by which the expression groups or matches.
 	Labels []string `json:"labels"`
-	Fault  string   `json:"fault"`
+	// Fault is the error if Prometheus cannot parse the expression.
+	Fault string `json:"fault"`
 }
 
-// Series is a selector of a query.
+// Series is a series selector in a query.
 type Series struct {
 	Name string `json:"name"`
-	// Matchers are label, operator and value.
+	// Matchers have three strings each: label, operator and value.
 	Matchers [][3]string `json:"matchers"`
 }
 
-// Queries are all that the dashboard and the alerts ask, parsed as Prometheus parses them.
+// Queries returns all expressions of the dashboard and the alerts. Prometheus' own parser has parsed them.
 func Queries(ctx context.Context) ([]Query, error) {
 	rules, err := ReadRules()
 	if err != nil {
@@ -138,7 +139,7 @@ func Queries(ctx context.Context) ([]Query, error) {
 	return all, parse(ctx, all)
 }
 
-// intervals are Grafana's own words for how long a point, and the whole screen, is.
+// intervals replaces Grafana's variables for the step and the range by durations, so that Prometheus can parse the expressions.
 var intervals = strings.NewReplacer("$__rate_interval", "5m", "$__range", "3h")
 
 func parse(ctx context.Context, queries []Query) error {
@@ -160,11 +161,11 @@ func parse(ctx context.Context, queries []Query) error {
 	if err != nil {
 		return fmt.Errorf("parse the expressions: %w", err)
 	}
-	// Laid over what is there already: where each stands stays.
+	// Unmarshal keeps the fields that the JSON does not have: Where and Expr.
 	return json.Unmarshal(out, &queries)
 }
 
-// Values are the values that a matcher lets through, where it names them: "a" or "a|b". One that has a pattern names none.
+// Values returns the values that each matcher lists, such as "a" or "a|b", by label. A matcher with a real pattern lists none.
 func (s Series) Values() map[string][]string {
 	named := map[string][]string{}
 	for _, matcher := range s.Matchers {

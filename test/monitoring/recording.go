@@ -25,24 +25,24 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// A Recording is what replicas exposed while something happened, as far as one alert reads it. It is safe for concurrent use.
+// A Recording has the metrics of the replicas over a period, but only those that one alert reads. It is safe for concurrent use.
 type Recording struct {
 	alert Alert
 	names []string
-	// every is the time between two samples, and began is when the first was taken.
+	// every is the time between two samples. began is the time of the first sample.
 	every time.Duration
 	began time.Time
 
 	mu sync.Mutex
-	// series are the samples by series, and those by their number.
+	// series has the samples by series and by the number of the sample.
 	series map[string]map[int]float64
 	last   int
 }
 
-// ourMetric is the name of a metric in an expression.
+// ourMetric matches the name of one of the webhook's metrics in an expression.
 var ourMetric = regexp.MustCompile(`\bjupyter_user_\w+`)
 
-// NewRecording begins a recording for an alert of rules.yaml.
+// NewRecording returns an empty recording for an alert of rules.yaml.
 func NewRecording(alert string, every time.Duration, began time.Time) (*Recording, error) {
 	rules, err := ReadRules()
 	if err != nil {
@@ -58,7 +58,7 @@ func NewRecording(alert string, every time.Duration, began time.Time) (*Recordin
 	return nil, fmt.Errorf("rules.yaml has no alert %s", alert)
 }
 
-// Add adds what a replica exposed.
+// Add adds the metrics that a replica exposed at a time.
 func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(exposed)
@@ -81,7 +81,7 @@ func (r *Recording) Add(at time.Time, instance string, exposed io.Reader) error 
 	return nil
 }
 
-// number returns which sample is the one of a time.
+// number returns the number of the sample at a time.
 func (r *Recording) number(at time.Time) int {
 	return int(math.Round(at.Sub(r.began).Seconds() / r.every.Seconds()))
 }
@@ -94,12 +94,12 @@ func selector(name, instance string, metric *dto.Metric) string {
 	return name + "{" + strings.Join(labels, ",") + "}"
 }
 
-// Judge has promtool evaluate the shipped rule on the recording, at each sample. It returns an error unless the alert fires at each
-// time of firing, and at none of the samples for which silent returns true.
+// Judge has promtool evaluate the alert of rules.yaml on the recording. It returns an error unless the alert fires at each time of
+// firing, and at no sample for which silent returns true.
 //
-// What happened may have been shorter than the alert waits. It is stretched then: all that is between two samples takes stretch
-// times as long, and so the times among the samples are as many times further from the first sample. Ages and counts remain, as they
-// would if the same had gone on for longer. With a stretch of 1, promtool gets what was recorded.
+// The recorded period may be shorter than the time that the alert waits. So Judge multiplies the time between two samples by stretch, and
+// also the distance of every recorded timestamp from the first sample. It does not change durations and counts, because they would not
+// grow in a longer outage of the same kind. With a stretch of 1, promtool gets the recording unchanged.
 func (r *Recording) Judge(ctx context.Context, stretch int, firing []time.Time, silent func(time.Time) bool) error {
 	built, err := tools.Build(ctx, os.Stderr, tools.Promtool)
 	if err != nil {
@@ -125,7 +125,7 @@ func (r *Recording) Judge(ctx context.Context, stretch int, firing []time.Time, 
 	return nil
 }
 
-// test returns the file that promtool reads.
+// test returns the text of the test file that promtool runs.
 func (r *Recording) test(rules string, stretch int, firing []time.Time, silent func(time.Time) bool) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -152,7 +152,7 @@ func (r *Recording) test(rules string, stretch int, firing []time.Time, silent f
 	return text.String()
 }
 
-// values are the samples of a series as promtool reads them, which begins with the time 0.
+// values returns the samples of a series in promtool's notation. promtool's time begins at 0.
 func (r *Recording) values(series string, stretch int) string {
 	name, _, _ := strings.Cut(series, "{")
 	values := make([]string, r.last+1)

@@ -12,7 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// TestARecordingIsJudged: the share answers until second 10 and from second 40 on, of a minute; a lookup fails each sample between.
+// TestARecordingIsJudged records a minute in which the share responds until second 10 and again from second 40 on. Between them, a lookup
+// fails at every sample.
 func TestARecordingIsJudged(t *testing.T) {
 	t.Parallel()
 	const every, stretch = 2 * time.Second, 6
@@ -20,10 +21,10 @@ func TestARecordingIsJudged(t *testing.T) {
 	at := func(second int) time.Time { return began.Add(time.Duration(second) * time.Second) }
 	r, err := monitoring.NewRecording("JupyterUserShareHangs", every, began)
 	require.NoError(t, err)
-	answer, failure := began.Unix(), int64(0)
+	response, failure := began.Unix(), int64(0)
 	for second := 0; second <= 60; second += 2 {
 		if second <= 10 || second >= 40 && second < 44 {
-			answer = at(second).Unix()
+			response = at(second).Unix()
 		}
 		if second > 10 && second < 40 {
 			failure = at(second).Unix()
@@ -34,11 +35,11 @@ jupyter_user_share_oldest_lookup_seconds 0
 jupyter_user_share_last_answer_timestamp_seconds %d
 # TYPE jupyter_user_share_last_failure_timestamp_seconds gauge
 jupyter_user_share_last_failure_timestamp_seconds %d
-`, answer, failure))))
+`, response, failure))))
 	}
 	quiet := func(when time.Time) bool { return !when.After(at(10)) || !when.Before(at(40)) }
 	assert.NoError(t, r.Judge(t.Context(), stretch, []time.Time{at(38)}, quiet))
 	assert.ErrorContains(t, r.Judge(t.Context(), stretch, []time.Time{at(50)}, quiet), "FAILED", "not after the outage")
-	assert.ErrorContains(t, r.Judge(t.Context(), stretch, nil, func(time.Time) bool { return true }), "FAILED", "it does fire")
+	assert.ErrorContains(t, r.Judge(t.Context(), stretch, nil, func(time.Time) bool { return true }), "FAILED", "the alert fires during the outage")
 	assert.ErrorContains(t, r.Judge(t.Context(), 1, []time.Time{at(38)}, quiet), "FAILED", "half a minute alone is too short for the alert")
 }

@@ -23,8 +23,8 @@ func alerts(t *testing.T) []monitoring.Alert {
 	return rules.Alerts()
 }
 
-// TestEachAlertFiresAndDoesNot: promtool runs the file that each alert has, in which it fires at least once and at least once does
-// not.
+// TestEachAlertFiresAndDoesNot: promtool runs the test file of each alert. In each file the alert fires at least once, and at least once it
+// does not fire.
 func TestEachAlertFiresAndDoesNot(t *testing.T) {
 	t.Parallel()
 	built, err := tools.Build(t.Context(), os.Stderr, tools.Promtool)
@@ -38,7 +38,7 @@ func TestEachAlertFiresAndDoesNot(t *testing.T) {
 	for _, alert := range alerts(t) {
 		expected = append(expected, "testdata/"+alert.Alert+".yaml")
 	}
-	require.ElementsMatch(t, expected, files, "one file an alert, and no other")
+	require.ElementsMatch(t, expected, files, "testdata has one file for each alert, and no other file")
 	for _, file := range files {
 		fires, silent := cases(t, file)
 		assert.Positive(t, fires, "%s never fires", file)
@@ -49,7 +49,7 @@ func TestEachAlertFiresAndDoesNot(t *testing.T) {
 	assert.Equal(t, len(files), strings.Count(string(said), "SUCCESS"))
 }
 
-// cases are how often a file has its alert fire, and how often not.
+// cases returns how many tests in a file expect the alert to fire, and how many expect it not to fire.
 func cases(t *testing.T, file string) (fires, silent int) {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -80,7 +80,8 @@ func cases(t *testing.T, file string) (fires, silent int) {
 
 const runbook = "https://jupyter-user.io/jupyter-user-webhook/deploy/docs/runbook.md#"
 
-// TestEachAlertHasItsSectionInTheRunbook, how bad it is, and something to read.
+// TestEachAlertHasItsSectionInTheRunbook: each alert has a section in the runbook that names it. It has a severity, a summary, a
+// description and a time to wait.
 func TestEachAlertHasItsSectionInTheRunbook(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../deploy/docs/runbook.md")
@@ -89,16 +90,16 @@ func TestEachAlertHasItsSectionInTheRunbook(t *testing.T) {
 		anchor, ours := strings.CutPrefix(alert.Annotations["runbook_url"], runbook)
 		assert.True(t, ours, "%s: %s", alert.Alert, alert.Annotations["runbook_url"])
 		section := sectionOf(string(text), anchor)
-		assert.NotEmpty(t, section, "%s leads to #%s, which is not there", alert.Alert, anchor)
-		assert.Contains(t, section, "`"+alert.Alert+"`", "the section #%s does not name the alert that leads there", anchor)
+		assert.NotEmpty(t, section, "%s links to the section #%s, which does not exist", alert.Alert, anchor)
+		assert.Contains(t, section, "`"+alert.Alert+"`", "the section #%s does not name the alert that links to it", anchor)
 		assert.Contains(t, []string{"critical", "warning", "info"}, alert.Labels["severity"], alert.Alert)
 		assert.NotEmpty(t, alert.Annotations["summary"], alert.Alert)
 		assert.NotEmpty(t, alert.Annotations["description"], alert.Alert)
-		assert.NotEmpty(t, alert.For, "%s wakes somebody up for a moment", alert.Alert)
+		assert.NotEmpty(t, alert.For, "%s fires without waiting", alert.Alert)
 	}
 }
 
-// sectionOf is what stands under the heading of an anchor.
+// sectionOf returns the text under the heading with an anchor.
 func sectionOf(text, anchor string) string {
 	for _, section := range strings.Split(text, "\n## ")[1:] {
 		title, body, _ := strings.Cut(section, "\n")
@@ -110,7 +111,7 @@ func sectionOf(text, anchor string) string {
 	return ""
 }
 
-const operatorHead = `# The same as rules.yaml, for the Prometheus operator. Its labels may have to be those that your Prometheus selects rules by.
+const operatorHead = `# The rules of rules.yaml, for the Prometheus operator. Add the labels by which your Prometheus selects rules.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
@@ -121,7 +122,7 @@ metadata:
 spec:
 `
 
-// TestBothFilesOfRulesSayTheSame. UPDATE_GOLDEN=1 writes the operator's anew.
+// TestBothFilesOfRulesSayTheSame: prometheusrule.yaml has the same rules as rules.yaml. UPDATE_GOLDEN=1 writes prometheusrule.yaml.
 func TestBothFilesOfRulesSayTheSame(t *testing.T) {
 	t.Parallel()
 	rules, err := monitoring.File("rules.yaml")
@@ -137,7 +138,7 @@ func TestBothFilesOfRulesSayTheSame(t *testing.T) {
 	}
 	got, err := monitoring.File("prometheusrule.yaml")
 	require.NoError(t, err)
-	assert.Equal(t, want, string(got), "UPDATE_GOLDEN=1 go test ./test/monitoring writes it anew")
+	assert.Equal(t, want, string(got), "UPDATE_GOLDEN=1 go test ./test/monitoring writes it")
 	var object struct {
 		Spec monitoring.Rules `yaml:"spec"`
 	}

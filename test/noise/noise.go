@@ -1,5 +1,5 @@
-// Package noise finds what a command prints that tells its reader nothing: stack traces, what libraries say to their own
-// authors, and progress that fills pages. The gate reads the output of every stage through it.
+// Package noise finds lines in a command's output that do not help the reader: stack traces, logs of libraries, and progress lines that
+// come too often. The script .ci/run checks the output of its stages with this package.
 package noise
 
 import (
@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// every is how often progress may say something where it cannot write over its last line.
+// every is the shortest time between two progress lines of one name, where the output is not a terminal.
 const every = 15 * time.Second
 
-// slack is for a machine that holds up one line and not the next.
+// slack is allowed on top of every, because a busy machine may delay one line and not the next.
 const slack = 5 * time.Second
 
-// kinds of lines that no command of ours prints when all is well.
+// kinds are the lines that no command of this project prints while it works.
 var kinds = []struct {
 	what string
 	line *regexp.Regexp
@@ -27,17 +27,17 @@ var kinds = []struct {
 	{"a data race", regexp.MustCompile(`^WARNING: DATA RACE`)},
 }
 
-// progress is a line of test/progress: what is done, how far, and for how long.
+// progress matches a line of test/progress: its name, its state, and the elapsed time.
 var progress = regexp.MustCompile(`^(\S+)  .*  (?:\d+m)?\d+s$`)
 
-// A Finder looks at the lines of one command.
+// A Finder finds noise in the output of one command.
 type Finder struct {
-	// Now is time.Now for all but tests.
+	// Now returns the time. Tests replace it.
 	Now  func() time.Time
 	last map[string]time.Time
 }
 
-// Find returns why a line is noise, or an empty text.
+// Find returns why a line is noise, or an empty string if the line is none.
 func (f *Finder) Find(line string) string {
 	for _, kind := range kinds {
 		if kind.line.MatchString(line) {
@@ -59,11 +59,11 @@ func (f *Finder) Find(line string) string {
 	return ""
 }
 
-// Copy passes all lines on, and returns what is noise among them, each with its reason.
+// Copy copies all lines from in to out. It returns the lines that are noise, each with its reason.
 func (f *Finder) Copy(out io.Writer, in io.Reader) ([]string, error) {
 	var noise []string
 	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, 1<<24) // One line of a test's failure may be a whole document.
+	lines.Buffer(nil, 1<<24) // One line of a failed test may contain a whole document.
 	for lines.Scan() {
 		if why := f.Find(lines.Text()); why != "" {
 			noise = append(noise, why+": "+lines.Text())

@@ -17,13 +17,13 @@ fuzz FuzzPods of test/property for 30000x
     12.4 s  images
 `
 	for what, line := range map[string]string{
-		"a stack trace":            "goroutine 12 [running]:",
-		"panic":                    "panic: runtime error: index out of range",
-		"a frame":                  "\t/usr/local/go/src/runtime/panic.go:783 +0x132",
-		"controller-runtime":       "[controller-runtime] log.SetLogger(...) was never called; logs will not be displayed.",
-		"what it prints with that": "  >  goroutine 1 [running]:",
-		"klog":                     "W1128 15:35:57.123456   12345 warnings.go:70] unknown field",
-		"a race":                   "WARNING: DATA RACE",
+		"a stack trace":      "goroutine 12 [running]:",
+		"panic":              "panic: runtime error: index out of range",
+		"a frame":            "\t/usr/local/go/src/runtime/panic.go:783 +0x132",
+		"controller-runtime": "[controller-runtime] log.SetLogger(...) was never called; logs will not be displayed.",
+		"its stack trace":    "  >  goroutine 1 [running]:",
+		"klog":               "W1128 15:35:57.123456   12345 warnings.go:70] unknown field",
+		"a race":             "WARNING: DATA RACE",
 	} {
 		f := &Finder{Now: time.Now}
 		var out strings.Builder

@@ -13,11 +13,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// A Command is what a page has a reader type: a command line with its continued lines, its pipes and what it reads.
+// A Command is a command line that a page tells the reader to type, with its continued lines, its pipes and its here-document.
 type Command struct {
-	// Page is a path from the root of the repository.
+	// Page is the path of the page from the root of the repository.
 	Page string
-	// Text keeps the lines of the page, without the indentation of the block and without comments.
+	// Text has the lines as the page has them, but without the indentation of the block and without comments.
 	Text string
 }
 
@@ -26,7 +26,7 @@ func (c Command) Line() string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(c.Text, "\\\n", " ")), " ")
 }
 
-// Files returns the pages for readers, as paths from the root of the repository.
+// Files returns the paths of all pages, from the root of the repository.
 func Files(t testing.TB) (found []string) {
 	t.Helper()
 	folder, err := project.Folder()
@@ -41,18 +41,19 @@ func Files(t testing.TB) (found []string) {
 }
 
 var (
-	// shell is a fenced block of commands, in a list too.
+	// shell matches a fenced block, which may be indented in a list.
 	shell = regexp.MustCompile("(?ms)^( *)```(\\w*)\n(.*?)^ *```$")
-	// quoted is text between backticks. In a table a pipe is escaped.
+	// quoted matches text between backticks. In a table a pipe is escaped.
 	quoted = regexp.MustCompile("`([^`]+)`")
-	// typed begins a command line between backticks. Two words, such as kubectl exec, only name a command.
+	// typed matches the beginning of a command line between backticks. Two words, such as kubectl exec, are the name of a command and
+	// no command line.
 	typed = regexp.MustCompile(`^(?:(?:kubectl|helm|docker|skopeo|minikube|kind|git|go|openssl|getent|cmctl|curl|sha256sum|cp|id) \S+ \S|` +
 		`(?:make|jupyter-user-webhook|curl|id|go) \S)`)
 	assigned = regexp.MustCompile(`^\w+=\$\([^&]*\)\n`)
 	comment  = regexp.MustCompile(`(?m)(?:^|[ \t]+)#[ \t].*$`)
 )
 
-// Commands returns every command line of the pages, each once, with the first page that has it.
+// Commands returns every command line of the pages. A command line that several pages have is returned once, with the first page.
 func Commands(t testing.TB) (found []Command) {
 	t.Helper()
 	folder, err := project.Folder()
@@ -71,7 +72,7 @@ func Commands(t testing.TB) (found []Command) {
 	return found
 }
 
-// YAML returns the blocks of YAML in the pages.
+// YAML returns the YAML blocks of the pages.
 func YAML(t testing.TB) (found []Command) {
 	t.Helper()
 	folder, err := project.Folder()
@@ -88,7 +89,7 @@ func YAML(t testing.TB) (found []Command) {
 	return found
 }
 
-// CommandsOf returns the command lines of a page: of its blocks of type sh first, and then those between backticks.
+// CommandsOf returns the command lines of a page: first those in blocks of type sh, and then those between backticks.
 func CommandsOf(page, text string) (found []Command) {
 	for _, block := range shell.FindAllStringSubmatch(text, -1) {
 		if block[2] != "sh" {
@@ -114,7 +115,7 @@ func CommandsOf(page, text string) (found []Command) {
 	return found
 }
 
-// complete reports whether a shell would run the lines so far, and not wait for more.
+// complete reports whether a shell would run the lines, and not wait for further lines.
 func complete(lines string) bool {
 	end := strings.TrimRight(lines, " \n")
 	switch {
@@ -123,23 +124,23 @@ func complete(lines string) bool {
 	case strings.Contains(lines, "<<EOT"):
 		return strings.HasSuffix(end, "\nEOT")
 	case strings.HasPrefix(lines, "for "), assigned.MatchString(lines):
-		return strings.HasSuffix(end, "\ndone") // A variable is set for the loop behind it.
+		return strings.HasSuffix(end, "\ndone") // A line that sets a variable belongs to the loop after it.
 	}
 	return true
 }
 
-// A Holder is a section of commands.txt: a test, or the reason why no test runs its commands.
+// A Holder is a section of commands.txt or messages.txt: a test with the lines that it runs or compares, or the reason why no test does.
 type Holder struct {
 	Name  string
 	Lines []string
 }
 
-// Holders returns the sections of commands.txt.
-func Holders(t testing.TB) (found []Holder) {
+// Holders returns the sections of commands.txt or of messages.txt.
+func Holders(t testing.TB, list string) (found []Holder) {
 	t.Helper()
 	folder, err := project.Folder()
 	require.NoError(t, err)
-	text, err := os.ReadFile(filepath.Join(folder, "test", "pages", "commands.txt"))
+	text, err := os.ReadFile(filepath.Join(folder, "test", "pages", list))
 	require.NoError(t, err)
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSuffix(line, "\n")
@@ -156,7 +157,7 @@ func Holders(t testing.TB) (found []Holder) {
 	return found
 }
 
-// Matches reports whether an entry of commands.txt is this command: the whole line, or its beginning where the entry ends with "…".
+// Matches reports whether an entry of commands.txt equals this command. If the entry ends with "…", only the beginning must be equal.
 func (c Command) Matches(entry string) bool {
 	if begin, open := strings.CutSuffix(entry, "…"); open {
 		return strings.HasPrefix(c.Line(), begin)
@@ -164,11 +165,11 @@ func (c Command) Matches(entry string) bool {
 	return c.Line() == entry
 }
 
-// HeldBy returns the commands that commands.txt gives to a test, in the order of the list.
+// HeldBy returns the commands in the section of a test, in the order of commands.txt.
 func HeldBy(t testing.TB, test string) (found []Command) {
 	t.Helper()
 	all := Commands(t)
-	for _, holder := range Holders(t) {
+	for _, holder := range Holders(t, "commands.txt") {
 		if strings.Fields(holder.Name)[0] != test {
 			continue
 		}
@@ -182,6 +183,6 @@ func HeldBy(t testing.TB, test string) (found []Command) {
 			require.Greater(t, len(found), before, "no page has the command %s", entry)
 		}
 	}
-	require.NotEmpty(t, found, "commands.txt gives nothing to %s", test)
+	require.NotEmpty(t, found, "commands.txt has no command for %s", test)
 	return found
 }

@@ -9,19 +9,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A Shell runs commands of the pages in a folder of its own, with the programs that it is given.
+// A Shell runs commands of the pages in a folder of its own.
 type Shell struct {
 	Folder      string
 	environment []string
 }
 
-// NewShell returns a shell. Programs are files by the names that the pages type. A test whose machine lacks one of the other programs that
-// the commands use is skipped.
+// NewShell returns a shell. The keys of programs are the names that the pages type, its values are the files to run. Others are programs
+// that must be in PATH: without one of them the test is skipped.
 func NewShell(t testing.TB, environment []string, programs map[string]string, others ...string) *Shell {
 	t.Helper()
 	for _, name := range append(others, "bash") {
 		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("left out: the commands of the pages use %s, which is not in PATH", name)
+			t.Skipf("skipped: the commands of the pages use %s, which is not in PATH", name)
 		}
 	}
 	s := &Shell{Folder: t.TempDir()}
@@ -34,7 +34,7 @@ func NewShell(t testing.TB, environment []string, programs map[string]string, ot
 	return s
 }
 
-// Run returns what a command prints, and its exit status.
+// Run runs a command and returns its output and exit status.
 func (s *Shell) Run(t testing.TB, text string) (said string, status int) {
 	t.Helper()
 	shell := exec.CommandContext(t.Context(), "bash", "-eo", "pipefail", "-c", text)
@@ -46,7 +46,7 @@ func (s *Shell) Run(t testing.TB, text string) (said string, status int) {
 	return string(out), shell.ProcessState.ExitCode()
 }
 
-// Must runs a command that must succeed.
+// Must runs a command and fails the test if the command fails.
 func (s *Shell) Must(t testing.TB, text string) {
 	t.Helper()
 	said, status := s.Run(t, text)

@@ -1,4 +1,4 @@
-// Package pages reads the steps of a page of deploy/docs, so that tests run what the page has.
+// Package pages reads commands, steps and YAML from the pages for admins and users, so that tests run exactly those.
 package pages
 
 import (
@@ -15,11 +15,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// A Step has the commands and the file of a step of the page.
+// A Step is a numbered step of a page: its commands and its YAML file.
 type Step struct{ Shell, YAML string }
 
-// Fields returns the command of a step, which has no quotes, without the program itself. Changes are pairs of what the page has and what
-// the test has in its place.
+// Fields returns the arguments of the step's command, without the program. The command must have no quotes. Changes are pairs of a text in
+// the page and the text that replaces it.
 func (s Step) Fields(t testing.TB, changes ...string) []string {
 	t.Helper()
 	command := strings.ReplaceAll(s.Shell, "\\\n", " ")
@@ -35,7 +35,7 @@ var (
 	block  = regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$")
 )
 
-// Steps returns the steps of a page by their numbers, which begin with 1. Each has a command.
+// Steps returns the steps of a page by number. The first number is 1, and each step must have a command.
 func Steps(t testing.TB, page string) map[int]Step {
 	t.Helper()
 	folder, err := project.Folder()
@@ -49,7 +49,7 @@ func Steps(t testing.TB, page string) map[int]Step {
 		if i+1 < len(begins) {
 			end = begins[i+1][0]
 		}
-		// What is behind a heading is of no step.
+		// The last step ends at the next heading.
 		if heading := bytes.Index(text[at[0]:end], []byte("\n## ")); heading >= 0 {
 			end = at[0] + heading
 		}

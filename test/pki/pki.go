@@ -20,11 +20,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Pair is a certificate that signed itself, and its key, in PEM.
+// Pair is a certificate and its private key, in PEM.
 type Pair struct{ Cert, Key []byte }
 
-// Make makes a pair for 127.0.0.1 and localhost that is valid from an hour ago on. A negative time makes one that has
-// expired.
+// Make returns a self-signed pair for 127.0.0.1 and localhost that is valid since an hour ago and for the given time from now on.
+// With a negative time the pair has expired.
 func Make(t testing.TB, valid time.Duration) Pair {
 	t.Helper()
 	pair, err := New(valid, "localhost")
@@ -32,12 +32,13 @@ func Make(t testing.TB, valid time.Duration) Pair {
 	return pair
 }
 
-// New makes a pair for 127.0.0.1 and some names or addresses, for a server or for a client of the first name.
+// New returns a self-signed pair for 127.0.0.1 and for the given host names and addresses. It serves a server as well as a client, whose
+// common name is the first name.
 func New(valid time.Duration, names ...string) (Pair, error) {
 	return Between(time.Now().Add(-time.Hour), time.Now().Add(valid), names...)
 }
 
-// Between is New for a pair that is valid from a moment on, until another.
+// Between is like New, with the times from and until which the pair is valid.
 func Between(from, until time.Time, names ...string) (Pair, error) {
 	template, err := template(from, until, names)
 	if err != nil {
@@ -51,7 +52,7 @@ func Between(from, until time.Time, names ...string) (Pair, error) {
 	return sign(template, key, template, key)
 }
 
-// Issue makes a pair that this one has signed, for a server or a client that is no authority itself.
+// Issue returns a pair for a server or a client. The certificate p has signed it, and it is no CA itself.
 func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
 	template, err := template(time.Now().Add(-time.Hour), time.Now().Add(valid), names)
 	if err != nil {
@@ -60,7 +61,7 @@ func (p Pair) Issue(valid time.Duration, names ...string) (Pair, error) {
 	return p.sign(template)
 }
 
-// IssueServer is Issue of one that is for a server alone.
+// IssueServer is like Issue, but a client cannot use the pair.
 func (p Pair) IssueServer(valid time.Duration, names ...string) (Pair, error) {
 	template, err := template(time.Now().Add(-time.Hour), time.Now().Add(valid), names)
 	if err != nil {
@@ -121,7 +122,7 @@ func sign(template *x509.Certificate, key *ecdsa.PrivateKey, authority *x509.Cer
 	}, nil
 }
 
-// TLS is the pair for a server.
+// TLS returns the pair in the form that a TLS server needs.
 func (p Pair) TLS(t testing.TB) *tls.Certificate {
 	t.Helper()
 	cert, err := tls.X509KeyPair(p.Cert, p.Key)
@@ -129,14 +130,14 @@ func (p Pair) TLS(t testing.TB) *tls.Certificate {
 	return &cert
 }
 
-// Roots trust the pair.
+// Roots returns a pool that trusts the pair's certificate.
 func (p Pair) Roots() *x509.CertPool {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(p.Cert)
 	return roots
 }
 
-// Write puts the pair into a directory, under the names that a Secret of type kubernetes.io/tls has.
+// Write writes the pair into a directory, as tls.crt and tls.key, like a Secret of type kubernetes.io/tls.
 func (p Pair) Write(t testing.TB, dir string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "tls.crt"), p.Cert, 0o600))

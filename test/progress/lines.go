@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// tailLines is how much of an output an error shows.
+// tailLines is the number of lines that a Tail keeps.
 const tailLines = 25
 
-// Lines hands what is written to it on by the line.
+// Lines is a writer that calls Each with every complete line.
 type Lines struct {
 	Each    func(line string)
 	pending []byte
 }
 
-// Write never fails.
+// Write calls Each with every line that is complete now. It never fails.
 func (l *Lines) Write(data []byte) (int, error) {
 	l.pending = append(l.pending, data...)
 	for {
@@ -27,12 +27,12 @@ func (l *Lines) Write(data []byte) (int, error) {
 	}
 }
 
-// A Tail is the last lines of an output.
+// A Tail keeps the last lines of an output.
 type Tail struct {
 	lines []string
 }
 
-// Add takes a line in.
+// Add appends a line. It drops the oldest line if there are too many.
 func (t *Tail) Add(line string) {
 	t.lines = append(t.lines, line)
 	if len(t.lines) > tailLines {
@@ -40,5 +40,5 @@ func (t *Tail) Add(line string) {
 	}
 }
 
-// String is the lines, as they were written.
+// String returns the lines.
 func (t *Tail) String() string { return strings.Join(t.lines, "\n") }

@@ -1,5 +1,4 @@
-// Package progress is what a user sees who waits for something to be made: that it moves, how long it took, and, where
-// it failed, the last of what was said.
+// Package progress shows a waiting developer that a build moves and how long it took. If it fails, an error shows the end of its output.
 package progress
 
 import (
@@ -13,14 +12,14 @@ import (
 )
 
 const (
-	// redrawEvery is how often the line on a terminal is drawn again.
+	// redrawEvery is the time between two updates of the line on a terminal.
 	redrawEvery = time.Second
-	// repeatEvery is how often a line is written to anything else, such as the log of a CI, where a longer silence would
-	// look like a hang and a shorter one would fill pages.
+	// repeatEvery is the time between two lines where the output is not a terminal, such as the log of a CI. A longer silence would look
+	// like a hang, and a shorter one would fill the log.
 	repeatEvery = 15 * time.Second
 )
 
-// A Meter shows that something moves: on a terminal by a line that is redrawn, elsewhere by a line now and then.
+// A Meter shows the state of a build: in one line that changes on a terminal, in a new line every repeatEvery elsewhere.
 type Meter struct {
 	out      io.Writer
 	terminal bool
@@ -37,7 +36,7 @@ type Meter struct {
 	downloads int
 }
 
-// Start shows at once what is being done.
+// Start writes the first line and starts the meter.
 func Start(out io.Writer, name, doing string) *Meter {
 	m := newMeter(out, name, doing)
 	m.start()
@@ -57,34 +56,34 @@ func (m *Meter) start() {
 	m.stopped.Go(m.drawUntilStopped)
 }
 
-// isTerminal says whether a line written to out can be written over.
+// isTerminal reports whether out is a terminal on which a line can be overwritten.
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-// Say changes what is being done.
+// Say changes the text that the line shows.
 func (m *Meter) Say(doing string) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	m.doing, m.total = doing, 0
 }
 
-// Expect makes the meter count packages.
+// Expect makes the line show the number of compiled packages, out of total.
 func (m *Meter) Expect(total int) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	m.total = total
 }
 
-// Compiled counts a package.
+// Compiled counts one compiled package.
 func (m *Meter) Compiled() {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	m.done++
 }
 
-// Downloaded counts a module.
+// Downloaded counts one downloaded module.
 func (m *Meter) Downloaded() {
 	m.lock.Lock()
 	defer m.lock.Unlock()
@@ -92,7 +91,8 @@ func (m *Meter) Downloaded() {
 	m.doing = fmt.Sprintf("downloading modules (%d)", m.downloads)
 }
 
-// End takes the line away, and leaves a last word if there is one. Only the first call counts.
+// End stops the meter and removes its line from a terminal. If word is not empty, End writes a last line with the elapsed time.
+// Only the first call has an effect.
 func (m *Meter) End(word string) {
 	m.ended.Do(func() {
 		close(m.stop)
@@ -131,10 +131,10 @@ func (m *Meter) draw() {
 	m.write(m.line() + "\n")
 }
 
-// write ignores errors: a build is not to fail because nobody can watch it.
+// write ignores errors. A build must not fail because its progress cannot be shown.
 func (m *Meter) write(text string) { _, _ = io.WriteString(m.out, text) }
 
-// line is what the meter shows now.
+// line returns the line to show now.
 func (m *Meter) line() string {
 	m.lock.Lock()
 	defer m.lock.Unlock()

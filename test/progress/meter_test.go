@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// after lets time pass, which in synctest takes none.
+// after advances the fake clock of synctest.
 func after(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
@@ -51,9 +51,9 @@ func TestTerminalGetsOneLineDrawnAgain(t *testing.T) {
 		m.Compiled()
 		after(redrawEvery)
 		m.End("built")
-		const anew = "\r\x1b[K"
-		assert.Equal(t, anew+"etcd  building"+anew+"etcd  0/2 packages  1s"+anew+"etcd  1/2 packages  2s"+
-			anew+"etcd  built in 2s\n", out.String())
+		const redraw = "\r\x1b[K"
+		assert.Equal(t, redraw+"etcd  building"+redraw+"etcd  0/2 packages  1s"+redraw+"etcd  1/2 packages  2s"+
+			redraw+"etcd  built in 2s\n", out.String())
 	})
 }
 

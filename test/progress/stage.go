@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Stage does something and says how long it took. Out may be nil.
+// Stage calls do, and writes a line with the name, the time that it took, and whether it failed. Out may be nil.
 func Stage(out io.Writer, name string, do func() error) error {
 	began := time.Now()
 	err := do()
@@ -25,10 +25,10 @@ func Stage(out io.Writer, name string, do func() error) error {
 	return err
 }
 
-// endBytes is how much of each log an error shows.
+// endBytes is how many bytes of each log an error shows.
 const endBytes = 3000
 
-// Ends is the end of every log that has something in it, for an error.
+// Ends returns the end of each log file that is not empty. The text is for an error.
 func Ends(logs ...string) string {
 	var ends strings.Builder
 	for _, log := range logs {

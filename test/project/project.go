@@ -1,5 +1,4 @@
-// Package project finds the folder of this project's sources, for what is built from them, and those of modules that it depends
-// on, for what lies in them beside the code.
+// Package project finds the folder of this project's sources, and the folders of the modules that the project depends on.
 package project
 
 import (
@@ -15,11 +14,11 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// module is the one whose folder is looked for.
+// module is the path of this project's Go module.
 const module = "jupyter-user.io/jupyter-user-webhook"
 
-// Folder is found by walking up from the working directory: what the compiler remembers of source files is gone with
-// -trimpath, and files of another module cannot be embedded.
+// Folder returns the root of the project's sources. It walks up from the working directory. Source paths recorded by the compiler
+// do not help, because -trimpath removes them.
 func Folder() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {
@@ -34,14 +33,14 @@ func Folder() (string, error) {
 			return folder, nil
 		}
 		if folder == filepath.Dir(folder) {
-			return "", fmt.Errorf("%s is not in the sources of %s, which say what to build: run this inside of them",
+			return "", fmt.Errorf("%s is not inside the sources of %s: run this command in the project's folder",
 				start, module)
 		}
 	}
 }
 
-// Module is the folder of a module, in the version that the go.mod in a folder of the project requires. It is downloaded where
-// nothing of it has been compiled yet.
+// Module returns the folder of a module. The go.mod in the folder requiredIn of the project decides the version. Module downloads
+// the module if the module cache does not have it.
 func Module(ctx context.Context, requiredIn, path string) (string, error) {
 	folder, err := Folder()
 	if err != nil {
@@ -49,7 +48,7 @@ func Module(ctx context.Context, requiredIn, path string) (string, error) {
 	}
 	command := exec.CommandContext(ctx, "go", "mod", "download", "-json", path)
 	command.Dir = filepath.Join(folder, requiredIn)
-	said, err := command.Output() // A module that cannot be had is said there too.
+	said, err := command.Output() // The output names the error of a failed download too.
 	var downloaded struct{ Dir, Error string }
 	if err := errors.Join(err, json.Unmarshal(said, &downloaded)); err != nil {
 		return "", fmt.Errorf("find the module %s: %w: %s", path, err, downloaded.Error)

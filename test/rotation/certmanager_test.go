@@ -21,10 +21,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// caName is the Certificate of the authority, and its Secret.
+// caName is the name of the CA's Certificate object and of its Secret.
 const caName = "jupyter-user-webhook-ca"
 
-// certManager has what cert-manager runs by, and what it knows of it.
+// certManager is a world in which cert-manager runs, with a client for cert-manager's objects.
 type certManager struct {
 	*world
 	api client.Client
@@ -51,7 +51,7 @@ func newCertManager(t *testing.T) *certManager {
 	return c
 }
 
-// check is what the command says of the certificate.
+// check returns the findings of the check command about the certificate.
 func (c *certManager) check(t *testing.T) string {
 	t.Helper()
 	look, err := check.Connect(c.Admin.Kubeconfig, "")
@@ -67,7 +67,7 @@ func (c *certManager) check(t *testing.T) string {
 	return said
 }
 
-// renew does what cmctl renew does.
+// renew requests a new certificate, like cmctl renew.
 func (c *certManager) renew(t *testing.T, name string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(collect *assert.CollectT) {
@@ -85,7 +85,7 @@ func (c *certManager) renew(t *testing.T, name string) {
 	}, patience, pollEvery)
 }
 
-// reissued waits until a Secret has another certificate than before, and answers it.
+// reissued waits until a Secret has another certificate than before, and returns the new certificate.
 func (c *certManager) reissued(t *testing.T, name string, before []byte) (now []byte) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -154,7 +154,7 @@ func TestCertManagersCertificatesRotateWithoutALostAdmission(t *testing.T) {
 	})
 }
 
-// trusted waits until every webhook entry trusts an authority, beside others.
+// trusted waits until the caBundle of every webhook has the CA. It may have other CAs too.
 func (c *certManager) trusted(t *testing.T, authority []byte) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -163,7 +163,7 @@ func (c *certManager) trusted(t *testing.T, authority []byte) {
 	}, patience, pollEvery, "the authority is trusted")
 }
 
-// trustAlone does by hand what the CA injector never does: take out an authority that has not expired.
+// trustAlone removes all other CAs from every caBundle. cert-manager's CA injector never removes a CA that has not expired.
 func (c *certManager) trustAlone(t *testing.T, authority []byte) {
 	t.Helper()
 	api := c.client.AdmissionregistrationV1()

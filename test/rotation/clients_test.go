@@ -19,8 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestTheAPIServerIsTheOnlyClient has the real API server present the certificate that its admission configuration names, to
-// webhooks that want it, that want another, and that want one of another authority.
+// TestTheAPIServerIsTheOnlyClient: the real API server presents the client certificate of its admission configuration. The test runs
+// webhooks that accept this certificate, that accept only another name, and that accept only another CA.
 func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
 	t.Parallel()
 	authority := pki.Make(t, time.Hour)
@@ -36,15 +36,15 @@ func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "ca.crt")
 		require.NoError(t, os.WriteFile(file, of.Cert, 0o600))
 		w.startReplicas(t, "--client-ca-file="+file, "--client-name="+strings.Join(names, ","))
-		require.Eventually(t, func() bool { return w.service.allReady() }, patience, pollEvery, "each is ready, by a probe of itself")
+		require.Eventually(t, func() bool { return w.service.allReady() }, patience, pollEvery, "each replica is ready: its readiness probe needs no client certificate")
 	}
 	denied := func(t *testing.T, why string) {
 		before := w.service.opened.Load()
 		_, err := w.admit()
 		assert.ErrorContains(t, err, `failed calling webhook "pods.jupyter-user.io"`)
-		assert.Greater(t, w.service.opened.Load(), before, "it was called")
+		assert.Greater(t, w.service.opened.Load(), before, "the API server called the webhook")
 		for _, r := range w.service.replicas {
-			assert.Empty(t, r.log.Lines(t, "admission"), "and nothing was served")
+			assert.Empty(t, r.log.Lines(t, "admission"), "the webhook served no review")
 		}
 		assert.Eventually(t, func() bool {
 			return slices.ContainsFunc(w.service.replicas, func(r *replica) bool { return strings.Contains(r.log.String(), why) })
@@ -66,7 +66,7 @@ func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
 	})
 }
 
-// strangersAreDenied tries what a Pod could.
+// strangersAreDenied connects with certificates that a Pod could have. Every connection must fail.
 func strangersAreDenied(t *testing.T, w *world, trusted pki.Pair) {
 	t.Helper()
 	roots := x509.NewCertPool()

@@ -1,4 +1,4 @@
-// Package rotation renews certificates and authorities while admissions go on, in each way that the certificate can come from,
-// with a real API server that calls the webhook as it is installed: by its Service, two processes of it, and files that come
-// from the Secret as a kubelet brings them.
+// Package rotation renews certificates and CAs while Pods are created, for each source of the certificate. A real API server calls two
+// processes of the webhook through a Service. Each process reads the certificate from files, which the test writes from the Secret like a
+// kubelet.
 package rotation

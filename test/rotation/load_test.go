@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// load has Pods created without end, in dry runs, which ask the webhook twice each. They come in bursts of more than the 25
-// connections that the API server keeps, so that there are handshakes at every burst.
+// load creates Pods without end, in dry runs. Each Pod has two reviews. The Pods come in bursts. A burst needs more than the 25 connections
+// that the API server keeps open, so that every burst has TLS handshakes.
 type load struct {
 	lock     sync.Mutex
 	admitted int
@@ -55,14 +55,14 @@ func (w *world) startLoad(t *testing.T) *load {
 	return l
 }
 
-// admit creates one labelled Pod, in a dry run, and answers how long that took.
+// admit creates one labelled Pod, in a dry run, and returns how long that took.
 func (w *world) admit() (time.Duration, error) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "nb-", Labels: map[string]string{"jupyter-user": "alice"}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "notebook", Image: "x"}}},
 	}
 	began := time.Now()
-	// Not the test's context: what is under way at its end is no failure.
+	// With the context of the test, a request that runs at its end would count as failed.
 	_, err := w.client.CoreV1().Pods("lab").Create(context.Background(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return time.Since(began), err
 }
@@ -78,7 +78,7 @@ func (l *load) count(took time.Duration, err error) {
 	l.slowest = max(l.slowest, took)
 }
 
-// during runs a phase under load, and says what it came to: not one admission is lost, and there were handshakes.
+// during runs a phase of the test under load and logs its figures. No admission may fail, and there must be new connections.
 func (l *load) during(t *testing.T, s *service, what string, do func(t *testing.T)) {
 	t.Helper()
 	l.lock.Lock()
@@ -87,7 +87,7 @@ func (l *load) during(t *testing.T, s *service, what string, do func(t *testing.
 	opened, began := s.opened.Load(), time.Now()
 	t.Run(what, func(t *testing.T) {
 		do(t)
-		// Some more, with all as it is now.
+		// The load goes on for some more handshakes after the change.
 		target := s.opened.Load() + 4
 		require.Eventually(t, func() bool { return s.opened.Load() > target }, patience, pollEvery, "new connections")
 	})
@@ -99,6 +99,6 @@ func (l *load) during(t *testing.T, s *service, what string, do func(t *testing.
 	}
 	t.Logf("%-48s %5d admitted, %d failed, %4d connections, slowest %5d ms, in %.1f s", what, l.admitted, lost, s.opened.Load()-opened,
 		l.slowest.Milliseconds(), time.Since(began).Seconds())
-	assert.Empty(t, l.failed, "%s: admissions that were lost", what)
+	assert.Empty(t, l.failed, "%s: failed admissions", what)
 	assert.NotZero(t, l.admitted, what)
 }

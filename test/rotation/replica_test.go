@@ -23,10 +23,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// pollEvery is how often what changes is looked at.
+// pollEvery is the time between two looks at a condition.
 const pollEvery = 50 * time.Millisecond
 
-// replica is a serve of its own, whose files come from the Secret a while after that has changed.
+// replica is a process of the webhook. The files of its certificate follow the Secret with a delay.
 type replica struct {
 	log           *journal.Journal
 	reviews, http string
@@ -34,10 +34,11 @@ type replica struct {
 	ready         atomic.Bool
 }
 
-// kubeletDelays are how long the kubelets of two nodes take to bring a new Secret. Real ones take up to a minute and some.
+// kubeletDelays are the delays of two nodes' kubelets between a change of the Secret and the change of the files. A real kubelet takes up
+// to a minute or more.
 var kubeletDelays = []time.Duration{100 * time.Millisecond, 1500 * time.Millisecond}
 
-// replicas starts two. They are not ready as long as there is no Secret.
+// startReplicas starts two replicas. They are not ready while there is no Secret.
 func (w *world) startReplicas(t *testing.T, more ...string) {
 	t.Helper()
 	path, err := program()
@@ -54,10 +55,10 @@ func (w *world) startReplicas(t *testing.T, more ...string) {
 		go r.probe(t.Context())
 		started = append(started, r)
 	}
-	w.service.has(started...)
+	w.service.setReplicas(started...)
 }
 
-// probe does what a readiness probe does.
+// probe sets ready from the replica's readiness endpoint, again and again until ctx ends.
 func (r *replica) probe(ctx context.Context) {
 	client := &http.Client{Timeout: machine.Patience}
 	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(context.Context) (bool, error) {
@@ -71,17 +72,18 @@ func (r *replica) probe(ctx context.Context) {
 	client.CloseIdleConnections()
 }
 
-// shows is the certificate that the replica serves; nil where it serves none.
+// shows returns the certificate that the replica serves, or nil if it serves none.
 func (r *replica) shows() *x509.Certificate {
 	conn, err := tls.Dial("tcp", r.reviews, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		return nil
 	}
-	defer conn.Close() //nolint:errcheck // nothing is said on it
+	defer conn.Close() //nolint:errcheck // nothing is sent on it
 	return conn.ConnectionState().PeerCertificates[0]
 }
 
-// kubelet mounts the Secret as an optional one: what it has, a while after it has changed, and nothing where there is none.
+// kubelet writes the Secret's files into a directory, like a kubelet with an optional Secret volume. It follows each change of the Secret
+// with a delay. Without the Secret, the directory is empty.
 func (w *world) kubelet(t *testing.T, ctx context.Context, dir string, delay time.Duration) {
 	mounted, wanted, since, generation := map[string][]byte{}, map[string][]byte{}, time.Now(), 0
 	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(ctx context.Context) (bool, error) {
@@ -105,7 +107,8 @@ func (w *world) kubelet(t *testing.T, ctx context.Context, dir string, delay tim
 	})
 }
 
-// mountSecret does what a kubelet's atomic writer does: files in a directory of their own, to which a link is moved.
+// mountSecret replaces the files like the kubelet's atomic writer: it writes the new files into a new directory and then renames a symbolic
+// link to it over the old link.
 func mountSecret(dir, version string, data map[string][]byte) error {
 	if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
 		return err

@@ -14,10 +14,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 )
 
-// authorityName is the Secret in which rotate-certificates keeps its authority.
+// authorityName is the name of the Secret in which rotate-certificates keeps its CA.
 const authorityName = "jupyter-user-webhook-self-signed"
 
-// companion is rotate-certificates as the ServiceAccount that the chart gives it.
+// companion returns a client with the rights that the chart gives to rotate-certificates, and a function that starts rotate-certificates
+// with these rights.
 func (w *world) companion(t *testing.T) (kubernetes.Interface, func() (*journal.Journal, func())) {
 	t.Helper()
 	account, err := w.User("system:serviceaccount:"+namespace+":"+authorityName, "system:serviceaccounts", "system:authenticated")
@@ -27,12 +28,13 @@ func (w *world) companion(t *testing.T) (kubernetes.Interface, func() (*journal.
 	path, err := program()
 	require.NoError(t, err)
 	return client, func() (*journal.Journal, func()) {
-		// The old authority is trusted for longer than the slower kubelet takes, and the webhook that looks every second.
+		// The overlap, in which the old CA is trusted too, is longer than the slower kubelet's delay plus the second after which the
+		// webhook reads its files again.
 		return run(t, path, "rotate-certificates", "--kubeconfig="+account.Kubeconfig, "--namespace="+namespace, "--every=250ms", "--overlap=8s")
 	}
 }
 
-// settled waits until every replica serves what the Secret has, and so many authorities are trusted.
+// settled waits until every replica serves the Secret's certificate and every caBundle has an accepted number of CAs.
 func (w *world) settled(t *testing.T, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, authorities) }, patience, pollEvery, "all agree again")
@@ -44,7 +46,7 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 	w.startReplicas(t)
 	for _, r := range w.service.replicas {
 		require.Eventually(t, func() bool { return len(r.log.Lines(t, "waiting for the serving certificate")) > 0 }, patience, pollEvery)
-		assert.False(t, r.ready.Load(), "it waits for its certificate")
+		assert.False(t, r.ready.Load(), "the replica has no certificate yet")
 	}
 	account, start := w.companion(t)
 	began := time.Now()
@@ -62,7 +64,7 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 		_, err := w.client.CoreV1().Secrets(namespace).Update(t.Context(), own, metav1.UpdateOptions{})
 		require.NoError(t, err)
 		w.replaced(t, before, one)
-		assert.Equal(t, authority, w.bundles(t), "of the same authority")
+		assert.Equal(t, authority, w.bundles(t), "the CA is the same")
 	})
 	rotate := func(t *testing.T, remove ...string) {
 		before, authority := w.secret(t, mountedName), w.bundles(t)
@@ -72,7 +74,7 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 		require.Eventually(t, func() bool { return w.changed(t, authority) }, patience, pollEvery)
 		w.replaced(t, before, one)
 		for i, bundle := range w.bundles(t) {
-			assert.NotContains(t, bundle, authority[i], "the old authority is trusted no more")
+			assert.NotContains(t, bundle, authority[i], "the old CA is not trusted any more")
 		}
 	}
 	during("the authority is rotated", func(t *testing.T) { rotate(t, authorityName) })
@@ -87,7 +89,7 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 		w.remove(t, authorityName)
 		require.Eventually(t, func() bool { return w.changed(t, authority) }, patience, pollEvery)
 		kill()
-		assert.Equal(t, before.Data, w.secret(t, mountedName).Data, "nothing is served before it is trusted")
+		assert.Equal(t, before.Data, w.secret(t, mountedName).Data, "the new certificate is not served before its CA is trusted")
 		log, _ = start()
 		w.replaced(t, before, one)
 	})
@@ -95,14 +97,14 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 	assert.NotContains(t, log.String(), `"level":"ERROR"`)
 }
 
-// changed tells whether somebody else than before is trusted.
+// changed reports whether the webhooks trust another set of CAs than before.
 func (w *world) changed(t *testing.T, before []string) bool {
 	t.Helper()
 	now := w.bundles(t)
 	return len(now) == len(before) && now[0] != before[0]
 }
 
-// replaced waits until another certificate than the one before is served, and all agree.
+// replaced waits until the Secret has another certificate than before, and then like settled.
 func (w *world) replaced(t *testing.T, before *corev1.Secret, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -112,7 +114,7 @@ func (w *world) replaced(t *testing.T, before *corev1.Secret, authorities func(i
 	w.settled(t, authorities)
 }
 
-// testRights tries what somebody would who has taken the companion over.
+// testRights tries what an attacker with the rights of rotate-certificates would try.
 func testRights(t *testing.T, account kubernetes.Interface) {
 	ctx := t.Context()
 	secrets := account.CoreV1().Secrets(namespace)
@@ -138,8 +140,8 @@ func testRights(t *testing.T, account kubernetes.Interface) {
 
 func second[T any](_ T, err error) error { return err }
 
-// TestTheFirstCertificateIsThereAtOnce: while nobody is trusted there is nothing to lose, and a kubelet that does not find the
-// Secret asks less and less often.
+// TestTheFirstCertificateIsThereAtOnce: rotate-certificates writes the first certificate without the overlap. No CA is trusted yet, so no
+// admission can be lost. A kubelet that does not find the Secret waits longer after each attempt, so the Secret must come early.
 func TestTheFirstCertificateIsThereAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "", "certificates.source=selfSigned")

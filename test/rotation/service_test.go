@@ -12,10 +12,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// service does what a Service does: it hands each connection to a replica that is ready.
+// service takes the place of a Service: it forwards each connection to a replica that is ready.
 type service struct {
 	egress *controlplane.Egress
-	// opened counts the connections: each is a handshake, in which the certificate is looked at.
+	// opened counts the connections. In the TLS handshake of each one, the API server checks the certificate.
 	opened atomic.Int64
 
 	lock     sync.Mutex
@@ -33,7 +33,7 @@ func newService(t *testing.T) *service {
 	return s
 }
 
-// choose is the next replica that is ready.
+// choose returns the address of the next replica that is ready, or an empty string if none is.
 func (s *service) choose() (address string) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -53,7 +53,7 @@ func (s *service) allReady() bool {
 	return !slices.ContainsFunc(s.replicas, func(r *replica) bool { return !r.ready.Load() })
 }
 
-func (s *service) has(replicas ...*replica) {
+func (s *service) setReplicas(replicas ...*replica) {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	s.replicas = replicas

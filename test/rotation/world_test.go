@@ -29,26 +29,26 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Where the shipped manifests put everything.
+// The namespace, the DNS name of the Service, and the Secret with the certificate, as in the shipped manifests.
 const (
 	namespace   = "jupyter-user-system"
 	serviceDNS  = "jupyter-user-webhook.jupyter-user-system.svc"
 	mountedName = "jupyter-user-webhook-certs"
 )
 
-// patience is long enough for anything on a slow machine.
+// patience is how long a test waits for a condition.
 const patience = machine.Patience
 
-// world is an API server with what the chart renders, which calls a Service of two replicas.
+// world is an API server with the objects of the chart. The API server calls a Service with two replicas.
 type world struct {
 	*controlplane.ControlPlane
 	client  kubernetes.Interface
 	service *service
-	// apiServer is what the API server presents to webhooks, and authority who signed that.
+	// apiServer is the client certificate that the API server presents to webhooks. authority is the CA that signed it.
 	apiServer, authority pki.Pair
 }
 
-// program is the webhook, built once.
+// program returns the path of the webhook's program. It builds the program at the first call.
 var program = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "jupyter-user-webhook-rotation-")
 	if err != nil {
@@ -70,7 +70,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// newWorld starts one and installs the chart with some values, but for what is of a kind that this API server does not know.
+// newWorld starts an API server and installs the chart with some values. Kinds is a folder of CustomResourceDefinitions to install before,
+// or empty.
 func newWorld(t *testing.T, kinds string, values ...string) *world {
 	t.Helper()
 	w := &world{service: newService(t), authority: pki.Make(t, time.Hour)}
@@ -95,7 +96,7 @@ func newWorld(t *testing.T, kinds string, values ...string) *world {
 	return w
 }
 
-// rendered is the chart with some values, but for the policies: every admin's Pod is admitted here.
+// rendered returns the objects of the chart with some values, but without the policies and the hooks. The tests create Pods as admin.
 func rendered(t *testing.T, values ...string) string {
 	t.Helper()
 	built, err := tools.Build(t.Context(), t.Output(), tools.Helm)
@@ -114,11 +115,12 @@ func rendered(t *testing.T, values ...string) string {
 			kept = append(kept, document)
 		}
 	}
-	// Of a machine that is too busy to answer in two seconds certificates know nothing.
+	// The tests are about certificates. A webhook that takes more than two seconds on a busy machine must not fail them.
 	return strings.ReplaceAll(strings.Join(kept, "\n---\n"), "timeoutSeconds: 2\n", "timeoutSeconds: 20\n")
 }
 
-// admissionConfiguration has the API server present a certificate to the webhook, by the two files that deploy/docs/runbook.md shows.
+// admissionConfiguration writes the two files of deploy/docs/runbook.md with which the API server presents a client certificate to
+// webhooks. It returns the path of the first file.
 func admissionConfiguration(t *testing.T, present pki.Pair) (file string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -135,7 +137,7 @@ func admissionConfiguration(t *testing.T, present pki.Pair) (file string) {
 	return filepath.Join(dir, "admission.yaml")
 }
 
-// run runs a program until the test ends, or kill is called.
+// run starts a program, which runs until the test ends or kill is called. It returns the program's log.
 func run(t *testing.T, name string, arguments ...string) (said *journal.Journal, kill func()) {
 	t.Helper()
 	said = &journal.Journal{}
@@ -150,13 +152,13 @@ func run(t *testing.T, name string, arguments ...string) (said *journal.Journal,
 		kill()
 		if t.Failed() {
 			last := said.String()
-			t.Logf("%s said at last:\n%s", filepath.Base(name), last[max(0, len(last)-8<<10):])
+			t.Logf("the end of the log of %s:\n%s", filepath.Base(name), last[max(0, len(last)-8<<10):])
 		}
 	})
 	return said, kill
 }
 
-// secret is a Secret of the webhook's namespace; empty where there is none.
+// secret returns a Secret of the webhook's namespace, or an empty Secret if there is none.
 func (w *world) secret(t *testing.T, name string) *corev1.Secret {
 	t.Helper()
 	found, err := w.client.CoreV1().Secrets(namespace).Get(t.Context(), name, metav1.GetOptions{})
@@ -171,7 +173,7 @@ func (w *world) remove(t *testing.T, secret string) {
 	require.NoError(t, w.client.CoreV1().Secrets(namespace).Delete(t.Context(), secret, metav1.DeleteOptions{}))
 }
 
-// bundles are whom each webhook entry of both configurations trusts; none where they cannot be read.
+// bundles returns the caBundle of each webhook of both configurations, or nil if a configuration cannot be read.
 func (w *world) bundles(t *testing.T) (found []string) {
 	t.Helper()
 	api := w.client.AdmissionregistrationV1()
@@ -200,7 +202,7 @@ func one(n int) bool { return n == 1 }
 
 func atLeast(wanted int) func(int) bool { return func(n int) bool { return n >= wanted } }
 
-// trusts tells whether every entry trusts what each replica serves, and so many authorities.
+// trusts reports whether every caBundle trusts the certificate of every replica, and has an accepted number of CAs.
 func (w *world) trusts(t *testing.T, authorities func(int) bool) bool {
 	t.Helper()
 	bundles := w.bundles(t)
@@ -222,7 +224,7 @@ func (w *world) trusts(t *testing.T, authorities func(int) bool) bool {
 	return len(bundles) == 5
 }
 
-// served tells whether every replica serves what the Secret has.
+// served reports whether every replica serves the Secret's certificate.
 func (w *world) served(t *testing.T) bool {
 	t.Helper()
 	block, _ := pem.Decode(w.secret(t, mountedName).Data["tls.crt"])

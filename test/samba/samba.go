@@ -1,6 +1,6 @@
-// Package samba runs a domain controller of Active Directory for tests: Samba's, unpacked from Debian's packages, at a loopback address of
-// its own. Nothing is installed: Samba looks for its files below /usr, so its programs see them there, in a mount namespace that ends
-// with them.
+// Package samba runs Samba's Active Directory domain controller for tests, at a loopback address of its own. Its files come from Debian's
+// packages and are not installed. Samba expects its files below /usr, so its processes run in a mount namespace in which the files
+// are mounted over /usr.
 package samba
 
 import (
@@ -25,7 +25,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// The domain of every test, and where its controller listens: the ports of LDAP cannot be chosen.
+// The domain of every test, and the addresses of its controller. Samba always listens on the standard ports of LDAP.
 const (
 	BaseDN        = "DC=corp,DC=example"
 	Administrator = "administrator@corp.example"
@@ -33,20 +33,20 @@ const (
 
 	LDAPS = "ldaps://" + address
 	LDAP  = "ldap://" + address
-	// OtherHost is LDAPS by an address that the certificate is not for.
+	// OtherHost is the LDAPS URL with an address that is not in the certificate.
 	OtherHost = "ldaps://" + otherAddress
 
 	address, otherAddress = "127.99.19.1", "127.99.19.2"
 )
 
-// packages are Debian's, one a line, pinned to the version that Debian bookworm has.
+// packages lists Debian packages, one a line, with their versions in Debian bookworm.
 //
 //go:embed debian-packages
 var packages string
 
-// Controller is the one domain controller of a domain that was made for a test.
+// Controller is the only domain controller of a test's domain.
 type Controller struct {
-	// Authority has signed its certificate; CAFile has it.
+	// Authority is the CA that signed the controller's certificate. CAFile is the file with the CA certificate.
 	Authority pki.Pair
 	CAFile    string
 
@@ -54,16 +54,16 @@ type Controller struct {
 	process      *exec.Cmd
 }
 
-// Start makes the domain, with the attributes of RFC 2307, and starts its controller. Both end with the test, which is skipped where
-// there can be none.
+// Start creates a domain with the attributes of RFC 2307 and starts its controller. Both end with the test. Start skips the test if
+// this machine cannot run Samba.
 func Start(t testing.TB) *Controller {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("skipped: Samba's domain controller has ports below 1024 and a mount namespace, which take root")
+		t.Skip("skipped: only root can run Samba's domain controller, which needs ports below 1024 and a mount namespace")
 	}
 	c := &Controller{root: debian.Unpacked(t, "samba", packages), folder: t.TempDir()}
 	if said, err := c.command(t.Context(), "true").CombinedOutput(); err != nil {
-		t.Skipf("skipped: no overlay can be mounted over /usr here, where Samba looks for its files: %s", said)
+		t.Skipf("skipped: Samba's files cannot be mounted over /usr on this machine: %s", said)
 	}
 	c.certificate(t)
 	options := []string{
@@ -88,7 +88,8 @@ func Start(t testing.TB) *Controller {
 
 func (c *Controller) path(name string) string { return filepath.Join(c.folder, name) }
 
-// command runs a program of Samba's in a mount namespace of its own, with the packages' files over the machine's.
+// command returns a command that runs a program of Samba in a mount namespace of its own. There the files of the packages are mounted
+// over those of the machine.
 func (c *Controller) command(ctx context.Context, program string, arguments ...string) *exec.Cmd {
 	const mount = `mount -t overlay overlay -o "lowerdir=$0/usr:/usr" /usr && mount -t overlay overlay -o "lowerdir=$0/lib:/usr/lib" /usr/lib && ` +
 		`for folder in /usr/lib/*-linux-gnu*; do LD_LIBRARY_PATH="$LD_LIBRARY_PATH:$folder:$folder/samba"; done && export LD_LIBRARY_PATH && exec "$@"`
@@ -110,15 +111,16 @@ func (c *Controller) certificate(t testing.TB) {
 	require.NoError(t, os.WriteFile(c.CAFile, c.Authority.Cert, 0o600))
 }
 
-// Run starts the controller, also again after Kill, and waits until it answers.
+// Run starts the controller and waits until it responds. It can be called again after Kill.
 func (c *Controller) Run(t testing.TB) {
 	t.Helper()
 	log, err := os.OpenFile(c.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
-	defer log.Close() //nolint:errcheck // the process has its own
+	defer log.Close() //nolint:errcheck // the process has a file descriptor of its own
 	c.process = c.command(context.WithoutCancel(t.Context()), "samba", "--interactive", "--model=single", "--debug-stdout",
 		"--configfile="+c.path("etc/smb.conf"),
-		// Else a password that was changed is still taken for an hour. A zero the tool that makes the domain does not write down.
+		// Without this option Samba accepts an old password for an hour after a change. The option is given here, because
+		// samba-tool domain provision does not write a zero into smb.conf.
 		"--option=old password allowed period=0")
 	c.process.Stdout, c.process.Stderr = log, log
 	require.NoError(t, children.Start(c.process))
@@ -128,7 +130,7 @@ func (c *Controller) Run(t testing.TB) {
 			return false
 		}
 		return directory.Close() == nil
-	}, time.Minute, 50*time.Millisecond, "Samba does not answer, its log is %s", c.path("log"))
+	}, time.Minute, 50*time.Millisecond, "Samba does not respond; its log is %s", c.path("log"))
 }
 
 // Kill ends the controller at once.
@@ -154,7 +156,7 @@ func (c *Controller) dial() (*ldap.Conn, error) {
 	return conn, nil
 }
 
-// Connect returns a connection that is bound as the administrator, until the test ends.
+// Connect returns a connection that is bound as the administrator. It is closed when the test ends.
 func (c *Controller) Connect(t testing.TB) *ldap.Conn {
 	t.Helper()
 	conn, err := c.dial()
@@ -163,7 +165,7 @@ func (c *Controller) Connect(t testing.TB) *ldap.Conn {
 	return conn
 }
 
-// Tool runs samba-tool, as an administrator does on the controller.
+// Tool runs samba-tool on the domain.
 func (c *Controller) Tool(t testing.TB, arguments ...string) {
 	t.Helper()
 	said, err := c.command(t.Context(), "samba-tool", append(arguments, "--configfile="+c.path("etc/smb.conf"))...).CombinedOutput()

@@ -1,2 +1,2 @@
-// Package sbom holds the bill of materials of make sbom against the programs.
+// Package sbom compares the bills of materials of make sbom with the programs, and tests the size and imports of the programs.
 package sbom

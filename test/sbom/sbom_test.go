@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// bill is as much of CycloneDX as is looked at.
+// bill has the CycloneDX fields that the test reads.
 type bill struct {
 	BOMFormat  string `json:"bomFormat"`
 	Metadata   struct{ Component component }
@@ -23,8 +23,8 @@ type bill struct {
 
 type component struct{ Name, Version, PURL string }
 
-// TestTheBillOfMaterialsIsWhatIsInThePrograms: each module that the linker has put into a program, in the version that it says, and
-// Go itself; and the same bill each time.
+// TestTheBillOfMaterialsIsWhatIsInThePrograms: a bill lists Go itself and exactly the modules that are linked into the program, each with
+// its version. The bill has no timestamp and no serial number, so that building it again gives the same bytes.
 func TestTheBillOfMaterialsIsWhatIsInThePrograms(t *testing.T) {
 	t.Parallel()
 	folder := bills(t)
@@ -48,7 +48,7 @@ func TestTheBillOfMaterialsIsWhatIsInThePrograms(t *testing.T) {
 		got := map[string]string{}
 		for _, c := range b.Components {
 			got[c.Name] = c.Version
-			assert.Contains(t, c.PURL, "pkg:golang/"+c.Name+"@", "by which scanners look for what is known of it")
+			assert.Contains(t, c.PURL, "pkg:golang/"+c.Name+"@", "scanners find vulnerabilities by this URL")
 		}
 		assert.Equal(t, want, got, program)
 		assert.NotContains(t, string(text), "timestamp", "the same bill each time")
@@ -56,7 +56,7 @@ func TestTheBillOfMaterialsIsWhatIsInThePrograms(t *testing.T) {
 	}
 }
 
-// bills runs the target, and answers where it has put everything.
+// bills runs make sbom and returns the folder with the programs and their bills.
 func bills(t *testing.T) string {
 	t.Helper()
 	dist := t.TempDir()

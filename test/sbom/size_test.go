@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSizeAndStart: a quarter of the program's bytes are API types that only client-go's scheme registers. controller-runtime's client
-// and certwatcher import that scheme, so these types stay as long as controller-runtime does.
+// TestSizeAndStart limits the size of the program and the processor time of one run of inject. A quarter of the program is API types
+// that client-go's scheme registers. They cannot go, because controller-runtime's client and certwatcher import that scheme.
 func TestSizeAndStart(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(bills(t), "jupyter-user-webhook")
@@ -31,7 +31,7 @@ func TestSizeAndStart(t *testing.T) {
 	assert.Less(t, least, 100*time.Millisecond, "processor time of inject, from start to end")
 }
 
-// TestImportsLeftOut: what is in no program, because no command needs it.
+// TestImportsLeftOut lists modules that no command needs, and that must not be linked into the program.
 func TestImportsLeftOut(t *testing.T) {
 	t.Parallel()
 	listed, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "../../cmd/jupyter-user-webhook").Output()
@@ -45,7 +45,7 @@ func TestImportsLeftOut(t *testing.T) {
 		}
 		if strings.HasPrefix(path, "jupyter-user.io/") {
 			assert.NotContains(t, strings.Fields(imports), "k8s.io/client-go/kubernetes",
-				"%s: the clientset has the clients of every group: take the one of a group, as k8s.io/client-go/kubernetes/typed/core/v1", path)
+				"%s imports the clients of every API group: import those of one group, such as k8s.io/client-go/kubernetes/typed/core/v1", path)
 		}
 	}
 }

@@ -12,21 +12,21 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/debian"
 )
 
-// packages are Debian's, one a line, pinned to the version that Debian bookworm has.
+// packages lists Debian packages, one a line, with their versions in Debian bookworm.
 //
 //go:embed debian-packages
 var packages string
 
-// programs are OpenLDAP's server and clients, unpacked below a folder.
+// programs finds OpenLDAP's server and clients below the folder root.
 type programs struct{ root string }
 
-// forTest returns the programs.
+// forTest returns the programs, or skips the test if this machine is not Debian 12.
 func forTest(t testing.TB) programs {
 	t.Helper()
 	return programs{debian.Unpacked(t, "slapd", packages)}
 }
 
-// Fetch puts the programs into the cache, for tests that run where there is no network. It does nothing where such tests are skipped.
+// Fetch unpacks the programs into the cache, for tests that run later without a network. It does nothing where those tests are skipped.
 func Fetch(ctx context.Context) error {
 	if !debian.Here() {
 		return nil
@@ -35,7 +35,7 @@ func Fetch(ctx context.Context) error {
 	return err
 }
 
-// command runs one of the programs, such as usr/sbin/slapd, with the libraries that came with it.
+// command returns a command that runs a program, such as usr/sbin/slapd, with the libraries of the packages.
 func (p programs) command(ctx context.Context, program string, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, filepath.Join(p.root, program), arguments...)
 	libraries, _ := filepath.Glob(filepath.Join(p.root, "usr", "lib", "*-linux-gnu*"))

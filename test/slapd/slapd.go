@@ -1,4 +1,4 @@
-// Package slapd runs OpenLDAP's server from Debian's packages, for tests. Nothing is installed on the machine.
+// Package slapd runs OpenLDAP's server from Debian's packages, for tests. It installs nothing on the machine.
 package slapd
 
 import (
@@ -21,14 +21,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// The directory of every test.
+// The suffix and the administrator of the directory. They are the same in every test.
 const (
 	Suffix        = "dc=example,dc=org"
 	AdminDN       = "cn=admin,dc=example,dc=org"
 	AdminPassword = "admin's password"
 )
 
-// Schema is one that a directory can have.
+// Schema names the LDAP schema of a directory.
 type Schema string
 
 // The schemas.
@@ -38,24 +38,26 @@ const (
 	AD         Schema = "ad"
 )
 
-// Options of a server.
+// Options are the settings of a server.
 type Options struct {
 	Schema Schema
-	// LDIF of what is in the directory, below the suffix, which is there.
+	// LDIF has the entries below the suffix. Start adds the entry of the suffix itself.
 	LDIF string
-	// Global and Database are further lines of the configuration.
+	// Global and Database are further lines of slapd.conf, for the whole server and for its database.
 	Global, Database string
-	// Address that the server listens at; 127.0.0.1 without it. Its certificate is for both.
+	// Address is the address at which the server listens. If it is empty, the server listens at 127.0.0.1. The certificate is for
+	// 127.0.0.1 too.
 	Address string
 }
 
 // Server is one slapd with one database. It serves LDAP, with StartTLS, and LDAPS.
 type Server struct {
-	// LDAP and LDAPS are its URLs, by its address.
+	// LDAP and LDAPS are the URLs of the server.
 	LDAP, LDAPS string
-	// OtherHost is LDAPS by an address that the certificate is not for.
+	// OtherHost is the LDAPS URL with an address that is not in the certificate.
 	OtherHost string
-	// Authority has signed the server's certificate; CAFile has it. It signs clients' certificates too.
+	// Authority is the CA that signed the server's certificate. The server also accepts client certificates of this CA. CAFile is the
+	// file with the CA certificate.
 	Authority pki.Pair
 	CAFile    string
 
@@ -65,7 +67,7 @@ type Server struct {
 	process  *exec.Cmd
 }
 
-// Units is the LDIF of the units below which a test has its accounts, its groups and its services.
+// Units is the LDIF of the organizational units for accounts, groups and services.
 const Units = `dn: ou=people,dc=example,dc=org
 objectClass: organizationalUnit
 ou: people
@@ -107,7 +109,7 @@ func (s *Server) write(t testing.TB, name, content string) {
 	require.NoError(t, os.WriteFile(s.path(name), []byte(content), 0o600))
 }
 
-// certificates are for 127.0.0.1 and localhost, and for another address where one is given.
+// certificates writes the CA and a server certificate for localhost, 127.0.0.1 and the address, if it is not empty.
 func (s *Server) certificates(t testing.TB, address string) {
 	t.Helper()
 	names := []string{"localhost"}
@@ -128,18 +130,18 @@ func (s *Server) certificates(t testing.TB, address string) {
 //go:embed schema
 var schemas embed.FS
 
-// included lists the schemas of a directory, in order. Those of the packages have a path in the packages, the others are beside
-// this file.
+// included lists the schema files of each schema, in the order in which slapd must read them. The folder schema beside this file has
+// rfc2307bis and ad. The packages have the others.
 var included = map[Schema][]string{
 	RFC2307:    {"core", "cosine", "inetorgperson", "nis"},
 	RFC2307bis: {"core", "cosine", "inetorgperson", "rfc2307bis"},
 	AD:         {"core", "cosine", "inetorgperson", "ad"},
 }
 
-// indexed lists what a directory of that schema is searched by.
+// indexed lists the attributes for which slapd keeps an index: those that the webhook searches by.
 var indexed = map[Schema]string{RFC2307: "uid,memberUid", RFC2307bis: "uid,member", AD: "sAMAccountName,userPrincipalName,member"}
 
-// configuration returns slapd.conf. Paths are absolute: what the packages have by default is elsewhere here.
+// configuration returns slapd.conf. All paths are absolute, because the packages are not unpacked at their default paths.
 func (s *Server) configuration(t testing.TB, o Options) string {
 	t.Helper()
 	var b strings.Builder
@@ -174,20 +176,20 @@ index %s eq
 	return b.String()
 }
 
-// Run starts the server, also again after Kill, and waits until it answers.
+// Run starts the server and waits until it responds. It can be called again after Kill.
 func (s *Server) Run(t testing.TB) {
 	t.Helper()
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
-	defer log.Close() //nolint:errcheck // the process has its own
-	// -d keeps it in the foreground. The context of the test is not its own: it ends by Kill, when the test is cleaned up.
+	defer log.Close() //nolint:errcheck // the process has a file descriptor of its own
+	// -d keeps slapd in the foreground. The context is not the test's, because slapd must run until the test's cleanup calls Kill.
 	s.process = s.programs.command(context.WithoutCancel(t.Context()), "usr/sbin/slapd", "-d", "0", "-f", s.path("slapd.conf"),
 		"-h", strings.Join([]string{s.LDAP, s.LDAPS, s.OtherHost}, " "))
 	s.process.Stdout, s.process.Stderr = log, log
 	require.NoError(t, children.Start(s.process))
 	require.Eventually(t, func() bool {
 		return s.Search(t, AdminDN, AdminPassword, "-b", Suffix, "-s", "base") != ""
-	}, time.Minute, 20*time.Millisecond, "slapd does not answer, its log is %s", s.log)
+	}, time.Minute, 20*time.Millisecond, "slapd does not respond; its log is %s", s.log)
 }
 
 // Kill ends the server at once.
@@ -199,15 +201,14 @@ func (s *Server) Kill() {
 	s.process = nil
 }
 
-// Hang suspends the server: the kernel still accepts connections for it, and nothing is answered until the returned function
-// lets it go on.
+// Hang suspends the server. The kernel still accepts connections, but no request gets a response until goOn is called.
 func (s *Server) Hang(t testing.TB) (goOn func()) {
 	t.Helper()
 	require.NoError(t, s.process.Process.Signal(syscall.SIGSTOP))
 	return func() { _ = s.process.Process.Signal(syscall.SIGCONT) }
 }
 
-// Search runs ldapsearch, bound as somebody, and returns what it printed; nothing if it failed.
+// Search runs ldapsearch, bound as dn, and returns its output. It returns an empty string if ldapsearch failed.
 func (s *Server) Search(t testing.TB, dn, password string, arguments ...string) string {
 	t.Helper()
 	search := s.Client(t, "ldapsearch", append([]string{"-x", "-ZZ", "-LLL", "-o", "ldif-wrap=no", "-H", s.LDAP, "-D", dn, "-w", password},
@@ -219,7 +220,7 @@ func (s *Server) Search(t testing.TB, dn, password string, arguments ...string) 
 	return string(found)
 }
 
-// Modify changes what is in the directory, by LDIF with changetype.
+// Modify changes entries of the directory. Each entry of the LDIF has a changetype.
 func (s *Server) Modify(t testing.TB, ldif string) {
 	t.Helper()
 	modify := s.Client(t, "ldapmodify", "-x", "-H", s.LDAP, "-D", AdminDN, "-w", AdminPassword)
@@ -228,7 +229,7 @@ func (s *Server) Modify(t testing.TB, ldif string) {
 	require.NoError(t, err, "ldapmodify: %s", said)
 }
 
-// Client returns one of OpenLDAP's clients, which trusts the server's authority.
+// Client returns a command that runs one of OpenLDAP's clients. The client trusts the server's CA.
 func (s *Server) Client(t testing.TB, name string, arguments ...string) *exec.Cmd {
 	t.Helper()
 	client := s.programs.command(t.Context(), "usr/bin/"+name, arguments...)
@@ -236,14 +237,14 @@ func (s *Server) Client(t testing.TB, name string, arguments ...string) *exec.Cm
 	return client
 }
 
-// Folder returns the folder with the programs, ldapsearch among them, for a PATH.
+// Folder returns the folder with ldapsearch and the other clients. A test adds it to PATH.
 func (s *Server) Folder() string { return filepath.Join(s.programs.root, "usr", "bin") }
 
-// freeAddress returns an address with a port that nobody listens on.
+// freeAddress returns the address with a free port.
 func freeAddress(t testing.TB, address string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", address+":0")
 	require.NoError(t, err)
-	defer listener.Close() //nolint:errcheck // it was to find a port
+	defer listener.Close() //nolint:errcheck // only the port is needed
 	return listener.Addr().String()
 }

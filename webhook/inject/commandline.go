@@ -10,7 +10,7 @@ import (
 // This file finds out what a container runs from its command line alone, without its image. It reads the command line as
 // the programs on it do: a launcher runs what follows its options, a shell runs the script behind -c.
 
-// runs says whether a command line or an image runs Jupyter.
+// runs is whether a command line or an image runs Jupyter.
 type runs int
 
 const (
@@ -90,9 +90,8 @@ func noServer(args []string) bool {
 }
 
 var (
-	python     = regexp.MustCompile(`^python[0-9.]*$`)
-	shell      = regexp.MustCompile(`^(ba|da|a|z|k)?sh$`)
-	assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+	python = regexp.MustCompile(`^python[0-9.]*$`)
+	shell  = regexp.MustCompile(`^(ba|da|a|z|k)?sh$`)
 )
 
 // maxLaunchers is how many nested launchers are read.
@@ -140,7 +139,7 @@ func readCommand(argv []string, value func(name string) (string, bool)) started 
 
 // assign removes the leading variable assignments of a command line.
 func (s *started) assign() {
-	for len(s.argv) > 0 && assignment.MatchString(s.argv[0]) {
+	for len(s.argv) > 0 && assigns(s.argv[0]) {
 		name, value, _ := strings.Cut(s.argv[0], "=")
 		if s.env == nil {
 			s.env = map[string]string{}

@@ -28,7 +28,7 @@ type AccessReport struct {
 	User      string `json:"user"`
 	Namespace string `json:"namespace"`
 	May       bool   `json:"may"`
-	// Rights are the rights that give access, or would.
+	// Rights are the rights that give access, or that would give access.
 	Rights []Right `json:"ways"`
 	// Message is the result in a sentence; without access it says what to ask for.
 	Message string `json:"message"`
@@ -60,7 +60,7 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 		}
 	}
 	if _, exists := s.namespace(q.Namespace); !exists {
-		return AccessReport{}, fmt.Errorf("namespace %s is not there", plain(q.Namespace))
+		return AccessReport{}, fmt.Errorf("there is no namespace %s", plain(q.Namespace))
 	}
 	a := AccessReport{As: q.As, User: q.User, Namespace: q.Namespace}
 	name, fault := user.Parse("", q.User, s.config.User)
@@ -68,8 +68,8 @@ func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error
 	case fault != nil:
 		a.Message = fault.String()
 	case slices.Contains(s.words("unservedNamespaces"), q.Namespace):
-		a.Message = fmt.Sprintf("nobody has notebooks in namespace %s, which the webhook is not asked for (NamespaceUnserved): "+
-			"use another one", q.Namespace)
+		a.Message = fmt.Sprintf("namespace %s cannot have notebooks, because the webhook does not serve it "+
+			"(NamespaceUnserved): use another one", q.Namespace)
 	default:
 		// The home has the parsed name, without a domain.
 		q.User, a.User = name.String(), name.String()
@@ -121,14 +121,14 @@ func (s *state) guardFirst(namespace string) string {
 // requesterAccess asks the API server itself, as the policy does.
 func (s *state) requesterAccess(ctx context.Context, q AccessQuery, a *AccessReport) error {
 	if !s.countsAsRequester(q.As) {
-		a.Message = q.As + " creates Pods on behalf of others and never counts: the verb run-as is asked, of the Pod's " +
-			"ServiceAccount"
+		a.Message = q.As + " creates Pods on behalf of others and never counts as requester: the Pod's ServiceAccount needs " +
+			"the verb run-as"
 	} else if err := s.byRequest(ctx, q, a); err != nil {
 		return err
 	}
 	// Own homes need no right; the name of the requester decides.
 	if s.own(q) {
-		a.Rights = append(a.Rights, Right{Verb: "own", Who: q.As, Through: "the parameter ownHomes"})
+		a.Rights = append(a.Rights, Right{Verb: "own", Who: q.As, Through: "ownHomes"})
 	}
 	mayCreate, err := s.may(ctx, q, "create", "pods")
 	if err != nil {
@@ -229,7 +229,7 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 	}
 	unguarded := s.unguarded(q.Namespace)
 	if s.parameters["ownHomes"] == "Yes" && !unguarded {
-		a.Rights = append(a.Rights, Right{Verb: "own", Through: "the parameter ownHomes",
+		a.Rights = append(a.Rights, Right{Verb: "own", Through: "ownHomes",
 			Who: "User " + s.parameters["ownHomePrefix"] + q.User + s.parameters["ownHomeSuffix"]})
 	}
 	a.May = len(a.Rights) > 0
@@ -241,8 +241,8 @@ func (s *state) usersWithAccess(q AccessQuery, a *AccessReport) error {
 		"%s", q.User,
 		q.Namespace, group, q.User)
 	if a.May {
-		a.Message = fmt.Sprintf("these may be %s in namespace %s, as far as they may create Pods there; run-as is everybody's "+
-			"who may", q.User,
+		a.Message = fmt.Sprintf("these may be %s in namespace %s, if they may create Pods there; run-as is for everyone who "+
+			"may", q.User,
 			q.Namespace)
 	}
 	return nil

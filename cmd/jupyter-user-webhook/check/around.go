@@ -14,12 +14,12 @@ var rightsAroundPolicies = []struct {
 	means           string
 }{
 	{"networking.k8s.io", "networkpolicies", []string{"create", "update", "patch", "delete", "deletecollection"},
-		"may write NetworkPolicies in namespaces with notebooks: they add up, so each of these may open the way to the share's " +
-			"server, where a Pod is anybody: close that way by what they cannot write, an export to the nodes alone or a policy of " +
-			"the network plugin's that is the cluster's"},
+		"may write NetworkPolicies in namespaces with notebooks. NetworkPolicies add up, so any of these subjects may let " +
+			"Pods reach the share's server, where a Pod can be any user. Protect the server by means that they cannot change: " +
+			"an export to the nodes alone, or a cluster-wide policy of the network plugin"},
 	{"", "pods/log", []string{"get"},
-		"may read logs of Pods in namespaces with notebooks: a Jupyter that makes its own token prints it there, and who has it is " +
-			"the user in that Jupyter: give pods/log to whom you trust with every notebook"},
+		"may read logs of Pods in namespaces with notebooks. A Jupyter that makes its own token prints the token there, and " +
+			"anyone with the token is the user in that Jupyter: give pods/log only to those whom you trust with every notebook"},
 }
 
 // aroundPolicies warns once of each such right, with all subjects that have it. It omits subjects with every right, which

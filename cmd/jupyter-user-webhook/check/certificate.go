@@ -27,11 +27,11 @@ const expiresSoon = 7 * 24 * time.Hour
 func certificate(_ context.Context, s *state) []Finding {
 	problems := s.whyNotIssued()
 	if s.certificate.Name == "" && problems != "" {
-		return []Finding{failed(certificates, "is not there, because %s: kubectl -n %s describe certificate,issuer says more",
+		return []Finding{failed(certificates, "is missing, because %s: kubectl -n %s describe certificate,issuer shows more",
 			problems, systemNamespace)}
 	}
 	if s.certificate.Name == "" {
-		return []Finding{failed(certificates, "is not there: see why the Deployment jupyter-user-webhook-self-signed has not made "+
+		return []Finding{failed(certificates, "is missing: see why the Deployment jupyter-user-webhook-self-signed has not made "+
 			"it, or cert-manager; or kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key", systemNamespace,
 			certificateName)}
 	}
@@ -52,9 +52,9 @@ func certificate(_ context.Context, s *state) []Finding {
 	switch left := leaf.NotAfter.Sub(s.now); {
 	case problems != "":
 		found = append(found, warning(certificates, "is served until %s, and will not be renewed, because %s: kubectl -n %s "+
-			"describe certificate,issuer says more", day(leaf.NotAfter), problems, systemNamespace))
+			"describe certificate,issuer shows more", day(leaf.NotAfter), problems, systemNamespace))
 	case left > 0 && left < expiresSoon:
-		found = append(found, warning(certificates, "expires on %s: renew it, or see why nobody has", day(leaf.NotAfter)))
+		found = append(found, warning(certificates, "expires on %s: renew it, or see why it was not renewed", day(leaf.NotAfter)))
 	}
 	if len(found) == 0 {
 		found = append(found, ok(certificates, "is for %s until %s, and every webhook entry trusts it (%d)", serviceDNS,
@@ -81,8 +81,8 @@ func (s *state) entries(what string) (found []map[string]any) {
 	return found
 }
 
-// distrust maps each reason why the API server does not trust the webhook to the entries with that reason. Mostly all
-// entries have the same.
+// distrust maps each reason why the API server does not trust the webhook to the entries with that reason. In most clusters
+// all entries have the same reason.
 func (s *state) distrust(chain []*x509.Certificate, entries []map[string]any) map[string][]string {
 	names := map[string][]string{}
 	for i, entry := range entries {

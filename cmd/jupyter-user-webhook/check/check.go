@@ -1,9 +1,9 @@
 // Package check checks in a live cluster whether the webhook's promise holds: what is installed, what was changed since,
 // and what the cluster must provide and does not.
 //
-// Everything is read once, at the beginning, and each check, in its own file, judges what was read. So one place reports
-// what could not be read, and a check without its input is never taken for a check without findings. Nothing is written:
-// the Pod is created in a dry run, and the API server does not store access reviews.
+// All input is read once, at the beginning. Each check is in its own file and judges that input. So one place reports what
+// could not be read, and a check without input does not look like a check without findings. Nothing is written: the Pod is
+// created in a dry run, and the API server does not store access reviews.
 package check
 
 import (
@@ -27,7 +27,7 @@ const (
 	Failed Status = "failed"
 	// Unknown: the check could not be done. It is never as good as OK.
 	Unknown Status = "unknown"
-	// Warning: an admin should know it; it may be intended.
+	// Warning: the admin should know about the finding, which may be intended.
 	Warning Status = "warning"
 	OK      Status = "ok"
 )
@@ -59,7 +59,7 @@ type Options struct {
 	Manifest *Manifest
 }
 
-// one check: what it needs to be read, and the function that judges it.
+// one is one check: the names of its input, and the function that judges the input.
 type one struct {
 	id    string
 	needs []string
@@ -139,7 +139,7 @@ func Judge(findings []Finding) error {
 		}
 	}
 	if unknown > 0 {
-		return fmt.Errorf("nothing failed, but %d could not be told", unknown)
+		return fmt.Errorf("nothing failed, but the result of %d is unknown", unknown)
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func (f Finding) plain() Finding {
 	return f
 }
 
-// longest is more than any sentence here has, with any names in it.
+// longest is longer than any sentence here, whatever names are in it.
 const longest = 1200
 
 // Plain returns a text for display.

@@ -41,10 +41,10 @@ func TestJudge(t *testing.T) {
 	err := Judge([]Finding{{Status: OK}, {Status: Unknown}})
 	require.Error(t, err)
 	assert.NotErrorIs(t, err, ErrFailed)
-	assert.EqualError(t, err, "nothing failed, but 1 could not be told")
+	assert.EqualError(t, err, "nothing failed, but the result of 1 is unknown")
 }
 
-// TestWhatCannotBeReadIsUnknown: never a crash, never as good as ok, and once for each thing that is missing.
+// TestWhatCannotBeReadIsUnknown: missing input gives one finding for each thing that is missing, and never ok.
 func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", errors.New(`User "x" cannot list nodes`))
 	s := &state{missing: map[string]error{nodes: forbidden, volumes: errors.New("it\nhangs"), parameters: forbidden}}
@@ -61,7 +61,7 @@ func TestTable(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, writeTable(&out, []Finding{
 		{"nodes", OK, "", "fine"},
-		{"rbac", Warning, "RoleBinding lab/hub", "may be anybody"},
+		{"rbac", Warning, "RoleBinding lab/hub", "may be any user"},
 		{"egress", Failed, "namespace lab", strings.Repeat("word ", 30)},
 		{"volumes", Unknown, "", "silent"},
 	}))
@@ -70,7 +70,7 @@ func TestTable(t *testing.T) {
 		"failed   egress   namespace lab: "+line+"\n"+
 		"                  "+strings.TrimSuffix(strings.Repeat("word ", 14), " ")+"\n"+
 		"unknown  volumes  silent\n"+
-		"warning  rbac     RoleBinding lab/hub: may be anybody\n"+
+		"warning  rbac     RoleBinding lab/hub: may be any user\n"+
 		"ok       nodes    fine\n\n"+
 		"1 failed, 1 unknown, 1 warning, 1 ok\n", out.String())
 }

@@ -30,7 +30,7 @@ func claims(_ context.Context, s *state) (found []Finding) {
 	for _, namespace := range served {
 		where := "namespace " + namespace
 		if _, exists := s.namespace(namespace); !exists {
-			found = append(found, failed(where, "is not there"))
+			found = append(found, failed(where, "does not exist"))
 			continue
 		}
 		have := s.claimsIn(namespace)
@@ -57,7 +57,7 @@ func (s *state) missingClaims(where string, notebooks bool, have []corev1.Persis
 	}
 	for _, name := range s.furtherClaims() {
 		if notebooks && !has(name) {
-			found = append(found, failed(where, "has no claim %s, on which are directories that notebooks see (share.directories), so "+
+			found = append(found, failed(where, "has no claim %s, which has directories for notebooks (share.directories), so "+
 				"a notebook there waits for ever: make one", name))
 		}
 	}
@@ -86,7 +86,7 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 		switch {
 		case guards(level):
 		case s.parameters["podSecurity"] == "off":
-			found = append(found, warning(where, "enforces the Pod Security Standard %s, and the parameter podSecurity is off: "+
+			found = append(found, warning(where, "enforces the Pod Security Standard %s, and podSecurity is off: "+
 				"anyone who can create Pods there can be root beside a notebook", level))
 		default:
 			are := map[config.Mode]string{config.ModeEnforce: "are", config.ModeWarn: "would be"}[s.mode()]
@@ -101,8 +101,8 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// served returns the namespaces in which notebooks would run: those with the share, those with a binding to homes, and
-// those of the options; without namespaces that are left out, which the check mode reports.
+// served returns the namespaces in which notebooks would run: those with the share, those with a binding to homes, and those
+// of the options. It omits namespaces that are left out, which the check mode reports.
 func (s *state) served() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
@@ -117,20 +117,22 @@ func (s *state) served() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// programsAlone returns a function that reports whether a namespace has the share for a program and not for notebooks, such as
-// that of first homes or of a backup: a ServiceAccount of the namespace has run-as on the share, and no binding of the namespace
-// grants homes.
+// programsAlone returns a function that reports whether a namespace has the share only for a program, such as a backup or the
+// program that makes homes. In such a namespace a ServiceAccount has run-as on the share, no binding grants homes, and no
+// ServiceAccount has run-as on homes everywhere. A rule that gives every right grants homes too.
 func (s *state) programsAlone() func(namespace string) bool {
 	programs, notebooks := map[string]bool{}, map[string]bool{}
 	for _, g := range s.grants() {
-		if g.wildcard {
-			continue
-		}
-		if g.resource == homes {
+		of, counts := g.runsIn()
+		runs := g.verb == runAs && counts
+		switch {
+		case g.resource == homes:
 			notebooks[g.namespace] = true
-		}
-		if of, counts := g.runsIn(); g.verb == runAs && counts && of == g.namespace {
-			programs[g.namespace] = true
+			if runs {
+				notebooks[of] = true
+			}
+		case runs && of == g.namespace:
+			programs[of] = true
 		}
 	}
 	return func(namespace string) bool {

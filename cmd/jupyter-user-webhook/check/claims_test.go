@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestANamespaceOfAProgram has the share for first homes or a backup, and no notebooks: it needs neither the claims of directories nor a
-// level of Pod Security. With a right to a home it has notebooks.
+// TestANamespaceOfAProgram: a namespace with the share for a backup or for creating homes has no notebooks, so it needs neither
+// the claims of directories nor a level of Pod Security. With a right to a home it has notebooks.
 func TestANamespaceOfAProgram(t *testing.T) {
 	with := func(rules ...rbacv1.PolicyRule) *state {
 		s := bound("backup", subject("ServiceAccount", "backup", "backup"), rules...)
@@ -30,9 +30,21 @@ func TestANamespaceOfAProgram(t *testing.T) {
 	only(t, claims(t.Context(), with(rule(shares, runAs))), OK, "the share's claim is bound in backup")
 	only(t, podSecurity(t.Context(), with(rule(shares, runAs))), OK, "0 namespaces with notebooks")
 
-	const lacks = "has no claim scratch, on which are directories that notebooks see"
+	const lacks = "has no claim scratch, which has directories for notebooks"
 	only(t, claims(t.Context(), with(rule(shares, runAs), rule(homes, use))), Failed, lacks)
 	only(t, claims(t.Context(), with(everyRight)), Failed, lacks)
+	only(t, claims(t.Context(), with(rule(shares, runAs), everyRight)), Failed, lacks)
+	// A right in every namespace counts where it lets Pods of this namespace run as users: for its ServiceAccounts, not for admins.
+	everywhere := func(who rbacv1.Subject, right rbacv1.PolicyRule) *state {
+		s := with(rule(shares, runAs))
+		s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "e"}, Rules: []rbacv1.PolicyRule{right}})
+		s.clusterRoleBindings.Items = []rbacv1.ClusterRoleBinding{{RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "e"}, Subjects: []rbacv1.Subject{who}}}
+		return s
+	}
+	argo := subject("ServiceAccount", "backup", "argo")
+	only(t, claims(t.Context(), everywhere(argo, everyRight)), Failed, lacks)
+	only(t, claims(t.Context(), everywhere(argo, rule(homes, runAs))), Failed, lacks)
+	only(t, claims(t.Context(), everywhere(subject("Group", "", "admins"), everyRight)), OK, "the share's claim is bound in backup")
 	asked := with(rule(shares, runAs))
 	asked.Namespaces = []string{"backup"}
 	only(t, claims(t.Context(), asked), Failed, lacks)

@@ -34,7 +34,7 @@ type Cluster struct {
 	discovery discovery.ServerVersionInterface
 }
 
-// Connect returns a cluster, found as kubectl finds it. It makes no call yet.
+// Connect returns a cluster, with the same kubeconfig as kubectl. It makes no call yet.
 func Connect(kubeconfig, context string) (*Cluster, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
@@ -78,7 +78,7 @@ func newScheme() (*runtime.Scheme, error) {
 		networkingv1.AddToScheme, rbacv1.AddToScheme, storagev1.AddToScheme, certmanagerv1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("know the API's types: %w", err)
+			return nil, fmt.Errorf("register the API's types: %w", err)
 		}
 	}
 	return scheme, nil
@@ -98,7 +98,7 @@ func listen(ctx context.Context) (context.Context, *heard) {
 
 type listening struct{}
 
-// toWhoListens drops warnings of other calls: only those about the Pod of the dry run are needed.
+// toWhoListens drops the warnings of other calls. Only those about the Pod of the dry run are needed.
 type toWhoListens struct{}
 
 func (toWhoListens) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {

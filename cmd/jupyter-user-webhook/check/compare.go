@@ -18,8 +18,8 @@ import (
 // renderedAnnotation has the release and a hash of the values that an object was rendered from. The chart writes it.
 const renderedAnnotation = "jupyter-user.io/rendered"
 
-// policiesAsWanted checks policies and bindings. The policies decide who may be whom, also while the webhook is down. A
-// policy without its binding has no effect, and a binding that only warns, or is narrower, denies less.
+// policiesAsWanted checks policies and bindings. The policies decide which requester may be which user, also while the webhook
+// is down. A policy without its binding has no effect, and a binding that only warns, or is narrower, denies less.
 func policiesAsWanted(ctx context.Context, s *state) []Finding {
 	return append(s.compare(ctx, policies), s.compare(ctx, bindings)...)
 }
@@ -52,8 +52,8 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(installed)) {
 		if ours(installed[name]) {
-			found = append(found, warning(installedKinds[what]+" "+name, "is not part of %s: it is left over from another release, or "+
-				"somebody created it there: kubectl delete %s %s", s.Manifest.from, strings.ToLower(installedKinds[what]), name))
+			found = append(found, warning(installedKinds[what]+" "+name, "is not part of %s: it is left over from another "+
+				"release, or was created by hand: kubectl delete %s %s", s.Manifest.from, strings.ToLower(installedKinds[what]), name))
 		}
 	}
 	if len(found) == 0 {
@@ -62,9 +62,9 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	return found
 }
 
-// compareOne compares an object with the one that is wanted. Only where the two differ is the API server asked, in a dry run,
-// what it would make of the wanted one: it alone knows what it fills in, and not every caller may ask. The dry run is an update
-// with the whole object, because an apply would keep what others have added to a list.
+// compareOne compares an object with the wanted one. If they differ, it sends the wanted object to the API server in a dry run,
+// because only the API server knows which fields it fills in. Not every caller has the right to do that. The dry run is an update
+// with the whole object, because an apply would keep what other field managers have added to a list.
 func (s *state) compareOne(ctx context.Context, what string, want, have unstructured.Unstructured) []Finding {
 	where := want.GetKind() + " " + want.GetName()
 	if len(drift(want, have)) == 0 {
@@ -75,10 +75,10 @@ func (s *state) compareOne(ctx context.Context, what string, want, have unstruct
 	hint := ""
 	switch err := s.dryRun(ctx, stored); {
 	case apierrors.IsForbidden(err):
-		stored, hint = &want, " (without the right to update it in a dry run, a field that this API server has added itself is not "+
-			"known as such)"
+		stored, hint = &want, " (without the right to update it in a dry run, this check cannot tell which fields the API "+
+			"server added itself)"
 	case err != nil:
-		return []Finding{unknown(where, "the API server does not say what it would make of what is wanted: %s", oneLine(err))}
+		return []Finding{unknown(where, "the API server rejected the rendered object in a dry run: %s", oneLine(err))}
 	}
 	changed := drift(*stored, have)
 	if len(changed) == 0 {
@@ -92,8 +92,8 @@ func (s *state) compareOne(ctx context.Context, what string, want, have unstruct
 		s.repair(what, []string{have.GetName()}))}
 }
 
-// drift returns the places where an object is not as wanted: in what it does, and in what was rendered of its labels and
-// annotations. The CA of a webhook is each cluster's own, and another check looks at it.
+// drift returns the places where an object differs from the wanted one: in its specification, and in the labels and annotations
+// that the chart renders. It ignores the CA of a webhook, which differs in each cluster and which another check judges.
 func drift(want, have unstructured.Unstructured) (found []string) {
 	w, h := want.DeepCopy().Object, have.DeepCopy().Object
 	for _, entry := range append(objects(w["webhooks"]), objects(h["webhooks"])...) {

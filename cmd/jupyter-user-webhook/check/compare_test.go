@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// rendered is the chart's manifest with its own values.
+// rendered returns the manifest of the chart with its default values.
 func rendered(t *testing.T) *Manifest {
 	t.Helper()
 	m, err := ReadManifest(strings.NewReader(string(deploy.Install())))
@@ -29,7 +29,7 @@ func rendered(t *testing.T) *Manifest {
 	return m
 }
 
-// shippedValues are those that the chart's manifest says it is rendered from.
+// shippedValues returns the values that the policies of the chart's manifest are rendered from.
 func shippedValues(t *testing.T) map[string]string {
 	t.Helper()
 	text, err := deploy.Read("20-configmap.yaml")
@@ -41,7 +41,8 @@ func shippedValues(t *testing.T) map[string]string {
 	return values
 }
 
-// installedAs is a cluster on which everything of a kind is as rendered, but for one change, and whose API server fills in nothing.
+// installedAs returns a cluster in which all objects of a kind are as rendered, except for one change. Its API server fills in
+// nothing.
 func installedAs(t *testing.T, what string, change func(name string, object map[string]any)) *state {
 	t.Helper()
 	m := rendered(t)
@@ -68,7 +69,7 @@ func TestWhatIsRenderedIsAsWanted(t *testing.T) {
 			require.NoError(t, unstructured.SetNestedField(object, "Helm", "metadata", "labels", "app.kubernetes.io/managed-by"))
 		})
 		s.dryRun = func(context.Context, *unstructured.Unstructured) error {
-			assert.Fail(t, "nobody is asked about what is as wanted")
+			assert.Fail(t, "an object that does not differ needs no dry run")
 			return nil
 		}
 		found := s.compare(t.Context(), what)
@@ -88,7 +89,7 @@ func TestWhatIsMissing(t *testing.T) {
 	assert.Equal(t, "is missing: helm upgrade, or kubectl apply -f deploy/install.yaml", found[0].Message)
 }
 
-// TestWhatIsLeftBehind may deny what the release would not.
+// TestWhatIsLeftBehind: a policy of an earlier release may deny what the installed release allows.
 func TestWhatIsLeftBehind(t *testing.T) {
 	s := installedAs(t, policies, nil)
 	for _, name := range []string{"injected.jupyter-user.io", "others.example.com"} {
@@ -99,7 +100,8 @@ func TestWhatIsLeftBehind(t *testing.T) {
 	only(t, s.compare(t.Context(), policies), Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f")
 }
 
-// TestWhatAnAPIServerFillsIn is no change by hand; where the caller may not ask for it, it is told as such.
+// TestWhatAnAPIServerFillsIn: a field that the API server fills in is no change by hand. A caller without the right to a dry run
+// gets a hint.
 func TestWhatAnAPIServerFillsIn(t *testing.T) {
 	fills := func(_ string, object map[string]any) {
 		require.NoError(t, unstructured.SetNestedField(object, "Everything", "spec", "ofTheFuture"))
@@ -115,8 +117,8 @@ func TestWhatAnAPIServerFillsIn(t *testing.T) {
 	}
 	found := s.compare(t.Context(), policies)
 	assert.Equal(t, Failed, found[0].Status)
-	assert.Contains(t, found[0].Message, `spec.ofTheFuture was added: "Everything" (without the right to update it in a dry run, a field that `+
-		"this API server has added itself is not known as such)")
+	assert.Contains(t, found[0].Message, `spec.ofTheFuture was added: "Everything" (without the right to update it in a dry run, this check cannot `+
+		"tell which fields the API server added itself)")
 	s.dryRun = func(context.Context, *unstructured.Unstructured) error { return errors.New("it hangs") }
 	found = s.compare(t.Context(), policies)
 	assert.Equal(t, Unknown, found[0].Status)
@@ -137,13 +139,13 @@ func TestByHandOrByAnotherRelease(t *testing.T) {
 	assert.Contains(t, found[0].Message, `is of another release or other values ("v0.9.0-abc", not "v0.2.0-`)
 }
 
-// TestExpressionsShowWhereTheyPart: an expression is longer than a line.
+// TestExpressionsShowWhereTheyPart: an expression may be longer than a line, so the message begins where the two differ.
 func TestExpressionsShowWhereTheyPart(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	assert.Equal(t, []string{`at differs: "|| true" in place of "&& a < b"`}, differences("at", long+" && a < b", long+" || true"))
 }
 
-// TestReadManifest: less than the whole of it would let what is missing go unseen.
+// TestReadManifest: with an incomplete manifest, the check would not notice a missing object.
 func TestReadManifest(t *testing.T) {
 	all := string(deploy.Install())
 	for says, text := range map[string]string{

@@ -33,7 +33,7 @@ func dryRun(ctx context.Context, s *state) []Finding {
 	where := "namespace " + namespace
 	name, fault := user.Parse("", s.User, s.config.User)
 	if fault != nil {
-		return []Finding{unknown(where, "%s: a denial of that name would say nothing about others: try another one with "+
+		return []Finding{unknown(where, "%s: a denial of that name would prove nothing about others: try another one with "+
 			"--user", fault)}
 	}
 	s.User = name.String()
@@ -41,10 +41,10 @@ func dryRun(ctx context.Context, s *state) []Finding {
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "create", Resource: "pods"},
 	}}
 	if err := s.cluster.client.Create(ctx, review); err != nil {
-		return []Finding{unknown(where, "whether a Pod may be tried cannot be told: %s", oneLine(err))}
+		return []Finding{unknown(where, "it is unknown whether you may create Pods: %s", oneLine(err))}
 	}
 	if !review.Status.Allowed {
-		return []Finding{unknown(where, "cannot be told without the right to create Pods there, which is used for a dry run alone")}
+		return []Finding{unknown(where, "unknown without the right to create Pods there, which is used only for a dry run")}
 	}
 	pod := notebook(namespace, s.User)
 	listens, heard := listen(ctx)
@@ -110,7 +110,7 @@ func judgeDenial(where string, err error) Finding {
 	case policy && denied && (strings.HasPrefix(reason, "NoAccess:") || strings.HasPrefix(reason, "NamespaceUnguarded:")):
 		return ok(where, "the webhook responds, and so do the policies after it: %s", said)
 	case policy:
-		return failed(where, "the policies do not take what comes from the webhook: %s", said)
+		return failed(where, "the policies deny what the webhook has made: %s", said)
 	}
 	return unknown(where, "something else has denied the Pod of the dry run: %s", said)
 }
@@ -133,8 +133,8 @@ func judgeOwnDenial(where, said string, code int32) Finding {
 // judgeAdmitted verifies an admitted Pod with the identity that the webhook found.
 func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod) Finding {
 	if pod.Annotations[inject.UserAnnotation] != s.User {
-		return failed(where, "a labelled Pod does not reach the webhook and is admitted without it, as the user that its image "+
-			"says: see the checks webhooks and policies")
+		return failed(where, "a labelled Pod does not reach the webhook and is admitted without it, as the user that its "+
+			"image names: see the checks webhooks and policies")
 	}
 	pod.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
 	raw, err := json.Marshal(pod)
@@ -142,7 +142,7 @@ func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod
 		return unknown(where, "the Pod that was admitted cannot be read: %s", oneLine(err))
 	}
 	if s.config == nil {
-		return unknown(where, "cannot be told: %s", oneLine(s.missing[configuration]))
+		return unknown(where, "unknown: %s", oneLine(s.missing[configuration]))
 	}
 	var source webhook.Identities
 	if id, err := identity.Parse(pod.Annotations[inject.IdentityAnnotation]); err == nil {
@@ -164,9 +164,9 @@ func (s *state) judgeAdmitted(ctx context.Context, where string, pod *corev1.Pod
 	case len(drift) == 0:
 		return ok(where, "a notebook of %s would be admitted, with all that it needs", s.User)
 	case d.Denials[0].Reason == otherGeneration:
-		return warning(where, "the webhook runs by another configuration than the ConfigMap has now: kubectl -n %s rollout "+
+		return warning(where, "the webhook runs with another configuration than the ConfigMap has now: kubectl -n %s rollout "+
 			"restart deployment %s", systemNamespace, webhookName)
 	}
-	return failed(where, "a notebook is admitted with something else than the webhook puts into it (or this program is of "+
-		"another release): %s: look which other webhook changes it", some(drift))
+	return failed(where, "a notebook is admitted with fields that differ from what the webhook injects (or this program "+
+		"is of another release): %s: look for another webhook that changes them", some(drift))
 }

@@ -29,19 +29,19 @@ func TestDenials(t *testing.T) {
 		said   string
 		status Status
 	}{
-		"nobody answers":              {500, `Internal error occurred: failed calling webhook "pods.jupyter-user.io": failed to call webhook: Post "x": no route`, Failed},
-		"another webhook is down":     {500, `Internal error occurred: failed calling webhook "x.example": failed to call webhook`, Unknown},
-		"the webhook refuses":         {403, `admission webhook "pods.jupyter-user.io" denied the request: the UID and GID of x are not known`, OK},
-		"the webhook is at a loss":    {503, `admission webhook "pods.jupyter-user.io" denied the request: who x is cannot be found out`, Warning},
-		"the verifier refuses":        {403, `admission webhook "verified-pods.jupyter-user.io" denied the request: x`, Failed},
-		"another webhook refuses":     {403, `admission webhook "x.example" denied the request: no`, Unknown},
-		"no right to the home":        {403, says("access.jupyter-user.io", "NoAccess: metadata.annotations"), OK},
-		"the webhook was not asked":   {403, says("access.jupyter-user.io", "NotInjected: the pod has"), Failed},
-		"Pod Security is missing":     {403, says("node.jupyter-user.io", "NamespaceUnguarded: namespace"), OK},
-		"a policy is of other minds":  {403, says("net.jupyter-user.io", "InitForeign: spec.initContainers[0]"), Failed},
-		"another policy":              {403, says("x.example", "no"), Unknown},
-		"another policy in our words": {403, says("x.example", "NoAccess: metadata.annotations"), Unknown},
-		"a quota":                     {403, `pods "x" is forbidden: exceeded quota: q`, Unknown},
+		"the webhook does not respond":    {500, `Internal error occurred: failed calling webhook "pods.jupyter-user.io": failed to call webhook: Post "x": no route`, Failed},
+		"another webhook is down":         {500, `Internal error occurred: failed calling webhook "x.example": failed to call webhook`, Unknown},
+		"the webhook denies":              {403, `admission webhook "pods.jupyter-user.io" denied the request: the UID and GID of x are not known`, OK},
+		"the webhook cannot decide":       {503, `admission webhook "pods.jupyter-user.io" denied the request: who x is cannot be found out`, Warning},
+		"the verifier denies":             {403, `admission webhook "verified-pods.jupyter-user.io" denied the request: x`, Failed},
+		"another webhook denies":          {403, `admission webhook "x.example" denied the request: no`, Unknown},
+		"no right to the home":            {403, says("access.jupyter-user.io", "NoAccess: metadata.annotations"), OK},
+		"the webhook was not called":      {403, says("access.jupyter-user.io", "NotInjected: the pod has"), Failed},
+		"Pod Security is missing":         {403, says("node.jupyter-user.io", "NamespaceUnguarded: namespace"), OK},
+		"a policy denies an injected Pod": {403, says("net.jupyter-user.io", "InitForeign: spec.initContainers[0]"), Failed},
+		"another policy":                  {403, says("x.example", "no"), Unknown},
+		"another policy with our reason":  {403, says("x.example", "NoAccess: metadata.annotations"), Unknown},
+		"a quota":                         {403, `pods "x" is forbidden: exceeded quota: q`, Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := &apierrors.StatusError{ErrStatus: metav1.Status{Code: of.code, Message: of.said}}
@@ -78,10 +78,10 @@ func TestWhole(t *testing.T) {
 		"at admission": {webhook.Fixed{Identity: identity.New(5001, 6001, []int64{7001})}, func(*corev1.Pod) {}, OK, ""},
 		"as it was":    {nil, func(p *corev1.Pod) { *p = *notebook("lab", "alice") }, Failed, "does not reach the webhook and is admitted without it"},
 		"another init container": {nil, func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil" }, Failed,
-			"spec.initContainers[0].image: look which other webhook changes it"},
+			"spec.initContainers[0].image: look for another webhook that changes them"},
 		"a mount of the whole share": {nil, func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].SubPath = "" }, Failed, "volumeMounts"},
 		"another configuration": {nil, func(p *corev1.Pod) { p.Annotations[inject.ConfigAnnotation] = "x" }, Warning,
-			"the webhook runs by another configuration"},
+			"the webhook runs with another configuration"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &state{Options: Options{User: "alice"}, config: config.Default()}
@@ -109,7 +109,7 @@ func TestWhereItIsTried(t *testing.T) {
 	assert.Equal(t, "b", in, "where notebooks may run")
 	s.Namespaces = []string{"a", "nosuch"}
 	in, _ = s.tryIn()
-	assert.Equal(t, "a", in, "what is asked about, whoever has no rights elsewhere")
+	assert.Equal(t, "a", in, "the option's namespace, as the caller may have no rights elsewhere")
 }
 
 // TestNameThatIsNone: the denial of an invalid name proves nothing.
@@ -117,7 +117,7 @@ func TestNameThatIsNone(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
 		s := closed(t)
 		s.config, s.User = config.Default(), name
-		only(t, dryRun(t.Context(), s), Unknown, "a denial of that name would say nothing about others")
+		only(t, dryRun(t.Context(), s), Unknown, "a denial of that name would prove nothing about others")
 	}
 }
 
@@ -136,17 +136,20 @@ func TestWarnMode(t *testing.T) {
 		says     string
 	}{
 		"as it is": {config.ModeWarn, false, []string{become, "would be warned: x"}, nil, OK, "leaves the Pod as it is (mode Warn): " + become},
-		"the policies miss what was not made": {config.ModeWarn, false, []string{become,
-			"Validation failed for ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io': NotInjected: x"}, nil, OK, become},
-		"it would refuse":                 {config.ModeWarn, false, []string{"would be denied: IdentityUnknown: x"}, nil, OK, "would be denied: IdentityUnknown: x"},
-		"the verifier would refuse":       {config.ModeWarn, false, []string{become, "would be denied: Drifted: x"}, nil, Warning, "which mode Enforce denies"},
-		"nobody answers":                  {config.ModeWarn, false, nil, nil, Failed, "and in mode Warn no user notices it"},
-		"others warn":                     {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "and in mode Warn no user notices it"},
-		"it makes notebooks":              {config.ModeWarn, true, nil, nil, Failed, "the webhook still makes notebooks, and the ConfigMap says mode: Warn: kubectl -n"},
-		"a policy refuses":                {config.ModeWarn, false, []string{become}, denies(`pods "x" is forbidden: ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io' denied request: NotInjected: x`), Failed, "is denied, and the webhook's configuration says mode: Warn"},
-		"a quota refuses":                 {config.ModeWarn, false, []string{become}, denies("exceeded quota: q"), Unknown, "exceeded quota"},
-		"the configuration is the newer":  {config.ModeEnforce, false, []string{become}, nil, Failed, "is in mode Warn yet, and the ConfigMap says Enforce: kubectl -n"},
-		"so it is, and the policies hold": {config.ModeEnforce, false, []string{become}, denies(`denied request: NotInjected: x`), Failed, "is in mode Warn yet"},
+		"the policies warn about the Pod without injection": {config.ModeWarn, false, []string{become,
+			"Validation failed for ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io': " +
+				"NotInjected: x"}, nil, OK, become},
+		"it would deny":                {config.ModeWarn, false, []string{"would be denied: IdentityUnknown: x"}, nil, OK, "would be denied: IdentityUnknown: x"},
+		"the verifier would deny":      {config.ModeWarn, false, []string{become, "would be denied: Drifted: x"}, nil, Warning, "which mode Enforce denies"},
+		"the webhook does not respond": {config.ModeWarn, false, nil, nil, Failed, "and in mode Warn no user notices it"},
+		"others warn":                  {config.ModeWarn, false, []string{"would violate PodSecurity"}, nil, Failed, "and in mode Warn no user notices it"},
+		"it makes notebooks": {config.ModeWarn, true, nil, nil, Failed, "the webhook still injects Pods, and " +
+			"the ConfigMap says mode: Warn: kubectl -n"},
+		"a policy denies": {config.ModeWarn, false, []string{become}, denies(`pods "x" is forbidden: ValidatingAdmissionPolicy 'access.jupyter-user.io' with binding 'access.jupyter-user.io' denied request: NotInjected: x`), Failed, "is denied, and the webhook's configuration says mode: Warn"},
+		"a quota denies":  {config.ModeWarn, false, []string{become}, denies("exceeded quota: q"), Unknown, "exceeded quota"},
+		"the configuration is newer than the webhook": {config.ModeEnforce, false, []string{become}, nil, Failed, "is still in mode " +
+			"Warn, and the ConfigMap says Enforce: kubectl -n"},
+		"the configuration is newer, and the policies deny": {config.ModeEnforce, false, []string{become}, denies(`denied request: NotInjected: x`), Failed, "is still in mode Warn"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &state{Options: Options{User: "alice"}, config: config.Default()}

@@ -34,7 +34,7 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	}
 	if len(open) > 0 {
 		found = append(found, warning("", "in %s without notebooks Pods may reach the NFS server too: %s: anyone who can create "+
-			"Pods there can be anybody on the share: deploy/examples/networkpolicy.yaml", count(len(open), "namespace"), some(open)))
+			"Pods there can be any user on the share: deploy/examples/networkpolicy.yaml", count(len(open), "namespace"), some(open)))
 	}
 	if len(found) == 0 {
 		found = append(found, ok("", "NetworkPolicies keep Pods from %s; whether the network plugin enforces them cannot be "+
@@ -49,7 +49,7 @@ func clusters(namespace string) bool {
 	return strings.HasPrefix(namespace, "kube-") || namespace == systemNamespace
 }
 
-// wayOut returns what lets the Pods of a namespace reach a server.
+// wayOut returns findings about the NetworkPolicies that let the Pods of a namespace reach a server, or about missing ones.
 func (s *state) wayOut(namespace string, servers []string) (found []Finding) {
 	const example = "put deploy/examples/networkpolicy.yaml there, with its addresses"
 	where := "namespace " + namespace
@@ -63,8 +63,8 @@ func (s *state) wayOut(namespace string, servers []string) (found []Finding) {
 		return len(p.Spec.PodSelector.MatchLabels)+len(p.Spec.PodSelector.MatchExpressions) == 0
 	})
 	if !selectsAll {
-		return []Finding{failed(where, "no NetworkPolicy of every Pod restricts egress, so they reach the NFS server (%s) and "+
-			"are anybody on it: %s", some(servers), example)}
+		return []Finding{failed(where, "no NetworkPolicy of every Pod restricts egress, so Pods reach the NFS server (%s) "+
+			"and can be any user on it: %s", some(servers), example)}
 	}
 	for _, policy := range restricting {
 		for _, server := range servers {
@@ -91,13 +91,13 @@ func (s *state) servers(ctx context.Context) (addresses []string, silent []Findi
 			continue
 		}
 		if inCluster(server) {
-			silent = append(silent, unknown("PersistentVolume "+volume.Name, "its server %s is in the cluster: no NetworkPolicy "+
-				"may allow its Pods by their labels either, which is not looked at", server))
+			silent = append(silent, unknown("PersistentVolume "+volume.Name, "its server %s is in the cluster. Make sure that "+
+				"no NetworkPolicy allows its Pods by their labels, which this check does not see", server))
 		}
 		of, err := s.addresses(ctx, server)
 		if err != nil {
-			silent = append(silent, unknown("PersistentVolume "+volume.Name, "the addresses of its server %s are not known here: "+
-				"%s", server,
+			silent = append(silent, unknown("PersistentVolume "+volume.Name, "the addresses of its server %s cannot be found "+
+				"from here: %s", server,
 				oneLine(err)))
 		}
 		addresses = append(addresses, of...)

@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// policyOf is a NetworkPolicy of every Pod, with the egress rules that are given as YAML.
+// policyOf returns a NetworkPolicy for every Pod, with egress rules in YAML.
 func policyOf(t *testing.T, rules string) networkingv1.NetworkPolicy {
 	t.Helper()
 	policy := networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "p"}}
@@ -54,7 +54,7 @@ func TestAdmits(t *testing.T) {
 	}
 }
 
-// closed is a cluster with one notebook namespace and the shipped NetworkPolicy in it.
+// closed returns a cluster with one notebook namespace, which has the shipped NetworkPolicy.
 func closed(t *testing.T) *state {
 	t.Helper()
 	example := networkingv1.NetworkPolicy{}
@@ -86,7 +86,7 @@ func nfs(name, server, path string) corev1.PersistentVolume {
 		PersistentVolumeSource: corev1.PersistentVolumeSource{NFS: &corev1.NFSVolumeSource{Server: server, Path: path}}}}
 }
 
-// only is the one finding that is not ok, or the one that is.
+// only asserts that one finding is not ok, or that the single finding is ok.
 func only(t *testing.T, found []Finding, status Status, says string) {
 	t.Helper()
 	require.Len(t, found, 1, "%+v", found)
@@ -117,7 +117,7 @@ func TestEgress(t *testing.T) {
 			s.networkPolicies.Items = append(s.networkPolicies.Items, open)
 			s.volumes.Items[0].Spec.NFS.Server = "192.0.2.10"
 		}, Failed, "the NetworkPolicy p lets Pods reach"},
-		"a server that has no address":  {func(s *state) { s.volumes.Items[0].Spec.NFS.Server = "gone.example" }, Unknown, "its server gone.example are not known here: no such host"},
+		"a server that has no address":  {func(s *state) { s.volumes.Items[0].Spec.NFS.Server = "gone.example" }, Unknown, "its server gone.example cannot be found from here: no such host"},
 		"no server":                     {func(s *state) { s.volumes.Items[0].Spec.NFS = nil }, Unknown, "name no NFS server"},
 		"a namespace without notebooks": {func(s *state) { s.namespaces.Items = append(s.namespaces.Items, named("web")) }, Warning, "in 1 namespace without notebooks Pods may reach the NFS server too: web"},
 		"a server by CSI": {func(s *state) {
@@ -147,23 +147,23 @@ func TestVolumes(t *testing.T) {
 		says   string
 	}{
 		"as it should be": {func(*state) {}, OK, "1 volume of the share"},
-		"none":            {func(s *state) { s.volumes.Items = nil }, Failed, "no PersistentVolume is named by the parameter volumes (hpc-pv hpc-pv-*)"},
-		"one that the parameters do not know": {func(s *state) {
+		"none":            {func(s *state) { s.volumes.Items = nil }, Failed, "no PersistentVolume is named by share.volumeNames (hpc-pv hpc-pv-*)"},
+		"a volume that the values do not name": {func(s *state) {
 			s.volumes.Items[0].Name, s.claims.Items[0].Spec.VolumeName = "pvc-1", "pvc-1"
-		}, Failed, "PersistentVolume pvc-1: is bound to a claim of the share, and is not in the parameter volumes"},
+		}, Failed, "PersistentVolume pvc-1: is bound to a claim of the share, and share.volumeNames does not name it"},
 		"the server by its address": {func(s *state) {
 			s.volumes.Items = append(s.volumes.Items, nfs("other", "192.0.2.10", "/export/home"))
 		}, Failed, "PersistentVolume other: leads to the same export as hpc-pv"},
 		"the server's root":           {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "NFS.example", "/")) }, Failed, "PersistentVolume other"},
 		"another directory of it":     {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "nfs.example", "/export2")) }, OK, ""},
 		"another server":              {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "198.51.100.1", "/export")) }, OK, ""},
-		"a server that has no name":   {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "gone.example", "/export")) }, Unknown, "PersistentVolume other: whether its server gone.example is the share's cannot be told"},
+		"a server that has no name":   {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("other", "gone.example", "/export")) }, Unknown, "PersistentVolume other: it is unknown whether its server gone.example is the share's"},
 		"a name that begins alike":    {func(s *state) { s.volumes.Items = append(s.volumes.Items, nfs("hpc-pvx", "nfs.example", "/export")) }, Failed, "hpc-pvx: leads to the same"},
 		"the server among the others": {func(s *state) { s.parameters["otherNFSServers"] = "x.example 192.0.2.10" }, Failed, "otherNFSServers has 192.0.2.10, which is the server of hpc-pv"},
 		"a directory of the nodes": {func(s *state) {
 			s.volumes.Items[0].Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/srv/share/"}}
 		}, Failed, "hostPaths lacks /srv/share/, where hpc-pv lies on the nodes"},
-		"one that the parameters have": {func(s *state) {
+		"a volume that the values name": {func(s *state) {
 			s.parameters["hostPaths"] = "/srv"
 			s.volumes.Items[0].Spec.PersistentVolumeSource = corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/srv/share/"}}
 		}, OK, ""},
@@ -182,7 +182,7 @@ func TestVolumes(t *testing.T) {
 		"the volume of a further claim": {func(s *state) { further(s, nfs("scratch-pv", "nfs.example", "/scratch")) }, OK, "2 volumes"},
 		"the volume of a further claim, which is not listed": {func(s *state) {
 			further(s, nfs("other", "nfs.example", "/scratch"))
-		}, Failed, "PersistentVolume other: is bound to a claim of the share, and is not in the parameter volumes"},
+		}, Failed, "PersistentVolume other: is bound to a claim of the share, and share.volumeNames does not name it"},
 		"the volume of a further claim, on the share": {func(s *state) {
 			further(s, nfs("scratch-pv", "192.0.2.10", "/export/home"))
 		}, Failed, "PersistentVolume scratch-pv: is for the claim scratch, and has files of the share"},
@@ -209,7 +209,7 @@ func further(s *state, volume corev1.PersistentVolume) {
 	s.volumes.Items = append(s.volumes.Items, volume)
 }
 
-// TestFurtherClaimsAreLookedFor in each namespace with notebooks.
+// TestFurtherClaimsAreLookedFor: each namespace with notebooks needs the further claims.
 func TestFurtherClaimsAreLookedFor(t *testing.T) {
 	s := closed(t)
 	further(s, corev1.PersistentVolume{})
@@ -219,7 +219,7 @@ func TestFurtherClaimsAreLookedFor(t *testing.T) {
 	}
 	only(t, claims(t.Context(), s), OK, "is bound in")
 	s.claims.Items = s.claims.Items[:1]
-	only(t, claims(t.Context(), s), Failed, "has no claim scratch, on which are directories that notebooks see")
+	only(t, claims(t.Context(), s), Failed, "has no claim scratch, which has directories for notebooks")
 	s.parameters = shippedValues(t)
 	only(t, parametersAgree(t.Context(), s), Failed, "claims of the policies lacks scratch")
 }

@@ -25,7 +25,7 @@ func TestHubPodsThatAreNotSelected(t *testing.T) {
 		hubPods(t.Context(), s))
 	s.pods.Items = append(s.pods.Items, pod("worker", "dask-worker", ""), pod("lab", "lab", ""))
 	assert.Equal(t, []Finding{{Status: Warning, Where: "Pods jhub/lab, jhub/worker",
-		Message: "have the annotation hub.jupyter.org/username and are no notebooks: right for Dask's schedulers and workers. If they are " +
-			"users' servers, add the value of their label component to config.user.hubComponents, or label them jupyter-user"}},
+		Message: "have the annotation hub.jupyter.org/username and are no notebooks, which is right for Dask's schedulers " +
+			"and workers. If they are users' servers, add the value of their label component to config.user.hubComponents, or label them jupyter-user"}},
 		hubPods(t.Context(), s))
 }

@@ -92,7 +92,7 @@ func TestCertificate(t *testing.T) {
 		})
 	}
 	s := &state{}
-	only(t, certificate(t.Context(), s), Failed, "is not there: see why the Deployment jupyter-user-webhook-self-signed has not made it")
+	only(t, certificate(t.Context(), s), Failed, "is missing: see why the Deployment jupyter-user-webhook-self-signed has not made it")
 	s.certificate = corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: certificateName}, Data: map[string][]byte{"tls.crt": good}}
 	s.installed = map[string]*unstructured.UnstructuredList{mutatingWebhooks: {}, validatingWebhooks: {}}
 	only(t, certificate(t.Context(), s), Failed, "no webhook configuration")
@@ -103,13 +103,13 @@ func TestReachable(t *testing.T) {
 	assert.Len(t, reachable(t.Context(), s), 2, "neither Service nor Deployment")
 	s.service.Name, s.deployment = webhookName, appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: webhookName}}
 	s.deployment.Status.AvailableReplicas = 2
-	only(t, reachable(t.Context(), s), Failed, "has nobody ready behind it")
+	only(t, reachable(t.Context(), s), Failed, "has no ready endpoint")
 	s.endpoints.Items = []discoveryv1.EndpointSlice{
 		{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kubernetes.io/service-name": "other"}}, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}}},
 		{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"kubernetes.io/service-name": webhookName}}, Endpoints: []discoveryv1.Endpoint{
 			{Addresses: []string{"10.0.0.2"}, Conditions: discoveryv1.EndpointConditions{Ready: new(false)}}}},
 	}
-	only(t, reachable(t.Context(), s), Failed, "has nobody ready behind it")
+	only(t, reachable(t.Context(), s), Failed, "has no ready endpoint")
 	s.endpoints.Items[1].Endpoints[0].Conditions.Ready = new(true)
 	only(t, reachable(t.Context(), s), OK, "has 1 ready endpoint")
 }
@@ -154,7 +154,7 @@ func TestNodes(t *testing.T) {
 	s.nodes.Items = []corev1.Node{windows, linux}
 	only(t, nodesKnowGroups(t.Context(), s), OK, "every node")
 	s.nodes.Items[1].Status.Features.SupplementalGroupsPolicy = new(false)
-	only(t, nodesKnowGroups(t.Context(), s), Failed, "1 of 2 nodes cannot do supplementalGroupsPolicy")
+	only(t, nodesKnowGroups(t.Context(), s), Failed, "1 of 2 nodes do not support supplementalGroupsPolicy")
 	s.config.Identity.StrictSupplementalGroups = false
 	only(t, nodesKnowGroups(t.Context(), s), Warning, "identity.strictSupplementalGroups is false")
 }
@@ -163,7 +163,7 @@ func TestGroupsOfImages(t *testing.T) {
 	s := &state{config: config.Default()}
 	only(t, groupsOfImages(t.Context(), s), OK, "no others")
 	s.config.Identity.ImageGroups = []int64{100, 44}
-	only(t, groupsOfImages(t.Context(), s), Warning, "a Pod has 100, 44 for asking")
+	only(t, groupsOfImages(t.Context(), s), Warning, "any Pod may have the group 100, 44")
 }
 
 func TestVersions(t *testing.T) {
@@ -191,7 +191,7 @@ func TestVersions(t *testing.T) {
 	only(t, versions(t.Context(), s), OK, "")
 }
 
-// TestNamespaceThatIsNotThere: one finding says so, and there is no other.
+// TestNamespaceThatIsNotThere: there is exactly one finding, and it names the namespace.
 func TestNamespaceThatIsNotThere(t *testing.T) {
 	s := closed(t)
 	s.Namespaces, s.parameters["podSecurity"] = []string{"nosuch"}, baseline

@@ -16,8 +16,8 @@ func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 	nothing := slices.ContainsFunc(placed, func(what string) bool { return len(s.placesOf(what)) == 0 })
 	switch {
 	case s.mode() == config.ModeWarn:
-		found = append(found, warning("", "Warn: nothing is changed and nothing denied, so nothing of what is promised holds: when "+
-			"the warnings are what you want: %s", s.installAgain("mode=Enforce")))
+		found = append(found, warning("", "Warn: nothing is changed and nothing is denied, so no promise of this project "+
+			"holds. When the warnings are as you want them: %s", s.installAgain("mode=Enforce")))
 	case nothing:
 		found = append(found, failed("", "Enforce by the webhook's configuration, and webhooks or policies are missing: see the "+
 			"checks webhooks and policies: %s", s.installAgain()))
@@ -25,18 +25,19 @@ func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 		found = append(found, ok("", "Enforce: Pods become notebooks, or are denied"))
 	}
 	if only := s.only(); len(only) > 0 {
-		found = append(found, warning("", "in effect in %s (onlyNamespaces): elsewhere the webhook has no effect, and anyone who "+
-			"may create Pods there can mount what leads to the share", only))
+		found = append(found, warning("", "in effect in %s (onlyNamespaces): elsewhere the webhook has no effect, and "+
+			"anyone who may create Pods there can mount the share's volumes", only))
 	}
 	for _, name := range s.left() {
-		found = append(found, warning("namespace "+name, "has the share, or was asked about, and nothing is in effect there: "+
-			"anyone who can create Pods there can mount the share as it is: take the share away, or install it there too: %s",
+		found = append(found, warning("namespace "+name, "has the share or was given with -n, and the webhook has no effect "+
+			"there: anyone who can create Pods there can mount the whole share. Remove the share from it, or install the "+
+			"webhook for it too: %s",
 			s.installAgain("onlyNamespaces={...}")))
 	}
 	return found
 }
 
-// leftOut reports whether nothing is in effect in a namespace that could have notebooks.
+// leftOut reports whether a namespace that could have notebooks is outside of onlyNamespaces.
 func (s *state) leftOut(name string) bool {
 	only := s.only()
 	return len(only) > 0 && !slices.Contains(only, name) && name != systemNamespace

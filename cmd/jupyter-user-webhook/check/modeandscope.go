@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// otherModeOrNamespaces returns findings about the places of a kind that have another mode than the configuration, or other
-// namespaces than the installation.
+// otherModeOrNamespaces returns findings about places of one kind whose mode differs from the configuration, or whose namespaces
+// differ from the installation.
 func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 	only := s.only()
 	var otherMode []place
@@ -27,10 +27,11 @@ func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 	for _, is := range slices.Sorted(maps.Keys(elsewhere)) {
 		where, objects := called(what, elsewhere[is])
 		if err := s.missing[parameters]; err != nil {
-			found = append(found, unknown(where, "in effect in %s, and whether that is meant cannot be told: %s", is, oneLine(err)))
+			found = append(found, unknown(where, "in effect in %s, and it is unknown whether that is intended: %s", is, oneLine(err)))
 			continue
 		}
-		found = append(found, failed(where, "in effect in %s, and the installation is for %s: install again for the right ones: %s",
+		found = append(found, failed(where, "in effect in %s, and the installation is for %s: install again with the right "+
+			"onlyNamespaces: %s",
 			is, only.short(), s.repair(what, objects, "onlyNamespaces={...}")))
 	}
 	return found
@@ -50,7 +51,7 @@ func (s *state) inOtherMode(what string, places []place) Finding {
 		does = "Pods are warned about instead of denied"
 	}
 	if s.config == nil {
-		return unknown(where, "%s, and whether that is meant cannot be told: %s", does, oneLine(s.missing[configuration]))
+		return unknown(where, "%s, and it is unknown whether that is intended: %s", does, oneLine(s.missing[configuration]))
 	}
 	return failed(where, "%s, and the webhook's configuration says mode: %s: %s", does, s.mode(),
 		s.repair(what, objects, "mode="+string(s.mode())))

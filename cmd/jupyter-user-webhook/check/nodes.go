@@ -30,14 +30,14 @@ func nodesKnowGroups(_ context.Context, s *state) []Finding {
 		}
 	}
 	if len(without) > 0 {
-		return []Finding{failed("", "%d of %s cannot do supplementalGroupsPolicy, and notebooks do not start there: %s: "+
-			"containerd 2.0 or CRI-O 1.32 do, or set identity.strictSupplementalGroups: "+
+		return []Finding{failed("", "%d of %s do not support supplementalGroupsPolicy, so notebooks do not start there: %s. "+
+			"containerd 2.0 and CRI-O 1.32 support it; or set identity.strictSupplementalGroups: "+
 			"false", len(without), count(len(s.nodes.Items), "node"), some(without))}
 	}
 	if len(runtimes) == 0 {
 		return []Finding{warning("", "the cluster has no Linux node that notebooks could run on")}
 	}
-	return []Finding{ok("", "every node can do supplementalGroupsPolicy (%s)", some(slices.Sorted(maps.Keys(runtimes))))}
+	return []Finding{ok("", "every node supports supplementalGroupsPolicy (%s)", some(slices.Sorted(maps.Keys(runtimes))))}
 }
 
 // oldest is the first Kubernetes version with everything that the manifests use.
@@ -83,8 +83,8 @@ func (s *state) images() (found []Finding) {
 	name, _, _ := strings.Cut(runs, "@")
 	_, tag, tagged := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
 	if tagged && s.Version != "dev" && tag != s.Version {
-		found = append(found, warning("", "the Deployment runs %s, and this program is %s: what is shipped with one may differ "+
-			"from the other's",
+		found = append(found, warning("", "the Deployment runs %s, and this program is %s: the manifests of the two "+
+			"releases may differ",
 			runs, s.Version))
 	}
 	return found

@@ -11,7 +11,7 @@ import (
 // valuesKey is the key in the webhook's ConfigMap with the values from which the chart rendered the policies.
 const valuesKey = "policies.json"
 
-// parametersAgree checks that the policies were rendered from the values of the configuration. They differ only after a
+// parametersAgree checks that the policies were rendered from the values of the configuration. The two differ only after a
 // change by hand.
 func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	const where = "ConfigMap " + webhookName
@@ -19,11 +19,11 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 		return []Finding{failed(where, "does not say what the policies are rendered from (%s): %s", valuesKey, s.installAgain())}
 	}
 	if s.parameters["ownHomes"] == "Yes" && s.parameters["ownHomePrefix"]+s.parameters["ownHomeSuffix"] == "" {
-		found = append(found, warning(where, "says ownHomes: Yes without a prefix or a suffix: anyone whom the API server knows by "+
-			"the name of a home may use it, also by a client certificate"))
+		found = append(found, warning(where, "says ownHomes: Yes without a prefix or a suffix: any requester with the name "+
+			"of a user may use that user's home, also with a client certificate"))
 	}
 	if s.config == nil {
-		return append(found, failed(where, "is not a configuration that the webhook can run by: %s",
+		return append(found, failed(where, "is not a configuration that the webhook accepts: %s",
 			oneLine(s.missing[configuration])))
 	}
 	for key, wanted := range map[string]string{
@@ -43,8 +43,8 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	}
 	more := without(s.words("images"), append(s.config.Init.AcceptedImages, s.config.Init.Image))
 	if len(more) > 0 {
-		found = append(found, warning(where, "the policies accept %s, which the webhook's configuration does not have: take it out "+
-			"when no webhook of that release runs", some(more)))
+		found = append(found, warning(where, "the policies accept %s, which the webhook's configuration does not have: "+
+			"remove it when no webhook of that release runs", some(more)))
 	}
 	if len(found) == 0 {
 		found = append(found, ok(where, "the policies are rendered from the webhook's configuration"))

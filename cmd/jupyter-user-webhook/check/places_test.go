@@ -21,7 +21,7 @@ type values struct {
 	only []any
 }
 
-// installedBy is a cluster on which everything is as the chart has it by values, and by others at places that are named.
+// installedBy returns a cluster in which all objects have the chart's values, except for the places in others.
 func installedBy(t *testing.T, of values, others map[string]values) *state {
 	t.Helper()
 	s := &state{Options: Options{Manifest: rendered(t)}, config: config.Default(), installed: map[string]*unstructured.UnstructuredList{},
@@ -103,8 +103,8 @@ func TestModeWarnIsOneWarning(t *testing.T) {
 	bad, _ := judged(t, installedBy(t, values{warn: true}, nil))
 	require.Len(t, bad, 1)
 	assert.Equal(t, Warning, bad[0].Status)
-	assert.Equal(t, "Warn: nothing is changed and nothing denied, so nothing of what is promised holds: when the warnings are what you "+
-		"want: apply what the chart gives with your values and mode=Enforce", bad[0].Message)
+	assert.Equal(t, "Warn: nothing is changed and nothing is denied, so no promise of this project holds. When the "+
+		"warnings are as you want them: apply the chart rendered with your values and mode=Enforce", bad[0].Message)
 }
 
 func TestOnlyNamespacesAreNamed(t *testing.T) {
@@ -126,7 +126,7 @@ func TestNamespaceLeftOutWithTheShare(t *testing.T) {
 	require.Len(t, bad, 2)
 	assert.Equal(t, Warning, bad[1].Status)
 	assert.Equal(t, "namespace jhub", bad[1].Where)
-	assert.Contains(t, bad[1].Message, "nothing is in effect there: anyone who can create Pods there can mount the share as it is")
+	assert.Contains(t, bad[1].Message, "the webhook has no effect there: anyone who can create Pods there can mount the whole share")
 	assert.Equal(t, []string{"jupyter-user-system", "lab"}, s.served(), "no notebooks are made where nothing is in effect")
 	s.Namespaces = []string{"jhub"}
 	in, there := s.tryIn()
@@ -134,7 +134,7 @@ func TestNamespaceLeftOutWithTheShare(t *testing.T) {
 	assert.Equal(t, "lab", in)
 }
 
-// TestWhatDoesNotAgree: one sentence for each object that differs from the others.
+// TestWhatDoesNotAgree: each object that differs from the others gives one sentence.
 func TestWhatDoesNotAgree(t *testing.T) {
 	warns, lab := values{warn: true}, values{only: []any{"lab"}}
 	for name, of := range map[string]struct {
@@ -146,7 +146,7 @@ func TestWhatDoesNotAgree(t *testing.T) {
 	}{
 		"a binding that warns": {values{}, map[string]values{"share.jupyter-user.io": warns}, "ValidatingAdmissionPolicyBinding share.jupyter-user.io",
 			"Pods are warned about instead of denied, and the webhook's configuration says mode: Enforce", ""},
-		"a binding that refuses": {warns, map[string]values{"share.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding share.jupyter-user.io",
+		"a binding that denies": {warns, map[string]values{"share.jupyter-user.io": {}}, "ValidatingAdmissionPolicyBinding share.jupyter-user.io",
 			"Pods are denied instead of warned about, and the webhook's configuration says mode: Warn", Warning},
 		"an entry that may fail": {values{}, map[string]values{"pods.jupyter-user.io": warns}, "MutatingWebhookConfiguration pods.jupyter-user.io",
 			"if the webhook does not respond, Pods are admitted unchanged, and the webhook's configuration says mode: Enforce", ""},
@@ -191,7 +191,7 @@ func TestNarrowedAlike(t *testing.T) {
 		assert.Contains(t, f.Message, "in effect in namespace decoy alone, and the installation is for every namespace")
 	}
 	s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "hpc-shared-pvc"}}}
-	assert.Equal(t, []string{"lab"}, s.served(), "and what else is checked is checked there")
+	assert.Equal(t, []string{"lab"}, s.served(), "the other checks look at that namespace")
 }
 
 // TestNothingIsInstalled: then the check does not say Enforce.
@@ -199,7 +199,7 @@ func TestNothingIsInstalled(t *testing.T) {
 	only(t, modeAndNamespaces(t.Context(), &state{config: config.Default()}), Failed, "and webhooks or policies are missing")
 }
 
-// TestConfigurationSaysOtherwise: one sentence for each kind, however many objects only warn.
+// TestConfigurationSaysOtherwise: each kind gives one sentence, however many of its objects only warn.
 func TestConfigurationSaysOtherwise(t *testing.T) {
 	s := installedBy(t, values{warn: true}, nil)
 	s.config.Mode = config.ModeEnforce
@@ -211,11 +211,11 @@ func TestConfigurationSaysOtherwise(t *testing.T) {
 	s.config, s.missing = nil, map[string]error{configuration: errors.New("it may not be read")}
 	for _, f := range s.otherModeOrNamespaces(bindings) {
 		assert.Equal(t, Unknown, f.Status)
-		assert.Contains(t, f.Message, "whether that is meant cannot be told: it may not be read")
+		assert.Contains(t, f.Message, "it is unknown whether that is intended: it may not be read")
 	}
 }
 
-// TestAdviceIsOfWhoInstalled: an installation with its own values is not told to restore the defaults.
+// TestAdviceIsOfWhoInstalled: an installation with its own values must not be told to restore the defaults.
 func TestAdviceIsOfWhoInstalled(t *testing.T) {
 	helms := map[string]string{"meta.helm.sh/release-name": "jupyter-user-webhook", "meta.helm.sh/release-namespace": "jupyter-user-system"}
 	evil := maps.Clone(helms)
@@ -225,12 +225,20 @@ func TestAdviceIsOfWhoInstalled(t *testing.T) {
 		annotations map[string]string
 		says, then  string
 	}{
-		"nobody says":       {values{}, nil, "helm upgrade, or kubectl apply -f deploy/install.yaml", "apply what the chart gives with your values and mode=Warn"},
-		"helm":              {values{}, helms, "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values", "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set 'mode=Warn'"},
-		"helm, in words":    {values{}, evil, "helm upgrade, or kubectl apply -f deploy/install.yaml", "apply what the chart gives with your values and mode=Warn"},
-		"in mode Warn":      {values{warn: true}, nil, "apply what the chart gives with your values: deploy/install.yaml has others, and would enforce in every namespace", "apply what the chart gives with your values and mode=Warn"},
-		"in one namespace":  {values{only: []any{"lab"}}, nil, "apply what the chart gives with your values: deploy/install.yaml has others, and would enforce in every namespace", "apply what the chart gives with your values and mode=Warn"},
-		"helm in mode Warn": {values{warn: true}, helms, "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values", "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set 'mode=Warn'"},
+		"no annotation of a release": {values{}, nil, "helm upgrade, or kubectl apply -f deploy/install.yaml", "apply the chart " +
+			"rendered with your values and mode=Warn"},
+		"helm": {values{}, helms, "helm upgrade jupyter-user-webhook deploy/chart --namespace " +
+			"jupyter-user-system --reset-then-reuse-values", "helm upgrade jupyter-user-webhook deploy/chart --namespace " +
+			"jupyter-user-system --reset-then-reuse-values --set 'mode=Warn'"},
+		"helm, with an invalid name": {values{}, evil, "helm upgrade, or kubectl apply -f deploy/install.yaml", "apply the chart " +
+			"rendered with your values and mode=Warn"},
+		"in mode Warn": {values{warn: true}, nil, "apply the chart rendered with your values: deploy/install.yaml has " +
+			"the default values, and would enforce in every namespace", "apply the chart rendered with your values and mode=Warn"},
+		"in one namespace": {values{only: []any{"lab"}}, nil, "apply the chart rendered with your values: " +
+			"deploy/install.yaml has the default values, and would enforce in every namespace", "apply the chart rendered with your values and mode=Warn"},
+		"helm in mode Warn": {values{warn: true}, helms, "helm upgrade jupyter-user-webhook deploy/chart --namespace " +
+			"jupyter-user-system --reset-then-reuse-values", "helm upgrade jupyter-user-webhook deploy/chart --namespace " +
+			"jupyter-user-system --reset-then-reuse-values --set 'mode=Warn'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := installedBy(t, of.values, nil)

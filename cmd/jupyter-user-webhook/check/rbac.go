@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// rbac reports who may be any user. A hub is expected, and an admin always may; a whole namespace never should.
+// rbac reports which subjects may be any user. A hub is expected, and an admin always may; a whole namespace never should.
 func rbac(_ context.Context, s *state) (found []Finding) {
 	grants, notebooks := s.grants(), s.served()
 	said := map[string]bool{}
@@ -42,19 +42,19 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 		return f(failed(where, "gives %s %s in %s to %s, which is everybody there: take it "+
 			"away", g.verb, g.what(), g.where(), who(g.subject)))
 	case g.wildcard && g.subject.Kind == "Group" && g.subject.Name == "system:masters":
-		return f(ok(where, "may be anybody: %s, whom no rule stops in any cluster", who(g.subject)))
+		return f(ok(where, "may be any user: %s, whom no rule stops in any cluster", who(g.subject)))
 	case g.wildcard && g.runsBeside(notebooks):
-		return f(failed(where, "lets anyone who can create Pods in the namespace of %s be anybody, by a rule that gives everything "+
-			"(%s), and run-as with it: notebooks run there, so give it what it needs alone, or a namespace of its own",
+		return f(failed(where, "lets anyone who can create Pods in the namespace of %s be any user, by a rule that gives "+
+			"every right (%s), including run-as: notebooks run there, so give it only the rights that it needs, or a namespace "+
+			"of its own",
 			who(g.subject), g.role))
 	case g.wildcard:
-		return f(warning(where, "may be anybody: %s in %s, by a rule that gives everything "+
-			"(%s)", who(g.subject), g.where(), g.role))
+		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s)", who(g.subject), g.where(), g.role))
 	case g.verb == runAs:
 		return judgeRunAs(g)
 	case len(g.names) == 0 || g.resource == shares:
-		return f(warning(where, "may be anybody: %s may use %s in %s; right for a JupyterHub, whose users it has asked who they "+
-			"are, and for an admin", who(g.subject), g.what(), g.where()))
+		return f(warning(where, "may be any user: %s may use %s in %s; right for a JupyterHub, which has authenticated its "+
+			"users, and for an admin", who(g.subject), g.what(), g.where()))
 	}
 	return nil
 }
@@ -68,10 +68,10 @@ func judgeRunAs(g grant) *Finding {
 			"namespace",
 			who(g.subject), g.where())
 	case g.resource == shares:
-		f = warning(g.binding, "lets anyone who can create Pods in namespace %s read every home, by %s: right for a backup in a "+
-			"namespace where nobody else may", namespace, who(g.subject))
+		f = warning(g.binding, "lets anyone who can create Pods in namespace %s read every home, by %s: right for a backup "+
+			"in a namespace where no other user may create Pods", namespace, who(g.subject))
 	case len(g.names) == 0:
-		f = failed(g.binding, "lets anyone who can create Pods in namespace %s be anybody, by %s: name the homes in resourceNames",
+		f = failed(g.binding, "lets anyone who can create Pods in namespace %s be any user, by %s: name the homes in resourceNames",
 			namespace, who(g.subject))
 	default:
 		return nil
@@ -106,8 +106,8 @@ func hubsThatRun(grants []grant) (found []Finding) {
 		}
 	}
 	for _, hub := range slices.Sorted(maps.Keys(runs)) {
-		found = append(found, failed(runs[hub], "gives run-as to %s, which may use every home: a hub needs use alone, and with "+
-			"this anyone who can create Pods beside it needs no hub", hub))
+		found = append(found, failed(runs[hub], "gives run-as to %s, which may use every home: a hub needs only use, and "+
+			"with run-as anyone who can create Pods beside the hub can be any user", hub))
 	}
 	return found
 }
@@ -124,8 +124,8 @@ func (s *state) aggregated() (found []Finding) {
 			if other.AggregationRule == nil || !selected(other.AggregationRule.ClusterRoleSelectors, role.Labels) {
 				continue
 			}
-			found = append(found, failed("ClusterRole "+role.Name, "has rights to homes and becomes part of the ClusterRole %s, "+
-				"so that everybody with that role has them: take its label away", other.Name))
+			found = append(found, failed("ClusterRole "+role.Name, "has rights to homes and is aggregated into the ClusterRole "+
+				"%s, so everyone with that role has them: remove its label", other.Name))
 		}
 	}
 	return found

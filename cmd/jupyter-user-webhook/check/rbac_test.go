@@ -20,7 +20,7 @@ func subject(kind, namespace, name string) rbacv1.Subject {
 	return rbacv1.Subject{Kind: kind, Namespace: namespace, Name: name}
 }
 
-// bound is a cluster with one binding: in a namespace, or in all of them.
+// bound returns a cluster with one binding, in one namespace or in all.
 func bound(namespace string, of rbacv1.Subject, rules ...rbacv1.PolicyRule) *state {
 	s := &state{}
 	s.clusterRoles.Items = []rbacv1.ClusterRole{{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Rules: rules}}
@@ -44,26 +44,32 @@ func TestRBAC(t *testing.T) {
 		status    Status
 		says      string
 	}{
-		"one home":                     {"lab", subject("User", "", "carol"), rule(homes, use, "alice"), OK, "single homes are given by name through 1 binding"},
-		"every home, a hub":            {"lab", hub, rule(homes, use), Warning, "RoleBinding lab/b: may be anybody: ServiceAccount lab/hub may use every home in namespace lab"},
-		"every home everywhere":        {"", subject("User", "", "root"), rule(homes, use), Warning, "User root may use every home in every namespace"},
-		"everything, an admin":         {"", subject("Group", "", "admins"), everyRight, Warning, "may be anybody: Group admins in every namespace, by a rule that gives everything (ClusterRole r)"},
-		"everything, the masters":      {"", subject("Group", "", "system:masters"), everyRight, OK, "Group system:masters"},
-		"everything, everybody":        {"", subject("Group", "", "system:authenticated"), everyRight, Failed, "gives use every home in every namespace to Group system:authenticated"},
-		"a home for everybody":         {"lab", subject("Group", "", "system:authenticated"), rule(homes, use, "alice"), Failed, "gives use the homes of alice in namespace lab"},
-		"a home for nobody known":      {"lab", subject("User", "", "system:anonymous"), rule(homes, use, "alice"), Failed, "User system:anonymous"},
-		"a home for every program":     {"lab", subject("Group", "", "system:serviceaccounts:lab"), rule(homes, use, "alice"), Failed, "Group system:serviceaccounts:lab"},
-		"run-as one home":              {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, runAs, "alice"), OK, "through 1 binding"},
-		"run-as every home":            {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, runAs), Failed, "lets anyone who can create Pods in namespace lab be anybody, by ServiceAccount lab/job"},
-		"run-as, by the user's name":   {"lab", subject("User", "", "system:serviceaccount:lab:job"), rule(homes, runAs), Failed, "by ServiceAccount lab/job"},
-		"run-as, without a namespace":  {"lab", subject("ServiceAccount", "", "job"), rule(homes, runAs), Failed, "by ServiceAccount lab/job"},
-		"run-as everywhere":            {"", subject("ServiceAccount", "lab", "job"), rule(homes, runAs), Failed, "in namespace lab be anybody"},
-		"run-as of another namespace":  {"lab", subject("ServiceAccount", "web", "job"), rule(homes, runAs), Warning, "which never counts"},
-		"run-as of a person":           {"lab", subject("User", "", "carol"), rule(homes, runAs), Warning, "gives run-as to User carol in namespace lab, which never counts"},
-		"every verb of homes":          {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, "*"), Failed, "be anybody"},
-		"homes in every group":         {"lab", subject("ServiceAccount", "lab", "job"), rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Failed, "be anybody"},
+		"one home": {"lab", subject("User", "", "carol"), rule(homes, use, "alice"), OK, "single homes " +
+			"are given by name through 1 binding"},
+		"every home, a hub": {"lab", hub, rule(homes, use), Warning, "RoleBinding lab/b: may be any user: " +
+			"ServiceAccount lab/hub may use every home in namespace lab"},
+		"every home everywhere": {"", subject("User", "", "root"), rule(homes, use), Warning, "User root may use every home in every namespace"},
+		"everything, an admin": {"", subject("Group", "", "admins"), everyRight, Warning, "may be any user: Group " +
+			"admins in every namespace, by a rule that gives every right (ClusterRole r)"},
+		"everything, the masters": {"", subject("Group", "", "system:masters"), everyRight, OK, "Group system:masters"},
+		"every right for all users": {"", subject("Group", "", "system:authenticated"), everyRight, Failed, "gives use " +
+			"every home in every namespace to Group system:authenticated"},
+		"a home for all users":           {"lab", subject("Group", "", "system:authenticated"), rule(homes, use, "alice"), Failed, "gives use the homes of alice in namespace lab"},
+		"a home for anonymous":           {"lab", subject("User", "", "system:anonymous"), rule(homes, use, "alice"), Failed, "User system:anonymous"},
+		"a home for all ServiceAccounts": {"lab", subject("Group", "", "system:serviceaccounts:lab"), rule(homes, use, "alice"), Failed, "Group system:serviceaccounts:lab"},
+		"run-as one home":                {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, runAs, "alice"), OK, "through 1 binding"},
+		"run-as every home": {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, runAs), Failed, "lets " +
+			"anyone who can create Pods in namespace lab be any user, by ServiceAccount lab/job"},
+		"run-as, by the user's name":  {"lab", subject("User", "", "system:serviceaccount:lab:job"), rule(homes, runAs), Failed, "by ServiceAccount lab/job"},
+		"run-as, without a namespace": {"lab", subject("ServiceAccount", "", "job"), rule(homes, runAs), Failed, "by ServiceAccount lab/job"},
+		"run-as everywhere":           {"", subject("ServiceAccount", "lab", "job"), rule(homes, runAs), Failed, "in namespace lab be any user"},
+		"run-as of another namespace": {"lab", subject("ServiceAccount", "web", "job"), rule(homes, runAs), Warning, "which never counts"},
+		"run-as for a user": {"lab", subject("User", "", "carol"), rule(homes, runAs), Warning, "gives run-as to " +
+			"User carol in namespace lab, which never counts"},
+		"every verb of homes":          {"lab", subject("ServiceAccount", "lab", "job"), rule(homes, "*"), Failed, "be any user"},
+		"homes in every group":         {"lab", subject("ServiceAccount", "lab", "job"), rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, Failed, "be any user"},
 		"the share, a backup":          {"backup", subject("ServiceAccount", "backup", "backup"), rule(shares, runAs), Warning, "lets anyone who can create Pods in namespace backup read every home"},
-		"the share, a person":          {"lab", subject("User", "", "ivan"), rule(shares, use), Warning, "User ivan may use the whole share"},
+		"the share for a user":         {"lab", subject("User", "", "ivan"), rule(shares, use), Warning, "User ivan may use the whole share"},
 		"homes of another group":       {"lab", subject("Group", "", "system:authenticated"), rbacv1.PolicyRule{APIGroups: []string{"x"}, Resources: []string{"homes"}, Verbs: []string{"*"}}, OK, "0 bindings"},
 		"other verbs than the two":     {"lab", subject("Group", "", "system:authenticated"), rule(homes, "get"), OK, "0 bindings"},
 		"a subresource, which is none": {"lab", subject("Group", "", "system:authenticated"), rule("homes/x", "*"), OK, "0 bindings"},
@@ -91,7 +97,7 @@ func TestHubThatRuns(t *testing.T) {
 	assert.Len(t, found, 2)
 }
 
-// TestEverythingBesideNotebooks: a rule for everything includes run-as, which anyone who can create Pods there gets.
+// TestEverythingBesideNotebooks: a rule with every right includes run-as. Anyone who can create Pods in that namespace gets it.
 func TestEverythingBesideNotebooks(t *testing.T) {
 	for name, of := range map[string]struct {
 		namespace string
@@ -120,7 +126,7 @@ func TestEverythingBesideNotebooks(t *testing.T) {
 	s.Namespaces = []string{"lab"}
 	found := byStatus(rbac(t.Context(), s))
 	assert.Len(t, found, 2, "told once")
-	assert.Contains(t, found[0].Message, "lets anyone who can create Pods in the namespace of ServiceAccount lab/argo be anybody")
+	assert.Contains(t, found[0].Message, "lets anyone who can create Pods in the namespace of ServiceAccount lab/argo be any user")
 }
 
 func TestAggregated(t *testing.T) {
@@ -128,7 +134,7 @@ func TestAggregated(t *testing.T) {
 	s.clusterRoles.Items[0].Labels = map[string]string{"team": "x"}
 	s.clusterRoles.Items = append(s.clusterRoles.Items, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "team"},
 		AggregationRule: &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"team": "x"}}}}})
-	only(t, s.aggregated(), Failed, "ClusterRole r: has rights to homes and becomes part of the ClusterRole team")
+	only(t, s.aggregated(), Failed, "ClusterRole r: has rights to homes and is aggregated into the ClusterRole team")
 	s.clusterRoles.Items[0].Labels = nil
 	assert.Empty(t, s.aggregated())
 }

@@ -5,7 +5,7 @@ import "context"
 // reachable checks that replicas are ready, and that there is more than one.
 func reachable(_ context.Context, s *state) (found []Finding) {
 	if s.service.Name == "" {
-		found = append(found, failed(services, "is not there: %s", s.installAgain()))
+		found = append(found, failed(services, "is missing: %s", s.installAgain()))
 	}
 	ready := 0
 	for _, slice := range s.endpoints.Items {
@@ -19,13 +19,13 @@ func reachable(_ context.Context, s *state) (found []Finding) {
 		}
 	}
 	if s.service.Name != "" && ready == 0 {
-		found = append(found, failed(services, "has nobody ready behind it, so no notebook starts: kubectl -n %s get pods, and "+
+		found = append(found, failed(services, "has no ready endpoint, so no notebook starts: kubectl -n %s get pods, and "+
 			"their logs", systemNamespace))
 	}
 	available := s.deployment.Status.AvailableReplicas
 	switch {
 	case s.deployment.Name == "":
-		found = append(found, failed(deployments, "is not there: %s", s.installAgain()))
+		found = append(found, failed(deployments, "is missing: %s", s.installAgain()))
 	case available == 0:
 		found = append(found, failed(deployments, "has no replica that is available: kubectl -n %s describe pods", systemNamespace))
 	case available == 1:

@@ -10,9 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// installAgain returns the command that restores the shipped objects, with changed values. A Helm installation has its own
-// values, so the command uses Helm; deploy/install.yaml would restore the defaults, in Enforce mode and for every
-// namespace.
+// installAgain returns the command that restores the shipped objects, with changed values. An installation by Helm has its own
+// values, so the command uses Helm. deploy/install.yaml would restore the defaults: Enforce mode, in every namespace.
 func (s *state) installAgain(values ...string) string {
 	if name, namespace, is := s.release(); is {
 		command := fmt.Sprintf("helm upgrade %s deploy/chart --namespace %s --reset-then-reuse-values", name, namespace)
@@ -23,18 +22,19 @@ func (s *state) installAgain(values ...string) string {
 	}
 	switch {
 	case len(values) > 0:
-		return "apply what the chart gives with your values and " + strings.Join(values, ", ")
+		return "apply the chart rendered with your values and " + strings.Join(values, ", ")
 	case s.mode() == config.ModeWarn || len(s.only()) > 0:
-		return "apply what the chart gives with your values: deploy/install.yaml has others, and would enforce in every namespace"
+		return "apply the chart rendered with your values: deploy/install.yaml has the default values, and would enforce in " +
+			"every namespace"
 	}
 	return "helm upgrade, or kubectl apply -f deploy/install.yaml"
 }
 
-// repair is installAgain for objects that exist and differ. Both commands keep fields of other field managers, or fail
-// because of them, so the objects are deleted first.
+// repair returns the advice for objects that exist and differ. The commands of installAgain keep the fields of other field
+// managers, or fail because of them, so the objects must be deleted first.
 func (s *state) repair(what string, names []string, values ...string) string {
-	return fmt.Sprintf("%s; where it stays so, others have written it: before that, kubectl delete %s %s, which does not hold "+
-		"until it is back", s.installAgain(values...), strings.ToLower(installedKinds[what]), strings.Join(names, " "))
+	return fmt.Sprintf("%s. If the difference remains, another field manager has written it: first kubectl delete %s %s, "+
+		"during which it is not in effect", s.installAgain(values...), strings.ToLower(installedKinds[what]), strings.Join(names, " "))
 }
 
 // release returns the Helm release, from the annotations of the installed objects.

@@ -73,7 +73,7 @@ type state struct {
 	cluster *Cluster
 	now     time.Time
 	server  *version.Info
-	// missing is why something could not be read.
+	// missing has the errors of what could not be read, by its name.
 	missing map[string]error
 	// dryRun returns an object with the API server's defaults, by a dry run.
 	dryRun func(ctx context.Context, object *unstructured.Unstructured) error
@@ -106,7 +106,7 @@ type state struct {
 	roles               rbacv1.RoleList
 	roleBindings        rbacv1.RoleBindingList
 
-	// parameters and config come from the ConfigMap.
+	// parameters are the values of the policies; they and config come from the ConfigMap.
 	parameters map[string]string
 	config     *config.Config
 }
@@ -137,7 +137,7 @@ var installedKinds = map[string]string{
 	policies: "ValidatingAdmissionPolicy", bindings: "ValidatingAdmissionPolicyBinding",
 }
 
-// read reads concurrently what checks need. A check reports it if its input could not be read.
+// read concurrently reads the input of the checks. If it could not be read, each check that needs it reports so.
 func read(ctx context.Context, c *Cluster, o Options, checks []one) (*state, error) {
 	// The webhook configurations, if readable, show which namespaces are left out.
 	needs := []string{configMaps, mutatingWebhooks}
@@ -179,7 +179,7 @@ func readSome(ctx context.Context, c *Cluster, o Options, only []string) (*state
 	return s, nil
 }
 
-// reads are the calls that read a cluster, by what they read.
+// reads returns the calls that read a cluster, by the name of what they read.
 func (s *state) reads(ctx context.Context) map[string]func() error {
 	reads := map[string]func() error{wanted: func() error { return s.readWanted(ctx) }}
 	for what, list := range s.lists() {
@@ -212,7 +212,7 @@ func within(what string) []client.ListOption {
 	return nil
 }
 
-// understand parses the parameters and the configuration. The check parameters reports their errors.
+// understand parses the policies' values and the configuration. The check parameters reports their errors.
 func (s *state) understand() {
 	s.missing[parameters], s.missing[configuration] = s.missing[configMaps], s.missing[configMaps]
 	for _, m := range s.configMaps.Items {
@@ -241,16 +241,16 @@ func (s *state) unreadable(needs []string) (found []Finding) {
 		}
 		told = append(told, err)
 		if apierrors.IsForbidden(err) {
-			found = append(found, unknown("", "cannot be told without the right to read %s: %s: bind deploy/examples/checker.yaml",
+			found = append(found, unknown("", "unknown without the right to read %s: %s: bind deploy/examples/checker.yaml",
 				what, oneLine(err)))
 			continue
 		}
-		found = append(found, unknown("", "cannot be told, because %s could not be read: %s", what, oneLine(err)))
+		found = append(found, unknown("", "unknown, because %s could not be read: %s", what, oneLine(err)))
 	}
 	return found
 }
 
-// words returns the words of a parameter.
+// words returns the words of a value of the policies.
 func (s *state) words(parameter string) []string { return strings.Fields(s.parameters[parameter]) }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

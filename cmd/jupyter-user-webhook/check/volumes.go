@@ -14,8 +14,8 @@ import (
 func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 	share := s.sharePVs()
 	if len(share) == 0 {
-		return []Finding{failed("", "no PersistentVolume is named by the parameter volumes (%s) or bound to the share's claims: "+
-			"say in the chart's values (share.volumeNames) which volumes are the share", s.parameters["volumes"])}
+		return []Finding{failed("", "no PersistentVolume is named by share.volumeNames (%s) or bound to the share's claims: "+
+			"name the share's volumes in the chart's values (share.volumeNames)", s.parameters["volumes"])}
 	}
 	for _, volume := range share {
 		found = append(found, s.judgeShareVolume(volume)...)
@@ -41,7 +41,7 @@ func shareVolumes(ctx context.Context, s *state) (found []Finding) {
 func (s *state) judgeShareVolume(volume corev1.PersistentVolume) (found []Finding) {
 	where := "PersistentVolume " + volume.Name
 	if !s.named(volume.Name) {
-		found = append(found, failed(where, "is bound to a claim of the share, and is not in the parameter volumes: name it there"))
+		found = append(found, failed(where, "is bound to a claim of the share, and share.volumeNames does not name it: add it there"))
 	}
 	claim := volume.Spec.ClaimRef
 	switch {
@@ -49,13 +49,13 @@ func (s *state) judgeShareVolume(volume corev1.PersistentVolume) (found []Findin
 		found = append(found, failed(where, "has no claimRef, so any claim can be bound to it: write the namespace and the name "+
 			"of its claim there"))
 	case !slices.Contains(s.words("claims"), claim.Name):
-		found = append(found, failed(where, "is for the claim %s/%s, which is not in the parameter claims: Pods that mount that "+
-			"one are not guarded", claim.Namespace, claim.Name))
+		found = append(found, failed(where, "is for the claim %s/%s, which is not among the share's claims in the policies: "+
+			"Pods that mount that claim are not guarded", claim.Namespace, claim.Name))
 	}
 	return found
 }
 
-// onTheShare reports whether the volume of a further claim has files of the share: then its directory could be a home.
+// onTheShare returns a finding if the volume of a further claim has files of the share: then its directory could be a home.
 func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, all []corev1.PersistentVolume) []Finding {
 	if claim := volume.Spec.ClaimRef; claim == nil || !slices.Contains(s.furtherClaims(), claim.Name) {
 		return nil
@@ -71,7 +71,7 @@ func (s *state) onTheShare(ctx context.Context, volume corev1.PersistentVolume, 
 	return nil
 }
 
-// sharePVs returns the volumes that the parameters name, or that are bound to a claim of the share or of its directories.
+// sharePVs returns the volumes that share.volumeNames names, or that are bound to a claim of the share or of its directories.
 func (s *state) sharePVs() (found []corev1.PersistentVolume) {
 	for _, volume := range s.volumes.Items {
 		if s.isShare(volume) {
@@ -87,7 +87,7 @@ func (s *state) isShare(volume corev1.PersistentVolume) bool {
 	})
 }
 
-// named reports whether the parameter volumes has a name; a * at the end of a word matches any ending.
+// named reports whether share.volumeNames has a name. A * at the end of a word matches any ending.
 func (s *state) named(name string) bool {
 	return slices.ContainsFunc(s.words("volumes"), func(word string) bool {
 		start, ending := strings.CutSuffix(word, "*")
@@ -133,10 +133,10 @@ func (s *state) otherRoad(ctx context.Context, where string, e export, share []c
 		same, err := s.sameHost(ctx, e.server, of.server)
 		switch {
 		case err != nil:
-			return []Finding{unknown(where, "whether its server %s is the share's cannot be told: %s", e.server, oneLine(err))}
+			return []Finding{unknown(where, "it is unknown whether its server %s is the share's: %s", e.server, oneLine(err))}
 		case same:
-			return []Finding{failed(where, "leads to the same export as %s, and volumes by it are not in the parameter volumes: "+
-				"a Pod that claims one reaches the share", volume.Name)}
+			return []Finding{failed(where, "leads to the same export as %s, and share.volumeNames does not name it: a Pod with "+
+				"a claim bound to it reaches the share", volume.Name)}
 		}
 	}
 	return nil
@@ -149,14 +149,14 @@ func sameFiles(volume corev1.PersistentVolume, share []corev1.PersistentVolume) 
 		here, there := onNode(volume), onNode(of)
 		if a != nil && b != nil && a.Driver == b.Driver && a.VolumeHandle == b.VolumeHandle ||
 			here != "" && there != "" && (strings.HasPrefix(here, there) || strings.HasPrefix(there, here)) {
-			return []Finding{failed("PersistentVolume "+volume.Name, "has the same files as %s, and is not in the parameter "+
-				"volumes: a Pod that claims it reaches the share", of.Name)}
+			return []Finding{failed("PersistentVolume "+volume.Name, "has the same files as %s, and share.volumeNames does not "+
+				"name it: a Pod with a claim bound to it reaches the share", of.Name)}
 		}
 	}
 	return nil
 }
 
-// onNode returns the path of a volume on the nodes; empty if it is not there.
+// onNode returns the path of a volume on the nodes; empty if its files are elsewhere.
 func onNode(volume corev1.PersistentVolume) string {
 	switch {
 	case volume.Spec.HostPath != nil:
@@ -167,7 +167,7 @@ func onNode(volume corev1.PersistentVolume) string {
 	return ""
 }
 
-// roadsInParameters checks that the allowed other volumes in the parameters are not the share.
+// roadsInParameters checks that no other volume that the policies' values allow is the share.
 func (s *state) roadsInParameters(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	for _, volume := range share {

@@ -24,7 +24,7 @@ import (
 // deployed release, not from the installed objects, because an attacker who changes an object could change that too.
 const wanted = "the objects as they were rendered"
 
-// Manifest has the wanted objects of the kinds that check compares.
+// Manifest has the wanted objects of the kinds that the package compares.
 type Manifest struct {
 	// from is the source of the manifest, in words.
 	from    string
@@ -80,7 +80,7 @@ func (s *state) readWanted(ctx context.Context) error {
 	if s.Manifest != nil {
 		return nil
 	}
-	const give = "give check the manifest: helm get manifest " + webhookName + " -n " + systemNamespace + " | " + webhookName +
+	const give = "give the manifest to check: helm get manifest " + webhookName + " -n " + systemNamespace + " | " + webhookName +
 		" check -f -"
 	var records corev1.SecretList
 	err := s.cluster.client.List(ctx, &records, client.InNamespace(systemNamespace),
@@ -100,7 +100,7 @@ func (s *state) readWanted(ctx context.Context) error {
 		}
 	}
 	if last.Version == 0 {
-		return fmt.Errorf("namespace %s has no record by Helm of a release of this chart: %s; without Helm, give what was "+
+		return fmt.Errorf("namespace %s has no Helm record of this chart: %s; without Helm, give the manifest that was "+
 			"applied: %s check -f deploy/install.yaml", systemNamespace, give, webhookName)
 	}
 	if s.Manifest, err = ReadManifest(strings.NewReader(last.Manifest)); err == nil {

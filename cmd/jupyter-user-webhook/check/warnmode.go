@@ -11,14 +11,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/inject"
 )
 
-// The warnings of Warn mode begin so, as in package denial. Other warnings do not say what would happen to a Pod.
+// The warnings of Warn mode begin with these words, as in package denial. Other warnings do not say what happens to a Pod.
 const (
 	wouldBecome   = "would become a notebook of "
 	wouldBeDenied = "would be denied: "
 )
 
-// warnModeWarnings returns the warnings of a webhook in Warn mode. The policies' own warnings, that nothing was injected,
-// are expected.
+// warnModeWarnings returns the warnings of a webhook in Warn mode. It omits the policies' own warnings, which are expected
+// because nothing was injected.
 func warnModeWarnings(warnings []string) []string {
 	return slices.DeleteFunc(slices.Clone(warnings), func(warning string) bool {
 		return !strings.HasPrefix(warning, wouldBecome) && !strings.HasPrefix(warning, wouldBeDenied)
@@ -30,11 +30,11 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, said []string, err 
 	restart := "kubectl -n " + systemNamespace + " rollout restart deployment " + webhookName
 	switch told := denial.Cut(strings.Join(said, "; "), 400); {
 	case s.mode() != config.ModeWarn:
-		return failed(where, "the webhook is in mode Warn yet, and the ConfigMap says Enforce: %s", restart)
+		return failed(where, "the webhook is still in mode Warn, and the ConfigMap says Enforce: %s", restart)
 	case err != nil:
 		return s.denialInWarnMode(where, err)
 	case made(pod):
-		return failed(where, "the webhook still makes notebooks, and the ConfigMap says mode: Warn: %s", restart)
+		return failed(where, "the webhook still injects Pods, and the ConfigMap says mode: Warn: %s", restart)
 	case len(said) == 0:
 		return failed(where, "a labelled Pod does not reach the webhook, or no replica responds, and in mode Warn no user "+
 			"notices it: see the checks webhooks, certificate and reachable")

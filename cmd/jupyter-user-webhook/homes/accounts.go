@@ -9,13 +9,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Account is an account that a source of identities lists. Only its name is trusted: the sources are asked for the owner of a
-// missing home.
+// Account is an account that a source of identities lists. Only its name is trusted: the sources are asked again for the owner
+// of a missing home.
 type Account struct {
 	Name string
 	// UID must own an existing home; AnyUID if the UID is unknown.
 	UID int64
-	// Fault is why the account is not a user's; empty if it is. The sentence continues after the name.
+	// Fault is the reason why the account is not a user's; empty if it is a user's. The message puts it after the name.
 	Fault string
 }
 

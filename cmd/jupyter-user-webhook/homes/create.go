@@ -37,14 +37,14 @@ func (r *run) look(pattern config.HomePattern, name string, uid int64) (bool, er
 	return p.look(name, uid)
 }
 
-// look opens the directory, by which one that is a file system of its own is mounted. This needs no permission on it.
+// look opens the directory. If the directory is a file system of its own, that mounts it. look needs no permission on it.
 func (p *parent) look(name string, uid int64) (bool, error) {
 	fd, err := unix.Openat(p.fd(), name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		return false, errors.New("is a file or a symbolic link, which is nobody's home: put the directory itself there")
+		return false, errors.New("is a file or a symbolic link, and not a home: put the directory itself there")
 	case err != nil:
 		return false, fmt.Errorf("look at it: %w", err)
 	}
@@ -79,7 +79,7 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 			return nil
 		}
 		if err == nil {
-			err = errors.New("something was there, and is gone again: the next run makes it")
+			err = errors.New("another run made and removed it meanwhile: the next run makes it")
 		}
 	}
 	switch {
@@ -106,10 +106,10 @@ func (r *run) content(pattern config.HomePattern) *Skeleton {
 	return nil
 }
 
-// attempts to make one directory. Another run, on another node, may remove the unfinished directory as a left-over.
+// attempts is how often making one directory is tried: another run, on another node, may remove the unfinished directory.
 const attempts = 3
 
-// place makes a directory: whole and with its owner, or not at all. The error is fs.ErrExist if something is there.
+// place makes a directory completely and with its owner, or not at all. The error is fs.ErrExist if something is at its path.
 func (p *parent) place(name string, fill func(*os.Root) error, o owner) (err error) {
 	for range attempts {
 		staging := stagingPrefix + rand.Text()
@@ -130,7 +130,7 @@ func (p *parent) place(name string, fill func(*os.Root) error, o owner) (err err
 	return closed(err)
 }
 
-// stage makes a directory that only root can enter, fills it, and gives it to its owner at last.
+// stage makes a directory that only root can enter, fills it, and gives it to its owner as the last step.
 func (p *parent) stage(staging string, fill func(*os.Root) error, o owner) error {
 	if err := p.inside.Mkdir(staging, 0o700); err != nil {
 		return err
@@ -158,14 +158,14 @@ func (p *parent) stage(staging string, fill func(*os.Root) error, o owner) error
 		return err
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != o.uid {
-		return fmt.Errorf("it was given to UID %d, and the server shows UID %d: look how the server maps UIDs (root_squash, idmapd)",
+		return fmt.Errorf("it was given to UID %d, but the server shows UID %d: check how the server maps UIDs (root_squash, idmapd)",
 			o.uid, stat.Uid)
 	}
 	return nil
 }
 
-// rename gives a staged directory its name. A file system that cannot rename without replacing, as NFS, would replace an empty
-// directory, so there the name must be absent first: of the runs of one node, only one gets there.
+// rename gives a staged directory its name. A file system such as NFS, which cannot rename without replacing, would replace an
+// empty directory. There rename first checks that the name is absent. Only one run per node gets there.
 func (p *parent) rename(staging, name string) error {
 	err := unix.Renameat2(p.fd(), staging, p.fd(), name, unix.RENAME_NOREPLACE)
 	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EOPNOTSUPP) {
@@ -185,8 +185,8 @@ func (p *parent) rename(staging, name string) error {
 	return err
 }
 
-// remove removes what a killed run left behind. It is renamed first: a run on another node that is still at work with it then
-// cannot make a home of it, and a home that it has just become is not found here.
+// remove removes what a killed run left behind. It renames the directory first, because a run on another node may still work on
+// it: that run then cannot finish the home. If that run has already finished the home, remove does not find the directory.
 func (p *parent) remove(staging string) error {
 	gone := stagingPrefix + rand.Text()
 	switch err := p.inside.Rename(staging, gone); {

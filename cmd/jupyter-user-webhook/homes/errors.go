@@ -22,7 +22,7 @@ func isFinal(err error) bool {
 	return is
 }
 
-// closed returns the error of a change to the share, as a final one if it will be the same for all homes.
+// closed returns the error of a change to the share. The error is final if all other homes would fail with it too.
 func closed(err error) error {
 	switch {
 	case err == nil, isFinal(err):

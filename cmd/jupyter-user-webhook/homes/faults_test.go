@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// order is what a process of its own does.
+// order is what a child process of a test must do.
 type order struct {
 	Share, Home, Skeleton string
 	Users                 int
@@ -29,7 +29,7 @@ type order struct {
 
 const orderVariable = "HOMES_ORDER"
 
-// TestMain is a run, in a process that was started for that.
+// TestMain makes this binary a run if a test started it as a child process.
 func TestMain(m *testing.M) {
 	text, is := os.LookupEnv(orderVariable)
 	if !is {
@@ -72,7 +72,7 @@ func carryOut(text string) error {
 	return err
 }
 
-// process returns a run that is a process of its own.
+// process returns a run in a child process.
 func (o order) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
 	t.Helper()
 	text, err := json.Marshal(o)
@@ -88,8 +88,8 @@ func (o order) process(t *testing.T) (*exec.Cmd, *strings.Builder) {
 
 const byInitial = "home/{initial}/{user}"
 
-// TestAKillAtEveryStep: a run is killed before each of its changes to the share. A home is whole then, or not there, and the next
-// run leaves what a run leaves that is not killed.
+// TestAKillAtEveryStep kills a run before each of its changes to the share. Then a home is complete or missing, and the next run
+// gives the same result as a run that was not killed.
 func TestAKillAtEveryStep(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		skeleton := skeletonDir(t)
@@ -113,7 +113,7 @@ func TestAKillAtEveryStep(t *testing.T) {
 	})
 }
 
-// killAt kills a run before that change, and returns 1 if it left something behind that the next run removed.
+// killAt kills a run before the change with this number. It returns 1 if the next run removed something that was left behind.
 func killAt(t *testing.T, step int64, skeleton string, noReplace syscall.Errno, whole []string) int {
 	t.Helper()
 	s := newSite(t)
@@ -147,8 +147,8 @@ func killAt(t *testing.T, step int64, skeleton string, noReplace syscall.Errno, 
 	return 0
 }
 
-// TestTwoRunsAtOnce: of one node, the second waits; of two nodes, which see no lock of each other, no home is damaged, and the next
-// run finds nothing to do.
+// TestTwoRunsAtOnce: on one node, the second run waits. On two nodes the runs do not see each other's lock; no home is damaged,
+// and the next run finds nothing to do.
 func TestTwoRunsAtOnce(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
@@ -190,7 +190,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	})
 }
 
-// TestTheServerMapsRootToNobody: whichever change it denies, there is one sentence, and nothing is left behind.
+// TestTheServerMapsRootToNobody: whichever change the server denies, there is one sentence, and nothing is left behind.
 func TestTheServerMapsRootToNobody(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
@@ -227,7 +227,7 @@ func TestTheServerMapsRootToNobody(t *testing.T) {
 	})
 }
 
-// TestAQuotaIsOfOneUser: the next user's home is made.
+// TestAQuotaIsOfOneUser: one user is over quota, and the next user's home is made.
 func TestAQuotaIsOfOneUser(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		s := newSite(t)
@@ -249,7 +249,7 @@ func TestAQuotaIsOfOneUser(t *testing.T) {
 	})
 }
 
-// TestAProcessThatMayNotGiveAway is no root, or root without the right to change owners, as in a container.
+// TestAProcessThatMayNotGiveAway is about a process that is not root, or is root without the right to change owners.
 func TestAProcessThatMayNotGiveAway(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*exec.Cmd){
@@ -275,7 +275,8 @@ func TestAProcessThatMayNotGiveAway(t *testing.T) {
 	}
 }
 
-// TestRootWithTwoCapabilities is root as in the Pod of the CronJob. It also removes what a killed run has given to a user already.
+// TestRootWithTwoCapabilities runs as root with the capabilities of the CronJob's Pod. Such a run also removes directories that a
+// killed run has already given to a user.
 func TestRootWithTwoCapabilities(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -296,7 +297,7 @@ func TestRootWithTwoCapabilities(t *testing.T) {
 	assert.Len(t, tree(t, s.path("home/a")), 1+len(filled))
 }
 
-// opened lets others come to a directory.
+// opened lets other users pass through a directory.
 func opened(t *testing.T, dir string) {
 	t.Helper()
 	for ; dir != "/tmp" && dir != "/"; dir = dir[:strings.LastIndexByte(dir, '/')] {
@@ -304,7 +305,7 @@ func opened(t *testing.T, dir string) {
 	}
 }
 
-// openCopy copies a program to where every user can run it.
+// openCopy copies a program to a directory where every user can run it.
 func openCopy(t *testing.T, program string) string {
 	t.Helper()
 	text, err := os.ReadFile(program)
@@ -323,14 +324,15 @@ func openSkeleton(t *testing.T) string {
 	return dir
 }
 
-// TestADirectoryThatComesMeanwhile, as by another node, is never replaced: if it is the user's, all is well.
+// TestADirectoryThatComesMeanwhile: another node makes the directory during the run. It is never replaced. If it is the user's,
+// the run reports no failure.
 func TestADirectoryThatComesMeanwhile(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		for name, c := range map[string]struct {
 			noReplace syscall.Errno
 			uid       int
 			want      string
-			// late is between the rename that must not replace and the look before the one that would.
+			// late makes the directory between the rename that must not replace and the check before the one that would.
 			late bool
 		}{
 			"another user's, late":         {0, 5002, "failed: home/alice: is there already and belongs to UID 5002", true},
@@ -362,7 +364,7 @@ func TestADirectoryThatComesMeanwhile(t *testing.T) {
 	})
 }
 
-// TestWhatTheServerShowsAsAnother: a server that maps the user's UID has made a home of somebody else, which is taken away.
+// TestWhatTheServerShowsAsAnother: if the server maps the user's UID, the new home belongs to another user and is removed.
 func TestWhatTheServerShowsAsAnother(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		s := newSite(t)
@@ -370,7 +372,7 @@ func TestWhatTheServerShowsAsAnother(t *testing.T) {
 		f.squash = 65534
 		process, said := order{Share: f.mount(t), Home: "home/{user}", Skeleton: openSkeleton(t), Users: 1}.process(t)
 		require.Error(t, process.Run())
-		assert.Contains(t, said.String(), "failed: home/alice: it was given to UID 5001, and the server shows UID 65534")
+		assert.Contains(t, said.String(), "failed: home/alice: it was given to UID 5001, but the server shows UID 65534")
 		assert.Equal(t, []string{"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home"}, tree(t, s.root))
 	})
 }

@@ -15,15 +15,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// faulty is a file system that has what a folder has, and in which changes can fail. It is FUSE, so what fails is a system call.
+// faulty is a file system with the content of a folder, whose changes can fail. It uses FUSE, so real system calls fail.
 type faulty struct {
 	folder string
-	// fault returns what a change fails with; 0 to carry it out. What is the name of the operation, on which name.
+	// fault returns the error of a change; 0 if the change succeeds. what is the name of the operation, and name that of the file.
 	mu    sync.Mutex
 	fault func(what, name string) syscall.Errno
-	// noReplace is what a rename fails with that must not replace, as on NFS; 0 to carry it out.
+	// noReplace is the error of a rename that must not replace, as on NFS; 0 if that rename succeeds.
 	noReplace syscall.Errno
-	// squash is the UID that a change of owner gives in place of the one that was asked for; 0 for none.
+	// squash is the UID that a change of owner gives instead of the requested one; 0 for none.
 	squash uint32
 }
 
@@ -42,11 +42,11 @@ func (f *faulty) on(what, name string) syscall.Errno {
 	return f.fault(what, name)
 }
 
-// mount mounts the folder faultily, and returns where.
+// mount mounts the folder as a faulty file system, and returns the mount point.
 func (f *faulty) mount(t *testing.T) string {
 	t.Helper()
 	data := &fs.LoopbackRoot{Path: f.folder}
-	//nolint:staticcheck // its successor would have a node wrap a node, which hands each call on by hand
+	//nolint:staticcheck // its successor needs a wrapper that forwards each call by hand
 	data.NewNode = func(data *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
 		return &node{LoopbackNode: fs.LoopbackNode{RootData: data}, of: f}
 	}
@@ -155,7 +155,7 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	return n.LoopbackNode.Unlink(ctx, name)
 }
 
-// inItsOwnMounts runs a test in a mount namespace of its own, so that what it mounts goes with its process.
+// inItsOwnMounts runs a test in its own mount namespace, so that its mounts end with its process.
 func inItsOwnMounts(t *testing.T, test func(*testing.T)) {
 	t.Helper()
 	const inside = "HOMES_INSIDE"

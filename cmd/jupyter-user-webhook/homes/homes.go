@@ -8,8 +8,8 @@
 //  4. asks the sources of identities, as the webhook does, for the owner of a missing directory;
 //  5. makes it: fills it in a temporary directory that only root can enter, gives it to the user, and renames it last.
 //
-// Users write on a share, so nothing above a home is trusted: each directory on the way is opened without following a
-// link, must belong to root, and must be writable by nobody else.
+// Users write on a share, so no directory above a home is trusted. Each of them is opened without following a link, and must
+// belong to root and be writable only by root.
 package homes
 
 import (

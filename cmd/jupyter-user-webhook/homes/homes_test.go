@@ -15,11 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/homes"
-	"jupyter-user.io/jupyter-user-webhook/webhook"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
-	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
-	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
 // users are the users of these tests.
@@ -29,14 +26,14 @@ var users = homes.Known{
 	"anna":  identity.New(5003, 6003, nil),
 }
 
-// site is a share and what is configured.
+// site is a share with its configuration.
 type site struct {
 	root  string
 	o     homes.Options
 	lines []string
 }
 
-// newSite has a directory of homes, and no home.
+// newSite returns a share with a directory of homes and no home.
 func newSite(t *testing.T) *site {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -73,7 +70,7 @@ func (s *site) run(t *testing.T, names ...string) (homes.Summary, error) {
 	return homes.Run(t.Context(), s.o, accounts)
 }
 
-// tree lists what is on a share: "drwx------ 5001:6001 home/alice", with the content of a file and the target of a link behind.
+// tree lists the content of a share: "drwx------ 5001:6001 home/alice". The content of a file, or the target of a link, follows.
 func tree(t *testing.T, root string) (listed []string) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -119,7 +116,7 @@ func TestMissingHomesAreMade(t *testing.T) {
 	assert.Equal(t, want, tree(t, s.root))
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "made: home/bob, for 5002:6002"}, s.lines)
 
-	// A second run changes nothing, whatever is in a home and however open it is.
+	// A second run changes nothing, whatever a home contains and whatever its mode is.
 	require.NoError(t, os.WriteFile(s.path("home/alice/file"), nil, 0o644))
 	require.NoError(t, os.Chmod(s.path("home/bob"), 0o755))
 	before := tree(t, s.root)
@@ -131,30 +128,7 @@ func TestMissingHomesAreMade(t *testing.T) {
 	assert.Empty(t, s.lines)
 }
 
-// TestOnlyTheInitialIsMade: of the directories above a home, and for all users of that letter.
-func TestOnlyTheInitialIsMade(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.o.Config.Share.Home, s.o.Mode = "home/{initial}/{user}", 0o750
-	summary, err := s.run(t, "alice", "anna", "bob")
-	require.NoError(t, err)
-	assert.Equal(t, homes.Summary{Made: 3}, summary)
-	assert.Equal(t, []string{
-		"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home",
-		"drwxr-xr-x 0:0 home/a", "drwxr-x--- 5001:6001 home/a/alice", "drwxr-x--- 5003:6003 home/a/anna",
-		"drwxr-xr-x 0:0 home/b", "drwxr-x--- 5002:6002 home/b/bob",
-	}, tree(t, s.root))
-
-	s = newSite(t)
-	s.o.Config.Share.Home = "home/{initial}/deep/{user}"
-	summary, err = s.run(t, "alice")
-	require.NoError(t, err)
-	assert.Equal(t, homes.Summary{Failed: 1}, summary)
-	assert.Equal(t, []string{"progress: made home/a, for root",
-		"failed: home/a/deep/alice: home/a/deep is missing on the share: make it, as root and with mode 0755"}, s.lines)
-}
-
-// TestADirectoryWithSetgidGivesNothing: what it would give to what is made in it.
+// TestADirectoryWithSetgidGivesNothing: a new home does not get the group of a setgid directory.
 func TestADirectoryWithSetgidGivesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -163,170 +137,6 @@ func TestADirectoryWithSetgidGivesNothing(t *testing.T) {
 	_, err := s.run(t, "alice")
 	require.NoError(t, err)
 	assert.Contains(t, tree(t, s.root), "drwx------ 5001:6001 home/alice")
-}
-
-// TestNoHome is about accounts that get none.
-func TestNoHome(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		account homes.Account
-		id      *identity.Identity
-		err     error
-		want    string
-	}{
-		"reserved":              {account: homes.Account{Name: "root"}, want: `skipped: "root" is reserved`},
-		"no name":               {account: homes.Account{Name: "host$"}, want: `skipped: "host$" cannot be a user here`},
-		"a way out":             {account: homes.Account{Name: "../etc"}, want: `skipped: "../etc" cannot be a user here`},
-		"a fault":               {account: homes.Account{Name: "cn=x\n", Fault: "has no uid"}, want: `skipped: cn=x\n has no uid`},
-		"a UID under the floor": {id: idOf(999, 6001), want: "skipped: alice: UID 999 is below 1000"},
-		"root's UID":            {id: idOf(0, 6001), want: "skipped: alice: UID 0 is root"},
-		"nobody's UID":          {id: idOf(65534, 6001), want: "skipped: alice: UID 65534 is nobody"},
-		"a GID under the floor": {id: idOf(5001, 100), want: "skipped: alice: GID 100 is below 1000"},
-		"a GID that is denied":  {id: idOf(5001, 2000), want: "skipped: alice: GID 2000 is denied here"},
-		"an unusable account":   {err: &identity.Unusable{Why: "is twice there"}, want: "skipped: alice is twice there"},
-		"no account any more":   {want: "skipped: no source of identities knows the user alice"},
-		"a silent source":       {err: errors.New("the directory service does not answer"), want: "failed: alice: the directory service does not answer"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			s.o.Config.Identity.DeniedGIDs = []int64{2000}
-			s.o.Identities = source{c.id, c.err}
-			if c.account.Name == "" {
-				c.account.Name = "alice"
-			}
-			before := tree(t, s.root)
-			summary, err := homes.Run(t.Context(), s.o, []homes.Account{c.account})
-			require.NoError(t, err)
-			require.Len(t, s.lines, 1)
-			assert.True(t, strings.HasPrefix(s.lines[0], c.want), s.lines[0])
-			assert.Equal(t, 1, summary.Skipped+summary.Failed)
-			assert.Equal(t, strings.HasPrefix(c.want, "failed"), summary.Failed == 1)
-			assert.Equal(t, before, tree(t, s.root))
-		})
-	}
-}
-
-func idOf(uid, gid int64) *identity.Identity {
-	id := identity.New(uid, gid, nil)
-	return &id
-}
-
-// source knows one identity, or fails.
-type source struct {
-	id  *identity.Identity
-	err error
-}
-
-func (s source) Find(context.Context, user.Name) (*identity.Identity, error) { return s.id, s.err }
-func (s source) FindUncached(context.Context, user.Name) (*identity.Identity, error) {
-	return s.id, s.err
-}
-
-// TestSourcesMustAgree, as they must for the webhook.
-func TestSourcesMustAgree(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.o.Identities = webhook.Agreeing{
-		{Name: denial.DirectoryService, Identities: source{id: idOf(5001, 6009)}}, {Name: denial.Passwd, Identities: users},
-	}
-	_, err := s.run(t, "alice", "bob")
-	require.NoError(t, err)
-	require.Len(t, s.lines, 2)
-	assert.Equal(t, "made: home/alice, for 5001:6009", s.lines[0], "the GID is the directory service's")
-	assert.Contains(t, s.lines[1], "skipped: the sources disagree about the user bob")
-}
-
-// TestSilentSourcesEndTheRun: each user costs the time that a source is waited for.
-func TestSilentSourcesEndTheRun(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.o.Identities = source{err: errors.New("the directory service does not answer")}
-	var names []string
-	for i := range 100 {
-		names = append(names, fmt.Sprintf("user%d", i))
-	}
-	summary, err := s.run(t, names...)
-	require.ErrorContains(t, err, "the sources of identities did not respond about 10 users in a row, the last of whom is user9: ")
-	assert.Equal(t, 10, summary.Failed)
-}
-
-// TestPlacesThatAreNotRoots: no home is made where somebody else than root could put another directory, and no link is followed.
-func TestPlacesThatAreNotRoots(t *testing.T) {
-	t.Parallel()
-	const pattern = "home/{initial}/{user}"
-	for name, c := range map[string]struct {
-		prepare func(*testing.T, *site)
-		want    string
-	}{
-		"the homes are missing": {func(t *testing.T, s *site) { require.NoError(t, os.Remove(s.path("home"))) },
-			"failed: home/a/alice: home is missing on the share: make it, as root and with mode 0755"},
-		"a link above": {func(t *testing.T, s *site) { s.mkdir(t, "other", 0, 0o755); s.link(t, "../other", "home/a") },
-			"failed: home/a/alice: home/a is a symbolic link, or is behind one: put the directory itself there"},
-		"a link at the top": {func(t *testing.T, s *site) {
-			require.NoError(t, os.Remove(s.path("home")))
-			s.mkdir(t, "other", 0, 0o755)
-			s.link(t, "other", "home")
-		}, "failed: home/a/alice: home is a symbolic link, or is behind one"},
-		"a link out of the share": {func(t *testing.T, s *site) { s.link(t, t.TempDir(), "home/a") }, "failed: home/a/alice: home/a is a symbolic link"},
-		"a file above": {func(t *testing.T, s *site) { s.file(t, "home/a") },
-			"failed: home/a/alice: home/a is no directory"},
-		"a user's above": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 5002, 0o755) },
-			"failed: home/a/alice: home/a belongs to UID 5002, who could replace a home with another directory: chown that directory to root"},
-		"a system account's above": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 33, 0o755) },
-			"failed: home/a/alice: home/a belongs to UID 33"},
-		"a user's at the top": {func(t *testing.T, s *site) { require.NoError(t, os.Chown(s.path("home"), 5002, 0)) },
-			"failed: home/a/alice: home belongs to UID 5002"},
-		"a group writes": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o775) },
-			"failed: home/a/alice: home/a may be written by others than root (mode 0775)"},
-		"everybody writes, sticky": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o777|fs.ModeSticky) },
-			"failed: home/a/alice: home/a may be written by others than root (mode 1777)"},
-		"the home is a link": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.link(t, "../../other", "home/a/alice") },
-			"failed: home/a/alice: is a file or a symbolic link, which is nobody's home"},
-		"the home is a file": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.file(t, "home/a/alice") },
-			"failed: home/a/alice: is a file or a symbolic link, which is nobody's home"},
-		"an empty directory of another user": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.mkdir(t, "home/a/alice", 5002, 0o700) },
-			"failed: home/a/alice: is there already and belongs to UID 5002, and the user has UID 5001"},
-		"an empty directory of root": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.mkdir(t, "home/a/alice", 0, 0o755) },
-			"failed: home/a/alice: is there already and belongs to UID 0, and the user has UID 5001"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			s.o.Config.Share.Home = pattern
-			c.prepare(t, s)
-			before := tree(t, s.root)
-			summary, err := s.run(t, "alice")
-			require.NoError(t, err)
-			require.Len(t, s.lines, 1)
-			assert.True(t, strings.HasPrefix(s.lines[0], c.want), s.lines[0])
-			assert.Equal(t, homes.Summary{Failed: 1}, summary)
-			assert.Equal(t, before, tree(t, s.root))
-		})
-	}
-}
-
-func (s *site) link(t *testing.T, target, at string) {
-	t.Helper()
-	require.NoError(t, os.Symlink(target, s.path(at)))
-}
-
-func (s *site) file(t *testing.T, at string) {
-	t.Helper()
-	require.NoError(t, os.WriteFile(s.path(at), nil, 0o644))
-}
-
-// TestTheRootOfTheShare: with another in its place there is nothing to begin with.
-func TestTheRootOfTheShare(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	require.NoError(t, os.Chmod(s.root, 0o777))
-	_, err := s.run(t, "alice")
-	require.ErrorContains(t, err, "the root of the share may be written by others than root (mode 0777)")
-	s = newSite(t)
-	s.o.Share = s.path("missing")
-	_, err = s.run(t, "alice")
-	require.ErrorContains(t, err, "open the root of the share: ")
 }
 
 func TestDryRunChangesNothing(t *testing.T) {
@@ -346,7 +156,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 	}, s.lines[:4])
 }
 
-// TestProgress is told each thousand accounts.
+// TestProgress: a run reports its progress every thousand accounts.
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -360,7 +170,7 @@ func TestProgress(t *testing.T) {
 	assert.Equal(t, []string{"made: home/alice, for 5001:6001", "progress: 1000 of 2500 accounts", "progress: 2000 of 2500 accounts"}, s.lines)
 }
 
-// TestARunIsEnded between two users, as by the signal that ends a Pod.
+// TestARunIsEnded: a run ends between two users, for example on the signal that ends a Pod.
 func TestARunIsEnded(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -371,13 +181,7 @@ func TestARunIsEnded(t *testing.T) {
 	assert.NotContains(t, strings.Join(tree(t, s.root), "\n"), "bob")
 }
 
-func TestUnite(t *testing.T) {
-	t.Parallel()
-	united := homes.Unite([]homes.Account{{Name: "bob", UID: 2}, {Name: "alice", UID: 1}, {Name: "bob", UID: 2}, {Name: "alice", UID: 3}})
-	assert.Equal(t, []homes.Account{{Name: "alice", UID: -1}, {Name: "bob", UID: 2}}, united)
-}
-
-// TestDirectoriesOfUsersAreMade where the configuration lists them: beside the home, for the user alone, and without the skeleton.
+// TestDirectoriesOfUsersAreMade: they are made where the configuration lists them, for the user alone, and without the skeleton.
 func TestDirectoriesOfUsersAreMade(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -409,15 +213,4 @@ func TestDirectoriesOfUsersAreMade(t *testing.T) {
 		"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home", "drwxr-xr-x 0:0 u", "drwxr-xr-x 0:0 u/a", "drwx------ 5001:6001 u/a/alice",
 	}, tree(t, claim.root))
 	assert.Equal(t, []string{"progress: made u/a, for root", "made: archive/u/a/alice, for 5001:6001"}, claim.lines)
-}
-
-// TestNoInitialForASkippedAccount: the directory of an initial is made with the first home in it, and not for an account that gets none.
-func TestNoInitialForASkippedAccount(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.o.Config.Share.Home = "home/{initial}/{user}"
-	summary, err := s.run(t, "stranger")
-	require.NoError(t, err)
-	assert.Equal(t, homes.Summary{Skipped: 1}, summary)
-	assert.Equal(t, []string{"drwxr-xr-x 0:0 .", "drwxr-xr-x 0:0 home"}, tree(t, s.root))
 }

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// parent is an open directory that belongs to root alone, in which directories of users are.
+// parent is an open directory that only root can write to and that contains directories of users.
 type parent struct {
 	// dir is relative to the root of the share.
 	dir  string
@@ -43,11 +43,11 @@ func (r *run) closeParents() {
 	}
 }
 
-// errUnmade is the error about a directory for the initial of names that is not there, and is made with the first one in it.
+// errUnmade means that the directory for the initial is missing. It is made together with the first directory in it.
 var errUnmade = errors.New("is made first")
 
-// parent opens the directory in which a user's directory is. makeInitial is called for one for the initial that is not there; no
-// other of the directories above is made.
+// parent opens the directory that contains a user's directory. It calls makeInitial if a directory for the initial is missing.
+// No other directory above is made.
 func (r *run) parent(pattern config.HomePattern, name string, makeInitial initialMaker) (*parent, error) {
 	above, err := r.openParent(".")
 	if err != nil {
@@ -90,13 +90,13 @@ func (r *run) openParent(dir string) (*parent, error) {
 	return p, nil
 }
 
-// initialMaker makes the directory for the first letter of names in the one above.
+// initialMaker makes the directory for the first letter of names, in the directory above.
 type initialMaker func(above *parent, dir string) (*parent, error)
 
-// leaveInitial makes nothing: whether the user gets a directory is not known yet.
+// leaveInitial makes nothing: at this point it is not known whether the user gets a directory.
 func leaveInitial(*parent, string) (*parent, error) { return nil, errUnmade }
 
-// makeInitial makes the directory for the first letter of names. Another run may be faster.
+// makeInitial makes the directory for the first letter of names. Another run may make it first.
 func (r *run) makeInitial(above *parent, dir string) (*parent, error) {
 	if r.DryRun {
 		if !r.unmade[dir] {
@@ -123,7 +123,7 @@ func (r *run) removeLeftovers() error {
 			return err
 		}
 		if err != nil {
-			continue // A user whose home is there is told why.
+			continue // The failure is reported for each user with a home there.
 		}
 		if err := r.removeLeftoversIn(p); err != nil {
 			return err

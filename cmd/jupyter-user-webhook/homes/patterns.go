@@ -11,10 +11,10 @@ func Patterns(c *config.Config, claim string) (patterns []config.HomePattern) {
 	return append(patterns, c.Share.UserPatterns(claim)...)
 }
 
-// initials are all first letters of names, by any configuration.
+// initials are all possible first letters of names.
 const initials = "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// dirsAbove returns each directory in which something is made: those above the directories of users, the root among them.
+// dirsAbove returns each directory above directories of users, including the root.
 func dirsAbove(patterns []config.HomePattern) []string {
 	dirs, seen := []string{"."}, map[string]bool{}
 	for _, pattern := range patterns {

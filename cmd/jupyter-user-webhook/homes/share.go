@@ -14,8 +14,9 @@ import (
 // share is the opened root of the share.
 type share struct{ root *os.File }
 
-// openShare opens the root of the share, and holds a lock on it. The lock is the node's: on a network file system other nodes do
-// not see it, and each step is right without it. With it, two runs do not do the same work.
+// openShare opens the root of the share, and locks it. Other nodes do not see the lock on a network file system. No step needs
+// the
+// lock to be correct: it only prevents two runs from doing the same work.
 func openShare(ctx context.Context, o Options) (*share, error) {
 	root, err := os.OpenFile(o.Share, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -28,10 +29,10 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 	}
 	err = unix.Flock(s.fd(), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		o.Say(Progress, "another run is at work on this share: this one waits until it ends")
+		o.Say(Progress, "another run holds the lock of this share: this run waits until it ends")
 		err = s.wait(ctx, o)
 	}
-	// Homes are made on a file system without locks too.
+	// Some file systems have no locks, and homes are made there too.
 	if err != nil && !errors.Is(err, unix.ENOLCK) && !errors.Is(err, unix.EOPNOTSUPP) {
 		s.close()
 		return nil, fmt.Errorf("lock the root of the share: %w", err)
@@ -39,14 +40,14 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 	return s, nil
 }
 
-// lockPatience is how long a run waits for another one. Any process that can open the root of the share on this node can hold the
-// lock, so the lock must not prevent homes forever.
+// lockPatience is how long a run waits for another one. Any process that can open the root of the share on this node can hold
+// the lock, so a run does not wait forever.
 var lockPatience = 5 * time.Minute
 
 // lockPause is the time between two attempts.
 const lockPause = 100 * time.Millisecond
 
-// wait asks for the lock again and again, for lockPatience or until the end of the context.
+// wait tries to get the lock, for lockPatience or until the end of the context.
 func (s *share) wait(ctx context.Context, o Options) error {
 	end := time.After(lockPatience)
 	for {
@@ -58,7 +59,7 @@ func (s *share) wait(ctx context.Context, o Options) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-end:
-			o.Say(Progress, fmt.Sprintf("the other run has not ended after %s: this one goes on beside it", lockPatience))
+			o.Say(Progress, fmt.Sprintf("the other run has not ended after %s: this run continues beside it", lockPatience))
 			return nil
 		case <-time.After(lockPause):
 		}
@@ -99,7 +100,7 @@ func openBeneath(at int, path string) (fd int, err error) {
 	return fd, err
 }
 
-// onlyRoots returns an error unless the directory belongs to root and only root can write to it: another writer could replace a
+// onlyRoots returns an error unless the directory belongs to root and only root can write to it. Any other writer could replace a
 // directory in it.
 func onlyRoots(dir *os.File, called string) error {
 	var stat unix.Stat_t
@@ -112,8 +113,8 @@ func onlyRoots(dir *os.File, called string) error {
 			called,
 			stat.Uid)
 	case stat.Mode&0o022 != 0:
-		return fmt.Errorf("%s may be written by others than root (mode %04o), who could put another directory in the place of a "+
-			"home: chmod go-w on it", called, stat.Mode&0o7777)
+		return fmt.Errorf("%s may be written by others than root (mode %04o), who could replace a home with another "+
+			"directory: chmod go-w it", called, stat.Mode&0o7777)
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestALockThatIsNeverGivenBack: anyone who can open the root of the share on this node can hold the lock, and must not keep homes from
-// being made.
+// TestALockThatIsNeverGivenBack: any process that can open the root of the share on this node can hold the lock, and must not
+// prevent homes.
 func TestALockThatIsNeverGivenBack(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("the root of a share belongs to root")
@@ -29,8 +29,8 @@ func TestALockThatIsNeverGivenBack(t *testing.T) {
 	var said []string
 	s, err := openShare(t.Context(), Options{Share: folder, Say: func(_ Outcome, line string) { said = append(said, line) }})
 	require.NoError(t, err)
-	assert.Equal(t, []string{"another run is at work on this share: this one waits until it ends",
-		"the other run has not ended after 1ms: this one goes on beside it"}, said)
+	assert.Equal(t, []string{"another run holds the lock of this share: this run waits until it ends",
+		"the other run has not ended after 1ms: this run continues beside it"}, said)
 	require.NoError(t, unix.Flock(int(held.Fd()), unix.LOCK_UN))
 	s.close()
 }

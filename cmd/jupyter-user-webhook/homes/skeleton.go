@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// mostEntries and mostBytes of a skeleton, which is kept in memory. /etc/skel has a handful.
+	// mostEntries and mostBytes limit a skeleton, which is kept in memory. /etc/skel has a handful of files.
 	mostEntries = 1000
 	mostBytes   = 16 << 20
 )
@@ -29,7 +29,7 @@ type entry struct {
 	target  string
 }
 
-// kubernetesData is the link behind which the files of a mounted ConfigMap are: its own names are links to them.
+// kubernetesData is the link to the directory with the files of a mounted ConfigMap. The ConfigMap's own names are links to them.
 const kubernetesData = "..data"
 
 // ReadSkeleton reads a directory. Links are read as links. It returns an error for other types of files.
@@ -53,7 +53,7 @@ func ReadSkeleton(dir string) (*Skeleton, error) {
 		}
 		s.entries = append(s.entries, e)
 		if size += len(e.content); len(s.entries) > mostEntries || size > mostBytes {
-			return fmt.Errorf("it has more than %d files or %d MiB, which is no beginning of a home", mostEntries, mostBytes>>20)
+			return fmt.Errorf("it has more than %d files or %d MiB, which is too large for a home", mostEntries, mostBytes>>20)
 		}
 		return nil
 	})
@@ -76,12 +76,12 @@ func readEntry(root *os.Root, path string) (entry, error) {
 	case 0:
 		e.content, err = readFile(root, path)
 	default:
-		return entry{}, fmt.Errorf("%s is a device, a socket or a pipe, which no home begins with: remove it", path)
+		return entry{}, fmt.Errorf("%s is a device, a socket or a pipe, which a home must not contain: remove it", path)
 	}
 	return e, err
 }
 
-// readFile reads a regular file. If the file was replaced by a pipe meanwhile, readFile does not wait for a writer.
+// readFile reads a regular file. If a pipe has replaced the file meanwhile, readFile does not wait for a writer.
 func readFile(root *os.Root, path string) ([]byte, error) {
 	file, err := root.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {

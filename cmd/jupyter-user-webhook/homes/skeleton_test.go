@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/homes"
 )
 
-// skeletonDir is one with all that a home can begin with.
+// skeletonDir returns a directory with all types of files that a home may contain.
 func skeletonDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,7 +32,7 @@ func skeletonDir(t *testing.T) string {
 	return dir
 }
 
-// filled is what becomes of it.
+// filled is the content of a home that is made from skeletonDir.
 var filled = []string{
 	"drwx------ 5001:6001 .",
 	"-rw-r--r-- 5001:6001 .bashrc = content of .bashrc",
@@ -45,7 +45,7 @@ var filled = []string{
 	"-rwxr-xr-x 5001:6001 work/run = content of work/run",
 }
 
-// TestAHomeBeginsWithTheSkeleton: links as links, all of it the user's, and no bit by which a file runs as somebody else.
+// TestAHomeBeginsWithTheSkeleton: links stay links, the user owns everything, and no file has setuid or setgid.
 func TestAHomeBeginsWithTheSkeleton(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -58,10 +58,10 @@ func TestAHomeBeginsWithTheSkeleton(t *testing.T) {
 	assert.Equal(t, filled, tree(t, s.path("home/alice")))
 	after, err := os.Stat("/etc/shadow")
 	require.NoError(t, err)
-	assert.Equal(t, shadow.Sys().(*syscall.Stat_t).Uid, after.Sys().(*syscall.Stat_t).Uid, "what a link leads to is left alone")
+	assert.Equal(t, shadow.Sys().(*syscall.Stat_t).Uid, after.Sys().(*syscall.Stat_t).Uid, "the target of a link is not changed")
 }
 
-// TestTheFilesOfAConfigMap are behind links, by which Kubernetes changes all of them at once.
+// TestTheFilesOfAConfigMap: the files are behind links, by which Kubernetes replaces all of them at once.
 func TestTheFilesOfAConfigMap(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -78,7 +78,7 @@ func TestTheFilesOfAConfigMap(t *testing.T) {
 	assert.Equal(t, []string{"drwx------ 5001:6001 .", "-rw-r--r-- 5001:6001 .bashrc = x"}, tree(t, s.path("home/alice")))
 }
 
-// TestWhatNoHomeBeginsWith is an error before any home is made.
+// TestWhatNoHomeBeginsWith: an unsupported file is an error before any home is made.
 func TestWhatNoHomeBeginsWith(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -89,7 +89,7 @@ func TestWhatNoHomeBeginsWith(t *testing.T) {
 		want    string
 	}{
 		"a device": {func(dir string) error { return syscall.Mknod(dir+"/null", syscall.S_IFCHR|0o666, 1<<8|3) },
-			"null is a device, a socket or a pipe, which no home begins with: remove it"},
+			"null is a device, a socket or a pipe, which a home must not contain: remove it"},
 		"a pipe":           {func(dir string) error { return syscall.Mkfifo(dir+"/pipe", 0o666) }, "pipe is a device, a socket or a pipe"},
 		"a missing one":    {os.Remove, "no such file or directory"},
 		"a file too large": {func(dir string) error { return os.WriteFile(dir+"/big", make([]byte, 16<<20+1), 0o644) }, "more than 1000 files or 16 MiB"},

@@ -49,21 +49,23 @@ func trustThird(t *testing.T) {
 }
 
 // TestFirstHomesOnNFS: on a client whose root the server maps to nobody, homes says so and leaves nothing behind. On the one client
-// whose root counts, it makes the home, where the file system cannot rename without replacing; and over version 3, a first notebook
-// runs in that home on another client.
+// whose root counts, it makes the home, where the file system cannot rename without replacing. A first notebook runs in that home on
+// another client.
 func TestFirstHomesOnNFS(t *testing.T) {
 	needNFS(t)
 	trustThird(t)
-	for _, c := range []struct {
+	cases := []struct {
 		mount string
 		in    space
 		home  home
 	}{
 		{"v3", start3, home{"newcomer3", 5113, 6113, "0700"}},
-		{"v4", space{}, home{"newcomer4", 5114, 6114, "0700"}},
-	} {
+		{"v4", start4, home{"newcomer4", 5114, 6114, "0700"}},
+	}
+	running := map[string]pod{}
+	for _, c := range cases {
+		makeHome(t, "true", "/srv/hpc/home/"+c.home.name)
 		t.Run(c.mount, func(t *testing.T) {
-			makeHome(t, "true", "/srv/hpc/home/"+c.home.name)
 			const names = "ls -A /srv/hpc/home"
 			before, err := world.nfs.Script(t.Context(), names)
 			require.NoError(t, err)
@@ -83,15 +85,13 @@ func TestFirstHomesOnNFS(t *testing.T) {
 			again := makeFirstHomes(t, world.other, "/mnt/third-"+c.mount, c.home)
 			assert.Equal(t, "0 made, 1 there, 0 skipped, 0 failed\n", again.Output)
 			assertMade(t, c.home, before)
-
-			if c.in.name == "" {
-				return
-			}
-			p := run(t, c.in, "first", c.home.name, writes...)
-			p.ready(t)
-			saysWho(t, p, c.home)
 		})
+		running[c.mount] = run(t, c.in, "first", c.home.name, writes...)
 	}
+	for _, c := range cases {
+		saysWho(t, running[c.mount], c.home)
+	}
+	removeAll(t, running)
 }
 
 // mountThird mounts the share on the third node for as long as the test lasts.
@@ -117,7 +117,7 @@ func assertMade(t *testing.T, h home, before string) {
 // versions and with the groups that a notebook has. Another group's directory is closed.
 func TestProjectDirectoriesOnNFS(t *testing.T) {
 	needNFS(t)
-	makeHome(t, "mkdir $1 $1/physics $1/chemistry; chgrp 9101 $1/physics; chgrp 9102 $1/chemistry; chmod 2770 $1/*", "/srv/hpc/groups")
+	emptyProjects(t)
 	for _, name := range []string{"v3", "v4"} {
 		t.Run(name, func(t *testing.T) {
 			said, err := world.nfs.Script(t.Context(), `
@@ -131,4 +131,36 @@ func TestProjectDirectoriesOnNFS(t *testing.T) {
 				"ls: cannot open directory 'chemistry': Permission denied\n5003:9101:644\n5003:9101:2755\n5003:9101:644\n", name), said)
 		})
 	}
+}
+
+// emptyProjects removes what a test makes in the project directories, when the test ends.
+func emptyProjects(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() {
+		_, err := world.nfs.Script(contextOf(t), "rm -rf /srv/hpc/groups/*/*")
+		assert.NoError(t, err)
+	})
+}
+
+// TestPodsWithProjectDirectories has a kubelet run what TestProjectDirectoriesOnNFS runs without one.
+func TestPodsWithProjectDirectories(t *testing.T) {
+	needNFS(t)
+	needRelease(t)
+	emptyProjects(t)
+	const command = `umask 022; cd /groups; id -G; touch physics/$0; mkdir physics/$0.d; touch physics/$0.d/below
+		touch chemistry/$0 && echo wrote; ls chemistry && echo listed; exec hello`
+	running := map[string]pod{}
+	for on, in := range map[string]space{nodeName: admission3, otherName: admission4} {
+		running[in.name] = runOn(t, on, in, "project", "lena", images.Plain, "--command", "--", "sh", "-c", command, in.name)
+	}
+	for name, p := range running {
+		p.ready(t)
+		assert.Contains(t, p.logs(t), fmt.Sprintf("6015 9101\ntouch: cannot touch 'chemistry/%s': Permission denied\n"+
+			"ls: cannot open directory 'chemistry': Permission denied\n", name))
+		said, err := world.nfs.Script(t.Context(), "cd /srv/hpc/groups; stat --format=%u:%g:%a physics/$1 physics/$1.d physics/$1.d/below; "+
+			"ls chemistry", name)
+		require.NoError(t, err)
+		assert.Equal(t, "5015:9101:644\n5015:9101:2755\n5015:9101:644\n", said)
+	}
+	removeAll(t, running)
 }

@@ -35,9 +35,13 @@ config:
       liveness: {periodSeconds: 10, timeoutSeconds: 60, failureThreshold: 30}
 `
 
+// directories are what notebooks see beside the home where their users are known at admission. The policies are one installation's
+// and the webhook another's, so both have them.
+const directories = `directories: [{subPath: groups, mountPath: /groups, access: ReadWrite}]`
+
 // shippedValues are the documents' own, for one namespace, and where the webhook runs: on the node without NFS.
 const shippedValues = `
-share: {nfs: {server: ` + serverAddress + `, path: %s}}
+share: {nfs: {server: ` + serverAddress + `, path: %s}, ` + directories + `}
 namespaces: [%s]
 onlyNamespaces: [%s]
 nodeSelector: {kubernetes.io/hostname: node}
@@ -46,7 +50,7 @@ nodeSelector: {kubernetes.io/hostname: node}
 // knowingValues are of a webhook that mounts the share by the chart's own mount options, on the node that has NFS, and knows groups by
 // files beside it. It remembers nothing for longer than the server's answer takes to come.
 const knowingValues = `
-share: {nfs: {server: ` + serverAddress + `, path: %s}}
+share: {nfs: {server: ` + serverAddress + `, path: %s}, ` + directories + `}
 namespaces: [%s]
 onlyNamespaces: [%s]
 identity: {share: true, passwdConfigMap: people}
@@ -219,6 +223,7 @@ func users() (string, error) {
 	for n := range mostGroups {
 		fmt.Fprintf(&group, "project%d:x:%d:grouped\n", n, firstGroup+n)
 	}
+	group.WriteString("physics:x:9101:lena\nchemistry:x:9102:\n")
 	text, err := yaml.Marshal(&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: metav1.ObjectMeta{Name: "people", Namespace: knowing},

@@ -1,31 +1,45 @@
 package nfs
 
 import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestPodsInEveryKindOfHome has a kubelet run what TestStartInEveryKindOfHome runs without one, over both versions of NFS.
+// TestPodsInEveryKindOfHome has a kubelet run what TestStartInEveryKindOfHome runs without one, over both versions of NFS. The Pods are
+// spread over both nodes, each with one emulated CPU, so they start nothing that is not the point: no server, no probes, no second try.
 func TestPodsInEveryKindOfHome(t *testing.T) {
 	needNFS(t)
 	needRelease(t)
-	for user, c := range starts() {
+	all := starts()
+	for user, c := range all {
 		makeHome(t, c.home, "/srv/hpc/home/"+user)
 	}
-	for user, c := range starts() {
-		for _, in := range []space{start3, start4} {
+	for n, user := range slices.Sorted(maps.Keys(all)) {
+		c := all[user]
+		for m, in := range []space{start3, start4} {
+			on := []string{nodeName, otherName}[(n+m)%2]
 			t.Run(in.name+" "+user, func(t *testing.T) {
 				t.Parallel()
-				p := run(t, in, user, user, "--command", "--", "sh", "-c", whose+" && exec hello")
+				p := runOn(t, on, in, user, user, images.Plain, "--annotations=jupyter-user.io/probes=off", "--restart=Never",
+					"--command", "--", "sh", "-c", whose+" && exec sleep infinity")
 				began := time.Now()
 				if c.code == 0 {
 					p.ready(t)
 					t.Logf("Ready after %s", time.Since(began).Round(time.Second))
-					assert.Contains(t, p.logs(t), c.want)
+					require.NoError(t, await(t.Context(), machine.Patience, func(context.Context) (bool, error) {
+						return strings.Contains(p.logs(t), c.want), nil
+					}), "what the command prints")
 					return
 				}
 				got := p.await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })

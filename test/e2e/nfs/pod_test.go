@@ -101,7 +101,9 @@ func (p pod) story(ctx context.Context) string {
 		result, err := world.Admin.Kubectl(ctx, arguments...)
 		fmt.Fprintln(&told, result.Stdout, result.Stderr, err)
 	}
-	fmt.Fprintln(&told, world.nfs.Logs(ctx))
+	for _, on := range []*node.Second{world.nfs, world.other} {
+		fmt.Fprintln(&told, on.Name, on.Logs(ctx))
+	}
 	return told.String()
 }
 

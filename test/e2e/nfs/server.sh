@@ -3,6 +3,11 @@
 mkdir -p /disk/srv /srv
 mount --bind /disk/srv /srv
 mkdir -p /srv/{hpc,open,read}/home
+# The project directories of two groups.
+mkdir -p /srv/hpc/groups/{physics,chemistry}
+chgrp 9101 /srv/hpc/groups/physics
+chgrp 9102 /srv/hpc/groups/chemistry
+chmod 2770 /srv/hpc/groups/*
 # With NFS 4 an export inside the root of exports must be a mount point.
 for export in hpc open read; do mount --bind /srv/$export /srv/$export; done
 

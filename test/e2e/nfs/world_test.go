@@ -84,6 +84,7 @@ var homes = []home{
 	{"kim", 5012, 6012, "0700"},
 	{"grouped", 5013, 6013, "0700"},
 	{"olga", 5014, 6014, "0700"},
+	{"lena", 5015, 6015, "0700"},
 }
 
 // A World is a cluster of two nodes, with the webhook, an NFS server, and carol, who is no admin.

@@ -1,10 +1,10 @@
-"""What the Zero to JupyterHub chart says to KubeSpawner by itself: 4.4.0 to version 7, and 3.3.8 to version 6."""
+"""The default settings with which the Zero to JupyterHub chart configures KubeSpawner. Chart 4.4.0 has KubeSpawner 7, 3.3.8 has 6."""
 
 CHART = {"6": "3.3.8", "7": "4.4.0"}
 
 
 def configure(c, version):
-    """The chart's defaults; a case of the matrix says what differs."""
+    """Writes the chart's default settings into c. A case in matrix.py changes some of them."""
     spawner = c.KubeSpawner
     spawner.cmd = ["jupyterhub-singleuser"]
     spawner.image = f"quay.io/jupyterhub/k8s-singleuser-sample:{CHART[version]}"
@@ -30,7 +30,7 @@ def configure(c, version):
 
 
 def labels(version):
-    """The labels that are common to all that a release of the chart makes."""
+    """The labels of every object of a release of the chart."""
     chart = f"jupyterhub-{CHART[version]}"
     old = {"app": "jupyterhub", "release": "jhub", "chart": chart}
     if version == "6":
@@ -44,7 +44,7 @@ def labels(version):
 
 
 def block_cloud_metadata(version):
-    """cloudMetadata.blockWithIptables: privileged, and on by default."""
+    """The privileged init container of cloudMetadata.blockWithIptables, which is on by default."""
     rule = "--append OUTPUT --protocol tcp --destination 169.254.169.254 --destination-port 80 --jump DROP"
     return {
         "name": "block-cloud-metadata",
@@ -56,7 +56,7 @@ def block_cloud_metadata(version):
 
 
 def volumes(version, name, claim, sub_path, home="/home/jovyan"):
-    """One volume at the home of the image's own user. Version 7 takes maps of them, version 6 lists alone."""
+    """One volume, mounted at the home of the image's user. KubeSpawner 7 takes volumes as maps, version 6 only as lists."""
     volume = {"name": name, "persistentVolumeClaim": {"claimName": claim}}
     mount = {"mountPath": home, "name": name}
     if sub_path is not None or version == "7":
@@ -67,7 +67,7 @@ def volumes(version, name, claim, sub_path, home="/home/jovyan"):
 
 
 def storage_dynamic(version, home="/home/jovyan"):
-    """singleuser.storage.type: dynamic, the default: a claim of the user's own. home is storage.homeMountPath."""
+    """singleuser.storage.type: dynamic, the default. Each user has a claim. home is storage.homeMountPath."""
     names = ("volume-{user_server}", "{pvc_name}")
     if version == "6":
         names = ("volume-{username}{servername}", "claim-{username}{servername}")
@@ -75,7 +75,7 @@ def storage_dynamic(version, home="/home/jovyan"):
 
 
 def storage_static(version, claim):
-    """singleuser.storage.type: static: one claim for all, and a directory of it for each."""
+    """singleuser.storage.type: static. All users share a claim, and each user has a directory of it."""
     return {"storage_pvc_ensure": False, **volumes(version, "home", claim, "home/{username}")}
 
 

@@ -1,4 +1,4 @@
-// Package kubespawner holds the script that renders the hubs' pods of the corpus, with the real JupyterHub and the real
-// KubeSpawner, and the test that what is committed is what they render. render.py runs the hub up to where it would create a pod,
-// chart.py is what the Zero to JupyterHub chart says by itself, and matrix.py what is said besides.
+// Package kubespawner renders the hubs' Pods among the golden inputs, with the real JupyterHub and the real KubeSpawner. Its test compares
+// them with the committed files. render.py runs the hub to the point where it would create a Pod. chart.py has the default settings of the
+// Zero to JupyterHub chart. matrix.py has the settings of each case.
 package kubespawner

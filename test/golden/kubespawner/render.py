@@ -1,10 +1,10 @@
-"""Renders pods as a JupyterHub's KubeSpawner writes them, for the corpus of golden pods.
+"""Renders the Pods that KubeSpawner would create, as golden inputs.
 
-It runs the real hub up to where KubeSpawner would send a pod to the API server: a user and a server in the hub's database,
-User.spawn(), the profile that was chosen, get_pod_manifest(). It contacts nobody. What differs from one run to the next, the
-token, has a fixed value, so that the files are the same each time.
+The script runs the real hub to the point where KubeSpawner would send a Pod to the API server: a user and a server in the hub's
+database, User.spawn(), the chosen profile, get_pod_manifest(). It uses no network. The token has a fixed value, so that every run writes
+the same files.
 
-    python render.py 7 DIRECTORY    writes kubespawner-7-*.yaml there, with the KubeSpawner 7 that is installed
+    python render.py 7 DIRECTORY    writes kubespawner-7-*.yaml into DIRECTORY; KubeSpawner 7 must be installed
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import chart
 import matrix
 import yaml
 
-# KubeSpawner wants to know a cluster before it does anything.
+# KubeSpawner reads a kubeconfig when it is imported. It never connects to this cluster.
 KUBECONFIG = """
 apiVersion: v1
 kind: Config
@@ -31,7 +31,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 async def new_hub(settings):
-    """A hub that is initialised and not started, configured as the chart does it."""
+    """Returns a hub with the chart's configuration that is initialised and not started."""
     from jupyterhub.app import JupyterHub
     from traitlets.config import Config
 
@@ -52,10 +52,10 @@ async def new_hub(settings):
 
 
 def recorder():
-    """KubeSpawner, but that it keeps the pod that it would have created."""
+    """Returns a KubeSpawner class that records the Pod and does not create it."""
     from kubespawner import KubeSpawner as Real
 
-    # It goes by the same name, because that is where its configuration is.
+    # The class must have this name, because its settings are in config.KubeSpawner.
     class KubeSpawner(Real):
         async def start(self):
             self.api_token = TOKEN
@@ -74,13 +74,13 @@ def recorder():
 
 
 async def render(hub, spawner, version, case):
-    """The pod of one case of the matrix."""
+    """Returns the Pod of a case."""
     from jupyterhub import orm, roles
     from jupyterhub.user import User
     from traitlets.config import Config
 
     class Started(User):
-        """A user whose server is up once it is started: nobody asks whether it is."""
+        """A user whose server counts as ready immediately after the start."""
 
         async def _wait_up(self, spawner):
             pass
@@ -101,10 +101,10 @@ async def render(hub, spawner, version, case):
 
 
 def write(directory, version, case, pod):
-    """One file for each way in which the case matters."""
-    for way in case.ways:
-        suffix = f"-{way.name}" if len(case.ways) > 1 else ""
-        said = [*way.comments, *case.comments, "Rendered by test/golden/kubespawner: make kubespawner writes it anew."]
+    """Writes one file for each discovery of the case."""
+    for discovery in case.discoveries:
+        suffix = f"-{discovery.name}" if len(case.discoveries) > 1 else ""
+        said = [*discovery.comments, *case.comments, "Rendered by test/golden/kubespawner. Do not edit: make kubespawner writes this file."]
         text = "".join(f"# {line}\n" for line in said) + yaml.safe_dump(pod, width=1000)
         (directory / f"kubespawner-{version}-{case.name}{suffix}.yaml").write_text(text)
 
@@ -113,7 +113,7 @@ async def render_all(version, directory):
     import kubespawner
 
     if kubespawner.__version__.split(".")[0] != version:
-        sys.exit(f"this is KubeSpawner {kubespawner.__version__}, and not {version}")
+        sys.exit(f"KubeSpawner {kubespawner.__version__} is installed, and version {version} is needed")
     spawner, hubs = recorder(), {}
     for case in matrix.cases(version):
         key = str(case.hub)
@@ -125,7 +125,7 @@ async def render_all(version, directory):
 def main():
     version, directory = sys.argv[1], Path(sys.argv[2]).resolve()
     with tempfile.TemporaryDirectory() as work:
-        # The hub writes files where it runs, and which cluster there is, is read when KubeSpawner is imported.
+        # The hub writes files into its working directory. KUBECONFIG must be set before KubeSpawner is imported.
         os.chdir(work)
         Path("kubeconfig").write_text(KUBECONFIG)
         os.environ["KUBECONFIG"] = str(Path("kubeconfig").resolve())

@@ -15,11 +15,11 @@ import (
 
 const corpus = "../testdata"
 
-// TestTheCorpusIsWhatKubeSpawnerRenders renders the pods again. It needs the hubs of make e2e, and is part of it. With
-// UPDATE_GOLDEN=1 it writes them, as make kubespawner does.
+// TestTheCorpusIsWhatKubeSpawnerRenders renders the Pods and compares them with the committed files. It needs the hubs that make e2e
+// installs, so make e2e runs it. With UPDATE_GOLDEN=1 it writes the files; make kubespawner does that.
 func TestTheCorpusIsWhatKubeSpawnerRenders(t *testing.T) {
 	if os.Getenv("E2E") == "" {
-		t.Skip("make e2e and make kubespawner run this, because the hub has to be installed")
+		t.Skip("skipped: this test needs an installed JupyterHub. make e2e and make kubespawner run it")
 	}
 	for version, release := range map[string]hub.Release{"6": hub.KubeSpawner6, "7": hub.KubeSpawner7} {
 		t.Run(string(release), func(t *testing.T) {
@@ -31,16 +31,16 @@ func TestTheCorpusIsWhatKubeSpawnerRenders(t *testing.T) {
 				return
 			}
 			for name := range committed {
-				assert.Contains(t, rendered, name, "this is rendered no more")
+				assert.Contains(t, rendered, name, "no case of matrix.py renders this file")
 			}
 			for name, text := range rendered {
-				assert.Equal(t, text, committed[name], "%s: make kubespawner writes it anew", name)
+				assert.Equal(t, text, committed[name], "%s: make kubespawner writes it", name)
 			}
 		})
 	}
 }
 
-// render answers the pods of one version by the names of their files.
+// render returns the Pods of one version, by file name.
 func render(t *testing.T, version string, release hub.Release) map[string]string {
 	t.Helper()
 	programs, err := hub.Build(t.Context(), os.Stderr, release)
@@ -51,7 +51,7 @@ func render(t *testing.T, version string, release hub.Release) map[string]string
 	return read(t, folder, version)
 }
 
-// read answers what was rendered, in the corpus too, where the outcomes lie beside it.
+// read returns the Pods of one version in a folder, by file name. It leaves out the outcomes that the golden test writes there.
 func read(t *testing.T, folder, version string) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "kubespawner-"+version+"-*.yaml"))

@@ -1,4 +1,4 @@
-// Command filter passes its input on, and fails at the end if there was noise in it:
+// Command filter copies its input to its output. It fails at the end if the input has noise in it:
 //
 //	make test 2>&1 | filter
 package main

@@ -89,7 +89,8 @@ func advice(err error) string {
 	case strings.Contains(text, "lookup "):
 		return "the name of the server cannot be resolved here: correct the host in identity.ldap.urls"
 	case strings.HasPrefix(text, "connect:"):
-		return "nothing answers at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the firewall " +
+		return "no server listens at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the "+
+			"firewall " +
 			"pass it"
 	case strings.Contains(text, "unknown authority"):
 		return "the certificate is signed by another authority than those in identity.ldap.caFile: put the right one there"

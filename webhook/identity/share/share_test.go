@@ -1,9 +1,7 @@
 package share
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -17,10 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"jupyter-user.io/jupyter-user-webhook/test/machine"
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
-	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
@@ -150,49 +146,6 @@ func TestAWrongPathIsToldAtStart(t *testing.T) {
 	}
 }
 
-func TestAResultIsRememberedForAWhile(t *testing.T) {
-	homes := folder(t)
-	s, clock := open(t, homes)
-	alice, nobody := named(t, "alice"), named(t, "nobody-yet")
-	find := func(name user.Name) *identity.Identity {
-		id, err := s.Find(t.Context(), name)
-		require.NoError(t, err)
-		return id
-	}
-	require.NotNil(t, find(alice))
-	require.Nil(t, find(nobody))
-	require.NoError(t, os.Remove(filepath.Join(homes, "alice")))
-	require.NoError(t, os.Mkdir(filepath.Join(homes, "nobody-yet"), 0o700))
-	assert.NotNil(t, find(alice), "not looked at again yet")
-	assert.Nil(t, find(nobody))
-
-	clock.pass(3 * time.Second)
-	assert.NotNil(t, find(alice), "an owner is remembered for longer than that there is no home")
-	assert.NotNil(t, find(nobody))
-
-	clock.pass(30 * time.Second)
-	assert.Nil(t, find(alice), "and is not the last good answer: the share has answered")
-	assert.Equal(t, map[string]int{"miss found": 2, "miss missing": 2, "hit found": 2, "hit missing": 1}, counted(t, s))
-}
-
-// TestFindUncached is asked by the verifier, where another replica says otherwise than what is remembered here.
-func TestFindUncached(t *testing.T) {
-	homes := folder(t)
-	s, _ := open(t, homes)
-	bob := named(t, "bob")
-	require.NoError(t, os.Remove(filepath.Join(homes, "bob")))
-	id, err := s.Find(t.Context(), bob)
-	require.NoError(t, err)
-	require.Nil(t, id)
-	require.NoError(t, os.Mkdir(filepath.Join(homes, "bob"), 0o700))
-	id, err = s.FindUncached(t.Context(), bob)
-	require.NoError(t, err)
-	require.NotNil(t, id)
-	again, err := s.Find(t.Context(), bob)
-	require.NoError(t, err)
-	assert.Equal(t, id, again, "and is remembered instead")
-}
-
 // TestAHomeThatIsMountedWhenItIsOpened: the owner is that of the home, and not of the directory below it. Debugfs has the kernel
 // mount a file system at the directory tracing when that is opened, as NFS v4 does with a home that is a file system of its own.
 func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
@@ -217,130 +170,6 @@ func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
 	assert.True(t, os.SameFile(found, mounted))
 }
 
-// stuck blocks each system call until letGo is called.
-func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
-	calls, gate := &atomic.Int32{}, make(chan struct{})
-	s.lstat = func(path string) (fs.FileInfo, error) {
-		calls.Add(1)
-		<-gate
-		return os.Lstat(path)
-	}
-	return calls, func() { close(gate) }
-}
-
-// TestOneUserIsLookedUpOnce for many concurrent callers.
-func TestOneUserIsLookedUpOnce(t *testing.T) {
-	s, _ := open(t, folder(t))
-	s.finder.Wait = 20 * time.Second
-	calls, letGo := stuck(s)
-	answers := make(chan *identity.Identity)
-	for range 64 {
-		go func() {
-			id, err := s.Find(t.Context(), named(t, "alice"))
-			assert.NoError(t, err)
-			answers <- id
-		}()
-	}
-	require.Eventually(t, func() bool { return calls.Load() == 1 }, machine.Patience, time.Millisecond)
-	letGo()
-	for range 64 {
-		assert.NotNil(t, <-answers)
-	}
-	assert.LessOrEqual(t, calls.Load(), int32(2), "those who asked first, and perhaps one who came when that was done")
-}
-
-// TestASilentShare: callers wait for a short time, the number of running lookups is limited, cached owners are used, and
-// everything works when the share responds again.
-func TestASilentShare(t *testing.T) {
-	homes := folder(t)
-	s, clock := open(t, homes)
-	alice, bob := named(t, "alice"), named(t, "bob")
-	known, err := s.Find(t.Context(), alice)
-	require.NoError(t, err)
-	answered := lastResponse(t, s)
-	assert.InDelta(t, time.Now().Unix(), answered, 5)
-	assert.Zero(t, s.finder.Oldest().Seconds())
-	calls, letGo := stuck(s)
-	s.finder.Wait = 20 * time.Millisecond
-	clock.pass(time.Minute)
-	began := time.Now()
-
-	for i := range 3 {
-		id, err := s.Find(t.Context(), alice)
-		require.NoError(t, err)
-		assert.Equal(t, known, id, "the last good answer")
-		clock.pass(time.Second)
-		assert.Equal(t, int32(1), calls.Load(), "question %d does not ask again what is out", i)
-	}
-	for i := range 2 * lookups.MaxLookups {
-		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
-		assert.ErrorIs(t, err, lookups.ErrSilent)
-	}
-	assert.Equal(t, int32(lookups.MaxLookups), calls.Load(), "no more system calls than that are out")
-	_, err = s.Find(t.Context(), bob)
-	assert.EqualError(t, err, "the share does not answer: 32 questions are out, and no more are asked")
-	oldest := s.finder.Oldest()
-	assert.GreaterOrEqual(t, oldest, 3*time.Second, "the first question, by the clock")
-	assert.LessOrEqual(t, oldest, 3*time.Second+time.Since(began), "and what the questions took")
-	assert.Equal(t, 32, s.finder.Out())
-	assert.InDelta(t, answered, lastResponse(t, s), 0)
-	assert.Zero(t, lastFailure(t, s), "what is still out has not failed")
-	_, err = s.Find(t.Context(), named(t, "user0"))
-	assert.ErrorContains(t, err, "the share does not answer, for ")
-
-	clock.pass(10 * time.Minute)
-	_, err = s.Find(t.Context(), alice)
-	assert.ErrorIs(t, err, lookups.ErrSilent, "for a while, and no longer")
-	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*lookups.MaxLookups + 3}, counted(t, s))
-
-	letGo()
-	require.Eventually(t, func() bool { return s.finder.Out() == 0 }, machine.Patience, time.Millisecond)
-	for _, name := range []user.Name{alice, bob} {
-		id, err := s.Find(t.Context(), name)
-		require.NoError(t, err)
-		assert.NotNil(t, id)
-	}
-}
-
-// TestOneHomeThatHangs makes the result of other homes stale for one call at most.
-func TestOneHomeThatHangs(t *testing.T) {
-	homes := folder(t)
-	s, clock := open(t, homes)
-	alice := named(t, "alice")
-	_, err := s.Find(t.Context(), alice)
-	require.NoError(t, err)
-	gate := make(chan struct{})
-	defer close(gate)
-	s.lstat = func(path string) (fs.FileInfo, error) {
-		if filepath.Base(path) == "hung" {
-			<-gate
-		}
-		return os.Lstat(path)
-	}
-	s.finder.Wait = 20 * time.Millisecond
-	_, err = s.Find(t.Context(), named(t, "hung"))
-	require.ErrorIs(t, err, lookups.ErrSilent)
-	s.finder.Wait = 10 * time.Second
-	require.NoError(t, os.Remove(filepath.Join(homes, "alice")))
-	clock.pass(time.Minute)
-	require.Eventually(t, func() bool {
-		id, err := s.Find(t.Context(), alice)
-		return err == nil && id == nil
-	}, machine.Patience, time.Millisecond, "that the home is gone is noticed")
-}
-
-// TestTheCallersDeadlineCounts if it is shorter.
-func TestTheCallersDeadlineCounts(t *testing.T) {
-	s, _ := open(t, folder(t))
-	s.finder.Wait = time.Hour
-	_, letGo := stuck(s)
-	defer letGo()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := s.Find(ctx, named(t, "alice"))
-	assert.ErrorIs(t, err, lookups.ErrSilent)
-}
-
 // TestAFaultIsNoResult: an error of the share is not cached, and hides no home.
 func TestAFaultIsNoResult(t *testing.T) {
 	for _, fault := range []error{syscall.ESTALE, syscall.EACCES, syscall.EIO, syscall.ENOTCONN} {
@@ -358,20 +187,6 @@ func TestAFaultIsNoResult(t *testing.T) {
 		assert.NotNil(t, id)
 		assert.InDelta(t, failed, lastFailure(t, s), 0, "an answer is no failure")
 	}
-}
-
-// TestMadeUpNamesPushNobodyOut: clients can ask for names that do not exist.
-func TestMadeUpNamesPushNobodyOut(t *testing.T) {
-	s, _ := open(t, folder(t))
-	_, err := s.Find(t.Context(), named(t, "alice"))
-	require.NoError(t, err)
-	for i := range 3 * lookups.MaxMissing {
-		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
-		require.NoError(t, err)
-	}
-	values, missing := s.finder.Remembered()
-	assert.Equal(t, lookups.MaxMissing, missing)
-	assert.Equal(t, 1, values)
 }
 
 func TestMetricsAreRegisteredOnce(t *testing.T) {

@@ -1,0 +1,126 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
+)
+
+// checkAccess tests check access with many requesters and users: whether it reports the right and the binding that gives it.
+func checkAccess(t *testing.T, l *looked) {
+	makes(role("lab", "night", []string{"alice"}, "run-as"), localBinding("lab", "night", serviceAccount("lab", "night")),
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "night"}},
+		roleBinding("lab", "hub", "jupyter-user-use-every-home", serviceAccount("lab", "hub")),
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "pods"}, Rules: []rbacv1.PolicyRule{withPods}},
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "jobs"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{"batch"}, Resources: []string{"cronjobs"}, Verbs: []string{"create"}}}},
+		roleBinding("lab", "fay", "jobs", userSubject("fay")),
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "patches"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"patch"}}}},
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "updates"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"update"}}}},
+		roleBinding("lab", "gil", "patches", userSubject("gil")), roleBinding("lab", "hal", "updates", userSubject("hal")),
+		roleBinding("lab", "hub-pods", "pods", serviceAccount("lab", "hub")),
+		roleBinding("lab", "staff", "jupyter-user-use-every-home", groupOf("staff")),
+		roleBinding("lab", "staff-pods", "pods", groupOf("staff")),
+		roleBinding("lab", "dave", "pods", userSubject("dave")),
+		roleBinding("lab", "controller", "cluster-admin", serviceAccount("kube-system", "job-controller")))(t, l)
+	for name, of := range map[string]struct {
+		as, user string
+		groups   []string
+		may      bool
+		says     string
+		through  string
+	}{
+		"a requester with the right":   {as: "carol", user: "qiang.guo03", may: true, says: "carol may be qiang.guo03", through: "use carol RBAC: allowed by RoleBinding \"allow-"},
+		"a requester without it":       {as: "carol", user: "bob", says: "ask the admin for a role with the verb use on homes.jupyter-user.io named bob"},
+		"a member of a group":          {as: "erin", groups: []string{"staff"}, user: "bob", may: true, through: `use erin RBAC: allowed by RoleBinding "staff/lab"`},
+		"a hub":                        {as: "system:serviceaccount:lab:hub", user: "bob", may: true, through: `RBAC: allowed by RoleBinding "hub/lab"`},
+		"a requester of Pods":          {as: "dave", user: "alice", may: true, through: `run-as ServiceAccount lab/night RBAC: allowed by RoleBinding "night/lab"`},
+		"a requester of CronJobs":      {as: "fay", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"a requester who only patches": {as: "gil", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"a requester who only updates": {as: "hal", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"a requester without Pods":     {as: "mallory", user: "alice", says: "mallory has the right to the home of alice in namespace lab, but not to create Pods there"},
+		"the right and no Pods":        {as: "alice@corp.example", user: "alice", says: "but not to create Pods there", through: `use alice@corp.example RBAC`},
+		"a controller that may all":    {as: "system:serviceaccount:kube-system:job-controller", user: "bob", says: "never counts"},
+		"everybody who may":            {user: "alice", may: true, says: "these may be alice", through: "run-as ServiceAccount lab/night RoleBinding lab/night"},
+		"everybody, and a hub":         {user: "bob", may: true, through: "use ServiceAccount lab/hub RoleBinding lab/hub"},
+		"everybody, and the powerful":  {user: "bob", may: true, through: "use Group system:masters ClusterRoleBinding cluster-admin"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.EventuallyWithT(t, func(c *assert.CollectT) {
+				a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: of.as, Groups: of.groups, User: of.user, Namespace: "lab"})
+				require.NoError(c, err)
+				assert.Equal(c, of.may, a.May, a.Message)
+				assert.Contains(c, a.Message, of.says)
+				rights := ""
+				for _, right := range a.Rights {
+					rights += right.Verb + " " + right.Who + " " + right.Through + "\n"
+				}
+				assert.Contains(c, rights, of.through)
+				assert.NotContains(c, rights, "job-controller")
+			}, wait, wait/100)
+		})
+	}
+	t.Run("where notebooks are denied", func(t *testing.T) { accessDenied(t, l) })
+	renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""})(t, l)
+	a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: "dave", User: "dave", Namespace: "lab"})
+	require.NoError(t, err)
+	assert.True(t, a.May, "%+v", a)
+}
+
+// accessDenied: a requester may have the right to a home in a namespace where notebooks are denied. check access reports both.
+func accessDenied(t *testing.T, l *looked) {
+	openNamespace(t, l)
+	makes(roleBinding("open", "dave", "pods", userSubject("dave")), roleBinding("open", "erin", "pods", userSubject("erin")),
+		role("open", "alice", []string{"alice"}, "use"), localBinding("open", "alice", userSubject("dave")),
+		roleBinding("open", "every", "jupyter-user-use-every-home", userSubject("erin")),
+		roleBinding("kube-system", "every", "jupyter-user-use-every-home", userSubject("erin")),
+		roleBinding("kube-system", "erin", "pods", userSubject("erin")),
+		roleBinding("lab", "erin-all", "jupyter-user-use-every-home", userSubject("erin")),
+		roleBinding("lab", "erin-pods", "pods", userSubject("erin")))(t, l)
+	type query struct {
+		as, user, namespace string
+		may                 bool
+		says                string
+	}
+	assertAccess := func(t *testing.T, of query) {
+		t.Helper()
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: of.as, User: of.user, Namespace: of.namespace})
+			require.NoError(c, err)
+			assert.Equal(c, of.may, a.May, a.Message)
+			assert.Contains(c, a.Message, of.says)
+		}, wait, wait/100)
+	}
+	const guard = "notebooks are denied in namespace open, which enforces the Pod Security Standard privileged (NamespaceUnguarded)"
+	for name, of := range map[string]query{
+		"below baseline":                      {"dave", "alice", "open", false, guard},
+		"below baseline, without the right":   {"dave", "bob", "open", false, "; and then " + guard},
+		"below baseline, with every home":     {"erin", "bob", "open", true, "erin may be bob"},
+		"below baseline, everybody":           {"", "bob", "open", true, "these may be bob"},
+		"a namespace that is not asked for":   {"erin", "bob", "kube-system", false, "NamespaceUnserved"},
+		"such a namespace, everybody":         {"", "bob", "kube-system", false, "NamespaceUnserved"},
+		"a reserved name":                     {"erin", "root", "lab", false, "root"},
+		"a name in upper case":                {"erin", "Alice", "lab", false, "lower case"},
+		"a name that is a path, of everybody": {"", "../bob", "lab", false, "leading dot"},
+		"the name as such, with every home":   {"erin", "bob", "lab", true, ""},
+	} {
+		t.Run(name, func(t *testing.T) { assertAccess(t, of) })
+	}
+	a, err := check.Access(t.Context(), l.look, check.AccessQuery{User: "alice", Namespace: "open"})
+	require.NoError(t, err)
+	for _, right := range a.Rights {
+		assert.NotEqual(t, "User dave", right.Who, "the right to one home is not enough there")
+	}
+	_, err = check.Access(t.Context(), l.look, check.AccessQuery{As: "erin", User: "alice", Namespace: "nosuch"})
+	require.EqualError(t, err, "there is no namespace nosuch")
+	renderedFrom("podSecurity", "off")(t, l)
+	assertAccess(t, query{"dave", "alice", "open", true, ""})
+}

@@ -1,0 +1,103 @@
+package integration
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+func replicas(t *testing.T, l *looked, available int32) {
+	t.Helper()
+	set := func(to int32) {
+		deployment := &appsv1.Deployment{}
+		require.NoError(t, l.Get(bg, client.ObjectKey{Namespace: "jupyter-user-system", Name: "jupyter-user-webhook"}, deployment))
+		deployment.Status = appsv1.DeploymentStatus{Replicas: 2, ReadyReplicas: to, AvailableReplicas: to}
+		require.NoError(t, l.Status().Update(bg, deployment))
+	}
+	set(available)
+	t.Cleanup(func() { set(2) })
+}
+
+func policyWith(name string, as func(*admissionv1.ValidatingAdmissionPolicy)) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) { change(t, l, "", name, &admissionv1.ValidatingAdmissionPolicy{}, as) }
+}
+
+func mutatingWith(as func(*admissionv1.MutatingWebhookConfiguration)) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		change(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{}, as)
+	}
+}
+
+func verifierWith(as func(*admissionv1.ValidatingWebhook)) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		change(t, l, "", "jupyter-user-webhook", &admissionv1.ValidatingWebhookConfiguration{},
+			func(c *admissionv1.ValidatingWebhookConfiguration) { as(&c.Webhooks[0]) })
+	}
+}
+
+// deleted deletes an object and creates it again when the test ends.
+func deleted(object client.Object) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		of := object.DeepCopyObject().(client.Object)
+		require.NoError(t, l.Get(t.Context(), client.ObjectKeyFromObject(of), of))
+		require.NoError(t, l.Delete(t.Context(), of))
+		t.Cleanup(func() {
+			of.SetResourceVersion("")
+			of.SetUID("")
+			require.NoError(t, l.Create(bg, of))
+		})
+	}
+}
+
+func bindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		change(t, l, "", "share.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
+	}
+}
+
+func hubBindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		change(t, l, "", "hub-access.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
+	}
+}
+
+// renderedFrom changes the record in the ConfigMap of the values from which the policies were rendered.
+func renderedFrom(key string, value any) func(*testing.T, *looked) {
+	return func(t *testing.T, l *looked) {
+		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
+			values := map[string]any{}
+			require.NoError(t, json.Unmarshal([]byte(m.Data["policies.json"]), &values))
+			values[key] = value
+			text, err := json.Marshal(values)
+			require.NoError(t, err)
+			m.Data["policies.json"] = string(text)
+		})
+	}
+}
+
+// openNamespace creates a namespace with the share's claim, but without Pod Security, a volume and a NetworkPolicy.
+func openNamespace(t *testing.T, l *looked) {
+	t.Helper()
+	makes(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "open"}}, shareClaim("open"))(t, l)
+}
+
+func oldNode(t *testing.T, l *looked) {
+	t.Helper()
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n2"}}
+	require.NoError(t, l.Create(t.Context(), node))
+	t.Cleanup(func() { require.NoError(t, l.Delete(bg, node)) })
+	node.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: "v1.30.0", ContainerRuntimeVersion: "containerd://1.7.0"}
+	require.NoError(t, l.Status().Update(t.Context(), node))
+}
+
+func volumeWith(name string, as func(*corev1.PersistentVolume)) *corev1.PersistentVolume {
+	volume := shareVolume(name, "/export", "lab")
+	as(volume)
+	return volume
+}

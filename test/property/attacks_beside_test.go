@@ -1,0 +1,140 @@
+package property
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/golden"
+	"jupyter-user.io/jupyter-user-webhook/webhook/config"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+)
+
+// asUser returns a container that runs as the user. Where notebooks see more of the share than the home, every other container must.
+func asUser(change func(*corev1.SecurityContext)) corev1.Container {
+	s := &corev1.SecurityContext{RunAsUser: new(int64(5003)), RunAsGroup: new(int64(6003)), AllowPrivilegeEscalation: new(false)}
+	change(s)
+	return corev1.Container{SecurityContext: s}
+}
+
+func attacksBeside() map[string]attack {
+	all := map[string]attack{}
+	for _, kind := range []string{"init", "regular", "ephemeral"} {
+		for name, c := range map[string]corev1.Container{
+			"the image's own user": {},
+			"another UID":          asUser(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) }),
+			"root":                 asUser(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) }),
+			"no UID":               asUser(func(s *corev1.SecurityContext) { s.RunAsUser = nil }),
+			"another GID":          asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) }),
+			"no GID":               asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = nil }),
+			"privilege escalation": asUser(func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = new(true) }),
+			"unset escalation":     asUser(func(s *corev1.SecurityContext) { s.AllowPrivilegeEscalation = nil }),
+			"privileges":           asUser(func(s *corev1.SecurityContext) { s.Privileged = new(true) }),
+			"capabilities": asUser(func(s *corev1.SecurityContext) {
+				s.Capabilities = &corev1.Capabilities{Add: []corev1.Capability{"DAC_OVERRIDE", "SETUID"}}
+			}),
+		} {
+			all[kind+" with "+name] = attack{"SidecarForeign", beside(kind, c)}
+		}
+	}
+	all["the Pod's own UID is another's"] = attack{"SidecarForeign", func(pod *corev1.Pod) {
+		pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6003))
+		beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsUser = nil }))(pod)
+	}}
+	all["the Pod's own GID is another's"] = attack{"SidecarForeign", func(pod *corev1.Pod) {
+		pod.Spec.SecurityContext.RunAsGroup = new(int64(6002))
+		beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = nil }))(pod)
+	}}
+	return all
+}
+
+func attacksInAnotherHome() map[string]attack {
+	all := map[string]attack{}
+	for name, path := range map[string]string{
+		"another's home":            "/data/hpc/home/bob",
+		"inside of another's home":  "/data/hpc/home/bob/new",
+		"by a way round":            "/data/hpc/home/alice/../bob/new",
+		"of a name that begins so":  "/data/hpc/home/alice2",
+		"the homes":                 "/data/hpc/home",
+		"elsewhere on the share":    "/data/hpc/projects/x",
+		"a link in the home":        "/home/alice/link/new",
+		"a link in the home, there": "/data/hpc/home/alice/link/new",
+	} {
+		all["a mount at "+name] = attack{"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: path})}
+		all["a message at "+name] = attack{"MountNested", notebooks(func(c *corev1.Container) { c.TerminationMessagePath = path })}
+		all["to start in "+name] = attack{"MountNested", notebooks(func(c *corev1.Container) { c.WorkingDir = path })}
+	}
+	all["a mount in another volume, which may be a link"] = attack{"MountNested", notebooks(func(c *corev1.Container) {
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/e"},
+			corev1.VolumeMount{Name: "mine", MountPath: "/e/link/new"})
+	})}
+	all["to start in another volume, which may be a link"] = attack{"MountNested", notebooks(func(c *corev1.Container) {
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/e"})
+		c.WorkingDir = "/e/link/new"
+	})}
+	return all
+}
+
+// TestWhatMayRunBesideMoreOfTheShare: where notebooks see more of the share than the home, every container that runs as the user is admitted.
+func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
+	t.Parallel()
+	id := identity.New(5003, 6003, nil)
+	whole := config.Default()
+	whole.Share.ExposeEveryHome = config.ExposeToTheUser
+	discovery := golden.Case{Config: whole, Identity: &id}.Fixed()
+	made := admit(t, discovery, []byte(bare))
+	for name, change := range map[string]func(*corev1.Pod){
+		"a sidecar that is the user":         beside("regular", asUser(func(*corev1.SecurityContext) {})),
+		"an init container that is the user": beside("init", asUser(func(*corev1.SecurityContext) {})),
+		"the user by the Pod's own numbers": func(pod *corev1.Pod) {
+			pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5003)), new(int64(6003))
+			beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsUser, s.RunAsGroup = nil, nil }))(pod)
+		},
+		"the Pod's own numbers are another's and nobody's": func(pod *corev1.Pod) {
+			pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6002))
+			beside("regular", asUser(func(*corev1.SecurityContext) {}))(pod)
+		},
+		"capabilities dropped": beside("regular", asUser(func(s *corev1.SecurityContext) {
+			s.Capabilities = &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
+		})),
+		"a mount beside the share": mounts(corev1.VolumeMount{Name: "mine", MountPath: "/e"}),
+		"to start in the home":     notebooks(func(c *corev1.Container) { c.WorkingDir = "/home/alice/" }),
+		"to start in the home, there": notebooks(func(c *corev1.Container) {
+			c.WorkingDir = "/data/hpc/home/alice"
+		}),
+		"to start elsewhere": notebooks(func(c *corev1.Container) { c.WorkingDir = "/opt/app" }),
+		"to start in a volume": notebooks(func(c *corev1.Container) {
+			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "mine", MountPath: "/e"})
+			c.WorkingDir = "/e"
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := changed(t, made, change)
+			assert.Empty(t, discovery.Verify(raw).Denials)
+			assert.Empty(t, discovery.Decide(raw).Denials)
+		})
+	}
+}
+
+// TestBothReviewsDenyASidecarInTheSameWords: mutation denies the sidecar, so that its author gets the message early. Verification denies
+// it with the same message.
+func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
+	t.Parallel()
+	id := identity.New(5003, 6003, nil)
+	more := config.Default()
+	more.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
+	discovery := golden.Case{Config: more, Identity: &id}.Fixed()
+	side := beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) }))
+	early := discovery.Decide(changed(t, []byte(bare), side))
+	late := discovery.Verify(changed(t, admit(t, discovery, []byte(bare)), side))
+	require.Len(t, early.Denials, 1)
+	assert.Equal(t, early.Denials, late.Denials)
+	assert.Equal(t, "spec.containers[1].securityContext", early.Denials[0].Field)
+	assert.Equal(t, "notebooks here see more of the share than the home, and can pass an open directory of it to another container: "+
+		"this container needs runAsUser: 5003, runAsGroup: 6003 and allowPrivilegeEscalation: false, and neither privileged nor added "+
+		"capabilities; or leave this container out. A service mesh's sidecar has a UID of its own: such Pods need a mesh without sidecars", early.Denials[0].Message)
+	require.Empty(t, golden.Case{Config: config.Default(), Identity: &id}.Decide(changed(t, []byte(bare), side)).Denials,
+		"with the home alone, other containers may run as any user")
+}

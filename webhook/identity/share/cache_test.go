@@ -1,0 +1,73 @@
+package share
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+func TestAResultIsRememberedForAWhile(t *testing.T) {
+	homes := folder(t)
+	s, clock := open(t, homes)
+	alice, nobody := named(t, "alice"), named(t, "nobody-yet")
+	find := func(name user.Name) *identity.Identity {
+		id, err := s.Find(t.Context(), name)
+		require.NoError(t, err)
+		return id
+	}
+	require.NotNil(t, find(alice))
+	require.Nil(t, find(nobody))
+	require.NoError(t, os.Remove(filepath.Join(homes, "alice")))
+	require.NoError(t, os.Mkdir(filepath.Join(homes, "nobody-yet"), 0o700))
+	assert.NotNil(t, find(alice), "not looked at again yet")
+	assert.Nil(t, find(nobody))
+
+	clock.pass(3 * time.Second)
+	assert.NotNil(t, find(alice), "an owner is remembered for longer than that there is no home")
+	assert.NotNil(t, find(nobody))
+
+	clock.pass(30 * time.Second)
+	assert.Nil(t, find(alice), "and is not the last good answer: the share has answered")
+	assert.Equal(t, map[string]int{"miss found": 2, "miss missing": 2, "hit found": 2, "hit missing": 1}, counted(t, s))
+}
+
+// TestFindUncached is asked by the verifier, where another replica says otherwise than what is remembered here.
+func TestFindUncached(t *testing.T) {
+	homes := folder(t)
+	s, _ := open(t, homes)
+	bob := named(t, "bob")
+	require.NoError(t, os.Remove(filepath.Join(homes, "bob")))
+	id, err := s.Find(t.Context(), bob)
+	require.NoError(t, err)
+	require.Nil(t, id)
+	require.NoError(t, os.Mkdir(filepath.Join(homes, "bob"), 0o700))
+	id, err = s.FindUncached(t.Context(), bob)
+	require.NoError(t, err)
+	require.NotNil(t, id)
+	again, err := s.Find(t.Context(), bob)
+	require.NoError(t, err)
+	assert.Equal(t, id, again, "and is remembered instead")
+}
+
+// TestMadeUpNamesPushNobodyOut: clients can ask for names that do not exist.
+func TestMadeUpNamesPushNobodyOut(t *testing.T) {
+	s, _ := open(t, folder(t))
+	_, err := s.Find(t.Context(), named(t, "alice"))
+	require.NoError(t, err)
+	for i := range 3 * lookups.MaxMissing {
+		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
+		require.NoError(t, err)
+	}
+	values, missing := s.finder.Remembered()
+	assert.Equal(t, lookups.MaxMissing, missing)
+	assert.Equal(t, 1, values)
+}

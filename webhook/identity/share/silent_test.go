@@ -1,0 +1,144 @@
+package share
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/machine"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
+	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
+	"jupyter-user.io/jupyter-user-webhook/webhook/user"
+)
+
+// stuck blocks each system call until letGo is called.
+func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
+	calls, gate := &atomic.Int32{}, make(chan struct{})
+	s.lstat = func(path string) (fs.FileInfo, error) {
+		calls.Add(1)
+		<-gate
+		return os.Lstat(path)
+	}
+	return calls, func() { close(gate) }
+}
+
+// TestOneUserIsLookedUpOnce for many concurrent callers.
+func TestOneUserIsLookedUpOnce(t *testing.T) {
+	s, _ := open(t, folder(t))
+	s.finder.Wait = 20 * time.Second
+	calls, letGo := stuck(s)
+	answers := make(chan *identity.Identity)
+	for range 64 {
+		go func() {
+			id, err := s.Find(t.Context(), named(t, "alice"))
+			assert.NoError(t, err)
+			answers <- id
+		}()
+	}
+	require.Eventually(t, func() bool { return calls.Load() == 1 }, machine.Patience, time.Millisecond)
+	letGo()
+	for range 64 {
+		assert.NotNil(t, <-answers)
+	}
+	assert.LessOrEqual(t, calls.Load(), int32(2), "those who asked first, and perhaps one who came when that was done")
+}
+
+// TestASilentShare: callers wait for a short time, the number of running lookups is limited, cached owners are used, and
+// everything works when the share responds again.
+func TestASilentShare(t *testing.T) {
+	homes := folder(t)
+	s, clock := open(t, homes)
+	alice, bob := named(t, "alice"), named(t, "bob")
+	known, err := s.Find(t.Context(), alice)
+	require.NoError(t, err)
+	answered := lastResponse(t, s)
+	assert.InDelta(t, time.Now().Unix(), answered, 5)
+	assert.Zero(t, s.finder.Oldest().Seconds())
+	calls, letGo := stuck(s)
+	s.finder.Wait = 20 * time.Millisecond
+	clock.pass(time.Minute)
+	began := time.Now()
+
+	for i := range 3 {
+		id, err := s.Find(t.Context(), alice)
+		require.NoError(t, err)
+		assert.Equal(t, known, id, "the last good answer")
+		clock.pass(time.Second)
+		assert.Equal(t, int32(1), calls.Load(), "question %d does not ask again what is out", i)
+	}
+	for i := range 2 * lookups.MaxLookups {
+		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
+		assert.ErrorIs(t, err, lookups.ErrSilent)
+	}
+	assert.Equal(t, int32(lookups.MaxLookups), calls.Load(), "no more system calls than that are out")
+	_, err = s.Find(t.Context(), bob)
+	assert.EqualError(t, err, "the share does not answer: 32 questions are out, and no more are asked")
+	oldest := s.finder.Oldest()
+	assert.GreaterOrEqual(t, oldest, 3*time.Second, "the first question, by the clock")
+	assert.LessOrEqual(t, oldest, 3*time.Second+time.Since(began), "and what the questions took")
+	assert.Equal(t, 32, s.finder.Out())
+	assert.InDelta(t, answered, lastResponse(t, s), 0)
+	assert.Zero(t, lastFailure(t, s), "what is still out has not failed")
+	_, err = s.Find(t.Context(), named(t, "user0"))
+	assert.ErrorContains(t, err, "the share does not answer, for ")
+
+	clock.pass(10 * time.Minute)
+	_, err = s.Find(t.Context(), alice)
+	assert.ErrorIs(t, err, lookups.ErrSilent, "for a while, and no longer")
+	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*lookups.MaxLookups + 3}, counted(t, s))
+
+	letGo()
+	require.Eventually(t, func() bool { return s.finder.Out() == 0 }, machine.Patience, time.Millisecond)
+	for _, name := range []user.Name{alice, bob} {
+		id, err := s.Find(t.Context(), name)
+		require.NoError(t, err)
+		assert.NotNil(t, id)
+	}
+}
+
+// TestOneHomeThatHangs makes the result of other homes stale for one call at most.
+func TestOneHomeThatHangs(t *testing.T) {
+	homes := folder(t)
+	s, clock := open(t, homes)
+	alice := named(t, "alice")
+	_, err := s.Find(t.Context(), alice)
+	require.NoError(t, err)
+	gate := make(chan struct{})
+	defer close(gate)
+	s.lstat = func(path string) (fs.FileInfo, error) {
+		if filepath.Base(path) == "hung" {
+			<-gate
+		}
+		return os.Lstat(path)
+	}
+	s.finder.Wait = 20 * time.Millisecond
+	_, err = s.Find(t.Context(), named(t, "hung"))
+	require.ErrorIs(t, err, lookups.ErrSilent)
+	s.finder.Wait = 10 * time.Second
+	require.NoError(t, os.Remove(filepath.Join(homes, "alice")))
+	clock.pass(time.Minute)
+	require.Eventually(t, func() bool {
+		id, err := s.Find(t.Context(), alice)
+		return err == nil && id == nil
+	}, machine.Patience, time.Millisecond, "that the home is gone is noticed")
+}
+
+// TestTheCallersDeadlineCounts if it is shorter.
+func TestTheCallersDeadlineCounts(t *testing.T) {
+	s, _ := open(t, folder(t))
+	s.finder.Wait = time.Hour
+	_, letGo := stuck(s)
+	defer letGo()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Find(ctx, named(t, "alice"))
+	assert.ErrorIs(t, err, lookups.ErrSilent)
+}
