@@ -8,7 +8,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 )
 
-// metrics of the files. None has a user as a label, because the names are private.
+// metrics are the metrics of the files. No label contains a user, because the names are private.
 type metrics struct {
 	*lookups.Metrics
 	reloads  *prometheus.CounterVec
