@@ -81,7 +81,7 @@ func TestDiscoverWritesJupytersSettings(t *testing.T) {
 	require.NoError(t, run(arguments(homes, scratch, "alice", "--umask=0027")))
 	assert.Equal(t, "import os\n\nos.umask(0o0027)\n", file(t, scratch, "jupyter_config.py"))
 	err := run(arguments(homes, scratch, "alice", "--umask=0)+x("))
-	assert.ErrorContains(t, err, `--umask: "0)+x(" has other characters than octal digits`)
+	assert.ErrorContains(t, err, `--umask: "0)+x(" has characters other than octal digits`)
 
 	err = run(arguments(homes, scratch, "alice", `--jupyter-config=[]`))
 	assert.ErrorContains(t, err, "the settings of Jupyter are not a JSON object of objects")

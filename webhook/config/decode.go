@@ -31,7 +31,7 @@ func (d *decoder) fail(path *field.Path, format string, args ...any) {
 func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		// Without anchors a small file cannot expand to a huge one, and each line means what it says.
+		// Without anchors a small file cannot expand to a huge one, and each value stands where it is used.
 		d.fail(path, "anchors and aliases (& and *) are not read here; write the value out")
 	case isNull(n):
 		if out.Type() == probeType {

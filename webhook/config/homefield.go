@@ -47,7 +47,8 @@ func (s *Share) HomeOf(name, homeField string) (home, why string) {
 	return below, ""
 }
 
-// meetsDirectory returns why a home conflicts with the configured directories. It ignores case, because a share may.
+// meetsDirectory returns why a home conflicts with the configured directories. It ignores case, because some shares ignore
+// case.
 func (s *Share) meetsDirectory(home string) string {
 	lower := strings.ToLower(home)
 	for part := range strings.SplitSeq(lower, "/") {

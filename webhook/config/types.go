@@ -57,7 +57,7 @@ type User struct {
 	// MaxLength is the maximum length of a name in bytes. It is at most 32, the limit of useradd.
 	MaxLength int `json:"maxLength"`
 	// Reserved names are denied in addition to the built-in ones (root, nobody, jovyan, users and others). The comparison
-	// ignores case, because a share may.
+	// ignores case, because some shares ignore case.
 	Reserved []string `json:"reserved"`
 	// HubComponents are the values of KubeSpawner's label component, or app.kubernetes.io/component, on users' servers
 	// (KubeSpawner.component_label). A hub's Pod with another value is not a notebook.

@@ -77,7 +77,7 @@ func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 }
 
 // apartOnClaim denies a directory that is the same as an earlier one of the list on the same claim, or inside it, or around
-// it. It ignores case, because a share may.
+// it. It ignores case, because some shares ignore case.
 func apartOnClaim(list []Directory, i int, path *field.Path) field.ErrorList {
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath

@@ -157,7 +157,7 @@ func TestTheServerIsKilledAndComesBack(t *testing.T) {
 		server.Kill()
 		assert.Contains(t, lookUp(t, s, "alice"), "connection refused")
 		id, err := s.Find(t.Context(), named(t, "alice"))
-		require.NoError(t, err, "the last good answer")
+		require.NoError(t, err, "the last good result")
 		assert.Equal(t, alice, id.String())
 		server.Run(t)
 	}

@@ -36,5 +36,5 @@ func (f *Finder[V]) register() error {
 		f.Registry.Register(oldest))
 }
 
-// seconds returns a time as Prometheus has it.
+// seconds returns a time in the form that Prometheus uses: seconds since 1970.
 func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }

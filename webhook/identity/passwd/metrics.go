@@ -41,7 +41,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 		}),
 		isBroken: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "jupyter_user_passwd_broken",
-			Help: "1 while the passwd and group files are broken or gone, and what was read before is in use; else 0.",
+			Help: "1 while the passwd and group files are broken or gone, and what was read before is in use; otherwise 0.",
 		}),
 		modified: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "jupyter_user_passwd_modified_timestamp_seconds",

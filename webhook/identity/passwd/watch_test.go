@@ -290,7 +290,7 @@ func TestMetrics(t *testing.T) {
 # TYPE jupyter_user_passwd_bad_lines gauge
 jupyter_user_passwd_bad_lines{file="group"} 0
 jupyter_user_passwd_bad_lines{file="passwd"} 0
-# HELP jupyter_user_passwd_broken 1 while the passwd and group files are broken or gone, and what was read before is in use; else 0.
+# HELP jupyter_user_passwd_broken 1 while the passwd and group files are broken or gone, and what was read before is in use; otherwise 0.
 # TYPE jupyter_user_passwd_broken gauge
 jupyter_user_passwd_broken 0
 # HELP jupyter_user_passwd_last_load_timestamp_seconds When the passwd and group files in use were read.

@@ -129,7 +129,7 @@ func stat(path string) (fs.FileInfo, error) {
 	return f.Stat()
 }
 
-// lookAtBeginning checks the directory with which all homes begin, which must be accessible to others.
+// lookAtBeginning checks the directory in which all homes are. This process must be able to enter it.
 func (s *Source) lookAtBeginning() (*identity.Identity, error) {
 	beginning := filepath.Join(s.share, s.home.Beginning())
 	info, err := s.lstat(beginning + "/.")

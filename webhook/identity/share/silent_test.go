@@ -30,23 +30,23 @@ func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
 	return calls, func() { close(gate) }
 }
 
-// TestOneUserIsLookedUpOnce for many concurrent callers.
+// TestOneUserIsLookedUpOnce: many concurrent callers share one lookup.
 func TestOneUserIsLookedUpOnce(t *testing.T) {
 	s, _ := open(t, folder(t))
 	s.finder.Wait = 20 * time.Second
 	calls, letGo := stuck(s)
-	answers := make(chan *identity.Identity)
+	results := make(chan *identity.Identity)
 	for range 64 {
 		go func() {
 			id, err := s.Find(t.Context(), named(t, "alice"))
 			assert.NoError(t, err)
-			answers <- id
+			results <- id
 		}()
 	}
 	require.Eventually(t, func() bool { return calls.Load() == 1 }, machine.Patience, time.Millisecond)
 	letGo()
 	for range 64 {
-		assert.NotNil(t, <-answers)
+		assert.NotNil(t, <-results)
 	}
 	assert.LessOrEqual(t, calls.Load(), int32(2), "one lookup for the concurrent callers, and perhaps one for a late caller")
 }
