@@ -40,8 +40,8 @@ var hostile = map[string]struct{ before, repeated, after string }{
 func TestHostileFilesAreDeniedInBoundedTimeAndMemory(t *testing.T) {
 	for name, part := range hostile {
 		t.Run(name, func(t *testing.T) {
-			room := config.MaxBytes - len(header) - len(part.before) - len(part.after)
-			file := header + part.before + strings.Repeat(part.repeated, room/len(part.repeated)) + part.after
+			space := config.MaxBytes - len(header) - len(part.before) - len(part.after)
+			file := header + part.before + strings.Repeat(part.repeated, space/len(part.repeated)) + part.after
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			watch := machine.For(t)

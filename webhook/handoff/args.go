@@ -27,8 +27,8 @@ func (f *flags) text(name, value string) {
 }
 
 func (f *flags) number(name string, value int64) {
-	var room [64]byte
-	text := append(append(append(room[:0], "--"...), name...), '=')
+	var buffer [64]byte
+	text := append(append(append(buffer[:0], "--"...), name...), '=')
 	f.args = append(f.args, string(strconv.AppendInt(text, value, 10)))
 }
 

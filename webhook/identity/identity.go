@@ -82,8 +82,8 @@ func (id Identity) with(groups []int64) Identity {
 
 // String returns the text that Parse reads.
 func (id Identity) String() string {
-	var room [64]byte
-	text := strconv.AppendInt(append(strconv.AppendInt(room[:0], id.UID, 10), ':'), id.GID, 10)
+	var buffer [64]byte
+	text := strconv.AppendInt(append(strconv.AppendInt(buffer[:0], id.UID, 10), ':'), id.GID, 10)
 	for i, g := range id.Groups {
 		text = strconv.AppendInt(append(text, ":,"[min(i, 1)]), g, 10)
 	}

@@ -172,12 +172,12 @@ func (s *server) take() *connection {
 func (s *server) keep(c *connection) {
 	s.mu.Lock()
 	s.failed = time.Time{}
-	room := len(s.idle) < maxIdle && c.network.SetDeadline(time.Time{}) == nil
-	if room {
+	keep := len(s.idle) < maxIdle && c.network.SetDeadline(time.Time{}) == nil
+	if keep {
 		s.idle = append(s.idle, c)
 	}
 	s.mu.Unlock()
-	if !room {
+	if !keep {
 		_ = c.Close()
 	}
 }
