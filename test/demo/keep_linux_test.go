@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +16,19 @@ import (
 
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
+
+// TestKeepUntilInterrupt types make demo KEEP=1, waits until everything runs, and types Ctrl-C: make prints no error, one sentence says
+// that everything was removed, and no process and no file is left.
+func TestKeepUntilInterrupt(t *testing.T) {
+	m := startMake(t, "demo", "KEEP=1")
+	printed := m.await(t, "tail -f ")
+	folder := filepath.Dir(regexp.MustCompile(`tail -f (\S+)`).FindStringSubmatch(printed)[1])
+	require.NotEmpty(t, processesWith(t, folder), "the control plane and the webhook run")
+	m.interrupt(t)
+	assert.True(t, strings.HasSuffix(m.printed.String(), "\n\nEverything was removed.\n"), "%s", &m.printed)
+	assert.Empty(t, processesWith(t, folder))
+	assert.NoDirExists(t, folder)
+}
 
 // TestKeepTheNodeUntilInterrupt types make e2e KEEP=1, and Ctrl-C before the node is up.
 func TestKeepTheNodeUntilInterrupt(t *testing.T) {
@@ -72,4 +87,17 @@ func (m *terminal) interrupt(t *testing.T) {
 	status := m.ProcessState.Sys().(syscall.WaitStatus)
 	assert.True(t, status.Signaled() && status.Signal() == syscall.SIGINT, "%s", m.ProcessState)
 	assert.NotContains(t, m.printed.String(), "***")
+}
+
+// processesWith returns the command lines that name a folder.
+func processesWith(t *testing.T, folder string) (found []string) {
+	t.Helper()
+	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	for _, path := range commands {
+		if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, []byte(folder)) {
+			found = append(found, string(bytes.ReplaceAll(data, []byte{0}, []byte{' '})))
+		}
+	}
+	return found
 }
