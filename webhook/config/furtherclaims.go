@@ -29,7 +29,8 @@ func validateFurtherClaim(s *Share, at *field.Path, name string) field.ErrorList
 	case s.ClaimName:
 		return field.ErrorList{field.Invalid(at, name, "must not be share.claimName: leave it out for a directory of the share")}
 	case s.VolumeName:
-		return field.ErrorList{field.Invalid(at, name, "must not be share.volumeName: the volume of a further claim has the claim's name")}
+		return field.ErrorList{field.Invalid(at, name, "must not be share.volumeName: the volume of a further claim has the "+
+			"claim's name")}
 	}
 	var errs field.ErrorList
 	for _, why := range validation.IsDNS1123Label(name) {

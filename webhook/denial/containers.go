@@ -89,7 +89,8 @@ func DoneByTheWebhook(field, initContainer, notebook, share, scratch string) Den
 // SidecarForeign denies a container that could run as another user, in a Pod whose notebook container sees more of the share
 // than the home.
 func SidecarForeign(field string, uid, gid int64) Denial {
-	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and can pass an open directory of "+
+	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and can pass an open "+
+		"directory of "+
 		"it to another container: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: false, and "+
 		"neither privileged nor added capabilities; or leave this container out. A service mesh's sidecar has a UID of its own: "+
 		"such Pods need a mesh without sidecars", uid, gid)

@@ -81,7 +81,8 @@ func MountInShare(field, at, other string) Denial {
 
 // EnvForeign denies a variable that the kubelet reads from one of our volumes.
 func EnvForeign(field, volume string) Denial {
-	return forbidden("EnvForeign", field, "a variable cannot be read from the volume %s, which is the webhook's: remove this variable",
+	return forbidden("EnvForeign", field, "a variable cannot be read from the volume %s, which is the webhook's: remove "+
+		"this variable",
 		volume)
 }
 

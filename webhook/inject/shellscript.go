@@ -225,8 +225,8 @@ func (s *splitter) variable() {
 	}
 }
 
-// assigns reports whether a word begins with a variable's name and "=". A regular expression would keep half a megabyte for a word of
-// 8 KiB.
+// assigns reports whether a word begins with a variable's name and "=". A regular expression would keep half a megabyte
+// for a word of 8 KiB.
 func assigns(word string) bool {
 	name := nameLength(word)
 	return name > 0 && strings.HasPrefix(word[name:], "=")
