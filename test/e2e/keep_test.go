@@ -31,16 +31,14 @@ func noteDoor(door, address string) { _ = os.Setenv(doorVariable(door), address)
 func doorVariable(door string) string { return "E2E_DOOR_" + door }
 
 // keep leaves everything running, with a JupyterLab to look at, until Ctrl-C.
-func (w *World) keep(ctx context.Context) {
+func (w *World) keep(ctx context.Context) error {
 	kubeconfig, err := w.outsideKubeconfig()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "error: keep the cluster:", err)
-		return
+		return fmt.Errorf("keep the cluster: %w", err)
 	}
 	lab, err := w.runLab(ctx)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "error: run a notebook:", err)
-		return
+		return fmt.Errorf("run a notebook: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, `
 JupyterLab of alice, on a real node. Open it in a browser on this machine; in its terminal, whoami says alice:
@@ -55,8 +53,9 @@ The cluster is up until Ctrl-C. In another terminal, as root:
   kubectl port-forward -n at-start pod/nb 8888
 
 Everything of the node is in %s. A shell beside it: nsenter --all --target "$(pgrep -n kubelet)"
-`, lab, kubeconfig, w.Room.Folder)
+`, lab, kubeconfig, w.Enclosure.Folder)
 	<-ctx.Done()
+	return nil
 }
 
 // runLab runs JupyterLab as carol would type it, and returns its address on this machine, with its token.
@@ -76,7 +75,7 @@ func (w *World) runLab(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := w.Room.Open(notebookDoor, net.JoinHostPort(ready.Status.PodIP, "8888")); err != nil {
+	if err := w.Enclosure.Open(notebookDoor, net.JoinHostPort(ready.Status.PodIP, "8888")); err != nil {
 		return "", err
 	}
 	return "http://" + os.Getenv(doorVariable(notebookDoor)) + "/lab?token=" + secret, nil
@@ -88,14 +87,14 @@ func (w *World) outsideKubeconfig() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := w.Room.Open(apiDoor, server.Host); err != nil {
+	if err := w.Enclosure.Open(apiDoor, server.Host); err != nil {
 		return "", err
 	}
 	data, err := os.ReadFile(w.Admin.Kubeconfig)
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(w.Room.Folder, "kubeconfig")
+	path := filepath.Join(w.Enclosure.Folder, "kubeconfig")
 	text := strings.ReplaceAll(string(data), server.Host, os.Getenv(doorVariable(apiDoor)))
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }

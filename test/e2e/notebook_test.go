@@ -155,7 +155,7 @@ func saysNothingToRun(t *testing.T, p pod) {
 	})
 	assert.Contains(t, got.Status.ContainerStatuses[0].State.Terminated.Message, "this image belongs to no known family "+
 		"(docker-stacks, repo2docker, Zero to JupyterHub), so its start command is unknown: write a command in the pod, or "+
-			"ask the admin to add the image to "+
+		"ask the admin to add the image to "+
 		"notebook.starts")
 }
 

@@ -110,7 +110,7 @@ func constant() http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprintf(w, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":%q,"allowed":true,`+
-			`"patchType":"JSONPatch","patch":%q}}`, uidOf(body), encoded)
+			`"patchType":"JSONPatch","patch":"%s"}}`, uidOf(body), encoded)
 	})
 }
 
