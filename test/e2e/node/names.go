@@ -43,7 +43,7 @@ type kept struct {
 	until     time.Time
 }
 
-// startNames answers pods on the node's address, as long as the room is there.
+// startNames answers pods on the node's address, as long as the enclosure is there.
 func (c *Cluster) startNames(ctx context.Context, _ Options) error {
 	factory := informers.NewSharedInformerFactory(c.Client, 0)
 	n := &names{slices: factory.Discovery().V1().EndpointSlices().Lister(), kept: map[string]kept{}}

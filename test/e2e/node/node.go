@@ -1,5 +1,5 @@
 // Package node makes a cluster of one node out of a control plane: a controller manager and a scheduler, a kubelet,
-// containerd, runc and the CNI plugins, all of them real. It is to be run in a sealed room, which takes everything down.
+// containerd, runc and the CNI plugins, all of them real. It is to be run in a sealed enclosure, which takes everything down.
 package node
 
 import (
@@ -47,8 +47,8 @@ type Cluster struct {
 	*controlplane.ControlPlane
 	// Client is the admin's.
 	Client *kubernetes.Clientset
-	// Room is where the node is.
-	Room sealed.Room
+	// Enclosure is where the node is.
+	Enclosure sealed.Enclosure
 
 	tools    tools.Paths
 	programs []*program
@@ -60,7 +60,7 @@ type Cluster struct {
 
 // Options of a cluster.
 type Options struct {
-	Room sealed.Room
+	Enclosure sealed.Enclosure
 	// SandboxImage is the image of a pod's sandbox, which is among the Archives.
 	SandboxImage string
 	// Archives are files that ctr imports images from.
@@ -82,7 +82,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Room: o.Room, tools: paths}
+	c := &Cluster{Enclosure: o.Enclosure, tools: paths}
 	for _, step := range []struct {
 		name string
 		do   func(context.Context, Options) error
@@ -195,7 +195,7 @@ func (c *Cluster) await(ctx context.Context, condition wait.ConditionWithContext
 }
 
 // path is where something of the node is.
-func (c *Cluster) path(name string) string { return filepath.Join(c.Room.Folder, name) }
+func (c *Cluster) path(name string) string { return filepath.Join(c.Enclosure.Folder, name) }
 
 // run runs a command that is short, and shows what it said if it fails.
 func run(ctx context.Context, name string, arguments ...string) error {
@@ -206,7 +206,7 @@ func run(ctx context.Context, name string, arguments ...string) error {
 	return nil
 }
 
-// A program is one that runs until the room is gone.
+// A program is one that runs until the enclosure is gone.
 type program struct {
 	name string
 	log  string

@@ -82,7 +82,7 @@ func Processes(pod types.UID) []Process {
 	return processes(func(p Process) bool { return p.Pod == pod })
 }
 
-// processes are those of all pods that meet a condition. The room's processes are all in sight, because the namespaces of
+// processes are those of all pods that meet a condition. The enclosure's processes are all in sight, because the namespaces of
 // containers are below its own.
 func processes(condition func(Process) bool) []Process {
 	entries, _ := os.ReadDir("/proc")

@@ -31,7 +31,7 @@ default_runtime_name = "runc"
 runtime_type = "io.containerd.runc.v2"
 `
 
-// network is one bridge. Nothing leaves the room, so nothing is masqueraded.
+// network is one bridge. Nothing leaves the enclosure, so nothing is masqueraded.
 const network = `{
   "cniVersion": "1.0.0",
   "name": "pods",

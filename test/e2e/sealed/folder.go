@@ -27,15 +27,17 @@ const (
 	removalTime = 10 * time.Second
 )
 
-// A folder is where everything of a room is, and the lock which says that somebody is in it.
+// A folder is where everything of an enclosure is, and the lock which says that somebody is in it.
 type folder struct {
 	path string
 	held *os.File
 }
 
-func room(path string) Room { return Room{Folder: path, Cgroup: "/" + filepath.Base(path)} }
+func enclosure(path string) Enclosure {
+	return Enclosure{Folder: path, Cgroup: "/" + filepath.Base(path)}
+}
 
-func (r Room) join(name string) string { return filepath.Join(r.Folder, name) }
+func (e Enclosure) join(name string) string { return filepath.Join(e.Folder, name) }
 
 func newFolder() (*folder, error) {
 	path, err := os.MkdirTemp(parent, prefix)
@@ -63,7 +65,7 @@ func newFolder() (*folder, error) {
 
 // remove removes the folder and the cgroups of its name. Nothing is mounted below: mounts are gone with their namespace.
 func (f *folder) remove() error {
-	err := errors.Join(removeCgroups(room(f.path).Cgroup), os.RemoveAll(f.path))
+	err := errors.Join(removeCgroups(enclosure(f.path).Cgroup), os.RemoveAll(f.path))
 	if f.held != nil {
 		err = errors.Join(err, f.held.Close())
 	}
@@ -92,7 +94,7 @@ func sweep() error {
 }
 
 // abandoned takes over a folder that nobody uses any more. The lock goes with the last process that holds it, and all of a
-// room's processes do.
+// enclosure's processes do.
 func abandoned(path string) (*folder, bool) {
 	held, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {

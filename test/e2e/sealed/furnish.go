@@ -26,7 +26,7 @@ func furnish(folder string) error {
 			return err
 		}
 	}
-	return createCgroups(room(folder).Cgroup)
+	return createCgroups(enclosure(folder).Cgroup)
 }
 
 // part cuts the mounts off from the machine's, and then lets containers share what is mounted later.

@@ -34,8 +34,8 @@ type Program struct {
 	// Outside is called before anything is sealed: what needs the machine's network is done here. It may be nil.
 	Outside func(ctx context.Context) error
 	// Inside is called in the namespaces, as root, and answers the exit status.
-	Inside func(room Room) int
-	// Doors are the names of the doors that are opened to the outside, once Inside has opened them with Room.Open. Opened is
+	Inside func(enclosure Enclosure) int
+	// Doors are the names of the doors that are opened to the outside, once Inside has opened them with Enclosure.Open. Opened is
 	// told where each is.
 	Doors  []string
 	Opened func(door, address string)
@@ -46,11 +46,11 @@ type Program struct {
 // interrupted is the exit status after Ctrl-C, as of a shell.
 const interrupted = 130
 
-// A Room is what is inside.
-type Room struct {
-	// Folder is there for as long as the room is. It is on a disk, and everybody may pass through it.
+// An Enclosure is what is inside.
+type Enclosure struct {
+	// Folder is there for as long as the enclosure is. It is on a disk, and everybody may pass through it.
 	Folder string
-	// Cgroup is a path in every cgroup hierarchy, which goes with the room.
+	// Cgroup is a path in every cgroup hierarchy, which goes with the enclosure.
 	Cgroup string
 }
 
@@ -62,7 +62,7 @@ func Run(p Program) int {
 	case stageFirst:
 		return first(folder)
 	case stageInside:
-		return p.Inside(room(folder))
+		return p.Inside(enclosure(folder))
 	}
 	status, err := p.outside()
 	switch {
@@ -163,7 +163,7 @@ func first(folder string) int {
 		fmt.Fprintln(os.Stderr, "error: furnish the namespaces:", err)
 		return 1
 	}
-	environment := append(os.Environ(), stageVariable+"="+stageInside+":"+folder, "TMPDIR="+room(folder).join("tmp"))
+	environment := append(os.Environ(), stageVariable+"="+stageInside+":"+folder, "TMPDIR="+enclosure(folder).join("tmp"))
 	inside, err := os.StartProcess("/proc/self/exe", os.Args, &os.ProcAttr{
 		Env: environment, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 	})

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// agentPort is where a machine runs commands. Nobody but the room can reach it.
+// agentPort is where a machine runs commands. Nobody but the enclosure can reach it.
 const agentPort = "7"
 
 // A Command is one that the machine runs.
@@ -94,7 +94,7 @@ func (c Command) start() Result {
 	return Result{}
 }
 
-// An agent is the machine's, as the room sees it.
+// An agent is the machine's, as the enclosure sees it.
 type agent struct{ address string }
 
 // Do runs a command on the machine.

@@ -27,11 +27,11 @@ const pollInterval = 100 * time.Millisecond
 // Options of a machine.
 type Options struct {
 	Parts Parts
-	// Room is where the machine runs. It must have an address, Gateway, that the machine can answer to.
-	Room sealed.Room
+	// Enclosure is where the machine runs. It must have an address, Gateway, that the machine can answer to.
+	Enclosure sealed.Enclosure
 	// Name is the host name, and of the network device.
 	Name string
-	// Address is the machine's own, and Gateway the room's. Range is an address range behind the machine, for its pods.
+	// Address is the machine's own, and Gateway the enclosure's. Range is an address range behind the machine, for its pods.
 	Address, Gateway, Range string
 	// Memory is how much the machine has, as the kernel reads it: 1G.
 	Memory string
@@ -57,9 +57,9 @@ type Machine struct {
 // initPath is where the machine has the program that started it.
 const initPath = "/init"
 
-// Start starts a machine and returns it once it runs commands. It ends with the room.
+// Start starts a machine and returns it once it runs commands. It ends with the enclosure.
 func Start(ctx context.Context, o Options) (*Machine, error) {
-	folder := filepath.Join(o.Room.Folder, o.Name)
+	folder := filepath.Join(o.Enclosure.Folder, o.Name)
 	root, err := o.furnish(folder)
 	if err != nil {
 		return nil, fmt.Errorf("make the root of machine %s: %w", o.Name, err)
