@@ -69,7 +69,8 @@ begin.`,
 	f.StringToStringVar(&o.claims, "claim", nil, "mount point of the root of a further claim with directories of users, "+
 		"writable, as <name>=<path>; repeatable")
 	f.StringVar(&o.passwd, "passwd", "", "file as getent passwd prints it, with the users")
-	f.StringVar(&o.skeleton, "skeleton", "", "directory with the initial content of a home, such as /etc/skel; by default a home is empty")
+	f.StringVar(&o.skeleton, "skeleton", "",
+		"directory with the initial content of a home, such as /etc/skel; by default a home is empty")
 	f.StringVar(&o.mode, "mode", "0700", "mode of a home")
 	f.StringArrayVar(&o.users, "user", nil, "make only the home of this user; repeatable")
 	f.BoolVar(&o.dryRun, "dry-run", false, "report what would be made, and make nothing")

@@ -35,8 +35,8 @@ func TooLarge(limit int64) Denial {
 
 // TooManyChanges denies a Pod whose patch would have too many operations, such as one with thousands of HOME variables.
 func TooManyChanges(operations, most int) Denial {
-	return unprocessable("TooManyChanges", "", "the pod needs %d changes, and the webhook makes at most %d: look for a variable or "+
-		"mount that is repeated many times", operations, most)
+	return unprocessable("TooManyChanges", "", "the pod needs %d changes, and the webhook makes at most %d: look for a variable "+
+		"or mount that is repeated many times", operations, most)
 }
 
 // TooMany denies a list that is longer than the webhook reads.

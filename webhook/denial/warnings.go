@@ -24,8 +24,8 @@ func GroupsCut(name string, most int) string {
 // GroupsLeftOut warns that a Pod lacks the user's supplementary groups below the floor. It does not name them, because a
 // requester who may not be that user gets the warning too.
 func GroupsLeftOut(name string, minGID int64) string {
-	return fmt.Sprintf("supplementary groups of %s are left out: those under %d (identity.minGID), which belong to the system, and "+
-		"those with a number that no Pod can have; the pod cannot access their files", name, minGID)
+	return fmt.Sprintf("supplementary groups of %s are left out: those under %d (identity.minGID), which belong to the system, "+
+		"and those with a number that no Pod can have; the pod cannot access their files", name, minGID)
 }
 
 // PrivilegeTaken warns that privileges of the notebook container were removed.

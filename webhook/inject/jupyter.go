@@ -97,7 +97,8 @@ func unreachable(flags map[string]string, env func(name string) envValue) string
 		return "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
 	}
 	if path := env(handoff.JupyterConfigVariable); path.set && !path.known {
-		return handoff.JupyterConfigVariable + " is not a literal value, so the webhook cannot tell where Jupyter's settings come from"
+		return handoff.JupyterConfigVariable +
+			" is not a literal value, so the webhook cannot tell where Jupyter's settings come from"
 	}
 	return ""
 }
