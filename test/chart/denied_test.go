@@ -42,10 +42,13 @@ func TestWrongValuesAreDeniedInASentence(t *testing.T) {
 		"{access: {rights: [{namespace: lab, user: a}]}}":                       "at '/access/rights/0': missing property 'homes'",
 		"{access: {rights: [{namespace: lab, homes: [a]}]}}":                    "access.rights[0] says what may be used in namespace lab, and not by whom",
 		"{access: {rights: [{namespace: lab, homes: [a], user: a, group: b}]}}": "access.rights[0] names the user a and the group b",
-		"{config: {share: {homes: home}}}":                                      "config.share.homes is share.home now, a pattern: where homes was home, write home: home/{user}",
-		"{config: {share: {readOnly: []}}}":                                     "config.share.readOnly is share.directories now: the same list, each element with access: ReadOnly",
+		"{config: {share: {homes: home}}}":                                      "config.share.homes is now share.home, "+
+			"which is a pattern: in place of homes: home, write home: home/{user}",
+		"{config: {share: {readOnly: []}}}":                                     "config.share.readOnly is now "+
+			"share.directories: the same list, and each element has access: ReadOnly",
 		"{share: {homePrefix: hpc}}":                                            "at '/share/homePrefix': 'hpc' does not match pattern",
-		"{share: {homePrefix: /hpc}}":                                           "share.homePrefix has homes be where the directory service says, and there is none: set identity.ldap.urls or identity.passwdConfigMap",
+		"{share: {homePrefix: /hpc}}":                                           "with share.homePrefix the directory "+
+			"service decides where homes are, and there is none: set identity.ldap.urls or identity.passwdConfigMap",
 		"{share: {homePrefix: /hpc}, identity: {share: true, ldap: {urls: ['ldaps://a'], users: {baseDN: b}, ca: c}}}": "share.homePrefix has homes " +
 			"be where the directory service says, and identity.share looks for them by share.home",
 		"{config: {share: {home: home}}}":                                                             "config.share.home is home, and must be a directory of the share that ends with the user's name",
@@ -54,7 +57,8 @@ func TestWrongValuesAreDeniedInASentence(t *testing.T) {
 		"{share: {home: '{user}'}}":                                                                   "at '/share/home': '{user}' does not match pattern",
 		"{share: {home: '/home/{user}'}}":                                                             "at '/share/home': '/home/{user}' does not match pattern",
 		"{share: {home: 'home/{initial}/{initial}/{user}'}}":                                          "at '/share/home': 'home/{initial}/{initial}/{user}' does not match pattern",
-		"{share: {home: 'home/{user}', homePrefix: /hpc}}":                                            "share.home and share.homePrefix are both given: say where homes are by one of them",
+		"{share: {home: 'home/{user}', homePrefix: /hpc}}":                                            "share.home and "+
+			"share.homePrefix are both set: set only one of them",
 		"{share: {directories: [{subPath: a, mountPath: /a}]}}":                                       "at '/share/directories/0': missing property 'access'",
 		"{share: {directories: [{subPath: a, access: ReadOnly}]}}":                                    "at '/share/directories/0': missing property 'mountPath'",
 		"{share: {directories: [{subPath: a, mountPath: /a, access: rw}]}}":                           "at '/share/directories/0/access': value must be one of 'ReadOnly', 'ReadWrite'",
@@ -81,7 +85,8 @@ func TestWrongValuesAreDeniedInASentence(t *testing.T) {
 		"{identity: {ldap: {urls: ['ldap://a'], users: {baseDN: b}, ca: c}}}":                         "identity.ldap.urls has ldap://a, which is not encrypted",
 		"{identity: {ldap: {passwordSecret: a}}}":                                                     "identity.ldap.bindDN does not say whose",
 		"{identity: {ldap: {bindDN: a}}}":                                                             "needs identity.ldap.passwordSecret",
-		"{identity: {ldap: {bindDN: a, passwordSecret: a, certificateSecret: b}}}":                    "are both given: the webhook binds by one of them",
+		"{identity: {ldap: {bindDN: a, passwordSecret: a, certificateSecret: b}}}":                    "are both set: the "+
+			"webhook binds with only one of them",
 		"{podSecurity: restricted}":                                                                   "at '/podSecurity': value must be one of 'baseline', 'off'",
 		"{certificates: {source: letsencrypt}}":                                                       "at '/certificates/source': value must be one of 'selfSigned', 'certManager', 'secret'",
 		"{certificates: {source: secret}}":                                                            "certificates.source is secret, and certificates.caBundle does not say whose certificate it is",
