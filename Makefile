@@ -29,6 +29,10 @@ RELEASES    := 1.33 1.34 1.35 1.36
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 # The first of these programs that is installed builds the image. All three read the Dockerfile.
 CONTAINERS  ?= $(firstword $(foreach tool,docker podman buildah,$(if $(shell command -v $(tool)),$(tool))))
+# The command that leaves a node running until Ctrl-C. No shell and no go test is in between: the first ends before the node is removed,
+# the second calls Ctrl-C a failure.
+KEEP-NODE    = go test -c -o bin/e2e.test ./test/e2e && cd test/e2e && \
+	exec env E2E=1 KEEP=1 ../../bin/e2e.test -test.timeout 0 -test.parallel 8 -test.v -test.run '$(or $(RUN),^$$)'
 # The arguments with which helm renders deploy/install.yaml from the chart.
 RENDER       = template jupyter-user-webhook deploy/chart --namespace jupyter-user-system --set createNamespace=true
 
@@ -40,7 +44,7 @@ help: ## list the targets
 demo: build ## start a control plane on this machine and show how a labelled Pod becomes a notebook (KEEP=1 leaves it running, NODE=1 then starts JupyterLab on a real node, as root)
 	@go build -o bin/demo ./test/demo
 	@exec bin/demo -webhook bin/jupyter-user-webhook $(if $(KEEP),-keep)
-	@$(if $(NODE),if [ "$$(id -u)" = 0 ]; then $(MAKE) --no-print-directory e2e KEEP=1; else echo "NODE=1: only root can run a node" >&2; exit 1; fi)
+	@$(if $(NODE),if [ "$$(id -u)" = 0 ]; then $(KEEP-NODE); else echo "NODE=1: only root can run a node" >&2; exit 1; fi)
 
 .PHONY: test
 test: control-plane test-tools ## run the unit, golden, property and integration tests, and each fuzz target for a short time
@@ -53,8 +57,8 @@ e2e: $(if $(KEEP)$(RUN)$(BENCH),e2e-node,e2e-node e2e-nfs e2e-images) ## run not
 
 .PHONY: e2e-node
 e2e-node:
-	@E2E=1 KEEP=$(KEEP) go test -count=1 -timeout $(if $(KEEP),0,60m) -parallel 8 -v $(if $(RUN),-run '$(RUN)',$(if $(KEEP),-run '^$$')) \
-		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e
+	@$(if $(KEEP),$(KEEP-NODE),E2E=1 go test -count=1 -timeout 60m -parallel 8 -v $(if $(RUN),-run '$(RUN)') \
+		$(if $(BENCH),-run '^$$' -bench . -benchtime 5x) ./test/e2e)
 
 .PHONY: e2e-nfs
 e2e-nfs: ## run the part of make e2e that needs a real NFS server, as root: a second node in User Mode Linux (RUN=TestNotebooks runs one test)
@@ -145,6 +149,8 @@ build: ## build the commands into bin/
 
 .PHONY: image
 image: ## build the image for PLATFORM (linux/amd64, linux/arm64) and write its bills of materials (BUILDER=golang:…@sha256:… pins the base image)
+	@[ -n "$(CONTAINERS)" ] || { echo "make image needs docker, podman or buildah, and none of them is in PATH" >&2; exit 1; }
+	@$(CONTAINERS) info >/dev/null 2>&1 || { echo "make image: $(CONTAINERS) cannot build here: $(CONTAINERS) info says why" >&2; exit 1; }
 	SOURCE_DATE_EPOCH=0 $(CONTAINERS) build --platform $(PLATFORM) $(if $(filter docker,$(CONTAINERS)),,--timestamp 0) -t $(IMAGE) \
 		--build-arg BUILDER=$(BUILDER) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
 	@$(MAKE) --no-print-directory sbom
@@ -152,7 +158,7 @@ image: ## build the image for PLATFORM (linux/amd64, linux/arm64) and write its 
 .PHONY: sbom
 sbom: ## build the programs for PLATFORM as the image has them, and write their bills of materials (CycloneDX), into DIST
 	@mkdir -p $(DIST) && CGO_ENABLED=0 GOOS=$(word 1,$(subst /, ,$(PLATFORM))) GOARCH=$(word 2,$(subst /, ,$(PLATFORM))) \
-		go build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(REVISION)' -o $(DIST)/ ./cmd/...
+		go build $(NAMES) -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(REVISION)' -o $(DIST)/ ./cmd/...
 	@lister=$$(go run ./test/tools/build cyclonedx-gomod) && for program in jupyter-user-webhook jupyter-user-init; do \
 		"$$lister" bin -json -std -noserial -notimestamp -version $(VERSION) -output $(DIST)/$$program.cdx.json $(DIST)/$$program && \
 			echo $(DIST)/$$program.cdx.json || exit 1; \
@@ -162,6 +168,9 @@ sbom: ## build the programs for PLATFORM as the image has them, and write their 
 COMMIT       = $(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null)
 PLATFORMS   ?= linux/amd64 linux/arm64
 RELEASE     ?= dist/release
+# With NAMES=-v, go names each package that it compiles. The awk program counts these names, and prints all other lines.
+NAMES       ?=
+COUNT-NAMES  = /^[A-Za-z0-9._/~+-]+$$/ {if (++names % 100 == 0) {print names " packages compiled"; fflush()} next} {print; fflush()}
 
 .PHONY: release
 release: ## build a release into dist/release: programs, image, chart, install.yaml, bills of materials, checksums
@@ -173,12 +182,14 @@ release: ## build a release into dist/release: programs, image, chart, install.y
 			mv "$(RELEASE)/$$name/$$program.cdx.json" "$(RELEASE)/$$program-$$name.cdx.json" || exit 1; \
 		done && rmdir "$(RELEASE)/$$name" || exit 1; \
 	done
-	@go run ./deploy/release -version "$(VERSION)" -revision "$(COMMIT)" -platforms "$(PLATFORMS)" -dist "$(RELEASE)" && cat $(RELEASE)/SHA256SUMS
+	@go run $(NAMES) ./deploy/release -version "$(VERSION)" -revision "$(COMMIT)" -platforms "$(PLATFORMS)" -dist "$(RELEASE)" && cat $(RELEASE)/SHA256SUMS
 
 .PHONY: release-again
 release-again: ## build dist/release once more, from a fresh clone and without a build cache, and compare the bytes
 	@again=$$(mktemp -d) && trap 'rm -rf "$$again"' EXIT && git clone --quiet . "$$again/clone" && \
-		GOCACHE="$$again/cache" $(MAKE) --no-print-directory -C "$$again/clone" release PLATFORMS="$(PLATFORMS)" >/dev/null && \
+		echo "compiling everything again, about 1,800 packages" && \
+		GOCACHE="$$again/cache" $(MAKE) --no-print-directory -C "$$again/clone" release PLATFORMS="$(PLATFORMS)" NAMES=-v 2>&1 >/dev/null | \
+			awk '$(COUNT-NAMES)' && \
 		diff "$(RELEASE)/SHA256SUMS" "$$again/clone/dist/release/SHA256SUMS" && echo "both builds have the same bytes"
 
 .PHONY: control-plane

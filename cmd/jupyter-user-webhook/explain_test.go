@@ -72,7 +72,7 @@ func TestExplainOfWhatIsDenied(t *testing.T) {
 
 	groups := strings.Replace(alice, "spec:", "spec:\n  securityContext: {supplementalGroups: [27], fsGroup: 1}\n  volumes: [{name: own, persistentVolumeClaim: {claimName: own}}]", 1)
 	plain = command(t, groups, "inject", "-f", "-")
-	assert.Contains(t, plain.errs, "Warning: fsGroup 1 is taken off")
+	assert.Contains(t, plain.errs, "Warning: fsGroup 1 is removed")
 	assert.Contains(t, plain.errs, "pod/nb is denied (GroupForeign): ")
 	assert.Equal(t, plain, command(t, groups, "inject", "-f", "-", "--explain"))
 }
@@ -95,7 +95,7 @@ func TestExplainOfSeveralDocuments(t *testing.T) {
 	first, second, found := strings.Cut(got.out, "\n\npod/nb is not a user's notebook and is not changed")
 	assert.True(t, found, got.out)
 	assert.True(t, strings.HasPrefix(first, "pod/nb becomes a notebook of alice.\n"), first)
-	assert.Equal(t, ": it has no label that says whose.\n", second)
+	assert.Equal(t, ": it has no label that names a user.\n", second)
 
 	list := `{"apiVersion":"v1","kind":"List","items":[` + aliceAsJSON + `,` + aliceAsJSON + `]}`
 	assert.Equal(t, 2, strings.Count(command(t, list, "inject", "-f", "-", "--explain").out, "becomes a notebook of alice"))

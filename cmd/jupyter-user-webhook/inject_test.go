@@ -213,7 +213,7 @@ spec: {containers: [{name: nb}]}
 		}
 	}
 	got := command(t, two, "inject", "-f", "-")
-	assert.True(t, strings.HasPrefix(got.errs, "pod/nb-* is denied (NameReserved): 2 things stand against it:\n- metadata.labels"), got.errs)
+	assert.True(t, strings.HasPrefix(got.errs, "pod/nb-* is denied (NameReserved): there are 2 problems:\n- metadata.labels"), got.errs)
 }
 
 // TestOneDeniedOfSeveral: a pipe into kubectl gets all Pods or none, and every denial is reported.
@@ -232,7 +232,7 @@ func TestOneDeniedOfSeveral(t *testing.T) {
 func TestWarningsAreOnStandardError(t *testing.T) {
 	got := command(t, alice+"  securityContext: {fsGroup: 100}\n  volumes: [{name: own, persistentVolumeClaim: {claimName: own}}]\n", "inject", "-f", "-")
 	assert.Zero(t, got.status)
-	assert.Regexp(t, `\AWarning: fsGroup 100 is taken off.* own: .*\n\z`, got.errs)
+	assert.Regexp(t, `\AWarning: fsGroup 100 is removed.* own: .*\n\z`, got.errs)
 	assert.NotContains(t, got.out, "Warning")
 }
 

@@ -15,11 +15,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// reload is how long a replica may take to serve with what its files say.
+// reload is the time that a replica may take to serve a new certificate after its files have changed.
 const reload = 10 * time.Second
 
-// TestCertificateIsRotated renews the certificate under load, for one replica after the other as kubelets do, by the same authority.
-// The API server keeps its connections; so beside it somebody asks who opens a new one each time and looks at who answers.
+// TestCertificateIsRotated renews the certificate under load, with the same CA, for one replica after the other. The API server keeps its
+// connections. So a second client opens a new connection for each review and checks the certificate.
 func TestCertificateIsRotated(t *testing.T) {
 	c := newCluster(t)
 	certs := []*secret{newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour))}
@@ -29,7 +29,7 @@ func TestCertificateIsRotated(t *testing.T) {
 		RootCAs: c.authority.Roots(), ServerName: "jupyter-user-webhook.jupyter-user-system.svc",
 	}}}
 
-	l, anew := paced(50, c.creating()), paced(20, front.reviewing(client))
+	l, reconnecting := paced(50, c.creating()), paced(20, front.reviewing(client))
 	var slowest time.Duration
 	for range played.rotations {
 		next := c.pair(t, time.Hour)
@@ -39,18 +39,18 @@ func TestCertificateIsRotated(t *testing.T) {
 			r.untilShown(t, next)
 			slowest = max(slowest, time.Since(began))
 			l.untilDone(t, 25, time.Now())
-			anew.untilDone(t, 25, time.Now())
+			reconnecting.untilDone(t, 25, time.Now())
 		}
 	}
-	o, n := l.stop(), anew.stop()
+	o, n := l.stop(), reconnecting.stop()
 	o.assertWhole(t)
 	n.assertWhole(t)
-	within(t, o.machine, slowest, reload, "a new certificate to be served")
+	within(t, o.machine, slowest, reload, "serving a new certificate")
 	report(t, "0 failed, reload ≤ 10 s", "%d rotations on each of two replicas: served after %s at most; %s; %d new connections, %d failed",
 		played.rotations, milliseconds(slowest), o, len(n.tries), len(n.failed()))
 }
 
-// untilShown waits until a new connection is shown this certificate.
+// untilShown waits until the replica serves this certificate on a new connection.
 func (r *replica) untilShown(t *testing.T, pair pki.Pair) {
 	t.Helper()
 	leaf := pair.TLS(t).Leaf
@@ -59,18 +59,18 @@ func (r *replica) untilShown(t *testing.T, pair pki.Pair) {
 		if err != nil {
 			return false
 		}
-		defer conn.Close() //nolint:errcheck // nothing was said on it
+		defer conn.Close() //nolint:errcheck // nothing is sent on it
 		return conn.ConnectionState().PeerCertificates[0].Equal(leaf)
 	}, wait, 5*time.Millisecond, "the new certificate is served")
 }
 
-// TestCertificateIsWrong: nobody is admitted by somebody who cannot say who they are, and with a right certificate it goes on by
-// itself.
+// TestCertificateIsWrong: while the replicas serve a wrong certificate, no notebook is admitted. With a correct certificate, notebooks are
+// admitted again without a restart.
 func TestCertificateIsWrong(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
 	replicas := c.twoWith(t, certs, certs)
-	stranger, err := pki.New(time.Hour, "somebody else")
+	stranger, err := pki.New(time.Hour, "another authority")
 	require.NoError(t, err)
 	forged, err := stranger.Issue(time.Hour, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
 	require.NoError(t, err)
@@ -80,7 +80,7 @@ func TestCertificateIsWrong(t *testing.T) {
 		pair pki.Pair
 		says string
 	}{
-		"expired":              {c.pair(t, -time.Minute), "certificate has expired"},
+		"expired":              {c.pair(t, -time.Minute), "x509: certificate has expired"},
 		"of another authority": {forged, x509.UnknownAuthorityError{}.Error()},
 	} {
 		certs.set(t, wrong.pair)
@@ -88,18 +88,19 @@ func TestCertificateIsWrong(t *testing.T) {
 			r.untilShown(t, wrong.pair)
 		}
 		c.cut()
-		// The first may meet a connection that was cut, which is not yet what is to be seen.
+		// The first request may fail because its connection was closed.
 		require.Eventually(t, func() bool {
 			_, err = c.create(t.Context(), notebook("alice"))
 			require.Error(t, err, name)
 			return strings.Contains(err.Error(), wrong.says)
 		}, wait, 5*time.Millisecond, name)
 		_, err = c.create(t.Context(), plain())
-		assert.NoError(t, err, "what is no notebook is nobody's business")
+		assert.NoError(t, err, "a Pod that is no notebook is admitted")
 
 		certs.set(t, c.pair(t, time.Hour))
 		back = max(back, c.untilBack(t))
 	}
-	within(t, watch, back, reload, "to admit again")
-	report(t, "refused; reload ≤ 10 s", "expired and of another authority: refused, others untouched, back %s after a right one", milliseconds(back))
+	within(t, watch, back, reload, "the first admission after a correct certificate")
+	report(t, "denied; reload ≤ 10 s", "expired, and of another CA: notebooks denied, other Pods admitted; notebooks admitted %s after a "+
+		"correct certificate", milliseconds(back))
 }

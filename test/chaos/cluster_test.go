@@ -29,12 +29,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// A world is a real API server with all that is shipped, which every scenario has for itself for as long as it lasts.
+// A world is a real API server with the shipped webhook configurations and policies. All tests use it, one after the other.
 type world struct {
 	*controlplane.ControlPlane
-	// authority has signed the certificates that the API server trusts.
+	// authority is the CA that the API server trusts.
 	authority pki.Pair
-	// hub is who creates pods: it may use every home, and nothing is allowed to it that a hub needs not.
+	// hub is the client that creates Pods. It has the rights of a hub: it may use every home.
 	hub, admin kubernetes.Interface
 }
 
@@ -43,14 +43,14 @@ const (
 	hubName   = "system:serviceaccount:hub:hub"
 )
 
-// theWorld is started once, by the first scenario that needs it.
+// theWorld starts the world at the first call.
 var theWorld = sync.OnceValues(startWorld)
 
-// started is set once theWorld is there, and is for stopCluster.
+// started is the control plane of theWorld, or nil if no test has started it. stopCluster stops it.
 var started *controlplane.ControlPlane
 
 func startWorld() (*world, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute) // The first run ever builds it.
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute) // The first run builds the programs.
 	defer cancel()
 	policies, err := deploy.Policies()
 	if err != nil {
@@ -77,7 +77,7 @@ func stopCluster() error {
 	return started.Stop()
 }
 
-// furnish makes a namespace for notebooks, a hub that creates them, and an authority whose certificates are trusted.
+// furnish creates a namespace for notebooks, the hub's account, and a CA that the webhook configurations trust.
 func (w *world) furnish(ctx context.Context) (err error) {
 	if err := w.Namespace(ctx, namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (w *world) furnish(ctx context.Context) (err error) {
 	})
 }
 
-// eachWebhook changes the webhook configurations that we ship. The caller must wait until the API server has seen it.
+// eachWebhook changes every webhook of the shipped configurations. The caller must wait until the change is in effect.
 func (w *world) eachWebhook(ctx context.Context,
 	change func(client *admissionv1.WebhookClientConfig, policy *admissionv1.FailurePolicyType)) error {
 	const name, mutatingName = "jupyter-user-webhook", "00-jupyter-user-webhook"
@@ -129,19 +129,20 @@ func (w *world) eachWebhook(ctx context.Context,
 	return err
 }
 
-// A cluster is the world with a Service of a scenario's own, and what its replicas start with.
+// A cluster is the world with a Service for one test, and the settings of the replicas behind it.
 type cluster struct {
 	*world
 	*service
 	passwd string
-	// drain is serve's: longer on a machine that is slow now, because the Service and the API server notice later there.
+	// drain is the value of serve's flag --drain. It is longer on a slow machine, where the Service and the API server learn later that a
+	// replica ends.
 	drain time.Duration
-	// places are where replicas can be, which is what each of them is told: as in a cluster, one that is started again is where
-	// it was.
+	// places are the addresses of the replicas. Each replica gets all of them as its peers. A replica that is started again has the same
+	// address.
 	places []place
 }
 
-// newCluster has a Service without replicas.
+// newCluster returns a cluster whose Service has no replicas yet.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	w, err := theWorld()
@@ -155,14 +156,13 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-// tidying deletes the pods of long scenarios now and then, and all that are left when it is told to end. Nobody has seen them:
-// there is no node.
+// tidying deletes all Pods every 30 s, and once more when end is called. There is no node, so no Pod runs.
 func (w *world) tidying(t *testing.T) (end func()) {
 	t.Helper()
 	tidy := func() {
 		err := w.admin.CoreV1().Pods(namespace).DeleteCollection(context.Background(), *metav1.NewDeleteOptions(0), metav1.ListOptions{})
-		if err != nil { // On a machine that does not keep up. The next time deletes what this one has left.
-			t.Log("delete what was created:", err)
+		if err != nil { // A slow machine may not delete all. The next call deletes the rest.
+			t.Log("delete the Pods:", err)
 		}
 	}
 	ending, ended := make(chan struct{}), make(chan struct{})
@@ -184,11 +184,11 @@ func (w *world) tidying(t *testing.T) (end func()) {
 	}
 }
 
-// A place is host:port for reviews, and for health.
+// A place has the addresses of a replica, as host:port: for reviews, and for health checks.
 type place struct{ reviews, http string }
 
-// places are such as were free a moment ago. Their ports are none that the kernel gives to connections and to who asks for any port,
-// so that they are free when a replica comes to listen there.
+// places returns places with free ports. The kernel does not choose ports of this range for other connections, so they stay free until a
+// replica listens there.
 func places(t *testing.T, count int) (free []place) {
 	t.Helper()
 	address := func() (net.Listener, string) {
@@ -202,17 +202,17 @@ func places(t *testing.T, count int) (free []place) {
 		}
 	}
 	for range count {
-		// Both are held until all are found, so that none is found twice.
+		// All listeners stay open until the function returns, so that no port is chosen twice.
 		reviews, at := address()
-		defer reviews.Close() //nolint:errcheck // it was for the number
+		defer reviews.Close() //nolint:errcheck // only the port is needed
 		http, health := address()
-		defer http.Close() //nolint:errcheck // likewise
+		defer http.Close() //nolint:errcheck // only the port is needed
 		free = append(free, place{at, health})
 	}
 	return free
 }
 
-// replica starts one at a place, with more flags of its own.
+// replica starts a replica at a place, with further flags.
 func (c *cluster) replica(t *testing.T, certs *secret, at place, flags ...string) *replica {
 	t.Helper()
 	var peers []string
@@ -224,7 +224,7 @@ func (c *cluster) replica(t *testing.T, certs *secret, at place, flags ...string
 	}, flags...)})
 }
 
-// pair is a certificate that the API server trusts, at the address at which it calls webhooks: see test/controlplane.
+// pair returns a serving certificate that the API server trusts. The API server calls webhooks at 0.0.0.0: see test/controlplane.
 func (w *world) pair(t *testing.T, valid time.Duration) pki.Pair {
 	t.Helper()
 	pair, err := w.authority.Issue(valid, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
@@ -232,13 +232,13 @@ func (w *world) pair(t *testing.T, valid time.Duration) pki.Pair {
 	return pair
 }
 
-// two replicas, known and admitting.
+// two starts two replicas and waits until a notebook is admitted.
 func (c *cluster) two(t *testing.T) (replicas []*replica) {
 	t.Helper()
 	return c.twoWith(t, newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour)))
 }
 
-// twoWith have a certificate each.
+// twoWith is like two. The replicas have these certificates.
 func (c *cluster) twoWith(t *testing.T, certs ...*secret) (replicas []*replica) {
 	t.Helper()
 	for i, secret := range certs {
@@ -250,7 +250,7 @@ func (c *cluster) twoWith(t *testing.T, certs ...*secret) (replicas []*replica) 
 	return replicas
 }
 
-// untilAdmitting waits until a labelled pod is admitted.
+// untilAdmitting waits until a labelled Pod is admitted.
 func (c *cluster) untilAdmitting(t *testing.T) {
 	t.Helper()
 	require.EventuallyWithT(t, func(collect *assert.CollectT) {
@@ -259,12 +259,12 @@ func (c *cluster) untilAdmitting(t *testing.T) {
 	}, wait, 10*time.Millisecond)
 }
 
-// create creates a pod as the hub, and answers it as it is stored.
+// create creates a Pod as the hub, and returns the stored Pod.
 func (w *world) create(ctx context.Context, pod *corev1.Pod, dryRun ...string) (*corev1.Pod, error) {
 	return w.hub.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: dryRun})
 }
 
-// notebook is a pod of somebody.
+// notebook returns a Pod with the label of a user.
 func notebook(user string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "nb-", Labels: map[string]string{"jupyter-user": user}},
@@ -272,14 +272,14 @@ func notebook(user string) *corev1.Pod {
 	}
 }
 
-// plain is a pod that is no notebook.
+// plain returns a Pod that is no notebook.
 func plain() *corev1.Pod {
 	pod := notebook("")
 	pod.Labels = nil
 	return pod
 }
 
-// injected says what a labelled pod lacks that was admitted.
+// injected returns an error if an admitted Pod lacks the annotation, the init container or the home.
 func injected(pod *corev1.Pod) error {
 	user := pod.Labels["jupyter-user"]
 	if pod.Annotations["jupyter-user.io/user"] != user || len(pod.Spec.InitContainers) != 1 ||
@@ -294,8 +294,8 @@ func injected(pod *corev1.Pod) error {
 	return fmt.Errorf("%s of %s has no home", pod.Name, user)
 }
 
-// A secret is a certificate in a directory, as the kubelet mounts it: tls.crt and tls.key lead through ..data, a link that is
-// renamed from one directory to the next.
+// A secret is a directory with a certificate, like a Secret volume of the kubelet. tls.crt and tls.key are symbolic links through ..data. A
+// new certificate is written to a new directory, and then ..data is replaced by a link to it.
 type secret struct {
 	dir     string
 	version int

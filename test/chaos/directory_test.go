@@ -20,28 +20,29 @@ import (
 )
 
 const (
-	// accounts is the size of the directory. A replica gets reviews of the first asked users, which are more than the 20,000 that it
-	// remembers.
-	accounts, asked = 100_000, 25_000
-	firstUID        = 10_000
-	// storm is the number of reviews a second, and silence the time that the directory service hangs.
+	// accounts is the number of accounts in the directory. The test sends reviews of the first reviewed users, which are more than the
+	// 20,000 that a replica caches.
+	accounts, reviewed = 100_000, 25_000
+	firstUID           = 10_000
+	// storm is the number of reviews a second. silence is how long the directory service hangs.
 	storm   = 1600
 	silence = 30 * time.Second
-	// resident is the most memory that a replica may take, in MiB.
+	// resident is the largest memory that a replica may have before the storm, in MiB.
 	resident = 64
 )
 
 // TestTheDirectoryServiceHangs runs a replica against a real slapd with 100,000 accounts, and sends reviews of more users than the replica
-// remembers: its memory stays below 64 MiB. While slapd hangs for 30 s, 1,600 reviews a second are each answered within a second: known
-// users are admitted, others are denied with 503 "try again", and nothing grows. When slapd answers again, every user is admitted.
+// caches. Its memory stays below 64 MiB. Then slapd hangs for 30 s, while the test sends 1,600 reviews a second. Each review gets a
+// response within a second: cached users are admitted, others are denied with 503 "try again". Memory and goroutines do not grow. When
+// slapd responds again, every user is admitted.
 func TestTheDirectoryServiceHangs(t *testing.T) {
 	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: slapd.Units + manyAccounts(), Database: "access to * by * read"})
-	r, client := alone(t, "--config="+asking(t, directory))
+	r, client := alone(t, "--config="+configured(t, directory))
 	var next atomic.Int64
-	first := beginLoad(few, unpaced, asked, func(context.Context) try { return r.admits(client, int(next.Add(1)-1)) }).end()
+	first := beginLoad(few, unpaced, reviewed, func(context.Context) try { return r.admits(client, int(next.Add(1)-1)) }).end()
 	assertKnown(t, first)
-	remembering := r.memory(t, "VmHWM")
-	assert.Less(t, remembering, float64(resident), "MiB")
+	caching := r.memory(t, "VmHWM")
+	assert.Less(t, caching, float64(resident), "MiB")
 	quiet := beginLoad(many, storm, 3*storm, r.reviewingMany(client, &next)).end()
 	assertKnown(t, quiet)
 	memory, goroutines := r.memory(t, "VmRSS"), r.goroutines(t)
@@ -52,28 +53,29 @@ func TestTheDirectoryServiceHangs(t *testing.T) {
 	stuck := r.goroutines(t)
 	hung := l.stop()
 	hung.assertFair(t)
-	within(t, hung.machine, hung.share(100), time.Second, "the slowest answer while the directory service hangs")
-	assert.Less(t, len(hung.failed()), len(hung.tries)/5, "users who are known are admitted, which are nine of ten")
+	within(t, hung.machine, hung.share(100), time.Second, "the slowest response while the directory service hangs")
+	assert.Less(t, len(hung.failed()), len(hung.tries)/5, "nine of ten reviews are of a cached user, and are admitted")
 	if hung.rate() < 0.95*storm {
-		assert.Greater(t, hung.rate(), 0.5*quiet.rate(), "reviews a second, of the %.0f while the directory service answers", quiet.rate())
-		figures.excuse(t.Name(), fmt.Sprintf("the machine does not keep the pace: %.0f/s while the directory service answers", quiet.rate()))
+		assert.Greater(t, hung.rate(), 0.5*quiet.rate(), "reviews a second; %.0f while the directory service responds", quiet.rate())
+		figures.excuse(t.Name(), fmt.Sprintf("the machine is too slow: %.0f/s while the directory service responds", quiet.rate()))
 	}
-	// 32 lookups are out, of three goroutines each, and each sender has a connection of two.
+	// At most 32 lookups run, with three goroutines each. Each sender has a connection, with two goroutines.
 	assert.Less(t, stuck, goroutines+3*32+2*many)
 	after := r.memory(t, "VmRSS")
-	assert.Less(t, after, 1.25*memory, "MiB, of which as many reviews take most while the directory service answers")
+	assert.Less(t, after, 1.25*memory, "MiB; as many reviews took the same memory while the directory service responded")
 	assert.Less(t, r.memory(t, "VmHWM"), float64(most), "MiB")
 
 	goOn()
 	require.Eventually(t, func() bool { return r.admits(client, accounts-1).err == nil }, wait, 10*time.Millisecond)
 	require.Eventually(t, func() bool { return r.goroutines(t) <= goroutines+8 }, wait, 100*time.Millisecond)
-	report(t, "every answer < 1 s; < 64 MiB with 100,000 users, < 100 MiB in the storm, nothing grows", "%.0f/s while it answers, %.0f/s while "+
-		"it hangs, of which %d admitted and %d told to try again, slowest %s; %.0f MiB after %d users, %.0f before it hangs, %.0f at the "+
-		"end, %.0f the most; %.0f goroutines before, %.0f while it hangs", quiet.rate(), hung.rate(), len(hung.tries)-len(hung.failed()),
-		len(hung.failed()), milliseconds(hung.share(100)), remembering, asked, memory, after, r.memory(t, "VmHWM"), goroutines, stuck)
+	report(t, "every response < 1 s; < 64 MiB with 100,000 users, < 100 MiB in the storm, no growth", "%.0f/s while it responds, %.0f/s while "+
+		"it hangs: %d admitted, %d told to try again, slowest %s; %.0f MiB after %d users, %.0f before it hangs, %.0f at the "+
+		"end, at most %.0f; %.0f goroutines before, %.0f while it hangs", quiet.rate(), hung.rate(), len(hung.tries)-len(hung.failed()),
+		len(hung.failed()), milliseconds(hung.share(100)), caching, reviewed, memory, after, r.memory(t, "VmHWM"), goroutines, stuck)
 }
 
-// assertKnown holds a load to every user having been known. A machine that is too slow may have a lookup take longer than a review waits.
+// assertKnown fails if a review of the load failed, because every user is known. On a slow machine, a lookup may take longer than a review
+// waits.
 func assertKnown(t *testing.T, o outcome) {
 	t.Helper()
 	o.assertFair(t)
@@ -92,8 +94,8 @@ func manyAccounts() string {
 	return b.String()
 }
 
-// asking returns the file of a configuration with the directory service as the source of identities.
-func asking(t *testing.T, directory *slapd.Server) string {
+// configured returns a configuration file with the directory service as the source of identities.
+func configured(t *testing.T, directory *slapd.Server) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"+
@@ -102,33 +104,33 @@ func asking(t *testing.T, directory *slapd.Server) string {
 	return file
 }
 
-// admits sends a review of a notebook of a user. A denial is an error if it is 503, and foul otherwise; so is an admission as any other
+// admits sends a review of a user's notebook. A denial with 503 is an error. Any other denial is foul, and so is an admission with another
 // UID than the user's.
 func (r *replica) admits(client *http.Client, user int) try {
 	review := strings.Replace(goodReview, `"jupyter-user":"alice"`, fmt.Sprintf(`"jupyter-user":"user%d"`, user), 1)
-	answer, _, err := r.ask(client, "/mutate", review)
+	reviewed, _, err := r.send(client, "/mutate", review)
 	switch {
 	case err != nil:
 		return try{err: err}
-	case !answer.Response.Allowed && answer.Response.Status.Code == http.StatusServiceUnavailable:
-		return try{err: fmt.Errorf("denied with 503: %s", answer.Response.Status.Message)}
-	case !answer.Response.Allowed:
-		return try{foul: fmt.Errorf("denied: %+v", answer)}
+	case !reviewed.Response.Allowed && reviewed.Response.Status.Code == http.StatusServiceUnavailable:
+		return try{err: fmt.Errorf("denied with 503: %s", reviewed.Response.Status.Message)}
+	case !reviewed.Response.Allowed:
+		return try{foul: fmt.Errorf("denied: %+v", reviewed)}
 	}
-	patch, err := base64.StdEncoding.DecodeString(answer.Response.Patch)
+	patch, err := base64.StdEncoding.DecodeString(reviewed.Response.Patch)
 	if want := fmt.Sprintf(`"%d:%[1]d"`, firstUID+user); err != nil || !strings.Contains(string(patch), want) {
-		return try{foul: fmt.Errorf("admitted, and is not %s: %s", want, patch)}
+		return try{foul: fmt.Errorf("admitted with another identity than %s: %s", want, patch)}
 	}
 	return try{}
 }
 
-// reviewingMany sends reviews of users whom the replica remembers, and of a new one each tenth time.
+// reviewingMany sends reviews of users that the replica has cached. Every tenth review is of a user that it has not cached.
 func (r *replica) reviewingMany(client *http.Client, next *atomic.Int64) func(context.Context) try {
 	return func(context.Context) try {
 		n := int(next.Add(1))
 		if n%10 == 0 {
-			return r.admits(client, asked+n/10%(accounts-asked))
+			return r.admits(client, reviewed+n/10%(accounts-reviewed))
 		}
-		return r.admits(client, asked-1-n%15_000)
+		return r.admits(client, reviewed-1-n%15_000)
 	}
 }

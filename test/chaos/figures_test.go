@@ -13,13 +13,13 @@ import (
 	"unicode"
 )
 
-// figures are what this run has measured, one line a scenario.
+// figures is the table of this run.
 var figures table
 
 type table struct {
 	mu    sync.Mutex
 	lines []*line
-	// excuses by test are why something in it was not judged.
+	// excuses has, by test, the reason why a late response did not fail it.
 	excuses map[string]string
 }
 
@@ -27,7 +27,7 @@ type line struct {
 	scenario, wanted, figure, verdict string
 }
 
-// report writes a figure down, beside what it has to be. Whether it is that is the test's to say.
+// report adds a line to the table: the wanted figure and the measured one. It does not compare them; the test does.
 func report(t *testing.T, wanted, figure string, values ...any) {
 	t.Helper()
 	l := &line{scenario: scenario(t.Name()), wanted: wanted, figure: fmt.Sprintf(figure, values...)}
@@ -45,7 +45,7 @@ func report(t *testing.T, wanted, figure string, values ...any) {
 	})
 }
 
-// excuse notes why something of a test was not judged.
+// excuse records why a late response did not fail a test.
 func (f *table) excuse(test, why string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -55,7 +55,7 @@ func (f *table) excuse(test, why string) {
 	f.excuses[test] = why
 }
 
-// scenario is a test's name in words.
+// scenario returns the name of a test as words.
 func scenario(test string) string {
 	name, part, _ := strings.Cut(strings.TrimPrefix(test, "Test"), "/")
 	var words strings.Builder
@@ -72,7 +72,7 @@ func scenario(test string) string {
 	return words.String()
 }
 
-// print writes the table, for a note that is to hold it.
+// print writes the table, in Markdown.
 func (f *table) print(out io.Writer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -82,7 +82,7 @@ func (f *table) print(out io.Writer) {
 	load, _ := os.ReadFile("/proc/loadavg")
 	_, _ = fmt.Fprintf(out, "\n%s form, %s, %d cores, load at the end %s\n\n", map[bool]string{true: "Short", false: "Long"}[played == short],
 		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), strings.Join(strings.Fields(string(load) + " ? ? ?")[:3], " "))
-	_, _ = fmt.Fprintln(out, "| scenario | to hit | measured | |\n|---|---|---|---|")
+	_, _ = fmt.Fprintln(out, "| scenario | wanted | measured | |\n|---|---|---|---|")
 	for _, l := range f.lines {
 		_, _ = fmt.Fprintf(out, "| %s | %s | %s | %s |\n", l.scenario, l.wanted, l.figure, l.verdict)
 	}

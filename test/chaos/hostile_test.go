@@ -22,11 +22,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// most is what a replica may ever have, in MiB, whatever it is sent.
+// most is the largest memory that a replica may have, in MiB, whatever it gets.
 const most = 100
 
-// TestHostileReviews takes a good review of a pod that has been through the webhook, and makes every value in it, one after the
-// other, something else; and cuts it off everywhere. Each is answered as an API server is.
+// TestHostileReviews changes a good review in many ways: it replaces each value by values of other types, and cuts the review off at many
+// places. Each review must get a correct AdmissionReview as its response.
 func TestHostileReviews(t *testing.T) {
 	r, client := alone(t)
 	paths := []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"}
@@ -36,30 +36,31 @@ func TestHostileReviews(t *testing.T) {
 	for name, body := range hostileReviews(t) {
 		path := paths[sent%len(paths)]
 		sent++
-		answer, took, err := r.ask(client, path, body)
+		got, took, err := r.send(client, path, body)
 		if took > time.Second { // The machine may have been busy with something else.
-			answer, took, err = r.ask(client, path, body)
+			got, took, err = r.send(client, path, body)
 		}
-		if !assert.NoError(t, err, "%s is answered in protocol at %s", name, path) {
+		if !assert.NoError(t, err, "%s gets an AdmissionReview from %s", name, path) {
 			continue
 		}
 		slowest = max(slowest, took)
-		if !answer.Response.Allowed {
+		if !got.Response.Allowed {
 			denied++
-			assert.Contains(t, []int{400, 403, 422, 503}, answer.Response.Status.Code, name)
-			assert.NotEmpty(t, answer.Response.Status.Message, name)
-			assert.Empty(t, answer.Response.Patch, name)
+			assert.Contains(t, []int{400, 403, 422, 503}, got.Response.Status.Code, name)
+			assert.NotEmpty(t, got.Response.Status.Message, name)
+			assert.Empty(t, got.Response.Patch, name)
 		}
 	}
 	assert.GreaterOrEqual(t, sent, 200)
-	assert.Greater(t, denied, 200, "most of it cannot be admitted")
-	within(t, watch, slowest, time.Second, "the slowest answer")
+	assert.Greater(t, denied, 200, "most of the reviews are denied")
+	within(t, watch, slowest, time.Second, "the slowest response")
 	peak := r.stillRight(t, client)
-	report(t, "≥ 200 answered in protocol, 0 dropped, 0 panics, each < 1 s, < 100 MiB, the next good one right",
-		"%d sent, %d refused, %d panics, slowest %s, %.0f MiB the most", sent, denied, r.panics(), milliseconds(slowest), peak)
+	report(t, "≥ 200 correct responses, 0 dropped, 0 panics, each < 1 s, < 100 MiB, the next good review admitted",
+		"%d sent, %d denied, %d panics, slowest %s, at most %.0f MiB", sent, denied, r.panics(), milliseconds(slowest), peak)
 }
 
-// TestHugeReviews: what no API server sends is denied by its first part, and what one might is answered in time.
+// TestHugeReviews: a review that is larger than an API server's is denied before it is read to the end. A review that an API server may
+// send gets a response in time.
 func TestHugeReviews(t *testing.T) {
 	r, client := alone(t)
 	named := func(count int, element string) string {
@@ -107,11 +108,11 @@ func TestHugeReviews(t *testing.T) {
 		}, 0, true},
 	} {
 		var took time.Duration
-		for range 3 { // The machine may be busy with something else: the best of three counts.
-			answer, took1, err := r.askReader(client, "/mutate", c.body())
+		for range 3 { // The machine may be busy with something else, so the best of three counts.
+			got, took1, err := r.sendReader(client, "/mutate", c.body())
 			require.NoError(t, err, c.name)
-			assert.Equal(t, c.allowed, answer.Response.Allowed, c.name)
-			assert.Equal(t, c.code, answer.Response.Status.Code, c.name)
+			assert.Equal(t, c.allowed, got.Response.Allowed, c.name)
+			assert.Equal(t, c.code, got.Response.Status.Code, c.name)
 			if took = took1; took < time.Second {
 				break
 			}
@@ -120,35 +121,35 @@ func TestHugeReviews(t *testing.T) {
 		figures = append(figures, c.name+" "+milliseconds(took))
 	}
 	peak := r.stillRight(t, client)
-	report(t, "refused or answered < 1 s, < 100 MiB", "%s; %.0f MiB the most", strings.Join(figures, ", "), peak)
+	report(t, "denied or admitted < 1 s, < 100 MiB", "%s; at most %.0f MiB", strings.Join(figures, ", "), peak)
 }
 
-// TestManyLargeReviews: anyone who may create pods may create many at once, each as large as an API server takes. They are answered one
-// after the other, or told that there are too many; those of everybody else are answered as ever.
+// TestManyLargeReviews: anyone who may create Pods may create many at once, each as large as an API server accepts. The replica reviews
+// them one after the other, or denies them because there are too many. Small reviews at the same time are not affected.
 func TestManyLargeReviews(t *testing.T) {
 	r, client := alone(t)
 	large := reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":[` +
 		`{"name":"nb","image":"x","args":["` + strings.Repeat("x", 3<<20) + `"]}]}}`)
 	var turnedAway atomic.Int32
 	beside := paced(20, r.reviewing(client))
-	asked := burst(200, func(context.Context) try {
-		answer, _, err := r.ask(client, "/mutate", large)
+	sent := burst(200, func(context.Context) try {
+		got, _, err := r.send(client, "/mutate", large)
 		if err != nil && strings.Contains(err.Error(), "503 Service Unavailable") {
 			turnedAway.Add(1)
 			return try{}
 		}
-		if err == nil && !answer.Response.Allowed {
-			err = fmt.Errorf("it is not right: %+v", answer)
+		if err == nil && !got.Response.Allowed {
+			err = fmt.Errorf("a good review is denied: %+v", got)
 		}
 		return try{err: err}
 	})
 	small := beside.stop()
-	asked.assertWhole(t)
+	sent.assertWhole(t)
 	small.assertWhole(t)
-	assert.Less(t, int(turnedAway.Load()), len(asked.tries), "some are answered")
+	assert.Less(t, int(turnedAway.Load()), len(sent.tries), "some of them are admitted")
 	peak := r.stillRight(t, client)
-	report(t, "answered or told to come again, < 100 MiB", "%d of 3 MiB by %d callers, %d told to come again, slowest %s; beside them %d small ones, "+
-		"%d failed, p99 %s; %.0f MiB the most", len(asked.tries), many, turnedAway.Load(), milliseconds(asked.share(100)), len(small.tries),
+	report(t, "admitted or told to try again, < 100 MiB", "%d of 3 MiB by %d clients, %d told to try again, slowest %s; %d small reviews meanwhile, "+
+		"%d failed, p99 %s; at most %.0f MiB", len(sent.tries), many, turnedAway.Load(), milliseconds(sent.share(100)), len(small.tries),
 		len(small.failed()), milliseconds(small.share(99)), peak)
 }
 
@@ -161,31 +162,32 @@ func (blanks) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// stillRight: the next good review is answered as ever, by a process that has not panicked and has not grown.
+// stillRight fails if a good review is not admitted, if the replica has panicked, or if it has taken too much memory. It returns the peak of
+// its memory.
 func (r *replica) stillRight(t *testing.T, client *http.Client) (peak float64) {
 	t.Helper()
-	answer, _, err := r.ask(client, "/mutate", goodReview)
+	got, _, err := r.send(client, "/mutate", goodReview)
 	require.NoError(t, err)
-	assert.True(t, answer.Response.Allowed)
-	assert.NotEmpty(t, answer.Response.Patch)
+	assert.True(t, got.Response.Allowed)
+	assert.NotEmpty(t, got.Response.Patch)
 	assert.Zero(t, r.panics(), r)
 	peak = r.memory(t, "VmHWM")
 	assert.Less(t, peak, float64(most), "MiB")
 	return peak
 }
 
-// hostileReviews by what is wrong with them.
+// hostileReviews returns the changed reviews, by a description of the change.
 func hostileReviews(t *testing.T) map[string]string {
 	t.Helper()
 	body := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
 		`"spec":{"containers":[{"name":"nb","image":"x"}]}}`
-	way := golden.Case{Config: config.Default()}
-	admitted, err := pod.Apply([]byte(body), way.Decide([]byte(body)).Operations)
+	atStart := golden.Case{Config: config.Default()}
+	admitted, err := pod.Apply([]byte(body), atStart.Decide([]byte(body)).Operations)
 	require.NoError(t, err)
 	good := reviewOf(string(admitted))
 	hostile := map[string]string{}
 	for at := 1; at < len(good); at += len(good)/150 + 1 {
-		hostile[fmt.Sprintf("%d bytes of it", at)] = good[:at]
+		hostile[fmt.Sprintf("the first %d bytes", at)] = good[:at]
 	}
 	var document any
 	require.NoError(t, json.Unmarshal([]byte(good), &document))
@@ -195,8 +197,8 @@ func hostileReviews(t *testing.T) map[string]string {
 		hostile[fmt.Sprintf("%s is %v", place, with)] = string(raw)
 	})
 	for name, value := range map[string]string{
-		"a byte of zero": "\x00", "no UTF-8": "\xff\xfe", "half a surrogate": `\ud800`, "a terminal's command": `\u001b]0;x\u0007`,
-		"a number of no end": strings.Repeat("9", 1e5), "a text of no end": strings.Repeat("x", 1e6), "another user": `alice","x":"y`,
+		"a zero byte": "\x00", "no UTF-8": "\xff\xfe", "half a surrogate": `\ud800`, "a terminal's command": `\u001b]0;x\u0007`,
+		"a very long number": strings.Repeat("9", 1e5), "a very long text": strings.Repeat("x", 1e6), "another user": `alice","x":"y`,
 	} {
 		hostile[name] = strings.Replace(good, "alice", value, 1)
 		hostile[name+", everywhere"] = strings.ReplaceAll(good, "alice", value[:min(len(value), 1e4)])
@@ -204,7 +206,7 @@ func hostileReviews(t *testing.T) map[string]string {
 	return hostile
 }
 
-// replaceEach puts values of every other kind in the place of each value of a document, and calls do for each.
+// replaceEach replaces each value of a document by values of other types, one at a time, and calls do for each changed document.
 func replaceEach(value any, place string, do func(place string, with any)) {
 	others := []any{nil, true, -1.5, 1e300, "\u202e", []any{}, []any{map[string]any{}}, map[string]any{"": nil}}
 	switch v := value.(type) {

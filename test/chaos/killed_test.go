@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestOneOfTwoIsKilled kills a replica under load, which is started again at once where it was, as a container is. What it was
-// answering is lost, and so are the requests sent to it meanwhile: those pods are denied, not let through.
+// TestOneOfTwoIsKilled kills a replica under load and starts it again immediately at the same address, like the kubelet. The reviews that
+// it had are lost, and so are those sent to it meanwhile. The API server denies their Pods.
 func TestOneOfTwoIsKilled(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
@@ -28,7 +28,7 @@ func TestOneOfTwoIsKilled(t *testing.T) {
 		replicas[one].kill(t)
 		replicas[one] = c.replica(t, certs, c.places[one])
 		back = max(back, time.Since(killed))
-		// Long enough for the Service to have noticed, had it been away for longer.
+		// The load goes on for longer than the Service needs to notice a missing replica.
 		l.untilDone(t, 25, killed.Add(2*played.probe))
 		for _, f := range l.since(killed) {
 			if f.err != nil {
@@ -38,13 +38,13 @@ func TestOneOfTwoIsKilled(t *testing.T) {
 	}
 	o := l.stop()
 	o.assertFair(t)
-	within(t, o.machine, denied, time.Second, "the last create that was refused, after a kill")
-	within(t, o.machine, back, time.Second, "a killed replica to be ready again")
-	report(t, "back within 1 s, never an uninjected pod", "%d kills: ready again after %s at most, the last refused create began %s "+
+	within(t, o.machine, denied, time.Second, "the last denied create after a kill")
+	within(t, o.machine, back, time.Second, "the restart of a killed replica")
+	report(t, "ready within 1 s, no Pod without injection", "%d kills: ready after %s at most, the last denied create began %s "+
 		"after a kill; %s", played.kills, milliseconds(back), milliseconds(denied), o)
 }
 
-// TestBothAreDown kills both, and then stops both as a node stops that is gone: nothing answers, and nothing is denied either.
+// TestBothAreDown suspends both replicas, so that connections stay open without a response, as on a lost node. Then it kills both.
 func TestBothAreDown(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.two(t)
@@ -66,15 +66,15 @@ func TestBothAreDown(t *testing.T) {
 		c.replica(t, certs, c.places[place])
 	}
 	c.untilBack(t)
-	report(t, "labelled pods refused in time, others untouched, ours back by themselves",
-		"hanging: refused after %s, others within %s, back %s after they are; killed: refused after %s, others within %s, back with them",
+	report(t, "labelled Pods denied in time, other Pods admitted, notebooks admitted again afterwards",
+		"suspended: denied after %s, other Pods within %s, admitted %s after the end; killed: denied after %s, other Pods within %s",
 		milliseconds(hung.denied), milliseconds(hung.others), milliseconds(resumed), milliseconds(dead.denied), milliseconds(dead.others))
 }
 
-// down is how long requests take while nobody answers.
+// down has the longest times of requests while no replica responds: of notebooks, which are denied, and of other Pods.
 type down struct{ denied, others time.Duration }
 
-// downFor holds the API server to what it promises with failurePolicy: Fail.
+// downFor tests failurePolicy: Fail while no replica responds: a notebook is denied, and other Pods are admitted.
 func (c *cluster) downFor(t *testing.T, how string) (d down) {
 	t.Helper()
 	watch := machine.Start()
@@ -85,18 +85,18 @@ func (c *cluster) downFor(t *testing.T, how string) (d down) {
 	require.Error(t, err, how)
 	assert.Contains(t, err.Error(), `failed calling webhook "pods.jupyter-user.io"`)
 	// timeoutSeconds is 2, and KubeSpawner waits for 3 s.
-	within(t, watch, d.denied, 3*time.Second, "to be refused while both "+how)
+	within(t, watch, d.denied, 3*time.Second, "the denial while both replicas "+how)
 	for range 10 {
 		began := time.Now()
 		_, err := c.create(t.Context(), plain())
-		assert.NoError(t, err, "it is no notebook")
+		assert.NoError(t, err, "a Pod that is no notebook is admitted")
 		d.others = max(d.others, time.Since(began))
 	}
-	within(t, watch, d.others, 2*time.Second, "a Pod that is no notebook, while both "+how)
+	within(t, watch, d.others, 2*time.Second, "a Pod that is no notebook, while both replicas "+how)
 	return d
 }
 
-// untilBack waits until a labelled pod is admitted, and nobody does anything for it.
+// untilBack waits until a labelled Pod is admitted, and returns how long that took.
 func (c *cluster) untilBack(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()

@@ -18,7 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestShortOfEverything runs the server with less than it is shipped with. It serves, or it ends and says why; it never hangs.
+// TestShortOfEverything runs a replica with less memory, disk or time than the chart gives it. The replica serves, or it ends with an error.
+// It never hangs.
 func TestShortOfEverything(t *testing.T) {
 	t.Run("32 MiB of memory", func(t *testing.T) { t.Parallel(); inLittleMemory(t, 32) })
 	t.Run("64 MiB of memory", func(t *testing.T) { t.Parallel(); inLittleMemory(t, 64) })
@@ -32,20 +33,20 @@ func TestShortOfEverything(t *testing.T) {
 	t.Run("a clock that is wrong", withAWrongClock)
 }
 
-// reviews is how many each is asked, a few of them large.
+// reviews is the number of reviews that each replica gets.
 const reviews = 500
 
-// serves asks a server whatever it can do, by many at once.
+// serves starts a replica and fails unless it admits many concurrent reviews.
 func serves(t *testing.T, o options) {
 	t.Helper()
 	r, client := aloneIn(t, o)
 	served := burst(reviews, r.reviewing(client))
 	served.assertWhole(t)
-	report(t, "serves or ends with a sentence, never hangs", "%d reviews of %d callers, %d failed, p99 %s, %.0f MiB the most",
+	report(t, "serves or ends with an error, never hangs", "%d reviews by %d clients, %d failed, p99 %s, at most %.0f MiB",
 		len(served.tries), many, len(served.failed()), milliseconds(served.share(99)), r.memory(t, "VmHWM"))
 }
 
-// inLittleMemory has the kernel end it when it takes more. Large pods take most.
+// inLittleMemory runs a replica that the kernel kills when it takes more memory than the limit, and sends large Pods too.
 func inLittleMemory(t *testing.T, limit int) {
 	group := memoryGroup(t, limit)
 	r, client := aloneIn(t, options{around: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
@@ -53,7 +54,7 @@ func inLittleMemory(t *testing.T, limit int) {
 		`{"name":"nb","image":"x","args":["` + strings.Repeat("x", 1<<20) + `"]}]}}`)
 	served := burst(reviews, r.reviewing(client))
 	for range 20 {
-		_, _, err := r.ask(client, "/mutate", large)
+		_, _, err := r.send(client, "/mutate", large)
 		if err != nil {
 			break
 		}
@@ -70,71 +71,71 @@ func inLittleMemory(t *testing.T, limit int) {
 	}
 }
 
-// memoryGroup is a control group with a limit in MiB, which takes root.
+// memoryGroup creates a cgroup with a memory limit in MiB and returns its folder. Only root can do this.
 func memoryGroup(t *testing.T, limit int) string {
 	t.Helper()
-	root, file := "/sys/fs/cgroup/memory", "memory.limit_in_bytes" // Version 1.
+	root, file := "/sys/fs/cgroup/memory", "memory.limit_in_bytes" // cgroup v1
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
 		root, file = "/sys/fs/cgroup", "memory.max"
 	}
 	group, err := os.MkdirTemp(root, "jupyter-user-chaos-")
 	if err != nil {
-		t.Skip("left out: no control group can be made here, which takes root: ", err)
+		t.Skip("skipped: a cgroup cannot be created here, which only root can do: ", err)
 	}
-	t.Cleanup(func() { // Once the process is gone, which was begun later.
+	t.Cleanup(func() { // The cgroup can be removed when its process has ended.
 		assert.EventuallyWithT(t, func(c *assert.CollectT) { assert.NoError(c, os.Remove(group)) }, wait, 10*time.Millisecond)
 	})
 	require.NoError(t, os.WriteFile(filepath.Join(group, file), fmt.Append(nil, limit<<20), 0o600))
 	return group
 }
 
-// onAFullDisk: where its log goes to, nothing more fits. It writes nothing else.
+// onAFullDisk runs a replica that cannot write its log. It writes no other file.
 func onAFullDisk(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
-	defer full.Close() //nolint:errcheck // nothing was written
+	defer full.Close() //nolint:errcheck // nothing can be written to it
 	serves(t, options{log: full, at: places(t, 1)[0]})
 }
 
 func onAReadOnlyRoot(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("left out: to make the root read-only for one process takes root")
+		t.Skip("skipped: only root can make the root file system read-only for one process")
 	}
 	serves(t, options{around: []string{"unshare", "--mount", "sh", "-c",
 		`mount -o remount,bind,ro / && ! touch "$0" 2>/dev/null && exec "$@"`, filepath.Join(t.TempDir(), "x")}})
 }
 
-// suspended stops it in the middle of everything, as a machine that is suspended or moved, until every time limit that it has set
-// is over. What was half read is given up; what comes then is served.
+// suspended stops a replica for longer than all its time limits, like a machine that is suspended. Then the replica closes the connection
+// of a request that it had read in part, and serves new requests.
 func suspended(t *testing.T) {
 	t.Parallel()
 	r, client := alone(t)
-	_, _, err := r.ask(client, "/mutate", goodReview)
+	_, _, err := r.send(client, "/mutate", goodReview)
 	require.NoError(t, err)
 	half := r.dial(t)
 	_, err = io.WriteString(half, beforeEnd+"Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n{")
 	require.NoError(t, err)
-	// It says so once it reads the body: from then on the time runs.
+	// The server sends 100 Continue when it begins to read the body. Then the time limit of the body begins.
 	said, err := bufio.NewReader(half).ReadString('\n')
 	require.NoError(t, err)
 	require.Contains(t, said, "100 Continue")
 	watch := machine.For(t)
 	r.pause(t)
-	<-time.After(11 * time.Second) // The limits are ten; nothing can be seen of who does nothing.
+	<-time.After(11 * time.Second) // The limits are ten seconds. A suspended process shows no condition to wait for.
 	r.signal(t, syscall.SIGCONT)
 	began := time.Now()
 	require.NoError(t, untilClosed(half, time.Now().Add(wait)))
-	// Its time runs again where the server was stopped between its word that it reads the body and the reading.
-	within(t, watch, time.Since(began), bodyTime+5*time.Second, "a request that is half there to be given up")
+	// If the server was suspended after it sent 100 Continue and before it began to read, the time limit begins now.
+	within(t, watch, time.Since(began), bodyTime+5*time.Second, "the end of an incomplete request")
 	r.untilReady(t)
 	r.stillRight(t, client)
 	report(t, "serves, never hangs", "stopped for 11 s, serves %s later", milliseconds(time.Since(began)))
 }
 
-// withAWrongClock: to whose clock has jumped, the certificate has expired or is not valid yet. It says so, and gets no reviews
-// until that is over; it does not end, because a restart would not help.
+// withAWrongClock: for a replica with a wrong clock, the certificate has expired or is not valid yet. The replica is not ready then, and
+// says why. It does not end, because a restart would not help.
 func withAWrongClock(t *testing.T) {
 	t.Parallel()
 	for jumped, by := range map[string]time.Duration{"forward": -2 * time.Hour, "backward": 2 * time.Hour} {
@@ -151,5 +152,5 @@ func withAWrongClock(t *testing.T) {
 		certs.set(t, pki.Make(t, time.Hour))
 		r.untilReady(t)
 	}
-	report(t, "serves or ends with a sentence, never hangs", "not ready while the certificate is of another time, ready afterwards")
+	report(t, "serves or ends with an error, never hangs", "not ready while the certificate is of another time, ready afterwards")
 }

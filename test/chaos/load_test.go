@@ -20,18 +20,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// How many requests of a load may be out at once. A few are more than a machine that keeps up ever needs; on one that does not,
-// more would only wait for each other, and in the end for longer than an API server waits.
+// The number of concurrent requests of a load. A fast machine never needs more than few. On a slow machine more requests would only wait for
+// each other, and in the end longer than an API server waits.
 const (
 	few  = 8
 	many = 64
 )
 
-// giveUp is how long a sender waits for one answer. KubeSpawner waits for 3 s; a machine with two cores that runs an API server, its
-// store, the webhook and the senders is allowed more: as long as an API server gives any request.
+// giveUp is how long a sender waits for a response. KubeSpawner waits for 3 s. The senders wait for a minute, the limit of an API server,
+// because the machine may have only two cores for the API server, etcd, the webhook and the senders.
 const giveUp = time.Minute
 
-// A load does something at a rate until it is stopped.
+// A load calls a function at a rate until it is stopped.
 type load struct {
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
@@ -42,32 +42,32 @@ type load struct {
 	tries []try
 }
 
-// A try is one of what a load has done.
+// A try is the result of one call of a load.
 type try struct {
 	began time.Time
 	took  time.Duration
 	err   error
-	// foul is what must never be, whatever else fails.
+	// foul is a violation of the promise, such as an admitted Pod without injection. It must never happen.
 	foul error
 }
 
-// outcome of a load.
+// outcome is the result of a load.
 type outcome struct {
 	tries  []try
 	lasted time.Duration
-	// machine is what the machine was like meanwhile.
+	// machine has measured the machine during the load.
 	machine *machine.Watch
 }
 
-// paced does something so often a second until it is stopped. Where the machine does not keep up, the rate falls.
+// paced calls do at a rate a second until the load is stopped. On a slow machine the rate is lower.
 func paced(rate float64, do func(context.Context) try) *load {
 	return beginLoad(few, rate, math.MaxInt, do)
 }
 
-// unpaced is a rate that no machine has: everything is done as soon as a sender is free.
+// unpaced is a rate that no machine reaches, so that each sender sends without a pause.
 const unpaced = 1e6
 
-// burst does something so often, as fast as many can.
+// burst calls do count times, as fast as possible.
 func burst(count int, do func(context.Context) try) outcome {
 	return beginLoad(many, unpaced, count, do).end()
 }
@@ -104,13 +104,13 @@ func (l *load) note(do func(context.Context) try) {
 	l.tries = append(l.tries, done)
 }
 
-// stop waits for what is out.
+// stop starts no further calls, and waits for those that run.
 func (l *load) stop() outcome {
 	l.cancel()
 	return l.end()
 }
 
-// end waits until everything is done.
+// end waits until all calls have ended.
 func (l *load) end() outcome {
 	l.done.Wait()
 	lasted := time.Since(l.began)
@@ -118,31 +118,31 @@ func (l *load) end() outcome {
 	return outcome{l.tries, lasted, l.machine}
 }
 
-// since are those that began after a moment, and are done.
+// since returns the ended calls that began after a moment.
 func (l *load) since(moment time.Time) (tries []try) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(l.tries), func(t try) bool { return t.began.Before(moment) })
 }
 
-// untilDone waits until so many are done that began after a moment.
+// untilDone waits until count calls that began after a moment have ended.
 func (l *load) untilDone(t *testing.T, count int, moment time.Time) {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(l.since(moment)) >= count }, wait, 10*time.Millisecond, "the load goes on")
 }
 
-// reviewing asks a replica about the good review, and counts an answer that is not right among the failures.
+// reviewing returns a function that sends the good review. A response without a patch is an error.
 func (r *replica) reviewing(client *http.Client) func(context.Context) try {
 	return func(context.Context) try {
-		answer, _, err := r.ask(client, "/mutate", goodReview)
-		if err == nil && (!answer.Response.Allowed || answer.Response.Patch == "") {
-			err = fmt.Errorf("it is not right: %+v", answer)
+		got, _, err := r.send(client, "/mutate", goodReview)
+		if err == nil && (!got.Response.Allowed || got.Response.Patch == "") {
+			err = fmt.Errorf("a good review is not admitted with a patch: %+v", got)
 		}
 		return try{err: err}
 	}
 }
 
-// creating is the hub that creates Pods, of two users by turns.
+// creating returns a function that creates a notebook as the hub, for two users in turn.
 func (c *cluster) creating() func(context.Context) try {
 	users := make(chan string, 2)
 	users <- "alice"
@@ -158,7 +158,7 @@ func (c *cluster) creating() func(context.Context) try {
 	}
 }
 
-// creatingPlain creates Pods that are none of ours: what the API server does alone.
+// creatingPlain returns a function that creates a Pod which is no notebook, so that only the API server works.
 func (c *cluster) creatingPlain() func(context.Context) try {
 	return func(ctx context.Context) try {
 		_, err := c.create(ctx, plain())
@@ -174,7 +174,7 @@ func (o outcome) fouls() (fouls []try) {
 	return slices.DeleteFunc(slices.Clone(o.tries), func(t try) bool { return t.foul == nil })
 }
 
-// share is the time that so many of a hundred stayed under.
+// share returns a percentile of the times.
 func (o outcome) share(percent int) time.Duration {
 	if len(o.tries) == 0 {
 		return 0
@@ -185,11 +185,11 @@ func (o outcome) share(percent int) time.Duration {
 
 func (o outcome) rate() float64 { return float64(len(o.tries)) / o.lasted.Seconds() }
 
-// assertWhole: nothing failed, and nothing was admitted that should not be.
+// assertWhole fails if any call failed or was foul. On a slow machine it allows late responses.
 func (o outcome) assertWhole(t *testing.T) {
 	t.Helper()
 	failed := o.failed()
-	if slices.ContainsFunc(failed, late) && slow(t, o.machine, "answers") {
+	if slices.ContainsFunc(failed, late) && slow(t, o.machine, "responses") {
 		failed = slices.DeleteFunc(failed, late)
 	}
 	for _, f := range first(failed) {
@@ -198,14 +198,14 @@ func (o outcome) assertWhole(t *testing.T) {
 	o.assertFair(t)
 }
 
-// late tells whether somebody gave up waiting: whoever sent it, the API server, or a replica that asked the others.
+// late reports whether a call failed because its sender, the API server or a replica stopped waiting.
 func late(t try) bool {
 	return t.err != nil && (errors.Is(t.err, context.DeadlineExceeded) || strings.Contains(t.err.Error(), "deadline exceeded") ||
 		strings.Contains(t.err.Error(), "status code 408") || // a body that did not arrive in time
 		apierrors.ReasonForError(t.err) == "GenerationUnknown")
 }
 
-// assertFair: whatever failed, nothing was admitted that should not be.
+// assertFair fails if any call was foul. Failed calls are allowed.
 func (o outcome) assertFair(t *testing.T) {
 	t.Helper()
 	for _, f := range first(o.fouls()) {
@@ -214,12 +214,12 @@ func (o outcome) assertFair(t *testing.T) {
 	assert.NotEmpty(t, o.tries)
 }
 
-// first are enough to see what it is.
+// first returns the first five, which are enough for a message.
 func first(tries []try) []try { return tries[:min(len(tries), 5)] }
 
-// String says what came of it.
+// String returns the figures of the load as text.
 func (o outcome) String() string {
-	return fmt.Sprintf("%d creates at %.0f/s, %d failed, %d uninjected, p50 %s, p99 %s", len(o.tries), o.rate(), len(o.failed()),
+	return fmt.Sprintf("%d creates at %.0f/s, %d failed, %d without injection, p50 %s, p99 %s", len(o.tries), o.rate(), len(o.failed()),
 		len(o.fouls()), milliseconds(o.share(50)), milliseconds(o.share(99)))
 }
 

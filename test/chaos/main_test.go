@@ -11,19 +11,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// form is how much of each scenario is played. The short one is for every change, the long one for a release.
+// form has the durations and repetitions of the tests. The short form is for every change, the long form for a release.
 type form struct {
-	// steady is how long pods are created, of which memory is asked.
+	// steady is how long TestSteadyLoad creates Pods and measures memory.
 	steady time.Duration
-	// grown is the most that memory may be afterwards, as a share of what it was.
+	// grown is how many times larger the memory may be at the end of TestSteadyLoad.
 	grown float64
-	// rollouts of two replicas each, and kills of one.
+	// rollouts is the number of rollouts of both replicas. kills is the number of kills of one replica.
 	rollouts, kills int
-	// drain is serve's, and probe how often a replica is asked whether it is ready. The long form has what the Deployment has.
+	// drain is the value of serve's flag --drain. probe is the period of the readiness probe. The long form has the Deployment's values.
 	drain, probe time.Duration
-	// rotations of the certificate.
+	// rotations is the number of new certificates.
 	rotations int
-	// stops of a server that is answering.
+	// stops is the number of replicas that are stopped during reviews.
 	stops int
 }
 
@@ -32,16 +32,16 @@ var (
 		rotations: 3, stops: 6}
 	long = form{steady: 10 * time.Minute, grown: 1.05, rollouts: 20, kills: 20, drain: 10 * time.Second, probe: 2 * time.Second,
 		rotations: 10, stops: 50}
-	// played is the one of this run.
+	// played is the form of this run.
 	played = short
 )
 
-// binary is the program that is tried.
+// binary is the path of the webhook's program.
 var binary string
 
 func TestMain(m *testing.M) {
 	if os.Getenv("CHAOS") == "" {
-		fmt.Println("left out: these tests take minutes. Run them with make chaos")
+		fmt.Println("skipped: these tests take minutes. Run them with make chaos")
 		os.Exit(0) //nolint:forbidigo // TestMain is the main of this program
 	}
 	if os.Getenv("CHAOS") == "long" {
@@ -52,17 +52,17 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "error:", err)
 	} else {
 		status = m.Run()
-		// What has failed before it could be written down is in the output above.
+		// A test that failed before it called report is not in the table.
 		figures.print(os.Stdout)
 	}
 	if err := stopCluster(); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		status = 1
 	}
-	os.Exit(status) //nolint:forbidigo // likewise
+	os.Exit(status) //nolint:forbidigo // TestMain is the main of this program
 }
 
-// prepare finds the program.
+// prepare sets binary.
 func prepare() error {
 	folder, err := project.Folder()
 	if err != nil {

@@ -20,20 +20,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// TestHostileReviewsInTheChartsMemory sends the reviews that take most memory for their size, in a control group with the memory limit
-// of the chart. One of them, of 210,000 tiny containers, ended a replica. Each is denied in words, or told to come again, and nobody
-// else's notebook waits.
+// TestHostileReviewsInTheChartsMemory sends the reviews that take most memory for their size to a replica with the memory limit of the
+// chart. A review with 210,000 tiny containers once ended a replica. Now each review is denied with a message or told to try again, and
+// the replica goes on.
 func TestHostileReviewsInTheChartsMemory(t *testing.T) {
 	group := memoryGroup(t, chartsMemory(t))
 	r, client := aloneIn(t, options{around: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
 	hostile := greedyReviews()
 	for name, body := range hostile {
 		require.Less(t, len(body), 4<<20, name)
-		answer, _, err := r.ask(client, "/mutate", body)
+		got, _, err := r.send(client, "/mutate", body)
 		require.NoError(t, err, name)
-		require.False(t, answer.Response.Allowed, name)
-		assert.Equal(t, 422, answer.Response.Status.Code, name)
-		assert.Contains(t, answer.Response.Status.Message, "leave some out", name)
+		require.False(t, got.Response.Allowed, name)
+		assert.Equal(t, 422, got.Response.Status.Code, name)
+		assert.Contains(t, got.Response.Status.Message, "leave some out", name)
 	}
 	denied, later := r.besieged(t, client, hostile)
 	select {
@@ -42,27 +42,27 @@ func TestHostileReviewsInTheChartsMemory(t *testing.T) {
 	default:
 	}
 	r.stillRight(t, client)
-	report(t, "denies or puts off, never ends", "%d MiB of limit, %s MiB the most; %d reviews of up to 4 MB by 16 callers: %d denied, %d "+
+	report(t, "denied or told to try again, never ends", "limit %d MiB, at most %s MiB; %d reviews of up to 4 MB by 16 clients: %d denied, %d "+
 		"told to try again", chartsMemory(t), peak(t, group), denied+later, denied, later)
 }
 
-// besieged has many send all of them at once, for a while.
+// besieged has 16 clients send all hostile reviews for ten seconds. It returns how many were denied, and how many were told to try again.
 func (r *replica) besieged(t *testing.T, client *http.Client, hostile map[string]string) (denied, later int64) {
 	t.Helper()
-	var counted, put atomic.Int64
+	var counted, delayed atomic.Int64
 	var callers sync.WaitGroup
 	until := time.Now().Add(10 * time.Second)
 	for range 16 {
 		callers.Go(func() {
 			for time.Now().Before(until) {
 				for name, body := range hostile {
-					answer, _, err := r.ask(client, "/verify", body)
+					got, _, err := r.send(client, "/verify", body)
 					switch {
 					case err == nil:
-						assert.False(t, answer.Response.Allowed, name)
+						assert.False(t, got.Response.Allowed, name)
 						counted.Add(1)
 					case strings.Contains(err.Error(), "too many large Pods are being created at once"):
-						put.Add(1)
+						delayed.Add(1)
 					case os.IsTimeout(err):
 					default:
 						assert.NoError(t, err, name)
@@ -74,10 +74,11 @@ func (r *replica) besieged(t *testing.T, client *http.Client, hostile map[string
 	}
 	callers.Wait()
 	assert.Positive(t, counted.Load())
-	return counted.Load(), put.Load()
+	return counted.Load(), delayed.Load()
 }
 
-// greedyReviews are large in what they become, within the size that is taken. The last two are small enough to wait for nobody.
+// greedyReviews returns reviews that are not too large to be read, but need much memory when they are decoded. Those of 60 kB are small
+// enough to be reviewed without a turn.
 func greedyReviews() map[string]string {
 	pod := func(size int, before, element, after string) string {
 		var b strings.Builder
@@ -96,17 +97,17 @@ func greedyReviews() map[string]string {
 	return map[string]string{
 		"containers of 3.9 MB":          pod(large, head+`"containers":[`, `{"name":"#"}`, `]}}`),
 		"containers of 2 MB":            pod(2_000_000, head+`"containers":[`, `{"name":"#"}`, `]}}`),
-		"containers that are nothing":   pod(large, head+`"containers":[`, `{}`, `]}}`),
+		"empty containers":              pod(large, head+`"containers":[`, `{}`, `]}}`),
 		"mounts":                        pod(large, head+`"containers":[{"name":"nb","volumeMounts":[`, `{}`, `]}]}}`),
 		"groups":                        pod(large, head+`"securityContext":{"supplementalGroups":[`, `0`, `]},"containers":[{"name":"nb"}]}}`),
 		"annotations":                   pod(large, head[:len(head)-len(`},"spec":{`)]+`,"annotations":{`, `"#":""`, `}},"spec":{"containers":[]}}`),
-		"names that nobody asks for":    pod(large, head+`"containers":[{"name":"nb"}],"nodeSelector":{`, `"#":""`, `}}}`),
+		"node selectors":                pod(large, head+`"containers":[{"name":"nb"}],"nodeSelector":{`, `"#":""`, `}}}`),
 		"small, of containers":          pod(small, head+`"containers":[`, `{}`, `]}}`),
 		"small, of mounts of no volume": pod(small, head+`"containers":[{"name":"nb","volumeMounts":[`, `{}`, `]}]}}`),
 	}
 }
 
-// chartsMemory is what the chart limits a replica to, in MiB.
+// chartsMemory returns the memory limit of a replica in the chart, in MiB.
 func chartsMemory(t *testing.T) int {
 	t.Helper()
 	folder, err := project.Folder()
@@ -126,13 +127,13 @@ func chartsMemory(t *testing.T) int {
 	return limit
 }
 
-// peak is how much memory a control group has had at most, in MiB.
+// peak returns the largest memory that a cgroup has had, in MiB.
 func peak(t *testing.T, group string) string {
 	t.Helper()
 	for _, file := range []string{"memory.max_usage_in_bytes", "memory.peak"} {
 		text, err := os.ReadFile(filepath.Join(group, file))
 		if err != nil {
-			continue // That of the other version.
+			continue // The file belongs to the other cgroup version.
 		}
 		bytes, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 		require.NoError(t, err)

@@ -23,34 +23,34 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// wait is long enough for anything on a slow machine.
+// wait is how long a test waits for a condition.
 const wait = machine.Patience
 
-// A replica is a serve that runs as a process of its own.
+// A replica is a process of the webhook.
 type replica struct {
 	*journal.Journal
 	place
 	command *exec.Cmd
-	// done is closed when the process has ended, of which ended tells.
+	// done is closed when the process has ended. ended is its error then.
 	done  chan struct{}
 	ended error
 }
 
-// options of a replica, and of what it runs in.
+// options are the settings of a replica and of its process.
 type options struct {
 	// certs is the directory of its certificate.
 	certs string
-	// at is where it listens; anywhere by itself.
+	// at has the addresses at which it listens. If they are empty, the kernel chooses ports.
 	at    place
 	flags []string
 	env   []string
-	// around is a command that becomes the program: the program and its flags come behind it.
+	// around is a command that runs the program. The program and its flags are its last arguments.
 	around []string
-	// log is where it logs to, where that is not to be read.
+	// log is the file for the log. If it is nil, the replica's Journal gets the log.
 	log *os.File
 }
 
-// launch starts a process and does not wait until it serves.
+// launch starts a replica and does not wait until it serves.
 func launch(t *testing.T, o options) *replica {
 	t.Helper()
 	r := &replica{Journal: &journal.Journal{}, place: o.at, done: make(chan struct{})}
@@ -86,7 +86,7 @@ func serve(t *testing.T, o options) *replica {
 	return r
 }
 
-// untilServing waits for the line of the log that tells where it listens.
+// untilServing waits for the log line with the addresses at which the replica listens.
 func (r *replica) untilServing(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -97,17 +97,17 @@ func (r *replica) untilServing(t *testing.T) {
 			text := r.String()
 			return strings.Contains(text, `"msg":"serving"`) && strings.HasSuffix(text, "\n")
 		}
-	}, wait, 2*time.Millisecond, "it does not serve")
+	}, wait, 2*time.Millisecond, "the replica does not serve")
 	for text := range strings.Lines(r.String()) {
 		if strings.Contains(text, `"msg":"serving"`) {
 			r.place = place{field(text, "reviews"), field(text, "http")}
 			return
 		}
 	}
-	require.Fail(t, "it has ended", "%v: %s", r.ended, r.String())
+	require.Fail(t, "the replica has ended", "%v: %s", r.ended, r.String())
 }
 
-// field is a text of one line of the log.
+// field returns the text of a field in a log line.
 func field(line, name string) string {
 	_, value, _ := strings.Cut(line, strconv.Quote(name)+`:"`)
 	value, _, _ = strings.Cut(value, `"`)
@@ -116,13 +116,13 @@ func field(line, name string) string {
 
 func (r *replica) untilReady(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool { return ready(r.http) == nil }, wait, 2*time.Millisecond, "it is not ready: %s", r)
+	require.Eventually(t, func() bool { return ready(r.http) == nil }, wait, 2*time.Millisecond, "the replica is not ready: %s", r)
 }
 
-// probe is a client as the kubelet's: a connection for each question.
+// probe is an HTTP client like the kubelet's. It opens a connection for each request.
 var probe = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// ready says why it is not, as its readiness probe is told.
+// ready returns nil if the readiness endpoint at an address succeeds, and otherwise an error with its text.
 func ready(at string) error {
 	response, err := probe.Get("http://" + at + "/readyz")
 	if err != nil {
@@ -141,17 +141,17 @@ func (r *replica) signal(t *testing.T, signal os.Signal) {
 	require.NoError(t, r.command.Process.Signal(signal))
 }
 
-// pause stops it in the middle of everything, until it is told to go on.
+// pause suspends the replica until it gets SIGCONT.
 func (r *replica) pause(t *testing.T) {
 	t.Helper()
 	r.signal(t, syscall.SIGSTOP)
 	require.Eventually(t, func() bool {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.command.Process.Pid))
 		return err == nil && strings.Contains(string(status), "\nState:\tT")
-	}, wait, time.Millisecond, "it has stopped")
+	}, wait, time.Millisecond, "the replica is suspended")
 }
 
-// kill ends it at once; that it has ended already is nobody's fault.
+// kill ends the replica at once. It may have ended already.
 func (r *replica) kill(t *testing.T) {
 	t.Helper()
 	_ = r.command.Process.Kill()
@@ -167,7 +167,7 @@ func (r *replica) untilEnded(t *testing.T) {
 	}
 }
 
-// memory is what the kernel says of a process, in MiB: VmRSS is what it has, VmHWM the most that it ever had.
+// memory returns the replica's memory in MiB, by the kernel. The key VmRSS is for its present memory, VmHWM for its largest.
 func (r *replica) memory(t *testing.T, key string) float64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.command.Process.Pid))
@@ -179,11 +179,11 @@ func (r *replica) memory(t *testing.T, key string) float64 {
 			return size / 1024
 		}
 	}
-	require.Fail(t, "the kernel does not know", key)
+	require.Fail(t, "the kernel does not report", key)
 	return 0
 }
 
-// goroutines returns how many goroutines the replica has, by its metrics.
+// goroutines returns the number of the replica's goroutines, from its metrics.
 func (r *replica) goroutines(t *testing.T) float64 {
 	t.Helper()
 	response, err := probe.Get("http://" + r.http + "/metrics")
@@ -201,10 +201,10 @@ func (r *replica) goroutines(t *testing.T) float64 {
 	return 0
 }
 
-// panics counts what the server's log says of them.
+// panics returns how often the log has the word panic.
 func (r *replica) panics() int { return strings.Count(r.String(), "panic") }
 
-// dial opens a connection, for who wants to send what no client sends.
+// dial opens a TLS connection, for tests that send bytes which no HTTP client sends.
 func (r *replica) dial(t *testing.T) net.Conn {
 	t.Helper()
 	conn, err := tls.Dial("tcp", r.reviews, &tls.Config{InsecureSkipVerify: true})

@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// reviewOf asks for the creation of a pod, as an API server writes it.
+// reviewOf returns the AdmissionReview of the creation of a Pod, as an API server writes it.
 func reviewOf(pod string) string {
 	return `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"` + uid + `","kind":{"group":"","version":"v1",` +
 		`"kind":"Pod"},"resource":{"group":"","version":"v1","resource":"pods"},"name":"nb","namespace":"lab","operation":"CREATE",` +
@@ -25,8 +25,8 @@ const uid = "0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"
 var goodReview = reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
 	`"spec":{"containers":[{"name":"nb","image":"quay.io/jupyter/minimal-notebook"}]}}`)
 
-// reply is an AdmissionReview as it is on the wire, spelled without the types that wrote it. What cannot be read at all is answered
-// without a kind, because it is of none.
+// reply has the fields of an AdmissionReview's response. It spells them out and does not use the types of k8s.io/api, so that a renamed
+// field fails the tests.
 type reply struct {
 	Response *struct {
 		UID     string `json:"uid"`
@@ -39,7 +39,7 @@ type reply struct {
 	} `json:"response"`
 }
 
-// alone is a replica that is asked without an API server, and who asks it.
+// alone starts a replica without an API server, and returns it with an HTTP client.
 func alone(t *testing.T, flags ...string) (*replica, *http.Client) {
 	t.Helper()
 	return aloneIn(t, options{flags: flags})
@@ -50,18 +50,18 @@ func aloneIn(t *testing.T, o options) (*replica, *http.Client) {
 	pair := pki.Make(t, time.Hour)
 	o.certs = newSecret(t, pair).dir
 	r := serve(t, o)
-	// It keeps its connections, as an API server does.
+	// Like an API server, the client keeps up to 25 connections open.
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pair.Roots()}, MaxIdleConnsPerHost: 25}
 	t.Cleanup(transport.CloseIdleConnections)
 	return r, &http.Client{Transport: transport, Timeout: giveUp}
 }
 
-// ask sends a review. What is no answer in protocol is an error.
-func (r *replica) ask(client *http.Client, path, body string) (reply, time.Duration, error) {
-	return r.askReader(client, path, strings.NewReader(body))
+// send sends a review. A response that is no AdmissionReview is an error.
+func (r *replica) send(client *http.Client, path, body string) (reply, time.Duration, error) {
+	return r.sendReader(client, path, strings.NewReader(body))
 }
 
-func (r *replica) askReader(client *http.Client, path string, body io.Reader) (a reply, took time.Duration, err error) {
+func (r *replica) sendReader(client *http.Client, path string, body io.Reader) (a reply, took time.Duration, err error) {
 	began := time.Now()
 	response, err := client.Post("https://"+r.reviews+path, "application/json", body)
 	if err != nil {

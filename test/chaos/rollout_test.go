@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRollingRestarts replaces both replicas over and over as the Deployment does, a new one before an old one, each time by
-// one with another configuration, so that pods made by the one are verified by the other. The API server goes on using the
-// connections that it has, and the Service learns late.
+// TestRollingRestarts replaces both replicas again and again like the Deployment: each new replica starts before an old one ends. Each time
+// the configuration differs, so that replicas verify Pods of another configuration. The API server keeps its connections to an old
+// replica, and the Service learns late that it ends.
 func TestRollingRestarts(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
@@ -45,7 +45,7 @@ func TestRollingRestarts(t *testing.T) {
 	report(t, "0 failed of ≥ 5,000 in 20 restarts", "%d restarts of both: %s", played.rollouts, o)
 }
 
-// A rollout knows the replicas that are there, the oldest first, and whose place is free next.
+// A rollout has the running replicas, the oldest first, and those that are ending.
 type rollout struct {
 	*cluster
 	certs     *secret
@@ -57,7 +57,7 @@ type rollout struct {
 
 func (r *rollout) up(t *testing.T, configuration string) {
 	t.Helper()
-	// Places are taken in turn: the one before must have left this one.
+	// Places are used in turn. The replica that had this place must have ended.
 	if r.count >= len(r.places) {
 		r.oneEnds(t)
 	}
@@ -67,7 +67,7 @@ func (r *rollout) up(t *testing.T, configuration string) {
 	r.endpoints = append(r.endpoints, r.add(at))
 }
 
-// oneEnds waits for the one that has been asked to end for longest.
+// oneEnds waits until the first of the ending replicas has ended.
 func (r *rollout) oneEnds(t *testing.T) {
 	t.Helper()
 	r.ending[0].untilEnded(t)
@@ -75,7 +75,7 @@ func (r *rollout) oneEnds(t *testing.T) {
 	r.ending = r.ending[1:]
 }
 
-// down ends the oldest as the kubelet does. The Service notices that it is not ready, and its pod is gone with its process.
+// down sends SIGTERM to the oldest replica, like the kubelet. Its endpoint is removed when its process has ended.
 func (r *rollout) down(t *testing.T) {
 	t.Helper()
 	oldest, endpoint := r.replicas[0], r.endpoints[0]
@@ -88,7 +88,7 @@ func (r *rollout) down(t *testing.T) {
 	}()
 }
 
-// configuration is a file in which one number of the probes is another.
+// configuration returns a configuration file with a period of the startup probe.
 func configuration(t *testing.T, period string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")

@@ -12,12 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A service does with connections what a Service of a cluster does: a new one goes to an endpoint that is thought to be
-// ready, each in its turn, and stays there to its end, whatever becomes of the endpoint. It knows nothing of requests, tries
-// nothing again, and learns late: readiness is asked for every now and then, and spreads for a while.
+// A service treats connections like a Service of a cluster. A new connection goes to the next endpoint that is known as ready, and stays there
+// until it ends, also if the endpoint is not ready any more. The service does not know requests and repeats none. It learns about
+// readiness late: it probes periodically, and the result takes time to spread.
 type service struct {
 	listener net.Listener
-	// period is between two probes, and spreading how long their answer is on its way to what forwards.
+	// period is the time between two probes. spreading is the time until the service uses the result of a probe.
 	period, spreading time.Duration
 
 	mu        sync.Mutex
@@ -27,14 +27,14 @@ type service struct {
 	tasks     sync.WaitGroup
 }
 
-// An endpoint is a place that is probed; one without health is always ready.
+// An endpoint is a place with its readiness. Without an address for health checks, it is always ready.
 type endpoint struct {
 	place
 	ready bool
 	gone  context.CancelFunc
 }
 
-// startService listens where the API server calls webhooks.
+// startService starts a service at the address at which the API server calls webhooks.
 func startService(t *testing.T, address string) *service {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
@@ -62,7 +62,7 @@ func startService(t *testing.T, address string) *service {
 	return s
 }
 
-// add makes an endpoint known, which gets connections once it is seen to be ready.
+// add adds an endpoint. It gets connections when a probe has found it ready.
 func (s *service) add(at place) *endpoint {
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &endpoint{place: at, ready: at.http == "", gone: cancel}
@@ -75,7 +75,7 @@ func (s *service) add(at place) *endpoint {
 	return e
 }
 
-// watch probes as the kubelet does, by the Deployment's failureThreshold of 1.
+// watch probes an endpoint like the kubelet. As in the Deployment, one failed probe is enough to make it not ready.
 func (s *service) watch(ctx context.Context, e *endpoint) {
 	every := time.NewTicker(s.period)
 	defer every.Stop()
@@ -100,7 +100,7 @@ func (s *service) set(e *endpoint, ready bool) {
 	e.ready = ready
 }
 
-// remove takes an endpoint out, as when its pod is gone.
+// remove removes an endpoint, as when its Pod is deleted.
 func (s *service) remove(e *endpoint) {
 	e.gone()
 	s.mu.Lock()
@@ -113,7 +113,7 @@ func (s *service) remove(e *endpoint) {
 	}
 }
 
-// pick is the next one that is thought to be ready.
+// pick returns the next endpoint that is known as ready, or nil.
 func (s *service) pick() *endpoint {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +126,7 @@ func (s *service) pick() *endpoint {
 	return nil
 }
 
-// untilReady waits until connections go to so many.
+// untilReady waits until count endpoints are known as ready.
 func (s *service) untilReady(t *testing.T, count int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -142,7 +142,7 @@ func (s *service) untilReady(t *testing.T, count int) {
 	}, wait, 2*time.Millisecond, "the service does not know %d ready endpoints", count)
 }
 
-// forward copies both ways. Where nobody is ready, and where nobody listens, the client is denied.
+// forward copies a connection in both directions. If no endpoint is ready, or the endpoint does not listen, the client's connection is reset.
 func (s *service) forward(client *net.TCPConn) {
 	s.opened(client)
 	defer s.closed(client)
@@ -160,15 +160,15 @@ func (s *service) forward(client *net.TCPConn) {
 	s.opened(server)
 	defer s.closed(server)
 	var both sync.WaitGroup
-	for _, way := range []struct{ to, from *net.TCPConn }{{server, client}, {client, server}} {
+	for _, direction := range []struct{ to, from *net.TCPConn }{{server, client}, {client, server}} {
 		both.Go(func() {
-			_, err := io.Copy(way.to, way.from)
-			if err != nil { // A connection that was cut is cut on the other side too.
-				_ = way.to.SetLinger(0)
-				_ = way.to.Close()
+			_, err := io.Copy(direction.to, direction.from)
+			if err != nil { // If one side is reset, the other side is reset too.
+				_ = direction.to.SetLinger(0)
+				_ = direction.to.Close()
 				return
 			}
-			_ = way.to.CloseWrite()
+			_ = direction.to.CloseWrite()
 		})
 	}
 	both.Wait()

@@ -14,11 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// beforeEnd is the head of a request, but for the line that ends it.
+// beforeEnd is the head of a request without the empty line that ends it.
 const beforeEnd = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
-// TestStalledConnections opens 300 connections that send half a body, and 300 that send half a head, and nothing more. They are
-// closed in time, and those who ask beside them wait no longer than ever.
+// TestStalledConnections opens 300 connections that send half a body and 300 that send half a head, and then nothing more. The server closes
+// them in time. Other clients do not wait longer than usual.
 func TestStalledConnections(t *testing.T) {
 	const each = 300
 	r, client := alone(t)
@@ -37,7 +37,7 @@ func TestStalledConnections(t *testing.T) {
 		require.NoError(t, err)
 		stalled = append(stalled, conn)
 	}
-	began := time.Now() // The last of them has stalled for no time yet.
+	began := time.Now() // The last connection begins to stall now.
 	good := paced(50, r.reviewing(client))
 	var closing sync.WaitGroup
 	for n, conn := range stalled {
@@ -50,21 +50,21 @@ func TestStalledConnections(t *testing.T) {
 
 	peak := r.memory(t, "VmHWM")
 	assert.Less(t, peak, float64(most), "MiB")
-	// Where normal is next to nothing, three times that is noise.
+	// If the normal time is very short, three times that time is within the noise.
 	within(t, beside.machine, beside.share(99), max(3*normal.share(99), 100*time.Millisecond), "p99 beside stalled connections")
-	within(t, beside.machine, closed, 15*time.Second, "stalled connections to be closed")
-	report(t, "closed within 15 s, good p99 < 3 × normal, < 100 MiB", "all closed after %.1f s, p99 %s beside them and %s without, %.0f MiB "+
-		"the most", closed.Seconds(), milliseconds(beside.share(99)), milliseconds(normal.share(99)), peak)
+	within(t, beside.machine, closed, 15*time.Second, "closing the stalled connections")
+	report(t, "closed within 15 s, good p99 < 3 × normal, < 100 MiB", "all closed after %.1f s, p99 %s beside them and %s without, at most %.0f "+
+		"MiB", closed.Seconds(), milliseconds(beside.share(99)), milliseconds(normal.share(99)), peak)
 }
 
-// untilClosed waits for the other side to close, which is the end of what can be read.
+// untilClosed waits until the other side closes the connection.
 func untilClosed(conn net.Conn, limit time.Time) error {
 	if err := conn.SetReadDeadline(limit); err != nil {
 		return err
 	}
 	_, err := io.Copy(io.Discard, conn)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("it is still open: %w", err)
+		return fmt.Errorf("the connection is still open: %w", err)
 	}
-	return nil // Cut is closed too.
+	return nil // A reset connection is closed too.
 }

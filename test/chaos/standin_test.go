@@ -23,12 +23,12 @@ import (
 
 const doesNotApply = "a-patch-that-does-not-apply"
 
-// behaviours are what the stand-in does to a pod that asks for it by its label stand-in.
+// behaviours are the wrong responses of the stand-in. The Pod's label stand-in selects one.
 var behaviours = map[string]func(w http.ResponseWriter, r *http.Request, uid string){
 	"hangs": func(_ http.ResponseWriter, r *http.Request, _ string) { <-r.Context().Done() },
 	"slow": func(w http.ResponseWriter, r *http.Request, uid string) {
 		select {
-		case <-time.After(4 * time.Second): // Twice what it has.
+		case <-time.After(4 * time.Second): // Twice the webhook's timeout.
 			says(w, allowing(uid))
 		case <-r.Context().Done():
 		}
@@ -36,11 +36,11 @@ var behaviours = map[string]func(w http.ResponseWriter, r *http.Request, uid str
 	"garbage":   func(w http.ResponseWriter, _ *http.Request, _ string) { says(w, "\x00\xff<html>no</html>") },
 	"nothing":   func(http.ResponseWriter, *http.Request, string) {},
 	"an-error":  func(w http.ResponseWriter, _ *http.Request, _ string) { http.Error(w, "no", http.StatusBadGateway) },
-	"wrong-uid": func(w http.ResponseWriter, _ *http.Request, _ string) { says(w, allowing("somebody-elses")) },
+	"wrong-uid": func(w http.ResponseWriter, _ *http.Request, _ string) { says(w, allowing("another-uid")) },
 	"half-a-body": func(w http.ResponseWriter, _ *http.Request, uid string) {
-		answer := allowing(uid)
-		w.Header().Set("Content-Length", fmt.Sprint(len(answer)))
-		says(w, answer[:len(answer)/2])
+		body := allowing(uid)
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		says(w, body[:len(body)/2])
 		panic(http.ErrAbortHandler)
 	},
 	"cut":           func(http.ResponseWriter, *http.Request, string) { panic(http.ErrAbortHandler) },
@@ -67,9 +67,9 @@ func patching(uid, patch string) string {
 	return strings.Replace(allowing(uid), "}}", `,"patchType":"JSONPatch","patch":"`+base64.StdEncoding.EncodeToString([]byte(patch))+`"}}`, 1)
 }
 
-// TestStandIns has somebody else answer in the webhook's place, in every wrong way. With failurePolicy: Fail, as shipped, the pod is
-// denied. Where somebody has made that Ignore, the API server goes on without the webhook, and our policies deny a pod that
-// says it is a notebook and is none. It is never admitted.
+// TestStandIns runs another server in the webhook's place, which sends every kind of wrong response. With failurePolicy: Fail, as shipped, the
+// API server denies the Pod. If an admin has changed that to Ignore, the API server goes on without the webhook. Then the policies deny the
+// Pod, because it has the label and no injection.
 func TestStandIns(t *testing.T) {
 	c := newCluster(t)
 	c.standIn(t)
@@ -89,16 +89,16 @@ func TestStandIns(t *testing.T) {
 	require.EventuallyWithT(t, func(collect *assert.CollectT) {
 		_, err := c.create(t.Context(), behaving("cut"))
 		require.ErrorContains(collect, err, "NotInjected")
-	}, wait, 20*time.Millisecond, "the API server has seen it")
+	}, wait, 20*time.Millisecond, "failurePolicy: Ignore is in effect")
 	ignoring := c.tryAll(t, func(t *testing.T, behaviour string, err error) {
 		assert.Contains(t, err.Error(), "NotInjected", behaviour)
 	})
-	report(t, "the API server does what failurePolicy says", "%d ways to answer wrongly: with Fail all refused within %s, with Ignore all "+
-		"refused by the policies within %s, 0 admitted", len(behaviours), milliseconds(failing), milliseconds(ignoring))
+	report(t, "denied with both values of failurePolicy", "%d wrong responses: with Fail the API server denied all within %s, with Ignore the "+
+		"policies denied all within %s, 0 admitted", len(behaviours), milliseconds(failing), milliseconds(ignoring))
 }
 
-// tryAll creates a pod for each behaviour, all at once, and answers how long the last one took.
-func (c *cluster) tryAll(t *testing.T, refusedBy func(t *testing.T, behaviour string, err error)) time.Duration {
+// tryAll creates a Pod for each behaviour, all at once. Each must be denied. It returns the time until the last denial.
+func (c *cluster) tryAll(t *testing.T, deniedBy func(t *testing.T, behaviour string, err error)) time.Duration {
 	t.Helper()
 	watch := machine.Start()
 	defer watch.Stop()
@@ -108,31 +108,31 @@ func (c *cluster) tryAll(t *testing.T, refusedBy func(t *testing.T, behaviour st
 			t.Run(behaviour, func(t *testing.T) {
 				t.Parallel()
 				_, err := c.create(t.Context(), behaving(behaviour))
-				require.Error(t, err, "it is admitted")
+				require.Error(t, err, "the Pod is admitted")
 				if behaviour == doesNotApply {
-					assert.Contains(t, err.Error(), "error in remove", "no policy makes an answer of that")
+					assert.Contains(t, err.Error(), "error in remove", "failurePolicy does not apply to this error")
 					return
 				}
-				refusedBy(t, behaviour, err)
+				deniedBy(t, behaviour, err)
 			})
 		}
 	})
 	took := time.Since(began)
 	// Mutation and verification may each take timeoutSeconds, 2.
-	within(t, watch, took, 5*time.Second, "every Pod to be refused")
+	within(t, watch, took, 5*time.Second, "the last denial")
 	_, err := c.create(t.Context(), plain())
-	assert.NoError(t, err, "what is no notebook is nobody's business")
+	assert.NoError(t, err, "a Pod that is no notebook is admitted")
 	return took
 }
 
-// behaving is a notebook whose review is answered in that way.
+// behaving returns a notebook whose label selects a behaviour.
 func behaving(behaviour string) *corev1.Pod {
 	pod := notebook("alice")
 	pod.Labels["stand-in"] = behaviour
 	return pod
 }
 
-// standIn serves in the webhook's place, with its certificate.
+// standIn starts the stand-in behind the Service, with a certificate that the API server trusts.
 func (c *cluster) standIn(t *testing.T) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

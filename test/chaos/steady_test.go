@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// pace is how many Pods a second are created, five times what SIG Scalability holds a cluster to.
+	// pace is the number of Pods created a second. It is five times the rate that SIG Scalability tests.
 	pace = 100
-	// keeps is what is left of an API server's own rate when each Pod that it creates is a notebook, on a machine that does not keep
-	// the pace. It was 0.42 where that was measured.
+	// keeps is the lowest accepted ratio between the rate of notebooks and the rate of other Pods, on a machine that is too slow for the
+	// pace. A measurement gave 0.42.
 	keeps = 0.2
 )
 
-// TestSteadyLoad creates Pods at a steady pace, and looks whether anything grows.
+// TestSteadyLoad creates Pods at a steady rate, and fails if memory or goroutines grow.
 func TestSteadyLoad(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.two(t)
 	creating := c.creating()
-	// What is only there once it has been needed is there before anything is measured.
+	// The first Pods make the replicas allocate what they allocate once.
 	burst(200, creating).assertWhole(t)
 	alone := beginLoad(few, unpaced, 300, c.creatingPlain()).end()
 	alone.assertWhole(t)
@@ -35,8 +35,8 @@ func TestSteadyLoad(t *testing.T) {
 	o := l.stop()
 	o.assertWhole(t)
 	if o.rate() < 0.95*pace {
-		assert.Greater(t, o.rate(), keeps*alone.rate(), "creates a second, of an API server that alone does %.0f", alone.rate())
-		figures.excuse(t.Name(), fmt.Sprintf("the machine does not keep the pace: an API server alone creates %.0f/s", alone.rate()))
+		assert.Greater(t, o.rate(), keeps*alone.rate(), "creates a second; the API server alone has %.0f", alone.rate())
+		figures.excuse(t.Name(), fmt.Sprintf("the machine is too slow: an API server alone creates %.0f/s", alone.rate()))
 	}
 	assert.LessOrEqual(t, memory.grown(), played.grown, "%v", memory)
 	goroutines := before
@@ -44,12 +44,12 @@ func TestSteadyLoad(t *testing.T) {
 		goroutines = c.atRest(t, replicas)
 		return goroutines <= before
 	}, wait, 100*time.Millisecond, "there were %d goroutines at rest", before)
-	report(t, "100/s, 0 errors, 0 uninjected, memory +5 % at most (short: +25 %), goroutines flat",
-		"unpaced %.0f/s, an API server alone %.0f/s; %s; memory %+.1f %%, %.0f MiB the most, goroutines %d before and %d after", ours.rate(), alone.rate(), o, (memory.grown()-1)*100,
+	report(t, "100/s, 0 errors, 0 without injection, memory +5 % at most (short form: +25 %), no more goroutines",
+		"without a pause %.0f/s, an API server alone %.0f/s; %s; memory %+.1f %%, at most %.0f MiB, goroutines %d before and %d after", ours.rate(), alone.rate(), o, (memory.grown()-1)*100,
 		max(replicas[0].memory(t, "VmHWM"), replicas[1].memory(t, "VmHWM")), before, goroutines)
 }
 
-// atRest counts the goroutines of replicas that nobody is connected to.
+// atRest closes all connections and returns the number of the replicas' goroutines.
 func (c *cluster) atRest(t *testing.T, replicas []*replica) (goroutines int) {
 	t.Helper()
 	c.cut()
@@ -59,10 +59,10 @@ func (c *cluster) atRest(t *testing.T, replicas []*replica) (goroutines int) {
 	return goroutines
 }
 
-// samples of the MiB that the replicas have, both together.
+// samples are measurements of the replicas' memory in MiB, both together.
 type samples []float64
 
-// watch takes twenty samples in the time that a steady load lasts.
+// watch takes twenty samples during the steady load.
 func watch(t *testing.T, replicas []*replica) (s samples) {
 	t.Helper()
 	for range 20 {
@@ -72,7 +72,7 @@ func watch(t *testing.T, replicas []*replica) (s samples) {
 	return s
 }
 
-// grown compares the last five samples with the first five.
+// grown returns the ratio of the last five samples to the first five.
 func (s samples) grown() float64 {
 	sum := func(values samples) (sum float64) {
 		for _, v := range values {
@@ -83,7 +83,7 @@ func (s samples) grown() float64 {
 	return sum(s[15:]) / sum(s[:5])
 }
 
-// TestBurst is a course that begins: 500 pods at once.
+// TestBurst creates 500 Pods at once, as at the beginning of a course.
 func TestBurst(t *testing.T) {
 	c := newCluster(t)
 	c.two(t)

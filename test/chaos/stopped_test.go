@@ -18,11 +18,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestStoppedWhileAnswering asks servers to stop that have sixteen reviews half read. Half of these go on while the server drains,
-// the others only when nobody gets in any more. Each review that is in is answered, each that comes while the server drains is too,
-// and readiness has gone before the first is turned away.
+// TestStoppedWhileAnswering stops a replica that has read sixteen reviews in part. Half of them arrive completely while the replica drains,
+// the others after it has stopped listening. The replica responds to all of them, and to a new review that comes while it drains. It
+// stops being ready before it stops listening.
 func TestStoppedWhileAnswering(t *testing.T) {
-	var asked, answered atomic.Int32
+	var sent, served atomic.Int32
 	t.Run("rounds", func(t *testing.T) {
 		for n := range played.stops {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -34,33 +34,33 @@ func TestStoppedWhileAnswering(t *testing.T) {
 				for _, err := range round.lost {
 					assert.NoError(t, err, "a review is lost")
 				}
-				asked.Add(inFlight + 1)
-				answered.Add(inFlight + 1 - int32(len(round.lost)))
+				sent.Add(inFlight + 1)
+				served.Add(inFlight + 1 - int32(len(round.lost)))
 			})
 		}
 	})
-	report(t, "0 lost, not ready first", "%d stops, %d reviews in flight or come while draining, %d lost", played.stops, asked.Load(),
-		asked.Load()-answered.Load())
+	report(t, "0 lost, first not ready", "%d stops, %d reviews before or during the drain, %d lost", played.stops, sent.Load(),
+		sent.Load()-served.Load())
 }
 
 const (
 	inFlight = 16
-	// drainTime is what the servers are told.
+	// drainTime is the value of serve's flag --drain.
 	drainTime = 2 * time.Second
-	// bodyTime is what a server gives a request to arrive whole.
+	// bodyTime is how long a request may take to arrive completely.
 	bodyTime = 10 * time.Second
 )
 
-// A stopRound is one server that was stopped.
+// A stopRound is the result of one stopped replica.
 type stopRound struct {
 	machine *machine.Watch
-	// lost says what became of each review that got no right answer.
+	// lost has an error for each review without a correct response.
 	lost []error
-	// whole is how long the requests took to arrive whole, and draining how long the last took that came while the server drained.
+	// whole is how long the test took to send all requests completely. draining is how long it took to send those during the drain.
 	whole, draining time.Duration
 }
 
-// late reports whether this side was too slow for the server to answer everything.
+// late reports whether the test sent its requests too late for the replica.
 func (r stopRound) late() bool { return r.whole > bodyTime || r.draining > drainTime }
 
 func (r *stopRound) note(err error) {
@@ -105,19 +105,19 @@ func stopWhileAnswering(t *testing.T) (round stopRound) {
 	return round
 }
 
-// whileDraining asks a server that is draining, which is not ready and answers all the same.
+// whileDraining sends a review to a replica that drains. The replica must not be ready, and must respond.
 func whileDraining(r *replica, client *http.Client) error {
 	if err := ready(r.http); err == nil || err.Error() != "503 Service Unavailable: draining" {
-		return fmt.Errorf("it is not ready first: %w", err)
+		return fmt.Errorf("the replica does not report that it drains: %w", err)
 	}
-	answer, _, err := r.ask(client, "/mutate", goodReview)
-	if err == nil && !answer.Response.Allowed {
-		err = fmt.Errorf("it is not right: %+v", answer)
+	got, _, err := r.send(client, "/mutate", goodReview)
+	if err == nil && !got.Response.Allowed {
+		err = fmt.Errorf("a good review is denied: %+v", got)
 	}
 	return err
 }
 
-// finish sends the second half of a review and returns what is wrong with the answer.
+// finish sends the second half of a review, and returns an error unless the Pod is admitted.
 func finish(conn net.Conn) error {
 	if _, err := io.WriteString(conn, goodReview[len(goodReview)/2:]); err != nil {
 		return err
@@ -125,9 +125,9 @@ func finish(conn net.Conn) error {
 	if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		return err
 	}
-	text, err := io.ReadAll(bufio.NewReader(conn)) // The server closes the connection: it is draining.
+	text, err := io.ReadAll(bufio.NewReader(conn)) // A server that drains closes the connection after the response.
 	if err == nil && (!strings.HasPrefix(string(text), "HTTP/1.1 200 OK") || !strings.Contains(string(text), `"allowed":true`)) {
-		err = fmt.Errorf("it is not right: %s", text)
+		err = fmt.Errorf("a good review is denied: %s", text)
 	}
 	return err
 }

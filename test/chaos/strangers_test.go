@@ -16,13 +16,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestNobodyElseIsServed: where API servers have to present a certificate, anyone who presents none, or another, gets no answer to the
-// best of reviews; and who does present it gets none to what is no review.
+// TestNobodyElseIsServed: with --client-ca-file, a client without an accepted certificate gets no response to a correct review. A client with
+// an accepted certificate gets no admission for a request that is no review.
 func TestNobodyElseIsServed(t *testing.T) {
 	const name = "kube-apiserver"
 	authority, err := pki.New(time.Hour, "authority")
 	require.NoError(t, err)
-	stranger, err := pki.New(time.Hour, "somebody else")
+	stranger, err := pki.New(time.Hour, "another authority")
 	require.NoError(t, err)
 	issue := func(pair pki.Pair, err error) []tls.Certificate {
 		require.NoError(t, err)
@@ -46,10 +46,10 @@ func TestNobodyElseIsServed(t *testing.T) {
 		"another authority's":        {&tls.Config{Certificates: issue(stranger.Issue(time.Hour, name))}, review, ""},
 		"one that signed itself":     {&tls.Config{Certificates: issue(pki.New(time.Hour, name))}, review, ""},
 		"one that has expired":       {&tls.Config{Certificates: issue(authority.Issue(-time.Minute, name))}, review, ""},
-		"somebody else's name":       {&tls.Config{Certificates: issue(authority.Issue(time.Hour, "carol"))}, review, ""},
+		"another name":               {&tls.Config{Certificates: issue(authority.Issue(time.Hour, "carol"))}, review, ""},
 		"a server's":                 {&tls.Config{Certificates: issue(authority.IssueServer(time.Hour, name))}, review, ""},
 		"HTTP/2 alone":               {&tls.Config{Certificates: known, NextProtos: []string{"h2"}}, review, ""},
-		"HTTP/2, unasked":            {&tls.Config{Certificates: known}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 "},
+		"HTTP/2, not negotiated":     {&tls.Config{Certificates: known}, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 "},
 		"an unknown path":            {&tls.Config{Certificates: known}, strings.Replace(review, "/mutate", "/validate", 1), "HTTP/1.1 404 "},
 		"GET":                        {&tls.Config{Certificates: known}, strings.Replace(review, "POST", "GET", 1), "HTTP/1.1 405 "},
 		"no certificate at a peer's": {&tls.Config{}, strings.Replace(review, "/mutate", "/verify/peer", 1), ""},
@@ -66,11 +66,12 @@ func TestNobodyElseIsServed(t *testing.T) {
 		}
 	}
 	assert.Zero(t, served)
-	assert.Contains(t, r.says(t, &tls.Config{Certificates: known}, review), `"allowed":true`, "and goes on being served")
+	assert.Contains(t, r.says(t, &tls.Config{Certificates: known}, review), `"allowed":true`, "the API server is still served")
 	report(t, "nothing served", "%d strangers and wrong requests, %d served", tried, served)
 }
 
-// says is all that the server sends to who sends this; nothing where there is no connection to send it on.
+// says returns all that the server sends on a new connection on which the client sends a text. It returns an empty string if the connection
+// cannot be opened.
 func (r *replica) says(t *testing.T, config *tls.Config, sent string) string {
 	t.Helper()
 	config.InsecureSkipVerify = true
@@ -78,9 +79,9 @@ func (r *replica) says(t *testing.T, config *tls.Config, sent string) string {
 	if err != nil {
 		return ""
 	}
-	defer conn.Close() //nolint:errcheck // it is read to its end
+	defer conn.Close() //nolint:errcheck // everything was read
 	require.NoError(t, conn.SetDeadline(time.Now().Add(wait)))
-	_, _ = io.WriteString(conn, sent) // Who is refused may be told so before everything is sent.
+	_, _ = io.WriteString(conn, sent) // The server may close the connection before everything is sent.
 	said, err := io.ReadAll(conn)
 	assert.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 	return string(said)

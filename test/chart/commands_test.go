@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,7 +120,10 @@ func (l *looked) shell(t *testing.T) *pages.Shell {
 	folder, err := project.Folder()
 	require.NoError(t, err)
 	require.NoError(t, os.Symlink(filepath.Join(folder, "deploy"), filepath.Join(shell.Folder, "deploy")))
-	for name, content := range map[string]string{"tls.crt": string(l.pair.Cert), "tls.key": string(l.pair.Key), "pod.yaml": hubPod} {
+	rights := slices.IndexFunc(pages.YAML(t), func(c pages.Command) bool { return c.Page == "deploy/docs/access.md" })
+	for name, content := range map[string]string{
+		"tls.crt": string(l.pair.Cert), "tls.key": string(l.pair.Key), "pod.yaml": hubPod, "values.yaml": pages.YAML(t)[rights].Text,
+	} {
 		require.NoError(t, os.WriteFile(filepath.Join(shell.Folder, name), []byte(content), 0o600))
 	}
 	return shell

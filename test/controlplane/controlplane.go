@@ -1,15 +1,13 @@
 // Package controlplane runs a real Kubernetes control plane, etcd and kube-apiserver, for tests and for the demo.
 //
-// It goes through controller-runtime's envtest, and differs from what envtest does on its own in this:
+// The package uses controller-runtime's envtest, with these differences:
 //
-//   - The ServiceAccount plugin is on, so that pods get the token volume which they get in a real cluster. There is no
-//     controller manager, hence Namespace, which also creates the ServiceAccount that the plugin asks for.
-//   - Nothing outlives the process that started it, however that ends (see guard.go), and nothing stays in a temporary
-//     folder.
-//   - A control plane that has started is one that serves: webhooks and policies are in effect, not only stored, and so
-//     are roles.
-//   - Webhooks are called over HTTP/1.1, as behind a Service, not over HTTP/2 (see webhooks.go).
-//   - It needs no network but loopback, not even a default route.
+//   - The admission plugin ServiceAccount is on, so that Pods get a token volume as in a real cluster. The plugin needs the
+//     ServiceAccount default. There is no controller manager to create it, so Namespace creates it.
+//   - All processes end and all files are removed when the process that started them ends, also if it is killed (see guard.go).
+//   - When Start returns, webhooks and policies are in effect, and not only stored.
+//   - The API server calls webhooks over HTTP/1.1, as it does with a Service, and not over HTTP/2 (see webhooks.go).
+//   - Only loopback is needed. A machine without a default route is enough.
 package controlplane
 
 import (
@@ -33,42 +31,41 @@ import (
 )
 
 const (
-	// startTimeout is what etcd and kube-apiserver each may take to start. They take seconds; a machine with two cores
-	// that compiles tests at the same time takes longer.
+	// startTimeout is the time that etcd and kube-apiserver may each take to start. They take seconds, but longer on a machine with two
+	// cores that compiles tests at the same time.
 	startTimeout = machine.Patience
-	// stopTimeout is what each may take to stop before it is killed. There is nothing in it to be lost.
+	// stopTimeout is the time that each of them may take to stop before it is killed. A kill loses no data that is needed.
 	stopTimeout = 20 * time.Second
-	// pollInterval is how often a condition is looked at that cannot be watched.
+	// pollInterval is the time between two checks of a condition.
 	pollInterval = 20 * time.Millisecond
-	// conditionTimeout is how long such a condition may take: long enough for any machine, short of a test's own limit.
+	// conditionTimeout is the time that a condition may take. It is long enough for a slow machine and shorter than a test's limit.
 	conditionTimeout = machine.Patience
 )
 
-// Options say what a control plane is started with. The zero value is a plain one.
+// Options are the settings of a control plane. The zero value starts one without webhooks and policies.
 type Options struct {
-	// Webhooks are files, or folders of files, whose MutatingWebhookConfigurations and ValidatingWebhookConfigurations
-	// are installed. Other objects in them are ignored. What they say of a Service is replaced by ControlPlane.Webhook.
+	// Webhooks are files, or folders of files. Start installs the MutatingWebhookConfigurations and ValidatingWebhookConfigurations
+	// in them and ignores other objects. ControlPlane.Webhook replaces the Service that they name.
 	Webhooks []string
-	// WebhookTimeout is how many seconds the API server waits for each of them, 30 at most, in place of what they say. A test that
-	// is not about time sets it, because a machine that is only slow takes longer than the two seconds of the shipped
-	// configurations.
+	// WebhookTimeout replaces the timeout of each webhook, in seconds, at most 30. A test that is not about time sets it, because a
+	// slow machine may take longer than the two seconds of the shipped configurations.
 	WebhookTimeout int32
-	// Policies are manifests that are applied as they are, in their order: ValidatingAdmissionPolicies, their bindings, and what
-	// these need to be in effect, such as a namespace.
+	// Policies are manifests that Start applies in this order: ValidatingAdmissionPolicies, their bindings, and other objects that
+	// they need, such as a namespace.
 	Policies []string
-	// AdmissionPlugins are enabled beside those that kube-apiserver enables by itself, for example AlwaysPullImages.
+	// AdmissionPlugins are enabled in addition to kube-apiserver's default plugins, for example AlwaysPullImages.
 	AdmissionPlugins []string
-	// Flags are given to kube-apiserver in place of its own ones of the same name.
+	// Flags are flags of kube-apiserver. They replace flags of the same name.
 	Flags map[string][]string
-	// Progress is told what goes on while programs are built. It may be nil.
+	// Progress gets lines while programs are built. It may be nil.
 	Progress io.Writer
 }
 
-// A ControlPlane is a running one.
+// A ControlPlane is a running control plane.
 type ControlPlane struct {
-	// Admin may do everything.
+	// Admin has all rights.
 	Admin *User
-	// Webhook says where the API server finds the server of the webhooks.
+	// Webhook is the address at which the API server calls the webhooks.
 	Webhook WebhookAddress
 
 	folder  *folder
@@ -80,8 +77,8 @@ type ControlPlane struct {
 	stop    func() error
 }
 
-// Start starts a control plane, after building its programs if need be. Cancelling ctx ends the start, but does not stop
-// a control plane that has started: whoever started it must call Stop.
+// Start starts a control plane. It builds or downloads the programs first if the cache does not have them. Cancelling ctx ends the start.
+// It does not stop a control plane that has started: the caller must call Stop.
 func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	silenced()
 	paths, err := tools.ControlPlane(ctx, options.Progress)
@@ -97,7 +94,7 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	}
 	c := &ControlPlane{folder: folder, kubectl: paths[tools.Kubectl]}
 	c.stop = sync.OnceValue(c.stopAll)
-	// Nothing in envtest listens to a context, but everything in it notices that a process is gone.
+	// envtest takes no context, but it returns an error when one of its processes has ended.
 	finished := make(chan struct{})
 	detach := context.AfterFunc(ctx, func() { folder.interrupt(finished) })
 	err = c.start(ctx, paths, options)
@@ -111,8 +108,8 @@ func Start(ctx context.Context, options Options) (*ControlPlane, error) {
 	return c, nil
 }
 
-// silenced discards envtest's log, of which controller-runtime else prints that nobody has set a logger, with a stack trace.
-// There is nothing in it that the logs of etcd and kube-apiserver do not have, and errors are returned.
+// silenced discards envtest's log. Without it, controller-runtime prints a stack trace because no logger is set. Nothing is lost: the
+// logs of etcd and kube-apiserver have more, and errors are returned.
 var silenced = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
 
 func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Options) error {
@@ -135,7 +132,7 @@ func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Opt
 	if err := c.awaitReady(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, c.folder.logTails())
 	}
-	// What comes with every cluster has its ServiceAccount from the controller manager too.
+	// In a real cluster the controller manager also creates the ServiceAccount of the namespace default.
 	if err := c.createServiceAccount(ctx, "default"); err != nil {
 		return err
 	}
@@ -145,7 +142,7 @@ func (c *ControlPlane) start(ctx context.Context, paths tools.Paths, options Opt
 	return c.installWebhooks(ctx, options.Webhooks, options.WebhookTimeout)
 }
 
-// configure says how etcd and kube-apiserver are to run.
+// configure sets the programs, folders, logs and flags of etcd and kube-apiserver.
 func (c *ControlPlane) configure(paths tools.Paths, options Options) error {
 	etcd := &envtest.Etcd{DataDir: c.folder.join("etcd"), StartTimeout: startTimeout, StopTimeout: stopTimeout}
 	server := &envtest.APIServer{CertDir: c.folder.join("kube-apiserver"), StartTimeout: startTimeout,
@@ -172,11 +169,11 @@ func (c *ControlPlane) configure(paths tools.Paths, options Options) error {
 			return err
 		}
 	}
-	etcd.Configure().Set("unsafe-no-fsync", "true") // Nothing in it is kept.
+	etcd.Configure().Set("unsafe-no-fsync", "true") // The data is not needed after a crash.
 	flags := server.Configure().
-		Disable("disable-admission-plugins"). // Where envtest turns ServiceAccount off.
-		// Left to itself, the API server looks for a network interface with a default route, and dies without one.
-		// Loopback is no valid endpoint of the kubernetes Service, which nobody here uses.
+		Disable("disable-admission-plugins"). // With this flag, envtest turns the plugin ServiceAccount off.
+		// Without an address, the API server looks for a network interface with a default route, and ends if there is none.
+		// Loopback is no valid endpoint of the Service kubernetes, so this Service gets no endpoints. No test uses it.
 		Set("advertise-address", "127.0.0.1").
 		Set("endpoint-reconciler-type", "none")
 	if len(options.AdmissionPlugins) > 0 {
@@ -188,8 +185,8 @@ func (c *ControlPlane) configure(paths tools.Paths, options Options) error {
 	return nil
 }
 
-// awaitReady waits until the API server says it is ready: later than healthy, which is what envtest waits for, since
-// ready also means that its own caches are filled.
+// awaitReady waits until /readyz of the API server succeeds. envtest waits for /healthz only, which succeeds before the API server's
+// caches are filled.
 func (c *ControlPlane) awaitReady(ctx context.Context) error {
 	err := await(ctx, func(ctx context.Context) (bool, error) {
 		_, err := c.client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
@@ -201,16 +198,16 @@ func (c *ControlPlane) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// Folder is where everything of this control plane is, until Stop removes it: etcd.log, kube-apiserver.log, and the
-// kubeconfig files of its users in users/.
+// Folder returns the folder with all files of the control plane: etcd.log, kube-apiserver.log, and the kubeconfig files of its users in
+// users/. Stop removes it.
 func (c *ControlPlane) Folder() string { return c.folder.path }
 
-// ServiceAccountKey is the file with the key that ServiceAccount tokens are signed with, for a controller manager.
+// ServiceAccountKey returns the file with the key that signs ServiceAccount tokens. A controller manager needs it.
 func (c *ControlPlane) ServiceAccountKey() string {
 	return c.folder.join("kube-apiserver/sa-signer.key")
 }
 
-// Stop stops everything and removes what it left. It may be called more than once.
+// Stop stops all processes and removes all files. It may be called more than once.
 func (c *ControlPlane) Stop() error { return c.stop() }
 
 func (c *ControlPlane) stopAll() error {
@@ -218,7 +215,7 @@ func (c *ControlPlane) stopAll() error {
 	if err := c.plane.Stop(); err != nil {
 		errs = append(errs, fmt.Errorf("stop the control plane: %w", err))
 	}
-	// What envtest gave up on, or did not get to know because it failed half way.
+	// Some processes may still run: those that envtest could not stop, or did not record because the start failed.
 	c.folder.kill()
 	errs = append(errs, c.folder.remove())
 	if c.guard != nil {
@@ -227,10 +224,10 @@ func (c *ControlPlane) stopAll() error {
 	return errors.Join(errs...)
 }
 
-// await polls a condition until it is met, fails, or takes longer than anything here can.
+// await polls a condition until it is true, returns an error, or takes longer than conditionTimeout.
 func await(ctx context.Context, condition wait.ConditionWithContextFunc) error {
 	return wait.PollUntilContextTimeout(ctx, pollInterval, conditionTimeout, true, condition)
 }
 
-// clientConfig is what every user's client starts from: tests want no rate limit on their side.
+// clientConfig returns the client settings of every user. Tests need no rate limit in the client.
 func clientConfig() *rest.Config { return &rest.Config{QPS: -1} }

@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// runPods is what somebody needs who is to run pods and nothing else.
+// runPods returns the rights to create and get Pods.
 func runPods() rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}
 }
@@ -74,10 +74,10 @@ func testRun(t *testing.T, user *controlplane.User) {
 		require.Len(t, pod.Spec.Volumes, 1, "the ServiceAccount plugin adds one")
 		assert.Regexp(t, "^kube-api-access-", pod.Spec.Volumes[0].Name)
 		assert.Equal(t, "default", pod.Spec.ServiceAccountName)
-		assert.Equal(t, corev1.PullAlways, pod.Spec.Containers[0].ImagePullPolicy, "of the plugin that was asked for")
+		assert.Equal(t, corev1.PullAlways, pod.Spec.Containers[0].ImagePullPolicy, "set by the plugin AlwaysPullImages")
 	}
 	result := kubectl(t, user, "get", "pod", "nb", "-n", "lab", "-o", "name")
-	assert.Equal(t, controlplane.Result{Stdout: "pod/nb\n"}, result, "only one of them was real")
+	assert.Equal(t, controlplane.Result{Stdout: "pod/nb\n"}, result, "a dry run creates no Pod")
 }
 
 func testForbidden(t *testing.T, user *controlplane.User) {
@@ -97,7 +97,8 @@ func testPodSecurity(t *testing.T, c *controlplane.ControlPlane, user *controlpl
 	assert.Contains(t, result.Stderr, `violates PodSecurity "restricted:latest"`)
 }
 
-// testWebhook serves the webhook of testdata. It was in effect from the start, as the first call shows: nobody listens.
+// testWebhook serves the webhook of testdata. Before that, the first call fails because no server listens. This shows that the
+// webhook configuration is in effect when Start returns.
 func testWebhook(t *testing.T, c *controlplane.ControlPlane, user *controlplane.User) {
 	result := kubectl(t, user, "run", "called", "-n", "lab", "--image=x", "--labels=called=yes")
 	require.Equal(t, 1, result.ExitCode)

@@ -10,10 +10,10 @@ import (
 	"path/filepath"
 )
 
-// An Egress is where an API server comes with what it calls in the cluster. So it calls a webhook by its Service's name, over
-// HTTP/1.1, with the certificate that the name asks for, though there is no network of a cluster.
+// An Egress is a proxy through which the API server connects to Services. With it, the API server calls a webhook by the name of its
+// Service, over HTTP/1.1, and checks the certificate for this name, although there is no cluster network.
 type Egress struct {
-	// File is for the API server's flag egress-selector-config-file.
+	// File is the value of the API server's flag egress-selector-config-file.
 	File string
 
 	folder string
@@ -21,9 +21,9 @@ type Egress struct {
 	choose func() (address string)
 }
 
-// StartEgress leads each connection to the address that is chosen then.
+// StartEgress starts a proxy. For each connection it calls choose, and connects to the address that choose returns.
 func StartEgress(choose func() (address string)) (*Egress, error) {
-	// The names of tests' own folders are longer than a socket's may be.
+	// The path of a test's own folder is too long for a Unix socket.
 	folder, err := os.MkdirTemp("", "egress-")
 	if err != nil {
 		return nil, err
@@ -52,32 +52,32 @@ egressSelections:
 	return e, nil
 }
 
-// Stop leads nowhere any more.
+// Stop stops the proxy and removes its files.
 func (e *Egress) Stop() error { return errors.Join(e.server.Close(), os.RemoveAll(e.folder)) }
 
 func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect {
-		http.Error(w, "CONNECT alone", http.StatusMethodNotAllowed)
+		http.Error(w, "only CONNECT is allowed", http.StatusMethodNotAllowed)
 		return
 	}
 	to, err := net.Dial("tcp", e.choose())
 	if err != nil {
-		http.Error(w, "nobody is ready: "+err.Error(), http.StatusServiceUnavailable)
+		http.Error(w, "no replica accepts a connection: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	defer to.Close() //nolint:errcheck // both ends are done with it
+	defer to.Close() //nolint:errcheck // nothing is sent after that
 	from, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
-	defer from.Close() //nolint:errcheck // likewise
+	defer from.Close() //nolint:errcheck // nothing is sent after that
 	if _, err := io.WriteString(from, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		return
 	}
 	done := make(chan struct{}, 2)
-	for _, way := range [][2]net.Conn{{from, to}, {to, from}} {
+	for _, direction := range [][2]net.Conn{{from, to}, {to, from}} {
 		go func() {
-			_, _ = io.Copy(way[0], way[1])
+			_, _ = io.Copy(direction[0], direction[1])
 			done <- struct{}{}
 		}()
 	}

@@ -22,7 +22,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// emptyTemp makes temporary files go to a folder of their own, so that every one that is left is seen.
+// emptyTemp sets TMPDIR to an empty folder, so that the test sees every temporary file that is left over.
 func emptyTemp(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -30,8 +30,8 @@ func emptyTemp(t *testing.T) string {
 	return folder
 }
 
-// left lists what is left of control planes whose temporary files went to a folder: files and, where /proc shows them,
-// processes, which all have their folder in their arguments.
+// left returns the files in the folder temp, and the processes that have this folder in their arguments, as all processes of a control
+// plane have. Without /proc it returns files only.
 func left(temp string) []string {
 	var found []string
 	files, _ := os.ReadDir(temp)
@@ -48,7 +48,7 @@ func left(temp string) []string {
 	return found
 }
 
-// assertNothingLeft stops a control plane, twice.
+// assertNothingLeft stops a control plane twice. It fails if a file or a process is left over.
 func assertNothingLeft(t *testing.T, c *controlplane.ControlPlane) {
 	t.Helper()
 	started := time.Now()
@@ -59,7 +59,8 @@ func assertNothingLeft(t *testing.T, c *controlplane.ControlPlane) {
 	assert.Empty(t, left(c.Folder()))
 }
 
-// diesVariable makes TestToDie the process that TestNothingOutlivesTheProcess kills.
+// diesVariable is an environment variable. With it, TestToDie starts a control plane in a process that TestNothingOutlivesTheProcess
+// kills.
 const diesVariable = "JUPYTER_USER_TEST_DIES"
 
 func TestToDie(t *testing.T) {
@@ -86,7 +87,7 @@ func TestNothingOutlivesTheProcess(t *testing.T) {
 	require.Equal(t, "started: <nil>", lines.Text())
 	require.Greater(t, len(left(temp)), 3, "the folder, etcd, kube-apiserver and the guard")
 
-	// More than Ctrl-C does, which likewise reaches the whole group: nothing in it can act any more.
+	// Ctrl-C would reach the whole process group too. SIGKILL is harder: no process of the group can do anything more.
 	require.NoError(t, syscall.Kill(-process.Process.Pid, syscall.SIGKILL))
 	_ = process.Wait()
 	awaitNothingLeft(t, temp)
@@ -99,7 +100,7 @@ func awaitNothingLeft(t *testing.T, temp string) {
 	require.NoError(t, err, left(temp))
 }
 
-// assets fills a folder with the real etcd and a kube-apiserver that is a script.
+// assets sets KUBEBUILDER_ASSETS to a folder with the real etcd, the real kubectl, and a script as kube-apiserver.
 func assets(t *testing.T, script string) {
 	t.Helper()
 	paths, err := tools.ControlPlane(t.Context(), os.Stderr)

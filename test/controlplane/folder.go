@@ -15,23 +15,24 @@ import (
 )
 
 const (
-	// folderPrefix is what the folders of control planes are called, in the folder for temporary files.
+	// folderPrefix begins the name of a control plane's folder in the folder for temporary files.
 	folderPrefix = "jupyter-user-controlplane-"
-	// lockName is the file whose lock says that the process which started the control plane lives. The kernel drops it
-	// with the process.
+	// lockName is a file that the process which started the control plane keeps locked. The kernel releases the lock when that
+	// process ends.
 	lockName = "owner.lock"
-	// unlockedAfter is when a folder without such a file is one whose owner died while creating it.
+	// unlockedAfter is the age after which a folder without a lock file counts as left over from a process that was killed while it
+	// created the folder.
 	unlockedAfter = time.Minute
 )
 
-// A folder holds everything that a control plane has on disk.
+// A folder has all files of a control plane.
 type folder struct {
 	path string
 	lock *flock.Flock
 	logs []*os.File
 }
 
-// newFolder creates a folder that is known to be in use for as long as this process lives.
+// newFolder creates a folder that stays locked until this process ends.
 func newFolder() (*folder, error) {
 	path, err := os.MkdirTemp("", folderPrefix)
 	if err != nil {
@@ -43,7 +44,7 @@ func newFolder() (*folder, error) {
 			return nil, errors.Join(fmt.Errorf("create a folder for the control plane: %w", err), f.remove())
 		}
 	}
-	// Locked first and named afterwards, so that nobody sees it under its name without its lock.
+	// The file gets its name after it is locked, so that no other process sees it unlocked.
 	_, err = f.lock.TryLock()
 	if err == nil {
 		err = os.Rename(f.lock.Path(), f.join(lockName))
@@ -56,8 +57,7 @@ func newFolder() (*folder, error) {
 
 func (f *folder) join(name string) string { return filepath.Join(f.path, name) }
 
-// createLog creates the file that a program writes its log to. A file rather than a pipe, so that the program never
-// waits for anybody to read it.
+// createLog creates the log file of a program. A pipe would block the program while nothing reads from it.
 func (f *folder) createLog(program string) (*os.File, error) {
 	log, err := os.Create(f.join(program + ".log"))
 	if err != nil {
@@ -67,7 +67,7 @@ func (f *folder) createLog(program string) (*os.File, error) {
 	return log, nil
 }
 
-// logTails is the end of every log, for an error.
+// logTails returns the end of every log, for an error.
 func (f *folder) logTails() string {
 	var names []string
 	for _, log := range f.logs {
@@ -76,7 +76,7 @@ func (f *folder) logTails() string {
 	return progress.Ends(names...)
 }
 
-// remove removes the folder and gives its lock up.
+// remove removes the folder and releases its lock.
 func (f *folder) remove() error {
 	for _, log := range f.logs {
 		_ = log.Close()
@@ -89,30 +89,30 @@ func (f *folder) remove() error {
 	return nil
 }
 
-// sweep removes what control planes left whose process died together with its guard, as when a container is killed.
+// sweep removes folders and processes left over from control planes whose guard was killed too, for example with its container.
 func sweep() error {
 	folders, err := os.ReadDir(os.TempDir())
 	if err != nil {
-		return fmt.Errorf("look for what an earlier control plane left: %w", err)
+		return fmt.Errorf("list the folders of earlier control planes: %w", err)
 	}
 	for _, entry := range folders {
 		if !entry.IsDir() || !strings.HasPrefix(entry.Name(), folderPrefix) {
 			continue
 		}
 		if err := sweepFolder(filepath.Join(os.TempDir(), entry.Name())); err != nil {
-			return fmt.Errorf("remove what an earlier control plane left: %w", err)
+			return fmt.Errorf("remove the folder of an earlier control plane: %w", err)
 		}
 	}
 	return nil
 }
 
 func sweepFolder(path string) error {
-	// Not created if it is missing: others may be removing the same folder.
+	// A missing lock file is not created, because another process may be removing the same folder.
 	f := &folder{path: path, lock: flock.New(filepath.Join(path, lockName), flock.SetFlag(os.O_RDWR))}
 	locked, err := f.lock.TryLock()
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil // Somebody else's, on a machine that is shared.
+		return nil // The folder belongs to another account of this machine.
 	case errors.Is(err, fs.ErrNotExist):
 		info, err := os.Stat(path)
 		if err != nil || time.Since(info.ModTime()) < unlockedAfter {
@@ -122,7 +122,7 @@ func sweepFolder(path string) error {
 	case err != nil:
 		return err
 	case !locked:
-		return nil // In use.
+		return nil // The control plane is in use.
 	}
 	f.kill()
 	return f.remove()

@@ -17,29 +17,30 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// envtest starts each program in a process group of its own. So Ctrl-C at a terminal does not reach them, and a test
-// that dies by it, by a panic, by its time limit or by SIGKILL leaves them running. A signal handler would help with the
-// first of these alone, and PR_SET_PDEATHSIG cannot be set through envtest. What the kernel does without fail, and on any
-// Unix, is to close the files of a process that dies. Hence a guard: a shell that reads a pipe which nobody ever writes
-// to, and whose only other end is in this process. When it ends, the guard kills what is left and removes the folder.
+// envtest starts each program in a process group of its own. So Ctrl-C at a terminal does not reach the programs. They would also keep
+// running after a test that panics, reaches its time limit or is killed. A signal handler helps only against Ctrl-C, and envtest cannot
+// set PR_SET_PDEATHSIG. But every Unix kernel closes the files of a process that ends. So this package starts a guard: a shell that
+// reads from a pipe. Only this process has the other end of the pipe, and never writes to it. When this process ends, the guard's read
+// ends too. The guard then kills the remaining programs and removes the folder.
 
 const (
-	// binFolder is where the programs are started from, in a control plane's folder.
+	// binFolder is the folder, in a control plane's folder, from which the programs are started.
 	binFolder = "bin"
-	// groupSuffix marks the file in which a started program's process group is noted.
+	// groupSuffix ends the name of a file with the process group of a program.
 	groupSuffix = ".group"
 )
 
-// wrapper is started in a program's place. It notes its process group, which becomes the program's: envtest tells nobody.
-// Should the folder be gone already, nothing is started.
+// wrapper is the script that envtest starts in place of a program. It writes its process group to a file and becomes the program. If
+// the folder is gone already, it starts nothing.
 const wrapper = `#!/bin/sh
 set -e
 [ "$1" = --help ] || echo $$ >"$0` + groupSuffix + `"
 exec "$0.program" "$@"
 `
 
-// guardScript gets the control plane's folder as its argument. Where /proc says what a process is, it makes sure that a
-// number still means the process it was noted for. A killed process may be seen for a moment yet, hence the repetition.
+// guardScript is the program of the guard. Its argument is the control plane's folder. With /proc it checks that a process group still
+// belongs to this control plane, because the kernel uses numbers again. A killed process may still create files for a moment, so
+// the removal is tried several times.
 const guardScript = `
 while read -r _; do :; done
 for note in "$1"/` + binFolder + `/*` + groupSuffix + `; do
@@ -55,7 +56,7 @@ until rm -rf "$1" || [ "$tries" -eq 50 ]; do
 done
 `
 
-// A guard cleans up after this process, should it die.
+// A guard removes everything if this process is killed.
 type guard struct {
 	command *exec.Cmd
 	pipe    io.Closer
@@ -63,7 +64,7 @@ type guard struct {
 
 func startGuard(folder string) (*guard, error) {
 	command := exec.Command("/bin/sh", "-c", guardScript, "controlplane-guard", folder)
-	// Out of reach of the terminal, and of anyone who kills this process together with its group.
+	// A session of its own keeps the guard alive when the terminal or a kill ends the whole process group.
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	pipe, err := command.StdinPipe()
 	if err == nil {
@@ -75,7 +76,7 @@ func startGuard(folder string) (*guard, error) {
 	return &guard{command: command, pipe: pipe}, nil
 }
 
-// dismiss ends the guard, after everything is stopped and removed.
+// dismiss ends the guard. Everything must be stopped and removed before.
 func (g *guard) dismiss() error {
 	_ = g.pipe.Close()
 	if err := g.command.Wait(); err != nil {
@@ -84,7 +85,7 @@ func (g *guard) dismiss() error {
 	return nil
 }
 
-// wrap returns the path under which a program is to be started.
+// wrap writes the wrapper of a program and returns its path.
 func (f *folder) wrap(name, program string) (string, error) {
 	path := filepath.Join(f.path, binFolder, name)
 	if err := os.Symlink(program, path+".program"); err != nil {
@@ -96,31 +97,31 @@ func (f *folder) wrap(name, program string) (string, error) {
 	return path, nil
 }
 
-// kill kills what still runs of the control plane, and waits for its end.
+// kill kills the programs that still run, and waits until they have ended.
 func (f *folder) kill() {
 	groups := f.groups()
 	for _, group := range groups {
 		_ = syscall.Kill(-group, syscall.SIGKILL)
 	}
-	// Not the caller's context: this is what is done when that is cancelled.
+	// The caller's context may be cancelled already.
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	// Nothing is to be done about a process that SIGKILL does not end.
+	// An error is ignored, because nothing more can be done about a process that SIGKILL does not end.
 	_ = wait.PollUntilContextCancel(ctx, pollInterval, true, func(context.Context) (bool, error) {
 		return len(f.groups()) == 0, nil
 	})
 }
 
-// interrupt makes a start that is under way fail: what runs is killed, and no more is started.
+// interrupt makes a running start fail. It kills the programs that run and removes the others, so that they cannot start.
 func (f *folder) interrupt(finished <-chan struct{}) {
-	programs, _ := filepath.Glob(filepath.Join(f.path, binFolder, "*.program")) // Errs on bad patterns alone.
+	programs, _ := filepath.Glob(filepath.Join(f.path, binFolder, "*.program")) // Only a bad pattern is an error.
 	for _, program := range programs {
 		_ = os.Remove(program)
 	}
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		// More than once, since a program may have been about to note its group.
+		// kill runs again and again, because a program may write its process group later.
 		f.kill()
 		select {
 		case <-finished:
@@ -130,9 +131,9 @@ func (f *folder) interrupt(finished <-chan struct{}) {
 	}
 }
 
-// groups are the process groups of the control plane's programs that still run.
+// groups returns the process groups of the programs that still run.
 func (f *folder) groups() []int {
-	notes, _ := filepath.Glob(filepath.Join(f.path, binFolder, "*"+groupSuffix)) // Errs on bad patterns alone.
+	notes, _ := filepath.Glob(filepath.Join(f.path, binFolder, "*"+groupSuffix)) // Only a bad pattern is an error.
 	var groups []int
 	for _, note := range notes {
 		data, err := os.ReadFile(note)
@@ -147,12 +148,12 @@ func (f *folder) groups() []int {
 	return groups
 }
 
-// runs says whether a process group is the control plane's, and not another that has its number by now.
+// runs reports whether a process group runs and belongs to this control plane. The kernel may have given its number to another group.
 func (f *folder) runs(group int) bool {
 	if runtime.GOOS != "linux" {
 		return !errors.Is(syscall.Kill(-group, 0), syscall.ESRCH)
 	}
-	// Empty for a process that is dead, but that nobody has waited for yet.
+	// The command line of a process that has ended, but was not waited for, is empty.
 	command, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(group), "cmdline"))
 	return err == nil && strings.Contains(string(command), f.path+"/")
 }

@@ -12,11 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 )
 
-// Namespace creates a namespace that pods can be created in at once. Its labels may, for example, have Pod Security
-// enforce something.
+// Namespace creates a namespace and its ServiceAccount default. Pods can be created there immediately. The labels can make Pod Security
+// enforce a standard.
 //
-// Nothing needs to be waited for: the plugins that look at namespaces and ServiceAccounts ask etcd for what their caches
-// do not have yet.
+// Namespace need not wait. The admission plugins that need a namespace or a ServiceAccount read it from etcd if their caches do not have
+// it yet.
 func (c *ControlPlane) Namespace(ctx context.Context, name string, labels map[string]string) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
 	if _, err := c.client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
@@ -25,8 +25,7 @@ func (c *ControlPlane) Namespace(ctx context.Context, name string, labels map[st
 	return c.createServiceAccount(ctx, name)
 }
 
-// createServiceAccount does what a controller manager does, where none runs: without a ServiceAccount of this name, no pod
-// is admitted.
+// createServiceAccount creates the ServiceAccount default, as a controller manager would. Without it, no Pod is admitted.
 func (c *ControlPlane) createServiceAccount(ctx context.Context, namespace string) error {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
 	_, err := c.client.CoreV1().ServiceAccounts(namespace).Create(ctx, account, metav1.CreateOptions{})
@@ -36,14 +35,14 @@ func (c *ControlPlane) createServiceAccount(ctx context.Context, namespace strin
 	return nil
 }
 
-// grantResource is a resource that does not exist, for which grants are given so that their arrival can be seen.
+// grantResource is a resource that does not exist. Allow adds a right to it, to see when the API server has read a role.
 const grantResource = "grants"
 
-// Allow gives a user rights in a namespace, by a Role and a RoleBinding of its own, and waits until they are in effect.
+// Allow gives a user rights in a namespace, with a new Role and RoleBinding, and waits until they are in effect.
 func (c *ControlPlane) Allow(ctx context.Context, namespace string, user *User, rules ...rbacv1.PolicyRule) error {
 	name := "allow-" + rand.String(10)
-	// The API server watches roles like any client, and may be asked before it has seen one. A right that nothing else
-	// can give is there when all of this role is.
+	// The API server reads roles by a watch, so a new role is in effect a little later. The role has one right that no other role has. When
+	// the user has this right, the user has all rights of the role.
 	seen := rbacv1.PolicyRule{APIGroups: []string{markerName}, Resources: []string{grantResource},
 		ResourceNames: []string{name}, Verbs: []string{"get"}}
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: append([]rbacv1.PolicyRule{seen}, rules...)}
@@ -65,8 +64,8 @@ func (c *ControlPlane) Allow(ctx context.Context, namespace string, user *User, 
 		},
 	}}
 	err := await(ctx, func(ctx context.Context) (bool, error) {
-		answer, err := c.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-		return err == nil && answer.Status.Allowed, err
+		reviewed, err := c.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		return err == nil && reviewed.Status.Allowed, err
 	})
 	if err != nil {
 		return fmt.Errorf("wait for the rights of %s to be in effect: %w", user.Name, err)

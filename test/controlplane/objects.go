@@ -13,14 +13,14 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// passing is what comes and goes by itself.
+// passing lists resources whose objects Kubernetes itself creates and deletes.
 var passing = []string{"events", "leases", "componentstatuses"}
 
-// Objects are all that the cluster has with some labels, or with any, as "configmaps lab/name"; but for those that come and go by
-// themselves. What is being deleted and waits for a controller is gone.
+// Objects returns all objects of the cluster that match a label selector, as "configmaps lab/name". It leaves out the resources in passing,
+// and objects that are being deleted.
 func (c *ControlPlane) Objects(ctx context.Context, selector string) (found []string, err error) {
 	config := rest.CopyConfig(c.Admin.Config)
-	config.WarningHandler = rest.NoWarnings{} // Of versions that are on their way out.
+	config.WarningHandler = rest.NoWarnings{} // The API server warns about deprecated versions.
 	discoverer, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client of the API server: %w", err)

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 )
 
-// installPolicies applies manifests as they are, in their order, and waits until the API server acts on the policies in them.
+// installPolicies applies the manifests in this order, and waits until their policies are in effect.
 func (c *ControlPlane) installPolicies(ctx context.Context, manifests []string) error {
 	if len(manifests) == 0 {
 		return nil
@@ -25,7 +25,7 @@ func (c *ControlPlane) installPolicies(ctx context.Context, manifests []string) 
 	return c.AwaitPolicies(ctx)
 }
 
-// Apply applies a manifest, with whatever policies are in it, and waits until the API server acts on them.
+// Apply applies a manifest and waits until its policies are in effect.
 func (c *ControlPlane) Apply(ctx context.Context, manifest string) error {
 	if err := c.Admin.Do(ctx, manifest, "apply", "--validate=strict", "-f", "-"); err != nil {
 		return err
@@ -33,9 +33,9 @@ func (c *ControlPlane) Apply(ctx context.Context, manifest string) error {
 	return c.AwaitPolicies(ctx)
 }
 
-// AwaitPolicies waits until the API server acts on the ValidatingAdmissionPolicies that it stores. It takes in all policies and
-// bindings at once, every second, in the order in which they were stored; so a marker that was made last, a policy that denies
-// a certain object, is in effect only when all before it are.
+// AwaitPolicies waits until all stored ValidatingAdmissionPolicies are in effect. Every second the API server reads all policies and
+// bindings together, in the order in which they were stored. So AwaitPolicies stores one more policy, a marker that denies a certain
+// object. When the marker is in effect, all policies before it are too.
 func (c *ControlPlane) AwaitPolicies(ctx context.Context) error {
 	name := "policy-" + rand.String(10)
 	policies := c.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()

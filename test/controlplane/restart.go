@@ -16,14 +16,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// stopGrace is how long an API server that is to be started again has for its last requests.
+// stopGrace is the time that the API server has to stop before it is killed.
 const stopGrace = 3 * time.Second
 
-// RestartAPIServer stops the API server, in order, and starts it again as it was. It returns when the API server is ready:
-// sooner, nobody who looks at /readyz sends it anything. Linux only.
+// RestartAPIServer stops the API server and starts it again with the same flags. It returns when the API server is ready. It works on
+// Linux only.
 //
-// envtest would make an API server again, which knows none of the users that there are. So it is told nothing, and takes the
-// program that it started for ended, which is all that it has to know to stop.
+// It does not use envtest, which would start an API server that does not know the existing users. When the control plane stops, envtest
+// finds that the process it started has ended, and that is enough.
 func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	name := string(tools.KubeAPIServer)
 	program := filepath.Join(c.folder.path, binFolder, name)
@@ -42,7 +42,7 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	if err := syscall.Kill(group, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stop the API server: %w", err)
 	}
-	// It waits a minute for those who watch something, and they do not go. As a static pod it would be killed then.
+	// The API server waits up to a minute for open watches, which do not end. A kubelet would kill such a static Pod too.
 	grace, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
 	if await(grace, func(context.Context) (bool, error) { return !c.folder.runs(group), nil }) != nil {
@@ -55,7 +55,7 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the API server's log again: %w", err)
 	}
-	defer log.Close() //nolint:errcheck // The program has it too.
+	defer log.Close() //nolint:errcheck // the process has a file descriptor of its own
 	var arguments []string
 	for argument := range bytes.SplitSeq(bytes.TrimSuffix(started, []byte{0}), []byte{0}) {
 		arguments = append(arguments, string(argument))
@@ -66,6 +66,6 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) error {
 	if err := command.Start(); err != nil {
 		return fmt.Errorf("start the API server again: %w", err)
 	}
-	go func() { _ = command.Wait() }() // How it ends is seen by who asks it something.
+	go func() { _ = command.Wait() }() // If it ends, the test's next request fails.
 	return c.awaitReady(ctx)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// startSleeper starts something in a control plane's folder, as envtest would, that runs until it is killed.
+// startSleeper starts a process in a control plane's folder, as envtest starts a program. It runs until it is killed.
 func startSleeper(t *testing.T, f *folder) (ended <-chan error) {
 	t.Helper()
 	sleep, err := exec.LookPath("sleep")
@@ -36,7 +36,7 @@ func TestSweepEndsWhatADeadOwnerLeft(t *testing.T) {
 	f, err := newFolder()
 	require.NoError(t, err)
 	ended := startSleeper(t, f)
-	require.NoError(t, f.lock.Close()) // What the kernel does with a process that dies.
+	require.NoError(t, f.lock.Close()) // The kernel releases the lock like this when a process ends.
 
 	require.NoError(t, sweep())
 	assert.NoDirExists(t, f.path)
@@ -78,7 +78,7 @@ func TestSweepRemovesAFolderThatNobodyFinished(t *testing.T) {
 
 func TestKillSparesTheProcessThatHasTheNumberNow(t *testing.T) {
 	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
-		t.Skip("nothing says what a process is here")
+		t.Skip("skipped: this system has no /proc with the command line of a process")
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 	f, err := newFolder()
@@ -90,7 +90,7 @@ func TestKillSparesTheProcessThatHasTheNumberNow(t *testing.T) {
 	require.NoError(t, os.WriteFile(note, []byte(strconv.Itoa(stranger.Process.Pid)), 0o600))
 
 	f.kill()
-	require.NoError(t, stranger.Process.Signal(syscall.Signal(0)), "it still runs")
+	require.NoError(t, stranger.Process.Signal(syscall.Signal(0)), "the process still runs")
 	require.NoError(t, stranger.Process.Kill())
 	require.Error(t, stranger.Wait())
 	require.NoError(t, f.remove())

@@ -14,26 +14,26 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// usersFolder is where kubeconfig files are, in a control plane's folder.
+// usersFolder is the folder, in a control plane's folder, with the kubeconfig files.
 const usersFolder = "users"
 
-// A User is somebody the API server knows by a client certificate.
+// A User is a user with a client certificate for the API server.
 type User struct {
-	// Name and Groups are who the API server takes the user for.
+	// Name and Groups are the user name and the groups in the certificate.
 	Name   string
 	Groups []string
 	// Config is for clients in Go.
 	Config *rest.Config
-	// Kubeconfig is a file for all others.
+	// Kubeconfig is the path of a kubeconfig file, for other clients.
 	Kubeconfig string
 
 	kubectl string
 	cache   string
 }
 
-// User makes a user known. It may do what the groups may, and what Allow gives it.
+// User creates a user. The user has the rights of the groups, and those that Allow adds.
 func (c *ControlPlane) User(name string, groups ...string) (*User, error) {
-	c.users.Lock() // envtest counts certificates without one.
+	c.users.Lock() // AddUser of envtest is not safe for concurrent use.
 	defer c.users.Unlock()
 	user, err := c.plane.AddUser(envtest.User{Name: name, Groups: groups}, clientConfig())
 	if err != nil {
@@ -53,8 +53,9 @@ func (c *ControlPlane) User(name string, groups ...string) (*User, error) {
 	}, nil
 }
 
-// writeKubeconfig writes a file that none but the owner can read. A name may be given twice, with other groups. In KUBECONFIG a
-// colon would separate two files, and ServiceAccounts have it in their names.
+// writeKubeconfig writes a kubeconfig that only this account can read, and returns its path. Two users may have the same name with
+// different groups, so the file name has a random part. A ServiceAccount's name has colons, which separate files in KUBECONFIG, so the
+// file name is escaped.
 func (f *folder) writeKubeconfig(name string, data []byte) (string, error) {
 	file, err := os.CreateTemp(f.join(usersFolder), url.QueryEscape(name)+"-*.kubeconfig")
 	if err != nil {
@@ -64,19 +65,19 @@ func (f *folder) writeKubeconfig(name string, data []byte) (string, error) {
 	return file.Name(), errors.Join(err, file.Close())
 }
 
-// A Result is what a command said, and how it ended.
+// A Result has the output and the exit status of a command.
 type Result struct {
 	Stdout   string
 	Stderr   string
 	ExitCode int
 }
 
-// Kubectl runs kubectl as the user. That kubectl fails is no error: see Result.ExitCode.
+// Kubectl runs kubectl as the user. A kubectl that fails is no error; Result.ExitCode has its exit status.
 func (u *User) Kubectl(ctx context.Context, arguments ...string) (Result, error) {
 	return u.KubectlReading(ctx, "", arguments...)
 }
 
-// KubectlReading is Kubectl with something on its standard input.
+// KubectlReading is like Kubectl, with a standard input.
 func (u *User) KubectlReading(ctx context.Context, stdin string, arguments ...string) (Result, error) {
 	var stdout, stderr bytes.Buffer
 	command := u.Command(ctx, arguments...)
@@ -92,7 +93,7 @@ func (u *User) KubectlReading(ctx context.Context, stdin string, arguments ...st
 	return Result{Stdout: stdout.String(), Stderr: stderr.String(), ExitCode: command.ProcessState.ExitCode()}, nil
 }
 
-// Do is KubectlReading where it is an error that kubectl fails.
+// Do is like KubectlReading, but returns an error if kubectl fails.
 func (u *User) Do(ctx context.Context, stdin string, arguments ...string) error {
 	result, err := u.KubectlReading(ctx, stdin, arguments...)
 	if err == nil && result.ExitCode != 0 {
@@ -101,13 +102,13 @@ func (u *User) Do(ctx context.Context, stdin string, arguments ...string) error 
 	return err
 }
 
-// Command prepares to run kubectl as the user, for callers who give it something to read or show what it says.
+// Command returns a command that runs kubectl as the user. The caller can set its input and output.
 func (u *User) Command(ctx context.Context, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, u.kubectl, arguments...)
 	command.Env = append(command.Environ(),
 		"KUBECONFIG="+u.Kubeconfig,
-		"KUBECACHEDIR="+u.cache, // Not the cache of whoever runs this.
-		"KUBERC=off",            // Nor their preferences.
+		"KUBECACHEDIR="+u.cache, // Not the cache of the developer.
+		"KUBERC=off",            // Not the preferences of the developer.
 	)
 	return command
 }

@@ -13,28 +13,27 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// calledHost is the host that the API server is told to call webhooks at. It speaks HTTP/1.1 to a Service, but HTTP/2 to
-// what it takes for its own host, which is the name localhost and loopback addresses. This is neither, and to dial it
-// means the local system, as package net promises: webhooks are called as in a cluster, and no name needs to be resolved.
+// calledHost is the host in the URLs of the webhooks. The API server uses HTTP/1.1 with a Service, but HTTP/2 with localhost and loopback
+// addresses. The address 0.0.0.0 is neither, and package net connects it to the local system. So the API server calls the webhooks as in a
+// cluster, and no name has to be resolved.
 const calledHost = "0.0.0.0"
 
-// A WebhookAddress is where the API server finds the server of the webhooks.
+// A WebhookAddress is the address at which the API server calls the webhooks.
 type WebhookAddress struct {
-	// Host and Port are to be listened on.
+	// Host and Port are the address at which the webhook must listen.
 	Host string
 	Port int
-	// CertDir has the certificate to serve with, tls.crt and tls.key. The webhook configurations trust it.
+	// CertDir is the folder with the serving certificate, tls.crt and tls.key. The webhook configurations trust it.
 	CertDir string
 }
 
-// installWebhooks installs webhook configurations, and waits until the API server acts on them. A timeout of 0 keeps what they
-// say.
+// installWebhooks installs webhook configurations, and waits until they are in effect. With a timeout of 0 they keep their own timeouts.
 func (c *ControlPlane) installWebhooks(ctx context.Context, paths []string, timeout int32) error {
 	options := envtest.WebhookInstallOptions{Paths: paths, LocalServingHostExternalName: calledHost}
 	if err := options.PrepWithoutInstalling(); err != nil {
 		return errors.Join(fmt.Errorf("prepare the webhook configurations: %w", err), options.Cleanup())
 	}
-	// envtest puts the certificate where nobody would find it if this process were killed.
+	// envtest writes the certificate to another folder, which the guard would not remove.
 	certificates := c.folder.join("webhook-certificates")
 	if err := os.Rename(options.LocalServingCertDir, certificates); err != nil {
 		return errors.Join(fmt.Errorf("keep the webhook's certificate: %w", err), options.Cleanup())
@@ -58,7 +57,7 @@ func (c *ControlPlane) installWebhooks(ctx context.Context, paths []string, time
 	return c.awaitWebhooks(ctx)
 }
 
-// setTimeout sets how many seconds each webhook may take for an answer.
+// setTimeout sets the timeout of each webhook, in seconds.
 func setTimeout(options *envtest.WebhookInstallOptions, seconds int32) {
 	for _, configuration := range options.MutatingWebhooks {
 		for i := range configuration.Webhooks {
@@ -72,9 +71,9 @@ func setTimeout(options *envtest.WebhookInstallOptions, seconds int32) {
 	}
 }
 
-// awaitWebhooks waits until the API server acts on the webhook configurations that it stores, which is a little later:
-// it watches them like any client. It gets to know them in the order in which they were stored; so the last one, a
-// marker that denies a certain object, is in effect only when all before it are.
+// awaitWebhooks waits until all stored webhook configurations are in effect. The API server reads them by a watch, in the order in which
+// they were stored. So awaitWebhooks stores one more configuration of each kind, a marker that denies a certain object. When the marker is
+// in effect, all configurations before it are too.
 func (c *ControlPlane) awaitWebhooks(ctx context.Context) error {
 	configurations := c.client.AdmissionregistrationV1()
 	create, remove := metav1.CreateOptions{}, metav1.DeleteOptions{}
@@ -120,7 +119,7 @@ func (c *ControlPlane) denies(ctx context.Context, kind string) (bool, error) {
 		DryRun: []string{metav1.DryRunAll},
 	})
 	if apierrors.IsInternalError(err) {
-		return true, nil // What a webhook that cannot be called is answered with.
+		return true, nil // The API server returns an internal error if it cannot call a webhook.
 	}
 	return false, err
 }
@@ -135,7 +134,7 @@ func markerSelector(kind string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{markerName: kind}}
 }
 
-// markerClient names a port that nobody listens on: to deny, a webhook need not be there.
+// markerClient returns the URL of a port at which no server listens. A webhook that cannot be called denies the object.
 func markerClient() admissionv1.WebhookClientConfig {
 	return admissionv1.WebhookClientConfig{URL: new("https://127.0.0.1:1/")}
 }

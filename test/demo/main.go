@@ -18,21 +18,24 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, &demo{binary: *binary, keep: *keep, out: os.Stdout})
+	d := &demo{binary: *binary, keep: *keep, out: os.Stdout}
+	err := run(ctx, d)
 	interrupted := ctx.Err() != nil
 	stop()
-	switch {
-	case interrupted:
-		fmt.Println("\nEverything was removed.")
-	case err != nil:
+	if interrupted {
+		err = nil // The step that was interrupted has failed.
+	}
+	if err = errors.Join(err, d.end()); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
+	if interrupted {
+		fmt.Println("\nEverything was removed.")
+	}
 }
 
-// run runs all steps of the demo. It stops everything at the end, also after an error.
-func run(ctx context.Context, d *demo) (err error) {
-	defer func() { err = errors.Join(err, d.end()) }()
+// run runs all steps of the demo.
+func run(ctx context.Context, d *demo) error {
 	for _, act := range []func(context.Context) error{
 		d.start, d.serve, d.furnish, d.admitted, d.greedy, d.another, d.linger,
 	} {

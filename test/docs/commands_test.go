@@ -18,7 +18,7 @@ import (
 // TestEveryCommandIsHeld: test/pages/commands.txt has every command line of the pages, and every entry of the list is in a page. Each
 // section of the list names a test that exists, or the reason why no test runs the commands.
 func TestEveryCommandIsHeld(t *testing.T) {
-	commands, holders, tests := pages.Commands(t), pages.Holders(t), testFunctions(t)
+	commands, holders, tests := pages.Commands(t), pages.Holders(t, "commands.txt"), testFunctions(t)
 	require.Greater(t, len(commands), 100)
 	held := map[string]bool{}
 	for _, holder := range holders {
@@ -76,5 +76,17 @@ func TestMakeTargets(t *testing.T) {
 				assert.Regexp(t, `(?m)^  make `+word+` `, string(help), "%s", c.Page)
 			}
 		}
+	}
+}
+
+// TestImageNeedsAnEngine: where no container engine builds, make image says so in one sentence.
+func TestImageNeedsAnEngine(t *testing.T) {
+	for engine, sentence := range map[string]string{
+		"":      "make image needs docker, podman or buildah, and none of them is in PATH\n",
+		"false": "make image: false cannot build here: false info says why\n",
+	} {
+		said, err := exec.Command("make", "-C", root, "--no-print-directory", "image", "CONTAINERS="+engine).CombinedOutput()
+		require.Error(t, err)
+		assert.Regexp(t, "^"+sentence+`make(?:\[\d+\])?: \*\*\* \[.*image\] Error 1\n$`, string(said))
 	}
 }

@@ -95,6 +95,9 @@ var (
 func TestFrontPages(t *testing.T) {
 	english, chinese := read(t, "README.md"), read(t, "README.zh-CN.md")
 	assert.LessOrEqual(t, strings.Count(english, "\n"), frontPageLines)
+	_, hub, _ := strings.Cut(english, "\n## JupyterHub\n")
+	hub, _, _ = strings.Cut(hub, "\n## ")
+	assert.Len(t, regexp.MustCompile("(?m)^[^\n`].*$").FindAllString(hub, -1), 6, "JupyterHub in six lines")
 	assert.Equal(t, untranslated(english), untranslated(chinese))
 	commands := func(page string) (lines []string) {
 		for _, c := range pages.CommandsOf(page, read(t, page)) {

@@ -132,7 +132,7 @@ func assertWhoIsDenied(t *testing.T, h jupyterHub, discovery discovery) {
 	for user, want := range map[string]string{
 		"Alice":     "cannot be a user here: names are lower case here (user.allowUpperCase is off)",
 		"123abc":    "cannot be a user here: a name begins with a to z or _",
-		"bob@y.org": "is of another domain than x.org, and might be another user than the one of that name here",
+		"bob@y.org": "is not x.org, so this may be a different user from the one with that name here",
 	} {
 		t.Run(user, func(t *testing.T) {
 			assert.Contains(t, h.logIn(t, user, "").denied(t), want)

@@ -40,7 +40,7 @@ func TestAMountIsNotLedOverOurProgram(t *testing.T) {
 				result := tryCreate(t, discovery, led)
 				assert.Equal(t, 1, result.ExitCode, result.Stdout)
 				assert.Contains(t, result.Stderr, "Error from server (MountNested)")
-				assert.Contains(t, result.Stderr, "/home/busy/link and /home/busy lie one inside of the other")
+				assert.Contains(t, result.Stderr, "of /home/busy/link and /home/busy one is inside the other")
 				return
 			}
 			p := create(t, discovery, "led", led)

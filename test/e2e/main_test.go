@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 	program := sealed.Program{Outside: build, Inside: func(room sealed.Room) int { return inside(m, room) }}
 	if keep() {
-		program.Doors, program.Opened = []string{apiDoor, notebookDoor}, noteDoor
+		program.Doors, program.Opened, program.UntilInterrupt = []string{apiDoor, notebookDoor}, noteDoor, true
 	}
 	os.Exit(sealed.Run(program)) //nolint:forbidigo // likewise
 }

@@ -266,7 +266,7 @@ spec:
 `)
 	assert.Equal(t, 1, made.ExitCode)
 	assert.Contains(t, made.Stderr, `Error from server (VolumeTaken)`)
-	assert.Contains(t, made.Stderr, `admission webhook "pods.jupyter-user.io" denied the request: 3 things stand against it:`)
+	assert.Contains(t, made.Stderr, `admission webhook "pods.jupyter-user.io" denied the request: there are 3 problems:`)
 	assert.Contains(t, made.Stderr, "\n- spec.volumes[0]: the volume name hpc-shared-volume belongs to the share")
 	assert.Contains(t, made.Stderr, "\n- spec.volumes[1]: the claim hpc-shared-pvc is the share")
 	assert.Contains(t, made.Stderr, "\n- spec.containers[0].volumeMounts[0]: the volume hpc-shared-volume is mounted at /home")

@@ -25,7 +25,7 @@ func TestAttacksByFSGroup(t *testing.T) {
 		"another's group":               {"alice", 6002, "spec.securityContext.fsGroup: 6002 is not known to be a group of alice"},
 		"root's group":                  {"alice", 0, "spec.securityContext.fsGroup: 0 is not known to be a group of alice"},
 		"a group under the floor":       {"alice", 27, "spec.securityContext.fsGroup: 27 is not known to be a group of alice"},
-		"any group, of a user at start": {"qiang.guo03", 7001, "spec.securityContext.fsGroup: this is not what the webhook put there"},
+		"any group, of a user at start": {"qiang.guo03", 7001, "spec.securityContext.fsGroup: this is not what the webhook wrote"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := injectedBy(t, g.serves, of.user)

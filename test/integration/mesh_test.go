@@ -92,7 +92,7 @@ func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
 		o := e.try(t, "mesh", asking(user, mutated(label, does)))
 		if label == "engine" {
 			assert.Equal(t, "Drifted", reason(o.err), "an engine that is called again has the last word, and the verifier sees it")
-			deniedWith(t, o, field+": this is not what the webhook put there")
+			deniedWith(t, o, field+": this is not what the webhook wrote")
 			continue
 		}
 		pod := e.admittedAnyhow(t, o)

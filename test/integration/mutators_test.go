@@ -177,7 +177,7 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 		deniedWith(t, o, "If the image of the first, elsewhere.example/"+initImage+", is right, the admin must add it to the value image.accepted")
 
 		o = e.try(t, "beside", asking(user, mutated("insisting", "mirror")))
-		deniedWith(t, o, "spec.initContainers[0].image: this is not what the webhook put there")
+		deniedWith(t, o, "spec.initContainers[0].image: this is not what the webhook wrote")
 		assert.Equal(t, "Drifted", reason(o.err))
 	})
 	e.configure(t, func(c *config.Config) { c.Init.AcceptedImages = []string{mirrored} })

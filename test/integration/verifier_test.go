@@ -39,7 +39,7 @@ func TestAWebhookThatInsists(t *testing.T) {
 			assert.Equal(t, 1, result.ExitCode, result.Stdout)
 			assert.Contains(t, result.Stderr, "Error from server (Drifted): ")
 			assert.Contains(t, result.Stderr, `admission webhook "verified-pods.jupyter-user.io" denied the request: `+field+
-				": this is not what the webhook put there")
+				": this is not what the webhook wrote")
 		})
 	}
 	t.Run("what it may do", func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 			result := run(t, made)
 			assert.Equal(t, 1, result.ExitCode)
 			assert.Contains(t, result.Stderr, "Error from server (GenerationUnknown): ")
-			assert.Contains(t, result.Stderr, "has made a pod by configuration "+by.Generation())
+			assert.Contains(t, result.Stderr, "knows configuration "+by.Generation())
 			assert.Contains(t, result.Stderr, "try again")
 		}
 	})

@@ -49,7 +49,7 @@ func TestWebhookAndPolicies(t *testing.T) {
 			"NoAccess: ", "the home of alice")
 	})
 	t.Run("an annotation and no label", func(t *testing.T) {
-		denied(t, run(t, bob, "a", "--annotations=jupyter-user.io/user=bob"), "(NotInjected)", "is no user's notebook")
+		denied(t, run(t, bob, "a", "--annotations=jupyter-user.io/user=bob"), "(NotInjected)", "is not a user's notebook")
 	})
 	t.Run("another webhook labels the pod after us", func(t *testing.T) {
 		denied(t, run(t, bob, "a", "--labels=second=late-label"), "NotInjected: ", "the webhook has not written whose")

@@ -129,18 +129,18 @@ func complete(lines string) bool {
 	return true
 }
 
-// A Holder is a section of commands.txt: a test with the commands that it runs, or the reason why no test runs them.
+// A Holder is a section of commands.txt or messages.txt: a test with the lines that it runs or compares, or the reason why no test does.
 type Holder struct {
 	Name  string
 	Lines []string
 }
 
-// Holders returns the sections of commands.txt.
-func Holders(t testing.TB) (found []Holder) {
+// Holders returns the sections of commands.txt or of messages.txt.
+func Holders(t testing.TB, list string) (found []Holder) {
 	t.Helper()
 	folder, err := project.Folder()
 	require.NoError(t, err)
-	text, err := os.ReadFile(filepath.Join(folder, "test", "pages", "commands.txt"))
+	text, err := os.ReadFile(filepath.Join(folder, "test", "pages", list))
 	require.NoError(t, err)
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSuffix(line, "\n")
@@ -169,7 +169,7 @@ func (c Command) Matches(entry string) bool {
 func HeldBy(t testing.TB, test string) (found []Command) {
 	t.Helper()
 	all := Commands(t)
-	for _, holder := range Holders(t) {
+	for _, holder := range Holders(t, "commands.txt") {
 		if strings.Fields(holder.Name)[0] != test {
 			continue
 		}

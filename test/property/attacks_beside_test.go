@@ -131,9 +131,9 @@ func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
 	require.Len(t, early.Denials, 1)
 	assert.Equal(t, early.Denials, late.Denials)
 	assert.Equal(t, "spec.containers[1].securityContext", early.Denials[0].Field)
-	assert.Equal(t, "notebooks here see more of the share than the home, and a container beside one can be handed an open directory of it: "+
+	assert.Equal(t, "notebooks here see more of the share than the home, and can pass an open directory of it to another container: "+
 		"this container needs runAsUser: 5003, runAsGroup: 6003 and allowPrivilegeEscalation: false, and neither privileged nor added "+
-		"capabilities; or leave it out. A service mesh's sidecar has a UID of its own: such Pods need a mesh without sidecars", early.Denials[0].Message)
+		"capabilities; or leave this container out. A service mesh's sidecar has a UID of its own: such Pods need a mesh without sidecars", early.Denials[0].Message)
 	require.Empty(t, golden.Case{Config: config.Default(), Identity: &id}.Decide(changed(t, []byte(bare), side)).Denials,
 		"with the home alone, other containers are whoever they are")
 }

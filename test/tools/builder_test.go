@@ -13,14 +13,14 @@ import (
 
 const fake Tool = "fake"
 
-// newFake returns a builder of one small program, in a module of its own and with a cache of its own.
+// newFake returns a builder with an empty cache. It can build one small program, which has its own module.
 func newFake(t *testing.T) *builder {
 	t.Helper()
 	b := fakeBuilder(t.TempDir())
 	require.NoError(t, os.MkdirAll(filepath.Join(b.modules, "fake"), 0o755))
 	writeFake(t, b, "go.mod", "module example.test/fake\n\ngo 1.26\n\nrequire example.test/other v1.2.3\n")
 	writeFake(t, b, "go.sum", "")
-	// No imports, so that little is compiled.
+	// The program imports nothing, so that it compiles fast.
 	writeFake(t, b, "main.go", "package main\n\nvar version = \"none\"\n\nfunc main() { println(version) }\n")
 	return b
 }

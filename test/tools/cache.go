@@ -15,17 +15,17 @@ import (
 type builder struct {
 	// modules is the folder with the tools' modules.
 	modules string
-	// cache is the folder that tools are built into.
+	// cache is the folder of the cache.
 	cache string
-	// recipes are those of the tools that can be built.
+	// recipes has the tools that can be built.
 	recipes map[Tool]recipe
 	// command is the go command.
 	command string
-	// progress is told what goes on, where it takes long.
+	// progress gets lines while something takes long.
 	progress io.Writer
-	// patience is how long a download may stand still.
+	// patience is how long a download may receive nothing.
 	patience time.Duration
-	// setupEnvtest is the program, for tests that have it. Else it is built.
+	// setupEnvtest is the path of setup-envtest. If it is empty, the builder builds setup-envtest.
 	setupEnvtest string
 }
 

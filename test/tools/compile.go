@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// endingTime is how long a go command that was asked to end may take for it.
+// endingTime is how long an interrupted go command may take to end.
 const endingTime = 10 * time.Second
 
 // compile builds a tool's program into a folder.
@@ -34,7 +34,7 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 	m.Expect(len(packages))
 	said := &progress.Tail{}
 	command := b.goCommand(ctx, r, arguments...)
-	// A go command that is interrupted leaves its temporary files. Here they go wherever the folder goes.
+	// An interrupted go command leaves its temporary files. They are in the folder of the build, which is removed then.
 	temporary, err := os.MkdirTemp(folder, "tmp-")
 	if err != nil {
 		return fmt.Errorf("create a folder for the go command: %w", err)
@@ -48,7 +48,7 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 		}
 		m.Compiled()
 		if line == r.mainPackage {
-			// Everything it imports is compiled by now, and linking, which go build -v says nothing about, comes next.
+			// All imports are compiled now. go build links next, and -v does not show that.
 			m.Say("linking")
 		}
 	}}
@@ -59,7 +59,7 @@ func (b *builder) compile(ctx context.Context, r recipe, tool Tool, folder strin
 	return nil
 }
 
-// packages lists what the tool consists of, downloading its modules if need be.
+// packages returns the packages of a tool. The go command downloads missing modules for that.
 func (b *builder) packages(ctx context.Context, r recipe, m *progress.Meter) (map[string]bool, error) {
 	var listed bytes.Buffer
 	said := &progress.Tail{}
@@ -82,7 +82,7 @@ func (b *builder) packages(ctx context.Context, r recipe, m *progress.Meter) (ma
 	return packages, nil
 }
 
-// run runs a go command. If that fails, what it said is in the error.
+// run runs a go command. If it fails, the error contains its output.
 func run(ctx context.Context, r recipe, command *exec.Cmd, stderr io.Writer, said *progress.Tail) error {
 	command.Stderr = stderr
 	err := command.Run()

@@ -16,35 +16,35 @@ import (
 )
 
 const (
-	// stallPatience is how long setup-envtest may write nothing before the connection counts as hanging.
+	// stallPatience is the time without any received data after which a connection counts as hanging.
 	stallPatience = 10 * time.Second
-	// downloadLimit ends a download that takes longer than building does.
+	// downloadLimit is the longest time for a download. Building from source takes about as long.
 	downloadLimit = 7 * time.Minute
 )
 
-// envtest runs setup-envtest, which knows neither a time limit nor a context.
+// envtest runs setup-envtest and adds time limits, which setup-envtest does not have.
 type envtest struct {
-	// program is setup-envtest.
+	// program is the path of setup-envtest.
 	program string
-	// index is the address of another index than its own. It may be empty.
+	// index is the URL of an index that replaces setup-envtest's own. It may be empty.
 	index string
-	// patience is stallPatience for all but tests.
+	// patience is stallPatience. Tests set a shorter time.
 	patience time.Duration
 }
 
-// installed returns the releases of a minor release that are installed on this machine, newest first.
+// installed returns the patch releases of a minor release that setup-envtest has installed on this machine, newest first.
 func (e envtest) installed(ctx context.Context, minor string) ([]string, error) {
 	said, err := e.run(ctx, "", "list", "--installed-only", strings.TrimPrefix(minor, "v"))
 	return releases(said, "(installed)"), err
 }
 
-// available returns the releases of a minor release that the index has, newest first. Nothing is stored outside of folder.
+// available returns the patch releases of a minor release in the index, newest first. setup-envtest writes only into folder.
 func (e envtest) available(ctx context.Context, folder, minor string) ([]string, error) {
 	said, err := e.run(ctx, folder, e.remote("list", folder, minor)...)
 	return releases(said, "(available)"), err
 }
 
-// fetch downloads a release into folder, and returns where its programs lie.
+// fetch downloads a release into folder, and returns the folder of its programs.
 func (e envtest) fetch(ctx context.Context, folder, release string) (string, error) {
 	return e.run(ctx, folder, append([]string{"--print", "path"}, e.remote("use", folder, release)...)...)
 }
@@ -57,7 +57,7 @@ func (e envtest) remote(command, folder, version string) []string {
 	return append(arguments, command, strings.TrimPrefix(version, "v"))
 }
 
-// releases reads the lines of `setup-envtest list`: a state, a version, a platform.
+// releases returns the versions with a state from the output of `setup-envtest list`. Each line has a state, a version and a platform.
 func releases(list, state string) []string {
 	var found []string
 	for line := range strings.Lines(list) {
@@ -68,8 +68,8 @@ func releases(list, state string) []string {
 	return found
 }
 
-// choose returns the wanted release, else the newest of the same minor release, else an empty text. No test depends on a patch
-// release.
+// choose returns the wanted release if it was found, otherwise the newest of the same minor release, otherwise an empty string. No test
+// depends on a patch release.
 func choose(found []string, wanted string) string {
 	if slices.Contains(found, wanted) {
 		return wanted
@@ -82,8 +82,8 @@ func choose(found []string, wanted string) string {
 	return ""
 }
 
-// run runs setup-envtest. With a folder to write to, it is ended as soon as that folder has not grown for e.patience: a download
-// arrives there before it is verified and unpacked.
+// run runs setup-envtest. If folder is not empty, setup-envtest writes its download there. run then ends it when the folder has not grown
+// for e.patience.
 func (e envtest) run(ctx context.Context, folder string, arguments ...string) (string, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, downloadLimit, fmt.Errorf("it took longer than %s", downloadLimit))
 	defer stop()
@@ -106,7 +106,7 @@ func (e envtest) run(ctx context.Context, folder string, arguments ...string) (s
 	return strings.TrimSpace(out.String()), nil
 }
 
-// watch calls stall once a folder has not grown for e.patience.
+// watch calls stall when a folder has not grown for e.patience.
 func (e envtest) watch(ctx context.Context, folder string, stall context.CancelCauseFunc) {
 	ticker := time.NewTicker(e.patience / 20)
 	defer ticker.Stop()
@@ -127,7 +127,7 @@ func (e envtest) watch(ctx context.Context, folder string, stall context.CancelC
 	}
 }
 
-// size returns how many bytes the files in a folder have. A file that disappears meanwhile is left out.
+// size returns the number of bytes of all files in a folder. It ignores files that disappear meanwhile.
 func size(folder string) (bytes int64) {
 	_ = filepath.WalkDir(folder, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -141,7 +141,7 @@ func size(folder string) (bytes int64) {
 	return bytes
 }
 
-// take moves a control plane's programs from where setup-envtest unpacked them, which it made read-only.
+// take moves the programs from the folder in which setup-envtest has unpacked them. That folder is read-only.
 func take(from, to string) error {
 	if err := os.Chmod(from, 0o755); err != nil {
 		return fmt.Errorf("take what was downloaded: %w", err)
@@ -154,5 +154,5 @@ func take(from, to string) error {
 	return nil
 }
 
-// summary returns the lines of a text as one, so that it fits into a sentence.
+// summary returns a text in one line, so that it fits into a sentence.
 func summary(text string) string { return strings.Join(strings.Fields(text), " ") }

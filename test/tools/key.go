@@ -12,20 +12,19 @@ import (
 	"strings"
 )
 
-// goVariables are the settings of the go command that decide how a program comes out.
+// goVariables are the settings of the go command that change the built program.
 var goVariables = []string{
 	"GOVERSION", "GOOS", "GOARCH", "GO386", "GOAMD64", "GOARM", "GOARM64", "GOMIPS", "GOMIPS64", "GOPPC64", "GORISCV64",
 	"GOWASM", "GOEXPERIMENT", "GOFIPS140", "GOFLAGS",
 }
 
-// ingredients is everything that decides how a tool comes out, one thing a line, so that a user who wonders why
-// something is built again can compare two of them.
+// ingredients returns every input of the build of a tool, one a line. See cache.Entry.
 func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	arguments, err := r.arguments(b.modules)
 	if err != nil {
 		return "", err
 	}
-	// Asked in the tool's folder, since its go.mod may call for another toolchain than the one that runs this.
+	// go env runs in the tool's folder, because its go.mod may select another toolchain.
 	settings, err := b.goCommand(ctx, r, append([]string{"env", "-json"}, goVariables...)...).Output()
 	if err != nil {
 		return "", goCommandError(ctx, err)
@@ -33,20 +32,20 @@ func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "recipe %d\npackage %s\n", recipeVersion, r.mainPackage)
 	fmt.Fprintf(&text, "arguments %s\nenvironment %s\n", strings.Join(arguments, " "), strings.Join(environment(), " "))
-	// A program of the folder's own is made of its files too; most folders have none.
+	// Some folders have Go files of a program of their own.
 	folder := os.DirFS(filepath.Join(b.modules, r.folder))
 	names := []string{"go.mod", "go.sum"}
 	for _, pattern := range []string{"*.go", "*/*.go"} {
 		sources, err := fs.Glob(folder, pattern)
 		if err != nil {
-			return "", fmt.Errorf("find what the tool is made of: %w", err)
+			return "", fmt.Errorf("find the sources of the tool: %w", err)
 		}
 		names = append(names, sources...)
 	}
 	for _, name := range names {
 		data, err := fs.ReadFile(folder, name)
 		if err != nil {
-			return "", fmt.Errorf("read what pins the tool: %w", err)
+			return "", fmt.Errorf("read the sources of the tool: %w", err)
 		}
 		fmt.Fprintf(&text, "%s %x\n", name, sha256.Sum256(data))
 	}
@@ -54,18 +53,18 @@ func (b *builder) ingredients(ctx context.Context, r recipe) (string, error) {
 	return text.String(), nil
 }
 
-// goCommand prepares a call of the go command in a tool's module.
+// goCommand returns a go command that runs in a tool's module.
 func (b *builder) goCommand(ctx context.Context, r recipe, arguments ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, b.command, arguments...)
 	command.Dir = filepath.Join(b.modules, r.folder)
 	command.Env = append(command.Environ(), environment()...)
-	// Asked to end, the go command starts nothing more.
+	// After an interrupt, the go command starts no further process.
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
 	command.WaitDelay = endingTime
 	return command
 }
 
-// goCommandError says what can be done about a go command that could not do its work.
+// goCommandError returns an error that says what the user can do about a go command that failed.
 func goCommandError(ctx context.Context, err error) error {
 	var exit *exec.ExitError
 	switch {

@@ -22,8 +22,8 @@ func fakeKey(t *testing.T, b *builder) string {
 func TestKeyStaysTheSame(t *testing.T) {
 	b := newFake(t)
 	before := fakeKey(t, b)
-	assert.Equal(t, before, fakeKey(t, b), "asked again")
-	writeFake(t, b, "notes.txt", "decides nothing")
+	assert.Equal(t, before, fakeKey(t, b), "the second time")
+	writeFake(t, b, "notes.txt", "no input of the build")
 	assert.Equal(t, before, fakeKey(t, b))
 }
 
@@ -110,8 +110,8 @@ func TestModuleWithoutItsToolSaysWhatToDo(t *testing.T) {
 	require.ErrorContains(t, err, "requires no version of example.test/other: run `go get -tool`")
 }
 
-// TestOlderReleasesOfKubernetes that make release-check runs the integration tests with: the API server is of theirs, and nothing
-// else.
+// TestOlderReleasesOfKubernetes: KUBERNETES selects the release of the API server, and of no other program. The Makefile lists all releases
+// that have a module here.
 func TestOlderReleasesOfKubernetes(t *testing.T) {
 	modules, err := modulesFolder()
 	require.NoError(t, err)

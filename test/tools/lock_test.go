@@ -17,14 +17,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stalledGo is where stallGo puts its go command, for a builder that works in a folder.
+// stalledGo returns the path at which stallGo writes its go command.
 func stalledGo(b *builder) string { return filepath.Join(filepath.Dir(b.cache), "go") }
 
-// stallGo makes a go command that stops for good at `go build`, and returns the file that appears when it got there.
+// stallGo writes a go command that hangs at `go build`. It returns the path of a file that appears when the command hangs.
 func stallGo(t *testing.T, b *builder) (mark string) {
 	t.Helper()
 	mark = stalledGo(b) + ".stalled"
-	// The shell is replaced, so that ending the process ends all of it.
+	// exec replaces the shell, so that killing the process leaves no child.
 	script := `#!/bin/sh
 [ "$1" = build ] || exec go "$@"
 echo $$ >"$0.new"
@@ -33,7 +33,7 @@ exec sleep 600
 `
 	require.NoError(t, os.WriteFile(stalledGo(b), []byte(script), 0o755))
 	t.Cleanup(func() {
-		// Where the test did not end it, nobody else does.
+		// The test may have failed before it ended the process.
 		number, _ := os.ReadFile(mark)
 		if process, err := strconv.Atoi(strings.TrimSpace(string(number))); err == nil {
 			_ = syscall.Kill(process, syscall.SIGKILL)
@@ -61,8 +61,8 @@ func await(ctx context.Context, path string) error {
 func TestTwoAtOnceBuildItOnce(t *testing.T) {
 	first := newFake(t)
 	second := *first
-	var told [2]bytes.Buffer
-	first.progress, second.progress = &told[0], &told[1]
+	var output [2]bytes.Buffer
+	first.progress, second.progress = &output[0], &output[1]
 
 	var paths [2]string
 	var errs [2]error
@@ -74,7 +74,7 @@ func TestTwoAtOnceBuildItOnce(t *testing.T) {
 	require.NoError(t, errs[0])
 	require.NoError(t, errs[1])
 	assert.Equal(t, paths[0], paths[1])
-	said := told[0].String() + told[1].String()
+	said := output[0].String() + output[1].String()
 	assert.Equal(t, 1, strings.Count(said, "fake  built in "), said)
 }
 
@@ -94,7 +94,7 @@ func TestCancelledBuildEndsAndLeavesNothing(t *testing.T) {
 	assert.Equal(t, []string{"fake.lock"}, cached(t, b))
 }
 
-// killedVariable makes TestBuildToBeKilled the process that TestKilledBuildHarmsNobody kills.
+// killedVariable is an environment variable. With it, TestBuildToBeKilled builds in a process that TestKilledBuildHarmsNobody kills.
 const killedVariable = "JUPYTER_USER_TEST_KILLED_BUILD"
 
 func TestBuildToBeKilled(t *testing.T) {
@@ -111,7 +111,7 @@ func TestBuildToBeKilled(t *testing.T) {
 func TestKilledBuildHarmsNobody(t *testing.T) {
 	b := newFake(t)
 	mark := stallGo(t, b)
-	// In a process of its own, since the lock must end with a process, not only with a file that is closed.
+	// The build runs in its own process, because the kernel must release the lock when the process is killed.
 	process := exec.Command(os.Args[0], "-test.run=^TestBuildToBeKilled$")
 	process.Env = append(os.Environ(), killedVariable+"="+filepath.Dir(b.cache))
 	require.NoError(t, process.Start())

@@ -7,10 +7,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// cacheFolder is where built tools are kept.
+// cacheFolder returns the folder of the cache of tools.
 func cacheFolder() (string, error) { return cache.Folder("tools") }
 
-// modulesFolder is the folder of this package, with the tools' modules in it.
+// modulesFolder returns the folder of this package, which has the tools' modules.
 func modulesFolder() (string, error) {
 	folder, err := project.Folder()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 func TestModulesAreFoundFromAnywhereInTheProject(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)
-	// The folders of the tools are modules too, though not the project's.
+	// The folders of the tools have a go.mod too, with another module.
 	for _, start := range []string{".", "build", "etcd", "../.."} {
 		t.Run(start, func(t *testing.T) {
 			t.Chdir(start)
@@ -26,7 +26,7 @@ func TestModulesAreFoundFromAnywhereInTheProject(t *testing.T) {
 func TestOutsideOfTheProjectNothingCanBeBuilt(t *testing.T) {
 	t.Chdir(t.TempDir())
 	_, err := modulesFolder()
-	require.ErrorContains(t, err, "run this inside of them")
+	require.ErrorContains(t, err, "run this command in the project's folder")
 }
 
 // fakeAssets fills a folder with programs that do nothing.

@@ -15,22 +15,22 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// OfflineVariable names the environment variable that, if it is set, has a control plane's programs built from source, without
-// asking for binaries.
+// OfflineVariable is the name of an environment variable. If it is set, the programs of a control plane are built from source, without a
+// request for binaries.
 const OfflineVariable = "OFFLINE"
 
-// IndexVariable names the environment variable with the address of another index of binaries, such as a mirror of
-// setup-envtest's.
+// IndexVariable is the name of an environment variable. Its value is the URL of another index of binaries, such as a mirror of
+// setup-envtest's index.
 const IndexVariable = "ENVTEST_INDEX"
 
-// releaseFile is the file beside downloaded programs that says of which release they are.
+// releaseFile is a file beside downloaded programs. It has their release.
 const releaseFile = "release"
 
-// errOffline is why nothing is downloaded.
+// errOffline is the reason why nothing is downloaded with OfflineVariable.
 var errOffline = errors.New(OfflineVariable + " is set")
 
-// controlPlane returns the programs of a control plane from the first place that has them: the cache, the binaries that
-// setup-envtest has installed on this machine, its downloads, the compiler. Each decision but the first is told in one sentence.
+// controlPlane returns the programs of a control plane. It tries the cache first, then the binaries that setup-envtest has installed on this
+// machine, then a download, and then a build from source. It writes one sentence about each choice but the first.
 func (b *builder) controlPlane(ctx context.Context) (Paths, error) {
 	built, err := b.cached(ctx, ControlPlaneTools())
 	if err != nil || built != nil {
@@ -52,7 +52,7 @@ func (b *builder) controlPlane(ctx context.Context) (Paths, error) {
 	return b.buildAll(ctx, ControlPlaneTools())
 }
 
-// cached returns where tools lie that were all built before, else nil.
+// cached returns the paths of the tools if all of them were built before, and nil otherwise.
 func (b *builder) cached(ctx context.Context, wanted []Tool) (Paths, error) {
 	found := Paths{}
 	for _, tool := range wanted {
@@ -70,8 +70,8 @@ func (b *builder) cached(ctx context.Context, wanted []Tool) (Paths, error) {
 	return found, nil
 }
 
-// binaries returns where ready-made programs lie, of the release that is wanted or of another patch of it. The error says in a
-// sentence why there are none.
+// binaries returns the paths of installed or downloaded programs, of the wanted release or of another patch release. Otherwise the error
+// says in one sentence why there are none.
 func (b *builder) binaries(ctx context.Context) (Paths, error) {
 	if os.Getenv(OfflineVariable) != "" {
 		return nil, errOffline
@@ -84,7 +84,7 @@ func (b *builder) binaries(ctx context.Context) (Paths, error) {
 	program := b.setupEnvtest
 	if program == "" {
 		if program, err = b.build(ctx, SetupEnvtest); err != nil {
-			return nil, fmt.Errorf("setup-envtest, which finds ready-made ones, could not be built: %w", err)
+			return nil, fmt.Errorf("setup-envtest, which downloads binaries, could not be built: %w", err)
 		}
 	}
 	e := envtest{program: program, index: os.Getenv(IndexVariable), patience: b.patience}
@@ -92,7 +92,7 @@ func (b *builder) binaries(ctx context.Context) (Paths, error) {
 	if release := choose(installed, wanted); err == nil && release != "" {
 		return b.installed(ctx, e, release, wanted)
 	}
-	// A store that cannot be read (no home folder, a read-only one) has nothing installed.
+	// A store that cannot be read counts as empty, for example if there is no home folder.
 	return b.downloaded(ctx, e, wanted)
 }
 
@@ -112,7 +112,7 @@ func (b *builder) installed(ctx context.Context, e envtest, release, wanted stri
 	return found, nil
 }
 
-// downloaded returns the programs that setup-envtest downloaded into the cache, now or before.
+// downloaded returns the programs that setup-envtest has downloaded into the cache. It downloads them if necessary.
 func (b *builder) downloaded(ctx context.Context, e envtest, wanted string) (Paths, error) {
 	entry := cache.Entry{
 		Name:        "envtest",
@@ -134,15 +134,15 @@ func (b *builder) downloaded(ctx context.Context, e envtest, wanted string) (Pat
 		return nil, fmt.Errorf("remove %s, which lacks a program: %w", filepath.Dir(file), missing)
 	}
 	if other := otherwise(string(release), wanted); other != "" {
-		b.say("etcd, kube-apiserver and kubectl are the downloaded ones of Kubernetes %s%s", release, other)
+		b.say("the downloaded etcd, kube-apiserver and kubectl are of Kubernetes %s%s", release, other)
 	}
 	return found, nil
 }
 
-// download fills a folder of the cache.
+// download downloads the programs into a folder of the cache.
 func (b *builder) download(ctx context.Context, e envtest, folder, wanted string) error {
-	m := progress.Start(b.progress, "control-plane", "asking for binaries of Kubernetes "+wanted+", which is a matter of seconds; "+
-		OfflineVariable+"=1 builds them without asking")
+	m := progress.Start(b.progress, "control-plane", "looking for binaries of Kubernetes "+wanted+", which takes seconds; "+
+		OfflineVariable+"=1 builds them without looking")
 	defer m.End("")
 	store := filepath.Join(folder, "store")
 	if err := os.Mkdir(store, 0o755); err != nil {
@@ -166,7 +166,7 @@ func (b *builder) download(ctx context.Context, e envtest, folder, wanted string
 		return err
 	}
 	if err := os.RemoveAll(store); err != nil {
-		return fmt.Errorf("remove what else was downloaded: %w", err)
+		return fmt.Errorf("remove the folder of the download: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(folder, releaseFile), []byte(release), 0o644); err != nil {
 		return fmt.Errorf("write which release was downloaded: %w", err)
@@ -175,7 +175,7 @@ func (b *builder) download(ctx context.Context, e envtest, folder, wanted string
 	return nil
 }
 
-// otherwise returns what to say of a release that is not the wanted one.
+// otherwise returns the end of a sentence that explains why a release is not the wanted one.
 func otherwise(release, wanted string) string {
 	if release == wanted {
 		return ""
@@ -183,7 +183,7 @@ func otherwise(release, wanted string) string {
 	return fmt.Sprintf(", because there is no %s; %s=1 builds %s", wanted, OfflineVariable, wanted)
 }
 
-// say writes a sentence for who waits.
+// say writes a sentence for the waiting developer.
 func (b *builder) say(format string, arguments ...any) {
 	if b.progress != nil {
 		_, _ = fmt.Fprintf(b.progress, "control-plane  "+format+"\n", arguments...)

@@ -22,16 +22,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An index is one that a test serves on loopback, of archives whose programs say that they were downloaded.
+// An index is a server on loopback with an index of binaries and an archive. Each program in the archive prints "downloaded".
 type index struct {
 	*httptest.Server
-	asked atomic.Int32
-	// serve returns the archive. Tests replace it while the server runs.
+	requests atomic.Int32
+	// serve writes the archive. Tests replace it while the server runs.
 	serve   atomic.Pointer[http.HandlerFunc]
 	archive []byte
 }
 
-// serveIndex has one release of Kubernetes for this platform.
+// serveIndex starts an index with one release of Kubernetes for this platform.
 func serveIndex(t *testing.T, release string) *index {
 	t.Helper()
 	x := &index{archive: archive(t)}
@@ -39,7 +39,7 @@ func serveIndex(t *testing.T, release string) *index {
 	sum := fmt.Sprintf("%x", sha512.Sum512(x.archive))
 	handler := http.NewServeMux()
 	handler.HandleFunc("/index.yaml", func(w http.ResponseWriter, _ *http.Request) {
-		x.asked.Add(1)
+		x.requests.Add(1)
 		_, _ = fmt.Fprintf(w, "releases:\n  %s:\n    envtest-%[1]s-%s-%s.tar.gz:\n      hash: %s\n      selfLink: %s/archive\n",
 			release, runtime.GOOS, runtime.GOARCH, sum, x.URL)
 	})
@@ -71,8 +71,8 @@ func archive(t *testing.T) []byte {
 	return packed.Bytes()
 }
 
-// newPlane returns a builder with an empty cache whose sources are small programs of Kubernetes' version, on a machine where
-// setup-envtest has installed nothing.
+// newPlane returns a builder with an empty cache. It builds a small program in place of each program of the control plane. setup-envtest has
+// installed nothing.
 func newPlane(t *testing.T) (*builder, *bytes.Buffer) {
 	t.Helper()
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
@@ -94,7 +94,7 @@ func newPlane(t *testing.T) (*builder, *bytes.Buffer) {
 	return b, told
 }
 
-// assertPlane runs each program, which says where it comes from.
+// assertPlane runs each program of the control plane. Each program prints its origin.
 func assertPlane(t *testing.T, b *builder, from string) {
 	t.Helper()
 	paths, err := b.controlPlane(t.Context())
@@ -110,14 +110,14 @@ func TestBinariesOfTheWantedReleaseAreDownloadedOnce(t *testing.T) {
 	x := serveIndex(t, "v1.37.2")
 	b, told := newPlane(t)
 	assertPlane(t, b, "downloaded")
-	assert.Contains(t, told.String(), "control-plane  asking for binaries of Kubernetes v1.37.2, which is a matter of "+
-		"seconds; OFFLINE=1 builds them without asking\n")
+	assert.Contains(t, told.String(), "control-plane  looking for binaries of Kubernetes v1.37.2, which takes "+
+		"seconds; OFFLINE=1 builds them without looking\n")
 	assert.Contains(t, told.String(), "control-plane  downloaded and verified in ")
 	told.Reset()
-	asked := x.asked.Load()
+	asked := x.requests.Load()
 	assertPlane(t, b, "downloaded")
 	assert.Empty(t, told.String(), "the second time")
-	assert.Equal(t, asked, x.asked.Load(), "the second time nobody is asked")
+	assert.Equal(t, asked, x.requests.Load(), "the second time sends no request")
 }
 
 func TestAnotherPatchReleaseIsDownloadedAndNamed(t *testing.T) {
@@ -125,7 +125,7 @@ func TestAnotherPatchReleaseIsDownloadedAndNamed(t *testing.T) {
 	b, told := newPlane(t)
 	for range 2 {
 		assertPlane(t, b, "downloaded")
-		assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are the downloaded ones of "+
+		assert.Contains(t, told.String(), "control-plane  the downloaded etcd, kube-apiserver and kubectl are of "+
 			"Kubernetes v1.37.0, because there is no v1.37.2; OFFLINE=1 builds v1.37.2\n")
 		told.Reset()
 	}
@@ -178,7 +178,7 @@ func TestWhatCannotBeDownloadedIsBuiltAndTheReasonSaid(t *testing.T) {
 			assert.Contains(t, told.String(), "control-plane  etcd, kube-apiserver and kubectl are built from source, once, "+
 				"which takes about seven minutes on two cores: ")
 			assert.Contains(t, told.String(), test.reason)
-			assert.NotContains(t, strings.Join(cached(t, b), " "), "partial", "what was half downloaded is gone")
+			assert.NotContains(t, strings.Join(cached(t, b), " "), "partial", "the incomplete download is removed")
 		})
 	}
 }
@@ -195,13 +195,13 @@ func TestOfflineBuildsWithoutAsking(t *testing.T) {
 	t.Setenv(OfflineVariable, "1")
 	assertPlane(t, b, "built")
 	assert.Contains(t, told.String(), ": OFFLINE is set\n")
-	assert.Zero(t, x.asked.Load())
-	// What was built is used from then on, whether or not there are binaries.
+	assert.Zero(t, x.requests.Load())
+	// From now on, the built programs are used, although the index has binaries.
 	t.Setenv(OfflineVariable, "")
 	told.Reset()
 	assertPlane(t, b, "built")
 	assert.Empty(t, told.String())
-	assert.Zero(t, x.asked.Load())
+	assert.Zero(t, x.requests.Load())
 }
 
 func TestInstalledBinariesAreUsedAndNobodyIsAsked(t *testing.T) {
@@ -221,7 +221,7 @@ func TestInstalledBinariesAreUsedAndNobodyIsAsked(t *testing.T) {
 			assertPlane(t, b, "installed")
 			assert.Equal(t, "control-plane  nothing is built: setup-envtest has installed etcd, kube-apiserver and kubectl of "+
 				"Kubernetes v"+release+" in "+folder+said, told.String())
-			assert.Zero(t, x.asked.Load())
+			assert.Zero(t, x.requests.Load())
 		})
 	}
 }

@@ -13,25 +13,25 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// recipeVersion is raised whenever building changes in a way that nothing else in the key shows.
+// recipeVersion is part of the key of the cache. Increase it when the build changes in a way that no other part of the key shows.
 const recipeVersion = 1
 
-// A recipe says what one tool is made from.
+// A recipe says how to build a tool.
 type recipe struct {
-	// folder is the tool's module, beside this package.
+	// folder is the folder of the tool's module, beside this package.
 	folder string
-	// mainPackage is what is built.
+	// mainPackage is the package to build.
 	mainPackage string
-	// module is the one that mainPackage belongs to, or that a program of the folder's own is about. The version that the folder's
-	// go.mod requires of it is the tool's.
+	// module is the module of mainPackage, or the module that a program in the folder uses. The tool's version is the version of this
+	// module in the folder's go.mod.
 	module string
-	// tags are build tags, which leave out what nobody here needs.
+	// tags are build tags. They leave out parts of the tool that no test needs.
 	tags string
-	// stamp turns that version into the variables which the linker sets, for programs that do not know it otherwise.
+	// stamp returns the variables that the linker sets to the version. It is for programs that do not know their version otherwise.
 	stamp func(version string) map[string]string
 }
 
-// recipes are those of all tools.
+// recipes returns the recipes of all tools.
 func recipes() map[Tool]recipe {
 	return map[Tool]recipe{
 		Etcd: {
@@ -53,7 +53,7 @@ func recipes() map[Tool]recipe {
 			module:      "github.com/golangci/golangci-lint/v2",
 			stamp:       golangciLintVersion,
 		},
-		// Without the clients of two dozen clouds that Prometheus finds its targets in.
+		// The tag leaves out the clients of two dozen clouds, with which Prometheus finds targets.
 		Promtool: {
 			folder:      "promtool",
 			mainPackage: "github.com/prometheus/prometheus/cmd/promtool",
@@ -109,7 +109,8 @@ func kubernetes(command string) recipe {
 	}
 }
 
-// ofRelease is the recipe of an older release of Kubernetes, which has a module of its own. Without one it is the newest.
+// ofRelease returns the recipe for an older release of Kubernetes, which has its own module. If release is empty, it returns r, which is for
+// the newest release.
 func ofRelease(release string, r recipe) recipe {
 	if release != "" {
 		r.folder += "-" + release
@@ -122,14 +123,14 @@ func containerd(command string) recipe {
 		folder:      "containerd",
 		mainPackage: "github.com/containerd/containerd/v2/cmd/" + command,
 		module:      "github.com/containerd/containerd/v2",
-		// Snapshotters that would need C libraries.
+		// The tags leave out snapshotters that need C libraries.
 		tags:  "no_btrfs,no_devmapper,no_zfs",
 		stamp: containerdVersion,
 	}
 }
 
-// kubernetesVersion sets what a release of Kubernetes sets; without it, the server says v0.0.0 and clients that look at
-// its version are led astray. component-base has what /version answers, client-go what the user agent says.
+// kubernetesVersion returns the variables that a release of Kubernetes sets. Without them, the API server reports v0.0.0, and clients that
+// check its version fail. The variables of component-base are for /version, those of client-go are for the user agent.
 func kubernetesVersion(version string) map[string]string {
 	major, minor, _ := strings.Cut(strings.TrimPrefix(semver.MajorMinor(version), "v"), ".")
 	variables := map[string]string{}
@@ -137,7 +138,7 @@ func kubernetesVersion(version string) map[string]string {
 		variables[in+".gitVersion"] = version
 		variables[in+".gitMajor"] = major
 		variables[in+".gitMinor"] = minor
-		// A module does not say which commit it was made from.
+		// A module does not have its commit.
 		variables[in+".gitCommit"] = "unknown"
 	}
 	return variables
@@ -155,14 +156,14 @@ func helmVersion(version string) map[string]string {
 	return map[string]string{"helm.sh/helm/v4/internal/version.version": version}
 }
 
-// golangciLintVersion sets a date too, because without one golangci-lint does not believe its version.
+// golangciLintVersion sets a date too. Without a date, golangci-lint ignores its version.
 func golangciLintVersion(version string) map[string]string {
 	return map[string]string{"main.version": strings.TrimPrefix(version, "v"), "main.date": "unknown"}
 }
 
-// arguments are those of `go build`, but for where the program goes and what is built.
+// arguments returns the arguments of `go build`, without the output path and the package.
 func (r recipe) arguments(modules string) ([]string, error) {
-	linker := []string{"-s", "-w"} // Neither symbols nor debugging data: the programs shrink by a third.
+	linker := []string{"-s", "-w"} // Without symbols and debugging data, the programs are a third smaller.
 	if r.stamp != nil {
 		version, err := requiredVersion(filepath.Join(modules, r.folder, "go.mod"), r.module)
 		if err != nil {
@@ -180,7 +181,7 @@ func (r recipe) arguments(modules string) ([]string, error) {
 	return arguments, nil
 }
 
-// environment is what building adds to the environment it is called in.
+// environment returns the environment variables that a build adds to those of this process.
 func environment() []string {
 	return []string{
 		"CGO_ENABLED=0", // No C compiler is needed, and names are resolved the same way everywhere.
@@ -190,7 +191,7 @@ func environment() []string {
 	}
 }
 
-// requiredVersion reads from a go.mod which version of a module it requires.
+// requiredVersion returns the version of a module that a go.mod requires.
 func requiredVersion(path, module string) (string, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -1,10 +1,9 @@
-// Package tools builds the heavy programs that tests, demo and Makefile run (a cluster's, golangci-lint, Helm, promtool, Kyverno,
-// cert-manager) from Go modules, once, into a cache of the user's. A control plane's programs are downloaded instead where that
-// works.
+// Package tools builds the large programs that tests, the demo and the Makefile run: the programs of a cluster, golangci-lint, Helm,
+// promtool, Kyverno and cert-manager. They are built once, from Go modules, into the developer's cache. The programs of a control plane are
+// downloaded if possible.
 //
-// Each program belongs to a module of its own in a folder beside this package, so that none of its dependencies are the
-// project's, and so that its go.mod and go.sum pin it and everything in it. The cache is keyed by content: whatever
-// decides how the program comes out is in the key, so nothing in the cache ever needs to be refreshed by hand.
+// Each program has its own module in a folder beside this package. So its dependencies are not dependencies of the project, and its go.mod
+// and go.sum pin all of them. The key of the cache has every input of the build, so a developer never has to delete an outdated entry.
 package tools
 
 import (
@@ -42,18 +41,18 @@ const (
 	SetupEnvtest          Tool = "setup-envtest"
 )
 
-// AssetsVariable names the environment variable with which the field says where a control plane's programs lie.
+// AssetsVariable is the name of an environment variable. Its value is a folder with the programs of a control plane. envtest and other tools
+// use the same variable.
 const AssetsVariable = "KUBEBUILDER_ASSETS"
 
-// ReleaseVariable names the environment variable that says of which older release of Kubernetes the API server is to be, such as
-// 1.34. All other programs stay those of the newest.
+// ReleaseVariable is the name of an environment variable. Its value is an older release of Kubernetes for the API server, such as 1.34. All
+// other programs are of the newest release.
 const ReleaseVariable = "KUBERNETES"
 
-// Paths says where each program that was asked for lies.
+// Paths has the path of each program.
 type Paths map[Tool]string
 
-// Build returns where the given tools lie, after building those that the cache does not have. What a user waiting for
-// it would like to see goes to progress, which may be nil; it stays silent if everything is there already.
+// Build returns the paths of the tools. It builds those that the cache does not have, and writes its progress meanwhile. Progress may be nil.
 func Build(ctx context.Context, progress io.Writer, wanted ...Tool) (Paths, error) {
 	b, err := newBuilder(progress)
 	if err != nil {
@@ -74,18 +73,17 @@ func newBuilder(progress io.Writer) (*builder, error) {
 	return &builder{modules: modules, cache: cache, recipes: recipes(), command: "go", progress: progress, patience: stallPatience}, nil
 }
 
-// ControlPlaneTools are the programs that a control plane is made of, in the order in which they are built.
+// ControlPlaneTools returns the programs of a control plane, in the order in which they are built.
 func ControlPlaneTools() []Tool { return []Tool{Etcd, KubeAPIServer, Kubectl} }
 
-// NodeTools are the programs that a node needs beside a control plane, and that make a cluster of the two, in the order in
-// which they are built.
+// NodeTools returns the further programs of a cluster with one node, in the order in which they are built.
 func NodeTools() []Tool {
 	return []Tool{KubeControllerManager, KubeScheduler, Kubelet, Containerd, ContainerdShim, Ctr}
 }
 
-// ControlPlane returns where a control plane's programs lie: in the folder that KUBEBUILDER_ASSETS names, if it is set; else in
-// the cache, if they were built before; else where setup-envtest has installed or downloads them; else where Build puts them. A
-// folder of KUBEBUILDER_ASSETS must have etcd and kube-apiserver; kubectl is built if it is missing.
+// ControlPlane returns the paths of a control plane's programs. If KUBEBUILDER_ASSETS is set, it returns those in that folder, which must
+// have etcd and kube-apiserver; it builds kubectl if the folder has none. Otherwise it uses built programs in the cache, then programs that
+// setup-envtest has installed or can download. If there are none, it builds them.
 func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 	assets := os.Getenv(AssetsVariable)
 	if assets == "" {
@@ -110,22 +108,22 @@ func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 	return found, nil
 }
 
-// lookIn finds a control plane's programs in a folder that somebody else filled.
+// lookIn finds the programs in the folder of KUBEBUILDER_ASSETS.
 func lookIn(assets string) (Paths, error) {
-	// Absolute, because a test runs in its package's folder and a program that it starts may run anywhere.
+	// The path must be absolute, because the programs run in other working directories.
 	folder, err := filepath.Abs(assets)
 	if err != nil {
 		return nil, fmt.Errorf("find the folder that %s names: %w", AssetsVariable, err)
 	}
 	found, missing := programs(folder)
 	if missing != nil {
-		return nil, fmt.Errorf("%s is set to %s, which lacks a program: put it there, or unset the variable to have all "+
-			"of them found or built: %w", AssetsVariable, assets, missing)
+		return nil, fmt.Errorf("%s is set to %s, which lacks a program: put it there, or unset the variable, and all programs "+
+			"are downloaded or built: %w", AssetsVariable, assets, missing)
 	}
 	return found, nil
 }
 
-// programs finds a control plane's programs in a folder. A missing kubectl is no error.
+// programs returns the paths of a control plane's programs in a folder. A missing kubectl is no error.
 func programs(folder string) (Paths, error) {
 	found := Paths{}
 	var missing []error

@@ -12,10 +12,10 @@ func AnnotationInvalid(annotation, value string, allowed ...string) Denial {
 		strings.Join(allowed, ", "))
 }
 
-// InjectInvalid denies a Pod whose opt-out annotation has another value than "false".
+// InjectInvalid denies a Pod whose opt-out annotation has a value other than "false".
 func InjectInvalid(annotation, value, optOut string) Denial {
-	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not %q, the one value that leaves a Pod as it "+
-		"is: write that, or remove the annotation and get the user's home", shorten(value), optOut)
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "%q is not %q, the only value, which leaves the Pod "+
+		"as it is: write that, or remove the annotation to get the user's home", shorten(value), optOut)
 }
 
 // NoSuchContainer denies an annotation that names a missing container.
@@ -24,14 +24,15 @@ func NoSuchContainer(annotation, value string, containers []string) Denial {
 		"pod has %s", shorten(value), list(containers))
 }
 
-// Why a container that the annotation jupyter-user.io/home-in names cannot have the home. Each reason follows the name.
+// These texts say why a container that the annotation jupyter-user.io/home-in names cannot have the home. Each follows the
+// name.
 const (
 	HomeInEmpty    = "names no container: write the names of containers of this Pod, with a comma between two"
 	HomeInMissing  = "is no container or init container of this Pod: correct the name, or leave it out"
-	HomeInNotebook = "is the notebook container, which has the home by itself: leave it out"
-	HomeInInit     = "is the webhook's own init container, in which nothing of a Pod's runs: leave it out"
-	HomeInProxy    = "is the proxy of a service mesh, which has a UID of its own and cannot be the user: leave it out"
-	HomeInTwice    = "is there twice: once is enough"
+	HomeInNotebook = "is the notebook container, which always has the home: leave it out"
+	HomeInInit     = "is the webhook's own init container, which runs nothing of the Pod: leave it out"
+	HomeInProxy    = "is the proxy of a service mesh, which has a UID of its own and cannot run as the user: leave it out"
+	HomeInTwice    = "is named twice: name it once"
 )
 
 // HomeInUnusable denies a name among the other containers that request the home. why is one of the reasons above.
@@ -41,8 +42,8 @@ func HomeInUnusable(annotation, name, why string) Denial {
 
 // HomeInAtStart denies the home in other containers with discovery at start.
 func HomeInAtStart(annotation string) Denial {
-	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "other containers than the notebook container can have "+
-		"the home only if the UID and GID of the user are known at admission, and here the Pod finds them when it starts: "+
+	return unprocessable("AnnotationInvalid", AnnotationField(annotation), "a container other than the notebook container can "+
+		"have the home only if the UID and GID of the user are known at admission, but this Pod finds them when it starts: "+
 		"remove the annotation, or ask the admin for a source of identities")
 }
 
@@ -53,14 +54,14 @@ func NoContainer() Denial {
 
 // ProxiesAlone denies a Pod of several containers, each of which is a proxy by its name or image.
 func ProxiesAlone(first, annotation string) Denial {
-	return unprocessable("NoContainer", "spec.containers", "each container of the pod is a proxy by its name or image, as %s is: "+
-		"add the notebook's, or name one of these by the annotation %s", first, annotation)
+	return unprocessable("NoContainer", "spec.containers", "each container of the pod, such as %s, is a proxy by its name or "+
+		"image: add the notebook container, or name one of these in the annotation %s", first, annotation)
 }
 
-// HostProcess denies a Pod of Windows that does not say so. With an init container that is none, the API server would deny it as
-// invalid.
+// HostProcess denies a Windows host process in a Pod whose spec.os is not windows. With our init container, which is no host
+// process, the API server would deny the Pod as invalid.
 func HostProcess(field string) Denial {
-	return unprocessable("NotLinux", field, "a host process is one of Windows, and a notebook here runs on Linux: remove "+
+	return unprocessable("NotLinux", field, "a host process runs on Windows, and a notebook here runs on Linux: remove "+
 		"hostProcess, or the label")
 }
 
@@ -70,28 +71,28 @@ func NotLinux(name string) Denial {
 		Printable(name))
 }
 
-// UserNamespace denies a Pod with its own user namespace, if the share cannot be mounted into one.
+// UserNamespace denies a Pod with its own user namespace, if such a Pod cannot mount the share.
 func UserNamespace(field string) Denial {
-	return unprocessable("UserNamespace", field, "a pod with a user namespace of its own can mount the share only where its file "+
-		"system knows ID-mapped mounts, and NFS does not: remove hostUsers: false, or ask the admin whether this share does "+
-		"(share.allowUserNamespaces)")
+	return unprocessable("UserNamespace", field, "a pod with a user namespace of its own can mount the share only if the "+
+		"share's file system supports ID-mapped mounts, and NFS does not: remove hostUsers: false, or ask the admin whether "+
+		"this share supports them (share.allowUserNamespaces)")
 }
 
-// DoneByTheWebhook denies an init container that finds the owner of the home, as Pods had it before the webhook. It names
-// everything to remove together: without the init container, the command that reads its file fails.
+// DoneByTheWebhook denies an init container that finds the owner of the home, as in Pods written before the webhook was
+// installed. It names everything to remove together: without the init container, the command that reads its file fails.
 func DoneByTheWebhook(field, initContainer, notebook, share, scratch string) Denial {
 	return forbidden("MountForeign", field, "the init container %s finds the owner of the home, which the webhook does: remove "+
 		"this init container, and from the container %s its command and args and its mounts of %s and %s; the volumes may stay",
 		initContainer, notebook, share, scratch)
 }
 
-// SidecarForeign denies a container that could run as another user, beside a notebook that sees more of the share than the
-// home.
+// SidecarForeign denies a container that could run as another user, in a Pod whose notebook container sees more of the share
+// than the home.
 func SidecarForeign(field string, uid, gid int64) Denial {
-	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and a container beside one can "+
-		"be handed an open directory of it: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: false, "+
-		"and neither privileged nor added capabilities; or leave it out. A service mesh's sidecar has a UID of its own: such Pods "+
-		"need a mesh without sidecars", uid, gid)
+	return forbidden("SidecarForeign", field, "notebooks here see more of the share than the home, and can pass an open directory of "+
+		"it to another container: this container needs runAsUser: %d, runAsGroup: %d and allowPrivilegeEscalation: false, and "+
+		"neither privileged nor added capabilities; or leave this container out. A service mesh's sidecar has a UID of its own: "+
+		"such Pods need a mesh without sidecars", uid, gid)
 }
 
 // ContainerTaken denies any other container with the init container's name.

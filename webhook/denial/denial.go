@@ -14,8 +14,8 @@ type Reason string
 
 // Denial has a reason, the field of the Pod, and one or two sentences that say what is wrong and what to do.
 type Denial struct {
-	// Code is the HTTP status: 400 malformed, 403 not allowed, 413 too large, 422 a pod that cannot be made right, 500
-	// a fault of ours, 503 a source of identities that does not respond.
+	// Code is the HTTP status: 400 malformed, 403 not allowed, 413 too large, 422 a Pod that cannot become a notebook, 500 a
+	// fault of the webhook, 503 a source of identities does not respond.
 	Code   int32
 	Reason Reason
 	// Field is the field of the Pod in Kubernetes' notation, as in spec.containers[0].volumeMounts[2]; empty if the denial
@@ -24,7 +24,7 @@ type Denial struct {
 	Message string
 }
 
-// String returns the sentence behind its field.
+// String returns the field and the message.
 func (a Denial) String() string {
 	if a.Field == "" {
 		return a.Message
@@ -32,7 +32,7 @@ func (a Denial) String() string {
 	return a.Field + ": " + a.Message
 }
 
-// maxShown is how many denials, and how many warnings, one response has. A user's Pod has a few. A Pod made to have
+// maxShown is the most denials, and the most warnings, that one response has. A user's Pod has a few. An attacker's Pod with
 // thousands would fill logs and make responses of megabytes.
 const maxShown = 50
 
@@ -45,7 +45,7 @@ func Join(denials []Denial) string {
 		return denials[0].String()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d things stand against it:", len(denials))
+	fmt.Fprintf(&b, "there are %d problems:", len(denials))
 	for _, d := range FirstDenials(denials) {
 		b.WriteString("\n- ")
 		b.WriteString(d.String())

@@ -11,7 +11,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// TestTooMuchIsSaid: the author of a too large Pod is told what is too much and what to leave out.
+// TestTooMuchIsSaid checks that a denial of a too large Pod says what is too large and what to leave out.
 func TestTooMuchIsSaid(t *testing.T) {
 	for _, a := range []denial.Denial{
 		denial.TooLarge(1), denial.TooMany("f", 2, 1), denial.TooManyNames(2, 1), denial.TooManyInAll("f", 1),
@@ -23,7 +23,7 @@ func TestTooMuchIsSaid(t *testing.T) {
 		"container, cannot become a notebook; leave out containers, variables or other long lists", denial.TooLarge(4<<20).Message)
 }
 
-// TestReasonsAreStable: dashboards, alerts and admins' scripts contain these words and codes.
+// TestReasonsAreStable spells out the reasons and codes, because dashboards, alerts and admins' scripts contain them.
 func TestReasonsAreStable(t *testing.T) {
 	for reason, c := range map[string]struct {
 		code int32
@@ -83,7 +83,8 @@ func TestReasonsAreStable(t *testing.T) {
 	}
 }
 
-// TestNoSentenceIsBrokenByWhatAStrangerWrote: an attacker can write every field of a Pod.
+// TestNoSentenceIsBrokenByWhatAStrangerWrote puts an attacker's text into each sentence, because an attacker can write every
+// field of a Pod.
 func TestNoSentenceIsBrokenByWhatAStrangerWrote(t *testing.T) {
 	for _, evil := range []string{
 		"a\nb", "\r", "\x1b[2J", "\x00", "\u202egnp", "\u0085", "\u2028", "а", "\xff", strings.Repeat("long", 1<<18), strings.Repeat("ä", 1<<18),
@@ -140,11 +141,11 @@ func TestJoin(t *testing.T) {
 	one, two := denial.NoContainer(), denial.NotAReview("x")
 	assert.Equal(t, "spec.containers: the pod has no container that the notebook could run in", denial.Join([]denial.Denial{one}))
 	assert.Equal(t, "this is not an AdmissionReview as an API server sends it: x", denial.Join([]denial.Denial{two}))
-	assert.Equal(t, "2 things stand against it:\n- "+one.String()+"\n- "+two.String(), denial.Join([]denial.Denial{one, two}))
+	assert.Equal(t, "there are 2 problems:\n- "+one.String()+"\n- "+two.String(), denial.Join([]denial.Denial{one, two}))
 
 	many := make([]denial.Denial, 60)
 	text := denial.Join(many)
-	assert.True(t, strings.HasPrefix(text, "60 things stand against it:\n- "))
+	assert.True(t, strings.HasPrefix(text, "there are 60 problems:\n- "))
 	assert.True(t, strings.HasSuffix(text, "\n- and 10 more"))
 	assert.Equal(t, 51, strings.Count(text, "\n- "))
 	assert.Len(t, denial.FirstDenials(many), 50)
@@ -157,7 +158,7 @@ func TestFirstWarnings(t *testing.T) {
 	assert.Len(t, got, 51)
 	assert.Equal(t, "and 10 more", got[50])
 	assert.Len(t, warnings, 60)
-	assert.Empty(t, warnings[50], "the given list is left alone")
+	assert.Empty(t, warnings[50], "the given list does not change")
 	assert.Equal(t, warnings[:50], denial.FirstWarnings(warnings[:50]))
 	assert.Nil(t, denial.FirstWarnings(nil))
 }
@@ -165,5 +166,5 @@ func TestFirstWarnings(t *testing.T) {
 func TestWrap(t *testing.T) {
 	assert.Equal(t, []string{""}, denial.Wrap("", 5))
 	assert.Equal(t, []string{"a b c", "d"}, denial.Wrap("a b  c d", 5))
-	assert.Equal(t, []string{"a", "longword", "b"}, denial.Wrap("a longword b", 5), "a long word stays whole, to be copied")
+	assert.Equal(t, []string{"a", "longword", "b"}, denial.Wrap("a longword b", 5), "a long word stays whole, so that it can be copied")
 }

@@ -8,9 +8,8 @@ func HomeInUsers(name, dir string, owner int64) Denial {
 		"a home with another directory; ask the admin to chown that directory to root", name, dir, owner)
 }
 
-// HomeFieldUnusable denies a home field of the directory service in which no home can be. why continues a sentence that
-// begins with the field. The sentence does not show the field's value, because the requester may have no access to that
-// user.
+// HomeFieldUnusable denies an unusable home field of the directory service. why continues a sentence that begins with the
+// field. The sentence does not show the field's value, because the requester may have no access to that user.
 func HomeFieldUnusable(name, why string) Denial {
 	return forbidden("HomeMisplaced", "", "the home field of %s in the directory service %s: ask the admin of the directory "+
 		"service to correct it", name, why)

@@ -17,7 +17,7 @@ func IdentityDenied(name string, why error) Denial {
 // have no access to that user.
 func TooManyGroups(name string, most int) Denial {
 	return forbidden("TooManyGroups", "", "%s is in more supplementary groups than the %d that a pod may have here, and NFS would "+
-		"leave out the rest without a word: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
+		"silently ignore the rest: ask the admin to set identity.tooManyGroups to Cut, which gives the %d with the lowest "+
 		"numbers, or, where the share uses Kerberos or its server looks groups up by itself (manage-gids), a higher "+
 		"identity.maxGroups", name, most, most)
 }
@@ -31,19 +31,19 @@ func IdentityUnknown(name string) Denial {
 // IdentitySilent denies a user whose lookup failed.
 func IdentitySilent(name string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "IdentitySilent",
-		Message: fmt.Sprintf("the identity of %s cannot be looked up at the moment: try again, and if it stays so ask the admin to "+
-			"look at the webhook's log", name)}
+		Message: fmt.Sprintf("the identity of %s cannot be looked up at the moment: try again, and if that does not help ask the "+
+			"admin to look at the webhook's log", name)}
 }
 
 // Account is the result of one source of identities for a user.
 type Account struct {
-	// Source is the name of the source in sentences.
+	// Source is the source that was asked.
 	Source Source
 	// UID is negative if the source does not know the user.
 	UID int64
 }
 
-// Source is the name of a source of identities in sentences.
+// Source is how a message names a source of identities.
 type Source string
 
 // The sources of identities.
@@ -97,14 +97,14 @@ func IdentityUnusable(name, why string) Denial {
 // RestrictedNeedsIdentity denies discovery at start in a namespace that enforces restricted.
 func RestrictedNeedsIdentity(namespace, name string) Denial {
 	return forbidden("RestrictedNeedsIdentity", "", "namespace %s enforces the Pod Security Standard restricted, and a notebook "+
-		"whose UID is found at start begins as root for an instant: let the webhook know the UID and GID of %s at admission, or use "+
-		"a namespace that enforces baseline", namespace, name)
+		"whose UID is found at start starts as root: ask the admin for a source of identities that knows the UID and GID of %s at "+
+		"admission, or use a namespace that enforces baseline", namespace, name)
 }
 
 // GroupForeign denies a supplementary group that is not the user's.
 func GroupForeign(field string, gid int64, name string) Denial {
-	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups that "+
-		"are", gid, name)
+	return forbidden("GroupForeign", field, "%d is not known to be a group of %s: remove it, the webhook adds the groups of "+
+		"the user", gid, name)
 }
 
 // ImageGroupForeign denies a group of the image that the configuration allows, but not in this Pod.
@@ -117,6 +117,6 @@ const NotBesideTheShare = "notebooks here see more of the share than the home, w
 
 // NoFurtherGroup returns why a user with the maximum number of groups gets no group of the image.
 func NoFurtherGroup(name string, most int) string {
-	return fmt.Sprintf("%s has the %d groups that a pod may have already, of which NFS would leave one out without a word",
+	return fmt.Sprintf("%s already has the %d groups that a pod may have, and NFS would silently ignore one more",
 		name, most)
 }

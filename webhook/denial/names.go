@@ -21,18 +21,18 @@ func NameReserved(field, name string) Denial {
 // NameDomain denies a name with a domain that is not configured.
 func NameDomain(field, name, domain string) Denial {
 	if domain == "" {
-		return forbidden("NameDomain", field, "%q has a domain, and this cluster takes none off: use the name alone, or ask the "+
-			"admin to set user.domains", shorten(name))
+		return forbidden("NameDomain", field, "%q has a domain, and this cluster accepts none: use the name without the domain, or "+
+			"ask the admin to set user.domains", shorten(name))
 	}
-	return forbidden("NameDomain", field, "%q is of another domain than %s, and might be another user than the one of that name "+
-		"here", shorten(name), domain)
+	return forbidden("NameDomain", field, "the domain of %q is not %s, so this may be a different user from the one with that "+
+		"name here", shorten(name), domain)
 }
 
 // NamesDiffer denies a Pod whose label and annotation name two users.
 func NamesDiffer(label, inLabel, annotation, inAnnotation string) Denial {
-	return unprocessable("NamesDiffer", "metadata", "the label %s says %q and the annotation %s says %q, and a pod runs as one "+
-		"user: a hub that sets the label itself (KubeSpawner's extra_labels, with a template such as {username}) need not, the "+
-		"annotation is enough", label, shorten(inLabel), annotation, shorten(inAnnotation))
+	return unprocessable("NamesDiffer", "metadata", "the label %s is %q and the annotation %s is %q, but a pod runs as one user: "+
+		"remove the label, or correct it. A hub that sets the label (KubeSpawner's extra_labels, with a template such as "+
+		"{username}) can leave it out: the annotation is enough", label, shorten(inLabel), annotation, shorten(inAnnotation))
 }
 
 // HubNameUnmapped denies a hub name that the map lacks.
@@ -51,13 +51,13 @@ func HubNameUnusable(annotation, hubName, why string) Denial {
 // HubNameSilent denies a hub name whose lookup failed.
 func HubNameSilent(annotation, hubName string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameSilent", Field: AnnotationField(annotation),
-		Message: fmt.Sprintf("the user of the hub name %q cannot be looked up at the moment: try again, and if it stays so ask the "+
-			"admin to look at the webhook's log", shorten(hubName))}
+		Message: fmt.Sprintf("the user of the hub name %q cannot be looked up at the moment: try again, and if that does not help "+
+			"ask the admin to look at the webhook's log", shorten(hubName))}
 }
 
-// HubNameDiffers denies a Pod that was injected for another user than its hub name means now.
+// HubNameDiffers denies a Pod that was injected for one user, if its hub name now belongs to another.
 func HubNameDiffers(annotation string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "HubNameDiffers", Field: AnnotationField(annotation),
-		Message: "the user of the hub name has changed between the two reviews of this pod: try again, and if it stays so ask the " +
-			"admin which other webhook writes this annotation"}
+		Message: "the user of the hub name has changed between the two reviews of this pod: try again, and if that does not help " +
+			"ask the admin which other webhook writes this annotation"}
 }

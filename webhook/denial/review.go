@@ -10,10 +10,10 @@ import (
 // NotAPodReview denies a review of anything but the creation of a Pod.
 func NotAPodReview(kind string) Denial {
 	if kind == "" {
-		kind = "a review of nothing"
+		kind = "an empty review"
 	}
-	return malformed("NotAPodReview", "", "this path reviews Pods, not %s: the webhook configuration that sent it should name the "+
-		"resource pods alone", Printable(kind))
+	return malformed("NotAPodReview", "", "this path reviews Pods, not %s: the webhook configuration that sent it must name only "+
+		"the resource pods", Printable(kind))
 }
 
 // NotAReview denies a request body that is not an AdmissionReview.
@@ -35,8 +35,8 @@ func TooLarge(limit int64) Denial {
 
 // TooManyChanges denies a Pod whose patch would have too many operations, such as one with thousands of HOME variables.
 func TooManyChanges(operations, most int) Denial {
-	return unprocessable("TooManyChanges", "", "the pod needs %d changes and the most is %d: no Pod that a user wrote does; look "+
-		"for one variable or mount many times over", operations, most)
+	return unprocessable("TooManyChanges", "", "the pod needs %d changes, and the webhook makes at most %d: look for a variable or "+
+		"mount that is repeated many times", operations, most)
 }
 
 // TooMany denies a list that is longer than the webhook reads.
@@ -46,14 +46,14 @@ func TooMany(field string, have, most int) Denial {
 
 // TooManyNames denies a Pod with a map that has more keys than the webhook reads.
 func TooManyNames(have, most int) Denial {
-	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a notebook has at "+
-		"most %d in one: leave some out", have, most)
+	return unprocessable("TooMany", "", "a map of the pod, such as its labels or annotations, has %d keys, and a map of a "+
+		"notebook has at most %d: leave some out", have, most)
 }
 
 // TooManyInAll denies containers whose lists have too many elements in total.
 func TooManyInAll(field string, most int) Denial {
 	return unprocessable("TooMany", field, "the mounts, variables, arguments and other lists of these containers have more than "+
-		"%d elements in all: leave some out", most)
+		"%d elements in total: leave some out", most)
 }
 
 // PathTooLong denies a path over the limit of Linux.
@@ -64,6 +64,6 @@ func PathTooLong(field string, have, most int) Denial {
 // Internal denies a Pod after a fault of the webhook. The cause is only in the log, under the uid of the review.
 func Internal(uid string) Denial {
 	return Denial{Code: http.StatusInternalServerError, Reason: "InternalError",
-		Message: fmt.Sprintf("the webhook failed at this pod, and the pod is not the cause: ask the admin to look for review %s in "+
-			"its log", Printable(uid))}
+		Message: fmt.Sprintf("the webhook failed to review this pod, and the pod is not the cause: ask the admin to look for review "+
+			"%s in the webhook's log", Printable(uid))}
 }

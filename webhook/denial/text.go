@@ -14,7 +14,7 @@ func AnnotationField(key string) string {
 // shorten cuts text from the Pod, so that it cannot fill the message. The caller quotes it.
 func shorten(s string) string { return Cut(s, 80) }
 
-// Cut returns at most so many bytes of a text, with a … if it was longer.
+// Cut returns the text, or its beginning and a … if the text has more than most bytes.
 func Cut(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -48,7 +48,7 @@ func PrintableText(text string) string {
 	return b.String()
 }
 
-// Wrap breaks a text between words into lines of at most so many bytes, and returns at least one line. A longer word gets
+// Wrap breaks a text between words into lines of no more than most bytes, and returns at least one line. A longer word gets
 // its own line.
 func Wrap(text string, most int) (lines []string) {
 	line := ""

@@ -4,31 +4,32 @@ package denial
 
 // VolumeTaken denies a different volume under one of our names.
 func VolumeTaken(field, name, what string) Denial {
-	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another one, or one with other "+
-		"settings: rename or remove it", name, what)
+	return forbidden("VolumeTaken", field, "the volume name %s belongs to %s, and this is another volume, or has other "+
+		"settings: rename or remove this volume", name, what)
 }
 
 // ShareAgain denies the share's claim under another volume name.
 func ShareAgain(field, claim, volume string) Denial {
-	return forbidden("ShareAgain", field, "the claim %s is the share, which comes into a pod as the volume %s alone: remove this "+
+	return forbidden("ShareAgain", field, "the claim %s is the share, and a pod can use it only as the volume %s: remove this "+
 		"volume and its mounts, the webhook adds the user's home", claim, volume)
 }
 
-// ShareByHub denies the share's claim in a server of a hub, whose user cannot change the volumes. initContainers mount it too.
+// ShareByHub denies the share's claim in a hub's server. Its user cannot change the volumes, so the message is for the hub's
+// admin. initContainers are those that mount the claim too.
 func ShareByHub(field, claim string, initContainers []string) Denial {
 	without := ""
 	if len(initContainers) > 0 {
 		without = " and leave out the init container " + list(initContainers) + ", which mounts it too"
 	}
-	return forbidden("ShareAgain", field, "the claim %s is the share, and the hub mounts it by itself: ask the admin of the hub "+
+	return forbidden("ShareAgain", field, "the claim %s is the share, and the hub itself mounts it: ask the admin of the hub "+
 		"to set singleuser.storage.type to none%s. The webhook adds the user's home, and the directories of share.directories",
 		claim, without)
 }
 
 // ClaimAgain denies a further claim under another volume name.
 func ClaimAgain(field, claim string) Denial {
-	return forbidden("ClaimAgain", field, "the claim %s has directories that every notebook sees, and comes into a Pod as the "+
-		"volume %s alone: remove this volume and its mounts, the webhook adds them", claim, claim)
+	return forbidden("ClaimAgain", field, "the claim %s has directories that every notebook sees, and a pod can use it only as "+
+		"the volume %s: remove this volume and its mounts, the webhook adds them", claim, claim)
 }
 
 // ClaimClosed denies a further claim in a Pod whose user is found at start.
@@ -39,59 +40,58 @@ func ClaimClosed(field, claim string) Denial {
 
 // MountForeign denies a mount of the share or of the scratch volume that is not ours.
 func MountForeign(field, volume, at string) Denial {
-	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: remove "+
-		"this one, the webhook adds the home and the directories that the admin lists in share.directories", volume, Printable(at))
+	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is not a mount of the webhook: remove this "+
+		"mount, the webhook adds the home and the directories that the admin lists in share.directories", volume, Printable(at))
 }
 
-// MountBesideHome denies a mount of the share or of the scratch volume in a container that has the home beside the notebook
-// container.
+// MountBesideHome denies a mount of the share or of the scratch volume in another container that has the home.
 func MountBesideHome(field, volume, at string) Denial {
-	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is none of the webhook's mounts of it: remove "+
-		"this one, the webhook adds the home alone to a container that jupyter-user.io/home-in names", volume, Printable(at))
+	return forbidden("MountForeign", field, "the volume %s is mounted at %s, which is not a mount of the webhook: remove this "+
+		"mount, the webhook adds only the home to a container that jupyter-user.io/home-in names", volume, Printable(at))
 }
 
-// MountElsewhere denies a mount of the share or of the scratch volume in another container than the notebook container.
+// MountElsewhere denies a mount of the share or of the scratch volume in a container other than the notebook container.
 func MountElsewhere(field, volume, at, notebook string) Denial {
-	return forbidden("MountForeign", field, "the volume %s is mounted at %s, and only the notebook container %s has the home: "+
+	return forbidden("MountForeign", field, "the volume %s is mounted at %s, but only the notebook container %s has the home: "+
 		"remove this mount, and if this container needs the home, name it in the annotation jupyter-user.io/home-in, which works "+
-		"where users are known at admission; or run what needs the home in the notebook container",
+		"if the user is known at admission; or run what needs the home in the notebook container",
 		volume, Printable(at), notebook)
 }
 
 // MountTaken denies a mount of the Pod's own at one of our paths.
 func MountTaken(field, at, ours string) Denial {
-	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: put this elsewhere", Printable(at), ours)
+	return forbidden("MountTaken", field, "%s is where the webhook mounts %s: use another path", Printable(at), ours)
 }
 
 // MountNested denies a mount of the Pod's own that a symbolic link could direct over the program that the container starts
 // as root.
 func MountNested(field, at, other string) Denial {
-	return forbidden("MountNested", field, "%s and %s lie one inside of the other, so that a symbolic link could lead a mount "+
-		"over the program that this container starts as root: mount this elsewhere, outside of every other mount", Printable(at),
+	return forbidden("MountNested", field, "of %s and %s one is inside the other, so a symbolic link could direct a mount over "+
+		"the program that this container starts as root: use a path outside every other mount", Printable(at),
 		Printable(other))
 }
 
 // MountInShare denies a path that the container runtime creates as root, if a symbolic link could direct it into another
 // user's home.
 func MountInShare(field, at, other string) Denial {
-	return forbidden("MountNested", field, "%s and %s lie one inside of the other, and notebooks here see more of the share than "+
-		"the home: what is missing at that path is made as root, also where the user may not write or a symbolic link leads to "+
-		"another user's home; put this outside of every mount", Printable(at), Printable(other))
+	return forbidden("MountNested", field, "of %s and %s one is inside the other, and notebooks here see more of the share than "+
+		"the home: missing directories of that path are created as root, even where the user may not write, or where a symbolic "+
+		"link leads to another user's home; use a path outside every mount", Printable(at), Printable(other))
 }
 
 // EnvForeign denies a variable that the kubelet reads from one of our volumes.
 func EnvForeign(field, volume string) Denial {
-	return forbidden("EnvForeign", field, "a variable cannot be read out of the volume %s, which is the webhook's: remove this one",
+	return forbidden("EnvForeign", field, "a variable cannot be read from the volume %s, which is the webhook's: remove this variable",
 		volume)
 }
 
 // DeviceForeign denies one of our volumes as a block device.
 func DeviceForeign(field, volume string) Denial {
-	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this one", volume)
+	return forbidden("DeviceForeign", field, "the volume %s cannot be a block device: remove this device", volume)
 }
 
 // DeviceNested denies a block device inside one of our mounts.
 func DeviceNested(field, at, ours string) Denial {
-	return forbidden("DeviceNested", field, "%s is inside of what is mounted, %s: the container runtime would make the device "+
-		"there as root, and leave it there; put it elsewhere, such as below /dev", Printable(at), ours)
+	return forbidden("DeviceNested", field, "%s is inside a mount, %s: the container runtime would create the device there as "+
+		"root, and leave it there; use another path, such as one below /dev", Printable(at), ours)
 }

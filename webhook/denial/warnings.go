@@ -5,43 +5,43 @@ import (
 	"slices"
 )
 
-// Warnings are shown to the requester, by kubectl as "Warning: …". They say which of the Pod's own settings were changed,
-// or could not be followed. A Pod without such settings gets none.
+// Warnings are shown to the requester, by kubectl as "Warning: …". They say which of the Pod's own settings were changed, or
+// have no effect. A Pod without such settings gets none.
 
-// FSGroupTaken warns that volumes will not be given to a group any more.
+// FSGroupTaken warns that the fsGroup was removed, and that the kubelet will no longer give these volumes to that group.
 func FSGroupTaken(gid int64, volumes []string) string {
-	return fmt.Sprintf("fsGroup %d is taken off, it would re-group the whole share; it also served %s: make sure that the "+
-		"user can write there", gid, list(volumes))
+	return fmt.Sprintf("fsGroup %d is removed, because it would change the group of the whole share; it also served %s: make "+
+		"sure that the user can write there", gid, list(volumes))
 }
 
-// GroupsCut warns that a user works without some of their groups.
+// GroupsCut warns that a Pod lacks some of the user's groups.
 func GroupsCut(name string, most int) string {
-	return fmt.Sprintf("only the first %d supplementary groups of %s are given, in ascending order of their numbers: files of the "+
-		"others are out of reach (identity.tooManyGroups: Cut)", most, name)
+	return fmt.Sprintf("the pod gets only the %d supplementary groups of %s with the lowest numbers, and cannot access files of the "+
+		"others (identity.tooManyGroups: Cut)", most, name)
 }
 
-// GroupsLeftOut warns that a user works without the supplementary groups below the floor. It does not name them, because a
+// GroupsLeftOut warns that a Pod lacks the user's supplementary groups below the floor. It does not name them, because a
 // requester who may not be that user gets the warning too.
 func GroupsLeftOut(name string, minGID int64) string {
-	return fmt.Sprintf("supplementary groups of %s under %d (identity.minGID) are left out, and with them those whose number no "+
-		"Pod can have: they are the system's, and their files are out of reach", name, minGID)
+	return fmt.Sprintf("supplementary groups of %s are left out: those under %d (identity.minGID), which belong to the system, and "+
+		"those with a number that no Pod can have; the pod cannot access their files", name, minGID)
 }
 
 // PrivilegeTaken warns that privileges of the notebook container were removed.
 func PrivilegeTaken(fields []string) string {
-	return fmt.Sprintf("%s taken away: the notebook runs as the user, without privileges", are(fields))
+	return fmt.Sprintf("%s removed: the notebook runs as the user, without privileges", are(fields))
 }
 
 // PrivilegeTakenFrom warns that another container which has the home requested more privileges than its user has.
 func PrivilegeTakenFrom(container string, fields []string) string {
-	return fmt.Sprintf("%s taken away from the container %s: it has the home, so it runs as the user, without privileges",
+	return fmt.Sprintf("%s removed from the container %s: it has the home, so it runs as the user, without privileges",
 		are(fields), Printable(container))
 }
 
 // RootForAnInstant warns that a container with runAsNonRoot starts as root.
 func RootForAnInstant() string {
-	return "runAsNonRoot is turned off: the UID is found when the pod starts, so the notebook container begins as root, with two " +
-		"capabilities, and becomes the user in its first instruction"
+	return "runAsNonRoot is turned off: the UID is found when the pod starts, so the notebook container starts as root, with two " +
+		"capabilities, and becomes the user before its own command runs"
 }
 
 // DirectoriesLeftOut warns that configured directories of the share are not mounted.
@@ -63,21 +63,21 @@ func ProbesLeftOut(why string) string {
 
 // ReadinessAlone warns that a container with an unknown image gets no liveness probe.
 func ReadinessAlone(container, annotation string) string {
-	return fmt.Sprintf("whether Jupyter is what the image of the container %s starts cannot be told, so it gets a readiness "+
-		"probe and none that restarts it: set the annotation %s to on if Jupyter starts, or to off if it does not",
+	return fmt.Sprintf("the webhook cannot tell whether the image of the container %s starts Jupyter, so it adds a readiness probe, "+
+		"but no probe that restarts the container: set the annotation %s to on if Jupyter starts, or to off if it does not",
 		Printable(container), annotation)
 }
 
 // StartUnclear warns that the webhook cannot tell whether a command starts Jupyter.
 func StartUnclear(container, annotation string) string {
-	return fmt.Sprintf("whether Jupyter is what the container %s starts cannot be told from its command, so no probes are added: "+
+	return fmt.Sprintf("the webhook cannot tell from the command of the container %s whether it starts Jupyter, so it adds no probes: "+
 		"set the annotation %s to on if Jupyter starts, or to off if it does not", Printable(container), annotation)
 }
 
 // SettingsElsewhere warns that the webhook does not read a directory of Jupyter settings.
 func SettingsElsewhere(variable, annotation string) string {
-	return fmt.Sprintf("where Jupyter listens is settled by the webhook, whatever is in the directory of %s: write --port and "+
-		"--ServerApp.base_url, or JUPYTER_PORT, where the pod needs another place, and %s: off for probes of its own",
+	return fmt.Sprintf("the webhook sets where Jupyter listens, whatever is in the directory of %s: if the pod needs another port or base "+
+		"URL, write --port and --ServerApp.base_url, or JUPYTER_PORT; for probes of your own, set the annotation %s to off",
 		variable, annotation)
 }
 
@@ -90,27 +90,28 @@ func OpensInImagesHome(dir, home string) string {
 
 // ContainerByGuess warns that the webhook guessed which of several containers is the notebook container.
 func ContainerByGuess(container string, others []string, annotation string) string {
-	return fmt.Sprintf("the container %s is taken for the notebook, and %s not: if it is another one, name it by the annotation %s",
-		Printable(container), are(others), annotation)
+	return fmt.Sprintf("the webhook takes the container %s for the notebook container, and not %s: if that is wrong, name the right one "+
+		"in the annotation %s",
+		Printable(container), list(others), annotation)
 }
 
 // AnnotationUnknown warns of an unknown annotation with our prefix.
 func AnnotationUnknown(key string, known []string) string {
-	return fmt.Sprintf("the annotation %s means nothing to the webhook; it knows %s", Printable(key), list(known))
+	return fmt.Sprintf("the annotation %s is unknown to the webhook, which knows %s", Printable(key), list(known))
 }
 
 // EnvTaken warns that identity variables of the Pod were replaced.
 func EnvTaken(names []string) string {
-	return fmt.Sprintf("%s set to the user's own", are(names))
+	return fmt.Sprintf("%s set to the value of the user", are(names))
 }
 
 // HomeOfTheImage warns that the image's home was replaced by the user's home.
 func HomeOfTheImage(field, was, home string) string {
-	return fmt.Sprintf("%s is %s in place of %s, which is the home of the image's own user and not the Pod user's", field, home,
+	return fmt.Sprintf("%s is %s instead of %s, which is the home of the image's own user and not of the Pod's user", field, home,
 		Printable(was))
 }
 
-// The following warnings are those of Warn mode, in which nothing is changed or denied.
+// The following warnings are for Warn mode, in which nothing is changed or denied.
 
 // WouldBeDenied warns of a denial.
 func WouldBeDenied(a Denial) string { return fmt.Sprintf("would be denied: %s: %s", a.Reason, a) }

@@ -9,8 +9,8 @@ import (
 // as root.
 //
 // Mounts passwd and group from the scratch volume over /etc/passwd and /etc/group, read-only. The mounts are ours
-// (mounts.go). Off by configuration (notebook.accountFiles), on or off for one pod by the annotation
-// jupyter-user.io/account-files.
+// (mounts.go). The configuration turns them on or off (notebook.accountFiles). The annotation jupyter-user.io/account-files
+// does so for one Pod.
 
 func (in *planning) planAccounts() [2]wantedMount {
 	file := func(name, at, what string) wantedMount {

@@ -11,11 +11,11 @@ import (
 
 // Annotations: they record on the Pod which user it runs as.
 //
-// Adds jupyter-user.io/user, the name on the share; jupyter-user.io/discovery, how the identity was found (AtAdmission or
-// AtStart); jupyter-user.io/identity, UID:GID[:gid,…], with discovery at admission; and jupyter-user.io/config, the
-// generation of the configuration. With share.homePrefix, jupyter-user.io/home is the home field of the directory service,
-// from which the policies compute the home. All of them are ours: a different value is replaced, and with discovery at
-// start an identity is removed. Policy access decides by jupyter-user.io/user, so its value is never taken from the Pod.
+// Adds jupyter-user.io/user, the user; jupyter-user.io/discovery, how the identity was found (AtAdmission or AtStart);
+// jupyter-user.io/identity, UID:GID[:gid,…], with discovery at admission; and jupyter-user.io/config, the generation of the
+// configuration. With share.homePrefix, jupyter-user.io/home is the home field of the directory service, from which the
+// policies compute the home. All of them are ours: a different value is replaced, and with discovery at start an identity is
+// removed. Policy access decides by jupyter-user.io/user, so its value is never taken from the Pod.
 //
 // The annotations that request something are the Pod's: jupyter-user.io/container names the notebook container,
 // jupyter-user.io/probes and jupyter-user.io/account-files are on or off, and jupyter-user.io/home-in names other containers

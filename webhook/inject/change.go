@@ -52,9 +52,9 @@ func (c Change) Field() string {
 
 // Changes returns the changes in the order of the pieces.
 func (o Outcome) Changes() []Change {
-	notes := o.fieldChanges()
-	changes := make([]Change, len(notes))
-	for i, n := range notes {
+	recorded := o.fieldChanges()
+	changes := make([]Change, len(recorded))
+	for i, n := range recorded {
 		changes[i] = o.change(n)
 	}
 	return changes
@@ -85,13 +85,13 @@ func (o Outcome) place(at pod.Pointer) string {
 	return at.Field()
 }
 
-// typicalChanges are about as many as a pod is given.
+// typicalChanges is about how many field changes a Pod gets.
 const typicalChanges = 40
 
-// typicalOperations are as many operations as a notebook usually takes.
+// typicalOperations is about how many operations a Pod gets.
 const typicalOperations = 32
 
-// typicalFields are about as many as an object is given that the pod does not have.
+// typicalFields is about how many fields an added object gets.
 const typicalFields = 8
 
 // fieldChange is what a piece did with one field.
@@ -144,5 +144,5 @@ func (c *changes) offerDefault(m member, has bool, left string, add func()) {
 	}
 }
 
-// named are the list elements that have a name.
+// named is a list element that has a name.
 type named interface{ ElementName() string }

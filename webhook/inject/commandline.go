@@ -10,7 +10,7 @@ import (
 // This file finds out what a container runs from its command line alone, without its image. It reads the command line as
 // the programs on it do: a launcher runs what follows its options, a shell runs the script behind -c.
 
-// runs says whether a command line or an image runs Jupyter.
+// runs is whether a command line or an image runs Jupyter.
 type runs int
 
 const (

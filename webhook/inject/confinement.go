@@ -10,8 +10,8 @@ import (
 //
 // Nothing is added: the defaults of AppArmor and SELinux are right. A profile or level that a policy engine gives to every
 // container of a namespace stays. What Pod Security baseline forbids is removed: an unconfined AppArmor profile, an SELinux
-// user, role or foreign type, a host process. Only a Pod that was prepared with a look-alike of our container has these,
-// and the Pod would violate baseline because of a container that is ours.
+// user, role or foreign type, a host process. Only a Pod that already has a container with our init container's name can have
+// these. Otherwise our own container would make the Pod violate baseline.
 
 // containerTypes are the SELinux types for containers.
 var containerTypes = []string{"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}

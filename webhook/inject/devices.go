@@ -16,8 +16,8 @@ import (
 //
 // A container runtime creates the device node and the directories above it as root, and follows symbolic links. So a device
 // is checked like a mount (mounts.go): a link in a volume of the Pod's own can lead to the home. A mount in the home leaves
-// an empty directory there. A device node on the share would remain a device, also for other machines that mount the share,
-// so it is denied with discovery at admission too.
+// only an empty directory there. A device leaves a device node, which every machine that mounts the share sees as a device.
+// So a device in the home is denied with discovery at admission too.
 
 func (p mountsPiece) denyDevices(at func() pod.Pointer, container *pod.Container, c *changes) {
 	for i, d := range container.VolumeDevices {

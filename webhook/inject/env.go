@@ -76,8 +76,8 @@ const (
 	runtimeDir      = "/tmp/jupyter-runtime"
 )
 
-// writesTmp reports whether the notebook container, and no other container, can write to /tmp by the Pod and the
-// configuration.
+// writesTmp reports whether the Pod lets the notebook container write to /tmp. It returns false if a configured directory is
+// mounted there, because Pods would share it.
 func (in *planning) writesTmp() bool {
 	for _, d := range in.planner.config.Share.Directories {
 		if at := pod.CleanPath(d.MountPath); at == runtimeDir || pod.Inside(runtimeDir, at) || pod.Inside(at, runtimeDir) {

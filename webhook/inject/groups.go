@@ -15,14 +15,14 @@ import (
 //	group in supplementalGroups                    what becomes of it
 //	the user's                                     given, also where the Pod does not ask for it
 //	under the floor (identity.minGID)              left out, with a warning
-//	one of identity.imageGroups                    given to a Pod that asks for it, where the notebook sees the home alone
-//	any other                                      denied; with discovery at start that is each
+//	one of identity.imageGroups                    given to a Pod that asks for it, if the notebook container sees only the home
+//	any other                                      denied; with discovery at start, every group is denied
 //
 // Sets supplementalGroupsPolicy to Strict, so that the image's /etc/group adds none. Removes fsGroup, because a CSI driver
-// would change the group of the whole share by it, and names in a warning each other volume that it served. Where the
-// share's driver ignores it (share.fsGroup: Keep) and the identity is known at admission, the user's GID or one of the
-// user's groups stays as fsGroup, and any other is denied, because the kubelet gives it to every process. All three fields
-// are ours; the rest of the pod's security context is the pod's.
+// would give the whole share that group. A warning names each other volume that the fsGroup served. Where the share's driver
+// ignores it (share.fsGroup: Keep) and the identity is known at admission, the user's GID or one of the user's groups stays
+// as fsGroup, and any other is denied, because the kubelet gives it to every process. All three fields are ours; the rest of
+// the Pod's security context is the Pod's.
 
 type groupsPiece struct {
 	user string
@@ -38,7 +38,7 @@ type groupsPiece struct {
 	// keepsFSGroup reports whether an fsGroup that is one of the user's groups stays.
 	keepsFSGroup bool
 	ours         ourVolumes
-	// again are volumes of the share that are denied as such (share.go): the warning of fsGroup does not name them.
+	// again are the volumes of the share that share.go denies. The warning about fsGroup does not name them.
 	again []string
 }
 
@@ -100,8 +100,8 @@ func (p groupsPiece) reconcileFSGroup(field member, gid int64, document *pod.Pod
 	}
 }
 
-// wanted returns the groups that the Pod gets: the user's, and behind them those of the image that it asks for; or a denial for
-// each group that it cannot have.
+// wanted returns the groups that the Pod gets: the user's, and then those of identity.imageGroups that the Pod asks for. It
+// returns a denial for each group that the Pod cannot have.
 func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign []denial.Denial) {
 	want = slices.Clip(p.groups)
 	for i, gid := range have {

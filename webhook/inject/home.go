@@ -10,10 +10,10 @@ import (
 
 // Home mounts: the user's home, and nothing else of the share.
 //
-// Adds the home twice, by subPath: at its path on the share (/data/hpc/home/<name>, so that paths in users' files stay
-// valid) and as /home/<name>, which is HOME. With discovery at admission, the configured directories follow, of the share
-// or of further claims, read-only or read-write. share.exposeEveryHome mounts the whole share in place of the home; if the
-// container also starts as root, each admission has a warning.
+// Adds the home twice, by subPath: at its path on the share (/data/hpc/home/<name>, so that paths in users' files stay valid)
+// and as /home/<name>, which is HOME. With discovery at admission, the configured directories follow, of the share or of
+// further claims, read-only or read-write. share.exposeEveryHome mounts the whole share in place of the home; if the
+// container also starts as root, each admission returns a warning.
 //
 // With discovery at start only the home is mounted, because a root shell in that container can become any UID. A warning
 // names the configured directories that are left out.
@@ -57,7 +57,7 @@ func (in *planning) planHome() (mounts []wantedMount, warnings []string) {
 	return mounts, warnings
 }
 
-// directoryMount is a configured directory, of the share or of a further claim.
+// directoryMount returns the mount of a configured directory, of the share or of a further claim.
 func (in *planning) directoryMount(d *config.Directory) wantedMount {
 	name := in.facts.User.String()
 	subPath := d.SubPathOf(name)
@@ -71,9 +71,9 @@ func (in *planning) directoryMount(d *config.Directory) wantedMount {
 	return m
 }
 
-// findHome finds the user's home on the share, and the directory above it as the init container sees it: at its path in the
-// notebook, so that messages show the path that users know. If homes come from the directory service, an unknown identity
-// has been denied already.
+// findHome finds the user's home on the share, and the directory above it. The init container sees that directory at the same
+// path as the notebook container, so that messages show a path that users know. If homes come from the directory service, an
+// unknown identity has been denied already.
 func (in *planning) findHome() *denial.Denial {
 	share, name := &in.planner.config.Share, in.facts.User.String()
 	switch {
@@ -105,7 +105,7 @@ func fixedHomes(c *config.Config) string {
 	return c.Share.MountPath + "/" + c.Share.Home.Parent("")
 }
 
-// seesEveryHome reports whether the notebook sees every home.
+// seesEveryHome reports whether the notebook container sees every home.
 func (in *planning) seesEveryHome() bool {
 	switch in.planner.config.Share.ExposeEveryHome {
 	case config.ExposeEvenToRoot:

@@ -13,28 +13,28 @@ import (
 // Home in other containers: sidecars and init containers that the annotation jupyter-user.io/home-in names, such as a
 // TensorBoard, or a clone of a course before the notebook starts.
 //
-// Mounts the home in each of them at the notebook container's two places, and runs it as the user, with the security context
-// of the notebook container. Mounts and security context are ours, as the notebook container's are (mounts.go,
-// privileges.go). Directories are not mounted there.
+// Mounts the home in each of them at the same two paths as in the notebook container, and runs each as the user, with the
+// security context of the notebook container. Mounts and security context are ours, like those of the notebook container
+// (mounts.go, privileges.go). Directories are not mounted there.
 //
 //	the annotation names                       what becomes of it
-//	a container, an init container             it has the home
+//	a container, an init container             it gets the home
 //	no container, an ephemeral one, nothing    denied
 //	the notebook container, ours, one twice    denied
 //	a mesh's proxy, which has a UID of its own denied
-//	anything, with discovery at start          denied: the UID is not known when the container is made
+//	anything, with discovery at start          denied: the UID is not known when the container is created
 //
-// The init containers come behind ours, so the home is checked before any of them starts.
+// These init containers run after ours, so the home is checked before any of them starts.
 
 type homeInPiece struct{ containers []homeInContainer }
 
-// homeInContainer is one container that has the home beside the notebook container.
+// homeInContainer is the plan for one other container that has the home.
 type homeInContainer struct {
 	mounts     mountsPiece
 	privileges privilegesPiece
 }
 
-// findHomeIn finds the containers that the annotation names, or denies it.
+// findHomeIn finds the containers that the annotation names, or denies the annotation.
 func (in *planning) findHomeIn() (denials []denial.Denial) {
 	value, asked := in.pod.Metadata.Annotations[homeInAnnotation]
 	if !asked {
@@ -58,7 +58,7 @@ func (in *planning) findHomeIn() (denials []denial.Denial) {
 	return denials
 }
 
-// homed is a container that has the home beside the notebook container, and where it is.
+// homed is another container that has the home, and its pointer in the Pod.
 type homed struct {
 	at        pod.Pointer
 	container *pod.Container
@@ -93,7 +93,7 @@ func (in *planning) noHomeIn(name string, c *pod.Container) string {
 	return ""
 }
 
-// haveHome reports whether a container is one of those that have the home beside the notebook container.
+// haveHome reports whether a container is one of the other containers that have the home.
 func haveHome(homeIn []homed, c *pod.Container) bool {
 	return slices.ContainsFunc(homeIn, func(h homed) bool { return h.container == c })
 }
@@ -119,14 +119,14 @@ func (in *planning) planHomeIn() (p homeInPiece) {
 	return p
 }
 
-// homeAt is the home mounted at a path.
+// homeAt returns the mount of the home at a path.
 func (in *planning) homeAt(mountPath string) wantedMount {
 	return wantedMount{what: description{"the home of ", in.facts.User.String(), ""}, Mount: pod.Mount{
 		Name: in.planner.config.Share.VolumeName, MountPath: mountPath, SubPath: in.subPath,
 	}}
 }
 
-// reconcile comes before the init container's piece, which moves the other init containers.
+// reconcile must run before the init container's piece, which changes the indices of the other init containers.
 func (p homeInPiece) reconcile(_ *pod.Pod, c *changes) {
 	for i := range p.containers {
 		one := &p.containers[i]

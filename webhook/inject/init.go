@@ -17,17 +17,18 @@ import (
 // Init container: finds the owner of the home, or checks that it is still the one that the Pod was admitted with, and
 // writes the files that the notebook container needs.
 //
-// Adds jupyter-user-init, first of the init containers, so that nothing of the pod runs before the home is checked. It
-// runs our image with the whole of the restricted security context, as the user, or as UID 65532 if it has to
-// find the identity. It sees the directory above the home alone, read-only (lstat of an entry needs no right on the entry),
-// and likewise those above directories of the user (share.directories with {user}), and writes the scratch volume.
+// Adds jupyter-user-init, first of the init containers, so that nothing of the Pod runs before the home is checked. It runs
+// our image with every setting that Pod Security restricted requires, as the user, or as UID 65532 if it has to find the
+// identity. Of the share it sees only the directory above the home, and those above directories of the user
+// (share.directories with {user}). They are read-only, and lstat of an entry needs no right on the entry. It writes to the
+// scratch volume.
 //
 // Ours: its position, image (one of the accepted ones), command, args, environment, security context, mounts, termination
 // message and that it is no sidecar. An existing one is corrected; in any other position than the first, it is removed and
 // added again. In a Pod of the class Guaranteed its requests equal its limits. Its environment is always empty. A volume
-// mount of another webhook is tolerated only below /var/run/secrets, and not inside another mount: anywhere else it could
-// replace a home, or be directed over our program. The Pod's, or a later webhook's: resources and pull policy, which
-// LimitRanger and AlwaysPullImages fill in. Any other container with that name is denied.
+// mount of another webhook is tolerated only below /var/run/secrets, and not inside another mount. Anywhere else it could
+// hide a home, or a symbolic link could direct it over our program. The Pod's, or a later webhook's: resources and pull
+// policy, which LimitRanger and AlwaysPullImages fill in. Any other container with that name is denied.
 
 const (
 	// nonroot is the customary UID and GID of images that need no particular one.
@@ -126,9 +127,9 @@ func homesMount(c *config.Config, mountPath, subPath string) pod.Mount {
 	return pod.Mount{Name: c.Share.VolumeName, ReadOnly: true, MountPath: mountPath, SubPath: subPath}
 }
 
-// initResources returns the configured resources. In a Pod of the class Guaranteed the requests equal the limits: else the
-// Pod would lose that class for its whole lifetime. If the Pod has resources as a whole, the init container gets no more
-// than the Pod.
+// initResources returns the configured resources. In a Pod of the class Guaranteed the requests equal the limits: otherwise
+// the Pod would lose that class for its whole lifetime. If the Pod has Pod-level resources, the init container gets no more
+// than those.
 func (in *planning) initResources() *pod.Resources {
 	want := in.planner.init.container.Resources
 	if whole := in.pod.Spec.Resources; !whole.Empty() {
@@ -254,8 +255,8 @@ func (p initPiece) putSecurityContext(at pod.Pointer, have *pod.Container, c *ch
 	dropUnconfined(c, at, now)
 }
 
-// tolerated reports whether a mount that is not ours can stay: below the secrets, and neither inside another mount nor
-// around ours, because a symbolic link in a volume would direct the inner mount over our program.
+// tolerated reports whether a mount that is not ours can stay: below secretsDir, and neither inside another mount nor around
+// ours, because a symbolic link in a volume would direct the inner mount over our program.
 func (p initPiece) tolerated(m pod.Mount, inside map[string]string) bool {
 	at := pod.CleanPath(m.MountPath)
 	_, nested := inside[at]

@@ -8,14 +8,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// The image's own home: /home/jovyan, the home of every user in the images of docker-stacks, Zero to JupyterHub and
-// Kubeflow. A Pod can ask to open there by its workingDir, by an argument such as --ServerApp.root_dir, or by KubeSpawner's
-// notebook_dir. It means the home, but /home/jovyan belongs to UID 1000: the user may not enter it, and Jupyter would not
-// start. So the directory is replaced by the user's home, as docker-stacks' start.sh does when it renames its user, and the
-// Pod gets a warning. A subdirectory is replaced by the home too, because the home may not have it. Any other directory is
-// the Pod's.
+// The image's own home: /home/jovyan, the home of every user in the images of docker-stacks, Zero to JupyterHub and Kubeflow.
+// A Pod can ask to open there by its workingDir, by an argument such as --ServerApp.root_dir, or by KubeSpawner's
+// notebook_dir. Such a Pod means the user's home, but /home/jovyan belongs to UID 1000: the user may not enter it, and
+// Jupyter would not start. So the directory is replaced by the user's home, as docker-stacks' start.sh does when it renames
+// its user, and the Pod gets a warning. A subdirectory is replaced by the home too, because the home may not have it. Any
+// other directory is the Pod's.
 
-// rootDirVariable is the variable by which a hub sets the directory in which its server opens (KubeSpawner's notebook_dir).
+// rootDirVariable is the variable with which a hub sets the directory that its server opens (KubeSpawner's notebook_dir).
 const rootDirVariable = "JUPYTERHUB_ROOT_DIR"
 
 // inImagesHome reports whether a directory is the image's own home or inside it, and not in the user's home.

@@ -16,22 +16,23 @@ import (
 
 // jupyterServer is what the Pod shows of its Jupyter server, without the image.
 type jupyterServer struct {
-	// what the notebook container runs; runsUnknown if its image decides, and the image is not known.
+	// what is what the notebook container runs; runsUnknown if that depends on an image that the webhook does not know.
 	what runs
-	// port and base URL on which it listens; if the port is not known, it is 0 and why is the reason.
+	// port and base are the port and the base URL on which Jupyter listens. If the port is not known, port is 0 and why is the
+	// reason.
 	port int32
 	base string
 	why  string
-	// reachable reports whether the webhook's settings set where it listens: no hub sets it, and the port is known.
+	// reachable reports whether the webhook's settings set where Jupyter listens: the port is known, and no hub sets it.
 	reachable bool
-	// tls reports whether it serves HTTPS, mutual whether it also requires a client certificate, so that no HTTP probe
+	// tls reports whether Jupyter serves HTTPS, mutual whether it also requires a client certificate, so that no HTTP probe
 	// passes.
 	tls, mutual bool
 	// warnings are about settings of Jupyter that the webhook cannot read.
 	warnings []string
 }
 
-// mayStart reports whether Jupyter starts, or may start by the image.
+// mayStart reports whether Jupyter starts, or may start because the image is not known.
 func (s jupyterServer) mayStart() bool { return s.what == runsJupyter || s.what == runsUnknown }
 
 // findServer reads the command line and the environment as Jupyter does.
@@ -45,7 +46,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 	}
 	found := jupyterServer{what: in.whatStarts(s, start, env)}
 	argv := start.argv
-	// The start scripts of docker-stacks put these before the arguments, and split them as a shell does.
+	// The start scripts of docker-stacks put NOTEBOOK_ARGS before the arguments, and split it as a shell does.
 	before, readable := words(env("NOTEBOOK_ARGS").value)
 	arguments := argv
 	if len(before) > 0 {
@@ -65,7 +66,7 @@ func (in *planning) findServer(s switches) jupyterServer {
 		found.port, found.why = 0, why
 	}
 	if !readable {
-		found.port, found.why = 0, "NOTEBOOK_ARGS has a quote without its other half"
+		found.port, found.why = 0, "NOTEBOOK_ARGS has a quote that is not closed"
 	}
 	found.reachable = found.mayStart() && found.port != 0 && !env("JUPYTERHUB_SERVICE_URL").set
 	found.mutual = env("JUPYTERHUB_SSL_KEYFILE").set || flags["client_ca"] != ""
@@ -88,15 +89,15 @@ func unreachable(flags map[string]string, env func(name string) envValue) string
 	case flags["sock"] != "":
 		return "Jupyter is told to listen on a Unix socket (--sock)"
 	case ip == "localhost" || strings.HasPrefix(ip, "127.") || ip == "::1":
-		return "Jupyter is told to listen on " + ip + " (--ip), where the kubelet cannot ask it"
+		return "Jupyter is told to listen on " + ip + " (--ip), which the kubelet cannot reach"
 	case flags["config"] != "" && (flags["port"] == "" || flags["base_url"] == ""):
-		return "Jupyter is told to read its settings from a file (--config), which may say another port or base URL: repeat " +
+		return "Jupyter is told to read its settings from a file (--config), which may set another port or base URL: repeat " +
 			"them as --port and --ServerApp.base_url, or write your own probes and set the annotation " + probesAnnotation + " to off"
 	case env("JUPYTER_NO_CONFIG").value != "":
 		return "Jupyter is told to read no settings (JUPYTER_NO_CONFIG)"
 	}
 	if path := env(handoff.JupyterConfigVariable); path.set && !path.known {
-		return handoff.JupyterConfigVariable + " is not a literal value, so where Jupyter's settings come from cannot be told"
+		return handoff.JupyterConfigVariable + " is not a literal value, so the webhook cannot tell where Jupyter's settings come from"
 	}
 	return ""
 }
@@ -110,7 +111,7 @@ func (in *planning) readStart(c *pod.Container) started {
 	})
 }
 
-// whatStarts returns what the notebook container runs. The first of these that decides counts: the annotation, the command
+// whatStarts returns what the notebook container runs. The first of these that shows it counts: the annotation, the command
 // line, the configuration, a hub, the image.
 func (in *planning) whatStarts(s switches, start started, env func(name string) envValue) runs {
 	ownStart := start.what == runsUnknown
@@ -144,8 +145,8 @@ func (in *planning) whatStarts(s switches, start started, env func(name string) 
 	return byImage
 }
 
-// kernelVariable is set on the Pods that Enterprise Gateway creates for single kernels: their image is a notebook image
-// with another start.
+// kernelVariable is set in the Pods that Enterprise Gateway creates for single kernels. They use a notebook image, but start
+// no Jupyter server.
 const kernelVariable = "KERNEL_ID"
 
 // traits are the settings that matter here, by the last part of their name: --port is short for --ServerApp.port, and other
@@ -195,9 +196,9 @@ type envValue struct {
 	known bool
 }
 
-// envValue returns a variable as planned: the webhook's own, else the Pod's, else the configured default. Of several
-// entries the last counts, as in a process. Variables from envFrom are not known at admission, and are assumed not to
-// change where Jupyter listens.
+// envValue returns a variable as planned. The first of these that has it counts: the webhook's own, the Pod's, the configured
+// defaults. If a list has several entries of that name, the last one counts, as in a process. Variables from envFrom are not
+// known at admission, and are assumed not to change where Jupyter listens.
 func (in *planning) envValue(name string) envValue {
 	for _, v := range in.identityEnv {
 		if v.name == name {
@@ -217,22 +218,22 @@ func (in *planning) envValue(name string) envValue {
 	return envValue{}
 }
 
-// portNames are the names of a notebook's port, by KubeSpawner and by custom. A port named http may belong to any server.
+// portNames are the usual names of a notebook's port. The first is KubeSpawner's. A port named http may belong to any server.
 var portNames = []string{"notebook-port", "notebook", "jupyter"}
 
-// findPort returns the port by the first of these that sets it: the command line, the hub's URL, JUPYTER_PORT, a declared
-// port with a notebook's name, the configuration.
+// findPort returns the port from the first of these that sets it: the command line, the hub's URL, JUPYTER_PORT, a declared
+// port with one of portNames, the configuration.
 func (in *planning) findPort(flags map[string]string, env func(name string) envValue) (port int32, why string) {
 	if text, ok := flags["port"]; ok {
 		return parsePort(text, "--port")
 	}
 	if service := env("JUPYTERHUB_SERVICE_URL"); service.set {
 		if !service.known {
-			return 0, "JUPYTERHUB_SERVICE_URL is not a literal value, so the port cannot be read from outside"
+			return 0, "JUPYTERHUB_SERVICE_URL is not a literal value, so the webhook cannot read the port"
 		}
 		u, err := url.Parse(service.value)
 		if err != nil || strings.Contains(u.Host, "$(") {
-			return 0, "JUPYTERHUB_SERVICE_URL is not a URL whose port can be read from outside"
+			return 0, "JUPYTERHUB_SERVICE_URL is not a URL with a port that the webhook can read"
 		}
 		if u.Port() != "" {
 			return parsePort(u.Port(), "JUPYTERHUB_SERVICE_URL")
@@ -254,13 +255,13 @@ func (in *planning) findPort(flags map[string]string, env func(name string) envV
 func parsePort(text, source string) (int32, string) {
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || port == 0 {
-		return 0, source + " is not a port that can be read from outside"
+		return 0, source + " is not a port that the webhook can read"
 	}
 	return int32(port), ""
 }
 
-// findBase returns the base URL by the first of these that sets it: the hub, the command line, Kubeflow, whose images are
-// started below NB_PREFIX. Else it is /.
+// findBase returns the base URL from the first of these that sets it: the hub, the command line, NB_PREFIX of Kubeflow. The
+// default is /.
 func (in *planning) findBase(flags map[string]string, env func(name string) envValue) (base, why string) {
 	base, said := flags["base_url"]
 	decides := ""
@@ -272,7 +273,7 @@ func (in *planning) findBase(flags map[string]string, env func(name string) envV
 	}
 	if decides != "" {
 		if !env(decides).known {
-			return "", decides + " is not a literal value, so the base URL cannot be read from outside"
+			return "", decides + " is not a literal value, so the webhook cannot read the base URL"
 		}
 		base = env(decides).value
 	} else {
@@ -282,7 +283,7 @@ func (in *planning) findBase(flags map[string]string, env func(name string) envV
 	case len(base) > maxBaseURLLength:
 		return "", "the base URL is longer than " + decimal(maxBaseURLLength) + " bytes"
 	case strings.Contains(base, "$("):
-		return "", "the base URL has a variable in it, and cannot be read from outside"
+		return "", "the base URL has a variable that the webhook cannot read"
 	}
 	if trimmed := strings.Trim(base, "/"); trimmed != "" {
 		return "/" + trimmed + "/", ""
@@ -303,7 +304,7 @@ func (in *planning) expandLiterals(text string) string {
 	// thousand.
 	all := make(map[string]envValue, len(in.notebook.Env)+len(in.planner.env))
 	for _, v := range slices.Concat(in.planner.env, in.notebook.Env) {
-		// A value is itself expanded, by the variables before it.
+		// Kubernetes expands the value itself with the variables before it, so a value with a $ is not known here.
 		all[v.Name] = envValue{set: true, value: v.Value, known: v.ValueFrom == nil && !strings.Contains(v.Value, "$")}
 	}
 	for _, v := range in.identityEnv {

@@ -89,7 +89,7 @@ func TestWhatACommandLineRuns(t *testing.T) {
 	}
 }
 
-// TestLaunchersWithoutEnd: the author of a Pod cannot choose how long the webhook reads its command line.
+// TestLaunchersWithoutEnd checks that a long command line does not keep the webhook busy.
 func TestLaunchersWithoutEnd(t *testing.T) {
 	argv := append(slices.Repeat([]string{"exec"}, 9000), "jupyter", "lab")
 	assert.Equal(t, runsUnclear, readCommand(argv, nil).what)
@@ -138,8 +138,8 @@ func TestWhereJupyterListens(t *testing.T) {
 		"NOTEBOOK_ARGS in quotes":         {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--ServerApp.base_url='/x y/'"}}, port: 8888, base: "/x y/"},
 		"NOTEBOOK_ARGS with half a quote": {env: []pod.EnvVar{{Name: "NOTEBOOK_ARGS", Value: "--port='1"}}, port: 0, base: "/"},
 		"--config":                        {args: "lab --config=/etc/x.py", port: 0, base: "/"},
-		"--config with all that is asked": {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y", port: 1, base: "/y/"},
-		"http is another's":               {ports: []pod.Port{{Name: "http", ContainerPort: 8080}}, port: 8888, base: "/"},
+		"--config, port and base URL":     {args: "lab --config=/etc/x.py --port=1 --ServerApp.base_url=/y", port: 1, base: "/y/"},
+		"http may be another server's":    {ports: []pod.Port{{Name: "http", ContainerPort: 8080}}, port: 8888, base: "/"},
 		"notebook-port before http":       {ports: []pod.Port{{Name: "http", ContainerPort: 1}, {Name: "notebook-port", ContainerPort: 5}}, port: 5, base: "/"},
 		"too high":                        {args: "lab --port=65536", port: 0, base: "/"},
 		"zero":                            {args: "lab --port=0", port: 0, base: "/"},
@@ -158,7 +158,7 @@ func TestWhereJupyterListens(t *testing.T) {
 			found := in.findServer(switches{})
 			assert.Equal(t, c.port, found.port, found.why)
 			assert.Equal(t, c.base, found.base)
-			assert.Equal(t, c.port == 0, found.why != "", "what cannot be told is said why")
+			assert.Equal(t, c.port == 0, found.why != "", "an unknown port has a reason")
 		})
 	}
 }

@@ -13,9 +13,9 @@ import (
 const (
 	// maxPathLength is PATH_MAX of Linux, which includes the terminating byte.
 	maxPathLength = 4096
-	// maxBaseURLLength is how long the base URL of a server can be in a probe.
+	// maxBaseURLLength is the longest base URL of a server in a probe, in bytes.
 	maxBaseURLLength = 1024
-	// maxDenials is how many denials of one Pod are collected. Fifty are shown.
+	// maxDenials is how many denials of one Pod are collected. A message shows fifty.
 	maxDenials = 1000
 )
 

@@ -14,26 +14,26 @@ import (
 // Mounts: what the containers see of the share and of the scratch volume. home.go, accounts.go and this file define the
 // mounts of the notebook container, init.go those of the init container. Only this file enforces them.
 //
-// Adds the mounts of the notebook container. They are ours. Denied are: any other mount of our volumes in any container of
-// the Pod, by subPath, subPathExpr or as a device; any other volume at one of our paths or inside the scratch directory; a
-// termination message there, which is a mount too. They are not corrected, because their purpose is unknown. Mounts of
-// other volumes are the Pod's.
+// Adds the mounts of the notebook container. They are ours. The webhook denies any other mount of our volumes in any
+// container of the Pod, by subPath, subPathExpr or as a device; any other volume at one of our paths or inside the scratch
+// directory; and a termination message there, which is a mount too. It does not correct these, because their purpose is
+// unknown. Mounts of other volumes are the Pod's.
 //
 // A container runtime mounts as root and follows symbolic links inside the container. A link to the scratch directory, in a
-// home or in any volume, would direct a mount over the program that the container starts as root, whatever the mount's path
-// is. So with discovery at start no mount of the Pod's own may be inside another mount, none of ours may be inside it, and
-// none may be at or in /proc, or at a path of /dev that leads there.
+// home or in any volume, could direct any mount over the program that the container starts as root. So with discovery at
+// start no mount of the Pod's own may be inside another mount, none of ours may be inside it, and none may be at or in /proc,
+// or at a path of /dev that leads there.
 //
-// The runtime also creates missing directories of a path, as root. If the notebook sees only the home, these are in the
-// user's own home. Where notebooks see more of the share, the path, or a link in the home, can lead to a directory that the
-// user may not write to. There the same rules hold as with discovery at start, and the working directory must be the home
-// or outside every mount. Links in the image are not known at admission.
+// The runtime also creates missing directories of a path, as root. If the notebook container sees only the home, these are in
+// the user's own home. If it sees more of the share, the path, or a link in the home, can lead to a directory that the user
+// may not write to. Then the same rules hold as with discovery at start, and the working directory must be the home or
+// outside every mount. Links in the image are not known at admission.
 
 // wantedMount is a mount of ours and its name in a denial.
 type wantedMount struct {
 	pod.Mount
 	what description
-	// closed reports whether nothing else may be mounted inside it.
+	// closed reports whether no other mount may be inside this one.
 	closed bool
 }
 
@@ -51,7 +51,7 @@ type mountsPiece struct {
 	warnings  []string
 	// startsAsRoot reports whether the container starts as root, and seesMore whether it sees more of the share than the home.
 	startsAsRoot, seesMore bool
-	// again are volumes of the share that are denied as such (share.go), and their mounts with them.
+	// again are the volumes of the share that share.go denies. Their mounts get no denial of their own.
 	again []string
 	// homeAlone reports whether the container has the home and no directories.
 	homeAlone bool
@@ -88,7 +88,7 @@ func (in *planning) planMounts(s switches) mountsPiece {
 	return p
 }
 
-// ourVolumes are the names of our volumes in a Pod. With discovery at start there are none of further claims.
+// ourVolumes are the names of our volumes in a Pod. With discovery at start there are no volumes of further claims.
 type ourVolumes struct {
 	share, scratch string
 	further        []string
@@ -199,8 +199,8 @@ func (p mountsPiece) denyMountInTheWay(field func() string, mountPath string, c 
 	}
 }
 
-// denyWorkingDir denies a working directory inside of a mount, unless it is the home. One in the image's own home is replaced
-// (start.go).
+// denyWorkingDir denies a working directory inside a mount, unless it is the home. start.go replaces a working directory in
+// the image's own home.
 func (p mountsPiece) denyWorkingDir(c *changes) {
 	dir := p.notebook.WorkingDir
 	if dir == nil || *dir == "" || inImagesHome(*dir, p.home) {
@@ -230,7 +230,7 @@ func (p mountsPiece) denyWorkingDir(c *changes) {
 // kernelPaths are paths whose content comes from the kernel: /dev has links to /proc/self/fd.
 var kernelPaths = [...]string{"/proc", "/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr"}
 
-// nested returns the mount that a path is inside, or the mount of ours that is inside it.
+// nested returns the mount around a path, or our mount inside that path.
 func (p mountsPiece) nested(at string) (other string, nested bool) {
 	if at == "/dev" {
 		return at, true

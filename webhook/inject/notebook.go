@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// findNotebook finds the container that gets the home: the one named by our annotation, else by a configured name, else by
-// kubectl's annotation, else the first that is known to start Jupyter, else the first that is not a proxy.
+// findNotebook finds the notebook container. The first of these that finds one counts: our annotation, a configured name,
+// kubectl's annotation, the first container that is known to start Jupyter, the first container that is not a proxy.
 func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 	containers := in.pod.Spec.Containers
 	byName := func(name string) int {
@@ -35,8 +35,8 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 			return at, denial.ContainerByName, nil
 		}
 	}
-	// A service mesh that inserts its proxy first names the main container by this annotation. The named container may be
-	// missing.
+	// A service mesh inserts its proxy as the first container, and names the main container by this annotation. The named
+	// container may be missing.
 	if at := byName(in.pod.Metadata.Annotations[defaultContainerAnnotation]); at >= 0 && !isProxy(&containers[at]) {
 		return at, denial.ContainerByDefault, nil
 	}
@@ -47,15 +47,15 @@ func (in *planning) findNotebook() (at int, why string, denied *denial.Denial) {
 	return at, why, nil
 }
 
-// guessNotebook returns the first container that is known to start Jupyter, else the first that is not a proxy, else -1. The
-// only container of a Pod is returned in any case. others are the names of further candidates.
+// guessNotebook returns the first container that is known to start Jupyter. If there is none, it returns the first that is
+// not a proxy, or -1. The only container of a Pod is returned in any case. others are the names of further candidates.
 func (in *planning) guessNotebook() (at int, why string, others []string) {
 	var starts, candidates []int
 	for i := range in.pod.Spec.Containers {
 		c := &in.pod.Spec.Containers[i]
 		sameName := func(before pod.Container) bool { return before.Name == c.Name }
 		if isProxy(c) || slices.ContainsFunc(in.pod.Spec.Containers[:i], sameName) {
-			// Of two containers with one name the first counts, as it does for the annotation that is written.
+			// If two containers have the same name, the first counts, as for the annotation that the webhook writes.
 			continue
 		}
 		candidates = append(candidates, i)

@@ -28,16 +28,16 @@ import (
 
 // Facts are what is known about a Pod besides its document.
 type Facts struct {
-	// Namespace is the request's namespace: the Pod need not have it.
+	// Namespace is the request's namespace. The Pod's own field may be empty.
 	Namespace string
 	// Restricted reports whether the namespace enforces the Pod Security Standard restricted.
 	Restricted bool
 	// User is the user that the Pod names.
 	User user.Name
-	// Identity of the user; nil if it is not known at admission.
+	// Identity is the user's identity; nil if it is not known at admission.
 	Identity *identity.Identity
-	// Asked reports whether sources of identities were asked. Then a user whom they do not know is denied, and never left
-	// to discovery at start: the home of a disabled account still exists, and would bring the account back.
+	// Asked reports whether sources of identities were asked. If they were, a user unknown to them is denied and not left to
+	// discovery at start: a disabled account still has its home, so discovery at start would accept it.
 	Asked bool
 }
 
@@ -45,7 +45,7 @@ type Facts struct {
 type Plan struct {
 	// Discovery is config.DiscoveryAtAdmission or config.DiscoveryAtStart.
 	Discovery config.Discovery
-	// Identity that the Pod runs as; nil with discovery at start.
+	// Identity is what the Pod runs as; nil with discovery at start.
 	Identity *identity.Identity
 	// DiscoveryReason is why Discovery was chosen.
 	DiscoveryReason string
@@ -123,22 +123,22 @@ type planning struct {
 	discovery config.Discovery
 	identity  *identity.Identity
 	limited   Limited
-	// notebook is the notebook container, at notebookAt of the Pod.
+	// notebook is the notebook container, and notebookAt its pointer in the Pod.
 	notebook   *pod.Container
 	notebookAt pod.Pointer
 	// homeIn are the other containers that have the home.
 	homeIn []homed
 	// guessed are the names of further candidates for the notebook container.
 	guessed []string
-	// home is where the notebook container's HOME is.
+	// home is the value of HOME in the notebook container.
 	home string
 	// subPath is the home, relative to the share's root; empty if it is unknown. parent is the directory above it on the
 	// share, and homes that directory as the init container sees it. homeOnShare is the home's path below the share's path
 	// in the notebook container.
 	subPath, parent, homes, homeOnShare string
-	// again are the volumes of the share's claim that have another name than ours.
+	// again are the names of the volumes that use the share's claim under a name other than ours.
 	again []string
-	// identityEnv are our variables.
+	// identityEnv are the variables that name the user (env.go).
 	identityEnv [6]identityVar
 	jupyter     jupyterServer
 }
@@ -156,7 +156,7 @@ type Planner struct {
 	// shares are the volumes of our claims, the share's first; further are the names of the other claims.
 	shares  []pod.Volume
 	further []string
-	// settings are Jupyter's settings as JSON, for Pods in which the probes depend on none of them.
+	// settings are Jupyter's settings as JSON, for Pods in which the webhook does not set where Jupyter listens.
 	settings string
 	// binary is the path of our program in the notebook container.
 	binary string
@@ -177,13 +177,13 @@ func NewPlanner(c *config.Config) *Planner {
 // Generation returns the configuration's generation, as written on the Pods.
 func (p *Planner) Generation() string { return p.generation }
 
-// Plan returns what the Pod has to hold. It takes these steps:
+// Plan returns what the Pod must have. It takes these steps:
 //
 //  1. Choose the discovery: is the identity known now, or found at start? (discovery.go) Find the home. (home.go)
 //  2. Find the notebook container. (notebook.go)
-//  3. Deny what no notebook can be made of: paths that are too long, another operating system, sidecars of other users.
+//  3. Deny Pods that cannot become a notebook: paths that are too long, another operating system, sidecars of other users.
 //  4. Read the annotations by which the Pod turns pieces on and off.
-//  5. Find out where Jupyter listens, as far as the Pod tells. (jupyter.go)
+//  5. Find out from the Pod where Jupyter listens. (jupyter.go)
 //  6. Plan each piece.
 //
 // Plan collects its denials, and Reconcile returns them together with its own. Three denials end the planning early: no
@@ -200,7 +200,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	}
 	plan.Home = in.subPath
 
-	// If the notebook container is unknown, the first container is used instead, to find what else is wrong.
+	// If the notebook container is unknown, the first container is used instead, to find further errors.
 	at, reason, denied := in.findNotebook()
 	if denied != nil {
 		plan.denials = append(plan.denials, *denied)

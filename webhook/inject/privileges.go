@@ -12,11 +12,11 @@ import (
 //
 // At admission: runAsUser and runAsGroup are the user's, runAsNonRoot is true and all capabilities are dropped. With
 // discovery at start: runAsUser and runAsGroup are 0 and the capabilities are exactly SETUID and SETGID. Our binary needs
-// these to become the user, which is all that it does as root. With both, allowPrivilegeEscalation is false, the seccomp
-// profile is RuntimeDefault or a localhost profile that the Pod has chosen, privileged is off, and /proc is masked.
+// these to become the user, which is all that it does as root. With either discovery, allowPrivilegeEscalation is false, the
+// seccomp profile is RuntimeDefault or a localhost profile that the Pod has chosen, privileged is off, and /proc is masked.
 //
-// All of these fields are ours and are replaced. A Pod that asked for privileges gets a warning, and so does a Pod that
-// asked for runAsNonRoot, with discovery at start. The other fields of the container's security context are the Pod's:
+// All of these fields are ours and are replaced. A Pod that asked for privileges gets a warning. With discovery at start, so
+// does a Pod that asked for runAsNonRoot. The other fields of the container's security context are the Pod's:
 // readOnlyRootFilesystem, SELinux, AppArmor.
 
 type privilegesPiece struct {

@@ -9,19 +9,19 @@ import (
 // Probes: startup, readiness and liveness, which request <base URL>api. Jupyter serves it without a login. (/lab returns a
 // redirect if there is a token, and 404 behind a hub.)
 //
-// Adds each of the three that the notebook container does not have and the configuration has on:
+// Adds each of the three that the configuration enables and the notebook container does not have:
 //
 //	what the container runs (commandline.go, image.go)    startup and liveness    readiness    warning
 //	Jupyter: by command, image, hub or configuration       added                   added
 //	an image that is not known, without a command          –                       added        names the annotation
 //	a command that may start Jupyter, or not               –                       –            names the annotation
-//	something that is known to be no Jupyter               –                       –
+//	a program that is known not to be Jupyter              –                       –
 //
-// A probe that can restart a container is added only where Jupyter is known to run: any other program would be restarted
-// for ever. The annotation jupyter-user.io/probes turns all three on or off. Base URL and port come from the Pod. The probe
-// uses HTTPS if Jupyter has a certificate, and TCP if Jupyter requires a client certificate, because no HTTP probe can pass
-// then. If the port is unknown, no probe is added and the Pod gets a warning. The probes are the Pod's: each one that it
-// has is not changed.
+// A probe that can restart a container is added only if Jupyter is known to run: any other program would be restarted for
+// ever. The annotation jupyter-user.io/probes turns all three on or off. Base URL and port come from the Pod. The probe uses
+// HTTPS if Jupyter has a certificate, and TCP if Jupyter requires a client certificate, because no HTTP probe can pass then.
+// If the port is unknown, no probe is added and the Pod gets a warning. The probes are the Pod's: its own probes are not
+// changed.
 
 type probesPiece struct {
 	at                           pod.Pointer
@@ -30,7 +30,7 @@ type probesPiece struct {
 	warnings                     []string
 }
 
-// wantedProbe is one of the three probes; left is why it is not added, empty if it is.
+// wantedProbe is one of the three probes; left is why it is not added, and empty if it is added.
 type wantedProbe struct {
 	want pod.HTTPProbe
 	left string
@@ -88,7 +88,7 @@ func (p *probesPiece) add(s jupyterServer, timing config.Probes) {
 	}
 }
 
-// probe returns the request of all three.
+// probe returns the request that all three probes send.
 func (s jupyterServer) probe() (p pod.HTTPProbe) {
 	if s.mutual {
 		p.TCPSocket = &pod.TCPSocket{Port: s.port}

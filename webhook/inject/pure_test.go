@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// TestAPlanCanBeReconciledTwice reconciles one plan twice with its Pod: both times with the same outcome, and without a
-// change to the plan, the Pod or the configuration. It uses each Pod of the golden files, as submitted and as admitted.
+// TestAPlanCanBeReconciledTwice reconciles one plan twice with its Pod. Both outcomes must be the same, and the plan, the Pod
+// and the configuration must not change. It uses each Pod of the golden files, as submitted and as admitted.
 func TestAPlanCanBeReconciledTwice(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)

@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// owner of a field: it decides whose value counts if the Pod has one.
+// owner is who decides the value of a field: the webhook or the Pod.
 type owner int
 
 const (
@@ -88,7 +88,7 @@ func (c *changes) collect(pod *pod.Pod, plan *Plan) {
 type changes struct {
 	operations []jsonpatch.Operation
 	created    []created
-	// list is the list that was appended to last, and end its end.
+	// list is the list that was last appended to, and end the pointer to its next element.
 	list, end pod.Pointer
 	// piece is the name of the piece that is being reconciled; recorded are the field changes so far, nil if they are not
 	// needed.
@@ -151,7 +151,7 @@ func putField[T any](c *changes, o owner, m member, have *T, want T) {
 	}
 }
 
-// putList is putField for a list that is one value, such as a command.
+// putList sets a list as a whole, such as a command. Otherwise it is like putField.
 func putList[T any](c *changes, o owner, m member, have, want []T) {
 	switch {
 	case len(want) == 0:
@@ -199,7 +199,7 @@ func (c *changes) appendTo(o owner, list pod.Pointer, length int, value any) {
 	*elements = append(*elements, value)
 }
 
-// removeAt removes elements from a list, the last one first, so that no index moves before it is removed.
+// removeAt removes elements from a list, the last one first, so that the other indices stay valid.
 func removeAt[T any](c *changes, list pod.Pointer, have []T, indices []int) {
 	for _, i := range slices.Backward(indices) {
 		c.record(Removed, ours, member{object: list, key: decimal(int64(i))}, have[i])

@@ -17,9 +17,9 @@ import (
 
 // Resources: requests and limits for a notebook that has none.
 //
-// Adds the configured CPU and memory, each if the notebook container has neither a request nor a limit for it. So a
-// container that only requests a GPU gets both. Nothing is added if the Pod has resources as a whole, or if a hub created
-// it: a hub without limits has none on purpose. Resources are the Pod's: existing values are not changed.
+// Adds the configured CPU and memory, each if the notebook container has neither a request nor a limit for it. So a container
+// that only requests a GPU gets both. Nothing is added if the Pod has Pod-level resources, or if a hub created it: a hub
+// without limits has none on purpose. Resources are the Pod's: existing values are not changed.
 
 type resourcesPiece struct {
 	container pod.Pointer
@@ -97,7 +97,7 @@ func (in *planning) guaranteed() bool {
 	return in.pod.Spec.Resources.Empty()
 }
 
-// fitting returns a container's resources, reduced to those of the Pod as a whole: the API server denies a Pod with larger
+// fitting returns a container's resources, reduced to the Pod-level resources: the API server denies a container with larger
 // ones. A limit without a request is a request too.
 func fitting(container, whole *pod.Resources) *pod.Resources {
 	fits := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
@@ -112,7 +112,8 @@ func fitting(container, whole *pod.Resources) *pod.Resources {
 	return &fits
 }
 
-// smaller returns the smaller of two quantities; other may be missing. The API server denies text that is no quantity.
+// smaller returns the smaller of two quantities. It returns of if other is missing, or if one of them is no quantity, which
+// the API server denies.
 func smaller(of, other jsontext.Value) jsontext.Value {
 	var a, b resource.Quantity
 	if other == nil || a.UnmarshalJSON(of) != nil || b.UnmarshalJSON(other) != nil || a.Cmp(b) <= 0 {
@@ -121,7 +122,7 @@ func smaller(of, other jsontext.Value) jsontext.Value {
 	return other
 }
 
-// isGuaranteed reports whether there is a limit, and no request below it.
+// isGuaranteed reports whether the resource has a limit, and no request below the limit.
 func isGuaranteed(r *pod.Resources, name string) bool {
 	if r == nil || r.Limits[name] == nil {
 		return false
@@ -165,10 +166,10 @@ func putQuantities(c *changes, m member, have, want pod.Quantities) {
 	}
 }
 
-// quantity returns a configured quantity as JSON, in its canonical form.
+// quantity returns a configured quantity as JSON, in Kubernetes' canonical form.
 func quantity(q resource.Quantity) jsontext.Value { return jsontext.Value(strconv.Quote(q.String())) }
 
-// resourcesOf returns configured resources as they are in a Pod.
+// resourcesOf returns configured resources in the form that a Pod has.
 func resourcesOf(r config.Resources) pod.Resources {
 	return pod.Resources{Requests: quantities(r.Requests), Limits: quantities(r.Limits)}
 }

@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestOursFitsIntoThePod: no resource of a container is larger than that of its Pod as a whole.
+// TestOursFitsIntoThePod checks that no resource of a container is larger than the Pod-level one.
 func TestOursFitsIntoThePod(t *testing.T) {
 	ours := `{"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "32Mi"}}`
 	for name, c := range map[string]struct{ container, whole, want string }{

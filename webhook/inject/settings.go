@@ -26,7 +26,7 @@ import (
 //	those of notebook.jupyterConfig       the configuration's
 //	umask (a file of its own)             notebook.umask
 //
-// A hub sets where its servers listen, so their file does not.
+// A hub sets where its servers listen, so the file of a hub's server does not.
 //
 // Jupyter finds the file by JUPYTER_CONFIG_PATH. With discovery at admission that is a variable of the container, joined
 // with the Pod's own value; the image's value is not known and is replaced. With discovery at start our program joins it
@@ -63,7 +63,7 @@ func marshalled(settings map[string]map[string]any) string {
 	return string(text)
 }
 
-// merged returns the traits of both; those of over win.
+// merged returns the settings of both maps; those of over take precedence.
 func merged(traits, over map[string]any) map[string]any {
 	all := make(map[string]any, len(traits)+len(over))
 	maps.Copy(all, traits)

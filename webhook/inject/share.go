@@ -7,7 +7,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Share volumes: the share's claim as a volume of the Pod, and the further claims that directories are on (share.directories).
+// Share volumes: the share's claim as a volume of the Pod, and the further claims that have directories (share.directories).
 //
 // Adds the volume hpc-shared-volume of the claim hpc-shared-pvc, and with discovery at admission one for each further
 // claim, which has the name of the claim. All of them are ours:
@@ -15,16 +15,16 @@ import (
 //	volume of the Pod                             what becomes of it
 //	our name and our claim                        kept
 //	our name and another source, or a second one  denied
-//	our claim under another volume name           denied; that denial speaks for the mounts of the volume
+//	our claim under another volume name           denied; its mounts get no denial of their own
 //	a further claim, with discovery at start      denied: a container that starts as root would reach every file on it
 //
 // So a Pod has one volume for each claim of ours, and the mounts of that volume are ours (mounts.go).
 
 type sharePiece struct {
 	want []pod.Volume
-	// closed are the claims that this Pod may not have, with discovery at start.
+	// closed are the claims that this Pod may not have. With discovery at admission there are none.
 	closed []string
-	// ofHub reports whether a hub made the Pod, whose user cannot change the volumes.
+	// ofHub reports whether a hub created the Pod. Its user cannot change the volumes.
 	ofHub bool
 }
 
@@ -45,7 +45,7 @@ func (in *planning) planShare() sharePiece {
 	return sharePiece{want: all[:1], closed: in.planner.further, ofHub: ofHub}
 }
 
-// shareAgain returns the volumes of the share's claim that have another name than ours. They are denied.
+// shareAgain returns the names of the volumes that use the share's claim under a name other than ours. They are denied.
 func (in *planning) shareAgain() (names []string) {
 	share := in.planner.config.Share
 	for _, v := range in.pod.Spec.Volumes {
@@ -103,7 +103,7 @@ func initContainersWith(volume string, document *pod.Pod) (names []string) {
 	return names
 }
 
-// ourClaim returns the name of one of our claims in sentences.
+// ourClaim returns how a message names one of our claims.
 func ourClaim(claim string, isShare bool) string {
 	if isShare {
 		return "the share (claim " + claim + ")"

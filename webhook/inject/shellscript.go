@@ -12,7 +12,7 @@ import (
 // maxScriptLength is how long a script can be, in bytes, to be read.
 const maxScriptLength = 8 << 10
 
-// shellScript returns the script behind a shell's -c, also in -lc or behind --login.
+// shellScript returns the script that follows a shell's -c, also in -lc or after --login.
 func shellScript(args []string) (script string, ok bool) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -33,7 +33,7 @@ func shellScript(args []string) (script string, ok bool) {
 	return "", false
 }
 
-// lastCommand returns the command that a script ends with: the one after exec, or the last.
+// lastCommand returns the command that a script ends with: the one after exec, or the last one.
 func lastCommand(script string, value func(name string) (string, bool)) (argv []string, ok bool) {
 	commands, ok := splitShell(script, value, true)
 	if !ok {
@@ -54,7 +54,7 @@ func lastCommand(script string, value func(name string) (string, bool)) (argv []
 	return argv, len(argv) > 0
 }
 
-// keywords begin something other than a plain command, or a command that changes what follows.
+// keywords begin a compound command, or a command that changes how the others run.
 var keywords = []string{"if", "for", "while", "until", "case", "{", "[[", "function", "select", "time", "!", "eval", "trap"}
 
 // words splits a text as Python's shlex does: quotes and backslashes, no variables.
@@ -66,17 +66,17 @@ func words(text string) ([]string, bool) {
 	return commands[0], true
 }
 
-// splitter splits a text.
+// splitter is the state of splitting a text into commands and words.
 type splitter struct {
 	text  string
 	at    int
 	value func(name string) (string, bool)
-	// shell reports whether the special characters of a shell count.
+	// shell reports whether special characters have the meaning that a shell gives them.
 	shell bool
 
 	word   strings.Builder
 	inWord bool
-	skips  bool // the next word belongs to a redirection
+	skips  bool // reports whether the next word belongs to a redirection
 	words  []string
 	done   [][]string
 	failed bool
@@ -181,7 +181,7 @@ func (s *splitter) escaped() {
 	s.at++
 }
 
-// redirection skips an operator such as 2>&1 or >> and the word behind it.
+// redirection skips an operator such as 2>&1 or >> and the word after it.
 func (s *splitter) redirection() {
 	if strings.Trim(s.word.String(), "0123456789") == "" {
 		s.word.Reset()

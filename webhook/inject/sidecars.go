@@ -6,12 +6,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// Sidecars: the other containers of a notebook that sees more of the share than the home.
+// Sidecars: the other containers of a Pod, if the notebook container sees more of the share than the home.
 //
-// The notebook can pass an open directory over a socket to any process in its network namespace, which then accesses it
-// with its own UID and GID, without a mount of the share. A notebook that sees only the home can pass only directories of
-// the home. Where the notebook has the whole share (share.exposeEveryHome) or further directories (share.directories),
-// every other container of the Pod must run as the user and stay the user:
+// The notebook can pass an open directory over a socket to any process in its network namespace. That process then accesses
+// the directory with its own UID and GID, without a mount of the share. A notebook that sees only the home can pass only
+// directories of the home. If the notebook container has the whole share (share.exposeEveryHome) or further directories
+// (share.directories), every other container of the Pod must run as the user and stay the user:
 //
 //	field, effective for the container          value
 //	runAsUser (the container's, else the Pod's) the user's UID
@@ -42,8 +42,8 @@ func (in *planning) denySidecars() (denials []denial.Denial) {
 	return denials
 }
 
-// seesMoreThanHome reports whether the notebook sees more of the share than the home. With discovery at start it sees only
-// the home, or, with EvenToRoot, every home.
+// seesMoreThanHome reports whether the notebook container, running as the user, sees more of the share than the home. It
+// returns false with discovery at start: there the notebook container sees only the home, or every home with EvenToRoot.
 func (in *planning) seesMoreThanHome() bool {
 	return in.discovery == config.DiscoveryAtAdmission && in.identity != nil &&
 		(in.seesEveryHome() || len(in.planner.config.Share.Directories) > 0)
@@ -64,7 +64,7 @@ func (in *planning) isUser(c *pod.Container) bool {
 	return effective(s.RunAsUser, whole.RunAsUser, in.identity.UID) && effective(s.RunAsGroup, whole.RunAsGroup, in.identity.GID)
 }
 
-// effective reports whether the container's value, or else the Pod's, is the wanted one.
+// effective reports whether the container's value is the wanted one. A container without a value has the Pod's.
 func effective(container, pod *int64, want int64) bool {
 	if container != nil {
 		return *container == want

@@ -20,8 +20,8 @@ import (
 // hooks and exec probes become "jupyter-user-init exec … -- " and the original command. Args are not changed, because
 // Kubernetes appends them to the command. A command replaces the image's entrypoint, so for a Pod without a command our
 // binary gets --image-start with the configured start of that image (notebook.starts), and decides in the container. The
-// working directory is /, which root can enter on every share; once it is the user, our binary changes to the home, or to
-// the Pod's own working directory.
+// working directory is /, because root may not enter a home on every share. Once our binary runs as the user, it changes to
+// the home, or to the Pod's own working directory.
 //
 // We own the wrapper; the wrapped command stays the Pod's. On the next pass it is recovered by parsing our own flags. A
 // wrapped Pod whose identity is now known at admission is unwrapped.
@@ -35,7 +35,7 @@ type startPiece struct {
 	exec     handoff.Exec
 	// image is the configured start of the container's image.
 	image handoff.ImageStart
-	// was is the wrapper that the command has already, if it has one.
+	// was is the wrapper that the command has already, if wasWrapped is true.
 	was        handoff.Exec
 	wasWrapped bool
 }
@@ -64,7 +64,7 @@ func (in *planning) planStart() startPiece {
 	return p
 }
 
-// imageStarts reads the configured patterns, in which * stands for any characters.
+// imageStarts reads the configured patterns, in which * matches any characters.
 func imageStarts(configured []config.Start) (starts []imageStart) {
 	for _, s := range configured {
 		pattern := strings.ReplaceAll(regexp.QuoteMeta(s.Image), `\*`, ".*")
@@ -92,7 +92,8 @@ func (p startPiece) reconcile(_ *pod.Pod, c *changes) {
 	}
 }
 
-// reconcileDir returns the Pod's own working directory; empty if it has none or it is the home.
+// reconcileDir sets the working directory. It returns the Pod's own; empty if the Pod has none, or has one in the image's own
+// home.
 func (p startPiece) reconcileDir(c *changes) string {
 	dir := ""
 	if p.notebook.WorkingDir != nil {
@@ -159,7 +160,8 @@ func (p startPiece) reconcileCommand(c *changes, dir string) {
 // command returns the Pod's own command; empty if the image's start runs.
 func (p startPiece) command() []string { return unwrapped(p.binary, p.notebook.Command, expanded) }
 
-// wrapped returns a command as the discovery requires it. An empty command means the image start, if image is set.
+// wrapped returns a command with our wrapper for discovery at start, and without it at admission. An empty command means the
+// image start, if image is set.
 func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir string, text dollarSpelling) []string {
 	own := unwrapped(p.binary, command, text)
 	if !p.atStart {
@@ -175,8 +177,8 @@ func (p startPiece) wrapped(command []string, image *handoff.ImageStart, dir str
 	return slices.Concat([]string{p.binary}, flags, own)
 }
 
-// dollarSpelling is how a literal $ is written in a command. Kubernetes expands $(VAR) and reads $$ as $ in the commands of
-// containers and of exec probes (ExpandContainerCommandOnlyStatic), and takes those of lifecycle hooks as they are.
+// dollarSpelling is how a literal $ is written in a command. In the commands of containers and of exec probes Kubernetes
+// expands $(VAR) and reads $$ as $ (ExpandContainerCommandOnlyStatic). It does not change the commands of lifecycle hooks.
 type dollarSpelling struct{ dollar string }
 
 var (

@@ -16,23 +16,23 @@ import (
 // into etcd (1.5 MB) and what a kubelet runs.
 
 const (
-	// maxContainers of one kind. The policies of the chart count the same.
+	// maxContainers is the limit for the containers of one kind. The chart's policies have the same limit.
 	maxContainers = 200
-	// maxVolumes of a Pod.
+	// maxVolumes is the limit for the volumes of a Pod.
 	maxVolumes = 500
-	// maxVariables of one container, and maxArguments of one command.
+	// maxVariables is the limit for the variables of one container, maxArguments that for the arguments of one command.
 	maxVariables, maxArguments = 10_000, 10_000
-	// maxElements of all other lists.
+	// maxElements is the limit for each other list.
 	maxElements = 1000
-	// maxElementsInAll is the limit for the lists of all containers of one kind together.
+	// maxElementsInAll is the limit for all lists of all containers of one kind, in total.
 	maxElementsInAll = 30_000
-	// maxNames of one object, such as the annotations, which may have 256 KiB in all.
+	// maxNames is the limit for the keys of one object. Annotations, for example, may have 256 KiB in total.
 	maxNames = 20_000
 )
 
 // TooLongError is the error of a list or a map of a Pod with more elements than its limit.
 type TooLongError struct {
-	// Field in Kubernetes' notation; empty for a map.
+	// Field is the field in Kubernetes' notation; empty for a map.
 	Field string
 	// Have is the number of elements; 0 if the containers have too many in total, because these are not counted to the end.
 	Have, Max int
@@ -58,7 +58,7 @@ type List[T any] []T
 func (l *List[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	most := maxOf[T]()
 	if d.PeekKind() != jsontext.KindBeginArray || most != maxContainers && isShort(d) {
-		// This is also the case for null and for a value that is not a list.
+		// A null and a value that is not a list are decoded here too.
 		err := json.UnmarshalDecode(d, (*[]T)(l))
 		if err == nil && len(*l) > most {
 			return &TooLongError{Field: fieldOf(d.StackPointer()), Have: len(*l), Max: most}
@@ -111,7 +111,8 @@ func isShort(d *jsontext.Decoder) bool { return len(d.UnreadBuffer()) <= shortRe
 
 const shortRest = 16 << 10
 
-// countRest counts the remaining elements without keeping them. An unreadable element is reported first.
+// countRest counts the remaining elements without keeping them, and returns the TooLongError. An unreadable element is
+// reported instead.
 func countRest(d *jsontext.Decoder, most int) error {
 	at, have := d.StackPointer().Parent(), most
 	for ; d.PeekKind() != jsontext.KindEndArray; have++ {

@@ -14,7 +14,7 @@ func Inside(inner, outer string) bool {
 	return ok && strings.HasPrefix(below, "/")
 }
 
-// Normalized returns the mount in a canonical form: the propagation None means the same as none.
+// Normalized returns the mount in a canonical form, in which a field with Kubernetes' default is empty.
 func (m Mount) Normalized() Mount {
 	m.MountPath = CleanPath(m.MountPath)
 	if m.MountPropagation == "None" {

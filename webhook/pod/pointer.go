@@ -53,7 +53,7 @@ func (p Pointer) Field() string {
 	return b.String()
 }
 
-// Element of a list. Its pointer is built only when it is needed.
+// Element is the place of an element in a list. The pointer is built only when needed.
 type Element struct {
 	List Pointer
 	At   int

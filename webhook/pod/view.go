@@ -25,13 +25,13 @@ type Pod struct {
 	Spec       Spec     `json:"spec"`
 }
 
-// Metadata of a Pod, without the namespace: at admission only the request has it.
+// Metadata is the metadata of a Pod, without the namespace: at admission only the request has it.
 type Metadata struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 }
 
-// Spec of a pod.
+// Spec is the spec of a Pod.
 type Spec struct {
 	Volumes             List[Volume]         `json:"volumes"`
 	InitContainers      List[Container]      `json:"initContainers"`
@@ -44,7 +44,7 @@ type Spec struct {
 	HostUsers           *bool                `json:"hostUsers"`
 }
 
-// OS of a pod.
+// OS is the operating system of a Pod.
 type OS struct {
 	Name string `json:"name"`
 }
@@ -54,7 +54,7 @@ type LocalReference struct {
 	Name string `json:"name"`
 }
 
-// SpecSecurityContext has the groups. Its UID and GID apply to containers without their own.
+// SpecSecurityContext is the security context of a Pod as a whole. Its UID and GID apply to containers without their own.
 type SpecSecurityContext struct {
 	RunAsUser                *int64      `json:"runAsUser"`
 	RunAsGroup               *int64      `json:"runAsGroup"`
@@ -65,7 +65,7 @@ type SpecSecurityContext struct {
 	WindowsOptions *WindowsOptions `json:"windowsOptions"`
 }
 
-// Volume and the sources that the planner reads.
+// Volume is a volume, with the sources that the planner reads.
 type Volume struct {
 	Name                  string    `json:"name"`
 	PersistentVolumeClaim *Claim    `json:"persistentVolumeClaim,omitzero"`
@@ -87,7 +87,7 @@ type EmptyDir struct {
 	SizeLimit *jsontext.Value `json:"sizeLimit,omitzero"`
 }
 
-// Container of any of the three kinds.
+// Container is a container of any of the three kinds.
 type Container struct {
 	Name                     string           `json:"name"`
 	Image                    *string          `json:"image"`
@@ -119,14 +119,14 @@ func (c *Container) Mounts(volume string) bool {
 	return slices.ContainsFunc(c.VolumeMounts, func(m Mount) bool { return m.Name == volume })
 }
 
-// Port that a container declares.
+// Port is a port that a container declares.
 type Port struct {
 	Name          string `json:"name,omitzero"`
 	ContainerPort int32  `json:"containerPort"`
 	Protocol      string `json:"protocol,omitzero"`
 }
 
-// EnvVar of a container.
+// EnvVar is an environment variable of a container.
 type EnvVar struct {
 	Name      string     `json:"name"`
 	Value     string     `json:"value,omitzero"`
@@ -143,7 +143,7 @@ type FileKeyRef struct {
 	VolumeName string `json:"volumeName"`
 }
 
-// Resources of a container or of a pod.
+// Resources are the resources of a container or of a Pod.
 type Resources struct {
 	Requests Quantities     `json:"requests,omitempty"`
 	Limits   Quantities     `json:"limits,omitempty"`
@@ -155,7 +155,7 @@ func (r *Resources) Empty() bool {
 	return r == nil || len(r.Requests)+len(r.Limits)+len(r.Claims) == 0
 }
 
-// Mount of a volume in a container.
+// Mount is a mount of a volume in a container.
 type Mount struct {
 	Name              string `json:"name"`
 	ReadOnly          bool   `json:"readOnly,omitzero"`
@@ -172,12 +172,12 @@ type Device struct {
 	DevicePath string `json:"devicePath"`
 }
 
-// Probe of a container.
+// Probe is a probe of a container.
 type Probe struct {
 	Exec *Exec `json:"exec"`
 }
 
-// Lifecycle hooks of a container.
+// Lifecycle has the lifecycle hooks of a container.
 type Lifecycle struct {
 	PostStart *Probe `json:"postStart"`
 	PreStop   *Probe `json:"preStop"`
@@ -188,7 +188,7 @@ type Exec struct {
 	Command List[string] `json:"command"`
 }
 
-// SecurityContext of a container.
+// SecurityContext is the security context of a container.
 type SecurityContext struct {
 	AppArmorProfile          *Profile        `json:"appArmorProfile,omitzero"`
 	SELinuxOptions           *SELinuxOptions `json:"seLinuxOptions,omitzero"`
@@ -204,35 +204,35 @@ type SecurityContext struct {
 	ProcMount                *string         `json:"procMount,omitzero"`
 }
 
-// SELinuxOptions of a container, without the level, which may have any value.
+// SELinuxOptions are the SELinux options of a container, without the level, which may have any value.
 type SELinuxOptions struct {
 	User string `json:"user,omitempty"`
 	Role string `json:"role,omitempty"`
 	Type string `json:"type,omitempty"`
 }
 
-// WindowsOptions of a container or of a pod.
+// WindowsOptions are the Windows options of a container or of a Pod.
 type WindowsOptions struct {
 	HostProcess *bool `json:"hostProcess,omitempty"`
 }
 
-// Capabilities of a container.
+// Capabilities are the Linux capabilities of a container.
 type Capabilities struct {
 	Add  List[string] `json:"add,omitempty"`
 	Drop List[string] `json:"drop,omitempty"`
 }
 
-// Profile is one of seccomp or AppArmor.
+// Profile is a profile of seccomp or of AppArmor.
 type Profile struct {
 	Type             string  `json:"type"`
 	LocalhostProfile *string `json:"localhostProfile,omitzero"`
 }
 
-// Read decodes the view. Keys are case-sensitive, and a duplicate key is an error: encoding/json would read SPEC as spec
-// and use the last of two, and later readers of the Pod might not.
+// Read decodes the view. Keys are case-sensitive, and a duplicate key is an error: encoding/json would read SPEC as spec and
+// use the last of two duplicates, but other readers of the Pod might not.
 func Read(raw []byte) (*Pod, error) {
 	if len(raw) == 0 || string(raw) == "null" {
-		return nil, errors.New("there is none")
+		return nil, errors.New("it is missing")
 	}
 	pod := &Pod{}
 	if err := Unmarshal(raw, pod); err != nil {
@@ -241,7 +241,7 @@ func Read(raw []byte) (*Pod, error) {
 	return pod, pod.Check()
 }
 
-// Unmarshal decodes a document with a Pod in it. It keeps no more of a list or a map than its limit.
+// Unmarshal decodes a document with a Pod in it. It returns an error for a list or a map that exceeds its limit.
 func Unmarshal(raw []byte, into any) error {
 	if err := checkNameCount(raw); err != nil {
 		return err
@@ -252,10 +252,10 @@ func Unmarshal(raw []byte, into any) error {
 // Check returns why the decoded object cannot be injected.
 func (p *Pod) Check() error {
 	if p.APIVersion != "v1" || p.Kind != "Pod" {
-		return fmt.Errorf("it says apiVersion %q and kind %q", p.APIVersion, p.Kind)
+		return fmt.Errorf("it has apiVersion %q and kind %q", p.APIVersion, p.Kind)
 	}
 	for at, container := range p.AllContainers {
-		// This is also the case for null, to which nothing can be added.
+		// A container that is null has no name either.
 		if container.Name == "" {
 			return fmt.Errorf("%s has no name", at.Pointer().Field())
 		}

@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestViewIsOfAPod compares each field of the view with k8s.io/api: name and kind are the same.
+// TestViewIsOfAPod compares each field of the view with k8s.io/api: name and kind must be the same.
 func TestViewIsOfAPod(t *testing.T) {
 	compare(t, "", reflect.TypeFor[Pod](), reflect.TypeFor[corev1.Pod]())
 	compare(t, "", reflect.TypeFor[InitContainer](), reflect.TypeFor[corev1.Container]())
@@ -70,7 +70,7 @@ func TestReadTakesKeysInTheirOneSpelling(t *testing.T) {
 	for name, c := range map[string]struct{ raw, want string }{
 		"no JSON":          {`{`, "unexpected EOF"},
 		"no object":        {`[]`, "the document has a list where it needs a map"},
-		"another kind":     {`{"apiVersion":"v1","kind":"Node"}`, `it says apiVersion "v1" and kind "Node"`},
+		"another kind":     {`{"apiVersion":"v1","kind":"Node"}`, `it has apiVersion "v1" and kind "Node"`},
 		"twice the spec":   {`{"apiVersion":"v1","kind":"Pod","spec":{},"spec":{}}`, `duplicate field "spec"`},
 		"a wrong type":     {`{"apiVersion":"v1","kind":"Pod","spec":{"containers":{}}}`, "spec.containers has a map where it needs a list"},
 		"a fractional UID": {`{"apiVersion":"v1","kind":"Pod","spec":{"securityContext":{"fsGroup":1.5}}}`, "spec.securityContext.fsGroup has a number where it needs a whole number"},

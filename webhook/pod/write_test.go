@@ -92,7 +92,7 @@ func TestAPatchIsWritten(t *testing.T) {
 			assert.Equal(t, "before"+want, string(AppendPatch([]byte("before"), operations)))
 			whole, err := json.Marshal(operations)
 			require.NoError(t, err)
-			assert.JSONEq(t, want, string(whole), "as whoever is not in a hurry writes it")
+			assert.JSONEq(t, want, string(whole), "as the JSON library writes it")
 		})
 	}
 }

@@ -12,10 +12,10 @@ import (
 // the object has less than 1 MiB.
 const maxBody = 4 << 20
 
-// readBody reads the whole body, and returns a denial if it cannot be a review. The error is a body that did not arrive.
-// The server limits how long reading may take.
+// readBody reads the whole body, and returns a denial if it cannot be a review. It returns an error if the body did not
+// arrive. The server limits how long reading may take.
 //
-// API servers send reviews only as JSON.
+// The content type must be JSON, because API servers send reviews only as JSON.
 func readBody(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (denied *denial.Denial, err error) {
 	deny := func(d denial.Denial) (*denial.Denial, error) { return &d, nil }
 	_, err = body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
@@ -30,7 +30,7 @@ func readBody(w http.ResponseWriter, r *http.Request, body *bytes.Buffer) (denie
 	case r.Header.Get("Content-Type") != "application/json":
 		return deny(denial.NotAReview("its content type is not application/json"))
 	case !bytes.HasPrefix(bytes.TrimLeft(body.Bytes(), " \t\r\n"), []byte("{")):
-		return deny(denial.NotAReview("the body is no JSON object"))
+		return deny(denial.NotAReview("the body is not a JSON object"))
 	}
 	return nil, nil
 }

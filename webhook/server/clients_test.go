@@ -83,7 +83,7 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 			})
 		}
 	}
-	assert.NoError(t, r.Ready(nil), "its own probe is one of itself")
+	assert.NoError(t, r.Ready(nil), "the server accepts its own probe")
 }
 
 // TestAReplicaWithAnotherCertificateIsAStranger: this happens during a renewal, until both replicas have the new Secret.

@@ -64,7 +64,7 @@ type object struct {
 	// skipped reports whether the object must not be decoded; then pod is nil.
 	skipped bool
 	pod     *pod.Pod
-	// tooLong is the list because of which the object was skipped, or nil.
+	// tooLong is the error of a list that is too long, because of which the object was skipped; nil if there is none.
 	tooLong *pod.TooLongError
 }
 
@@ -94,7 +94,7 @@ func decode(body []byte) (review, *denial.Denial) {
 		return r, nil
 	}
 	if tooLong, ok := errors.AsType[*pod.TooLongError](err); ok {
-		// The check for duplicate names is what needs the memory.
+		// The check for duplicate names would need too much memory.
 		r, err = decodeWithoutPod(body, jsontext.AllowDuplicateNames(true))
 		r.Request.Object.tooLong = tooLong
 	} else {
@@ -120,10 +120,11 @@ func decodeWithoutPod(body []byte, options ...json.Options) (review, error) {
 	return r, err
 }
 
-// buffers has buffers for the bodies of reviews and responses. Data that outlives a review is copied, strings included.
+// buffers is a pool of buffers for the bodies of reviews and responses. Data that outlives a review is copied, strings
+// included.
 var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
-// maxPooledBuffer is the size of the largest buffer that is reused, in bytes: many times a usual one.
+// maxPooledBuffer is the size of the largest buffer that is reused, in bytes: many times the size of a usual one.
 const maxPooledBuffer = 256 << 10
 
 func putBuffer(b *bytes.Buffer) {

@@ -66,10 +66,9 @@ func FuzzAgainstAdmissionWebhook(f *testing.F) {
 		switch reason := got.reason(); {
 		case reason == "NotAReview" || reason == "PodUnreadable" && (want.reason() != reason || stricter(body)):
 			assert.False(t, got.Response.Allowed)
-			assert.True(t, want.Response.Result != nil && want.Response.Result.Code == 400 || stricter(body), "refused, and would not be: %s", body)
+			assert.True(t, want.Response.Result != nil && want.Response.Result.Code == 400 || stricter(body), "denied here, and accepted by controller-runtime: %s", body)
 		case want.reason() == "" && !want.Response.Allowed:
-			// controller-runtime has failed at a field that this server does not read, and that an API server writes
-			// correctly.
+			// controller-runtime has failed at a field that this server does not read. An API server writes that field correctly.
 			assert.NoError(t, kjson.UnmarshalCaseSensitivePreserveInts([]byte(body), &looked{}), body)
 		default:
 			assert.Equal(t, want.Response, got.Response)
@@ -170,17 +169,17 @@ func oracle(t testing.TB, h *handler) http.Handler {
 	return served
 }
 
-// answered is an AdmissionReview with its patch in a canonical form.
-type answered struct{ admissionv1.AdmissionReview }
+// canonical is an AdmissionReview with its patch in a canonical form.
+type canonical struct{ admissionv1.AdmissionReview }
 
-func (a answered) reason() string {
+func (a canonical) reason() string {
 	if a.Response.Result == nil {
 		return ""
 	}
 	return string(a.Response.Result.Reason)
 }
 
-func responseOf(t testing.TB, h http.Handler, body string) (a answered) {
+func responseOf(t testing.TB, h http.Handler, body string) (a canonical) {
 	t.Helper()
 	recorder := httptest.NewRecorder()
 	h.ServeHTTP(recorder, posted(body))
@@ -195,7 +194,7 @@ func responseOf(t testing.TB, h http.Handler, body string) (a answered) {
 		a.Response.Patch = patch
 	}
 	if a.Response.Result != nil && a.Response.Allowed {
-		assert.Equal(t, int32(200), a.Response.Result.Code, "which controller-runtime adds, and an API server does not look at")
+		assert.Equal(t, int32(200), a.Response.Result.Code, "controller-runtime adds this code, and an API server ignores it")
 		a.Response.Result = nil
 	}
 	return a
@@ -207,15 +206,15 @@ func posted(body string) *http.Request {
 	return req
 }
 
-// TestNothingLeaksFromOneReviewIntoAnother: reviews share buffers. Many are sent at once, of all lengths, and each response
-// is about its own user and has nothing from other reviews.
+// TestNothingLeaksFromOneReviewIntoAnother sends many reviews of all lengths at once, because reviews share buffers. Each
+// response must be about its own user and have nothing from other reviews.
 func TestNothingLeaksFromOneReviewIntoAnother(t *testing.T) {
 	h := newHandler(t)
 	const users, rounds = 16, 40
-	alone := make([]answered, users)
+	alone := make([]canonical, users)
 	bodies := make([]string, users)
 	for i := range users {
-		pod := strings.ReplaceAll(ofANotebook, "alice", fmt.Sprintf("person%d", i))
+		pod := strings.ReplaceAll(ofANotebook, "alice", fmt.Sprintf("user%d", i))
 		pod = strings.Replace(pod, `"image":"notebook"`, `"image":"notebook","args":["`+strings.Repeat(fmt.Sprintf("secret%d ", i), 1+i*i*10)+`"]`, 1)
 		bodies[i] = reviewOf("v1", fmt.Sprintf("u-%d", i), pod)
 		if i%5 == 4 {
@@ -223,7 +222,7 @@ func TestNothingLeaksFromOneReviewIntoAnother(t *testing.T) {
 		}
 		alone[i] = responseOf(t, newHandler(t), bodies[i])
 		require.Equal(t, fmt.Sprintf("u-%d", i), string(alone[i].Response.UID))
-		require.Equal(t, i%5 != 4, strings.Contains(string(alone[i].Response.Patch), fmt.Sprintf(`"person%d"`, i)))
+		require.Equal(t, i%5 != 4, strings.Contains(string(alone[i].Response.Patch), fmt.Sprintf(`"user%d"`, i)))
 	}
 	var together sync.WaitGroup
 	for i := range users {
@@ -254,7 +253,7 @@ func TestAPanicIsAResponse(t *testing.T) {
 	assert.True(t, responseOf(t, h, reviewOf("v1", "u-2", ofANotebook)).Response.Allowed)
 }
 
-// TestThePodThatIsReadIsTheOneThatIsThere, at every position in its review.
+// TestThePodThatIsReadIsTheOneThatIsThere decodes a Pod at every position in its review.
 func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
 	const document = `{ "apiVersion":"v1","kind":"Pod","metadata":{"name":"{\": nb"} }`
 	for name, body := range map[string]string{
@@ -277,7 +276,7 @@ func TestThePodThatIsReadIsTheOneThatIsThere(t *testing.T) {
 	for name, object := range map[string]string{
 		"no map": `["x"]`, "null": `null`, "a string": `"{}"`, "not as a pod has it": `{"metadata":7}`, "empty": `{"spec":{"containers":{}}}`,
 	} {
-		t.Run(name+" is passed over", func(t *testing.T) {
+		t.Run(name+" is skipped", func(t *testing.T) {
 			body := []byte(`{"request":{"object": ` + object + `,"uid":"u"}}`)
 			r, denied := decode(body)
 			require.Nil(t, denied)

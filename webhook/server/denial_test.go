@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOneDenial: the message is the denial, behind its field.
+// TestOneDenial checks that the message is the field and the denial.
 func TestOneDenial(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"root"}`, oneContainer)))
@@ -26,7 +26,7 @@ func TestOneDenial(t *testing.T) {
 
 	lines := e.log.Lines(t, "")
 	require.Len(t, lines, 1)
-	assert.Equal(t, "INFO", lines[0]["level"], "a refusal is no fault")
+	assert.Equal(t, "INFO", lines[0]["level"], "a denial is no fault")
 	assert.Equal(t, []any{"NameReserved"}, lines[0]["reasons"])
 	assert.Equal(t, status.Message, lines[0]["message"])
 }
@@ -67,7 +67,7 @@ func TestEveryDenialInOneResponse(t *testing.T) {
 	assert.Equal(t, "NotLinux", r.Response.Status.Reason)
 	assert.Equal(t, map[string]string{"reason": "NotLinux", "requester": "qiang", "user": "qiang.guo03",
 		"discovery": "AtStart"}, r.Response.AuditAnnotations)
-	assert.Regexp(t, `\A11 things stand against it:\n- `, r.Response.Status.Message)
+	assert.Regexp(t, `\Athere are 11 problems:\n- `, r.Response.Status.Message)
 	assert.Len(t, e.log.Lines(t, "")[0]["reasons"], 11)
 }
 
@@ -78,5 +78,5 @@ func TestWarningsComeWithADenialToo(t *testing.T) {
 		`,"securityContext":{"supplementalGroups":[2000]}`)))
 	assert.False(t, r.Response.Allowed)
 	require.Len(t, r.Response.Warnings, 1)
-	assert.Contains(t, r.Response.Warnings[0], "jupyter-user.io/probe means nothing")
+	assert.Contains(t, r.Response.Warnings[0], "jupyter-user.io/probe is unknown")
 }

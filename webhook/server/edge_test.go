@@ -42,7 +42,7 @@ func newEdgeOf(t testing.TB, c *config.Config, identities webhook.Identities, pe
 	return e
 }
 
-// reply is an AdmissionReview as on the wire, without the types that wrote it.
+// reply is an AdmissionReview as on the wire. It does not use the types that the webhook writes it with.
 type reply struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -70,7 +70,7 @@ type reply struct {
 	} `json:"response"`
 }
 
-// operations of the patch.
+// operations returns the operations of the patch.
 func (r reply) operations(t *testing.T) (ops []map[string]any) {
 	t.Helper()
 	patch, err := base64.StdEncoding.DecodeString(r.Response.Patch)

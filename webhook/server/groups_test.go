@@ -23,10 +23,10 @@ func inGroups(n int) identity.Identity {
 	return identity.New(5003, 6003, groups)
 }
 
-// TestSoManyGroups: NFS with AUTH_SYS sends 16, of which one is the primary. The verifier accepts every injected Pod.
+// TestSoManyGroups: NFS with AUTH_SYS sends 16 groups, including the primary one. The verifier accepts every injected Pod.
 func TestSoManyGroups(t *testing.T) {
-	const cut = "only the first 15 supplementary groups of qiang.guo03 are given, in ascending order of their numbers: " +
-		"files of the others are out of reach (identity.tooManyGroups: Cut)"
+	const cut = "the pod gets only the 15 supplementary groups of qiang.guo03 with the lowest numbers, and cannot access files of " +
+		"the others (identity.tooManyGroups: Cut)"
 	for _, c := range []struct {
 		groups  int
 		setting config.TooManyGroups
@@ -85,13 +85,13 @@ func TestACutIsNoWayAround(t *testing.T) {
 	configured.Identity.DeniedGIDs = []int64{7003}
 	d := webhook.New(configured, known(inGroups(3))).Decide(t.Context(), webhook.Review{Pod: []byte(notebook)})
 	require.Len(t, d.Denials, 1)
-	assert.EqualValues(t, "IdentityDenied", d.Denials[0].Reason, "a refused group is seen although it would be cut off")
+	assert.EqualValues(t, "IdentityDenied", d.Denials[0].Reason, "a denied group is found although the cut would remove it")
 
 	before := webhook.New(configured, known(inGroups(2)))
 	pod := made(before)
 	denials = webhook.New(configured, known(inGroups(3))).Verify(t.Context(), pod).Denials
 	require.Len(t, denials, 1)
-	assert.EqualValues(t, "IdentityDiffers", denials[0].Reason, "nor is the group forgotten at verification")
+	assert.EqualValues(t, "IdentityDiffers", denials[0].Reason, "the verifier finds the denied group too")
 }
 
 // TestNoGroups: identity.maxGroups may be zero.
@@ -106,8 +106,8 @@ func TestNoGroups(t *testing.T) {
 // TestGroupsUnderTheFloor: a supplementary group is left out with a warning, a primary one is denied. A group that is left
 // out does not count towards the maximum, and a Pod cannot ask for it.
 func TestGroupsUnderTheFloor(t *testing.T) {
-	const warning = "supplementary groups of qiang.guo03 under 1000 (identity.minGID) are left out, and with them those whose number no Pod " +
-		"can have: they are the system's, and their files are out of reach"
+	const warning = "supplementary groups of qiang.guo03 are left out: those under 1000 (identity.minGID), which belong to the system, " +
+		"and those with a number that no Pod can have; the pod cannot access their files"
 	configured := config.Default()
 	configured.Identity.MaxGroups = 2
 	id := identity.New(20335, 68100, []int64{680, 975, 1020, 68000})
@@ -132,7 +132,7 @@ func TestGroupsUnderTheFloor(t *testing.T) {
 		require.NotEqual(t, string(made), forged)
 		denials := w.Verify(t.Context(), webhook.Review{Pod: []byte(forged), Namespace: "science"}).Denials
 		require.NotEmpty(t, denials)
-		assert.EqualValues(t, reason, denials[0].Reason, "a group that was left out is not said to be the user's")
+		assert.EqualValues(t, reason, denials[0].Reason, "a Pod cannot get a group back that was left out")
 	}
 	forged := strings.Replace(string(made), "[1020,68000]", "[680,1020,68000]", 1)
 	denials := w.Verify(t.Context(), webhook.Review{Pod: []byte(forged), Namespace: "science"}).Denials
@@ -154,8 +154,7 @@ func withGroups(t *testing.T, groups string) []byte {
 	return []byte(pod)
 }
 
-// TestGroupsOfTheImage: a Pod that asks for such a group gets it behind the user's groups, if it sees only the home; any
-// other Pod does not.
+// TestGroupsOfTheImage: a Pod that asks for such a group gets it after the user's groups, if it sees only the home.
 func TestGroupsOfTheImage(t *testing.T) {
 	const home = "100 is a group of the image (identity.imageGroups), and notebooks here see more of the share than the home, where files with that " +
 		"GID belong to others: remove it"
@@ -181,8 +180,8 @@ func TestGroupsOfTheImage(t *testing.T) {
 		"beside every home, even to root": {configure: func(c *config.Config) { c.Share.ExposeEveryHome = config.ExposeEvenToRoot }, asks: "100",
 			why: home},
 		"beyond what NFS carries": {configure: func(c *config.Config) { c.Identity.MaxGroups = 1 }, asks: "100",
-			why: "100 is a group of the image (identity.imageGroups), and qiang.guo03 has the 1 groups that a pod may have already, of which " +
-				"NFS would leave one out without a word: remove it"},
+			why: "100 is a group of the image (identity.imageGroups), and qiang.guo03 already has the 1 groups that a pod may have, and " +
+				"NFS would silently ignore one more: remove it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			configured := config.Default()
@@ -207,7 +206,7 @@ func TestGroupsOfTheImage(t *testing.T) {
 			made, err := pod.Apply(submitted.Pod, d.Operations)
 			require.NoError(t, err)
 			assert.Contains(t, string(made), `"supplementalGroups":`+c.given)
-			assert.Contains(t, string(made), `"jupyter-user.io/identity":"5003:6003:7001"`, "it is the image's, and not the user's")
+			assert.Contains(t, string(made), `"jupyter-user.io/identity":"5003:6003:7001"`, "the identity has only the user's groups")
 			submitted.Pod = made
 			assert.Empty(t, w.Verify(t.Context(), submitted).Denials)
 			assert.Empty(t, w.Decide(t.Context(), submitted).Operations, "a second pass changes nothing")

@@ -22,7 +22,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// The served paths. The path contains which Pod Security level the namespace enforces: the API server selects it by the
+// The served paths. A path says which Pod Security level the namespace enforces: the API server selects the path by the
 // namespace's labels, so the webhook makes no API call during an admission.
 const (
 	mutatePath           = "/mutate"
@@ -35,13 +35,13 @@ const (
 
 // handler serves the reviews of one path.
 type handler struct {
-	// kind of review, mutate or verify, for log and metrics.
+	// kind is the kind of review, mutate or verify, for log and metrics.
 	kind       string
 	decide     func(context.Context, webhook.Review) webhook.Decision
 	restricted bool
 	// warnOnly reports Warn mode: decisions become warnings and are not enforced.
 	warnOnly bool
-	// peers are the other replicas, which may have a configuration that this one lacks; nil if none must be asked.
+	// peers are the other replicas, which may have a configuration that this one lacks; nil if they must not be asked.
 	peers   *Peers
 	log     *slog.Logger
 	metrics *Metrics
@@ -130,9 +130,8 @@ func (h *handler) handle(ctx context.Context, req request, body []byte, began ti
 		h.record(ctx, req, d, time.Since(began))
 	}()
 
-	// The webhook changes a Pod only when it is created. The shipped configuration sends nothing else. With another
-	// configuration, such as one for pods/*, no binding and no eviction may fail because of this webhook. Their kind is not
-	// Pod.
+	// The webhook changes a Pod only when it is created, and the shipped configuration sends only that. With another
+	// configuration, such as one for pods/*, a binding or an eviction must not fail because its kind is not Pod.
 	if req.SubResource != "" {
 		return &admissionv1.AdmissionResponse{Allowed: true}
 	}

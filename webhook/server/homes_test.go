@@ -39,7 +39,7 @@ func TestAHomeOfTheDirectoryService(t *testing.T) {
 	} {
 		assert.Contains(t, made, part)
 	}
-	assert.Equal(t, 1, strings.Count(made, `"subPath":"home/q"`), "nothing but the init container sees the directory above the home")
+	assert.Equal(t, 1, strings.Count(made, `"subPath":"home/q"`), "only the init container sees the directory above the home")
 	_, r := e.post(t, "/verify", review(made))
 	assert.True(t, r.Response.Allowed, r.Response.Status.Message)
 	_, r = e.post(t, "/mutate", review(made))
@@ -68,14 +68,14 @@ func TestHomeFieldsThatAreNone(t *testing.T) {
 				assert.Equal(t, 403, r.Response.Status.Code)
 				assert.Equal(t, "HomeMisplaced", r.Response.Status.Reason)
 				assert.Contains(t, r.Response.Status.Message, "the home field of qiang.guo03 in the directory service "+c.says)
-				assert.NotContains(t, r.Response.Status.Message, "bob", "whoever asks need not have access to that user")
+				assert.NotContains(t, r.Response.Status.Message, "bob", "the requester may have no access to that user")
 			}
 		})
 	}
 }
 
-// TestAHomeFieldThatChanges between the two reviews of one Pod, or differs in another replica, gives 503 and does not blame
-// the Pod.
+// TestAHomeFieldThatChanges: a home field that changes between the two reviews of one Pod, or differs in another replica,
+// gives 503 and does not blame the Pod.
 func TestAHomeFieldThatChanges(t *testing.T) {
 	const home = "/hpc/home/q/qiang.guo03"
 	made := newEdgeOf(t, homesByField(), livesAt(home), nil).made(t, notebook)
@@ -139,5 +139,5 @@ func TestAHomeWithoutAnIdentity(t *testing.T) {
 	plain := newEdge(t, known(identity.Identity{UID: 5003, GID: 6003}))
 	_, r := plain.post(t, "/verify", review(strings.Replace(plain.made(t, notebook), `"jupyter-user.io/config":`,
 		`"jupyter-user.io/home":"/hpc/home/b/bob","jupyter-user.io/config":`, 1)))
-	assert.Equal(t, "Drifted", r.Response.Status.Reason, "the annotation means nothing where homes are by pattern")
+	assert.Equal(t, "Drifted", r.Response.Status.Reason, "with homes by pattern the Pod must not have the annotation")
 }

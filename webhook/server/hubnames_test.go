@@ -33,7 +33,7 @@ func fails(err error) func(string) (string, error) {
 	return func(string) (string, error) { return "", err }
 }
 
-// hubsServer returns a hub's Pod whose hub name is a mail address. If label is empty, it has none.
+// hubsServer returns a hub's Pod with a mail address as hub name. If label is empty, the Pod has no label jupyter-user.
 func hubsServer(label string) []byte {
 	if label != "" {
 		label = `,"jupyter-user":"` + label + `"`
@@ -85,8 +85,8 @@ func TestAHubsNameIsMapped(t *testing.T) {
 	assert.Equal(t, "qiang.guo03", d.User.String(), "the label is always the Unix name")
 }
 
-// TestAMapThatChanges between the two reviews of one Pod, or differs in another replica, gives 503 and does not blame the
-// Pod.
+// TestAMapThatChanges: a map that changes between the two reviews of one Pod, or differs in another replica, gives 503 and
+// does not blame the Pod.
 func TestAMapThatChanges(t *testing.T) {
 	before := mapping(t, config.UnmappedDeny, names{remembered: mapsTo("bob")})
 	d := before.Decide(t.Context(), webhook.Review{Pod: hubsServer(""), Namespace: "jhub"})

@@ -29,7 +29,7 @@ func (f found) Find(ctx context.Context, name user.Name) (*identity.Identity, er
 	return f(ctx, name)
 }
 
-// FindUncached is Find: there is no cache.
+// FindUncached returns the same as Find: there is no cache.
 func (f found) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return f.Find(ctx, name)
 }
@@ -75,7 +75,7 @@ func TestTheOneWhoIsAskedForIsTheOneInTheLabel(t *testing.T) {
 	assert.Equal(t, "IdentityUnknown", r.Response.Status.Reason)
 	e.post(t, "/mutate", review(document("", oneContainer)))
 	e.post(t, "/mutate", review(document(`,"labels":{"jupyter-user":"../x"}`, oneContainer)))
-	assert.Equal(t, []string{"qiang.guo03"}, asked, "nobody is asked for a name that is none")
+	assert.Equal(t, []string{"qiang.guo03"}, asked, "no source is asked about an invalid name")
 }
 
 func TestThePathSaysWhetherTheNamespaceIsRestricted(t *testing.T) {
@@ -123,7 +123,7 @@ func TestASlowSourceIsNotWaitedFor(t *testing.T) {
 	watch := machine.For(t)
 	began := time.Now()
 	_, r := e.post(t, "/mutate", review(notebook))
-	watch.Within(t, time.Since(began), 3*time.Second, "an answer, when KubeSpawner's client gives up")
+	watch.Within(t, time.Since(began), 3*time.Second, "a response, before KubeSpawner's client gives up")
 	assert.Equal(t, 503, r.Response.Status.Code)
 }
 
@@ -162,7 +162,7 @@ func TestAPanicIsADenial(t *testing.T) {
 	assert.Equal(t, uid, r.Response.UID)
 	assert.Equal(t, 500, r.Response.Status.Code)
 	assert.Equal(t, "InternalError", r.Response.Status.Reason)
-	assert.Contains(t, r.Response.Status.Message, uid, "by which the admin finds it")
+	assert.Contains(t, r.Response.Status.Message, uid, "the admin finds the log line by the uid")
 	assert.NotContains(t, r.Response.Status.Message, "the share fell off")
 
 	require.Len(t, e.log.Lines(t, "admission"), 1)

@@ -37,7 +37,7 @@ func longest(element func(i int) string) string {
 
 func always(text string) func(int) string { return func(int) string { return text } }
 
-// longestMap does the same for labels and annotations.
+// longestMap returns the longest map in the same way, for labels and annotations.
 func longestMap() string {
 	list := longest(func(i int) string { return fmt.Sprintf(`"%x":""`, i) })
 	return "{" + list[1:len(list)-1] + "}"
@@ -47,7 +47,7 @@ func longestMap() string {
 func tooMuch() map[string]struct{ pod, field, message string } {
 	container := func(rest string) string { return string(shaped("", rest)) }
 	const most = ", and a notebook has at most %d: leave some out"
-	const keys = " keys, and a notebook has at most 20000 in one: leave some out"
+	const keys = " keys, and a map of a notebook has at most 20000: leave some out"
 	pods := map[string]struct{ pod, field, message string }{
 		"containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
 			longest(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) }) + `}}`, "spec.containers", fmt.Sprintf(most, 200)},
@@ -82,7 +82,7 @@ func tooMuch() map[string]struct{ pod, field, message string } {
 	pods["mounts of many containers"] = struct{ pod, field, message string }{`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p",` +
 		`"labels":{"jupyter-user":"alice"}},"spec":{"containers":` + repeated(200, func(i int) string {
 		return fmt.Sprintf(`{"name":"c%d","volumeMounts":%s,"ports":%s,"args":%s}`, i, mounts, mounts, repeated(4000, func(int) string { return `""` }))
-	}) + `}}`, "spec.containers", "the mounts, variables, arguments and other lists of these containers have more than 30000 elements in all: leave some out"}
+	}) + `}}`, "spec.containers", "the mounts, variables, arguments and other lists of these containers have more than 30000 elements in total: leave some out"}
 	return pods
 }
 

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// mark stands for secrets.
+// mark is the secret text in the Pods.
 const mark = "s3cr3t-MARK"
 
 // TestTheLogHasNothingOfThePod puts the mark into every field of a Pod that can have a secret or private data, and looks
@@ -42,15 +42,15 @@ func TestTheLogHasNothingOfThePod(t *testing.T) {
 		"not ours":        {review(document(`,"labels":{"team":"MARK"}`, secretive)), "ignored"},
 		"being changed":   {reviewOf("UPDATE", "", kind, document(metadata, secretive)), "ignored"},
 		"of another kind": {reviewOf("CREATE", "", `{"group":"","version":"v1","kind":"Secret"}`, `{"kind":"Secret","data":{"x":"MARK"}}`), "denied"},
-		"refused": {review(document(metadata, secretive[:len(secretive)-2]+`,"volumeDevices":[{"name":"hpc-shared-volume","devicePath":"/MARK"}]}],
+		"denied": {review(document(metadata, secretive[:len(secretive)-2]+`,"volumeDevices":[{"name":"hpc-shared-volume","devicePath":"/MARK"}]}],
 			"securityContext":{"supplementalGroups":[5]}`)), "denied"},
-		"with a value that is a number":     {review(document(metadata, `"containers":[{"name":"nb","env":[{"name":"a","value":815008150815}]}]`)), "denied"},
-		"with a number that is out of room": {review(document(metadata, `"containers":[{"name":"nb","ports":[{"containerPort":815008150815}]}]`)), "denied"},
-		"with a value that is a list":       {review(document(metadata, `"containers":[{"name":"nb","env":["MARK"]}]`)), "denied"},
-		"that is text":                      {review(`"MARK"`), "denied"},
-		"half of it":                        {strings.SplitAfter(review(document(metadata, secretive)), `"--token=MARK"`)[0], ""},
-		"that is no JSON":                   {review(`{"a":MARK}`), ""},
-		"in a review of another type":       {`{"kind":"MARK","apiVersion":"MARK","request":["MARK"]}`, ""},
+		"with a value that is a number": {review(document(metadata, `"containers":[{"name":"nb","env":[{"name":"a","value":815008150815}]}]`)), "denied"},
+		"with a number out of range":    {review(document(metadata, `"containers":[{"name":"nb","ports":[{"containerPort":815008150815}]}]`)), "denied"},
+		"with a value that is a list":   {review(document(metadata, `"containers":[{"name":"nb","env":["MARK"]}]`)), "denied"},
+		"that is text":                  {review(`"MARK"`), "denied"},
+		"half of it":                    {strings.SplitAfter(review(document(metadata, secretive)), `"--token=MARK"`)[0], ""},
+		"that is no JSON":               {review(`{"a":MARK}`), ""},
+		"in a review of another type":   {`{"kind":"MARK","apiVersion":"MARK","request":["MARK"]}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdgeAt(t, slog.LevelDebug-8, nil)
@@ -154,7 +154,7 @@ func TestAPodOfThousandsIsAnsweredInBrief(t *testing.T) {
 		says    string
 	}{
 		"foreign mounts": {document(forQiang, `"containers":[{"name":"nb","volumeMounts":[`+
-			many(900, `{"name":"uid-gid-config","mountPath":"/%d"}`)+`]}]`), false, "900 things stand against it:"},
+			many(900, `{"name":"uid-gid-config","mountPath":"/%d"}`)+`]}]`), false, "there are 900 problems:"},
 		"more mounts than are looked at": {document(forQiang, `"containers":[{"name":"nb","volumeMounts":[`+
 			many(30_000, `{"name":"uid-gid-config","mountPath":"/%d"}`)+`]}]`), false, "there are 30000, and a notebook has at most 1000"},
 		"homes":                         {document(forQiang, `"containers":[{"name":"nb","env":[`+many(5_000, `{"name":"HOME","value":"%d"}`)+`]}]`), false, "changes"},

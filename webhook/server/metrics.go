@@ -23,7 +23,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "jupyter_user_review_duration_seconds",
 		Help: "How long reviews have taken, from the last byte of the review to the response, by kind of review (mutate, verify).",
-		// A review takes less than a millisecond, one that waits for the share half a second, and the API server's timeout
+		// A review takes less than a millisecond. A review that waits for the share takes half a second. The API server's timeout
 		// is two seconds.
 		Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
 	}, []string{"review"})
@@ -35,7 +35,7 @@ func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 		admissions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jupyter_user_admissions_total",
 			Help: "Reviews, by kind of review (mutate, verify), outcome (injected, unchanged, verified, ignored, denied, " +
-				"fault; in mode Warn would_inject and would_deny), discovery to the identity (AtAdmission, AtStart, or empty) and the " +
+				"fault; in mode Warn would_inject and would_deny), discovery (AtAdmission, AtStart, or empty) and the " +
 				"reason of the first denial.",
 		}, []string{"review", "outcome", "discovery", "reason"}),
 		seconds: map[string]prometheus.Observer{

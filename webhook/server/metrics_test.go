@@ -50,7 +50,7 @@ func (e *edge) series(t *testing.T, name string) (found string) {
 	return found
 }
 
-// TestReviewsAreTimed: only reviews that have arrived completely, each under its path.
+// TestReviewsAreTimed checks that reviews that have arrived completely are timed, by kind of review.
 func TestReviewsAreTimed(t *testing.T) {
 	e := newEdge(t, nil)
 	e.post(t, "/mutate", review(notebook))

@@ -42,7 +42,7 @@ func (c *countedConn) Write(part []byte) (int, error) {
 	return c.Conn.Write(part)
 }
 
-// TestAResponseIsOneWrite of any length, and the connection stays open.
+// TestAResponseIsOneWrite checks that a response of any length is one write, and that the connection stays open.
 func TestAResponseIsOneWrite(t *testing.T) {
 	pair, err := pki.New(time.Hour, "localhost")
 	require.NoError(t, err)
@@ -51,14 +51,14 @@ func TestAResponseIsOneWrite(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	listener := &counted{Listener: inner}
-	answers := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		size, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
 		assert.NoError(t, err)
 		body := strings.Repeat("x", size)
 		w.Header().Set("Content-Length", strconv.Itoa(size))
 		assert.NoError(t, writeWhole(r.Context(), w, []byte(body)))
 	})
-	server := New(listener, answers, Options{
+	server := New(listener, handler, Options{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil }, Log: slog.New(slog.DiscardHandler)})
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
@@ -72,10 +72,10 @@ func TestAResponseIsOneWrite(t *testing.T) {
 	send := func(size int) string {
 		response, err := client.Get("https://localhost:" + port + "/" + strconv.Itoa(size))
 		require.NoError(t, err)
-		answer, err := io.ReadAll(response.Body)
+		body, err := io.ReadAll(response.Body)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
-		return string(answer)
+		return string(body)
 	}
 	send(1) // opens the connection
 	for _, size := range []int{1, 100, 5_000, 100_000, 1_000_000, 2} {
@@ -97,12 +97,12 @@ type stuck struct {
 func (s *stuck) Write([]byte) (int, error) { return 3, os.ErrDeadlineExceeded }
 func (s *stuck) Close() error              { s.closed = true; return nil }
 
-// TestAFailedWriteEndsTheConnection: the next response would begin in the middle of a record.
+// TestAFailedWriteEndsTheConnection: otherwise the next response would begin in the middle of a record.
 func TestAFailedWriteEndsTheConnection(t *testing.T) {
 	s := &stuck{}
 	c := &bufferingConnection{Conn: s}
 	c.startBuffering()
-	_, err := c.Write([]byte("an answer"))
+	_, err := c.Write([]byte("a response"))
 	require.NoError(t, err)
 	require.ErrorIs(t, c.sendBuffered(), os.ErrDeadlineExceeded)
 	assert.True(t, s.closed)

@@ -22,15 +22,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// unknownGeneration is the reason of a replica that does not have the configuration.
+// unknownGeneration is the reason that a replica returns if it does not have the configuration.
 var unknownGeneration = metav1.StatusReason(denial.GenerationUnknown("", "").Reason)
 
 const (
 	// peerTimeout is how long the other replicas may take. The whole review still takes less than a second.
 	peerTimeout = 800 * time.Millisecond
-	// lastReplicaTimeout is how long the replica that decided last is waited for, before all are asked.
+	// lastReplicaTimeout is how long the webhook waits for the replica that decided last, before it asks all replicas.
 	lastReplicaTimeout = 200 * time.Millisecond
-	// peerIdleTimeout is how long an idle connection to another replica is kept: less than the replica keeps it.
+	// peerIdleTimeout is how long an idle connection to another replica is kept. It must be shorter than idleTimeout, after
+	// which that replica closes the connection.
 	peerIdleTimeout = 30 * time.Second
 	// maxPeers is the maximum number of replicas that are asked. A rollout has more than the Deployment's replicas.
 	maxPeers = 16
@@ -40,9 +41,9 @@ const (
 	maxPeerRequests = 8
 )
 
-// Peers are the other replicas of this webhook. During a rollout, replicas of two configurations or releases serve, and a
-// Pod may be injected by one and verified by the other. A replica cannot compare the Pod with a plan of an unknown
-// configuration, so it asks the others, one of which injected the Pod.
+// Peers are the other replicas of this webhook. During a rollout, replicas of two configurations or releases serve, and a Pod
+// may be injected by one and verified by the other. A replica cannot compare the Pod with a plan of an unknown configuration,
+// so it asks the others: one of them injected the Pod.
 type Peers struct {
 	addresses      []address
 	getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
@@ -52,12 +53,12 @@ type Peers struct {
 	lastAnswered atomic.Pointer[string]
 
 	lock sync.Mutex
-	// httpClient is the client, with its connections, for the certificate keptFor.
+	// httpClient is the client, with its connections, for the certificate httpClientFor.
 	httpClient    *http.Client
 	httpClientFor []byte
 }
 
-// address of one replica, or of all by one name.
+// address is the address of one replica, or a name that resolves to the addresses of all.
 type address struct{ host, port string }
 
 // NewPeers returns the peers at addresses of the form host:port. A host may be a name of all replicas, such as that of a
@@ -80,8 +81,8 @@ type peerResponse struct {
 	err  error
 }
 
-// ask forwards a review to the replica that decided last, or else to all at once. It returns the first decision, and the
-// replica that made it.
+// ask forwards a review to the replica that decided last. If that fails, ask forwards the review to all replicas at once. It
+// returns the first decision, and the replica that made it.
 func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionResponse, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
@@ -91,7 +92,7 @@ func (p *Peers) ask(ctx context.Context, review []byte) (*admissionv1.AdmissionR
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
-		return nil, "", fmt.Errorf("%d requests were out, and none was answered in time", maxPeerRequests)
+		return nil, "", fmt.Errorf("%d requests to other replicas are running, and none has ended in time", maxPeerRequests)
 	}
 	// Slow replicas still read the body when its buffer is reused for the next review.
 	review = bytes.Clone(review)
@@ -113,7 +114,7 @@ func (p *Peers) askAll(ctx context.Context, client *http.Client, review []byte) 
 		return nil, "", err
 	}
 	if len(addresses) == 0 {
-		return nil, "", errors.New("there is none to ask (--peers)")
+		return nil, "", errors.New("there are no other replicas to ask (--peers)")
 	}
 	responses := make(chan peerResponse, len(addresses))
 	for _, address := range addresses {
@@ -160,7 +161,7 @@ func (p *Peers) resolve(ctx context.Context) (found []string, err error) {
 }
 
 // client returns a client that trusts only this replica's serving certificate and presents it, so that the others recognize
-// this replica. Connections are kept, because a handshake costs as much as several reviews, until the certificate changes.
+// this replica. Connections are kept until the certificate changes, because a handshake costs as much as several reviews.
 func (p *Peers) client() (*http.Client, error) {
 	own, err := p.getCertificate(nil)
 	if err != nil {
@@ -193,7 +194,8 @@ func (p *Peers) client() (*http.Client, error) {
 	return p.httpClient, nil
 }
 
-// isReplica reports whether the peer of a connection has the key of our serving certificate, as the handshake proves.
+// isReplica reports whether the peer of a connection presents our serving certificate. The handshake proves that the peer has
+// its key.
 func isReplica(state tls.ConnectionState, getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) bool {
 	own, err := getCertificate(&tls.ClientHelloInfo{})
 	return err == nil && len(state.PeerCertificates) > 0 && bytes.Equal(state.PeerCertificates[0].Raw, own.Certificate[0])
@@ -218,11 +220,11 @@ func askReplica(ctx context.Context, client *http.Client, address string, body [
 	defer got.Body.Close() //nolint:errcheck // it is only read
 	review := admissionv1.AdmissionReview{}
 	if err := json.NewDecoder(io.LimitReader(got.Body, maxBody)).Decode(&review); err != nil {
-		return nil, fmt.Errorf("%s answered %s: %w", address, got.Status, err)
+		return nil, fmt.Errorf("%s returned %s: %w", address, got.Status, err)
 	}
 	switch resp := review.Response; {
 	case resp == nil:
-		return nil, fmt.Errorf("%s answered %s without a response", address, got.Status)
+		return nil, fmt.Errorf("%s returned %s without a response", address, got.Status)
 	case !resp.Allowed && resp.Result != nil && resp.Result.Reason == unknownGeneration:
 		return nil, fmt.Errorf("%s does not know the configuration either", address)
 	default:

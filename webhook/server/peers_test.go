@@ -24,7 +24,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// replicas of one webhook, with one serving certificate.
+// replicas are the replicas of one webhook, with one serving certificate.
 type replicas struct{ certificate *tls.Certificate }
 
 func newReplicas(t *testing.T) replicas {
@@ -58,7 +58,7 @@ func (r replicas) listen(t *testing.T, handler http.Handler) string {
 	return server.Listener.Addr().String()
 }
 
-// TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas, in both directions of a rollout, and returns its decision.
+// TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas: it returns the decision of the replica that injected the Pod.
 func TestAReplicaThatHasNotMadeThePodAsksTheOneThatHas(t *testing.T) {
 	all := newReplicas(t)
 	ignorant := all.listen(t, all.configured(t, "1", nil))
@@ -97,7 +97,8 @@ func TestAFaultOfTheOtherReplicaIsReturned(t *testing.T) {
 	assert.Equal(t, "IdentitySilent", r.Response.Status.Reason)
 }
 
-// TestNobodyCanTell: the Pod is denied with "try again", in time, and the log says why.
+// TestNobodyCanTell: if no replica knows the configuration, the Pod is denied with "try again", in time, and the log says
+// why.
 func TestNobodyCanTell(t *testing.T) {
 	all, strangers := newReplicas(t), newReplicas(t)
 	maker := all.configured(t, "2", nil)
@@ -106,12 +107,12 @@ func TestNobodyCanTell(t *testing.T) {
 		peers []string
 		why   string
 	}{
-		"no others":         {nil, "there is none to ask (--peers)"},
+		"no others":         {nil, "there are no other replicas to ask (--peers)"},
 		"others like this":  {[]string{all.listen(t, all.configured(t, "3", nil))}, "does not know the configuration either"},
 		"one that is gone":  {[]string{"127.0.0.1:1"}, "connection refused"},
 		"one that hangs":    {[]string{all.hanging(t)}, "deadline exceeded"},
 		"another release":   {[]string{all.listen(t, http.NotFoundHandler())}, "404 Not Found"},
-		"an empty answer":   {[]string{all.listen(t, saying("{}"))}, "without a response"},
+		"an empty response": {[]string{all.listen(t, saying("{}"))}, "without a response"},
 		"a stranger":        {[]string{strangers.listen(t, strangers.configured(t, "2", nil))}, "certificate"},
 		"one without a TLS": {[]string{plain(t, maker)}, "HTTP response to HTTPS client"},
 		"no such host":      {[]string{"nobody.invalid:9443"}, "nobody.invalid"},
@@ -172,8 +173,8 @@ func TestPeersDoNotPassAQuestionOn(t *testing.T) {
 	assert.Equal(t, int32(2), asked.Load())
 }
 
-// TestOthersAreNotAskedForNothing: not about Pods of the replica's own configuration, nor about Pods that any configuration
-// denies.
+// TestOthersAreNotAskedForNothing: a replica decides alone about Pods of its own configuration, and about Pods that any
+// configuration denies.
 func TestOthersAreNotAskedForNothing(t *testing.T) {
 	all := newReplicas(t)
 	e := all.configured(t, "2", nil, all.listen(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -223,7 +224,7 @@ func TestPeerRequestsAreLimited(t *testing.T) {
 	reviews.Wait()
 	// A request that has ended here may still run there.
 	assert.LessOrEqual(t, most.Load(), int32(16))
-	assert.True(t, strings.Contains(e.log.String(), "8 requests were out, and none was answered in time"))
+	assert.True(t, strings.Contains(e.log.String(), "8 requests to other replicas are running, and none has ended in time"))
 }
 
 // TestTheLastPeerIsAskedFirst: during a rollout every second review is forwarded. It goes to one replica, over the existing
@@ -259,7 +260,7 @@ func TestTheLastPeerIsAskedFirst(t *testing.T) {
 	for range 10 {
 		verified(e)
 	}
-	assert.LessOrEqual(t, ignorantAsked.Load(), int32(1), "who cannot tell is asked with the first question at most")
+	assert.LessOrEqual(t, ignorantAsked.Load(), int32(1), "the replica without the configuration is asked at most once")
 	assert.Equal(t, int32(1), connections.Load())
 
 	second := all.listen(t, counted(&secondAsked, maker))
@@ -273,5 +274,5 @@ func TestTheLastPeerIsAskedFirst(t *testing.T) {
 	first.Close()
 	secondAsked.Store(0)
 	verified(e)
-	assert.NotZero(t, secondAsked.Load(), "the one that could tell has gone, and another can")
+	assert.NotZero(t, secondAsked.Load(), "the first replica is gone, so the second is asked")
 }

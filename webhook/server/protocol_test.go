@@ -87,12 +87,12 @@ func TestMalformed(t *testing.T) {
 		uid                string
 	}{
 		"an empty body":  {"", "NotAReview", "the body is empty", 400, ""},
-		"white space":    {" \r\n\t", "NotAReview", "the body is no JSON object", 400, ""},
-		"no JSON":        {"review", "NotAReview", "the body is no JSON object", 400, ""},
-		"a list":         {"[" + review(notebook) + "]", "NotAReview", "the body is no JSON object", 400, ""},
-		"null":           {"null", "NotAReview", "the body is no JSON object", 400, ""},
-		"YAML":           {"kind: AdmissionReview\n", "NotAReview", "the body is no JSON object", 400, ""},
-		"protobuf":       {"k8s\x00" + review(notebook), "NotAReview", "the body is no JSON object", 400, ""},
+		"white space":    {" \r\n\t", "NotAReview", "the body is not a JSON object", 400, ""},
+		"no JSON":        {"review", "NotAReview", "the body is not a JSON object", 400, ""},
+		"a list":         {"[" + review(notebook) + "]", "NotAReview", "the body is not a JSON object", 400, ""},
+		"null":           {"null", "NotAReview", "the body is not a JSON object", 400, ""},
+		"YAML":           {"kind: AdmissionReview\n", "NotAReview", "the body is not a JSON object", 400, ""},
+		"protobuf":       {"k8s\x00" + review(notebook), "NotAReview", "the body is not a JSON object", 400, ""},
 		"half a review":  {review(notebook)[:300], "NotAReview", "unexpected EOF", 400, uid},
 		"two reviews":    {review(notebook) + review(notebook), "NotAReview", "after top-level value", 400, uid},
 		"YAML in braces": {"{kind: AdmissionReview}", "NotAReview", "invalid character 'k'", 400, ""},
@@ -101,24 +101,24 @@ func TestMalformed(t *testing.T) {
 		"a million levels of lists":     {review(strings.Repeat("[", 1_000_000) + strings.Repeat("]", 1_000_000)), "NotAReview", "max depth", 400, uid},
 		"half a million levels of maps": {strings.Repeat(`{"a":`, 500_000), "NotAReview", "max depth", 400, ""},
 		"a review without a request": {`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`, "NotAPodReview",
-			"this path reviews Pods, not a review of nothing", 400, ""},
+			"this path reviews Pods, not an empty review", 400, ""},
 		"a request of null": {`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":null}`, "NotAPodReview",
-			"this path reviews Pods, not a review of nothing", 400, ""},
-		"an empty object": {`{}`, "NotAPodReview", "this path reviews Pods, not a review of nothing", 400, ""},
-		"the pod alone":   {notebook, "NotAPodReview", "this path reviews Pods, not a review of nothing", 400, ""},
-		"a REQUEST":       {strings.Replace(review(notebook), `"request"`, `"REQUEST"`, 1), "NotAPodReview", "a review of nothing", 400, ""},
+			"this path reviews Pods, not an empty review", 400, ""},
+		"an empty object": {`{}`, "NotAPodReview", "this path reviews Pods, not an empty review", 400, ""},
+		"the pod alone":   {notebook, "NotAPodReview", "this path reviews Pods, not an empty review", 400, ""},
+		"a REQUEST":       {strings.Replace(review(notebook), `"request"`, `"REQUEST"`, 1), "NotAPodReview", "not an empty review", 400, ""},
 		"a ConfigMap": {reviewOf("CREATE", "", `{"group":"","version":"v1","kind":"ConfigMap"}`, `{"apiVersion":"v1","kind":"ConfigMap"}`),
 			"NotAPodReview", "this path reviews Pods, not v1 ConfigMap", 400, uid},
 		"another group's Pod": {reviewOf("CREATE", "", `{"group":"metrics.k8s.io","version":"v1","kind":"Pod"}`, notebook),
 			"NotAPodReview", "this path reviews Pods, not metrics.k8s.io/v1 Pod", 400, uid},
 		"another version's Pod": {reviewOf("CREATE", "", `{"group":"","version":"v2","kind":"Pod"}`, notebook),
 			"NotAPodReview", "this path reviews Pods, not v2 Pod", 400, uid},
-		"no object":     {review("null"), "PodUnreadable", "this is not a Pod that can be read: there is none", 400, uid},
+		"no object":     {review("null"), "PodUnreadable", "this is not a Pod that can be read: it is missing", 400, uid},
 		"a list as pod": {review("[]"), "PodUnreadable", "the document has a list where it needs a map", 400, uid},
 		"text as pod":   {review(`"x"`), "PodUnreadable", "the document has a string where it needs a map", 400, uid},
-		"an empty pod":  {review("{}"), "PodUnreadable", `it says apiVersion "" and kind ""`, 400, uid},
+		"an empty pod":  {review("{}"), "PodUnreadable", `it has apiVersion "" and kind ""`, 400, uid},
 		"a ConfigMap as pod": {review(`{"apiVersion":"v1","kind":"ConfigMap"}`), "PodUnreadable",
-			`it says apiVersion "v1" and kind "ConfigMap"`, 400, uid},
+			`it has apiVersion "v1" and kind "ConfigMap"`, 400, uid},
 		"labels of numbers": {review(document(`,"labels":{"jupyter-user":1}`, oneContainer)), "PodUnreadable",
 			"metadata.labels.jupyter-user has a number where it needs a string", 400, uid},
 		"labels in a list": {review(document(`,"labels":["jupyter-user"]`, oneContainer)), "PodUnreadable",
@@ -153,7 +153,7 @@ func TestMalformed(t *testing.T) {
 			watch := machine.For(t)
 			began := time.Now()
 			status, r := e.post(t, "/mutate", c.body)
-			watch.Within(t, time.Since(began), 3*time.Second, "an answer, when KubeSpawner's client gives up")
+			watch.Within(t, time.Since(began), 3*time.Second, "a response, before KubeSpawner's client gives up")
 			assert.Equal(t, 200, status)
 			assert.False(t, r.Response.Allowed)
 			assert.Empty(t, r.Response.Patch)
@@ -222,8 +222,8 @@ func TestOtherPathsAndMethods(t *testing.T) {
 	}
 }
 
-// TestTooLarge: a body larger than any review is denied after its first 4 MiB. They contain the uid, without which an API
-// server does not accept the response.
+// TestTooLarge: a body larger than any review is denied after its first 4 MiB. These contain the uid, which an API server
+// requires in the response.
 func TestTooLarge(t *testing.T) {
 	large := review(document(forQiang, `"containers":[{"name":"nb","args":["`+strings.Repeat("MARK", 2<<20)+`"]}]`))
 	for name, c := range map[string]struct {
@@ -265,17 +265,17 @@ func TestTheLargestReview(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestV1beta1IsAnsweredInKind: an API server accepts only the version of its request.
-func TestV1beta1IsAnsweredInKind(t *testing.T) {
+// TestTheResponseHasTheVersionOfTheReview, because an API server accepts no other version.
+func TestTheResponseHasTheVersionOfTheReview(t *testing.T) {
 	e := newEdge(t, nil)
 	_, r := e.post(t, "/mutate", strings.Replace(review(notebook), "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1))
 	assert.Equal(t, "admission.k8s.io/v1beta1", r.APIVersion)
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestAResponseHasItsLength, so that an incomplete response is recognized.
+// TestAResponseHasItsLength checks the Content-Length, with which a client recognizes an incomplete response.
 func TestAResponseHasItsLength(t *testing.T) {
-	for name, body := range map[string]string{"a patch": review(notebook), "a refusal": "{"} {
+	for name, body := range map[string]string{"a patch": review(notebook), "a denial": "{"} {
 		t.Run(name, func(t *testing.T) {
 			recorder := httptest.NewRecorder()
 			newEdge(t, nil).ServeHTTP(recorder, request("/mutate", body))

@@ -42,7 +42,7 @@ type handshake struct {
 	certificate *x509.Certificate
 }
 
-// Options of a Server.
+// Options are the options of a Server.
 type Options struct {
 	// GetCertificate returns the current serving certificate.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
@@ -65,7 +65,7 @@ const (
 	idleTimeout = 2 * time.Minute
 	// bodyTimeout is how long a complete request may take to arrive. An API server on the same network sends it at once.
 	bodyTimeout = 10 * time.Second
-	// shutdownTimeout is how long running requests may take when connections are being closed.
+	// shutdownTimeout is how long running requests may still take after the drain.
 	shutdownTimeout = 10 * time.Second
 	// handshakeLifetime is how long the last handshake proves that the server is reachable; a kubelet probes every two
 	// seconds.

@@ -203,7 +203,7 @@ func TestOnlyHTTP11IsNegotiated(t *testing.T) {
 		"HTTP/1.1":                   {[]string{"http/1.1"}, "http/1.1", false},
 		"HTTP/2, rather":             {[]string{"h2", "http/1.1"}, "http/1.1", false},
 		"HTTP/2 alone":               {[]string{"h2"}, "", true},
-		"something else alone":       {[]string{"spdy/3"}, "", true},
+		"another protocol":           {[]string{"spdy/3"}, "", true},
 		"HTTP/2 without TLS, behind": {[]string{"h2c", "http/1.1"}, "http/1.1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -217,9 +217,9 @@ func TestOnlyHTTP11IsNegotiated(t *testing.T) {
 			// A client that begins with HTTP/2 without negotiation is rejected.
 			_, err = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 			require.NoError(t, err)
-			answer, err := io.ReadAll(conn)
+			received, err := io.ReadAll(conn)
 			require.NoError(t, err)
-			assert.True(t, strings.HasPrefix(string(answer), "HTTP/1.1 4") || strings.HasPrefix(string(answer), "HTTP/1.1 5"), string(answer))
+			assert.True(t, strings.HasPrefix(string(received), "HTTP/1.1 4") || strings.HasPrefix(string(received), "HTTP/1.1 5"), string(received))
 			assert.NoError(t, conn.Close())
 		})
 	}
@@ -248,9 +248,9 @@ func TestTooLargeOverTheWire(t *testing.T) {
 			client := r.client(t)
 			response, err := client.Post(r.mutate(), "application/json", body)
 			require.NoError(t, err)
-			answer := read(t, response)
-			assert.Equal(t, 413, answer.Response.Status.Code)
-			assert.Equal(t, uid, answer.Response.UID)
+			reply := read(t, response)
+			assert.Equal(t, 413, reply.Response.Status.Code)
+			assert.Equal(t, uid, reply.Response.UID)
 			assert.NoError(t, response.Body.Close())
 
 			response, err = client.Post(r.mutate(), "application/json", strings.NewReader(review(notebook)))

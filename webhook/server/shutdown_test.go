@@ -63,7 +63,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 			for range callers {
 				waiting.Go(func() {
 					_, err := ask("yes")
-					assert.NoError(t, err, "one that was being answered is lost")
+					assert.NoError(t, err, "a running review is lost")
 				})
 			}
 			for range callers {
@@ -75,7 +75,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 				calling.Go(func() {
 					for {
 						closes, err := ask("")
-						assert.NoError(t, err, "one is lost")
+						assert.NoError(t, err, "a review is lost")
 						if err != nil {
 							return
 						}
@@ -98,7 +98,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 
 			for range callers {
 				closes, err := ask("")
-				assert.NoError(t, err, "one who comes now is lost")
+				assert.NoError(t, err, "a new review is lost")
 				assert.True(t, closes)
 			}
 			close(over)
@@ -112,7 +112,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 			}, machine.Patience, 10*time.Millisecond)
 			select {
 			case err := <-r.ended:
-				t.Errorf("the server has gone before its last answer: %v", err)
+				t.Errorf("the server has ended before its last response: %v", err)
 			default:
 			}
 			close(h.release)
@@ -122,7 +122,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestTheDrainIsWaitedOut, also without requests, because one may still come.
+// TestTheDrainIsWaitedOut: the server drains even without requests, because one may still come.
 func TestTheDrainIsWaitedOut(t *testing.T) {
 	const drain = 300 * time.Millisecond
 	r := start(t, newEdge(t, nil), drain)

@@ -25,7 +25,7 @@ const (
 
 // limitLargeBodies lets large bodies take turns. A body that gets no turn in time is denied with "try again".
 func limitLargeBodies(next http.Handler, log *slog.Logger) http.Handler {
-	room := semaphore.NewWeighted(largeBodyBudget)
+	budget := semaphore.NewWeighted(largeBodyBudget)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		size := r.ContentLength
 		if size < 0 || size > largeBodyBudget { // unknown size, or denied after its first part
@@ -33,7 +33,7 @@ func limitLargeBodies(next http.Handler, log *slog.Logger) http.Handler {
 		}
 		if size > smallBodySize {
 			ctx, cancel := context.WithTimeout(r.Context(), turnTimeout)
-			err := room.Acquire(ctx, size)
+			err := budget.Acquire(ctx, size)
 			cancel()
 			if err != nil {
 				log.WarnContext(r.Context(), "too many large reviews at once", "from", r.RemoteAddr, "bytes", r.ContentLength)
@@ -42,7 +42,7 @@ func limitLargeBodies(next http.Handler, log *slog.Logger) http.Handler {
 				http.Error(w, "too many large Pods are being created at once: try again", http.StatusServiceUnavailable)
 				return
 			}
-			defer room.Release(size)
+			defer budget.Release(size)
 			// Only a real connection supports a deadline; the recorders of tests do not.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(largeBodyTimeout))
 		}

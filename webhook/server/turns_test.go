@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/journal"
 )
 
-// TestLargeBodiesTakeTurns: while the budget is used up, small bodies are served, and large ones wait, but not for ever.
+// TestLargeBodiesTakeTurns: while the budget is used up, small bodies are served, and large bodies wait for a limited time.
 func TestLargeBodiesTakeTurns(t *testing.T) {
 	arrived, release := make(chan struct{}, 3), make(chan struct{})
 	log := &journal.Journal{}
@@ -51,13 +51,13 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 		assert.Equal(t, "too many large Pods are being created at once: try again\n", turned.Body.String())
 		assert.GreaterOrEqual(t, time.Since(began), 500*time.Millisecond, name)
 	}
-	assert.Equal(t, 200, ask(strings.NewReader(strings.Repeat("x", 64<<10)), "").Code, "a small one waits for nobody")
+	assert.Equal(t, 200, ask(strings.NewReader(strings.Repeat("x", 64<<10)), "").Code, "a small body does not wait")
 	require.Len(t, log.Lines(t, "too many large reviews at once"), 3)
 
 	waits := make(chan int, 1)
 	go func() { waits <- ask(strings.NewReader(strings.Repeat("x", 1<<20)), "").Code }()
 	close(release)
 	inside.Wait()
-	assert.Equal(t, 200, <-waits, "whoever waits gets the room that is left")
-	assert.Equal(t, 200, ask(strings.NewReader(strings.Repeat("x", 4<<20)), "").Code, "all of it is free again")
+	assert.Equal(t, 200, <-waits, "a waiting body gets the budget that becomes free")
+	assert.Equal(t, 200, ask(strings.NewReader(strings.Repeat("x", 4<<20)), "").Code, "the whole budget is free again")
 }

@@ -62,9 +62,9 @@ func TestWhatWasMadeIsVerified(t *testing.T) {
 
 func nobodyKnown(context.Context, user.Name) (*identity.Identity, error) { return nil, nil }
 
-// TestWhatTheVerifierDenies: Pods that another webhook has changed, or that were written by hand.
+// TestWhatTheVerifierDenies has Pods that another webhook has changed, or that were written by hand.
 func TestWhatTheVerifierDenies(t *testing.T) {
-	const drifted = "this is not what the webhook put there: leave it to the webhook, or ask the admin which other webhook changes it"
+	const drifted = "this is not what the webhook wrote: leave the field to the webhook, or ask the admin which other webhook changes it"
 	for name, c := range map[string]struct {
 		change                 []string // old, new, …
 		reason, field, message string
@@ -80,7 +80,7 @@ func TestWhatTheVerifierDenies(t *testing.T) {
 		"a variable for our program": {
 			[]string{`"command":["/jupyter-user-init"]`, `"env":[{"name":"LD_PRELOAD","value":"/x"}],"command":["/jupyter-user-init"]`},
 			"Drifted", "spec.initContainers[0].env", drifted},
-		"another way": {
+		"another discovery": {
 			[]string{`"jupyter-user.io/discovery":"AtStart"`, `"jupyter-user.io/discovery":"AtAdmission"`},
 			"Drifted", "metadata.annotations[jupyter-user.io/discovery]", drifted},
 		"another user in the annotation": {
@@ -89,26 +89,26 @@ func TestWhatTheVerifierDenies(t *testing.T) {
 		"another user in the label": {
 			[]string{`"jupyter-user":"qiang.guo03"`, `"jupyter-user":"bob"`},
 			"MountForeign", "spec.containers[0].volumeMounts[0]", "the volume hpc-shared-volume is mounted at /data/hpc/home/qiang.guo03, " +
-				"which is none of the webhook's mounts of it: remove this one, the webhook adds the home and the directories that the admin lists in share.directories"},
+				"which is not a mount of the webhook: remove this mount, the webhook adds the home and the directories that the admin lists in share.directories"},
 		"an identity that nobody knows": {
 			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"5003:6003","jupyter-user.io/discovery":`},
 			"IdentityDiffers", "metadata.annotations[jupyter-user.io/identity]",
-			"the identity of qiang.guo03 has changed between the two reviews of this pod: try again, and if it stays so ask the admin which other " +
+			"the identity of qiang.guo03 has changed between the two reviews of this pod: try again, and if that does not help ask the admin which other " +
 				"webhook writes this annotation"},
 		"an identity that is none": {
 			[]string{`"jupyter-user.io/discovery":`, `"jupyter-user.io/identity":"root","jupyter-user.io/discovery":`},
 			"Drifted", "metadata.annotations[jupyter-user.io/identity]", drifted},
 		"no label": {
 			[]string{`"jupyter-user":"qiang.guo03"`, `"app":"x"`}, "NotInjected", "",
-			"the pod has the annotation jupyter-user.io/config, and is no user's notebook: it has no label that says whose; remove the one, " +
+			"the pod has the annotation jupyter-user.io/config, but is not a user's notebook: it has no label that names a user; remove that part, " +
 				"or label the pod jupyter-user and leave the rest to the webhook"},
 		"opting out afterwards": {
 			[]string{`"jupyter-user.io/config":`, `"jupyter-user.io/inject":"false","jupyter-user.io/config":`}, "NotInjected", "",
-			"the pod has the annotation jupyter-user.io/config, and is no user's notebook: its annotation jupyter-user.io/inject says so; " +
-				"remove the one, or label the pod jupyter-user and leave the rest to the webhook"},
+			"the pod has the annotation jupyter-user.io/config, but is not a user's notebook: its annotation jupyter-user.io/inject opts out; " +
+				"remove that part, or label the pod jupyter-user and leave the rest to the webhook"},
 		"no generation": {
 			[]string{`"jupyter-user.io/config":`, `"x":`}, "NotInjected", "",
-			"the pod has something of a notebook and lacks annotations of the webhook: label it jupyter-user and leave the rest to the webhook"},
+			"the pod has parts of a notebook but lacks annotations of the webhook: label it jupyter-user and leave the rest to the webhook"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEdge(t, nil)
@@ -133,7 +133,7 @@ func TestWhatTheVerifierDenies(t *testing.T) {
 	}
 }
 
-// TestNeverMade: Pods that no webhook has injected, with one part of a notebook each.
+// TestNeverMade has Pods that no webhook has injected, each with one part of a notebook. The verifier denies them.
 func TestNeverMade(t *testing.T) {
 	const hubs = `,"annotations":{"hub.jupyter.org/username":"alice"}`
 	for name, body := range map[string]string{
@@ -157,7 +157,7 @@ func TestNeverMade(t *testing.T) {
 	}
 }
 
-// TestNoneOfOurs: Pods that the verifier admits, even if policies deny them.
+// TestNoneOfOurs has Pods that the verifier admits. The policies may deny them.
 func TestNoneOfOurs(t *testing.T) {
 	const share = `,"volumes":[{"name":"all","persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`
 	for name, body := range map[string]string{
@@ -185,7 +185,7 @@ func TestNoneOfOurs(t *testing.T) {
 	}
 }
 
-// TestOptingOutInAnotherWord: both reviews deny it, with the same sentence.
+// TestOptingOutInAnotherWord: both reviews deny a value other than "false", with the same sentence.
 func TestOptingOutInAnotherWord(t *testing.T) {
 	body := document(`,"labels":{"jupyter-user":"alice"},"annotations":{"jupyter-user.io/inject":"off"}`, oneContainer)
 	for _, path := range []string{"/mutate", "/verify"} {
@@ -193,12 +193,12 @@ func TestOptingOutInAnotherWord(t *testing.T) {
 		assert.False(t, r.Response.Allowed)
 		assert.Equal(t, 422, r.Response.Status.Code)
 		assert.Equal(t, "AnnotationInvalid", r.Response.Status.Reason)
-		assert.Contains(t, r.Response.Status.Message, `"off" is not "false", the one value that leaves a Pod as it is`)
+		assert.Contains(t, r.Response.Status.Message, `"off" is not "false", the only value, which leaves the Pod as it is`)
 	}
 }
 
-// TestTheIdentityIsHeldAgainstItsSource: an identity that has become known is distinguished from a source that does not
-// respond.
+// TestTheIdentityIsHeldAgainstItsSource compares the identity on the Pod with the source. A different identity and a silent
+// source have different reasons.
 func TestTheIdentityIsHeldAgainstItsSource(t *testing.T) {
 	alice := identity.Identity{UID: 5003, GID: 6003}
 	for name, c := range map[string]struct {
@@ -223,7 +223,7 @@ func TestTheIdentityIsHeldAgainstItsSource(t *testing.T) {
 			assert.Equal(t, c.code, r.Response.Status.Code)
 			assert.Equal(t, c.reason, r.Response.Status.Reason)
 			assert.Contains(t, r.Response.Status.Message, c.says)
-			assert.NotContains(t, e.log.Lines(t, "admission")[0], "peer", "nobody else is asked about it")
+			assert.NotContains(t, e.log.Lines(t, "admission")[0], "peer", "no other replica is asked")
 		})
 	}
 }
@@ -236,7 +236,7 @@ func silent(context.Context, user.Name) (*identity.Identity, error) {
 	return nil, errors.New("stat /share/home: stale file handle")
 }
 
-// TestACachedResultIsNoGround to deny an identity that another replica has just found.
+// TestACachedResultIsNoGround: a cached result does not deny an identity that another replica has just found.
 func TestACachedResultIsNoGround(t *testing.T) {
 	alice := known(identity.Identity{UID: 5003, GID: 6003})
 	made := newEdge(t, alice).made(t, notebook)
@@ -261,8 +261,8 @@ func TestACachedResultIsNoGround(t *testing.T) {
 	}
 }
 
-// TestSourcesThatDifferBetweenTwoReviews of one Pod give 503 "try again", whatever the second review finds. A Pod that is
-// created again is denied with the true reason. That holds in one replica and between two of them.
+// TestSourcesThatDifferBetweenTwoReviews: if the sources change between the two reviews of a Pod, the second returns 503 "try
+// again". When the Pod is created again, it is denied with the true reason.
 func TestSourcesThatDifferBetweenTwoReviews(t *testing.T) {
 	of := func(uid, gid int64, groups ...int64) found { return known(identity.New(uid, gid, groups)) }
 	for name, now := range map[string]struct {

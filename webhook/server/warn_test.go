@@ -37,7 +37,8 @@ func (e *edge) leavesAlone(t *testing.T, path, body string) reply {
 
 const becomes = "would become a notebook of qiang.guo03 (AtStart): the webhook is in mode Warn and leaves the pod as it is"
 
-// TestWarnSaysWhatWouldBeDone and does not do it: the decision is logged, counted, in the audit log, and in a warning.
+// TestWarnSaysWhatWouldBeDone: the decision is logged, counted, in the audit log and in a warning, and the Pod does not
+// change.
 func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 	e := warning(t, nil, nil)
 	r := e.leavesAlone(t, "/mutate", review(notebook))
@@ -57,15 +58,15 @@ func TestWarnSaysWhatWouldBeDone(t *testing.T) {
 		"persistentVolumeClaim":{"claimName":"d"}}],"containers":[{"name":"nb","image":"notebook","volumeMounts":[{"name":"d","mountPath":"/d"}]}]`)))
 	require.Len(t, r.Response.Warnings, 2)
 	assert.Contains(t, r.Response.Warnings[0], "would become a notebook of qiang.guo03 (AtAdmission, as 5003:6003): ")
-	assert.Contains(t, r.Response.Warnings[1], "would be warned: fsGroup 100 is taken off")
+	assert.Contains(t, r.Response.Warnings[1], "would be warned: fsGroup 100 is removed")
 }
 
-// TestWarnSaysWhatWouldBeDenied with its reason, in the same words at both reviews of a Pod, so that the API server shows
-// each warning once.
+// TestWarnSaysWhatWouldBeDenied: both reviews of a Pod return the same warning, with the reason, so that the API server shows
+// it once.
 func TestWarnSaysWhatWouldBeDenied(t *testing.T) {
 	for name, c := range map[string]struct{ pod, warning string }{
 		"a name that nobody has": {document(`,"labels":{"jupyter-user":"root"}`, oneContainer), "would be denied: NameReserved: "},
-		"the share by another hand": {document(forQiang, oneContainer+`,"volumes":[{"name":"mine",
+		"the share by another name": {document(forQiang, oneContainer+`,"volumes":[{"name":"mine",
 			"persistentVolumeClaim":{"claimName":"hpc-shared-pvc"}}]`), "would be denied: ShareAgain: "},
 		"a foreign group": {document(forQiang, `"securityContext":{"supplementalGroups":[27]},`+oneContainer), "would be denied: GroupForeign: "},
 	} {
@@ -89,7 +90,7 @@ func TestWarnSaysWhatWouldBeDenied(t *testing.T) {
 func TestWarnAtVerificationKnowsThatNothingWasDone(t *testing.T) {
 	e := warning(t, nil, nil)
 	r := e.leavesAlone(t, "/verify", review(notebook))
-	assert.Empty(t, r.Response.Warnings, "all of it was said before")
+	assert.Empty(t, r.Response.Warnings, "the first review has returned all warnings")
 	assert.Equal(t, "verified", e.log.Lines(t, "admission")[0]["outcome"])
 
 	made := newEdge(t, nil).made(t, notebook)
@@ -103,7 +104,7 @@ func TestWarnAtVerificationKnowsThatNothingWasDone(t *testing.T) {
 	assert.Contains(t, r.Response.Warnings[0], "would be denied: NotInjected: ", "what was made by hand is found")
 }
 
-// TestWarnDeniesNothingElse: neither an unreadable Pod, nor one without a peer's decision, nor after an internal error.
+// TestWarnDeniesNothingElse: Warn mode also admits a Pod that is unreadable, and a Pod at which the webhook fails.
 func TestWarnDeniesNothingElse(t *testing.T) {
 	silent := found(func(_ context.Context, name user.Name) (*identity.Identity, error) {
 		if name.String() == "panics" {
@@ -133,7 +134,7 @@ func TestWarnDeniesNothingElse(t *testing.T) {
 	}
 }
 
-// TestWarnIsSilentAboutOthersPods, as in Enforce mode.
+// TestWarnIsSilentAboutOthersPods: a Pod that is not claimed gets no warning.
 func TestWarnIsSilentAboutOthersPods(t *testing.T) {
 	for _, path := range []string{"/mutate", "/mutate/restricted", "/verify"} {
 		e := warning(t, nil, nil)
@@ -153,12 +154,12 @@ func TestWarnIsNoWayAroundEnforce(t *testing.T) {
 
 	_, r := enforces.post(t, "/verify", review(notebook))
 	assert.Equal(t, 403, r.Response.Status.Code)
-	assert.Equal(t, "NotInjected", r.Response.Status.Reason, "left alone by the other, and not served here")
+	assert.Equal(t, "NotInjected", r.Response.Status.Reason, "the Warn replica has not injected the Pod")
 
 	// The Pod is forged to look injected by the Warn replica.
 	forged := strings.Replace(newEdge(t, nil).made(t, notebook), "--min-uid=1000", "--min-uid=1", 1)
 	_, r = enforces.post(t, "/verify", review(forged))
-	assert.Equal(t, 403, r.Response.Status.Code, "the other was asked, and answered what it would not do itself")
+	assert.Equal(t, 403, r.Response.Status.Code, "the Warn replica returns what Enforce mode decides")
 	assert.Equal(t, "Drifted", r.Response.Status.Reason)
 	assert.Equal(t, "verify", warns.log.Lines(t, "admission")[0]["review"])
 	assert.Equal(t, "denied", warns.log.Lines(t, "admission")[0]["outcome"])
@@ -169,7 +170,7 @@ func TestWarnIsNoWayAroundEnforce(t *testing.T) {
 	assert.Equal(t, "NameReserved", r.Response.Status.Reason)
 }
 
-// TestWarnAsksTheOthersAndDeniesNothing that they deny.
+// TestWarnAsksTheOthersAndDeniesNothing: if the other replicas deny a Pod, the response has their denial as a warning.
 func TestWarnAsksTheOthersAndDeniesNothing(t *testing.T) {
 	all := newReplicas(t)
 	maker := all.configured(t, "2", nil)

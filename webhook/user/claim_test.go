@@ -65,8 +65,8 @@ func TestOneWordOptsOut(t *testing.T) {
 		assert.Equal(t, int32(422), denial.Code)
 		assert.EqualValues(t, "AnnotationInvalid", denial.Reason)
 		assert.Equal(t, "metadata.annotations[jupyter-user.io/inject]", denial.Field)
-		assert.Equal(t, strconv.Quote(value)+` is not "false", the one value that leaves a Pod as it is: write that, or remove the `+
-			`annotation and get the user's home`, denial.Message)
+		assert.Equal(t, strconv.Quote(value)+` is not "false", the only value, which leaves the Pod as it is: write that, or remove the `+
+			`annotation to get the user's home`, denial.Message)
 	}
 }
 

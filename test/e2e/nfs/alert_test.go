@@ -41,7 +41,9 @@ func record(t *testing.T) *recorder {
 	require.NoError(t, err)
 	var replicas []corev1.Pod
 	for _, namespace := range []string{helm.Namespace, knowing} {
-		pods, err := world.Client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
+		pods, err := world.Client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{
+			LabelSelector: "app.kubernetes.io/name=" + helm.Release,
+		})
 		require.NoError(t, err)
 		replicas = append(replicas, pods.Items...)
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+
+	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
 // needRelease skips a test that takes minutes and is for a release.
@@ -22,28 +24,35 @@ func needRelease(t *testing.T) {
 func TestPodsOnEveryKindOfExport(t *testing.T) {
 	needNFS(t)
 	needRelease(t)
-	t.Run("full", func(t *testing.T) {
-		fill(t)
-		for _, in := range []space{start3, start4} {
-			p := run(t, in, "full", "own-fs", "--command", "--", "sh", "-c", "id -u; head -c 1M /dev/zero >more; exec hello")
-			p.ready(t)
-			assert.Contains(t, p.logs(t), "5007\n")
-			assert.Contains(t, p.logs(t), "No space left on device")
-		}
-	})
-	t.Run("read-only", func(t *testing.T) {
-		makeHome(t, "mkdir $1; chown 5131:6131 $1; chmod 0700 $1", "/srv/read/home/reader")
-		p := run(t, read4, "reader", "reader", "--command", "--", "sh", "-c", "id -u; touch made; exec hello")
-		p.ready(t)
-		assert.Contains(t, p.logs(t), "5131\n")
-		assert.Contains(t, p.logs(t), "Read-only file system")
-	})
+	fill(t)
+	makeHome(t, "mkdir $1; chown 5131:6131 $1; chmod 0700 $1", "/srv/read/home/reader")
+	makeHome(t, "mkdir -p $1/home/carla; chown 5120:6120 $1/home/carla; chmod 0750 $1/home", "/srv/hpc/closed")
+	serves := func(script string) []string {
+		return []string{"--command", "--", "sh", "-c", script + "; exec hello"}
+	}
+	running := map[string]pod{
+		"full 3":    run(t, start3, "full", "own-fs", serves("id -u; head -c 1M /dev/zero >more")...),
+		"full 4":    runOn(t, otherName, start4, "full", "own-fs", images.Plain, serves("id -u; head -c 1M /dev/zero >more")...),
+		"read-only": runOn(t, otherName, read4, "reader", "reader", images.Plain, serves("id -u; touch made")...),
+		"closed":    run(t, closed3, "closed", "carla", serves("true")...),
+	}
+	for name, want := range map[string][2]string{
+		"full 3":    {"5007\n", "No space left on device"},
+		"full 4":    {"5007\n", "No space left on device"},
+		"read-only": {"5131\n", "Read-only file system"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			running[name].ready(t)
+			said := running[name].logs(t)
+			assert.Contains(t, said, want[0])
+			assert.Contains(t, said, want[1])
+		})
+	}
 	t.Run("closed", func(t *testing.T) {
-		makeHome(t, "mkdir -p $1/home/carla; chown 5120:6120 $1/home/carla; chmod 0750 $1/home", "/srv/hpc/closed")
-		p := run(t, closed3, "closed", "carla", writes...)
-		got := p.await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
+		got := running["closed"].await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
 		assert.Contains(t, failure(got), "the share does not let others pass through")
 	})
+	removeAll(t, running)
 }
 
 // TestPodsOfFifteenGroups has a kubelet run what TestFifteenGroups runs without one: a user in fifteen groups opens fifteen directories,
@@ -62,8 +71,8 @@ func TestPodsOfFifteenGroups(t *testing.T) {
 	open := func(t *testing.T, name string) map[string]int {
 		t.Helper()
 		pods, opened := map[string]pod{}, map[string]int{}
-		for _, in := range []space{admission3, admission4} {
-			pods[in.name] = run(t, in, name, "grouped", "--command", "--", "sh", "-c",
+		for on, in := range map[string]space{nodeName: admission3, otherName: admission4} {
+			pods[in.name] = runOn(t, on, in, name, "grouped", images.Plain, "--command", "--", "sh", "-c",
 				"id -u; id -G; cat 9*/file; exec hello")
 		}
 		for in, p := range pods {

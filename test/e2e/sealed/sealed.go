@@ -38,7 +38,12 @@ type Program struct {
 	// Doors are the names of the doors to the outside, which Inside opens with Room.Open. Opened is called with the address of each.
 	Doors  []string
 	Opened func(door, address string)
+	// UntilInterrupt reports whether the program runs until Ctrl-C, which is no error then.
+	UntilInterrupt bool
 }
+
+// interrupted is the exit status after Ctrl-C, as in a shell.
+const interrupted = 130
 
 // Room is the environment inside.
 type Room struct {
@@ -59,9 +64,15 @@ func Run(p Program) int {
 		return p.Inside(room(folder))
 	}
 	status, err := p.outside()
-	if err != nil {
+	switch {
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "error:", err)
 		return max(status, 1)
+	case status == interrupted && p.UntilInterrupt:
+		fmt.Fprintln(os.Stderr, "\nEverything was removed.")
+		return 0
+	case status == interrupted:
+		fmt.Fprintln(os.Stderr, "error: interrupted")
 	}
 	return status
 }
@@ -76,7 +87,11 @@ func (p Program) outside() (int, error) {
 		return 1, err
 	}
 	if p.Outside != nil {
-		if err := p.Outside(ctx); err != nil {
+		err := p.Outside(ctx)
+		if ctx.Err() != nil {
+			return interrupted, nil
+		}
+		if err != nil {
 			return 1, err
 		}
 	}
@@ -130,7 +145,7 @@ func seal(ctx context.Context, f *folder) (int, error) {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return 130, errors.New("interrupted")
+		return interrupted, nil
 	case errors.As(err, &exit) && exit.ExitCode() < 0:
 		return 1, fmt.Errorf("the first process of the namespaces, and with it all others, did not end by itself: %w", exit)
 	case errors.As(err, &exit):

@@ -32,6 +32,8 @@ const (
 	ends = "ends"
 	// stays does the same, and then waits.
 	stays = "stays"
+	// kept is like stays, but Ctrl-C ends it without an error.
+	kept = "kept"
 	// serves serves HTTP through a door.
 	serves = "serves"
 )
@@ -42,9 +44,10 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run()) //nolint:forbidigo // TestMain is the main of this program
 	}
 	os.Exit(sealed.Run(sealed.Program{ //nolint:forbidigo // likewise
-		Inside: func(room sealed.Room) int { return inside(which, room) },
-		Doors:  []string{"http"},
-		Opened: func(_, address string) { fmt.Println("address", address) },
+		Inside:         func(room sealed.Room) int { return inside(which, room) },
+		Doors:          []string{"http"},
+		Opened:         func(_, address string) { fmt.Println("address", address) },
+		UntilInterrupt: which == kept,
 	}))
 }
 
@@ -57,7 +60,7 @@ func inside(which string, room sealed.Room) int {
 		return 1
 	}
 	fmt.Println("folder", room.Folder)
-	if which == stays {
+	if which == stays || which == kept {
 		select {}
 	}
 	return 7
@@ -204,6 +207,15 @@ func TestInterruptedItCleansUp(t *testing.T) {
 	assert.Equal(t, 130, exit.ExitCode())
 	assert.Empty(t, remains(r.folder))
 	assert.Equal(t, before, whole(t))
+}
+
+// TestInterruptIsTheEnd: Ctrl-C ends a program that runs until then without an error. One sentence says that nothing is left.
+func TestInterruptIsTheEnd(t *testing.T) {
+	r := start(t, kept)
+	require.NoError(t, r.Process.Signal(os.Interrupt))
+	require.NoError(t, r.Wait())
+	assert.Equal(t, "\nEverything was removed.\n", r.said.String())
+	assert.Empty(t, remains(r.folder))
 }
 
 // TestKilledItLeavesAFolderToTheNextRun: the kernel kills all processes, and removes mounts, devices and namespaces with them.

@@ -1,10 +1,10 @@
-// Command build prints where tools lie, after building those that the cache does not have, or downloading a control plane's:
+// Command build prints the paths of tools. It builds those that the cache does not have, and downloads a control plane's if possible:
 //
 //	go run ./test/tools/build golangci-lint
 //	go run ./test/tools/build control-plane
 //
-// Paths go to standard output, one a line, in the order asked for; progress goes to standard error. The name
-// control-plane stands for etcd, kube-apiserver and kubectl, for which KUBEBUILDER_ASSETS is honoured.
+// It writes one path a line to standard output, in the order of its arguments, and its progress to standard error. The name control-plane
+// means etcd, kube-apiserver and kubectl. If KUBEBUILDER_ASSETS is set, these come from that folder.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Command certmanager runs cert-manager's controllers and its CA injector against an API server that has its resource
-// definitions: as its own commands do, less what needs more than one of them, ACME, Vault and Venafi, metrics, and the webhook
-// that validates Certificates.
+// Command certmanager runs cert-manager's controllers and its CA injector against an API server with cert-manager's
+// CustomResourceDefinitions. It is like cert-manager's own commands, but without leader election, ACME, Vault, Venafi, metrics, and the
+// webhook that validates Certificates.
 package main
 
 import (
@@ -44,7 +44,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	flag.Parse() // controller-runtime has the flag already.
+	flag.Parse() // controller-runtime defines the flag kubeconfig.
 	kubeconfig := flag.Lookup("kubeconfig").Value.String()
 	ctrl.SetLogger(klog.Background())
 	group, ctx := errgroup.WithContext(logf.NewContext(ctx, klog.Background()))
@@ -56,7 +56,7 @@ func main() {
 	}
 }
 
-// control runs the controllers that make a certificate of a Certificate, by an authority of the cluster's own.
+// control runs the controllers that issue a certificate for a Certificate object, with a CA in the cluster.
 func control(ctx context.Context, kubeconfig string, group *errgroup.Group) error {
 	factory, err := controller.NewContextFactory(ctx, controller.ContextOptions{
 		Kubeconfig: kubeconfig,
@@ -102,17 +102,17 @@ func inject(ctx context.Context, kubeconfig string) error {
 	if err != nil {
 		return err
 	}
-	config = util.RestConfigWithUserAgent(config, "cainjector") // Also the name by which it applies.
+	config = util.RestConfigWithUserAgent(config, "cainjector") // The user agent is also the field manager.
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientscheme.AddToScheme, api.AddToScheme} {
 		if err := add(scheme); err != nil {
-			return fmt.Errorf("know the API's types: %w", err)
+			return fmt.Errorf("register the API types: %w", err)
 		}
 	}
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:  scheme,
 		Metrics: server.Options{BindAddress: "0"},
-		// As cert-manager's own: of Secrets it keeps the metadata alone.
+		// Like cert-manager's own command, this caches only the metadata of Secrets.
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 	})
 	if err != nil {

@@ -1,6 +1,6 @@
-// Command expressions tells, of each PromQL expression on its standard input, which series it reads and by which labels.
+// Command expressions reads PromQL expressions and prints the series and labels that each of them uses.
 //
-// In and out are JSON: a list of expressions, and a list as long of what each reads.
+// Standard input is a JSON list of expressions. Standard output is a JSON list with one object for each expression.
 package main
 
 import (
@@ -14,20 +14,20 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// expression is what one reads.
+// expression has the series and labels of an expression.
 type expression struct {
-	// Series that it selects.
+	// Series are the series that the expression selects.
 	Series []series `json:"series"`
-	// Labels by which it groups or matches results. Which of the series has them, the expression does not say.
+	// Labels are the labels by which the expression groups or matches results. The expression does not say which series has them.
 	Labels []string `json:"labels"`
-	// Fault is what is wrong with it, where it is no PromQL.
+	// Fault is the error if the text is no PromQL.
 	Fault string `json:"fault,omitempty"`
 }
 
-// series is one selector.
+// series is a series selector.
 type series struct {
 	Name string `json:"name"`
-	// Matchers are what it demands of labels: the label, the operator, the value.
+	// Matchers have three strings each: label, operator and value.
 	Matchers [][3]string `json:"matchers"`
 }
 

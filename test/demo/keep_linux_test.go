@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/project"
+)
+
+// TestKeepTheNodeUntilInterrupt types make e2e KEEP=1, and Ctrl-C before the node is up.
+func TestKeepTheNodeUntilInterrupt(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: only root can run a node")
+	}
+	m := startMake(t, "e2e", "KEEP=1")
+	m.await(t, "programs\n")
+	m.interrupt(t)
+	assert.True(t, strings.HasSuffix(m.printed.String(), "\nEverything was removed.\n"), "%s", &m.printed)
+	assert.NotRegexp(t, `error:|FAIL\s`, m.printed.String())
+}
+
+// A terminal runs make as a user's terminal does: Ctrl-C goes to make and all that it runs.
+type terminal struct {
+	*exec.Cmd
+	out     io.Reader
+	printed bytes.Buffer
+}
+
+func startMake(t *testing.T, arguments ...string) *terminal {
+	t.Helper()
+	folder, err := project.Folder()
+	require.NoError(t, err)
+	m := &terminal{Cmd: exec.CommandContext(t.Context(), "make", append([]string{"--no-print-directory", "-C", folder}, arguments...)...)}
+	m.Env = append(os.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
+	m.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	m.Cancel = func() error { return syscall.Kill(-m.Process.Pid, syscall.SIGTERM) }
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	m.out, m.Stdout, m.Stderr = reader, writer, writer
+	require.NoError(t, m.Start())
+	require.NoError(t, writer.Close())
+	return m
+}
+
+// await reads until a text is printed, and returns all that was printed.
+func (m *terminal) await(t *testing.T, text string) string {
+	t.Helper()
+	part := make([]byte, 4096)
+	for !strings.Contains(m.printed.String(), text) {
+		n, err := m.out.Read(part)
+		m.printed.Write(part[:n])
+		require.NoError(t, err, "%s", m.printed.String())
+	}
+	return m.printed.String()
+}
+
+// interrupt does what Ctrl-C does, and waits for the end. make ends by the signal, as a shell expects it.
+func (m *terminal) interrupt(t *testing.T) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(-m.Process.Pid, syscall.SIGINT))
+	_, err := io.Copy(&m.printed, m.out)
+	require.NoError(t, err)
+	_ = m.Wait()
+	status := m.ProcessState.Sys().(syscall.WaitStatus)
+	assert.True(t, status.Signaled() && status.Signal() == syscall.SIGINT, "%s", m.ProcessState)
+	assert.NotContains(t, m.printed.String(), "***")
+}

@@ -1,0 +1,55 @@
+package docs
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"jupyter-user.io/jupyter-user-webhook/test/pages"
+)
+
+var (
+	// concatenated matches the end of a Go string that the next line continues.
+	concatenated = regexp.MustCompile(`" ?\+\n\s*"`)
+	// release matches a version, in whose place the programs of the tests have dev.
+	release = regexp.MustCompile(`v\d+\.\d+\.\d+`)
+)
+
+// TestEveryMessageIsHeld: each message that a page has between backticks is in test/pages/messages.txt, which names the file of a test
+// that has it, or the reason why none does.
+func TestEveryMessageIsHeld(t *testing.T) {
+	messages, held := pages.Messages(t), map[string]bool{}
+	for _, holder := range pages.Holders(t, "messages.txt") {
+		reason, without := strings.CutPrefix(holder.Name, "not compared: ")
+		text := ""
+		if without {
+			assert.Greater(t, len(reason), 20)
+		} else {
+			text = concatenated.ReplaceAllString(read(t, holder.Name), "")
+		}
+		assert.NotEmpty(t, holder.Lines, "%s", holder.Name)
+		for _, message := range holder.Lines {
+			assert.NotEmpty(t, messages[message], "no page has the message %s", message)
+			assert.True(t, without || strings.Contains(text, release.ReplaceAllString(strings.TrimSuffix(message, "…"), "dev")), "%s does not have %s", holder.Name, message)
+			held[message] = true
+		}
+	}
+	for message, in := range messages {
+		assert.True(t, held[message], "%s has a message that test/pages/messages.txt does not list: %s", in, message)
+	}
+}
+
+// TestEveryBlockIsHeld: each block of a page that is neither a command nor YAML is a file or a table that a test compares, or the list of
+// packages, which TestSourceIsListed holds.
+func TestEveryBlockIsHeld(t *testing.T) {
+	blocks := pages.Blocks(t)
+	assert.Greater(t, len(blocks), 4)
+	for page, before := range blocks {
+		for _, line := range before {
+			assert.True(t, regexp.MustCompile(`^<!-- (?:file|table|excerpt): \S+ -->$`).MatchString(line) || page == "deploy/docs/source.md",
+				"%s: no test compares the block behind %q", page, line)
+		}
+	}
+}

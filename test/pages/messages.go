@@ -1,0 +1,63 @@
+package pages
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"jupyter-user.io/jupyter-user-webhook/test/project"
+)
+
+// configured matches text between backticks that is a key with its value, flags of a command, or the name of a command. All other text of
+// several words is taken for a message.
+var configured = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z_.-]*(?:/[a-z-]+)?: \S|-{1,2}\w|(?:kubectl|helm|getent|check|inject|chmod|kill) )`)
+
+// Messages returns the messages that the pages have between backticks, each with the pages that have it.
+func Messages(t testing.TB) map[string][]string {
+	t.Helper()
+	folder, err := project.Folder()
+	require.NoError(t, err)
+	found := map[string][]string{}
+	for _, page := range Files(t) {
+		text, err := os.ReadFile(filepath.Join(folder, page))
+		require.NoError(t, err)
+		for _, message := range MessagesOf(string(text)) {
+			found[message] = append(found[message], page)
+		}
+	}
+	return found
+}
+
+// MessagesOf returns the messages between the backticks of a page.
+func MessagesOf(text string) (found []string) {
+	for _, match := range quoted.FindAllStringSubmatch(shell.ReplaceAllString(text, ""), -1) {
+		line := strings.Join(strings.Fields(match[1]), " ")
+		if strings.Contains(line, " ") && !typed.MatchString(line) && !configured.MatchString(line) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// Blocks returns, by page, the line before each fenced block that is neither a command nor YAML.
+func Blocks(t testing.TB) map[string][]string {
+	t.Helper()
+	folder, err := project.Folder()
+	require.NoError(t, err)
+	found := map[string][]string{}
+	for _, page := range Files(t) {
+		text, err := os.ReadFile(filepath.Join(folder, page))
+		require.NoError(t, err)
+		for _, at := range shell.FindAllSubmatchIndex(text, -1) {
+			if language := string(text[at[4]:at[5]]); language != "sh" && language != "yaml" {
+				before := strings.Split(strings.TrimRight(string(text[:at[0]]), "\n"), "\n")
+				found[page] = append(found[page], before[len(before)-1])
+			}
+		}
+	}
+	return found
+}
