@@ -19,9 +19,9 @@ import (
 )
 
 // exampleHead is what the example says before what the chart renders.
-const exampleHead = `# First homes without Helm: a CronJob that makes the homes which users of the directory service do not have yet. It is what the chart
-# renders for homes.enabled=true, for a site with LDAP; deploy/docs/homes.md says what to change. Both the namespace, which enforces
-# Pod Security baseline, and the claim of the share in it have to be there.
+const exampleHead = `# First homes without Helm: a CronJob that makes the homes that users of the directory service do not have yet. The chart renders this for
+# homes.enabled=true, for a site with LDAP; deploy/docs/homes.md says what to change. The namespace must exist and enforce Pod Security
+# baseline, and must have the claim of the share.
 #
 `
 
@@ -131,5 +131,5 @@ func TestNotesOfDirectories(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, said, "   /scratch/{user}: scratch/{user} of the claim hpc-shared-pvc (ReadWrite)\n")
 	assert.Contains(t, said, "   /archive: users/{initial}/{user} of the claim archive (ReadOnly)\n")
-	assert.Contains(t, said, "Each namespace with notebooks must have the claim archive too, and it is not made: ")
+	assert.Contains(t, said, "Each namespace with notebooks must have the claim archive too, which the chart does not make: ")
 }

@@ -66,7 +66,7 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 			began := time.Now()
 			result := kubectl(t, "run", "nb", "-n", discovery.namespace, "--image="+images.Plain, "--labels="+label,
 				"--annotations=hub.jupyter.org/username=alice")
-			watch.Within(t, time.Since(began), deniedWithin, "a refusal")
+			watch.Within(t, time.Since(began), deniedWithin, "a denial")
 			assertDenied(t, result, "failed calling webhook")
 			assert.Contains(t, result.Stderr, `no endpoints available for service "jupyter-user-webhook"`)
 		}

@@ -135,17 +135,17 @@ func TestDebug(t *testing.T) {
 			t.Parallel()
 			p := run(t, discovery, "debugged", "alice", images.Plain, withProbes, "--command", "--", "hello")
 			p.ready(t)
-			person := beside(images.Plain, "/usr/bin/python3", "-c", besideAlice+reaching(t))
-			person.Name, person.Env = "person", []corev1.EnvVar{{Name: "LD_PRELOAD"}}
-			person.SecurityContext.RunAsUser, person.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))
+			own := beside(images.Plain, "/usr/bin/python3", "-c", besideAlice+reaching(t))
+			own.Name, own.Env = "user", []corev1.EnvVar{{Name: "LD_PRELOAD"}}
+			own.SecurityContext.RunAsUser, own.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))
 			if discovery != atAdmission {
-				require.ErrorContains(t, p.debug(t, world.carol, person), "DebugIdentity: ")
+				require.ErrorContains(t, p.debug(t, world.carol, own), "DebugIdentity: ")
 				return
 			}
-			require.NoError(t, p.debug(t, world.carol, person))
+			require.NoError(t, p.debug(t, world.carol, own))
 
-			other := person
-			other.Name, other.SecurityContext = "group", person.SecurityContext.DeepCopy()
+			other := own
+			other.Name, other.SecurityContext = "group", own.SecurityContext.DeepCopy()
 			other.SecurityContext.RunAsGroup = new(int64(6002))
 			require.ErrorContains(t, p.debug(t, world.carol, other), "DebugIdentity: ")
 
@@ -154,7 +154,7 @@ func TestDebug(t *testing.T) {
 			assertDenied(t, result, "DebugIdentity: ")
 
 			t.Run("with the right and the UID it is the user", func(t *testing.T) {
-				assert.Equal(t, "5001 6001 [6001] sees the notebook: True\nin the home: relative\ndone\n", p.debugged(t, "person"))
+				assert.Equal(t, "5001 6001 [6001] sees the notebook: True\nin the home: relative\ndone\n", p.debugged(t, "user"))
 			})
 		})
 	}

@@ -28,7 +28,7 @@ func TestTheInitContainerDenies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before, err := world.share.listing()
 			require.NoError(t, err)
-			p := run(t, atStart, "refused", c.user, images.DockerStacks)
+			p := run(t, atStart, "denied", c.user, images.DockerStacks)
 			assertStopped(t, p, c.want)
 			after, err := world.share.listing()
 			require.NoError(t, err)
@@ -62,7 +62,7 @@ func TestWhoIsDeniedAtAdmission(t *testing.T) {
 		"joiner":   "TooManyGroups",
 	} {
 		t.Run(user, func(t *testing.T) {
-			result := kubectl(t, "run", "refused", "-n", atAdmission.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user="+user)
+			result := kubectl(t, "run", "denied", "-n", atAdmission.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user="+user)
 			assert.Equal(t, 1, result.ExitCode)
 			assert.Contains(t, result.Stderr, want)
 		})

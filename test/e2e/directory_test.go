@@ -97,7 +97,7 @@ func TestADirectoryService(t *testing.T) {
 	configure("--set", "share.homePrefix=/hpc")
 	t.Run("a home elsewhere", livesElsewhere)
 	t.Run("a home field that leads to a link", func(t *testing.T) {
-		denies(t, "led", "is a symbolic link, and whose home it leads to is anybody's guess")
+		denies(t, "led", "is a symbolic link, which could lead to another user's home")
 	})
 	t.Run("a home in a user's directory", func(t *testing.T) {
 		path := world.share.path("bob", "nemo")

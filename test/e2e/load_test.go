@@ -195,6 +195,6 @@ func figures(name string, lasted time.Duration, of []admission) string {
 }
 
 var figuresHead = strings.Join([]string{
-	"| under load | s | asked | admitted | refused | API server away | p50 ms | p99 ms | most ms |",
+	"| under load | s | asked | admitted | denied | API server away | p50 ms | p99 ms | most ms |",
 	"|---|--:|--:|--:|--:|--:|--:|--:|--:|",
 }, "\n")

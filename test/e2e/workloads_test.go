@@ -71,7 +71,7 @@ func TestWorkloads(t *testing.T) {
 	for _, discovery := range discoveries {
 		require.NoError(t, world.mayRunAs(t.Context(), discovery.namespace, "nightly", stranger))
 		for kind := range workloads {
-			t.Run("refused/"+kind+"/"+discovery.name, func(t *testing.T) {
+			t.Run("denied/"+kind+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
 				name := deployAs(t, discovery, kind, "default")
 				said := denialEvent(t, discovery, workloads[kind].creator, name)

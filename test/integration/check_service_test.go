@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// byService has the webhook configuration as it is shipped, with the CA of the certificate. Nobody answers by that Service
+// byService has the webhook configuration as it is shipped, with the CA of the certificate. No replica responds by that Service
 // here, so the check that tries says so.
 func byService(t *testing.T, l *looked) {
 	l.manifest = manifestOf(t, string(deploy.Install()))

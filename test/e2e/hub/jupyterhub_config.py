@@ -1,9 +1,8 @@
 """The configuration that the Zero to JupyterHub chart (4.4.0) makes of its default values.
 
-Different here is what the cluster of a test lacks: there is no second scheduler, no privileged init container to block cloud
-metadata, and a server asks for little memory, and for some of the processors, without which whatever else runs on a machine of
-two would come first. The settings are this test's; the servers among them are configured each on its own, as if the hub were
-configured so for everybody.
+It differs where the cluster of a test lacks something: there is no second scheduler, and no privileged init container that blocks
+cloud metadata. A server requests little memory and CPU, so that it does not displace other programs on a machine with two cores. The
+settings are those of this test. Each server among them is configured as if all servers of the hub were.
 """
 
 import json

@@ -29,7 +29,7 @@ func NewHold(folder, program string) (*Hold, error) {
 	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_PERM|unix.FAN_EVENT_ON_CHILD, unix.AT_FDCWD, folder); err != nil {
 		return nil, errors.Join(fmt.Errorf("ask the kernel for events about files in %s: %w", folder, err), h.asked.Close())
 	}
-	go h.answer(program)
+	go h.respond(program)
 	return h, nil
 }
 
@@ -39,7 +39,7 @@ func (h *Hold) Held() <-chan struct{} { return h.held }
 // Release ends the block. The kernel then allows every open that still waits.
 func (h *Hold) Release() error { return h.asked.Close() }
 
-func (h *Hold) answer(program string) {
+func (h *Hold) respond(program string) {
 	buffer := make([]byte, 4096)
 	var files []int
 	var once sync.Once

@@ -138,8 +138,8 @@ func (a agent) Script(ctx context.Context, script string, arguments ...string) (
 	return result.Output, err
 }
 
-// answers reports whether the machine runs commands.
-func (a agent) answers(ctx context.Context) bool {
+// responds reports whether the machine runs commands.
+func (a agent) responds(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	result, err := a.Do(ctx, Command{Args: []string{"true"}})

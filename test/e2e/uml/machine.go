@@ -78,7 +78,7 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 		return nil, err
 	}
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, machine.Patience, true, func(ctx context.Context) (bool, error) {
-		return m.answers(ctx), m.Ended()
+		return m.responds(ctx), m.Ended()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("machine %s does not run commands: %w\n%s", o.Name, err, progress.Ends(m.Console))
