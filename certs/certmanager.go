@@ -14,7 +14,7 @@ import (
 const (
 	// CAName is the Certificate of the authority, and its Secret.
 	CAName = webhookName + "-ca"
-	// rootName is the Issuer with which the authority signs itself.
+	// rootName is the Issuer that signs the authority.
 	rootName = webhookName + "-selfsigned"
 )
 
@@ -63,7 +63,7 @@ func ByCertManager(namespace string) Issued {
 	return i
 }
 
-// ecdsa uses P-256, with which one handshake costs as much as five reviews; with RSA it costs much more.
+// ecdsa returns a key of P-256: one handshake costs as much as five reviews. With RSA it costs much more.
 func ecdsa(rotation certmanagerv1.PrivateKeyRotationPolicy) *certmanagerv1.CertificatePrivateKey {
 	return &certmanagerv1.CertificatePrivateKey{Algorithm: certmanagerv1.ECDSAKeyAlgorithm, Size: 256, RotationPolicy: rotation}
 }
@@ -107,7 +107,7 @@ func (i Issued) Problems() (problems []string) {
 	return problems
 }
 
-// condition of an Issuer or of a Certificate, which have different types.
+// condition is a condition of an Issuer or of a Certificate, which have different types.
 type condition struct {
 	status          cmmeta.ConditionStatus
 	reason, message string

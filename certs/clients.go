@@ -27,7 +27,7 @@ type Clients struct {
 // the certificate's common name or one of its DNS names.
 func ClientsOf(file string, names []string) (*Clients, error) {
 	if slices.Contains(names, "") {
-		return nil, errors.New("the name of a client is empty, which none has")
+		return nil, errors.New("the name of a client is empty")
 	}
 	c := &Clients{file: file, names: names}
 	if _, err := c.authorities(); err != nil {
@@ -60,8 +60,8 @@ func (c *Clients) authorities() (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// Verify returns an error unless the peer presents an accepted client certificate. It is called at every handshake, also
-// for a resumed session, so that a client that is no longer trusted is rejected.
+// Verify returns an error unless the peer presents an accepted client certificate. It is called at every handshake, including
+// one for a resumed session, so that a client that is no longer trusted is rejected.
 func (c *Clients) Verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("the client presents no certificate")
@@ -81,7 +81,7 @@ func (c *Clients) Verify(state tls.ConnectionState) error {
 		return fmt.Errorf("the client's certificate is not one of an API server: %w", err)
 	}
 	if names := append([]string{leaf.Subject.CommonName}, leaf.DNSNames...); len(c.names) > 0 && !c.named(names) {
-		return fmt.Errorf("the client's certificate is for %q, and accepted are %s", names, strings.Join(c.names, ", "))
+		return fmt.Errorf("the client's certificate is for %q, but only %s is accepted", names, strings.Join(c.names, ", "))
 	}
 	return nil
 }

@@ -54,15 +54,15 @@ func TestOnlyAnAPIServerIsAClient(t *testing.T) {
 		names    []string
 		says     string
 	}{
-		"any of the authority":    {presented(t, issue(t, authority, time.Hour, "anybody")), nil, ""},
-		"any of the second":       {presented(t, issue(t, second, time.Hour, "anybody")), nil, ""},
+		"any of the authority":    {presented(t, issue(t, authority, time.Hour, "any-client")), nil, ""},
+		"any of the second":       {presented(t, issue(t, second, time.Hour, "any-client")), nil, ""},
 		"the name":                {presented(t, issue(t, authority, time.Hour, "kube-apiserver")), []string{"kube-apiserver"}, ""},
 		"one of two names":        {presented(t, issue(t, authority, time.Hour, "kube-apiserver")), []string{"x", "kube-apiserver"}, ""},
 		"a second DNS name":       {presented(t, issue(t, authority, time.Hour, "x", "kube-apiserver")), []string{"kube-apiserver"}, ""},
 		"nothing":                 {presented(t), nil, "presents no certificate"},
 		"another authority's":     {presented(t, issue(t, other, time.Hour, "kube-apiserver")), nil, "unknown authority"},
-		"another name":            {presented(t, issue(t, authority, time.Hour, "kubelet")), []string{"kube-apiserver"}, `is for ["kubelet" "kubelet"], and accepted are kube-apiserver`},
-		"a name in other letters": {presented(t, issue(t, authority, time.Hour, "KUBE-APISERVER")), []string{"kube-apiserver"}, "accepted are"},
+		"another name":            {presented(t, issue(t, authority, time.Hour, "kubelet")), []string{"kube-apiserver"}, `is for ["kubelet" "kubelet"], but only kube-apiserver is accepted`},
+		"a name in other letters": {presented(t, issue(t, authority, time.Hour, "KUBE-APISERVER")), []string{"kube-apiserver"}, "but only kube-apiserver is accepted"},
 		"one that has expired":    {presented(t, issue(t, authority, -time.Minute, "kube-apiserver")), nil, "expired"},
 		"its authority beside it": {presented(t, issue(t, other, time.Hour, "kube-apiserver"), other), nil, "unknown authority"},
 	} {
@@ -78,7 +78,8 @@ func TestOnlyAnAPIServerIsAClient(t *testing.T) {
 	}
 }
 
-// TestAServersCertificateIsNoClients: the same authority often signs both.
+// TestAServersCertificateIsNoClients: a server's certificate is not accepted from a client, because the same authority often
+// signs both.
 func TestAServersCertificateIsNoClients(t *testing.T) {
 	authority := pki.Make(t, time.Hour)
 	clients, err := certs.ClientsOf(authorities(t, authority), nil)
@@ -98,10 +99,10 @@ func TestNewAuthoritiesOfClientsAreRead(t *testing.T) {
 
 	require.NoError(t, os.Rename(authorities(t, second), file))
 	assert.NoError(t, clients.Verify(young))
-	assert.ErrorContains(t, clients.Verify(old), "unknown authority", "also where it was let in before")
+	assert.ErrorContains(t, clients.Verify(old), "unknown authority", "even if the client was accepted before")
 
 	require.NoError(t, os.WriteFile(file, []byte("nothing"), 0o600))
 	assert.ErrorContains(t, clients.Verify(young), "there is no certificate in the file")
 	require.NoError(t, os.Remove(file))
-	assert.ErrorContains(t, clients.Verify(young), "read the authorities of clients", "nobody is let in")
+	assert.ErrorContains(t, clients.Verify(young), "read the authorities of clients", "no client is accepted")
 }

@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
-// Files is a certificate in a directory, as a mounted Secret of type kubernetes.io/tls has it: tls.crt and tls.key. It is
-// read again within seconds when the files change. If certificate and key do not match, the previous pair stays in use.
+// Files is a certificate in a directory with the files of a mounted Secret of type kubernetes.io/tls: tls.crt and tls.key. It
+// is read again within seconds when the files change. If certificate and key do not match, the previous pair stays in use.
 // Before the first pair there is no certificate.
 type Files struct {
 	dir string
@@ -26,7 +26,8 @@ type Files struct {
 const (
 	// lookEvery is how often Files checks for the first pair. A kubelet takes up to a minute to mount it.
 	lookEvery = 250 * time.Millisecond
-	// rereadEvery is how often the files are read without a notification, as after a Secret was deleted and created again.
+	// rereadEvery is how often the files are read without a notification. This is needed after a Secret was deleted and created
+	// again.
 	rereadEvery = time.Second
 	// tellEvery is how often the log says that the first pair is missing.
 	tellEvery = 30 * time.Second
@@ -39,7 +40,7 @@ const whereFrom = "the Secret " + SecretName + " of the webhook's namespace is m
 	"jupyter-user-system logs deployment/" + selfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
 	SecretName + " --cert=tls.crt --key=tls.key"
 
-// FromDirectory returns Files that have the pair if it exists already; else Watch waits for it.
+// FromDirectory returns Files. If the pair exists, it is read; otherwise Watch waits for it.
 func FromDirectory(dir string, log *slog.Logger) *Files {
 	f := &Files{dir: dir, log: log}
 	_ = f.read() // GetCertificate and Watch report the error.
@@ -67,7 +68,7 @@ func (f *Files) Watch(ctx context.Context) error {
 	return nil
 }
 
-// wait waits for the first pair, and logs that from time to time. It reports whether there is one.
+// wait waits for the first pair, and logs from time to time that it is missing. It reports whether there is a pair.
 func (f *Files) wait(ctx context.Context) bool {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()

@@ -46,7 +46,7 @@ func TestWithoutAPairItSaysWhatItWaitsForAndGoesOn(t *testing.T) {
 				5*time.Millisecond)
 			said := log.Lines(t, "waiting for the serving certificate")[0]
 			assert.Contains(t, said["problem"], c.says)
-			assert.Contains(t, said["problem"], dir, "where it has looked")
+			assert.Contains(t, said["problem"], dir, "the directory that was read")
 			assert.Contains(t, said["look"], "the Secret jupyter-user-webhook-certs of the webhook's namespace")
 			assert.Contains(t, said["look"], "kubectl -n jupyter-user-system describe certificate,issuer")
 			assert.NotContains(t, log.String(), "MARK", "a key is not repeated")
@@ -58,7 +58,7 @@ func TestWithoutAPairItSaysWhatItWaitsForAndGoesOn(t *testing.T) {
 				_, err := files.GetCertificate(&tls.ClientHelloInfo{})
 				return err == nil
 			}, machine.Patience, 5*time.Millisecond)
-			assert.Len(t, log.Lines(t, "waiting for the serving certificate"), 1, "not at every look")
+			assert.Len(t, log.Lines(t, "waiting for the serving certificate"), 1, "not at every check")
 			require.Eventually(t, func() bool { return len(log.Lines(t, "the serving certificate is there")) == 1 }, machine.Patience,
 				5*time.Millisecond)
 		})
@@ -77,7 +77,7 @@ func TestANewPairIsServed(t *testing.T) {
 	second.Write(t, dir)
 	assertShown(t, address, second)
 
-	// One file is written after the other: in between they do not match, and the previous pair stays.
+	// One file is written after the other. In between they do not match, and the previous pair stays in use.
 	third := pki.Make(t, time.Hour)
 	write(t, dir, "tls.crt", third.Cert)
 	assertStays(t, address, second)

@@ -25,10 +25,10 @@ import (
 // selfSignedName is the name of the companion Deployment, its ServiceAccount, and the Secret with its authority.
 const selfSignedName = webhookName + "-self-signed"
 
-// backdated allows for clocks that differ.
+// backdated is how long before now a certificate becomes valid, because clocks differ.
 const backdated = time.Hour
 
-// sinceAnnotation has the time since which the certificate is in the Secret.
+// sinceAnnotation has the time at which the certificate was written to the Secret.
 const sinceAnnotation = "jupyter-user.io/since"
 
 // The keys of the Secret with the authority, as cert-controller names them.
@@ -50,9 +50,10 @@ const (
 //  3. When every API server has read step 2, the certificate is written to the Secret that the webhook mounts.
 //  4. When every kubelet has mounted step 3, the old authority is removed from the webhook configurations.
 //
-// Only one replica runs. Two at the same time do no harm, because the API server rejects an update of a changed object.
+// Only one replica runs. Two replicas at the same time do no harm, because the API server rejects an update of an object that
+// has changed since it was read.
 type SelfSigned struct {
-	// Namespace of the webhook.
+	// Namespace is the namespace of the webhook.
 	Namespace string
 	// Every is the interval of the checks, and the time that API servers get to read a change.
 	Every time.Duration
@@ -102,7 +103,7 @@ func (s *SelfSigned) Run(ctx context.Context) {
 	}
 }
 
-// look takes the next step, if one is due.
+// look takes the next step, if a step is due.
 func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
 	own, err := s.authority(ctx, now)
 	if err != nil {
@@ -125,7 +126,7 @@ func (s *SelfSigned) look(ctx context.Context, now time.Time) error {
 	return s.publish(ctx, own, mounted)
 }
 
-// authority returns the Secret with the authority and its certificate, after creating what is missing or about to expire.
+// authority returns the Secret with the authority and its certificate. It first creates what is missing or about to expire.
 func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secret, error) {
 	own, err := s.secrets.Get(ctx, selfSignedName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -145,7 +146,7 @@ func (s *SelfSigned) authority(ctx context.Context, now time.Time) (*corev1.Secr
 	return own, nil
 }
 
-// renew replaces in the Secret what is about to expire, and returns what it replaced.
+// renew replaces the authority or the certificate in the Secret if it is about to expire, and returns what it replaced.
 func (s *SelfSigned) renew(own *corev1.Secret, now time.Time) (renewed string, err error) {
 	soon, data := now.Add(renewBefore), own.Data
 	if good, _ := rotator.ValidCert(data[caCertKey], data[caCertKey], data[caKeyKey], s.maker.CAName, nil, soon); !good {
@@ -180,7 +181,7 @@ func artifacts(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 	}
 	private, ok := pair.PrivateKey.(*rsa.PrivateKey)
 	if !ok {
-		return nil, errors.New("its key is not one of RSA, which cert-controller makes")
+		return nil, errors.New("its key is not an RSA key")
 	}
 	return &rotator.KeyPairArtifacts{Cert: pair.Leaf, Key: private, CertPEM: cert, KeyPEM: key}, nil
 }
@@ -205,7 +206,8 @@ func (s *SelfSigned) publish(ctx context.Context, own, mounted *corev1.Secret) e
 	return nil
 }
 
-// apply creates a missing Secret. Unlike the verb create, its verb patch can be limited to a named Secret.
+// apply are the options with which a patch also creates a missing Secret. Unlike the verb create, the verb patch can be
+// limited to a named Secret.
 var apply = metav1.ApplyOptions{FieldManager: selfSignedName, Force: true}
 
 func (s *SelfSigned) described(name string, of corev1.SecretType) *corev1ac.SecretApplyConfiguration {

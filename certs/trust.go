@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// registered is the group of the webhook configurations.
+// registered is the group and version of the webhook configurations.
 var registered = schema.GroupVersion{Group: "admissionregistration.k8s.io", Version: "v1"}
 
 // configurations are the objects with the trusted authorities.
@@ -26,7 +26,7 @@ var configurations = []struct{ resource, name string }{
 	{"validatingwebhookconfigurations", webhookName},
 }
 
-// trust makes the API server trust an authority: alone, or in addition to the ones that it trusts already.
+// trust makes the API server trust only this authority, or this one in addition to those that it trusts already.
 func (s *SelfSigned) trust(ctx context.Context, authority []byte, alone bool, now time.Time) error {
 	first := true
 	for _, of := range configurations {
@@ -109,7 +109,7 @@ func trustIn(configuration *unstructured.Unstructured, authority []byte, alone b
 	return changed, unstructured.SetNestedSlice(configuration.Object, entries, "webhooks")
 }
 
-// trusting returns a bundle with an authority and, unless it must be trusted alone, the unexpired authorities of another
+// trusting returns a bundle with an authority. Unless alone is true, the bundle also has the unexpired authorities of another
 // bundle.
 func trusting(authority, others []byte, alone bool, now time.Time) []byte {
 	bundle := bytes.Clone(authority)

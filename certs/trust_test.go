@@ -40,7 +40,7 @@ func TestABundleKeepsWhatMayStillBeServed(t *testing.T) {
 	}
 }
 
-// TestTrustLeavesTheRestAlone: a later release of Kubernetes has fields that this program does not know.
+// TestTrustLeavesTheRestAlone: fields of a later Kubernetes release, which this program does not know, must stay.
 func TestTrustLeavesTheRestAlone(t *testing.T) {
 	young := pki.Make(t, time.Hour).Cert
 	configuration := func(bundle string) *unstructured.Unstructured {
@@ -55,7 +55,7 @@ func TestTrustLeavesTheRestAlone(t *testing.T) {
 	assert.Equal(t, configuration(base64.StdEncoding.EncodeToString(young)), has)
 	changed, err = trustIn(has, young, true, time.Now())
 	require.NoError(t, err)
-	assert.False(t, changed, "nothing is written that is there")
+	assert.False(t, changed, "an object that trusts the authority already is not written")
 	_, err = trustIn(configuration("no base64"), young, false, time.Now())
 	assert.ErrorContains(t, err, "illegal base64")
 }

@@ -23,12 +23,12 @@ const (
 	maxOperations = 1000
 )
 
-// Webhook decides about pods by one configuration, which never changes in its lifetime. It is safe for concurrent use.
+// Webhook decides about Pods by one configuration, which never changes in its lifetime. It is safe for concurrent use.
 type Webhook struct {
 	config     *config.Config
 	planner    *inject.Planner
 	identities Identities
-	// hubNames is nil if the configuration maps none.
+	// hubNames is nil if the configuration maps no hub names.
 	hubNames HubNames
 }
 
@@ -48,7 +48,7 @@ type Review struct {
 	// Restricted reports whether the namespace enforces the Pod Security Standard restricted.
 	Restricted bool
 
-	// Decoded is the decoded Pod if the caller has decoded it already, else nil.
+	// Decoded is the decoded Pod if the caller has decoded it already; otherwise nil.
 	Decoded *pod.Pod
 	// TooLong is set if decoding stopped because a list of the Pod is too long.
 	TooLong *pod.TooLongError
@@ -66,11 +66,12 @@ func (r Review) read() (*pod.Pod, error) {
 
 // Decision is the result of Decide or Verify for one Pod.
 type Decision struct {
-	// Claimed reports whether the Pod is a user's notebook by its labels. A Pod that is not claimed is left alone.
+	// Claimed reports whether the labels and annotations claim the Pod as a user's notebook. A Pod that is not claimed is not
+	// changed.
 	Claimed bool
 	// Unclaimed is why the Pod is not claimed, as the end of a sentence.
 	Unclaimed string
-	// User, Identity and Way are set as far as they are known, for the log.
+	// User, Identity and Discovery are set as far as they are known, for the log.
 	User      user.Name
 	Identity  *identity.Identity
 	Discovery config.Discovery
@@ -80,7 +81,7 @@ type Decision struct {
 	Plan    *inject.Plan
 	// Fault is the error behind a denial that does not show it, for the log.
 	Fault error
-	// Peer is the replica that made the decision, if it was another one, for the log.
+	// Peer is the other replica that made the decision, for the log; empty if this one did.
 	Peer string
 	// OtherGeneration reports whether the Pod was injected under a configuration that this replica does not have.
 	OtherGeneration bool
@@ -133,7 +134,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	return d
 }
 
-// unread denies a Pod that cannot be read. A Pod with too long a list is left alone if its metadata do not claim it.
+// unread denies a Pod that cannot be read. A Pod with a list that is too long is not denied if its metadata do not claim it.
 func (w *Webhook) unread(review Review, err error) Decision {
 	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)
@@ -167,7 +168,7 @@ func (w *Webhook) limitBoth(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeout(ctx, identityTimeout)
 }
 
-// find returns the identity of a user; nil if no source knows the user, or no source is configured.
+// find returns the identity of a user; nil if no source knows the user, or if no source is asked.
 func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
 	if !w.asksSources() {
 		return nil, nil
@@ -197,7 +198,7 @@ func (d Decision) IdentityText() string {
 	return d.Identity.String()
 }
 
-// Denied returns the decision with denials in place of what was planned.
+// Denied returns the decision with denials.
 func Denied(d Decision, denials ...denial.Denial) Decision {
 	d.Denials = denials
 	return d

@@ -1,19 +1,19 @@
-// Package webhook decides what becomes of a Pod. Decide returns what a created Pod is to be changed into, Verify whether a
-// final Pod is as planned. Neither handles HTTP or an AdmissionReview: package webhook/server calls them for the API
-// server, and the command line calls Decide for a file.
+// Package webhook decides what becomes of a Pod. Decide returns how a created Pod must be changed, and Verify whether a final
+// Pod is as planned. Neither handles HTTP or an AdmissionReview: package webhook/server calls them for the API server, and
+// the command line calls Decide for a file.
 //
-// Decide and Verify take the same steps: read the view of the Pod, find the user that it names, find the identity of the user,
-// plan what the Pod has to hold, reconcile the Pod with the plan. Decide returns the operations of the reconciliation or every
-// denial, Verify denies each field of ours that differs.
+// Decide and Verify take the same steps: read the view of the Pod, find the user that it names, find the identity of the
+// user, plan what the Pod must have, reconcile the Pod with the plan. Decide returns the operations of the reconciliation or
+// every denial, Verify denies each field of ours that differs.
 //
 // # Whose field is it
 //
-// Each field that the webhook writes is either ours or the Pod's. Our fields are enforced: Decide replaces, removes or
-// denies a different value, and Verify denies it. The Pod's fields are only defaulted: a different value is kept.
-// "notebook" is the notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt tests this table
-// line by line. The table is for the default configuration: where notebooks see more of the share than the home, the
-// security context of the other containers is ours too (package inject, sidecars.go). So are the mounts and the security
-// context of another container that has the home (package inject, homein.go).
+// Each field that the webhook writes is either ours or the Pod's. Our fields are enforced: Decide replaces, removes or denies
+// a different value, and Verify denies it. The Pod's fields are only defaulted: a different value is kept. "notebook" is the
+// notebook container and "init" the init container jupyter-user-init. TestWhoseFieldIsIt tests this table line by line. The
+// table is for the default configuration. If notebooks see more of the share than the home, the security context of the other
+// containers is ours too (package inject, sidecars.go). The mounts and the security context of another container that has the
+// home are also ours (package inject, homein.go).
 //
 //	field                                                          | whose              | another value is
 //	metadata.annotations[jupyter-user.io/user]                     | ours               | replaced

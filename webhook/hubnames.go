@@ -17,7 +17,7 @@ import (
 type HubNames interface {
 	// FromHub returns the user's name, "" if no user has that hub name, or an error if the lookup failed.
 	FromHub(ctx context.Context, hubName string) (string, error)
-	// FromHubUncached is FromHub without the cache.
+	// FromHubUncached does the same without the cache.
 	FromHubUncached(ctx context.Context, hubName string) (string, error)
 }
 
@@ -31,7 +31,8 @@ func (w *Webhook) WithHubNames(names HubNames) *Webhook {
 	return &with
 }
 
-// mapsHubNames reports whether the configuration maps hub names. Then a hub name is never used as the user's name unmapped.
+// mapsHubNames reports whether the configuration maps hub names. Then a hub name that is not mapped is used as the user's
+// name only if user.unmapped allows that.
 func mapsHubNames(c *config.Config) bool {
 	return c.User.MapFile != "" || c.Identity.LDAP.Users.HubName != ""
 }
@@ -63,7 +64,7 @@ func (w *Webhook) nameOf(ctx context.Context, p *pod.Pod, how hubNameFinder) (us
 func (w *Webhook) mapped(ctx context.Context, hubName string, how hubNameFinder) (string, *denial.Denial, error) {
 	if w.hubNames == nil {
 		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
-		return "", &silent, errors.New("hubs' names are mapped by the configuration, and this process has not read the map")
+		return "", &silent, errors.New("the configuration maps hub names, but this process has not read the map")
 	}
 	name, err := how(w.hubNames, ctx, hubName)
 	unusable, is := errors.AsType[*identity.Unusable](err)
@@ -73,7 +74,7 @@ func (w *Webhook) mapped(ctx context.Context, hubName string, how hubNameFinder)
 		return "", &denied, nil
 	case err != nil:
 		silent := denial.HubNameSilent(user.HubAnnotation, hubName)
-		return "", &silent, fmt.Errorf("find the user of a hub's name: %w", err)
+		return "", &silent, fmt.Errorf("find the user of a hub name: %w", err)
 	case name == "" && w.config.User.Unmapped == config.UnmappedDeny:
 		denied := denial.HubNameUnmapped(user.HubAnnotation, hubName)
 		return "", &denied, nil
@@ -81,9 +82,9 @@ func (w *Webhook) mapped(ctx context.Context, hubName string, how hubNameFinder)
 	return name, nil, nil
 }
 
-// confirmName returns the user of a Pod that was injected already. If the map now gives another user than the Pod has,
-// either the map has changed in between or another replica has read it later. The Pod is not at fault, so the denial says
-// "try again".
+// confirmName returns the user of a Pod that was injected already. If the map now gives a different user, either the map has
+// changed in between, or another replica has read an older or newer map. The Pod is not at fault, so the denial says "try
+// again".
 func (w *Webhook) confirmName(ctx context.Context, p *pod.Pod) (user.Name, []denial.Denial, error) {
 	name, denials, err := w.nameOf(ctx, p, HubNames.FromHub)
 	made, hasMade := p.Metadata.Annotations[inject.UserAnnotation]

@@ -14,7 +14,7 @@ import (
 type Identities interface {
 	// Find returns the identity, nil if no source knows the user, or an error if the lookup failed.
 	Find(ctx context.Context, name user.Name) (*identity.Identity, error)
-	// FindUncached is Find without the cache.
+	// FindUncached does the same without the cache.
 	FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error)
 }
 
@@ -31,7 +31,7 @@ func (e Fixed) FindUncached(context.Context, user.Name) (*identity.Identity, err
 	return &e.Identity, nil
 }
 
-// Source is a source of identities and its name in sentences.
+// Source is a source of identities and its name in messages.
 type Source struct {
 	Name denial.Source
 	Identities
@@ -54,10 +54,10 @@ func (s Agreeing) FindUncached(ctx context.Context, name user.Name) (*identity.I
 // agree combines the results of the sources. It waits for all of them: a user who is unknown to one source may have another
 // UID in the source that has not responded.
 //
-//	one did not respond                that error: try again
-//	one has an account that is none    that error
+//	one did not respond                its error: try again
+//	one has an unusable account        its error
 //	none knows the user                nil
-//	some do not, or UIDs differ        a *Disagreement
+//	some do not know, or UIDs differ   a *Disagreement
 //	all agree on the UID               the identity of the first
 func (s Agreeing) agree(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
 	known, errs := make([]*identity.Identity, len(s)), make([]error, len(s))
@@ -111,7 +111,7 @@ type Disagreement struct {
 	accounts []denial.Account
 }
 
-// Error returns the sentence for the user.
+// Error returns the message for the user.
 func (d *Disagreement) Error() string {
 	return denial.IdentityDisputed(d.name.String(), d.accounts).Message
 }

@@ -256,14 +256,14 @@ func prove(t *testing.T, discovery golden.Case, r row, how string) {
 		assert.NotEmpty(t, d.Denials)
 		assert.NotEmpty(t, verified.Denials)
 	case "replaced", "removed":
-		assert.NotEmpty(t, verified.Denials, "the verifier refuses it")
+		assert.NotEmpty(t, verified.Denials, "the verifier denies it")
 		require.Empty(t, d.Denials)
 		after, err := pod.Apply(tampered, d.Operations)
 		require.NoError(t, err)
 		assert.Empty(t, discovery.Verify(after).Denials)
 		assert.False(t, survives(t, after, how), "%s is still there", how)
 	case "kept":
-		assert.Empty(t, verified.Denials, "the verifier does not look")
+		assert.Empty(t, verified.Denials, "the verifier does not check it")
 		assert.Empty(t, d.Denials)
 		assert.Empty(t, d.Operations)
 	default:
@@ -276,7 +276,7 @@ func survives(t *testing.T, pod []byte, how string) bool {
 	t.Helper()
 	if strings.HasPrefix(how, "remove") || strings.Contains(how, "/- ") || strings.Contains(how, "/lifecycle ") ||
 		strings.Contains(how, "Probe {\"exec") || strings.HasPrefix(how, "add /spec/initContainers/0 ") {
-		// The effect of these is visible in the drift alone.
+		// The effect of these changes is visible only as drift.
 		return false
 	}
 	again, err := apply(pod, how)

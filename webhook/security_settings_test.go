@@ -51,7 +51,7 @@ func TestSecuritySettings(t *testing.T) {
 	}
 }
 
-// TestEverySecuritySettingIsInTheTable fails too if a newer Kubernetes adds a field.
+// TestEverySecuritySettingIsInTheTable also fails if a newer Kubernetes adds a field.
 func TestEverySecuritySettingIsInTheTable(t *testing.T) {
 	told := map[string]bool{}
 	for _, s := range settings(t) {
@@ -158,7 +158,7 @@ func proveSetting(t *testing.T, c golden.Case, s setting, says string) {
 	require.Empty(t, d.Denials)
 	admitted, err := pod.Apply(raw, d.Operations)
 	require.NoError(t, err)
-	assert.Empty(t, c.Verify(admitted).Denials, "the verifier lets it pass")
+	assert.Empty(t, c.Verify(admitted).Denials, "the verifier admits it")
 
 	what, warned := strings.CutSuffix(says, ", warned")
 	assert.Equal(t, warned, len(d.Warnings) > 0, "%v", d.Warnings)

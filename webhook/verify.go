@@ -55,8 +55,8 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 	return w.compare(pod, review, d)
 }
 
-// verifyUnclaimed denies a Pod that is not claimed and has something that only a notebook can have. Such a Pod was compared
-// with no plan, but later readers would take it for a notebook.
+// verifyUnclaimed denies a Pod that is not claimed and has something that only a notebook can have. No plan was made for such
+// a Pod, but other programs would take it for a notebook.
 func (w *Webhook) verifyUnclaimed(pod *pod.Pod) Decision {
 	mark := inject.NotebookMark(pod)
 	if mark == "" {
@@ -86,8 +86,8 @@ func (w *Webhook) identityOnPod(pod *pod.Pod) (*identity.Identity, error) {
 //
 //	the sources say                          the denial
 //	the identity of the Pod                  none
-//	another one, or that the user is none    IdentityDiffers, 503: made again, the Pod gets the new one, or the true denial
-//	nothing                                  IdentitySilent, 503
+//	another one, or that it is unusable      IdentityDiffers, 503: a new Pod gets the new identity, or the true denial
+//	nothing, because one is silent           IdentitySilent, 503
 func (w *Webhook) confirm(ctx context.Context, name user.Name, given *identity.Identity) (*denial.Denial, error) {
 	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
 	defer cancel()

@@ -9,8 +9,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// VerifyInWarnMode is Verify in Warn mode, in which Pods are not changed. A claimed Pod would have been injected by now, so
-// VerifyInWarnMode injects a copy and verifies that. Any other Pod is verified as it is.
+// VerifyInWarnMode does the same as Verify in Warn mode, in which Pods are not changed. A claimed Pod was not injected, so
+// VerifyInWarnMode injects a copy and verifies the copy. Any other Pod is verified as it is.
 func (w *Webhook) VerifyInWarnMode(ctx context.Context, review Review) Decision {
 	document, err := review.read()
 	if err != nil || !user.Claimed(document.Metadata.Labels, document.Metadata.Annotations, w.config.User) {

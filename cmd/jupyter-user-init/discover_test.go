@@ -81,7 +81,7 @@ func TestDiscoverWritesJupytersSettings(t *testing.T) {
 	require.NoError(t, run(arguments(homes, scratch, "alice", "--umask=0027")))
 	assert.Equal(t, "import os\n\nos.umask(0o0027)\n", file(t, scratch, "jupyter_config.py"))
 	err := run(arguments(homes, scratch, "alice", "--umask=0)+x("))
-	assert.ErrorContains(t, err, `--umask: "0)+x(" has other characters than octal digits`)
+	assert.ErrorContains(t, err, `--umask: "0)+x(" has characters other than octal digits`)
 
 	err = run(arguments(homes, scratch, "alice", `--jupyter-config=[]`))
 	assert.ErrorContains(t, err, "the settings of Jupyter are not a JSON object of objects")
@@ -147,8 +147,8 @@ func TestDiscoverDenies(t *testing.T) {
 				home(t, homes, "bob", 5001, 6001)
 				require.NoError(t, os.Chown(homes, 65534, 65534))
 			}},
-		"owned by root": {user: "bob", want: "the home of bob has an owner who cannot run a notebook: UID 0 is root, to whom a home belongs where the " +
-			"file system that holds it is not mounted, or where the directory was made and not given to its user: mount it, or chown the home",
+		"owned by root": {user: "bob", want: "the home of bob has an owner who cannot run a notebook: UID 0 is root, who owns a home if its " +
+			"file system is not mounted, or if the directory was created and not given to its user: mount the file system, or chown the home",
 			make: owned(0, 6001)},
 		"owned by nobody of 32 bits": {user: "bob", want: "UID 4294967294 is nobody", make: owned(4294967294, 6001)},
 		"owned by nobody, admitted as 5001": {user: "bob", want: "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map",

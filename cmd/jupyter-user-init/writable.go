@@ -76,14 +76,14 @@ func ownerMayWrite(stat *syscall.Stat_t) bool {
 
 // noSpace returns why the file system of a home is full. Some file systems do not count, and report zero.
 func noSpace(home string) string {
-	var room syscall.Statfs_t
-	if err := syscall.Statfs(home, &room); err != nil {
+	var free syscall.Statfs_t
+	if err := syscall.Statfs(home, &free); err != nil {
 		return ""
 	}
 	switch {
-	case room.Blocks > 0 && room.Bavail == 0:
+	case free.Blocks > 0 && free.Bavail == 0:
 		return homeFull(home)
-	case room.Files > 0 && room.Ffree == 0:
+	case free.Files > 0 && free.Ffree == 0:
 		return homeOutOfFiles(home)
 	}
 	return ""

@@ -116,7 +116,7 @@ func TestExplainOfWhatWasInjectedAlready(t *testing.T) {
 func TestExplainOfAPodThatIsNoneToAnAPIServer(t *testing.T) {
 	got := command(t, alice+"  priority: high\n", "inject", "-f", "-", "--explain")
 	assert.Zero(t, got.status, got.errs)
-	assert.Regexp(t, "as admitted +none: the pod is none to an API server: .*priority", got.out)
+	assert.Regexp(t, "as admitted +none: an API server could not read this Pod: .*priority", got.out)
 }
 
 // TestExplainCannotSteerTheTerminal: the reader of an explanation may not be the author of the Pod.

@@ -101,7 +101,7 @@ func TestAPasswdFileThatEndsHalfWay(t *testing.T) {
 	share := newShare(t)
 	code, out, _ := runHomes(t, share, kindLines, "--passwd="+written(t, "passwd", "alice:x:5001:6001:::\nbob:x:50"))
 	assert.Equal(t, 1, code)
-	assert.Contains(t, out, "the last line has no end: the file is being written, or was cut short: homes are made for the 1 accounts before it\n")
+	assert.Contains(t, out, "the last line has no line break: the file is being written, or is incomplete: homes are made for the 1 accounts before it\n")
 	assert.Contains(t, out, "made: home/alice, for 5001:6001\n1 made, 0 there, 0 skipped, 0 failed\n")
 	assert.NoDirExists(t, filepath.Join(share, "home/bob"))
 }

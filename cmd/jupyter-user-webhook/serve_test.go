@@ -284,7 +284,7 @@ func TestServeSaysWhatIsWrong(t *testing.T) {
 		"a client without authorities": {[]string{"--client-name=kube-apiserver"},
 			"Error: --client-name restricts the accepted client certificates, and needs --client-ca-file"},
 		"a client without a name": {[]string{"--client-ca-file=/nowhere", "--client-name=kube-apiserver,"},
-			"Error: --client-ca-file: the name of a client is empty, which none has"},
+			"Error: --client-ca-file: the name of a client is empty"},
 		"no address": {[]string{"--listen=nowhere"}, "Error: listen for reviews: listen tcp: address nowhere: missing port"},
 	} {
 		t.Run(name, func(t *testing.T) {

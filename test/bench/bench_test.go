@@ -1,7 +1,8 @@
-// Package bench measures what a review costs. Machines are noisy: read the ratios between lines of one run, never a time.
+// Package bench measures the cost of a review. Machines are noisy, so compare the lines of one run with each other, and not the times of two
+// runs.
 //
-// What is here is in process, for go test -bench and benchstat; run/ has the rest, and make bench runs all of it. Nothing that is
-// timed fails a test: allocations do (allocations_test.go), because they are the same on every machine.
+// The benchmarks here run in process, for go test -bench and benchstat. The folder run has the others, and make bench runs all. No time
+// fails a test. Too many allocations do (allocations_test.go), because their number is the same on every machine.
 package bench
 
 import (
@@ -18,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 )
 
-// reviews are of the same Pod, for many users, so that a handler gains nothing by keeping strings of the last review.
+// reviews returns reviews of the same Pod for many users, so that a handler gains nothing from the cached strings of the last review.
 func reviews(pod func(user string) []byte) (bodies [][]byte) {
 	for i := range 16 {
 		bodies = append(bodies, pods.Review(pod(pods.User(i)), pods.User(i)))
@@ -41,7 +42,7 @@ func response(t testing.TB, c *handlers.Caller) *admissionv1.AdmissionResponse {
 	return review.Response
 }
 
-// injected is a pod as it is when it has been here already.
+// injected returns the Pod as the webhook admits it.
 func injected(t testing.TB, pod []byte) []byte {
 	t.Helper()
 	c := newCaller(t, handlers.Ours, [][]byte{pods.Review(pod, pods.User(0))})
@@ -53,7 +54,7 @@ func injected(t testing.TB, pod []byte) []byte {
 	return patched
 }
 
-// ofKind are reviews of pods of one size: of such as are injected, and of such as nothing is done to.
+// ofKind returns reviews of Pods of one size and kind. The kind says whether the webhook injects, changes nothing or denies.
 func ofKind(t testing.TB, size, kind string) [][]byte {
 	t.Helper()
 	pod := pods.Sizes()[size]
@@ -63,7 +64,7 @@ func ofKind(t testing.TB, size, kind string) [][]byte {
 			return pods.JSON(pods.Unlabelled(pod(user)))
 		case "already":
 			return injected(t, pods.JSON(pod(user)))
-		case "refused":
+		case "denied":
 			return pods.JSON(pods.Denied(pod(user)))
 		}
 		return pods.JSON(pod(user))
@@ -72,11 +73,11 @@ func ofKind(t testing.TB, size, kind string) [][]byte {
 
 func BenchmarkReview(b *testing.B) {
 	for _, size := range []string{"6KB", "60KB", "1500env"} {
-		for _, kind := range []string{"injected", "unlabelled", "already", "refused"} {
+		for _, kind := range []string{"injected", "unlabelled", "already", "denied"} {
 			bodies := ofKind(b, size, kind)
 			for _, name := range handlers.Names() {
 				if name != handlers.Ours && kind != "injected" {
-					continue // They take them all alike, or know no other.
+					continue // These handlers treat all kinds alike, or know only one.
 				}
 				b.Run("pod="+size+"/kind="+kind+"/handler="+name, func(b *testing.B) {
 					c := newCaller(b, name, bodies)
@@ -90,7 +91,7 @@ func BenchmarkReview(b *testing.B) {
 	}
 }
 
-// TestTheUsualHandlerMakesTheSamePod: what is compared does the same.
+// TestTheUsualHandlerMakesTheSamePod: the handlers that are compared return the same Pod.
 func TestTheUsualHandlerMakesTheSamePod(t *testing.T) {
 	for size, pod := range pods.Sizes() {
 		t.Run(size, func(t *testing.T) {
@@ -99,9 +100,9 @@ func TestTheUsualHandlerMakesTheSamePod(t *testing.T) {
 			for _, name := range []string{handlers.Usual, handlers.Ours} {
 				c := newCaller(t, name, [][]byte{pods.Review(raw, "alice")})
 				c.Call()
-				answer := response(t, c)
-				require.True(t, answer.Allowed)
-				patch, err := jsonpatch.DecodePatch(answer.Patch)
+				got := response(t, c)
+				require.True(t, got.Allowed)
+				patch, err := jsonpatch.DecodePatch(got.Patch)
 				require.NoError(t, err)
 				patched, err := patch.Apply(raw)
 				require.NoError(t, err)
@@ -112,7 +113,7 @@ func TestTheUsualHandlerMakesTheSamePod(t *testing.T) {
 	}
 }
 
-// TestThePodsAreOfTheirSize: the reviews' names say how large the pods are.
+// TestThePodsAreOfTheirSize: the sizes in the names of the benchmarks are right.
 func TestThePodsAreOfTheirSize(t *testing.T) {
 	assert.InEpsilon(t, 6000, len(pods.JSON(pods.Small("alice"))), 0.1)
 	assert.InEpsilon(t, 60000, len(pods.JSON(pods.Large("alice"))), 0.1)

@@ -128,7 +128,7 @@ func ready(at string) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close() //nolint:errcheck // it is only read
+	defer response.Body.Close() //nolint:errcheck // only reading
 	if response.StatusCode == http.StatusOK {
 		return nil
 	}
@@ -188,7 +188,7 @@ func (r *replica) goroutines(t *testing.T) float64 {
 	t.Helper()
 	response, err := probe.Get("http://" + r.http + "/metrics")
 	require.NoError(t, err)
-	defer response.Body.Close() //nolint:errcheck // it is only read
+	defer response.Body.Close() //nolint:errcheck // only reading
 	lines := bufio.NewScanner(response.Body)
 	for lines.Scan() {
 		if text, ok := strings.CutPrefix(lines.Text(), "go_goroutines "); ok {

@@ -67,7 +67,7 @@ func (r *replica) sendReader(client *http.Client, path string, body io.Reader) (
 	if err != nil {
 		return a, time.Since(began), err
 	}
-	defer response.Body.Close() //nolint:errcheck // it is only read
+	defer response.Body.Close() //nolint:errcheck // only reading
 	text, err := io.ReadAll(response.Body)
 	took = time.Since(began)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/certs"
 )
 
-// TestCertificateIsWhatTheCodeSays reads the certificate's manifests as cert-manager's types, strictly, and holds them against
-// the objects that package certs has of them.
+// TestCertificateIsWhatTheCodeSays decodes the rendered cert-manager objects strictly, and compares them with the objects that package certs
+// expects.
 func TestCertificateIsWhatTheCodeSays(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), matrix["certificates by cert-manager"])
@@ -36,6 +36,6 @@ func TestCertificateIsWhatTheCodeSays(t *testing.T) {
 		}
 	}
 	assert.Equal(t, certs.ByCertManager("jupyter-user-system"), shipped)
-	assert.Equal(t, "jupyter-user-webhook-certs", shipped.Certificates[1].Spec.SecretName, "what the Deployment mounts")
+	assert.Equal(t, "jupyter-user-webhook-certs", shipped.Certificates[1].Spec.SecretName, "the Deployment mounts this Secret")
 	assert.Equal(t, []string{"jupyter-user-webhook.jupyter-user-system.svc"}, shipped.Certificates[1].Spec.DNSNames)
 }

@@ -38,20 +38,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// A looked is an installation that is looked at by check and by helm test.
+// A looked is an installation that check and helm test examine.
 type looked struct {
 	*life
 	look    *check.Cluster
 	program string
-	// served is where the webhook is that the Service leads to, and stop ends it.
+	// served is the address of the webhook behind the Service. stop ends the webhook.
 	served atomic.Value
 	stop   func()
 	pair   pki.Pair
 }
 
-// TestCheckKnowsModeAndNamespaces goes through the first days as deploy/docs/runbook.md has them: mode Warn in one namespace, mode
-// Enforce there, and then everywhere. At each step check and helm test say what is so and nothing else, and where the pieces do
-// not agree, what check says to do mends it.
+// TestCheckKnowsModeAndNamespaces follows the first steps of deploy/docs/runbook.md: mode Warn in one namespace, then mode Enforce there,
+// then mode Enforce everywhere. After each step check and helm test have exactly the expected findings. If the objects do not agree, the
+// command that check prints repairs them.
 func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	t.Parallel()
 	l := beginLooked(t)
@@ -98,7 +98,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 		l.helmTest(t, leaves)
 	})
 	l.stop()
-	t.Run("mode Warn where nobody answers", func(t *testing.T) {
+	t.Run("mode Warn while the webhook is down", func(t *testing.T) {
 		l.says(t, map[string]check.Status{warns: check.Warning,
 			tried + "a labelled Pod does not reach the webhook, or no replica responds": check.Failed})
 	})
@@ -108,14 +108,14 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	t.Run("what the page shows", func(t *testing.T) { l.shown(t) })
 }
 
-// inLab is what check warns of where onlyNamespaces says so: all other namespaces lead to the share.
+// inLab is a warning of check with onlyNamespaces: other namespaces are not protected.
 const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
 
-// command is what check says where helm has installed.
+// command begins the command that check prints for an installation with Helm.
 const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
 
-// mends does what check says, of a binding by which less is denied than the rest says. Helm leaves alone what others have
-// written.
+// mends changes a binding so that it denies less than the values want, and repairs it with the command that check prints. helm upgrade alone
+// does not repair a field that another client has written.
 func (l *looked) mends(t *testing.T) {
 	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	_, err := bindings.Patch(t.Context(), "share.jupyter-user.io", types.MergePatchType,
@@ -140,7 +140,7 @@ func (l *looked) mends(t *testing.T) {
 	l.says(t, map[string]check.Status{inLab: check.Warning})
 }
 
-// manifests takes what Helm prints for what is wanted: of the release, and of other values.
+// manifests gives check the output of helm get manifest, and of helm template with other values.
 func (l *looked) manifests(t *testing.T) {
 	for text, says := range map[string]string{
 		l.run(t, "", "get", "manifest", helm.Release, "--namespace", helm.Namespace): "ok: as in the manifest given with -f: 11 ValidatingAdmissionPolicies",
@@ -159,8 +159,8 @@ func (l *looked) manifests(t *testing.T) {
 	}
 }
 
-// shown is the table in deploy/docs/check.md: a namespace that somebody has opened, a hub, and a policy that was changed by hand. Versions, dates
-// and whatever else is this run's own are written as there.
+// shown compares the output of check with the table in deploy/docs/check.md. The cluster has a namespace without Pod Security, a hub, and a
+// policy that was changed by hand. Versions, dates and other values of this run are replaced by those on the page.
 func (l *looked) shown(t *testing.T) {
 	ctx, made := t.Context(), metav1.CreateOptions{}
 	require.NoError(t, l.Admin.Do(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: open}}", "create", "-f", "-"))
@@ -191,7 +191,7 @@ func (l *looked) shown(t *testing.T) {
 	}
 	wanted, err := os.ReadFile(golden)
 	require.NoError(t, err)
-	assert.Equal(t, string(wanted), text, "UPDATE_GOLDEN=1 writes it anew")
+	assert.Equal(t, string(wanted), text, "UPDATE_GOLDEN=1 writes it")
 }
 
 func beginLooked(t *testing.T) *looked {
@@ -199,7 +199,7 @@ func beginLooked(t *testing.T) *looked {
 	return lookedOn(t, start)
 }
 
-// lookedOn begins on the cluster that a function starts.
+// lookedOn returns an installation on the cluster that start starts.
 func lookedOn(t *testing.T, start func(t *testing.T, flags map[string][]string) *controlplane.ControlPlane) *looked {
 	t.Helper()
 	l := &looked{stop: func() {}}
@@ -218,7 +218,7 @@ func lookedOn(t *testing.T, start func(t *testing.T, flags map[string][]string) 
 	return l
 }
 
-// furnish makes what controllers and kubelets would, and closes each namespace to NFS.
+// furnish creates the objects that controllers and kubelets would create, and a NetworkPolicy against NFS in each namespace.
 func (l *looked) furnish(t *testing.T) {
 	t.Helper()
 	ctx, core, made := t.Context(), l.client.CoreV1(), metav1.CreateOptions{}
@@ -256,7 +256,7 @@ func (l *looked) furnish(t *testing.T) {
 	}
 }
 
-// serve replaces the webhook by one that has read the ConfigMap, as a rollout does.
+// serve replaces the webhook by one with the present ConfigMap, like a rollout.
 func (l *looked) serve(t *testing.T) {
 	t.Helper()
 	l.stop()
@@ -285,13 +285,13 @@ func (l *looked) serve(t *testing.T) {
 	t.Cleanup(func() { l.stop() })
 }
 
-// upgrade is the command that check says.
+// upgrade runs the command that check prints, with a value.
 func (l *looked) upgrade(t *testing.T, value string) {
 	t.Helper()
 	l.run(t, "", "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--reset-then-reuse-values", "--set", value)
 }
 
-// says waits until check finds nothing else that is not well, and all that is.
+// says waits until check has exactly the wanted findings that are not OK, and those in well among the OK ones.
 func (l *looked) says(t *testing.T, wanted map[string]check.Status, well ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -323,7 +323,7 @@ func (l *looked) says(t *testing.T, wanted map[string]check.Status, well ...stri
 	}, machine.Patience, 200*time.Millisecond)
 }
 
-// helmTest runs helm test, and does with its pod what a kubelet would.
+// helmTest runs helm test, and runs its Pod like a kubelet.
 func (l *looked) helmTest(t *testing.T, says string) {
 	t.Helper()
 	ran := make(chan string, 1)
@@ -339,7 +339,7 @@ func (l *looked) helmTest(t *testing.T, says string) {
 	assert.Contains(t, strings.Join(strings.Fields(<-ran), " "), says)
 }
 
-// runs the pod of helm test: its arguments, by its ServiceAccount's rights.
+// runs runs the arguments of helm test's Pod with the rights of its ServiceAccount.
 func (l *looked) runs(t *testing.T) (said string, err error) {
 	const name = "jupyter-user-webhook-test"
 	pods := l.client.CoreV1().Pods(helm.Namespace)

@@ -18,9 +18,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// TestCommandsOfThePages types what test/pages/commands.txt lists, in its order, as the pages have it: only what stands between < and > is
-// filled in. The API server, the chart, Helm and the webhook are real. Controllers and kubelets are not there: what they would make is
-// made by hand.
+// TestCommandsOfThePages runs the commands that test/pages/commands.txt lists for it, in this order, as the pages have them. It replaces only
+// placeholders such as <name>. The API server, the chart, Helm and the webhook are real. The test creates the objects of controllers and
+// kubelets.
 func TestCommandsOfThePages(t *testing.T) {
 	t.Parallel()
 	l := lookedOn(t, startEmpty)
@@ -44,20 +44,20 @@ func TestCommandsOfThePages(t *testing.T) {
 	require.True(t, installed)
 }
 
-// An ending is the exit status of a command, and a part of what it prints.
+// An ending is the expected exit status of a command and a part of its output.
 type ending struct {
 	status int
 	says   string
 }
 
-// expected returns what a command must print. A command that is not here must succeed.
+// expected returns the ending of a command. Commands that are not in its list must succeed.
 func expected(line string) ending {
 	for _, e := range []struct {
 		begins, says string
 		status       int
 	}{
 		{begins: "kubectl -n jupyter-user-system create configmap users --from-file=passwd --from-file=group --dry-run", says: "configmap/users replaced"},
-		{begins: "getent passwd alice", status: 2}, // Nobody is called alice here.
+		{begins: "getent passwd alice", status: 2}, // This machine has no account alice.
 		{begins: "kubectl label --dry-run=server --overwrite namespace lab", says: "namespace/lab"},
 		{begins: "helm get values jupyter-user-webhook -n jupyter-user-system --all", says: "secret\n"},
 		{begins: "helm get values jupyter-user-webhook", says: "namespaces:\n- lab"},
@@ -67,7 +67,7 @@ func expected(line string) ending {
 		{begins: "kubectl describe pod nb", says: "jupyter-user.io/user: qiang.guo03"},
 		{begins: "jupyter-user-webhook inject", says: "becomes a notebook of alice"},
 		{begins: "kubectl -n jhub get pod", says: "pod/jupyter-alice becomes a notebook of alice"},
-		// The cluster has no NetworkPolicy in the namespaces that the pages make: checks of the whole fail, and say so.
+		// The namespaces of the pages have no NetworkPolicy here, so check fails and reports them.
 		{begins: "jupyter-user-webhook check access --as carol", says: "no", status: 1},
 		{begins: "jupyter-user-webhook check access --as <requester>", says: "no", status: 1},
 		{begins: "jupyter-user-webhook check access --as system:serviceaccount:jhub:hub", says: `RoleBinding "jupyter-user-hub-uses-every-home/jhub"`},
@@ -97,7 +97,7 @@ func expected(line string) ending {
 	return ending{}
 }
 
-// hubPod is a server as a hub makes it, with what inject looks at.
+// hubPod is a user's server as a hub creates it.
 const hubPod = `apiVersion: v1
 kind: Pod
 metadata:
@@ -109,7 +109,7 @@ spec:
   containers: [{name: notebook, image: quay.io/jupyter/minimal-notebook, args: [jupyterhub-singleuser]}]
 `
 
-// shell returns a shell of the admin's, whose folder has the chart where the pages have it.
+// shell returns a shell with the rights of the admin. Its folder has the chart at the path that the pages use.
 func (l *looked) shell(t *testing.T) *pages.Shell {
 	t.Helper()
 	built, err := tools.Build(t.Context(), t.Output(), tools.Helm)
@@ -129,7 +129,7 @@ func (l *looked) shell(t *testing.T) *pages.Shell {
 	return shell
 }
 
-// installInUse installs the chart, with the webhook beside it, and makes what the commands find in a cluster that has been in use.
+// installInUse installs the chart, starts the webhook, and creates the objects that the commands expect in a used cluster.
 func (l *looked) installInUse(t *testing.T, shell *pages.Shell) {
 	t.Helper()
 	shell.Must(t, `kubectl create serviceaccount default -n jupyter-system

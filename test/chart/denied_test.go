@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 )
 
-// many are so many words that differ, as YAML has them in a list.
+// many returns a YAML list of count different words.
 func many(word string, count int) string {
 	words := make([]string, count)
 	for i := range words {
@@ -19,7 +19,7 @@ func many(word string, count int) string {
 	return strings.Join(words, ", ")
 }
 
-// TestWrongValuesAreDeniedInASentence: nothing is rendered, and the sentence says what to change.
+// TestWrongValuesAreDeniedInASentence: with wrong values, helm renders nothing and prints a sentence that says what to change.
 func TestWrongValuesAreDeniedInASentence(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

@@ -1,3 +1,3 @@
-// Package chart holds the Helm chart against a real API server: what it renders in a matrix of values, what it denies, and what
-// becomes of a cluster by helm install, upgrade, rollback and uninstall.
+// Package chart tests the Helm chart with a real API server: what the chart renders for many values, which values it rejects, and what helm
+// install, upgrade, rollback and uninstall do to a cluster.
 package chart

@@ -18,14 +18,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// exampleHead is what the example says before what the chart renders.
-const exampleHead = `# First homes without Helm: a CronJob that makes the homes that users of the directory service do not have yet. The chart renders this for
-# homes.enabled=true, for a site with LDAP; deploy/docs/homes.md says what to change. The namespace must exist and enforce Pod Security
-# baseline, and must have the claim of the share.
+// exampleHead is the comment at the top of the example.
+const exampleHead = `# First homes without Helm: a CronJob that creates missing homes for users of the directory service. The chart renders this file for
+# homes.enabled=true, for a site with LDAP. deploy/docs/homes.md says what to change. The namespace must exist, enforce Pod Security
+# baseline, and have the claim of the share.
 #
 `
 
-// TestTheExampleOfFirstHomes is what the chart renders. UPDATE_GOLDEN=1 writes it again.
+// TestTheExampleOfFirstHomes: deploy/examples/homes.yaml is what the chart renders. UPDATE_GOLDEN=1 writes the example.
 func TestTheExampleOfFirstHomes(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), firstHomes)
@@ -42,7 +42,7 @@ func TestTheExampleOfFirstHomes(t *testing.T) {
 	assert.Empty(t, udiff.Unified("deploy/examples/homes.yaml", "rendered", string(text), want), "UPDATE_GOLDEN=1 writes it again")
 }
 
-// TestTheCronJobOfFirstHomes has the webhook's configuration, the rights that it needs and no more, and a volume of the share.
+// TestTheCronJobOfFirstHomes: the CronJob has the webhook's configuration, a volume of the share, and no more rights than it needs.
 func TestTheCronJobOfFirstHomes(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), matrix["first homes of passwd, and all that can be said of them"])
@@ -70,7 +70,7 @@ func TestTheCronJobOfFirstHomes(t *testing.T) {
 	assert.Contains(t, share, "  name: hpc-pv-lab\n")
 }
 
-// TestTheCronJobMountsClaimsWithDirectoriesOfUsers, and no other further claim.
+// TestTheCronJobMountsClaimsWithDirectoriesOfUsers: of the further claims, the CronJob mounts only those with a directory for each user.
 func TestTheCronJobMountsClaimsWithDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), `{identity: {passwdConfigMap: people}, homes: {enabled: true}, share: {directories: [
@@ -86,10 +86,10 @@ func TestTheCronJobMountsClaimsWithDirectoriesOfUsers(t *testing.T) {
 	assert.Contains(t, pod.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "claim-0", MountPath: "/claims/config"})
 	assert.Contains(t, pod.Volumes, corev1.Volume{Name: "claim-0", VolumeSource: corev1.VolumeSource{
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "config"}}})
-	assert.Len(t, pod.Volumes, 4, "the configuration, the share, that claim and the users")
+	assert.Len(t, pod.Volumes, 4, "the configuration, the share, that claim and the list of users")
 }
 
-// document returns the one of the CronJob's file that has a line.
+// document returns the document that has a line, of the CronJob's rendered file.
 func document(t *testing.T, rendered deploy.Rendered, line string) string {
 	t.Helper()
 	for text := range strings.SplitSeq(read(t, rendered, "72-homes.yaml"), "\n---\n") {
@@ -101,7 +101,7 @@ func document(t *testing.T, rendered deploy.Rendered, line string) string {
 	return ""
 }
 
-// TestNotesOfFirstHomes say how to run them at once, and who does not have them that there is such a thing.
+// TestNotesOfFirstHomes: with homes.enabled, the notes say how to start the CronJob at once. Without it, the notes mention the value.
 func TestNotesOfFirstHomes(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -120,7 +120,8 @@ func TestNotesOfFirstHomes(t *testing.T) {
 	assert.NotContains(t, notes(""), "missing homes")
 }
 
-// TestNotesOfDirectories name what notebooks see beside the home, and the claims that the chart does not make.
+// TestNotesOfDirectories: the notes name the directories that notebooks see in addition to the home, and the claims that an admin must
+// create.
 func TestNotesOfDirectories(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// kustomized are the documents that kubectl makes of a folder, by kind and name.
+// kustomized returns the documents that kubectl kustomize prints for a folder, by kind and name.
 func (l *life) kustomized(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	built, err := l.Admin.Kubectl(t.Context(), "kustomize", folder)
@@ -33,7 +33,7 @@ func (l *life) kustomized(t *testing.T, folder string) map[string]string {
 	return found
 }
 
-// kustomize: what the chart gives is a resource as it is, and the example adds what the chart has no value for.
+// kustomize tests the example kustomization: the rendered chart is its resource, and it adds fields for which the chart has no value.
 func (l *life) kustomize(t *testing.T) {
 	t.Helper()
 	example, err := os.ReadFile("../../deploy/examples/kustomization.yaml")
@@ -45,7 +45,7 @@ func (l *life) kustomize(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "kustomization.yaml"), example, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "install.yaml"), []byte(rendered), 0o600))
 	overlay := l.kustomized(t, folder)
-	assert.Len(t, overlay, strings.Count("\n"+string(rendered), "\n---\n"), "nothing is lost")
+	assert.Len(t, overlay, strings.Count("\n"+string(rendered), "\n---\n"), "no object is lost")
 	var configured corev1.ConfigMap
 	var deployment appsv1.Deployment
 	require.NoError(t, yaml.UnmarshalStrict([]byte(overlay["ConfigMap jupyter-user-webhook"]), &configured))

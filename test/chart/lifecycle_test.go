@@ -29,12 +29,12 @@ const (
 	current  = "jupyter-user-webhook:v0.2.0"
 )
 
-// A life is an installation on a cluster of its own.
+// A life is an installation on its own cluster.
 type life struct {
 	*controlplane.ControlPlane
 	helm   *helm.Helm
 	client kubernetes.Interface
-	// before is the chart of an earlier version, and chart this one.
+	// before is the folder of the chart with an earlier version. chart is the folder of this chart.
 	before, chart string
 }
 
@@ -69,7 +69,7 @@ func (l *life) run(t *testing.T, values string, arguments ...string) string {
 	return said
 }
 
-// TestInstallUpgradeRollbackUninstall goes through a life: the version before, this one, the one before again, this one, nothing.
+// TestInstallUpgradeRollbackUninstall installs the earlier version, upgrades, rolls back, upgrades again and uninstalls.
 func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
@@ -83,16 +83,16 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	l.assertComesUp(t)
 
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
-	// Replicas of the version before make pods for as long as they are there.
+	// During an upgrade, replicas of the earlier version still inject their image.
 	l.assertRuns(t, current, current+" "+previous)
 	generation := l.deployment(t).Generation
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
-	assert.Equal(t, generation, l.deployment(t).Generation, "nothing is replaced where nothing has changed")
+	assert.Equal(t, generation, l.deployment(t).Generation, "an upgrade without changes does not replace the Deployment's Pods")
 	l.assertRuns(t, current, current+" "+previous)
 
 	l.run(t, "", "rollback", helm.Release, "1", "--namespace", helm.Namespace)
 	l.assertRuns(t, previous, previous)
-	// By the chart of the version before, the way back is one without a denial too.
+	// The chart of the earlier version can downgrade without a denial too.
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.chart}, in...)...)
 	l.run(t, lifeValues, append([]string{"upgrade", helm.Release, l.before}, in...)...)
 	l.assertRuns(t, previous, previous+" "+current)
@@ -109,7 +109,8 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	}, machine.Patience, 100*time.Millisecond)
 }
 
-// assertComesUp: our own pods are admitted while the policies are in effect and nobody serves yet, as a controller makes them.
+// assertComesUp creates the webhook's own Pods as a controller does, while the policies are in effect and no replica serves. They must be
+// admitted.
 func (l *life) assertComesUp(t *testing.T) {
 	t.Helper()
 	require.NoError(t, l.AwaitPolicies(t.Context()))
@@ -128,7 +129,7 @@ func (l *life) assertComesUp(t *testing.T) {
 	}
 }
 
-// withKubectl does the same with what is shipped for kubectl.
+// withKubectl installs and removes deploy/install.yaml with kubectl.
 func (l *life) withKubectl(t *testing.T) {
 	t.Helper()
 	before := l.everything(t)
@@ -148,7 +149,7 @@ func (l *life) deployment(t *testing.T) *appsv1.Deployment {
 	return found
 }
 
-// assertRuns looks whether the image is the one that runs, and the policies know which may make pods.
+// assertRuns fails unless the Deployment has the image, and the policies accept the images.
 func (l *life) assertRuns(t *testing.T, image, accepted string) {
 	t.Helper()
 	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
@@ -168,7 +169,7 @@ func (l *life) assertRuns(t *testing.T, image, accepted string) {
 	}
 }
 
-// everything are all objects of the cluster.
+// everything returns all objects of the cluster.
 func (l *life) everything(t *testing.T) []string {
 	t.Helper()
 	found, err := l.Objects(t.Context(), "")
@@ -176,8 +177,8 @@ func (l *life) everything(t *testing.T) []string {
 	return found
 }
 
-// TestNoDeletionStopsAPodOfOthers deletes each object of an installation, alone, and creates a pod that is none of ours after each.
-// Nobody serves, so whatever would have to be asked about it would deny it.
+// TestNoDeletionStopsAPodOfOthers deletes each object of an installation, one at a time, and then creates a Pod that is no notebook. No
+// replica serves, so the Pod would be denied if a webhook were called for it.
 func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
@@ -217,7 +218,7 @@ func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
 	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
 }
 
-// deletes an object as everything names it, and returns what brings it back.
+// deletes deletes an object, by its name in everything, and returns a function that creates it again.
 func (l *life) deletes(t *testing.T, object string) (restore func()) {
 	t.Helper()
 	resource, name, _ := strings.Cut(object, " ")
@@ -238,14 +239,14 @@ func (l *life) deletes(t *testing.T, object string) (restore func()) {
 	require.NoError(t, err)
 	require.NoError(t, l.Admin.Do(t.Context(), "", append([]string{"delete", "--wait=false"}, arguments...)...))
 	return func() {
-		// A volume or a claim waits for a controller that is not there, and is gone as far as everybody else is concerned.
+		// A volume or a claim has a finalizer and waits for a controller, which does not run here. It counts as deleted.
 		if saved.GetFinalizers() == nil {
 			require.NoError(t, l.Admin.Do(t.Context(), string(text), "create", "-f", "-"))
 		}
 	}
 }
 
-// TestWhatHelmLeavesAlone: a cluster that lacks something, and what others write.
+// TestWhatHelmLeavesAlone: helm changes nothing in a cluster that lacks a namespace, and does not overwrite fields that other clients write.
 func TestWhatHelmLeavesAlone(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
@@ -266,14 +267,14 @@ func (l *life) namesTheMissing(t *testing.T) {
 	assert.Equal(t, before, l.everything(t))
 }
 
-// removesTheOldName: in 0.1.0 the MutatingWebhookConfiguration was called jupyter-user-webhook. Left behind, it would trust an old
-// CA one day, and deny every notebook.
+// removesTheOldName: an upgrade removes the MutatingWebhookConfiguration jupyter-user-webhook of 0.1.0. Otherwise it would trust an old CA
+// some day, and every notebook would be denied.
 func (l *life) removesTheOldName(t *testing.T) {
 	t.Helper()
 	folder := t.TempDir()
 	old := filepath.Join(folder, "chart")
 	require.NoError(t, os.CopyFS(old, os.DirFS(l.chart)))
-	// The chart has a symbolic link to the folder beside it.
+	// The chart has a symbolic link to the folder monitoring beside it.
 	require.NoError(t, os.CopyFS(filepath.Join(folder, "monitoring"), os.DirFS(filepath.Join(l.chart, "..", "monitoring"))))
 	file := filepath.Join(old, "templates", "50-mutatingwebhookconfiguration.yaml")
 	text, err := os.ReadFile(file)
@@ -290,7 +291,7 @@ func (l *life) removesTheOldName(t *testing.T) {
 	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
 }
 
-// assertConfigured asserts that there is one MutatingWebhookConfiguration, and its name.
+// assertConfigured fails unless the cluster has exactly one MutatingWebhookConfiguration, with this name.
 func (l *life) assertConfigured(t *testing.T, name string) {
 	t.Helper()
 	list, err := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{})
@@ -299,7 +300,7 @@ func (l *life) assertConfigured(t *testing.T, name string) {
 	assert.Equal(t, name, list.Items[0].Name)
 }
 
-// leavesTrustAlone: whom the API server trusts is written by others, into what helm has made, and an upgrade leaves it there.
+// leavesTrustAlone: another program writes the caBundle into the webhook configurations, and helm upgrade must keep it.
 func (l *life) leavesTrustAlone(t *testing.T) {
 	t.Helper()
 	values := "{certificates: {source: selfSigned}}"

@@ -23,7 +23,7 @@ import (
 
 const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
-// matrix are values as admins have them, one thing each, and then all at once.
+// matrix has the values of the tests. Each entry sets one feature, and the last one sets all.
 var matrix = map[string]string{
 	"nothing":                           "",
 	"a namespace of its own":            "{createNamespace: true}",
@@ -37,12 +37,12 @@ var matrix = map[string]string{
 		"access: {rights: [{namespace: '2024', user: '1', homes: ['2']}]}, spawners: [{namespace: 'on', serviceAccount: 'off'}]}",
 	"a share by NFS version 4": "{share: {nfs: {server: nfs.example.com}, mountOptions: [vers=4.2, hard]}, namespaces: [lab], " +
 		"identity: {share: true, mountOptions: [vers=4.2, ro, soft]}}",
-	"people known by the share": "{share: {nfs: {server: nfs.example.com}}, identity: {share: true, flags: [--homes-fresh=10s]}}",
-	"people known by passwd":    "{identity: {passwdConfigMap: people}}",
-	"people known by LDAP": "{identity: {ldap: {urls: ['ldaps://one.example.com', 'ldap://two.example.com:1389'], startTLS: true, ca: \"" +
+	"users known by the share": "{share: {nfs: {server: nfs.example.com}}, identity: {share: true, flags: [--homes-fresh=10s]}}",
+	"users known by passwd":    "{identity: {passwdConfigMap: people}}",
+	"users known by LDAP": "{identity: {ldap: {urls: ['ldaps://one.example.com', 'ldap://two.example.com:1389'], startTLS: true, ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", bindDN: 'cn=webhook,dc=example,dc=com', passwordSecret: ldap, preset: ad, " +
 		"users: {baseDN: 'dc=example,dc=com', hubName: userPrincipalName}, groups: {baseDN: 'dc=example,dc=com', nested: true}}}}",
-	"people known by LDAP and a certificate": "{identity: {hubNamesConfigMap: names, ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
+	"users known by LDAP and a certificate": "{identity: {hubNamesConfigMap: names, ldap: {urls: ['ldaps://one.example.com'], ca: \"" +
 		strings.ReplaceAll(certificate, "\n", `\n`) + "\", certificateSecret: ldap, users: {baseDN: 'dc=example,dc=com'}}}}",
 	"first homes": firstHomes,
 	"first homes of passwd, and all that can be said of them": "{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], image: {pullSecrets: [registry]}, " +
@@ -102,7 +102,7 @@ func start(t *testing.T, flags map[string][]string) *controlplane.ControlPlane {
 	return plane
 }
 
-// startEmpty starts an API server that has no namespaces of ours.
+// startEmpty starts an API server that has none of the webhook's namespaces.
 func startEmpty(t *testing.T, flags map[string][]string) *controlplane.ControlPlane {
 	t.Helper()
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: t.Output(), Flags: flags})
@@ -111,14 +111,14 @@ func startEmpty(t *testing.T, flags map[string][]string) *controlplane.ControlPl
 	return plane
 }
 
-// TestEveryRenderingIsWhatAnAPIServerTakes renders the chart with each of the values, and has the API server take it in a dry run
-// where fields that do not exist are errors, in a namespace that enforces what our pods keep by themselves. It knows the kinds of
-// cert-manager and of the Prometheus operator too.
+// TestEveryRenderingIsWhatAnAPIServerTakes renders the chart with each entry of matrix and sends it to the API server in a dry run, in which
+// unknown fields are errors. The namespace enforces Pod Security restricted. The API server also knows the kinds of cert-manager and of the
+// Prometheus operator.
 func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
 	t.Parallel()
 	plane, h := start(t, nil), newHelm(t)
 	defineOthers(t, plane)
-	// The pod of helm test runs by it, and a dry run leaves none.
+	// The Pod of helm test needs this ServiceAccount, and a dry run does not create it.
 	require.NoError(t, plane.Admin.Do(t.Context(), "", "create", "serviceaccount", "jupyter-user-webhook-test", "-n", helm.Namespace))
 	for name, values := range matrix {
 		t.Run(name, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
 			agrees(t, rendered)
 			taken := dryRun(t, plane, string(rendered))
 			assert.Zero(t, taken.ExitCode, taken.Stderr)
-			assert.Empty(t, taken.Stderr, "no warnings: Pod Security would give one")
+			assert.Empty(t, taken.Stderr, "no warnings, such as one of Pod Security")
 		})
 	}
 	denyUnknown(t, plane, h)
@@ -142,7 +142,7 @@ func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) co
 	return taken
 }
 
-// TestLint: helm finds nothing to complain of, whatever the values.
+// TestLint: helm lint finds no fault with any entry of matrix.
 func TestLint(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -157,7 +157,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestMonitoringIsTheFiles: what the operator gets is what is tested.
+// TestMonitoringIsTheFiles: the chart renders the rules and the dashboard of deploy/monitoring, which package monitoring tests.
 func TestMonitoringIsTheFiles(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), matrix["watched"])
@@ -189,7 +189,7 @@ func read(t *testing.T, rendered deploy.Rendered, name string) string {
 	return text
 }
 
-// agrees: one value is what the webhook is configured by and what the policies go by; and the image is one.
+// agrees fails unless the webhook's configuration and the policies have the same values and the same image.
 func agrees(t *testing.T, rendered deploy.Rendered) {
 	t.Helper()
 	var configured corev1.ConfigMap
@@ -239,7 +239,7 @@ func agrees(t *testing.T, rendered deploy.Rendered) {
 	}
 }
 
-// TestWarnDeniesNothing: every binding warns.
+// TestWarnDeniesNothing: with mode Warn, every binding of a policy has the action Warn.
 func TestWarnDeniesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -263,7 +263,8 @@ func TestWarnDeniesNothing(t *testing.T) {
 	}
 }
 
-// TestTheSharesOwnRoadIsGuarded: whatever its PersistentVolume is made from, a pod's inline volume of that kind is another road.
+// TestTheSharesOwnRoadIsGuarded: the policies deny inline volumes of the kind of the share's PersistentVolume, which would reach the share
+// directly.
 func TestTheSharesOwnRoadIsGuarded(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -286,7 +287,7 @@ func TestTheSharesOwnRoadIsGuarded(t *testing.T) {
 	}
 }
 
-// TestNotesInModeWarnBreakNothing: what can stop pods whatever the mode is not told to do on the first day, and tried before.
+// TestNotesInModeWarnBreakNothing: in mode Warn, the notes name no step that could stop other Pods, and have a dry run before such a step.
 func TestNotesInModeWarnBreakNothing(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -307,7 +308,7 @@ func TestNotesInModeWarnBreakNothing(t *testing.T) {
 	assert.Contains(t, notes["Warn"], "3. Just before mode Enforce, keep Pods from the NFS server")
 }
 
-// TestOnlyNamespaces: what is not listed is left as it was, by the webhooks and by the policies.
+// TestOnlyNamespaces: the webhooks and the policies select only the listed namespaces.
 func TestOnlyNamespaces(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), "{onlyNamespaces: [lab]}")

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// ofOthers are the kinds that the chart has and others define, and the values that make it have them.
+// ofOthers has the kinds of other projects that the chart can render, each with an entry of matrix that renders it.
 var ofOthers = map[string]string{
 	"Issuer.v1.cert-manager.io":               "certificates by cert-manager",
 	"Certificate.v1.cert-manager.io":          "certificates by cert-manager",
@@ -24,7 +24,7 @@ var ofOthers = map[string]string{
 	"PrometheusRule.v1.monitoring.coreos.com": "watched",
 }
 
-// defineOthers has the API server know them, by the files of cert-manager and of the Prometheus operator.
+// defineOthers installs the CustomResourceDefinitions of cert-manager and of the Prometheus operator.
 func defineOthers(t *testing.T, plane *controlplane.ControlPlane) {
 	t.Helper()
 	issuers, err := project.Module(t.Context(), ".", "github.com/cert-manager/cert-manager")
@@ -41,7 +41,7 @@ func defineOthers(t *testing.T, plane *controlplane.ControlPlane) {
 	}
 }
 
-// refuseUnknown: of a kind of theirs, too, the dry run denies a field that it does not have.
+// denyUnknown fails unless the dry run denies an unknown field in objects of these kinds too.
 func denyUnknown(t *testing.T, plane *controlplane.ControlPlane, h *helm.Helm) {
 	t.Helper()
 	for resource, values := range ofOthers {

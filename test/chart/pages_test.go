@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pages"
 )
 
-// helmCommand is a helm install or upgrade of our chart.
+// helmCommand matches helm install and helm upgrade of the chart.
 var helmCommand = regexp.MustCompile(`^helm (?:install|upgrade)(?: --install)? jupyter-user-webhook deploy/chart (.*)`)
 
 // TestPagesValues: the chart renders with the values that each helm command of a page sets.
@@ -26,12 +26,12 @@ func TestPagesValues(t *testing.T) {
 	for _, command := range pages.Commands(t) {
 		match := helmCommand.FindStringSubmatch(command.Line())
 		if match == nil || strings.Contains(match[1], "--values") {
-			continue // The values of the page on directory services have a test of their own, in test/integration.
+			continue // test/integration tests the values of the page on directory services.
 		}
 		rendered++
 		arguments := append([]string{"template", helm.Release, chart}, words(match[1])...)
 		if strings.Contains(match[1], "homes.enabled=true") {
-			// An upgrade keeps the values that name a list of users.
+			// The upgrade keeps the value identity.passwdConfigMap of the installation.
 			arguments = append(arguments, "--set", "identity.passwdConfigMap=users")
 		}
 		_, err := h.Run(t.Context(), "", arguments...)
@@ -40,7 +40,7 @@ func TestPagesValues(t *testing.T) {
 	assert.Greater(t, rendered, 8)
 }
 
-// valuesBlock begins with a key of the chart's values.
+// valuesBlock matches the beginning of a block of chart values.
 var valuesBlock = regexp.MustCompile(`^(?:config|access|identity):`)
 
 // TestPagesYAML: the chart renders with each block of values that a page shows.
@@ -58,7 +58,7 @@ func TestPagesYAML(t *testing.T) {
 		if strings.Contains(block.Text, "  ldap:") {
 			arguments = append(arguments, "--set-string", "identity.ldap.ca="+certificate)
 		} else {
-			arguments = append(arguments, "--set", "identity.passwdConfigMap=users") // Directories are for users who are known.
+			arguments = append(arguments, "--set", "identity.passwdConfigMap=users") // Directories need discovery at admission.
 		}
 		_, err := h.Template(t.Context(), block.Text, arguments...)
 		assert.NoError(t, err, "%s: %s", block.Page, block.Text)
@@ -66,7 +66,7 @@ func TestPagesYAML(t *testing.T) {
 	assert.Greater(t, rendered, 5)
 }
 
-// words returns the words of a shell's line, without the flags that only an upgrade has, and with a digest for its placeholder.
+// words returns the words of a command line. It leaves out flags that only an upgrade has, and replaces the placeholder of a digest.
 func words(line string) (found []string) {
 	digest := "sha256:" + strings.Repeat("0", 64)
 	line = strings.NewReplacer(`\\.`, `\.`, "sha256:…", digest, "sha256:<new>", digest).Replace(line)

@@ -35,16 +35,17 @@ import (
 type rollout struct {
 	*life
 	pair pki.Pair
-	// listeners are where the replicas are that there will be. Reviews go to any of those that serve.
+	// listeners are the listeners of all replicas, also of those that start later. serving are the replicas that serve now.
 	listeners []net.Listener
 	mu        sync.Mutex
 	serving   []http.Handler
-	// images are how many notebooks were made by which.
+	// images counts the notebooks by the image that was injected.
 	images map[string]int
 }
 
-// TestRolloutUnderLoad replaces an installation by itself with other values and another image, while notebooks are created and
-// replicas of both serve. By helm, which looks the image before up, and by kubectl apply of what helm template writes, which is told.
+// TestRolloutUnderLoad upgrades an installation to other values and another image while notebooks are created and replicas of both versions
+// serve. It does so with helm upgrade, which looks the earlier image up, and with helm template and kubectl apply, which get the earlier
+// image as a value.
 func TestRolloutUnderLoad(t *testing.T) {
 	t.Parallel()
 	for name, by := range map[string]func(*testing.T, *rollout, string){
@@ -68,7 +69,7 @@ func TestRolloutUnderLoad(t *testing.T) {
 			r.awaits(t, map[string]int{"before": 20})
 			by(t, r, "{image: {tag: after}, podSecurity: 'off', access: {controllers: [system:serviceaccount:argocd:argocd]}, "+
 				"config: {notebook: {port: 9000, env: [{name: A, value: b}]}}, "+values+"}")
-			require.NoError(t, r.AwaitPolicies(t.Context()), "so long a replica is not ready, by its probe")
+			require.NoError(t, r.AwaitPolicies(t.Context()), "a new replica is not ready before the policies are in effect")
 			r.serve(t, 1)
 			r.awaits(t, map[string]int{"before": r.made("before") + 20, "after": 20})
 			r.retire()
@@ -97,7 +98,7 @@ func beginRollout(t *testing.T) *rollout {
 	return r
 }
 
-// ServeHTTP has each review answered by any of the replicas.
+// ServeHTTP forwards each review to a random replica.
 func (r *rollout) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
 	handler := r.serving[rand.IntN(len(r.serving))]
@@ -111,7 +112,7 @@ func (r *rollout) retire() {
 	r.serving = r.serving[1:]
 }
 
-// serve adds a replica that has read the ConfigMap as it is now.
+// serve adds a replica with the present ConfigMap.
 func (r *rollout) serve(t *testing.T, i int) {
 	t.Helper()
 	installed, err := r.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
@@ -153,14 +154,14 @@ func (r *rollout) certificate(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Cer
 	return certs.FromDirectory(folder, slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))).GetCertificate
 }
 
-// made is how many notebooks were made by an image of a tag.
+// made returns how many notebooks got the image with a tag.
 func (r *rollout) made(tag string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.images["jupyter-user-webhook:"+tag]
 }
 
-// awaits that so many notebooks are made, by images of these tags.
+// awaits waits until so many further notebooks got the image of each tag.
 func (r *rollout) awaits(t *testing.T, wanted map[string]int) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -170,7 +171,7 @@ func (r *rollout) awaits(t *testing.T, wanted map[string]int) {
 	}, time.Minute, 10*time.Millisecond)
 }
 
-// load has carol create notebooks until it is stopped: none is denied.
+// load has carol create notebooks until stop is called. None may be denied.
 func (r *rollout) load(t *testing.T) (stop func()) {
 	t.Helper()
 	carol, err := r.User("carol")

@@ -31,16 +31,14 @@ func noteDoor(door, address string) { _ = os.Setenv(doorVariable(door), address)
 func doorVariable(door string) string { return "E2E_DOOR_" + door }
 
 // keep keeps everything running until Ctrl-C, with a JupyterLab to use.
-func (w *World) keep(ctx context.Context) {
+func (w *World) keep(ctx context.Context) error {
 	kubeconfig, err := w.outsideKubeconfig()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "error: keep the cluster:", err)
-		return
+		return fmt.Errorf("keep the cluster: %w", err)
 	}
 	lab, err := w.runLab(ctx)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "error: run a notebook:", err)
-		return
+		return fmt.Errorf("run a notebook: %w", err)
 	}
 	fmt.Fprintf(os.Stderr, `
 JupyterLab of alice, on a real node. Open it in a browser on this machine; in its terminal, whoami says alice:
@@ -57,6 +55,7 @@ The cluster is up until Ctrl-C. In another terminal, as root:
 Everything of the node is in %s. A shell beside it: nsenter --all --target "$(pgrep -n kubelet)"
 `, lab, kubeconfig, w.Room.Folder)
 	<-ctx.Done()
+	return nil
 }
 
 // runLab runs JupyterLab as carol, and returns its address on this machine, with its token.

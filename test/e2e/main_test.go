@@ -75,7 +75,10 @@ func inside(m *testing.M, room sealed.Room) (status int) {
 		return nil
 	})
 	if keep() {
-		world.keep(ctx)
+		if err := world.keep(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			return 1
+		}
 		return status
 	}
 	if err := progress.Stage(os.Stderr, "nothing of ours is left", func() error { return world.uninstall(ctx) }); err != nil {

@@ -14,26 +14,26 @@ import (
 
 const noAccess = "access/NoAccess"
 
-// TestAccess is who may be whom, on one API server.
+// TestAccess tests which requesters may be which users, on one API server.
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	for name, test := range map[string]func(*testing.T, *guarded){
-		"a person with the right to one home":                  oneHome,
+		"a requester with the right to one home":               oneHome,
 		"a hub with the right to every home":                   everyHome,
 		"a Deployment or a Job, by its ServiceAccount":         byAccount,
 		"a right in one namespace is none in another":          otherNamespace,
 		"a right revoked a second ago":                         revoked,
-		"a refusal says what to ask the admin for":             denialNamesTheRight,
+		"a denial says what to ask the admin for":              denialNamesTheRight,
 		"a backup has the share as it is, and no notebook":     backup,
 		"the binder binds the share's own claim":               binderBinds,
 		"a notebook is updated in what is not ours":            updated,
-		"kubectl debug by somebody with the right":             debugged,
+		"kubectl debug by a requester with the right":          debugged,
 		"exec into the notebook is the namespace's own affair": execed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, g) })
 	}
-	// These have other policies, for everybody.
+	// These change the policies for all other tests, so they come last.
 	t.Run("everybody may use their own home", func(t *testing.T) { ownHomes(t, g) })
 	t.Run("a powerful program that acts for others", func(t *testing.T) { actsForOthers(t, g) })
 	t.Run("Pod Security is not demanded", func(t *testing.T) { podSecurityOff(t, g) })
@@ -58,7 +58,7 @@ func everyHome(t *testing.T, g *guarded) {
 	assertDenied(t, create(t.Context(), g.carol, "lab", pod), noAccess)
 }
 
-// byAccount: where no controller manager runs, its controllers are who they say they are.
+// byAccount creates Pods with the user names of Kubernetes' controllers. No controller manager runs here.
 func byAccount(t *testing.T, g *guarded) {
 	g.account(t, "nightly", mayRunAs("alice"))
 	for _, controller := range []string{"replicaset-controller", "job-controller", "cronjob-controller", "statefulset-controller"} {
@@ -99,8 +99,8 @@ func revoked(t *testing.T, g *guarded) {
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "lab", Verb: "use", Group: "jupyter-user.io",
 			Resource: "homes", Name: "alice"}}}
 	require.Eventually(t, func() bool {
-		answer, err := g.admin(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
-		return err == nil && !answer.Status.Allowed
+		reviewed, err := g.admin(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+		return err == nil && !reviewed.Status.Allowed
 	}, wait, wait/1000)
 	assertDenied(t, create(t.Context(), heidi, "lab", injected(t, "alice")), noAccess)
 }
@@ -112,7 +112,7 @@ func denialNamesTheRight(t *testing.T, g *guarded) {
 		"homes.jupyter-user.io named alice")
 	_, said, _ := strings.Cut(err.Error(), "NoAccess: ")
 	err = create(t.Context(), g.bob, "lab", injected(t, "nobody-has-this-home"))
-	assert.ErrorContains(t, err, strings.ReplaceAll(said, "alice", "nobody-has-this-home"), "which homes there are is not learnt")
+	assert.ErrorContains(t, err, strings.ReplaceAll(said, "alice", "nobody-has-this-home"), "the message does not show which homes exist")
 }
 
 func backup(t *testing.T, g *guarded) {
@@ -129,7 +129,7 @@ func backup(t *testing.T, g *guarded) {
 	assert.NoError(t, create(t.Context(), ivan, "lab", raw()))
 	labelled := raw()
 	labelled.Labels = map[string]string{"jupyter-user": "alice"}
-	assert.ErrorContains(t, create(t.Context(), ivan, "lab", labelled), "denied request: ", "by the net too")
+	assert.ErrorContains(t, create(t.Context(), ivan, "lab", labelled), "denied request: ", "the policy net denies it too")
 	labelled.Spec.Containers[0].VolumeMounts = nil
 	assertDenied(t, create(t.Context(), ivan, "lab", labelled), "access/NotInjected")
 
@@ -156,7 +156,7 @@ func binderBinds(t *testing.T, g *guarded) {
 	require.NoError(t, err)
 	made.Annotations = map[string]string{"example.com/x": "y"}
 	_, err = g.bob.CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made, metav1.UpdateOptions{})
-	assert.NoError(t, err, "what leaves the volume alone is nobody's business")
+	assert.NoError(t, err, "a change that leaves the volume alone is admitted")
 }
 
 func updated(t *testing.T, g *guarded) {
@@ -180,7 +180,7 @@ func updated(t *testing.T, g *guarded) {
 	}
 	_, err := g.carol.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.StrategicMergePatchType,
 		[]byte(`{"spec": {"containers": [{"name": "nb", "image": "newer"}]}}`), metav1.PatchOptions{})
-	assert.NoError(t, err, "who may use the home may have another image")
+	assert.NoError(t, err, "a user of the home may change the image")
 }
 
 func debugged(t *testing.T, g *guarded) {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// TestAdmission is every way in which a user or a hub brings a pod, on one API server.
+// TestAdmission tests every way in which a user or a hub creates a Pod, on one API server.
 func TestAdmission(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -29,7 +29,7 @@ func TestAdmission(t *testing.T) {
 		"a namespace that enforces restricted":      restricted,
 		"no label, nothing happens":                 noLabel,
 		"UPDATE, DELETE and subresources":           afterwards,
-		"a refusal and all of its sentences":        denialSentences,
+		"a denial with all of its messages":         denialSentences,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
 	}
@@ -52,9 +52,9 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assert.Equal(t, resource.MustParse("2Gi"), notebook.Resources.Requests["memory"])
 	assert.Equal(t, []corev1.Capability{"SETUID", "SETGID"}, notebook.SecurityContext.Capabilities.Add)
 
-	// The default ServiceAccount's token is in the notebook, as ever, and not in the init container.
-	assert.True(t, hasToken(notebook), "the notebook's token is the pod's")
-	assert.False(t, hasToken(pod.Spec.InitContainers[0]), "the init container talks to nobody")
+	// The notebook container has the default ServiceAccount's token. The init container does not.
+	assert.True(t, hasToken(notebook), "the notebook container has the Pod's token")
+	assert.False(t, hasToken(pod.Spec.InitContainers[0]), "the init container has no token")
 
 	passes := c.decisions(t, "run")
 	require.NotEmpty(t, passes)
@@ -63,7 +63,7 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assertSettling(t, passes[1:])
 }
 
-// assertSettling: a second pass changes nothing, and the last one is the verifier's.
+// assertSettling fails unless only the first pass has operations and the last one is the verifier's.
 func assertSettling(t *testing.T, passes []decision) {
 	t.Helper()
 	require.NotEmpty(t, passes)
@@ -109,7 +109,7 @@ func kubectlRunWithCommand(t *testing.T, c *cluster) {
 	assert.Nil(t, notebook.LivenessProbe)
 	assert.Empty(t, notebook.Ports)
 
-	// Known at admission, the command stays as it was given.
+	// With discovery at admission, the webhook does not change the command.
 	raw, pod = c.run(t, "command", "alices", "--labels=jupyter-user=alice", "--command", "--", "sleep", "1000")
 	assertSettled(t, raw)
 	assert.Equal(t, []string{"sleep", "1000"}, pod.Spec.Containers[0].Command)
@@ -157,7 +157,7 @@ func limitRange(t *testing.T, c *cluster) {
 	require.NoError(t, err)
 	ctx := t.Context()
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
-		// LimitRanger reads from a cache of its own.
+		// The LimitRange is in effect when LimitRanger has read it into its cache.
 		made, err := c.carol.Kubectl(ctx, "run", "probe", "-n", "limits", "--image=quay.io/jupyter/minimal-notebook", "--dry-run=server", "-o", "json")
 		require.NoError(t, err)
 		assert.Contains(t, made.Stdout, "250m")
@@ -168,8 +168,8 @@ func limitRange(t *testing.T, c *cluster) {
 	assert.Equal(t, resource.MustParse("250m"), pod.Spec.Containers[0].Resources.Requests["cpu"],
 		"a notebook that a LimitRange has given requests is left with them")
 	init := pod.Spec.InitContainers[0]
-	assert.Equal(t, resource.MustParse("100m"), init.Resources.Limits["cpu"], "ours come first")
-	assert.Equal(t, resource.MustParse("1Gi"), init.Resources.Limits["ephemeral-storage"], "and a LimitRange fills in the rest")
+	assert.Equal(t, resource.MustParse("100m"), init.Resources.Limits["cpu"], "the webhook's limits are kept")
+	assert.Equal(t, resource.MustParse("1Gi"), init.Resources.Limits["ephemeral-storage"], "the LimitRange adds the others")
 }
 
 const hubPodYAML = `
@@ -200,7 +200,7 @@ func hubPod(t *testing.T, c *cluster) {
 	assert.Equal(t, "alice", pod.Annotations["jupyter-user.io/user"])
 	assert.Equal(t, "/user/alice/api", pod.Spec.Containers[0].ReadinessProbe.HTTPGet.Path)
 	assert.Equal(t, int64(5001), *pod.Spec.Containers[0].SecurityContext.RunAsUser)
-	assert.Empty(t, pod.Spec.Containers[0].Resources, "a hub's resources are the hub's")
+	assert.Empty(t, pod.Spec.Containers[0].Resources, "the webhook adds no resources to a hub's Pod")
 	assert.Nil(t, pod.Spec.SecurityContext.FSGroup)
 }
 
@@ -234,7 +234,7 @@ func noLabel(t *testing.T, c *cluster) {
 	c.namespace(t, "none", "baseline")
 	_, pod := c.run(t, "none", "nb", "--labels=app=x")
 	assert.Empty(t, pod.Spec.InitContainers)
-	assert.Empty(t, c.decisions(t, "none"), "the API server does not even ask")
+	assert.Empty(t, c.decisions(t, "none"), "the API server does not call the webhook")
 }
 
 func afterwards(t *testing.T, c *cluster) {
@@ -248,12 +248,12 @@ func afterwards(t *testing.T, c *cluster) {
 		done := c.kubectl(t, do...)
 		require.Zero(t, done.ExitCode, done.Stderr)
 	}
-	assert.Len(t, c.decisions(t, "after"), asked, "the API server does not even ask")
+	assert.Len(t, c.decisions(t, "after"), asked, "the API server does not call the webhook")
 }
 
 func denialSentences(t *testing.T, c *cluster) {
-	c.namespace(t, "refused", "baseline")
-	made := c.create(t, "refused", `
+	c.namespace(t, "denied", "baseline")
+	made := c.create(t, "denied", `
 apiVersion: v1
 kind: Pod
 metadata: {name: nb, labels: {jupyter-user: alice}}
@@ -270,17 +270,17 @@ spec:
 	assert.Contains(t, made.Stderr, "\n- spec.volumes[0]: the volume name hpc-shared-volume belongs to the share")
 	assert.Contains(t, made.Stderr, "\n- spec.volumes[1]: the claim hpc-shared-pvc is the share")
 	assert.Contains(t, made.Stderr, "\n- spec.containers[0].volumeMounts[0]: the volume hpc-shared-volume is mounted at /home")
-	assert.Equal(t, []string{"VolumeTaken", "ShareAgain", "MountForeign"}, c.decisions(t, "refused")[0].Reasons)
+	assert.Equal(t, []string{"VolumeTaken", "ShareAgain", "MountForeign"}, c.decisions(t, "denied")[0].Reasons)
 }
 
 func down(t *testing.T, c *cluster) {
 	c.namespace(t, "down", "baseline")
 	c.stop()
 	denied := c.kubectl(t, "run", "nb", "-n", "down", "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice")
-	assert.Equal(t, 1, denied.ExitCode, "a labelled pod never starts unserved")
+	assert.Equal(t, 1, denied.ExitCode, "a labelled Pod is denied while no webhook serves")
 	assert.Contains(t, denied.Stderr, "failed calling webhook")
 	other := c.kubectl(t, "run", "other", "-n", "down", "--image=quay.io/jupyter/minimal-notebook")
-	assert.Zero(t, other.ExitCode, "nobody else notices: %s", other.Stderr)
+	assert.Zero(t, other.ExitCode, "a Pod that is no notebook is admitted: %s", other.Stderr)
 	c.serve(t)
 	c.run(t, "down", "nb", "--labels=jupyter-user=alice")
 }

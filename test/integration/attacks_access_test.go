@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// attacks are all of them, by what they try.
+// attacks returns all attacks, by a description.
 func attacks() map[string]attack {
 	all := map[string]attack{}
 	for _, some := range []map[string]attack{
@@ -29,7 +29,7 @@ func mayRunAs(homes ...string) rbacv1.PolicyRule {
 	return rule
 }
 
-// furnish gives the rights that attackers have, or want to borrow.
+// furnish gives rights to the attackers, and to the accounts that they try to use.
 func (g *guarded) furnish(t *testing.T) {
 	t.Helper()
 	controller := "system:serviceaccount:kube-system:job-controller"
@@ -45,7 +45,7 @@ func (g *guarded) furnish(t *testing.T) {
 	g.allow(t, "lab", "bob", rbacv1.PolicyRule{APIGroups: []string{"groupsnapshot.storage.k8s.io"},
 		Resources: []string{"volumegroupsnapshots"}, Verbs: []string{"create"}})
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		// A new type is served a moment later.
+		// The API server serves a new CustomResourceDefinition a little later.
 		assert.ErrorContains(c, snapshotsTheShare(t, g), "ShareSnapshot: ")
 		assert.ErrorContains(c, snapshotsAGroup(t, g), "ShareSnapshot: ")
 	}, wait, wait/100)
@@ -69,7 +69,7 @@ func creates(who, user string, change func(*corev1.Pod)) func(*testing.T, *guard
 
 func unchanged(*corev1.Pod) {}
 
-// hubs is a pod that the hub creates, who may use every home: nothing but what the pod is stands against it.
+// hubs is an attack by the hub, which may use every home. So only a rule about the Pod can deny it.
 func hubs(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, "alice")
@@ -78,7 +78,7 @@ func hubs(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	}
 }
 
-// bare takes every mount off, and the init container: nothing of the share is left to be denied for.
+// bare removes every mount and the init container, so that no rule about the share can deny the Pod.
 func bare(pod *corev1.Pod) {
 	pod.Spec.InitContainers = nil
 	for i := range pod.Spec.Containers {
@@ -118,7 +118,7 @@ func attacksOnAccess() map[string]attack {
 		})},
 		"wearing another's label, known at admission": {rule, creates("bob", "alice", unchanged)},
 		"wearing another's label, found at start":     {rule, creates("bob", "qiang.guo03", unchanged)},
-		"a hub's pod by somebody who is not the hub": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
+		"a hub's Pod by a requester who is not the hub": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice", "app.kubernetes.io/component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
 		})},
@@ -126,7 +126,7 @@ func attacksOnAccess() map[string]attack {
 		"the hub's ServiceAccount in a pod of one's own":                         {rule, creates("bob", "alice", runsBy("hub"))},
 		"a ServiceAccount that may run as another":                               {rule, creates("bob", "alice", runsBy("batch"))},
 		"run-as of one's own is not use":                                         {rule, creates("erin", "alice", unchanged)},
-		"a Job by somebody without the right, though the controller has it": {
+		"a Job by a requester without the right, while the controller has it": {
 			rule, creates("system:serviceaccount:kube-system:job-controller", "alice", unchanged)},
 		"an owner reference does not make a controller's pod": {rule, creates("bob", "alice", func(pod *corev1.Pod) {
 			pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: "j", UID: "1",
@@ -151,7 +151,7 @@ func attacksOnNode() map[string]attack {
 
 func shareProcesses(pod *corev1.Pod) { pod.Spec.ShareProcessNamespace = new(true) }
 
-// inUnserved is a notebook by somebody whom nothing else stops, where the webhook is not asked.
+// inUnserved creates a notebook as an admin in a namespace for which the API server does not call the webhook.
 func inUnserved(namespace string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		return create(t.Context(), g.admin(t), namespace, injected(t, "alice"))

@@ -28,7 +28,7 @@ func attacksAfterwards() map[string]attack {
 			patched(`{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`, "status")},
 		"the init container's image patched while the pod is gated": {initImage,
 			patched(`{"spec": {"initContainers": [{"name": "jupyter-user-init", "image": "evil"}]}}`)},
-		"the notebook's image patched by somebody without the right": {image, func(t *testing.T, g *guarded) error {
+		"the notebook's image patched by a requester without the right": {image, func(t *testing.T, g *guarded) error {
 			return patches(t, g, g.bob, `{"spec": {"containers": [{"name": "nb", "image": "evil"}]}}`)
 		}},
 		"likewise by server-side apply": {image, func(t *testing.T, g *guarded) error {
@@ -88,7 +88,7 @@ func attacksOnBindings() map[string]attack {
 	}
 }
 
-// labelled is a pod of nobody's that becomes a notebook.
+// labelled adds the label to a Pod that exists already.
 func labelled(t *testing.T, g *guarded) error {
 	t.Helper()
 	pod := keep(t, g.bob, plain())
@@ -97,7 +97,7 @@ func labelled(t *testing.T, g *guarded) error {
 	return err
 }
 
-// onHubs patches a pod that a hub has made, of some component.
+// onHubs patches a hub's Pod with a component label.
 func onHubs(t *testing.T, g *guarded, component, patch string) error {
 	t.Helper()
 	pod := plain()
@@ -119,7 +119,7 @@ func applies(t *testing.T, g *guarded, as kubernetes.Interface, manifest string)
 	return err
 }
 
-// onAnotherRoad is a pod that has the share, and by none of its claims.
+// onAnotherRoad returns a Pod that reaches the share without a claim.
 func onAnotherRoad() *corev1.Pod {
 	pod := plain()
 	pod.Spec.Volumes = []corev1.Volume{{Name: "all", VolumeSource: corev1.VolumeSource{
@@ -127,7 +127,7 @@ func onAnotherRoad() *corev1.Pod {
 	return pod
 }
 
-// debugsAnotherRoad mounts the share in a container that is added to such a pod.
+// debugsAnotherRoad adds an ephemeral container with the share to a Pod of onAnotherRoad.
 func debugsAnotherRoad(mounts ...corev1.VolumeMount) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := keep(t, g.admin(t), onAnotherRoad())
@@ -148,7 +148,7 @@ func attacksOnDebug() map[string]attack {
 		return debugs(carol, func(c *corev1.EphemeralContainer) { c.VolumeMounts = []corev1.VolumeMount{m} })
 	}
 	return map[string]attack{
-		"kubectl debug by somebody without the right":                   {"debug/NoAccess", debugs(bob, nothing)},
+		"kubectl debug by a requester without the right":                {"debug/NoAccess", debugs(bob, nothing)},
 		"kubectl debug of a pod that has the share by another road":     {"debug/NoAccess", debugsAnotherRoad()},
 		"kubectl debug with the share":                                  {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
 		"kubectl debug with the scratch volume":                         {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
@@ -158,7 +158,7 @@ func attacksOnDebug() map[string]attack {
 		"kubectl debug with the image's UID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = nil })},
 		"kubectl debug with the image's GID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = nil })},
 		"kubectl debug with the pod's UID and GID, which are another's": {identity, debugsOf("alice", another)},
-		"kubectl debug where the person is found at start":              {identity, debugsOf("qiang.guo03", unchanged)},
+		"kubectl debug with discovery at start":                         {identity, debugsOf("qiang.guo03", unchanged)},
 		"kubectl debug with the hundredth container":                    {"debug/NotebookTooLarge", debugsMany},
 		"kubectl debug with a capability": {privileged, context(func(s *corev1.SecurityContext) {
 			s.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"}
@@ -174,12 +174,12 @@ func attacksOnDebug() map[string]attack {
 	}
 }
 
-// another has a pod say that it runs as somebody else, where its containers do not.
+// another sets the Pod's UID and GID to those of another user. The notebook container keeps its own.
 func another(pod *corev1.Pod) {
 	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6002))
 }
 
-// debugsOf adds a container that says nothing of UID and GID to a pod of a user's.
+// debugsOf adds an ephemeral container without UID and GID to a user's notebook.
 func debugsOf(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, user)
@@ -191,7 +191,7 @@ func debugsOf(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) 
 	}
 }
 
-// withoutContext has UID and GID from the pod, and privileges as the image has them.
+// withoutContext adds an ephemeral container without a security context to a Pod that sets UID and GID. So privilege escalation is allowed.
 func withoutContext(t *testing.T, g *guarded) error {
 	pod := injected(t, "alice")
 	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))

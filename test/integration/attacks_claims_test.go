@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// attacksOnClaims are on the share by claims and snapshots of one's own, and on the share's own claim.
+// attacksOnClaims returns attacks with new claims and snapshots, and attacks on the claim of the share.
 func attacksOnClaims() map[string]attack {
 	const claimed = "claims/ShareClaim"
 	return map[string]attack{
@@ -46,7 +46,7 @@ func attacksOnClaims() map[string]attack {
 				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}},
-		"the share's claim made by somebody": {claimed, claims(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" })},
+		"the share's claim created by a user": {claimed, claims(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" })},
 		"the share's claim deleted": {claimed, onShares(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 			return g.bob.CoreV1().PersistentVolumeClaims("open").Delete(t.Context(), c.Name, metav1.DeleteOptions{
 				DryRun: []string{metav1.DryRunAll}})
@@ -71,7 +71,7 @@ func attacksOnClaims() map[string]attack {
 
 const statefulSets = "system:serviceaccount:kube-system:statefulset-controller"
 
-// onShares does something to the share's claim, which is there in namespace open.
+// onShares is an attack on the claim of the share in namespace open.
 func onShares(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")

@@ -11,14 +11,14 @@ import (
 
 const share, scratch = "hpc-shared-volume", "uid-gid-config"
 
-// mounts are an attack by a mount more in the notebook container.
+// mounts is an attack with a further mount in the notebook container.
 func mounts(m corev1.VolumeMount) func(*testing.T, *guarded) error {
 	return carols(func(pod *corev1.Pod) {
 		pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, m)
 	})
 }
 
-// beside are attacks by another container, which runs before or beside the notebook.
+// beside is an attack with another container: an init container or a sidecar.
 func beside(initContainer bool, c corev1.Container) func(*testing.T, *guarded) error {
 	c.Name, c.Image = "beside", "x"
 	return carols(func(pod *corev1.Pod) {
@@ -144,7 +144,7 @@ func attacksOnInit() map[string]attack {
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/data/hpc/home/alice"})
 		})},
-		"the init container runs as somebody": {privileged, inits(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
+		"the init container runs as a user": {privileged, inits(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
 		"the init container runs as root": {net, inits(func(c *corev1.Container) {
 			c.SecurityContext.RunAsUser, c.SecurityContext.RunAsNonRoot = new(int64(0)), new(false)
 		})},
@@ -166,7 +166,7 @@ func attacksOnIdentity() map[string]attack {
 		"another command, as root, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
 			c.Command = []string{"sh", "-c", "id"}
 		})},
-		"our program for somebody else, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
+		"our program for another user, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
 			c.Command[2] = "--user=alice"
 		})},
 		"a sidecar of another UID beside more of the share than the home": {"verifier/SidecarForeign", besideMore(
@@ -180,14 +180,14 @@ func attacksOnIdentity() map[string]attack {
 		"no way at all": {rule, carols(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/discovery"] = "None"
 			pod.Spec.SecurityContext.SupplementalGroups = nil
-			// Where no way is known, the init container is nobody in particular.
+			// With an unknown discovery, the init container must run as the user nobody.
 			init := pod.Spec.InitContainers[0].SecurityContext
 			init.RunAsUser, init.RunAsGroup = new(int64(65532)), new(int64(65532))
 		})},
 	}
 }
 
-// inNobodysName is a pod whose every piece is for a name that the webhook never takes.
+// inNobodysName is an attack with a Pod in which every injected field has a name that the webhook does not accept.
 func inNobodysName(name string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, "alice")
@@ -200,7 +200,7 @@ func inNobodysName(name string) func(*testing.T, *guarded) error {
 	}
 }
 
-// besideMore is a pod where notebooks see further directories of the share.
+// besideMore is an attack where notebooks see further directories of the share.
 func besideMore(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		g.serving(t, func(c *config.Config) {

@@ -7,7 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// attacksOnPod are on what a whole pod has: with all of it, the pod would be a notebook.
+// attacksOnPod returns attacks with Pods that have only a part of a notebook's fields.
 func attacksOnPod() map[string]attack {
 	const lacks, volume, group = "verifier/NotInjected", "verifier/VolumeForeign", "verifier/GroupForeign"
 	return map[string]attack{
@@ -41,7 +41,7 @@ func attacksOnPod() map[string]attack {
 		"groups smuggled in by supplementalGroups": {group, carols(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.SupplementalGroups = []int64{7001, 6002}
 		})},
-		"groups smuggled in where the person is found at start": {group,
+		"groups smuggled in with discovery at start": {group,
 			carolsOf("qiang.guo03", func(pod *corev1.Pod) { pod.Spec.SecurityContext.SupplementalGroups = []int64{7001} })},
 		"a group smuggled in by fsGroup": {group, carols(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.FSGroup = new(int64(6002))
@@ -55,7 +55,7 @@ func attacksOnPod() map[string]attack {
 	}
 }
 
-// attacksOnShare are pods that have the share by its claim and are no notebooks.
+// attacksOnShare returns attacks with Pods that mount the share's claim and are no notebooks.
 func attacksOnShare() map[string]attack {
 	const mounted, large = "share/ShareMounted", "share/PodTooLarge"
 	raw := func(change func(*corev1.Pod)) func(*testing.T, *guarded) error {

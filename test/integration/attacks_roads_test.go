@@ -49,7 +49,7 @@ func attacksOnRoads() map[string]attack {
 	return all
 }
 
-// networkVolumes are of kinds that reach servers which the policies cannot know.
+// networkVolumes returns volumes of kinds that can reach any server. The policies cannot know whether it has the share.
 func networkVolumes() map[string]corev1.VolumeSource {
 	return map[string]corev1.VolumeSource{
 		"azureFile":      {AzureFile: &corev1.AzureFileVolumeSource{SecretName: "s", ShareName: "s"}},
@@ -72,14 +72,14 @@ func copies(c *corev1.PersistentVolumeClaim) {
 	c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
 }
 
-// binder is Kubernetes' own controller that binds claims to volumes.
+// binder is the user name of Kubernetes' controller that binds claims to volumes.
 const binder = "system:serviceaccount:kube-system:persistent-volume-binder"
 
 func hostPath(path string) corev1.VolumeSource {
 	return corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}
 }
 
-// bobsOpen is a pod of bob's where Pod Security has nothing against it.
+// bobsOpen is an attack by bob in a namespace without Pod Security.
 func bobsOpen(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := plain()
@@ -88,7 +88,7 @@ func bobsOpen(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	}
 }
 
-// snapshotType stands in for one of the real ones, of which this is all that matters.
+// snapshotType returns a CustomResourceDefinition with the names of a real snapshot type. It has no further schema.
 func snapshotType(kind, group, version string) string {
 	plural := strings.ToLower(kind) + "s"
 	return fmt.Sprintf(`
@@ -112,12 +112,12 @@ spec:
 var (
 	snapshotsTheShare = snapshots("VolumeSnapshot", "snapshot.storage.k8s.io", "v1",
 		`{"persistentVolumeClaimName": "hpc-shared-pvc"}`)
-	// snapshotsAGroup chooses claims by a label that anybody may have put on the share's.
+	// snapshotsAGroup selects claims by a label. The share's claim may have this label.
 	snapshotsAGroup = snapshots("VolumeGroupSnapshot", "groupsnapshot.storage.k8s.io", "v1beta1",
 		`{"selector": {"matchLabels": {"mine": "yes"}}}`)
 )
 
-// snapshots makes one of a type, by bob.
+// snapshots is an attack by bob that creates a snapshot of a type.
 func snapshots(kind, group, version, source string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		body := fmt.Appendf(nil, `{"apiVersion": "%s/%s", "kind": %q, "metadata": {"name": "s"}, "spec": {"source": %s}}`, group, version,

@@ -11,15 +11,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// An attack is something that one rule alone stands against.
+// An attack is a request that exactly one rule denies.
 type attack struct {
-	// rule is the policy, without our group, and the reason that it denies with. The verifier's are in attacks_verifier_test.go.
+	// rule is the name of the policy, without the group, and the reason of its denial. The policy may be "verifier".
 	rule string
-	// do tries it and answers what the API server says.
+	// do tries the attack and returns the API server's error.
 	do func(*testing.T, *guarded) error
 }
 
-// carols is a pod that carol creates in namespace lab: alice's as the webhook makes it, and then changed.
+// carols is an attack by carol in namespace lab: she changes alice's notebook as the webhook makes it, and creates it.
 func carols(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return carolsOf("alice", change)
 }
@@ -32,7 +32,7 @@ func carolsOf(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) 
 	}
 }
 
-// bobs is a pod that bob creates in namespace lab, which is none of ours.
+// bobs is an attack by bob in namespace lab, with a Pod that is no notebook and has a volume.
 func bobs(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := plain()
@@ -48,7 +48,7 @@ func plain() *corev1.Pod {
 	}
 }
 
-// patched is what carol does to a pod of alice's that runs, with whatever subresource.
+// patched is an attack by carol that patches alice's running notebook or one of its subresources.
 func patched(patch string, subresource ...string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error { return patches(t, g, g.carol, patch, subresource...) }
 }
@@ -61,12 +61,12 @@ func patches(t *testing.T, g *guarded, as kubernetes.Interface, patch string, su
 	return err
 }
 
-// gated holds a pod back from the scheduler.
+// gated adds a scheduling gate, so that the Pod is not scheduled.
 func gated(pod *corev1.Pod) {
 	pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}}
 }
 
-// debugger is a container beside alice's notebook that may be there.
+// debugger returns an ephemeral container that is allowed in alice's notebook.
 func debugger() corev1.EphemeralContainer {
 	return corev1.EphemeralContainer{
 		TargetContainerName: "nb",
@@ -81,7 +81,7 @@ func debugger() corev1.EphemeralContainer {
 	}
 }
 
-// debugs adds an ephemeral container to a pod of alice's.
+// debugs is an attack that adds an ephemeral container to alice's notebook.
 func debugs(who func(*guarded) kubernetes.Interface, change func(*corev1.EphemeralContainer)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		added := debugger()
@@ -103,7 +103,7 @@ func bob(g *guarded) kubernetes.Interface   { return g.bob }
 
 func nothing(*corev1.EphemeralContainer) {}
 
-// claims creates a claim in namespace lab and answers what the API server says.
+// claims is an attack that creates a claim in namespace lab.
 func claims(change func(*corev1.PersistentVolumeClaim)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		_, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), claim(change),
@@ -124,7 +124,7 @@ func claim(change func(*corev1.PersistentVolumeClaim)) *corev1.PersistentVolumeC
 	return c
 }
 
-// binds is what the scheduler does, with a binding that says more than where the pod runs.
+// binds binds a Pod to a node, like the scheduler. The binding has labels or annotations too.
 func binds(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error {
 	t.Helper()
 	pod := keep(t, g.carol, injected(t, "alice"))
@@ -137,14 +137,14 @@ func binds(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error {
 	return client.Resource("pods").Name(pod.Name).SubResource("binding").Do(t.Context()).Error()
 }
 
-// enters asks for a shell in a container.
+// enters is an attack that runs a command in a container, or attaches to it.
 func enters(container, how string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := keep(t, g.carol, injected(t, "alice"))
 		err := g.carol.CoreV1().RESTClient().Post().Namespace("lab").Resource("pods").Name(pod.Name).SubResource(how).
 			Param("container", container).Param("command", "id").Param("stdout", "true").Do(t.Context()).Error()
 		if err != nil && strings.Contains(err.Error(), "does not have a host assigned") {
-			return nil // Admitted: there is only no node to ask.
+			return nil // The request was admitted. It fails later, because there is no node.
 		}
 		return err
 	}

@@ -16,18 +16,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// A verifier is what decides what a notebook is, as it is shipped, and its configuration can be exchanged.
+// A verifier serves the shipped verifier. Its configuration can be exchanged.
 type verifier struct {
 	handler atomic.Pointer[http.Handler]
 }
 
-// ofVerifier reports whether an attack is on what a notebook is, which the verifier alone says.
+// ofVerifier reports whether the verifier alone denies an attack.
 func (a attack) ofVerifier() bool { return strings.HasPrefix(a.rule, "verifier/") }
 
-// onShape reports whether the verifier denies an attack, alone or beside the net.
+// onShape reports whether the verifier denies an attack, alone or together with the policy net.
 func (a attack) onShape() bool { return a.ofVerifier() || strings.HasPrefix(a.rule, "net/") }
 
-// startVerified starts a cluster with the verifier, and nothing else of ours.
+// startVerified starts a cluster with the verifier, without the mutating webhook and the policies.
 func startVerified(t *testing.T) *guarded {
 	t.Helper()
 	return startVerifiedBeside(t)
@@ -53,7 +53,7 @@ func (g *guarded) serve(t *testing.T, configured *config.Config) {
 	g.verifier.handler.Store(&handler)
 }
 
-// serving has the verifier, where there is one, go by another configuration for the rest of a test.
+// serving changes the configuration until the test ends, also that of the verifier if there is one.
 func (g *guarded) serving(t *testing.T, change func(*config.Config)) {
 	t.Helper()
 	configured := config.Default()
@@ -62,8 +62,8 @@ func (g *guarded) serving(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { g.serve(t, config.Default()) })
 }
 
-// TestTheVerifierSaysWhatANotebookIs tries all attacks on it where there is no policy: the verifier denies each. Without its
-// registration each works, so each is known to be its work.
+// TestTheVerifierSaysWhatANotebookIs tries all attacks on the fields of a notebook without policies. The verifier denies each. Without the
+// verifier's webhook configuration each attack succeeds, which shows that nothing else denies it.
 func TestTheVerifierSaysWhatANotebookIs(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)

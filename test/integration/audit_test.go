@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// auditPolicy is the least that an API server keeps: who did what to which object, and annotations.
+// auditPolicy is the smallest audit policy with annotations: requester, verb and object.
 const auditPolicy = `
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -22,7 +22,7 @@ rules:
 - {level: Metadata, resources: [{group: "", resources: [pods]}]}
 `
 
-// TestAuditLogSaysWhoRanAsWhom reads the API server's own audit log, and nothing else.
+// TestAuditLogSaysWhoRanAsWhom: the API server's audit log shows which requester ran a notebook as which user.
 func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 	folder := t.TempDir()
 	policy, log := filepath.Join(folder, "policy.yaml"), filepath.Join(folder, "audit.log")
@@ -56,23 +56,24 @@ func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 	found := said("found")
 	assert.Equal(t, "qiang.guo03", found[ours+"user"])
 	assert.Equal(t, "AtStart", found[ours+"discovery"])
-	assert.NotContains(t, found, ours+"identity", "nobody knows it yet")
+	assert.NotContains(t, found, ours+"identity", "the identity is not known at admission")
 
 	reserved := said("reserved")
 	assert.Equal(t, "NameReserved", reserved[ours+"reason"])
 	assert.Equal(t, "carol", reserved[ours+"requester"])
 
 	another := said("another")
-	assert.Equal(t, "bob", another[ours+"user"], "what was asked for is there, although it was refused")
+	assert.Equal(t, "bob", another[ours+"user"], "the audit log has the user of a denied request too")
 	assert.Equal(t, "carol", another[access+"requester"])
-	assert.Contains(t, another["answer"], "NoAccess: ")
+	assert.Contains(t, another["message"], "NoAccess: ")
 
 	for key := range said("plain") {
-		assert.NotContains(t, key, "jupyter-user.io", "what is none of ours leaves nothing")
+		assert.NotContains(t, key, "jupyter-user.io", "a Pod that is no notebook has no audit annotations of ours")
 	}
 }
 
-// auditOf are the annotations of a pod's creation, and as "answer" what its requester was told. The log is written before the answer is sent.
+// auditOf returns the audit annotations of a Pod's creation, and the response's message under the key "message". The API server writes the log
+// before it sends the response.
 func auditOf(t *testing.T, log, namespace, name string) map[string]string {
 	t.Helper()
 	file, err := os.Open(log)
@@ -85,12 +86,12 @@ func auditOf(t *testing.T, log, namespace, name string) map[string]string {
 			Verb, Stage string
 			ObjectRef   struct{ Namespace, Name string }
 			Annotations map[string]string
-			// ResponseStatus is what the requester was told.
+			// ResponseStatus is the status in the response.
 			ResponseStatus struct{ Message string }
 		}
 		require.NoError(t, json.Unmarshal(lines.Bytes(), &event))
 		if event.Verb == "create" && event.ObjectRef.Namespace == namespace && event.ObjectRef.Name == name {
-			event.Annotations["answer"] = event.ResponseStatus.Message
+			event.Annotations["message"] = event.ResponseStatus.Message
 			return event.Annotations
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 )
 
-// checkAccess asks what the policies ask, and is told the binding.
+// checkAccess tests check access with many requesters and users: whether it reports the right and the binding that gives it.
 func checkAccess(t *testing.T, l *looked) {
 	makes(role("lab", "night", []string{"alice"}, "run-as"), localBinding("lab", "night", serviceAccount("lab", "night")),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "night"}},
@@ -38,20 +38,20 @@ func checkAccess(t *testing.T, l *looked) {
 		says     string
 		through  string
 	}{
-		"a person with the right":       {as: "carol", user: "qiang.guo03", may: true, says: "carol may be qiang.guo03", through: "use carol RBAC: allowed by RoleBinding \"allow-"},
-		"a person without it":           {as: "carol", user: "bob", says: "ask the admin for a role with the verb use on homes.jupyter-user.io named bob"},
-		"somebody of a group":           {as: "erin", groups: []string{"staff"}, user: "bob", may: true, through: `use erin RBAC: allowed by RoleBinding "staff/lab"`},
-		"a hub":                         {as: "system:serviceaccount:lab:hub", user: "bob", may: true, through: `RBAC: allowed by RoleBinding "hub/lab"`},
-		"somebody who creates Pods":     {as: "dave", user: "alice", may: true, through: `run-as ServiceAccount lab/night RBAC: allowed by RoleBinding "night/lab"`},
-		"somebody who creates CronJobs": {as: "fay", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
-		"somebody who only patches":     {as: "gil", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
-		"somebody who only updates":     {as: "hal", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
-		"somebody who does not":         {as: "mallory", user: "alice", says: "mallory has the right to the home of alice in namespace lab, but not to create Pods there"},
-		"the right and no Pods":         {as: "alice@corp.example", user: "alice", says: "but not to create Pods there", through: `use alice@corp.example RBAC`},
-		"a controller that may all":     {as: "system:serviceaccount:kube-system:job-controller", user: "bob", says: "never counts"},
-		"everybody who may":             {user: "alice", may: true, says: "these may be alice", through: "run-as ServiceAccount lab/night RoleBinding lab/night"},
-		"everybody, and a hub":          {user: "bob", may: true, through: "use ServiceAccount lab/hub RoleBinding lab/hub"},
-		"everybody, and the powerful":   {user: "bob", may: true, through: "use Group system:masters ClusterRoleBinding cluster-admin"},
+		"a requester with the right":   {as: "carol", user: "qiang.guo03", may: true, says: "carol may be qiang.guo03", through: "use carol RBAC: allowed by RoleBinding \"allow-"},
+		"a requester without it":       {as: "carol", user: "bob", says: "ask the admin for a role with the verb use on homes.jupyter-user.io named bob"},
+		"a member of a group":          {as: "erin", groups: []string{"staff"}, user: "bob", may: true, through: `use erin RBAC: allowed by RoleBinding "staff/lab"`},
+		"a hub":                        {as: "system:serviceaccount:lab:hub", user: "bob", may: true, through: `RBAC: allowed by RoleBinding "hub/lab"`},
+		"a requester of Pods":          {as: "dave", user: "alice", may: true, through: `run-as ServiceAccount lab/night RBAC: allowed by RoleBinding "night/lab"`},
+		"a requester of CronJobs":      {as: "fay", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"a requester who only patches": {as: "gil", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"a requester who only updates": {as: "hal", user: "alice", may: true, through: "run-as ServiceAccount lab/night"},
+		"a requester without Pods":     {as: "mallory", user: "alice", says: "mallory has the right to the home of alice in namespace lab, but not to create Pods there"},
+		"the right and no Pods":        {as: "alice@corp.example", user: "alice", says: "but not to create Pods there", through: `use alice@corp.example RBAC`},
+		"a controller that may all":    {as: "system:serviceaccount:kube-system:job-controller", user: "bob", says: "never counts"},
+		"everybody who may":            {user: "alice", may: true, says: "these may be alice", through: "run-as ServiceAccount lab/night RoleBinding lab/night"},
+		"everybody, and a hub":         {user: "bob", may: true, through: "use ServiceAccount lab/hub RoleBinding lab/hub"},
+		"everybody, and the powerful":  {user: "bob", may: true, through: "use Group system:masters ClusterRoleBinding cluster-admin"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -59,23 +59,23 @@ func checkAccess(t *testing.T, l *looked) {
 				require.NoError(c, err)
 				assert.Equal(c, of.may, a.May, a.Message)
 				assert.Contains(c, a.Message, of.says)
-				ways := ""
-				for _, way := range a.Rights {
-					ways += way.Verb + " " + way.Who + " " + way.Through + "\n"
+				rights := ""
+				for _, right := range a.Rights {
+					rights += right.Verb + " " + right.Who + " " + right.Through + "\n"
 				}
-				assert.Contains(c, ways, of.through)
-				assert.NotContains(c, ways, "job-controller")
+				assert.Contains(c, rights, of.through)
+				assert.NotContains(c, rights, "job-controller")
 			}, wait, wait/100)
 		})
 	}
-	t.Run("where notebooks are refused", func(t *testing.T) { accessDenied(t, l) })
+	t.Run("where notebooks are denied", func(t *testing.T) { accessDenied(t, l) })
 	renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""})(t, l)
 	a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: "dave", User: "dave", Namespace: "lab"})
 	require.NoError(t, err)
 	assert.True(t, a.May, "%+v", a)
 }
 
-// accessDenied: rights are one thing, and what the API server admits another.
+// accessDenied: a requester may have the right to a home in a namespace where notebooks are denied. check access reports both.
 func accessDenied(t *testing.T, l *looked) {
 	openNamespace(t, l)
 	makes(roleBinding("open", "dave", "pods", userSubject("dave")), roleBinding("open", "erin", "pods", userSubject("erin")),
@@ -85,12 +85,12 @@ func accessDenied(t *testing.T, l *looked) {
 		roleBinding("kube-system", "erin", "pods", userSubject("erin")),
 		roleBinding("lab", "erin-all", "jupyter-user-use-every-home", userSubject("erin")),
 		roleBinding("lab", "erin-pods", "pods", userSubject("erin")))(t, l)
-	type asked struct {
+	type query struct {
 		as, user, namespace string
 		may                 bool
 		says                string
 	}
-	ask := func(t *testing.T, of asked) {
+	assertAccess := func(t *testing.T, of query) {
 		t.Helper()
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: of.as, User: of.user, Namespace: of.namespace})
@@ -100,7 +100,7 @@ func accessDenied(t *testing.T, l *looked) {
 		}, wait, wait/100)
 	}
 	const guard = "notebooks are denied in namespace open, which enforces the Pod Security Standard privileged (NamespaceUnguarded)"
-	for name, of := range map[string]asked{
+	for name, of := range map[string]query{
 		"below baseline":                      {"dave", "alice", "open", false, guard},
 		"below baseline, without the right":   {"dave", "bob", "open", false, "; and then " + guard},
 		"below baseline, with every home":     {"erin", "bob", "open", true, "erin may be bob"},
@@ -112,15 +112,15 @@ func accessDenied(t *testing.T, l *looked) {
 		"a name that is a path, of everybody": {"", "../bob", "lab", false, "leading dot"},
 		"the name as such, with every home":   {"erin", "bob", "lab", true, ""},
 	} {
-		t.Run(name, func(t *testing.T) { ask(t, of) })
+		t.Run(name, func(t *testing.T) { assertAccess(t, of) })
 	}
 	a, err := check.Access(t.Context(), l.look, check.AccessQuery{User: "alice", Namespace: "open"})
 	require.NoError(t, err)
-	for _, way := range a.Rights {
-		assert.NotEqual(t, "User dave", way.Who, "one home is not enough there")
+	for _, right := range a.Rights {
+		assert.NotEqual(t, "User dave", right.Who, "the right to one home is not enough there")
 	}
 	_, err = check.Access(t.Context(), l.look, check.AccessQuery{As: "erin", User: "alice", Namespace: "nosuch"})
 	require.EqualError(t, err, "there is no namespace nosuch")
 	renderedFrom("podSecurity", "off")(t, l)
-	ask(t, asked{"dave", "alice", "open", true, ""})
+	assertAccess(t, query{"dave", "alice", "open", true, ""})
 }

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// checked is one thing wrong each, and what is said of it.
+// checked has the changes that break an installation, one at a time, with the finding that check must report.
 var checked = map[string]struct {
 	change func(*testing.T, *looked)
 	check  string
@@ -141,7 +141,7 @@ var checked = map[string]struct {
 			"jupyter-user.io/rendered: v0.2.0-", "jupyter-user.io/rendered: v0.2.0-x"))
 		t.Cleanup(func() { l.manifest = before })
 	}, "policies", check.Failed, "ValidatingAdmissionPolicy share.jupyter-user.io: is of another release or other values (\"v0.2.0-"},
-	"everybody's own home, whoever they are": {renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""}), "parameters", check.Warning,
+	"everyone's own home, without a prefix or suffix": {renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""}), "parameters", check.Warning,
 		"says ownHomes: Yes without"},
 	"a configuration that cannot be read": {func(t *testing.T, l *looked) {
 		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
@@ -166,7 +166,7 @@ var checked = map[string]struct {
 		check.Failed, "gives use every home in namespace lab to Group system:authenticated"},
 	"run-as without names": {makes(role("lab", "runner", nil, "run-as"), localBinding("lab", "runner", serviceAccount("lab", "runner"))),
 		"rbac", check.Failed, "RoleBinding lab/runner: lets anyone who can create Pods in namespace lab be any user, by ServiceAccount lab/runner"},
-	"a hub that runs as somebody": {makes(role("lab", "hub", []string{"alice"}, "run-as"), localBinding("lab", "hub", serviceAccount("lab", "hub")),
+	"a hub that runs as a user": {makes(role("lab", "hub", []string{"alice"}, "run-as"), localBinding("lab", "hub", serviceAccount("lab", "hub")),
 		roleBinding("lab", "hub2", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Failed,
 		"gives run-as to ServiceAccount lab/hub, which may use every home"},
 	"a rule that gives everything": {makes(clusterBinding("boss", "cluster-admin", userSubject("boss"))), "rbac", check.Warning,

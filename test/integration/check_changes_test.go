@@ -41,7 +41,7 @@ func verifierWith(as func(*admissionv1.ValidatingWebhook)) func(*testing.T, *loo
 	}
 }
 
-// deleted takes an object away for one test.
+// deleted deletes an object and creates it again when the test ends.
 func deleted(object client.Object) func(*testing.T, *looked) {
 	return func(t *testing.T, l *looked) {
 		of := object.DeepCopyObject().(client.Object)
@@ -67,7 +67,7 @@ func hubBindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func
 	}
 }
 
-// renderedFrom has the ConfigMap say that the policies are rendered from another value.
+// renderedFrom changes the record in the ConfigMap of the values from which the policies were rendered.
 func renderedFrom(key string, value any) func(*testing.T, *looked) {
 	return func(t *testing.T, l *looked) {
 		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
@@ -81,7 +81,7 @@ func renderedFrom(key string, value any) func(*testing.T, *looked) {
 	}
 }
 
-// openNamespace has the share's claim, and nothing of what else it needs.
+// openNamespace creates a namespace with the share's claim, but without Pod Security, a volume and a NetworkPolicy.
 func openNamespace(t *testing.T, l *looked) {
 	t.Helper()
 	makes(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "open"}}, shareClaim("open"))(t, l)

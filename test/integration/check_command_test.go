@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// run runs the command in a process of its own.
+// command runs the program with arguments, and returns its exit status and outputs.
 func (l *looked) command(t *testing.T, binary, kubeconfig string, args ...string) (status int, out, errs string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer

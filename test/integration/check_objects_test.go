@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// furnish makes what controllers and kubelets would.
+// furnish creates the objects and statuses that controllers and kubelets would write.
 func (l *looked) furnish(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
@@ -49,7 +49,7 @@ func (l *looked) furnish(t *testing.T) {
 	node.Status.Features = &corev1.NodeFeatures{SupplementalGroupsPolicy: new(true)}
 	node.Status.NodeInfo = corev1.NodeSystemInfo{KubeletVersion: "v1.36.3", ContainerRuntimeVersion: "containerd://2.4.0"}
 	require.NoError(t, l.Status().Update(ctx, node))
-	// Every namespace that could have notebooks is closed.
+	// Every namespace that could have notebooks gets a NetworkPolicy against NFS.
 	policy := &networkingv1.NetworkPolicy{}
 	require.NoError(t, l.Get(ctx, client.ObjectKey{Namespace: "lab", Name: "no-way-to-the-share"}, policy))
 	require.NoError(t, l.Create(ctx, &networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: policy.Name},
@@ -78,7 +78,7 @@ func shareVolume(name, path, namespace string) *corev1.PersistentVolume {
 	}
 }
 
-// issue makes a CA and a certificate of it.
+// issue creates a CA and a certificate that the CA has signed.
 func issue(t *testing.T, host string, valid time.Duration) (ca, crt, key []byte) {
 	t.Helper()
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -27,7 +27,7 @@ func checkWithoutRights(t *testing.T, l *looked) {
 	require.ErrorContains(t, err, `User "carol" cannot list`)
 }
 
-// checkWithRights: the ClusterRole that is shipped for it is enough, and none of it writes anything.
+// checkWithRights: the ClusterRole of deploy/examples/checker.yaml is enough for check, and allows no writes.
 func checkWithRights(t *testing.T, l *looked) {
 	require.NoError(t, l.Admin.Do(t.Context(), "", "apply", "-f", examples+"checker.yaml"))
 	user, err := l.User("oscar@corp.example")

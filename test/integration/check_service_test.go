@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// byService has the webhook configuration as it is shipped, with the CA of the certificate. No replica responds by that Service
-// here, so the check that tries says so.
+// byService installs the webhook configurations as shipped, with a Service, and with the CA of the certificate. The Service has no server
+// here, so the check that calls the webhook reports that.
 func byService(t *testing.T, l *looked) {
 	l.manifest = manifestOf(t, string(deploy.Install()))
 	l.assertFinding(t, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].clientConfig.url was added: "https://0.0.0.0:`)
@@ -46,7 +46,7 @@ func byService(t *testing.T, l *looked) {
 	}, wait, wait/100)
 }
 
-// shipWebhooks installs the webhook configurations as they are shipped, with a CA.
+// shipWebhooks installs the webhook configurations as shipped, with a CA.
 func (l *looked) shipWebhooks(t *testing.T, ca []byte) {
 	t.Helper()
 	require.NoError(t, l.Admin.Do(t.Context(), shipped(t, "50-mutatingwebhookconfiguration.yaml"), "replace", "-f", "-"))

@@ -20,21 +20,21 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// bg is for what cleans up: a test's own context has ended by then.
+// bg is the context of cleanups. The context of a test has ended when its cleanups run.
 var bg = context.Background()
 
-// A looked is a cluster on which everything is installed, and that is looked at.
+// A looked is a cluster with a complete installation, and a client of check for it.
 type looked struct {
 	*cluster
 	client.Client
 	look *check.Cluster
-	// manifest is what is installed, with the webhook configurations as a test's API server has to have them.
+	// manifest is the manifest for check. Its webhook configurations have the URL at which the API server calls the webhook.
 	manifest *check.Manifest
 	ca       []byte
 }
 
-// TestCheck is what the check command says of one API server: first as it should be, then with one thing wrong after the
-// other. There is no kubelet and no controller manager, so what these would make is made by hand.
+// TestCheck tests the check command on one API server: first with a correct installation, then with one fault after the other. There is no
+// kubelet and no controller manager, so the test creates their objects.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	l := startLooked(t)
@@ -56,7 +56,7 @@ func TestCheck(t *testing.T) {
 
 func startLooked(t *testing.T) *looked {
 	t.Helper()
-	c := startWith(t, controlplane.Options{WebhookTimeout: 2}) // As shipped, which is what check compares with.
+	c := startWith(t, controlplane.Options{WebhookTimeout: 2}) // The shipped timeout, with which check compares.
 	api, err := client.New(c.Admin.Config, client.Options{Scheme: scheme.Scheme})
 	require.NoError(t, err)
 	look, err := check.Connect(c.Admin.Kubeconfig, "")
@@ -74,7 +74,7 @@ func startLooked(t *testing.T) *looked {
 	return l
 }
 
-// calledByAddress is a manifest with the webhook where this API server calls it.
+// calledByAddress replaces the Service of the webhooks in a manifest by the URL at which this API server calls them.
 func (l *looked) calledByAddress(manifest string) string {
 	service := regexp.MustCompile(`service:\s+name: jupyter-user-webhook\s+namespace: jupyter-user-system\s+path: (\S+)\s+port: 443`)
 	return service.ReplaceAllString(manifest, fmt.Sprintf("url: https://0.0.0.0:%d/$1", l.Webhook.Port))
@@ -87,7 +87,7 @@ func manifestOf(t *testing.T, text string) *check.Manifest {
 	return manifest
 }
 
-// findings of a look, as admin.
+// findings returns the findings of check with the admin's rights.
 func (l *looked) findings(t *testing.T) []check.Finding {
 	t.Helper()
 	found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.2.0", Manifest: l.manifest})
@@ -115,8 +115,8 @@ func assertFound(t *testing.T, findings []check.Finding, of string, status check
 	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(said, "\n"))
 }
 
-// asItShouldBe: every check is content. The one that looks at how the API server trusts the webhook cannot be, where it calls
-// it by an address: see byService.
+// asItShouldBe: every check is OK, except the check of the certificate. That check fails because the API server calls the webhook by a URL;
+// byService tests it.
 func asItShouldBe(t *testing.T, l *looked) {
 	findings := l.findings(t)
 	for _, f := range findings {
@@ -133,7 +133,7 @@ func asItShouldBe(t *testing.T, l *looked) {
 	assertFound(t, findings, "rbac", check.OK, "Group system:masters")
 }
 
-// change makes an object another for one test.
+// change changes an object until the test ends.
 func change[T client.Object](t *testing.T, l *looked, namespace, name string, object T, as func(T)) {
 	t.Helper()
 	key := client.ObjectKey{Namespace: namespace, Name: name}
@@ -149,7 +149,7 @@ func change[T client.Object](t *testing.T, l *looked, namespace, name string, ob
 	})
 }
 
-// makes creates objects for one test.
+// makes creates objects and deletes them when the test ends.
 func makes(objects ...client.Object) func(*testing.T, *looked) {
 	return func(t *testing.T, l *looked) {
 		for _, object := range objects {
@@ -160,7 +160,7 @@ func makes(objects ...client.Object) func(*testing.T, *looked) {
 	}
 }
 
-// remove does what controllers would after a deletion: take finalizers away.
+// remove deletes an object. It removes the finalizers first, which controllers would do.
 func (l *looked) remove(t *testing.T, object client.Object) {
 	t.Helper()
 	require.NoError(t, l.Patch(bg, object, client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"finalizers": null}}`))))
@@ -172,13 +172,14 @@ func (l *looked) remove(t *testing.T, object client.Object) {
 	}
 }
 
-// checkDown: nobody serves. It comes near the end: what goes before needs the webhook.
+// checkDown tests check while the webhook is down. It comes near the end, because the tests before it need the webhook.
 func checkDown(t *testing.T, l *looked) {
 	l.stop()
 	l.assertFinding(t, "answers", check.Failed, "the webhook does not respond, so no notebook starts")
 }
 
-// checkFilledIn: a manifest that leaves out what an API server fills in is asked about, and so is what somebody has added there.
+// checkFilledIn: a manifest may leave out fields that have a default in the API server. check accepts the default there, and reports any other
+// value.
 func checkFilledIn(t *testing.T, l *looked) {
 	before := l.manifest
 	defer func() { l.manifest = before }()

@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestClaimedInCEL runs the table of package webhook/user through the policies: a claimed pod is one that the access policy has a
-// say about. Nobody here may use a home, so it denies each.
+// TestClaimedInCEL tests the policies with the table of package webhook/user. The policy access denies exactly the claimed Pods, because the
+// requester may not use any home.
 func TestClaimedInCEL(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../webhook/user/testdata/claimed.yaml")
@@ -36,14 +36,14 @@ func TestClaimedInCEL(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			// Then it is one that may not have the share.
+			// The policy share denies a Pod that is not claimed and mounts the share.
 			pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
 			assertDenied(t, create(t.Context(), g.bob, "lab", pod), "share/ShareMounted")
 		})
 	}
 }
 
-// TestTheWebhooksAskForTheSamePods: their match conditions have the words of the access policy.
+// TestTheWebhooksAskForTheSamePods: the match conditions of the webhooks have the same expression as the policy access.
 func TestTheWebhooksAskForTheSamePods(t *testing.T) {
 	predicate := strings.Join(strings.Fields(rules(t, shippedPolicies(t))["access"].Spec.MatchConditions[0].Expression), " ")
 	mutating := strings.Join(strings.Fields(shipped(t, "50-mutatingwebhookconfiguration.yaml")), " ")
@@ -56,7 +56,8 @@ func TestTheWebhooksAskForTheSamePods(t *testing.T) {
 	assert.NotContains(t, verifying, "'jupyter-user.io/inject' in")
 }
 
-// TestNothingGoesThroughAMap: CEL's cost of that is quadratic, and anybody's pod has as many labels and annotations as they like.
+// TestNothingGoesThroughAMap: no expression iterates over labels or annotations. The cost in CEL is quadratic, and a Pod may have any number
+// of them.
 func TestNothingGoesThroughAMap(t *testing.T) {
 	macro := `(labels|annotations)(\.orValue\(\{\}\))?\.(exists|all|filter|map|exists_one)\(`
 	for _, file := range []string{"50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml"} {
@@ -67,7 +68,7 @@ func TestNothingGoesThroughAMap(t *testing.T) {
 	}
 }
 
-// ourKeys are labels and annotations of a pod that is a hub's, of some component.
+// ourKeys adds the labels and annotations of a hub's Pod with a component.
 func ourKeys(pod *corev1.Pod, component string) {
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "hub.jupyter.org/username", "alice")
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "component", component)

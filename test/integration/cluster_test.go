@@ -31,18 +31,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// A cluster is an API server with the webhook and the policies that we ship, and somebody who is no admin.
+// A cluster is an API server with the shipped webhook configurations and policies, and a user carol who is no admin.
 type cluster struct {
 	*controlplane.ControlPlane
 	carol *controlplane.User
 	log   *journal.Journal
 	stop  func()
-	// files are read once: each reader has an inotify instance, of which a machine has few.
+	// files are opened once, because each reader needs an inotify instance, and a machine has few.
 	files     *certs.Files
 	filesRead sync.Once
 }
 
-// directory knows the users whose identity is known at admission.
+// directory has the identities of users with discovery at admission.
 type directory map[string]identity.Identity
 
 func (d directory) Find(_ context.Context, name user.Name) (*identity.Identity, error) {
@@ -52,14 +52,14 @@ func (d directory) Find(_ context.Context, name user.Name) (*identity.Identity, 
 	return nil, nil
 }
 
-// FindUncached is Find: nothing is remembered.
+// FindUncached is the same as Find, which caches nothing.
 func (d directory) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return d.Find(ctx, name)
 }
 
 var users = directory{"alice": identity.New(5001, 6001, []int64{7001})}
 
-// usersOf returns the directory that a webhook with this configuration asks: with homes, if homes are where it says.
+// usersOf returns the directory for a configuration. Its identities have homes if the configuration takes homes from the directory service.
 func usersOf(configured *config.Config) directory {
 	alice := users["alice"]
 	if configured.Share.HomesByField() {
@@ -73,7 +73,7 @@ func start(t *testing.T, plugins ...string) *cluster {
 	return startWith(t, controlplane.Options{AdmissionPlugins: plugins})
 }
 
-// startWith starts one with what is shipped, and whatever else is asked for.
+// startWith starts a cluster with further options, and the webhook.
 func startWith(t *testing.T, options controlplane.Options) *cluster {
 	t.Helper()
 	c := startUnserved(t, options)
@@ -81,7 +81,7 @@ func startWith(t *testing.T, options controlplane.Options) *cluster {
 	return c
 }
 
-// startUnserved starts one whose webhooks nobody serves yet.
+// startUnserved starts a cluster without a webhook server.
 func startUnserved(t *testing.T, options controlplane.Options) *cluster {
 	t.Helper()
 	options.Webhooks = append([]string{"../../deploy/install.yaml", "testdata/second-webhook.yaml"}, options.Webhooks...)
@@ -95,7 +95,7 @@ func startUnserved(t *testing.T, options controlplane.Options) *cluster {
 	return c
 }
 
-// serve runs the webhook as the serve command does, with a second webhook beside it.
+// serve starts the webhook like the serve command, and a second webhook at the same address.
 func (c *cluster) serve(t *testing.T) {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -104,12 +104,12 @@ func (c *cluster) serve(t *testing.T) {
 	_, c.stop = c.listen(t, c.called(), mux)
 }
 
-// called is where the API server calls webhooks.
+// called returns the address at which the API server calls webhooks.
 func (c *cluster) called() string {
 	return net.JoinHostPort(c.Webhook.Host, strconv.Itoa(c.Webhook.Port))
 }
 
-// replica is one of the webhook, with a configuration of its own.
+// replica returns the handler of a replica with a configuration.
 func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...string) http.Handler {
 	t.Helper()
 	others, err := server.NewPeers(peers, c.certificate().GetCertificate)
@@ -138,8 +138,8 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	})
 }
 
-// decider returns the webhook that decides about a Pod: one with a directory if that knows the user, else one without sources. A site
-// has one of the two, and a cluster of these tests has both, so that it has notebooks of both discoveries.
+// decider returns the webhook that decides about a Pod: one with the directory if the directory knows the user, and otherwise one without
+// sources. A real site has one of the two. These tests have both, to test both discoveries on one cluster.
 func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	if known(pod) {
 		return webhook.New(configured, usersOf(configured))
@@ -147,7 +147,7 @@ func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	return webhook.New(configured, nil)
 }
 
-// known reports whether the directory knows the user whom a Pod names.
+// known reports whether the directory knows the user of a Pod.
 func known(pod []byte) bool {
 	var named struct {
 		Metadata struct{ Labels, Annotations map[string]string }
@@ -167,7 +167,7 @@ func (c *cluster) certificate() *certs.Files {
 	return c.files
 }
 
-// listen serves a handler as the serve command does, until it is stopped, and answers where.
+// listen serves a handler like the serve command until stop is called, and returns the address.
 func (c *cluster) listen(t *testing.T, address string, handler http.Handler) (at string, stop func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
@@ -186,7 +186,7 @@ func (c *cluster) listen(t *testing.T, address string, handler http.Handler) (at
 	return listener.Addr().String(), stop
 }
 
-// namespace makes a namespace in which carol may run pods, and use two homes.
+// namespace creates a namespace in which carol may create Pods and use two homes.
 func (c *cluster) namespace(t *testing.T, name, level string) {
 	t.Helper()
 	labels := map[string]string{}
@@ -199,7 +199,7 @@ func (c *cluster) namespace(t *testing.T, name, level string) {
 	}, mayUse("alice", "qiang.guo03")))
 }
 
-// kubectl runs kubectl as carol, who is no admin.
+// kubectl runs kubectl as carol.
 func (c *cluster) kubectl(t *testing.T, arguments ...string) controlplane.Result {
 	t.Helper()
 	result, err := c.carol.Kubectl(t.Context(), arguments...)
@@ -207,7 +207,7 @@ func (c *cluster) kubectl(t *testing.T, arguments ...string) controlplane.Result
 	return result
 }
 
-// run creates a pod and answers it as it is stored, raw and typed.
+// run creates a Pod and returns the stored Pod as JSON and as a typed object.
 func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string) ([]byte, *corev1.Pod) {
 	t.Helper()
 	made := c.kubectl(t, append([]string{"run", name, "-n", namespace, "--image=quay.io/jupyter/minimal-notebook"}, arguments...)...)
@@ -215,10 +215,10 @@ func (c *cluster) run(t *testing.T, namespace, name string, arguments ...string)
 	return c.get(t, namespace, name)
 }
 
-// apply creates a pod from YAML.
+// create creates a Pod from YAML.
 func (c *cluster) create(t *testing.T, namespace, yaml string) controlplane.Result {
 	t.Helper()
-	// A denial is what some are made for: the caller looks at the exit status.
+	// The caller checks the exit status, because some Pods must be denied.
 	result, err := c.carol.KubectlReading(t.Context(), yaml, "create", "-n", namespace, "-o", "json", "-f", "-")
 	require.NoError(t, err)
 	return result
@@ -238,8 +238,8 @@ func decode(t *testing.T, text string) *corev1.Pod {
 	return pod
 }
 
-// assertSettled holds a stored pod against a new plan for it: after everything that the API server and other webhooks
-// did to it, there is nothing left to do, and a verifier would find nothing.
+// assertSettled fails unless a new decision about a stored Pod has no operations and no drift, after all changes by the API server and by
+// other webhooks.
 func assertSettled(t *testing.T, stored []byte) {
 	t.Helper()
 	d := decider(config.Default(), stored).Decide(t.Context(), webhook.Review{Pod: stored, Namespace: "x"})
@@ -249,7 +249,7 @@ func assertSettled(t *testing.T, stored []byte) {
 	assert.Empty(t, d.Drift())
 }
 
-// answered is one line that an admission leaves in the log.
+// decision is the log line of one review.
 type decision struct {
 	Msg, Review, Outcome, Pod, Namespace, User, Way, Requester, Peer string
 	Operations                                                       int
@@ -257,8 +257,8 @@ type decision struct {
 	Reasons                                                          []string
 }
 
-// answers are the admissions of a namespace, in their order. An answer is logged before it is sent, so what a client has
-// seen is there.
+// decisions returns the log lines of the reviews of a namespace, in order. The webhook logs a response before it sends it, so the log has all
+// reviews of requests that have ended.
 func (c *cluster) decisions(t *testing.T, namespace string) (found []decision) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(c.log.String()))
@@ -272,5 +272,5 @@ func (c *cluster) decisions(t *testing.T, namespace string) (found []decision) {
 	return found
 }
 
-// wait is long enough for anything on a slow machine.
+// wait is how long a test waits for a condition.
 const wait = machine.Patience

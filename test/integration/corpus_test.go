@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestPoliciesTakeWhatTheWebhookMakes creates the whole corpus of pods as the webhook admits them: with the policies that
-// go with each configuration, no policy has anything against any of them.
+// TestPoliciesTakeWhatTheWebhookMakes creates all golden Pods as the webhook admits them. With the policies for the configuration of each, no
+// policy denies them.
 func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -32,7 +32,7 @@ func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 			t.Run(c.Name, func(t *testing.T) {
 				d := c.Decide(c.JSON)
 				if len(d.Denials) > 0 || !d.Claimed {
-					return // Refused, or none of ours.
+					return // The Pod is denied or not claimed.
 				}
 				raw, err := pod.Apply(c.JSON, d.Operations)
 				require.NoError(t, err)
@@ -43,16 +43,16 @@ func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 					created++
 					return
 				}
-				// Some of the corpus is no pod that an API server takes.
+				// The API server itself denies some of the golden Pods.
 				assert.NotContains(t, err.Error(), "ValidatingAdmissionPolicy")
 				t.Log(strings.SplitN(err.Error(), "\n", 2)[0])
 			})
 		}
 	}
-	assert.Greater(t, created, 50, "most of the corpus are pods")
+	assert.Greater(t, created, 50, "most golden Pods are created")
 }
 
-// valuesOf are the chart's values for a configuration, as far as the policies go by it.
+// valuesOf returns the chart values for a configuration, as far as the policies need them.
 func valuesOf(t *testing.T, c *config.Config) string {
 	t.Helper()
 	share := map[string]any{"claimName": c.Share.ClaimName, "volumeName": c.Share.VolumeName, "mountPath": c.Share.MountPath,

@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// atTheLimits are values with as much in each list as the chart takes.
+// atTheLimits returns values in which each list is as long as the chart allows.
 func atTheLimits() string {
 	list := func(count int, word string) string {
 		words := make([]string, count)
@@ -37,8 +37,8 @@ func atTheLimits() string {
 		list(16, "component-%d") + "}}}"
 }
 
-// TestLargePodsAreDecided: an expression may cost no more than a million of CEL's units, and one that costs more is a denial. With
-// as much in every list of the values, and in every list of a pod, as there can be, each pod is decided.
+// TestLargePodsAreDecided: the API server limits the cost of a CEL expression, and denies a request that exceeds it. With the longest lists in
+// the values and in a Pod, no expression exceeds the limit.
 func TestLargePodsAreDecided(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, atTheLimits())})
@@ -56,13 +56,13 @@ func TestLargePodsAreDecided(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			pod := plain()
-			for i := range 499 { // The API server adds the token's.
+			for i := range 499 { // The API server adds the volume of the token.
 				pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: fmt.Sprintf("v%d", i), VolumeSource: source})
 			}
 			for i := range 198 {
 				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "x"})
 			}
-			assert.NoError(t, create(t.Context(), g.bob, "open", pod), "a pod that is none of ours")
+			assert.NoError(t, create(t.Context(), g.bob, "open", pod), "a Pod that is no notebook")
 			kept, err := g.bob.CoreV1().Pods("open").Create(t.Context(), pod, metav1.CreateOptions{})
 			require.NoError(t, err)
 			kept.Spec.Containers[0].Image = "newer"
@@ -82,7 +82,7 @@ func copiesOther(c *corev1.PersistentVolumeClaim) {
 	c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: strings.Repeat("o", 200)}
 }
 
-// large has a pod as much as a notebook can have, together with what the webhook adds.
+// large fills a Pod with as much as a notebook may have, so that the webhook's fields still fit.
 func large(pod *corev1.Pod) {
 	for i := range 490 {
 		name := fmt.Sprintf("v%d", i)
@@ -99,8 +99,8 @@ func large(pod *corev1.Pod) {
 	}
 }
 
-// TestAnybodysPodIsCheap: what the policies and the match conditions add to a pod of others does not grow with what nobody has to
-// go through. CPU=1 prints a table of all lists and maps.
+// TestAnybodysPodIsCheap: the cost of the policies and match conditions for a Pod that is no notebook does not grow with the Pod's lists and
+// maps. CPU=1 prints a table for all of them.
 func TestAnybodysPodIsCheap(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t), Webhooks: []string{"../../deploy/install.yaml"}})
@@ -121,7 +121,7 @@ func TestAnybodysPodIsCheap(t *testing.T) {
 	}
 }
 
-// growing are lists and maps of a pod.
+// growing returns functions that make a list or a map of a Pod longer.
 func growing() map[string]func(*corev1.Pod, int) {
 	each := func(n int, do func(name string)) {
 		for i := range n {
@@ -171,7 +171,7 @@ func growing() map[string]func(*corev1.Pod, int) {
 	}
 }
 
-// costs are the API server's CPU seconds for one dry run of each pod. What becomes of the pod is of no interest.
+// costs returns the API server's processor time for a dry run of each Pod. The Pod may be denied.
 func (g *guarded) costs(t *testing.T, grown map[string]func(*corev1.Pod, int), sizes []int) map[string]time.Duration {
 	t.Helper()
 	found := map[string]time.Duration{}
@@ -190,7 +190,7 @@ func (g *guarded) costs(t *testing.T, grown map[string]func(*corev1.Pod, int), s
 	return found
 }
 
-// cpu is how much of it the API server has had.
+// cpu returns the processor time that the API server has used.
 func (g *guarded) cpu(t *testing.T) time.Duration {
 	t.Helper()
 	at, err := url.Parse(g.Admin.Config.Host)
@@ -206,13 +206,13 @@ func (g *guarded) cpu(t *testing.T) time.Duration {
 		require.NoError(t, err)
 		fields := strings.Fields(string(stat[strings.LastIndex(string(stat), ")"):]))
 		var ticks int64
-		for _, field := range fields[12:14] { // utime and stime, which follow the command's name as the 12th and 13th field.
+		for _, field := range fields[12:14] { // utime and stime are the 12th and 13th field after the name of the program.
 			n, err := strconv.ParseInt(field, 10, 64)
 			require.NoError(t, err)
 			ticks += n
 		}
 		return time.Duration(ticks) * 10 * time.Millisecond
 	}
-	t.Skip("the API server's process is not to be seen here")
+	t.Skip("skipped: the API server's process is not visible here")
 	return 0
 }

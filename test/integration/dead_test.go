@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestDeadWebhookStopsNobody kills all of the webhook, and lets everything else in the cluster come up: pods of every namespace,
-// its own and the cluster's among them, are created, bound to a node, run and are deleted. A notebook is denied, in time.
+// TestDeadWebhookStopsNobody stops the webhook. Pods of every namespace, also of kube-system and of the webhook's own, can still be created,
+// bound to a node, run and deleted. A notebook is denied in time.
 func TestDeadWebhookStopsNobody(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -36,7 +36,7 @@ func TestDeadWebhookStopsNobody(t *testing.T) {
 	require.GreaterOrEqual(t, len(namespaces.Items), 6)
 	for _, namespace := range namespaces.Items {
 		if namespace.Name == "kube-public" || namespace.Name == "kube-node-lease" {
-			continue // They have no ServiceAccount here, which only a controller makes.
+			continue // These namespaces have no ServiceAccount here, which a controller would create.
 		}
 		schedules(t, admin, namespace.Name)
 	}
@@ -46,18 +46,18 @@ func TestDeadWebhookStopsNobody(t *testing.T) {
 		denied := c.kubectl(t, "run", "nb", "-n", "lab", "--image=quay.io/jupyter/minimal-notebook", "--labels="+label, "--annotations=hub.jupyter.org/username=alice")
 		assert.NotZero(t, denied.ExitCode)
 		assert.Contains(t, denied.Stderr, `failed calling webhook`)
-		watch.Within(t, time.Since(began), 3*time.Second, "a refusal, and KubeSpawner's client gives up after 3 s")
+		watch.Within(t, time.Since(began), 3*time.Second, "a denial; KubeSpawner waits for 3 s")
 	}
 	for name, labels := range map[string]string{"worker": "hub.jupyter.org/username=alice,component=dask-worker", "out": "jupyter-user=alice"} {
 		made := c.kubectl(t, "run", name, "-n", "lab", "--image=quay.io/jupyter/minimal-notebook", "--labels="+labels,
 			"--annotations=hub.jupyter.org/username=alice", "--annotations=jupyter-user.io/inject=false")
 		assert.Zero(t, made.ExitCode, made.Stderr)
 	}
-	// The notebooks that there are go on: what becomes of them is not the webhook's to say.
+	// Running notebooks can still change and end, because the webhook is not called for them.
 	runs(t, admin, "lab", "before")
 }
 
-// schedules creates a pod as users, Deployments and the cluster itself do, and sees it through.
+// schedules creates a Pod, binds it, and runs it to its end.
 func schedules(t *testing.T, admin kubernetes.Interface, namespace string) {
 	t.Helper()
 	_, err := admin.CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{
@@ -73,7 +73,7 @@ func schedules(t *testing.T, admin kubernetes.Interface, namespace string) {
 	runs(t, admin, namespace, "anything")
 }
 
-// runs does to a pod what scheduler, kubelet and its owner do.
+// runs sends the requests of the scheduler, of the kubelet and of the owner of a Pod.
 func runs(t *testing.T, admin kubernetes.Interface, namespace, name string) {
 	t.Helper()
 	pods := admin.CoreV1().Pods(namespace)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDebuggingAsTheDenialSays does what kubectl debug is told beside a notebook, to the letter.
+// TestDebuggingAsTheDenialSays: a denied kubectl debug prints a profile and a file. With exactly these, kubectl debug is admitted.
 func TestDebuggingAsTheDenialSays(t *testing.T) {
 	t.Parallel()
 	c := start(t)

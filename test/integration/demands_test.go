@@ -12,11 +12,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// A demand is what a policy of other users (testdata/demands.yaml) makes of a notebook for which nobody has taken care of it:
-// what it says where it denies, or nothing.
+// A demand is the expected message of a site's own policy (testdata/demands.yaml) about a notebook, or an empty string if the policy admits
+// it.
 type demand struct{ atAdmission, atStart string }
 
-// demands: what is injected meets them all, but for what the way at start is, and for what is the image's to be able to.
+// demands has the policies of testdata/demands.yaml. The injected fields meet all of them, except policies that discovery at start cannot meet,
+// and policies that depend on the image.
 var demands = map[string]demand{
 	"bounded-scratch":                   {},
 	"dropped-capabilities":              {},
@@ -38,7 +39,7 @@ var demands = map[string]demand{
 	},
 }
 
-// TestDemandsOfOthers is what ValidatingAdmissionPolicies of other users make of notebooks, each in a namespace of its own.
+// TestDemandsOfOthers creates notebooks under ValidatingAdmissionPolicies as sites have them, each in its own namespace.
 func TestDemandsOfOthers(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{})
@@ -57,7 +58,7 @@ func TestDemandsOfOthers(t *testing.T) {
 	e.configure(t, func(c *config.Config) { c.Init.Image = ours })
 	for name, demand := range demands {
 		t.Run(name, func(t *testing.T) {
-			inBothWays(t, func(t *testing.T, user string) {
+			withEachDiscovery(t, func(t *testing.T, user string) {
 				says := demand.atStart
 				if user == "alice" {
 					says = demand.atAdmission
@@ -69,7 +70,7 @@ func TestDemandsOfOthers(t *testing.T) {
 	t.Run("a read-only root that the pod says", func(t *testing.T) { readOnlyRoot(t, e) })
 }
 
-// asDemanded has a pod what its author would have given it, with these policies and no webhook.
+// asDemanded adds the fields with which a Pod would meet the policies without the webhook.
 func asDemanded(pod *corev1.Pod) {
 	for key, value := range map[string]string{"team": "a", "example.com/cost-centre": "1", "app.kubernetes.io/name": "notebook"} {
 		pod.Labels[key] = value
@@ -87,16 +88,16 @@ func assertDemand(t *testing.T, e *enforced, name, says string, pod *corev1.Pod)
 	deniedWith(t, o, "ValidatingAdmissionPolicy '"+name+".example.com' with binding '"+name+".example.com' denied request: "+says)
 }
 
-// foreignRegistry: where images come from is the admins' to say in both places.
+// foreignRegistry: an admin who limits registries by a policy must also configure the webhook's image.
 func foreignRegistry(t *testing.T, e *enforced) {
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		assertDemand(t, e, "one-registry", "images come from registry.example", asking(user, asDemanded))
 	})
 }
 
-// readOnlyRoot: whether an image can do with one is known to the author of the Pod.
+// readOnlyRoot: only the author of a Pod knows whether its image works with a read-only root file system.
 func readOnlyRoot(t *testing.T, e *enforced) {
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.admitted(t, e.try(t, "read-only-root", asking(user, asDemanded, func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{ReadOnlyRootFilesystem: new(true)}
 		})))

@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestMessagesOfThePage: the page on denials shows what kubectl prints. UPDATE_GOLDEN=1 writes it again, and test/docs the page.
+// TestMessagesOfThePage: deploy/docs/denials.md shows what kubectl prints. UPDATE_GOLDEN=1 writes the file that the page includes.
 func TestMessagesOfThePage(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -39,7 +39,7 @@ func TestMessagesOfThePage(t *testing.T) {
 	}
 }
 
-// mayCreatePods returns a user who may create Pods in a namespace and use no home.
+// mayCreatePods returns a user who may create Pods in a namespace, with further rights.
 func (c *cluster) mayCreatePods(t *testing.T, name, namespace string, rules ...rbacv1.PolicyRule) *controlplane.User {
 	t.Helper()
 	user, err := c.User(name)
@@ -48,8 +48,8 @@ func (c *cluster) mayCreatePods(t *testing.T, name, namespace string, rules ...r
 	return user
 }
 
-// TestWhatAUserNeedsToRunKubectl: with deploy/examples/kubectl-user.yaml and one-home.yaml alone, alice does what the page "What
-// becomes of a Pod" shows, and nothing more.
+// TestWhatAUserNeedsToRunKubectl: with the rights of deploy/examples/kubectl-user.yaml and one-home.yaml, alice can run the commands of
+// deploy/docs/pods.md, and nothing more.
 func TestWhatAUserNeedsToRunKubectl(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -73,8 +73,8 @@ func TestWhatAUserNeedsToRunKubectl(t *testing.T) {
 	}
 }
 
-// TestWhatIsMissing is the table "When something is missing" of the threat model, for the webhook configurations. The other lines are
-// held by TestDeadWebhookStopsNobody, TestAWebhookThatInsists and TestTheNetKnowsNoNameButAUsers.
+// TestWhatIsMissing tests the table "When something is missing" of the threat model, for missing webhook configurations. Other tests have the
+// other lines: TestDeadWebhookStopsNobody, TestAWebhookThatInsists and TestTheNetKnowsNoNameButAUsers.
 func TestWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -102,7 +102,7 @@ func TestWhatIsMissing(t *testing.T) {
 	uid := int64(4242)
 	forged.Spec.Containers[0].SecurityContext.RunAsUser = &uid
 	require.EventuallyWithT(t, func(a *assert.CollectT) {
-		assert.NoError(a, create(t.Context(), dora, "lab", forged.DeepCopy()), "written by hand, with another UID")
+		assert.NoError(a, create(t.Context(), dora, "lab", forged.DeepCopy()), "a Pod written by hand, with another UID")
 	}, wait, wait/100)
 	another.Spec.Containers[0].VolumeMounts[0].SubPath = "home/bob"
 	assertDenied(t, create(t.Context(), dora, "lab", another), "net/MountForeign")

@@ -19,8 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// An enforced cluster has namespaces that enforce something on pods, and a webhook whose configuration can be exchanged, as a
-// rollout would.
+// An enforced cluster has namespaces that enforce rules on Pods. The webhook's configuration can be exchanged.
 type enforced struct {
 	*cluster
 	admin, asCarol kubernetes.Interface
@@ -45,7 +44,7 @@ func startEnforced(t *testing.T, options controlplane.Options) *enforced {
 	return e
 }
 
-// serveBy has the webhook go by a configuration.
+// serveBy gives the webhook a configuration.
 func (e *enforced) serveBy(t *testing.T, c *config.Config) {
 	t.Helper()
 	handler := e.replica(t, c)
@@ -53,7 +52,7 @@ func (e *enforced) serveBy(t *testing.T, c *config.Config) {
 	e.served.Store(&handler)
 }
 
-// configure has it go by another one for the rest of a test.
+// configure changes the webhook's configuration until the test ends.
 func (e *enforced) configure(t *testing.T, change func(*config.Config)) {
 	t.Helper()
 	c := config.Default()
@@ -62,7 +61,7 @@ func (e *enforced) configure(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { e.serveBy(t, config.Default()) })
 }
 
-// accepting has the policies accept further images in the init container, for good.
+// accepting makes the policies accept further images in the init container. It does not undo that when the test ends.
 func (e *enforced) accepting(t *testing.T, images ...string) {
 	t.Helper()
 	values, err := json.Marshal(map[string]any{"image": map[string]any{"accepted": images}})
@@ -70,14 +69,14 @@ func (e *enforced) accepting(t *testing.T, images ...string) {
 	installed(t.Context(), t, e.ControlPlane, string(values))
 }
 
-// enforcing makes a namespace with labels in which carol may run pods, and use two homes.
+// enforcing creates a namespace with labels, in which carol may create Pods and use two homes.
 func (e *enforced) enforcing(t *testing.T, name string, labels map[string]string) {
 	t.Helper()
 	require.NoError(t, e.Namespace(t.Context(), name, labels))
 	require.NoError(t, e.Allow(t.Context(), name, e.carol, withPods, mayUse("alice", "qiang.guo03")))
 }
 
-// An outcome is what somebody gets for a pod that they submit.
+// An outcome is the response to the creation of a Pod.
 type outcome struct {
 	raw      []byte
 	pod      *corev1.Pod
@@ -85,13 +84,13 @@ type outcome struct {
 	err      error
 }
 
-// try submits a pod in a dry run, as carol.
+// try creates a Pod as carol, in a dry run.
 func (e *enforced) try(t *testing.T, namespace string, pod *corev1.Pod) outcome {
 	t.Helper()
 	return e.submit(t, namespace, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
-// keep submits a pod that stays, as carol.
+// keep creates a Pod as carol. It is stored.
 func (e *enforced) keep(t *testing.T, namespace string, pod *corev1.Pod) outcome {
 	t.Helper()
 	return e.submit(t, namespace, pod, metav1.CreateOptions{})
@@ -106,26 +105,27 @@ func (e *enforced) submit(t *testing.T, namespace string, pod *corev1.Pod, optio
 	for _, dryRun := range options.DryRun {
 		request = request.Param("dryRun", dryRun)
 	}
-	answer := request.Do(t.Context())
-	for _, w := range answer.Warnings() {
+	response := request.Do(t.Context())
+	for _, w := range response.Warnings() {
 		o.warnings = append(o.warnings, w.Text)
 	}
-	if o.err = answer.Error(); o.err == nil {
-		o.raw, err = answer.Raw()
+	if o.err = response.Error(); o.err == nil {
+		o.raw, err = response.Raw()
 		require.NoError(t, err)
 		o.pod = decode(t, string(o.raw))
 	}
 	return o
 }
 
-// admitted asserts that a pod was admitted whole, in the way of its user, and without a warning; and answers it.
+// admitted fails unless the Pod was admitted without a warning and with everything that the discovery of its user injects. It returns the
+// Pod.
 func (e *enforced) admitted(t *testing.T, o outcome) *corev1.Pod {
 	t.Helper()
 	assert.Empty(t, o.warnings)
 	return e.admittedAnyhow(t, o)
 }
 
-// admittedAnyhow is admitted where there may be warnings.
+// admittedAnyhow is like admitted, but allows warnings.
 func (e *enforced) admittedAnyhow(t *testing.T, o outcome) *corev1.Pod {
 	t.Helper()
 	require.NoError(t, o.err)
@@ -142,19 +142,19 @@ func (e *enforced) admittedAnyhow(t *testing.T, o outcome) *corev1.Pod {
 	return o.pod
 }
 
-// deniedWith asserts that a pod was denied, and with which words.
+// deniedWith fails unless the Pod was denied with a message that has all these words.
 func deniedWith(t *testing.T, o outcome, words ...string) {
 	t.Helper()
-	require.Error(t, o.err, "nothing refused it")
+	require.Error(t, o.err, "the Pod was admitted")
 	for _, word := range words {
 		assert.Contains(t, o.err.Error(), word)
 	}
 }
 
-// reason is the word that a client can tell a denial by.
+// reason returns the reason in the API server's error.
 func reason(err error) string { return string(apierrors.ReasonForError(err)) }
 
-// asking is a pod as somebody submits it who wants a notebook of a user's.
+// asking returns a Pod with the label of a user, with changes.
 func asking(user string, changes ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -167,23 +167,23 @@ func asking(user string, changes ...func(*corev1.Pod)) *corev1.Pod {
 	return pod
 }
 
-// withProxy adds a container of another webhook, without an annotation about it.
+// withProxy adds a sidecar, without an annotation that names the notebook container.
 func withProxy(pod *corev1.Pod) {
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "proxy", Image: "proxy"})
 }
 
-// bothWays are the ways to the identity, and whose they are here.
-var bothWays = map[string]string{"at admission": "alice", "at start": "qiang.guo03"}
+// userOfDiscovery has a user for each discovery.
+var userOfDiscovery = map[string]string{"at admission": "alice", "at start": "qiang.guo03"}
 
-// inBothWays runs a test once in each.
-func inBothWays(t *testing.T, test func(t *testing.T, user string)) {
+// withEachDiscovery runs a test once for each discovery.
+func withEachDiscovery(t *testing.T, test func(t *testing.T, user string)) {
 	t.Helper()
-	for discovery, user := range bothWays {
+	for discovery, user := range userOfDiscovery {
 		t.Run(discovery, func(t *testing.T) { test(t, user) })
 	}
 }
 
-// podSecurityLabels are a namespace's, without the prefix that all of them have.
+// podSecurityLabels returns the Pod Security labels of a namespace. The text has them without their common prefix.
 func podSecurityLabels(text string) map[string]string {
 	labels := map[string]string{}
 	for _, pair := range strings.Fields(text) {

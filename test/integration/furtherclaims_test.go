@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// Two further claims: the whole of one, and a directory of the other.
+// onFurtherClaims has two further claims: notebooks mount the whole of one, and a directory of the other.
 const onFurtherClaims = `{share: {volumeNames: [hpc-pv, 'hpc-pv-*'], directoryVolumeNames: {hpc-scratch: ['scratch-pv-*', one-pv]}},
 	config: {share: {directories: [
 		{claimName: hpc-scratch, mountPath: /scratch, access: ReadWrite},
@@ -36,8 +36,8 @@ func ofClaim(name string) corev1.VolumeSource {
 	return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}
 }
 
-// TestAttacksOnFurtherClaimsOfNotebooks: the verifier holds what a notebook has of further claims, and the net that no more of a
-// claim is mounted than the configuration lists for that claim.
+// TestAttacksOnFurtherClaimsOfNotebooks: the verifier compares the mounts of further claims with the plan. The policy net denies mounts of
+// other directories than the configuration lists for the claim.
 func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
@@ -112,7 +112,7 @@ func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
 	}
 }
 
-// TestAttacksOnFurtherClaims: each further claim is guarded on the roads on which the share is, by a right of its own name.
+// TestAttacksOnFurtherClaims: the policies guard each further claim like the share. Each has its own right, named by the claim.
 func TestAttacksOnFurtherClaims(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})
@@ -152,7 +152,7 @@ func TestAttacksOnFurtherClaims(t *testing.T) {
 	}
 }
 
-// onFurther does something to the claim hpc-scratch, which is there in namespace open.
+// onFurther is an attack on the claim hpc-scratch in namespace open.
 func onFurther(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")
@@ -171,7 +171,7 @@ func deletes(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 	return g.bob.CoreV1().PersistentVolumeClaims("open").Delete(t.Context(), c.Name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
-// withScratch is an admin's Pod that has the claim and is no notebook.
+// withScratch creates a Pod as admin. It mounts the claim and is no notebook.
 func withScratch(t *testing.T, g *guarded) *corev1.Pod {
 	t.Helper()
 	pod := plain()
@@ -198,7 +198,8 @@ func debugsScratch(t *testing.T, g *guarded) error {
 	return err
 }
 
-// TestEachClaimIsARightOfItsOwn: a right to one claim is none to another, and a road of which nobody sees where it leads needs all.
+// TestEachClaimIsARightOfItsOwn: the right to one claim is no right to another. A volume that may reach any of them, such as inline NFS, needs
+// the rights to all.
 func TestEachClaimIsARightOfItsOwn(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})

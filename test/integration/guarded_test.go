@@ -22,7 +22,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// shippedPolicies are what is shipped of policies, and what they need.
+// shippedPolicies returns the manifests of the shipped policies and of the objects that they need.
 func shippedPolicies(t *testing.T) []string {
 	t.Helper()
 	manifests, err := deploy.Policies()
@@ -30,20 +30,20 @@ func shippedPolicies(t *testing.T) []string {
 	return manifests
 }
 
-// A guarded cluster has the policies that we ship, and no webhook: pods come as the webhook would have made them, or as
-// somebody wants to have them taken for such. So what denies here is the policies.
+// A guarded cluster has the shipped policies and no webhook. Tests create Pods as the webhook makes them, and Pods of attackers that look
+// similar. So only the policies deny them.
 type guarded struct {
 	*controlplane.ControlPlane
 	// carol may use the homes of alice and qiang.guo03 in namespace lab, bob may create pods there and nothing else, and hub
 	// may use every home in every namespace.
 	carol, bob, hub kubernetes.Interface
-	// verifier is there in startVerified alone, with what it serves by.
+	// verifier, serves and log are the verifier, its configuration and its log. Only startVerified sets them.
 	verifier *verifier
 	serves   *config.Config
 	log      *journal.Journal
 }
 
-// withPods is everything that somebody may do with pods and claims who is no admin.
+// withPods has the usual rights to Pods and claims of a user who is no admin.
 var withPods = rbacv1.PolicyRule{
 	APIGroups: []string{""}, Verbs: []string{"create", "get", "list", "patch", "update", "delete", "deletecollection"},
 	Resources: []string{"pods", "pods/status", "pods/resize", "pods/ephemeralcontainers", "pods/binding", "bindings", "pods/exec",
@@ -55,7 +55,7 @@ func mayUse(homes ...string) rbacv1.PolicyRule {
 		Verbs: []string{"use"}}
 }
 
-// renderedPolicies are the policies as the chart has them with values.
+// renderedPolicies returns the policies that the chart renders for values.
 func renderedPolicies(ctx context.Context, t *testing.T, values string) (manifests []string) {
 	t.Helper()
 	packager, err := helm.New(ctx, t.Output(), t.TempDir())
@@ -72,7 +72,7 @@ func renderedPolicies(ctx context.Context, t *testing.T, values string) (manifes
 	return manifests
 }
 
-// installed has the policies of some values in a cluster, in place of what it had.
+// installed replaces the policies of a cluster by those for values.
 func installed(ctx context.Context, t *testing.T, plane *controlplane.ControlPlane, values string) {
 	t.Helper()
 	require.NoError(t, plane.Apply(ctx, strings.Join(renderedPolicies(ctx, t, values), "\n---\n")))
@@ -104,7 +104,7 @@ func startGuardedBy(t *testing.T, options controlplane.Options) *guarded {
 	return g
 }
 
-// as is a client of somebody, who may be a ServiceAccount too.
+// as returns a client of a user or of a ServiceAccount.
 func (g *guarded) as(t *testing.T, name string) kubernetes.Interface {
 	t.Helper()
 	user, err := g.User(name)
@@ -126,7 +126,7 @@ func (g *guarded) allow(t *testing.T, namespace, name string, rules ...rbacv1.Po
 	require.NoError(t, g.Allow(t.Context(), namespace, &controlplane.User{Name: name}, rules...))
 }
 
-// account makes a ServiceAccount in namespace lab, with rights of its own.
+// account creates a ServiceAccount in namespace lab, with rights.
 func (g *guarded) account(t *testing.T, name string, rules ...rbacv1.PolicyRule) {
 	t.Helper()
 	_, err := g.admin(t).CoreV1().ServiceAccounts("lab").Create(t.Context(),
@@ -135,7 +135,7 @@ func (g *guarded) account(t *testing.T, name string, rules ...rbacv1.PolicyRule)
 	g.allow(t, "lab", "system:serviceaccount:lab:"+name, rules...)
 }
 
-// injected is a pod as the webhook makes it: alice's known at admission, everybody else's at start.
+// injected returns a Pod as the webhook makes it, with discovery at admission for alice and at start for all other users.
 func injected(t *testing.T, user string, before ...func(*corev1.Pod)) *corev1.Pod {
 	t.Helper()
 	return injectedBy(t, config.Default(), user, before...)
@@ -162,13 +162,13 @@ func injectedBy(t *testing.T, configured *config.Config, user string, before ...
 	return decode(t, string(raw))
 }
 
-// create creates a pod without keeping it: what it is denied for is the same.
+// create creates a Pod in a dry run, in which the same rules deny it.
 func create(ctx context.Context, as kubernetes.Interface, namespace string, pod *corev1.Pod) error {
 	_, err := as.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return err
 }
 
-// keep creates a pod in namespace lab.
+// keep creates a Pod in namespace lab. It is stored.
 func keep(t *testing.T, as kubernetes.Interface, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	kept, err := as.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{})

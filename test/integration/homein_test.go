@@ -13,14 +13,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// homeInSide is a notebook with a sidecar that has the home.
+// homeInSide adds a sidecar that gets the home by annotation.
 func homeInSide(pod *corev1.Pod) {
 	pod.Annotations = map[string]string{"jupyter-user.io/home-in": "side"}
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x"})
 }
 
-// TestTheHomeInASidecar on a real API server with all that is shipped: it is admitted as the webhook makes it, and stays so. A container
-// that is added later, with kubectl debug, does not get the home, and with discovery at start no other container does.
+// TestTheHomeInASidecar: with the shipped webhook and policies, a notebook with a sidecar that has the home is admitted. A container that
+// kubectl debug adds later does not get the home. With discovery at start, no sidecar does.
 func TestTheHomeInASidecar(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -47,7 +47,7 @@ func TestTheHomeInASidecar(t *testing.T) {
 	assert.ErrorContains(t, err, "AnnotationChanged: metadata.annotations[jupyter-user.io/home-in]")
 	added := debugger()
 	added.TargetContainerName = "side"
-	// An API server takes no subPath there: what is left is the whole share.
+	// The API server allows no subPath in an ephemeral container, so an attacker can only mount the whole share.
 	added.VolumeMounts = []corev1.VolumeMount{{Name: "hpc-shared-volume", MountPath: "/home/alice"}}
 	made.Spec.EphemeralContainers = []corev1.EphemeralContainer{added}
 	_, err = pods.UpdateEphemeralContainers(t.Context(), made.Name, made, metav1.UpdateOptions{})
@@ -67,7 +67,8 @@ func TestTheHomeInASidecar(t *testing.T) {
 	assert.ErrorContains(t, err, "other containers than the notebook container can have the home only if the UID and GID of the user are known at admission")
 }
 
-// TestTheNetLetsASidecarHaveTheHome, and nothing else of the share, whichever server responds for the webhook.
+// TestTheNetLetsASidecarHaveTheHome: the policy net allows the home in a sidecar, and nothing else of the share. It does not depend on the
+// webhook.
 func TestTheNetLetsASidecarHaveTheHome(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t)})

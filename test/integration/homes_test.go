@@ -11,13 +11,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// byInitial are the values of the chart for homes by their initials.
+// byInitial has the chart values for homes by initial.
 const byInitial = `{config: {share: {home: "people/{initial}/{user}"}}}`
 
-// homesByInitial is the configuration that byInitial makes.
+// homesByInitial sets the same in a configuration.
 func homesByInitial(c *config.Config) { c.Share.Home = "people/{initial}/{user}" }
 
-// attacksOnHomesByInitial are mounts of something else of the share than the home of alice, which is people/a/alice.
+// attacksOnHomesByInitial returns attacks that mount another directory than the home of alice, people/a/alice.
 func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
 	notebook := func(subPath string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) { pod.Spec.Containers[0].VolumeMounts[0].SubPath = subPath }
@@ -47,8 +47,8 @@ func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestTheNetKnowsHomesByInitial: whichever server responds for the webhook, no other home is mounted than the one that the pattern makes of
-// the user's name.
+// TestTheNetKnowsHomesByInitial: the policy net computes the home from the pattern and the user's name, and denies mounts of other homes. It
+// does not depend on the webhook.
 func TestTheNetKnowsHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byInitial)})
@@ -68,7 +68,7 @@ func TestTheNetKnowsHomesByInitial(t *testing.T) {
 	}
 }
 
-// TestTheVerifierKnowsHomesByInitial where there is no policy.
+// TestTheVerifierKnowsHomesByInitial: the verifier denies the same attacks without policies.
 func TestTheVerifierKnowsHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
@@ -84,7 +84,7 @@ func TestTheVerifierKnowsHomesByInitial(t *testing.T) {
 	}
 }
 
-// withDirectories is a directory of the share that every notebook reads, and one that users write to.
+// withDirectories configures a directory that notebooks can read, and one that they can write to.
 func withDirectories(c *config.Config) {
 	c.Share.Directories = []config.Directory{
 		{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly},
@@ -92,8 +92,8 @@ func withDirectories(c *config.Config) {
 	}
 }
 
-// TestAttacksOnDirectories: what notebooks see of the share beside the home is what the configuration lists, as it lists it. The
-// verifier holds all of it, and the net that nothing else is mounted.
+// TestAttacksOnDirectories: a notebook must mount the listed directories exactly as the configuration has them. The verifier denies any
+// difference. The policy net denies mounts of other directories.
 func TestAttacksOnDirectories(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
@@ -141,8 +141,8 @@ func TestAttacksOnDirectories(t *testing.T) {
 			pod := injectedBy(t, verified.serves, "alice")
 			a.change(pod)
 			err := create(t.Context(), verified.carol, "lab", pod.DeepCopy())
-			require.Error(t, err, "nothing denied it")
-			if name != "a directory by way of another" { // which no API server takes
+			require.Error(t, err, "the Pod was admitted")
+			if name != "a directory by way of another" { // The API server itself denies this one.
 				assert.ErrorContains(t, err, `admission webhook "verified-pods.jupyter-user.io" denied the request: `)
 			}
 			if a.ofNet {
@@ -152,13 +152,13 @@ func TestAttacksOnDirectories(t *testing.T) {
 	}
 }
 
-// byField are the values of the chart for homes of the directory service, and homesByField is the configuration that they make.
+// byField has the chart values for homes of the directory service. homesByField sets the same in a configuration.
 const byField = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: ['ldaps://ldap.example.org'], users: {baseDN: 'dc=example'}, ca: x}}}`
 
 func homesByField(c *config.Config) { c.Share.HomePrefix = "/hpc" }
 
-// attacksOnHomesByField are notebooks of alice, whose home is /hpc/home/a/alice, that see something else of the share. The net does not
-// believe an annotation that is not below the prefix, or does not end with the user's name.
+// attacksOnHomesByField returns attacks with notebooks of alice that mount another directory than her home, /hpc/home/a/alice. The policy net
+// accepts the annotation with the home only if it is below the prefix and ends with the user's name.
 func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	moved := func(annotation, home, parent string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) {
@@ -190,8 +190,8 @@ func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestTheNetKnowsHomesOfTheDirectoryService, and the verifier too, which asks the directory service: there a home that has changed is
-// 503.
+// TestTheNetKnowsHomesOfTheDirectoryService: the policy net and the verifier deny mounts of other directories. The verifier also reads the home
+// from the directory service, and denies with 503 if it has changed.
 func TestTheNetKnowsHomesOfTheDirectoryService(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byField)})
@@ -215,11 +215,11 @@ func TestTheNetKnowsHomesOfTheDirectoryService(t *testing.T) {
 	moved := made.DeepCopy()
 	moved.Annotations["jupyter-user.io/home"] = "/hpc/home/2/alice"
 	err := create(t.Context(), verified.carol, "lab", moved)
-	assert.Equal(t, "IdentityDiffers", reason(err), "alice has moved between the two reviews, or another replica has heard so")
+	assert.Equal(t, "IdentityDiffers", reason(err), "the home of alice has changed between the two reviews")
 	assert.ErrorContains(t, err, "try again")
 }
 
-// ofUsers are the values of the chart for directories of users, and directoriesOfUsers is the configuration that they make.
+// ofUsers has the chart values for directories of users. directoriesOfUsers sets the same in a configuration.
 const ofUsers = `{config: {share: {directories: [{subPath: 'scratch/{user}', mountPath: /scratch, access: ReadWrite},
 	{claimName: hpc-archive, subPath: 'u/{initial}/{user}', mountPath: /archive, access: ReadOnly}]}}}`
 
@@ -230,7 +230,7 @@ func directoriesOfUsers(c *config.Config) {
 	}
 }
 
-// attacksOnDirectoriesOfUsers are notebooks of alice that see another directory than hers, or more of what is above it.
+// attacksOnDirectoriesOfUsers returns attacks with notebooks of alice that mount the directory of another user, or a directory above hers.
 func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 	change := func(c *corev1.Container, is string, to func(*corev1.VolumeMount)) {
 		for i := range c.VolumeMounts {
@@ -274,8 +274,7 @@ func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestAttacksOnDirectoriesOfUsers: whichever server responds for the webhook, no directory of another user is mounted, and no more of what is
-// above it than the webhook mounts; the verifier denies the same.
+// TestAttacksOnDirectoriesOfUsers: the policy net and the verifier deny mounts of another user's directory and of the directories above.
 func TestAttacksOnDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, ofUsers)})

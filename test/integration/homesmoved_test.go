@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TestRunningNotebooksWhenHomesMove: share.home becomes another pattern, in the policies and in the webhook. A notebook that runs has the
-// home by the pattern before; it can still be labelled, get and lose a finalizer, have its status written, be debugged and be deleted. A
-// new one by the pattern before is denied.
+// TestRunningNotebooksWhenHomesMove: share.home changes to another pattern, in the policies and in the webhook. A running notebook has the home
+// of the old pattern. It can still be labelled, get and lose a finalizer, get a status, be debugged and be deleted. A new notebook with the
+// old pattern is denied.
 func TestRunningNotebooksWhenHomesMove(t *testing.T) {
 	t.Parallel()
 	g := startVerifiedBeside(t, shippedPolicies(t)...)
@@ -37,7 +37,7 @@ func TestRunningNotebooksWhenHomesMove(t *testing.T) {
 	}
 	_, err := g.admin(t).CoreV1().Pods("lab").Patch(t.Context(), running.Name, types.MergePatchType, []byte(`{"status": {"phase": "Running"}}`),
 		metav1.PatchOptions{}, "status")
-	assert.NoError(t, err, "as a kubelet does")
+	assert.NoError(t, err, "a kubelet writes the status")
 	running, err = pods.Get(t.Context(), running.Name, metav1.GetOptions{})
 	require.NoError(t, err)
 	assert.NoError(t, adds(t, g.carol, running, debugger()))

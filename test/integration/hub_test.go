@@ -31,27 +31,26 @@ import (
 
 const (
 	hubUsers = 100
-	// logInsAtOnce is how many of them are about to start their server at any moment: a hub asks more than 64 to come again.
+	// logInsAtOnce is the number of users who start their server at the same time. A hub tells users to try again if there are more than 64.
 	logInsAtOnce = 16
 	hubLimit     = time.Minute
-	// hubPatience is how long KubeSpawner waits for an answer of the API server when it is left as it is: then it asks again.
+	// hubPatience is how long KubeSpawner waits for a response of the API server, by default. Then it tries again.
 	hubPatience = 3 * time.Second
-	// kwokNode is where the pods are, and kwokNetwork where they have their addresses, which are of this machine's loopback.
+	// kwokNode is the node of the Pods. kwokNetwork begins their addresses, which are loopback addresses of this machine.
 	kwokNode    = "kwok"
 	kwokNetwork = "127.88.0."
 )
 
-// hubTrouble are lines of the hub's log that tell of a retry, of a pod that is there already (409), or of anything else that went
-// wrong.
+// hubTrouble matches lines of the hub's log about a retry, about a Pod that exists already (409), or about an error.
 var hubTrouble = regexp.MustCompile(`(?m)^.*(?:Found existing pod|\b409\b (?:GET|POST|PUT)|\(409\)|Traceback|[Tt]imed out).*$|^\[E .*$`)
 
-// TestAHundredUsersOfAHubWithinAMinute: the real hub and KubeSpawner against a real API server with the webhook and the policies.
-// KWOK has their pods Ready in the kubelet's place, and a stand-in answers for each as a single-user server would. The hub creates
-// each pod once: an answer that is late would have it try again, and find what it has made already (409). That no answer is late is
-// read from the API server, because the hub's own clock also counts how long the hub waits for a processor of this machine.
+// TestAHundredUsersOfAHubWithinAMinute runs the real hub with KubeSpawner against a real API server with the webhook and the policies. KWOK makes
+// the Pods Ready in place of a kubelet. A server of this test responds for each Pod like a single-user server. The hub must create each
+// Pod once. After a late response it would try again and find that the Pod exists (409). The test reads the times of the responses from
+// the API server's metrics, because the hub's own times include its waiting for a processor.
 func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
 	if os.Getenv("E2E") == "" {
-		t.Skip("make e2e runs this, because the hub has to be installed")
+		t.Skip("skipped: this test needs an installed JupyterHub. make e2e runs it")
 	}
 	c := start(t)
 	servers := startServers(t)
@@ -69,14 +68,14 @@ func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
 
 	watch.Within(t, all, hubLimit, "a hundred servers")
 	slowest := c.podsPosted(t).since(t, before)
-	t.Logf("the API server answered each creation within %s", slowest)
+	t.Logf("the API server responded to each creation within %s", slowest)
 	watch.Within(t, slowest, hubPatience, "the slowest creation of a pod")
-	assert.Equal(t, hubUsers, strings.Count(h.Log(), "Attempting to create pod "), "each is created once")
+	assert.Equal(t, hubUsers, strings.Count(h.Log(), "Attempting to create pod "), "the hub creates each Pod once")
 	assert.Empty(t, hubTrouble.FindAllString(h.Log(), -1))
 	c.assertHubPods(t, servers)
 }
 
-// comeToWork logs everybody in and waits until the hub says that they have their server.
+// comeToWork logs all users in and waits until the hub reports that their servers run.
 func (c *cluster) comeToWork(t *testing.T, h *hub.Hub, took []time.Duration) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -104,7 +103,7 @@ func (c *cluster) comeToWork(t *testing.T, h *hub.Hub, took []time.Duration) {
 
 func hubUser(i int) string { return fmt.Sprintf("user-%03d", i) }
 
-// assertHubPods: there is one pod for each, it is the user's, and it was the one that was asked for them.
+// assertHubPods fails unless each user has exactly one Pod, which runs as the user, and whose address got the requests for the user's server.
 func (c *cluster) assertHubPods(t *testing.T, servers *servers) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(c.Admin.Config)
@@ -116,11 +115,11 @@ func (c *cluster) assertHubPods(t *testing.T, servers *servers) {
 		user := pod.Annotations["hub.jupyter.org/username"]
 		assert.Equal(t, user, pod.Annotations["jupyter-user.io/user"])
 		assert.Equal(t, "jupyter-user-init", pod.Spec.InitContainers[0].Name)
-		assert.Contains(t, servers.asked(pod.Status.PodIP), "/user/"+user+"/")
+		assert.Contains(t, servers.requested(pod.Status.PodIP), "/user/"+user+"/")
 	}
 }
 
-// startHub starts one as a hub's admin would, by deploy/docs/jupyterhub.md.
+// startHub starts a hub as deploy/docs/jupyterhub.md describes.
 func (c *cluster) startHub(t *testing.T, servers *servers) *hub.Hub {
 	t.Helper()
 	programs, err := hub.Build(t.Context(), os.Stderr, hub.KubeSpawner7)
@@ -143,7 +142,7 @@ func (c *cluster) startHub(t *testing.T, servers *servers) *hub.Hub {
 	return h
 }
 
-// startKwok makes a node and has KWOK stand in for its kubelet.
+// startKwok creates a node and starts KWOK in place of its kubelet.
 func (c *cluster) startKwok(t *testing.T) {
 	t.Helper()
 	built, err := tools.Build(t.Context(), os.Stderr, tools.Kwok)
@@ -161,15 +160,15 @@ func (c *cluster) startKwok(t *testing.T) {
 	require.NoError(t, kwok.Start())
 	t.Cleanup(func() {
 		cancel()
-		_ = kwok.Wait() // It was killed.
+		_ = kwok.Wait() // The error says that it was killed.
 	})
 }
 
-// servers stand in for what would run in the pods: one behind each address that a pod can have.
+// servers responds in place of the single-user servers, at every address that a Pod can have.
 type servers struct {
 	port  int
 	mutex sync.Mutex
-	// paths are what was asked for, by the address.
+	// paths has the requested paths, by address.
 	paths map[string][]string
 }
 
@@ -184,7 +183,7 @@ func startServers(t *testing.T) *servers {
 	return s
 }
 
-// listeners has one port on each address. Where that is taken on one of them, by a second run on this machine, it is another.
+// listeners listens on the same port of each address. If the port is taken on one of them, it tries another port.
 func (s *servers) listeners(t *testing.T) (all []net.Listener) {
 	t.Helper()
 	for i := 1; i < 255; i++ {
@@ -203,7 +202,7 @@ func (s *servers) listeners(t *testing.T) (all []net.Listener) {
 	return all
 }
 
-// ServeHTTP answers as JupyterHub's single-user server of that version does.
+// ServeHTTP responds like JupyterHub's single-user server.
 func (s *servers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -214,8 +213,8 @@ func (s *servers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintln(w, `{"version": "2.17.0"}`)
 }
 
-// asked is what the one at an address was asked for.
-func (s *servers) asked(address string) string {
+// requested returns the paths that were requested at an address.
+func (s *servers) requested(address string) string {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return strings.Join(s.paths[address], " ")

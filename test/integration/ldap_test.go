@@ -48,9 +48,9 @@ memberUid: alice
 
 `
 
-// TestAUserOfADirectoryService is the end of the page about directory services: with the page's own values, rendered by the
-// chart, a user of a real slapd runs with UID, GID and groups of the directory, in a namespace that enforces restricted. A
-// hub's name is the user who has it as mail, and access is asked for the Unix name.
+// TestAUserOfADirectoryService uses the values of deploy/docs/directory-services.md, rendered by the chart, with a real slapd. A user's notebook
+// runs with the UID, GID and groups of the directory, in a namespace that enforces restricted. A hub's name is found by the attribute mail,
+// and the requester needs access to the Unix name.
 func TestAUserOfADirectoryService(t *testing.T) {
 	t.Parallel()
 	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: directoryOfAlice, Database: "access to * by * read"})
@@ -86,12 +86,12 @@ func TestAUserOfADirectoryService(t *testing.T) {
 	require.Zero(t, made.ExitCode, made.Stderr)
 	runsAsAlice(decode(t, made.Stdout))
 	denied := c.create(t, "lab", hubsPod("other", "alice"))
-	assert.NotZero(t, denied.ExitCode, "the Unix name is no name of the hub's")
+	assert.NotZero(t, denied.ExitCode, "the hub does not have the Unix name as a user name")
 	assert.Contains(t, denied.Stderr, `no user has the hub name "alice"`)
 }
 
-// asTheChartRenders returns the configuration of the page's values, with the server of the test, and its files where the test has
-// them and not the Deployment.
+// asTheChartRenders returns the configuration that the chart renders for the values of the page, but with the server and the file paths of the
+// test.
 func asTheChartRenders(t *testing.T, directory *slapd.Server) *config.Config {
 	t.Helper()
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())

@@ -15,15 +15,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// odd is what a value may hold that YAML, CEL and templates each have an idea of. odder has what not every value may: line breaks
-// of all kinds, and spaces.
+// odd is a value with characters that are special in YAML, CEL and templates. odder also has spaces and all kinds of line breaks, which only
+// some values may have.
 const (
 	odd   = `'"\$x\n%{{.}}#:é☃🪐`
 	odder = odd + " \n  \r\n\t\u0085\u2028 - ''' >-\n---\n"
 )
 
-// TestValuesAreLiterals renders the policies from values that hold all of it, and looks at one decision by each that a request can
-// reach: what is between the quotes is the value, and nothing else.
+// TestValuesAreLiterals renders the policies from such values. For each value that a request can reach, it tests one decision: the policy uses
+// exactly this value.
 func TestValuesAreLiterals(t *testing.T) {
 	t.Parallel()
 	values := map[string]any{
@@ -42,7 +42,7 @@ func TestValuesAreLiterals(t *testing.T) {
 	}
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, jsonOf(t, values))})
 
-	assert.NoError(t, create(t.Context(), g.bob, "open", nfs(odd)), "a listed server is another one")
+	assert.NoError(t, create(t.Context(), g.bob, "open", nfs(odd)), "another server than the share's is admitted")
 	assertDenied(t, create(t.Context(), g.bob, "open", nfs(odd+"x")), "share/ShareRoad")
 	assertDenied(t, bobsOpen(hostPath("/"+odd+"/home"))(t, g), "share/ShareRoad")
 	assert.NoError(t, bobsOpen(hostPath("/other"))(t, g))
@@ -61,7 +61,7 @@ func TestValuesAreLiterals(t *testing.T) {
 	}
 }
 
-// jsonOf are values as YAML takes them too: to it, U+0085 is a line break.
+// jsonOf returns values as JSON that is also YAML. It escapes U+0085, which YAML reads as a line break.
 func jsonOf(t *testing.T, values map[string]any) string {
 	t.Helper()
 	text, err := json.Marshal(values)
@@ -75,7 +75,7 @@ func nfs(server string) *corev1.Pod {
 	return pod
 }
 
-// notebookAt is a pod of a user's whose init container has an image, where one is named, and no mount.
+// notebookAt returns a notebook without mounts. If image is not empty, its init container has this image.
 func notebookAt(t *testing.T, user, image string) *corev1.Pod {
 	t.Helper()
 	pod := injected(t, user)
@@ -89,7 +89,7 @@ func notebookAt(t *testing.T, user, image string) *corev1.Pod {
 	return pod
 }
 
-// impersonates is a client of somebody whose name no certificate has to hold.
+// impersonates returns a client that impersonates a user, for names that cannot be in a certificate.
 func (g *guarded) impersonates(t *testing.T, name string) kubernetes.Interface {
 	t.Helper()
 	as := rest.CopyConfig(g.Admin.Config)
@@ -99,7 +99,7 @@ func (g *guarded) impersonates(t *testing.T, name string) kubernetes.Interface {
 	return client
 }
 
-// TestTheHomesAreALiteral: which mounts are the home's is the configuration's to say, in whatever letters.
+// TestTheHomesAreALiteral: the policies use share.home literally, with any characters.
 func TestTheHomesAreALiteral(t *testing.T) {
 	t.Parallel()
 	values := map[string]any{"config": map[string]any{"share": map[string]any{"home": odder + "/{user}",

@@ -18,13 +18,13 @@ import (
 
 const examples = "../../deploy/examples/"
 
-// manifests are the documents of a file.
+// manifests returns the documents of a file in deploy/install.yaml.
 func manifests(t *testing.T, file string) []string {
 	t.Helper()
 	return strings.Split(shipped(t, file), "\n---\n")
 }
 
-// shipped is what a file of the chart has become in deploy/install.yaml.
+// shipped returns the part of deploy/install.yaml that a file of the chart has rendered.
 func shipped(t *testing.T, file string) string {
 	t.Helper()
 	text, err := deploy.Read(file)
@@ -32,8 +32,7 @@ func shipped(t *testing.T, file string) string {
 	return text
 }
 
-// TestConfigMapIsAConfiguration: what is installed is read by the code that will read it, and its init container runs the
-// image of the Deployment.
+// TestConfigMapIsAConfiguration: the webhook can read the installed configuration. The configuration and the Deployment have the same image.
 func TestConfigMapIsAConfiguration(t *testing.T) {
 	configMap := &corev1.ConfigMap{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "20-configmap.yaml")[0]), configMap))
@@ -43,7 +42,7 @@ func TestConfigMapIsAConfiguration(t *testing.T) {
 	assert.Contains(t, deployment, "image: "+c.Init.Image+"\n")
 }
 
-// TestWebhookEntriesAreDisjoint: the four entries differ in their selectors and paths alone, and no pod matches two.
+// TestWebhookEntriesAreDisjoint: the four webhooks differ only in their selectors and paths, and no Pod matches two of them.
 func TestWebhookEntriesAreDisjoint(t *testing.T) {
 	shipped := &admissionv1.MutatingWebhookConfiguration{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "50-mutatingwebhookconfiguration.yaml")[0]), shipped))

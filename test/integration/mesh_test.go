@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestCalledBeforeMeshes: API servers call webhooks in the order of the names of their configurations, and these are the names that
-// meshes and injectors have as they are installed.
+// TestCalledBeforeMeshes: API servers call webhooks in the order of the names of their configurations. The name of ours comes before the names
+// that meshes and injectors have by default.
 func TestCalledBeforeMeshes(t *testing.T) {
 	shipped := &admissionv1.MutatingWebhookConfiguration{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "50-mutatingwebhookconfiguration.yaml")[0]), shipped))
@@ -31,13 +31,13 @@ func TestCalledBeforeMeshes(t *testing.T) {
 	}
 }
 
-// TestMeshesAndEngines: a mesh's webhook finds the probes that ours has added and rewrites them, and what a policy engine adds after
-// ours stays.
+// TestMeshesAndEngines: the webhook of a mesh can rewrite the probes that ours has added. Fields that a policy engine adds after ours are
+// kept.
 func TestMeshesAndEngines(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/mesh-webhook.yaml"}})
 	e.enforcing(t, "mesh", podSecurityLabels("enforce=baseline"))
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		t.Run("istio", func(t *testing.T) { rewrittenByIstio(t, e, user) })
 		t.Run("istio before ours", func(t *testing.T) { overlookedByIstio(t, e, user) })
 		for _, label := range []string{"engine", "engine-once"} {
@@ -46,12 +46,13 @@ func TestMeshesAndEngines(t *testing.T) {
 	})
 }
 
-// inMesh has istio's injector called for a Pod.
+// inMesh adds the label for which Istio's injector is called.
 func inMesh(when string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Labels["sidecar.istio.io/inject"] = when }
 }
 
-// rewrittenByIstio: the agent of the mesh, which kubelets reach without mTLS, asks Jupyter in their place, where our probes ask it.
+// rewrittenByIstio: Istio redirects our HTTP probes to its agent, which the kubelet reaches without mTLS. The agent then sends our probes to
+// Jupyter.
 func rewrittenByIstio(t *testing.T, e *enforced, user string) {
 	pod := e.admitted(t, e.try(t, "mesh", asking(user, inMesh("true"))))
 	assertOurs(t, pod, user)
@@ -69,7 +70,7 @@ func rewrittenByIstio(t *testing.T, e *enforced, user string) {
 	assert.Len(t, proxy.VolumeMounts, 1, "its token, and nothing of a home")
 }
 
-// overlookedByIstio is what remains: a mesh that is called first and never again does not see our probes.
+// overlookedByIstio is a known limit: a mesh whose webhook is called only before ours does not see our probes.
 func overlookedByIstio(t *testing.T, e *enforced, user string) {
 	pod := e.admitted(t, e.try(t, "mesh", asking(user, inMesh("before"))))
 	assertOurs(t, pod, user)
@@ -77,7 +78,7 @@ func overlookedByIstio(t *testing.T, e *enforced, user string) {
 	assert.Equal(t, "/api", containerNamed(t, pod, "nb").ReadinessProbe.HTTPGet.Path)
 }
 
-// changedByAnEngine: what nobody has set may be set by others; the identity stays the user's.
+// changedByAnEngine: other webhooks may set fields that are not ours. The identity stays the user's.
 func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
 	pod := e.admittedAnyhow(t, e.try(t, "mesh", asking(user, mutated(label, "defaults"))))
 	assertOurs(t, pod, user)
@@ -91,17 +92,17 @@ func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
 	for does, field := range map[string]string{"user": "spec.containers[0].securityContext.runAsUser", "fs-group": "spec.securityContext.fsGroup"} {
 		o := e.try(t, "mesh", asking(user, mutated(label, does)))
 		if label == "engine" {
-			assert.Equal(t, "Drifted", reason(o.err), "an engine that is called again has the last word, and the verifier sees it")
+			assert.Equal(t, "Drifted", reason(o.err), "the engine is called again after ours, and the verifier denies its change")
 			deniedWith(t, o, field+": this is not what the webhook wrote")
 			continue
 		}
 		pod := e.admittedAnyhow(t, o)
 		assertOurs(t, pod, user)
-		assert.Nil(t, pod.Spec.SecurityContext.FSGroup, "the kubelet would give it to every process")
+		assert.Nil(t, pod.Spec.SecurityContext.FSGroup, "the kubelet would give the group to every process")
 	}
 }
 
-// serveOthers serves istio's webhook and a policy engine's.
+// serveOthers serves webhooks like those of Istio and of a policy engine.
 func serveOthers(mux *http.ServeMux) {
 	mux.Handle("/istio", changing(injectIstio))
 	mux.Handle("/engine", changing(func(pod *corev1.Pod) {
@@ -109,8 +110,8 @@ func serveOthers(mux *http.ServeMux) {
 	}))
 }
 
-// injectIstio does what istio's injector does with its CNI plugin: its containers first, and each HTTP probe of the others led to its
-// agent, which knows the probe that was there.
+// injectIstio changes a Pod like Istio's injector with its CNI plugin: its containers come first, and each HTTP probe of the other containers
+// is redirected to its agent, which knows the original probe.
 func injectIstio(pod *corev1.Pod) {
 	probers := map[string]*corev1.Probe{}
 	for i := range pod.Spec.Containers {
@@ -140,8 +141,8 @@ func injectIstio(pod *corev1.Pod) {
 	pod.Spec.InitContainers = append([]corev1.Container{own("istio-validation")}, pod.Spec.InitContainers...)
 }
 
-// enforceDefaults does what rules of Kyverno's and mutators of Gatekeeper's do: defaults where nobody has set a field, and
-// also a group for volumes, as "fs-group", or a UID for every container, as "user".
+// enforceDefaults changes a Pod like Kyverno and Gatekeeper: it sets fields that are not set. With "fs-group" it also sets an fsGroup, with
+// "user" a UID for every container.
 func enforceDefaults(pod *corev1.Pod, does string) {
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "team", "research")
 	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "engine.example.com/mutated", "true")

@@ -22,8 +22,8 @@ const (
 	mirrored  = "mirror.example/" + initImage
 )
 
-// TestMutatorsBesideUs: MutatingAdmissionPolicies, which act before every webhook and again when one has changed something,
-// and webhooks before and after ours, do to pods what is customary.
+// TestMutatorsBesideUs tests the usual changes by others: by MutatingAdmissionPolicies, which run before all webhooks and again after a
+// change, and by webhooks before and after ours.
 func TestMutatorsBesideUs(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/first-webhook.yaml"}})
@@ -35,7 +35,7 @@ func TestMutatorsBesideUs(t *testing.T) {
 		for does, check := range checks {
 			t.Run(label+"/"+does, func(t *testing.T) {
 				needs(t, policies || label != "policy")
-				inBothWays(t, func(t *testing.T, user string) {
+				withEachDiscovery(t, func(t *testing.T, user string) {
 					pod := e.admittedAnyhow(t, e.try(t, "beside", asking(user, mutated(label, does))))
 					check(t, pod)
 					assertOurs(t, pod, user)
@@ -49,8 +49,8 @@ func TestMutatorsBesideUs(t *testing.T) {
 	t.Run("a variable for every container, insisted on", func(t *testing.T) { environmentInsisted(t, e) })
 }
 
-// mutatingPolicies installs those of testdata and waits until they are in effect. The API server takes all of them in at once,
-// in the order in which they were stored. Before 1.36 it does not know them.
+// mutatingPolicies installs the MutatingAdmissionPolicies of testdata and waits until they are in effect. It reports false on an API server
+// before 1.36, which does not have them.
 func mutatingPolicies(t *testing.T, e *enforced) (known bool) {
 	t.Helper()
 	served, err := e.admin.Discovery().ServerResourcesForGroupVersion("admissionregistration.k8s.io/v1")
@@ -72,22 +72,22 @@ func mutatingPolicies(t *testing.T, e *enforced) (known bool) {
 	return true
 }
 
-// needs leaves a test out on an API server that does not know what it needs.
+// needs skips a test on an API server without MutatingAdmissionPolicies.
 func needs(t *testing.T, known bool) {
 	t.Helper()
 	if !known {
-		t.Skip("this API server does not know it")
+		t.Skip("skipped: this API server has no MutatingAdmissionPolicies")
 	}
 }
 
-// mutated has somebody do something to a pod: the label says who.
+// mutated adds a label. Its key selects who changes the Pod, its value selects the change.
 func mutated(label, does string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Labels[label] = does }
 }
 
 type podCheck = func(*testing.T, *corev1.Pod)
 
-// mutations are who does what, and what has to have become of it.
+// mutations returns the changes by label and value, each with a check of the admitted Pod.
 func mutations() map[string]map[string]podCheck {
 	customary := map[string]podCheck{
 		"sidecar":     func(t *testing.T, pod *corev1.Pod) { assert.Equal(t, "proxy", pod.Spec.Containers[1].Name) },
@@ -130,7 +130,7 @@ func notebookMirrored(t *testing.T, pod *corev1.Pod) {
 	assert.Equal(t, "mirror.example/quay.io/jupyter/minimal-notebook", pod.Spec.Containers[0].Image)
 }
 
-// assertOurs spells out what nobody beside us may have changed.
+// assertOurs fails if another webhook has changed a field that is ours.
 func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 	t.Helper()
 	first, nb := pod.Spec.InitContainers[0], containerNamed(t, pod, "nb")
@@ -144,10 +144,10 @@ func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 	assert.Equal(t, uid != 0, *nb.SecurityContext.RunAsNonRoot)
 }
 
-// renamed: nothing of ours goes by the name of a pod, which is not final when we see it.
+// renamed: other webhooks may change the Pod's name, which the webhook does not use.
 func renamed(t *testing.T, e *enforced) {
 	for _, label := range []string{"first", "second", "insisting"} {
-		inBothWays(t, func(t *testing.T, user string) {
+		withEachDiscovery(t, func(t *testing.T, user string) {
 			pod := e.admitted(t, e.try(t, "beside", asking(user, mutated(label, "rename-pod"), func(pod *corev1.Pod) {
 				pod.Name, pod.GenerateName = "nb", ""
 			})))
@@ -156,22 +156,21 @@ func renamed(t *testing.T, e *enforced) {
 	}
 }
 
-// labelledByAPolicy: whichever policy sets the label, the requester must have the right.
+// labelledByAPolicy: if a policy adds the label, the requester still needs the right to the home.
 func labelledByAPolicy(t *testing.T, e *enforced) {
 	owned := func(owner string) *corev1.Pod {
 		return asking("", func(pod *corev1.Pod) { pod.Labels = map[string]string{"policy": "whose", "owner": owner} })
 	}
-	for _, user := range bothWays {
+	for _, user := range userOfDiscovery {
 		pod := e.admitted(t, e.try(t, "beside", owned(user)))
 		assert.Equal(t, user, pod.Annotations["jupyter-user.io/user"])
 	}
 	assertDenied(t, e.try(t, "beside", owned("bob")).err, "access/NoAccess")
 }
 
-// mirror: who insists on another name for our image is denied until both, the policies and the configuration, know
-// that name. Who does not insist has ours put back, as the loop above has seen.
+// mirror: a webhook that replaces our image after every pass is denied, until the policies and the configuration both accept its image.
 func mirror(t *testing.T, e *enforced, policies bool) {
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		o := e.try(t, "beside", asking(user, mutated("insisting", "mirror-elsewhere")))
 		assertDenied(t, o.err, "net/InitForeign")
 		deniedWith(t, o, "If the image of the first, elsewhere.example/"+initImage+", is right, the admin must add it to the value image.accepted")
@@ -184,7 +183,7 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 	for _, label := range []string{"insisting", "second", "policy"} {
 		t.Run("accepted/"+label, func(t *testing.T) {
 			needs(t, policies || label != "policy")
-			inBothWays(t, func(t *testing.T, user string) {
+			withEachDiscovery(t, func(t *testing.T, user string) {
 				pod := e.admitted(t, e.try(t, "beside", asking(user, mutated(label, "mirror"))))
 				assert.Equal(t, mirrored, pod.Spec.InitContainers[0].Image)
 				notebookMirrored(t, pod)
@@ -193,9 +192,9 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 	}
 }
 
-// environmentInsisted: our init container reads no environment of anybody's, and who insists on one is told.
+// environmentInsisted: a webhook that adds variables to our init container after every pass is denied.
 func environmentInsisted(t *testing.T, e *enforced) {
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		assertDenied(t, e.try(t, "beside", asking(user, mutated("insisting", "environment"))).err, "net/InitForeign")
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// admitsEverything is a webhook of somebody who can write where the registrations lead.
+// admitsEverything is the webhook of an attacker who can change the address in the webhook configurations.
 func admitsEverything(w http.ResponseWriter, r *http.Request) {
 	var review admissionv1.AdmissionReview
 	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
@@ -27,7 +27,8 @@ func admitsEverything(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestTheNetHoldsWithoutTheWebhook: the registrations lead to somebody who admits everything, and no other home is mounted.
+// TestTheNetHoldsWithoutTheWebhook: the webhook configurations point to a server that admits everything. The policy net still denies mounts of
+// other homes.
 func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
@@ -66,7 +67,7 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	}
 }
 
-// TestTheNetKnowsNoNameButAUsers: without the policy access, which denies such a name by itself, the net takes none for a home.
+// TestTheNetKnowsNoNameButAUsers: the policy access denies names that no user can have. Without it, the policy net denies their homes.
 func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -78,7 +79,7 @@ func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
 	}
 }
 
-// asWritten is a pod whose annotation has some name, and whose mounts are what that name leads to, as far as an API server takes it.
+// asWritten returns a Pod whose annotation has a name, with the mounts of that name, as far as the API server accepts their paths.
 func asWritten(t *testing.T, user string) *corev1.Pod {
 	t.Helper()
 	pod := injected(t, "alice")

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestAnotherWebhookAfterOurs: whatever it does, what is stored is as planned, and what it added is still there.
+// TestAnotherWebhookAfterOurs: after another webhook's changes, the stored Pod is as planned and keeps the other webhook's additions.
 func TestAnotherWebhookAfterOurs(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -20,7 +20,7 @@ func TestAnotherWebhookAfterOurs(t *testing.T) {
 				assert.Equal(t, "proxy", pod.Spec.Containers[1].Name)
 			},
 			"sidecar-first": func(t *testing.T, pod *corev1.Pod) {
-				// It even has the name by which a notebook is known: the choice was made before.
+				// The new container has the name that selects the notebook container. The annotation keeps the earlier choice.
 				assert.Equal(t, "notebook", pod.Spec.Containers[0].Name)
 				assert.Empty(t, pod.Spec.Containers[0].Command)
 			},
@@ -64,7 +64,7 @@ func containerNamed(t *testing.T, pod *corev1.Pod, name string) corev1.Container
 	return pod.Spec.Containers[i]
 }
 
-// TestAlwaysPullImages has the in-tree plugin on, which sets a policy on our init container after us.
+// TestAlwaysPullImages enables the admission plugin AlwaysPullImages, which changes imagePullPolicy of our init container after the webhook.
 func TestAlwaysPullImages(t *testing.T) {
 	t.Parallel()
 	c := start(t, "AlwaysPullImages")

@@ -14,11 +14,11 @@ import (
 
 const podSecurity = "pod-security.kubernetes.io/"
 
-// podSecurityVersions are what a namespace can pin its level to: nothing, the newest, one that is young, and the oldest in which
-// the levels mean what they mean today.
+// podSecurityVersions lists versions to which a namespace can pin its level: none, the newest, a recent one, and the oldest one with today's
+// rules.
 var podSecurityVersions = []string{"", "latest", "v1.33", "v1.25"}
 
-// TestPodSecurity is what each level of Pod Security admits.
+// TestPodSecurity creates notebooks under each level of Pod Security.
 func TestPodSecurity(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{})
@@ -53,7 +53,7 @@ func inRestricted(t *testing.T, e *enforced, namespace string) {
 		"namespace "+namespace+" enforces the Pod Security Standard restricted", "qiang.guo03")
 	assert.Equal(t, "RestrictedNeedsIdentity", reason(unknown.err))
 
-	// What is not ours in the pod is the pod's own affair, and the denial names that alone.
+	// Pod Security denies the Pod's own sidecar, and its message does not name the injected init container.
 	sidecar := e.try(t, namespace, asking("alice", withProxy))
 	deniedWith(t, sidecar, "violates PodSecurity", `container "proxy" must set`)
 	assert.NotContains(t, sidecar.err.Error(), "jupyter-user-init")
@@ -61,10 +61,10 @@ func inRestricted(t *testing.T, e *enforced, namespace string) {
 }
 
 func inBaseline(t *testing.T, e *enforced, namespace string) {
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		e.admitted(t, e.try(t, namespace, asking(user)))
 		e.admitted(t, e.try(t, namespace, asking(user, withProxy)))
-		// Its notebook container gets no privileges that Pod Security could mind.
+		// The webhook removes the privileges of the notebook container, which Pod Security would deny.
 		mended := e.try(t, namespace, asking(user, func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
 		}))
@@ -78,7 +78,7 @@ func inBaseline(t *testing.T, e *enforced, namespace string) {
 }
 
 func inPrivileged(t *testing.T, e *enforced, namespace string) {
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		o := e.try(t, namespace, asking(user))
 		assertDenied(t, o.err, "node/NamespaceUnguarded")
 		deniedWith(t, o, "namespace "+namespace+" enforces the Pod Security Standard privileged",
@@ -86,14 +86,14 @@ func inPrivileged(t *testing.T, e *enforced, namespace string) {
 	})
 }
 
-// warned: a namespace on its way to restricted tells who is not there yet, and only of what that is.
+// warned: a namespace that only warns about restricted warns about notebooks with discovery at start, and only about their rules.
 func warned(t *testing.T, e *enforced) {
 	e.admitted(t, e.try(t, "warned", asking("alice")))
 	unknown := e.try(t, "warned", asking("qiang.guo03"))
 	e.admittedAnyhow(t, unknown)
 	assertRootWarned(t, unknown.warnings)
 
-	// The template of a Deployment is no pod yet, and warned of as it is written.
+	// The webhook does not see the template of a Deployment, so Pod Security warns about the template as it is written.
 	const deployment = `{apiVersion: apps/v1, kind: Deployment, metadata: {name: nb}, spec: {
 		selector: {matchLabels: {jupyter-user: alice}},
 		template: {metadata: {labels: {jupyter-user: alice}}, spec: {containers: [{name: nb, image: quay.io/jupyter/minimal-notebook}]}}}}`
@@ -103,8 +103,8 @@ func warned(t *testing.T, e *enforced) {
 	assert.Contains(t, made.Stderr, "would violate PodSecurity")
 }
 
-// assertRootWarned: of the way at start Pod Security has the notebook to say, and that it begins as root. Our init container is
-// as restricted wants it.
+// assertRootWarned: with discovery at start, Pod Security warns about the notebook container, which starts as root. It does not warn about our
+// init container.
 func assertRootWarned(t *testing.T, warnings []string) {
 	t.Helper()
 	require.Len(t, warnings, 1)
@@ -122,8 +122,8 @@ func onlyWarned(t *testing.T, e *enforced) {
 	assert.Empty(t, o.warnings)
 }
 
-// TestPodSecurityOfTheWholeCluster: what the API server's own configuration has namespaces enforce that say nothing, neither the
-// webhook nor a policy can see. The sentences do not say otherwise, and nobody gets more than Pod Security allows.
+// TestPodSecurityOfTheWholeCluster: the API server's configuration can set a default level for namespaces without labels. Neither the webhook nor
+// a policy can see it. The messages claim nothing about it, and no Pod gets more than Pod Security allows.
 func TestPodSecurityOfTheWholeCluster(t *testing.T) {
 	t.Parallel()
 	configured, err := filepath.Abs("testdata/admission-configuration.yaml")
@@ -131,7 +131,7 @@ func TestPodSecurityOfTheWholeCluster(t *testing.T) {
 	e := startEnforced(t, controlplane.Options{Flags: map[string][]string{"admission-control-config-file": {configured}}})
 	e.enforcing(t, "silent", nil)
 	e.enforcing(t, "labelled", podSecurityLabels("enforce=restricted"))
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		o := e.try(t, "silent", asking(user))
 		require.Error(t, o.err)
 		assert.NotContains(t, o.err.Error(), "privileged")
@@ -141,7 +141,7 @@ func TestPodSecurityOfTheWholeCluster(t *testing.T) {
 	e.admitted(t, e.try(t, "labelled", asking("alice")))
 }
 
-// podSecurityTurnedOff: by this value the cluster's admins say that they see to it by other means.
+// podSecurityTurnedOff: with podSecurity off, the policies do not require a level. The admin protects the nodes by other means.
 func podSecurityTurnedOff(t *testing.T, e *enforced) {
 	installed(t.Context(), t, e.ControlPlane, "{podSecurity: 'off'}")
 	for _, namespace := range []string{"privileged", "privileged-latest", "privileged-v1-33", "only-warned"} {

@@ -16,13 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// posted is how the API server answered creations of pods: how often with each status, and how many within each time.
+// posted counts the API server's responses to creations of Pods: by status, and by the time within which they came.
 type posted struct {
 	codes  map[string]int
 	within map[time.Duration]int
 }
 
-// podsPosted reads that from the API server's own metrics.
+// podsPosted reads these counts from the API server's metrics.
 func (c *cluster) podsPosted(t *testing.T) posted {
 	t.Helper()
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
@@ -56,20 +56,20 @@ func (c *cluster) podsPosted(t *testing.T) posted {
 	return p
 }
 
-// since fails the test unless each user's pod was created at the first attempt after another moment, and nothing else was. It returns
-// the shortest time of the API server's within which each creation was answered.
+// since fails the test unless each user's Pod was created at the first attempt since before, and nothing else was created. It returns the
+// smallest bucket of the API server's metric that has all responses.
 func (p posted) since(t *testing.T, before posted) time.Duration {
 	t.Helper()
 	for code, n := range before.codes {
 		p.codes[code] -= n
 	}
 	maps.DeleteFunc(p.codes, func(_ string, n int) bool { return n == 0 })
-	assert.Equal(t, map[string]int{"201": hubUsers}, p.codes, "answers to creations of pods")
+	assert.Equal(t, map[string]int{"201": hubUsers}, p.codes, "responses to creations of Pods")
 	for _, limit := range slices.Sorted(maps.Keys(p.within)) {
 		if p.within[limit]-before.within[limit] >= hubUsers {
 			return limit
 		}
 	}
-	require.Fail(t, "the API server answered a creation later than it counts")
+	require.Fail(t, "a response took longer than the largest bucket")
 	return 0
 }

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// quantities reads "cpu=1 memory=2Gi".
+// quantities parses a text such as "cpu=1 memory=2Gi".
 func quantities(text string) corev1.ResourceList {
 	list := corev1.ResourceList{}
 	for _, pair := range strings.Fields(text) {
@@ -17,7 +17,7 @@ func quantities(text string) corev1.ResourceList {
 	return list
 }
 
-// resources are requests and limits, each as quantities reads them; without any, there is no list.
+// resources returns requests and limits, each parsed by quantities. An empty text gives no list.
 func resources(requests, limits string) (r corev1.ResourceRequirements) {
 	if requests != "" {
 		r.Requests = quantities(requests)
@@ -28,7 +28,7 @@ func resources(requests, limits string) (r corev1.ResourceRequirements) {
 	return r
 }
 
-// texts are quantities in their canonical form, which is the same for equal ones.
+// texts returns quantities in their canonical form, in which equal quantities have the same text.
 func texts(list corev1.ResourceList) map[string]string {
 	m := map[string]string{}
 	for name, quantity := range list {
@@ -37,5 +37,5 @@ func texts(list corev1.ResourceList) map[string]string {
 	return m
 }
 
-// forEach puts a name where a text has a percent sign.
+// forEach replaces each percent sign in a text by a name.
 func forEach(text, name string) string { return strings.ReplaceAll(text, "%", name) }

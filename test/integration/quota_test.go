@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestQuotasAndLimits is what ResourceQuotas and LimitRanges admit.
+// TestQuotasAndLimits creates notebooks under ResourceQuotas and LimitRanges.
 func TestQuotasAndLimits(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{})
@@ -37,12 +37,12 @@ func TestQuotasAndLimits(t *testing.T) {
 	}
 }
 
-// everyCompute is all that a quota can say of a pod's own resources.
+// everyCompute has all compute resources that a quota can limit.
 var everyCompute = quantities("pods=10 requests.cpu=4 requests.memory=8Gi limits.cpu=8 limits.memory=16Gi " +
 	"requests.ephemeral-storage=10Gi limits.ephemeral-storage=10Gi")
 
-// quota puts one into a namespace and waits until it is in effect. What a quota forbids stands in its status, where the quota
-// controller of the controller manager copies it to: there is none here, so it is written by hand.
+// quota creates a namespace with a ResourceQuota and waits until the quota is in effect. The API server reads the limits from the status. No
+// controller manager runs here, so the test writes the status.
 func (e *enforced) quota(t *testing.T, namespace string, hard corev1.ResourceList) {
 	t.Helper()
 	e.enforcing(t, namespace, podSecurityLabels("enforce=baseline"))
@@ -63,14 +63,14 @@ func (e *enforced) quota(t *testing.T, namespace string, hard corev1.ResourceLis
 	}, wait, wait/1000)
 }
 
-// limitRange makes a namespace with one.
+// limitRange creates a namespace with a LimitRange.
 func (e *enforced) limitRange(t *testing.T, namespace string, items ...corev1.LimitRangeItem) {
 	t.Helper()
 	e.enforcing(t, namespace, podSecurityLabels("enforce=baseline"))
 	e.limit(t, namespace, items...)
 }
 
-// limit puts a LimitRange into a namespace and waits until it is in effect: LimitRanger reads from a cache of its own.
+// limit creates a LimitRange in a namespace and waits until it is in effect.
 func (e *enforced) limit(t *testing.T, namespace string, items ...corev1.LimitRangeItem) {
 	t.Helper()
 	for i := range items {
@@ -78,7 +78,7 @@ func (e *enforced) limit(t *testing.T, namespace string, items ...corev1.LimitRa
 			items[i].Type = corev1.LimitTypeContainer
 		}
 	}
-	// What it says of claims shows when it is in effect.
+	// A limit for claims is added. When a large claim is denied, the LimitRange is in effect.
 	items = append(items, corev1.LimitRangeItem{Type: corev1.LimitTypePersistentVolumeClaim, Max: quantities("storage=1Mi")})
 	_, err := e.admin.CoreV1().LimitRanges(namespace).Create(t.Context(), &corev1.LimitRange{
 		ObjectMeta: metav1.ObjectMeta{Name: "limits"}, Spec: corev1.LimitRangeSpec{Limits: items},
@@ -99,7 +99,7 @@ func (e *enforced) limit(t *testing.T, namespace string, items ...corev1.LimitRa
 	}, wait, wait/1000)
 }
 
-// used is what a quota has counted, as text.
+// used returns the used resources in a quota's status.
 func (e *enforced) used(t *testing.T, namespace string) map[string]string {
 	t.Helper()
 	quota, err := e.admin.CoreV1().ResourceQuotas(namespace).Get(t.Context(), "quota", metav1.GetOptions{})
@@ -107,16 +107,16 @@ func (e *enforced) used(t *testing.T, namespace string) map[string]string {
 	return texts(quota.Status.Used)
 }
 
-// notebook gives the notebook container resources of its own.
+// notebook sets the resources of the notebook container.
 func notebook(requests, limits string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Spec.Containers[0].Resources = resources(requests, limits) }
 }
 
-// quotaCounts: nobody has said anything about resources, and still every container has what the quota asks for. An init
-// container counts only as far as it needs more than all containers together.
+// quotaCounts: in a Pod without resources, every container gets the resources that the quota requires. An init container counts only as far as
+// it needs more than all containers together.
 func quotaCounts(t *testing.T, e *enforced) {
 	e.quota(t, "counts", everyCompute)
-	for _, user := range slices.Sorted(maps.Values(bothWays)) {
+	for _, user := range slices.Sorted(maps.Values(userOfDiscovery)) {
 		pod := e.admitted(t, e.keep(t, "counts", asking(user)))
 		assert.Equal(t, resources("cpu=10m memory=16Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
 		assert.Equal(t, resources("cpu=1 memory=2Gi", "cpu=2 memory=4Gi"), pod.Spec.Containers[0].Resources)
@@ -136,10 +136,10 @@ func quotaCounts(t *testing.T, e *enforced) {
 		"exceeded quota: quota", "requested: requests.cpu=3, used: requests.cpu=2010m, limited: requests.cpu=4")
 }
 
-// quotaAsksOthers: what says nothing about resources by itself is denied, as it is without us, and by its own name.
+// quotaAsksOthers: a sidecar without resources is denied, as without the webhook. The message names the sidecar.
 func quotaAsksOthers(t *testing.T, e *enforced) {
 	e.quota(t, "asks", everyCompute)
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		const all = "must specify limits.cpu for: %; limits.memory for: %; requests.cpu for: %; requests.memory for: %"
 		deniedWith(t, e.try(t, "asks", asking(user, withProxy)), forEach(all, "proxy"))
 		deniedWith(t, e.try(t, "asks", asking(user, notebook("cpu=1 memory=1Gi", ""))),
@@ -154,7 +154,7 @@ func quotaAsksOthers(t *testing.T, e *enforced) {
 	})
 }
 
-// quotaOfWholePods: where a pod has resources as a whole, no container needs any, and ours has its share of them.
+// quotaOfWholePods: if the Pod as a whole has resources, no container needs any, and our init container uses those of the Pod.
 func quotaOfWholePods(t *testing.T, e *enforced) {
 	whole := func(pod *corev1.Pod) { pod.Spec.Resources = new(resources("cpu=2 memory=2Gi", "cpu=2 memory=2Gi")) }
 	e.enforcing(t, "whole-known", podSecurityLabels("enforce=baseline"))
@@ -162,29 +162,29 @@ func quotaOfWholePods(t *testing.T, e *enforced) {
 	require.NoError(t, known.err)
 	needs(t, known.pod.Spec.Resources != nil)
 	e.quota(t, "whole-pods", everyCompute)
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.admitted(t, e.try(t, "whole-pods", asking(user, whole)))
 		assert.Empty(t, pod.Spec.Containers[0].Resources)
 	})
 }
 
-// quotaAndLimitRange: a LimitRange speaks before us and says something of the CPU alone. Memory is filled in on its own, so that a quota
-// that asks for both has both.
+// quotaAndLimitRange: a LimitRange sets only the CPU before the webhook runs. The webhook adds the memory, so that the Pod has both, as the
+// quota requires.
 func quotaAndLimitRange(t *testing.T, e *enforced) {
 	e.quota(t, "less", everyCompute)
 	e.limit(t, "less", corev1.LimitRangeItem{Default: quantities("cpu=1"), DefaultRequest: quantities("cpu=1")})
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.admitted(t, e.try(t, "less", asking(user)))
 		assert.Equal(t, resources("cpu=1 memory=2Gi", "cpu=1 memory=4Gi"), pod.Spec.Containers[0].Resources)
 	})
 }
 
-// limitRangeDefaults: what LimitRanger fills in after us, in our init container too, is nothing that we mind.
+// limitRangeDefaults: the verifier accepts resources that LimitRanger adds after the webhook, also in our init container.
 func limitRangeDefaults(t *testing.T, e *enforced) {
 	e.limitRange(t, "defaults", corev1.LimitRangeItem{
 		Default: quantities("cpu=3 memory=3Gi ephemeral-storage=1Gi"), DefaultRequest: quantities("cpu=250m memory=1Gi"),
 	})
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.admitted(t, e.keep(t, "defaults", asking(user)))
 		assert.Equal(t, resources("cpu=250m memory=1Gi ephemeral-storage=1Gi", "cpu=3 memory=3Gi ephemeral-storage=1Gi"),
 			pod.Spec.Containers[0].Resources, "the notebook's")
@@ -195,21 +195,21 @@ func limitRangeDefaults(t *testing.T, e *enforced) {
 	})
 }
 
-// limitRangeMinimum: our init container is small, and a namespace can find it too small: then it is to be configured greater.
+// limitRangeMinimum: a LimitRange can require more than our init container requests. An admin then configures larger resources for it.
 func limitRangeMinimum(t *testing.T, e *enforced) {
 	e.limitRange(t, "minimum", corev1.LimitRangeItem{Min: quantities("cpu=50m memory=64Mi")})
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		deniedWith(t, e.try(t, "minimum", asking(user)), "minimum cpu usage per Container is 50m, but request is 10m",
 			"minimum memory usage per Container is 64Mi, but request is 16Mi")
 	})
 	e.configure(t, initResources("cpu=50m memory=64Mi", "cpu=100m memory=64Mi"))
-	inBothWays(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "minimum", asking(user))) })
+	withEachDiscovery(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "minimum", asking(user))) })
 }
 
-// limitRangeMaximum: a LimitRange that says how much is too much says too what containers get that say nothing.
+// limitRangeMaximum: a LimitRange with a maximum also gives this maximum to containers without resources.
 func limitRangeMaximum(t *testing.T, e *enforced) {
 	e.limitRange(t, "maximum", corev1.LimitRangeItem{Max: quantities("cpu=1 memory=3Gi")})
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.admitted(t, e.try(t, "maximum", asking(user)))
 		assert.Equal(t, resources("cpu=1 memory=3Gi", "cpu=1 memory=3Gi"), pod.Spec.Containers[0].Resources)
 		deniedWith(t, e.try(t, "maximum", asking(user, notebook("cpu=1 memory=4Gi", "cpu=1 memory=4Gi"))),
@@ -217,51 +217,51 @@ func limitRangeMaximum(t *testing.T, e *enforced) {
 	})
 }
 
-// limitRangeOfPods: an init container adds nothing to what a pod uses as long as the notebook needs more.
+// limitRangeOfPods: for a limit on whole Pods, the init container does not count while the notebook container needs more.
 func limitRangeOfPods(t *testing.T, e *enforced) {
 	e.limitRange(t, "pods", corev1.LimitRangeItem{Type: corev1.LimitTypePod, Max: quantities("cpu=2 memory=4Gi")})
-	inBothWays(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "pods", asking(user))) })
+	withEachDiscovery(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "pods", asking(user))) })
 }
 
 func limitRangeRatio(t *testing.T, e *enforced) {
 	e.limitRange(t, "ratio", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=4 memory=4")})
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		deniedWith(t, e.try(t, "ratio", asking(user)), "cpu max limit to request ratio per Container is 4, but provided ratio is 10")
 	})
 	e.configure(t, initResources("cpu=25m memory=16Mi", "cpu=100m memory=32Mi"))
-	inBothWays(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "ratio", asking(user))) })
+	withEachDiscovery(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "ratio", asking(user))) })
 }
 
 func limitRangeRatioMet(t *testing.T, e *enforced) {
 	e.limitRange(t, "ratio-met", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=10 memory=2")})
-	inBothWays(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "ratio-met", asking(user))) })
+	withEachDiscovery(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "ratio-met", asking(user))) })
 }
 
-// limitRangeRatioOfOne: a namespace can ask for pods of the class Guaranteed in this way.
+// limitRangeRatioOfOne: with a ratio of one, a namespace requires Pods of the class Guaranteed.
 func limitRangeRatioOfOne(t *testing.T, e *enforced) {
 	e.limitRange(t, "ratio-of-one", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=1 memory=1")})
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		deniedWith(t, e.try(t, "ratio-of-one", asking(user)), "cpu max limit to request ratio per Container is 1")
 		e.admitted(t, e.try(t, "ratio-of-one", asking(user, notebook("", "cpu=1 memory=1Gi"))))
 	})
 	e.configure(t, func(c *config.Config) { c.Notebook.Resources.Requests = c.Notebook.Resources.Limits })
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.admitted(t, e.keep(t, "ratio-of-one", asking(user)))
 		assert.Equal(t, corev1.PodQOSGuaranteed, pod.Status.QOSClass)
 	})
 }
 
-// guaranteedStays: a node treats a pod by its class, and an init container of ours that asked for less than it may use would make
-// any pod a Burstable one.
+// guaranteedStays: the webhook keeps the Pod's class Guaranteed. If our init container requested less than its limit, the Pod would become
+// Burstable.
 func guaranteedStays(t *testing.T, e *enforced) {
 	e.enforcing(t, "classes", podSecurityLabels("enforce=baseline"))
-	inBothWays(t, func(t *testing.T, user string) {
+	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.admitted(t, e.keep(t, "classes", asking(user, notebook("cpu=2 memory=1Gi", "cpu=2000m memory=1024Mi"))))
 		assert.Equal(t, corev1.PodQOSGuaranteed, pod.Status.QOSClass)
 		assert.Equal(t, resources("cpu=100m memory=32Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
 
 		pod = e.admitted(t, e.keep(t, "classes", asking(user, notebook("", "cpu=2 memory=1Gi"), withProxy)))
-		assert.Equal(t, corev1.PodQOSBurstable, pod.Status.QOSClass, "as it is without us")
+		assert.Equal(t, corev1.PodQOSBurstable, pod.Status.QOSClass, "the class is the same as without the webhook")
 		assert.Equal(t, resources("cpu=10m memory=16Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestRolesGrantWhatTheySay binds each example, and asks the API server for every right around it.
+// TestRolesGrantWhatTheySay binds each example role and compares the rights that the API server reports with the expected rights.
 func TestRolesGrantWhatTheySay(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -29,7 +29,7 @@ func TestRolesGrantWhatTheySay(t *testing.T) {
 	require.NoError(t, g.Admin.Do(t.Context(), shipped(t, "70-clusterroles.yaml"), "apply", "--validate=strict", "-f", "-"))
 	for _, file := range files {
 		if filepath.Base(file) == "kustomization.yaml" {
-			continue // it is no object
+			continue // the document is no object
 		}
 		made, err := g.Admin.Kubectl(t.Context(), "apply", "--validate=strict", "-f", file)
 		require.NoError(t, err)
@@ -48,7 +48,7 @@ func TestRolesGrantWhatTheySay(t *testing.T) {
 	}
 }
 
-// rights are all that somebody has, of the virtual resources.
+// rights returns all rights of a user to homes and shares.
 func (g *guarded) rights(t *testing.T, who string) (found []string) {
 	t.Helper()
 	reviews := g.admin(t).AuthorizationV1().SubjectAccessReviews()
@@ -56,12 +56,12 @@ func (g *guarded) rights(t *testing.T, who string) (found []string) {
 		for _, verb := range []string{"use", "run-as", "get", "create"} {
 			for _, of := range []string{"homes alice", "homes bob", "homes ", "shares hpc-shared-pvc"} {
 				resource, name, _ := strings.Cut(of, " ")
-				answer, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{
+				reviewed, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{
 					Spec: authorizationv1.SubjectAccessReviewSpec{User: who, ResourceAttributes: &authorizationv1.ResourceAttributes{
 						Namespace: namespace, Verb: verb, Group: "jupyter-user.io", Resource: resource, Name: name}},
 				}, metav1.CreateOptions{})
 				require.NoError(t, err)
-				if answer.Status.Allowed {
+				if reviewed.Status.Allowed {
 					found = append(found, namespace+" "+verb+" "+of)
 				}
 			}
@@ -70,7 +70,8 @@ func (g *guarded) rights(t *testing.T, who string) (found []string) {
 	return found
 }
 
-// TestClusterRolesAddNothingToOthers: no wildcard, no other group, and no label by which they become part of another role.
+// TestClusterRolesAddNothingToOthers: the shipped ClusterRoles have no wildcard, no other API group, and no label that aggregates them into
+// another role.
 func TestClusterRolesAddNothingToOthers(t *testing.T) {
 	for _, document := range manifests(t, "70-clusterroles.yaml") {
 		role := &rbacv1.ClusterRole{}
@@ -82,12 +83,12 @@ func TestClusterRolesAddNothingToOthers(t *testing.T) {
 		assert.Len(t, role.Rules[0].Verbs, 1)
 		assert.NotContains(t, role.Rules[0].Verbs, "*")
 		if role.Rules[0].Resources[0] == "homes" {
-			assert.Equal(t, []string{"use"}, role.Rules[0].Verbs, "nobody is given to run as everybody")
+			assert.Equal(t, []string{"use"}, role.Rules[0].Verbs, "no shipped role gives run-as on every home")
 		}
 	}
 }
 
-// TestBuiltInRolesAreNobody: edit and admin, which every team has in its namespace, give no right to a home.
+// TestBuiltInRolesAreNobody: the roles edit and admin, which teams often have in their namespaces, give no right to a home.
 func TestBuiltInRolesAreNobody(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -105,13 +106,14 @@ func TestBuiltInRolesAreNobody(t *testing.T) {
 	}
 }
 
-// TestNetworkPolicyLeavesTheServerOut: what an address is answered with. That a network plugin does it is not proved here.
+// TestNetworkPolicyLeavesTheServerOut: the example NetworkPolicy allows other addresses and not the NFS server's. The test reads the policy; no
+// network plugin runs.
 func TestNetworkPolicyLeavesTheServerOut(t *testing.T) {
 	data, err := os.ReadFile(examples + "networkpolicy.yaml")
 	require.NoError(t, err)
 	policy := &networkingv1.NetworkPolicy{}
 	require.NoError(t, yaml.UnmarshalStrict(data, policy))
-	assert.Equal(t, metav1.LabelSelector{}, policy.Spec.PodSelector, "every pod of the namespace")
+	assert.Equal(t, metav1.LabelSelector{}, policy.Spec.PodSelector, "the policy selects every Pod of the namespace")
 	assert.Equal(t, []networkingv1.PolicyType{"Egress"}, policy.Spec.PolicyTypes)
 	for address, reachable := range map[string]bool{
 		"192.0.2.10": false, "2001:db8::10": false, "192.0.2.11": true, "198.51.100.1": true, "2001:db8::11": true,
@@ -139,7 +141,7 @@ func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Add
 	return false
 }
 
-// TestExamplesWork: with the examples bound, and nothing else, each does what it is for.
+// TestExamplesWork: with the rights of the examples alone, each example does what its comment says.
 func TestExamplesWork(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

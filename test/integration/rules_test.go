@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// rules are the policies of manifests by their names.
+// rules returns the policies in manifests, by name.
 func rules(t *testing.T, manifests []string) map[string]*admissionv1.ValidatingAdmissionPolicy {
 	t.Helper()
 	found := map[string]*admissionv1.ValidatingAdmissionPolicy{}
@@ -36,13 +36,13 @@ func rules(t *testing.T, manifests []string) map[string]*admissionv1.ValidatingA
 	return found
 }
 
-// reasonOf is the word that a rule denies with.
+// reasonOf returns the reason at the beginning of a rule's message.
 func reasonOf(v admissionv1.Validation) string {
 	reason, _, _ := strings.Cut(v.Message, ":")
 	return reason
 }
 
-// TestPoliciesAreOfOneKind: each fails closed, denies, spares no namespace, takes no parameters and says its reason first.
+// TestPoliciesAreOfOneKind: each policy fails closed, excludes no namespace and takes no parameters. Each message begins with its reason.
 func TestPoliciesAreOfOneKind(t *testing.T) {
 	for name, policy := range rules(t, shippedPolicies(t)) {
 		assert.Equal(t, admissionv1.Fail, *policy.Spec.FailurePolicy, name)
@@ -63,8 +63,8 @@ func TestPoliciesAreOfOneKind(t *testing.T) {
 	}
 }
 
-// TestOnePolicyForAPodOfOthers: of the policies that are asked about one operation on pods, at most one has no selector. All
-// others are about labels that the API server looks at before any CEL.
+// TestOnePolicyForAPodOfOthers: for each operation on Pods, at most one policy has no object selector. The API server checks the selectors of
+// the others before it runs any CEL.
 func TestOnePolicyForAPodOfOthers(t *testing.T) {
 	policies := rules(t, shippedPolicies(t))
 	everywhere := map[string][]string{}
@@ -84,13 +84,13 @@ func TestOnePolicyForAPodOfOthers(t *testing.T) {
 		assert.Len(t, names, 1, what)
 	}
 	assert.Equal(t, []string{"share"}, everywhere["CREATE pods"])
-	assert.Empty(t, everywhere["UPDATE pods/status"], "a kubelet's update of a pod of others ends before any policy")
+	assert.Empty(t, everywhere["UPDATE pods/status"], "no policy runs for a kubelet's status update of a Pod that is no notebook")
 	for _, name := range []string{"access", "net", "node", "afterwards"} {
 		assert.Equal(t, []string{"hub.jupyter.org/username,!jupyter-user", "jupyter-user"}, selectorsOfBindings(t)[name], name)
 	}
 }
 
-// selectorsOfBindings are the selectors of each policy's bindings.
+// selectorsOfBindings returns the object selectors of the bindings, by policy.
 func selectorsOfBindings(t *testing.T) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
@@ -108,7 +108,7 @@ func selectorsOfBindings(t *testing.T) map[string][]string {
 	return found
 }
 
-// bindingsOf are the bindings of manifests.
+// bindingsOf returns the bindings in manifests.
 func bindingsOf(t *testing.T, manifests []string) (found []admissionv1.ValidatingAdmissionPolicyBinding) {
 	t.Helper()
 	for _, manifest := range manifests {
@@ -123,7 +123,7 @@ func bindingsOf(t *testing.T, manifests []string) (found []admissionv1.Validatin
 	return found
 }
 
-// TestBindingsDeny: a policy without a binding does nothing, and one that only warns denies nothing.
+// TestBindingsDeny: each policy has a binding, and each binding denies.
 func TestBindingsDeny(t *testing.T) {
 	bound := map[string]bool{}
 	for _, binding := range bindingsOf(t, shippedPolicies(t)) {
@@ -141,10 +141,10 @@ func TestBindingsDeny(t *testing.T) {
 	}
 }
 
-// attacked are the values of a cluster that is attacked.
+// attacked has the chart values of the cluster for attacks.
 const attacked = "{share: {hostPaths: [/srv/share, /mnt/old, /data/slash/]}}"
 
-// TestAttacksAreDenied tries each attack where all rules stand: its own rule denies it.
+// TestAttacksAreDenied tries each attack with all rules in effect. The attack's own rule denies it.
 func TestAttacksAreDenied(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, attacked)})
@@ -154,7 +154,7 @@ func TestAttacksAreDenied(t *testing.T) {
 			t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
 		}
 	}
-	// The policy share looks no further at a volume of these kinds.
+	// The policy share does not check volumes of these kinds further.
 	for kind, source := range map[string]corev1.VolumeSource{
 		"projected":   {Projected: &corev1.ProjectedVolumeSource{}},
 		"emptyDir":    {EmptyDir: &corev1.EmptyDirVolumeSource{}},
@@ -163,15 +163,14 @@ func TestAttacksAreDenied(t *testing.T) {
 		"downwardAPI": {DownwardAPI: &corev1.DownwardAPIVolumeSource{}},
 	} {
 		t.Run("a volume that is also of kind "+kind, func(t *testing.T) {
-			require.NoError(t, bobs(source)(t, g), "alone it is nothing of ours")
+			require.NoError(t, bobs(source)(t, g), "alone the volume is admitted")
 			source.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "hpc-shared-pvc"}
 			assert.ErrorContains(t, bobs(source)(t, g), "may not specify more than 1 volume type")
 		})
 	}
 }
 
-// TestEveryRuleBites tries each attack where its own rule is taken away, and nothing else: it works. So each rule is needed,
-// and each test of it can fail.
+// TestEveryRuleBites removes one rule at a time and tries its attacks. They succeed. So each rule is needed, and each attack tests its rule.
 func TestEveryRuleBites(t *testing.T) {
 	t.Parallel()
 	manifests := renderedPolicies(t.Context(), t, attacked)
@@ -221,18 +220,18 @@ func attacksOn(rule string) map[string]attack {
 func assertDenied(t *testing.T, err error, rule string) {
 	t.Helper()
 	policy, reason, _ := strings.Cut(rule, "/")
-	require.Error(t, err, "nothing refused it")
+	require.Error(t, err, "the request was admitted")
 	assert.Contains(t, err.Error(), "ValidatingAdmissionPolicy '"+policy+".jupyter-user.io'")
 	assert.Contains(t, err.Error(), "denied request: "+reason+": ")
 }
 
-// TestNothingElseIsDenied: what the webhook makes passes, in both ways, and what is none of ours does not notice.
+// TestNothingElseIsDenied: the policies admit the webhook's notebooks, with both discoveries, and Pods that are no notebooks.
 func TestNothingElseIsDenied(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	for _, user := range []string{"alice", "qiang.guo03"} {
 		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user)))
-		assert.NoError(t, create(t.Context(), g.hub, "open", injected(t, user)), "who may use every home may do so anywhere")
+		assert.NoError(t, create(t.Context(), g.hub, "open", injected(t, user)), "a requester who may use every home may do so in any namespace")
 		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user, func(pod *corev1.Pod) {
 			pod.Annotations = map[string]string{"jupyter-user.io/account-files": "off"}
 			pod.Spec.InitContainers = []corev1.Container{{Name: "mine", Image: "x"}}
@@ -255,14 +254,14 @@ func TestNothingElseIsDenied(t *testing.T) {
 	kept.Labels["component"], kept.Labels["app"], kept.Annotations["a"] = "dask-scheduler", "x", "b"
 	kept.Spec.Containers[0].Image = "newer"
 	_, err := g.bob.CoreV1().Pods("lab").Update(t.Context(), kept, metav1.UpdateOptions{})
-	assert.NoError(t, err, "a hub's pod that is no server is nobody's")
+	assert.NoError(t, err, "a hub's Pod that is no user's server is not claimed")
 	opted := plain()
 	opted.Labels = map[string]string{"jupyter-user": "alice"}
 	opted.Annotations = map[string]string{"jupyter-user.io/inject": "false"}
 	assert.NoError(t, create(t.Context(), g.bob, "open", opted), "opted out")
 }
 
-// TestReasonsAreExplained: deploy/docs/denials.md has each reason that a policy denies with, and none that does not exist.
+// TestReasonsAreExplained: deploy/docs/denials.md explains each reason of the policies, and no reason that does not exist.
 func TestReasonsAreExplained(t *testing.T) {
 	page, err := os.ReadFile("../../deploy/docs/denials.md")
 	require.NoError(t, err)
@@ -281,12 +280,12 @@ func TestReasonsAreExplained(t *testing.T) {
 	assert.Equal(t, spelled, explained)
 }
 
-// TestOldestEmulatedVersion: an API server takes only what the CEL of its version has. 1.34 is the oldest that the newest emulates; 1.33
-// has an API server of its own in make release-check.
+// TestOldestEmulatedVersion: an API server accepts only CEL that its version has. The newest API server can emulate 1.34 and newer. make
+// release-check tests 1.33 with an API server of that release.
 func TestOldestEmulatedVersion(t *testing.T) {
 	t.Parallel()
 	if release := os.Getenv(tools.ReleaseVariable); release != "" {
-		t.Skip("left out: the API server is of release " + release + " itself")
+		t.Skip("skipped: the API server is of release " + release + " itself")
 	}
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t),
 		Flags: map[string][]string{"emulated-version": {"1.34"}}})

@@ -13,11 +13,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// secondWebhook does to a pod what its label "second", "first" or "insisting" says, in the way that is usual: typed, whole, by a
-// diff.
+// secondWebhook is another webhook. The Pod's label "second", "first" or "insisting" selects its change. Like most webhooks, it decodes the Pod,
+// changes it, and returns the difference.
 func secondWebhook() http.Handler { return changing(meddle) }
 
-// changing is a webhook that changes a Pod in that way.
+// changing returns a webhook that changes a Pod with a function.
 func changing(change func(*corev1.Pod)) http.Handler {
 	return &admission.Webhook{Handler: admission.HandlerFunc(func(_ context.Context, req admission.Request) admission.Response {
 		pod := &corev1.Pod{}
@@ -49,7 +49,7 @@ func meddle(pod *corev1.Pod) {
 	case "sidecar-first":
 		pod.Spec.Containers = append([]corev1.Container{{Name: "notebook", Image: "proxy"}}, pod.Spec.Containers...)
 	case "mesh":
-		// As Istio does that holds the application until its proxy is there.
+		// Istio does this to start the application after its proxy.
 		if _, ok := pod.Annotations["kubectl.kubernetes.io/default-container"]; !ok {
 			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "kubectl.kubernetes.io/default-container", pod.Spec.Containers[0].Name)
 			pod.Spec.Containers = append([]corev1.Container{{Name: "istio-proxy", Image: "proxy"}}, pod.Spec.Containers...)
@@ -102,7 +102,7 @@ func meddle(pod *corev1.Pod) {
 	}
 }
 
-// meddleOnce does what changes nothing more when it is done again.
+// meddleOnce makes a change that is idempotent.
 func meddleOnce(pod *corev1.Pod, does string) {
 	switch does {
 	case "tolerations":

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// by has the policies of other values for the rest of a test.
+// by installs the policies for other values until the test ends.
 func (g *guarded) by(t *testing.T, values string) {
 	t.Helper()
 	installed(t.Context(), t, g.ControlPlane, values)
@@ -37,7 +37,7 @@ func ownHomes(t *testing.T, g *guarded) {
 			RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}}}
 	_, err := g.as(t, alice).CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod, metav1.UpdateOptions{})
-	assert.NoError(t, err, "their own home is theirs to debug")
+	assert.NoError(t, err, "users may debug notebooks with their own home")
 }
 
 func actsForOthers(t *testing.T, g *guarded) {

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// TestAWebhookThatInsists has the last word before validation, on what the policies do not compare. The verifier denies it
-// and names the field. Without the verifier each gets in, so each is known to be its work.
+// TestAWebhookThatInsists runs a webhook that changes a field after every pass of ours, and that no policy checks. The verifier denies the Pod and
+// names the field. Without the verifier the Pod is admitted, which shows that nothing else denies it.
 func TestAWebhookThatInsists(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -59,7 +59,8 @@ func TestAWebhookThatInsists(t *testing.T) {
 	})
 }
 
-// TestTheVerifierIsAskedOnlyAboutNotebooks: about pods that have nothing of one the API server does not even call.
+// TestTheVerifierIsAskedOnlyAboutNotebooks: the API server does not call the verifier for Pods without a label, annotation or container name of
+// ours.
 func TestTheVerifierIsAskedOnlyAboutNotebooks(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -76,8 +77,8 @@ func TestTheVerifierIsAskedOnlyAboutNotebooks(t *testing.T) {
 	assert.Empty(t, c.decisions(t, "quiet"))
 }
 
-// TestARolloutOfAConfiguration: while replicas of two configurations serve side by side, the API server has pods made by the one
-// and verified by the other, either way round. None is lost.
+// TestARolloutOfAConfiguration: two replicas with different configurations serve at the same time. Each Pod is mutated by one and verified by the
+// other. Every Pod is admitted.
 func TestARolloutOfAConfiguration(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
@@ -113,7 +114,7 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 				helped++
 			}
 		}
-		assert.Equal(t, 2, helped, "either by the other")
+		assert.Equal(t, 2, helped, "each replica asked the other one once")
 	})
 	t.Run("replicas that do not", func(t *testing.T) {
 		front.set(func() { front.replicas = [2]http.Handler{c.replica(t, before), c.replica(t, after)} })
@@ -127,7 +128,7 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 	})
 }
 
-// crossed has every pod made by one replica and verified by the other.
+// crossed has each Pod mutated by one replica and verified by the other.
 type crossed struct {
 	mu       sync.Mutex
 	replicas [2]http.Handler

@@ -19,9 +19,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestAFirstDayThatBreaksNothing: in mode Warn, webhook and policies alike, whatever was created before is created as it was, by
-// somebody who has no right to anything of ours and in a namespace that nobody has prepared, and hears what would become of it.
-// With the mode Enforce, what was created on that day goes on, and what comes after is held to the rules.
+// TestAFirstDayThatBreaksNothing: in mode Warn of the webhook and the policies, all Pods are created unchanged, also by a user without rights to
+// homes and in a namespace without Pod Security. The user gets warnings. After the change to mode Enforce, these Pods run on, and the rules
+// apply to new Pods.
 func TestAFirstDayThatBreaksNothing(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
@@ -33,12 +33,12 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 
 	for name, day := range firstDay {
 		t.Run(name, func(t *testing.T) {
-			// The API server's own defaults are what the pod would have had without us.
+			// The stored Pod has the API server's defaults, as without the webhook.
 			made := c.create(t, "before", day.pod)
 			require.Zero(t, made.ExitCode, made.Stderr)
 			stored := decode(t, made.Stdout)
 			assert.Empty(t, stored.Spec.InitContainers)
-			assert.Len(t, stored.Spec.Volumes, day.volumes+1, "its own, and the ServiceAccount's token")
+			assert.Len(t, stored.Spec.Volumes, day.volumes+1, "the Pod's own volumes and the ServiceAccount's token")
 			assert.Empty(t, stored.Spec.Containers[0].Env)
 			for key := range stored.Annotations {
 				assert.False(t, strings.HasPrefix(key, "jupyter-user.io/"), key)
@@ -47,7 +47,7 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 				assert.Contains(t, made.Stderr, "Warning: "+said)
 			}
 			if len(day.says) == 0 {
-				assert.Empty(t, made.Stderr, "nobody hears of us who has nothing to do with us")
+				assert.Empty(t, made.Stderr, "there is no warning about a Pod that is no notebook")
 			}
 		})
 	}
@@ -65,11 +65,11 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 	denied := c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: next-day", 1))
 	assert.NotZero(t, denied.ExitCode)
 	assert.Contains(t, denied.Stderr, "denied request: ")
-	// Two policies deny it, and the API server tells of either.
+	// Two policies deny the Pod, and the API server returns the message of one.
 	assert.Regexp(t, "may not use the home of qiang.guo03|namespace before does not say by a label", denied.Stderr)
 }
 
-// firstDay are pods as there are before anybody has heard of the webhook, by their names, and what is said of them.
+// firstDay has Pods as they exist before the webhook is installed, by name, with the expected warnings.
 var firstDay = map[string]struct {
 	pod     string
 	volumes int
@@ -89,7 +89,7 @@ var firstDay = map[string]struct {
 		[]string{"Validation failed for ValidatingAdmissionPolicy "}},
 }
 
-// serveInMode has the webhook and the policies in one mode, as the chart's value has them.
+// serveInMode sets the mode of the webhook and of the policies, like the chart's value mode.
 func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 	t.Helper()
 	configured := config.Default()
@@ -112,8 +112,8 @@ func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 	require.NoError(t, c.AwaitPolicies(t.Context()))
 }
 
-// isMissedByNobody: with failurePolicy Ignore, as the chart has it in mode Warn, a webhook that is not there is no reason to deny
-// a pod. With Fail it would be.
+// isMissedByNobody: with failurePolicy Ignore, which the chart sets in mode Warn, Pods are admitted while the webhook is down. With Fail they are
+// denied.
 func (c *cluster) isMissedByNobody(t *testing.T) {
 	c.stop()
 	labelled := func(name string) controlplane.Result {
@@ -129,7 +129,7 @@ func (c *cluster) isMissedByNobody(t *testing.T) {
 	require.Eventually(t, func() bool { return labelled("while-it-is-ignored").ExitCode == 0 }, wait, 100*time.Millisecond)
 }
 
-// setFailurePolicy of each entry of ours.
+// setFailurePolicy sets failurePolicy in each of our webhooks.
 func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 	t.Helper()
 	entries, err := c.Admin.Kubectl(t.Context(), "get", configuration, "-o", "jsonpath={.webhooks[*].name}")
@@ -143,8 +143,8 @@ func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 		"--patch=["+strings.Join(patch, ",")+"]"))
 }
 
-// tellsWhatIsAskedFor: the API server that has just gone through all of that has each series that the dashboard and the alerts ask
-// API servers for, by those names and labels.
+// tellsWhatIsAskedFor: after all these requests, the API server exposes each of its metrics that the dashboard and the alerts read, with the
+// labels that they use.
 func (c *cluster) tellsWhatIsAskedFor(t *testing.T) {
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
 	require.NoError(t, err)
@@ -169,7 +169,7 @@ func (c *cluster) tellsWhatIsAskedFor(t *testing.T) {
 	assert.Positive(t, asked)
 }
 
-// seriesThere tells whether one of the family's series is as a selector wants it.
+// seriesThere reports whether a series of the family matches the selector.
 func seriesThere(t *testing.T, wanted monitoring.Series, family *dto.MetricFamily) bool {
 	t.Helper()
 	for _, series := range family.GetMetric() {

@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestWebhookAndPolicies is what users try where both are installed, which is how they ship.
+// TestWebhookAndPolicies tests requests of users with both the webhook and the policies, as shipped.
 func TestWebhookAndPolicies(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -71,8 +71,8 @@ func applied(t *testing.T, bob *controlplane.User) {
 	assert.Contains(t, string(said), "NoAccess: ")
 }
 
-// lookAlikeWhileDown: without the webhook a labelled pod is denied because it cannot be asked, and one that was made by hand
-// to need no webhook is denied by the policies.
+// lookAlikeWhileDown: while the webhook is down, a labelled Pod is denied because the webhook cannot be called. The policies deny a Pod that was
+// written by hand to avoid the webhook.
 func lookAlikeWhileDown(t *testing.T, c *cluster, bob *controlplane.User) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(bob.Config)

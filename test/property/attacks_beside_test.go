@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// asUser is the security context that another container must have where notebooks see more of the share than the home.
+// asUser returns a container that runs as the user. Where notebooks see more of the share than the home, every other container must.
 func asUser(change func(*corev1.SecurityContext)) corev1.Container {
 	s := &corev1.SecurityContext{RunAsUser: new(int64(5003)), RunAsGroup: new(int64(6003)), AllowPrivilegeEscalation: new(false)}
 	change(s)
@@ -77,7 +77,7 @@ func attacksInAnotherHome() map[string]attack {
 	return all
 }
 
-// TestWhatMayRunBesideMoreOfTheShare: the rule is about who a container is, and leaves out none that is the user.
+// TestWhatMayRunBesideMoreOfTheShare: where notebooks see more of the share than the home, every container that runs as the user is admitted.
 func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)
@@ -118,7 +118,8 @@ func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	}
 }
 
-// TestBothReviewsDenyASidecarInTheSameWords: early, where the one who wrote it hears of it, and at the end.
+// TestBothReviewsDenyASidecarInTheSameWords: mutation denies the sidecar, so that its author gets the message early. Verification denies
+// it with the same message.
 func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)
@@ -135,5 +136,5 @@ func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
 		"this container needs runAsUser: 5003, runAsGroup: 6003 and allowPrivilegeEscalation: false, and neither privileged nor added "+
 		"capabilities; or leave this container out. A service mesh's sidecar has a UID of its own: such Pods need a mesh without sidecars", early.Denials[0].Message)
 	require.Empty(t, golden.Case{Config: config.Default(), Identity: &id}.Decide(changed(t, []byte(bare), side)).Denials,
-		"with the home alone, other containers are whoever they are")
+		"with the home alone, other containers may run as any user")
 }

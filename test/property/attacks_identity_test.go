@@ -61,7 +61,7 @@ func attacksOnInit() map[string]attack {
 func attacksOnIdentity() map[string]attack {
 	all := map[string]attack{
 		"no discovery at all": {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "None" }},
-		"another way":         {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "AtStart" }},
+		"another discovery":   {"Drifted", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/discovery"] = "AtStart" }},
 		"another identity":    {"IdentityDiffers", func(pod *corev1.Pod) { pod.Annotations["jupyter-user.io/identity"] = "5002:6002" }},
 		"no identity":         {"IdentityDiffers", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/identity") }},
 	}
@@ -81,7 +81,7 @@ func attacksOnIdentity() map[string]attack {
 	return all
 }
 
-// attacksByFSGroup are Pods with an fsGroup each.
+// attacksByFSGroup returns one attack for each fsGroup.
 func attacksByFSGroup(reason string, groups ...int64) map[string]attack {
 	all := map[string]attack{}
 	for _, gid := range groups {
@@ -120,14 +120,14 @@ func attacksAtStart() map[string]attack {
 		"a probe that runs as root": {"Drifted", notebooks(func(c *corev1.Container) {
 			c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"sh"}}}}
 		})},
-		"the init container as somebody": {"Drifted", inits(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
-		"something over /proc":           {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/proc"})},
-		"something over /proc/":          {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/x/../proc/"})},
-		"something in /proc":             {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/proc/self"})},
-		"something over /dev":            {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/dev"})},
-		"something over /dev/fd":         {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/dev/fd"})},
-		"something over /dev/stdin":      {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/dev/stdin"})},
-		"something over all":             {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/"})},
+		"the init container as another user": {"Drifted", inits(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
+		"something over /proc":               {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/proc"})},
+		"something over /proc/":              {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/x/../proc/"})},
+		"something in /proc":                 {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/proc/self"})},
+		"something over /dev":                {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/dev"})},
+		"something over /dev/fd":             {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/dev/fd"})},
+		"something over /dev/stdin":          {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/dev/stdin"})},
+		"something over all":                 {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/"})},
 		"a message over /dev/stdout": {"MountNested", notebooks(func(c *corev1.Container) {
 			c.TerminationMessagePath = "/dev/stdout"
 		})},

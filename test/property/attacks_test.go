@@ -15,16 +15,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// attack is a notebook as the webhook makes it, changed by somebody who wants more than the home.
+// attack is a change of an admitted notebook, with which an attacker tries to reach more than the home.
 type attack struct {
-	// reason of the denial.
+	// reason is the reason of the denial.
 	reason string
 	change func(*corev1.Pod)
 }
 
 const share, scratch = "hpc-shared-volume", "uid-gid-config"
 
-// TestTheVerifierAloneDeniesEveryLookAlike: no policy says anything about the shape of a notebook.
+// TestTheVerifierAloneDeniesEveryLookAlike: the verifier denies each attack without any policy.
 func TestTheVerifierAloneDeniesEveryLookAlike(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, []int64{7001})
@@ -98,7 +98,7 @@ func attacksOnWhole() map[string]attack {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "jupyter-user-init", Image: "x"})
 		}},
 		"a name that leads out of the homes": {"Drifted", func(pod *corev1.Pod) { renamed(pod, "alice bob") }},
-		"every piece for somebody else":      {"Drifted", func(pod *corev1.Pod) { renamed(pod, "bob") }},
+		"every piece for another user":       {"Drifted", func(pod *corev1.Pod) { renamed(pod, "bob") }},
 	}
 }
 
@@ -109,7 +109,7 @@ func plainWith(meta metav1.ObjectMeta) func(*corev1.Pod) {
 	}
 }
 
-// renamed is a Pod whose every piece, but for the label, is for another name.
+// renamed changes the user in every injected field, but not in the label.
 func renamed(pod *corev1.Pod, name string) {
 	pod.Annotations["jupyter-user.io/user"] = name
 	c, init := &pod.Spec.Containers[0], &pod.Spec.InitContainers[0]
@@ -126,7 +126,7 @@ func inits(change func(*corev1.Container)) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0]) }
 }
 
-// beside is another container, which runs before the notebook, beside it, or is there to look into it.
+// beside adds a container to the Pod: an init container, a regular container or an ephemeral container.
 func beside(kind string, c corev1.Container) func(*corev1.Pod) {
 	c.Name, c.Image = "beside", "x"
 	return func(pod *corev1.Pod) {
@@ -144,7 +144,7 @@ func beside(kind string, c corev1.Container) func(*corev1.Pod) {
 	}
 }
 
-// TestTheShareByTheNameShare: volume names are configured, and decide nothing.
+// TestTheShareByTheNameShare: the names of the volumes can be configured. Other Pods may have volumes of the same names.
 func TestTheShareByTheNameShare(t *testing.T) {
 	t.Parallel()
 	named := config.Default()
@@ -163,6 +163,6 @@ func TestTheShareByTheNameShare(t *testing.T) {
 			volumes := pod.Spec.Volumes
 			other(pod)
 			pod.Spec.Volumes = volumes
-		})).Denials, "a Pod that is none of ours may have our volume names; its claim is the policies' business")
+		})).Denials, "a Pod that is not claimed may have our volume names; the policies decide about its claims")
 	}
 }

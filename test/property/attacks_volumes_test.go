@@ -37,7 +37,7 @@ func attacksOnVolumes() map[string]attack {
 	}
 }
 
-// mounts is a mount more in the notebook container.
+// mounts adds a mount to the notebook container.
 func mounts(m corev1.VolumeMount) func(*corev1.Pod) {
 	return notebooks(func(c *corev1.Container) { c.VolumeMounts = append(c.VolumeMounts, m) })
 }

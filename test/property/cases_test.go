@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// admit injects a pod, which must be admitted.
+// admit returns the Pod as the webhook admits it.
 func admit(t *testing.T, discovery golden.Case, document []byte) []byte {
 	t.Helper()
 	d := discovery.Decide(document)
@@ -41,7 +41,8 @@ func TestInjectedTwiceAndThreeTimesIsByteIdentical(t *testing.T) {
 	}
 }
 
-// TestInjectedAgainAfterAnotherWebhook: what is not ours is left as the other webhook wants it, what is ours is put right.
+// TestInjectedAgainAfterAnotherWebhook: another webhook changes an admitted Pod. A second pass corrects the fields that are ours and keeps the
+// other changes.
 func TestInjectedAgainAfterAnotherWebhook(t *testing.T) {
 	t.Parallel()
 	always := corev1.ContainerRestartPolicyAlways
@@ -90,7 +91,7 @@ func TestInjectedAgainAfterAnotherWebhook(t *testing.T) {
 
 func newQuantity() *resource.Quantity { return resource.NewQuantity(1, resource.DecimalSI) }
 
-// changed is what a webhook does that is written in the usual way: typed, and the whole pod written again.
+// changed returns a changed Pod, like a usual webhook: it decodes the Pod into the typed API, changes it and encodes all of it.
 func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 	t.Helper()
 	pod := &corev1.Pod{}
@@ -99,8 +100,8 @@ func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 	return marshal(t, pod)
 }
 
-// TestUnknownFieldsAtEveryLevel puts a field that nobody has heard of into each object of a pod with every field set, in
-// front of which our init container then goes.
+// TestUnknownFieldsAtEveryLevel adds an unknown field to each object of a Pod in which every field is set. The webhook must keep them, also
+// where the injected init container moves other containers.
 func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries() {
@@ -117,7 +118,7 @@ func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	}
 }
 
-// plant puts a field into each object, except where keys are data (labels, selectors, quantities) or the object is ours.
+// plant adds a field to each object. It leaves out maps with free keys (labels, selectors, quantities) and objects that are ours.
 func plant(value any) (planted int) {
 	switch v := value.(type) {
 	case []any:
@@ -130,7 +131,7 @@ func plant(value any) (planted int) {
 			case "labels", "annotations", "matchLabels", "nodeSelector", "requests", "limits", "overhead", "options",
 				"volumeAttributes", "allocatedResources", "capacity", "allocatedNodeResources":
 			case "capabilities", "seccompProfile":
-				// Ours as a whole.
+				// The whole object is ours.
 			default:
 				planted += plant(member)
 			}

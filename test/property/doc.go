@@ -1,4 +1,4 @@
-// Package property holds what is true of every pod, whatever is in it: the webhook denies it or makes it whole, changes
-// nothing that is not its own, does the same each time, and does nothing the second time. The pods are the golden ones
-// and ten thousand that are made up, from every field of the Pod type and from the names and paths that matter here.
+// Package property tests what must be true for every Pod: the webhook denies the Pod or injects everything; it changes no field that is the
+// Pod's; it does the same each time; and a second pass changes nothing. The Pods are those of the golden files and ten thousand random ones,
+// with every field of the Pod type, and with names and paths that the webhook uses.
 package property

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// TestPodSecurityAdmissionsOwnPods labels each pod with which Kubernetes tests its own levels, those that pass and those that fail,
-// of every version there was. Whatever level such a pod had, it has as a notebook; the same pod of another version is looked at once.
+// TestPodSecurityAdmissionsOwnPods labels each Pod with which Kubernetes tests Pod Security, of all versions, those that pass and those that
+// fail. As a notebook, the Pod must meet the same level as before. A Pod that several versions have is tested once.
 func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
 	t.Parallel()
 	module, err := project.Module(t.Context(), ".", "k8s.io/pod-security-admission")
@@ -62,5 +62,5 @@ func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
 	for _, level := range []api.Level{api.LevelRestricted, api.LevelBaseline, api.LevelPrivileged} {
 		assert.Greater(t, admitted[level], 20, "%s", level)
 	}
-	t.Logf("%d fixtures, %d different ones, admitted by the level that they had: %v", fixtures, len(seen), admitted)
+	t.Logf("%d fixtures, %d of them different, admitted Pods by their level before: %v", fixtures, len(seen), admitted)
 }

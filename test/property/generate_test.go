@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/randfill"
 )
 
-// A generator makes pods from one seed, so that a failure can be seen again.
+// A generator makes random Pods from a seed. The same seed gives the same Pods, so that a failure can be repeated.
 type generator struct {
 	*rand.Rand
 	fill *randfill.Filler
@@ -33,7 +33,7 @@ func newGenerator(seed int64, nilChance float64) *generator {
 	return g
 }
 
-// anyPod has any field of the Pod type, and is alice's.
+// anyPod returns a Pod with random values in any fields of the Pod type, and with alice's label.
 func (g *generator) anyPod() *corev1.Pod {
 	pod := &corev1.Pod{}
 	g.fill.Fill(pod)
@@ -58,7 +58,7 @@ func (g *generator) anyPod() *corev1.Pod {
 	return pod
 }
 
-// withoutHostProcesses takes off what makes a Pod one of Windows, which none of ours is.
+// withoutHostProcesses removes hostProcess, which makes a Pod a Windows Pod. The webhook denies such Pods.
 func withoutHostProcesses(pod *corev1.Pod) {
 	off := func(windows *corev1.WindowsSecurityContextOptions) {
 		if windows != nil {
@@ -82,7 +82,7 @@ func withoutHostProcesses(pod *corev1.Pod) {
 	}
 }
 
-// craftedPod is made of what matters here: our names and paths, and ones that look like them.
+// craftedPod returns a random Pod with names and paths that the webhook uses, and with similar ones.
 func (g *generator) craftedPod() *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},

@@ -13,8 +13,8 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// ours are the places, by regular expression and without the planner's help, where a value of the pod's may be replaced or
-// taken away. Everywhere else it has to be there afterwards, to the byte.
+// ours matches the places at which the webhook may replace or remove a value. At every other place the value must be the same afterwards, byte
+// for byte. The expression does not use the planner's table.
 var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`metadata/annotations/jupyter-user\.io~1(user|discovery|identity|config)`,
 	`spec/securityContext/(fsGroup|supplementalGroupsPolicy|supplementalGroups/\d+)`,
@@ -27,10 +27,10 @@ var ours = regexp.MustCompile(`^/(` + strings.Join([]string{
 	`spec/containers/\d+/securityContext/(capabilities|seccompProfile)(/.*)?`,
 }, "|") + `)$`)
 
-// openInImagesHome is the one wish of the pod's that is not kept for what it says: to open in the home of the image's own user.
+// openInImagesHome matches settings of the Pod that open Jupyter in the home of the image's user. The webhook replaces the path.
 var openInImagesHome = regexp.MustCompile(`^/spec/containers/\d+/(env/(JUPYTERHUB_ROOT_DIR|XDG_[A-Z_]+)(#\d+)?/value="|args/\d+="(--[A-Za-z_.-]+=)?)/home/jovyan[/"]`)
 
-// checkLossless holds every leaf of the pod as it was against the pod as it is.
+// checkLossless compares every leaf of the Pod before with the Pod after admission.
 func checkLossless(t *testing.T, before, after []byte) {
 	t.Helper()
 	then, now := leaves(t, before), leaves(t, after)
@@ -41,11 +41,11 @@ func checkLossless(t *testing.T, before, after []byte) {
 				continue
 			}
 			if openInImagesHome.MatchString(place + "=" + value) {
-				assert.Regexp(t, `^"(--[A-Za-z_.-]+=)?/home/[^/]+(/[^"]*)?"$`, now[place], "another home is not where it is to open")
+				assert.Regexp(t, `^"(--[A-Za-z_.-]+=)?/home/[^/]+(/[^"]*)?"$`, now[place], "the path is replaced by a path in the user's home")
 				continue
 			}
 			if strings.Contains(place, "/env/JUPYTER_CONFIG_PATH") && strings.HasSuffix(place, "/value") {
-				assert.True(t, strings.HasSuffix(now[place], ":"+strings.TrimPrefix(value, `"`)) || now[place] == `"/config"`, "joined, and not lost")
+				assert.True(t, strings.HasSuffix(now[place], ":"+strings.TrimPrefix(value, `"`)) || now[place] == `"/config"`, "the value is kept behind ours")
 				continue
 			}
 			assert.Equal(t, value, now[place], "%s is the pod's", place)
@@ -53,8 +53,8 @@ func checkLossless(t *testing.T, before, after []byte) {
 	}
 }
 
-// leaves are all values of a document that hold no other, as they are written, by their place. Init containers are told by
-// name, because ours comes before them; an environment by name and turn, because a second HOME goes.
+// leaves returns all values of a document that contain no other value, by place. The place of an init container has its name and not its
+// index, because ours is added before it. The place of a variable has its name and a count, because a second HOME is removed.
 func leaves(t *testing.T, raw []byte) map[string]string {
 	t.Helper()
 	w := walker{jsontext.NewDecoder(bytes.NewReader(raw)), map[string]string{}}
@@ -62,14 +62,14 @@ func leaves(t *testing.T, raw []byte) map[string]string {
 	return w.found
 }
 
-// A walker goes through a document once: to decode each value and then what it holds reads the innermost a dozen times.
+// A walker reads a document once, token by token. Decoding each value separately would read the innermost values a dozen times.
 type walker struct {
 	*jsontext.Decoder
 
 	found map[string]string
 }
 
-// walk finds the leaves of the next value.
+// walk adds the leaves of the next value.
 func (w walker) walk(place string) error {
 	switch w.PeekKind() {
 	case jsontext.KindBeginObject:
@@ -92,7 +92,7 @@ func (w walker) walk(place string) error {
 	}
 }
 
-// each goes through the members of the next value. One that has none is a leaf.
+// each calls member for each member of the next value. A value without members is a leaf.
 func (w walker) each(place, empty string, member func(i int) error) error {
 	if _, err := w.ReadToken(); err != nil {
 		return err

@@ -17,18 +17,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// brokeOut is what has broken out of paths, shells, files and templates before, in pieces of names.
+// brokeOut lists parts of hostile names: texts that are known to break out of paths, shells, files and templates.
 var brokeOut = []string{
 	"..", "../", "/", `\`, ".", "~", "$(id)", "`id`", "$HOME", "$(NB_USER)", "$$", ";", "|", "&", "'", `"`, " ", "\t", "\n", "\r\n", "\x00",
 	"\x1b]0;", ":", ",", "=", "--", "-", "@", "@corp.example", "%s", "%2e%2e%2f", "{{.}}", "<!--", "*", "?", "#", "root", "ROOT", "jovyan",
 	"alice", "bob", "a", "Z", "0", "65534", "_", "\u0430", "\uff0e\uff0e\uff0f", "\u202e", "\u200b", "ä", "😀", strings.Repeat("a", 64),
 }
 
-// harmless is the rule of the documentation, written once more.
+// harmless is the rule for user names, written once more from the documentation.
 var harmless = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
 
-// TestHostileNamesStayNames gives pods ten thousand users by label and by KubeSpawner's annotation. Who is admitted has a name that is
-// one directory, and it is what stands in every path, command and value; of all others nothing is put into the pod.
+// TestHostileNamesStayNames gives Pods ten thousand random names, by the label and by KubeSpawner's annotation. Each admitted name is the name
+// of one directory, and every injected path, command and value has exactly this name. For all other names the webhook injects nothing.
 func TestHostileNamesStayNames(t *testing.T) {
 	t.Parallel()
 	const each = 5000
@@ -47,11 +47,11 @@ func TestHostileNamesStayNames(t *testing.T) {
 			}
 		}
 	}
-	assert.Greater(t, admitted, 50, "some of the names are harmless, or nothing was tested")
+	assert.Greater(t, admitted, 50, "some of the random names must be harmless")
 	t.Logf("%d of %d admitted", admitted, 4*each)
 }
 
-// staysAName tells whether somebody of that name was admitted.
+// staysAName reports whether a Pod with that name was admitted.
 func staysAName(t *testing.T, discovery golden.Case, name string, byLabel bool) bool {
 	t.Helper()
 	raw := podOf(t, name, byLabel)
@@ -72,10 +72,10 @@ func staysAName(t *testing.T, discovery golden.Case, name string, byLabel bool) 
 			assert.Equal(t, path.Clean("/"+m.SubPath), "/"+m.SubPath)
 		}
 	}
-	// But for the name, it is word for word what somebody gets whose name is nowhere else.
-	const somebody = "zzyzx"
-	theirs := encode(t, discovery.Decide(podOf(t, somebody, byLabel)).Operations)
-	assert.Equal(t, strings.ReplaceAll(theirs, somebody, name), encode(t, d.Operations))
+	// Except for the name, the operations are the same as those for a name that occurs nowhere else.
+	const unique = "zzyzx"
+	theirs := encode(t, discovery.Decide(podOf(t, unique, byLabel)).Operations)
+	assert.Equal(t, strings.ReplaceAll(theirs, unique, name), encode(t, d.Operations))
 	return true
 }
 

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
-// TestGoldenPodsKeepTheirPodSecurityLevel: what the admitted pod may not fail that the submitted one met, by the API server's
-// own checks.
+// TestGoldenPodsKeepTheirPodSecurityLevel: if the submitted Pod meets a Pod Security level, the admitted Pod meets it too. The API server's
+// own library checks the levels.
 func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	levels := newLevels(t)
@@ -31,12 +31,12 @@ func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 		})
 	}
 	for _, level := range []api.Level{api.LevelRestricted, api.LevelBaseline, api.LevelPrivileged} {
-		assert.NotZero(t, admitted[level], "no pod came in as %s", level)
+		assert.NotZero(t, admitted[level], "no submitted Pod meets %s", level)
 	}
 	t.Logf("%v", admitted)
 }
 
-// TestMadeUpPodsKeepTheirPodSecurityLevel holds the same of pods that nobody has thought of.
+// TestMadeUpPodsKeepTheirPodSecurityLevel tests the same with random Pods.
 func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	const each = 3000
@@ -54,12 +54,13 @@ func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
 			}
 		}
 	}
-	// Had none come in meeting a level, nothing would be proved.
+	// Some submitted Pods must meet baseline. Otherwise the test would show nothing.
 	assert.Greater(t, admitted[api.LevelBaseline], each/20, "%v", admitted)
 	t.Logf("%v", admitted)
 }
 
-// keepsItsLevel tells whether the pod was admitted. Where the rest of it meets restricted, the whole has to.
+// keepsItsLevel reports whether the Pod was admitted. It fails if the admitted Pod meets a lower level. If the part of the Pod that rest
+// returns meets restricted, the whole Pod must meet restricted.
 func keepsItsLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []byte,
 	rest func(pod *corev1.Pod, notebook string) *corev1.Pod,
 ) bool {
@@ -75,20 +76,20 @@ func keepsItsLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw 
 
 	kept := was.Meets
 	if !known(c) && kept == api.LevelRestricted {
-		// At start the container begins as root, which restricted never allows.
+		// With discovery at start the container starts as root, which restricted does not allow.
 		kept = api.LevelBaseline
 	}
-	assert.GreaterOrEqual(t, api.CompareLevels(is.Meets, kept), 0, "it came in as %s and leaves as %s: %q", was.Meets, is.Meets, is.Misses)
+	assert.GreaterOrEqual(t, api.CompareLevels(is.Meets, kept), 0, "the submitted Pod meets %s, the admitted Pod %s: %q", was.Meets, is.Meets, is.Misses)
 	if known(c) && levels.OfPod(rest(before, d.Plan.Notebook)).Meets == api.LevelRestricted {
-		assert.Equal(t, api.LevelRestricted, is.Meets, "all else meets restricted: %q", is.Misses)
+		assert.Equal(t, api.LevelRestricted, is.Meets, "the rest of the Pod meets restricted: %q", is.Misses)
 	}
 	if !known(c) {
-		assert.NotEqual(t, api.LevelRestricted, is.Meets, "it begins as root")
+		assert.NotEqual(t, api.LevelRestricted, is.Meets, "the container starts as root")
 	}
 	return true
 }
 
-// besides is the pod without its notebook container and without what was ours in it already.
+// besides returns the Pod without its notebook container and without injected fields that it had before.
 func besides(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := pod.DeepCopy()
 	at := notebookOf(rest, notebook)
@@ -98,13 +99,13 @@ func besides(pod *corev1.Pod, notebook string) *corev1.Pod {
 	return rest
 }
 
-// notebookOf is the first container of that name: a made-up pod can have two.
+// notebookOf returns the index of the first container with that name. A random Pod can have two.
 func notebookOf(pod *corev1.Pod, notebook string) int {
 	return slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == notebook })
 }
 
-// besidesOurs is the pod without our init container, but with the notebook's, of whose security context only the pod's own
-// fields are left: with SELinux options or an AppArmor profile that restricted forbids, the pod keeps itself from it.
+// besidesOurs returns the Pod without our init container. The notebook container keeps only those fields of its security context that are the
+// Pod's, such as SELinux options and the AppArmor profile. With forbidden values there, the Pod itself fails restricted.
 func besidesOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := besides(pod, notebook)
 	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()

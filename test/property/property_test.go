@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// ways are what can be known of a made-up pod besides it.
+// discoveries returns the conditions under which random Pods are tested.
 var discoveries = sync.OnceValue(func() []golden.Case {
 	id := identity.New(5001, 6001, []int64{7001})
 	return []golden.Case{
@@ -57,12 +57,12 @@ func TestMadeUpPods(t *testing.T) {
 			}
 		}
 	}
-	// Were all of them denied, nothing would be proved.
+	// Some Pods must be admitted. Otherwise the test would show nothing.
 	assert.Greater(t, admitted, each/5, "of %d pods", 2*each)
 	t.Logf("%d of %d admitted", admitted, 2*each)
 }
 
-// TestEveryFieldOfThePodType has each field of the Pod type set, down to the last.
+// TestEveryFieldOfThePodType tests Pods in which every field of the Pod type is set.
 func TestEveryFieldOfThePodType(t *testing.T) {
 	t.Parallel()
 	for _, c := range discoveries() {
@@ -75,35 +75,35 @@ func TestEveryFieldOfThePodType(t *testing.T) {
 	}
 }
 
-// holds checks every property on one pod, and tells whether it was admitted.
+// holds tests every property with a Pod, and reports whether it was admitted.
 func holds(t *testing.T, c golden.Case, raw []byte) bool {
 	t.Helper()
 	first := c.Decide(raw)
 	assert.Equal(t, first.Operations, c.Decide(raw).Operations, "deterministic")
 	if len(first.Denials) > 0 {
-		assert.Nil(t, first.Operations, "refused whole: no operation comes with a refusal")
+		assert.Nil(t, first.Operations, "a denial has no operations")
 		return false
 	}
 	admitted, err := pod.Apply(raw, first.Operations)
 	require.NoError(t, err)
 	if !first.Claimed {
-		assert.Empty(t, first.Operations, "a pod that is no user's is left alone")
-		assert.False(t, c.Verify(raw).User.String() != "", "and is nobody's to the verifier")
+		assert.Empty(t, first.Operations, "a Pod that is not claimed is not changed")
+		assert.False(t, c.Verify(raw).User.String() != "", "the verifier finds no user either")
 		return true
 	}
-	assert.Equal(t, len(first.Operations) > 0, slices.ContainsFunc(first.Changes(), done), "explained: there is a change or none")
+	assert.Equal(t, len(first.Operations) > 0, slices.ContainsFunc(first.Changes(), done), "explained: there are changes exactly if there are operations")
 	second := c.Decide(admitted)
-	assert.False(t, slices.ContainsFunc(second.Changes(), done), "explained: nothing is done twice")
-	assert.Empty(t, second.Denials, "idempotent: what was admitted is not refused")
-	assert.Empty(t, second.Operations, "idempotent: nothing is left to do")
+	assert.False(t, slices.ContainsFunc(second.Changes(), done), "explained: the second pass has no changes")
+	assert.Empty(t, second.Denials, "idempotent: the admitted Pod is not denied")
+	assert.Empty(t, second.Operations, "idempotent: the second pass has no operations")
 	assert.Empty(t, second.Drift(), "whole: every enforced field is as planned")
-	assert.Empty(t, c.Verify(admitted).Denials, "whole: the verifier lets it pass")
+	assert.Empty(t, c.Verify(admitted).Denials, "whole: the verifier admits it")
 	if len(first.Operations) > 0 {
-		assert.NotEmpty(t, c.Verify(raw).Denials, "and what was not as planned does not")
+		assert.NotEmpty(t, c.Verify(raw).Denials, "the verifier denies the Pod before injection")
 	}
 	checkLossless(t, raw, admitted)
-	// A document that is no Pod to the API server never gets here from one; from a fuzzer it does. It is read as the API server
-	// reads it: to encoding/json "fsgroup" is fsGroup too.
+	// The fuzzer may make a document that the API server would not accept as a Pod. It is decoded like the API server does. encoding/json
+	// would accept "fsgroup" for fsGroup.
 	pod := &corev1.Pod{}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(admitted, pod); err == nil {
 		checkWhole(t, c, pod)
@@ -111,10 +111,10 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 	return true
 }
 
-// done tells whether a change is one, and no value that was left as it is.
+// done reports whether a change changes the Pod.
 func done(c inject.Change) bool { return c.Action != inject.Kept && c.Action != inject.LeftOut }
 
-// TestAFieldInAnotherSpelling is one that the API server does not know, and nobody here takes for the one that it does.
+// TestAFieldInAnotherSpelling: field names are case-sensitive, as in the API server. fsgroup is an unknown field and not fsGroup.
 func TestAFieldInAnotherSpelling(t *testing.T) {
 	t.Parallel()
 	const pod = `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "alice"}},
@@ -124,7 +124,7 @@ func TestAFieldInAnotherSpelling(t *testing.T) {
 	}
 }
 
-// FuzzPods holds the same of whatever is JSON enough to be read.
+// FuzzPods tests the properties with any JSON that the webhook can read.
 func FuzzPods(f *testing.F) {
 	cases, err := golden.Cases()
 	require.NoError(f, err)

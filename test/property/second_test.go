@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// seconds are other projects' webhooks, which do once what they do, however often they are asked.
+// seconds are changes like those of other webhooks. Each is idempotent.
 var seconds = []func(*corev1.Pod){
 	func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"pool": "gpu"} },
 	func(p *corev1.Pod) {
@@ -43,12 +43,12 @@ var seconds = []func(*corev1.Pod){
 	},
 }
 
-// TestMadeUpPodsBesideASecondWebhook: whichever of the two comes first, when both have been asked twice the pod is settled, and what
-// the other wants is still in it.
+// TestMadeUpPodsBesideASecondWebhook: this webhook and another one are called twice each, in both orders. After that no call changes the Pod,
+// and the other webhook's change is still there.
 func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
 	t.Parallel()
 	each := 500
-	if os.Getenv("CHAOS") != "" { // make chaos: ten thousand take half a minute under the race detector
+	if os.Getenv("CHAOS") != "" { // make chaos tests ten thousand Pods, which takes half a minute
 		each = 5000
 	}
 	settled := 0
@@ -61,7 +61,7 @@ func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
 			second := seconds[seed%int64(len(seconds))]
 			before := changed(t, raw, second)
 			if len(discovery.Decide(before).Denials) > 0 {
-				continue // Not even one that the other has made on its own would be admitted.
+				continue // The Pod with the other webhook's change is denied anyway.
 			}
 			for order, pod := range map[string][]byte{
 				"ours first":  changed(t, admit(t, discovery, raw), second),
@@ -79,6 +79,6 @@ func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
 			}
 		}
 	}
-	assert.Greater(t, settled, each/10, "or nothing was tested")
-	t.Logf("%d pods made up, settled in both orders: %d", 2*each, settled/2)
+	assert.Greater(t, settled, each/10, "enough Pods must be admitted in both orders")
+	t.Logf("%d random Pods, unchanged at the end in both orders: %d", 2*each, settled/2)
 }

@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// checkWhole says in words of its own what an admitted pod is, from the typed pod and without the planner.
+// checkWhole tests that an admitted Pod has everything that the webhook injects. It reads the typed Pod and does not use the planner.
 func checkWhole(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	t.Helper()
 	name := pod.Annotations["jupyter-user.io/user"]
@@ -47,7 +47,7 @@ func checkWhole(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	checkNotebook(t, c, pod)
 }
 
-// checkMounts finds nothing of the share and of the scratch volume in any container but what the design says.
+// checkMounts tests that no container mounts more of the share and of the scratch volume than it must.
 func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	t.Helper()
 	var seen []string
@@ -87,8 +87,8 @@ func checkMounts(t *testing.T, pod *corev1.Pod, name string, c golden.Case) {
 	assert.Subset(t, seen, allowed[:6])
 }
 
-// checkNesting finds no mount inside of another where a symbolic link could lead one over our program: in the init container,
-// and in a notebook container that starts as root.
+// checkNesting tests that no mount is inside another mount in which a symbolic link could put it over our program. It tests the init container,
+// and a notebook container that starts as root.
 func checkNesting(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	starting := pod.Spec.InitContainers[:1:1]
@@ -114,7 +114,7 @@ func checkGroups(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	require.NotNil(t, pod.Spec.SecurityContext)
 	if gid := pod.Spec.SecurityContext.FSGroup; gid != nil {
 		assert.Equal(t, config.FSGroupKeep, c.Config.Share.FSGroup)
-		assert.True(t, known(c) && (*gid == c.Identity.GID || slices.Contains(c.Identity.Groups, *gid)), "an fsGroup that is no group of the user's")
+		assert.True(t, known(c) && (*gid == c.Identity.GID || slices.Contains(c.Identity.Groups, *gid)), "fsGroup must be a group of the user")
 	}
 	assert.Equal(t, corev1.SupplementalGroupsPolicyStrict, *pod.Spec.SecurityContext.SupplementalGroupsPolicy)
 	if !known(c) {
@@ -158,7 +158,7 @@ func checkNotebook(t *testing.T, c golden.Case, pod *corev1.Pod) {
 	}
 }
 
-// known tells whether the pod runs as a known identity from the start.
+// known reports whether discovery is at admission.
 func known(c golden.Case) bool {
 	return c.Identity != nil && c.Config.Identity.Discovery != config.DiscoveryAtStart
 }

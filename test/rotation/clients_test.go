@@ -58,7 +58,7 @@ func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
 	})
 	t.Run("by another name", func(t *testing.T) {
 		accepts(t, w.authority, "other")
-		denied(t, `the client's certificate is for [\"kube-apiserver\" \"kube-apiserver\"], and accepted are other`)
+		denied(t, `the client's certificate is for [\"kube-apiserver\" \"kube-apiserver\"], but only other is accepted`)
 	})
 	t.Run("by another authority", func(t *testing.T) {
 		accepts(t, pki.Make(t, time.Hour), "kube-apiserver")

@@ -10,7 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// anything decodes a value that other programs interpret, as JSON has it: text, numbers, booleans, lists and mappings.
+// anything decodes a value that other programs interpret. It can be any value that JSON has: text, numbers, booleans, lists
+// and mappings.
 func (d *decoder) anything(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.MappingNode:
@@ -24,7 +25,7 @@ func (d *decoder) anything(n *yaml.Node, path *field.Path, out reflect.Value) {
 	case n.Tag == "!!float":
 		var number float64
 		if err := n.Decode(&number); err != nil || math.IsInf(number, 0) || math.IsNaN(number) {
-			d.fail(path, "must be a number that JSON can hold, and is %s", denial.Cut(n.Value, 40))
+			d.fail(path, "must be a number that JSON can hold, but is %s", denial.Cut(n.Value, 40))
 			return
 		}
 		out.Set(reflect.ValueOf(number))

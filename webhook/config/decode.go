@@ -27,11 +27,11 @@ func (d *decoder) fail(path *field.Path, format string, args ...any) {
 	d.errs = append(d.errs, Error{d.lines.of(place), place, fmt.Sprintf(format, args...)})
 }
 
-// decode leaves out unchanged if the document has no value, or a value of another type.
+// decode does not change out if the document has no value, or a value of another type.
 func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		// Without anchors a small file cannot expand to a huge one, and each line means what it says.
+		// Without anchors a small file cannot expand to a huge one, and each value stands where it is used.
 		d.fail(path, "anchors and aliases (& and *) are not read here; write the value out")
 	case isNull(n):
 		if out.Type() == probeType {
@@ -39,7 +39,7 @@ func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 			out.FieldByName("Enabled").SetBool(false)
 		}
 	case n.Style&yaml.TaggedStyle != 0:
-		d.fail(path, "tags (%s) are not read here; leave it out", denial.Cut(n.Tag, 40))
+		d.fail(path, "tags (%s) are not read here; remove the tag", denial.Cut(n.Tag, 40))
 	case out.Type() == quantityType:
 		d.quantity(n, path, out)
 	case out.Kind() == reflect.Struct:
@@ -166,12 +166,12 @@ func isNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Style&yaml.TaggedStyle == 0
 }
 
-// kindFault returns what kind a node must be, if it is of another kind.
+// kindFault returns an error text if a node is not of the wanted kind.
 func kindFault(n *yaml.Node, want yaml.Kind) string {
 	if n.Kind == want {
 		return ""
 	}
-	return fmt.Sprintf("must be %s, and is %s", shapes[want], is(n))
+	return fmt.Sprintf("must be %s, but is %s", shapes[want], is(n))
 }
 
 var shapes = map[yaml.Kind]string{yaml.MappingNode: "a mapping (key: value)", yaml.SequenceNode: "a list (- value)"}

@@ -10,13 +10,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// parentsPath is where the init container sees the directories above those of users: <claim>/<directory> below it.
+// parentsPath is the directory in which the init container sees the directories above those of users, each as
+// <claim>/<directory>.
 const parentsPath = "/directories"
 
-// IsUsers reports whether each user has a directory of its own there: SubPath ends with {user}.
+// IsUsers reports whether each user has their own directory: SubPath ends with {user}.
 func (d *Directory) IsUsers() bool { return strings.HasSuffix(d.SubPath, "/"+userPlace) }
 
-// Pattern returns SubPath as the pattern that it is if the directory IsUsers.
+// Pattern returns SubPath as a pattern. It must be called only if IsUsers.
 func (d *Directory) Pattern() HomePattern { return HomePattern(d.SubPath) }
 
 // SubPathOf returns where the directory of a user is on its claim.
@@ -35,8 +36,7 @@ func (d *Directory) MountPathOf(name string) string {
 	return d.MountPath
 }
 
-// UserPatterns returns where the directories of users are on a claim: the share's, whose name in the list is empty, or a
-// further one.
+// UserPatterns returns the patterns of the users' directories on a claim. An empty name is the share's claim.
 func (s *Share) UserPatterns(claim string) (patterns []HomePattern) {
 	for i := range s.Directories {
 		if d := &s.Directories[i]; d.ClaimName == claim && d.IsUsers() {
@@ -85,9 +85,9 @@ func directoryMountPath(at *field.Path, d *Directory) field.ErrorList {
 	why := patternFault(HomePattern(d.MountPath))
 	switch {
 	case path.Dir(d.MountPath) == "/":
-		why = "must not be directly in the root of the container, where a user's name could be that of what the image has there"
+		why = "must not be directly in the root of the container, where a user's name could be that of a directory of the image"
 	case why == "" && !d.IsUsers():
-		why = fmt.Sprintf("can have %s only if subPath ends with it: else all users see one directory, so write one path", userPlace)
+		why = fmt.Sprintf("can have %[1]s only if subPath ends with %[1]s: all users see one directory, so write one path", userPlace)
 	}
 	if why != "" {
 		return field.ErrorList{field.Invalid(at, d.MountPath, why)}

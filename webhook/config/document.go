@@ -62,8 +62,8 @@ func whole(format string, args ...any) Errors {
 
 // syntaxError moves the line number of a YAML error into its field.
 //
-// The library has the number only in the text. It counts from 0 in errors of its parser ("did not find expected") and from
-// 1 in errors of its scanner, and omits the first line. Only the number shown depends on this.
+// The library has the number only in the text. It counts lines from 0 in errors of its parser ("did not find expected") and
+// from 1 in errors of its scanner, and omits the number of the first line. Only the number in the message depends on this.
 func syntaxError(err error) Error {
 	line, text := 1, strings.TrimPrefix(err.Error(), "yaml: ")
 	if number, rest, found := strings.Cut(strings.TrimPrefix(text, "line "), ": "); found {
@@ -77,5 +77,5 @@ func syntaxError(err error) Error {
 	if strings.HasPrefix(text, "unknown anchor") || strings.HasPrefix(text, "control characters") {
 		line = 0
 	}
-	return Error{Line: line, Message: "this is no valid YAML: " + text}
+	return Error{Line: line, Message: "this is not valid YAML: " + text}
 }

@@ -110,7 +110,8 @@ func written(v reflect.Value) *yaml.Node {
 
 func byText(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }
 
-// unquoted matches text that every version of YAML reads as text. yes and on are not: older versions read them as booleans.
+// unquoted matches text that every version of YAML reads as text, except switches, such as yes and on: older versions read
+// these as booleans.
 var (
 	unquoted = regexp.MustCompile(`^[A-Za-z/]([A-Za-z0-9._/:@-]*[A-Za-z0-9._/@-])?$`)
 	switches = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|true|false|null)$`)

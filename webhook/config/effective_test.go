@@ -44,7 +44,7 @@ func TestGenerationChangesWithEveryField(t *testing.T) {
 		c := config.Default()
 		change(reflect.ValueOf(c).Elem().FieldByIndex(index))
 		generation := c.Generation()
-		assert.Empty(t, seen[generation], "%s does not tell", path)
+		assert.Empty(t, seen[generation], "%s does not change the generation", path)
 		seen[generation] = path
 	})
 	assert.Greater(t, len(seen), 30)
@@ -88,7 +88,7 @@ func change(v reflect.Value) {
 	}
 }
 
-// TestJupyterConfigIsReadAsItIsWritten: every kind of value that JSON has.
+// TestJupyterConfigIsReadAsItIsWritten has every kind of value that JSON has.
 func TestJupyterConfigIsReadAsItIsWritten(t *testing.T) {
 	c := parse(t, `notebook: {jupyterConfig: {A: {text: "yes", unquoted: no, n: -3, f: 1.5, on: true, list: [1, a, [x]], map: {k: {l: 2}}}}}`)
 	assert.Equal(t, map[string]map[string]any{"A": {"text": "yes", "unquoted": "no", "n": int64(-3), "f": 1.5, "on": true,
@@ -101,14 +101,15 @@ func TestJupyterConfigIsReadAsItIsWritten(t *testing.T) {
 	assert.Equal(t, c.Generation(), back.Generation())
 }
 
-func TestGenerationDoesNotTellNothingFromEmpty(t *testing.T) {
+func TestGenerationIsTheSameForNilAndEmpty(t *testing.T) {
 	c := config.Default()
 	c.User.Reserved = []string{}
 	c.Share.Directories = []config.Directory{}
 	assert.Equal(t, config.Default().Generation(), c.Generation())
 }
 
-// The values are texts that YAML versions read differently, or that YAML writers get wrong.
+// TestYAMLKeepsTextThatLooksLikeSomethingElse has texts that YAML versions read differently, or that YAML writers write
+// wrongly.
 func TestYAMLKeepsTextThatLooksLikeSomethingElse(t *testing.T) {
 	for _, value := range []string{
 		"", " ", "yes", "No", "on", "true", "null", "~", "5", "0o17", "0x1F", "1e3", ".5", "1_000", "12:30", "2024-01-01",
@@ -126,7 +127,7 @@ func TestYAMLKeepsTextThatLooksLikeSomethingElse(t *testing.T) {
 	}
 }
 
-func TestYAMLRefusesWhatIsNoText(t *testing.T) {
+func TestYAMLDeniesWhatIsNoText(t *testing.T) {
 	c := config.Default()
 	c.User.Domains = []string{"\xff"}
 	_, err := c.YAML()

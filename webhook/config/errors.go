@@ -13,15 +13,15 @@ import (
 
 // Error is one error in a configuration file.
 type Error struct {
-	// Line of the file, from 1; 0 if the error belongs to no line.
+	// Line is the line of the file, from 1; 0 if the error belongs to no line.
 	Line int
-	// Path of the field, such as share.claimName; empty if the error is about the whole file.
+	// Path is the path of the field, such as share.claimName; empty if the error is about the whole file.
 	Path string
 	// Message says what is wrong and what to do about it.
 	Message string
 }
 
-// Error returns the message behind its line and path.
+// Error returns the line, the path and the message.
 func (e Error) Error() string {
 	var b strings.Builder
 	if e.Line > 0 {
@@ -37,7 +37,7 @@ func (e Error) Error() string {
 // Errors are all errors in a configuration file, in the order of its lines.
 type Errors []Error
 
-// maxShown keeps the message for a file of garbage readable. The list has all errors.
+// maxShown is the most errors that a message has, so that the message for a file of garbage stays readable.
 const maxShown = 100
 
 // Error returns one line for each error.

@@ -29,11 +29,11 @@ func validateFurtherClaim(s *Share, at *field.Path, name string) field.ErrorList
 	case s.ClaimName:
 		return field.ErrorList{field.Invalid(at, name, "must not be share.claimName: leave it out for a directory of the share")}
 	case s.VolumeName:
-		return field.ErrorList{field.Invalid(at, name, "must not be share.volumeName: a claim of its own has its name as volume too")}
+		return field.ErrorList{field.Invalid(at, name, "must not be share.volumeName: the volume of a further claim has the claim's name")}
 	}
 	var errs field.ErrorList
 	for _, why := range validation.IsDNS1123Label(name) {
-		errs = append(errs, field.Invalid(at, name, "must be a name that a volume can have too: "+why))
+		errs = append(errs, field.Invalid(at, name, "must also be a valid name of a volume: "+why))
 	}
 	return errs
 }

@@ -15,9 +15,9 @@ import (
 //	home/{user}             home/alice
 //	home/{initial}/{user}   home/a/alice
 //
-// There are no other placeholders. A department, a group or a project is not part of a name, so neither the policies nor
-// the init container could compute the home; such homes must come from the directory service. {user} must be the last
-// directory and no other, because the directory above a home must not be a user's.
+// There are no other placeholders. A department, a group or a project is not part of a name, so neither the policies nor the
+// init container could compute the home; such homes must come from the directory service. {user} must be the last directory
+// and no other one, because the directory above a home must not be a user's.
 type HomePattern string
 
 const (
@@ -37,7 +37,7 @@ func (p HomePattern) Parent(name string) string {
 type aboveHome struct {
 	// Dir is relative to the root of the share.
 	Dir string
-	// IsInitial reports that Dir is where the pattern has {initial}.
+	// IsInitial reports whether the pattern has {initial} as the last part of Dir.
 	IsInitial bool
 }
 
@@ -67,7 +67,7 @@ func (p HomePattern) Beginning() string {
 func (p HomePattern) above() string { return strings.TrimSuffix(string(p), "/"+userPlace) }
 
 // meets reports whether a directory of the share is the home of a user, lies in one, or contains one, for any user. The
-// directory may be a pattern itself. It ignores case, because a share may do so.
+// directory may be a pattern itself. It ignores case, because some shares ignore case.
 func (p HomePattern) meets(dir string) bool {
 	return related(strings.ToLower(string(p)), strings.ToLower(dir))
 }
@@ -92,7 +92,7 @@ func partsOf(dir string) []string {
 	return strings.Split(dir, "/")
 }
 
-// canBeSame reports whether two directories of patterns can have one name.
+// canBeSame reports whether two directories of patterns can have the same name.
 func canBeSame(a, b string) bool {
 	switch {
 	case a == userPlace || b == userPlace:
@@ -138,16 +138,16 @@ func patternFault(p HomePattern) string {
 			initials++
 		case part == userPlace && i == last:
 		case part == userPlace:
-			return "must have {user} at its end alone: the directory above a home must not be a user's"
+			return "must have {user} only at its end: the directory above a home must not be a user's"
 		case strings.ContainsAny(part, "{}"):
-			return fmt.Sprintf("must not have %s: {user} and {initial} are all that stands in braces, each as a whole directory", part)
+			return fmt.Sprintf("must not have %s: only {user} and {initial} can be in braces, each as a whole directory", part)
 		}
 	}
 	if parts[last] != userPlace {
 		return fmt.Sprintf("must end with the user's name, such as %s/{user}", p)
 	}
 	if initials > 1 {
-		return "must have {initial} once"
+		return "must have {initial} only once"
 	}
 	return ""
 }

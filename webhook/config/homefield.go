@@ -14,14 +14,14 @@ const maxHome = 1024
 // HomesByField reports whether the home field of the directory service determines the home.
 func (s *Share) HomesByField() bool { return s.HomePrefix != "" }
 
-// HomeOf returns the home of a user relative to the root of the share, by the user's home field. If no home can be there,
-// why is the end of a sentence that begins with the field:
+// HomeOf returns the home of a user, relative to the root of the share, for the user's home field. If the home field is
+// unusable, why is the end of a sentence that begins with the field:
 //
 //	prefix /hpc, user alice     home
 //	/hpc/home/a/alice           home/a/alice
 //	/hpc/alice                  none: the init container would see the whole share
 //	/hpc/home/b/bob             none: another user's
-//	/hpc/home/b/../alice        none, as every path that is not in its shortest form
+//	/hpc/home/b/../alice        none, like every path that is not in its shortest form
 //	/hpc/projects/alice         none if projects is in share.directories
 //
 // HomeOf does not check who owns the directory above the home; the init container does.
@@ -47,12 +47,13 @@ func (s *Share) HomeOf(name, homeField string) (home, why string) {
 	return below, ""
 }
 
-// meetsDirectory returns why a home conflicts with the configured directories. It ignores case, because a share may.
+// meetsDirectory returns why a home conflicts with the configured directories. It ignores case, because some shares ignore
+// case.
 func (s *Share) meetsDirectory(home string) string {
 	lower := strings.ToLower(home)
 	for part := range strings.SplitSeq(lower, "/") {
 		if snapshots.Has(part) {
-			return fmt.Sprintf("must not lead into %s, where the past of all homes is", part)
+			return fmt.Sprintf("must not lead into %s, which has old versions of all homes", part)
 		}
 	}
 	for _, d := range s.Directories {
@@ -72,8 +73,8 @@ func validateHomePrefix(c *Config) field.ErrorList {
 		if c.Identity.LDAP.Users.Home == "" {
 			return nil
 		}
-		return field.ErrorList{field.Forbidden(attributeAt, "is read only where homes are below share.homePrefix, and that is "+
-			"empty: set it, or remove this")}
+		return field.ErrorList{field.Forbidden(attributeAt, "is read only with share.homePrefix, which is empty: set "+
+			"share.homePrefix, or remove this")}
 	}
 	why := pathFault(prefix)
 	switch {
@@ -81,9 +82,9 @@ func validateHomePrefix(c *Config) field.ErrorList {
 		why = "must be absolute: it begins with /, as the home fields do"
 	case why != "":
 	case c.Share.Home != Default().Share.Home:
-		why = "says that homes are where the directory service says, and share.home says where they are: remove one of them"
+		why = "takes homes from the directory service, but share.home sets them too: remove one of the two"
 	case c.Identity.Discovery == DiscoveryAtStart:
-		why = "needs the identity at admission, which the home comes with, and identity.discovery is AtStart"
+		why = "needs discovery at admission, because the home comes with the identity, but identity.discovery is AtStart"
 	}
 	if why != "" {
 		return field.ErrorList{field.Invalid(at, prefix, why)}

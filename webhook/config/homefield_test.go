@@ -42,7 +42,7 @@ func TestHomeFields(t *testing.T) {
 		{"/hpc/home/./alice", "", "must be written in its shortest form, /hpc/home/alice"},
 		{"/hpc/home/alice/", "", "must be written in its shortest form, /hpc/home/alice"},
 		{"/hpc/home/a\nb/alice", "", "must not contain control characters"},
-		{"/hpc/home:x/alice", "", `must not contain ":", which Kubernetes refuses in a mount path and passwd cannot hold`},
+		{"/hpc/home:x/alice", "", `must not contain ":", which neither a mount path nor a line of passwd can have`},
 		{"/hpc/$(X)/alice", "", `must not contain "$(", which Kubernetes takes for a variable`},
 		{"/hpc/projects/alice", "", "must lie apart from /data/hpc/projects of share.directories, which every user sees"},
 		{"/hpc/Projects/a/alice", "", "must lie apart from /data/hpc/projects of share.directories, which every user sees"},
@@ -50,7 +50,7 @@ func TestHomeFields(t *testing.T) {
 		{"/hpc/x/alice", "", "must lie apart from /data/hpc/x of share.directories, which every user sees"},
 		{"/hpc/work/alice", "", "must lie apart from /work/{user} of share.directories, which every user sees"},
 		{"/hpc/Work/bob/alice", "", "must lie apart from /work/{user} of share.directories, which every user sees"},
-		{"/hpc/home/.snapshot/alice", "", "must not lead into .snapshot, where the past of all homes is"},
+		{"/hpc/home/.snapshot/alice", "", "must not lead into .snapshot, which has old versions of all homes"},
 		{"/hpc/" + strings.Repeat("x", 1020) + "/alice", "", "is longer than 1024 bytes"},
 	} {
 		home, why := share.HomeOf("alice", c.field)

@@ -1,9 +1,9 @@
 package config
 
-// LDAP is a directory service as a source of identities: OpenLDAP, 389 Directory Server, Active Directory and others. It is
-// in use if URLs is not empty.
+// LDAP is a directory service as a source of identities: OpenLDAP, 389 Directory Server, Active Directory and others. The
+// webhook uses it if URLs is not empty.
 type LDAP struct {
-	// URLs of its servers, ldaps://host or ldap://host, each with :port if it is not the usual one. The first server that
+	// URLs are the servers, ldaps://host or ldap://host, each with :port if it is not the usual one. The first server that
 	// responds is used.
 	URLs []string `json:"urls"`
 	// StartTLS encrypts connections to ldap:// before any other request. If that fails, the connection is closed.
@@ -64,14 +64,14 @@ const (
 	PresetRFC2307 LDAPPreset = "rfc2307"
 	// PresetRFC2307bis has groups that list their members by DN (member).
 	PresetRFC2307bis LDAPPreset = "rfc2307bis"
-	// PresetAD is Active Directory whose accounts and groups have uidNumber and gidNumber.
+	// PresetAD is Active Directory, in which accounts and groups have uidNumber and gidNumber.
 	PresetAD LDAPPreset = "ad"
 )
 
 // LDAPUsers is where accounts are, and which of their attributes are read.
 type LDAPUsers struct {
 	BaseDN string `json:"baseDN"`
-	// Filter that an account must match in addition to its name.
+	// Filter is what an account must match in addition to its name.
 	Filter string `json:"filter"`
 	// Name, UID and GID are attributes with one value each.
 	Name string `json:"name"`
@@ -97,10 +97,10 @@ type LDAPGroups struct {
 	Nested bool `json:"nested"`
 }
 
-// GroupMember is what a group lists as a member.
+// GroupMember is how a group lists its members.
 type GroupMember string
 
-// What a group can list.
+// The values of GroupMember.
 const (
 	// MemberDN is the DN of the account.
 	MemberDN GroupMember = "DN"
@@ -133,7 +133,7 @@ var presets = map[LDAPPreset]LDAP{
 }
 
 // DirectoryService returns the settings of the directory service, completed by its preset. The attribute of the home is set
-// only if homes come from it: else no account needs to have it.
+// only if homes come from it: otherwise no account needs it.
 func (c *Config) DirectoryService() LDAP {
 	l := c.Identity.LDAP.WithPreset()
 	switch {

@@ -59,7 +59,7 @@ func header(root *yaml.Node) Errors {
 		case value == "":
 			errs = append(errs, Error{line, want.key, fmt.Sprintf("is missing; write %s: %s", want.key, want.value)})
 		case value != want.value:
-			errs = append(errs, Error{line, want.key, fmt.Sprintf("is %q, and what is read here is %s", value, want.value)})
+			errs = append(errs, Error{line, want.key, fmt.Sprintf("is %q, but must be %s", value, want.value)})
 		}
 	}
 	return errs
@@ -86,7 +86,7 @@ func (d *decoder) add(found field.ErrorList) {
 		}
 		message := e.ErrorBody()
 		if _, said := d.lines[e.Field]; !said && e.Type != field.ErrorTypeRequired {
-			message += " (the default: the file does not say it)"
+			message += " (the default: the file does not set it)"
 		}
 		d.errs = append(d.errs, Error{d.lines.of(e.Field), e.Field, message})
 	}

@@ -43,7 +43,7 @@ func TestJSONIsRead(t *testing.T) {
 	assert.Nil(t, c.Notebook.Resources.Limits)
 }
 
-// TestNullMeansTheDefaultAtEveryKey, except that null turns a probe off.
+// TestNullMeansTheDefaultAtEveryKey: a key without a value has its default, except that null turns a probe off.
 func TestNullMeansTheDefaultAtEveryKey(t *testing.T) {
 	golden := read(t, "testdata/defaults.yaml")
 	for _, key := range regexp.MustCompile(`(?m)^ *([A-Za-z]+):`).FindAllStringSubmatch(golden, -1) {
@@ -96,7 +96,7 @@ func TestMapsReplaceTheDefaultMap(t *testing.T) {
 	c := parse(t, "notebook:\n  resources:\n    requests:\n      cpu: 500m\n    limits: {}\n")
 	assert.Equal(t, []corev1.ResourceName{"cpu"}, namesOf(c.Notebook.Resources.Requests))
 	assert.Empty(t, c.Notebook.Resources.Limits)
-	assert.Len(t, c.Init.Resources.Limits, 2, "those of the other container are the default")
+	assert.Len(t, c.Init.Resources.Limits, 2, "the other container keeps the default")
 }
 
 func namesOf(list corev1.ResourceList) []corev1.ResourceName {

@@ -30,8 +30,8 @@ func mountPath(at *field.Path, dir string) field.ErrorList {
 // subPath validates a directory of the share.
 func subPath(at *field.Path, dir string) field.ErrorList {
 	if dir == "" {
-		return field.ErrorList{field.Required(at, "write a directory of the share, such as home; the whole share "+
-			"cannot stand here")}
+		return field.ErrorList{field.Required(at, "write a directory of the share, such as home; it cannot be "+
+			"the whole share")}
 	}
 	why := pathFault(dir)
 	switch {
@@ -56,7 +56,7 @@ func pathFault(dir string) string {
 	case path.Clean(dir) != dir:
 		return fmt.Sprintf("must be written in its shortest form, %s", path.Clean(dir))
 	case strings.Contains(dir, ":"):
-		return `must not contain ":", which Kubernetes refuses in a mount path and passwd cannot hold`
+		return `must not contain ":", which neither a mount path nor a line of passwd can have`
 	case strings.Contains(dir, "$("):
 		return `must not contain "$(", which Kubernetes takes for a variable`
 	case strings.TrimSpace(dir) != dir:
@@ -71,7 +71,7 @@ var system = []string{
 	"/usr/lib64", "/usr/local/bin", "/usr/local/lib", "/usr/sbin", "/var/run/secrets",
 }
 
-// systemFault also denies a directory that contains a system directory: a home below /var could be /var/run.
+// systemFault denies a system directory, and a directory in or above one: a home below /var could be /var/run.
 func systemFault(dir string) string {
 	for _, s := range system {
 		if related(dir, s) {
@@ -89,7 +89,7 @@ type place struct {
 
 func (p place) valid() bool { return len(mountPath(p.field, p.dir)) == 0 }
 
-// apart denies two places of which one is, or is inside, the other. Invalid places have been denied already.
+// apart denies a place that is the same as the other, or inside it, or around it. Invalid places have been denied already.
 func apart(p, other place, why string) *field.Error {
 	if !p.valid() || !other.valid() || !related(p.dir, other.dir) {
 		return nil
@@ -97,7 +97,7 @@ func apart(p, other place, why string) *field.Error {
 	return field.Invalid(p.field, p.dir, fmt.Sprintf("must lie apart from %s (%s): %s", other.field, other.dir, why))
 }
 
-// apartFromHomes denies a place that is, contains or is inside the mount of a home below the share's path.
+// apartFromHomes denies a place that is the mount of a home below the share's path, or inside it, or around it.
 func apartFromHomes(p, share place, home HomePattern) *field.Error {
 	if !p.valid() || !share.valid() || !related(p.dir, share.dir) {
 		return nil
@@ -112,7 +112,7 @@ func apartFromHomes(p, share place, home HomePattern) *field.Error {
 
 const (
 	coversHome   = "a user's name could be that of a directory there, and one mount would hide the other"
-	coversOthers = "of two mounts one inside the other, the inner one needs a directory that nobody can make"
+	coversOthers = "a mount inside another one needs a directory there, which cannot be created"
 	sawByInit    = "below it the init container sees the directories above those of users"
 )
 
@@ -142,12 +142,12 @@ func validatePlaces(c *Config) field.ErrorList {
 	}
 	if c.Share.VolumeName == c.Scratch.VolumeName {
 		add(field.Invalid(field.NewPath("scratch", "volumeName"), c.Scratch.VolumeName,
-			"must not be share.volumeName: a pod has one volume of a name"))
+			"must not be share.volumeName: a pod cannot have two volumes of one name"))
 	}
 	for i, dir := range c.Share.Directories {
 		if dir.ClaimName == c.Scratch.VolumeName && dir.ClaimName != "" {
 			add(field.Invalid(field.NewPath("share", "directories").Index(i).Child("claimName"), dir.ClaimName,
-				"must not be scratch.volumeName: a claim of its own has its name as volume too"))
+				"must not be scratch.volumeName: the volume of a further claim has the claim's name"))
 		}
 	}
 	if len(c.Share.Directories) <= maxDirectories {

@@ -23,7 +23,7 @@ func TestReferenceIsTheDefaults(t *testing.T) {
 	assert.Equal(t, config.Default(), parsed)
 }
 
-// The examples are the lines of the reference that begin with "#-", and the lines behind them that begin with "#  key:".
+// The examples are the lines of the reference that begin with "#-", and the following lines that begin with "# key:".
 var (
 	emptyList = regexp.MustCompile(`(?m)^( *[A-Za-z]+:) \[\]\n( *)#-`)
 	example   = regexp.MustCompile(`(?m)^( *)#(-| {2}[a-z][A-Za-z]*:)`)

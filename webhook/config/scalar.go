@@ -36,9 +36,9 @@ func (d *decoder) scalar(n *yaml.Node, path *field.Path, out reflect.Value) {
 func setText(n *yaml.Node, out reflect.Value) string {
 	switch {
 	case n.Kind != yaml.ScalarNode:
-		return "must be text, and is " + is(n)
+		return "must be text, but is " + is(n)
 	case n.Tag == "!!int" || n.Tag == "!!float" || n.Tag == "!!bool":
-		return fmt.Sprintf("must be text, and is %s; write it in quotes", is(n))
+		return fmt.Sprintf("must be text, but is %s; write it in quotes", is(n))
 	}
 	out.SetString(n.Value)
 	return ""
@@ -46,7 +46,7 @@ func setText(n *yaml.Node, out reflect.Value) string {
 
 func setBool(n *yaml.Node, out reflect.Value) string {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
-		return "must be true or false, and is " + is(n)
+		return "must be true or false, but is " + is(n)
 	}
 	out.SetBool(n.Value[0] == 't' || n.Value[0] == 'T')
 	return ""
@@ -57,14 +57,14 @@ var decimal = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
 func setInteger(n *yaml.Node, out reflect.Value) string {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!int" && n.Tag != "!!float" {
-		return "must be a whole number, without quotes, and is " + is(n)
+		return "must be a whole number, without quotes, but is " + is(n)
 	}
 	if !decimal.MatchString(n.Value) {
-		return "must be a whole number, in decimal digits alone and without a leading zero, and is " + denial.Cut(n.Value, 40)
+		return "must be a whole number, in decimal digits only and without a leading zero, but is " + denial.Cut(n.Value, 40)
 	}
 	number, err := strconv.ParseInt(n.Value, 10, out.Type().Bits())
 	if err != nil {
-		return fmt.Sprintf("must be a number of %d bits, and is %s", out.Type().Bits(), denial.Cut(n.Value, 40))
+		return fmt.Sprintf("must be a number of %d bits, but is %s", out.Type().Bits(), denial.Cut(n.Value, 40))
 	}
 	out.SetInt(number)
 	return ""
@@ -78,11 +78,11 @@ var quantityText = regexp.MustCompile(`^-?[0-9]{1,20}(\.[0-9]{1,20})?([numkMGTPE
 
 func (d *decoder) quantity(n *yaml.Node, path *field.Path, out reflect.Value) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!bool" {
-		d.fail(path, "must be a quantity, such as 500m or 2Gi, and is %s", is(n))
+		d.fail(path, "must be a quantity, such as 500m or 2Gi, but is %s", is(n))
 		return
 	}
 	if !quantityText.MatchString(n.Value) {
-		d.fail(path, "must be a quantity, such as 500m or 2Gi, and is %q", denial.Cut(n.Value, 40))
+		d.fail(path, "must be a quantity, such as 500m or 2Gi, but is %q", denial.Cut(n.Value, 40))
 		return
 	}
 	q, err := resource.ParseQuantity(n.Value)
@@ -91,14 +91,14 @@ func (d *decoder) quantity(n *yaml.Node, path *field.Path, out reflect.Value) {
 		d.fail(path, "must be a quantity, such as 500m or 2Gi: %v", err)
 	case q.CmpInt64(math.MaxInt64) >= 0 || q.CmpInt64(-math.MaxInt64) <= 0:
 		// Kubernetes silently reduces a larger value.
-		d.fail(path, "must be less than 8Ei, and is %s", n.Value)
+		d.fail(path, "must be less than 8Ei, but is %s", n.Value)
 	default:
 		out.Set(reflect.ValueOf(newQuantity(q.String())))
 	}
 }
 
-// newQuantity fills the cached text of the quantity: Quantity.String would write it on first use, a data race in a
-// configuration that every admission reads.
+// newQuantity also fills the cached text of the quantity. Otherwise Quantity.String would write it on first use, which is a
+// data race, because every admission reads the configuration.
 func newQuantity(text string) resource.Quantity {
 	q := resource.MustParse(text)
 	_ = q.String()

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// keys are the keys of a struct's type, in the order of its fields.
+// keys returns the keys of a struct's type, in the order of its fields.
 func keys(t reflect.Type) []string {
 	var all []string
 	for f := range t.Fields() {
@@ -30,8 +30,8 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-// hint suggests what an unknown key may have meant: a key with a similar name, or one that belongs elsewhere, as after
-// wrong indentation.
+// hint suggests a key for an unknown one: a key with a similar name, or the same key at another place, because the
+// indentation may be wrong.
 func hint(key string, t reflect.Type) string {
 	if now, ok := renamed[key]; ok && slices.Contains(keys(t), now.key) {
 		return now.hint
@@ -44,7 +44,7 @@ func hint(key string, t reflect.Type) string {
 			return fmt.Sprintf("did you mean %s?", strings.Join(elsewhere, " or "))
 		}
 	}
-	return "known here are " + strings.Join(keys(t), ", ")
+	return "the keys here are " + strings.Join(keys(t), ", ")
 }
 
 // renamed are keys of earlier releases, with the keys that replaced them.

@@ -1,8 +1,7 @@
 // Package config is the webhook's configuration as an API: one YAML file of a versioned kind, decoded strictly over its
 // defaults, validated with the path and line of every error, and immutable afterwards.
 //
-// Settings of the process rather than of the Pods that it admits (addresses, files, log level) are flags, not fields of
-// this file.
+// Settings of the process (addresses, files, log level) are flags, not fields of this file.
 package config
 
 import (
@@ -32,7 +31,7 @@ type Config struct {
 	Notebook Notebook `json:"notebook"`
 }
 
-// Mode is how decisions are applied.
+// Mode is whether decisions are enforced.
 type Mode string
 
 // The modes.
@@ -55,24 +54,25 @@ type User struct {
 	AllowUpperCase bool `json:"allowUpperCase"`
 	// AllowLeadingDigit allows names that begin with a digit, such as student numbers.
 	AllowLeadingDigit bool `json:"allowLeadingDigit"`
-	// MaxLength of a name in bytes, at most 32, the limit of useradd.
+	// MaxLength is the maximum length of a name in bytes. It is at most 32, the limit of useradd.
 	MaxLength int `json:"maxLength"`
 	// Reserved names are denied in addition to the built-in ones (root, nobody, jovyan, users and others). The comparison
-	// ignores case, because a share may.
+	// ignores case, because some shares ignore case.
 	Reserved []string `json:"reserved"`
 	// HubComponents are the values of KubeSpawner's label component, or app.kubernetes.io/component, on users' servers
 	// (KubeSpawner.component_label). A hub's Pod with another value is not a notebook.
 	HubComponents []string `json:"hubComponents"`
 	// MapFile maps hub names to users, one pair a line. It is used only for the annotation of a hub's Pod.
 	MapFile string `json:"mapFile"`
-	// Unmapped is how a hub name is handled that the map, or identity.ldap.users.hubName, lacks.
+	// Unmapped is how the webhook handles a hub name that is not in the map, or that no account has as
+	// identity.ldap.users.hubName.
 	Unmapped Unmapped `json:"unmapped"`
 }
 
-// Unmapped is how a hub name is handled that is not in the map.
+// Unmapped is how the webhook handles a hub name that is not in the map.
 type Unmapped string
 
-// What there is to do about it.
+// The values of Unmapped.
 const (
 	// UnmappedDeny denies the Pod.
 	UnmappedDeny Unmapped = "Deny"
@@ -83,11 +83,11 @@ const (
 
 // Share is the shared volume with the homes.
 type Share struct {
-	// ClaimName of the PersistentVolumeClaim, which every namespace with notebooks has.
+	// ClaimName is the name of the PersistentVolumeClaim, which every namespace with notebooks has.
 	ClaimName string `json:"claimName"`
-	// VolumeName of it in Pods.
+	// VolumeName is the name of the share's volume in Pods.
 	VolumeName string `json:"volumeName"`
-	// MountPath in the containers, absolute. Homes are mounted below it, at their path on the share.
+	// MountPath is the share's path in the containers, absolute. Homes are mounted below it, at their path on the share.
 	MountPath string `json:"mountPath"`
 	// Home is where the home of a user is, relative to the root of the share.
 	Home HomePattern `json:"home"`
@@ -110,9 +110,9 @@ type Share struct {
 // FSGroup is how a Pod's fsGroup is handled.
 type FSGroup string
 
-// What there is to do about it.
+// The values of FSGroup.
 const (
-	// FSGroupRemove removes it: a driver that supports it would change the group of every file of the share.
+	// FSGroupRemove removes the fsGroup: a driver that supports it would change the group of every file of the share.
 	FSGroupRemove FSGroup = "Remove"
 	// FSGroupKeep allows the user's GID or one of the user's groups as fsGroup, with discovery at admission, and denies any
 	// other. It is only safe if the drivers of the share and of its directories ignore fsGroup.
@@ -124,22 +124,23 @@ type Directory struct {
 	// ClaimName is the further claim that the directory is on; empty for the share's. Every namespace with notebooks must
 	// have it. It is also the name of the volume in Pods.
 	ClaimName string `json:"claimName"`
-	// SubPath on the share or the further claim, relative, without "..". It is empty for the whole of a further claim.
+	// SubPath is the path on the share or the further claim, relative, without "..". It is empty for the whole of a further
+	// claim.
 	SubPath string `json:"subPath"`
-	// MountPath in the notebook container, absolute.
+	// MountPath is the path in the notebook container, absolute.
 	MountPath string `json:"mountPath"`
 	// Access is whether notebooks may write to the directory.
 	Access Access `json:"access"`
 }
 
-// Access to a directory.
+// Access is how notebooks can access a directory.
 type Access string
 
-// The accesses.
+// The values of Access.
 const (
 	// AccessReadOnly mounts a directory read-only, whatever its permissions.
 	AccessReadOnly Access = "ReadOnly"
-	// AccessReadWrite leaves it to file permissions what the user may write.
+	// AccessReadWrite lets file permissions decide what the user may write.
 	AccessReadWrite Access = "ReadWrite"
 )
 
@@ -153,18 +154,18 @@ const (
 	// ExposeToTheUser mounts the whole share with discovery at admission, where no process is ever root: only file
 	// permissions protect users' files from each other.
 	ExposeToTheUser Exposure = "ToTheUser"
-	// ExposeEvenToRoot mounts the whole share also where the container starts as root: anyone with kubectl exec into that
-	// Pod can become any user on the share. The hand-written example did this. Each admission has a warning.
+	// ExposeEvenToRoot mounts the whole share also where the container starts as root: anyone with kubectl exec into that Pod
+	// can become any user on the share. The hand-written example did this. Each admission returns a warning.
 	ExposeEvenToRoot Exposure = "EvenToRoot"
 )
 
 // Scratch is the emptyDir that passes the init container's files to the notebook container.
 type Scratch struct {
-	// VolumeName of it in Pods.
+	// VolumeName is the name of the emptyDir in Pods.
 	VolumeName string `json:"volumeName"`
-	// MountPath in both containers, absolute. Only the init container can write there.
+	// MountPath is the path in both containers, absolute. Only the init container can write there.
 	MountPath string `json:"mountPath"`
-	// SizeLimit of the emptyDir: the in-pod binary (under 4 MiB) and a few small files.
+	// SizeLimit is the size limit of the emptyDir, which has the in-pod binary (under 4 MiB) and a few small files.
 	SizeLimit resource.Quantity `json:"sizeLimit"`
 }
 
@@ -173,23 +174,23 @@ type Discovery string
 
 // The discoveries.
 const (
-	// DiscoveryAuto is AtAdmission if a source of identities is configured, else AtStart.
+	// DiscoveryAuto is AtAdmission if a source of identities is configured, otherwise AtStart.
 	DiscoveryAuto Discovery = "Auto"
-	// DiscoveryAtAdmission writes UID and GID into the Pod, so that no process of it is ever root. A Pod whose user is not
+	// DiscoveryAtAdmission writes UID and GID into the Pod, so that no process of the Pod is ever root. A Pod whose user is not
 	// known at admission is denied.
 	DiscoveryAtAdmission Discovery = "AtAdmission"
 	// DiscoveryAtStart lets the Pod find the owner of the home when it starts, and become that user.
 	DiscoveryAtStart Discovery = "AtStart"
 )
 
-// TooManyGroups is how a user with more supplementary groups than a Pod may have is handled.
+// TooManyGroups is how the webhook handles a user with more supplementary groups than a Pod may have.
 type TooManyGroups string
 
 // The values of TooManyGroups.
 const (
-	// TooManyGroupsDeny denies the Pod, so that no user works without a group and does not know why.
+	// TooManyGroupsDeny denies the Pod: with a group missing, the user would not know why files cannot be accessed.
 	TooManyGroupsDeny TooManyGroups = "Deny"
-	// TooManyGroupsCut keeps those with the lowest numbers. Each admission has a warning.
+	// TooManyGroupsCut keeps the groups with the lowest numbers. Each admission returns a warning.
 	TooManyGroupsCut TooManyGroups = "Cut"
 )
 
@@ -201,16 +202,15 @@ type Identity struct {
 	MinGID int64 `json:"minGID"`
 	// DeniedGIDs are denied as primary and supplementary groups: groups whose members can access more than their own files.
 	DeniedGIDs []int64 `json:"deniedGIDs"`
-	// ImageGroups are groups of images, by number, such as docker-stacks' users (100): a Pod may ask for them where the
-	// identity is known at admission and its notebook sees nothing of the share but the home. They are below MinGID, so
-	// that none is a user's.
+	// ImageGroups are groups of images, by number, such as docker-stacks' users (100): a Pod may ask for them if the identity is
+	// known at admission and the notebook container sees only the home of the share. They are below MinGID, so that none is a
+	// user's.
 	ImageGroups []int64 `json:"imageGroups"`
-	// MaxGroups is how many supplementary groups a user's pod has at most. NFS with AUTH_SYS sends 16, and container
-	// runtimes count the primary group among them; the client silently omits the rest. A server with manage-gids ignores
-	// the groups that the client sends and looks up those of the UID itself: then there is no limit, if the server knows
-	// the user.
+	// MaxGroups is the most supplementary groups that a user's Pod has. NFS with AUTH_SYS sends 16, and container runtimes count
+	// the primary group among them; the client silently omits the rest. A server with manage-gids ignores the groups that the
+	// client sends and looks up those of the UID itself: then there is no limit, if the server knows the user.
 	MaxGroups int `json:"maxGroups"`
-	// TooManyGroups is how a user with more groups is handled.
+	// TooManyGroups is how the webhook handles a user with more groups.
 	TooManyGroups TooManyGroups `json:"tooManyGroups"`
 	// StrictSupplementalGroups keeps the image's /etc/group from adding groups (supplementalGroupsPolicy: Strict). A node
 	// whose container runtime does not support it rejects the Pod: containerd 2.0 and CRI-O 1.32 support it.
@@ -221,7 +221,7 @@ type Identity struct {
 
 // Init is the container that finds the owner of the home, or checks it.
 type Init struct {
-	// Image of this webhook, which also has the in-pod binary; best with a digest.
+	// Image is the image of this webhook, which also has the in-pod binary; best with a digest.
 	Image string `json:"image"`
 	// AcceptedImages are also allowed as the init container's image: those of the previous release, during a rolling
 	// update.
@@ -244,22 +244,22 @@ type Notebook struct {
 	ContainerNames []string `json:"containerNames"`
 	// Homes is where the home is mounted a second time, as <Homes>/<name>; absolute.
 	Homes string `json:"homes"`
-	// Port that Jupyter listens on, unless the Pod sets another.
+	// Port is the port on which Jupyter listens, unless the Pod sets another.
 	Port int32 `json:"port"`
 	// Env are default variables: a variable that the Pod sets is the Pod's.
 	Env []EnvVar `json:"env"`
-	// JupyterConfig are settings of Jupyter, by class and trait as in Jupyter's own files. They take precedence over
-	// settings in users' homes. Settings of where Jupyter listens are not allowed.
+	// JupyterConfig are settings of Jupyter, by class and trait as in Jupyter's own files. They take precedence over settings in
+	// users' homes. Settings for where Jupyter listens are not allowed.
 	JupyterConfig map[string]map[string]any `json:"jupyterConfig"`
-	// Umask of Jupyter and what it starts, as four octal digits; empty for the image's own.
+	// Umask is the umask of Jupyter and of what Jupyter starts, as four octal digits; empty for the image's own.
 	Umask string `json:"umask"`
-	// Resources for a notebook container without requests and limits, unless a hub created the Pod.
+	// Resources are for a notebook container without requests and limits, unless a hub created the Pod.
 	Resources Resources `json:"resources"`
 	Probes    Probes    `json:"probes"`
 	// AccountFiles mounts a passwd and a group file with the user over /etc/passwd and /etc/group.
 	AccountFiles bool `json:"accountFiles"`
-	// Starts are the starts of images that belong to no known family, for discovery at start, which replaces the image's
-	// entrypoint. The first whose Image matches counts.
+	// Starts are how images of no known family start. Discovery at start needs them, because it replaces the image's entrypoint.
+	// The first element with a matching Image counts.
 	Starts []Start `json:"starts"`
 }
 
@@ -269,7 +269,7 @@ type EnvVar struct {
 	Value string `json:"value"`
 }
 
-// Probes of a notebook container in which Jupyter starts.
+// Probes are the probes of a notebook container in which Jupyter starts.
 type Probes struct {
 	Enabled   bool  `json:"enabled"`
 	Startup   Probe `json:"startup"`
@@ -288,7 +288,7 @@ type Probe struct {
 
 // Start is how an image starts: its ENTRYPOINT and CMD.
 type Start struct {
-	// Image as written in Pods; a * matches any characters, also none.
+	// Image is the image as written in Pods; a * matches any number of any characters.
 	Image string `json:"image"`
 	// Entrypoint runs with the Pod's args, or with Command if the Pod has none.
 	Entrypoint []string `json:"entrypoint"`

@@ -52,7 +52,7 @@ func validateUser(u *User, path *field.Path) field.ErrorList {
 	errs = append(errs, names(u.Domains, path.Child("domains"), domainFaults)...)
 	if len(u.Domains) > 1 && !u.DomainsAreSynonyms {
 		errs = append(errs, field.Invalid(path.Child("domains"), u.Domains, "makes one user of "+"alice@"+u.Domains[0]+" and alice@"+
-			u.Domains[1]+": write domainsAreSynonyms: true if a name is the same user in each, else one domain"))
+			u.Domains[1]+": write domainsAreSynonyms: true if a name is the same user in each, or write one domain"))
 	}
 	if choices := []Unmapped{UnmappedDeny, UnmappedName}; !slices.Contains(choices, u.Unmapped) {
 		errs = append(errs, field.NotSupported(path.Child("unmapped"), u.Unmapped, choices))
@@ -91,12 +91,11 @@ func validateHubNames(c *Config) field.ErrorList {
 	if c.User.MapFile == "" || c.Identity.LDAP.Users.HubName == "" {
 		return nil
 	}
-	return field.ErrorList{field.Forbidden(field.NewPath("user", "mapFile"), "identity.ldap.users.hubName says too which user a "+
-		"hub's "+
-		"name is: remove one of them")}
+	return field.ErrorList{field.Forbidden(field.NewPath("user", "mapFile"), "identity.ldap.users.hubName also maps hub names "+
+		"to users: remove one of the two")}
 }
 
-// componentFaults returns why no Pod can have this value of a component label. An empty value would match Pods without the
+// componentFaults returns what is wrong with a value of the component label. An empty value would match Pods without the
 // label.
 func componentFaults(component string) []string {
 	if component == "" {
@@ -154,8 +153,8 @@ func validateImageGroups(i *Identity, path *field.Path) field.ErrorList {
 		case gid == nogroup:
 			errs = append(errs, field.Invalid(at, gid, "must not be nogroup, which is what NFS shows for a group that it cannot map"))
 		case gid >= i.MinGID:
-			errs = append(errs, field.Invalid(at, gid, fmt.Sprintf("must be under identity.minGID (%d): from there on a group is "+
-				"users', and any Pod could ask for it", i.MinGID)))
+			errs = append(errs, field.Invalid(at, gid, fmt.Sprintf("must be under identity.minGID (%d): a group from that "+
+				"number on can be a user's, and any Pod could ask for it", i.MinGID)))
 		case slices.Contains(i.DeniedGIDs, gid):
 			errs = append(errs, field.Invalid(at, gid, "must not be one of identity.deniedGIDs: remove it here or there"))
 		case seen.Has(gid):
@@ -182,8 +181,7 @@ func validateDiscovery(c *Config) field.ErrorList {
 	share := field.NewPath("share")
 	if len(c.Share.Directories) > 0 {
 		errs = append(errs, field.Forbidden(share.Child("directories"), "with identity.discovery AtStart no pod would have them: "+
-			"its start is root's, and files that are not the user's would be within its reach; remove them, or "+
-			"choose Auto or AtAdmission"))
+			"it starts as root, and could access the files of other users; remove them, or choose Auto or AtAdmission"))
 	}
 	if c.Share.FSGroup == FSGroupKeep {
 		errs = append(errs, field.Forbidden(share.Child("fsGroup"), "with identity.discovery AtStart no group is known to be the "+
@@ -191,7 +189,7 @@ func validateDiscovery(c *Config) field.ErrorList {
 	}
 	if c.Share.ExposeEveryHome == ExposeToTheUser {
 		errs = append(errs, field.Forbidden(share.Child("exposeEveryHome"), fmt.Sprintf("with identity.discovery AtStart no "+
-			"pod would have it, because its start is root's; write %s, or choose Auto or AtAdmission", ExposeNever)))
+			"pod would have it, because it starts as root; write %s, or choose Auto or AtAdmission", ExposeNever)))
 	}
 	return errs
 }

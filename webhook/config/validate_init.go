@@ -40,9 +40,9 @@ func imageFaults(image string) []string {
 	case digest != "":
 		return nil
 	case tag == "":
-		return []string{"must have a tag or a digest: " + same + "without one it is whatever was pushed last"}
+		return []string{"must have a tag or a digest: " + same + "without one it is the image that was pushed last"}
 	case tag == "latest":
-		return []string{"must have another tag than latest, or a digest: " + same + "latest is whatever was pushed last"}
+		return []string{"must have a tag other than latest, or a digest: " + same + "latest is the image that was pushed last"}
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ const maxJupyterConfig = 16 << 10
 var (
 	// className matches a class of Jupyter, or of an extension.
 	className = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// secretTrait matches the names of traits that have a secret: token, password, hashed_password, cookie_secret.
+	// secretTrait matches the names of settings that have a secret: token, password, hashed_password, cookie_secret.
 	secretTrait = regexp.MustCompile(`(^|_)(token|password|secret)$`)
 	servers     = []string{"ServerApp", "NotebookApp", "LabApp"}
 )
@@ -27,7 +27,7 @@ func validateJupyterConfig(classes map[string]map[string]any, path *field.Path) 
 	for _, class := range slices.Sorted(maps.Keys(classes)) {
 		at := path.Key(class)
 		if !className.MatchString(class) {
-			errs = append(errs, field.Invalid(at, class, "must be a class of Jupyter's, such as ServerApp"))
+			errs = append(errs, field.Invalid(at, class, "must be a class of Jupyter, such as ServerApp"))
 		}
 		for _, trait := range slices.Sorted(maps.Keys(classes[class])) {
 			switch {
@@ -35,8 +35,8 @@ func validateJupyterConfig(classes map[string]map[string]any, path *field.Path) 
 				errs = append(errs, field.Forbidden(at.Key(trait), "would be the same for every user, and is read by everyone "+
 					"who reads this file or a Pod; remove it"))
 			case slices.Contains(servers, class) && handoff.SetsWhereItListens(trait):
-				errs = append(errs, field.Forbidden(at.Key(trait), "the webhook says where Jupyter listens, because the probes ask "+
-					"there; write notebook.port, or remove it"))
+				errs = append(errs, field.Forbidden(at.Key(trait), "the webhook sets where Jupyter listens, because the probes "+
+					"need it; write notebook.port, or remove this"))
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxWait leaves time for the rest of a review, which must finish within a second.
+// maxWait is the longest waitMilliseconds. It leaves time for the rest of a review, which must end within a second.
 const maxWait = 600
 
 // validateLDAP checks all settings, even if no URL is set, so that mistakes show before the directory service is in use.
@@ -36,13 +36,13 @@ func urlFault(text string, l *LDAP) string {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "":
-		return "must be ldaps://host or ldap://host, with :port where it is not the usual one, and nothing behind it"
+		return "must be ldaps://host or ldap://host, with :port if it is not the usual one, and nothing after it"
 	case u.Scheme == "ldaps":
 		return ""
 	case u.Scheme != "ldap":
 		return "must begin with ldaps:// or ldap://"
 	case !l.StartTLS && !l.Insecure:
-		return "is not encrypted, so that anybody on the wire could change who a user is: write ldaps://, or startTLS: true; " +
+		return "is not encrypted, so an attacker on the network could give a user another UID: write ldaps://, or startTLS: true; " +
 			"insecure: true allows it"
 	}
 	return ""
@@ -72,9 +72,9 @@ func validateBind(l *LDAP, path *field.Path) field.ErrorList {
 		at := path.Child(f.key)
 		switch {
 		case b.Method == f.method && f.value == "":
-			errs = append(errs, field.Required(at, "bind.method "+string(f.method)+" needs it"))
+			errs = append(errs, field.Required(at, "bind.method "+string(f.method)+" needs this"))
 		case b.Method != f.method && f.value != "":
-			errs = append(errs, field.Forbidden(at, "is for bind.method "+string(f.method)+", and the method is "+string(b.Method)+
+			errs = append(errs, field.Forbidden(at, "is for bind.method "+string(f.method)+", but the method is "+string(b.Method)+
 				": remove it, or change the method"))
 		case f.key != "dn":
 			errs = append(errs, optionalFile(at, f.value)...)
@@ -82,7 +82,7 @@ func validateBind(l *LDAP, path *field.Path) field.ErrorList {
 	}
 	if b.Method == BindExternal && slices.ContainsFunc(l.URLs, func(u string) bool { return strings.HasPrefix(u, "ldap:") }) &&
 		!l.StartTLS {
-		errs = append(errs, field.Invalid(path.Child("method"), b.Method, "needs TLS, which a client certificate is part of: write "+
+		errs = append(errs, field.Invalid(path.Child("method"), b.Method, "needs TLS for the client certificate: write "+
 			"ldaps://, or startTLS: true"))
 	}
 	return errs
@@ -119,8 +119,8 @@ func validateLDAPUsers(l *LDAP, path *field.Path) field.ErrorList {
 			"ou=people,dc=example,dc=org"))
 	}
 	if u.HubName != "" && !l.Configured() {
-		errs = append(errs, field.Forbidden(path.Child("hubName"), "no directory service is asked, so that every hub's name "+
-			"would be unknown: name its servers in identity.ldap.urls, or remove it"))
+		errs = append(errs, field.Forbidden(path.Child("hubName"), "no directory service is configured, so every hub name "+
+			"would be unknown: write its servers in identity.ldap.urls, or remove this"))
 	}
 	return append(errs, attributes(path, map[string]string{
 		"name": u.Name, "uid": u.UID, "gid": u.GID, "hubName": u.HubName, "home": u.Home,
@@ -135,7 +135,7 @@ func validateLDAPGroups(l *LDAP, path *field.Path) field.ErrorList {
 		errs = append(errs, field.NotSupported(path.Child("memberIs"), g.MemberIs, kinds))
 	}
 	if g.Nested && l.WithPreset().Groups.MemberIs == MemberName {
-		errs = append(errs, field.Invalid(path.Child("nested"), g.Nested, "groups that list their members by name hold no groups: "+
+		errs = append(errs, field.Invalid(path.Child("nested"), g.Nested, "groups that list their members by name contain no groups: "+
 			"write false, or memberIs: DN and the attribute that has DNs"))
 	}
 	return append(errs, attributes(path, map[string]string{"member": g.Member, "gid": g.GID})...)

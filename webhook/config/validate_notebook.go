@@ -34,7 +34,7 @@ func containerFaults(name string) []string {
 }
 
 var (
-	// identityEnv are set from the identity; a default for all users would be wrong for each of them.
+	// identityEnv are the variables that are set from the identity. One default for all users would be wrong.
 	identityEnv = sets.New("NB_USER", "NB_UID", "NB_GID", "HOME", "USER", "LOGNAME")
 	// secretEnv matches the names of variables that have a secret: JUPYTER_TOKEN, AWS_SECRET_ACCESS_KEY, DB_PASSWORD.
 	secretEnv = regexp.MustCompile(`(?i)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)(_|$)`)
@@ -51,8 +51,8 @@ func validateEnv(env []EnvVar, path *field.Path) field.ErrorList {
 		case identityEnv.Has(v.Name):
 			errs = append(errs, field.Forbidden(name, v.Name+" is set from the user's identity; remove it"))
 		case secretEnv.MatchString(v.Name):
-			errs = append(errs, field.Forbidden(name, v.Name+" sounds like a secret, and would be the same for everybody who reads "+
-				"this file, a pod or the log; let the pod take it from a Secret"))
+			errs = append(errs, field.Forbidden(name, v.Name+" looks like a secret, and everyone who reads this file, a pod or the "+
+				"log would see it; let the pod take it from a Secret"))
 		case seen.Has(v.Name):
 			errs = append(errs, field.Duplicate(name, v.Name))
 		default:
@@ -92,10 +92,10 @@ func validateStarts(starts []Start, path *field.Path) field.ErrorList {
 		at := path.Index(i)
 		switch {
 		case start.Image == "":
-			errs = append(errs, field.Required(at.Child("image"), "write the image, as pods do; * matches any characters"))
+			errs = append(errs, field.Required(at.Child("image"), "write the image as in pods; * matches any characters"))
 		case !imagePattern.MatchString(start.Image):
 			errs = append(errs, field.Invalid(at.Child("image"), start.Image,
-				"no image can match: must be an image as pods write it, in which * matches any characters"))
+				"no image can match: must be an image as in pods, in which * matches any characters"))
 		case seen.Has(start.Image):
 			errs = append(errs, field.Duplicate(at.Child("image"), start.Image))
 		}

@@ -22,7 +22,7 @@ func validateShare(s *Share, path *field.Path) field.ErrorList {
 	errs = append(errs, validateDirectories(s, path.Child("directories"))...)
 	if further := s.FurtherClaims(); len(further) > maxFurtherClaims {
 		errs = append(errs, field.Invalid(path.Child("directories"), len(further), fmt.Sprintf("must not be on more than %d claims "+
-			"beside the share's: the API server looks up a right for each of them", maxFurtherClaims)))
+			"besides the share's: the API server looks up a right for each of them", maxFurtherClaims)))
 	}
 	exposures := []Exposure{ExposeNever, ExposeToTheUser, ExposeEvenToRoot}
 	if !slices.Contains(exposures, s.ExposeEveryHome) {
@@ -76,8 +76,8 @@ func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 	return nil
 }
 
-// apartOnClaim denies a directory that is, contains or is inside an earlier one of the list, on the same claim. It ignores
-// case, because a share may.
+// apartOnClaim denies a directory that is the same as an earlier one of the list on the same claim, or inside it, or around
+// it. It ignores case, because some shares ignore case.
 func apartOnClaim(list []Directory, i int, path *field.Path) field.ErrorList {
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath
@@ -95,7 +95,7 @@ func validateAccess(at *field.Path, access Access) field.ErrorList {
 	choices := []Access{AccessReadOnly, AccessReadWrite}
 	switch {
 	case access == "":
-		return field.ErrorList{field.Required(at, "write ReadOnly, or ReadWrite to let file permissions say what a user may write")}
+		return field.ErrorList{field.Required(at, "write ReadOnly, or ReadWrite to let file permissions decide what a user may write")}
 	case !slices.Contains(choices, access):
 		return field.ErrorList{field.NotSupported(at, access, choices)}
 	}

@@ -35,7 +35,8 @@ func TestZeroConfigurationIsDeniedFieldByField(t *testing.T) {
 	}, paths)
 }
 
-// Denied values have their files in testdata/invalid; these values must be accepted.
+// TestWhatLooksUnusualAndIsRight has values that must be accepted. The files of testdata/invalid have values that must be
+// denied.
 func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 	digest := "@sha256:" + strings.Repeat("0123456789abcdef", 4)
 	for name, body := range map[string]string{
@@ -57,7 +58,7 @@ func TestWhatLooksUnusualAndIsRight(t *testing.T) {
 		"names that begin like system": "notebook: {homes: /etcetera}",
 		"no floor but root":            "identity: {minUID: 1, minGID: 1}",
 		"highest floor":                "identity: {minUID: 2147483647, minGID: 2147483647}",
-		"GID of root refused":          "identity: {deniedGIDs: [0]}",
+		"GID of root denied":           "identity: {deniedGIDs: [0]}",
 		"no supplementary groups":      "identity: {maxGroups: 0}",
 		"as many groups as Linux has":  "identity: {maxGroups: 65536, tooManyGroups: Cut}",
 		"image by digest":              "init: {image: registry.example/jupyter-user-webhook" + digest + "}",

@@ -17,7 +17,7 @@ type flags struct {
 	args []string
 }
 
-// usualFlags is a little more than the number of flags of a usual command line.
+// usualFlags is the capacity for the flags of a usual command line.
 const usualFlags = 12
 
 func (f *flags) text(name, value string) {
@@ -27,8 +27,8 @@ func (f *flags) text(name, value string) {
 }
 
 func (f *flags) number(name string, value int64) {
-	var room [64]byte
-	text := append(append(append(room[:0], "--"...), name...), '=')
+	var buffer [64]byte
+	text := append(append(append(buffer[:0], "--"...), name...), '=')
 	f.args = append(f.args, string(strconv.AppendInt(text, value, 10)))
 }
 
@@ -118,7 +118,7 @@ func (r *reader) user() string {
 func (r *reader) umask() string {
 	text := r.values["umask"]
 	if strings.Trim(text, "01234567") != "" {
-		r.fail("--umask: %q has other characters than octal digits", text)
+		r.fail("--umask: %q has characters other than octal digits", text)
 	}
 	return text
 }

@@ -12,7 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// The command lines are in Pods that run while the webhook is updated, so their spelling must not change.
+// The following command lines spell out the wire format. Pods that run while the webhook is updated have these command lines,
+// so their spelling must not change.
 
 var discovers = map[string]struct {
 	value handoff.Discover
@@ -126,7 +127,7 @@ func TestExecOnTheCommandLine(t *testing.T) {
 			got, err := handoff.ParseExec(c.args)
 			require.NoError(t, err)
 			assert.Equal(t, c.value.Argv, slices.Clip(append([]string(nil), got.Argv...)))
-			got.Argv = c.value.Argv // without arguments for the image's start it is nil or empty
+			got.Argv = c.value.Argv // without arguments for the image's start, Argv is nil or empty
 			assert.Equal(t, c.value, got)
 		})
 	}

@@ -11,20 +11,21 @@ type Discover struct {
 	Scratch string
 	// Home is the home's path in the notebook container, for passwd.
 	Home string
-	// Directories are those of the user beside the home, as the init container sees them: the user must own them too.
+	// Directories are the user's other directories, at their paths in the init container. The user must own them too.
 	Directories []string
 	// MinUID, MinGID and DeniedGIDs are the floor.
 	MinUID, MinGID int64
 	DeniedGIDs     []int64
-	// JupyterConfig are settings of Jupyter, as JSON (JupyterFiles); if it is empty, the constant JupyterConfig is used.
+	// JupyterConfig is the settings of Jupyter, as JSON (JupyterFiles); if it is empty, the constant JupyterConfig is used.
 	JupyterConfig string
-	// Umask of Jupyter, in octal digits; if it is empty, the image's umask stays.
+	// Umask is the umask of Jupyter, in octal digits; if it is empty, the image's umask stays.
 	Umask string
 	// Expect is the identity that the Pod was admitted with; nil with discovery at start.
 	Expect *Expected
 }
 
-// Expected is an identity found at admission: the owner's UID must be the same, and GID and groups are written to group.
+// Expected is an identity found at admission: the owner must have its UID, and its GID and groups are written to the group
+// file.
 type Expected struct {
 	UID, GID int64
 	Groups   []int64
@@ -35,7 +36,7 @@ const verbDiscover = "discover"
 // JupyterConfigFlag is the name of the flag with Jupyter's settings.
 const JupyterConfigFlag = "jupyter-config"
 
-// deniedGIDsBefore is the flag by which a webhook of v0.1.0 writes DeniedGIDs.
+// deniedGIDsBefore is the flag with which a webhook of v0.1.0 writes DeniedGIDs.
 const deniedGIDsBefore = "refused-gids"
 
 // Args returns the arguments of the command line.
@@ -84,7 +85,7 @@ func ParseDiscover(args []string) (Discover, error) {
 		d.Expect = &Expected{UID: r.number("uid"), GID: r.number("gid"), Groups: r.numbers("groups")}
 	}
 	if len(d.Directories) > 0 && d.Expect == nil {
-		r.fail("--directories needs --uid: their owner is known before the Pod starts")
+		r.fail("--directories needs --uid")
 	}
 	if r.ended {
 		r.fail("%s runs nothing", verbDiscover)

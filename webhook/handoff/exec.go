@@ -11,7 +11,7 @@ type Exec struct {
 	Home string
 	// Scratch is the directory with the init container's files.
 	Scratch string
-	// WorkingDir to run in; the home if it is empty.
+	// WorkingDir is the directory to run in; if it is empty, the home is used.
 	WorkingDir string
 	// JupyterConfig reports whether the settings in Scratch take precedence over all others.
 	JupyterConfig bool
@@ -21,8 +21,8 @@ type Exec struct {
 	Argv []string
 }
 
-// ImageStart is the start of an image, which a command of the Pod replaces. The rest of the command line are its arguments.
-// If both lists are empty, the binary finds out the family of the image.
+// ImageStart is how an image starts. The rest of the command line has its arguments. If both lists are empty, the binary
+// finds out the family of the image.
 type ImageStart struct {
 	// Entrypoint and Command are the image's ENTRYPOINT and CMD, if they are configured.
 	Entrypoint, Command []string
@@ -30,7 +30,7 @@ type ImageStart struct {
 
 const verbExec = "exec"
 
-// Args is the command line, without the binary in front.
+// Args returns the command line, without the binary.
 func (e Exec) Args() []string {
 	f := flags{args: []string{verbExec}}
 	f.text("user", e.User)
@@ -46,8 +46,7 @@ func (e Exec) Args() []string {
 	return append(append(f.args, "--"), e.Argv...)
 }
 
-// ParseExec parses the arguments that Args returns. With an Image, the words behind -- are the arguments of the image's
-// start.
+// ParseExec parses the arguments that Args returns. With an Image, the words after -- are the arguments of the image's start.
 func ParseExec(args []string) (Exec, error) {
 	r := read(args, verbExec, "--user=", "--home=", "--scratch=", "--working-dir=", "--jupyter-config", "--image-start",
 		"--entrypoint=", "--command=")
@@ -64,10 +63,10 @@ func ParseExec(args []string) (Exec, error) {
 	if r.set("image-start") {
 		e.Image = &ImageStart{Entrypoint: entrypoint, Command: command}
 	} else if entrypoint != nil || command != nil {
-		r.fail("--entrypoint and --command go with --image-start")
+		r.fail("--entrypoint and --command need --image-start")
 	}
 	if !r.ended {
-		r.fail("there is no -- in front of what to run")
+		r.fail("there is no -- before the command to run")
 	}
 	return e, r.err
 }

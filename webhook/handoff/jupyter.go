@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// JupyterConfigVariable has the directories whose settings take precedence in Jupyter.
+// JupyterConfigVariable is the variable with the directories from which Jupyter reads settings first.
 const JupyterConfigVariable = "JUPYTER_CONFIG_PATH"
 
-// JupyterConfig are the default settings: Jupyter listens on all addresses of the Pod. Without them it listens on loopback,
+// JupyterConfig is the default settings: Jupyter listens on all addresses of the Pod. Without them it listens on loopback,
 // which neither a kubelet nor a Service can reach. An --ip on the command line takes precedence.
 const JupyterConfig = `{"ServerApp":{"ip":""}}`
 
@@ -24,8 +24,9 @@ const (
 	notebookConfigFile = "jupyter_notebook_config.json"
 )
 
-// JupyterFiles returns the files with Jupyter's settings, by their names. The settings are a JSON object: for each class of
-// Jupyter, such as ServerApp, its traits. The file for notebook 6 uses its name of the server, NotebookApp.
+// JupyterFiles returns the files with Jupyter's settings, by their names. The settings are a JSON object, which has the
+// traits of each class of Jupyter, such as ServerApp. The file for notebook 6 uses NotebookApp, the server's name in notebook
+// 6.
 func JupyterFiles(settings string) (map[string][]byte, error) {
 	settled := classes{}
 	if err := json.Unmarshal([]byte(settings), &settled); err != nil {
@@ -57,8 +58,8 @@ func SetsWhereItListens(trait string) bool { return slices.Contains(listening, t
 // for it.
 func UmaskFile(umask string) []byte { return []byte("import os\n\nos.umask(0o" + umask + ")\n") }
 
-// forServer returns settings for jupyter_server. The traits for where it listens are set for NotebookApp too: notebook_shim
-// applies NotebookApp traits of a user's file to the server, with precedence.
+// forServer returns settings for jupyter_server. The traits that set where the server listens are set for NotebookApp too:
+// notebook_shim applies the NotebookApp traits of a user's file to the server, and these take precedence.
 func forServer(all classes) classes {
 	all = maps.Clone(all)
 	old := traits{}
@@ -73,9 +74,9 @@ func forServer(all classes) classes {
 	return all
 }
 
-// forNotebook returns settings for notebook 6: its NotebookApp is today's ServerApp, whose root_dir was notebook_dir.
-// LabApp of JupyterLab 2 is a subclass, so it gets them too: otherwise LabApp traits of a user's file would take
-// precedence.
+// forNotebook returns settings for notebook 6: its NotebookApp is today's ServerApp, whose root_dir was notebook_dir. LabApp
+// of JupyterLab 2 is a subclass of NotebookApp, so it gets the same traits: otherwise the LabApp traits of a user's file
+// would take precedence.
 func forNotebook(all classes) classes {
 	all = maps.Clone(all)
 	server := traits{}

@@ -21,10 +21,10 @@ import (
 type Owner struct {
 	UID, GID int64
 	Name     string
-	// HomeInode is the inode number of the home, by which a replaced home is recognized.
+	// HomeInode is the inode number of the home. A different number shows that the home was replaced.
 	HomeInode uint64
-	// HomeDevice is the device of the home's file system. It may change while a Pod runs, if a network file system is
-	// mounted again, so no start depends on it. It is only used to explain a different inode.
+	// HomeDevice is the device of the home's file system. It may change while a Pod runs, if a network file system is mounted
+	// again, so a start does not depend on it. It is only used to explain a different inode.
 	HomeDevice uint64
 }
 
@@ -34,18 +34,18 @@ func (o Owner) Env() []byte {
 		o.UID, o.GID, o.Name, o.HomeInode, o.HomeDevice)
 }
 
-// ParseEnv parses uid-gid.env: exactly those five lines, in any order, each once, each in its canonical form. It is strict
-// because the program that reads the file runs as root.
+// ParseEnv parses uid-gid.env: exactly the five lines of Owner, in any order, each once, each in its canonical form. It is
+// strict because the program that reads the file runs as root.
 func ParseEnv(data []byte) (Owner, error) {
 	text, whole := strings.CutSuffix(string(data), "\n")
 	if !whole {
-		return Owner{}, errors.New("the file is empty or cut short")
+		return Owner{}, errors.New("the file is empty or incomplete")
 	}
 	values := map[string]string{}
 	for i, line := range strings.Split(text, "\n") {
 		name, value, ok := strings.Cut(line, "=")
 		if _, twice := values[name]; !ok || twice {
-			return Owner{}, fmt.Errorf("line %d is not a NAME=value of its own", i+1)
+			return Owner{}, fmt.Errorf("line %d is not NAME=value, or has a name for the second time", i+1)
 		}
 		values[name] = value
 	}
@@ -77,20 +77,21 @@ func ParseEnv(data []byte) (Owner, error) {
 func parseWide(text string) (uint64, error) {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err == nil && strconv.FormatUint(n, 10) != text {
-		err = errors.New("not in its one spelling")
+		err = errors.New("not in canonical form")
 	}
 	return n, err
 }
 
-// checkName denies a text that is not a user's name. The webhook has parsed it by stricter rules; the files need these: for
-// some C libraries a line that begins with + or - refers to NIS, and one with # is a comment.
+// checkName denies a text that is not a user's name. The webhook has parsed the name by stricter rules. These rules are what
+// the files need: for some C libraries a line that begins with + or - refers to NIS, and a line that begins with # is a
+// comment.
 func checkName(s string) error {
 	for i, c := range []byte(s) {
 		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_':
 		case i > 0 && (c >= '0' && c <= '9' || c == '.' || c == '-'):
 		default:
-			return fmt.Errorf("%q is no user's name", s)
+			return fmt.Errorf("%q is not a user's name", s)
 		}
 	}
 	if s == "" {
@@ -105,7 +106,7 @@ func checkField(s string) error {
 		return errors.New("a field is empty")
 	}
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r == ':' || unicode.IsControl(r) }) {
-		return fmt.Errorf("%q has a character that passwd has no place for", s)
+		return fmt.Errorf("%q has a character that passwd cannot have", s)
 	}
 	return nil
 }

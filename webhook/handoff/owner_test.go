@@ -97,7 +97,7 @@ func TestParseEnvDenies(t *testing.T) {
 		"no name of a variable":           "=5003\n" + gid + name + inode,
 		"a variable in lower case":        "user_uid=5003\n" + gid + name + inode,
 		"2^31":                            "USER_UID=2147483648\n" + gid + name + inode,
-		"2^32, which setuid takes off":    "USER_UID=4294967296\n" + gid + name + inode,
+		"2^32, which setuid reduces to 0": "USER_UID=4294967296\n" + gid + name + inode,
 		"2^32-1, which changes nothing":   "USER_UID=4294967295\n" + gid + name + inode,
 		"2^31 as a GID":                   uid + "USER_GID=2147483648\n" + name + inode,
 		"no user":                         uid + gid + "USER_NAME=\n" + inode,
@@ -116,12 +116,12 @@ func TestParseEnvDenies(t *testing.T) {
 		"a device with a zero in front":   uid + gid + name + "USER_HOME_INODE=1\nUSER_HOME_DEVICE=01\n",
 		"a device that is none":           uid + gid + name + "USER_HOME_INODE=1\nUSER_HOME_DEVICE=x\n",
 		"nothing but ends of line":        "\n\n\n\n",
-		"something else":                  "\x7fELF\x02\x01\x01\n",
+		"a program":                       "\x7fELF\x02\x01\x01\n",
 	} {
 		t.Run(why, func(t *testing.T) {
 			got, err := handoff.ParseEnv([]byte(text))
 			require.Error(t, err)
-			assert.Equal(t, handoff.Owner{}, got, "nothing of a file that is not whole is believed")
+			assert.Equal(t, handoff.Owner{}, got, "a wrong file gives no owner")
 		})
 	}
 }
@@ -146,7 +146,7 @@ func FuzzParseEnv(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte, name string, id int64, inode uint64) {
 		if got, err := handoff.ParseEnv(file); err == nil {
 			assert.Equal(t, 5, strings.Count(string(file), "\n"))
-			assert.Len(t, got.Env(), len(file), "the same five lines, in whatever order they were")
+			assert.Len(t, got.Env(), len(file), "the same five lines, in any order")
 			again, err := handoff.ParseEnv(got.Env())
 			require.NoError(t, err)
 			assert.Equal(t, got, again)
@@ -154,7 +154,7 @@ func FuzzParseEnv(f *testing.F) {
 		}
 		owner := handoff.Owner{UID: id, GID: id, Name: name, HomeInode: inode}
 		if got, err := handoff.ParseEnv(owner.Env()); err == nil {
-			assert.Equal(t, owner, got, "no name says something else than itself")
+			assert.Equal(t, owner, got, "each name is read as it was written")
 		}
 	})
 }

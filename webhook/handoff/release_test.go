@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/handoff"
 )
 
-// TestAWebhookOfAnEarlierRelease: testdata/releases has the command lines of each release, and every later program must
-// parse them with the same meaning. UPDATE_GOLDEN=1 writes those of this release; the others never change.
+// TestAWebhookOfAnEarlierRelease parses the command lines of each release, which are in testdata/releases. Every later
+// program must read the same meaning. UPDATE_GOLDEN=1 writes the command lines of this release; the others never change.
 func TestAWebhookOfAnEarlierRelease(t *testing.T) {
 	own := "testdata/releases/" + handoff.Version + ".json"
 	if os.Getenv("UPDATE_GOLDEN") == "1" {
@@ -32,7 +32,7 @@ func TestAWebhookOfAnEarlierRelease(t *testing.T) {
 		require.NoError(t, json.Unmarshal(data, &lines))
 		require.NotEmpty(t, lines)
 		for _, args := range lines {
-			assert.Equal(t, renamed(args), reread(t, args), "%s wrote it", strings.TrimSuffix(filepath.Base(release), ".json"))
+			assert.Equal(t, renamed(args), reread(t, args), "written by %s", strings.TrimSuffix(filepath.Base(release), ".json"))
 		}
 	}
 }

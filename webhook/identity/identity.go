@@ -1,5 +1,5 @@
-// Package identity has the identity of a user for the kernel and the share: one UID, one GID, the supplementary groups, and
-// the floor below which none of them may be. It does no I/O.
+// Package identity has the identity of a user (UID, GID and supplementary groups), and the floor: the lowest numbers that an
+// identity can have. It does no I/O.
 package identity
 
 import (
@@ -13,18 +13,18 @@ import (
 // maxID is the highest UID or GID: 2^31-1, which is what Kubernetes accepts (ValidateUserID, ValidateGroupID).
 const maxID = 1<<31 - 1
 
-// nobody is the owner that NFS shows if it cannot map the real owner or squashes it: -2 in 16 bits, or in 32 bits from an
-// old server.
+// nobody is the owner that NFS shows if it cannot map the real owner or squashes it: -2 in 16 bits, or in 32 bits for an old
+// server.
 const (
 	nobody     = 65534
 	wideNobody = 1<<32 - 2
 )
 
-// Identity of one user. Groups are the supplementary groups: ascending, without the GID, without duplicates.
+// Identity is the identity of one user. Groups are the supplementary groups: ascending, without the GID, without duplicates.
 type Identity struct {
 	UID, GID int64
 	Groups   []int64
-	// Home is the home field of the directory service, if homes come from it (share.homePrefix); else empty. String omits
+	// Home is the home field of the directory service; empty if homes do not come from there (share.homePrefix). String omits
 	// it.
 	Home string
 }
@@ -68,7 +68,7 @@ func New(uid, gid int64, groups []int64) Identity {
 	return Identity{UID: uid, GID: gid, Groups: groups}
 }
 
-// WithGroups returns the identity with at most so many of its groups: those with the lowest numbers.
+// WithGroups returns the identity with at most most groups: those with the lowest numbers.
 func (id Identity) WithGroups(most int) Identity {
 	return id.with(id.Groups[:min(len(id.Groups), most)])
 }
@@ -82,8 +82,8 @@ func (id Identity) with(groups []int64) Identity {
 
 // String returns the text that Parse reads.
 func (id Identity) String() string {
-	var room [64]byte
-	text := strconv.AppendInt(append(strconv.AppendInt(room[:0], id.UID, 10), ':'), id.GID, 10)
+	var buffer [64]byte
+	text := strconv.AppendInt(append(strconv.AppendInt(buffer[:0], id.UID, 10), ':'), id.GID, 10)
 	for i, g := range id.Groups {
 		text = strconv.AppendInt(append(text, ":,"[min(i, 1)]), g, 10)
 	}
@@ -115,7 +115,7 @@ func (f Floor) Check(id Identity) error {
 	case id.UID < f.MinUID || id.UID <= 0:
 		return fmt.Errorf("UID %d is below %d, the lowest of a user (identity.minUID)", id.UID, f.MinUID)
 	case id.UID > maxID:
-		return fmt.Errorf("UID %d is over %d, the highest that Kubernetes takes", id.UID, maxID)
+		return fmt.Errorf("UID %d is over %d, the highest that Kubernetes accepts", id.UID, maxID)
 	}
 	err := f.checkGID(id.GID)
 	for _, gid := range id.Groups {
@@ -136,13 +136,13 @@ func (f Floor) LeaveOut(id Identity) Identity {
 	return id.with(slices.DeleteFunc(slices.Clone(id.Groups), noUsers))
 }
 
-// CheckOwner returns why a UID is not a user's under any configuration: root, and the owner that NFS shows when it cannot
-// map one. It returns nil for all others.
+// CheckOwner returns an error for a UID that is no user's under any configuration: root, and the owner that NFS shows when it
+// cannot map one.
 func CheckOwner(uid int64) error {
 	switch uid {
 	case 0:
-		return errors.New("UID 0 is root, to whom a home belongs where the file system that holds it is not mounted, or where the " +
-			"directory was made and not given to its user: mount it, or chown the home")
+		return errors.New("UID 0 is root, who owns a home if its file system is not mounted, or if the " +
+			"directory was created and not given to its user: mount the file system, or chown the home")
 	case nobody, wideNobody:
 		return fmt.Errorf("UID %d is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes", uid)
 	}
@@ -156,7 +156,7 @@ func (f Floor) checkGID(gid int64) error {
 	case gid < f.MinGID || gid <= 0:
 		return fmt.Errorf("GID %d is below %d, the lowest of a user (identity.minGID)", gid, f.MinGID)
 	case gid > maxID:
-		return fmt.Errorf("GID %d is over %d, the highest that Kubernetes takes", gid, maxID)
+		return fmt.Errorf("GID %d is over %d, the highest that Kubernetes accepts", gid, maxID)
 	case slices.Contains(f.DeniedGIDs, gid):
 		return fmt.Errorf("GID %d is denied here (identity.deniedGIDs)", gid)
 	}

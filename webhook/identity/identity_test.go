@@ -36,7 +36,7 @@ func TestParseReadsWhatStringWrites(t *testing.T) {
 func TestParsePutsGroupsInOrder(t *testing.T) {
 	got, err := identity.Parse("5003:6003:7002,6003,7001,7002")
 	require.NoError(t, err)
-	assert.Equal(t, []int64{7001, 7002}, got.Groups, "ascending, none twice, and the GID is no supplementary group")
+	assert.Equal(t, []int64{7001, 7002}, got.Groups, "ascending, without duplicates and without the GID")
 	assert.Equal(t, "5003:6003:7001,7002", got.String())
 
 	got, err = identity.Parse("5003:6003:6003")
@@ -97,27 +97,27 @@ func TestFloor(t *testing.T) {
 		id  identity.Identity
 		why string // empty if the identity is a user's
 	}{
-		"a person":                       {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001}}, ""},
-		"the lowest":                     {identity.Identity{UID: 1000, GID: 1000}, ""},
-		"the highest":                    {identity.Identity{UID: 2147483647, GID: 2147483647, Groups: []int64{2147483646}}, ""},
-		"beside nobody":                  {identity.Identity{UID: 65533, GID: 65535}, ""},
-		"root":                           {identity.Identity{UID: 0, GID: 6003}, "UID 0 is root, to whom a home belongs where the file system that holds it is not mounted, or where the directory was made and not given to its user: mount it, or chown the home"},
-		"one under the floor":            {identity.Identity{UID: 999, GID: 6003}, "UID 999 is below 1000, the lowest of a user (identity.minUID)"},
-		"less than nothing":              {identity.Identity{UID: -1, GID: 6003}, "UID -1 is below 1000, the lowest of a user (identity.minUID)"},
-		"nobody":                         {identity.Identity{UID: 65534, GID: 6003}, "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
-		"nobody of an old server":        {identity.Identity{UID: 4294967294, GID: 6003}, "UID 4294967294 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
-		"nogroup of an old server":       {identity.Identity{UID: 5003, GID: 4294967294}, "GID 4294967294 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
-		"over the highest":               {identity.Identity{UID: 2147483648, GID: 6003}, "UID 2147483648 is over 2147483647, the highest that Kubernetes takes"},
-		"root's group":                   {identity.Identity{UID: 5003, GID: 0}, "GID 0 is below 1000, the lowest of a user (identity.minGID)"},
-		"a group under the floor":        {identity.Identity{UID: 5003, GID: 999}, "GID 999 is below 1000, the lowest of a user (identity.minGID)"},
-		"less than no group":             {identity.Identity{UID: 5003, GID: -1}, "GID -1 is below 1000, the lowest of a user (identity.minGID)"},
-		"nogroup":                        {identity.Identity{UID: 5003, GID: 65534}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
-		"a group over the highest":       {identity.Identity{UID: 5003, GID: 2147483648}, "GID 2147483648 is over 2147483647, the highest that Kubernetes takes"},
-		"a refused group":                {identity.Identity{UID: 5003, GID: 2000}, "GID 2000 is denied here (identity.deniedGIDs)"},
-		"root's group, supplementary":    {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{0}}, "GID 0 is below 1000, the lowest of a user (identity.minGID)"},
-		"a low group, supplementary":     {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 999}}, "GID 999 is below 1000, the lowest of a user (identity.minGID)"},
-		"nogroup, supplementary":         {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 65534}}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
-		"a refused group, supplementary": {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{2000, 7001}}, "GID 2000 is denied here (identity.deniedGIDs)"},
+		"a user":                       {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001}}, ""},
+		"the lowest":                   {identity.Identity{UID: 1000, GID: 1000}, ""},
+		"the highest":                  {identity.Identity{UID: 2147483647, GID: 2147483647, Groups: []int64{2147483646}}, ""},
+		"beside nobody":                {identity.Identity{UID: 65533, GID: 65535}, ""},
+		"root":                         {identity.Identity{UID: 0, GID: 6003}, "UID 0 is root, who owns a home if its file system is not mounted, or if the directory was created and not given to its user: mount the file system, or chown the home"},
+		"one under the floor":          {identity.Identity{UID: 999, GID: 6003}, "UID 999 is below 1000, the lowest of a user (identity.minUID)"},
+		"less than nothing":            {identity.Identity{UID: -1, GID: 6003}, "UID -1 is below 1000, the lowest of a user (identity.minUID)"},
+		"nobody":                       {identity.Identity{UID: 65534, GID: 6003}, "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
+		"nobody of an old server":      {identity.Identity{UID: 4294967294, GID: 6003}, "UID 4294967294 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"},
+		"nogroup of an old server":     {identity.Identity{UID: 5003, GID: 4294967294}, "GID 4294967294 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
+		"over the highest":             {identity.Identity{UID: 2147483648, GID: 6003}, "UID 2147483648 is over 2147483647, the highest that Kubernetes accepts"},
+		"root's group":                 {identity.Identity{UID: 5003, GID: 0}, "GID 0 is below 1000, the lowest of a user (identity.minGID)"},
+		"a group under the floor":      {identity.Identity{UID: 5003, GID: 999}, "GID 999 is below 1000, the lowest of a user (identity.minGID)"},
+		"less than no group":           {identity.Identity{UID: 5003, GID: -1}, "GID -1 is below 1000, the lowest of a user (identity.minGID)"},
+		"nogroup":                      {identity.Identity{UID: 5003, GID: 65534}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
+		"a group over the highest":     {identity.Identity{UID: 5003, GID: 2147483648}, "GID 2147483648 is over 2147483647, the highest that Kubernetes accepts"},
+		"a denied group":               {identity.Identity{UID: 5003, GID: 2000}, "GID 2000 is denied here (identity.deniedGIDs)"},
+		"root's group, supplementary":  {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{0}}, "GID 0 is below 1000, the lowest of a user (identity.minGID)"},
+		"a low group, supplementary":   {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 999}}, "GID 999 is below 1000, the lowest of a user (identity.minGID)"},
+		"nogroup, supplementary":       {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{7001, 65534}}, "GID 65534 is nogroup, which is what NFS shows for a group that it cannot map (idmapd) or squashes"},
+		"a denied supplementary group": {identity.Identity{UID: 5003, GID: 6003, Groups: []int64{2000, 7001}}, "GID 2000 is denied here (identity.deniedGIDs)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := floor.Check(c.id)
@@ -130,7 +130,7 @@ func TestFloor(t *testing.T) {
 	}
 }
 
-// TestRootIsUnderEveryFloor, for every configuration, including the zero value.
+// TestRootIsUnderEveryFloor tests floors of every kind, including the zero value.
 func TestRootIsUnderEveryFloor(t *testing.T) {
 	for _, floor := range []identity.Floor{{}, {MinUID: -10, MinGID: -10}, {MinUID: 1, MinGID: 1}} {
 		assert.Error(t, floor.Check(identity.Identity{UID: 0, GID: 1000}))
@@ -163,7 +163,7 @@ func TestLeaveOut(t *testing.T) {
 	assert.Equal(t, "5003:6003:7001", beyond.String())
 }
 
-// TestCheckOwner does not depend on the floor.
+// TestCheckOwner has UIDs that are denied with any floor.
 func TestCheckOwner(t *testing.T) {
 	assert.ErrorContains(t, identity.CheckOwner(0), "UID 0 is root")
 	assert.ErrorContains(t, identity.CheckOwner(65534), "UID 65534 is nobody")

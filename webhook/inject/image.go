@@ -15,8 +15,8 @@ var (
 	// otherImages are words in the names of images that start another program.
 	otherImages = []string{"code-server", "codeserver", "vscode", "rstudio", "shiny", "openrefine", "theia", "zeppelin", "polynote",
 		"streamlit", "pluto", "k8s-hub", "configurable-http-proxy"}
-	// proxyImages and proxyNames are words in the images and names of containers that are a proxy: of a service mesh, or for a
-	// login.
+	// proxyImages and proxyNames are words in the images and names of proxy containers: those of service meshes, and those that
+	// require a login.
 	proxyImages = []string{"istio/proxy", "proxyv2", "linkerd/proxy", "linkerd2-proxy", "envoy", "oauth2-proxy", "oauth-proxy",
 		"kube-rbac-proxy", "consul-dataplane", "cilium", "kuma-dp", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent",
 		"hashicorp/vault"}

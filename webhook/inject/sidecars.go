@@ -14,7 +14,7 @@ import (
 // (share.directories), every other container of the Pod must run as the user and stay the user:
 //
 //	field, effective for the container          value
-//	runAsUser (the container's, else the Pod's) the user's UID
+//	runAsUser (the container's, or the Pod's)   the user's UID
 //	runAsGroup (likewise)                       the user's GID
 //	allowPrivilegeEscalation                    false, so that no setuid program of the image changes the user
 //	privileged                                  not true

@@ -23,12 +23,15 @@ type Pod struct {
 	Kind       string   `json:"kind"`
 	Metadata   Metadata `json:"metadata"`
 	Spec       Spec     `json:"spec"`
+	Status     Skipped  `json:"status"`
 }
 
 // Metadata is the metadata of a Pod, without the namespace: at admission only the request has it.
 type Metadata struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
+
+	ManagedFields Skipped `json:"managedFields"`
 }
 
 // Spec is the spec of a Pod.
@@ -42,6 +45,9 @@ type Spec struct {
 	Resources           *Resources           `json:"resources"`
 	OS                  *OS                  `json:"os"`
 	HostUsers           *bool                `json:"hostUsers"`
+
+	Affinity    Skipped `json:"affinity"`
+	Tolerations Skipped `json:"tolerations"`
 }
 
 // OS is the operating system of a Pod.

@@ -1,5 +1,5 @@
-// Package podsecurity returns which Pod Security level a Pod meets, by the checks of the API server's plugin. Only the
-// command line uses it, to explain a Pod, and the tests, to check the promised levels of every golden Pod.
+// Package podsecurity returns which Pod Security level a Pod meets, by the checks of the API server's plugin. The command
+// line uses it to explain a Pod, and the tests use it to check the levels of every golden Pod.
 package podsecurity
 
 import (
@@ -11,12 +11,12 @@ import (
 	kjson "sigs.k8s.io/json"
 )
 
-// Level of a Pod, and why it misses the next stricter one.
+// Level is the level of a Pod, and why the Pod misses the next stricter level.
 type Level struct {
 	// Meets is restricted, baseline or privileged.
 	Meets api.Level
-	// Next is the level that it misses, and Misses why, in the evaluator's words, which contain names from the Pod
-	// unescaped. Both are empty for restricted.
+	// Next is the next stricter level, and Misses why the Pod misses it, in the evaluator's words. These contain names from the
+	// Pod, not escaped. Both are empty for restricted.
 	Next   api.Level
 	Misses []string
 }
@@ -37,12 +37,12 @@ func NewLevels() (*Levels, error) {
 func (l *Levels) Of(raw []byte) (Level, error) {
 	pod := &corev1.Pod{}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, pod); err != nil {
-		return Level{}, fmt.Errorf("the pod is none to an API server: %w", err)
+		return Level{}, fmt.Errorf("an API server could not read this Pod: %w", err)
 	}
 	return l.OfPod(pod), nil
 }
 
-// OfPod is Of for a decoded Pod.
+// OfPod returns the level of a decoded Pod.
 func (l *Levels) OfPod(pod *corev1.Pod) Level {
 	level := Level{Meets: api.LevelRestricted}
 	for _, next := range []api.Level{api.LevelRestricted, api.LevelBaseline} {

@@ -35,5 +35,5 @@ func TestLevels(t *testing.T) {
 		})
 	}
 	_, err = levels.Of([]byte(`{"spec":{"hostNetwork":"yes"}}`))
-	assert.ErrorContains(t, err, "the pod is none to an API server: ")
+	assert.ErrorContains(t, err, "an API server could not read this Pod: ")
 }

@@ -101,6 +101,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	response.UID = asked.Request.UID
 	asked.write(r.Context(), w, response)
+	if response.Patch != nil {
+		putBuffer(bytes.NewBuffer(response.Patch)) // from allowResponse
+	}
 	if denied == nil {
 		h.metrics.observeDuration(h.kind, began)
 	}
@@ -175,14 +178,15 @@ func (h *handler) respond(d webhook.Decision) (resp *admissionv1.AdmissionRespon
 	return resp
 }
 
-// allowResponse admits a Pod, with a patch if there are operations.
+// allowResponse admits a Pod, with a patch if there are operations. The patch is in a pooled buffer, which ServeHTTP returns
+// to the pool when the response is written.
 func allowResponse(operations []jsonpatch.Operation) *admissionv1.AdmissionResponse {
 	resp := &admissionv1.AdmissionResponse{Allowed: true}
 	if len(operations) == 0 {
 		return resp
 	}
-	const typicalOperation = 192 // bytes of JSON
-	resp.Patch, resp.PatchType = pod.AppendPatch(make([]byte, 0, typicalOperation*len(operations)), operations), &patchType
+	buffer := buffers.Get().(*bytes.Buffer)
+	resp.Patch, resp.PatchType = pod.AppendPatch(buffer.AvailableBuffer(), operations), &patchType
 	return resp
 }
 

@@ -90,8 +90,8 @@ func TestThePathSaysWhetherTheNamespaceIsRestricted(t *testing.T) {
 	assert.Contains(t, r.Response.Status.Message, "namespace science enforces the Pod Security Standard restricted")
 }
 
-// TestAnIdentityThatCannotBeFound gives 503: the Pod is not at fault, and another attempt may succeed. The cause is only in
-// the log.
+// TestAnIdentityThatCannotBeFound: the denial has code 503, because the Pod is not at fault, and another attempt may succeed.
+// The cause is only in the log.
 func TestAnIdentityThatCannotBeFound(t *testing.T) {
 	e := newEdge(t, found(func(context.Context, user.Name) (*identity.Identity, error) {
 		return nil, errors.New("stat /share/home: stale file handle")
@@ -286,7 +286,8 @@ func TestAllSourcesAreAskedAtOnce(t *testing.T) {
 	assert.True(t, r.Response.Allowed)
 }
 
-// TestAUserWhomNoSourceKnows is denied if any source is configured. Only a webhook without sources uses discovery at start.
+// TestAUserWhomNoSourceKnows: such a user is denied if any source is configured. Only a webhook without sources uses
+// discovery at start.
 func TestAUserWhomNoSourceKnows(t *testing.T) {
 	for name, c := range map[string]struct {
 		sources            webhook.Identities

@@ -142,7 +142,8 @@ func TestReadyOnEveryAddress(t *testing.T) {
 	assert.NoError(t, <-ended)
 }
 
-// TestAskingForReadinessCostsNoHandshakeEach, because clients of the health port are not authenticated.
+// TestAskingForReadinessCostsNoHandshakeEach: clients of the health port are not authenticated, so they must not be able to
+// cause many handshakes.
 func TestAskingForReadinessCostsNoHandshakeEach(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

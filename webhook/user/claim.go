@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// Label names the user of a Pod. It is all that a user has to write.
+	// Label names the user of a Pod. A user need not write anything more.
 	Label = "jupyter-user"
 	// hubLabel is on every Pod of KubeSpawner. Its value is a slug, from which the name cannot be recovered.
 	hubLabel = "hub.jupyter.org/username"
@@ -29,7 +29,7 @@ var componentLabels = [...]string{"component", "app.kubernetes.io/component"}
 //	labels       annotations                       claimed
 //	Label                                          yes
 //	hubLabel,    HubAnnotation                     yes, if a component label is one of user.hubComponents
-//	             InjectAnnotation: "false"         no, whatever else it has
+//	             InjectAnnotation: "false"         no, even with the labels and annotations above
 //
 // The hub's label and annotation alone are not enough: Dask Gateway copies both to schedulers and workers, which are not
 // notebooks and need no home.
@@ -47,7 +47,7 @@ func Selects(name string) bool {
 		slices.Contains(componentLabels[:], name)
 }
 
-// CheckInject returns a denial if the opt-out annotation of a claimed Pod has another value than OptOut.
+// CheckInject returns a denial if the opt-out annotation of a claimed Pod has a value other than OptOut.
 func CheckInject(annotations map[string]string) *denial.Denial {
 	value, ok := annotations[InjectAnnotation]
 	if !ok || value == OptOut {

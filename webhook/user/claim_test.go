@@ -29,7 +29,7 @@ func TestClaimed(t *testing.T) {
 	for _, pod := range pods {
 		t.Run(pod.Name, func(t *testing.T) {
 			require.NotNil(t, pod.Claimed)
-			require.False(t, names[pod.Name], "there are two of this name")
+			require.False(t, names[pod.Name], "two Pods have this name")
 			names[pod.Name] = true
 			assert.Equal(t, *pod.Claimed, user.Claimed(pod.Labels, pod.Annotations, config.Default().User))
 		})
@@ -55,7 +55,7 @@ func TestClaimedByTheConfiguredComponents(t *testing.T) {
 	}
 }
 
-// TestOneWordOptsOut: any other value is a mistake of the author, and is denied.
+// TestOneWordOptsOut: only "false" opts out. Any other value is a mistake, and is denied.
 func TestOneWordOptsOut(t *testing.T) {
 	assert.Nil(t, user.CheckInject(nil))
 	assert.Nil(t, user.CheckInject(map[string]string{"jupyter-user.io/inject": "false"}))
@@ -173,7 +173,7 @@ func TestFromPod(t *testing.T) {
 	}
 }
 
-// TestNamesDifferTellsWhatToDo: the reader runs a hub, and did not know that two of its settings conflict.
+// TestNamesDifferTellsWhatToDo: the message is for an admin of a hub who does not know that two settings of the hub conflict.
 func TestNamesDifferTellsWhatToDo(t *testing.T) {
 	_, denials := user.FromPod(map[string]string{"jupyter-user": "alice-smith---63425827"},
 		map[string]string{"hub.jupyter.org/username": "alice.smith"}, rules)

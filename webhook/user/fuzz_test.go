@@ -28,7 +28,7 @@ func FuzzFromPod(f *testing.F) {
 		}
 		name, denials := user.FromPod(labels, annotations, rules)
 		if len(denials) > 0 {
-			assert.Empty(t, name.String(), "nobody")
+			assert.Empty(t, name.String(), "no user")
 			return
 		}
 		for _, said := range []struct {

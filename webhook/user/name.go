@@ -13,11 +13,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// Name is a user's name on the share: [a-z_][a-z0-9._-]*, with a leading digit or upper case if the configuration allows
-// them. The zero value is not a name; FromPod and Parse return names.
+// Name is a user's name: [a-z_][a-z0-9._-]*, with a leading digit or upper case if the configuration allows them. The zero
+// value is not a name; FromPod and Parse return names.
 type Name struct{ name string }
 
-// String returns the name as on the share.
+// String returns the Unix name.
 func (n Name) String() string { return n.name }
 
 // Parse reads a name as a user, a hub or a directory service writes it. field is its source, for the denial.
@@ -47,7 +47,7 @@ func invalid(name string, rules config.User) string {
 	case name == "":
 		return "the name is empty"
 	case name[0] == '.':
-		return "a leading dot is kept for the share's own directories, such as .snapshot"
+		return "a leading dot is reserved for directories of the share, such as .snapshot"
 	}
 	for i, c := range []byte(name) {
 		switch {
@@ -67,9 +67,9 @@ func invalid(name string, rules config.User) string {
 			return "a name is made of a to z, 0 to 9, dot, _ and -"
 		}
 	}
-	// This check is last, because only for a valid name a byte is a character.
+	// This check is last, because only in a valid name each byte is one character.
 	if len(name) > rules.MaxLength {
-		return fmt.Sprintf("it has %d characters and the most is %d", len(name), rules.MaxLength)
+		return fmt.Sprintf("it has %d characters, and a name has at most %d", len(name), rules.MaxLength)
 	}
 	return ""
 }

@@ -48,12 +48,12 @@ func TestParseDeniesWhatIsNoName(t *testing.T) {
 	const begins, made = "a name begins with a to z or _", "a name is made of a to z, 0 to 9, dot, _ and -"
 	for name, c := range map[string]struct{ text, why string }{
 		"nothing":                       {"", "the name is empty"},
-		"33 characters":                 {strings.Repeat("a", 33), "it has 33 characters and the most is 32"},
-		"64 characters":                 {strings.Repeat("a", 64), "it has 64 characters and the most is 32"},
-		"a snapshot directory":          {".snapshot", "a leading dot is kept for the share's own directories, such as .snapshot"},
-		"the directory itself":          {".", "a leading dot is kept for the share's own directories, such as .snapshot"},
-		"the directory above":           {"..", "a leading dot is kept for the share's own directories, such as .snapshot"},
-		"the way out":                   {"../alice", "a leading dot is kept for the share's own directories, such as .snapshot"},
+		"33 characters":                 {strings.Repeat("a", 33), "it has 33 characters, and a name has at most 32"},
+		"64 characters":                 {strings.Repeat("a", 64), "it has 64 characters, and a name has at most 32"},
+		"a snapshot directory":          {".snapshot", "a leading dot is reserved for directories of the share, such as .snapshot"},
+		"the directory itself":          {".", "a leading dot is reserved for directories of the share, such as .snapshot"},
+		"the directory above":           {"..", "a leading dot is reserved for directories of the share, such as .snapshot"},
+		"the way out":                   {"../alice", "a leading dot is reserved for directories of the share, such as .snapshot"},
 		"upper case":                    {"Alice", "names are lower case here (user.allowUpperCase is off)"},
 		"upper case inside":             {"aliCe", "names are lower case here (user.allowUpperCase is off)"},
 		"a reserved name in upper case": {"ROOT", "names are lower case here (user.allowUpperCase is off)"},
@@ -99,7 +99,7 @@ func TestParseDeniesWhatIsNoName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, denied := user.Parse("metadata.labels[jupyter-user]", c.text, rules)
 			require.NotNil(t, denied)
-			assert.Equal(t, user.Name{}, got, "a refused name is none")
+			assert.Equal(t, user.Name{}, got, "a denied name gives no Name")
 			assert.EqualValues(t, "NameInvalid", denied.Reason)
 			assert.EqualValues(t, 422, denied.Code)
 			assert.Equal(t, "metadata.labels[jupyter-user]", denied.Field)
@@ -111,17 +111,17 @@ func TestParseDeniesWhatIsNoName(t *testing.T) {
 
 func assertPrintable(t *testing.T, message string) {
 	t.Helper()
-	assert.NotRegexp(t, `[\x00-\x1f\x7f]`, message, "a refusal is one line, whatever the name was")
-	assert.NotContains(t, message, "\u202e", "and is read from left to right")
+	assert.NotRegexp(t, `[\x00-\x1f\x7f]`, message, "a denial is one line, whatever the name is")
+	assert.NotContains(t, message, "\u202e", "a denial is read from left to right")
 }
 
-func TestParseRefusesALongNameWithoutRepeatingIt(t *testing.T) {
+func TestParseDeniesALongNameWithoutRepeatingIt(t *testing.T) {
 	_, denied := user.Parse("here", strings.Repeat("a", 1<<20), rules)
 	require.NotNil(t, denied)
 	assert.Less(t, len(denied.Message), 200)
 }
 
-func TestParseRefusesReservedNames(t *testing.T) {
+func TestParseDeniesReservedNames(t *testing.T) {
 	for _, name := range []string{
 		"root", "nobody", "jovyan", "users", "nogroup", "daemon", "bin", "sys", "www-data", "sudo", "wheel", "docker", "shadow",
 		"_apt", "sshd", "nfsnobody", "backup", "staff",
@@ -139,7 +139,7 @@ func TestParseRefusesReservedNames(t *testing.T) {
 		"a share may not tell Root from root":          "Root",
 		"nor ROOT":                                     "ROOT",
 		"nor JoVyan":                                   "JoVyan",
-		"a domain does not make root a person":         "root@corp.example",
+		"a domain does not make root a user":           "root@corp.example",
 		"nor in another case":                          "RooT@corp.example",
 		"the site reserves names of its own":           "Scanner",
 		"which are compared without regard to case":    "sCaNNer",
@@ -212,8 +212,8 @@ func assertSafe(t *testing.T, text, name string, r config.User) {
 	t.Helper()
 	assert.Regexp(t, allowed, name)
 	assert.LessOrEqual(t, len(name), r.MaxLength)
-	assert.Equal(t, name, path.Base(name), "it is one directory")
-	assert.Equal(t, name, path.Clean(name), "which is not the one above")
+	assert.Equal(t, name, path.Base(name), "the name is one directory")
+	assert.Equal(t, name, path.Clean(name), "the name is not that of the directory above")
 	assert.Equal(t, "home/"+name, path.Join("home", name))
 	for _, reserved := range []string{"root", "nobody", "jovyan", "users", "daemon", "lost+found"} {
 		assert.False(t, strings.EqualFold(reserved, name))
@@ -221,7 +221,7 @@ func assertSafe(t *testing.T, text, name string, r config.User) {
 	if before, domain, has := strings.Cut(text, "@"); has && slices.Contains(r.Domains, domain) {
 		text = before
 	}
-	assert.Equal(t, text, name, "nothing is rewritten, so that two people never meet in one home")
+	assert.Equal(t, text, name, "nothing is rewritten, so that two users never get one home")
 }
 
 func FuzzParse(f *testing.F) {
@@ -269,7 +269,7 @@ func TestParseHostileNames(t *testing.T) {
 		accepted++
 		assertSafe(t, text, name.String(), r)
 	}
-	assert.NotZero(t, accepted, "some of the names are harmless, or nothing was tested")
+	assert.NotZero(t, accepted, "some of the names must be accepted, otherwise nothing is tested")
 }
 
 // TestKelvinIsNoK tests that names are compared by bytes: U+212A and U+017F fold to k and s.
@@ -281,7 +281,7 @@ func TestKelvinIsNoK(t *testing.T) {
 	}
 }
 
-// TestParseTakesALeadingDigitOnlyWhereItIsConfigured tests student numbers, and texts that are still no name.
+// TestParseTakesALeadingDigitOnlyWhereItIsConfigured tests student numbers, and texts that are denied in any case.
 func TestParseTakesALeadingDigitOnlyWhereItIsConfigured(t *testing.T) {
 	digits := config.User{MaxLength: 32, AllowLeadingDigit: true}
 	for _, text := range []string{"20201234", "2020-guo", "7", "0x10", "1e3", "9.lab"} {
@@ -298,7 +298,7 @@ func TestParseTakesALeadingDigitOnlyWhereItIsConfigured(t *testing.T) {
 	}
 }
 
-// TestSeveralDomainsAreSynonyms: each is removed, and no other.
+// TestSeveralDomainsAreSynonyms: each configured domain is removed, and no other domain.
 func TestSeveralDomainsAreSynonyms(t *testing.T) {
 	rules := config.User{MaxLength: 32, Domains: []string{"a.example", "b.example"}}
 	for text, want := range map[string]string{"alice": "alice", "alice@a.example": "alice", "alice@b.example": "alice"} {

@@ -7,7 +7,7 @@ import (
 	"net/http/httptest"
 )
 
-// Caller posts reviews to a handler, and allocates nothing itself.
+// Caller sends reviews to a handler. It allocates nothing itself.
 type Caller struct {
 	handler http.Handler
 	bodies  [][]byte
@@ -16,12 +16,12 @@ type Caller struct {
 	body    bytes.Reader
 	header  http.Header
 
-	// Answer and Status of the last call.
+	// Response and Status are the body and the status of the last response.
 	Response bytes.Buffer
 	Status   int
 }
 
-// NewCaller calls the handler with one body after the other.
+// NewCaller returns a Caller that sends the bodies in turn.
 func NewCaller(handler http.Handler, bodies [][]byte) *Caller {
 	c := &Caller{handler: handler, bodies: bodies, header: http.Header{}, request: httptest.NewRequest(http.MethodPost, "/mutate", nil)}
 	c.request.Header.Set("Content-Type", "application/json")
@@ -29,7 +29,7 @@ func NewCaller(handler http.Handler, bodies [][]byte) *Caller {
 	return c
 }
 
-// Call posts the next one.
+// Call sends the next body.
 func (c *Caller) Call() {
 	c.body.Reset(c.bodies[c.turn%len(c.bodies)])
 	c.turn++
@@ -38,11 +38,11 @@ func (c *Caller) Call() {
 	c.handler.ServeHTTP(c, c.request)
 }
 
-// Header is a http.ResponseWriter's.
+// Header implements http.ResponseWriter.
 func (c *Caller) Header() http.Header { return c.header }
 
-// Write is a http.ResponseWriter's.
+// Write implements http.ResponseWriter.
 func (c *Caller) Write(part []byte) (int, error) { return c.Response.Write(part) }
 
-// WriteHeader is a http.ResponseWriter's.
+// WriteHeader implements http.ResponseWriter.
 func (c *Caller) WriteHeader(status int) { c.Status = status }

@@ -1,9 +1,9 @@
-// Package handlers holds what the webhook is measured beside, in one binary:
+// Package handlers has the handlers that are compared, in one program:
 //
-//	floor  net/http that finds the uid and answers it
+//	floor  net/http alone: it finds the uid and returns it
 //	empty  controller-runtime's admission.Webhook that allows everything
-//	usual  the way that most webhooks take: decode into corev1.Pod, change it, marshal it, compare the two (usual.go)
-//	ours   the webhook, whole, for users who are known at admission
+//	usual  like most webhooks: decode into corev1.Pod, change it, encode it, and compare both documents (usual.go)
+//	ours   the whole webhook, with discovery at admission
 package handlers
 
 import (
@@ -35,23 +35,23 @@ const (
 	Empty = "empty"
 	Usual = "usual"
 	Ours  = "ours"
-	// Constant is a webhook that answers one patch to everything, end to end alone: the least that a webhook costs there.
+	// Constant is a webhook that returns the same patch for every review. It is measured end to end only, as the least cost of a webhook.
 	Constant = "constant"
 )
 
-// Names of all of them.
+// Names returns the names of the handlers, without Constant.
 func Names() []string { return []string{Floor, Empty, Usual, Ours} }
 
 // KnownUser is the identity of the user of all Pods.
 var KnownUser = webhook.Fixed{Identity: identity.New(5001, 6001, nil)}
 
-// nowhere is where all of them log to, in JSON as ours does.
+// nowhere is the log of all handlers. It formats JSON like the webhook and discards it.
 var nowhere = slog.NewJSONHandler(io.Discard, nil)
 
-// controller-runtime asks every program for a logger, and without one leaves out the work of logging too.
+// Without a logger, controller-runtime would skip the work of logging.
 func init() { log.SetLogger(logr.FromSlogHandler(nowhere)) }
 
-// New makes a handler by its name.
+// New returns the handler with a name.
 func New(name string) (http.Handler, error) {
 	switch name {
 	case Floor:
@@ -70,7 +70,7 @@ func New(name string) (http.Handler, error) {
 	return nil, fmt.Errorf("there is no handler %q", name)
 }
 
-// Webhook is ours, with its log, which goes nowhere, and its metrics.
+// Webhook returns the handler of this project's webhook. It discards its log, and has its metrics.
 func Webhook(who webhook.Identities) (http.Handler, error) {
 	metrics, err := server.NewMetrics(prometheus.NewRegistry())
 	if err != nil {
@@ -79,7 +79,7 @@ func Webhook(who webhook.Identities) (http.Handler, error) {
 	return server.NewHandler(webhook.New(config.Default(), who), slog.New(nowhere), metrics, nil), nil
 }
 
-// floor reads the body and no more of it than the uid, which is where an API server writes it.
+// floor reads the body and finds only the uid in it.
 func floor(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -90,7 +90,7 @@ func floor(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":%q,"allowed":true}}`, uidOf(body))
 }
 
-// Operations are what ours does to a small pod of a user, as it comes from the ServiceAccount plugin.
+// Operations returns the webhook's patch for the small Pod of a user.
 func Operations(user string) []jsonpatch.Operation {
 	d := webhook.New(config.Default(), KnownUser).Decide(context.Background(), webhook.Review{Pod: pods.JSON(pods.Small(user)), Namespace: "jupyter"})
 	return d.Operations
@@ -99,7 +99,7 @@ func Operations(user string) []jsonpatch.Operation {
 func constant() http.Handler {
 	patch, err := json.Marshal(Operations("alice"))
 	if err != nil {
-		panic(err) // What ours has made.
+		panic(err) // The operations can always be encoded.
 	}
 	encoded := base64.StdEncoding.EncodeToString(patch)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -110,11 +110,11 @@ func constant() http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprintf(w, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":%q,"allowed":true,`+
-			`"patchType":"JSONPatch","patch":%q}}`, uidOf(body), encoded)
+			`"patchType":"JSONPatch","patch":"%s"}}`, uidOf(body), encoded)
 	})
 }
 
-// uidOf is where an API server writes it.
+// uidOf returns the first uid in the body, which is that of the request.
 func uidOf(body []byte) []byte {
 	_, after, _ := bytes.Cut(body, []byte(`"uid":"`))
 	uid, _, _ := bytes.Cut(after, []byte(`"`))

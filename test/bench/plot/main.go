@@ -1,8 +1,6 @@
-// Command plot draws the plots of test/bench/results from results.json. It is a module of its own: nothing else needs what it
-// needs.
+// Command plot draws the plots of test/bench/results from results.json. It has its own module, because nothing else needs its dependencies.
 //
-// The background is left open and every line is of a colour that can be read on white and on black, because a README is shown on
-// both.
+// The background is transparent, and the colours are readable on white and on black.
 package main
 
 import (
@@ -23,7 +21,7 @@ import (
 type point struct{ X, Y float64 }
 
 var plots = map[string]struct{ title, x, y string }{
-	"users":   {"A review in process, by how many people are known", "known users", "median, µs"},
+	"users":   {"A review in process, by the number of known users", "known users", "median, µs"},
 	"pod":     {"A review in process, by what is in the pod", "containers, or volumes, in the pod", "median, µs"},
 	"callers": {"Reviews a second over HTTPS, by callers at once", "callers at once", "reviews a second"},
 }
@@ -79,7 +77,7 @@ func draw(file, name string, lines map[string][]point) error {
 		for j, at := range lines[called] {
 			points[j].X, points[j].Y = at.X, at.Y
 			p.Y.Max = max(p.Y.Max, at.Y*1.3)
-			right = max(right, math.Pow(at.X, 1.07)) // where the last label has room
+			right = max(right, math.Pow(at.X, 1.07)) // the last label needs this space
 		}
 		line, dots, err := plotter.NewLinePoints(points)
 		if err != nil {
@@ -93,7 +91,7 @@ func draw(file, name string, lines map[string][]point) error {
 	return p.Save(16*vg.Centimeter, 8*vg.Centimeter, file)
 }
 
-// measuredAt marks each place at which something was measured.
+// measuredAt returns ticks at the places that have a measurement.
 func measuredAt(lines map[string][]point) (ticks plot.ConstantTicks) {
 	places := map[float64]bool{}
 	for _, line := range lines {

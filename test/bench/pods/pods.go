@@ -1,5 +1,5 @@
-// Package pods makes the pods that reviews are measured with, as an API server writes them: with defaults, with the token volume
-// of the ServiceAccount plugin and with managed fields, of which the webhook reads nothing and which it has to get past.
+// Package pods makes the Pods of the benchmarks, as an API server sends them: with defaults, with the token volume of the ServiceAccount
+// plugin, and with managed fields, which the webhook does not need but has to skip.
 package pods
 
 import (
@@ -17,12 +17,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Sizes are the pods that everything is measured with, by what they are called.
+// Sizes returns the Pods of the benchmarks by name.
 func Sizes() map[string]func(user string) *corev1.Pod {
 	return map[string]func(string) *corev1.Pod{"6KB": Small, "60KB": Large, "1500env": ManyVariables}
 }
 
-// Small is a user's notebook as a hub makes one, about 6 KB.
+// Small returns a user's notebook like a hub's, of about 6 KB.
 func Small(user string) *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -83,7 +83,7 @@ func notebook(user string) corev1.Container {
 	return c
 }
 
-// preferred is how hubs keep their users' Pods together.
+// preferred returns the affinity with which hubs keep their users' Pods together.
 func preferred() *corev1.Affinity {
 	return &corev1.Affinity{
 		NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{
@@ -95,7 +95,7 @@ func preferred() *corev1.Affinity {
 	}
 }
 
-// container has the fields that an API server fills in, and so many environment variables.
+// container returns a container with the API server's defaults and a number of environment variables.
 func container(name string, variables int) corev1.Container {
 	return corev1.Container{
 		Name: name, Image: "registry.example.com/" + name + ":1.2.3", ImagePullPolicy: corev1.PullIfNotPresent, Env: env(variables),
@@ -124,7 +124,7 @@ func token() corev1.Volume {
 		}}}}
 }
 
-// managed is what an API server notes of who has written which field: one entry for each variable among them.
+// managed returns the managed fields of a container. They have one entry for each variable.
 func managed(c corev1.Container) []metav1.ManagedFieldsEntry {
 	var variables strings.Builder
 	for _, v := range c.Env {
@@ -138,7 +138,8 @@ func managed(c corev1.Container) []metav1.ManagedFieldsEntry {
 		FieldsV1: metav1.NewFieldsV1(fields)}}
 }
 
-// Large is a notebook among sidecars, applied by kubectl, about 60 KB: an eighth of it is a copy of the pod as text.
+// Large returns a notebook with sidecars, of about 60 KB. kubectl apply has created it, so an eighth of it is an annotation with a copy of the
+// Pod.
 func Large(user string) *corev1.Pod {
 	pod := Grown(user, 6, 12)
 	for i := range pod.Spec.Containers[1:] {
@@ -152,14 +153,15 @@ func Large(user string) *corev1.Pod {
 	return pod
 }
 
-// ManyVariables is a notebook with 1,500 environment variables.
+// ManyVariables returns a notebook with 1,500 environment variables.
 func ManyVariables(user string) *corev1.Pod {
 	pod := Small(user)
 	pod.Spec.Containers[0].Env = append(pod.Spec.Containers[0].Env, env(1500-len(pod.Spec.Containers[0].Env))...)
 	return pod
 }
 
-// Grown is a notebook among so many containers and volumes of a pod, itself included. Every container mounts a volume.
+// Grown returns a notebook in a Pod with a number of containers and volumes. The containers include the notebook container, and each mounts a
+// volume.
 func Grown(user string, containers, volumes int) *corev1.Pod {
 	pod := Small(user)
 	for i := len(pod.Spec.Volumes); i < volumes; i++ {
@@ -175,7 +177,7 @@ func Grown(user string, containers, volumes int) *corev1.Pod {
 	return pod
 }
 
-// Unlabelled is a pod that is no notebook.
+// Unlabelled removes the label, so that the Pod is no notebook.
 func Unlabelled(pod *corev1.Pod) *corev1.Pod {
 	delete(pod.Labels, "jupyter-user")
 	return pod
@@ -187,7 +189,7 @@ func Denied(pod *corev1.Pod) *corev1.Pod {
 	return pod
 }
 
-// JSON of a pod, as it is in a review.
+// JSON returns the Pod as it is in a review.
 func JSON(pod *corev1.Pod) []byte {
 	raw, err := json.Marshal(pod)
 	if err != nil {
@@ -196,7 +198,7 @@ func JSON(pod *corev1.Pod) []byte {
 	return raw
 }
 
-// Review asks for the creation of a pod, in the order of fields in which an API server writes them.
+// Review returns the AdmissionReview of the creation of a Pod, with the fields in the order of an API server.
 func Review(pod []byte, user string) []byte {
 	body, err := json.Marshal(&admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
@@ -213,10 +215,10 @@ func Review(pod []byte, user string) []byte {
 		},
 	})
 	if err != nil {
-		panic(err) // A review of ours.
+		panic(err) // A review can always be encoded.
 	}
 	return body
 }
 
-// User is the name of one of many users, all of the same length: so are their pods.
-func User(i int) string { return strings.ReplaceAll(fmt.Sprintf("person%6d", i), " ", "0") }
+// User returns the name of one of many users. All names have the same length, so that their Pods do too.
+func User(i int) string { return strings.ReplaceAll(fmt.Sprintf("member%6d", i), " ", "0") }

@@ -21,7 +21,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// cluster is a real API server, with the pods that are created in it.
+// cluster is a real API server. made counts the Pods that were created.
 type cluster struct {
 	*controlplane.ControlPlane
 	client kubernetes.Interface
@@ -29,12 +29,12 @@ type cluster struct {
 }
 
 func startPlane(ctx context.Context) (*cluster, error) {
-	// The address that webhooks are called at, and the certificate for it, come with the first webhook configuration.
+	// The first webhook configuration gets the address and the certificate from package controlplane. The others copy them.
 	file, err := os.CreateTemp("", "bench-*.yaml")
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(file.Name()) //nolint:errcheck // it is the system's to clear too
+	defer os.Remove(file.Name()) //nolint:errcheck // a temporary file
 	if _, err := file.WriteString(firstWebhook); err != nil {
 		return nil, err
 	}
@@ -69,9 +69,9 @@ func (c *cluster) serverVersion() (string, error) {
 	return v.GitVersion, nil
 }
 
-// install makes the namespaces, starts a server process for each kind of webhook, and has the API server call it.
+// install creates the namespaces, starts a server process for each kind of webhook, and has the API server call it.
 func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
-	var servers []*document
+	var servers []*serverProcess
 	stop = func() (err error) {
 		for _, s := range servers {
 			err = errors.Join(err, s.stop())
@@ -79,7 +79,7 @@ func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 		return err
 	}
 	for _, name := range []string{nothing, inCore, constant, empty, ours, verified} {
-		// As a notebook's namespace is with the policies, and baseline costs the same everywhere.
+		// The policies require this level for notebooks. Every namespace has it, so that it costs the same everywhere.
 		if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 			return stop, err
 		}
@@ -108,7 +108,7 @@ func (c *cluster) install(ctx context.Context) (stop func() error, err error) {
 }
 
 // call has the API server call a server for the pods of one namespace.
-func (c *cluster) call(ctx context.Context, namespace string, s *document, path string) error {
+func (c *cluster) call(ctx context.Context, namespace string, s *serverProcess, path string) error {
 	w, at, err := c.firstCalling(ctx, s)
 	if err != nil {
 		return err
@@ -121,9 +121,8 @@ func (c *cluster) call(ctx context.Context, namespace string, s *document, path 
 	return err
 }
 
-// firstCalling returns the first webhook configuration's entry, and a function that returns how the API server reaches a path of a
-// server.
-func (c *cluster) firstCalling(ctx context.Context, s *document) (admissionv1.MutatingWebhook, func(string) admissionv1.WebhookClientConfig, error) {
+// firstCalling returns the webhook of the first configuration, and a function that returns the client configuration for a path of a server.
+func (c *cluster) firstCalling(ctx context.Context, s *serverProcess) (admissionv1.MutatingWebhook, func(string) admissionv1.WebhookClientConfig, error) {
 	first, err := c.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "first", metav1.GetOptions{})
 	if err != nil {
 		return admissionv1.MutatingWebhook{}, nil, err
@@ -139,9 +138,9 @@ func (c *cluster) firstCalling(ctx context.Context, s *document) (admissionv1.Mu
 	return first.Webhooks[0], at, nil
 }
 
-// callAsShipped has the API server call a server for the Pods of some namespaces by the shipped registrations, whose selectors and
-// match conditions are part of what the product costs.
-func (c *cluster) callAsShipped(ctx context.Context, s *document, namespaces ...string) error {
+// callAsShipped has the API server call a server for the Pods of some namespaces with the shipped webhook configurations. Their selectors and
+// match conditions are part of the cost of the product.
+func (c *cluster) callAsShipped(ctx context.Context, s *serverProcess, namespaces ...string) error {
 	_, at, err := c.firstCalling(ctx, s)
 	if err != nil {
 		return err

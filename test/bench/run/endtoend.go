@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 )
 
-// What stands in the way of a pod in each namespace. They are all installed at once, each for its namespace alone.
+// The webhooks and policies that are compared. All are installed at the same time, each only for its own namespace.
 const (
 	nothing  = "nothing"
 	inCore   = "in-core-cel"
@@ -24,8 +24,8 @@ const (
 	verified = "ours-and-verifier"
 )
 
-// person is the user of all Pods, end to end: an API server has the same work with each.
-const person = "alice"
+// user is the user of all Pods that are created end to end, so that the API server has the same work with each.
+const user = "alice"
 
 func measureEndToEnd(ctx context.Context, how effort, r *report) error {
 	plane, err := startPlane(ctx)
@@ -51,10 +51,10 @@ func (c *cluster) measure(ctx context.Context, how effort, r *report) error {
 	return errors.Join(err, stop())
 }
 
-// created is how long creating a pod takes in each namespace, by namespace, in milliseconds: one figure a round.
+// created has the median time of creating a Pod, in milliseconds, by namespace and round.
 type created map[string][]float64
 
-// compare measures what each adds to a create to which nothing is added.
+// compare measures how much longer a create takes with each of them than without webhooks and policies.
 func (c *cluster) compare(ctx context.Context, how effort, r *report, namespaces []string) error {
 	const part = "end to end"
 	added := map[bool]created{}
@@ -87,7 +87,7 @@ func (c *cluster) compare(ctx context.Context, how effort, r *report, namespaces
 	return nil
 }
 
-// rounds has every namespace take turns, in another order in each round.
+// rounds gives each namespace one turn in each round, in another order each time.
 func (c *cluster) rounds(ctx context.Context, how effort, dryRun bool, namespaces []string) (created, error) {
 	found := created{}
 	turn := append([]string(nil), namespaces...)
@@ -104,7 +104,7 @@ func (c *cluster) rounds(ctx context.Context, how effort, dryRun bool, namespace
 			}
 		}
 		for namespace, figures := range took {
-			if round > 0 { // The first opens connections and compiles expressions.
+			if round > 0 { // The first round opens connections and compiles expressions, so it is not counted.
 				found[namespace] = append(found[namespace], median(figures))
 			}
 		}
@@ -114,13 +114,13 @@ func (c *cluster) rounds(ctx context.Context, how effort, dryRun bool, namespace
 
 func (c *cluster) create(ctx context.Context, namespace string, dryRun bool) (*corev1.Pod, error) {
 	c.made++
-	pod := pods.Small(person)
+	pod := pods.Small(user)
 	if namespace == nothing || namespace == ordinary || namespace == onePolicy {
-		// The policies deny a notebook that nobody has made one.
+		// The policies deny a labelled Pod that no webhook has changed.
 		pod = pods.Unlabelled(pod)
 	}
 	pod.ObjectMeta = metav1.ObjectMeta{Name: "nb-" + strconv.Itoa(c.made), Labels: pod.Labels, Annotations: pod.Annotations}
-	// The ServiceAccount plugin adds its own.
+	// The ServiceAccount plugin adds the volume and the mount of the token.
 	pod.Spec.Volumes = pod.Spec.Volumes[:1]
 	pod.Spec.Containers[0].VolumeMounts = pod.Spec.Containers[0].VolumeMounts[:1]
 	options := metav1.CreateOptions{}

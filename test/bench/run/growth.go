@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/passwd"
 )
 
-// measureGrowth is in process: what grows is what the webhook does, and not the wire.
+// measureGrowth measures in process, because only the work of the webhook grows, and not the cost of the wire.
 func measureGrowth(_ context.Context, how effort, r *report) error {
 	if err := growUsers(how, r); err != nil {
 		return err
@@ -47,7 +47,7 @@ func growUsers(how effort, r *report) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is the system's to clear too
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	for _, n := range []int{1, 10, 100, 1_000, 10_000, 100_000} {
 		var lines strings.Builder
 		for i := range n {
@@ -77,7 +77,7 @@ func growUsers(how effort, r *report) error {
 	return nil
 }
 
-// inProcess is the median time of one review, in microseconds.
+// inProcess returns the median time of one review, in microseconds.
 func inProcess(handler http.Handler, how effort, body []byte) (float64, error) {
 	took, err := timed(handlers.NewCaller(handler, [][]byte{body}), how.requests, `"patch"`)
 	return float64(took.Nanoseconds()) / 1000, err

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 )
 
-// measureInProcess calls the handlers without a wire, in rounds. It also counts what a review of ours allocates.
+// measureInProcess calls the handlers in process, in rounds. It also counts the allocations of a review.
 func measureInProcess(_ context.Context, how effort, r *report) error {
 	const part = "in process"
 	for _, called := range []string{"6 KB", "60 KB"} {
@@ -46,7 +46,7 @@ func measureInProcess(_ context.Context, how effort, r *report) error {
 	return countAllocations(r)
 }
 
-// timed is the median of so many calls, each of which has to be answered with what is expected.
+// timed returns the median time of a number of calls. Each response must contain the expected text.
 func timed(c *handlers.Caller, calls int, expected string) (time.Duration, error) {
 	took := make([]float64, calls)
 	for i := range took {
@@ -54,13 +54,13 @@ func timed(c *handlers.Caller, calls int, expected string) (time.Duration, error
 		c.Call()
 		took[i] = float64(time.Since(began))
 		if !bytes.Contains(c.Response.Bytes(), []byte(expected)) {
-			return 0, fmt.Errorf("answered without %s: %s", expected, &c.Response)
+			return 0, fmt.Errorf("the response does not contain %s: %s", expected, &c.Response)
 		}
 	}
 	return time.Duration(median(took)), nil
 }
 
-// countAllocations is of one user's Pod again and again, as TestAllocations has it.
+// countAllocations counts the allocations of a review of the same Pod again and again, like TestAllocations.
 func countAllocations(r *report) error {
 	for _, name := range []string{handlers.Ours, handlers.Empty, handlers.Usual} {
 		handler, err := handlers.New(name)

@@ -19,11 +19,11 @@ import (
 )
 
 const (
-	// installed is the part of the table that is about the whole product: the webhook, the verifier and the policies.
+	// installed is the part of the table about the whole product: the webhook, the verifier and the policies.
 	installed = "as installed"
-	// ordinary is a namespace in which everything is installed, and nobody has a notebook.
+	// ordinary is a namespace in which everything is installed, for Pods that are no notebooks.
 	ordinary = "ordinary"
-	// onePolicy is a namespace with one policy that has nothing to say, which is the least that any policy costs.
+	// onePolicy is a namespace with one policy that allows everything. Its cost is the least cost of any policy.
 	onePolicy = "one-empty-policy"
 )
 
@@ -46,8 +46,8 @@ spec:
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ` + onePolicy + `}}}
 `
 
-// measureInstalled measures the whole product against a constant patch and against nothing, in one run: the policies are bound
-// in some namespaces alone.
+// measureInstalled compares the whole product with a constant patch and with an API server without webhooks, in one run. The policies are
+// bound only in the namespaces that need them.
 func (c *cluster) measureInstalled(ctx context.Context, how effort, r *report) error {
 	for _, name := range []string{ordinary, onePolicy} {
 		if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
@@ -81,9 +81,9 @@ func (c *cluster) compareInstalled(ctx context.Context, how effort, r *report) e
 	return nil
 }
 
-// compareOrdinary measures what the API server computes for a Pod that is none of ours, in pairs.
+// compareOrdinary measures the API server's processor time for Pods that are no notebooks, in pairs of namespaces.
 func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) error {
-	server, err := c.serverProcess()
+	server, err := c.apiServerProcess()
 	if err != nil {
 		return err
 	}
@@ -106,8 +106,8 @@ func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) er
 	return nil
 }
 
-// paired returns the median of what the API server computes for a batch of requests in one namespace, as a ratio to the same in
-// the namespace without anything.
+// paired returns the median ratio between the API server's processor time for a batch of requests in a namespace and the time for the same
+// batch in the namespace without webhooks and policies.
 func (c *cluster) paired(ctx context.Context, how effort, server int, do func(context.Context, string) error, namespace string) (float64, error) {
 	const batch = 50
 	var ratios []float64
@@ -124,7 +124,7 @@ func (c *cluster) paired(ctx context.Context, how effort, server int, do func(co
 			}
 			spent[in] = computed(server) - before
 		}
-		if round > 0 { // The first compiles expressions.
+		if round > 0 { // The first round compiles expressions, so it is not counted.
 			ratios = append(ratios, spent[namespace].Seconds()/spent[nothing].Seconds())
 		}
 	}
@@ -136,7 +136,7 @@ func (c *cluster) createOrdinary(ctx context.Context, namespace string) error {
 	return err
 }
 
-// updateStatus returns a function that writes the status of one Pod of a namespace, as its kubelet does.
+// updateStatus returns a function that updates the status of a Pod in a namespace, like a kubelet.
 func (c *cluster) updateStatus() func(context.Context, string) error {
 	pods := map[string]*corev1.Pod{}
 	return func(ctx context.Context, namespace string) (err error) {
@@ -153,7 +153,7 @@ func (c *cluster) updateStatus() func(context.Context, string) error {
 	}
 }
 
-// installPolicies adds the shipped policies, bound in some namespaces alone.
+// installPolicies installs the shipped policies. They are bound only in some namespaces.
 func (c *cluster) installPolicies(ctx context.Context, namespaces ...string) error {
 	for _, name := range deploy.Files() {
 		if !isPolicy(name) {
@@ -176,7 +176,7 @@ func (c *cluster) installPolicies(ctx context.Context, namespaces ...string) err
 	return nil
 }
 
-// boundIn has a binding be for some namespaces alone; every other object stays as it is.
+// boundIn limits a binding to some namespaces. It returns any other object unchanged.
 func boundIn(document string, namespaces []string) (string, error) {
 	var object map[string]any
 	if err := yaml.Unmarshal([]byte(document), &object); err != nil {
@@ -198,8 +198,8 @@ func boundIn(document string, namespaces []string) (string, error) {
 	return string(written), err
 }
 
-// serverProcess returns the process ID of the API server.
-func (c *cluster) serverProcess() (int, error) {
+// apiServerProcess returns the process ID of the API server.
+func (c *cluster) apiServerProcess() (int, error) {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {
 		line, err := os.ReadFile(file)
@@ -210,7 +210,7 @@ func (c *cluster) serverProcess() (int, error) {
 	return 0, errors.New("the API server's process is not found")
 }
 
-// computed returns the processor time that a process has had, to the nanosecond, which the kernel counts by thread.
+// computed returns the processor time of a process in nanoseconds: the sum over its threads.
 func computed(process int) (sum time.Duration) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", process))
 	for _, file := range files {

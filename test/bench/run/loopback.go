@@ -14,18 +14,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 )
 
-// measured is what one turn of one server gave.
+// measured has the figures of one turn of a server.
 type measured struct {
 	p50 time.Duration
 	cpu time.Duration
-	// rate is of requests in a second.
+	// rate is the number of requests a second.
 	rate float64
 }
 
-// turns are those of every server, in their rounds.
+// turns has the figures of each server, by round.
 type turns map[string][]measured
 
-// ratio is the median over the rounds of one server's figure by another's in the same round.
+// ratio returns the median, over the rounds, of a figure of server a divided by the same figure of server b.
 func (t turns) ratio(a, b string, figure func(measured) float64) float64 {
 	ratios := make([]float64, len(t[a]))
 	for i := range ratios {
@@ -46,8 +46,8 @@ func p50(m measured) float64   { return m.p50.Seconds() * 1000 }
 func cpuOf(m measured) float64 { return m.cpu.Seconds() * 1000 }
 func rate(m measured) float64  { return m.rate }
 
-// fleet is one server process of every handler.
-type fleet map[string]*document
+// fleet has a server process for each handler.
+type fleet map[string]*serverProcess
 
 func startFleet(ctx context.Context, http2 bool) (fleet, func() error, error) {
 	dir, err := os.MkdirTemp("", "bench")
@@ -75,7 +75,7 @@ func startFleet(ctx context.Context, http2 bool) (fleet, func() error, error) {
 	return all, stop, nil
 }
 
-// rounds has every server take turns, in an order of their own in each round.
+// rounds gives each server one turn in each round, in another order each time.
 func (f fleet) rounds(ctx context.Context, how effort, callers int, bodies [][]byte) (turns, error) {
 	all := turns{}
 	names := handlers.Names()
@@ -86,7 +86,7 @@ func (f fleet) rounds(ctx context.Context, how effort, callers int, bodies [][]b
 			if err != nil {
 				return nil, err
 			}
-			if round > 0 { // The first opens connections and fills caches.
+			if round > 0 { // The first round opens connections and fills caches, so it is not counted.
 				all[name] = append(all[name], m)
 			}
 		}
@@ -94,8 +94,8 @@ func (f fleet) rounds(ctx context.Context, how effort, callers int, bodies [][]b
 	return all, nil
 }
 
-// turn sends so many requests from so many callers at once.
-func (s *document) turn(ctx context.Context, requests, callers int, bodies [][]byte) (measured, error) {
+// turn sends a number of requests with a number of concurrent callers.
+func (s *serverProcess) turn(ctx context.Context, requests, callers int, bodies [][]byte) (measured, error) {
 	before, err := s.usage(ctx)
 	if err != nil {
 		return measured{}, err
@@ -129,10 +129,10 @@ func bodiesOf(size string) (bodies [][]byte) {
 	return bodies
 }
 
-// h1 is the part that other projects' webhooks were measured in too.
+// h1 is the part of the table that also has the webhooks of other projects.
 const h1 = "loopback HTTP/1.1"
 
-// usualWay is in front of what is measured of it.
+// usualWay begins the names of the measures of the handler usual.
 const usualWay = "the usual way, "
 
 func measureLoopback(ctx context.Context, how effort, r *report) error {
@@ -220,7 +220,7 @@ func (f fleet) byCallers(ctx context.Context, how effort, callers int, r *report
 	return nil
 }
 
-// memory is the most that each has had resident, after all of that, and start how long a process takes to its first answer.
+// memory reports the peak resident memory of each server, at the end of all measurements.
 func (f fleet) memory(ctx context.Context, r *report) error {
 	of := map[string]usage{}
 	for name, s := range f {
@@ -236,7 +236,7 @@ func (f fleet) memory(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // it is the system's to clear too
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	if err := certificate(dir); err != nil {
 		return err
 	}

@@ -1,8 +1,8 @@
-// Command run measures the webhook beside others over the wire, end to end and as everything grows, and writes one Markdown
-// table, a JSON file and the points of the plots. make bench runs it, after the benchmarks in process.
+// Command run measures the webhook and other handlers over the wire, end to end, and with growing Pods and numbers of users. It writes a
+// Markdown table and a JSON file, which also has the points of the plots. make bench runs it after the benchmarks in process.
 //
-// Every server is a process of its own, of this binary. What is compared takes turns, in another order in each round, and what is
-// reported is the median over the rounds of the ratio within one: a machine that becomes slow for a while becomes slow for all.
+// Each server is a process of this program. The servers take turns, in another order in each round. Each ratio is computed within a round, and
+// the median over all rounds is reported. So a machine that becomes slow for a while becomes slow for all servers.
 package main
 
 import (
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// effort is how much is measured.
+// effort has the numbers of rounds and requests.
 type effort struct {
 	rounds, requests, creates, pairs int
 }

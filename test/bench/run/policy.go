@@ -11,18 +11,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/handlers"
 )
 
-// inCorePolicy does in the API server's own CEL what ours does to a pod of the size that everything is measured with: the same
-// operations, with the user's name out of the label.
+// inCorePolicy returns a MutatingAdmissionPolicy that has the same effect as the webhook on the small Pod: the API server runs the same
+// operations in CEL, with the user's name from the label.
 func inCorePolicy() string {
 	var operations []string
-	for _, o := range handlers.Operations(person) {
+	for _, o := range handlers.Operations(user) {
 		var value any
 		raw, err := json.Marshal(o.Value)
 		if err == nil {
 			err = json.Unmarshal(raw, &value)
 		}
 		if err != nil {
-			panic(err) // What ours has made.
+			panic(err) // The webhook's operations can always be decoded.
 		}
 		operations = append(operations, fmt.Sprintf("JSONPatch{op: %q, path: %q, value: %s}", o.Operation, o.Path, cel(value)))
 	}
@@ -47,11 +47,11 @@ spec: {policyName: bench.example}
 `
 }
 
-// cel writes a value of JSON in CEL. Maps and lists are under dyn: kube-apiserver 1.36 panics at a list of typed literals.
+// cel returns a JSON value as a CEL expression. It wraps maps and lists in dyn, because kube-apiserver 1.36 panics at a list of typed literals.
 func cel(value any) string {
 	switch v := value.(type) {
 	case string:
-		parts := strings.Split(v, person)
+		parts := strings.Split(v, user)
 		for i := range parts {
 			parts[i] = strconv.Quote(parts[i])
 		}
@@ -74,7 +74,7 @@ func cel(value any) string {
 	return fmt.Sprint(value)
 }
 
-// isPolicy tells the shipped policies, and what they need to be in effect, by the names of their files.
+// isPolicy reports, by its name, whether a shipped file has policies or objects that they need.
 func isPolicy(name string) bool {
 	return strings.HasPrefix(name, "6") || strings.HasPrefix(name, "00-namespace")
 }

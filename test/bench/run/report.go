@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// report is what results.json holds.
+// report is the content of results.json.
 type report struct {
 	Machine  machine           `json:"machine"`
 	Versions map[string]string `json:"versions"`
 	Quick    bool              `json:"quick"`
-	// Rows are ratios first, and absolute figures for this machine behind them.
+	// Rows has the ratios first, and then the absolute figures of this machine.
 	Rows []row `json:"rows"`
-	// Points are what the plots show, by plot and line.
+	// Points has the points of the plots, by plot and line.
 	Points map[string]map[string][]point `json:"points"`
 }
 
@@ -35,13 +35,13 @@ type machine struct {
 	began time.Time
 }
 
-// row is one measured figure. A gate of 0 is none.
+// row is one measured figure. A gate of 0 means that there is no gate.
 type row struct {
 	Part    string  `json:"part"`
 	Measure string  `json:"measure"`
 	Value   float64 `json:"value"`
 	Unit    string  `json:"unit,omitempty"`
-	// Gate that the value has to keep to, and Stretch beyond it; AtLeast where more is better.
+	// Gate is the limit for the value, and Stretch is a better value to aim at. AtLeast means that a larger value is better.
 	Gate    float64 `json:"gate,omitempty"`
 	Stretch float64 `json:"stretch,omitempty"`
 	AtLeast bool    `json:"atLeast,omitempty"`
@@ -80,7 +80,7 @@ func (r *report) plot(name, line string, x, y float64) {
 	r.Points[name][line] = append(r.Points[name][line], point{x, y})
 }
 
-// markdown is one table, ratios first.
+// markdown returns the table in Markdown.
 func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %d cores, Linux %s, load before %s and after %s, %s, took %s.\n", r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel,
@@ -103,8 +103,8 @@ func (r *report) markdown() string {
 	return b.String()
 }
 
-// peers are other projects' webhooks, which do other things than this one. They were measured once, on 2026-11-22, on another
-// machine with the same controller-runtime and Kubernetes, and not by this program.
+// peers has the figures of other projects' webhooks, which do other work than this one. They were measured once, on 2026-11-22, on another
+// machine with the same controller-runtime and Kubernetes, and with another program.
 var peers = []struct {
 	name              string
 	small, large, cpu float64
@@ -182,7 +182,7 @@ func read(path string) string {
 	return strings.TrimSpace(string(content))
 }
 
-// median of figures; they are put in order.
+// median returns the median of figures. It sorts them in place.
 func median(of []float64) float64 {
 	slices.Sort(of)
 	if n := len(of); n%2 == 0 && n > 0 {

@@ -26,13 +26,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// usage of a process, as the kernel accounts for it.
+// usage has the processor time and the memory of a process.
 type usage struct {
 	CPU      time.Duration `json:"cpu"`
 	Resident int64         `json:"resident"`
 }
 
-// serve is a server process: one handler behind TLS, on a port that it says, until its input ends.
+// serve runs a server process: it serves one handler with TLS, prints its address, and ends when its standard input is closed.
 func serve(args []string) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	name := flags.String("handler", "", "which")
@@ -86,7 +86,8 @@ func tellUsage(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Resident: mostResident()})
 }
 
-// mostResident is what this process has had in bytes. What getrusage says of it has what its parent had when it began.
+// mostResident returns the peak resident memory of this process in bytes. getrusage would also count the memory of the parent process at the
+// start.
 func mostResident() int64 {
 	for line := range strings.Lines(read("/proc/self/status")) {
 		if words := strings.Fields(line); len(words) > 1 && words[0] == "VmHWM:" {
@@ -97,8 +98,8 @@ func mostResident() int64 {
 	return 0
 }
 
-// server is one as seen from here.
-type document struct {
+// serverProcess is a server process, as its client sees it.
+type serverProcess struct {
 	address string
 	url     string
 	client  *http.Client
@@ -106,8 +107,8 @@ type document struct {
 	stop    func() error
 }
 
-// start starts a server process, and waits until it has answered once.
-func start(ctx context.Context, name, certificate, address string, http2 bool) (*document, error) {
+// start starts a server process, and waits until it has responded once.
+func start(ctx context.Context, name, certificate, address string, http2 bool) (*serverProcess, error) {
 	own, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -126,13 +127,13 @@ func start(ctx context.Context, name, certificate, address string, http2 bool) (
 	if err := process.Start(); err != nil {
 		return nil, err
 	}
-	s := &document{stop: func() error { return errors.Join(input.Close(), process.Wait()) }}
+	s := &serverProcess{stop: func() error { return errors.Join(input.Close(), process.Wait()) }}
 	said := make([]byte, 64)
 	n, err := output.Read(said)
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
 	}
-	// By a name, as a Service has one.
+	// The client uses a host name, as with a Service.
 	s.address = strings.TrimSpace(string(said[:n]))
 	_, port, err := net.SplitHostPort(s.address)
 	if err != nil {
@@ -150,7 +151,7 @@ func start(ctx context.Context, name, certificate, address string, http2 bool) (
 	return s, nil
 }
 
-// client keeps as many connections as an API server does.
+// client returns an HTTP client that keeps as many connections open as an API server.
 func client(certificate string, http2 bool) (*http.Client, error) {
 	trusted, err := os.ReadFile(certificate + "/tls.crt")
 	if err != nil {
@@ -162,9 +163,9 @@ func client(certificate string, http2 bool) (*http.Client, error) {
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, MaxIdleConnsPerHost: 25, ForceAttemptHTTP2: http2}}, nil
 }
 
-// post sends a review, and says how long that took.
-func (s *document) post(ctx context.Context, path string, body io.Reader) (time.Duration, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, body)
+// post sends a review and returns how long that took.
+func (s *serverProcess) post(ctx context.Context, path string, review io.Reader) (time.Duration, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, review)
 	if err != nil {
 		return 0, err
 	}
@@ -174,23 +175,23 @@ func (s *document) post(ctx context.Context, path string, body io.Reader) (time.
 	if err != nil {
 		return 0, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it is read whole
-	answer := answers.Get().(*bytes.Buffer)
-	defer answers.Put(answer)
-	answer.Reset()
-	_, err = answer.ReadFrom(response.Body)
+	defer response.Body.Close() //nolint:errcheck // everything was read
+	body := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(body)
+	body.Reset()
+	_, err = body.ReadFrom(response.Body)
 	took := time.Since(began)
-	if err == nil && (response.StatusCode != http.StatusOK || !bytes.Contains(answer.Bytes(), []byte(`"allowed":true`))) {
-		err = fmt.Errorf("%s answered %s: %s", s.url, response.Status, answer)
+	if err == nil && (response.StatusCode != http.StatusOK || !bytes.Contains(body.Bytes(), []byte(`"allowed":true`))) {
+		err = fmt.Errorf("%s responded %s: %s", s.url, response.Status, body)
 	}
 	return took, err
 }
 
-// answers are what answers are read into, again and again: it is the server that is measured, on processors that it shares with
-// the client, whose garbage would count against the handler with larger responses.
-var answers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
+// buffers are reused for the response bodies. The client and the server share the processors, so garbage of the client would count against the
+// handler with larger responses.
+var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
-func (s *document) usage(ctx context.Context) (u usage, err error) {
+func (s *serverProcess) usage(ctx context.Context) (u usage, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/usage", nil)
 	if err != nil {
 		return u, err
@@ -199,11 +200,11 @@ func (s *document) usage(ctx context.Context) (u usage, err error) {
 	if err != nil {
 		return u, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it is read whole
+	defer response.Body.Close() //nolint:errcheck // everything was read
 	return u, json.NewDecoder(response.Body).Decode(&u)
 }
 
-// certificate writes one into a folder.
+// certificate writes a serving certificate into a folder.
 func certificate(dir string) error {
 	pair, err := pki.New(24*time.Hour, "localhost")
 	if err != nil {

@@ -23,7 +23,7 @@ func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 	if account == nil || err != nil {
 		return nil, err
 	}
-	// Servers compare names without case, and without accents or spaces some of them: that is another name on the share.
+	// Servers compare names without case, and some without accents or spaces. Such a name is a different name on the share.
 	if is, err := s.one(account, s.config.Users.Name); err != nil || is != name {
 		return nil, err
 	}
@@ -48,8 +48,8 @@ func (s *Source) find(c *ldap.Conn, name string) (*identity.Identity, error) {
 	return &id, nil
 }
 
-// account returns the one account whose attribute has that value, as the server compares; nil if there is none, or if it is
-// disabled.
+// account returns the only account with that value of the attribute, as the server compares; nil if there is none, or if it
+// is disabled.
 func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, error) {
 	users := s.config.Users
 	filter := fmt.Sprintf("(&%s(%s=%s))", users.Filter, attribute, ldap.EscapeFilter(value))
@@ -62,7 +62,7 @@ func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, er
 	if s.config.Preset == config.PresetAD {
 		wanted = append(wanted, userAccountControl)
 	}
-	// Two tell as well as a hundred that there is more than one.
+	// Two accounts are enough to find out that there are several.
 	found, err := search(c, &ldap.SearchRequest{
 		BaseDN: users.BaseDN, Scope: ldap.ScopeWholeSubtree, Filter: filter, Attributes: wanted, SizeLimit: 2,
 	})
@@ -78,7 +78,7 @@ func (s *Source) account(c *ldap.Conn, attribute, value string) (*ldap.Entry, er
 	return found[0], nil
 }
 
-// enabled returns the account, or nil if Active Directory has it disabled. An account that does not say is none of a user.
+// enabled returns the account, or nil if Active Directory has disabled it. An account without that attribute is unusable.
 func enabled(account *ldap.Entry) (*ldap.Entry, error) {
 	text := account.GetAttributeValue(userAccountControl)
 	switches, err := strconv.ParseInt(text, 10, 64)
@@ -91,7 +91,7 @@ func enabled(account *ldap.Entry) (*ldap.Entry, error) {
 	return account, nil
 }
 
-// one returns the value of an attribute that must have exactly one.
+// one returns the value of an attribute that must have exactly one value.
 func (s *Source) one(account *ldap.Entry, attribute string) (string, error) {
 	switch values := account.GetEqualFoldAttributeValues(attribute); len(values) {
 	case 1:
@@ -107,7 +107,7 @@ func (s *Source) one(account *ldap.Entry, attribute string) (string, error) {
 	}
 }
 
-// number returns the value of an attribute that must be one number, written in the one way that numbers are.
+// number returns the value of an attribute that must be one number, in canonical decimal form.
 func (s *Source) number(account *ldap.Entry, attribute string) (int64, error) {
 	text, err := s.one(account, attribute)
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *Source) number(account *ldap.Entry, attribute string) (int64, error) {
 	return n, nil
 }
 
-// parseNumber reads 32 bits without a sign. Which of them are no user's is the floor's to say.
+// parseNumber reads a number of 32 bits without a sign. The floor denies numbers that are no user's.
 func parseNumber(text string) (int64, bool) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	return int64(n), err == nil && strconv.FormatUint(n, 10) == text

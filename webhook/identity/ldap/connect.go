@@ -36,7 +36,8 @@ func (s *servers) connect(server *server, until time.Time) (*connection, error) 
 	return &connection{conn, network}, nil
 }
 
-// encrypted starts TLS where it is configured. A server that cannot do it is an error: nothing goes on in plain text.
+// encrypted starts TLS if it is configured. It returns an error if the server does not support TLS, and never continues in
+// plain text.
 func (s *servers) encrypted(server *server, network net.Conn) (*ldap.Conn, error) {
 	if !server.tls && !s.config.StartTLS {
 		conn := ldap.NewConn(network, false)
@@ -65,7 +66,8 @@ func (s *servers) encrypted(server *server, network net.Conn) (*ldap.Conn, error
 	return conn, nil
 }
 
-// tlsConfig trusts the configured authorities, for the host of the URL. The files are read each time, because they change.
+// tlsConfig returns a configuration that trusts the configured authorities for the host of the URL. It reads the files each
+// time, because they may change.
 func (s *servers) tlsConfig(host string) (*tls.Config, error) {
 	settings := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
 	if file := s.config.CAFile; file != "" {

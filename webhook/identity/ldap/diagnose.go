@@ -13,15 +13,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Remark is one thing that Diagnose has to say.
+// Remark is one result of Diagnose.
 type Remark struct {
 	Kind RemarkKind
-	// Server that it is about.
+	// Server is the server that the remark is about.
 	Server  string
 	Message string
 }
 
-// RemarkKind says how bad it is.
+// RemarkKind is the severity of a remark.
 type RemarkKind string
 
 // The kinds of remark.
@@ -31,12 +31,12 @@ const (
 	RemarkFailed  RemarkKind = "failed"
 )
 
-// diagnosisTime is how long one server may take.
+// diagnosisTime is how long the diagnosis of one server may take.
 const diagnosisTime = 10 * time.Second
 
-// Diagnose asks each server of the configuration as the webhook does, and returns what it finds: whether it can be reached, the
-// certificate, the bind, the DNs below which accounts and groups are, the attributes, and the account of a user, if one is named.
-// What comes after a step that fails is left out.
+// Diagnose asks each server of the configuration as the webhook does, and returns what it finds: whether it can be reached,
+// the certificate, the bind, the DNs below which accounts and groups are, the attributes, and the account of a user, if a
+// user is given. Steps after a failed step are skipped.
 func Diagnose(c *config.Config, name user.Name) ([]Remark, error) {
 	s := &Source{config: c.DirectoryService()}
 	var err error
@@ -52,7 +52,7 @@ func Diagnose(c *config.Config, name user.Name) ([]Remark, error) {
 	return remarks, nil
 }
 
-// diagnosis of one server.
+// diagnosis is the diagnosis of one server.
 type diagnosis struct {
 	*Source
 	share   *config.Share
@@ -83,13 +83,13 @@ func (d *diagnosis) run(server *server, name user.Name) {
 	}
 }
 
-// advice says what to look at after an error of connect.
+// advice returns what an admin should check after an error of connect.
 func advice(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "lookup "):
 		return "the name of the server cannot be resolved here: correct the host in identity.ldap.urls"
 	case strings.HasPrefix(text, "connect:"):
-		return "no server listens at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the "+
+		return "no server listens at that address and port: correct identity.ldap.urls, or let the NetworkPolicies and the " +
 			"firewall " +
 			"pass it"
 	case strings.Contains(text, "unknown authority"):
@@ -117,7 +117,7 @@ func (d *diagnosis) base(c *ldap.Conn, key, dn string) bool {
 	return true
 }
 
-// sample looks at one account: whether there is any, and whether the webhook may read the attributes.
+// sample checks whether there is any account, and whether the webhook may read its attributes.
 func (d *diagnosis) sample(c *ldap.Conn) bool {
 	users := d.config.Users
 	found, err := search(c, &ldap.SearchRequest{
@@ -149,7 +149,8 @@ func (d *diagnosis) sample(c *ldap.Conn) bool {
 // effective is Active Directory's list of the attributes of an entry that the bound account may write.
 const effective = "allowedAttributesEffective"
 
-// writable warns if the webhook's own account may write what it reads. What others may write no directory tells over LDAP.
+// writable warns if the webhook's own account may write the attributes that it reads. A directory does not show over LDAP
+// what other accounts may write.
 func (d *diagnosis) writable(account *ldap.Entry) {
 	users := d.config.Users
 	var may []string
@@ -186,7 +187,7 @@ func (d *diagnosis) account(c *ldap.Conn, name string) {
 	}
 }
 
-// home writes the place of a user's home on the share, if the configuration takes homes from the directory service.
+// home reports where a user's home is on the share, if homes come from the directory service.
 func (d *diagnosis) home(name, homeField string) {
 	if !d.share.HomesByField() {
 		return

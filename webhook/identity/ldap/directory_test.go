@@ -20,13 +20,13 @@ import (
 const units = "dn: ou=people,dc=example,dc=org\nobjectClass: organizationalUnit\nou: people\n\n" +
 	"dn: ou=groups,dc=example,dc=org\nobjectClass: organizationalUnit\nou: groups\n\n"
 
-// account returns one of the presets rfc2307 and rfc2307bis, whose group is 6003.
+// account returns an account for the presets rfc2307 and rfc2307bis, with the GID 6003.
 func account(name string, uid int) string {
 	return fmt.Sprintf("dn: uid=%[1]s,ou=people,dc=example,dc=org\nobjectClass: inetOrgPerson\nobjectClass: posixAccount\nuid: "+
 		"%[1]s\ncn: %[1]s\nsn: %[1]s\nmail: %[1]s@corp.example\nuidNumber: %[2]d\ngidNumber: 6003\nhomeDirectory: /home/%[1]s\n\n", name, uid)
 }
 
-// posixGroup lists its members by name.
+// posixGroup returns a group that lists its members by name.
 func posixGroup(name string, gid int, members ...string) string {
 	text := fmt.Sprintf("dn: cn=%[1]s,ou=groups,dc=example,dc=org\nobjectClass: posixGroup\ncn: %[1]s\ngidNumber: %[2]d\n", name, gid)
 	for _, member := range members {
@@ -35,7 +35,7 @@ func posixGroup(name string, gid int, members ...string) string {
 	return text + "\n"
 }
 
-// groupOfNames lists its members by DN.
+// groupOfNames returns a group that lists its members by DN.
 func groupOfNames(name string, gid int, members ...string) string {
 	text := fmt.Sprintf("dn: cn=%[1]s,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\n", name)
 	if gid > 0 {
@@ -48,7 +48,7 @@ func groupOfNames(name string, gid int, members ...string) string {
 	return text + "\n"
 }
 
-// adUser is an account of Active Directory. Zero numbers are left out.
+// adUser returns an account of Active Directory. Numbers that are zero are left out.
 func adUser(name string, control, uid, gid int) string {
 	text := fmt.Sprintf("dn: cn=%[1]s,ou=people,dc=example,dc=org\nobjectClass: user\ncn: %[1]s\nsAMAccountName: %[1]s\n"+
 		"userPrincipalName: %[1]s@corp.example\nuserAccountControl: %[2]d\nobjectSid:: AQUAAAAAAAUVAAAA\n", name, control)
@@ -72,14 +72,14 @@ func adGroup(name string, gid int, members ...string) string {
 	return text + "\n"
 }
 
-// settings are those of a site that asks the server over LDAPS, as its administrator.
+// settings returns the settings of a site that uses the server over LDAPS, as its administrator.
 func settings(t testing.TB, s *slapd.Server, preset config.LDAPPreset) config.LDAP {
 	t.Helper()
 	c := config.Default().Identity.LDAP
 	c.URLs, c.CAFile, c.Preset = []string{s.LDAPS}, s.CAFile, preset
 	c.Bind = config.LDAPBind{Method: config.BindSimple, DN: slapd.AdminDN, PasswordFile: file(t, "password", slapd.AdminPassword+"\n")}
 	c.Users.BaseDN, c.Groups.BaseDN = "ou=people,dc=example,dc=org", "ou=groups,dc=example,dc=org"
-	// The machine may be busy, and what a test is about is said by the test.
+	// These times are long, because the machine may be busy. A test about a time sets its own.
 	c.WaitMilliseconds, c.FreshSeconds, c.FreshMissingSeconds = 60_000, 3600, 3600
 	return c
 }
@@ -128,5 +128,5 @@ func repeat(n int, of func(i int) string) string {
 	return b.String()
 }
 
-// soon is how long a test waits for what happens at once on a machine that is not busy.
+// soon is how long a test waits for something that happens at once on an idle machine.
 const soon = time.Minute

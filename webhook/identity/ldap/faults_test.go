@@ -70,7 +70,7 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// TestStartTLSThatFails never goes on in plain text: the password is not sent to a server that denies StartTLS.
+// TestStartTLSThatFails: the password is not sent in plain text to a server that denies StartTLS.
 func TestStartTLSThatFails(t *testing.T) {
 	t.Parallel()
 	var heard atomic.Value
@@ -116,7 +116,7 @@ func TestAPasswordFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(c.Bind.PasswordFile, []byte("second"), 0o600))
 	assert.Equal(t, alice, lookUp(t, s, "alice"), "the file is read again for each connection")
 	require.NoError(t, os.WriteFile(c.Bind.PasswordFile, nil, 0o600))
-	assert.Equal(t, alice, lookUp(t, s, "alice"), "a connection that is bound stays so")
+	assert.Equal(t, alice, lookUp(t, s, "alice"), "a bound connection stays bound")
 }
 
 func TestBindingOtherwise(t *testing.T) {
@@ -145,7 +145,7 @@ func TestBindingOtherwise(t *testing.T) {
 	assert.Equal(t, alice, lookUp(t, open(t, c), "alice"), "SASL EXTERNAL over StartTLS")
 }
 
-// TestTheServerIsKilledAndComesBack: the connections that were kept are made again, and no question fails for it.
+// TestTheServerIsKilledAndComesBack: kept connections are replaced by new ones, without a failed lookup.
 func TestTheServerIsKilledAndComesBack(t *testing.T) {
 	t.Parallel()
 	server := directory(t, slapd.Options{})
@@ -157,14 +157,15 @@ func TestTheServerIsKilledAndComesBack(t *testing.T) {
 		server.Kill()
 		assert.Contains(t, lookUp(t, s, "alice"), "connection refused")
 		id, err := s.Find(t.Context(), named(t, "alice"))
-		require.NoError(t, err, "the last good answer")
+		require.NoError(t, err, "the last good result")
 		assert.Equal(t, alice, id.String())
 		server.Run(t)
 	}
 	assert.Equal(t, alice, lookUp(t, s, "alice"))
 }
 
-// TestTheServerHangs: it accepts connections and does not answer. Nobody waits for long, what is known counts, and nothing grows.
+// TestTheServerHangs: the server accepts connections and does not respond. Callers wait for a short time, cached results are
+// used, and the number of goroutines is limited.
 func TestTheServerHangs(t *testing.T) {
 	server := directory(t, slapd.Options{})
 	c := settings(t, server, config.PresetRFC2307)
@@ -188,19 +189,19 @@ func TestTheServerHangs(t *testing.T) {
 				assert.Equal(t, alice, id.String())
 				_, err = s.Find(t.Context(), named(t, fmt.Sprintf("user%d", caller*10+i%10)))
 				assert.ErrorIs(t, err, lookups.ErrSilent)
-				watch.Within(t, time.Since(began), time.Second, "two answers")
+				watch.Within(t, time.Since(began), time.Second, "two lookups")
 			}
 		})
 	}
 	group.Wait()
-	// A lookup that is out is one goroutine, and two of its connection.
+	// A running lookup has one goroutine, and its connection has two.
 	assert.Less(t, runtime.NumGoroutine(), goroutines+4*lookups.MaxLookups)
 	goOn()
 	require.Eventually(t, func() bool { return lookUp(t, s, "bob") == "5004:6003" }, machine.Patience, time.Millisecond)
 	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+20 }, machine.Patience, 10*time.Millisecond)
 }
 
-// TestHalfAResponse is one that ends in the middle: the connection stays and nothing more comes, or it is closed.
+// TestHalfAResponse: a response ends in the middle, and the connection stays open or is closed.
 func TestHalfAResponse(t *testing.T) {
 	t.Parallel()
 	server := directory(t, slapd.Options{})
@@ -221,7 +222,7 @@ func TestHalfAResponse(t *testing.T) {
 					_, _ = io.Copy(c, to)
 					return
 				}
-				_, _ = io.CopyN(c, to, 14+20) // the answer to the bind, and the first bytes of the next
+				_, _ = io.CopyN(c, to, 14+20) // the response to the bind, and the first bytes of the next response
 				if !closes {
 					_, _ = io.Copy(io.Discard, to)
 				}
@@ -236,7 +237,7 @@ func TestHalfAResponse(t *testing.T) {
 	}
 }
 
-// TestAResponseThatIsTooLarge is given up before it is read.
+// TestAResponseThatIsTooLarge: the lookup fails before the response is read.
 func TestAResponseThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	address := listen(t, func(c net.Conn) {
@@ -249,7 +250,7 @@ func TestAResponseThatIsTooLarge(t *testing.T) {
 	assert.Contains(t, lookUp(t, open(t, c), "alice"), "bind: unable to read LDAP response packet: length 2147483647 greater than maximum 1048576")
 }
 
-// TestTheSecondServer is asked while the first hangs, and the first is left alone for a while.
+// TestTheSecondServer: the second server is asked while the first hangs, and for a while the first is asked last.
 func TestTheSecondServer(t *testing.T) {
 	t.Parallel()
 	first, second := directory(t, slapd.Options{}), directory(t, slapd.Options{})

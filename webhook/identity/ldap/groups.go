@@ -10,13 +10,15 @@ import (
 )
 
 const (
-	// maxGroups of one user, nested ones included. Linux takes 65,536, and a Pod has identity.maxGroups.
+	// maxGroups is the most groups of one user, including nested groups. Linux allows 65,536, and a Pod has at most
+	// identity.maxGroups.
 	maxGroups = 2000
-	// maxDepth of groups in groups. A directory has three or four; a circle ends by itself, because a group is asked about once.
+	// maxDepth is the maximum depth of groups in groups. A directory has three or four levels. A circle of groups ends without
+	// this limit, because each group is looked up once.
 	maxDepth = 16
 	// pageSize is how many entries a server returns at once: Active Directory's limit is 1000.
 	pageSize = 500
-	// batch is how many groups one filter asks about.
+	// batch is how many groups one search looks up.
 	batch = 50
 )
 
@@ -38,7 +40,8 @@ func (s *Source) groups(c *ldap.Conn, dn, name string) ([]int64, error) {
 		}
 		members = nil
 		for _, group := range found {
-			// A group can come once for each of its members that were asked about. DNs come from one server, in one spelling.
+			// A group can be in several results, once for each batch with a member of it. All DNs come from one server, so they have
+			// the same spelling.
 			if seen[group.DN] {
 				continue
 			}
@@ -61,7 +64,7 @@ func (s *Source) groups(c *ldap.Conn, dn, name string) ([]int64, error) {
 func (s *Source) appendGID(gids []int64, group *ldap.Entry) ([]int64, error) {
 	switch values := group.GetEqualFoldAttributeValues(s.config.Groups.GID); len(values) {
 	case 0:
-		return gids, nil // a group of the directory that is none of Unix
+		return gids, nil // a group without a GID
 	case 1:
 		if gid, ok := parseNumber(values[0]); ok {
 			return append(gids, gid), nil

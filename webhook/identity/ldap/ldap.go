@@ -1,6 +1,6 @@
-// Package ldap finds who a user is in a directory service: OpenLDAP and its like with the schema of RFC 2307 or 2307bis, and
-// Active Directory with POSIX attributes. UID, GID and supplementary groups come from it, and the user of a hub's name where
-// configured.
+// Package ldap finds the identity of a user in a directory service: OpenLDAP and similar servers with the schema of RFC 2307
+// or 2307bis, and Active Directory with POSIX attributes. It returns UID, GID and supplementary groups, and the user of a hub
+// name if that is configured.
 //
 // One lookup is one search for the account and one for each level of its groups:
 //
@@ -28,7 +28,7 @@ import (
 )
 
 // lookupTime is how long a lookup may take. It is longer than callers wait: while a lookup exceeds Wait, callers with a
-// remembered result do not wait at all, and the servers get no more lookups than these.
+// cached result do not wait at all, and the servers get no further lookups.
 const lookupTime = 3 * time.Second
 
 // Source is a webhook.Identities. It is safe for concurrent use.
@@ -39,8 +39,8 @@ type Source struct {
 	names    *lookups.Finder[string]
 }
 
-// Open reads the local files of the configuration, so that a mistake in them ends the start with an error. A server that does
-// not respond is only logged, because the webhook must start without it.
+// Open reads the local files of the configuration, so that a mistake in them is an error at start. A server that does not
+// respond is only logged, because the webhook must start without it.
 func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registerer, log *slog.Logger) (*Source, error) {
 	s := &Source{config: settings.WithPreset()}
 	for _, filter := range []string{s.config.Users.Filter, s.config.Groups.Filter} {
@@ -74,12 +74,12 @@ func Open(ctx context.Context, settings config.LDAP, registry prometheus.Registe
 }
 
 // Find returns the identity of a user, nil if there is no such account, and an error if no server responds and nothing is
-// remembered.
+// cached.
 func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.accounts.Find(ctx, name.String(), s.looking(name.String()))
 }
 
-// FindUncached is Find without what is remembered.
+// FindUncached does the same as Find, without the cache.
 func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.accounts.FindUncached(ctx, name.String(), s.looking(name.String()))
 }
@@ -103,5 +103,5 @@ func (s *Source) lookAtBase() (*identity.Identity, error) {
 	})
 }
 
-// noAttributes asks for none: the OID that RFC 4511 has for it.
+// noAttributes requests no attributes: RFC 4511 has this OID for that.
 var noAttributes = []string{"1.1"}

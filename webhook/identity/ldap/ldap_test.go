@@ -21,7 +21,7 @@ func TestRFC2307(t *testing.T) {
 		"dn: ou=elsewhere,dc=example,dc=org\nobjectClass: organizationalUnit\nou: elsewhere\n\n" +
 		strings.ReplaceAll(account("carol", 5005), "ou=people", "ou=elsewhere")})
 	s := open(t, settings(t, server, config.PresetRFC2307))
-	assert.Equal(t, "5003:6003:7001,7002", lookUp(t, s, "alice"), "the primary group is no supplementary one")
+	assert.Equal(t, "5003:6003:7001,7002", lookUp(t, s, "alice"), "the primary group is not a supplementary one")
 	assert.Equal(t, "5004:6003:7001", lookUp(t, s, "bob"))
 	assert.Equal(t, "nobody", lookUp(t, s, "carol"), "outside of users.baseDN")
 	assert.Equal(t, "nobody", lookUp(t, s, "Alice"), "uid is compared without case by the server, and byte for byte here")
@@ -93,7 +93,8 @@ func TestActiveDirectory(t *testing.T) {
 	assert.EqualError(t, err, "is the userPrincipalName of several accounts in the directory service")
 }
 
-// TestOneAccountWithOneValueOfEach denies everything else, and says why.
+// TestOneAccountWithOneValueOfEach: an account must be the only one of its name, with one value of each attribute. Otherwise
+// the error says why it is unusable.
 func TestOneAccountWithOneValueOfEach(t *testing.T) {
 	t.Parallel()
 	several := func(name string, values ...string) string {
@@ -121,7 +122,8 @@ func TestOneAccountWithOneValueOfEach(t *testing.T) {
 	}
 }
 
-// TestWhatIsAskedForIsEscaped asks for a hub's names that would be another filter. One that is there in the directory is found.
+// TestWhatIsAskedForIsEscaped looks up hub names that would change the filter if they were not escaped. Such a name is found
+// if the directory has it.
 func TestWhatIsAskedForIsEscaped(t *testing.T) {
 	t.Parallel()
 	const special = `a*b(c)d\e&f|g!h=i~j<k>l,m+n"o;p#q/r s` + "é"
@@ -175,8 +177,8 @@ func TestLargeDirectories(t *testing.T) {
 	assert.False(t, is, "503, not a denial")
 }
 
-// TestReferrals: references to other servers in a result are ignored, as Active Directory sends them always, and a base that is
-// elsewhere is an error.
+// TestReferrals: references to other servers in a result are ignored, because Active Directory always sends them. A base on
+// another server is an error.
 func TestReferrals(t *testing.T) {
 	t.Parallel()
 	referral := func(dn string) string {
@@ -193,7 +195,7 @@ func TestReferrals(t *testing.T) {
 	assert.Contains(t, lookUp(t, open(t, c), "alice"), "the server has no such entry, or hides it from the account")
 }
 
-// TestHomes are read where the configuration has homes be where the directory service says. Else no account has to have one.
+// TestHomes: the home is read if homes come from the directory service. Otherwise an account needs no home.
 func TestHomes(t *testing.T) {
 	adHome := func(name, home string) string {
 		return strings.TrimSuffix(adUser(name, 512, 5003, 6003), "\n") + "unixHomeDirectory: " + home + "\n\n"

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// mostPages of pageSize accounts are more than any site has.
+	// mostPages is the most pages that are read, more than any site has.
 	mostPages = 2000
 	// pageTime is how long a server may take for one page.
 	pageTime = 30 * time.Second
@@ -20,16 +20,16 @@ const (
 
 // Listed is an account of the directory service.
 type Listed struct {
-	// Name of the user, or the DN of an account without one.
+	// Name is the name of the user, or the DN of an account without a name.
 	Name string
 	UID  int64
-	// Fault is why the account is none of a user; empty if nothing is wrong. It begins behind the name.
+	// Fault is why the account is unusable, as the end of a sentence that begins with the name; empty if nothing is wrong.
 	Fault string
 }
 
-// List returns the accounts that have a UID, but those that Active Directory has disabled. If the error is not nil, the list
-// ended before its end: it has what the server sent until then. A second server is asked if the first sends nothing, and not for
-// the rest, because only the first knows where the list ended.
+// List returns the accounts that have a UID, except those that Active Directory has disabled. If the error is not nil, the
+// list is incomplete: it has the accounts that the server sent before the error. A second server is asked only if the first
+// sends nothing, because it cannot continue the list of the first.
 func (s *Source) List(ctx context.Context) (accounts []Listed, err error) {
 	var failures []error
 	for _, server := range s.servers.inOrder() {

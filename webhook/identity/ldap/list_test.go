@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/ldap"
 )
 
-// TestListHasEveryAccount, over several pages, and says of those that are none of a user why.
+// TestListHasEveryAccount: the list has several pages, and says why an account is unusable.
 func TestListHasEveryAccount(t *testing.T) {
 	t.Parallel()
 	many := repeat(1200, func(i int) string { return account(fmt.Sprintf("user%d", i), 10_000+i) })
@@ -33,7 +33,7 @@ func TestListHasEveryAccount(t *testing.T) {
 		Fault: "has 2 values of uid in the directory service, and must have one"})
 }
 
-// TestListLeavesOutDisabledAccounts of Active Directory, and those without a UID.
+// TestListLeavesOutDisabledAccounts: the list has no disabled accounts of Active Directory, and none without a UID.
 func TestListLeavesOutDisabledAccounts(t *testing.T) {
 	t.Parallel()
 	server := slapd.Start(t, slapd.Options{Schema: slapd.AD, LDIF: units + adUser("alice", 512, 5003, 6003) + adUser("left", 514, 5004, 6003) +
@@ -43,7 +43,7 @@ func TestListLeavesOutDisabledAccounts(t *testing.T) {
 	assert.Equal(t, []ldap.Listed{{Name: "alice", UID: 5003}}, listed)
 }
 
-// TestAListThatEndsHalfWay has what came, and the error.
+// TestAListThatEndsHalfWay: the list has the accounts that the server sent, and an error.
 func TestAListThatEndsHalfWay(t *testing.T) {
 	t.Parallel()
 	many := repeat(1200, func(i int) string { return account(fmt.Sprintf("user%d", i), 10_000+i) })
@@ -87,7 +87,7 @@ func TestAListThatEndsHalfWay(t *testing.T) {
 	})
 }
 
-// cut returns an address that leads to a server, and ends each connection after so many bytes of the server's.
+// cut returns the address of a proxy to a server, which closes each connection after most bytes from the server.
 func cut(t *testing.T, server string, most *atomic.Int64) string {
 	t.Helper()
 	return listen(t, func(client net.Conn) {

@@ -6,13 +6,13 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// FromHub returns the name of the user whose attribute users.hubName has that value, or "" if there is none. The attribute's
-// value must be the hub's name byte for byte, because two names that differ in case may be two users of a hub.
+// FromHub returns the name of the user with that value of the attribute users.hubName, or "" if there is none. The value must
+// equal the hub name byte for byte, because two names that differ in case may be two users of a hub.
 func (s *Source) FromHub(ctx context.Context, hubName string) (string, error) {
 	return value(s.names.Find(ctx, hubName, s.lookingForName(hubName)))
 }
 
-// FromHubUncached is FromHub without what is remembered.
+// FromHubUncached does the same as FromHub, without the cache.
 func (s *Source) FromHubUncached(ctx context.Context, hubName string) (string, error) {
 	return value(s.names.FindUncached(ctx, hubName, s.lookingForName(hubName)))
 }

@@ -24,14 +24,14 @@ const (
 	accountPW = "Passw0rd of an account"
 )
 
-// domain is a directory of a real controller of Active Directory, and the administrator's connection to it.
+// domain is a domain of a real Active Directory controller, with a connection as its administrator.
 type domain struct {
 	*samba.Controller
 	admin *goldap.Conn
 }
 
-// TestSambaActiveDirectory is on a real domain controller of Active Directory, Samba's, with the preset and nothing else configured but what
-// every site has to. Its users and groups are made as an administrator makes them.
+// TestSambaActiveDirectory uses a real domain controller of Active Directory, Samba's. It configures only the preset and what
+// every site must set. It creates users and groups as an administrator does.
 func TestSambaActiveDirectory(t *testing.T) {
 	if os.Getenv("RELEASE_CHECK") == "" {
 		t.Skip("skipped: make release-check runs it, because a domain takes half a minute to make")
@@ -55,7 +55,7 @@ func TestSambaActiveDirectory(t *testing.T) {
 	t.Run("the server is killed and comes back", d.restart)
 }
 
-// settings are those of the page about directory services, with the base of the whole domain.
+// settings returns the settings of the page about directory services, with the base of the whole domain.
 func (d *domain) settings(t testing.TB) config.LDAP {
 	t.Helper()
 	c := settings(t, &slapd.Server{LDAPS: samba.LDAPS, CAFile: d.CAFile}, config.PresetAD)
@@ -66,7 +66,7 @@ func (d *domain) settings(t testing.TB) config.LDAP {
 	return c
 }
 
-// user makes an account that is not disabled. Without a UID it has no POSIX attributes.
+// user creates an account that is not disabled. Without a UID it has no POSIX attributes.
 func (d *domain) user(t *testing.T, name string, uid int, more ...string) {
 	t.Helper()
 	require.NoError(t, d.tryUser(name, name, uid, more...))
@@ -90,7 +90,7 @@ func (d *domain) tryUser(cn, account string, uid int, more ...string) error {
 	return d.admin.Add(add)
 }
 
-// group makes a group of accounts and groups. Without a GID it is none of Unix.
+// group creates a group of accounts and groups. If gid is 0, the group has no GID.
 func (d *domain) group(t *testing.T, name string, gid int, members ...string) {
 	t.Helper()
 	add := goldap.NewAddRequest("CN="+name+","+usersDN, nil)
@@ -139,8 +139,8 @@ func (d *domain) posix(t *testing.T) {
 	assert.Equal(t, "/home/alice", home.Home, "unixHomeDirectory")
 }
 
-// cases: Active Directory has no two accounts whose names differ in case alone, and finds the one in any. Attributes that it does not
-// keep unique, such as uid, can be there twice.
+// cases tests upper and lower case: Active Directory has no two account names that differ only in case, and finds a name in
+// any case. Two accounts can have the same value of an attribute that it does not keep unique, such as uid.
 func (d *domain) cases(t *testing.T) {
 	assert.Error(t, d.tryUser("alice's other", "ALICE", 5009), "sAMAccountName is unique without case")
 	s := open(t, d.settings(t))
@@ -156,7 +156,7 @@ func (d *domain) cases(t *testing.T) {
 	s = open(t, c)
 	assert.Equal(t, "5021:6003", lookUp(t, s, "Frank"))
 	assert.Equal(t, "nobody", lookUp(t, s, "frank"))
-	// Two, and three: this server returns as many as there are, whatever limit it is asked with.
+	// The test has two accounts, then three, because this server ignores the limit of the request and returns all.
 	for i, other := range []string{"frank", "FRANK"} {
 		d.user(t, fmt.Sprint("other", i), 5022+i, "uid: "+other)
 		for _, name := range []string{"Frank", "frank"} {
@@ -165,7 +165,7 @@ func (d *domain) cases(t *testing.T) {
 	}
 }
 
-// groups of an account are those that the controller itself finds by its rule for chains, LDAP_MATCHING_RULE_IN_CHAIN.
+// groups compares the groups of an account with those that the controller itself finds by LDAP_MATCHING_RULE_IN_CHAIN.
 func (d *domain) groups(t *testing.T) {
 	d.user(t, "grace", 5011)
 	d.group(t, "lab", 7001, "grace", "bob")
@@ -242,7 +242,7 @@ func (d *domain) transport(t *testing.T) {
 	})
 }
 
-// check says who may write the attributes: the administrator, and not the webhook's own account.
+// check tests Diagnose: it warns if the bound account may write the attributes, as the administrator may.
 func (d *domain) check(t *testing.T) {
 	remarks := func(change func(*config.LDAP)) string {
 		c := config.Default()
@@ -266,7 +266,7 @@ func (d *domain) check(t *testing.T) {
 	assert.Regexp(t, `warning: the account that the webhook binds as may write .*uidNumber.* of `, said)
 }
 
-// list has more accounts than a page.
+// list lists more accounts than a page has.
 func (d *domain) list(t *testing.T) {
 	const many = 510
 	for i := range many {

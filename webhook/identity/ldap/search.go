@@ -6,8 +6,8 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// search returns the entries of a search, and what the server sent of them if it returned an error. Not every server keeps to the
-// request's limit: Samba's returns as many as there are.
+// search returns the entries of a search. With an error it returns the entries that the server sent before. Not every server
+// obeys the limit of the request: Samba's returns all entries.
 func search(c *ldap.Conn, request *ldap.SearchRequest) ([]*ldap.Entry, error) {
 	request.DerefAliases = ldap.NeverDerefAliases
 	result, err := c.Search(request)
@@ -20,7 +20,7 @@ func search(c *ldap.Conn, request *ldap.SearchRequest) ([]*ldap.Entry, error) {
 	return result.Entries, nil
 }
 
-// searchPaged returns the entries of a search, read page by page. It stops when it has tooMany entries.
+// searchPaged returns the entries of a search, read page by page. It stops at tooMany entries.
 func searchPaged(c *ldap.Conn, request *ldap.SearchRequest, tooMany int) (found []*ldap.Entry, err error) {
 	page := ldap.NewControlPaging(pageSize)
 	request.DerefAliases, request.Controls = ldap.NeverDerefAliases, []ldap.Control{page}
@@ -38,7 +38,7 @@ func searchPaged(c *ldap.Conn, request *ldap.SearchRequest, tooMany int) (found 
 	}
 }
 
-// searchError names the search, for the log: the filter has the user in it, and no secret.
+// searchError adds the search to an error, for the log. The filter contains the user's name and no secret.
 func searchError(request *ldap.SearchRequest, err error) error {
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultReferral):

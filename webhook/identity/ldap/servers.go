@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	// maxIdle connections to one server are kept. More are made while more lookups are out, of which there are 32 at most.
+	// maxIdle is how many idle connections to one server are kept. More are open while more lookups run, at most 32.
 	maxIdle = 8
-	// avoidedFor is how long a server that failed is asked last.
+	// avoidedFor is how long a failed server is asked last.
 	avoidedFor = 10 * time.Second
 	// maxPacket is larger than any response: lookups request no members and no photos.
 	maxPacket = 1 << 20
 )
 
-// servers are asked in the order of the configuration; one that failed a moment ago comes last.
+// servers are the servers in the order of the configuration. A server that failed a moment ago is asked last.
 type servers struct {
 	config *config.LDAP
 	list   []*server
@@ -47,8 +47,8 @@ type connection struct {
 	network net.Conn
 }
 
-// limitPackets sets a limit of the whole program, which nothing else in it uses. Without it a server can make the library
-// allocate 2 GiB.
+// limitPackets sets the library's limit for response sizes, a global variable that only this package uses. Without a limit a
+// server can make the library allocate 2 GiB.
 var limitPackets = sync.OnceFunc(func() { ber.MaxPacketLengthBytes = maxPacket })
 
 func newServers(c *config.LDAP) (*servers, error) {
@@ -82,8 +82,8 @@ func newServers(c *config.LDAP) (*servers, error) {
 	return s, nil
 }
 
-// ask asks one server after another until one responds, for at most the duration most. Every server but the last gets only half
-// of wait, so that the next one is asked while callers still wait.
+// ask asks one server after another until one responds, for at most the duration most. Each server except the last gets only
+// half of wait, so that the next server is asked while callers still wait.
 func (s *servers) ask(most, wait time.Duration, question func(*ldap.Conn) error) error {
 	deadline := time.Now().Add(most)
 	var failures []error
@@ -116,7 +116,7 @@ func (s *servers) inOrder() (ordered []*server) {
 	return append(ordered, avoided...)
 }
 
-// askOne asks over a connection that was kept, and over a new one if that has ended meanwhile, as by a restart of the server.
+// askOne uses a kept connection. If the kept connection has ended, as after a restart of the server, askOne uses a new one.
 func (s *servers) askOne(server *server, until time.Time, question func(*ldap.Conn) error) error {
 	for {
 		c, kept, err := s.connection(server, until)
@@ -137,14 +137,14 @@ func (s *servers) askOne(server *server, until time.Time, question func(*ldap.Co
 	}
 }
 
-// broken reports whether the connection cannot be used any more.
+// broken reports whether an error means that the connection cannot be used again.
 func broken(err error) bool {
 	return ldap.IsErrorAnyOf(err, ldap.ErrorNetwork, ldap.ErrorUnexpectedMessage, ldap.ErrorUnexpectedResponse,
 		ldap.LDAPResultUnavailable,
 		ldap.LDAPResultBusy, ldap.LDAPResultServerDown, ldap.LDAPResultTimeout) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// connection returns one that is bound, and whether it was kept from another question.
+// connection returns a bound connection, and reports whether it is a kept one.
 func (s *servers) connection(server *server, until time.Time) (c *connection, kept bool, err error) {
 	for c := server.take(); c != nil; c = server.take() {
 		if !c.IsClosing() && c.network.SetDeadline(until) == nil {
@@ -167,16 +167,17 @@ func (s *server) take() *connection {
 	return c
 }
 
-// keep keeps a connection for the next question. The deadline of this one is taken off it, which its reader waits with.
+// keep keeps a connection for the next lookup. It removes the deadline of the previous lookup, which would end the
+// connection's reader.
 func (s *server) keep(c *connection) {
 	s.mu.Lock()
 	s.failed = time.Time{}
-	room := len(s.idle) < maxIdle && c.network.SetDeadline(time.Time{}) == nil
-	if room {
+	keep := len(s.idle) < maxIdle && c.network.SetDeadline(time.Time{}) == nil
+	if keep {
 		s.idle = append(s.idle, c)
 	}
 	s.mu.Unlock()
-	if !room {
+	if !keep {
 		_ = c.Close()
 	}
 }

@@ -24,11 +24,11 @@ const (
 )
 
 // ErrSilent is wrapped by the error of a source that does not respond in time.
-var ErrSilent = errors.New("does not answer")
+var ErrSilent = errors.New("does not respond")
 
-// Options of a Finder.
+// Options are the options of a Finder.
 type Options struct {
-	// Source is the source's name in metrics, such as share, and What its name in sentences, such as "the share".
+	// Source is the source's name in metrics, such as share, and What its name in messages, such as "the share".
 	Source, What string
 	// Wait is how long a caller waits for the source.
 	Wait time.Duration
@@ -36,7 +36,7 @@ type Options struct {
 	Fresh, FreshMissing time.Duration
 	// Stale is how long the last value is used while the source does not respond.
 	Stale time.Duration
-	// Registry of the metrics.
+	// Registry is for the metrics.
 	Registry prometheus.Registerer
 	// Now is the clock; time.Now if it is nil.
 	Now func() time.Time
@@ -58,12 +58,12 @@ type Finder[V any] struct {
 }
 
 // Look asks the source itself. It returns nil if the source lacks the key, an *identity.Unusable if the value is unusable,
-// and any other error if the source failed. It may take longer than Wait, for which callers wait.
+// and any other error if the source failed. It may take longer than Wait, but callers wait only for Wait.
 type Look[V any] func() (*V, error)
 
-// cached is the result of a lookup.
+// cached is a result in the cache.
 type cached[V any] struct {
-	// value is nil if the key has none.
+	// value is nil if the key has no value.
 	value *V
 	// unusable is set if the value is unusable.
 	unusable *identity.Unusable
@@ -125,7 +125,7 @@ func (f *Finder[V]) Find(ctx context.Context, key string, look Look[V]) (*V, err
 	return value, err
 }
 
-// FindUncached is Find without the cache.
+// FindUncached does the same as Find, without the cache.
 func (f *Finder[V]) FindUncached(ctx context.Context, key string, look Look[V]) (*V, error) {
 	value, err := f.askTimed(ctx, key, look)
 	count(f.Metrics, Miss, value, err)
@@ -137,7 +137,7 @@ func (f *Finder[V]) askTimed(ctx context.Context, key string, look Look[V]) (*V,
 	return f.Ask(ctx, key, look)
 }
 
-// Ask waits for a lookup of the key, a new or a running one. It does not count it in the metrics.
+// Ask waits for a lookup of the key, a new or a running one. The metrics do not count it.
 func (f *Finder[V]) Ask(ctx context.Context, key string, look Look[V]) (*V, error) {
 	l, err := f.join(key, look)
 	if err != nil {
@@ -165,7 +165,7 @@ func (f *Finder[V]) join(key string, look Look[V]) (*lookup[V], error) {
 		return l, nil
 	}
 	if len(f.lookups) >= MaxLookups {
-		return nil, fmt.Errorf("%s %w: %d questions are out, and no more are asked", f.What, ErrSilent, MaxLookups)
+		return nil, fmt.Errorf("%s %w: %d lookups are running, and no more are started", f.What, ErrSilent, MaxLookups)
 	}
 	l := &lookup[V]{began: f.Now(), done: make(chan struct{})}
 	f.lookups[key] = l

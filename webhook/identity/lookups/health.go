@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// register registers what a source owes: when it last answered and last failed, how many lookups are out, and for how long the
-// oldest is.
+// register registers the metrics of a source: when it last responded and last failed, how many lookups are running, and the
+// age of the oldest.
 func (f *Finder[V]) register() error {
 	name := "jupyter_user_" + strings.ReplaceAll(f.Source, "-", "_")
 	f.lastResponse = prometheus.NewGauge(prometheus.GaugeOpts{
@@ -36,5 +36,5 @@ func (f *Finder[V]) register() error {
 		f.Registry.Register(oldest))
 }
 
-// seconds returns a time as Prometheus has it.
+// seconds returns a time in the form that Prometheus uses: seconds since 1970.
 func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }

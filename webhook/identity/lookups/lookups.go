@@ -23,7 +23,7 @@ const (
 	Stale Cache = "stale"
 )
 
-// result of a lookup.
+// result is the result of a lookup, as a label.
 type result string
 
 const (
@@ -32,7 +32,7 @@ const (
 	failed  result = "error"
 )
 
-// Metrics of one source. No label contains a user.
+// Metrics are the metrics of one source. No label contains a user.
 type Metrics struct {
 	// counters are created in advance, so that a review need not look them up by labels.
 	counters map[Cache]map[result]prometheus.Counter

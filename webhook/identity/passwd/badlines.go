@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// maxTold is how many bad lines of a file are logged. More of them have one cause, and would fill the log.
+// maxTold is how many bad lines of a file are logged. More bad lines usually have the same cause, and would fill the log.
 const maxTold = 10
 
 // badLines are the unreadable lines of one file, which were skipped.
@@ -24,7 +24,7 @@ func (b *badLines) add(f *fault) {
 	}
 }
 
-// ofWhichBad returns the end of a sentence about the last file: its first bad line, if there is one.
+// ofWhichBad returns the end of a sentence about the last file: how many bad lines it has, and the first of them.
 func (t *table) ofWhichBad() string {
 	bad := t.bad[len(t.bad)-1]
 	if bad.count == 0 {

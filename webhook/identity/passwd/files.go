@@ -119,8 +119,8 @@ func (p *pair) close() {
 }
 
 // read returns a table of both files and their stamps; the stamps are nil if the files must be read again even without a
-// change. It checks afterwards that the paths still lead to the opened files: otherwise these could be one old and one new
-// file.
+// change. Afterwards it checks that the paths still lead to the opened files: otherwise one file could be old and the other
+// new.
 func (f files) read(inUse *table) (*table, *stamps, error) {
 	for range 3 {
 		opened, err := f.open()

@@ -60,7 +60,7 @@ func (p place) open() (*passwd.Source, error) {
 	})
 }
 
-// reopen is open with a new registry.
+// reopen opens the source again, with a new registry.
 func (p place) reopen() (*passwd.Source, error) {
 	p.registry = prometheus.NewRegistry()
 	return p.open()

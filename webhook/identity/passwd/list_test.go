@@ -19,7 +19,7 @@ func list(t *testing.T, content string) ([]passwd.Listed, []string, error) {
 	return passwd.List(path, config.User{MaxLength: 32, Domains: []string{"corp.example"}})
 }
 
-// TestListHasEveryAccount, also those of the system; the first line of a name counts.
+// TestListHasEveryAccount: the list also has system accounts. The first line of a name counts.
 func TestListHasEveryAccount(t *testing.T) {
 	t.Parallel()
 	listed, bad, err := list(t, "root:x:0:0::/root:/bin/sh\nalice@corp.example:x:5001:6001:::\n# a comment\nhost$:x:7:7:::\n"+
@@ -34,7 +34,7 @@ func TestListHasEveryAccount(t *testing.T) {
 func TestAListThatEndsHalfWay(t *testing.T) {
 	t.Parallel()
 	listed, _, err := list(t, "alice:x:5001:6001:::\nbob:x:50")
-	require.ErrorContains(t, err, "the last line has no end")
+	require.ErrorContains(t, err, "the last line has no line break")
 	assert.Equal(t, []passwd.Listed{{"alice", 5001, 6001}}, listed)
 	_, _, err = passwd.List(filepath.Join(t.TempDir(), "missing"), config.User{})
 	require.ErrorContains(t, err, "no such file or directory")

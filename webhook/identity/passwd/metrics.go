@@ -8,7 +8,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity/lookups"
 )
 
-// metrics of the files. None has a user as a label, because the names are private.
+// metrics are the metrics of the files. No label contains a user, because the names are private.
 type metrics struct {
 	*lookups.Metrics
 	reloads  *prometheus.CounterVec
@@ -41,7 +41,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 		}),
 		isBroken: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "jupyter_user_passwd_broken",
-			Help: "1 while the passwd and group files are broken or gone, and what was read before is in use; else 0.",
+			Help: "1 while the passwd and group files are broken or gone, and what was read before is in use; otherwise 0.",
 		}),
 		modified: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "jupyter_user_passwd_modified_timestamp_seconds",

@@ -12,14 +12,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/denial"
 )
 
-// maxSize of a file. 100,000 users take about 10 MB. Two files of this size, while the previous tables are still in use,
-// fit into the Deployment's memory limit.
+// maxSize is the maximum size of a file. 100,000 users take about 10 MB. Two files of this size, while the previous tables
+// are still in use, fit into the Deployment's memory limit.
 const maxSize = 16 << 20
 
 // fault is an error in a file. It never contains a line's text: files from NIS have passwords in them.
 type fault struct {
 	path string
-	// line from 1; 0 if the fault is about the whole file.
+	// line is counted from 1; 0 if the fault is about the whole file.
 	line int
 	why  string
 }
@@ -31,8 +31,8 @@ func (f *fault) Error() string {
 	return fmt.Sprintf("%s: line %d: %s", f.path, f.line, f.why)
 }
 
-// eachAccount calls add with the name, the UID, the GID and the home of each readable line of a passwd file. The path is only for
-// faults. The home is valid until add returns, and is not checked here: share.homePrefix has the rule.
+// eachAccount calls add with the name, the UID, the GID and the home of each readable line of a passwd file. The path is only
+// for faults. The home is valid until add returns, and is not checked here (Share.HomeOf checks it).
 //
 //	field    1     2         3    4    5      6     7
 //	         name  password  UID  GID  GECOS  home  shell
@@ -100,8 +100,8 @@ func (t *table) readGroup(path string, file io.Reader) error {
 	return nil
 }
 
-// eachLine reads lines with so many fields. take returns what is wrong with a line, or "". A bad line is skipped and kept
-// for the log.
+// eachLine reads lines with the given number of fields. take returns what is wrong with a line, or "". A bad line is skipped
+// and kept for the log.
 func (t *table) eachLine(path string, file io.Reader, fields int, take func(field [][]byte) string) error {
 	limited := &io.LimitedReader{R: file, N: maxSize + 1}
 	lines := bufio.NewScanner(limited)
@@ -145,7 +145,7 @@ func tooLarge(path string) error {
 	return &fault{path: path, why: fmt.Sprintf("it is larger than %d MiB, which no file of users is", maxSize>>20)}
 }
 
-var errCutShort = errors.New("the last line has no end: the file is being written, or was cut short")
+var errCutShort = errors.New("the last line has no line break: the file is being written, or is incomplete")
 
 // wholeLines splits lines that end in a line break, and returns no incomplete last line.
 func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
@@ -161,7 +161,7 @@ func wholeLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
 // skipped reports whether a line is empty, a comment, or a reference to NIS (+ and -).
 func skipped(line []byte) bool { return len(line) == 0 || bytes.IndexByte([]byte("#+-"), line[0]) >= 0 }
 
-// number parses a UID or GID of 32 bits. The floor denies what is not a user's, with its own sentence.
+// number parses a UID or GID of 32 bits. The floor denies a number that is not a user's, with its own message.
 func number(text []byte) (uint32, bool) {
 	n, err := strconv.ParseUint(string(text), 10, 32)
 	// Only the canonical form is accepted. ParseUint accepts no sign, but leading zeros.

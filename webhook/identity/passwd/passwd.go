@@ -9,7 +9,7 @@
 // skipped, with a warning in the log and a metric.
 //
 // A sidecar should write a temporary file and rename it. A file that is written in place is broken until it is complete,
-// except when it is read exactly at the end of a line: then the users behind that line are unknown until the next check.
+// except when it is read exactly at the end of a line: then the users after that line are unknown until the next check.
 package passwd
 
 import (
@@ -28,13 +28,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Options of a Source.
+// Options are the options of a Source.
 type Options struct {
 	// Passwd and Group are the paths of the files. Without Group no user has supplementary groups.
 	Passwd, Group string
-	// Rules of the names: a domain that they remove from a Pod's name is also removed from names in the files.
+	// Rules are the rules for names: a domain that they remove from a Pod's name is also removed from names in the files.
 	Rules config.User
-	// Homes has the home fields read, where they decide where homes are (share.homePrefix).
+	// Homes is whether home fields are kept, because homes come from them (share.homePrefix).
 	Homes bool
 	// Every is how often Watch checks whether the files have changed; 2 s if it is 0.
 	Every time.Duration
@@ -99,12 +99,13 @@ func (s *Source) Find(_ context.Context, name user.Name) (*identity.Identity, er
 	return id, nil
 }
 
-// FindUncached is Find, but first reads the files if they have changed. If they are broken, the previous table is used.
+// FindUncached does the same as Find, but first reads the files if they have changed. If they are broken, the previous table
+// is used.
 func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	defer s.metrics.Took(time.Now())
 	if err := s.inTurn(ctx, s.look); err != nil {
 		s.metrics.Count(lookups.Miss, nil, err)
-		return nil, fmt.Errorf("look whether %s and %s have changed: %w", s.files.passwd, s.files.group, err)
+		return nil, fmt.Errorf("check whether %s and %s have changed: %w", s.files.passwd, s.files.group, err)
 	}
 	id := s.users.Load().find(name.String())
 	s.metrics.Count(lookups.Miss, id, nil)

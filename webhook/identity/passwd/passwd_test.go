@@ -25,11 +25,11 @@ func TestUsersAndTheirGroups(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "ascending, without the primary group")
 	assert.Equal(t, "5004:6004:7002", who(t, s, "bob"))
-	assert.Empty(t, who(t, s, "carol"), "to be a member makes nobody a user")
+	assert.Empty(t, who(t, s, "carol"), "a member of a group is not a user without a line in passwd")
 	assert.Empty(t, who(t, s, "Alice"))
 	id, err := s.Find(t.Context(), user.Name{})
 	assert.NoError(t, err)
-	assert.Nil(t, id, "no name is nobody's")
+	assert.Nil(t, id, "an empty name is no user")
 }
 
 func TestAloneAPasswdGivesNoGroups(t *testing.T) {
@@ -40,7 +40,8 @@ func TestAloneAPasswdGivesNoGroups(t *testing.T) {
 	assert.Equal(t, "5003:6003", who(t, s, "alice"))
 }
 
-// TestHomeFields are read where homes are by them, and only there. The first line of a name counts, and a reload replaces them.
+// TestHomeFields: home fields are read only if homes come from them. The first line of a name counts, and a reload replaces
+// the fields.
 func TestHomeFields(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passwd")
 	home := func(s *passwd.Source, name string) string {
@@ -78,7 +79,8 @@ func TestOneUIDUnderTwoNames(t *testing.T) {
 	assert.Equal(t, "5003:6004:7001", who(t, s, "alice-admin"), "each with the groups of the name")
 }
 
-// TestNumbersBeyondKubernetes are kept: the floor has a sentence for them, which is better than "no such user".
+// TestNumbersBeyondKubernetes: numbers that Kubernetes does not accept are kept. The floor denies them with a better message
+// than "no such user".
 func TestNumbersBeyondKubernetes(t *testing.T) {
 	s, err := newPlace(t, "highest:x:2147483647:2147483647:::\nuid:x:2147483648:6003:::\ngid:x:5003:4294967295:::\ngroup:x:5003:6003:::\n",
 		"g:x:4294967293:group\n").open()
@@ -86,9 +88,9 @@ func TestNumbersBeyondKubernetes(t *testing.T) {
 	floor := identity.Floor{MinUID: 1000, MinGID: 1000}
 	for name, why := range map[string]string{
 		"highest": "",
-		"uid":     "UID 2147483648 is over 2147483647, the highest that Kubernetes takes",
-		"gid":     "GID 4294967295 is over 2147483647, the highest that Kubernetes takes",
-		"group":   "GID 4294967293 is over 2147483647, the highest that Kubernetes takes",
+		"uid":     "UID 2147483648 is over 2147483647, the highest that Kubernetes accepts",
+		"gid":     "GID 4294967295 is over 2147483647, the highest that Kubernetes accepts",
+		"group":   "GID 4294967293 is over 2147483647, the highest that Kubernetes accepts",
 	} {
 		id, err := s.Find(t.Context(), named(t, name))
 		require.NoError(t, err)
@@ -115,8 +117,8 @@ func TestWhatIsBroken(t *testing.T) {
 	for name, c := range map[string]struct{ users, groups, why string }{
 		"a shadow file": {"alice:$6$SECRET:19000:0:99999:7:::\n", groups, nobody + ": system accounts, names that begin with a digit and " +
 			"names with another domain than user.domains are no users here; 1 bad lines are left out, the first is line 1: it has 9 fields"},
-		"half a line":            {users + "eve:x:5005:60", groups, "passwd: line 4: the last line has no end: the file is being written, or was cut short"},
-		"all but the line break": {users, strings.TrimSuffix(groups, "\n"), "group: line 4: the last line has no end"},
+		"half a line":            {users + "eve:x:5005:60", groups, "passwd: line 4: the last line has no line break: the file is being written, or is incomplete"},
+		"all but the line break": {users, strings.TrimSuffix(groups, "\n"), "group: line 4: the last line has no line break"},
 		"nothing":                {"", groups, nobody},
 		"system accounts alone":  {"root:x:0:0:::\nnobody:x:65534:65534:::\n", groups, nobody},
 		"comments alone":         {"# empty\n", groups, nobody},
@@ -165,7 +167,7 @@ func TestABadLineCostsThatLine(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
 			assert.Empty(t, who(t, s, "eve"))
-			assert.Equal(t, "5009:6009:7010", who(t, s, "zoe"), "the lines behind it count")
+			assert.Equal(t, "5009:6009:7010", who(t, s, "zoe"), "the lines after it count")
 
 			file, path, line, bad := "passwd", p.passwd, 4, map[string]float64{"passwd": 1, "group": 0}
 			if c.inGroup != "" {
@@ -185,7 +187,7 @@ func TestABadLineCostsThatLine(t *testing.T) {
 	}
 }
 
-// TestManyBadLines have one cause, and do not fill the log.
+// TestManyBadLines: many bad lines do not fill the log, because they usually have one cause.
 func TestManyBadLines(t *testing.T) {
 	p := newPlace(t, users+strings.Repeat("oops\n", 5000), groups)
 	s := p.watched(t)
@@ -197,7 +199,7 @@ func TestManyBadLines(t *testing.T) {
 
 	write(t, p.passwd, users+strings.Repeat("oops\n", 5000)+"zoe:x:5009:6009:::\n")
 	becomes(t, s, "zoe", "5009:6009")
-	assert.Len(t, p.log.Lines(t, "a line of the file is left out"), 10, "the same lines are told once")
+	assert.Len(t, p.log.Lines(t, "a line of the file is left out"), 10, "the same lines are logged once")
 	write(t, p.passwd, users)
 	eventually(t, func() bool { return p.metric(t, `bad_lines{file="passwd"}`) == 0 }, "all lines are good")
 }
@@ -315,6 +317,6 @@ func TestEveryNumberOfGroups(t *testing.T) {
 		}
 		s, err := newPlace(t, users, text).open()
 		require.NoError(t, err)
-		assert.Equal(t, want, who(t, s, "alice"), "how many a pod may have is not for the source to say")
+		assert.Equal(t, want, who(t, s, "alice"), "the source does not limit the groups")
 	}
 }

@@ -19,9 +19,9 @@ type table struct {
 	memberships []membership
 	// homes are the home fields of all users, one after another; nil if they are not kept.
 	homes []byte
-	// withHomes has home fields kept.
+	// withHomes reports whether home fields are kept.
 	withHomes bool
-	// rules of the names: which names a Pod can have, and which domains are removed.
+	// rules are the rules for names: which names a Pod can have, and which domains are removed.
 	rules config.User
 	// bad are the skipped lines of each file.
 	bad []badLines
@@ -31,7 +31,7 @@ type account struct {
 	uid, gid uint32
 	// last is the index of the user's last membership, plus one; 0 if there is none.
 	last uint32
-	// homeEnd is where the home field ends in homes, and that of the next account begins.
+	// homeEnd is where the home field ends in homes, and where the field of the next account begins.
 	homeEnd uint32
 }
 
@@ -86,7 +86,7 @@ func (t *table) add(text string, uid, gid uint32, home []byte) {
 func (t *table) join(member []byte, gid uint32) {
 	at, ok := t.index[string(member)]
 	if !ok && bytes.IndexByte(member, '@') > 0 {
-		// The member may have a domain that the rules remove: SSSD writes members so if it uses fully qualified names.
+		// The member may have a domain that the rules remove: SSSD writes such members if it uses fully qualified names.
 		if name, denied := user.Parse("", string(member), t.rules); denied == nil {
 			at, ok = t.index[name.String()]
 		}
@@ -96,7 +96,7 @@ func (t *table) join(member []byte, gid uint32) {
 	}
 	p := &t.accounts[at]
 	if p.last > 0 && t.memberships[p.last-1].gid == gid {
-		return // listed twice
+		return // the group lists the member twice
 	}
 	t.memberships = append(t.memberships, membership{gid: gid, before: p.last})
 	p.last = uint32(len(t.memberships))

@@ -72,11 +72,11 @@ func TestAHundredThousandUsers(t *testing.T) {
 	assert.Equal(t, "399999:6099:7094,7195,7296,7397,7493", id.String())
 	assert.Equal(t, "/home/person.name099999", id.Home)
 	both := heap() - before
-	assert.Equal(t, "199999:6099:7094,7195,7296,7397,7493", old.find("person.name099999").String(), "the one before is still there")
+	assert.Equal(t, "199999:6099:7094,7195,7296,7397,7493", old.find("person.name099999").String(), "the previous table is unchanged")
 	runtime.KeepAlive(s)
 
 	t.Logf("one generation %.1f MiB, two %.1f MiB", float64(one)/(1<<20), float64(both)/(1<<20))
-	assert.Less(t, both, uint64(32<<20), "with both alive: the whole process is to have 64 MiB")
+	assert.Less(t, both, uint64(32<<20), "both tables together: the whole process may have 64 MiB")
 }
 
 func BenchmarkLoad(b *testing.B) {
@@ -114,7 +114,7 @@ func BenchmarkFind(b *testing.B) {
 	}
 }
 
-// TestNobodyWaitsForWhoHangs: files can be on a share, and reading from a share can take for ever.
+// TestNobodyWaitsForWhoHangs: callers do not wait for a read that hangs, because files can be on a share.
 func TestNobodyWaitsForWhoHangs(t *testing.T) {
 	passwd := filepath.Join(t.TempDir(), "passwd")
 	require.NoError(t, os.WriteFile(passwd, []byte("alice:x:5003:6003:::\n"), 0o644))
@@ -123,14 +123,14 @@ func TestNobodyWaitsForWhoHangs(t *testing.T) {
 	alice, _ := user.Parse("", "alice", anyName)
 
 	ctx, cancel := context.WithCancel(t.Context())
-	hanging, answers := make(chan struct{}), make(chan error)
+	hanging, results := make(chan struct{}), make(chan error)
 	go func() {
-		answers <- s.inTurn(ctx, func() {
+		results <- s.inTurn(ctx, func() {
 			cancel() // the deadline comes after the check has begun
 			<-hanging
 		})
 	}()
-	require.ErrorIs(t, <-answers, context.Canceled)
+	require.ErrorIs(t, <-results, context.Canceled)
 	_, err = s.FindUncached(ctx, alice)
 	require.ErrorIs(t, err, context.Canceled, "nor is there a second look beside the one that hangs")
 	assert.Contains(t, err.Error(), passwd)

@@ -59,8 +59,8 @@ func TestABrokenFileAfterAGoodOne(t *testing.T) {
 	line := p.told(t, 1)
 	assert.Equal(t, p.group, line["path"])
 	assert.EqualValues(t, 2, line["line"])
-	assert.Equal(t, "the last line has no end: the file is being written, or was cut short", line["fault"])
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "both are as they were: no half of one and half of the other")
+	assert.Equal(t, "the last line has no line break: the file is being written, or is incomplete", line["fault"])
+	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "both users are unchanged")
 	assert.Equal(t, 1.0, p.metric(t, `reloads_total{result="broken"}`))
 	assert.Equal(t, 1.0, p.metric(t, "broken"))
 
@@ -74,7 +74,7 @@ func TestABrokenFileAfterAGoodOne(t *testing.T) {
 
 	write(t, p.group, "g:x:7009:alice\n")
 	becomes(t, s, "alice", "9003:6003:7009")
-	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "the log says that it is well")
+	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "the log says that the files are good again")
 	assert.Equal(t, 0.0, p.metric(t, "broken"))
 	assert.Equal(t, 3.0, p.metric(t, `reloads_total{result="broken"}`))
 }
@@ -135,8 +135,8 @@ func TestHalfAFile(t *testing.T) {
 	require.NoError(t, err)
 	line := p.told(t, 2)
 	assert.EqualValues(t, 2, line["line"])
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "with half of a GID nobody runs")
-	assert.Equal(t, "5004:6004:7002", who(t, s, "bob"), "nor is the whole half of the file taken over")
+	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "no user gets half of a GID")
+	assert.Equal(t, "5004:6004:7002", who(t, s, "bob"), "the complete half of the file is not used either")
 	_, err = file.WriteString("34:::\n")
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
@@ -152,7 +152,7 @@ func TestADeletedFileKeepsTheLastGoodOne(t *testing.T) {
 	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"))
 	assert.Equal(t, 1.0, p.metric(t, "broken"))
 	write(t, p.passwd, users)
-	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "it is back")
+	eventually(t, func() bool { return len(p.log.Lines(t, whole)) == 1 }, "the fault is gone")
 
 	require.NoError(t, os.Remove(p.group))
 	assert.Equal(t, "open "+p.group+": no such file or directory", p.told(t, 2)["fault"])
@@ -225,7 +225,7 @@ func TestAReloadUnderConcurrentFinds(t *testing.T) {
 				}
 				id, err := find(t.Context(), alice)
 				if !assert.NoError(t, err) || !assert.NotNil(t, id) || !assert.Equal(t, []int64{id.UID}, id.Groups) ||
-					!assert.GreaterOrEqual(t, id.UID, last, "nothing goes back to an older version") {
+					!assert.GreaterOrEqual(t, id.UID, last, "no caller gets an older version again") {
 					return
 				}
 				last = id.UID
@@ -254,16 +254,16 @@ func TestFindUncachedSeesWhatHasJustChanged(t *testing.T) {
 		return id
 	}
 	write(t, p.passwd, moved)
-	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "nobody watches")
+	assert.Equal(t, "5003:6003:7001,7002", who(t, s, "alice"), "Watch does not run")
 	assert.Equal(t, "9003:6003:7001,7002", anew().String())
 	write(t, p.passwd, "oops\n")
 	assert.Equal(t, "9003:6003:7001,7002", anew().String())
 	write(t, p.passwd, "bob:x:5004:6004:::\n")
-	assert.Nil(t, anew(), "who is gone is gone")
-	assert.Empty(t, p.log.Lines(t, broken), "it is for Watch to say what lasts")
+	assert.Nil(t, anew(), "a removed user is unknown")
+	assert.Empty(t, p.log.Lines(t, broken), "only Watch logs a fault that lasts")
 }
 
-// TestAFaultThatPasses is not logged: a file that is written in place is broken for a moment.
+// TestAFaultThatPasses: a short fault is not logged, because a file that is written in place is broken for a moment.
 func TestAFaultThatPasses(t *testing.T) {
 	p := newPlace(t, users, groups)
 	s, err := p.open()
@@ -290,7 +290,7 @@ func TestMetrics(t *testing.T) {
 # TYPE jupyter_user_passwd_bad_lines gauge
 jupyter_user_passwd_bad_lines{file="group"} 0
 jupyter_user_passwd_bad_lines{file="passwd"} 0
-# HELP jupyter_user_passwd_broken 1 while the passwd and group files are broken or gone, and what was read before is in use; else 0.
+# HELP jupyter_user_passwd_broken 1 while the passwd and group files are broken or gone, and what was read before is in use; otherwise 0.
 # TYPE jupyter_user_passwd_broken gauge
 jupyter_user_passwd_broken 0
 # HELP jupyter_user_passwd_last_load_timestamp_seconds When the passwd and group files in use were read.
@@ -310,7 +310,7 @@ jupyter_user_passwd_users 2
 `, text)
 }
 
-// TestLookupsAreCounted: from memory, and after a check of the files, which takes time.
+// TestLookupsAreCounted: lookups are counted by whether they were served from memory or after a check of the files.
 func TestLookupsAreCounted(t *testing.T) {
 	p := newPlace(t, users, groups)
 	s, err := p.open()

@@ -10,8 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// lookAbove checks each directory between the root of the share and a home, because its owner can replace its content. The
-// error is an *identity.Unusable if no home can be there.
+// lookAbove checks each directory between the root of the share and a home, because the owner of such a directory can replace
+// its content. The error is an *identity.Unusable if a directory makes the home unusable.
 func (s *Source) lookAbove(home string) error {
 	for end, letter := range home {
 		if letter != '/' {
@@ -24,7 +24,7 @@ func (s *Source) lookAbove(home string) error {
 		}
 		stat, ok := info.Sys().(*syscall.Stat_t)
 		if !ok {
-			return errors.New("this system does not say who owns a directory")
+			return errors.New("this system does not show who owns a directory")
 		}
 		at := identity.BadParent{Dir: dir, Owner: int64(stat.Uid), Link: info.Mode()&fs.ModeSymlink != 0}
 		switch {

@@ -28,19 +28,19 @@ func TestAResultIsRememberedForAWhile(t *testing.T) {
 	require.Nil(t, find(nobody))
 	require.NoError(t, os.Remove(filepath.Join(homes, "alice")))
 	require.NoError(t, os.Mkdir(filepath.Join(homes, "nobody-yet"), 0o700))
-	assert.NotNil(t, find(alice), "not looked at again yet")
+	assert.NotNil(t, find(alice), "the cached owner is still fresh")
 	assert.Nil(t, find(nobody))
 
 	clock.pass(3 * time.Second)
-	assert.NotNil(t, find(alice), "an owner is remembered for longer than that there is no home")
+	assert.NotNil(t, find(alice), "an owner is cached for longer than a missing home")
 	assert.NotNil(t, find(nobody))
 
 	clock.pass(30 * time.Second)
-	assert.Nil(t, find(alice), "and is not the last good answer: the share has answered")
+	assert.Nil(t, find(alice), "the stale owner is not used, because the share has responded")
 	assert.Equal(t, map[string]int{"miss found": 2, "miss missing": 2, "hit found": 2, "hit missing": 1}, counted(t, s))
 }
 
-// TestFindUncached is asked by the verifier, where another replica says otherwise than what is remembered here.
+// TestFindUncached: the verifier calls it if another replica has a different result than this cache.
 func TestFindUncached(t *testing.T) {
 	homes := folder(t)
 	s, _ := open(t, homes)
@@ -55,10 +55,10 @@ func TestFindUncached(t *testing.T) {
 	require.NotNil(t, id)
 	again, err := s.Find(t.Context(), bob)
 	require.NoError(t, err)
-	assert.Equal(t, id, again, "and is remembered instead")
+	assert.Equal(t, id, again, "the cache has the new result")
 }
 
-// TestMadeUpNamesPushNobodyOut: clients can ask for names that do not exist.
+// TestMadeUpNamesPushNobodyOut: lookups of names that do not exist do not remove users from the cache.
 func TestMadeUpNamesPushNobodyOut(t *testing.T) {
 	s, _ := open(t, folder(t))
 	_, err := s.Find(t.Context(), named(t, "alice"))

@@ -65,7 +65,7 @@ func TestTheShareHangs(t *testing.T) {
 
 func hang(t *testing.T) {
 	root := &homes{}
-	root.answers()
+	root.resume()
 	mounted := t.TempDir()
 	server, err := fs.Mount(mounted, &top{homes: root}, &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "homes"}})
 	require.NoError(t, err)
@@ -85,9 +85,9 @@ func hang(t *testing.T) {
 	hung := load.run(t, silence)
 	t.Logf("while it hangs: %+v, threads %d, before %d, goroutines %d, before %d", hung, threadsOf(t), threads, runtime.NumGoroutine(),
 		goroutines)
-	watch.Within(t, hung.slowest, time.Second, "the slowest answer while the share hangs")
-	assert.Positive(t, hung.admitted, "who was known goes on to be")
-	assert.Positive(t, hung.denied, "who was not is refused")
+	watch.Within(t, hung.slowest, time.Second, "the slowest response while the share hangs")
+	assert.Positive(t, hung.admitted, "known users are still admitted")
+	assert.Positive(t, hung.denied, "new users are denied")
 	// This process serves the file system, and has one goroutine for each blocked call.
 	const stuck = 32
 	assert.Less(t, threadsOf(t), threads+stuck+callers, "32 system calls are stuck at most")
@@ -179,7 +179,7 @@ type (
 
 const owner = 5001
 
-func (h *homes) answers() {
+func (h *homes) resume() {
 	open := make(chan struct{})
 	close(open)
 	h.gate.Store(&open)

@@ -24,7 +24,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/user"
 )
 
-// Options of a Source.
+// Options are the options of a Source.
 type Options struct {
 	// Share is the root of the share as this process sees it.
 	Share string
@@ -39,7 +39,7 @@ type Options struct {
 	Fresh, FreshMissing time.Duration
 	// Stale is how long the last owner is used while the share does not respond.
 	Stale time.Duration
-	// Registry of the metrics.
+	// Registry is for the metrics.
 	Registry prometheus.Registerer
 }
 
@@ -75,7 +75,7 @@ func (s *Source) Find(ctx context.Context, name user.Name) (*identity.Identity, 
 	return s.finder.Find(ctx, name.String(), s.looking(s.home.Of(name.String())))
 }
 
-// FindUncached is Find without the cache.
+// FindUncached does the same as Find, without the cache.
 func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Identity, error) {
 	return s.finder.FindUncached(ctx, name.String(), s.looking(s.home.Of(name.String())))
 }
@@ -105,7 +105,7 @@ func (s *Source) lookAt(home string) (*identity.Identity, error) {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return nil, errors.New("this system does not say who owns a directory")
+		return nil, errors.New("this system does not show who owns a directory")
 	}
 	id := identity.New(int64(stat.Uid), int64(stat.Gid), nil)
 	return &id, nil
@@ -129,12 +129,12 @@ func stat(path string) (fs.FileInfo, error) {
 	return f.Stat()
 }
 
-// lookAtBeginning checks the directory with which all homes begin, which must be accessible to others.
+// lookAtBeginning checks the directory in which all homes are. This process must be able to enter it.
 func (s *Source) lookAtBeginning() (*identity.Identity, error) {
 	beginning := filepath.Join(s.share, s.home.Beginning())
 	info, err := s.lstat(beginning + "/.")
 	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is no directory", beginning)
+		err = fmt.Errorf("%s is not a directory", beginning)
 	}
 	return nil, err
 }

@@ -57,7 +57,7 @@ func open(t *testing.T, homes string) (*Source, *clock) {
 	return s, c
 }
 
-// lastResponse is when the share has last answered, and lastFailure when a lookup last ended without an answer, by the metrics.
+// lastResponse returns when the share last responded, and lastFailure when a lookup last failed, by the metrics.
 func lastResponse(t *testing.T, s *Source) float64 {
 	t.Helper()
 	return gauge(t, s, "jupyter_user_share_last_answer_timestamp_seconds")
@@ -120,7 +120,7 @@ func TestTheOwnerOfTheHome(t *testing.T) {
 	}
 }
 
-// TestAShareThatIsGone is no share without homes: an unmounted volume must not make all users unknown.
+// TestAShareThatIsGone: an unmounted volume must not make all users unknown.
 func TestAShareThatIsGone(t *testing.T) {
 	homes := folder(t)
 	s, clock := open(t, homes)
@@ -135,7 +135,7 @@ func TestAShareThatIsGone(t *testing.T) {
 	clock.pass(time.Minute)
 	again, err := s.Find(t.Context(), named(t, "alice"))
 	require.NoError(t, err)
-	assert.Equal(t, id, again, "the last good answer")
+	assert.Equal(t, id, again, "the last good result")
 }
 
 func TestAWrongPathIsToldAtStart(t *testing.T) {
@@ -146,8 +146,9 @@ func TestAWrongPathIsToldAtStart(t *testing.T) {
 	}
 }
 
-// TestAHomeThatIsMountedWhenItIsOpened: the owner is that of the home, and not of the directory below it. Debugfs has the kernel
-// mount a file system at the directory tracing when that is opened, as NFS v4 does with a home that is a file system of its own.
+// TestAHomeThatIsMountedWhenItIsOpened: the source returns the owner of the home, and not the owner of the directory on which
+// the home is mounted. The kernel mounts a file system at debugfs' directory tracing when it is opened, as NFS v4 does with a
+// home that is a file system of its own.
 func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
 	homes := t.TempDir()
 	if err := syscall.Mount("debugfs", homes, "debugfs", 0, ""); err != nil {
@@ -155,7 +156,7 @@ func TestAHomeThatIsMountedWhenItIsOpened(t *testing.T) {
 	}
 	home := filepath.Join(homes, "tracing")
 	t.Cleanup(func() {
-		_ = syscall.Unmount(home, syscall.MNT_DETACH) // the kernel may have not mounted it
+		_ = syscall.Unmount(home, syscall.MNT_DETACH) // ignore the error: the kernel may not have mounted it
 		assert.NoError(t, syscall.Unmount(homes, syscall.MNT_DETACH))
 	})
 	below, err := os.Lstat(home)
@@ -185,7 +186,7 @@ func TestAFaultIsNoResult(t *testing.T) {
 		id, err := s.Find(t.Context(), named(t, "alice"))
 		require.NoError(t, err)
 		assert.NotNil(t, id)
-		assert.InDelta(t, failed, lastFailure(t, s), 0, "an answer is no failure")
+		assert.InDelta(t, failed, lastFailure(t, s), 0, "a result is no failure")
 	}
 }
 
@@ -199,7 +200,8 @@ func TestMetricsAreRegisteredOnce(t *testing.T) {
 	assert.True(t, errors.As(err, &twice))
 }
 
-// TestWhoOwnsADirectoryAboveAHome can replace the home, so the home is denied, and a cached owner is not used.
+// TestWhoOwnsADirectoryAboveAHome: a user who owns a directory above a home can replace the home. So the home is denied, and
+// a cached owner is not used.
 func TestWhoOwnsADirectoryAboveAHome(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give directories to other owners")

@@ -30,25 +30,25 @@ func stuck(s *Source) (calls *atomic.Int32, letGo func()) {
 	return calls, func() { close(gate) }
 }
 
-// TestOneUserIsLookedUpOnce for many concurrent callers.
+// TestOneUserIsLookedUpOnce: many concurrent callers share one lookup.
 func TestOneUserIsLookedUpOnce(t *testing.T) {
 	s, _ := open(t, folder(t))
 	s.finder.Wait = 20 * time.Second
 	calls, letGo := stuck(s)
-	answers := make(chan *identity.Identity)
+	results := make(chan *identity.Identity)
 	for range 64 {
 		go func() {
 			id, err := s.Find(t.Context(), named(t, "alice"))
 			assert.NoError(t, err)
-			answers <- id
+			results <- id
 		}()
 	}
 	require.Eventually(t, func() bool { return calls.Load() == 1 }, machine.Patience, time.Millisecond)
 	letGo()
 	for range 64 {
-		assert.NotNil(t, <-answers)
+		assert.NotNil(t, <-results)
 	}
-	assert.LessOrEqual(t, calls.Load(), int32(2), "those who asked first, and perhaps one who came when that was done")
+	assert.LessOrEqual(t, calls.Load(), int32(2), "one lookup for the concurrent callers, and perhaps one for a late caller")
 }
 
 // TestASilentShare: callers wait for a short time, the number of running lookups is limited, cached owners are used, and
@@ -70,7 +70,7 @@ func TestASilentShare(t *testing.T) {
 	for i := range 3 {
 		id, err := s.Find(t.Context(), alice)
 		require.NoError(t, err)
-		assert.Equal(t, known, id, "the last good answer")
+		assert.Equal(t, known, id, "the last good result")
 		clock.pass(time.Second)
 		assert.Equal(t, int32(1), calls.Load(), "question %d does not ask again what is out", i)
 	}
@@ -78,21 +78,21 @@ func TestASilentShare(t *testing.T) {
 		_, err := s.Find(t.Context(), named(t, fmt.Sprintf("user%d", i)))
 		assert.ErrorIs(t, err, lookups.ErrSilent)
 	}
-	assert.Equal(t, int32(lookups.MaxLookups), calls.Load(), "no more system calls than that are out")
+	assert.Equal(t, int32(lookups.MaxLookups), calls.Load(), "no more system calls are running")
 	_, err = s.Find(t.Context(), bob)
-	assert.EqualError(t, err, "the share does not answer: 32 questions are out, and no more are asked")
+	assert.EqualError(t, err, "the share does not respond: 32 lookups are running, and no more are started")
 	oldest := s.finder.Oldest()
-	assert.GreaterOrEqual(t, oldest, 3*time.Second, "the first question, by the clock")
-	assert.LessOrEqual(t, oldest, 3*time.Second+time.Since(began), "and what the questions took")
+	assert.GreaterOrEqual(t, oldest, 3*time.Second, "the age of the first lookup, by the clock")
+	assert.LessOrEqual(t, oldest, 3*time.Second+time.Since(began), "and the time that the lookups took")
 	assert.Equal(t, 32, s.finder.Out())
 	assert.InDelta(t, answered, lastResponse(t, s), 0)
-	assert.Zero(t, lastFailure(t, s), "what is still out has not failed")
+	assert.Zero(t, lastFailure(t, s), "a running lookup has not failed")
 	_, err = s.Find(t.Context(), named(t, "user0"))
-	assert.ErrorContains(t, err, "the share does not answer, for ")
+	assert.ErrorContains(t, err, "the share does not respond, for ")
 
 	clock.pass(10 * time.Minute)
 	_, err = s.Find(t.Context(), alice)
-	assert.ErrorIs(t, err, lookups.ErrSilent, "for a while, and no longer")
+	assert.ErrorIs(t, err, lookups.ErrSilent, "a stale result is used for a limited time")
 	assert.Equal(t, map[string]int{"miss found": 1, "stale found": 3, "miss error": 2*lookups.MaxLookups + 3}, counted(t, s))
 
 	letGo()
@@ -104,7 +104,7 @@ func TestASilentShare(t *testing.T) {
 	}
 }
 
-// TestOneHomeThatHangs makes the result of other homes stale for one call at most.
+// TestOneHomeThatHangs: while the lookup of one home hangs, other homes get a stale result at most once.
 func TestOneHomeThatHangs(t *testing.T) {
 	homes := folder(t)
 	s, clock := open(t, homes)
@@ -131,7 +131,7 @@ func TestOneHomeThatHangs(t *testing.T) {
 	}, machine.Patience, time.Millisecond, "that the home is gone is noticed")
 }
 
-// TestTheCallersDeadlineCounts if it is shorter.
+// TestTheCallersDeadlineCounts: a deadline of the caller that is shorter than Wait ends the waiting.
 func TestTheCallersDeadlineCounts(t *testing.T) {
 	s, _ := open(t, folder(t))
 	s.finder.Wait = time.Hour

@@ -5,8 +5,8 @@
 //	alice@corp.example  alice
 //	20201234            bob
 //
-// A file with an error is not used: at start that is fatal, and later the previous file stays in use, with a metric. The
-// whole file is rejected, and not only the line, because one error of a map could turn one user into another.
+// A file with an error is not used: at start the error is fatal, and later the previous file stays in use, with a metric. The
+// whole file is rejected, and not only the line, because an error in a map could turn one user into another.
 package hubnames
 
 import (
@@ -31,7 +31,7 @@ import (
 )
 
 const (
-	// maxSize of a file: 100,000 pairs take about 4 MB.
+	// maxSize is the maximum size of a file: 100,000 pairs take about 4 MB.
 	maxSize = 16 << 20
 	// interval is how often Watch checks whether the file has changed.
 	interval = 2 * time.Second
@@ -83,7 +83,7 @@ func (f *File) FromHub(_ context.Context, hubName string) (string, error) {
 	return (*f.names.Load())[hubName], nil
 }
 
-// FromHubUncached is FromHub, but first reads the file if it has changed.
+// FromHubUncached does the same as FromHub, but first reads the file if it has changed.
 func (f *File) FromHubUncached(ctx context.Context, hubName string) (string, error) {
 	_ = f.look() // If the file has an error, the previous one stays in use.
 	return f.FromHub(ctx, hubName)
@@ -98,7 +98,7 @@ func (f *File) Watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			_ = f.look() // look has logged it.
+			_ = f.look() // look logs its error.
 		}
 	}
 }
@@ -129,7 +129,7 @@ func (f *File) look() error {
 	return nil
 }
 
-// tell logs an error once, and once that it is corrected.
+// tell logs an error once, and logs once when it is corrected.
 func (f *File) tell(fault error) {
 	before := f.fault
 	f.fault = fault
@@ -164,7 +164,7 @@ func read(path string) ([]byte, error) {
 func parse(text []byte, rules config.User) (map[string]string, error) {
 	names := map[string]string{}
 	if len(text) > 0 && text[len(text)-1] != '\n' {
-		return nil, errors.New("the last line has no end: the file is being written, or was cut short")
+		return nil, errors.New("the last line has no line break: the file is being written, or is incomplete")
 	}
 	number := 0
 	for line := range bytes.Lines(text) {
@@ -183,14 +183,14 @@ func parse(text []byte, rules config.User) (map[string]string, error) {
 // add adds the pair of a line, or returns what is wrong with it.
 func add(names map[string]string, fields [][]byte, rules config.User) string {
 	if len(fields) != 2 {
-		return fmt.Sprintf("it has %d words, and must have a hub's name and a user's name", len(fields))
+		return fmt.Sprintf("it has %d words, but must have a hub name and a user's name", len(fields))
 	}
 	hubName, name := string(fields[0]), string(fields[1])
 	if !utf8.ValidString(hubName) {
 		return "it is not UTF-8"
 	}
 	if _, again := names[hubName]; again {
-		return fmt.Sprintf("the hub's name %q is there a second time", denial.Cut(hubName, 80))
+		return fmt.Sprintf("the hub name %q is there a second time", denial.Cut(hubName, 80))
 	}
 	if _, invalid := user.Parse("", name, rules); invalid != nil {
 		return invalid.Message

@@ -35,9 +35,9 @@ func TestNamesOfAFile(t *testing.T) {
 }
 
 var faults = map[string]string{
-	"a alice\nb bob\na carol\n": `line 3: the hub's name "a" is there a second time`,
-	"a alice\na alice\n":        `line 2: the hub's name "a" is there a second time`,
-	"a\n":                       "line 1: it has 1 words, and must have a hub's name and a user's name",
+	"a alice\nb bob\na carol\n": `line 3: the hub name "a" is there a second time`,
+	"a alice\na alice\n":        `line 2: the hub name "a" is there a second time`,
+	"a\n":                       "line 1: it has 1 words, but must have a hub name and a user's name",
 	"a alice smith\n":           "line 1: it has 3 words",
 	"a alice # comment\n":       "line 1: it has 4 words",
 	"\n\na root\n":              `line 3: "root" is reserved`,
@@ -46,10 +46,11 @@ var faults = map[string]string{
 	"a alice@corp.example\n":    `line 1: "alice@corp.example" has a domain`,
 	"a ../bob\n":                `line 1: "../bob" cannot be a user here`,
 	"\xff alice\n":              "line 1: it is not UTF-8",
-	"a alice":                   "the last line has no end",
+	"a alice":                   "the last line has no line break",
 }
 
-// TestAFaultAtStart: the error has its line. No domain is removed from a name of the map, whatever the configuration is.
+// TestAFaultAtStart: the error message has the line. No domain is removed from a name of the map, whatever the configuration
+// is.
 func TestAFaultAtStart(t *testing.T) {
 	rules := config.Default().User
 	rules.Domains = []string{"corp.example"}

@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// Each of these is the worst case, in time or memory, of the parser or of a later step.
+// hostile are files, each of which is the worst case, in time or memory, for the parser or a later step.
 var hostile = map[string]struct{ before, repeated, after string }{
 	"comments in a list":       {"user:\n  reserved:\n", "  - #\n", ""},
 	"a list of nothing":        {"user:\n  reserved: [", "a,", "]"},
@@ -40,8 +40,8 @@ var hostile = map[string]struct{ before, repeated, after string }{
 func TestHostileFilesAreDeniedInBoundedTimeAndMemory(t *testing.T) {
 	for name, part := range hostile {
 		t.Run(name, func(t *testing.T) {
-			room := config.MaxBytes - len(header) - len(part.before) - len(part.after)
-			file := header + part.before + strings.Repeat(part.repeated, room/len(part.repeated)) + part.after
+			space := config.MaxBytes - len(header) - len(part.before) - len(part.after)
+			file := header + part.before + strings.Repeat(part.repeated, space/len(part.repeated)) + part.after
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			watch := machine.For(t)
@@ -55,7 +55,7 @@ func TestHostileFilesAreDeniedInBoundedTimeAndMemory(t *testing.T) {
 			assert.Less(t, len(err.Error()), 128<<10)
 			allocated := (after.TotalAlloc - before.TotalAlloc) >> 20
 			t.Logf("%v, %d MiB", took, allocated)
-			watch.Within(t, took, 10*time.Second, "the refusal of a file")
+			watch.Within(t, took, 10*time.Second, "the denial of a file")
 			assert.Less(t, allocated, uint64(256))
 		})
 	}
