@@ -41,8 +41,8 @@ func TestEveryMessageIsHeld(t *testing.T) {
 	}
 }
 
-// TestEveryBlockIsHeld: each block of a page that is neither a command nor YAML is a file or a table that a test compares, or the list of
-// packages, which TestSourceIsListed holds.
+// TestEveryBlockIsHeld: a test compares each block of a page that is neither a command nor YAML. The block is a file, a table, or the list of
+// packages, which TestSourceIsListed compares.
 func TestEveryBlockIsHeld(t *testing.T) {
 	blocks := pages.Blocks(t)
 	assert.Greater(t, len(blocks), 4)

@@ -84,7 +84,7 @@ func takesNothing(t *testing.T, in discovery, user, sentence string) jupyter {
 // mountSmallShare mounts a file system of one megabyte, with one home.
 func mountSmallShare(t *testing.T) share {
 	t.Helper()
-	small := share{filepath.Join(world.Room.Folder, "small-share")}
+	small := share{filepath.Join(world.Enclosure.Folder, "small-share")}
 	require.NoError(t, os.Mkdir(small.root, 0o755))
 	require.NoError(t, syscall.Mount("tmpfs", small.root, "tmpfs", 0, "size=1m,mode=0755"))
 	t.Cleanup(func() { assert.NoError(t, syscall.Unmount(small.root, syscall.MNT_DETACH)) })

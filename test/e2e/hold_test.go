@@ -19,7 +19,7 @@ import (
 // the scratch volume's folder long before it starts a container.
 func (p pod) holdInit(t *testing.T) *node.Hold {
 	t.Helper()
-	folder := filepath.Join(world.Room.Folder, "kubelet", "pods", string(p.get(t).UID), "volumes", "kubernetes.io~empty-dir",
+	folder := filepath.Join(world.Enclosure.Folder, "kubelet", "pods", string(p.get(t).UID), "volumes", "kubernetes.io~empty-dir",
 		"uid-gid-config")
 	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, readyLimit, true, func(context.Context) (bool, error) {
 		_, err := os.Stat(folder)

@@ -60,7 +60,7 @@ func startHub(t *testing.T, namespace, level string, options hub.Options, homes 
 	}
 	require.NoError(t, world.Allow(ctx, namespace, account, hubRules...))
 
-	options.Folder = filepath.Join(world.Room.Folder, namespace)
+	options.Folder = filepath.Join(world.Enclosure.Folder, namespace)
 	require.NoError(t, os.MkdirAll(options.Folder, 0o755))
 	options.Kubeconfig, err = world.tokenOf(ctx, namespace, "hub", options.Folder)
 	require.NoError(t, err)
@@ -107,7 +107,7 @@ func makeClaimVolumes(t *testing.T, namespace string) {
 			Capacity:    corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")},
 			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 			PersistentVolumeSource: corev1.PersistentVolumeSource{HostPath: &corev1.HostPathVolumeSource{
-				Path: filepath.Join(world.Room.Folder, "claims", name), Type: new(corev1.HostPathDirectoryOrCreate),
+				Path: filepath.Join(world.Enclosure.Folder, "claims", name), Type: new(corev1.HostPathDirectoryOrCreate),
 			}},
 		}}
 		_, err := world.Client.CoreV1().PersistentVolumes().Create(t.Context(), volume, metav1.CreateOptions{})

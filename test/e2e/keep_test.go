@@ -53,7 +53,7 @@ The cluster is up until Ctrl-C. In another terminal, as root:
   kubectl port-forward -n at-start pod/nb 8888
 
 Everything of the node is in %s. A shell beside it: nsenter --all --target "$(pgrep -n kubelet)"
-`, lab, kubeconfig, w.Room.Folder)
+`, lab, kubeconfig, w.Enclosure.Folder)
 	<-ctx.Done()
 	return nil
 }
@@ -75,7 +75,7 @@ func (w *World) runLab(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := w.Room.Open(notebookDoor, net.JoinHostPort(ready.Status.PodIP, "8888")); err != nil {
+	if err := w.Enclosure.Open(notebookDoor, net.JoinHostPort(ready.Status.PodIP, "8888")); err != nil {
 		return "", err
 	}
 	return "http://" + os.Getenv(doorVariable(notebookDoor)) + "/lab?token=" + secret, nil
@@ -87,14 +87,14 @@ func (w *World) outsideKubeconfig() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := w.Room.Open(apiDoor, server.Host); err != nil {
+	if err := w.Enclosure.Open(apiDoor, server.Host); err != nil {
 		return "", err
 	}
 	data, err := os.ReadFile(w.Admin.Kubeconfig)
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(w.Room.Folder, "kubeconfig")
+	path := filepath.Join(w.Enclosure.Folder, "kubeconfig")
 	text := strings.ReplaceAll(string(data), server.Host, os.Getenv(doorVariable(apiDoor)))
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }

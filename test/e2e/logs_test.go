@@ -18,9 +18,9 @@ type keptLogs struct{ folder string }
 // keep collects logs until the test ends. It makes hard links, which remain after the kubelet has deleted a file.
 func (l *keptLogs) keep(t *testing.T) {
 	t.Helper()
-	l.folder = filepath.Join(world.Room.Folder, "kept-logs")
+	l.folder = filepath.Join(world.Enclosure.Folder, "kept-logs")
 	_ = os.MkdirAll(l.folder, 0o755)
-	pattern := filepath.Join(world.Room.Folder, "pod-logs", systemSpace+"_*", "webhook", "*.log")
+	pattern := filepath.Join(world.Enclosure.Folder, "pod-logs", systemSpace+"_*", "webhook", "*.log")
 	go func() {
 		_ = wait.PollUntilContextCancel(t.Context(), 100*time.Millisecond, true, func(context.Context) (bool, error) {
 			found, _ := filepath.Glob(pattern)

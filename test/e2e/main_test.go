@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("left out: these tests need root and a few minutes. Run them with make e2e")
 		os.Exit(0) //nolint:forbidigo // TestMain is the main of this program
 	}
-	program := sealed.Program{Outside: build, Inside: func(room sealed.Room) int { return inside(m, room) }}
+	program := sealed.Program{Outside: build, Inside: func(enclosure sealed.Enclosure) int { return inside(m, enclosure) }}
 	if keep() {
 		program.Doors, program.Opened, program.UntilInterrupt = []string{apiDoor, notebookDoor}, noteDoor, true
 	}
@@ -59,11 +59,11 @@ func build(ctx context.Context) error {
 	})
 }
 
-func inside(m *testing.M, room sealed.Room) (status int) {
+func inside(m *testing.M, enclosure sealed.Enclosure) (status int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := progress.Stage(os.Stderr, "cluster, all told", func() (err error) {
-		world, err = newWorld(ctx, room)
+		world, err = newWorld(ctx, enclosure)
 		return err
 	})
 	if err != nil {

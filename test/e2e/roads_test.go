@@ -60,7 +60,7 @@ func TestTheShareByHostPath(t *testing.T) {
 		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(byHostPath, root)), `violates PodSecurity "baseline:latest": hostPath volumes`)
 	})
 	t.Run("a way round is open", func(t *testing.T) {
-		result := tryCreateAs(t, world.carol, "open", fmt.Sprintf(byLink, world.Room.Folder, root))
+		result := tryCreateAs(t, world.carol, "open", fmt.Sprintf(byLink, world.Enclosure.Folder, root))
 		require.Zero(t, result.ExitCode, result.Stderr)
 		p := created(t, "open", "by-link")
 		p.await(t, readyLimit, "to end", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })

@@ -61,19 +61,19 @@ const (
 	systemSpace = helm.Namespace
 )
 
-func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
+func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 	archives, err := images.Build(ctx, os.Stderr)
 	if err != nil {
 		return nil, err
 	}
 	cluster, err := node.Start(ctx, node.Options{
-		Room: room, SandboxImage: images.Pause, Archives: []string{archives.Notebooks, archives.Webhook}, Progress: os.Stderr,
+		Enclosure: enclosure, SandboxImage: images.Pause, Archives: []string{archives.Notebooks, archives.Webhook}, Progress: os.Stderr,
 	})
 	if err != nil {
 		return nil, err
 	}
-	w := &World{Cluster: cluster, share: share{filepath.Join(room.Folder, "share")}}
-	if w.helm, err = helm.New(ctx, os.Stderr, room.Folder); err != nil {
+	w := &World{Cluster: cluster, share: share{filepath.Join(enclosure.Folder, "share")}}
+	if w.helm, err = helm.New(ctx, os.Stderr, enclosure.Folder); err != nil {
 		return nil, err
 	}
 	w.helm.Kubeconfig = w.Admin.Kubeconfig

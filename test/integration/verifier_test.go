@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// TestAWebhookThatInsists runs a webhook that changes a field after every pass of ours, and that no policy checks. The verifier denies the Pod and
-// names the field. Without the verifier the Pod is admitted, which shows that nothing else denies it.
+// TestAWebhookThatInsists runs a webhook that changes a field after every pass of ours. No policy checks this field. The verifier denies the
+// Pod and names the field. Without the verifier the Pod is admitted, which shows that nothing else denies it.
 func TestAWebhookThatInsists(t *testing.T) {
 	t.Parallel()
 	c := start(t)

@@ -221,4 +221,4 @@ func Review(pod []byte, user string) []byte {
 }
 
 // User returns the name of one of many users. All names have the same length, so that their Pods do too.
-func User(i int) string { return strings.ReplaceAll(fmt.Sprintf("member%6d", i), " ", "0") }
+func User(i int) string { return strings.ReplaceAll(fmt.Sprintf("person%6d", i), " ", "0") }

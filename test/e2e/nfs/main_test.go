@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0) //nolint:forbidigo // likewise
 	}
 	os.Exit(sealed.Run(sealed.Program{ //nolint:forbidigo // likewise
-		Outside: build, Inside: func(room sealed.Room) int { return inside(m, room) },
+		Outside: build, Inside: func(enclosure sealed.Enclosure) int { return inside(m, enclosure) },
 	}))
 }
 
@@ -52,14 +52,14 @@ func build(ctx context.Context) error {
 	})
 }
 
-func inside(m *testing.M, room sealed.Room) (status int) {
+func inside(m *testing.M, enclosure sealed.Enclosure) (status int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if os.Getenv(unfitVariable) != "" {
 		return m.Run()
 	}
 	err := progress.Stage(os.Stderr, "cluster of two nodes, all told", func() (err error) {
-		world, err = newWorld(ctx, room)
+		world, err = newWorld(ctx, enclosure)
 		return err
 	})
 	if err != nil {

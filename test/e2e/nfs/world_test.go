@@ -99,7 +99,7 @@ type World struct {
 //go:embed server.sh
 var serverScript string
 
-func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
+func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 	archives, err := images.Build(ctx, os.Stderr)
 	if err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := node.Options{Room: room, SandboxImage: images.Pause, Archives: []string{archives.Notebooks}, Progress: os.Stderr}
+	options := node.Options{Enclosure: enclosure, SandboxImage: images.Pause, Archives: []string{archives.Notebooks}, Progress: os.Stderr}
 	var base node.Base
 	err = progress.Stage(os.Stderr, "disk with the notebooks' images", func() (err error) {
 		base, err = node.BuildBase(ctx, parts, options)
@@ -132,7 +132,7 @@ func newWorld(ctx context.Context, room sealed.Room) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.helm, err = helm.New(ctx, os.Stderr, room.Folder); err != nil {
+	if w.helm, err = helm.New(ctx, os.Stderr, enclosure.Folder); err != nil {
 		return nil, err
 	}
 	w.helm.Kubeconfig = w.Admin.Kubeconfig

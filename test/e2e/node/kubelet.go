@@ -58,7 +58,7 @@ func (c *Cluster) startKubelet(_ context.Context, _ Options) error {
 		return err
 	}
 	config, resolver := c.path("kubelet.yaml"), c.path("resolv.conf")
-	content := fmt.Sprintf(kubeletConfig, c.path("kubelet-client.crt"), c.Room.Cgroup, c.path("pod-logs"), resolver)
+	content := fmt.Sprintf(kubeletConfig, c.path("kubelet-client.crt"), c.Enclosure.Cgroup, c.path("pod-logs"), resolver)
 	if err := errors.Join(os.WriteFile(config, []byte(content), 0o644), os.WriteFile(resolver, nil, 0o644)); err != nil {
 		return err
 	}

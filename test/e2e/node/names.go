@@ -43,7 +43,7 @@ type kept struct {
 	until     time.Time
 }
 
-// startNames serves DNS for Pods on the node's address, until the end of the room.
+// startNames serves DNS for Pods on the node's address, until the end of the enclosure.
 func (c *Cluster) startNames(ctx context.Context, _ Options) error {
 	factory := informers.NewSharedInformerFactory(c.Client, 0)
 	n := &names{slices: factory.Discovery().V1().EndpointSlices().Lister(), kept: map[string]kept{}}

@@ -1,5 +1,5 @@
 // Package node adds one node to a control plane: controller manager, scheduler, kubelet, containerd, runc and the CNI plugins,
-// all of them real. It must run in a sealed room, which removes everything at its end.
+// all of them real. It must run in a sealed enclosure, which removes everything at its end.
 package node
 
 import (
@@ -47,8 +47,8 @@ type Cluster struct {
 	*controlplane.ControlPlane
 	// Client has the admin's rights.
 	Client *kubernetes.Clientset
-	// Room is the room of the node.
-	Room sealed.Room
+	// Enclosure is the enclosure of the node.
+	Enclosure sealed.Enclosure
 
 	tools    tools.Paths
 	programs []*program
@@ -60,7 +60,7 @@ type Cluster struct {
 
 // Options of a cluster.
 type Options struct {
-	Room sealed.Room
+	Enclosure sealed.Enclosure
 	// SandboxImage is the image of a Pod's sandbox. The Archives must contain it.
 	SandboxImage string
 	// Archives are files for ctr images import.
@@ -83,7 +83,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Room: o.Room, tools: paths}
+	c := &Cluster{Enclosure: o.Enclosure, tools: paths}
 	for _, step := range []struct {
 		name string
 		do   func(context.Context, Options) error
@@ -196,7 +196,7 @@ func (c *Cluster) await(ctx context.Context, condition wait.ConditionWithContext
 }
 
 // path returns the path of a file of the node.
-func (c *Cluster) path(name string) string { return filepath.Join(c.Room.Folder, name) }
+func (c *Cluster) path(name string) string { return filepath.Join(c.Enclosure.Folder, name) }
 
 // run runs a short command. If it fails, the error has the command's output.
 func run(ctx context.Context, name string, arguments ...string) error {
@@ -207,7 +207,7 @@ func run(ctx context.Context, name string, arguments ...string) error {
 	return nil
 }
 
-// program is a program that runs until the end of the room.
+// program is a program that runs until the end of the enclosure.
 type program struct {
 	name string
 	log  string

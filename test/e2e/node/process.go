@@ -84,7 +84,7 @@ func Processes(pod types.UID) []Process {
 }
 
 // processes returns the processes of all Pods that meet a condition. All of them are visible, because the namespaces of
-// containers are below those of the room.
+// containers are below those of the enclosure.
 func processes(condition func(Process) bool) []Process {
 	entries, _ := os.ReadDir("/proc")
 	var found []Process

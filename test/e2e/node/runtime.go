@@ -31,7 +31,7 @@ default_runtime_name = "runc"
 runtime_type = "io.containerd.runc.v2"
 `
 
-// network is a single bridge. No packet leaves the room, so there is no masquerading.
+// network is a single bridge. No packet leaves the enclosure, so there is no masquerading.
 const network = `{
   "cniVersion": "1.0.0",
   "name": "pods",

@@ -45,7 +45,7 @@ func Boot(ctx context.Context, parts uml.Parts, place Place, o Options) (*Second
 	if err != nil {
 		return nil, err
 	}
-	shared := filepath.Join(o.Room.Folder, place.Name+"-shared")
+	shared := filepath.Join(o.Enclosure.Folder, place.Name+"-shared")
 	// Machines reach one another through this machine.
 	forwarding := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644)
 	if err := errors.Join(os.MkdirAll(shared, 0o755), addAddress(ctx), forwarding); err != nil {
@@ -59,7 +59,7 @@ func Boot(ctx context.Context, parts uml.Parts, place Place, o Options) (*Second
 		folders[filepath.Dir(archive)] = filepath.Join(archivesThere, fmt.Sprint(i))
 	}
 	machine, err := uml.Start(ctx, uml.Options{
-		Parts: parts, Room: o.Room, Name: place.Name, Address: place.Address, Gateway: Address, Range: place.Range,
+		Parts: parts, Enclosure: o.Enclosure, Name: place.Name, Address: place.Address, Gateway: Address, Range: place.Range,
 		Memory: memory, Disk: diskSize, Base: o.Base, Folders: folders,
 	})
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 
 func doorPath(folder, name string) string { return filepath.Join(folder, name+".door") }
 
-// Open opens a door to an address inside, until the end of the room.
-func (r Room) Open(door, address string) error {
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", doorPath(r.Folder, door))
+// Open opens a door to an address inside, until the enclosure is gone.
+func (e Enclosure) Open(door, address string) error {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", doorPath(e.Folder, door))
 	if err != nil {
 		return fmt.Errorf("open the door %s: %w", door, err)
 	}

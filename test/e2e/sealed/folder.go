@@ -17,7 +17,7 @@ import (
 const (
 	// parent is for large files that may be lost at a reboot. Unlike /tmp, it is never in memory.
 	parent = "/var/tmp"
-	// prefix begins the names of rooms' folders and cgroups.
+	// prefix begins the names of enclosures' folders and cgroups.
 	prefix = "jupyter-user-e2e-"
 	// lockName is a file that is locked while any process uses the folder.
 	lockName = "lock"
@@ -27,15 +27,17 @@ const (
 	removalTime = 10 * time.Second
 )
 
-// folder is the folder of a room, with a lock that marks it as in use.
+// folder is the folder of an enclosure, with a lock that marks it as in use.
 type folder struct {
 	path string
 	held *os.File
 }
 
-func room(path string) Room { return Room{Folder: path, Cgroup: "/" + filepath.Base(path)} }
+func enclosure(path string) Enclosure {
+	return Enclosure{Folder: path, Cgroup: "/" + filepath.Base(path)}
+}
 
-func (r Room) join(name string) string { return filepath.Join(r.Folder, name) }
+func (e Enclosure) join(name string) string { return filepath.Join(e.Folder, name) }
 
 func newFolder() (*folder, error) {
 	path, err := os.MkdirTemp(parent, prefix)
@@ -63,7 +65,7 @@ func newFolder() (*folder, error) {
 
 // remove removes the folder and the cgroups with its name. Nothing is mounted below, because mounts end with their namespace.
 func (f *folder) remove() error {
-	err := errors.Join(removeCgroups(room(f.path).Cgroup), os.RemoveAll(f.path))
+	err := errors.Join(removeCgroups(enclosure(f.path).Cgroup), os.RemoveAll(f.path))
 	if f.held != nil {
 		err = errors.Join(err, f.held.Close())
 	}
@@ -91,7 +93,7 @@ func sweep() error {
 	return nil
 }
 
-// abandoned takes over a folder that is no longer in use. Every process of a room holds the lock, so the lock ends with the last
+// abandoned takes over a folder that is no longer in use. Every process of an enclosure holds the lock, so the lock ends with the last
 // one.
 func abandoned(path string) (*folder, bool) {
 	held, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)

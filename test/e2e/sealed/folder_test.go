@@ -11,7 +11,7 @@ import (
 // TestNobodySweepsAFolderThatIsBeingMade: runs that start at the same moment do not remove each other's folders.
 func TestNobodySweepsAFolderThatIsBeingMade(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("left out: only root has rooms")
+		t.Skip("left out: only root has enclosures")
 	}
 	var group sync.WaitGroup
 	for range 8 {

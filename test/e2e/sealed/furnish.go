@@ -26,7 +26,7 @@ func furnish(folder string) error {
 			return err
 		}
 	}
-	return createCgroups(room(folder).Cgroup)
+	return createCgroups(enclosure(folder).Cgroup)
 }
 
 // part separates the mounts from the machine's, and then lets containers share later mounts.

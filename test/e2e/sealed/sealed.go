@@ -34,8 +34,8 @@ type Program struct {
 	// Outside is called first, with the machine's network. It may be nil.
 	Outside func(ctx context.Context) error
 	// Inside is called in the namespaces, as root, and returns the exit status.
-	Inside func(room Room) int
-	// Doors are the names of the doors to the outside, which Inside opens with Room.Open. Opened is called with the address of each.
+	Inside func(enclosure Enclosure) int
+	// Doors are the names of the doors to the outside, which Inside opens with Enclosure.Open. Opened is called with the address of each.
 	Doors  []string
 	Opened func(door, address string)
 	// UntilInterrupt reports whether the program runs until Ctrl-C, which is no error then.
@@ -45,11 +45,11 @@ type Program struct {
 // interrupted is the exit status after Ctrl-C, as in a shell.
 const interrupted = 130
 
-// Room is the environment inside.
-type Room struct {
-	// Folder exists as long as the room. It is on a disk, and every user may pass through it.
+// Enclosure is the environment inside.
+type Enclosure struct {
+	// Folder exists as long as the enclosure. It is on a disk, and every user may pass through it.
 	Folder string
-	// Cgroup is a path in every cgroup hierarchy. It ends with the room.
+	// Cgroup is a path in every cgroup hierarchy. It ends with the enclosure.
 	Cgroup string
 }
 
@@ -61,7 +61,7 @@ func Run(p Program) int {
 	case stageFirst:
 		return first(folder)
 	case stageInside:
-		return p.Inside(room(folder))
+		return p.Inside(enclosure(folder))
 	}
 	status, err := p.outside()
 	switch {
@@ -162,7 +162,7 @@ func first(folder string) int {
 		fmt.Fprintln(os.Stderr, "error: furnish the namespaces:", err)
 		return 1
 	}
-	environment := append(os.Environ(), stageVariable+"="+stageInside+":"+folder, "TMPDIR="+room(folder).join("tmp"))
+	environment := append(os.Environ(), stageVariable+"="+stageInside+":"+folder, "TMPDIR="+enclosure(folder).join("tmp"))
 	inside, err := os.StartProcess("/proc/self/exe", os.Args, &os.ProcAttr{
 		Env: environment, Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
 	})

@@ -44,22 +44,22 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run()) //nolint:forbidigo // TestMain is the main of this program
 	}
 	os.Exit(sealed.Run(sealed.Program{ //nolint:forbidigo // likewise
-		Inside:         func(room sealed.Room) int { return inside(which, room) },
+		Inside:         func(enclosure sealed.Enclosure) int { return inside(which, enclosure) },
 		Doors:          []string{"http"},
 		Opened:         func(_, address string) { fmt.Println("address", address) },
 		UntilInterrupt: which == kept,
 	}))
 }
 
-func inside(which string, room sealed.Room) int {
+func inside(which string, enclosure sealed.Enclosure) int {
 	if which == serves {
-		return serve(room)
+		return serve(enclosure)
 	}
-	if err := litter(room); err != nil {
+	if err := litter(enclosure); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	fmt.Println("folder", room.Folder)
+	fmt.Println("folder", enclosure.Folder)
 	if which == stays || which == kept {
 		select {}
 	}
@@ -67,8 +67,8 @@ func inside(which string, room sealed.Room) int {
 }
 
 // litter makes what a node makes, and removes nothing.
-func litter(room sealed.Room) error {
-	mounted := filepath.Join(room.Folder, "mounted")
+func litter(enclosure sealed.Enclosure) error {
+	mounted := filepath.Join(enclosure.Folder, "mounted")
 	script := `set -e
 mkdir "$1"
 mount -t tmpfs tmpfs "$1"
@@ -82,8 +82,8 @@ for cgroup in /sys/fs/cgroup/*/"$2" /sys/fs/cgroup/"$2"; do
 done
 setsid sleep infinity >/dev/null 2>&1 &
 `
-	command := exec.Command("sh", "-c", script, "sh", mounted, room.Cgroup)
-	command.Env = append(os.Environ(), "LITTER_OF="+room.Folder) // remains finds the process by it.
+	command := exec.Command("sh", "-c", script, "sh", mounted, enclosure.Cgroup)
+	command.Env = append(os.Environ(), "LITTER_OF="+enclosure.Folder) // remains finds the process by it.
 	said, err := command.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, said)
@@ -91,16 +91,16 @@ setsid sleep infinity >/dev/null 2>&1 &
 	return nil
 }
 
-func serve(room sealed.Room) int {
+func serve(enclosure sealed.Enclosure) int {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err == nil {
-		err = room.Open("http", listener.Addr().String())
+		err = enclosure.Open("http", listener.Addr().String())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	fmt.Println("folder", room.Folder)
+	fmt.Println("folder", enclosure.Folder)
 	name, _ := os.Hostname()
 	_ = http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) }))
 	return 1
@@ -170,7 +170,7 @@ func whole(t *testing.T) map[string]string {
 	return found
 }
 
-// remains lists processes of the programs, and what is left of a room on disk and among the cgroups.
+// remains lists processes of the programs, and what is left of an enclosure on disk and among the cgroups.
 func remains(folder string) (found []string) {
 	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range commands {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// agentPort is the port on which a machine runs commands. Only the room can reach it.
+// agentPort is the port on which a machine runs commands. Only the enclosure can reach it.
 const agentPort = "7"
 
 // Command is a command for the machine.
@@ -94,7 +94,7 @@ func (c Command) start() Result {
 	return Result{}
 }
 
-// agent is the client of a machine's agent, in the room.
+// agent is the client of a machine's agent, in the enclosure.
 type agent struct{ address string }
 
 // Do runs a command on the machine.

@@ -27,11 +27,11 @@ const pollInterval = 100 * time.Millisecond
 // Options of a machine.
 type Options struct {
 	Parts Parts
-	// Room is the room in which the machine runs. It must have the address Gateway, which the machine can reach.
-	Room sealed.Room
+	// Enclosure is the enclosure in which the machine runs. It must have the address Gateway, which the machine can reach.
+	Enclosure sealed.Enclosure
 	// Name is the host name, and the name of the network device.
 	Name string
-	// Address is the machine's address, and Gateway the room's. Range is an address range behind the machine, for its Pods.
+	// Address is the machine's address, and Gateway the enclosure's. Range is an address range behind the machine, for its Pods.
 	Address, Gateway, Range string
 	// Memory is the size of the machine's memory, in the kernel's notation: 1G.
 	Memory string
@@ -57,9 +57,9 @@ type Machine struct {
 // initPath is the path in the machine of the program that started it.
 const initPath = "/init"
 
-// Start starts a machine, and returns it once it runs commands. The machine ends with the room.
+// Start starts a machine, and returns it once it runs commands. The machine ends with the enclosure.
 func Start(ctx context.Context, o Options) (*Machine, error) {
-	folder := filepath.Join(o.Room.Folder, o.Name)
+	folder := filepath.Join(o.Enclosure.Folder, o.Name)
 	root, err := o.furnish(folder)
 	if err != nil {
 		return nil, fmt.Errorf("make the root of machine %s: %w", o.Name, err)
