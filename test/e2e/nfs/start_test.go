@@ -213,8 +213,8 @@ func manageGIDs(t *testing.T) {
 	})
 }
 
-// awaitServer waits until the server answers a client that does not ask twice. For half a minute after a daemon that looked groups up has
-// ended, the kernel waits for it to come back, and drops the requests that it would have asked about. A hard mount asks again after a minute.
+// awaitServer waits until the server responds to a client that does not repeat its request. When a daemon that looked groups up has ended,
+// the kernel waits for it for half a minute, and drops the requests that need it. A hard mount repeats a request only after a minute.
 func awaitServer(t *testing.T) {
 	t.Helper()
 	assert.NoError(t, await(contextOf(t), machine.Patience, func(ctx context.Context) (bool, error) {
