@@ -13,20 +13,20 @@ import (
 //go:embed install.yaml
 var install string
 
-// Rendered is what Helm makes of the chart in this folder. It writes above each document which of the chart's files it comes
-// from, and sorts the documents by kind.
+// Rendered is the output of Helm for the chart in this folder. Helm writes above each document the name of its template, and
+// sorts the documents by kind.
 type Rendered string
 
-// Install is the chart as it is shipped for kubectl: rendered with the values that it has by itself.
+// Install returns the manifest for kubectl: the chart, rendered with its default values.
 func Install() Rendered { return Rendered(install) }
 
-// Files are the names of the files of what is shipped for kubectl.
+// Files returns the names of the templates of the manifest for kubectl.
 func Files() []string { return Install().Files() }
 
-// Read is a file of what is shipped for kubectl.
+// Read returns the documents of one template of the manifest for kubectl.
 func Read(name string) (string, error) { return Install().Read(name) }
 
-// Files are the names of the chart's files, each with a number by which they have an order.
+// Files returns the names of the templates, in their order: each name begins with a number.
 func (r Rendered) Files() (names []string) {
 	for name := range r.documents() {
 		if !slices.Contains(names, name) {
@@ -37,7 +37,7 @@ func (r Rendered) Files() (names []string) {
 	return names
 }
 
-// Read is what a file of the chart has become: its documents, in their order.
+// Read returns the documents of one template, in their order.
 func (r Rendered) Read(name string) (string, error) {
 	var found []string
 	for from, text := range r.documents() {
@@ -46,12 +46,12 @@ func (r Rendered) Read(name string) (string, error) {
 		}
 	}
 	if len(found) == 0 {
-		return "", fmt.Errorf("nothing of %q has been rendered", name)
+		return "", fmt.Errorf("there is no document of %q", name)
 	}
 	return strings.Join(found, separator) + "\n", nil
 }
 
-// Policies are the policies that are shipped, and what they need to be in effect, in their order.
+// Policies returns the shipped policies and the objects that they need to be in effect, in their order.
 func Policies() (manifests []string, err error) {
 	for _, file := range Files() {
 		if file != "00-namespace.yaml" && !strings.HasPrefix(file, "6") {
@@ -68,7 +68,7 @@ func Policies() (manifests []string, err error) {
 
 const separator = "\n---\n"
 
-// documents are all of them, by the files that they come from.
+// documents returns each document with the name of its template.
 func (r Rendered) documents() iter.Seq2[string, string] {
 	return func(yield func(name, text string) bool) {
 		for document := range strings.SplitSeq("\n"+string(r), separator) {

@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// checkDirectory denies a directory of the user outside the home (share.directories with {user}) if it does not belong to the
-// user, or if a symbolic link could replace it. As find does, it looks at that directory only.
+// checkDirectory denies a directory of the user outside the home (share.directories with {user}) if it is a symbolic link, does
+// not belong to the user, or is in a directory whose owner could replace it. As find does, it looks at that directory only.
 func checkDirectory(d handoff.Discover, dir string) error {
 	stat, err := directory(dir)
 	switch {

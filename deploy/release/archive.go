@@ -14,14 +14,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// A file is one of an archive.
+// file is one file of an archive.
 type file struct {
 	name    string
 	mode    int64
 	content []byte
 }
 
-// pack writes a tar archive in which nothing says when, where or by whom it was made. Files are in the order of their names.
+// pack writes a tar archive without times, owners or names of machines. The files are in the order of their names.
 func pack(files []file) ([]byte, error) {
 	files = slices.Clone(files)
 	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.name, b.name) })
@@ -42,7 +42,7 @@ func pack(files []file) ([]byte, error) {
 	return packed.Bytes(), nil
 }
 
-// compress returns a gzip stream without a name and a time.
+// compress returns a gzip stream without a file name and a time.
 func compress(content []byte) ([]byte, error) {
 	var compressed bytes.Buffer
 	stream, err := gzip.NewWriterLevel(&compressed, gzip.BestCompression)
@@ -58,8 +58,8 @@ func compress(content []byte) ([]byte, error) {
 	return compressed.Bytes(), nil
 }
 
-// packChart returns the package of a chart, and the name that Helm gives such a file. helm package is not used, because it
-// writes the time of packing into the archive.
+// packChart returns the package of a chart, and the name that Helm gives to such a file. It does not use helm package, because
+// that writes the time of packing into the archive.
 func packChart(folder string) (packed []byte, name string, err error) {
 	text, err := os.ReadFile(filepath.Join(folder, "Chart.yaml"))
 	if err != nil {
@@ -81,7 +81,7 @@ func packChart(folder string) (packed []byte, name string, err error) {
 	return packed, chart.Name + "-" + chart.Version + ".tgz", err
 }
 
-// read returns the files in a folder, as files below name. It follows links: the chart has some of the folders beside it.
+// read returns the files in a folder, with paths below name. It follows links, because some folders of the chart are links.
 func read(folder, name string) ([]file, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {

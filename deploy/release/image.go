@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// imageName is the image's, and that of the program that it starts.
+// imageName is the name of the image, and of the program that the image starts.
 const imageName = "jupyter-user-webhook"
 
-// programs are what is in the image: these and nothing else.
+// programs are all files in the image.
 var programs = []string{imageName, "jupyter-user-init"}
 
 // The media types of the OCI image specification.
@@ -49,7 +49,7 @@ type manifest struct {
 	Layers        []descriptor `json:"layers"`
 }
 
-// config is the image's, without a date of creation, which would make each build another image.
+// config is the image's configuration. It has no date of creation, so that each build gives the same image.
 type config struct {
 	platform
 	Config runtime `json:"config"`
@@ -71,21 +71,20 @@ type rootFS struct {
 // A layout is an OCI image layout: blobs by their digests, and an index.
 type layout struct{ files map[string][]byte }
 
-// add keeps a blob and returns what points to it.
+// add stores a blob and returns its descriptor.
 func (l layout) add(mediaType string, content []byte) descriptor {
 	sum := fmt.Sprintf("%x", sha256.Sum256(content))
 	l.files["blobs/sha256/"+sum] = content
 	return descriptor{MediaType: mediaType, Digest: "sha256:" + sum, Size: len(content)}
 }
 
-// addJSON keeps a document. Fields are written in the order of the type, and maps in the order of their keys.
+// addJSON stores a document as JSON. Fields are in the order of the type, and maps in the order of their keys.
 func (l layout) addJSON(mediaType string, document any) (descriptor, error) {
 	content, err := json.Marshal(document)
 	return l.add(mediaType, content), err
 }
 
-// image returns the archive of the image for every platform: the one that the Dockerfile describes, made without a container
-// engine.
+// image returns the archive of the image for every platform. It is the image of the Dockerfile, made without a container engine.
 func (r release) image() ([]byte, error) {
 	l := layout{files: map[string][]byte{}}
 	platforms := index{SchemaVersion: 2, MediaType: typeIndex}
@@ -102,7 +101,7 @@ func (r release) image() ([]byte, error) {
 		return nil, err
 	}
 	whole.Annotations = map[string]string{
-		// By the first of them skopeo and buildah find the image, by the second containerd names it.
+		// skopeo and buildah find the image by the first name; containerd gives the image the second one.
 		"org.opencontainers.image.ref.name": r.version,
 		"io.containerd.image.name":          "docker.io/library/" + imageName + ":" + r.version,
 	}
@@ -151,7 +150,7 @@ func (r release) imageOf(l layout, of platform) (descriptor, error) {
 	return d, err
 }
 
-// labels are those of the Dockerfile.
+// labels returns the labels of the Dockerfile.
 func (r release) labels() map[string]string {
 	return map[string]string{
 		"org.opencontainers.image.title":       imageName,

@@ -1,5 +1,5 @@
-// Command release packs what make release has built: the image for every platform as one OCI archive, the chart, the manifest for
-// kubectl, and the checksums of everything. The same files give the same bytes, on any machine and on any day.
+// Command release packs the programs that make release has built: the image for every platform as one OCI archive, the chart, the
+// manifest for kubectl, and the checksums of all files. The same input gives the same bytes on any machine and on any day.
 package main
 
 import (
@@ -16,7 +16,7 @@ func main() {
 	flag.StringVar(&r.version, "version", "", "the version, such as v0.2.0")
 	flag.StringVar(&r.revision, "revision", "", "the commit that the programs were built from")
 	flag.StringVar(&r.dist, "dist", "dist/release",
-		"the folder with the programs, <program>-<os>-<architecture>, to put everything in")
+		"the folder with the programs, <program>-<os>-<architecture>, and for the results")
 	platforms := flag.String("platforms", "linux/amd64 linux/arm64", "the platforms of the programs")
 	flag.Parse()
 	r.platforms, r.deploy = strings.Fields(*platforms), "deploy"
@@ -26,18 +26,18 @@ func main() {
 	}
 }
 
-// A release is one version of everything.
+// release describes one version of all files.
 type release struct {
 	version, revision string
-	// platforms are such as linux/amd64.
+	// platforms are names such as linux/amd64.
 	platforms []string
 	// deploy is the folder with the chart and install.yaml.
 	deploy string
-	// dist is the folder that has the programs, and gets everything else.
+	// dist is the folder with the programs, to which the results are written.
 	dist string
 }
 
-// pack writes the archives, and last the checksums.
+// pack writes the archives first, and then the checksums.
 func (r release) pack() error {
 	image, err := r.image()
 	if err != nil {
@@ -63,7 +63,7 @@ func (r release) pack() error {
 	return r.sum()
 }
 
-// sumsFile is what sha256sum --check reads.
+// sumsFile is the file that sha256sum --check reads.
 const sumsFile = "SHA256SUMS"
 
 // sum writes the checksum of every file of the release, by name.

@@ -23,7 +23,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 )
 
-// packed returns the files of a release of programs that are texts.
+// packed returns the files of a release whose programs are short texts.
 func packed(t *testing.T) (release, map[string][]byte) {
 	t.Helper()
 	r := release{version: "v9.8.7", revision: "abc", deploy: "..", dist: t.TempDir()}
@@ -79,7 +79,7 @@ func TestPackedTwiceInDifferentFoldersIsTheSame(t *testing.T) {
 	assert.Equal(t, len(first)-1, strings.Count(string(first["SHA256SUMS"]), "\n"))
 }
 
-// TestTheImageIsWhatTheDockerfileSays follows the archive from its index to the programs, by digests alone.
+// TestTheImageIsWhatTheDockerfileSays follows the archive from its index to the programs, by their digests.
 func TestTheImageIsWhatTheDockerfileSays(t *testing.T) {
 	_, files := packed(t)
 	dockerfile, err := os.ReadFile("../../Dockerfile")
@@ -129,7 +129,7 @@ func blob(t *testing.T, layout map[string][]byte, d descriptor) []byte {
 	return content
 }
 
-// TestHelmRendersThePackageAsItRendersTheFolder: the packed chart is the one that install.yaml comes from.
+// TestHelmRendersThePackageAsItRendersTheFolder: the packed chart is the chart that install.yaml is rendered from.
 func TestHelmRendersThePackageAsItRendersTheFolder(t *testing.T) {
 	r, files := packed(t)
 	h, err := helm.New(t.Context(), os.Stderr, t.TempDir())
@@ -143,7 +143,7 @@ func TestHelmRendersThePackageAsItRendersTheFolder(t *testing.T) {
 	assert.Equal(t, string(files["install.yaml"]), rendered)
 }
 
-// TestBuildahReadsTheImageForEachPlatform: an archive that nobody else can read is of no use.
+// TestBuildahReadsTheImageForEachPlatform: other tools must be able to read the archive.
 func TestBuildahReadsTheImageForEachPlatform(t *testing.T) {
 	if _, err := exec.LookPath("buildah"); err != nil || os.Getenv("E2E") == "" {
 		t.Skip("runs buildah as root: set E2E=1, or run make e2e")

@@ -132,5 +132,5 @@ func TestNotesOfDirectories(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, said, "   /scratch/{user}: scratch/{user} of the claim hpc-shared-pvc (ReadWrite)\n")
 	assert.Contains(t, said, "   /archive: users/{initial}/{user} of the claim archive (ReadOnly)\n")
-	assert.Contains(t, said, "Each namespace with notebooks must have the claim archive too, and it is not made: ")
+	assert.Contains(t, said, "Each namespace with notebooks must have the claim archive too, which the chart does not make: ")
 }

@@ -305,7 +305,7 @@ func TestNotesInModeWarnBreakNothing(t *testing.T) {
 	assert.Contains(t, notes["Enforce"], "3. Keep Pods from the NFS server")
 	assert.NotContains(t, notes["Warn"], "kubectl label"+level)
 	assert.Contains(t, notes["Warn"], "kubectl label --dry-run=server --overwrite"+level)
-	assert.Contains(t, notes["Warn"], "3. Before mode Enforce, not today either, keep Pods from the NFS server")
+	assert.Contains(t, notes["Warn"], "3. Just before mode Enforce, keep Pods from the NFS server")
 }
 
 // TestOnlyNamespaces: the webhooks and the policies select only the listed namespaces.

@@ -20,16 +20,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Once the installation that all tests share is gone, and nothing of it is left, the same cluster is the empty one from which
-// deploy/docs/install.md's other ways to install lead to a notebook.
+// At the end the shared installation is removed. Then the cluster is empty again, and the other ways to install of
+// deploy/docs/install.md are tried on it.
 
-// again tells whether somebody who named what to run named these: they come after the tests, and are none to go test.
+// again reports whether the other ways to install must be tried. They run after the tests, so -run can select them only by name.
 func again() bool {
 	named := flag.Lookup("test.run").Value.String()
 	return named == "" || named == "Again"
 }
 
-// installAgain goes each of the other ways, and back.
+// installAgain installs and uninstalls in each of the other ways.
 func (w *World) installAgain(ctx context.Context) error {
 	if err := w.removeKnowing(ctx); err != nil {
 		return err
@@ -56,19 +56,19 @@ func (w *World) installAgain(ctx context.Context) error {
 	return nil
 }
 
-// awaitGone waits until our namespace is gone, with everything in it.
+// awaitGone waits until our namespace and everything in it is gone.
 func (w *World) awaitGone(ctx context.Context) error {
 	return w.Admin.Do(ctx, "", "wait", "--for=delete", "namespace/"+systemSpace, "--timeout=2m")
 }
 
-// removeKnowing takes away the second installation, which no cluster has but this one.
+// removeKnowing removes the second installation, which only the cluster of these tests has.
 func (w *World) removeKnowing(ctx context.Context) error {
 	err := w.Admin.Do(ctx, "", "delete", "mutatingwebhookconfiguration/"+knowing.mutating(), "validatingwebhookconfiguration/"+knowing.name)
 	return errors.Join(err, w.Admin.Do(ctx, "", "delete", "namespace", knowing.space))
 }
 
-// installByKubectl is the way without Helm of deploy/docs/install.md, where the claim is there before. The image is on the node under the name that
-// the file has.
+// installByKubectl installs without Helm, as in deploy/docs/install.md, where the claim exists already. The node has the image
+// under the name that is in the file.
 func (w *World) installByKubectl(ctx context.Context) error {
 	if err := w.apply(ctx, fmt.Sprintf(storage, atStart.namespace, w.share.root)); err != nil {
 		return err
@@ -94,13 +94,13 @@ func (w *World) typed(ctx context.Context, command string) error {
 		return err
 	}
 	if !strings.Contains(string(page), "`"+command+"`") {
-		return fmt.Errorf("deploy/docs/install.md does not tell anybody to type %q", command)
+		return fmt.Errorf("deploy/docs/install.md does not contain the command %q", command)
 	}
 	return w.Admin.Do(ctx, "", strings.Fields(strings.ReplaceAll(command, "deploy/", "../../deploy/"))[1:]...)
 }
 
-// installWithCertManager is the helm install of deploy/docs/install.md with one value more, where cert-manager is: no Deployment of ours makes the
-// certificate.
+// installWithCertManager runs the helm install of deploy/docs/install.md with one more value, in a cluster with cert-manager: no
+// Deployment of ours makes the certificate.
 func (w *World) installWithCertManager(ctx context.Context) error {
 	if err := w.startCertManager(ctx); err != nil {
 		return err
@@ -113,12 +113,12 @@ func (w *World) installWithCertManager(ctx context.Context) error {
 		return err
 	}
 	if len(deployments.Items) != 1 {
-		return fmt.Errorf("there are %d Deployments, and cert-manager needs none of ours but the webhook", len(deployments.Items))
+		return fmt.Errorf("there are %d Deployments, but with cert-manager ours is only the webhook", len(deployments.Items))
 	}
 	return nil
 }
 
-// startCertManager has cert-manager's definitions, its controllers and its CA injector in the cluster, until it ends.
+// startCertManager runs cert-manager's controllers and its CA injector until the context ends, and applies its definitions.
 func (w *World) startCertManager(ctx context.Context) error {
 	program, err := tools.Build(ctx, os.Stderr, tools.CertManager)
 	if err != nil {
@@ -137,7 +137,7 @@ func (w *World) startCertManager(ctx context.Context) error {
 	return exec.Command(program[tools.CertManager], "-kubeconfig="+w.Admin.Kubeconfig).Start()
 }
 
-// awaitInstalled waits until the replicas serve, and the API server knows of everything.
+// awaitInstalled waits until the replicas serve, and the API server knows all objects.
 func (w *World) awaitInstalled(ctx context.Context) error {
 	if err := w.awaitReplicas(ctx, shipped); err != nil {
 		return err
@@ -145,14 +145,14 @@ func (w *World) awaitInstalled(ctx context.Context) error {
 	return w.AwaitPolicies(ctx)
 }
 
-// aliceRuns has carol run the notebook of alice, as a user does, and looks whose processes are in it.
+// aliceRuns runs the notebook of alice as carol, and checks the owner of its processes.
 func (w *World) aliceRuns(ctx context.Context) error {
 	p := pod{atStart.namespace, "again"}
 	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err := w.carol.Kubectl(ctx, "run", p.name, "-n", p.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user=alice")
-		// An API server learns a moment late that somebody answers, and whom it is to trust.
+		// An API server learns of the replicas and of the CA a moment later.
 		if err == nil && result.ExitCode != 0 && !strings.Contains(result.Stderr, "failed calling webhook") {
-			err = fmt.Errorf("carol's notebook is refused: %s", result.Stderr)
+			err = fmt.Errorf("carol's notebook is denied: %s", result.Stderr)
 		}
 		return result.ExitCode == 0, err
 	})
@@ -172,7 +172,7 @@ func (w *World) aliceRuns(ctx context.Context) error {
 	return p.remove(ctx)
 }
 
-// ownedByAlice holds every process of a notebook to her UID and GID.
+// ownedByAlice returns an error unless every process of a notebook has alice's UID and GID.
 func ownedByAlice(processes []node.Process) error {
 	alice := homeOf("alice")
 	for _, process := range processes {

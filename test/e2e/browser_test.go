@@ -11,11 +11,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// browserLimit is what a browser may take to start and to draw a page that is megabytes of JavaScript.
+// browserLimit is the time limit for starting a browser and drawing a page with megabytes of JavaScript.
 const browserLimit = 2 * machine.Patience
 
-// screenshot opens JupyterLab in a real browser, waits until its launcher is drawn, and answers what it looks like. Steps are what
-// a user does on the way there.
+// screenshot opens JupyterLab in a real browser, waits until the launcher is drawn, and returns a screenshot. steps are what a
+// user does before that.
 func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.Void]) []byte {
 	t.Helper()
 	program, err := exec.LookPath("chromium-headless-shell")
@@ -25,7 +25,7 @@ func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.
 	require.NoError(t, err, "install the packages of test/e2e/debian-packages")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program),
-		chromedp.NoSandbox, // Its own sandbox is for ordinary users; it runs as root here, in namespaces.
+		chromedp.NoSandbox, // The browser's sandbox needs an ordinary user. Here it runs as root, in namespaces.
 		chromedp.WindowSize(1280, 800),
 		chromedp.UserDataDir(t.TempDir()),
 	)
@@ -47,6 +47,6 @@ func screenshot(t *testing.T, address string, steps ...chromedp.Action[chromedp.
 	return picture
 }
 
-// labIsDrawn is asked of the page: the launcher and the files of the home are there, and the splash screen is gone.
+// labIsDrawn is true on a page with the launcher and the files of the home, without the splash screen.
 const labIsDrawn = `document.querySelector(".jp-Launcher") !== null && document.querySelector(".jp-DirListing-item") !== null &&
 	document.querySelector("#jupyterlab-splash") === null`

@@ -14,8 +14,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestHelmTest runs what NOTES.txt tells an admin to run: a pod of ours creates a notebook in a dry run, and looks at it. It leaves
-// nothing.
+// TestHelmTest runs the helm test of NOTES.txt: a Pod of ours creates a notebook in a dry run, and checks it. The test leaves no
+// object.
 func TestHelmTest(t *testing.T) {
 	t.Parallel()
 	said, err := world.helm.Run(t.Context(), "", "test", helm.Release, "--namespace", helm.Namespace, "--timeout", "2m")
@@ -26,14 +26,14 @@ func TestHelmTest(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-// ofOthers says of an object whether it is of what these tests have besides, which helm knows nothing of.
+// ofOthers reports whether an object belongs to these tests and not to the Helm release.
 func ofOthers(object string) bool {
 	return strings.Contains(object, knowing.space) || strings.Contains(object, atAdmission.namespace) ||
 		strings.Contains(object, gatedHub)
 }
 
-// uninstall is what deploy/docs/install.md says, at the end of everything, when each test has removed its Pods: a claim that one still used would
-// keep --wait waiting.
+// uninstall runs the commands of deploy/docs/install.md at the end, after each test has removed its Pods: with --wait, Helm would
+// wait for a claim that a Pod still uses.
 func (w *World) uninstall(ctx context.Context) error {
 	if _, err := w.helm.Run(ctx, "", "uninstall", helm.Release, "--namespace", helm.Namespace, "--wait"); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (w *World) uninstall(ctx context.Context) error {
 	return w.awaitNothingLeft(ctx)
 }
 
-// awaitNothingLeft waits until no object of the cluster is ours.
+// awaitNothingLeft waits until the cluster has none of our objects.
 func (w *World) awaitNothingLeft(ctx context.Context) error {
 	var left []string
 	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {

@@ -14,10 +14,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pages"
 )
 
-// TestCommandsOnANode types what test/pages/commands.txt lists, as the pages have it but for names: what a user types to open a
-// notebook, and what an on-call engineer types to look at the webhook. The program that forwards a port does so until it is ended.
+// TestCommandsOnANode runs the commands of test/pages/commands.txt, with other names than in the pages: those with which a user
+// opens a notebook, and those with which an on-call engineer looks at the webhook. The program that forwards a port runs until it
+// is ended.
 func TestCommandsOnANode(t *testing.T) {
-	// JupyterLab of the user's own, which makes a token and prints it.
+	// JupyterLab is the user's own, which makes a token and prints it.
 	run(t, atStart, "typed", "alice", images.DockerStacks).ready(t)
 	assertDenied(t, kubectl(t, "run", "typed-root", "-n", atStart.namespace, "--image="+images.Plain, "--labels=jupyter-user=root"), "NameReserved")
 	admin := world.Admin.Command(t.Context())
@@ -39,7 +40,7 @@ func TestCommandsOnANode(t *testing.T) {
 		case strings.Contains(line, "port-forward <pod> 8080"):
 			text, says = while(text, "curl --silent --fail localhost:8080/readyz"), "ok"
 		case line == "curl localhost:8080/readyz":
-			continue // It is in the command before.
+			continue // The command before contains it.
 		case strings.Contains(line, "denied"):
 			says = `"reasons":["NameReserved"]`
 		case strings.Contains(line, "self-signed"):

@@ -13,13 +13,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// crowdLimit is for fifty pods on two cores, ten of them JupyterLabs.
+// crowdLimit is the time limit for fifty Pods on two cores, ten of them with JupyterLab.
 const crowdLimit = 20 * time.Minute
 
-// tooSlow is how many times slower than usual a machine may be for the probes of these tests, a few seconds each, to say something.
+// tooSlow is how many times slower than usual a machine may be. On a slower one, restarts by probes of a few seconds are not
+// judged.
 const tooSlow = 3
 
-// TestCrowd: fifty users at once, each their own, ten of them with JupyterLab, half of them in each way.
+// TestCrowd: fifty users run notebooks at once, ten of them JupyterLab, half of them with each discovery.
 func TestCrowd(t *testing.T) {
 	watch, restarted := machine.For(t), int32(0)
 	began := time.Now()
@@ -60,7 +61,7 @@ func TestCrowd(t *testing.T) {
 	removeAll(t, pods)
 }
 
-// removeAll removes pods together: one after the other, each would wait for its end alone.
+// removeAll removes Pods at the same time, because each removal waits for the end of its Pod.
 func removeAll(t *testing.T, pods []pod) {
 	t.Helper()
 	var group sync.WaitGroup

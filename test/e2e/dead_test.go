@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// others are pods of every kind that makes some, none of them a notebook's: a template of their name and their namespace.
+// others is a template of Pods by every kind of workload, none of them a notebook. It takes their name and their namespace.
 const others = `
 {apiVersion: v1, kind: Pod, metadata: {name: other, namespace: %[1]s, labels: {e2e: other}}, spec: %[2]s}
 ---
@@ -35,21 +35,21 @@ const others = `
   template: {metadata: {labels: {e2e: other, by: job}}, spec: %[3]s}}}
 `
 
-// otherPods are as many as these make in a namespace.
+// otherPods is the number of Pods of others in one namespace.
 const otherPods = 5
 
-// waiting is a Deployment of a notebook, which is created while nobody can admit its pod.
+// waiting is a Deployment of a notebook that is created while the webhook is down.
 const waiting = `
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: waiting}, spec: {selector: {matchLabels: {app: waiting}},
   template: {metadata: {labels: {app: waiting, jupyter-user: alice}, annotations: {jupyter-user.io/probes: "on"}}, spec: {
     serviceAccountName: waiting, containers: [{name: nb, image: ` + images.Plain + `, command: [hello]}]}}}}
 `
 
-// refusedWithin is how long somebody waits who creates a notebook then: the API server gives a webhook 2 s.
+// deniedWithin is how long the denial of a notebook may take while the webhook is down: the API server waits 2 s for a webhook.
 const deniedWithin = 5 * time.Second
 
-// TestADeadWebhookStopsNothingElse: with no replica left of either installation, everything but notebooks is created, scheduled and
-// runs, notebooks are denied in time, and when the replicas may be there again they come by themselves.
+// TestADeadWebhookStopsNothingElse: without a replica of either installation, Pods that are no notebooks are created, scheduled
+// and run, and notebooks are denied in time. When replicas are possible again, notebooks start without help.
 func TestADeadWebhookStopsNothingElse(t *testing.T) {
 	t.Cleanup(func() { startWebhooks(t) })
 	for _, i := range []installation{shipped, knowing} {
@@ -66,7 +66,7 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 			began := time.Now()
 			result := kubectl(t, "run", "nb", "-n", discovery.namespace, "--image="+images.Plain, "--labels="+label,
 				"--annotations=hub.jupyter.org/username=alice")
-			watch.Within(t, time.Since(began), deniedWithin, "a refusal")
+			watch.Within(t, time.Since(began), deniedWithin, "a denial")
 			assertDenied(t, result, "failed calling webhook")
 			assert.Contains(t, result.Stderr, `no endpoints available for service "jupyter-user-webhook"`)
 		}
@@ -83,10 +83,10 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 	startWebhooks(t)
 	killAll(t)
 	require.NoError(t, world.Admin.Do(t.Context(), "", "rollout", "status", "deployment/waiting", "-n", atStart.namespace,
-		"--timeout="+readyLimit.String()), "a notebook that was refused is made when there is somebody to admit it")
+		"--timeout="+readyLimit.String()), "a denied notebook is created when the webhook serves again")
 }
 
-// everythingElse runs pods of all kinds where the cluster's own are, and where anybody's are.
+// everythingElse runs Pods of all kinds, in the cluster's own namespace and in others.
 func everythingElse(t *testing.T) {
 	t.Helper()
 	spec := fmt.Sprintf(`{containers: [{name: c, image: %q, command: [sleep, "1000"]}], terminationGracePeriodSeconds: 0}`, images.Plain)
@@ -122,7 +122,7 @@ func everythingElse(t *testing.T) {
 	}
 }
 
-// startWebhooks has both installations there again.
+// startWebhooks starts both installations again.
 func startWebhooks(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), rolloutLimit)
 	defer cancel()
@@ -134,7 +134,7 @@ func startWebhooks(t *testing.T) {
 	}
 }
 
-// killAll kills the processes of both replicas at once; they come back by themselves.
+// killAll kills the processes of both replicas at once. The kubelet starts them again.
 func killAll(t *testing.T) {
 	t.Helper()
 	serving, _ := replicas(t)

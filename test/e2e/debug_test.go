@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// beside is what kubectl debug --profile=restricted makes, in the notebook's process namespace.
+// beside returns the container of kubectl debug --profile=restricted, in the notebook's process namespace.
 func beside(image string, command ...string) corev1.EphemeralContainer {
 	return corev1.EphemeralContainer{
 		TargetContainerName: "debugged",
@@ -30,7 +30,7 @@ func beside(image string, command ...string) corev1.EphemeralContainer {
 	}
 }
 
-// debug adds an ephemeral container as somebody, and answers what the API server says.
+// debug adds an ephemeral container as a user, and returns the API server's error.
 func (p pod) debug(t *testing.T, who *controlplane.User, c corev1.EphemeralContainer) error {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(who.Config)
@@ -42,7 +42,7 @@ func (p pod) debug(t *testing.T, who *controlplane.User, c corev1.EphemeralConta
 	return err
 }
 
-// debugged waits until an ephemeral container has ended, and answers what it said.
+// debugged waits until an ephemeral container has ended, and returns its output.
 func (p pod) debugged(t *testing.T, name string) string {
 	t.Helper()
 	p.await(t, readyLimit, "to have ended its debug container "+name, func(pod *corev1.Pod) bool {
@@ -106,7 +106,7 @@ func TestDebugDenied(t *testing.T) {
 			"a copy of the pod": {world.carol, []string{"--copy-to=copy", "--profile=restricted"}, "ShareMounted"},
 			"a copy with its labels": {world.bob, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels", "--keep-annotations",
 				"--share-processes=false"}, "NoAccess"},
-			"a copy with a look at its processes": {world.carol, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels",
+			"a copy that shares processes": {world.carol, []string{"--copy-to=copy", "--profile=restricted", "--keep-labels",
 				"--keep-annotations"}, "HostShared"},
 		} {
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestDebugDenied(t *testing.T) {
 	}
 }
 
-// besideAlice looks from a debug container into the notebook's processes, under each identity.
+// besideAlice inspects the notebook's processes and home from a debug container.
 const besideAlice = `
 import os
 print(os.getuid(), os.getgid(), os.getgroups(), "sees the notebook:", b"hello" in open("/proc/1/cmdline", "rb").read())
@@ -127,25 +127,25 @@ except OSError as error:
     print("the home:", error.strerror)
 `
 
-// TestDebug is what a debug container comes to beside a notebook: with the right, and with the notebook's UID and GID, it is the
-// user. Nobody else is admitted, and where the numbers are found at start, nobody at all.
+// TestDebug: with the right to the home, and with the notebook's UID and GID, a debug container runs as the user. Other
+// requesters are denied. With discovery at start the UID is not known, so every debug container is denied.
 func TestDebug(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
 			p := run(t, discovery, "debugged", "alice", images.Plain, withProbes, "--command", "--", "hello")
 			p.ready(t)
-			person := beside(images.Plain, "/usr/bin/python3", "-c", besideAlice+reaching(t))
-			person.Name, person.Env = "person", []corev1.EnvVar{{Name: "LD_PRELOAD"}}
-			person.SecurityContext.RunAsUser, person.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))
+			own := beside(images.Plain, "/usr/bin/python3", "-c", besideAlice+reaching(t))
+			own.Name, own.Env = "user", []corev1.EnvVar{{Name: "LD_PRELOAD"}}
+			own.SecurityContext.RunAsUser, own.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))
 			if discovery != atAdmission {
-				require.ErrorContains(t, p.debug(t, world.carol, person), "DebugIdentity: ")
+				require.ErrorContains(t, p.debug(t, world.carol, own), "DebugIdentity: ")
 				return
 			}
-			require.NoError(t, p.debug(t, world.carol, person))
+			require.NoError(t, p.debug(t, world.carol, own))
 
-			other := person
-			other.Name, other.SecurityContext = "group", person.SecurityContext.DeepCopy()
+			other := own
+			other.Name, other.SecurityContext = "group", own.SecurityContext.DeepCopy()
 			other.SecurityContext.RunAsGroup = new(int64(6002))
 			require.ErrorContains(t, p.debug(t, world.carol, other), "DebugIdentity: ")
 
@@ -153,8 +153,8 @@ func TestDebug(t *testing.T) {
 				"--target=debugged", "--container=nobody", "--", "true")
 			assertDenied(t, result, "DebugIdentity: ")
 
-			t.Run("as the person it is the person", func(t *testing.T) {
-				assert.Equal(t, "5001 6001 [6001] sees the notebook: True\nin the home: relative\ndone\n", p.debugged(t, "person"))
+			t.Run("with the right and the UID it is the user", func(t *testing.T) {
+				assert.Equal(t, "5001 6001 [6001] sees the notebook: True\nin the home: relative\ndone\n", p.debugged(t, "user"))
 			})
 		})
 	}

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestTheInitContainerDenies: the pod stops there, kubectl describe says why, and nothing is created on the share.
+// TestTheInitContainerDenies: the Pod does not start, kubectl describe shows the reason, and nothing is created on the share.
 func TestTheInitContainerDenies(t *testing.T) {
 	for name, c := range map[string]struct{ user, want string }{
 		"li without a home beside alice": {"li", "li has no home: /data/hpc/home/li does not exist on the share. Check the name, or ask the " +
@@ -28,16 +28,16 @@ func TestTheInitContainerDenies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before, err := world.share.listing()
 			require.NoError(t, err)
-			p := run(t, atStart, "refused", c.user, images.DockerStacks)
+			p := run(t, atStart, "denied", c.user, images.DockerStacks)
 			assertStopped(t, p, c.want)
 			after, err := world.share.listing()
 			require.NoError(t, err)
-			assert.Equal(t, before, after, "nothing was created on the share, and nothing changed hands")
+			assert.Equal(t, before, after, "nothing was created on the share, and no owner has changed")
 		})
 	}
 }
 
-// assertStopped holds a pod to having got as far as our init container.
+// assertStopped asserts that a Pod has failed in our init container.
 func assertStopped(t *testing.T, p pod, want string) {
 	t.Helper()
 	got := p.await(t, readyLimit, "to be stopped", func(p *corev1.Pod) bool { return message(p) != "" })
@@ -48,9 +48,8 @@ func assertStopped(t *testing.T, p pod, want string) {
 	assert.Contains(t, described.Stdout, want)
 }
 
-// TestWhoIsDeniedAtAdmission: where the owner is known at admission, nobody has to wait for the node to hear it. The source here
-// is the share and a passwd, which have to agree. Homes that go or become a file after admission are
-// in TestHomeReplacedBetweenAdmissionAndStart.
+// TestWhoIsDeniedAtAdmission: with a known owner the denial comes at admission, not on the node. The sources here are the share
+// and a passwd file, which must agree. TestHomeReplacedBetweenAdmissionAndStart has homes that change after admission.
 func TestWhoIsDeniedAtAdmission(t *testing.T) {
 	for user, want := range map[string]string{
 		"toor":     "UID 0 is root",
@@ -63,14 +62,14 @@ func TestWhoIsDeniedAtAdmission(t *testing.T) {
 		"joiner":   "TooManyGroups",
 	} {
 		t.Run(user, func(t *testing.T) {
-			result := kubectl(t, "run", "refused", "-n", atAdmission.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user="+user)
+			result := kubectl(t, "run", "denied", "-n", atAdmission.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user="+user)
 			assert.Equal(t, 1, result.ExitCode)
 			assert.Contains(t, result.Stderr, want)
 		})
 	}
 }
 
-// TestAHomeThatIsALinkToAnothers: what is no directory is nobody's home, known beforehand or not.
+// TestAHomeThatIsALinkToAnothers: a symbolic link is no home, with either discovery.
 func TestAHomeThatIsALinkToAnothers(t *testing.T) {
 	t.Run(atStart.name, func(t *testing.T) {
 		assertStopped(t, run(t, atStart, "led", "led", images.Plain, "--command", "--", "hello"), "led is a symbolic link")
@@ -83,7 +82,7 @@ func TestAHomeThatIsALinkToAnothers(t *testing.T) {
 	})
 }
 
-// gated waits for its gate after it was admitted, so that something can happen in between.
+// gated is a Pod with a scheduling gate, so that a test can change something between its admission and its start.
 const gated = `
 apiVersion: v1
 kind: Pod
@@ -96,9 +95,9 @@ spec:
   - {name: nb, image: ` + images.DockerStacks + `}
 `
 
-// TestHomeReplacedBetweenAdmissionAndStart: by another user's directory, by a link to it, by a file, or by none. Another
-// directory of the same owner is no reason to deny: nobody has seen the one before. Between two starts it is, see
-// TestRestartAfterTheHomeChanged.
+// TestHomeReplacedBetweenAdmissionAndStart: the home is replaced by another user's directory, by a link to one, by a file, or
+// removed. Another directory of the same owner is accepted, because nothing has recorded the first one. Between two starts it is
+// denied: see TestRestartAfterTheHomeChanged.
 func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	path, bob := world.share.path("moving"), world.share.path("bob")
 	for name, c := range map[string]struct {
@@ -141,7 +140,7 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	}
 }
 
-// TestKubernetesOwnMessages: what is missing is said by Kubernetes, and not made a riddle by us.
+// TestKubernetesOwnMessages: for a missing claim or image, users see Kubernetes' own message.
 func TestKubernetesOwnMessages(t *testing.T) {
 	t.Run("a missing claim", func(t *testing.T) {
 		lone := discovery{"AtStart", "without-claim", "baseline"}
@@ -153,12 +152,12 @@ func TestKubernetesOwnMessages(t *testing.T) {
 		assert.Contains(t, got.Status.Conditions[0].Message, `persistentvolumeclaim "hpc-shared-pvc" not found`)
 		assert.Contains(t, kubectl(t, "describe", "pod", "nb", "-n", lone.namespace).Stdout, `persistentvolumeclaim "hpc-shared-pvc" not found`)
 	})
-	// containerd tries for a quarter of a minute.
+	// containerd tries for 15 seconds.
 	for _, discovery := range discoveries {
 		t.Run("a missing image/"+discovery.name, func(t *testing.T) {
 			t.Parallel()
 			p := run(t, discovery, "imageless", "alice", "registry.invalid/no/such:image")
-			got := p.await(t, readyLimit, "to say that the image cannot be had", func(p *corev1.Pod) bool {
+			got := p.await(t, readyLimit, "to report that the image cannot be pulled", func(p *corev1.Pod) bool {
 				statuses := p.Status.ContainerStatuses
 				return len(statuses) > 0 && statuses[0].State.Waiting != nil && statuses[0].State.Waiting.Reason == "ErrImagePull"
 			})

@@ -20,18 +20,18 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/slapd"
 )
 
-// An account is one of the directory service.
+// account is an account of the directory service.
 type account struct {
 	home
 	// field is the home field.
 	field string
 }
 
-// elsewhere has a home where no pattern has it.
+// elsewhere is a user whose home is outside of the pattern.
 var elsewhere = account{home{"li", 5019, 6019, 0o700}, "/hpc/people/l/li"}
 
-// accounts of the directory service: alice, one with a home elsewhere, one whose home field leads to a symbolic link of the user's own, and
-// one whose home is inside of bob's.
+// accounts returns the accounts of the directory service: alice; a user with a home elsewhere; a user whose home field names a
+// symbolic link of the user's own; and a user with a home inside bob's.
 func accounts() []account {
 	return []account{
 		{homeOf("alice"), "/hpc/home/alice"},
@@ -41,7 +41,7 @@ func accounts() []account {
 	}
 }
 
-// directoryOf returns the LDIF of these accounts, of the webhook's, and of the fifteen groups of alice.
+// directoryOf returns the LDIF of these accounts, of the webhook's account, and of the fifteen groups of alice.
 func directoryOf(accounts []account) string {
 	var b strings.Builder
 	b.WriteString(slapd.Units + `dn: uid=webhook,ou=services,dc=example,dc=org
@@ -62,9 +62,10 @@ userPassword: secret
 	return b.String()
 }
 
-// TestADirectoryService takes steps 7 to 10 of the page about directory services on the installation as shipped, with a real slapd: in the
-// first notebook alice is in her fifteen groups, and opens fifteen directories. The steps before run in cmd/jupyter-user-webhook. Then homes
-// are where the home field says, and the init container denies a symbolic link and a home inside of another user's.
+// TestADirectoryService runs steps 7 to 10 of the page about directory services with the shipped installation and a real slapd.
+// In the first notebook alice is in her fifteen groups and opens fifteen directories. cmd/jupyter-user-webhook runs the earlier
+// steps. After that the home field gives the home, and the init container denies a symbolic link and a home inside another
+// user's.
 func TestADirectoryService(t *testing.T) {
 	directory := slapd.Start(t, slapd.Options{
 		Schema: slapd.RFC2307, LDIF: directoryOf(accounts()), Address: node.Address,
@@ -81,7 +82,7 @@ func TestADirectoryService(t *testing.T) {
 		require.NoError(t, world.reconfigure(t.Context(), values, "AtAdmission", append(upgrade, more...)...))
 	}
 	configure()
-	// Replicas that end are of the configuration before.
+	// Replicas that are ending have the previous configuration.
 	awaitReplica(t, "both replicas are of the new configuration", func(serving, ending []corev1.Pod) bool {
 		return len(ending) == 0 && twoServe(serving, ending)
 	})
@@ -96,7 +97,7 @@ func TestADirectoryService(t *testing.T) {
 	configure("--set", "share.homePrefix=/hpc")
 	t.Run("a home elsewhere", livesElsewhere)
 	t.Run("a home field that leads to a link", func(t *testing.T) {
-		denies(t, "led", "is a symbolic link, and whose home it leads to is anybody's guess")
+		denies(t, "led", "is a symbolic link, which could lead to another user's home")
 	})
 	t.Run("a home in a user's directory", func(t *testing.T) {
 		path := world.share.path("bob", "nemo")
@@ -107,7 +108,7 @@ func TestADirectoryService(t *testing.T) {
 	})
 }
 
-// storePassword takes step 7, with the webhook's password in a file.
+// storePassword runs step 7, with the webhook's password in a file.
 func storePassword(t *testing.T, step pages.Step) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")
@@ -118,10 +119,10 @@ func storePassword(t *testing.T, step pages.Step) {
 	})
 }
 
-// reconfigure runs a helm upgrade, and waits until the API server and both replicas act on it. The other installation's namespaces stay
-// the other's.
+// reconfigure runs a helm upgrade, and waits until the API server and both replicas use it. The namespaces of the other
+// installation are not changed.
 func (w *World) reconfigure(ctx context.Context, values, discovery string, upgrade ...string) error {
-	// leaveToOther has changed what Helm applied.
+	// leaveToOther has changed objects that Helm applied.
 	if _, err := w.helm.Run(ctx, values, append(upgrade, "--force-conflicts")...); err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (w *World) reconfigure(ctx context.Context, values, discovery string, upgra
 	return w.awaitDiscovery(ctx, atStart.namespace, discovery)
 }
 
-// leaveDirectory has the shipped installation be as other tests know it.
+// leaveDirectory restores the shipped installation for other tests.
 func leaveDirectory(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), rolloutLimit)
@@ -143,7 +144,7 @@ func leaveDirectory(t *testing.T) {
 		"../../deploy/chart", "--namespace", systemSpace, "--reset-then-reuse-values", "--values", "-"))
 }
 
-// opensDirectoriesOfGroups takes step 10: alice has the right to her home alone, and directories that are open to her groups.
+// opensDirectoriesOfGroups runs step 10: alice has the right to her home only, and the directories are open to her groups.
 func opensDirectoriesOfGroups(t *testing.T, step pages.Step) {
 	alice, err := world.User("alice@corp.example")
 	require.NoError(t, err)
@@ -178,7 +179,7 @@ func opensDirectoriesOfGroups(t *testing.T, step pages.Step) {
 	assert.Equal(t, strings.Repeat("written\n", mostGroups), wrote.Stdout, wrote.Stderr)
 }
 
-// livesElsewhere has a notebook run in a home where the home field says.
+// livesElsewhere runs a notebook in the home that the home field names.
 func livesElsewhere(t *testing.T) {
 	people := filepath.Join(world.share.root, "people")
 	require.NoError(t, os.MkdirAll(filepath.Join(people, "l", "li"), 0o755))
@@ -192,7 +193,7 @@ func livesElsewhere(t *testing.T) {
 	assert.Equal(t, "made\n", string(made))
 }
 
-// denies has the init container deny the home of a user whom the directory service knows.
+// denies asserts that the init container denies the home of a user of the directory service.
 func denies(t *testing.T, user, why string) {
 	t.Helper()
 	p := run(t, atStart, "denied-"+user, user, images.Plain, "--command", "--", "hello")

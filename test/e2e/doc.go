@@ -1,10 +1,11 @@
-// Package e2e runs notebooks for real: a whole cluster of one node on this machine, the webhook in it, installed from deploy/
-// and reached through its Service, JupyterLab in images that start the way Jupyter's own do, and homes with owners.
+// Package e2e runs notebooks in a real cluster of one node on this machine. The webhook is installed from deploy/ and reached
+// through its Service. JupyterLab runs in images that start like Jupyter's own, and homes have real owners.
 //
-// What mostly waits for a node runs beside one another, after everything else: those tests have pods and homes of their own, or
-// share a home that none of them changes.
+// Tests that mostly wait for the node run in parallel, after all others. Each of them has its own Pods and homes, or shares a
+// home that no test changes.
 //
-// A JupyterHub (see the package hub) spawns there too, which knows nothing of the webhook.
+// A JupyterHub that knows nothing of the webhook spawns servers there too: see the package hub.
 //
-// make e2e runs it, as root. hostPath stands in for NFS, which the package nfs has; what is not proven is said in test/README.md.
+// make e2e runs the package, as root. It uses hostPath instead of NFS, for which the package nfs has tests. test/README.md lists
+// what is not tested.
 package e2e

@@ -10,9 +10,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-const initClosed = "InitClosed: the init container jupyter-user-init is nobody's to look into: name the notebook container"
+const initClosed = "InitClosed: exec and attach to the init container jupyter-user-init are denied: name the notebook container"
 
-// TestTheInitContainerIsClosed while it runs, which is for milliseconds where nobody holds it, to those who may use the home too.
+// TestTheInitContainerIsClosed: requesters who may use the home cannot enter the init container either. It normally runs for
+// milliseconds, so the test holds it.
 func TestTheInitContainerIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -31,7 +32,7 @@ func TestTheInitContainerIsClosed(t *testing.T) {
 			t.Run("debug", func(t *testing.T) {
 				result := kubectl(t, "debug", "closed", "-n", discovery.namespace, "--image="+images.DockerStacks, "--profile=restricted",
 					"--target=jupyter-user-init", "--", "true")
-				assertDenied(t, result, "InitClosed: spec.ephemeralContainers: the init container is nobody's to look into")
+				assertDenied(t, result, "InitClosed: spec.ephemeralContainers: the init container cannot be debugged")
 			})
 			t.Run("without a name, there is no notebook yet", func(t *testing.T) {
 				assertDenied(t, p.exec(t, "id"), `container not found ("closed")`)
@@ -43,7 +44,7 @@ func TestTheInitContainerIsClosed(t *testing.T) {
 	}
 }
 
-// listening has somebody to attach to: it answers each line with who reads it, and ends with the first who attached.
+// listening is a Pod to attach to: it prints each line of input with its UID and groups, and ends with the first client.
 const listening = `
 apiVersion: v1
 kind: Pod
@@ -59,7 +60,7 @@ spec:
     stdinOnce: true
 `
 
-// intoTheHome goes into alice's home as she: at start, a shell is root and may become her.
+// intoTheHome enters alice's home as alice. With discovery at start a shell is root and may become her.
 const intoTheHome = `
 import os
 if os.fork() == 0:
@@ -70,8 +71,9 @@ if os.fork() == 0:
 os.wait()
 `
 
-// TestWhoMayExecIsTheUser: exec and attach are the namespace's to give, and bob, who has no right to the home, is alice with
-// them. That is all: attached, he is who the notebook is, and what is root in a shell at start sees this home alone.
+// TestWhoMayExecIsTheUser: exec and attach are rights in the namespace. With them, bob, who has no right to the home, acts as
+// alice. He gets no more than that: attach gives the notebook's identity, and a root shell with discovery at start sees only this
+// home.
 func TestWhoMayExecIsTheUser(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

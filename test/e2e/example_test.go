@@ -13,15 +13,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestTheExamplesOwnPod puts the label on the Pod that the example writes by hand, does what the denial says, to the letter, and runs the
-// Pod twice: a second start finds what the first one left in the home.
+// TestTheExamplesOwnPod adds the label to the Pod of the example, changes exactly what the denial says, and runs the Pod twice.
+// The second start finds what the first one has written to the home.
 func TestTheExamplesOwnPod(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../golden/testdata/case-seed-labelled.yaml")
 	require.NoError(t, err)
 	var example corev1.Pod
 	require.NoError(t, yaml.UnmarshalStrict(text, &example))
-	// What the example's cluster has and this one has not: its registry, its processors, its namespace.
+	// These differ from the example's cluster: its registry, its CPUs, its namespace.
 	example.Namespace = atStart.namespace
 	example.Spec.ImagePullSecrets = nil
 	notebook := &example.Spec.Containers[0]

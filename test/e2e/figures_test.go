@@ -15,9 +15,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// BenchmarkRunToReady is the time from kubectl run to Ready: of a pod that the webhook does not know of, and of the same pod
-// with the label, in both ways. The server is once a JupyterLab, with the same probes everywhere, and once a small one without
-// probes, where what is added is not lost in what Jupyter itself takes. One iteration is one pod of each, one after the other.
+// BenchmarkRunToReady measures the time from kubectl run to Ready, of a Pod without the label, and of the same Pod with the label
+// and each discovery. The server is JupyterLab with the same probes everywhere, and a small server without probes, for which the
+// webhook's part is a larger share of the time. One iteration runs one Pod of each, one after the other.
 func BenchmarkRunToReady(b *testing.B) {
 	kinds := []struct {
 		name, namespace, image string
@@ -45,20 +45,20 @@ func BenchmarkRunToReady(b *testing.B) {
 			require.NoError(b, p.remove(b.Context()))
 		}
 	}
-	b.ReportMetric(0, "ns/op") // It is the sum of all, and says nothing.
+	b.ReportMetric(0, "ns/op") // The sum of all has no meaning.
 	for name, sum := range took {
 		b.ReportMetric(sum.Seconds()/float64(b.N), "s/"+name)
 	}
 }
 
-// sameProbes are those of the configuration that the webhook has here.
+// sameProbes are the probes that the webhook has in this configuration.
 var sameProbes = strings.ReplaceAll(fmt.Sprintf(`{"spec":{"containers":[{"name":"jupyterlab-without","image":%q,
 "startupProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":1,"timeoutSeconds":5,"failureThreshold":180},
 "readinessProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":2,"timeoutSeconds":5,"failureThreshold":3},
 "livenessProbe":{"httpGet":{"path":"/api","port":8888},"periodSeconds":3,"timeoutSeconds":3,"failureThreshold":4}}]}}`,
 	images.DockerStacks), "\n", "")
 
-// awaitReady watches, so that a figure is not rounded up to when somebody looked.
+// awaitReady watches the Pod. Polling would round the figure up.
 func (p pod) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()

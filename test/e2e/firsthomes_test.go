@@ -18,14 +18,14 @@ var newcomer = home{"newcomer", 5017, 6017, 0o700}
 
 const homesSpace = "jupyter-user-homes"
 
-// firstHomes are the values by which the chart makes the CronJob here.
+// firstHomes are the values with which the chart renders the CronJob.
 const firstHomes = `
 share: {volume: {hostPath: {path: %q}}}
 identity: {passwdConfigMap: people}
 homes: {enabled: true, nodeSelector: {kubernetes.io/os: linux}, skeletonConfigMap: skeleton}
 `
 
-// accountsOfHomes are what the CronJob knows: a user with a home, one without, and one who gets none.
+// accountsOfHomes are the accounts of the CronJob: a user with a home, a user without one, and an account that gets none.
 const accountsOfHomes = `
 apiVersion: v1
 kind: ConfigMap
@@ -42,8 +42,8 @@ metadata: {name: skeleton, namespace: jupyter-user-homes}
 data: {.profile: "a first line"}
 `
 
-// TestFirstHomes: a user without a home is denied with the name of the command; a Job of the chart's CronJob makes the home, in a
-// namespace that enforces baseline; and the first notebook runs in it.
+// TestFirstHomes: a user without a home is denied, and the denial names the command. A Job of the chart's CronJob makes the home,
+// in a namespace that enforces baseline. Then the first notebook runs in it.
 func TestFirstHomes(t *testing.T) {
 	path := world.share.path(newcomer.name)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(path)) })
@@ -76,7 +76,7 @@ func TestFirstHomes(t *testing.T) {
 	assert.Equal(t, "a first line", p.exec(t, "sh", "-c", "echo written >$HOME/file && cat $HOME/.profile").Stdout)
 }
 
-// installFirstHomes applies what the chart renders for the CronJob, and what an admin gives it.
+// installFirstHomes applies what the chart renders for the CronJob, and the objects that an admin must add.
 func installFirstHomes(t *testing.T) {
 	t.Helper()
 	rendered, err := world.helm.Template(t.Context(), fmt.Sprintf(firstHomes, world.share.root))

@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// What a user is told of a home that takes nothing.
+// The messages for a user whose home cannot be written to.
 const (
 	saysFull = "jupyter-user-init: no space is left for the home /data/hpc/home/filled, because its file system is full: the notebook starts, " +
 		"and nothing can be saved there. Delete files, or ask the admin for space\n"
@@ -25,14 +25,14 @@ const (
 		"starts, and nothing can be saved there. chmod u+wx it\n"
 )
 
-// smallAtStart and smallAtAdmission are namespaces with a share of their own, which is soon full.
+// smallAtStart and smallAtAdmission are namespaces with their own small share, which the tests fill.
 var (
 	smallAtStart     = discovery{atStart.name, "small-" + atStart.namespace, atStart.level}
 	smallAtAdmission = discovery{atAdmission.name, "small-" + atAdmission.namespace, atAdmission.level}
 )
 
-// TestAHomeThatTakesNothing lets Jupyter start all the same, and the user is told why nothing can be saved: by the init container, and
-// at start by the notebook container too.
+// TestAHomeThatTakesNothing: Jupyter starts, and the user reads why nothing can be saved: from the init container, and with
+// discovery at start from the notebook container too.
 func TestAHomeThatTakesNothing(t *testing.T) {
 	t.Run("mode 0500", func(t *testing.T) {
 		for _, discovery := range discoveries {
@@ -64,7 +64,7 @@ func TestAHomeThatTakesNothing(t *testing.T) {
 	}
 }
 
-// takesNothing starts Jupyter, of an image that has no settings of its own, in a home that takes nothing.
+// takesNothing starts Jupyter, from an image without settings of its own, in a home that cannot be written to.
 func takesNothing(t *testing.T, in discovery, user, sentence string) jupyter {
 	t.Helper()
 	p := run(t, in, "takes-nothing", user, images.Z2JH, withToken)
@@ -75,7 +75,7 @@ func takesNothing(t *testing.T, in discovery, user, sentence string) jupyter {
 	assert.Contains(t, log("jupyter-user-init"), sentence)
 	assert.Equal(t, sentence, message(p.get(t)), "what kubectl describe shows of the init container")
 	if in.name == atStart.name {
-		// The home is mounted at its second place there.
+		// This message names the home at its other mount path.
 		assert.Contains(t, log(p.name), "the notebook starts, and nothing can be saved there.")
 	}
 	return server
@@ -93,7 +93,7 @@ func mountSmallShare(t *testing.T) share {
 	return small
 }
 
-// fill writes to a file of the user's until nothing more fits.
+// fill writes to a file of the user until the file system is full.
 func fill(t *testing.T, small share, user string) {
 	t.Helper()
 	path, owner := small.path(user, "filler"), homeOf(user)

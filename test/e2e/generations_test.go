@@ -14,10 +14,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// startedWith is what the image's own start has to have done to the environment of Jupyter, by variables that count.
+// startedWith are environment variables of Jupyter that the image's start must have set.
 type startedWith map[string]string
 
-// once is what start.sh does, which runs the hooks of both directories.
+// once is the result of start.sh, which runs the hooks of both directories once.
 var once = startedWith{"START_NOTEBOOK_HOOKS": "1", "BEFORE_NOTEBOOK_HOOKS": "1", "JUPYTER_CONFIG_PATH": "/config"}
 
 // but returns the same with other values.
@@ -27,13 +27,13 @@ func (p startedWith) but(changes startedWith) startedWith {
 	return all
 }
 
-// A generation is one of docker-stacks', or a kind of image that has Jupyter and another start.
+// generation is a generation of docker-stacks, or another kind of image with Jupyter.
 type generation struct {
 	image     string
 	arguments []string
-	// base is the base URL that the arguments say.
+	// base is the base URL in the arguments.
 	base string
-	// atStart and atAdmission are what Jupyter starts with.
+	// atStart and atAdmission are the variables that Jupyter starts with.
 	atStart, atAdmission startedWith
 }
 
@@ -58,8 +58,8 @@ func generations() map[string]generation {
 	}
 }
 
-// TestTheStartOfEachGeneration starts every generation of docker-stacks, and what is like them. What an image does before Jupyter
-// starts is done as often as the image does it by itself, which is once, or the Pod is told that it cannot be.
+// TestTheStartOfEachGeneration starts every generation of docker-stacks and similar images. What an image does before Jupyter
+// starts is done exactly as often as without the webhook, which is once, or the Pod gets an error that it cannot be done.
 func TestTheStartOfEachGeneration(t *testing.T) {
 	i := 0
 	for name, g := range generations() {
@@ -89,13 +89,13 @@ func TestTheStartOfEachGeneration(t *testing.T) {
 	}
 }
 
-// TestAFoundationByItself starts a shell, as it does without the webhook, where the image's own entrypoint stays.
+// TestAFoundationByItself: the foundation image starts a shell, as without the webhook, if the image's own entrypoint stays.
 func TestAFoundationByItself(t *testing.T) {
 	p := run(t, atAdmission, "foundation", "alice", images.DockerStacksFoundation, "--restart=Never")
 	p.await(t, readyLimit, "to end well", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 }
 
-// TestIPythonsHistoryIsOff in an image that has the line of deploy/docs/pods.md, and on in another.
+// TestIPythonsHistoryIsOff in an image with the line of deploy/docs/pods.md, and on in another image.
 func TestIPythonsHistoryIsOff(t *testing.T) {
 	line, err := os.ReadFile("images/docker-stacks-child/ipython_config.py")
 	require.NoError(t, err)

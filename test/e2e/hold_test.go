@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// holdInit stops the init container of a pod that was just created where it has seen the home, and is about to write down whose
-// it is. The kubelet makes the scratch volume's folder a good while before it starts any container.
+// holdInit stops the init container of a new Pod after it has read the home, and before it writes the owner. The kubelet makes
+// the scratch volume's folder long before it starts a container.
 func (p pod) holdInit(t *testing.T) *node.Hold {
 	t.Helper()
 	folder := filepath.Join(world.Enclosure.Folder, "kubelet", "pods", string(p.get(t).UID), "volumes", "kubernetes.io~empty-dir",
@@ -40,7 +40,7 @@ func (p pod) holdInit(t *testing.T) *node.Hold {
 	return hold
 }
 
-// letGo lets the pod go on.
+// letGo releases the Pod.
 func letGo(t *testing.T, hold *node.Hold) {
 	t.Helper()
 	assert.NoError(t, hold.Release())

@@ -9,7 +9,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestHomes of all modes and sizes are what they were, and their owners' alone.
+// TestHomes: homes of all modes and sizes do not change, and only their owners can access them.
 func TestHomes(t *testing.T) {
 	for i, name := range []string{"bob", "qiang.guo03", "qiang_guo03", "hoarder", "far-away"} {
 		for _, discovery := range discoveries {
@@ -20,7 +20,7 @@ func TestHomes(t *testing.T) {
 					withProbes, "--command", "--", "hello")
 				p.ready(t)
 				assertOwned(t, p, h)
-				// In the way at start, a shell is root, who may look at an open home alone.
+				// With discovery at start a shell is root, which can read only a home that is open to others.
 				if discovery == atAdmission || h.mode&0o005 != 0 {
 					want := map[string]string{"hoarder": "1000\n", "bob": "1\n"}[name]
 					if want != "" {

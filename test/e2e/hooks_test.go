@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// hooked has everything that a kubelet runs in a container beside its command. Probes write again and again what the test reads,
-// so what they write appears at once.
+// hooked has everything that a kubelet runs in a container besides its command. Probes write the files that the test reads
+// repeatedly, so each file appears at once.
 const hooked = `
 apiVersion: v1
 kind: Pod
@@ -32,7 +32,7 @@ spec:
     livenessProbe: {exec: {command: [sh, -c, "id > $HOME/.new-l; mv $HOME/.new-l $HOME/liveness"]}, periodSeconds: 1}
 `
 
-// TestHooksAndExecProbes run as the user too, in the home.
+// TestHooksAndExecProbes: hooks and exec probes also run as the user, in the home.
 func TestHooksAndExecProbes(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -41,13 +41,13 @@ func TestHooksAndExecProbes(t *testing.T) {
 				for _, name := range names {
 					assert.NoError(t, os.Remove(world.share.path("alice", name)))
 				}
-				for _, letter := range "psrle" { // Of one that was killed on its way.
+				for _, letter := range "psrle" { // The files of a command that was killed.
 					assert.NoError(t, os.RemoveAll(world.share.path("alice", ".new-"+string(letter))))
 				}
 			})
 			p := create(t, discovery, "hooked", hooked)
 			p.ready(t)
-			p.await(t, readyLimit, "to have been asked whether it lives", func(*corev1.Pod) bool {
+			p.await(t, readyLimit, "to have had a liveness probe", func(*corev1.Pod) bool {
 				_, err := os.Stat(world.share.path("alice", "liveness"))
 				return err == nil
 			})

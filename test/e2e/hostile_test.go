@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// hostile runs the attacker's image with what a kubelet runs in it: its start, and a hook.
+// hostile runs the attacker's image, with a hook.
 const hostile = `
 apiVersion: v1
 kind: Pod
@@ -33,7 +33,7 @@ spec:
     lifecycle: {postStart: {exec: {command: [sh, -c, "true"]}}}
 `
 
-// prepared does the same to an image that is nobody's fault: the pod brings the programs and says where they are.
+// prepared attacks with a harmless image: the Pod brings the programs and sets the paths.
 const prepared = `
 apiVersion: v1
 kind: Pod
@@ -56,7 +56,7 @@ spec:
     volumeMounts: [{name: bin, mountPath: /attack/bin}, {name: ran, mountPath: /attack/ran}]
 `
 
-// attackPrograms are the image's, for a ConfigMap.
+// attackPrograms returns the programs of the attacker's image, for a ConfigMap.
 func attackPrograms(t *testing.T) map[string]string {
 	t.Helper()
 	read := func(name string) string {
@@ -71,7 +71,7 @@ func attackPrograms(t *testing.T) map[string]string {
 	return programs
 }
 
-// makeConfigMap makes one that goes with the test.
+// makeConfigMap makes a ConfigMap that is deleted with the test.
 func makeConfigMap(t *testing.T, namespace, name string, data map[string]string) {
 	t.Helper()
 	maps := world.Client.CoreV1().ConfigMaps(namespace)
@@ -82,7 +82,8 @@ func makeConfigMap(t *testing.T, namespace, name string, data map[string]string)
 	})
 }
 
-// marks are what the attacker's programs left in a container, and whose they are, root's first: the node sees into it.
+// marks returns the files that the attacker's programs have left in a container, with their owners; root's win. The test reads
+// them from the node.
 func (p pod) marks(t *testing.T) map[string]uint32 {
 	t.Helper()
 	folder := filepath.Join("/proc", strconv.Itoa(initProcess(t, p).PID), "root", "attack", "ran")
@@ -100,7 +101,7 @@ func (p pod) marks(t *testing.T) map[string]uint32 {
 	return found
 }
 
-// all is every mark there can be, by the UID.
+// all returns every possible mark, with this UID.
 func all(uid uint32, names ...string) map[string]uint32 {
 	marks := map[string]uint32{}
 	for _, name := range append(names, "tini", "start.sh", "start-notebook.py", "bash-env", "preloaded") {
@@ -109,8 +110,8 @@ func all(uid uint32, names ...string) map[string]uint32 {
 	return marks
 }
 
-// TestNothingOfTheAttackersRunsAsRoot: not what the image has in the way of its start, nor what it or the pod sets up to be run
-// before or in the place of programs, nor in a hook.
+// TestNothingOfTheAttackersRunsAsRoot: no program that the image or the Pod puts in the way of its start runs as root, nor one
+// that runs before or instead of other programs, nor one in a hook.
 func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -127,7 +128,7 @@ func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
 	}
 	t.Run("the image by itself", func(t *testing.T) {
 		t.Parallel()
-		// Proves that the marks could be root's.
+		// This proves that root can leave marks.
 		require.NoError(t, world.apply(t.Context(), `
 apiVersion: v1
 kind: Pod
@@ -146,7 +147,7 @@ spec:
 	})
 }
 
-// TestTheImageAddsNoGroups: its /etc/group has alice and root in bob's group, and the runtime would believe it.
+// TestTheImageAddsNoGroups: the image's /etc/group has alice and root in bob's group, and the runtime would add it.
 func TestTheImageAddsNoGroups(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -155,7 +156,7 @@ func TestTheImageAddsNoGroups(t *testing.T) {
 			p := run(t, discovery, "grouped", "alice", images.Hostile, withProbes, "--env=LD_PRELOAD=", "--command", "--", "hello")
 			p.ready(t)
 			assertOwned(t, p, homeOf("alice"))
-			// A shell at start is root, and root's groups are the image's to say as much.
+			// A shell at start is root, without groups of the image.
 			want := discovery.either("0\n", "6001\n")
 			assert.Equal(t, want, p.exec(t, "/usr/bin/id", "-G").Stdout)
 		})
@@ -175,7 +176,7 @@ spec:
 	})
 }
 
-// around mounts a program of the attacker's where a link in the image leads it over ours.
+// around mounts a program of the attacker's at a path where a link in the image leads to our program.
 const around = `
 apiVersion: v1
 kind: Pod
@@ -193,8 +194,8 @@ spec:
     volumeMounts: [{name: fake, mountPath: /around/config}]
 `
 
-// TestAStrangersImageIsRootInThisHomeAlone: at start, it can have a program of its own run in the place of ours. That is root with
-// two capabilities, and it finds nobody else's files. At admission, it is the user.
+// TestAStrangersImageIsRootInThisHomeAlone: with discovery at start, such an image can run its own program in place of ours. That
+// program is root with two capabilities, and it reaches no other user's files. With discovery at admission it is the user.
 func TestAStrangersImageIsRootInThisHomeAlone(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

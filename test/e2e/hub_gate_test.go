@@ -30,19 +30,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// gatedHub is the namespace for which the webhook is asked through a gate, so that it can be away there alone.
+// gatedHub is a namespace for which the API server calls the webhook through a gate, so that a test can interrupt that namespace
+// alone.
 const gatedHub = "jhub-gated"
 
-// A gate stands between the API server and the webhook. Until it is opened, nobody listens there.
+// gate is a proxy between the API server and the webhook. Until it is opened, its port is closed.
 type gate struct {
 	server  *httptest.Server
 	address string
 	pair    pki.Pair
-	// delay is how long an answer waits.
+	// delay is how long a response is delayed.
 	delay atomic.Int64
 }
 
-// newGate makes one on loopback, to one of the webhook's pods.
+// newGate makes a gate on loopback, to one of the webhook's Pods.
 func newGate(t *testing.T) *gate {
 	t.Helper()
 	secret, err := world.Client.CoreV1().Secrets(shipped.space).Get(t.Context(), systemName+"-certs", metav1.GetOptions{})
@@ -66,7 +67,7 @@ func newGate(t *testing.T) *gate {
 	certificate, err := tls.X509KeyPair(g.pair.Cert, g.pair.Key)
 	require.NoError(t, err)
 	g.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Only of a request that has been read it is noticed that nobody waits for the answer any more.
+		// The server notices that the client is gone only after it has read the request.
 		review, err := io.ReadAll(r.Body)
 		assert.NoError(t, err)
 		r.Body = io.NopCloser(bytes.NewReader(review))
@@ -82,7 +83,7 @@ func newGate(t *testing.T) *gate {
 	return g
 }
 
-// open has somebody listen.
+// open opens the port.
 func (g *gate) open(t *testing.T) {
 	t.Helper()
 	var err error
@@ -92,7 +93,7 @@ func (g *gate) open(t *testing.T) {
 	t.Cleanup(g.server.Close)
 }
 
-// register registers the webhook as it is shipped, for that namespace, at the gate.
+// register registers the shipped webhook for that namespace, with the gate's address.
 func (g *gate) register(t *testing.T) {
 	t.Helper()
 	rendered, err := world.helm.Template(t.Context(), fmt.Sprintf("{onlyNamespaces: [%s], certificates: {source: secret, caBundle: %q}}",
@@ -120,8 +121,9 @@ func (g *gate) register(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestJupyterHubWithoutTheWebhook: nothing is spawned, the hub says why, and once the webhook is back, so is everything. One that is
-// slow never makes KubeSpawner give up on a request, after which it would delete the pod that it finds.
+// TestJupyterHubWithoutTheWebhook: without the webhook nothing is spawned, and the hub shows why. When the webhook is back,
+// spawning works again. A slow webhook must not make KubeSpawner give up on a request, after which it deletes the Pod that it
+// finds.
 func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)
@@ -140,7 +142,7 @@ func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 			assert.Contains(t, h.Log(), want)
 		}))
 	}
-	// The API server, which watches webhooks like any client, acts on them once a pod that nobody would serve is denied.
+	// The API server watches webhook configurations. It uses the new one once a pod is denied.
 	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err := world.carol.Kubectl(ctx, "run", "probe", "-n", gatedHub, "--image=x", "--labels=jupyter-user=alice", "--dry-run=server")
 		return strings.Contains(result.Stderr, "failed calling webhook"), err

@@ -13,11 +13,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// optionsUser has the servers that are configured differently.
+// optionsUser is the user of the servers with other options.
 const optionsUser = "qiang.guo03"
 
-// configured is what the hub of a way says of single servers, by the traits of KubeSpawner. What an option makes of a pod is held
-// against the planner in test/golden; here are those of which a server has to show that it runs with them.
+// configured returns traits of KubeSpawner for single servers. test/golden compares the effect of each option on a Pod with the
+// planner. Here are the options for which a running server is the proof.
 func configured(discovery discovery) map[string]map[string]any {
 	servers := map[string]map[string]any{
 		"alice.smith/labelled": {"extra_labels": map[string]any{"jupyter-user": "{username}"}},
@@ -46,7 +46,7 @@ func configured(discovery discovery) map[string]map[string]any {
 	return servers
 }
 
-// ofEverybody is the claim of a hub whose storage is static.
+// ofEverybody is the claim of a hub with static storage.
 const ofEverybody = `
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -56,7 +56,7 @@ spec:
   resources: {requests: {storage: 10Gi}}
 `
 
-// options are spawned each in a server of its own.
+// options spawns a server for each option.
 func options(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("extra_labels with the user's slug", func(t *testing.T) {
 		t.Parallel()
@@ -74,7 +74,7 @@ func options(t *testing.T, h jupyterHub, discovery discovery) {
 		asList(t, h)
 	})
 	if discovery == atAdmission {
-		return // How images start there is seen by TestImages: nothing of it is ours.
+		return // TestImages tests the start of images there, which the webhook does not change.
 	}
 	t.Run("cmd unset, lifecycle_hooks, profile_list", func(t *testing.T) {
 		t.Parallel()

@@ -8,7 +8,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
 )
 
-// TestKubeSpawner6 names pods and labels in another way; its hub may use some homes only.
+// TestKubeSpawner6: this release names Pods and labels in another way. Its hub may use only some homes.
 func TestKubeSpawner6(t *testing.T) {
 	t.Parallel()
 	h := startHub(t, "jhub-six", "baseline", hub.Options{Release: hub.KubeSpawner6}, "bob", "alice.smith")

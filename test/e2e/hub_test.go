@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
 )
 
-// TestJupyterHub: a hub that works without the webhook works with it, in either way, and its users' servers are the owners of their
-// homes. In the way at admission that is so in a namespace which enforces restricted.
+// TestJupyterHub: a hub that works without the webhook works with it, with either discovery, and its users' servers run as the
+// owners of their homes. With discovery at admission the namespace enforces restricted.
 func TestJupyterHub(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -26,8 +26,8 @@ func TestJupyterHub(t *testing.T) {
 			h := startHub(t, discovery.hub(), discovery.level, hub.Options{Release: hub.KubeSpawner7, Servers: configured(discovery),
 				Config: hub.Patient})
 			t.Run("together", func(t *testing.T) {
-				t.Run("somebody logs in and works", func(t *testing.T) { t.Parallel(); logsInAndWorks(t, h, discovery) })
-				t.Run("who is refused", func(t *testing.T) { t.Parallel(); assertWhoIsDenied(t, h, discovery) })
+				t.Run("a user logs in and works", func(t *testing.T) { t.Parallel(); logsInAndWorks(t, h, discovery) })
+				t.Run("users who are denied", func(t *testing.T) { t.Parallel(); assertWhoIsDenied(t, h, discovery) })
 				t.Run("options", func(t *testing.T) { t.Parallel(); options(t, h, discovery) })
 			})
 			t.Run("users log in at once", func(t *testing.T) { logInAtOnce(t, h, discovery) })
@@ -35,7 +35,7 @@ func TestJupyterHub(t *testing.T) {
 	}
 }
 
-// logsInAndWorks is alice's day.
+// logsInAndWorks is a working day of alice.
 func logsInAndWorks(t *testing.T, h jupyterHub, discovery discovery) {
 	s, second := h.logIn(t, "alice", ""), h.logIn(t, "alice", "second")
 	t.Run("the browser sees JupyterLab", func(t *testing.T) {
@@ -60,7 +60,7 @@ func logsInAndWorks(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
-// logInAs logs somebody in, who has no server, and waits for the page to become the server's.
+// logInAs logs a user in who has no server, and waits until the page is the server's.
 func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 	return []chromedp.Action[chromedp.Void]{
 		chromedp.SetValue(chromedp.CSS("#username_input"), user),
@@ -75,7 +75,7 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 	}
 }
 
-// users are users of a hub by the homes that they have. What KubeSpawner makes of their names is another matter.
+// users are users of a hub, by their homes. KubeSpawner makes other names of some of them.
 func users(discovery discovery) map[string]string {
 	all := map[string]string{"user-1": "user-1", "alice@x.org": "alice"}
 	if discovery == atStart {
@@ -87,7 +87,8 @@ func users(discovery discovery) map[string]string {
 	return all
 }
 
-// logInAtOnce: eight in the way at start, and every server is ready. Then the hub is restarted, and they work on.
+// logInAtOnce: with discovery at start eight users log in at once, and every server gets ready. Then the hub is restarted, and
+// they work on.
 func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	began := time.Now()
 	servers := map[string]server{}
@@ -126,7 +127,7 @@ func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
-// assertWhoIsDenied: the page says our sentence.
+// assertWhoIsDenied: the page shows our sentence.
 func assertWhoIsDenied(t *testing.T, h jupyterHub, discovery discovery) {
 	for user, want := range map[string]string{
 		"Alice":     "cannot be a user here: names are lower case here (user.allowUpperCase is off)",
@@ -147,7 +148,7 @@ func assertWhoIsDenied(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("homeless", func(t *testing.T) { hasNoHomeAtStart(t, h) })
 }
 
-// hasNoHomeAtStart: the page shows events, and those of the kubelet name the container that says why, not what it says.
+// hasNoHomeAtStart: the page shows events. The kubelet's events name the failed container, but do not contain its message.
 func hasNoHomeAtStart(t *testing.T, h jupyterHub) {
 	s := h.logIn(t, "homeless", "")
 	require.NoError(t, s.Spawn(t.Context(), "", nil))

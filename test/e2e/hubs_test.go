@@ -25,24 +25,24 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// A jupyterHub is a running hub with a namespace of its own, where nobody else runs pods.
+// jupyterHub is a running hub with a namespace of its own, in which no other user runs Pods.
 type jupyterHub struct {
 	*hub.Hub
 	namespace string
 }
 
-// spawnLimit is how long a hub as the chart sets it up waits for a server.
+// spawnLimit is how long a hub with the chart's configuration waits for a server.
 const spawnLimit = 5 * time.Minute
 
-// hubRules are what the chart gives its hub.
+// hubRules are the rights that the chart gives its hub.
 var hubRules = []rbacv1.PolicyRule{
 	{APIGroups: []string{""}, Resources: []string{"pods", "persistentvolumeclaims", "secrets", "services"},
 		Verbs: []string{"get", "watch", "list", "create", "delete"}},
 	{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"get", "watch", "list"}},
 }
 
-// startHub starts one in a namespace that it makes, by what deploy/docs/jupyterhub.md tells a hub's admin. It may use some homes, or every home if
-// none is named. It goes with its test.
+// startHub makes a namespace and starts a hub in it, as deploy/docs/jupyterhub.md says. The hub may use the given homes, or every
+// home if none is given. The hub ends with its test.
 func startHub(t *testing.T, namespace, level string, options hub.Options, homes ...string) jupyterHub {
 	t.Helper()
 	ctx := t.Context()
@@ -79,7 +79,7 @@ func startHub(t *testing.T, namespace, level string, options hub.Options, homes 
 	return jupyterHub{running, namespace}
 }
 
-// tokenOf is a kubeconfig with a token of a ServiceAccount, such as a pod that runs as it has.
+// tokenOf returns a kubeconfig with a token of a ServiceAccount, as a Pod with this ServiceAccount has.
 func (w *World) tokenOf(ctx context.Context, namespace, account, folder string) (string, error) {
 	made, err := w.Client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, account, &authenticationv1.TokenRequest{},
 		metav1.CreateOptions{})
@@ -95,10 +95,10 @@ func (w *World) tokenOf(ctx context.Context, namespace, account, folder string) 
 	return path, clientcmd.WriteToFile(*config, path)
 }
 
-// mostClaims is how many servers with a claim of their own a hub of these tests has.
+// mostClaims is the highest number of servers with a claim of their own in these tests.
 const mostClaims = 20
 
-// makeClaimVolumes makes volumes for the claims that a hub makes for its servers, in the place of a provisioner.
+// makeClaimVolumes makes volumes for the claims of a hub's servers, instead of a provisioner.
 func makeClaimVolumes(t *testing.T, namespace string) {
 	t.Helper()
 	for i := range mostClaims {
@@ -115,14 +115,14 @@ func makeClaimVolumes(t *testing.T, namespace string) {
 	}
 }
 
-// A server is one that somebody has of a hub.
+// server is a server of a user of a hub.
 type server struct {
 	*hub.Session
 	hub  jupyterHub
 	name string
 }
 
-// logIn logs somebody in who is about to start a server of that name, or the default one, which has none.
+// logIn logs a user in, for a server with this name. The default server has none.
 func (h jupyterHub) logIn(t *testing.T, user, name string) server {
 	t.Helper()
 	session, err := h.LogIn(t.Context(), user)
@@ -142,31 +142,31 @@ func (h jupyterHub) logIn(t *testing.T, user, name string) server {
 	return s
 }
 
-// start starts it and waits until the hub says that it is ready.
+// start starts the server and waits until the hub reports it as ready.
 func (s server) start(t *testing.T, options map[string]any) {
 	t.Helper()
 	require.NoError(t, s.Spawn(t.Context(), s.name, options))
 	s.ready(t)
 }
 
-// ready waits until the hub says so.
+// ready waits until the hub reports the server as ready.
 func (s server) ready(t *testing.T) {
 	t.Helper()
 	shown, last := s.follow(t)
 	require.True(t, last.Ready, shown)
 }
 
-// denied starts it, which must fail, and answers what the page showed.
+// denied starts the server, which must fail, and returns what the page showed.
 func (s server) denied(t *testing.T) string {
 	t.Helper()
-	// A request that fails at once says so in its own answer, and to the page of progress all the same.
+	// If the request fails at once, its response has the error too. The page of progress shows it as well.
 	_ = s.Spawn(t.Context(), s.name, nil)
 	shown, last := s.follow(t)
 	require.True(t, last.Failed, shown)
 	return shown
 }
 
-// follow answers what the page shows until the server is ready or has failed.
+// follow returns what the page shows until the server is ready or has failed.
 func (s server) follow(t *testing.T) (shown string, last hub.Event) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), spawnLimit)
@@ -180,7 +180,7 @@ func (s server) follow(t *testing.T) (shown string, last hub.Event) {
 	return text.String(), events[len(events)-1]
 }
 
-// all are the user's servers, and whether each is ready.
+// all returns the user's servers, and whether each is ready.
 func (s server) all(t *testing.T) map[string]bool {
 	t.Helper()
 	servers, err := s.Servers(t.Context())
@@ -188,7 +188,7 @@ func (s server) all(t *testing.T) map[string]bool {
 	return servers
 }
 
-// find finds the pod, by what KubeSpawner says whose it is.
+// find finds the Pod by KubeSpawner's annotations for its user and server.
 func (s server) find(ctx context.Context) (pod, bool) {
 	list, err := world.Client.CoreV1().Pods(s.hub.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=jupyterhub"})
 	if err != nil {
@@ -206,7 +206,7 @@ func (s server) find(ctx context.Context) (pod, bool) {
 	return pod{}, false
 }
 
-// pod is the server's, which there must be.
+// pod returns the Pod of the server, which must exist.
 func (s server) pod(t *testing.T) pod {
 	t.Helper()
 	p, found := s.find(t.Context())
@@ -214,7 +214,7 @@ func (s server) pod(t *testing.T) pod {
 	return p
 }
 
-// jupyter is the server's API, through the hub's proxy.
+// jupyter returns the server's API, through the hub's proxy.
 func (s server) jupyter(t *testing.T) jupyter {
 	t.Helper()
 	token, err := s.Token(t.Context())
@@ -222,7 +222,7 @@ func (s server) jupyter(t *testing.T) jupyter {
 	return jupyter{Base: s.Server(s.name), Token: token}
 }
 
-// assertOwnedBy holds the server's processes and a kernel of it to being the owner's of a home.
+// assertOwnedBy asserts that the server's processes and a kernel run as the owner of a home.
 func (s server) assertOwnedBy(t *testing.T, name string) {
 	t.Helper()
 	owner := homeOf(name)

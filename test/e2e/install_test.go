@@ -17,10 +17,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// An installation is one of two that this cluster has, so that both ways to the identity are seen on it. Each serves
-// namespaces of its own.
+// installation is one of the two installations of this cluster: one for each discovery. Each serves its own namespaces.
 type installation struct {
-	// name of its ValidatingWebhookConfiguration, and space, its namespace.
+	// name is that of its ValidatingWebhookConfiguration, and space its namespace.
 	name, space string
 }
 
@@ -32,12 +31,12 @@ var (
 	knowing = installation{"jupyter-user-known", "jupyter-user-known"}
 )
 
-// known are the namespaces in which users are known at admission.
+// known are the namespaces with discovery at admission.
 var known = []string{atAdmission.namespace, atAdmission.hub(), smallAtAdmission.namespace}
 
-// installShipped is the one command of deploy/docs/install.md, with the image, which is on the node already, and two values: where the share is, and
-// the namespace with notebooks. The rest is what an admin would say of a node as small as this one. The certificate is made by the
-// companion, and the volume and the claim of the namespace by the chart.
+// installShipped runs the first command of deploy/docs/install.md, with the image, which is already on the node, and two values:
+// the share and the namespace with notebooks. The other values are for such a small node. The second Deployment makes the
+// certificate, and the chart makes the namespace's volume and claim.
 func (w *World) installShipped(ctx context.Context) error {
 	if err := w.installByHelm(ctx, configuration, "--values", "-"); err != nil {
 		return err
@@ -45,8 +44,8 @@ func (w *World) installShipped(ctx context.Context) error {
 	return w.leaveToOther(ctx)
 }
 
-// installByHelm is the helm install that deploy/docs/install.md tells an admin to type first, with what this node has in the place of a registry
-// and of the share, and with more arguments and what these read. It waits until everything is in effect.
+// installByHelm runs the first helm install of deploy/docs/install.md, with this node's image and share, more arguments, and
+// standard input for them. It waits until everything is in effect.
 func (w *World) installByHelm(ctx context.Context, stdin string, more ...string) error {
 	page, err := os.ReadFile("../../deploy/docs/install.md")
 	if err != nil {
@@ -66,8 +65,8 @@ func (w *World) installByHelm(ctx context.Context, stdin string, more ...string)
 	return w.awaitInstalled(ctx)
 }
 
-// leaveToOther takes namespaces of others out of what the shipped installation is asked for, which no cluster with one installation
-// has to do.
+// leaveToOther takes the other installation's namespaces out of the shipped webhook configurations. A cluster with one
+// installation does not need this.
 func (w *World) leaveToOther(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
 		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: slices.Concat([]string{gatedHub}, known, placesSpaces),
@@ -99,8 +98,8 @@ func (w *World) leaveToOther(ctx context.Context) error {
 	return err
 }
 
-// knowingValues have the share, and passwd beside it, as the sources of identities. Nothing is remembered, because here homes
-// change hands from one moment to the next.
+// knowingValues use the share and passwd as sources of identities. They cache nothing, because the homes of these tests change
+// their owners.
 const knowingValues = `
 createNamespace: true
 share: {volume: {hostPath: {path: %q}}}
@@ -113,8 +112,8 @@ identity:
 certificates: {source: secret, caBundle: %q}
 `
 
-// installKnowing applies what the chart gives for that, in a namespace and under names of its own: the policies are those of the
-// other installation.
+// installKnowing applies the objects that the chart renders for these values, in another namespace and with other names. The
+// policies are those of the first installation.
 func (w *World) installKnowing(ctx context.Context) error {
 	pair, err := pki.New(24*time.Hour, systemName+"."+knowing.space+".svc")
 	if err != nil {
@@ -139,7 +138,7 @@ func (w *World) installKnowing(ctx context.Context) error {
 	return w.awaitReplicas(ctx, knowing)
 }
 
-// manifests are what the chart gives for the webhook and the share, in the namespace and under the names of the installation.
+// manifests returns the rendered objects for the webhook and the share, with the namespace and the names of the installation.
 func (i installation) manifests(rendered deploy.Rendered, pair pki.Pair) (string, error) {
 	certificates, err := certificatesOf(pair, i.space)
 	if err != nil {
@@ -164,7 +163,7 @@ func (i installation) manifests(rendered deploy.Rendered, pair pki.Pair) (string
 	return strings.Join(append(all, certificates, mutating, validating), "\n---\n"), nil
 }
 
-// registrations are the webhook configurations of a rendering, under the installation's name and for its namespace.
+// registrations returns the rendered webhook configurations, with the installation's name and for its namespaces.
 func (i installation) registrations(rendered deploy.Rendered) (mutating, validating string, err error) {
 	for file, of := range map[string]struct {
 		text     *string
@@ -191,7 +190,7 @@ func certificatesOf(pair pki.Pair, space string) (string, error) {
 	return string(text), err
 }
 
-// usersOf is what getent prints where these homes are, but for those about whom it and the share do not agree.
+// usersOf returns the passwd and group files of these homes. For some users they differ from the share on purpose.
 func usersOf(space string) (string, error) {
 	var passwd, group strings.Builder
 	account := func(name string, uid, gid int) {
@@ -230,7 +229,7 @@ const (
 	firstGroup = 9001
 )
 
-// awaitReplicas waits until they serve. Where they do not, it is said why.
+// awaitReplicas waits until the replicas serve. If they do not, the error has the reason.
 func (w *World) awaitReplicas(ctx context.Context, i installation) error {
 	err := w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+systemName, "-n", i.space, "--timeout=60s")
 	if err == nil {
@@ -246,7 +245,7 @@ func (w *World) awaitReplicas(ctx context.Context, i installation) error {
 	return err
 }
 
-// awaitWebhooks waits until the API server, which watches webhook configurations like any client, acts on them.
+// awaitWebhooks waits until the API server uses the webhook configurations, which it watches.
 func (w *World) awaitWebhooks(ctx context.Context) error {
 	for _, discovery := range discoveries {
 		if err := w.awaitDiscovery(ctx, discovery.namespace, discovery.name); err != nil {
@@ -256,7 +255,7 @@ func (w *World) awaitWebhooks(ctx context.Context) error {
 	return nil
 }
 
-// awaitDiscovery waits until notebooks of a namespace find their identity in that way.
+// awaitDiscovery waits until notebooks of a namespace have this discovery.
 func (w *World) awaitDiscovery(ctx context.Context, namespace, discovery string) error {
 	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err := w.carol.Kubectl(ctx, "run", "probe", "-n", namespace, "--image=x", "--labels=jupyter-user=alice",

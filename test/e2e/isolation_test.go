@@ -12,8 +12,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// reach is what an attacker runs in the notebook or in a shell beside it: every road to bob's secret and to the rest of the
-// share. It prints what it got hold of. With SETUID it tries as bob, too, and as everybody whose process it can see.
+// reach is the attack, which runs in the notebook or in a shell in its container. It tries all ways to bob's secret and to the
+// rest of the share, and prints what it could read. With SETUID it also tries as bob, and as the owner of each process that it
+// sees.
 const reach = `
 import ctypes, glob, json, os, sys
 found = []
@@ -80,7 +81,7 @@ print("".join(line + "\n" for line in found), end="")
 print("done")
 `
 
-// reaching is the attack with the share's place on the node in it, which an attacker may know.
+// reaching returns the attack with the path of the share on the node, which an attacker may know.
 func reaching(t *testing.T) string {
 	t.Helper()
 	node, err := json.Marshal(world.share.root)
@@ -88,7 +89,7 @@ func reaching(t *testing.T) string {
 	return strings.ReplaceAll(reach, "NODE", string(node))
 }
 
-// TestAnotherHomeIsOutOfReach: it cannot be seen, listed, read, written or reached.
+// TestAnotherHomeIsOutOfReach: another home cannot be seen, listed, read, written or reached.
 func TestAnotherHomeIsOutOfReach(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -103,18 +104,18 @@ func TestAnotherHomeIsOutOfReach(t *testing.T) {
 				require.Zero(t, result.ExitCode, result.Stderr)
 				assert.Equal(t, "done\n", result.Stdout)
 			})
-			t.Run("homes beside the own one do not exist", func(t *testing.T) {
+			t.Run("no other home is visible", func(t *testing.T) {
 				for _, folder := range []string{"/data/hpc", "/data/hpc/home"} {
 					result := p.exec(t, "ls", "-A", folder)
 					assert.Equal(t, map[string]string{"/data/hpc": "home\n", "/data/hpc/home": "alice\n"}[folder], result.Stdout, folder)
 				}
 			})
-			t.Run("the own home is what it should be", func(t *testing.T) {
+			t.Run("the user's own home is complete", func(t *testing.T) {
 				answer := jupyter.Kernel(t).Run(t, "import os; print(sorted(n for n in os.listdir('/home/alice') if not n.startswith('.'))[:3])")
 				assert.Equal(t, "['absolute', 'of-the-node', 'relative']\n", answer)
 			})
 			if discovery == atStart {
-				t.Run("root in the container cannot even list the own home", func(t *testing.T) {
+				t.Run("root in the container cannot even list the user's home", func(t *testing.T) {
 					result := p.exec(t, "ls", "/home/alice")
 					assert.NotZero(t, result.ExitCode)
 					assert.Contains(t, result.Stderr, "Permission denied")
@@ -125,8 +126,8 @@ func TestAnotherHomeIsOutOfReach(t *testing.T) {
 	}
 }
 
-// TestTheAttackWorks proves that the attack finds what there is to be found: in a pod that mounts the whole share, as the
-// example of the handbook does.
+// TestTheAttackWorks proves that the attack finds a secret if there is one: in a Pod that mounts the whole share, as in the
+// example of the handbook.
 func TestTheAttackWorks(t *testing.T) {
 	require.NoError(t, world.apply(t.Context(), `
 apiVersion: v1

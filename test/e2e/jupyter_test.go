@@ -8,19 +8,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/lab"
 )
 
-// token is what the notebooks of these tests ask for: the way of deploy/docs/pods.md to choose one, but for the Secret.
+// token is the token of the notebooks in these tests, set as in deploy/docs/pods.md, but without a Secret.
 const token = "e2e-token"
 
-// withToken is what kubectl run is given so that a notebook has the token.
+// withToken is the flag of kubectl run that gives a notebook the token.
 const withToken = "--env=JUPYTER_TOKEN=" + token
 
-// withProbes is what it is given so that a pod of the small server is Ready when that serves, and is the user.
+// withProbes is the flag of kubectl run that adds probes to the small server, so that its Pod is Ready when it serves.
 const withProbes = "--annotations=jupyter-user.io/probes=on"
 
 // jupyter is the API of a running Jupyter server, and a token that it takes.
 type jupyter = lab.Server
 
-// jupyter is the pod's, which must be Ready.
+// jupyter returns the API of the Pod's server. The Pod must be Ready.
 func (p pod) jupyter(t *testing.T) jupyter {
 	t.Helper()
 	address := p.ready(t).Status.PodIP

@@ -17,20 +17,20 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// For KEEP=1: the cluster is in namespaces of its own, and a user's kubectl and browser are not. The API server and one notebook
-// have a door to the outside, and port-forward goes through that of the API server.
+// For KEEP=1. The cluster is in its own namespaces, but a user's kubectl and browser are outside. The API server and one notebook
+// each have a door to the outside, and port-forward uses that of the API server.
 
 const (
 	apiDoor      = "api"
 	notebookDoor = "notebook"
 )
 
-// noteDoor tells the process inside where a door is outside.
+// noteDoor stores the outside address of a door for the process inside.
 func noteDoor(door, address string) { _ = os.Setenv(doorVariable(door), address) }
 
 func doorVariable(door string) string { return "E2E_DOOR_" + door }
 
-// keep leaves everything running, with a JupyterLab to look at, until Ctrl-C.
+// keep keeps everything running until Ctrl-C, with a JupyterLab to use.
 func (w *World) keep(ctx context.Context) error {
 	kubeconfig, err := w.outsideKubeconfig()
 	if err != nil {
@@ -58,7 +58,7 @@ Everything of the node is in %s. A shell beside it: nsenter --all --target "$(pg
 	return nil
 }
 
-// runLab runs JupyterLab as carol would type it, and returns its address on this machine, with its token.
+// runLab runs JupyterLab as carol, and returns its address on this machine, with its token.
 func (w *World) runLab(ctx context.Context) (string, error) {
 	const name = "lab"
 	secret := rand.Text()
@@ -81,7 +81,7 @@ func (w *World) runLab(ctx context.Context) (string, error) {
 	return "http://" + os.Getenv(doorVariable(notebookDoor)) + "/lab?token=" + secret, nil
 }
 
-// outsideKubeconfig is the admin's with the address of the door.
+// outsideKubeconfig returns the admin's kubeconfig with the address of the door.
 func (w *World) outsideKubeconfig() (string, error) {
 	server, err := url.Parse(w.Admin.Config.Host)
 	if err != nil {

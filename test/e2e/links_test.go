@@ -10,7 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// led mounts a program of the attacker's where a link in the home leads it over ours: container runtimes follow links, as root.
+// led mounts a program of the attacker's at a path where a link in the home leads to our program. Container runtimes follow
+// links, as root.
 const led = `
 apiVersion: v1
 kind: Pod
@@ -26,7 +27,8 @@ spec:
     volumeMounts: [{name: fake, mountPath: /home/busy/link}]
 `
 
-// TestAMountIsNotLedOverOurProgram: at start it would run as root, so the pod is denied; at admission nothing is root.
+// TestAMountIsNotLedOverOurProgram: with discovery at start the program would run as root, so the Pod is denied. With discovery
+// at admission no process is root.
 func TestAMountIsNotLedOverOurProgram(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

@@ -24,14 +24,14 @@ import (
 const (
 	// admissionsPerSecond is five times the steady state that SIG Scalability holds clusters to.
 	admissionsPerSecond = 100
-	// admissionsAtOnce bounds what is out at a time, so that a machine which is too slow for the rate makes them fewer, and not
-	// each of them slower than the API server waits.
+	// admissionsAtOnce limits concurrent admissions. A machine that is too slow for the rate then makes fewer admissions, and no
+	// single admission takes longer than the API server waits.
 	admissionsAtOnce = 8
-	// admissionLimit is how long the API server may take for one. It waits 2 s for a webhook, twice.
+	// admissionLimit is the time limit for one admission. The API server waits 2 s for a webhook, twice.
 	admissionLimit = 10 * time.Second
 )
 
-// A load creates notebooks by dry run, at a constant rate, whatever goes on. Nothing is tried again.
+// load creates notebooks in dry runs at a constant rate, whatever happens, without retries.
 type load struct {
 	namespace string
 	client    *kubernetes.Clientset
@@ -43,19 +43,19 @@ type load struct {
 	admissions []admission
 }
 
-// An admission is how one creation went.
+// admission is the result of one creation.
 type admission struct {
 	began time.Time
 	took  time.Duration
-	// what was made of the pod, if it was admitted.
+	// made is the injected part of the Pod, if it was admitted.
 	made string
-	// denied is what the API server answered instead.
+	// denied is the API server's error.
 	denied error
-	// away: nobody answered.
+	// away is the error of the connection, if the API server did not respond.
 	away error
 }
 
-// loaded is a pod that does not get anything by chance, such as the name of a token's volume.
+// loaded returns a Pod without any random value, such as the name of a token's volume.
 func loaded() *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "loaded", Labels: map[string]string{"jupyter-user": "alice"}},
@@ -66,7 +66,7 @@ func loaded() *corev1.Pod {
 	}
 }
 
-// newLoad is one by carol, over a connection of its own.
+// newLoad returns a load by carol, with its own connection.
 func newLoad(t *testing.T, namespace string) *load {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(world.carol.Config)
@@ -74,7 +74,7 @@ func newLoad(t *testing.T, namespace string) *load {
 	return &load{namespace: namespace, client: client, ended: make(chan struct{})}
 }
 
-// start goes on until end is called.
+// start creates Pods until end is called.
 func (l *load) start(ctx context.Context) {
 	ctx, l.stop = context.WithCancel(ctx)
 	l.began = time.Now()
@@ -84,7 +84,7 @@ func (l *load) start(ctx context.Context) {
 		defer out.Wait()
 		slots := make(chan struct{}, admissionsAtOnce)
 		for next := l.began; ; next = next.Add(time.Second / admissionsPerSecond) {
-			// By the clock, so that what a busy machine has held up for a moment is made up for.
+			// The schedule follows the clock, so that admissions after a short delay of the machine catch up.
 			if latest := time.Now().Add(-time.Second); next.Before(latest) {
 				next = latest
 			}
@@ -105,13 +105,13 @@ func (l *load) start(ctx context.Context) {
 	}()
 }
 
-// end waits until the last is answered.
+// end waits for the last response.
 func (l *load) end() {
 	l.stop()
 	<-l.ended
 }
 
-// admit creates one pod. The client would by itself try again where it was told to.
+// admit creates one Pod. It prevents the client's own retries.
 func (l *load) admit(ctx context.Context) admission {
 	ctx, cancel := context.WithTimeout(ctx, admissionLimit)
 	defer cancel()
@@ -131,13 +131,13 @@ func (l *load) admit(ctx context.Context) admission {
 	return a
 }
 
-// made is all that the webhook can make of a pod, as text to be compared.
+// made returns the part of a Pod that the webhook can inject, as text for comparisons.
 func made(pod *corev1.Pod) string {
 	text, _ := json.Marshal(map[string]any{"annotations": pod.Annotations, "spec": pod.Spec})
 	return string(text)
 }
 
-// between are the admissions that were asked for in a time.
+// between returns the admissions that began in a time span.
 func (l *load) between(from, to time.Time) (found []admission) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
@@ -149,7 +149,7 @@ func (l *load) between(from, to time.Time) (found []admission) {
 	return found
 }
 
-// settle waits until a number of admissions were answered from now on, so that something is seen of what has become.
+// settle waits until this number of further admissions has a response.
 func (l *load) settle(t *testing.T, number int) {
 	t.Helper()
 	now := time.Now()
@@ -158,7 +158,7 @@ func (l *load) settle(t *testing.T, number int) {
 	}))
 }
 
-// answered are those that the API server has answered at all.
+// answered returns the number of admissions with a response of the API server.
 func answered(all []admission) (number int) {
 	for _, a := range all {
 		if a.away == nil {
@@ -168,7 +168,7 @@ func answered(all []admission) (number int) {
 	return number
 }
 
-// figures of some admissions, as a row of a Markdown table.
+// figures returns statistics of admissions, as a row of a Markdown table.
 func figures(name string, lasted time.Duration, of []admission) string {
 	var whole, denied, away int
 	var took []time.Duration
@@ -195,6 +195,6 @@ func figures(name string, lasted time.Duration, of []admission) string {
 }
 
 var figuresHead = strings.Join([]string{
-	"| under load | s | asked | admitted | refused | API server away | p50 ms | p99 ms | most ms |",
+	"| under load | s | asked | admitted | denied | API server away | p50 ms | p99 ms | most ms |",
 	"|---|--:|--:|--:|--:|--:|--:|--:|--:|",
 }, "\n")

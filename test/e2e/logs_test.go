@@ -12,10 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// keptLogs are those of the webhook's replicas, also of such that are gone, of which nobody keeps any.
+// keptLogs has the logs of the webhook's replicas, including deleted replicas, of which the kubelet keeps no logs.
 type keptLogs struct{ folder string }
 
-// keep goes on until the test is over. A second name for a file outlives the first.
+// keep collects logs until the test ends. It makes hard links, which remain after the kubelet has deleted a file.
 func (l *keptLogs) keep(t *testing.T) {
 	t.Helper()
 	l.folder = filepath.Join(world.Enclosure.Folder, "kept-logs")
@@ -32,7 +32,7 @@ func (l *keptLogs) keep(t *testing.T) {
 	}()
 }
 
-// faults are what the replicas have to say about what they could not answer.
+// faults returns the log lines about reviews with faults.
 func (l *keptLogs) faults() string {
 	found, _ := filepath.Glob(filepath.Join(l.folder, "*"))
 	var told strings.Builder

@@ -18,7 +18,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// world is what all tests share.
+// world is the cluster that all tests share.
 var world *World
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 func keep() bool { return os.Getenv("KEEP") != "" }
 
-// build builds what the cluster runs, where there is a network.
+// build builds the programs of the cluster, while there is a network.
 func build(ctx context.Context) error {
 	err := progress.Stage(os.Stderr, "programs", func() error {
 		_, cluster := node.Build(ctx, os.Stderr)

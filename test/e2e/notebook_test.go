@@ -19,7 +19,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// TestNotebook is the promise: an ordinary user types kubectl run with the label, and JupyterLab runs as the owner of the home.
+// TestNotebook tests the promise: an ordinary user runs kubectl run with the label, and JupyterLab runs as the owner of the home.
 func TestNotebook(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestNotebook(t *testing.T) {
 	}
 }
 
-// whoAmI is what a user would ask in a notebook.
+// whoAmI prints the identity of a kernel.
 const whoAmI = `
 import json, os, subprocess
 print(json.dumps({"uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups(),
@@ -66,7 +66,7 @@ print(json.dumps({"uid": os.getuid(), "gid": os.getgid(), "groups": os.getgroups
     "expanded": os.path.expanduser("~"), "cwd": os.getcwd()}))
 `
 
-// assertOwned holds every process of the notebook container to the owner: that UID, that GID, those groups, nothing else.
+// assertOwned asserts that every process of the notebook container has the owner's UID, GID and groups, and no others.
 func assertOwned(t *testing.T, p pod, owner home) {
 	t.Helper()
 	uid, gid := int64(owner.uid), int64(owner.gid)
@@ -85,7 +85,7 @@ func assertOwned(t *testing.T, p pod, owner home) {
 	}
 }
 
-// theServer is the process of Jupyter itself.
+// theServer returns the process of Jupyter itself.
 func theServer(t *testing.T, processes []node.Process) node.Process {
 	t.Helper()
 	for _, process := range processes {
@@ -97,12 +97,12 @@ func theServer(t *testing.T, processes []node.Process) node.Process {
 	return node.Process{}
 }
 
-// A start is how a user starts an image, and what must come of it.
+// start is a way to start an image, with its expected results.
 type start struct {
 	image string
 	// arguments of kubectl run.
 	arguments []string
-	// atStart and atAdmission hold the pod to what it must do.
+	// atStart and atAdmission assert the result.
 	atStart, atAdmission func(t *testing.T, p pod)
 }
 
@@ -140,7 +140,7 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// serves holds the pod to serving, as the owner.
+// serves asserts that the Pod serves, as the owner.
 func serves(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
 		ask(t, p)
@@ -148,9 +148,9 @@ func serves(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 	}
 }
 
-// saysNothingToRun: a command hides the image's own start, and ours knows no start of an image of no family.
+// saysNothingToRun: the wrapper hides the image's own start, and this image belongs to no known family.
 func saysNothingToRun(t *testing.T, p pod) {
-	got := p.await(t, readyLimit, "to say that it does not know how to start", func(p *corev1.Pod) bool {
+	got := p.await(t, readyLimit, "to report that the start is unknown", func(p *corev1.Pod) bool {
 		return p.Status.Phase == corev1.PodFailed
 	})
 	assert.Contains(t, got.Status.ContainerStatuses[0].State.Terminated.Message, "this image belongs to no known family "+
@@ -159,12 +159,12 @@ func saysNothingToRun(t *testing.T, p pod) {
 		"notebook.starts")
 }
 
-// runsItsCommand: nothing hides it, and it is no server.
+// runsItsCommand: nothing hides the image's start, and its command ends.
 func runsItsCommand(t *testing.T, p pod) {
 	p.await(t, readyLimit, "to end well", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 }
 
-// askLab asks for the lab's page below a base URL.
+// askLab requests the lab's page below a base URL.
 func askLab(base string) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
 		page := p.jupyter(t).Call(t, http.MethodGet, base+"lab", nil, http.StatusOK)
@@ -172,13 +172,13 @@ func askLab(base string) func(t *testing.T, p pod) {
 	}
 }
 
-// askHello asks the small server of the image that knows nothing of Jupyter.
+// askHello requests the page of the small server without Jupyter.
 func askHello(t *testing.T, p pod) {
 	answer := struct {
 		UID, GID  int64
 		User, Cwd string
 	}{}
-	// It has no probes: Ready is not yet serving.
+	// The Pod has no probes, so it is Ready before it serves.
 	require.Eventually(t, func() bool {
 		response, err := http.Get(p.jupyter(t).Base)
 		if err != nil {
@@ -193,7 +193,7 @@ func askHello(t *testing.T, p pod) {
 	assert.Equal(t, "/home/alice", answer.Cwd)
 }
 
-// keepArtifact keeps a file of the run for a user to look at.
+// keepArtifact keeps a file of the run, for inspection by a user.
 func keepArtifact(t *testing.T, name string, content []byte) {
 	t.Helper()
 	folder := filepath.Join("..", "..", "dist", "e2e")

@@ -24,10 +24,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// A deployment is a release with a configuration.
+// deployment is a release with a configuration.
 type deployment struct {
 	name, image string
-	// lab is what the configuration says of JUPYTER_ENABLE_LAB.
+	// lab is the configured value of JUPYTER_ENABLE_LAB.
 	lab string
 }
 
@@ -37,19 +37,19 @@ var (
 	changedConfiguration = deployment{"another configuration", images.Webhook, "no"}
 )
 
-// rolloutLimit is what two replicas may take to be replaced.
+// rolloutLimit is the time limit for replacing two replicas.
 const rolloutLimit = 2 * machine.Patience
 
-// short is the image as the chart has it.
+// short returns the name of the image in the chart.
 func short(image string) string { return strings.TrimPrefix(image, "docker.io/library/") }
 
-// values by which helm upgrade makes it of what there is.
+// values returns the values with which helm upgrade makes this deployment.
 func (d deployment) values() string {
 	_, tag, _ := strings.Cut(d.image, ":")
 	return fmt.Sprintf("image: {tag: %s}\nconfig: {notebook: {env: [{name: JUPYTER_ENABLE_LAB, value: %q}]}}\n", tag, d.lab)
 }
 
-// roll goes from what is deployed to something else, as an admin does.
+// roll changes the deployment with helm upgrade.
 func (o *operations) roll(t *testing.T, to deployment) {
 	from := o.deployed
 	require.NoError(t, world.upgrade(t.Context(), to))
@@ -58,7 +58,8 @@ func (o *operations) roll(t *testing.T, to deployment) {
 	o.settle(t, admissionsPerSecond)
 }
 
-// upgrade is the runbook's, and waits until both replicas are of it. The other installation's namespaces stay the other's.
+// upgrade runs the commands of the runbook, and waits until both replicas are new. The other installation's namespaces are not
+// changed.
 func (w *World) upgrade(ctx context.Context, to deployment) error {
 	_, err := w.helm.Run(ctx, to.values(), "upgrade", systemName, "../../deploy/chart", "--namespace", systemSpace,
 		"--reset-then-reuse-values", "--force-conflicts", "--values", "-")
@@ -71,7 +72,7 @@ func (w *World) upgrade(ctx context.Context, to deployment) error {
 	return w.awaitReplicas(ctx, shipped)
 }
 
-// restore leaves the webhook to other tests as they know it.
+// restore restores the webhook for other tests.
 func (o *operations) restore(t *testing.T) {
 	if o.deployed == current {
 		return
@@ -81,7 +82,7 @@ func (o *operations) restore(t *testing.T) {
 	assert.NoError(t, world.upgrade(ctx, current))
 }
 
-// replicas are those that are not ending, and those that are.
+// replicas returns the replicas that serve, and those that are ending.
 func replicas(t *testing.T) (serving, ending []corev1.Pod) {
 	t.Helper()
 	pods, err := world.Client.CoreV1().Pods(systemSpace).List(t.Context(), metav1.ListOptions{
@@ -97,7 +98,7 @@ func replicas(t *testing.T) (serving, ending []corev1.Pod) {
 	return serving, ending
 }
 
-// awaitReplica waits until something is true of the replicas.
+// awaitReplica waits until the replicas meet a condition.
 func awaitReplica(t *testing.T, what string, condition func(serving, ending []corev1.Pod) bool) {
 	t.Helper()
 	require.NoError(t, await(t.Context(), rolloutLimit, func(context.Context) (bool, error) {
@@ -105,18 +106,18 @@ func awaitReplica(t *testing.T, what string, condition func(serving, ending []co
 	}), what)
 }
 
-// twoServe: both replicas are there and ready.
+// twoServe reports whether both replicas are ready.
 func twoServe(serving, _ []corev1.Pod) bool {
 	return len(serving) == 2 && node.IsReady(&serving[0]) && node.IsReady(&serving[1])
 }
 
-// drained waits until those that end have ended.
+// drained waits until the ending replicas have ended.
 func (o *operations) drained(t *testing.T) {
 	awaitReplica(t, "the drain is over", func(_, ending []corev1.Pod) bool { return len(ending) == 0 })
 	o.settle(t, admissionsPerSecond)
 }
 
-// evict drains the node, so to speak: the second replica has to stay until there is another.
+// evict evicts both replicas, as draining a node would. The second must stay until there is another one.
 func (o *operations) evict(t *testing.T) {
 	serving, _ := replicas(t)
 	require.Len(t, serving, 2)
@@ -136,7 +137,7 @@ func (o *operations) evict(t *testing.T) {
 		}
 		return err == nil, err
 	}))
-	assert.NotZero(t, denied, "the second was evicted before there was a replacement of the first")
+	assert.NotZero(t, denied, "the second was evicted before the first was replaced")
 	now, _ := replicas(t)
 	ready := 0
 	for _, pod := range now {
@@ -144,13 +145,13 @@ func (o *operations) evict(t *testing.T) {
 			ready++
 		}
 	}
-	assert.NotZero(t, ready, "nobody served when the second was evicted")
-	t.Logf("the second eviction was refused %d times until there was another replica", denied)
+	assert.NotZero(t, ready, "no replica served when the second was evicted")
+	t.Logf("the second eviction was denied %d times until there was another replica", denied)
 	awaitReplica(t, "two serve again", twoServe)
 	o.settle(t, admissionsPerSecond)
 }
 
-// kill kills one replica's only process: no drain, nobody is told.
+// kill kills the only process of one replica, without a drain or a notice.
 func (o *operations) kill(t *testing.T) {
 	serving, _ := replicas(t)
 	require.Len(t, serving, 2)
@@ -193,10 +194,11 @@ func (o *operations) kill(t *testing.T) {
 		last.Sub(killed).Round(time.Millisecond), runs.Round(time.Millisecond), o.killed.to.Sub(killed).Round(time.Millisecond))
 }
 
-// authority is the Secret in which the companion keeps the authority that it made.
+// authority is the Secret with the CA of the Deployment self-signed.
 const authority = systemName + "-self-signed"
 
-// forget takes the authority away. The companion makes another, has both trusted, and only then hands out a certificate of it.
+// forget deletes the CA. The Deployment makes another one, makes API servers trust both, and only then issues a certificate of
+// the new one.
 func (o *operations) forget(t *testing.T) {
 	kept, err := world.Client.CoreV1().Secrets(systemSpace).Get(t.Context(), authority, metav1.GetOptions{})
 	require.NoError(t, err)
@@ -204,7 +206,7 @@ func (o *operations) forget(t *testing.T) {
 	require.NoError(t, world.Client.CoreV1().Secrets(systemSpace).Delete(t.Context(), authority, metav1.DeleteOptions{}))
 }
 
-// rotated waits until every replica shows a certificate of the new authority.
+// rotated waits until every replica serves a certificate of the new CA.
 func (o *operations) rotated(t *testing.T) {
 	secrets := world.Client.CoreV1().Secrets(systemSpace)
 	var kept *corev1.Secret
@@ -212,7 +214,7 @@ func (o *operations) rotated(t *testing.T) {
 		var err error
 		kept, err = secrets.Get(ctx, authority, metav1.GetOptions{})
 		if err != nil || len(kept.Data["tls.crt"]) == 0 {
-			return false, nil //nolint:nilerr // It is made in a while.
+			return false, nil //nolint:nilerr // It is made later.
 		}
 		mounted, err := secrets.Get(ctx, systemName+"-certs", metav1.GetOptions{})
 		return err == nil && bytes.Equal(mounted.Data["tls.crt"], kept.Data["tls.crt"]), err
@@ -222,7 +224,7 @@ func (o *operations) rotated(t *testing.T) {
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(kept.Data["ca.crt"]))
 	for _, pod := range serving {
-		// The kubelet looks at a pod's Secrets once a minute, or when the pod changes.
+		// The kubelet reads a Pod's Secrets again once a minute, or when the Pod changes.
 		require.NoError(t, world.Admin.Do(t.Context(), "", "annotate", "pod", pod.Name, "-n", pod.Namespace, "e2e/looked-at=now"))
 	}
 	for _, pod := range serving {
@@ -230,7 +232,7 @@ func (o *operations) rotated(t *testing.T) {
 			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Second}, "tcp", net.JoinHostPort(pod.Status.PodIP, "9443"),
 				&tls.Config{RootCAs: roots, ServerName: systemName + "." + systemSpace + ".svc"})
 			if err != nil {
-				return false, nil //nolint:nilerr // It shows the old one yet.
+				return false, nil //nolint:nilerr // It still serves the old one.
 			}
 			return true, conn.Close()
 		}), "%s shows the new certificate", pod.Name)
@@ -238,7 +240,7 @@ func (o *operations) rotated(t *testing.T) {
 	o.settle(t, admissionsPerSecond)
 }
 
-// restartAPIServer: while it is away, creating fails, and afterwards no more.
+// restartAPIServer: while the API server is away, creating Pods fails; afterwards it works again.
 func (o *operations) restartAPIServer(t *testing.T) {
 	o.away.from = time.Now()
 	require.NoError(t, world.RestartAPIServer(t.Context()))

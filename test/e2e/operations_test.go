@@ -20,19 +20,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// long is for a release: the whole two minutes.
+// long reports whether this run is before a release, and takes the whole two minutes.
 func long() bool { return os.Getenv("LONG") != "" }
 
-// operations are what an admin and a cluster do to the shipped webhook, while notebooks are created.
+// operations are what an admin and a cluster do to the shipped webhook while notebooks are created.
 type operations struct {
 	*load
 	deployed deployment
-	// known is what an admission may come to: taken while nothing happened, once for each release and configuration.
+	// known has the expected results of an admission, taken without any operation, one for each release and configuration.
 	known map[string]string
 	rows  []string
-	// away is when the API server was, and killed from when a replica was killed until it was ready again.
+	// away is the time without an API server. killed is the time from the kill of a replica until it was ready again.
 	away, killed span
-	// authority is the one before it was rotated.
+	// authority is the CA before its rotation.
 	authority []byte
 	logs      keptLogs
 	machine   *machine.Watch
@@ -40,8 +40,8 @@ type operations struct {
 
 type span struct{ from, to time.Time }
 
-// TestOperationsUnderLoad: whatever is done to the webhook of two replicas, no admission is lost by it, and none is anything but
-// whole. It disturbs everything, so it runs alone.
+// TestOperationsUnderLoad: no operation on a webhook with two replicas loses an admission, and every admitted Pod is complete.
+// The test disturbs all others, so it runs alone.
 func TestOperationsUnderLoad(t *testing.T) {
 	o := &operations{load: newLoad(t, atStart.namespace), known: map[string]string{}, machine: machine.For(t)}
 	o.deployed = current
@@ -62,7 +62,7 @@ func TestOperationsUnderLoad(t *testing.T) {
 		{"rolling update back", func(t *testing.T) { o.roll(t, current) }},
 		{"API server restarted", o.restartAPIServer},
 		{"configuration changed", func(t *testing.T) { o.roll(t, changedConfiguration) }},
-		{"nothing, until names are asked for anew", o.forgotten},
+		{"nothing, until DNS forgets old responses", o.forgotten},
 		{"configuration changed back, and the last drain", func(t *testing.T) { o.roll(t, current); o.drained(t) }},
 	} {
 		began := time.Now()
@@ -85,33 +85,33 @@ func TestOperationsUnderLoad(t *testing.T) {
 	o.assertWhole(t)
 	rate := float64(answered(o.admissions)) / (all - o.away.to.Sub(o.away.from)).Seconds()
 	t.Logf("%.0f admissions a second while there was an API server", rate)
-	// A machine that does other things too makes them fewer; the two minutes are for one that does not.
+	// A busy machine makes fewer admissions. The two minutes are for a machine without other work.
 	least := 0.1 * admissionsPerSecond / o.machine.Mean()
 	if long() {
 		least = 0.98 * admissionsPerSecond
 	}
-	assert.Greater(t, rate, least, "admissions a second: nothing is said by less")
+	assert.Greater(t, rate, least, "admissions a second: fewer prove nothing")
 }
 
-// forgotten waits until replicas can find others that were not there before. A rollout that began sooner after another, as nobody's
-// should, would have replicas of two configurations that do not find each other.
+// forgotten waits until replicas can find new replicas by DNS. If a rollout began sooner after another one, replicas of two
+// configurations would not find each other.
 func (o *operations) forgotten(t *testing.T) {
 	t.Helper()
 	o.settle(t, int(node.NamesKept().Seconds())*admissionsPerSecond)
 }
 
-// readingTime is how long an API server that has just started may take to read which Services there are.
+// readingTime is how long an API server may take after its start to read the Services.
 const readingTime = 2 * time.Second
 
-// unread tells whether the API server had not read yet which Services there are, and so took ours for none.
+// unread reports whether the API server had not read the Services yet, and so did not know ours.
 func (o *operations) unread(a admission) bool {
 	starting := a.began.After(o.away.from) && a.began.Before(o.away.to.Add(readingTime))
 	return starting && a.denied != nil && strings.Contains(a.denied.Error(), `service "jupyter-user-webhook" not found`)
 }
 
-// assertNoneIsLost: while the API server was away nobody answered, and an API server that stops, or has just started, says so
-// itself; that is no loss of the webhook's, whose name is in every answer about it. A replica that is killed takes with it what it
-// was answering, and until it listens again, or is known to be away, the API server may choose it: that is lost, by an error.
+// assertNoneIsLost: an API server that is away, stops, or has just started gives errors of its own, and these are no loss of the
+// webhook's. An error of the webhook contains its name. A killed replica loses its current reviews, and those that the API server
+// sends to it until it is known to be away: these are lost, with an error.
 func (o *operations) assertNoneIsLost(t *testing.T) {
 	t.Helper()
 	lost, heldUp := map[string]int{}, 0
@@ -127,37 +127,37 @@ func (o *operations) assertNoneIsLost(t *testing.T) {
 		case a.denied != nil && !stops && !killed:
 			lost[fmt.Sprintf("at %.0f s: %v", a.began.Sub(o.began).Seconds(), a.denied)]++
 		case a.away != nil && !away:
-			lost[fmt.Sprintf("nobody answered at %.0f s: %v", a.began.Sub(o.began).Seconds(), a.away)]++
+			lost[fmt.Sprintf("no response at %.0f s: %v", a.began.Sub(o.began).Seconds(), a.away)]++
 		}
 	}
 	for what, number := range lost {
 		t.Errorf("%d lost: %s", number, what)
 	}
-	// A machine that does other things too may hold everything up for the 2 s that the API server waits. The two minutes are for
-	// one that does not.
+	// A busy machine may delay everything by the 2 s that the API server waits. The two minutes are for a machine without other
+	// work.
 	if most := len(o.admissions) / 1000; heldUp > most && o.machine.Slowest() > 2 {
-		t.Logf("not judged: %d of %d were not answered in time, on a machine up to %.1f times slower than usual", heldUp, len(o.admissions),
+		t.Logf("not judged: %d of %d had no response in time, on a machine up to %.1f times slower than usual", heldUp, len(o.admissions),
 			o.machine.Slowest())
 	} else {
-		assert.LessOrEqual(t, heldUp, most, "were not answered in time")
+		assert.LessOrEqual(t, heldUp, most, "had no response in time")
 	}
 	if t.Failed() {
 		t.Log(o.logs.faults())
 	}
 }
 
-// late reports whether somebody gave up waiting: the API server, or a replica that asked the others.
+// late reports whether the API server, or a replica that asked the others, gave up waiting.
 func (a admission) late() bool {
 	return a.denied != nil && (strings.Contains(a.denied.Error(), "context deadline exceeded") ||
 		apierrors.ReasonForError(a.denied) == "GenerationUnknown")
 }
 
-// meets tells whether an admission was out at any moment of the time.
+// meets reports whether an admission was running at any moment of the span.
 func (s span) meets(a admission) bool {
 	return !a.began.Add(a.took).Before(s.from) && !a.began.After(s.to)
 }
 
-// assertWhole holds everything that was admitted against what is known.
+// assertWhole asserts that every admitted Pod is one of the known results.
 func (o *operations) assertWhole(t *testing.T) {
 	t.Helper()
 	others := map[string]int{}
@@ -180,8 +180,7 @@ func (o *operations) assertWhole(t *testing.T) {
 	t.Log("admitted as it is made by:", seen)
 }
 
-// learn makes one pod by hand, looks at it as somebody would, and keeps it as what the others are to be. A replica that is
-// about to go may yet be asked.
+// learn creates one Pod and stores the result as known. A replica that is about to end may still decide about the Pod.
 func (o *operations) learn(t *testing.T, name string) {
 	t.Helper()
 	var pod *corev1.Pod

@@ -19,17 +19,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// places is an installation with a share of its own, on which people's data is in many places. It lasts as long as its test, and serves
-// two namespaces, one of each level of Pod Security.
+// places is an installation with a share of its own, with users' data in many places. It exists during one test, and serves two
+// namespaces, one for each level of Pod Security.
 var (
 	places       = installation{"jupyter-user-places", "jupyter-user-places"}
 	placesSpaces = []string{"places", "places-baseline"}
 )
 
-// placesHomes is where its first homes are made.
+// placesHomes is the namespace of its CronJob for homes.
 const placesHomes = "places-homes"
 
-// placesValues are homes by their initials, project directories of two groups, a claim of its own, and a directory of each user.
+// placesValues have homes by initials, project directories of two groups, a further claim, and a directory for each user.
 const placesValues = `
 createNamespace: true
 replicas: 1
@@ -41,7 +41,7 @@ homes: {enabled: true, namespace: places-homes}
 certificates: {source: secret, caBundle: %q}
 `
 
-// placesConfiguration is the rest of the configuration, below the key config of the values.
+// placesConfiguration is the rest of the configuration, below the key config.
 const placesConfiguration = `
   share:
     home: home/{initial}/{user}
@@ -52,7 +52,7 @@ const placesConfiguration = `
     - {subPath: "work/{user}", mountPath: "/work/{user}", access: ReadWrite}
 `
 
-// placesPeople are two users, of whom the first is in the group of physics.
+// placesPeople are two users; the first one is in the group physics.
 const placesPeople = `
 apiVersion: v1
 kind: ConfigMap
@@ -67,7 +67,7 @@ data:
     chemistry:x:9102:bob
 `
 
-// scratchClaim is a claim of its own in a namespace, on another directory of the node.
+// scratchClaim is a further claim in a namespace, on another directory of the node.
 const scratchClaim = `
 apiVersion: v1
 kind: PersistentVolume
@@ -90,9 +90,10 @@ spec:
   resources: {requests: {storage: 1Gi}}
 `
 
-// TestDataInManyPlaces: on a node, in namespaces of both levels, a user has the home by its initial, writes in the project directory of
-// the user's group and not in another group's, on a claim of its own and in the user's own directory of many; a sidecar and an init
-// container that are named have the home. Homes and directories of a newcomer are made by the CronJob, and the first notebook has them.
+// TestDataInManyPlaces: in namespaces of both levels, a user has the home below its initial, and can write to the project
+// directory of the user's group, to a further claim and to the user's own directory, but not to another group's directory. A
+// sidecar and an init container that the annotation names have the home. The CronJob makes the home and directories of a
+// newcomer, and the first notebook has them.
 func TestDataInManyPlaces(t *testing.T) {
 	root := installPlaces(t)
 	t.Run("before homes", func(t *testing.T) { deniedWithoutAHome(t) })
@@ -113,7 +114,7 @@ func TestDataInManyPlaces(t *testing.T) {
 	}
 }
 
-// manyPlaces is a notebook of alice with an init container and a sidecar that have the home.
+// manyPlaces is a notebook of alice, with an init container and a sidecar that have the home.
 const manyPlaces = `
 apiVersion: v1
 kind: Pod
@@ -156,7 +157,7 @@ func worksInManyPlaces(t *testing.T, space, root string) {
 	assert.NotZero(t, p.exec(t, "ls", "/projects/chemistry").ExitCode, "another group's")
 }
 
-// deniedWithoutAHome: before homes are made, the init container says how.
+// deniedWithoutAHome: before homes are made, the init container denies with the remedy.
 func deniedWithoutAHome(t *testing.T) {
 	t.Helper()
 	p := created(t, "places", runIn(t, "places", "early", newcomer.name))
@@ -166,7 +167,7 @@ func deniedWithoutAHome(t *testing.T) {
 	assert.Contains(t, message(p.get(t)), "jupyter-user-webhook homes")
 }
 
-// runIn runs a notebook of the small server as carol types it, and returns its name.
+// runIn runs a notebook of the small server as carol, and returns its name.
 func runIn(t *testing.T, space, name, user string) string {
 	t.Helper()
 	result := kubectl(t, "run", name, "-n", space, "--image="+images.Plain, "--labels=jupyter-user="+user, withProbes, "--command", "--", "hello")
@@ -253,7 +254,7 @@ func makeDirectory(t *testing.T, path string, gid int, mode os.FileMode) {
 	require.NoError(t, os.Chmod(path, mode))
 }
 
-// netOfPlaces is the policy net of that installation, beside the shipped one's.
+// netOfPlaces returns the policy net of that installation.
 func netOfPlaces(t *testing.T, rendered deploy.Rendered) string {
 	t.Helper()
 	net, err := rendered.Read("62-policy-net.yaml")
@@ -261,7 +262,7 @@ func netOfPlaces(t *testing.T, rendered deploy.Rendered) string {
 	return strings.ReplaceAll(net, "net.jupyter-user.io", "places-net.jupyter-user.io")
 }
 
-// exceptPlaces takes the namespaces out of what the shipped policy net is about, which knows homes in one directory alone.
+// exceptPlaces takes the namespaces out of the shipped policy net, which knows only one directory of homes.
 func exceptPlaces(t *testing.T) {
 	t.Helper()
 	bind := func(ctx context.Context, selector string) error {

@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	// readyLimit is what a JupyterLab may take on a busy machine of two cores. Alone it takes five seconds.
+	// readyLimit is the time limit for a JupyterLab on a busy machine with two cores. Alone it takes five seconds.
 	readyLimit = 10 * time.Minute
-	// goneLimit is what a pod may take to end.
+	// goneLimit is the time limit for the end of a Pod.
 	goneLimit = machine.Patience
 )
 
-// A pod is one that carol runs.
+// pod is a Pod that carol runs.
 type pod struct {
 	namespace, name string
 }
@@ -44,7 +44,7 @@ func kubectlAs(t *testing.T, user *controlplane.User, arguments ...string) contr
 	return result
 }
 
-// run runs a pod as somebody does who types: kubectl run NAME --image=… --labels=jupyter-user=USER …
+// run runs a Pod with this command: kubectl run NAME --image=… --labels=jupyter-user=USER …
 func run(t *testing.T, in discovery, name, user, image string, more ...string) pod {
 	t.Helper()
 	arguments := []string{"run", name, "-n", in.namespace, "--image=" + image, "--labels=jupyter-user=" + user}
@@ -61,7 +61,7 @@ func create(t *testing.T, in discovery, name, yaml string) pod {
 	return created(t, in.namespace, name)
 }
 
-// tryCreate may be denied.
+// tryCreate creates a Pod that may be denied.
 func tryCreate(t *testing.T, in discovery, yaml string) controlplane.Result {
 	t.Helper()
 	return tryCreateAs(t, world.carol, in.namespace, yaml)
@@ -74,14 +74,14 @@ func tryCreateAs(t *testing.T, user *controlplane.User, namespace, yaml string) 
 	return result
 }
 
-// assertDenied holds a command to having been denied for a reason.
+// assertDenied asserts that a command was denied, with this reason.
 func assertDenied(t *testing.T, result controlplane.Result, want string) {
 	t.Helper()
 	assert.Equal(t, 1, result.ExitCode, result.Stdout)
 	assert.Contains(t, result.Stderr, want)
 }
 
-// created is a pod that goes with its test, after telling about itself if the test failed.
+// created returns a Pod that is removed after its test. If the test fails, the log has the state of the Pod.
 func created(t *testing.T, namespace, name string) pod {
 	t.Helper()
 	p := pod{namespace, name}
@@ -99,7 +99,7 @@ func created(t *testing.T, namespace, name string) pod {
 // remove deletes the pod and waits until it is gone.
 func (p pod) remove(ctx context.Context) error {
 	pods := world.Client.CoreV1().Pods(p.namespace)
-	grace := int64(1) // Nothing in it is to be kept.
+	grace := int64(1) // The Pod has no data to save.
 	err := pods.Delete(ctx, p.name, metav1.DeleteOptions{GracePeriodSeconds: &grace})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
@@ -110,7 +110,7 @@ func (p pod) remove(ctx context.Context) error {
 	})
 }
 
-// story is what somebody would look at who wonders why the pod does not do what it should.
+// story returns what a user would read to find out why the Pod does not work.
 func (p pod) story(ctx context.Context) string {
 	var told strings.Builder
 	for _, arguments := range [][]string{
@@ -123,7 +123,7 @@ func (p pod) story(ctx context.Context) string {
 	return told.String()
 }
 
-// get is the pod as it is now.
+// get returns the current Pod.
 func (p pod) get(t *testing.T) *corev1.Pod {
 	t.Helper()
 	got, err := world.Client.CoreV1().Pods(p.namespace).Get(t.Context(), p.name, metav1.GetOptions{})
@@ -131,7 +131,7 @@ func (p pod) get(t *testing.T) *corev1.Pod {
 	return got
 }
 
-// await waits until something is true of the pod.
+// await waits until the Pod meets a condition.
 func (p pod) await(t *testing.T, limit time.Duration, what string, condition func(*corev1.Pod) bool) *corev1.Pod {
 	t.Helper()
 	var got *corev1.Pod
@@ -150,19 +150,19 @@ func (p pod) ready(t *testing.T) *corev1.Pod {
 	return p.await(t, readyLimit, "to be Ready", node.IsReady)
 }
 
-// exec is kubectl exec by carol.
+// exec runs kubectl exec as carol.
 func (p pod) exec(t *testing.T, command ...string) controlplane.Result {
 	t.Helper()
 	return kubectl(t, append([]string{"exec", p.name, "-n", p.namespace, "--"}, command...)...)
 }
 
-// processes are those of the notebook container, as long as nobody has a kubectl exec in it.
+// processes returns the processes of the notebook container. There must be no kubectl exec in it.
 func (p pod) processes(t *testing.T) []node.Process {
 	t.Helper()
 	got := p.get(t)
 	require.NotEmpty(t, got.Status.ContainerStatuses[0].ContainerID)
 	var found []node.Process
-	// A container that runs, and serves nothing that was asked for, may still be the runtime's own process.
+	// A running container may still have the runtime's own process.
 	require.NoError(t, await(t.Context(), readyLimit, func(context.Context) (bool, error) {
 		found = processesOf(got)
 		return len(found) > 0, nil
@@ -170,7 +170,7 @@ func (p pod) processes(t *testing.T) []node.Process {
 	return found
 }
 
-// processesOf are those of the first container of a pod, but for the runtime's.
+// processesOf returns the processes of the first container of a Pod, without those of the runtime.
 func processesOf(pod *corev1.Pod) []node.Process {
 	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
 	return slices.DeleteFunc(node.Processes(pod.UID), func(process node.Process) bool {
@@ -178,7 +178,7 @@ func processesOf(pod *corev1.Pod) []node.Process {
 	})
 }
 
-// message is the termination message of the init container.
+// message returns the termination message of the init container.
 func message(pod *corev1.Pod) string {
 	for _, status := range pod.Status.InitContainerStatuses {
 		for _, state := range []corev1.ContainerState{status.State, status.LastTerminationState} {

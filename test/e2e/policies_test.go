@@ -12,7 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// carolsHomes are those that she may use, and names that have none: the denials that are looked at are not about rights then.
+// carolsHomes returns the homes that carol may use, and names without a home, so that denials about those names are not about
+// rights.
 func carolsHomes() []string {
 	names := []string{"li", "nemo", "qiang.guo0", "a-file", "a-link", "led", newcomer.name}
 	for _, h := range homes() {
@@ -23,7 +24,7 @@ func carolsHomes() []string {
 	return names
 }
 
-// mayUse gives somebody the right to homes, by the example filled in, and waits until it is in effect.
+// mayUse gives a user the right to homes, with the filled-in example, and waits until it is in effect.
 func (w *World) mayUse(ctx context.Context, user *controlplane.User, namespace string, homes ...string) error {
 	text, err := example("one-home.yaml", "use-home-alice", useHomes(user), "alice@corp.example", user.Name,
 		"namespace: lab", "namespace: "+namespace, "resourceNames: [alice]", "resourceNames: ["+strings.Join(homes, ", ")+"]")
@@ -36,10 +37,10 @@ func (w *World) mayUse(ctx context.Context, user *controlplane.User, namespace s
 	return w.awaitRight(ctx, user.Name, namespace, "use", homes[len(homes)-1])
 }
 
-// useHomes is the name of the role and of its binding that mayUse makes.
+// useHomes returns the name of the role and the binding of mayUse.
 func useHomes(user *controlplane.User) string { return "use-homes-of-" + user.Name }
 
-// mayRunAs makes a ServiceAccount whose pods may run as somebody, by the example filled in.
+// mayRunAs makes a ServiceAccount whose Pods may run as a user, with the filled-in example.
 func (w *World) mayRunAs(ctx context.Context, namespace, account, home string) error {
 	text, err := example("run-as.yaml", "run-as-alice", "run-as-"+home, "resourceNames: [alice]", "resourceNames: ["+home+"]",
 		"namespace: reports", "namespace: "+namespace, "name: nightly", "name: "+account)
@@ -52,8 +53,8 @@ func (w *World) mayRunAs(ctx context.Context, namespace, account, home string) e
 	return w.awaitRight(ctx, "system:serviceaccount:"+namespace+":"+account, namespace, "run-as", home)
 }
 
-// mayUseEveryHome makes the ServiceAccount of a hub that spawns into its own namespace, by the example filled in, and answers who
-// that is.
+// mayUseEveryHome makes the ServiceAccount of a hub that spawns into its own namespace, with the filled-in example, and returns a
+// user with its rights.
 func (w *World) mayUseEveryHome(ctx context.Context, namespace string) (*controlplane.User, error) {
 	text, err := example("hub.yaml", "namespace: jhub", "namespace: "+namespace)
 	if err != nil {
@@ -73,7 +74,7 @@ func serviceAccount(namespace, name string) string {
 	return fmt.Sprintf("{apiVersion: v1, kind: ServiceAccount, metadata: {name: %s, namespace: %s}}\n", name, namespace)
 }
 
-// awaitRight waits until the API server, which watches roles like any client, knows of a right to a home.
+// awaitRight waits until the API server, which watches roles, knows a right to a home.
 func (w *World) awaitRight(ctx context.Context, user, namespace, verb, home string) error {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: user, ResourceAttributes: &authorizationv1.ResourceAttributes{

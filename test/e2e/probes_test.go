@@ -16,10 +16,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// slowToCome is Jupyter's own configuration file, in the home of somebody whose server takes long to come up.
+// slowToCome is Jupyter's configuration file of a user whose server takes long to start.
 const slowToCome = "import time\ntime.sleep(40)\n"
 
-// listensElsewhere is the same file, in the home of somebody who once had a server that listened elsewhere, and by HTTPS.
+// listensElsewhere is Jupyter's configuration file of a user with another address, port and base URL, and HTTPS.
 const listensElsewhere = `
 c.ServerApp.port = 9999
 c.ServerApp.ip = "127.0.0.1"
@@ -29,7 +29,7 @@ c.ServerApp.keyfile = "/home/settled/.jupyter/tls.key"
 c.ContentsManager.untitled_notebook = "of-the-users"
 `
 
-// TestProbes are about JupyterLab as it is on a good day and on a bad one.
+// TestProbes tests JupyterLab with quick and slow starts, with other settings, and with a hanging server.
 func TestProbes(t *testing.T) {
 	slow := homeOf("slow")
 	require.NoError(t, world.share.makeFolder(slow, ".jupyter"))
@@ -53,7 +53,7 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-// testSlow: it is not killed.
+// testSlow: a slow server is not killed.
 func testSlow(t *testing.T, in discovery) {
 	began := time.Now()
 	p := run(t, in, "slow", "slow", images.DockerStacks, withToken)
@@ -62,8 +62,8 @@ func testSlow(t *testing.T, in discovery) {
 	assert.Zero(t, got.Status.ContainerStatuses[0].RestartCount)
 }
 
-// testSettled: the server listens where the probes ask, whatever the user's own settings say of that, and is not restarted. Of the
-// rest, the user's own settings hold. Liveness asks every three seconds, five times.
+// testSettled: the server listens where the probes expect it, whatever the user's settings say, and is not restarted. The user's
+// other settings count. Liveness probes run every three seconds, five times.
 func testSettled(t *testing.T, in discovery) {
 	for name, image := range map[string]string{"docker-stacks": images.DockerStacks, "z2jh": images.Z2JH} {
 		t.Run(name, func(t *testing.T) {
@@ -71,7 +71,7 @@ func testSettled(t *testing.T, in discovery) {
 			server := p.jupyter(t)
 			made := server.Call(t, http.MethodPost, "api/contents", map[string]string{"type": "notebook"}, http.StatusCreated)
 			assert.Contains(t, string(made), `"of-the-users`, "the user's own settings name it")
-			got := p.await(t, readyLimit, "to have been asked whether it lives", func(p *corev1.Pod) bool {
+			got := p.await(t, readyLimit, "to have had its liveness probes", func(p *corev1.Pod) bool {
 				started := p.Status.ContainerStatuses[0].State.Running
 				return started == nil || time.Since(started.StartedAt.Time) > 20*time.Second
 			})
@@ -81,7 +81,7 @@ func testSettled(t *testing.T, in discovery) {
 	}
 }
 
-// testHung: it is restarted, and comes back.
+// testHung: a hanging server is restarted, and serves again.
 func testHung(t *testing.T, in discovery) {
 	p := run(t, in, "hung", "bob", images.DockerStacks, withToken)
 	p.ready(t)
@@ -94,7 +94,7 @@ func testHung(t *testing.T, in discovery) {
 	assert.EqualValues(t, 1, got.Status.ContainerStatuses[0].RestartCount)
 }
 
-// testBaseURL: the way a hub gives it.
+// testBaseURL: the base URL comes as from a hub.
 func testBaseURL(t *testing.T, in discovery) {
 	p := run(t, in, "based", "alice", images.DockerStacks, withToken, "--", "start-notebook.py", "--ServerApp.base_url=/user/alice/")
 	got := p.ready(t)

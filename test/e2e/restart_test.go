@@ -15,7 +15,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// vandalise writes to every file that its user can write to, and makes some where it can. It prints which.
+// vandalise writes to every file that its user can write to, makes new files where it can, and prints their paths.
 const vandalise = `
 import os
 wrote = []
@@ -34,7 +34,8 @@ for top in ["/bin", "/config", "/data", "/dev", "/etc", "/home", "/opt", "/run",
 print("\n".join(wrote))
 `
 
-// TestRestart: init containers do not run again when a container does, and in the way at start it begins as root once more.
+// TestRestart: init containers do not run again when a container restarts. With discovery at start the container begins as root
+// again.
 func TestRestart(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -58,19 +59,19 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartAfterTheHomeChanged: at every start our program looks again. The kubelet mounts the home again then, if the directory
-// of that path is not the one that is mounted.
+// TestRestartAfterTheHomeChanged: our program checks the home at every start. If the directory at the path is no longer the
+// mounted one, the kubelet mounts the home again at that time.
 func TestRestartAfterTheHomeChanged(t *testing.T) {
 	path := world.share.path("moving")
 	for name, c := range map[string]struct {
 		change func() error
 		want   string
 	}{
-		"it changed hands": {
+		"it has another owner": {
 			func() error { return os.Chown(path, 5002, 6002) },
 			"/home/moving belongs to UID 5002 now, and was moving's (5006) when the pod started: create the Pod again"},
 		"it is another directory of the same owner": {
-			// What is mounted somewhere keeps its inode, so the new one cannot have the same.
+			// A mounted directory keeps its inode, so the new one cannot have the same.
 			func() error { return errors.Join(os.RemoveAll(path), world.share.makeHome(homeOf("moving"))) },
 			"/home/moving is another directory than the one that the init container found"},
 	} {

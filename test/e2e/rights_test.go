@@ -20,14 +20,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// noAccess is the sentence that somebody gets who may not use a home.
+// noAccess returns the sentence for a requester without the right to a home.
 func noAccess(who, user, namespace, account string) string {
 	return fmt.Sprintf("denied request: NoAccess: metadata.annotations[jupyter-user.io/user]: %s may not use the home of %s in "+
 		"namespace %s, and the ServiceAccount %s may not run as %[2]s: ask the admin for a role with the verb use on "+
 		"homes.jupyter-user.io named %[2]s", who, user, namespace, account)
 }
 
-// TestNotOnesHome: bob, who may create pods and use no home.
+// TestNotOnesHome: bob may create Pods, but use no home.
 func TestNotOnesHome(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -38,10 +38,10 @@ func TestNotOnesHome(t *testing.T) {
 	}
 }
 
-// revokedLimit is how long a right may outlive its RoleBinding: the API server watches them.
+// revokedLimit is the time limit until a deleted RoleBinding has no effect, as the API server watches them.
 const revokedLimit = 5 * time.Second
 
-// TestARightTakenBack counts a moment later, and stops no pod that runs.
+// TestARightTakenBack: it has no effect after a moment, and no running Pod stops.
 func TestARightTakenBack(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, world.makeNamespace(t.Context(), "taken-back", "baseline"))
@@ -65,13 +65,13 @@ func TestARightTakenBack(t *testing.T) {
 		return result.ExitCode != 0, err
 	}))
 	took := time.Since(began)
-	t.Logf("refused %s after the right was gone", took.Round(time.Millisecond))
+	t.Logf("denied %s after the right was gone", took.Round(time.Millisecond))
 	watch.Within(t, took, revokedLimit, "a right to be gone")
 	assertDenied(t, result, noAccess("bob", "alice", "taken-back", "default"))
 	assertOwned(t, p, homeOf("alice"))
 }
 
-// spawned is a pod as KubeSpawner makes it.
+// spawned is a Pod as KubeSpawner creates it.
 const spawned = `
 apiVersion: v1
 kind: Pod
@@ -90,10 +90,10 @@ spec:
     securityContext: {allowPrivilegeEscalation: false, runAsUser: 1000}
 `
 
-// createsPods is what a hub's own chart gives it, as far as it matters.
+// createsPods is the part of a hub's rights that these tests need.
 var createsPods = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}
 
-// TestHub: the hub may spawn anybody's pod, and nobody else becomes anybody by that.
+// TestHub: the hub may spawn a Pod of any user, and no other requester gets that right.
 func TestHub(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -102,7 +102,7 @@ func TestHub(t *testing.T) {
 			hub, err := world.mayUseEveryHome(t.Context(), discovery.namespace)
 			require.NoError(t, err)
 			require.NoError(t, world.Allow(t.Context(), discovery.namespace, hub, createsPods))
-			t.Run("the same pod by somebody else", func(t *testing.T) {
+			t.Run("the same pod by another requester", func(t *testing.T) {
 				assertDenied(t, tryCreateAs(t, world.carol, discovery.namespace, spawned), noAccess("carol", stranger, discovery.namespace, "default"))
 			})
 			t.Run("a pod by the hub's ServiceAccount", func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestHub(t *testing.T) {
 	}
 }
 
-// asHub is a pod of nobody's, which does nothing but run by the hub's ServiceAccount.
+// asHub is a Pod that is not claimed and runs with the hub's ServiceAccount.
 const asHub = `
 apiVersion: v1
 kind: Pod
@@ -132,8 +132,9 @@ spec:
     securityContext: {allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 1000, capabilities: {drop: [ALL]}}
 `
 
-// TestWhoRunsPodsBesideAHubIsTheHub: Kubernetes gives a ServiceAccount's token to every pod that says its name, and who has the
-// token is the hub. No policy can tell such a pod from the hub's own; so a hub has a namespace where nobody else runs pods.
+// TestWhoRunsPodsBesideAHubIsTheHub: Kubernetes gives a ServiceAccount's token to every Pod that names the ServiceAccount, and
+// the token has the hub's rights. No policy can distinguish such a Pod from the hub's own, so only the hub may run Pods in its
+// namespace.
 func TestWhoRunsPodsBesideAHubIsTheHub(t *testing.T) {
 	hub, err := world.mayUseEveryHome(t.Context(), atStart.namespace)
 	require.NoError(t, err)
@@ -147,5 +148,5 @@ func TestWhoRunsPodsBesideAHubIsTheHub(t *testing.T) {
 	notebook := &corev1.Pod{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(spawned), notebook))
 	_, err = client.CoreV1().Pods(p.namespace).Create(t.Context(), notebook, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	assert.NoError(t, err, "should this be refused one day, the threat model can say so")
+	assert.NoError(t, err, "if this is denied one day, change the threat model")
 }

@@ -14,7 +14,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// byHostPath is a pod that has nothing of a notebook's, and a directory of the node.
+// byHostPath is a Pod with a directory of the node, and nothing of a notebook.
 const byHostPath = `
 apiVersion: v1
 kind: Pod
@@ -25,7 +25,7 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: v, mountPath: /mnt}]}]
 `
 
-// byLink gives the share another name on the node, beside it, and goes by that.
+// byLink gives the share another name on the node, and mounts it by that name.
 const byLink = `
 apiVersion: v1
 kind: Pod
@@ -37,8 +37,8 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: w, mountPath: /mnt}]}]
 `
 
-// TestTheShareByHostPath, which baseline forbids: in a namespace that enforces nothing the policies know where the share lies, by
-// name. A way round by another name of the same place they do not see, so such namespaces are the admins'.
+// TestTheShareByHostPath: baseline forbids hostPath. In a namespace without a level, the policies know the share's path on the
+// nodes, but not another name of the same directory. So only admins may create Pods in such namespaces.
 func TestTheShareByHostPath(t *testing.T) {
 	require.NoError(t, world.makeNamespace(t.Context(), "open", "privileged"))
 	root := world.share.root
@@ -52,8 +52,8 @@ func TestTheShareByHostPath(t *testing.T) {
 				assertDenied(t, result, "must not contain '..'")
 				return
 			}
-			assertDenied(t, result, "denied request: ShareRoad: spec.volumes: one of v can reach the share itself, and carol may not use it "+
-				"so in namespace open")
+			assertDenied(t, result, "denied request: ShareRoad: spec.volumes: one of v can reach the share itself, and carol "+
+				"may not use it directly in namespace open")
 		})
 	}
 	t.Run("where notebooks run", func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestTheShareByHostPath(t *testing.T) {
 	})
 }
 
-// claimed is a claim of carol's own.
+// claimed is a claim that carol makes.
 const claimed = `
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -76,7 +76,7 @@ metadata: {name: mine}
 spec: {accessModes: [ReadWriteMany], storageClassName: "", volumeName: "%s", resources: {requests: {storage: 1Gi}}}
 `
 
-// unclaimed is a volume of the share that does not say whose it is, against the advice of deploy/docs/threat-model.md.
+// unclaimed is a volume of the share without claimRef, against the advice of deploy/docs/threat-model.md.
 const unclaimed = `
 apiVersion: v1
 kind: PersistentVolume
@@ -98,12 +98,12 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [sleep, "1000"], volumeMounts: [{name: v, mountPath: /mnt}]}]
 `
 
-// TestTheShareByAnotherClaim, or by a volume of one's own.
+// TestTheShareByAnotherClaim: the share by a claim or a volume that a user makes.
 func TestTheShareByAnotherClaim(t *testing.T) {
 	in := atStart.namespace
 	t.Run("a claim on the share's volume", func(t *testing.T) {
 		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(claimed, "hpc-pv-"+in)),
-			"ShareClaim: the claim mine is of a volume of the share or its directories, or a copy, and carol may not use hpc-shared-pvc")
+			"ShareClaim: the claim mine is for a volume of the share or of its directories, or a copy, and carol may not use hpc-shared-pvc")
 	})
 	t.Run("a volume of one's own", func(t *testing.T) {
 		assertDenied(t, tryCreate(t, atStart, fmt.Sprintf(unclaimed, world.share.root)),
@@ -119,7 +119,7 @@ func TestTheShareByAnotherClaim(t *testing.T) {
 			}
 		})
 		p := create(t, atStart, "uses-claim", usesClaim)
-		// The binder takes the volume for the claim, and may not write into the claim that it is the volume's.
+		// The binder selects the volume for the claim, and a policy denies the update that binds the claim.
 		require.NoError(t, await(t.Context(), readyLimit, func(ctx context.Context) (bool, error) {
 			volume, err := world.Client.CoreV1().PersistentVolumes().Get(ctx, "hpc-pv-unclaimed", metav1.GetOptions{})
 			return err == nil && volume.Status.Phase == corev1.VolumeBound, err

@@ -22,24 +22,24 @@ const (
 	capSetUID = 1 << 7
 )
 
-// A sight is what a watch of the node saw while something happened. What the runtime does before it becomes the container's
-// process is its own.
+// sight is what a watch of the node saw. It omits processes of the runtime before they become the container's process.
 type sight struct {
-	// rooted are processes with any UID 0.
+	// rooted are processes with at least one UID 0.
 	rooted []node.Process
-	// inits are those of our init container, whatever their identity.
+	// inits are the processes of our init container, with any identity.
 	inits []node.Process
-	// mounts are those that the inits saw, by the process.
+	// mounts are the mounts that the inits saw, by process.
 	mounts map[int]map[string][]string
 }
 
-// initProgram is our program where the init container has it. The notebook container has a copy of it elsewhere.
+// initProgram is the path of our program in the init container. The notebook container has a copy at another path.
 const initProgram = "/jupyter-user-init"
 
-// becomes is our program in the notebook container.
+// becomes is the path of our program in the notebook container.
 const becomes = "/config/jupyter-user-init"
 
-// watch tells while whether it has seen one of our programs so far: the init container's with its mounts, the other as root.
+// watch observes the node during while. caught reports whether one of our programs was seen so far: the init container's with its
+// mounts, the other one as root.
 func watch(t *testing.T, while func(caught func(program string) bool)) sight {
 	t.Helper()
 	var caught sync.Map
@@ -50,7 +50,7 @@ func watch(t *testing.T, while func(caught func(program string) bool)) sight {
 	go func() {
 		found <- node.Watch(ctx, func(p node.Process) bool {
 			if p.Exe == initProgram {
-				// Later it is gone. The mounts of a process that is on its way out are none.
+				// A process that is ending has no mounts, so the earlier ones count.
 				if seen := p.Mounts(); len(seen) > 0 {
 					mounts[p.PID] = seen
 					caught.Store(initProgram, true)
@@ -80,9 +80,9 @@ func watch(t *testing.T, while func(caught func(program string) bool)) sight {
 	return saw
 }
 
-// TestTheInitContainerIsNobodyInParticular, in both ways, and sees the homes read-only. It lives for a few milliseconds, in which
-// the watch may have looked elsewhere: then there is another pod.
-// TestTheInitContainerIsNobodyInParticular, or the user where that is known; never root, and without any capability.
+// TestTheInitContainerIsNobodyInParticular: with both discoveries the init container is never root, has no capability, and sees
+// the homes read-only. It runs as the user if the user is known at admission. It lives for milliseconds, so the watch may miss
+// it: then another Pod runs.
 func TestTheInitContainerIsNobodyInParticular(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -118,7 +118,7 @@ func (s sight) assertInits(t *testing.T) {
 	}
 }
 
-// runsAs is whom an init container is admitted as: its command line says it where that is known.
+// runsAs returns the identity of an init container. With discovery at admission its command line has it.
 func runsAs(p node.Process) (uid, gid int64) {
 	uid, gid = initUser, initUser
 	for _, arg := range p.Args {
@@ -131,10 +131,10 @@ func runsAs(p node.Process) (uid, gid int64) {
 	return uid, gid
 }
 
-// initUser is nobody in particular: see webhook/inject/init.go.
+// initUser is the UID of the init container with discovery at start: see webhook/inject/init.go.
 const initUser = 65532
 
-// assertMounts looks from the node at what a notebook process of alice's may write to.
+// assertMounts checks from the node where a notebook process of alice may write.
 func assertMounts(t *testing.T, p pod) {
 	t.Helper()
 	for _, process := range p.processes(t) {
@@ -164,7 +164,7 @@ func programs(processes []node.Process) (found []string) {
 	return found
 }
 
-// TestTheWatchSeesRoot proves that the watch below could fail.
+// TestTheWatchSeesRoot proves that the watch of these tests can find root.
 func TestTheWatchSeesRoot(t *testing.T) {
 	require.NoError(t, world.apply(t.Context(), `
 apiVersion: v1
@@ -183,7 +183,7 @@ spec:
 	assert.NotEmpty(t, of(got, saw.rooted), "python3 starts and ends, as root, in some ten milliseconds")
 }
 
-// TestAtAdmissionNothingIsEverRoot: from the first instruction of the init container on.
+// TestAtAdmissionNothingIsEverRoot: no process is root, beginning with the init container.
 func TestAtAdmissionNothingIsEverRoot(t *testing.T) {
 	var p pod
 	var got *corev1.Pod
@@ -213,7 +213,7 @@ func TestAtAdmissionNothingIsEverRoot(t *testing.T) {
 	})
 }
 
-// initProcess is the first process of the notebook container.
+// initProcess returns the first process of the notebook container.
 func initProcess(t *testing.T, p pod) node.Process {
 	t.Helper()
 	processes := p.processes(t)
@@ -226,7 +226,7 @@ func initProcess(t *testing.T, p pod) node.Process {
 	return first
 }
 
-// TestAtStartOnlyOurProgramIsRoot: it becomes the user before anything of the image runs.
+// TestAtStartOnlyOurProgramIsRoot: our program becomes the user before any program of the image runs.
 func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
 	var p pod
 	var got *corev1.Pod
@@ -234,13 +234,13 @@ func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
 		p = run(t, atStart, "hardly-root", "alice", images.DockerStacks, withToken)
 		got = p.ready(t)
 		p.jupyter(t).Kernel(t).Run(t, "print(1)")
-		// It is root for about a millisecond, in which the watch may have looked elsewhere: then it is run again, as hooks are.
+		// Our program is root for about a millisecond, so the watch may miss it: then the test runs the program again.
 		for i := 0; i < 100 && !caught(becomes); i++ {
 			said := p.exec(t, becomes, "exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "id", "-u")
 			assert.Equal(t, "5001\n", said.Stdout, said.Stderr)
 		}
 	})
-	require.NotEmpty(t, of(got, saw.rooted), "our program starts as root, or it could become nobody")
+	require.NotEmpty(t, of(got, saw.rooted), "our program must start as root to become the user")
 	for _, process := range of(got, saw.rooted) {
 		assert.Equal(t, becomes, process.Exe, "as root: %v", process.Args)
 		assert.EqualValues(t, capSetUID|capSetGID, process.Bounding)
@@ -254,7 +254,7 @@ func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
 			result.Stdout, result.Stderr)
 	})
 	t.Run("the scratch volume is read-only to the notebook", func(t *testing.T) {
-		// Both as the user and as root.
+		// The test writes both as the user and as root.
 		answer := p.jupyter(t).Kernel(t).Run(t, `
 import os
 for path in ["/config/new", "/config/uid-gid.env", "/config/passwd", "/config/jupyter-user-init", "/etc/passwd", "/etc/group"]:
@@ -267,7 +267,7 @@ for path in ["/config/new", "/config/uid-gid.env", "/config/passwd", "/config/ju
 		for _, path := range []string{"/config/new", "/config/uid-gid.env", "/config/jupyter-user-init", "/etc/passwd"} {
 			result := p.exec(t, "sh", "-c", "echo x >> "+path)
 			assert.NotZero(t, result.ExitCode, path)
-			// The files are not root's in the container either.
+			// Even in the container the files do not belong to root.
 			assert.Regexp(t, "Read-only file system|Permission denied", result.Stderr, path)
 		}
 	})

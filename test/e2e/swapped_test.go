@@ -15,16 +15,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// swaps are what can stand in the place of a home all of a sudden. Only who owns the directory of homes can do this.
+// swaps are replacements of a home during a Pod's start. Only the owner of the directory of homes can make them.
 var swaps = map[string]func(path string) error{
-	// Within the share, a relative link is one that the kubelet follows.
+	// The kubelet follows a relative link inside the share.
 	"a link to another's home": func(path string) error { return errors.Join(os.RemoveAll(path), os.Symlink("hoarder", path)) },
 	"another's directory": func(path string) error {
 		return errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o700), os.Chown(path, 5002, 6002), os.WriteFile(path+"/file-0", nil, 0o600))
 	},
 }
 
-// swapped runs a test for each swap in each way, all at once: each has somebody of the crowd, from a number downwards.
+// swapped runs a test for each swap with each discovery, all at once. Each uses another user of the crowd, from a number
+// downwards.
 func swapped(t *testing.T, i int, swapAndLook func(t *testing.T, in discovery, user string, swap func() error)) {
 	t.Helper()
 	for name, swap := range swaps {
@@ -44,7 +45,7 @@ func swapped(t *testing.T, i int, swapAndLook func(t *testing.T, in discovery, u
 	}
 }
 
-// TestHomeSwappedBehindTheInitContainer: after it has looked, and before the home is mounted.
+// TestHomeSwappedBehindTheInitContainer: the home is replaced after the init container's check, and before the kubelet mounts it.
 func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
 	t.Parallel()
 	swapped(t, crowd, func(t *testing.T, in discovery, user string, swap func() error) {
@@ -56,7 +57,7 @@ func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
 	})
 }
 
-// TestHomeSwappedBetweenTwoStarts: the kubelet mounts what the path leads to then.
+// TestHomeSwappedBetweenTwoStarts: at the second start the kubelet mounts the current directory of the path.
 func TestHomeSwappedBetweenTwoStarts(t *testing.T) {
 	t.Parallel()
 	swapped(t, crowd/2, func(t *testing.T, in discovery, user string, swap func() error) {
@@ -68,13 +69,13 @@ func TestHomeSwappedBetweenTwoStarts(t *testing.T) {
 	})
 }
 
-// assertGuarded: at start our program sees that this is not the home. At admission nothing looks again, and the notebook is in
-// front of a directory that is closed to whom it runs as.
+// assertGuarded: with discovery at start our program notices that this is not the home. With discovery at admission no program
+// checks again, and the notebook cannot enter the directory, which is closed to its user.
 func assertGuarded(t *testing.T, p pod, in discovery, restarts int32) {
 	t.Helper()
 	owner, home := homeOf(p.name), "/home/"+p.name
 	if in == atStart {
-		got := p.await(t, readyLimit, "to say what became of the home", func(p *corev1.Pod) bool {
+		got := p.await(t, readyLimit, "to report the replaced home", func(p *corev1.Pod) bool {
 			last := p.Status.ContainerStatuses[0].LastTerminationState.Terminated
 			return last != nil && last.Message != ""
 		})

@@ -17,11 +17,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// template is what pods of a workload are made from: the name, the ServiceAccount, when to restart it.
+// template is the template of a workload's Pods, with placeholders for the name, the ServiceAccount and the restart policy.
 const template = `{metadata: {labels: {app: %s, jupyter-user: ` + stranger + `}, annotations: {jupyter-user.io/probes: "on"}}, spec: {serviceAccountName: %s, restartPolicy: %s,
   containers: [{name: nb, image: ` + images.Plain + `, command: [hello]}]}}`
 
-// workloads are what makes pods on somebody's behalf, and who among Kubernetes' controllers asks for the pods in the end.
+// workloads are the kinds that create Pods for a user, with the owner of the Pods: its controller creates them.
 var workloads = map[string]struct {
 	yaml, restart, creator string
 }{
@@ -34,7 +34,7 @@ var workloads = map[string]struct {
   jobTemplate: {spec: {template: %[2]s}}}}`, "Never", "Job"},
 }
 
-// deployAs makes a workload of dan's as carol, whose home she may not use, and answers its name.
+// deployAs creates a workload of dan as carol, who may not use his home, and returns its name.
 func deployAs(t *testing.T, in discovery, kind, account string) string {
 	t.Helper()
 	w, name := workloads[kind], kind+"-by-"+account
@@ -47,7 +47,7 @@ func deployAs(t *testing.T, in discovery, kind, account string) string {
 		assert.NoError(t, world.Admin.Do(ctx, "", "delete", kind, name, "-n", in.namespace, "--cascade=foreground", "--wait"))
 	})
 	if kind == "cronjob" {
-		// As if the minute were up: it was due since it ran last.
+		// This makes the CronJob due, as if its last run were more than a minute ago.
 		past := time.Now().Add(-90 * time.Second).UTC().Format(time.RFC3339)
 		require.NoError(t, world.Admin.Do(t.Context(), "", "patch", kind, name, "-n", in.namespace, "--subresource=status",
 			"--type=merge", `-p={"status": {"lastScheduleTime": "`+past+`"}}`))
@@ -55,7 +55,7 @@ func deployAs(t *testing.T, in discovery, kind, account string) string {
 	return name
 }
 
-// podsOf are those of a workload.
+// podsOf returns the Pods of a workload.
 func podsOf(ctx context.Context, in discovery, name string) ([]corev1.Pod, error) {
 	list, err := world.Client.CoreV1().Pods(in.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
 	if err != nil {
@@ -64,14 +64,14 @@ func podsOf(ctx context.Context, in discovery, name string) ([]corev1.Pod, error
 	return list.Items, nil
 }
 
-// TestWorkloads of carol's, in the name of somebody whose home she may not use: no pod comes of them, and anyone who looks is told
-// why and what to ask for. By a ServiceAccount that may run as that user they run: then everybody here may.
+// TestWorkloads: carol creates workloads for a user whose home she may not use. No Pod is created, and an event has the reason
+// and the remedy. With a ServiceAccount that may run as that user the Pods run: then everyone in the namespace may use it.
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
 		require.NoError(t, world.mayRunAs(t.Context(), discovery.namespace, "nightly", stranger))
 		for kind := range workloads {
-			t.Run("refused/"+kind+"/"+discovery.name, func(t *testing.T) {
+			t.Run("denied/"+kind+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
 				name := deployAs(t, discovery, kind, "default")
 				said := denialEvent(t, discovery, workloads[kind].creator, name)
@@ -119,14 +119,14 @@ func denialEvent(t *testing.T, in discovery, creator, name string) string {
 	return said
 }
 
-// TestRunAsIsEverybodys: what deploy/docs/access.md warns of.
+// TestRunAsIsEverybodys tests the warning of deploy/docs/access.md.
 func TestRunAsIsEverybodys(t *testing.T) {
 	require.NoError(t, world.mayRunAs(t.Context(), atStart.namespace, "nightly", stranger))
 	result := runBy(t, world.bob, atStart, "nightly", stranger)
 	assert.Zero(t, result.ExitCode, result.Stderr)
 }
 
-// runBy is kubectl run by a ServiceAccount, without keeping the pod.
+// runBy runs kubectl run with a ServiceAccount, and does not keep the Pod.
 func runBy(t *testing.T, who *controlplane.User, in discovery, account, user string) controlplane.Result {
 	t.Helper()
 	return kubectlAs(t, who, "run", "by", "-n", in.namespace, "--image="+images.Plain, "--labels=jupyter-user="+user, "--dry-run=server",

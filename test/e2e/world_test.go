@@ -21,23 +21,23 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// A way is one of the two to the identity. Each has a namespace of its own, of the strictest level in which it works.
+// discovery is one of the two discoveries. Each has its own namespace, with the strictest level in which it works.
 type discovery struct {
 	name, namespace, level string
 }
 
 var (
-	// atStart is served by a webhook as shipped, which knows nobody's identity.
+	// atStart has a webhook as shipped, without a source of identities.
 	atStart = discovery{"AtStart", "at-start", "baseline"}
-	// atAdmission is served by one that has the share to know users by.
+	// atAdmission has a webhook with the share as a source of identities.
 	atAdmission = discovery{"AtAdmission", "at-admission", "restricted"}
 	discoveries = []discovery{atStart, atAdmission}
 )
 
-// hub is the namespace where a hub has its servers, which come to their identity in that way.
+// hub returns the namespace for a hub's servers with this discovery.
 func (w discovery) hub() string { return "jhub-" + w.namespace }
 
-// either is what differs between the two.
+// either returns the value for this discovery.
 func (w discovery) either(start, admission string) string {
 	if w == atStart {
 		return start
@@ -45,14 +45,14 @@ func (w discovery) either(start, admission string) string {
 	return admission
 }
 
-// A World is the cluster with the webhook, the policies, the share and users who are no admins.
+// World is the cluster with the webhook, the policies, the share, and users who are no admins.
 type World struct {
 	*node.Cluster
 	helm  *helm.Helm
 	share share
-	// carol may run pods, and use the homes that these tests are about but for one.
+	// carol may run Pods, and use all homes of these tests except one.
 	carol *controlplane.User
-	// bob may do with pods what carol may, and use no home.
+	// bob may run Pods as carol may, and use no home.
 	bob *controlplane.User
 }
 
@@ -84,7 +84,7 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 		{"homes", w.makeHomes},
 		{"namespaces", w.makeNamespaces},
 		{"webhook and policies, by helm", w.installShipped},
-		{"webhook that knows people", w.installKnowing},
+		{"webhook that knows users", w.installKnowing},
 		{"webhooks in effect", w.awaitWebhooks},
 	} {
 		if err := progress.Stage(os.Stderr, step.name, func() error { return step.do(ctx) }); err != nil {
@@ -94,8 +94,8 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 	return w, nil
 }
 
-// configuration is what an admin would change for a node as small as this one: no defaults of 2 GiB a notebook, and probes
-// that let a test go on as soon as there is something to see. A hub here knows users by their mail.
+// configuration has the values for such a small node: a notebook needs little memory, and probes are frequent, so that tests do
+// not wait. A hub knows users by their mail addresses.
 const configuration = `
 config:
   user: {domains: [x.org]}
@@ -107,7 +107,7 @@ config:
       liveness: {periodSeconds: 3, timeoutSeconds: 10, failureThreshold: 5}
 `
 
-// example is a file of deploy/examples, filled in.
+// example returns a filled-in file of deploy/examples.
 func example(name string, changes ...string) (string, error) {
 	data, err := os.ReadFile(filepath.Join("../../deploy/examples", name))
 	if err != nil {
@@ -131,8 +131,8 @@ func (w *World) apply(ctx context.Context, yaml string) error {
 	return w.Admin.Do(ctx, yaml, "apply", "-f", "-")
 }
 
-// storage is the example's share, with a directory of the node in the place of the NFS server. A volume belongs to one claim, so each
-// namespace has a volume of its own on the same directory.
+// storage is the example's share, with a directory of the node instead of the NFS server. A volume belongs to one claim, so each
+// namespace has its own volume on the same directory.
 var storage = strings.NewReplacer("notebooks", "%[1]s", "/srv/hpc", "%[2]s").Replace(kind.Share)
 
 func (w *World) makeNamespaces(ctx context.Context) (err error) {
@@ -150,7 +150,7 @@ func (w *World) makeNamespaces(ctx context.Context) (err error) {
 	return nil
 }
 
-// makeNamespace makes one in which carol and bob may run pods and what makes pods, and carol use homes.
+// makeNamespace makes a namespace in which carol and bob may create Pods and workloads, and carol may use homes.
 func (w *World) makeNamespace(ctx context.Context, name, level string) error {
 	if err := w.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": level}); err != nil {
 		return err
@@ -172,7 +172,7 @@ func (w *World) makeNamespace(ctx context.Context, name, level string) error {
 	return w.mayUse(ctx, w.carol, name, carolsHomes()...)
 }
 
-// await polls a condition until it is met, fails, or takes longer than it may.
+// await polls a condition until it is met, it fails, or the time limit is over.
 func await(ctx context.Context, limit time.Duration, condition func(context.Context) (bool, error)) error {
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, limit, true, condition)
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -173,7 +173,7 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		o := e.try(t, "beside", asking(user, mutated("insisting", "mirror-elsewhere")))
 		assertDenied(t, o.err, "net/InitForeign")
-		deniedWith(t, o, "where the image of the first is right, elsewhere.example/"+initImage+", the admin lists it in the value image.accepted")
+		deniedWith(t, o, "If the image of the first, elsewhere.example/"+initImage+", is right, the admin must add it to the value image.accepted")
 
 		o = e.try(t, "beside", asking(user, mutated("insisting", "mirror")))
 		deniedWith(t, o, "spec.initContainers[0].image: this is not what the webhook wrote")

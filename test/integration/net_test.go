@@ -48,7 +48,7 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 		}
 	}
 	assert.Greater(t, tried, 20)
-	assert.ErrorContains(t, attacks()["the init container with another image"].do(t, g), "where the image of the first is right, evil, the admin lists it")
+	assert.ErrorContains(t, attacks()["the init container with another image"].do(t, g), "If the image of the first, evil, is right, the admin must add it")
 	for name, user := range map[string]string{"nobody": "", "the directory of the homes": ".", "above it": "..", "another's": "x/../bob",
 		"a line more": "alice\n", "a slash": "/alice", "a slash behind": "alice/", "another's in the name": "bob/alice"} {
 		t.Run("the name of "+name, func(t *testing.T) {

@@ -118,7 +118,7 @@ func assertRootWarned(t *testing.T, warnings []string) {
 func onlyWarned(t *testing.T, e *enforced) {
 	o := e.try(t, "only-warned", asking("alice"))
 	assertDenied(t, o.err, "node/NamespaceUnguarded")
-	deniedWith(t, o, "namespace only-warned does not say by a label which Pod Security Standard it enforces, and who is root")
+	deniedWith(t, o, "namespace only-warned has no label with the Pod Security Standard that it enforces, so root")
 	assert.Empty(t, o.warnings)
 }
 

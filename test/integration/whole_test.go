@@ -52,7 +52,7 @@ func TestWebhookAndPolicies(t *testing.T) {
 		denied(t, run(t, bob, "a", "--annotations=jupyter-user.io/user=bob"), "(NotInjected)", "is not a user's notebook")
 	})
 	t.Run("another webhook labels the pod after us", func(t *testing.T) {
-		denied(t, run(t, bob, "a", "--labels=second=late-label"), "NotInjected: ", "the webhook has not written whose")
+		denied(t, run(t, bob, "a", "--labels=second=late-label"), "NotInjected: ", "the webhook has not written its user")
 	})
 	t.Run("another webhook takes the label off after us", func(t *testing.T) {
 		denied(t, run(t, bob, "a", "--labels=second=no-label,jupyter-user=bob"), "ShareMounted: ", "is no notebook")

@@ -39,8 +39,8 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 	where := g.binding
 	switch {
 	case crowd(g.subject):
-		return f(failed(where, "gives %s %s in %s to %s, which is everybody there: take it "+
-			"away", g.verb, g.what(), g.where(), who(g.subject)))
+		return f(failed(where, "gives %s %s in %s to %s, which is every user there: remove "+
+			"it", g.verb, g.what(), g.where(), who(g.subject)))
 	case g.wildcard && g.subject.Kind == "Group" && g.subject.Name == "system:masters":
 		return f(ok(where, "may be any user: %s, whom no rule stops in any cluster", who(g.subject)))
 	case g.wildcard && g.runsBeside(notebooks):

@@ -112,7 +112,7 @@ func TestEverythingBesideNotebooks(t *testing.T) {
 		"in another namespace than its": {"lab", subject("ServiceAccount", "argo", "argo"), Warning},
 		"of the cluster's":              {"", subject("ServiceAccount", "kube-system", "x"), Warning},
 		"of the webhook's":              {"", subject("ServiceAccount", systemNamespace, "x"), Warning},
-		"a person":                      {"lab", subject("User", "", "boss"), Warning},
+		"a user":                        {"lab", subject("User", "", "boss"), Warning},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := bound(of.namespace, of.who, everyRight)

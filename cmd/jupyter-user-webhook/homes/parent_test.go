@@ -64,7 +64,7 @@ func TestPlacesThatAreNotRoots(t *testing.T) {
 			"failed: home/a/alice: home belongs to UID 5002"},
 		"a group writes": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o775) },
 			"failed: home/a/alice: home/a may be written by others than root (mode 0775)"},
-		"everybody writes, sticky": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o777|fs.ModeSticky) },
+		"all users write, sticky": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o777|fs.ModeSticky) },
 			"failed: home/a/alice: home/a may be written by others than root (mode 1777)"},
 		"the home is a link": {func(t *testing.T, s *site) { s.mkdir(t, "home/a", 0, 0o755); s.link(t, "../../other", "home/a/alice") },
 			"failed: home/a/alice: is a file or a symbolic link, and not a home"},

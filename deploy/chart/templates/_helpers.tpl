@@ -1,12 +1,12 @@
-{{/* The image, by its digest where there is one. */}}
+{{/* The image, with its digest if the values have one. */}}
 {{- define "image" -}}
 {{ .Values.image.repository }}
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{/*
-The image before, by which the replicas that a release replaces make pods: the configuration in the cluster knows it. Another upgrade
-with the same image changes nothing.
+The previous image, which the replicas of the previous release inject. It is read from the configuration in the cluster. Another upgrade
+with the same image keeps it.
 */}}
 {{- define "image-before" -}}
 {{- $installed := lookup "v1" "ConfigMap" .Release.Namespace "jupyter-user-webhook" }}
@@ -24,8 +24,8 @@ with the same image changes nothing.
 {{- end }}
 
 {{/*
-What the webhook's configuration says, and does not leave to its defaults; as JSON, because YAML does not bring every character back,
-and toYaml is silent where it cannot write one.
+The settings of the webhook's configuration that differ from their defaults. They are JSON, because YAML loses some characters, and
+toYaml returns nothing, without an error, for a value that it cannot write.
 */}}
 {{- define "configuration" -}}
 {{- $init := dict "image" (include "image" .) }}
@@ -49,7 +49,7 @@ and toYaml is silent where it cannot write one.
 {{- toJson $configuration }}
 {{- end }}
 
-{{/* The files of the configuration, in a ConfigMap: its own, and the authorities of the directory service. */}}
+{{/* The data of the ConfigMap: the configuration, and the CAs of the directory service. */}}
 {{- define "configuration-files" -}}
 config.yaml: |
   apiVersion: jupyter-user.io/v1alpha1
@@ -90,7 +90,7 @@ ldap-ca.crt: |
 {{- uniq $ports | toJson }}
 {{- end }}
 
-{{/* The same, with the defaults of the settings that the policies need too. */}}
+{{/* The configuration, with the defaults of the settings that the policies need too. */}}
 {{- define "effective" -}}
 {{- $defaults := dict
   "share" (dict "claimName" "hpc-shared-pvc" "volumeName" "hpc-shared-volume" "mountPath" "/data/hpc" "home" "home/{user}"
@@ -115,7 +115,7 @@ ldap-ca.crt: |
 {{- end }}
 {{- end }}
 
-{{/* The authority that the API server accepts for the webhook's certificate. */}}
+{{/* The CA that the API server accepts for the webhook's certificate. */}}
 {{- define "caBundle" -}}
 {{- if eq .Values.certificates.source "secret" }}
       caBundle: {{ .Values.certificates.caBundle | b64enc }}
@@ -123,8 +123,8 @@ ldap-ca.crt: |
 {{- end }}
 
 {{/*
-What a policy, a binding or a webhook configuration was rendered from: the release, and a hash of all values. By this, check
-distinguishes another release or other values from a change by hand. It is no proof: who may write the object may write this too.
+What a policy, a binding or a webhook configuration was rendered from: the release, and a hash of all values. With it, the command check
+distinguishes another release or other values from a change by hand. It is no proof: anyone who may write the object may write it too.
 */}}
 {{- define "rendered" -}}
 jupyter-user.io/rendered: {{ printf "%s-%s" .Chart.AppVersion (toJson .Values | sha256sum | trunc 12) }}

@@ -1,11 +1,11 @@
 {{/*
-Texts that several policies share, and the site's values as CEL literals. The policies have no parameters: what differs from cluster
-to cluster is in their text, so there is no object whose deletion could stop pods.
+Texts that several policies share, and the site's values as CEL literals. The policies have no parameters: the text of each policy
+contains the values of the cluster, so there is no object whose deletion could stop Pods.
 */}}
 
 {{/*
-A value, or a list of values, as a CEL literal in ASCII. Go's quoting with escapes is CEL's too, and nothing of it is special to YAML
-in a folded text. toJson would leave U+0085 and U+007F as they are, which YAML reads as a line break and not at all.
+A value, or a list of values, as a CEL literal in ASCII. Go and CEL quote and escape a string in the same way, and YAML's folded texts give
+these characters no meaning. toJson would keep U+0085, which YAML reads as a line break, and U+007F, which YAML rejects.
 */}}
 {{- define "cel" -}}
 {{- if kindIs "slice" . -}}
@@ -87,9 +87,9 @@ matchConditions:
 {{- end }}
 
 {{/*
-The directory above the home of variables.user, relative to the root of the share, as config.HomePattern.Parent and
-config.Share.HomeOf have it. It is empty for what can be no user's name, and for a home field that can be none: the webhook has
-written that field on the pod, and the net does not believe it where it is not below the prefix or does not end with the name.
+The directory above the home of variables.user, relative to the root of the share, as in config.HomePattern.Parent and
+config.Share.HomeOf. It is empty for an invalid user name, and for an invalid home field. The webhook has written that field on the
+Pod; the policy net accepts it only below the prefix and with the user's name as last element.
 */}}
 {{- define "policy.parent" -}}
 {{- if .homePrefix -}}
@@ -126,7 +126,7 @@ written that field on the pod, and the net does not believe it where it is not b
     object.metadata.?annotations[?'jupyter-user.io/user'].orValue('')
 {{- end }}
 
-{{/* Whether the requester's own rights count: those of a controller never do. */}}
+{{/* Whether the requester's own rights count. A controller's never do. */}}
 {{- define "policy.requester" -}}
 # Controllers create Pods for the author of a Deployment or a Job. They never count as requester.
 - name: requesterCounts
@@ -161,7 +161,7 @@ written that field on the pod, and the net does not believe it where it is not b
     .allowed()
 {{- end }}
 
-{{/* The claims of directories beside the share's, each once; as JSON. */}}
+{{/* The claims of directories other than the share's claim, each once, as JSON. */}}
 {{- define "further-claims" -}}
 {{- $share := (include "effective" . | fromJson).share }}
 {{- $claims := list }}
@@ -203,8 +203,8 @@ with runAs also the verb run-as of the Pod's ServiceAccount. The template named 
 {{- end }}
 
 {{/*
-Whether a Pod needs the right to a claim: for a volume of the claim, unless the Pod is claimed, and for another road to its storage. The
-volume at the end of most roads cannot be seen, so such a road needs the right to each claim.
+Whether a Pod needs the right to a claim: for a volume of the claim, unless the Pod is claimed, and for a road to the claim's storage. For
+most roads it is not visible where they lead, so such a road needs the right to each claim.
 */}}
 {{- define "pod-needs" -}}
 variables.tooMuch || variables.anywhere || object.spec.?volumes.orValue([]).exists(v,
@@ -291,9 +291,9 @@ v.?persistentVolumeClaim.claimName.orValue('') in {{ include "cel" .claims }}
 {{- end }}
 
 {{/*
-Whether a volume v is another road to the share or to a further claim. Inline NFS is denied except for the servers
-in otherNFSServers: a server has too many names to list those of the share. A hostPath counts as the share if it is inside the share,
-above it, or longer than 512 characters.
+Whether a volume v is a road to the share or to a further claim, which is a volume that leads there without the claim. Inline NFS is denied
+except for the servers in otherNFSServers, because the share's server has too many names to list. A hostPath counts as the share if it is
+inside the share, above it, or longer than 512 characters.
 */}}
 {{- define "by-road" -}}
 {{ include "by-unknown-road" . }} ||

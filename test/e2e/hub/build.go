@@ -1,9 +1,9 @@
-// Package hub runs JupyterHub as the Zero to JupyterHub chart sets it up: a hub and a proxy that are processes of this machine
-// instead of pods, and for all the rest the real thing. It makes its servers as pods of a cluster, as the ServiceAccount whose
-// kubeconfig it is given. It knows nothing of the webhook.
+// Package hub runs JupyterHub as the Zero to JupyterHub chart configures it. The hub and the proxy are processes of this machine
+// instead of Pods; everything else is real. The hub creates its servers as Pods of a cluster, with the ServiceAccount of a given
+// kubeconfig. It knows nothing of the webhook.
 //
-// The programs come from PyPI and npm, pinned with hashes in packages/, and are kept in the cache (see test/cache). A Session is
-// what a user with a browser does.
+// The programs come from PyPI and npm, pinned with hashes in packages/, and are kept in the cache (see test/cache). A Session
+// acts as a user with a browser.
 package hub
 
 import (
@@ -23,17 +23,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// A Release is a JupyterHub and a KubeSpawner that go together, by the name of their pins in packages/.
+// Release is a JupyterHub with a matching KubeSpawner; the value is the name of their pins in packages/.
 type Release string
 
 const (
 	// KubeSpawner7 is the newest.
 	KubeSpawner7 Release = "kubespawner-7"
-	// KubeSpawner6 is the last before it, which made other names of pods and labels.
+	// KubeSpawner6 is the previous release, which made other names of Pods and other labels.
 	KubeSpawner6 Release = "kubespawner-6"
 )
 
-// Programs are where the programs of a hub are.
+// Programs are the paths of a hub's programs.
 type Programs struct {
 	// Python is the interpreter with JupyterHub in its environment.
 	Python string
@@ -42,15 +42,15 @@ type Programs struct {
 }
 
 const (
-	// debianPython and debianPip are Debian's, and not whichever ones a developer has in front of them.
+	// debianPython and debianPip are Debian's programs, even if a developer has others in the PATH.
 	debianPython = "/usr/bin/python3"
 	debianPip    = "/usr/bin/pip3"
-	// recipeVersion is raised whenever building changes in a way that the pins do not show.
+	// recipeVersion must be raised whenever the build changes in a way that the pins do not show.
 	recipeVersion = 1
 )
 
-// Build returns where a release's programs are, after fetching what the cache does not have, which needs a network. What a user
-// waiting for it would like to see goes to out, which may be nil.
+// Build returns the paths of a release's programs. It fetches what the cache does not have, which needs a network. Progress for a
+// waiting user is written to out, which may be nil.
 func Build(ctx context.Context, out io.Writer, release Release) (Programs, error) {
 	b, err := newBuilder(out)
 	if err != nil {
@@ -98,7 +98,7 @@ func newBuilder(out io.Writer) (builder, error) {
 	return builder{filepath.Join(folder, "test", "e2e", "hub", "packages"), cache.Cache{Folder: kept, Progress: out}, out}, nil
 }
 
-// get returns what is made of pins.
+// get returns the cached result for these pins, and fills it if it is missing.
 func (b builder) get(ctx context.Context, name, result string, pins []string, fill func(ctx context.Context, folder string) error) (
 	string, error,
 ) {
@@ -117,8 +117,8 @@ func (b builder) get(ctx context.Context, name, result string, pins []string, fi
 	})
 }
 
-// environment returns an environment of Python with what is pinned. Its interpreter finds it wherever it is; the scripts in it,
-// which say where it was made, are not used.
+// environment returns a Python environment with the pinned packages. Its interpreter works from any path. Its scripts contain the
+// path where they were made, and are not used.
 func (b builder) environment(ctx context.Context, name string) (string, error) {
 	pins := name + ".txt"
 	return b.get(ctx, name, "python", []string{pins}, func(ctx context.Context, folder string) error {
@@ -153,7 +153,7 @@ func (b builder) proxy(ctx context.Context, wheel string) (string, error) {
 	})
 }
 
-// run runs a command, and shows what it said if it fails.
+// run runs a command. If it fails, the error has the command's output.
 func run(command *exec.Cmd) error {
 	if said, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w; it said:\n%s", command.Args, err, said)

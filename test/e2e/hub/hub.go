@@ -20,15 +20,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// configuration is what JupyterHub reads.
+// configuration is the configuration file of JupyterHub.
 //
 //go:embed jupyterhub_config.py
 var configuration []byte
 
 const (
-	// startLimit is what a hub may take to start on a busy machine. Alone it takes three seconds.
+	// startLimit is the time limit for starting a hub on a busy machine. Alone it takes three seconds.
 	startLimit = machine.Patience
-	// stopLimit is what it may take to end, before it is killed.
+	// stopLimit is the time limit for ending, after which the hub is killed.
 	stopLimit    = 20 * time.Second
 	pollInterval = 50 * time.Millisecond
 )
@@ -37,38 +37,38 @@ const (
 type Options struct {
 	Programs Programs
 	Release  Release
-	// Folder is the hub's own, with its database and its logs. It is created.
+	// Folder has the hub's database and logs. It is created.
 	Folder string
-	// Kubeconfig is of the one as whom the hub asks the API server: a ServiceAccount called hub.
+	// Kubeconfig is for the ServiceAccount called hub, as which the hub calls the API server.
 	Kubeconfig string
 	// Namespace is where the servers' pods are.
 	Namespace string
-	// Address is one of this machine that pods reach.
+	// Address is an address of this machine that Pods can reach.
 	Address string
 	// Image of the servers.
 	Image string
-	// Servers are traits of KubeSpawner by the server that they are for, user/server. The default server has no name: alice/.
+	// Servers has traits of KubeSpawner for single servers, by user/server. The default server has no name: alice/.
 	Servers map[string]map[string]any
-	// Config is Python that follows what the chart says.
+	// Config is Python code that follows the chart's configuration.
 	Config string
 }
 
-// Patient has a hub wait for answers of the API server for longer than KubeSpawner's 3 seconds, which also count how long the hub waits
-// for a processor: on a busy machine it would ask again, and find what it has made already.
+// Patient makes a hub wait longer for the API server than KubeSpawner's 3 seconds. These include the time that the hub itself
+// waits for a CPU: on a busy machine the hub would repeat a request, and find the Pod of the first one.
 const Patient = "c.KubeSpawner.k8s_api_request_timeout = 120\nc.KubeSpawner.k8s_api_request_retry_timeout = 300\n"
 
-// A Hub is a running one.
+// Hub is a running hub.
 type Hub struct {
 	// URL is the address for users. It has no / at the end.
 	URL string
 
 	options    Options
 	hub, proxy *process
-	// inner is where the hub itself is, and api the proxy's.
+	// inner is the URL of the hub itself, and api that of the proxy's API.
 	inner, api string
 }
 
-// Start starts a hub with its proxy, and waits until it answers.
+// Start starts a hub with its proxy, and waits until the hub responds.
 func Start(ctx context.Context, options Options) (*Hub, error) {
 	ports, err := freePorts(ctx, options.Address, 3)
 	if err != nil {
@@ -88,7 +88,7 @@ func Start(ctx context.Context, options Options) (*Hub, error) {
 	return h, nil
 }
 
-// prepare writes what the hub reads.
+// prepare writes the files that the hub reads.
 func (h *Hub) prepare() error {
 	servers := h.options.Servers
 	if servers == nil {
@@ -110,7 +110,7 @@ func (h *Hub) prepare() error {
 
 func (h *Hub) path(name string) string { return filepath.Join(h.options.Folder, name) }
 
-// proxyToken is what the hub shows the proxy. Nobody else is on this machine's loopback who would want it.
+// proxyToken is the token of the hub for the proxy. No other process uses this machine's loopback.
 const proxyToken = "CONFIGPROXY_AUTH_TOKEN=e2e"
 
 func (h *Hub) startProxy() (err error) {
@@ -156,7 +156,7 @@ func (h *Hub) healthy(ctx context.Context) bool {
 	return response.Body.Close() == nil && response.StatusCode == http.StatusOK
 }
 
-// Restart ends the hub and starts it again, as an upgrade of the chart does. The proxy and the servers go on meanwhile.
+// Restart ends the hub and starts it again, as an upgrade of the chart does. The proxy and the servers keep running.
 func (h *Hub) Restart(ctx context.Context) error {
 	h.hub.stop()
 	if err := h.startHub(ctx); err != nil {
@@ -165,7 +165,7 @@ func (h *Hub) Restart(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends hub and proxy. Servers go on.
+// Stop ends hub and proxy. Servers keep running.
 func (h *Hub) Stop() {
 	for _, p := range []*process{h.hub, h.proxy} {
 		if p != nil {
@@ -174,7 +174,7 @@ func (h *Hub) Stop() {
 	}
 }
 
-// Log is what the hub has said since its first start.
+// Log returns the log of the hub since its first start.
 func (h *Hub) Log() string {
 	text, err := os.ReadFile(h.path("hub.log"))
 	if err != nil {
@@ -183,7 +183,7 @@ func (h *Hub) Log() string {
 	return string(text)
 }
 
-// freePorts are URLs of ports that nobody listens on.
+// freePorts returns URLs with unused ports.
 func freePorts(ctx context.Context, address string, n int) ([]string, error) {
 	var urls []string
 	for range n {
@@ -197,14 +197,14 @@ func freePorts(ctx context.Context, address string, n int) ([]string, error) {
 	return urls, nil
 }
 
-// A process is one that runs until it is stopped.
+// process is a process that runs until it is stopped.
 type process struct {
 	command *exec.Cmd
 	done    chan struct{}
 	err     error
 }
 
-// start starts a process whose output is added to a file.
+// start starts a process, and appends its output to a file.
 func start(command *exec.Cmd, log string) (*process, error) {
 	file, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -222,17 +222,17 @@ func start(command *exec.Cmd, log string) (*process, error) {
 	return p, nil
 }
 
-// dead is an error if the process is not running any more.
+// dead returns an error if the process no longer runs.
 func (p *process) dead() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%v has ended: %w", p.command.Args, errors.Join(p.err, errors.New("it was to go on")))
+		return fmt.Errorf("%v has ended: %w", p.command.Args, errors.Join(p.err, errors.New("it must keep running")))
 	default:
 		return nil
 	}
 }
 
-// stop asks it to end, and sees to it.
+// stop asks the process to end, and kills it after a time limit.
 func (p *process) stop() {
 	_ = p.command.Process.Signal(syscall.SIGTERM) // It may have ended by itself.
 	select {

@@ -1,9 +1,8 @@
-"""What the Zero to JupyterHub chart (4.4.0) makes of its default values.
+"""The configuration that the Zero to JupyterHub chart (4.4.0) makes of its default values.
 
-Different here is what the cluster of a test lacks: there is no second scheduler, no privileged init container to block cloud
-metadata, and a server asks for little memory, and for some of the processors, without which whatever else runs on a machine of
-two would come first. The settings are this test's; the servers among them are configured each on its own, as if the hub were
-configured so for everybody.
+It differs where the cluster of a test lacks something: there is no second scheduler, and no privileged init container that blocks
+cloud metadata. A server requests little memory and CPU, so that it does not displace other programs on a machine with two cores. The
+settings are those of this test. Each server among them is configured as if all servers of the hub were.
 """
 
 import json
@@ -18,7 +17,7 @@ c = get_config()  # noqa: F821
 
 
 class Authenticator(DummyAuthenticator):
-    """Anybody may log in, as whoever they say. Names keep their upper case, which the dummy itself takes away and others do not."""
+    """Any user may log in, with any name. Names keep upper case letters, as with most authenticators; the dummy lowers them."""
 
     def normalize_username(self, username):
         return username
@@ -39,7 +38,7 @@ c.JupyterHub.allow_named_servers = True
 c.JupyterHub.bind_url = settings["public"]
 c.JupyterHub.hub_bind_url = settings["hub"]
 c.JupyterHub.hub_connect_url = settings["hub"]
-# The chart's 5 would end the hub when five refused users come one after the other, which is what happens here.
+# With the chart's 5 the hub would end after five denied users in a row, which these tests have.
 c.Spawner.consecutive_failure_limit = 0
 
 common = {"app.kubernetes.io/name": "jupyterhub", "app": "jupyterhub", "app.kubernetes.io/managed-by": "kubespawner"}
@@ -68,7 +67,7 @@ c.KubeSpawner.tolerations = [
 ]
 c.Spawner.cmd = "jupyterhub-singleuser"
 
-# Storage is dynamic: a claim for each server. What things are called changed with KubeSpawner 7.
+# Storage is dynamic: a claim for each server. KubeSpawner 7 changed the names of objects.
 c.KubeSpawner.storage_pvc_ensure = True
 c.KubeSpawner.storage_access_modes = ["ReadWriteOnce"]
 c.KubeSpawner.storage_capacity = "10Gi"

@@ -15,16 +15,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// A Session is somebody who is logged in, with the cookies that a browser would have.
+// Session is a user who is logged in, with the cookies of a browser.
 type Session struct {
-	// User is the name as the hub knows it.
+	// User is the name in the hub.
 	User string
 
 	hub    *Hub
 	client *http.Client
 }
 
-// LogIn logs somebody in by the hub's form.
+// LogIn logs a user in with the hub's form.
 func (h *Hub) LogIn(ctx context.Context, user string) (*Session, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -41,9 +41,9 @@ func (h *Hub) LogIn(ctx context.Context, user string) (*Session, error) {
 	return s, nil
 }
 
-// xsrf is what the hub wants to see in whatever changes something.
+// xsrf returns the token that the hub requires in a request that changes something.
 func (s *Session) xsrf() string {
-	hub, _ := url.Parse(s.hub.URL + "/hub/") // It was made from a port.
+	hub, _ := url.Parse(s.hub.URL + "/hub/") // The URL is always valid: it was made from a port.
 	for _, cookie := range s.client.Jar.Cookies(hub) {
 		if cookie.Name == "_xsrf" {
 			return cookie.Value
@@ -52,7 +52,7 @@ func (s *Session) xsrf() string {
 	return ""
 }
 
-// open sends a request: a form as a browser does, anything else as JSON, as the pages' own scripts do.
+// open sends a request: a form as a browser does, any other body as JSON, as the scripts of the pages do.
 func (s *Session) open(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var sent io.Reader
 	kind := "application/json"
@@ -85,11 +85,11 @@ func (s *Session) open(ctx context.Context, method, path string, body any) (*htt
 	return response, nil
 }
 
-// An Error is an answer of the hub that is none of success.
+// Error is an unsuccessful response of the hub.
 type Error struct {
 	Asked  string
 	Status int
-	// Body is the page.
+	// Body is the page of the response.
 	Body string
 
 	closing error
@@ -114,12 +114,12 @@ func (s *Session) do(ctx context.Context, method, path string, body any) ([]byte
 	return text, err
 }
 
-// serverPath is where the API has a server. The default one has no name.
+// serverPath returns the path of a server in the API. The default server has no name.
 func (s *Session) serverPath(server string) string {
 	return "/hub/api/users/" + url.PathEscape(s.User) + "/servers/" + url.PathEscape(server)
 }
 
-// Page is the one that the hub has for a server which is about to start, or does not.
+// Page returns the hub's page for a server that is about to start, or that failed.
 func (s *Session) Page(server string) string {
 	page := s.hub.URL + "/hub/spawn-pending/" + url.PathEscape(s.User)
 	if server != "" {
@@ -128,7 +128,7 @@ func (s *Session) Page(server string) string {
 	return page
 }
 
-// Server is where a server's pages are, with a / at the end.
+// Server returns the URL of a server's pages, with a / at the end.
 func (s *Session) Server(server string) string {
 	where := s.hub.URL + "/user/" + url.PathEscape(s.User) + "/"
 	if server != "" {
@@ -137,7 +137,7 @@ func (s *Session) Server(server string) string {
 	return where
 }
 
-// Spawn asks for a server, with the options that the form of a profile list sends, if there is one.
+// Spawn requests a server, with the options of a profile list's form, if there is one.
 func (s *Session) Spawn(ctx context.Context, server string, options map[string]any) error {
 	if _, err := s.do(ctx, http.MethodPost, s.serverPath(server), options); err != nil {
 		return fmt.Errorf("spawn %s/%s: %w", s.User, server, err)
@@ -145,15 +145,15 @@ func (s *Session) Spawn(ctx context.Context, server string, options map[string]a
 	return nil
 }
 
-// An Event is one of those that the page shows while a server starts.
+// Event is an event that the page shows while a server starts.
 type Event struct {
 	Message string `json:"message"`
 	Ready   bool   `json:"ready"`
 	Failed  bool   `json:"failed"`
 }
 
-// Progress is what the page shows until the server is ready or has failed, which the last event says, or until one meets a
-// condition, which may be nil.
+// Progress returns the events that the page shows until the server is ready or has failed, as the last event says. It returns
+// earlier if an event meets a condition, which may be nil.
 func (s *Session) Progress(ctx context.Context, server string, enough func(Event) bool) ([]Event, error) {
 	response, err := s.open(ctx, http.MethodGet, s.serverPath(server)+"/progress", nil)
 	if err != nil {
@@ -199,7 +199,7 @@ func (s *Session) Stop(ctx context.Context, server string) error {
 	return nil
 }
 
-// Servers says which of the user's servers there are, and whether each is ready.
+// Servers returns the user's servers, and whether each is ready.
 func (s *Session) Servers(ctx context.Context) (map[string]bool, error) {
 	text, err := s.do(ctx, http.MethodGet, "/hub/api/users/"+url.PathEscape(s.User), nil)
 	if err != nil {
@@ -218,7 +218,7 @@ func (s *Session) Servers(ctx context.Context) (map[string]bool, error) {
 	return ready, nil
 }
 
-// Token is a token for the API of the user's servers, as the hub's page makes one.
+// Token returns a token for the API of the user's servers, as the hub's page makes one.
 func (s *Session) Token(ctx context.Context) (string, error) {
 	text, err := s.do(ctx, http.MethodPost, "/hub/api/users/"+url.PathEscape(s.User)+"/tokens", map[string]any{"note": "e2e"})
 	if err != nil {

@@ -1,10 +1,11 @@
-// Package images makes the container images of the end-to-end tests: notebooks of every kind that the webhook knows, and our
-// own. Without a container registry: from Debian's packages, Python's packages, and Dockerfiles that buildah builds.
+// Package images makes the container images of the end-to-end tests: notebooks of every kind that the webhook knows, and our own
+// image. It needs no container registry: the images are made from Debian's packages, Python's packages, and Dockerfiles that
+// buildah builds.
 //
-// It needs root, and Debian's packages that test/e2e/install installs. Everything is kept in a cache (see test/cache) that is
-// keyed by content: Dockerfiles, scripts, requirements, sources. Debian's packages are what bookworm has on the day of the
-// build, less security updates; packages.txt beside the archive says which. To have today's, remove debian-* and notebooks-*
-// from the cache.
+// It needs root, and the Debian packages that test/e2e/install installs. All results are kept in a cache (see test/cache) with
+// keys of their content: Dockerfiles, scripts, requirements, sources. Debian's packages are those of bookworm on the day of the
+// build, without security updates; packages.txt in the archive's folder lists their versions. To build with current packages,
+// remove debian-* and notebooks-* from the cache.
 package images
 
 import (
@@ -19,7 +20,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// The images, by the names under which a node knows them after importing the archives.
+// The images, by their names on a node.
 const (
 	// DockerStacks starts like docker-stacks today: entrypoint tini -g -- start.sh, command start-notebook.py.
 	DockerStacks = "localhost/docker-stacks:test"
@@ -28,41 +29,41 @@ const (
 	// DockerStacksLate2023 starts like docker-stacks of October 2023 to January 2024: entrypoint tini -g --, command
 	// start-notebook.py, which calls start.sh itself.
 	DockerStacksLate2023 = "localhost/docker-stacks-late-2023:test"
-	// DockerStacksFoundation is what docker-stacks is built on: start.sh, and no start-notebook of any kind.
+	// DockerStacksFoundation is the image that docker-stacks is built on: start.sh, and no start-notebook.
 	DockerStacksFoundation = "localhost/docker-stacks-foundation:test"
-	// DockerStacksChild is a site's own, on the foundation: command jupyter lab, and a JUPYTER_CONFIG_PATH of its own.
+	// DockerStacksChild is an image of a site, built on the foundation: command jupyter lab, and its own JUPYTER_CONFIG_PATH.
 	DockerStacksChild = "localhost/docker-stacks-child:test"
-	// Repo2docker starts like an image of repo2docker's: an entrypoint of its own, which runs the repository's start script.
+	// Repo2docker starts like an image of repo2docker: its own entrypoint runs the repository's start script.
 	Repo2docker = "localhost/repo2docker:test"
-	// Entrypoint has what Z2JH has, and an entrypoint of its own.
+	// Entrypoint has the programs of Z2JH, and its own entrypoint.
 	Entrypoint = "localhost/entrypoint:test"
-	// Z2JH starts like Zero to JupyterHub's sample image: entrypoint tini --, command jupyter lab, on loopback alone.
+	// Z2JH starts like Zero to JupyterHub's sample image: entrypoint tini --, command jupyter lab, only on loopback.
 	Z2JH = "localhost/z2jh:test"
-	// Plain knows nothing of Jupyter. Its program hello answers HTTP on $PORT with who it runs as.
+	// Plain has no Jupyter. Its program hello responds to HTTP on $PORT with its identity.
 	Plain = "localhost/plain:test"
-	// Hostile starts like docker-stacks too, as far as can be seen from outside, and is an attacker's.
+	// Hostile is an attacker's image. From outside it starts like docker-stacks too.
 	Hostile = "localhost/hostile:test"
-	// Pause is the sandbox's.
+	// Pause is the image of a Pod's sandbox.
 	Pause = "localhost/pause:test"
-	// Webhook is our own image, by the name that deploy/ has for it.
+	// Webhook is our own image, by its name in deploy/.
 	Webhook = "docker.io/library/jupyter-user-webhook:v0.2.0"
-	// WebhookBefore is the same by the Dockerfile of today, but that it says it were the release before.
+	// WebhookBefore is our own image with the version number of an earlier release.
 	WebhookBefore = "docker.io/library/jupyter-user-webhook:v0.0.9"
 )
 
-// recipeVersion is raised whenever building changes in a way that nothing else in the keys shows.
+// recipeVersion must be raised whenever the build changes in a way that the keys do not show.
 const recipeVersion = 1
 
-// Archives are files that `ctr images import` takes.
+// Archives are files for `ctr images import`.
 type Archives struct {
-	// Notebooks has all images but those of the webhook.
+	// Notebooks has all images except the webhook's.
 	Notebooks string
-	// Webhook has Webhook and WebhookBefore, which change with every change of the sources.
+	// Webhook has Webhook and WebhookBefore, which change with the sources.
 	Webhook string
 }
 
-// Build returns archives that `ctr images import` takes, after building what the cache does not have. What a user waiting
-// for it would like to see goes to progress, which may be nil; it stays silent if everything is there already.
+// Build returns archives for `ctr images import`. It builds what the cache does not have. Progress for a waiting user is written
+// to progress, which may be nil; nothing is written if the cache has everything.
 func Build(ctx context.Context, progress io.Writer) (Archives, error) {
 	b, err := newBuilder(progress)
 	if err != nil {
@@ -79,12 +80,12 @@ func Build(ctx context.Context, progress io.Writer) (Archives, error) {
 	return Archives{Notebooks: notebooks, Webhook: webhook}, nil
 }
 
-// A builder builds images into a cache.
+// builder builds images into a cache.
 type builder struct {
 	// project is the folder of the project's sources.
 	project string
 	cache   cache.Cache
-	// progress is told what goes on.
+	// progress receives the progress messages.
 	progress io.Writer
 }
 
@@ -100,7 +101,7 @@ func newBuilder(progress io.Writer) (builder, error) {
 	return builder{project: folder, cache: cache.Cache{Folder: kept, Progress: progress}, progress: progress}, nil
 }
 
-// images is the folder of this package, with a folder for each image.
+// images returns the folder of this package, which has a folder for each image.
 func (b builder) images() string { return filepath.Join(b.project, "test", "e2e", "images") }
 
 var errNotRoot = errors.New("container images are built as root: run this as root")

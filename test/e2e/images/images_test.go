@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// built returns the archives, where somebody asked for tests that need root and minutes.
+// built returns the archives. It skips the test without E2E=1, because the build needs root and minutes.
 func built(t *testing.T) Archives {
 	t.Helper()
 	if os.Getenv("E2E") == "" {
@@ -35,14 +35,14 @@ func TestOurImageIsTwoStaticProgramsAndNothingElse(t *testing.T) {
 	assert.Equal(t, "amd64", image.Architecture)
 }
 
-// assertOurs holds for either architecture.
+// assertOurs asserts the content of our image for an architecture.
 func assertOurs(t *testing.T, image Image, machine elf.Machine) {
 	t.Helper()
 	assert.Equal(t, "65532:65532", image.User)
 	assert.Equal(t, []string{"/jupyter-user-webhook"}, image.Entrypoint)
 	assert.Equal(t, []string{"serve"}, image.Command)
 	labels := maps.Clone(image.Labels)
-	// The builder's own.
+	// The builder adds this label.
 	delete(labels, "io.buildah.version")
 	assert.Equal(t, map[string]string{
 		"org.opencontainers.image.title":       "jupyter-user-webhook",
@@ -67,7 +67,7 @@ func assertOurs(t *testing.T, image Image, machine elf.Machine) {
 	assert.Less(t, len(files["jupyter-user-init"].Content), 4<<20, "it is copied into every notebook's pod")
 }
 
-// assertStatic sees that a program asks for no interpreter and no library, since there is none in the image.
+// assertStatic asserts that a program needs no interpreter and no library, because the image has none.
 func assertStatic(t *testing.T, name string, program []byte, machine elf.Machine) {
 	t.Helper()
 	file, err := elf.NewFile(bytes.NewReader(program))
@@ -78,7 +78,7 @@ func assertStatic(t *testing.T, name string, program []byte, machine elf.Machine
 	}
 }
 
-// again builds our image once more, in a place of its own.
+// again builds our image once more, with its own cache.
 func again(t *testing.T, arguments ...string) Image {
 	t.Helper()
 	b, err := newBuilder(os.Stderr)
@@ -92,7 +92,8 @@ func again(t *testing.T, arguments ...string) Image {
 	return image
 }
 
-// TestOurImageForARM cannot be run here, so it is looked at: built on this machine's own architecture, it is the other's.
+// TestOurImageForARM: the image cannot run on this machine, so the test checks its architecture: it is not that of the build
+// machine.
 func TestOurImageForARM(t *testing.T) {
 	if os.Getenv("RELEASE_CHECK") == "" {
 		t.Skip("left out: everything is compiled for another architecture, which takes minutes once. Run it with make release-check")
@@ -103,7 +104,7 @@ func TestOurImageForARM(t *testing.T) {
 	assertOurs(t, image, elf.EM_AARCH64)
 }
 
-// TestOurImageHasOneDigest: built twice, it is the same image, as a registry sees it.
+// TestOurImageHasOneDigest: two builds give the same digest, as in a registry.
 func TestOurImageHasOneDigest(t *testing.T) {
 	image, err := Inspect(built(t).Webhook, Webhook)
 	require.NoError(t, err)
@@ -126,7 +127,7 @@ func TestOurImageIsReproducible(t *testing.T) {
 
 var goBuild = regexp.MustCompile(`(?m)^RUN (CGO_ENABLED=0 GOOS=.* go build .* -o )/out/( .*)$`)
 
-// buildAsTheDockerfileSays builds from a copy of the sources, in a place where the image's build never was.
+// buildAsTheDockerfileSays builds from a copy of the sources, in another folder than the image's build.
 func buildAsTheDockerfileSays(t *testing.T) (out string) {
 	t.Helper()
 	b, err := newBuilder(nil)

@@ -13,30 +13,30 @@ import (
 	"strings"
 )
 
-// An Image is what an archive says of one image.
+// Image describes one image of an archive.
 type Image struct {
-	// User, Entrypoint, Command, WorkingDir and Env are what a container starts with.
+	// User, Entrypoint, Command, WorkingDir and Env are the defaults of a container.
 	User       string
 	Entrypoint []string
 	Command    []string
 	WorkingDir string
 	Env        []string
-	// Labels say what it is, and Architecture where it runs.
+	// Labels are the labels of the image, and Architecture its platform.
 	Labels       map[string]string
 	Architecture string
-	// Digest is the one by which a registry knows it.
+	// Digest is the image's digest in a registry.
 	Digest string
-	// layers are its file systems, as they are in the archive.
+	// layers are the file systems of the image, as they are in the archive.
 	layers [][]byte
 }
 
-// A File is one of an image's.
+// File is one file of an image.
 type File struct {
 	Mode    fs.FileMode
 	Content []byte
 }
 
-// descriptor points to a part of the archive.
+// descriptor refers to a part of the archive.
 type descriptor struct {
 	MediaType   string            `json:"mediaType"`
 	Digest      string            `json:"digest"`
@@ -46,7 +46,7 @@ type descriptor struct {
 // refName is the annotation with an image's name.
 const refName = "org.opencontainers.image.ref.name"
 
-// Inspect reads what an archive says of an image.
+// Inspect reads an image from an archive.
 func Inspect(archive, name string) (Image, error) {
 	parts, err := readTar(archive)
 	if err != nil {
@@ -59,7 +59,8 @@ func Inspect(archive, name string) (Image, error) {
 	return image, nil
 }
 
-// Files are the image's files and folders, by their paths. Of layers compressed for speed (the notebooks') it knows nothing.
+// Files returns the image's files and folders, by their paths. It cannot read layers that are compressed for speed, as the
+// notebooks' are.
 func (i Image) Files() (map[string]File, error) {
 	files := map[string]File{}
 	for _, layer := range i.layers {

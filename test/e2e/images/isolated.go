@@ -13,23 +13,23 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// endingTime is how long a killed command's output is waited for.
+// endingTime is how long to wait for the output of a killed command.
 const endingTime = 10 * time.Second
 
-// isolated prepares a command in mount and PID namespaces of its own, so that whatever ends it, and be it kill -9, ends
-// everything that it started and takes every mount away.
+// isolated prepares a command in its own mount and PID namespaces. When the command ends, even by kill -9, all its processes end
+// and all its mounts are removed.
 func isolated(ctx context.Context, arguments ...string) *exec.Cmd {
 	arguments = append([]string{"--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"}, arguments...)
 	return exec.CommandContext(ctx, "unshare", arguments...)
 }
 
-// offline prepares a command as isolated does, and without a network: what an image is made of is fetched before, where it
-// is checked against a pin.
+// offline prepares a command as isolated does, without a network. The parts of an image are fetched before the build, and
+// compared with their pins.
 func offline(ctx context.Context, arguments ...string) *exec.Cmd {
 	return isolated(ctx, append([]string{"unshare", "--net", "--"}, arguments...)...)
 }
 
-// run runs a command that dies with this process. If the command fails, the last of what it said is in the error.
+// run runs a command that ends with this process. If the command fails, the error has the end of its output.
 func run(command *exec.Cmd) error {
 	said := &progress.Tail{}
 	output := &progress.Lines{Each: said.Add}
@@ -39,7 +39,7 @@ func run(command *exec.Cmd) error {
 	command.Stderr = output
 	command.WaitDelay = endingTime
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	// The signal comes when the thread that started it ends, so that one must not end before.
+	// The kernel sends the signal when the thread that started the command ends, so this thread must not end before the command.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	err := command.Run()
@@ -55,7 +55,7 @@ func run(command *exec.Cmd) error {
 	}
 }
 
-// need checks that programs are there, before one of them is missed in the middle of a build.
+// need checks that programs exist, so that none is missing in the middle of a build.
 func need(programs ...string) error {
 	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {
@@ -69,7 +69,7 @@ func needInstall(err error) error {
 	return fmt.Errorf("a program is missing, run test/e2e/install: %w", err)
 }
 
-// stage does one step of a build, and says how long it took.
+// stage runs one step of a build, and reports how long it took.
 func stage(out io.Writer, name, doing, done string, work func() error) error {
 	m := progress.Start(out, name, doing)
 	defer m.End("")

@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// listed is what decides how something comes out: the recipe, the architecture, and files of a folder, one a line.
+// listed returns a text that identifies the result of a build: the recipe, the architecture, and the files of a folder, one a
+// line.
 func listed(name, folder string, files ...string) (string, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s, recipe %d\narchitecture %s\n", name, recipeVersion, runtime.GOARCH)
@@ -27,13 +28,13 @@ func listed(name, folder string, files ...string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read what the image is made of: %w", err)
 		}
-		// Of the mode, only what git keeps.
+		// Only the part of the mode that git keeps.
 		fmt.Fprintf(&text, "%s %t %x\n", file, info.Mode()&0o111 != 0, sha256.Sum256(data))
 	}
 	return text.String(), nil
 }
 
-// filesIn lists all files in folders of a folder, by their paths in it.
+// filesIn lists all files of these folders, by their paths below folder.
 func filesIn(folder string, within ...string) ([]string, error) {
 	var files []string
 	for _, name := range within {
@@ -52,7 +53,7 @@ func filesIn(folder string, within ...string) ([]string, error) {
 	return files, nil
 }
 
-// goSettings asks the go command, in the project's folder, since its go.mod may call for another toolchain.
+// goSettings asks the go command for settings, in the project's folder, because its go.mod may require another toolchain.
 func (b builder) goSettings(ctx context.Context, names ...string) ([]string, error) {
 	command := exec.CommandContext(ctx, "go", append([]string{"env"}, names...)...)
 	command.Dir = b.project

@@ -10,14 +10,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/cache"
 )
 
-// What stands under the images, and is not in an archive by itself.
+// The base images, which have no archive of their own.
 const (
 	debianBase     = "localhost/debian"
 	jupyterlabBase = "localhost/jupyterlab"
 	golangBase     = "localhost/golang"
 )
 
-// layers are the images of the notebooks' archive and what they stand on, each after what it stands on, by their folders.
+// layers are the images of the notebooks' archive and their base images, by their folders. Each base comes before the images on
+// it.
 var layers = []struct{ folder, image string }{
 	{"jupyterlab", jupyterlabBase},
 	{"docker-stacks", DockerStacks},
@@ -32,7 +33,7 @@ var layers = []struct{ folder, image string }{
 	{"hostile", Hostile},
 }
 
-// notebooks returns the archive of all images but our own.
+// notebooks returns the archive of all images except our own.
 func (b builder) notebooks(ctx context.Context) (string, error) {
 	folders := []string{"debian", "pause"}
 	for _, layer := range layers {
@@ -84,7 +85,7 @@ func (b builder) buildNotebooks(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
-	// For a user who wonders what is in the images.
+	// The list is for a user who wants to know what is in the images.
 	if err := os.Link(filepath.Join(debian, "packages.txt"), filepath.Join(folder, "packages.txt")); err != nil {
 		return fmt.Errorf("note Debian's packages: %w", err)
 	}

@@ -10,17 +10,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/cache"
 )
 
-// pip is Debian's, and not whichever one a developer has in front of it.
+// pip is Debian's program, even if a developer has another one in the PATH.
 const pip = "/usr/bin/pip3"
 
-// platforms are what Python's packages call the machines that Debian bookworm runs on. Which C library a package was built
-// against is part of the name, so there are several.
+// platforms are the names of Debian bookworm's machines in Python's packages. The C library that a package was built against is
+// part of the name, so each machine has several.
 var platforms = map[string][]string{
 	"amd64": {"manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64"},
 	"arm64": {"manylinux2014_aarch64", "manylinux_2_17_aarch64", "manylinux_2_28_aarch64"},
 }
 
-// debian returns a folder with Debian's root file system; what else is in it says debian/bootstrap.
+// debian returns a folder with Debian's root file system. The script debian/bootstrap describes the other files in it.
 func (b builder) debian(ctx context.Context) (string, error) {
 	ingredients, err := listed("debian", b.images(), "debian/bootstrap", "debian/packages")
 	if err != nil {
@@ -40,8 +40,8 @@ func (b builder) debian(ctx context.Context) (string, error) {
 	return filepath.Dir(path), err
 }
 
-// wheels returns a folder with all of Python's packages that JupyterLab is made of. They are fetched out here and not in
-// the image's build, which so needs no network, no certificates and no proxy.
+// wheels returns a folder with all Python packages of JupyterLab. They are fetched before the image's build, so the build needs
+// no network, no certificates and no proxy.
 func (b builder) wheels(ctx context.Context) (string, error) {
 	pins := []string{"jupyterlab/requirements.txt", "jupyterlab/installer.txt"}
 	ingredients, err := listed("wheels", b.images(), pins...)
@@ -63,7 +63,7 @@ func (b builder) wheels(ctx context.Context) (string, error) {
 }
 
 func (b builder) download(ctx context.Context, folder string, pins []string) error {
-	// The version is bookworm's: not every package for 3.11 runs on it.
+	// The version is that of bookworm, because not every package for 3.11 runs on it.
 	arguments := []string{pip, "download", "--quiet", "--no-cache-dir", "--disable-pip-version-check", "--no-deps",
 		"--require-hashes", "--only-binary=:all:", "--implementation=cp", "--python-version=3.11.2", "--dest=" + folder}
 	for _, platform := range platforms[runtime.GOARCH] {
@@ -76,7 +76,7 @@ func (b builder) download(ctx context.Context, folder string, pins []string) err
 		return err
 	}
 	for _, pin := range pins {
-		// Beside the packages, so that the build finds the hashes there too.
+		// The pins are in the same folder, so that the build finds the hashes there too.
 		text, err := os.ReadFile(filepath.Join(b.images(), pin))
 		if err != nil {
 			return fmt.Errorf("read what pins the packages: %w", err)

@@ -35,8 +35,8 @@ func (b builder) webhook(ctx context.Context) (string, error) {
 	})
 }
 
-// buildWebhook builds the project's Dockerfile on a stand-in for the image with Go, to which the machine's own Go, modules
-// and build cache are mounted: so it takes seconds, and no network. The tag of an image is its version.
+// buildWebhook builds the project's Dockerfile with another image in place of the Go image. That image mounts this machine's Go,
+// modules and build cache, so the build takes seconds and needs no network. The tag of an image is its version.
 func (b builder) buildWebhook(ctx context.Context, folder string, images, files []string, more ...string) error {
 	settings, err := b.goSettings(ctx, "GOROOT", "GOMODCACHE", "GOCACHE")
 	if err != nil {
@@ -53,12 +53,12 @@ func (b builder) buildWebhook(ctx context.Context, folder string, images, files 
 	if err != nil {
 		return err
 	}
-	// Debian's buildah does not know FROM --platform, and looks for the stand-in among images of the platform that is built for. So
-	// it is made to say that it is of that one; its shell is this machine's, as it has to be.
+	// Debian's buildah does not support FROM --platform, and looks for the other image among images of the target platform. So
+	// that image claims this platform, but its shell is for this machine.
 	if err := w.build(ctx, golangBase, filepath.Join(b.images(), "golang", "Dockerfile"), debian, more...); err != nil {
 		return err
 	}
-	// From a copy of exactly what is in the key, so that nothing else can get in, and nobody can change it meanwhile.
+	// The build uses a copy of exactly the files of the key, which cannot change meanwhile.
 	source := filepath.Join(folder, "source")
 	defer func() { _ = os.RemoveAll(source) }()
 	if err := copyFiles(b.project, source, append([]string{"Dockerfile", ".dockerignore"}, files...)); err != nil {
@@ -83,15 +83,15 @@ func (b builder) buildWebhook(ctx context.Context, folder string, images, files 
 	return w.close()
 }
 
-// downloadModules sees to it that the build finds every module it asks for.
+// downloadModules downloads every module that the build needs.
 func (b builder) downloadModules(ctx context.Context) error {
 	command := exec.CommandContext(ctx, "go", "mod", "download")
 	command.Dir = b.project
 	return run(command)
 }
 
-// sources lists what .dockerignore lets through. It knows as much of that file's language as ours uses: nothing (*) but
-// some (!path), less names anywhere (**/name); what it does not know is an error rather than a wrong key.
+// sources lists the files that .dockerignore includes. It supports only the part of that file's language that we use: exclude all
+// (*), include some (!path), exclude names anywhere (**/name). Any other line is an error, because it would give a wrong key.
 func (b builder) sources() ([]string, error) {
 	text, err := os.ReadFile(filepath.Join(b.project, ".dockerignore"))
 	if err != nil {

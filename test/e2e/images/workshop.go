@@ -13,14 +13,15 @@ import (
 	"time"
 )
 
-// A workshop is where images are built: a folder with buildah's storage, which is not the system's, and with what comes out.
+// workshop is a folder in which images are built: with its own storage of buildah, separate from the system's, and with the
+// results.
 type workshop struct {
 	folder string
-	// out is told what goes on.
+	// out receives the progress messages.
 	out io.Writer
 }
 
-// newWorkshop needs a folder that goes away with what is made of it.
+// newWorkshop returns a workshop in a temporary folder.
 func newWorkshop(folder string, out io.Writer) (workshop, error) {
 	if err := need("buildah"); err != nil {
 		return workshop{}, err
@@ -39,17 +40,17 @@ func newWorkshop(folder string, out io.Writer) (workshop, error) {
 
 func (w workshop) configuration() string { return filepath.Join(w.folder, "storage.conf") }
 
-// storage and running are buildah's, for images and for what goes with a process.
+// storage and running are buildah's folders, for images and for data of running processes.
 func (w workshop) storage() string { return filepath.Join(w.folder, "storage") }
 func (w workshop) running() string { return filepath.Join(w.folder, "running") }
 
-// temporary is where buildah leaves things when it is killed.
+// temporary is the folder in which a killed buildah leaves files.
 func (w workshop) temporary() string { return filepath.Join(w.folder, "tmp") }
 
-// layout is the folder that images are pushed to. There they share layers.
+// layout is the folder to which images are pushed. They share their layers there.
 func (w workshop) layout() string { return filepath.Join(w.folder, "layout") }
 
-// close removes everything but what was packed.
+// close removes everything except the packed results.
 func (w workshop) close() error {
 	for _, path := range []string{w.configuration(), w.layout(), w.storage(), w.running(), w.temporary()} {
 		if err := os.RemoveAll(path); err != nil {
@@ -65,7 +66,7 @@ func (w workshop) buildah(ctx context.Context, arguments ...string) *exec.Cmd {
 	return command
 }
 
-// build builds an image from a Dockerfile, and files of a folder. Of what time it is, nothing gets into the image.
+// build builds an image from a Dockerfile and files of a folder. The image contains no time.
 func (w workshop) build(ctx context.Context, image, dockerfile, folder string, arguments ...string) error {
 	arguments = append([]string{"bud", "--pull-never", "--isolation=chroot", "--network=host", "--http-proxy=false",
 		"--timestamp=0", "--tag=" + image, "--file=" + dockerfile}, arguments...)
@@ -75,7 +76,7 @@ func (w workshop) build(ctx context.Context, image, dockerfile, folder string, a
 	})
 }
 
-// pack puts images into one archive.
+// pack packs images into one archive.
 func (w workshop) pack(ctx context.Context, archive, compression string, images ...string) error {
 	return stage(w.out, filepath.Base(archive), "writing", "written", func() error {
 		for _, image := range images {
@@ -88,7 +89,7 @@ func (w workshop) pack(ctx context.Context, archive, compression string, images 
 	})
 }
 
-// writeTar puts a folder into a file, always the same way.
+// writeTar packs a folder into a file. The same folder always gives the same file.
 func writeTar(name, folder string) (err error) {
 	file, err := os.Create(name)
 	if err != nil {

@@ -18,10 +18,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// apiLimit is what a call of Jupyter may take while everything else starts.
+// apiLimit is the time limit for a call of Jupyter while other programs start.
 const apiLimit = machine.Patience
 
-// A Server is the API of a running Jupyter server, and a token that the server takes.
+// Server is the API of a running Jupyter server, and a token that the server accepts.
 type Server struct{ Base, Token string }
 
 // Call calls the REST API.
@@ -43,7 +43,7 @@ func (s Server) Call(t *testing.T, method, path string, body any, want int) []by
 	return answer
 }
 
-// Save writes a notebook, as the browser does when somebody saves one.
+// Save writes a notebook, as the browser does when a user saves one.
 func (s Server) Save(t *testing.T, name string) {
 	t.Helper()
 	s.Call(t, http.MethodPut, "api/contents/"+name, map[string]any{
@@ -52,13 +52,13 @@ func (s Server) Save(t *testing.T, name string) {
 	}, http.StatusCreated)
 }
 
-// Kernel is a kernel of Jupyter that runs.
+// Kernel is a running kernel of Jupyter.
 type Kernel struct {
 	Server
 	id string
 }
 
-// Kernel starts one.
+// Kernel starts a kernel.
 func (s Server) Kernel(t *testing.T) Kernel {
 	t.Helper()
 	made := struct {
@@ -70,7 +70,7 @@ func (s Server) Kernel(t *testing.T) Kernel {
 	return Kernel{s, made.ID}
 }
 
-// said is a message of a kernel, of which there are many kinds.
+// said is a message of a kernel. There are many kinds of messages.
 type said struct {
 	Header struct {
 		Type string `json:"msg_type"`

@@ -17,20 +17,21 @@ import (
 )
 
 const (
-	// shareAlert is the alert for a share that does not answer.
+	// shareAlert is the alert for a share that does not respond.
 	shareAlert = "JupyterUserShareHangs"
 	// scrapeEvery is how often the metrics are read during the outage.
 	scrapeEvery = 2 * time.Second
-	// alertNeeds is an outage that is long enough for the alert: half a minute without an answer, which then lasts for a minute.
+	// alertNeeds is an outage that is long enough for the alert: half a minute without a response, which must then last for a
+	// minute.
 	alertNeeds = 3 * time.Minute
 )
 
-// A recorder reads the metrics of all replicas as Prometheus does, until it is stopped.
+// recorder reads the metrics of all replicas as Prometheus does, until it is stopped.
 type recorder struct {
 	*monitoring.Recording
 	stop context.CancelFunc
 	done chan struct{}
-	// missed are how many readings failed, of how many.
+	// read counts the readings, and missed those that failed.
 	missed, read int
 }
 
@@ -96,9 +97,9 @@ func (r *recorder) end() {
 	<-r.done
 }
 
-// judge holds the shipped alert to firing at the end of the outage, and to being silent before it and once the share had answered
-// again. An outage that is shorter than the alert needs is stretched (see Recording.Judge): the share's last answer and its last
-// failure are further in the past then, as in a longer outage. Before a release the outage is long enough, and nothing is stretched.
+// judge asserts that the shipped alert fires at the end of the outage, and not before it or after the share has responded again.
+// A shorter outage than the alert needs is stretched (see Recording.Judge): the times of the share's last response and last
+// failure are moved back. Before a release the outage is long enough, and nothing is stretched.
 func (r *recorder) judge(t *testing.T, gone, back, known time.Time) {
 	t.Helper()
 	r.end()

@@ -16,14 +16,14 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// knowing is the installation whose webhook mounts the share: its name and its namespace.
+// knowing is the name and the namespace of the installation whose webhook mounts the share.
 const knowing = "jupyter-user-known"
 
-// patience is how many seconds the API server waits for a webhook, in place of the two that the chart has: a machine that is only slow
-// takes longer. How fast the answers are is measured by the tests.
+// patience is how many seconds the API server waits for a webhook, instead of the chart's two seconds: a slow machine takes
+// longer. The tests measure how fast the responses are.
 const patience = 30
 
-// configuration is what an admin would change for nodes as small as these, and for a kernel as slow.
+// configuration has the values for such small nodes and such a slow kernel.
 const configuration = `
 replicas: 1
 config:
@@ -39,7 +39,7 @@ config:
 // and the webhook another's, so both have them.
 const directories = `directories: [{subPath: groups, mountPath: /groups, access: ReadWrite}]`
 
-// shippedValues are the documents' own, for one namespace, and where the webhook runs: on the node without NFS.
+// shippedValues are the values of the documents, for one namespace, and for a webhook on the node without NFS.
 const shippedValues = `
 share: {nfs: {server: ` + serverAddress + `, path: %s}, ` + directories + `}
 namespaces: [%s]
@@ -47,8 +47,8 @@ onlyNamespaces: [%s]
 nodeSelector: {kubernetes.io/hostname: node}
 `
 
-// knowingValues are of a webhook that mounts the share by the chart's own mount options, on the node that has NFS, and knows groups by
-// files beside it. It remembers nothing for longer than the server's answer takes to come.
+// knowingValues are for a webhook on the node with NFS. It mounts the share with the chart's mount options, and reads groups from
+// files. It caches nothing for longer than a response of the server takes.
 const knowingValues = `
 share: {nfs: {server: ` + serverAddress + `, path: %s}, ` + directories + `}
 namespaces: [%s]
@@ -58,8 +58,8 @@ nodeSelector: {kubernetes.io/hostname: ` + nodeName + `}
 certificates: {source: secret, caBundle: %q}
 `
 
-// installShipped is helm install as the documents say, with discovery at start, and by the mount options that the chart has. The
-// namespaces with NFS 4 get what the chart renders for them.
+// installShipped runs helm install as in the documents, with discovery at start and the chart's mount options. The namespaces
+// with NFS 4 get the objects that the chart renders for them.
 func (w *World) installShipped(ctx context.Context) error {
 	chart, err := helm.Chart()
 	if err != nil {
@@ -75,7 +75,7 @@ func (w *World) installShipped(ctx context.Context) error {
 		return err
 	}
 	for _, s := range spaces() {
-		// The first namespace has its share by helm install, and admission3 from the webhook that mounts the share.
+		// helm install makes the share of the first namespace. admission3 has the share of the webhook that mounts it.
 		if s.name == start3.name || s.name == admission3.name {
 			continue
 		}
@@ -92,7 +92,7 @@ func (w *World) installShipped(ctx context.Context) error {
 	return w.leaveToKnowing(ctx)
 }
 
-// applyShare applies the PersistentVolume and the claim that the chart makes for a namespace.
+// applyShare applies the chart's PersistentVolume and claim for a namespace.
 func (w *World) applyShare(ctx context.Context, s space) error {
 	values := configuration + fmt.Sprintf(shippedValues, s.path, s.name, s.name)
 	rendered, err := w.helm.Template(ctx, values, "--set", "share.mountOptions={"+strings.Join(s.options, ",")+"}")
@@ -106,8 +106,8 @@ func (w *World) applyShare(ctx context.Context, s space) error {
 	return w.Admin.Do(ctx, share, "apply", "-f", "-")
 }
 
-// leaveToKnowing takes the namespaces of the other installation out of what the first one is called for, which no cluster with one
-// installation has to do.
+// leaveToKnowing takes the other installation's namespaces out of the first webhook configurations. A cluster with one
+// installation does not need this.
 func (w *World) leaveToKnowing(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
 		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{admission3.name, admission4.name},
@@ -137,8 +137,8 @@ func (w *World) leaveToKnowing(ctx context.Context) error {
 	return err
 }
 
-// installKnowing applies what the chart renders for a webhook that mounts the share, in a namespace and under names of its own. The
-// policies are the other installation's.
+// installKnowing applies the objects that the chart renders for a webhook that mounts the share, in another namespace and with
+// other names. The policies are those of the first installation.
 func (w *World) installKnowing(ctx context.Context) error {
 	pair, err := pki.New(24*time.Hour, helm.Release+"."+knowing+".svc")
 	if err != nil {
@@ -171,7 +171,7 @@ func (w *World) installKnowing(ctx context.Context) error {
 			return err
 		}
 		text = strings.ReplaceAll(text, helm.Namespace, knowing)
-		// How fast answers are is measured by the tests. A kubelet that waits for a second would measure how slow its node is.
+		// The tests measure how fast responses are. A kubelet that waits for a second would measure how slow its node is.
 		text = strings.Replace(text, "            timeoutSeconds: 5\n", "            timeoutSeconds: 30\n", 1)
 		if strings.HasPrefix(file, "5") {
 			text = strings.ReplaceAll(text, "timeoutSeconds: 2\n", fmt.Sprintf("timeoutSeconds: %d\n", patience))
@@ -196,9 +196,9 @@ func (w *World) installKnowing(ctx context.Context) error {
 }
 
 const (
-	// firstGroup is the first of the groups of the user called grouped, who is in as many as a user may be by default.
+	// firstGroup is the first group of the user called grouped, who is in as many groups as a user may be by default.
 	firstGroup, mostGroups = 9001, 15
-	// strangers are how many users have an account that no test asks about but TestTheServerGoesAway, once each.
+	// strangers is the number of users about whom only TestTheServerGoesAway asks, once each.
 	strangers = 50
 )
 

@@ -18,10 +18,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// world is what all tests share. It is nil where no second machine can run.
+// world is the cluster that all tests share; nil if no second machine can run.
 var world *World
 
-// unfitVariable hands into the enclosure why no second machine can run here.
+// unfitVariable has the reason why no second machine can run here.
 const unfitVariable = "JUPYTER_USER_NO_NFS"
 
 func TestMain(m *testing.M) {
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// build builds what the cluster runs, where there is a network.
+// build builds the programs of the cluster, while there is a network.
 func build(ctx context.Context) error {
 	if _, err := uml.Build(ctx, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "NFS is not tested on this machine:", err)
@@ -73,7 +73,7 @@ func inside(m *testing.M, enclosure sealed.Enclosure) (status int) {
 	return status
 }
 
-// needNFS skips a test where no second machine can run.
+// needNFS skips a test if no second machine can run.
 func needNFS(t *testing.T) {
 	t.Helper()
 	if world == nil {

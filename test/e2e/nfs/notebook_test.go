@@ -17,13 +17,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/lab"
 )
 
-// writes is the command of a pod of the small server which writes a file into the home first.
+// writes is the command of a Pod with the small server, which first writes a file into the home.
 var writes = []string{"--command", "--", "sh", "-c", "echo made >made && exec hello"}
 
-// token is what a JupyterLab of these tests asks for.
+// token is the token of JupyterLab in these tests.
 const token = "nfs-token"
 
-// A notebook is a pod, what it is started with, and what becomes of it.
+// notebook is a Pod, how it is started, and its expected result.
 type notebook struct {
 	// on is the node.
 	on    string
@@ -34,9 +34,9 @@ type notebook struct {
 	judge func(t *testing.T, p pod, h home)
 }
 
-// notebooks are both versions of NFS with both discoveries, one of them a JupyterLab, a home that is a file system of its own, and one
-// whose owner the ID mapper of the server does not know. All homes are open to their owners alone, and the server takes root for nobody.
-// Each node has one emulated CPU: those with version 3 run on a node of their own, JupyterLab among them.
+// notebooks returns Pods for both versions of NFS and both discoveries. One is a JupyterLab, one has a home that is its own file
+// system, and one has an owner whom the ID mapper of the server does not know. All homes are open only to their owners, and the
+// server maps root to nobody. Each node has one emulated CPU, so those with version 3 run on another node, JupyterLab among them.
 func notebooks() map[string]notebook {
 	return map[string]notebook{
 		"v3-at-start":     {otherName, start3, "alice", images.DockerStacks, []string{"--env=JUPYTER_TOKEN=" + token}, worksInLab},
@@ -48,7 +48,7 @@ func notebooks() map[string]notebook {
 	}
 }
 
-// TestNotebooks starts them together, as users do in the morning.
+// TestNotebooks starts all of them at once.
 func TestNotebooks(t *testing.T) {
 	needNFS(t)
 	mapOwners(t, slices.DeleteFunc(slices.Clone(homes), func(h home) bool { return h.name == "olga" }))
@@ -66,12 +66,13 @@ func TestNotebooks(t *testing.T) {
 	removeAll(t, running)
 }
 
-// homeOf is the one of a name.
+// homeOf returns the home with this name.
 func homeOf(name string) home {
 	return homes[slices.IndexFunc(homes, func(h home) bool { return h.name == name })]
 }
 
-// saysWho holds the small server to being the owner of the home, and the file that it wrote to being the owner's on the server's disk.
+// saysWho asserts that the small server runs as the owner of the home, and that its file belongs to the owner on the server's
+// disk.
 func saysWho(t *testing.T, p pod, h home) {
 	t.Helper()
 	response, err := http.Get("http://" + p.ready(t).Status.PodIP + ":8888/")
@@ -86,14 +87,14 @@ func saysWho(t *testing.T, p pod, h home) {
 	assertOwned(t, h, "made")
 }
 
-// saysNobody holds the init container to what it says of an owner whom NFS cannot map.
+// saysNobody asserts the init container's message about an owner that NFS cannot map.
 func saysNobody(t *testing.T, p pod, _ home) {
 	t.Helper()
 	got := p.await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
 	assert.Contains(t, failure(got), unmapped)
 }
 
-// assertOwned holds a file in a home to being the owner's, as the server's own disk has it.
+// assertOwned asserts that a file in a home belongs to the owner, on the server's disk.
 func assertOwned(t *testing.T, h home, file string) {
 	t.Helper()
 	said, err := world.nfs.Must(t.Context(), "stat", "--format=%u:%g", "/srv/hpc/home/"+h.name+"/"+file)
@@ -101,7 +102,7 @@ func assertOwned(t *testing.T, h home, file string) {
 	assert.Equal(t, fmt.Sprintf("%d:%d\n", h.uid, h.gid), said)
 }
 
-// worksInLab saves a notebook through JupyterLab's REST API, and asks a kernel who it is.
+// worksInLab saves a notebook with JupyterLab's REST API, and asks a kernel for its identity.
 func worksInLab(t *testing.T, p pod, h home) {
 	t.Helper()
 	server := lab.Server{Base: "http://" + p.ready(t).Status.PodIP + ":8888/", Token: token}
@@ -112,8 +113,8 @@ func worksInLab(t *testing.T, p pod, h home) {
 	assertOwned(t, h, "by-kernel")
 }
 
-// TestOneUserOnBothNodes: two notebooks of one user write into one home from two clients of the server, and each sees what the other
-// wrote before it serves.
+// TestOneUserOnBothNodes: two notebooks of one user write into one home, from two clients of the server. Each sees the other's
+// file before it serves.
 func TestOneUserOnBothNodes(t *testing.T) {
 	needNFS(t)
 	_, err := world.nfs.Must(t.Context(), "sh", "-c", "rm -f /srv/hpc/home/kim/*")

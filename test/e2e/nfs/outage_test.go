@@ -20,7 +20,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// outage is how long the server is gone: before a release, for as long as the alert needs.
+// outage returns how long the server is down: before a release, as long as the alert needs.
 func outage() time.Duration {
 	if release() {
 		return alertNeeds
@@ -29,25 +29,25 @@ func outage() time.Duration {
 }
 
 const (
-	// responseLimit is what an answer of the webhook may take while the share hangs.
+	// responseLimit is the time limit for a response of the webhook while the share hangs.
 	responseLimit = time.Second
-	// backLimit is how long after the server came back somebody may still be denied.
+	// backLimit is how long users may still be denied after the server is back.
 	backLimit = 5 * time.Second
-	// tooSlow is how many times slower than usual a machine is that may keep the API server from hearing the webhook in its time.
+	// tooSlow is how many times slower than usual a machine must be before a timeout of the API server is not judged.
 	tooSlow = 4
-	// pause is between two questions.
+	// pause is the time between two questions.
 	pause = time.Second
 )
 
-// goesOn is the command of a pod that writes numbers into a file, each of them to the server's disk before the next.
+// goesOn is the command of a Pod that writes numbers into a file. It syncs each number to the server's disk before the next.
 var goesOn = []string{"--command", "--", "sh", "-c",
 	"python3 -c '\nimport os, time\nn, f = 0, open(\"numbers\", \"w\")\nwhile True:\n" +
 		"  n += 1; f.write(f\"{n}\\n\"); f.flush(); os.fsync(f.fileno()); time.sleep(0.1)\n' & exec hello"}
 
-// outages are how many this run has had: each is about a stranger whom nobody has asked about before.
+// outages counts the outages of this run. Each uses another stranger, about whom no replica was asked before.
 var outages int
 
-// TestTheServerGoesAway for a while, and comes back.
+// TestTheServerGoesAway: the server is down for a while, and comes back.
 func TestTheServerGoesAway(t *testing.T) {
 	needNFS(t)
 	writer := run(t, start3, "writer", "frank", goesOn...)
@@ -61,7 +61,7 @@ func TestTheServerGoesAway(t *testing.T) {
 	outages++
 	makeHome(t, fmt.Sprintf("mkdir $1; chown %d:%d $1; chmod 0700 $1", id, id), "/srv/hpc/home/"+unknown)
 	recorded := record(t)
-	require.NoError(t, ask.try(t.Context(), "heidi"), "known before the server goes away")
+	require.NoError(t, ask.try(t.Context(), "heidi"), "known before the outage")
 
 	setServer(t, "down")
 	gone := time.Now()
@@ -70,9 +70,9 @@ func TestTheServerGoesAway(t *testing.T) {
 	require.NoError(t, world.Client.CoreV1().Pods(leaver.namespace).Delete(t.Context(), leaver.name, metav1.DeleteOptions{}))
 	judged := 0
 	for time.Since(gone) < outage() || judged == 0 && time.Since(gone) < machine.Patience+outage() {
-		require.NoError(t, ask.try(t.Context(), "heidi"), "known, and admitted by what is remembered")
+		require.NoError(t, ask.try(t.Context(), "heidi"), "known, and admitted from the cache")
 		err := ask.try(t.Context(), unknown)
-		require.Error(t, err, "what the webhook cannot know")
+		require.Error(t, err, "the webhook cannot know this user")
 		if strings.Contains(err.Error(), "failed calling webhook") && ask.watch.Slowest() > tooSlow {
 			t.Logf("not judged: %v, on a machine that was %.1f times slower than usual", err, ask.watch.Slowest())
 			continue
@@ -84,7 +84,7 @@ func TestTheServerGoesAway(t *testing.T) {
 	}
 	assert.NotZero(t, judged, "the API server has not reached the webhook once")
 	assertServes(t)
-	assert.False(t, node.IsReady(comer.get(t)), "it cannot have seen its home")
+	assert.False(t, node.IsReady(comer.get(t)), "the home cannot be mounted yet")
 	assert.Less(t, numbers(t)-before, 10, "the writer waits")
 
 	setServer(t, "up")
@@ -93,19 +93,19 @@ func TestTheServerGoesAway(t *testing.T) {
 		return ask.try(ctx, unknown) == nil, nil
 	}))
 	known := time.Now()
-	ask.watch.Within(t, known.Sub(back), backLimit, "to know everybody again")
+	ask.watch.Within(t, known.Sub(back), backLimit, "to know all users again")
 
 	comer.ready(t)
 	saysWho(t, comer, homeOf("ivan"))
 	assert.NoError(t, leaver.remove(t.Context()), "the deletion ends")
 	mark := numbers(t)
 	require.NoError(t, await(t.Context(), machine.Patience, func(context.Context) (bool, error) { return numbers(t) > mark+10, nil }),
-		"the writer goes on")
+		"the writer continues")
 	assert.Zero(t, writer.ready(t).Status.ContainerStatuses[0].RestartCount, "no probe has ended the writer")
 	recorded.judge(t, gone, back, known)
 }
 
-// setServer takes the link of the server down, so that nothing answers, or up again.
+// setServer takes the server's network link down or up.
 func setServer(t *testing.T, state string) {
 	t.Helper()
 	set := func(ctx context.Context, state string) error {
@@ -114,12 +114,12 @@ func setServer(t *testing.T, state string) {
 	}
 	require.NoError(t, set(t.Context(), state))
 	if state == "down" {
-		// Whatever fails meanwhile, other tests have their server.
+		// If the test fails meanwhile, other tests must have their server.
 		t.Cleanup(func() { assert.NoError(t, set(context.WithoutCancel(t.Context()), "up")) })
 	}
 }
 
-// numbers returns how many numbers the writer has written, as the server's own disk has them, and holds them to being all of them.
+// numbers returns how many numbers are on the server's disk, and asserts that none is missing.
 func numbers(t *testing.T) int {
 	t.Helper()
 	said, err := world.nfs.Must(t.Context(), "cat", "/srv/hpc/home/frank/numbers")
@@ -133,7 +133,7 @@ func numbers(t *testing.T) int {
 	return len(lines)
 }
 
-// assertServes holds the webhook that mounts the share to being ready, and never having been restarted.
+// assertServes asserts that the webhook that mounts the share is ready, and was never restarted.
 func assertServes(t *testing.T) {
 	t.Helper()
 	pods, err := world.Client.CoreV1().Pods(knowing).List(t.Context(), metav1.ListOptions{})
@@ -143,7 +143,7 @@ func assertServes(t *testing.T) {
 	assert.Zero(t, pods.Items[0].Status.ContainerStatuses[0].RestartCount)
 }
 
-// A question is what becomes of a pod of somebody's, in a dry run, where the webhook mounts the share.
+// question creates Pods of users in dry runs, in a namespace of the webhook that mounts the share.
 type question struct {
 	t      *testing.T
 	client *kubernetes.Clientset
@@ -157,7 +157,7 @@ func asking(t *testing.T) question {
 	return question{t, client, machine.For(t)}
 }
 
-// try returns why the pod is denied, and holds the answer to its time.
+// try returns why the Pod is denied, and asserts the time limit of the response.
 func (q question) try(ctx context.Context, user string) error {
 	q.t.Helper()
 	asked := &corev1.Pod{
@@ -166,11 +166,11 @@ func (q question) try(ctx context.Context, user string) error {
 	}
 	began := time.Now()
 	_, err := q.client.CoreV1().Pods(admission3.name).Create(ctx, asked, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	q.watch.Within(q.t, time.Since(began), responseLimit, "an answer about "+user)
+	q.watch.Within(q.t, time.Since(began), responseLimit, "a response about "+user)
 	return err
 }
 
-// let lets a time pass, where what happens in it is what a test is about.
+// let waits for a time in which something is expected to happen.
 func let(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {

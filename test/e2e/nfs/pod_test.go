@@ -22,25 +22,25 @@ import (
 )
 
 const (
-	// readyLimit is what a JupyterLab may take on one emulated CPU of a busy machine.
+	// readyLimit is the time limit for a JupyterLab on one emulated CPU of a busy machine.
 	readyLimit = 10 * time.Minute
-	// goneLimit is what a pod may take to end.
+	// goneLimit is the time limit for the end of a Pod.
 	goneLimit = 2 * machine.Patience
 )
 
-// withProbes is what a pod of the small server is given, so that it is Ready when that serves.
+// withProbes is the flag of kubectl run that adds probes to the small server, so that its Pod is Ready when it serves.
 const withProbes = "--annotations=jupyter-user.io/probes=on"
 
-// A pod is one that carol runs on the second node.
+// pod is a Pod that carol runs on the second node.
 type pod struct{ namespace, name string }
 
-// run runs a pod of the plain image as carol types it, and removes it when the test ends.
+// run runs a Pod of the plain image as carol, and removes it when the test ends.
 func run(t *testing.T, in space, name, user string, more ...string) pod {
 	t.Helper()
 	return runOn(t, nodeName, in, name, user, images.Plain, more...)
 }
 
-// runOn is run on one of the nodes.
+// runOn does the same as run on a given node.
 func runOn(t *testing.T, on string, in space, name, user, image string, more ...string) pod {
 	t.Helper()
 	result, p := try(t, on, in, name, user, image, more...)
@@ -48,7 +48,7 @@ func runOn(t *testing.T, on string, in space, name, user, image string, more ...
 	return p
 }
 
-// try is run on a node where the pod may be denied.
+// try runs a Pod on a node, and returns the result, which may be a denial.
 func try(t *testing.T, on string, in space, name, user, image string, more ...string) (controlplane.Result, pod) {
 	t.Helper()
 	placed, err := json.Marshal(map[string]any{"spec": map[string]any{"nodeSelector": map[string]string{"kubernetes.io/hostname": on}}})
@@ -81,7 +81,7 @@ func (p pod) remove(ctx context.Context) error {
 	})
 }
 
-// removeAll removes pods together: one after the other, each would wait for its end alone.
+// removeAll removes Pods at the same time, because each removal waits for the end of its Pod.
 func removeAll(t *testing.T, pods map[string]pod) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -91,7 +91,7 @@ func removeAll(t *testing.T, pods map[string]pod) {
 	group.Wait()
 }
 
-// story is what a user would read to find out why the Pod does not do what it should.
+// story returns what a user would read to find out why the Pod does not work.
 func (p pod) story(ctx context.Context) string {
 	var told strings.Builder
 	for _, arguments := range [][]string{
@@ -107,7 +107,7 @@ func (p pod) story(ctx context.Context) string {
 	return told.String()
 }
 
-// await waits until something is true of the pod.
+// await waits until the Pod meets a condition.
 func (p pod) await(t *testing.T, what string, condition func(*corev1.Pod) bool) *corev1.Pod {
 	t.Helper()
 	var got *corev1.Pod

@@ -1,5 +1,5 @@
-# Starts the kernel's NFS server in the network namespace srv, reached over a veth: its link taken down is a server that does not
-# answer. The exports are on the machine's disk, because hostfs cannot be exported.
+# Starts the kernel's NFS server in the network namespace srv, which is reached over a veth: with its link down the server does not
+# respond. The exports are on the machine's disk, because hostfs cannot be exported.
 mkdir -p /disk/srv /srv
 mount --bind /disk/srv /srv
 mkdir -p /srv/{hpc,open,read}/home
@@ -8,7 +8,7 @@ mkdir -p /srv/hpc/groups/{physics,chemistry}
 chgrp 9101 /srv/hpc/groups/physics
 chgrp 9102 /srv/hpc/groups/chemistry
 chmod 2770 /srv/hpc/groups/*
-# With NFS 4 an export inside the root of exports must be a mount point.
+# With NFS 4 an export below the root of exports must be a mount point.
 for export in hpc open read; do mount --bind /srv/$export /srv/$export; done
 
 ip netns add srv
@@ -18,7 +18,7 @@ ip link set client up
 ip -n srv address add 198.18.0.2/24 dev server
 ip -n srv link set server up
 ip -n srv link set lo up
-# Other nodes reach the server through this one.
+# Other nodes reach the server through this machine.
 ip -n srv route add default via 198.18.0.1
 echo 1 >/proc/sys/net/ipv4/ip_forward
 
@@ -29,10 +29,10 @@ cat >/etc/exports <<'EXPORTS'
 /srv/read *(ro,sync,no_subtree_check,root_squash,fsid=3,crossmnt)
 EXPORTS
 
-# Debian's own configuration has the server look up groups, and so no group of a client counts.
+# With Debian's own configuration the server looks groups up, and ignores the groups that a client sends.
 sed -i 's/^manage-gids/# &/' /etc/nfs.conf
 
-# ip netns exec has a mount namespace of its own each time: what daemons share is mounted before.
+# ip netns exec makes a new mount namespace each time, so mounts that daemons share are made before.
 mount -t tmpfs tmpfs /var/lib/nfs
 mkdir -p /var/lib/nfs/{rpc_pipefs,sm,v4recovery,nfsdcltrack}
 touch /var/lib/nfs/{etab,rmtab}
@@ -42,6 +42,6 @@ mount -t nfsd nfsd /proc/fs/nfsd
 rpcbind -w || rpcbind
 exportfs -ra
 rpc.mountd -p 20048
-# A client of NFS 4 waits for the grace period: 90 s, unless the server is started with another.
+# A client of NFS 4 waits for the server's grace period, which is 90 s by default.
 rpc.nfsd --grace-time 10 --lease-time 10 2
 SERVER

@@ -1,5 +1,5 @@
-# Runs the in-pod program as the two containers of a Pod with discovery at start do, without a kubelet: the init container finds the
-# owner of a home as a UID that is nobody's, and the notebook container becomes the owner and runs a command.
+# Runs the in-pod program like the two containers of a Pod with discovery at start, without a kubelet: the init container finds the owner
+# of a home as a UID of no user, and the notebook container becomes the owner and runs a command.
 homes=$1 user=$2 command=$3
 init=/mnt/webhook/jupyter-user-init
 rm -rf /tmp/scratch

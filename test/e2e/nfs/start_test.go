@@ -18,7 +18,7 @@ import (
 //go:embed start.sh
 var startScript string
 
-// mounts are the ways in which these tests mount the server's exports, without a kubelet.
+// mounts are the exports and options with which these tests mount the server, without a kubelet.
 var mounts = map[string]struct{ export, options string }{
 	"v3":           {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
 	"v4":           {"/hpc", "vers=4.2,hard,retry=0"},
@@ -36,18 +36,18 @@ func mount(t *testing.T, name string) string {
 	return at
 }
 
-// A found is what becomes of a start in a home of a kind: a sentence of the init container, or what the command prints.
+// found is the expected result of a start in one kind of home: a sentence of the init container, or the output of the command.
 type found struct {
-	// home is a line of bash that makes the directory in $1, whose last element is the user.
+	// home is a line of bash that makes the directory $1. The last element of the path is the user.
 	home string
 	code int
 	want string
 }
 
-// whose prints who the command is, and whose a file is that it makes. The group is the owner's.
+// whose prints the owner of a new file, and the identity of the command. The group of the file is the owner's.
 const whose = `touch made && stat --format=%u:%g made && id -u && id -g && id -G`
 
-// starts are every kind of home, by the name of the user.
+// starts returns every kind of home, by the name of its user.
 func starts() map[string]found {
 	return map[string]found{
 		"mode0700":     {`mkdir $1; chown 5101:6101 $1; chmod 0700 $1`, 0, "5101:6101\n5101\n6101\n6101\n"},
@@ -67,7 +67,8 @@ func starts() map[string]found {
 	}
 }
 
-// TestStartInEveryKindOfHome is the table of the in-pod program: what it says of a home is what the server says, whoever root is there.
+// TestStartInEveryKindOfHome is a table of the in-pod program: for each kind of home the result is the same, whatever UID root
+// has there.
 func TestStartInEveryKindOfHome(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
@@ -97,10 +98,10 @@ func start(t *testing.T, homes, user, command string) uml.Result {
 	return result
 }
 
-// contextOf is for what is done when a test has ended.
+// contextOf returns a context for work after the end of a test.
 func contextOf(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }
 
-// makeHome runs a line of bash on the server, and takes away what it made when the test ends.
+// makeHome runs a line of bash on the server, and removes its result when the test ends.
 func makeHome(t *testing.T, line, path string) {
 	t.Helper()
 	_, err := world.nfs.Script(t.Context(), line, path)
@@ -111,13 +112,13 @@ func makeHome(t *testing.T, line, path string) {
 	})
 }
 
-// mountProgram mounts the image of the webhook, of which the init container runs the program.
+// mountProgram mounts the image of the webhook, for the init container's program.
 func mountProgram(t *testing.T) {
 	t.Helper()
 	require.NoError(t, world.nfs.MountImage(t.Context(), images.Webhook, "/mnt/webhook"))
 }
 
-// TestTheDirectoryOfHomesIsClosed to others, and the server takes root for nobody.
+// TestTheDirectoryOfHomesIsClosed: others may not pass through the directory of homes, and the server maps root to nobody.
 func TestTheDirectoryOfHomesIsClosed(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
@@ -129,7 +130,7 @@ func TestTheDirectoryOfHomesIsClosed(t *testing.T) {
 	}
 }
 
-// TestFifteenGroups open fifteen directories: with the primary group, the client sends sixteen.
+// TestFifteenGroups: a user in fifteen groups opens fifteen directories. With the primary group the client sends sixteen.
 func TestFifteenGroups(t *testing.T) {
 	needNFS(t)
 	makeHome(t, `mkdir $1; for g in $(seq 9001 9020); do mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
@@ -160,7 +161,7 @@ func TestFifteenGroups(t *testing.T) {
 	})
 }
 
-// opened returns how many directories of groups a user opens who is in so many groups.
+// opened returns how many directories of groups a user with this number of groups can open.
 func opened(t *testing.T, share string, groups int) int {
 	t.Helper()
 	said, err := world.nfs.Script(t.Context(), `
@@ -170,7 +171,7 @@ func opened(t *testing.T, share string, groups int) int {
 	return len(strings.Fields(said))
 }
 
-// knowOnServer has the server know the user with the UID 5003 as one who is in twenty groups, until the test ends.
+// knowOnServer adds the user with the UID 5003 to the server's accounts, with twenty groups, until the test ends.
 func knowOnServer(t *testing.T) {
 	t.Helper()
 	_, err := world.nfs.Script(t.Context(), `
@@ -186,7 +187,7 @@ func knowOnServer(t *testing.T) {
 	})
 }
 
-// end is a function of bash that ends a daemon by its name, and waits until it is gone.
+// end is a function of bash that ends a daemon by its name, and waits for the end.
 const end = `
 		end() {
 			for process in /proc/[0-9]*; do
@@ -196,7 +197,7 @@ const end = `
 			done
 		}`
 
-// manageGIDs has the server look groups up by itself, as Debian's own configuration has it, until the test ends.
+// manageGIDs makes the server look groups up by itself, as in Debian's own configuration, until the test ends.
 func manageGIDs(t *testing.T) {
 	t.Helper()
 	const restart = end + `
@@ -212,8 +213,8 @@ func manageGIDs(t *testing.T) {
 	})
 }
 
-// awaitServer waits until the server answers a client that does not ask twice. For half a minute after a daemon that looked groups up has
-// ended, the kernel waits for it to come back, and drops the requests that it would have asked about. A hard mount asks again after a minute.
+// awaitServer waits until the server responds to a client that does not repeat its request. When a daemon that looked groups up has ended,
+// the kernel waits for it for half a minute, and drops the requests that need it. A hard mount repeats a request only after a minute.
 func awaitServer(t *testing.T) {
 	t.Helper()
 	assert.NoError(t, await(contextOf(t), machine.Patience, func(ctx context.Context) (bool, error) {
@@ -225,11 +226,11 @@ func awaitServer(t *testing.T) {
 	}))
 }
 
-// unmapped is what is said where NFS shows nobody as the owner.
+// unmapped is the message if NFS shows nobody as the owner.
 const unmapped = "UID 65534 is nobody, which is what NFS shows for an owner that it cannot map (idmapd) or squashes"
 
-// mapOwners has server and client write owners as names, as NFS 4 was meant to, until the test ends. Both know the same users by the same
-// names, and show anybody else as nobody.
+// mapOwners makes server and client send owners as names, as NFS 4 was designed, until the test ends. Both know the same users by
+// the same names, and show every other owner as nobody.
 func mapOwners(t *testing.T, known []home) {
 	t.Helper()
 	var accounts strings.Builder
@@ -258,7 +259,8 @@ func mapOwners(t *testing.T, known []home) {
 	})
 }
 
-// TestOwnersThatCannotBeMapped: an ID mapper on the server that knows nobody has NFS 4 show nobody as the owner. Version 3 sends numbers.
+// TestOwnersThatCannotBeMapped: if the server's ID mapper knows no user, NFS 4 shows nobody as the owner. Version 3 sends
+// numbers.
 func TestOwnersThatCannotBeMapped(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
@@ -272,7 +274,7 @@ func TestOwnersThatCannotBeMapped(t *testing.T) {
 	assert.Contains(t, result.Output, "5130\n")
 }
 
-// fill leaves no room in the home that is a file system of its own, until the test ends.
+// fill fills the home that is its own file system, until the test ends.
 func fill(t *testing.T) {
 	t.Helper()
 	_, err := world.nfs.Script(t.Context(), "dd if=/dev/zero of=/srv/hpc/home/own-fs/filler bs=1M status=none || true; sync")
@@ -283,7 +285,7 @@ func fill(t *testing.T) {
 	})
 }
 
-// TestTheShareTakesNothing: a full export and a read-only one let the notebook start, and the command gets the kernel's own error.
+// TestTheShareTakesNothing: with a full or a read-only export the notebook starts, and its command gets the kernel's own error.
 func TestTheShareTakesNothing(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)

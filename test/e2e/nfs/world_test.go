@@ -23,16 +23,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// nodeName is the second node's, and otherName that of a third, which has the same share.
+// nodeName is the name of the second node, and otherName that of a third one, which has the same share.
 const nodeName, otherName = "nfs", "nfs-2"
 
-// serverAddress is the NFS server's, on a network that only the second node has.
+// serverAddress is the NFS server's address, on a network that only the second node has.
 const serverAddress = "198.18.0.2"
 
-// A space is a namespace whose notebooks find the share by one version of NFS, and their identity by one discovery.
+// space is a namespace with one version of NFS and one discovery.
 type space struct {
 	name, discovery, level string
-	// path of the export: with version 4, paths begin at the root of exports.
+	// path is the path of the export. With version 4, paths begin at the root of the exports.
 	path    string
 	options []string
 }
@@ -46,12 +46,12 @@ var (
 	admission3 = space{"admission-3", "AtAdmission", "restricted", "/srv/hpc", version3}
 	admission4 = space{"admission-4", "AtAdmission", "restricted", "/hpc", version4}
 
-	// read4 and closed3 are there before a release alone.
+	// read4 and closed3 exist only before a release.
 	read4   = space{"read-4", "AtStart", "baseline", "/read", version4}
 	closed3 = space{"closed-3", "AtStart", "baseline", "/srv/hpc/closed", version3}
 )
 
-// spaces are the namespaces of this run.
+// spaces returns the namespaces of this run.
 func spaces() []space {
 	all := []space{start3, start4, admission3, admission4}
 	if release() {
@@ -60,17 +60,17 @@ func spaces() []space {
 	return all
 }
 
-// release reports whether this run is one before a release, which may take hours.
+// release reports whether this run is before a release, and may take hours.
 func release() bool { return os.Getenv("RELEASE_CHECK") != "" }
 
-// A home is one on the share, as the server sees it.
+// home is a home on the share, as the server sees it.
 type home struct {
 	name     string
 	uid, gid int
 	mode     string
 }
 
-// homes are those of carol's notebooks.
+// homes are the homes of carol's notebooks.
 var homes = []home{
 	{"alice", 5001, 6001, "0700"},
 	{"bob", 5002, 6002, "0700"},
@@ -87,10 +87,10 @@ var homes = []home{
 	{"lena", 5015, 6015, "0700"},
 }
 
-// A World is a cluster of two nodes, with the webhook, an NFS server, and carol, who is no admin.
+// World is a cluster of two nodes, with the webhook, an NFS server, and carol, who is no admin.
 type World struct {
 	*node.Cluster
-	// nfs has the server, and other is a client alone.
+	// nfs is the node with the server, and other is only a client.
 	nfs, other *node.Second
 	helm       *helm.Helm
 	carol      *controlplane.User
@@ -160,7 +160,8 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 	return w, nil
 }
 
-// startNFS starts the second machine as far as it needs no control plane: the NFS server and its homes, and the container runtime.
+// startNFS starts the parts of the second machine that need no control plane: the NFS server with its homes, and the container
+// runtime.
 func (w *World) startNFS(ctx context.Context, parts uml.Parts, o node.Options) error {
 	place := node.Place{Name: nodeName, Address: "192.0.2.10", Range: "198.18.1.0/24"}
 	serverRoute := strings.Fields("route add 198.18.0.0/24 via " + place.Address)
@@ -186,7 +187,7 @@ func (w *World) startNFS(ctx context.Context, parts uml.Parts, o node.Options) e
 	return nil
 }
 
-// startOther starts a third machine, which has no NFS server.
+// startOther starts a third machine, without an NFS server.
 func (w *World) startOther(ctx context.Context, parts uml.Parts, o node.Options) error {
 	return progress.Stage(os.Stderr, "third machine, its container runtime and images", func() (err error) {
 		if w.other, err = node.Boot(ctx, parts, node.Place{Name: otherName, Address: "192.0.2.11", Range: "198.18.2.0/24"}, o); err != nil {
@@ -196,8 +197,8 @@ func (w *World) startOther(ctx context.Context, parts uml.Parts, o node.Options)
 	})
 }
 
-// makeHomes makes the homes on the server's own disk. One of them is a file system of its own, as servers have that make a dataset
-// for each user.
+// makeHomes makes the homes on the server's own disk. One of them is its own file system, as on servers with a dataset for each
+// user.
 func (w *World) makeHomes(ctx context.Context) error {
 	var script strings.Builder
 	for _, h := range homes {
@@ -212,7 +213,7 @@ func (w *World) makeHomes(ctx context.Context) error {
 	return err
 }
 
-// makeNamespaces makes those in which carol may run pods and use the homes.
+// makeNamespaces makes the namespaces in which carol may run Pods and use the homes.
 func (w *World) makeNamespaces(ctx context.Context) (err error) {
 	if w.carol, err = w.User("carol"); err != nil {
 		return err
@@ -233,7 +234,7 @@ func (w *World) makeNamespaces(ctx context.Context) (err error) {
 	return nil
 }
 
-// together does several things at the same time.
+// together runs several functions at the same time.
 func together(all ...func() error) error {
 	errs := make([]error, len(all))
 	var group sync.WaitGroup
@@ -244,7 +245,7 @@ func together(all ...func() error) error {
 	return errors.Join(errs...)
 }
 
-// await polls a condition until it is met, fails, or takes longer than it may.
+// await polls a condition until it is met, it fails, or the time limit is over.
 func await(ctx context.Context, limit time.Duration, condition func(context.Context) (bool, error)) error {
 	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, limit, true, condition)
 	if errors.Is(err, context.DeadlineExceeded) {

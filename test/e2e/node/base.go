@@ -12,15 +12,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// A Base is what second machines need not do each for itself: an emulated CPU takes a minute to unpack images.
+// Base has results that several second machines share, because an emulated CPU takes a minute to unpack images.
 type Base struct {
-	// Disk is for Options.Base. It has the images.
+	// Disk is the disk for Options.Base, with the images.
 	Disk string
-	// Sandbox is an archive with the sandbox image alone.
+	// Sandbox is an archive with only the sandbox image.
 	Sandbox string
 }
 
-// baseVersion is raised whenever a base changes in a way that nothing else in its key shows.
+// baseVersion must be raised whenever a base changes in a way that its key does not show.
 const baseVersion = 1
 
 const (
@@ -28,7 +28,8 @@ const (
 	baseSandbox = "sandbox.tar"
 )
 
-// BuildBase returns a base with the images of the options. If the cache does not have it, a machine makes it, which takes two minutes.
+// BuildBase returns a base with the images of the options. If the cache does not have one, a machine makes it, which takes two
+// minutes.
 func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	paths, err := tools.Build(ctx, o.Progress, tools.Containerd)
 	if err != nil {
@@ -38,7 +39,7 @@ func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	if err != nil {
 		return Base{}, err
 	}
-	// Each of the paths has the key of its own ingredients in it.
+	// Each path contains the key of its own ingredients.
 	made := append([]string{fmt.Sprintf("recipe %d", baseVersion), o.SandboxImage, parts.Kernel, paths[tools.Containerd]}, o.Archives...)
 	entry := cache.Entry{Name: "base", Ingredients: strings.Join(made, "\n"), Result: baseDisk}
 	disk, err := cache.Cache{Folder: folder, Progress: o.Progress}.Get(ctx, entry, func(ctx context.Context, folder string) error {
@@ -47,7 +48,7 @@ func BuildBase(ctx context.Context, parts uml.Parts, o Options) (Base, error) {
 	return Base{Disk: disk, Sandbox: filepath.Join(filepath.Dir(disk), baseSandbox)}, err
 }
 
-// fillBase has a machine import the images, and keeps its disk.
+// fillBase imports the images on a machine, and keeps the machine's disk.
 func fillBase(ctx context.Context, parts uml.Parts, o Options, folder string) error {
 	s, err := Boot(ctx, parts, Place{Name: "base", Address: "192.0.2.12", Range: "198.18.3.0/24"}, o)
 	if err != nil {
@@ -75,7 +76,7 @@ func fillBase(ctx context.Context, parts uml.Parts, o Options, folder string) er
 	return nil
 }
 
-// endRuntime ends the container runtime in order, so that its disk is whole.
+// endRuntime ends the container runtime properly, so that its disk is consistent.
 const endRuntime = `
 	for process in /proc/[0-9]*; do
 		[ "$(cat $process/comm 2>/dev/null)" = containerd ] || continue

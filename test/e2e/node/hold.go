@@ -12,41 +12,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Hold keeps a program from opening files in a folder, until it is let go. So a test can look at what is otherwise over in
-// a few milliseconds. The kernel asks the one who holds about each file; should that one die, everybody goes on.
+// Hold blocks a program when it opens files in a folder, until it is released. So a test can inspect a state that normally lasts
+// for a few milliseconds. The kernel asks the holding process about each file; if that process ends, every program continues.
 type Hold struct {
 	asked *os.File
 	held  chan struct{}
 }
 
-// NewHold holds a program, by the path that it has in its container. All others open what they like.
+// NewHold blocks a program, by its path in its container. Other programs can open files as usual.
 func NewHold(folder, program string) (*Hold, error) {
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, unix.O_RDONLY|unix.O_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("ask the kernel to be asked about files: %w", err)
+		return nil, fmt.Errorf("ask the kernel for events about files: %w", err)
 	}
 	h := &Hold{asked: os.NewFile(uintptr(fd), "fanotify"), held: make(chan struct{})}
 	if err := unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_PERM|unix.FAN_EVENT_ON_CHILD, unix.AT_FDCWD, folder); err != nil {
-		return nil, errors.Join(fmt.Errorf("ask the kernel to be asked about files in %s: %w", folder, err), h.asked.Close())
+		return nil, errors.Join(fmt.Errorf("ask the kernel for events about files in %s: %w", folder, err), h.asked.Close())
 	}
-	go h.answer(program)
+	go h.respond(program)
 	return h, nil
 }
 
-// Held is closed once the program has come to where it is held.
+// Held returns a channel that is closed once the program is blocked.
 func (h *Hold) Held() <-chan struct{} { return h.held }
 
-// Release lets it go on: nobody is asked any more, and the kernel says yes to whoever still waits.
+// Release ends the block. The kernel then allows every open that still waits.
 func (h *Hold) Release() error { return h.asked.Close() }
 
-func (h *Hold) answer(program string) {
+func (h *Hold) respond(program string) {
 	buffer := make([]byte, 4096)
 	var files []int
 	var once sync.Once
 	for {
 		n, err := h.asked.Read(buffer)
 		if err != nil {
-			// Released. The files that were asked about are open here for as long as the answer is owed.
+			// The hold was released. The files of unanswered requests are still open here.
 			for _, fd := range files {
 				_ = unix.Close(fd)
 			}

@@ -15,23 +15,23 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// The kernel gives each user of a machine a number of inotify instances (fs.inotify.max_user_instances), often 128. No namespace keeps
-// them apart. A kubelet that does not get its own ends at once with exit status 1, and so do other programs of a node. Two clusters that
-// start together, beside whatever else the machine runs, may be one too many.
+// The kernel gives each user of a machine a limited number of inotify instances (fs.inotify.max_user_instances), often 128.
+// Namespaces share this limit. A kubelet that gets no instance ends at once with exit status 1, and so do other programs of a
+// node. If two clusters start at the same time, the limit may be reached.
 const (
-	// watchers are as many inotify instances as a node and its pods use.
+	// watchers is the number of inotify instances that a node and its Pods use.
 	watchers = 24
-	// limitFile has how many there are.
+	// limitFile has the limit.
 	limitFile = "/proc/sys/fs/inotify/max_user_instances"
-	// watchersInterval is how often it is tried to get them.
+	// watchersInterval is the time between two attempts to get them.
 	watchersInterval = time.Second
 )
 
 // watcher makes an inotify instance.
 func watcher() (fd int, err error) { return unix.InotifyInit1(unix.IN_CLOEXEC) }
 
-// reserveWatchers takes what inotify instances the node will use, so that no other cluster takes them first, and returns how to
-// give them up. It waits for a while where other programs have them.
+// reserveWatchers takes as many inotify instances as the node will use, so that no other cluster takes them first. It returns a
+// function that frees them. If other programs have them, it waits for a while.
 func reserveWatchers(ctx context.Context, out io.Writer, limit time.Duration, take func() (fd int, err error)) (release func(), err error) {
 	var taken []int
 	release = func() {

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// kubeletConfig is for a machine that is shared with whatever else a developer or a CI runs on it.
+// kubeletConfig is for a machine that other programs use too.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 containerRuntimeEndpoint: unix://` + runtimeSocket + `
@@ -20,7 +20,7 @@ authentication:
   anonymous: {enabled: false}
   webhook: {enabled: false}
   x509: {clientCAFile: %[1]q}
-# Whoever has the certificate is the API server, which has asked RBAC.
+# Only the API server has the client certificate, and it has already checked RBAC.
 authorization: {mode: AlwaysAllow}
 cgroupDriver: cgroupfs
 cgroupRoot: %[2]q
@@ -31,10 +31,10 @@ resolvConf: %[4]q
 clusterDNS: [` + Address + `]
 clusterDomain: ` + clusterDomain + `
 maxPods: 110
-# The disk and the memory are the machine's: what others leave free is enough.
+# Disk and memory are shared with other programs of the machine, so low values are enough.
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%%, imagefs.available: 1%%, nodefs.inodesFree: 1%%}
 imageGCHighThresholdPercent: 100
-# Pods come and go by the dozen.
+# Tests start and end dozens of Pods.
 registryPullQPS: 0
 eventRecordQPS: 100
 eventBurst: 200
@@ -42,7 +42,7 @@ kubeAPIQPS: 100
 kubeAPIBurst: 200
 `
 
-// kubeletClient makes the certificate that the API server shows the kubelet, and answers its path without the ending.
+// kubeletClient makes the API server's client certificate for the kubelet, and returns its path without the extension.
 func (c *Cluster) kubeletClient() (string, error) {
 	pair, err := pki.New(24*time.Hour, "kube-apiserver")
 	if err != nil {

@@ -18,11 +18,11 @@ import (
 	discovery "k8s.io/client-go/listers/discovery/v1"
 )
 
-// clusterDomain is what kubelets have by default.
+// clusterDomain is the default of kubelets.
 const clusterDomain = "cluster.local"
 
-// NamesKept is how long an answer is repeated, whatever has become of it: half a minute with what kubeadm configures (cache 30),
-// 5 s with CoreDNS' own default. By it a replica learns late of others.
+// NamesKept is how long DNS repeats an outdated response: 30 seconds with kubeadm's configuration (cache 30), 5 seconds with
+// CoreDNS' own default. A replica finds new replicas only after this time.
 func NamesKept() time.Duration {
 	if os.Getenv("LONG") != "" {
 		return 30 * time.Second
@@ -30,8 +30,8 @@ func NamesKept() time.Duration {
 	return 5 * time.Second
 }
 
-// names are those of the headless Services, which stand for the pods behind them: as much of a cluster's DNS as anybody here
-// asks for. There is no kube-proxy, so nobody could do anything with the address of another Service.
+// names serves the names of headless Services, which resolve to their Pods. Tests need no other part of a cluster's DNS: without
+// kube-proxy, the address of another Service leads nowhere.
 type names struct {
 	slices discovery.EndpointSliceLister
 	lock   sync.Mutex
@@ -43,7 +43,7 @@ type kept struct {
 	until     time.Time
 }
 
-// startNames answers pods on the node's address, as long as the enclosure is there.
+// startNames serves DNS for Pods on the node's address, until the end of the enclosure.
 func (c *Cluster) startNames(ctx context.Context, _ Options) error {
 	factory := informers.NewSharedInformerFactory(c.Client, 0)
 	n := &names{slices: factory.Discovery().V1().EndpointSlices().Lister(), kept: map[string]kept{}}
@@ -90,7 +90,7 @@ func (n *names) answer(text []byte) ([]byte, error) {
 	addresses := n.find(strings.ToLower(question.Name.String()))
 	message := dnsmessage.Message{
 		Header: dnsmessage.Header{ID: head.ID, Response: true, RecursionDesired: head.RecursionDesired},
-		// Those who ask compare it with what they have asked.
+		// Clients compare it with their question.
 		Questions: []dnsmessage.Question{question},
 	}
 	if len(addresses) == 0 {
@@ -98,7 +98,7 @@ func (n *names) answer(text []byte) ([]byte, error) {
 	}
 	for _, address := range addresses {
 		if question.Type != dnsmessage.TypeA {
-			break // A name without an address of that kind is a name yet.
+			break // The name exists, even if it has no address of this type.
 		}
 		message.Answers = append(message.Answers, dnsmessage.Resource{
 			Header: dnsmessage.ResourceHeader{Name: question.Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET},
@@ -108,7 +108,7 @@ func (n *names) answer(text []byte) ([]byte, error) {
 	return message.Pack()
 }
 
-// find answers <service>.<namespace>.svc.cluster.local.
+// find returns the addresses of <service>.<namespace>.svc.cluster.local.
 func (n *names) find(name string) []netip.Addr {
 	n.lock.Lock()
 	defer n.lock.Unlock()
@@ -133,7 +133,7 @@ func (n *names) find(name string) []netip.Addr {
 	return found
 }
 
-// ready are the addresses of those who are, or count as such because the Service publishes others too.
+// ready returns the addresses of Pods that are ready, or that count as ready because the Service publishes the others too.
 func ready(slice *discoveryv1.EndpointSlice) (found []netip.Addr) {
 	for _, endpoint := range slice.Endpoints {
 		if endpoint.Conditions.Ready != nil && !*endpoint.Conditions.Ready {

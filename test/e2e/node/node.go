@@ -1,5 +1,5 @@
-// Package node makes a cluster of one node out of a control plane: a controller manager and a scheduler, a kubelet,
-// containerd, runc and the CNI plugins, all of them real. It is to be run in a sealed enclosure, which takes everything down.
+// Package node adds one node to a control plane: controller manager, scheduler, kubelet, containerd, runc and the CNI plugins,
+// all of them real. It must run in a sealed enclosure, which removes everything at its end.
 package node
 
 import (
@@ -27,9 +27,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// Addresses are from the ranges that are set aside for documentation, so that nothing real is ever meant.
+// All addresses are from the ranges for documentation, so they never collide with real ones.
 const (
-	// Address is the node's.
+	// Address is the node's address.
 	Address       = "192.0.2.1"
 	podRange      = "198.51.100.0/24"
 	serviceRange  = "203.0.113.0/24"
@@ -37,46 +37,47 @@ const (
 )
 
 const (
-	// stepTimeout is how long anything here may take to start.
+	// stepTimeout is the time limit for starting one part.
 	stepTimeout  = machine.Patience
 	pollInterval = 50 * time.Millisecond
 )
 
-// A Cluster is a control plane with one node.
+// Cluster is a control plane with one node.
 type Cluster struct {
 	*controlplane.ControlPlane
-	// Client is the admin's.
+	// Client has the admin's rights.
 	Client *kubernetes.Clientset
-	// Enclosure is where the node is.
+	// Enclosure is the enclosure of the node.
 	Enclosure sealed.Enclosure
 
 	tools    tools.Paths
 	programs []*program
-	// seconds is done once, for the first node that joins.
+	// seconds runs once, for the first additional node.
 	seconds sync.Once
-	// release gives up what is reserved for the kubelet.
+	// release frees what is reserved for the kubelet.
 	release func()
 }
 
 // Options of a cluster.
 type Options struct {
 	Enclosure sealed.Enclosure
-	// SandboxImage is the image of a pod's sandbox, which is among the Archives.
+	// SandboxImage is the image of a Pod's sandbox. The Archives must contain it.
 	SandboxImage string
-	// Archives are files that ctr imports images from.
+	// Archives are files for ctr images import.
 	Archives []string
-	// Base is the disk that a second machine begins with, which has images already. It may be empty.
+	// Base is the initial disk of a second machine, with images; empty for none.
 	Base string
-	// Progress is told what takes how long.
+	// Progress receives the progress messages.
 	Progress io.Writer
 }
 
-// Build builds the programs of a cluster that the cache does not have. It needs a network for that, and Start has none.
+// Build builds the programs of a cluster that the cache does not have. This needs a network, which Start does not have.
 func Build(ctx context.Context, out io.Writer) (tools.Paths, error) {
 	return tools.Build(ctx, out, append(tools.ControlPlaneTools(), tools.NodeTools()...)...)
 }
 
-// Start starts a cluster whose node is ready. What it needs must be built: there is no network here. There is no Stop.
+// Start starts a cluster and waits until its node is ready. Everything must be built before, because there is no network. There
+// is no Stop.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	paths, err := Build(ctx, o.Progress)
 	if err != nil {
@@ -111,11 +112,11 @@ func (c *Cluster) reserve(ctx context.Context, o Options) (err error) {
 }
 
 func (c *Cluster) addAddress(ctx context.Context, _ Options) error {
-	// On loopback, so that it is there without any device of the machine's.
+	// The address is on loopback, so that it needs no network device.
 	return addAddress(ctx)
 }
 
-// addAddress may be called twice: a second machine may be there before the control plane.
+// addAddress may be called twice, because a second machine may exist before the control plane.
 func addAddress(ctx context.Context) error {
 	return run(ctx, "ip", "address", "replace", Address+"/32", "dev", "lo")
 }
@@ -133,7 +134,7 @@ func (c *Cluster) startControlPlane(ctx context.Context, o Options) error {
 			"kubelet-client-certificate":      {certificate + ".crt"},
 			"kubelet-client-key":              {certificate + ".key"},
 			"kubelet-preferred-address-types": {"InternalIP"},
-			"enable-aggregator-routing":       {"true"}, // There is no kube-proxy: webhooks are called at their pods.
+			"enable-aggregator-routing":       {"true"}, // Without kube-proxy, the API server must call webhooks at their Pods' addresses.
 		},
 		Progress: o.Progress,
 	})
@@ -150,7 +151,7 @@ func (c *Cluster) startControllers(_ context.Context, _ Options) error {
 		return err
 	}
 	if err := c.start(tools.KubeControllerManager, "--kubeconfig="+manager.Kubeconfig, "--leader-elect=false", "--secure-port=0",
-		// As in most clusters, each controller asks the API server as a ServiceAccount of its own.
+		// As in most clusters, each controller calls the API server with its own ServiceAccount.
 		"--use-service-account-credentials", "--root-ca-file="+c.path(rootsFile),
 		"--service-account-private-key-file="+c.ServiceAccountKey()); err != nil {
 		return err
@@ -171,7 +172,7 @@ func (c *Cluster) awaitReady(ctx context.Context, name string) error {
 	return c.await(ctx, func(ctx context.Context) (bool, error) {
 		node, err := c.Client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
-			return false, nil //nolint:nilerr // It registers itself in a while.
+			return false, nil //nolint:nilerr // The node registers itself later.
 		}
 		for _, condition := range node.Status.Conditions {
 			if condition.Type == corev1.NodeReady {
@@ -182,7 +183,7 @@ func (c *Cluster) awaitReady(ctx context.Context, name string) error {
 	})
 }
 
-// await polls until a condition is met or a program of the node is dead.
+// await polls until a condition is met or a program of the node has ended.
 func (c *Cluster) await(ctx context.Context, condition wait.ConditionWithContextFunc) error {
 	return wait.PollUntilContextTimeout(ctx, pollInterval, stepTimeout, true, func(ctx context.Context) (bool, error) {
 		for _, p := range c.programs {
@@ -194,10 +195,10 @@ func (c *Cluster) await(ctx context.Context, condition wait.ConditionWithContext
 	})
 }
 
-// path is where something of the node is.
+// path returns the path of a file of the node.
 func (c *Cluster) path(name string) string { return filepath.Join(c.Enclosure.Folder, name) }
 
-// run runs a command that is short, and shows what it said if it fails.
+// run runs a short command. If it fails, the error has the command's output.
 func run(ctx context.Context, name string, arguments ...string) error {
 	said, err := exec.CommandContext(ctx, name, arguments...).CombinedOutput()
 	if err != nil {
@@ -206,7 +207,7 @@ func run(ctx context.Context, name string, arguments ...string) error {
 	return nil
 }
 
-// A program is one that runs until the enclosure is gone.
+// program is a program that runs until the end of the enclosure.
 type program struct {
 	name string
 	log  string
@@ -236,11 +237,11 @@ func (c *Cluster) start(tool tools.Tool, arguments ...string) error {
 	return nil
 }
 
-// dead is an error if the program is not running any more.
+// dead returns an error if the program no longer runs.
 func (p *program) dead() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%s has ended: %w", p.name, errors.Join(p.err, errors.New("it was to go on")))
+		return fmt.Errorf("%s has ended: %w", p.name, errors.Join(p.err, errors.New("it must keep running")))
 	default:
 		return nil
 	}

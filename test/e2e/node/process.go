@@ -15,44 +15,45 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// A Process is one of a pod's, as the kernel of the node sees it: nothing in the pod could have made this up.
+// Process is a process of a Pod, as the kernel of the node sees it. No program in the Pod can fake this.
 type Process struct {
 	PID int
-	// Exe is the program, as it was called in the container.
+	// Exe is the path of the program in the container.
 	Exe  string
 	Args []string
-	// UIDs and GIDs are the real, the effective, the saved and the file system's one.
+	// UIDs and GIDs are the real, the effective, the saved and the file system's IDs.
 	UIDs, GIDs []int64
-	// Groups are the supplementary ones.
+	// Groups are the supplementary groups.
 	Groups []int64
-	// Inheritable, Permitted, Effective, Bounding and Ambient are its capabilities, as bits.
+	// Inheritable, Permitted, Effective, Bounding and Ambient are the capability sets, as bits.
 	Inheritable, Permitted, Effective, Bounding, Ambient uint64
 	NoNewPrivs                                           bool
-	// Pod whose it is, and Container, by the ID that the runtime gave it. The sandbox is a container too.
+	// Pod is the UID of the Pod, and Container the runtime's ID of the container. The sandbox is a container too.
 	Pod       types.UID
 	Container string
 }
 
-// Root tells whether any of its four UIDs is root's.
+// Root reports whether any of the four UIDs is root's.
 func (p Process) Root() bool { return slices.Contains(p.UIDs, 0) }
 
-// Runtime tells whether it is the container runtime, which prepares a container from within and then becomes its process.
+// Runtime reports whether the process is the container runtime, which prepares a container from inside and then becomes its
+// process.
 func (p Process) Runtime() bool {
-	// On its way into the container's root, its own program has no path that could be read.
+	// While the runtime enters the container's root, its program has no readable path.
 	if slices.Equal(p.Args, []string{"runc", "init"}) {
 		return true
 	}
-	// It keeps containers from writing to its file by running from a copy in memory, or from a file that is mounted nowhere.
+	// To protect its file from containers, the runtime runs from a copy in memory, or from a file that is not mounted anywhere.
 	exe := strings.TrimSuffix(p.Exe, " (deleted)")
 	return strings.HasPrefix(exe, "/memfd:runc_cloned:") || filepath.Base(exe) == "runc"
 }
 
-// Mounts are those that it sees, each with its options, such as ro. Where mounts are stacked, the one on top counts.
+// Mounts returns the mounts that the process sees, with their options, such as ro. Of stacked mounts, the top one counts.
 func (p Process) Mounts() map[string][]string {
 	data, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "mountinfo"))
 	mounts := map[string][]string{}
 	for line := range strings.Lines(string(data)) {
-		// The fifth is where it is, the sixth are the options of this mount and not of the file system.
+		// The fifth field is the mount point. The sixth has the options of this mount, not those of the file system.
 		if fields := strings.Fields(line); len(fields) > 5 {
 			mounts[fields[4]] = strings.Split(fields[5], ",")
 		}
@@ -60,7 +61,7 @@ func (p Process) Mounts() map[string][]string {
 	return mounts
 }
 
-// Environment is what it was started with.
+// Environment returns the initial environment of the process.
 func (p Process) Environment() map[string]string {
 	data, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "environ"))
 	environment := map[string]string{}
@@ -71,19 +72,19 @@ func (p Process) Environment() map[string]string {
 	return environment
 }
 
-// WorkingDir is where it is.
+// WorkingDir returns the working directory.
 func (p Process) WorkingDir() string {
 	dir, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(p.PID), "cwd"))
 	return dir
 }
 
-// Processes are those of a pod.
+// Processes returns the processes of a Pod.
 func Processes(pod types.UID) []Process {
 	return processes(func(p Process) bool { return p.Pod == pod })
 }
 
-// processes are those of all pods that meet a condition. The enclosure's processes are all in sight, because the namespaces of
-// containers are below its own.
+// processes returns the processes of all Pods that meet a condition. All of them are visible, because the namespaces of
+// containers are below those of the enclosure.
 func processes(condition func(Process) bool) []Process {
 	entries, _ := os.ReadDir("/proc")
 	var found []Process
@@ -105,7 +106,7 @@ func processes(condition func(Process) bool) []Process {
 	return found
 }
 
-// ownerOf tells from the cgroup, …/pod<UID>/<container>, whose a process is.
+// ownerOf reads the Pod and the container of a process from its cgroup, …/pod<UID>/<container>.
 func ownerOf(pid int) (pod types.UID, container string, ok bool) {
 	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cgroup"))
 	if err != nil {
@@ -121,11 +122,11 @@ func ownerOf(pid int) (pod types.UID, container string, ok bool) {
 	return types.UID(uid), container, ok
 }
 
-// errChanged says that a process became another program while it was looked at.
+// errChanged means that a process became another program while it was read.
 var errChanged = errors.New("another program by now")
 
-// readProcess fails if the process is gone meanwhile, or dead and not yet collected. A process that ends or becomes another
-// program between two reads would be a mixture, such as one with the old program's path and no arguments: it is read again.
+// readProcess returns an error if the process has ended. If a process ends or becomes another program between two reads, the
+// result would be a mixture, such as the old program's path without arguments. Then it is read again.
 func readProcess(pid int) (Process, error) {
 	for {
 		if p, err := readOnce(pid); !errors.Is(err, errChanged) {
@@ -203,11 +204,11 @@ func numbers(text string) ([]int64, error) {
 
 func bits(text string) (uint64, error) { return strconv.ParseUint(strings.TrimSpace(text), 16, 64) }
 
-// watchInterval is how often a watch looks: a few times in the life of the shortest program.
+// watchInterval is the time between two looks. The shortest program lives several times as long.
 const watchInterval = 2 * time.Millisecond
 
-// Watch looks at the processes of all pods until the context ends, and answers those that met the condition, each program of
-// a process once as root and once as somebody else. It looks so often that a program which does anything at all is seen.
+// Watch observes the processes of all Pods until the context ends. It returns those that met the condition: each program of a
+// process once as root and once as another user. It looks so often that it sees every program that does real work.
 func Watch(ctx context.Context, condition func(Process) bool) []Process {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()

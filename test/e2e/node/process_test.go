@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTheRuntimeAndNothingElse: a watch leaves out what this says is the runtime, so it must be no program of a pod.
+// TestTheRuntimeAndNothingElse: a watch ignores the runtime, so a program of a Pod must not count as the runtime.
 func TestTheRuntimeAndNothingElse(t *testing.T) {
 	for _, p := range []Process{
 		{Exe: "/usr/sbin/runc"}, {Exe: "/runc"}, {Exe: "/usr/sbin/runc (deleted)"}, {Exe: "/memfd:runc_cloned:runc-dmz (deleted)"},
@@ -32,8 +32,8 @@ func TestMounts(t *testing.T) {
 	assert.Subset(t, []string{"ro", "rw"}, mounts["/"][:1])
 }
 
-// TestAProcessIsReadWhole: a process that ends while it is read is not taken for one that has a program and no arguments. While it
-// becomes a program, it has none yet.
+// TestAProcessIsReadWhole: a process that ends while it is read must not be returned as one without arguments. A process that is
+// just starting a program has no arguments yet.
 func TestAProcessIsReadWhole(t *testing.T) {
 	for range 100 {
 		short := exec.Command("/bin/true", "argument")

@@ -9,7 +9,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// runtimeConfig is containerd's: its folder, the sandbox image, where the CNI configuration is.
+// runtimeConfig is the configuration of containerd: its folder, the sandbox image, and the path of the CNI configuration.
 const runtimeConfig = `version = 3
 root = %[1]q
 state = "/run/containerd"
@@ -31,7 +31,7 @@ default_runtime_name = "runc"
 runtime_type = "io.containerd.runc.v2"
 `
 
-// network is one bridge. Nothing leaves the enclosure, so nothing is masqueraded.
+// network is a single bridge. No packet leaves the enclosure, so there is no masquerading.
 const network = `{
   "cniVersion": "1.0.0",
   "name": "pods",
@@ -68,7 +68,7 @@ func (c *Cluster) startRuntime(ctx context.Context, o Options) error {
 	})
 }
 
-// importImages gives the node its images: no registry is asked for any.
+// importImages imports the images to the node, which has no registry.
 func (c *Cluster) importImages(ctx context.Context, o Options) error {
 	for _, archive := range o.Archives {
 		if err := run(ctx, c.tools[tools.Ctr], "--address", runtimeSocket, "--namespace", "k8s.io", "images", "import",

@@ -18,35 +18,35 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// A Second is another node of the cluster: a machine of its own in User Mode Linux, with another kernel.
+// Second is another node of the cluster: its own machine in User Mode Linux, with another kernel.
 type Second struct {
 	*uml.Machine
-	// shared is a folder of this machine that the second finds at sharedThere.
+	// shared is a folder of this machine, which the second machine has at sharedThere.
 	shared string
 }
 
-// A Place is where a second node is: its name and addresses.
+// Place is the name and the addresses of a second node.
 type Place struct{ Name, Address, Range string }
 
 const (
 	sharedThere   = "/shared"
 	toolsThere    = "/tools"
 	archivesThere = "/archives"
-	// disk of a second node is written for what is used of it.
+	// diskSize is the size of a second node's disk, which is a sparse file.
 	diskSize = 8 << 30
 	memory   = "3G"
-	// secondAPI is where second nodes find the API server, which listens on loopback.
+	// secondAPI is the address of the API server for second nodes. The API server itself listens on loopback.
 	secondAPI = Address + ":6443"
 )
 
-// Boot starts a second node as far as its container runtime, with the images of the options. It needs no control plane yet.
+// Boot starts a second node with its container runtime and the images of the options. It needs no control plane yet.
 func Boot(ctx context.Context, parts uml.Parts, place Place, o Options) (*Second, error) {
 	paths, err := tools.Build(ctx, o.Progress, tools.NodeTools()...)
 	if err != nil {
 		return nil, err
 	}
 	shared := filepath.Join(o.Enclosure.Folder, place.Name+"-shared")
-	// Machines reach one another through this one.
+	// Machines reach one another through this machine.
 	forwarding := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644)
 	if err := errors.Join(os.MkdirAll(shared, 0o755), addAddress(ctx), forwarding); err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func Boot(ctx context.Context, parts uml.Parts, place Place, o Options) (*Second
 	return &Second{Machine: machine, shared: shared}, nil
 }
 
-// StartRuntime starts the container runtime and gives it images.
+// StartRuntime starts the container runtime and imports the images.
 func (s *Second) StartRuntime(ctx context.Context, o Options) error {
 	networks := filepath.Join(sharedThere, "cni")
 	if err := errors.Join(
@@ -96,12 +96,12 @@ func (s *Second) StartRuntime(ctx context.Context, o Options) error {
 	return nil
 }
 
-// ctr asks the container runtime for something.
+// ctr runs a command of the container runtime's client.
 func (s *Second) ctr(ctx context.Context, arguments ...string) (string, error) {
 	return s.Must(ctx, append([]string{s.tool(tools.Ctr), "--address", runtimeSocket, "--namespace", "k8s.io"}, arguments...)...)
 }
 
-// MountImage mounts the root of an image, read-only. It may be mounted already.
+// MountImage mounts the root of an image, read-only, unless it is mounted already.
 func (s *Second) MountImage(ctx context.Context, image, at string) error {
 	if _, err := s.Must(ctx, "mountpoint", "--quiet", at); err == nil {
 		return nil
@@ -154,7 +154,7 @@ func (c *Cluster) Join(ctx context.Context, s *Second) error {
 	return nil
 }
 
-// serveSeconds passes on to the API server what second nodes send to an address that they can reach, and returns the API
+// serveSeconds forwards connections of second nodes to the API server, on an address that they can reach. It returns the API
 // server's name.
 func (c *Cluster) serveSeconds() (string, error) {
 	server, err := url.Parse(c.Admin.Config.Host)
@@ -170,7 +170,7 @@ func (c *Cluster) serveSeconds() (string, error) {
 	return server.Hostname(), err
 }
 
-// start starts a program of the node, which goes on.
+// start starts a program of the node and does not wait for its end.
 func (s *Second) start(ctx context.Context, tool tools.Tool, arguments ...string) error {
 	result, err := s.Do(ctx, uml.Command{
 		Args: append([]string{s.tool(tool)}, arguments...), Log: "/disk/" + string(tool) + ".log",
@@ -191,7 +191,7 @@ func (s *Second) write(name, content string) error {
 	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644))
 }
 
-// Logs are the ends of the logs of the node, for an error.
+// Logs returns the ends of the node's logs, for an error.
 func (s *Second) Logs(ctx context.Context) string {
 	said, err := s.Must(ctx, "sh", "-c", "cd /disk && tail -n 25 *.log; dmesg | tail -n 10")
 	if err != nil {

@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	// serviceAddress is that of the Service called kubernetes, the first of its range.
+	// serviceAddress is the address of the Service called kubernetes, the first of its range.
 	serviceAddress = "203.0.113.1"
-	// rootsFile has whom pods trust to be the API server.
+	// rootsFile has the CAs that Pods trust for the API server.
 	rootsFile = "root-ca.crt"
 )
 
-// startService serves the API server where pods look for it. There is no kube-proxy, which would lead them there, and no
-// certificate of the API server is for that address. So somebody between the two has one, whom pods trust too: every client that asks is
-// known by a token, which is passed on.
+// startService serves the API server at the address where Pods look for it. There is no kube-proxy to forward them, and the API
+// server's certificate is not valid for that address. So a proxy serves there, with a certificate that Pods trust. It passes on
+// the client's token.
 func (c *Cluster) startService(ctx context.Context, _ Options) error {
 	if err := run(ctx, "ip", "address", "add", serviceAddress+"/32", "dev", "lo"); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Doors let a user outside reach a server inside: a socket in the file system belongs to no network namespace.
+// Doors let a user outside reach a server inside. A door is a socket in the file system, which belongs to no network namespace.
 
 func doorPath(folder, name string) string { return filepath.Join(folder, name+".door") }
 
@@ -24,7 +24,7 @@ func (e Enclosure) Open(door, address string) error {
 	return nil
 }
 
-// openDoors listens on loopback outside. Nobody is let through until the door is open inside.
+// openDoors listens on loopback outside. Connections fail until the door is open inside.
 func (p Program) openDoors(ctx context.Context, folder string) (closeAll func(), err error) {
 	var listeners []net.Listener
 	closeAll = func() {
@@ -47,7 +47,7 @@ func (p Program) openDoors(ctx context.Context, folder string) (closeAll func(),
 	return closeAll, nil
 }
 
-// Pass hands on what comes to an address, until the listener is closed.
+// Pass forwards connections to an address, until the listener is closed.
 func Pass(listener net.Listener, network, address string) {
 	for {
 		from, err := listener.Accept()

@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	// parent is for large files that need not outlive a reboot. Other than /tmp, it is on a disk everywhere.
+	// parent is for large files that may be lost at a reboot. Unlike /tmp, it is never in memory.
 	parent = "/var/tmp"
-	// prefix is what the folders in it begin with, and cgroups too.
+	// prefix begins the names of enclosures' folders and cgroups.
 	prefix = "jupyter-user-e2e-"
-	// lockName is the file that is locked for as long as anything runs which uses the folder.
+	// lockName is a file that is locked while any process uses the folder.
 	lockName = "lock"
-	// youngest is how old a folder without a lock has to be: younger ones may be about to get theirs.
+	// youngest is the age below which a folder without a lock may still be about to get one.
 	youngest = time.Minute
-	// removalTime is how long the kernel may take to let go of a cgroup whose processes are dead.
+	// removalTime is the time limit for the kernel to release a cgroup without processes.
 	removalTime = 10 * time.Second
 )
 
-// A folder is where everything of an enclosure is, and the lock which says that somebody is in it.
+// folder is the folder of an enclosure, with a lock that marks it as in use.
 type folder struct {
 	path string
 	held *os.File
@@ -48,7 +48,7 @@ func newFolder() (*folder, error) {
 	if err := errors.Join(os.Chmod(path, 0o755), os.Mkdir(filepath.Join(path, "tmp"), 0o755|fs.ModeSticky)); err != nil {
 		return nil, errors.Join(fmt.Errorf("create a folder for the node: %w", err), f.remove())
 	}
-	// Locked first and named afterwards: another run that starts in this moment must not see it under its name without its lock.
+	// The file is locked before it gets its name, so that another run never sees it without its lock.
 	name := filepath.Join(path, lockName)
 	f.held, err = os.Create(name + ".new")
 	if err == nil {
@@ -63,7 +63,7 @@ func newFolder() (*folder, error) {
 	return f, nil
 }
 
-// remove removes the folder and the cgroups of its name. Nothing is mounted below: mounts are gone with their namespace.
+// remove removes the folder and the cgroups with its name. Nothing is mounted below, because mounts end with their namespace.
 func (f *folder) remove() error {
 	err := errors.Join(removeCgroups(enclosure(f.path).Cgroup), os.RemoveAll(f.path))
 	if f.held != nil {
@@ -75,7 +75,7 @@ func (f *folder) remove() error {
 	return nil
 }
 
-// sweep removes what runs left that were killed.
+// sweep removes what killed runs left behind.
 func sweep() error {
 	folders, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
 	if err != nil {
@@ -93,8 +93,8 @@ func sweep() error {
 	return nil
 }
 
-// abandoned takes over a folder that nobody uses any more. The lock goes with the last process that holds it, and all of a
-// enclosure's processes do.
+// abandoned takes over a folder that is no longer in use. Every process of an enclosure holds the lock, so the lock ends with the last
+// one.
 func abandoned(path string) (*folder, bool) {
 	held, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,15 +111,15 @@ func abandoned(path string) (*folder, bool) {
 	return &folder{path: path, held: held}, true
 }
 
-// cgroupRoot is where cgroup hierarchies are: version 2 has one, at the root itself, version 1 one a folder.
+// cgroupRoot has the cgroup hierarchies: version 2 has one, at the root itself; version 1 has one in each folder.
 const cgroupRoot = "/sys/fs/cgroup"
 
-// hierarchies are the cgroup hierarchies that can be written.
+// hierarchies returns the cgroup hierarchies that are writable.
 func hierarchies() []string {
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); err == nil {
 		return []string{cgroupRoot}
 	}
-	found, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs")) // Errs on bad patterns alone.
+	found, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs")) // It fails only for bad patterns.
 	for i := range found {
 		found[i] = filepath.Dir(found[i])
 	}
@@ -137,8 +137,8 @@ func createCgroups(name string) error {
 	return nil
 }
 
-// removeCgroups removes a cgroup and those below it in every hierarchy. Their processes must be dead; it takes the kernel a
-// moment to notice.
+// removeCgroups removes a cgroup and those below it in every hierarchy. Their processes must have ended, which the kernel notices
+// a moment later.
 func removeCgroups(name string) error {
 	if !strings.HasPrefix(name, "/"+prefix) {
 		return fmt.Errorf("%s is no cgroup of a node", name)
@@ -158,7 +158,7 @@ func removeCgroups(name string) error {
 	return nil
 }
 
-// removeCgroup removes folders alone, deepest first: the files in them belong to the kernel.
+// removeCgroup removes only folders, deepest first, because their files belong to the kernel.
 func removeCgroup(path string) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -12,14 +12,14 @@ import (
 // HostName is the name of the machine inside.
 const HostName = "node"
 
-// tunables are settings of the whole machine that a kubelet changes at start. No namespace keeps them apart, so inside there
-// are files in their place.
+// tunables are settings of the whole machine that a kubelet changes at its start. Namespaces share them, so files are mounted
+// over them inside.
 var tunables = []string{
 	"/proc/sys/vm/overcommit_memory", "/proc/sys/vm/panic_on_oom", "/proc/sys/kernel/panic", "/proc/sys/kernel/panic_on_oops",
 	"/proc/sys/kernel/keys/root_maxkeys", "/proc/sys/kernel/keys/root_maxbytes",
 }
 
-// furnish turns namespaces that are copies of the machine's into a machine of its own.
+// furnish makes an independent machine of namespaces that are copies of this machine's.
 func furnish(folder string) error {
 	for _, step := range []func(string) error{part, mountFresh, hideTunables, nameHost, startNetwork} {
 		if err := step(folder); err != nil {
@@ -29,7 +29,7 @@ func furnish(folder string) error {
 	return createCgroups(enclosure(folder).Cgroup)
 }
 
-// part cuts the mounts off from the machine's, and then lets containers share what is mounted later.
+// part separates the mounts from the machine's, and then lets containers share later mounts.
 func part(string) error {
 	for _, flags := range []uintptr{syscall.MS_PRIVATE | syscall.MS_REC, syscall.MS_SHARED | syscall.MS_REC} {
 		if err := syscall.Mount("", "/", "", flags, ""); err != nil {
@@ -39,12 +39,12 @@ func part(string) error {
 	return nil
 }
 
-// mountFresh mounts what must show these namespaces and not the machine's.
+// mountFresh mounts the file systems that must show these namespaces instead of the machine's.
 func mountFresh(string) error {
 	if err := syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
-	// Sockets, network namespaces and locks: the machine's own stay out of sight.
+	// /run has sockets, network namespaces and locks. Those of the machine must not be visible.
 	if err := syscall.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount /run: %w", err)
 	}
@@ -74,16 +74,16 @@ func nameHost(folder string) error {
 		return err
 	}
 	if _, err := os.Stat(resolver); err != nil {
-		return nil //nolint:nilerr // It was in /run, and is out of sight.
+		return nil //nolint:nilerr // The file was in /run, which is hidden now.
 	}
-	// The machine's name server cannot be reached. Here nobody waits for it.
+	// The machine's name server is not reachable. With this address a lookup fails at once.
 	return place(filepath.Join(folder, "nobody.conf"), resolver, "nameserver 127.0.0.1\n")
 }
 
-// resolver is the file that says who is asked for names.
+// resolver is the file with the name servers.
 const resolver = "/etc/resolv.conf"
 
-// place writes a file and puts it over another.
+// place writes a file and mounts it over another file.
 func place(file, over, content string) error {
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		return err

@@ -1,12 +1,12 @@
-// Package sealed runs a program in mount, process, network, host name and IPC namespaces of its own.
+// Package sealed runs a program in its own mount, process, network, host name and IPC namespaces.
 //
-// A node of a cluster mounts, bridges, routes and starts processes that start processes. Inside of namespaces the kernel
-// takes all of it away with the last process, and the last process goes with the one that started them, however that ends.
-// So there is nothing to take down, and nothing that a killed run could leave on the machine but a folder and a cgroup, which
-// the next run removes. Nor does the node collide with what else the machine runs.
+// A node of a cluster makes mounts, bridges, routes and many processes. In namespaces the kernel removes all of it with the last
+// process, and the last process ends with the process that started them, however that ends. So nothing must be taken down. A
+// killed run leaves only a folder and a cgroup on the machine, which the next run removes. The node also does not collide with
+// other programs of the machine.
 //
-// The program is run three times: outside, where there is a network and where it waits for the others; as the first process
-// of the new namespaces, which furnishes them and then collects orphans; and inside.
+// The program runs three times: outside, with a network, where it waits for the others; as the first process of the new
+// namespaces, which furnishes them and then collects orphans; and inside.
 package sealed
 
 import (
@@ -21,7 +21,7 @@ import (
 	"syscall"
 )
 
-// stageVariable says in the environment which of the three runs this is, and the folder: first:/var/tmp/…, inside:/var/tmp/….
+// stageVariable names the run and the folder: first:/var/tmp/…, inside:/var/tmp/….
 const stageVariable = "JUPYTER_USER_SEALED"
 
 const (
@@ -29,35 +29,34 @@ const (
 	stageInside = "inside"
 )
 
-// A Program is what is run.
+// Program is what the package runs.
 type Program struct {
-	// Outside is called before anything is sealed: what needs the machine's network is done here. It may be nil.
+	// Outside is called first, with the machine's network. It may be nil.
 	Outside func(ctx context.Context) error
-	// Inside is called in the namespaces, as root, and answers the exit status.
+	// Inside is called in the namespaces, as root, and returns the exit status.
 	Inside func(enclosure Enclosure) int
-	// Doors are the names of the doors that are opened to the outside, once Inside has opened them with Enclosure.Open. Opened is
-	// told where each is.
+	// Doors are the names of the doors to the outside, which Inside opens with Enclosure.Open. Opened is called with the address of each.
 	Doors  []string
 	Opened func(door, address string)
 	// UntilInterrupt reports whether the program runs until Ctrl-C, which is no error then.
 	UntilInterrupt bool
 }
 
-// interrupted is the exit status after Ctrl-C, as of a shell.
+// interrupted is the exit status after Ctrl-C, as in a shell.
 const interrupted = 130
 
-// An Enclosure is what is inside.
+// Enclosure is the environment inside.
 type Enclosure struct {
-	// Folder is there for as long as the enclosure is. It is on a disk, and everybody may pass through it.
+	// Folder exists as long as the enclosure. It is on a disk, and every user may pass through it.
 	Folder string
-	// Cgroup is a path in every cgroup hierarchy, which goes with the enclosure.
+	// Cgroup is a path in every cgroup hierarchy. It ends with the enclosure.
 	Cgroup string
 }
 
-// Run runs the program and answers the exit status. It is called first thing in main, or in TestMain.
+// Run runs the program and returns the exit status. Call it at the beginning of main, or of TestMain.
 func Run(p Program) int {
 	stage, folder, _ := strings.Cut(os.Getenv(stageVariable), ":")
-	_ = os.Unsetenv(stageVariable) // Not for the programs that are started from here.
+	_ = os.Unsetenv(stageVariable) // Programs that are started from here must not have it.
 	switch stage {
 	case stageFirst:
 		return first(folder)
@@ -80,7 +79,7 @@ func Run(p Program) int {
 
 func (p Program) outside() (int, error) {
 	if os.Geteuid() != 0 {
-		return 1, errors.New("a node needs root (namespaces, mounts, other people's files): run this as root")
+		return 1, errors.New("a node needs root (namespaces, mounts, other users' files): run this as root")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -112,8 +111,8 @@ func (p Program) outside() (int, error) {
 	return status, errors.Join(err, f.remove())
 }
 
-// dieWithParent has the kernel interrupt this process, which then cleans up, when the one that started it is killed: nobody
-// waits for a test whose go test is gone. A parent that is gone before this is asked for is not noticed.
+// dieWithParent makes the kernel interrupt this process when its parent is killed, so that it cleans up: no process waits for a
+// test without its go test. It does not notice a parent that has already ended.
 func dieWithParent() error {
 	parent := os.Getppid()
 	if _, _, errno := syscall.Syscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0); errno != 0 {
@@ -125,10 +124,10 @@ func dieWithParent() error {
 	return nil
 }
 
-// seal runs the first process of new namespaces, and waits until the last is gone: the kernel kills all the others with the
-// first, and lets it go last.
+// seal runs the first process of new namespaces, and waits for the end of the last process. If the first process ends, the kernel
+// kills all others before it.
 func seal(ctx context.Context, f *folder) (int, error) {
-	// The kernel kills the child when the thread ends that made it.
+	// The kernel kills the child when the thread that made it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	command := exec.CommandContext(ctx, "/proc/self/exe", os.Args[1:]...)
@@ -139,7 +138,7 @@ func seal(ctx context.Context, f *folder) (int, error) {
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
-		// Ctrl-C is for the process outside, which then ends the rest.
+		// Ctrl-C must reach only the process outside, which then ends the others.
 		Setpgid: true,
 	}
 	err := command.Run()
@@ -157,7 +156,7 @@ func seal(ctx context.Context, f *folder) (int, error) {
 	return 0, nil
 }
 
-// first furnishes the namespaces and runs the program inside. It is process 1, to which orphans fall.
+// first furnishes the namespaces and runs the program inside. It is process 1, so orphans become its children.
 func first(folder string) int {
 	if err := furnish(folder); err != nil {
 		fmt.Fprintln(os.Stderr, "error: furnish the namespaces:", err)

@@ -24,17 +24,17 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// programVariable has this test binary run as one of the programs below.
+// programVariable makes this test binary run as one of the programs below.
 const programVariable = "SEALED_TEST_PROGRAM"
 
 const (
-	// ends leaves everything lying about and ends with status 7.
+	// ends leaves everything behind and ends with status 7.
 	ends = "ends"
-	// stays does the same, and waits.
+	// stays does the same, and then waits.
 	stays = "stays"
-	// kept stays, and Ctrl-C is its end and no error.
+	// kept is like stays, but Ctrl-C ends it without an error.
 	kept = "kept"
-	// serves answers HTTP through a door.
+	// serves serves HTTP through a door.
 	serves = "serves"
 )
 
@@ -66,7 +66,7 @@ func inside(which string, enclosure sealed.Enclosure) int {
 	return 7
 }
 
-// litter does what a node does, and takes none of it down.
+// litter makes what a node makes, and removes nothing.
 func litter(enclosure sealed.Enclosure) error {
 	mounted := filepath.Join(enclosure.Folder, "mounted")
 	script := `set -e
@@ -83,7 +83,7 @@ done
 setsid sleep infinity >/dev/null 2>&1 &
 `
 	command := exec.Command("sh", "-c", script, "sh", mounted, enclosure.Cgroup)
-	command.Env = append(os.Environ(), "LITTER_OF="+enclosure.Folder) // Which remains finds it by, and no other enclosure's.
+	command.Env = append(os.Environ(), "LITTER_OF="+enclosure.Folder) // remains finds the process by it.
 	said, err := command.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, said)
@@ -106,11 +106,11 @@ func serve(enclosure sealed.Enclosure) int {
 	return 1
 }
 
-// A running program and what it printed: its folder and, if it has doors, where they are.
+// running is a running program with its output: its folder and the addresses of its doors.
 type running struct {
 	*exec.Cmd
 	folder, address string
-	// said is what it said on its standard error.
+	// said is the program's standard error.
 	said *bytes.Buffer
 }
 
@@ -119,7 +119,7 @@ func start(t *testing.T, which string) running {
 	return startBy(t, which, "/proc/self/exe")
 }
 
-// startBy starts a command that starts the program, or the program itself.
+// startBy starts the program itself, or a command that starts it.
 func startBy(t *testing.T, which, command string, arguments ...string) running {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -147,7 +147,7 @@ func startBy(t *testing.T, which, command string, arguments ...string) running {
 	return r
 }
 
-// whole is what of a machine must be as it was before.
+// whole returns what must not change on the machine.
 func whole(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -157,7 +157,7 @@ func whole(t *testing.T) map[string]string {
 		text := string(data)
 		if path == "/proc/net/dev" {
 			text = ""
-			for line := range strings.Lines(string(data)) { // What was sent and received changes.
+			for line := range strings.Lines(string(data)) { // The counters of sent and received data change.
 				device, _, _ := strings.Cut(line, ":")
 				text += device + "\n"
 			}
@@ -209,7 +209,7 @@ func TestInterruptedItCleansUp(t *testing.T) {
 	assert.Equal(t, before, whole(t))
 }
 
-// TestInterruptIsTheEnd of a program that runs until then: it is no error, and one sentence says that nothing is left.
+// TestInterruptIsTheEnd: Ctrl-C ends a program that runs until then without an error. One sentence says that nothing is left.
 func TestInterruptIsTheEnd(t *testing.T) {
 	r := start(t, kept)
 	require.NoError(t, r.Process.Signal(os.Interrupt))
@@ -218,7 +218,7 @@ func TestInterruptIsTheEnd(t *testing.T) {
 	assert.Empty(t, remains(r.folder))
 }
 
-// TestKilledItLeavesAFolderToTheNextRun: the kernel kills all processes, and with them go mounts, devices and namespaces.
+// TestKilledItLeavesAFolderToTheNextRun: the kernel kills all processes, and removes mounts, devices and namespaces with them.
 func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
 	before := whole(t)
 	r := start(t, stays)
@@ -241,20 +241,20 @@ func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
 	assert.Empty(t, remains(r.folder), "the next run removes it")
 }
 
-// TestItEndsWithTheOneThatStartedIt: with go test gone, nobody waits for it any more.
+// TestItEndsWithTheOneThatStartedIt: when go test ends, the program ends too.
 func TestItEndsWithTheOneThatStartedIt(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	// A second command keeps the shell from becoming the first.
+	// Because of the second command, the shell does not replace itself with the first.
 	r := startBy(t, stays, "sh", "-c", `"$0"; true`, self)
 	require.NoError(t, r.Process.Kill())
-	// This waits for the shell, and for everybody who could still write to its standard error.
+	// This waits for the shell, and for every process that can still write to its standard error.
 	_ = r.Wait()
 	assert.Equal(t, "error: interrupted\n", r.said.String())
 	assert.Empty(t, remains(r.folder))
 }
 
-// TestTheFirstProcessIsKilled, as the kernel does when there is no memory left.
+// TestTheFirstProcessIsKilled: the kernel can kill the first process, for example if there is no memory left.
 func TestTheFirstProcessIsKilled(t *testing.T) {
 	r := start(t, stays)
 	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.Process.Pid))
@@ -293,7 +293,7 @@ func TestADoorLeadsInside(t *testing.T) {
 	defer func() { _ = response.Body.Close() }()
 	name, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	assert.Equal(t, sealed.HostName, string(name), "it is another machine, as far as it can tell")
+	assert.Equal(t, sealed.HostName, string(name), "inside, the host name is that of another machine")
 	require.NoError(t, r.Process.Signal(syscall.SIGTERM))
 	_ = r.Wait()
 }
@@ -306,5 +306,5 @@ func TestOnlyRootCanMakeARoom(t *testing.T) {
 	}
 	said, err := command.CombinedOutput()
 	require.Error(t, err)
-	assert.Equal(t, "error: a node needs root (namespaces, mounts, other people's files): run this as root\n", string(said))
+	assert.Equal(t, "error: a node needs root (namespaces, mounts, other users' files): run this as root\n", string(said))
 }

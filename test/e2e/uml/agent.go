@@ -15,28 +15,28 @@ import (
 	"time"
 )
 
-// agentPort is where a machine runs commands. Nobody but the enclosure can reach it.
+// agentPort is the port on which a machine runs commands. Only the enclosure can reach it.
 const agentPort = "7"
 
-// A Command is one that the machine runs.
+// Command is a command for the machine.
 type Command struct {
 	Args  []string
 	Stdin string `json:",omitempty"`
-	// Log is a file of the machine. With one, the command goes on after the call, and what it says goes there.
+	// Log is a file of the machine. With it, the command keeps running after the call, and its output goes to that file.
 	Log string `json:",omitempty"`
 	// Environment is added to that of the machine.
 	Environment []string `json:",omitempty"`
 }
 
-// A Result is what a command said, on standard output and standard error together, and how it ended.
+// Result is the output of a command, standard output and standard error together, and its exit status.
 type Result struct {
 	Output string
 	Code   int
-	// Error is why it could not be run at all.
+	// Error is the reason why the command could not be started.
 	Error string `json:",omitempty"`
 }
 
-// serve runs commands for every client that asks.
+// serve runs the commands of every client.
 func serve(address string) error {
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, agentPort))
 	if err != nil {
@@ -65,7 +65,7 @@ func (c Command) run(ctx context.Context) Result {
 	command := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...)
 	command.Env = append(os.Environ(), c.Environment...)
 	command.Stdin = strings.NewReader(c.Stdin)
-	// A daemon that the command leaves behind may keep its output open.
+	// A daemon that the command starts may keep its output open.
 	command.WaitDelay = time.Second
 	output, err := command.CombinedOutput()
 	var exit *exec.ExitError
@@ -94,7 +94,7 @@ func (c Command) start() Result {
 	return Result{}
 }
 
-// An agent is the machine's, as the enclosure sees it.
+// agent is the client of a machine's agent, in the enclosure.
 type agent struct{ address string }
 
 // Do runs a command on the machine.
@@ -120,7 +120,7 @@ func (a agent) Do(ctx context.Context, c Command) (Result, error) {
 	return result, json.Unmarshal(answer, &result)
 }
 
-// Must is Do where it is an error that the command fails. It returns what the command said.
+// Must is like Do, but a failed command is an error. It returns the command's output.
 func (a agent) Must(ctx context.Context, arguments ...string) (string, error) {
 	result, err := a.Do(ctx, Command{Args: arguments})
 	if err == nil && result.Code != 0 {
@@ -129,7 +129,7 @@ func (a agent) Must(ctx context.Context, arguments ...string) (string, error) {
 	return result.Output, err
 }
 
-// Script has bash run a script on the machine, up to the first command that fails.
+// Script runs a bash script on the machine, up to the first command that fails.
 func (a agent) Script(ctx context.Context, script string, arguments ...string) (string, error) {
 	result, err := a.Do(ctx, Command{Args: append([]string{"bash", "-euo", "pipefail", "-s", "--"}, arguments...), Stdin: script})
 	if err == nil && result.Code != 0 {
@@ -138,8 +138,8 @@ func (a agent) Script(ctx context.Context, script string, arguments ...string) (
 	return result.Output, err
 }
 
-// answers reports whether the machine runs commands.
-func (a agent) answers(ctx context.Context) bool {
+// responds reports whether the machine runs commands.
+func (a agent) responds(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	result, err := a.Do(ctx, Command{Args: []string{"true"}})

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// The kernel gives its first process these variables, which are on its command line.
+// These variables are on the kernel's command line, and the kernel gives them to its first process.
 const (
 	stageVariable   = "JUPYTER_USER_UML"
 	nameVariable    = "JUPYTER_USER_UML_NAME"
@@ -21,14 +21,14 @@ const (
 	stageOff   = "off"
 )
 
-// path is where the machine's programs are.
+// path is the PATH of the machine's programs.
 const path = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
-// Inside reports whether this program runs in a machine that it started. It is asked first thing in main, or in TestMain; if it
-// is so, Run is all that is to be done.
+// Inside reports whether this program runs in a machine that it started. Call it at the beginning of main, or of TestMain. If it
+// is true, only call Run.
 func Inside() bool { return os.Getenv(stageVariable) != "" }
 
-// Run is the machine's first process, or the process that runs commands. It returns the exit status.
+// Run runs the machine's first process, or the process that runs commands. It returns the exit status.
 func Run() int {
 	switch os.Getenv(stageVariable) {
 	case stageAgent:
@@ -37,12 +37,12 @@ func Run() int {
 	case stageFirst:
 		fmt.Println("error: start the machine:", first())
 	}
-	// If the first process ended, the kernel would panic.
+	// If the first process ended, the kernel would panic, so the machine is powered off before.
 	_ = syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
 	return 1
 }
 
-// first makes a machine of a kernel, and then collects orphans for as long as commands are run. It returns only with an error.
+// first sets the machine up, and then collects orphans as long as commands are run. It returns only with an error.
 func first() error {
 	if err := os.Setenv("PATH", path); err != nil {
 		return err
@@ -85,7 +85,7 @@ func run(line string) error {
 	return nil
 }
 
-// mountDisk mounts the disk, on which it makes a file system where there is none.
+// mountDisk mounts the disk. If the disk has no file system, mountDisk makes one.
 func mountDisk() error {
 	const device, at = "/dev/ubda", "/disk"
 	if syscall.Mount(device, at, "ext4", 0, "") != nil {
@@ -99,7 +99,7 @@ func mountDisk() error {
 	return syscall.Mount("", at, "", syscall.MS_SHARED, "")
 }
 
-// mountAll mounts what every machine has.
+// mountAll makes the mounts of every machine.
 func mountAll() error {
 	for _, m := range []struct{ kind, at, data string }{
 		{"proc", "/proc", ""}, {"sysfs", "/sys", ""}, {"tmpfs", "/run", "mode=755"}, {"tmpfs", "/tmp", "mode=1777"},
@@ -127,7 +127,7 @@ func mountAll() error {
 	return completeCPU()
 }
 
-// completeCPU adds to /proc/cpuinfo what a kubelet reads there, and User Mode Linux does not say.
+// completeCPU adds fields to /proc/cpuinfo that a kubelet reads and that User Mode Linux lacks.
 func completeCPU() error {
 	data, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

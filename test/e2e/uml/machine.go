@@ -21,32 +21,32 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/progress"
 )
 
-// pollInterval is how often something of the machine is looked at.
+// pollInterval is the time between two checks of the machine.
 const pollInterval = 100 * time.Millisecond
 
 // Options of a machine.
 type Options struct {
 	Parts Parts
-	// Enclosure is where the machine runs. It must have an address, Gateway, that the machine can answer to.
+	// Enclosure is the enclosure in which the machine runs. It must have the address Gateway, which the machine can reach.
 	Enclosure sealed.Enclosure
-	// Name is the host name, and of the network device.
+	// Name is the host name, and the name of the network device.
 	Name string
-	// Address is the machine's own, and Gateway the enclosure's. Range is an address range behind the machine, for its pods.
+	// Address is the machine's address, and Gateway the enclosure's. Range is an address range behind the machine, for its Pods.
 	Address, Gateway, Range string
-	// Memory is how much the machine has, as the kernel reads it: 1G.
+	// Memory is the size of the machine's memory, in the kernel's notation: 1G.
 	Memory string
-	// Disk is how large the disk is that the machine finds at /disk. It takes what is written to it.
+	// Disk is the size of the disk at /disk. It is a sparse file.
 	Disk int64
-	// Base is the disk of a machine that is off. With it, /disk begins with what is there, and Base stays as it is.
+	// Base is the disk of another machine, which is off. With it, /disk begins with its content, and Base does not change.
 	Base string
-	// Folders of this machine are at other places there, by their paths.
+	// Folders of this machine appear at other paths in the machine. The keys are the paths there.
 	Folders map[string]string
 }
 
-// A Machine is a running one.
+// Machine is a running machine.
 type Machine struct {
 	Options
-	// Console is the file with what the kernel and the first process say.
+	// Console is the file with the output of the kernel and the first process.
 	Console string
 	disk    string
 	agent
@@ -54,10 +54,10 @@ type Machine struct {
 	err  error
 }
 
-// initPath is where the machine has the program that started it.
+// initPath is the path in the machine of the program that started it.
 const initPath = "/init"
 
-// Start starts a machine and returns it once it runs commands. It ends with the enclosure.
+// Start starts a machine, and returns it once it runs commands. The machine ends with the enclosure.
 func Start(ctx context.Context, o Options) (*Machine, error) {
 	folder := filepath.Join(o.Enclosure.Folder, o.Name)
 	root, err := o.furnish(folder)
@@ -78,7 +78,7 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 		return nil, err
 	}
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, machine.Patience, true, func(ctx context.Context) (bool, error) {
-		return m.answers(ctx), m.Ended()
+		return m.responds(ctx), m.Ended()
 	})
 	if err != nil {
 		return nil, fmt.Errorf("machine %s does not run commands: %w\n%s", o.Name, err, progress.Ends(m.Console))
@@ -86,7 +86,7 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 	return m, nil
 }
 
-// furnish makes the root: that of the parts below a folder which takes what is written, with more folders in their places.
+// furnish makes the root: the parts' root, a writable folder over it, and more folders at their paths.
 func (o Options) furnish(folder string) (string, error) {
 	root, upper, work := filepath.Join(folder, "root"), filepath.Join(folder, "upper"), filepath.Join(folder, "work")
 	if err := errors.Join(os.MkdirAll(root, 0o755), os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
@@ -113,7 +113,7 @@ func (o Options) furnish(folder string) (string, error) {
 	return root, os.MkdirAll(filepath.Join(root, "disk"), 0o755)
 }
 
-// connect makes a network of two, and leads what is for the machine's pods there.
+// connect makes a network of two, and a route to the machine's Pods.
 func (o Options) connect(ctx context.Context) error {
 	for _, arguments := range []string{
 		"tuntap add dev " + o.Name + " mode tap",
@@ -135,15 +135,15 @@ func (m *Machine) boot(root string) error {
 	}
 	disk := m.disk
 	if m.Base != "" {
-		// The kernel writes to the first file what differs from the second.
+		// The kernel writes the differences from the second file to the first.
 		disk += "," + m.Base
 	}
 	command := exec.Command(m.Parts.Kernel, "mem="+m.Memory, "ubda="+disk, "root=/dev/root", "rootfstype=hostfs", "rootflags="+root, "rw",
 		"init="+initPath, "vec0:transport=tap,ifname="+m.Name+",depth=64,gro=1", "con=null", "con0=null,fd:1", "quiet",
-		// Else a folder of the machine is left in the home of the user who starts it.
+		// Otherwise a folder of the machine is left in the home of the user who starts it.
 		"uml_dir="+filepath.Dir(m.Console), "umid=console",
 		stageVariable+"="+stageFirst, nameVariable+"="+m.Name, addressVariable+"="+m.Address, gatewayVariable+"="+m.Gateway)
-	// The machine's memory is a file, which is removed at once. On a disk it would be written there.
+	// The machine's memory is a file that is removed at once. It must not be on a disk.
 	command.Env = append(os.Environ(), "TMPDIR=/dev/shm")
 	command.Stdout, command.Stderr = console, console
 	if err := onOneCPU(command.Start); err != nil {
@@ -156,7 +156,7 @@ func (m *Machine) boot(root string) error {
 	return nil
 }
 
-// Ended returns an error if the machine is not running any more.
+// Ended returns an error if the machine no longer runs.
 func (m *Machine) Ended() error {
 	select {
 	case <-m.done:
@@ -166,12 +166,12 @@ func (m *Machine) Ended() error {
 	}
 }
 
-// PowerOff ends the machine, and returns the file that was its disk. Whatever writes to the disk must have ended.
+// PowerOff ends the machine, and returns the file of its disk. Every program that writes to the disk must have ended.
 func (m *Machine) PowerOff(ctx context.Context) (disk string, err error) {
 	if _, err := m.Must(ctx, "umount", "/disk"); err != nil {
 		return "", err
 	}
-	// The answer does not come.
+	// There is no response, because the machine ends.
 	_, _ = m.Do(ctx, Command{Args: []string{initPath}, Environment: []string{stageVariable + "=" + stageOff}})
 	select {
 	case <-m.done:

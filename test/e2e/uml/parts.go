@@ -19,16 +19,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// Parts are what a machine is made of.
+// Parts are the kernel and the root of a machine.
 type Parts struct {
-	// Kernel is a program, and Root a folder that nothing writes to.
+	// Kernel is a program, and Root a folder that is never written to.
 	Kernel, Root string
 }
 
-// recipeVersion is raised whenever building changes in a way that nothing else in the key shows.
+// recipeVersion must be raised whenever the build changes in a way that the key does not show.
 const recipeVersion = 1
 
-// endingTime is how long a killed build's output is waited for.
+// endingTime is how long to wait for the output of a killed build.
 const endingTime = 10 * time.Second
 
 var (
@@ -38,8 +38,8 @@ var (
 	bootstrap string
 )
 
-// Build returns the parts, after building them if the cache does not have them. It returns an error where this machine cannot run
-// them, or where Debian's archive does not have the packages in the versions that the file packages pins.
+// Build returns the parts, and builds them if the cache does not have them. It returns an error if this machine cannot run them,
+// or if Debian's archive does not have the pinned versions of the packages.
 func Build(ctx context.Context, out io.Writer) (Parts, error) {
 	if err := thisHost.fit(); err != nil {
 		return Parts{}, err
@@ -65,7 +65,7 @@ func Build(ctx context.Context, out io.Writer) (Parts, error) {
 	return Parts{Kernel: kernel, Root: filepath.Join(filepath.Dir(kernel), "root")}, err
 }
 
-// fill runs the script bootstrap in a folder. Whatever ends the script ends everything that it started.
+// fill runs the script bootstrap in a folder. When the script ends, all its processes end.
 func fill(ctx context.Context, folder string) error {
 	if _, err := exec.LookPath("debootstrap"); err != nil {
 		return fmt.Errorf("a program is missing, run test/e2e/install: %w", err)
@@ -80,7 +80,7 @@ func fill(ctx context.Context, folder string) error {
 		filepath.Join(source, "test", "e2e", "uml", "bootstrap"))
 	command.Dir, command.Stdout, command.Stderr, command.WaitDelay = folder, lines, lines, endingTime
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	// The signal comes when the thread that started the command ends, so that one must not end before.
+	// The kernel sends the signal when the thread that started the command ends, so this thread must not end before the command.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := command.Run(); err != nil {
@@ -91,19 +91,19 @@ func fill(ctx context.Context, folder string) error {
 	return nil
 }
 
-// A host is what a machine in User Mode Linux needs of the machine that it runs on, whatever its parts.
+// host is what User Mode Linux needs of the machine that it runs on.
 type host struct {
 	architecture string
 	user         int
-	// tun makes network devices.
+	// tun is the device file that makes network devices.
 	tun string
-	// trace traces a child.
+	// trace tries to trace a child.
 	trace func() error
 }
 
 var thisHost = host{runtime.GOARCH, os.Geteuid(), "/dev/net/tun", traceable}
 
-// fit returns an error if no machine in User Mode Linux can run here.
+// fit returns an error if User Mode Linux cannot run here.
 func (h host) fit() error {
 	if h.architecture != "amd64" {
 		return fmt.Errorf("this machine is %s, and Debian has User Mode Linux for amd64 alone", h.architecture)
@@ -121,7 +121,7 @@ func (h host) fit() error {
 	return nil
 }
 
-// traceable returns an error if a process may not trace its own child, which is how User Mode Linux runs programs.
+// traceable returns an error if a process may not trace its own child. User Mode Linux runs programs that way.
 func traceable() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAMachineThatCannotRunASecondOne is told why in one sentence.
+// TestAMachineThatCannotRunASecondOne: the error has the reason in one sentence.
 func TestAMachineThatCannotRunASecondOne(t *testing.T) {
 	device := filepath.Join(t.TempDir(), "tun")
 	require.NoError(t, os.WriteFile(device, nil, 0o600))
@@ -33,7 +33,7 @@ func TestAMachineThatCannotRunASecondOne(t *testing.T) {
 	}
 }
 
-// TestDebiansArchiveIsMissing, or has other versions: the first line says so.
+// TestDebiansArchiveIsMissing: if the archive is missing or has other versions, the first line of the error says so.
 func TestDebiansArchiveIsMissing(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("left out: only root can make a root for a second machine")
@@ -72,7 +72,7 @@ done >root/var/lib/dpkg/status
 	})
 }
 
-// TestWhatIsLeftOutIsSkippedByName: where no second machine can run, each test on NFS skips itself.
+// TestWhatIsLeftOutIsSkippedByName: if no second machine can run, each test on NFS skips itself.
 func TestWhatIsLeftOutIsSkippedByName(t *testing.T) {
 	files, err := filepath.Glob("../nfs/*_test.go")
 	require.NoError(t, err)
@@ -92,7 +92,7 @@ func TestWhatIsLeftOutIsSkippedByName(t *testing.T) {
 	assert.Greater(t, tests, 5)
 }
 
-// firstCall returns the name of the function that a function calls first thing.
+// firstCall returns the name of the first function that a function calls.
 func firstCall(f *ast.FuncDecl) string {
 	if len(f.Body.List) == 0 {
 		return ""

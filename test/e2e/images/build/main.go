@@ -1,4 +1,4 @@
-// Command build prints where the archives of the end-to-end tests' images lie, after building what the cache does not have.
+// Command build prints the paths of the archives with the end-to-end tests' images. It builds what the cache does not have.
 //
 // Paths go to standard output, the notebooks' first; progress goes to standard error.
 package main

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -u
-"""What docker-stacks ran by default from October 2023 to January 2024: the one that calls start.sh."""
+"""The default command of docker-stacks from October 2023 to January 2024, which calls start.sh."""
 
 import os
 import shlex

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -u
-"""What docker-stacks had for hubs from October 2023 to January 2024: it calls start.sh."""
+"""The command for hubs of docker-stacks from October 2023 to January 2024, which calls start.sh."""
 
 import os
 import shlex

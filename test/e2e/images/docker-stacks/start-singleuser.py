@@ -1,5 +1,5 @@
 #!/usr/bin/env -S python3 -u
-"""What docker-stacks has for hubs: jupyterhub-singleuser, with its arguments behind those of NOTEBOOK_ARGS."""
+"""The command for hubs of docker-stacks: jupyterhub-singleuser, with NOTEBOOK_ARGS before its own arguments."""
 
 import os
 import shlex

@@ -1,11 +1,11 @@
 #!/bin/bash
-# What docker-stacks' start.sh does, as far as our webhook meets it: hooks, what becomes of who it was started as, and then
-# whatever it was told to run. Written from watching the real one, and small: no NB_UMASK, GRANT_SUDO, CHOWN_EXTRA and such.
+# A small copy of docker-stacks' start.sh, written from its observed behaviour: it runs hooks, changes the user, and then runs the
+# command. It has no NB_UMASK, GRANT_SUDO, CHOWN_EXTRA and similar settings, which the webhook does not use.
 set -e
 
 log() { echo "start.sh: $*" >&2; }
 
-# Hooks are sourced, so that what they export is there in the notebook.
+# Hooks are sourced, so that the notebook has their exported variables.
 run_hooks() {
 	log "running hooks in $1"
 	local hook
@@ -18,15 +18,15 @@ run_hooks() {
 
 [ $# -gt 0 ] || set -- bash
 
-# Since it is the entrypoint, people who put it in front of their command too run it twice. Images from before 2024 have not these
-# lines, and their Dockerfiles take them out.
+# start.sh is the entrypoint, so it runs twice if a user's command begins with it too. Images from before 2024 do not have these lines;
+# their Dockerfiles remove them.
 if [ "${_START_SH_EXECUTED:-}" = 1 ]; then
 	log "WARNING: it is the entrypoint already, and need not be part of the command"
 	exec "$@"
 fi
 export _START_SH_EXECUTED=1
 
-# As root: make the person of NB_USER, NB_UID and NB_GID of jovyan, and become that person.
+# As root: turn the account jovyan into the user of NB_USER, NB_UID and NB_GID, and become that user.
 become_user() {
 	local user=${NB_USER:-jovyan} uid=${NB_UID:-1000} gid=${NB_GID:-100}
 	if [ "$user" != jovyan ] && id -u jovyan >/dev/null 2>&1; then
@@ -50,8 +50,8 @@ become_user() {
 	exec sudo --preserve-env --set-home --user "$user" PATH="$PATH" "${command[@]}"
 }
 
-# As anybody else: nothing can be changed, so it only warns. If there is no jovyan to compare with, it ends here, without a
-# word, as the real one does: the two assignments fail under set -e.
+# As any other user: nothing can be changed, so there is only a warning. Without a user jovyan the script ends here without a message, as
+# the real one does: the two assignments fail under set -e.
 stay_user() {
 	local uid gid
 	uid=$(id -u jovyan 2>/dev/null)

@@ -1,4 +1,4 @@
 #!/bin/bash
-# An entrypoint that can be seen, in the notebook's environment.
+# An entrypoint that leaves a mark in the notebook's environment.
 export OWN_ENTRYPOINT=$((${OWN_ENTRYPOINT:-0} + 1))
 exec "$@"

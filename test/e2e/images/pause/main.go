@@ -1,6 +1,6 @@
-// Command pause is what a pod's sandbox runs: it holds the pod's namespaces, and waits to be told to end.
+// Command pause runs in a Pod's sandbox: it holds the Pod's namespaces, and waits for the signal to end.
 //
-// Where a pod shares its process namespace it is PID 1 there, so it takes in what others leave behind.
+// In a Pod with a shared process namespace it is PID 1, so it collects ended processes of other containers.
 package main
 
 import (
@@ -21,7 +21,7 @@ func main() {
 	}
 }
 
-// reap takes in every process that has ended. Signals of the same kind merge, so there may be more than one.
+// reap collects every ended process. Signals of the same kind merge, so one signal may stand for several processes.
 func reap() {
 	for {
 		process, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
