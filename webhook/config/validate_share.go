@@ -95,7 +95,8 @@ func validateAccess(at *field.Path, access Access) field.ErrorList {
 	choices := []Access{AccessReadOnly, AccessReadWrite}
 	switch {
 	case access == "":
-		return field.ErrorList{field.Required(at, "write ReadOnly, or ReadWrite to let file permissions decide what a user may write")}
+		return field.ErrorList{field.Required(at,
+			"write ReadOnly, or ReadWrite to let file permissions decide what a user may write")}
 	case !slices.Contains(choices, access):
 		return field.ErrorList{field.NotSupported(at, access, choices)}
 	}

@@ -36,6 +36,7 @@ func IdentityDiffers(annotation, name string) Denial {
 func GenerationUnknown(annotation, generation string) Denial {
 	return Denial{Code: http.StatusServiceUnavailable, Reason: "GenerationUnknown", Field: AnnotationField(annotation),
 		Message: fmt.Sprintf("no replica of the webhook that could be asked knows configuration %s, under which this pod was "+
-			"changed: a rolling update is probably under way, so try again; if that does not help ask the admin to look at the webhook's log",
+			"changed: a rolling update is probably under way, so try again; if that does not help ask the admin to "+
+			"look at the webhook's log",
 			Printable(generation))}
 }

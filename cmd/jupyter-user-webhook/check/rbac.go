@@ -49,7 +49,8 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 			"of its own",
 			who(g.subject), g.role))
 	case g.wildcard:
-		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s)", who(g.subject), g.where(), g.role))
+		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s)",
+			who(g.subject), g.where(), g.role))
 	case g.verb == runAs:
 		return judgeRunAs(g)
 	case len(g.names) == 0 || g.resource == shares:
