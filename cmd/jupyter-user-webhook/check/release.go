@@ -34,7 +34,8 @@ func (s *state) installAgain(values ...string) string {
 // managers, or fail because of them, so the objects must be deleted first.
 func (s *state) repair(what string, names []string, values ...string) string {
 	return fmt.Sprintf("%s. If the difference remains, another field manager has written it: first kubectl delete %s %s, "+
-		"during which it is not in effect", s.installAgain(values...), strings.ToLower(installedKinds[what]), strings.Join(names, " "))
+		"during which it is not in effect",
+		s.installAgain(values...), strings.ToLower(installedKinds[what]), strings.Join(names, " "))
 }
 
 // release returns the Helm release, from the annotations of the installed objects.
