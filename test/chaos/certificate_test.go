@@ -23,15 +23,15 @@ const reload = 10 * time.Second
 func TestCertificateIsRotated(t *testing.T) {
 	c := newCluster(t)
 	certs := []*secret{newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour))}
-	replicas := c.twoWith(t, certs...)
+	replicas := c.startTwoWith(t, certs...)
 	front := &replica{place: place{reviews: c.listener.Addr().String()}}
 	client := &http.Client{Timeout: giveUp, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
 		RootCAs: c.authority.Roots(), ServerName: "jupyter-user-webhook.jupyter-user-system.svc",
 	}}}
 
-	l, reconnecting := paced(50, c.creating()), paced(20, front.reviewing(client))
+	l, reconnecting := startLoad(50, c.creating()), startLoad(20, front.reviewing(client))
 	var slowest time.Duration
-	for range played.rotations {
+	for range chosenForm.rotations {
 		next := c.pair(t, time.Hour)
 		for i, r := range replicas {
 			began := time.Now()
@@ -47,7 +47,7 @@ func TestCertificateIsRotated(t *testing.T) {
 	n.assertWhole(t)
 	within(t, o.machine, slowest, reload, "serving a new certificate")
 	report(t, "0 failed, reload ≤ 10 s", "%d rotations on each of two replicas: served after %s at most; %s; %d new connections, %d failed",
-		played.rotations, milliseconds(slowest), o, len(n.tries), len(n.failed()))
+		chosenForm.rotations, milliseconds(slowest), o, len(n.tries), len(n.failed()))
 }
 
 // untilShown waits until the replica serves this certificate on a new connection.
@@ -69,7 +69,7 @@ func (r *replica) untilShown(t *testing.T, pair pki.Pair) {
 func TestCertificateIsWrong(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
-	replicas := c.twoWith(t, certs, certs)
+	replicas := c.startTwoWith(t, certs, certs)
 	stranger, err := pki.New(time.Hour, "another authority")
 	require.NoError(t, err)
 	forged, err := stranger.Issue(time.Hour, "jupyter-user-webhook.jupyter-user-system.svc", "0.0.0.0")
@@ -87,18 +87,18 @@ func TestCertificateIsWrong(t *testing.T) {
 		for _, r := range replicas {
 			r.untilShown(t, wrong.pair)
 		}
-		c.cut()
+		c.closeConnections()
 		// The first request may fail because its connection was closed.
 		require.Eventually(t, func() bool {
 			_, err = c.create(t.Context(), notebook("alice"))
 			require.Error(t, err, name)
 			return strings.Contains(err.Error(), wrong.says)
 		}, wait, 5*time.Millisecond, name)
-		_, err = c.create(t.Context(), plain())
+		_, err = c.create(t.Context(), plainPod())
 		assert.NoError(t, err, "a Pod that is no notebook is admitted")
 
 		certs.set(t, c.pair(t, time.Hour))
-		back = max(back, c.untilBack(t))
+		back = max(back, c.awaitAdmission(t))
 	}
 	within(t, watch, back, reload, "the first admission after a correct certificate")
 	report(t, "denied; reload ≤ 10 s", "expired, and of another CA: notebooks denied, other Pods admitted; notebooks admitted %s after a "+

@@ -43,8 +43,8 @@ const (
 	hubName   = "system:serviceaccount:hub:hub"
 )
 
-// theWorld starts the world at the first call.
-var theWorld = sync.OnceValues(startWorld)
+// sharedWorld starts the world at the first call.
+var sharedWorld = sync.OnceValues(startWorld)
 
 // started is the control plane of theWorld, or nil if no test has started it. stopCluster stops it.
 var started *controlplane.ControlPlane
@@ -67,7 +67,7 @@ func startWorld() (*world, error) {
 	if w.admin, err = kubernetes.NewForConfig(plane.Admin.Config); err != nil {
 		return nil, err
 	}
-	return w, w.furnish(ctx)
+	return w, w.createObjects(ctx)
 }
 
 func stopCluster() error {
@@ -77,8 +77,8 @@ func stopCluster() error {
 	return started.Stop()
 }
 
-// furnish creates a namespace for notebooks, the hub's account, and a CA that the webhook configurations trust.
-func (w *world) furnish(ctx context.Context) (err error) {
+// createObjects creates a namespace for notebooks, the hub's account, and a CA that the webhook configurations trust.
+func (w *world) createObjects(ctx context.Context) (err error) {
 	if err := w.Namespace(ctx, namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 		return err
 	}
@@ -145,19 +145,19 @@ type cluster struct {
 // newCluster returns a cluster whose Service has no replicas yet.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	w, err := theWorld()
+	w, err := sharedWorld()
 	require.NoError(t, err)
-	drain := time.Duration(float64(played.drain) * machine.Now())
+	drain := time.Duration(float64(chosenForm.drain) * machine.Now())
 	c := &cluster{world: w, places: places(t, 8), passwd: filepath.Join(t.TempDir(), "passwd"), drain: drain}
 	require.NoError(t, os.WriteFile(c.passwd, []byte("alice:x:5001:6001::/home/alice:/bin/bash\n"+
 		"bob:x:5002:6002::/home/bob:/bin/bash\n"), 0o600))
 	c.service = startService(t, net.JoinHostPort(w.Webhook.Host, strconv.Itoa(w.Webhook.Port)))
-	t.Cleanup(w.tidying(t))
+	t.Cleanup(w.keepDeletingPods(t))
 	return c
 }
 
-// tidying deletes all Pods every 30 s, and once more when end is called. There is no node, so no Pod runs.
-func (w *world) tidying(t *testing.T) (end func()) {
+// keepDeletingPods deletes all Pods every 30 s, and once more when end is called. There is no node, so no Pod runs.
+func (w *world) keepDeletingPods(t *testing.T) (end func()) {
 	t.Helper()
 	tidy := func() {
 		err := w.admin.CoreV1().Pods(namespace).DeleteCollection(context.Background(), *metav1.NewDeleteOptions(0), metav1.ListOptions{})
@@ -232,14 +232,14 @@ func (w *world) pair(t *testing.T, valid time.Duration) pki.Pair {
 	return pair
 }
 
-// two starts two replicas and waits until a notebook is admitted.
-func (c *cluster) two(t *testing.T) (replicas []*replica) {
+// startTwo starts two replicas and waits until a notebook is admitted.
+func (c *cluster) startTwo(t *testing.T) (replicas []*replica) {
 	t.Helper()
-	return c.twoWith(t, newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour)))
+	return c.startTwoWith(t, newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour)))
 }
 
-// twoWith is like two. The replicas have these certificates.
-func (c *cluster) twoWith(t *testing.T, certs ...*secret) (replicas []*replica) {
+// startTwoWith is like two. The replicas have these certificates.
+func (c *cluster) startTwoWith(t *testing.T, certs ...*secret) (replicas []*replica) {
 	t.Helper()
 	for i, secret := range certs {
 		replicas = append(replicas, c.replica(t, secret, c.places[i]))
@@ -272,15 +272,15 @@ func notebook(user string) *corev1.Pod {
 	}
 }
 
-// plain returns a Pod that is no notebook.
-func plain() *corev1.Pod {
+// plainPod returns a Pod that is no notebook.
+func plainPod() *corev1.Pod {
 	pod := notebook("")
 	pod.Labels = nil
 	return pod
 }
 
-// injected returns an error if an admitted Pod lacks the annotation, the init container or the home.
-func injected(pod *corev1.Pod) error {
+// checkInjected returns an error if an admitted Pod lacks the annotation, the init container or the home.
+func checkInjected(pod *corev1.Pod) error {
 	user := pod.Labels["jupyter-user"]
 	if pod.Annotations["jupyter-user.io/user"] != user || len(pod.Spec.InitContainers) != 1 ||
 		pod.Spec.InitContainers[0].Name != "jupyter-user-init" {

@@ -24,11 +24,11 @@ const (
 	// 20,000 that a replica caches.
 	accounts, reviewed = 100_000, 25_000
 	firstUID           = 10_000
-	// storm is the number of reviews a second. silence is how long the directory service hangs.
-	storm   = 1600
-	silence = 30 * time.Second
-	// resident is the largest memory that a replica may have before the storm, in MiB.
-	resident = 64
+	// reviewRate is the number of reviews a second. silence is how long the directory service hangs.
+	reviewRate = 1600
+	hangTime   = 30 * time.Second
+	// maxBefore is the largest memory that a replica may have before the storm, in MiB.
+	maxBefore = 64
 )
 
 // TestTheDirectoryServiceHangs runs a replica against a real slapd with 100,000 accounts, and sends reviews of more users than the replica
@@ -37,25 +37,25 @@ const (
 // slapd responds again, every user is admitted.
 func TestTheDirectoryServiceHangs(t *testing.T) {
 	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: slapd.Units + manyAccounts(), Database: "access to * by * read"})
-	r, client := alone(t, "--config="+configured(t, directory))
+	r, client := startAlone(t, "--config="+ldapConfiguration(t, directory))
 	var next atomic.Int64
-	first := beginLoad(few, unpaced, reviewed, func(context.Context) try { return r.admits(client, int(next.Add(1)-1)) }).end()
+	first := beginLoad(few, unpaced, reviewed, func(context.Context) try { return r.reviewUser(client, int(next.Add(1)-1)) }).end()
 	assertKnown(t, first)
 	caching := r.memory(t, "VmHWM")
-	assert.Less(t, caching, float64(resident), "MiB")
-	quiet := beginLoad(many, storm, 3*storm, r.reviewingMany(client, &next)).end()
+	assert.Less(t, caching, float64(maxBefore), "MiB")
+	quiet := beginLoad(many, reviewRate, 3*reviewRate, r.reviewingUsers(client, &next)).end()
 	assertKnown(t, quiet)
 	memory, goroutines := r.memory(t, "VmRSS"), r.goroutines(t)
 
 	goOn := directory.Hang(t)
-	l := beginLoad(many, storm, math.MaxInt, r.reviewingMany(client, &next))
-	<-time.After(silence)
+	l := beginLoad(many, reviewRate, math.MaxInt, r.reviewingUsers(client, &next))
+	<-time.After(hangTime)
 	stuck := r.goroutines(t)
 	hung := l.stop()
-	hung.assertFair(t)
-	within(t, hung.machine, hung.share(100), time.Second, "the slowest response while the directory service hangs")
+	hung.assertNoViolation(t)
+	within(t, hung.machine, hung.percentile(100), time.Second, "the slowest response while the directory service hangs")
 	assert.Less(t, len(hung.failed()), len(hung.tries)/5, "nine of ten reviews are of a cached user, and are admitted")
-	if hung.rate() < 0.95*storm {
+	if hung.rate() < 0.95*reviewRate {
 		assert.Greater(t, hung.rate(), 0.5*quiet.rate(), "reviews a second; %.0f while the directory service responds", quiet.rate())
 		figures.excuse(t.Name(), fmt.Sprintf("the machine is too slow: %.0f/s while the directory service responds", quiet.rate()))
 	}
@@ -63,22 +63,22 @@ func TestTheDirectoryServiceHangs(t *testing.T) {
 	assert.Less(t, stuck, goroutines+3*32+2*many)
 	after := r.memory(t, "VmRSS")
 	assert.Less(t, after, 1.25*memory, "MiB; as many reviews took the same memory while the directory service responded")
-	assert.Less(t, r.memory(t, "VmHWM"), float64(most), "MiB")
+	assert.Less(t, r.memory(t, "VmHWM"), float64(maxMemory), "MiB")
 
 	goOn()
-	require.Eventually(t, func() bool { return r.admits(client, accounts-1).err == nil }, wait, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return r.reviewUser(client, accounts-1).err == nil }, wait, 10*time.Millisecond)
 	require.Eventually(t, func() bool { return r.goroutines(t) <= goroutines+8 }, wait, 100*time.Millisecond)
 	report(t, "every response < 1 s; < 64 MiB with 100,000 users, < 100 MiB in the storm, no growth", "%.0f/s while it responds, %.0f/s while "+
 		"it hangs: %d admitted, %d told to try again, slowest %s; %.0f MiB after %d users, %.0f before it hangs, %.0f at the "+
 		"end, at most %.0f; %.0f goroutines before, %.0f while it hangs", quiet.rate(), hung.rate(), len(hung.tries)-len(hung.failed()),
-		len(hung.failed()), milliseconds(hung.share(100)), caching, reviewed, memory, after, r.memory(t, "VmHWM"), goroutines, stuck)
+		len(hung.failed()), milliseconds(hung.percentile(100)), caching, reviewed, memory, after, r.memory(t, "VmHWM"), goroutines, stuck)
 }
 
 // assertKnown fails if a review of the load failed, because every user is known. On a slow machine, a lookup may take longer than a review
 // waits.
 func assertKnown(t *testing.T, o outcome) {
 	t.Helper()
-	o.assertFair(t)
+	o.assertNoViolation(t)
 	if failed := o.failed(); len(failed) > 0 && !slow(t, o.machine, fmt.Sprintf("%d of %d lookups", len(failed), len(o.tries))) {
 		o.assertWhole(t)
 	}
@@ -94,8 +94,8 @@ func manyAccounts() string {
 	return b.String()
 }
 
-// configured returns a configuration file with the directory service as the source of identities.
-func configured(t *testing.T, directory *slapd.Server) string {
+// ldapConfiguration returns a configuration file with the directory service as the source of identities.
+func ldapConfiguration(t *testing.T, directory *slapd.Server) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "apiVersion: jupyter-user.io/v1alpha1\nkind: WebhookConfiguration\n"+
@@ -104,9 +104,9 @@ func configured(t *testing.T, directory *slapd.Server) string {
 	return file
 }
 
-// admits sends a review of a user's notebook. A denial with 503 is an error. Any other denial is foul, and so is an admission with another
+// reviewUser sends a review of a user's notebook. A denial with 503 is an error. Any other denial is foul, and so is an admission with another
 // UID than the user's.
-func (r *replica) admits(client *http.Client, user int) try {
+func (r *replica) reviewUser(client *http.Client, user int) try {
 	review := strings.Replace(goodReview, `"jupyter-user":"alice"`, fmt.Sprintf(`"jupyter-user":"user%d"`, user), 1)
 	reviewed, _, err := r.send(client, "/mutate", review)
 	switch {
@@ -115,22 +115,22 @@ func (r *replica) admits(client *http.Client, user int) try {
 	case !reviewed.Response.Allowed && reviewed.Response.Status.Code == http.StatusServiceUnavailable:
 		return try{err: fmt.Errorf("denied with 503: %s", reviewed.Response.Status.Message)}
 	case !reviewed.Response.Allowed:
-		return try{foul: fmt.Errorf("denied: %+v", reviewed)}
+		return try{violation: fmt.Errorf("denied: %+v", reviewed)}
 	}
 	patch, err := base64.StdEncoding.DecodeString(reviewed.Response.Patch)
 	if want := fmt.Sprintf(`"%d:%[1]d"`, firstUID+user); err != nil || !strings.Contains(string(patch), want) {
-		return try{foul: fmt.Errorf("admitted with another identity than %s: %s", want, patch)}
+		return try{violation: fmt.Errorf("admitted with another identity than %s: %s", want, patch)}
 	}
 	return try{}
 }
 
-// reviewingMany sends reviews of users that the replica has cached. Every tenth review is of a user that it has not cached.
-func (r *replica) reviewingMany(client *http.Client, next *atomic.Int64) func(context.Context) try {
+// reviewingUsers sends reviews of users that the replica has cached. Every tenth review is of a user that it has not cached.
+func (r *replica) reviewingUsers(client *http.Client, next *atomic.Int64) func(context.Context) try {
 	return func(context.Context) try {
 		n := int(next.Add(1))
 		if n%10 == 0 {
-			return r.admits(client, reviewed+n/10%(accounts-reviewed))
+			return r.reviewUser(client, reviewed+n/10%(accounts-reviewed))
 		}
-		return r.admits(client, reviewed-1-n%15_000)
+		return r.reviewUser(client, reviewed-1-n%15_000)
 	}
 }

@@ -28,13 +28,13 @@ func TestNoEgressAndNoCredentials(t *testing.T) {
 	folder := t.TempDir()
 	trace, decoy := filepath.Join(folder, "trace"), filepath.Join(folder, "kubeconfig")
 	require.NoError(t, os.WriteFile(decoy, []byte("apiVersion: v1\nkind: Config\n"), 0o600))
-	r, client := aloneIn(t, options{
+	r, client := startAloneWith(t, options{
 		// With -D the replica is the child of this test, and strace traces it from another process.
-		around: []string{"strace", "-D", "-f", "-qq", "-s", "200", "-o", trace, "-e", "trace=%network,open,openat,openat2"},
-		flags:  []string{"--drain=0s"},
-		env:    []string{"KUBECONFIG=" + decoy, "HOME=" + folder, "KUBERNETES_SERVICE_HOST=192.0.2.1", "KUBERNETES_SERVICE_PORT=443"},
+		wrapper: []string{"strace", "-D", "-f", "-qq", "-s", "200", "-o", trace, "-e", "trace=%network,open,openat,openat2"},
+		flags:   []string{"--drain=0s"},
+		env:     []string{"KUBECONFIG=" + decoy, "HOME=" + folder, "KUBERNETES_SERVICE_HOST=192.0.2.1", "KUBERNETES_SERVICE_PORT=443"},
 	})
-	burst(50, r.reviewing(client)).assertWhole(t)
+	callMany(50, r.reviewing(client)).assertWhole(t)
 	r.goroutines(t)
 	r.signal(t, syscall.SIGTERM)
 	r.untilEnded(t)

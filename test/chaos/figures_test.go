@@ -80,7 +80,7 @@ func (f *table) print(out io.Writer) {
 		return
 	}
 	load, _ := os.ReadFile("/proc/loadavg")
-	_, _ = fmt.Fprintf(out, "\n%s form, %s, %d cores, load at the end %s\n\n", map[bool]string{true: "Short", false: "Long"}[played == short],
+	_, _ = fmt.Fprintf(out, "\n%s form, %s, %d cores, load at the end %s\n\n", map[bool]string{true: "Short", false: "Long"}[chosenForm == short],
 		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), strings.Join(strings.Fields(string(load) + " ? ? ?")[:3], " "))
 	_, _ = fmt.Fprintln(out, "| scenario | wanted | measured | |\n|---|---|---|---|")
 	for _, l := range f.lines {

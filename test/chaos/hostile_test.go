@@ -22,13 +22,13 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// most is the largest memory that a replica may have, in MiB, whatever it gets.
-const most = 100
+// maxMemory is the largest memory that a replica may have, in MiB, whatever it gets.
+const maxMemory = 100
 
 // TestHostileReviews changes a good review in many ways: it replaces each value by values of other types, and cuts the review off at many
 // places. Each review must get a correct AdmissionReview as its response.
 func TestHostileReviews(t *testing.T) {
-	r, client := alone(t)
+	r, client := startAlone(t)
 	paths := []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"}
 	watch := machine.For(t)
 	var slowest time.Duration
@@ -54,7 +54,7 @@ func TestHostileReviews(t *testing.T) {
 	assert.GreaterOrEqual(t, sent, 200)
 	assert.Greater(t, denied, 200, "most of the reviews are denied")
 	within(t, watch, slowest, time.Second, "the slowest response")
-	peak := r.stillRight(t, client)
+	peak := r.assertHealthy(t, client)
 	report(t, "≥ 200 correct responses, 0 dropped, 0 panics, each < 1 s, < 100 MiB, the next good review admitted",
 		"%d sent, %d denied, %d panics, slowest %s, at most %.0f MiB", sent, denied, r.panics(), milliseconds(slowest), peak)
 }
@@ -62,7 +62,7 @@ func TestHostileReviews(t *testing.T) {
 // TestHugeReviews: a review that is larger than an API server's is denied before it is read to the end. A review that an API server may
 // send gets a response in time.
 func TestHugeReviews(t *testing.T) {
-	r, client := alone(t)
+	r, client := startAlone(t)
 	named := func(count int, element string) string {
 		var list strings.Builder
 		for i := range count {
@@ -120,19 +120,19 @@ func TestHugeReviews(t *testing.T) {
 		within(t, watch, took, time.Second, c.name)
 		figures = append(figures, c.name+" "+milliseconds(took))
 	}
-	peak := r.stillRight(t, client)
+	peak := r.assertHealthy(t, client)
 	report(t, "denied or admitted < 1 s, < 100 MiB", "%s; at most %.0f MiB", strings.Join(figures, ", "), peak)
 }
 
 // TestManyLargeReviews: anyone who may create Pods may create many at once, each as large as an API server accepts. The replica reviews
 // them one after the other, or denies them because there are too many. Small reviews at the same time are not affected.
 func TestManyLargeReviews(t *testing.T) {
-	r, client := alone(t)
+	r, client := startAlone(t)
 	large := reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":[` +
 		`{"name":"nb","image":"x","args":["` + strings.Repeat("x", 3<<20) + `"]}]}}`)
 	var turnedAway atomic.Int32
-	beside := paced(20, r.reviewing(client))
-	sent := burst(200, func(context.Context) try {
+	beside := startLoad(20, r.reviewing(client))
+	sent := callMany(200, func(context.Context) try {
 		got, _, err := r.send(client, "/mutate", large)
 		if err != nil && strings.Contains(err.Error(), "503 Service Unavailable") {
 			turnedAway.Add(1)
@@ -147,10 +147,10 @@ func TestManyLargeReviews(t *testing.T) {
 	sent.assertWhole(t)
 	small.assertWhole(t)
 	assert.Less(t, int(turnedAway.Load()), len(sent.tries), "some of them are admitted")
-	peak := r.stillRight(t, client)
+	peak := r.assertHealthy(t, client)
 	report(t, "admitted or told to try again, < 100 MiB", "%d of 3 MiB by %d clients, %d told to try again, slowest %s; %d small reviews meanwhile, "+
-		"%d failed, p99 %s; at most %.0f MiB", len(sent.tries), many, turnedAway.Load(), milliseconds(sent.share(100)), len(small.tries),
-		len(small.failed()), milliseconds(small.share(99)), peak)
+		"%d failed, p99 %s; at most %.0f MiB", len(sent.tries), many, turnedAway.Load(), milliseconds(sent.percentile(100)), len(small.tries),
+		len(small.failed()), milliseconds(small.percentile(99)), peak)
 }
 
 type blanks struct{}
@@ -162,9 +162,9 @@ func (blanks) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// stillRight fails if a good review is not admitted, if the replica has panicked, or if it has taken too much memory. It returns the peak of
+// assertHealthy fails if a good review is not admitted, if the replica has panicked, or if it has taken too much memory. It returns the peak of
 // its memory.
-func (r *replica) stillRight(t *testing.T, client *http.Client) (peak float64) {
+func (r *replica) assertHealthy(t *testing.T, client *http.Client) (peak float64) {
 	t.Helper()
 	got, _, err := r.send(client, "/mutate", goodReview)
 	require.NoError(t, err)
@@ -172,7 +172,7 @@ func (r *replica) stillRight(t *testing.T, client *http.Client) (peak float64) {
 	assert.NotEmpty(t, got.Response.Patch)
 	assert.Zero(t, r.panics(), r)
 	peak = r.memory(t, "VmHWM")
-	assert.Less(t, peak, float64(most), "MiB")
+	assert.Less(t, peak, float64(maxMemory), "MiB")
 	return peak
 }
 

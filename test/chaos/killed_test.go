@@ -18,18 +18,18 @@ import (
 func TestOneOfTwoIsKilled(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
-	replicas := c.twoWith(t, certs, certs)
+	replicas := c.startTwoWith(t, certs, certs)
 
-	l := paced(50, c.creating())
+	l := startLoad(50, c.creating())
 	var back, denied time.Duration
-	for n := range played.kills {
+	for n := range chosenForm.kills {
 		one := n % 2
 		killed := time.Now()
 		replicas[one].kill(t)
 		replicas[one] = c.replica(t, certs, c.places[one])
 		back = max(back, time.Since(killed))
 		// The load goes on for longer than the Service needs to notice a missing replica.
-		l.untilDone(t, 25, killed.Add(2*played.probe))
+		l.untilDone(t, 25, killed.Add(2*chosenForm.probe))
 		for _, f := range l.since(killed) {
 			if f.err != nil {
 				denied = max(denied, f.began.Sub(killed))
@@ -37,45 +37,45 @@ func TestOneOfTwoIsKilled(t *testing.T) {
 		}
 	}
 	o := l.stop()
-	o.assertFair(t)
+	o.assertNoViolation(t)
 	within(t, o.machine, denied, time.Second, "the last denied create after a kill")
 	within(t, o.machine, back, time.Second, "the restart of a killed replica")
 	report(t, "ready within 1 s, no Pod without injection", "%d kills: ready after %s at most, the last denied create began %s "+
-		"after a kill; %s", played.kills, milliseconds(back), milliseconds(denied), o)
+		"after a kill; %s", chosenForm.kills, milliseconds(back), milliseconds(denied), o)
 }
 
 // TestBothAreDown suspends both replicas, so that connections stay open without a response, as on a lost node. Then it kills both.
 func TestBothAreDown(t *testing.T) {
 	c := newCluster(t)
-	replicas := c.two(t)
+	replicas := c.startTwo(t)
 	for _, r := range replicas {
 		r.pause(t)
 	}
-	hung := c.downFor(t, "hang")
+	hung := c.testFailurePolicy(t, "hang")
 	for _, r := range replicas {
 		r.signal(t, syscall.SIGCONT)
 	}
-	resumed := c.untilBack(t)
+	resumed := c.awaitAdmission(t)
 
 	for _, r := range replicas {
 		r.kill(t)
 	}
-	dead := c.downFor(t, "are gone")
+	dead := c.testFailurePolicy(t, "are gone")
 	certs := newSecret(t, c.pair(t, time.Hour))
 	for place := range replicas {
 		c.replica(t, certs, c.places[place])
 	}
-	c.untilBack(t)
+	c.awaitAdmission(t)
 	report(t, "labelled Pods denied in time, other Pods admitted, notebooks admitted again afterwards",
 		"suspended: denied after %s, other Pods within %s, admitted %s after the end; killed: denied after %s, other Pods within %s",
 		milliseconds(hung.denied), milliseconds(hung.others), milliseconds(resumed), milliseconds(dead.denied), milliseconds(dead.others))
 }
 
-// down has the longest times of requests while no replica responds: of notebooks, which are denied, and of other Pods.
-type down struct{ denied, others time.Duration }
+// slowest has the longest times of requests while no replica responds: of notebooks, which are denied, and of other Pods.
+type slowest struct{ denied, others time.Duration }
 
-// downFor tests failurePolicy: Fail while no replica responds: a notebook is denied, and other Pods are admitted.
-func (c *cluster) downFor(t *testing.T, how string) (d down) {
+// testFailurePolicy tests failurePolicy: Fail while no replica responds: a notebook is denied, and other Pods are admitted.
+func (c *cluster) testFailurePolicy(t *testing.T, how string) (d slowest) {
 	t.Helper()
 	watch := machine.Start()
 	defer watch.Stop()
@@ -88,7 +88,7 @@ func (c *cluster) downFor(t *testing.T, how string) (d down) {
 	within(t, watch, d.denied, 3*time.Second, "the denial while both replicas "+how)
 	for range 10 {
 		began := time.Now()
-		_, err := c.create(t.Context(), plain())
+		_, err := c.create(t.Context(), plainPod())
 		assert.NoError(t, err, "a Pod that is no notebook is admitted")
 		d.others = max(d.others, time.Since(began))
 	}
@@ -96,8 +96,8 @@ func (c *cluster) downFor(t *testing.T, how string) (d down) {
 	return d
 }
 
-// untilBack waits until a labelled Pod is admitted, and returns how long that took.
-func (c *cluster) untilBack(t *testing.T) time.Duration {
+// awaitAdmission waits until a labelled Pod is admitted, and returns how long that took.
+func (c *cluster) awaitAdmission(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()
 	require.EventuallyWithT(t, func(collect *assert.CollectT) {
@@ -105,7 +105,7 @@ func (c *cluster) untilBack(t *testing.T) time.Duration {
 		defer cancel()
 		pod, err := c.create(ctx, notebook("alice"), metav1.DryRunAll)
 		require.NoError(collect, err)
-		require.NoError(collect, injected(pod))
+		require.NoError(collect, checkInjected(pod))
 	}, wait, 10*time.Millisecond)
 	return time.Since(began)
 }

@@ -21,38 +21,38 @@ import (
 // TestShortOfEverything runs a replica with less memory, disk or time than the chart gives it. The replica serves, or it ends with an error.
 // It never hangs.
 func TestShortOfEverything(t *testing.T) {
-	t.Run("32 MiB of memory", func(t *testing.T) { t.Parallel(); inLittleMemory(t, 32) })
-	t.Run("64 MiB of memory", func(t *testing.T) { t.Parallel(); inLittleMemory(t, 64) })
+	t.Run("32 MiB of memory", func(t *testing.T) { t.Parallel(); runInLittleMemory(t, 32) })
+	t.Run("64 MiB of memory", func(t *testing.T) { t.Parallel(); runInLittleMemory(t, 64) })
 	t.Run("one processor", func(t *testing.T) {
 		t.Parallel()
-		serves(t, options{env: []string{"GOMAXPROCS=1"}})
+		assertServes(t, options{env: []string{"GOMAXPROCS=1"}})
 	})
-	t.Run("a full disk", onAFullDisk)
+	t.Run("a full disk", runOnFullDisk)
 	t.Run("a root that is read-only", onAReadOnlyRoot)
-	t.Run("suspended for longer than any limit", suspended)
-	t.Run("a clock that is wrong", withAWrongClock)
+	t.Run("suspended for longer than any limit", testSuspended)
+	t.Run("a clock that is wrong", testWrongClock)
 }
 
 // reviews is the number of reviews that each replica gets.
 const reviews = 500
 
-// serves starts a replica and fails unless it admits many concurrent reviews.
-func serves(t *testing.T, o options) {
+// assertServes starts a replica and fails unless it admits many concurrent reviews.
+func assertServes(t *testing.T, o options) {
 	t.Helper()
-	r, client := aloneIn(t, o)
-	served := burst(reviews, r.reviewing(client))
+	r, client := startAloneWith(t, o)
+	served := callMany(reviews, r.reviewing(client))
 	served.assertWhole(t)
 	report(t, "serves or ends with an error, never hangs", "%d reviews by %d clients, %d failed, p99 %s, at most %.0f MiB",
-		len(served.tries), many, len(served.failed()), milliseconds(served.share(99)), r.memory(t, "VmHWM"))
+		len(served.tries), many, len(served.failed()), milliseconds(served.percentile(99)), r.memory(t, "VmHWM"))
 }
 
-// inLittleMemory runs a replica that the kernel kills when it takes more memory than the limit, and sends large Pods too.
-func inLittleMemory(t *testing.T, limit int) {
+// runInLittleMemory runs a replica that the kernel kills when it takes more memory than the limit, and sends large Pods too.
+func runInLittleMemory(t *testing.T, limit int) {
 	group := memoryGroup(t, limit)
-	r, client := aloneIn(t, options{around: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
+	r, client := startAloneWith(t, options{wrapper: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
 	large := reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":[` +
 		`{"name":"nb","image":"x","args":["` + strings.Repeat("x", 1<<20) + `"]}]}}`)
-	served := burst(reviews, r.reviewing(client))
+	served := callMany(reviews, r.reviewing(client))
 	for range 20 {
 		_, _, err := r.send(client, "/mutate", large)
 		if err != nil {
@@ -65,9 +65,9 @@ func inLittleMemory(t *testing.T, limit int) {
 		assert.Less(t, limit, 64, "64 MiB are enough")
 	default:
 		served.assertWhole(t)
-		r.stillRight(t, client)
+		r.assertHealthy(t, client)
 		report(t, "serves or ends, never hangs", "%d reviews and 20 of 1 MiB, %d failed, p99 %s", len(served.tries), len(served.failed()),
-			milliseconds(served.share(99)))
+			milliseconds(served.percentile(99)))
 	}
 }
 
@@ -89,13 +89,13 @@ func memoryGroup(t *testing.T, limit int) string {
 	return group
 }
 
-// onAFullDisk runs a replica that cannot write its log. It writes no other file.
-func onAFullDisk(t *testing.T) {
+// runOnFullDisk runs a replica that cannot write its log. It writes no other file.
+func runOnFullDisk(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer full.Close() //nolint:errcheck // nothing can be written to it
-	serves(t, options{log: full, at: places(t, 1)[0]})
+	assertServes(t, options{log: full, at: places(t, 1)[0]})
 }
 
 func onAReadOnlyRoot(t *testing.T) {
@@ -103,15 +103,15 @@ func onAReadOnlyRoot(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("skipped: only root can make the root file system read-only for one process")
 	}
-	serves(t, options{around: []string{"unshare", "--mount", "sh", "-c",
+	assertServes(t, options{wrapper: []string{"unshare", "--mount", "sh", "-c",
 		`mount -o remount,bind,ro / && ! touch "$0" 2>/dev/null && exec "$@"`, filepath.Join(t.TempDir(), "x")}})
 }
 
-// suspended stops a replica for longer than all its time limits, like a machine that is suspended. Then the replica closes the connection
+// testSuspended stops a replica for longer than all its time limits, like a machine that is suspended. Then the replica closes the connection
 // of a request that it had read in part, and serves new requests.
-func suspended(t *testing.T) {
+func testSuspended(t *testing.T) {
 	t.Parallel()
-	r, client := alone(t)
+	r, client := startAlone(t)
 	_, _, err := r.send(client, "/mutate", goodReview)
 	require.NoError(t, err)
 	half := r.dial(t)
@@ -130,13 +130,13 @@ func suspended(t *testing.T) {
 	// If the server was suspended after it sent 100 Continue and before it began to read, the time limit begins now.
 	within(t, watch, time.Since(began), bodyTime+5*time.Second, "the end of an incomplete request")
 	r.untilReady(t)
-	r.stillRight(t, client)
+	r.assertHealthy(t, client)
 	report(t, "serves, never hangs", "stopped for 11 s, serves %s later", milliseconds(time.Since(began)))
 }
 
-// withAWrongClock: for a replica with a wrong clock, the certificate has expired or is not valid yet. The replica is not ready then, and
+// testWrongClock: for a replica with a wrong clock, the certificate has expired or is not valid yet. The replica is not ready then, and
 // says why. It does not end, because a restart would not help.
-func withAWrongClock(t *testing.T) {
+func testWrongClock(t *testing.T) {
 	t.Parallel()
 	for jumped, by := range map[string]time.Duration{"forward": -2 * time.Hour, "backward": 2 * time.Hour} {
 		certs := newSecret(t, pki.Make(t, time.Hour))

@@ -47,8 +47,8 @@ type try struct {
 	began time.Time
 	took  time.Duration
 	err   error
-	// foul is a violation of the promise, such as an admitted Pod without injection. It must never happen.
-	foul error
+	// violation is a violation of the promise, such as an admitted Pod without injection. It must never happen.
+	violation error
 }
 
 // outcome is the result of a load.
@@ -59,16 +59,16 @@ type outcome struct {
 	machine *machine.Watch
 }
 
-// paced calls do at a rate a second until the load is stopped. On a slow machine the rate is lower.
-func paced(rate float64, do func(context.Context) try) *load {
+// startLoad calls do at a rate a second until the load is stopped. On a slow machine the rate is lower.
+func startLoad(rate float64, do func(context.Context) try) *load {
 	return beginLoad(few, rate, math.MaxInt, do)
 }
 
 // unpaced is a rate that no machine reaches, so that each sender sends without a pause.
 const unpaced = 1e6
 
-// burst calls do count times, as fast as possible.
-func burst(count int, do func(context.Context) try) outcome {
+// callMany calls do count times, as fast as possible.
+func callMany(count int, do func(context.Context) try) outcome {
 	return beginLoad(many, unpaced, count, do).end()
 }
 
@@ -154,14 +154,14 @@ func (c *cluster) creating() func(context.Context) try {
 		if err != nil {
 			return try{err: err}
 		}
-		return try{foul: injected(pod)}
+		return try{violation: checkInjected(pod)}
 	}
 }
 
 // creatingPlain returns a function that creates a Pod which is no notebook, so that only the API server works.
 func (c *cluster) creatingPlain() func(context.Context) try {
 	return func(ctx context.Context) try {
-		_, err := c.create(ctx, plain())
+		_, err := c.create(ctx, plainPod())
 		return try{err: err}
 	}
 }
@@ -170,12 +170,12 @@ func (o outcome) failed() (failed []try) {
 	return slices.DeleteFunc(slices.Clone(o.tries), func(t try) bool { return t.err == nil })
 }
 
-func (o outcome) fouls() (fouls []try) {
-	return slices.DeleteFunc(slices.Clone(o.tries), func(t try) bool { return t.foul == nil })
+func (o outcome) violations() (fouls []try) {
+	return slices.DeleteFunc(slices.Clone(o.tries), func(t try) bool { return t.violation == nil })
 }
 
-// share returns a percentile of the times.
-func (o outcome) share(percent int) time.Duration {
+// percentile returns a percentile of the times.
+func (o outcome) percentile(percent int) time.Duration {
 	if len(o.tries) == 0 {
 		return 0
 	}
@@ -195,7 +195,7 @@ func (o outcome) assertWhole(t *testing.T) {
 	for _, f := range first(failed) {
 		assert.NoError(t, f.err, "after %s", f.took)
 	}
-	o.assertFair(t)
+	o.assertNoViolation(t)
 }
 
 // late reports whether a call failed because its sender, the API server or a replica stopped waiting.
@@ -205,11 +205,11 @@ func late(t try) bool {
 		apierrors.ReasonForError(t.err) == "GenerationUnknown")
 }
 
-// assertFair fails if any call was foul. Failed calls are allowed.
-func (o outcome) assertFair(t *testing.T) {
+// assertNoViolation fails if any call was foul. Failed calls are allowed.
+func (o outcome) assertNoViolation(t *testing.T) {
 	t.Helper()
-	for _, f := range first(o.fouls()) {
-		assert.NoError(t, f.foul)
+	for _, f := range first(o.violations()) {
+		assert.NoError(t, f.violation)
 	}
 	assert.NotEmpty(t, o.tries)
 }
@@ -220,7 +220,7 @@ func first(tries []try) []try { return tries[:min(len(tries), 5)] }
 // String returns the figures of the load as text.
 func (o outcome) String() string {
 	return fmt.Sprintf("%d creates at %.0f/s, %d failed, %d without injection, p50 %s, p99 %s", len(o.tries), o.rate(), len(o.failed()),
-		len(o.fouls()), milliseconds(o.share(50)), milliseconds(o.share(99)))
+		len(o.violations()), milliseconds(o.percentile(50)), milliseconds(o.percentile(99)))
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%.1f ms", d.Seconds()*1000) }

@@ -32,8 +32,8 @@ var (
 		rotations: 3, stops: 6}
 	long = form{steady: 10 * time.Minute, grown: 1.05, rollouts: 20, kills: 20, drain: 10 * time.Second, probe: 2 * time.Second,
 		rotations: 10, stops: 50}
-	// played is the form of this run.
-	played = short
+	// chosenForm is the form of this run.
+	chosenForm = short
 )
 
 // binary is the path of the webhook's program.
@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0) //nolint:forbidigo // TestMain is the main of this program
 	}
 	if os.Getenv("CHAOS") == "long" {
-		played = long
+		chosenForm = long
 	}
 	status := 1
 	if err := prepare(); err != nil {

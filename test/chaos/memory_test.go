@@ -25,7 +25,7 @@ import (
 // the replica goes on.
 func TestHostileReviewsInTheChartsMemory(t *testing.T) {
 	group := memoryGroup(t, chartsMemory(t))
-	r, client := aloneIn(t, options{around: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
+	r, client := startAloneWith(t, options{wrapper: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
 	hostile := greedyReviews()
 	for name, body := range hostile {
 		require.Less(t, len(body), 4<<20, name)
@@ -35,19 +35,19 @@ func TestHostileReviewsInTheChartsMemory(t *testing.T) {
 		assert.Equal(t, 422, got.Response.Status.Code, name)
 		assert.Contains(t, got.Response.Status.Message, "leave some out", name)
 	}
-	denied, later := r.besieged(t, client, hostile)
+	denied, later := r.sendForTenSeconds(t, client, hostile)
 	select {
 	case <-r.done:
 		require.Fail(t, "the replica has ended", "%v", r.ended)
 	default:
 	}
-	r.stillRight(t, client)
+	r.assertHealthy(t, client)
 	report(t, "denied or told to try again, never ends", "limit %d MiB, at most %s MiB; %d reviews of up to 4 MB by 16 clients: %d denied, %d "+
 		"told to try again", chartsMemory(t), peak(t, group), denied+later, denied, later)
 }
 
-// besieged has 16 clients send all hostile reviews for ten seconds. It returns how many were denied, and how many were told to try again.
-func (r *replica) besieged(t *testing.T, client *http.Client, hostile map[string]string) (denied, later int64) {
+// sendForTenSeconds has 16 clients send all hostile reviews for ten seconds. It returns how many were denied, and how many were told to try again.
+func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile map[string]string) (denied, later int64) {
 	t.Helper()
 	var counted, delayed atomic.Int64
 	var callers sync.WaitGroup

@@ -44,8 +44,8 @@ type options struct {
 	at    place
 	flags []string
 	env   []string
-	// around is a command that runs the program. The program and its flags are its last arguments.
-	around []string
+	// wrapper is a command that runs the program. The program and its flags are its last arguments.
+	wrapper []string
 	// log is the file for the log. If it is nil, the replica's Journal gets the log.
 	log *os.File
 }
@@ -54,7 +54,7 @@ type options struct {
 func launch(t *testing.T, o options) *replica {
 	t.Helper()
 	r := &replica{Journal: &journal.Journal{}, place: o.at, done: make(chan struct{})}
-	line := append([]string{}, o.around...)
+	line := append([]string{}, o.wrapper...)
 	line = append(line, binary, "serve", "--listen="+cmp.Or(o.at.reviews, anywhere), "--http-listen="+cmp.Or(o.at.http, anywhere),
 		"--cert-dir="+o.certs)
 	line = append(line, o.flags...)

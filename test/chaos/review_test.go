@@ -39,13 +39,13 @@ type reply struct {
 	} `json:"response"`
 }
 
-// alone starts a replica without an API server, and returns it with an HTTP client.
-func alone(t *testing.T, flags ...string) (*replica, *http.Client) {
+// startAlone starts a replica without an API server, and returns it with an HTTP client.
+func startAlone(t *testing.T, flags ...string) (*replica, *http.Client) {
 	t.Helper()
-	return aloneIn(t, options{flags: flags})
+	return startAloneWith(t, options{flags: flags})
 }
 
-func aloneIn(t *testing.T, o options) (*replica, *http.Client) {
+func startAloneWith(t *testing.T, o options) (*replica, *http.Client) {
 	t.Helper()
 	pair := pki.Make(t, time.Hour)
 	o.certs = newSecret(t, pair).dir

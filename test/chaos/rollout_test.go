@@ -25,24 +25,24 @@ func TestRollingRestarts(t *testing.T) {
 	c.untilReady(t, 2)
 	c.untilAdmitting(t)
 
-	l := paced(50, c.creating())
-	for n := range played.rollouts {
+	l := startLoad(50, c.creating())
+	for n := range chosenForm.rollouts {
 		for range 2 {
 			r.up(t, configurations[(n+1)%2])
 			c.untilReady(t, 3)
-			r.down(t)
+			r.stopOldest(t)
 			c.untilReady(t, 2)
 		}
 	}
 	for len(r.ending) > 0 {
-		r.oneEnds(t)
+		r.awaitOneEnd(t)
 	}
 	o := l.stop()
 	o.assertWhole(t)
-	if played == long {
+	if chosenForm == long {
 		assert.GreaterOrEqual(t, len(o.tries), 5_000)
 	}
-	report(t, "0 failed of ≥ 5,000 in 20 restarts", "%d restarts of both: %s", played.rollouts, o)
+	report(t, "0 failed of ≥ 5,000 in 20 restarts", "%d restarts of both: %s", chosenForm.rollouts, o)
 }
 
 // A rollout has the running replicas, the oldest first, and those that are ending.
@@ -59,7 +59,7 @@ func (r *rollout) up(t *testing.T, configuration string) {
 	t.Helper()
 	// Places are used in turn. The replica that had this place must have ended.
 	if r.count >= len(r.places) {
-		r.oneEnds(t)
+		r.awaitOneEnd(t)
 	}
 	at := r.places[r.count%len(r.places)]
 	r.count++
@@ -67,16 +67,16 @@ func (r *rollout) up(t *testing.T, configuration string) {
 	r.endpoints = append(r.endpoints, r.add(at))
 }
 
-// oneEnds waits until the first of the ending replicas has ended.
-func (r *rollout) oneEnds(t *testing.T) {
+// awaitOneEnd waits until the first of the ending replicas has ended.
+func (r *rollout) awaitOneEnd(t *testing.T) {
 	t.Helper()
 	r.ending[0].untilEnded(t)
 	assert.NoError(t, r.ending[0].ended, r.ending[0])
 	r.ending = r.ending[1:]
 }
 
-// down sends SIGTERM to the oldest replica, like the kubelet. Its endpoint is removed when its process has ended.
-func (r *rollout) down(t *testing.T) {
+// stopOldest sends SIGTERM to the oldest replica, like the kubelet. Its endpoint is removed when its process has ended.
+func (r *rollout) stopOldest(t *testing.T) {
 	t.Helper()
 	oldest, endpoint := r.replicas[0], r.endpoints[0]
 	r.replicas, r.endpoints = r.replicas[1:], r.endpoints[1:]

@@ -39,7 +39,7 @@ func startService(t *testing.T, address string) *service {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	require.NoError(t, err)
-	s := &service{listener: listener, period: played.probe, spreading: played.probe, open: map[net.Conn]bool{}}
+	s := &service{listener: listener, period: chosenForm.probe, spreading: chosenForm.probe, open: map[net.Conn]bool{}}
 	s.tasks.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -56,7 +56,7 @@ func startService(t *testing.T, address string) *service {
 			e.gone()
 		}
 		s.mu.Unlock()
-		s.cut()
+		s.closeConnections()
 		s.tasks.Wait()
 	})
 	return s
@@ -187,8 +187,8 @@ func (s *service) closed(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// cut closes every connection, so that the API server has to open new ones.
-func (s *service) cut() {
+// closeConnections closes every connection, so that the API server has to open new ones.
+func (s *service) closeConnections() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for conn := range s.open {

@@ -21,7 +21,7 @@ const beforeEnd = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application
 // them in time. Other clients do not wait longer than usual.
 func TestStalledConnections(t *testing.T) {
 	const each = 300
-	r, client := alone(t)
+	r, client := startAlone(t)
 	beginLoad(few, 50, 50, r.reviewing(client)).end().assertWhole(t)
 	normal := beginLoad(few, 50, 200, r.reviewing(client)).end()
 	normal.assertWhole(t)
@@ -38,7 +38,7 @@ func TestStalledConnections(t *testing.T) {
 		stalled = append(stalled, conn)
 	}
 	began := time.Now() // The last connection begins to stall now.
-	good := paced(50, r.reviewing(client))
+	good := startLoad(50, r.reviewing(client))
 	var closing sync.WaitGroup
 	for n, conn := range stalled {
 		closing.Go(func() { assert.NoError(t, untilClosed(conn, began.Add(wait)), "connection %d", n) })
@@ -49,12 +49,12 @@ func TestStalledConnections(t *testing.T) {
 	beside.assertWhole(t)
 
 	peak := r.memory(t, "VmHWM")
-	assert.Less(t, peak, float64(most), "MiB")
+	assert.Less(t, peak, float64(maxMemory), "MiB")
 	// If the normal time is very short, three times that time is within the noise.
-	within(t, beside.machine, beside.share(99), max(3*normal.share(99), 100*time.Millisecond), "p99 beside stalled connections")
+	within(t, beside.machine, beside.percentile(99), max(3*normal.percentile(99), 100*time.Millisecond), "p99 beside stalled connections")
 	within(t, beside.machine, closed, 15*time.Second, "closing the stalled connections")
 	report(t, "closed within 15 s, good p99 < 3 × normal, < 100 MiB", "all closed after %.1f s, p99 %s beside them and %s without, at most %.0f "+
-		"MiB", closed.Seconds(), milliseconds(beside.share(99)), milliseconds(normal.share(99)), peak)
+		"MiB", closed.Seconds(), milliseconds(beside.percentile(99)), milliseconds(normal.percentile(99)), peak)
 }
 
 // untilClosed waits until the other side closes the connection.

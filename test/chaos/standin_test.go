@@ -72,7 +72,7 @@ func patching(uid, patch string) string {
 // Pod, because it has the label and no injection.
 func TestStandIns(t *testing.T) {
 	c := newCluster(t)
-	c.standIn(t)
+	c.startStandIn(t)
 	failing := c.tryAll(t, func(t *testing.T, behaviour string, err error) {
 		assert.Contains(t, err.Error(), `pods.jupyter-user.io"`, "%s: the webhook is named", behaviour)
 		assert.NotContains(t, err.Error(), "ValidatingAdmissionPolicy", behaviour)
@@ -87,7 +87,7 @@ func TestStandIns(t *testing.T) {
 	t.Cleanup(func() { setPolicy(admissionv1.Fail) })
 	setPolicy(admissionv1.Ignore)
 	require.EventuallyWithT(t, func(collect *assert.CollectT) {
-		_, err := c.create(t.Context(), behaving("cut"))
+		_, err := c.create(t.Context(), notebookFor("cut"))
 		require.ErrorContains(collect, err, "NotInjected")
 	}, wait, 20*time.Millisecond, "failurePolicy: Ignore is in effect")
 	ignoring := c.tryAll(t, func(t *testing.T, behaviour string, err error) {
@@ -107,7 +107,7 @@ func (c *cluster) tryAll(t *testing.T, deniedBy func(t *testing.T, behaviour str
 		for behaviour := range behaviours {
 			t.Run(behaviour, func(t *testing.T) {
 				t.Parallel()
-				_, err := c.create(t.Context(), behaving(behaviour))
+				_, err := c.create(t.Context(), notebookFor(behaviour))
 				require.Error(t, err, "the Pod is admitted")
 				if behaviour == doesNotApply {
 					assert.Contains(t, err.Error(), "error in remove", "failurePolicy does not apply to this error")
@@ -120,20 +120,20 @@ func (c *cluster) tryAll(t *testing.T, deniedBy func(t *testing.T, behaviour str
 	took := time.Since(began)
 	// Mutation and verification may each take timeoutSeconds, 2.
 	within(t, watch, took, 5*time.Second, "the last denial")
-	_, err := c.create(t.Context(), plain())
+	_, err := c.create(t.Context(), plainPod())
 	assert.NoError(t, err, "a Pod that is no notebook is admitted")
 	return took
 }
 
-// behaving returns a notebook whose label selects a behaviour.
-func behaving(behaviour string) *corev1.Pod {
+// notebookFor returns a notebook whose label selects a behaviour.
+func notebookFor(behaviour string) *corev1.Pod {
 	pod := notebook("alice")
 	pod.Labels["stand-in"] = behaviour
 	return pod
 }
 
-// standIn starts the stand-in behind the Service, with a certificate that the API server trusts.
-func (c *cluster) standIn(t *testing.T) {
+// startStandIn starts the stand-in behind the Service, with a certificate that the API server trusts.
+func (c *cluster) startStandIn(t *testing.T) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

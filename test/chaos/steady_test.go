@@ -12,36 +12,36 @@ import (
 const (
 	// pace is the number of Pods created a second. It is five times the rate that SIG Scalability tests.
 	pace = 100
-	// keeps is the lowest accepted ratio between the rate of notebooks and the rate of other Pods, on a machine that is too slow for the
+	// minRatio is the lowest accepted ratio between the rate of notebooks and the rate of other Pods, on a machine that is too slow for the
 	// pace. A measurement gave 0.42.
-	keeps = 0.2
+	minRatio = 0.2
 )
 
 // TestSteadyLoad creates Pods at a steady rate, and fails if memory or goroutines grow.
 func TestSteadyLoad(t *testing.T) {
 	c := newCluster(t)
-	replicas := c.two(t)
+	replicas := c.startTwo(t)
 	creating := c.creating()
 	// The first Pods make the replicas allocate what they allocate once.
-	burst(200, creating).assertWhole(t)
+	callMany(200, creating).assertWhole(t)
 	alone := beginLoad(few, unpaced, 300, c.creatingPlain()).end()
 	alone.assertWhole(t)
 	ours := beginLoad(few, unpaced, 300, creating).end()
 	ours.assertWhole(t)
-	before := c.atRest(t, replicas)
+	before := c.idleGoroutines(t, replicas)
 
-	l := paced(pace, creating)
+	l := startLoad(pace, creating)
 	memory := watch(t, replicas)
 	o := l.stop()
 	o.assertWhole(t)
 	if o.rate() < 0.95*pace {
-		assert.Greater(t, o.rate(), keeps*alone.rate(), "creates a second; the API server alone has %.0f", alone.rate())
+		assert.Greater(t, o.rate(), minRatio*alone.rate(), "creates a second; the API server alone has %.0f", alone.rate())
 		figures.excuse(t.Name(), fmt.Sprintf("the machine is too slow: an API server alone creates %.0f/s", alone.rate()))
 	}
-	assert.LessOrEqual(t, memory.grown(), played.grown, "%v", memory)
+	assert.LessOrEqual(t, memory.grown(), chosenForm.grown, "%v", memory)
 	goroutines := before
 	require.Eventually(t, func() bool {
-		goroutines = c.atRest(t, replicas)
+		goroutines = c.idleGoroutines(t, replicas)
 		return goroutines <= before
 	}, wait, 100*time.Millisecond, "there were %d goroutines at rest", before)
 	report(t, "100/s, 0 errors, 0 without injection, memory +5 % at most (short form: +25 %), no more goroutines",
@@ -49,10 +49,10 @@ func TestSteadyLoad(t *testing.T) {
 		max(replicas[0].memory(t, "VmHWM"), replicas[1].memory(t, "VmHWM")), before, goroutines)
 }
 
-// atRest closes all connections and returns the number of the replicas' goroutines.
-func (c *cluster) atRest(t *testing.T, replicas []*replica) (goroutines int) {
+// idleGoroutines closes all connections and returns the number of the replicas' goroutines.
+func (c *cluster) idleGoroutines(t *testing.T, replicas []*replica) (goroutines int) {
 	t.Helper()
-	c.cut()
+	c.closeConnections()
 	for _, r := range replicas {
 		goroutines += int(r.goroutines(t))
 	}
@@ -66,7 +66,7 @@ type samples []float64
 func watch(t *testing.T, replicas []*replica) (s samples) {
 	t.Helper()
 	for range 20 {
-		<-time.After(played.steady / 20)
+		<-time.After(chosenForm.steady / 20)
 		s = append(s, replicas[0].memory(t, "VmRSS")+replicas[1].memory(t, "VmRSS"))
 	}
 	return s
@@ -86,9 +86,9 @@ func (s samples) grown() float64 {
 // TestBurst creates 500 Pods at once, as at the beginning of a course.
 func TestBurst(t *testing.T) {
 	c := newCluster(t)
-	c.two(t)
+	c.startTwo(t)
 	const pods = 500
-	o := burst(pods, c.creating())
+	o := callMany(pods, c.creating())
 	o.assertWhole(t)
 	require.Len(t, o.tries, pods)
 	report(t, "0 errors, 0 timeouts", "%s", o)

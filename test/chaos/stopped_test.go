@@ -24,7 +24,7 @@ import (
 func TestStoppedWhileAnswering(t *testing.T) {
 	var sent, served atomic.Int32
 	t.Run("rounds", func(t *testing.T) {
-		for n := range played.stops {
+		for n := range chosenForm.stops {
 			t.Run(fmt.Sprint(n), func(t *testing.T) {
 				t.Parallel()
 				round := stopWhileAnswering(t)
@@ -39,7 +39,7 @@ func TestStoppedWhileAnswering(t *testing.T) {
 			})
 		}
 	})
-	report(t, "0 lost, first not ready", "%d stops, %d reviews before or during the drain, %d lost", played.stops, sent.Load(),
+	report(t, "0 lost, first not ready", "%d stops, %d reviews before or during the drain, %d lost", chosenForm.stops, sent.Load(),
 		sent.Load()-served.Load())
 }
 
@@ -72,7 +72,7 @@ func (r *stopRound) note(err error) {
 func stopWhileAnswering(t *testing.T) (round stopRound) {
 	t.Helper()
 	round.machine = machine.For(t)
-	r, client := alone(t, "--drain="+drainTime.String())
+	r, client := startAlone(t, "--drain="+drainTime.String())
 	began := time.Now()
 	conns := make([]net.Conn, inFlight)
 	for i := range conns {
@@ -84,7 +84,7 @@ func stopWhileAnswering(t *testing.T) (round stopRound) {
 	r.signal(t, syscall.SIGTERM)
 	stopped := time.Now()
 	require.Eventually(t, func() bool { return ready(r.http) != nil }, wait, time.Millisecond)
-	round.note(whileDraining(r, client))
+	round.note(reviewWhileDraining(r, client))
 	for _, conn := range conns[:inFlight/2] {
 		round.note(finish(conn))
 	}
@@ -105,8 +105,8 @@ func stopWhileAnswering(t *testing.T) (round stopRound) {
 	return round
 }
 
-// whileDraining sends a review to a replica that drains. The replica must not be ready, and must respond.
-func whileDraining(r *replica, client *http.Client) error {
+// reviewWhileDraining sends a review to a replica that drains. The replica must not be ready, and must respond.
+func reviewWhileDraining(r *replica, client *http.Client) error {
 	if err := ready(r.http); err == nil || err.Error() != "503 Service Unavailable: draining" {
 		return fmt.Errorf("the replica does not report that it drains: %w", err)
 	}

@@ -30,11 +30,11 @@ func TestNobodyElseIsServed(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "clients.crt")
 	require.NoError(t, os.WriteFile(file, authority.Cert, 0o600))
-	r, _ := alone(t, "--client-ca-file="+file, "--client-name="+name)
+	r, _ := startAlone(t, "--client-ca-file="+file, "--client-name="+name)
 	known := issue(authority.Issue(time.Hour, name))
 
 	review := fmt.Sprintf("%sContent-Length: %d\r\nConnection: close\r\n\r\n%s", beforeEnd, len(goodReview), goodReview)
-	require.Contains(t, r.says(t, &tls.Config{Certificates: known}, review), `"allowed":true`, "an API server is served")
+	require.Contains(t, r.response(t, &tls.Config{Certificates: known}, review), `"allowed":true`, "an API server is served")
 
 	served, tried := 0, 0
 	for who, c := range map[string]struct {
@@ -55,7 +55,7 @@ func TestNobodyElseIsServed(t *testing.T) {
 		"no certificate at a peer's": {&tls.Config{}, strings.Replace(review, "/mutate", "/verify/peer", 1), ""},
 	} {
 		tried++
-		said := r.says(t, c.tls, c.sent)
+		said := r.response(t, c.tls, c.sent)
 		if c.gets == "" {
 			assert.Empty(t, said, who)
 		} else {
@@ -66,13 +66,13 @@ func TestNobodyElseIsServed(t *testing.T) {
 		}
 	}
 	assert.Zero(t, served)
-	assert.Contains(t, r.says(t, &tls.Config{Certificates: known}, review), `"allowed":true`, "the API server is still served")
+	assert.Contains(t, r.response(t, &tls.Config{Certificates: known}, review), `"allowed":true`, "the API server is still served")
 	report(t, "nothing served", "%d strangers and wrong requests, %d served", tried, served)
 }
 
-// says returns all that the server sends on a new connection on which the client sends a text. It returns an empty string if the connection
+// response returns all that the server sends on a new connection on which the client sends a text. It returns an empty string if the connection
 // cannot be opened.
-func (r *replica) says(t *testing.T, config *tls.Config, sent string) string {
+func (r *replica) response(t *testing.T, config *tls.Config, sent string) string {
 	t.Helper()
 	config.InsecureSkipVerify = true
 	conn, err := tls.Dial("tcp", r.reviews, config)

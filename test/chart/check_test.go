@@ -38,9 +38,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// A looked is an installation that check and helm test examine.
-type looked struct {
-	*life
+// A installation is an installation that check and helm test examine.
+type installation struct {
+	*lifecycle
 	look    *check.Cluster
 	program string
 	// served is the address of the webhook behind the Service. stop ends the webhook.
@@ -58,7 +58,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	l.run(t, fmt.Sprintf("{mode: Warn, onlyNamespaces: [lab], namespaces: [lab], share: {nfs: {server: 192.0.2.10}}, "+
 		"certificates: {source: secret, caBundle: %q}}", l.pair.Cert), "install", helm.Release, l.chart,
 		"--namespace", helm.Namespace, "--values", "-")
-	l.furnish(t)
+	l.createObjects(t)
 	const (
 		warns    = "mode: Warn: nothing is changed and nothing denied, so nothing of what is promised holds: when the warnings are "
 		enforces = "mode: Enforce: Pods become notebooks, or are denied"
@@ -68,44 +68,44 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	)
 	l.serve(t)
 	t.Run("mode Warn in one namespace", func(t *testing.T) {
-		l.says(t, map[string]check.Status{warns + "what you want: " + command + "mode=Enforce'": check.Warning, inLab: check.Warning}, tried+leaves,
+		l.awaitFindings(t, map[string]check.Status{warns + "what you want: " + command + "mode=Enforce'": check.Warning, inLab: check.Warning}, tried+leaves,
 			"webhooks: as in revision 1 of the Helm release jupyter-user-webhook: 1 ValidatingWebhookConfiguration",
 			"policies: as in revision 1 of the Helm release jupyter-user-webhook: 15 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
 	})
 	l.upgrade(t, "mode=Enforce")
 	t.Run("a webhook that has not read it yet", func(t *testing.T) {
-		l.says(t, map[string]check.Status{tried + "the webhook is still in mode Warn, and the ConfigMap says Enforce": check.Failed,
+		l.awaitFindings(t, map[string]check.Status{tried + "the webhook is still in mode Warn, and the ConfigMap says Enforce": check.Failed,
 			inLab: check.Warning})
 	})
 	l.serve(t)
 	t.Run("mode Enforce in one namespace", func(t *testing.T) {
-		l.says(t, map[string]check.Status{inLab: check.Warning}, enforces, tried+admits)
+		l.awaitFindings(t, map[string]check.Status{inLab: check.Warning}, enforces, tried+admits)
 		l.helmTest(t, admits)
 	})
-	t.Run("a binding that only warns, in every namespace", func(t *testing.T) { l.mends(t) })
+	t.Run("a binding that only warns, in every namespace", func(t *testing.T) { l.repairBinding(t) })
 	l.upgrade(t, "onlyNamespaces=null")
 	t.Run("mode Enforce everywhere", func(t *testing.T) {
-		l.says(t, nil, enforces, "policies: as in revision 4 of the Helm release jupyter-user-webhook: 15 ValidatingAdmissionPolicyBindings",
+		l.awaitFindings(t, nil, enforces, "policies: as in revision 4 of the Helm release jupyter-user-webhook: 15 ValidatingAdmissionPolicyBindings",
 			tried+admits)
 	})
-	t.Run("a manifest that is given", func(t *testing.T) { l.manifests(t) })
+	t.Run("a manifest that is given", func(t *testing.T) { l.checkManifests(t) })
 	l.upgrade(t, "mode=Warn")
 	l.serve(t)
 	t.Run("mode Warn everywhere", func(t *testing.T) {
-		l.says(t, map[string]check.Status{warns: check.Warning}, tried+leaves,
+		l.awaitFindings(t, map[string]check.Status{warns: check.Warning}, tried+leaves,
 			"policies: as in revision 5 of the Helm release jupyter-user-webhook: 15 ValidatingAdmissionPolicyBindings")
 		l.helmTest(t, leaves)
 	})
 	l.stop()
 	t.Run("mode Warn while the webhook is down", func(t *testing.T) {
-		l.says(t, map[string]check.Status{warns: check.Warning,
+		l.awaitFindings(t, map[string]check.Status{warns: check.Warning,
 			tried + "a labelled Pod does not reach the webhook, or no replica responds": check.Failed})
 	})
 	l.upgrade(t, "mode=Enforce")
 	l.serve(t)
-	l.says(t, nil, enforces, tried+admits)
-	t.Run("what the page shows", func(t *testing.T) { l.shown(t) })
+	l.awaitFindings(t, nil, enforces, tried+admits)
+	t.Run("what the page shows", func(t *testing.T) { l.compareWithPage(t) })
 }
 
 // inLab is a warning of check with onlyNamespaces: other namespaces are not protected.
@@ -114,9 +114,9 @@ const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
 // command begins the command that check prints for an installation with Helm.
 const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
 
-// mends changes a binding so that it denies less than the values want, and repairs it with the command that check prints. helm upgrade alone
+// repairBinding changes a binding so that it denies less than the values want, and repairs it with the command that check prints. helm upgrade alone
 // does not repair a field that another client has written.
-func (l *looked) mends(t *testing.T) {
+func (l *installation) repairBinding(t *testing.T) {
 	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	_, err := bindings.Patch(t.Context(), "share.jupyter-user.io", types.MergePatchType,
 		[]byte(`{"spec": {"validationActions": ["Warn", "Audit"], "matchResources": null}}`), metav1.PatchOptions{})
@@ -126,7 +126,7 @@ func (l *looked) mends(t *testing.T) {
 		before = "'; where it stays so, others have written it: before that, kubectl delete validatingadmissionpolicybinding " +
 			"share.jupyter-user.io, which does not hold until it is back"
 	)
-	l.says(t, map[string]check.Status{
+	l.awaitFindings(t, map[string]check.Status{
 		"mode: " + where + "Pods are warned about instead of denied, and the webhook's configuration says mode: Enforce: " + command +
 			"mode=Enforce" + before: check.Failed,
 		"mode: " + where + "in effect in every namespace, and the installation is for namespace lab alone: install again for the right ones: " + command +
@@ -137,11 +137,11 @@ func (l *looked) mends(t *testing.T) {
 	})
 	require.NoError(t, l.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "share.jupyter-user.io"))
 	l.upgrade(t, "mode=Enforce")
-	l.says(t, map[string]check.Status{inLab: check.Warning})
+	l.awaitFindings(t, map[string]check.Status{inLab: check.Warning})
 }
 
-// manifests gives check the output of helm get manifest, and of helm template with other values.
-func (l *looked) manifests(t *testing.T) {
+// checkManifests gives check the output of helm get manifest, and of helm template with other values.
+func (l *installation) checkManifests(t *testing.T) {
 	for text, says := range map[string]string{
 		l.run(t, "", "get", "manifest", helm.Release, "--namespace", helm.Namespace): "ok: as in the manifest given with -f: 11 ValidatingAdmissionPolicies",
 		l.run(t, "", "template", helm.Release, l.chart, "--namespace", helm.Namespace, "--set", "share.csiDrivers={csi.example.com}",
@@ -159,9 +159,9 @@ func (l *looked) manifests(t *testing.T) {
 	}
 }
 
-// shown compares the output of check with the table in deploy/docs/check.md. The cluster has a namespace without Pod Security, a hub, and a
+// compareWithPage compares the output of check with the table in deploy/docs/check.md. The cluster has a namespace without Pod Security, a hub, and a
 // policy that was changed by hand. Versions, dates and other values of this run are replaced by those on the page.
-func (l *looked) shown(t *testing.T) {
+func (l *installation) compareWithPage(t *testing.T) {
 	ctx, made := t.Context(), metav1.CreateOptions{}
 	require.NoError(t, l.Admin.Do(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: open}}", "create", "-f", "-"))
 	claim, err := l.client.CoreV1().PersistentVolumeClaims("lab").Get(ctx, "hpc-shared-pvc", metav1.GetOptions{})
@@ -194,20 +194,20 @@ func (l *looked) shown(t *testing.T) {
 	assert.Equal(t, string(wanted), text, "UPDATE_GOLDEN=1 writes it")
 }
 
-func beginLooked(t *testing.T) *looked {
+func beginLooked(t *testing.T) *installation {
 	t.Helper()
-	return lookedOn(t, start)
+	return newInstallation(t, start)
 }
 
-// lookedOn returns an installation on the cluster that start starts.
-func lookedOn(t *testing.T, start func(t *testing.T, flags map[string][]string) *controlplane.ControlPlane) *looked {
+// newInstallation returns an installation on the cluster that start starts.
+func newInstallation(t *testing.T, start func(t *testing.T, flags map[string][]string) *controlplane.ControlPlane) *installation {
 	t.Helper()
-	l := &looked{stop: func() {}}
+	l := &installation{stop: func() {}}
 	l.served.Store("")
 	egress, err := controlplane.StartEgress(func() string { return l.served.Load().(string) })
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, egress.Stop()) })
-	l.life = beginOn(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
+	l.lifecycle = beginOn(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
 	l.pair, err = pki.New(90*24*time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
 	require.NoError(t, err)
 	l.look, err = check.Connect(l.Admin.Kubeconfig, "")
@@ -218,8 +218,8 @@ func lookedOn(t *testing.T, start func(t *testing.T, flags map[string][]string) 
 	return l
 }
 
-// furnish creates the objects that controllers and kubelets would create, and a NetworkPolicy against NFS in each namespace.
-func (l *looked) furnish(t *testing.T) {
+// createObjects creates the objects that controllers and kubelets would create, and a NetworkPolicy against NFS in each namespace.
+func (l *installation) createObjects(t *testing.T) {
 	t.Helper()
 	ctx, core, made := t.Context(), l.client.CoreV1(), metav1.CreateOptions{}
 	deployment := l.deployment(t)
@@ -257,7 +257,7 @@ func (l *looked) furnish(t *testing.T) {
 }
 
 // serve replaces the webhook by one with the present ConfigMap, like a rollout.
-func (l *looked) serve(t *testing.T) {
+func (l *installation) serve(t *testing.T) {
 	t.Helper()
 	l.stop()
 	installed, err := l.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
@@ -286,13 +286,13 @@ func (l *looked) serve(t *testing.T) {
 }
 
 // upgrade runs the command that check prints, with a value.
-func (l *looked) upgrade(t *testing.T, value string) {
+func (l *installation) upgrade(t *testing.T, value string) {
 	t.Helper()
 	l.run(t, "", "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--reset-then-reuse-values", "--set", value)
 }
 
-// says waits until check has exactly the wanted findings that are not OK, and those in well among the OK ones.
-func (l *looked) says(t *testing.T, wanted map[string]check.Status, well ...string) {
+// awaitFindings waits until check has exactly the wanted findings that are not OK, and those in well among the OK ones.
+func (l *installation) awaitFindings(t *testing.T, wanted map[string]check.Status, well ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.2.0"})
@@ -324,11 +324,11 @@ func (l *looked) says(t *testing.T, wanted map[string]check.Status, well ...stri
 }
 
 // helmTest runs helm test, and runs its Pod like a kubelet.
-func (l *looked) helmTest(t *testing.T, says string) {
+func (l *installation) helmTest(t *testing.T, says string) {
 	t.Helper()
 	ran := make(chan string, 1)
 	go func() {
-		said, err := l.runs(t)
+		said, err := l.runTestPod(t)
 		if err != nil {
 			said += err.Error()
 		}
@@ -339,8 +339,8 @@ func (l *looked) helmTest(t *testing.T, says string) {
 	assert.Contains(t, strings.Join(strings.Fields(<-ran), " "), says)
 }
 
-// runs runs the arguments of helm test's Pod with the rights of its ServiceAccount.
-func (l *looked) runs(t *testing.T) (said string, err error) {
+// runTestPod runs the arguments of helm test's Pod with the rights of its ServiceAccount.
+func (l *installation) runTestPod(t *testing.T) (said string, err error) {
 	const name = "jupyter-user-webhook-test"
 	pods := l.client.CoreV1().Pods(helm.Namespace)
 	account, err := l.User("system:serviceaccount:jupyter-user-system:"+name, "system:serviceaccounts",

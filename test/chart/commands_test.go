@@ -23,7 +23,7 @@ import (
 // kubelets.
 func TestCommandsOfThePages(t *testing.T) {
 	t.Parallel()
-	l := lookedOn(t, startEmpty)
+	l := newInstallation(t, startEmpty)
 	for _, namespace := range []string{"lab", "jhub"} {
 		require.NoError(t, l.Namespace(t.Context(), namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
 	}
@@ -110,7 +110,7 @@ spec:
 `
 
 // shell returns a shell with the rights of the admin. Its folder has the chart at the path that the pages use.
-func (l *looked) shell(t *testing.T) *pages.Shell {
+func (l *installation) shell(t *testing.T) *pages.Shell {
 	t.Helper()
 	built, err := tools.Build(t.Context(), t.Output(), tools.Helm)
 	require.NoError(t, err)
@@ -130,7 +130,7 @@ func (l *looked) shell(t *testing.T) *pages.Shell {
 }
 
 // installInUse installs the chart, starts the webhook, and creates the objects that the commands expect in a used cluster.
-func (l *looked) installInUse(t *testing.T, shell *pages.Shell) {
+func (l *installation) installInUse(t *testing.T, shell *pages.Shell) {
 	t.Helper()
 	shell.Must(t, `kubectl create serviceaccount default -n jupyter-system
 kubectl create serviceaccount default -n jupyter-user-system
@@ -139,7 +139,7 @@ kubectl run before -n lab --image=a --labels=jupyter-user=alice`)
 	l.run(t, fmt.Sprintf("{namespaces: [lab], share: {nfs: {server: 192.0.2.10}}, spawners: [{namespace: jhub, serviceAccount: hub}], "+
 		"certificates: {source: secret, caBundle: %q}}", l.pair.Cert), "install", helm.Release, l.chart,
 		"--namespace", helm.Namespace, "--values", "-")
-	l.furnish(t)
+	l.createObjects(t)
 	deployment := l.deployment(t)
 	deployment.Status.ObservedGeneration, deployment.Status.UpdatedReplicas = deployment.Generation, 2
 	_, err := l.client.AppsV1().Deployments(helm.Namespace).UpdateStatus(t.Context(), deployment, metav1.UpdateOptions{})

@@ -10,8 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/helm"
 )
 
-// many returns a YAML list of count different words.
-func many(word string, count int) string {
+// manyWords returns a YAML list of count different words.
+func manyWords(word string, count int) string {
 	words := make([]string, count)
 	for i := range words {
 		words[i] = word + strconv.Itoa(i)
@@ -67,17 +67,17 @@ func TestWrongValuesAreDeniedInASentence(t *testing.T) {
 		"{share: {directories: [{claim: a, mountPath: /a, access: ReadOnly}]}}":     "at '/share/directories/0': additional properties 'claim' not allowed",
 		"{share: {directories: [{claimName: A, mountPath: /a, access: ReadOnly}]}}": "at '/share/directories/0/claimName': 'A' does not match pattern",
 		"{share: {directories: [{mountPath: /a, access: ReadOnly}]}}":               "share.directories[0] is the whole share, with every home: name a directory of it as subPath",
-		"{share: {directories: [" + many("d", 17) + "]}}":                           "at '/share/directories': maxItems: got 17, want 16",
+		"{share: {directories: [" + manyWords("d", 17) + "]}}":                      "at '/share/directories': maxItems: got 17, want 16",
 		"{access: {ownHomes: {prefix: 'oidc:'}}}":                                   "access.ownHomes has a prefix or a suffix and is not enabled",
 		"{spawners: [{serviceAccount: hub}]}":                                       "at '/spawners/0': missing property 'namespace'",
-		"{share: {hostPaths: [" + many("/p", 33) + "]}}":                            "at '/share/hostPaths': maxItems: got 33, want 32",
-		"{share: {csiDrivers: [" + many("d", 33) + "]}}":                            "at '/share/csiDrivers': maxItems: got 33, want 32",
-		"{share: {otherNFSServers: [" + many("s", 33) + "]}}":                       "at '/share/otherNFSServers': maxItems: got 33, want 32",
-		"{share: {volumeNames: [" + many("v", 33) + "]}}":                           "at '/share/volumeNames': maxItems: got 33, want 32",
-		"{access: {controllers: [" + many("c", 33) + "]}}":                          "at '/access/controllers': maxItems: got 33, want 32",
-		"{image: {accepted: [" + many("i", 17) + "]}}":                              "at '/image/accepted': maxItems: got 17, want 16",
-		"{config: {share: {directories: [" + many("d", 17) + "]}}}":                 "at '/config/share/directories': maxItems: got 17, want 16",
-		"{config: {user: {hubComponents: [" + many("c", 17) + "]}}}":                "at '/config/user/hubComponents': maxItems: got 17, want 16",
+		"{share: {hostPaths: [" + manyWords("/p", 33) + "]}}":                       "at '/share/hostPaths': maxItems: got 33, want 32",
+		"{share: {csiDrivers: [" + manyWords("d", 33) + "]}}":                       "at '/share/csiDrivers': maxItems: got 33, want 32",
+		"{share: {otherNFSServers: [" + manyWords("s", 33) + "]}}":                  "at '/share/otherNFSServers': maxItems: got 33, want 32",
+		"{share: {volumeNames: [" + manyWords("v", 33) + "]}}":                      "at '/share/volumeNames': maxItems: got 33, want 32",
+		"{access: {controllers: [" + manyWords("c", 33) + "]}}":                     "at '/access/controllers': maxItems: got 33, want 32",
+		"{image: {accepted: [" + manyWords("i", 17) + "]}}":                         "at '/image/accepted': maxItems: got 17, want 16",
+		"{config: {share: {directories: [" + manyWords("d", 17) + "]}}}":            "at '/config/share/directories': maxItems: got 17, want 16",
+		"{config: {user: {hubComponents: [" + manyWords("c", 17) + "]}}}":           "at '/config/user/hubComponents': maxItems: got 17, want 16",
 		"{identity: {ldap: {urls: ['http://a']}}}":                                  "at '/identity/ldap/urls/0': 'http://a' does not match pattern",
 		"{identity: {ldap: {preset: openldap}}}":                                    "at '/identity/ldap/preset': value must be one of 'rfc2307', 'rfc2307bis', 'ad'",
 		"{identity: {ldap: {urls: ['ldaps://a']}}}":                                 "identity.ldap.urls needs identity.ldap.users.baseDN",

@@ -16,7 +16,7 @@ import (
 )
 
 // kustomized returns the documents that kubectl kustomize prints for a folder, by kind and name.
-func (l *life) kustomized(t *testing.T, folder string) map[string]string {
+func (l *lifecycle) kustomized(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	built, err := l.Admin.Kubectl(t.Context(), "kustomize", folder)
 	require.NoError(t, err)
@@ -34,7 +34,7 @@ func (l *life) kustomized(t *testing.T, folder string) map[string]string {
 }
 
 // kustomize tests the example kustomization: the rendered chart is its resource, and it adds fields for which the chart has no value.
-func (l *life) kustomize(t *testing.T) {
+func (l *lifecycle) kustomize(t *testing.T) {
 	t.Helper()
 	example, err := os.ReadFile("../../deploy/examples/kustomization.yaml")
 	require.NoError(t, err)

@@ -29,8 +29,8 @@ const (
 	current  = "jupyter-user-webhook:v0.2.0"
 )
 
-// A life is an installation on its own cluster.
-type life struct {
+// A lifecycle is an installation on its own cluster.
+type lifecycle struct {
 	*controlplane.ControlPlane
 	helm   *helm.Helm
 	client kubernetes.Interface
@@ -41,7 +41,7 @@ type life struct {
 const lifeValues = `{share: {nfs: {server: nfs.example.com}}, namespaces: [lab], identity: {share: true}, certificates: {source: selfSigned},
 	spawners: [{namespace: jhub, serviceAccount: hub}], access: {rights: [{namespace: lab, user: alice, homes: [alice]}]}}`
 
-func begin(t *testing.T) *life {
+func begin(t *testing.T) *lifecycle {
 	t.Helper()
 	l := beginOn(t, start(t, nil))
 	folder := t.TempDir()
@@ -50,9 +50,9 @@ func begin(t *testing.T) *life {
 	return l
 }
 
-func beginOn(t *testing.T, plane *controlplane.ControlPlane) *life {
+func beginOn(t *testing.T, plane *controlplane.ControlPlane) *lifecycle {
 	t.Helper()
-	l := &life{ControlPlane: plane, helm: newHelm(t)}
+	l := &lifecycle{ControlPlane: plane, helm: newHelm(t)}
 	l.helm.Kubeconfig = l.Admin.Kubeconfig
 	var err error
 	l.client, err = kubernetes.NewForConfig(l.Admin.Config)
@@ -62,7 +62,7 @@ func beginOn(t *testing.T, plane *controlplane.ControlPlane) *life {
 	return l
 }
 
-func (l *life) run(t *testing.T, values string, arguments ...string) string {
+func (l *lifecycle) run(t *testing.T, values string, arguments ...string) string {
 	t.Helper()
 	said, err := l.helm.Run(t.Context(), values, arguments...)
 	require.NoError(t, err)
@@ -73,7 +73,7 @@ func (l *life) run(t *testing.T, values string, arguments ...string) string {
 func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
-	empty := l.everything(t)
+	empty := l.allObjects(t)
 	in := []string{"--namespace", helm.Namespace, "--values", "-"}
 
 	said := l.run(t, lifeValues, append([]string{"install", helm.Release, l.before}, in...)...)
@@ -98,9 +98,9 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	l.assertRuns(t, previous, previous+" "+current)
 
 	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
-	left := slices.DeleteFunc(l.everything(t), func(object string) bool { return slices.Contains(empty, object) })
+	left := slices.DeleteFunc(l.allObjects(t), func(object string) bool { return slices.Contains(empty, object) })
 	assert.Empty(t, left)
-	l.withKubectl(t)
+	l.testKubectl(t)
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "anything", Labels: map[string]string{"jupyter-user": "alice"}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}}}
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -111,7 +111,7 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 
 // assertComesUp creates the webhook's own Pods as a controller does, while the policies are in effect and no replica serves. They must be
 // admitted.
-func (l *life) assertComesUp(t *testing.T) {
+func (l *lifecycle) assertComesUp(t *testing.T) {
 	t.Helper()
 	require.NoError(t, l.AwaitPolicies(t.Context()))
 	controller, err := l.User("system:serviceaccount:kube-system:replicaset-controller", "system:masters")
@@ -129,20 +129,20 @@ func (l *life) assertComesUp(t *testing.T) {
 	}
 }
 
-// withKubectl installs and removes deploy/install.yaml with kubectl.
-func (l *life) withKubectl(t *testing.T) {
+// testKubectl installs and removes deploy/install.yaml with kubectl.
+func (l *lifecycle) testKubectl(t *testing.T) {
 	t.Helper()
-	before := l.everything(t)
+	before := l.allObjects(t)
 	install := string(deploy.Install())
 	require.NoError(t, l.Admin.Do(t.Context(), install, "apply", "--server-side", "-f", "-"))
 	assert.Equal(t, current, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
 	l.assertComesUp(t)
 	require.NoError(t, l.Admin.Do(t.Context(), install, "delete", "--ignore-not-found", "--wait=false", "-f", "-"))
-	left := slices.DeleteFunc(l.everything(t), func(object string) bool { return slices.Contains(before, object) })
+	left := slices.DeleteFunc(l.allObjects(t), func(object string) bool { return slices.Contains(before, object) })
 	assert.Empty(t, left)
 }
 
-func (l *life) deployment(t *testing.T) *appsv1.Deployment {
+func (l *lifecycle) deployment(t *testing.T) *appsv1.Deployment {
 	t.Helper()
 	found, err := l.client.AppsV1().Deployments(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
 	require.NoError(t, err)
@@ -150,7 +150,7 @@ func (l *life) deployment(t *testing.T) *appsv1.Deployment {
 }
 
 // assertRuns fails unless the Deployment has the image, and the policies accept the images.
-func (l *life) assertRuns(t *testing.T, image, accepted string) {
+func (l *lifecycle) assertRuns(t *testing.T, image, accepted string) {
 	t.Helper()
 	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
 	installed, err := l.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
@@ -169,8 +169,8 @@ func (l *life) assertRuns(t *testing.T, image, accepted string) {
 	}
 }
 
-// everything returns all objects of the cluster.
-func (l *life) everything(t *testing.T) []string {
+// allObjects returns all objects of the cluster.
+func (l *lifecycle) allObjects(t *testing.T) []string {
 	t.Helper()
 	found, err := l.Objects(t.Context(), "")
 	require.NoError(t, err)
@@ -182,7 +182,7 @@ func (l *life) everything(t *testing.T) []string {
 func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
-	empty := l.everything(t)
+	empty := l.allObjects(t)
 	in := []string{"--namespace", helm.Namespace, "--values", "-"}
 	l.run(t, lifeValues, append([]string{"install", helm.Release, l.chart}, in...)...)
 	require.NoError(t, l.AwaitPolicies(t.Context()))
@@ -195,12 +195,12 @@ func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
 	_, err := l.client.CoreV1().Pods("anywhere").Create(t.Context(), ordinary("there"), metav1.CreateOptions{})
 	require.NoError(t, err)
 	deleted := 0
-	for _, object := range l.everything(t) {
+	for _, object := range l.allObjects(t) {
 		if slices.Contains(empty, object) || strings.Contains(object, "anywhere") {
 			continue
 		}
 		t.Run(object, func(t *testing.T) {
-			restore := l.deletes(t, object)
+			restore := l.deleteObject(t, object)
 			defer restore()
 			if strings.Contains(object, "polic") || strings.Contains(object, "webhookconfigurations") {
 				require.NoError(t, l.AwaitPolicies(t.Context()))
@@ -218,8 +218,8 @@ func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
 	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
 }
 
-// deletes deletes an object, by its name in everything, and returns a function that creates it again.
-func (l *life) deletes(t *testing.T, object string) (restore func()) {
+// deleteObject deletes an object, by its name in everything, and returns a function that creates it again.
+func (l *lifecycle) deleteObject(t *testing.T, object string) (restore func()) {
 	t.Helper()
 	resource, name, _ := strings.Cut(object, " ")
 	arguments := []string{resource}
@@ -256,20 +256,20 @@ func TestWhatHelmLeavesAlone(t *testing.T) {
 	t.Run("whom the API server trusts stays through an upgrade", func(t *testing.T) { l.leavesTrustAlone(t) })
 }
 
-func (l *life) namesTheMissing(t *testing.T) {
+func (l *lifecycle) namesTheMissing(t *testing.T) {
 	t.Helper()
-	before := l.everything(t)
+	before := l.allObjects(t)
 	for _, values := range []string{"{namespaces: [lab, nowhere]}", "{spawners: [{namespace: nowhere, serviceAccount: hub}]}",
 		"{access: {rights: [{namespace: nowhere, user: alice, homes: [alice]}]}}"} {
 		_, err := l.helm.Run(t.Context(), values, "install", helm.Release, l.chart, "--namespace", helm.Namespace, "--values", "-")
 		require.ErrorContains(t, err, "there is no namespace nowhere, which the values name: make it, with kubectl create namespace nowhere")
 	}
-	assert.Equal(t, before, l.everything(t))
+	assert.Equal(t, before, l.allObjects(t))
 }
 
 // removesTheOldName: an upgrade removes the MutatingWebhookConfiguration jupyter-user-webhook of 0.1.0. Otherwise it would trust an old CA
 // some day, and every notebook would be denied.
-func (l *life) removesTheOldName(t *testing.T) {
+func (l *lifecycle) removesTheOldName(t *testing.T) {
 	t.Helper()
 	folder := t.TempDir()
 	old := filepath.Join(folder, "chart")
@@ -292,7 +292,7 @@ func (l *life) removesTheOldName(t *testing.T) {
 }
 
 // assertConfigured fails unless the cluster has exactly one MutatingWebhookConfiguration, with this name.
-func (l *life) assertConfigured(t *testing.T, name string) {
+func (l *lifecycle) assertConfigured(t *testing.T, name string) {
 	t.Helper()
 	list, err := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
@@ -301,7 +301,7 @@ func (l *life) assertConfigured(t *testing.T, name string) {
 }
 
 // leavesTrustAlone: another program writes the caBundle into the webhook configurations, and helm upgrade must keep it.
-func (l *life) leavesTrustAlone(t *testing.T) {
+func (l *lifecycle) leavesTrustAlone(t *testing.T) {
 	t.Helper()
 	values := "{certificates: {source: selfSigned}}"
 	in := []string{"--namespace", helm.Namespace, "--values", "-"}
@@ -320,7 +320,7 @@ func (l *life) leavesTrustAlone(t *testing.T) {
 	l.assertTrusted(t)
 }
 
-func (l *life) assertTrusted(t *testing.T) {
+func (l *lifecycle) assertTrusted(t *testing.T) {
 	t.Helper()
 	installed, err := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(t.Context(), "00-jupyter-user-webhook", metav1.GetOptions{})
 	require.NoError(t, err)

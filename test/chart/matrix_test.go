@@ -117,7 +117,7 @@ func startEmpty(t *testing.T, flags map[string][]string) *controlplane.ControlPl
 func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
 	t.Parallel()
 	plane, h := start(t, nil), newHelm(t)
-	defineOthers(t, plane)
+	installOtherKinds(t, plane)
 	// The Pod of helm test needs this ServiceAccount, and a dry run does not create it.
 	require.NoError(t, plane.Admin.Do(t.Context(), "", "create", "serviceaccount", "jupyter-user-webhook-test", "-n", helm.Namespace))
 	for name, values := range matrix {
@@ -125,13 +125,13 @@ func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
 			t.Parallel()
 			rendered, err := h.Template(t.Context(), values)
 			require.NoError(t, err)
-			agrees(t, rendered)
+			assertAgrees(t, rendered)
 			taken := dryRun(t, plane, string(rendered))
 			assert.Zero(t, taken.ExitCode, taken.Stderr)
 			assert.Empty(t, taken.Stderr, "no warnings, such as one of Pod Security")
 		})
 	}
-	denyUnknown(t, plane, h)
+	assertUnknownDenied(t, plane, h)
 }
 
 func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) controlplane.Result {
@@ -189,8 +189,8 @@ func read(t *testing.T, rendered deploy.Rendered, name string) string {
 	return text
 }
 
-// agrees fails unless the webhook's configuration and the policies have the same values and the same image.
-func agrees(t *testing.T, rendered deploy.Rendered) {
+// assertAgrees fails unless the webhook's configuration and the policies have the same values and the same image.
+func assertAgrees(t *testing.T, rendered deploy.Rendered) {
 	t.Helper()
 	var configured corev1.ConfigMap
 	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, rendered, "20-configmap.yaml")), &configured))

@@ -16,16 +16,16 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// ofOthers has the kinds of other projects that the chart can render, each with an entry of matrix that renders it.
-var ofOthers = map[string]string{
+// otherKinds has the kinds of other projects that the chart can render, each with an entry of matrix that renders it.
+var otherKinds = map[string]string{
 	"Issuer.v1.cert-manager.io":               "certificates by cert-manager",
 	"Certificate.v1.cert-manager.io":          "certificates by cert-manager",
 	"PodMonitor.v1.monitoring.coreos.com":     "watched",
 	"PrometheusRule.v1.monitoring.coreos.com": "watched",
 }
 
-// defineOthers installs the CustomResourceDefinitions of cert-manager and of the Prometheus operator.
-func defineOthers(t *testing.T, plane *controlplane.ControlPlane) {
+// installOtherKinds installs the CustomResourceDefinitions of cert-manager and of the Prometheus operator.
+func installOtherKinds(t *testing.T, plane *controlplane.ControlPlane) {
 	t.Helper()
 	issuers, err := project.Module(t.Context(), ".", "github.com/cert-manager/cert-manager")
 	require.NoError(t, err)
@@ -34,17 +34,17 @@ func defineOthers(t *testing.T, plane *controlplane.ControlPlane) {
 	monitors = filepath.Join(monitors, "example", "prometheus-operator-crd", "monitoring.coreos.com_")
 	require.NoError(t, plane.Admin.Do(t.Context(), "", "create", "-f", filepath.Join(issuers, "deploy", "crds"),
 		"-f", monitors+"podmonitors.yaml", "-f", monitors+"prometheusrules.yaml"))
-	for kind := range ofOthers {
+	for kind := range otherKinds {
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			assert.NoError(c, plane.Admin.Do(t.Context(), "", "get", kind, "--all-namespaces"))
 		}, machine.Patience, 100*time.Millisecond)
 	}
 }
 
-// denyUnknown fails unless the dry run denies an unknown field in objects of these kinds too.
-func denyUnknown(t *testing.T, plane *controlplane.ControlPlane, h *helm.Helm) {
+// assertUnknownDenied fails unless the dry run denies an unknown field in objects of these kinds too.
+func assertUnknownDenied(t *testing.T, plane *controlplane.ControlPlane, h *helm.Helm) {
 	t.Helper()
-	for resource, values := range ofOthers {
+	for resource, values := range otherKinds {
 		kind, _, _ := strings.Cut(resource, ".")
 		t.Run("a field that no "+kind+" has", func(t *testing.T) {
 			t.Parallel()

@@ -33,7 +33,7 @@ import (
 
 // A rollout is an installation whose replicas are replaced while notebooks are created.
 type rollout struct {
-	*life
+	*lifecycle
 	pair pki.Pair
 	// listeners are the listeners of all replicas, also of those that start later. serving are the replicas that serve now.
 	listeners []net.Listener
@@ -66,14 +66,14 @@ func TestRolloutUnderLoad(t *testing.T) {
 			require.NoError(t, r.AwaitPolicies(t.Context()))
 			r.serve(t, 0)
 			defer r.load(t)()
-			r.awaits(t, map[string]int{"before": 20})
+			r.awaitNotebooks(t, map[string]int{"before": 20})
 			by(t, r, "{image: {tag: after}, podSecurity: 'off', access: {controllers: [system:serviceaccount:argocd:argocd]}, "+
 				"config: {notebook: {port: 9000, env: [{name: A, value: b}]}}, "+values+"}")
 			require.NoError(t, r.AwaitPolicies(t.Context()), "a new replica is not ready before the policies are in effect")
 			r.serve(t, 1)
-			r.awaits(t, map[string]int{"before": r.made("before") + 20, "after": 20})
+			r.awaitNotebooks(t, map[string]int{"before": r.countNotebooks("before") + 20, "after": 20})
 			r.retire()
-			r.awaits(t, map[string]int{"after": r.made("after") + 20})
+			r.awaitNotebooks(t, map[string]int{"after": r.countNotebooks("after") + 20})
 		})
 	}
 }
@@ -86,7 +86,7 @@ func beginRollout(t *testing.T) *rollout {
 	egress, err := controlplane.StartEgress(func() string { return front.Addr().String() })
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, egress.Stop()) })
-	r.life = beginOn(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
+	r.lifecycle = beginOn(t, start(t, map[string][]string{"egress-selector-config-file": {egress.File}}))
 	r.pair, err = pki.New(90*24*time.Hour, "jupyter-user-webhook.jupyter-user-system.svc")
 	require.NoError(t, err)
 	for range 2 {
@@ -154,19 +154,19 @@ func (r *rollout) certificate(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Cer
 	return certs.FromDirectory(folder, slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))).GetCertificate
 }
 
-// made returns how many notebooks got the image with a tag.
-func (r *rollout) made(tag string) int {
+// countNotebooks returns how many notebooks got the image with a tag.
+func (r *rollout) countNotebooks(tag string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.images["jupyter-user-webhook:"+tag]
 }
 
-// awaits waits until so many further notebooks got the image of each tag.
-func (r *rollout) awaits(t *testing.T, wanted map[string]int) {
+// awaitNotebooks waits until so many further notebooks got the image of each tag.
+func (r *rollout) awaitNotebooks(t *testing.T, wanted map[string]int) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		for tag, count := range wanted {
-			assert.Greater(c, r.made(tag), count)
+			assert.Greater(c, r.countNotebooks(tag), count)
 		}
 	}, time.Minute, 10*time.Millisecond)
 }

@@ -111,8 +111,8 @@ func (d *demo) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// furnish creates the namespace, the volume and the claim of the share, and the user carol with her rights.
-func (d *demo) furnish(ctx context.Context) (err error) {
+// createObjects creates the namespace, the volume and the claim of the share, and the user carol with her rights.
+func (d *demo) createObjects(ctx context.Context) (err error) {
 	if err := d.plane.Namespace(ctx, namespace, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
 		return err
 	}
@@ -133,8 +133,8 @@ func (d *demo) furnish(ctx context.Context) (err error) {
 	})
 }
 
-// admitted has carol create a Pod that has nothing but the label, and shows the Pod before and after admission.
-func (d *demo) admitted(ctx context.Context) error {
+// showAdmitted has carol create a Pod that has nothing but the label, and shows the Pod before and after admission.
+func (d *demo) showAdmitted(ctx context.Context) error {
 	typed := []string{"run", "nb", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=qiang.guo03"}
 	submitted, err := d.output(ctx, append(typed, "--dry-run=client", "-o", "yaml")...)
 	if err != nil {
@@ -152,28 +152,28 @@ func (d *demo) admitted(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	beside(d.out, left, right)
+	printBeside(d.out, left, right)
 	d.say("\n(Fields that a cluster adds to every Pod are not shown: status, tolerations, the ServiceAccount's token and others.\n"+
 		"The same page for a browser: %s)", pagePath)
 	return writePage(pagePath, strings.Join(typed, " "), left, right)
 }
 
-// greedy has carol create a Pod that mounts the whole share.
-func (d *demo) greedy(ctx context.Context) error {
+// showWholeShare has carol create a Pod that mounts the whole share.
+func (d *demo) showWholeShare(ctx context.Context) error {
 	d.title("carol creates a Pod that mounts the whole share, and not only the home:")
-	d.say("%s", greedy)
-	return d.denied(ctx, greedy, "create", "-n", namespace, "-f", "-")
+	d.say("%s", wholeShare)
+	return d.runDenied(ctx, wholeShare, "create", "-n", namespace, "-f", "-")
 }
 
-// another has carol create a Pod with the name of a user whose home she may not use.
-func (d *demo) another(ctx context.Context) error {
+// showOtherUser has carol create a Pod with the name of a user whose home she may not use.
+func (d *demo) showOtherUser(ctx context.Context) error {
 	typed := []string{"run", "nb2", "-n", namespace, "--image=quay.io/jupyter/minimal-notebook", "--labels=jupyter-user=alice"}
 	d.title("carol types the name of another user:  kubectl " + strings.Join(typed, " "))
-	return d.denied(ctx, "", typed...)
+	return d.runDenied(ctx, "", typed...)
 }
 
-// denied runs a kubectl command that must fail, and shows its output.
-func (d *demo) denied(ctx context.Context, input string, arguments ...string) error {
+// runDenied runs a kubectl command that must fail, and shows its output.
+func (d *demo) runDenied(ctx context.Context, input string, arguments ...string) error {
 	cmd := d.carol.Command(ctx, arguments...)
 	cmd.Stdin = strings.NewReader(input)
 	said, err := cmd.CombinedOutput()
@@ -184,8 +184,8 @@ func (d *demo) denied(ctx context.Context, input string, arguments ...string) er
 	return ctx.Err()
 }
 
-// linger waits for Ctrl-C if the demo has to keep running, and prints how to use the cluster meanwhile.
-func (d *demo) linger(ctx context.Context) error {
+// awaitInterrupt waits for Ctrl-C if the demo has to keep running, and prints how to use the cluster meanwhile.
+func (d *demo) awaitInterrupt(ctx context.Context) error {
 	if !d.keep {
 		d.say("\nThe demo ends and removes everything. make demo KEEP=1 leaves the cluster running.")
 		return nil

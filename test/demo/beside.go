@@ -87,8 +87,8 @@ const (
 	plain = "\x1b[0m"
 )
 
-// beside prints two texts next to each other. Equal lines are in the same row, and added and removed lines are marked.
-func beside(out io.Writer, left, right string) {
+// printBeside prints two texts next to each other. Equal lines are in the same row, and added and removed lines are marked.
+func printBeside(out io.Writer, left, right string) {
 	colour := func(c, text string) string { return text }
 	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" {
 		colour = func(c, text string) string { return c + text + plain }

@@ -25,8 +25,8 @@ spec:
   volumeName: hpc-pv
 `
 
-// greedy is a Pod that mounts the share once more, without a subPath.
-const greedy = `apiVersion: v1
+// wholeShare is a Pod that mounts the share once more, without a subPath.
+const wholeShare = `apiVersion: v1
 kind: Pod
 metadata:
   name: greedy

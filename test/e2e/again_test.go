@@ -23,15 +23,15 @@ import (
 // At the end the shared installation is removed. Then the cluster is empty again, and the other ways to install of
 // deploy/docs/install.md are tried on it.
 
-// again reports whether the other ways to install must be tried. They run after the tests, so -run can select them only by name.
-func again() bool {
+// mustInstallAgain reports whether the other ways to install must be tried. They run after the tests, so -run can select them only by name.
+func mustInstallAgain() bool {
 	named := flag.Lookup("test.run").Value.String()
 	return named == "" || named == "Again"
 }
 
 // installAgain installs and uninstalls in each of the other ways.
 func (w *World) installAgain(ctx context.Context) error {
-	if err := w.removeKnowing(ctx); err != nil {
+	if err := w.removeSecond(ctx); err != nil {
 		return err
 	}
 	for _, discovery := range []struct {
@@ -42,7 +42,7 @@ func (w *World) installAgain(ctx context.Context) error {
 		{"cert-manager", w.installWithCertManager, w.uninstall},
 	} {
 		err := progress.Stage(os.Stderr, "from nothing to a notebook with "+discovery.name, func() error {
-			for _, step := range []func(context.Context) error{w.awaitGone, discovery.install, w.aliceRuns, discovery.remove, w.awaitGone} {
+			for _, step := range []func(context.Context) error{w.awaitGone, discovery.install, w.runAlice, discovery.remove, w.awaitGone} {
 				if err := step(ctx); err != nil {
 					return err
 				}
@@ -61,8 +61,8 @@ func (w *World) awaitGone(ctx context.Context) error {
 	return w.Admin.Do(ctx, "", "wait", "--for=delete", "namespace/"+systemSpace, "--timeout=2m")
 }
 
-// removeKnowing removes the second installation, which only the cluster of these tests has.
-func (w *World) removeKnowing(ctx context.Context) error {
+// removeSecond removes the second installation, which only the cluster of these tests has.
+func (w *World) removeSecond(ctx context.Context) error {
 	err := w.Admin.Do(ctx, "", "delete", "mutatingwebhookconfiguration/"+knowing.mutating(), "validatingwebhookconfiguration/"+knowing.name)
 	return errors.Join(err, w.Admin.Do(ctx, "", "delete", "namespace", knowing.space))
 }
@@ -73,7 +73,7 @@ func (w *World) installByKubectl(ctx context.Context) error {
 	if err := w.apply(ctx, fmt.Sprintf(storage, atStart.namespace, w.share.root)); err != nil {
 		return err
 	}
-	if err := w.typed(ctx, "kubectl apply --server-side -f deploy/install.yaml"); err != nil {
+	if err := w.runAsAdmin(ctx, "kubectl apply --server-side -f deploy/install.yaml"); err != nil {
 		return err
 	}
 	return w.awaitInstalled(ctx)
@@ -81,14 +81,14 @@ func (w *World) installByKubectl(ctx context.Context) error {
 
 func (w *World) removeByKubectl(ctx context.Context) error {
 	return errors.Join(
-		w.typed(ctx, "kubectl delete --ignore-not-found -f deploy/install.yaml"),
+		w.runAsAdmin(ctx, "kubectl delete --ignore-not-found -f deploy/install.yaml"),
 		w.Admin.Do(ctx, "", "delete", "pvc/hpc-shared-pvc", "-n", atStart.namespace),
 		w.Admin.Do(ctx, "", "delete", "pv/hpc-pv-"+atStart.namespace),
 		w.awaitNothingLeft(ctx))
 }
 
-// typed runs a command of deploy/docs/install.md as the admin.
-func (w *World) typed(ctx context.Context, command string) error {
+// runAsAdmin runs a command of deploy/docs/install.md as the admin.
+func (w *World) runAsAdmin(ctx context.Context, command string) error {
 	page, err := os.ReadFile("../../deploy/docs/install.md")
 	if err != nil {
 		return err
@@ -145,8 +145,8 @@ func (w *World) awaitInstalled(ctx context.Context) error {
 	return w.AwaitPolicies(ctx)
 }
 
-// aliceRuns runs the notebook of alice as carol, and checks the owner of its processes.
-func (w *World) aliceRuns(ctx context.Context) error {
+// runAlice runs the notebook of alice as carol, and checks the owner of its processes.
+func (w *World) runAlice(ctx context.Context) error {
 	p := pod{atStart.namespace, "again"}
 	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {
 		result, err := w.carol.Kubectl(ctx, "run", p.name, "-n", p.namespace, "--image="+images.DockerStacks, "--labels=jupyter-user=alice")

@@ -36,9 +36,9 @@ func TestCommandsOnANode(t *testing.T) {
 		case strings.Contains(line, "grep token="):
 			says = "/lab?token="
 		case strings.Contains(line, "port-forward pod/nb"):
-			text, says = while(text, "curl --silent --fail localhost:8888/api"), `"version"`
+			text, says = scriptWhile(text, "curl --silent --fail localhost:8888/api"), `"version"`
 		case strings.Contains(line, "port-forward <pod> 8080"):
-			text, says = while(text, "curl --silent --fail localhost:8080/readyz"), "ok"
+			text, says = scriptWhile(text, "curl --silent --fail localhost:8080/readyz"), "ok"
 		case line == "curl localhost:8080/readyz":
 			continue // The command before contains it.
 		case strings.Contains(line, "denied"):
@@ -54,8 +54,8 @@ func TestCommandsOnANode(t *testing.T) {
 	}
 }
 
-// while returns a script that runs a command until another one, tried again and again, succeeds.
-func while(command, other string) string {
+// scriptWhile returns a script that runs a command until another one, tried again and again, succeeds.
+func scriptWhile(command, other string) string {
 	return command + " >forwarded 2>&1 &\n" +
 		"for try in $(seq 300); do " + other + " && break; sleep 0.1; done\nkill $!"
 }

@@ -38,8 +38,8 @@ const others = `
 // otherPods is the number of Pods of others in one namespace.
 const otherPods = 5
 
-// waiting is a Deployment of a notebook that is created while the webhook is down.
-const waiting = `
+// waitingDeployment is a Deployment of a notebook that is created while the webhook is down.
+const waitingDeployment = `
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: waiting}, spec: {selector: {matchLabels: {app: waiting}},
   template: {metadata: {labels: {app: waiting, jupyter-user: alice}, annotations: {jupyter-user.io/probes: "on"}}, spec: {
     serviceAccountName: waiting, containers: [{name: nb, image: ` + images.Plain + `, command: [hello]}]}}}}
@@ -58,7 +58,7 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 			"--grace-period=1"))
 	}
 	began := time.Now()
-	everythingElse(t)
+	runOtherPods(t)
 	t.Logf("everything else ran after %s", time.Since(began).Round(time.Millisecond))
 	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice,component=singleuser-server"} {
 		for _, discovery := range discoveries {
@@ -72,7 +72,7 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 		}
 	}
 	require.NoError(t, world.mayRunAs(t.Context(), atStart.namespace, "waiting", "alice"))
-	result := tryCreate(t, atStart, waiting)
+	result := tryCreate(t, atStart, waitingDeployment)
 	require.Zero(t, result.ExitCode, result.Stderr)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*goneLimit)
@@ -86,8 +86,8 @@ func TestADeadWebhookStopsNothingElse(t *testing.T) {
 		"--timeout="+readyLimit.String()), "a denied notebook is created when the webhook serves again")
 }
 
-// everythingElse runs Pods of all kinds, in the cluster's own namespace and in others.
-func everythingElse(t *testing.T) {
+// runOtherPods runs Pods of all kinds, in the cluster's own namespace and in others.
+func runOtherPods(t *testing.T) {
 	t.Helper()
 	spec := fmt.Sprintf(`{containers: [{name: c, image: %q, command: [sleep, "1000"]}], terminationGracePeriodSeconds: 0}`, images.Plain)
 	job := fmt.Sprintf(`{containers: [{name: c, image: %q, command: ["true"]}], restartPolicy: Never}`, images.Plain)
@@ -153,7 +153,7 @@ func killAll(t *testing.T) {
 				return false
 			}
 		}
-		return twoServe(now, ending)
+		return bothReady(now, ending)
 	})
 	t.Logf("both were ready %s after they were killed", time.Since(killed).Round(time.Millisecond))
 }

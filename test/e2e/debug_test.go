@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// beside returns the container of kubectl debug --profile=restricted, in the notebook's process namespace.
-func beside(image string, command ...string) corev1.EphemeralContainer {
+// debugContainer returns the container of kubectl debug --profile=restricted, in the notebook's process namespace.
+func debugContainer(image string, command ...string) corev1.EphemeralContainer {
 	return corev1.EphemeralContainer{
 		TargetContainerName: "debugged",
 		EphemeralContainerCommon: corev1.EphemeralContainerCommon{
@@ -42,8 +42,8 @@ func (p pod) debug(t *testing.T, who *controlplane.User, c corev1.EphemeralConta
 	return err
 }
 
-// debugged waits until an ephemeral container has ended, and returns its output.
-func (p pod) debugged(t *testing.T, name string) string {
+// awaitDebugged waits until an ephemeral container has ended, and returns its output.
+func (p pod) awaitDebugged(t *testing.T, name string) string {
 	t.Helper()
 	p.await(t, readyLimit, "to have ended its debug container "+name, func(pod *corev1.Pod) bool {
 		return debugState(pod, name).Terminated != nil
@@ -90,7 +90,7 @@ func TestDebugDenied(t *testing.T) {
 			"into the init container": {world.carol, func(c *corev1.EphemeralContainer) { c.TargetContainerName = "jupyter-user-init" }, "InitClosed"},
 		} {
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
-				added := beside(images.Plain, "true")
+				added := debugContainer(images.Plain, "true")
 				c.change(&added)
 				assert.ErrorContains(t, p.debug(t, c.who, added), c.want)
 			})
@@ -117,8 +117,8 @@ func TestDebugDenied(t *testing.T) {
 	}
 }
 
-// besideAlice inspects the notebook's processes and home from a debug container.
-const besideAlice = `
+// inspectAlice inspects the notebook's processes and home from a debug container.
+const inspectAlice = `
 import os
 print(os.getuid(), os.getgid(), os.getgroups(), "sees the notebook:", b"hello" in open("/proc/1/cmdline", "rb").read())
 try:
@@ -135,7 +135,7 @@ func TestDebug(t *testing.T) {
 			t.Parallel()
 			p := run(t, discovery, "debugged", "alice", images.Plain, withProbes, "--command", "--", "hello")
 			p.ready(t)
-			own := beside(images.Plain, "/usr/bin/python3", "-c", besideAlice+reaching(t))
+			own := debugContainer(images.Plain, "/usr/bin/python3", "-c", inspectAlice+attackWithPath(t))
 			own.Name, own.Env = "user", []corev1.EnvVar{{Name: "LD_PRELOAD"}}
 			own.SecurityContext.RunAsUser, own.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))
 			if discovery != atAdmission {
@@ -154,7 +154,7 @@ func TestDebug(t *testing.T) {
 			assertDenied(t, result, "DebugIdentity: ")
 
 			t.Run("with the right and the UID it is the user", func(t *testing.T) {
-				assert.Equal(t, "5001 6001 [6001] sees the notebook: True\nin the home: relative\ndone\n", p.debugged(t, "user"))
+				assert.Equal(t, "5001 6001 [6001] sees the notebook: True\nin the home: relative\ndone\n", p.awaitDebugged(t, "user"))
 			})
 		})
 	}

@@ -82,8 +82,8 @@ func TestAHomeThatIsALinkToAnothers(t *testing.T) {
 	})
 }
 
-// gated is a Pod with a scheduling gate, so that a test can change something between its admission and its start.
-const gated = `
+// gatedPod is a Pod with a scheduling gate, so that a test can change something between its admission and its start.
+const gatedPod = `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -119,7 +119,7 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	} {
 		for discovery, want := range c.want {
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
-				p := create(t, discovery, "gated", gated)
+				p := create(t, discovery, "gated", gatedPod)
 				t.Cleanup(func() {
 					require.NoError(t, os.RemoveAll(path))
 					require.NoError(t, world.share.makeHome(homeOf("moving")))

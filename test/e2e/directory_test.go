@@ -84,7 +84,7 @@ func TestADirectoryService(t *testing.T) {
 	configure()
 	// Replicas that are ending have the previous configuration.
 	awaitReplica(t, "both replicas are of the new configuration", func(serving, ending []corev1.Pod) bool {
-		return len(ending) == 0 && twoServe(serving, ending)
+		return len(ending) == 0 && bothReady(serving, ending)
 	})
 	check, err := world.Admin.Kubectl(t.Context(), steps[9].Fields(t)...)
 	require.NoError(t, err)
@@ -92,19 +92,19 @@ func TestADirectoryService(t *testing.T) {
 	assert.Contains(t, said, "alice has UID 5001 and GID 6001, and is in the groups [9001 9002 9003 9004 9005 9006 9007 9008 9009 9010 9011 "+
 		"9012 9013 9014 9015]", check.Stderr)
 	assert.Contains(t, said, "0 failed, 0 unknown, 0 warnings, 3 ok")
-	t.Run("the first notebook", func(t *testing.T) { opensDirectoriesOfGroups(t, steps[10]) })
+	t.Run("the first notebook", func(t *testing.T) { openGroupDirectories(t, steps[10]) })
 
 	configure("--set", "share.homePrefix=/hpc")
-	t.Run("a home elsewhere", livesElsewhere)
+	t.Run("a home elsewhere", runElsewhere)
 	t.Run("a home field that leads to a link", func(t *testing.T) {
-		denies(t, "led", "is a symbolic link, which could lead to another user's home")
+		assertHomeDenied(t, "led", "is a symbolic link, which could lead to another user's home")
 	})
 	t.Run("a home in a user's directory", func(t *testing.T) {
 		path := world.share.path("bob", "nemo")
 		require.NoError(t, os.Mkdir(path, 0o700))
 		t.Cleanup(func() { assert.NoError(t, os.Remove(path)) })
 		require.NoError(t, os.Chown(path, 5018, 6018))
-		denies(t, "nemo", "which contains the home of nemo, belongs to UID 5002: its owner could replace")
+		assertHomeDenied(t, "nemo", "which contains the home of nemo, belongs to UID 5002: its owner could replace")
 	})
 }
 
@@ -126,7 +126,7 @@ func (w *World) reconfigure(ctx context.Context, values, discovery string, upgra
 	if _, err := w.helm.Run(ctx, values, append(upgrade, "--force-conflicts")...); err != nil {
 		return err
 	}
-	if err := w.leaveToOther(ctx); err != nil {
+	if err := w.excludeOther(ctx); err != nil {
 		return err
 	}
 	if err := w.awaitInstalled(ctx); err != nil {
@@ -144,8 +144,8 @@ func leaveDirectory(t *testing.T) {
 		"../../deploy/chart", "--namespace", systemSpace, "--reset-then-reuse-values", "--values", "-"))
 }
 
-// opensDirectoriesOfGroups runs step 10: alice has the right to her home only, and the directories are open to her groups.
-func opensDirectoriesOfGroups(t *testing.T, step pages.Step) {
+// openGroupDirectories runs step 10: alice has the right to her home only, and the directories are open to her groups.
+func openGroupDirectories(t *testing.T, step pages.Step) {
 	alice, err := world.User("alice@corp.example")
 	require.NoError(t, err)
 	require.NoError(t, world.Allow(t.Context(), atStart.namespace, alice,
@@ -179,8 +179,8 @@ func opensDirectoriesOfGroups(t *testing.T, step pages.Step) {
 	assert.Equal(t, strings.Repeat("written\n", mostGroups), wrote.Stdout, wrote.Stderr)
 }
 
-// livesElsewhere runs a notebook in the home that the home field names.
-func livesElsewhere(t *testing.T) {
+// runElsewhere runs a notebook in the home that the home field names.
+func runElsewhere(t *testing.T) {
 	people := filepath.Join(world.share.root, "people")
 	require.NoError(t, os.MkdirAll(filepath.Join(people, "l", "li"), 0o755))
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(people)) })
@@ -193,8 +193,8 @@ func livesElsewhere(t *testing.T) {
 	assert.Equal(t, "made\n", string(made))
 }
 
-// denies asserts that the init container denies the home of a user of the directory service.
-func denies(t *testing.T, user, why string) {
+// assertHomeDenied asserts that the init container denies the home of a user of the directory service.
+func assertHomeDenied(t *testing.T, user, why string) {
 	t.Helper()
 	p := run(t, atStart, "denied-"+user, user, images.Plain, "--command", "--", "hello")
 	got := p.await(t, machine.Patience, "to fail", func(pod *corev1.Pod) bool { return message(pod) != "" })

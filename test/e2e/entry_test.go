@@ -37,7 +37,7 @@ func TestTheInitContainerIsClosed(t *testing.T) {
 			t.Run("without a name, there is no notebook yet", func(t *testing.T) {
 				assertDenied(t, p.exec(t, "id"), `container not found ("closed")`)
 			})
-			letGo(t, hold)
+			release(t, hold)
 			p.ready(t)
 			assertOwned(t, p, homeOf("alice"))
 		})
@@ -90,7 +90,7 @@ func TestWhoMayExecIsTheUser(t *testing.T) {
 				assert.Equal(t, want, result.Stdout, result.Stderr)
 			})
 			t.Run("this home is open to exec, others are out of reach", func(t *testing.T) {
-				result := exec("python3", "-c", intoTheHome+reaching(t))
+				result := exec("python3", "-c", intoTheHome+attackWithPath(t))
 				require.Zero(t, result.ExitCode, result.Stderr)
 				assert.Equal(t, "in the home: relative\ndone\n", result.Stdout)
 			})

@@ -37,7 +37,7 @@ func TestAHomeThatTakesNothing(t *testing.T) {
 	t.Run("mode 0500", func(t *testing.T) {
 		for _, discovery := range discoveries {
 			t.Run(discovery.name, func(t *testing.T) {
-				server := takesNothing(t, discovery, "unwritable", saysMode)
+				server := startInFullHome(t, discovery, "unwritable", saysMode)
 				server.Call(t, http.MethodGet, "api/contents", nil, http.StatusOK)
 			})
 		}
@@ -50,7 +50,7 @@ func TestAHomeThatTakesNothing(t *testing.T) {
 	for _, in := range []discovery{smallAtStart, smallAtAdmission} {
 		t.Run("full/"+in.name, func(t *testing.T) {
 			fill(t, small, "filled")
-			server := takesNothing(t, in, "filled", saysFull)
+			server := startInFullHome(t, in, "filled", saysFull)
 			server.Call(t, http.MethodDelete, "api/contents/filler", nil, http.StatusNoContent)
 			server.Save(t, in.namespace+".ipynb")
 		})
@@ -58,14 +58,14 @@ func TestAHomeThatTakesNothing(t *testing.T) {
 	require.NoError(t, syscall.Mount("", small.root, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	for _, in := range []discovery{smallAtStart, smallAtAdmission} {
 		t.Run("read-only/"+in.name, func(t *testing.T) {
-			server := takesNothing(t, in, "filled", saysReadOnly)
+			server := startInFullHome(t, in, "filled", saysReadOnly)
 			server.Call(t, http.MethodGet, "api/contents/"+in.namespace+".ipynb", nil, http.StatusOK)
 		})
 	}
 }
 
-// takesNothing starts Jupyter, from an image without settings of its own, in a home that cannot be written to.
-func takesNothing(t *testing.T, in discovery, user, sentence string) jupyter {
+// startInFullHome starts Jupyter, from an image without settings of its own, in a home that cannot be written to.
+func startInFullHome(t *testing.T, in discovery, user, sentence string) jupyter {
 	t.Helper()
 	p := run(t, in, "takes-nothing", user, images.Z2JH, withToken)
 	server := p.jupyter(t)

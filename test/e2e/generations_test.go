@@ -17,11 +17,11 @@ import (
 // startedWith are environment variables of Jupyter that the image's start must have set.
 type startedWith map[string]string
 
-// once is the result of start.sh, which runs the hooks of both directories once.
-var once = startedWith{"START_NOTEBOOK_HOOKS": "1", "BEFORE_NOTEBOOK_HOOKS": "1", "JUPYTER_CONFIG_PATH": "/config"}
+// hooksRunOnce is the result of start.sh, which runs the hooks of both directories once.
+var hooksRunOnce = startedWith{"START_NOTEBOOK_HOOKS": "1", "BEFORE_NOTEBOOK_HOOKS": "1", "JUPYTER_CONFIG_PATH": "/config"}
 
-// but returns the same with other values.
-func (p startedWith) but(changes startedWith) startedWith {
+// with returns the same with other values.
+func (p startedWith) with(changes startedWith) startedWith {
 	all := maps.Clone(p)
 	maps.Copy(all, changes)
 	return all
@@ -39,20 +39,20 @@ type generation struct {
 
 func generations() map[string]generation {
 	base := []string{"--ServerApp.base_url=/x/"}
-	twice := once.but(startedWith{"START_NOTEBOOK_HOOKS": "2", "BEFORE_NOTEBOOK_HOOKS": "2"})
+	twice := hooksRunOnce.with(startedWith{"START_NOTEBOOK_HOOKS": "2", "BEFORE_NOTEBOOK_HOOKS": "2"})
 	joined := startedWith{"JUPYTER_CONFIG_PATH": "/config:/jupyter"}
 	after := func(words ...string) []string { return append(append([]string{"--"}, words...), base...) }
 	return map[string]generation{
-		"today as it is":            {images.DockerStacks, nil, "", once, once},
-		"today, arguments":          {images.DockerStacks, after("start-notebook.py"), "x/", once, once},
-		"today, start.sh by hand":   {images.DockerStacks, after("start.sh", "start-notebook.sh"), "x/", once, once},
-		"late 2023 as it is":        {images.DockerStacksLate2023, nil, "", once, once},
-		"late 2023, arguments":      {images.DockerStacksLate2023, after("start-notebook.sh"), "x/", once, once},
+		"today as it is":            {images.DockerStacks, nil, "", hooksRunOnce, hooksRunOnce},
+		"today, arguments":          {images.DockerStacks, after("start-notebook.py"), "x/", hooksRunOnce, hooksRunOnce},
+		"today, start.sh by hand":   {images.DockerStacks, after("start.sh", "start-notebook.sh"), "x/", hooksRunOnce, hooksRunOnce},
+		"late 2023 as it is":        {images.DockerStacksLate2023, nil, "", hooksRunOnce, hooksRunOnce},
+		"late 2023, arguments":      {images.DockerStacksLate2023, after("start-notebook.sh"), "x/", hooksRunOnce, hooksRunOnce},
 		"late 2023, start.sh twice": {images.DockerStacksLate2023, after("start.sh", "start-notebook.py"), "x/", twice, twice},
-		"before as it is":           {images.DockerStacks2023, nil, "", once, once},
-		"before, arguments":         {images.DockerStacks2023, after("start-notebook.sh"), "x/", once, once},
-		"foundation, arguments":     {images.DockerStacksFoundation, after("jupyter", "lab"), "x/", once, once},
-		"child of it as it is":      {images.DockerStacksChild, nil, "", once.but(joined), once},
+		"before as it is":           {images.DockerStacks2023, nil, "", hooksRunOnce, hooksRunOnce},
+		"before, arguments":         {images.DockerStacks2023, after("start-notebook.sh"), "x/", hooksRunOnce, hooksRunOnce},
+		"foundation, arguments":     {images.DockerStacksFoundation, after("jupyter", "lab"), "x/", hooksRunOnce, hooksRunOnce},
+		"child of it as it is":      {images.DockerStacksChild, nil, "", hooksRunOnce.with(joined), hooksRunOnce},
 		"repo2docker as it is":      {images.Repo2docker, nil, "", startedWith{"REPOSITORY_START": "1"}, startedWith{"REPOSITORY_START": "1"}},
 		"an entrypoint of its own":  {images.Entrypoint, nil, "", nil, startedWith{"OWN_ENTRYPOINT": "1"}},
 	}
@@ -80,7 +80,7 @@ func TestTheStartOfEachGeneration(t *testing.T) {
 				p := run(t, discovery, podName, "alice", g.image, append([]string{withToken, withProbes}, g.arguments...)...)
 				askLab(g.base)(t, p)
 				assertOwned(t, p, homeOf("alice"))
-				got := theServer(t, p.processes(t)).Environment()
+				got := serverProcess(t, p.processes(t)).Environment()
 				for variable, value := range want {
 					assert.Equal(t, value, got[variable], variable)
 				}

@@ -40,8 +40,8 @@ func (p pod) holdInit(t *testing.T) *node.Hold {
 	return hold
 }
 
-// letGo releases the Pod.
-func letGo(t *testing.T, hold *node.Hold) {
+// release releases the Pod.
+func release(t *testing.T, hold *node.Hold) {
 	t.Helper()
 	assert.NoError(t, hold.Release())
 }

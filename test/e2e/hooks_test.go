@@ -11,9 +11,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// hooked has everything that a kubelet runs in a container besides its command. Probes write the files that the test reads
+// podWithHooks has everything that a kubelet runs in a container besides its command. Probes write the files that the test reads
 // repeatedly, so each file appears at once.
-const hooked = `
+const podWithHooks = `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -45,7 +45,7 @@ func TestHooksAndExecProbes(t *testing.T) {
 					assert.NoError(t, os.RemoveAll(world.share.path("alice", ".new-"+string(letter))))
 				}
 			})
-			p := create(t, discovery, "hooked", hooked)
+			p := create(t, discovery, "hooked", podWithHooks)
 			p.ready(t)
 			p.await(t, readyLimit, "to have had a liveness probe", func(*corev1.Pod) bool {
 				_, err := os.Stat(world.share.path("alice", "liveness"))

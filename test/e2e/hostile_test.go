@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// hostile runs the attacker's image, with a hook.
-const hostile = `
+// hostilePod runs the attacker's image, with a hook.
+const hostilePod = `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -33,8 +33,8 @@ spec:
     lifecycle: {postStart: {exec: {command: [sh, -c, "true"]}}}
 `
 
-// prepared attacks with a harmless image: the Pod brings the programs and sets the paths.
-const prepared = `
+// preparedPod attacks with a harmless image: the Pod brings the programs and sets the paths.
+const preparedPod = `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -101,8 +101,8 @@ func (p pod) marks(t *testing.T) map[string]uint32 {
 	return found
 }
 
-// all returns every possible mark, with this UID.
-func all(uid uint32, names ...string) map[string]uint32 {
+// allMarks returns every possible mark, with this UID.
+func allMarks(uid uint32, names ...string) map[string]uint32 {
 	marks := map[string]uint32{}
 	for _, name := range append(names, "tini", "start.sh", "start-notebook.py", "bash-env", "preloaded") {
 		marks[name] = uid
@@ -116,12 +116,12 @@ func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
 		makeConfigMap(t, discovery.namespace, "attack", attackPrograms(t))
-		for name, manifest := range map[string]string{"hostile": hostile, "prepared": prepared} {
+		for name, manifest := range map[string]string{"hostile": hostilePod, "prepared": preparedPod} {
 			t.Run(name+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
 				p := create(t, discovery, name, manifest)
 				p.ready(t)
-				assert.Equal(t, all(5001, "sh"), p.marks(t))
+				assert.Equal(t, allMarks(5001, "sh"), p.marks(t))
 				assertOwned(t, p, homeOf("alice"))
 			})
 		}
@@ -143,7 +143,7 @@ spec:
 `))
 		p := created(t, "default", "hostile")
 		p.ready(t)
-		assert.Equal(t, all(0), p.marks(t))
+		assert.Equal(t, allMarks(0), p.marks(t))
 	})
 }
 
@@ -176,8 +176,8 @@ spec:
 	})
 }
 
-// around mounts a program of the attacker's at a path where a link in the image leads to our program.
-const around = `
+// mountedByImageLink mounts a program of the attacker's at a path where a link in the image leads to our program.
+const mountedByImageLink = `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -201,9 +201,9 @@ func TestAStrangersImageIsRootInThisHomeAlone(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			program := "#!/usr/bin/python3 -I\nimport os\nprint('as', os.getuid())" + reaching(t)
+			program := "#!/usr/bin/python3 -I\nimport os\nprint('as', os.getuid())" + attackWithPath(t)
 			makeConfigMap(t, discovery.namespace, "fake", map[string]string{"jupyter-user-init": program})
-			manifest := around
+			manifest := mountedByImageLink
 			if discovery == atAdmission {
 				manifest = strings.Replace(manifest, "[hello]", "[/config/jupyter-user-init]", 1)
 			}

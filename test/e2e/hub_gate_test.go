@@ -138,7 +138,7 @@ func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 	fails := func(t *testing.T, want string) {
 		t.Helper()
 		assert.Equal(t, 1, attempts(func() {
-			assert.Contains(t, s.denied(t), want)
+			assert.Contains(t, s.startDenied(t), want)
 			assert.Contains(t, h.Log(), want)
 		}))
 	}

@@ -16,9 +16,9 @@ import (
 // optionsUser is the user of the servers with other options.
 const optionsUser = "qiang.guo03"
 
-// configured returns traits of KubeSpawner for single servers. test/golden compares the effect of each option on a Pod with the
+// spawnerTraits returns traits of KubeSpawner for single servers. test/golden compares the effect of each option on a Pod with the
 // planner. Here are the options for which a running server is the proof.
-func configured(discovery discovery) map[string]map[string]any {
+func spawnerTraits(discovery discovery) map[string]map[string]any {
 	servers := map[string]map[string]any{
 		"alice.smith/labelled": {"extra_labels": map[string]any{"jupyter-user": "{username}"}},
 		"bob/namespaced":       {"extra_pod_config": map[string]any{"hostUsers": false}},
@@ -46,8 +46,8 @@ func configured(discovery discovery) map[string]map[string]any {
 	return servers
 }
 
-// ofEverybody is the claim of a hub with static storage.
-const ofEverybody = `
+// staticClaim is the claim of a hub with static storage.
+const staticClaim = `
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: of-everybody, namespace: %s}
@@ -56,17 +56,17 @@ spec:
   resources: {requests: {storage: 10Gi}}
 `
 
-// options spawns a server for each option.
-func options(t *testing.T, h jupyterHub, discovery discovery) {
+// spawnWithOptions spawns a server for each option.
+func spawnWithOptions(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("extra_labels with the user's slug", func(t *testing.T) {
 		t.Parallel()
-		shown := h.logIn(t, "alice.smith", "labelled").denied(t)
+		shown := h.logIn(t, "alice.smith", "labelled").startDenied(t)
 		assert.Contains(t, shown, "a pod runs as one user: a hub that sets the label itself (KubeSpawner's extra_labels, with a "+
 			"template such as {username}) need not, the annotation is enough")
 	})
 	t.Run("extra_pod_config with a user namespace", func(t *testing.T) {
 		t.Parallel()
-		shown := h.logIn(t, "bob", "namespaced").denied(t)
+		shown := h.logIn(t, "bob", "namespaced").startDenied(t)
 		assert.Contains(t, shown, "remove hostUsers: false, or ask the admin whether this share does (share.allowUserNamespaces)")
 	})
 	t.Run("cmd as a list, args, notebook_dir, default_url, no storage", func(t *testing.T) {
@@ -93,11 +93,11 @@ func asList(t *testing.T, h jupyterHub) {
 	s := h.logIn(t, optionsUser, "list")
 	s.start(t, nil)
 	s.assertOwnedBy(t, optionsUser)
-	assert.Contains(t, theServer(t, s.pod(t).processes(t)).Args, "--ServerApp.terminado_settings={}")
+	assert.Contains(t, serverProcess(t, s.pod(t).processes(t)).Args, "--ServerApp.terminado_settings={}")
 	found := s.jupyter(t).Call(t, http.MethodGet, "api/contents/in-work.txt", nil, http.StatusOK)
 	assert.Contains(t, string(found), "found", "notebook_dir is where Jupyter looks")
-	assert.Equal(t, "/lab/tree/in-work.txt", theServer(t, s.pod(t).processes(t)).Environment()["JUPYTERHUB_DEFAULT_URL"])
-	_, mounted := theServer(t, s.pod(t).processes(t)).Mounts()["/home/jovyan"]
+	assert.Equal(t, "/lab/tree/in-work.txt", serverProcess(t, s.pod(t).processes(t)).Environment()["JUPYTERHUB_DEFAULT_URL"])
+	_, mounted := serverProcess(t, s.pod(t).processes(t)).Mounts()["/home/jovyan"]
 	assert.False(t, mounted)
 }
 
@@ -105,7 +105,7 @@ func unset(t *testing.T, h jupyterHub) {
 	s := h.logIn(t, optionsUser, "unset")
 	s.start(t, map[string]any{"profile": "big"})
 	s.assertOwnedBy(t, optionsUser)
-	process := theServer(t, s.pod(t).processes(t))
+	process := serverProcess(t, s.pod(t).processes(t))
 	assert.Contains(t, strings.Join(process.Args, " "), "jupyterhub-singleuser", "the image's own start knows that there is a hub")
 	assert.Equal(t, "big", process.Environment()["PROFILE"])
 	assert.Contains(t, process.Environment(), "BEFORE_NOTEBOOK_HOOK", "start.sh ran")
@@ -115,11 +115,11 @@ func unset(t *testing.T, h jupyterHub) {
 }
 
 func script(t *testing.T, h jupyterHub) {
-	require.NoError(t, world.apply(t.Context(), strings.ReplaceAll(ofEverybody, "%s", h.namespace)))
+	require.NoError(t, world.apply(t.Context(), strings.ReplaceAll(staticClaim, "%s", h.namespace)))
 	s := h.logIn(t, optionsUser, "script")
 	s.start(t, nil)
 	s.assertOwnedBy(t, optionsUser)
-	process := theServer(t, s.pod(t).processes(t))
+	process := serverProcess(t, s.pod(t).processes(t))
 	assert.Contains(t, strings.Join(process.Args, " "), "jupyterhub-singleuser --ServerApp.terminado_settings={}")
 	assert.Contains(t, process.Environment(), "BEFORE_NOTEBOOK_HOOK", "start.sh ran")
 	assert.Contains(t, process.Mounts(), "/home/jovyan")

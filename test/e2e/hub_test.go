@@ -23,20 +23,20 @@ func TestJupyterHub(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			t.Parallel()
-			h := startHub(t, discovery.hub(), discovery.level, hub.Options{Release: hub.KubeSpawner7, Servers: configured(discovery),
+			h := startHub(t, discovery.hub(), discovery.level, hub.Options{Release: hub.KubeSpawner7, Servers: spawnerTraits(discovery),
 				Config: hub.Patient})
 			t.Run("together", func(t *testing.T) {
-				t.Run("a user logs in and works", func(t *testing.T) { t.Parallel(); logsInAndWorks(t, h, discovery) })
+				t.Run("a user logs in and works", func(t *testing.T) { t.Parallel(); testWorkingDay(t, h, discovery) })
 				t.Run("users who are denied", func(t *testing.T) { t.Parallel(); assertWhoIsDenied(t, h, discovery) })
-				t.Run("options", func(t *testing.T) { t.Parallel(); options(t, h, discovery) })
+				t.Run("options", func(t *testing.T) { t.Parallel(); spawnWithOptions(t, h, discovery) })
 			})
 			t.Run("users log in at once", func(t *testing.T) { logInAtOnce(t, h, discovery) })
 		})
 	}
 }
 
-// logsInAndWorks is a working day of alice.
-func logsInAndWorks(t *testing.T, h jupyterHub, discovery discovery) {
+// testWorkingDay is a working day of alice.
+func testWorkingDay(t *testing.T, h jupyterHub, discovery discovery) {
 	s, second := h.logIn(t, "alice", ""), h.logIn(t, "alice", "second")
 	t.Run("the browser sees JupyterLab", func(t *testing.T) {
 		picture := screenshot(t, h.URL, logInAs("alice", s.Server("")+"lab")...)
@@ -135,13 +135,13 @@ func assertWhoIsDenied(t *testing.T, h jupyterHub, discovery discovery) {
 		"bob@y.org": "is not x.org, so this may be a different user from the one with that name here",
 	} {
 		t.Run(user, func(t *testing.T) {
-			assert.Contains(t, h.logIn(t, user, "").denied(t), want)
+			assert.Contains(t, h.logIn(t, user, "").startDenied(t), want)
 			assert.Contains(t, h.Log(), want)
 		})
 	}
 	if discovery == atAdmission {
 		t.Run("homeless", func(t *testing.T) {
-			assert.Contains(t, h.logIn(t, "homeless", "").denied(t), "passwd has UID 5010, and there is no home on the share")
+			assert.Contains(t, h.logIn(t, "homeless", "").startDenied(t), "passwd has UID 5010, and there is no home on the share")
 		})
 		return
 	}

@@ -156,8 +156,8 @@ func (s server) ready(t *testing.T) {
 	require.True(t, last.Ready, shown)
 }
 
-// denied starts the server, which must fail, and returns what the page showed.
-func (s server) denied(t *testing.T) string {
+// startDenied starts the server, which must fail, and returns what the page showed.
+func (s server) startDenied(t *testing.T) string {
 	t.Helper()
 	// If the request fails at once, its response has the error too. The page of progress shows it as well.
 	_ = s.Spawn(t.Context(), s.name, nil)

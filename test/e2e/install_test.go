@@ -31,8 +31,8 @@ var (
 	knowing = installation{"jupyter-user-known", "jupyter-user-known"}
 )
 
-// known are the namespaces with discovery at admission.
-var known = []string{atAdmission.namespace, atAdmission.hub(), smallAtAdmission.namespace}
+// knownNamespaces are the namespaces with discovery at admission.
+var knownNamespaces = []string{atAdmission.namespace, atAdmission.hub(), smallAtAdmission.namespace}
 
 // installShipped runs the first command of deploy/docs/install.md, with the image, which is already on the node, and two values:
 // the share and the namespace with notebooks. The other values are for such a small node. The second Deployment makes the
@@ -41,7 +41,7 @@ func (w *World) installShipped(ctx context.Context) error {
 	if err := w.installByHelm(ctx, configuration, "--values", "-"); err != nil {
 		return err
 	}
-	return w.leaveToOther(ctx)
+	return w.excludeOther(ctx)
 }
 
 // installByHelm runs the first helm install of deploy/docs/install.md, with this node's image and share, more arguments, and
@@ -65,11 +65,11 @@ func (w *World) installByHelm(ctx context.Context, stdin string, more ...string)
 	return w.awaitInstalled(ctx)
 }
 
-// leaveToOther takes the other installation's namespaces out of the shipped webhook configurations. A cluster with one
+// excludeOther takes the other installation's namespaces out of the shipped webhook configurations. A cluster with one
 // installation does not need this.
-func (w *World) leaveToOther(ctx context.Context) error {
+func (w *World) excludeOther(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
-		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: slices.Concat([]string{gatedHub}, known, placesSpaces),
+		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: slices.Concat([]string{gatedHub}, knownNamespaces, placesSpaces),
 	}
 	configurations := w.Client.AdmissionregistrationV1()
 	mutating, err := configurations.MutatingWebhookConfigurations().Get(ctx, shipped.mutating(), metav1.GetOptions{})
@@ -98,9 +98,9 @@ func (w *World) leaveToOther(ctx context.Context) error {
 	return err
 }
 
-// knowingValues use the share and passwd as sources of identities. They cache nothing, because the homes of these tests change
+// secondValues use the share and passwd as sources of identities. They cache nothing, because the homes of these tests change
 // their owners.
-const knowingValues = `
+const secondValues = `
 createNamespace: true
 share: {volume: {hostPath: {path: %q}}}
 namespaces: [%s]
@@ -112,15 +112,15 @@ identity:
 certificates: {source: secret, caBundle: %q}
 `
 
-// installKnowing applies the objects that the chart renders for these values, in another namespace and with other names. The
+// installSecond applies the objects that the chart renders for these values, in another namespace and with other names. The
 // policies are those of the first installation.
-func (w *World) installKnowing(ctx context.Context) error {
+func (w *World) installSecond(ctx context.Context) error {
 	pair, err := pki.New(24*time.Hour, systemName+"."+knowing.space+".svc")
 	if err != nil {
 		return err
 	}
-	rendered, err := w.helm.Template(ctx, configuration+fmt.Sprintf(knowingValues, w.share.root, atAdmission.namespace,
-		strings.Join(known, ", "), pair.Cert))
+	rendered, err := w.helm.Template(ctx, configuration+fmt.Sprintf(secondValues, w.share.root, atAdmission.namespace,
+		strings.Join(knownNamespaces, ", "), pair.Cert))
 	if err != nil {
 		return err
 	}

@@ -12,10 +12,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// reach is the attack, which runs in the notebook or in a shell in its container. It tries all ways to bob's secret and to the
+// attackScript is the attack, which runs in the notebook or in a shell in its container. It tries all ways to bob's secret and to the
 // rest of the share, and prints what it could read. With SETUID it also tries as bob, and as the owner of each process that it
 // sees.
-const reach = `
+const attackScript = `
 import ctypes, glob, json, os, sys
 found = []
 places = ["/data/hpc/home/bob", "/data/hpc/home/../home/bob", "/home/bob", "/home/alice/../bob", "/data/hpc/home/alice/../bob",
@@ -81,12 +81,12 @@ print("".join(line + "\n" for line in found), end="")
 print("done")
 `
 
-// reaching returns the attack with the path of the share on the node, which an attacker may know.
-func reaching(t *testing.T) string {
+// attackWithPath returns the attack with the path of the share on the node, which an attacker may know.
+func attackWithPath(t *testing.T) string {
 	t.Helper()
 	node, err := json.Marshal(world.share.root)
 	require.NoError(t, err)
-	return strings.ReplaceAll(reach, "NODE", string(node))
+	return strings.ReplaceAll(attackScript, "NODE", string(node))
 }
 
 // TestAnotherHomeIsOutOfReach: another home cannot be seen, listed, read, written or reached.
@@ -94,7 +94,7 @@ func TestAnotherHomeIsOutOfReach(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			p := run(t, discovery, "attacker", "alice", images.DockerStacks, withToken)
-			code, jupyter := reaching(t), p.jupyter(t)
+			code, jupyter := attackWithPath(t), p.jupyter(t)
 
 			t.Run("from the notebook", func(t *testing.T) {
 				assert.Equal(t, "done\n", jupyter.Kernel(t).Run(t, code))
@@ -143,7 +143,7 @@ spec:
 `))
 	p := created(t, "default", "exposed")
 	p.ready(t)
-	code := strings.ReplaceAll(reach, "NODE", `"/nowhere"`)
+	code := strings.ReplaceAll(attackScript, "NODE", `"/nowhere"`)
 	result, err := world.Admin.Kubectl(t.Context(), "exec", "exposed", "--", "python3", "-c", code)
 	require.NoError(t, err)
 	assert.Contains(t, result.Stdout, "uid 0 read /data/hpc/home/bob/secret: bob's secret", result.Stderr)

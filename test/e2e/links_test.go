@@ -10,9 +10,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// led mounts a program of the attacker's at a path where a link in the home leads to our program. Container runtimes follow
+// mountedByHomeLink mounts a program of the attacker's at a path where a link in the home leads to our program. Container runtimes follow
 // links, as root.
-const led = `
+const mountedByHomeLink = `
 apiVersion: v1
 kind: Pod
 metadata:
@@ -37,13 +37,13 @@ func TestAMountIsNotLedOverOurProgram(t *testing.T) {
 			t.Cleanup(func() { emptyHome(t, "busy") })
 			makeConfigMap(t, discovery.namespace, "fake", map[string]string{"jupyter-user-init": "#!/bin/sh\nexec sleep 1000\n"})
 			if discovery == atStart {
-				result := tryCreate(t, discovery, led)
+				result := tryCreate(t, discovery, mountedByHomeLink)
 				assert.Equal(t, 1, result.ExitCode, result.Stdout)
 				assert.Contains(t, result.Stderr, "Error from server (MountNested)")
 				assert.Contains(t, result.Stderr, "of /home/busy/link and /home/busy one is inside the other")
 				return
 			}
-			p := create(t, discovery, "led", led)
+			p := create(t, discovery, "led", mountedByHomeLink)
 			p.ready(t)
 			assertOwned(t, p, homeOf("busy"))
 		})

@@ -55,8 +55,8 @@ type admission struct {
 	away error
 }
 
-// loaded returns a Pod without any random value, such as the name of a token's volume.
-func loaded() *corev1.Pod {
+// loadPod returns a Pod without any random value, such as the name of a token's volume.
+func loadPod() *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "loaded", Labels: map[string]string{"jupyter-user": "alice"}},
 		Spec: corev1.PodSpec{
@@ -117,7 +117,7 @@ func (l *load) admit(ctx context.Context) admission {
 	defer cancel()
 	a, pod := admission{began: time.Now()}, &corev1.Pod{}
 	err := l.client.CoreV1().RESTClient().Post().Namespace(l.namespace).Resource("pods").Param("dryRun", metav1.DryRunAll).
-		MaxRetries(0).Body(loaded()).Do(ctx).Into(pod)
+		MaxRetries(0).Body(loadPod()).Do(ctx).Into(pod)
 	a.took = time.Since(a.began)
 	var status apierrors.APIStatus
 	switch {
@@ -149,8 +149,8 @@ func (l *load) between(from, to time.Time) (found []admission) {
 	return found
 }
 
-// settle waits until this number of further admissions has a response.
-func (l *load) settle(t *testing.T, number int) {
+// awaitResponses waits until this number of further admissions has a response.
+func (l *load) awaitResponses(t *testing.T, number int) {
 	t.Helper()
 	now := time.Now()
 	require.NoError(t, await(t.Context(), machine.Patience, func(context.Context) (bool, error) {
@@ -158,8 +158,8 @@ func (l *load) settle(t *testing.T, number int) {
 	}))
 }
 
-// answered returns the number of admissions with a response of the API server.
-func answered(all []admission) (number int) {
+// responses returns the number of admissions with a response of the API server.
+func responses(all []admission) (number int) {
 	for _, a := range all {
 		if a.away == nil {
 			number++

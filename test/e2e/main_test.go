@@ -85,7 +85,7 @@ func inside(m *testing.M, enclosure sealed.Enclosure) (status int) {
 		fmt.Fprintln(os.Stderr, "error: uninstall:", err)
 		return max(status, 1)
 	}
-	if again() {
+	if mustInstallAgain() {
 		if err := world.installAgain(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "error: install again:", err)
 			return max(status, 1)

@@ -29,7 +29,7 @@ func TestNotebook(t *testing.T) {
 
 			t.Run("every process is the owner", func(t *testing.T) { assertOwned(t, p, owner) })
 			t.Run("Jupyter knows the owner and the home", func(t *testing.T) {
-				server := theServer(t, p.processes(t))
+				server := serverProcess(t, p.processes(t))
 				environment := server.Environment()
 				assert.Equal(t, "/home/qiang.guo03", environment["HOME"])
 				assert.Equal(t, "qiang.guo03", environment["NB_USER"])
@@ -85,8 +85,8 @@ func assertOwned(t *testing.T, p pod, owner home) {
 	}
 }
 
-// theServer returns the process of Jupyter itself.
-func theServer(t *testing.T, processes []node.Process) node.Process {
+// serverProcess returns the process of Jupyter itself.
+func serverProcess(t *testing.T, processes []node.Process) node.Process {
 	t.Helper()
 	for _, process := range processes {
 		if strings.Contains(process.Exe, "python") && !strings.Contains(strings.Join(process.Args, " "), "ipykernel") {
@@ -107,7 +107,7 @@ type start struct {
 }
 
 func starts() map[string]start {
-	lab, labAtX, hello := serves(askLab("")), serves(askLab("x/")), serves(askHello)
+	lab, labAtX, hello := assertServes(askLab("")), assertServes(askLab("x/")), assertServes(askHello)
 	base := "--ServerApp.base_url=/x/"
 	return map[string]start{
 		"docker-stacks, command": {images.DockerStacks, []string{"--command", "--", "jupyter", "lab", base}, labAtX, labAtX},
@@ -140,8 +140,8 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// serves asserts that the Pod serves, as the owner.
-func serves(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
+// assertServes asserts that the Pod serves, as the owner.
+func assertServes(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 	return func(t *testing.T, p pod) {
 		ask(t, p)
 		assertOwned(t, p, homeOf("alice"))

@@ -54,8 +54,8 @@ func (o *operations) roll(t *testing.T, to deployment) {
 	from := o.deployed
 	require.NoError(t, world.upgrade(t.Context(), to))
 	o.deployed = to
-	o.learn(t, to.name+", after "+from.name)
-	o.settle(t, admissionsPerSecond)
+	o.recordKnown(t, to.name+", after "+from.name)
+	o.awaitResponses(t, admissionsPerSecond)
 }
 
 // upgrade runs the commands of the runbook, and waits until both replicas are new. The other installation's namespaces are not
@@ -66,7 +66,7 @@ func (w *World) upgrade(ctx context.Context, to deployment) error {
 	if err != nil {
 		return err
 	}
-	if err := w.leaveToOther(ctx); err != nil {
+	if err := w.excludeOther(ctx); err != nil {
 		return err
 	}
 	return w.awaitReplicas(ctx, shipped)
@@ -106,15 +106,15 @@ func awaitReplica(t *testing.T, what string, condition func(serving, ending []co
 	}), what)
 }
 
-// twoServe reports whether both replicas are ready.
-func twoServe(serving, _ []corev1.Pod) bool {
+// bothReady reports whether both replicas are ready.
+func bothReady(serving, _ []corev1.Pod) bool {
 	return len(serving) == 2 && node.IsReady(&serving[0]) && node.IsReady(&serving[1])
 }
 
-// drained waits until the ending replicas have ended.
-func (o *operations) drained(t *testing.T) {
+// awaitDrained waits until the ending replicas have ended.
+func (o *operations) awaitDrained(t *testing.T) {
 	awaitReplica(t, "the drain is over", func(_, ending []corev1.Pod) bool { return len(ending) == 0 })
-	o.settle(t, admissionsPerSecond)
+	o.awaitResponses(t, admissionsPerSecond)
 }
 
 // evict evicts both replicas, as draining a node would. The second must stay until there is another one.
@@ -147,8 +147,8 @@ func (o *operations) evict(t *testing.T) {
 	}
 	assert.NotZero(t, ready, "no replica served when the second was evicted")
 	t.Logf("the second eviction was denied %d times until there was another replica", denied)
-	awaitReplica(t, "two serve again", twoServe)
-	o.settle(t, admissionsPerSecond)
+	awaitReplica(t, "two serve again", bothReady)
+	o.awaitResponses(t, admissionsPerSecond)
 }
 
 // kill kills the only process of one replica, without a drain or a notice.
@@ -179,13 +179,13 @@ func (o *operations) kill(t *testing.T) {
 				return false
 			}
 		}
-		return twoServe(serving, ending)
+		return bothReady(serving, ending)
 	})
 	o.killed = span{killed, time.Now()}
-	o.settle(t, admissionsPerSecond)
+	o.awaitResponses(t, admissionsPerSecond)
 	lost, last := 0, killed
 	for _, a := range o.between(killed.Add(-admissionLimit), time.Now()) {
-		if a.denied != nil && o.killed.meets(a) {
+		if a.denied != nil && o.killed.overlaps(a) {
 			lost++
 			last = a.began.Add(a.took)
 		}
@@ -197,17 +197,17 @@ func (o *operations) kill(t *testing.T) {
 // authority is the Secret with the CA of the Deployment self-signed.
 const authority = systemName + "-self-signed"
 
-// forget deletes the CA. The Deployment makes another one, makes API servers trust both, and only then issues a certificate of
+// deleteCA deletes the CA. The Deployment makes another one, makes API servers trust both, and only then issues a certificate of
 // the new one.
-func (o *operations) forget(t *testing.T) {
+func (o *operations) deleteCA(t *testing.T) {
 	kept, err := world.Client.CoreV1().Secrets(systemSpace).Get(t.Context(), authority, metav1.GetOptions{})
 	require.NoError(t, err)
 	o.authority = kept.Data["ca.crt"]
 	require.NoError(t, world.Client.CoreV1().Secrets(systemSpace).Delete(t.Context(), authority, metav1.DeleteOptions{}))
 }
 
-// rotated waits until every replica serves a certificate of the new CA.
-func (o *operations) rotated(t *testing.T) {
+// awaitRotated waits until every replica serves a certificate of the new CA.
+func (o *operations) awaitRotated(t *testing.T) {
 	secrets := world.Client.CoreV1().Secrets(systemSpace)
 	var kept *corev1.Secret
 	require.NoError(t, await(t.Context(), rolloutLimit, func(ctx context.Context) (bool, error) {
@@ -237,7 +237,7 @@ func (o *operations) rotated(t *testing.T) {
 			return true, conn.Close()
 		}), "%s shows the new certificate", pod.Name)
 	}
-	o.settle(t, admissionsPerSecond)
+	o.awaitResponses(t, admissionsPerSecond)
 }
 
 // restartAPIServer: while the API server is away, creating Pods fails; afterwards it works again.
@@ -245,5 +245,5 @@ func (o *operations) restartAPIServer(t *testing.T) {
 	o.away.from = time.Now()
 	require.NoError(t, world.RestartAPIServer(t.Context()))
 	o.away.to = time.Now()
-	o.settle(t, 2*admissionsPerSecond)
+	o.awaitResponses(t, 2*admissionsPerSecond)
 }

@@ -47,23 +47,23 @@ func TestOperationsUnderLoad(t *testing.T) {
 	o.deployed = current
 	o.logs.keep(t)
 	t.Cleanup(func() { o.restore(t) })
-	o.learn(t, "as shipped")
+	o.recordKnown(t, "as shipped")
 	o.start(t.Context())
 	t.Cleanup(o.end)
 	for _, event := range []struct {
 		name string
 		do   func(*testing.T)
 	}{
-		{"nothing", func(t *testing.T) { o.settle(t, 2*admissionsPerSecond) }},
-		{"rolling update to the release before", func(t *testing.T) { o.roll(t, before); o.forget(t) }},
+		{"nothing", func(t *testing.T) { o.awaitResponses(t, 2*admissionsPerSecond) }},
+		{"rolling update to the release before", func(t *testing.T) { o.roll(t, before); o.deleteCA(t) }},
 		{"eviction against the disruption budget", o.evict},
 		{"one replica killed with SIGKILL", o.kill},
-		{"certificate and CA rotated", o.rotated},
+		{"certificate and CA rotated", o.awaitRotated},
 		{"rolling update back", func(t *testing.T) { o.roll(t, current) }},
 		{"API server restarted", o.restartAPIServer},
 		{"configuration changed", func(t *testing.T) { o.roll(t, changedConfiguration) }},
-		{"nothing, until DNS forgets old responses", o.forgotten},
-		{"configuration changed back, and the last drain", func(t *testing.T) { o.roll(t, current); o.drained(t) }},
+		{"nothing, until DNS forgets old responses", o.awaitDNS},
+		{"configuration changed back, and the last drain", func(t *testing.T) { o.roll(t, current); o.awaitDrained(t) }},
 	} {
 		began := time.Now()
 		if !t.Run(event.name, event.do) {
@@ -74,7 +74,7 @@ func TestOperationsUnderLoad(t *testing.T) {
 	}
 	if long() {
 		rest := time.Now()
-		o.settle(t, max(0, int(time.Until(o.began.Add(2*time.Minute)).Seconds()*admissionsPerSecond)))
+		o.awaitResponses(t, max(0, int(time.Until(o.began.Add(2*time.Minute)).Seconds()*admissionsPerSecond)))
 		o.rows = append(o.rows, figures("nothing", time.Since(rest), o.between(rest, time.Now())))
 	}
 	o.end()
@@ -83,7 +83,7 @@ func TestOperationsUnderLoad(t *testing.T) {
 	t.Logf("\n%s\n%s", figuresHead, strings.Join(o.rows, "\n"))
 	o.assertNoneIsLost(t)
 	o.assertWhole(t)
-	rate := float64(answered(o.admissions)) / (all - o.away.to.Sub(o.away.from)).Seconds()
+	rate := float64(responses(o.admissions)) / (all - o.away.to.Sub(o.away.from)).Seconds()
 	t.Logf("%.0f admissions a second while there was an API server", rate)
 	// A busy machine makes fewer admissions. The two minutes are for a machine without other work.
 	least := 0.1 * admissionsPerSecond / o.machine.Mean()
@@ -93,11 +93,11 @@ func TestOperationsUnderLoad(t *testing.T) {
 	assert.Greater(t, rate, least, "admissions a second: fewer prove nothing")
 }
 
-// forgotten waits until replicas can find new replicas by DNS. If a rollout began sooner after another one, replicas of two
+// awaitDNS waits until replicas can find new replicas by DNS. If a rollout began sooner after another one, replicas of two
 // configurations would not find each other.
-func (o *operations) forgotten(t *testing.T) {
+func (o *operations) awaitDNS(t *testing.T) {
 	t.Helper()
-	o.settle(t, int(node.NamesKept().Seconds())*admissionsPerSecond)
+	o.awaitResponses(t, int(node.NamesKept().Seconds())*admissionsPerSecond)
 }
 
 // readingTime is how long an API server may take after its start to read the Services.
@@ -116,8 +116,8 @@ func (o *operations) assertNoneIsLost(t *testing.T) {
 	t.Helper()
 	lost, heldUp := map[string]int{}, 0
 	for _, a := range o.admissions {
-		away := o.away.meets(a)
-		killed := o.killed.meets(a) && a.denied != nil && strings.Contains(a.denied.Error(), "failed calling webhook")
+		away := o.away.overlaps(a)
+		killed := o.killed.overlaps(a) && a.denied != nil && strings.Contains(a.denied.Error(), "failed calling webhook")
 		if !long() && a.late() {
 			heldUp++
 			continue
@@ -152,8 +152,8 @@ func (a admission) late() bool {
 		apierrors.ReasonForError(a.denied) == "GenerationUnknown")
 }
 
-// meets reports whether an admission was running at any moment of the span.
-func (s span) meets(a admission) bool {
+// overlaps reports whether an admission was running at any moment of the span.
+func (s span) overlaps(a admission) bool {
 	return !a.began.Add(a.took).Before(s.from) && !a.began.After(s.to)
 }
 
@@ -180,13 +180,13 @@ func (o *operations) assertWhole(t *testing.T) {
 	t.Log("admitted as it is made by:", seen)
 }
 
-// learn creates one Pod and stores the result as known. A replica that is about to end may still decide about the Pod.
-func (o *operations) learn(t *testing.T, name string) {
+// recordKnown creates one Pod and stores the result as known. A replica that is about to end may still decide about the Pod.
+func (o *operations) recordKnown(t *testing.T, name string) {
 	t.Helper()
 	var pod *corev1.Pod
 	require.NoError(t, await(t.Context(), machine.Patience, func(ctx context.Context) (bool, error) {
 		var err error
-		pod, err = o.client.CoreV1().Pods(o.namespace).Create(ctx, loaded(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		pod, err = o.client.CoreV1().Pods(o.namespace).Create(ctx, loadPod(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err == nil && pod.Spec.InitContainers[0].Image == short(o.deployed.image) &&
 			slices.Contains(pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "JUPYTER_ENABLE_LAB", Value: o.deployed.lab}), err
 	}))

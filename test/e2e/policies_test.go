@@ -17,7 +17,7 @@ import (
 func carolsHomes() []string {
 	names := []string{"li", "nemo", "qiang.guo0", "a-file", "a-link", "led", newcomer.name}
 	for _, h := range homes() {
-		if h.name != stranger {
+		if h.name != otherUser {
 			names = append(names, h.name)
 		}
 	}
@@ -67,7 +67,7 @@ func (w *World) mayUseEveryHome(ctx context.Context, namespace string) (*control
 	if err != nil {
 		return nil, err
 	}
-	return hub, w.awaitRight(ctx, hub.Name, namespace, "use", stranger)
+	return hub, w.awaitRight(ctx, hub.Name, namespace, "use", otherUser)
 }
 
 func serviceAccount(namespace, name string) string {

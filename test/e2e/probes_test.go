@@ -16,11 +16,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// slowToCome is Jupyter's configuration file of a user whose server takes long to start.
-const slowToCome = "import time\ntime.sleep(40)\n"
+// slowStart is Jupyter's configuration file of a user whose server takes long to start.
+const slowStart = "import time\ntime.sleep(40)\n"
 
-// listensElsewhere is Jupyter's configuration file of a user with another address, port and base URL, and HTTPS.
-const listensElsewhere = `
+// otherAddress is Jupyter's configuration file of a user with another address, port and base URL, and HTTPS.
+const otherAddress = `
 c.ServerApp.port = 9999
 c.ServerApp.ip = "127.0.0.1"
 c.ServerApp.base_url = "/me/"
@@ -33,10 +33,10 @@ c.ContentsManager.untitled_notebook = "of-the-users"
 func TestProbes(t *testing.T) {
 	slow := homeOf("slow")
 	require.NoError(t, world.share.makeFolder(slow, ".jupyter"))
-	require.NoError(t, world.share.write(slow, ".jupyter/jupyter_server_config.py", slowToCome))
+	require.NoError(t, world.share.write(slow, ".jupyter/jupyter_server_config.py", slowStart))
 	settled := homeOf("settled")
 	require.NoError(t, world.share.makeFolder(settled, ".jupyter"))
-	require.NoError(t, world.share.write(settled, ".jupyter/jupyter_server_config.py", listensElsewhere))
+	require.NoError(t, world.share.write(settled, ".jupyter/jupyter_server_config.py", otherAddress))
 	pair, err := pki.New(time.Hour, "settled")
 	require.NoError(t, err)
 	require.NoError(t, world.share.write(settled, ".jupyter/tls.crt", string(pair.Cert)))
@@ -85,7 +85,7 @@ func testSettled(t *testing.T, in discovery) {
 func testHung(t *testing.T, in discovery) {
 	p := run(t, in, "hung", "bob", images.DockerStacks, withToken)
 	p.ready(t)
-	server := theServer(t, p.processes(t))
+	server := serverProcess(t, p.processes(t))
 	require.NoError(t, syscall.Kill(server.PID, syscall.SIGSTOP))
 	got := p.await(t, readyLimit, "to be restarted and Ready", func(p *corev1.Pod) bool {
 		return node.IsReady(p) && p.Status.ContainerStatuses[0].RestartCount == 1

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// vandalise writes to every file that its user can write to, makes new files where it can, and prints their paths.
-const vandalise = `
+// writeEverywhere writes to every file that its user can write to, makes new files where it can, and prints their paths.
+const writeEverywhere = `
 import os
 wrote = []
 for top in ["/bin", "/config", "/data", "/dev", "/etc", "/home", "/opt", "/run", "/srv", "/tmp", "/usr", "/var"]:
@@ -40,7 +40,7 @@ func TestRestart(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			p := run(t, discovery, "restarted", "busy", images.DockerStacks, withToken)
-			wrote := strings.Fields(p.jupyter(t).Kernel(t).Run(t, vandalise))
+			wrote := strings.Fields(p.jupyter(t).Kernel(t).Run(t, writeEverywhere))
 			assert.Contains(t, wrote, "/home/busy/vandalised", "the home is the user's")
 			for _, path := range wrote {
 				for _, closed := range []string{"/config/", "/etc/", "/usr/", "/bin/", "/opt/"} {

@@ -77,8 +77,8 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: jupyter-dan
-  labels: {app: jupyterhub, component: singleuser-server, hub.jupyter.org/username: ` + stranger + `}
-  annotations: {hub.jupyter.org/username: ` + stranger + `, jupyter-user.io/probes: "on"}
+  labels: {app: jupyterhub, component: singleuser-server, hub.jupyter.org/username: ` + otherUser + `}
+  annotations: {hub.jupyter.org/username: ` + otherUser + `, jupyter-user.io/probes: "on"}
 spec:
   automountServiceAccountToken: false
   securityContext: {fsGroup: 100}
@@ -103,16 +103,16 @@ func TestHub(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, world.Allow(t.Context(), discovery.namespace, hub, createsPods))
 			t.Run("the same pod by another requester", func(t *testing.T) {
-				assertDenied(t, tryCreateAs(t, world.carol, discovery.namespace, spawned), noAccess("carol", stranger, discovery.namespace, "default"))
+				assertDenied(t, tryCreateAs(t, world.carol, discovery.namespace, spawned), noAccess("carol", otherUser, discovery.namespace, "default"))
 			})
 			t.Run("a pod by the hub's ServiceAccount", func(t *testing.T) {
-				assertDenied(t, runBy(t, world.carol, discovery, "hub", stranger), noAccess("carol", stranger, discovery.namespace, "hub"))
+				assertDenied(t, runBy(t, world.carol, discovery, "hub", otherUser), noAccess("carol", otherUser, discovery.namespace, "hub"))
 			})
 			result := tryCreateAs(t, hub, discovery.namespace, spawned)
 			require.Zero(t, result.ExitCode, result.Stderr)
 			p := created(t, discovery.namespace, "jupyter-dan")
 			p.ready(t)
-			assertOwned(t, p, homeOf(stranger))
+			assertOwned(t, p, homeOf(otherUser))
 		})
 	}
 }

@@ -22,10 +22,10 @@ const (
 	capSetUID = 1 << 7
 )
 
-// sight is what a watch of the node saw. It omits processes of the runtime before they become the container's process.
-type sight struct {
-	// rooted are processes with at least one UID 0.
-	rooted []node.Process
+// observed is what a watch of the node saw. It omits processes of the runtime before they become the container's process.
+type observed struct {
+	// asRoot are processes with at least one UID 0.
+	asRoot []node.Process
 	// inits are the processes of our init container, with any identity.
 	inits []node.Process
 	// mounts are the mounts that the inits saw, by process.
@@ -35,12 +35,12 @@ type sight struct {
 // initProgram is the path of our program in the init container. The notebook container has a copy at another path.
 const initProgram = "/jupyter-user-init"
 
-// becomes is the path of our program in the notebook container.
-const becomes = "/config/jupyter-user-init"
+// notebookProgram is the path of our program in the notebook container.
+const notebookProgram = "/config/jupyter-user-init"
 
 // watch observes the node during while. caught reports whether one of our programs was seen so far: the init container's with its
 // mounts, the other one as root.
-func watch(t *testing.T, while func(caught func(program string) bool)) sight {
+func watch(t *testing.T, while func(caught func(program string) bool)) observed {
 	t.Helper()
 	var caught sync.Map
 	ctx, stop := context.WithCancel(t.Context())
@@ -57,8 +57,8 @@ func watch(t *testing.T, while func(caught func(program string) bool)) sight {
 				}
 				return true
 			}
-			if p.Exe == becomes && p.Root() {
-				caught.Store(becomes, true)
+			if p.Exe == notebookProgram && p.Root() {
+				caught.Store(notebookProgram, true)
 			}
 			return p.Root() && !p.Runtime()
 		})
@@ -68,13 +68,13 @@ func watch(t *testing.T, while func(caught func(program string) bool)) sight {
 		return ok
 	})
 	stop()
-	saw := sight{mounts: mounts}
+	saw := observed{mounts: mounts}
 	for _, p := range <-found {
 		if p.Exe == initProgram {
 			saw.inits = append(saw.inits, p)
 		}
 		if p.Root() {
-			saw.rooted = append(saw.rooted, p)
+			saw.asRoot = append(saw.asRoot, p)
 		}
 	}
 	return saw
@@ -100,7 +100,7 @@ func TestTheInitContainerIsNobodyInParticular(t *testing.T) {
 	}
 }
 
-func (s sight) assertInits(t *testing.T) {
+func (s observed) assertInits(t *testing.T) {
 	t.Helper()
 	for _, p := range s.inits {
 		uid, gid := runsAs(p)
@@ -180,7 +180,7 @@ spec:
 	saw := watch(t, func(func(string) bool) {
 		got = p.await(t, readyLimit, "to end", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 	})
-	assert.NotEmpty(t, of(got, saw.rooted), "python3 starts and ends, as root, in some ten milliseconds")
+	assert.NotEmpty(t, of(got, saw.asRoot), "python3 starts and ends, as root, in some ten milliseconds")
 }
 
 // TestAtAdmissionNothingIsEverRoot: no process is root, beginning with the init container.
@@ -193,7 +193,7 @@ func TestAtAdmissionNothingIsEverRoot(t *testing.T) {
 		p.jupyter(t).Kernel(t).Run(t, "print(1)")
 		require.Zero(t, p.exec(t, "true").ExitCode)
 	})
-	assert.Empty(t, programs(of(got, saw.rooted)))
+	assert.Empty(t, programs(of(got, saw.asRoot)))
 
 	t.Run("the notebook's mounts", func(t *testing.T) { assertMounts(t, p) })
 	t.Run("the bounding set is empty", func(t *testing.T) {
@@ -235,14 +235,14 @@ func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
 		got = p.ready(t)
 		p.jupyter(t).Kernel(t).Run(t, "print(1)")
 		// Our program is root for about a millisecond, so the watch may miss it: then the test runs the program again.
-		for i := 0; i < 100 && !caught(becomes); i++ {
-			said := p.exec(t, becomes, "exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "id", "-u")
+		for i := 0; i < 100 && !caught(notebookProgram); i++ {
+			said := p.exec(t, notebookProgram, "exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "id", "-u")
 			assert.Equal(t, "5001\n", said.Stdout, said.Stderr)
 		}
 	})
-	require.NotEmpty(t, of(got, saw.rooted), "our program must start as root to become the user")
-	for _, process := range of(got, saw.rooted) {
-		assert.Equal(t, becomes, process.Exe, "as root: %v", process.Args)
+	require.NotEmpty(t, of(got, saw.asRoot), "our program must start as root to become the user")
+	for _, process := range of(got, saw.asRoot) {
+		assert.Equal(t, notebookProgram, process.Exe, "as root: %v", process.Args)
 		assert.EqualValues(t, capSetUID|capSetGID, process.Bounding)
 	}
 	t.Run("afterwards nothing has UID 0 or a capability", func(t *testing.T) { assertOwned(t, p, homeOf("alice")) })

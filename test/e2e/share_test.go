@@ -25,8 +25,8 @@ type home struct {
 // crowd is the number of users who run a notebook at the same time.
 const crowd = 50
 
-// stranger is a user whose home carol may not use.
-const stranger = "dan"
+// otherUser is a user whose home carol may not use.
+const otherUser = "dan"
 
 // homes returns the homes of users, and those of accounts that cannot run a notebook.
 func homes() []home {
@@ -40,7 +40,7 @@ func homes() []home {
 		{"moving", 5006, 6006, 0o700},
 		{"slow", 5007, 6007, 0o700},
 		{"busy", 5008, 6008, 0o700},
-		{stranger, 5009, 6009, 0o700},
+		{otherUser, 5009, 6009, 0o700},
 		{"grouped", 5009, 6009, 0o700},
 		{"joiner", 5014, 6014, 0o700},
 		{"disputed", 5012, 6012, 0o700},

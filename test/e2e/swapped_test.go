@@ -24,9 +24,9 @@ var swaps = map[string]func(path string) error{
 	},
 }
 
-// swapped runs a test for each swap with each discovery, all at once. Each uses another user of the crowd, from a number
+// testEachSwap runs a test for each swap with each discovery, all at once. Each uses another user of the crowd, from a number
 // downwards.
-func swapped(t *testing.T, i int, swapAndLook func(t *testing.T, in discovery, user string, swap func() error)) {
+func testEachSwap(t *testing.T, i int, swapAndLook func(t *testing.T, in discovery, user string, swap func() error)) {
 	t.Helper()
 	for name, swap := range swaps {
 		for _, discovery := range discoveries {
@@ -48,11 +48,11 @@ func swapped(t *testing.T, i int, swapAndLook func(t *testing.T, in discovery, u
 // TestHomeSwappedBehindTheInitContainer: the home is replaced after the init container's check, and before the kubelet mounts it.
 func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
 	t.Parallel()
-	swapped(t, crowd, func(t *testing.T, in discovery, user string, swap func() error) {
+	testEachSwap(t, crowd, func(t *testing.T, in discovery, user string, swap func() error) {
 		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
 		hold := p.holdInit(t)
 		require.NoError(t, swap())
-		letGo(t, hold)
+		release(t, hold)
 		assertGuarded(t, p, in, 0)
 	})
 }
@@ -60,7 +60,7 @@ func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
 // TestHomeSwappedBetweenTwoStarts: at the second start the kubelet mounts the current directory of the path.
 func TestHomeSwappedBetweenTwoStarts(t *testing.T) {
 	t.Parallel()
-	swapped(t, crowd/2, func(t *testing.T, in discovery, user string, swap func() error) {
+	testEachSwap(t, crowd/2, func(t *testing.T, in discovery, user string, swap func() error) {
 		p := run(t, in, user, user, images.Plain, withProbes, "--command", "--", "hello")
 		p.ready(t)
 		require.NoError(t, swap())

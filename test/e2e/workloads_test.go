@@ -18,7 +18,7 @@ import (
 )
 
 // template is the template of a workload's Pods, with placeholders for the name, the ServiceAccount and the restart policy.
-const template = `{metadata: {labels: {app: %s, jupyter-user: ` + stranger + `}, annotations: {jupyter-user.io/probes: "on"}}, spec: {serviceAccountName: %s, restartPolicy: %s,
+const template = `{metadata: {labels: {app: %s, jupyter-user: ` + otherUser + `}, annotations: {jupyter-user.io/probes: "on"}}, spec: {serviceAccountName: %s, restartPolicy: %s,
   containers: [{name: nb, image: ` + images.Plain + `, command: [hello]}]}}`
 
 // workloads are the kinds that create Pods for a user, with the owner of the Pods: its controller creates them.
@@ -69,7 +69,7 @@ func podsOf(ctx context.Context, in discovery, name string) ([]corev1.Pod, error
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
-		require.NoError(t, world.mayRunAs(t.Context(), discovery.namespace, "nightly", stranger))
+		require.NoError(t, world.mayRunAs(t.Context(), discovery.namespace, "nightly", otherUser))
 		for kind := range workloads {
 			t.Run("denied/"+kind+"/"+discovery.name, func(t *testing.T) {
 				t.Parallel()
@@ -95,7 +95,7 @@ func TestWorkloads(t *testing.T) {
 					p = pod{discovery.namespace, pods[0].Name}
 					return node.IsReady(&pods[0]), err
 				}))
-				assertOwned(t, p, homeOf(stranger))
+				assertOwned(t, p, homeOf(otherUser))
 			})
 		}
 	}
@@ -121,8 +121,8 @@ func denialEvent(t *testing.T, in discovery, creator, name string) string {
 
 // TestRunAsIsEverybodys tests the warning of deploy/docs/access.md.
 func TestRunAsIsEverybodys(t *testing.T) {
-	require.NoError(t, world.mayRunAs(t.Context(), atStart.namespace, "nightly", stranger))
-	result := runBy(t, world.bob, atStart, "nightly", stranger)
+	require.NoError(t, world.mayRunAs(t.Context(), atStart.namespace, "nightly", otherUser))
+	result := runBy(t, world.bob, atStart, "nightly", otherUser)
 	assert.Zero(t, result.ExitCode, result.Stderr)
 }
 

@@ -84,7 +84,7 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 		{"homes", w.makeHomes},
 		{"namespaces", w.makeNamespaces},
 		{"webhook and policies, by helm", w.installShipped},
-		{"webhook that knows users", w.installKnowing},
+		{"webhook that knows users", w.installSecond},
 		{"webhooks in effect", w.awaitWebhooks},
 	} {
 		if err := progress.Stage(os.Stderr, step.name, func() error { return step.do(ctx) }); err != nil {

@@ -41,7 +41,7 @@ func TestAccess(t *testing.T) {
 
 func oneHome(t *testing.T, g *guarded) {
 	g.allow(t, "lab", "frank", withPods, mayUse("frank"))
-	frank := g.as(t, "frank")
+	frank := g.clientOf(t, "frank")
 	assert.NoError(t, create(t.Context(), frank, "lab", injected(t, "frank")))
 	assertDenied(t, create(t.Context(), frank, "lab", injected(t, "alice")), noAccess)
 }
@@ -60,11 +60,11 @@ func everyHome(t *testing.T, g *guarded) {
 
 // byAccount creates Pods with the user names of Kubernetes' controllers. No controller manager runs here.
 func byAccount(t *testing.T, g *guarded) {
-	g.account(t, "nightly", mayRunAs("alice"))
+	g.createAccount(t, "nightly", mayRunAs("alice"))
 	for _, controller := range []string{"replicaset-controller", "job-controller", "cronjob-controller", "statefulset-controller"} {
 		name := "system:serviceaccount:kube-system:" + controller
 		g.allow(t, "lab", name, withPods)
-		client := g.as(t, name)
+		client := g.clientOf(t, name)
 		assert.NoError(t, create(t.Context(), client, "lab", injected(t, "alice", runsBy("nightly"))), controller)
 		assertDenied(t, create(t.Context(), client, "lab", injected(t, "qiang.guo03", runsBy("nightly"))), noAccess)
 		err := create(t.Context(), client, "lab", injected(t, "alice"))
@@ -83,7 +83,7 @@ func otherNamespace(t *testing.T, g *guarded) {
 
 func revoked(t *testing.T, g *guarded) {
 	g.allow(t, "lab", "heidi", withPods)
-	heidi, rbac := g.as(t, "heidi"), g.admin(t).RbacV1()
+	heidi, rbac := g.clientOf(t, "heidi"), g.admin(t).RbacV1()
 	g.allow(t, "lab", "heidi", mayUse("alice"))
 	require.NoError(t, create(t.Context(), heidi, "lab", injected(t, "alice")))
 	roles, err := rbac.RoleBindings("lab").List(t.Context(), metav1.ListOptions{})
@@ -125,7 +125,7 @@ func backup(t *testing.T, g *guarded) {
 	shares := mayUse()
 	shares.Resources = []string{"shares"}
 	g.allow(t, "lab", "ivan", withPods, shares)
-	ivan := g.as(t, "ivan")
+	ivan := g.clientOf(t, "ivan")
 	assert.NoError(t, create(t.Context(), ivan, "lab", raw()))
 	labelled := raw()
 	labelled.Labels = map[string]string{"jupyter-user": "alice"}
@@ -135,11 +135,11 @@ func backup(t *testing.T, g *guarded) {
 
 	runs := mayRunAs()
 	runs.Resources = []string{"shares"}
-	g.account(t, "backup", runs)
+	g.createAccount(t, "backup", runs)
 	job := raw()
 	job.Spec.ServiceAccountName = "backup"
 	g.allow(t, "lab", "system:serviceaccount:kube-system:job-controller", withPods)
-	controller := g.as(t, "system:serviceaccount:kube-system:job-controller")
+	controller := g.clientOf(t, "system:serviceaccount:kube-system:job-controller")
 	assert.NoError(t, create(t.Context(), controller, "lab", job))
 	assertDenied(t, create(t.Context(), controller, "lab", raw()), "share/ShareMounted")
 	assertDenied(t, create(t.Context(), ivan, "lab", injected(t, "alice")), noAccess)
@@ -152,7 +152,7 @@ func binderBinds(t *testing.T, g *guarded) {
 		metav1.CreateOptions{})
 	require.NoError(t, err)
 	made.Spec.VolumeName = "hpc-pv-lab"
-	made, err = g.as(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made, metav1.UpdateOptions{})
+	made, err = g.clientOf(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made, metav1.UpdateOptions{})
 	require.NoError(t, err)
 	made.Annotations = map[string]string{"example.com/x": "y"}
 	_, err = g.bob.CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made, metav1.UpdateOptions{})
@@ -160,7 +160,7 @@ func binderBinds(t *testing.T, g *guarded) {
 }
 
 func updated(t *testing.T, g *guarded) {
-	pod := keep(t, g.carol, injected(t, "alice", gated, func(pod *corev1.Pod) { pod.Finalizers = []string{"example.com/x"} }))
+	pod := createStored(t, g.carol, injected(t, "alice", addGate, func(pod *corev1.Pod) { pod.Finalizers = []string{"example.com/x"} }))
 	for subresource, patch := range map[string]string{
 		"":       `{"metadata": {"labels": {"app": "x"}, "annotations": {"example.com/x": "y"}}}`,
 		"status": `{"status": {"message": "pulling"}}`,
@@ -184,10 +184,10 @@ func updated(t *testing.T, g *guarded) {
 }
 
 func debugged(t *testing.T, g *guarded) {
-	assert.NoError(t, debugs(carol, nothing)(t, g))
+	assert.NoError(t, withDebugger(carol, nothing)(t, g))
 }
 
 func execed(t *testing.T, g *guarded) {
-	assert.NoError(t, enters("nb", "exec")(t, g))
-	assert.NoError(t, enters("nb", "attach")(t, g))
+	assert.NoError(t, enterContainer("nb", "exec")(t, g))
+	assert.NoError(t, enterContainer("nb", "attach")(t, g))
 }

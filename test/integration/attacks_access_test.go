@@ -29,8 +29,8 @@ func mayRunAs(homes ...string) rbacv1.PolicyRule {
 	return rule
 }
 
-// furnish gives rights to the attackers, and to the accounts that they try to use.
-func (g *guarded) furnish(t *testing.T) {
+// giveRights gives rights to the attackers, and to the accounts that they try to use.
+func (g *guarded) giveRights(t *testing.T) {
 	t.Helper()
 	controller := "system:serviceaccount:kube-system:job-controller"
 	g.allow(t, "lab", controller, withPods, mayUse())
@@ -50,8 +50,8 @@ func (g *guarded) furnish(t *testing.T) {
 		assert.ErrorContains(c, snapshotsAGroup(t, g), "ShareSnapshot: ")
 	}, wait, wait/100)
 	g.allow(t, "lab", "erin", withPods, mayRunAs("alice"))
-	g.account(t, "hub", mayUse())
-	g.account(t, "batch", mayRunAs("qiang.guo03"))
+	g.createAccount(t, "hub", mayUse())
+	g.createAccount(t, "batch", mayRunAs("qiang.guo03"))
 	g.allow(t, "kube-system", "system:serviceaccount:hub:hub", withPods, mayUse())
 	_, err := g.admin(t).CoreV1().ServiceAccounts("kube-system").Create(t.Context(),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{})
@@ -63,14 +63,14 @@ func (g *guarded) furnish(t *testing.T) {
 
 func creates(who, user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
-		return create(t.Context(), g.as(t, who), "lab", injected(t, user, change))
+		return create(t.Context(), g.clientOf(t, who), "lab", injected(t, user, change))
 	}
 }
 
 func unchanged(*corev1.Pod) {}
 
-// hubs is an attack by the hub, which may use every home. So only a rule about the Pod can deny it.
-func hubs(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+// byHub is an attack by the hub, which may use every home. So only a rule about the Pod can deny it.
+func byHub(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, "alice")
 		change(pod)
@@ -78,8 +78,8 @@ func hubs(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	}
 }
 
-// bare removes every mount and the init container, so that no rule about the share can deny the Pod.
-func bare(pod *corev1.Pod) {
+// removeMounts removes every mount and the init container, so that no rule about the share can deny the Pod.
+func removeMounts(pod *corev1.Pod) {
 	pod.Spec.InitContainers = nil
 	for i := range pod.Spec.Containers {
 		pod.Spec.Containers[i].VolumeMounts = nil
@@ -93,28 +93,28 @@ func runsBy(account string) func(*corev1.Pod) {
 func attacksOnAccess() map[string]attack {
 	const rule, unserved, lacks = "access/NoAccess", "access/NamespaceUnserved", "access/NotInjected"
 	return map[string]attack{
-		"kube-system":                 {unserved, inUnserved("kube-system")},
-		"the webhook's own namespace": {unserved, inUnserved("jupyter-user-system")},
-		"the label without the annotation": {lacks, hubs(func(pod *corev1.Pod) {
+		"kube-system":                 {unserved, createUnserved("kube-system")},
+		"the webhook's own namespace": {unserved, createUnserved("jupyter-user-system")},
+		"the label without the annotation": {lacks, byHub(func(pod *corev1.Pod) {
 			pod.Annotations = nil
-			bare(pod)
+			removeMounts(pod)
 		})},
-		"the label without anything": {lacks, hubs(func(pod *corev1.Pod) {
+		"the label without anything": {lacks, byHub(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Labels = map[string]string{"jupyter-user": "alice"}
 		})},
-		"a hub's server without anything": {lacks, hubs(func(pod *corev1.Pod) {
+		"a hub's server without anything": {lacks, byHub(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "alice", "component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": "alice"}
 		})},
-		"a user of no name": {lacks, hubs(func(pod *corev1.Pod) {
+		"a user of no name": {lacks, byHub(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/user"] = ""
-			bare(pod)
+			removeMounts(pod)
 		})},
-		"a name that leads out of the homes": {lacks, hubs(func(pod *corev1.Pod) {
+		"a name that leads out of the homes": {lacks, byHub(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/user"] = "../alice"
-			bare(pod)
+			removeMounts(pod)
 		})},
 		"wearing another's label, known at admission": {rule, creates("bob", "alice", unchanged)},
 		"wearing another's label, found at start":     {rule, creates("bob", "qiang.guo03", unchanged)},
@@ -144,15 +144,15 @@ func attacksOnNode() map[string]attack {
 	return map[string]attack{
 		"a namespace without Pod Security":              {"node/NamespaceUnguarded", in("open")},
 		"a namespace that enforces privileged":          {"node/NamespaceUnguarded", in("privileged")},
-		"a sidecar beside the notebook's own processes": {"node/HostShared", carols(shareProcesses)},
+		"a sidecar beside the notebook's own processes": {"node/HostShared", byCarol(shareProcesses)},
 		"likewise where the notebook begins as root":    {"node/HostShared", carolsOf("qiang.guo03", shareProcesses)},
 	}
 }
 
 func shareProcesses(pod *corev1.Pod) { pod.Spec.ShareProcessNamespace = new(true) }
 
-// inUnserved creates a notebook as an admin in a namespace for which the API server does not call the webhook.
-func inUnserved(namespace string) func(*testing.T, *guarded) error {
+// createUnserved creates a notebook as an admin in a namespace for which the API server does not call the webhook.
+func createUnserved(namespace string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		return create(t.Context(), g.admin(t), namespace, injected(t, "alice"))
 	}

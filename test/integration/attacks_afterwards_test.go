@@ -18,7 +18,7 @@ func attacksAfterwards() map[string]attack {
 		"the label taken off":                 {label, patched(`{"metadata": {"labels": {"jupyter-user": null}}}`)},
 		"a hub's label added":                 {label, patched(`{"metadata": {"labels": {"hub.jupyter.org/username": "bob"}}}`)},
 		"the label changed by pods/status":    {label, patched(`{"metadata": {"labels": {"jupyter-user": "bob"}}}`, "status")},
-		"a plain pod labelled later":          {label, labelled},
+		"a plain pod labelled later":          {label, addLabel},
 		"the user's annotation changed":       {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`)},
 		"the user's annotation taken off":     {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/user": null}}}`)},
 		"an annotation of ours added":         {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/probes": "on"}}}`)},
@@ -37,45 +37,45 @@ func attacksAfterwards() map[string]attack {
 		"the image of a pod patched that has the share as it is": {"images/ImageAccess", func(t *testing.T, g *guarded) error {
 			pod := plain()
 			pod.Spec.Volumes = []corev1.Volume{claimVolume("all")}
-			kept := keep(t, g.admin(t), pod)
+			kept := createStored(t, g.admin(t), pod)
 			_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.StrategicMergePatchType,
 				[]byte(`{"spec": {"containers": [{"name": "c", "image": "evil"}]}}`), metav1.PatchOptions{})
 			return err
 		}},
 		"the image of a pod patched that has the share by another road": {"images/ImageAccess", func(t *testing.T, g *guarded) error {
-			kept := keep(t, g.admin(t), onAnotherRoad())
+			kept := createStored(t, g.admin(t), podWithoutClaim())
 			_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.StrategicMergePatchType,
 				[]byte(`{"spec": {"containers": [{"name": "c", "image": "evil"}]}}`), metav1.PatchOptions{})
 			return err
 		}},
 		"the component of a hub's server changed": {label, func(t *testing.T, g *guarded) error {
-			return onHubs(t, g, "singleuser-server", `{"metadata": {"labels": {"component": "mine"}}}`)
+			return patchHubPod(t, g, "singleuser-server", `{"metadata": {"labels": {"component": "mine"}}}`)
 		}},
 		"a hub's pod that becomes a server": {label, func(t *testing.T, g *guarded) error {
-			return onHubs(t, g, "dask-worker", `{"metadata": {"labels": {"component": "singleuser-server"}}}`)
+			return patchHubPod(t, g, "dask-worker", `{"metadata": {"labels": {"component": "singleuser-server"}}}`)
 		}},
 		"a hub's pod that gets a user later": {annotation, func(t *testing.T, g *guarded) error {
-			return onHubs(t, g, "dask-worker", `{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`)
+			return patchHubPod(t, g, "dask-worker", `{"metadata": {"annotations": {"jupyter-user.io/user": "bob"}}}`)
 		}},
 		"a notebook that opts out later": {annotation, patched(`{"metadata": {"annotations": {"jupyter-user.io/inject": "false"}}}`)},
 		"the label changed by server-side apply": {label, func(t *testing.T, g *guarded) error {
 			return applies(t, g, g.carol, `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "bob"}}}`)
 		}},
 		"the label changed by replace": {label, func(t *testing.T, g *guarded) error {
-			pod := keep(t, g.carol, injected(t, "alice"))
+			pod := createStored(t, g.carol, injected(t, "alice"))
 			pod.Labels["jupyter-user"] = "bob"
 			_, err := g.carol.CoreV1().Pods("lab").Update(t.Context(), pod, metav1.UpdateOptions{})
 			return err
 		}},
-		"exec into the init container while it runs": {closed, enters("jupyter-user-init", "exec")},
-		"attach to the init container while it runs": {closed, enters("jupyter-user-init", "attach")},
+		"exec into the init container while it runs": {closed, enterContainer("jupyter-user-init", "exec")},
+		"attach to the init container while it runs": {closed, enterContainer("jupyter-user-init", "attach")},
 	}
 }
 
 func attacksOnBindings() map[string]attack {
 	const binding = "bindings/BindingForeign"
 	bound := func(meta metav1.ObjectMeta, bare bool) func(*testing.T, *guarded) error {
-		return func(t *testing.T, g *guarded) error { return binds(t, g, meta, bare) }
+		return func(t *testing.T, g *guarded) error { return bindPod(t, g, meta, bare) }
 	}
 	labels := metav1.ObjectMeta{Labels: map[string]string{"jupyter-user": "bob"}}
 	annotations := metav1.ObjectMeta{Annotations: map[string]string{"jupyter-user.io/user": "bob"}}
@@ -88,17 +88,17 @@ func attacksOnBindings() map[string]attack {
 	}
 }
 
-// labelled adds the label to a Pod that exists already.
-func labelled(t *testing.T, g *guarded) error {
+// addLabel adds the label to a Pod that exists already.
+func addLabel(t *testing.T, g *guarded) error {
 	t.Helper()
-	pod := keep(t, g.bob, plain())
+	pod := createStored(t, g.bob, plain())
 	_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.MergePatchType,
 		[]byte(`{"metadata": {"labels": {"jupyter-user": "alice"}}}`), metav1.PatchOptions{})
 	return err
 }
 
-// onHubs patches a hub's Pod with a component label.
-func onHubs(t *testing.T, g *guarded, component, patch string) error {
+// patchHubPod patches a hub's Pod with a component label.
+func patchHubPod(t *testing.T, g *guarded, component, patch string) error {
 	t.Helper()
 	pod := plain()
 	if component == "singleuser-server" {
@@ -106,31 +106,31 @@ func onHubs(t *testing.T, g *guarded, component, patch string) error {
 		delete(pod.Labels, "jupyter-user")
 	}
 	ourKeys(pod, component)
-	kept := keep(t, g.hub, pod)
+	kept := createStored(t, g.hub, pod)
 	_, err := g.bob.CoreV1().Pods("lab").Patch(t.Context(), kept.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err
 }
 
 func applies(t *testing.T, g *guarded, as kubernetes.Interface, manifest string) error {
 	t.Helper()
-	pod := keep(t, g.carol, injected(t, "alice"))
+	pod := createStored(t, g.carol, injected(t, "alice"))
 	_, err := as.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.ApplyPatchType, []byte(manifest),
 		metav1.PatchOptions{FieldManager: "attacker", Force: new(true)})
 	return err
 }
 
-// onAnotherRoad returns a Pod that reaches the share without a claim.
-func onAnotherRoad() *corev1.Pod {
+// podWithoutClaim returns a Pod that reaches the share without a claim.
+func podWithoutClaim() *corev1.Pod {
 	pod := plain()
 	pod.Spec.Volumes = []corev1.Volume{{Name: "all", VolumeSource: corev1.VolumeSource{
 		NFS: &corev1.NFSVolumeSource{Server: "nfs.corp.example", Path: "/export"}}}}
 	return pod
 }
 
-// debugsAnotherRoad adds an ephemeral container with the share to a Pod of onAnotherRoad.
-func debugsAnotherRoad(mounts ...corev1.VolumeMount) func(*testing.T, *guarded) error {
+// debugWithoutClaim adds an ephemeral container with the share to a Pod of onAnotherRoad.
+func debugWithoutClaim(mounts ...corev1.VolumeMount) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
-		pod := keep(t, g.admin(t), onAnotherRoad())
+		pod := createStored(t, g.admin(t), podWithoutClaim())
 		pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 			Name: "debugger", Image: "x", VolumeMounts: mounts}}}
 		_, err := g.bob.CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod,
@@ -142,14 +142,14 @@ func debugsAnotherRoad(mounts ...corev1.VolumeMount) func(*testing.T, *guarded) 
 func attacksOnDebug() map[string]attack {
 	const privileged, identity, closed, mounted = "debug/DebugPrivileged", "debug/DebugIdentity", "debug/InitClosed", "debug/MountForeign"
 	context := func(change func(*corev1.SecurityContext)) func(*testing.T, *guarded) error {
-		return debugs(carol, func(c *corev1.EphemeralContainer) { change(c.SecurityContext) })
+		return withDebugger(carol, func(c *corev1.EphemeralContainer) { change(c.SecurityContext) })
 	}
 	mount := func(m corev1.VolumeMount) func(*testing.T, *guarded) error {
-		return debugs(carol, func(c *corev1.EphemeralContainer) { c.VolumeMounts = []corev1.VolumeMount{m} })
+		return withDebugger(carol, func(c *corev1.EphemeralContainer) { c.VolumeMounts = []corev1.VolumeMount{m} })
 	}
 	return map[string]attack{
-		"kubectl debug by a requester without the right":                {"debug/NoAccess", debugs(bob, nothing)},
-		"kubectl debug of a pod that has the share by another road":     {"debug/NoAccess", debugsAnotherRoad()},
+		"kubectl debug by a requester without the right":                {"debug/NoAccess", withDebugger(bob, nothing)},
+		"kubectl debug of a pod that has the share by another road":     {"debug/NoAccess", debugWithoutClaim()},
 		"kubectl debug with the share":                                  {mounted, mount(corev1.VolumeMount{Name: share, MountPath: "/s"})},
 		"kubectl debug with the scratch volume":                         {mounted, mount(corev1.VolumeMount{Name: scratch, MountPath: "/s"})},
 		"kubectl debug with another UID":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(5002)) })},
@@ -157,8 +157,8 @@ func attacksOnDebug() map[string]attack {
 		"kubectl debug that may be root":                                {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = new(int64(0)) })},
 		"kubectl debug with the image's UID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsUser = nil })},
 		"kubectl debug with the image's GID":                            {identity, context(func(s *corev1.SecurityContext) { s.RunAsGroup = nil })},
-		"kubectl debug with the pod's UID and GID, which are another's": {identity, debugsOf("alice", another)},
-		"kubectl debug with discovery at start":                         {identity, debugsOf("qiang.guo03", unchanged)},
+		"kubectl debug with the pod's UID and GID, which are another's": {identity, debugNotebook("alice", useOtherIDs)},
+		"kubectl debug with discovery at start":                         {identity, debugNotebook("qiang.guo03", unchanged)},
 		"kubectl debug with the hundredth container":                    {"debug/NotebookTooLarge", debugsMany},
 		"kubectl debug with a capability": {privileged, context(func(s *corev1.SecurityContext) {
 			s.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"}
@@ -167,35 +167,35 @@ func attacksOnDebug() map[string]attack {
 		"kubectl debug that gains privileges": {privileged, context(func(s *corev1.SecurityContext) {
 			s.AllowPrivilegeEscalation = nil
 		})},
-		"kubectl debug without a security context": {privileged, withoutContext},
-		"kubectl debug in the init container's processes": {closed, debugs(carol, func(c *corev1.EphemeralContainer) {
+		"kubectl debug without a security context": {privileged, debugWithoutContext},
+		"kubectl debug in the init container's processes": {closed, withDebugger(carol, func(c *corev1.EphemeralContainer) {
 			c.TargetContainerName = "jupyter-user-init"
 		})},
 	}
 }
 
-// another sets the Pod's UID and GID to those of another user. The notebook container keeps its own.
-func another(pod *corev1.Pod) {
+// useOtherIDs sets the Pod's UID and GID to those of another user. The notebook container keeps its own.
+func useOtherIDs(pod *corev1.Pod) {
 	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6002))
 }
 
-// debugsOf adds an ephemeral container without UID and GID to a user's notebook.
-func debugsOf(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+// debugNotebook adds an ephemeral container without UID and GID to a user's notebook.
+func debugNotebook(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, user)
 		change(pod)
-		pod = keep(t, g.carol, pod)
+		pod = createStored(t, g.carol, pod)
 		added := debugger()
 		added.SecurityContext.RunAsUser, added.SecurityContext.RunAsGroup = nil, nil
 		return adds(t, g.carol, pod, added)
 	}
 }
 
-// withoutContext adds an ephemeral container without a security context to a Pod that sets UID and GID. So privilege escalation is allowed.
-func withoutContext(t *testing.T, g *guarded) error {
+// debugWithoutContext adds an ephemeral container without a security context to a Pod that sets UID and GID. So privilege escalation is allowed.
+func debugWithoutContext(t *testing.T, g *guarded) error {
 	pod := injected(t, "alice")
 	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))
-	pod = keep(t, g.carol, pod)
+	pod = createStored(t, g.carol, pod)
 	added := debugger()
 	added.SecurityContext = nil
 	return adds(t, g.carol, pod, added)
@@ -208,5 +208,5 @@ func debugsMany(t *testing.T, g *guarded) error {
 		c.Name = fmt.Sprintf("d%d", i)
 		added = append(added, c)
 	}
-	return adds(t, g.carol, keep(t, g.carol, injected(t, "alice")), added...)
+	return adds(t, g.carol, createStored(t, g.carol, injected(t, "alice")), added...)
 }

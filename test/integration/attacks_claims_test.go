@@ -14,16 +14,16 @@ import (
 func attacksOnClaims() map[string]attack {
 	const claimed = "claims/ShareClaim"
 	return map[string]attack{
-		"a claim of one's own on the PV": {claimed, claims(onShare)},
-		"a claim of one's own on a PV of a listed name": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
+		"a claim of one's own on the PV": {claimed, newClaim(onShare)},
+		"a claim of one's own on a PV of a listed name": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.VolumeName = "hpc-pv"
 		})},
-		"likewise under the share's name": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
+		"likewise under the share's name": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) {
 			onShare(c)
 			c.Name = "hpc-shared-pvc"
 		})},
-		"a copy of the share": {claimed, claims(copies)},
-		"a copy of the share by reference": {claimed, claims(func(c *corev1.PersistentVolumeClaim) {
+		"a copy of the share": {claimed, newClaim(copies)},
+		"a copy of the share by reference": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.DataSourceRef = &corev1.TypedObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-shared-pvc"}
 		})},
 		"a snapshot of the share":         {"snapshots/ShareSnapshot", snapshotsTheShare},
@@ -42,27 +42,27 @@ func attacksOnClaims() map[string]attack {
 			made, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), c, metav1.CreateOptions{})
 			require.NoError(t, err)
 			onShare(made)
-			_, err = g.as(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made,
+			_, err = g.clientOf(t, binder).CoreV1().PersistentVolumeClaims("lab").Update(t.Context(), made,
 				metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}},
-		"the share's claim created by a user": {claimed, claims(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" })},
-		"the share's claim deleted": {claimed, onShares(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+		"the share's claim created by a user": {claimed, newClaim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" })},
+		"the share's claim deleted": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 			return g.bob.CoreV1().PersistentVolumeClaims("open").Delete(t.Context(), c.Name, metav1.DeleteOptions{
 				DryRun: []string{metav1.DryRunAll}})
 		})},
-		"the share's claim deleted with all others": {claimed, onShares(func(t *testing.T, g *guarded, _ *corev1.PersistentVolumeClaim) error {
+		"the share's claim deleted with all others": {claimed, onShareClaim(func(t *testing.T, g *guarded, _ *corev1.PersistentVolumeClaim) error {
 			return g.bob.CoreV1().PersistentVolumeClaims("open").DeleteCollection(t.Context(), metav1.DeleteOptions{
 				DryRun: []string{metav1.DryRunAll}}, metav1.ListOptions{})
 		})},
-		"the share's claim given an owner with whom it is deleted": {claimed, onShares(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+		"the share's claim given an owner with whom it is deleted": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 			return owned(t, g.bob, c)
 		})},
-		"likewise by a StatefulSet's controller": {claimed, onShares(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
-			return owned(t, g.as(t, statefulSets), c)
+		"likewise by a StatefulSet's controller": {claimed, onShareClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
+			return owned(t, g.clientOf(t, statefulSets), c)
 		})},
 		"the share's claim made by a StatefulSet's controller": {claimed, func(t *testing.T, g *guarded) error {
-			_, err := g.as(t, statefulSets).CoreV1().PersistentVolumeClaims("lab").Create(t.Context(),
+			_, err := g.clientOf(t, statefulSets).CoreV1().PersistentVolumeClaims("lab").Create(t.Context(),
 				claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" }), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}},
@@ -71,8 +71,8 @@ func attacksOnClaims() map[string]attack {
 
 const statefulSets = "system:serviceaccount:kube-system:statefulset-controller"
 
-// onShares is an attack on the claim of the share in namespace open.
-func onShares(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
+// onShareClaim is an attack on the claim of the share in namespace open.
+func onShareClaim(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")
 		_, err := claims.Create(t.Context(), claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-shared-pvc" }), metav1.CreateOptions{})

@@ -11,17 +11,17 @@ import (
 
 const share, scratch = "hpc-shared-volume", "uid-gid-config"
 
-// mounts is an attack with a further mount in the notebook container.
-func mounts(m corev1.VolumeMount) func(*testing.T, *guarded) error {
-	return carols(func(pod *corev1.Pod) {
+// withMount is an attack with a further mount in the notebook container.
+func withMount(m corev1.VolumeMount) func(*testing.T, *guarded) error {
+	return byCarol(func(pod *corev1.Pod) {
 		pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, m)
 	})
 }
 
-// beside is an attack with another container: an init container or a sidecar.
-func beside(initContainer bool, c corev1.Container) func(*testing.T, *guarded) error {
+// withContainer is an attack with another container: an init container or a sidecar.
+func withContainer(initContainer bool, c corev1.Container) func(*testing.T, *guarded) error {
 	c.Name, c.Image = "beside", "x"
-	return carols(func(pod *corev1.Pod) {
+	return byCarol(func(pod *corev1.Pod) {
 		if initContainer {
 			pod.Spec.InitContainers = append(pod.Spec.InitContainers, c)
 		} else {
@@ -31,7 +31,7 @@ func beside(initContainer bool, c corev1.Container) func(*testing.T, *guarded) e
 }
 
 func inits(change func(*corev1.Container)) func(*testing.T, *guarded) error {
-	return carols(func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0]) })
+	return byCarol(func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0]) })
 }
 
 func notebooks(user string, change func(*corev1.Container)) func(*testing.T, *guarded) error {
@@ -44,26 +44,26 @@ func mountOf(m corev1.VolumeMount) corev1.Container {
 
 func attacksOnContainers() map[string]attack {
 	all := map[string]attack{
-		"the share whole":      {"net/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/all"})},
-		"another's home":       {"net/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
-		"the homes' directory": {"net/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
+		"the share whole":      {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/all"})},
+		"another's home":       {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
+		"the homes' directory": {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
 		"another's home by a way round": {"net/MountForeign",
-			mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/./bob"})},
+			withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/./bob"})},
 		"the share by subPathExpr": {"net/MountForeign",
-			mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
-		"the scratch volume writable in the notebook": {"verifier/MountForeign", mounts(corev1.VolumeMount{Name: scratch, MountPath: "/c"})},
+			withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
+		"the scratch volume writable in the notebook": {"verifier/MountForeign", withMount(corev1.VolumeMount{Name: scratch, MountPath: "/c"})},
 		"the scratch volume by subPathExpr": {"verifier/MountForeign", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts[2].SubPathExpr = "$(NB_USER)"
 		})},
 		"the home, spread to the node": {"verifier/MountForeign", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts[0].MountPropagation = new(corev1.MountPropagationHostToContainer)
 		})},
-		"something else over our program": {"verifier/MountForeign", carols(func(pod *corev1.Pod) {
+		"something else over our program": {"verifier/MountForeign", byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/config/jupyter-user-init"})
 		})},
-		"something else over our program by a way round": {"verifier/MountForeign", carols(func(pod *corev1.Pod) {
+		"something else over our program by a way round": {"verifier/MountForeign", byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/x/../config/jupyter-user-init"})
@@ -71,18 +71,18 @@ func attacksOnContainers() map[string]attack {
 		"the home's place is something else's": {"verifier/MountMissing", notebooks("alice", func(c *corev1.Container) {
 			c.VolumeMounts = c.VolumeMounts[1:]
 		})},
-		"a sidecar mounts the share":          {"net/MountForeign", beside(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
-		"a sidecar mounts the very home":      {"verifier/MountBeside", beside(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s", SubPath: "home/alice"}))},
-		"a sidecar mounts the scratch volume": {"verifier/MountBeside", beside(false, mountOf(corev1.VolumeMount{Name: scratch, MountPath: "/c"}))},
-		"an init container mounts the share":  {"net/MountForeign", beside(true, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
-		"the share as a block device": {"net/DeviceForeign", beside(false, corev1.Container{
+		"a sidecar mounts the share":          {"net/MountForeign", withContainer(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
+		"a sidecar mounts the very home":      {"verifier/MountBeside", withContainer(false, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s", SubPath: "home/alice"}))},
+		"a sidecar mounts the scratch volume": {"verifier/MountBeside", withContainer(false, mountOf(corev1.VolumeMount{Name: scratch, MountPath: "/c"}))},
+		"an init container mounts the share":  {"net/MountForeign", withContainer(true, mountOf(corev1.VolumeMount{Name: share, MountPath: "/s"}))},
+		"the share as a block device": {"net/DeviceForeign", withContainer(false, corev1.Container{
 			VolumeDevices: []corev1.VolumeDevice{{Name: share, DevicePath: "/dev/x"}}})},
-		"a user's home with a way behind it": {"net/MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home//alice"})},
-		"a second volume of the claim": {"net/MountForeign", carols(func(pod *corev1.Pod) {
+		"a user's home with a way behind it": {"net/MountForeign", withMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home//alice"})},
+		"a second volume of the claim": {"net/MountForeign", byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, claimVolume("again"))
 			pod.Spec.Containers[0].VolumeMounts = append(pod.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "again", MountPath: "/all"})
 		})},
-		"a container called as the init container": {"net/MountForeign", carols(func(pod *corev1.Pod) {
+		"a container called as the init container": {"net/MountForeign", byCarol(func(pod *corev1.Pod) {
 			first := pod.Spec.InitContainers[0]
 			pod.Spec.InitContainers = nil
 			pod.Spec.Containers = append(pod.Spec.Containers, first)
@@ -92,7 +92,7 @@ func attacksOnContainers() map[string]attack {
 				c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: scratch, MountPath: fmt.Sprintf("/m/%d", i), ReadOnly: true})
 			}
 		})},
-		"an init container before ours": {"net/InitForeign", carols(func(pod *corev1.Pod) {
+		"an init container before ours": {"net/InitForeign", byCarol(func(pod *corev1.Pod) {
 			pod.Spec.InitContainers = append([]corev1.Container{{Name: "first", Image: "x"}}, pod.Spec.InitContainers...)
 		})},
 	}
@@ -122,7 +122,7 @@ func attacksOnInit() map[string]attack {
 		"the init container runs something of the share": {net, inits(func(c *corev1.Container) {
 			c.Args = []string{"exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "/data/hpc/home/alice/mine"}
 		})},
-		"the init container with another program over ours": {net, carols(func(pod *corev1.Pod) {
+		"the init container with another program over ours": {net, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/jupyter-user-init"})
@@ -139,7 +139,7 @@ func attacksOnInit() map[string]attack {
 		})},
 		"the init container sees the whole share": {net, inits(func(c *corev1.Container) { c.VolumeMounts[0].SubPath = "" })},
 		"the init container writes to the share":  {net, inits(func(c *corev1.Container) { c.VolumeMounts[0].ReadOnly = false })},
-		"the init container sees homes of one's own making": {net, carols(func(pod *corev1.Pod) {
+		"the init container sees homes of one's own making": {net, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
 			pod.Spec.InitContainers[0].VolumeMounts = append(pod.Spec.InitContainers[0].VolumeMounts,
 				corev1.VolumeMount{Name: "mine", MountPath: "/data/hpc/home/alice"})
@@ -169,15 +169,15 @@ func attacksOnIdentity() map[string]attack {
 		"our program for another user, at start": {rule, notebooks("qiang.guo03", func(c *corev1.Container) {
 			c.Command[2] = "--user=alice"
 		})},
-		"a sidecar of another UID beside more of the share than the home": {"verifier/SidecarForeign", besideMore(
+		"a sidecar of another UID beside more of the share than the home": {"verifier/SidecarForeign", withMoreDirectories(
 			func(pod *corev1.Pod) {
 				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x",
 					SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(5002))}})
 			})},
-		"likewise as the image's own user": {"verifier/SidecarForeign", besideMore(func(pod *corev1.Pod) {
+		"likewise as the image's own user": {"verifier/SidecarForeign", withMoreDirectories(func(pod *corev1.Pod) {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x"})
 		})},
-		"no way at all": {rule, carols(func(pod *corev1.Pod) {
+		"no way at all": {rule, byCarol(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/discovery"] = "None"
 			pod.Spec.SecurityContext.SupplementalGroups = nil
 			// With an unknown discovery, the init container must run as the user nobody.
@@ -187,8 +187,8 @@ func attacksOnIdentity() map[string]attack {
 	}
 }
 
-// inNobodysName is an attack with a Pod in which every injected field has a name that the webhook does not accept.
-func inNobodysName(name string) func(*testing.T, *guarded) error {
+// underWrongName is an attack with a Pod in which every injected field has a name that the webhook does not accept.
+func underWrongName(name string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, "alice")
 		pod.Annotations["jupyter-user.io/user"] = name
@@ -200,10 +200,10 @@ func inNobodysName(name string) func(*testing.T, *guarded) error {
 	}
 }
 
-// besideMore is an attack where notebooks see further directories of the share.
-func besideMore(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+// withMoreDirectories is an attack where notebooks see further directories of the share.
+func withMoreDirectories(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
-		g.serving(t, func(c *config.Config) {
+		g.reconfigure(t, func(c *config.Config) {
 			c.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
 		})
 		pod := injectedBy(t, g.serves, "alice", unchanged)

@@ -11,45 +11,45 @@ import (
 func attacksOnPod() map[string]attack {
 	const lacks, volume, group = "verifier/NotInjected", "verifier/VolumeForeign", "verifier/GroupForeign"
 	return map[string]attack{
-		"the annotation without the label": {lacks, carols(func(pod *corev1.Pod) { delete(pod.Labels, "jupyter-user") })},
-		"an annotation of ours without anything": {lacks, carols(func(pod *corev1.Pod) {
+		"the annotation without the label": {lacks, byCarol(func(pod *corev1.Pod) { delete(pod.Labels, "jupyter-user") })},
+		"an annotation of ours without anything": {lacks, byCarol(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Annotations = map[string]string{"jupyter-user.io/probes": "on"}
 		})},
-		"the init container's name without anything": {lacks, carols(func(pod *corev1.Pod) {
+		"the init container's name without anything": {lacks, byCarol(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Spec.Containers[0].Name = "jupyter-user-init"
 		})},
-		"an annotation of ours beside the one that opts out": {lacks, carols(func(pod *corev1.Pod) {
+		"an annotation of ours beside the one that opts out": {lacks, byCarol(func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/inject"] = "false"
-			bare(pod)
+			removeMounts(pod)
 			pod.Spec.Volumes = nil
 		})},
-		"a namespace that joins the selector later": {lacks, carols(func(pod *corev1.Pod) { pod.Spec.InitContainers = nil })},
-		"the share's volume is another claim": {volume, carols(func(pod *corev1.Pod) {
+		"a namespace that joins the selector later": {lacks, byCarol(func(pod *corev1.Pod) { pod.Spec.InitContainers = nil })},
+		"the share's volume is another claim": {volume, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "look-alike"
 		})},
-		"the scratch volume is a claim of one's own": {volume, carols(func(pod *corev1.Pod) {
+		"the scratch volume is a claim of one's own": {volume, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes[1].VolumeSource = corev1.VolumeSource{
 				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "prepared"},
 			}
 		})},
-		"our volume under another name": {volume, carols(func(pod *corev1.Pod) {
+		"our volume under another name": {volume, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, claimVolume("again"))
 		})},
-		"a name that nobody has": {"verifier/NameInvalid", inNobodysName("alice bob")},
-		"groups smuggled in by supplementalGroups": {group, carols(func(pod *corev1.Pod) {
+		"a name that nobody has": {"verifier/NameInvalid", underWrongName("alice bob")},
+		"groups smuggled in by supplementalGroups": {group, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.SupplementalGroups = []int64{7001, 6002}
 		})},
 		"groups smuggled in with discovery at start": {group,
 			carolsOf("qiang.guo03", func(pod *corev1.Pod) { pod.Spec.SecurityContext.SupplementalGroups = []int64{7001} })},
-		"a group smuggled in by fsGroup": {group, carols(func(pod *corev1.Pod) {
+		"a group smuggled in by fsGroup": {group, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.FSGroup = new(int64(6002))
 		})},
-		"the root group smuggled in by fsGroup": {group, carols(func(pod *corev1.Pod) {
+		"the root group smuggled in by fsGroup": {group, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.FSGroup = new(int64(0))
 		})},
-		"the image's /etc/group adds groups": {group, carols(func(pod *corev1.Pod) {
+		"the image's /etc/group adds groups": {group, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.SupplementalGroupsPolicy = new(corev1.SupplementalGroupsPolicyMerge)
 		})},
 	}
@@ -59,7 +59,7 @@ func attacksOnPod() map[string]attack {
 func attacksOnShare() map[string]attack {
 	const mounted, large = "share/ShareMounted", "share/PodTooLarge"
 	raw := func(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
-		return carols(func(pod *corev1.Pod) {
+		return byCarol(func(pod *corev1.Pod) {
 			*pod = *plain()
 			pod.Spec.Volumes = []corev1.Volume{claimVolume("mine")}
 			pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "mine", MountPath: "/all"}}
@@ -92,7 +92,7 @@ func attacksOnShare() map[string]attack {
 				pod.Spec.Volumes = append([]corev1.Volume{{Name: fmt.Sprintf("v%d", i)}}, pod.Spec.Volumes...)
 			}
 		})},
-		"the claim in more containers than are looked through": {large, carols(func(pod *corev1.Pod) {
+		"the claim in more containers than are looked through": {large, byCarol(func(pod *corev1.Pod) {
 			*pod = *plain()
 			for i := range 200 {
 				pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d", i), Image: "x"})

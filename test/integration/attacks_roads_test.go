@@ -16,26 +16,26 @@ func attacksOnRoads() map[string]attack {
 		}}
 	}
 	all := map[string]attack{
-		"the share's NFS server inline": {road, bobsOpen(corev1.VolumeSource{
+		"the share's NFS server inline": {road, byBobInOpen(corev1.VolumeSource{
 			NFS: &corev1.NFSVolumeSource{Server: "nfs.corp.example", Path: "/export"}})},
-		"likewise beside a notebook": {road, carols(func(pod *corev1.Pod) {
+		"likewise beside a notebook": {road, byCarol(func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "all", VolumeSource: corev1.VolumeSource{
 				NFS: &corev1.NFSVolumeSource{Server: "192.0.2.1", Path: "/"}}})
 		})},
-		"the share by a CSI ephemeral volume": {road, bobsOpen(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
+		"the share by a CSI ephemeral volume": {road, byBobInOpen(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
 			Driver: "nfs.csi.k8s.io", VolumeAttributes: map[string]string{"server": "nfs.corp.example", "share": "/export"}}})},
-		"likewise with the driver's name in capitals": {road, bobsOpen(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
+		"likewise with the driver's name in capitals": {road, byBobInOpen(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
 			Driver: "NFS.csi.K8s.io", VolumeAttributes: map[string]string{"server": "nfs.corp.example", "share": "/export"}}})},
-		"hostPath where the share lies":                          {road, bobsOpen(hostPath("/srv/share"))},
-		"hostPath inside of the share":                           {road, bobsOpen(hostPath("/srv/share/home/alice"))},
-		"hostPath above the share":                               {road, bobsOpen(hostPath("/srv"))},
-		"hostPath of the whole node":                             {road, bobsOpen(hostPath("/"))},
-		"hostPath longer than what is read":                      {road, bobsOpen(hostPath("/srv/share/" + strings.Repeat("./", 500)))},
-		"hostPath below a hidden directory":                      {road, bobsOpen(hostPath("/mnt/old/.hidden/..x"))},
-		"hostPath spelled otherwise":                             {road, bobsOpen(hostPath("/srv//./share/"))},
-		"a generic ephemeral volume on the PV":                   {road, bobs(template(onShare))},
-		"a generic ephemeral copy":                               {road, bobs(template(copies))},
-		"hostPath where the share lies, configured with a slash": {road, bobsOpen(hostPath("/data/slash/home"))},
+		"hostPath where the share lies":                          {road, byBobInOpen(hostPath("/srv/share"))},
+		"hostPath inside of the share":                           {road, byBobInOpen(hostPath("/srv/share/home/alice"))},
+		"hostPath above the share":                               {road, byBobInOpen(hostPath("/srv"))},
+		"hostPath of the whole node":                             {road, byBobInOpen(hostPath("/"))},
+		"hostPath longer than what is read":                      {road, byBobInOpen(hostPath("/srv/share/" + strings.Repeat("./", 500)))},
+		"hostPath below a hidden directory":                      {road, byBobInOpen(hostPath("/mnt/old/.hidden/..x"))},
+		"hostPath spelled otherwise":                             {road, byBobInOpen(hostPath("/srv//./share/"))},
+		"a generic ephemeral volume on the PV":                   {road, byBob(template(onShare))},
+		"a generic ephemeral copy":                               {road, byBob(template(copies))},
+		"hostPath where the share lies, configured with a slash": {road, byBobInOpen(hostPath("/data/slash/home"))},
 		"a generic ephemeral volume that will have the name of the share's claim": {road, func(t *testing.T, g *guarded) error {
 			pod := plain()
 			pod.GenerateName, pod.Name = "", "hpc-shared"
@@ -44,7 +44,7 @@ func attacksOnRoads() map[string]attack {
 		}},
 	}
 	for kind, source := range networkVolumes() {
-		all["an inline volume of kind "+kind] = attack{road, bobsOpen(source)}
+		all["an inline volume of kind "+kind] = attack{road, byBobInOpen(source)}
 	}
 	return all
 }
@@ -79,8 +79,8 @@ func hostPath(path string) corev1.VolumeSource {
 	return corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: path}}
 }
 
-// bobsOpen is an attack by bob in a namespace without Pod Security.
-func bobsOpen(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
+// byBobInOpen is an attack by bob in a namespace without Pod Security.
+func byBobInOpen(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := plain()
 		pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: volume}}

@@ -19,8 +19,8 @@ type attack struct {
 	do func(*testing.T, *guarded) error
 }
 
-// carols is an attack by carol in namespace lab: she changes alice's notebook as the webhook makes it, and creates it.
-func carols(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
+// byCarol is an attack by carol in namespace lab: she changes alice's notebook as the webhook makes it, and creates it.
+func byCarol(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return carolsOf("alice", change)
 }
 
@@ -32,8 +32,8 @@ func carolsOf(user string, change func(*corev1.Pod)) func(*testing.T, *guarded) 
 	}
 }
 
-// bobs is an attack by bob in namespace lab, with a Pod that is no notebook and has a volume.
-func bobs(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
+// byBob is an attack by bob in namespace lab, with a Pod that is no notebook and has a volume.
+func byBob(volume corev1.VolumeSource) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := plain()
 		pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: volume}}
@@ -55,14 +55,14 @@ func patched(patch string, subresource ...string) func(*testing.T, *guarded) err
 
 func patches(t *testing.T, g *guarded, as kubernetes.Interface, patch string, subresource ...string) error {
 	t.Helper()
-	pod := keep(t, g.carol, injected(t, "alice", gated))
+	pod := createStored(t, g.carol, injected(t, "alice", addGate))
 	_, err := as.CoreV1().Pods("lab").Patch(t.Context(), pod.Name, types.StrategicMergePatchType, []byte(patch),
 		metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, subresource...)
 	return err
 }
 
-// gated adds a scheduling gate, so that the Pod is not scheduled.
-func gated(pod *corev1.Pod) {
+// addGate adds a scheduling gate, so that the Pod is not scheduled.
+func addGate(pod *corev1.Pod) {
 	pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/wait"}}
 }
 
@@ -81,12 +81,12 @@ func debugger() corev1.EphemeralContainer {
 	}
 }
 
-// debugs is an attack that adds an ephemeral container to alice's notebook.
-func debugs(who func(*guarded) kubernetes.Interface, change func(*corev1.EphemeralContainer)) func(*testing.T, *guarded) error {
+// withDebugger is an attack that adds an ephemeral container to alice's notebook.
+func withDebugger(who func(*guarded) kubernetes.Interface, change func(*corev1.EphemeralContainer)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		added := debugger()
 		change(&added)
-		return adds(t, who(g), keep(t, g.carol, injected(t, "alice")), added)
+		return adds(t, who(g), createStored(t, g.carol, injected(t, "alice")), added)
 	}
 }
 
@@ -103,8 +103,8 @@ func bob(g *guarded) kubernetes.Interface   { return g.bob }
 
 func nothing(*corev1.EphemeralContainer) {}
 
-// claims is an attack that creates a claim in namespace lab.
-func claims(change func(*corev1.PersistentVolumeClaim)) func(*testing.T, *guarded) error {
+// newClaim is an attack that creates a claim in namespace lab.
+func newClaim(change func(*corev1.PersistentVolumeClaim)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		_, err := g.bob.CoreV1().PersistentVolumeClaims("lab").Create(t.Context(), claim(change),
 			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
@@ -124,10 +124,10 @@ func claim(change func(*corev1.PersistentVolumeClaim)) *corev1.PersistentVolumeC
 	return c
 }
 
-// binds binds a Pod to a node, like the scheduler. The binding has labels or annotations too.
-func binds(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error {
+// bindPod binds a Pod to a node, like the scheduler. The binding has labels or annotations too.
+func bindPod(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error {
 	t.Helper()
-	pod := keep(t, g.carol, injected(t, "alice"))
+	pod := createStored(t, g.carol, injected(t, "alice"))
 	meta.Name, meta.Namespace = pod.Name, "lab"
 	binding := &corev1.Binding{ObjectMeta: meta, Target: corev1.ObjectReference{Kind: "Node", Name: "n"}}
 	client := g.bob.CoreV1().RESTClient().Post().Namespace("lab").Param("dryRun", "All").Body(binding)
@@ -137,10 +137,10 @@ func binds(t *testing.T, g *guarded, meta metav1.ObjectMeta, bare bool) error {
 	return client.Resource("pods").Name(pod.Name).SubResource("binding").Do(t.Context()).Error()
 }
 
-// enters is an attack that runs a command in a container, or attaches to it.
-func enters(container, how string) func(*testing.T, *guarded) error {
+// enterContainer is an attack that runs a command in a container, or attaches to it.
+func enterContainer(container, how string) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
-		pod := keep(t, g.carol, injected(t, "alice"))
+		pod := createStored(t, g.carol, injected(t, "alice"))
 		err := g.carol.CoreV1().RESTClient().Post().Namespace("lab").Resource("pods").Name(pod.Name).SubResource(how).
 			Param("container", container).Param("command", "id").Param("stdout", "true").Do(t.Context()).Error()
 		if err != nil && strings.Contains(err.Error(), "does not have a host assigned") {

@@ -42,7 +42,7 @@ func startVerifiedBeside(t *testing.T, policies ...string) *guarded {
 	g.verifier = &verifier{}
 	c := &cluster{ControlPlane: g.ControlPlane, log: g.log}
 	g.serve(t, config.Default())
-	c.listen(t, c.called(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*g.verifier.handler.Load()).ServeHTTP(w, r) }))
+	c.listen(t, c.calledAddress(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*g.verifier.handler.Load()).ServeHTTP(w, r) }))
 	return g
 }
 
@@ -53,8 +53,8 @@ func (g *guarded) serve(t *testing.T, configured *config.Config) {
 	g.verifier.handler.Store(&handler)
 }
 
-// serving changes the configuration until the test ends, also that of the verifier if there is one.
-func (g *guarded) serving(t *testing.T, change func(*config.Config)) {
+// reconfigure changes the configuration until the test ends, also that of the verifier if there is one.
+func (g *guarded) reconfigure(t *testing.T, change func(*config.Config)) {
 	t.Helper()
 	configured := config.Default()
 	change(configured)

@@ -13,8 +13,8 @@ import (
 )
 
 // checkAccess tests check access with many requesters and users: whether it reports the right and the binding that gives it.
-func checkAccess(t *testing.T, l *looked) {
-	makes(role("lab", "night", []string{"alice"}, "run-as"), localBinding("lab", "night", serviceAccount("lab", "night")),
+func checkAccess(t *testing.T, l *checkedCluster) {
+	createUntilEnd(role("lab", "night", []string{"alice"}, "run-as"), localBinding("lab", "night", serviceAccount("lab", "night")),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "night"}},
 		roleBinding("lab", "hub", "jupyter-user-use-every-home", serviceAccount("lab", "hub")),
 		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "pods"}, Rules: []rbacv1.PolicyRule{withPods}},
@@ -69,16 +69,16 @@ func checkAccess(t *testing.T, l *looked) {
 		})
 	}
 	t.Run("where notebooks are denied", func(t *testing.T) { accessDenied(t, l) })
-	renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""})(t, l)
+	changeRecord("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""})(t, l)
 	a, err := check.Access(t.Context(), l.look, check.AccessQuery{As: "dave", User: "dave", Namespace: "lab"})
 	require.NoError(t, err)
 	assert.True(t, a.May, "%+v", a)
 }
 
 // accessDenied: a requester may have the right to a home in a namespace where notebooks are denied. check access reports both.
-func accessDenied(t *testing.T, l *looked) {
-	openNamespace(t, l)
-	makes(roleBinding("open", "dave", "pods", userSubject("dave")), roleBinding("open", "erin", "pods", userSubject("erin")),
+func accessDenied(t *testing.T, l *checkedCluster) {
+	createOpenNamespace(t, l)
+	createUntilEnd(roleBinding("open", "dave", "pods", userSubject("dave")), roleBinding("open", "erin", "pods", userSubject("erin")),
 		role("open", "alice", []string{"alice"}, "use"), localBinding("open", "alice", userSubject("dave")),
 		roleBinding("open", "every", "jupyter-user-use-every-home", userSubject("erin")),
 		roleBinding("kube-system", "every", "jupyter-user-use-every-home", userSubject("erin")),
@@ -121,6 +121,6 @@ func accessDenied(t *testing.T, l *looked) {
 	}
 	_, err = check.Access(t.Context(), l.look, check.AccessQuery{As: "erin", User: "alice", Namespace: "nosuch"})
 	require.EqualError(t, err, "there is no namespace nosuch")
-	renderedFrom("podSecurity", "off")(t, l)
+	changeRecord("podSecurity", "off")(t, l)
 	assertAccess(t, query{"dave", "alice", "open", true, ""})
 }

@@ -18,24 +18,24 @@ import (
 
 // checked has the changes that break an installation, one at a time, with the finding that check must report.
 var checked = map[string]struct {
-	change func(*testing.T, *looked)
+	change func(*testing.T, *checkedCluster)
 	check  string
 	status check.Status
 	says   string
 }{
-	"a certificate that is missing": {func(t *testing.T, l *looked) {
-		change(t, l, "jupyter-user-system", "jupyter-user-webhook-certs", &corev1.Secret{}, func(s *corev1.Secret) {
+	"a certificate that is missing": {func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "jupyter-user-system", "jupyter-user-webhook-certs", &corev1.Secret{}, func(s *corev1.Secret) {
 			s.Data = map[string][]byte{"tls.crt": nil, "tls.key": nil}
 		})
 	}, "certificate", check.Failed, "has no certificate in tls.crt"},
-	"a webhook that may fail": {func(t *testing.T, l *looked) {
-		change(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
+	"a webhook that may fail": {func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
 			})
 	}, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].failurePolicy is "Ignore", not "Fail"`},
-	"a webhook that may fail, by the mode": {func(t *testing.T, l *looked) {
-		change(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
+	"a webhook that may fail, by the mode": {func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[0].FailurePolicy = new(admissionv1.Ignore)
 			})
@@ -59,11 +59,11 @@ var checked = map[string]struct {
 	}), "webhooks", check.Failed, `webhooks[verified-pods.jupyter-user.io].namespaceSelector.matchLabels was added: {"x":"y"}`},
 	"a verifier that may fail": {verifierWith(func(w *admissionv1.ValidatingWebhook) { w.FailurePolicy = new(admissionv1.Ignore) }), "webhooks",
 		check.Failed, `webhooks[verified-pods.jupyter-user.io].failurePolicy is "Ignore", not "Fail"`},
-	"a verifier that is missing": {deleted(&admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook"}}),
+	"a verifier that is missing": {deleteUntilEnd(&admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook"}}),
 		"webhooks", check.Failed, "ValidatingWebhookConfiguration jupyter-user-webhook: is missing"},
-	"a policy that is missing": {deleted(&admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "net.jupyter-user.io"}}),
+	"a policy that is missing": {deleteUntilEnd(&admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "net.jupyter-user.io"}}),
 		"policies", check.Failed, "ValidatingAdmissionPolicy net.jupyter-user.io: is missing: helm upgrade"},
-	"a binding that is missing": {deleted(&admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "hub-net.jupyter-user.io"}}),
+	"a binding that is missing": {deleteUntilEnd(&admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "hub-net.jupyter-user.io"}}),
 		"policies", check.Failed, "ValidatingAdmissionPolicyBinding hub-net.jupyter-user.io: is missing: helm upgrade"},
 	"a policy that fails open": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.FailurePolicy = new(admissionv1.Ignore)
@@ -84,28 +84,28 @@ var checked = map[string]struct {
 		p.Annotations["jupyter-user.io/rendered"] = "v0.0.9-0123456789ab"
 		p.Spec.Validations[1].Message = "as it was"
 	}), "policies", check.Failed, `is of another release or other values ("v0.0.9-0123456789ab", not "v0.2.0-`},
-	"a policy that was left behind": {makes(&admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "injected.jupyter-user.io"},
+	"a policy that was left behind": {createUntilEnd(&admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "injected.jupyter-user.io"},
 		Spec: admissionv1.ValidatingAdmissionPolicySpec{Validations: []admissionv1.Validation{{Expression: "true"}},
 			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
 				RuleWithOperations: admissionv1.RuleWithOperations{Operations: []admissionv1.OperationType{"CREATE"},
 					Rule: admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}}}}}}}}), "policies",
 		check.Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f"},
-	"a webhook of the version before": {makes(&admissionv1.MutatingWebhookConfiguration{
+	"a webhook of the version before": {createUntilEnd(&admissionv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "jupyter-user-webhook"}}), "webhooks", check.Warning, "MutatingWebhookConfiguration " +
 		"jupyter-user-webhook: is not part of the manifest given with -f: it is left over from another release, or was created by hand: kubectl delete " +
 		"mutatingwebhookconfiguration jupyter-user-webhook"},
-	"who writes NetworkPolicies": {makes(roleBinding("lab", "editor", "system:aggregate-to-edit", userSubject("eve"))), "rbac", check.Warning,
+	"who writes NetworkPolicies": {createUntilEnd(roleBinding("lab", "editor", "system:aggregate-to-edit", userSubject("eve"))), "rbac", check.Warning,
 		"User eve (RoleBinding lab/editor): may write NetworkPolicies in namespaces with notebooks"},
-	"who reads logs": {makes(roleBinding("lab", "viewer", "system:aggregate-to-view", userSubject("eve"))), "rbac", check.Warning,
+	"who reads logs": {createUntilEnd(roleBinding("lab", "viewer", "system:aggregate-to-view", userSubject("eve"))), "rbac", check.Warning,
 		"User eve (RoleBinding lab/viewer): may read logs of Pods in namespaces with notebooks"},
-	"a webhook with a condition": {func(t *testing.T, l *looked) {
-		change(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
+	"a webhook with a condition": {func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{},
 			func(c *admissionv1.MutatingWebhookConfiguration) {
 				c.Webhooks[1].MatchConditions = append(c.Webhooks[1].MatchConditions, admissionv1.MatchCondition{Name: "x", Expression: "false"})
 			})
 	}, "webhooks", check.Failed, "webhooks[restricted-pods.jupyter-user.io].matchConditions has 2 elements, not 1"},
-	"one replica": {func(t *testing.T, l *looked) { replicas(t, l, 1) }, "reachable", check.Warning, "has one replica"},
-	"no replica":  {func(t *testing.T, l *looked) { replicas(t, l, 0) }, "reachable", check.Failed, "has no replica"},
+	"one replica": {func(t *testing.T, l *checkedCluster) { replicas(t, l, 1) }, "reachable", check.Warning, "has one replica"},
+	"no replica":  {func(t *testing.T, l *checkedCluster) { replicas(t, l, 0) }, "reachable", check.Failed, "has no replica"},
 	"a policy with a condition": {policyWith("access.jupyter-user.io", func(p *admissionv1.ValidatingAdmissionPolicy) {
 		p.Spec.MatchConditions = append(p.Spec.MatchConditions, admissionv1.MatchCondition{Name: "x", Expression: "request.userInfo.username != 'mallory'"})
 	}), "policies", check.Failed, "ValidatingAdmissionPolicy access.jupyter-user.io: was changed by hand, not as in the manifest given with -f: spec.matchConditions has 2 elements, not 1"},
@@ -129,76 +129,76 @@ var checked = map[string]struct {
 	"a binding of fewer pods": {hubBindingWith(func(b *admissionv1.ValidatingAdmissionPolicyBinding) {
 		b.Spec.MatchResources.ObjectSelector.MatchLabels = map[string]string{"x": "y"}
 	}), "policies", check.Failed, `spec.matchResources.objectSelector.matchLabels was added: {"x":"y"}`},
-	"policies of another directory of homes": {renderedFrom("home", "elsewhere/{user}"), "parameters", check.Failed,
+	"policies of another directory of homes": {changeRecord("home", "elsewhere/{user}"), "parameters", check.Failed,
 		`the policies are rendered with home: "elsewhere/{user}", and the webhook's configuration says "home/{user}"`},
-	"policies without the image": {renderedFrom("images", []string{"other:v1"}), "parameters", check.Failed,
+	"policies without the image": {changeRecord("images", []string{"other:v1"}), "parameters", check.Failed,
 		"images of the policies lacks jupyter-user-webhook:v0.2.0"},
-	"policies with an image more": {renderedFrom("images", []string{"jupyter-user-webhook:v0.2.0", "old:v0"}), "parameters", check.Warning,
+	"policies with an image more": {changeRecord("images", []string{"jupyter-user-webhook:v0.2.0", "old:v0"}), "parameters", check.Warning,
 		"the policies accept old:v0"},
-	"policies of other values": {func(t *testing.T, l *looked) {
+	"policies of other values": {func(t *testing.T, l *checkedCluster) {
 		before := l.manifest
 		l.manifest = manifestOf(t, strings.ReplaceAll(strings.ReplaceAll(l.calledByAddress(string(deploy.Install())), `["hpc-shared-pvc"]`, `["other"]`),
 			"jupyter-user.io/rendered: v0.2.0-", "jupyter-user.io/rendered: v0.2.0-x"))
 		t.Cleanup(func() { l.manifest = before })
 	}, "policies", check.Failed, "ValidatingAdmissionPolicy share.jupyter-user.io: is of another release or other values (\"v0.2.0-"},
-	"everyone's own home, without a prefix or suffix": {renderedFrom("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""}), "parameters", check.Warning,
+	"everyone's own home, without a prefix or suffix": {changeRecord("ownHomes", map[string]any{"enabled": true, "prefix": "", "suffix": ""}), "parameters", check.Warning,
 		"says ownHomes: Yes without"},
-	"a configuration that cannot be read": {func(t *testing.T, l *looked) {
-		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
+	"a configuration that cannot be read": {func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
 			m.Data["config.yaml"] = "kind: Nonsense"
 		})
 	}, "parameters", check.Failed, "is not a configuration that the webhook accepts"},
-	"an unbound claim in a namespace without Pod Security": {func(t *testing.T, l *looked) {
-		openNamespace(t, l)
+	"an unbound claim in a namespace without Pod Security": {func(t *testing.T, l *checkedCluster) {
+		createOpenNamespace(t, l)
 	}, "claims", check.Failed, "namespace open: its claim hpc-shared-pvc is not bound"},
-	"a namespace without Pod Security": {func(t *testing.T, l *looked) {
-		openNamespace(t, l)
+	"a namespace without Pod Security": {func(t *testing.T, l *checkedCluster) {
+		createOpenNamespace(t, l)
 	}, "pod-security", check.Failed, "namespace open: enforces the Pod Security Standard privileged, so notebooks are denied"},
-	"a namespace without Pod Security that is not asked for": {func(t *testing.T, l *looked) {
-		openNamespace(t, l)
-		renderedFrom("podSecurity", "off")(t, l)
+	"a namespace without Pod Security that is not asked for": {func(t *testing.T, l *checkedCluster) {
+		createOpenNamespace(t, l)
+		changeRecord("podSecurity", "off")(t, l)
 	}, "pod-security", check.Warning, "podSecurity is off"},
-	"a namespace with rights and no claim": {makes(roleBinding("default", "x", "jupyter-user-use-every-home", userSubject("zoe"))), "claims",
+	"a namespace with rights and no claim": {createUntilEnd(roleBinding("default", "x", "jupyter-user-use-every-home", userSubject("zoe"))), "claims",
 		check.Failed, "namespace default: has no claim hpc-shared-pvc"},
-	"a hub": {makes(roleBinding("lab", "hub", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Warning,
+	"a hub": {createUntilEnd(roleBinding("lab", "hub", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Warning,
 		"RoleBinding lab/hub: may be any user: ServiceAccount lab/hub may use every home in namespace lab"},
-	"every home for everybody": {makes(roleBinding("lab", "all", "jupyter-user-use-every-home", groupOf("system:authenticated"))), "rbac",
+	"every home for everybody": {createUntilEnd(roleBinding("lab", "all", "jupyter-user-use-every-home", groupOf("system:authenticated"))), "rbac",
 		check.Failed, "gives use every home in namespace lab to Group system:authenticated"},
-	"run-as without names": {makes(role("lab", "runner", nil, "run-as"), localBinding("lab", "runner", serviceAccount("lab", "runner"))),
+	"run-as without names": {createUntilEnd(role("lab", "runner", nil, "run-as"), localBinding("lab", "runner", serviceAccount("lab", "runner"))),
 		"rbac", check.Failed, "RoleBinding lab/runner: lets anyone who can create Pods in namespace lab be any user, by ServiceAccount lab/runner"},
-	"a hub that runs as a user": {makes(role("lab", "hub", []string{"alice"}, "run-as"), localBinding("lab", "hub", serviceAccount("lab", "hub")),
+	"a hub that runs as a user": {createUntilEnd(role("lab", "hub", []string{"alice"}, "run-as"), localBinding("lab", "hub", serviceAccount("lab", "hub")),
 		roleBinding("lab", "hub2", "jupyter-user-use-every-home", serviceAccount("lab", "hub"))), "rbac", check.Failed,
 		"gives run-as to ServiceAccount lab/hub, which may use every home"},
-	"a rule that gives everything": {makes(clusterBinding("boss", "cluster-admin", userSubject("boss"))), "rbac", check.Warning,
+	"a rule that gives everything": {createUntilEnd(clusterBinding("boss", "cluster-admin", userSubject("boss"))), "rbac", check.Warning,
 		"ClusterRoleBinding boss: may be any user: User boss in every namespace"},
-	"homes in everybody's role": {makes(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "sneaky",
+	"homes in everybody's role": {createUntilEnd(&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "sneaky",
 		Labels: map[string]string{"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
 		Rules: []rbacv1.PolicyRule{mayUse()}}), "rbac", check.Failed, "ClusterRole sneaky: has rights to homes and is " +
 		"aggregated into the ClusterRole edit"},
-	"a volume without claimRef": {makes(volumeWith("hpc-pv-2", func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })), "volumes",
+	"a volume without claimRef": {createUntilEnd(volumeWith("hpc-pv-2", func(v *corev1.PersistentVolume) { v.Spec.ClaimRef = nil })), "volumes",
 		check.Failed, "PersistentVolume hpc-pv-2: has no claimRef"},
-	"a volume for another claim": {makes(volumeWith("hpc-pv-2", func(v *corev1.PersistentVolume) { v.Spec.ClaimRef.Name = "mine" })), "volumes",
+	"a volume for another claim": {createUntilEnd(volumeWith("hpc-pv-2", func(v *corev1.PersistentVolume) { v.Spec.ClaimRef.Name = "mine" })), "volumes",
 		check.Failed, "is for the claim lab/mine, which is not among the share's claims in the policies"},
-	"another volume of the same export": {makes(volumeWith("other", func(v *corev1.PersistentVolume) { v.Spec.NFS.Path = "/export/home/" })),
+	"another volume of the same export": {createUntilEnd(volumeWith("other", func(v *corev1.PersistentVolume) { v.Spec.NFS.Path = "/export/home/" })),
 		"volumes", check.Failed, "PersistentVolume other: leads to the same export as hpc-pv-lab"},
-	"a StorageClass of the same export": {makes(&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "nfs"},
+	"a StorageClass of the same export": {createUntilEnd(&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "nfs"},
 		Provisioner: "nfs.csi.k8s.io", Parameters: map[string]string{"server": "192.0.2.10", "share": "/"}}), "volumes", check.Failed,
 		"StorageClass nfs: leads to the same export"},
-	"a NetworkPolicy that opens the way": {makes(&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "open"},
+	"a NetworkPolicy that opens the way": {createUntilEnd(&networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "open"},
 		Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
 			Egress: []networkingv1.NetworkPolicyEgressRule{{}}}}), "egress", check.Failed,
 		"namespace lab: the NetworkPolicy open lets Pods reach the NFS server 192.0.2.10"},
-	"a namespace without a NetworkPolicy": {makes(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "bare"}}), "egress", check.Warning,
+	"a namespace without a NetworkPolicy": {createUntilEnd(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "bare"}}), "egress", check.Warning,
 		"in 1 namespace without notebooks Pods may reach the NFS server too: bare"},
-	"an old node": {func(t *testing.T, l *looked) { oldNode(t, l) }, "nodes", check.Failed,
+	"an old node": {func(t *testing.T, l *checkedCluster) { oldNode(t, l) }, "nodes", check.Failed,
 		"1 of 2 nodes do not support supplementalGroupsPolicy, so notebooks do not start there: n2 (containerd://1.7.0)"},
-	"an old kubelet": {func(t *testing.T, l *looked) { oldNode(t, l) }, "versions", check.Warning, "1 kubelet older than 1.33: n2 (v1.30.0)"},
-	"another image": {func(t *testing.T, l *looked) {
-		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &appsv1.Deployment{}, func(d *appsv1.Deployment) {
+	"an old kubelet": {func(t *testing.T, l *checkedCluster) { oldNode(t, l) }, "versions", check.Warning, "1 kubelet older than 1.33: n2 (v1.30.0)"},
+	"another image": {func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "jupyter-user-system", "jupyter-user-webhook", &appsv1.Deployment{}, func(d *appsv1.Deployment) {
 			d.Spec.Template.Spec.Containers[0].Image = "registry.example:5000/jupyter-user-webhook:v0.2.0@sha256:" +
 				"0000000000000000000000000000000000000000000000000000000000000000"
 		})
 	}, "versions", check.Warning, "and the configuration's init.image is jupyter-user-webhook:v0.2.0"},
-	"a name that steers a terminal": {makes(clusterBinding("boss2", "cluster-admin", userSubject("\x1b[2J\u202e"))), "rbac", check.Warning,
+	"a name that steers a terminal": {createUntilEnd(clusterBinding("boss2", "cluster-admin", userSubject("\x1b[2J\u202e"))), "rbac", check.Warning,
 		`may be any user: User \x1b[2J\u202e in every namespace`},
 }

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-func replicas(t *testing.T, l *looked, available int32) {
+func replicas(t *testing.T, l *checkedCluster, available int32) {
 	t.Helper()
 	set := func(to int32) {
 		deployment := &appsv1.Deployment{}
@@ -24,26 +24,28 @@ func replicas(t *testing.T, l *looked, available int32) {
 	t.Cleanup(func() { set(2) })
 }
 
-func policyWith(name string, as func(*admissionv1.ValidatingAdmissionPolicy)) func(*testing.T, *looked) {
-	return func(t *testing.T, l *looked) { change(t, l, "", name, &admissionv1.ValidatingAdmissionPolicy{}, as) }
-}
-
-func mutatingWith(as func(*admissionv1.MutatingWebhookConfiguration)) func(*testing.T, *looked) {
-	return func(t *testing.T, l *looked) {
-		change(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{}, as)
+func policyWith(name string, as func(*admissionv1.ValidatingAdmissionPolicy)) func(*testing.T, *checkedCluster) {
+	return func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "", name, &admissionv1.ValidatingAdmissionPolicy{}, as)
 	}
 }
 
-func verifierWith(as func(*admissionv1.ValidatingWebhook)) func(*testing.T, *looked) {
-	return func(t *testing.T, l *looked) {
-		change(t, l, "", "jupyter-user-webhook", &admissionv1.ValidatingWebhookConfiguration{},
+func mutatingWith(as func(*admissionv1.MutatingWebhookConfiguration)) func(*testing.T, *checkedCluster) {
+	return func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "", "00-jupyter-user-webhook", &admissionv1.MutatingWebhookConfiguration{}, as)
+	}
+}
+
+func verifierWith(as func(*admissionv1.ValidatingWebhook)) func(*testing.T, *checkedCluster) {
+	return func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "", "jupyter-user-webhook", &admissionv1.ValidatingWebhookConfiguration{},
 			func(c *admissionv1.ValidatingWebhookConfiguration) { as(&c.Webhooks[0]) })
 	}
 }
 
-// deleted deletes an object and creates it again when the test ends.
-func deleted(object client.Object) func(*testing.T, *looked) {
-	return func(t *testing.T, l *looked) {
+// deleteUntilEnd deletes an object and creates it again when the test ends.
+func deleteUntilEnd(object client.Object) func(*testing.T, *checkedCluster) {
+	return func(t *testing.T, l *checkedCluster) {
 		of := object.DeepCopyObject().(client.Object)
 		require.NoError(t, l.Get(t.Context(), client.ObjectKeyFromObject(of), of))
 		require.NoError(t, l.Delete(t.Context(), of))
@@ -55,22 +57,22 @@ func deleted(object client.Object) func(*testing.T, *looked) {
 	}
 }
 
-func bindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *looked) {
-	return func(t *testing.T, l *looked) {
-		change(t, l, "", "share.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
+func bindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *checkedCluster) {
+	return func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "", "share.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
 	}
 }
 
-func hubBindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *looked) {
-	return func(t *testing.T, l *looked) {
-		change(t, l, "", "hub-access.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
+func hubBindingWith(as func(*admissionv1.ValidatingAdmissionPolicyBinding)) func(*testing.T, *checkedCluster) {
+	return func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "", "hub-access.jupyter-user.io", &admissionv1.ValidatingAdmissionPolicyBinding{}, as)
 	}
 }
 
-// renderedFrom changes the record in the ConfigMap of the values from which the policies were rendered.
-func renderedFrom(key string, value any) func(*testing.T, *looked) {
-	return func(t *testing.T, l *looked) {
-		change(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
+// changeRecord changes the record in the ConfigMap of the values from which the policies were rendered.
+func changeRecord(key string, value any) func(*testing.T, *checkedCluster) {
+	return func(t *testing.T, l *checkedCluster) {
+		changeUntilEnd(t, l, "jupyter-user-system", "jupyter-user-webhook", &corev1.ConfigMap{}, func(m *corev1.ConfigMap) {
 			values := map[string]any{}
 			require.NoError(t, json.Unmarshal([]byte(m.Data["policies.json"]), &values))
 			values[key] = value
@@ -81,13 +83,13 @@ func renderedFrom(key string, value any) func(*testing.T, *looked) {
 	}
 }
 
-// openNamespace creates a namespace with the share's claim, but without Pod Security, a volume and a NetworkPolicy.
-func openNamespace(t *testing.T, l *looked) {
+// createOpenNamespace creates a namespace with the share's claim, but without Pod Security, a volume and a NetworkPolicy.
+func createOpenNamespace(t *testing.T, l *checkedCluster) {
 	t.Helper()
-	makes(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "open"}}, shareClaim("open"))(t, l)
+	createUntilEnd(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "open"}}, shareClaim("open"))(t, l)
 }
 
-func oldNode(t *testing.T, l *looked) {
+func oldNode(t *testing.T, l *checkedCluster) {
 	t.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n2"}}
 	require.NoError(t, l.Create(t.Context(), node))

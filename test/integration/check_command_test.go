@@ -19,7 +19,7 @@ import (
 )
 
 // command runs the program with arguments, and returns its exit status and outputs.
-func (l *looked) command(t *testing.T, binary, kubeconfig string, args ...string) (status int, out, errs string) {
+func (l *checkedCluster) command(t *testing.T, binary, kubeconfig string, args ...string) (status int, out, errs string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	command := process.CommandContext(t.Context(), binary, args...)
@@ -42,7 +42,7 @@ func program(t *testing.T) string {
 	return binary
 }
 
-func checkCommand(t *testing.T, l *looked) {
+func checkCommand(t *testing.T, l *checkedCluster) {
 	binary := program(t)
 	manifest := filepath.Join(t.TempDir(), "install.yaml")
 	require.NoError(t, os.WriteFile(manifest, []byte(l.calledByAddress(string(deploy.Install()))), 0o600))

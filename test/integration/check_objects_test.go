@@ -21,8 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// furnish creates the objects and statuses that controllers and kubelets would write.
-func (l *looked) furnish(t *testing.T) {
+// createObjects creates the objects and statuses that controllers and kubelets would write.
+func (l *checkedCluster) createObjects(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
 	deployment := &appsv1.Deployment{}

@@ -12,7 +12,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/cmd/jupyter-user-webhook/check"
 )
 
-func checkWithoutRights(t *testing.T, l *looked) {
+func checkWithoutRights(t *testing.T, l *checkedCluster) {
 	look, err := check.Connect(l.carol.Kubeconfig, "")
 	require.NoError(t, err)
 	findings, err := check.Run(t.Context(), look, check.Options{User: "alice", Manifest: l.manifest})
@@ -28,7 +28,7 @@ func checkWithoutRights(t *testing.T, l *looked) {
 }
 
 // checkWithRights: the ClusterRole of deploy/examples/checker.yaml is enough for check, and allows no writes.
-func checkWithRights(t *testing.T, l *looked) {
+func checkWithRights(t *testing.T, l *checkedCluster) {
 	require.NoError(t, l.Admin.Do(t.Context(), "", "apply", "-f", examples+"checker.yaml"))
 	user, err := l.User("oscar@corp.example")
 	require.NoError(t, err)

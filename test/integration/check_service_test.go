@@ -13,9 +13,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// byService installs the webhook configurations as shipped, with a Service, and with the CA of the certificate. The Service has no server
+// testByService installs the webhook configurations as shipped, with a Service, and with the CA of the certificate. The Service has no server
 // here, so the check that calls the webhook reports that.
-func byService(t *testing.T, l *looked) {
+func testByService(t *testing.T, l *checkedCluster) {
 	l.manifest = manifestOf(t, string(deploy.Install()))
 	l.assertFinding(t, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].clientConfig.url was added: "https://0.0.0.0:`)
 	l.shipWebhooks(t, l.ca)
@@ -27,7 +27,7 @@ func byService(t *testing.T, l *looked) {
 	assertFound(t, findings, "webhooks", check.OK, "as in the manifest given with -f: 1 MutatingWebhookConfiguration")
 	assertFound(t, findings, "certificate", check.Failed, "have an empty caBundle")
 	other, soon, key := issue(t, "jupyter-user-webhook.jupyter-user-system.svc", 6*24*time.Hour)
-	change(t, l, "jupyter-user-system", "jupyter-user-webhook-certs", &corev1.Secret{}, func(s *corev1.Secret) {
+	changeUntilEnd(t, l, "jupyter-user-system", "jupyter-user-webhook-certs", &corev1.Secret{}, func(s *corev1.Secret) {
 		s.Data = map[string][]byte{"tls.crt": soon, "tls.key": key}
 	})
 	l.shipWebhooks(t, l.ca)
@@ -47,7 +47,7 @@ func byService(t *testing.T, l *looked) {
 }
 
 // shipWebhooks installs the webhook configurations as shipped, with a CA.
-func (l *looked) shipWebhooks(t *testing.T, ca []byte) {
+func (l *checkedCluster) shipWebhooks(t *testing.T, ca []byte) {
 	t.Helper()
 	require.NoError(t, l.Admin.Do(t.Context(), shipped(t, "50-mutatingwebhookconfiguration.yaml"), "replace", "-f", "-"))
 	require.NoError(t, l.Admin.Do(t.Context(), shipped(t, "51-validatingwebhookconfiguration.yaml"), "replace", "-f", "-"))

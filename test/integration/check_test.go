@@ -23,8 +23,8 @@ import (
 // bg is the context of cleanups. The context of a test has ended when its cleanups run.
 var bg = context.Background()
 
-// A looked is a cluster with a complete installation, and a client of check for it.
-type looked struct {
+// A checkedCluster is a cluster with a complete installation, and a client of check for it.
+type checkedCluster struct {
 	*cluster
 	client.Client
 	look *check.Cluster
@@ -38,7 +38,7 @@ type looked struct {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	l := startLooked(t)
-	t.Run("a cluster as it should be", func(t *testing.T) { asItShouldBe(t, l) })
+	t.Run("a cluster as it should be", func(t *testing.T) { assertAllOK(t, l) })
 	for name, of := range checked {
 		t.Run(name, func(t *testing.T) {
 			of.change(t, l)
@@ -51,17 +51,17 @@ func TestCheck(t *testing.T) {
 	t.Run("without the rights", func(t *testing.T) { checkWithoutRights(t, l) })
 	t.Run("with the rights of the example", func(t *testing.T) { checkWithRights(t, l) })
 	t.Run("a webhook that is down", func(t *testing.T) { checkDown(t, l) })
-	t.Run("the webhook called by its Service", func(t *testing.T) { byService(t, l) })
+	t.Run("the webhook called by its Service", func(t *testing.T) { testByService(t, l) })
 }
 
-func startLooked(t *testing.T) *looked {
+func startLooked(t *testing.T) *checkedCluster {
 	t.Helper()
 	c := startWith(t, controlplane.Options{WebhookTimeout: 2}) // The shipped timeout, with which check compares.
 	api, err := client.New(c.Admin.Config, client.Options{Scheme: scheme.Scheme})
 	require.NoError(t, err)
 	look, err := check.Connect(c.Admin.Kubeconfig, "")
 	require.NoError(t, err)
-	l := &looked{cluster: c, Client: api, look: look}
+	l := &checkedCluster{cluster: c, Client: api, look: look}
 	l.manifest = manifestOf(t, l.calledByAddress(string(deploy.Install())))
 	l.namespace(t, "lab", "baseline")
 	for _, file := range []string{"10-serviceaccount", "20-configmap", "30-deployment", "31-service", "70-clusterroles"} {
@@ -70,12 +70,12 @@ func startLooked(t *testing.T) *looked {
 	for _, file := range []string{"networkpolicy", "one-home"} {
 		require.NoError(t, c.Admin.Do(t.Context(), "", "apply", "-f", examples+file+".yaml"))
 	}
-	l.furnish(t)
+	l.createObjects(t)
 	return l
 }
 
 // calledByAddress replaces the Service of the webhooks in a manifest by the URL at which this API server calls them.
-func (l *looked) calledByAddress(manifest string) string {
+func (l *checkedCluster) calledByAddress(manifest string) string {
 	service := regexp.MustCompile(`service:\s+name: jupyter-user-webhook\s+namespace: jupyter-user-system\s+path: (\S+)\s+port: 443`)
 	return service.ReplaceAllString(manifest, fmt.Sprintf("url: https://0.0.0.0:%d/$1", l.Webhook.Port))
 }
@@ -88,14 +88,14 @@ func manifestOf(t *testing.T, text string) *check.Manifest {
 }
 
 // findings returns the findings of check with the admin's rights.
-func (l *looked) findings(t *testing.T) []check.Finding {
+func (l *checkedCluster) findings(t *testing.T) []check.Finding {
 	t.Helper()
 	found, err := check.Run(t.Context(), l.look, check.Options{User: "jupyter-user-check", Version: "v0.2.0", Manifest: l.manifest})
 	require.NoError(t, err)
 	return found
 }
 
-func (l *looked) assertFinding(t *testing.T, of string, status check.Status, says string) {
+func (l *checkedCluster) assertFinding(t *testing.T, of string, status check.Status, says string) {
 	t.Helper()
 	assertFound(t, l.findings(t), of, status, says)
 }
@@ -115,9 +115,9 @@ func assertFound(t *testing.T, findings []check.Finding, of string, status check
 	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(said, "\n"))
 }
 
-// asItShouldBe: every check is OK, except the check of the certificate. That check fails because the API server calls the webhook by a URL;
+// assertAllOK: every check is OK, except the check of the certificate. That check fails because the API server calls the webhook by a URL;
 // byService tests it.
-func asItShouldBe(t *testing.T, l *looked) {
+func assertAllOK(t *testing.T, l *checkedCluster) {
 	findings := l.findings(t)
 	for _, f := range findings {
 		if f.Check != "certificate" {
@@ -133,8 +133,8 @@ func asItShouldBe(t *testing.T, l *looked) {
 	assertFound(t, findings, "rbac", check.OK, "Group system:masters")
 }
 
-// change changes an object until the test ends.
-func change[T client.Object](t *testing.T, l *looked, namespace, name string, object T, as func(T)) {
+// changeUntilEnd changes an object until the test ends.
+func changeUntilEnd[T client.Object](t *testing.T, l *checkedCluster, namespace, name string, object T, as func(T)) {
 	t.Helper()
 	key := client.ObjectKey{Namespace: namespace, Name: name}
 	require.NoError(t, l.Get(t.Context(), key, object))
@@ -149,9 +149,9 @@ func change[T client.Object](t *testing.T, l *looked, namespace, name string, ob
 	})
 }
 
-// makes creates objects and deletes them when the test ends.
-func makes(objects ...client.Object) func(*testing.T, *looked) {
-	return func(t *testing.T, l *looked) {
+// createUntilEnd creates objects and deletes them when the test ends.
+func createUntilEnd(objects ...client.Object) func(*testing.T, *checkedCluster) {
+	return func(t *testing.T, l *checkedCluster) {
 		for _, object := range objects {
 			made := object.DeepCopyObject().(client.Object)
 			require.NoError(t, l.Create(t.Context(), made))
@@ -161,7 +161,7 @@ func makes(objects ...client.Object) func(*testing.T, *looked) {
 }
 
 // remove deletes an object. It removes the finalizers first, which controllers would do.
-func (l *looked) remove(t *testing.T, object client.Object) {
+func (l *checkedCluster) remove(t *testing.T, object client.Object) {
 	t.Helper()
 	require.NoError(t, l.Patch(bg, object, client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"finalizers": null}}`))))
 	require.NoError(t, l.Delete(bg, object))
@@ -173,14 +173,14 @@ func (l *looked) remove(t *testing.T, object client.Object) {
 }
 
 // checkDown tests check while the webhook is down. It comes near the end, because the tests before it need the webhook.
-func checkDown(t *testing.T, l *looked) {
+func checkDown(t *testing.T, l *checkedCluster) {
 	l.stop()
 	l.assertFinding(t, "answers", check.Failed, "the webhook does not respond, so no notebook starts")
 }
 
 // checkFilledIn: a manifest may leave out fields that have a default in the API server. check accepts the default there, and reports any other
 // value.
-func checkFilledIn(t *testing.T, l *looked) {
+func checkFilledIn(t *testing.T, l *checkedCluster) {
 	before := l.manifest
 	defer func() { l.manifest = before }()
 	filled := regexp.MustCompile(`\n +(namespaceSelector: \{\}|objectSelector: \{\}|scope: "\*"|matchPolicy: Equivalent|failurePolicy: Fail)\n`)

@@ -101,11 +101,11 @@ func (c *cluster) serve(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/", c.replica(t, config.Default()))
 	mux.Handle("/second", secondWebhook())
-	_, c.stop = c.listen(t, c.called(), mux)
+	_, c.stop = c.listen(t, c.calledAddress(), mux)
 }
 
-// called returns the address at which the API server calls webhooks.
-func (c *cluster) called() string {
+// calledAddress returns the address at which the API server calls webhooks.
+func (c *cluster) calledAddress() string {
 	return net.JoinHostPort(c.Webhook.Host, strconv.Itoa(c.Webhook.Port))
 }
 

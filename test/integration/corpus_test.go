@@ -27,7 +27,7 @@ func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 	}
 	created := 0
 	for values, cases := range byValues {
-		installed(t.Context(), t, g.ControlPlane, values)
+		installPoliciesFor(t.Context(), t, g.ControlPlane, values)
 		for _, c := range cases {
 			t.Run(c.Name, func(t *testing.T) {
 				d := c.Decide(c.JSON)

@@ -43,7 +43,7 @@ func TestLargePodsAreDecided(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, atTheLimits())})
 	for _, user := range []string{"alice", "qiang.guo03"} {
-		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user, large)))
+		assert.NoError(t, create(t.Context(), g.carol, "lab", injected(t, user, fillPod)))
 	}
 	path := "/" + strings.Repeat("x/./", 127)
 	for kind, source := range map[string]corev1.VolumeSource{
@@ -82,8 +82,8 @@ func copiesOther(c *corev1.PersistentVolumeClaim) {
 	c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: strings.Repeat("o", 200)}
 }
 
-// large fills a Pod with as much as a notebook may have, so that the webhook's fields still fit.
-func large(pod *corev1.Pod) {
+// fillPod fills a Pod with as much as a notebook may have, so that the webhook's fields still fit.
+func fillPod(pod *corev1.Pod) {
 	for i := range 490 {
 		name := fmt.Sprintf("v%d", i)
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name})

@@ -38,7 +38,7 @@ func TestDeadWebhookStopsNobody(t *testing.T) {
 		if namespace.Name == "kube-public" || namespace.Name == "kube-node-lease" {
 			continue // These namespaces have no ServiceAccount here, which a controller would create.
 		}
-		schedules(t, admin, namespace.Name)
+		runToEnd(t, admin, namespace.Name)
 	}
 	watch := machine.For(t)
 	for _, label := range []string{"jupyter-user=alice", "hub.jupyter.org/username=alice,component=singleuser-server"} {
@@ -54,11 +54,11 @@ func TestDeadWebhookStopsNobody(t *testing.T) {
 		assert.Zero(t, made.ExitCode, made.Stderr)
 	}
 	// Running notebooks can still change and end, because the webhook is not called for them.
-	runs(t, admin, "lab", "before")
+	sendUpdates(t, admin, "lab", "before")
 }
 
-// schedules creates a Pod, binds it, and runs it to its end.
-func schedules(t *testing.T, admin kubernetes.Interface, namespace string) {
+// runToEnd creates a Pod, binds it, and runs it to its end.
+func runToEnd(t *testing.T, admin kubernetes.Interface, namespace string) {
 	t.Helper()
 	_, err := admin.CoreV1().Pods(namespace).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "anything", Labels: map[string]string{"app": "anything"}},
@@ -70,11 +70,11 @@ func schedules(t *testing.T, admin kubernetes.Interface, namespace string) {
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err, namespace)
-	runs(t, admin, namespace, "anything")
+	sendUpdates(t, admin, namespace, "anything")
 }
 
-// runs sends the requests of the scheduler, of the kubelet and of the owner of a Pod.
-func runs(t *testing.T, admin kubernetes.Interface, namespace, name string) {
+// sendUpdates sends the requests of the scheduler, of the kubelet and of the owner of a Pod.
+func sendUpdates(t *testing.T, admin kubernetes.Interface, namespace, name string) {
 	t.Helper()
 	pods := admin.CoreV1().Pods(namespace)
 	require.NoError(t, pods.Bind(t.Context(), &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: name},

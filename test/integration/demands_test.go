@@ -49,10 +49,10 @@ func TestDemandsOfOthers(t *testing.T) {
 	for name := range demands {
 		labels := podSecurityLabels("enforce=baseline")
 		labels["demands"] = name
-		e.enforcing(t, name, labels)
+		e.createEnforcing(t, name, labels)
 	}
 	const ours = "registry.example/jupyter-user-webhook:v0.2.0"
-	e.accepting(t, ours)
+	e.acceptImages(t, ours)
 
 	t.Run("the init image of another registry", func(t *testing.T) { foreignRegistry(t, e) })
 	e.configure(t, func(c *config.Config) { c.Init.Image = ours })
@@ -63,7 +63,7 @@ func TestDemandsOfOthers(t *testing.T) {
 				if user == "alice" {
 					says = demand.atAdmission
 				}
-				assertDemand(t, e, name, says, asking(user, asDemanded))
+				assertDemand(t, e, name, says, labelledPod(user, asDemanded))
 			})
 		})
 	}
@@ -82,23 +82,23 @@ func assertDemand(t *testing.T, e *enforced, name, says string, pod *corev1.Pod)
 	t.Helper()
 	o := e.try(t, name, pod)
 	if says == "" {
-		e.admitted(t, o)
+		e.assertAdmitted(t, o)
 		return
 	}
-	deniedWith(t, o, "ValidatingAdmissionPolicy '"+name+".example.com' with binding '"+name+".example.com' denied request: "+says)
+	assertDeniedWith(t, o, "ValidatingAdmissionPolicy '"+name+".example.com' with binding '"+name+".example.com' denied request: "+says)
 }
 
 // foreignRegistry: an admin who limits registries by a policy must also configure the webhook's image.
 func foreignRegistry(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		assertDemand(t, e, "one-registry", "images come from registry.example", asking(user, asDemanded))
+		assertDemand(t, e, "one-registry", "images come from registry.example", labelledPod(user, asDemanded))
 	})
 }
 
 // readOnlyRoot: only the author of a Pod knows whether its image works with a read-only root file system.
 func readOnlyRoot(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.admitted(t, e.try(t, "read-only-root", asking(user, asDemanded, func(pod *corev1.Pod) {
+		pod := e.assertAdmitted(t, e.try(t, "read-only-root", labelledPod(user, asDemanded, func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{ReadOnlyRootFilesystem: new(true)}
 		})))
 		assert.True(t, *pod.Spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem)

@@ -92,7 +92,7 @@ func TestWhatIsMissing(t *testing.T) {
 	}
 	g := &guarded{ControlPlane: c.ControlPlane}
 	g.allow(t, "lab", "dora", withPods, mayUse("alice"))
-	dora := g.as(t, "dora")
+	dora := g.clientOf(t, "dora")
 
 	require.NoError(t, configurations.MutatingWebhookConfigurations().Delete(t.Context(), "00-jupyter-user-webhook", metav1.DeleteOptions{}))
 	notInjected(t)

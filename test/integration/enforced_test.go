@@ -39,13 +39,13 @@ func startEnforced(t *testing.T, options controlplane.Options) *enforced {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { (*e.served.Load()).ServeHTTP(w, r) })
 	mux.Handle("/second", secondWebhook())
 	serveOthers(mux)
-	e.serveBy(t, config.Default())
-	e.listen(t, e.called(), mux)
+	e.serveWith(t, config.Default())
+	e.listen(t, e.calledAddress(), mux)
 	return e
 }
 
-// serveBy gives the webhook a configuration.
-func (e *enforced) serveBy(t *testing.T, c *config.Config) {
+// serveWith gives the webhook a configuration.
+func (e *enforced) serveWith(t *testing.T, c *config.Config) {
 	t.Helper()
 	handler := e.replica(t, c)
 	e.configured = c
@@ -57,20 +57,20 @@ func (e *enforced) configure(t *testing.T, change func(*config.Config)) {
 	t.Helper()
 	c := config.Default()
 	change(c)
-	e.serveBy(t, c)
-	t.Cleanup(func() { e.serveBy(t, config.Default()) })
+	e.serveWith(t, c)
+	t.Cleanup(func() { e.serveWith(t, config.Default()) })
 }
 
-// accepting makes the policies accept further images in the init container. It does not undo that when the test ends.
-func (e *enforced) accepting(t *testing.T, images ...string) {
+// acceptImages makes the policies accept further images in the init container. It does not undo that when the test ends.
+func (e *enforced) acceptImages(t *testing.T, images ...string) {
 	t.Helper()
 	values, err := json.Marshal(map[string]any{"image": map[string]any{"accepted": images}})
 	require.NoError(t, err)
-	installed(t.Context(), t, e.ControlPlane, string(values))
+	installPoliciesFor(t.Context(), t, e.ControlPlane, string(values))
 }
 
-// enforcing creates a namespace with labels, in which carol may create Pods and use two homes.
-func (e *enforced) enforcing(t *testing.T, name string, labels map[string]string) {
+// createEnforcing creates a namespace with labels, in which carol may create Pods and use two homes.
+func (e *enforced) createEnforcing(t *testing.T, name string, labels map[string]string) {
 	t.Helper()
 	require.NoError(t, e.Namespace(t.Context(), name, labels))
 	require.NoError(t, e.Allow(t.Context(), name, e.carol, withPods, mayUse("alice", "qiang.guo03")))
@@ -90,8 +90,8 @@ func (e *enforced) try(t *testing.T, namespace string, pod *corev1.Pod) outcome 
 	return e.submit(t, namespace, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 }
 
-// keep creates a Pod as carol. It is stored.
-func (e *enforced) keep(t *testing.T, namespace string, pod *corev1.Pod) outcome {
+// createStored creates a Pod as carol. It is stored.
+func (e *enforced) createStored(t *testing.T, namespace string, pod *corev1.Pod) outcome {
 	t.Helper()
 	return e.submit(t, namespace, pod, metav1.CreateOptions{})
 }
@@ -117,16 +117,16 @@ func (e *enforced) submit(t *testing.T, namespace string, pod *corev1.Pod, optio
 	return o
 }
 
-// admitted fails unless the Pod was admitted without a warning and with everything that the discovery of its user injects. It returns the
+// assertAdmitted fails unless the Pod was admitted without a warning and with everything that the discovery of its user injects. It returns the
 // Pod.
-func (e *enforced) admitted(t *testing.T, o outcome) *corev1.Pod {
+func (e *enforced) assertAdmitted(t *testing.T, o outcome) *corev1.Pod {
 	t.Helper()
 	assert.Empty(t, o.warnings)
-	return e.admittedAnyhow(t, o)
+	return e.assertAdmittedWithWarnings(t, o)
 }
 
-// admittedAnyhow is like admitted, but allows warnings.
-func (e *enforced) admittedAnyhow(t *testing.T, o outcome) *corev1.Pod {
+// assertAdmittedWithWarnings is like admitted, but allows warnings.
+func (e *enforced) assertAdmittedWithWarnings(t *testing.T, o outcome) *corev1.Pod {
 	t.Helper()
 	require.NoError(t, o.err)
 	d := decider(e.configured, o.raw).Decide(t.Context(), webhook.Review{Pod: o.raw, Namespace: "x"})
@@ -142,8 +142,8 @@ func (e *enforced) admittedAnyhow(t *testing.T, o outcome) *corev1.Pod {
 	return o.pod
 }
 
-// deniedWith fails unless the Pod was denied with a message that has all these words.
-func deniedWith(t *testing.T, o outcome, words ...string) {
+// assertDeniedWith fails unless the Pod was denied with a message that has all these words.
+func assertDeniedWith(t *testing.T, o outcome, words ...string) {
 	t.Helper()
 	require.Error(t, o.err, "the Pod was admitted")
 	for _, word := range words {
@@ -154,8 +154,8 @@ func deniedWith(t *testing.T, o outcome, words ...string) {
 // reason returns the reason in the API server's error.
 func reason(err error) string { return string(apierrors.ReasonForError(err)) }
 
-// asking returns a Pod with the label of a user, with changes.
-func asking(user string, changes ...func(*corev1.Pod)) *corev1.Pod {
+// labelledPod returns a Pod with the label of a user, with changes.
+func labelledPod(user string, changes ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "nb-", Labels: map[string]string{"jupyter-user": user}},

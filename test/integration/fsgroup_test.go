@@ -14,7 +14,7 @@ import (
 func TestAttacksByFSGroup(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
-	g.serving(t, func(c *config.Config) { c.Share.FSGroup = config.FSGroupKeep })
+	g.reconfigure(t, func(c *config.Config) { c.Share.FSGroup = config.FSGroupKeep })
 	for name, of := range map[string]struct {
 		user   string
 		gid    int64

@@ -41,7 +41,7 @@ func ofClaim(name string) corev1.VolumeSource {
 func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
-	verified.serving(t, withFurtherClaims)
+	verified.reconfigure(t, withFurtherClaims)
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})
 	for _, user := range []string{"alice", "qiang.guo03"} {
 		made := injectedBy(t, verified.serves, user)
@@ -127,22 +127,22 @@ func TestAttacksOnFurtherClaims(t *testing.T) {
 		c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: "hpc-scratch"}
 	}
 	attacks := map[string]attack{
-		"the claim in a Pod that is no notebook":     {"share/ShareMounted", bobs(ofClaim("hpc-scratch"))},
-		"another claim in a Pod that is no notebook": {"share/ShareMounted", bobs(ofClaim("hpc-projects"))},
-		"an ephemeral claim on its volume":           {"share/ShareRoad", bobs(ephemeral(onScratch))},
-		"an ephemeral copy":                          {"share/ShareRoad", bobs(ephemeral(copiesScratch))},
+		"the claim in a Pod that is no notebook":     {"share/ShareMounted", byBob(ofClaim("hpc-scratch"))},
+		"another claim in a Pod that is no notebook": {"share/ShareMounted", byBob(ofClaim("hpc-projects"))},
+		"an ephemeral claim on its volume":           {"share/ShareRoad", byBob(ephemeral(onScratch))},
+		"an ephemeral copy":                          {"share/ShareRoad", byBob(ephemeral(copiesScratch))},
 		"an ephemeral claim of its name": {"share/ShareRoad", func(t *testing.T, g *guarded) error {
 			pod := plain()
 			pod.GenerateName, pod.Name = "", "hpc"
 			pod.Spec.Volumes = []corev1.Volume{{Name: "scratch", VolumeSource: ephemeral(func(*corev1.PersistentVolumeClaim) {})}}
 			return create(t.Context(), g.bob, "lab", pod)
 		}},
-		"the claim made":                     {"claims/ShareClaim", claims(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-projects" })},
-		"a claim of one's own on its PV":     {"claims/ShareClaim", claims(onScratch)},
-		"likewise on the other":              {"claims/ShareClaim", claims(func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "one-pv" })},
-		"a copy":                             {"claims/ShareClaim", claims(copiesScratch)},
-		"the claim deleted":                  {"claims/ShareClaim", onFurther(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return deletes(t, g, c) })},
-		"the claim given an owner":           {"claims/ShareClaim", onFurther(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return owned(t, g.bob, c) })},
+		"the claim made":                     {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-projects" })},
+		"a claim of one's own on its PV":     {"claims/ShareClaim", newClaim(onScratch)},
+		"likewise on the other":              {"claims/ShareClaim", newClaim(func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "one-pv" })},
+		"a copy":                             {"claims/ShareClaim", newClaim(copiesScratch)},
+		"the claim deleted":                  {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return deletes(t, g, c) })},
+		"the claim given an owner":           {"claims/ShareClaim", onScratchClaim(func(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error { return owned(t, g.bob, c) })},
 		"a snapshot":                         {"snapshots/ShareSnapshot", snapshots("VolumeSnapshot", "snapshot.storage.k8s.io", "v1", `{"persistentVolumeClaimName": "hpc-scratch"}`)},
 		"another image in a Pod that has it": {"images/ImageAccess", imageOfScratch},
 		"a debugger in a Pod that has it":    {"debug/NoAccess", debugsScratch},
@@ -152,8 +152,8 @@ func TestAttacksOnFurtherClaims(t *testing.T) {
 	}
 }
 
-// onFurther is an attack on the claim hpc-scratch in namespace open.
-func onFurther(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
+// onScratchClaim is an attack on the claim hpc-scratch in namespace open.
+func onScratchClaim(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")
 		_, err := claims.Create(t.Context(), claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-scratch" }), metav1.CreateOptions{})
@@ -175,7 +175,7 @@ func deletes(t *testing.T, g *guarded, c *corev1.PersistentVolumeClaim) error {
 func withScratch(t *testing.T, g *guarded) *corev1.Pod {
 	t.Helper()
 	pod := plain()
-	gated(pod)
+	addGate(pod)
 	pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: ofClaim("hpc-scratch")}}
 	kept, err := g.admin(t).CoreV1().Pods("open").Create(t.Context(), pod, metav1.CreateOptions{})
 	require.NoError(t, err)
@@ -238,7 +238,7 @@ func TestEachClaimIsARightOfItsOwn(t *testing.T) {
 		"the claim, by no right":                   {"bob", with("plain", scratch), "hpc-scratch"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := create(t.Context(), g.as(t, c.who), "open", c.pod)
+			err := create(t.Context(), g.clientOf(t, c.who), "open", c.pod)
 			if c.names == "" {
 				assert.NoError(t, err)
 				return
@@ -248,23 +248,23 @@ func TestEachClaimIsARightOfItsOwn(t *testing.T) {
 	}
 	t.Run("a claim of the further name on a volume of the share", func(t *testing.T) {
 		made := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.Spec.VolumeName = "hpc-scratch", "hpc-pv-open" })
-		_, err := g.as(t, "erin").CoreV1().PersistentVolumeClaims("open").Create(t.Context(), made, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		_, err := g.clientOf(t, "erin").CoreV1().PersistentVolumeClaims("open").Create(t.Context(), made, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		assertDenied(t, err, "claims/ShareClaim")
 		assert.ErrorContains(t, err, "named hpc-shared-pvc")
 	})
 	t.Run("the same on a volume of its own", func(t *testing.T) {
 		made := claim(func(c *corev1.PersistentVolumeClaim) { c.Name, c.Spec.VolumeName = "hpc-scratch", "scratch-pv-open" })
-		_, err := g.as(t, "erin").CoreV1().PersistentVolumeClaims("open").Create(t.Context(), made, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		_, err := g.clientOf(t, "erin").CoreV1().PersistentVolumeClaims("open").Create(t.Context(), made, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		assert.NoError(t, err)
 	})
 	t.Run("the binder leads the further claim to the share", func(t *testing.T) {
-		made, err := g.as(t, "erin").CoreV1().PersistentVolumeClaims("open").Create(t.Context(),
+		made, err := g.clientOf(t, "erin").CoreV1().PersistentVolumeClaims("open").Create(t.Context(),
 			claim(func(c *corev1.PersistentVolumeClaim) { c.Name = "hpc-scratch" }), metav1.CreateOptions{})
 		require.NoError(t, err)
 		own, foreign := made.DeepCopy(), made.DeepCopy()
 		own.Spec.VolumeName, foreign.Spec.VolumeName = "scratch-pv-open", "hpc-pv-open"
 		binds := func(c *corev1.PersistentVolumeClaim) error {
-			_, err := g.as(t, binder).CoreV1().PersistentVolumeClaims("open").Update(t.Context(), c, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+			_, err := g.clientOf(t, binder).CoreV1().PersistentVolumeClaims("open").Update(t.Context(), c, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 			return err
 		}
 		assert.NoError(t, binds(own))

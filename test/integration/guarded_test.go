@@ -72,8 +72,8 @@ func renderedPolicies(ctx context.Context, t *testing.T, values string) (manifes
 	return manifests
 }
 
-// installed replaces the policies of a cluster by those for values.
-func installed(ctx context.Context, t *testing.T, plane *controlplane.ControlPlane, values string) {
+// installPoliciesFor replaces the policies of a cluster by those for values.
+func installPoliciesFor(ctx context.Context, t *testing.T, plane *controlplane.ControlPlane, values string) {
 	t.Helper()
 	require.NoError(t, plane.Apply(ctx, strings.Join(renderedPolicies(ctx, t, values), "\n---\n")))
 }
@@ -100,12 +100,12 @@ func startGuardedBy(t *testing.T, options controlplane.Options) *guarded {
 		g.allow(t, name, "bob", withPods)
 		g.allow(t, name, "system:serviceaccount:hub:hub", withPods, mayUse())
 	}
-	g.carol, g.bob, g.hub = g.as(t, "carol"), g.as(t, "bob"), g.as(t, "system:serviceaccount:hub:hub")
+	g.carol, g.bob, g.hub = g.clientOf(t, "carol"), g.clientOf(t, "bob"), g.clientOf(t, "system:serviceaccount:hub:hub")
 	return g
 }
 
-// as returns a client of a user or of a ServiceAccount.
-func (g *guarded) as(t *testing.T, name string) kubernetes.Interface {
+// clientOf returns a client of a user or of a ServiceAccount.
+func (g *guarded) clientOf(t *testing.T, name string) kubernetes.Interface {
 	t.Helper()
 	user, err := g.User(name)
 	require.NoError(t, err)
@@ -126,8 +126,8 @@ func (g *guarded) allow(t *testing.T, namespace, name string, rules ...rbacv1.Po
 	require.NoError(t, g.Allow(t.Context(), namespace, &controlplane.User{Name: name}, rules...))
 }
 
-// account creates a ServiceAccount in namespace lab, with rights.
-func (g *guarded) account(t *testing.T, name string, rules ...rbacv1.PolicyRule) {
+// createAccount creates a ServiceAccount in namespace lab, with rights.
+func (g *guarded) createAccount(t *testing.T, name string, rules ...rbacv1.PolicyRule) {
 	t.Helper()
 	_, err := g.admin(t).CoreV1().ServiceAccounts("lab").Create(t.Context(),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
@@ -168,8 +168,8 @@ func create(ctx context.Context, as kubernetes.Interface, namespace string, pod 
 	return err
 }
 
-// keep creates a Pod in namespace lab. It is stored.
-func keep(t *testing.T, as kubernetes.Interface, pod *corev1.Pod) *corev1.Pod {
+// createStored creates a Pod in namespace lab. It is stored.
+func createStored(t *testing.T, as kubernetes.Interface, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	kept, err := as.CoreV1().Pods("lab").Create(t.Context(), pod, metav1.CreateOptions{})
 	require.NoError(t, err)

@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// homeInSide adds a sidecar that gets the home by annotation.
-func homeInSide(pod *corev1.Pod) {
+// addSidecarWithHome adds a sidecar that gets the home by annotation.
+func addSidecarWithHome(pod *corev1.Pod) {
 	pod.Annotations = map[string]string{"jupyter-user.io/home-in": "side"}
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "side", Image: "x"})
 }
@@ -31,7 +31,7 @@ func TestTheHomeInASidecar(t *testing.T) {
 	pods := client.CoreV1().Pods("lab")
 	pod := plain()
 	pod.Labels = map[string]string{"jupyter-user": "alice"}
-	homeInSide(pod)
+	addSidecarWithHome(pod)
 	made, err := pods.Create(t.Context(), pod.DeepCopy(), metav1.CreateOptions{})
 	require.NoError(t, err)
 	side := made.Spec.Containers[1]
@@ -72,7 +72,7 @@ func TestTheHomeInASidecar(t *testing.T) {
 func TestTheNetLetsASidecarHaveTheHome(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t)})
-	made := injected(t, "alice", homeInSide)
+	made := injected(t, "alice", addSidecarWithHome)
 	require.NoError(t, create(t.Context(), g.carol, "lab", made.DeepCopy()))
 	for name, subPath := range map[string]string{"another user's home": "home/bob", "all homes": "home", "the whole share": ""} {
 		t.Run(name, func(t *testing.T) {

@@ -72,7 +72,7 @@ func TestTheNetKnowsHomesByInitial(t *testing.T) {
 func TestTheVerifierKnowsHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
-	g.serving(t, homesByInitial)
+	g.reconfigure(t, homesByInitial)
 	require.NoError(t, create(t.Context(), g.carol, "lab", injectedBy(t, g.serves, "alice")))
 	for name, change := range attacksOnHomesByInitial() {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func withDirectories(c *config.Config) {
 func TestAttacksOnDirectories(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
-	verified.serving(t, withDirectories)
+	verified.reconfigure(t, withDirectories)
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, `{config: {share: {directories: [
 		{subPath: datasets, mountPath: /data/hpc/datasets, access: ReadOnly},
 		{subPath: projects, mountPath: /data/hpc/projects, access: ReadWrite}]}}}`)})
@@ -196,7 +196,7 @@ func TestTheNetKnowsHomesOfTheDirectoryService(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byField)})
 	verified := startVerified(t)
-	verified.serving(t, homesByField)
+	verified.reconfigure(t, homesByField)
 	made := injectedBy(t, verified.serves, "alice")
 	assert.Equal(t, "home/a/alice", made.Spec.Containers[0].VolumeMounts[0].SubPath)
 	require.NoError(t, create(t.Context(), net.carol, "lab", made.DeepCopy()), "what the webhook makes is admitted")
@@ -279,7 +279,7 @@ func TestAttacksOnDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, ofUsers)})
 	verified := startVerified(t)
-	verified.serving(t, directoriesOfUsers)
+	verified.reconfigure(t, directoriesOfUsers)
 	made := injectedBy(t, verified.serves, "alice")
 	require.NoError(t, create(t.Context(), net.carol, "lab", made.DeepCopy()), "what the webhook makes is admitted")
 	require.NoError(t, create(t.Context(), verified.carol, "lab", made.DeepCopy()))

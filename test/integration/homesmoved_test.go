@@ -15,10 +15,10 @@ import (
 func TestRunningNotebooksWhenHomesMove(t *testing.T) {
 	t.Parallel()
 	g := startVerifiedBeside(t, shippedPolicies(t)...)
-	running := keep(t, g.carol, injected(t, "alice"))
+	running := createStored(t, g.carol, injected(t, "alice"))
 	before := injected(t, "alice")
-	installed(t.Context(), t, g.ControlPlane, byInitial)
-	g.serving(t, homesByInitial)
+	installPoliciesFor(t.Context(), t, g.ControlPlane, byInitial)
+	g.reconfigure(t, homesByInitial)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		assert.NoError(c, create(t.Context(), g.carol, "lab", injectedBy(t, g.serves, "alice")))
 		assert.ErrorContains(c, create(t.Context(), g.carol, "lab", before.DeepCopy()), "ValidatingAdmissionPolicy 'net.jupyter-user.io'")

@@ -60,14 +60,14 @@ func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
 	watch, before := machine.For(t), c.podsPosted(t)
 	took := make([]time.Duration, hubUsers)
 	began := time.Now()
-	c.comeToWork(t, h, took)
+	c.logAllIn(t, h, took)
 	all := time.Since(began)
 	slices.Sort(took)
 	t.Logf("%d servers in %s, %.1f a second; half of them within %s, the slowest %s", hubUsers, all.Round(time.Millisecond),
 		hubUsers/all.Seconds(), took[hubUsers/2].Round(time.Millisecond), took[hubUsers-1].Round(time.Millisecond))
 
 	watch.Within(t, all, hubLimit, "a hundred servers")
-	slowest := c.podsPosted(t).since(t, before)
+	slowest := c.podsPosted(t).assertPostedOnce(t, before)
 	t.Logf("the API server responded to each creation within %s", slowest)
 	watch.Within(t, slowest, hubPatience, "the slowest creation of a pod")
 	assert.Equal(t, hubUsers, strings.Count(h.Log(), "Attempting to create pod "), "the hub creates each Pod once")
@@ -75,8 +75,8 @@ func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
 	c.assertHubPods(t, servers)
 }
 
-// comeToWork logs all users in and waits until the hub reports that their servers run.
-func (c *cluster) comeToWork(t *testing.T, h *hub.Hub, took []time.Duration) {
+// logAllIn logs all users in and waits until the hub reports that their servers run.
+func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, took []time.Duration) {
 	t.Helper()
 	var group sync.WaitGroup
 	places := make(chan struct{}, logInsAtOnce)

@@ -63,7 +63,7 @@ func TestAUserOfADirectoryService(t *testing.T) {
 	peers, err := server.NewPeers(nil, c.certificate().GetCertificate)
 	require.NoError(t, err)
 	decides := webhook.New(configured, source).WithHubNames(source)
-	_, c.stop = c.listen(t, c.called(), server.NewHandler(decides, slog.New(slog.NewJSONHandler(c.log, nil)), metrics, peers))
+	_, c.stop = c.listen(t, c.calledAddress(), server.NewHandler(decides, slog.New(slog.NewJSONHandler(c.log, nil)), metrics, peers))
 	c.namespace(t, "lab", "restricted")
 
 	runsAsAlice := func(pod *corev1.Pod) {

@@ -44,8 +44,8 @@ func TestValuesAreLiterals(t *testing.T) {
 
 	assert.NoError(t, create(t.Context(), g.bob, "open", nfs(odd)), "another server than the share's is admitted")
 	assertDenied(t, create(t.Context(), g.bob, "open", nfs(odd+"x")), "share/ShareRoad")
-	assertDenied(t, bobsOpen(hostPath("/"+odd+"/home"))(t, g), "share/ShareRoad")
-	assert.NoError(t, bobsOpen(hostPath("/other"))(t, g))
+	assertDenied(t, byBobInOpen(hostPath("/"+odd+"/home"))(t, g), "share/ShareRoad")
+	assert.NoError(t, byBobInOpen(hostPath("/other"))(t, g))
 	g.allow(t, "lab", odd, withPods, mayUse())
 	assertDenied(t, create(t.Context(), g.impersonates(t, odd), "lab", notebookAt(t, "alice", "")), noAccess)
 	g.allow(t, "lab", odd+"alice"+odd, withPods)
@@ -80,7 +80,7 @@ func notebookAt(t *testing.T, user, image string) *corev1.Pod {
 	t.Helper()
 	pod := injected(t, user)
 	first := pod.Spec.InitContainers[0]
-	bare(pod)
+	removeMounts(pod)
 	if image != "" {
 		first.Image, first.VolumeMounts = image, nil
 		pod.Spec.InitContainers = []corev1.Container{first}

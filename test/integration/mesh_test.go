@@ -36,7 +36,7 @@ func TestCalledBeforeMeshes(t *testing.T) {
 func TestMeshesAndEngines(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/mesh-webhook.yaml"}})
-	e.enforcing(t, "mesh", podSecurityLabels("enforce=baseline"))
+	e.createEnforcing(t, "mesh", podSecurityLabels("enforce=baseline"))
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		t.Run("istio", func(t *testing.T) { rewrittenByIstio(t, e, user) })
 		t.Run("istio before ours", func(t *testing.T) { overlookedByIstio(t, e, user) })
@@ -54,7 +54,7 @@ func inMesh(when string) func(*corev1.Pod) {
 // rewrittenByIstio: Istio redirects our HTTP probes to its agent, which the kubelet reaches without mTLS. The agent then sends our probes to
 // Jupyter.
 func rewrittenByIstio(t *testing.T, e *enforced, user string) {
-	pod := e.admitted(t, e.try(t, "mesh", asking(user, inMesh("true"))))
+	pod := e.assertAdmitted(t, e.try(t, "mesh", labelledPod(user, inMesh("true"))))
 	assertOurs(t, pod, user)
 	nb, proxy := containerNamed(t, pod, "nb"), containerNamed(t, pod, "istio-proxy")
 	asked := map[string]corev1.Probe{}
@@ -72,7 +72,7 @@ func rewrittenByIstio(t *testing.T, e *enforced, user string) {
 
 // overlookedByIstio is a known limit: a mesh whose webhook is called only before ours does not see our probes.
 func overlookedByIstio(t *testing.T, e *enforced, user string) {
-	pod := e.admitted(t, e.try(t, "mesh", asking(user, inMesh("before"))))
+	pod := e.assertAdmitted(t, e.try(t, "mesh", labelledPod(user, inMesh("before"))))
 	assertOurs(t, pod, user)
 	assert.Equal(t, "{}", containerNamed(t, pod, "istio-proxy").Env[0].Value)
 	assert.Equal(t, "/api", containerNamed(t, pod, "nb").ReadinessProbe.HTTPGet.Path)
@@ -80,7 +80,7 @@ func overlookedByIstio(t *testing.T, e *enforced, user string) {
 
 // changedByAnEngine: other webhooks may set fields that are not ours. The identity stays the user's.
 func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
-	pod := e.admittedAnyhow(t, e.try(t, "mesh", asking(user, mutated(label, "defaults"))))
+	pod := e.assertAdmittedWithWarnings(t, e.try(t, "mesh", labelledPod(user, mutated(label, "defaults"))))
 	assertOurs(t, pod, user)
 	assert.Equal(t, "research", pod.Labels["team"])
 	assert.Equal(t, "true", pod.Annotations["engine.example.com/mutated"])
@@ -90,13 +90,13 @@ func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
 	assert.False(t, *containerNamed(t, pod, "nb").SecurityContext.AllowPrivilegeEscalation)
 
 	for does, field := range map[string]string{"user": "spec.containers[0].securityContext.runAsUser", "fs-group": "spec.securityContext.fsGroup"} {
-		o := e.try(t, "mesh", asking(user, mutated(label, does)))
+		o := e.try(t, "mesh", labelledPod(user, mutated(label, does)))
 		if label == "engine" {
 			assert.Equal(t, "Drifted", reason(o.err), "the engine is called again after ours, and the verifier denies its change")
-			deniedWith(t, o, field+": this is not what the webhook wrote")
+			assertDeniedWith(t, o, field+": this is not what the webhook wrote")
 			continue
 		}
-		pod := e.admittedAnyhow(t, o)
+		pod := e.assertAdmittedWithWarnings(t, o)
 		assertOurs(t, pod, user)
 		assert.Nil(t, pod.Spec.SecurityContext.FSGroup, "the kubelet would give the group to every process")
 	}

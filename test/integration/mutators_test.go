@@ -27,16 +27,16 @@ const (
 func TestMutatorsBesideUs(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/first-webhook.yaml"}})
-	e.enforcing(t, "beside", podSecurityLabels("enforce=baseline"))
-	e.accepting(t, mirrored)
+	e.createEnforcing(t, "beside", podSecurityLabels("enforce=baseline"))
+	e.acceptImages(t, mirrored)
 	policies := mutatingPolicies(t, e)
 
 	for label, checks := range mutations() {
 		for does, check := range checks {
 			t.Run(label+"/"+does, func(t *testing.T) {
-				needs(t, policies || label != "policy")
+				skipUnless(t, policies || label != "policy")
 				withEachDiscovery(t, func(t *testing.T, user string) {
-					pod := e.admittedAnyhow(t, e.try(t, "beside", asking(user, mutated(label, does))))
+					pod := e.assertAdmittedWithWarnings(t, e.try(t, "beside", labelledPod(user, mutated(label, does))))
 					check(t, pod)
 					assertOurs(t, pod, user)
 				})
@@ -44,7 +44,7 @@ func TestMutatorsBesideUs(t *testing.T) {
 		}
 	}
 	t.Run("a pod with a name of its own, renamed", func(t *testing.T) { renamed(t, e) })
-	t.Run("a policy that labels pods", func(t *testing.T) { needs(t, policies); labelledByAPolicy(t, e) })
+	t.Run("a policy that labels pods", func(t *testing.T) { skipUnless(t, policies); labelledByAPolicy(t, e) })
 	t.Run("a mirror for our image", func(t *testing.T) { mirror(t, e, policies) })
 	t.Run("a variable for every container, insisted on", func(t *testing.T) { environmentInsisted(t, e) })
 }
@@ -72,8 +72,8 @@ func mutatingPolicies(t *testing.T, e *enforced) (known bool) {
 	return true
 }
 
-// needs skips a test on an API server without MutatingAdmissionPolicies.
-func needs(t *testing.T, known bool) {
+// skipUnless skips a test on an API server without MutatingAdmissionPolicies.
+func skipUnless(t *testing.T, known bool) {
 	t.Helper()
 	if !known {
 		t.Skip("skipped: this API server has no MutatingAdmissionPolicies")
@@ -148,7 +148,7 @@ func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 func renamed(t *testing.T, e *enforced) {
 	for _, label := range []string{"first", "second", "insisting"} {
 		withEachDiscovery(t, func(t *testing.T, user string) {
-			pod := e.admitted(t, e.try(t, "beside", asking(user, mutated(label, "rename-pod"), func(pod *corev1.Pod) {
+			pod := e.assertAdmitted(t, e.try(t, "beside", labelledPod(user, mutated(label, "rename-pod"), func(pod *corev1.Pod) {
 				pod.Name, pod.GenerateName = "nb", ""
 			})))
 			assert.Equal(t, "renamed-nb", pod.Name)
@@ -159,10 +159,10 @@ func renamed(t *testing.T, e *enforced) {
 // labelledByAPolicy: if a policy adds the label, the requester still needs the right to the home.
 func labelledByAPolicy(t *testing.T, e *enforced) {
 	owned := func(owner string) *corev1.Pod {
-		return asking("", func(pod *corev1.Pod) { pod.Labels = map[string]string{"policy": "whose", "owner": owner} })
+		return labelledPod("", func(pod *corev1.Pod) { pod.Labels = map[string]string{"policy": "whose", "owner": owner} })
 	}
 	for _, user := range userOfDiscovery {
-		pod := e.admitted(t, e.try(t, "beside", owned(user)))
+		pod := e.assertAdmitted(t, e.try(t, "beside", owned(user)))
 		assert.Equal(t, user, pod.Annotations["jupyter-user.io/user"])
 	}
 	assertDenied(t, e.try(t, "beside", owned("bob")).err, "access/NoAccess")
@@ -171,20 +171,20 @@ func labelledByAPolicy(t *testing.T, e *enforced) {
 // mirror: a webhook that replaces our image after every pass is denied, until the policies and the configuration both accept its image.
 func mirror(t *testing.T, e *enforced, policies bool) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		o := e.try(t, "beside", asking(user, mutated("insisting", "mirror-elsewhere")))
+		o := e.try(t, "beside", labelledPod(user, mutated("insisting", "mirror-elsewhere")))
 		assertDenied(t, o.err, "net/InitForeign")
-		deniedWith(t, o, "If the image of the first, elsewhere.example/"+initImage+", is right, the admin must add it to the value image.accepted")
+		assertDeniedWith(t, o, "If the image of the first, elsewhere.example/"+initImage+", is right, the admin must add it to the value image.accepted")
 
-		o = e.try(t, "beside", asking(user, mutated("insisting", "mirror")))
-		deniedWith(t, o, "spec.initContainers[0].image: this is not what the webhook wrote")
+		o = e.try(t, "beside", labelledPod(user, mutated("insisting", "mirror")))
+		assertDeniedWith(t, o, "spec.initContainers[0].image: this is not what the webhook wrote")
 		assert.Equal(t, "Drifted", reason(o.err))
 	})
 	e.configure(t, func(c *config.Config) { c.Init.AcceptedImages = []string{mirrored} })
 	for _, label := range []string{"insisting", "second", "policy"} {
 		t.Run("accepted/"+label, func(t *testing.T) {
-			needs(t, policies || label != "policy")
+			skipUnless(t, policies || label != "policy")
 			withEachDiscovery(t, func(t *testing.T, user string) {
-				pod := e.admitted(t, e.try(t, "beside", asking(user, mutated(label, "mirror"))))
+				pod := e.assertAdmitted(t, e.try(t, "beside", labelledPod(user, mutated(label, "mirror"))))
 				assert.Equal(t, mirrored, pod.Spec.InitContainers[0].Image)
 				notebookMirrored(t, pod)
 			})
@@ -195,6 +195,6 @@ func mirror(t *testing.T, e *enforced, policies bool) {
 // environmentInsisted: a webhook that adds variables to our init container after every pass is denied.
 func environmentInsisted(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		assertDenied(t, e.try(t, "beside", asking(user, mutated("insisting", "environment"))).err, "net/InitForeign")
+		assertDenied(t, e.try(t, "beside", labelledPod(user, mutated("insisting", "environment"))).err, "net/InitForeign")
 	})
 }

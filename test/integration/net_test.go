@@ -32,12 +32,12 @@ func admitsEverything(w http.ResponseWriter, r *http.Request) {
 func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
-	c.listen(t, c.called(), http.HandlerFunc(admitsEverything))
+	c.listen(t, c.calledAddress(), http.HandlerFunc(admitsEverything))
 	g := &guarded{ControlPlane: c.ControlPlane}
 	require.NoError(t, c.Namespace(t.Context(), "lab", map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}))
 	g.allow(t, "lab", "carol", withPods, mayUse("alice"))
 	g.allow(t, "lab", "hub", withPods, mayUse())
-	g.carol, g.hub = g.as(t, "carol"), g.as(t, "hub")
+	g.carol, g.hub = g.clientOf(t, "carol"), g.clientOf(t, "hub")
 
 	require.NoError(t, create(t.Context(), g.carol, "lab", injected(t, "alice")), "what the webhook makes is admitted")
 	tried := 0
@@ -52,7 +52,7 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	for name, user := range map[string]string{"nobody": "", "the directory of the homes": ".", "above it": "..", "another's": "x/../bob",
 		"a line more": "alice\n", "a slash": "/alice", "a slash behind": "alice/", "another's in the name": "bob/alice"} {
 		t.Run("the name of "+name, func(t *testing.T) {
-			err := create(t.Context(), g.hub, "lab", asWritten(t, user))
+			err := create(t.Context(), g.hub, "lab", podWithName(t, user))
 			require.Error(t, err)
 			assert.Contains(t, err.Error(), "ValidatingAdmissionPolicy '")
 		})
@@ -73,14 +73,14 @@ func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
 	g := startGuarded(t)
 	require.NoError(t, g.Admin.Do(t.Context(), "", "delete", "validatingadmissionpolicybinding", "access.jupyter-user.io"))
 	require.NoError(t, g.AwaitPolicies(t.Context()))
-	require.NoError(t, create(t.Context(), g.bob, "lab", asWritten(t, "bob")))
+	require.NoError(t, create(t.Context(), g.bob, "lab", podWithName(t, "bob")))
 	for _, user := range []string{"", ".", "..", "../x", "alice\n", "alice/", "bob/alice", strings.Repeat("a", 33), "ä"} {
-		assertDenied(t, create(t.Context(), g.bob, "lab", asWritten(t, user)), "net/MountForeign")
+		assertDenied(t, create(t.Context(), g.bob, "lab", podWithName(t, user)), "net/MountForeign")
 	}
 }
 
-// asWritten returns a Pod whose annotation has a name, with the mounts of that name, as far as the API server accepts their paths.
-func asWritten(t *testing.T, user string) *corev1.Pod {
+// podWithName returns a Pod whose annotation has a name, with the mounts of that name, as far as the API server accepts their paths.
+func podWithName(t *testing.T, user string) *corev1.Pod {
 	t.Helper()
 	pod := injected(t, "alice")
 	pod.Annotations["jupyter-user.io/user"] = user

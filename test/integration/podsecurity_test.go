@@ -32,46 +32,46 @@ func TestPodSecurity(t *testing.T) {
 			if version != "" {
 				said[podSecurity+"enforce-version"] = version
 			}
-			e.enforcing(t, name, said)
+			e.createEnforcing(t, name, said)
 			t.Run(strings.TrimSpace(level+" "+version), func(t *testing.T) { test(t, e, name) })
 		}
 	}
-	e.enforcing(t, "warned", podSecurityLabels("enforce=baseline warn=restricted audit=restricted"))
-	e.enforcing(t, "only-warned", podSecurityLabels("warn=restricted audit=restricted warn-version=latest"))
+	e.createEnforcing(t, "warned", podSecurityLabels("enforce=baseline warn=restricted audit=restricted"))
+	e.createEnforcing(t, "only-warned", podSecurityLabels("warn=restricted audit=restricted warn-version=latest"))
 	t.Run("baseline that warns of restricted", func(t *testing.T) { warned(t, e) })
 	t.Run("nothing but warnings of restricted", func(t *testing.T) { onlyWarned(t, e) })
 	t.Run("podSecurity off", func(t *testing.T) { podSecurityTurnedOff(t, e) })
 }
 
 func inRestricted(t *testing.T, e *enforced, namespace string) {
-	pod := e.admitted(t, e.try(t, namespace, asking("alice")))
+	pod := e.assertAdmitted(t, e.try(t, namespace, labelledPod("alice")))
 	assert.Empty(t, pod.Spec.Containers[0].Command)
 	assert.Equal(t, []int64{7001}, pod.Spec.SecurityContext.SupplementalGroups)
 
-	unknown := e.try(t, namespace, asking("qiang.guo03"))
-	deniedWith(t, unknown, `admission webhook "restricted-pods.jupyter-user.io" denied the request: `,
+	unknown := e.try(t, namespace, labelledPod("qiang.guo03"))
+	assertDeniedWith(t, unknown, `admission webhook "restricted-pods.jupyter-user.io" denied the request: `,
 		"namespace "+namespace+" enforces the Pod Security Standard restricted", "qiang.guo03")
 	assert.Equal(t, "RestrictedNeedsIdentity", reason(unknown.err))
 
 	// Pod Security denies the Pod's own sidecar, and its message does not name the injected init container.
-	sidecar := e.try(t, namespace, asking("alice", withProxy))
-	deniedWith(t, sidecar, "violates PodSecurity", `container "proxy" must set`)
+	sidecar := e.try(t, namespace, labelledPod("alice", withProxy))
+	assertDeniedWith(t, sidecar, "violates PodSecurity", `container "proxy" must set`)
 	assert.NotContains(t, sidecar.err.Error(), "jupyter-user-init")
 	assert.NotContains(t, sidecar.err.Error(), `"nb"`)
 }
 
 func inBaseline(t *testing.T, e *enforced, namespace string) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		e.admitted(t, e.try(t, namespace, asking(user)))
-		e.admitted(t, e.try(t, namespace, asking(user, withProxy)))
+		e.assertAdmitted(t, e.try(t, namespace, labelledPod(user)))
+		e.assertAdmitted(t, e.try(t, namespace, labelledPod(user, withProxy)))
 		// The webhook removes the privileges of the notebook container, which Pod Security would deny.
-		mended := e.try(t, namespace, asking(user, func(pod *corev1.Pod) {
+		mended := e.try(t, namespace, labelledPod(user, func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
 		}))
-		e.admittedAnyhow(t, mended)
+		e.assertAdmittedWithWarnings(t, mended)
 		require.Len(t, mended.warnings, 1)
 		assert.Contains(t, mended.warnings[0], "privileged")
-		deniedWith(t, e.try(t, namespace, asking(user, func(pod *corev1.Pod) {
+		assertDeniedWith(t, e.try(t, namespace, labelledPod(user, func(pod *corev1.Pod) {
 			pod.Spec.Volumes = []corev1.Volume{{Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
 		})), "violates PodSecurity", `hostPath volumes (volume "node")`)
 	})
@@ -79,18 +79,18 @@ func inBaseline(t *testing.T, e *enforced, namespace string) {
 
 func inPrivileged(t *testing.T, e *enforced, namespace string) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		o := e.try(t, namespace, asking(user))
+		o := e.try(t, namespace, labelledPod(user))
 		assertDenied(t, o.err, "node/NamespaceUnguarded")
-		deniedWith(t, o, "namespace "+namespace+" enforces the Pod Security Standard privileged",
+		assertDeniedWith(t, o, "namespace "+namespace+" enforces the Pod Security Standard privileged",
 			"the label pod-security.kubernetes.io/enforce: baseline")
 	})
 }
 
 // warned: a namespace that only warns about restricted warns about notebooks with discovery at start, and only about their rules.
 func warned(t *testing.T, e *enforced) {
-	e.admitted(t, e.try(t, "warned", asking("alice")))
-	unknown := e.try(t, "warned", asking("qiang.guo03"))
-	e.admittedAnyhow(t, unknown)
+	e.assertAdmitted(t, e.try(t, "warned", labelledPod("alice")))
+	unknown := e.try(t, "warned", labelledPod("qiang.guo03"))
+	e.assertAdmittedWithWarnings(t, unknown)
 	assertRootWarned(t, unknown.warnings)
 
 	// The webhook does not see the template of a Deployment, so Pod Security warns about the template as it is written.
@@ -116,9 +116,9 @@ func assertRootWarned(t *testing.T, warnings []string) {
 }
 
 func onlyWarned(t *testing.T, e *enforced) {
-	o := e.try(t, "only-warned", asking("alice"))
+	o := e.try(t, "only-warned", labelledPod("alice"))
 	assertDenied(t, o.err, "node/NamespaceUnguarded")
-	deniedWith(t, o, "namespace only-warned has no label with the Pod Security Standard that it enforces, so root")
+	assertDeniedWith(t, o, "namespace only-warned has no label with the Pod Security Standard that it enforces, so root")
 	assert.Empty(t, o.warnings)
 }
 
@@ -129,27 +129,27 @@ func TestPodSecurityOfTheWholeCluster(t *testing.T) {
 	configured, err := filepath.Abs("testdata/admission-configuration.yaml")
 	require.NoError(t, err)
 	e := startEnforced(t, controlplane.Options{Flags: map[string][]string{"admission-control-config-file": {configured}}})
-	e.enforcing(t, "silent", nil)
-	e.enforcing(t, "labelled", podSecurityLabels("enforce=restricted"))
+	e.createEnforcing(t, "silent", nil)
+	e.createEnforcing(t, "labelled", podSecurityLabels("enforce=restricted"))
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		o := e.try(t, "silent", asking(user))
+		o := e.try(t, "silent", labelledPod(user))
 		require.Error(t, o.err)
 		assert.NotContains(t, o.err.Error(), "privileged")
 	})
-	assertDenied(t, e.try(t, "silent", asking("alice")).err, "node/NamespaceUnguarded")
-	deniedWith(t, e.try(t, "silent", asking("qiang.guo03")), "violates PodSecurity")
-	e.admitted(t, e.try(t, "labelled", asking("alice")))
+	assertDenied(t, e.try(t, "silent", labelledPod("alice")).err, "node/NamespaceUnguarded")
+	assertDeniedWith(t, e.try(t, "silent", labelledPod("qiang.guo03")), "violates PodSecurity")
+	e.assertAdmitted(t, e.try(t, "labelled", labelledPod("alice")))
 }
 
 // podSecurityTurnedOff: with podSecurity off, the policies do not require a level. The admin protects the nodes by other means.
 func podSecurityTurnedOff(t *testing.T, e *enforced) {
-	installed(t.Context(), t, e.ControlPlane, "{podSecurity: 'off'}")
+	installPoliciesFor(t.Context(), t, e.ControlPlane, "{podSecurity: 'off'}")
 	for _, namespace := range []string{"privileged", "privileged-latest", "privileged-v1-33", "only-warned"} {
-		e.admitted(t, e.try(t, namespace, asking("alice")))
+		e.assertAdmitted(t, e.try(t, namespace, labelledPod("alice")))
 	}
-	e.admitted(t, e.try(t, "privileged", asking("qiang.guo03")))
-	unknown := e.try(t, "only-warned", asking("qiang.guo03"))
-	e.admittedAnyhow(t, unknown)
+	e.assertAdmitted(t, e.try(t, "privileged", labelledPod("qiang.guo03")))
+	unknown := e.try(t, "only-warned", labelledPod("qiang.guo03"))
+	e.assertAdmittedWithWarnings(t, unknown)
 	assertRootWarned(t, unknown.warnings)
-	assert.Equal(t, "RestrictedNeedsIdentity", reason(e.try(t, "restricted", asking("qiang.guo03")).err))
+	assert.Equal(t, "RestrictedNeedsIdentity", reason(e.try(t, "restricted", labelledPod("qiang.guo03")).err))
 }

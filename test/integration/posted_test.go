@@ -56,9 +56,9 @@ func (c *cluster) podsPosted(t *testing.T) posted {
 	return p
 }
 
-// since fails the test unless each user's Pod was created at the first attempt since before, and nothing else was created. It returns the
+// assertPostedOnce fails the test unless each user's Pod was created at the first attempt since before, and nothing else was created. It returns the
 // smallest bucket of the API server's metric that has all responses.
-func (p posted) since(t *testing.T, before posted) time.Duration {
+func (p posted) assertPostedOnce(t *testing.T, before posted) time.Duration {
 	t.Helper()
 	for code, n := range before.codes {
 		p.codes[code] -= n

@@ -41,11 +41,11 @@ func TestQuotasAndLimits(t *testing.T) {
 var everyCompute = quantities("pods=10 requests.cpu=4 requests.memory=8Gi limits.cpu=8 limits.memory=16Gi " +
 	"requests.ephemeral-storage=10Gi limits.ephemeral-storage=10Gi")
 
-// quota creates a namespace with a ResourceQuota and waits until the quota is in effect. The API server reads the limits from the status. No
+// createQuota creates a namespace with a ResourceQuota and waits until the quota is in effect. The API server reads the limits from the status. No
 // controller manager runs here, so the test writes the status.
-func (e *enforced) quota(t *testing.T, namespace string, hard corev1.ResourceList) {
+func (e *enforced) createQuota(t *testing.T, namespace string, hard corev1.ResourceList) {
 	t.Helper()
-	e.enforcing(t, namespace, podSecurityLabels("enforce=baseline"))
+	e.createEnforcing(t, namespace, podSecurityLabels("enforce=baseline"))
 	quotas := e.admin.CoreV1().ResourceQuotas(namespace)
 	quota, err := quotas.Create(t.Context(), &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "quota"}, Spec: corev1.ResourceQuotaSpec{Hard: hard},
@@ -63,15 +63,15 @@ func (e *enforced) quota(t *testing.T, namespace string, hard corev1.ResourceLis
 	}, wait, wait/1000)
 }
 
-// limitRange creates a namespace with a LimitRange.
-func (e *enforced) limitRange(t *testing.T, namespace string, items ...corev1.LimitRangeItem) {
+// createLimitRange creates a namespace with a LimitRange.
+func (e *enforced) createLimitRange(t *testing.T, namespace string, items ...corev1.LimitRangeItem) {
 	t.Helper()
-	e.enforcing(t, namespace, podSecurityLabels("enforce=baseline"))
-	e.limit(t, namespace, items...)
+	e.createEnforcing(t, namespace, podSecurityLabels("enforce=baseline"))
+	e.createLimits(t, namespace, items...)
 }
 
-// limit creates a LimitRange in a namespace and waits until it is in effect.
-func (e *enforced) limit(t *testing.T, namespace string, items ...corev1.LimitRangeItem) {
+// createLimits creates a LimitRange in a namespace and waits until it is in effect.
+func (e *enforced) createLimits(t *testing.T, namespace string, items ...corev1.LimitRangeItem) {
 	t.Helper()
 	for i := range items {
 		if items[i].Type == "" {
@@ -107,17 +107,17 @@ func (e *enforced) used(t *testing.T, namespace string) map[string]string {
 	return texts(quota.Status.Used)
 }
 
-// notebook sets the resources of the notebook container.
-func notebook(requests, limits string) func(*corev1.Pod) {
+// withResources sets the resources of the notebook container.
+func withResources(requests, limits string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Spec.Containers[0].Resources = resources(requests, limits) }
 }
 
 // quotaCounts: in a Pod without resources, every container gets the resources that the quota requires. An init container counts only as far as
 // it needs more than all containers together.
 func quotaCounts(t *testing.T, e *enforced) {
-	e.quota(t, "counts", everyCompute)
+	e.createQuota(t, "counts", everyCompute)
 	for _, user := range slices.Sorted(maps.Values(userOfDiscovery)) {
-		pod := e.admitted(t, e.keep(t, "counts", asking(user)))
+		pod := e.assertAdmitted(t, e.createStored(t, "counts", labelledPod(user)))
 		assert.Equal(t, resources("cpu=10m memory=16Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
 		assert.Equal(t, resources("cpu=1 memory=2Gi", "cpu=2 memory=4Gi"), pod.Spec.Containers[0].Resources)
 	}
@@ -126,30 +126,30 @@ func quotaCounts(t *testing.T, e *enforced) {
 		"requests.ephemeral-storage": "0", "limits.ephemeral-storage": "0",
 	}, e.used(t, "counts"))
 
-	e.admitted(t, e.keep(t, "counts", asking("alice", notebook("cpu=5m memory=8Mi", "cpu=50m memory=16Mi"))))
+	e.assertAdmitted(t, e.createStored(t, "counts", labelledPod("alice", withResources("cpu=5m memory=8Mi", "cpu=50m memory=16Mi"))))
 	assert.Equal(t, map[string]string{
 		"pods": "3", "requests.cpu": "2010m", "requests.memory": "4112Mi", "limits.cpu": "4100m", "limits.memory": "8224Mi",
 		"requests.ephemeral-storage": "0", "limits.ephemeral-storage": "0",
 	}, e.used(t, "counts"))
 
-	deniedWith(t, e.try(t, "counts", asking("alice", notebook("cpu=3 memory=1Gi", "cpu=3 memory=1Gi"))),
+	assertDeniedWith(t, e.try(t, "counts", labelledPod("alice", withResources("cpu=3 memory=1Gi", "cpu=3 memory=1Gi"))),
 		"exceeded quota: quota", "requested: requests.cpu=3, used: requests.cpu=2010m, limited: requests.cpu=4")
 }
 
 // quotaAsksOthers: a sidecar without resources is denied, as without the webhook. The message names the sidecar.
 func quotaAsksOthers(t *testing.T, e *enforced) {
-	e.quota(t, "asks", everyCompute)
+	e.createQuota(t, "asks", everyCompute)
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		const all = "must specify limits.cpu for: %; limits.memory for: %; requests.cpu for: %; requests.memory for: %"
-		deniedWith(t, e.try(t, "asks", asking(user, withProxy)), forEach(all, "proxy"))
-		deniedWith(t, e.try(t, "asks", asking(user, notebook("cpu=1 memory=1Gi", ""))),
+		assertDeniedWith(t, e.try(t, "asks", labelledPod(user, withProxy)), forEach(all, "proxy"))
+		assertDeniedWith(t, e.try(t, "asks", labelledPod(user, withResources("cpu=1 memory=1Gi", ""))),
 			"must specify limits.cpu for: nb; limits.memory for: nb")
 		hub := func(pod *corev1.Pod) {
 			pod.Labels = map[string]string{"hub.jupyter.org/username": "user", "component": "singleuser-server"}
 			pod.Annotations = map[string]string{"hub.jupyter.org/username": user}
 		}
-		deniedWith(t, e.try(t, "asks", asking(user, hub)), forEach(all, "nb"))
-		made := e.try(t, "asks", asking(user, hub, notebook("cpu=1 memory=1Gi", "cpu=1 memory=1Gi")))
+		assertDeniedWith(t, e.try(t, "asks", labelledPod(user, hub)), forEach(all, "nb"))
+		made := e.try(t, "asks", labelledPod(user, hub, withResources("cpu=1 memory=1Gi", "cpu=1 memory=1Gi")))
 		assert.NoError(t, made.err)
 	})
 }
@@ -157,13 +157,13 @@ func quotaAsksOthers(t *testing.T, e *enforced) {
 // quotaOfWholePods: if the Pod as a whole has resources, no container needs any, and our init container uses those of the Pod.
 func quotaOfWholePods(t *testing.T, e *enforced) {
 	whole := func(pod *corev1.Pod) { pod.Spec.Resources = new(resources("cpu=2 memory=2Gi", "cpu=2 memory=2Gi")) }
-	e.enforcing(t, "whole-known", podSecurityLabels("enforce=baseline"))
-	known := e.try(t, "whole-known", asking("alice", whole))
+	e.createEnforcing(t, "whole-known", podSecurityLabels("enforce=baseline"))
+	known := e.try(t, "whole-known", labelledPod("alice", whole))
 	require.NoError(t, known.err)
-	needs(t, known.pod.Spec.Resources != nil)
-	e.quota(t, "whole-pods", everyCompute)
+	skipUnless(t, known.pod.Spec.Resources != nil)
+	e.createQuota(t, "whole-pods", everyCompute)
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.admitted(t, e.try(t, "whole-pods", asking(user, whole)))
+		pod := e.assertAdmitted(t, e.try(t, "whole-pods", labelledPod(user, whole)))
 		assert.Empty(t, pod.Spec.Containers[0].Resources)
 	})
 }
@@ -171,21 +171,21 @@ func quotaOfWholePods(t *testing.T, e *enforced) {
 // quotaAndLimitRange: a LimitRange sets only the CPU before the webhook runs. The webhook adds the memory, so that the Pod has both, as the
 // quota requires.
 func quotaAndLimitRange(t *testing.T, e *enforced) {
-	e.quota(t, "less", everyCompute)
-	e.limit(t, "less", corev1.LimitRangeItem{Default: quantities("cpu=1"), DefaultRequest: quantities("cpu=1")})
+	e.createQuota(t, "less", everyCompute)
+	e.createLimits(t, "less", corev1.LimitRangeItem{Default: quantities("cpu=1"), DefaultRequest: quantities("cpu=1")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.admitted(t, e.try(t, "less", asking(user)))
+		pod := e.assertAdmitted(t, e.try(t, "less", labelledPod(user)))
 		assert.Equal(t, resources("cpu=1 memory=2Gi", "cpu=1 memory=4Gi"), pod.Spec.Containers[0].Resources)
 	})
 }
 
 // limitRangeDefaults: the verifier accepts resources that LimitRanger adds after the webhook, also in our init container.
 func limitRangeDefaults(t *testing.T, e *enforced) {
-	e.limitRange(t, "defaults", corev1.LimitRangeItem{
+	e.createLimitRange(t, "defaults", corev1.LimitRangeItem{
 		Default: quantities("cpu=3 memory=3Gi ephemeral-storage=1Gi"), DefaultRequest: quantities("cpu=250m memory=1Gi"),
 	})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.admitted(t, e.keep(t, "defaults", asking(user)))
+		pod := e.assertAdmitted(t, e.createStored(t, "defaults", labelledPod(user)))
 		assert.Equal(t, resources("cpu=250m memory=1Gi ephemeral-storage=1Gi", "cpu=3 memory=3Gi ephemeral-storage=1Gi"),
 			pod.Spec.Containers[0].Resources, "the notebook's")
 		assert.Equal(t, resources("cpu=10m memory=16Mi ephemeral-storage=1Gi", "cpu=100m memory=32Mi ephemeral-storage=1Gi"),
@@ -197,56 +197,56 @@ func limitRangeDefaults(t *testing.T, e *enforced) {
 
 // limitRangeMinimum: a LimitRange can require more than our init container requests. An admin then configures larger resources for it.
 func limitRangeMinimum(t *testing.T, e *enforced) {
-	e.limitRange(t, "minimum", corev1.LimitRangeItem{Min: quantities("cpu=50m memory=64Mi")})
+	e.createLimitRange(t, "minimum", corev1.LimitRangeItem{Min: quantities("cpu=50m memory=64Mi")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		deniedWith(t, e.try(t, "minimum", asking(user)), "minimum cpu usage per Container is 50m, but request is 10m",
+		assertDeniedWith(t, e.try(t, "minimum", labelledPod(user)), "minimum cpu usage per Container is 50m, but request is 10m",
 			"minimum memory usage per Container is 64Mi, but request is 16Mi")
 	})
 	e.configure(t, initResources("cpu=50m memory=64Mi", "cpu=100m memory=64Mi"))
-	withEachDiscovery(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "minimum", asking(user))) })
+	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "minimum", labelledPod(user))) })
 }
 
 // limitRangeMaximum: a LimitRange with a maximum also gives this maximum to containers without resources.
 func limitRangeMaximum(t *testing.T, e *enforced) {
-	e.limitRange(t, "maximum", corev1.LimitRangeItem{Max: quantities("cpu=1 memory=3Gi")})
+	e.createLimitRange(t, "maximum", corev1.LimitRangeItem{Max: quantities("cpu=1 memory=3Gi")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.admitted(t, e.try(t, "maximum", asking(user)))
+		pod := e.assertAdmitted(t, e.try(t, "maximum", labelledPod(user)))
 		assert.Equal(t, resources("cpu=1 memory=3Gi", "cpu=1 memory=3Gi"), pod.Spec.Containers[0].Resources)
-		deniedWith(t, e.try(t, "maximum", asking(user, notebook("cpu=1 memory=4Gi", "cpu=1 memory=4Gi"))),
+		assertDeniedWith(t, e.try(t, "maximum", labelledPod(user, withResources("cpu=1 memory=4Gi", "cpu=1 memory=4Gi"))),
 			"maximum memory usage per Container is 3Gi, but limit is 4Gi")
 	})
 }
 
 // limitRangeOfPods: for a limit on whole Pods, the init container does not count while the notebook container needs more.
 func limitRangeOfPods(t *testing.T, e *enforced) {
-	e.limitRange(t, "pods", corev1.LimitRangeItem{Type: corev1.LimitTypePod, Max: quantities("cpu=2 memory=4Gi")})
-	withEachDiscovery(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "pods", asking(user))) })
+	e.createLimitRange(t, "pods", corev1.LimitRangeItem{Type: corev1.LimitTypePod, Max: quantities("cpu=2 memory=4Gi")})
+	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "pods", labelledPod(user))) })
 }
 
 func limitRangeRatio(t *testing.T, e *enforced) {
-	e.limitRange(t, "ratio", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=4 memory=4")})
+	e.createLimitRange(t, "ratio", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=4 memory=4")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		deniedWith(t, e.try(t, "ratio", asking(user)), "cpu max limit to request ratio per Container is 4, but provided ratio is 10")
+		assertDeniedWith(t, e.try(t, "ratio", labelledPod(user)), "cpu max limit to request ratio per Container is 4, but provided ratio is 10")
 	})
 	e.configure(t, initResources("cpu=25m memory=16Mi", "cpu=100m memory=32Mi"))
-	withEachDiscovery(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "ratio", asking(user))) })
+	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "ratio", labelledPod(user))) })
 }
 
 func limitRangeRatioMet(t *testing.T, e *enforced) {
-	e.limitRange(t, "ratio-met", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=10 memory=2")})
-	withEachDiscovery(t, func(t *testing.T, user string) { e.admitted(t, e.try(t, "ratio-met", asking(user))) })
+	e.createLimitRange(t, "ratio-met", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=10 memory=2")})
+	withEachDiscovery(t, func(t *testing.T, user string) { e.assertAdmitted(t, e.try(t, "ratio-met", labelledPod(user))) })
 }
 
 // limitRangeRatioOfOne: with a ratio of one, a namespace requires Pods of the class Guaranteed.
 func limitRangeRatioOfOne(t *testing.T, e *enforced) {
-	e.limitRange(t, "ratio-of-one", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=1 memory=1")})
+	e.createLimitRange(t, "ratio-of-one", corev1.LimitRangeItem{MaxLimitRequestRatio: quantities("cpu=1 memory=1")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		deniedWith(t, e.try(t, "ratio-of-one", asking(user)), "cpu max limit to request ratio per Container is 1")
-		e.admitted(t, e.try(t, "ratio-of-one", asking(user, notebook("", "cpu=1 memory=1Gi"))))
+		assertDeniedWith(t, e.try(t, "ratio-of-one", labelledPod(user)), "cpu max limit to request ratio per Container is 1")
+		e.assertAdmitted(t, e.try(t, "ratio-of-one", labelledPod(user, withResources("", "cpu=1 memory=1Gi"))))
 	})
 	e.configure(t, func(c *config.Config) { c.Notebook.Resources.Requests = c.Notebook.Resources.Limits })
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.admitted(t, e.keep(t, "ratio-of-one", asking(user)))
+		pod := e.assertAdmitted(t, e.createStored(t, "ratio-of-one", labelledPod(user)))
 		assert.Equal(t, corev1.PodQOSGuaranteed, pod.Status.QOSClass)
 	})
 }
@@ -254,13 +254,13 @@ func limitRangeRatioOfOne(t *testing.T, e *enforced) {
 // guaranteedStays: the webhook keeps the Pod's class Guaranteed. If our init container requested less than its limit, the Pod would become
 // Burstable.
 func guaranteedStays(t *testing.T, e *enforced) {
-	e.enforcing(t, "classes", podSecurityLabels("enforce=baseline"))
+	e.createEnforcing(t, "classes", podSecurityLabels("enforce=baseline"))
 	withEachDiscovery(t, func(t *testing.T, user string) {
-		pod := e.admitted(t, e.keep(t, "classes", asking(user, notebook("cpu=2 memory=1Gi", "cpu=2000m memory=1024Mi"))))
+		pod := e.assertAdmitted(t, e.createStored(t, "classes", labelledPod(user, withResources("cpu=2 memory=1Gi", "cpu=2000m memory=1024Mi"))))
 		assert.Equal(t, corev1.PodQOSGuaranteed, pod.Status.QOSClass)
 		assert.Equal(t, resources("cpu=100m memory=32Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
 
-		pod = e.admitted(t, e.keep(t, "classes", asking(user, notebook("", "cpu=2 memory=1Gi"), withProxy)))
+		pod = e.assertAdmitted(t, e.createStored(t, "classes", labelledPod(user, withResources("", "cpu=2 memory=1Gi"), withProxy)))
 		assert.Equal(t, corev1.PodQOSBurstable, pod.Status.QOSClass, "the class is the same as without the webhook")
 		assert.Equal(t, resources("cpu=10m memory=16Mi", "cpu=100m memory=32Mi"), pod.Spec.InitContainers[0].Resources)
 	})

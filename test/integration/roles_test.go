@@ -102,7 +102,7 @@ func TestBuiltInRolesAreNobody(t *testing.T) {
 		require.NoError(t, err)
 		g.allow(t, "lab", who, withPods)
 		assert.Empty(t, g.rights(t, who))
-		assertDenied(t, create(t.Context(), g.as(t, who), "lab", injected(t, "alice")), noAccess)
+		assertDenied(t, create(t.Context(), g.clientOf(t, who), "lab", injected(t, "alice")), noAccess)
 	}
 }
 
@@ -171,6 +171,6 @@ func TestExamplesWork(t *testing.T) {
 			pod = injected(t, of.user)
 		}
 		pod.Spec.ServiceAccountName = of.account
-		assert.NoError(t, create(t.Context(), g.as(t, of.who), of.namespace, pod), of.who)
+		assert.NoError(t, create(t.Context(), g.clientOf(t, of.who), of.namespace, pod), of.who)
 	}
 }

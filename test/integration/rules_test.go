@@ -148,7 +148,7 @@ const attacked = "{share: {hostPaths: [/srv/share, /mnt/old, /data/slash/]}}"
 func TestAttacksAreDenied(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, attacked)})
-	g.furnish(t)
+	g.giveRights(t)
 	for name, a := range attacks() {
 		if !a.ofVerifier() {
 			t.Run(name, func(t *testing.T) { assertDenied(t, a.do(t, g), a.rule) })
@@ -163,9 +163,9 @@ func TestAttacksAreDenied(t *testing.T) {
 		"downwardAPI": {DownwardAPI: &corev1.DownwardAPIVolumeSource{}},
 	} {
 		t.Run("a volume that is also of kind "+kind, func(t *testing.T) {
-			require.NoError(t, bobs(source)(t, g), "alone the volume is admitted")
+			require.NoError(t, byBob(source)(t, g), "alone the volume is admitted")
 			source.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "hpc-shared-pvc"}
-			assert.ErrorContains(t, bobs(source)(t, g), "may not specify more than 1 volume type")
+			assert.ErrorContains(t, byBob(source)(t, g), "may not specify more than 1 volume type")
 		})
 	}
 }
@@ -175,7 +175,7 @@ func TestEveryRuleBites(t *testing.T) {
 	t.Parallel()
 	manifests := renderedPolicies(t.Context(), t, attacked)
 	g := startGuardedBy(t, controlplane.Options{Policies: manifests})
-	g.furnish(t)
+	g.giveRights(t)
 	for name, policy := range rules(t, manifests) {
 		for i, validation := range policy.Spec.Validations {
 			rule := name + "/" + reasonOf(validation)
@@ -250,7 +250,7 @@ func TestNothingElseIsDenied(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.bob, "lab", named), "names of volumes decide nothing")
 	worker := plain()
 	ourKeys(worker, "dask-worker")
-	kept := keep(t, g.bob, worker)
+	kept := createStored(t, g.bob, worker)
 	kept.Labels["component"], kept.Labels["app"], kept.Annotations["a"] = "dask-scheduler", "x", "b"
 	kept.Spec.Containers[0].Image = "newer"
 	_, err := g.bob.CoreV1().Pods("lab").Update(t.Context(), kept, metav1.UpdateOptions{})

@@ -10,11 +10,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// by installs the policies for other values until the test ends.
-func (g *guarded) by(t *testing.T, values string) {
+// installValues installs the policies for other values until the test ends.
+func (g *guarded) installValues(t *testing.T, values string) {
 	t.Helper()
-	installed(t.Context(), t, g.ControlPlane, values)
-	t.Cleanup(func() { installed(context.Background(), t, g.ControlPlane, "") })
+	installPoliciesFor(t.Context(), t, g.ControlPlane, values)
+	t.Cleanup(func() { installPoliciesFor(context.Background(), t, g.ControlPlane, "") })
 }
 
 func ownHomes(t *testing.T, g *guarded) {
@@ -22,35 +22,35 @@ func ownHomes(t *testing.T, g *guarded) {
 	for _, name := range []string{alice, "oidc:alice@other.example", "alice@corp.example", "oidc:alice", "alice",
 		"oidc:alice2@corp.example", "oidc:Alice@corp.example"} {
 		g.allow(t, "lab", name, withPods)
-		assertDenied(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
+		assertDenied(t, create(t.Context(), g.clientOf(t, name), "lab", injected(t, "alice")), noAccess)
 	}
-	g.by(t, "{access: {ownHomes: {enabled: true, prefix: 'oidc:', suffix: '@corp.example'}}}")
-	assert.NoError(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alice")))
-	assertDenied(t, create(t.Context(), g.as(t, alice), "lab", injected(t, "alic")), noAccess)
+	g.installValues(t, "{access: {ownHomes: {enabled: true, prefix: 'oidc:', suffix: '@corp.example'}}}")
+	assert.NoError(t, create(t.Context(), g.clientOf(t, alice), "lab", injected(t, "alice")))
+	assertDenied(t, create(t.Context(), g.clientOf(t, alice), "lab", injected(t, "alic")), noAccess)
 	for _, name := range []string{"oidc:alice@other.example", "alice@corp.example", "oidc:alice", "alice",
 		"oidc:alice2@corp.example", "oidc:Alice@corp.example"} {
-		assertDenied(t, create(t.Context(), g.as(t, name), "lab", injected(t, "alice")), noAccess)
+		assertDenied(t, create(t.Context(), g.clientOf(t, name), "lab", injected(t, "alice")), noAccess)
 	}
-	pod := keep(t, g.as(t, alice), injected(t, "alice"))
+	pod := createStored(t, g.clientOf(t, alice), injected(t, "alice"))
 	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{
 		Name: "d", Image: "x", SecurityContext: &corev1.SecurityContext{RunAsUser: new(int64(5001)), RunAsGroup: new(int64(6001)),
 			RunAsNonRoot: new(true), AllowPrivilegeEscalation: new(false),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}}}
-	_, err := g.as(t, alice).CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod, metav1.UpdateOptions{})
+	_, err := g.clientOf(t, alice).CoreV1().Pods("lab").UpdateEphemeralContainers(t.Context(), pod.Name, pod, metav1.UpdateOptions{})
 	assert.NoError(t, err, "users may debug notebooks with their own home")
 }
 
 func actsForOthers(t *testing.T, g *guarded) {
 	const argo = "system:serviceaccount:argocd:controller"
 	g.allow(t, "lab", argo, withPods, mayUse())
-	require.NoError(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")))
-	g.by(t, "{access: {controllers: ['"+argo+"']}}")
-	assertDenied(t, create(t.Context(), g.as(t, argo), "lab", injected(t, "alice")), noAccess)
+	require.NoError(t, create(t.Context(), g.clientOf(t, argo), "lab", injected(t, "alice")))
+	g.installValues(t, "{access: {controllers: ['"+argo+"']}}")
+	assertDenied(t, create(t.Context(), g.clientOf(t, argo), "lab", injected(t, "alice")), noAccess)
 }
 
 func podSecurityOff(t *testing.T, g *guarded) {
 	assertDenied(t, create(t.Context(), g.carol, "open", injected(t, "alice")), "node/NamespaceUnguarded")
-	g.by(t, "{podSecurity: 'off'}")
+	g.installValues(t, "{podSecurity: 'off'}")
 	assert.NoError(t, create(t.Context(), g.carol, "open", injected(t, "alice")))
 	shared := injected(t, "alice")
 	shareProcesses(shared)

@@ -83,7 +83,7 @@ func TestARolloutOfAConfiguration(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
 	front := &crossed{}
-	c.listen(t, c.called(), front)
+	c.listen(t, c.calledAddress(), front)
 	c.namespace(t, "rollout", "baseline")
 	before, after := config.Default(), config.Default()
 	after.Notebook.Probes.Startup.PeriodSeconds++

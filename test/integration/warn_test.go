@@ -51,7 +51,7 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the webhook is dead", c.isMissedByNobody)
+	t.Run("the webhook is dead", c.admitsWhileDown)
 	t.Run("what the dashboard asks API servers for", c.tellsWhatIsAskedFor)
 
 	c.stop()
@@ -97,7 +97,7 @@ func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 	mux := http.NewServeMux()
 	mux.Handle("/", c.replica(t, configured))
 	mux.Handle("/second", secondWebhook())
-	_, c.stop = c.listen(t, c.called(), mux)
+	_, c.stop = c.listen(t, c.calledAddress(), mux)
 	actions := `["Deny"]`
 	if mode == config.ModeWarn {
 		actions = `["Warn","Audit"]`
@@ -112,9 +112,9 @@ func (c *cluster) serveInMode(t *testing.T, mode config.Mode) {
 	require.NoError(t, c.AwaitPolicies(t.Context()))
 }
 
-// isMissedByNobody: with failurePolicy Ignore, which the chart sets in mode Warn, Pods are admitted while the webhook is down. With Fail they are
+// admitsWhileDown: with failurePolicy Ignore, which the chart sets in mode Warn, Pods are admitted while the webhook is down. With Fail they are
 // denied.
-func (c *cluster) isMissedByNobody(t *testing.T) {
+func (c *cluster) admitsWhileDown(t *testing.T) {
 	c.stop()
 	labelled := func(name string) controlplane.Result {
 		return c.create(t, "before", strings.Replace(firstDay["labelled"].pod, "name: labelled", "name: "+name, 1))
@@ -160,7 +160,7 @@ func (c *cluster) tellsWhatIsAskedFor(t *testing.T) {
 				continue
 			}
 			asked++
-			assert.True(t, seriesThere(t, series, told[series.Name]), "%s asks for what no API server tells: %s", query.Where, query.Expr)
+			assert.True(t, hasSeries(t, series, told[series.Name]), "%s asks for what no API server tells: %s", query.Where, query.Expr)
 			for _, label := range query.Labels {
 				assert.Contains(t, labelsOf(told[series.Name]), label, "%s: %s", query.Where, query.Expr)
 			}
@@ -169,8 +169,8 @@ func (c *cluster) tellsWhatIsAskedFor(t *testing.T) {
 	assert.Positive(t, asked)
 }
 
-// seriesThere reports whether a series of the family matches the selector.
-func seriesThere(t *testing.T, wanted monitoring.Series, family *dto.MetricFamily) bool {
+// hasSeries reports whether a series of the family matches the selector.
+func hasSeries(t *testing.T, wanted monitoring.Series, family *dto.MetricFamily) bool {
 	t.Helper()
 	for _, series := range family.GetMetric() {
 		values := map[string]string{}

@@ -36,16 +36,16 @@ func attacksBeside() map[string]attack {
 				s.Capabilities = &corev1.Capabilities{Add: []corev1.Capability{"DAC_OVERRIDE", "SETUID"}}
 			}),
 		} {
-			all[kind+" with "+name] = attack{"SidecarForeign", beside(kind, c)}
+			all[kind+" with "+name] = attack{"SidecarForeign", addContainer(kind, c)}
 		}
 	}
 	all["the Pod's own UID is another's"] = attack{"SidecarForeign", func(pod *corev1.Pod) {
 		pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6003))
-		beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsUser = nil }))(pod)
+		addContainer("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsUser = nil }))(pod)
 	}}
 	all["the Pod's own GID is another's"] = attack{"SidecarForeign", func(pod *corev1.Pod) {
 		pod.Spec.SecurityContext.RunAsGroup = new(int64(6002))
-		beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = nil }))(pod)
+		addContainer("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = nil }))(pod)
 	}}
 	return all
 }
@@ -62,7 +62,7 @@ func attacksInAnotherHome() map[string]attack {
 		"a link in the home":        "/home/alice/link/new",
 		"a link in the home, there": "/data/hpc/home/alice/link/new",
 	} {
-		all["a mount at "+name] = attack{"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: path})}
+		all["a mount at "+name] = attack{"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: path})}
 		all["a message at "+name] = attack{"MountNested", notebooks(func(c *corev1.Container) { c.TerminationMessagePath = path })}
 		all["to start in "+name] = attack{"MountNested", notebooks(func(c *corev1.Container) { c.WorkingDir = path })}
 	}
@@ -86,20 +86,20 @@ func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	discovery := golden.Case{Config: whole, Identity: &id}.Fixed()
 	made := admit(t, discovery, []byte(bare))
 	for name, change := range map[string]func(*corev1.Pod){
-		"a sidecar that is the user":         beside("regular", asUser(func(*corev1.SecurityContext) {})),
-		"an init container that is the user": beside("init", asUser(func(*corev1.SecurityContext) {})),
+		"a sidecar that is the user":         addContainer("regular", asUser(func(*corev1.SecurityContext) {})),
+		"an init container that is the user": addContainer("init", asUser(func(*corev1.SecurityContext) {})),
 		"the user by the Pod's own numbers": func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5003)), new(int64(6003))
-			beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsUser, s.RunAsGroup = nil, nil }))(pod)
+			addContainer("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsUser, s.RunAsGroup = nil, nil }))(pod)
 		},
 		"the Pod's own numbers are another's and nobody's": func(pod *corev1.Pod) {
 			pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6002))
-			beside("regular", asUser(func(*corev1.SecurityContext) {}))(pod)
+			addContainer("regular", asUser(func(*corev1.SecurityContext) {}))(pod)
 		},
-		"capabilities dropped": beside("regular", asUser(func(s *corev1.SecurityContext) {
+		"capabilities dropped": addContainer("regular", asUser(func(s *corev1.SecurityContext) {
 			s.Capabilities = &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}
 		})),
-		"a mount beside the share": mounts(corev1.VolumeMount{Name: "mine", MountPath: "/e"}),
+		"a mount beside the share": addMount(corev1.VolumeMount{Name: "mine", MountPath: "/e"}),
 		"to start in the home":     notebooks(func(c *corev1.Container) { c.WorkingDir = "/home/alice/" }),
 		"to start in the home, there": notebooks(func(c *corev1.Container) {
 			c.WorkingDir = "/data/hpc/home/alice"
@@ -126,7 +126,7 @@ func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
 	more := config.Default()
 	more.Share.Directories = []config.Directory{{SubPath: "datasets", MountPath: "/data/hpc/datasets", Access: config.AccessReadOnly}}
 	discovery := golden.Case{Config: more, Identity: &id}.Fixed()
-	side := beside("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) }))
+	side := addContainer("regular", asUser(func(s *corev1.SecurityContext) { s.RunAsGroup = new(int64(6002)) }))
 	early := discovery.Decide(changed(t, []byte(bare), side))
 	late := discovery.Verify(changed(t, admit(t, discovery, []byte(bare)), side))
 	require.Len(t, early.Denials, 1)

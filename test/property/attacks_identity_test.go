@@ -121,13 +121,13 @@ func attacksAtStart() map[string]attack {
 			c.LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"sh"}}}}
 		})},
 		"the init container as another user": {"Drifted", inits(func(c *corev1.Container) { c.SecurityContext.RunAsUser = new(int64(5002)) })},
-		"something over /proc":               {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/proc"})},
-		"something over /proc/":              {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/x/../proc/"})},
-		"something in /proc":                 {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/proc/self"})},
-		"something over /dev":                {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/dev"})},
-		"something over /dev/fd":             {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/dev/fd"})},
-		"something over /dev/stdin":          {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/dev/stdin"})},
-		"something over all":                 {"MountNested", mounts(corev1.VolumeMount{Name: "mine", MountPath: "/"})},
+		"something over /proc":               {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/proc"})},
+		"something over /proc/":              {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/x/../proc/"})},
+		"something in /proc":                 {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/proc/self"})},
+		"something over /dev":                {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/dev"})},
+		"something over /dev/fd":             {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/dev/fd"})},
+		"something over /dev/stdin":          {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/dev/stdin"})},
+		"something over all":                 {"MountNested", addMount(corev1.VolumeMount{Name: "mine", MountPath: "/"})},
 		"a message over /dev/stdout": {"MountNested", notebooks(func(c *corev1.Container) {
 			c.TerminationMessagePath = "/dev/stdout"
 		})},

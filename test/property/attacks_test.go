@@ -97,8 +97,8 @@ func attacksOnWhole() map[string]attack {
 		"a second init container by our name": {"ContainerTaken", func(pod *corev1.Pod) {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "jupyter-user-init", Image: "x"})
 		}},
-		"a name that leads out of the homes": {"Drifted", func(pod *corev1.Pod) { renamed(pod, "alice bob") }},
-		"every piece for another user":       {"Drifted", func(pod *corev1.Pod) { renamed(pod, "bob") }},
+		"a name that leads out of the homes": {"Drifted", func(pod *corev1.Pod) { renameUser(pod, "alice bob") }},
+		"every piece for another user":       {"Drifted", func(pod *corev1.Pod) { renameUser(pod, "bob") }},
 	}
 }
 
@@ -109,8 +109,8 @@ func plainWith(meta metav1.ObjectMeta) func(*corev1.Pod) {
 	}
 }
 
-// renamed changes the user in every injected field, but not in the label.
-func renamed(pod *corev1.Pod, name string) {
+// renameUser changes the user in every injected field, but not in the label.
+func renameUser(pod *corev1.Pod, name string) {
 	pod.Annotations["jupyter-user.io/user"] = name
 	c, init := &pod.Spec.Containers[0], &pod.Spec.InitContainers[0]
 	c.VolumeMounts[0].MountPath, c.VolumeMounts[0].SubPath = "/data/hpc/home/"+name, "home/"+name
@@ -126,8 +126,8 @@ func inits(change func(*corev1.Container)) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { change(&pod.Spec.InitContainers[0]) }
 }
 
-// beside adds a container to the Pod: an init container, a regular container or an ephemeral container.
-func beside(kind string, c corev1.Container) func(*corev1.Pod) {
+// addContainer adds a container to the Pod: an init container, a regular container or an ephemeral container.
+func addContainer(kind string, c corev1.Container) func(*corev1.Pod) {
 	c.Name, c.Image = "beside", "x"
 	return func(pod *corev1.Pod) {
 		switch kind {
@@ -157,7 +157,7 @@ func TestTheShareByTheNameShare(t *testing.T) {
 		pod := &corev1.Pod{}
 		require.NoError(t, json.Unmarshal(made, pod))
 		assert.Equal(t, "share", pod.Spec.Volumes[0].Name)
-		assert.NotEmpty(t, discovery.Verify(changed(t, made, mounts(corev1.VolumeMount{Name: "share", MountPath: "/all"}))).Denials)
+		assert.NotEmpty(t, discovery.Verify(changed(t, made, addMount(corev1.VolumeMount{Name: "share", MountPath: "/all"}))).Denials)
 		other := plainWith(metav1.ObjectMeta{})
 		assert.Empty(t, discovery.Verify(changed(t, made, func(pod *corev1.Pod) {
 			volumes := pod.Spec.Volumes

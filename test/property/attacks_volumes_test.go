@@ -37,22 +37,22 @@ func attacksOnVolumes() map[string]attack {
 	}
 }
 
-// mounts adds a mount to the notebook container.
-func mounts(m corev1.VolumeMount) func(*corev1.Pod) {
+// addMount adds a mount to the notebook container.
+func addMount(m corev1.VolumeMount) func(*corev1.Pod) {
 	return notebooks(func(c *corev1.Container) { c.VolumeMounts = append(c.VolumeMounts, m) })
 }
 
 func attacksOnMounts() map[string]attack {
 	return map[string]attack{
-		"the share whole":               {"MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/all"})},
-		"another's home":                {"MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
-		"the homes' directory":          {"MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
-		"another's home by a way round": {"MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/./bob"})},
-		"the share by subPathExpr":      {"MountForeign", mounts(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
+		"the share whole":               {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/all"})},
+		"another's home":                {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/bob"})},
+		"the homes' directory":          {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home"})},
+		"another's home by a way round": {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPath: "home/./bob"})},
+		"the share by subPathExpr":      {"MountForeign", addMount(corev1.VolumeMount{Name: share, MountPath: "/b", SubPathExpr: "home/$(NB_USER)"})},
 		"the home by subPathExpr": {"MountForeign", notebooks(func(c *corev1.Container) {
 			c.VolumeMounts[0].SubPath, c.VolumeMounts[0].SubPathExpr = "", "home/$(NB_USER)"
 		})},
-		"the scratch volume writable in the notebook": {"MountForeign", mounts(corev1.VolumeMount{Name: scratch, MountPath: "/c"})},
+		"the scratch volume writable in the notebook": {"MountForeign", addMount(corev1.VolumeMount{Name: scratch, MountPath: "/c"})},
 		"the scratch volume made writable":            {"MountForeign", notebooks(func(c *corev1.Container) { c.VolumeMounts[2].ReadOnly = false })},
 		"the scratch volume by subPathExpr": {"MountForeign", notebooks(func(c *corev1.Container) {
 			c.VolumeMounts[2].SubPathExpr = "$(NB_USER)"
@@ -63,11 +63,11 @@ func attacksOnMounts() map[string]attack {
 		"the home elsewhere": {"MountForeign", notebooks(func(c *corev1.Container) { c.VolumeMounts[0].MountPath = "/elsewhere" })},
 		"something else over our program": {"MountTaken", func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
-			mounts(corev1.VolumeMount{Name: "mine", MountPath: "/config/jupyter-user-init"})(pod)
+			addMount(corev1.VolumeMount{Name: "mine", MountPath: "/config/jupyter-user-init"})(pod)
 		}},
 		"something else over our program by a way round": {"MountTaken", func(pod *corev1.Pod) {
 			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "mine"})
-			mounts(corev1.VolumeMount{Name: "mine", MountPath: "/x/../config/jupyter-user-init"})(pod)
+			addMount(corev1.VolumeMount{Name: "mine", MountPath: "/x/../config/jupyter-user-init"})(pod)
 		}},
 		"no home": {"Drifted", notebooks(func(c *corev1.Container) { c.VolumeMounts = c.VolumeMounts[1:] })},
 		"no scratch volume in the notebook": {"Drifted", notebooks(func(c *corev1.Container) {
@@ -99,12 +99,12 @@ func attacksOnOthersMounts() map[string]attack {
 			"the very home":      {Name: share, MountPath: "/s", SubPath: "home/alice"},
 			"the scratch volume": {Name: scratch, MountPath: "/c"},
 		} {
-			all[kind+" mounts "+name] = attack{"MountForeign", beside(kind, corev1.Container{VolumeMounts: []corev1.VolumeMount{m}})}
+			all[kind+" mounts "+name] = attack{"MountForeign", addContainer(kind, corev1.Container{VolumeMounts: []corev1.VolumeMount{m}})}
 		}
 		for _, volume := range []string{share, scratch} {
-			all[kind+" has a block device of "+volume] = attack{"DeviceForeign", beside(kind, corev1.Container{
+			all[kind+" has a block device of "+volume] = attack{"DeviceForeign", addContainer(kind, corev1.Container{
 				VolumeDevices: []corev1.VolumeDevice{{Name: volume, DevicePath: "/dev/x"}}})}
-			all[kind+" reads a variable out of "+volume] = attack{"EnvForeign", beside(kind, corev1.Container{Env: fileKey(volume)})}
+			all[kind+" reads a variable out of "+volume] = attack{"EnvForeign", addContainer(kind, corev1.Container{Env: fileKey(volume)})}
 		}
 	}
 	return all

@@ -50,8 +50,8 @@ func TestPodSecurityAdmissionsOwnPods(t *testing.T) {
 		raw := []byte(encode(t, pod))
 		for _, discovery := range discoveries() {
 			t.Run(discovery.Name+"/"+strings.TrimSuffix(filepath.ToSlash(file[len(root)+1:]), ".yaml"), func(t *testing.T) {
-				if keepsItsLevel(t, levels, discovery, raw, besidesOurs) {
-					holds(t, discovery, raw)
+				if testLevel(t, levels, discovery, raw, withoutOurs) {
+					testProperties(t, discovery, raw)
 					admitted[levels.OfPod(decoded(t, raw)).Meets]++
 				}
 			})

@@ -58,13 +58,13 @@ func attacksOnHomeIn() map[string]attack {
 		}},
 		"the annotation taken off": {"MountForeign", func(pod *corev1.Pod) { delete(pod.Annotations, "jupyter-user.io/home-in") }},
 		"the annotation names an ephemeral container": {"AnnotationInvalid", func(pod *corev1.Pod) {
-			beside("ephemeral", asUser(func(*corev1.SecurityContext) {}))(pod)
+			addContainer("ephemeral", asUser(func(*corev1.SecurityContext) {}))(pod)
 			pod.Annotations["jupyter-user.io/home-in"] = "side,clone,beside"
 		}},
 		"an ephemeral container with the home": {"MountForeign", func(pod *corev1.Pod) {
 			c := asUser(func(*corev1.SecurityContext) {})
 			c.VolumeMounts = []corev1.VolumeMount{{Name: share, MountPath: "/home/alice", SubPath: "home/alice"}}
-			beside("ephemeral", c)(pod)
+			addContainer("ephemeral", c)(pod)
 		}},
 		"the annotation names our init container": {"AnnotationInvalid", func(pod *corev1.Pod) {
 			pod.Annotations["jupyter-user.io/home-in"] = "side,clone,jupyter-user-init"

@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// brokeOut lists parts of hostile names: texts that are known to break out of paths, shells, files and templates.
-var brokeOut = []string{
+// escapes lists parts of hostile names: texts that are known to break out of paths, shells, files and templates.
+var escapes = []string{
 	"..", "../", "/", `\`, ".", "~", "$(id)", "`id`", "$HOME", "$(NB_USER)", "$$", ";", "|", "&", "'", `"`, " ", "\t", "\n", "\r\n", "\x00",
 	"\x1b]0;", ":", ",", "=", "--", "-", "@", "@corp.example", "%s", "%2e%2e%2f", "{{.}}", "<!--", "*", "?", "#", "root", "ROOT", "jovyan",
 	"alice", "bob", "a", "Z", "0", "65534", "_", "\u0430", "\uff0e\uff0e\uff0f", "\u202e", "\u200b", "ä", "😀", strings.Repeat("a", 64),
@@ -38,10 +38,10 @@ func TestHostileNamesStayNames(t *testing.T) {
 		for range each {
 			var text strings.Builder
 			for range 1 + random.Intn(4) {
-				text.WriteString(brokeOut[random.Intn(len(brokeOut))])
+				text.WriteString(escapes[random.Intn(len(escapes))])
 			}
 			for _, discovery := range discoveries() {
-				if staysAName(t, discovery, text.String(), byLabel) {
+				if testName(t, discovery, text.String(), byLabel) {
 					admitted++
 				}
 			}
@@ -51,8 +51,8 @@ func TestHostileNamesStayNames(t *testing.T) {
 	t.Logf("%d of %d admitted", admitted, 4*each)
 }
 
-// staysAName reports whether a Pod with that name was admitted.
-func staysAName(t *testing.T, discovery golden.Case, name string, byLabel bool) bool {
+// testName reports whether a Pod with that name was admitted.
+func testName(t *testing.T, discovery golden.Case, name string, byLabel bool) bool {
 	t.Helper()
 	raw := podOf(t, name, byLabel)
 	d := discovery.Decide(raw)

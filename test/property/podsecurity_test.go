@@ -25,7 +25,7 @@ func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	admitted := map[api.Level]int{}
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			if keepsItsLevel(t, levels, c, c.JSON, besides) {
+			if testLevel(t, levels, c, c.JSON, withoutNotebook) {
 				admitted[levels.OfPod(decoded(t, c.JSON)).Meets]++
 			}
 		})
@@ -46,7 +46,7 @@ func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
 		for seed := range int64(each) {
 			pod := newGenerator(seed, 0.7).craftedPod()
 			raw := marshal(t, pod)
-			if keepsItsLevel(t, levels, c, raw, besidesOurs) {
+			if testLevel(t, levels, c, raw, withoutOurs) {
 				admitted[levels.OfPod(pod).Meets]++
 			}
 			if t.Failed() {
@@ -59,9 +59,9 @@ func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Logf("%v", admitted)
 }
 
-// keepsItsLevel reports whether the Pod was admitted. It fails if the admitted Pod meets a lower level. If the part of the Pod that rest
+// testLevel reports whether the Pod was admitted. It fails if the admitted Pod meets a lower level. If the part of the Pod that rest
 // returns meets restricted, the whole Pod must meet restricted.
-func keepsItsLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []byte,
+func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []byte,
 	rest func(pod *corev1.Pod, notebook string) *corev1.Pod,
 ) bool {
 	t.Helper()
@@ -89,8 +89,8 @@ func keepsItsLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw 
 	return true
 }
 
-// besides returns the Pod without its notebook container and without injected fields that it had before.
-func besides(pod *corev1.Pod, notebook string) *corev1.Pod {
+// withoutNotebook returns the Pod without its notebook container and without injected fields that it had before.
+func withoutNotebook(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := pod.DeepCopy()
 	at := notebookOf(rest, notebook)
 	rest.Spec.Containers = slices.Delete(rest.Spec.Containers, at, at+1)
@@ -104,10 +104,10 @@ func notebookOf(pod *corev1.Pod, notebook string) int {
 	return slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == notebook })
 }
 
-// besidesOurs returns the Pod without our init container. The notebook container keeps only those fields of its security context that are the
+// withoutOurs returns the Pod without our init container. The notebook container keeps only those fields of its security context that are the
 // Pod's, such as SELinux options and the AppArmor profile. With forbidden values there, the Pod itself fails restricted.
-func besidesOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
-	rest := besides(pod, notebook)
+func withoutOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
+	rest := withoutNotebook(pod, notebook)
 	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()
 	own := c.SecurityContext
 	c.SecurityContext = &corev1.SecurityContext{

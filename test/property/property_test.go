@@ -33,7 +33,7 @@ func TestGoldenPods(t *testing.T) {
 	cases, err := golden.Cases()
 	require.NoError(t, err)
 	for _, c := range cases {
-		t.Run(c.Name, func(t *testing.T) { holds(t, c, c.JSON) })
+		t.Run(c.Name, func(t *testing.T) { testProperties(t, c, c.JSON) })
 	}
 }
 
@@ -49,7 +49,7 @@ func TestMadeUpPods(t *testing.T) {
 				pod = g.anyPod()
 			}
 			raw := marshal(t, pod)
-			if holds(t, c, raw) {
+			if testProperties(t, c, raw) {
 				admitted++
 			}
 			if t.Failed() {
@@ -70,13 +70,13 @@ func TestEveryFieldOfThePodType(t *testing.T) {
 			pod := newGenerator(seed, 0).anyPod()
 			pod.Spec.SecurityContext.SupplementalGroups = nil
 			pod.Annotations = map[string]string{"example.com/a": "b"}
-			assert.True(t, holds(t, c, marshal(t, pod)), "%s, seed %d is admitted", c.Name, seed)
+			assert.True(t, testProperties(t, c, marshal(t, pod)), "%s, seed %d is admitted", c.Name, seed)
 		}
 	}
 }
 
-// holds tests every property with a Pod, and reports whether it was admitted.
-func holds(t *testing.T, c golden.Case, raw []byte) bool {
+// testProperties tests every property with a Pod, and reports whether it was admitted.
+func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 	t.Helper()
 	first := c.Decide(raw)
 	assert.Equal(t, first.Operations, c.Decide(raw).Operations, "deterministic")
@@ -91,9 +91,9 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 		assert.False(t, c.Verify(raw).User.String() != "", "the verifier finds no user either")
 		return true
 	}
-	assert.Equal(t, len(first.Operations) > 0, slices.ContainsFunc(first.Changes(), done), "explained: there are changes exactly if there are operations")
+	assert.Equal(t, len(first.Operations) > 0, slices.ContainsFunc(first.Changes(), changesPod), "explained: there are changes exactly if there are operations")
 	second := c.Decide(admitted)
-	assert.False(t, slices.ContainsFunc(second.Changes(), done), "explained: the second pass has no changes")
+	assert.False(t, slices.ContainsFunc(second.Changes(), changesPod), "explained: the second pass has no changes")
 	assert.Empty(t, second.Denials, "idempotent: the admitted Pod is not denied")
 	assert.Empty(t, second.Operations, "idempotent: the second pass has no operations")
 	assert.Empty(t, second.Drift(), "whole: every enforced field is as planned")
@@ -111,8 +111,8 @@ func holds(t *testing.T, c golden.Case, raw []byte) bool {
 	return true
 }
 
-// done reports whether a change changes the Pod.
-func done(c inject.Change) bool { return c.Action != inject.Kept && c.Action != inject.LeftOut }
+// changesPod reports whether a change changes the Pod.
+func changesPod(c inject.Change) bool { return c.Action != inject.Kept && c.Action != inject.LeftOut }
 
 // TestAFieldInAnotherSpelling: field names are case-sensitive, as in the API server. fsgroup is an unknown field and not fsGroup.
 func TestAFieldInAnotherSpelling(t *testing.T) {
@@ -120,7 +120,7 @@ func TestAFieldInAnotherSpelling(t *testing.T) {
 	const pod = `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "alice"}},
 		"spec": {"securityContext": {"fsgroup": 100}, "containers": [{"name": "notebook", "image": "quay.io/jupyter/base-notebook"}]}}`
 	for _, c := range discoveries() {
-		assert.True(t, holds(t, c, []byte(pod)), c.Name)
+		assert.True(t, testProperties(t, c, []byte(pod)), c.Name)
 	}
 }
 
@@ -137,7 +137,7 @@ func FuzzPods(f *testing.F) {
 			discovery = discoveries()[1]
 		}
 		if json.Valid(raw) {
-			holds(t, discovery, raw)
+			testProperties(t, discovery, raw)
 		} else {
 			assert.NotEmpty(t, discovery.Decide(raw).Denials)
 		}

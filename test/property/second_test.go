@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// seconds are changes like those of other webhooks. Each is idempotent.
-var seconds = []func(*corev1.Pod){
+// otherChanges are changes like those of other webhooks. Each is idempotent.
+var otherChanges = []func(*corev1.Pod){
 	func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"pool": "gpu"} },
 	func(p *corev1.Pod) {
 		metav1.SetMetaDataLabel(&p.ObjectMeta, "second", "yes")
@@ -58,7 +58,7 @@ func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
 			if len(discovery.Decide(raw).Denials) > 0 {
 				continue
 			}
-			second := seconds[seed%int64(len(seconds))]
+			second := otherChanges[seed%int64(len(otherChanges))]
 			before := changed(t, raw, second)
 			if len(discovery.Decide(before).Denials) > 0 {
 				continue // The Pod with the other webhook's change is denied anyway.

@@ -85,8 +85,8 @@ func (c *certManager) renew(t *testing.T, name string) {
 	}, patience, pollEvery)
 }
 
-// reissued waits until a Secret has another certificate than before, and returns the new certificate.
-func (c *certManager) reissued(t *testing.T, name string, before []byte) (now []byte) {
+// awaitReissued waits until a Secret has another certificate than before, and returns the new certificate.
+func (c *certManager) awaitReissued(t *testing.T, name string, before []byte) (now []byte) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		now = c.secret(t, name).Data["tls.crt"]
@@ -107,7 +107,7 @@ func TestCertManagersCertificatesRotateWithoutALostAdmission(t *testing.T) {
 	began := time.Now()
 	c := newCertManager(t)
 	issuing := time.Now()
-	c.settled(t, one)
+	c.awaitSettled(t, one)
 	t.Logf("cert-manager started, and from nothing to a certificate in both replicas: %.1f s of %.1f s", time.Since(issuing).Seconds(),
 		time.Since(began).Seconds())
 	require.Eventually(t, func() bool { _, err := c.admit(); return err == nil }, patience, pollEvery)
@@ -115,47 +115,47 @@ func TestCertManagersCertificatesRotateWithoutALostAdmission(t *testing.T) {
 	assert.Contains(t, c.check(t), "ok: is for jupyter-user-webhook.jupyter-user-system.svc until ")
 
 	l := c.startLoad(t)
-	during := func(what string, do func(t *testing.T)) { t.Helper(); l.during(t, c.service, what, do) }
+	during := func(what string, do func(t *testing.T)) { t.Helper(); l.runUnderLoad(t, c.service, what, do) }
 	during("the certificate is renewed", func(t *testing.T) {
 		before, key := c.secret(t, mountedName), c.key(t, mountedName)
 		c.renew(t, "jupyter-user-webhook")
-		c.replaced(t, before, atLeast(1))
+		c.awaitReplaced(t, before, atLeast(1))
 		assert.NotEqual(t, key, c.key(t, mountedName), "with another key")
 	})
 	during("the authority is renewed, and then the certificate", func(t *testing.T) {
 		before, authority, key := c.secret(t, mountedName), c.secret(t, caName).Data["tls.crt"], c.key(t, caName)
 		c.renew(t, caName)
-		c.trusted(t, c.reissued(t, caName, authority))
+		c.awaitTrusted(t, c.awaitReissued(t, caName, authority))
 		assert.Equal(t, key, c.key(t, caName), "with the same key")
 		c.renew(t, "jupyter-user-webhook")
-		c.replaced(t, before, atLeast(1))
+		c.awaitReplaced(t, before, atLeast(1))
 	})
 	during("the Secret of the webhook is deleted", func(t *testing.T) {
 		before := c.secret(t, mountedName)
 		c.remove(t, mountedName)
-		c.replaced(t, before, atLeast(1))
+		c.awaitReplaced(t, before, atLeast(1))
 	})
 	during("the Secret of the authority is deleted", func(t *testing.T) {
 		before, key := c.secret(t, caName), c.key(t, caName)
 		c.remove(t, caName)
-		c.trusted(t, c.reissued(t, caName, before.Data["tls.crt"]))
+		c.awaitTrusted(t, c.awaitReissued(t, caName, before.Data["tls.crt"]))
 		assert.NotEqual(t, key, c.key(t, caName), "with another key, since the old one is gone")
-		c.settled(t, atLeast(2))
+		c.awaitSettled(t, atLeast(2))
 	})
 	during("the new authority issues the certificate", func(t *testing.T) {
 		before := c.secret(t, mountedName)
 		c.remove(t, mountedName)
-		c.replaced(t, before, atLeast(1))
+		c.awaitReplaced(t, before, atLeast(1))
 		assert.Equal(t, c.secret(t, caName).Data["tls.crt"], c.secret(t, mountedName).Data["ca.crt"])
 	})
 	during("the old authority is trusted no more", func(t *testing.T) {
-		c.trustAlone(t, c.secret(t, caName).Data["tls.crt"])
-		c.settled(t, one)
+		c.trustOnly(t, c.secret(t, caName).Data["tls.crt"])
+		c.awaitSettled(t, one)
 	})
 }
 
-// trusted waits until the caBundle of every webhook has the CA. It may have other CAs too.
-func (c *certManager) trusted(t *testing.T, authority []byte) {
+// awaitTrusted waits until the caBundle of every webhook has the CA. It may have other CAs too.
+func (c *certManager) awaitTrusted(t *testing.T, authority []byte) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		bundles := c.bundles(t)
@@ -163,8 +163,8 @@ func (c *certManager) trusted(t *testing.T, authority []byte) {
 	}, patience, pollEvery, "the authority is trusted")
 }
 
-// trustAlone removes all other CAs from every caBundle. cert-manager's CA injector never removes a CA that has not expired.
-func (c *certManager) trustAlone(t *testing.T, authority []byte) {
+// trustOnly removes all other CAs from every caBundle. cert-manager's CA injector never removes a CA that has not expired.
+func (c *certManager) trustOnly(t *testing.T, authority []byte) {
 	t.Helper()
 	api := c.client.AdmissionregistrationV1()
 	require.EventuallyWithT(t, func(collect *assert.CollectT) {

@@ -54,7 +54,7 @@ func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
 		accepts(t, w.authority, "other", "kube-apiserver")
 		_, err := w.admit()
 		require.NoError(t, err)
-		strangersAreDenied(t, w, authority)
+		tryOtherCertificates(t, w, authority)
 	})
 	t.Run("by another name", func(t *testing.T) {
 		accepts(t, w.authority, "other")
@@ -66,8 +66,8 @@ func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
 	})
 }
 
-// strangersAreDenied connects with certificates that a Pod could have. Every connection must fail.
-func strangersAreDenied(t *testing.T, w *world, trusted pki.Pair) {
+// tryOtherCertificates connects with certificates that a Pod could have. Every connection must fail.
+func tryOtherCertificates(t *testing.T, w *world, trusted pki.Pair) {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(trusted.Cert)

@@ -78,8 +78,8 @@ func (l *load) count(took time.Duration, err error) {
 	l.slowest = max(l.slowest, took)
 }
 
-// during runs a phase of the test under load and logs its figures. No admission may fail, and there must be new connections.
-func (l *load) during(t *testing.T, s *service, what string, do func(t *testing.T)) {
+// runUnderLoad runs a phase of the test under load and logs its figures. No admission may fail, and there must be new connections.
+func (l *load) runUnderLoad(t *testing.T, s *service, what string, do func(t *testing.T)) {
 	t.Helper()
 	l.lock.Lock()
 	l.admitted, l.failed, l.slowest = 0, map[string]int{}, 0

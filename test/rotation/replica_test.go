@@ -47,7 +47,7 @@ func (w *world) startReplicas(t *testing.T, more ...string) {
 	for _, delay := range kubeletDelays {
 		r := &replica{mount: t.TempDir()}
 		arguments := append([]string{"serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--drain=0s", "--cert-dir=" + r.mount}, more...)
-		go w.kubelet(t, t.Context(), r.mount, delay)
+		go w.writeSecretFiles(t, t.Context(), r.mount, delay)
 		r.log, _ = run(t, path, arguments...)
 		require.Eventually(t, func() bool { return len(r.log.Lines(t, "serving")) > 0 }, machine.Patience, pollEvery, r.log.String())
 		said := r.log.Lines(t, "serving")[0]
@@ -72,8 +72,8 @@ func (r *replica) probe(ctx context.Context) {
 	client.CloseIdleConnections()
 }
 
-// shows returns the certificate that the replica serves, or nil if it serves none.
-func (r *replica) shows() *x509.Certificate {
+// servedCertificate returns the certificate that the replica serves, or nil if it serves none.
+func (r *replica) servedCertificate() *x509.Certificate {
 	conn, err := tls.Dial("tcp", r.reviews, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		return nil
@@ -82,9 +82,9 @@ func (r *replica) shows() *x509.Certificate {
 	return conn.ConnectionState().PeerCertificates[0]
 }
 
-// kubelet writes the Secret's files into a directory, like a kubelet with an optional Secret volume. It follows each change of the Secret
+// writeSecretFiles writes the Secret's files into a directory, like a kubelet with an optional Secret volume. It follows each change of the Secret
 // with a delay. Without the Secret, the directory is empty.
-func (w *world) kubelet(t *testing.T, ctx context.Context, dir string, delay time.Duration) {
+func (w *world) writeSecretFiles(t *testing.T, ctx context.Context, dir string, delay time.Duration) {
 	mounted, wanted, since, generation := map[string][]byte{}, map[string][]byte{}, time.Now(), 0
 	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(ctx context.Context) (bool, error) {
 		data := map[string][]byte{}

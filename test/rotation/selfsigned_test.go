@@ -17,9 +17,9 @@ import (
 // authorityName is the name of the Secret in which rotate-certificates keeps its CA.
 const authorityName = "jupyter-user-webhook-self-signed"
 
-// companion returns a client with the rights that the chart gives to rotate-certificates, and a function that starts rotate-certificates
+// rotateAccount returns a client with the rights that the chart gives to rotate-certificates, and a function that starts rotate-certificates
 // with these rights.
-func (w *world) companion(t *testing.T) (kubernetes.Interface, func() (*journal.Journal, func())) {
+func (w *world) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*journal.Journal, func())) {
 	t.Helper()
 	account, err := w.User("system:serviceaccount:"+namespace+":"+authorityName, "system:serviceaccounts", "system:authenticated")
 	require.NoError(t, err)
@@ -34,8 +34,8 @@ func (w *world) companion(t *testing.T) (kubernetes.Interface, func() (*journal.
 	}
 }
 
-// settled waits until every replica serves the Secret's certificate and every caBundle has an accepted number of CAs.
-func (w *world) settled(t *testing.T, authorities func(int) bool) {
+// awaitSettled waits until every replica serves the Secret's certificate and every caBundle has an accepted number of CAs.
+func (w *world) awaitSettled(t *testing.T, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool { return w.served(t) && w.trusts(t, authorities) }, patience, pollEvery, "all agree again")
 }
@@ -48,22 +48,22 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 		require.Eventually(t, func() bool { return len(r.log.Lines(t, "waiting for the serving certificate")) > 0 }, patience, pollEvery)
 		assert.False(t, r.ready.Load(), "the replica has no certificate yet")
 	}
-	account, start := w.companion(t)
+	account, start := w.rotateAccount(t)
 	began := time.Now()
 	log, kill := start()
-	w.settled(t, one)
+	w.awaitSettled(t, one)
 	t.Logf("from nothing to a certificate in both replicas: %.1f s", time.Since(began).Seconds())
 	require.Eventually(t, func() bool { _, err := w.admit(); return err == nil }, patience, pollEvery)
 
 	l := w.startLoad(t)
-	during := func(what string, do func(t *testing.T)) { t.Helper(); l.during(t, w.service, what, do) }
+	during := func(what string, do func(t *testing.T)) { t.Helper(); l.runUnderLoad(t, w.service, what, do) }
 	during("the certificate is renewed", func(t *testing.T) {
 		before, authority := w.secret(t, mountedName), w.bundles(t)
 		own := w.secret(t, authorityName)
 		delete(own.Data, "tls.crt")
 		_, err := w.client.CoreV1().Secrets(namespace).Update(t.Context(), own, metav1.UpdateOptions{})
 		require.NoError(t, err)
-		w.replaced(t, before, one)
+		w.awaitReplaced(t, before, one)
 		assert.Equal(t, authority, w.bundles(t), "the CA is the same")
 	})
 	rotate := func(t *testing.T, remove ...string) {
@@ -72,7 +72,7 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 			w.remove(t, name)
 		}
 		require.Eventually(t, func() bool { return w.changed(t, authority) }, patience, pollEvery)
-		w.replaced(t, before, one)
+		w.awaitReplaced(t, before, one)
 		for i, bundle := range w.bundles(t) {
 			assert.NotContains(t, bundle, authority[i], "the old CA is not trusted any more")
 		}
@@ -91,7 +91,7 @@ func TestSelfSignedCertificatesRotateWithoutALostAdmission(t *testing.T) {
 		kill()
 		assert.Equal(t, before.Data, w.secret(t, mountedName).Data, "the new certificate is not served before its CA is trusted")
 		log, _ = start()
-		w.replaced(t, before, one)
+		w.awaitReplaced(t, before, one)
 	})
 	t.Run("its rights are those that it needs", func(t *testing.T) { testRights(t, account) })
 	assert.NotContains(t, log.String(), `"level":"ERROR"`)
@@ -104,14 +104,14 @@ func (w *world) changed(t *testing.T, before []string) bool {
 	return len(now) == len(before) && now[0] != before[0]
 }
 
-// replaced waits until the Secret has another certificate than before, and then like settled.
-func (w *world) replaced(t *testing.T, before *corev1.Secret, authorities func(int) bool) {
+// awaitReplaced waits until the Secret has another certificate than before, and then like settled.
+func (w *world) awaitReplaced(t *testing.T, before *corev1.Secret, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		now := w.secret(t, mountedName)
 		return len(now.Data["tls.crt"]) > 0 && string(now.Data["tls.crt"]) != string(before.Data["tls.crt"])
 	}, patience, pollEvery, "another certificate")
-	w.settled(t, authorities)
+	w.awaitSettled(t, authorities)
 }
 
 // testRights tries what an attacker with the rights of rotate-certificates would try.

@@ -212,7 +212,7 @@ func (w *world) trusts(t *testing.T, authorities func(int) bool) bool {
 			return false
 		}
 		for _, replica := range w.service.replicas {
-			leaf := replica.shows()
+			leaf := replica.servedCertificate()
 			if leaf == nil {
 				return false
 			}
@@ -232,7 +232,7 @@ func (w *world) served(t *testing.T) bool {
 		return false
 	}
 	for _, replica := range w.service.replicas {
-		if leaf := replica.shows(); leaf == nil || string(leaf.Raw) != string(block.Bytes) {
+		if leaf := replica.servedCertificate(); leaf == nil || string(leaf.Raw) != string(block.Bytes) {
 			return false
 		}
 	}

@@ -45,17 +45,17 @@ func Names() []string { return []string{Floor, Empty, Usual, Ours} }
 // KnownUser is the identity of the user of all Pods.
 var KnownUser = webhook.Fixed{Identity: identity.New(5001, 6001, nil)}
 
-// nowhere is the log of all handlers. It formats JSON like the webhook and discards it.
-var nowhere = slog.NewJSONHandler(io.Discard, nil)
+// discardLog is the log of all handlers. It formats JSON like the webhook and discards it.
+var discardLog = slog.NewJSONHandler(io.Discard, nil)
 
 // Without a logger, controller-runtime would skip the work of logging.
-func init() { log.SetLogger(logr.FromSlogHandler(nowhere)) }
+func init() { log.SetLogger(logr.FromSlogHandler(discardLog)) }
 
 // New returns the handler with a name.
 func New(name string) (http.Handler, error) {
 	switch name {
 	case Floor:
-		return http.HandlerFunc(floor), nil
+		return http.HandlerFunc(serveFastest), nil
 	case Empty:
 		return &admission.Webhook{Handler: admission.HandlerFunc(func(context.Context, admission.Request) admission.Response {
 			return admission.Allowed("")
@@ -76,11 +76,11 @@ func Webhook(who webhook.Identities) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return server.NewHandler(webhook.New(config.Default(), who), slog.New(nowhere), metrics, nil), nil
+	return server.NewHandler(webhook.New(config.Default(), who), slog.New(discardLog), metrics, nil), nil
 }
 
-// floor reads the body and finds only the uid in it.
-func floor(w http.ResponseWriter, r *http.Request) {
+// serveFastest reads the body and finds only the uid in it.
+func serveFastest(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)

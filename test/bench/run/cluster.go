@@ -188,7 +188,7 @@ func (c *cluster) awaitSame(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("in %s: %w", namespace, err)
 			}
-			made[namespace] = specOf(pod)
+			made[namespace] = comparedSpec(pod)
 		}
 		if made[inCore] == made[ours] && made[constant] == made[ours] && made[verified] == made[ours] &&
 			len(made[ours]) > len(`"jupyter-user-init"`) {
@@ -202,8 +202,8 @@ func (c *cluster) awaitSame(ctx context.Context) error {
 	}
 }
 
-// specOf is what of a pod has to be the same: all but the token volume's name, which is another one each time.
-func specOf(pod *corev1.Pod) string {
+// comparedSpec is what of a pod has to be the same: all but the token volume's name, which is another one each time.
+func comparedSpec(pod *corev1.Pod) string {
 	for i := range pod.Spec.Volumes {
 		if pod.Spec.Volumes[i].Projected != nil {
 			pod.Spec.Volumes[i].Name = "token"

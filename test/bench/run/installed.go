@@ -116,13 +116,13 @@ func (c *cluster) paired(ctx context.Context, how effort, server int, do func(co
 		pair := []string{nothing, namespace}
 		rand.Shuffle(len(pair), func(i, j int) { pair[i], pair[j] = pair[j], pair[i] })
 		for _, in := range pair {
-			before := computed(server)
+			before := processorTime(server)
 			for range batch {
 				if err := do(ctx, in); err != nil {
 					return 0, err
 				}
 			}
-			spent[in] = computed(server) - before
+			spent[in] = processorTime(server) - before
 		}
 		if round > 0 { // The first round compiles expressions, so it is not counted.
 			ratios = append(ratios, spent[namespace].Seconds()/spent[nothing].Seconds())
@@ -210,8 +210,8 @@ func (c *cluster) apiServerProcess() (int, error) {
 	return 0, errors.New("the API server's process is not found")
 }
 
-// computed returns the processor time of a process in nanoseconds: the sum over its threads.
-func computed(process int) (sum time.Duration) {
+// processorTime returns the processor time of a process in nanoseconds: the sum over its threads.
+func processorTime(process int) (sum time.Duration) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", process))
 	for _, file := range files {
 		text, _ := os.ReadFile(file)

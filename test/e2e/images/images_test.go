@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// built returns the archives. It skips the test without E2E=1, because the build needs root and minutes.
-func built(t *testing.T) Archives {
+// buildArchives returns the archives. It skips the test without E2E=1, because the build needs root and minutes.
+func buildArchives(t *testing.T) Archives {
 	t.Helper()
 	if os.Getenv("E2E") == "" {
 		t.Skip("builds container images, as root and with Debian's packages: set E2E=1, or run make e2e")
@@ -29,7 +29,7 @@ func built(t *testing.T) Archives {
 }
 
 func TestOurImageIsTwoStaticProgramsAndNothingElse(t *testing.T) {
-	image, err := Inspect(built(t).Webhook, Webhook)
+	image, err := Inspect(buildArchives(t).Webhook, Webhook)
 	require.NoError(t, err)
 	assertOurs(t, image, elf.EM_X86_64)
 	assert.Equal(t, "amd64", image.Architecture)
@@ -78,8 +78,8 @@ func assertStatic(t *testing.T, name string, program []byte, machine elf.Machine
 	}
 }
 
-// again builds our image once more, with its own cache.
-func again(t *testing.T, arguments ...string) Image {
+// buildAgain builds our image once more, with its own cache.
+func buildAgain(t *testing.T, arguments ...string) Image {
 	t.Helper()
 	b, err := newBuilder(os.Stderr)
 	require.NoError(t, err)
@@ -98,22 +98,22 @@ func TestOurImageForARM(t *testing.T) {
 	if os.Getenv("RELEASE_CHECK") == "" {
 		t.Skip("left out: everything is compiled for another architecture, which takes minutes once. Run it with make release-check")
 	}
-	built(t)
-	image := again(t, "--platform=linux/arm64")
+	buildArchives(t)
+	image := buildAgain(t, "--platform=linux/arm64")
 	assert.Equal(t, "arm64", image.Architecture)
 	assertOurs(t, image, elf.EM_AARCH64)
 }
 
 // TestOurImageHasOneDigest: two builds give the same digest, as in a registry.
 func TestOurImageHasOneDigest(t *testing.T) {
-	image, err := Inspect(built(t).Webhook, Webhook)
+	image, err := Inspect(buildArchives(t).Webhook, Webhook)
 	require.NoError(t, err)
 	assert.Regexp(t, `^sha256:[0-9a-f]{64}$`, image.Digest)
-	assert.Equal(t, image.Digest, again(t).Digest)
+	assert.Equal(t, image.Digest, buildAgain(t).Digest)
 }
 
 func TestOurImageIsReproducible(t *testing.T) {
-	image, err := Inspect(built(t).Webhook, Webhook)
+	image, err := Inspect(buildArchives(t).Webhook, Webhook)
 	require.NoError(t, err)
 	files, err := image.Files()
 	require.NoError(t, err)
@@ -153,7 +153,7 @@ func buildAsTheDockerfileSays(t *testing.T) (out string) {
 }
 
 func TestNotebooksStartLikeTheOnesTheyStandFor(t *testing.T) {
-	archive := built(t).Notebooks
+	archive := buildArchives(t).Notebooks
 	for name, want := range map[string]Image{
 		DockerStacks: {
 			User: "1000", Entrypoint: []string{"tini", "-g", "--", "start.sh"}, Command: []string{"start-notebook.py"},
@@ -200,7 +200,7 @@ func TestNotebooksStartLikeTheOnesTheyStandFor(t *testing.T) {
 }
 
 func TestOneLayerIsSharedByAll(t *testing.T) {
-	archive := built(t).Notebooks
+	archive := buildArchives(t).Notebooks
 	stacks, err := Inspect(archive, DockerStacks)
 	require.NoError(t, err)
 	z2jh, err := Inspect(archive, Z2JH)

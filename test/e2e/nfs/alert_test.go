@@ -40,7 +40,7 @@ func record(t *testing.T) *recorder {
 	recording, err := monitoring.NewRecording(shareAlert, scrapeEvery, time.Now())
 	require.NoError(t, err)
 	var replicas []corev1.Pod
-	for _, namespace := range []string{helm.Namespace, knowing} {
+	for _, namespace := range []string{helm.Namespace, secondName} {
 		pods, err := world.Client.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{
 			LabelSelector: "app.kubernetes.io/name=" + helm.Release,
 		})

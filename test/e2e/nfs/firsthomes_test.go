@@ -35,9 +35,9 @@ func makeFirstHomes(t *testing.T, on *node.Second, share string, h home) uml.Res
 	return result
 }
 
-// trustThird has the server take root for root where the third node is the client, until the test ends: one line of exports for
+// trustThirdNode has the server take root for root where the third node is the client, until the test ends: one line of exports for
 // the node of first homes, as deploy/docs/homes.md says.
-func trustThird(t *testing.T) {
+func trustThirdNode(t *testing.T) {
 	t.Helper()
 	const exports = `ip netns exec srv sh -euc 'mount -t nfsd nfsd /proc/fs/nfsd; exportfs "$@"' - `
 	_, err := world.nfs.Script(t.Context(), exports+"-o rw,sync,no_subtree_check,no_root_squash,fsid=1,crossmnt 192.0.2.0/24:/srv/hpc")
@@ -53,7 +53,7 @@ func trustThird(t *testing.T) {
 // another client.
 func TestFirstHomesOnNFS(t *testing.T) {
 	needNFS(t)
-	trustThird(t)
+	trustThirdNode(t)
 	cases := []struct {
 		mount string
 		in    space
@@ -78,7 +78,7 @@ func TestFirstHomesOnNFS(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, before, after, "nothing is left behind")
 
-			made := makeFirstHomes(t, world.other, mountThird(t, c.mount), c.home)
+			made := makeFirstHomes(t, world.other, mountOnThirdNode(t, c.mount), c.home)
 			assert.Zero(t, made.Code, made.Output)
 			assert.Equal(t, fmt.Sprintf("made: home/%s, for %d:%d\n1 made, 0 there, 0 skipped, 0 failed\n", c.home.name, c.home.uid, c.home.gid),
 				made.Output)
@@ -86,16 +86,16 @@ func TestFirstHomesOnNFS(t *testing.T) {
 			assert.Equal(t, "0 made, 1 there, 0 skipped, 0 failed\n", again.Output)
 			assertMade(t, c.home, before)
 		})
-		running[c.mount] = run(t, c.in, "first", c.home.name, writes...)
+		running[c.mount] = run(t, c.in, "first", c.home.name, writesFile...)
 	}
 	for _, c := range cases {
-		saysWho(t, running[c.mount], c.home)
+		assertOwnerServes(t, running[c.mount], c.home)
 	}
 	removeAll(t, running)
 }
 
-// mountThird mounts the share on the third node for as long as the test lasts.
-func mountThird(t *testing.T, name string) string {
+// mountOnThirdNode mounts the share on the third node for as long as the test lasts.
+func mountOnThirdNode(t *testing.T, name string) string {
 	t.Helper()
 	m, at := mounts[name], "/mnt/third-"+name
 	_, err := world.other.Script(t.Context(), "mkdir -p $3; mount -t nfs -o $1 "+serverAddress+":$2 $3", m.options, m.export, at)

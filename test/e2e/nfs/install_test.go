@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// knowing is the name and the namespace of the installation whose webhook mounts the share.
-const knowing = "jupyter-user-known"
+// secondName is the name and the namespace of the installation whose webhook mounts the share.
+const secondName = "jupyter-user-known"
 
 // patience is how many seconds the API server waits for a webhook, instead of the chart's two seconds: a slow machine takes
 // longer. The tests measure how fast the responses are.
@@ -47,9 +47,9 @@ onlyNamespaces: [%s]
 nodeSelector: {kubernetes.io/hostname: node}
 `
 
-// knowingValues are for a webhook on the node with NFS. It mounts the share with the chart's mount options, and reads groups from
+// secondValues are for a webhook on the node with NFS. It mounts the share with the chart's mount options, and reads groups from
 // files. It caches nothing for longer than a response of the server takes.
-const knowingValues = `
+const secondValues = `
 share: {nfs: {server: ` + serverAddress + `, path: %s}, ` + directories + `}
 namespaces: [%s]
 onlyNamespaces: [%s]
@@ -89,7 +89,7 @@ func (w *World) installShipped(ctx context.Context) error {
 	if err := w.AwaitPolicies(ctx); err != nil {
 		return err
 	}
-	return w.leaveToKnowing(ctx)
+	return w.excludeSecond(ctx)
 }
 
 // applyShare applies the chart's PersistentVolume and claim for a namespace.
@@ -106,9 +106,9 @@ func (w *World) applyShare(ctx context.Context, s space) error {
 	return w.Admin.Do(ctx, share, "apply", "-f", "-")
 }
 
-// leaveToKnowing takes the other installation's namespaces out of the first webhook configurations. A cluster with one
+// excludeSecond takes the other installation's namespaces out of the first webhook configurations. A cluster with one
 // installation does not need this.
-func (w *World) leaveToKnowing(ctx context.Context) error {
+func (w *World) excludeSecond(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
 		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{admission3.name, admission4.name},
 	}
@@ -137,22 +137,22 @@ func (w *World) leaveToKnowing(ctx context.Context) error {
 	return err
 }
 
-// installKnowing applies the objects that the chart renders for a webhook that mounts the share, in another namespace and with
+// installSecond applies the objects that the chart renders for a webhook that mounts the share, in another namespace and with
 // other names. The policies are those of the first installation.
-func (w *World) installKnowing(ctx context.Context) error {
-	pair, err := pki.New(24*time.Hour, helm.Release+"."+knowing+".svc")
+func (w *World) installSecond(ctx context.Context) error {
+	pair, err := pki.New(24*time.Hour, helm.Release+"."+secondName+".svc")
 	if err != nil {
 		return err
 	}
 	names := admission3.name + ", " + admission4.name
 	rendered, err := w.helm.Template(ctx, "createNamespace: true\n"+configuration+
-		fmt.Sprintf(knowingValues, admission3.path, admission3.name, names, pair.Cert))
+		fmt.Sprintf(secondValues, admission3.path, admission3.name, names, pair.Cert))
 	if err != nil {
 		return err
 	}
 	certificates, err := yaml.Marshal(&corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Name: helm.Release + "-certs", Namespace: knowing},
+		ObjectMeta: metav1.ObjectMeta{Name: helm.Release + "-certs", Namespace: secondName},
 		Type:       corev1.SecretTypeTLS,
 		Data:       map[string][]byte{corev1.TLSCertKey: pair.Cert, corev1.TLSPrivateKeyKey: pair.Key},
 	})
@@ -170,13 +170,13 @@ func (w *World) installKnowing(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		text = strings.ReplaceAll(text, helm.Namespace, knowing)
+		text = strings.ReplaceAll(text, helm.Namespace, secondName)
 		// The tests measure how fast responses are. A kubelet that waits for a second would measure how slow its node is.
 		text = strings.Replace(text, "            timeoutSeconds: 5\n", "            timeoutSeconds: 30\n", 1)
 		if strings.HasPrefix(file, "5") {
 			text = strings.ReplaceAll(text, "timeoutSeconds: 2\n", fmt.Sprintf("timeoutSeconds: %d\n", patience))
 			for _, name := range []string{"  name: ", "  name: 00-"} {
-				text = strings.Replace(text, name+helm.Release+"\n", name+knowing+"\n", 1)
+				text = strings.Replace(text, name+helm.Release+"\n", name+secondName+"\n", 1)
 			}
 		}
 		manifests = append(manifests, text)
@@ -187,9 +187,9 @@ func (w *World) installKnowing(ctx context.Context) error {
 	if err := w.Admin.Do(ctx, strings.Join(manifests, "\n---\n"), "apply", "-f", "-"); err != nil {
 		return err
 	}
-	err = w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+helm.Release, "-n", knowing, "--timeout=180s")
+	err = w.Admin.Do(ctx, "", "rollout", "status", "deployment/"+helm.Release, "-n", secondName, "--timeout=180s")
 	if err != nil {
-		said, _ := w.Admin.Kubectl(ctx, "describe", "pods", "-n", knowing)
+		said, _ := w.Admin.Kubectl(ctx, "describe", "pods", "-n", secondName)
 		return fmt.Errorf("%w\n%s\n%s", err, said.Stdout, w.nfs.Logs(ctx))
 	}
 	return nil
@@ -198,15 +198,15 @@ func (w *World) installKnowing(ctx context.Context) error {
 const (
 	// firstGroup is the first group of the user called grouped, who is in as many groups as a user may be by default.
 	firstGroup, mostGroups = 9001, 15
-	// strangers is the number of users about whom only TestTheServerGoesAway asks, once each.
-	strangers = 50
+	// askedOnce is the number of users about whom only TestTheServerGoesAway asks, once each.
+	askedOnce = 50
 )
 
-// strangersName returns the name of one of the strangers.
-func strangersName(n int) string { return fmt.Sprintf("judy%d", n) }
+// askedOnceName returns the name of one of the strangers.
+func askedOnceName(n int) string { return fmt.Sprintf("judy%d", n) }
 
-// strangersID returns the UID and the GID of one of the strangers.
-func strangersID(n int) int { return 5500 + n }
+// askedOnceID returns the UID and the GID of one of the strangers.
+func askedOnceID(n int) int { return 5500 + n }
 
 // users returns the ConfigMap with the passwd and group files of the webhook that mounts the share.
 func users() (string, error) {
@@ -217,8 +217,8 @@ func users() (string, error) {
 	for _, h := range homes {
 		account(h.name, h.uid, h.gid)
 	}
-	for n := range strangers {
-		account(strangersName(n), strangersID(n), strangersID(n))
+	for n := range askedOnce {
+		account(askedOnceName(n), askedOnceID(n), askedOnceID(n))
 	}
 	for n := range mostGroups {
 		fmt.Fprintf(&group, "project%d:x:%d:grouped\n", n, firstGroup+n)
@@ -226,7 +226,7 @@ func users() (string, error) {
 	group.WriteString("physics:x:9101:lena\nchemistry:x:9102:\n")
 	text, err := yaml.Marshal(&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
-		ObjectMeta: metav1.ObjectMeta{Name: "people", Namespace: knowing},
+		ObjectMeta: metav1.ObjectMeta{Name: "people", Namespace: secondName},
 		Data:       map[string]string{"passwd": passwd.String(), "group": group.String()},
 	})
 	return string(text), err

@@ -32,7 +32,7 @@ func TestPodsInEveryKindOfHome(t *testing.T) {
 			t.Run(in.name+" "+user, func(t *testing.T) {
 				t.Parallel()
 				p := runOn(t, on, in, user, user, images.Plain, "--annotations=jupyter-user.io/probes=off", "--restart=Never",
-					"--command", "--", "sh", "-c", whose+" && exec sleep infinity")
+					"--command", "--", "sh", "-c", printOwner+" && exec sleep infinity")
 				began := time.Now()
 				if c.code == 0 {
 					p.ready(t)

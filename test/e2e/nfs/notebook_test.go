@@ -17,8 +17,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/lab"
 )
 
-// writes is the command of a Pod with the small server, which first writes a file into the home.
-var writes = []string{"--command", "--", "sh", "-c", "echo made >made && exec hello"}
+// writesFile is the command of a Pod with the small server, which first writes a file into the home.
+var writesFile = []string{"--command", "--", "sh", "-c", "echo made >made && exec hello"}
 
 // token is the token of JupyterLab in these tests.
 const token = "nfs-token"
@@ -39,12 +39,12 @@ type notebook struct {
 // server maps root to nobody. Each node has one emulated CPU, so those with version 3 run on another node, JupyterLab among them.
 func notebooks() map[string]notebook {
 	return map[string]notebook{
-		"v3-at-start":     {otherName, start3, "alice", images.DockerStacks, []string{"--env=JUPYTER_TOKEN=" + token}, worksInLab},
-		"v3-at-admission": {otherName, admission3, "bob", images.Plain, writes, saysWho},
-		"v4-at-start":     {nodeName, start4, "qiang.guo03", images.Plain, writes, saysWho},
-		"v4-at-admission": {nodeName, admission4, "erin", images.Plain, writes, saysWho},
-		"v4-own-fs":       {nodeName, start4, "own-fs", images.Plain, writes, saysWho},
-		"v4-unmapped":     {nodeName, start4, "olga", images.Plain, writes, saysNobody},
+		"v3-at-start":     {otherName, start3, "alice", images.DockerStacks, []string{"--env=JUPYTER_TOKEN=" + token}, testLab},
+		"v3-at-admission": {otherName, admission3, "bob", images.Plain, writesFile, assertOwnerServes},
+		"v4-at-start":     {nodeName, start4, "qiang.guo03", images.Plain, writesFile, assertOwnerServes},
+		"v4-at-admission": {nodeName, admission4, "erin", images.Plain, writesFile, assertOwnerServes},
+		"v4-own-fs":       {nodeName, start4, "own-fs", images.Plain, writesFile, assertOwnerServes},
+		"v4-unmapped":     {nodeName, start4, "olga", images.Plain, writesFile, assertUnmapped},
 	}
 }
 
@@ -71,9 +71,9 @@ func homeOf(name string) home {
 	return homes[slices.IndexFunc(homes, func(h home) bool { return h.name == name })]
 }
 
-// saysWho asserts that the small server runs as the owner of the home, and that its file belongs to the owner on the server's
+// assertOwnerServes asserts that the small server runs as the owner of the home, and that its file belongs to the owner on the server's
 // disk.
-func saysWho(t *testing.T, p pod, h home) {
+func assertOwnerServes(t *testing.T, p pod, h home) {
 	t.Helper()
 	response, err := http.Get("http://" + p.ready(t).Status.PodIP + ":8888/")
 	require.NoError(t, err)
@@ -87,8 +87,8 @@ func saysWho(t *testing.T, p pod, h home) {
 	assertOwned(t, h, "made")
 }
 
-// saysNobody asserts the init container's message about an owner that NFS cannot map.
-func saysNobody(t *testing.T, p pod, _ home) {
+// assertUnmapped asserts the init container's message about an owner that NFS cannot map.
+func assertUnmapped(t *testing.T, p pod, _ home) {
 	t.Helper()
 	got := p.await(t, "to fail", func(pod *corev1.Pod) bool { return failure(pod) != "" })
 	assert.Contains(t, failure(got), unmapped)
@@ -102,8 +102,8 @@ func assertOwned(t *testing.T, h home, file string) {
 	assert.Equal(t, fmt.Sprintf("%d:%d\n", h.uid, h.gid), said)
 }
 
-// worksInLab saves a notebook with JupyterLab's REST API, and asks a kernel for its identity.
-func worksInLab(t *testing.T, p pod, h home) {
+// testLab saves a notebook with JupyterLab's REST API, and asks a kernel for its identity.
+func testLab(t *testing.T, p pod, h home) {
 	t.Helper()
 	server := lab.Server{Base: "http://" + p.ready(t).Status.PodIP + ":8888/", Token: token}
 	server.Save(t, "saved.ipynb")

@@ -39,8 +39,8 @@ const (
 	pause = time.Second
 )
 
-// goesOn is the command of a Pod that writes numbers into a file. It syncs each number to the server's disk before the next.
-var goesOn = []string{"--command", "--", "sh", "-c",
+// writesNumbers is the command of a Pod that writes numbers into a file. It syncs each number to the server's disk before the next.
+var writesNumbers = []string{"--command", "--", "sh", "-c",
 	"python3 -c '\nimport os, time\nn, f = 0, open(\"numbers\", \"w\")\nwhile True:\n" +
 		"  n += 1; f.write(f\"{n}\\n\"); f.flush(); os.fsync(f.fileno()); time.sleep(0.1)\n' & exec hello"}
 
@@ -50,14 +50,14 @@ var outages int
 // TestTheServerGoesAway: the server is down for a while, and comes back.
 func TestTheServerGoesAway(t *testing.T) {
 	needNFS(t)
-	writer := run(t, start3, "writer", "frank", goesOn...)
-	leaver := run(t, start4, "leaver", "grace", writes...)
+	writer := run(t, start3, "writer", "frank", writesNumbers...)
+	leaver := run(t, start4, "leaver", "grace", writesFile...)
 	for _, p := range []pod{writer, leaver} {
 		p.ready(t)
 	}
 	ask := asking(t)
-	require.Less(t, outages, strangers)
-	unknown, id := strangersName(outages), strangersID(outages)
+	require.Less(t, outages, askedOnce)
+	unknown, id := askedOnceName(outages), askedOnceID(outages)
 	outages++
 	makeHome(t, fmt.Sprintf("mkdir $1; chown %d:%d $1; chmod 0700 $1", id, id), "/srv/hpc/home/"+unknown)
 	recorded := record(t)
@@ -66,7 +66,7 @@ func TestTheServerGoesAway(t *testing.T) {
 	setServer(t, "down")
 	gone := time.Now()
 	before := numbers(t)
-	comer := run(t, start3, "comer", "ivan", writes...)
+	comer := run(t, start3, "comer", "ivan", writesFile...)
 	require.NoError(t, world.Client.CoreV1().Pods(leaver.namespace).Delete(t.Context(), leaver.name, metav1.DeleteOptions{}))
 	judged := 0
 	for time.Since(gone) < outage() || judged == 0 && time.Since(gone) < machine.Patience+outage() {
@@ -80,7 +80,7 @@ func TestTheServerGoesAway(t *testing.T) {
 		judged++
 		require.Equal(t, metav1.StatusReason("IdentitySilent"), apierrors.ReasonForError(err), err.Error())
 		require.ErrorContains(t, err, "the identity of "+unknown+" cannot be looked up at the moment")
-		let(t, pause)
+		sleep(t, pause)
 	}
 	assert.NotZero(t, judged, "the API server has not reached the webhook once")
 	assertServes(t)
@@ -96,7 +96,7 @@ func TestTheServerGoesAway(t *testing.T) {
 	ask.watch.Within(t, known.Sub(back), backLimit, "to know all users again")
 
 	comer.ready(t)
-	saysWho(t, comer, homeOf("ivan"))
+	assertOwnerServes(t, comer, homeOf("ivan"))
 	assert.NoError(t, leaver.remove(t.Context()), "the deletion ends")
 	mark := numbers(t)
 	require.NoError(t, await(t.Context(), machine.Patience, func(context.Context) (bool, error) { return numbers(t) > mark+10, nil }),
@@ -136,7 +136,7 @@ func numbers(t *testing.T) int {
 // assertServes asserts that the webhook that mounts the share is ready, and was never restarted.
 func assertServes(t *testing.T) {
 	t.Helper()
-	pods, err := world.Client.CoreV1().Pods(knowing).List(t.Context(), metav1.ListOptions{})
+	pods, err := world.Client.CoreV1().Pods(secondName).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	require.Len(t, pods.Items, 1)
 	assert.True(t, node.IsReady(&pods.Items[0]))
@@ -170,8 +170,8 @@ func (q question) try(ctx context.Context, user string) error {
 	return err
 }
 
-// let waits for a time in which something is expected to happen.
-func let(t *testing.T, d time.Duration) {
+// sleep waits for a time in which something is expected to happen.
+func sleep(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {
 	case <-time.After(d):

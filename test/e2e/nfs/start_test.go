@@ -44,8 +44,8 @@ type found struct {
 	want string
 }
 
-// whose prints the owner of a new file, and the identity of the command. The group of the file is the owner's.
-const whose = `touch made && stat --format=%u:%g made && id -u && id -g && id -G`
+// printOwner prints the owner of a new file, and the identity of the command. The group of the file is the owner's.
+const printOwner = `touch made && stat --format=%u:%g made && id -u && id -g && id -G`
 
 // starts returns every kind of home, by the name of its user.
 func starts() map[string]found {
@@ -78,7 +78,7 @@ func TestStartInEveryKindOfHome(t *testing.T) {
 			for user, c := range starts() {
 				t.Run(user, func(t *testing.T) {
 					makeHome(t, c.home, "/srv/"+server+"/home/"+user)
-					result := start(t, homes, user, whose)
+					result := start(t, homes, user, printOwner)
 					assert.Equal(t, c.code, min(result.Code, 1), result.Output)
 					assert.Contains(t, result.Output, c.want)
 				})
@@ -137,32 +137,32 @@ func TestFifteenGroups(t *testing.T) {
 		"/srv/hpc/projects")
 	t.Run("by what the client sends", func(t *testing.T) {
 		for _, name := range []string{"v3", "v4"} {
-			assert.Equal(t, 15, opened(t, mount(t, name), 15), name)
+			assert.Equal(t, 15, countOpened(t, mount(t, name), 15), name)
 		}
 	})
 	t.Run("of twenty, the sixteen with the lowest numbers count", func(t *testing.T) {
 		for _, name := range []string{"v3", "v4"} {
-			assert.Equal(t, 16, opened(t, mount(t, name), 20), name)
+			assert.Equal(t, 16, countOpened(t, mount(t, name), 20), name)
 		}
 	})
 	t.Run("with manage-gids", func(t *testing.T) {
 		manageGIDs(t)
 		t.Run("none where the server does not know the user", func(t *testing.T) {
 			for _, name := range []string{"v3", "v4"} {
-				assert.Zero(t, opened(t, mount(t, name), 15), name)
+				assert.Zero(t, countOpened(t, mount(t, name), 15), name)
 			}
 		})
 		t.Run("all that the server knows of the user, however many are sent", func(t *testing.T) {
-			knowOnServer(t)
+			addAccount(t)
 			for _, name := range []string{"v3", "v4"} {
-				assert.Equal(t, 20, opened(t, mount(t, name), 1), name)
+				assert.Equal(t, 20, countOpened(t, mount(t, name), 1), name)
 			}
 		})
 	})
 }
 
-// opened returns how many directories of groups a user with this number of groups can open.
-func opened(t *testing.T, share string, groups int) int {
+// countOpened returns how many directories of groups a user with this number of groups can open.
+func countOpened(t *testing.T, share string, groups int) int {
 	t.Helper()
 	said, err := world.nfs.Script(t.Context(), `
 		setpriv --reuid 5003 --regid 6003 --groups $(seq -s, 9001 $((9000 + $2))) sh -c '
@@ -171,8 +171,8 @@ func opened(t *testing.T, share string, groups int) int {
 	return len(strings.Fields(said))
 }
 
-// knowOnServer adds the user with the UID 5003 to the server's accounts, with twenty groups, until the test ends.
-func knowOnServer(t *testing.T) {
+// addAccount adds the user with the UID 5003 to the server's accounts, with twenty groups, until the test ends.
+func addAccount(t *testing.T) {
 	t.Helper()
 	_, err := world.nfs.Script(t.Context(), `
 		cp /etc/passwd /etc/passwd.before; cp /etc/group /etc/group.before
@@ -187,8 +187,8 @@ func knowOnServer(t *testing.T) {
 	})
 }
 
-// end is a function of bash that ends a daemon by its name, and waits for the end.
-const end = `
+// endDaemon is a function of bash that ends a daemon by its name, and waits for the end.
+const endDaemon = `
 		end() {
 			for process in /proc/[0-9]*; do
 				[ "$(cat $process/comm 2>/dev/null)" = "$1" ] || continue
@@ -200,7 +200,7 @@ const end = `
 // manageGIDs makes the server look groups up by itself, as in Debian's own configuration, until the test ends.
 func manageGIDs(t *testing.T) {
 	t.Helper()
-	const restart = end + `
+	const restart = endDaemon + `
 		end rpc.mountd
 		ip netns exec srv sh -euc 'mount -t nfsd nfsd /proc/fs/nfsd; rpc.mountd -p 20048 ${1-}
 			date +%s >/proc/net/rpc/auth.unix.gid/flush; exportfs -f' - ${1-}`
@@ -251,7 +251,7 @@ func mapOwners(t *testing.T, known []home) {
 			rpc.idmapd -S -c /etc/idmapd.conf -p /run/rpc_pipefs'`, strings.TrimSpace(accounts.String()))
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := world.nfs.Script(contextOf(t), end+`
+		_, err := world.nfs.Script(contextOf(t), endDaemon+`
 			end rpc.idmapd
 			echo Y >/sys/module/nfsd/parameters/nfs4_disable_idmapping
 			mv /etc/passwd.before /etc/passwd; mv /etc/group.before /etc/group`)

@@ -122,7 +122,7 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 	// No notebook runs on the first node.
 	first.Archives = []string{base.Sandbox, archives.Webhook}
 	second.Archives, second.Base = []string{archives.Webhook}, base.Disk
-	err = together(
+	err = runTogether(
 		func() error { return w.startNFS(ctx, parts, second) },
 		func() error { return w.startOther(ctx, parts, second) },
 		func() (err error) {
@@ -142,14 +142,14 @@ func newWorld(ctx context.Context, enclosure sealed.Enclosure) (*World, error) {
 	}{
 		{"namespaces", w.makeNamespaces},
 		{"second and third node ready", func(ctx context.Context) error {
-			return together(
+			return runTogether(
 				func() error { return w.Join(ctx, w.nfs) },
 				func() error { return w.Join(ctx, w.other) })
 		}},
 		{"webhook and policies by helm, and the webhook that mounts the share", func(ctx context.Context) error {
-			return together(
+			return runTogether(
 				func() error { return w.installShipped(ctx) },
-				func() error { return w.installKnowing(ctx) })
+				func() error { return w.installSecond(ctx) })
 		}},
 		{"webhooks in effect", w.awaitWebhooks},
 	} {
@@ -234,8 +234,8 @@ func (w *World) makeNamespaces(ctx context.Context) (err error) {
 	return nil
 }
 
-// together runs several functions at the same time.
-func together(all ...func() error) error {
+// runTogether runs several functions at the same time.
+func runTogether(all ...func() error) error {
 	errs := make([]error, len(all))
 	var group sync.WaitGroup
 	for i, do := range all {

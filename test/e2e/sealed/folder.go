@@ -82,7 +82,7 @@ func sweep() error {
 		return fmt.Errorf("look for what an earlier run left: %w", err)
 	}
 	for _, path := range folders {
-		f, free := abandoned(path)
+		f, free := takeOver(path)
 		if !free {
 			continue
 		}
@@ -93,9 +93,9 @@ func sweep() error {
 	return nil
 }
 
-// abandoned takes over a folder that is no longer in use. Every process of an enclosure holds the lock, so the lock ends with the last
+// takeOver takes over a folder that is no longer in use. Every process of an enclosure holds the lock, so the lock ends with the last
 // one.
-func abandoned(path string) (*folder, bool) {
+func takeOver(path string) (*folder, bool) {
 	held, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		info, err := os.Stat(path)

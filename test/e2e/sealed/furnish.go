@@ -19,9 +19,9 @@ var tunables = []string{
 	"/proc/sys/kernel/keys/root_maxkeys", "/proc/sys/kernel/keys/root_maxbytes",
 }
 
-// furnish makes an independent machine of namespaces that are copies of this machine's.
-func furnish(folder string) error {
-	for _, step := range []func(string) error{part, mountFresh, hideTunables, nameHost, startNetwork} {
+// setUpNamespaces makes an independent machine of namespaces that are copies of this machine's.
+func setUpNamespaces(folder string) error {
+	for _, step := range []func(string) error{separateMounts, mountFresh, hideTunables, nameHost, startNetwork} {
 		if err := step(folder); err != nil {
 			return err
 		}
@@ -29,8 +29,8 @@ func furnish(folder string) error {
 	return createCgroups(enclosure(folder).Cgroup)
 }
 
-// part separates the mounts from the machine's, and then lets containers share later mounts.
-func part(string) error {
+// separateMounts separates the mounts from the machine's, and then lets containers share later mounts.
+func separateMounts(string) error {
 	for _, flags := range []uintptr{syscall.MS_PRIVATE | syscall.MS_REC, syscall.MS_SHARED | syscall.MS_REC} {
 		if err := syscall.Mount("", "/", "", flags, ""); err != nil {
 			return fmt.Errorf("part from the machine's mounts: %w", err)

@@ -158,7 +158,7 @@ func seal(ctx context.Context, f *folder) (int, error) {
 
 // first furnishes the namespaces and runs the program inside. It is process 1, so orphans become its children.
 func first(folder string) int {
-	if err := furnish(folder); err != nil {
+	if err := setUpNamespaces(folder); err != nil {
 		fmt.Fprintln(os.Stderr, "error: furnish the namespaces:", err)
 		return 1
 	}

@@ -60,7 +60,7 @@ const initPath = "/init"
 // Start starts a machine, and returns it once it runs commands. The machine ends with the enclosure.
 func Start(ctx context.Context, o Options) (*Machine, error) {
 	folder := filepath.Join(o.Enclosure.Folder, o.Name)
-	root, err := o.furnish(folder)
+	root, err := o.makeRoot(folder)
 	if err != nil {
 		return nil, fmt.Errorf("make the root of machine %s: %w", o.Name, err)
 	}
@@ -86,8 +86,8 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 	return m, nil
 }
 
-// furnish makes the root: the parts' root, a writable folder over it, and more folders at their paths.
-func (o Options) furnish(folder string) (string, error) {
+// makeRoot makes the root: the parts' root, a writable folder over it, and more folders at their paths.
+func (o Options) makeRoot(folder string) (string, error) {
 	root, upper, work := filepath.Join(folder, "root"), filepath.Join(folder, "upper"), filepath.Join(folder, "work")
 	if err := errors.Join(os.MkdirAll(root, 0o755), os.MkdirAll(upper, 0o755), os.MkdirAll(work, 0o755)); err != nil {
 		return "", err

@@ -41,7 +41,7 @@ var (
 // Build returns the parts, and builds them if the cache does not have them. It returns an error if this machine cannot run them,
 // or if Debian's archive does not have the pinned versions of the packages.
 func Build(ctx context.Context, out io.Writer) (Parts, error) {
-	if err := thisHost.fit(); err != nil {
+	if err := thisHost.check(); err != nil {
 		return Parts{}, err
 	}
 	folder, err := cache.Folder("uml")
@@ -103,8 +103,8 @@ type host struct {
 
 var thisHost = host{runtime.GOARCH, os.Geteuid(), "/dev/net/tun", traceable}
 
-// fit returns an error if User Mode Linux cannot run here.
-func (h host) fit() error {
+// check returns an error if User Mode Linux cannot run here.
+func (h host) check() error {
 	if h.architecture != "amd64" {
 		return fmt.Errorf("this machine is %s, and Debian has User Mode Linux for amd64 alone", h.architecture)
 	}

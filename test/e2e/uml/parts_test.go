@@ -22,14 +22,14 @@ func TestAMachineThatCannotRunASecondOne(t *testing.T) {
 	device := filepath.Join(t.TempDir(), "tun")
 	require.NoError(t, os.WriteFile(device, nil, 0o600))
 	traces := func() error { return nil }
-	assert.NoError(t, host{"amd64", 0, device, traces}.fit())
+	assert.NoError(t, host{"amd64", 0, device, traces}.check())
 	for want, h := range map[string]host{
 		"this machine is arm64, and Debian has User Mode Linux for amd64 alone":                              {"arm64", 0, device, traces},
 		"a second machine needs root":                                                                        {"amd64", 1000, device, traces},
 		"a second machine needs a network device of its own: open /missing/tun: no such file or directory":   {"amd64", 0, "/missing/tun", traces},
 		"a process may not trace its child, by which User Mode Linux runs programs: operation not permitted": {"amd64", 0, device, func() error { return syscall.EPERM }},
 	} {
-		assert.EqualError(t, h.fit(), want)
+		assert.EqualError(t, h.check(), want)
 	}
 }
 
