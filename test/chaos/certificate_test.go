@@ -18,8 +18,8 @@ import (
 // reload is the time that a replica may take to serve a new certificate after its files have changed.
 const reload = 10 * time.Second
 
-// TestCertificateIsRotated renews the certificate under load, with the same CA, for one replica after the other. The API server keeps its
-// connections. So a second client opens a new connection for each review and checks the certificate.
+// TestCertificateIsRotated renews the certificate under load, with the same CA, for one replica after the other. The API server
+// keeps its connections. So a second client opens a new connection for each review and checks the certificate.
 func TestCertificateIsRotated(t *testing.T) {
 	c := newCluster(t)
 	certs := []*secret{newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour))}
@@ -64,8 +64,8 @@ func (r *replica) untilShown(t *testing.T, pair pki.Pair) {
 	}, wait, 5*time.Millisecond, "the new certificate is served")
 }
 
-// TestCertificateIsWrong: while the replicas serve a wrong certificate, no notebook is admitted. With a correct certificate, notebooks are
-// admitted again without a restart.
+// TestCertificateIsWrong: while the replicas serve a wrong certificate, no notebook is admitted. With a correct certificate,
+// notebooks are admitted again without a restart.
 func TestCertificateIsWrong(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))

@@ -46,7 +46,7 @@ const (
 // sharedWorld starts the world at the first call.
 var sharedWorld = sync.OnceValues(startWorld)
 
-// started is the control plane of theWorld, or nil if no test has started it. stopCluster stops it.
+// started is the control plane of sharedWorld, or nil if no test has started it. stopCluster stops it.
 var started *controlplane.ControlPlane
 
 func startWorld() (*world, error) {
@@ -134,11 +134,11 @@ type cluster struct {
 	*world
 	*service
 	passwd string
-	// drain is the value of serve's flag --drain. It is longer on a slow machine, where the Service and the API server learn later that a
-	// replica ends.
+	// drain is the value of serve's flag --drain. It is longer on a slow machine, where the Service and the API server learn later
+	// that a replica ends.
 	drain time.Duration
-	// places are the addresses of the replicas. Each replica gets all of them as its peers. A replica that is started again has the same
-	// address.
+	// places are the addresses of the replicas. Each replica gets all of them as its peers. A replica that is started again has the
+	// same address.
 	places []place
 }
 
@@ -156,7 +156,7 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-// keepDeletingPods deletes all Pods every 30 s, and once more when end is called. There is no node, so no Pod runs.
+// keepDeletingPods deletes all Pods every 30 s until end is called, and then once more. There is no node, so no Pod runs.
 func (w *world) keepDeletingPods(t *testing.T) (end func()) {
 	t.Helper()
 	tidy := func() {
@@ -187,8 +187,8 @@ func (w *world) keepDeletingPods(t *testing.T) (end func()) {
 // A place has the addresses of a replica, as host:port: for reviews, and for health checks.
 type place struct{ reviews, http string }
 
-// places returns places with free ports. The kernel does not choose ports of this range for other connections, so they stay free until a
-// replica listens there.
+// places returns places with free ports. The kernel does not choose ports of this range for other connections, so they stay free
+// until a replica listens there.
 func places(t *testing.T, count int) (free []place) {
 	t.Helper()
 	address := func() (net.Listener, string) {
@@ -238,7 +238,7 @@ func (c *cluster) startTwo(t *testing.T) (replicas []*replica) {
 	return c.startTwoWith(t, newSecret(t, c.pair(t, time.Hour)), newSecret(t, c.pair(t, time.Hour)))
 }
 
-// startTwoWith is like two. The replicas have these certificates.
+// startTwoWith is like startTwo, with these certificates.
 func (c *cluster) startTwoWith(t *testing.T, certs ...*secret) (replicas []*replica) {
 	t.Helper()
 	for i, secret := range certs {
@@ -279,7 +279,7 @@ func plainPod() *corev1.Pod {
 	return pod
 }
 
-// checkInjected returns an error if an admitted Pod lacks the annotation, the init container or the home.
+// checkInjected returns an error if the annotation, the init container or the home is missing in an admitted Pod.
 func checkInjected(pod *corev1.Pod) error {
 	user := pod.Labels["jupyter-user"]
 	if pod.Annotations["jupyter-user.io/user"] != user || len(pod.Spec.InitContainers) != 1 ||
@@ -294,8 +294,8 @@ func checkInjected(pod *corev1.Pod) error {
 	return fmt.Errorf("%s of %s has no home", pod.Name, user)
 }
 
-// A secret is a directory with a certificate, like a Secret volume of the kubelet. tls.crt and tls.key are symbolic links through ..data. A
-// new certificate is written to a new directory, and then ..data is replaced by a link to it.
+// A secret is a directory with a certificate, like a Secret volume of the kubelet. tls.crt and tls.key are symbolic links through
+// ..data. A new certificate is written to a new directory, and then ..data is replaced by a link to it.
 type secret struct {
 	dir     string
 	version int

@@ -22,11 +22,11 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// maxMemory is the largest memory that a replica may have, in MiB, whatever it gets.
+// maxMemory is the largest memory that a replica may have, in MiB, whatever clients send.
 const maxMemory = 100
 
-// TestHostileReviews changes a good review in many ways: it replaces each value by values of other types, and cuts the review off at many
-// places. Each review must get a correct AdmissionReview as its response.
+// TestHostileReviews changes a good review in many ways: it replaces each value by values of other types, and cuts the review off
+// at many places. Each review must get a correct AdmissionReview as its response.
 func TestHostileReviews(t *testing.T) {
 	r, client := startAlone(t)
 	paths := []string{"/mutate", "/mutate/restricted", "/verify", "/verify/peer"}
@@ -59,8 +59,8 @@ func TestHostileReviews(t *testing.T) {
 		"%d sent, %d denied, %d panics, slowest %s, at most %.0f MiB", sent, denied, r.panics(), milliseconds(slowest), peak)
 }
 
-// TestHugeReviews: a review that is larger than an API server's is denied before it is read to the end. A review that an API server may
-// send gets a response in time.
+// TestHugeReviews: a review that is larger than an API server's is denied before it is read to the end. A review that an API
+// server may send gets a response in time.
 func TestHugeReviews(t *testing.T) {
 	r, client := startAlone(t)
 	named := func(count int, element string) string {
@@ -124,8 +124,8 @@ func TestHugeReviews(t *testing.T) {
 	report(t, "denied or admitted < 1 s, < 100 MiB", "%s; at most %.0f MiB", strings.Join(figures, ", "), peak)
 }
 
-// TestManyLargeReviews: anyone who may create Pods may create many at once, each as large as an API server accepts. The replica reviews
-// them one after the other, or denies them because there are too many. Small reviews at the same time are not affected.
+// TestManyLargeReviews: anyone who may create Pods may create many at once, each as large as an API server accepts. The replica
+// reviews them one after the other, or denies them because there are too many. Small reviews at the same time are not affected.
 func TestManyLargeReviews(t *testing.T) {
 	r, client := startAlone(t)
 	large := reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":[` +
@@ -162,8 +162,8 @@ func (blanks) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// assertHealthy fails if a good review is not admitted, if the replica has panicked, or if it has taken too much memory. It returns the peak of
-// its memory.
+// assertHealthy fails if a good review is not admitted, if the replica has panicked, or if it has taken too much memory. It
+// returns the peak of its memory.
 func (r *replica) assertHealthy(t *testing.T, client *http.Client) (peak float64) {
 	t.Helper()
 	got, _, err := r.send(client, "/mutate", goodReview)

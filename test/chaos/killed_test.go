@@ -13,8 +13,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestOneOfTwoIsKilled kills a replica under load and starts it again immediately at the same address, like the kubelet. The reviews that
-// it had are lost, and so are those sent to it meanwhile. The API server denies their Pods.
+// TestOneOfTwoIsKilled kills a replica under load and starts it again immediately at the same address, like the kubelet. The
+// reviews that the replica was processing are lost, and so are those that the API server sends to its address meanwhile. The API
+// server denies their Pods.
 func TestOneOfTwoIsKilled(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))
@@ -44,7 +45,8 @@ func TestOneOfTwoIsKilled(t *testing.T) {
 		"after a kill; %s", chosenForm.kills, milliseconds(back), milliseconds(denied), o)
 }
 
-// TestBothAreDown suspends both replicas, so that connections stay open without a response, as on a lost node. Then it kills both.
+// TestBothAreDown suspends both replicas, so that connections stay open without a response, as on a lost node. Then it kills
+// both.
 func TestBothAreDown(t *testing.T) {
 	c := newCluster(t)
 	replicas := c.startTwo(t)
@@ -71,7 +73,7 @@ func TestBothAreDown(t *testing.T) {
 		milliseconds(hung.denied), milliseconds(hung.others), milliseconds(resumed), milliseconds(dead.denied), milliseconds(dead.others))
 }
 
-// slowest has the longest times of requests while no replica responds: of notebooks, which are denied, and of other Pods.
+// slowest has the longest times of requests while no replica responds: for notebooks, which are denied, and for other Pods.
 type slowest struct{ denied, others time.Duration }
 
 // testFailurePolicy tests failurePolicy: Fail while no replica responds: a notebook is denied, and other Pods are admitted.

@@ -20,15 +20,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// The number of concurrent requests of a load. A fast machine never needs more than few. On a slow machine more requests would only wait for
-// each other, and in the end longer than an API server waits.
+// The number of concurrent requests of a load. A fast machine never needs more than few. On a slow machine more requests would
+// only wait for each other, and in the end longer than an API server waits.
 const (
 	few  = 8
 	many = 64
 )
 
-// giveUp is how long a sender waits for a response. KubeSpawner waits for 3 s. The senders wait for a minute, the limit of an API server,
-// because the machine may have only two cores for the API server, etcd, the webhook and the senders.
+// giveUp is how long a sender waits for a response. KubeSpawner waits for 3 s. The senders wait for a minute, the limit of an API
+// server, because the machine may have only two cores for the API server, etcd, the webhook and the senders.
 const giveUp = time.Minute
 
 // A load calls a function at a rate until it is stopped.
@@ -47,7 +47,8 @@ type try struct {
 	began time.Time
 	took  time.Duration
 	err   error
-	// violation is a violation of the promise, such as an admitted Pod without injection. It must never happen.
+	// violation is the error of a call with a wrong result, such as an admitted Pod without injection. No failure may cause a wrong
+	// result.
 	violation error
 }
 
@@ -59,7 +60,8 @@ type outcome struct {
 	machine *machine.Watch
 }
 
-// startLoad calls do at a rate a second until the load is stopped. On a slow machine the rate is lower.
+// startLoad starts a load, which calls the function do at a rate, in calls a second, until it is stopped. On a slow machine the
+// rate is lower.
 func startLoad(rate float64, do func(context.Context) try) *load {
 	return beginLoad(few, rate, math.MaxInt, do)
 }
@@ -67,7 +69,7 @@ func startLoad(rate float64, do func(context.Context) try) *load {
 // unpaced is a rate that no machine reaches, so that each sender sends without a pause.
 const unpaced = 1e6
 
-// callMany calls do count times, as fast as possible.
+// callMany calls the function do as often as count says, as fast as possible.
 func callMany(count int, do func(context.Context) try) outcome {
 	return beginLoad(many, unpaced, count, do).end()
 }
@@ -185,7 +187,7 @@ func (o outcome) percentile(percent int) time.Duration {
 
 func (o outcome) rate() float64 { return float64(len(o.tries)) / o.lasted.Seconds() }
 
-// assertWhole fails if any call failed or was foul. On a slow machine it allows late responses.
+// assertWhole fails if any call failed or was a violation. On a slow machine it allows late responses.
 func (o outcome) assertWhole(t *testing.T) {
 	t.Helper()
 	failed := o.failed()
@@ -205,7 +207,7 @@ func late(t try) bool {
 		apierrors.ReasonForError(t.err) == "GenerationUnknown")
 }
 
-// assertNoViolation fails if any call was foul. Failed calls are allowed.
+// assertNoViolation fails if any call was a violation. Failed calls are allowed.
 func (o outcome) assertNoViolation(t *testing.T) {
 	t.Helper()
 	for _, f := range first(o.violations()) {

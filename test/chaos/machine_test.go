@@ -8,8 +8,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// tooSlow is a limit for the machine: if it was so many times slower than usual, a late response is no failure. The API server waits 2 s for
-// the webhook, which usually takes a hundredth of that.
+// tooSlow is a factor. If the machine was so many times slower than usual, a late response does not fail the test. The API server
+// waits 2 s for the webhook, which usually takes a hundredth of that.
 const tooSlow = 2
 
 // within fails the test if something took longer than its limit. On a slow machine the limit is longer, and the table says so.

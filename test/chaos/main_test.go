@@ -19,7 +19,8 @@ type form struct {
 	grown float64
 	// rollouts is the number of rollouts of both replicas. kills is the number of kills of one replica.
 	rollouts, kills int
-	// drain is the value of serve's flag --drain. probe is the period of the readiness probe. The long form has the Deployment's values.
+	// drain is the value of serve's flag --drain. probe is the period of the readiness probe. The long form has the Deployment's
+	// values.
 	drain, probe time.Duration
 	// rotations is the number of new certificates.
 	rotations int
@@ -32,7 +33,7 @@ var (
 		rotations: 3, stops: 6}
 	long = form{steady: 10 * time.Minute, grown: 1.05, rollouts: 20, kills: 20, drain: 10 * time.Second, probe: 2 * time.Second,
 		rotations: 10, stops: 50}
-	// chosenForm is the form of this run.
+	// chosenForm is the form of this run, short or long.
 	chosenForm = short
 )
 

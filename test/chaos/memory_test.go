@@ -20,9 +20,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// TestHostileReviewsInTheChartsMemory sends the reviews that take most memory for their size to a replica with the memory limit of the
-// chart. A review with 210,000 tiny containers once ended a replica. Now each review is denied with a message or told to try again, and
-// the replica goes on.
+// TestHostileReviewsInTheChartsMemory sends the reviews that take most memory for their size to a replica with the memory limit
+// of the chart. A review with 210,000 tiny containers once ended a replica. Now each review is denied with a message or told to
+// try again, and the replica goes on.
 func TestHostileReviewsInTheChartsMemory(t *testing.T) {
 	group := memoryGroup(t, chartsMemory(t))
 	r, client := startAloneWith(t, options{wrapper: []string{"sh", "-c", `echo $$ >"$0"/cgroup.procs && exec "$@"`, group}})
@@ -46,7 +46,8 @@ func TestHostileReviewsInTheChartsMemory(t *testing.T) {
 		"told to try again", chartsMemory(t), peak(t, group), denied+later, denied, later)
 }
 
-// sendForTenSeconds has 16 clients send all hostile reviews for ten seconds. It returns how many were denied, and how many were told to try again.
+// sendForTenSeconds has 16 clients send all hostile reviews for ten seconds. It returns how many were denied, and how many were
+// told to try again.
 func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile map[string]string) (denied, later int64) {
 	t.Helper()
 	var counted, delayed atomic.Int64
@@ -77,8 +78,8 @@ func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile m
 	return counted.Load(), delayed.Load()
 }
 
-// greedyReviews returns reviews that are not too large to be read, but need much memory when they are decoded. Those of 60 kB are small
-// enough to be reviewed without a turn.
+// greedyReviews returns reviews that are not too large to be read, but need much memory when they are decoded. Those of 60 kB are
+// small enough to be reviewed without a turn.
 func greedyReviews() map[string]string {
 	pod := func(size int, before, element, after string) string {
 		var b strings.Builder

@@ -25,8 +25,8 @@ const uid = "0d8f6cb5-7a3f-4f3a-9c0e-3f1d6f6e1a11"
 var goodReview = reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},` +
 	`"spec":{"containers":[{"name":"nb","image":"quay.io/jupyter/minimal-notebook"}]}}`)
 
-// reply has the fields of an AdmissionReview's response. It spells them out and does not use the types of k8s.io/api, so that a renamed
-// field fails the tests.
+// reply has the fields of an AdmissionReview's response. It spells them out and does not use the types of k8s.io/api, so that a
+// renamed field fails the tests.
 type reply struct {
 	Response *struct {
 		UID     string `json:"uid"`

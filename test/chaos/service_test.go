@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A service treats connections like a Service of a cluster. A new connection goes to the next endpoint that is known as ready, and stays there
-// until it ends, also if the endpoint is not ready any more. The service does not know requests and repeats none. It learns about
-// readiness late: it probes periodically, and the result takes time to spread.
+// A service treats connections like a Service of a cluster. A new connection goes to the next endpoint that is known as ready,
+// and stays there until it ends, also if the endpoint is not ready any more. The service does not know requests and repeats none.
+// It learns about readiness late: it probes periodically, and the result takes time to spread.
 type service struct {
 	listener net.Listener
 	// period is the time between two probes. spreading is the time until the service uses the result of a probe.
@@ -142,7 +142,8 @@ func (s *service) untilReady(t *testing.T, count int) {
 	}, wait, 2*time.Millisecond, "the service does not know %d ready endpoints", count)
 }
 
-// forward copies a connection in both directions. If no endpoint is ready, or the endpoint does not listen, the client's connection is reset.
+// forward copies a connection in both directions. If no endpoint is ready, or the endpoint does not listen, the client's
+// connection is reset.
 func (s *service) forward(client *net.TCPConn) {
 	s.opened(client)
 	defer s.closed(client)

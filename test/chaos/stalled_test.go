@@ -17,8 +17,8 @@ import (
 // beforeEnd is the head of a request without the empty line that ends it.
 const beforeEnd = "POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
-// TestStalledConnections opens 300 connections that send half a body and 300 that send half a head, and then nothing more. The server closes
-// them in time. Other clients do not wait longer than usual.
+// TestStalledConnections opens 300 connections that send half a body and 300 that send half a head, and then nothing more. The
+// server closes them in time. Other clients do not wait longer than usual.
 func TestStalledConnections(t *testing.T) {
 	const each = 300
 	r, client := startAlone(t)

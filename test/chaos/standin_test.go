@@ -67,9 +67,9 @@ func patching(uid, patch string) string {
 	return strings.Replace(allowing(uid), "}}", `,"patchType":"JSONPatch","patch":"`+base64.StdEncoding.EncodeToString([]byte(patch))+`"}}`, 1)
 }
 
-// TestStandIns runs another server in the webhook's place, which sends every kind of wrong response. With failurePolicy: Fail, as shipped, the
-// API server denies the Pod. If an admin has changed that to Ignore, the API server goes on without the webhook. Then the policies deny the
-// Pod, because it has the label and no injection.
+// TestStandIns runs another server in the webhook's place, which sends every kind of wrong response. With failurePolicy: Fail, as
+// shipped, the API server denies the Pod. If an admin has changed that to Ignore, the API server goes on without the webhook.
+// Then the policies deny the Pod, because it has the label and no injection.
 func TestStandIns(t *testing.T) {
 	c := newCluster(t)
 	c.startStandIn(t)

@@ -12,8 +12,8 @@ import (
 const (
 	// pace is the number of Pods created a second. It is five times the rate that SIG Scalability tests.
 	pace = 100
-	// minRatio is the lowest accepted ratio between the rate of notebooks and the rate of other Pods, on a machine that is too slow for the
-	// pace. A measurement gave 0.42.
+	// minRatio is the lowest accepted ratio between the rate of notebooks and the rate of other Pods, on a machine that is too slow
+	// for the pace. A measurement gave 0.42.
 	minRatio = 0.2
 )
 
@@ -49,7 +49,7 @@ func TestSteadyLoad(t *testing.T) {
 		max(replicas[0].memory(t, "VmHWM"), replicas[1].memory(t, "VmHWM")), before, goroutines)
 }
 
-// idleGoroutines closes all connections and returns the number of the replicas' goroutines.
+// idleGoroutines closes all connections, and then returns the number of the replicas' goroutines.
 func (c *cluster) idleGoroutines(t *testing.T, replicas []*replica) (goroutines int) {
 	t.Helper()
 	c.closeConnections()

@@ -18,9 +18,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestStoppedWhileAnswering stops a replica that has read sixteen reviews in part. Half of them arrive completely while the replica drains,
-// the others after it has stopped listening. The replica responds to all of them, and to a new review that comes while it drains. It
-// stops being ready before it stops listening.
+// TestStoppedWhileAnswering stops a replica that has read sixteen reviews in part. Half of them arrive completely while the
+// replica drains, the others after it has stopped listening. The replica responds to all of them, and to a new review that comes
+// while it drains. It stops being ready before it stops listening.
 func TestStoppedWhileAnswering(t *testing.T) {
 	var sent, served atomic.Int32
 	t.Run("rounds", func(t *testing.T) {

@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestNobodyElseIsServed: with --client-ca-file, a client without an accepted certificate gets no response to a correct review. A client with
-// an accepted certificate gets no admission for a request that is no review.
+// TestNobodyElseIsServed: with --client-ca-file, a client without an accepted certificate gets no response to a correct review. A
+// client with an accepted certificate gets no admission for a request that is no review.
 func TestNobodyElseIsServed(t *testing.T) {
 	const name = "kube-apiserver"
 	authority, err := pki.New(time.Hour, "authority")
@@ -70,8 +70,8 @@ func TestNobodyElseIsServed(t *testing.T) {
 	report(t, "nothing served", "%d strangers and wrong requests, %d served", tried, served)
 }
 
-// response returns all that the server sends on a new connection on which the client sends a text. It returns an empty string if the connection
-// cannot be opened.
+// response opens a new connection, sends a text, and returns everything that the server sends back. It returns an empty string if
+// the connection cannot be opened.
 func (r *replica) response(t *testing.T, config *tls.Config, sent string) string {
 	t.Helper()
 	config.InsecureSkipVerify = true

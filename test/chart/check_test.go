@@ -38,7 +38,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// A installation is an installation that check and helm test examine.
+// An installation is an installed chart on a cluster. check and helm test examine it.
 type installation struct {
 	*lifecycle
 	look    *check.Cluster
@@ -49,9 +49,9 @@ type installation struct {
 	pair   pki.Pair
 }
 
-// TestCheckKnowsModeAndNamespaces follows the first steps of deploy/docs/runbook.md: mode Warn in one namespace, then mode Enforce there,
-// then mode Enforce everywhere. After each step check and helm test have exactly the expected findings. If the objects do not agree, the
-// command that check prints repairs them.
+// TestCheckKnowsModeAndNamespaces follows the first steps of deploy/docs/runbook.md: mode Warn in one namespace, then mode
+// Enforce there, then mode Enforce everywhere. After each step check and helm test have exactly the expected findings. If the
+// objects do not agree, the command that check prints repairs them.
 func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	t.Parallel()
 	l := beginLooked(t)
@@ -108,14 +108,14 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 	t.Run("what the page shows", func(t *testing.T) { l.compareWithPage(t) })
 }
 
-// inLab is a warning of check with onlyNamespaces: other namespaces are not protected.
+// inLab is the warning of check if the value onlyNamespaces is set: other namespaces are not protected.
 const inLab = "mode: in effect in namespace lab alone (onlyNamespaces)"
 
 // command begins the command that check prints for an installation with Helm.
 const command = "helm upgrade jupyter-user-webhook deploy/chart --namespace jupyter-user-system --reset-then-reuse-values --set '"
 
-// repairBinding changes a binding so that it denies less than the values want, and repairs it with the command that check prints. helm upgrade alone
-// does not repair a field that another client has written.
+// repairBinding changes a binding by hand, so that the binding denies less than with the chart values. Then it repairs the
+// binding with the command that check prints. helm upgrade alone does not repair a field that another client has written.
 func (l *installation) repairBinding(t *testing.T) {
 	bindings := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	_, err := bindings.Patch(t.Context(), "share.jupyter-user.io", types.MergePatchType,
@@ -140,7 +140,7 @@ func (l *installation) repairBinding(t *testing.T) {
 	l.awaitFindings(t, map[string]check.Status{inLab: check.Warning})
 }
 
-// checkManifests gives check the output of helm get manifest, and of helm template with other values.
+// checkManifests runs check with the output of helm get manifest, and with the output of helm template with other values.
 func (l *installation) checkManifests(t *testing.T) {
 	for text, says := range map[string]string{
 		l.run(t, "", "get", "manifest", helm.Release, "--namespace", helm.Namespace): "ok: as in the manifest given with -f: 11 ValidatingAdmissionPolicies",
@@ -159,8 +159,9 @@ func (l *installation) checkManifests(t *testing.T) {
 	}
 }
 
-// compareWithPage compares the output of check with the table in deploy/docs/check.md. The cluster has a namespace without Pod Security, a hub, and a
-// policy that was changed by hand. Versions, dates and other values of this run are replaced by those on the page.
+// compareWithPage compares the output of check with the table in deploy/docs/check.md. The cluster has a namespace without Pod
+// Security, a hub, and a policy that was changed by hand. Versions, dates and other values of this run are replaced by those on
+// the page.
 func (l *installation) compareWithPage(t *testing.T) {
 	ctx, made := t.Context(), metav1.CreateOptions{}
 	require.NoError(t, l.Admin.Do(ctx, "{apiVersion: v1, kind: Namespace, metadata: {name: open}}", "create", "-f", "-"))
@@ -199,7 +200,7 @@ func beginLooked(t *testing.T) *installation {
 	return newInstallation(t, start)
 }
 
-// newInstallation returns an installation on the cluster that start starts.
+// newInstallation calls start, which starts a cluster with the installed chart, and returns the installation.
 func newInstallation(t *testing.T, start func(t *testing.T, flags map[string][]string) *controlplane.ControlPlane) *installation {
 	t.Helper()
 	l := &installation{stop: func() {}}
@@ -218,7 +219,8 @@ func newInstallation(t *testing.T, start func(t *testing.T, flags map[string][]s
 	return l
 }
 
-// createObjects creates the objects that controllers and kubelets would create, and a NetworkPolicy against NFS in each namespace.
+// createObjects creates the objects that controllers and kubelets would create, and a NetworkPolicy against NFS in each
+// namespace.
 func (l *installation) createObjects(t *testing.T) {
 	t.Helper()
 	ctx, core, made := t.Context(), l.client.CoreV1(), metav1.CreateOptions{}
@@ -256,7 +258,7 @@ func (l *installation) createObjects(t *testing.T) {
 	}
 }
 
-// serve replaces the webhook by one with the present ConfigMap, like a rollout.
+// serve ends the webhook and starts it again with the current content of the ConfigMap, as a rollout would.
 func (l *installation) serve(t *testing.T) {
 	t.Helper()
 	l.stop()
@@ -291,7 +293,8 @@ func (l *installation) upgrade(t *testing.T, value string) {
 	l.run(t, "", "upgrade", helm.Release, l.chart, "--namespace", helm.Namespace, "--reset-then-reuse-values", "--set", value)
 }
 
-// awaitFindings waits until check has exactly the wanted findings that are not OK, and those in well among the OK ones.
+// awaitFindings waits until check has the wanted findings. Other findings must be OK. The findings in well must be among the OK
+// ones.
 func (l *installation) awaitFindings(t *testing.T, wanted map[string]check.Status, well ...string) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -339,7 +342,7 @@ func (l *installation) helmTest(t *testing.T, says string) {
 	assert.Contains(t, strings.Join(strings.Fields(<-ran), " "), says)
 }
 
-// runTestPod runs the arguments of helm test's Pod with the rights of its ServiceAccount.
+// runTestPod runs the program with the arguments of the Pod of helm test, and with the rights of that Pod's ServiceAccount.
 func (l *installation) runTestPod(t *testing.T) (said string, err error) {
 	const name = "jupyter-user-webhook-test"
 	pods := l.client.CoreV1().Pods(helm.Namespace)

@@ -18,9 +18,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// TestCommandsOfThePages runs the commands that test/pages/commands.txt lists for it, in this order, as the pages have them. It replaces only
-// placeholders such as <name>. The API server, the chart, Helm and the webhook are real. The test creates the objects of controllers and
-// kubelets.
+// TestCommandsOfThePages runs the commands that test/pages/commands.txt lists for it, in this order, as the pages have them. It
+// replaces only placeholders such as <name>. The API server, the chart, Helm and the webhook are real. The test creates the
+// objects of controllers and kubelets.
 func TestCommandsOfThePages(t *testing.T) {
 	t.Parallel()
 	l := newInstallation(t, startEmpty)

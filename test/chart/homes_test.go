@@ -42,7 +42,8 @@ func TestTheExampleOfFirstHomes(t *testing.T) {
 	assert.Empty(t, udiff.Unified("deploy/examples/homes.yaml", "rendered", string(text), want), "UPDATE_GOLDEN=1 writes it again")
 }
 
-// TestTheCronJobOfFirstHomes: the CronJob has the webhook's configuration, a volume of the share, and no more rights than it needs.
+// TestTheCronJobOfFirstHomes: the CronJob has the webhook's configuration, a volume of the share, and no more rights than it
+// needs.
 func TestTheCronJobOfFirstHomes(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), matrix["first homes of passwd, and all that can be said of them"])
@@ -70,7 +71,8 @@ func TestTheCronJobOfFirstHomes(t *testing.T) {
 	assert.Contains(t, share, "  name: hpc-pv-lab\n")
 }
 
-// TestTheCronJobMountsClaimsWithDirectoriesOfUsers: of the further claims, the CronJob mounts only those with a directory for each user.
+// TestTheCronJobMountsClaimsWithDirectoriesOfUsers: of the further claims, the CronJob mounts only those with a directory for
+// each user.
 func TestTheCronJobMountsClaimsWithDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), `{identity: {passwdConfigMap: people}, homes: {enabled: true}, share: {directories: [
@@ -89,7 +91,7 @@ func TestTheCronJobMountsClaimsWithDirectoriesOfUsers(t *testing.T) {
 	assert.Len(t, pod.Volumes, 4, "the configuration, the share, that claim and the list of users")
 }
 
-// document returns the document that has a line, of the CronJob's rendered file.
+// document returns the YAML document with a line, from the chart's rendered file for the CronJob.
 func document(t *testing.T, rendered deploy.Rendered, line string) string {
 	t.Helper()
 	for text := range strings.SplitSeq(read(t, rendered, "72-homes.yaml"), "\n---\n") {
@@ -101,7 +103,8 @@ func document(t *testing.T, rendered deploy.Rendered, line string) string {
 	return ""
 }
 
-// TestNotesOfFirstHomes: with homes.enabled, the notes say how to start the CronJob at once. Without it, the notes mention the value.
+// TestNotesOfFirstHomes: with homes.enabled, the notes have the command that starts the CronJob immediately. Without
+// homes.enabled, the notes say that this value exists.
 func TestNotesOfFirstHomes(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -120,8 +123,8 @@ func TestNotesOfFirstHomes(t *testing.T) {
 	assert.NotContains(t, notes(""), "missing homes")
 }
 
-// TestNotesOfDirectories: the notes name the directories that notebooks see in addition to the home, and the claims that an admin must
-// create.
+// TestNotesOfDirectories: the notes name the directories that notebooks see in addition to the home, and the claims that an admin
+// must create.
 func TestNotesOfDirectories(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

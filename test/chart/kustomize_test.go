@@ -33,7 +33,8 @@ func (l *lifecycle) kustomized(t *testing.T, folder string) map[string]string {
 	return found
 }
 
-// kustomize tests the example kustomization: the rendered chart is its resource, and it adds fields for which the chart has no value.
+// kustomize tests the example kustomization: the rendered chart is its resource, and it adds fields for which the chart has no
+// value.
 func (l *lifecycle) kustomize(t *testing.T) {
 	t.Helper()
 	example, err := os.ReadFile("../../deploy/examples/kustomization.yaml")

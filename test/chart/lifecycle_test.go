@@ -29,7 +29,7 @@ const (
 	current  = "jupyter-user-webhook:v0.2.0"
 )
 
-// A lifecycle is an installation on its own cluster.
+// A lifecycle is a cluster on which the test installs, upgrades and uninstalls the chart.
 type lifecycle struct {
 	*controlplane.ControlPlane
 	helm   *helm.Helm
@@ -109,8 +109,8 @@ func TestInstallUpgradeRollbackUninstall(t *testing.T) {
 	}, machine.Patience, 100*time.Millisecond)
 }
 
-// assertComesUp creates the webhook's own Pods as a controller does, while the policies are in effect and no replica serves. They must be
-// admitted.
+// assertComesUp creates the webhook's own Pods as a controller does, while the policies are in effect and no replica serves. They
+// must be admitted.
 func (l *lifecycle) assertComesUp(t *testing.T) {
 	t.Helper()
 	require.NoError(t, l.AwaitPolicies(t.Context()))
@@ -129,7 +129,7 @@ func (l *lifecycle) assertComesUp(t *testing.T) {
 	}
 }
 
-// testKubectl installs and removes deploy/install.yaml with kubectl.
+// testKubectl installs deploy/install.yaml with kubectl and removes it again.
 func (l *lifecycle) testKubectl(t *testing.T) {
 	t.Helper()
 	before := l.allObjects(t)
@@ -149,7 +149,7 @@ func (l *lifecycle) deployment(t *testing.T) *appsv1.Deployment {
 	return found
 }
 
-// assertRuns fails unless the Deployment has the image, and the policies accept the images.
+// assertRuns asserts that the Deployment has the image, and that the policies accept the images.
 func (l *lifecycle) assertRuns(t *testing.T, image, accepted string) {
 	t.Helper()
 	assert.Equal(t, image, l.deployment(t).Spec.Template.Spec.Containers[0].Image)
@@ -177,8 +177,8 @@ func (l *lifecycle) allObjects(t *testing.T) []string {
 	return found
 }
 
-// TestNoDeletionStopsAPodOfOthers deletes each object of an installation, one at a time, and then creates a Pod that is no notebook. No
-// replica serves, so the Pod would be denied if a webhook were called for it.
+// TestNoDeletionStopsAPodOfOthers deletes each object of an installation, one at a time, and then creates a Pod that is no
+// notebook. No replica serves, so the Pod would be denied if a webhook were called for it.
 func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
@@ -218,7 +218,7 @@ func TestNoDeletionStopsAPodOfOthers(t *testing.T) {
 	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
 }
 
-// deleteObject deletes an object, by its name in everything, and returns a function that creates it again.
+// deleteObject deletes an object, by its name in the result of allObjects. It returns a function that creates the object again.
 func (l *lifecycle) deleteObject(t *testing.T, object string) (restore func()) {
 	t.Helper()
 	resource, name, _ := strings.Cut(object, " ")
@@ -246,7 +246,8 @@ func (l *lifecycle) deleteObject(t *testing.T, object string) (restore func()) {
 	}
 }
 
-// TestWhatHelmLeavesAlone: helm changes nothing in a cluster that lacks a namespace, and does not overwrite fields that other clients write.
+// TestWhatHelmLeavesAlone: helm changes nothing in a cluster that lacks a namespace, and does not overwrite fields that other
+// clients write.
 func TestWhatHelmLeavesAlone(t *testing.T) {
 	t.Parallel()
 	l := begin(t)
@@ -267,8 +268,8 @@ func (l *lifecycle) namesTheMissing(t *testing.T) {
 	assert.Equal(t, before, l.allObjects(t))
 }
 
-// removesTheOldName: an upgrade removes the MutatingWebhookConfiguration jupyter-user-webhook of 0.1.0. Otherwise it would trust an old CA
-// some day, and every notebook would be denied.
+// removesTheOldName: an upgrade removes the MutatingWebhookConfiguration jupyter-user-webhook of 0.1.0. Otherwise it would trust
+// an old CA some day, and every notebook would be denied.
 func (l *lifecycle) removesTheOldName(t *testing.T) {
 	t.Helper()
 	folder := t.TempDir()
@@ -291,7 +292,7 @@ func (l *lifecycle) removesTheOldName(t *testing.T) {
 	l.run(t, "", "uninstall", helm.Release, "--namespace", helm.Namespace)
 }
 
-// assertConfigured fails unless the cluster has exactly one MutatingWebhookConfiguration, with this name.
+// assertConfigured asserts that the cluster has exactly one MutatingWebhookConfiguration, with this name.
 func (l *lifecycle) assertConfigured(t *testing.T, name string) {
 	t.Helper()
 	list, err := l.client.AdmissionregistrationV1().MutatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{})

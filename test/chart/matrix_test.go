@@ -111,9 +111,9 @@ func startEmpty(t *testing.T, flags map[string][]string) *controlplane.ControlPl
 	return plane
 }
 
-// TestEveryRenderingIsWhatAnAPIServerTakes renders the chart with each entry of matrix and sends it to the API server in a dry run, in which
-// unknown fields are errors. The namespace enforces Pod Security restricted. The API server also knows the kinds of cert-manager and of the
-// Prometheus operator.
+// TestEveryRenderingIsWhatAnAPIServerTakes renders the chart with each entry of matrix and sends it to the API server in a dry
+// run, in which unknown fields are errors. The namespace enforces Pod Security restricted. The API server also knows the kinds of
+// cert-manager and of the Prometheus operator.
 func TestEveryRenderingIsWhatAnAPIServerTakes(t *testing.T) {
 	t.Parallel()
 	plane, h := start(t, nil), newHelm(t)
@@ -189,7 +189,7 @@ func read(t *testing.T, rendered deploy.Rendered, name string) string {
 	return text
 }
 
-// assertAgrees fails unless the webhook's configuration and the policies have the same values and the same image.
+// assertAgrees asserts that the webhook's configuration and the policies have the same values and the same image.
 func assertAgrees(t *testing.T, rendered deploy.Rendered) {
 	t.Helper()
 	var configured corev1.ConfigMap
@@ -263,8 +263,8 @@ func TestWarnDeniesNothing(t *testing.T) {
 	}
 }
 
-// TestTheSharesOwnRoadIsGuarded: the policies deny inline volumes of the kind of the share's PersistentVolume, which would reach the share
-// directly.
+// TestTheSharesOwnRoadIsGuarded: the policies deny inline volumes of the kind of the share's PersistentVolume, which would reach
+// the share directly.
 func TestTheSharesOwnRoadIsGuarded(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -287,7 +287,8 @@ func TestTheSharesOwnRoadIsGuarded(t *testing.T) {
 	}
 }
 
-// TestNotesInModeWarnBreakNothing: in mode Warn, the notes name no step that could stop other Pods, and have a dry run before such a step.
+// TestNotesInModeWarnBreakNothing: in mode Warn, the notes name no step that could stop other Pods, and have a dry run before
+// such a step.
 func TestNotesInModeWarnBreakNothing(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

@@ -16,7 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/project"
 )
 
-// otherKinds has the kinds of other projects that the chart can render, each with an entry of matrix that renders it.
+// otherKinds has the kinds of other projects that the chart can render. Each has the name of an entry of matrix with which the
+// chart renders it.
 var otherKinds = map[string]string{
 	"Issuer.v1.cert-manager.io":               "certificates by cert-manager",
 	"Certificate.v1.cert-manager.io":          "certificates by cert-manager",
@@ -41,7 +42,7 @@ func installOtherKinds(t *testing.T, plane *controlplane.ControlPlane) {
 	}
 }
 
-// assertUnknownDenied fails unless the dry run denies an unknown field in objects of these kinds too.
+// assertUnknownDenied tests that the dry run denies objects of the kinds of otherKinds if they have an unknown field.
 func assertUnknownDenied(t *testing.T, plane *controlplane.ControlPlane, h *helm.Helm) {
 	t.Helper()
 	for resource, values := range otherKinds {

@@ -43,9 +43,9 @@ type rollout struct {
 	images map[string]int
 }
 
-// TestRolloutUnderLoad upgrades an installation to other values and another image while notebooks are created and replicas of both versions
-// serve. It does so with helm upgrade, which looks the earlier image up, and with helm template and kubectl apply, which get the earlier
-// image as a value.
+// TestRolloutUnderLoad upgrades an installation to other values and another image while notebooks are created and replicas of
+// both versions serve. It does so with helm upgrade, which looks the earlier image up, and with helm template and kubectl apply,
+// which get the earlier image as a value.
 func TestRolloutUnderLoad(t *testing.T) {
 	t.Parallel()
 	for name, by := range map[string]func(*testing.T, *rollout, string){
@@ -112,7 +112,7 @@ func (r *rollout) retire() {
 	r.serving = r.serving[1:]
 }
 
-// serve adds a replica with the present ConfigMap.
+// serve adds a replica with the current content of the ConfigMap.
 func (r *rollout) serve(t *testing.T, i int) {
 	t.Helper()
 	installed, err := r.client.CoreV1().ConfigMaps(helm.Namespace).Get(t.Context(), helm.Release, metav1.GetOptions{})
@@ -154,14 +154,14 @@ func (r *rollout) certificate(t *testing.T) func(*tls.ClientHelloInfo) (*tls.Cer
 	return certs.FromDirectory(folder, slog.New(slog.NewJSONHandler(&journal.Journal{}, nil))).GetCertificate
 }
 
-// countNotebooks returns how many notebooks got the image with a tag.
+// countNotebooks returns the number of notebooks into which the image with this tag was injected.
 func (r *rollout) countNotebooks(tag string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.images["jupyter-user-webhook:"+tag]
 }
 
-// awaitNotebooks waits until so many further notebooks got the image of each tag.
+// awaitNotebooks waits until a number of further notebooks, by tag, were created with the image of this tag.
 func (r *rollout) awaitNotebooks(t *testing.T, wanted map[string]int) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

@@ -172,7 +172,7 @@ func (d *demo) showOtherUser(ctx context.Context) error {
 	return d.runDenied(ctx, "", typed...)
 }
 
-// runDenied runs a kubectl command that must fail, and shows its output.
+// runDenied runs a kubectl command that must be denied, and prints its output.
 func (d *demo) runDenied(ctx context.Context, input string, arguments ...string) error {
 	cmd := d.carol.Command(ctx, arguments...)
 	cmd.Stdin = strings.NewReader(input)
@@ -184,7 +184,7 @@ func (d *demo) runDenied(ctx context.Context, input string, arguments ...string)
 	return ctx.Err()
 }
 
-// awaitInterrupt waits for Ctrl-C if the demo has to keep running, and prints how to use the cluster meanwhile.
+// awaitInterrupt waits for Ctrl-C if the demo must keep running. Before that it prints how to use the cluster.
 func (d *demo) awaitInterrupt(ctx context.Context) error {
 	if !d.keep {
 		d.say("\nThe demo ends and removes everything. make demo KEEP=1 leaves the cluster running.")

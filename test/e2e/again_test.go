@@ -23,7 +23,8 @@ import (
 // At the end the shared installation is removed. Then the cluster is empty again, and the other ways to install of
 // deploy/docs/install.md are tried on it.
 
-// mustInstallAgain reports whether the other ways to install must be tried. They run after the tests, so -run can select them only by name.
+// mustInstallAgain reports whether the other ways to install must be tried. They run after all tests, so this function itself
+// compares their name with the flag -run.
 func mustInstallAgain() bool {
 	named := flag.Lookup("test.run").Value.String()
 	return named == "" || named == "Again"
@@ -61,7 +62,7 @@ func (w *World) awaitGone(ctx context.Context) error {
 	return w.Admin.Do(ctx, "", "wait", "--for=delete", "namespace/"+systemSpace, "--timeout=2m")
 }
 
-// removeSecond removes the second installation, which only the cluster of these tests has.
+// removeSecond removes the second installation. Only these tests have two installations on one cluster.
 func (w *World) removeSecond(ctx context.Context) error {
 	err := w.Admin.Do(ctx, "", "delete", "mutatingwebhookconfiguration/"+knowing.mutating(), "validatingwebhookconfiguration/"+knowing.name)
 	return errors.Join(err, w.Admin.Do(ctx, "", "delete", "namespace", knowing.space))
@@ -145,7 +146,7 @@ func (w *World) awaitInstalled(ctx context.Context) error {
 	return w.AwaitPolicies(ctx)
 }
 
-// runAlice runs the notebook of alice as carol, and checks the owner of its processes.
+// runAlice runs a notebook of alice, as carol, and checks the owner of the notebook's processes.
 func (w *World) runAlice(ctx context.Context) error {
 	p := pod{atStart.namespace, "again"}
 	err := await(ctx, machine.Patience, func(ctx context.Context) (bool, error) {

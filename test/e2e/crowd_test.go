@@ -16,8 +16,7 @@ import (
 // crowdLimit is the time limit for fifty Pods on two cores, ten of them with JupyterLab.
 const crowdLimit = 20 * time.Minute
 
-// tooSlow is how many times slower than usual a machine may be. On a slower one, restarts by probes of a few seconds are not
-// judged.
+// tooSlow is a factor. If the machine is so many times slower than usual, restarts by probes do not fail the test.
 const tooSlow = 3
 
 // TestCrowd: fifty users run notebooks at once, ten of them JupyterLab, half of them with each discovery.

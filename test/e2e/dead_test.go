@@ -18,7 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// others is a template of Pods by every kind of workload, none of them a notebook. It takes their name and their namespace.
+// others is a template of workloads, one of each kind. None of their Pods is a notebook. The placeholders are for the name and
+// the namespace.
 const others = `
 {apiVersion: v1, kind: Pod, metadata: {name: other, namespace: %[1]s, labels: {e2e: other}}, spec: %[2]s}
 ---
@@ -38,7 +39,7 @@ const others = `
 // otherPods is the number of Pods of others in one namespace.
 const otherPods = 5
 
-// waitingDeployment is a Deployment of a notebook that is created while the webhook is down.
+// waitingDeployment is a Deployment with a notebook. The test creates it while the webhook is down.
 const waitingDeployment = `
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: waiting}, spec: {selector: {matchLabels: {app: waiting}},
   template: {metadata: {labels: {app: waiting, jupyter-user: alice}, annotations: {jupyter-user.io/probes: "on"}}, spec: {

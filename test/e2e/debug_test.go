@@ -62,7 +62,8 @@ func debugState(pod *corev1.Pod, name string) corev1.ContainerState {
 	return corev1.ContainerState{}
 }
 
-// TestDebugDenied denies requesters who may not use the home, and containers that could do more than the notebook.
+// TestDebugDenied tests that kubectl debug is denied for requesters who may not use the home, and for containers that could do
+// more than the notebook.
 func TestDebugDenied(t *testing.T) {
 	mount := func(name string) func(*corev1.EphemeralContainer) {
 		return func(c *corev1.EphemeralContainer) {
@@ -117,7 +118,7 @@ func TestDebugDenied(t *testing.T) {
 	}
 }
 
-// inspectAlice inspects the notebook's processes and home from a debug container.
+// inspectAlice is a script for a debug container. It inspects the notebook's processes and home.
 const inspectAlice = `
 import os
 print(os.getuid(), os.getgid(), os.getgroups(), "sees the notebook:", b"hello" in open("/proc/1/cmdline", "rb").read())

@@ -49,7 +49,7 @@ func assertStopped(t *testing.T, p pod, want string) {
 }
 
 // TestWhoIsDeniedAtAdmission: with a known owner the denial comes at admission, not on the node. The sources here are the share
-// and a passwd file, which must agree. TestHomeReplacedBetweenAdmissionAndStart has homes that change after admission.
+// and a passwd file, which must agree. TestHomeReplacedBetweenAdmissionAndStart tests homes that change after admission.
 func TestWhoIsDeniedAtAdmission(t *testing.T) {
 	for user, want := range map[string]string{
 		"toor":     "UID 0 is root",
@@ -82,7 +82,7 @@ func TestAHomeThatIsALinkToAnothers(t *testing.T) {
 	})
 }
 
-// gatedPod is a Pod with a scheduling gate, so that a test can change something between its admission and its start.
+// gatedPod is a Pod with a scheduling gate. So a test can change the home between the Pod's admission and its start.
 const gatedPod = `
 apiVersion: v1
 kind: Pod

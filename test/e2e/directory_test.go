@@ -179,7 +179,7 @@ func openGroupDirectories(t *testing.T, step pages.Step) {
 	assert.Equal(t, strings.Repeat("written\n", mostGroups), wrote.Stdout, wrote.Stderr)
 }
 
-// runElsewhere runs a notebook in the home that the home field names.
+// runElsewhere runs a notebook of a user whose home field names a directory outside of the pattern.
 func runElsewhere(t *testing.T) {
 	people := filepath.Join(world.share.root, "people")
 	require.NoError(t, os.MkdirAll(filepath.Join(people, "l", "li"), 0o755))

@@ -13,7 +13,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// newcomer has an account and no home.
+// newcomer is a user with an account and without a home.
 var newcomer = home{"newcomer", 5017, 6017, 0o700}
 
 const homesSpace = "jupyter-user-homes"

@@ -31,8 +31,8 @@ var (
 	smallAtAdmission = discovery{atAdmission.name, "small-" + atAdmission.namespace, atAdmission.level}
 )
 
-// TestAHomeThatTakesNothing: Jupyter starts, and the user reads why nothing can be saved: from the init container, and with
-// discovery at start from the notebook container too.
+// TestAHomeThatTakesNothing: if the home cannot be written to, Jupyter starts, and the log says why nothing can be saved: the log
+// of the init container, and with discovery at start also the log of the notebook container.
 func TestAHomeThatTakesNothing(t *testing.T) {
 	t.Run("mode 0500", func(t *testing.T) {
 		for _, discovery := range discoveries {
@@ -64,7 +64,7 @@ func TestAHomeThatTakesNothing(t *testing.T) {
 	}
 }
 
-// startInFullHome starts Jupyter, from an image without settings of its own, in a home that cannot be written to.
+// startInFullHome starts Jupyter in a home that cannot be written to. The image has no Jupyter settings of its own.
 func startInFullHome(t *testing.T, in discovery, user, sentence string) jupyter {
 	t.Helper()
 	p := run(t, in, "takes-nothing", user, images.Z2JH, withToken)

@@ -17,10 +17,10 @@ import (
 // startedWith are environment variables of Jupyter that the image's start must have set.
 type startedWith map[string]string
 
-// hooksRunOnce is the result of start.sh, which runs the hooks of both directories once.
+// hooksRunOnce has the variables with which Jupyter starts if start.sh has run the hooks of both directories once.
 var hooksRunOnce = startedWith{"START_NOTEBOOK_HOOKS": "1", "BEFORE_NOTEBOOK_HOOKS": "1", "JUPYTER_CONFIG_PATH": "/config"}
 
-// with returns the same with other values.
+// with returns a copy with other values.
 func (p startedWith) with(changes startedWith) startedWith {
 	all := maps.Clone(p)
 	maps.Copy(all, changes)

@@ -40,7 +40,7 @@ func (p pod) holdInit(t *testing.T) *node.Hold {
 	return hold
 }
 
-// release releases the Pod.
+// release ends the hold, so that the init container of the Pod continues.
 func release(t *testing.T, hold *node.Hold) {
 	t.Helper()
 	assert.NoError(t, hold.Release())

@@ -11,8 +11,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// podWithHooks has everything that a kubelet runs in a container besides its command. Probes write the files that the test reads
-// repeatedly, so each file appears at once.
+// podWithHooks is a Pod with everything that a kubelet runs in a container in addition to its command: hooks and exec probes.
+// Probes write files which the test reads again and again. So each file is complete when it appears.
 const podWithHooks = `
 apiVersion: v1
 kind: Pod

@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// hostilePod runs the attacker's image, with a hook.
+// hostilePod is a Pod that runs the attacker's image, with a hook.
 const hostilePod = `
 apiVersion: v1
 kind: Pod
@@ -33,7 +33,8 @@ spec:
     lifecycle: {postStart: {exec: {command: [sh, -c, "true"]}}}
 `
 
-// preparedPod attacks with a harmless image: the Pod brings the programs and sets the paths.
+// preparedPod is a Pod with a harmless image. The Pod itself mounts the attacker's programs and sets the paths at which they are
+// found.
 const preparedPod = `
 apiVersion: v1
 kind: Pod
@@ -82,8 +83,8 @@ func makeConfigMap(t *testing.T, namespace, name string, data map[string]string)
 	})
 }
 
-// marks returns the files that the attacker's programs have left in a container, with their owners; root's win. The test reads
-// them from the node.
+// marks returns the files that the attacker's programs have written in a container, with the UIDs of their owners. If a file
+// exists more than once and one of them belongs to root, marks returns root. The test reads the files from the node.
 func (p pod) marks(t *testing.T) map[string]uint32 {
 	t.Helper()
 	folder := filepath.Join("/proc", strconv.Itoa(initProcess(t, p).PID), "root", "attack", "ran")
@@ -110,8 +111,8 @@ func allMarks(uid uint32, names ...string) map[string]uint32 {
 	return marks
 }
 
-// TestNothingOfTheAttackersRunsAsRoot: no program that the image or the Pod puts in the way of its start runs as root, nor one
-// that runs before or instead of other programs, nor one in a hook.
+// TestNothingOfTheAttackersRunsAsRoot: the attacker's programs never run as root: neither programs at the paths that are used at
+// the start, nor programs that run before or in place of others, nor programs in a hook.
 func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -128,7 +129,7 @@ func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
 	}
 	t.Run("the image by itself", func(t *testing.T) {
 		t.Parallel()
-		// This proves that root can leave marks.
+		// This proves that a program that runs as root can write these files.
 		require.NoError(t, world.apply(t.Context(), `
 apiVersion: v1
 kind: Pod
@@ -176,7 +177,8 @@ spec:
 	})
 }
 
-// mountedByImageLink mounts a program of the attacker's at a path where a link in the image leads to our program.
+// mountedByImageLink is a Pod that mounts an attacker's program. A symbolic link in the image leads from the mount path to the
+// path of our program.
 const mountedByImageLink = `
 apiVersion: v1
 kind: Pod
@@ -194,8 +196,9 @@ spec:
     volumeMounts: [{name: fake, mountPath: /around/config}]
 `
 
-// TestAStrangersImageIsRootInThisHomeAlone: with discovery at start, such an image can run its own program in place of ours. That
-// program is root with two capabilities, and it reaches no other user's files. With discovery at admission it is the user.
+// TestAStrangersImageIsRootInThisHomeAlone: with discovery at start, an attacker's image can run its own program in place of
+// ours. This program runs as root with two capabilities, and cannot reach files of other users. With discovery at admission, the
+// program runs as the user.
 func TestAStrangersImageIsRootInThisHomeAlone(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -16,8 +16,8 @@ import (
 // optionsUser is the user of the servers with other options.
 const optionsUser = "qiang.guo03"
 
-// spawnerTraits returns traits of KubeSpawner for single servers. test/golden compares the effect of each option on a Pod with the
-// planner. Here are the options for which a running server is the proof.
+// spawnerTraits returns the settings (traits) of KubeSpawner for single servers. test/golden tests the effect of all options on
+// Pods. This function has only the options that must also be tested with a running server.
 func spawnerTraits(discovery discovery) map[string]map[string]any {
 	servers := map[string]map[string]any{
 		"alice.smith/labelled": {"extra_labels": map[string]any{"jupyter-user": "{username}"}},

@@ -35,7 +35,7 @@ func TestJupyterHub(t *testing.T) {
 	}
 }
 
-// testWorkingDay is a working day of alice.
+// testWorkingDay does with the hub what alice does on a working day.
 func testWorkingDay(t *testing.T, h jupyterHub, discovery discovery) {
 	s, second := h.logIn(t, "alice", ""), h.logIn(t, "alice", "second")
 	t.Run("the browser sees JupyterLab", func(t *testing.T) {
@@ -75,7 +75,8 @@ func logInAs(user, server string) []chromedp.Action[chromedp.Void] {
 	}
 }
 
-// users are users of a hub, by their homes. KubeSpawner makes other names of some of them.
+// users returns users of a hub, by the names of their homes. For some of them KubeSpawner changes the name in the Pod's name and
+// label.
 func users(discovery discovery) map[string]string {
 	all := map[string]string{"user-1": "user-1", "alice@x.org": "alice"}
 	if discovery == atStart {

@@ -156,7 +156,7 @@ func (s server) ready(t *testing.T) {
 	require.True(t, last.Ready, shown)
 }
 
-// startDenied starts the server, which must fail, and returns what the page showed.
+// startDenied starts the server, which must fail, and returns the text that the hub's page showed.
 func (s server) startDenied(t *testing.T) string {
 	t.Helper()
 	// If the request fails at once, its response has the error too. The page of progress shows it as well.
@@ -166,7 +166,7 @@ func (s server) startDenied(t *testing.T) string {
 	return shown
 }
 
-// follow returns what the page shows until the server is ready or has failed.
+// follow returns the text that the hub's page shows until the server is ready or has failed, and the last event.
 func (s server) follow(t *testing.T) (shown string, last hub.Event) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), spawnLimit)

@@ -19,7 +19,7 @@ import (
 
 // installation is one of the two installations of this cluster: one for each discovery. Each serves its own namespaces.
 type installation struct {
-	// name is that of its ValidatingWebhookConfiguration, and space its namespace.
+	// name is the name of its ValidatingWebhookConfiguration. space is its namespace.
 	name, space string
 }
 
@@ -31,7 +31,7 @@ var (
 	knowing = installation{"jupyter-user-known", "jupyter-user-known"}
 )
 
-// knownNamespaces are the namespaces with discovery at admission.
+// knownNamespaces are the namespaces of the second installation, which have discovery at admission.
 var knownNamespaces = []string{atAdmission.namespace, atAdmission.hub(), smallAtAdmission.namespace}
 
 // installShipped runs the first command of deploy/docs/install.md, with the image, which is already on the node, and two values:
@@ -65,7 +65,7 @@ func (w *World) installByHelm(ctx context.Context, stdin string, more ...string)
 	return w.awaitInstalled(ctx)
 }
 
-// excludeOther takes the other installation's namespaces out of the shipped webhook configurations. A cluster with one
+// excludeOther excludes the namespaces of the second installation from the shipped webhook configurations. A cluster with one
 // installation does not need this.
 func (w *World) excludeOther(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
@@ -98,8 +98,8 @@ func (w *World) excludeOther(ctx context.Context) error {
 	return err
 }
 
-// secondValues use the share and passwd as sources of identities. They cache nothing, because the homes of these tests change
-// their owners.
+// secondValues are the values of the second installation. Its sources of identities are the share and passwd. It caches nothing,
+// because the homes of these tests change their owners.
 const secondValues = `
 createNamespace: true
 share: {volume: {hostPath: {path: %q}}}

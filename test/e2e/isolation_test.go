@@ -12,9 +12,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// attackScript is the attack, which runs in the notebook or in a shell in its container. It tries all ways to bob's secret and to the
-// rest of the share, and prints what it could read. With SETUID it also tries as bob, and as the owner of each process that it
-// sees.
+// attackScript is an attack that runs in the notebook or in a shell in the notebook container. It tries to read bob's secret and
+// the rest of the share in many ways, and prints what it could read. If it has the capability SETUID, it tries the same as bob,
+// and as the owner of each process that it can see.
 const attackScript = `
 import ctypes, glob, json, os, sys
 found = []
@@ -81,7 +81,7 @@ print("".join(line + "\n" for line in found), end="")
 print("done")
 `
 
-// attackWithPath returns the attack with the path of the share on the node, which an attacker may know.
+// attackWithPath returns attackScript with the path of the share on the node. An attacker may know this path.
 func attackWithPath(t *testing.T) string {
 	t.Helper()
 	node, err := json.Marshal(world.share.root)

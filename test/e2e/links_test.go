@@ -10,8 +10,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// mountedByHomeLink mounts a program of the attacker's at a path where a link in the home leads to our program. Container runtimes follow
-// links, as root.
+// mountedByHomeLink is a Pod that mounts an attacker's program. A symbolic link in the home leads from the mount path to the path
+// of our program. Container runtimes follow such links, as root.
 const mountedByHomeLink = `
 apiVersion: v1
 kind: Pod

@@ -31,7 +31,7 @@ const (
 	admissionLimit = 10 * time.Second
 )
 
-// load creates notebooks in dry runs at a constant rate, whatever happens, without retries.
+// load creates notebooks in dry runs, at a constant rate and without retries.
 type load struct {
 	namespace string
 	client    *kubernetes.Clientset
@@ -51,7 +51,7 @@ type admission struct {
 	made string
 	// denied is the API server's error.
 	denied error
-	// away is the error of the connection, if the API server did not respond.
+	// away is the error of the client if the API server did not respond.
 	away error
 }
 
@@ -149,7 +149,7 @@ func (l *load) between(from, to time.Time) (found []admission) {
 	return found
 }
 
-// awaitResponses waits until this number of further admissions has a response.
+// awaitResponses waits until a number of further admissions have a response.
 func (l *load) awaitResponses(t *testing.T, number int) {
 	t.Helper()
 	now := time.Now()
@@ -158,7 +158,7 @@ func (l *load) awaitResponses(t *testing.T, number int) {
 	}))
 }
 
-// responses returns the number of admissions with a response of the API server.
+// responses returns how many admissions got a response from the API server.
 func responses(all []admission) (number int) {
 	for _, a := range all {
 		if a.away == nil {

@@ -111,13 +111,13 @@ func bothReady(serving, _ []corev1.Pod) bool {
 	return len(serving) == 2 && node.IsReady(&serving[0]) && node.IsReady(&serving[1])
 }
 
-// awaitDrained waits until the ending replicas have ended.
+// awaitDrained waits until all replicas that are ending have ended.
 func (o *operations) awaitDrained(t *testing.T) {
 	awaitReplica(t, "the drain is over", func(_, ending []corev1.Pod) bool { return len(ending) == 0 })
 	o.awaitResponses(t, admissionsPerSecond)
 }
 
-// evict evicts both replicas, as draining a node would. The second must stay until there is another one.
+// evict evicts both replicas, as draining a node would. The second replica must run until a new replica is ready.
 func (o *operations) evict(t *testing.T) {
 	serving, _ := replicas(t)
 	require.Len(t, serving, 2)
@@ -197,8 +197,8 @@ func (o *operations) kill(t *testing.T) {
 // authority is the Secret with the CA of the Deployment self-signed.
 const authority = systemName + "-self-signed"
 
-// deleteCA deletes the CA. The Deployment makes another one, makes API servers trust both, and only then issues a certificate of
-// the new one.
+// deleteCA deletes the CA. The Deployment that rotates certificates creates another CA, makes the API server trust both, and only
+// then issues a certificate of the new CA.
 func (o *operations) deleteCA(t *testing.T) {
 	kept, err := world.Client.CoreV1().Secrets(systemSpace).Get(t.Context(), authority, metav1.GetOptions{})
 	require.NoError(t, err)

@@ -27,7 +27,8 @@ func long() bool { return os.Getenv("LONG") != "" }
 type operations struct {
 	*load
 	deployed deployment
-	// known has the expected results of an admission, taken without any operation, one for each release and configuration.
+	// known has the expected results of an admission, one for each release and configuration. They were recorded while no operation
+	// was running.
 	known map[string]string
 	rows  []string
 	// away is the time without an API server. killed is the time from the kill of a replica until it was ready again.
@@ -93,7 +94,7 @@ func TestOperationsUnderLoad(t *testing.T) {
 	assert.Greater(t, rate, least, "admissions a second: fewer prove nothing")
 }
 
-// awaitDNS waits until replicas can find new replicas by DNS. If a rollout began sooner after another one, replicas of two
+// awaitDNS waits until replicas can find new replicas by DNS. If another rollout began before that, replicas with different
 // configurations would not find each other.
 func (o *operations) awaitDNS(t *testing.T) {
 	t.Helper()
@@ -103,15 +104,15 @@ func (o *operations) awaitDNS(t *testing.T) {
 // readingTime is how long an API server may take after its start to read the Services.
 const readingTime = 2 * time.Second
 
-// unread reports whether the API server had not read the Services yet, and so did not know ours.
+// unread reports whether the admission failed because the API server had just started and did not know the webhook's Service yet.
 func (o *operations) unread(a admission) bool {
 	starting := a.began.After(o.away.from) && a.began.Before(o.away.to.Add(readingTime))
 	return starting && a.denied != nil && strings.Contains(a.denied.Error(), `service "jupyter-user-webhook" not found`)
 }
 
-// assertNoneIsLost: an API server that is away, stops, or has just started gives errors of its own, and these are no loss of the
-// webhook's. An error of the webhook contains its name. A killed replica loses its current reviews, and those that the API server
-// sends to it until it is known to be away: these are lost, with an error.
+// assertNoneIsLost: no admission fails because of the webhook. Errors of an API server that is down, stops or has just started do
+// not count, because they do not contain the webhook's name. There is one exception: a killed replica loses the reviews that it
+// was processing, and those that the API server sends to it before it is removed from the Service.
 func (o *operations) assertNoneIsLost(t *testing.T) {
 	t.Helper()
 	lost, heldUp := map[string]int{}, 0
@@ -152,7 +153,7 @@ func (a admission) late() bool {
 		apierrors.ReasonForError(a.denied) == "GenerationUnknown")
 }
 
-// overlaps reports whether an admission was running at any moment of the span.
+// overlaps reports whether an admission was running at any time in the span.
 func (s span) overlaps(a admission) bool {
 	return !a.began.Add(a.took).Before(s.from) && !a.began.After(s.to)
 }
@@ -180,7 +181,8 @@ func (o *operations) assertWhole(t *testing.T) {
 	t.Log("admitted as it is made by:", seen)
 }
 
-// recordKnown creates one Pod and stores the result as known. A replica that is about to end may still decide about the Pod.
+// recordKnown creates one Pod and adds the result to the expected results. A replica that is about to end may still decide about
+// this Pod.
 func (o *operations) recordKnown(t *testing.T, name string) {
 	t.Helper()
 	var pod *corev1.Pod

@@ -110,7 +110,7 @@ func (p pod) remove(ctx context.Context) error {
 	})
 }
 
-// story returns what a user would read to find out why the Pod does not work.
+// story returns the events and logs in which a user would find out why the Pod does not work.
 func (p pod) story(ctx context.Context) string {
 	var told strings.Builder
 	for _, arguments := range [][]string{

@@ -16,10 +16,10 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// slowStart is Jupyter's configuration file of a user whose server takes long to start.
+// slowStart is the Jupyter configuration file of a user. With it, the server takes 40 s to start.
 const slowStart = "import time\ntime.sleep(40)\n"
 
-// otherAddress is Jupyter's configuration file of a user with another address, port and base URL, and HTTPS.
+// otherAddress is the Jupyter configuration file of a user. It sets another address, port and base URL, and HTTPS.
 const otherAddress = `
 c.ServerApp.port = 9999
 c.ServerApp.ip = "127.0.0.1"
@@ -63,7 +63,8 @@ func testSlow(t *testing.T, in discovery) {
 }
 
 // testSettled: the server listens where the probes expect it, whatever the user's settings say, and is not restarted. The user's
-// other settings count. Liveness probes run every three seconds, five times.
+// other settings have an effect. The test waits for 20 s, which is longer than the five failed liveness probes, one every three
+// seconds, after which the kubelet would restart the container.
 func testSettled(t *testing.T, in discovery) {
 	for name, image := range map[string]string{"docker-stacks": images.DockerStacks, "z2jh": images.Z2JH} {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +95,7 @@ func testHung(t *testing.T, in discovery) {
 	assert.EqualValues(t, 1, got.Status.ContainerStatuses[0].RestartCount)
 }
 
-// testBaseURL: the base URL comes as from a hub.
+// testBaseURL: the base URL is in the environment variable that a hub sets.
 func testBaseURL(t *testing.T, in discovery) {
 	p := run(t, in, "based", "alice", images.DockerStacks, withToken, "--", "start-notebook.py", "--ServerApp.base_url=/user/alice/")
 	got := p.ready(t)

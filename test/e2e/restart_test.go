@@ -15,7 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// writeEverywhere writes to every file that its user can write to, makes new files where it can, and prints their paths.
+// writeEverywhere is a script that writes to every file and creates a file in every directory to which its user can write. It
+// prints their paths.
 const writeEverywhere = `
 import os
 wrote = []
@@ -59,8 +60,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartAfterTheHomeChanged: our program checks the home at every start. If the directory at the path is no longer the
-// mounted one, the kubelet mounts the home again at that time.
+// TestRestartAfterTheHomeChanged: our program checks the home at every start. If the path of the home leads to another directory
+// than before, the kubelet mounts this directory at the next start.
 func TestRestartAfterTheHomeChanged(t *testing.T) {
 	path := world.share.path("moving")
 	for name, c := range map[string]struct {
@@ -93,7 +94,7 @@ func TestRestartAfterTheHomeChanged(t *testing.T) {
 	}
 }
 
-// killFirst kills the first process of the notebook container, and with it all others.
+// killFirst kills the first process of the notebook container. Then the kernel kills all other processes of the container.
 func killFirst(t *testing.T, p pod) {
 	t.Helper()
 	require.NoError(t, syscall.Kill(initProcess(t, p).PID, syscall.SIGKILL))

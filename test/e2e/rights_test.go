@@ -27,7 +27,7 @@ func noAccess(who, user, namespace, account string) string {
 		"homes.jupyter-user.io named %[2]s", who, user, namespace, account)
 }
 
-// TestNotOnesHome: bob may create Pods, but use no home.
+// TestNotOnesHome tests that bob, who may create Pods but use no home, gets no notebook.
 func TestNotOnesHome(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestNotOnesHome(t *testing.T) {
 // revokedLimit is the time limit until a deleted RoleBinding has no effect, as the API server watches them.
 const revokedLimit = 5 * time.Second
 
-// TestARightTakenBack: it has no effect after a moment, and no running Pod stops.
+// TestARightTakenBack tests that a deleted RoleBinding has no effect after a moment, and that no running Pod stops.
 func TestARightTakenBack(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, world.makeNamespace(t.Context(), "taken-back", "baseline"))

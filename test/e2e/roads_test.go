@@ -25,7 +25,7 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: v, mountPath: /mnt}]}]
 `
 
-// byLink gives the share another name on the node, and mounts it by that name.
+// byLink is a Pod that mounts the share by another path on the node, which is a symbolic link.
 const byLink = `
 apiVersion: v1
 kind: Pod
@@ -98,7 +98,7 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [sleep, "1000"], volumeMounts: [{name: v, mountPath: /mnt}]}]
 `
 
-// TestTheShareByAnotherClaim: the share by a claim or a volume that a user makes.
+// TestTheShareByAnotherClaim tests that a user cannot mount the share by a claim or a volume of the user's own.
 func TestTheShareByAnotherClaim(t *testing.T) {
 	in := atStart.namespace
 	t.Run("a claim on the share's volume", func(t *testing.T) {

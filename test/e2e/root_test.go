@@ -22,13 +22,14 @@ const (
 	capSetUID = 1 << 7
 )
 
-// observed is what a watch of the node saw. It omits processes of the runtime before they become the container's process.
+// observed has what the function watch saw on the node. It leaves out a process of the container runtime until that process runs
+// the container's program.
 type observed struct {
 	// asRoot are processes with at least one UID 0.
 	asRoot []node.Process
-	// inits are the processes of our init container, with any identity.
+	// inits are the processes of our init container, whatever UID they run as.
 	inits []node.Process
-	// mounts are the mounts that the inits saw, by process.
+	// mounts are the mounts that the processes in inits saw, by process ID.
 	mounts map[int]map[string][]string
 }
 
@@ -38,8 +39,8 @@ const initProgram = "/jupyter-user-init"
 // notebookProgram is the path of our program in the notebook container.
 const notebookProgram = "/config/jupyter-user-init"
 
-// watch observes the node during while. caught reports whether one of our programs was seen so far: the init container's with its
-// mounts, the other one as root.
+// watch observes the node while the function while runs. caught reports whether one of our two programs was seen so far: the
+// program of the init container together with its mounts, or the program of the notebook container as root.
 func watch(t *testing.T, while func(caught func(program string) bool)) observed {
 	t.Helper()
 	var caught sync.Map
@@ -80,9 +81,9 @@ func watch(t *testing.T, while func(caught func(program string) bool)) observed 
 	return saw
 }
 
-// TestTheInitContainerIsNobodyInParticular: with both discoveries the init container is never root, has no capability, and sees
-// the homes read-only. It runs as the user if the user is known at admission. It lives for milliseconds, so the watch may miss
-// it: then another Pod runs.
+// TestTheInitContainerIsNobodyInParticular tests that with both discoveries the init container is never root, has no capability,
+// and sees the homes read-only. It runs as the user if the user is known at admission. The init container runs for milliseconds
+// only. If the test does not see it, the test runs another Pod.
 func TestTheInitContainerIsNobodyInParticular(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -164,7 +165,7 @@ func programs(processes []node.Process) (found []string) {
 	return found
 }
 
-// TestTheWatchSeesRoot proves that the watch of these tests can find root.
+// TestTheWatchSeesRoot proves that the function watch can find a process that runs as root.
 func TestTheWatchSeesRoot(t *testing.T) {
 	require.NoError(t, world.apply(t.Context(), `
 apiVersion: v1
@@ -234,7 +235,7 @@ func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
 		p = run(t, atStart, "hardly-root", "alice", images.DockerStacks, withToken)
 		got = p.ready(t)
 		p.jupyter(t).Kernel(t).Run(t, "print(1)")
-		// Our program is root for about a millisecond, so the watch may miss it: then the test runs the program again.
+		// Our program is root for about a millisecond. If the test does not see it, the test runs the program again.
 		for i := 0; i < 100 && !caught(notebookProgram); i++ {
 			said := p.exec(t, notebookProgram, "exec", "--user=alice", "--home=/home/alice", "--scratch=/config", "--", "id", "-u")
 			assert.Equal(t, "5001\n", said.Stdout, said.Stderr)

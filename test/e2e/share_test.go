@@ -25,7 +25,7 @@ type home struct {
 // crowd is the number of users who run a notebook at the same time.
 const crowd = 50
 
-// otherUser is a user whose home carol may not use.
+// otherUser is the user dan, whose home carol may not use.
 const otherUser = "dan"
 
 // homes returns the homes of users, and those of accounts that cannot run a notebook.

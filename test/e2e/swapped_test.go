@@ -24,8 +24,8 @@ var swaps = map[string]func(path string) error{
 	},
 }
 
-// testEachSwap runs a test for each swap with each discovery, all at once. Each uses another user of the crowd, from a number
-// downwards.
+// testEachSwap runs a test for each swap with each discovery, all at the same time. Each test uses another user of the crowd: the
+// first one has the number i, and the numbers go down from there.
 func testEachSwap(t *testing.T, i int, swapAndLook func(t *testing.T, in discovery, user string, swap func() error)) {
 	t.Helper()
 	for name, swap := range swaps {
@@ -69,8 +69,8 @@ func TestHomeSwappedBetweenTwoStarts(t *testing.T) {
 	})
 }
 
-// assertGuarded: with discovery at start our program notices that this is not the home. With discovery at admission no program
-// checks again, and the notebook cannot enter the directory, which is closed to its user.
+// assertGuarded: with discovery at start, our program notices that the mounted directory is not the home. With discovery at
+// admission no program checks this again, but the notebook cannot enter the directory, because its mode allows only another user.
 func assertGuarded(t *testing.T, p pod, in discovery, restarts int32) {
 	t.Helper()
 	owner, home := homeOf(p.name), "/home/"+p.name

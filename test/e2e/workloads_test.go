@@ -119,7 +119,8 @@ func denialEvent(t *testing.T, in discovery, creator, name string) string {
 	return said
 }
 
-// TestRunAsIsEverybodys tests the warning of deploy/docs/access.md.
+// TestRunAsIsEverybodys tests the warning of deploy/docs/access.md: everyone in the namespace can use a ServiceAccount that may
+// run as a user.
 func TestRunAsIsEverybodys(t *testing.T) {
 	require.NoError(t, world.mayRunAs(t.Context(), atStart.namespace, "nightly", otherUser))
 	result := runBy(t, world.bob, atStart, "nightly", otherUser)

@@ -69,7 +69,7 @@ func creates(who, user string, change func(*corev1.Pod)) func(*testing.T, *guard
 
 func unchanged(*corev1.Pod) {}
 
-// byHub is an attack by the hub, which may use every home. So only a rule about the Pod can deny it.
+// byHub is an attack by the hub. The hub may use every home, so only a rule about the Pod can deny the attack.
 func byHub(change func(*corev1.Pod)) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := injected(t, "alice")

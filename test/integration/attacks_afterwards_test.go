@@ -97,7 +97,7 @@ func addLabel(t *testing.T, g *guarded) error {
 	return err
 }
 
-// patchHubPod patches a hub's Pod with a component label.
+// patchHubPod applies a patch to a hub's Pod that has this component label.
 func patchHubPod(t *testing.T, g *guarded, component, patch string) error {
 	t.Helper()
 	pod := plain()
@@ -127,7 +127,7 @@ func podWithoutClaim() *corev1.Pod {
 	return pod
 }
 
-// debugWithoutClaim adds an ephemeral container with the share to a Pod of onAnotherRoad.
+// debugWithoutClaim adds an ephemeral container with the share to the Pod of podWithoutClaim.
 func debugWithoutClaim(mounts ...corev1.VolumeMount) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		pod := createStored(t, g.admin(t), podWithoutClaim())
@@ -174,7 +174,7 @@ func attacksOnDebug() map[string]attack {
 	}
 }
 
-// useOtherIDs sets the Pod's UID and GID to those of another user. The notebook container keeps its own.
+// useOtherIDs sets the Pod's UID and GID to those of another user. The UID and GID of the notebook container do not change.
 func useOtherIDs(pod *corev1.Pod) {
 	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5002)), new(int64(6002))
 }
@@ -191,7 +191,8 @@ func debugNotebook(user string, change func(*corev1.Pod)) func(*testing.T, *guar
 	}
 }
 
-// debugWithoutContext adds an ephemeral container without a security context to a Pod that sets UID and GID. So privilege escalation is allowed.
+// debugWithoutContext adds an ephemeral container without a security context to a Pod that sets UID and GID. So privilege
+// escalation is allowed.
 func debugWithoutContext(t *testing.T, g *guarded) error {
 	pod := injected(t, "alice")
 	pod.Spec.SecurityContext.RunAsUser, pod.Spec.SecurityContext.RunAsGroup = new(int64(5001)), new(int64(6001))

@@ -71,7 +71,7 @@ func attacksOnClaims() map[string]attack {
 
 const statefulSets = "system:serviceaccount:kube-system:statefulset-controller"
 
-// onShareClaim is an attack on the claim of the share in namespace open.
+// onShareClaim is an attack on the share's claim in the namespace called open.
 func onShareClaim(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")

@@ -53,7 +53,8 @@ func (g *guarded) serve(t *testing.T, configured *config.Config) {
 	g.verifier.handler.Store(&handler)
 }
 
-// reconfigure changes the configuration until the test ends, also that of the verifier if there is one.
+// reconfigure changes the configuration with which Pods are injected, until the test ends. If the cluster has a verifier, its
+// configuration changes too.
 func (g *guarded) reconfigure(t *testing.T, change func(*config.Config)) {
 	t.Helper()
 	configured := config.Default()
@@ -62,8 +63,8 @@ func (g *guarded) reconfigure(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { g.serve(t, config.Default()) })
 }
 
-// TestTheVerifierSaysWhatANotebookIs tries all attacks on the fields of a notebook without policies. The verifier denies each. Without the
-// verifier's webhook configuration each attack succeeds, which shows that nothing else denies it.
+// TestTheVerifierSaysWhatANotebookIs tries all attacks on the fields of a notebook without policies. The verifier denies each.
+// Without the verifier's webhook configuration each attack succeeds, which shows that nothing else denies it.
 func TestTheVerifierSaysWhatANotebookIs(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)

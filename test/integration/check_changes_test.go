@@ -43,7 +43,7 @@ func verifierWith(as func(*admissionv1.ValidatingWebhook)) func(*testing.T, *che
 	}
 }
 
-// deleteUntilEnd deletes an object and creates it again when the test ends.
+// deleteUntilEnd deletes an object, and creates it again when the test ends.
 func deleteUntilEnd(object client.Object) func(*testing.T, *checkedCluster) {
 	return func(t *testing.T, l *checkedCluster) {
 		of := object.DeepCopyObject().(client.Object)

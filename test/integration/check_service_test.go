@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/deploy"
 )
 
-// testByService installs the webhook configurations as shipped, with a Service, and with the CA of the certificate. The Service has no server
-// here, so the check that calls the webhook reports that.
+// testByService installs the webhook configurations as shipped, with a Service, and with the CA of the certificate. The Service
+// has no server here, so the check that calls the webhook reports that.
 func testByService(t *testing.T, l *checkedCluster) {
 	l.manifest = manifestOf(t, string(deploy.Install()))
 	l.assertFinding(t, "webhooks", check.Failed, `webhooks[pods.jupyter-user.io].clientConfig.url was added: "https://0.0.0.0:`)

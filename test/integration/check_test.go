@@ -23,7 +23,7 @@ import (
 // bg is the context of cleanups. The context of a test has ended when its cleanups run.
 var bg = context.Background()
 
-// A checkedCluster is a cluster with a complete installation, and a client of check for it.
+// A checkedCluster is a cluster with a complete installation, and a client with which check reads it.
 type checkedCluster struct {
 	*cluster
 	client.Client
@@ -33,8 +33,8 @@ type checkedCluster struct {
 	ca       []byte
 }
 
-// TestCheck tests the check command on one API server: first with a correct installation, then with one fault after the other. There is no
-// kubelet and no controller manager, so the test creates their objects.
+// TestCheck tests the check command on one API server: first with a correct installation, then with one fault after the other.
+// There is no kubelet and no controller manager, so the test creates their objects.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	l := startLooked(t)
@@ -115,8 +115,8 @@ func assertFound(t *testing.T, findings []check.Finding, of string, status check
 	assert.Fail(t, "no such finding", "%s, %s: %s\nbut\n%s", of, status, says, strings.Join(said, "\n"))
 }
 
-// assertAllOK: every check is OK, except the check of the certificate. That check fails because the API server calls the webhook by a URL;
-// byService tests it.
+// assertAllOK: every check is OK, except the check of the certificate. The check of the certificate fails because the API server
+// calls the webhook by a URL. testByService tests it with a Service.
 func assertAllOK(t *testing.T, l *checkedCluster) {
 	findings := l.findings(t)
 	for _, f := range findings {
@@ -178,8 +178,8 @@ func checkDown(t *testing.T, l *checkedCluster) {
 	l.assertFinding(t, "answers", check.Failed, "the webhook does not respond, so no notebook starts")
 }
 
-// checkFilledIn: a manifest may leave out fields that have a default in the API server. check accepts the default there, and reports any other
-// value.
+// checkFilledIn: a manifest may leave out fields that have a default in the API server. check accepts the default there, and
+// reports any other value.
 func checkFilledIn(t *testing.T, l *checkedCluster) {
 	before := l.manifest
 	defer func() { l.manifest = before }()

@@ -59,7 +59,8 @@ func (d directory) FindUncached(ctx context.Context, name user.Name) (*identity.
 
 var users = directory{"alice": identity.New(5001, 6001, []int64{7001})}
 
-// usersOf returns the directory for a configuration. Its identities have homes if the configuration takes homes from the directory service.
+// usersOf returns the directory for a configuration. Its identities have homes if the configuration takes homes from the
+// directory service.
 func usersOf(configured *config.Config) directory {
 	alice := users["alice"]
 	if configured.Share.HomesByField() {
@@ -138,8 +139,8 @@ func (c *cluster) replica(t *testing.T, configured *config.Config, peers ...stri
 	})
 }
 
-// decider returns the webhook that decides about a Pod: one with the directory if the directory knows the user, and otherwise one without
-// sources. A real site has one of the two. These tests have both, to test both discoveries on one cluster.
+// decider returns the webhook that decides about a Pod: one with the directory if the directory knows the user, and otherwise one
+// without sources. A real site has one of the two. These tests have both, to test both discoveries on one cluster.
 func decider(configured *config.Config, pod []byte) *webhook.Webhook {
 	if known(pod) {
 		return webhook.New(configured, usersOf(configured))
@@ -238,8 +239,8 @@ func decode(t *testing.T, text string) *corev1.Pod {
 	return pod
 }
 
-// assertSettled fails unless a new decision about a stored Pod has no operations and no drift, after all changes by the API server and by
-// other webhooks.
+// assertSettled fails unless a new decision about a stored Pod has no operations and no drift, after all changes by the API
+// server and by other webhooks.
 func assertSettled(t *testing.T, stored []byte) {
 	t.Helper()
 	d := decider(config.Default(), stored).Decide(t.Context(), webhook.Review{Pod: stored, Namespace: "x"})
@@ -257,8 +258,8 @@ type decision struct {
 	Reasons                                                          []string
 }
 
-// decisions returns the log lines of the reviews of a namespace, in order. The webhook logs a response before it sends it, so the log has all
-// reviews of requests that have ended.
+// decisions returns the log lines of the reviews of a namespace, in order. The webhook logs a response before it sends it, so the
+// log has all reviews of requests that have ended.
 func (c *cluster) decisions(t *testing.T, namespace string) (found []decision) {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(c.log.String()))

@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// TestPoliciesTakeWhatTheWebhookMakes creates all golden Pods as the webhook admits them. With the policies for the configuration of each, no
-// policy denies them.
+// TestPoliciesTakeWhatTheWebhookMakes creates all golden Pods as the webhook admits them. With the policies for the configuration
+// of each, no policy denies them.
 func TestPoliciesTakeWhatTheWebhookMakes(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

@@ -37,8 +37,8 @@ func atTheLimits() string {
 		list(16, "component-%d") + "}}}"
 }
 
-// TestLargePodsAreDecided: the API server limits the cost of a CEL expression, and denies a request that exceeds it. With the longest lists in
-// the values and in a Pod, no expression exceeds the limit.
+// TestLargePodsAreDecided: the API server limits the cost of a CEL expression, and denies a request that exceeds it. With the
+// longest lists in the values and in a Pod, no expression exceeds the limit.
 func TestLargePodsAreDecided(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, atTheLimits())})
@@ -82,7 +82,7 @@ func copiesOther(c *corev1.PersistentVolumeClaim) {
 	c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: strings.Repeat("o", 200)}
 }
 
-// fillPod fills a Pod with as much as a notebook may have, so that the webhook's fields still fit.
+// fillPod makes a Pod almost as large as the API server accepts. The fields that the webhook adds still fit.
 func fillPod(pod *corev1.Pod) {
 	for i := range 490 {
 		name := fmt.Sprintf("v%d", i)
@@ -99,8 +99,8 @@ func fillPod(pod *corev1.Pod) {
 	}
 }
 
-// TestAnybodysPodIsCheap: the cost of the policies and match conditions for a Pod that is no notebook does not grow with the Pod's lists and
-// maps. CPU=1 prints a table for all of them.
+// TestAnybodysPodIsCheap: the cost of the policies and match conditions for a Pod that is no notebook does not grow with the
+// Pod's lists and maps. CPU=1 prints a table for all of them.
 func TestAnybodysPodIsCheap(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t), Webhooks: []string{"../../deploy/install.yaml"}})

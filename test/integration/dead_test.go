@@ -13,8 +13,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestDeadWebhookStopsNobody stops the webhook. Pods of every namespace, also of kube-system and of the webhook's own, can still be created,
-// bound to a node, run and deleted. A notebook is denied in time.
+// TestDeadWebhookStopsNobody stops the webhook. Pods of every namespace, also of kube-system and of the webhook's own, can still
+// be created, bound to a node, run and deleted. A notebook is denied in time.
 func TestDeadWebhookStopsNobody(t *testing.T) {
 	t.Parallel()
 	c := start(t)

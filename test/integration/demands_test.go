@@ -12,12 +12,12 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// A demand is the expected message of a site's own policy (testdata/demands.yaml) about a notebook, or an empty string if the policy admits
-// it.
+// A demand is the expected message of a site's own policy (testdata/demands.yaml) about a notebook, or an empty string if the
+// policy admits it.
 type demand struct{ atAdmission, atStart string }
 
-// demands has the policies of testdata/demands.yaml. The injected fields meet all of them, except policies that discovery at start cannot meet,
-// and policies that depend on the image.
+// demands has the policies of testdata/demands.yaml. The injected fields meet all of them, except policies that discovery at
+// start cannot meet, and policies that depend on the image.
 var demands = map[string]demand{
 	"bounded-scratch":                   {},
 	"dropped-capabilities":              {},

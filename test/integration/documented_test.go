@@ -16,7 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestMessagesOfThePage: deploy/docs/denials.md shows what kubectl prints. UPDATE_GOLDEN=1 writes the file that the page includes.
+// TestMessagesOfThePage: deploy/docs/denials.md shows what kubectl prints. UPDATE_GOLDEN=1 writes the file that the page
+// includes.
 func TestMessagesOfThePage(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -48,8 +49,8 @@ func (c *cluster) mayCreatePods(t *testing.T, name, namespace string, rules ...r
 	return user
 }
 
-// TestWhatAUserNeedsToRunKubectl: with the rights of deploy/examples/kubectl-user.yaml and one-home.yaml, alice can run the commands of
-// deploy/docs/pods.md, and nothing more.
+// TestWhatAUserNeedsToRunKubectl: with the rights of deploy/examples/kubectl-user.yaml and one-home.yaml, alice can run the
+// commands of deploy/docs/pods.md, and nothing more.
 func TestWhatAUserNeedsToRunKubectl(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -73,8 +74,8 @@ func TestWhatAUserNeedsToRunKubectl(t *testing.T) {
 	}
 }
 
-// TestWhatIsMissing tests the table "When something is missing" of the threat model, for missing webhook configurations. Other tests have the
-// other lines: TestDeadWebhookStopsNobody, TestAWebhookThatInsists and TestTheNetKnowsNoNameButAUsers.
+// TestWhatIsMissing tests the table "When something is missing" of the threat model, for missing webhook configurations. Other
+// tests have the other lines: TestDeadWebhookStopsNobody, TestAWebhookThatInsists and TestTheNetKnowsNoNameButAUsers.
 func TestWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	c := start(t)

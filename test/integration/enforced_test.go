@@ -61,7 +61,7 @@ func (e *enforced) configure(t *testing.T, change func(*config.Config)) {
 	t.Cleanup(func() { e.serveWith(t, config.Default()) })
 }
 
-// acceptImages makes the policies accept further images in the init container. It does not undo that when the test ends.
+// acceptImages makes the policies accept further images in the init container. The policies still accept them after the test.
 func (e *enforced) acceptImages(t *testing.T, images ...string) {
 	t.Helper()
 	values, err := json.Marshal(map[string]any{"image": map[string]any{"accepted": images}})
@@ -69,7 +69,7 @@ func (e *enforced) acceptImages(t *testing.T, images ...string) {
 	installPoliciesFor(t.Context(), t, e.ControlPlane, string(values))
 }
 
-// createEnforcing creates a namespace with labels, in which carol may create Pods and use two homes.
+// createEnforcing creates a namespace with these labels. There carol may create Pods and use two homes.
 func (e *enforced) createEnforcing(t *testing.T, name string, labels map[string]string) {
 	t.Helper()
 	require.NoError(t, e.Namespace(t.Context(), name, labels))
@@ -117,8 +117,8 @@ func (e *enforced) submit(t *testing.T, namespace string, pod *corev1.Pod, optio
 	return o
 }
 
-// assertAdmitted fails unless the Pod was admitted without a warning and with everything that the discovery of its user injects. It returns the
-// Pod.
+// assertAdmitted asserts that the Pod was admitted without a warning, and has everything that the webhook injects with the
+// discovery of its user. It returns the Pod.
 func (e *enforced) assertAdmitted(t *testing.T, o outcome) *corev1.Pod {
 	t.Helper()
 	assert.Empty(t, o.warnings)
@@ -142,7 +142,7 @@ func (e *enforced) assertAdmittedWithWarnings(t *testing.T, o outcome) *corev1.P
 	return o.pod
 }
 
-// assertDeniedWith fails unless the Pod was denied with a message that has all these words.
+// assertDeniedWith asserts that the Pod was denied with a message that has all these words.
 func assertDeniedWith(t *testing.T, o outcome, words ...string) {
 	t.Helper()
 	require.Error(t, o.err, "the Pod was admitted")

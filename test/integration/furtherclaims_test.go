@@ -36,8 +36,8 @@ func ofClaim(name string) corev1.VolumeSource {
 	return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}
 }
 
-// TestAttacksOnFurtherClaimsOfNotebooks: the verifier compares the mounts of further claims with the plan. The policy net denies mounts of
-// other directories than the configuration lists for the claim.
+// TestAttacksOnFurtherClaimsOfNotebooks: the verifier compares the mounts of further claims with the plan. The policy net denies
+// mounts of other directories than the configuration lists for the claim.
 func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
@@ -152,7 +152,7 @@ func TestAttacksOnFurtherClaims(t *testing.T) {
 	}
 }
 
-// onScratchClaim is an attack on the claim hpc-scratch in namespace open.
+// onScratchClaim is an attack on the claim hpc-scratch in the namespace called open.
 func onScratchClaim(do func(*testing.T, *guarded, *corev1.PersistentVolumeClaim) error) func(*testing.T, *guarded) error {
 	return func(t *testing.T, g *guarded) error {
 		claims := g.admin(t).CoreV1().PersistentVolumeClaims("open")
@@ -198,8 +198,8 @@ func debugsScratch(t *testing.T, g *guarded) error {
 	return err
 }
 
-// TestEachClaimIsARightOfItsOwn: the right to one claim is no right to another. A volume that may reach any of them, such as inline NFS, needs
-// the rights to all.
+// TestEachClaimIsARightOfItsOwn: the right to one claim is no right to another. A volume that may reach any of them, such as
+// inline NFS, needs the rights to all.
 func TestEachClaimIsARightOfItsOwn(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})

@@ -30,8 +30,8 @@ func shippedPolicies(t *testing.T) []string {
 	return manifests
 }
 
-// A guarded cluster has the shipped policies and no webhook. Tests create Pods as the webhook makes them, and Pods of attackers that look
-// similar. So only the policies deny them.
+// A guarded cluster has the shipped policies and no webhook. Tests create Pods as the webhook makes them, and Pods of attackers
+// that look similar. So only the policies deny them.
 type guarded struct {
 	*controlplane.ControlPlane
 	// carol may use the homes of alice and qiang.guo03 in namespace lab, bob may create pods there and nothing else, and hub

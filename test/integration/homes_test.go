@@ -47,8 +47,8 @@ func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestTheNetKnowsHomesByInitial: the policy net computes the home from the pattern and the user's name, and denies mounts of other homes. It
-// does not depend on the webhook.
+// TestTheNetKnowsHomesByInitial: the policy net computes the home from the pattern and the user's name, and denies mounts of
+// other homes. It does not depend on the webhook.
 func TestTheNetKnowsHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byInitial)})
@@ -92,8 +92,8 @@ func withDirectories(c *config.Config) {
 	}
 }
 
-// TestAttacksOnDirectories: a notebook must mount the listed directories exactly as the configuration has them. The verifier denies any
-// difference. The policy net denies mounts of other directories.
+// TestAttacksOnDirectories: a notebook must mount the listed directories exactly as the configuration has them. The verifier
+// denies any difference. The policy net denies mounts of other directories.
 func TestAttacksOnDirectories(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
@@ -157,8 +157,8 @@ const byField = `{share: {homePrefix: /hpc}, identity: {ldap: {urls: ['ldaps://l
 
 func homesByField(c *config.Config) { c.Share.HomePrefix = "/hpc" }
 
-// attacksOnHomesByField returns attacks with notebooks of alice that mount another directory than her home, /hpc/home/a/alice. The policy net
-// accepts the annotation with the home only if it is below the prefix and ends with the user's name.
+// attacksOnHomesByField returns attacks with notebooks of alice that mount another directory than her home, /hpc/home/a/alice.
+// The policy net accepts the annotation with the home only if it is below the prefix and ends with the user's name.
 func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	moved := func(annotation, home, parent string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) {
@@ -190,8 +190,8 @@ func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestTheNetKnowsHomesOfTheDirectoryService: the policy net and the verifier deny mounts of other directories. The verifier also reads the home
-// from the directory service, and denies with 503 if it has changed.
+// TestTheNetKnowsHomesOfTheDirectoryService: the policy net and the verifier deny mounts of other directories. The verifier also
+// reads the home from the directory service, and denies with 503 if it has changed.
 func TestTheNetKnowsHomesOfTheDirectoryService(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byField)})
@@ -230,7 +230,8 @@ func directoriesOfUsers(c *config.Config) {
 	}
 }
 
-// attacksOnDirectoriesOfUsers returns attacks with notebooks of alice that mount the directory of another user, or a directory above hers.
+// attacksOnDirectoriesOfUsers returns attacks with notebooks of alice that mount the directory of another user, or a directory
+// above hers.
 func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 	change := func(c *corev1.Container, is string, to func(*corev1.VolumeMount)) {
 		for i := range c.VolumeMounts {
@@ -274,7 +275,8 @@ func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestAttacksOnDirectoriesOfUsers: the policy net and the verifier deny mounts of another user's directory and of the directories above.
+// TestAttacksOnDirectoriesOfUsers: the policy net and the verifier deny mounts of another user's directory and of the directories
+// above.
 func TestAttacksOnDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, ofUsers)})

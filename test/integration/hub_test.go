@@ -31,7 +31,8 @@ import (
 
 const (
 	hubUsers = 100
-	// logInsAtOnce is the number of users who start their server at the same time. A hub tells users to try again if there are more than 64.
+	// logInsAtOnce is the number of users who start their server at the same time. A hub tells users to try again if there are more
+	// than 64.
 	logInsAtOnce = 16
 	hubLimit     = time.Minute
 	// hubPatience is how long KubeSpawner waits for a response of the API server, by default. Then it tries again.
@@ -44,10 +45,11 @@ const (
 // hubTrouble matches lines of the hub's log about a retry, about a Pod that exists already (409), or about an error.
 var hubTrouble = regexp.MustCompile(`(?m)^.*(?:Found existing pod|\b409\b (?:GET|POST|PUT)|\(409\)|Traceback|[Tt]imed out).*$|^\[E .*$`)
 
-// TestAHundredUsersOfAHubWithinAMinute runs the real hub with KubeSpawner against a real API server with the webhook and the policies. KWOK makes
-// the Pods Ready in place of a kubelet. A server of this test responds for each Pod like a single-user server. The hub must create each
-// Pod once. After a late response it would try again and find that the Pod exists (409). The test reads the times of the responses from
-// the API server's metrics, because the hub's own times include its waiting for a processor.
+// TestAHundredUsersOfAHubWithinAMinute runs the real hub with KubeSpawner against a real API server with the webhook and the
+// policies. KWOK makes the Pods Ready in place of a kubelet. A server of this test responds for each Pod like a single-user
+// server. The hub must create each Pod once. After a late response it would try again and find that the Pod exists (409). The
+// test reads the times of the responses from the API server's metrics, because the hub's own times include its waiting for a
+// processor.
 func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
 	if os.Getenv("E2E") == "" {
 		t.Skip("skipped: this test needs an installed JupyterHub. make e2e runs it")
@@ -75,7 +77,7 @@ func TestAHundredUsersOfAHubWithinAMinute(t *testing.T) {
 	c.assertHubPods(t, servers)
 }
 
-// logAllIn logs all users in and waits until the hub reports that their servers run.
+// logAllIn logs in all users, and waits until the hub reports that their servers run.
 func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, took []time.Duration) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -103,7 +105,8 @@ func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, took []time.Duration) {
 
 func hubUser(i int) string { return fmt.Sprintf("user-%03d", i) }
 
-// assertHubPods fails unless each user has exactly one Pod, which runs as the user, and whose address got the requests for the user's server.
+// assertHubPods fails unless each user has exactly one Pod, which runs as the user, and whose address got the requests for the
+// user's server.
 func (c *cluster) assertHubPods(t *testing.T, servers *servers) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(c.Admin.Config)

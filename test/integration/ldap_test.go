@@ -48,9 +48,9 @@ memberUid: alice
 
 `
 
-// TestAUserOfADirectoryService uses the values of deploy/docs/directory-services.md, rendered by the chart, with a real slapd. A user's notebook
-// runs with the UID, GID and groups of the directory, in a namespace that enforces restricted. A hub's name is found by the attribute mail,
-// and the requester needs access to the Unix name.
+// TestAUserOfADirectoryService uses the values of deploy/docs/directory-services.md, rendered by the chart, with a real slapd. A
+// user's notebook runs with the UID, GID and groups of the directory, in a namespace that enforces restricted. A hub's name is
+// found by the attribute mail, and the requester needs access to the Unix name.
 func TestAUserOfADirectoryService(t *testing.T) {
 	t.Parallel()
 	directory := slapd.Start(t, slapd.Options{Schema: slapd.RFC2307, LDIF: directoryOfAlice, Database: "access to * by * read"})
@@ -90,8 +90,8 @@ func TestAUserOfADirectoryService(t *testing.T) {
 	assert.Contains(t, denied.Stderr, `no user has the hub name "alice"`)
 }
 
-// asTheChartRenders returns the configuration that the chart renders for the values of the page, but with the server and the file paths of the
-// test.
+// asTheChartRenders returns the configuration that the chart renders for the values of the page, but with the server and the file
+// paths of the test.
 func asTheChartRenders(t *testing.T, directory *slapd.Server) *config.Config {
 	t.Helper()
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())

@@ -15,15 +15,15 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// odd is a value with characters that are special in YAML, CEL and templates. odder also has spaces and all kinds of line breaks, which only
-// some values may have.
+// odd is a value with characters that are special in YAML, CEL and templates. odder also has spaces and all kinds of line breaks,
+// which only some values may have.
 const (
 	odd   = `'"\$x\n%{{.}}#:é☃🪐`
 	odder = odd + " \n  \r\n\t\u0085\u2028 - ''' >-\n---\n"
 )
 
-// TestValuesAreLiterals renders the policies from such values. For each value that a request can reach, it tests one decision: the policy uses
-// exactly this value.
+// TestValuesAreLiterals renders the policies from the values odd and odder. For each chart value that can decide about a request,
+// it tests that the policy uses exactly this value.
 func TestValuesAreLiterals(t *testing.T) {
 	t.Parallel()
 	values := map[string]any{

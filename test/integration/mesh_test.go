@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestCalledBeforeMeshes: API servers call webhooks in the order of the names of their configurations. The name of ours comes before the names
-// that meshes and injectors have by default.
+// TestCalledBeforeMeshes: API servers call webhooks in the order of the names of their configurations. The name of ours comes
+// before the names that meshes and injectors have by default.
 func TestCalledBeforeMeshes(t *testing.T) {
 	shipped := &admissionv1.MutatingWebhookConfiguration{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "50-mutatingwebhookconfiguration.yaml")[0]), shipped))
@@ -31,8 +31,8 @@ func TestCalledBeforeMeshes(t *testing.T) {
 	}
 }
 
-// TestMeshesAndEngines: the webhook of a mesh can rewrite the probes that ours has added. Fields that a policy engine adds after ours are
-// kept.
+// TestMeshesAndEngines: the webhook of a mesh can rewrite the probes that ours has added. Fields that a policy engine adds after
+// ours are kept.
 func TestMeshesAndEngines(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/mesh-webhook.yaml"}})
@@ -51,8 +51,8 @@ func inMesh(when string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Labels["sidecar.istio.io/inject"] = when }
 }
 
-// rewrittenByIstio: Istio redirects our HTTP probes to its agent, which the kubelet reaches without mTLS. The agent then sends our probes to
-// Jupyter.
+// rewrittenByIstio: Istio redirects our HTTP probes to its agent, which the kubelet reaches without mTLS. The agent then sends
+// our probes to Jupyter.
 func rewrittenByIstio(t *testing.T, e *enforced, user string) {
 	pod := e.assertAdmitted(t, e.try(t, "mesh", labelledPod(user, inMesh("true"))))
 	assertOurs(t, pod, user)
@@ -110,8 +110,8 @@ func serveOthers(mux *http.ServeMux) {
 	}))
 }
 
-// injectIstio changes a Pod like Istio's injector with its CNI plugin: its containers come first, and each HTTP probe of the other containers
-// is redirected to its agent, which knows the original probe.
+// injectIstio changes a Pod like Istio's injector with its CNI plugin: its containers come first, and each HTTP probe of the
+// other containers is redirected to its agent, which knows the original probe.
 func injectIstio(pod *corev1.Pod) {
 	probers := map[string]*corev1.Probe{}
 	for i := range pod.Spec.Containers {
@@ -141,8 +141,8 @@ func injectIstio(pod *corev1.Pod) {
 	pod.Spec.InitContainers = append([]corev1.Container{own("istio-validation")}, pod.Spec.InitContainers...)
 }
 
-// enforceDefaults changes a Pod like Kyverno and Gatekeeper: it sets fields that are not set. With "fs-group" it also sets an fsGroup, with
-// "user" a UID for every container.
+// enforceDefaults changes a Pod like Kyverno and Gatekeeper: it sets fields that are not set. With "fs-group" it also sets an
+// fsGroup, with "user" a UID for every container.
 func enforceDefaults(pod *corev1.Pod, does string) {
 	metav1.SetMetaDataLabel(&pod.ObjectMeta, "team", "research")
 	metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "engine.example.com/mutated", "true")

@@ -22,8 +22,8 @@ const (
 	mirrored  = "mirror.example/" + initImage
 )
 
-// TestMutatorsBesideUs tests the usual changes by others: by MutatingAdmissionPolicies, which run before all webhooks and again after a
-// change, and by webhooks before and after ours.
+// TestMutatorsBesideUs tests the usual changes by others: by MutatingAdmissionPolicies, which run before all webhooks and again
+// after a change, and by webhooks before and after ours.
 func TestMutatorsBesideUs(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/first-webhook.yaml"}})
@@ -49,8 +49,8 @@ func TestMutatorsBesideUs(t *testing.T) {
 	t.Run("a variable for every container, insisted on", func(t *testing.T) { environmentInsisted(t, e) })
 }
 
-// mutatingPolicies installs the MutatingAdmissionPolicies of testdata and waits until they are in effect. It reports false on an API server
-// before 1.36, which does not have them.
+// mutatingPolicies installs the MutatingAdmissionPolicies of testdata and waits until they are in effect. It reports false on an
+// API server before 1.36, which does not have them.
 func mutatingPolicies(t *testing.T, e *enforced) (known bool) {
 	t.Helper()
 	served, err := e.admin.Discovery().ServerResourcesForGroupVersion("admissionregistration.k8s.io/v1")
@@ -168,7 +168,8 @@ func labelledByAPolicy(t *testing.T, e *enforced) {
 	assertDenied(t, e.try(t, "beside", owned("bob")).err, "access/NoAccess")
 }
 
-// mirror: a webhook that replaces our image after every pass is denied, until the policies and the configuration both accept its image.
+// mirror: a webhook that replaces our image after every pass is denied, until the policies and the configuration both accept its
+// image.
 func mirror(t *testing.T, e *enforced, policies bool) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		o := e.try(t, "beside", labelledPod(user, mutated("insisting", "mirror-elsewhere")))

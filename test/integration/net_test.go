@@ -27,8 +27,8 @@ func admitsEverything(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestTheNetHoldsWithoutTheWebhook: the webhook configurations point to a server that admits everything. The policy net still denies mounts of
-// other homes.
+// TestTheNetHoldsWithoutTheWebhook: the webhook configurations point to a server that admits everything. The policy net still
+// denies mounts of other homes.
 func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
@@ -67,7 +67,8 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	}
 }
 
-// TestTheNetKnowsNoNameButAUsers: the policy access denies names that no user can have. Without it, the policy net denies their homes.
+// TestTheNetKnowsNoNameButAUsers: the policy access denies names that no user can have. Without it, the policy net denies their
+// homes.
 func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -79,7 +80,8 @@ func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
 	}
 }
 
-// podWithName returns a Pod whose annotation has a name, with the mounts of that name, as far as the API server accepts their paths.
+// podWithName returns a Pod whose annotation has this user name. It also has the mounts for the name, if the API server accepts
+// their paths.
 func podWithName(t *testing.T, user string) *corev1.Pod {
 	t.Helper()
 	pod := injected(t, "alice")

@@ -14,8 +14,8 @@ import (
 
 const podSecurity = "pod-security.kubernetes.io/"
 
-// podSecurityVersions lists versions to which a namespace can pin its level: none, the newest, a recent one, and the oldest one with today's
-// rules.
+// podSecurityVersions lists versions to which a namespace can pin its level: none, the newest, a recent one, and the oldest one
+// with today's rules.
 var podSecurityVersions = []string{"", "latest", "v1.33", "v1.25"}
 
 // TestPodSecurity creates notebooks under each level of Pod Security.
@@ -103,8 +103,8 @@ func warned(t *testing.T, e *enforced) {
 	assert.Contains(t, made.Stderr, "would violate PodSecurity")
 }
 
-// assertRootWarned: with discovery at start, Pod Security warns about the notebook container, which starts as root. It does not warn about our
-// init container.
+// assertRootWarned: with discovery at start, Pod Security warns about the notebook container, which starts as root. It does not
+// warn about our init container.
 func assertRootWarned(t *testing.T, warnings []string) {
 	t.Helper()
 	require.Len(t, warnings, 1)
@@ -122,8 +122,8 @@ func onlyWarned(t *testing.T, e *enforced) {
 	assert.Empty(t, o.warnings)
 }
 
-// TestPodSecurityOfTheWholeCluster: the API server's configuration can set a default level for namespaces without labels. Neither the webhook nor
-// a policy can see it. The messages claim nothing about it, and no Pod gets more than Pod Security allows.
+// TestPodSecurityOfTheWholeCluster: the API server's configuration can set a default level for namespaces without labels. Neither
+// the webhook nor a policy can see it. The messages claim nothing about it, and no Pod gets more than Pod Security allows.
 func TestPodSecurityOfTheWholeCluster(t *testing.T) {
 	t.Parallel()
 	configured, err := filepath.Abs("testdata/admission-configuration.yaml")

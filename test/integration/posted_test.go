@@ -22,7 +22,7 @@ type posted struct {
 	within map[time.Duration]int
 }
 
-// podsPosted reads these counts from the API server's metrics.
+// podsPosted reads the counts from the API server's metrics.
 func (c *cluster) podsPosted(t *testing.T) posted {
 	t.Helper()
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
@@ -56,8 +56,8 @@ func (c *cluster) podsPosted(t *testing.T) posted {
 	return p
 }
 
-// assertPostedOnce fails the test unless each user's Pod was created at the first attempt since before, and nothing else was created. It returns the
-// smallest bucket of the API server's metric that has all responses.
+// assertPostedOnce asserts that since before, each user's Pod was created at the first attempt, and no other Pod was created. It
+// returns the smallest bucket of the API server's metric that has all responses.
 func (p posted) assertPostedOnce(t *testing.T, before posted) time.Duration {
 	t.Helper()
 	for code, n := range before.codes {

@@ -41,8 +41,8 @@ func TestQuotasAndLimits(t *testing.T) {
 var everyCompute = quantities("pods=10 requests.cpu=4 requests.memory=8Gi limits.cpu=8 limits.memory=16Gi " +
 	"requests.ephemeral-storage=10Gi limits.ephemeral-storage=10Gi")
 
-// createQuota creates a namespace with a ResourceQuota and waits until the quota is in effect. The API server reads the limits from the status. No
-// controller manager runs here, so the test writes the status.
+// createQuota creates a namespace with a ResourceQuota and waits until the quota is in effect. The API server reads the limits
+// from the status. No controller manager runs here, so the test writes the status.
 func (e *enforced) createQuota(t *testing.T, namespace string, hard corev1.ResourceList) {
 	t.Helper()
 	e.createEnforcing(t, namespace, podSecurityLabels("enforce=baseline"))
@@ -112,8 +112,8 @@ func withResources(requests, limits string) func(*corev1.Pod) {
 	return func(pod *corev1.Pod) { pod.Spec.Containers[0].Resources = resources(requests, limits) }
 }
 
-// quotaCounts: in a Pod without resources, every container gets the resources that the quota requires. An init container counts only as far as
-// it needs more than all containers together.
+// quotaCounts: in a Pod without resources, every container gets the resources that the quota requires. An init container counts
+// only as far as it needs more than all containers together.
 func quotaCounts(t *testing.T, e *enforced) {
 	e.createQuota(t, "counts", everyCompute)
 	for _, user := range slices.Sorted(maps.Values(userOfDiscovery)) {
@@ -168,8 +168,8 @@ func quotaOfWholePods(t *testing.T, e *enforced) {
 	})
 }
 
-// quotaAndLimitRange: a LimitRange sets only the CPU before the webhook runs. The webhook adds the memory, so that the Pod has both, as the
-// quota requires.
+// quotaAndLimitRange: a LimitRange sets only the CPU before the webhook runs. The webhook adds the memory, so that the Pod has
+// both, as the quota requires.
 func quotaAndLimitRange(t *testing.T, e *enforced) {
 	e.createQuota(t, "less", everyCompute)
 	e.createLimits(t, "less", corev1.LimitRangeItem{Default: quantities("cpu=1"), DefaultRequest: quantities("cpu=1")})
@@ -195,7 +195,8 @@ func limitRangeDefaults(t *testing.T, e *enforced) {
 	})
 }
 
-// limitRangeMinimum: a LimitRange can require more than our init container requests. An admin then configures larger resources for it.
+// limitRangeMinimum: a LimitRange can require more than our init container requests. An admin then configures larger resources
+// for it.
 func limitRangeMinimum(t *testing.T, e *enforced) {
 	e.createLimitRange(t, "minimum", corev1.LimitRangeItem{Min: quantities("cpu=50m memory=64Mi")})
 	withEachDiscovery(t, func(t *testing.T, user string) {
@@ -251,8 +252,8 @@ func limitRangeRatioOfOne(t *testing.T, e *enforced) {
 	})
 }
 
-// guaranteedStays: the webhook keeps the Pod's class Guaranteed. If our init container requested less than its limit, the Pod would become
-// Burstable.
+// guaranteedStays: a Pod of the class Guaranteed keeps this class. If our init container requested less than its limit, the Pod
+// would become Burstable.
 func guaranteedStays(t *testing.T, e *enforced) {
 	e.createEnforcing(t, "classes", podSecurityLabels("enforce=baseline"))
 	withEachDiscovery(t, func(t *testing.T, user string) {

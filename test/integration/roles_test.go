@@ -70,8 +70,8 @@ func (g *guarded) rights(t *testing.T, who string) (found []string) {
 	return found
 }
 
-// TestClusterRolesAddNothingToOthers: the shipped ClusterRoles have no wildcard, no other API group, and no label that aggregates them into
-// another role.
+// TestClusterRolesAddNothingToOthers: the shipped ClusterRoles have no wildcard, no other API group, and no label that aggregates
+// them into another role.
 func TestClusterRolesAddNothingToOthers(t *testing.T) {
 	for _, document := range manifests(t, "70-clusterroles.yaml") {
 		role := &rbacv1.ClusterRole{}
@@ -106,8 +106,8 @@ func TestBuiltInRolesAreNobody(t *testing.T) {
 	}
 }
 
-// TestNetworkPolicyLeavesTheServerOut: the example NetworkPolicy allows other addresses and not the NFS server's. The test reads the policy; no
-// network plugin runs.
+// TestNetworkPolicyLeavesTheServerOut: the example NetworkPolicy allows other addresses and not the NFS server's. The test reads
+// the policy; no network plugin runs.
 func TestNetworkPolicyLeavesTheServerOut(t *testing.T) {
 	data, err := os.ReadFile(examples + "networkpolicy.yaml")
 	require.NoError(t, err)

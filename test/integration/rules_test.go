@@ -42,7 +42,8 @@ func reasonOf(v admissionv1.Validation) string {
 	return reason
 }
 
-// TestPoliciesAreOfOneKind: each policy fails closed, excludes no namespace and takes no parameters. Each message begins with its reason.
+// TestPoliciesAreOfOneKind: each policy fails closed, excludes no namespace and takes no parameters. Each message begins with its
+// reason.
 func TestPoliciesAreOfOneKind(t *testing.T) {
 	for name, policy := range rules(t, shippedPolicies(t)) {
 		assert.Equal(t, admissionv1.Fail, *policy.Spec.FailurePolicy, name)
@@ -63,8 +64,8 @@ func TestPoliciesAreOfOneKind(t *testing.T) {
 	}
 }
 
-// TestOnePolicyForAPodOfOthers: for each operation on Pods, at most one policy has no object selector. The API server checks the selectors of
-// the others before it runs any CEL.
+// TestOnePolicyForAPodOfOthers: for each operation on Pods, at most one policy has no object selector. The API server checks the
+// selectors of the others before it runs any CEL.
 func TestOnePolicyForAPodOfOthers(t *testing.T) {
 	policies := rules(t, shippedPolicies(t))
 	everywhere := map[string][]string{}
@@ -170,7 +171,8 @@ func TestAttacksAreDenied(t *testing.T) {
 	}
 }
 
-// TestEveryRuleBites removes one rule at a time and tries its attacks. They succeed. So each rule is needed, and each attack tests its rule.
+// TestEveryRuleBites removes one rule at a time and tries its attacks. They succeed. So each rule is needed, and each attack
+// tests its rule.
 func TestEveryRuleBites(t *testing.T) {
 	t.Parallel()
 	manifests := renderedPolicies(t.Context(), t, attacked)
@@ -280,8 +282,8 @@ func TestReasonsAreExplained(t *testing.T) {
 	assert.Equal(t, spelled, explained)
 }
 
-// TestOldestEmulatedVersion: an API server accepts only CEL that its version has. The newest API server can emulate 1.34 and newer. make
-// release-check tests 1.33 with an API server of that release.
+// TestOldestEmulatedVersion: an API server accepts only CEL that its version has. The newest API server can emulate 1.34 and
+// newer. make release-check tests 1.33 with an API server of that release.
 func TestOldestEmulatedVersion(t *testing.T) {
 	t.Parallel()
 	if release := os.Getenv(tools.ReleaseVariable); release != "" {

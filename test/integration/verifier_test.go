@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/server"
 )
 
-// TestAWebhookThatInsists runs a webhook that changes a field after every pass of ours. No policy checks this field. The verifier denies the
-// Pod and names the field. Without the verifier the Pod is admitted, which shows that nothing else denies it.
+// TestAWebhookThatInsists runs a webhook that changes a field after every pass of ours. No policy checks this field. The verifier
+// denies the Pod and names the field. Without the verifier the Pod is admitted, which shows that nothing else denies it.
 func TestAWebhookThatInsists(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -59,8 +59,8 @@ func TestAWebhookThatInsists(t *testing.T) {
 	})
 }
 
-// TestTheVerifierIsAskedOnlyAboutNotebooks: the API server does not call the verifier for Pods without a label, annotation or container name of
-// ours.
+// TestTheVerifierIsAskedOnlyAboutNotebooks: the API server does not call the verifier for Pods without a label, annotation or
+// container name of ours.
 func TestTheVerifierIsAskedOnlyAboutNotebooks(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -77,8 +77,8 @@ func TestTheVerifierIsAskedOnlyAboutNotebooks(t *testing.T) {
 	assert.Empty(t, c.decisions(t, "quiet"))
 }
 
-// TestARolloutOfAConfiguration: two replicas with different configurations serve at the same time. Each Pod is mutated by one and verified by the
-// other. Every Pod is admitted.
+// TestARolloutOfAConfiguration: two replicas with different configurations serve at the same time. Each Pod is mutated by one and
+// verified by the other. Every Pod is admitted.
 func TestARolloutOfAConfiguration(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})

@@ -12,7 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// asUser returns a container that runs as the user. Where notebooks see more of the share than the home, every other container must.
+// asUser returns a container that runs as the user. Where notebooks see more of the share than the home, every other container
+// must.
 func asUser(change func(*corev1.SecurityContext)) corev1.Container {
 	s := &corev1.SecurityContext{RunAsUser: new(int64(5003)), RunAsGroup: new(int64(6003)), AllowPrivilegeEscalation: new(false)}
 	change(s)
@@ -77,7 +78,8 @@ func attacksInAnotherHome() map[string]attack {
 	return all
 }
 
-// TestWhatMayRunBesideMoreOfTheShare: where notebooks see more of the share than the home, every container that runs as the user is admitted.
+// TestWhatMayRunBesideMoreOfTheShare: where notebooks see more of the share than the home, every container that runs as the user
+// is admitted.
 func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)
@@ -118,8 +120,8 @@ func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	}
 }
 
-// TestBothReviewsDenyASidecarInTheSameWords: mutation denies the sidecar, so that its author gets the message early. Verification denies
-// it with the same message.
+// TestBothReviewsDenyASidecarInTheSameWords: mutation denies the sidecar, so that its author gets the message early. Verification
+// denies it with the same message.
 func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)

@@ -41,8 +41,8 @@ func TestInjectedTwiceAndThreeTimesIsByteIdentical(t *testing.T) {
 	}
 }
 
-// TestInjectedAgainAfterAnotherWebhook: another webhook changes an admitted Pod. A second pass corrects the fields that are ours and keeps the
-// other changes.
+// TestInjectedAgainAfterAnotherWebhook: another webhook changes an admitted Pod. A second pass corrects the fields that are ours
+// and keeps the other changes.
 func TestInjectedAgainAfterAnotherWebhook(t *testing.T) {
 	t.Parallel()
 	always := corev1.ContainerRestartPolicyAlways
@@ -100,8 +100,8 @@ func changed(t *testing.T, raw []byte, change func(*corev1.Pod)) []byte {
 	return marshal(t, pod)
 }
 
-// TestUnknownFieldsAtEveryLevel adds an unknown field to each object of a Pod in which every field is set. The webhook must keep them, also
-// where the injected init container moves other containers.
+// TestUnknownFieldsAtEveryLevel adds an unknown field to each object of a Pod in which every field is set. The webhook must keep
+// them, also where the injected init container moves other containers.
 func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries() {
@@ -118,7 +118,8 @@ func TestUnknownFieldsAtEveryLevel(t *testing.T) {
 	}
 }
 
-// addUnknownFields adds a field to each object. It leaves out maps with free keys (labels, selectors, quantities) and objects that are ours.
+// addUnknownFields adds a field to each object. It leaves out maps with free keys (labels, selectors, quantities) and objects
+// that are ours.
 func addUnknownFields(value any) (planted int) {
 	switch v := value.(type) {
 	case []any:

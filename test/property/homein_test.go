@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/identity"
 )
 
-// homeIn is a notebook of alice. A sidecar and an init container get the home by annotation; another sidecar and another init container do
-// not.
+// homeIn is a notebook of alice. A sidecar and an init container get the home by annotation; another sidecar and another init
+// container do not.
 const homeIn = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"},
 	"annotations":{"jupyter-user.io/home-in":"side,clone"}},
 	"spec":{"initContainers":[{"name":"other-init","image":"x","securityContext":` + likeTheUser + `},{"name":"clone","image":"x"}],
@@ -22,8 +22,9 @@ const homeIn = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels"
 
 const likeTheUser = `{"runAsUser":5003,"runAsGroup":6003,"allowPrivilegeEscalation":false}`
 
-// TestTheVerifierKnowsTheHomeInOtherContainers: a container that gets the home by annotation must run as the user, and has nothing else of the
-// share. Other containers have nothing of the share. This holds with the home alone and with further directories.
+// TestTheVerifierKnowsTheHomeInOtherContainers: a container that gets the home by annotation must run as the user, and has
+// nothing else of the share. Other containers have nothing of the share. This holds with the home alone and with further
+// directories.
 func TestTheVerifierKnowsTheHomeInOtherContainers(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, []int64{7001})

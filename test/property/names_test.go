@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/pod"
 )
 
-// escapes lists parts of hostile names: texts that are known to break out of paths, shells, files and templates.
+// escapes lists parts of hostile names, for example texts that end a quoted string in a shell or leave a directory.
 var escapes = []string{
 	"..", "../", "/", `\`, ".", "~", "$(id)", "`id`", "$HOME", "$(NB_USER)", "$$", ";", "|", "&", "'", `"`, " ", "\t", "\n", "\r\n", "\x00",
 	"\x1b]0;", ":", ",", "=", "--", "-", "@", "@corp.example", "%s", "%2e%2e%2f", "{{.}}", "<!--", "*", "?", "#", "root", "ROOT", "jovyan",
@@ -27,8 +27,9 @@ var escapes = []string{
 // harmless is the rule for user names, written once more from the documentation.
 var harmless = regexp.MustCompile(`\A[a-z_][a-z0-9._-]{0,31}\z`)
 
-// TestHostileNamesStayNames gives Pods ten thousand random names, by the label and by KubeSpawner's annotation. Each admitted name is the name
-// of one directory, and every injected path, command and value has exactly this name. For all other names the webhook injects nothing.
+// TestHostileNamesStayNames gives Pods ten thousand random names, by the label and by KubeSpawner's annotation. Each admitted
+// name is the name of one directory, and every injected path, command and value has exactly this name. For all other names the
+// webhook injects nothing.
 func TestHostileNamesStayNames(t *testing.T) {
 	t.Parallel()
 	const each = 5000

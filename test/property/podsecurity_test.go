@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
-// TestGoldenPodsKeepTheirPodSecurityLevel: if the submitted Pod meets a Pod Security level, the admitted Pod meets it too. The API server's
-// own library checks the levels.
+// TestGoldenPodsKeepTheirPodSecurityLevel: if the submitted Pod meets a Pod Security level, the admitted Pod meets it too. The
+// API server's own library checks the levels.
 func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	levels := newLevels(t)
@@ -59,8 +59,9 @@ func TestMadeUpPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Logf("%v", admitted)
 }
 
-// testLevel reports whether the Pod was admitted. It fails if the admitted Pod meets a lower level. If the part of the Pod that rest
-// returns meets restricted, the whole Pod must meet restricted.
+// testLevel reports whether the webhook admits the Pod. The admitted Pod must meet the Pod Security level of the submitted Pod.
+// The function rest returns a copy of the submitted Pod without the fields that the webhook sets. If this copy meets restricted,
+// the admitted Pod must meet restricted too, with discovery at admission.
 func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []byte,
 	rest func(pod *corev1.Pod, notebook string) *corev1.Pod,
 ) bool {
@@ -89,7 +90,7 @@ func testLevel(t *testing.T, levels *podsecurity.Levels, c golden.Case, raw []by
 	return true
 }
 
-// withoutNotebook returns the Pod without its notebook container and without injected fields that it had before.
+// withoutNotebook returns a copy of the Pod without its notebook container, and without injected fields that it had before.
 func withoutNotebook(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := pod.DeepCopy()
 	at := notebookOf(rest, notebook)
@@ -104,8 +105,9 @@ func notebookOf(pod *corev1.Pod, notebook string) int {
 	return slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == notebook })
 }
 
-// withoutOurs returns the Pod without our init container. The notebook container keeps only those fields of its security context that are the
-// Pod's, such as SELinux options and the AppArmor profile. With forbidden values there, the Pod itself fails restricted.
+// withoutOurs returns a copy of the Pod without our init container. The notebook container keeps only those fields of its
+// security context that are the Pod's, such as SELinux options and the AppArmor profile. With forbidden values there, the Pod
+// itself fails restricted.
 func withoutOurs(pod *corev1.Pod, notebook string) *corev1.Pod {
 	rest := withoutNotebook(pod, notebook)
 	c := pod.Spec.Containers[notebookOf(pod, notebook)].DeepCopy()

@@ -75,7 +75,7 @@ func TestEveryFieldOfThePodType(t *testing.T) {
 	}
 }
 
-// testProperties tests every property with a Pod, and reports whether it was admitted.
+// testProperties tests every property with a Pod, and reports whether the webhook admits the Pod.
 func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 	t.Helper()
 	first := c.Decide(raw)
@@ -102,8 +102,8 @@ func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 		assert.NotEmpty(t, c.Verify(raw).Denials, "the verifier denies the Pod before injection")
 	}
 	checkLossless(t, raw, admitted)
-	// The fuzzer may make a document that the API server would not accept as a Pod. It is decoded like the API server does. encoding/json
-	// would accept "fsgroup" for fsGroup.
+	// The fuzzer may make a document that the API server would not accept as a Pod. It is decoded like the API server does.
+	// encoding/json would accept "fsgroup" for fsGroup.
 	pod := &corev1.Pod{}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(admitted, pod); err == nil {
 		checkWhole(t, c, pod)
@@ -111,7 +111,7 @@ func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 	return true
 }
 
-// changesPod reports whether a change changes the Pod.
+// changesPod reports whether a planned change makes the Pod different.
 func changesPod(c inject.Change) bool { return c.Action != inject.Kept && c.Action != inject.LeftOut }
 
 // TestAFieldInAnotherSpelling: field names are case-sensitive, as in the API server. fsgroup is an unknown field and not fsGroup.

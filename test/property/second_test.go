@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// otherChanges are changes like those of other webhooks. Each is idempotent.
+// otherChanges are changes as other webhooks make them. Each change is idempotent.
 var otherChanges = []func(*corev1.Pod){
 	func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"pool": "gpu"} },
 	func(p *corev1.Pod) {
@@ -43,8 +43,8 @@ var otherChanges = []func(*corev1.Pod){
 	},
 }
 
-// TestMadeUpPodsBesideASecondWebhook: this webhook and another one are called twice each, in both orders. After that no call changes the Pod,
-// and the other webhook's change is still there.
+// TestMadeUpPodsBesideASecondWebhook: this webhook and another one are called twice each, in both orders. After that no call
+// changes the Pod, and the other webhook's change is still there.
 func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
 	t.Parallel()
 	each := 500

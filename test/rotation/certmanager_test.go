@@ -163,7 +163,8 @@ func (c *certManager) awaitTrusted(t *testing.T, authority []byte) {
 	}, patience, pollEvery, "the authority is trusted")
 }
 
-// trustOnly removes all other CAs from every caBundle. cert-manager's CA injector never removes a CA that has not expired.
+// trustOnly removes all CAs except this one from every caBundle. cert-manager's CA injector never removes a CA that has not
+// expired.
 func (c *certManager) trustOnly(t *testing.T, authority []byte) {
 	t.Helper()
 	api := c.client.AdmissionregistrationV1()

@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// load creates Pods without end, in dry runs. Each Pod has two reviews. The Pods come in bursts. A burst needs more than the 25 connections
-// that the API server keeps open, so that every burst has TLS handshakes.
+// load creates Pods without end, in dry runs. Each Pod has two reviews. The Pods come in bursts. A burst needs more than the 25
+// connections that the API server keeps open, so that every burst has TLS handshakes.
 type load struct {
 	lock     sync.Mutex
 	admitted int
@@ -78,7 +78,8 @@ func (l *load) count(took time.Duration, err error) {
 	l.slowest = max(l.slowest, took)
 }
 
-// runUnderLoad runs a phase of the test under load and logs its figures. No admission may fail, and there must be new connections.
+// runUnderLoad calls do while the load creates Pods, and logs the figures. No admission may fail, and there must be new
+// connections.
 func (l *load) runUnderLoad(t *testing.T, s *service, what string, do func(t *testing.T)) {
 	t.Helper()
 	l.lock.Lock()

@@ -23,7 +23,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// pollEvery is the time between two looks at a condition.
+// pollEvery is the time between two checks of a condition.
 const pollEvery = 50 * time.Millisecond
 
 // replica is a process of the webhook. The files of its certificate follow the Secret with a delay.
@@ -34,8 +34,8 @@ type replica struct {
 	ready         atomic.Bool
 }
 
-// kubeletDelays are the delays of two nodes' kubelets between a change of the Secret and the change of the files. A real kubelet takes up
-// to a minute or more.
+// kubeletDelays are the delays of two nodes' kubelets between a change of the Secret and the change of the files. A real kubelet
+// takes up to a minute or more.
 var kubeletDelays = []time.Duration{100 * time.Millisecond, 1500 * time.Millisecond}
 
 // startReplicas starts two replicas. They are not ready while there is no Secret.
@@ -82,8 +82,8 @@ func (r *replica) servedCertificate() *x509.Certificate {
 	return conn.ConnectionState().PeerCertificates[0]
 }
 
-// writeSecretFiles writes the Secret's files into a directory, like a kubelet with an optional Secret volume. It follows each change of the Secret
-// with a delay. Without the Secret, the directory is empty.
+// writeSecretFiles writes the Secret's files into a directory, like a kubelet with an optional Secret volume. It follows each
+// change of the Secret with a delay. Without the Secret, the directory is empty.
 func (w *world) writeSecretFiles(t *testing.T, ctx context.Context, dir string, delay time.Duration) {
 	mounted, wanted, since, generation := map[string][]byte{}, map[string][]byte{}, time.Now(), 0
 	_ = wait.PollUntilContextCancel(ctx, pollEvery, true, func(ctx context.Context) (bool, error) {
@@ -107,8 +107,8 @@ func (w *world) writeSecretFiles(t *testing.T, ctx context.Context, dir string, 
 	})
 }
 
-// mountSecret replaces the files like the kubelet's atomic writer: it writes the new files into a new directory and then renames a symbolic
-// link to it over the old link.
+// mountSecret replaces the files like the kubelet's atomic writer: it writes the new files into a new directory and then renames
+// a symbolic link to it over the old link.
 func mountSecret(dir, version string, data map[string][]byte) error {
 	if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
 		return err

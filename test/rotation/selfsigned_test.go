@@ -17,8 +17,8 @@ import (
 // authorityName is the name of the Secret in which rotate-certificates keeps its CA.
 const authorityName = "jupyter-user-webhook-self-signed"
 
-// rotateAccount returns a client with the rights that the chart gives to rotate-certificates, and a function that starts rotate-certificates
-// with these rights.
+// rotateAccount creates an account with the rights that the chart gives to rotate-certificates. It returns a client of this
+// account, and a function that runs rotate-certificates with it.
 func (w *world) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*journal.Journal, func())) {
 	t.Helper()
 	account, err := w.User("system:serviceaccount:"+namespace+":"+authorityName, "system:serviceaccounts", "system:authenticated")
@@ -104,7 +104,7 @@ func (w *world) changed(t *testing.T, before []string) bool {
 	return len(now) == len(before) && now[0] != before[0]
 }
 
-// awaitReplaced waits until the Secret has another certificate than before, and then like settled.
+// awaitReplaced waits until the Secret has another certificate than before, and then until awaitSettled returns.
 func (w *world) awaitReplaced(t *testing.T, before *corev1.Secret, authorities func(int) bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -140,8 +140,9 @@ func testRights(t *testing.T, account kubernetes.Interface) {
 
 func second[T any](_ T, err error) error { return err }
 
-// TestTheFirstCertificateIsThereAtOnce: rotate-certificates writes the first certificate without the overlap. No CA is trusted yet, so no
-// admission can be lost. A kubelet that does not find the Secret waits longer after each attempt, so the Secret must come early.
+// TestTheFirstCertificateIsThereAtOnce: rotate-certificates writes the first certificate without the overlap. No CA is trusted
+// yet, so no admission can be lost. A kubelet that does not find the Secret waits longer after each attempt, so the Secret must
+// come early.
 func TestTheFirstCertificateIsThereAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "", "certificates.source=selfSigned")

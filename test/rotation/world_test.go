@@ -70,8 +70,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// newWorld starts an API server and installs the chart with some values. Kinds is a folder of CustomResourceDefinitions to install before,
-// or empty.
+// newWorld starts an API server and installs the chart with some values. Kinds is a folder of CustomResourceDefinitions to
+// install before, or empty.
 func newWorld(t *testing.T, kinds string, values ...string) *world {
 	t.Helper()
 	w := &world{service: newService(t), authority: pki.Make(t, time.Hour)}
@@ -96,7 +96,8 @@ func newWorld(t *testing.T, kinds string, values ...string) *world {
 	return w
 }
 
-// rendered returns the objects of the chart with some values, but without the policies and the hooks. The tests create Pods as admin.
+// rendered returns the objects of the chart with some values, but without the policies and the hooks. The tests create Pods as
+// admin.
 func rendered(t *testing.T, values ...string) string {
 	t.Helper()
 	built, err := tools.Build(t.Context(), t.Output(), tools.Helm)
@@ -119,8 +120,8 @@ func rendered(t *testing.T, values ...string) string {
 	return strings.ReplaceAll(strings.Join(kept, "\n---\n"), "timeoutSeconds: 2\n", "timeoutSeconds: 20\n")
 }
 
-// admissionConfiguration writes the two files of deploy/docs/runbook.md with which the API server presents a client certificate to
-// webhooks. It returns the path of the first file.
+// admissionConfiguration writes the two files of deploy/docs/runbook.md with which the API server presents a client certificate
+// to webhooks. It returns the path of the first file.
 func admissionConfiguration(t *testing.T, present pki.Pair) (file string) {
 	t.Helper()
 	dir := t.TempDir()

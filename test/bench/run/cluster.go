@@ -121,7 +121,8 @@ func (c *cluster) call(ctx context.Context, namespace string, s *serverProcess, 
 	return err
 }
 
-// firstCalling returns the webhook of the first configuration, and a function that returns the client configuration for a path of a server.
+// firstCalling returns the webhook of the first configuration, and a function that returns the client configuration for a path of
+// a server.
 func (c *cluster) firstCalling(ctx context.Context, s *serverProcess) (admissionv1.MutatingWebhook, func(string) admissionv1.WebhookClientConfig, error) {
 	first, err := c.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, "first", metav1.GetOptions{})
 	if err != nil {
@@ -138,8 +139,8 @@ func (c *cluster) firstCalling(ctx context.Context, s *serverProcess) (admission
 	return first.Webhooks[0], at, nil
 }
 
-// callAsShipped has the API server call a server for the Pods of some namespaces with the shipped webhook configurations. Their selectors and
-// match conditions are part of the cost of the product.
+// callAsShipped has the API server call a server for the Pods of some namespaces with the shipped webhook configurations. Their
+// selectors and match conditions are part of the cost of the product.
 func (c *cluster) callAsShipped(ctx context.Context, s *serverProcess, namespaces ...string) error {
 	_, at, err := c.firstCalling(ctx, s)
 	if err != nil {
@@ -176,8 +177,8 @@ func (c *cluster) callAsShipped(ctx context.Context, s *serverProcess, namespace
 	return err
 }
 
-// awaitSame waits until every way but the empty ones makes the pod that ours makes: it is how they are known to be in effect, and
-// what is compared does the same.
+// awaitSame waits until all webhooks and policies that inject make the same Pod as our webhook. Then they are in effect, and the
+// benchmarks compare the same work.
 func (c *cluster) awaitSame(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -202,7 +203,8 @@ func (c *cluster) awaitSame(ctx context.Context) error {
 	}
 }
 
-// comparedSpec is what of a pod has to be the same: all but the token volume's name, which is another one each time.
+// comparedSpec returns the spec of a Pod as text, for comparisons. It replaces the name of the token's volume, which is different
+// in each Pod.
 func comparedSpec(pod *corev1.Pod) string {
 	for i := range pod.Spec.Volumes {
 		if pod.Spec.Volumes[i].Projected != nil {

@@ -46,8 +46,8 @@ spec:
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ` + onePolicy + `}}}
 `
 
-// measureInstalled compares the whole product with a constant patch and with an API server without webhooks, in one run. The policies are
-// bound only in the namespaces that need them.
+// measureInstalled compares the whole product with a constant patch and with an API server without webhooks, in one run. The
+// policies are bound only in the namespaces that need them.
 func (c *cluster) measureInstalled(ctx context.Context, how effort, r *report) error {
 	for _, name := range []string{ordinary, onePolicy} {
 		if err := c.Namespace(ctx, name, map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}); err != nil {
@@ -106,8 +106,8 @@ func (c *cluster) compareOrdinary(ctx context.Context, how effort, r *report) er
 	return nil
 }
 
-// paired returns the median ratio between the API server's processor time for a batch of requests in a namespace and the time for the same
-// batch in the namespace without webhooks and policies.
+// paired returns the median ratio between the API server's processor time for a batch of requests in a namespace and the time for
+// the same batch in the namespace without webhooks and policies.
 func (c *cluster) paired(ctx context.Context, how effort, server int, do func(context.Context, string) error, namespace string) (float64, error) {
 	const batch = 50
 	var ratios []float64
@@ -210,7 +210,7 @@ func (c *cluster) apiServerProcess() (int, error) {
 	return 0, errors.New("the API server's process is not found")
 }
 
-// processorTime returns the processor time of a process in nanoseconds: the sum over its threads.
+// processorTime returns the processor time of a process, as the sum over its threads.
 func processorTime(process int) (sum time.Duration) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", process))
 	for _, file := range files {

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// buildArchives returns the archives. It skips the test without E2E=1, because the build needs root and minutes.
+// buildArchives builds and returns the archives. Without E2E=1 it skips the test, because the build needs root and takes minutes.
 func buildArchives(t *testing.T) Archives {
 	t.Helper()
 	if os.Getenv("E2E") == "" {
@@ -78,7 +78,7 @@ func assertStatic(t *testing.T, name string, program []byte, machine elf.Machine
 	}
 }
 
-// buildAgain builds our image once more, with its own cache.
+// buildAgain builds our image once more, with an empty cache.
 func buildAgain(t *testing.T, arguments ...string) Image {
 	t.Helper()
 	b, err := newBuilder(os.Stderr)

@@ -20,7 +20,8 @@ func needRelease(t *testing.T) {
 	}
 }
 
-// TestPodsOnEveryKindOfExport has a kubelet run what TestTheShareTakesNothing and TestTheDirectoryOfHomesIsClosed run without one.
+// TestPodsOnEveryKindOfExport tests with Pods what TestTheShareTakesNothing and TestTheDirectoryOfHomesIsClosed test without a
+// kubelet.
 func TestPodsOnEveryKindOfExport(t *testing.T) {
 	needNFS(t)
 	needRelease(t)
@@ -55,8 +56,8 @@ func TestPodsOnEveryKindOfExport(t *testing.T) {
 	removeAll(t, running)
 }
 
-// TestPodsOfFifteenGroups has a kubelet run what TestFifteenGroups runs without one: a user in fifteen groups opens fifteen directories,
-// and none if the server looks groups up by itself and does not know the user.
+// TestPodsOfFifteenGroups tests with Pods what TestFifteenGroups tests without a kubelet: a user in fifteen groups opens fifteen
+// directories, and none if the server looks groups up by itself and does not know the user.
 func TestPodsOfFifteenGroups(t *testing.T) {
 	needNFS(t)
 	needRelease(t)

@@ -22,7 +22,7 @@ ln -sfn profile /tmp/skeleton/link
 setpriv --bounding-set=-all,+chown,+dac_override --no-new-privs /mnt/webhook/jupyter-user-webhook homes --config=/tmp/homes.yaml \
 	--share="$1" --passwd=/tmp/accounts --skeleton=/tmp/skeleton 2>&1`
 
-// makeFirstHomes makes the home of a user on a node, and returns what the command printed.
+// makeFirstHomes runs the homes command for a user on a node, and returns its output.
 func makeFirstHomes(t *testing.T, on *node.Second, share string, h home) uml.Result {
 	t.Helper()
 	require.NoError(t, on.MountImage(t.Context(), images.Webhook, "/mnt/webhook"))
@@ -35,8 +35,8 @@ func makeFirstHomes(t *testing.T, on *node.Second, share string, h home) uml.Res
 	return result
 }
 
-// trustThirdNode has the server take root for root where the third node is the client, until the test ends: one line of exports for
-// the node of first homes, as deploy/docs/homes.md says.
+// trustThirdNode makes the NFS server accept root of the third node as root, until the test ends. It adds one line to the
+// server's exports, as deploy/docs/homes.md says.
 func trustThirdNode(t *testing.T) {
 	t.Helper()
 	const exports = `ip netns exec srv sh -euc 'mount -t nfsd nfsd /proc/fs/nfsd; exportfs "$@"' - `
@@ -48,9 +48,9 @@ func trustThirdNode(t *testing.T) {
 	})
 }
 
-// TestFirstHomesOnNFS: on a client whose root the server maps to nobody, homes says so and leaves nothing behind. On the one client
-// whose root counts, it makes the home, where the file system cannot rename without replacing. A first notebook runs in that home on
-// another client.
+// TestFirstHomesOnNFS: if the server maps root of the client to nobody, the homes command reports that and creates nothing. If
+// the server accepts root of the client as root, the command creates the home. The share's file system does not support a rename
+// that fails if the target exists. A first notebook runs in that home on another client.
 func TestFirstHomesOnNFS(t *testing.T) {
 	needNFS(t)
 	trustThirdNode(t)
@@ -104,7 +104,8 @@ func mountOnThirdNode(t *testing.T, name string) string {
 	return at
 }
 
-// assertMade holds a first home to being the user's on the server's disk, with the skeleton, and alone.
+// assertMade asserts that the new home on the server's disk belongs to the user, has the files of the skeleton, and that nothing
+// else was created.
 func assertMade(t *testing.T, h home, before string) {
 	t.Helper()
 	said, err := world.nfs.Script(t.Context(), "cd /srv/hpc/home; stat --format=%n:%u:%g:%a $1 $1/profile; readlink $1/link; ls -A | grep -vx $1",
@@ -113,8 +114,8 @@ func assertMade(t *testing.T, h home, before string) {
 	assert.Equal(t, fmt.Sprintf("%[1]s:%[2]d:%[3]d:700\n%[1]s/profile:%[2]d:%[3]d:644\nprofile\n", h.name, h.uid, h.gid)+before, said)
 }
 
-// TestProjectDirectoriesOnNFS: in a setgid directory of a group that the user is in, what the user makes is the group's, over both
-// versions and with the groups that a notebook has. Another group's directory is closed.
+// TestProjectDirectoriesOnNFS: in a setgid directory of one of the user's groups, new files belong to the group, with both
+// versions of NFS. The user cannot open the directory of another group.
 func TestProjectDirectoriesOnNFS(t *testing.T) {
 	needNFS(t)
 	emptyProjects(t)
@@ -142,7 +143,7 @@ func emptyProjects(t *testing.T) {
 	})
 }
 
-// TestPodsWithProjectDirectories has a kubelet run what TestProjectDirectoriesOnNFS runs without one.
+// TestPodsWithProjectDirectories tests with Pods what TestProjectDirectoriesOnNFS tests without a kubelet.
 func TestPodsWithProjectDirectories(t *testing.T) {
 	needNFS(t)
 	needRelease(t)

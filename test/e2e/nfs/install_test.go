@@ -16,7 +16,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// secondName is the name and the namespace of the installation whose webhook mounts the share.
+// secondName is the name and the namespace of the second installation. Its webhook mounts the share.
 const secondName = "jupyter-user-known"
 
 // patience is how many seconds the API server waits for a webhook, instead of the chart's two seconds: a slow machine takes
@@ -35,8 +35,8 @@ config:
       liveness: {periodSeconds: 10, timeoutSeconds: 60, failureThreshold: 30}
 `
 
-// directories are what notebooks see beside the home where their users are known at admission. The policies are one installation's
-// and the webhook another's, so both have them.
+// directories are what notebooks see in addition to the home, with discovery at admission. Both installations have this value,
+// because the policies are of the first installation and the webhook is of the second one.
 const directories = `directories: [{subPath: groups, mountPath: /groups, access: ReadWrite}]`
 
 // shippedValues are the values of the documents, for one namespace, and for a webhook on the node without NFS.
@@ -47,8 +47,8 @@ onlyNamespaces: [%s]
 nodeSelector: {kubernetes.io/hostname: node}
 `
 
-// secondValues are for a webhook on the node with NFS. It mounts the share with the chart's mount options, and reads groups from
-// files. It caches nothing for longer than a response of the server takes.
+// secondValues are the values for a webhook on the node with NFS. The webhook mounts the share with the chart's mount options,
+// and reads groups from files. It caches an identity only as long as a response of the NFS server takes.
 const secondValues = `
 share: {nfs: {server: ` + serverAddress + `, path: %s}, ` + directories + `}
 namespaces: [%s]
@@ -106,8 +106,8 @@ func (w *World) applyShare(ctx context.Context, s space) error {
 	return w.Admin.Do(ctx, share, "apply", "-f", "-")
 }
 
-// excludeSecond takes the other installation's namespaces out of the first webhook configurations. A cluster with one
-// installation does not need this.
+// excludeSecond excludes the namespaces of the second installation from the webhook configurations of the first one. A cluster
+// with one installation does not need this.
 func (w *World) excludeSecond(ctx context.Context) error {
 	requirement := metav1.LabelSelectorRequirement{
 		Key: "kubernetes.io/metadata.name", Operator: metav1.LabelSelectorOpNotIn, Values: []string{admission3.name, admission4.name},
@@ -171,7 +171,7 @@ func (w *World) installSecond(ctx context.Context) error {
 			return err
 		}
 		text = strings.ReplaceAll(text, helm.Namespace, secondName)
-		// The tests measure how fast responses are. A kubelet that waits for a second would measure how slow its node is.
+		// The tests measure how fast responses are. A kubelet that waits only for a second would fail because its node is slow.
 		text = strings.Replace(text, "            timeoutSeconds: 5\n", "            timeoutSeconds: 30\n", 1)
 		if strings.HasPrefix(file, "5") {
 			text = strings.ReplaceAll(text, "timeoutSeconds: 2\n", fmt.Sprintf("timeoutSeconds: %d\n", patience))
@@ -196,16 +196,17 @@ func (w *World) installSecond(ctx context.Context) error {
 }
 
 const (
-	// firstGroup is the first group of the user called grouped, who is in as many groups as a user may be by default.
+	// firstGroup is the first group of the user called grouped. mostGroups is the number of groups that a user may have by default,
+	// and this user has so many.
 	firstGroup, mostGroups = 9001, 15
-	// askedOnce is the number of users about whom only TestTheServerGoesAway asks, once each.
+	// askedOnce is the number of users whose notebooks only TestTheServerGoesAway creates, one for each user.
 	askedOnce = 50
 )
 
-// askedOnceName returns the name of one of the strangers.
+// askedOnceName returns the name of one of these users.
 func askedOnceName(n int) string { return fmt.Sprintf("judy%d", n) }
 
-// askedOnceID returns the UID and the GID of one of the strangers.
+// askedOnceID returns the UID and the GID of one of these users. They are the same number.
 func askedOnceID(n int) int { return 5500 + n }
 
 // users returns the ConfigMap with the passwd and group files of the webhook that mounts the share.
@@ -232,7 +233,7 @@ func users() (string, error) {
 	return string(text), err
 }
 
-// awaitWebhooks waits until the API server acts on the webhook configurations.
+// awaitWebhooks waits until the webhook configurations are in effect in the API server.
 func (w *World) awaitWebhooks(ctx context.Context) error {
 	for _, s := range spaces() {
 		var said string

@@ -16,8 +16,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// TestPodsInEveryKindOfHome has a kubelet run what TestStartInEveryKindOfHome runs without one, over both versions of NFS. The Pods are
-// spread over both nodes, each with one emulated CPU, so they start nothing that is not the point: no server, no probes, no second try.
+// TestPodsInEveryKindOfHome tests with Pods what TestStartInEveryKindOfHome tests without a kubelet, with both versions of NFS.
+// The Pods are spread over both nodes. Each node has only one emulated CPU, so the Pods have no server and no probes, and are not
+// restarted.
 func TestPodsInEveryKindOfHome(t *testing.T) {
 	needNFS(t)
 	needRelease(t)
@@ -50,7 +51,8 @@ func TestPodsInEveryKindOfHome(t *testing.T) {
 	}
 }
 
-// failure is what the container that failed last said, ours or the notebook's; nothing as long as none failed.
+// failure returns the message of the container that failed last, which is our init container or the notebook container. It
+// returns an empty string if no container has failed.
 func failure(pod *corev1.Pod) string {
 	for _, status := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
 		for _, state := range []corev1.ContainerState{status.State, status.LastTerminationState} {
@@ -62,7 +64,7 @@ func failure(pod *corev1.Pod) string {
 	return ""
 }
 
-// logs is what the notebook container printed.
+// logs returns the log of the notebook container.
 func (p pod) logs(t *testing.T) string {
 	t.Helper()
 	result, err := world.carol.Kubectl(t.Context(), "logs", p.name, "-n", p.namespace)

@@ -17,7 +17,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/lab"
 )
 
-// writesFile is the command of a Pod with the small server, which first writes a file into the home.
+// writesFile is the command of a Pod. It writes a file into the home, and then runs the small server.
 var writesFile = []string{"--command", "--", "sh", "-c", "echo made >made && exec hello"}
 
 // token is the token of JupyterLab in these tests.
@@ -48,7 +48,7 @@ func notebooks() map[string]notebook {
 	}
 }
 
-// TestNotebooks starts all of them at once.
+// TestNotebooks starts all Pods of notebooks at once.
 func TestNotebooks(t *testing.T) {
 	needNFS(t)
 	mapOwners(t, slices.DeleteFunc(slices.Clone(homes), func(h home) bool { return h.name == "olga" }))
@@ -71,8 +71,8 @@ func homeOf(name string) home {
 	return homes[slices.IndexFunc(homes, func(h home) bool { return h.name == name })]
 }
 
-// assertOwnerServes asserts that the small server runs as the owner of the home, and that its file belongs to the owner on the server's
-// disk.
+// assertOwnerServes asserts that the small server in the Pod runs as the owner of the home, and that the file which it wrote
+// belongs to the owner on the disk of the NFS server.
 func assertOwnerServes(t *testing.T, p pod, h home) {
 	t.Helper()
 	response, err := http.Get("http://" + p.ready(t).Status.PodIP + ":8888/")
@@ -94,7 +94,7 @@ func assertUnmapped(t *testing.T, p pod, _ home) {
 	assert.Contains(t, failure(got), unmapped)
 }
 
-// assertOwned asserts that a file in a home belongs to the owner, on the server's disk.
+// assertOwned asserts that a file in a home belongs to the owner, on the disk of the NFS server.
 func assertOwned(t *testing.T, h home, file string) {
 	t.Helper()
 	said, err := world.nfs.Must(t.Context(), "stat", "--format=%u:%g", "/srv/hpc/home/"+h.name+"/"+file)

@@ -20,7 +20,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/machine"
 )
 
-// outage returns how long the server is down: before a release, as long as the alert needs.
+// outage returns how long the NFS server is down. Before a release, this is as long as the alert needs to fire.
 func outage() time.Duration {
 	if release() {
 		return alertNeeds
@@ -31,20 +31,21 @@ func outage() time.Duration {
 const (
 	// responseLimit is the time limit for a response of the webhook while the share hangs.
 	responseLimit = time.Second
-	// backLimit is how long users may still be denied after the server is back.
+	// backLimit is how long users may still be denied after the server responds again.
 	backLimit = 5 * time.Second
-	// tooSlow is how many times slower than usual a machine must be before a timeout of the API server is not judged.
+	// tooSlow is a factor. If the machine is so many times slower than usual, a timeout of the API server does not fail the test.
 	tooSlow = 4
-	// pause is the time between two questions.
+	// pause is the time between two dry runs.
 	pause = time.Second
 )
 
-// writesNumbers is the command of a Pod that writes numbers into a file. It syncs each number to the server's disk before the next.
+// writesNumbers is the command of a Pod. It writes numbers into a file, and syncs each number to the server's disk before it
+// writes the next.
 var writesNumbers = []string{"--command", "--", "sh", "-c",
 	"python3 -c '\nimport os, time\nn, f = 0, open(\"numbers\", \"w\")\nwhile True:\n" +
 		"  n += 1; f.write(f\"{n}\\n\"); f.flush(); os.fsync(f.fileno()); time.sleep(0.1)\n' & exec hello"}
 
-// outages counts the outages of this run. Each uses another stranger, about whom no replica was asked before.
+// outages counts the outages of this run. Each uses a new user of askedOnce, about whom no replica was asked before.
 var outages int
 
 // TestTheServerGoesAway: the server is down for a while, and comes back.
@@ -114,7 +115,7 @@ func setServer(t *testing.T, state string) {
 	}
 	require.NoError(t, set(t.Context(), state))
 	if state == "down" {
-		// If the test fails meanwhile, other tests must have their server.
+		// If the test fails while the server is down, later tests still need the server.
 		t.Cleanup(func() { assert.NoError(t, set(context.WithoutCancel(t.Context()), "up")) })
 	}
 }
@@ -143,7 +144,8 @@ func assertServes(t *testing.T) {
 	assert.Zero(t, pods.Items[0].Status.ContainerStatuses[0].RestartCount)
 }
 
-// question creates Pods of users in dry runs, in a namespace of the webhook that mounts the share.
+// question creates Pods in dry runs, in a namespace of the webhook that mounts the share. So the webhook looks up the user of
+// each Pod.
 type question struct {
 	t      *testing.T
 	client *kubernetes.Clientset
@@ -157,7 +159,7 @@ func asking(t *testing.T) question {
 	return question{t, client, machine.For(t)}
 }
 
-// try returns why the Pod is denied, and asserts the time limit of the response.
+// try creates a Pod of a user. It returns the error if the Pod is denied, and asserts the time limit of the response.
 func (q question) try(ctx context.Context, user string) error {
 	q.t.Helper()
 	asked := &corev1.Pod{
@@ -170,7 +172,7 @@ func (q question) try(ctx context.Context, user string) error {
 	return err
 }
 
-// sleep waits for a time in which something is expected to happen.
+// sleep waits for a time, or until the test ends.
 func sleep(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {

@@ -18,7 +18,7 @@ import (
 //go:embed start.sh
 var startScript string
 
-// mounts are the exports and options with which these tests mount the server, without a kubelet.
+// mounts are the exports and the mount options of these tests, which mount the share without a kubelet.
 var mounts = map[string]struct{ export, options string }{
 	"v3":           {"/srv/hpc", "vers=3,nolock,proto=tcp,hard,retry=0"},
 	"v4":           {"/hpc", "vers=4.2,hard,retry=0"},
@@ -44,7 +44,8 @@ type found struct {
 	want string
 }
 
-// printOwner prints the owner of a new file, and the identity of the command. The group of the file is the owner's.
+// printOwner is a command that prints the owner and the group of a new file, and the identity of the command. The group of the
+// file must be the primary group of the owner.
 const printOwner = `touch made && stat --format=%u:%g made && id -u && id -g && id -G`
 
 // starts returns every kind of home, by the name of its user.
@@ -67,8 +68,8 @@ func starts() map[string]found {
 	}
 }
 
-// TestStartInEveryKindOfHome is a table of the in-pod program: for each kind of home the result is the same, whatever UID root
-// has there.
+// TestStartInEveryKindOfHome runs the in-pod program with each kind of home. The result is the same with each export, whatever
+// UID the server gives to root.
 func TestStartInEveryKindOfHome(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
@@ -187,7 +188,7 @@ func addAccount(t *testing.T) {
 	})
 }
 
-// endDaemon is a function of bash that ends a daemon by its name, and waits for the end.
+// endDaemon is a bash function. It ends a daemon, by its name, and waits until the daemon has ended.
 const endDaemon = `
 		end() {
 			for process in /proc/[0-9]*; do
@@ -213,8 +214,9 @@ func manageGIDs(t *testing.T) {
 	})
 }
 
-// awaitServer waits until the server responds to a client that does not repeat its request. When a daemon that looked groups up has ended,
-// the kernel waits for it for half a minute, and drops the requests that need it. A hard mount repeats a request only after a minute.
+// awaitServer waits until the server responds to a client that does not repeat its requests. After the daemon that looks groups
+// up has ended, the kernel still waits for its responses for half a minute, and drops the requests that need them. A hard mount
+// repeats a request only after a minute.
 func awaitServer(t *testing.T) {
 	t.Helper()
 	assert.NoError(t, await(contextOf(t), machine.Patience, func(ctx context.Context) (bool, error) {

@@ -93,8 +93,8 @@ func sweep() error {
 	return nil
 }
 
-// takeOver takes over a folder that is no longer in use. Every process of an enclosure holds the lock, so the lock ends with the last
-// one.
+// takeOver locks and returns a folder that is no longer in use. Every process of an enclosure holds the lock, so the lock ends
+// with the last one.
 func takeOver(path string) (*folder, bool) {
 	held, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {

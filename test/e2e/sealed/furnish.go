@@ -19,7 +19,7 @@ var tunables = []string{
 	"/proc/sys/kernel/keys/root_maxkeys", "/proc/sys/kernel/keys/root_maxbytes",
 }
 
-// setUpNamespaces makes an independent machine of namespaces that are copies of this machine's.
+// setUpNamespaces makes the mounts, the network and the host name of the new namespaces independent of those of this machine.
 func setUpNamespaces(folder string) error {
 	for _, step := range []func(string) error{separateMounts, mountFresh, hideTunables, nameHost, startNetwork} {
 		if err := step(folder); err != nil {
@@ -29,7 +29,7 @@ func setUpNamespaces(folder string) error {
 	return createCgroups(enclosure(folder).Cgroup)
 }
 
-// separateMounts separates the mounts from the machine's, and then lets containers share later mounts.
+// separateMounts separates the mounts of the namespace from those of the machine. Containers see later mounts of the namespace.
 func separateMounts(string) error {
 	for _, flags := range []uintptr{syscall.MS_PRIVATE | syscall.MS_REC, syscall.MS_SHARED | syscall.MS_REC} {
 		if err := syscall.Mount("", "/", "", flags, ""); err != nil {

@@ -35,7 +35,8 @@ type Program struct {
 	Outside func(ctx context.Context) error
 	// Inside is called in the namespaces, as root, and returns the exit status.
 	Inside func(enclosure Enclosure) int
-	// Doors are the names of the doors to the outside, which Inside opens with Enclosure.Open. Opened is called with the address of each.
+	// Doors are the names of the doors to the outside, which Inside opens with Enclosure.Open. Opened is called with the address of
+	// each.
 	Doors  []string
 	Opened func(door, address string)
 	// UntilInterrupt reports whether the program runs until Ctrl-C, which is no error then.

@@ -184,9 +184,10 @@ func (m *Machine) PowerOff(ctx context.Context) (disk string, err error) {
 // machines is how many machines this program has started.
 var machines atomic.Int64
 
-// onOneCPU runs start so that the process it starts, and all that come of that, run on one CPU; the next machine's on the next. The
-// kernel and the process that it runs take turns at each system call, and one that wakes up on another CPU waits there behind other
-// programs: on a busy machine of two CPUs, a machine of one CPU made four times as many turns a second as one of two.
+// onOneCPU calls start. The process that start starts, and all its children, run on one CPU. The next machine gets the next CPU.
+// At each system call, the kernel of User Mode Linux and the process that it runs change turns. If one of them wakes up on
+// another CPU, it waits there for other programs. On a busy machine with two CPUs, a kernel on one CPU made four times as many
+// turns a second as a kernel on two CPUs.
 func onOneCPU(start func() error) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -103,7 +103,7 @@ type host struct {
 
 var thisHost = host{runtime.GOARCH, os.Geteuid(), "/dev/net/tun", traceable}
 
-// check returns an error if User Mode Linux cannot run here.
+// check returns an error if User Mode Linux cannot run on this machine.
 func (h host) check() error {
 	if h.architecture != "amd64" {
 		return fmt.Errorf("this machine is %s, and Debian has User Mode Linux for amd64 alone", h.architecture)

@@ -165,7 +165,7 @@ func (d *domain) cases(t *testing.T) {
 	}
 }
 
-// groups compares the groups of an account with those that the controller itself finds by LDAP_MATCHING_RULE_IN_CHAIN.
+// groups compares the groups of an account with those that Samba's domain controller itself finds by LDAP_MATCHING_RULE_IN_CHAIN.
 func (d *domain) groups(t *testing.T) {
 	d.user(t, "grace", 5011)
 	d.group(t, "lab", 7001, "grace", "bob")
