@@ -161,7 +161,7 @@ func (r *rollout) countNotebooks(tag string) int {
 	return r.images["jupyter-user-webhook:"+tag]
 }
 
-// awaitNotebooks waits until a number of further notebooks, by tag, were created with the image of this tag.
+// awaitNotebooks waits until, for each tag, more than the wanted number of notebooks were created with the image of this tag.
 func (r *rollout) awaitNotebooks(t *testing.T, wanted map[string]int) {
 	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

@@ -122,7 +122,7 @@ func storePassword(t *testing.T, step pages.Step) {
 // reconfigure runs a helm upgrade, and waits until the API server and both replicas use it. The namespaces of the other
 // installation are not changed.
 func (w *World) reconfigure(ctx context.Context, values, discovery string, upgrade ...string) error {
-	// leaveToOther has changed objects that Helm applied.
+	// The function excludeOther has changed objects that Helm applied, so Helm must be forced to overwrite them.
 	if _, err := w.helm.Run(ctx, values, append(upgrade, "--force-conflicts")...); err != nil {
 		return err
 	}

@@ -110,9 +110,9 @@ func (o *operations) unread(a admission) bool {
 	return starting && a.denied != nil && strings.Contains(a.denied.Error(), `service "jupyter-user-webhook" not found`)
 }
 
-// assertNoneIsLost: no admission fails because of the webhook. Errors of an API server that is down, stops or has just started do
-// not count, because they do not contain the webhook's name. There is one exception: a killed replica loses the reviews that it
-// was processing, and those that the API server sends to it before it is removed from the Service.
+// assertNoneIsLost: no admission fails because of the webhook. An error of the webhook contains its name. Errors of an API server
+// that is down, stops or has just started do not count. There is one exception: a killed replica loses the reviews that it was
+// processing, and those that the API server sends to it before it is removed from the Service.
 func (o *operations) assertNoneIsLost(t *testing.T) {
 	t.Helper()
 	lost, heldUp := map[string]int{}, 0

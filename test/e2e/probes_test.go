@@ -95,7 +95,7 @@ func testHung(t *testing.T, in discovery) {
 	assert.EqualValues(t, 1, got.Status.ContainerStatuses[0].RestartCount)
 }
 
-// testBaseURL: the base URL is in the environment variable that a hub sets.
+// testBaseURL: the Pod's arguments set a base URL, and the probes request a path below it.
 func testBaseURL(t *testing.T, in discovery) {
 	p := run(t, in, "based", "alice", images.DockerStacks, withToken, "--", "start-notebook.py", "--ServerApp.base_url=/user/alice/")
 	got := p.ready(t)

@@ -82,7 +82,7 @@ func copiesOther(c *corev1.PersistentVolumeClaim) {
 	c.Spec.DataSource = &corev1.TypedLocalObjectReference{Kind: "PersistentVolumeClaim", Name: strings.Repeat("o", 200)}
 }
 
-// fillPod makes a Pod almost as large as the API server accepts. The fields that the webhook adds still fit.
+// fillPod adds almost as many volumes and containers as a notebook may have. The fields that the webhook adds still fit.
 func fillPod(pod *corev1.Pod) {
 	for i := range 490 {
 		name := fmt.Sprintf("v%d", i)

@@ -80,8 +80,8 @@ func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
 	}
 }
 
-// podWithName returns a Pod whose annotation has this user name. It also has the mounts for the name, if the API server accepts
-// their paths.
+// podWithName returns a Pod whose annotation has this user name. It mounts the home of this name, without those parts of the path
+// that the API server does not accept.
 func podWithName(t *testing.T, user string) *corev1.Pod {
 	t.Helper()
 	pod := injected(t, "alice")

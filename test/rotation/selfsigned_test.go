@@ -17,8 +17,8 @@ import (
 // authorityName is the name of the Secret in which rotate-certificates keeps its CA.
 const authorityName = "jupyter-user-webhook-self-signed"
 
-// rotateAccount creates an account with the rights that the chart gives to rotate-certificates. It returns a client of this
-// account, and a function that runs rotate-certificates with it.
+// rotateAccount returns a client with the rights that the chart gives to the ServiceAccount of rotate-certificates, and a
+// function that runs rotate-certificates as this ServiceAccount.
 func (w *world) rotateAccount(t *testing.T) (kubernetes.Interface, func() (*journal.Journal, func())) {
 	t.Helper()
 	account, err := w.User("system:serviceaccount:"+namespace+":"+authorityName, "system:serviceaccounts", "system:authenticated")

@@ -19,7 +19,8 @@ var tunables = []string{
 	"/proc/sys/kernel/keys/root_maxkeys", "/proc/sys/kernel/keys/root_maxbytes",
 }
 
-// setUpNamespaces makes the mounts, the network and the host name of the new namespaces independent of those of this machine.
+// setUpNamespaces makes the new namespaces independent of this machine: their mounts, kernel settings, host name, network and
+// cgroups.
 func setUpNamespaces(folder string) error {
 	for _, step := range []func(string) error{separateMounts, mountFresh, hideTunables, nameHost, startNetwork} {
 		if err := step(folder); err != nil {
