@@ -1,8 +1,8 @@
-// Package bench measures the cost of a review. Machines are noisy, so compare the lines of one run with each other, and not the times of two
-// runs.
+// Package bench measures the cost of a review. Machines are noisy, so compare the lines of one run with each other, and not the
+// times of two runs.
 //
-// The benchmarks here run in process, for go test -bench and benchstat. The folder run has the others, and make bench runs all. No time
-// fails a test. Too many allocations do (allocations_test.go), because their number is the same on every machine.
+// The benchmarks here run in process, for go test -bench and benchstat. The folder run has the others, and make bench runs all.
+// No time fails a test. Too many allocations do (allocations_test.go), because their number is the same on every machine.
 package bench
 
 import (
@@ -19,7 +19,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/bench/pods"
 )
 
-// reviews returns reviews of the same Pod for many users, so that a handler gains nothing from the cached strings of the last review.
+// reviews returns reviews of the same Pod for many users, so that a handler gains nothing from the cached strings of the last
+// review.
 func reviews(pod func(user string) []byte) (bodies [][]byte) {
 	for i := range 16 {
 		bodies = append(bodies, pods.Review(pod(pods.User(i)), pods.User(i)))
@@ -91,7 +92,7 @@ func BenchmarkReview(b *testing.B) {
 	}
 }
 
-// TestTheUsualHandlerMakesTheSamePod: the handlers that are compared return the same Pod.
+// TestTheUsualHandlerMakesTheSamePod tests that the handlers that are compared return the same Pod.
 func TestTheUsualHandlerMakesTheSamePod(t *testing.T) {
 	for size, pod := range pods.Sizes() {
 		t.Run(size, func(t *testing.T) {
@@ -113,7 +114,7 @@ func TestTheUsualHandlerMakesTheSamePod(t *testing.T) {
 	}
 }
 
-// TestThePodsAreOfTheirSize: the sizes in the names of the benchmarks are right.
+// TestThePodsAreOfTheirSize tests that the sizes in the names of the benchmarks are right.
 func TestThePodsAreOfTheirSize(t *testing.T) {
 	assert.InEpsilon(t, 6000, len(pods.JSON(pods.Small("alice"))), 0.1)
 	assert.InEpsilon(t, 60000, len(pods.JSON(pods.Large("alice"))), 0.1)

@@ -64,8 +64,8 @@ func (r *replica) untilShown(t *testing.T, pair pki.Pair) {
 	}, wait, 5*time.Millisecond, "the new certificate is served")
 }
 
-// TestCertificateIsWrong: while the replicas serve a wrong certificate, no notebook is admitted. With a correct certificate,
-// notebooks are admitted again without a restart.
+// TestCertificateIsWrong tests that while the replicas serve a wrong certificate, no notebook is admitted. With a correct
+// certificate, notebooks are admitted again without a restart.
 func TestCertificateIsWrong(t *testing.T) {
 	c := newCluster(t)
 	certs := newSecret(t, c.pair(t, time.Hour))

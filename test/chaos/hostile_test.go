@@ -59,8 +59,8 @@ func TestHostileReviews(t *testing.T) {
 		"%d sent, %d denied, %d panics, slowest %s, at most %.0f MiB", sent, denied, r.panics(), milliseconds(slowest), peak)
 }
 
-// TestHugeReviews: a review that is larger than an API server's is denied before it is read to the end. A review that an API
-// server may send gets a response in time.
+// TestHugeReviews tests that a review that is larger than an API server's is denied before it is read to the end. A review that
+// an API server may send gets a response in time.
 func TestHugeReviews(t *testing.T) {
 	r, client := startAlone(t)
 	named := func(count int, element string) string {
@@ -124,8 +124,9 @@ func TestHugeReviews(t *testing.T) {
 	report(t, "denied or admitted < 1 s, < 100 MiB", "%s; at most %.0f MiB", strings.Join(figures, ", "), peak)
 }
 
-// TestManyLargeReviews: anyone who may create Pods may create many at once, each as large as an API server accepts. The replica
-// reviews them one after the other, or denies them because there are too many. Small reviews at the same time are not affected.
+// TestManyLargeReviews sends many reviews at once, each as large as an API server accepts, as anyone can do who may create Pods.
+// The replica reviews them one after the other, or denies them because there are too many. Small reviews at the same time are not
+// affected.
 func TestManyLargeReviews(t *testing.T) {
 	r, client := startAlone(t)
 	large := reviewOf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{"containers":[` +

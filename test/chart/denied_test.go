@@ -19,7 +19,8 @@ func manyWords(word string, count int) string {
 	return strings.Join(words, ", ")
 }
 
-// TestWrongValuesAreDeniedInASentence: with wrong values, helm renders nothing and prints a sentence that says what to change.
+// TestWrongValuesAreDeniedInASentence tests that with wrong values, helm renders nothing and prints a sentence that says what to
+// change.
 func TestWrongValuesAreDeniedInASentence(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

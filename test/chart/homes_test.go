@@ -25,7 +25,8 @@ const exampleHead = `# First homes without Helm: a CronJob that creates missing 
 #
 `
 
-// TestTheExampleOfFirstHomes: deploy/examples/homes.yaml is what the chart renders. UPDATE_GOLDEN=1 writes the example.
+// TestTheExampleOfFirstHomes tests that deploy/examples/homes.yaml is what the chart renders. UPDATE_GOLDEN=1 writes the
+// example.
 func TestTheExampleOfFirstHomes(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), firstHomes)
@@ -42,8 +43,8 @@ func TestTheExampleOfFirstHomes(t *testing.T) {
 	assert.Empty(t, udiff.Unified("deploy/examples/homes.yaml", "rendered", string(text), want), "UPDATE_GOLDEN=1 writes it again")
 }
 
-// TestTheCronJobOfFirstHomes: the CronJob has the webhook's configuration, a volume of the share, and no more rights than it
-// needs.
+// TestTheCronJobOfFirstHomes tests that the CronJob has the webhook's configuration, a volume of the share, and no more rights
+// than it needs.
 func TestTheCronJobOfFirstHomes(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), matrix["first homes of passwd, and all that can be said of them"])
@@ -71,8 +72,8 @@ func TestTheCronJobOfFirstHomes(t *testing.T) {
 	assert.Contains(t, share, "  name: hpc-pv-lab\n")
 }
 
-// TestTheCronJobMountsClaimsWithDirectoriesOfUsers: of the further claims, the CronJob mounts only those with a directory for
-// each user.
+// TestTheCronJobMountsClaimsWithDirectoriesOfUsers tests that of the further claims, the CronJob mounts only those with a
+// directory for each user.
 func TestTheCronJobMountsClaimsWithDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), `{identity: {passwdConfigMap: people}, homes: {enabled: true}, share: {directories: [
@@ -103,7 +104,7 @@ func document(t *testing.T, rendered deploy.Rendered, line string) string {
 	return ""
 }
 
-// TestNotesOfFirstHomes: with homes.enabled, the notes have the command that starts the CronJob immediately. Without
+// TestNotesOfFirstHomes tests that with homes.enabled, the notes have the command that starts the CronJob immediately. Without
 // homes.enabled, the notes say that this value exists.
 func TestNotesOfFirstHomes(t *testing.T) {
 	t.Parallel()
@@ -123,8 +124,8 @@ func TestNotesOfFirstHomes(t *testing.T) {
 	assert.NotContains(t, notes(""), "missing homes")
 }
 
-// TestNotesOfDirectories: the notes name the directories that notebooks see in addition to the home, and the claims that an admin
-// must create.
+// TestNotesOfDirectories tests that the notes name the directories that notebooks see in addition to the home, and the claims
+// that an admin must create.
 func TestNotesOfDirectories(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)

@@ -246,8 +246,8 @@ func (l *lifecycle) deleteObject(t *testing.T, object string) (restore func()) {
 	}
 }
 
-// TestWhatHelmLeavesAlone: helm changes nothing in a cluster that lacks a namespace, and does not overwrite fields that other
-// clients write.
+// TestWhatHelmLeavesAlone tests that helm changes nothing in a cluster that lacks a namespace, and does not overwrite fields
+// that other clients write.
 func TestWhatHelmLeavesAlone(t *testing.T) {
 	t.Parallel()
 	l := begin(t)

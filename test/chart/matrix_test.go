@@ -142,7 +142,7 @@ func dryRun(t *testing.T, plane *controlplane.ControlPlane, documents string) co
 	return taken
 }
 
-// TestLint: helm lint finds no fault with any entry of matrix.
+// TestLint tests that helm lint finds no fault with any entry of matrix.
 func TestLint(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -157,7 +157,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestMonitoringIsTheFiles: the chart renders the rules and the dashboard of deploy/monitoring, which package monitoring tests.
+// TestMonitoringIsTheFiles tests that the chart renders the rules and the dashboard of deploy/monitoring, which package
+// monitoring tests.
 func TestMonitoringIsTheFiles(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), matrix["watched"])
@@ -239,7 +240,7 @@ func assertAgrees(t *testing.T, rendered deploy.Rendered) {
 	}
 }
 
-// TestWarnDeniesNothing: with mode Warn, every binding of a policy has the action Warn.
+// TestWarnDeniesNothing tests that with mode Warn, every binding of a policy has the action Warn.
 func TestWarnDeniesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -263,8 +264,8 @@ func TestWarnDeniesNothing(t *testing.T) {
 	}
 }
 
-// TestTheSharesOwnRoadIsGuarded: the policies deny inline volumes of the kind of the share's PersistentVolume, which would reach
-// the share directly.
+// TestTheSharesOwnRoadIsGuarded tests that the policies deny inline volumes of the kind of the share's PersistentVolume, which
+// would reach the share directly.
 func TestTheSharesOwnRoadIsGuarded(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -287,8 +288,8 @@ func TestTheSharesOwnRoadIsGuarded(t *testing.T) {
 	}
 }
 
-// TestNotesInModeWarnBreakNothing: in mode Warn, the notes name no step that could stop other Pods, and have a dry run before
-// such a step.
+// TestNotesInModeWarnBreakNothing tests that in mode Warn, the notes name no step that could stop other Pods, and have a dry run
+// before such a step.
 func TestNotesInModeWarnBreakNothing(t *testing.T) {
 	t.Parallel()
 	h := newHelm(t)
@@ -309,7 +310,7 @@ func TestNotesInModeWarnBreakNothing(t *testing.T) {
 	assert.Contains(t, notes["Warn"], "3. Just before mode Enforce, keep Pods from the NFS server")
 }
 
-// TestOnlyNamespaces: the webhooks and the policies select only the listed namespaces.
+// TestOnlyNamespaces tests that the webhooks and the policies select only the listed namespaces.
 func TestOnlyNamespaces(t *testing.T) {
 	t.Parallel()
 	rendered, err := newHelm(t).Template(t.Context(), "{onlyNamespaces: [lab]}")

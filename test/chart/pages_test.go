@@ -16,7 +16,7 @@ import (
 // helmCommand matches helm install and helm upgrade of the chart.
 var helmCommand = regexp.MustCompile(`^helm (?:install|upgrade)(?: --install)? jupyter-user-webhook deploy/chart (.*)`)
 
-// TestPagesValues: the chart renders with the values that each helm command of a page sets.
+// TestPagesValues tests that the chart renders with the values that each helm command of a page sets.
 func TestPagesValues(t *testing.T) {
 	t.Parallel()
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
@@ -43,7 +43,7 @@ func TestPagesValues(t *testing.T) {
 // valuesBlock matches the beginning of a block of chart values.
 var valuesBlock = regexp.MustCompile(`^(?:config|access|identity):`)
 
-// TestPagesYAML: the chart renders with each block of values that a page shows.
+// TestPagesYAML tests that the chart renders with each block of values that a page shows.
 func TestPagesYAML(t *testing.T) {
 	t.Parallel()
 	h, err := helm.New(t.Context(), t.Output(), t.TempDir())
@@ -66,7 +66,8 @@ func TestPagesYAML(t *testing.T) {
 	assert.Greater(t, rendered, 5)
 }
 
-// words returns the words of a command line. It leaves out flags that only an upgrade has, and replaces the placeholder of a digest.
+// words returns the words of a command line. It leaves out flags that only an upgrade has, and replaces the placeholder of a
+// digest.
 func words(line string) (found []string) {
 	digest := "sha256:" + strings.Repeat("0", 64)
 	line = strings.NewReplacer(`\\.`, `\.`, "sha256:…", digest, "sha256:<new>", digest).Replace(line)

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPage: the page has each line of both Pods once and marks added and removed lines. Text of a Pod is escaped.
+// TestPage tests that the page has each line of both Pods once and marks added and removed lines. Text of a Pod is escaped.
 func TestPage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dist", "demo.html")
 	require.NoError(t, writePage(path, "run nb", "kind: Pod\nname: <b>\n", "kind: Pod\nname: nb\n  uid: 5003\n"))

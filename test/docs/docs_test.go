@@ -18,8 +18,8 @@ import (
 
 const root = "../.."
 
-// included matches a file that a document shows: <!-- file: path --> and the fenced block after it. A Markdown file has no fence and ends
-// with <!-- end of file -->.
+// included matches a file that a document shows: <!-- file: path --> and the fenced block after it. A Markdown file has no fence
+// and ends with <!-- end of file -->.
 var included = regexp.MustCompile("(?s)(<!-- file: (\\S+) -->\n(?:```[a-z]*\n)?)(.*?)(```\n|<!-- end of file -->\n)")
 
 // tabled matches a table of a doc comment that a document shows: <!-- table: path --> and the fenced block after it.
@@ -36,8 +36,8 @@ func commentTable(source string) string {
 	return table.String()
 }
 
-// TestCurrentInclusions: the files and tables that a document shows are equal to their sources. UPDATE_GOLDEN=1 writes them into the
-// document.
+// TestCurrentInclusions tests that the files and tables that a document shows are equal to their sources. UPDATE_GOLDEN=1 writes
+// them into the document.
 func TestCurrentInclusions(t *testing.T) {
 	for _, document := range documents(t) {
 		text := read(t, document)
@@ -60,7 +60,7 @@ func TestCurrentInclusions(t *testing.T) {
 // excerpt matches a part of a file that a document shows. A line with … alone means that lines are left out.
 var excerpt = regexp.MustCompile("(?s)<!-- excerpt: (\\S+) -->\n```[a-z]*\n(.*?)```\n")
 
-// TestExcerpts: each line of an excerpt is in its file, in the same order.
+// TestExcerpts tests that each line of an excerpt is in its file, in the same order.
 func TestExcerpts(t *testing.T) {
 	found := 0
 	for _, document := range documents(t) {
@@ -91,7 +91,8 @@ var (
 	kept     = regexp.MustCompile("`[^`]+`|\\]\\([^)]+\\)")
 )
 
-// TestFrontPages: README.md is short. README.zh-CN.md has the same commands, the same blocks, and the same code and links in its tables.
+// TestFrontPages tests that README.md is short. README.zh-CN.md has the same commands, the same blocks, and the same code and
+// links in its tables.
 func TestFrontPages(t *testing.T) {
 	english, chinese := read(t, "README.md"), read(t, "README.zh-CN.md")
 	assert.LessOrEqual(t, strings.Count(english, "\n"), frontPageLines)
@@ -113,8 +114,8 @@ func TestFrontPages(t *testing.T) {
 // comment matches a comment at the end of a line of code.
 var comment = regexp.MustCompile(` +# .*`)
 
-// untranslated returns the parts of a page that its translation must have too: the blocks without comments, and the kept parts of its
-// tables.
+// untranslated returns the parts of a page that its translation must have too: the blocks without comments, and the kept parts of
+// its tables.
 func untranslated(page string) (found []string) {
 	for _, block := range fenced.FindAllString(page, -1) {
 		found = append(found, comment.ReplaceAllString(block, ""))
@@ -125,7 +126,7 @@ func untranslated(page string) (found []string) {
 	return found
 }
 
-// TestInstallIsOneCommand: the front page and the page on installing have the same command.
+// TestInstallIsOneCommand tests that the front page and the page on installing have the same command.
 func TestInstallIsOneCommand(t *testing.T) {
 	command := func(document string) string {
 		_, rest, found := strings.Cut(read(t, document), "helm install ")
@@ -147,7 +148,8 @@ func withoutHead(text string) string {
 // reason matches a reason in the sources of package denial.
 var reason = regexp.MustCompile(`(?:malformed|forbidden|unprocessable)\("(\w+)"|Reason: "(\w+)"`)
 
-// TestCurrentReasons: deploy/docs/denials.md explains each reason of package denial, and no reason that does not exist.
+// TestCurrentReasons tests that deploy/docs/denials.md explains each reason of package denial, and no reason that does not
+// exist.
 func TestCurrentReasons(t *testing.T) {
 	_, section, _ := strings.Cut(read(t, "deploy/docs/denials.md"), "## When the webhook denies a Pod")
 	section, _, _ = strings.Cut(section, "\n## ")
@@ -178,7 +180,7 @@ func TestCurrentReasons(t *testing.T) {
 	}
 }
 
-// TestSourceIsListed: deploy/docs/source.md lists every package of the product, and every path that it lists exists.
+// TestSourceIsListed tests that deploy/docs/source.md lists every package of the product, and every path that it lists exists.
 func TestSourceIsListed(t *testing.T) {
 	listed := map[string]bool{}
 	for _, match := range regexp.MustCompile(`(?m)^([a-z][a-z0-9/.-]*) {2,}`).FindAllStringSubmatch(read(t, "deploy/docs/source.md"), -1) {
@@ -202,8 +204,8 @@ var (
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )
 
-// TestLinks: every link to a file or heading of the project has a target. Links to other sites are not checked, so the test needs no
-// network.
+// TestLinks tests that every link to a file or heading of the project has a target. Links to other sites are not checked, so the
+// test needs no network.
 func TestLinks(t *testing.T) {
 	for _, document := range documents(t) {
 		text := read(t, document)

@@ -17,8 +17,8 @@ var (
 	release = regexp.MustCompile(`v\d+\.\d+\.\d+`)
 )
 
-// TestEveryMessageIsHeld: each message that a page has between backticks is in test/pages/messages.txt, which names the file of a test
-// that has it, or the reason why none does.
+// TestEveryMessageIsHeld tests that each message that a page has between backticks is in test/pages/messages.txt, which names
+// the file of a test that has it, or the reason why none does.
 func TestEveryMessageIsHeld(t *testing.T) {
 	messages, held := pages.Messages(t), map[string]bool{}
 	for _, holder := range pages.Holders(t, "messages.txt") {
@@ -41,8 +41,8 @@ func TestEveryMessageIsHeld(t *testing.T) {
 	}
 }
 
-// TestEveryBlockIsHeld: a test compares each block of a page that is neither a command nor YAML. The block is a file, a table, or the list of
-// packages, which TestSourceIsListed compares.
+// TestEveryBlockIsHeld tests that a test compares each block of a page that is neither a command nor YAML. The block is a file,
+// a table, or the list of packages, which TestSourceIsListed compares.
 func TestEveryBlockIsHeld(t *testing.T) {
 	blocks := pages.Blocks(t)
 	assert.Greater(t, len(blocks), 4)

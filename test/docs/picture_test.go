@@ -20,7 +20,7 @@ const (
 	padding    = 12
 )
 
-// TestCurrentPicture: deploy/docs/pod.svg is the picture of the text in deploy/docs/pod.txt.
+// TestCurrentPicture tests that deploy/docs/pod.svg is the picture of the text in deploy/docs/pod.txt.
 func TestCurrentPicture(t *testing.T) {
 	drawn := picture(strings.Split(strings.TrimSpace(read(t, "deploy/docs/pod.txt")), "\n\n"))
 	if os.Getenv("UPDATE_GOLDEN") != "" {
@@ -30,8 +30,8 @@ func TestCurrentPicture(t *testing.T) {
 	assert.Equal(t, drawn, read(t, "deploy/docs/pod.svg"), "UPDATE_GOLDEN=1 go test ./test/docs draws it")
 }
 
-// picture returns an SVG with boxes from left to right. Each box has a title and lines of text. The background is transparent, and the
-// colours are readable on white and on black.
+// picture returns an SVG with boxes from left to right. Each box has a title and lines of text. The background is transparent,
+// and the colours are readable on white and on black.
 func picture(boxes []string) string {
 	lines := 0
 	for _, box := range boxes {

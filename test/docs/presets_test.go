@@ -10,7 +10,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestPresetsOfThePage: deploy/docs/directory-services.md has the filters and attributes of each LDAP preset.
+// TestPresetsOfThePage tests that deploy/docs/directory-services.md has the filters and attributes of each LDAP preset.
 func TestPresetsOfThePage(t *testing.T) {
 	_, table, found := strings.Cut(read(t, "deploy/docs/directory-services.md"), "## What a preset means")
 	require.True(t, found)

@@ -19,7 +19,7 @@ const crowdLimit = 20 * time.Minute
 // tooSlow is a factor. If the machine is so many times slower than usual, restarts by probes do not fail the test.
 const tooSlow = 3
 
-// TestCrowd: fifty users run notebooks at once, ten of them JupyterLab, half of them with each discovery.
+// TestCrowd runs notebooks of fifty users at once, ten of them JupyterLab, half of them with each discovery.
 func TestCrowd(t *testing.T) {
 	watch, restarted := machine.For(t), int32(0)
 	began := time.Now()

@@ -49,8 +49,8 @@ const waitingDeployment = `
 // deniedWithin is how long the denial of a notebook may take while the webhook is down: the API server waits 2 s for a webhook.
 const deniedWithin = 5 * time.Second
 
-// TestADeadWebhookStopsNothingElse: without a replica of either installation, Pods that are no notebooks are created, scheduled
-// and run, and notebooks are denied in time. When replicas are possible again, notebooks start without help.
+// TestADeadWebhookStopsNothingElse tests that without a replica of either installation, Pods that are no notebooks are created,
+// scheduled and run, and notebooks are denied in time. When replicas are possible again, notebooks start without help.
 func TestADeadWebhookStopsNothingElse(t *testing.T) {
 	t.Cleanup(func() { startWebhooks(t) })
 	for _, i := range []installation{shipped, knowing} {

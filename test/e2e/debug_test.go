@@ -128,8 +128,8 @@ except OSError as error:
     print("the home:", error.strerror)
 `
 
-// TestDebug: with the right to the home, and with the notebook's UID and GID, a debug container runs as the user. Other
-// requesters are denied. With discovery at start the UID is not known, so every debug container is denied.
+// TestDebug tests that with the right to the home, and with the notebook's UID and GID, a debug container runs as the user.
+// Other requesters are denied. With discovery at start the UID is not known, so every debug container is denied.
 func TestDebug(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

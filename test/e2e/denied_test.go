@@ -12,7 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestTheInitContainerDenies: the Pod does not start, kubectl describe shows the reason, and nothing is created on the share.
+// TestTheInitContainerDenies tests that the Pod does not start, kubectl describe shows the reason, and nothing is created on the
+// share.
 func TestTheInitContainerDenies(t *testing.T) {
 	for name, c := range map[string]struct{ user, want string }{
 		"li without a home beside alice": {"li", "li has no home: /data/hpc/home/li does not exist on the share. Check the name, or ask the " +
@@ -48,8 +49,9 @@ func assertStopped(t *testing.T, p pod, want string) {
 	assert.Contains(t, described.Stdout, want)
 }
 
-// TestWhoIsDeniedAtAdmission: with a known owner the denial comes at admission, not on the node. The sources here are the share
-// and a passwd file, which must agree. TestHomeReplacedBetweenAdmissionAndStart tests homes that change after admission.
+// TestWhoIsDeniedAtAdmission tests that with a known owner the denial comes at admission, not on the node. The sources here are
+// the share and a passwd file, which must agree. TestHomeReplacedBetweenAdmissionAndStart tests homes that change after
+// admission.
 func TestWhoIsDeniedAtAdmission(t *testing.T) {
 	for user, want := range map[string]string{
 		"toor":     "UID 0 is root",
@@ -69,7 +71,7 @@ func TestWhoIsDeniedAtAdmission(t *testing.T) {
 	}
 }
 
-// TestAHomeThatIsALinkToAnothers: a symbolic link is no home, with either discovery.
+// TestAHomeThatIsALinkToAnothers tests that a symbolic link is no home, with either discovery.
 func TestAHomeThatIsALinkToAnothers(t *testing.T) {
 	t.Run(atStart.name, func(t *testing.T) {
 		assertStopped(t, run(t, atStart, "led", "led", images.Plain, "--command", "--", "hello"), "led is a symbolic link")
@@ -95,9 +97,9 @@ spec:
   - {name: nb, image: ` + images.DockerStacks + `}
 `
 
-// TestHomeReplacedBetweenAdmissionAndStart: the home is replaced by another user's directory, by a link to one, by a file, or
-// removed. Another directory of the same owner is accepted, because nothing has recorded the first one. Between two starts it is
-// denied: see TestRestartAfterTheHomeChanged.
+// TestHomeReplacedBetweenAdmissionAndStart replaces the home by another user's directory, by a link to one, or by a file, or
+// removes the home. Another directory of the same owner is accepted, because nothing has recorded the first one. Between two
+// starts it is denied: see TestRestartAfterTheHomeChanged.
 func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	path, bob := world.share.path("moving"), world.share.path("bob")
 	for name, c := range map[string]struct {
@@ -140,7 +142,7 @@ func TestHomeReplacedBetweenAdmissionAndStart(t *testing.T) {
 	}
 }
 
-// TestKubernetesOwnMessages: for a missing claim or image, users see Kubernetes' own message.
+// TestKubernetesOwnMessages tests that for a missing claim or image, users see Kubernetes' own message.
 func TestKubernetesOwnMessages(t *testing.T) {
 	t.Run("a missing claim", func(t *testing.T) {
 		lone := discovery{"AtStart", "without-claim", "baseline"}

@@ -12,8 +12,8 @@ import (
 
 const initClosed = "InitClosed: exec and attach to the init container jupyter-user-init are denied: name the notebook container"
 
-// TestTheInitContainerIsClosed: requesters who may use the home cannot enter the init container either. It normally runs for
-// milliseconds, so the test holds it.
+// TestTheInitContainerIsClosed tests that requesters who may use the home cannot enter the init container either. It normally
+// runs for milliseconds, so the test holds it.
 func TestTheInitContainerIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -71,9 +71,9 @@ if os.fork() == 0:
 os.wait()
 `
 
-// TestWhoMayExecIsTheUser: exec and attach are rights in the namespace. With them, bob, who has no right to the home, acts as
-// alice. He gets no more than that: attach gives the notebook's identity, and a root shell with discovery at start sees only this
-// home.
+// TestWhoMayExecIsTheUser tests that bob can act as alice with the rights to exec and attach in the namespace, although he has no
+// right to her home. He gets no other rights: attach gives the notebook's identity, and a root shell with discovery at start sees
+// only this home.
 func TestWhoMayExecIsTheUser(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -42,8 +42,8 @@ metadata: {name: skeleton, namespace: jupyter-user-homes}
 data: {.profile: "a first line"}
 `
 
-// TestFirstHomes: a user without a home is denied, and the denial names the command. A Job of the chart's CronJob makes the home,
-// in a namespace that enforces baseline. Then the first notebook runs in it.
+// TestFirstHomes tests that a user without a home is denied, and the denial names the command. A Job of the chart's CronJob
+// makes the home, in a namespace that enforces baseline. Then the first notebook runs in it.
 func TestFirstHomes(t *testing.T) {
 	path := world.share.path(newcomer.name)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(path)) })

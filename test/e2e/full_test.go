@@ -31,8 +31,8 @@ var (
 	smallAtAdmission = discovery{atAdmission.name, "small-" + atAdmission.namespace, atAdmission.level}
 )
 
-// TestAHomeThatTakesNothing: if the home cannot be written to, Jupyter starts, and the log says why nothing can be saved: the log
-// of the init container, and with discovery at start also the log of the notebook container.
+// TestAHomeThatTakesNothing tests that if the home cannot be written to, Jupyter starts, and the log says why nothing can be
+// saved: the log of the init container, and with discovery at start also the log of the notebook container.
 func TestAHomeThatTakesNothing(t *testing.T) {
 	t.Run("mode 0500", func(t *testing.T) {
 		for _, discovery := range discoveries {

@@ -89,7 +89,8 @@ func TestTheStartOfEachGeneration(t *testing.T) {
 	}
 }
 
-// TestAFoundationByItself: the foundation image starts a shell, as without the webhook, if the image's own entrypoint stays.
+// TestAFoundationByItself tests that the foundation image starts a shell, as without the webhook, if the image's own entrypoint
+// stays.
 func TestAFoundationByItself(t *testing.T) {
 	p := run(t, atAdmission, "foundation", "alice", images.DockerStacksFoundation, "--restart=Never")
 	p.await(t, readyLimit, "to end well", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })

@@ -12,8 +12,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestGroupsOfPasswd: a user has all fifteen groups of getent on the node: id lists them, and a directory of such a group is
-// open.
+// TestGroupsOfPasswd tests that a user has all fifteen groups of getent on the node: id lists them, and a directory of such a
+// group is open.
 func TestGroupsOfPasswd(t *testing.T) {
 	shared := world.share.path("grouped", "project")
 	require.NoError(t, os.Mkdir(shared, 0o770))

@@ -9,7 +9,7 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/images"
 )
 
-// TestHomes: homes of all modes and sizes do not change, and only their owners can access them.
+// TestHomes tests that homes of all modes and sizes do not change, and only their owners can access them.
 func TestHomes(t *testing.T) {
 	for i, name := range []string{"bob", "qiang.guo03", "qiang_guo03", "hoarder", "far-away"} {
 		for _, discovery := range discoveries {

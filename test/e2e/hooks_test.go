@@ -32,7 +32,7 @@ spec:
     livenessProbe: {exec: {command: [sh, -c, "id > $HOME/.new-l; mv $HOME/.new-l $HOME/liveness"]}, periodSeconds: 1}
 `
 
-// TestHooksAndExecProbes: hooks and exec probes also run as the user, in the home.
+// TestHooksAndExecProbes tests that hooks and exec probes also run as the user, in the home.
 func TestHooksAndExecProbes(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

@@ -111,8 +111,8 @@ func allMarks(uid uint32, names ...string) map[string]uint32 {
 	return marks
 }
 
-// TestNothingOfTheAttackersRunsAsRoot: the attacker's programs never run as root: neither programs at the paths that are used at
-// the start, nor programs that run before or in place of others, nor programs in a hook.
+// TestNothingOfTheAttackersRunsAsRoot tests that the attacker's programs never run as root: neither programs at the paths that
+// are used at the start, nor programs that run before or in place of others, nor programs in a hook.
 func TestNothingOfTheAttackersRunsAsRoot(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -148,7 +148,8 @@ spec:
 	})
 }
 
-// TestTheImageAddsNoGroups: the image's /etc/group has alice and root in bob's group, and the runtime would add it.
+// TestTheImageAddsNoGroups runs an image whose /etc/group lists alice and root in bob's group. The container runtime would add
+// this group to the processes, and the webhook must prevent that.
 func TestTheImageAddsNoGroups(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {
@@ -196,9 +197,9 @@ spec:
     volumeMounts: [{name: fake, mountPath: /around/config}]
 `
 
-// TestAStrangersImageIsRootInThisHomeAlone: with discovery at start, an attacker's image can run its own program in place of
-// ours. This program runs as root with two capabilities, and cannot reach files of other users. With discovery at admission, the
-// program runs as the user.
+// TestAStrangersImageIsRootInThisHomeAlone tests that with discovery at start, an attacker's image can run its own program in
+// place of ours. This program runs as root with two capabilities, and cannot reach files of other users. With discovery at
+// admission, the program runs as the user.
 func TestAStrangersImageIsRootInThisHomeAlone(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

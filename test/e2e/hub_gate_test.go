@@ -121,9 +121,9 @@ func (g *gate) register(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestJupyterHubWithoutTheWebhook: without the webhook nothing is spawned, and the hub shows why. When the webhook is back,
-// spawning works again. A slow webhook must not make KubeSpawner give up on a request, after which it deletes the Pod that it
-// finds.
+// TestJupyterHubWithoutTheWebhook tests that without the webhook nothing is spawned, and the hub shows why. When the webhook is
+// back, spawning works again. A slow webhook must not make KubeSpawner give up on a request, after which it deletes the Pod that
+// it finds.
 func TestJupyterHubWithoutTheWebhook(t *testing.T) {
 	t.Parallel()
 	g := newGate(t)

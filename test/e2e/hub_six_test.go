@@ -8,7 +8,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
 )
 
-// TestKubeSpawner6: this release names Pods and labels in another way. Its hub may use only some homes.
+// TestKubeSpawner6 runs a hub with KubeSpawner 6, which uses other names of Pods and other labels than version 7. The hub may use
+// only some homes.
 func TestKubeSpawner6(t *testing.T) {
 	t.Parallel()
 	h := startHub(t, "jhub-six", "baseline", hub.Options{Release: hub.KubeSpawner6}, "bob", "alice.smith")

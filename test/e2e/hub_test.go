@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/hub"
 )
 
-// TestJupyterHub: a hub that works without the webhook works with it, with either discovery, and its users' servers run as the
-// owners of their homes. With discovery at admission the namespace enforces restricted.
+// TestJupyterHub tests that a hub that works without the webhook works with it, with either discovery, and its users' servers
+// run as the owners of their homes. With discovery at admission the namespace enforces restricted.
 func TestJupyterHub(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -89,7 +89,7 @@ func attackWithPath(t *testing.T) string {
 	return strings.ReplaceAll(attackScript, "NODE", string(node))
 }
 
-// TestAnotherHomeIsOutOfReach: another home cannot be seen, listed, read, written or reached.
+// TestAnotherHomeIsOutOfReach tests that another home cannot be seen, listed, read, written or reached.
 func TestAnotherHomeIsOutOfReach(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

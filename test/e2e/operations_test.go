@@ -41,8 +41,8 @@ type operations struct {
 
 type span struct{ from, to time.Time }
 
-// TestOperationsUnderLoad: no operation on a webhook with two replicas loses an admission, and every admitted Pod is complete.
-// The test disturbs all others, so it runs alone.
+// TestOperationsUnderLoad tests that no operation on a webhook with two replicas loses an admission, and every admitted Pod is
+// complete. The test disturbs all others, so it runs alone.
 func TestOperationsUnderLoad(t *testing.T) {
 	o := &operations{load: newLoad(t, atStart.namespace), known: map[string]string{}, machine: machine.For(t)}
 	o.deployed = current

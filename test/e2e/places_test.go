@@ -90,10 +90,10 @@ spec:
   resources: {requests: {storage: 1Gi}}
 `
 
-// TestDataInManyPlaces: in namespaces of both levels, a user has the home below its initial, and can write to the project
-// directory of the user's group, to a further claim and to the user's own directory, but not to another group's directory. A
-// sidecar and an init container that the annotation names have the home. The CronJob makes the home and directories of a
-// newcomer, and the first notebook has them.
+// TestDataInManyPlaces tests that in namespaces of both levels, a user has the home below its initial, and can write to the
+// project directory of the user's group, to a further claim and to the user's own directory, but not to another group's
+// directory. A sidecar and an init container that the annotation names have the home. The CronJob makes the home and directories
+// of a newcomer, and the first notebook has them.
 func TestDataInManyPlaces(t *testing.T) {
 	root := installPlaces(t)
 	t.Run("before homes", func(t *testing.T) { deniedWithoutAHome(t) })

@@ -35,8 +35,8 @@ for top in ["/bin", "/config", "/data", "/dev", "/etc", "/home", "/opt", "/run",
 print("\n".join(wrote))
 `
 
-// TestRestart: init containers do not run again when a container restarts. With discovery at start the container begins as root
-// again.
+// TestRestart tests that init containers do not run again when a container restarts. With discovery at start the container
+// begins as root again.
 func TestRestart(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
@@ -60,8 +60,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartAfterTheHomeChanged: our program checks the home at every start. If the path of the home leads to another directory
-// than before, the kubelet mounts this directory at the next start.
+// TestRestartAfterTheHomeChanged tests that our program checks the home at every start. If the path of the home leads to another
+// directory than before, the kubelet mounts this directory at the next start.
 func TestRestartAfterTheHomeChanged(t *testing.T) {
 	path := world.share.path("moving")
 	for name, c := range map[string]struct {

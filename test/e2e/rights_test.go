@@ -93,7 +93,7 @@ spec:
 // createsPods is the part of a hub's rights that these tests need.
 var createsPods = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"create", "get"}}
 
-// TestHub: the hub may spawn a Pod of any user, and no other requester gets that right.
+// TestHub tests that the hub may spawn a Pod of any user, and no other requester gets that right.
 func TestHub(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

@@ -184,7 +184,7 @@ spec:
 	assert.NotEmpty(t, of(got, saw.asRoot), "python3 starts and ends, as root, in some ten milliseconds")
 }
 
-// TestAtAdmissionNothingIsEverRoot: no process is root, beginning with the init container.
+// TestAtAdmissionNothingIsEverRoot tests that no process is root, beginning with the init container.
 func TestAtAdmissionNothingIsEverRoot(t *testing.T) {
 	var p pod
 	var got *corev1.Pod
@@ -227,7 +227,7 @@ func initProcess(t *testing.T, p pod) node.Process {
 	return first
 }
 
-// TestAtStartOnlyOurProgramIsRoot: our program becomes the user before any program of the image runs.
+// TestAtStartOnlyOurProgramIsRoot tests that our program becomes the user before any program of the image runs.
 func TestAtStartOnlyOurProgramIsRoot(t *testing.T) {
 	var p pod
 	var got *corev1.Pod

@@ -45,7 +45,8 @@ func testEachSwap(t *testing.T, i int, swapAndLook func(t *testing.T, in discove
 	}
 }
 
-// TestHomeSwappedBehindTheInitContainer: the home is replaced after the init container's check, and before the kubelet mounts it.
+// TestHomeSwappedBehindTheInitContainer replaces the home after the init container has checked it, and before the kubelet mounts
+// it.
 func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
 	t.Parallel()
 	testEachSwap(t, crowd, func(t *testing.T, in discovery, user string, swap func() error) {
@@ -57,7 +58,8 @@ func TestHomeSwappedBehindTheInitContainer(t *testing.T) {
 	})
 }
 
-// TestHomeSwappedBetweenTwoStarts: at the second start the kubelet mounts the current directory of the path.
+// TestHomeSwappedBetweenTwoStarts replaces the home between two starts of the container. At the second start the kubelet mounts
+// the directory that the path of the home leads to then.
 func TestHomeSwappedBetweenTwoStarts(t *testing.T) {
 	t.Parallel()
 	testEachSwap(t, crowd/2, func(t *testing.T, in discovery, user string, swap func() error) {

@@ -64,8 +64,9 @@ func podsOf(ctx context.Context, in discovery, name string) ([]corev1.Pod, error
 	return list.Items, nil
 }
 
-// TestWorkloads: carol creates workloads for a user whose home she may not use. No Pod is created, and an event has the reason
-// and the remedy. With a ServiceAccount that may run as that user the Pods run: then everyone in the namespace may use it.
+// TestWorkloads creates workloads as carol, for a user whose home she may not use. No Pod is created, and an event has the reason
+// and the remedy. If the Pods have a ServiceAccount that may run as this user, they run. Everyone in the namespace may use this
+// ServiceAccount.
 func TestWorkloads(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

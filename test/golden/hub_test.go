@@ -52,8 +52,8 @@ func decode(t *testing.T, raw []byte) *corev1.Pod {
 	return pod
 }
 
-// TestAHubFindsItsContainerItsPortAndItsArgs: the webhook keeps the container names, ports and arguments of a hub's Pod, with discovery
-// at admission and at start.
+// TestAHubFindsItsContainerItsPortAndItsArgs tests that the webhook keeps the container names, ports and arguments of a hub's
+// Pod, with discovery at admission and at start.
 func TestAHubFindsItsContainerItsPortAndItsArgs(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
@@ -71,7 +71,8 @@ func TestAHubFindsItsContainerItsPortAndItsArgs(t *testing.T) {
 	}
 }
 
-// TestAHubsUserIsTheRawAnnotation: the user comes from the annotation with the hub's name, and not from the label, which has a slug.
+// TestAHubsUserIsTheRawAnnotation tests that the user comes from the annotation with the hub's name, and not from the label,
+// which has a slug.
 func TestAHubsUserIsTheRawAnnotation(t *testing.T) {
 	users := map[string]string{}
 	for _, p := range hubPods(t, "") {
@@ -87,8 +88,8 @@ func TestAHubsUserIsTheRawAnnotation(t *testing.T) {
 		"alice@x.org": "alice", "alice@other.org": "", "123abc": "", "alice_s": ""}, users)
 }
 
-// TestProbesOfAHubsPodKnowItsPrefix: the probes request a path below JUPYTERHUB_SERVICE_PREFIX, at the port of the notebook container. If
-// the hub uses TLS with client certificates, the probes only connect to the port.
+// TestProbesOfAHubsPodKnowItsPrefix tests that the probes request a path below JUPYTERHUB_SERVICE_PREFIX, at the port of the
+// notebook container. If the hub uses TLS with client certificates, the probes only connect to the port.
 func TestProbesOfAHubsPodKnowItsPrefix(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil || strings.Contains(p.Name, "cmd-of-its-own") {
@@ -113,8 +114,8 @@ func TestProbesOfAHubsPodKnowItsPrefix(t *testing.T) {
 	}
 }
 
-// TestNoHubsPodOpensInTheImagesOwnHome: neither the working directory nor notebook_dir is the home of the image's user, which the user of
-// the Pod could not open.
+// TestNoHubsPodOpensInTheImagesOwnHome tests that neither the working directory nor notebook_dir is the home of the image's
+// user, which the user of the Pod could not open.
 func TestNoHubsPodOpensInTheImagesOwnHome(t *testing.T) {
 	const own = "/home/jovyan"
 	for _, p := range hubPods(t, "") {
@@ -130,7 +131,8 @@ func TestNoHubsPodOpensInTheImagesOwnHome(t *testing.T) {
 	}
 }
 
-// TestEveryVolumeOfAHubsThatFSGroupServedIsNamed: the webhook removes fsGroup, and the warning names every claim that it served.
+// TestEveryVolumeOfAHubsThatFSGroupServedIsNamed tests that the webhook removes fsGroup, and the warning names every claim that
+// it served.
 func TestEveryVolumeOfAHubsThatFSGroupServedIsNamed(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
@@ -150,7 +152,8 @@ func TestEveryVolumeOfAHubsThatFSGroupServedIsNamed(t *testing.T) {
 	}
 }
 
-// TestAHubsPodRunsAsTheUserWhateverItsOptionsSay: KubeSpawner's options such as uid, gid and privileged have no effect.
+// TestAHubsPodRunsAsTheUserWhateverItsOptionsSay tests that KubeSpawner's options such as uid, gid and privileged have no
+// effect.
 func TestAHubsPodRunsAsTheUserWhateverItsOptionsSay(t *testing.T) {
 	for _, p := range hubPods(t, "") {
 		if p.admitted == nil {
@@ -192,7 +195,7 @@ func TestWhatAHubsPodIsDeniedFor(t *testing.T) {
 	}, reasons)
 }
 
-// TestBothVersionsOfKubeSpawnerAreTreatedAlike: a case has the same denials with both versions of KubeSpawner.
+// TestBothVersionsOfKubeSpawnerAreTreatedAlike tests that a case has the same denials with both versions of KubeSpawner.
 func TestBothVersionsOfKubeSpawnerAreTreatedAlike(t *testing.T) {
 	seven := map[string]hubPod{}
 	for _, p := range hubPods(t, "7") {

@@ -22,7 +22,7 @@ rules:
 - {level: Metadata, resources: [{group: "", resources: [pods]}]}
 `
 
-// TestAuditLogSaysWhoRanAsWhom: the API server's audit log shows which requester ran a notebook as which user.
+// TestAuditLogSaysWhoRanAsWhom tests that the API server's audit log shows which requester ran a notebook as which user.
 func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 	folder := t.TempDir()
 	policy, log := filepath.Join(folder, "policy.yaml"), filepath.Join(folder, "audit.log")
@@ -72,8 +72,8 @@ func TestAuditLogSaysWhoRanAsWhom(t *testing.T) {
 	}
 }
 
-// auditOf returns the audit annotations of a Pod's creation, and the response's message under the key "message". The API server writes the log
-// before it sends the response.
+// auditOf returns the audit annotations of a Pod's creation, and the response's message under the key "message". The API server
+// writes the log before it sends the response.
 func auditOf(t *testing.T, log, namespace, name string) map[string]string {
 	t.Helper()
 	file, err := os.Open(log)

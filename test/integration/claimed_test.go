@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestClaimedInCEL tests the policies with the table of package webhook/user. The policy access denies exactly the claimed Pods, because the
-// requester may not use any home.
+// TestClaimedInCEL tests the policies with the table of package webhook/user. The policy access denies exactly the claimed Pods,
+// because the requester may not use any home.
 func TestClaimedInCEL(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../webhook/user/testdata/claimed.yaml")
@@ -43,7 +43,8 @@ func TestClaimedInCEL(t *testing.T) {
 	}
 }
 
-// TestTheWebhooksAskForTheSamePods: the match conditions of the webhooks have the same expression as the policy access.
+// TestTheWebhooksAskForTheSamePods tests that the match conditions of the webhooks have the same expression as the policy
+// access.
 func TestTheWebhooksAskForTheSamePods(t *testing.T) {
 	predicate := strings.Join(strings.Fields(rules(t, shippedPolicies(t))["access"].Spec.MatchConditions[0].Expression), " ")
 	mutating := strings.Join(strings.Fields(shipped(t, "50-mutatingwebhookconfiguration.yaml")), " ")
@@ -56,8 +57,8 @@ func TestTheWebhooksAskForTheSamePods(t *testing.T) {
 	assert.NotContains(t, verifying, "'jupyter-user.io/inject' in")
 }
 
-// TestNothingGoesThroughAMap: no expression iterates over labels or annotations. The cost in CEL is quadratic, and a Pod may have any number
-// of them.
+// TestNothingGoesThroughAMap tests that no expression iterates over labels or annotations. The cost in CEL is quadratic, and a
+// Pod may have any number of them.
 func TestNothingGoesThroughAMap(t *testing.T) {
 	macro := `(labels|annotations)(\.orValue\(\{\}\))?\.(exists|all|filter|map|exists_one)\(`
 	for _, file := range []string{"50-mutatingwebhookconfiguration.yaml", "51-validatingwebhookconfiguration.yaml"} {

@@ -37,8 +37,8 @@ func atTheLimits() string {
 		list(16, "component-%d") + "}}}"
 }
 
-// TestLargePodsAreDecided: the API server limits the cost of a CEL expression, and denies a request that exceeds it. With the
-// longest lists in the values and in a Pod, no expression exceeds the limit.
+// TestLargePodsAreDecided tests the cost of the policies. The API server limits the cost of a CEL expression, and denies a
+// request that exceeds this limit. With the longest lists in the values and in a Pod, no expression exceeds the limit.
 func TestLargePodsAreDecided(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, atTheLimits())})
@@ -99,8 +99,8 @@ func fillPod(pod *corev1.Pod) {
 	}
 }
 
-// TestAnybodysPodIsCheap: the cost of the policies and match conditions for a Pod that is no notebook does not grow with the
-// Pod's lists and maps. CPU=1 prints a table for all of them.
+// TestAnybodysPodIsCheap tests that the cost of the policies and match conditions for a Pod that is no notebook does not grow
+// with the Pod's lists and maps. CPU=1 prints a table for all of them.
 func TestAnybodysPodIsCheap(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: shippedPolicies(t), Webhooks: []string{"../../deploy/install.yaml"}})

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDebuggingAsTheDenialSays: a denied kubectl debug prints a profile and a file. With exactly these, kubectl debug is admitted.
+// TestDebuggingAsTheDenialSays tests that a denied kubectl debug prints a profile and a file. With exactly these, kubectl debug
+// is admitted.
 func TestDebuggingAsTheDenialSays(t *testing.T) {
 	t.Parallel()
 	c := start(t)

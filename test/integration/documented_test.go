@@ -16,8 +16,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestMessagesOfThePage: deploy/docs/denials.md shows what kubectl prints. UPDATE_GOLDEN=1 writes the file that the page
-// includes.
+// TestMessagesOfThePage tests that deploy/docs/denials.md shows what kubectl prints. UPDATE_GOLDEN=1 writes the file that the
+// page includes.
 func TestMessagesOfThePage(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -49,8 +49,8 @@ func (c *cluster) mayCreatePods(t *testing.T, name, namespace string, rules ...r
 	return user
 }
 
-// TestWhatAUserNeedsToRunKubectl: with the rights of deploy/examples/kubectl-user.yaml and one-home.yaml, alice can run the
-// commands of deploy/docs/pods.md, and nothing more.
+// TestWhatAUserNeedsToRunKubectl tests that with the rights of deploy/examples/kubectl-user.yaml and one-home.yaml, alice can
+// run the commands of deploy/docs/pods.md, and nothing more.
 func TestWhatAUserNeedsToRunKubectl(t *testing.T) {
 	t.Parallel()
 	c := start(t)

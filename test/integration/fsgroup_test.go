@@ -9,9 +9,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestAttacksByFSGroup: with share.fsGroup Keep, an fsGroup that is one of the user's groups is kept. The verifier denies any
-// other fsGroup, because the kubelet adds the group to every process of the Pod. alice is 5001:6001:7001. qiang.guo03 has
-// discovery at start.
+// TestAttacksByFSGroup tests that with share.fsGroup Keep, an fsGroup that is one of the user's groups is kept. The verifier
+// denies any other fsGroup, because the kubelet adds the group to every process of the Pod. alice is 5001:6001:7001. qiang.guo03
+// has discovery at start.
 func TestAttacksByFSGroup(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)

@@ -36,8 +36,8 @@ func ofClaim(name string) corev1.VolumeSource {
 	return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}
 }
 
-// TestAttacksOnFurtherClaimsOfNotebooks: the verifier compares the mounts of further claims with the plan. The policy net denies
-// mounts of other directories than the configuration lists for the claim.
+// TestAttacksOnFurtherClaimsOfNotebooks tests that the verifier compares the mounts of further claims with the plan. The policy
+// net denies mounts of other directories than the configuration lists for the claim.
 func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
@@ -112,7 +112,8 @@ func TestAttacksOnFurtherClaimsOfNotebooks(t *testing.T) {
 	}
 }
 
-// TestAttacksOnFurtherClaims: the policies guard each further claim like the share. Each has its own right, named by the claim.
+// TestAttacksOnFurtherClaims tests that the policies guard each further claim like the share. Each has its own right, named by
+// the claim.
 func TestAttacksOnFurtherClaims(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})
@@ -198,8 +199,8 @@ func debugsScratch(t *testing.T, g *guarded) error {
 	return err
 }
 
-// TestEachClaimIsARightOfItsOwn: the right to one claim is no right to another. A volume that may reach any of them, such as
-// inline NFS, needs the rights to all.
+// TestEachClaimIsARightOfItsOwn tests that the right to one claim is no right to another. A volume that may reach any of them,
+// such as inline NFS, needs the rights to all.
 func TestEachClaimIsARightOfItsOwn(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, onFurtherClaims)})

@@ -47,8 +47,8 @@ func attacksOnHomesByInitial() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestTheNetKnowsHomesByInitial: the policy net computes the home from the pattern and the user's name, and denies mounts of
-// other homes. It does not depend on the webhook.
+// TestTheNetKnowsHomesByInitial tests that the policy net computes the home from the pattern and the user's name, and denies
+// mounts of other homes. It does not depend on the webhook.
 func TestTheNetKnowsHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byInitial)})
@@ -68,7 +68,7 @@ func TestTheNetKnowsHomesByInitial(t *testing.T) {
 	}
 }
 
-// TestTheVerifierKnowsHomesByInitial: the verifier denies the same attacks without policies.
+// TestTheVerifierKnowsHomesByInitial tests that the verifier denies the same attacks without policies.
 func TestTheVerifierKnowsHomesByInitial(t *testing.T) {
 	t.Parallel()
 	g := startVerified(t)
@@ -92,8 +92,8 @@ func withDirectories(c *config.Config) {
 	}
 }
 
-// TestAttacksOnDirectories: a notebook must mount the listed directories exactly as the configuration has them. The verifier
-// denies any difference. The policy net denies mounts of other directories.
+// TestAttacksOnDirectories tests that a notebook must mount the listed directories exactly as the configuration has them. The
+// verifier denies any difference. The policy net denies mounts of other directories.
 func TestAttacksOnDirectories(t *testing.T) {
 	t.Parallel()
 	verified := startVerified(t)
@@ -190,8 +190,8 @@ func attacksOnHomesByField() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestTheNetKnowsHomesOfTheDirectoryService: the policy net and the verifier deny mounts of other directories. The verifier also
-// reads the home from the directory service, and denies with 503 if it has changed.
+// TestTheNetKnowsHomesOfTheDirectoryService tests that the policy net and the verifier deny mounts of other directories. The
+// verifier also reads the home from the directory service, and denies with 503 if it has changed.
 func TestTheNetKnowsHomesOfTheDirectoryService(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, byField)})
@@ -275,8 +275,8 @@ func attacksOnDirectoriesOfUsers() map[string]func(*corev1.Pod) {
 	}
 }
 
-// TestAttacksOnDirectoriesOfUsers: the policy net and the verifier deny mounts of another user's directory and of the directories
-// above.
+// TestAttacksOnDirectoriesOfUsers tests that the policy net and the verifier deny mounts of another user's directory and of the
+// directories above.
 func TestAttacksOnDirectoriesOfUsers(t *testing.T) {
 	t.Parallel()
 	net := startGuardedBy(t, controlplane.Options{Policies: renderedPolicies(t.Context(), t, ofUsers)})

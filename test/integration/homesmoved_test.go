@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TestRunningNotebooksWhenHomesMove: share.home changes to another pattern, in the policies and in the webhook. A running
-// notebook has the home of the old pattern. It can still be labelled, get and lose a finalizer, get a status, be debugged and be
-// deleted. A new notebook with the old pattern is denied.
+// TestRunningNotebooksWhenHomesMove changes share.home to another pattern, in the policies and in the webhook. A notebook that
+// runs with a home of the old pattern can still be labelled, get and lose a finalizer, get a status, be debugged and be deleted.
+// A new notebook with the old pattern is denied.
 func TestRunningNotebooksWhenHomesMove(t *testing.T) {
 	t.Parallel()
 	g := startVerifiedBeside(t, shippedPolicies(t)...)

@@ -99,7 +99,7 @@ func (g *guarded) impersonates(t *testing.T, name string) kubernetes.Interface {
 	return client
 }
 
-// TestTheHomesAreALiteral: the policies use share.home literally, with any characters.
+// TestTheHomesAreALiteral tests that the policies use share.home literally, with any characters.
 func TestTheHomesAreALiteral(t *testing.T) {
 	t.Parallel()
 	values := map[string]any{"config": map[string]any{"share": map[string]any{"home": odder + "/{user}",

@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/controlplane"
 )
 
-// TestCalledBeforeMeshes: API servers call webhooks in the order of the names of their configurations. The name of ours comes
-// before the names that meshes and injectors have by default.
+// TestCalledBeforeMeshes tests that the name of our webhook configuration comes before the default names of the configurations of
+// meshes and injectors. API servers call webhooks in the order of these names.
 func TestCalledBeforeMeshes(t *testing.T) {
 	shipped := &admissionv1.MutatingWebhookConfiguration{}
 	require.NoError(t, yaml.UnmarshalStrict([]byte(manifests(t, "50-mutatingwebhookconfiguration.yaml")[0]), shipped))
@@ -31,8 +31,8 @@ func TestCalledBeforeMeshes(t *testing.T) {
 	}
 }
 
-// TestMeshesAndEngines: the webhook of a mesh can rewrite the probes that ours has added. Fields that a policy engine adds after
-// ours are kept.
+// TestMeshesAndEngines tests that the webhook of a mesh can rewrite the probes that ours has added. Fields that a policy engine
+// adds after ours are kept.
 func TestMeshesAndEngines(t *testing.T) {
 	t.Parallel()
 	e := startEnforced(t, controlplane.Options{Webhooks: []string{"testdata/mesh-webhook.yaml"}})

@@ -27,8 +27,8 @@ func admitsEverything(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestTheNetHoldsWithoutTheWebhook: the webhook configurations point to a server that admits everything. The policy net still
-// denies mounts of other homes.
+// TestTheNetHoldsWithoutTheWebhook changes the webhook configurations, so that the API server calls a server that admits
+// everything. The policy net must still deny mounts of other homes.
 func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})
@@ -67,8 +67,8 @@ func TestTheNetHoldsWithoutTheWebhook(t *testing.T) {
 	}
 }
 
-// TestTheNetKnowsNoNameButAUsers: the policy access denies names that no user can have. Without it, the policy net denies their
-// homes.
+// TestTheNetKnowsNoNameButAUsers tests that the policy access denies names that no user can have. Without it, the policy net
+// denies their homes.
 func TestTheNetKnowsNoNameButAUsers(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

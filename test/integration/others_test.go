@@ -9,7 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestAnotherWebhookAfterOurs: after another webhook's changes, the stored Pod is as planned and keeps the other webhook's additions.
+// TestAnotherWebhookAfterOurs tests that after another webhook's changes, the stored Pod is as planned and keeps the other
+// webhook's additions.
 func TestAnotherWebhookAfterOurs(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -64,7 +65,8 @@ func containerNamed(t *testing.T, pod *corev1.Pod, name string) corev1.Container
 	return pod.Spec.Containers[i]
 }
 
-// TestAlwaysPullImages enables the admission plugin AlwaysPullImages, which changes imagePullPolicy of our init container after the webhook.
+// TestAlwaysPullImages enables the admission plugin AlwaysPullImages, which changes imagePullPolicy of our init container after
+// the webhook.
 func TestAlwaysPullImages(t *testing.T) {
 	t.Parallel()
 	c := start(t, "AlwaysPullImages")

@@ -122,8 +122,9 @@ func onlyWarned(t *testing.T, e *enforced) {
 	assert.Empty(t, o.warnings)
 }
 
-// TestPodSecurityOfTheWholeCluster: the API server's configuration can set a default level for namespaces without labels. Neither
-// the webhook nor a policy can see it. The messages claim nothing about it, and no Pod gets more than Pod Security allows.
+// TestPodSecurityOfTheWholeCluster sets a default level in the API server's configuration. This configuration can set a default
+// level for namespaces without labels. Neither the webhook nor a policy can see it. The messages claim nothing about it, and no
+// Pod gets more than Pod Security allows.
 func TestPodSecurityOfTheWholeCluster(t *testing.T) {
 	t.Parallel()
 	configured, err := filepath.Abs("testdata/admission-configuration.yaml")

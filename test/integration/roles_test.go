@@ -70,8 +70,8 @@ func (g *guarded) rights(t *testing.T, who string) (found []string) {
 	return found
 }
 
-// TestClusterRolesAddNothingToOthers: the shipped ClusterRoles have no wildcard, no other API group, and no label that aggregates
-// them into another role.
+// TestClusterRolesAddNothingToOthers tests that the shipped ClusterRoles have no wildcard, no other API group, and no label that
+// aggregates them into another role.
 func TestClusterRolesAddNothingToOthers(t *testing.T) {
 	for _, document := range manifests(t, "70-clusterroles.yaml") {
 		role := &rbacv1.ClusterRole{}
@@ -88,7 +88,8 @@ func TestClusterRolesAddNothingToOthers(t *testing.T) {
 	}
 }
 
-// TestBuiltInRolesAreNobody: the roles edit and admin, which teams often have in their namespaces, give no right to a home.
+// TestBuiltInRolesAreNobody tests that the roles edit and admin, which teams often have in their namespaces, give no right to a
+// home.
 func TestBuiltInRolesAreNobody(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -106,8 +107,8 @@ func TestBuiltInRolesAreNobody(t *testing.T) {
 	}
 }
 
-// TestNetworkPolicyLeavesTheServerOut: the example NetworkPolicy allows other addresses and not the NFS server's. The test reads
-// the policy; no network plugin runs.
+// TestNetworkPolicyLeavesTheServerOut tests that the example NetworkPolicy allows other addresses and not the NFS server's. The
+// test reads the policy; no network plugin runs.
 func TestNetworkPolicyLeavesTheServerOut(t *testing.T) {
 	data, err := os.ReadFile(examples + "networkpolicy.yaml")
 	require.NoError(t, err)
@@ -141,7 +142,7 @@ func reaches(t *testing.T, policy *networkingv1.NetworkPolicy, address netip.Add
 	return false
 }
 
-// TestExamplesWork: with the rights of the examples alone, each example does what its comment says.
+// TestExamplesWork tests that with the rights of the examples alone, each example does what its comment says.
 func TestExamplesWork(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)

@@ -42,8 +42,8 @@ func reasonOf(v admissionv1.Validation) string {
 	return reason
 }
 
-// TestPoliciesAreOfOneKind: each policy fails closed, excludes no namespace and takes no parameters. Each message begins with its
-// reason.
+// TestPoliciesAreOfOneKind tests that each policy fails closed, excludes no namespace and takes no parameters. Each message
+// begins with its reason.
 func TestPoliciesAreOfOneKind(t *testing.T) {
 	for name, policy := range rules(t, shippedPolicies(t)) {
 		assert.Equal(t, admissionv1.Fail, *policy.Spec.FailurePolicy, name)
@@ -64,8 +64,8 @@ func TestPoliciesAreOfOneKind(t *testing.T) {
 	}
 }
 
-// TestOnePolicyForAPodOfOthers: for each operation on Pods, at most one policy has no object selector. The API server checks the
-// selectors of the others before it runs any CEL.
+// TestOnePolicyForAPodOfOthers tests that for each operation on Pods, at most one policy has no object selector. The API server
+// checks the selectors of the others before it runs any CEL.
 func TestOnePolicyForAPodOfOthers(t *testing.T) {
 	policies := rules(t, shippedPolicies(t))
 	everywhere := map[string][]string{}
@@ -124,7 +124,7 @@ func bindingsOf(t *testing.T, manifests []string) (found []admissionv1.Validatin
 	return found
 }
 
-// TestBindingsDeny: each policy has a binding, and each binding denies.
+// TestBindingsDeny tests that each policy has a binding, and each binding denies.
 func TestBindingsDeny(t *testing.T) {
 	bound := map[string]bool{}
 	for _, binding := range bindingsOf(t, shippedPolicies(t)) {
@@ -227,7 +227,8 @@ func assertDenied(t *testing.T, err error, rule string) {
 	assert.Contains(t, err.Error(), "denied request: "+reason+": ")
 }
 
-// TestNothingElseIsDenied: the policies admit the webhook's notebooks, with both discoveries, and Pods that are no notebooks.
+// TestNothingElseIsDenied tests that the policies admit the webhook's notebooks, with both discoveries, and Pods that are no
+// notebooks.
 func TestNothingElseIsDenied(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
@@ -263,7 +264,8 @@ func TestNothingElseIsDenied(t *testing.T) {
 	assert.NoError(t, create(t.Context(), g.bob, "open", opted), "opted out")
 }
 
-// TestReasonsAreExplained: deploy/docs/denials.md explains each reason of the policies, and no reason that does not exist.
+// TestReasonsAreExplained tests that deploy/docs/denials.md explains each reason of the policies, and no reason that does not
+// exist.
 func TestReasonsAreExplained(t *testing.T) {
 	page, err := os.ReadFile("../../deploy/docs/denials.md")
 	require.NoError(t, err)

@@ -59,8 +59,8 @@ func TestAWebhookThatInsists(t *testing.T) {
 	})
 }
 
-// TestTheVerifierIsAskedOnlyAboutNotebooks: the API server does not call the verifier for Pods without a label, annotation or
-// container name of ours.
+// TestTheVerifierIsAskedOnlyAboutNotebooks tests that the API server does not call the verifier for Pods without a label,
+// annotation or container name of ours.
 func TestTheVerifierIsAskedOnlyAboutNotebooks(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -77,7 +77,7 @@ func TestTheVerifierIsAskedOnlyAboutNotebooks(t *testing.T) {
 	assert.Empty(t, c.decisions(t, "quiet"))
 }
 
-// TestARolloutOfAConfiguration: two replicas with different configurations serve at the same time. Each Pod is mutated by one and
+// TestARolloutOfAConfiguration runs two replicas with different configurations at the same time. Each Pod is mutated by one and
 // verified by the other. Every Pod is admitted.
 func TestARolloutOfAConfiguration(t *testing.T) {
 	t.Parallel()

@@ -19,9 +19,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// TestAFirstDayThatBreaksNothing: in mode Warn of the webhook and the policies, all Pods are created unchanged, also by a user
-// without rights to homes and in a namespace without Pod Security. The user gets warnings. After the change to mode Enforce,
-// these Pods run on, and the rules apply to new Pods.
+// TestAFirstDayThatBreaksNothing tests that in mode Warn of the webhook and the policies, all Pods are created unchanged, also
+// by a user without rights to homes and in a namespace without Pod Security. The user gets warnings. After the change to mode
+// Enforce, these Pods run on, and the rules apply to new Pods.
 func TestAFirstDayThatBreaksNothing(t *testing.T) {
 	t.Parallel()
 	c := startUnserved(t, controlplane.Options{})

@@ -18,8 +18,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/tools"
 )
 
-// TestUp runs the script twice against a real API server, with the real kubectl and helm. Shell scripts that record their arguments take
-// the place of docker and kind. Nothing runs the Deployment here, so kubectl rollout is only recorded.
+// TestUp runs the script twice against a real API server, with the real kubectl and helm. Shell scripts that record their
+// arguments take the place of docker and kind. Nothing runs the Deployment here, so kubectl rollout is only recorded.
 func TestUp(t *testing.T) {
 	plane, err := controlplane.Start(t.Context(), controlplane.Options{Progress: os.Stderr})
 	require.NoError(t, err)
@@ -73,8 +73,8 @@ func TestUp(t *testing.T) {
 	assert.Equal(t, "baseline", space.Labels["pod-security.kubernetes.io/enforce"])
 }
 
-// contextOfKind returns a kubeconfig like kind's: it has one context, named kind-jupyter-user. This context is not the current one,
-// so that a command without --context fails.
+// contextOfKind returns a kubeconfig like kind's: it has one context, named kind-jupyter-user. This context is not the current
+// one, so that a command without --context fails.
 func contextOfKind(t *testing.T, plane *controlplane.ControlPlane) string {
 	t.Helper()
 	text, err := os.ReadFile(plane.Admin.Kubeconfig)
@@ -88,7 +88,7 @@ func contextOfKind(t *testing.T, plane *controlplane.ControlPlane) string {
 	return path
 }
 
-// TestUpWithoutDocker: the script names the program that is missing.
+// TestUpWithoutDocker tests that the script names the program that is missing.
 func TestUpWithoutDocker(t *testing.T) {
 	for _, missing := range []string{"docker", "kind", "kubectl", "helm"} {
 		t.Run(missing, func(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// TestTheDashboardIsOneScreen: Grafana's grid has 24 columns, and a screen of 1080 lines shows 24 rows. No panel covers another. Each panel
-// has a description and a unit, and reads from the selected data source.
+// TestTheDashboardIsOneScreen: Grafana's grid has 24 columns, and a screen of 1080 lines shows 24 rows. No panel covers another.
+// Each panel has a description and a unit, and reads from the selected data source.
 func TestTheDashboardIsOneScreen(t *testing.T) {
 	t.Parallel()
 	dashboard, err := monitoring.ReadDashboard()
@@ -37,7 +37,8 @@ func TestTheDashboardIsOneScreen(t *testing.T) {
 	}
 }
 
-// TestEveryExpressionIsPromQL: Prometheus can parse every expression, and the expressions read the metrics that an on-call engineer needs.
+// TestEveryExpressionIsPromQL tests that Prometheus can parse every expression, and the expressions read the metrics that an
+// on-call engineer needs.
 func TestEveryExpressionIsPromQL(t *testing.T) {
 	t.Parallel()
 	queries, err := monitoring.Queries(t.Context())

@@ -23,8 +23,8 @@ func alerts(t *testing.T) []monitoring.Alert {
 	return rules.Alerts()
 }
 
-// TestEachAlertFiresAndDoesNot: promtool runs the test file of each alert. In each file the alert fires at least once, and at least once it
-// does not fire.
+// TestEachAlertFiresAndDoesNot: promtool runs the test file of each alert. In each file the alert fires at least once, and at
+// least once it does not fire.
 func TestEachAlertFiresAndDoesNot(t *testing.T) {
 	t.Parallel()
 	built, err := tools.Build(t.Context(), os.Stderr, tools.Promtool)
@@ -80,8 +80,8 @@ func cases(t *testing.T, file string) (fires, silent int) {
 
 const runbook = "https://jupyter-user.io/jupyter-user-webhook/deploy/docs/runbook.md#"
 
-// TestEachAlertHasItsSectionInTheRunbook: each alert has a section in the runbook that names it. It has a severity, a summary, a
-// description and a time to wait.
+// TestEachAlertHasItsSectionInTheRunbook tests that each alert has a section in the runbook that names it. It has a severity, a
+// summary, a description and a time to wait.
 func TestEachAlertHasItsSectionInTheRunbook(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../deploy/docs/runbook.md")
@@ -122,7 +122,8 @@ metadata:
 spec:
 `
 
-// TestBothFilesOfRulesSayTheSame: prometheusrule.yaml has the same rules as rules.yaml. UPDATE_GOLDEN=1 writes prometheusrule.yaml.
+// TestBothFilesOfRulesSayTheSame tests that prometheusrule.yaml has the same rules as rules.yaml. UPDATE_GOLDEN=1 writes
+// prometheusrule.yaml.
 func TestBothFilesOfRulesSayTheSame(t *testing.T) {
 	t.Parallel()
 	rules, err := monitoring.File("rules.yaml")

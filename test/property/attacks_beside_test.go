@@ -78,8 +78,8 @@ func attacksInAnotherHome() map[string]attack {
 	return all
 }
 
-// TestWhatMayRunBesideMoreOfTheShare: where notebooks see more of the share than the home, every container that runs as the user
-// is admitted.
+// TestWhatMayRunBesideMoreOfTheShare tests that where notebooks see more of the share than the home, every container that runs
+// as the user is admitted.
 func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)
@@ -120,8 +120,8 @@ func TestWhatMayRunBesideMoreOfTheShare(t *testing.T) {
 	}
 }
 
-// TestBothReviewsDenyASidecarInTheSameWords: mutation denies the sidecar, so that its author gets the message early. Verification
-// denies it with the same message.
+// TestBothReviewsDenyASidecarInTheSameWords tests that mutation and verification deny a sidecar with the same message. Mutation
+// denies it too, so that its author gets the message early.
 func TestBothReviewsDenyASidecarInTheSameWords(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, nil)

@@ -24,7 +24,7 @@ type attack struct {
 
 const share, scratch = "hpc-shared-volume", "uid-gid-config"
 
-// TestTheVerifierAloneDeniesEveryLookAlike: the verifier denies each attack without any policy.
+// TestTheVerifierAloneDeniesEveryLookAlike tests that the verifier denies each attack without any policy.
 func TestTheVerifierAloneDeniesEveryLookAlike(t *testing.T) {
 	t.Parallel()
 	id := identity.New(5003, 6003, []int64{7001})
@@ -144,7 +144,8 @@ func addContainer(kind string, c corev1.Container) func(*corev1.Pod) {
 	}
 }
 
-// TestTheShareByTheNameShare: the names of the volumes can be configured. Other Pods may have volumes of the same names.
+// TestTheShareByTheNameShare tests other names of the injected volumes. An admin can configure these names, and Pods that are no
+// notebooks may have volumes with the same names.
 func TestTheShareByTheNameShare(t *testing.T) {
 	t.Parallel()
 	named := config.Default()

@@ -41,8 +41,8 @@ func TestInjectedTwiceAndThreeTimesIsByteIdentical(t *testing.T) {
 	}
 }
 
-// TestInjectedAgainAfterAnotherWebhook: another webhook changes an admitted Pod. A second pass corrects the fields that are ours
-// and keeps the other changes.
+// TestInjectedAgainAfterAnotherWebhook changes an admitted Pod as another webhook would. A second pass corrects the fields that
+// are ours and keeps the other changes.
 func TestInjectedAgainAfterAnotherWebhook(t *testing.T) {
 	t.Parallel()
 	always := corev1.ContainerRestartPolicyAlways

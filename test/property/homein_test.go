@@ -22,8 +22,8 @@ const homeIn = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels"
 
 const likeTheUser = `{"runAsUser":5003,"runAsGroup":6003,"allowPrivilegeEscalation":false}`
 
-// TestTheVerifierKnowsTheHomeInOtherContainers: a container that gets the home by annotation must run as the user, and has
-// nothing else of the share. Other containers have nothing of the share. This holds with the home alone and with further
+// TestTheVerifierKnowsTheHomeInOtherContainers tests that a container that gets the home by annotation must run as the user, and
+// has nothing else of the share. Other containers have nothing of the share. This holds with the home alone and with further
 // directories.
 func TestTheVerifierKnowsTheHomeInOtherContainers(t *testing.T) {
 	t.Parallel()

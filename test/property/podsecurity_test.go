@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/podsecurity"
 )
 
-// TestGoldenPodsKeepTheirPodSecurityLevel: if the submitted Pod meets a Pod Security level, the admitted Pod meets it too. The
-// API server's own library checks the levels.
+// TestGoldenPodsKeepTheirPodSecurityLevel tests that if the submitted Pod meets a Pod Security level, the admitted Pod meets it
+// too. The API server's own library checks the levels.
 func TestGoldenPodsKeepTheirPodSecurityLevel(t *testing.T) {
 	t.Parallel()
 	levels := newLevels(t)

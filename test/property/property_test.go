@@ -114,7 +114,8 @@ func testProperties(t *testing.T, c golden.Case, raw []byte) bool {
 // changesPod reports whether a planned change makes the Pod different.
 func changesPod(c inject.Change) bool { return c.Action != inject.Kept && c.Action != inject.LeftOut }
 
-// TestAFieldInAnotherSpelling: field names are case-sensitive, as in the API server. fsgroup is an unknown field and not fsGroup.
+// TestAFieldInAnotherSpelling tests that field names are case-sensitive, as in the API server. fsgroup is an unknown field and
+// not fsGroup.
 func TestAFieldInAnotherSpelling(t *testing.T) {
 	t.Parallel()
 	const pod = `{"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"jupyter-user": "alice"}},

@@ -43,8 +43,8 @@ var otherChanges = []func(*corev1.Pod){
 	},
 }
 
-// TestMadeUpPodsBesideASecondWebhook: this webhook and another one are called twice each, in both orders. After that no call
-// changes the Pod, and the other webhook's change is still there.
+// TestMadeUpPodsBesideASecondWebhook calls this webhook and another one twice each, in both orders. After that no call changes
+// the Pod, and the other webhook's change is still there.
 func TestMadeUpPodsBesideASecondWebhook(t *testing.T) {
 	t.Parallel()
 	each := 500

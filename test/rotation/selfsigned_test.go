@@ -140,9 +140,9 @@ func testRights(t *testing.T, account kubernetes.Interface) {
 
 func second[T any](_ T, err error) error { return err }
 
-// TestTheFirstCertificateIsThereAtOnce: rotate-certificates writes the first certificate without the overlap. No CA is trusted
-// yet, so no admission can be lost. A kubelet that does not find the Secret waits longer after each attempt, so the Secret must
-// come early.
+// TestTheFirstCertificateIsThereAtOnce tests that rotate-certificates writes the first certificate without the overlap. No CA is
+// trusted yet, so no admission can be lost. A kubelet that does not find the Secret waits longer after each attempt, so the
+// Secret must come early.
 func TestTheFirstCertificateIsThereAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "", "certificates.source=selfSigned")

@@ -23,8 +23,8 @@ type bill struct {
 
 type component struct{ Name, Version, PURL string }
 
-// TestTheBillOfMaterialsIsWhatIsInThePrograms: a bill lists Go itself and exactly the modules that are linked into the program, each with
-// its version. The bill has no timestamp and no serial number, so that building it again gives the same bytes.
+// TestTheBillOfMaterialsIsWhatIsInThePrograms tests that a bill lists Go itself and exactly the modules that are linked into the
+// program, each with its version. The bill has no timestamp and no serial number, so that building it again gives the same bytes.
 func TestTheBillOfMaterialsIsWhatIsInThePrograms(t *testing.T) {
 	t.Parallel()
 	folder := bills(t)

@@ -92,8 +92,8 @@ func buildAgain(t *testing.T, arguments ...string) Image {
 	return image
 }
 
-// TestOurImageForARM: the image cannot run on this machine, so the test checks its architecture: it is not that of the build
-// machine.
+// TestOurImageForARM builds our image for another architecture than this machine's. The image cannot run here, so the test only
+// inspects it.
 func TestOurImageForARM(t *testing.T) {
 	if os.Getenv("RELEASE_CHECK") == "" {
 		t.Skip("left out: everything is compiled for another architecture, which takes minutes once. Run it with make release-check")
@@ -104,7 +104,7 @@ func TestOurImageForARM(t *testing.T) {
 	assertOurs(t, image, elf.EM_AARCH64)
 }
 
-// TestOurImageHasOneDigest: two builds give the same digest, as in a registry.
+// TestOurImageHasOneDigest tests that two builds give the same digest, as in a registry.
 func TestOurImageHasOneDigest(t *testing.T) {
 	image, err := Inspect(buildArchives(t).Webhook, Webhook)
 	require.NoError(t, err)

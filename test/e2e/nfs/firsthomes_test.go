@@ -48,9 +48,9 @@ func trustThirdNode(t *testing.T) {
 	})
 }
 
-// TestFirstHomesOnNFS: if the server maps root of the client to nobody, the homes command reports that and creates nothing. If
-// the server accepts root of the client as root, the command creates the home. The share's file system does not support a rename
-// that fails if the target exists. A first notebook runs in that home on another client.
+// TestFirstHomesOnNFS tests that if the server maps root of the client to nobody, the homes command reports that and creates
+// nothing. If the server accepts root of the client as root, the command creates the home. The share's file system does not
+// support a rename that fails if the target exists. A first notebook runs in that home on another client.
 func TestFirstHomesOnNFS(t *testing.T) {
 	needNFS(t)
 	trustThirdNode(t)
@@ -114,8 +114,8 @@ func assertMade(t *testing.T, h home, before string) {
 	assert.Equal(t, fmt.Sprintf("%[1]s:%[2]d:%[3]d:700\n%[1]s/profile:%[2]d:%[3]d:644\nprofile\n", h.name, h.uid, h.gid)+before, said)
 }
 
-// TestProjectDirectoriesOnNFS: in a setgid directory of one of the user's groups, new files belong to the group, with both
-// versions of NFS. The user cannot open the directory of another group.
+// TestProjectDirectoriesOnNFS tests that in a setgid directory of one of the user's groups, new files belong to the group, with
+// both versions of NFS. The user cannot open the directory of another group.
 func TestProjectDirectoriesOnNFS(t *testing.T) {
 	needNFS(t)
 	emptyProjects(t)

@@ -113,8 +113,8 @@ func testLab(t *testing.T, p pod, h home) {
 	assertOwned(t, h, "by-kernel")
 }
 
-// TestOneUserOnBothNodes: two notebooks of one user write into one home, from two clients of the server. Each sees the other's
-// file before it serves.
+// TestOneUserOnBothNodes runs two notebooks of one user on two clients of the NFS server. Both write into the same home. Each
+// must see the file of the other one before its own server starts.
 func TestOneUserOnBothNodes(t *testing.T) {
 	needNFS(t)
 	_, err := world.nfs.Must(t.Context(), "sh", "-c", "rm -f /srv/hpc/home/kim/*")

@@ -48,7 +48,7 @@ var writesNumbers = []string{"--command", "--", "sh", "-c",
 // outages counts the outages of this run. Each uses a new user of askedOnce, about whom no replica was asked before.
 var outages int
 
-// TestTheServerGoesAway: the server is down for a while, and comes back.
+// TestTheServerGoesAway takes the network link of the NFS server down for a while, and up again.
 func TestTheServerGoesAway(t *testing.T) {
 	needNFS(t)
 	writer := run(t, start3, "writer", "frank", writesNumbers...)

@@ -119,7 +119,8 @@ func mountProgram(t *testing.T) {
 	require.NoError(t, world.nfs.MountImage(t.Context(), images.Webhook, "/mnt/webhook"))
 }
 
-// TestTheDirectoryOfHomesIsClosed: others may not pass through the directory of homes, and the server maps root to nobody.
+// TestTheDirectoryOfHomesIsClosed starts a notebook while other users may not search the directory of homes, and while the server
+// maps root to nobody.
 func TestTheDirectoryOfHomesIsClosed(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
@@ -131,7 +132,8 @@ func TestTheDirectoryOfHomesIsClosed(t *testing.T) {
 	}
 }
 
-// TestFifteenGroups: a user in fifteen groups opens fifteen directories. With the primary group the client sends sixteen.
+// TestFifteenGroups tests that a user in fifteen groups opens fifteen directories. With the primary group the client sends
+// sixteen.
 func TestFifteenGroups(t *testing.T) {
 	needNFS(t)
 	makeHome(t, `mkdir $1; for g in $(seq 9001 9020); do mkdir $1/$g; chgrp $g $1/$g; chmod 0750 $1/$g; echo $g >$1/$g/file; done`,
@@ -261,8 +263,8 @@ func mapOwners(t *testing.T, known []home) {
 	})
 }
 
-// TestOwnersThatCannotBeMapped: if the server's ID mapper knows no user, NFS 4 shows nobody as the owner. Version 3 sends
-// numbers.
+// TestOwnersThatCannotBeMapped tests that if the server's ID mapper knows no user, NFS 4 shows nobody as the owner. Version 3
+// sends numbers.
 func TestOwnersThatCannotBeMapped(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)
@@ -287,7 +289,8 @@ func fill(t *testing.T) {
 	})
 }
 
-// TestTheShareTakesNothing: with a full or a read-only export the notebook starts, and its command gets the kernel's own error.
+// TestTheShareTakesNothing tests that with a full or a read-only export the notebook starts, and its command gets the kernel's
+// own error.
 func TestTheShareTakesNothing(t *testing.T) {
 	needNFS(t)
 	mountProgram(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestANodeWaitsForInotifyInstances: a node waits for instances that other programs have, and reports what is missing if they are
-// not freed. Taking all instances of the machine would end other programs, so the test fakes the kernel's error.
+// TestANodeWaitsForInotifyInstances tests that a node waits for instances that other programs have, and reports what is missing
+// if they are not freed. Taking all instances of the machine would end other programs, so the test fakes the kernel's error.
 func TestANodeWaitsForInotifyInstances(t *testing.T) {
 	var free, out atomic.Int64
 	free.Store(watchers - 1)

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTheRuntimeAndNothingElse: a watch ignores the runtime, so a program of a Pod must not count as the runtime.
+// TestTheRuntimeAndNothingElse tests that no program of a Pod counts as the container runtime, because the function Watch ignores
+// the runtime.
 func TestTheRuntimeAndNothingElse(t *testing.T) {
 	for _, p := range []Process{
 		{Exe: "/usr/sbin/runc"}, {Exe: "/runc"}, {Exe: "/usr/sbin/runc (deleted)"}, {Exe: "/memfd:runc_cloned:runc-dmz (deleted)"},
@@ -32,8 +33,8 @@ func TestMounts(t *testing.T) {
 	assert.Subset(t, []string{"ro", "rw"}, mounts["/"][:1])
 }
 
-// TestAProcessIsReadWhole: a process that ends while it is read must not be returned as one without arguments. A process that is
-// just starting a program has no arguments yet.
+// TestAProcessIsReadWhole tests that a process that ends while it is read must not be returned as one without arguments. A
+// process that is just starting a program has no arguments yet.
 func TestAProcessIsReadWhole(t *testing.T) {
 	for range 100 {
 		short := exec.Command("/bin/true", "argument")

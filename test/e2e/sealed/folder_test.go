@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestNobodySweepsAFolderThatIsBeingMade: runs that start at the same moment do not remove each other's folders.
+// TestNobodySweepsAFolderThatIsBeingMade tests that runs that start at the same moment do not remove each other's folders.
 func TestNobodySweepsAFolderThatIsBeingMade(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("left out: only root has enclosures")

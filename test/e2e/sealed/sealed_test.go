@@ -209,7 +209,8 @@ func TestInterruptedItCleansUp(t *testing.T) {
 	assert.Equal(t, before, whole(t))
 }
 
-// TestInterruptIsTheEnd: Ctrl-C ends a program that runs until then without an error. One sentence says that nothing is left.
+// TestInterruptIsTheEnd tests that Ctrl-C ends a program that runs until then without an error. One sentence says that nothing
+// is left.
 func TestInterruptIsTheEnd(t *testing.T) {
 	r := start(t, kept)
 	require.NoError(t, r.Process.Signal(os.Interrupt))
@@ -218,7 +219,8 @@ func TestInterruptIsTheEnd(t *testing.T) {
 	assert.Empty(t, remains(r.folder))
 }
 
-// TestKilledItLeavesAFolderToTheNextRun: the kernel kills all processes, and removes mounts, devices and namespaces with them.
+// TestKilledItLeavesAFolderToTheNextRun tests that the kernel kills all processes, and removes mounts, devices and namespaces
+// with them.
 func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
 	before := whole(t)
 	r := start(t, stays)
@@ -241,7 +243,7 @@ func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
 	assert.Empty(t, remains(r.folder), "the next run removes it")
 }
 
-// TestItEndsWithTheOneThatStartedIt: when go test ends, the program ends too.
+// TestItEndsWithTheOneThatStartedIt tests that when go test ends, the program ends too.
 func TestItEndsWithTheOneThatStartedIt(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -254,7 +256,7 @@ func TestItEndsWithTheOneThatStartedIt(t *testing.T) {
 	assert.Empty(t, remains(r.folder))
 }
 
-// TestTheFirstProcessIsKilled: the kernel can kill the first process, for example if there is no memory left.
+// TestTheFirstProcessIsKilled kills the first process of the namespaces, as the kernel does if no memory is left.
 func TestTheFirstProcessIsKilled(t *testing.T) {
 	r := start(t, stays)
 	children, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", r.Process.Pid))

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAMachineThatCannotRunASecondOne: the error has the reason in one sentence.
+// TestAMachineThatCannotRunASecondOne tests that the error has the reason in one sentence.
 func TestAMachineThatCannotRunASecondOne(t *testing.T) {
 	device := filepath.Join(t.TempDir(), "tun")
 	require.NoError(t, os.WriteFile(device, nil, 0o600))
@@ -33,7 +33,7 @@ func TestAMachineThatCannotRunASecondOne(t *testing.T) {
 	}
 }
 
-// TestDebiansArchiveIsMissing: if the archive is missing or has other versions, the first line of the error says so.
+// TestDebiansArchiveIsMissing tests that if the archive is missing or has other versions, the first line of the error says so.
 func TestDebiansArchiveIsMissing(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("left out: only root can make a root for a second machine")
@@ -72,7 +72,7 @@ done >root/var/lib/dpkg/status
 	})
 }
 
-// TestWhatIsLeftOutIsSkippedByName: if no second machine can run, each test on NFS skips itself.
+// TestWhatIsLeftOutIsSkippedByName tests that if no second machine can run, each test on NFS skips itself.
 func TestWhatIsLeftOutIsSkippedByName(t *testing.T) {
 	files, err := filepath.Glob("../nfs/*_test.go")
 	require.NoError(t, err)
