@@ -29,7 +29,7 @@ type AccessReport struct {
 	Namespace string `json:"namespace"`
 	May       bool   `json:"may"`
 	// Rights are the rights that give access, or that would give access.
-	Rights []Right `json:"ways"`
+	Rights []Right `json:"rights"`
 	// Message is the result in a sentence; without access it says what to ask for.
 	Message string `json:"message"`
 }
