@@ -22,7 +22,7 @@ func TestLaterWebhookThatChangesOurFields(t *testing.T) {
 	c := start(t)
 	c.namespace(t, "later-changes", "baseline")
 	createChanged := func(t *testing.T, does string) controlplane.Result {
-		return c.kubectl(t, "run", "nb", "-n", "later-changes", "--image=quay.io/jupyter/minimal-notebook", "--dry-run=server", "--labels=jupyter-user=qiang.guo03,insisting="+does)
+		return c.kubectl(t, "run", "nb", "-n", "later-changes", "--image=quay.io/jupyter/minimal-notebook", "--dry-run=server", "--labels=jupyter-user=qiang.guo03,repeating="+does)
 	}
 	fields := map[string]string{
 		"exec-probe":    "spec.containers[0].readinessProbe.exec.command",
