@@ -113,14 +113,14 @@ func TestARunThatWaitsForAnotherSaysSo(t *testing.T) {
 }
 
 func TestCachesCanBeMoved(t *testing.T) {
-	t.Setenv(Variable, "elsewhere")
+	t.Setenv(variable, "elsewhere")
 	folder, err := Folder("tools")
 	require.NoError(t, err)
 	here, err := os.Getwd()
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join(here, "elsewhere", "tools"), folder)
 
-	t.Setenv(Variable, "")
+	t.Setenv(variable, "")
 	folder, err = Folder("images")
 	require.NoError(t, err)
 	assert.Equal(t, filepath.Join("jupyter-user-webhook", "images"), filepath.Join(

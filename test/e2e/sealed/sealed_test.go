@@ -300,7 +300,7 @@ func TestADoorLeadsInside(t *testing.T) {
 	_ = r.Wait()
 }
 
-func TestOnlyRootCanMakeARoom(t *testing.T) {
+func TestOnlyRootCanStartAnEnclosure(t *testing.T) {
 	command := exec.Command("/proc/self/exe")
 	command.Env = append(os.Environ(), programVariable+"="+ends)
 	if os.Geteuid() == 0 {

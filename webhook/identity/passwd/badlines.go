@@ -33,8 +33,8 @@ func (t *table) ofWhichBad() string {
 	return fmt.Sprintf("; %d bad lines are left out, the first is line %d: %s", bad.count, bad.first[0].line, bad.first[0].why)
 }
 
-// tellBadLines logs the bad lines of the files in use, if they differ from the ones logged last.
-func (s *Source) tellBadLines(users *table) {
+// logBadLines logs the bad lines of the files in use, if they differ from the ones logged last.
+func (s *Source) logBadLines(users *table) {
 	var text strings.Builder
 	for _, bad := range users.bad {
 		fmt.Fprintln(&text, bad.count, bad.first)

@@ -21,7 +21,7 @@ func (s *Source) Watch(ctx context.Context) error {
 			// The only error is that of the context, and then the loop ends.
 			_ = s.inTurn(ctx, func() {
 				s.look()
-				s.tell(ctx)
+				s.logFault(ctx)
 			})
 		}
 	}
@@ -42,13 +42,13 @@ func (s *Source) look() {
 	// limit would have to be twice as high. A reload is rare, and only its own caller waits for this.
 	debug.FreeOSMemory()
 	s.metrics.loaded(users, read)
-	s.tellBadLines(users)
+	s.logBadLines(users)
 	s.log.Info("passwd read", "path", s.files.passwd, "users", len(users.accounts), "memberships", len(users.memberships))
 }
 
-// tell logs a fault once, logs once when the fault is gone, and sets the metrics. A fault of a single check is not logged: a
+// logFault logs a fault once, logs once when the fault is gone, and sets the metrics. A fault of a single check is not logged: a
 // file that is being written in place is broken for a moment.
-func (s *Source) tell(ctx context.Context) {
+func (s *Source) logFault(ctx context.Context) {
 	switch {
 	case s.fault == nil:
 		if s.told != "" {
