@@ -129,7 +129,7 @@ func (w *world) eachWebhook(ctx context.Context,
 	return err
 }
 
-// A cluster is the world with a Service for one test, and the settings of the replicas behind it.
+// A cluster is the world with a Service for one test, and the settings of the replicas that the Service has.
 type cluster struct {
 	*world
 	*service

@@ -36,7 +36,7 @@ func TestShortOfEverything(t *testing.T) {
 // reviews is the number of reviews that each replica gets.
 const reviews = 500
 
-// assertServes starts a replica and fails unless it admits many concurrent reviews.
+// assertServes starts a replica and asserts that it admits many concurrent reviews.
 func assertServes(t *testing.T, o options) {
 	t.Helper()
 	r, client := startAloneWith(t, o)

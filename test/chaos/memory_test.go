@@ -47,7 +47,7 @@ func TestHostileReviewsInTheChartsMemory(t *testing.T) {
 }
 
 // sendForTenSeconds has 16 clients send all hostile reviews for ten seconds. It returns how many were denied, and how many were
-// told to try again.
+// denied with the message to try again.
 func (r *replica) sendForTenSeconds(t *testing.T, client *http.Client, hostile map[string]string) (denied, later int64) {
 	t.Helper()
 	var counted, delayed atomic.Int64

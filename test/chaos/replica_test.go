@@ -167,7 +167,8 @@ func (r *replica) untilEnded(t *testing.T) {
 	}
 }
 
-// memory returns the replica's memory in MiB, by the kernel. The key VmRSS is for its present memory, VmHWM for its largest.
+// memory returns the replica's memory in MiB, as the kernel reports it. The key VmRSS is the current memory, and VmHWM is the
+// largest.
 func (r *replica) memory(t *testing.T, key string) float64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.command.Process.Pid))

@@ -132,7 +132,7 @@ func notebookFor(behaviour string) *corev1.Pod {
 	return pod
 }
 
-// startStandIn starts the stand-in behind the Service, with a certificate that the API server trusts.
+// startStandIn starts another server as the only endpoint of the Service, with a certificate that the API server trusts.
 func (c *cluster) startStandIn(t *testing.T) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -43,7 +43,7 @@ type installation struct {
 	*lifecycle
 	look    *check.Cluster
 	program string
-	// served is the address of the webhook behind the Service. stop ends the webhook.
+	// served is the address of the webhook that the Service calls. stop ends the webhook.
 	served atomic.Value
 	stop   func()
 	pair   pki.Pair

@@ -12,8 +12,8 @@ import (
 
 const initClosed = "InitClosed: exec and attach to the init container jupyter-user-init are denied: name the notebook container"
 
-// TestTheInitContainerIsClosed tests that requesters who may use the home cannot enter the init container either. It normally
-// runs for milliseconds, so the test holds it.
+// TestTheInitContainerIsClosed tests that requesters who may use the home cannot enter the init container either. The init
+// container normally runs for milliseconds, so the test blocks it (see holdInit).
 func TestTheInitContainerIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, discovery := range discoveries {

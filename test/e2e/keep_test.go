@@ -17,18 +17,19 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/e2e/node"
 )
 
-// For KEEP=1. The cluster is in its own namespaces, but a user's kubectl and browser are outside. The API server and one notebook
-// each have a door to the outside, and port-forward uses that of the API server.
+// For KEEP=1. The cluster runs in its own network namespace, but a user's kubectl and browser do not. So the API server and one
+// notebook each have a tunnel (see the package sealed). kubectl port-forward uses the tunnel of the API server.
 
 const (
-	apiDoor      = "api"
-	notebookDoor = "notebook"
+	apiTunnel      = "api"
+	notebookTunnel = "notebook"
 )
 
-// recordDoor stores the outside address of a door for the process inside.
-func recordDoor(door, address string) { _ = os.Setenv(doorVariable(door), address) }
+// recordTunnel stores the address at which a tunnel listens in an environment variable, because the process in the namespaces
+// also needs it.
+func recordTunnel(tunnel, address string) { _ = os.Setenv(tunnelVariable(tunnel), address) }
 
-func doorVariable(door string) string { return "E2E_DOOR_" + door }
+func tunnelVariable(tunnel string) string { return "E2E_TUNNEL_" + tunnel }
 
 // keep keeps everything running until Ctrl-C, with a JupyterLab to use.
 func (w *World) keep(ctx context.Context) error {
@@ -75,19 +76,19 @@ func (w *World) runLab(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := w.Enclosure.Open(notebookDoor, net.JoinHostPort(ready.Status.PodIP, "8888")); err != nil {
+	if err := w.Enclosure.Open(notebookTunnel, net.JoinHostPort(ready.Status.PodIP, "8888")); err != nil {
 		return "", err
 	}
-	return "http://" + os.Getenv(doorVariable(notebookDoor)) + "/lab?token=" + secret, nil
+	return "http://" + os.Getenv(tunnelVariable(notebookTunnel)) + "/lab?token=" + secret, nil
 }
 
-// outsideKubeconfig returns the admin's kubeconfig with the address of the door.
+// outsideKubeconfig writes the admin's kubeconfig with the address of the API server's tunnel, and returns its path.
 func (w *World) outsideKubeconfig() (string, error) {
 	server, err := url.Parse(w.Admin.Config.Host)
 	if err != nil {
 		return "", err
 	}
-	if err := w.Enclosure.Open(apiDoor, server.Host); err != nil {
+	if err := w.Enclosure.Open(apiTunnel, server.Host); err != nil {
 		return "", err
 	}
 	data, err := os.ReadFile(w.Admin.Kubeconfig)
@@ -95,6 +96,6 @@ func (w *World) outsideKubeconfig() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(w.Enclosure.Folder, "kubeconfig")
-	text := strings.ReplaceAll(string(data), server.Host, os.Getenv(doorVariable(apiDoor)))
+	text := strings.ReplaceAll(string(data), server.Host, os.Getenv(tunnelVariable(apiTunnel)))
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }

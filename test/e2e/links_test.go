@@ -27,8 +27,8 @@ spec:
     volumeMounts: [{name: fake, mountPath: /home/busy/link}]
 `
 
-// TestAMountIsNotLedOverOurProgram tests that with discovery at start the program would run as root, so the Pod is denied. With
-// discovery at admission no process is root.
+// TestAMountIsNotLedOverOurProgram tests that with discovery at start, the attacker's program would run as root, so the Pod is
+// denied. With discovery at admission no process is root.
 func TestAMountIsNotLedOverOurProgram(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// admissionsPerSecond is five times the steady state that SIG Scalability holds clusters to.
+	// admissionsPerSecond is five times the steady rate of new Pods with which SIG Scalability tests clusters.
 	admissionsPerSecond = 100
 	// admissionsAtOnce limits concurrent admissions. A machine that is too slow for the rate then makes fewer admissions, and no
 	// single admission takes longer than the API server waits.

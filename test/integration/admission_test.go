@@ -63,7 +63,7 @@ func kubectlRun(t *testing.T, c *cluster) {
 	assertSettling(t, passes[1:])
 }
 
-// assertSettling fails unless only the first pass has operations and the last one is the verifier's.
+// assertSettling asserts that only the first review has operations, and that the last one is the verifier's.
 func assertSettling(t *testing.T, passes []decision) {
 	t.Helper()
 	require.NotEmpty(t, passes)

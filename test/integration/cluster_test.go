@@ -239,8 +239,8 @@ func decode(t *testing.T, text string) *corev1.Pod {
 	return pod
 }
 
-// assertSettled fails unless a new decision about a stored Pod has no operations and no drift, after all changes by the API
-// server and by other webhooks.
+// assertSettled asserts that the webhook would not change a stored Pod again: a new decision has no operations, and the verifier
+// finds no difference. The Pod has all changes by the API server and by other webhooks.
 func assertSettled(t *testing.T, stored []byte) {
 	t.Helper()
 	d := decider(config.Default(), stored).Decide(t.Context(), webhook.Review{Pod: stored, Namespace: "x"})

@@ -1,2 +1,2 @@
-// Package integration holds the webhook against a real API server, with the configuration that ships in deploy/.
+// Package integration tests the webhook with a real API server and with the manifests in deploy/.
 package integration

@@ -105,8 +105,8 @@ func (c *cluster) logAllIn(t *testing.T, h *hub.Hub, took []time.Duration) {
 
 func hubUser(i int) string { return fmt.Sprintf("user-%03d", i) }
 
-// assertHubPods fails unless each user has exactly one Pod, which runs as the user, and whose address got the requests for the
-// user's server.
+// assertHubPods asserts that each user has exactly one Pod, that this Pod runs as the user, and that its address got the requests
+// for the user's server.
 func (c *cluster) assertHubPods(t *testing.T, servers *servers) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(c.Admin.Config)

@@ -32,8 +32,8 @@ var policies = map[string]discoveries{
 	"limits-of-what-is-added": {true, true},
 }
 
-// TestKyverno has Kyverno judge every admitted Pod that has one container and no hostPath. Other Pods bring containers or volumes of
-// their own, which may break a policy without any fault of the webhook.
+// TestKyverno checks with Kyverno every admitted Pod that has one container and no hostPath. Other Pods bring containers or
+// volumes of their own, which may break a policy without any fault of the webhook.
 func TestKyverno(t *testing.T) {
 	if os.Getenv("RELEASE_CHECK") == "" {
 		t.Skip("skipped: building Kyverno takes long. Run this test with make release-check")
@@ -57,7 +57,7 @@ func TestKyverno(t *testing.T) {
 	}
 }
 
-// admitted returns the Pods that TestKyverno has judged, by the name of their golden case.
+// admitted returns the Pods that TestKyverno checks, by the name of their golden case.
 func admitted(t *testing.T) map[string]*corev1.Pod {
 	t.Helper()
 	cases, err := golden.Cases()

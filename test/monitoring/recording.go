@@ -94,12 +94,12 @@ func selector(name, instance string, metric *dto.Metric) string {
 	return name + "{" + strings.Join(labels, ",") + "}"
 }
 
-// Judge has promtool evaluate the alert of rules.yaml on the recording. It returns an error unless the alert fires at each time of
-// firing, and at no sample for which silent returns true.
+// Judge evaluates the alert of rules.yaml on the recording, with promtool. The alert must fire at each time of firing, and must
+// not fire at any sample for which silent returns true. Otherwise Judge returns an error.
 //
-// The recorded period may be shorter than the time that the alert waits. So Judge multiplies the time between two samples by stretch, and
-// also the distance of every recorded timestamp from the first sample. It does not change durations and counts, because they would not
-// grow in a longer outage of the same kind. With a stretch of 1, promtool gets the recording unchanged.
+// The recorded period may be shorter than the time that the alert waits. So Judge multiplies the time between two samples by
+// stretch, and also the distance of every recorded timestamp from the first sample. It does not change durations and counts,
+// because they would not grow in a longer outage of the same kind. With a stretch of 1, promtool gets the recording unchanged.
 func (r *Recording) Judge(ctx context.Context, stretch int, firing []time.Time, silent func(time.Time) bool) error {
 	built, err := tools.Build(ctx, os.Stderr, tools.Promtool)
 	if err != nil {

@@ -75,7 +75,7 @@ func (f *folder) remove() error {
 	return nil
 }
 
-// sweep removes what killed runs left behind.
+// sweep removes the folders and cgroups of runs that were killed.
 func sweep() error {
 	folders, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
 	if err != nil {

@@ -35,10 +35,10 @@ type Program struct {
 	Outside func(ctx context.Context) error
 	// Inside is called in the namespaces, as root, and returns the exit status.
 	Inside func(enclosure Enclosure) int
-	// Doors are the names of the doors to the outside, which Inside opens with Enclosure.Open. Opened is called with the address of
-	// each.
-	Doors  []string
-	Opened func(door, address string)
+	// Tunnels are the names of tunnels, which forward connections from outside to servers inside (see tunnel.go). Inside opens each tunnel
+	// with Enclosure.Open. Opened is called outside, with the address at which the tunnel listens.
+	Tunnels  []string
+	Opened func(tunnel, address string)
 	// UntilInterrupt reports whether the program runs until Ctrl-C, which is no error then.
 	UntilInterrupt bool
 }
@@ -103,12 +103,12 @@ func (p Program) outside() (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	closeDoors, err := p.openDoors(ctx, f.path)
+	closeTunnels, err := p.openTunnels(ctx, f.path)
 	if err != nil {
 		return 1, errors.Join(err, f.remove())
 	}
 	status, err := seal(ctx, f)
-	closeDoors()
+	closeTunnels()
 	return status, errors.Join(err, f.remove())
 }
 

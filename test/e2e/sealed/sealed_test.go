@@ -34,7 +34,7 @@ const (
 	stays = "stays"
 	// kept is like stays, but Ctrl-C ends it without an error.
 	kept = "kept"
-	// serves serves HTTP through a door.
+	// serves runs an HTTP server inside, which the test calls through a tunnel.
 	serves = "serves"
 )
 
@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(sealed.Run(sealed.Program{ //nolint:forbidigo // likewise
 		Inside:         func(enclosure sealed.Enclosure) int { return inside(which, enclosure) },
-		Doors:          []string{"http"},
+		Tunnels:          []string{"http"},
 		Opened:         func(_, address string) { fmt.Println("address", address) },
 		UntilInterrupt: which == kept,
 	}))
@@ -106,7 +106,7 @@ func serve(enclosure sealed.Enclosure) int {
 	return 1
 }
 
-// running is a running program with its output: its folder and the addresses of its doors.
+// running is a running program with its output: its folder and the addresses of its tunnels.
 type running struct {
 	*exec.Cmd
 	folder, address string
@@ -288,7 +288,7 @@ func TestTheNextRunLeavesAloneWhatIsInUse(t *testing.T) {
 	assert.Empty(t, remains(r.folder))
 }
 
-func TestADoorLeadsInside(t *testing.T) {
+func TestATunnelLeadsInside(t *testing.T) {
 	r := start(t, serves)
 	response, err := http.Get("http://" + r.address)
 	require.NoError(t, err)

@@ -31,7 +31,7 @@ type Options struct {
 	Enclosure sealed.Enclosure
 	// Name is the host name, and the name of the network device.
 	Name string
-	// Address is the machine's address, and Gateway the enclosure's. Range is an address range behind the machine, for its Pods.
+	// Address is the machine's address, and Gateway the enclosure's. Range is the address range of the machine's Pods.
 	Address, Gateway, Range string
 	// Memory is the size of the machine's memory, in the kernel's notation: 1G.
 	Memory string

@@ -10,38 +10,40 @@ import (
 	"time"
 )
 
-// Doors let a user outside reach a server inside. A door is a socket in the file system, which belongs to no network namespace.
+// A process outside of the enclosure cannot connect to a server inside, because the network namespaces differ. A tunnel forwards
+// such connections: outside it listens on loopback, inside it connects to the server. Between both it uses a Unix socket in the
+// enclosure's folder, because the file system is the same in both namespaces.
 
-func doorPath(folder, name string) string { return filepath.Join(folder, name+".door") }
+func tunnelPath(folder, name string) string { return filepath.Join(folder, name+".tunnel") }
 
-// Open opens a door to an address inside, until the enclosure is gone.
-func (e Enclosure) Open(door, address string) error {
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", doorPath(e.Folder, door))
+// Open makes the tunnel forward connections to an address inside the enclosure, until the enclosure ends.
+func (e Enclosure) Open(tunnel, address string) error {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", tunnelPath(e.Folder, tunnel))
 	if err != nil {
-		return fmt.Errorf("open the door %s: %w", door, err)
+		return fmt.Errorf("open the tunnel %s: %w", tunnel, err)
 	}
 	go Pass(listener, "tcp", address)
 	return nil
 }
 
-// openDoors listens on loopback outside. Connections fail until the door is open inside.
-func (p Program) openDoors(ctx context.Context, folder string) (closeAll func(), err error) {
+// openTunnels makes each tunnel listen on loopback outside of the enclosure. Connections fail until Open is called inside.
+func (p Program) openTunnels(ctx context.Context, folder string) (closeAll func(), err error) {
 	var listeners []net.Listener
 	closeAll = func() {
 		for _, listener := range listeners {
 			_ = listener.Close()
 		}
 	}
-	for _, door := range p.Doors {
+	for _, tunnel := range p.Tunnels {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			closeAll()
-			return nil, fmt.Errorf("make the door %s: %w", door, err)
+			return nil, fmt.Errorf("make the tunnel %s: %w", tunnel, err)
 		}
 		listeners = append(listeners, listener)
-		go Pass(listener, "unix", doorPath(folder, door))
+		go Pass(listener, "unix", tunnelPath(folder, tunnel))
 		if p.Opened != nil {
-			p.Opened(door, listener.Addr().String())
+			p.Opened(tunnel, listener.Addr().String())
 		}
 	}
 	return closeAll, nil
