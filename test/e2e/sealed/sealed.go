@@ -37,8 +37,8 @@ type Program struct {
 	Inside func(enclosure Enclosure) int
 	// Tunnels are the names of tunnels, which forward connections from outside to servers inside (see tunnel.go). Inside opens each tunnel
 	// with Enclosure.Open. Opened is called outside, with the address at which the tunnel listens.
-	Tunnels  []string
-	Opened func(tunnel, address string)
+	Tunnels []string
+	Opened  func(tunnel, address string)
 	// UntilInterrupt reports whether the program runs until Ctrl-C, which is no error then.
 	UntilInterrupt bool
 }

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(sealed.Run(sealed.Program{ //nolint:forbidigo // likewise
 		Inside:         func(enclosure sealed.Enclosure) int { return inside(which, enclosure) },
-		Tunnels:          []string{"http"},
+		Tunnels:        []string{"http"},
 		Opened:         func(_, address string) { fmt.Println("address", address) },
 		UntilInterrupt: which == kept,
 	}))
