@@ -69,7 +69,7 @@ func TestWhatAKilledProcessLeftIsNotTakenForWholeAndRemoved(t *testing.T) {
 	assert.DirExists(t, longer)
 }
 
-func TestOnlyWhatNobodyAskedForInALongTimeIsRemoved(t *testing.T) {
+func TestOnlyEntriesWithoutRecentUseAreRemoved(t *testing.T) {
 	c := Cache{Folder: t.TempDir()}
 	old, recent := filepath.Join(c.Folder, "bread-old"), filepath.Join(c.Folder, "bread-recent")
 	other, longer := filepath.Join(c.Folder, "breadth-old"), filepath.Join(c.Folder, "bread-with-seeds")

@@ -26,7 +26,7 @@
 //	a directory service that hangs            TestTheDirectoryServiceHangs; other faults: faults_test.go of webhook/identity/ldap
 //	certificates                              TestCertificateIsRotated, TestCertificateIsWrong
 //	stalled connections                       TestStalledConnections; each kind: TestStalledConnectionsAreClosed of webhook/server
-//	no client certificate, wrong path         TestNobodyElseIsServed; more kinds: TestOnlyAnAPIServerIsAClient of certs,
+//	no client certificate, wrong path         TestOnlyAcceptedClientsAreServed; more kinds: TestOnlyAnAPIServerIsAClient of certs,
 //	or method, HTTP/2                         TestOtherPathsAndMethods, TestOnlyHTTP11IsNegotiated of webhook/server
 //	hostile user names                        TestHostileNamesStayNames of test/property, TestParseHostileNames of webhook/user
 //	no egress, no credentials                 TestNoEgressAndNoCredentials

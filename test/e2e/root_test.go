@@ -81,10 +81,10 @@ func watch(t *testing.T, while func(caught func(program string) bool)) observed 
 	return saw
 }
 
-// TestTheInitContainerIsNobodyInParticular tests that with both discoveries the init container is never root, has no capability,
+// TestInitContainerIsNeverRoot tests that with both discoveries the init container is never root, has no capability,
 // and sees the homes read-only. It runs as the user if the user is known at admission. The init container runs for milliseconds
 // only. If the test does not see it, the test runs another Pod.
-func TestTheInitContainerIsNobodyInParticular(t *testing.T) {
+func TestInitContainerIsNeverRoot(t *testing.T) {
 	for _, discovery := range discoveries {
 		t.Run(discovery.name, func(t *testing.T) {
 			saw := watch(t, func(caught func(string) bool) {

@@ -120,9 +120,9 @@ func denialEvent(t *testing.T, in discovery, creator, name string) string {
 	return said
 }
 
-// TestRunAsIsEverybodys tests the warning of deploy/docs/access.md: everyone in the namespace can use a ServiceAccount that may
-// run as a user.
-func TestRunAsIsEverybodys(t *testing.T) {
+// TestRunAsIsForEveryPodCreator tests the warning of deploy/docs/access.md: everyone in the namespace can use a ServiceAccount
+// that may run as a user.
+func TestRunAsIsForEveryPodCreator(t *testing.T) {
 	require.NoError(t, world.mayRunAs(t.Context(), atStart.namespace, "nightly", otherUser))
 	result := runBy(t, world.bob, atStart, "nightly", otherUser)
 	assert.Zero(t, result.ExitCode, result.Stderr)

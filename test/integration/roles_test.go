@@ -88,9 +88,9 @@ func TestClusterRolesAddNothingToOthers(t *testing.T) {
 	}
 }
 
-// TestBuiltInRolesAreNobody tests that the roles edit and admin, which teams often have in their namespaces, give no right to a
+// TestBuiltInRolesGrantNoHome tests that the roles edit and admin, which teams often have in their namespaces, give no right to a
 // home.
-func TestBuiltInRolesAreNobody(t *testing.T) {
+func TestBuiltInRolesGrantNoHome(t *testing.T) {
 	t.Parallel()
 	g := startGuarded(t)
 	for _, role := range []string{"view", "edit", "admin"} {

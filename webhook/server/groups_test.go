@@ -66,8 +66,8 @@ func TestSoManyGroups(t *testing.T) {
 	}
 }
 
-// TestACutIsNoWayAround: the verifier compares a Pod with the cut identity, so it denies a Pod with more groups.
-func TestACutIsNoWayAround(t *testing.T) {
+// TestVerifierDeniesMoreGroupsThanTheCut: the verifier compares a Pod with the cut identity, so it denies a Pod with more groups.
+func TestVerifierDeniesMoreGroupsThanTheCut(t *testing.T) {
 	configured := config.Default()
 	configured.Identity.MaxGroups, configured.Identity.TooManyGroups = 2, config.TooManyGroupsCut
 	made := func(w *webhook.Webhook) webhook.Review {

@@ -243,8 +243,8 @@ func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
 	assert.Empty(t, remains(r.folder), "the next run removes it")
 }
 
-// TestItEndsWithTheOneThatStartedIt tests that when go test ends, the program ends too.
-func TestItEndsWithTheOneThatStartedIt(t *testing.T) {
+// TestItEndsWithGoTest tests that when go test ends, the program ends too.
+func TestItEndsWithGoTest(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	// Because of the second command, the shell does not replace itself with the first.

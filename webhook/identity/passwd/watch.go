@@ -51,17 +51,17 @@ func (s *Source) look() {
 func (s *Source) logFault(ctx context.Context) {
 	switch {
 	case s.fault == nil:
-		if s.told != "" {
+		if s.loggedFault != "" {
 			s.metrics.whole()
 			s.log.InfoContext(ctx, "passwd is whole again", "path", s.files.passwd)
 		}
-		s.told, s.lasting = "", false
-	case s.fault.Error() == s.told:
+		s.loggedFault, s.lasting = "", false
+	case s.fault.Error() == s.loggedFault:
 		s.lasting = false
 	case !s.lasting:
 		s.lasting = true
 	default:
-		s.told, s.lasting = s.fault.Error(), false
+		s.loggedFault, s.lasting = s.fault.Error(), false
 		s.metrics.broken()
 		s.log.LogAttrs(ctx, slog.LevelError, "passwd is broken, what was read before stays in use", attrs(s.fault)...)
 	}
