@@ -15,7 +15,7 @@ import (
 type form struct {
 	// steady is how long TestSteadyLoad creates Pods and measures memory.
 	steady time.Duration
-	// grown is how many times larger the memory may be at the end of TestSteadyLoad.
+	// grown is the largest accepted ratio between the memory at the end and at the beginning of TestSteadyLoad.
 	grown float64
 	// rollouts is the number of rollouts of both replicas. kills is the number of kills of one replica.
 	rollouts, kills int

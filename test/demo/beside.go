@@ -87,7 +87,7 @@ const (
 	plain = "\x1b[0m"
 )
 
-// printBeside prints two texts next to each other. Equal lines are in the same row, and added and removed lines are marked.
+// printBeside prints two texts in two columns. Equal lines are in the same row, and added and removed lines are marked.
 func printBeside(out io.Writer, left, right string) {
 	colour := func(c, text string) string { return text }
 	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" {

@@ -97,7 +97,7 @@ func serverProcess(t *testing.T, processes []node.Process) node.Process {
 	return node.Process{}
 }
 
-// start is a way to start an image, with its expected results.
+// start is an image with its arguments, and the expected results of its start.
 type start struct {
 	image string
 	// arguments of kubectl run.

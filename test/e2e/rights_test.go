@@ -132,9 +132,9 @@ spec:
     securityContext: {allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 1000, capabilities: {drop: [ALL]}}
 `
 
-// TestPodsBesideAHubHaveItsRights: Kubernetes gives a ServiceAccount's token to every Pod that names the ServiceAccount, and
-// the token has the hub's rights. No policy can distinguish such a Pod from the hub's own, so only the hub may run Pods in its
-// namespace.
+// TestPodsBesideAHubHaveItsRights runs another Pod with the hub's ServiceAccount. Kubernetes gives a ServiceAccount's token to
+// every Pod that names the ServiceAccount, and the token has the hub's rights. No policy can distinguish such a Pod from the
+// hub's own, so only the hub may run Pods in its namespace.
 func TestPodsBesideAHubHaveItsRights(t *testing.T) {
 	hub, err := world.mayUseEveryHome(t.Context(), atStart.namespace)
 	require.NoError(t, err)

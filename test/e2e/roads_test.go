@@ -37,8 +37,9 @@ spec:
   containers: [{name: c, image: ` + images.Plain + `, command: [ls, -A, /mnt/home], volumeMounts: [{name: w, mountPath: /mnt}]}]
 `
 
-// TestTheShareByHostPath: baseline forbids hostPath. In a namespace without a level, the policies know the share's path on the
-// nodes, but not another name of the same directory. So only admins may create Pods in such namespaces.
+// TestTheShareByHostPath tests Pods that mount the share by hostPath. The level baseline forbids hostPath. In a namespace without
+// a level, the policies know the share's path on the nodes, but not another name of the same directory. So only admins may create
+// Pods in such namespaces.
 func TestTheShareByHostPath(t *testing.T) {
 	require.NoError(t, world.makeNamespace(t.Context(), "open", "privileged"))
 	root := world.share.root

@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// share is the directory that these tests use in place of the export.
+// share is the directory of this machine that these tests use as the share, instead of an NFS export.
 type share struct{ root string }
 
 // home is a home on the share.

@@ -9,8 +9,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/monitoring"
 )
 
-// TestTheDashboardIsOneScreen: Grafana's grid has 24 columns, and a screen of 1080 lines shows 24 rows. No panel covers another.
-// Each panel has a description and a unit, and reads from the selected data source.
+// TestTheDashboardIsOneScreen tests that the dashboard fits on one screen: Grafana's grid has 24 columns, and a screen of 1080
+// lines shows 24 rows. No panel covers another. Each panel has a description and a unit, and reads from the selected data source.
 func TestTheDashboardIsOneScreen(t *testing.T) {
 	t.Parallel()
 	dashboard, err := monitoring.ReadDashboard()

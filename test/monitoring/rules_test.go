@@ -23,7 +23,7 @@ func alerts(t *testing.T) []monitoring.Alert {
 	return rules.Alerts()
 }
 
-// TestEachAlertFiresAndDoesNot: promtool runs the test file of each alert. In each file the alert fires at least once, and at
+// TestEachAlertFiresAndDoesNot runs the test file of each alert with promtool. In each file the alert fires at least once, and at
 // least once it does not fire.
 func TestEachAlertFiresAndDoesNot(t *testing.T) {
 	t.Parallel()

@@ -19,8 +19,9 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/test/pki"
 )
 
-// TestTheAPIServerIsTheOnlyClient: the real API server presents the client certificate of its admission configuration. The test
-// runs webhooks that accept this certificate, that accept only another name, and that accept only another CA.
+// TestTheAPIServerIsTheOnlyClient tests webhooks that require a client certificate. The real API server presents the client
+// certificate of its admission configuration. The test runs webhooks that accept this certificate, that accept only another name,
+// and that accept only another CA.
 func TestTheAPIServerIsTheOnlyClient(t *testing.T) {
 	t.Parallel()
 	authority := pki.Make(t, time.Hour)

@@ -90,7 +90,7 @@ var homes = []home{
 // World is a cluster of two nodes, with the webhook, an NFS server, and carol, who is no admin.
 type World struct {
 	*node.Cluster
-	// nfs is the node with the server, and other is only a client.
+	// nfs is the node with the NFS server. other is a node that is only an NFS client.
 	nfs, other *node.Second
 	helm       *helm.Helm
 	carol      *controlplane.User
