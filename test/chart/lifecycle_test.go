@@ -254,7 +254,7 @@ func TestWhatHelmLeavesAlone(t *testing.T) {
 	t.Run("a namespace that is missing is named before anything is made", func(t *testing.T) { l.namesTheMissing(t) })
 	t.Run("kubectl kustomize takes what is shipped", func(t *testing.T) { l.kustomize(t) })
 	t.Run("the webhook's configuration by its name of 0.1.0 goes", func(t *testing.T) { l.removesTheOldName(t) })
-	t.Run("whom the API server trusts stays through an upgrade", func(t *testing.T) { l.leavesTrustAlone(t) })
+	t.Run("whom the API server trusts stays through an upgrade", func(t *testing.T) { l.keepsCABundle(t) })
 }
 
 func (l *lifecycle) namesTheMissing(t *testing.T) {
@@ -301,8 +301,8 @@ func (l *lifecycle) assertConfigured(t *testing.T, name string) {
 	assert.Equal(t, name, list.Items[0].Name)
 }
 
-// leavesTrustAlone: another program writes the caBundle into the webhook configurations, and helm upgrade must keep it.
-func (l *lifecycle) leavesTrustAlone(t *testing.T) {
+// keepsCABundle: another program writes the caBundle into the webhook configurations, and helm upgrade must keep it.
+func (l *lifecycle) keepsCABundle(t *testing.T) {
 	t.Helper()
 	values := "{certificates: {source: selfSigned}}"
 	in := []string{"--namespace", helm.Namespace, "--values", "-"}

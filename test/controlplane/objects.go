@@ -13,11 +13,11 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// passing lists resources whose objects Kubernetes itself creates and deletes.
-var passing = []string{"events", "leases", "componentstatuses"}
+// ignoredResources lists resources whose objects Kubernetes itself creates and deletes.
+var ignoredResources = []string{"events", "leases", "componentstatuses"}
 
-// Objects returns all objects of the cluster that match a label selector, as "configmaps lab/name". It leaves out the resources in passing,
-// and objects that are being deleted.
+// Objects returns all objects of the cluster that match a label selector, as "configmaps lab/name". It leaves out the ignored
+// resources, and objects that are being deleted.
 func (c *ControlPlane) Objects(ctx context.Context, selector string) (found []string, err error) {
 	config := rest.CopyConfig(c.Admin.Config)
 	config.WarningHandler = rest.NoWarnings{} // The API server warns about deprecated versions.
@@ -39,7 +39,7 @@ func (c *ControlPlane) Objects(ctx context.Context, selector string) (found []st
 			return nil, fmt.Errorf("read which resources there are: %w", err)
 		}
 		for _, resource := range list.APIResources {
-			if !slices.Contains(resource.Verbs, "list") || slices.Contains(passing, resource.Name) {
+			if !slices.Contains(resource.Verbs, "list") || slices.Contains(ignoredResources, resource.Name) {
 				continue
 			}
 			objects, err := client.Resource(version.WithResource(resource.Name)).List(ctx, metav1.ListOptions{LabelSelector: selector})

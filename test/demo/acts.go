@@ -32,11 +32,11 @@ type demo struct {
 
 	plane *controlplane.ControlPlane
 	carol *controlplane.User
-	serving
+	webhookProcess
 }
 
-// serving is the process of the webhook.
-type serving struct {
+// webhookProcess is the process of the webhook.
+type webhookProcess struct {
 	process *exec.Cmd
 	ended   chan error
 	health  string

@@ -31,8 +31,8 @@ func recordTunnel(tunnel, address string) { _ = os.Setenv(tunnelVariable(tunnel)
 
 func tunnelVariable(tunnel string) string { return "E2E_TUNNEL_" + tunnel }
 
-// keep keeps everything running until Ctrl-C, with a JupyterLab to use.
-func (w *World) keep(ctx context.Context) error {
+// keepRunning keeps everything running until Ctrl-C, with a JupyterLab to use.
+func (w *World) keepRunning(ctx context.Context) error {
 	kubeconfig, err := w.outsideKubeconfig()
 	if err != nil {
 		return fmt.Errorf("keep the cluster: %w", err)

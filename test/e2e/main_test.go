@@ -75,7 +75,7 @@ func inside(m *testing.M, enclosure sealed.Enclosure) (status int) {
 		return nil
 	})
 	if keep() {
-		if err := world.keep(ctx); err != nil {
+		if err := world.keepRunning(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			return 1
 		}

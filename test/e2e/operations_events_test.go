@@ -49,8 +49,8 @@ func (d deployment) values() string {
 	return fmt.Sprintf("image: {tag: %s}\nconfig: {notebook: {env: [{name: JUPYTER_ENABLE_LAB, value: %q}]}}\n", tag, d.lab)
 }
 
-// roll changes the deployment with helm upgrade.
-func (o *operations) roll(t *testing.T, to deployment) {
+// upgradeTo changes the deployment with helm upgrade.
+func (o *operations) upgradeTo(t *testing.T, to deployment) {
 	from := o.deployed
 	require.NoError(t, world.upgrade(t.Context(), to))
 	o.deployed = to

@@ -56,15 +56,15 @@ func TestOperationsUnderLoad(t *testing.T) {
 		do   func(*testing.T)
 	}{
 		{"nothing", func(t *testing.T) { o.awaitResponses(t, 2*admissionsPerSecond) }},
-		{"rolling update to the release before", func(t *testing.T) { o.roll(t, before); o.deleteCA(t) }},
+		{"rolling update to the release before", func(t *testing.T) { o.upgradeTo(t, before); o.deleteCA(t) }},
 		{"eviction against the disruption budget", o.evict},
 		{"one replica killed with SIGKILL", o.kill},
 		{"certificate and CA rotated", o.awaitRotated},
-		{"rolling update back", func(t *testing.T) { o.roll(t, current) }},
+		{"rolling update back", func(t *testing.T) { o.upgradeTo(t, current) }},
 		{"API server restarted", o.restartAPIServer},
-		{"configuration changed", func(t *testing.T) { o.roll(t, changedConfiguration) }},
+		{"configuration changed", func(t *testing.T) { o.upgradeTo(t, changedConfiguration) }},
 		{"nothing, until DNS forgets old responses", o.awaitDNS},
-		{"configuration changed back, and the last drain", func(t *testing.T) { o.roll(t, current); o.awaitDrained(t) }},
+		{"configuration changed back, and the last drain", func(t *testing.T) { o.upgradeTo(t, current); o.awaitDrained(t) }},
 	} {
 		began := time.Now()
 		if !t.Run(event.name, event.do) {

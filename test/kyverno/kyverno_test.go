@@ -99,14 +99,14 @@ func onTheNode(pod *corev1.Pod) bool {
 	return false
 }
 
-// judged is one result in Kyverno's report.
-type judged struct {
+// result is one result in Kyverno's report.
+type result struct {
 	Policy, Result, Message string
 	Resources               []struct{ Name string }
 }
 
 // apply runs Kyverno's command line and returns its results by "policy/Pod".
-func apply(t *testing.T, program string, pods map[string]*corev1.Pod) map[string]judged {
+func apply(t *testing.T, program string, pods map[string]*corev1.Pod) map[string]result {
 	t.Helper()
 	resources := filepath.Join(t.TempDir(), "pods.yaml")
 	var documents []string
@@ -125,9 +125,9 @@ func apply(t *testing.T, program string, pods map[string]*corev1.Pod) map[string
 	_ = command.Run()
 	start := bytes.IndexByte(stdout.Bytes(), '{')
 	require.GreaterOrEqual(t, start, 0, "Kyverno says: %s%s", &stdout, &stderr)
-	var report struct{ Results []judged }
+	var report struct{ Results []result }
 	require.NoError(t, json.NewDecoder(bytes.NewReader(stdout.Bytes()[start:])).Decode(&report))
-	results := map[string]judged{}
+	results := map[string]result{}
 	for _, r := range report.Results {
 		results[r.Policy+"/"+r.Resources[0].Name] = r
 	}

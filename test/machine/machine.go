@@ -19,8 +19,8 @@ import (
 const Patience = 3 * time.Minute
 
 const (
-	// usual is how long the piece of work takes on the machine for which the limits were written, if nothing else runs there.
-	usual = 10 * time.Millisecond
+	// usualTime is how long the piece of work takes on the machine for which the limits were written, if nothing else runs there.
+	usualTime = 10 * time.Millisecond
 	// rounds is the number of hashes in the piece of work. They take longer than a time slice of the kernel, so that the work has to
 	// wait for other programs.
 	rounds = 100_000
@@ -118,7 +118,7 @@ func (w *Watch) Mean() float64 {
 	return times(w.together / time.Duration(w.count))
 }
 
-func times(took time.Duration) float64 { return max(1, float64(took)/float64(usual)) }
+func times(took time.Duration) float64 { return max(1, float64(took)/float64(usualTime)) }
 
 // Within reports whether took is at most the limit. Over the limit, it multiplies the limit by Slowest: within the multiplied limit,
 // it logs a line; over it, it fails the test.

@@ -7,39 +7,39 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// recorded is a testing.TB that only counts calls of Logf and Errorf.
-type recorded struct {
+// countingT is a testing.TB that only counts calls of Logf and Errorf.
+type countingT struct {
 	testing.TB
 	logged, failed int
 }
 
-func (*recorded) Helper()                 {}
-func (r *recorded) Logf(string, ...any)   { r.logged++ }
-func (r *recorded) Errorf(string, ...any) { r.failed++ }
+func (*countingT) Helper()                 {}
+func (r *countingT) Logf(string, ...any)   { r.logged++ }
+func (r *countingT) Errorf(string, ...any) { r.failed++ }
 
 func TestALimitIsStretchedByTheSlowestMoment(t *testing.T) {
 	w := &Watch{}
-	w.add(100 * usual)
+	w.add(100 * usualTime)
 	for took, want := range map[time.Duration]struct{ held, reported, failed bool }{
 		time.Second:      {held: true},
 		50 * time.Second: {reported: true},
 		time.Hour:        {failed: true},
 	} {
-		r := &recorded{}
+		r := &countingT{}
 		assert.Equal(t, want.held, w.Within(r, took, time.Second, "it"), took)
 		assert.Equal(t, want.reported, r.logged == 1, took)
 		assert.Equal(t, want.failed, r.failed == 1, took)
 	}
-	assert.InDelta(t, 100, (&Watch{slowest: 100 * usual}).Slowest(), 0)
+	assert.InDelta(t, 100, (&Watch{slowest: 100 * usualTime}).Slowest(), 0)
 }
 
 func TestAFastMachineHasNoStricterLimits(t *testing.T) {
 	w := &Watch{}
 	assert.InDelta(t, 1, w.Mean(), 0)
-	w.add(usual / 10)
+	w.add(usualTime / 10)
 	assert.InDelta(t, 1, w.Slowest(), 0)
 	assert.InDelta(t, 1, w.Mean(), 0)
-	w.add(usual * 39 / 10)
+	w.add(usualTime * 39 / 10)
 	assert.InDelta(t, 2, w.Mean(), 0.001)
 }
 

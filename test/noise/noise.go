@@ -1,5 +1,5 @@
-// Package noise finds lines in a command's output that do not help the reader: stack traces, logs of libraries, and progress lines that
-// come too often. The script .ci/run checks the output of its stages with this package.
+// Package noise finds lines in a command's output that do not help the reader: stack traces, logs of libraries, and progress
+// lines that come too often. The script .ci/run checks the output of its stages with this package.
 package noise
 
 import (
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// every is the shortest time between two progress lines of one name, where the output is not a terminal.
-const every = 15 * time.Second
+// minInterval is the shortest time between two progress lines of one name, where the output is not a terminal.
+const minInterval = 15 * time.Second
 
-// slack is allowed on top of every, because a busy machine may delay one line and not the next.
+// slack is added to minInterval, because a busy machine may delay one line and not the next.
 const slack = 5 * time.Second
 
 // kinds are the lines that no command of this project prints while it works.
@@ -53,7 +53,7 @@ func (f *Finder) Find(line string) string {
 		f.last = map[string]time.Time{}
 	}
 	f.last[found[1]] = now
-	if !before.IsZero() && now.Sub(before) < every-slack {
+	if !before.IsZero() && now.Sub(before) < minInterval-slack {
 		return fmt.Sprintf("progress %s after the last", now.Sub(before).Round(time.Second))
 	}
 	return ""

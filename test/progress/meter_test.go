@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// after advances the fake clock of synctest.
-func after(d time.Duration) {
+// advanceClock advances the fake clock of synctest.
+func advanceClock(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
 }
@@ -21,15 +21,15 @@ func TestLogOfACIGetsALineNowAndThen(t *testing.T) {
 		m := Start(&out, "kube-apiserver", "building")
 		m.Downloaded()
 		m.Downloaded()
-		after(repeatEvery)
+		advanceClock(repeatEvery)
 		m.Expect(1630)
 		m.Compiled()
-		after(2*repeatEvery + time.Second)
+		advanceClock(2*repeatEvery + time.Second)
 		m.Say("linking")
-		after(repeatEvery)
+		advanceClock(repeatEvery)
 		m.End("built")
 		m.End("not built")
-		after(time.Minute)
+		advanceClock(time.Minute)
 		assert.Equal(t, `kube-apiserver  building
 kube-apiserver  downloading modules (2)  15s
 kube-apiserver  1/1630 packages  30s
@@ -47,9 +47,9 @@ func TestTerminalGetsOneLineDrawnAgain(t *testing.T) {
 		m.terminal = true
 		m.start()
 		m.Expect(2)
-		after(redrawEvery)
+		advanceClock(redrawEvery)
 		m.Compiled()
-		after(redrawEvery)
+		advanceClock(redrawEvery)
 		m.End("built")
 		const redraw = "\r\x1b[K"
 		assert.Equal(t, redraw+"etcd  building"+redraw+"etcd  0/2 packages  1s"+redraw+"etcd  1/2 packages  2s"+

@@ -141,8 +141,8 @@ func size(folder string) (bytes int64) {
 	return bytes
 }
 
-// take moves the programs from the folder in which setup-envtest has unpacked them. That folder is read-only.
-func take(from, to string) error {
+// moveOut moves the programs from the folder in which setup-envtest has unpacked them. That folder is read-only.
+func moveOut(from, to string) error {
 	if err := os.Chmod(from, 0o755); err != nil {
 		return fmt.Errorf("take what was downloaded: %w", err)
 	}

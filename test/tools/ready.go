@@ -108,7 +108,7 @@ func (b *builder) installed(ctx context.Context, e envtest, release, wanted stri
 		return nil, errors.Join(lacks, missing)
 	}
 	b.say("nothing is built: setup-envtest has installed etcd, kube-apiserver and kubectl of Kubernetes %s in %s%s",
-		release, folder, otherwise(release, wanted))
+		release, folder, explainRelease(release, wanted))
 	return found, nil
 }
 
@@ -133,7 +133,7 @@ func (b *builder) downloaded(ctx context.Context, e envtest, wanted string) (Pat
 	if missing != nil {
 		return nil, fmt.Errorf("remove %s, which lacks a program: %w", filepath.Dir(file), missing)
 	}
-	if other := otherwise(string(release), wanted); other != "" {
+	if other := explainRelease(string(release), wanted); other != "" {
 		b.say("the downloaded etcd, kube-apiserver and kubectl are of Kubernetes %s%s", release, other)
 	}
 	return found, nil
@@ -162,7 +162,7 @@ func (b *builder) download(ctx context.Context, e envtest, folder, wanted string
 	if err != nil {
 		return fmt.Errorf("the binaries of Kubernetes %s could not be downloaded: %w", release, err)
 	}
-	if err := take(unpacked, folder); err != nil {
+	if err := moveOut(unpacked, folder); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(store); err != nil {
@@ -175,8 +175,8 @@ func (b *builder) download(ctx context.Context, e envtest, folder, wanted string
 	return nil
 }
 
-// otherwise returns the end of a sentence that explains why a release is not the wanted one.
-func otherwise(release, wanted string) string {
+// explainRelease returns the end of a sentence that explains why a release is not the wanted one.
+func explainRelease(release, wanted string) string {
 	if release == wanted {
 		return ""
 	}

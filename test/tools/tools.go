@@ -93,7 +93,7 @@ func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 		}
 		return b.controlPlane(ctx)
 	}
-	found, err := lookIn(assets)
+	found, err := findPrograms(assets)
 	if err != nil {
 		return nil, err
 	}
@@ -108,8 +108,8 @@ func ControlPlane(ctx context.Context, progress io.Writer) (Paths, error) {
 	return found, nil
 }
 
-// lookIn finds the programs in the folder of KUBEBUILDER_ASSETS.
-func lookIn(assets string) (Paths, error) {
+// findPrograms finds the programs in the folder of KUBEBUILDER_ASSETS.
+func findPrograms(assets string) (Paths, error) {
 	// The path must be absolute, because the programs run in other working directories.
 	folder, err := filepath.Abs(assets)
 	if err != nil {

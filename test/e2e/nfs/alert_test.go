@@ -97,10 +97,10 @@ func (r *recorder) end() {
 	<-r.done
 }
 
-// judge asserts that the shipped alert fires at the end of the outage. It must not fire before the outage, and not after the
+// assertAlert asserts that the shipped alert fires at the end of the outage. It must not fire before the outage, and not after the
 // share responds again. A shorter outage than the alert needs is stretched (see Recording.Judge): the times of the share's last
 // response and last failure are moved back. Before a release the outage is long enough, and nothing is stretched.
-func (r *recorder) judge(t *testing.T, gone, back, known time.Time) {
+func (r *recorder) assertAlert(t *testing.T, gone, back, known time.Time) {
 	t.Helper()
 	r.end()
 	t.Logf("%d of %d readings of metrics were too slow", r.missed, r.read)

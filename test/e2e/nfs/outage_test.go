@@ -103,7 +103,7 @@ func TestTheServerGoesAway(t *testing.T) {
 	require.NoError(t, await(t.Context(), machine.Patience, func(context.Context) (bool, error) { return numbers(t) > mark+10, nil }),
 		"the writer continues")
 	assert.Zero(t, writer.ready(t).Status.ContainerStatuses[0].RestartCount, "no probe has ended the writer")
-	recorded.judge(t, gone, back, known)
+	recorded.assertAlert(t, gone, back, known)
 }
 
 // setServer takes the server's network link down or up.

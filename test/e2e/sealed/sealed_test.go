@@ -55,7 +55,7 @@ func inside(which string, enclosure sealed.Enclosure) int {
 	if which == serves {
 		return serve(enclosure)
 	}
-	if err := litter(enclosure); err != nil {
+	if err := makeLeftovers(enclosure); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -66,8 +66,8 @@ func inside(which string, enclosure sealed.Enclosure) int {
 	return 7
 }
 
-// litter makes what a node makes, and removes nothing.
-func litter(enclosure sealed.Enclosure) error {
+// makeLeftovers makes what a node makes, and removes nothing.
+func makeLeftovers(enclosure sealed.Enclosure) error {
 	mounted := filepath.Join(enclosure.Folder, "mounted")
 	script := `set -e
 mkdir "$1"
@@ -147,8 +147,8 @@ func startBy(t *testing.T, which, command string, arguments ...string) running {
 	return r
 }
 
-// whole returns what must not change on the machine.
-func whole(t *testing.T) map[string]string {
+// machineState returns what must not change on the machine.
+func machineState(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for _, path := range []string{"/proc/self/mounts", "/proc/net/dev", "/proc/sys/vm/panic_on_oom", "/etc/hosts"} {
@@ -170,8 +170,8 @@ func whole(t *testing.T) map[string]string {
 	return found
 }
 
-// remains lists processes of the programs, and what is left of an enclosure on disk and among the cgroups.
-func remains(folder string) (found []string) {
+// findLeftovers lists processes of the programs, and what is left of an enclosure on disk and among the cgroups.
+func findLeftovers(folder string) (found []string) {
 	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range commands {
 		data, _ := os.ReadFile(path)
@@ -188,25 +188,25 @@ func remains(folder string) (found []string) {
 }
 
 func TestNothingIsLeft(t *testing.T) {
-	before := whole(t)
+	before := machineState(t)
 	r := start(t, ends)
 	var exit *exec.ExitError
 	require.ErrorAs(t, r.Wait(), &exit)
 	assert.Equal(t, 7, exit.ExitCode(), "the status is that of the program inside")
-	assert.Empty(t, remains(r.folder))
-	assert.Equal(t, before, whole(t))
+	assert.Empty(t, findLeftovers(r.folder))
+	assert.Equal(t, before, machineState(t))
 }
 
 func TestInterruptedItCleansUp(t *testing.T) {
-	before := whole(t)
+	before := machineState(t)
 	r := start(t, stays)
-	assert.NotEmpty(t, remains(r.folder), "what is looked for can be found")
+	assert.NotEmpty(t, findLeftovers(r.folder), "what is looked for can be found")
 	require.NoError(t, r.Process.Signal(os.Interrupt))
 	var exit *exec.ExitError
 	require.ErrorAs(t, r.Wait(), &exit)
 	assert.Equal(t, 130, exit.ExitCode())
-	assert.Empty(t, remains(r.folder))
-	assert.Equal(t, before, whole(t))
+	assert.Empty(t, findLeftovers(r.folder))
+	assert.Equal(t, before, machineState(t))
 }
 
 // TestInterruptIsTheEnd tests that Ctrl-C ends a program that runs until then without an error. One sentence says that nothing
@@ -216,31 +216,31 @@ func TestInterruptIsTheEnd(t *testing.T) {
 	require.NoError(t, r.Process.Signal(os.Interrupt))
 	require.NoError(t, r.Wait())
 	assert.Equal(t, "\nEverything was removed.\n", r.said.String())
-	assert.Empty(t, remains(r.folder))
+	assert.Empty(t, findLeftovers(r.folder))
 }
 
 // TestKilledItLeavesAFolderToTheNextRun tests that the kernel kills all processes, and removes mounts, devices and namespaces
 // with them.
 func TestKilledItLeavesAFolderToTheNextRun(t *testing.T) {
-	before := whole(t)
+	before := machineState(t)
 	r := start(t, stays)
 	require.NoError(t, r.Process.Kill())
 	_ = r.Wait()
 	require.Eventually(t, func() bool {
-		for _, what := range remains(r.folder) {
+		for _, what := range findLeftovers(r.folder) {
 			if !strings.HasPrefix(what, "/") {
 				return false
 			}
 		}
 		return true
 	}, machine.Patience, 10*time.Millisecond, "processes are left")
-	assert.Equal(t, before, whole(t))
+	assert.Equal(t, before, machineState(t))
 	entries, err := os.ReadDir(filepath.Join(r.folder, "mounted"))
 	require.NoError(t, err)
 	assert.Empty(t, entries, "what was mounted there is gone")
 
 	_ = start(t, ends).Wait()
-	assert.Empty(t, remains(r.folder), "the next run removes it")
+	assert.Empty(t, findLeftovers(r.folder), "the next run removes it")
 }
 
 // TestItEndsWithGoTest tests that when go test ends, the program ends too.
@@ -253,7 +253,7 @@ func TestItEndsWithGoTest(t *testing.T) {
 	// This waits for the shell, and for every process that can still write to its standard error.
 	_ = r.Wait()
 	assert.Equal(t, "error: interrupted\n", r.said.String())
-	assert.Empty(t, remains(r.folder))
+	assert.Empty(t, findLeftovers(r.folder))
 }
 
 // TestTheFirstProcessIsKilled kills the first process of the namespaces, as the kernel does if no memory is left.
@@ -276,7 +276,7 @@ func TestTheFirstProcessIsKilled(t *testing.T) {
 	assert.Equal(t, 1, exit.ExitCode())
 	assert.Equal(t, "error: the first process of the namespaces, and with it all others, did not end by itself: signal: killed\n",
 		r.said.String())
-	assert.Empty(t, remains(r.folder))
+	assert.Empty(t, findLeftovers(r.folder))
 }
 
 func TestTheNextRunLeavesAloneWhatIsInUse(t *testing.T) {
@@ -285,7 +285,7 @@ func TestTheNextRunLeavesAloneWhatIsInUse(t *testing.T) {
 	assert.DirExists(t, r.folder)
 	require.NoError(t, r.Process.Signal(syscall.SIGTERM))
 	_ = r.Wait()
-	assert.Empty(t, remains(r.folder))
+	assert.Empty(t, findLeftovers(r.folder))
 }
 
 func TestATunnelLeadsInside(t *testing.T) {
