@@ -128,7 +128,7 @@ func logInAtOnce(t *testing.T, h jupyterHub, discovery discovery) {
 	})
 }
 
-// assertWhoIsDenied: the page shows our sentence.
+// assertWhoIsDenied: the hub's page shows the webhook's denial to the user.
 func assertWhoIsDenied(t *testing.T, h jupyterHub, discovery discovery) {
 	for user, want := range map[string]string{
 		"Alice":     "cannot be a user here: names are lower case here (user.allowUpperCase is off)",
@@ -149,7 +149,8 @@ func assertWhoIsDenied(t *testing.T, h jupyterHub, discovery discovery) {
 	t.Run("homeless", func(t *testing.T) { hasNoHomeAtStart(t, h) })
 }
 
-// hasNoHomeAtStart: the page shows events. The kubelet's events name the failed container, but do not contain its message.
+// hasNoHomeAtStart: for a user without a home, the hub's page shows events. The kubelet's events name the failed container, but
+// do not contain its message.
 func hasNoHomeAtStart(t *testing.T, h jupyterHub) {
 	s := h.logIn(t, "homeless", "")
 	require.NoError(t, s.Spawn(t.Context(), "", nil))

@@ -148,7 +148,8 @@ func assertServes(ask func(t *testing.T, p pod)) func(t *testing.T, p pod) {
 	}
 }
 
-// saysNothingToRun: the wrapper hides the image's own start, and this image belongs to no known family.
+// saysNothingToRun: the injected command replaces the image's own start, and the webhook does not know how this image starts. So
+// the container ends with a message.
 func saysNothingToRun(t *testing.T, p pod) {
 	got := p.await(t, readyLimit, "to report that the start is unknown", func(p *corev1.Pod) bool {
 		return p.Status.Phase == corev1.PodFailed
@@ -159,7 +160,7 @@ func saysNothingToRun(t *testing.T, p pod) {
 		"notebook.starts")
 }
 
-// runsItsCommand: nothing hides the image's start, and its command ends.
+// runsItsCommand: the command of the image runs as without the webhook, and ends.
 func runsItsCommand(t *testing.T, p pod) {
 	p.await(t, readyLimit, "to end well", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded })
 }

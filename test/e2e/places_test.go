@@ -157,7 +157,7 @@ func worksInManyPlaces(t *testing.T, space, root string) {
 	assert.NotZero(t, p.exec(t, "ls", "/projects/chemistry").ExitCode, "another group's")
 }
 
-// deniedWithoutAHome: before homes are made, the init container denies with the remedy.
+// deniedWithoutAHome: before the CronJob makes homes, the init container denies the user. Its message says what to do.
 func deniedWithoutAHome(t *testing.T) {
 	t.Helper()
 	p := created(t, "places", runIn(t, "places", "early", newcomer.name))
@@ -262,7 +262,7 @@ func netOfPlaces(t *testing.T, rendered deploy.Rendered) string {
 	return strings.ReplaceAll(net, "net.jupyter-user.io", "places-net.jupyter-user.io")
 }
 
-// exceptPlaces takes the namespaces out of the shipped policy net, which knows only one directory of homes.
+// exceptPlaces excludes the namespaces of this installation from the shipped policy net, which knows only one directory of homes.
 func exceptPlaces(t *testing.T) {
 	t.Helper()
 	bind := func(ctx context.Context, selector string) error {

@@ -95,7 +95,8 @@ func foreignRegistry(t *testing.T, e *enforced) {
 	})
 }
 
-// readOnlyRoot: only the author of a Pod knows whether its image works with a read-only root file system.
+// readOnlyRoot: if a Pod sets a read-only root file system, the webhook keeps that. It does not set one itself, because only the
+// author of a Pod knows whether the image works with it.
 func readOnlyRoot(t *testing.T, e *enforced) {
 	withEachDiscovery(t, func(t *testing.T, user string) {
 		pod := e.assertAdmitted(t, e.try(t, "read-only-root", labelledPod(user, asDemanded, func(pod *corev1.Pod) {

@@ -70,7 +70,8 @@ func rewrittenByIstio(t *testing.T, e *enforced, user string) {
 	assert.Len(t, proxy.VolumeMounts, 1, "its token, and nothing of a home")
 }
 
-// overlookedByIstio is a known limit: a mesh whose webhook is called only before ours does not see our probes.
+// overlookedByIstio tests a known limit: if the API server calls the webhook of a mesh only before ours, the mesh does not see
+// our probes.
 func overlookedByIstio(t *testing.T, e *enforced, user string) {
 	pod := e.assertAdmitted(t, e.try(t, "mesh", labelledPod(user, inMesh("before"))))
 	assertOurs(t, pod, user)
@@ -78,7 +79,7 @@ func overlookedByIstio(t *testing.T, e *enforced, user string) {
 	assert.Equal(t, "/api", containerNamed(t, pod, "nb").ReadinessProbe.HTTPGet.Path)
 }
 
-// changedByAnEngine: other webhooks may set fields that are not ours. The identity stays the user's.
+// changedByAnEngine: a policy engine sets fields after our webhook. The notebook still runs as the user.
 func changedByAnEngine(t *testing.T, e *enforced, user, label string) {
 	pod := e.assertAdmittedWithWarnings(t, e.try(t, "mesh", labelledPod(user, mutated(label, "defaults"))))
 	assertOurs(t, pod, user)

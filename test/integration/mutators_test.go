@@ -144,7 +144,7 @@ func assertOurs(t *testing.T, pod *corev1.Pod, user string) {
 	assert.Equal(t, uid != 0, *nb.SecurityContext.RunAsNonRoot)
 }
 
-// renamed: other webhooks may change the Pod's name, which the webhook does not use.
+// renamed: another webhook changes the Pod's name. This has no effect, because our webhook does not use the name.
 func renamed(t *testing.T, e *enforced) {
 	for _, label := range []string{"first", "second", "repeating"} {
 		withEachDiscovery(t, func(t *testing.T, user string) {

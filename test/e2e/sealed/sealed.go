@@ -35,8 +35,8 @@ type Program struct {
 	Outside func(ctx context.Context) error
 	// Inside is called in the namespaces, as root, and returns the exit status.
 	Inside func(enclosure Enclosure) int
-	// Tunnels are the names of tunnels, which forward connections from outside to servers inside (see tunnel.go). Inside opens each tunnel
-	// with Enclosure.Open. Opened is called outside, with the address at which the tunnel listens.
+	// Tunnels are the names of tunnels, which forward connections from outside to servers inside (see tunnel.go). Inside opens each
+	// tunnel with Enclosure.Open. Opened is called outside, with the address at which the tunnel listens.
 	Tunnels []string
 	Opened  func(tunnel, address string)
 	// UntilInterrupt reports whether the program runs until Ctrl-C, which is no error then.
@@ -157,7 +157,7 @@ func seal(ctx context.Context, f *folder) (int, error) {
 	return 0, nil
 }
 
-// first furnishes the namespaces and runs the program inside. It is process 1, so orphans become its children.
+// first sets up the namespaces and runs the program in them. This process is process 1, so orphans become its children.
 func first(folder string) int {
 	if err := setUpNamespaces(folder); err != nil {
 		fmt.Fprintln(os.Stderr, "error: furnish the namespaces:", err)
