@@ -11,8 +11,8 @@ const (
 	// and ours must precede that of a service mesh, which rewrites the probes that it finds and is not called again by
 	// default.
 	mutatingName = "00-" + webhookName
-	// SecretName is the Secret that the webhook mounts: tls.crt and tls.key.
-	SecretName = webhookName + "-certs"
+	// secretName is the Secret that the webhook mounts: tls.crt and tls.key.
+	secretName = webhookName + "-certs"
 )
 
 // serviceDNS returns the name that the certificate of a webhook in a namespace must have.

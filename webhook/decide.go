@@ -102,7 +102,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
 		return Denied(d, *invalid)
 	}
-	ctx, cancel := w.limitBoth(ctx)
+	ctx, cancel := w.limitLookups(ctx)
 	defer cancel()
 	name, denials, err := w.nameOf(ctx, pod, HubNames.FromHub)
 	if len(denials) > 0 {
@@ -116,11 +116,11 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 		return Denied(d, identityDenial(name, err))
 	}
 	plan := w.planner.Plan(pod, inject.Facts{
-		Namespace:  review.Namespace,
-		Restricted: review.Restricted,
-		User:       name,
-		Identity:   id,
-		Asked:      w.asksSources(),
+		Namespace:      review.Namespace,
+		Restricted:     review.Restricted,
+		User:           name,
+		Identity:       id,
+		SourcesQueried: w.queriesSources(),
 	})
 	d.Plan, d.Discovery = plan, plan.Discovery
 	d.Identity = plan.Identity
@@ -159,9 +159,9 @@ func unreadablePod(err error) denial.Denial {
 	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
 }
 
-// limitBoth returns a context with one time limit for both lookups, of the user's name and of the identity. If hub names
+// limitLookups returns a context with one time limit for both lookups, of the user's name and of the identity. If hub names
 // are not mapped, there is only the second lookup, which sets that limit itself.
-func (w *Webhook) limitBoth(ctx context.Context) (context.Context, context.CancelFunc) {
+func (w *Webhook) limitLookups(ctx context.Context) (context.Context, context.CancelFunc) {
 	if w.hubNames == nil {
 		return ctx, func() {}
 	}
@@ -170,7 +170,7 @@ func (w *Webhook) limitBoth(ctx context.Context) (context.Context, context.Cance
 
 // find returns the identity of a user; nil if no source knows the user, or if no source is asked.
 func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identity.Identity, error) {
-	if !w.asksSources() {
+	if !w.queriesSources() {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, identityTimeout)
@@ -182,8 +182,8 @@ func (w *Webhook) find(ctx context.Context, name user.Name, how finder) (*identi
 	return id, nil
 }
 
-// asksSources reports whether sources of identities are configured and asked.
-func (w *Webhook) asksSources() bool {
+// queriesSources reports whether sources of identities are configured and asked.
+func (w *Webhook) queriesSources() bool {
 	return w.identities != nil && w.config.Identity.Discovery != config.DiscoveryAtStart
 }
 

@@ -36,7 +36,7 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 		d.OtherGeneration = true
 		return Denied(d, denial.GenerationUnknown(inject.ConfigAnnotation, generation))
 	}
-	ctx, cancel := w.limitBoth(ctx)
+	ctx, cancel := w.limitLookups(ctx)
 	defer cancel()
 	name, denials, err := w.confirmName(ctx, pod)
 	if len(denials) > 0 {
@@ -125,7 +125,7 @@ func sameIdentity(a, b *identity.Identity) bool {
 func (w *Webhook) compare(pod *pod.Pod, review Review, d Decision) Decision {
 	plan := w.planner.Plan(pod, inject.Facts{
 		Namespace: review.Namespace, Restricted: review.Restricted, User: d.User, Identity: d.Identity,
-		Asked: w.asksSources(),
+		SourcesQueried: w.queriesSources(),
 	})
 	outcome := inject.Reconcile(pod, plan)
 	d.Discovery = plan.Discovery

@@ -64,7 +64,7 @@ func TestCheckKnowsModeAndNamespaces(t *testing.T) {
 		enforces = "mode: Enforce: Pods become notebooks, or are denied"
 		admits   = "a notebook of jupyter-user-check would be admitted"
 		leaves   = "the webhook responds, and leaves the Pod as it is (mode Warn): would become a notebook of jupyter-user-check"
-		tried    = "answers: namespace lab: "
+		tried    = "dry-run: namespace lab: "
 	)
 	l.serve(t)
 	t.Run("mode Warn in one namespace", func(t *testing.T) {

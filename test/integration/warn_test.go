@@ -52,7 +52,7 @@ func TestAFirstDayThatBreaksNothing(t *testing.T) {
 		})
 	}
 	t.Run("the webhook is dead", c.isMissedByNobody)
-	t.Run("what the dashboard asks API servers for", c.tellsWhatIsAskedFor)
+	t.Run("what the dashboard asks API servers for", c.exposesQueriedMetrics)
 
 	c.stop()
 	c.serveInMode(t, config.ModeEnforce)
@@ -143,9 +143,9 @@ func (c *cluster) setFailurePolicy(t *testing.T, configuration, policy string) {
 		"--patch=["+strings.Join(patch, ",")+"]"))
 }
 
-// tellsWhatIsAskedFor: after all these requests, the API server exposes each of its metrics that the dashboard and the alerts read, with the
+// exposesQueriedMetrics: after all these requests, the API server exposes each of its metrics that the dashboard and the alerts read, with the
 // labels that they use.
-func (c *cluster) tellsWhatIsAskedFor(t *testing.T) {
+func (c *cluster) exposesQueriedMetrics(t *testing.T) {
 	raw, err := c.Admin.Kubectl(t.Context(), "get", "--raw", "/metrics")
 	require.NoError(t, err)
 	parser := expfmt.NewTextParser(model.UTF8Validation)

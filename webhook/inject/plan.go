@@ -36,9 +36,9 @@ type Facts struct {
 	User user.Name
 	// Identity is the user's identity; nil if it is not known at admission.
 	Identity *identity.Identity
-	// Asked reports whether sources of identities were asked. If they were, a user unknown to them is denied and not left to
-	// discovery at start: a disabled account still has its home, so discovery at start would accept it.
-	Asked bool
+	// SourcesQueried reports whether sources of identities were asked. If they were, a user unknown to them is denied and not
+	// left to discovery at start: a disabled account still has its home, so discovery at start would accept it.
+	SourcesQueried bool
 }
 
 // Plan is what one Pod must have.
@@ -127,7 +127,7 @@ type planning struct {
 	notebook   *pod.Container
 	notebookAt pod.Pointer
 	// homeIn are the other containers that have the home.
-	homeIn []homed
+	homeIn []homeContainer
 	// guessed are the names of further candidates for the notebook container.
 	guessed []string
 	// home is the value of HOME in the notebook container.

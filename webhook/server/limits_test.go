@@ -45,7 +45,7 @@ func longestMap() string {
 
 // tooMuch returns Pods of 3.9 MB, most of it in one list, with their denials.
 func tooMuch() map[string]struct{ pod, field, message string } {
-	container := func(rest string) string { return string(shaped("", rest)) }
+	container := func(rest string) string { return string(notebookWith("", rest)) }
 	const most = ", and a notebook has at most %d: leave some out"
 	const keys = " keys, and a map of a notebook has at most 20000: leave some out"
 	pods := map[string]struct{ pod, field, message string }{
@@ -53,12 +53,12 @@ func tooMuch() map[string]struct{ pod, field, message string } {
 			longest(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) }) + `}}`, "spec.containers", fmt.Sprintf(most, 200)},
 		"nothings as containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
 			longest(always("{}")) + `}}`, "spec.containers", fmt.Sprintf(most, 200)},
-		"init containers": {string(shaped(`"initContainers":`+longest(always("{}"))+`,`, "")), "spec.initContainers", fmt.Sprintf(most, 200)},
-		"debug containers": {string(shaped(`"ephemeralContainers":`+longest(always("{}"))+`,`, "")), "spec.ephemeralContainers",
+		"init containers": {string(notebookWith(`"initContainers":`+longest(always("{}"))+`,`, "")), "spec.initContainers", fmt.Sprintf(most, 200)},
+		"debug containers": {string(notebookWith(`"ephemeralContainers":`+longest(always("{}"))+`,`, "")), "spec.ephemeralContainers",
 			fmt.Sprintf(most, 200)},
-		"volumes":        {string(shaped(`"volumes":`+longest(always("{}"))+`,`, "")), "spec.volumes", fmt.Sprintf(most, 500)},
-		"pull secrets":   {string(shaped(`"imagePullSecrets":`+longest(always("{}"))+`,`, "")), "spec.imagePullSecrets", fmt.Sprintf(most, 1000)},
-		"groups":         {string(shaped(`"securityContext":{"supplementalGroups":`+longest(always("0"))+`},`, "")), "spec.securityContext.supplementalGroups", fmt.Sprintf(most, 1000)},
+		"volumes":        {string(notebookWith(`"volumes":`+longest(always("{}"))+`,`, "")), "spec.volumes", fmt.Sprintf(most, 500)},
+		"pull secrets":   {string(notebookWith(`"imagePullSecrets":`+longest(always("{}"))+`,`, "")), "spec.imagePullSecrets", fmt.Sprintf(most, 1000)},
+		"groups":         {string(notebookWith(`"securityContext":{"supplementalGroups":`+longest(always("0"))+`},`, "")), "spec.securityContext.supplementalGroups", fmt.Sprintf(most, 1000)},
 		"mounts":         {container(`,"volumeMounts":` + longest(always("{}"))), "spec.containers[0].volumeMounts", fmt.Sprintf(most, 1000)},
 		"devices":        {container(`,"volumeDevices":` + longest(always("{}"))), "spec.containers[0].volumeDevices", fmt.Sprintf(most, 1000)},
 		"ports":          {container(`,"ports":` + longest(always("{}"))), "spec.containers[0].ports", fmt.Sprintf(most, 1000)},
@@ -75,8 +75,8 @@ func tooMuch() map[string]struct{ pod, field, message string } {
 			"", keys},
 		"annotations": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"},"annotations":` + longestMap() +
 			`},"spec":{"containers":[]}}`, "", keys},
-		"a map that nobody reads":   {string(shaped(`"nodeSelector":`+longestMap()+`,`, "")), "", keys},
-		"a field that nobody knows": {string(shaped(`"x":[{"y":`+longestMap()+`}],`, "")), "", keys},
+		"a map that nobody reads":   {string(notebookWith(`"nodeSelector":`+longestMap()+`,`, "")), "", keys},
+		"a field that nobody knows": {string(notebookWith(`"x":[{"y":`+longestMap()+`}],`, "")), "", keys},
 	}
 	mounts := repeated(1000, func(int) string { return "{}" })
 	pods["mounts of many containers"] = struct{ pod, field, message string }{`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p",` +
@@ -134,12 +134,12 @@ func TestHowMuchMemoryAReviewTakes(t *testing.T) {
 func TestHowMuchMemoryASmallReviewTakes(t *testing.T) {
 	w := webhook.New(config.Default(), nil)
 	for name, pod := range map[string][]byte{
-		"a script that expands": shaped("", `,"command":["sh","-c","`+strings.Repeat("$B ", 2730)+`"],"env":[{"name":"B","value":"`+
+		"a script that expands": notebookWith("", `,"command":["sh","-c","`+strings.Repeat("$B ", 2730)+`"],"env":[{"name":"B","value":"`+
 			strings.Repeat("a", 8192)+`"}],"volumeMounts":[{"name":"hpc-shared-volume","mountPath":"/all"}]`),
 		"containers": []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
 			repeated(20_000, func(int) string { return "{}" }) + `}}`),
-		"mounts":  shaped("", `,"volumeMounts":`+repeated(20_000, func(int) string { return "{}" })),
-		"volumes": shaped(`"volumes":`+repeated(20_000, func(int) string { return "{}" })+`,`, ""),
+		"mounts":  notebookWith("", `,"volumeMounts":`+repeated(20_000, func(int) string { return "{}" })),
+		"volumes": notebookWith(`"volumes":`+repeated(20_000, func(int) string { return "{}" })+`,`, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Less(t, len(pod), 64<<10)
@@ -185,14 +185,14 @@ func TestTheLongestListsThatAreRead(t *testing.T) {
 	for name, pod := range map[string][]byte{
 		"containers": []byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
 			repeated(200, named("c")) + `}}`),
-		"init containers": shaped(`"initContainers":`+repeated(200, named("i"))+`,`, ""),
-		"volumes":         shaped(`"volumes":`+repeated(500, named("v"))+`,`, ""),
-		"mounts": shaped("", `,"volumeMounts":`+repeated(1000, func(i int) string {
+		"init containers": notebookWith(`"initContainers":`+repeated(200, named("i"))+`,`, ""),
+		"volumes":         notebookWith(`"volumes":`+repeated(500, named("v"))+`,`, ""),
+		"mounts": notebookWith("", `,"volumeMounts":`+repeated(1000, func(i int) string {
 			return fmt.Sprintf(`{"name":"v","mountPath":"/m/%d"}`, i)
 		})),
-		"variables": shaped("", `,"env":`+repeated(10000, named("V"))),
-		"arguments": shaped("", `,"args":`+repeated(10000, func(i int) string { return fmt.Sprintf(`"an argument of some length %d"`, i) })),
-		"annotations": []byte(strings.Replace(string(shaped("", "")), `"labels"`, `"annotations":{`+strings.Trim(repeated(20000, func(i int) string {
+		"variables": notebookWith("", `,"env":`+repeated(10000, named("V"))),
+		"arguments": notebookWith("", `,"args":`+repeated(10000, func(i int) string { return fmt.Sprintf(`"an argument of some length %d"`, i) })),
+		"annotations": []byte(strings.Replace(string(notebookWith("", "")), `"labels"`, `"annotations":{`+strings.Trim(repeated(20000, func(i int) string {
 			return fmt.Sprintf(`"a%d":""`, i)
 		}), "[]")+`},"labels"`, 1)),
 	} {

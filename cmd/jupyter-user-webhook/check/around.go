@@ -41,7 +41,7 @@ func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 		}) {
 			namespace, _, _ := account(g.subject)
 			if namespace != "kube-system" && (g.namespace == "" || slices.Contains(notebooks, g.namespace)) {
-				having[who(g.subject)+" ("+g.binding+")"] = true
+				having[subjectText(g.subject)+" ("+g.binding+")"] = true
 			}
 		}
 		if len(having) > 0 {

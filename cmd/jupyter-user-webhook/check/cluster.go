@@ -54,7 +54,7 @@ func connect(c *rest.Config, namespace string) (*Cluster, error) {
 	c.Timeout = callTimeout
 	// There are only a few calls, and the API server limits them itself.
 	c.QPS = -1
-	c.WarningHandler, c.WarningHandlerWithContext = nil, toWhoListens{}
+	c.WarningHandler, c.WarningHandlerWithContext = nil, warningCollector{}
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
@@ -98,10 +98,10 @@ func listen(ctx context.Context) (context.Context, *heard) {
 
 type listening struct{}
 
-// toWhoListens drops the warnings of other calls. Only those about the Pod of the dry run are needed.
-type toWhoListens struct{}
+// warningCollector drops the warnings of other calls. Only those about the Pod of the dry run are needed.
+type warningCollector struct{}
 
-func (toWhoListens) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {
+func (warningCollector) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {
 	if h, listens := ctx.Value(listening{}).(*heard); listens {
 		h.lock.Lock()
 		defer h.lock.Unlock()

@@ -120,7 +120,7 @@ func differences(at string, want, have any) (found []string) {
 	if equality.Semantic.DeepEqual(want, have) {
 		return nil
 	}
-	if w, h, are := both[map[string]any](want, have); are {
+	if w, h, are := bothOf[map[string]any](want, have); are {
 		keys := maps.Clone(w)
 		maps.Copy(keys, h)
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
@@ -128,7 +128,7 @@ func differences(at string, want, have any) (found []string) {
 		}
 		return found
 	}
-	if w, h, are := both[string](want, have); are && len(w)+len(h) > 100 {
+	if w, h, are := bothOf[string](want, have); are && len(w)+len(h) > 100 {
 		// For a long expression, show the part that begins at the first difference.
 		same := 0
 		for same < min(len(w), len(h)) && w[same] == h[same] {
@@ -136,7 +136,7 @@ func differences(at string, want, have any) (found []string) {
 		}
 		return []string{at + " differs: " + written(h[same:]) + " in place of " + written(w[same:])}
 	}
-	w, h, lists := both[[]any](want, have)
+	w, h, lists := bothOf[[]any](want, have)
 	switch {
 	case have == nil:
 		return []string{at + " is missing"}
@@ -153,7 +153,7 @@ func differences(at string, want, have any) (found []string) {
 	return found
 }
 
-func both[T any](want, have any) (w, h T, are bool) {
+func bothOf[T any](want, have any) (w, h T, are bool) {
 	w, isW := want.(T)
 	h, isH := have.(T)
 	return w, h, isW && isH

@@ -147,8 +147,8 @@ func crowd(subject rbacv1.Subject) bool {
 	return slices.Contains([]string{"system:authenticated", "system:unauthenticated", "system:anonymous"}, subject.Name)
 }
 
-// who returns a subject for messages.
-func who(subject rbacv1.Subject) string {
+// subjectText returns a subject for messages.
+func subjectText(subject rbacv1.Subject) string {
 	if namespace, name, is := account(subject); is {
 		return "ServiceAccount " + namespace + "/" + name
 	}

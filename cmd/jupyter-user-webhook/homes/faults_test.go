@@ -364,8 +364,8 @@ func TestADirectoryThatComesMeanwhile(t *testing.T) {
 	})
 }
 
-// TestWhatTheServerShowsAsAnother: if the server maps the user's UID, the new home belongs to another user and is removed.
-func TestWhatTheServerShowsAsAnother(t *testing.T) {
+// TestServerMapsTheUserToAnotherUser: if the server maps the user's UID, the new home belongs to another user and is removed.
+func TestServerMapsTheUserToAnotherUser(t *testing.T) {
 	inItsOwnMounts(t, func(t *testing.T) {
 		s := newSite(t)
 		f := &faulty{folder: s.root}

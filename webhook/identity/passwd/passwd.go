@@ -61,10 +61,10 @@ type Source struct {
 	fault error
 	// lasting reports whether the previous check found a fault too.
 	lasting bool
-	// told is the fault that was logged last; empty if the last log line said that the files are good.
-	told string
-	// toldLines are the bad lines that were logged last.
-	toldLines string
+	// loggedFault is the fault that was logged last; empty if the last log line said that the files are good.
+	loggedFault string
+	// loggedLines are the bad lines that were logged last.
+	loggedLines string
 }
 
 // Open returns a source and reads the files. A broken file is an error here, because there is no previous table.

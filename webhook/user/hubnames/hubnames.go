@@ -120,17 +120,17 @@ func (f *File) look() error {
 		f.tried = [sha256.Size]byte{}
 	}
 	if err != nil {
-		f.tell(fmt.Errorf("the map of hubs' names %s: %w", f.path, err))
+		f.logFault(fmt.Errorf("the map of hubs' names %s: %w", f.path, err))
 		return f.fault
 	}
 	f.names.Store(&names)
 	f.count.Set(float64(len(names)))
-	f.tell(nil)
+	f.logFault(nil)
 	return nil
 }
 
-// tell logs an error once, and logs once when it is corrected.
-func (f *File) tell(fault error) {
+// logFault logs an error once, and logs once when it is corrected.
+func (f *File) logFault(fault error) {
 	before := f.fault
 	f.fault = fault
 	switch {
