@@ -24,18 +24,18 @@ type Files struct {
 }
 
 const (
-	// lookEvery is how often Files checks for the first pair. A kubelet takes up to a minute to mount it.
-	lookEvery = 250 * time.Millisecond
+	// pollEvery is how often Files checks for the first pair. A kubelet takes up to a minute to mount it.
+	pollEvery = 250 * time.Millisecond
 	// rereadEvery is how often the files are read without a notification. This is needed after a Secret was deleted and created
 	// again.
 	rereadEvery = time.Second
-	// tellEvery is how often the log says that the first pair is missing.
-	tellEvery = 30 * time.Second
+	// logEvery is how often the log says that the first pair is missing.
+	logEvery = 30 * time.Second
 )
 
-// whereFrom tells an admin in the log what to check if the webhook has no certificate. It names all three sources, because
+// sourcesHint tells an admin in the log what to check if the webhook has no certificate. It names all three sources, because
 // the webhook cannot ask the API server which one is used.
-const whereFrom = "the Secret " + SecretName + " of the webhook's namespace is mounted here, a minute after it is made at " +
+const sourcesHint = "the Secret " + SecretName + " of the webhook's namespace is mounted here, a minute after it is made at " +
 	"most. By cert-manager: kubectl -n jupyter-user-system describe certificate,issuer. By rotate-certificates: kubectl -n " +
 	"jupyter-user-system logs deployment/" + selfSignedName + ". By hand: kubectl -n jupyter-user-system create secret tls " +
 	SecretName + " --cert=tls.crt --key=tls.key"
@@ -70,7 +70,7 @@ func (f *Files) Watch(ctx context.Context) error {
 
 // wait waits for the first pair, and logs from time to time that it is missing. It reports whether there is a pair.
 func (f *Files) wait(ctx context.Context) bool {
-	look := time.NewTicker(lookEvery)
+	look := time.NewTicker(pollEvery)
 	defer look.Stop()
 	for told := (time.Time{}); f.watcher.Load() == nil; {
 		err := f.read()
@@ -78,9 +78,9 @@ func (f *Files) wait(ctx context.Context) bool {
 			f.log.Info("the serving certificate is there", "directory", f.dir)
 			break
 		}
-		if time.Since(told) > tellEvery {
+		if time.Since(told) > logEvery {
 			told = time.Now()
-			f.log.Warn("waiting for the serving certificate", "problem", err.Error(), "look", whereFrom)
+			f.log.Warn("waiting for the serving certificate", "problem", err.Error(), "look", sourcesHint)
 		}
 		select {
 		case <-ctx.Done():

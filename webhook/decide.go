@@ -93,7 +93,7 @@ type Decision struct {
 func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	pod, err := review.read()
 	if err != nil {
-		return w.unread(review, err)
+		return w.denyUnread(review, err)
 	}
 	if labels, annotations := pod.Metadata.Labels, pod.Metadata.Annotations; !user.Claimed(labels, annotations, w.config.User) {
 		return Decision{Unclaimed: user.NotClaimedBecause(labels, annotations, w.config.User)}
@@ -102,7 +102,7 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	if invalid := user.CheckInject(pod.Metadata.Annotations); invalid != nil {
 		return Denied(d, *invalid)
 	}
-	ctx, cancel := w.limitBoth(ctx)
+	ctx, cancel := w.limitLookups(ctx)
 	defer cancel()
 	name, denials, err := w.nameOf(ctx, pod, HubNames.FromHub)
 	if len(denials) > 0 {
@@ -134,8 +134,8 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	return d
 }
 
-// unread denies a Pod that cannot be read. A Pod with a list that is too long is not denied if its metadata do not claim it.
-func (w *Webhook) unread(review Review, err error) Decision {
+// denyUnread denies a Pod that cannot be read. A Pod with a list that is too long is not denied if its metadata do not claim it.
+func (w *Webhook) denyUnread(review Review, err error) Decision {
 	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)
 		if fault == nil && !user.Claimed(labels, annotations, w.config.User) {
@@ -159,9 +159,9 @@ func unreadablePod(err error) denial.Denial {
 	return denial.TooMany(tooLong.Field, tooLong.Have, tooLong.Max)
 }
 
-// limitBoth returns a context with one time limit for both lookups, of the user's name and of the identity. If hub names
+// limitLookups returns a context with one time limit for both lookups, of the user's name and of the identity. If hub names
 // are not mapped, there is only the second lookup, which sets that limit itself.
-func (w *Webhook) limitBoth(ctx context.Context) (context.Context, context.CancelFunc) {
+func (w *Webhook) limitLookups(ctx context.Context) (context.Context, context.CancelFunc) {
 	if w.hubNames == nil {
 		return ctx, func() {}
 	}

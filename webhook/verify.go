@@ -36,7 +36,7 @@ func (w *Webhook) Verify(ctx context.Context, review Review) Decision {
 		d.OtherGeneration = true
 		return Denied(d, denial.GenerationUnknown(inject.ConfigAnnotation, generation))
 	}
-	ctx, cancel := w.limitBoth(ctx)
+	ctx, cancel := w.limitLookups(ctx)
 	defer cancel()
 	name, denials, err := w.confirmName(ctx, pod)
 	if len(denials) > 0 {

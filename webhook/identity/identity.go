@@ -69,8 +69,8 @@ func New(uid, gid int64, groups []int64) Identity {
 }
 
 // WithGroups returns the identity with at most most groups: those with the lowest numbers.
-func (id Identity) WithGroups(most int) Identity {
-	return id.with(id.Groups[:min(len(id.Groups), most)])
+func (id Identity) WithGroups(limit int) Identity {
+	return id.with(id.Groups[:min(len(id.Groups), limit)])
 }
 
 // with returns the identity with other groups.

@@ -33,9 +33,9 @@ func setsOpening(arg string) bool {
 	return slices.Contains(openingTraits, trait)
 }
 
-// sentHome returns a command line in which the image's own home is replaced by the user's in the arguments for Jupyter's
+// redirectHome returns a command line in which the image's own home is replaced by the user's in the arguments for Jupyter's
 // directory, and the indices of these arguments. A shell script is not changed, and the Pod gets a warning (jupyter.go).
-func sentHome(argv []string, home string) (sent []string, at []int) {
+func redirectHome(argv []string, home string) (sent []string, at []int) {
 	for i, arg := range argv {
 		if !setsOpening(arg) {
 			continue

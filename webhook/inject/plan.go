@@ -127,17 +127,17 @@ type planning struct {
 	notebook   *pod.Container
 	notebookAt pod.Pointer
 	// homeIn are the other containers that have the home.
-	homeIn []homed
-	// guessed are the names of further candidates for the notebook container.
-	guessed []string
+	homeIn []containerWithHome
+	// otherCandidates are the names of further candidates for the notebook container.
+	otherCandidates []string
 	// home is the value of HOME in the notebook container.
 	home string
 	// subPath is the home, relative to the share's root; empty if it is unknown. parent is the directory above it on the
 	// share, and homes that directory as the init container sees it. homeOnShare is the home's path below the share's path
 	// in the notebook container.
 	subPath, parent, homes, homeOnShare string
-	// again are the names of the volumes that use the share's claim under a name other than ours.
-	again []string
+	// deniedVolumes are the names of the volumes that use the share's claim under a name other than ours.
+	deniedVolumes []string
 	// identityEnv are the variables that name the user (env.go).
 	identityEnv [6]identityVar
 	jupyter     jupyterServer
@@ -222,7 +222,7 @@ func (p *Planner) Plan(document *pod.Pod, facts Facts) *Plan {
 	switches, denials := in.readSwitches()
 	plan.denials = append(plan.denials, denials...)
 	plan.warnings = append(plan.warnings, in.warnings()...)
-	in.again = in.shareAgain()
+	in.deniedVolumes = in.otherShareVolumes()
 	in.identityEnv = in.identityVars()
 	in.jupyter = in.findServer(switches)
 	plan.pieces = in.pieces(switches)
@@ -303,8 +303,8 @@ func (in *planning) readSwitches() (s switches, denials []denial.Denial) {
 
 // warnings returns the warnings that belong to no single piece.
 func (in *planning) warnings() (warnings []string) {
-	if len(in.guessed) > 0 {
-		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.guessed, containerAnnotation))
+	if len(in.otherCandidates) > 0 {
+		warnings = append(warnings, denial.ContainerByGuess(in.notebook.Name, in.otherCandidates, containerAnnotation))
 	}
 	var unknown []string
 	for key := range in.pod.Metadata.Annotations {

@@ -71,7 +71,7 @@ func (p privilegesPiece) enforce(c *changes, taken func(fields []string) string)
 	if !exists {
 		have = &pod.SecurityContext{}
 	}
-	if asked := p.asked(have); len(asked) > 0 {
+	if asked := p.droppedPrivileges(have); len(asked) > 0 {
 		c.warn(taken(asked))
 	}
 	putPrivileges(c, member{object: p.at, exists: exists}, have, p.want)
@@ -79,8 +79,8 @@ func (p privilegesPiece) enforce(c *changes, taken func(fields []string) string)
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// asked returns the privileges that the Pod asked for and does not get.
-func (p privilegesPiece) asked(have *pod.SecurityContext) (fields []string) {
+// droppedPrivileges returns the privileges that the Pod asked for and does not get.
+func (p privilegesPiece) droppedPrivileges(have *pod.SecurityContext) (fields []string) {
 	if isTrue(have.Privileged) {
 		fields = append(fields, "privileged")
 	}

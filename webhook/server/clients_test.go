@@ -64,9 +64,9 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 		"another certificate for us":    {[]tls.Certificate{*lookAlike}, false},
 		"our certificate without a key": {[]tls.Certificate{stolen}, false},
 	} {
-		for _, most := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-			t.Run(name+" with "+tls.VersionName(most), func(t *testing.T) {
-				transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.pair.Roots(), Certificates: c.presents, MaxVersion: most}}
+		for _, highest := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			t.Run(name+" with "+tls.VersionName(highest), func(t *testing.T) {
+				transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.pair.Roots(), Certificates: c.presents, MaxVersion: highest}}
 				defer transport.CloseIdleConnections()
 				for _, path := range []string{"/mutate", "/", server.PeerPath} {
 					client := &http.Client{Transport: transport, Timeout: machine.Patience}

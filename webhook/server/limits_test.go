@@ -46,30 +46,30 @@ func longestMap() string {
 // tooMuch returns Pods of 3.9 MB, most of it in one list, with their denials.
 func tooMuch() map[string]struct{ pod, field, message string } {
 	container := func(rest string) string { return string(shaped("", rest)) }
-	const most = ", and a notebook has at most %d: leave some out"
+	const tooManyMessage = ", and a notebook has at most %d: leave some out"
 	const keys = " keys, and a map of a notebook has at most 20000: leave some out"
 	pods := map[string]struct{ pod, field, message string }{
 		"containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
-			longest(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) }) + `}}`, "spec.containers", fmt.Sprintf(most, 200)},
+			longest(func(i int) string { return fmt.Sprintf(`{"name":"%x"}`, i) }) + `}}`, "spec.containers", fmt.Sprintf(tooManyMessage, 200)},
 		"nothings as containers": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":{"jupyter-user":"alice"}},"spec":{"containers":` +
-			longest(always("{}")) + `}}`, "spec.containers", fmt.Sprintf(most, 200)},
-		"init containers": {string(shaped(`"initContainers":`+longest(always("{}"))+`,`, "")), "spec.initContainers", fmt.Sprintf(most, 200)},
+			longest(always("{}")) + `}}`, "spec.containers", fmt.Sprintf(tooManyMessage, 200)},
+		"init containers": {string(shaped(`"initContainers":`+longest(always("{}"))+`,`, "")), "spec.initContainers", fmt.Sprintf(tooManyMessage, 200)},
 		"debug containers": {string(shaped(`"ephemeralContainers":`+longest(always("{}"))+`,`, "")), "spec.ephemeralContainers",
-			fmt.Sprintf(most, 200)},
-		"volumes":        {string(shaped(`"volumes":`+longest(always("{}"))+`,`, "")), "spec.volumes", fmt.Sprintf(most, 500)},
-		"pull secrets":   {string(shaped(`"imagePullSecrets":`+longest(always("{}"))+`,`, "")), "spec.imagePullSecrets", fmt.Sprintf(most, 1000)},
-		"groups":         {string(shaped(`"securityContext":{"supplementalGroups":`+longest(always("0"))+`},`, "")), "spec.securityContext.supplementalGroups", fmt.Sprintf(most, 1000)},
-		"mounts":         {container(`,"volumeMounts":` + longest(always("{}"))), "spec.containers[0].volumeMounts", fmt.Sprintf(most, 1000)},
-		"devices":        {container(`,"volumeDevices":` + longest(always("{}"))), "spec.containers[0].volumeDevices", fmt.Sprintf(most, 1000)},
-		"ports":          {container(`,"ports":` + longest(always("{}"))), "spec.containers[0].ports", fmt.Sprintf(most, 1000)},
-		"variables":      {container(`,"env":` + longest(always("{}"))), "spec.containers[0].env", fmt.Sprintf(most, 10000)},
-		"sources":        {container(`,"envFrom":` + longest(always("{}"))), "spec.containers[0].envFrom", fmt.Sprintf(most, 1000)},
-		"arguments":      {container(`,"args":` + longest(always(`""`))), "spec.containers[0].args", fmt.Sprintf(most, 10000)},
-		"words":          {container(`,"command":` + longest(always(`""`))), "spec.containers[0].command", fmt.Sprintf(most, 10000)},
-		"a hook's words": {container(`,"lifecycle":{"preStop":{"exec":{"command":` + longest(always(`""`)) + `}}}`), "spec.containers[0].lifecycle.preStop.exec.command", fmt.Sprintf(most, 10000)},
-		"capabilities":   {container(`,"securityContext":{"capabilities":{"add":` + longest(always(`""`)) + `}}`), "spec.containers[0].securityContext.capabilities.add", fmt.Sprintf(most, 10000)},
+			fmt.Sprintf(tooManyMessage, 200)},
+		"volumes":        {string(shaped(`"volumes":`+longest(always("{}"))+`,`, "")), "spec.volumes", fmt.Sprintf(tooManyMessage, 500)},
+		"pull secrets":   {string(shaped(`"imagePullSecrets":`+longest(always("{}"))+`,`, "")), "spec.imagePullSecrets", fmt.Sprintf(tooManyMessage, 1000)},
+		"groups":         {string(shaped(`"securityContext":{"supplementalGroups":`+longest(always("0"))+`},`, "")), "spec.securityContext.supplementalGroups", fmt.Sprintf(tooManyMessage, 1000)},
+		"mounts":         {container(`,"volumeMounts":` + longest(always("{}"))), "spec.containers[0].volumeMounts", fmt.Sprintf(tooManyMessage, 1000)},
+		"devices":        {container(`,"volumeDevices":` + longest(always("{}"))), "spec.containers[0].volumeDevices", fmt.Sprintf(tooManyMessage, 1000)},
+		"ports":          {container(`,"ports":` + longest(always("{}"))), "spec.containers[0].ports", fmt.Sprintf(tooManyMessage, 1000)},
+		"variables":      {container(`,"env":` + longest(always("{}"))), "spec.containers[0].env", fmt.Sprintf(tooManyMessage, 10000)},
+		"sources":        {container(`,"envFrom":` + longest(always("{}"))), "spec.containers[0].envFrom", fmt.Sprintf(tooManyMessage, 1000)},
+		"arguments":      {container(`,"args":` + longest(always(`""`))), "spec.containers[0].args", fmt.Sprintf(tooManyMessage, 10000)},
+		"words":          {container(`,"command":` + longest(always(`""`))), "spec.containers[0].command", fmt.Sprintf(tooManyMessage, 10000)},
+		"a hook's words": {container(`,"lifecycle":{"preStop":{"exec":{"command":` + longest(always(`""`)) + `}}}`), "spec.containers[0].lifecycle.preStop.exec.command", fmt.Sprintf(tooManyMessage, 10000)},
+		"capabilities":   {container(`,"securityContext":{"capabilities":{"add":` + longest(always(`""`)) + `}}`), "spec.containers[0].securityContext.capabilities.add", fmt.Sprintf(tooManyMessage, 10000)},
 		"requests":       {container(`,"resources":{"requests":` + longestMap() + `}`), "", keys},
-		"rules":          {container(`,"restartPolicyRules":` + longest(always("{}"))), "spec.containers[0].restartPolicyRules", fmt.Sprintf(most, 1000)},
+		"rules":          {container(`,"restartPolicyRules":` + longest(always("{}"))), "spec.containers[0].restartPolicyRules", fmt.Sprintf(tooManyMessage, 1000)},
 		"labels": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","labels":` + `{"jupyter-user":"alice",` +
 			longestMap()[1:] + `},"spec":{"containers":[]}}`,
 			"", keys},

@@ -196,10 +196,10 @@ func TestPeersAreAddresses(t *testing.T) {
 // TestPeerRequestsAreLimited: Pods with made-up configurations cause only a few concurrent requests.
 func TestPeerRequestsAreLimited(t *testing.T) {
 	all := newReplicas(t)
-	var asked, most atomic.Int32
+	var asked, highest atomic.Int32
 	over := make(chan struct{})
 	slow := all.listen(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		most.Store(max(most.Load(), asked.Add(1)))
+		highest.Store(max(highest.Load(), asked.Add(1)))
 		_, _ = io.Copy(io.Discard, r.Body)
 		select {
 		case <-r.Context().Done():
@@ -223,7 +223,7 @@ func TestPeerRequestsAreLimited(t *testing.T) {
 	e.send(t, request("/verify", review(made)).WithContext(gone))
 	reviews.Wait()
 	// A request that has ended here may still run there.
-	assert.LessOrEqual(t, most.Load(), int32(16))
+	assert.LessOrEqual(t, highest.Load(), int32(16))
 	assert.True(t, strings.Contains(e.log.String(), "8 requests to other replicas are running, and none has ended in time"))
 }
 

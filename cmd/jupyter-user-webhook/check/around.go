@@ -30,10 +30,10 @@ func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	}
 	for _, right := range rightsAroundPolicies {
 		having := map[string]bool{}
-		for _, g := range s.given(func(rules []rbacv1.PolicyRule) (given []grant) {
+		for _, g := range s.collectGrants(func(rules []rbacv1.PolicyRule) (given []grant) {
 			for _, rule := range rules {
 				may := slices.ContainsFunc(right.verbs, func(verb string) bool { return gives(rule, right.group, right.resource, verb) })
-				if may && !everything(rule) {
+				if may && !givesEveryRight(rule) {
 					given = append(given, grant{})
 				}
 			}
@@ -41,11 +41,11 @@ func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 		}) {
 			namespace, _, _ := account(g.subject)
 			if namespace != "kube-system" && (g.namespace == "" || slices.Contains(notebooks, g.namespace)) {
-				having[who(g.subject)+" ("+g.binding+")"] = true
+				having[subjectText(g.subject)+" ("+g.binding+")"] = true
 			}
 		}
 		if len(having) > 0 {
-			found = append(found, warning(some(slices.Sorted(maps.Keys(having))), "%s", right.means))
+			found = append(found, warning(firstFew(slices.Sorted(maps.Keys(having))), "%s", right.means))
 		}
 	}
 	return found

@@ -54,7 +54,7 @@ func connect(c *rest.Config, namespace string) (*Cluster, error) {
 	c.Timeout = callTimeout
 	// There are only a few calls, and the API server limits them itself.
 	c.QPS = -1
-	c.WarningHandler, c.WarningHandlerWithContext = nil, toWhoListens{}
+	c.WarningHandler, c.WarningHandlerWithContext = nil, warningHandler{}
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
@@ -84,25 +84,25 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// heard collects the warnings of an API server.
-type heard struct {
+// warningList collects the warnings of an API server.
+type warningList struct {
 	lock     sync.Mutex
 	warnings []string
 }
 
-// listen returns a context with which the warnings of calls are collected.
-func listen(ctx context.Context) (context.Context, *heard) {
-	h := &heard{}
-	return context.WithValue(ctx, listening{}, h), h
+// collectWarnings returns a context with which the warnings of calls are collected.
+func collectWarnings(ctx context.Context) (context.Context, *warningList) {
+	h := &warningList{}
+	return context.WithValue(ctx, warningsKey{}, h), h
 }
 
-type listening struct{}
+type warningsKey struct{}
 
-// toWhoListens drops the warnings of other calls. Only those about the Pod of the dry run are needed.
-type toWhoListens struct{}
+// warningHandler drops the warnings of other calls. Only those about the Pod of the dry run are needed.
+type warningHandler struct{}
 
-func (toWhoListens) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {
-	if h, listens := ctx.Value(listening{}).(*heard); listens {
+func (warningHandler) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {
+	if h, listens := ctx.Value(warningsKey{}).(*warningList); listens {
 		h.lock.Lock()
 		defer h.lock.Unlock()
 		h.warnings = append(h.warnings, text)

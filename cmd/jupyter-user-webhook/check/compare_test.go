@@ -47,7 +47,7 @@ func installedAs(t *testing.T, what string, change func(name string, object map[
 	t.Helper()
 	m := rendered(t)
 	list := &unstructured.UnstructuredList{}
-	for _, o := range m.of(installedKinds[what]) {
+	for _, o := range m.ofKind(installedKinds[what]) {
 		copied := o.DeepCopy()
 		if change != nil {
 			change(copied.GetName(), copied.Object)
@@ -84,7 +84,7 @@ func TestWhatIsMissing(t *testing.T) {
 	s := installedAs(t, policies, nil)
 	s.installed[policies].Items = s.installed[policies].Items[:0]
 	found := s.compare(t.Context(), policies)
-	require.Len(t, found, len(s.Manifest.of("ValidatingAdmissionPolicy")))
+	require.Len(t, found, len(s.Manifest.ofKind("ValidatingAdmissionPolicy")))
 	assert.Equal(t, Failed, found[0].Status)
 	assert.Equal(t, "is missing: helm upgrade, or kubectl apply -f deploy/install.yaml", found[0].Message)
 }
@@ -161,7 +161,7 @@ func TestReadManifest(t *testing.T) {
 	}
 	m, err := ReadManifest(strings.NewReader("---\n# nothing\n---\n" + all + "\n---\n"))
 	require.NoError(t, err)
-	assert.Len(t, m.of("ValidatingAdmissionPolicyBinding"), 15)
+	assert.Len(t, m.ofKind("ValidatingAdmissionPolicyBinding"), 15)
 }
 
 func TestReadRelease(t *testing.T) {

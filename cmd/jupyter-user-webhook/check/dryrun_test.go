@@ -102,13 +102,13 @@ func TestWhereItIsTried(t *testing.T) {
 		s.claims.Items = append(s.claims.Items, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "c"}})
 		s.namespaces.Items = append(s.namespaces.Items, named(namespace))
 	}
-	in, _ := s.tryIn()
+	in, _ := s.dryRunNamespace()
 	assert.Equal(t, "a", in)
 	s.namespaces.Items[2].Labels = map[string]string{levelLabel: baseline}
-	in, _ = s.tryIn()
+	in, _ = s.dryRunNamespace()
 	assert.Equal(t, "b", in, "where notebooks may run")
 	s.Namespaces = []string{"a", "nosuch"}
-	in, _ = s.tryIn()
+	in, _ = s.dryRunNamespace()
 	assert.Equal(t, "a", in, "the option's namespace, as the caller may have no rights elsewhere")
 }
 

@@ -127,9 +127,9 @@ func TestNamespaceLeftOutWithTheShare(t *testing.T) {
 	assert.Equal(t, Warning, bad[1].Status)
 	assert.Equal(t, "namespace jhub", bad[1].Where)
 	assert.Contains(t, bad[1].Message, "the webhook has no effect there: anyone who can create Pods there can mount the whole share")
-	assert.Equal(t, []string{"jupyter-user-system", "lab"}, s.served(), "no notebooks are made where nothing is in effect")
+	assert.Equal(t, []string{"jupyter-user-system", "lab"}, s.servedNamespaces(), "no notebooks are made where nothing is in effect")
 	s.Namespaces = []string{"jhub"}
-	in, there := s.tryIn()
+	in, there := s.dryRunNamespace()
 	assert.True(t, there)
 	assert.Equal(t, "lab", in)
 }
@@ -191,7 +191,7 @@ func TestNarrowedAlike(t *testing.T) {
 		assert.Contains(t, f.Message, "in effect in namespace decoy alone, and the installation is for every namespace")
 	}
 	s.claims.Items = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "hpc-shared-pvc"}}}
-	assert.Equal(t, []string{"lab"}, s.served(), "the other checks look at that namespace")
+	assert.Equal(t, []string{"lab"}, s.servedNamespaces(), "the other checks look at that namespace")
 }
 
 // TestNothingIsInstalled: then the check does not say Enforce.

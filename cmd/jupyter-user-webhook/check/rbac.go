@@ -11,7 +11,7 @@ import (
 
 // rbac reports which subjects may be any user. A hub is expected, and an admin always may; a whole namespace never should.
 func rbac(_ context.Context, s *state) (found []Finding) {
-	grants, notebooks := s.grants(), s.served()
+	grants, notebooks := s.grants(), s.servedNamespaces()
 	said := map[string]bool{}
 	for _, g := range grants {
 		f := judgeGrant(g, notebooks)
@@ -26,7 +26,7 @@ func rbac(_ context.Context, s *state) (found []Finding) {
 	found = append(found, s.aroundPolicies(notebooks)...)
 	single := map[string]bool{}
 	for _, g := range grants {
-		if len(g.names) > 0 && g.resource == homes && !crowd(g.subject) {
+		if len(g.names) > 0 && g.resource == homes && !isCrowd(g.subject) {
 			single[g.binding] = true
 		}
 	}
@@ -38,24 +38,24 @@ func judgeGrant(g grant, notebooks []string) *Finding {
 	f := func(f Finding) *Finding { return &f }
 	where := g.binding
 	switch {
-	case crowd(g.subject):
+	case isCrowd(g.subject):
 		return f(failed(where, "gives %s %s in %s to %s, which is every user there: remove "+
-			"it", g.verb, g.what(), g.where(), who(g.subject)))
+			"it", g.verb, g.describeHomes(), g.where(), subjectText(g.subject)))
 	case g.wildcard && g.subject.Kind == "Group" && g.subject.Name == "system:masters":
-		return f(ok(where, "may be any user: %s, whom no rule stops in any cluster", who(g.subject)))
+		return f(ok(where, "may be any user: %s, whom no rule stops in any cluster", subjectText(g.subject)))
 	case g.wildcard && g.runsBeside(notebooks):
 		return f(failed(where, "lets anyone who can create Pods in the namespace of %s be any user, by a rule that gives "+
 			"every right (%s), including run-as: notebooks run there, so give it only the rights that it needs, or a namespace "+
 			"of its own",
-			who(g.subject), g.role))
+			subjectText(g.subject), g.role))
 	case g.wildcard:
 		return f(warning(where, "may be any user: %s in %s, by a rule that gives every right (%s)",
-			who(g.subject), g.where(), g.role))
+			subjectText(g.subject), g.where(), g.role))
 	case g.verb == runAs:
 		return judgeRunAs(g)
 	case len(g.names) == 0 || g.resource == shares:
 		return f(warning(where, "may be any user: %s may use %s in %s; right for a JupyterHub, which has authenticated its "+
-			"users, and for an admin", who(g.subject), g.what(), g.where()))
+			"users, and for an admin", subjectText(g.subject), g.describeHomes(), g.where()))
 	}
 	return nil
 }
@@ -67,28 +67,28 @@ func judgeRunAs(g grant) *Finding {
 	case !counts:
 		f = warning(g.binding, "gives run-as to %s in %s, which never counts: it is for a ServiceAccount of the Pod's own "+
 			"namespace",
-			who(g.subject), g.where())
+			subjectText(g.subject), g.where())
 	case g.resource == shares:
 		f = warning(g.binding, "lets anyone who can create Pods in namespace %s read every home, by %s: right for a backup "+
-			"in a namespace where no other user may create Pods", namespace, who(g.subject))
+			"in a namespace where no other user may create Pods", namespace, subjectText(g.subject))
 	case len(g.names) == 0:
 		f = failed(g.binding, "lets anyone who can create Pods in namespace %s be any user, by %s: name the homes in resourceNames",
-			namespace, who(g.subject))
+			namespace, subjectText(g.subject))
 	default:
 		return nil
 	}
 	return &f
 }
 
-// what returns the homes of the grant, in words.
-func (g grant) what() string {
+// describeHomes returns the homes of the grant, in words.
+func (g grant) describeHomes() string {
 	switch {
 	case g.resource == shares:
 		return "the whole share"
 	case len(g.names) == 0:
 		return "every home"
 	}
-	return "the homes of " + some(g.names)
+	return "the homes of " + firstFew(g.names)
 }
 
 // hubsThatRun warns of ServiceAccounts that have both use and run-as: then any Pod with that ServiceAccount may be any
@@ -97,13 +97,13 @@ func hubsThatRun(grants []grant) (found []Finding) {
 	every := map[string]bool{}
 	for _, g := range grants {
 		if _, _, is := account(g.subject); is && g.verb == use && g.resource == homes && len(g.names) == 0 && !g.wildcard {
-			every[who(g.subject)] = true
+			every[subjectText(g.subject)] = true
 		}
 	}
 	runs := map[string]string{}
 	for _, g := range grants {
-		if g.verb == runAs && g.resource == homes && !g.wildcard && every[who(g.subject)] {
-			runs[who(g.subject)] = g.binding
+		if g.verb == runAs && g.resource == homes && !g.wildcard && every[subjectText(g.subject)] {
+			runs[subjectText(g.subject)] = g.binding
 		}
 	}
 	for _, hub := range slices.Sorted(maps.Keys(runs)) {

@@ -215,9 +215,9 @@ func TestUsers(t *testing.T) {
 
 func TestOwnHomes(t *testing.T) {
 	s := &state{parameters: map[string]string{"ownHomes": "Yes", "ownHomePrefix": "oidc:", "ownHomeSuffix": "@corp.example"}}
-	assert.True(t, s.own(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
-	assert.False(t, s.own(AccessQuery{As: "alice", User: "alice"}))
-	assert.False(t, s.own(AccessQuery{As: "oidc:@corp.example"}))
+	assert.True(t, s.isOwnHome(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{As: "alice", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{As: "oidc:@corp.example"}))
 	s.parameters["ownHomes"] = "No"
-	assert.False(t, s.own(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
+	assert.False(t, s.isOwnHome(AccessQuery{As: "oidc:alice@corp.example", User: "alice"}))
 }

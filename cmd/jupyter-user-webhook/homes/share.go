@@ -23,7 +23,7 @@ func openShare(ctx context.Context, o Options) (*share, error) {
 		return nil, fmt.Errorf("open the root of the share: %w", err)
 	}
 	s := &share{root}
-	if err := onlyRoots(root, "the root of the share"); err != nil {
+	if err := checkOnlyRootWrites(root, "the root of the share"); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (s *share) open(dir string) (*os.File, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	case err != nil:
-		return nil, closed(fmt.Errorf("open %s: %w", dir, err))
+		return nil, writeError(fmt.Errorf("open %s: %w", dir, err))
 	}
 	return os.NewFile(uintptr(fd), dir), nil
 }
@@ -100,9 +100,9 @@ func openBeneath(at int, path string) (fd int, err error) {
 	return fd, err
 }
 
-// onlyRoots returns an error unless the directory belongs to root and only root can write to it. Any other writer could replace a
+// checkOnlyRootWrites returns an error unless the directory belongs to root and only root can write to it. Any other writer could replace a
 // directory in it.
-func onlyRoots(dir *os.File, called string) error {
+func checkOnlyRootWrites(dir *os.File, called string) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &stat); err != nil {
 		return fmt.Errorf("look at %s: %w", called, err)

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// mostEntries and mostBytes limit a skeleton, which is kept in memory. /etc/skel has a handful of files.
-	mostEntries = 1000
-	mostBytes   = 16 << 20
+	// maxEntries and mostBytes limit a skeleton, which is kept in memory. /etc/skel has a handful of files.
+	maxEntries = 1000
+	maxBytes   = 16 << 20
 )
 
 // Skeleton is the initial content of a home: directories, files and symbolic links, as they were when it was read.
@@ -52,8 +52,8 @@ func ReadSkeleton(dir string) (*Skeleton, error) {
 			return err
 		}
 		s.entries = append(s.entries, e)
-		if size += len(e.content); len(s.entries) > mostEntries || size > mostBytes {
-			return fmt.Errorf("it has more than %d files or %d MiB, which is too large for a home", mostEntries, mostBytes>>20)
+		if size += len(e.content); len(s.entries) > maxEntries || size > maxBytes {
+			return fmt.Errorf("it has more than %d files or %d MiB, which is too large for a home", maxEntries, maxBytes>>20)
 		}
 		return nil
 	})
@@ -95,7 +95,7 @@ func readFile(root *os.Root, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(io.LimitReader(file, mostBytes+1))
+	return io.ReadAll(io.LimitReader(file, maxBytes+1))
 }
 
 // fill returns the function that writes the skeleton into a home and gives it to the user. Contents come first and owners last,

@@ -23,7 +23,7 @@ func (f *Finder[V]) register() error {
 	out := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_lookups_in_flight",
 		Help: "Lookups that are out to " + f.What + ". No more than 32 ever are.",
-	}, func() float64 { return float64(f.Out()) })
+	}, func() float64 { return float64(f.Running()) })
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: name + "_oldest_lookup_seconds",
 		Help: "For how long the oldest of the lookups that are out to " + f.What + " has been; 0 where none is. Over a second, it " +

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// maxTold is how many bad lines of a file are logged. More bad lines usually have the same cause, and would fill the log.
-const maxTold = 10
+// maxLoggedLines is how many bad lines of a file are logged. More bad lines usually have the same cause, and would fill the log.
+const maxLoggedLines = 10
 
 // badLines are the unreadable lines of one file, which were skipped.
 type badLines struct {
@@ -19,13 +19,13 @@ type badLines struct {
 
 func (b *badLines) add(f *fault) {
 	b.count++
-	if len(b.first) < maxTold {
+	if len(b.first) < maxLoggedLines {
 		b.first = append(b.first, f)
 	}
 }
 
-// ofWhichBad returns the end of a sentence about the last file: how many bad lines it has, and the first of them.
-func (t *table) ofWhichBad() string {
+// badLinesText returns the end of a sentence about the last file: how many bad lines it has, and the first of them.
+func (t *table) badLinesText() string {
 	bad := t.bad[len(t.bad)-1]
 	if bad.count == 0 {
 		return ""
@@ -33,16 +33,16 @@ func (t *table) ofWhichBad() string {
 	return fmt.Sprintf("; %d bad lines are left out, the first is line %d: %s", bad.count, bad.first[0].line, bad.first[0].why)
 }
 
-// tellBadLines logs the bad lines of the files in use, if they differ from the ones logged last.
-func (s *Source) tellBadLines(users *table) {
+// logBadLines logs the bad lines of the files in use, if they differ from the ones logged last.
+func (s *Source) logBadLines(users *table) {
 	var text strings.Builder
 	for _, bad := range users.bad {
 		fmt.Fprintln(&text, bad.count, bad.first)
 	}
-	if text.String() == s.toldLines {
+	if text.String() == s.loggedLines {
 		return
 	}
-	s.toldLines = text.String()
+	s.loggedLines = text.String()
 	for _, bad := range users.bad {
 		for _, f := range bad.first {
 			s.log.Warn("a line of the file is left out", "path", f.path, "line", f.line, "fault", f.why)

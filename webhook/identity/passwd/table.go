@@ -53,14 +53,14 @@ func newTable(before *table, f files) *table {
 		memberships: make([]membership, 0, grown(len(before.memberships))),
 		homes:       make([]byte, 0, grown(len(before.homes))),
 		withHomes:   f.homes,
-		rules:       widest(f.rules),
+		rules:       fileRules(f.rules),
 	}
 }
 
-// widest returns the rules for names in files: those of the configuration, but without the rules about upper case, length
+// fileRules returns the rules for names in files: those of the configuration, but without the rules about upper case, length
 // and reserved names, which are checked on the Pod's name. No Pod can have a name that these rules deny: system accounts,
 // machines (host$), names with spaces, users of another domain. Skipping those saves memory.
-func widest(rules config.User) config.User {
+func fileRules(rules config.User) config.User {
 	rules.AllowUpperCase, rules.MaxLength, rules.Reserved = true, 32, nil
 	return rules
 }

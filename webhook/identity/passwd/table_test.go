@@ -22,7 +22,7 @@ import (
 )
 
 // anyName are the widest rules for names in files.
-var anyName = widest(config.User{})
+var anyName = fileRules(config.User{})
 
 // crowd writes the files of 100,000 users, each in 5 of 500 groups.
 func crowd(t testing.TB, uids int) (passwd, group string) {
@@ -125,7 +125,7 @@ func TestNobodyWaitsForWhoHangs(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	hanging, results := make(chan struct{}), make(chan error)
 	go func() {
-		results <- s.inTurn(ctx, func() {
+		results <- s.withLock(ctx, func() {
 			cancel() // the deadline comes after the check has begun
 			<-hanging
 		})

@@ -19,16 +19,16 @@ func (s *Source) Watch(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 			// The only error is that of the context, and then the loop ends.
-			_ = s.inTurn(ctx, func() {
-				s.look()
-				s.tell(ctx)
+			_ = s.withLock(ctx, func() {
+				s.readIfChanged()
+				s.logFault(ctx)
 			})
 		}
 	}
 }
 
-// look reads the files if they have changed since they were read last. The caller must hold the lock.
-func (s *Source) look() {
+// readIfChanged reads the files if they have changed since they were read last. The caller must hold the lock.
+func (s *Source) readIfChanged() {
 	if now, err := s.files.stat(); err == nil && s.tried != nil && s.tried.same(now) {
 		return
 	}
@@ -42,26 +42,26 @@ func (s *Source) look() {
 	// limit would have to be twice as high. A reload is rare, and only its own caller waits for this.
 	debug.FreeOSMemory()
 	s.metrics.loaded(users, read)
-	s.tellBadLines(users)
+	s.logBadLines(users)
 	s.log.Info("passwd read", "path", s.files.passwd, "users", len(users.accounts), "memberships", len(users.memberships))
 }
 
-// tell logs a fault once, logs once when the fault is gone, and sets the metrics. A fault of a single check is not logged: a
+// logFault logs a fault once, logs once when the fault is gone, and sets the metrics. A fault of a single check is not logged: a
 // file that is being written in place is broken for a moment.
-func (s *Source) tell(ctx context.Context) {
+func (s *Source) logFault(ctx context.Context) {
 	switch {
 	case s.fault == nil:
-		if s.told != "" {
+		if s.loggedFault != "" {
 			s.metrics.whole()
 			s.log.InfoContext(ctx, "passwd is whole again", "path", s.files.passwd)
 		}
-		s.told, s.lasting = "", false
-	case s.fault.Error() == s.told:
+		s.loggedFault, s.lasting = "", false
+	case s.fault.Error() == s.loggedFault:
 		s.lasting = false
 	case !s.lasting:
 		s.lasting = true
 	default:
-		s.told, s.lasting = s.fault.Error(), false
+		s.loggedFault, s.lasting = s.fault.Error(), false
 		s.metrics.broken()
 		s.log.LogAttrs(ctx, slog.LevelError, "passwd is broken, what was read before stays in use", attrs(s.fault)...)
 	}
