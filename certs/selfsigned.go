@@ -103,7 +103,7 @@ func (s *SelfSigned) Run(ctx context.Context) {
 	}
 }
 
-// nextStep takes the next step, if a step is due.
+// nextStep does the next step of the renewal, if one is due.
 func (s *SelfSigned) nextStep(ctx context.Context, now time.Time) error {
 	own, err := s.authority(ctx, now)
 	if err != nil {

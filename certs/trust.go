@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// registrationVersion is the group and version of the webhook configurations.
+// registrationVersion is the API group and version of the webhook configurations.
 var registrationVersion = schema.GroupVersion{Group: "admissionregistration.k8s.io", Version: "v1"}
 
 // configurations are the objects with the trusted authorities.

@@ -134,7 +134,8 @@ func (w *Webhook) Decide(ctx context.Context, review Review) Decision {
 	return d
 }
 
-// denyUnread denies a Pod that cannot be read. A Pod with a list that is too long is not denied if its metadata do not claim it.
+// denyUnread denies a Pod that cannot be read. A Pod with a list that is too long is not denied if its metadata do not
+// claim it.
 func (w *Webhook) denyUnread(review Review, err error) Decision {
 	if _, tooLong := errors.AsType[*pod.TooLongError](err); tooLong {
 		labels, annotations, fault := inject.ReadClaim(review.Pod)

@@ -27,7 +27,7 @@ func (d *decoder) fail(path *field.Path, format string, args ...any) {
 	d.errs = append(d.errs, Error{d.lines.lineOf(place), place, fmt.Sprintf(format, args...)})
 }
 
-// decode does not change out if the document has no value, or a value of another type.
+// decode decodes a node into out. It does not change out if the node has no value, or a value of another type.
 func (d *decoder) decode(n *yaml.Node, path *field.Path, out reflect.Value) {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
@@ -176,7 +176,7 @@ func kindFault(n *yaml.Node, want yaml.Kind) string {
 
 var shapes = map[yaml.Kind]string{yaml.MappingNode: "a mapping (key: value)", yaml.SequenceNode: "a list (- value)"}
 
-// describeNode returns the description of a node in messages.
+// describeNode returns the text for a node in messages.
 func describeNode(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.AliasNode:

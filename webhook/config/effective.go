@@ -57,7 +57,8 @@ func canonical(v reflect.Value) any {
 	}
 }
 
-// canonicalQuantity returns the same text for 1, 1000m and 1.0, and the same for 1Gi and 1073741824.
+// canonicalQuantity returns one text for all ways to write a quantity: the same for 1, 1000m and 1.0, and the same for 1Gi
+// and 1073741824.
 func canonicalQuantity(q resource.Quantity) string {
 	amount := q.DeepCopy()
 	number, _ := new(big.Rat).SetString(amount.AsDec().String())
@@ -75,7 +76,7 @@ func (c *Config) YAML() ([]byte, error) {
 	return out.Bytes(), encoder.Close()
 }
 
-// yamlNode returns a value as a YAML node.
+// yamlNode returns the YAML node of a value.
 func yamlNode(v reflect.Value) *yaml.Node {
 	if q, ok := v.Interface().(resource.Quantity); ok {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: q.String()}

@@ -47,8 +47,8 @@ func (s *Share) HomeOf(name, homeField string) (home, why string) {
 	return below, ""
 }
 
-// directoryConflict returns why a home conflicts with the configured directories. It ignores case, because some shares ignore
-// case.
+// directoryConflict returns why a home conflicts with the configured directories; empty if it does not. It ignores case,
+// because some shares ignore case.
 func (s *Share) directoryConflict(home string) string {
 	lower := strings.ToLower(home)
 	for part := range strings.SplitSeq(lower, "/") {

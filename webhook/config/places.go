@@ -89,7 +89,8 @@ type place struct {
 
 func (p place) valid() bool { return len(mountPath(p.field, p.dir)) == 0 }
 
-// denyOverlap denies a place that is the same as the other, or inside it, or around it. Invalid places have been denied already.
+// denyOverlap denies place p if it overlaps with the other place: the two are the same directory, or one contains the
+// other. Invalid places have been denied already.
 func denyOverlap(p, other place, why string) *field.Error {
 	if !p.valid() || !other.valid() || !related(p.dir, other.dir) {
 		return nil
@@ -97,7 +98,8 @@ func denyOverlap(p, other place, why string) *field.Error {
 	return field.Invalid(p.field, p.dir, fmt.Sprintf("must lie apart from %s (%s): %s", other.field, other.dir, why))
 }
 
-// denyHomeOverlap denies a place that is the mount of a home below the share's path, or inside it, or around it.
+// denyHomeOverlap denies place p if it overlaps with the mount of a home below the share's path: the two are the same
+// directory, or one contains the other.
 func denyHomeOverlap(p, share place, home HomePattern) *field.Error {
 	if !p.valid() || !share.valid() || !related(p.dir, share.dir) {
 		return nil

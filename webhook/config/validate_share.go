@@ -76,8 +76,8 @@ func validateSubPath(s *Share, at *field.Path, dir Directory) field.ErrorList {
 	return nil
 }
 
-// denyDirectoryOverlap denies a directory that is the same as an earlier one of the list on the same claim, or inside it, or around
-// it. It ignores case, because some shares ignore case.
+// denyDirectoryOverlap denies directory i of the list if it overlaps with an earlier one on the same claim: the two are the
+// same directory, or one contains the other. It ignores case, because some shares ignore case.
 func denyDirectoryOverlap(list []Directory, i int, path *field.Path) field.ErrorList {
 	for j := range i {
 		dir, other := list[i].SubPath, list[j].SubPath

@@ -14,7 +14,7 @@ func AnnotationField(key string) string {
 // shorten cuts text from the Pod, so that it cannot fill the message. The caller quotes it.
 func shorten(s string) string { return Cut(s, 80) }
 
-// Cut returns the text, or its beginning and a … if the text has more than most bytes.
+// Cut returns the text if it is at most limit bytes long. Otherwise it returns the beginning of the text, and a …
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -48,8 +48,8 @@ func PrintableText(text string) string {
 	return b.String()
 }
 
-// Wrap breaks a text between words into lines of no more than most bytes, and returns at least one line. A longer word gets
-// its own line.
+// Wrap wraps a text between words into lines of at most limit bytes, and returns at least one line. A longer word gets its
+// own line.
 func Wrap(text string, limit int) (lines []string) {
 	line := ""
 	for word := range strings.FieldsSeq(text) {

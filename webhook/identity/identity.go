@@ -68,7 +68,7 @@ func New(uid, gid int64, groups []int64) Identity {
 	return Identity{UID: uid, GID: gid, Groups: groups}
 }
 
-// WithGroups returns the identity with at most most groups: those with the lowest numbers.
+// WithGroups returns the identity with at most limit groups: those with the lowest numbers.
 func (id Identity) WithGroups(limit int) Identity {
 	return id.with(id.Groups[:min(len(id.Groups), limit)])
 }

@@ -10,7 +10,7 @@ import (
 // This file finds out what a container runs from its command line alone, without its image. It reads the command line as
 // the programs on it do: a launcher runs what follows its options, a shell runs the script behind -c.
 
-// programKind is whether a command line or an image runs Jupyter.
+// programKind is the result for a command line or an image: does it run Jupyter?
 type programKind int
 
 const (

@@ -124,8 +124,8 @@ func (p groupsPiece) wanted(at pod.Pointer, have []int64) (want []int64, foreign
 	return want, foreign
 }
 
-// fsGroupVolumes returns the volumes of the Pod's own that may not be writable without the fsGroup: claims. Every UID may write to
-// an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not change hostPath and in-tree nfs.
+// fsGroupVolumes returns the volumes of the Pod's own that may not be writable without the fsGroup: claims. Every UID may
+// write to an emptyDir and read a Secret, a ConfigMap or a token, and Kubernetes does not change hostPath and in-tree nfs.
 func (p groupsPiece) fsGroupVolumes(pod *pod.Pod) (names []string) {
 	for _, v := range pod.Spec.Volumes {
 		if (v.PersistentVolumeClaim != nil || v.Ephemeral != nil) && !p.ours.has(v.Name) && !slices.Contains(p.deniedVolumes, v.Name) {

@@ -74,7 +74,7 @@ func (in *planning) containerNamed(name string) (pod.Pointer, *pod.Container) {
 	return "", nil
 }
 
-// whyNoHome returns why a container cannot have the home; empty if it can.
+// whyNoHome returns why the annotation may not give a container the home; empty if it may.
 func (in *planning) whyNoHome(name string, c *pod.Container) string {
 	switch {
 	case name == "":

@@ -282,7 +282,7 @@ func nestedPaths(c *pod.Container) (inside map[string]string) {
 	return inside
 }
 
-// conflicting returns the mount of ours that a clean path conflicts with.
+// conflicting returns our mount that conflicts with a clean path.
 func (p mountsPiece) conflicting(at string) (wantedMount, bool) {
 	for _, want := range p.want {
 		if at == want.MountPath || want.closed && pod.Inside(at, want.MountPath) {

@@ -12,6 +12,10 @@
 // init.go, mounts.go, privileges.go, start.go, env.go, probes.go, port.go, resources.go. Several pieces use home.go and
 // accounts.go (mounts of the notebook container), settings.go (Jupyter's settings), confinement.go, devices.go, sidecars.go
 // and jovyan.go.
+//
+// To add a piece: write a file with its type, planX and reconcile; add it to pieces, inOrder, planning.pieces and the list
+// above, all in plan.go; add its fields to the tables in webhook/doc.go and deploy/docs/fields.md, and to meddling in
+// webhook/ownership_test.go; write the golden files again (UPDATE_GOLDEN=1).
 package inject
 
 import (

@@ -46,7 +46,10 @@ func (in *planning) wantedResources() (want pod.Resources, left string) {
 		return pod.Resources{}, denial.TurnedOffByConfig
 	}
 	have, configured := in.notebook.Resources, in.planner.resources
-	return pod.Resources{Requests: missingQuantities(have, configured.Requests), Limits: missingQuantities(have, configured.Limits)}, ""
+	return pod.Resources{
+		Requests: missingQuantities(have, configured.Requests),
+		Limits:   missingQuantities(have, configured.Limits),
+	}, ""
 }
 
 // missingQuantities returns the configured quantities for which the container has neither a request nor a limit.
@@ -97,8 +100,8 @@ func (in *planning) guaranteed() bool {
 	return in.pod.Spec.Resources.Empty()
 }
 
-// fitInto returns a container's resources, reduced to the Pod-level resources: the API server denies a container with larger
-// ones. A limit without a request is a request too.
+// fitInto returns a container's resources, reduced so that they do not exceed the Pod-level resources: the API server
+// denies a container with larger ones. A limit without a request is a request too.
 func fitInto(container, whole *pod.Resources) *pod.Resources {
 	fits := pod.Resources{Requests: pod.Quantities{}, Limits: pod.Quantities{}}
 	maps.Copy(fits.Requests, container.Limits)

@@ -22,7 +22,8 @@ import (
 
 type sharePiece struct {
 	want []pod.Volume
-	// closedClaims are the claims that this Pod may not have. With discovery at admission there are none.
+	// closedClaims are the claims that this Pod may not use: the further claims with discovery at start, none with
+	// discovery at admission.
 	closedClaims []string
 	// ofHub reports whether a hub created the Pod. Its user cannot change the volumes.
 	ofHub bool

@@ -64,7 +64,8 @@ func (in *planning) isUser(c *pod.Container) bool {
 	return effectivelyIs(s.RunAsUser, whole.RunAsUser, in.identity.UID) && effectivelyIs(s.RunAsGroup, whole.RunAsGroup, in.identity.GID)
 }
 
-// effectivelyIs reports whether the container's value is the wanted one. A container without a value has the Pod's.
+// effectivelyIs reports whether the value that applies to a container is the wanted one. A container without its own value
+// has the Pod's.
 func effectivelyIs(container, pod *int64, want int64) bool {
 	if container != nil {
 		return *container == want

@@ -165,19 +165,19 @@ func checkNameCount(raw []byte) error {
 		return nil // each entry has at least a quoted letter, a colon, a value and a comma
 	}
 	d := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
-	limit := 0
+	largest := 0
 	for {
 		token, err := d.ReadToken()
 		switch {
-		case errors.Is(err, io.EOF) && limit > maxNames:
-			return &TooLongError{Have: limit, Max: maxNames}
+		case errors.Is(err, io.EOF) && largest > maxNames:
+			return &TooLongError{Have: largest, Max: maxNames}
 		case err != nil:
 			return nil //nolint:nilerr // decoding the document reports this error
 		case token.Kind() == jsontext.KindEndArray:
 			continue
 		}
 		if kind, length := d.StackIndex(d.StackDepth()); kind == jsontext.KindBeginObject {
-			limit = max(limit, int(length/2))
+			largest = max(largest, int(length/2))
 		}
 	}
 }

@@ -44,7 +44,7 @@ type Right struct {
 	Through string `json:"through"`
 }
 
-// Access evaluates a query by the rules of 61-policy-access.yaml of the chart.
+// Access evaluates a query by the same rules as the policy in 61-policy-access.yaml of the chart.
 func Access(ctx context.Context, c *Cluster, q AccessQuery) (AccessReport, error) {
 	inputs := []string{configMaps, namespaces}
 	if q.As == "" {
@@ -106,12 +106,13 @@ func (s *state) judgeAccess(ctx context.Context, q AccessQuery, a *AccessReport)
 	return nil
 }
 
-// mayRunAsRoot reports whether the policies deny notebooks in a namespace, because its Pods may run as root.
+// mayRunAsRoot reports whether Pods of a namespace may run as root. The policies deny notebooks there.
 func (s *state) mayRunAsRoot(namespace string) bool {
 	return !preventsRoot(s.level(namespace)) && s.parameters["podSecurity"] != "off"
 }
 
-// podSecuritySentence returns the sentence about a namespace that is unguarded.
+// podSecuritySentence returns the sentence about a namespace whose Pods may run as root: it must first enforce a Pod
+// Security Standard.
 func (s *state) podSecuritySentence(namespace string) string {
 	return fmt.Sprintf("notebooks are denied in namespace %s, which enforces the Pod Security Standard %s "+
 		"(NamespaceUnguarded): ask the admin for kubectl label --overwrite namespace %s %s=%s", namespace, s.level(namespace),
@@ -199,7 +200,8 @@ func (s *state) byAccount(ctx context.Context, q AccessQuery) (ways []Right, err
 	return ways, nil
 }
 
-// countsAsRequester reports whether a requester counts. Controllers, which create Pods for a Deployment's author, do not.
+// countsAsRequester reports whether a requester's own rights count. Those of a controller do not: it creates Pods for the
+// author of a Deployment.
 func (s *state) countsAsRequester(as string) bool {
 	return !strings.HasPrefix(as, accountPrefix+"kube-system:") && !strings.HasPrefix(as, "system:node:") &&
 		as != "system:kube-controller-manager" && as != "system:kube-scheduler" && !slices.Contains(s.words("controllers"), as)

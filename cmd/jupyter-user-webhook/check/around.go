@@ -22,8 +22,8 @@ var rightsAroundPolicies = []struct {
 			"anyone with the token is the user in that Jupyter: give pods/log only to those whom you trust with every notebook"},
 }
 
-// aroundPolicies warns once of each such right, with all subjects that have it. It omits subjects with every right, which
-// another finding reports as admins, and the cluster's own controllers.
+// aroundPolicies returns one warning for each of these rights, with all subjects that have it. It omits subjects with every
+// right, because another finding reports them as admins, and the controllers of the cluster.
 func (s *state) aroundPolicies(notebooks []string) (found []Finding) {
 	if len(notebooks) == 0 {
 		return nil

@@ -59,14 +59,14 @@ type Options struct {
 	Manifest *Manifest
 }
 
-// checkType is one check: the names of its input, and the function that judges the input.
+// checkType is one of the checks: its name, the names of its inputs, and the function that judges these inputs.
 type checkType struct {
 	id     string
 	inputs []string
 	judge  func(ctx context.Context, s *state) []Finding
 }
 
-// checkTypes are the checks, in the order of the output.
+// checkTypes has every check, in the order of the output.
 var checkTypes = []checkType{
 	{"certificate", []string{certificates, mutatingWebhooks, validatingWebhooks, issuers, issued}, certificate},
 	{"mode", append([]string{configuration, parameters, claimsOfAll}, placed...), modeAndNamespaces},
@@ -110,7 +110,8 @@ func Run(ctx context.Context, c *Cluster, o Options) ([]Finding, error) {
 	return found, nil
 }
 
-// checksNamed returns the checks with these names, in the order of all.
+// checksNamed returns the checks with the given names, or every check if no name is given. Their order is that of
+// checkTypes.
 func checksNamed(names []string) (checks []checkType, err error) {
 	var known []string
 	for _, check := range checkTypes {
@@ -127,7 +128,8 @@ func checksNamed(names []string) (checks []checkType, err error) {
 	return checks, nil
 }
 
-// Judge returns the overall result of findings: nil, ErrFailed, or the error that something is unknown.
+// Judge returns the overall result of findings: nil if nothing failed, ErrFailed if something failed, or another error if a
+// check is unknown.
 func Judge(findings []Finding) error {
 	unknown := 0
 	for _, f := range findings {
@@ -176,7 +178,8 @@ func (f Finding) plain() Finding {
 	return f
 }
 
-// maxPrinted is longer than any sentence here, whatever names are in it.
+// maxPrinted is the maximum length of a printed text. Every sentence of this package is shorter, whatever names it
+// contains.
 const maxPrinted = 1200
 
 // Plain returns a text for display.
@@ -191,7 +194,7 @@ func plain(s string) string {
 	return denial.PrintableText(s)
 }
 
-// firstFew returns the first few of many names, and how many more there are.
+// firstFew returns the first of many names as text, and how many more there are.
 func firstFew(names []string) string {
 	const most = 5
 	if more := len(names) - most; more > 0 {
@@ -200,7 +203,7 @@ func firstFew(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// count returns a number of things, in words.
+// count returns a number with its noun, such as "2 namespaces".
 func count(n int, of string) string {
 	if n == 1 {
 		return "1 " + of

@@ -23,8 +23,9 @@ func TestNamesAreStable(t *testing.T) {
 	assert.Equal(t, []Status{"failed", "unknown", "warning", "ok"}, []Status{Failed, Unknown, Warning, OK})
 }
 
-// TestEveryNeedIsRead: a need that nothing reads would never be reported as unreadable.
-func TestEveryNeedIsRead(t *testing.T) {
+// TestEveryInputIsRead: the function read must read every input that a check names. Otherwise the check would run without
+// that input, and would not be reported as unknown.
+func TestEveryInputIsRead(t *testing.T) {
 	reads := (&state{}).reads(t.Context())
 	for _, c := range checkTypes {
 		for _, need := range c.inputs {

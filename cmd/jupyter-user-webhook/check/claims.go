@@ -17,7 +17,7 @@ const (
 	restricted = "restricted"
 )
 
-// preventsRoot reports whether a level prevents Pods that run as root beside a notebook.
+// preventsRoot reports whether a level of Pod Security keeps other Pods on a notebook's node from running as root.
 func preventsRoot(level string) bool { return level == baseline || level == restricted }
 
 // claims checks that the share's claim exists where notebooks would run, is bound, and can be used by many Pods at once.
@@ -101,8 +101,8 @@ func podSecurity(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// servedNamespaces returns the namespaces in which notebooks would run: those with the share, those with a binding to homes, and those
-// of the options. It omits namespaces that are left out, which the check mode reports.
+// servedNamespaces returns the namespaces in which notebooks would run: those with the share, those with a binding to
+// homes, and those of the options. It omits namespaces that are left out, which the check mode reports.
 func (s *state) servedNamespaces() []string {
 	names := map[string]bool{}
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {

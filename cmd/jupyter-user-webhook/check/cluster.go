@@ -84,13 +84,13 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// warningList collects the warnings of an API server.
+// warningList collects the warnings that an API server returns.
 type warningList struct {
 	lock     sync.Mutex
 	warnings []string
 }
 
-// collectWarnings returns a context with which the warnings of calls are collected.
+// collectWarnings returns a context for calls, and the list to which the warnings of these calls are added.
 func collectWarnings(ctx context.Context) (context.Context, *warningList) {
 	h := &warningList{}
 	return context.WithValue(ctx, warningsKey{}, h), h
@@ -98,7 +98,8 @@ func collectWarnings(ctx context.Context) (context.Context, *warningList) {
 
 type warningsKey struct{}
 
-// warningHandler drops the warnings of other calls. Only those about the Pod of the dry run are needed.
+// warningHandler adds the warnings of a call to the list in its context. It drops warnings of calls without a list: only
+// those about the Pod of the dry run are needed.
 type warningHandler struct{}
 
 func (warningHandler) HandleWarningHeaderWithContext(ctx context.Context, _ int, _, text string) {

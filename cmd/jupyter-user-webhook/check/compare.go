@@ -62,9 +62,9 @@ func (s *state) compare(ctx context.Context, what string) (found []Finding) {
 	return found
 }
 
-// compareOne compares an object with the wanted one. If they differ, it sends the wanted object to the API server in a dry run,
-// because only the API server knows which fields it fills in. Not every caller has the right to do that. The dry run is an update
-// with the whole object, because an apply would keep what other field managers have added to a list.
+// compareOne compares an object with the wanted one. If they differ, it sends the wanted object to the API server in a dry
+// run, because only the API server knows which fields it fills in. Not every caller has the right to do that. The dry run
+// is an update with the whole object, because an apply would keep what other field managers have added to a list.
 func (s *state) compareOne(ctx context.Context, what string, want, have unstructured.Unstructured) []Finding {
 	where := want.GetKind() + " " + want.GetName()
 	if len(drift(want, have)) == 0 {
@@ -92,8 +92,9 @@ func (s *state) compareOne(ctx context.Context, what string, want, have unstruct
 		s.repair(what, []string{have.GetName()}))}
 }
 
-// drift returns the places where an object differs from the wanted one: in its specification, and in the labels and annotations
-// that the chart renders. It ignores the CA of a webhook, which differs in each cluster and which another check judges.
+// drift returns the places where an object differs from the wanted one: in its specification, and in the labels and
+// annotations that the chart renders. It ignores the CA of a webhook, because each cluster has its own; the check
+// certificate judges the CA.
 func drift(want, have unstructured.Unstructured) (found []string) {
 	w, h := want.DeepCopy().Object, have.DeepCopy().Object
 	for _, entry := range append(objects(w["webhooks"]), objects(h["webhooks"])...) {
@@ -180,7 +181,7 @@ func element(value any, i int) string {
 	return fmt.Sprint(i)
 }
 
-// valueText returns a value for a sentence.
+// valueText returns the text for a value in messages.
 func valueText(value any) string {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)

@@ -100,8 +100,8 @@ func TestWhatIsLeftBehind(t *testing.T) {
 	only(t, s.compare(t.Context(), policies), Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f")
 }
 
-// TestWhatAnAPIServerFillsIn: a field that the API server fills in is no change by hand. A caller without the right to a dry run
-// gets a hint.
+// TestWhatAnAPIServerFillsIn: a field that the API server fills in is no change by hand. A caller without the right to a
+// dry run gets a hint.
 func TestWhatAnAPIServerFillsIn(t *testing.T) {
 	fills := func(_ string, object map[string]any) {
 		require.NoError(t, unstructured.SetNestedField(object, "Everything", "spec", "ofTheFuture"))

@@ -44,7 +44,7 @@ func egress(ctx context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// isClusters reports whether a namespace belongs to the cluster, where only admins create Pods.
+// isClusters reports whether a namespace is one of the cluster's own, in which only admins create Pods.
 func isClusters(namespace string) bool {
 	return strings.HasPrefix(namespace, "kube-") || namespace == systemNamespace
 }

@@ -44,7 +44,8 @@ func (g grant) covers(home string) bool { return len(g.names) == 0 || slices.Con
 // grants returns all rights to homes and shares by RBAC. Rights by other authorizers are not visible.
 func (s *state) grants() []grant { return s.collectGrants(rights) }
 
-// collectGrants returns the grants of RBAC bindings. The function rights returns the grants that a role's rules contain.
+// collectGrants returns the grants of all RBAC bindings. The parameter rights is the function that finds the grants in the
+// rules of a role.
 func (s *state) collectGrants(rights func([]rbacv1.PolicyRule) []grant) (found []grant) {
 	cluster, namespaced := map[string][]rbacv1.PolicyRule{}, map[string][]rbacv1.PolicyRule{}
 	for _, role := range s.clusterRoles.Items {
@@ -139,7 +140,7 @@ func accountGroup(subject rbacv1.Subject) (namespace string, is bool) {
 	return strings.CutPrefix(subject.Name, "system:serviceaccounts:")
 }
 
-// isCrowd reports whether a subject is all users, or all ServiceAccounts of a namespace.
+// isCrowd reports whether a subject is all users of the cluster, or all ServiceAccounts of a namespace.
 func isCrowd(subject rbacv1.Subject) bool {
 	if _, is := accountGroup(subject); is {
 		return true
@@ -147,7 +148,7 @@ func isCrowd(subject rbacv1.Subject) bool {
 	return slices.Contains([]string{"system:authenticated", "system:unauthenticated", "system:anonymous"}, subject.Name)
 }
 
-// subjectText returns a subject for messages.
+// subjectText returns the text for a subject in messages.
 func subjectText(subject rbacv1.Subject) string {
 	if namespace, name, is := account(subject); is {
 		return "ServiceAccount " + namespace + "/" + name

@@ -37,13 +37,13 @@ func modeAndNamespaces(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// leftOut reports whether a namespace that could have notebooks is outside of onlyNamespaces.
+// leftOut reports whether a namespace that could have notebooks is not in onlyNamespaces.
 func (s *state) leftOut(name string) bool {
 	only := s.wantedScope()
 	return len(only) > 0 && !slices.Contains(only, name) && name != systemNamespace
 }
 
-// allLeftOut returns the namespaces with the share, or from the options, that are left out.
+// allLeftOut returns the namespaces with the share, and those of the options, that are not in onlyNamespaces.
 func (s *state) allLeftOut() (names []string) {
 	for _, name := range append(s.namespacesWithShare(), s.Namespaces...) {
 		if s.leftOut(name) && !slices.Contains(names, name) {

@@ -7,8 +7,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// otherModeOrNamespaces returns findings about places of one kind whose mode differs from the configuration, or whose namespaces
-// differ from the installation.
+// otherModeOrNamespaces returns findings about places of one kind whose mode differs from the configuration, or whose
+// namespaces differ from the installation.
 func (s *state) otherModeOrNamespaces(what string) (found []Finding) {
 	only := s.wantedScope()
 	var otherMode []place
@@ -57,7 +57,7 @@ func (s *state) inOtherMode(what string, places []place) Finding {
 		s.repair(what, objects, "mode="+string(s.mode())))
 }
 
-// placesName returns a common name for places, and their objects.
+// placesName returns one name for several places, and the objects that have these places.
 func placesName(what string, places []place) (where string, objects []string) {
 	var names []string
 	for _, p := range places {

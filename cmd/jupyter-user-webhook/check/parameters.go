@@ -52,7 +52,7 @@ func parametersAgree(_ context.Context, s *state) (found []Finding) {
 	return found
 }
 
-// lackedBy returns the words that others lack.
+// lackedBy returns the words that are missing in others.
 func lackedBy(words, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(words), func(word string) bool { return slices.Contains(others, word) })
 }

@@ -110,7 +110,8 @@ func (s *state) placesOf(what string) (found []place) {
 	return found
 }
 
-// isOurs reports whether an object is one of the chart, by its name: only admins can create cluster-scoped objects.
+// isOurs reports whether an object belongs to the chart, by its name. The name is enough, because only admins can create
+// cluster-scoped objects.
 func isOurs(object unstructured.Unstructured) bool {
 	name := object.GetName()
 	return name == mutatingName || name == webhookName || strings.HasSuffix(name, ".jupyter-user.io")
@@ -119,5 +120,5 @@ func isOurs(object unstructured.Unstructured) bool {
 // onlyKey is the key of the chart's value onlyNamespaces among the values of the policies.
 const onlyKey = "onlyNamespaces"
 
-// wantedScope returns the scope that all installed objects must have.
+// wantedScope returns the namespaces in which all installed objects must be in effect.
 func (s *state) wantedScope() scope { return scopeOf(s.words(onlyKey)) }

@@ -80,7 +80,7 @@ func judgeRunAs(g grant) *Finding {
 	return &f
 }
 
-// describeHomes returns the homes of the grant, in words.
+// describeHomes returns the text for the homes that the grant is for.
 func (g grant) describeHomes() string {
 	switch {
 	case g.resource == shares:

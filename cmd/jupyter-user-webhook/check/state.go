@@ -203,7 +203,8 @@ func (s *state) reads(ctx context.Context) map[string]func() error {
 	return reads
 }
 
-// listOptions limits a list to the webhook's namespace if that is enough, so that the check needs fewer rights.
+// listOptions returns the options of a list call. They limit the call to the webhook's namespace if that is enough, so that
+// the check needs fewer rights.
 func listOptions(what string) []client.ListOption {
 	switch what {
 	case configMaps, endpointSlices, issuers, issued:

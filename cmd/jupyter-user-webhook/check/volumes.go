@@ -122,7 +122,8 @@ func exportIn(attributes map[string]string) (e export) {
 	return e
 }
 
-// otherExport returns a finding if an export has files of the share: the same directory, one in it, or one above it.
+// otherExport returns a finding if an NFS export has files of the share: it is the same directory, one inside it, or one
+// above it.
 func (s *state) otherExport(ctx context.Context, where string, e export, share []corev1.PersistentVolume) []Finding {
 	for _, volume := range share {
 		of := exportOf(volume)
@@ -167,7 +168,8 @@ func nodePath(volume corev1.PersistentVolume) string {
 	return ""
 }
 
-// allowedVolumes checks that no other volume that the policies' values allow is the share.
+// allowedVolumes checks the volumes that the policies' values allow in addition to the share: none of them may lead to the
+// share.
 func (s *state) allowedVolumes(ctx context.Context, share []corev1.PersistentVolume) (found []Finding) {
 	const where = "ConfigMap " + webhookName
 	for _, volume := range share {

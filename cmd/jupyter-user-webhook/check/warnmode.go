@@ -45,7 +45,7 @@ func (s *state) judgeWarnMode(where string, pod *corev1.Pod, said []string, err 
 	}
 }
 
-// isInjected reports whether the webhook has injected the Pod.
+// isInjected reports whether a Pod was injected by the webhook.
 func isInjected(pod *corev1.Pod) bool {
 	_, is := pod.Annotations[inject.ConfigAnnotation]
 	return is

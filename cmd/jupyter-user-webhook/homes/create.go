@@ -93,7 +93,7 @@ func (r *run) directory(pattern config.HomePattern, name string, id identity.Ide
 	return nil
 }
 
-// displayName returns the name of a user's directory for the output.
+// displayName returns the name of a user's directory, for the output.
 func (r *run) displayName(pattern config.HomePattern, name string) string {
 	return path.Join(r.Claim, pattern.Of(name))
 }

@@ -61,11 +61,11 @@ const (
 // Summary counts outcomes.
 type Summary struct{ Made, There, Skipped, Failed int }
 
-// progressEvery is the number of accounts after which a run reports progress.
+// progressEvery is the number of accounts between two progress messages of a run.
 const progressEvery = 1000
 
-// Run makes the missing directories of the accounts. It returns an error if the run ended early; failures of single accounts are
-// in the summary.
+// Run makes the missing directories of the accounts. It returns an error if the run ended early; failures of single
+// accounts are in the summary.
 func Run(ctx context.Context, o Options, accounts []Account) (Summary, error) {
 	share, err := openShare(ctx, o)
 	if err != nil {
@@ -99,7 +99,7 @@ type run struct {
 	silent int
 	// parents that were looked at and are open, by their directory.
 	parents map[string]*parent
-	// wouldMake are the directories for initials that a dry run would have made.
+	// wouldMake has the directories for initials that this dry run would have made.
 	wouldMake map[string]bool
 }
 
@@ -163,7 +163,8 @@ func (r *run) name(a Account) (name user.Name, why string) {
 	return name, ""
 }
 
-// maxSilent is how many lookups in a row may get no response before the run ends. Each of them costs the full wait for a source.
+// maxSilent is the maximum number of lookups in a row without a response. After these the run ends, because each costs the
+// full wait for a source.
 const maxSilent = 10
 
 // identity returns the identity of a user, or nil after it has logged why there can be no home. It returns an error if the

@@ -17,7 +17,8 @@ type parent struct {
 	// dir is relative to the root of the share.
 	dir  string
 	file *os.File
-	// inside is for operations that need no openat2: only root can write in the directory, so it contains no links of users.
+	// inside is for operations that need no openat2: only root can write in the directory, so it contains no symbolic
+	// links that users made.
 	inside *os.Root
 }
 
@@ -93,7 +94,8 @@ func (r *run) openParent(dir string) (*parent, error) {
 // initialMaker makes the directory for the first letter of names, in the directory above.
 type initialMaker func(above *parent, dir string) (*parent, error)
 
-// skipInitial makes nothing: at this point it is not known whether the user gets a directory.
+// skipInitial makes no directory and returns errInitialMissing: at this point it is not known whether the user gets a
+// directory.
 func skipInitial(*parent, string) (*parent, error) { return nil, errInitialMissing }
 
 // makeInitial makes the directory for the first letter of names. Another run may make it first.

@@ -70,7 +70,8 @@ func (s *share) fd() int { return int(s.root.Fd()) }
 
 func (s *share) close() { _ = s.root.Close() } // nothing was written to it
 
-// open opens a directory of the share. No part of the path is a link, or leads out of the share.
+// open opens a directory of the share. It returns an error if a part of the path is a symbolic link, or leads out of the
+// share.
 func (s *share) open(dir string) (*os.File, error) {
 	fd, err := openBeneath(s.fd(), dir)
 	switch {
@@ -100,8 +101,8 @@ func openBeneath(at int, path string) (fd int, err error) {
 	return fd, err
 }
 
-// checkOnlyRootWrites returns an error unless the directory belongs to root and only root can write to it. Any other writer could replace a
-// directory in it.
+// checkOnlyRootWrites returns an error if the directory does not belong to root, or if any other user can write to it: such
+// a user could replace the directories in it.
 func checkOnlyRootWrites(dir *os.File, called string) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(dir.Fd()), &stat); err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// maxEntries and mostBytes limit a skeleton, which is kept in memory. /etc/skel has a handful of files.
+	// maxEntries and maxBytes limit a skeleton, which is kept in memory. /etc/skel has a handful of files.
 	maxEntries = 1000
 	maxBytes   = 16 << 20
 )
@@ -29,7 +29,8 @@ type entry struct {
 	target  string
 }
 
-// kubernetesData is the link to the directory with the files of a mounted ConfigMap. The ConfigMap's own names are links to them.
+// kubernetesData is the link to the directory with the files of a mounted ConfigMap. The ConfigMap's own names are links to
+// them.
 const kubernetesData = "..data"
 
 // ReadSkeleton reads a directory. Links are read as links. It returns an error for other types of files.

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// userAccountControl is Active Directory's attribute with the switches of an account, and disabled is the one that turns it off
-	// (ADS_UF_ACCOUNTDISABLE).
+	// userAccountControl is Active Directory's attribute with the switches of an account, and disabled is the one that
+	// turns it off (ADS_UF_ACCOUNTDISABLE).
 	userAccountControl = "userAccountControl"
 	disabled           = 0x2
 )

@@ -87,7 +87,7 @@ func TestAListThatEndsHalfWay(t *testing.T) {
 	})
 }
 
-// cut returns the address of a proxy to a server, which closes each connection after most bytes from the server.
+// cut returns the address of a proxy to a server. The proxy closes each connection after limit bytes from the server.
 func cut(t *testing.T, server string, limit *atomic.Int64) string {
 	t.Helper()
 	return listen(t, func(client net.Conn) {

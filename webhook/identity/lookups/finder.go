@@ -233,7 +233,7 @@ func (f *Finder[V]) Oldest() (age time.Duration) {
 	return age
 }
 
-// Running returns the number of running lookups.
+// Running returns the number of lookups that are running now.
 func (f *Finder[V]) Running() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// maxLoggedLines is how many bad lines of a file are logged. More bad lines usually have the same cause, and would fill the log.
+// maxLoggedLines is how many bad lines of a file are logged. More bad lines usually have the same cause, and would fill the
+// log.
 const maxLoggedLines = 10
 
 // badLines are the unreadable lines of one file, which were skipped.

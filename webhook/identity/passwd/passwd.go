@@ -112,8 +112,8 @@ func (s *Source) FindUncached(ctx context.Context, name user.Name) (*identity.Id
 	return id, nil
 }
 
-// withLock calls do while it holds the lock. It waits only until the context ends: files can be on a share too, and a share
-// can hang.
+// withLock calls a function while it holds the lock. It waits for the lock only until the context ends, because a read of
+// the files may hang: they can be on a share.
 func (s *Source) withLock(ctx context.Context, do func()) error {
 	select {
 	case s.lock <- struct{}{}:

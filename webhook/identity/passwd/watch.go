@@ -46,8 +46,8 @@ func (s *Source) readIfChanged() {
 	s.log.Info("passwd read", "path", s.files.passwd, "users", len(users.accounts), "memberships", len(users.memberships))
 }
 
-// logFault logs a fault once, logs once when the fault is gone, and sets the metrics. A fault of a single check is not logged: a
-// file that is being written in place is broken for a moment.
+// logFault logs a fault once, logs once when the fault is gone, and sets the metrics. A fault of a single check is not
+// logged: a file that is being written in place is broken for a moment.
 func (s *Source) logFault(ctx context.Context) {
 	switch {
 	case s.fault == nil:

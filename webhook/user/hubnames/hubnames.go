@@ -98,7 +98,7 @@ func (f *File) Watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			_ = f.readIfChanged() // look logs its error.
+			_ = f.readIfChanged() // readIfChanged logs its error.
 		}
 	}
 }
