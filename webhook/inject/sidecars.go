@@ -61,7 +61,8 @@ func (in *planning) isUser(c *pod.Container) bool {
 	if whole == nil {
 		whole = &pod.SpecSecurityContext{}
 	}
-	return effectivelyIs(s.RunAsUser, whole.RunAsUser, in.identity.UID) && effectivelyIs(s.RunAsGroup, whole.RunAsGroup, in.identity.GID)
+	return effectivelyIs(s.RunAsUser, whole.RunAsUser, in.identity.UID) &&
+		effectivelyIs(s.RunAsGroup, whole.RunAsGroup, in.identity.GID)
 }
 
 // effectivelyIs reports whether the value that applies to a container is the wanted one. A container without its own value

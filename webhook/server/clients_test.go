@@ -87,7 +87,8 @@ func TestAStrangerIsServedNothing(t *testing.T) {
 	assert.NoError(t, r.Ready(nil), "the server accepts its own probe")
 }
 
-// TestAReplicaWithAnotherCertificateIsAStranger: this happens during a renewal, until both replicas have the new Secret.
+// TestAReplicaWithAnotherCertificateIsAStranger: during a renewal replicas have different certificates, until all of them
+// have the new Secret.
 func TestAReplicaWithAnotherCertificateIsAStranger(t *testing.T) {
 	r := guardedServer(t, newEdge(t, nil))
 	before := r.pair

@@ -15,8 +15,8 @@ import (
 	"jupyter-user.io/jupyter-user-webhook/webhook/config"
 )
 
-// shaped returns a notebook Pod of alice with more in its spec and in its container.
-func shaped(spec, container string) []byte {
+// notebookWith returns a notebook Pod of alice with more in its spec and in its container.
+func notebookWith(spec, container string) []byte {
 	return fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"nb","labels":{"jupyter-user":"alice"}},"spec":{%s
 		"containers":[{"name":"nb","image":"notebook"%s}]}}`, spec, container)
 }
@@ -37,23 +37,23 @@ func TestASmallPodStaysSmall(t *testing.T) {
 		pod    []byte
 		reason string
 	}{
-		"a value referred to many times": {pod: shaped("", `,"args":["start-notebook.py","--ServerApp.base_url=`+strings.Repeat("$(A)", 2000)+
+		"a value referred to many times": {pod: notebookWith("", `,"args":["start-notebook.py","--ServerApp.base_url=`+strings.Repeat("$(A)", 2000)+
 			`"],"env":[{"name":"A","value":"`+strings.Repeat("x", 20000)+`"}]`)},
-		"a few references to a long value": {pod: shaped("", `,"args":["start-notebook.py","--ServerApp.base_url=$(A)$(A)$(A)"],
+		"a few references to a long value": {pod: notebookWith("", `,"args":["start-notebook.py","--ServerApp.base_url=$(A)$(A)$(A)"],
 			"env":[{"name":"A","value":"`+strings.Repeat("x", 500)+`"}]`)},
-		"a long base URL":        {pod: shaped("", `,"args":["start-notebook.py","--ServerApp.base_url=`+strings.Repeat("x", 1<<20)+`"]`)},
-		"a long prefix of a hub": {pod: shaped("", `,"env":[{"name":"JUPYTERHUB_SERVICE_PREFIX","value":"`+strings.Repeat("x", 1<<20)+`"}]`)},
-		"a long workingDir": {reason: "PathTooLong", pod: shaped("", `,"command":["a"],"workingDir":"/`+strings.Repeat("$", 1<<20)+
+		"a long base URL":        {pod: notebookWith("", `,"args":["start-notebook.py","--ServerApp.base_url=`+strings.Repeat("x", 1<<20)+`"]`)},
+		"a long prefix of a hub": {pod: notebookWith("", `,"env":[{"name":"JUPYTERHUB_SERVICE_PREFIX","value":"`+strings.Repeat("x", 1<<20)+`"}]`)},
+		"a long workingDir": {reason: "PathTooLong", pod: notebookWith("", `,"command":["a"],"workingDir":"/`+strings.Repeat("$", 1<<20)+
 			`","lifecycle":{"preStop":{"exec":{"command":["b"]}}}`)},
-		"a long mountPath":    {reason: "PathTooLong", pod: shaped("", `,"volumeMounts":[{"name":"a","mountPath":"/`+strings.Repeat("x/", 2048)+`"}]`)},
-		"many groups":         {reason: "TooMany", pod: shaped(`"securityContext":{"supplementalGroups":`+repeated(100000, func(int) string { return "0" })+`},`, "")},
-		"a long devicePath":   {reason: "PathTooLong", pod: shaped("", `,"volumeDevices":[{"name":"a","devicePath":"/`+strings.Repeat("x/", 2048)+`"}]`)},
-		"many mounts":         {reason: "TooMany", pod: shaped("", `,"volumeMounts":`+repeated(20000, mount))},
-		"many mounts of ours": {reason: "TooMany", pod: shaped(`"initContainers":[{"name":"jupyter-user-init","volumeMounts":`+repeated(20000, mount)+`}],`, "")},
-		"many foreign devices": {reason: "DeviceForeign", pod: shaped(`"initContainers":`+repeated(199, func(i int) string {
+		"a long mountPath":    {reason: "PathTooLong", pod: notebookWith("", `,"volumeMounts":[{"name":"a","mountPath":"/`+strings.Repeat("x/", 2048)+`"}]`)},
+		"many groups":         {reason: "TooMany", pod: notebookWith(`"securityContext":{"supplementalGroups":`+repeated(100000, func(int) string { return "0" })+`},`, "")},
+		"a long devicePath":   {reason: "PathTooLong", pod: notebookWith("", `,"volumeDevices":[{"name":"a","devicePath":"/`+strings.Repeat("x/", 2048)+`"}]`)},
+		"many mounts":         {reason: "TooMany", pod: notebookWith("", `,"volumeMounts":`+repeated(20000, mount))},
+		"many mounts of ours": {reason: "TooMany", pod: notebookWith(`"initContainers":[{"name":"jupyter-user-init","volumeMounts":`+repeated(20000, mount)+`}],`, "")},
+		"many foreign devices": {reason: "DeviceForeign", pod: notebookWith(`"initContainers":`+repeated(199, func(i int) string {
 			return fmt.Sprintf(`{"name":"i%d","volumeDevices":%s}`, i, repeated(100, func(int) string { return `{"name":"hpc-shared-volume"}` }))
 		})+`,`, "")},
-		"more devices": {reason: "TooMany", pod: shaped("", `,"volumeDevices":`+repeated(50000, func(i int) string {
+		"more devices": {reason: "TooMany", pod: notebookWith("", `,"volumeDevices":`+repeated(50000, func(i int) string {
 			return fmt.Sprintf(`{"name":"hpc-shared-volume","devicePath":"/d%d"}`, i)
 		}))},
 	} {

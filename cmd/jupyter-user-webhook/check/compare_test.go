@@ -97,11 +97,11 @@ func TestWhatIsLeftBehind(t *testing.T) {
 		other.SetName(name)
 		s.installed[policies].Items = append(s.installed[policies].Items, other)
 	}
-	only(t, s.compare(t.Context(), policies), Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f")
+	assertOneFinding(t, s.compare(t.Context(), policies), Warning, "ValidatingAdmissionPolicy injected.jupyter-user.io: is not part of the manifest given with -f")
 }
 
-// TestWhatAnAPIServerFillsIn: a field that the API server fills in is no change by hand. A caller without the right to a
-// dry run gets a hint.
+// TestWhatAnAPIServerFillsIn: a field that the API server fills in is not reported as a change by hand. A caller without
+// the right to a dry run gets a hint.
 func TestWhatAnAPIServerFillsIn(t *testing.T) {
 	fills := func(_ string, object map[string]any) {
 		require.NoError(t, unstructured.SetNestedField(object, "Everything", "spec", "ofTheFuture"))
@@ -111,7 +111,7 @@ func TestWhatAnAPIServerFillsIn(t *testing.T) {
 		fills("", object.Object)
 		return nil
 	}
-	only(t, s.compare(t.Context(), policies), OK, "")
+	assertOneFinding(t, s.compare(t.Context(), policies), OK, "")
 	s.dryRun = func(context.Context, *unstructured.Unstructured) error {
 		return apierrors.NewForbidden(schema.GroupResource{}, "", nil)
 	}
@@ -139,7 +139,8 @@ func TestByHandOrByAnotherRelease(t *testing.T) {
 	assert.Contains(t, found[0].Message, `is of another release or other values ("v0.9.0-abc", not "v0.2.0-`)
 }
 
-// TestExpressionsShowWhereTheyPart: an expression may be longer than a line, so the message begins where the two differ.
+// TestExpressionsShowWhereTheyPart: an expression may be longer than a line, so the message shows the part that begins at
+// the first difference.
 func TestExpressionsShowWhereTheyPart(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	assert.Equal(t, []string{`at differs: "|| true" in place of "&& a < b"`}, differences("at", long+" && a < b", long+" || true"))

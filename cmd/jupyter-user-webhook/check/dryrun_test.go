@@ -97,7 +97,7 @@ func TestWhole(t *testing.T) {
 
 func TestWhereItIsTried(t *testing.T) {
 	s := &state{parameters: map[string]string{"claims": "c", "unservedNamespaces": "kube-system"}}
-	only(t, dryRun(t.Context(), s), Unknown, "no namespace that is served has the share")
+	assertOneFinding(t, dryRun(t.Context(), s), Unknown, "no namespace that is served has the share")
 	for _, namespace := range []string{"a", "kube-system", "b"} {
 		s.claims.Items = append(s.claims.Items, corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "c"}})
 		s.namespaces.Items = append(s.namespaces.Items, named(namespace))
@@ -115,9 +115,9 @@ func TestWhereItIsTried(t *testing.T) {
 // TestNameThatIsNone: the denial of an invalid name proves nothing.
 func TestNameThatIsNone(t *testing.T) {
 	for _, name := range []string{"root", "Alice", "../bob", ""} {
-		s := closed(t)
+		s := closedCluster(t)
 		s.config, s.User = config.Default(), name
-		only(t, dryRun(t.Context(), s), Unknown, "a denial of that name would prove nothing about others")
+		assertOneFinding(t, dryRun(t.Context(), s), Unknown, "a denial of that name would prove nothing about others")
 	}
 }
 
